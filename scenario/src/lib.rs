@@ -1,0 +1,375 @@
+//! The scenario file: what is simulated. Types, defaults, reading, overriding and validation.
+//!
+//! A scenario is TOML. Every key has a default; an unknown key is an error. [`Scenario::read`] applies `--set a.b=value`
+//! overrides, expands the node lists and validates, so that what it returns can be run as it stands.
+
+mod error;
+mod read;
+mod validate;
+
+pub use error::ScenarioError;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole experiment: data, network, training and judgement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// A name for tables and folders.
+    pub name: String,
+    /// From this number all randomness of the run derives.
+    pub seed: u64,
+    /// Where samples come from.
+    pub data: Data,
+    /// Sizes and limits of the network.
+    pub network: Network,
+    /// How it is trained.
+    pub train: Train,
+    /// How it is judged.
+    pub evaluation: Evaluation,
+    /// When its state is saved.
+    pub checkpoint: Checkpoint,
+    /// The transmitters, in index order.
+    pub transmitter: Vec<Transmitter>,
+    /// The receivers, in index order.
+    pub receiver: Vec<Receiver>,
+}
+
+/// Where samples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// The kind of data set.
+    pub source: Source,
+    /// Its folder, where it has one. A node's own `--data` goes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<std::path::PathBuf>,
+}
+
+/// The data sets that this program reads or makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Digits drawn and spoken by code: needs no files.
+    Digits,
+    /// MNIST images paired with FSDD recordings.
+    HandWritten,
+}
+
+/// Sizes and limits of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// Values in a feature z, and in the common randomness u.
+    pub feature_dim: usize,
+    /// E_t: how many transmitters a receiver may ask at a tick, (9).
+    pub receiver_limit: usize,
+    /// E_k: how many entries a transmitter may encode at a tick, (10).
+    pub transmitter_limit: usize,
+    /// Whether the limits hold; without them E_t = K and E_k = T m(k).
+    pub limits: bool,
+    /// K: the list of transmitters, repeated cyclically to this number. Default: its length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmitters: Option<usize>,
+    /// T: the list of receivers, repeated cyclically to this number. Default: its length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receivers: Option<usize>,
+}
+
+/// How the network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// What is compared in the paper's Table I.
+    pub method: Method,
+    /// Optimizer steps.
+    pub rounds: u64,
+    /// Draws of the common randomness a round.
+    pub ticks_per_round: usize,
+    /// Samples that share a draw.
+    pub samples_per_tick: usize,
+    /// The weight of local cross entropies and rates.
+    pub beta: f64,
+    /// The weight of the sparse term, Remark 7.
+    pub gamma: f64,
+    /// Whose grants the sparse term counts.
+    pub sparse_term: SparseTerm,
+    /// How (17) is estimated.
+    pub rate_estimator: RateEstimator,
+    /// What is subtracted from a cost before it weighs a score.
+    pub baseline: Baseline,
+    /// Which log-mass the score function differentiates.
+    pub log_mass: LogMass,
+    /// Learning rate of encoders and decoders.
+    pub coding_rate: f64,
+    /// Learning rate of selectors.
+    pub selection_rate: f64,
+    /// Decoupled weight decay of AdamW.
+    pub weight_decay: f64,
+    /// The norm at which a selector's gradient is clipped.
+    pub selection_clip: f64,
+}
+
+/// The methods of the paper's Table I.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Learned selection under limits, variational coding.
+    Pom2Dib,
+    /// Full participation, variational coding.
+    TaDib,
+}
+
+impl Method {
+    /// Whether selectors choose (else everybody sends everything to everybody).
+    pub fn selects(self) -> bool {
+        self == Method::Pom2Dib
+    }
+
+    /// The name as scenarios write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Pom2Dib => "pom2dib",
+            Method::TaDib => "tadib",
+        }
+    }
+}
+
+/// Whose grants the sparse term counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SparseTerm {
+    /// A receiver's own granted entries and own asks.
+    Own,
+    /// Everybody's granted entries.
+    Global,
+}
+
+/// Estimators of the rate (17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateEstimator {
+    /// Sum of one-dimensional estimates: at most feature_dim x ln N.
+    PerDimension,
+    /// The vector density: at most ln N.
+    Joint,
+}
+
+/// What is subtracted from a cost before it weighs a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Baseline {
+    /// H(Y_t) of the training labels, in nats; 0 for regression.
+    LabelEntropy,
+    /// The mean over the round's other ticks.
+    LeaveOneOut,
+    /// Nothing.
+    None,
+}
+
+/// Which log-mass the score function differentiates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogMass {
+    /// Of the drawn sequence.
+    Sequence,
+    /// Of the drawn set: the same expectation, less variance.
+    Set,
+}
+
+/// How the trained network is judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluation {
+    /// Passes over the test set, each with one draw of u (Algorithm 2).
+    pub passes: u64,
+    /// N of the large-sample joint rate estimate.
+    pub joint_rate_samples: usize,
+}
+
+/// When the network's state is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// Rounds between checkpoints; 0 for the end only.
+    pub every: u64,
+}
+
+/// A transmitter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transmitter {
+    /// What it observes, in the order of its modality indices.
+    pub modalities: Vec<String>,
+    /// Where it computes.
+    #[serde(default)]
+    pub device: Device,
+}
+
+/// A receiver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receiver {
+    /// What it infers.
+    pub task: String,
+    /// Where it computes.
+    #[serde(default)]
+    pub device: Device,
+}
+
+/// Where a node computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    /// The best that is there.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The n-th CUDA device.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Device::Auto),
+            None if text == "cpu" => Ok(Device::Cpu),
+            Some(("cuda", number)) if number.parse::<usize>().is_ok() => {
+                Ok(Device::Cuda(number.parse().expect("parsed just now")))
+            }
+            _ => Err(format!("device \"{text}\" is none of cpu, cuda:N and auto")),
+        }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Device::Auto => formatter.write_str("auto"),
+            Device::Cpu => formatter.write_str("cpu"),
+            Device::Cuda(number) => write!(formatter, "cuda:{number}"),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> String {
+        device.to_string()
+    }
+}
+
+impl Scenario {
+    /// K, the number of transmitters.
+    pub fn transmitters(&self) -> usize {
+        self.transmitter.len()
+    }
+
+    /// T, the number of receivers.
+    pub fn receivers(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// m(k), the number of modalities of transmitter k.
+    pub fn modalities(&self, k: usize) -> usize {
+        self.transmitter[k].modalities.len()
+    }
+
+    /// j_K, the number of (k, m) pairs.
+    pub fn entries_per_receiver(&self) -> usize {
+        self.transmitter.iter().map(|transmitter| transmitter.modalities.len()).sum()
+    }
+
+    /// Whether the limits (9) and (10) hold for this run.
+    pub fn limited(&self) -> bool {
+        self.network.limits && self.train.method.selects()
+    }
+
+    /// E_t in force.
+    pub fn receiver_limit(&self) -> usize {
+        if self.limited() { self.network.receiver_limit } else { self.transmitters() }
+    }
+
+    /// E_k in force at transmitter k.
+    pub fn transmitter_limit(&self, k: usize) -> usize {
+        if self.limited() { self.network.transmitter_limit } else { self.receivers() * self.modalities(k) }
+    }
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Scenario {
+            name: "unnamed".into(),
+            seed: 1,
+            data: Data::default(),
+            network: Network::default(),
+            train: Train::default(),
+            evaluation: Evaluation::default(),
+            checkpoint: Checkpoint::default(),
+            transmitter: Vec::new(),
+            receiver: Vec::new(),
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Data { source: Source::Digits, path: None }
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Network {
+            feature_dim: 24,
+            receiver_limit: 2,
+            transmitter_limit: 4,
+            limits: true,
+            transmitters: None,
+            receivers: None,
+        }
+    }
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Train {
+            method: Method::Pom2Dib,
+            rounds: 2000,
+            ticks_per_round: 20,
+            samples_per_tick: 20,
+            beta: 1e-3,
+            gamma: 0.0,
+            sparse_term: SparseTerm::Own,
+            rate_estimator: RateEstimator::PerDimension,
+            baseline: Baseline::LabelEntropy,
+            log_mass: LogMass::Sequence,
+            coding_rate: 1e-4,
+            selection_rate: 5e-5,
+            weight_decay: 1e-4,
+            selection_clip: 10.0,
+        }
+    }
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Evaluation { passes: 10, joint_rate_samples: 2000 }
+    }
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Checkpoint { every: 100 }
+    }
+}

@@ -1,0 +1,69 @@
+use crate::{Scenario, ScenarioError};
+
+/// Bounds that keep a mistyped number from asking for absurd amounts of memory.
+const MOST_NODES: usize = 4096;
+const LARGEST_FEATURE: usize = 4096;
+const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
+
+impl Scenario {
+    /// Checks every value that no type checks. Names of modalities and tasks are the data set's to check.
+    pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
+        self.validate_network()?;
+        self.validate_train()?;
+        self.validate_evaluation()
+    }
+
+    fn validate_network(&self) -> Result<(), ScenarioError> {
+        let network = &self.network;
+        within("network.feature_dim", network.feature_dim, 1, LARGEST_FEATURE)?;
+        within("network.transmitters", self.transmitters(), 1, MOST_NODES)?;
+        within("network.receivers", self.receivers(), 1, MOST_NODES)?;
+        for (k, transmitter) in self.transmitter.iter().enumerate() {
+            let count = transmitter.modalities.len();
+            within(&format!("modalities of transmitter {k}: their number"), count, 1, MOST_NODES)?;
+        }
+        if network.limits {
+            within("network.receiver_limit (E_t)", network.receiver_limit, 1, self.transmitters())?;
+            within("network.transmitter_limit (E_k)", network.transmitter_limit, 1, usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn validate_train(&self) -> Result<(), ScenarioError> {
+        let train = &self.train;
+        within("train.ticks_per_round", train.ticks_per_round, 1, MOST_SAMPLES_PER_ROUND)?;
+        within("train.samples_per_tick", train.samples_per_tick, 2, MOST_SAMPLES_PER_ROUND)?;
+        within(
+            "train.ticks_per_round x train.samples_per_tick",
+            train.ticks_per_round.saturating_mul(train.samples_per_tick),
+            1,
+            MOST_SAMPLES_PER_ROUND,
+        )?;
+        for (key, value) in [
+            ("train.beta", train.beta),
+            ("train.gamma", train.gamma),
+            ("train.coding_rate", train.coding_rate),
+            ("train.selection_rate", train.selection_rate),
+            ("train.weight_decay", train.weight_decay),
+            ("train.selection_clip", train.selection_clip),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(ScenarioError::invalid(key, format!("is {value}; it must be 0 or more")));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_evaluation(&self) -> Result<(), ScenarioError> {
+        within("evaluation.passes", self.evaluation.passes as usize, 1, 10_000)?;
+        within("evaluation.joint_rate_samples", self.evaluation.joint_rate_samples, 2, 20_000)
+    }
+}
+
+fn within(key: &str, value: usize, low: usize, high: usize) -> Result<(), ScenarioError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    let range = if high == usize::MAX { format!("at least {low}") } else { format!("from {low} to {high}") };
+    Err(ScenarioError::invalid(key, format!("is {value}; it must be {range}")))
+}
