@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The mathematics of distributed, multi-modal, multi-task semantic communication, without any input or output.
+//!
+//! Numbers: the base [`Network`] with hand-written passes, [`AdamW`], the Gaussian [`Encoder`], the [`rate`](mod@rate)
+//! (17) and the losses speak candle tensors, f32 in runs and f64 in tests; their hot loops are in the crate `kernels`.
+//! Decisions: who is asked, what is granted and what it costs.
+
+pub mod baseline;
+pub mod cap;
+pub mod common;
+pub mod encoder;
+mod error;
+mod layer;
+pub mod loss;
+pub mod network;
+pub mod optimizer;
+pub mod parameter;
+pub mod rate;
+pub mod selection;
+mod state;
+
+pub use baseline::{Baseline, SparseTerm, advantages, cost};
+pub use cap::{Grants, GridError, RequestGrid, cap, grants};
+pub use common::{
+    BatchOrder, Phase, SampleAt, SelectorNode, common, entry_embedding, initial_weights, receiver_embedding,
+    reparameterisation, selection_stream,
+};
+pub use encoder::{Encoded, Encoder, Features, RateTerm};
+pub use error::{Error, Result};
+pub use loss::{
+    cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error, mean_squared_error_gradient,
+};
+pub use network::{Network, Trace};
+pub use optimizer::AdamW;
+pub use parameter::Parameter;
+pub use rate::{RateEstimator, joint_rate, rate, rate_gradient};
+pub use selection::{Draw, LogMass, MAX_SET_COUNT, SelectorShape, ShapeError};

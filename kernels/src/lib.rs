@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The hot loops, as operations on candle tensors: each has one implementation per device.
+//!
+//! Values are contiguous, row-major tensors of f32 or f64; anything else is refused by name. Nothing here knows about
+//! networks, ticks or nodes.
+//!
+//! On the CPU every operation runs on the calling thread and gives the same bits whatever the instruction set, the
+//! machine's load or the number of rows beside a row: sums run over a fixed number of lanes in a fixed order, the
+//! compiler never reassociates or contracts them, and a matrix product is specified down to its bits
+//! ([`product`](product/index.html)). Fused multiply-add is assumed (every x86-64 with AVX2, every AArch64).
+
+mod access;
+pub mod adamw;
+pub mod elementwise;
+pub mod gaussian;
+mod gemm_call;
+mod lanes;
+pub mod layer_norm;
+pub mod loss;
+pub mod product;
+pub mod rate;
+mod rate_joint;
+mod rate_per_dimension;
+mod real;
+
+pub use real::Real;

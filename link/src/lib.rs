@@ -1,1 +1,51 @@
-//! Placeholder.
+//! Channels: listening, dialling, limits, and a count of what really goes through the sockets.
+
+mod counting;
+mod dial;
+mod listen;
+
+pub use counting::{ByteCount, Counted};
+pub use dial::dial;
+pub use listen::Listener;
+
+use std::{net::SocketAddr, time::Duration};
+
+/// How long HTTP/2 waits for any sign of life before it asks for one, and then for the answer.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// HTTP/2 flow-control windows in bytes. A round's features are a few hundred kilobytes a link: they must fit in one
+/// window, or the sender waits for the receiver's credit in mid-message.
+pub(crate) const WINDOW: u32 = 16 << 20;
+
+/// What can go wrong with a channel before anything is said. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; choose another with --listen (port 0 takes a free one)")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Somebody else could reach an address that nothing protects.
+    #[error(
+        "{0} can be reached from other machines and nothing protects it: listen on 127.0.0.1, or say --insecure"
+    )]
+    Exposed(SocketAddr),
+    /// What was given is no address.
+    #[error("\"{0}\" is no address; write host:port, for example 127.0.0.1:7310")]
+    BadAddress(String),
+    /// Nobody answered in time.
+    #[error(
+        "nobody answers at {address} after {seconds} s: {error}; is it started, and is the address right?"
+    )]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// How long it was tried.
+        seconds: u64,
+        /// The last failure.
+        error: String,
+    },
+}

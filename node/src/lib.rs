@@ -1,1 +1,66 @@
-//! Placeholder.
+//! A process's life: joining the coordinator, its control stream, the compute thread, state, the end.
+//!
+//! A node is two halves. The async half owns links and never computes; the compute half is a plain state machine on a
+//! thread of its own: message in, messages out, no sockets and no clock. So the same machine runs in processes, in one
+//! process and in tests.
+
+mod compute;
+mod context;
+mod control;
+mod convert;
+mod device;
+mod error;
+mod log;
+mod options;
+mod parent;
+mod schedule;
+mod selector;
+mod source;
+mod state;
+
+pub use compute::{Compute, Machine};
+pub use context::{Context, GRADIENT_BLOCK_TICKS};
+pub use control::{Control, Joined};
+pub use convert::{adamw, baseline, log_mass, rate_estimator, sparse_term};
+pub use device::resolve_device;
+pub use error::NodeError;
+pub use log::log_to_stderr;
+pub use options::Options;
+pub use parent::{end_with_parent, main};
+pub use schedule::{Next, Schedule};
+pub use selector::{Choice, Selector};
+pub use source::data_source;
+pub use state::{export, is_parameter, pack_state, state_version, unpack_state};
+
+use std::time::Duration;
+
+/// How long a node that lost a peer waits for the coordinator's word on why, before it ends by itself.
+pub const GRACE: Duration = Duration::from_secs(3);
+
+/// The two kinds of node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Observes modalities and encodes them.
+    Transmitter,
+    /// Solves a task.
+    Receiver,
+}
+
+impl Role {
+    /// The name in commands, logs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Transmitter => "transmitter",
+            Role::Receiver => "receiver",
+        }
+    }
+}
+
+impl From<Role> for proto::v1::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Transmitter => proto::v1::Role::Transmitter,
+            Role::Receiver => proto::v1::Role::Receiver,
+        }
+    }
+}

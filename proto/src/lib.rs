@@ -1,1 +1,115 @@
-//! Placeholder.
+//! The wire: generated messages and services, and their checked conversion.
+//!
+//! Whatever comes off a socket is checked here before it is used: stamps, shapes, lengths, finiteness. No tensors.
+
+mod stamp;
+mod tensor;
+mod ticks;
+/// Generated from `proto/pom2dib.proto`.
+#[allow(missing_docs, clippy::pedantic, reason = "generated code; the .proto file has the comments")]
+pub mod v1 {
+    tonic::include_proto!("pom2dib.v1");
+}
+
+pub use stamp::{Link, When};
+pub use tensor::{decode_tensor, encode_tensor};
+pub use ticks::{decode_ticks, encode_ticks};
+
+use sha2::{Digest, Sha256};
+
+/// The version of this program, as nodes present it when they join.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Bytes of protobuf around a payload, generously: fields of fixed size, tags and lengths.
+pub const ENVELOPE_BYTES: usize = 4096;
+
+/// SHA-256 of the protocol's text: two nodes that differ in it do not understand each other.
+pub fn protocol_digest() -> [u8; 32] {
+    Sha256::digest(include_str!("../proto/pom2dib.proto")).into()
+}
+
+/// What can be wrong with a message. One line each; the caller adds whose message it was.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// A part is not there.
+    #[error("the message has no {0}")]
+    Missing(&'static str),
+    /// It belongs to another run, incarnation, link, phase, pass or round.
+    #[error("the message is of {what} {got}, expected {expected}")]
+    Stamp {
+        /// Which part of the stamp.
+        what: &'static str,
+        /// What stands in the message.
+        got: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A payload of another type.
+    #[error("{what} has element type {got}, expected f32")]
+    ElementType {
+        /// Which payload.
+        what: &'static str,
+        /// The number on the wire.
+        got: i32,
+    },
+    /// A payload of another shape.
+    #[error("{what} has shape {got:?}, expected {expected:?}")]
+    Shape {
+        /// Which payload.
+        what: &'static str,
+        /// The shape on the wire.
+        got: Vec<u64>,
+        /// What was expected.
+        expected: Vec<u64>,
+    },
+    /// A field of another length.
+    #[error("{what} has {got} {unit}, expected {expected}")]
+    Length {
+        /// Which field.
+        what: &'static str,
+        /// Of what its length is counted.
+        unit: &'static str,
+        /// The length on the wire.
+        got: usize,
+        /// What was expected.
+        expected: usize,
+    },
+    /// A value that is not finite.
+    #[error("{what} holds {value} at position {position}; only finite numbers may travel")]
+    NotFinite {
+        /// Which field.
+        what: &'static str,
+        /// The value.
+        value: f64,
+        /// Where.
+        position: usize,
+    },
+    /// An index or a bit out of range.
+    #[error("{what} names {got}, but there are only {bound}")]
+    Index {
+        /// Which field.
+        what: &'static str,
+        /// The index.
+        got: usize,
+        /// The number of things it may name.
+        bound: usize,
+    },
+}
+
+/// Checks that all numbers of a field are finite.
+pub fn check_finite(what: &'static str, values: &[f64]) -> Result<(), WireError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(position) => Err(WireError::NotFinite { what, value: values[position], position }),
+    }
+}
+
+/// Checks the length of a field.
+pub fn check_length(
+    what: &'static str,
+    unit: &'static str,
+    got: usize,
+    expected: usize,
+) -> Result<(), WireError> {
+    if got == expected { Ok(()) } else { Err(WireError::Length { what, unit, got, expected }) }
+}

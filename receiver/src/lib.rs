@@ -1,1 +1,12 @@
-//! Placeholder.
+//! A receiver: solves one task with what it asks transmitters for, and sends gradients back.
+
+mod decode;
+mod evaluate;
+mod machine;
+mod received;
+mod serve;
+mod task;
+
+pub use machine::{Input, Output, ReceiverMachine};
+pub use serve::run;
+pub use task::TaskData;

@@ -1,0 +1,179 @@
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use scenario::Scenario;
+
+use crate::{CoordinatorError, Mode, Options, RunFolder, render};
+
+/// The scenario that runs when none is named: it needs no files.
+const BUILT_IN: &str = include_str!("../../scenarios/digits.toml");
+
+/// Which scenario, with which changes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ScenarioArguments {
+    /// The scenario file; without one, the built-in digits, which need no download
+    #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
+    pub scenario: Option<PathBuf>,
+
+    /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// The method: pom2dib or tadib (short for --set train.method=...)
+    #[arg(long, env = "POM2DIB_METHOD")]
+    pub method: Option<String>,
+
+    /// How many rounds to train (short for --set train.rounds=...)
+    #[arg(long, env = "POM2DIB_ROUNDS")]
+    pub rounds: Option<u64>,
+
+    /// The seed (short for --set seed=...)
+    #[arg(long, env = "POM2DIB_SEED")]
+    pub seed: Option<u64>,
+
+    /// Folder of the data set (short for --set data.path=...)
+    #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl ScenarioArguments {
+    /// Reads the scenario, changes it and checks it, names of modalities and tasks included.
+    pub fn resolve(&self) -> Result<Scenario, CoordinatorError> {
+        let overrides = self.overrides();
+        let mut scenario = match &self.scenario {
+            Some(path) => Scenario::read(path, &overrides)?,
+            None => Scenario::parse(BUILT_IN, "the built-in digits", &overrides)?,
+        };
+        if let Some(folder) = &self.data {
+            scenario.data.path = Some(absolute(folder));
+        }
+        crate::check_names(&scenario)?;
+        Ok(scenario)
+    }
+
+    fn overrides(&self) -> Vec<String> {
+        let mut overrides = self.set.clone();
+        overrides.extend(self.method.iter().map(|method| format!("train.method=\"{method}\"")));
+        overrides.extend(self.rounds.iter().map(|rounds| format!("train.rounds={rounds}")));
+        overrides.extend(self.seed.iter().map(|seed| format!("seed={seed}")));
+        overrides
+    }
+}
+
+/// What the coordinator is told on the command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// The scenario.
+    #[command(flatten)]
+    pub scenario: ScenarioArguments,
+
+    /// The run's folder
+    #[arg(long, env = "POM2DIB_OUT", default_value = "run", value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Overwrite the run that --out holds
+    #[arg(long, env = "POM2DIB_FORCE")]
+    pub force: bool,
+
+    /// Go on from the last checkpoint of the run in --out
+    #[arg(long, conflicts_with_all = ["force", "evaluate"])]
+    pub resume: bool,
+
+    /// Only evaluate the last checkpoint of the run in --out
+    #[arg(long, conflicts_with = "force")]
+    pub evaluate: bool,
+
+    /// Where to listen
+    #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:7310", value_name = "IP:PORT")]
+    pub listen: SocketAddr,
+
+    /// Listen on an address that other machines can reach although nothing protects it
+    #[arg(long, env = "POM2DIB_INSECURE")]
+    pub insecure: bool,
+
+    /// Print the summary as one JSON object
+    #[arg(long, env = "POM2DIB_JSON")]
+    pub json: bool,
+
+    /// How many seconds the nodes may take to join and get ready
+    #[arg(long, env = "POM2DIB_PATIENCE", default_value_t = 600, value_name = "SECONDS")]
+    pub patience: u64,
+
+    /// End when standard input is closed (the parent process is gone)
+    #[arg(long, hide = true)]
+    pub end_with_parent: bool,
+}
+
+impl Arguments {
+    /// What is to be run, checked.
+    pub fn options(&self) -> Result<Options, CoordinatorError> {
+        let mode = match (self.resume, self.evaluate) {
+            (true, _) => Mode::Resume,
+            (_, true) => Mode::Evaluate,
+            _ => Mode::Train { force: self.force },
+        };
+        let scenario = match mode {
+            Mode::Train { .. } => self.scenario.resolve()?,
+            Mode::Resume | Mode::Evaluate => self.scenario_of_folder()?,
+        };
+        Ok(Options {
+            scenario,
+            mode,
+            folder: self.out.clone(),
+            listen: self.listen,
+            insecure: self.insecure,
+            json: self.json,
+            patience: Duration::from_secs(self.patience),
+        })
+    }
+
+    /// The folder's own scenario; only where the data lies may have changed.
+    fn scenario_of_folder(&self) -> Result<Scenario, CoordinatorError> {
+        let mut scenario = RunFolder::at(&self.out).scenario()?;
+        if let Some(folder) = &self.scenario.data {
+            scenario.data.path = Some(absolute(folder));
+        }
+        Ok(scenario)
+    }
+}
+
+/// Nodes may be started in other folders: a path that they all get must not depend on where one stands.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+/// Runs the coordinator to its end on a runtime of its own, prints the summary and gives the exit status: 0 done,
+/// 2 the user's input, 1 the run.
+pub fn main(arguments: Arguments) -> ExitCode {
+    if arguments.end_with_parent {
+        node::end_with_parent();
+    }
+    match conduct(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_input() { 2 } else { 1 })
+        }
+    }
+}
+
+fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
+    let options = arguments.options()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;
+    let (scenario, json) = (options.scenario.clone(), options.json);
+    let summary = runtime.block_on(crate::run(options))?;
+    if json {
+        println!("{}", serde_json::to_string(&summary).expect("a summary has only strings and numbers"));
+    } else {
+        print!("{}", render(&summary, &scenario));
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+use std::path::PathBuf;
+
+/// Why a run ended before its end. One line each, naming the culprit.
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    /// The scenario cannot be run.
+    #[error(transparent)]
+    Scenario(#[from] scenario::ScenarioError),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Link(#[from] link::LinkError),
+    /// What the user gave cannot be used.
+    #[error("{0}")]
+    Input(String),
+    /// A file of the run's folder cannot be read or written.
+    #[error("{path}: {error}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A node failed, left, or broke the protocol.
+    #[error("{0}")]
+    Run(String),
+}
+
+impl CoordinatorError {
+    /// Names the file that an error is about.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |error| CoordinatorError::File { path, error }
+    }
+
+    /// Whether the fault lies in what the user gave (exit status 2) rather than in the run (1).
+    pub fn is_input(&self) -> bool {
+        matches!(self, CoordinatorError::Scenario(_) | CoordinatorError::Link(_) | CoordinatorError::Input(_))
+    }
+}

@@ -1,0 +1,121 @@
+use std::collections::BTreeMap;
+
+use proto::v1::{Cluster, ReceiverPass, TransmitterPass};
+use randomness::Seed;
+use scenario::{RateEstimator, Scenario};
+
+use crate::{
+    interval::{Cell, bootstrap_interval},
+    summary::{TaskResult, Test},
+};
+
+/// Gathers the nodes' reports of evaluation passes.
+pub(crate) struct Judge {
+    passes: u64,
+    receivers: BTreeMap<(u64, usize), ReceiverPass>,
+    transmitters: BTreeMap<(u64, usize), TransmitterPass>,
+    transmitter_count: usize,
+    receiver_count: usize,
+}
+
+impl Judge {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        Judge {
+            passes: scenario.evaluation.passes,
+            receivers: BTreeMap::new(),
+            transmitters: BTreeMap::new(),
+            transmitter_count: scenario.transmitters(),
+            receiver_count: scenario.receivers(),
+        }
+    }
+
+    pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) {
+        self.receivers.insert((report.pass, t), report);
+    }
+
+    pub(crate) fn transmitter(&mut self, k: usize, report: TransmitterPass) {
+        self.transmitters.insert((report.pass, k), report);
+    }
+
+    /// Passes that all receivers have finished.
+    pub(crate) fn finished(&self) -> u64 {
+        let whole =
+            |pass: &u64| self.receivers.range((*pass, 0)..(*pass + 1, 0)).count() == self.receiver_count;
+        (0..self.passes).take_while(whole).count() as u64
+    }
+
+    /// Whether all reports of all passes are in.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.finished() == self.passes
+            && self.transmitters.len() as u64 == self.passes * self.transmitter_count as u64
+    }
+
+    /// The scores.
+    pub(crate) fn test(&self, scenario: &Scenario, seed: Seed) -> Test {
+        let tasks: Vec<TaskResult> = (0..self.receiver_count).map(|t| self.task(scenario, seed, t)).collect();
+        let passes = self.passes as f64;
+        let rates = self.receivers.values().flat_map(|report| &report.entries).map(|entry| entry.rate);
+        let granted = self.receivers.values().map(|report| report.entries.len() as f64);
+        let first = self.receivers.range((0, 0)..(0, 1)).next().map(|(_, report)| samples(&report.clusters));
+        let joint = self.transmitters.range((0, 0)..(1, 0)).map(|(_, report)| report);
+        Test {
+            n_ce: -tasks.iter().map(|task| task.ce).sum::<f64>(),
+            sum_rate: rates.sum::<f64>() / passes,
+            rate_estimator: match scenario.train.rate_estimator {
+                RateEstimator::PerDimension => "per-dimension".into(),
+                RateEstimator::Joint => "joint".into(),
+            },
+            rate_samples: scenario.train.samples_per_tick,
+            joint_rate: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.rate).sum(),
+            joint_rate_samples: joint.map(|report| report.samples).max().unwrap_or(0),
+            samples: first.unwrap_or(0),
+            passes: self.passes,
+            ci95_over: "bootstrap over test recordings and passes".into(),
+            tasks,
+            selected_entries: granted.sum::<f64>() / passes,
+            selection: self.selection(scenario),
+        }
+    }
+
+    fn task(&self, scenario: &Scenario, seed: Seed, t: usize) -> TaskResult {
+        let name = scenario.receiver[t].task.clone();
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        let cells = |value: fn(&Cluster) -> f64| -> Vec<BTreeMap<u32, Cell>> {
+            let cell = |cluster: &Cluster| Cell { samples: cluster.samples.into(), sum: value(cluster) };
+            reports
+                .clone()
+                .map(|report| report.clusters.iter().map(|cluster| (cluster.id, cell(cluster))).collect())
+                .collect()
+        };
+        let right = cells(|cluster| cluster.correct.into());
+        TaskResult {
+            metric: "top1".into(),
+            value: mean(&right),
+            ci95: bootstrap_interval(seed, &name, &right),
+            ce: mean(&cells(|cluster| cluster.cross_entropy)),
+            name,
+        }
+    }
+
+    fn selection(&self, scenario: &Scenario) -> Vec<Vec<Vec<f64>>> {
+        let empty: Vec<Vec<f64>> =
+            scenario.transmitter.iter().map(|transmitter| vec![0.0; transmitter.modalities.len()]).collect();
+        let mut selection = vec![empty; self.receiver_count];
+        for ((_, t), report) in &self.receivers {
+            for entry in &report.entries {
+                selection[*t][entry.transmitter as usize][entry.modality as usize] +=
+                    1.0 / self.passes as f64;
+            }
+        }
+        selection
+    }
+}
+
+fn samples(clusters: &[Cluster]) -> u64 {
+    clusters.iter().map(|cluster| u64::from(cluster.samples)).sum()
+}
+
+fn mean(passes: &[BTreeMap<u32, Cell>]) -> f64 {
+    let cells = || passes.iter().flat_map(BTreeMap::values);
+    cells().map(|cell| cell.sum).sum::<f64>() / cells().map(|cell| cell.samples).sum::<f64>()
+}

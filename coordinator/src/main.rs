@@ -1,0 +1,21 @@
+//! The coordinator by itself, for machines that run nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Run the coordinator of a pom2dib network: it waits for its transmitters and receivers, then conducts the run.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    options: pom2dib_coordinator::Arguments,
+}
+
+fn main() -> ExitCode {
+    node::log_to_stderr();
+    pom2dib_coordinator::main(Arguments::parse().options)
+}

@@ -1,0 +1,66 @@
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::rounds::Metrics;
+
+/// Between plain lines, where there is no terminal to draw a bar on.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows on standard error how far the run is: a bar on a terminal, a line now and then elsewhere.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+    total: u64,
+    unit: &'static str,
+    started: Instant,
+    first: u64,
+}
+
+impl Progress {
+    /// Progress over `total` units of which `done` are done already.
+    pub(crate) fn new(unit: &'static str, total: u64, done: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}  {{msg}}  {{eta}} left");
+            let style = ProgressStyle::with_template(&template).expect("the template is well-formed");
+            let bar = ProgressBar::new(total).with_style(style).with_position(done);
+            bar.reset_eta();
+            bar
+        });
+        let now = Instant::now();
+        Progress { bar, last_line: now, total, unit, started: now, first: done }
+    }
+
+    /// A training round is done.
+    pub(crate) fn round(&mut self, metrics: &Metrics) {
+        let message = format!("N-CE {:.3}  sum-rate {:.1} nats", metrics.n_ce, metrics.sum_rate);
+        self.show(metrics.round + 1, &message);
+    }
+
+    /// So many units are done.
+    pub(crate) fn show(&mut self, done: u64, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            bar.set_message(message.to_owned());
+        } else if self.last_line.elapsed() > LINE_EVERY || done == self.total {
+            self.last_line = Instant::now();
+            eprintln!("{} {done} of {}  {message}  {} left", self.unit, self.total, self.left(done));
+        }
+    }
+
+    fn left(&self, done: u64) -> String {
+        let pace = self.started.elapsed().as_secs_f64() / done.saturating_sub(self.first).max(1) as f64;
+        let seconds = (pace * self.total.saturating_sub(done) as f64).round() as u64;
+        format!("{}:{:02}", seconds / 60, seconds % 60)
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

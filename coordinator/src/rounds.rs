@@ -1,0 +1,211 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs::File,
+    io::Write,
+};
+
+use proto::v1::{ReceiverRound, TransmitterRound};
+use scenario::Scenario;
+use serde::Serialize;
+
+use crate::{CoordinatorError, RunFolder};
+
+/// Rounds over which late figures ("mass on noise") are taken.
+const LATE: usize = 100;
+
+/// A line of metrics.jsonl. Means are over the round's ticks; everything in nats unless said.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Metrics {
+    pub(crate) round: u64,
+    pub(crate) sum_rate: f64,
+    pub(crate) n_ce: f64,
+    pub(crate) loss: f64,
+    pub(crate) logl: f64,
+    pub(crate) ce: Vec<f64>,
+    pub(crate) rate: Vec<f64>,
+    /// The longest of the receivers' times between rounds.
+    pub(crate) seconds: f64,
+    pub(crate) bytes: Bytes,
+    pub(crate) most_asks: u32,
+    pub(crate) most_entries: u32,
+}
+
+/// Bytes on the wire between transmitters and receivers.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Bytes {
+    pub(crate) feature: u64,
+    pub(crate) gradient: u64,
+    pub(crate) total: u64,
+}
+
+/// A line of selection.jsonl: the share of the round's ticks at which each entry was granted.
+#[derive(Serialize)]
+struct SelectionLine {
+    round: u64,
+    /// By receiver, then (k, m) in order.
+    granted: Vec<Vec<f64>>,
+}
+
+/// Gathers the nodes' reports of rounds and logs each round once it is whole.
+pub(crate) struct Rounds {
+    transmitters: usize,
+    receivers: usize,
+    ticks: usize,
+    pending: BTreeMap<u64, Pending>,
+    metrics: File,
+    selection: File,
+    next: u64,
+    wire_before: u64,
+    late: VecDeque<Vec<Vec<u32>>>,
+    /// What went over the wire in all rounds of this process.
+    pub(crate) bytes: Bytes,
+    pub(crate) most_asks: u32,
+    pub(crate) most_entries: u32,
+    pub(crate) seconds: Vec<f64>,
+}
+
+#[derive(Default)]
+struct Pending {
+    receivers: BTreeMap<usize, ReceiverRound>,
+    transmitters: BTreeMap<usize, TransmitterRound>,
+}
+
+impl Rounds {
+    pub(crate) fn new(scenario: &Scenario, folder: &RunFolder, first: u64) -> Result<Self, CoordinatorError> {
+        for name in ["metrics.jsonl", "selection.jsonl"] {
+            folder.cut_log(name, first)?;
+        }
+        Ok(Rounds {
+            transmitters: scenario.transmitters(),
+            receivers: scenario.receivers(),
+            ticks: scenario.train.ticks_per_round,
+            pending: BTreeMap::new(),
+            metrics: folder.log("metrics.jsonl")?,
+            selection: folder.log("selection.jsonl")?,
+            next: first,
+            wire_before: 0,
+            late: VecDeque::new(),
+            bytes: Bytes::default(),
+            most_asks: 0,
+            most_entries: 0,
+            seconds: Vec::new(),
+        })
+    }
+
+    /// Rounds that every node has reported.
+    pub(crate) fn whole(&self) -> u64 {
+        self.next
+    }
+
+    /// Rounds that all receivers have finished: sync ticks may be granted from here on.
+    pub(crate) fn finished_by_receivers(&self) -> u64 {
+        let whole = |pending: &Pending| pending.receivers.len() == self.receivers;
+        self.next + self.pending.values().take_while(|pending| whole(pending)).count() as u64
+    }
+
+    pub(crate) fn receiver(
+        &mut self,
+        t: usize,
+        report: ReceiverRound,
+    ) -> Result<Option<Metrics>, CoordinatorError> {
+        self.pending.entry(report.round).or_default().receivers.insert(t, report);
+        self.log_whole()
+    }
+
+    pub(crate) fn transmitter(
+        &mut self,
+        k: usize,
+        report: TransmitterRound,
+    ) -> Result<Option<Metrics>, CoordinatorError> {
+        self.pending.entry(report.round).or_default().transmitters.insert(k, report);
+        self.log_whole()
+    }
+
+    /// Logs all rounds that are whole, in order; gives the last.
+    fn log_whole(&mut self) -> Result<Option<Metrics>, CoordinatorError> {
+        let mut last = None;
+        while let Some(pending) = self.pending.get(&self.next) {
+            if pending.receivers.len() < self.receivers || pending.transmitters.len() < self.transmitters {
+                break;
+            }
+            let pending = self.pending.remove(&self.next).expect("looked up just now");
+            last = Some(self.log(&pending)?);
+            self.next += 1;
+        }
+        Ok(last)
+    }
+
+    fn log(&mut self, pending: &Pending) -> Result<Metrics, CoordinatorError> {
+        let receivers: Vec<&ReceiverRound> = pending.receivers.values().collect();
+        let transmitters: Vec<&TransmitterRound> = pending.transmitters.values().collect();
+        let wire: u64 = transmitters.iter().map(|report| report.wire_bytes).sum();
+        let bytes = Bytes {
+            feature: receivers.iter().map(|report| report.feature_bytes).sum(),
+            gradient: receivers.iter().map(|report| report.gradient_bytes).sum(),
+            total: wire.saturating_sub(self.wire_before),
+        };
+        self.wire_before = wire;
+        let metrics = Metrics {
+            round: self.next,
+            sum_rate: receivers.iter().map(|report| report.rate).sum(),
+            n_ce: -receivers.iter().map(|report| report.cross_entropy).sum::<f64>(),
+            loss: receivers.iter().map(|report| report.objective).sum(),
+            logl: receivers.iter().map(|report| report.log_likelihood).sum::<f64>()
+                + transmitters.iter().map(|report| report.log_likelihood).sum::<f64>(),
+            ce: receivers.iter().map(|report| report.cross_entropy).collect(),
+            rate: receivers.iter().map(|report| report.rate).collect(),
+            seconds: receivers.iter().map(|report| report.seconds).fold(0.0, f64::max),
+            bytes,
+            most_asks: receivers.iter().map(|report| report.most_asks).max().unwrap_or(0),
+            most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
+        };
+        self.tally(&metrics, receivers.iter().map(|report| report.granted.clone()).collect());
+        self.write(&metrics)?;
+        Ok(metrics)
+    }
+
+    fn tally(&mut self, metrics: &Metrics, granted: Vec<Vec<u32>>) {
+        self.bytes.feature += metrics.bytes.feature;
+        self.bytes.gradient += metrics.bytes.gradient;
+        self.bytes.total += metrics.bytes.total;
+        self.most_asks = self.most_asks.max(metrics.most_asks);
+        self.most_entries = self.most_entries.max(metrics.most_entries);
+        self.seconds.push(metrics.seconds);
+        self.late.push_back(granted);
+        if self.late.len() > LATE {
+            self.late.pop_front();
+        }
+    }
+
+    fn write(&mut self, metrics: &Metrics) -> Result<(), CoordinatorError> {
+        let share = |count: &u32| f64::from(*count) / self.ticks as f64;
+        let granted = self.late.back().expect("tallied just now");
+        let selection = SelectionLine {
+            round: metrics.round,
+            granted: granted.iter().map(|counts| counts.iter().map(share).collect()).collect(),
+        };
+        append(&mut self.metrics, "metrics.jsonl", metrics)?;
+        append(&mut self.selection, "selection.jsonl", &selection)
+    }
+
+    /// The noise entries' share of all grants of the last 100 rounds, if there were any.
+    pub(crate) fn noise_share(&self, scenario: &Scenario) -> Option<f64> {
+        let names = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
+        let noise: Vec<bool> = names.map(|name| name.starts_with("noise")).collect();
+        let (mut on_noise, mut all) = (0u64, 0u64);
+        for counts in self.late.iter().flatten() {
+            for (count, noise) in counts.iter().zip(&noise) {
+                all += u64::from(*count);
+                on_noise += if *noise { u64::from(*count) } else { 0 };
+            }
+        }
+        (all > 0).then(|| on_noise as f64 / all as f64)
+    }
+}
+
+fn append(file: &mut File, name: &str, line: &impl Serialize) -> Result<(), CoordinatorError> {
+    let mut text = serde_json::to_vec(line).expect("a line has only numbers and lists");
+    text.push(b'\n');
+    // One write a line: a crash leaves at most one broken line, at the end, and resuming cuts it off.
+    file.write_all(&text).map_err(CoordinatorError::file(name))
+}

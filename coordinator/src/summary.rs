@@ -1,0 +1,133 @@
+use std::{collections::BTreeMap, fs, path::Path};
+
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::CoordinatorError;
+
+/// What a run comes to: `summary.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How the network was trained.
+    pub method: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The scenario's seed.
+    pub seed: u64,
+    /// Optimizer steps taken.
+    pub rounds: u64,
+    /// Where the nodes computed.
+    pub device: String,
+    /// What it scores on the whole test set.
+    pub test: Test,
+    /// The noise entries' share of all grants over the last 100 rounds; none if nothing was trained here.
+    pub noise_share: Option<f64>,
+    /// The largest number of transmitters that a receiver asked at any tick, never more than E_t.
+    pub most_asks: u32,
+    /// The largest number of entries that a transmitter granted at any tick, never more than E_k.
+    pub most_entries: u32,
+    /// Bytes between transmitters and receivers in training.
+    pub wire: Wire,
+    /// How long training took.
+    pub timing: Timing,
+    /// SHA-256 over the sorted lines "parameter name, its SHA-256".
+    pub fingerprint: String,
+}
+
+/// Scores on the whole test set, means over the passes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Test {
+    /// Minus the sum over receivers of the cross entropy (or mean squared error), in nats.
+    pub n_ce: f64,
+    /// Rate of all granted entries in nats, by the scenario's estimator over groups of `rate_samples`.
+    pub sum_rate: f64,
+    /// Which estimator that was.
+    pub rate_estimator: String,
+    /// N of that estimator.
+    pub rate_samples: usize,
+    /// The same entries' large-sample joint estimates in nats (first pass).
+    pub joint_rate: f64,
+    /// N of those.
+    pub joint_rate_samples: u64,
+    /// Test samples of a pass.
+    pub samples: u64,
+    /// Passes over the test set, each with one draw of u.
+    pub passes: u64,
+    /// What `ci95` is over.
+    pub ci95_over: String,
+    /// One row a task and metric.
+    pub tasks: Vec<TaskResult>,
+    /// Entries granted, mean over passes.
+    pub selected_entries: f64,
+    /// Share of passes in which an entry was granted, by receiver, transmitter and modality.
+    pub selection: Vec<Vec<Vec<f64>>>,
+}
+
+/// A task's score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// The task.
+    pub name: String,
+    /// `top1`, as a fraction, for classification; `mse` for regression.
+    pub metric: String,
+    /// The score.
+    pub value: f64,
+    /// Its 95 % interval.
+    pub ci95: [f64; 2],
+    /// Cross entropy in nats (or mean squared error).
+    pub ce: f64,
+}
+
+/// Bytes between transmitters and receivers in training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Wire {
+    /// Payload of features.
+    pub feature_bytes: u64,
+    /// Payload of gradients.
+    pub gradient_bytes: u64,
+    /// Everything through the sockets: payload, selection, costs, rates and framing.
+    pub total_bytes: u64,
+}
+
+/// How long training took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From the first granted round to the end of the last.
+    pub seconds: f64,
+    /// Rounds in that time.
+    pub rounds_per_second: f64,
+    /// Median time of a round in seconds.
+    pub median_round_seconds: f64,
+}
+
+/// The fingerprint of a checkpoint: of the parameters' values alone, whatever else is in the files.
+pub(crate) fn fingerprint(checkpoint: &Path) -> Result<String, CoordinatorError> {
+    let mut hashes = BTreeMap::new();
+    for entry in fs::read_dir(checkpoint).map_err(CoordinatorError::file(checkpoint))? {
+        let path = entry.map_err(CoordinatorError::file(checkpoint))?.path();
+        if path.extension().is_none_or(|extension| extension != "safetensors") {
+            continue;
+        }
+        let content = fs::read(&path).map_err(CoordinatorError::file(&path))?;
+        let tensors = SafeTensors::deserialize(&content)
+            .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))?;
+        for (name, tensor) in tensors.tensors() {
+            if node::is_parameter(&name) {
+                hashes.insert(name, sha256_hex(tensor.data()));
+            }
+        }
+    }
+    let lines: String = hashes.iter().map(|(name, hash)| format!("{name}, {hash}\n")).collect();
+    Ok(sha256_hex(lines.as_bytes()))
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256_hex(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,92 @@
+use std::fmt::Write;
+
+use scenario::Scenario;
+
+use crate::Summary;
+
+/// The summary for people: scores, selection, bytes.
+pub fn render(summary: &Summary, scenario: &Scenario) -> String {
+    let mut text = String::new();
+    let test = &summary.test;
+    let _ = writeln!(
+        text,
+        "{} on {}: {} rounds, seed {}; {} test samples, {} passes",
+        summary.method, summary.scenario, summary.rounds, summary.seed, test.samples, test.passes
+    );
+    scores(&mut text, summary);
+    selection(&mut text, summary, scenario);
+    let _ = writeln!(text);
+    let _ = writeln!(
+        text,
+        "on the wire  {} of features, {} of gradients, {} in all (framing and selection included)",
+        bytes(summary.wire.feature_bytes),
+        bytes(summary.wire.gradient_bytes),
+        bytes(summary.wire.total_bytes)
+    );
+    let _ = writeln!(
+        text,
+        "time         {:.1} s, {:.2} rounds a second",
+        summary.timing.seconds, summary.timing.rounds_per_second
+    );
+    let _ = writeln!(text, "fingerprint  {}", summary.fingerprint);
+    text
+}
+
+fn scores(text: &mut String, summary: &Summary) {
+    let test = &summary.test;
+    let _ = writeln!(text);
+    let _ = writeln!(text, "  {:<12} {:>8}  {:>17}  {:>9}", "task", "score", "95 % interval", "CE (nats)");
+    for task in &test.tasks {
+        let (score, interval) = match task.metric.as_str() {
+            "top1" => (
+                format!("{:.2} %", 100.0 * task.value),
+                format!("{:.2} to {:.2} %", 100.0 * task.ci95[0], 100.0 * task.ci95[1]),
+            ),
+            _ => (format!("{:.4}", task.value), format!("{:.4} to {:.4}", task.ci95[0], task.ci95[1])),
+        };
+        let _ = writeln!(text, "  {:<12} {score:>8}  {interval:>17}  {:>9.4}", task.name, task.ce);
+    }
+    let _ = writeln!(text, "  intervals: {}", test.ci95_over);
+    let _ = writeln!(text);
+    let _ = writeln!(text, "  N-CE       {:>8.4} nats", test.n_ce);
+    let _ = writeln!(
+        text,
+        "  sum-rate   {:>8.2} nats ({}, N = {}); {:.2} nats joint, N = {}",
+        test.sum_rate, test.rate_estimator, test.rate_samples, test.joint_rate, test.joint_rate_samples
+    );
+    let _ = writeln!(text, "  entries    {:>8.2}", test.selected_entries);
+}
+
+/// Who gets what: a row per transmitter and modality, a column per receiver.
+fn selection(text: &mut String, summary: &Summary, scenario: &Scenario) {
+    let _ = writeln!(text);
+    let _ = write!(text, "  {:<28}", "granted in share of passes");
+    for receiver in &scenario.receiver {
+        let _ = write!(text, " {:>10}", receiver.task);
+    }
+    let _ = writeln!(text);
+    for (k, transmitter) in scenario.transmitter.iter().enumerate() {
+        for (m, modality) in transmitter.modalities.iter().enumerate() {
+            let _ = write!(text, "  {:<28}", format!("transmitter {k}  {modality}"));
+            for receiver in &summary.test.selection {
+                match receiver[k][m] {
+                    share if share < 5e-3 => drop(write!(text, " {:>10}", "·")),
+                    share => drop(write!(text, " {share:>10.2}")),
+                }
+            }
+            let _ = writeln!(text);
+        }
+    }
+}
+
+/// A number of bytes for people.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["bytes", "kB", "MB", "GB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+}

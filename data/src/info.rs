@@ -1,0 +1,110 @@
+//! What a data set holds, for people to read.
+
+use crate::{
+    Source,
+    catalogue::hex,
+    content::{Part, Wants},
+    error::DataError,
+    handwritten::{self, recordings},
+    load,
+    modality::{MODALITY_NAMES, Modality},
+    paired::digest,
+    task::{TASKS, Task},
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What a data set holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Info {
+    /// The name as scenarios write it.
+    pub source: &'static str,
+    /// Its folder, where it has one.
+    pub folder: Option<PathBuf>,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Training and test split.
+    pub splits: Vec<SplitInfo>,
+    /// What transmitters may observe.
+    pub modalities: Vec<ModalityInfo>,
+    /// What receivers may predict.
+    pub tasks: Vec<Task>,
+    /// [`Dataset::digest`](crate::Dataset::digest) in hexadecimal.
+    pub digest: String,
+}
+
+/// One split.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SplitInfo {
+    /// `train` or `test`.
+    pub name: &'static str,
+    /// How many samples it has.
+    pub samples: usize,
+    /// How many recordings its samples are paired with.
+    pub recordings: usize,
+    /// Samples of each digit, 0 to 9.
+    pub per_digit: [usize; 10],
+}
+
+/// One modality.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModalityInfo {
+    /// The name as scenarios write it.
+    pub name: &'static str,
+    /// Rows and columns, row by row.
+    pub shape: [usize; 2],
+    /// Values per sample.
+    pub width: usize,
+}
+
+/// Describes a data set from its labels and names alone: quick, and no check of images or waveforms.
+///
+/// # Errors
+/// As [`open`](crate::open).
+pub fn info(source: &Source) -> Result<Info, DataError> {
+    let content = load(source, Wants::default())?;
+    let folder = match source {
+        Source::Digits => None,
+        Source::HandWritten(folder) => Some(folder.clone()),
+    };
+    Ok(Info {
+        source: source.name(),
+        bytes: folder.as_deref().map_or(Ok(0), bytes)?,
+        folder,
+        splits: vec![split("train", &content.train), split("test", &content.test)],
+        modalities: MODALITY_NAMES.iter().filter_map(|name| modality(name)).collect(),
+        tasks: TASKS.to_vec(),
+        digest: hex(&digest(&content)),
+    })
+}
+
+fn split(name: &'static str, part: &Part) -> SplitInfo {
+    let mut per_digit = [0; 10];
+    part.labels.iter().for_each(|&digit| per_digit[usize::from(digit)] += 1);
+    SplitInfo { name, samples: part.labels.len(), recordings: part.names.len(), per_digit }
+}
+
+fn modality(name: &'static str) -> Option<ModalityInfo> {
+    Modality::named(name).map(|modality| ModalityInfo {
+        name,
+        shape: modality.shape(),
+        width: modality.width(),
+    })
+}
+
+/// The size of all files that opening may read.
+fn bytes(folder: &Path) -> Result<u64, DataError> {
+    let size = |path: PathBuf| match path.metadata() {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(source) => Err(DataError::io(&path, source)),
+    };
+    let mut total = 0;
+    for name in handwritten::MNIST_NAMES {
+        total += size(handwritten::find_mnist(folder, name)?)?;
+    }
+    let recordings = recordings::folder(folder)?;
+    for name in recordings::list(folder)? {
+        total += size(recordings.join(name.file_name()))?;
+    }
+    Ok(total)
+}

@@ -1,0 +1,44 @@
+//! What transmitters observe.
+
+use crate::{fft, mel};
+
+/// The names that scenarios may use. Two transmitters with the same noise see the same noise.
+pub(crate) const MODALITY_NAMES: [&str; 11] = [
+    "fft", "mel", "noise-1", "noise-2", "noise-3", "noise-4", "noise-5", "noise-6", "noise-7", "noise-8",
+    "noise-9",
+];
+
+/// The kinds of modality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Modality {
+    /// The scaled 2-D spectrum of an image.
+    Fft,
+    /// The standardised mel spectrogram of a clip.
+    Mel,
+    /// Standard normals that know nothing of the sample.
+    Noise,
+}
+
+impl Modality {
+    /// The modality of that name.
+    pub(crate) fn named(name: &str) -> Option<Modality> {
+        match name {
+            "fft" => Some(Modality::Fft),
+            "mel" => Some(Modality::Mel),
+            _ => MODALITY_NAMES.contains(&name).then_some(Modality::Noise),
+        }
+    }
+
+    /// Rows and columns. Noise has the shape of an image's spectrum.
+    pub(crate) fn shape(self) -> [usize; 2] {
+        match self {
+            Modality::Fft | Modality::Noise => [fft::CROP, fft::CROP],
+            Modality::Mel => [mel::BANDS, mel::FRAMES],
+        }
+    }
+
+    /// Values per sample.
+    pub(crate) fn width(self) -> usize {
+        self.shape().iter().product()
+    }
+}

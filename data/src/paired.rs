@@ -1,0 +1,190 @@
+//! The data set: images with clips of the same digit.
+
+use crate::{
+    Dataset, Split, Targets, Task,
+    augment::{Augmentation, NoiseBank, plain_waveform},
+    content::{Clip, ClipName, Content, Part},
+    fft,
+    mel::{self, Mel, Scratch},
+    modality::{MODALITY_NAMES, Modality},
+    pairing::Pairing,
+};
+use randomness::{Purpose, Seed};
+use sha2::{Digest, Sha256};
+use std::sync::{Mutex, PoisonError};
+
+/// Images paired with clips, whatever they were made from.
+pub(crate) struct PairedDigits {
+    seed: Seed,
+    train_labels: Vec<u8>,
+    test_labels: Vec<u8>,
+    train_pairing: Pairing,
+    /// The clip of each test sample.
+    test_pairs: Vec<u32>,
+    spectra: Option<Spectra>,
+    audio: Option<Audio>,
+    digest: [u8; 32],
+}
+
+/// `fft` of both splits, [`fft::WIDTH`] values a sample.
+struct Spectra {
+    train: Vec<f32>,
+    test: Vec<f32>,
+}
+
+/// What `mel` is computed from.
+struct Audio {
+    mel: Mel,
+    bank: NoiseBank,
+    clips: Vec<Clip>,
+    /// [`mel::WIDTH`] values per test clip.
+    test: Vec<f32>,
+    /// Buffers not in use: as many as threads ever read at once.
+    pool: Mutex<Vec<Scratch>>,
+}
+
+impl PairedDigits {
+    /// Computes what does not change from epoch to epoch of the content that was loaded.
+    pub(crate) fn new(content: Content, seed: Seed) -> Self {
+        let digest = digest(&content);
+        let Content { train, test } = content;
+        PairedDigits {
+            seed,
+            train_pairing: Pairing::new(&train.names),
+            test_pairs: Pairing::new(&test.names).cycled(&test.labels),
+            spectra: train.images.zip(test.images).map(|(train, test)| Spectra::new(&train, &test)),
+            audio: train.clips.zip(test.clips).map(|(train, test)| Audio::new(train, &test, seed)),
+            train_labels: train.labels,
+            test_labels: test.labels,
+            digest,
+        }
+    }
+
+    fn labels(&self, split: Split) -> &[u8] {
+        match split {
+            Split::Train => &self.train_labels,
+            Split::Test => &self.test_labels,
+        }
+    }
+
+    fn read_fft(&self, split: Split, sample: usize, out: &mut [f32]) {
+        let spectra = self.spectra.as_ref().expect("fft was not among the needs");
+        let values = match split {
+            Split::Train => &spectra.train,
+            Split::Test => &spectra.test,
+        };
+        out.copy_from_slice(&values[sample * fft::WIDTH..][..fft::WIDTH]);
+    }
+
+    fn read_mel(&self, split: Split, sample: usize, epoch: u64, out: &mut [f32]) {
+        let audio = self.audio.as_ref().expect("mel was not among the needs");
+        match split {
+            Split::Train => {
+                let clip = self.train_pairing.drawn(self.seed, self.train_labels[sample], sample, epoch);
+                let mut stream = self.seed.stream(Purpose::Augmentation, &[sample as u64], epoch);
+                audio.augmented(clip as usize, &Augmentation::draw(&mut stream), out);
+            }
+            Split::Test => {
+                let clip = self.test_pairs[sample] as usize;
+                out.copy_from_slice(&audio.test[clip * mel::WIDTH..][..mel::WIDTH]);
+            }
+        }
+    }
+
+    fn read_noise(&self, name: &str, split: Split, sample: usize, epoch: u64, out: &mut [f32]) {
+        assert!(sample < self.labels(split).len(), "sample {sample} of {}", self.labels(split).len());
+        let epoch = if split == Split::Train { epoch } else { 0 };
+        let address = [split.index(), sample as u64];
+        self.seed.named_stream(Purpose::Noise, name, &address, epoch).fill_normal(out);
+    }
+}
+
+impl Dataset for PairedDigits {
+    fn samples(&self, split: Split) -> usize {
+        self.labels(split).len()
+    }
+
+    fn width(&self, modality: &str) -> Option<usize> {
+        Modality::named(modality).map(Modality::width)
+    }
+
+    fn read(&self, modality: &str, split: Split, sample: usize, epoch: u64, out: &mut [f32]) {
+        let kind = Modality::named(modality).unwrap_or_else(|| panic!("no modality is called {modality:?}"));
+        assert_eq!(out.len(), kind.width(), "values of {modality}");
+        match kind {
+            Modality::Fft => self.read_fft(split, sample, out),
+            Modality::Mel => self.read_mel(split, sample, epoch, out),
+            Modality::Noise => self.read_noise(modality, split, sample, epoch, out),
+        }
+    }
+
+    fn targets(&self, task: &str, split: Split) -> Option<Targets> {
+        Task::named(task).map(|task| task.targets(self.labels(split)))
+    }
+
+    fn clusters(&self) -> Vec<u32> {
+        self.test_pairs.clone()
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+}
+
+impl Spectra {
+    fn new(train_images: &[u8], test_images: &[u8]) -> Self {
+        let mut train = fft::magnitudes(train_images);
+        let mut test = fft::magnitudes(test_images);
+        // The training set's range for both: what a receiver will see must not depend on the test set.
+        let range = fft::Range::of(&train);
+        range.scale(&mut train);
+        range.scale(&mut test);
+        Spectra { train, test }
+    }
+}
+
+impl Audio {
+    fn new(clips: Vec<Clip>, test_clips: &[Clip], seed: Seed) -> Self {
+        let mel = Mel::new();
+        let mut scratch = mel.scratch();
+        let mut test = vec![0.0; test_clips.len() * mel::WIDTH];
+        for (clip, out) in test_clips.iter().zip(test.chunks_exact_mut(mel::WIDTH)) {
+            plain_waveform(clip, scratch.waveform());
+            mel.spectrogram(&mut scratch, out);
+            mel::standardise(out);
+        }
+        Audio { mel, bank: NoiseBank::new(seed), clips, test, pool: Mutex::new(vec![scratch]) }
+    }
+
+    fn augmented(&self, clip: usize, augmentation: &Augmentation, out: &mut [f32]) {
+        // Buffers hold nothing that outlives a call, so those of a thread that panicked are as good as any.
+        let pool = || self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = pool().pop();
+        let mut scratch = spare.unwrap_or_else(|| self.mel.scratch());
+        augmentation.waveform(&self.clips[clip], &self.bank, scratch.waveform());
+        self.mel.spectrogram(&mut scratch, out);
+        augmentation.masks(out);
+        mel::standardise(out);
+        pool().push(scratch);
+    }
+}
+
+/// What all nodes must agree on, whatever each of them has loaded.
+pub(crate) fn digest(content: &Content) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"pom2dib data v1");
+    for Part { labels, names, .. } in [&content.train, &content.test] {
+        hash.update((labels.len() as u64).to_le_bytes());
+        hash.update(labels);
+        hash.update((names.len() as u64).to_le_bytes());
+        for line in names.iter().map(ClipName::file_name) {
+            hash.update(line);
+            hash.update(b"\n");
+        }
+    }
+    for name in MODALITY_NAMES {
+        let width = Modality::named(name).map_or(0, Modality::width);
+        hash.update(format!("{name} {width}\n"));
+    }
+    hash.finalize().into()
+}

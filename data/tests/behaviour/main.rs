@@ -1,0 +1,7 @@
+//! What opening, reading and verifying promise, one file per behaviour.
+
+mod bad_files;
+mod difficulty;
+mod folders;
+mod handwritten;
+mod reading;

@@ -1,0 +1,169 @@
+//! What a selection is judged by: its cost, and the baseline that is subtracted from it.
+//!
+//! The score function estimate (21) stays unbiased when whatever does not depend on a tick's own draw is
+//! subtracted from the cost of that tick; only its variance changes. Receivers send raw costs; every node
+//! subtracts its own baseline.
+
+/// What is subtracted from a cost before it weighs a log-mass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// H(Y_t) of the training labels in nats, 0 for regression: what a receiver's cross entropy starts from.
+    LabelEntropy,
+    /// The mean cost of the other ticks that took part.
+    LeaveOneOut,
+    /// Nothing.
+    None,
+}
+
+/// The advantage of each tick of a round: its cost less the baseline, and 0 where it took no part (at a
+/// transmitter: where the receiver did not ask). Costs of ticks that took no part are not looked at.
+///
+/// With [`Baseline::LeaveOneOut`] a tick that took part alone has nothing to be compared with: its advantage
+/// is 0.
+///
+/// # Panics
+/// If `costs` and `took_part` differ in length.
+pub fn advantages(kind: Baseline, costs: &[f64], took_part: &[bool], label_entropy: f64) -> Vec<f64> {
+    assert_eq!(costs.len(), took_part.len(), "costs and parts of different rounds");
+    let taking = || costs.iter().zip(took_part).filter(|(_, part)| **part).map(|(cost, _)| *cost);
+    let (count, total) = (taking().count(), taking().sum::<f64>());
+    let advantage = |cost: f64| match kind {
+        Baseline::LabelEntropy => cost - label_entropy,
+        Baseline::LeaveOneOut if count < 2 => 0.0,
+        Baseline::LeaveOneOut => cost - (total - cost) / (count - 1) as f64,
+        Baseline::None => cost,
+    };
+    costs.iter().zip(took_part).map(|(&cost, &part)| if part { advantage(cost) } else { 0.0 }).collect()
+}
+
+/// Whose entries the sparse term of Remark 7 counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SparseTerm {
+    /// The receiver's own granted entries and its own asks.
+    Own,
+    /// Everybody's granted entries, as the authors' script does.
+    Global,
+}
+
+/// The cost of a receiver at a tick: its objective, plus the penalty of 1 if it was granted nothing (section
+/// VII-A), plus `gamma` for everything that the sparse term counts.
+///
+/// `granted_own` and `granted_all` are numbers of entries, of this receiver and of all; `asks` is the number
+/// of transmitters that this receiver asked.
+pub fn cost(
+    objective: f64,
+    granted_own: usize,
+    asks: usize,
+    granted_all: usize,
+    gamma: f64,
+    sparse: SparseTerm,
+) -> f64 {
+    let penalty = if granted_own == 0 { 1.0 } else { 0.0 };
+    let counted = match sparse {
+        SparseTerm::Own => granted_own + asks,
+        SparseTerm::Global => granted_all,
+    };
+    objective + penalty + gamma * counted as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selection::{Draw, LogMass, SelectorShape};
+
+    #[test]
+    fn baselines_are_subtracted_where_a_tick_took_part() {
+        let costs = [1.0, f64::NAN, 2.0, 6.0];
+        let took_part = [true, false, true, true];
+        let of = |kind| advantages(kind, &costs, &took_part, 0.5);
+        assert_eq!(of(Baseline::None), [1.0, 0.0, 2.0, 6.0]);
+        assert_eq!(of(Baseline::LabelEntropy), [0.5, 0.0, 1.5, 5.5]);
+        assert_eq!(of(Baseline::LeaveOneOut), [1.0 - 4.0, 0.0, 2.0 - 3.5, 6.0 - 1.5]);
+    }
+
+    #[test]
+    fn a_tick_alone_has_no_advantage_over_itself() {
+        assert_eq!(advantages(Baseline::LeaveOneOut, &[3.0, 4.0], &[false, true], 0.0), [0.0, 0.0]);
+        assert_eq!(advantages(Baseline::LeaveOneOut, &[3.0], &[false], 0.0), [0.0]);
+        assert_eq!(advantages(Baseline::LeaveOneOut, &[], &[], 0.0), [0.0; 0]);
+    }
+
+    #[test]
+    fn costs_count_what_the_sparse_term_says() {
+        assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Own), 4.5);
+        assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Global), 6.0);
+        assert_eq!(cost(2.0, 0, 2, 8, 0.5, SparseTerm::Own), 4.0);
+        assert_eq!(cost(2.0, 0, 2, 0, 0.5, SparseTerm::Global), 3.0);
+    }
+
+    fn shape() -> SelectorShape {
+        SelectorShape { counts: 2, items: 3 }
+    }
+
+    /// Every draw of [`shape`].
+    fn all_draws() -> Vec<Draw> {
+        let pairs =
+            (0..3).flat_map(|one| (0..3).filter(move |&two| two != one).map(move |two| vec![one, two]));
+        (0..3).map(|one| vec![one]).chain(pairs).map(|items| Draw { items }).collect()
+    }
+
+    /// A cost that depends on the set alone, and not additively.
+    fn cost_of(draw: &Draw) -> f64 {
+        let weights: f64 = draw.items.iter().map(|&item| [1.0, -2.5, 0.3][item]).sum();
+        weights * weights + 0.7 * draw.items.len() as f64
+    }
+
+    fn probability(logits: &[f32], draw: &Draw) -> f64 {
+        shape().log_mass(logits, draw, LogMass::Sequence).exp()
+    }
+
+    /// The gradient of the expected cost: central differences of two steps (exact in f32), extrapolated to
+    /// none.
+    fn true_gradient(logits: &[f32]) -> Vec<f64> {
+        let expected_cost = |index: usize, offset: f32| -> f64 {
+            let mut moved = logits.to_vec();
+            moved[index] += offset;
+            all_draws().iter().map(|draw| probability(&moved, draw) * cost_of(draw)).sum()
+        };
+        let central = |index, step: f32| {
+            (expected_cost(index, step) - expected_cost(index, -step)) / (2.0 * f64::from(step))
+        };
+        let extrapolated = |index| (4.0 * central(index, 1.0 / 1024.0) - central(index, 2.0 / 1024.0)) / 3.0;
+        (0..logits.len()).map(extrapolated).collect()
+    }
+
+    #[test]
+    fn the_estimated_gradient_is_right_in_expectation_with_every_baseline() {
+        // Two ticks with different u, thus different logits; all pairs of draws, by their probability.
+        let logits: [[f32; 5]; 2] = [[0.5, -0.25, 1.0, -0.5, 0.125], [-1.0, 0.75, 0.0, 0.25, -2.0]];
+        for kind in [Baseline::LabelEntropy, Baseline::LeaveOneOut, Baseline::None] {
+            for mass in [LogMass::Sequence, LogMass::Set] {
+                let mut estimate = [vec![0.0; 5], vec![0.0; 5]];
+                for first in all_draws() {
+                    for second in all_draws() {
+                        let pair = [&first, &second];
+                        let weight = probability(&logits[0], &first) * probability(&logits[1], &second);
+                        let advantages = advantages(kind, &pair.map(cost_of), &[true; 2], 1.3);
+                        for tick in 0..2 {
+                            shape().add_log_mass_gradient(
+                                &logits[tick],
+                                pair[tick],
+                                mass,
+                                weight * advantages[tick],
+                                &mut estimate[tick],
+                            );
+                        }
+                    }
+                }
+                for tick in 0..2 {
+                    for (estimated, expected) in estimate[tick].iter().zip(true_gradient(&logits[tick])) {
+                        assert!(
+                            (estimated - expected).abs() < 1e-9,
+                            "{kind:?}, {mass:?}: {estimated}, {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The cap of a transmitter: the kernel P(A given A') of section VII-A of the paper.
+//!
+//! Selectors draw without knowing of each other, so together they may request more entries of a transmitter
+//! than the E_k it may send at a tick, constraint (10). It then keeps a uniform subset of E_k. The draw is
+//! common randomness: from the requests in its message and the seed, anyone can compute what a transmitter
+//! must grant.
+
+use randomness::{Purpose, Seed};
+
+use crate::common::Phase;
+
+/// What transmitter k grants at a tick: all `requests` if they are `limit` (E_k) or fewer, otherwise a
+/// uniform subset of `limit`. Both are (receiver, modality) pairs in increasing order.
+pub fn cap(
+    seed: Seed,
+    transmitter: usize,
+    phase: Phase,
+    tick: u64,
+    requests: &[(usize, usize)],
+    limit: usize,
+) -> Vec<(usize, usize)> {
+    if requests.len() <= limit {
+        return requests.to_vec();
+    }
+    let mut stream = seed.stream(Purpose::Cap, &[transmitter as u64, phase.index()], tick);
+    stream.subset(requests.len(), limit).into_iter().map(|position| requests[position]).collect()
+}
+
+/// Applies the [cap](cap()) to each tick of a round. `first_tick` is the tick of the grid's first row: later
+/// rows follow.
+pub fn grants(
+    seed: Seed,
+    transmitter: usize,
+    phase: Phase,
+    first_tick: u64,
+    requests: &RequestGrid,
+    limit: usize,
+) -> Grants {
+    let at = |row: usize| {
+        cap(seed, transmitter, phase, first_tick + row as u64, &requests.requests_at(row), limit)
+    };
+    Grants { ticks: (0..requests.ticks).map(at).collect() }
+}
+
+/// What a transmitter grants in a round (a of the paper, its part of one transmitter).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// For each tick of the round: (receiver, modality) pairs, in increasing order.
+    ticks: Vec<Vec<(usize, usize)>>,
+}
+
+impl Grants {
+    /// For each tick of the round, in order: the (receiver, modality) pairs granted, in increasing order.
+    pub fn ticks(&self) -> impl ExactSizeIterator<Item = &[(usize, usize)]> {
+        self.ticks.iter().map(Vec::as_slice)
+    }
+
+    /// The (receiver, modality) pairs granted at a tick of the round, in increasing order.
+    pub fn at(&self, tick: usize) -> &[(usize, usize)] {
+        &self.ticks[tick]
+    }
+
+    /// The (tick of the round, modality) pairs granted to a receiver, in increasing order.
+    pub fn for_receiver(&self, receiver: usize) -> Vec<(usize, usize)> {
+        let all = self.ticks.iter().enumerate().flat_map(|(tick, granted)| {
+            granted.iter().map(move |&(owner, modality)| (owner, (tick, modality)))
+        });
+        all.filter(|(owner, _)| *owner == receiver).map(|(_, entry)| entry).collect()
+    }
+}
+
+/// Why bytes are no grid of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GridError {
+    /// Too few or too many bytes.
+    #[error(
+        "{found} bytes of requests, not {expected} ({ticks} ticks x {receivers} receivers x {modalities})"
+    )]
+    Length {
+        /// Bytes found.
+        found: usize,
+        /// Bytes that the shape takes.
+        expected: usize,
+        /// Ticks of the shape.
+        ticks: usize,
+        /// Receivers of the shape.
+        receivers: usize,
+        /// Modalities of the shape.
+        modalities: usize,
+    },
+    /// The last byte has bits beyond the last entry.
+    #[error("requests beyond the last entry: the unused bits of the last byte must be 0")]
+    StrayBits,
+}
+
+/// The entries requested of a transmitter in a round, before the cap (A' of the paper): one bit for each
+/// (tick of the round, receiver, modality), in that order, lowest bit of the first byte first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestGrid {
+    ticks: usize,
+    receivers: usize,
+    modalities: usize,
+    bits: Vec<u8>,
+}
+
+impl RequestGrid {
+    /// A grid without requests.
+    pub fn new(ticks: usize, receivers: usize, modalities: usize) -> Self {
+        let bits = vec![0; (ticks * receivers * modalities).div_ceil(8)];
+        RequestGrid { ticks, receivers, modalities, bits }
+    }
+
+    /// A grid of this shape from what [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    /// If there are not as many bytes as the shape takes, or bits beyond its last entry.
+    pub fn from_bytes(
+        ticks: usize,
+        receivers: usize,
+        modalities: usize,
+        bytes: &[u8],
+    ) -> Result<Self, GridError> {
+        let entries = ticks * receivers * modalities;
+        let (found, expected) = (bytes.len(), entries.div_ceil(8));
+        if found != expected {
+            return Err(GridError::Length { found, expected, ticks, receivers, modalities });
+        }
+        let used = entries % 8;
+        if used != 0 && bytes.last().is_some_and(|last| last >> used != 0) {
+            return Err(GridError::StrayBits);
+        }
+        Ok(RequestGrid { ticks, receivers, modalities, bits: bytes.to_vec() })
+    }
+
+    /// The bits, for the wire.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.bits.clone()
+    }
+
+    /// The number of ticks.
+    pub fn ticks(&self) -> usize {
+        self.ticks
+    }
+
+    /// The number of receivers.
+    pub fn receivers(&self) -> usize {
+        self.receivers
+    }
+
+    /// The number of modalities.
+    pub fn modalities(&self) -> usize {
+        self.modalities
+    }
+
+    /// Whether a modality is requested for a receiver at a tick of the round.
+    ///
+    /// # Panics
+    /// If there is no such entry.
+    pub fn get(&self, tick: usize, receiver: usize, modality: usize) -> bool {
+        let bit = self.bit(tick, receiver, modality);
+        self.bits[bit / 8] >> (bit % 8) & 1 == 1
+    }
+
+    /// Requests a modality for a receiver at a tick of the round.
+    ///
+    /// # Panics
+    /// If there is no such entry.
+    pub fn set(&mut self, tick: usize, receiver: usize, modality: usize) {
+        let bit = self.bit(tick, receiver, modality);
+        self.bits[bit / 8] |= 1 << (bit % 8);
+    }
+
+    /// The (receiver, modality) pairs requested at a tick of the round, in increasing order.
+    pub fn requests_at(&self, tick: usize) -> Vec<(usize, usize)> {
+        let entries = (0..self.receivers)
+            .flat_map(|receiver| (0..self.modalities).map(move |modality| (receiver, modality)));
+        entries.filter(|&(receiver, modality)| self.get(tick, receiver, modality)).collect()
+    }
+
+    fn bit(&self, tick: usize, receiver: usize, modality: usize) -> usize {
+        assert!(
+            tick < self.ticks && receiver < self.receivers && modality < self.modalities,
+            "no entry ({tick}, {receiver}, {modality}) in {} x {} x {}",
+            self.ticks,
+            self.receivers,
+            self.modalities
+        );
+        (tick * self.receivers + receiver) * self.modalities + modality
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seed() -> Seed {
+        Seed::from_number(1)
+    }
+
+    fn some_grid() -> impl Strategy<Value = RequestGrid> {
+        let shape = (1usize..6, 1usize..5, 1usize..5);
+        let bits = |(ticks, receivers, modalities)| {
+            let bits = proptest::collection::vec(any::<bool>(), ticks * receivers * modalities);
+            (Just((ticks, receivers, modalities)), bits)
+        };
+        shape.prop_flat_map(bits).prop_map(|((ticks, receivers, modalities), bits)| {
+            let mut grid = RequestGrid::new(ticks, receivers, modalities);
+            for (index, _) in bits.iter().enumerate().filter(|(_, bit)| **bit) {
+                let (row, modality) = (index / modalities, index % modalities);
+                grid.set(row / receivers, row % receivers, modality);
+            }
+            grid
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn grants_are_requests_and_as_many_as_the_limit_leaves(
+            grid in some_grid(), limit in 1usize..8, first_tick in 0u64..1000
+        ) {
+            let granted = grants(seed(), 1, Phase::Train, first_tick, &grid, limit);
+            prop_assert_eq!(granted.ticks().len(), grid.ticks());
+            for tick in 0..grid.ticks() {
+                let requests = grid.requests_at(tick);
+                prop_assert_eq!(granted.at(tick).len(), requests.len().min(limit));
+                prop_assert!(granted.at(tick).iter().all(|entry| requests.contains(entry)));
+                prop_assert!(granted.at(tick).is_sorted_by(|one, next| one < next));
+                let alone = cap(seed(), 1, Phase::Train, first_tick + tick as u64, &requests, limit);
+                prop_assert_eq!(granted.at(tick), alone);
+            }
+        }
+
+        #[test]
+        fn anyone_can_recompute_grants_from_the_message(
+            grid in some_grid(), limit in 1usize..8, first_tick in 0u64..1000
+        ) {
+            let granted = grants(seed(), 2, Phase::Evaluate, first_tick, &grid, limit);
+            let (ticks, receivers, modalities) = (grid.ticks(), grid.receivers(), grid.modalities());
+            let received = RequestGrid::from_bytes(ticks, receivers, modalities, &grid.to_bytes()).unwrap();
+            prop_assert_eq!(&received, &grid);
+            prop_assert_eq!(grants(seed(), 2, Phase::Evaluate, first_tick, &received, limit), granted);
+        }
+
+        #[test]
+        fn receivers_share_the_grants_without_rest(grid in some_grid(), limit in 1usize..8) {
+            let granted = grants(seed(), 0, Phase::Train, 0, &grid, limit);
+            let mut shared = Vec::new();
+            for receiver in 0..grid.receivers() {
+                let own = granted.for_receiver(receiver);
+                prop_assert!(own.is_sorted_by(|one, next| one < next));
+                shared.extend(own.into_iter().map(|(tick, modality)| (tick, receiver, modality)));
+            }
+            shared.sort_unstable();
+            let at = |tick| granted.at(tick).iter().map(move |&(t, m)| (tick, t, m));
+            prop_assert!(shared.into_iter().eq((0..grid.ticks()).flat_map(at)));
+        }
+    }
+
+    const FIVE: [(usize, usize); 5] = [(0, 0), (0, 2), (1, 1), (2, 0), (2, 1)];
+
+    #[test]
+    fn the_cap_keeps_every_subset_equally_often() {
+        let mut counts = std::collections::BTreeMap::new();
+        let ticks = 20_000;
+        for tick in 0..ticks {
+            *counts.entry(cap(seed(), 0, Phase::Train, tick, &FIVE, 2)).or_insert(0.0) += 1.0;
+        }
+        assert_eq!(counts.len(), 10);
+        let expected = ticks as f64 / 10.0;
+        let chi_squared: f64 = counts.values().map(|count: &f64| (count - expected).powi(2) / expected).sum();
+        // The 99.9 % quantile of chi-squared with 9 degrees of freedom.
+        assert!(chi_squared < 27.88, "{chi_squared}");
+    }
+
+    #[test]
+    fn the_cap_is_a_function_of_seed_transmitter_phase_and_tick() {
+        let run = |seed, transmitter, phase, first: u64| -> Vec<_> {
+            (first..first + 32).map(|tick| cap(seed, transmitter, phase, tick, &FIVE, 2)).collect()
+        };
+        let base = run(seed(), 0, Phase::Train, 0);
+        assert_eq!(base, run(seed(), 0, Phase::Train, 0));
+        assert_ne!(base, run(seed(), 1, Phase::Train, 0));
+        assert_ne!(base, run(seed(), 0, Phase::Evaluate, 0));
+        assert_ne!(base, run(seed(), 0, Phase::Train, 32));
+        assert_ne!(base, run(Seed::from_number(2), 0, Phase::Train, 0));
+    }
+
+    #[test]
+    fn bits_are_where_the_wire_says() {
+        let mut grid = RequestGrid::new(2, 3, 2);
+        grid.set(0, 0, 1);
+        grid.set(1, 1, 0);
+        grid.set(1, 2, 1);
+        assert_eq!(grid.to_bytes(), [0b0000_0010, 0b0000_1001]);
+        assert_eq!(grid.requests_at(1), [(1, 0), (2, 1)]);
+        assert!(grid.get(0, 0, 1) && !grid.get(0, 0, 0));
+    }
+
+    #[test]
+    fn bad_bytes_are_refused() {
+        let read = |bytes: &[u8]| RequestGrid::from_bytes(2, 3, 2, bytes);
+        for bytes in [&[0u8; 1][..], &[0; 3], &[]] {
+            assert!(matches!(read(bytes), Err(GridError::Length { expected: 2, .. })));
+        }
+        assert_eq!(read(&[0xff, 0x1f]), Err(GridError::StrayBits));
+        assert!(read(&[0xff, 0x0f]).is_ok());
+        assert!(RequestGrid::from_bytes(2, 2, 2, &[0xff]).is_ok());
+    }
+}

@@ -1,0 +1,287 @@
+//! What all nodes draw alike, and what each draws for itself: the addresses of a run's randomness.
+//!
+//! Common randomness (section IV-B of the paper) needs no message: every node computes it from the seed.
+//! Draws that are private by convention are addressed by the node that they belong to, so that tests can
+//! compute them too, and a node that restarts finds them again.
+
+use randomness::{Purpose, Seed, Stream};
+
+/// Embeddings are drawn this much smaller than a standard normal.
+const EMBEDDING_SCALE: f64 = 0.1;
+
+/// What a draw belongs to. Training and evaluation never share a draw.
+///
+/// Ticks of training are counted from the start of the run. What is drawn once an evaluation pass takes the
+/// pass for its tick; what is drawn every tick of a pass takes `pass * (ticks of a pass) + tick`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Algorithm 1.
+    Train,
+    /// Algorithm 2.
+    Evaluate,
+}
+
+impl Phase {
+    /// The phase as an index of an address.
+    pub(crate) fn index(self) -> u64 {
+        match self {
+            Phase::Train => 0,
+            Phase::Evaluate => 1,
+        }
+    }
+
+    /// The purpose that stands for this phase.
+    fn choose(self, train: Purpose, evaluate: Purpose) -> Purpose {
+        match self {
+            Phase::Train => train,
+            Phase::Evaluate => evaluate,
+        }
+    }
+}
+
+/// The common randomness u: `feature_dim` standard normals, the same at every node. `tick` is the tick n of
+/// training, or the evaluation pass (Algorithm 2 draws u once).
+pub fn common(seed: Seed, phase: Phase, tick: u64, feature_dim: usize) -> Vec<f32> {
+    let purpose = phase.choose(Purpose::Common, Purpose::EvaluationCommon);
+    let mut u = vec![0.0; feature_dim];
+    seed.stream(purpose, &[], tick).fill_normal(&mut u);
+    u
+}
+
+/// The embedding of a receiver: `dim` values of 0.1 x a standard normal, never trained. It tells encoders and
+/// transmitters' selectors whom they work for.
+pub fn receiver_embedding(seed: Seed, receiver: usize, dim: usize) -> Vec<f32> {
+    embedding(seed, &[0, receiver as u64], dim)
+}
+
+/// The embedding of (transmitter, modality): `dim` values of 0.1 x a standard normal, never trained. It tells
+/// a receiver's local decoder what it decodes, (18).
+pub fn entry_embedding(seed: Seed, transmitter: usize, modality: usize, dim: usize) -> Vec<f32> {
+    embedding(seed, &[1, transmitter as u64, modality as u64], dim)
+}
+
+fn embedding(seed: Seed, indices: &[u64], dim: usize) -> Vec<f32> {
+    let mut stream = seed.stream(Purpose::Embedding, indices, 0);
+    (0..dim).map(|_| (EMBEDDING_SCALE * stream.normal()) as f32).collect()
+}
+
+/// Whose selector draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SelectorNode {
+    /// Receiver t: which transmitters to ask.
+    Receiver(usize),
+    /// Transmitter k: which modalities to request.
+    Transmitter(usize),
+}
+
+/// The stream from which a node's selector draws for a receiver at a tick; a receiver draws for itself.
+/// Private by convention: only that node draws from it.
+pub fn selection_stream(
+    seed: Seed,
+    phase: Phase,
+    node: SelectorNode,
+    for_receiver: usize,
+    tick: u64,
+) -> Stream {
+    let purpose = phase.choose(Purpose::Selection, Purpose::EvaluationSelection);
+    let (role, index) = match node {
+        SelectorNode::Receiver(t) => (0, t),
+        SelectorNode::Transmitter(k) => (1, k),
+    };
+    seed.stream(purpose, &[role, index as u64, for_receiver as u64], tick)
+}
+
+/// The standard normals epsilon of entry (k, t, m) at a tick, for z = mu + std * epsilon: `count` values,
+/// sample by sample. Private by convention, to transmitter k.
+pub fn reparameterisation(
+    seed: Seed,
+    phase: Phase,
+    k: usize,
+    t: usize,
+    m: usize,
+    tick: u64,
+    count: usize,
+) -> Vec<f32> {
+    let purpose = phase.choose(Purpose::Reparameterisation, Purpose::EvaluationReparameterisation);
+    let mut noise = vec![0.0; count];
+    seed.stream(purpose, &[k as u64, t as u64, m as u64], tick).fill_normal(&mut noise);
+    noise
+}
+
+/// The stream of a network's initial weights, by the network's name in the run.
+pub fn initial_weights(seed: Seed, name: &str) -> Stream {
+    seed.named_stream(Purpose::Weights, name, &[], 0)
+}
+
+/// A sample at its place in the order of training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SampleAt {
+    /// Which sample of the training set.
+    pub sample: usize,
+    /// In which epoch: pairing, augmentation and noise depend on it.
+    pub epoch: u64,
+}
+
+/// Which samples belong to which tick: the same at every node, found without replaying earlier ticks.
+///
+/// The order is one uniform permutation of the training set per epoch, one after the other without end; a
+/// tick takes the next `samples_per_tick` of it, so a tick may straddle two epochs.
+pub struct BatchOrder {
+    seed: Seed,
+    samples: usize,
+    /// The permutations last used, even epochs in the first place and odd ones in the second: ticks that
+    /// straddle two epochs keep both at hand.
+    permutations: [Option<(u64, Vec<u32>)>; 2],
+}
+
+impl BatchOrder {
+    /// The order over a training set of `samples` samples.
+    ///
+    /// # Panics
+    /// If there are no samples, or 2^32 or more: readers of data refuse such sets.
+    pub fn new(seed: Seed, samples: usize) -> Self {
+        assert!(samples > 0 && u32::try_from(samples).is_ok(), "an order of {samples} samples was asked for");
+        BatchOrder { seed, samples, permutations: [None, None] }
+    }
+
+    /// The samples of a tick, in order.
+    pub fn positions(&mut self, tick: u64, samples_per_tick: usize) -> Vec<SampleAt> {
+        let first = tick * samples_per_tick as u64;
+        (first..first + samples_per_tick as u64).map(|place| self.at(place)).collect()
+    }
+
+    /// The sample at a place of the endless order.
+    fn at(&mut self, place: u64) -> SampleAt {
+        let epoch = place / self.samples as u64;
+        let within = (place % self.samples as u64) as usize;
+        SampleAt { sample: self.permutation(epoch)[within] as usize, epoch }
+    }
+
+    fn permutation(&mut self, epoch: u64) -> &[u32] {
+        let (seed, samples) = (self.seed, self.samples);
+        let draw = || (epoch, seed.stream(Purpose::Batch, &[], epoch).permutation(samples));
+        let slot = &mut self.permutations[(epoch % 2) as usize];
+        if slot.as_ref().is_some_and(|(cached, _)| *cached != epoch) {
+            *slot = None;
+        }
+        &slot.get_or_insert_with(draw).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seed() -> Seed {
+        Seed::from_number(1)
+    }
+
+    #[test]
+    fn common_randomness_differs_by_phase_and_tick() {
+        let u = common(seed(), Phase::Train, 5, 24);
+        assert_eq!(u.len(), 24);
+        assert_eq!(u, common(seed(), Phase::Train, 5, 24));
+        assert_ne!(u, common(seed(), Phase::Train, 6, 24));
+        assert_ne!(u, common(seed(), Phase::Evaluate, 5, 24));
+        assert_ne!(u, common(Seed::from_number(2), Phase::Train, 5, 24));
+    }
+
+    #[test]
+    fn embeddings_are_small_normals_and_all_different() {
+        let embeddings = [
+            receiver_embedding(seed(), 0, 10_000),
+            receiver_embedding(seed(), 1, 10_000),
+            entry_embedding(seed(), 0, 0, 10_000),
+            entry_embedding(seed(), 0, 1, 10_000),
+            entry_embedding(seed(), 1, 0, 10_000),
+        ];
+        for (index, values) in embeddings.iter().enumerate() {
+            assert!(!embeddings[..index].contains(values));
+            let square: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+            // The mean square has a standard error of 0.01 x sqrt(2 / 10,000): four of them.
+            assert!((square / 1e4 - 0.01).abs() < 4.0 * 0.01 * 2f64.sqrt() / 1e2);
+        }
+    }
+
+    #[test]
+    fn private_streams_differ_by_node_receiver_tick_and_phase() {
+        let (receiver, transmitter) = (SelectorNode::Receiver, SelectorNode::Transmitter);
+        let addresses = [
+            (Phase::Train, receiver(0), 0, 0),
+            (Phase::Train, receiver(1), 1, 0),
+            (Phase::Train, receiver(0), 0, 1),
+            (Phase::Evaluate, receiver(0), 0, 0),
+            (Phase::Train, transmitter(0), 0, 0),
+            (Phase::Train, transmitter(0), 1, 0),
+            (Phase::Train, transmitter(1), 0, 0),
+            (Phase::Evaluate, transmitter(1), 0, 0),
+        ];
+        let first = |(phase, node, t, tick)| selection_stream(seed(), phase, node, t, tick).uniform();
+        let draws = addresses.map(first);
+        assert_eq!(draws, addresses.map(first));
+        assert!((0..draws.len()).all(|index| !draws[..index].contains(&draws[index])));
+    }
+
+    #[test]
+    fn noise_differs_by_entry_tick_and_phase() {
+        let noise = |phase, (k, t, m), tick| reparameterisation(seed(), phase, k, t, m, tick, 2);
+        let draws = [
+            noise(Phase::Train, (0, 1, 2), 3),
+            noise(Phase::Train, (1, 0, 2), 3),
+            noise(Phase::Train, (0, 2, 1), 3),
+            noise(Phase::Train, (0, 1, 2), 4),
+            noise(Phase::Evaluate, (0, 1, 2), 3),
+        ];
+        assert_eq!(draws[0], noise(Phase::Train, (0, 1, 2), 3));
+        assert!((0..draws.len()).all(|index| !draws[..index].contains(&draws[index])));
+    }
+
+    #[test]
+    fn weights_differ_by_name() {
+        let first = |name| initial_weights(seed(), name).uniform();
+        assert_eq!(first("receiver-0/joint"), first("receiver-0/joint"));
+        assert_ne!(first("receiver-0/joint"), first("receiver-1/joint"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_sample_comes_once_an_epoch(samples in 1usize..40, per_tick in 1usize..50) {
+            let epochs = 4;
+            let ticks = (epochs * samples).div_ceil(per_tick) as u64;
+            let mut order = BatchOrder::new(seed(), samples);
+            let all: Vec<SampleAt> = (0..ticks).flat_map(|tick| order.positions(tick, per_tick)).collect();
+            for epoch in 0..epochs {
+                let places = &all[epoch * samples..][..samples];
+                prop_assert!(places.iter().all(|at| at.epoch == epoch as u64));
+                let mut seen: Vec<usize> = places.iter().map(|at| at.sample).collect();
+                seen.sort_unstable();
+                prop_assert!(seen.into_iter().eq(0..samples));
+            }
+        }
+
+        #[test]
+        fn any_tick_is_found_directly(
+            samples in 1usize..40,
+            per_tick in 1usize..50,
+            ticks in proptest::collection::vec(0u64..30, 1..20),
+        ) {
+            let mut in_order = BatchOrder::new(seed(), samples);
+            let expected: Vec<_> = (0..30).map(|tick| in_order.positions(tick, per_tick)).collect();
+            let mut order = BatchOrder::new(seed(), samples);
+            for tick in ticks {
+                prop_assert_eq!(&order.positions(tick, per_tick), &expected[tick as usize]);
+            }
+        }
+    }
+
+    #[test]
+    fn epochs_are_permuted_anew() {
+        let mut order = BatchOrder::new(seed(), 101);
+        let mut epoch =
+            |tick| -> Vec<usize> { order.positions(tick, 101).iter().map(|at| at.sample).collect() };
+        let (first, second) = (epoch(0), epoch(1));
+        assert_ne!(first, second);
+        assert!(!first.is_sorted());
+    }
+}

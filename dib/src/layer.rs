@@ -1,0 +1,182 @@
+//! The parts of the base network, each with its forward and its backward pass.
+//!
+//! A backward pass adds every parameter's gradient block of rows by block of rows, in order, each block's share
+//! computed by itself: a schedule that sends the same blocks through one at a time gets the same bits.
+
+use candle_core::Tensor;
+use kernels::elementwise::{accumulate_rows, add_bias, add_bias_relu, mask_relu};
+use kernels::layer_norm::{accumulate_affine_gradient, backward_through_relu, layer_norm};
+use kernels::product::{Transpose, accumulate_product, product};
+
+use crate::Result;
+use crate::parameter::{Layout, Parameter};
+
+/// The indices of a residual block's parameters: relu(relu(x W1 + b1) W2 + b2 + x Ws).
+pub(crate) struct ResidualBlock {
+    w1: usize,
+    b1: usize,
+    w2: usize,
+    b2: usize,
+    /// Absent where the sizes are equal: then x itself is added.
+    shortcut: Option<usize>,
+}
+
+/// What the backward pass of a residual block needs beside its input.
+pub(crate) struct BlockTrace {
+    /// relu(x W1 + b1), [rows, size].
+    hidden: Tensor,
+    /// The block's output, [rows, size].
+    pub(crate) output: Tensor,
+}
+
+impl ResidualBlock {
+    pub(crate) fn new(layout: &mut Layout, name: &str, inputs: usize, size: usize) -> Self {
+        ResidualBlock {
+            w1: layout.add(format!("{name}.w1"), &[inputs, size]),
+            b1: layout.add(format!("{name}.b1"), &[size]),
+            w2: layout.add(format!("{name}.w2"), &[size, size]),
+            b2: layout.add(format!("{name}.b2"), &[size]),
+            shortcut: (inputs != size).then(|| layout.add(format!("{name}.shortcut"), &[inputs, size])),
+        }
+    }
+
+    /// x [rows, inputs].
+    pub(crate) fn forward(&self, parameters: &[Parameter], x: &Tensor) -> Result<BlockTrace> {
+        let value = |index: usize| &parameters[index].value;
+        let hidden = product(x, value(self.w1), Transpose::Neither)?;
+        add_bias_relu(&hidden, value(self.b1))?;
+        let output = product(&hidden, value(self.w2), Transpose::Neither)?;
+        match self.shortcut {
+            Some(shortcut) => accumulate_product(&output, x, value(shortcut), Transpose::Neither)?,
+            None => kernels::elementwise::add(&output, x)?,
+        }
+        add_bias_relu(&output, value(self.b2))?;
+        Ok(BlockTrace { hidden, output })
+    }
+
+    /// Adds the parameters' gradients. `upstream`, [rows, size], is the gradient before the final rectifier. Returns
+    /// that with respect to the input where it is wanted.
+    pub(crate) fn backward(
+        &self,
+        parameters: &[Parameter],
+        x: &Tensor,
+        trace: &BlockTrace,
+        upstream: &Tensor,
+        blocks: &[usize],
+        to_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let value = |index: usize| &parameters[index].value;
+        let gradient = |index: usize| &parameters[index].gradient;
+        add_weight_gradient(gradient(self.w2), &trace.hidden, upstream, blocks)?;
+        add_bias_gradient(gradient(self.b2), upstream, blocks)?;
+        if let Some(shortcut) = self.shortcut {
+            add_weight_gradient(gradient(shortcut), x, upstream, blocks)?;
+        }
+        let hidden = product(upstream, value(self.w2), Transpose::Right)?;
+        mask_relu(&hidden, &trace.hidden)?;
+        add_weight_gradient(gradient(self.w1), x, &hidden, blocks)?;
+        add_bias_gradient(gradient(self.b1), &hidden, blocks)?;
+        if !to_input {
+            return Ok(None);
+        }
+        let input = product(&hidden, value(self.w1), Transpose::Right)?;
+        match self.shortcut {
+            Some(shortcut) => accumulate_product(&input, upstream, value(shortcut), Transpose::Right)?,
+            None => kernels::elementwise::add(&input, upstream)?,
+        }
+        Ok(Some(input))
+    }
+
+    /// The weights, as initialisation wants them.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = usize> {
+        [Some(self.w1), Some(self.w2), self.shortcut].into_iter().flatten()
+    }
+}
+
+/// The index of a layer normalisation's gain and bias, the rows of one tensor.
+pub(crate) struct LayerNorm {
+    pub(crate) affine: usize,
+}
+
+impl LayerNorm {
+    pub(crate) fn new(layout: &mut Layout, name: &str, size: usize) -> Self {
+        LayerNorm { affine: layout.add(format!("{name}.affine"), &[2, size]) }
+    }
+
+    /// x [rows, size], the output of a rectifier.
+    pub(crate) fn forward(&self, parameters: &[Parameter], x: &Tensor) -> Result<Tensor> {
+        Ok(layer_norm(x, &parameters[self.affine].value)?)
+    }
+
+    /// Adds the parameter's gradient, and turns `upstream` into the gradient before the rectifier that made x.
+    pub(crate) fn backward(
+        &self,
+        parameters: &[Parameter],
+        x: &Tensor,
+        upstream: &Tensor,
+        blocks: &[usize],
+    ) -> Result<()> {
+        let affine = &parameters[self.affine];
+        for_blocks(blocks, |start, rows| {
+            let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
+            Ok(accumulate_affine_gradient(&affine.gradient, &x, &upstream)?)
+        })?;
+        Ok(backward_through_relu(upstream, x, &affine.value)?)
+    }
+}
+
+/// The indices of a linear layer's parameters: x W + b.
+pub(crate) struct Linear {
+    pub(crate) weight: usize,
+    bias: usize,
+}
+
+impl Linear {
+    pub(crate) fn new(layout: &mut Layout, name: &str, inputs: usize, outputs: usize) -> Self {
+        Linear {
+            weight: layout.add(format!("{name}.w"), &[inputs, outputs]),
+            bias: layout.add(format!("{name}.b"), &[outputs]),
+        }
+    }
+
+    /// x [rows, inputs].
+    pub(crate) fn forward(&self, parameters: &[Parameter], x: &Tensor) -> Result<Tensor> {
+        let output = product(x, &parameters[self.weight].value, Transpose::Neither)?;
+        add_bias(&output, &parameters[self.bias].value)?;
+        Ok(output)
+    }
+
+    /// Adds the parameters' gradients; returns that with respect to the input.
+    pub(crate) fn backward(
+        &self,
+        parameters: &[Parameter],
+        x: &Tensor,
+        upstream: &Tensor,
+        blocks: &[usize],
+    ) -> Result<Tensor> {
+        add_weight_gradient(&parameters[self.weight].gradient, x, upstream, blocks)?;
+        add_bias_gradient(&parameters[self.bias].gradient, upstream, blocks)?;
+        Ok(product(upstream, &parameters[self.weight].value, Transpose::Right)?)
+    }
+}
+
+fn add_weight_gradient(gradient: &Tensor, x: &Tensor, upstream: &Tensor, blocks: &[usize]) -> Result<()> {
+    for_blocks(blocks, |start, rows| {
+        let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
+        Ok(accumulate_product(gradient, &x, &upstream, Transpose::Left)?)
+    })
+}
+
+fn add_bias_gradient(gradient: &Tensor, upstream: &Tensor, blocks: &[usize]) -> Result<()> {
+    for_blocks(blocks, |start, rows| Ok(accumulate_rows(gradient, &upstream.narrow(0, start, rows)?)?))
+}
+
+/// Calls `add(start, rows)` for every block that is not empty.
+fn for_blocks(blocks: &[usize], mut add: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
+    let mut start = 0;
+    for &rows in blocks.iter().filter(|&&rows| rows > 0) {
+        add(start, rows)?;
+        start += rows;
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The losses of the objective, per row, and their gradients.
+
+use candle_core::Tensor;
+
+use crate::Result;
+
+/// -log softmax(logits)\[label\] of every row, in nats: logits [rows, classes].
+pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Vec<f64>> {
+    Ok(kernels::loss::cross_entropy(&logits.contiguous()?, labels)?.to_vec1()?)
+}
+
+/// `weight` (softmax(logits) - onehot(label)), [rows, classes]: the gradient of `weight` times the sum over the rows.
+pub fn cross_entropy_gradient(logits: &Tensor, labels: &[u32], weight: f64) -> Result<Tensor> {
+    Ok(kernels::loss::cross_entropy_gradient(&logits.contiguous()?, labels, weight)?)
+}
+
+/// The mean over the outputs of the squared error, of every row: both [rows, outputs].
+pub fn mean_squared_error(prediction: &Tensor, target: &Tensor) -> Result<Vec<f64>> {
+    Ok(kernels::loss::mean_squared_error(&prediction.contiguous()?, &target.contiguous()?)?.to_vec1()?)
+}
+
+/// The gradient of `weight` times the sum over the rows of [`mean_squared_error`], [rows, outputs].
+pub fn mean_squared_error_gradient(prediction: &Tensor, target: &Tensor, weight: f64) -> Result<Tensor> {
+    let (prediction, target) = (prediction.contiguous()?, target.contiguous()?);
+    Ok(kernels::loss::mean_squared_error_gradient(&prediction, &target, weight)?)
+}
+
+/// The entropy of the labels' frequencies, in nats: H(Y), the cost of guessing. Labels from `classes` upwards do not
+/// count; 0 without labels.
+pub fn label_entropy(labels: &[u32], classes: usize) -> f64 {
+    let mut counts = vec![0u64; classes];
+    for &label in labels {
+        if let Some(count) = counts.get_mut(label as usize) {
+            *count += 1;
+        }
+    }
+    let total = counts.iter().sum::<u64>() as f64;
+    let shares = counts.into_iter().filter(|&count| count > 0).map(|count| count as f64 / total);
+    shares.map(|share| -share * libm::log(share)).sum()
+}

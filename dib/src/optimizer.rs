@@ -1,0 +1,38 @@
+//! AdamW, as torch.optim.AdamW computes it.
+
+use kernels::adamw::AdamWStep;
+
+/// The optimizer's settings; the moments and the step count live with each network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// The learning rate.
+    pub rate: f64,
+    /// Decoupled weight decay: each step first multiplies every parameter by 1 - rate * decay.
+    pub decay: f64,
+    /// How much of the first moment stays.
+    pub beta1: f64,
+    /// How much of the second moment stays.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
+
+impl AdamW {
+    /// A learning rate, and the usual other settings: decay 1e-4, betas 0.9 and 0.999, epsilon 1e-8.
+    pub fn new(rate: f64) -> Self {
+        AdamW { rate, decay: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+
+    /// The numbers of step `step`, counted from 1.
+    pub(crate) fn at(&self, step: u32) -> AdamWStep {
+        let correction = |beta: f64| 1.0 - libm::pow(beta, f64::from(step));
+        AdamWStep {
+            keep: 1.0 - self.rate * self.decay,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            rate: self.rate / correction(self.beta1),
+            second_scale: 1.0 / correction(self.beta2).sqrt(),
+            epsilon: self.epsilon,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The rate of an encoder, (17): an estimate of I(X;Z) in nats.
+
+use candle_core::Tensor;
+pub use kernels::rate::RateEstimator;
+
+use crate::Result;
+
+/// One rate in nats per group of consecutive rows, (17): z, mu and std are [rows, d], and the sizes in `groups` add up
+/// to the rows.
+pub fn rate(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    groups: &[usize],
+) -> Result<Vec<f64>> {
+    let (z, mu, std) = (z.contiguous()?, mu.contiguous()?, std.contiguous()?);
+    Ok(kernels::rate::rates(estimator, &z, &mu, &std, groups)?.to_vec1()?)
+}
+
+/// The gradient of the sum of the groups' rates with respect to z, mu and std, each [rows, d]: through z and through
+/// every component of the mixture. The three count as independent: that z = mu + std * noise is the encoder's affair.
+pub fn rate_gradient(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    groups: &[usize],
+) -> Result<(Tensor, Tensor, Tensor)> {
+    let (z, mu, std) = (z.contiguous()?, mu.contiguous()?, std.contiguous()?);
+    let packed = kernels::rate::rate_gradient(estimator, &z, &mu, &std, groups, 1.0)?;
+    Ok((packed.get(0)?, packed.get(1)?, packed.get(2)?))
+}
+
+/// One joint estimate over all rows, in nats: for large numbers of rows, with memory in proportion to them.
+pub fn joint_rate(z: &Tensor, mu: &Tensor, std: &Tensor) -> Result<f64> {
+    let rows = z.dim(0)?;
+    if rows == 0 {
+        return Ok(0.0);
+    }
+    Ok(rate(RateEstimator::Joint, z, mu, std, &[rows])?[0])
+}

@@ -1,0 +1,97 @@
+//! The Gaussian encoder's gradients.
+
+use candle_core::{DType, Device, Tensor};
+use pom2dib_dib::{Encoder, RateEstimator, RateTerm, rate};
+
+use crate::support::{check_gradient, distance, inner, normal, numbers, shake, stream};
+
+const GROUPS: [usize; 3] = [5, 1, 8];
+const WEIGHT: f64 = 0.3;
+
+/// An encoder in general position.
+fn encoder(dtype: DType) -> Encoder {
+    let encoder = Encoder::new("net", 6, 5, stream(1), dtype, &Device::Cpu).unwrap();
+    shake(encoder.network());
+    // Deviations near 1: near the untrained 0.007 a rate is too steep for difference quotients.
+    let find = |name: &str| encoder.network().parameters().find(|parameter| parameter.name == name).unwrap();
+    let raw = find("net/linear.b").value.narrow(0, 5, 5).unwrap();
+    kernels::elementwise::assign(&raw, &(raw.ones_like().unwrap() * 5.0).unwrap()).unwrap();
+    kernels::elementwise::scale(&find("net/linear.w").value, 0.2).unwrap();
+    encoder
+}
+
+#[test]
+fn every_parameter_has_the_gradient_of_finite_differences() {
+    let (x, noise) = (normal(2, &[14, 6], DType::F64), normal(3, &[14, 5], DType::F64));
+    let dz = normal(4, &[14, 5], DType::F64);
+    for estimator in [None, Some(RateEstimator::PerDimension), Some(RateEstimator::Joint)] {
+        let mut encoder = encoder(DType::F64);
+        let encoded = encoder.encode(&x, &noise).unwrap();
+        let term = estimator.map(|estimator| RateTerm { estimator, weight: WEIGHT, groups: &GROUPS });
+        encoder.backward(&encoded, &dz, term, &[7, 7]).unwrap();
+        let cost = || {
+            let features = encoder.infer(&x, &noise).unwrap();
+            let rates = estimator.map(|estimator| {
+                rate(estimator, &features.z, &features.mu, &features.std, &GROUPS)
+                    .unwrap()
+                    .iter()
+                    .sum::<f64>()
+            });
+            inner(&features.z, &dz) + WEIGHT * rates.unwrap_or(0.0)
+        };
+        for parameter in encoder.network().parameters() {
+            check_gradient(&parameter.name, &parameter.value, &parameter.gradient, cost);
+        }
+    }
+}
+
+#[test]
+fn f32_agrees_with_f64() {
+    let (x, noise, dz) =
+        (normal(2, &[14, 6], DType::F32), normal(3, &[14, 5], DType::F32), normal(4, &[14, 5], DType::F32));
+    for estimator in [RateEstimator::PerDimension, RateEstimator::Joint] {
+        let run = |dtype: DType| {
+            let mut encoder = encoder(dtype);
+            let cast = |tensor: &Tensor| tensor.to_dtype(dtype).unwrap();
+            let encoded = encoder.encode(&cast(&x), &cast(&noise)).unwrap();
+            let term = RateTerm { estimator, weight: WEIGHT, groups: &GROUPS };
+            encoder.backward(&encoded, &cast(&dz), Some(term), &[14]).unwrap();
+            (encoded, encoder)
+        };
+        let ((single, single_encoder), (double, double_encoder)) = (run(DType::F32), run(DType::F64));
+        assert!(distance(&single.z, &double.z) < 1e-5);
+        assert!(distance(&single.std, &double.std) < 1e-5);
+        let parameters = single_encoder.network().parameters().zip(double_encoder.network().parameters());
+        for (single, double) in parameters {
+            let distance = distance(&single.gradient, &double.gradient);
+            assert!(distance < 1e-3, "{}: {distance}", single.name);
+        }
+    }
+}
+
+#[test]
+fn a_feature_is_its_mean_plus_noise_times_its_deviation() {
+    let (x, noise) = (normal(2, &[14, 6], DType::F32), normal(3, &[14, 5], DType::F32));
+    let encoder = encoder(DType::F32);
+    let features = encoder.infer(&x, &noise).unwrap();
+    let output = encoder.network().infer(&x).unwrap();
+    assert!(numbers(&features.mu) == numbers(&output.narrow(1, 0, 5).unwrap()));
+    let raw = numbers(&output.narrow(1, 5, 5).unwrap());
+    for (std, raw) in numbers(&features.std).iter().zip(raw) {
+        assert!((std / (raw - 5.0).exp().ln_1p() - 1.0).abs() < 1e-5);
+    }
+    let expected = (&features.mu + (&features.std * &noise).unwrap()).unwrap();
+    assert!(distance(&features.z, &expected) < 1e-6);
+    let encoded = encoder.encode(&x, &noise).unwrap();
+    assert!(numbers(&encoded.z) == numbers(&features.z));
+}
+
+#[test]
+fn nothing_to_encode_is_no_error() {
+    let mut encoder = encoder(DType::F32);
+    let none = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
+    let encoded = encoder.encode(&none(6), &none(5)).unwrap();
+    let term = RateTerm { estimator: RateEstimator::PerDimension, weight: 1.0, groups: &[] };
+    encoder.backward(&encoded, &none(5), Some(term), &[]).unwrap();
+    assert_eq!(encoded.z.dims(), [0, 5]);
+}

@@ -1,0 +1,9 @@
+//! The numerical half against finite differences, against candle's tape and against plain code.
+
+mod encoder;
+mod loss;
+mod network;
+mod optimizer;
+mod oracle;
+mod rate;
+mod support;

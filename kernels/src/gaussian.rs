@@ -1,0 +1,161 @@
+//! The stochastic encoder's head: z = mu + std * noise, std = softplus(raw - 5).
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use crate::Real;
+use crate::access::{for_dtype, read};
+use crate::lanes::vectorise;
+
+/// What is subtracted from `raw`: an untrained encoder starts with a small standard deviation.
+pub const SHIFT: f64 = 5.0;
+
+/// z, mu and std, packed as [3, rows, d]: output [rows, 2 d] holds mu and raw side by side, noise is [rows, d].
+pub fn sample(output: &Tensor, noise: &Tensor) -> Result<Tensor> {
+    output.apply_op2_no_bwd(noise, &Sample)
+}
+
+/// The gradient with respect to the output, [rows, 2 d], from those with respect to z, mu and std, packed as
+/// [3, rows, d], where z is not yet traced back to mu and std.
+pub fn backward(gradient: &Tensor, output: &Tensor, noise: &Tensor) -> Result<Tensor> {
+    gradient.apply_op3_no_bwd(output, noise, &Backward)
+}
+
+struct Sample;
+
+impl CustomOp2 for Sample {
+    fn name(&self) -> &'static str {
+        "gaussian-sample"
+    }
+
+    fn cpu_fwd(
+        &self,
+        output: &CpuStorage,
+        output_layout: &Layout,
+        noise: &CpuStorage,
+        noise_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (rows, width) = shape(output_layout, noise_layout)?;
+        let values = for_dtype!(
+            output,
+            self.name(),
+            sample_all((output, output_layout), (noise, noise_layout), width)
+        )?;
+        Ok((values, Shape::from((3, rows, width))))
+    }
+}
+
+struct Backward;
+
+impl CustomOp3 for Backward {
+    fn name(&self) -> &'static str {
+        "gaussian-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+        output: &CpuStorage,
+        output_layout: &Layout,
+        noise: &CpuStorage,
+        noise_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (rows, width) = shape(output_layout, noise_layout)?;
+        if gradient_layout.shape().dims() != [3, rows, width] {
+            bail!("{}: a gradient of shape {:?} does not fit", self.name(), gradient_layout.shape());
+        }
+        let values = for_dtype!(
+            gradient,
+            self.name(),
+            backward_all((gradient, gradient_layout), (output, output_layout), (noise, noise_layout), width)
+        )?;
+        Ok((values, Shape::from((rows, 2 * width))))
+    }
+}
+
+fn shape(output: &Layout, noise: &Layout) -> Result<(usize, usize)> {
+    let (rows, width) = noise.shape().dims2()?;
+    if output.shape().dims() != [rows, 2 * width] || width == 0 {
+        bail!("an encoder's output of shape {:?} does not fit noise of {:?}", output.shape(), noise.shape());
+    }
+    Ok((rows, width))
+}
+
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+fn sample_all<T: Real>(output: Operand<'_>, noise: Operand<'_>, width: usize) -> Result<CpuStorage> {
+    let (output, noise) = (read::<T>(output.0, output.1)?, read::<T>(noise.0, noise.1)?);
+    let mut packed = vec![T::ZERO; 3 * noise.len()];
+    let (z, moments) = packed.split_at_mut(noise.len());
+    let (mu, std) = moments.split_at_mut(noise.len());
+    vectorise(
+        #[inline(always)]
+        || {
+            let targets = mu.chunks_exact_mut(width).zip(std.chunks_exact_mut(width));
+            for ((mu, raw), output) in targets.zip(output.chunks_exact(2 * width)) {
+                mu.copy_from_slice(&output[..width]);
+                raw.copy_from_slice(&output[width..]);
+            }
+            for std in std.iter_mut() {
+                *std = softplus(*std - T::from_f64(SHIFT));
+            }
+            for ((z, &noise), (&mu, &std)) in z.iter_mut().zip(noise).zip(mu.iter().zip(&*std)) {
+                *z = mu + std * noise;
+            }
+        },
+    );
+    Ok(T::to_cpu_storage_owned(packed))
+}
+
+fn backward_all<T: Real>(
+    gradient: Operand<'_>,
+    output: Operand<'_>,
+    noise: Operand<'_>,
+    width: usize,
+) -> Result<CpuStorage> {
+    let gradient = read::<T>(gradient.0, gradient.1)?;
+    let (output, noise) = (read::<T>(output.0, output.1)?, read::<T>(noise.0, noise.1)?);
+    let (z, moments) = gradient.split_at(noise.len());
+    let (mu, std) = moments.split_at(noise.len());
+    let mut result = vec![T::ZERO; output.len()];
+    vectorise(
+        #[inline(always)]
+        || {
+            for (row, result) in result.chunks_exact_mut(2 * width).enumerate() {
+                let here = row * width..(row + 1) * width;
+                let (z, mu, std, noise) =
+                    (&z[here.clone()], &mu[here.clone()], &std[here.clone()], &noise[here]);
+                let raw = &output[(2 * row + 1) * width..][..width];
+                let (to_mu, to_raw) = result.split_at_mut(width);
+                for (to, (&mu, &z)) in to_mu.iter_mut().zip(mu.iter().zip(z)) {
+                    *to = mu + z;
+                }
+                let values = std.iter().zip(z).zip(noise.iter().zip(raw));
+                for (to, ((&std, &z), (&noise, &raw))) in to_raw.iter_mut().zip(values) {
+                    *to = (std + z * noise) * sigmoid(raw - T::from_f64(SHIFT));
+                }
+            }
+        },
+    );
+    Ok(T::to_cpu_storage_owned(result))
+}
+
+/// ln(1 + e^x), which neither overflows nor loses small values.
+#[inline(always)]
+fn softplus<T: Real>(x: T) -> T {
+    x.larger(T::ZERO) + magnitude_decay(x).ln_1p()
+}
+
+/// The derivative of [`softplus`].
+#[inline(always)]
+fn sigmoid<T: Real>(x: T) -> T {
+    let decay = magnitude_decay(x);
+    let numerator = if x < T::ZERO { decay } else { T::ONE };
+    numerator / (T::ONE + decay)
+}
+
+/// e^-|x|.
+#[inline(always)]
+fn magnitude_decay<T: Real>(x: T) -> T {
+    (-x.larger(-x)).exp()
+}

@@ -1,0 +1,57 @@
+//! Loops that vectorise: the instruction set is picked at run time, and sums run in a fixed order all the same.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::Real;
+
+/// Runs a closure compiled for the best instruction set of this machine. That holds for what is inlined into it: mark
+/// the closure, and every function with a loop that it calls, `#[inline(always)]`.
+#[inline]
+pub(crate) fn vectorise<R>(work: impl FnMut() -> R) -> R {
+    Arch::new().dispatch(Work(work))
+}
+
+/// A closure of which more is asked than FnOnce: the compiler's shim from a borrowing closure to FnOnce is not inlined.
+struct Work<F>(F);
+
+impl<R, F: FnMut() -> R> WithSimd for Work<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> R {
+        (self.0)()
+    }
+}
+
+/// Running sums side by side. A multiple of every vector width, so that the bits do not depend on it.
+pub(crate) const LANES: usize = 16;
+
+/// The sum of `term(x)` over a slice.
+#[inline(always)]
+pub(crate) fn sum_of<T: Real>(values: &[T], term: impl Fn(T) -> T) -> T {
+    let mut lanes = [T::ZERO; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for chunk in whole {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane += term(value);
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane += term(value);
+    }
+    fold(lanes)
+}
+
+/// The lanes added up as a tree.
+#[inline(always)]
+pub(crate) fn fold<T: Real>(mut lanes: [T; LANES]) -> T {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            let other = lanes[lane + width];
+            lanes[lane] += other;
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

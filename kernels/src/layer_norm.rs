@@ -1,0 +1,234 @@
+//! Layer normalisation over the features, as it follows a rectifier.
+//!
+//! With mean m and variance v of a row: n = (x - m) / sqrt(v + [`EPSILON`]), output = n * gain + bias. Gain and bias are
+//! the two rows of one tensor, `affine`, [2, n]. The statistics of a row are computed again where they are needed:
+//! that costs less than carrying them.
+
+use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
+
+use crate::Real;
+use crate::access::{for_dtype, read, write};
+use crate::lanes::{LANES, fold, sum_of, vectorise};
+
+/// Added to the variance.
+pub const EPSILON: f64 = 1e-5;
+
+/// The normalised, scaled and shifted rows: input [rows, n], affine [2, n].
+pub fn layer_norm(input: &Tensor, affine: &Tensor) -> Result<Tensor> {
+    input.apply_op2_no_bwd(affine, &Forward)
+}
+
+/// affine_gradient += the gradient with respect to gain and bias, summed over the rows by itself first:
+/// affine_gradient [2, n], input and upstream [rows, n].
+pub fn accumulate_affine_gradient(affine_gradient: &Tensor, input: &Tensor, upstream: &Tensor) -> Result<()> {
+    affine_gradient.inplace_op3(input, upstream, &AffineGradient)
+}
+
+/// Replaces the gradient with respect to the output by that with respect to the input of the rectifier before: zero
+/// where `input` is not positive. All [rows, n], affine [2, n].
+pub fn backward_through_relu(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
+    gradient.inplace_op3(input, affine, &Backward)
+}
+
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+struct Forward;
+
+impl CustomOp2 for Forward {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        affine: &CpuStorage,
+        affine_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        check("layer-norm", input_layout, input_layout, affine_layout)?;
+        for_dtype!(input, "layer-norm", forward((input, input_layout), (affine, affine_layout)))
+    }
+}
+
+struct AffineGradient;
+
+impl InplaceOp3 for AffineGradient {
+    fn name(&self) -> &'static str {
+        "layer-norm-affine-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        sums: &mut CpuStorage,
+        sums_layout: &Layout,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        upstream: &CpuStorage,
+        upstream_layout: &Layout,
+    ) -> Result<()> {
+        let name = InplaceOp3::name(self);
+        check(name, input_layout, upstream_layout, sums_layout)?;
+        for_dtype!(
+            input,
+            name,
+            affine_gradient((sums, sums_layout), (input, input_layout), (upstream, upstream_layout))
+        )
+    }
+}
+
+struct Backward;
+
+impl InplaceOp3 for Backward {
+    fn name(&self) -> &'static str {
+        "layer-norm-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &mut CpuStorage,
+        gradient_layout: &Layout,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        affine: &CpuStorage,
+        affine_layout: &Layout,
+    ) -> Result<()> {
+        let name = InplaceOp3::name(self);
+        check(name, input_layout, gradient_layout, affine_layout)?;
+        for_dtype!(
+            input,
+            name,
+            backward((gradient, gradient_layout), (input, input_layout), (affine, affine_layout))
+        )
+    }
+}
+
+fn check(name: &str, input: &Layout, output: &Layout, affine: &Layout) -> Result<()> {
+    let (input, output, affine) = (input.shape().dims(), output.shape().dims(), affine.shape().dims());
+    let fits = matches!((input, affine), (&[_, width], &[2, same]) if width == same && width > 0);
+    if !fits || input != output {
+        bail!("{name}: shapes {input:?}, {output:?} and {affine:?} do not fit");
+    }
+    Ok(())
+}
+
+/// Mean and inverse standard deviation of a row.
+#[inline(always)]
+fn statistics<T: Real>(row: &[T]) -> (T, T) {
+    let count = T::from_f64(row.len() as f64);
+    let mean = sum_of(row, |x| x) / count;
+    let variance = sum_of(row, |x| (x - mean) * (x - mean)) / count;
+    (mean, T::ONE / (variance + T::from_f64(EPSILON)).sqrt())
+}
+
+fn forward<T: Real>(input: Operand<'_>, affine: Operand<'_>) -> Result<(CpuStorage, Shape)> {
+    let shape = input.1.shape().clone();
+    let (input, affine) = (read::<T>(input.0, input.1)?, read::<T>(affine.0, affine.1)?);
+    let output = vectorise(
+        #[inline(always)]
+        || forward_rows(input, affine),
+    );
+    Ok((T::to_cpu_storage_owned(output), shape))
+}
+
+#[inline(always)]
+fn forward_rows<T: Real>(input: &[T], affine: &[T]) -> Vec<T> {
+    let width = affine.len() / 2;
+    let (gain, bias) = affine.split_at(width);
+    let mut output = Vec::with_capacity(input.len());
+    for row in input.chunks_exact(width) {
+        let (mean, inverse) = statistics(row);
+        let affine = gain.iter().zip(bias);
+        output.extend(row.iter().zip(affine).map(|(&x, (&gain, &bias))| (x - mean) * inverse * gain + bias));
+    }
+    output
+}
+
+fn affine_gradient<T: Real>(
+    sums: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    upstream: Operand<'_>,
+) -> Result<()> {
+    let sums = write::<T>(sums.0, sums.1)?;
+    let (input, upstream) = (read::<T>(input.0, input.1)?, read::<T>(upstream.0, upstream.1)?);
+    vectorise(
+        #[inline(always)]
+        || affine_gradient_rows(sums, input, upstream),
+    );
+    Ok(())
+}
+
+#[inline(always)]
+fn affine_gradient_rows<T: Real>(sums: &mut [T], input: &[T], upstream: &[T]) {
+    let width = sums.len() / 2;
+    let mut block = vec![T::ZERO; sums.len()];
+    let (gain, bias) = block.split_at_mut(width);
+    for (row, upstream) in input.chunks_exact(width).zip(upstream.chunks_exact(width)) {
+        let (mean, inverse) = statistics(row);
+        let sums = gain.iter_mut().zip(bias.iter_mut());
+        for ((&x, &up), (gain, bias)) in row.iter().zip(upstream).zip(sums) {
+            *gain += up * ((x - mean) * inverse);
+            *bias += up;
+        }
+    }
+    for (sum, &value) in sums.iter_mut().zip(&block) {
+        *sum += value;
+    }
+}
+
+fn backward<T: Real>(
+    gradient: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    affine: Operand<'_>,
+) -> Result<()> {
+    let gradient = write::<T>(gradient.0, gradient.1)?;
+    let (input, affine) = (read::<T>(input.0, input.1)?, read::<T>(affine.0, affine.1)?);
+    vectorise(
+        #[inline(always)]
+        || {
+            let gain = &affine[..affine.len() / 2];
+            let rows = input.chunks_exact(gain.len());
+            for (gradient, row) in gradient.chunks_exact_mut(gain.len()).zip(rows) {
+                backward_row(gradient, row, gain);
+            }
+        },
+    );
+    Ok(())
+}
+
+/// With g = upstream * gain and n the normalised row: (g - mean(g) - n mean(g n)) / std, masked.
+#[inline(always)]
+fn backward_row<T: Real>(gradient: &mut [T], row: &[T], gain: &[T]) {
+    let count = T::from_f64(row.len() as f64);
+    let (mean, inverse) = statistics(row);
+    let (plain, projected) = backward_sums(gradient, row, gain, mean, inverse);
+    let (plain, projected) = (plain / count, projected / count);
+    for ((gradient, &x), &gain) in gradient.iter_mut().zip(row).zip(gain) {
+        let normal = (x - mean) * inverse;
+        let value = (*gradient * gain - plain - normal * projected) * inverse;
+        *gradient = if x > T::ZERO { value } else { T::ZERO };
+    }
+}
+
+/// The sums of g and of g n over a row.
+#[inline(always)]
+fn backward_sums<T: Real>(upstream: &[T], row: &[T], gain: &[T], mean: T, inverse: T) -> (T, T) {
+    let (mut plain, mut projected) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+    let mut add = |lane: usize, up: T, x: T, gain: T| {
+        let value = up * gain;
+        plain[lane] += value;
+        projected[lane] += value * ((x - mean) * inverse);
+    };
+    let (ups, up_rest) = upstream.as_chunks::<LANES>();
+    let (xs, x_rest) = row.as_chunks::<LANES>();
+    let (gains, gain_rest) = gain.as_chunks::<LANES>();
+    for ((up, x), gain) in ups.iter().zip(xs).zip(gains) {
+        for lane in 0..LANES {
+            add(lane, up[lane], x[lane], gain[lane]);
+        }
+    }
+    for (lane, ((&up, &x), &gain)) in up_rest.iter().zip(x_rest).zip(gain_rest).enumerate() {
+        add(lane, up, x, gain);
+    }
+    (fold(plain), fold(projected))
+}

@@ -1,0 +1,139 @@
+//! Losses per row, in f64, and their gradients.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use crate::Real;
+use crate::access::{for_dtype, read};
+use crate::lanes::vectorise;
+
+/// -log softmax(logits)\[label\] of every row in nats, an f64 tensor \[rows\]: logits [rows, classes].
+pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
+    logits.apply_op1_no_bwd(&CrossEntropy { labels, weight: None })
+}
+
+/// `weight` (softmax(logits) - onehot(label)): [rows, classes].
+pub fn cross_entropy_gradient(logits: &Tensor, labels: &[u32], weight: f64) -> Result<Tensor> {
+    logits.apply_op1_no_bwd(&CrossEntropy { labels, weight: Some(weight) })
+}
+
+/// The mean over the outputs of the squared error, of every row, an f64 tensor \[rows\]: both [rows, outputs].
+pub fn mean_squared_error(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+    prediction.apply_op2_no_bwd(target, &SquaredError { weight: None })
+}
+
+/// `weight` times the gradient of the sum of [`mean_squared_error`]: [rows, outputs].
+pub fn mean_squared_error_gradient(prediction: &Tensor, target: &Tensor, weight: f64) -> Result<Tensor> {
+    prediction.apply_op2_no_bwd(target, &SquaredError { weight: Some(weight) })
+}
+
+struct CrossEntropy<'a> {
+    labels: &'a [u32],
+    /// The gradient with this weight, or the values.
+    weight: Option<f64>,
+}
+
+impl CustomOp1 for CrossEntropy<'_> {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, classes) = layout.shape().dims2()?;
+        if self.labels.len() != rows {
+            bail!("cross-entropy: {} labels for {rows} rows", self.labels.len());
+        }
+        if let Some(label) = self.labels.iter().find(|&&label| label as usize >= classes) {
+            bail!("cross-entropy: label {label} is none of {classes} classes");
+        }
+        for_dtype!(logits, self.name(), classify(self, logits, layout))
+    }
+}
+
+fn classify<T: Real>(
+    op: &CrossEntropy<'_>,
+    logits: &CpuStorage,
+    layout: &Layout,
+) -> Result<(CpuStorage, Shape)> {
+    let (rows, classes) = layout.shape().dims2()?;
+    let logits = read::<T>(logits, layout)?;
+    let labelled = || logits.chunks_exact(classes.max(1)).zip(op.labels);
+    let Some(weight) = op.weight else {
+        let value = |(row, &label): (&[T], &u32)| (log_sum(row) - row[label as usize]).to_f64();
+        return Ok((CpuStorage::F64(labelled().map(value).collect()), Shape::from(rows)));
+    };
+    let weight = T::from_f64(weight);
+    let mut gradient = vec![T::ZERO; logits.len()];
+    vectorise(
+        #[inline(always)]
+        || {
+            for (gradient, (row, &label)) in gradient.chunks_exact_mut(classes.max(1)).zip(labelled()) {
+                let total = log_sum(row);
+                for (gradient, &logit) in gradient.iter_mut().zip(row) {
+                    *gradient = weight * (logit - total).exp();
+                }
+                gradient[label as usize] -= weight;
+            }
+        },
+    );
+    Ok((T::to_cpu_storage_owned(gradient), layout.shape().clone()))
+}
+
+/// log of the sum of the exponentials.
+#[inline(always)]
+fn log_sum<T: Real>(row: &[T]) -> T {
+    let highest = row.iter().fold(T::LOWEST, |highest, &logit| logit.larger(highest));
+    let mut sum = T::ZERO;
+    for &logit in row {
+        sum += (logit - highest).exp();
+    }
+    highest + sum.ln()
+}
+
+struct SquaredError {
+    /// The gradient with this weight, or the values.
+    weight: Option<f64>,
+}
+
+impl CustomOp2 for SquaredError {
+    fn name(&self) -> &'static str {
+        "squared-error"
+    }
+
+    fn cpu_fwd(
+        &self,
+        prediction: &CpuStorage,
+        prediction_layout: &Layout,
+        target: &CpuStorage,
+        target_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (shape, other) = (prediction_layout.shape(), target_layout.shape());
+        if shape != other || shape.dims2()?.1 == 0 {
+            bail!("squared-error: shapes {shape:?} and {other:?} do not fit");
+        }
+        for_dtype!(
+            prediction,
+            self.name(),
+            regress(self, (prediction, prediction_layout), (target, target_layout))
+        )
+    }
+}
+
+fn regress<T: Real>(
+    op: &SquaredError,
+    (prediction, layout): (&CpuStorage, &Layout),
+    (target, target_layout): (&CpuStorage, &Layout),
+) -> Result<(CpuStorage, Shape)> {
+    let (rows, outputs) = layout.shape().dims2()?;
+    let prediction = read::<T>(prediction, layout)?;
+    let target = read::<T>(target, target_layout)?;
+    let errors = prediction.iter().zip(target).map(|(&prediction, &target)| prediction - target);
+    if let Some(weight) = op.weight {
+        let scale = T::from_f64(2.0 * weight / outputs as f64);
+        let gradient = errors.map(|error| scale * error).collect();
+        return Ok((T::to_cpu_storage_owned(gradient), layout.shape().clone()));
+    }
+    let errors: Vec<f64> = errors.map(T::to_f64).collect();
+    let values =
+        errors.chunks_exact(outputs).map(|row| row.iter().map(|e| e * e).sum::<f64>() / outputs as f64);
+    Ok((CpuStorage::F64(values.collect()), Shape::from(rows)))
+}

@@ -1,0 +1,172 @@
+//! The rate of an encoder, (17), over groups of consecutive rows.
+//!
+//! In a group of N rows: 1/N sum_i [ log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ) ], with p(.|x_j) the diagonal
+//! Gaussian of mean mu_j and deviation std_j. All in the logarithm; the constant of the density cancels.
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use crate::access::{for_dtype, read};
+use crate::lanes::vectorise;
+use crate::{Real, rate_joint as joint, rate_per_dimension as per_dimension};
+
+/// Which densities enter (17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateEstimator {
+    /// The sum of one-dimensional estimates: at most d ln N; in the population it overstates I(X;Z).
+    PerDimension,
+    /// The density of the whole vector: at most ln N; for finite N it understates I(X;Z).
+    Joint,
+}
+
+/// The rate of every group in nats, an f64 tensor \[groups\]: z, mu and std are [rows, d], the sizes in `groups` add up
+/// to the rows.
+pub fn rates(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    groups: &[usize],
+) -> Result<Tensor> {
+    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weight: None })
+}
+
+/// `weight` times the gradient of the sum of the groups' rates, through z and every component of the mixture: packed
+/// as [3, rows, d] with respect to z, mu and std.
+pub fn rate_gradient(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    groups: &[usize],
+    weight: f64,
+) -> Result<Tensor> {
+    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weight: Some(weight) })
+}
+
+struct Rate<'a> {
+    estimator: RateEstimator,
+    groups: &'a [usize],
+    /// The gradient with this weight, or the values.
+    weight: Option<f64>,
+}
+
+impl CustomOp3 for Rate<'_> {
+    fn name(&self) -> &'static str {
+        "rate"
+    }
+
+    fn cpu_fwd(
+        &self,
+        z: &CpuStorage,
+        z_layout: &Layout,
+        mu: &CpuStorage,
+        mu_layout: &Layout,
+        std: &CpuStorage,
+        std_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.check(z_layout, mu_layout, std_layout)?;
+        for_dtype!(z, "rate", run(self, (z, z_layout), (mu, mu_layout), (std, std_layout)))
+    }
+}
+
+impl Rate<'_> {
+    fn check(&self, z: &Layout, mu: &Layout, std: &Layout) -> Result<()> {
+        let (rows, width) = z.shape().dims2()?;
+        if z.shape() != mu.shape() || z.shape() != std.shape() || width == 0 {
+            bail!("rate: shapes {:?}, {:?} and {:?} do not fit", z.shape(), mu.shape(), std.shape());
+        }
+        if self.groups.iter().sum::<usize>() != rows || self.groups.contains(&0) {
+            bail!("rate: groups {:?} do not divide {rows} rows", self.groups);
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a group: z, mu and std, each [rows, width].
+#[derive(Clone, Copy)]
+pub(crate) struct Group<'a, T> {
+    pub(crate) width: usize,
+    pub(crate) z: &'a [T],
+    pub(crate) mu: &'a [T],
+    pub(crate) std: &'a [T],
+}
+
+impl<'a, T: Real> Group<'a, T> {
+    pub(crate) fn rows(&self) -> usize {
+        self.z.len() / self.width
+    }
+
+    fn part(&self, start: usize, rows: usize) -> Self {
+        let range = start * self.width..(start + rows) * self.width;
+        Group {
+            width: self.width,
+            z: &self.z[range.clone()],
+            mu: &self.mu[range.clone()],
+            std: &self.std[range],
+        }
+    }
+}
+
+/// Where the gradient of a group goes, cleared: slices like those of [`Group`].
+pub(crate) struct GroupGradient<'a, T> {
+    pub(crate) z: &'a mut [T],
+    pub(crate) mu: &'a mut [T],
+    pub(crate) std: &'a mut [T],
+}
+
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+fn run<T: Real>(
+    op: &Rate<'_>,
+    z: Operand<'_>,
+    mu: Operand<'_>,
+    std: Operand<'_>,
+) -> Result<(CpuStorage, Shape)> {
+    let (rows, width) = z.1.shape().dims2()?;
+    let all = Group { width, z: read(z.0, z.1)?, mu: read(mu.0, mu.1)?, std: read(std.0, std.1)? };
+    Ok(match op.weight {
+        None => (CpuStorage::F64(values::<T>(op, all)), Shape::from(op.groups.len())),
+        Some(weight) => {
+            (T::to_cpu_storage_owned(gradients(op, all, T::from_f64(weight))), Shape::from((3, rows, width)))
+        }
+    })
+}
+
+fn values<T: Real>(op: &Rate<'_>, all: Group<'_, T>) -> Vec<f64> {
+    let mut start = 0;
+    let mut next = |&rows: &usize| {
+        let group = all.part(start, rows);
+        start += rows;
+        vectorise(
+            #[inline(always)]
+            || match op.estimator {
+                RateEstimator::PerDimension => per_dimension::value(group),
+                RateEstimator::Joint => joint::value(group),
+            },
+        )
+    };
+    op.groups.iter().map(&mut next).collect()
+}
+
+fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weight: T) -> Vec<T> {
+    let size = all.z.len();
+    let mut packed = vec![T::ZERO; 3 * size];
+    let (z, moments) = packed.split_at_mut(size);
+    let (mu, std) = moments.split_at_mut(size);
+    let mut start = 0;
+    for &rows in op.groups {
+        let group = all.part(start, rows);
+        let range = start * all.width..(start + rows) * all.width;
+        let mut target =
+            GroupGradient { z: &mut z[range.clone()], mu: &mut mu[range.clone()], std: &mut std[range] };
+        vectorise(
+            #[inline(always)]
+            || match op.estimator {
+                RateEstimator::PerDimension => per_dimension::gradient(group, &mut target, weight),
+                RateEstimator::Joint => joint::gradient(group, &mut target, weight),
+            },
+        );
+        start += rows;
+    }
+    packed
+}

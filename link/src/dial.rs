@@ -1,0 +1,57 @@
+use std::time::{Duration, Instant};
+
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{KEEPALIVE, LinkError, WINDOW};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Connects to `host:port`, trying again until `patience` is over: nodes may be started in any order.
+pub async fn dial(address: &str, patience: Duration) -> Result<Channel, LinkError> {
+    let endpoint = endpoint(address)?;
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match endpoint.connect().await {
+            Ok(channel) => return Ok(channel),
+            Err(error) => error,
+        };
+        if start.elapsed() + pause > patience {
+            let seconds = patience.as_secs();
+            return Err(LinkError::Unreachable {
+                address: address.into(),
+                seconds,
+                error: innermost(&error),
+            });
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, LinkError> {
+    let bad = || LinkError::BadAddress(address.into());
+    let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err(bad());
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| bad())?;
+    Ok(endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW))
+}
+
+/// The system's own words: tonic's outermost error says only "transport error".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

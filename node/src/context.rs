@@ -1,0 +1,98 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use candle_core::Device;
+use randomness::Seed;
+use scenario::Scenario;
+
+/// Weight gradients are summed over blocks of this many ticks, each block by itself and in order, so that how a round
+/// is cut into pieces of whole blocks changes no bit of the result.
+pub const GRADIENT_BLOCK_TICKS: usize = 10;
+
+/// What a node knows of the run it takes part in.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The scenario, as the coordinator resolved it.
+    pub scenario: Arc<Scenario>,
+    /// From this all draws derive.
+    pub seed: Seed,
+    /// The run's 16 bytes.
+    pub run: Bytes,
+    /// Counted up at every rollback.
+    pub incarnation: u64,
+    /// This node's index among its kind.
+    pub index: usize,
+    /// Where it computes.
+    pub device: Device,
+}
+
+impl Context {
+    /// The link between transmitter k and receiver t.
+    pub fn link(&self, k: usize, t: usize) -> proto::Link {
+        proto::Link {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            transmitter: k as u32,
+            receiver: t as u32,
+        }
+    }
+
+    /// d: values in a feature, in u and in an embedding.
+    pub fn feature_dim(&self) -> usize {
+        self.scenario.network.feature_dim
+    }
+
+    /// Ticks in a round.
+    pub fn ticks(&self) -> usize {
+        self.scenario.train.ticks_per_round
+    }
+
+    /// Samples in a tick.
+    pub fn samples(&self) -> usize {
+        self.scenario.train.samples_per_tick
+    }
+
+    /// The first tick of a round.
+    pub fn first_tick(&self, round: u64) -> u64 {
+        round * self.ticks() as u64
+    }
+
+    /// The position of entry (k, m) among a receiver's possible entries, in (k, m) order.
+    pub fn entry(&self, k: usize, m: usize) -> usize {
+        (0..k).map(|earlier| self.scenario.modalities(earlier)).sum::<usize>() + m
+    }
+
+    /// How many pieces of a round's size cover the test set.
+    pub fn pieces(&self, test_samples: usize) -> usize {
+        test_samples.div_ceil(self.ticks() * self.samples())
+    }
+
+    /// The test samples of a piece.
+    pub fn piece(&self, piece: usize, test_samples: usize) -> std::ops::Range<usize> {
+        let size = self.ticks() * self.samples();
+        (piece * size).min(test_samples)..((piece + 1) * size).min(test_samples)
+    }
+
+    /// The sizes of the groups over which the rate of so many consecutive samples is estimated.
+    pub fn groups(&self, samples: usize) -> Vec<usize> {
+        (0..samples).step_by(self.samples()).map(|first| self.samples().min(samples - first)).collect()
+    }
+
+    /// How many of `rows_of_tick` fall into each gradient block of a round.
+    pub fn gradient_blocks(&self, rows_of_tick: &[usize]) -> Vec<usize> {
+        rows_of_tick
+            .chunks(GRADIENT_BLOCK_TICKS)
+            .map(|block| block.iter().sum())
+            .filter(|rows| *rows > 0)
+            .collect()
+    }
+
+    /// The largest message in bytes on a link of transmitter k: all its modalities granted at every tick.
+    pub fn largest_message(&self, k: usize) -> usize {
+        let entries = self.ticks() * self.scenario.modalities(k);
+        let z = entries * self.samples() * self.feature_dim() * 4;
+        // A granted entry costs at most 12 bytes of indices and 9 of rate; requests are one bit each; costs 8 bytes.
+        let requests = entries * self.scenario.receivers() / 8;
+        z + 24 * entries + requests + 16 * self.ticks() + proto::ENVELOPE_BYTES
+    }
+}

@@ -1,0 +1,236 @@
+use bytes::Bytes;
+use proto::v1::{
+    Failed, Join, LoadRequest, Order, Report, Start, StatePiece, Welcome,
+    coordinator_client::CoordinatorClient, order::Order as Kind, report,
+};
+use randomness::Seed;
+use scenario::Scenario;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming, transport::Channel};
+
+use crate::{Context, NodeError, Options, Role, resolve_device};
+
+/// State travels in pieces of this many bytes.
+const PIECE: usize = 1 << 20;
+
+/// A node's side of the coordinator's control stream.
+#[derive(Debug)]
+pub struct Control {
+    client: CoordinatorClient<Channel>,
+    reports: mpsc::Sender<Report>,
+    orders: Streaming<Order>,
+    role: Role,
+    run: Bytes,
+    index: u32,
+}
+
+/// What a node holds once the coordinator has let it in.
+#[derive(Debug)]
+pub struct Joined {
+    /// The control stream.
+    pub control: Control,
+    /// The run that it takes part in.
+    pub context: Context,
+    /// Its state at the checkpoint from which the run goes on, as a safetensors file.
+    pub state: Option<Vec<u8>>,
+}
+
+impl Control {
+    /// Dials the coordinator, presents version and protocol, and takes the scenario and an index.
+    pub async fn join(role: Role, options: &Options) -> Result<Joined, NodeError> {
+        let channel = link::dial(&options.coordinator, options.patience()).await?;
+        let mut client = CoordinatorClient::new(channel);
+        let (reports, outgoing) = mpsc::channel(64);
+        let join = Join {
+            role: proto::v1::Role::from(role).into(),
+            index: options.index,
+            version: proto::VERSION.into(),
+            protocol: Bytes::copy_from_slice(&proto::protocol_digest()),
+        };
+        send(&reports, report::Report::Join(join)).await?;
+        let orders = client.control(ReceiverStream::new(outgoing)).await.map_err(refusal)?.into_inner();
+        let mut control = Control { client, reports, orders, role, run: Bytes::new(), index: 0 };
+        let welcome = match control.order().await? {
+            Kind::Welcome(welcome) => welcome,
+            other => return Err(unexpected(&other, "Welcome")),
+        };
+        control.run = welcome.run.clone();
+        control.index = welcome.index;
+        let outcome = async {
+            let context = context(role, &welcome, options)?;
+            let state = if welcome.restore { Some(control.load().await?) } else { None };
+            Ok((context, state))
+        }
+        .await;
+        match outcome {
+            Ok((context, state)) => Ok(Joined { control, context, state }),
+            Err(error) => {
+                control.fail(&error).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The next order. The coordinator's abort, or its disappearance, is an error.
+    pub async fn order(&mut self) -> Result<Kind, NodeError> {
+        match self.orders.message().await {
+            Ok(Some(Order { order: Some(Kind::Abort(abort)) })) => Err(NodeError::Aborted(abort.reason)),
+            Ok(Some(Order { order: Some(order) })) => Ok(order),
+            Ok(Some(Order { order: None })) => {
+                Err(NodeError::protocol("the coordinator", "sent an empty order"))
+            }
+            Ok(None) => Err(lost("it closed the control stream")),
+            Err(status) => Err(refusal(status)),
+        }
+    }
+
+    /// Sends a report.
+    pub async fn report(&self, report: report::Report) -> Result<(), NodeError> {
+        send(&self.reports, report).await
+    }
+
+    /// A peer is lost. Its loss may be the first sign of an end that the coordinator knows more about: gives the
+    /// coordinator's word if it comes within the grace time, and the loss itself if not.
+    pub async fn explain(&mut self, loss: NodeError) -> NodeError {
+        let abort = async {
+            loop {
+                match self.order().await {
+                    Ok(_) => continue,
+                    Err(error) => return error,
+                }
+            }
+        };
+        match tokio::time::timeout(crate::GRACE, abort).await {
+            Ok(error @ NodeError::Aborted(_)) => error,
+            _ => loss,
+        }
+    }
+
+    /// This node's work is done and said so: waits until the coordinator has heard it and closes the stream.
+    pub async fn finish(&mut self) {
+        let _ = tokio::time::timeout(crate::GRACE, async { while self.order().await.is_ok() {} }).await;
+    }
+
+    /// The next order, which must be the start of the run.
+    pub async fn start(&mut self) -> Result<Start, NodeError> {
+        match self.order().await? {
+            Kind::Start(start) => Ok(start),
+            other => Err(unexpected(&other, "Start")),
+        }
+    }
+
+    /// Tells the coordinator why this node ends, as well as can be.
+    pub async fn fail(&mut self, error: &NodeError) {
+        if matches!(error, NodeError::Aborted(_) | NodeError::Refused(_)) {
+            return;
+        }
+        let failed = Failed { message: error.to_string(), input: error.is_input() };
+        if self.report(report::Report::Failed(failed)).await.is_ok() {
+            // The coordinator answers a failure with its abort: then it has been heard.
+            let _ = tokio::time::timeout(crate::GRACE, async { while self.order().await.is_ok() {} }).await;
+        }
+    }
+
+    /// Streams this node's state at a version to the coordinator.
+    pub async fn save(&mut self, version: u64, state: Vec<u8>) -> Result<(), NodeError> {
+        let pieces = pieces(self.run.clone(), self.role, self.index, version, Bytes::from(state));
+        self.client.save(tokio_stream::iter(pieces)).await.map_err(refusal)?;
+        Ok(())
+    }
+
+    /// Fetches this node's state at the checkpoint from which the run goes on.
+    async fn load(&mut self) -> Result<Vec<u8>, NodeError> {
+        let request = LoadRequest {
+            run: self.run.clone(),
+            role: proto::v1::Role::from(self.role).into(),
+            index: self.index,
+        };
+        let mut stream = self.client.load(request).await.map_err(refusal)?.into_inner();
+        let mut state = Vec::new();
+        while let Some(piece) = stream.message().await.map_err(refusal)? {
+            state.extend_from_slice(&piece.data);
+            if !piece.sha256.is_empty() {
+                return match Sha256::digest(&state).as_slice() == piece.sha256 {
+                    true => Ok(state),
+                    false => Err(NodeError::protocol(
+                        "the coordinator",
+                        "sent a state that does not match its hash",
+                    )),
+                };
+            }
+        }
+        Err(NodeError::protocol("the coordinator", "sent a state without an end"))
+    }
+}
+
+/// Cuts a state into pieces; the last carries the hash of the whole.
+fn pieces(run: Bytes, role: Role, index: u32, version: u64, state: Bytes) -> Vec<StatePiece> {
+    let hash = Bytes::copy_from_slice(&Sha256::digest(&state));
+    let count = state.len().div_ceil(PIECE).max(1);
+    let piece = |number: usize| StatePiece {
+        run: run.clone(),
+        role: proto::v1::Role::from(role).into(),
+        index,
+        version,
+        data: state.slice(number * PIECE..((number + 1) * PIECE).min(state.len())),
+        sha256: if number + 1 == count { hash.clone() } else { Bytes::new() },
+    };
+    (0..count).map(piece).collect()
+}
+
+fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, NodeError> {
+    let scenario = Scenario::parse(&welcome.scenario, "the coordinator's scenario", &[])?;
+    let seed: [u8; 32] = welcome
+        .seed
+        .as_ref()
+        .try_into()
+        .map_err(|_| NodeError::protocol("the coordinator", "sent a seed that is not 32 bytes"))?;
+    let index = welcome.index as usize;
+    let (count, device) = match role {
+        Role::Transmitter => {
+            (scenario.transmitters(), scenario.transmitter.get(index).map(|node| node.device))
+        }
+        Role::Receiver => (scenario.receivers(), scenario.receiver.get(index).map(|node| node.device)),
+    };
+    let Some(device) = device else {
+        let what = format!("gave index {index} of {count} {}s", role.name());
+        return Err(NodeError::protocol("the coordinator", what));
+    };
+    Ok(Context {
+        scenario: scenario.into(),
+        seed: Seed::from_bytes(seed),
+        run: welcome.run.clone(),
+        incarnation: welcome.incarnation,
+        index,
+        device: resolve_device(options.device.unwrap_or(device))?,
+    })
+}
+
+async fn send(reports: &mpsc::Sender<Report>, report: report::Report) -> Result<(), NodeError> {
+    let sent = reports.send(Report { report: Some(report) }).await;
+    sent.map_err(|_| lost("the control stream is closed"))
+}
+
+/// A refusal comes as a status with a message of the coordinator's own; anything else is a lost connection.
+fn refusal(status: Status) -> NodeError {
+    match status.code() {
+        tonic::Code::FailedPrecondition
+        | tonic::Code::InvalidArgument
+        | tonic::Code::PermissionDenied
+        | tonic::Code::AlreadyExists => NodeError::Refused(status.message().into()),
+        tonic::Code::Aborted => NodeError::Aborted(status.message().into()),
+        _ => lost(status.message()),
+    }
+}
+
+fn lost(reason: &str) -> NodeError {
+    NodeError::Lost { peer: "the coordinator".into(), reason: reason.into() }
+}
+
+fn unexpected(order: &Kind, due: &str) -> NodeError {
+    let name = format!("{order:?}");
+    let name = name.split('(').next().unwrap_or_default();
+    NodeError::protocol("the coordinator", format!("sent {name} where {due} was due"))
+}

@@ -1,0 +1,39 @@
+//! The scenario's choices in the words of the mathematics (both crates are leaves and know nothing of each other).
+
+/// The baseline of the score function.
+pub fn baseline(baseline: scenario::Baseline) -> dib::Baseline {
+    match baseline {
+        scenario::Baseline::LabelEntropy => dib::Baseline::LabelEntropy,
+        scenario::Baseline::LeaveOneOut => dib::Baseline::LeaveOneOut,
+        scenario::Baseline::None => dib::Baseline::None,
+    }
+}
+
+/// The log-mass that the score function differentiates.
+pub fn log_mass(log_mass: scenario::LogMass) -> dib::LogMass {
+    match log_mass {
+        scenario::LogMass::Sequence => dib::LogMass::Sequence,
+        scenario::LogMass::Set => dib::LogMass::Set,
+    }
+}
+
+/// Whose grants the sparse term counts.
+pub fn sparse_term(term: scenario::SparseTerm) -> dib::SparseTerm {
+    match term {
+        scenario::SparseTerm::Own => dib::SparseTerm::Own,
+        scenario::SparseTerm::Global => dib::SparseTerm::Global,
+    }
+}
+
+/// The estimator of the rate (17).
+pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator {
+    match estimator {
+        scenario::RateEstimator::PerDimension => dib::RateEstimator::PerDimension,
+        scenario::RateEstimator::Joint => dib::RateEstimator::Joint,
+    }
+}
+
+/// The optimizer with a learning rate and a weight decay.
+pub fn adamw(rate: f64, decay: f64) -> dib::AdamW {
+    dib::AdamW { decay, ..dib::AdamW::new(rate) }
+}

@@ -1,0 +1,48 @@
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// What a transmitter or receiver is told when it starts; all else comes from the coordinator.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Where the coordinator listens, as host:port
+    #[arg(long, env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "HOST:PORT")]
+    pub coordinator: String,
+
+    /// This node's index, from 0; without one the coordinator gives the first free
+    #[arg(long, env = "POM2DIB_INDEX", value_name = "N")]
+    pub index: Option<u32>,
+
+    /// Where this node listens (transmitters); port 0 takes a free one
+    #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:0", value_name = "IP:PORT")]
+    pub listen: SocketAddr,
+
+    /// The address at which receivers reach this transmitter, where it is not the one it listens on
+    #[arg(long, env = "POM2DIB_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+
+    /// Folder of the data set on this machine; goes before the scenario's data.path
+    #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Where to compute: cpu, cuda:N or auto; goes before the scenario's device
+    #[arg(long, env = "POM2DIB_DEVICE", value_name = "DEVICE")]
+    pub device: Option<scenario::Device>,
+
+    /// Listen on an address that other machines can reach although nothing protects it
+    #[arg(long, env = "POM2DIB_INSECURE")]
+    pub insecure: bool,
+
+    /// How many seconds to wait for the coordinator to answer
+    #[arg(long, env = "POM2DIB_PATIENCE", default_value_t = 60, value_name = "SECONDS")]
+    pub patience: u64,
+
+    /// End when standard input is closed (the parent process is gone)
+    #[arg(long, hide = true)]
+    pub end_with_parent: bool,
+}
+
+impl Options {
+    /// How long to wait for peers to answer.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
+}

@@ -1,0 +1,300 @@
+use candle_core::{DType, Tensor};
+use data::Targets;
+use dib::{AdamW, Network, initial_weights};
+use node::{Context, NodeError};
+
+use crate::{machine::entry_embeddings, received::Received, task::TaskData};
+
+/// A granted entry of this receiver, and where its features are.
+#[derive(Clone, Copy)]
+struct GrantedEntry {
+    tick: usize,
+    k: usize,
+    /// Its position among all (k, m).
+    entry: usize,
+    /// Its position in transmitter k's message.
+    source: usize,
+    rate: f64,
+}
+
+/// All granted entries of a round, ordered by tick, then k, then m.
+pub(crate) struct Granted {
+    entries: Vec<GrantedEntry>,
+    ticks: usize,
+    per_transmitter: Vec<usize>,
+}
+
+impl Granted {
+    pub(crate) fn new(context: &Context, received: &[Received]) -> Self {
+        let mut entries = Vec::new();
+        for (k, received) in received.iter().enumerate() {
+            for (source, &(tick, m)) in received.entries.iter().enumerate() {
+                let rate = received.rates[source];
+                entries.push(GrantedEntry { tick, k, entry: context.entry(k, m), source, rate });
+            }
+        }
+        entries.sort_by_key(|granted| (granted.tick, granted.entry));
+        let per_transmitter = received.iter().map(|received| received.entries.len()).collect();
+        Granted { entries, ticks: received[0].all_granted.len(), per_transmitter }
+    }
+
+    pub(crate) fn entries_at(&self, tick: usize) -> usize {
+        self.entries.iter().filter(|granted| granted.tick == tick).count()
+    }
+
+    fn entries_of_ticks(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.ticks];
+        for granted in &self.entries {
+            counts[granted.tick] += 1;
+        }
+        counts
+    }
+
+    /// The sum of all rates in nats, in entry order.
+    pub(crate) fn rate_sum(&self) -> f64 {
+        self.entries.iter().map(|granted| granted.rate).sum()
+    }
+
+    /// (position among all (k, m), rate) of every entry.
+    pub(crate) fn rates(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.entries.iter().map(|granted| (granted.entry, granted.rate))
+    }
+
+    /// Ticks at which each (k, m) was granted.
+    pub(crate) fn counts(&self, context: &Context) -> Vec<u32> {
+        let mut counts = vec![0; context.scenario.entries_per_receiver()];
+        for granted in &self.entries {
+            counts[granted.entry] += 1;
+        }
+        counts
+    }
+
+    /// Bytes of z that a training round's entries need.
+    pub(crate) fn payload_bytes(&self, context: &Context) -> u64 {
+        (self.entries.len() * context.samples() * context.feature_dim() * 4) as u64
+    }
+}
+
+/// What a round's decoding found.
+pub(crate) struct Judged {
+    /// Cross entropy of the joint decoder at every tick: mean over samples, nats.
+    pub(crate) cross_entropies: Vec<f64>,
+    /// The receiver's objective at every tick.
+    pub(crate) objectives: Vec<f64>,
+    /// For every transmitter the gradient of the objectives' sum with respect to the z that it sent, and its shape.
+    pub(crate) gradients: Vec<(Vec<f32>, [usize; 3])>,
+}
+
+/// The joint decoder g_t and the local decoder that serves all entries of receiver t.
+pub(crate) struct Decoders {
+    joint: Network,
+    local: Network,
+    embeddings: Vec<Vec<f32>>,
+}
+
+impl Decoders {
+    pub(crate) fn new(context: &Context, outputs: usize) -> Result<Self, NodeError> {
+        let d = context.feature_dim();
+        let build = |name: &str, inputs| {
+            let name = format!("receiver{}/{name}", context.index);
+            let weights = initial_weights(context.seed, &name);
+            Network::new(&name, inputs, outputs, weights, DType::F32, &context.device)
+        };
+        Ok(Decoders {
+            joint: build("joint", context.scenario.entries_per_receiver() * d)?,
+            local: build("local", 2 * d)?,
+            embeddings: entry_embeddings(context),
+        })
+    }
+
+    pub(crate) fn networks(&self) -> [&Network; 2] {
+        [&self.joint, &self.local]
+    }
+
+    pub(crate) fn networks_mut(&mut self) -> [&mut Network; 2] {
+        [&mut self.joint, &mut self.local]
+    }
+
+    pub(crate) fn step(&mut self, optimizer: &AdamW) -> Result<(), NodeError> {
+        self.joint.step(optimizer)?;
+        Ok(self.local.step(optimizer)?)
+    }
+
+    /// The joint decoder's outputs for features of which all rows belong to one selection, without a trace.
+    /// `samples` rows an entry.
+    pub(crate) fn infer(
+        &self,
+        context: &Context,
+        granted: &Granted,
+        received: &[Received],
+        samples: usize,
+    ) -> Result<Tensor, NodeError> {
+        Ok(self.joint.infer(&self.joint_input(context, granted, received, samples)?)?)
+    }
+
+    /// Decodes all ticks of a training round at once, judges, and leaves the decoders' gradients in place.
+    ///
+    /// The objective of a tick is the mean over its samples of CE(joint) + beta * sum over its entries of (CE(local) +
+    /// rate); what is differentiated is the sum over ticks.
+    pub(crate) fn learn(
+        &mut self,
+        context: &Context,
+        task: &TaskData,
+        rows: &[usize],
+        granted: &Granted,
+        received: &[Received],
+    ) -> Result<Judged, NodeError> {
+        let samples = context.samples();
+        let beta = context.scenario.train.beta;
+        let weight = 1.0 / samples as f64;
+        let joint = self.learn_joint(context, &task.train_targets(rows), granted, received, weight)?;
+        let local_rows: Vec<usize> = granted
+            .entries
+            .iter()
+            .flat_map(|entry| &rows[entry.tick * samples..(entry.tick + 1) * samples])
+            .copied()
+            .collect();
+        let targets = task.train_targets(&local_rows);
+        let local = self.learn_local(context, &targets, granted, received, beta * weight)?;
+
+        let cross_entropies: Vec<f64> = joint.losses.chunks(samples).map(|tick| weight * sum(tick)).collect();
+        let mut objectives = cross_entropies.clone();
+        for (entry, losses) in granted.entries.iter().zip(local.losses.chunks(samples)) {
+            objectives[entry.tick] += beta * (weight * sum(losses) + entry.rate);
+        }
+        let gradients = self.z_gradients(context, granted, &joint.input_gradient, &local.input_gradient);
+        Ok(Judged { cross_entropies, objectives, gradients })
+    }
+
+    fn learn_joint(
+        &mut self,
+        context: &Context,
+        targets: &Targets,
+        granted: &Granted,
+        received: &[Received],
+        weight: f64,
+    ) -> Result<Backward, NodeError> {
+        let input = self.joint_input(context, granted, received, context.samples())?;
+        let blocks = context.gradient_blocks(&vec![context.samples(); granted.ticks]);
+        backward(&mut self.joint, &input, targets, weight, &blocks)
+    }
+
+    fn learn_local(
+        &mut self,
+        context: &Context,
+        targets: &Targets,
+        granted: &Granted,
+        received: &[Received],
+        weight: f64,
+    ) -> Result<Backward, NodeError> {
+        if granted.entries.is_empty() {
+            return Ok(Backward { losses: Vec::new(), input_gradient: Vec::new() });
+        }
+        let (samples, d) = (context.samples(), context.feature_dim());
+        let rows = granted.entries.len() * samples;
+        let mut input = Vec::with_capacity(rows * 2 * d);
+        for entry in &granted.entries {
+            for z in features(entry, received, samples * d).chunks_exact(d) {
+                input.extend_from_slice(z);
+                input.extend_from_slice(&self.embeddings[entry.entry]);
+            }
+        }
+        let input = Tensor::from_vec(input, (rows, 2 * d), &context.device)?;
+        let rows_of_ticks: Vec<usize> =
+            granted.entries_of_ticks().iter().map(|entries| entries * samples).collect();
+        backward(&mut self.local, &input, targets, weight, &context.gradient_blocks(&rows_of_ticks))
+    }
+
+    /// All features side by side in (k, m) order, zeros where not granted.
+    fn joint_input(
+        &self,
+        context: &Context,
+        granted: &Granted,
+        received: &[Received],
+        samples: usize,
+    ) -> Result<Tensor, NodeError> {
+        let d = context.feature_dim();
+        let width = self.embeddings.len() * d;
+        let rows = granted.ticks * samples;
+        let mut input = vec![0f32; rows * width];
+        for entry in &granted.entries {
+            let z = features(entry, received, samples * d).chunks_exact(d);
+            for (row, z) in (entry.tick * samples..).zip(z) {
+                let start = row * width + entry.entry * d;
+                input[start..start + d].copy_from_slice(z);
+            }
+        }
+        Ok(Tensor::from_vec(input, (rows, width), &context.device)?)
+    }
+
+    /// Adds up what both decoders want of every z, in the order in which its transmitter sent it.
+    fn z_gradients(
+        &self,
+        context: &Context,
+        granted: &Granted,
+        joint: &[f32],
+        local: &[f32],
+    ) -> Vec<(Vec<f32>, [usize; 3])> {
+        let (samples, d) = (context.samples(), context.feature_dim());
+        let width = self.embeddings.len() * d;
+        let shape = |entries: usize| [entries, samples, d];
+        let mut gradients: Vec<(Vec<f32>, [usize; 3])> = granted
+            .per_transmitter
+            .iter()
+            .map(|&entries| (vec![0.0; entries * samples * d], shape(entries)))
+            .collect();
+        for (position, entry) in granted.entries.iter().enumerate() {
+            for sample in 0..samples {
+                let joint_start = (entry.tick * samples + sample) * width + entry.entry * d;
+                let local_start = (position * samples + sample) * 2 * d;
+                let start = (entry.source * samples + sample) * d;
+                let out = &mut gradients[entry.k].0[start..start + d];
+                let (joint, local) = (&joint[joint_start..][..d], &local[local_start..][..d]);
+                for ((out, joint), local) in out.iter_mut().zip(joint).zip(local) {
+                    *out = joint + local;
+                }
+            }
+        }
+        gradients
+    }
+}
+
+/// Losses of all rows, and the gradient with respect to the network's input, row-major.
+struct Backward {
+    losses: Vec<f64>,
+    input_gradient: Vec<f32>,
+}
+
+/// Forward, loss and backward of a decoder; every row's loss counts `weight` times.
+fn backward(
+    network: &mut Network,
+    input: &Tensor,
+    targets: &Targets,
+    weight: f64,
+    blocks: &[usize],
+) -> Result<Backward, NodeError> {
+    let (output, trace) = network.forward(input)?;
+    let (losses, upstream) = match targets {
+        Targets::Classes { labels, .. } => {
+            (dib::cross_entropy(&output, labels)?, dib::cross_entropy_gradient(&output, labels, weight)?)
+        }
+        Targets::Values { width, values } => {
+            let targets = Tensor::from_slice(values, (values.len() / width, *width), input.device())?;
+            (
+                dib::mean_squared_error(&output, &targets)?,
+                dib::mean_squared_error_gradient(&output, &targets, weight)?,
+            )
+        }
+    };
+    let input_gradient = network.backward_to_input(&trace, &upstream, blocks)?;
+    Ok(Backward { losses, input_gradient: input_gradient.flatten_all()?.to_vec1()? })
+}
+
+/// The features of an entry, `[samples, feature_dim]`.
+fn features<'a>(entry: &GrantedEntry, received: &'a [Received], size: usize) -> &'a [f32] {
+    &received[entry.k].z[entry.source * size..(entry.source + 1) * size]
+}
+
+fn sum(values: &[f64]) -> f64 {
+    values.iter().sum()
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use data::Targets;
+use node::{Context, NodeError};
+use proto::{
+    When,
+    v1::{Cluster, EntryRate, ReceiverPass},
+};
+
+use crate::{
+    decode::{Decoders, Granted},
+    received::Received,
+    task::TaskData,
+};
+
+/// A pass over the whole test set under one draw of u (Algorithm 2).
+pub(crate) struct Pass {
+    pub(crate) number: u64,
+    pub(crate) passes: u64,
+    /// Which transmitters are asked, for the whole pass.
+    pub(crate) asked: Vec<bool>,
+    /// The piece whose features are due.
+    pub(crate) piece: u64,
+    pieces: u64,
+    clusters: BTreeMap<u32, Cluster>,
+    /// Rates of the granted entries, weighted by samples.
+    rates: BTreeMap<usize, f64>,
+    feature_bytes: u64,
+}
+
+impl Pass {
+    pub(crate) fn new(
+        context: &Context,
+        task: &TaskData,
+        number: u64,
+        passes: u64,
+        asked: Vec<bool>,
+    ) -> Self {
+        Pass {
+            number,
+            passes,
+            asked,
+            piece: 0,
+            pieces: context.pieces(task.test_samples()) as u64,
+            clusters: BTreeMap::new(),
+            rates: BTreeMap::new(),
+            feature_bytes: 0,
+        }
+    }
+
+    pub(crate) fn when(&self) -> When {
+        When::Piece { pass: self.number, piece: self.piece }
+    }
+
+    pub(crate) fn is_last_piece(&self) -> bool {
+        self.piece + 1 == self.pieces
+    }
+
+    /// Decodes and judges the piece that is due, and goes on to the next.
+    pub(crate) fn judge(
+        &mut self,
+        context: &Context,
+        task: &TaskData,
+        decoders: &Decoders,
+        received: &[Received],
+    ) -> Result<(), NodeError> {
+        let samples = context.piece(self.piece as usize, task.test_samples());
+        let granted = Granted::new(context, received);
+        let output = decoders.infer(context, &granted, received, samples.len())?;
+        let judged = judge_rows(&output, &task.test_targets(samples.clone()))?;
+        for (sample, (loss, correct)) in samples.clone().zip(judged) {
+            let id = task.cluster(sample);
+            let cluster = self.clusters.entry(id).or_insert(Cluster { id, ..Cluster::default() });
+            cluster.samples += 1;
+            cluster.correct += u32::from(correct);
+            cluster.cross_entropy += loss;
+        }
+        for (entry, rate) in granted.rates() {
+            *self.rates.entry(entry).or_default() += rate * samples.len() as f64 / task.test_samples() as f64;
+        }
+        self.feature_bytes += received.iter().map(|received| 4 * received.z.len() as u64).sum::<u64>();
+        self.piece += 1;
+        Ok(())
+    }
+
+    pub(crate) fn report(self, context: &Context) -> ReceiverPass {
+        let pairs = (0..context.scenario.transmitters())
+            .flat_map(|k| (0..context.scenario.modalities(k)).map(move |m| (k, m)));
+        let entries = pairs
+            .enumerate()
+            .filter_map(|(position, (k, m))| {
+                self.rates.get(&position).map(|&rate| EntryRate {
+                    transmitter: k as u32,
+                    receiver: context.index as u32,
+                    modality: m as u32,
+                    rate,
+                })
+            })
+            .collect();
+        ReceiverPass {
+            pass: self.number,
+            clusters: self.clusters.into_values().collect(),
+            entries,
+            feature_bytes: self.feature_bytes,
+        }
+    }
+}
+
+/// Loss of every row, and whether its answer is right (never, for regression).
+fn judge_rows(output: &Tensor, targets: &Targets) -> Result<Vec<(f64, bool)>, NodeError> {
+    match targets {
+        Targets::Classes { labels, .. } => {
+            let losses = dib::cross_entropy(output, labels)?;
+            let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
+            let right = answers.iter().zip(labels).map(|(answer, label)| answer == label);
+            Ok(losses.into_iter().zip(right).collect())
+        }
+        Targets::Values { width, values } => {
+            let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
+            Ok(dib::mean_squared_error(output, &targets)?.into_iter().map(|loss| (loss, false)).collect())
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The compute half of a receiver: decode, judge, send gradients back, step, ask again.
+
+use candle_core::Tensor;
+use dib::{
+    AdamW, BatchOrder, Draw, Network, Phase, SelectorNode, SelectorShape, common, entry_embedding,
+    selection_stream,
+};
+use node::{Choice, Context, Machine, Next, NodeError, Schedule, Selector};
+use proto::{
+    When, encode_tensor, encode_ticks,
+    v1::{Asks, Finished, Gradients, ReceiverRound, Turn, order::Order, report::Report},
+};
+use randomness::Stream;
+
+use crate::{
+    decode::{Decoders, Granted},
+    evaluate::Pass,
+    received::Received,
+    task::TaskData,
+};
+
+/// What goes into a receiver's machine.
+#[derive(Debug)]
+pub enum Input {
+    /// The coordinator's next order.
+    Order(Order),
+    /// A transmitter's answer to this receiver's last turn.
+    Features(usize, proto::v1::Features),
+}
+
+/// What comes out of a receiver's machine.
+#[derive(Debug)]
+pub enum Output {
+    /// The machine is built: what the coordinator must know before the start.
+    Ready {
+        /// Digest of the data that it reads.
+        data: [u8; 32],
+        /// H(Y_t) of its training labels in nats.
+        label_entropy: f64,
+    },
+    /// A turn for a transmitter.
+    Turn(usize, Turn),
+    /// A report for the coordinator. Times and socket bytes are for the async half to fill in.
+    Report(Report),
+    /// The state at a version, for the coordinator to keep.
+    State(u64, Vec<u8>),
+    /// The run is over.
+    Finished,
+}
+
+/// The compute half of receiver t.
+pub struct ReceiverMachine {
+    pub(crate) context: Context,
+    pub(crate) task: TaskData,
+    selector: Option<Selector>,
+    pub(crate) decoders: Decoders,
+    batches: BatchOrder,
+    schedule: Schedule,
+    /// Steps that all parameters have taken.
+    version: u64,
+    /// Rounds that have been decoded; one more than `version` between decoding and stepping.
+    inbox: Vec<Option<proto::v1::Features>>,
+    stage: Stage,
+}
+
+/// What the machine is waiting for.
+enum Stage {
+    /// An order.
+    Idle {
+        /// Gradients of the last round, not sent yet.
+        unsent: Option<Vec<Gradients>>,
+    },
+    /// The features of a training round.
+    Training { round: u64, asked: Asked },
+    /// The features of a piece of an evaluation pass.
+    Evaluating(Box<Pass>),
+}
+
+/// Whom this receiver asked at the ticks of a round, and what its selector needs to learn from it.
+pub(crate) struct Asked {
+    /// For every tick, which transmitters.
+    pub(crate) transmitters: Vec<Vec<bool>>,
+    choice: Option<Choice>,
+}
+
+impl ReceiverMachine {
+    /// Builds the networks of receiver t: from their initial weights, or from a checkpoint's state.
+    pub fn new(context: Context, task: TaskData, state: Option<&[u8]>) -> Result<Self, NodeError> {
+        let selector = context.scenario.train.method.selects().then(|| selector(&context)).transpose()?;
+        let decoders = Decoders::new(&context, task.outputs())?;
+        let batches = BatchOrder::new(context.seed, task.train_samples());
+        let mut machine = ReceiverMachine {
+            inbox: vec![None; context.scenario.transmitters()],
+            schedule: Schedule::default(),
+            version: 0,
+            stage: Stage::Idle { unsent: None },
+            context,
+            task,
+            selector,
+            decoders,
+            batches,
+        };
+        if let Some(state) = state {
+            machine.restore(state)?;
+        }
+        Ok(machine)
+    }
+
+    /// All networks of this receiver.
+    pub fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.selector.iter().map(Selector::network).chain(self.decoders.networks())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
+        let tensors = node::unpack_state(state, &self.context.device)?;
+        let selector = self.selector.iter_mut().map(Selector::network_mut);
+        for network in selector.chain(self.decoders.networks_mut()) {
+            network.import(&tensors)?;
+        }
+        self.version = node::state_version(&tensors)?;
+        self.schedule = Schedule::at(self.version);
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Vec<u8>, NodeError> {
+        node::pack_state(node::export(self.networks())?, self.version)
+    }
+
+    // ------------------------------------------------------------------------------------------------- orders
+
+    /// Does all that the orders so far allow.
+    fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        while let Stage::Idle { unsent } = &mut self.stage {
+            let unsent = unsent.take();
+            match self.schedule.next(self.version) {
+                Next::Round(round) => self.open(round, unsent, emit)?,
+                Next::Close => {
+                    if let Some(gradients) = unsent {
+                        self.close(gradients, emit);
+                    }
+                    if !self.carry_out_order(emit)? {
+                        return Ok(());
+                    }
+                }
+                Next::Wait => {
+                    self.stage = Stage::Idle { unsent };
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries the current order out; false if it is the last.
+    fn carry_out_order(&mut self, emit: &mut dyn FnMut(Output)) -> Result<bool, NodeError> {
+        let order = self.schedule.current(self.version).cloned();
+        match order {
+            Some(Order::Save(save)) => {
+                emit(Output::State(save.version, self.state()?));
+                self.schedule.done();
+            }
+            Some(Order::Evaluate(evaluate)) => self.begin_pass(0, evaluate.passes, emit)?,
+            Some(Order::Stop(_)) => {
+                emit(Output::Report(Report::Finished(Finished {})));
+                emit(Output::Finished);
+                return Ok(false);
+            }
+            other => {
+                return Err(NodeError::protocol("the coordinator", format!("sent {other:?} out of place")));
+            }
+        }
+        Ok(true)
+    }
+
+    // ------------------------------------------------------------------------------------------------- training
+
+    /// Opens a round: draws whom to ask and sends every transmitter its turn, with the gradients of the round before.
+    fn open(
+        &mut self,
+        round: u64,
+        gradients: Option<Vec<Gradients>>,
+        emit: &mut dyn FnMut(Output),
+    ) -> Result<(), NodeError> {
+        let asked = self.ask(round)?;
+        let mut gradients = gradients.map(Vec::into_iter);
+        for k in 0..self.context.scenario.transmitters() {
+            let ticks: Vec<bool> = asked.transmitters.iter().map(|asked| asked[k]).collect();
+            let turn = Turn {
+                stamp: Some(self.context.link(k, self.context.index).stamp(When::Round(round))),
+                gradients: gradients.as_mut().and_then(Iterator::next),
+                asks: Some(Asks { ticks: encode_ticks(&ticks) }),
+            };
+            emit(Output::Turn(k, turn));
+        }
+        self.stage = Stage::Training { round, asked };
+        Ok(())
+    }
+
+    /// Ends a stretch: the last gradients, and no asks.
+    fn close(&self, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
+        for (k, gradients) in gradients.into_iter().enumerate() {
+            let link = self.context.link(k, self.context.index);
+            let stamp = Some(link.stamp(When::Round(self.version)));
+            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), asks: None }));
+        }
+    }
+
+    /// Draws whom to ask at every tick of a round: selector v_t on u_n.
+    fn ask(&self, round: u64) -> Result<Asked, NodeError> {
+        let (ticks, transmitters) = (self.context.ticks(), self.context.scenario.transmitters());
+        let Some(selector) = &self.selector else {
+            return Ok(Asked { transmitters: vec![vec![true; transmitters]; ticks], choice: None });
+        };
+        let first = self.context.first_tick(round);
+        let moments: Vec<u64> = (first..first + ticks as u64).collect();
+        let choice = selector.choose(&self.common(Phase::Train, &moments)?, |row| {
+            Some(self.selection_stream(Phase::Train, moments[row]))
+        })?;
+        let asked = choice.draws.iter().flatten().map(|draw| asked(draw, transmitters)).collect();
+        Ok(Asked { transmitters: asked, choice: Some(choice) })
+    }
+
+    /// Whom to ask in an evaluation pass: one draw (Algorithm 2).
+    fn ask_for_pass(&self, pass: u64) -> Result<Vec<bool>, NodeError> {
+        let transmitters = self.context.scenario.transmitters();
+        let Some(selector) = &self.selector else { return Ok(vec![true; transmitters]) };
+        let draws = selector.draw(&self.common(Phase::Evaluate, &[pass])?, |_| {
+            Some(self.selection_stream(Phase::Evaluate, pass))
+        })?;
+        Ok(draws.iter().flatten().flat_map(|draw| asked(draw, transmitters)).collect())
+    }
+
+    /// The common randomness of ticks (or passes), a row each.
+    fn common(&self, phase: Phase, moments: &[u64]) -> Result<Tensor, NodeError> {
+        let d = self.context.feature_dim();
+        let rows: Vec<f32> =
+            moments.iter().flat_map(|&moment| common(self.context.seed, phase, moment, d)).collect();
+        Ok(Tensor::from_vec(rows, (moments.len(), d), &self.context.device)?)
+    }
+
+    fn selection_stream(&self, phase: Phase, moment: u64) -> Stream {
+        let t = self.context.index;
+        selection_stream(self.context.seed, phase, SelectorNode::Receiver(t), t, moment)
+    }
+
+    /// Decodes a round, sends the next turn as early as it can be, and only then steps the decoders.
+    fn learn(&mut self, round: u64, asked: Asked, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let received = self.receive(When::Round(round), &asked.transmitters)?;
+        let first_tick = self.context.first_tick(round);
+        let rows = self.batch_rows(first_tick);
+        let granted = Granted::new(&self.context, &received);
+        let judged = self.decoders.learn(&self.context, &self.task, &rows, &granted, &received)?;
+        let costs = self.costs(&asked, &received, &granted, &judged.objectives)?;
+        let log_likelihood = self.learn_selection(asked.choice.as_ref(), &costs)?;
+        let report = ReceiverRound {
+            round,
+            cross_entropy: mean(&judged.cross_entropies),
+            objective: mean(&judged.objectives),
+            rate: granted.rate_sum() / self.context.ticks() as f64,
+            log_likelihood,
+            granted: granted.counts(&self.context),
+            most_asks: most_asks(&asked),
+            feature_bytes: granted.payload_bytes(&self.context),
+            gradient_bytes: granted.payload_bytes(&self.context),
+            seconds: 0.0,
+        };
+        let gradients = judged
+            .gradients
+            .iter()
+            .map(|(z, shape)| Gradients { z: Some(encode_tensor(z, shape)), costs: costs.clone() });
+        self.stage = Stage::Idle { unsent: Some(gradients.collect()) };
+        // The decoders' own step is not on the transmitters' way: the next turn goes out first if it may.
+        self.version += 1;
+        self.advance_before_step(emit)?;
+        self.decoders.step(&self.coding_optimizer())?;
+        emit(Output::Report(Report::ReceiverRound(report)));
+        self.advance(emit)
+    }
+
+    /// Opens the next round if it is granted already. Nothing else may happen before the decoders have stepped.
+    fn advance_before_step(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        if let (Stage::Idle { unsent }, Next::Round(round)) =
+            (&mut self.stage, self.schedule.next(self.version))
+        {
+            let unsent = unsent.take();
+            self.open(round, unsent, emit)?;
+        }
+        Ok(())
+    }
+
+    /// The training samples of a round: every tick's, in order, as rows of the labels.
+    fn batch_rows(&mut self, first_tick: u64) -> Vec<usize> {
+        let samples = self.context.samples();
+        let ticks = first_tick..first_tick + self.context.ticks() as u64;
+        ticks.flat_map(|tick| self.batches.positions(tick, samples)).map(|position| position.sample).collect()
+    }
+
+    /// The cost of every tick: objective, penalty for an empty hand, sparse term.
+    fn costs(
+        &self,
+        asked: &Asked,
+        received: &[Received],
+        granted: &Granted,
+        objectives: &[f64],
+    ) -> Result<Vec<f64>, NodeError> {
+        let train = &self.context.scenario.train;
+        let costs: Vec<f64> = (0..self.context.ticks())
+            .map(|tick| {
+                let own = granted.entries_at(tick);
+                let asks = asked.transmitters[tick].iter().filter(|asked| **asked).count();
+                let all = received.iter().map(|received| received.all_granted[tick]).sum();
+                dib::cost(objectives[tick], own, asks, all, train.gamma, node::sparse_term(train.sparse_term))
+            })
+            .collect();
+        match costs.iter().all(|cost| cost.is_finite()) {
+            true => Ok(costs),
+            false => Err(NodeError::Diverged(format!(
+                "receiver {}: its objective is not finite",
+                self.context.index
+            ))),
+        }
+    }
+
+    /// One step of the selector along the score function (21). Gives log-mass x advantage, mean over ticks.
+    fn learn_selection(&mut self, choice: Option<&Choice>, costs: &[f64]) -> Result<f64, NodeError> {
+        let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
+        let baseline = node::baseline(self.context.scenario.train.baseline);
+        let took_part = vec![true; costs.len()];
+        let advantages = dib::advantages(baseline, costs, &took_part, self.task.label_entropy());
+        let blocks = self.context.gradient_blocks(&vec![1; costs.len()]);
+        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / costs.len() as f64)
+    }
+
+    fn coding_optimizer(&self) -> AdamW {
+        let train = &self.context.scenario.train;
+        node::adamw(train.coding_rate, train.weight_decay)
+    }
+
+    // ------------------------------------------------------------------------------------------------- features
+
+    /// Takes the features of all transmitters out of the inbox, checked.
+    pub(crate) fn receive(&mut self, when: When, asked: &[Vec<bool>]) -> Result<Vec<Received>, NodeError> {
+        let mut received = Vec::with_capacity(self.inbox.len());
+        for k in 0..self.inbox.len() {
+            let features = self.inbox[k].take().expect("all transmitters have answered");
+            let asked: Vec<bool> = asked.iter().map(|asked| asked[k]).collect();
+            let samples = self.samples_of(when);
+            let checked = Received::check(&self.context, k, when, &asked, samples, &features);
+            received.push(checked.map_err(NodeError::message(format!("features of transmitter {k}")))?);
+        }
+        Ok(received)
+    }
+
+    /// Samples of an entry at a moment: a tick's in training, the whole piece's in evaluation.
+    fn samples_of(&self, when: When) -> usize {
+        match when {
+            When::Round(_) => self.context.samples(),
+            When::Piece { piece, .. } => self.context.piece(piece as usize, self.task.test_samples()).len(),
+        }
+    }
+
+    /// All transmitters have answered: goes on.
+    fn complete(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        match std::mem::replace(&mut self.stage, Stage::Idle { unsent: None }) {
+            Stage::Training { round, asked } => self.learn(round, asked, emit),
+            Stage::Evaluating(pass) => self.judge_piece(*pass, emit),
+            Stage::Idle { .. } => {
+                Err(NodeError::protocol("transmitters", "sent features that nobody asked for"))
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- evaluation
+
+    fn begin_pass(&mut self, pass: u64, passes: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let asked = self.ask_for_pass(pass)?;
+        let pass = Pass::new(&self.context, &self.task, pass, passes, asked);
+        self.send_piece(&pass, 0, emit);
+        self.stage = Stage::Evaluating(Box::new(pass));
+        Ok(())
+    }
+
+    fn send_piece(&self, pass: &Pass, piece: u64, emit: &mut dyn FnMut(Output)) {
+        for k in 0..self.context.scenario.transmitters() {
+            let when = When::Piece { pass: pass.number, piece };
+            let turn = Turn {
+                stamp: Some(self.context.link(k, self.context.index).stamp(when)),
+                gradients: None,
+                asks: Some(Asks { ticks: encode_ticks(&[pass.asked[k]]) }),
+            };
+            emit(Output::Turn(k, turn));
+        }
+    }
+
+    /// Judges a piece; the turn for the next one goes out before, so that the transmitters are not kept waiting.
+    fn judge_piece(&mut self, mut pass: Pass, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let received = self.receive(pass.when(), std::slice::from_ref(&pass.asked))?;
+        let last = pass.is_last_piece();
+        if !last {
+            self.send_piece(&pass, pass.piece + 1, emit);
+        }
+        pass.judge(&self.context, &self.task, &self.decoders, &received)?;
+        if !last {
+            self.stage = Stage::Evaluating(Box::new(pass));
+            return Ok(());
+        }
+        let (next, passes) = (pass.number + 1, pass.passes);
+        emit(Output::Report(Report::ReceiverPass(pass.report(&self.context))));
+        if next < passes {
+            return self.begin_pass(next, passes, emit);
+        }
+        self.schedule.done();
+        self.advance(emit)
+    }
+}
+
+impl Machine for ReceiverMachine {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        match input {
+            Input::Order(order) => {
+                self.schedule.push(order);
+                self.advance(emit)
+            }
+            Input::Features(k, features) => {
+                if self.inbox[k].replace(features).is_some() {
+                    return Err(NodeError::protocol(
+                        format!("transmitter {k}"),
+                        "sent features twice for one turn",
+                    ));
+                }
+                if self.inbox.iter().any(Option::is_none) { Ok(()) } else { self.complete(emit) }
+            }
+        }
+    }
+}
+
+/// The selector v_t: u in, E_t + K logits out.
+fn selector(context: &Context) -> Result<Selector, NodeError> {
+    let name = format!("receiver{}/selector", context.index);
+    let shape =
+        SelectorShape { counts: context.scenario.receiver_limit(), items: context.scenario.transmitters() };
+    Selector::new(context, &name, context.feature_dim(), shape)
+}
+
+/// Which of all transmitters a draw asks.
+fn asked(draw: &Draw, transmitters: usize) -> Vec<bool> {
+    (0..transmitters).map(|k| draw.contains(k)).collect()
+}
+
+/// The embeddings of all (k, m), in order: 0.1 x standard normal, never trained.
+pub(crate) fn entry_embeddings(context: &Context) -> Vec<Vec<f32>> {
+    (0..context.scenario.transmitters())
+        .flat_map(|k| (0..context.scenario.modalities(k)).map(move |m| (k, m)))
+        .map(|(k, m)| entry_embedding(context.seed, k, m, context.feature_dim()))
+        .collect()
+}
+
+fn most_asks(asked: &Asked) -> u32 {
+    asked
+        .transmitters
+        .iter()
+        .map(|asked| asked.iter().filter(|asked| **asked).count() as u32)
+        .max()
+        .unwrap_or(0)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

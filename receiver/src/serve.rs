@@ -1,0 +1,163 @@
+//! The async half of a receiver: its links and the control stream around the machine.
+
+use std::time::Instant;
+
+use data::{Needs, open};
+use node::{Compute, Context, Control, Joined, NodeError, Options, Role};
+use proto::v1::{Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::{Input, Output, ReceiverMachine, TaskData};
+
+/// Takes part in a run as a receiver, from joining to the end.
+pub async fn run(options: Options) -> Result<(), NodeError> {
+    let Joined { mut control, context, state } = Control::join(Role::Receiver, &options).await?;
+    let outcome = live(&mut control, context, state, &options).await;
+    if let Err(error) = &outcome {
+        control.fail(error).await;
+    }
+    outcome
+}
+
+async fn live(
+    control: &mut Control,
+    context: Context,
+    state: Option<Vec<u8>>,
+    options: &Options,
+) -> Result<(), NodeError> {
+    let mut compute = spawn(context.clone(), options, state);
+    report_ready(control, &mut compute).await?;
+    let start = control.start().await?;
+    let mut links = Links::dial(&context, &start, options).await?;
+    let mut last_round = Instant::now();
+    loop {
+        tokio::select! {
+            order = control.order() => deliver(&compute, Input::Order(order?)).await,
+            (k, features) = links.next() => match features {
+                Ok(features) => deliver(&compute, Input::Features(k, features)).await,
+                Err(loss) => return Err(control.explain(loss).await),
+            },
+            output = compute.next() => match output? {
+                Output::Turn(k, turn) => links.send(k, turn).await,
+                Output::State(version, state) => control.save(version, state).await?,
+                Output::Report(report) => control.report(timed(report, &mut last_round)).await?,
+                Output::Finished => break,
+                Output::Ready { .. } => {}
+            },
+        }
+    }
+    control.finish().await;
+    Ok(())
+}
+
+/// Reads the data and builds the machine on the compute thread.
+fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute<Input, Output> {
+    let folder = options.data.clone();
+    Compute::spawn(move |emit| {
+        let task = context.scenario.receiver[context.index].task.clone();
+        let source = node::data_source(&context.scenario, folder)?;
+        let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };
+        let dataset = open(&source, context.seed, &needs)?;
+        let task = TaskData::new(dataset.as_ref(), &task)?;
+        emit(Output::Ready { data: task.digest(), label_entropy: task.label_entropy() });
+        ReceiverMachine::new(context, task, state.as_deref())
+    })
+}
+
+async fn report_ready(control: &mut Control, compute: &mut Compute<Input, Output>) -> Result<(), NodeError> {
+    let output = tokio::select! {
+        output = compute.next() => output?,
+        // Nothing is due from the coordinator now but its abort.
+        order = control.order() => {
+            return Err(NodeError::protocol("the coordinator", format!("sent {:?} before this node was ready", order?)));
+        }
+    };
+    let Output::Ready { data, label_entropy } = output else {
+        return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
+    };
+    let ready = Ready { address: String::new(), data: data.to_vec().into(), label_entropy };
+    control.report(Report::Ready(ready)).await
+}
+
+/// Gives the machine an input. If its thread has ended, the reason is among its outputs.
+async fn deliver(compute: &Compute<Input, Output>, input: Input) {
+    let _ = compute.inputs.send(input).await;
+}
+
+/// Fills in how long a round took: the machine knows no clock.
+fn timed(report: Report, last_round: &mut Instant) -> Report {
+    match report {
+        Report::ReceiverRound(mut round) => {
+            round.seconds = last_round.elapsed().as_secs_f64();
+            *last_round = Instant::now();
+            Report::ReceiverRound(round)
+        }
+        other => other,
+    }
+}
+
+/// The streams to all transmitters.
+struct Links {
+    turns: Vec<mpsc::Sender<Turn>>,
+    features: mpsc::Receiver<(usize, Result<Features, NodeError>)>,
+}
+
+impl Links {
+    async fn dial(context: &Context, start: &Start, options: &Options) -> Result<Self, NodeError> {
+        let (arrived, features) = mpsc::channel(2 * start.transmitters.len().max(1));
+        let mut turns = Vec::with_capacity(start.transmitters.len());
+        for (k, address) in start.transmitters.iter().enumerate() {
+            let channel = link::dial(address, options.patience()).await?;
+            let limit = context.largest_message(k);
+            let client = TransmitterClient::new(channel)
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit);
+            let (sender, outgoing) = mpsc::channel(2);
+            turns.push(sender);
+            tokio::spawn(read(k, client, outgoing, arrived.clone()));
+        }
+        Ok(Links { turns, features })
+    }
+
+    async fn send(&self, k: usize, turn: Turn) {
+        // A link that has ended says so among the features.
+        let _ = self.turns[k].send(turn).await;
+    }
+
+    async fn next(&mut self) -> (usize, Result<Features, NodeError>) {
+        match self.features.recv().await {
+            Some(features) => features,
+            // Every link has said how it ended and been heard.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Opens the stream to transmitter k and passes its features on until it ends; the last word is why.
+async fn read(
+    k: usize,
+    mut client: TransmitterClient<tonic::transport::Channel>,
+    outgoing: mpsc::Receiver<Turn>,
+    arrived: mpsc::Sender<(usize, Result<Features, NodeError>)>,
+) {
+    let lost = |reason: String| NodeError::Lost { peer: format!("transmitter {k}"), reason };
+    let end = match client.exchange(ReceiverStream::new(outgoing)).await {
+        Err(status) => status.message().to_owned(),
+        Ok(response) => {
+            let mut stream = response.into_inner();
+            loop {
+                match stream.message().await {
+                    Ok(Some(features)) => {
+                        if arrived.send((k, Ok(features))).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => break "it closed the stream".to_owned(),
+                    Err(status) => break status.message().to_owned(),
+                }
+            }
+        }
+    };
+    let _ = arrived.send((k, Err(lost(end)))).await;
+}

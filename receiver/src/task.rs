@@ -1,0 +1,98 @@
+use data::{Dataset, Split, Targets};
+use node::NodeError;
+
+/// What a receiver knows of its task: labels, and which test rows share a recording.
+pub struct TaskData {
+    train: Targets,
+    test: Targets,
+    clusters: Vec<u32>,
+    label_entropy: f64,
+    digest: [u8; 32],
+}
+
+impl TaskData {
+    /// Reads a task's labels out of a data set.
+    pub fn new(dataset: &dyn Dataset, task: &str) -> Result<Self, NodeError> {
+        let targets = |split| {
+            let unknown = || NodeError::Input(format!("the data set knows no task \"{task}\""));
+            dataset.targets(task, split).ok_or_else(unknown)
+        };
+        let train = targets(Split::Train)?;
+        let label_entropy = match &train {
+            Targets::Classes { labels, classes } => dib::label_entropy(labels, *classes),
+            Targets::Values { .. } => 0.0,
+        };
+        Ok(TaskData {
+            train,
+            test: targets(Split::Test)?,
+            clusters: dataset.clusters(),
+            label_entropy,
+            digest: dataset.digest(),
+        })
+    }
+
+    /// H(Y_t) of the training labels in nats; 0 for regression.
+    pub fn label_entropy(&self) -> f64 {
+        self.label_entropy
+    }
+
+    /// Digest of the data.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// Training samples.
+    pub fn train_samples(&self) -> usize {
+        rows(&self.train)
+    }
+
+    /// Test samples.
+    pub fn test_samples(&self) -> usize {
+        rows(&self.test)
+    }
+
+    /// Outputs of a decoder: classes, or values.
+    pub fn outputs(&self) -> usize {
+        match &self.train {
+            Targets::Classes { classes, .. } => *classes,
+            Targets::Values { width, .. } => *width,
+        }
+    }
+
+    /// The targets of training samples.
+    pub fn train_targets(&self, samples: &[usize]) -> Targets {
+        pick(&self.train, samples.iter().copied())
+    }
+
+    /// The targets of consecutive test samples.
+    pub fn test_targets(&self, samples: std::ops::Range<usize>) -> Targets {
+        pick(&self.test, samples)
+    }
+
+    /// The recording behind a test sample.
+    pub fn cluster(&self, sample: usize) -> u32 {
+        self.clusters[sample]
+    }
+}
+
+fn rows(targets: &Targets) -> usize {
+    match targets {
+        Targets::Classes { labels, .. } => labels.len(),
+        Targets::Values { width, values } => values.len() / width,
+    }
+}
+
+fn pick(targets: &Targets, samples: impl Iterator<Item = usize>) -> Targets {
+    match targets {
+        Targets::Classes { labels, classes } => {
+            Targets::Classes { labels: samples.map(|sample| labels[sample]).collect(), classes: *classes }
+        }
+        Targets::Values { width, values } => Targets::Values {
+            width: *width,
+            values: samples
+                .flat_map(|sample| &values[sample * width..(sample + 1) * width])
+                .copied()
+                .collect(),
+        },
+    }
+}

@@ -1,0 +1,205 @@
+//! `pom2dib data fetch|verify|info`.
+
+use std::{
+    collections::HashMap,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Subcommand, ValueEnum};
+use data::{DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Fetch, check or describe a data set.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Download a data set from its public mirrors, checking every file; what is there already is kept
+    Fetch {
+        /// Which data set
+        name: Fetched,
+        #[command(flatten)]
+        folder: Folder,
+        /// Another folder of the four MNIST files to try first, as a URL that ends in /
+        #[arg(long, value_name = "URL")]
+        mnist_mirror: Vec<String>,
+        /// Another FSDD v1.0.10 .tar.gz to try first
+        #[arg(long, value_name = "URL")]
+        fsdd_mirror: Vec<String>,
+    },
+    /// Compare every file with the published one
+    Verify {
+        /// Which data set
+        name: Fetched,
+        #[command(flatten)]
+        folder: Folder,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a data set holds: samples, modalities, tasks
+    Info {
+        /// Which data set
+        name: Described,
+        #[command(flatten)]
+        folder: Folder,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Data sets that consist of files.
+#[derive(Clone, Copy, ValueEnum)]
+enum Fetched {
+    /// MNIST images and FSDD recordings
+    #[value(name = "handwritten")]
+    HandWritten,
+}
+
+/// All data sets.
+#[derive(Clone, Copy, ValueEnum)]
+enum Described {
+    /// MNIST images and FSDD recordings
+    #[value(name = "handwritten")]
+    HandWritten,
+    /// Digits drawn and spoken by code
+    Digits,
+}
+
+#[derive(clap::Args)]
+struct Folder {
+    /// The data set's folder
+    #[arg(long, env = "POM2DIB_DATA", default_value = "data-cache/handwritten", value_name = "DIR")]
+    data: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let outcome = match &arguments.command {
+        Command::Fetch { name: Fetched::HandWritten, folder, mnist_mirror, fsdd_mirror } => {
+            fetch(&folder.data, mnist_mirror, fsdd_mirror)
+        }
+        Command::Verify { name: Fetched::HandWritten, folder, json } => verify(&folder.data, *json),
+        Command::Info { name, folder, json } => info(*name, &folder.data, *json),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn fetch(folder: &Path, mnist: &[String], fsdd: &[String]) -> Result<ExitCode, DataError> {
+    let mut mirrors = Mirrors::default();
+    mirrors.mnist.splice(..0, mnist.iter().cloned());
+    mirrors.fsdd.splice(..0, fsdd.iter().cloned());
+    let mut shown = Downloads::default();
+    data::fetch_handwritten(folder, &mirrors, &mut |event| shown.show(event))?;
+    eprintln!("handwritten is in {}; use it with --data {}", folder.display(), folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Progress of downloads: bars on a terminal, a line a file elsewhere.
+#[derive(Default)]
+struct Downloads {
+    bars: MultiProgress,
+    by_name: HashMap<String, ProgressBar>,
+}
+
+impl Downloads {
+    fn show(&mut self, event: FetchEvent) {
+        match event {
+            FetchEvent::Present { name } => self.say(&format!("{name}: there already")),
+            FetchEvent::Progress { name, done, total } => self.advance(name, done, total),
+            FetchEvent::Failed { name, problem } => self.say(&format!("{name}: {problem}")),
+            FetchEvent::Done { name } => {
+                if let Some(bar) = self.by_name.remove(&name) {
+                    bar.finish_and_clear();
+                }
+                self.say(&format!("{name}: fetched"));
+            }
+        }
+    }
+
+    fn advance(&mut self, name: String, done: u64, total: Option<u64>) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.by_name.entry(name).or_insert_with_key(|name| {
+            let template = "{prefix:32} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+            let style = ProgressStyle::with_template(template).expect("the template is well-formed");
+            let bar = self.bars.add(ProgressBar::new(total.unwrap_or(0)).with_style(style));
+            bar.set_prefix(name.clone());
+            bar
+        });
+        bar.set_length(total.unwrap_or(done));
+        bar.set_position(done);
+    }
+
+    fn say(&self, line: &str) {
+        self.bars.suspend(|| eprintln!("{line}"));
+    }
+}
+
+fn verify(folder: &Path, json: bool) -> Result<ExitCode, DataError> {
+    let report = data::verify_handwritten(folder)?;
+    if json {
+        println!("{}", serde_json::to_string(&report).expect("a report has only strings"));
+    } else {
+        print_report(&report);
+    }
+    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn print_report(report: &VerifyReport) {
+    for fault in report.faults() {
+        match &fault.state {
+            FileState::Differs(how) => println!("{}: {how}", fault.path.display()),
+            FileState::Missing => println!("{}: missing", fault.path.display()),
+            FileState::Ok => {}
+        }
+    }
+    let faults = report.faults().count();
+    println!("{} files as published, {faults} not", report.files.len() - faults);
+}
+
+fn info(name: Described, folder: &Path, json: bool) -> Result<ExitCode, DataError> {
+    let source = match name {
+        Described::HandWritten => Source::HandWritten(folder.into()),
+        Described::Digits => Source::Digits,
+    };
+    let info = data::info(&source)?;
+    if json {
+        println!("{}", serde_json::to_string(&info).expect("an info has only strings and numbers"));
+    } else {
+        print_info(&info);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_info(info: &Info) {
+    match &info.folder {
+        Some(folder) => println!("{} in {} ({} bytes)", info.source, folder.display(), info.bytes),
+        None => println!("{}, made by this program", info.source),
+    }
+    for split in &info.splits {
+        let counts = split.per_digit.map(|count| count.to_string()).join(" ");
+        println!(
+            "  {:<5} {} samples, {} recordings; of each digit {counts}",
+            split.name, split.samples, split.recordings
+        );
+    }
+    for modality in &info.modalities {
+        let [rows, columns] = modality.shape;
+        println!("  modality {:<8} {rows} x {columns}", modality.name);
+    }
+    for task in &info.tasks {
+        println!("  task {:<8} {} classes", task.name, task.classes);
+    }
+    println!("  digest {}", info.digest);
+}

@@ -1,0 +1,175 @@
+//! A whole network as processes on this machine, and the eye that is kept on them.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{ExitCode, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+
+use crate::{in_process::address, run_command::Launch};
+
+/// How long the others may take to end once one has.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(launch: &Launch) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(supervise(launch)),
+        Err(error) => Err(error.into()),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Starts all processes and waits for the end of the run. Whoever is still there when this returns is killed; and if
+/// this process itself is killed, its children see their standard input close and end.
+async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
+    let address_file = launch.fresh_address_file();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut coordinator = spawn(coordinator_arguments(launch), Stdio::inherit(), Stdio::inherit())?;
+    let address = tokio::select! {
+        address = address(&address_file) => address,
+        status = coordinator.wait() => return Ok(exit_code(status?)),
+    };
+    let mut nodes = JoinSet::new();
+    for (role, count) in
+        [("transmitter", launch.scenario.transmitters()), ("receiver", launch.scenario.receivers())]
+    {
+        for index in 0..count {
+            let node = Node::start(launch, role, index, &address)?;
+            nodes.spawn(node.end());
+        }
+    }
+    loop {
+        tokio::select! {
+            status = coordinator.wait() => {
+                let goodbyes = async { while nodes.join_next().await.is_some() {} };
+                let _ = tokio::time::timeout(GRACE, goodbyes).await;
+                return Ok(exit_code(status?));
+            }
+            Some(ended) = nodes.join_next() => {
+                if let Some(complaint) = ended? {
+                    // The coordinator knows of it too, if the node had joined, and says so better.
+                    return match tokio::time::timeout(GRACE, coordinator.wait()).await {
+                        Ok(status) => Ok(exit_code(status?)),
+                        Err(_) => Err(anyhow::anyhow!(complaint)),
+                    };
+                }
+            }
+            _ = interrupt.recv() => anyhow::bail!("interrupted"),
+            _ = terminate.recv() => anyhow::bail!("told to end"),
+        }
+    }
+}
+
+/// A node's process.
+struct Node {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Node {
+    fn start(launch: &Launch, role: &str, index: usize, address: &str) -> anyhow::Result<Self> {
+        let name = format!("{role} {index}");
+        let log = launch.coordinator.out.join("logs").join(format!("{role}-{index}.log"));
+        std::fs::create_dir_all(log.parent().expect("a log lies in a folder"))?;
+        let mut arguments: Vec<String> = vec![role.into(), "--end-with-parent".into()];
+        arguments.extend(["--coordinator".into(), address.into(), "--index".into(), index.to_string()]);
+        if let Some(device) = launch.place.device {
+            arguments.extend(["--device".into(), device.to_string()]);
+        }
+        let child = spawn(arguments, Stdio::null(), File::create(&log)?.into())?;
+        Ok(Node { name, child, log })
+    }
+
+    /// Waits for the end; a complaint if it was not a good one.
+    async fn end(mut self) -> Option<String> {
+        let status = match self.child.wait().await {
+            Ok(status) if status.success() => return None,
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let last = last_line(&self.log).unwrap_or_else(|| "it said nothing".into());
+        Some(format!("{} ended ({status}): {last}", self.name))
+    }
+}
+
+fn last_line(log: &Path) -> Option<String> {
+    std::fs::read_to_string(log).ok()?.lines().last().map(str::to_owned)
+}
+
+/// Starts this program again in another role. The pipe to its standard input is its lifeline.
+fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
+    // What the environment says of listening, indices and folders is meant for nodes started by hand.
+    for name in [
+        "LISTEN",
+        "INDEX",
+        "ADVERTISE",
+        "COORDINATOR",
+        "OUT",
+        "FORCE",
+        "JSON",
+        "SCENARIO",
+        "METHOD",
+        "ROUNDS",
+        "SEED",
+    ] {
+        command.env_remove(format!("POM2DIB_{name}"));
+    }
+    Ok(command.spawn()?)
+}
+
+fn coordinator_arguments(launch: &Launch) -> Vec<String> {
+    let arguments = &launch.coordinator;
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let mut words: Vec<String> = vec!["coordinator".into(), "--end-with-parent".into()];
+    words.extend(arguments.scenario.scenario.iter().map(|scenario| path(scenario)));
+    let mut flag = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.extend([format!("--{name}"), value]);
+        }
+    };
+    for assignment in &arguments.scenario.set {
+        flag("set", Some(assignment.clone()));
+    }
+    flag("method", arguments.scenario.method.clone());
+    flag("rounds", arguments.scenario.rounds.map(|rounds| rounds.to_string()));
+    flag("seed", arguments.scenario.seed.map(|seed| seed.to_string()));
+    flag("data", arguments.scenario.data.as_deref().map(path));
+    flag("out", Some(path(&arguments.out)));
+    flag("listen", Some(arguments.listen.to_string()));
+    flag("patience", Some(arguments.patience.to_string()));
+    for (name, set) in [
+        ("force", arguments.force),
+        ("resume", arguments.resume),
+        ("evaluate", arguments.evaluate),
+        ("json", arguments.json),
+    ] {
+        words.extend(set.then(|| format!("--{name}")));
+    }
+    words
+}
+
+/// The coordinator's status is the run's; one that a signal ended has failed.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    match status.code() {
+        Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        None => {
+            eprintln!("error: the coordinator was killed ({status})");
+            ExitCode::FAILURE
+        }
+    }
+}

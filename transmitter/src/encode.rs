@@ -1,0 +1,313 @@
+use std::ops::Range;
+
+use candle_core::{DType, Tensor};
+use data::{Dataset, Split};
+use dib::{
+    AdamW, Encoded, Encoder, Features, Grants, Network, Phase, RateTerm, SampleAt, initial_weights,
+    reparameterisation,
+};
+use node::{Context, NodeError};
+
+use crate::learned::Learned;
+
+/// The encoders f_k^m of a transmitter, one a modality.
+pub(crate) struct Encoders {
+    encoders: Vec<Encoder>,
+    widths: Vec<usize>,
+}
+
+/// All granted entries of a round (or piece), encoded: one batched pass a modality.
+pub(crate) struct Coded {
+    /// For every modality, what its encoder was given and gave; none where nobody was granted it.
+    pub(crate) modalities: Vec<Option<CodedModality>>,
+}
+
+/// What one modality's encoder made of its granted entries.
+pub(crate) struct CodedModality {
+    /// The entries (tick, receiver), in the order of the encoder's rows.
+    pub(crate) entries: Vec<(usize, usize)>,
+    pub(crate) features: Features,
+    /// What the backward pass needs; none in evaluation.
+    encoded: Option<Encoded>,
+    /// z on the host, for the wire.
+    z: Vec<f32>,
+    /// Nats, one an entry.
+    rates: Vec<f64>,
+}
+
+/// What to encode: where draws are addressed, and which samples belong to which tick.
+struct Batch<'a> {
+    phase: Phase,
+    split: Split,
+    first_moment: u64,
+    samples: &'a [Vec<SampleAt>],
+}
+
+impl Encoders {
+    pub(crate) fn new(context: &Context, dataset: &dyn Dataset) -> Result<Self, NodeError> {
+        let (k, d) = (context.index, context.feature_dim());
+        let modalities = &context.scenario.transmitter[k].modalities;
+        let widths = modalities
+            .iter()
+            .map(|modality| {
+                let unknown =
+                    || NodeError::Input(format!("the data set provides no modality \"{modality}\""));
+                dataset.width(modality).ok_or_else(unknown)
+            })
+            .collect::<Result<Vec<usize>, NodeError>>()?;
+        let encoders = widths
+            .iter()
+            .enumerate()
+            .map(|(m, width)| {
+                let name = format!("transmitter{k}/encoder{m}");
+                let weights = initial_weights(context.seed, &name);
+                Encoder::new(&name, width + d, d, weights, DType::F32, &context.device)
+            })
+            .collect::<Result<Vec<Encoder>, _>>()?;
+        Ok(Encoders { encoders, widths })
+    }
+
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.encoders.iter().map(Encoder::network)
+    }
+
+    pub(crate) fn networks_mut(&mut self) -> impl Iterator<Item = &mut Network> {
+        self.encoders.iter_mut().map(Encoder::network_mut)
+    }
+
+    /// Encodes all granted entries of a training round, with what the backward pass needs.
+    pub(crate) fn encode(
+        &self,
+        context: &Context,
+        dataset: &dyn Dataset,
+        embeddings: &[Vec<f32>],
+        first_tick: u64,
+        samples: &[Vec<SampleAt>],
+        grants: &Grants,
+    ) -> Result<Coded, NodeError> {
+        let batch = Batch { phase: Phase::Train, split: Split::Train, first_moment: first_tick, samples };
+        self.encode_all(context, dataset, embeddings, &batch, grants)
+    }
+
+    /// Encodes a piece of the test set under the one selection of a pass, tape-free.
+    pub(crate) fn encode_piece(
+        &self,
+        context: &Context,
+        dataset: &dyn Dataset,
+        embeddings: &[Vec<f32>],
+        moment: u64,
+        samples: Range<usize>,
+        grants: &Grants,
+    ) -> Result<Coded, NodeError> {
+        let samples = [samples.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
+        let batch =
+            Batch { phase: Phase::Evaluate, split: Split::Test, first_moment: moment, samples: &samples };
+        self.encode_all(context, dataset, embeddings, &batch, grants)
+    }
+
+    fn encode_all(
+        &self,
+        context: &Context,
+        dataset: &dyn Dataset,
+        embeddings: &[Vec<f32>],
+        batch: &Batch<'_>,
+        grants: &Grants,
+    ) -> Result<Coded, NodeError> {
+        let modalities = (0..self.encoders.len())
+            .map(|m| {
+                let entries = entries_of(grants, m);
+                if entries.is_empty() {
+                    return Ok(None);
+                }
+                self.encode_modality(context, dataset, embeddings, batch, m, entries).map(Some)
+            })
+            .collect::<Result<Vec<_>, NodeError>>()?;
+        Ok(Coded { modalities })
+    }
+
+    fn encode_modality(
+        &self,
+        context: &Context,
+        dataset: &dyn Dataset,
+        embeddings: &[Vec<f32>],
+        batch: &Batch<'_>,
+        m: usize,
+        entries: Vec<(usize, usize)>,
+    ) -> Result<CodedModality, NodeError> {
+        let input = self.input(context, dataset, embeddings, batch, m, &entries)?;
+        let noise = noise(context, batch, m, &entries)?;
+        let encoder = &self.encoders[m];
+        let (features, encoded) = match batch.phase {
+            Phase::Train => {
+                let encoded = encoder.encode(&input, &noise)?;
+                let (z, mu, std) = (encoded.z.clone(), encoded.mu.clone(), encoded.std.clone());
+                (Features { z, mu, std }, Some(encoded))
+            }
+            Phase::Evaluate => (encoder.infer(&input, &noise)?, None),
+        };
+        let rates = entry_rates(context, batch, &entries, &features)?;
+        let z = features.z.flatten_all()?.to_vec1()?;
+        Ok(CodedModality { entries, features, encoded, z, rates })
+    }
+
+    /// Rows (x, embedding of t) of all entries' samples.
+    fn input(
+        &self,
+        context: &Context,
+        dataset: &dyn Dataset,
+        embeddings: &[Vec<f32>],
+        batch: &Batch<'_>,
+        m: usize,
+        entries: &[(usize, usize)],
+    ) -> Result<Tensor, NodeError> {
+        let (width, d) = (self.widths[m], context.feature_dim());
+        let name = &context.scenario.transmitter[context.index].modalities[m];
+        let rows: usize = entries.iter().map(|(tick, _)| batch.samples[*tick].len()).sum();
+        let mut input = Vec::with_capacity(rows * (width + d));
+        let mut read = (usize::MAX, Vec::new());
+        for &(tick, t) in entries {
+            // Entries come tick by tick: what one receiver gets of a tick, the next gets too.
+            if read.0 != tick {
+                read = (tick, read_tick(dataset, name, width, batch, tick));
+            }
+            for x in read.1.chunks_exact(width) {
+                input.extend_from_slice(x);
+                input.extend_from_slice(&embeddings[t]);
+            }
+        }
+        Ok(Tensor::from_vec(input, (rows, width + d), &context.device)?)
+    }
+
+    /// Backward pass of a round and step of the encoders that took part.
+    pub(crate) fn learn(
+        &mut self,
+        context: &Context,
+        coded: &Coded,
+        grants: &Grants,
+        learned: &[Learned],
+        optimizer: &AdamW,
+    ) -> Result<(), NodeError> {
+        let train = &context.scenario.train;
+        let estimator = node::rate_estimator(train.rate_estimator);
+        for (m, coded) in coded.modalities.iter().enumerate() {
+            let Some(coded) = coded else { continue };
+            let encoded =
+                coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
+            let gradient = z_gradient(context, grants, learned, m, &coded.entries)?;
+            let groups = vec![context.samples(); coded.entries.len()];
+            let rate = Some(RateTerm { estimator, weight: train.beta, groups: &groups });
+            let blocks = blocks(context, &coded.entries);
+            self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;
+            self.encoders[m].network_mut().step(optimizer)?;
+        }
+        Ok(())
+    }
+}
+
+impl Coded {
+    /// z and rates of a receiver's entries (tick, modality), in their order; `size` values an entry.
+    pub(crate) fn for_receiver(
+        &self,
+        t: usize,
+        entries: &[(usize, usize)],
+        size: usize,
+    ) -> (Vec<f32>, Vec<f64>) {
+        let mut z = Vec::with_capacity(entries.len() * size);
+        let mut rates = Vec::with_capacity(entries.len());
+        for &(tick, m) in entries {
+            let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
+            let position = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
+            z.extend_from_slice(&coded.z[position * size..(position + 1) * size]);
+            rates.push(coded.rates[position]);
+        }
+        (z, rates)
+    }
+}
+
+/// The (tick, receiver) pairs that are granted modality m, in order.
+fn entries_of(grants: &Grants, m: usize) -> Vec<(usize, usize)> {
+    grants
+        .ticks()
+        .enumerate()
+        .flat_map(|(tick, granted)| granted.iter().map(move |&(t, modality)| (tick, t, modality)))
+        .filter(|&(_, _, modality)| modality == m)
+        .map(|(tick, t, _)| (tick, t))
+        .collect()
+}
+
+/// One tick's samples of a modality, row after row.
+fn read_tick(dataset: &dyn Dataset, name: &str, width: usize, batch: &Batch<'_>, tick: usize) -> Vec<f32> {
+    let samples = &batch.samples[tick];
+    let mut values = vec![0.0; samples.len() * width];
+    for (out, at) in values.chunks_exact_mut(width).zip(samples) {
+        dataset.read(name, batch.split, at.sample, at.epoch, out);
+    }
+    values
+}
+
+/// The noise of the reparameterisation trick, addressed by entry and tick.
+fn noise(
+    context: &Context,
+    batch: &Batch<'_>,
+    m: usize,
+    entries: &[(usize, usize)],
+) -> Result<Tensor, NodeError> {
+    let d = context.feature_dim();
+    let rows: usize = entries.iter().map(|(tick, _)| batch.samples[*tick].len()).sum();
+    let mut noise = Vec::with_capacity(rows * d);
+    for &(tick, t) in entries {
+        let (moment, count) = (batch.first_moment + tick as u64, batch.samples[tick].len() * d);
+        noise.extend(reparameterisation(context.seed, batch.phase, context.index, t, m, moment, count));
+    }
+    Ok(Tensor::from_vec(noise, (rows, d), &context.device)?)
+}
+
+/// The rate of every entry: over the tick in training; in evaluation the mean over the piece's groups, by samples.
+fn entry_rates(
+    context: &Context,
+    batch: &Batch<'_>,
+    entries: &[(usize, usize)],
+    features: &Features,
+) -> Result<Vec<f64>, NodeError> {
+    let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
+    let groups: Vec<Vec<usize>> =
+        entries.iter().map(|(tick, _)| context.groups(batch.samples[*tick].len())).collect();
+    let rates = dib::rate(estimator, &features.z, &features.mu, &features.std, &groups.concat())?;
+    let mut rates = rates.into_iter();
+    let mean = |groups: &Vec<usize>| {
+        let weighted: f64 = groups.iter().zip(rates.by_ref()).map(|(&size, rate)| size as f64 * rate).sum();
+        weighted / groups.iter().sum::<usize>() as f64
+    };
+    Ok(groups.iter().map(mean).collect())
+}
+
+/// What the receivers want of the z of modality m's entries, in the order of the encoder's rows.
+fn z_gradient(
+    context: &Context,
+    grants: &Grants,
+    learned: &[Learned],
+    m: usize,
+    entries: &[(usize, usize)],
+) -> Result<Tensor, NodeError> {
+    let size = context.samples() * context.feature_dim();
+    let sent: Vec<Vec<(usize, usize)>> = (0..learned.len()).map(|t| grants.for_receiver(t)).collect();
+    let mut gradient = Vec::with_capacity(entries.len() * size);
+    for &(tick, t) in entries {
+        let position = sent[t].binary_search(&(tick, m)).expect("what was encoded was granted");
+        gradient.extend_from_slice(&learned[t].z[position * size..(position + 1) * size]);
+    }
+    Ok(Tensor::from_vec(
+        gradient,
+        (entries.len() * context.samples(), context.feature_dim()),
+        &context.device,
+    )?)
+}
+
+/// The gradient blocks of an encoder's rows.
+fn blocks(context: &Context, entries: &[(usize, usize)]) -> Vec<usize> {
+    let mut rows_of_tick = vec![0; context.ticks()];
+    for &(tick, _) in entries {
+        rows_of_tick[tick] += context.samples();
+    }
+    context.gradient_blocks(&rows_of_tick)
+}

@@ -1,0 +1,131 @@
+use std::sync::{Arc, Mutex};
+
+use node::{Context, NodeError};
+use proto::v1::{Features, Turn, transmitter_server::Transmitter};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The ways back to the receivers, once they have dialled.
+pub(crate) struct Outgoing {
+    receivers: Vec<Mutex<Option<mpsc::Sender<Result<Features, Status>>>>>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(receivers: usize) -> Self {
+        Outgoing { receivers: (0..receivers).map(|_| Mutex::new(None)).collect() }
+    }
+
+    /// Sends features to receiver t. A link that has ended says so among the turns.
+    pub(crate) async fn send(&self, t: usize, features: Features) {
+        let sender = self.slot(t).clone();
+        if let Some(sender) = sender {
+            let _ = sender.send(Ok(features)).await;
+        }
+    }
+
+    /// Takes receiver t's place; a second claim while the first is alive is refused.
+    fn claim(&self, t: usize, sender: &mpsc::Sender<Result<Features, Status>>) -> bool {
+        let mut slot = self.slot(t);
+        if slot.is_some() {
+            return false;
+        }
+        *slot = Some(sender.clone());
+        true
+    }
+
+    fn slot(&self, t: usize) -> std::sync::MutexGuard<'_, Option<mpsc::Sender<Result<Features, Status>>>> {
+        self.receivers[t].lock().expect("no code panics while it holds this lock")
+    }
+}
+
+/// The gRPC service that receivers dial.
+pub(crate) struct Exchange {
+    context: Context,
+    outgoing: Arc<Outgoing>,
+    arrived: mpsc::Sender<(usize, Result<Turn, NodeError>)>,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        context: &Context,
+        outgoing: Arc<Outgoing>,
+        arrived: mpsc::Sender<(usize, Result<Turn, NodeError>)>,
+    ) -> Self {
+        Exchange { context: context.clone(), outgoing, arrived }
+    }
+
+    pub(crate) fn largest_message(&self) -> usize {
+        self.context.largest_message(self.context.index)
+    }
+}
+
+#[tonic::async_trait]
+impl Transmitter for Exchange {
+    type ExchangeStream = ReceiverStream<Result<Features, Status>>;
+
+    /// Returns its stream at once: the receiver's call returns only when headers arrive. Who is calling shows with
+    /// the first turn.
+    async fn exchange(
+        &self,
+        request: Request<Streaming<Turn>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let (sender, features) = mpsc::channel(2);
+        let caller = Caller {
+            context: self.context.clone(),
+            outgoing: self.outgoing.clone(),
+            arrived: self.arrived.clone(),
+        };
+        tokio::spawn(caller.listen(request.into_inner(), sender));
+        Ok(Response::new(ReceiverStream::new(features)))
+    }
+}
+
+/// Somebody who has dialled.
+struct Caller {
+    context: Context,
+    outgoing: Arc<Outgoing>,
+    arrived: mpsc::Sender<(usize, Result<Turn, NodeError>)>,
+}
+
+impl Caller {
+    async fn listen(self, mut turns: Streaming<Turn>, sender: mpsc::Sender<Result<Features, Status>>) {
+        let first = match turns.message().await {
+            Ok(Some(turn)) => turn,
+            // Nobody we know: nothing that concerns the run.
+            Ok(None) | Err(_) => return,
+        };
+        let t = match self.admit(&first, &sender) {
+            Ok(t) => t,
+            Err(reason) => {
+                tracing::warn!(reason, "a caller was refused");
+                let _ = sender.send(Err(Status::failed_precondition(reason))).await;
+                return;
+            }
+        };
+        let mut turn = Ok(Some(first));
+        while let Ok(Some(next)) = turn {
+            if self.arrived.send((t, Ok(next))).await.is_err() {
+                return;
+            }
+            turn = turns.message().await;
+        }
+        let reason =
+            turn.map_or_else(|status| status.message().to_owned(), |_| "it closed the stream".to_owned());
+        let loss = NodeError::Lost { peer: format!("receiver {t}"), reason };
+        let _ = self.arrived.send((t, Err(loss))).await;
+    }
+
+    /// Who is calling: a receiver of this run and incarnation, and not twice. A stranger, a late comer of an earlier
+    /// incarnation or a node of another run is refused without disturbing the run.
+    fn admit(&self, turn: &Turn, sender: &mpsc::Sender<Result<Features, Status>>) -> Result<usize, String> {
+        let t = turn.stamp.as_ref().map_or(0, |stamp| stamp.receiver as usize);
+        let receivers = self.context.scenario.receivers();
+        if t >= receivers {
+            return Err(format!("there is no receiver {t}: this run has {receivers}"));
+        }
+        let link = self.context.link(self.context.index, t);
+        link.read(turn.stamp.as_ref()).map_err(|error| error.to_string())?;
+        if self.outgoing.claim(t, sender) { Ok(t) } else { Err(format!("receiver {t} is connected already")) }
+    }
+}

@@ -1,0 +1,491 @@
+//! The compute half of a transmitter: learn from the gradients of the last round, draw, cap, encode, answer.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use candle_core::Tensor;
+use data::{Dataset, Split};
+use dib::{
+    BatchOrder, Draw, Grants, Network, Phase, RequestGrid, SelectorNode, SelectorShape, common, grants,
+    receiver_embedding, selection_stream,
+};
+use node::{Choice, Context, Machine, Next, NodeError, Schedule, Selector};
+use proto::{
+    When, encode_tensor,
+    v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
+};
+use randomness::Stream;
+
+use crate::{
+    encode::{Coded, Encoders},
+    evaluate::Pass,
+    learned::Learned,
+};
+
+/// What goes into a transmitter's machine.
+#[derive(Debug)]
+pub enum Input {
+    /// The training-label entropies of all receivers, in nats.
+    LabelEntropies(Vec<f64>),
+    /// The coordinator's next order.
+    Order(Order),
+    /// A receiver's turn.
+    Turn(usize, Turn),
+}
+
+/// What comes out of a transmitter's machine.
+#[derive(Debug)]
+pub enum Output {
+    /// The machine is built: what the coordinator must know before the start.
+    Ready {
+        /// Digest of the data that it reads.
+        data: [u8; 32],
+    },
+    /// The answer to a receiver's turn.
+    Features(usize, Features),
+    /// A report for the coordinator. Socket bytes are for the async half to fill in.
+    Report(Report),
+    /// The state at a version, for the coordinator to keep.
+    State(u64, Vec<u8>),
+    /// The run is over.
+    Finished,
+}
+
+/// The compute half of transmitter k.
+pub struct TransmitterMachine {
+    pub(crate) context: Context,
+    pub(crate) dataset: Arc<dyn Dataset>,
+    selector: Option<Selector>,
+    pub(crate) encoders: Encoders,
+    embeddings: Vec<Vec<f32>>,
+    label_entropies: Vec<f64>,
+    batches: BatchOrder,
+    schedule: Schedule,
+    /// Steps that all parameters have taken.
+    version: u64,
+    /// Turns that have come and are not answered yet, per receiver.
+    inbox: Vec<VecDeque<Turn>>,
+    /// The round whose gradients are due.
+    sent: Option<Sent>,
+    /// The evaluation pass under way, once its selection is drawn.
+    pass: Option<Pass>,
+    /// The number of that pass, or of the next.
+    pass_number: u64,
+}
+
+/// What a transmitter must remember of a round until its gradients come.
+struct Sent {
+    round: u64,
+    /// Which receivers asked, for every tick.
+    asked: Vec<Vec<bool>>,
+    choice: Option<Choice>,
+    grants: Grants,
+    coded: Coded,
+}
+
+/// A turn as far as it concerns this transmitter: one receiver's, checked.
+struct Checked {
+    learned: Option<Learned>,
+    asks: Option<Vec<bool>>,
+}
+
+impl TransmitterMachine {
+    /// Builds the networks of transmitter k: from their initial weights, or from a checkpoint's state.
+    pub fn new(context: Context, dataset: Arc<dyn Dataset>, state: Option<&[u8]>) -> Result<Self, NodeError> {
+        let receivers = context.scenario.receivers();
+        let d = context.feature_dim();
+        let selector = context.scenario.train.method.selects().then(|| selector(&context)).transpose()?;
+        let mut machine = TransmitterMachine {
+            encoders: Encoders::new(&context, dataset.as_ref())?,
+            embeddings: (0..receivers).map(|t| receiver_embedding(context.seed, t, d)).collect(),
+            label_entropies: vec![0.0; receivers],
+            batches: BatchOrder::new(context.seed, dataset.samples(Split::Train)),
+            schedule: Schedule::default(),
+            version: 0,
+            inbox: vec![VecDeque::new(); receivers],
+            sent: None,
+            pass: None,
+            pass_number: 0,
+            selector,
+            context,
+            dataset,
+        };
+        if let Some(state) = state {
+            machine.restore(state)?;
+        }
+        Ok(machine)
+    }
+
+    /// All networks of this transmitter.
+    pub fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.selector.iter().map(Selector::network).chain(self.encoders.networks())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
+        let tensors = node::unpack_state(state, &self.context.device)?;
+        let selector = self.selector.iter_mut().map(Selector::network_mut);
+        for network in selector.chain(self.encoders.networks_mut()) {
+            network.import(&tensors)?;
+        }
+        self.version = node::state_version(&tensors)?;
+        self.schedule = Schedule::at(self.version);
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Vec<u8>, NodeError> {
+        node::pack_state(node::export(self.networks())?, self.version)
+    }
+
+    // ------------------------------------------------------------------------------------------------- turns
+
+    /// Does all that the orders and turns so far allow.
+    fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        loop {
+            // Rounds that have been answered: one more than the steps taken while gradients are out.
+            let answered = self.version + u64::from(self.sent.is_some());
+            let progress = match self.schedule.next(answered) {
+                Next::Round(round) => self.turns_are_in() && self.train(round, emit).map(|()| true)?,
+                Next::Close if self.sent.is_some() => {
+                    self.turns_are_in() && self.close(answered, emit).map(|()| true)?
+                }
+                Next::Close => self.carry_out_order(emit)?,
+                Next::Wait => false,
+            };
+            if !progress {
+                return Ok(());
+            }
+        }
+    }
+
+    fn turns_are_in(&self) -> bool {
+        self.inbox.iter().all(|turns| !turns.is_empty())
+    }
+
+    /// Carries the current order out as far as it goes; false if it has to wait or was the last.
+    fn carry_out_order(&mut self, emit: &mut dyn FnMut(Output)) -> Result<bool, NodeError> {
+        match self.schedule.current(self.version).cloned() {
+            Some(Order::Save(save)) => {
+                emit(Output::State(save.version, self.state()?));
+                self.schedule.done();
+                Ok(true)
+            }
+            Some(Order::Evaluate(evaluate)) => {
+                if !self.turns_are_in() {
+                    return Ok(false);
+                }
+                self.evaluate_piece(evaluate.passes, emit)?;
+                Ok(true)
+            }
+            Some(Order::Stop(_)) => {
+                self.schedule.done();
+                emit(Output::Report(Report::Finished(Finished {})));
+                emit(Output::Finished);
+                Ok(false)
+            }
+            Some(other) => {
+                Err(NodeError::protocol("the coordinator", format!("sent {other:?} out of place")))
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Takes the turns of all receivers, checked against the moment and against what was sent.
+    fn take_turns(&mut self, when: When) -> Result<Vec<Checked>, NodeError> {
+        let ticks = if matches!(when, When::Round(_)) { self.context.ticks() } else { 1 };
+        let mut checked = Vec::with_capacity(self.inbox.len());
+        for t in 0..self.inbox.len() {
+            let turn = self.inbox[t].pop_front().expect("all turns are in");
+            let turn = self.check(t, turn, when, ticks);
+            checked.push(turn.map_err(NodeError::message(format!("turn of receiver {t}")))?);
+        }
+        Ok(checked)
+    }
+
+    fn check(&self, t: usize, turn: Turn, when: When, ticks: usize) -> Result<Checked, proto::WireError> {
+        self.context.link(self.context.index, t).check(turn.stamp.as_ref(), when)?;
+        let learned = match (&self.sent, &turn.gradients) {
+            (Some(sent), gradients) => {
+                Some(Learned::check(&self.context, &sent.grants.for_receiver(t), gradients.as_ref())?)
+            }
+            (None, None) => None,
+            (None, Some(_)) => return Err(proto::WireError::Missing("round that its gradients belong to")),
+        };
+        let asks = turn.asks.map(|asks| proto::decode_ticks(&asks.ticks, ticks)).transpose()?;
+        Ok(Checked { learned, asks })
+    }
+
+    // ------------------------------------------------------------------------------------------------- training
+
+    /// One round: step on the gradients of the round before, then draw, cap, encode and answer.
+    fn train(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let turns = self.take_turns(When::Round(round))?;
+        let mut learned = Vec::with_capacity(turns.len());
+        let mut asks = Vec::with_capacity(turns.len());
+        for (t, turn) in turns.into_iter().enumerate() {
+            let missing =
+                || NodeError::protocol(format!("receiver {t}"), "sent a closing turn in mid-stretch");
+            learned.extend(turn.learned);
+            asks.push(turn.asks.ok_or_else(missing)?);
+        }
+        self.learn(&learned, emit)?;
+        self.answer(round, &asks, emit)
+    }
+
+    /// The end of a stretch: step on the last gradients.
+    fn close(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let turns = self.take_turns(When::Round(round))?;
+        let learned: Vec<Learned> = turns.into_iter().filter_map(|turn| turn.learned).collect();
+        self.learn(&learned, emit)
+    }
+
+    /// Draws modalities for all who asked, caps, encodes every granted entry of the round, answers every receiver.
+    fn answer(
+        &mut self,
+        round: u64,
+        asks: &[Vec<bool>],
+        emit: &mut dyn FnMut(Output),
+    ) -> Result<(), NodeError> {
+        let first_tick = self.context.first_tick(round);
+        let moments: Vec<u64> = (first_tick..first_tick + self.context.ticks() as u64).collect();
+        let asked: Vec<Vec<bool>> =
+            (0..moments.len()).map(|tick| asks.iter().map(|asks| asks[tick]).collect()).collect();
+        let choice = self.choose(&moments, &asked)?;
+        let requests = self.requests(&asked, choice.as_ref().map(|choice| choice.draws.as_slice()));
+        let grants = self.grant(Phase::Train, first_tick, &requests);
+        let samples: Vec<_> =
+            moments.iter().map(|&tick| self.batches.positions(tick, self.context.samples())).collect();
+        let coded = self.encoders.encode(
+            &self.context,
+            self.dataset.as_ref(),
+            &self.embeddings,
+            first_tick,
+            &samples,
+            &grants,
+        )?;
+        for t in 0..self.inbox.len() {
+            let entries = grants.for_receiver(t);
+            let (z, rates) =
+                coded.for_receiver(t, &entries, self.context.samples() * self.context.feature_dim());
+            let shape = [entries.len(), self.context.samples(), self.context.feature_dim()];
+            emit(Output::Features(
+                t,
+                self.features(t, When::Round(round), &requests, &entries, &z, &shape, rates),
+            ));
+        }
+        self.sent = Some(Sent { round, asked, choice, grants, coded });
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message, given once")]
+    fn features(
+        &self,
+        t: usize,
+        when: When,
+        requests: &RequestGrid,
+        entries: &[(usize, usize)],
+        z: &[f32],
+        shape: &[usize; 3],
+        rates: Vec<f64>,
+    ) -> Features {
+        Features {
+            stamp: Some(self.context.link(self.context.index, t).stamp(when)),
+            requests: requests.to_bytes().into(),
+            granted: entries
+                .iter()
+                .map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 })
+                .collect(),
+            z: Some(encode_tensor(z, shape)),
+            rates,
+        }
+    }
+
+    /// The kernel P(A | A') of section VII-A.
+    fn grant(&self, phase: Phase, first_tick: u64, requests: &RequestGrid) -> Grants {
+        let k = self.context.index;
+        grants(self.context.seed, k, phase, first_tick, requests, self.context.scenario.transmitter_limit(k))
+    }
+
+    /// Lets the selector v_k draw at every tick for those who asked. It runs over the full (tick, receiver) grid,
+    /// whoever asked, so that the shapes (and with them the bits) are always the same.
+    fn choose(&self, moments: &[u64], asked: &[Vec<bool>]) -> Result<Option<Choice>, NodeError> {
+        let Some(selector) = &self.selector else { return Ok(None) };
+        let input = self.selector_input(Phase::Train, moments)?;
+        selector.choose(&input, |row| self.selection_stream(Phase::Train, moments, asked, row)).map(Some)
+    }
+
+    /// The stream of row (tick, t) of the grid, if t asked at that tick.
+    fn selection_stream(
+        &self,
+        phase: Phase,
+        moments: &[u64],
+        asked: &[Vec<bool>],
+        row: usize,
+    ) -> Option<Stream> {
+        let (tick, receiver) = (row / self.inbox.len(), row % self.inbox.len());
+        let node = SelectorNode::Transmitter(self.context.index);
+        asked[tick][receiver]
+            .then(|| selection_stream(self.context.seed, phase, node, receiver, moments[tick]))
+    }
+
+    /// The requests before the cap: what was drawn for those who asked; without a selector, everything.
+    fn requests(&self, asked: &[Vec<bool>], draws: Option<&[Option<Draw>]>) -> RequestGrid {
+        let (receivers, modalities) =
+            (self.inbox.len(), self.context.scenario.modalities(self.context.index));
+        let mut requests = RequestGrid::new(asked.len(), receivers, modalities);
+        for (tick, asked) in asked.iter().enumerate() {
+            for t in (0..receivers).filter(|&t| asked[t]) {
+                let drawn = draws.map(|draws| draws[tick * receivers + t].as_ref());
+                for m in 0..modalities {
+                    if drawn.is_none_or(|draw| draw.is_some_and(|draw| draw.contains(m))) {
+                        requests.set(tick, t, m);
+                    }
+                }
+            }
+        }
+        requests
+    }
+
+    /// Rows (u, embedding of t) for every tick and receiver.
+    fn selector_input(&self, phase: Phase, moments: &[u64]) -> Result<Tensor, NodeError> {
+        let d = self.context.feature_dim();
+        let mut rows = Vec::with_capacity(moments.len() * self.embeddings.len() * 2 * d);
+        for &moment in moments {
+            let u = common(self.context.seed, phase, moment, d);
+            for embedding in &self.embeddings {
+                rows.extend_from_slice(&u);
+                rows.extend_from_slice(embedding);
+            }
+        }
+        Ok(Tensor::from_vec(rows, (moments.len() * self.embeddings.len(), 2 * d), &self.context.device)?)
+    }
+
+    /// The backward pass and the step of the round whose gradients have come.
+    fn learn(&mut self, learned: &[Learned], emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let Some(sent) = self.sent.take() else { return Ok(()) };
+        let train = &self.context.scenario.train;
+        let coding = node::adamw(train.coding_rate, train.weight_decay);
+        self.encoders.learn(&self.context, &sent.coded, &sent.grants, learned, &coding)?;
+        let log_likelihood = self.learn_selection(&sent, learned)?;
+        self.version += 1;
+        emit(Output::Report(Report::TransmitterRound(TransmitterRound {
+            round: sent.round,
+            log_likelihood,
+            most_entries: most_entries(&sent.grants),
+            wire_bytes: 0,
+        })));
+        Ok(())
+    }
+
+    /// One step of the selector along the score function: each receiver's cost judges the requests made for it.
+    fn learn_selection(&mut self, sent: &Sent, learned: &[Learned]) -> Result<f64, NodeError> {
+        let (Some(selector), Some(choice)) = (self.selector.as_mut(), &sent.choice) else { return Ok(0.0) };
+        if choice.draws.iter().all(Option::is_none) {
+            return Ok(0.0);
+        }
+        let baseline = node::baseline(self.context.scenario.train.baseline);
+        let (ticks, receivers) = (sent.asked.len(), learned.len());
+        let mut advantages = vec![0.0; ticks * receivers];
+        for (t, learned) in learned.iter().enumerate() {
+            let asked: Vec<bool> = sent.asked.iter().map(|asked| asked[t]).collect();
+            let own = dib::advantages(baseline, &learned.costs, &asked, self.label_entropies[t]);
+            for (tick, advantage) in own.into_iter().enumerate() {
+                advantages[tick * receivers + t] = advantage;
+            }
+        }
+        let blocks = self.context.gradient_blocks(&vec![receivers; ticks]);
+        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / ticks as f64)
+    }
+
+    // ------------------------------------------------------------------------------------------------- evaluation
+
+    /// Answers the turns of one piece of an evaluation pass; the first piece of a pass draws its selection.
+    fn evaluate_piece(&mut self, passes: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let test_samples = self.dataset.samples(Split::Test);
+        let (number, piece) = (self.pass_number, self.pass.as_ref().map_or(0, |pass| pass.piece));
+        let when = When::Piece { pass: number, piece };
+        let turns = self.take_turns(when)?;
+        let asked: Vec<bool> = turns.into_iter().map(|turn| turn.asks.is_some_and(|asks| asks[0])).collect();
+        if piece == 0 {
+            let requests = self.requests_of_pass(number, &asked)?;
+            let grants = self.grant(Phase::Evaluate, number, &requests);
+            self.pass = Some(Pass::new(number, asked.clone(), requests, grants));
+        }
+        let mut pass = self.pass.take().expect("the first piece has begun it");
+        if pass.asked != asked {
+            return Err(NodeError::protocol("a receiver", "changed its asks in mid-pass"));
+        }
+        let samples = self.context.piece(piece as usize, test_samples);
+        let pieces = self.context.pieces(test_samples) as u64;
+        let address = number * pieces + piece;
+        let coded = self.encoders.encode_piece(
+            &self.context,
+            self.dataset.as_ref(),
+            &self.embeddings,
+            address,
+            samples.clone(),
+            &pass.grants,
+        )?;
+        for t in 0..self.inbox.len() {
+            let entries = pass.grants.for_receiver(t);
+            let (z, rates) = coded.for_receiver(t, &entries, samples.len() * self.context.feature_dim());
+            let shape = [entries.len(), samples.len(), self.context.feature_dim()];
+            emit(Output::Features(t, self.features(t, when, &pass.requests, &entries, &z, &shape, rates)));
+        }
+        pass.keep(&self.context, &coded)?;
+        if piece + 1 < pieces {
+            pass.piece += 1;
+            self.pass = Some(pass);
+            return Ok(());
+        }
+        emit(Output::Report(Report::TransmitterPass(pass.report(&self.context)?)));
+        self.pass_number = (number + 1) % passes;
+        if self.pass_number == 0 {
+            self.schedule.done();
+        }
+        Ok(())
+    }
+
+    /// The requests of a whole evaluation pass: one draw (Algorithm 2).
+    fn requests_of_pass(&self, pass: u64, asked: &Vec<bool>) -> Result<RequestGrid, NodeError> {
+        let asked = std::slice::from_ref(asked);
+        let Some(selector) = &self.selector else { return Ok(self.requests(asked, None)) };
+        let input = self.selector_input(Phase::Evaluate, &[pass])?;
+        let draws =
+            selector.draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], asked, row))?;
+        Ok(self.requests(asked, Some(&draws)))
+    }
+}
+
+impl Machine for TransmitterMachine {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        match input {
+            Input::LabelEntropies(entropies) => self.label_entropies = entropies,
+            Input::Order(order) => self.schedule.push(order),
+            Input::Turn(t, turn) => {
+                self.inbox[t].push_back(turn);
+                // A closing turn and the first of what follows: nobody has cause to send more ahead.
+                if self.inbox[t].len() > 2 {
+                    return Err(NodeError::protocol(format!("receiver {t}"), "sends turns without waiting"));
+                }
+            }
+        }
+        self.advance(emit)
+    }
+}
+
+/// The selector v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.
+fn selector(context: &Context) -> Result<Selector, NodeError> {
+    let k = context.index;
+    let name = format!("transmitter{k}/selector");
+    let modalities = context.scenario.modalities(k);
+    let counts = context.scenario.transmitter_limit(k).min(modalities);
+    let shape = SelectorShape { counts, items: modalities };
+    Selector::new(context, &name, 2 * context.feature_dim(), shape)
+}
+
+/// The largest number of entries granted at a tick.
+fn most_entries(grants: &Grants) -> u32 {
+    grants.ticks().map(|granted| granted.len() as u32).max().unwrap_or(0)
+}

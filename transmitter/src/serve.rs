@@ -1,0 +1,135 @@
+//! The async half of a transmitter: its server, its links and the control stream around the machine.
+
+use std::sync::Arc;
+
+use data::{Needs, open};
+use link::{ByteCount, Listener};
+use node::{Compute, Context, Control, Joined, NodeError, Options, Role};
+use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
+use tokio::sync::mpsc;
+
+use crate::{
+    Input, Output, TransmitterMachine,
+    exchange::{Exchange, Outgoing},
+};
+
+/// Takes part in a run as a transmitter, from joining to the end.
+pub async fn run(options: Options) -> Result<(), NodeError> {
+    let listener = Listener::bind(options.listen, options.insecure).await?;
+    let address = advertised(&options, &listener)?;
+    let Joined { mut control, context, state } = Control::join(Role::Transmitter, &options).await?;
+    let outcome = live(&mut control, context, state, &options, listener, address).await;
+    if let Err(error) = &outcome {
+        control.fail(error).await;
+    }
+    outcome
+}
+
+/// Where receivers are to find this transmitter.
+fn advertised(options: &Options, listener: &Listener) -> Result<String, NodeError> {
+    match &options.advertise {
+        Some(address) => Ok(address.clone()),
+        None if listener.address().ip().is_unspecified() => Err(NodeError::Input(format!(
+            "listening on {}: say with --advertise HOST:PORT where receivers find this transmitter",
+            listener.address()
+        ))),
+        None => Ok(listener.address().to_string()),
+    }
+}
+
+async fn live(
+    control: &mut Control,
+    context: Context,
+    state: Option<Vec<u8>>,
+    options: &Options,
+    listener: Listener,
+    address: String,
+) -> Result<(), NodeError> {
+    let mut compute = spawn(context.clone(), options, state);
+    report_ready(control, &mut compute, address).await?;
+    let (arrived, mut turns) = mpsc::channel(2 * context.scenario.receivers());
+    let outgoing = Arc::new(Outgoing::new(context.scenario.receivers()));
+    let count = listener.count();
+    let server = tokio::spawn(serve(listener, Exchange::new(&context, outgoing.clone(), arrived)));
+    let start = control.start().await?;
+    deliver(&compute, Input::LabelEntropies(start.label_entropies)).await;
+    loop {
+        tokio::select! {
+            order = control.order() => deliver(&compute, Input::Order(order?)).await,
+            Some((t, turn)) = turns.recv() => match turn {
+                Ok(turn) => deliver(&compute, Input::Turn(t, turn)).await,
+                Err(loss) => return Err(control.explain(loss).await),
+            },
+            output = compute.next() => match output? {
+                Output::Features(t, features) => outgoing.send(t, features).await,
+                Output::State(version, state) => control.save(version, state).await?,
+                Output::Report(report) => control.report(counted(report, &count)).await?,
+                Output::Finished => break,
+                Output::Ready { .. } => {}
+            },
+        }
+    }
+    control.finish().await;
+    server.abort();
+    Ok(())
+}
+
+/// Reads the data and builds the machine on the compute thread.
+fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute<Input, Output> {
+    let folder = options.data.clone();
+    Compute::spawn(move |emit| {
+        let source = node::data_source(&context.scenario, folder)?;
+        let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
+        let dataset = open(&source, context.seed, &needs)?;
+        emit(Output::Ready { data: dataset.digest() });
+        TransmitterMachine::new(context, dataset.into(), state.as_deref())
+    })
+}
+
+async fn report_ready(
+    control: &mut Control,
+    compute: &mut Compute<Input, Output>,
+    address: String,
+) -> Result<(), NodeError> {
+    let output = tokio::select! {
+        output = compute.next() => output?,
+        // Nothing is due from the coordinator now but its abort.
+        order = control.order() => {
+            return Err(NodeError::protocol("the coordinator", format!("sent {:?} before this node was ready", order?)));
+        }
+    };
+    let Output::Ready { data } = output else {
+        return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
+    };
+    control.report(Report::Ready(Ready { address, data: data.to_vec().into(), label_entropy: 0.0 })).await
+}
+
+async fn serve(listener: Listener, exchange: Exchange) {
+    let limit = exchange.largest_message();
+    let service =
+        TransmitterServer::new(exchange).max_decoding_message_size(limit).max_encoding_message_size(limit);
+    let router = Listener::server().add_service(service);
+    if let Err(error) = listener.serve(router, std::future::pending()).await {
+        tracing::error!(%error, "the server ended");
+    }
+}
+
+/// Gives the machine an input. If its thread has ended, the reason is among its outputs.
+async fn deliver(compute: &Compute<Input, Output>, input: Input) {
+    let _ = compute.inputs.send(input).await;
+}
+
+/// Fills in what went through the sockets: the machine knows none.
+fn counted(report: Report, count: &ByteCount) -> Report {
+    match report {
+        Report::TransmitterRound(mut round) => {
+            round.wire_bytes = count.total();
+            Report::TransmitterRound(round)
+        }
+        Report::TransmitterPass(mut pass) => {
+            pass.wire_bytes = count.total();
+            Report::TransmitterPass(pass)
+        }
+        other => other,
+    }
+}
