@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
@@ -39,7 +39,7 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
     let mut coordinator = spawn(coordinator_arguments(launch), Stdio::inherit(), Stdio::inherit())?;
     let address = tokio::select! {
         address = address(&address_file) => address,
-        status = coordinator.wait() => return Ok(exit_code(status?)),
+        status = coordinator.child.wait() => return Ok(exit_code(status?)),
     };
     let mut nodes = JoinSet::new();
     for (role, count) in
@@ -52,7 +52,7 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
     }
     loop {
         tokio::select! {
-            status = coordinator.wait() => {
+            status = coordinator.child.wait() => {
                 let goodbyes = async { while nodes.join_next().await.is_some() {} };
                 let _ = tokio::time::timeout(GRACE, goodbyes).await;
                 return Ok(exit_code(status?));
@@ -60,7 +60,7 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
             Some(ended) = nodes.join_next() => {
                 if let Some(complaint) = ended? {
                     // The coordinator knows of it too, if the node had joined, and says so better.
-                    return match tokio::time::timeout(GRACE, coordinator.wait()).await {
+                    return match tokio::time::timeout(GRACE, coordinator.child.wait()).await {
                         Ok(status) => Ok(exit_code(status?)),
                         Err(_) => Err(anyhow::anyhow!(complaint)),
                     };
@@ -75,7 +75,7 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
 /// A node's process.
 struct Node {
     name: String,
-    child: Child,
+    process: Lifeline,
     log: PathBuf,
 }
 
@@ -89,13 +89,13 @@ impl Node {
         if let Some(device) = launch.place.device {
             arguments.extend(["--device".into(), device.to_string()]);
         }
-        let child = spawn(arguments, Stdio::null(), File::create(&log)?.into())?;
-        Ok(Node { name, child, log })
+        let process = spawn(arguments, Stdio::null(), File::create(&log)?.into())?;
+        Ok(Node { name, process, log })
     }
 
     /// Waits for the end; a complaint if it was not a good one.
     async fn end(mut self) -> Option<String> {
-        let status = match self.child.wait().await {
+        let status = match self.process.child.wait().await {
             Ok(status) if status.success() => return None,
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
@@ -109,8 +109,14 @@ fn last_line(log: &Path) -> Option<String> {
     std::fs::read_to_string(log).ok()?.lines().last().map(str::to_owned)
 }
 
-/// Starts this program again in another role. The pipe to its standard input is its lifeline.
-fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Child> {
+/// A process, and the pipe to its standard input: its lifeline. (To wait for a child closes a pipe that it still owns.)
+struct Lifeline {
+    child: Child,
+    _stdin: Option<ChildStdin>,
+}
+
+/// Starts this program again in another role.
+fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Lifeline> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
     // What the environment says of listening, indices and folders is meant for nodes started by hand.
@@ -129,7 +135,9 @@ fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result
     ] {
         command.env_remove(format!("POM2DIB_{name}"));
     }
-    Ok(command.spawn()?)
+    let mut child = command.spawn()?;
+    let stdin = child.stdin.take();
+    Ok(Lifeline { child, _stdin: stdin })
 }
 
 fn coordinator_arguments(launch: &Launch) -> Vec<String> {

@@ -117,6 +117,7 @@ fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, json: bool) -> c
         out,
         force: false,
         resume: false,
+        resume_or_start: false,
         evaluate: false,
         listen: ([127, 0, 0, 1], 0).into(),
         insecure: false,

@@ -83,6 +83,10 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["force", "evaluate"])]
     pub resume: bool,
 
+    /// Go on from the last checkpoint of the run in --out if there is one, else start it: for supervisors that restart
+    #[arg(long, env = "POM2DIB_RESUME_OR_START", conflicts_with_all = ["force", "evaluate", "resume"])]
+    pub resume_or_start: bool,
+
     /// Only evaluate the last checkpoint of the run in --out
     #[arg(long, conflicts_with = "force")]
     pub evaluate: bool,
@@ -114,7 +118,9 @@ impl Arguments {
         let mode = match (self.resume, self.evaluate) {
             (true, _) => Mode::Resume,
             (_, true) => Mode::Evaluate,
-            _ => Mode::Train { force: self.force },
+            _ if self.resume_or_start && RunFolder::at(&self.out).has_checkpoint() => Mode::Resume,
+            // What a run without a checkpoint has left is not worth keeping.
+            _ => Mode::Train { force: self.force || self.resume_or_start },
         };
         let scenario = match mode {
             Mode::Train { .. } => self.scenario.resolve()?,

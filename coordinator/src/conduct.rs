@@ -117,7 +117,7 @@ struct Conductor {
 
 impl Conductor {
     async fn conduct(&mut self, mode: Mode) -> Result<Summary, CoordinatorError> {
-        self.gather().await?;
+        let devices = self.gather().await?;
         let mut rounds = match mode {
             Mode::Evaluate => None,
             _ => Some(Rounds::new(&self.scenario, &self.stage.folder, self.stage.version())?),
@@ -130,13 +130,14 @@ impl Conductor {
         let seconds = start.elapsed().as_secs_f64();
         let judge = self.evaluate().await?;
         self.stop().await?;
-        self.sum_up(mode, version, seconds, rounds.as_ref(), &judge)
+        self.sum_up(mode, devices, version, seconds, rounds.as_ref(), &judge)
     }
 
     // ------------------------------------------------------------------------------------------------- joining
 
     /// Waits until every node has joined and is ready, then starts them all.
-    async fn gather(&mut self) -> Result<(), CoordinatorError> {
+    /// Gives where they compute.
+    async fn gather(&mut self) -> Result<String, CoordinatorError> {
         let mut ready: BTreeMap<Member, Ready> = BTreeMap::new();
         let deadline = tokio::time::Instant::now() + self.patience;
         let mut reminder = Box::pin(tokio::time::sleep(PATIENT));
@@ -176,7 +177,8 @@ impl Conductor {
                 label_entropies: of(Role::Receiver).map(|member| entropy(&member)).collect(),
             }))
             .await;
-        Ok(())
+        let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();
+        Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
     }
 
     fn missing(&self, ready: &BTreeMap<Member, Ready>) -> String {
@@ -287,6 +289,7 @@ impl Conductor {
     fn sum_up(
         &self,
         mode: Mode,
+        device: String,
         version: u64,
         seconds: f64,
         rounds: Option<&Rounds>,
@@ -300,7 +303,7 @@ impl Conductor {
             scenario: self.scenario.name.clone(),
             seed: self.scenario.seed,
             rounds: version,
-            device: "cpu".into(),
+            device,
             test: judge.test(&self.scenario, self.stage.seed),
             noise_share: rounds.and_then(|rounds| rounds.noise_share(&self.scenario)),
             most_asks: rounds.map_or(0, |rounds| rounds.most_asks),

@@ -166,6 +166,11 @@ impl RunFolder {
         Ok((round, path))
     }
 
+    /// Whether there is a checkpoint from which a run can go on.
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.checkpoints().is_ok_and(|checkpoints| !checkpoints.is_empty())
+    }
+
     /// The valid checkpoints, oldest first.
     fn checkpoints(&self) -> Result<BTreeMap<u64, PathBuf>, CoordinatorError> {
         let path = self.file("checkpoints");

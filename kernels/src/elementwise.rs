@@ -11,7 +11,7 @@ pub fn add_bias(values: &Tensor, bias: &Tensor) -> Result<()> {
     values.inplace_op2(bias, &Update::AddBias)
 }
 
-/// values = relu(values + bias) for every row, in place: values [rows, n], bias \[n\].
+/// values = relu(values + bias) for every row, in place: values [rows, n], bias \[n\]. What is not a number stays so.
 pub fn add_bias_relu(values: &Tensor, bias: &Tensor) -> Result<()> {
     values.inplace_op2(bias, &Update::AddBiasRelu)
 }
@@ -113,7 +113,7 @@ fn update<T: Real>(
         Update::AddBiasRelu => {
             vectorise(
                 #[inline(always)]
-                || by_row(target, source, |value, bias| (value + bias).larger(T::ZERO)),
+                || by_row(target, source, |value, bias| T::ZERO.larger(value + bias)),
             );
         }
         Update::MaskRelu => {

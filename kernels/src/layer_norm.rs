@@ -214,21 +214,50 @@ fn backward_row<T: Real>(gradient: &mut [T], row: &[T], gain: &[T]) {
 #[inline(always)]
 fn backward_sums<T: Real>(upstream: &[T], row: &[T], gain: &[T], mean: T, inverse: T) -> (T, T) {
     let (mut plain, mut projected) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-    let mut add = |lane: usize, up: T, x: T, gain: T| {
-        let value = up * gain;
-        plain[lane] += value;
-        projected[lane] += value * ((x - mean) * inverse);
-    };
     let (ups, up_rest) = upstream.as_chunks::<LANES>();
     let (xs, x_rest) = row.as_chunks::<LANES>();
     let (gains, gain_rest) = gain.as_chunks::<LANES>();
     for ((up, x), gain) in ups.iter().zip(xs).zip(gains) {
         for lane in 0..LANES {
-            add(lane, up[lane], x[lane], gain[lane]);
+            let value = up[lane] * gain[lane];
+            plain[lane] += value;
+            projected[lane] += value * ((x[lane] - mean) * inverse);
         }
     }
     for (lane, ((&up, &x), &gain)) in up_rest.iter().zip(x_rest).zip(gain_rest).enumerate() {
-        add(lane, up, x, gain);
+        let value = up * gain;
+        plain[lane] += value;
+        projected[lane] += value * ((x - mean) * inverse);
     }
     (fold(plain), fold(projected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::product::tests::random;
+
+    #[test]
+    fn the_bits_do_not_depend_on_the_instruction_set() {
+        for width in [1, 15, 256, 517] {
+            let (x, affine, upstream) =
+                (random::<f32>(1, 9 * width), random::<f32>(2, 2 * width), random::<f32>(3, 9 * width));
+            let output = vectorise(
+                #[inline(always)]
+                || forward_rows(&x, &affine),
+            );
+            assert_eq!(output, forward_rows(&x, &affine));
+            let [mut fast, mut plain] = [(); 2].map(|()| (vec![0.0; 2 * width], upstream.clone()));
+            vectorise(
+                #[inline(always)]
+                || {
+                    affine_gradient_rows(&mut fast.0, &x, &upstream);
+                    backward_row(&mut fast.1[..width], &x[..width], &affine[..width]);
+                },
+            );
+            affine_gradient_rows(&mut plain.0, &x, &upstream);
+            backward_row(&mut plain.1[..width], &x[..width], &affine[..width]);
+            assert_eq!(fast, plain);
+        }
+    }
 }

@@ -170,3 +170,42 @@ fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weight: T) -> Vec<T> {
     }
     packed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::product::tests::random;
+
+    /// Value and gradient as this machine's best instructions compute them, and as the baseline's do.
+    fn same_bits<T: Real>(estimator: RateEstimator, rows: usize, width: usize) {
+        let [z, mu, noise] = [1, 2, 3].map(|number| random::<T>(number, rows * width));
+        let std: Vec<T> = noise.iter().map(|noise| (*noise * T::HALF).exp()).collect();
+        let all = Group { width, z: &z, mu: &mu, std: &std };
+        let op = Rate { estimator, groups: &[rows], weight: None };
+        let mut plain: [Vec<T>; 3] = std::array::from_fn(|_| vec![T::ZERO; rows * width]);
+        let [to_z, to_mu, to_std] = &mut plain;
+        let mut target = GroupGradient { z: to_z, mu: to_mu, std: to_std };
+        let value = match estimator {
+            RateEstimator::PerDimension => {
+                per_dimension::gradient(all, &mut target, T::HALF);
+                per_dimension::value(all)
+            }
+            RateEstimator::Joint => {
+                joint::gradient(all, &mut target, T::HALF);
+                joint::value(all)
+            }
+        };
+        assert_eq!(values(&op, all), [value]);
+        assert!(gradients(&op, all, T::HALF) == plain.concat());
+    }
+
+    #[test]
+    fn the_bits_do_not_depend_on_the_instruction_set() {
+        for estimator in [RateEstimator::PerDimension, RateEstimator::Joint] {
+            for (rows, width) in [(20, 24), (7, 3), (150, 10)] {
+                same_bits::<f32>(estimator, rows, width);
+                same_bits::<f64>(estimator, rows, width);
+            }
+        }
+    }
+}

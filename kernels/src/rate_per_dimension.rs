@@ -114,19 +114,18 @@ impl<T: Real> Panel<T> {
         let mut highest = [T::LOWEST; WIDTH];
         let components = self.mu.iter().zip(&self.inverse).zip(&self.log);
         let places = self.deviations.iter_mut().zip(&mut self.shares);
-        for ((deviation, share), ((mu, inverse), log)) in places.zip(components) {
-            for lane in 0..WIDTH {
-                let value = (z[lane] - mu[lane]) * inverse[lane];
-                deviation[lane] = value;
-                share[lane] = -(T::HALF * value * value) - log[lane];
-                highest[lane] = share[lane].larger(highest[lane]);
-            }
+        // By value, so that the compiler sees that nothing overlaps.
+        for ((deviation, share), ((&mu, &inverse), &log)) in places.zip(components) {
+            let values: Lanes<T> = each(|lane| (z[lane] - mu[lane]) * inverse[lane]);
+            let exponents: Lanes<T> = each(|lane| -(T::HALF * values[lane] * values[lane]) - log[lane]);
+            highest = each(|lane| exponents[lane].larger(highest[lane]));
+            *deviation = values;
+            *share = exponents;
         }
         let own = self.shares[row];
         for share in &mut self.shares {
-            for lane in 0..WIDTH {
-                share[lane] -= highest[lane];
-            }
+            let exponents = *share;
+            *share = each(|lane| exponents[lane] - highest[lane]);
         }
         T::exp_all(self.shares.as_flattened_mut());
         let mut sum = [T::ZERO; WIDTH];
@@ -149,14 +148,14 @@ impl<T: Real> Panel<T> {
         let mut to_z = [T::ZERO; WIDTH];
         let parts = self.deviations.iter().zip(&self.shares).zip(&self.inverse);
         let targets = self.to_mu.iter_mut().zip(&mut self.to_std);
-        for (((deviation, share), inverse), (to_mu, to_std)) in parts.zip(targets) {
-            for lane in 0..WIDTH {
-                let scaled = share[lane] * self.inverse_sum[lane] * inverse[lane];
-                let pull = scaled * deviation[lane];
-                to_z[lane] += pull;
-                to_mu[lane] -= pull;
-                to_std[lane] -= scaled * (deviation[lane] * deviation[lane] - T::ONE);
-            }
+        let inverse_sum = self.inverse_sum;
+        for (((&deviation, &share), &inverse), (to_mu, to_std)) in parts.zip(targets) {
+            let scaled: Lanes<T> = each(|lane| share[lane] * inverse_sum[lane] * inverse[lane]);
+            let pull: Lanes<T> = each(|lane| scaled[lane] * deviation[lane]);
+            let (mu, std) = (*to_mu, *to_std);
+            to_z = each(|lane| to_z[lane] + pull[lane]);
+            *to_mu = each(|lane| mu[lane] - pull[lane]);
+            *to_std = each(|lane| std[lane] - (pull[lane] * deviation[lane] - scaled[lane]));
         }
         let (deviation, inverse) = (self.deviations[row], self.inverse[row]);
         for lane in 0..WIDTH {
@@ -167,6 +166,16 @@ impl<T: Real> Panel<T> {
         }
         self.to_z[row] = to_z;
     }
+}
+
+/// A value per lane.
+#[inline(always)]
+fn each<T: Real>(value: impl Fn(usize) -> T) -> Lanes<T> {
+    let mut lanes = [T::ZERO; WIDTH];
+    for (lane, place) in lanes.iter_mut().enumerate() {
+        *place = value(lane);
+    }
+    lanes
 }
 
 #[inline(always)]

@@ -11,3 +11,12 @@ pub fn resolve_device(wanted: Device) -> Result<candle_core::Device, NodeError> 
         ))),
     }
 }
+
+/// The name of an open device, as scenarios write it.
+pub fn device_name(device: &candle_core::Device) -> String {
+    match device.location() {
+        candle_core::DeviceLocation::Cpu => "cpu".into(),
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}

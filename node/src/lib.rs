@@ -22,7 +22,7 @@ pub use compute::{Compute, Machine};
 pub use context::{Context, GRADIENT_BLOCK_TICKS};
 pub use control::{Control, Joined};
 pub use convert::{adamw, baseline, log_mass, rate_estimator, sparse_term};
-pub use device::resolve_device;
+pub use device::{device_name, resolve_device};
 pub use error::NodeError;
 pub use log::log_to_stderr;
 pub use options::Options;

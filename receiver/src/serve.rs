@@ -27,7 +27,7 @@ async fn live(
     options: &Options,
 ) -> Result<(), NodeError> {
     let mut compute = spawn(context.clone(), options, state);
-    report_ready(control, &mut compute).await?;
+    report_ready(control, &mut compute, &context).await?;
     let start = control.start().await?;
     let mut links = Links::dial(&context, &start, options).await?;
     let mut last_round = Instant::now();
@@ -65,7 +65,7 @@ fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute
     })
 }
 
-async fn report_ready(control: &mut Control, compute: &mut Compute<Input, Output>) -> Result<(), NodeError> {
+async fn report_ready(control: &mut Control, compute: &mut Compute<Input, Output>, context: &Context) -> Result<(), NodeError> {
     let output = tokio::select! {
         output = compute.next() => output?,
         // Nothing is due from the coordinator now but its abort.
@@ -76,7 +76,8 @@ async fn report_ready(control: &mut Control, compute: &mut Compute<Input, Output
     let Output::Ready { data, label_entropy } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
-    let ready = Ready { address: String::new(), data: data.to_vec().into(), label_entropy };
+    let device = node::device_name(&context.device);
+    let ready = Ready { address: String::new(), data: data.to_vec().into(), label_entropy, device };
     control.report(Report::Ready(ready)).await
 }
 

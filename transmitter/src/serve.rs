@@ -46,7 +46,7 @@ async fn live(
     address: String,
 ) -> Result<(), NodeError> {
     let mut compute = spawn(context.clone(), options, state);
-    report_ready(control, &mut compute, address).await?;
+    report_ready(control, &mut compute, address, &context).await?;
     let (arrived, mut turns) = mpsc::channel(2 * context.scenario.receivers());
     let outgoing = Arc::new(Outgoing::new(context.scenario.receivers()));
     let count = listener.count();
@@ -90,6 +90,7 @@ async fn report_ready(
     control: &mut Control,
     compute: &mut Compute<Input, Output>,
     address: String,
+    context: &Context,
 ) -> Result<(), NodeError> {
     let output = tokio::select! {
         output = compute.next() => output?,
@@ -101,7 +102,8 @@ async fn report_ready(
     let Output::Ready { data } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
-    control.report(Report::Ready(Ready { address, data: data.to_vec().into(), label_entropy: 0.0 })).await
+    let device = node::device_name(&context.device);
+    control.report(Report::Ready(Ready { address, data: data.to_vec().into(), label_entropy: 0.0, device })).await
 }
 
 async fn serve(listener: Listener, exchange: Exchange) {

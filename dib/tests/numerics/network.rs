@@ -201,3 +201,13 @@ fn a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing() {
 fn a_network_without_inputs_is_refused() {
     assert!(Network::new("net", 0, 2, stream(1), DType::F32, &Device::Cpu).is_err());
 }
+
+#[test]
+fn what_is_not_a_number_does_not_go_unnoticed() {
+    let network = network(4, 2, DType::F32);
+    let x = Tensor::new(&[[1f32, f32::NAN, 0.0, 2.0], [1.0, 1.0, 0.0, 2.0]], &Device::Cpu).unwrap();
+    let output = numbers(&network.infer(&x).unwrap());
+    assert!(
+        output[..2].iter().all(|value| value.is_nan()) && output[2..].iter().all(|value| value.is_finite())
+    );
+}
