@@ -1,8 +1,11 @@
 //! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
 
+mod bench_command;
 mod data_command;
+mod flops;
 mod folder;
 mod in_process;
+mod peak;
 mod processes;
 mod run_command;
 
@@ -30,6 +33,8 @@ enum Command {
     Run(run_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
+    /// Measure how fast a round is, how fast this machine could be, and where the time goes
+    Bench(bench_command::Arguments),
     /// Fetch, check or describe a data set
     Data(data_command::Arguments),
     /// Run the coordinator of a network whose nodes are started by hand
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
+        Command::Bench(arguments) => bench_command::run(&arguments),
         Command::Data(arguments) => data_command::run(&arguments),
         Command::Coordinator(arguments) => coordinator::main(arguments),
         Command::Transmitter(options) => node::main(options, transmitter::run),

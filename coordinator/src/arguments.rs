@@ -55,6 +55,23 @@ impl ScenarioArguments {
         Ok(scenario)
     }
 
+    /// The same arguments as words of a command line.
+    pub fn words(&self) -> Vec<String> {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let mut words: Vec<String> = self.scenario.iter().map(path).collect();
+        let mut flag = |name: &str, value: Option<String>| {
+            words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
+        };
+        for assignment in &self.set {
+            flag("set", Some(assignment.clone()));
+        }
+        flag("method", self.method.clone());
+        flag("rounds", self.rounds.map(|rounds| rounds.to_string()));
+        flag("seed", self.seed.map(|seed| seed.to_string()));
+        flag("data", self.data.as_ref().map(path));
+        words
+    }
+
     fn overrides(&self) -> Vec<String> {
         let mut overrides = self.set.clone();
         overrides.extend(self.method.iter().map(|method| format!("train.method=\"{method}\"")));

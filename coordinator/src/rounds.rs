@@ -28,6 +28,8 @@ pub(crate) struct Metrics {
     pub(crate) bytes: Bytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
+    /// Seconds that all nodes together spent on each kind of work.
+    pub(crate) work: BTreeMap<&'static str, f64>,
 }
 
 /// Bytes on the wire between transmitters and receivers.
@@ -158,6 +160,12 @@ impl Rounds {
             bytes,
             most_asks: receivers.iter().map(|report| report.most_asks).max().unwrap_or(0),
             most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
+            work: work(
+                receivers
+                    .iter()
+                    .map(|report| &report.work)
+                    .chain(transmitters.iter().map(|report| &report.work)),
+            ),
         };
         self.tally(&metrics, receivers.iter().map(|report| report.granted.clone()).collect());
         self.write(&metrics)?;
@@ -208,4 +216,15 @@ fn append(file: &mut File, name: &str, line: &impl Serialize) -> Result<(), Coor
     text.push(b'\n');
     // One write a line: a crash leaves at most one broken line, at the end, and resuming cuts it off.
     file.write_all(&text).map_err(CoordinatorError::file(name))
+}
+
+/// Adds up where the nodes' time went.
+fn work<'a>(nodes: impl Iterator<Item = &'a Vec<f64>>) -> BTreeMap<&'static str, f64> {
+    let mut sums = BTreeMap::new();
+    for seconds in nodes {
+        for (work, seconds) in node::Work::ALL.iter().zip(seconds) {
+            *sums.entry(work.name()).or_insert(0.0) += seconds;
+        }
+    }
+    sums
 }

@@ -1,7 +1,7 @@
 use candle_core::{DType, Tensor};
 use data::Targets;
 use dib::{AdamW, Network, initial_weights};
-use node::{Context, NodeError};
+use node::{Context, Meter, NodeError, Work};
 
 use crate::{machine::entry_embeddings, received::Received, task::TaskData};
 
@@ -143,11 +143,12 @@ impl Decoders {
         rows: &[usize],
         granted: &Granted,
         received: &[Received],
+        meter: &mut Meter,
     ) -> Result<Judged, NodeError> {
         let samples = context.samples();
         let beta = context.scenario.train.beta;
         let weight = 1.0 / samples as f64;
-        let joint = self.learn_joint(context, &task.train_targets(rows), granted, received, weight)?;
+        let joint = self.learn_joint(context, &task.train_targets(rows), granted, received, weight, meter)?;
         let local_rows: Vec<usize> = granted
             .entries
             .iter()
@@ -155,7 +156,8 @@ impl Decoders {
             .copied()
             .collect();
         let targets = task.train_targets(&local_rows);
-        let local = self.learn_local(context, &targets, granted, received, beta * weight)?;
+        let local = self.learn_local(context, &targets, granted, received, beta * weight, meter)?;
+        meter.turn_to(Work::Pack);
 
         let cross_entropies: Vec<f64> = joint.losses.chunks(samples).map(|tick| weight * sum(tick)).collect();
         let mut objectives = cross_entropies.clone();
@@ -173,10 +175,11 @@ impl Decoders {
         granted: &Granted,
         received: &[Received],
         weight: f64,
+        meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
         let input = self.joint_input(context, granted, received, context.samples())?;
         let blocks = context.gradient_blocks(&vec![context.samples(); granted.ticks]);
-        backward(&mut self.joint, &input, targets, weight, &blocks)
+        backward(&mut self.joint, &input, targets, weight, &blocks, meter)
     }
 
     fn learn_local(
@@ -186,6 +189,7 @@ impl Decoders {
         granted: &Granted,
         received: &[Received],
         weight: f64,
+        meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
         if granted.entries.is_empty() {
             return Ok(Backward { losses: Vec::new(), input_gradient: Vec::new() });
@@ -202,7 +206,7 @@ impl Decoders {
         let input = Tensor::from_vec(input, (rows, 2 * d), &context.device)?;
         let rows_of_ticks: Vec<usize> =
             granted.entries_of_ticks().iter().map(|entries| entries * samples).collect();
-        backward(&mut self.local, &input, targets, weight, &context.gradient_blocks(&rows_of_ticks))
+        backward(&mut self.local, &input, targets, weight, &context.gradient_blocks(&rows_of_ticks), meter)
     }
 
     /// All features side by side in (k, m) order, zeros where not granted.
@@ -272,7 +276,9 @@ fn backward(
     targets: &Targets,
     weight: f64,
     blocks: &[usize],
+    meter: &mut Meter,
 ) -> Result<Backward, NodeError> {
+    meter.turn_to(Work::Decode);
     let (output, trace) = network.forward(input)?;
     let (losses, upstream) = match targets {
         Targets::Classes { labels, .. } => {
@@ -286,7 +292,9 @@ fn backward(
             )
         }
     };
+    meter.turn_to(Work::Backward);
     let input_gradient = network.backward_to_input(&trace, &upstream, blocks)?;
+    meter.turn_to(Work::Pack);
     Ok(Backward { losses, input_gradient: input_gradient.flatten_all()?.to_vec1()? })
 }
 

@@ -5,7 +5,7 @@ use dib::{
     AdamW, BatchOrder, Draw, Network, Phase, SelectorNode, SelectorShape, common, entry_embedding,
     selection_stream,
 };
-use node::{Choice, Context, Machine, Next, NodeError, Schedule, Selector};
+use node::{Choice, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When, encode_tensor, encode_ticks,
     v1::{Asks, Finished, Gradients, ReceiverRound, Turn, order::Order, report::Report},
@@ -61,6 +61,7 @@ pub struct ReceiverMachine {
     /// Rounds that have been decoded; one more than `version` between decoding and stepping.
     inbox: Vec<Option<proto::v1::Features>>,
     stage: Stage,
+    meter: Meter,
 }
 
 /// What the machine is waiting for.
@@ -94,6 +95,7 @@ impl ReceiverMachine {
             schedule: Schedule::default(),
             version: 0,
             stage: Stage::Idle { unsent: None },
+            meter: Meter::default(),
             context,
             task,
             selector,
@@ -181,7 +183,9 @@ impl ReceiverMachine {
         gradients: Option<Vec<Gradients>>,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
+        self.meter.turn_to(Work::Select);
         let asked = self.ask(round)?;
+        self.meter.turn_to(Work::Pack);
         let mut gradients = gradients.map(Vec::into_iter);
         for k in 0..self.context.scenario.transmitters() {
             let ticks: Vec<bool> = asked.transmitters.iter().map(|asked| asked[k]).collect();
@@ -245,11 +249,14 @@ impl ReceiverMachine {
 
     /// Decodes a round, sends the next turn as early as it can be, and only then steps the decoders.
     fn learn(&mut self, round: u64, asked: Asked, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        self.meter.turn_to(Work::Pack);
         let received = self.receive(When::Round(round), &asked.transmitters)?;
         let first_tick = self.context.first_tick(round);
         let rows = self.batch_rows(first_tick);
         let granted = Granted::new(&self.context, &received);
-        let judged = self.decoders.learn(&self.context, &self.task, &rows, &granted, &received)?;
+        let judged =
+            self.decoders.learn(&self.context, &self.task, &rows, &granted, &received, &mut self.meter)?;
+        self.meter.turn_to(Work::Select);
         let costs = self.costs(&asked, &received, &granted, &judged.objectives)?;
         let log_likelihood = self.learn_selection(asked.choice.as_ref(), &costs)?;
         let report = ReceiverRound {
@@ -263,7 +270,9 @@ impl ReceiverMachine {
             feature_bytes: granted.payload_bytes(&self.context),
             gradient_bytes: granted.payload_bytes(&self.context),
             seconds: 0.0,
+            work: self.meter.take(),
         };
+        self.meter.turn_to(Work::Pack);
         let gradients = judged
             .gradients
             .iter()
@@ -272,7 +281,9 @@ impl ReceiverMachine {
         // The decoders' own step is not on the transmitters' way: the next turn goes out first if it may.
         self.version += 1;
         self.advance_before_step(emit)?;
+        self.meter.turn_to(Work::Optimize);
         self.decoders.step(&self.coding_optimizer())?;
+        self.meter.turn_to(Work::Pack);
         emit(Output::Report(Report::ReceiverRound(report)));
         self.advance(emit)
     }
@@ -419,6 +430,14 @@ impl Machine for ReceiverMachine {
     type Output = Output;
 
     fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let outcome = self.take(input, emit);
+        self.meter.turn_to(Work::Wait);
+        outcome
+    }
+}
+
+impl ReceiverMachine {
+    fn take(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         match input {
             Input::Order(order) => {
                 self.schedule.push(order);

@@ -65,7 +65,11 @@ fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute
     })
 }
 
-async fn report_ready(control: &mut Control, compute: &mut Compute<Input, Output>, context: &Context) -> Result<(), NodeError> {
+async fn report_ready(
+    control: &mut Control,
+    compute: &mut Compute<Input, Output>,
+    context: &Context,
+) -> Result<(), NodeError> {
     let output = tokio::select! {
         output = compute.next() => output?,
         // Nothing is due from the coordinator now but its abort.

@@ -6,7 +6,7 @@ use dib::{
     AdamW, Encoded, Encoder, Features, Grants, Network, Phase, RateTerm, SampleAt, initial_weights,
     reparameterisation,
 };
-use node::{Context, NodeError};
+use node::{Context, Meter, NodeError, Work};
 
 use crate::learned::Learned;
 
@@ -84,9 +84,10 @@ impl Encoders {
         first_tick: u64,
         samples: &[Vec<SampleAt>],
         grants: &Grants,
+        meter: &mut Meter,
     ) -> Result<Coded, NodeError> {
         let batch = Batch { phase: Phase::Train, split: Split::Train, first_moment: first_tick, samples };
-        self.encode_all(context, dataset, embeddings, &batch, grants)
+        self.encode_all(context, dataset, embeddings, &batch, grants, meter)
     }
 
     /// Encodes a piece of the test set under the one selection of a pass, tape-free.
@@ -98,11 +99,12 @@ impl Encoders {
         moment: u64,
         samples: Range<usize>,
         grants: &Grants,
+        meter: &mut Meter,
     ) -> Result<Coded, NodeError> {
         let samples = [samples.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
         let batch =
             Batch { phase: Phase::Evaluate, split: Split::Test, first_moment: moment, samples: &samples };
-        self.encode_all(context, dataset, embeddings, &batch, grants)
+        self.encode_all(context, dataset, embeddings, &batch, grants, meter)
     }
 
     fn encode_all(
@@ -112,6 +114,7 @@ impl Encoders {
         embeddings: &[Vec<f32>],
         batch: &Batch<'_>,
         grants: &Grants,
+        meter: &mut Meter,
     ) -> Result<Coded, NodeError> {
         let modalities = (0..self.encoders.len())
             .map(|m| {
@@ -119,7 +122,7 @@ impl Encoders {
                 if entries.is_empty() {
                     return Ok(None);
                 }
-                self.encode_modality(context, dataset, embeddings, batch, m, entries).map(Some)
+                self.encode_modality(context, dataset, embeddings, batch, m, entries, meter).map(Some)
             })
             .collect::<Result<Vec<_>, NodeError>>()?;
         Ok(Coded { modalities })
@@ -133,9 +136,12 @@ impl Encoders {
         batch: &Batch<'_>,
         m: usize,
         entries: Vec<(usize, usize)>,
+        meter: &mut Meter,
     ) -> Result<CodedModality, NodeError> {
+        meter.turn_to(Work::Read);
         let input = self.input(context, dataset, embeddings, batch, m, &entries)?;
         let noise = noise(context, batch, m, &entries)?;
+        meter.turn_to(Work::Encode);
         let encoder = &self.encoders[m];
         let (features, encoded) = match batch.phase {
             Phase::Train => {
@@ -145,7 +151,9 @@ impl Encoders {
             }
             Phase::Evaluate => (encoder.infer(&input, &noise)?, None),
         };
+        meter.turn_to(Work::Rate);
         let rates = entry_rates(context, batch, &entries, &features)?;
+        meter.turn_to(Work::Pack);
         let z = features.z.flatten_all()?.to_vec1()?;
         Ok(CodedModality { entries, features, encoded, z, rates })
     }
@@ -186,6 +194,7 @@ impl Encoders {
         grants: &Grants,
         learned: &[Learned],
         optimizer: &AdamW,
+        meter: &mut Meter,
     ) -> Result<(), NodeError> {
         let train = &context.scenario.train;
         let estimator = node::rate_estimator(train.rate_estimator);
@@ -193,11 +202,14 @@ impl Encoders {
             let Some(coded) = coded else { continue };
             let encoded =
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
+            meter.turn_to(Work::Pack);
             let gradient = z_gradient(context, grants, learned, m, &coded.entries)?;
             let groups = vec![context.samples(); coded.entries.len()];
             let rate = Some(RateTerm { estimator, weight: train.beta, groups: &groups });
             let blocks = blocks(context, &coded.entries);
+            meter.turn_to(Work::Backward);
             self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;
+            meter.turn_to(Work::Optimize);
             self.encoders[m].network_mut().step(optimizer)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use dib::{
     BatchOrder, Draw, Grants, Network, Phase, RequestGrid, SelectorNode, SelectorShape, common, grants,
     receiver_embedding, selection_stream,
 };
-use node::{Choice, Context, Machine, Next, NodeError, Schedule, Selector};
+use node::{Choice, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When, encode_tensor,
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
@@ -70,6 +70,7 @@ pub struct TransmitterMachine {
     pass: Option<Pass>,
     /// The number of that pass, or of the next.
     pass_number: u64,
+    meter: Meter,
 }
 
 /// What a transmitter must remember of a round until its gradients come.
@@ -105,6 +106,7 @@ impl TransmitterMachine {
             sent: None,
             pass: None,
             pass_number: 0,
+            meter: Meter::default(),
             selector,
             context,
             dataset,
@@ -217,6 +219,7 @@ impl TransmitterMachine {
 
     /// One round: step on the gradients of the round before, then draw, cap, encode and answer.
     fn train(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        self.meter.turn_to(Work::Pack);
         let turns = self.take_turns(When::Round(round))?;
         let mut learned = Vec::with_capacity(turns.len());
         let mut asks = Vec::with_capacity(turns.len());
@@ -248,6 +251,7 @@ impl TransmitterMachine {
         let moments: Vec<u64> = (first_tick..first_tick + self.context.ticks() as u64).collect();
         let asked: Vec<Vec<bool>> =
             (0..moments.len()).map(|tick| asks.iter().map(|asks| asks[tick]).collect()).collect();
+        self.meter.turn_to(Work::Select);
         let choice = self.choose(&moments, &asked)?;
         let requests = self.requests(&asked, choice.as_ref().map(|choice| choice.draws.as_slice()));
         let grants = self.grant(Phase::Train, first_tick, &requests);
@@ -260,7 +264,9 @@ impl TransmitterMachine {
             first_tick,
             &samples,
             &grants,
+            &mut self.meter,
         )?;
+        self.meter.turn_to(Work::Pack);
         for t in 0..self.inbox.len() {
             let entries = grants.for_receiver(t);
             let (z, rates) =
@@ -363,7 +369,8 @@ impl TransmitterMachine {
         let Some(sent) = self.sent.take() else { return Ok(()) };
         let train = &self.context.scenario.train;
         let coding = node::adamw(train.coding_rate, train.weight_decay);
-        self.encoders.learn(&self.context, &sent.coded, &sent.grants, learned, &coding)?;
+        self.encoders.learn(&self.context, &sent.coded, &sent.grants, learned, &coding, &mut self.meter)?;
+        self.meter.turn_to(Work::Select);
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
         emit(Output::Report(Report::TransmitterRound(TransmitterRound {
@@ -371,6 +378,7 @@ impl TransmitterMachine {
             log_likelihood,
             most_entries: most_entries(&sent.grants),
             wire_bytes: 0,
+            work: self.meter.take(),
         })));
         Ok(())
     }
@@ -423,6 +431,7 @@ impl TransmitterMachine {
             address,
             samples.clone(),
             &pass.grants,
+            &mut self.meter,
         )?;
         for t in 0..self.inbox.len() {
             let entries = pass.grants.for_receiver(t);
@@ -471,7 +480,9 @@ impl Machine for TransmitterMachine {
                 }
             }
         }
-        self.advance(emit)
+        let outcome = self.advance(emit);
+        self.meter.turn_to(Work::Wait);
+        outcome
     }
 }
 

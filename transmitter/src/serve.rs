@@ -103,7 +103,9 @@ async fn report_ready(
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
-    control.report(Report::Ready(Ready { address, data: data.to_vec().into(), label_entropy: 0.0, device })).await
+    control
+        .report(Report::Ready(Ready { address, data: data.to_vec().into(), label_entropy: 0.0, device }))
+        .await
 }
 
 async fn serve(listener: Listener, exchange: Exchange) {

@@ -1,0 +1,56 @@
+//! The f32 matrix-product peak of this machine, with the crate that the program computes with.
+
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use kernels::product::{Transpose, accumulate_product};
+use scenario::Scenario;
+use serde::Serialize;
+
+/// How long a product is repeated; the best of its repetitions counts.
+const EACH: Duration = Duration::from_millis(600);
+
+/// A product `[rows, inner] x [inner, columns]` and the rate in operations a second that it reached on one core.
+#[derive(Serialize)]
+pub(crate) struct Shape {
+    pub(crate) rows: usize,
+    pub(crate) inner: usize,
+    pub(crate) columns: usize,
+    pub(crate) rate: f64,
+}
+
+/// Operations a second of products of 1024 x 1024, each of `cores` threads on its own, added up.
+pub(crate) fn square(cores: usize) -> f64 {
+    let workers: Vec<_> = (0..cores).map(|_| std::thread::spawn(|| rate(1024, 1024, 1024))).collect();
+    workers.into_iter().map(|worker| worker.join().unwrap_or(0.0)).sum()
+}
+
+/// The products that a round of the scenario is made of: a transmitter's share of a round forward, a block of ticks.
+pub(crate) fn at_shapes(scenario: &Scenario) -> Vec<Shape> {
+    let rows = scenario.train.ticks_per_round * scenario.train.samples_per_tick;
+    let block = node::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
+    let d = scenario.network.feature_dim;
+    [(rows, 196 + d, 512), (rows, 512, 512), (rows, 512, 256), (rows, 256, 2 * d), (512, block, 512)]
+        .into_iter()
+        .map(|(rows, inner, columns)| Shape { rows, inner, columns, rate: rate(rows, inner, columns) })
+        .collect()
+}
+
+/// The best rate of a product on this thread.
+fn rate(rows: usize, inner: usize, columns: usize) -> f64 {
+    best(rows, inner, columns).unwrap_or(0.0)
+}
+
+fn best(rows: usize, inner: usize, columns: usize) -> candle_core::Result<f64> {
+    let filled = |rows, columns| Tensor::ones((rows, columns), candle_core::DType::F32, &Device::Cpu);
+    let (a, b, c) = (filled(rows, inner)?, filled(inner, columns)?, filled(rows, columns)?);
+    let operations = 2.0 * (rows * inner * columns) as f64;
+    let start = Instant::now();
+    let mut best = f64::INFINITY;
+    while start.elapsed() < EACH {
+        let before = Instant::now();
+        accumulate_product(&c, &a, &b, Transpose::Neither)?;
+        best = best.min(before.elapsed().as_secs_f64());
+    }
+    Ok(operations / best)
+}
