@@ -66,7 +66,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match measure(arguments) {
         Ok(report) => {
             if arguments.json {
-                println!("{}", serde_json::to_string(&report).expect("a report has only strings and numbers"));
+                println!(
+                    "{}",
+                    serde_json::to_string(&report).expect("a report has only strings and numbers")
+                );
             } else {
                 print_report(&report);
             }
@@ -104,7 +107,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
 }
 
 /// Runs in several processes and in one, alternately, so that both see the same machine.
-fn take_turns(turns: usize, scenario: &ScenarioArguments) -> anyhow::Result<Vec<(&'static str, Vec<Logged>)>> {
+fn take_turns(
+    turns: usize,
+    scenario: &ScenarioArguments,
+) -> anyhow::Result<Vec<(&'static str, Vec<Logged>)>> {
     let folder = tempfile::tempdir()?;
     let mut runs = vec![("processes", Vec::new()), ("in-process", Vec::new())];
     for turn in 0..turns.max(1) {
@@ -124,7 +130,8 @@ fn run_once(scenario: &ScenarioArguments, out: &Path, in_process: bool) -> anyho
     if in_process {
         command.arg("--in-process");
     }
-    let status = command.env("MIMALLOC_PURGE_DELAY", "-1").stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    let status =
+        command.env("MIMALLOC_PURGE_DELAY", "-1").stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     if !status.success() {
         bail!("a run failed ({status}): try it by itself with pom2dib run");
     }
@@ -204,16 +211,29 @@ fn timed(name: &'static str, runs: &[Logged], floor: f64) -> Timed {
         spread: [quantile(0.1), quantile(0.9)],
         efficiency: floor / quantile(0.5),
         work,
-        bytes_per_round: counted.iter().map(|round| round.bytes.total as f64).sum::<f64>() / counted.len() as f64,
+        bytes_per_round: counted.iter().map(|round| round.bytes.total as f64).sum::<f64>()
+            / counted.len() as f64,
     }
 }
 
 fn print_report(report: &Report) {
     let giga = |value: f64| value / 1e9;
-    println!("{} cores; f32 matrix product of 1024: {:.0} GFLOP/s on one, {:.0} on all", report.cores, giga(report.peak_one_core), giga(report.peak_all_cores));
+    println!(
+        "{} cores; f32 matrix product of 1024: {:.0} GFLOP/s on one, {:.0} on all",
+        report.cores,
+        giga(report.peak_one_core),
+        giga(report.peak_all_cores)
+    );
     println!("at the shapes of a round, one core:");
     for shape in &report.peak_at_shapes {
-        println!("  {:>5} x {:<4} times {:<4} x {:<4} {:>6.0} GFLOP/s", shape.rows, shape.inner, shape.inner, shape.columns, giga(shape.rate));
+        println!(
+            "  {:>5} x {:<4} times {:<4} x {:<4} {:>6.0} GFLOP/s",
+            shape.rows,
+            shape.inner,
+            shape.inner,
+            shape.columns,
+            giga(shape.rate)
+        );
     }
     println!(
         "a round of {:.2} entries a tick needs {:.1} GFLOP: at least {:.3} s",
@@ -225,7 +245,13 @@ fn print_report(report: &Report) {
         println!();
         println!(
             "{}: {:.3} s a round (median of {}; 10 % to 90 %: {:.3} to {:.3}), efficiency {:.2}, {:.2} MB a round",
-            run.name, run.median_seconds, run.rounds, run.spread[0], run.spread[1], run.efficiency, run.bytes_per_round / 1e6
+            run.name,
+            run.median_seconds,
+            run.rounds,
+            run.spread[0],
+            run.spread[1],
+            run.efficiency,
+            run.bytes_per_round / 1e6
         );
         for (work, seconds) in &run.work {
             println!("  {work:<10} {:>8.1} ms", 1e3 * seconds);
@@ -233,6 +259,9 @@ fn print_report(report: &Report) {
     }
     if let [processes, in_process] = report.runs.as_slice() {
         println!();
-        println!("processes take {:.3} times as long as one process", processes.median_seconds / in_process.median_seconds);
+        println!(
+            "processes take {:.3} times as long as one process",
+            processes.median_seconds / in_process.median_seconds
+        );
     }
 }

@@ -17,8 +17,11 @@ fn width(modality: &str) -> usize {
 
 /// Operations of one training round; `granted[(k, m)]` is the number of entries of the round, all receivers together.
 pub(crate) fn round(scenario: &Scenario, granted: &[f64]) -> f64 {
-    let (d, samples, ticks) =
-        (scenario.network.feature_dim, scenario.train.samples_per_tick as f64, scenario.train.ticks_per_round as f64);
+    let (d, samples, ticks) = (
+        scenario.network.feature_dim,
+        scenario.train.samples_per_tick as f64,
+        scenario.train.ticks_per_round as f64,
+    );
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
     let encoders: f64 = modalities
         .zip(granted)
@@ -41,7 +44,8 @@ fn selectors(scenario: &Scenario) -> f64 {
     }
     let (d, ticks) = (scenario.network.feature_dim, scenario.train.ticks_per_round as f64);
     let receivers = scenario.receivers() as f64;
-    let of_receivers = receivers * ticks * learning(d, scenario.receiver_limit() + scenario.transmitters(), false);
+    let of_receivers =
+        receivers * ticks * learning(d, scenario.receiver_limit() + scenario.transmitters(), false);
     let of_transmitters: f64 = (0..scenario.transmitters())
         .map(|k| ticks * receivers * learning(2 * d, 2 * scenario.modalities(k), false))
         .sum();

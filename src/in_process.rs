@@ -7,6 +7,9 @@ use tokio::task::JoinSet;
 
 use crate::run_command::Launch;
 
+/// How long the others may take to end once one has.
+const GRACE: Duration = Duration::from_secs(5);
+
 pub(crate) fn run(launch: &Launch) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -35,21 +38,41 @@ async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
     };
     let mut nodes = JoinSet::new();
     for k in 0..launch.scenario.transmitters() {
-        nodes.spawn(transmitter::run(launch.node_options(&address, k)));
+        let run = transmitter::run(launch.node_options(&address, k));
+        nodes.spawn(async move { run.await.map_err(|error| format!("transmitter {k}: {error}")) });
     }
     for t in 0..launch.scenario.receivers() {
-        nodes.spawn(receiver::run(launch.node_options(&address, t)));
+        let run = receiver::run(launch.node_options(&address, t));
+        nodes.spawn(async move { run.await.map_err(|error| format!("receiver {t}: {error}")) });
     }
-    let summary = finished(coordinator.await)?;
+    let outcome = tokio::select! {
+        outcome = &mut coordinator => outcome,
+        complaint = first_complaint(&mut nodes) => {
+            // The coordinator knows of it too, if the node had joined, and says so better.
+            match tokio::time::timeout(GRACE, coordinator).await {
+                Ok(outcome) => outcome,
+                Err(_) => return Err(CoordinatorError::Run(complaint)),
+            }
+        }
+    };
+    let summary = finished(outcome)?;
     // The nodes have said that they are finished: what is left of them is their last goodbye.
     let goodbyes = async { while nodes.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(Duration::from_secs(2), goodbyes).await;
-    if json {
-        println!("{}", serde_json::to_string(&summary).expect("a summary has only strings and numbers"));
-    } else {
-        print!("{}", coordinator::render(&summary, &launch.scenario));
-    }
+    let _ = tokio::time::timeout(GRACE, goodbyes).await;
+    coordinator::print_summary(&summary, &launch.scenario, &launch.coordinator.out, json);
     Ok(())
+}
+
+/// Waits for the first node that ends badly.
+async fn first_complaint(nodes: &mut JoinSet<Result<(), String>>) -> String {
+    while let Some(ended) = nodes.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(complaint)) => return complaint,
+            Err(error) => return format!("a node's task failed: {error}"),
+        }
+    }
+    std::future::pending().await
 }
 
 fn finished(

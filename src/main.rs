@@ -47,7 +47,7 @@ enum Command {
 
 fn main() -> ExitCode {
     node::log_to_stderr();
-    match Cli::parse().command {
+    match node::parse::<Cli>().command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
         Command::Bench(arguments) => bench_command::run(&arguments),

@@ -28,7 +28,8 @@ pub(crate) fn square(cores: usize) -> f64 {
 /// The products that a round of the scenario is made of: a transmitter's share of a round forward, a block of ticks.
 pub(crate) fn at_shapes(scenario: &Scenario) -> Vec<Shape> {
     let rows = scenario.train.ticks_per_round * scenario.train.samples_per_tick;
-    let block = node::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
+    let block =
+        node::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
     let d = scenario.network.feature_dim;
     [(rows, 196 + d, 512), (rows, 512, 512), (rows, 512, 256), (rows, 256, 2 * d), (512, block, 512)]
         .into_iter()

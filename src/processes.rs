@@ -135,6 +135,7 @@ fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result
         "METHOD",
         "ROUNDS",
         "SEED",
+        "RESUME_OR_START",
     ] {
         command.env_remove(format!("POM2DIB_{name}"));
     }

@@ -1,4 +1,5 @@
 use std::{
+    io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -7,7 +8,7 @@ use std::{
 
 use scenario::Scenario;
 
-use crate::{CoordinatorError, Mode, Options, RunFolder, render};
+use crate::{CoordinatorError, Mode, Options, RunFolder, Summary, render};
 
 /// The scenario that runs when none is named: it needs no files.
 const BUILT_IN: &str = include_str!("../../scenarios/digits.toml");
@@ -49,7 +50,7 @@ impl ScenarioArguments {
             None => Scenario::parse(BUILT_IN, "the built-in digits", &overrides)?,
         };
         if let Some(folder) = &self.data {
-            scenario.data.path = Some(absolute(folder));
+            scenario.data.path = Some(absolute(folder)?);
         }
         crate::check_names(&scenario)?;
         Ok(scenario)
@@ -158,15 +159,21 @@ impl Arguments {
     fn scenario_of_folder(&self) -> Result<Scenario, CoordinatorError> {
         let mut scenario = RunFolder::at(&self.out).scenario()?;
         if let Some(folder) = &self.scenario.data {
-            scenario.data.path = Some(absolute(folder));
+            scenario.data.path = Some(absolute(folder)?);
         }
         Ok(scenario)
     }
 }
 
-/// Nodes may be started in other folders: a path that they all get must not depend on where one stands.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.into())
+/// Nodes may be started in other folders: a path that they all get must not depend on where one stands. It goes into
+/// the scenario, which is text.
+fn absolute(path: &Path) -> Result<PathBuf, CoordinatorError> {
+    if path.to_str().is_none() {
+        let message =
+            format!("--data {}: the folder's name must be UTF-8; rename it or link to it", path.display());
+        return Err(CoordinatorError::Input(message));
+    }
+    Ok(std::path::absolute(path).unwrap_or_else(|_| path.into()))
 }
 
 /// Runs the coordinator to its end on a runtime of its own, prints the summary and gives the exit status: 0 done,
@@ -191,12 +198,19 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         .enable_all()
         .build()
         .map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;
-    let (scenario, json) = (options.scenario.clone(), options.json);
+    let (scenario, folder, json) = (options.scenario.clone(), options.folder.clone(), options.json);
     let summary = runtime.block_on(crate::run(options))?;
-    if json {
-        println!("{}", serde_json::to_string(&summary).expect("a summary has only strings and numbers"));
-    } else {
-        print!("{}", render(&summary, &scenario));
-    }
+    print_summary(&summary, &scenario, &folder, json);
     Ok(())
+}
+
+/// Prints the summary on standard output: a table, or one JSON object. A reader that has gone away is no failure of
+/// the run, which is over and lies in its folder.
+pub fn print_summary(summary: &Summary, scenario: &Scenario, folder: &Path, json: bool) {
+    let text = if json {
+        serde_json::to_string(summary).expect("a summary has only strings and numbers") + "\n"
+    } else {
+        render(summary, scenario, folder)
+    };
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

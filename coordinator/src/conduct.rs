@@ -16,7 +16,7 @@ use scenario::Scenario;
 use tokio::sync::mpsc;
 
 use crate::{
-    CoordinatorError, Mode, Options, RunFolder, Summary, Timing, Wire, check_names,
+    CoordinatorError, Mode, Options, RunFolder, Summary, Timing, Wire, check, check_names,
     folder::state_name,
     judge::Judge,
     members::{Member, Members},
@@ -145,7 +145,10 @@ impl Conductor {
         while ready.len() < self.members.total() {
             tokio::select! {
                 event = self.inbox.recv() => match event {
-                    Some(Event::Report(member, Report::Ready(report))) => drop(ready.insert(member, report)),
+                    Some(Event::Report(member, Report::Ready(report))) => {
+                        check::ready(&report).map_err(CoordinatorError::blame(member.to_string()))?;
+                        ready.insert(member, report);
+                    }
                     Some(Event::Report(member, Report::Failed(failed))) => {
                         return Err(blame(member, &failed.message, failed.input));
                     }
@@ -168,6 +171,7 @@ impl Conductor {
             }
         }
         compare_data(&ready)?;
+        tracing::info!(nodes = ready.len(), "all nodes are ready");
         let address = |member: &Member| ready[member].address.clone();
         let entropy = |member: &Member| ready[member].label_entropy;
         let of = |role| self.members.all().filter(move |member| member.role == role);
@@ -200,7 +204,8 @@ impl Conductor {
         let mut progress = Progress::new("rounds", last, first);
         let mut version = first;
         while version < last {
-            let boundary = if every == 0 { last } else { ((version / every + 1) * every).min(last) };
+            let whole = version.checked_div(every);
+            let boundary = whole.map_or(last, |whole| (whole + 1).saturating_mul(every).min(last));
             self.train_to(rounds, version, boundary, &mut progress).await?;
             version = boundary;
             self.save(rounds, version, &mut progress).await?;
@@ -250,7 +255,9 @@ impl Conductor {
                 event => take_round(rounds, event, progress)?,
             }
         }
-        self.stage.folder.commit(version, files)
+        self.stage.folder.commit(version, files)?;
+        tracing::info!(version, "checkpoint committed");
+        Ok(())
     }
 
     // ------------------------------------------------------------------------------------------------- the end
@@ -262,9 +269,11 @@ impl Conductor {
         let mut progress = Progress::new("evaluation passes", passes, 0);
         while !judge.is_complete() {
             match self.next_event().await? {
-                Event::Report(member, Report::ReceiverPass(report)) => judge.receiver(member.index, report),
-                Event::Report(member, Report::TransmitterPass(report)) => {
-                    judge.transmitter(member.index, report)
+                Event::Report(Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
+                    judge.receiver(index, report)?
+                }
+                Event::Report(Member { role: Role::Transmitter, index }, Report::TransmitterPass(report)) => {
+                    judge.transmitter(index, report)?
                 }
                 event => return Err(out_of_place(&event)),
             }
@@ -347,9 +356,11 @@ impl Conductor {
 
 fn take_round(rounds: &mut Rounds, event: Event, progress: &mut Progress) -> Result<(), CoordinatorError> {
     let whole = match event {
-        Event::Report(member, Report::ReceiverRound(report)) => rounds.receiver(member.index, report)?,
-        Event::Report(member, Report::TransmitterRound(report)) => {
-            rounds.transmitter(member.index, report)?
+        Event::Report(Member { role: Role::Receiver, index }, Report::ReceiverRound(report)) => {
+            rounds.receiver(index, report)?
+        }
+        Event::Report(Member { role: Role::Transmitter, index }, Report::TransmitterRound(report)) => {
+            rounds.transmitter(index, report)?
         }
         event => return Err(out_of_place(&event)),
     };

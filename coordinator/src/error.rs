@@ -32,6 +32,11 @@ impl CoordinatorError {
         move |error| CoordinatorError::File { path, error }
     }
 
+    /// Blames a node for a message.
+    pub(crate) fn blame(node: String) -> impl FnOnce(proto::WireError) -> Self {
+        move |error| CoordinatorError::Run(format!("{node}: {error}"))
+    }
+
     /// Whether the fault lies in what the user gave (exit status 2) rather than in the run (1).
     pub fn is_input(&self) -> bool {
         matches!(self, CoordinatorError::Scenario(_) | CoordinatorError::Link(_) | CoordinatorError::Input(_))

@@ -48,7 +48,8 @@ impl RunFolder {
     pub(crate) fn create(path: &Path, scenario: &Scenario, force: bool) -> Result<Self, CoordinatorError> {
         let folder = RunFolder::at(path);
         if folder.file("scenario.toml").exists() {
-            if !force {
+            // A start that came to nothing, for want of a node or of data, is not worth keeping.
+            if !force && folder.file("metrics.jsonl").exists() {
                 return Err(CoordinatorError::Input(format!(
                     "{} holds a run already: choose another --out, or overwrite it with --force",
                     path.display()
@@ -56,7 +57,9 @@ impl RunFolder {
             }
             folder.clear()?;
         }
-        fs::create_dir_all(path).map_err(CoordinatorError::file(path))?;
+        fs::create_dir_all(path).map_err(|error| {
+            CoordinatorError::Input(format!("{}: {error}; choose another --out", path.display()))
+        })?;
         folder.write_whole("scenario.toml", scenario.to_toml().as_bytes())?;
         Ok(folder)
     }
@@ -247,6 +250,22 @@ mod tests {
         assert!(error.is_input() && error.to_string().contains("--force"), "{error}");
         RunFolder::create(directory.path(), &scenario(), true).unwrap();
         assert!(!folder.file("metrics.jsonl").exists());
+    }
+
+    #[test]
+    fn a_folder_whose_run_never_began_is_taken_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
+        folder.next_incarnation().unwrap();
+        let again = RunFolder::create(directory.path(), &scenario(), false).unwrap();
+        assert_eq!(again.next_incarnation().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_a_folder_is_the_users_to_change() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = RunFolder::create(&file.path().join("run"), &scenario(), false).unwrap_err();
+        assert!(error.is_input() && error.to_string().contains("choose another --out"), "{error}");
     }
 
     #[test]

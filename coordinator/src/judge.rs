@@ -5,6 +5,7 @@ use randomness::Seed;
 use scenario::{RateEstimator, Scenario};
 
 use crate::{
+    CoordinatorError, check,
     interval::{Cell, bootstrap_interval},
     summary::{TaskResult, Test},
 };
@@ -14,7 +15,8 @@ pub(crate) struct Judge {
     passes: u64,
     receivers: BTreeMap<(u64, usize), ReceiverPass>,
     transmitters: BTreeMap<(u64, usize), TransmitterPass>,
-    transmitter_count: usize,
+    /// m(k) of every transmitter.
+    modalities: Vec<usize>,
     receiver_count: usize,
 }
 
@@ -24,17 +26,25 @@ impl Judge {
             passes: scenario.evaluation.passes,
             receivers: BTreeMap::new(),
             transmitters: BTreeMap::new(),
-            transmitter_count: scenario.transmitters(),
+            modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             receiver_count: scenario.receivers(),
         }
     }
 
-    pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) {
+    pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) -> Result<(), CoordinatorError> {
+        let due = self.receivers.keys().filter(|(_, known)| *known == t).count() as u64;
+        check::receiver_pass(&report, due, t, &self.modalities)
+            .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
         self.receivers.insert((report.pass, t), report);
+        Ok(())
     }
 
-    pub(crate) fn transmitter(&mut self, k: usize, report: TransmitterPass) {
+    pub(crate) fn transmitter(&mut self, k: usize, report: TransmitterPass) -> Result<(), CoordinatorError> {
+        let due = self.transmitters.keys().filter(|(_, known)| *known == k).count() as u64;
+        check::transmitter_pass(&report, due, k, self.receiver_count, &self.modalities)
+            .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
         self.transmitters.insert((report.pass, k), report);
+        Ok(())
     }
 
     /// Passes that all receivers have finished.
@@ -47,7 +57,7 @@ impl Judge {
     /// Whether all reports of all passes are in.
     pub(crate) fn is_complete(&self) -> bool {
         self.finished() == self.passes
-            && self.transmitters.len() as u64 == self.passes * self.transmitter_count as u64
+            && self.transmitters.len() as u64 == self.passes * self.modalities.len() as u64
     }
 
     /// The scores.

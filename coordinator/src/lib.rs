@@ -3,6 +3,7 @@
 //! It is not on the path of features and gradients. Its control stream is one totally ordered list of orders.
 
 mod arguments;
+mod check;
 mod conduct;
 mod error;
 mod folder;
@@ -17,11 +18,11 @@ mod service;
 mod summary;
 mod table;
 
-pub use arguments::{Arguments, ScenarioArguments, main};
+pub use arguments::{Arguments, ScenarioArguments, main, print_summary};
 pub use conduct::run;
 pub use error::CoordinatorError;
 pub use folder::RunFolder;
 pub use names::check_names;
 pub use options::{Mode, Options};
 pub use summary::{Summary, TaskResult, Test, Timing, Wire};
-pub use table::render;
+pub(crate) use table::render;

@@ -17,5 +17,5 @@ struct Arguments {
 
 fn main() -> ExitCode {
     node::log_to_stderr();
-    pom2dib_coordinator::main(Arguments::parse().options)
+    pom2dib_coordinator::main(node::parse::<Arguments>().options)
 }

@@ -14,6 +14,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     last_line: Instant,
+    shown: u64,
     total: u64,
     unit: &'static str,
     started: Instant,
@@ -31,7 +32,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress { bar, last_line: now, total, unit, started: now, first: done }
+        Progress { bar, last_line: now, shown: done, total, unit, started: now, first: done }
     }
 
     /// A training round is done.
@@ -45,8 +46,8 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             bar.set_message(message.to_owned());
-        } else if self.last_line.elapsed() > LINE_EVERY || done == self.total {
-            self.last_line = Instant::now();
+        } else if done > self.shown && (self.last_line.elapsed() > LINE_EVERY || done == self.total) {
+            (self.last_line, self.shown) = (Instant::now(), done);
             eprintln!("{} {done} of {}  {message}  {} left", self.unit, self.total, self.left(done));
         }
     }

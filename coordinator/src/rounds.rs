@@ -8,7 +8,7 @@ use proto::v1::{ReceiverRound, TransmitterRound};
 use scenario::Scenario;
 use serde::Serialize;
 
-use crate::{CoordinatorError, RunFolder};
+use crate::{CoordinatorError, RunFolder, check};
 
 /// Rounds over which late figures ("mass on noise") are taken.
 const LATE: usize = 100;
@@ -53,6 +53,7 @@ pub(crate) struct Rounds {
     transmitters: usize,
     receivers: usize,
     ticks: usize,
+    entries: usize,
     pending: BTreeMap<u64, Pending>,
     metrics: File,
     selection: File,
@@ -81,6 +82,7 @@ impl Rounds {
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
             ticks: scenario.train.ticks_per_round,
+            entries: scenario.entries_per_receiver(),
             pending: BTreeMap::new(),
             metrics: folder.log("metrics.jsonl")?,
             selection: folder.log("selection.jsonl")?,
@@ -105,11 +107,19 @@ impl Rounds {
         self.next + self.pending.values().take_while(|pending| whole(pending)).count() as u64
     }
 
+    /// The next round that a node will report: nodes report theirs one after the other.
+    fn due(&self, reported: impl Fn(&Pending) -> bool) -> u64 {
+        self.next + self.pending.values().filter(|pending| reported(pending)).count() as u64
+    }
+
     pub(crate) fn receiver(
         &mut self,
         t: usize,
         report: ReceiverRound,
     ) -> Result<Option<Metrics>, CoordinatorError> {
+        let due = self.due(|pending| pending.receivers.contains_key(&t));
+        check::receiver_round(&report, due, self.entries, self.ticks)
+            .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
         self.pending.entry(report.round).or_default().receivers.insert(t, report);
         self.log_whole()
     }
@@ -119,6 +129,9 @@ impl Rounds {
         k: usize,
         report: TransmitterRound,
     ) -> Result<Option<Metrics>, CoordinatorError> {
+        let due = self.due(|pending| pending.transmitters.contains_key(&k));
+        check::transmitter_round(&report, due)
+            .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
         self.pending.entry(report.round).or_default().transmitters.insert(k, report);
         self.log_whole()
     }

@@ -1,11 +1,11 @@
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
 use scenario::Scenario;
 
 use crate::Summary;
 
 /// The summary for people: scores, selection, bytes.
-pub fn render(summary: &Summary, scenario: &Scenario) -> String {
+pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
     let mut text = String::new();
     let test = &summary.test;
     let _ = writeln!(
@@ -15,7 +15,18 @@ pub fn render(summary: &Summary, scenario: &Scenario) -> String {
     );
     scores(&mut text, summary);
     selection(&mut text, summary, scenario);
+    training(&mut text, summary);
+    let _ = writeln!(text, "fingerprint  {}", summary.fingerprint);
+    let _ = writeln!(text, "folder       {}", folder.display());
+    text
+}
+
+/// What training cost, if there was any.
+fn training(text: &mut String, summary: &Summary) {
     let _ = writeln!(text);
+    if summary.timing.rounds_per_second == 0.0 {
+        return;
+    }
     let _ = writeln!(
         text,
         "on the wire  {} of features, {} of gradients, {} in all (framing and selection included)",
@@ -28,8 +39,6 @@ pub fn render(summary: &Summary, scenario: &Scenario) -> String {
         "time         {:.1} s, {:.2} rounds a second",
         summary.timing.seconds, summary.timing.rounds_per_second
     );
-    let _ = writeln!(text, "fingerprint  {}", summary.fingerprint);
-    text
 }
 
 fn scores(text: &mut String, summary: &Summary) {

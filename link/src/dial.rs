@@ -30,6 +30,11 @@ pub async fn dial(address: &str, patience: Duration) -> Result<Channel, LinkErro
     }
 }
 
+/// Checks that an address can be dialled, as far as its spelling tells.
+pub fn check_address(address: &str) -> Result<(), LinkError> {
+    endpoint(address).map(drop)
+}
+
 fn endpoint(address: &str) -> Result<Endpoint, LinkError> {
     let bad = || LinkError::BadAddress(address.into());
     let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;

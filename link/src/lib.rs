@@ -5,7 +5,7 @@ mod dial;
 mod listen;
 
 pub use counting::{ByteCount, Counted};
-pub use dial::dial;
+pub use dial::{check_address, dial};
 pub use listen::Listener;
 
 use std::{net::SocketAddr, time::Duration};

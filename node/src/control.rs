@@ -65,7 +65,10 @@ impl Control {
         }
         .await;
         match outcome {
-            Ok((context, state)) => Ok(Joined { control, context, state }),
+            Ok((context, state)) => {
+                tracing::info!(role = role.name(), index = context.index, "joined");
+                Ok(Joined { control, context, state })
+            }
             Err(error) => {
                 control.fail(&error).await;
                 Err(error)
@@ -91,21 +94,17 @@ impl Control {
         send(&self.reports, report).await
     }
 
-    /// A peer is lost. Its loss may be the first sign of an end that the coordinator knows more about: gives the
-    /// coordinator's word if it comes within the grace time, and the loss itself if not.
+    /// A peer is lost. Its loss may be the first sign of an end that the coordinator knows more about, or of the
+    /// coordinator's own: gives its word or its loss if that comes within the grace time, and the peer's loss if not.
     pub async fn explain(&mut self, loss: NodeError) -> NodeError {
-        let abort = async {
+        let end = async {
             loop {
-                match self.order().await {
-                    Ok(_) => continue,
-                    Err(error) => return error,
+                if let Err(error) = self.order().await {
+                    return error;
                 }
             }
         };
-        match tokio::time::timeout(crate::GRACE, abort).await {
-            Ok(error @ NodeError::Aborted(_)) => error,
-            _ => loss,
-        }
+        tokio::time::timeout(crate::GRACE, end).await.unwrap_or(loss)
     }
 
     /// This node's work is done and said so: waits until the coordinator has heard it and closes the stream.

@@ -70,6 +70,28 @@ impl Selector {
         logits.iter().enumerate().map(draw).collect()
     }
 
+    /// The costs that judge some rows' draws, each with the entropy bonus of its draw: its log-mass, as a number, times
+    /// the bonus's weight in this round. A draw that is nearly certain costs more than one among many.
+    pub fn with_entropy_bonus(
+        &self,
+        context: &Context,
+        round: u64,
+        choice: &Choice,
+        rows: impl Iterator<Item = usize>,
+        costs: &[f64],
+    ) -> Vec<f64> {
+        let train = &context.scenario.train;
+        let (weight, kind) = (train.entropy_bonus_at(round), crate::log_mass(train.log_mass));
+        if weight == 0.0 {
+            return costs.to_vec();
+        }
+        let log_mass = |row: usize| match &choice.draws[row] {
+            Some(draw) => self.shape.log_mass(&choice.logits[row], draw, kind),
+            None => 0.0,
+        };
+        rows.zip(costs).map(|(row, cost)| cost + weight * log_mass(row)).collect()
+    }
+
     /// One step along the score function (21): the gradient of sum over rows of advantage x log-mass of the draw,
     /// clipped. `blocks` are the gradient blocks of the input's rows. Gives that sum.
     pub fn learn(

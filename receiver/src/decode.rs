@@ -143,10 +143,10 @@ impl Decoders {
         rows: &[usize],
         granted: &Granted,
         received: &[Received],
+        beta: f64,
         meter: &mut Meter,
     ) -> Result<Judged, NodeError> {
         let samples = context.samples();
-        let beta = context.scenario.train.beta;
         let weight = 1.0 / samples as f64;
         let joint = self.learn_joint(context, &task.train_targets(rows), granted, received, weight, meter)?;
         let local_rows: Vec<usize> = granted

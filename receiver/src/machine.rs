@@ -254,11 +254,19 @@ impl ReceiverMachine {
         let first_tick = self.context.first_tick(round);
         let rows = self.batch_rows(first_tick);
         let granted = Granted::new(&self.context, &received);
-        let judged =
-            self.decoders.learn(&self.context, &self.task, &rows, &granted, &received, &mut self.meter)?;
+        let beta = self.context.scenario.train.beta_at(round);
+        let judged = self.decoders.learn(
+            &self.context,
+            &self.task,
+            &rows,
+            &granted,
+            &received,
+            beta,
+            &mut self.meter,
+        )?;
         self.meter.turn_to(Work::Select);
         let costs = self.costs(&asked, &received, &granted, &judged.objectives)?;
-        let log_likelihood = self.learn_selection(asked.choice.as_ref(), &costs)?;
+        let log_likelihood = self.learn_selection(round, asked.choice.as_ref(), &costs)?;
         let report = ReceiverRound {
             round,
             cross_entropy: mean(&judged.cross_entropies),
@@ -333,11 +341,17 @@ impl ReceiverMachine {
     }
 
     /// One step of the selector along the score function (21). Gives log-mass x advantage, mean over ticks.
-    fn learn_selection(&mut self, choice: Option<&Choice>, costs: &[f64]) -> Result<f64, NodeError> {
+    fn learn_selection(
+        &mut self,
+        round: u64,
+        choice: Option<&Choice>,
+        costs: &[f64],
+    ) -> Result<f64, NodeError> {
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
         let baseline = node::baseline(self.context.scenario.train.baseline);
+        let costs = selector.with_entropy_bonus(&self.context, round, choice, 0..costs.len(), costs);
         let took_part = vec![true; costs.len()];
-        let advantages = dib::advantages(baseline, costs, &took_part, self.task.label_entropy());
+        let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
         let blocks = self.context.gradient_blocks(&vec![1; costs.len()]);
         Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / costs.len() as f64)
     }

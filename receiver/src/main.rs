@@ -17,5 +17,5 @@ struct Arguments {
 
 fn main() -> ExitCode {
     node::log_to_stderr();
-    node::main(Arguments::parse().options, pom2dib_receiver::run)
+    node::main(node::parse::<Arguments>().options, pom2dib_receiver::run)
 }

@@ -29,7 +29,16 @@ async fn live(
     let mut compute = spawn(context.clone(), options, state);
     report_ready(control, &mut compute, &context).await?;
     let start = control.start().await?;
-    let mut links = Links::dial(&context, &start, options).await?;
+    let mut links = {
+        let mut dialling = std::pin::pin!(Links::dial(&context, &start, options));
+        loop {
+            tokio::select! {
+                links = &mut dialling => break links?,
+                // The first orders may come before the last transmitter answers, and so may the end of the run.
+                order = control.order() => deliver(&compute, Input::Order(order?)).await,
+            }
+        }
+    };
     let mut last_round = Instant::now();
     loop {
         tokio::select! {
@@ -113,7 +122,8 @@ impl Links {
         let (arrived, features) = mpsc::channel(2 * start.transmitters.len().max(1));
         let mut turns = Vec::with_capacity(start.transmitters.len());
         for (k, address) in start.transmitters.iter().enumerate() {
-            let channel = link::dial(address, options.patience()).await?;
+            let unreachable = |error| NodeError::Input(format!("transmitter {k}: {error}"));
+            let channel = link::dial(address, options.patience()).await.map_err(unreachable)?;
             let limit = context.largest_message(k);
             let client = TransmitterClient::new(channel)
                 .max_decoding_message_size(limit)

@@ -5,6 +5,8 @@
 
 mod error;
 mod read;
+#[cfg(test)]
+mod shipped;
 mod validate;
 
 pub use error::ScenarioError;
@@ -90,6 +92,12 @@ pub struct Train {
     pub samples_per_tick: usize,
     /// The weight of local cross entropies and rates.
     pub beta: f64,
+    /// The weight from which `beta` rises geometrically during the first `beta_rise` of the rounds. Default: none, `beta`
+    /// holds from the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta_start: Option<f64>,
+    /// The share of the rounds during which beta rises.
+    pub beta_rise: f64,
     /// The weight of the sparse term, Remark 7.
     pub gamma: f64,
     /// Whose grants the sparse term counts.
@@ -98,8 +106,14 @@ pub struct Train {
     pub rate_estimator: RateEstimator,
     /// What is subtracted from a cost before it weighs a score.
     pub baseline: Baseline,
+    /// Whose costs judge what a transmitter's selector draws.
+    pub credit: Credit,
     /// Which log-mass the score function differentiates.
     pub log_mass: LogMass,
+    /// Weight of the log-mass of its own draw in a selector's cost, at the start: it keeps selectors undecided.
+    pub entropy_bonus: f64,
+    /// The share of the rounds after which that weight has fallen, linearly, to 0.
+    pub entropy_until: f64,
     /// Learning rate of encoders and decoders.
     pub coding_rate: f64,
     /// Learning rate of selectors.
@@ -165,6 +179,16 @@ pub enum Baseline {
     LeaveOneOut,
     /// Nothing.
     None,
+}
+
+/// Whose costs judge what a transmitter's selector draws for a receiver at a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Credit {
+    /// That receiver's cost. Where the cap binds this is an approximation: what one receiver gets, another loses.
+    Own,
+    /// The costs of all receivers that asked the transmitter at that tick: what the cap couples is judged together.
+    Shared,
 }
 
 /// Which log-mass the score function differentiates.
@@ -306,6 +330,27 @@ impl Scenario {
     }
 }
 
+impl Train {
+    /// beta in a round: it rises geometrically from `beta_start` where there is one.
+    pub fn beta_at(&self, round: u64) -> f64 {
+        match self.beta_start {
+            // From libm, so that all hosts agree.
+            Some(start) => start * libm::pow(self.beta / start, share(round, self.rounds, self.beta_rise)),
+            None => self.beta,
+        }
+    }
+
+    /// The weight of the entropy bonus in a round: it falls linearly to 0.
+    pub fn entropy_bonus_at(&self, round: u64) -> f64 {
+        self.entropy_bonus * (1.0 - share(round, self.rounds, self.entropy_until))
+    }
+}
+
+/// How much of the first `part` of all rounds is over, at most 1.
+fn share(round: u64, rounds: u64, part: f64) -> f64 {
+    if part > 0.0 { (round as f64 / (rounds as f64 * part)).min(1.0) } else { 1.0 }
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Scenario {
@@ -349,11 +394,16 @@ impl Default for Train {
             ticks_per_round: 20,
             samples_per_tick: 20,
             beta: 1e-3,
+            beta_start: None,
+            beta_rise: 0.6,
             gamma: 0.0,
             sparse_term: SparseTerm::Own,
             rate_estimator: RateEstimator::PerDimension,
-            baseline: Baseline::LabelEntropy,
+            baseline: Baseline::LeaveOneOut,
+            credit: Credit::Shared,
             log_mass: LogMass::Sequence,
+            entropy_bonus: 0.1,
+            entropy_until: 0.7,
             coding_rate: 1e-4,
             selection_rate: 5e-5,
             weight_decay: 1e-4,
@@ -371,5 +421,30 @@ impl Default for Evaluation {
 impl Default for Checkpoint {
     fn default() -> Self {
         Checkpoint { every: 100 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beta_rises_geometrically_during_its_share_of_the_rounds() {
+        let train =
+            Train { rounds: 100, beta: 1e-2, beta_start: Some(1e-4), beta_rise: 0.5, ..Train::default() };
+        for (round, expected) in [(0, 1e-4), (25, 1e-3), (50, 1e-2), (99, 1e-2)] {
+            assert!((train.beta_at(round) / expected - 1.0).abs() < 1e-12, "round {round}");
+        }
+        assert_eq!(Train { beta_rise: 0.0, ..train.clone() }.beta_at(0), 1e-2);
+        assert_eq!(Train { beta_start: None, ..train }.beta_at(0), 1e-2);
+    }
+
+    #[test]
+    fn the_entropy_bonus_falls_linearly_to_nothing() {
+        let train = Train { rounds: 100, entropy_bonus: 0.2, entropy_until: 0.8, ..Train::default() };
+        for (round, expected) in [(0, 0.2), (40, 0.1), (80, 0.0), (99, 0.0)] {
+            assert!((train.entropy_bonus_at(round) - expected).abs() < 1e-15, "round {round}");
+        }
+        assert_eq!(Train { entropy_until: 0.0, ..train }.entropy_bonus_at(0), 0.0);
     }
 }

@@ -2,7 +2,10 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::{Scenario, ScenarioError};
+use crate::{
+    Scenario, ScenarioError,
+    validate::{MOST_NODES, within},
+};
 
 impl Scenario {
     /// Reads a scenario file, applies overrides of the form `a.b=value`, expands the node lists and validates.
@@ -22,7 +25,7 @@ impl Scenario {
         let scenario: Scenario = if overrides.is_empty() {
             toml::from_str(text).map_err(|error| malformed(origin, text, &error))?
         } else {
-            table.try_into().map_err(|error| malformed(origin, "", &error))?
+            table.try_into().map_err(|error| misplaced(origin, &error))?
         };
         let scenario = scenario.expanded()?;
         scenario.validate()?;
@@ -49,7 +52,10 @@ fn repeated<N: Clone>(list: &[N], count: Option<usize>, role: &str) -> Result<Ve
             format!("is missing: list at least one {role}"),
         ));
     }
-    Ok(list.iter().cycle().take(count.unwrap_or(list.len())).cloned().collect())
+    // Before anything is repeated: a mistyped number must not take all memory.
+    let count = count.unwrap_or(list.len());
+    within(&format!("network.{role}s"), count, 1, MOST_NODES)?;
+    Ok(list.iter().cycle().take(count).cloned().collect())
 }
 
 /// Applies one override to the raw table.
@@ -83,13 +89,259 @@ fn parse_value(text: &str) -> Value {
 
 /// One line out of TOML's message, with the line number where there is one.
 fn malformed(origin: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
-    let line = error
-        .span()
-        .filter(|_| !text.is_empty())
-        .map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+    let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
     let origin = match line {
         Some(line) => format!("{origin}: line {line}"),
         None => origin.into(),
     };
     ScenarioError::Malformed { origin, message: error.message().lines().collect::<Vec<_>>().join("; ") }
+}
+
+/// The same for a table that overrides have changed, which has no lines: names the key instead.
+fn misplaced(origin: &str, error: &toml::de::Error) -> ScenarioError {
+    let text = error.to_string();
+    let lines = text.lines().filter(|line| !line.is_empty());
+    ScenarioError::Malformed { origin: origin.into(), message: lines.collect::<Vec<_>>().join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Device, Method};
+
+    const DIGITS: &str = include_str!("../../scenarios/digits.toml");
+
+    /// Three transmitters, two receivers, all else at its default.
+    const SMALL: &str = r#"
+        [[transmitter]]
+        modalities = ["fft"]
+        [[transmitter]]
+        modalities = ["mel", "noise-1"]
+        [[transmitter]]
+        modalities = ["mel"]
+        [[receiver]]
+        task = "digit"
+        [[receiver]]
+        task = "parity"
+    "#;
+
+    fn parse(text: &str, overrides: &[&str]) -> Result<Scenario, ScenarioError> {
+        let overrides: Vec<String> = overrides.iter().map(|&assignment| assignment.into()).collect();
+        Scenario::parse(text, "my.toml", &overrides)
+    }
+
+    fn refusal(text: &str, overrides: &[&str]) -> String {
+        parse(text, overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_written_has_its_default() {
+        let scenario = parse(SMALL, &[]).unwrap();
+        let lists = Scenario {
+            transmitter: scenario.transmitter.clone(),
+            receiver: scenario.receiver.clone(),
+            ..Scenario::default()
+        };
+        assert_eq!(scenario, lists);
+        assert_eq!((scenario.transmitters(), scenario.receivers(), scenario.modalities(1)), (3, 2, 2));
+        assert_eq!(scenario.transmitter[0].device, Device::Auto);
+    }
+
+    #[test]
+    fn overrides_go_before_the_file_and_the_last_one_wins() {
+        let scenario = parse(
+            SMALL,
+            &["seed=2", "train.method=tadib", "train.beta = 1e-4", "name=\"a b\"", "seed=3", "data.path=/x"],
+        )
+        .unwrap();
+        assert_eq!((scenario.seed, scenario.name.as_str()), (3, "a b"));
+        assert_eq!((scenario.train.method, scenario.train.beta), (Method::TaDib, 1e-4));
+        assert_eq!(scenario.data.path.as_deref(), Some(Path::new("/x")));
+    }
+
+    #[test]
+    fn node_lists_repeat_cyclically_or_are_cut() {
+        let repeated = parse(SMALL, &["network.transmitters=7", "network.receivers=1"]).unwrap();
+        let counts: Vec<usize> = (0..7).map(|k| repeated.modalities(k)).collect();
+        assert_eq!(counts, [1, 2, 1, 1, 2, 1, 1]);
+        assert_eq!(repeated.receivers(), 1);
+        assert_eq!(repeated.receiver[0].task, "digit");
+    }
+
+    #[test]
+    fn limits_hold_only_where_they_are_wanted_and_somebody_selects() {
+        let limits = |overrides: &[&str]| {
+            let scenario = parse(SMALL, overrides).unwrap();
+            (scenario.receiver_limit(), scenario.transmitter_limit(1))
+        };
+        assert_eq!(limits(&[]), (2, 4));
+        assert_eq!(limits(&["network.limits=false"]), (3, 4));
+        assert_eq!(limits(&["network.limits=false", "network.receivers=3"]), (3, 6));
+        assert_eq!(limits(&["train.method=tadib", "network.transmitter_limit=1"]), (3, 4));
+    }
+
+    #[test]
+    fn every_mistake_is_answered_by_one_line_that_names_it() {
+        for (text, expected) in [
+            ("name = ", "my.toml: line 1: "),
+            ("seed = 1\nbeta = 2\n", "my.toml: line 2: unknown field `beta`, expected one of `name`, "),
+            ("[train]\nbate = 2\n", "my.toml: line 2: unknown field `bate`, expected one of `method`, "),
+            ("[train]\nbeta = \"x\"\n", "my.toml: line 2: invalid type: string \"x\", expected f64"),
+            (
+                "[train]\nmethod = \"best\"\n",
+                "my.toml: line 2: unknown variant `best`, expected `pom2dib` or",
+            ),
+            (
+                "[data]\nsource = \"cifar\"\n",
+                "my.toml: line 2: unknown variant `cifar`, expected `digits` or",
+            ),
+            ("seed = -1\n", "my.toml: line 1: invalid value: integer `-1`, expected u64"),
+            ("[[transmitter]]\n", "my.toml: line 1: missing field `modalities`"),
+            (
+                "[[receiver]]\ntask = \"digit\"\ndevice = \"gpu\"\n",
+                "my.toml: line 3: device \"gpu\" is none of cpu, cuda:N and auto",
+            ),
+            ("", "scenario: [[transmitter]] is missing: list at least one transmitter"),
+            (
+                "[[transmitter]]\nmodalities = [\"fft\"]\n",
+                "scenario: [[receiver]] is missing: list at least one receiver",
+            ),
+        ] {
+            let message = refusal(text, &[]);
+            assert!(message.starts_with(expected), "{text:?}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_refused_by_its_key() {
+        for (assignment, expected) in [
+            ("network.feature_dim=0", "network.feature_dim is 0; it must be from 1 to 4096"),
+            ("network.feature_dim=5000", "network.feature_dim is 5000; it must be from 1 to 4096"),
+            ("network.receiver_limit=0", "network.receiver_limit (E_t) is 0; it must be from 1 to 3"),
+            ("network.receiver_limit=4", "network.receiver_limit (E_t) is 4; it must be from 1 to 3"),
+            ("network.transmitter_limit=0", "network.transmitter_limit (E_k) is 0; it must be at least 1"),
+            ("network.transmitters=0", "network.transmitters is 0; it must be from 1 to 4096"),
+            (
+                "network.receivers=9223372036854775807",
+                "network.receivers is 9223372036854775807; it must be from 1 to 4096",
+            ),
+            ("train.rounds=0", "train.rounds is 0; it must be at least 1"),
+            ("train.ticks_per_round=0", "train.ticks_per_round is 0; it must be from 1 to 1048576"),
+            ("train.samples_per_tick=1", "train.samples_per_tick is 1; it must be from 2 to 1048576"),
+            (
+                "train.samples_per_tick=1000000",
+                "train.ticks_per_round x train.samples_per_tick is 20000000; it must be from 1 to 1048576",
+            ),
+            ("train.beta=-1.0", "train.beta is -1; it must be 0 or more"),
+            ("train.beta_start=0.0", "train.beta_start is 0; it must be above 0"),
+            ("train.beta_rise=1.5", "train.beta_rise is 1.5; it must be from 0 to 1"),
+            ("train.entropy_bonus=-0.1", "train.entropy_bonus is -0.1; it must be 0 or more"),
+            ("train.entropy_until=nan", "train.entropy_until is NaN; it must be from 0 to 1"),
+            ("train.gamma=nan", "train.gamma is NaN; it must be 0 or more"),
+            ("train.coding_rate=inf", "train.coding_rate is inf; it must be 0 or more"),
+            ("train.selection_rate=-1e-9", "train.selection_rate is -0.000000001; it must be 0 or more"),
+            ("train.weight_decay=-0.5", "train.weight_decay is -0.5; it must be 0 or more"),
+            ("train.selection_clip=-inf", "train.selection_clip is -inf; it must be 0 or more"),
+            ("evaluation.passes=0", "evaluation.passes is 0; it must be from 1 to 10000"),
+            (
+                "evaluation.joint_rate_samples=1",
+                "evaluation.joint_rate_samples is 1; it must be from 2 to 20000",
+            ),
+        ] {
+            assert_eq!(refusal(SMALL, &[assignment]), format!("scenario: {expected}"));
+        }
+        let no_modality = SMALL.replace("[\"fft\"]", "[]");
+        let expected = "scenario: modalities of transmitter 0: their number is 0; it must be from 1 to 4096";
+        assert_eq!(refusal(&no_modality, &[]), expected);
+    }
+
+    #[test]
+    fn an_override_that_cannot_be_applied_is_refused_by_its_own_text() {
+        for (assignment, expected) in [
+            ("seed", "--set seed: write it as key=value, for example train.rounds=500"),
+            ("seed.more=1", "--set seed.more=1: \"seed\" is not a section"),
+            ("transmitter.0=1", "--set transmitter.0=1: \"transmitter\" is not a section"),
+            ("train.beat=1", "my.toml: unknown field `beat`, expected one of `method`, "),
+            ("=1", "my.toml: unknown field ``, expected one of `name`, "),
+        ] {
+            let message = refusal(&format!("seed = 1\n{SMALL}"), &[assignment]);
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let message = Scenario::read(Path::new("/no/such.toml"), &[]).unwrap_err().to_string();
+        assert!(message.starts_with("/no/such.toml: "), "{message}");
+        assert!(message.ends_with("; give the path of a scenario file"), "{message}");
+    }
+
+    #[test]
+    fn every_device_has_one_spelling() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:11"] {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
+        }
+        for text in ["", "gpu", "cuda", "cuda:", "cuda:-1", "cpu:0", "CPU"] {
+            assert!(
+                text.parse::<Device>().unwrap_err().contains("is none of cpu, cuda:N and auto"),
+                "{text}"
+            );
+        }
+    }
+
+    /// Scenarios with numbers of all sizes and names of all characters.
+    fn some_scenario() -> impl Strategy<Value = Scenario> {
+        let numbers = (0..=i64::MAX as u64, 1u64.., 1usize..=4096, 0u64..=i64::MAX as u64);
+        let reals = proptest::collection::vec(0.0f64..=f64::MAX, 6);
+        (any::<String>(), numbers, reals, proptest::option::of(any::<String>())).prop_map(
+            |(name, (seed, rounds, feature_dim, every), reals, path)| {
+                let mut scenario = parse(SMALL, &[]).unwrap();
+                (scenario.name, scenario.seed) = (name, seed);
+                (scenario.train.rounds, scenario.network.feature_dim) = (rounds >> 1 | 1, feature_dim);
+                scenario.checkpoint.every = every;
+                scenario.data.path = path.map(Into::into);
+                let train = &mut scenario.train;
+                (train.beta, train.gamma, train.coding_rate) = (reals[0], reals[1], reals[2]);
+                (train.selection_rate, train.weight_decay) = (reals[3], reals[4]);
+                train.selection_clip = reals[5];
+                scenario.transmitter[1].device = Device::Cuda(feature_dim);
+                scenario
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(scenario in some_scenario()) {
+            prop_assert_eq!(parse(&scenario.to_toml(), &[]).unwrap(), scenario);
+        }
+
+        #[test]
+        fn arbitrary_text_is_refused_in_one_line(text in any::<String>()) {
+            prop_assert_eq!(refusal(&text, &[]).lines().count(), 1);
+        }
+
+        #[test]
+        fn a_damaged_file_never_panics(start in 0..DIGITS.len(), length in 0usize..40, put in any::<String>()) {
+            let end = (start + length).min(DIGITS.len());
+            let damaged = [&DIGITS[..start], &put, &DIGITS[end..]].concat();
+            if let Err(error) = parse(&damaged, &[]) {
+                prop_assert_eq!(error.to_string().lines().count(), 1);
+            }
+        }
+
+        #[test]
+        fn an_arbitrary_override_never_panics(key in "[a-z._]{0,20}", value in any::<String>()) {
+            for assignment in [format!("{key}={value}"), value] {
+                if let Err(error) = parse(DIGITS, &[&assignment]) {
+                    let message = error.to_string();
+                    let origins = ["my.toml: ", "scenario: ", "--set "];
+                    prop_assert!(origins.iter().any(|origin| message.starts_with(origin)), "{}", message);
+                }
+            }
+        }
+    }
 }

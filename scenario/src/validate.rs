@@ -1,7 +1,7 @@
 use crate::{Scenario, ScenarioError};
 
 /// Bounds that keep a mistyped number from asking for absurd amounts of memory.
-const MOST_NODES: usize = 4096;
+pub(crate) const MOST_NODES: usize = 4096;
 const LARGEST_FEATURE: usize = 4096;
 const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 
@@ -16,8 +16,6 @@ impl Scenario {
     fn validate_network(&self) -> Result<(), ScenarioError> {
         let network = &self.network;
         within("network.feature_dim", network.feature_dim, 1, LARGEST_FEATURE)?;
-        within("network.transmitters", self.transmitters(), 1, MOST_NODES)?;
-        within("network.receivers", self.receivers(), 1, MOST_NODES)?;
         for (k, transmitter) in self.transmitter.iter().enumerate() {
             let count = transmitter.modalities.len();
             within(&format!("modalities of transmitter {k}: their number"), count, 1, MOST_NODES)?;
@@ -31,6 +29,8 @@ impl Scenario {
 
     fn validate_train(&self) -> Result<(), ScenarioError> {
         let train = &self.train;
+        // A checkpoint ends training: without a round there would be none.
+        within("train.rounds", train.rounds as usize, 1, usize::MAX)?;
         within("train.ticks_per_round", train.ticks_per_round, 1, MOST_SAMPLES_PER_ROUND)?;
         within("train.samples_per_tick", train.samples_per_tick, 2, MOST_SAMPLES_PER_ROUND)?;
         within(
@@ -41,6 +41,7 @@ impl Scenario {
         )?;
         for (key, value) in [
             ("train.beta", train.beta),
+            ("train.entropy_bonus", train.entropy_bonus),
             ("train.gamma", train.gamma),
             ("train.coding_rate", train.coding_rate),
             ("train.selection_rate", train.selection_rate),
@@ -51,7 +52,19 @@ impl Scenario {
                 return Err(ScenarioError::invalid(key, format!("is {value}; it must be 0 or more")));
             }
         }
-        Ok(())
+        for (key, value) in
+            [("train.beta_rise", train.beta_rise), ("train.entropy_until", train.entropy_until)]
+        {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(ScenarioError::invalid(key, format!("is {value}; it must be from 0 to 1")));
+            }
+        }
+        match train.beta_start {
+            Some(start) if !(start.is_finite() && start > 0.0) => {
+                Err(ScenarioError::invalid("train.beta_start", format!("is {start}; it must be above 0")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn validate_evaluation(&self) -> Result<(), ScenarioError> {
@@ -60,7 +73,7 @@ impl Scenario {
     }
 }
 
-fn within(key: &str, value: usize, low: usize, high: usize) -> Result<(), ScenarioError> {
+pub(crate) fn within(key: &str, value: usize, low: usize, high: usize) -> Result<(), ScenarioError> {
     if (low..=high).contains(&value) {
         return Ok(());
     }

@@ -193,6 +193,7 @@ impl Encoders {
         coded: &Coded,
         grants: &Grants,
         learned: &[Learned],
+        beta: f64,
         optimizer: &AdamW,
         meter: &mut Meter,
     ) -> Result<(), NodeError> {
@@ -205,7 +206,7 @@ impl Encoders {
             meter.turn_to(Work::Pack);
             let gradient = z_gradient(context, grants, learned, m, &coded.entries)?;
             let groups = vec![context.samples(); coded.entries.len()];
-            let rate = Some(RateTerm { estimator, weight: train.beta, groups: &groups });
+            let rate = Some(RateTerm { estimator, weight: beta, groups: &groups });
             let blocks = blocks(context, &coded.entries);
             meter.turn_to(Work::Backward);
             self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;

@@ -6,9 +6,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+/// The way back to a receiver.
+type Back = mpsc::Sender<Result<Features, Status>>;
+
 /// The ways back to the receivers, once they have dialled.
 pub(crate) struct Outgoing {
-    receivers: Vec<Mutex<Option<mpsc::Sender<Result<Features, Status>>>>>,
+    receivers: Vec<Mutex<Option<Back>>>,
 }
 
 impl Outgoing {
@@ -25,7 +28,7 @@ impl Outgoing {
     }
 
     /// Takes receiver t's place; a second claim while the first is alive is refused.
-    fn claim(&self, t: usize, sender: &mpsc::Sender<Result<Features, Status>>) -> bool {
+    fn claim(&self, t: usize, sender: &Back) -> bool {
         let mut slot = self.slot(t);
         if slot.is_some() {
             return false;
@@ -34,7 +37,7 @@ impl Outgoing {
         true
     }
 
-    fn slot(&self, t: usize) -> std::sync::MutexGuard<'_, Option<mpsc::Sender<Result<Features, Status>>>> {
+    fn slot(&self, t: usize) -> std::sync::MutexGuard<'_, Option<Back>> {
         self.receivers[t].lock().expect("no code panics while it holds this lock")
     }
 }
@@ -89,7 +92,7 @@ struct Caller {
 }
 
 impl Caller {
-    async fn listen(self, mut turns: Streaming<Turn>, sender: mpsc::Sender<Result<Features, Status>>) {
+    async fn listen(self, mut turns: Streaming<Turn>, sender: Back) {
         let first = match turns.message().await {
             Ok(Some(turn)) => turn,
             // Nobody we know: nothing that concerns the run.
@@ -118,7 +121,7 @@ impl Caller {
 
     /// Who is calling: a receiver of this run and incarnation, and not twice. A stranger, a late comer of an earlier
     /// incarnation or a node of another run is refused without disturbing the run.
-    fn admit(&self, turn: &Turn, sender: &mpsc::Sender<Result<Features, Status>>) -> Result<usize, String> {
+    fn admit(&self, turn: &Turn, sender: &Back) -> Result<usize, String> {
         let t = turn.stamp.as_ref().map_or(0, |stamp| stamp.receiver as usize);
         let receivers = self.context.scenario.receivers();
         if t >= receivers {

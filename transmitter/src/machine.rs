@@ -14,6 +14,7 @@ use proto::{
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
 };
 use randomness::Stream;
+use scenario::Credit;
 
 use crate::{
     encode::{Coded, Encoders},
@@ -369,7 +370,16 @@ impl TransmitterMachine {
         let Some(sent) = self.sent.take() else { return Ok(()) };
         let train = &self.context.scenario.train;
         let coding = node::adamw(train.coding_rate, train.weight_decay);
-        self.encoders.learn(&self.context, &sent.coded, &sent.grants, learned, &coding, &mut self.meter)?;
+        let beta = train.beta_at(sent.round);
+        self.encoders.learn(
+            &self.context,
+            &sent.coded,
+            &sent.grants,
+            learned,
+            beta,
+            &coding,
+            &mut self.meter,
+        )?;
         self.meter.turn_to(Work::Select);
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
@@ -383,22 +393,14 @@ impl TransmitterMachine {
         Ok(())
     }
 
-    /// One step of the selector along the score function: each receiver's cost judges the requests made for it.
+    /// One step of the selector along the score function: the receivers' costs judge the requests made for them.
     fn learn_selection(&mut self, sent: &Sent, learned: &[Learned]) -> Result<f64, NodeError> {
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), &sent.choice) else { return Ok(0.0) };
         if choice.draws.iter().all(Option::is_none) {
             return Ok(0.0);
         }
-        let baseline = node::baseline(self.context.scenario.train.baseline);
         let (ticks, receivers) = (sent.asked.len(), learned.len());
-        let mut advantages = vec![0.0; ticks * receivers];
-        for (t, learned) in learned.iter().enumerate() {
-            let asked: Vec<bool> = sent.asked.iter().map(|asked| asked[t]).collect();
-            let own = dib::advantages(baseline, &learned.costs, &asked, self.label_entropies[t]);
-            for (tick, advantage) in own.into_iter().enumerate() {
-                advantages[tick * receivers + t] = advantage;
-            }
-        }
+        let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
         let blocks = self.context.gradient_blocks(&vec![receivers; ticks]);
         Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / ticks as f64)
     }
@@ -484,6 +486,41 @@ impl Machine for TransmitterMachine {
         self.meter.turn_to(Work::Wait);
         outcome
     }
+}
+
+/// What judges the draw of every (tick, receiver): the receiver's cost, less the baseline; with shared credit also the
+/// costs of the others that asked at that tick, each less its own baseline. With the entropy bonus of the draw itself.
+fn advantages(
+    context: &Context,
+    selector: &Selector,
+    sent: &Sent,
+    choice: &Choice,
+    learned: &[Learned],
+    label_entropies: &[f64],
+) -> Vec<f64> {
+    let train = &context.scenario.train;
+    let baseline = node::baseline(train.baseline);
+    let (ticks, receivers) = (sent.asked.len(), learned.len());
+    let mut advantages = vec![0.0; ticks * receivers];
+    for (t, learned) in learned.iter().enumerate() {
+        let asked: Vec<bool> = sent.asked.iter().map(|asked| asked[t]).collect();
+        let judge = |costs: &[f64]| dib::advantages(baseline, costs, &asked, label_entropies[t]);
+        let rows = (0..ticks).map(|tick| tick * receivers + t);
+        let own = judge(&selector.with_entropy_bonus(context, sent.round, choice, rows, &learned.costs));
+        let bare = judge(&learned.costs);
+        for tick in (0..ticks).filter(|&tick| asked[tick]) {
+            for (other, advantage) in
+                advantages[tick * receivers..(tick + 1) * receivers].iter_mut().enumerate()
+            {
+                *advantage += match (other == t, train.credit) {
+                    (true, _) => own[tick],
+                    (false, Credit::Shared) => bare[tick],
+                    (false, Credit::Own) => 0.0,
+                };
+            }
+        }
+    }
+    advantages
 }
 
 /// The selector v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.

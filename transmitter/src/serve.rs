@@ -28,7 +28,10 @@ pub async fn run(options: Options) -> Result<(), NodeError> {
 /// Where receivers are to find this transmitter.
 fn advertised(options: &Options, listener: &Listener) -> Result<String, NodeError> {
     match &options.advertise {
-        Some(address) => Ok(address.clone()),
+        Some(address) => {
+            link::check_address(address)?;
+            Ok(address.clone())
+        }
         None if listener.address().ip().is_unspecified() => Err(NodeError::Input(format!(
             "listening on {}: say with --advertise HOST:PORT where receivers find this transmitter",
             listener.address()

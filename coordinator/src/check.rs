@@ -1,0 +1,174 @@
+//! What nodes report, checked before it is counted. A node of this build reports nothing else; a broken one must be
+//! named, and must not take the coordinator along.
+
+use proto::{
+    WireError, check_finite, check_length,
+    v1::{EntryRate, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound},
+};
+
+/// What a node says of itself before the start.
+pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {
+    check_finite("label_entropy", &[report.label_entropy])
+}
+
+/// What a receiver says of the round that is due from it: `entries` counts of at most `ticks` ticks.
+pub(crate) fn receiver_round(
+    report: &ReceiverRound,
+    due: u64,
+    entries: usize,
+    ticks: usize,
+) -> Result<(), WireError> {
+    moment("round", report.round, due)?;
+    check_length("granted", "entries", report.granted.len(), entries)?;
+    for &count in &report.granted {
+        at_most("granted", "ticks", count, ticks)?;
+    }
+    let ReceiverRound { cross_entropy, objective, rate, log_likelihood, seconds, .. } = *report;
+    check_finite("the report of a round", &[cross_entropy, objective, rate, log_likelihood, seconds])
+}
+
+/// What a transmitter says of the round that is due from it.
+pub(crate) fn transmitter_round(report: &TransmitterRound, due: u64) -> Result<(), WireError> {
+    moment("round", report.round, due)?;
+    check_finite("the report of a round", &[report.log_likelihood])
+}
+
+/// What receiver t says of the evaluation pass that is due from it; `modalities[k]` is m(k).
+pub(crate) fn receiver_pass(
+    report: &ReceiverPass,
+    due: u64,
+    t: usize,
+    modalities: &[usize],
+) -> Result<(), WireError> {
+    moment("pass", report.pass, due)?;
+    if report.clusters.iter().all(|cluster| cluster.samples == 0) {
+        return Err(WireError::Missing("test samples"));
+    }
+    for cluster in &report.clusters {
+        check_finite("clusters", &[cluster.cross_entropy])?;
+        at_most("a recording", "right answers", cluster.correct, cluster.samples as usize)?;
+    }
+    for entry in &report.entries {
+        moment("receiver", entry.receiver.into(), t as u64)?;
+        rate_of_entry(entry, modalities)?;
+    }
+    Ok(())
+}
+
+/// What transmitter k says of the evaluation pass that is due from it; `modalities[k]` is m(k).
+pub(crate) fn transmitter_pass(
+    report: &TransmitterPass,
+    due: u64,
+    k: usize,
+    receivers: usize,
+    modalities: &[usize],
+) -> Result<(), WireError> {
+    moment("pass", report.pass, due)?;
+    for entry in &report.joint {
+        moment("transmitter", entry.transmitter.into(), k as u64)?;
+        index("receiver", entry.receiver, receivers)?;
+        rate_of_entry(entry, modalities)?;
+    }
+    Ok(())
+}
+
+fn rate_of_entry(entry: &EntryRate, modalities: &[usize]) -> Result<(), WireError> {
+    index("transmitter", entry.transmitter, modalities.len())?;
+    index("modality", entry.modality, modalities[entry.transmitter as usize])?;
+    check_finite("rate", &[entry.rate])
+}
+
+fn moment(what: &'static str, got: u64, expected: u64) -> Result<(), WireError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(WireError::Stamp { what, got: got.to_string(), expected: expected.to_string() })
+}
+
+fn index(what: &'static str, got: u32, bound: usize) -> Result<(), WireError> {
+    let got = got as usize;
+    if got < bound { Ok(()) } else { Err(WireError::Index { what, got, bound }) }
+}
+
+fn at_most(what: &'static str, unit: &'static str, got: u32, most: usize) -> Result<(), WireError> {
+    let got = got as usize;
+    if got <= most { Ok(()) } else { Err(WireError::Length { what, unit, got, expected: most }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::v1::Cluster;
+
+    use super::*;
+
+    fn round() -> ReceiverRound {
+        ReceiverRound { round: 7, granted: vec![0, 3, 1], ..ReceiverRound::default() }
+    }
+
+    fn pass() -> ReceiverPass {
+        let clusters = vec![Cluster { id: 4, samples: 10, correct: 10, cross_entropy: 2.0 }];
+        let entries = vec![EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 }];
+        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0 }
+    }
+
+    #[test]
+    fn a_round_that_does_not_fit_is_refused_by_name() {
+        let refused = |change: fn(&mut ReceiverRound)| {
+            let mut report = round();
+            change(&mut report);
+            receiver_round(&report, 7, 3, 3).unwrap_err().to_string()
+        };
+        receiver_round(&round(), 7, 3, 3).unwrap();
+        assert_eq!(refused(|report| report.round = 9), "the message is of round 9, expected 7");
+        assert_eq!(refused(|report| report.granted.clear()), "granted has 0 entries, expected 3");
+        assert_eq!(refused(|report| report.granted[1] = 4), "granted has 4 ticks, expected 3");
+        assert!(refused(|report| report.rate = f64::NAN).contains("holds NaN"));
+        let late = TransmitterRound { round: 6, ..TransmitterRound::default() };
+        assert_eq!(
+            transmitter_round(&late, 7).unwrap_err().to_string(),
+            "the message is of round 6, expected 7"
+        );
+    }
+
+    #[test]
+    fn a_pass_that_does_not_fit_is_refused_by_name() {
+        let refused = |change: fn(&mut ReceiverPass)| {
+            let mut report = pass();
+            change(&mut report);
+            receiver_pass(&report, 1, 2, &[3, 2]).unwrap_err().to_string()
+        };
+        receiver_pass(&pass(), 1, 2, &[3, 2]).unwrap();
+        assert_eq!(refused(|report| report.pass = 0), "the message is of pass 0, expected 1");
+        assert_eq!(refused(|report| report.clusters.clear()), "the message has no test samples");
+        assert!(refused(|report| report.clusters[0].cross_entropy = f64::INFINITY).contains("holds inf"));
+        assert_eq!(
+            refused(|report| report.clusters[0].correct = 11),
+            "a recording has 11 right answers, expected 10"
+        );
+        assert_eq!(
+            refused(|report| report.entries[0].receiver = 0),
+            "the message is of receiver 0, expected 2"
+        );
+        assert_eq!(
+            refused(|report| report.entries[0].transmitter = 2),
+            "transmitter names 2, but there are only 2"
+        );
+        assert_eq!(
+            refused(|report| report.entries[0].modality = 2),
+            "modality names 2, but there are only 2"
+        );
+    }
+
+    #[test]
+    fn a_transmitters_pass_names_only_its_own_entries() {
+        let entry = EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 };
+        let check = |entry: EntryRate| {
+            let report = TransmitterPass { joint: vec![entry], ..TransmitterPass::default() };
+            transmitter_pass(&report, 0, 1, 3, &[3, 2]).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(entry), Ok(()));
+        assert!(check(EntryRate { transmitter: 0, ..entry }).unwrap_err().contains("of transmitter 0"));
+        assert!(check(EntryRate { receiver: 3, ..entry }).unwrap_err().contains("receiver names 3"));
+        assert!(check(EntryRate { rate: f64::NAN, ..entry }).unwrap_err().contains("rate holds NaN"));
+    }
+}

@@ -1,0 +1,177 @@
+//! The scenario files that are shipped: whoever reads them must find every key, and the truth about it.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use crate::Scenario;
+
+const FILES: [(&str, &str); 2] = [
+    ("digits.toml", include_str!("../../scenarios/digits.toml")),
+    ("handwritten.toml", include_str!("../../scenarios/handwritten.toml")),
+];
+
+/// The smallest scenario (the default limit E_t = 2 wants two transmitters): every key that can have a default has it.
+const SMALLEST: &str = r#"
+    [[transmitter]]
+    modalities = ["fft"]
+    [[transmitter]]
+    modalities = ["mel"]
+    [[receiver]]
+    task = "digit"
+"#;
+
+/// Keys that must be given, and those that may be absent: no value is their default.
+const WITHOUT_DEFAULT: [&str; 6] = [
+    "data.path",
+    "network.transmitters",
+    "network.receivers",
+    "train.beta_start",
+    "transmitter.modalities",
+    "receiver.task",
+];
+
+/// What a file says above the first appearance of each key, by `section.key`.
+fn comments(text: &str) -> BTreeMap<String, String> {
+    let mut comments = BTreeMap::new();
+    let (mut section, mut comment) = (String::new(), Vec::new());
+    for line in text.lines() {
+        if let Some(words) = line.strip_prefix("# ") {
+            comment.push(words);
+            continue;
+        }
+        if line.starts_with('[') {
+            section = format!("{}.", line.trim_matches(['[', ']']));
+        } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") {
+            comments.entry(format!("{section}{key}")).or_insert(comment.join(" "));
+        }
+        comment.clear();
+    }
+    comments
+}
+
+/// The file with the keys that it leaves at their default.
+fn with_all_keys_set(text: &str) -> String {
+    let set = |line: &str| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|first: char| first.is_ascii_lowercase()) => key.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(set).collect::<Vec<_>>().join("\n")
+}
+
+/// All keys, by asking the reader: an unknown one makes it list those that it knows.
+fn known_keys() -> Vec<String> {
+    let mut keys = Vec::new();
+    for name in listed("unknown = 1") {
+        let (section, list) = (format!("[{name}]\nunknown = 1"), format!("[[{name}]]\nunknown = 1"));
+        let inner = [listed(&section), listed(&list)].concat();
+        keys.extend(inner.iter().map(|key| format!("{name}.{key}")));
+        if inner.is_empty() {
+            keys.push(name);
+        }
+    }
+    keys
+}
+
+/// What a refusal of something unknown lists as known.
+fn listed(text: &str) -> Vec<String> {
+    let message = Scenario::parse(text, "test", &[]).unwrap_err().to_string();
+    match message.split_once(", expected ") {
+        Some((unknown, expected)) if unknown.ends_with("unknown field `unknown`") => {
+            expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The defaults of all keys that have one, by `section.key`.
+fn defaults() -> BTreeMap<String, Value> {
+    let smallest = Scenario::parse(SMALLEST, "the smallest scenario", &[]).unwrap();
+    let mut defaults = BTreeMap::new();
+    for (name, value) in smallest.to_toml().parse::<Table>().unwrap() {
+        let section = match value {
+            Value::Table(section) => section,
+            Value::Array(mut nodes) => nodes.remove(0).try_into().unwrap(),
+            value => {
+                defaults.insert(name, value);
+                continue;
+            }
+        };
+        defaults.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+    }
+    defaults.retain(|key, _| !WITHOUT_DEFAULT.contains(&key.as_str()));
+    defaults
+}
+
+#[test]
+fn shipped_files_can_be_run_as_they_are_and_with_every_key_set() {
+    for (file, text) in FILES {
+        let scenario = Scenario::parse(text, file, &[]).unwrap();
+        assert_eq!(format!("{}.toml", scenario.name), file);
+        Scenario::parse(&with_all_keys_set(text), file, &[]).unwrap();
+    }
+}
+
+#[test]
+fn every_key_appears_in_every_file_under_a_comment_with_range_and_default() {
+    let keys = known_keys();
+    assert!(keys.contains(&"seed".into()) && keys.contains(&"receiver.task".into()), "{keys:?}");
+    for (file, text) in FILES {
+        let comments = comments(text);
+        for key in &keys {
+            let comment = comments.get(key).unwrap_or_else(|| panic!("{file} lacks {key}"));
+            let ranged = comment.contains("Range: ") || comment.contains("One of: ");
+            assert!(ranged && comment.contains("Default: "), "{file}: {key}: {comment:?}");
+        }
+        assert_eq!(comments.len(), keys.len(), "{file} has keys that nobody reads");
+    }
+}
+
+#[test]
+fn the_defaults_in_the_comments_are_those_of_the_program() {
+    let defaults = defaults();
+    assert_eq!(defaults.len() + WITHOUT_DEFAULT.len(), known_keys().len());
+    for (file, text) in FILES {
+        let comments = comments(text);
+        for (key, expected) in &defaults {
+            let (_, written) = comments[key].split_once("Default: ").unwrap();
+            let table = format!("value = {}", written.trim_end_matches('.')).parse::<Table>();
+            assert_eq!(
+                table.unwrap_or_else(|_| panic!("{file}: {key}"))["value"],
+                *expected,
+                "{file}: {key}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_choices_in_the_comments_are_those_of_the_program() {
+    for (file, text) in FILES {
+        let mut compared = 0;
+        for (key, comment) in comments(text) {
+            let override_ = format!("{key}=unknown");
+            let message =
+                Scenario::parse(SMALLEST, "test", &[override_]).err().map(|error| error.to_string());
+            // ... unknown variant `unknown`, expected `this` or `that`, in `section.key`
+            let choices =
+                message.as_deref().and_then(|message| message.split_once("unknown variant `unknown`, "));
+            let Some((_, choices)) = choices else { continue };
+            let (choices, _) = choices.split_once(", in ").unwrap();
+            let names: Vec<String> =
+                choices.split('`').skip(1).step_by(2).map(|name| format!("\"{name}\"")).collect();
+            let expected = format!("One of: {}. Default: ", names.join(", "));
+            assert!(comment.contains(&expected), "{file}: {key} should say {expected:?}: {comment:?}");
+            compared += 1;
+        }
+        assert_eq!(compared, comments(text).values().filter(|comment| comment.contains("One of: ")).count());
+    }
+}
+
+#[test]
+fn all_files_say_the_same_of_a_key() {
+    let [(_, first), others @ ..] = FILES;
+    for (file, text) in others {
+        assert_eq!(comments(text), comments(first), "{file}");
+    }
+}
