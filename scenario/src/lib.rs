@@ -403,7 +403,7 @@ impl Default for Train {
             credit: Credit::Shared,
             log_mass: LogMass::Sequence,
             entropy_bonus: 0.1,
-            entropy_until: 0.7,
+            entropy_until: 0.5,
             coding_rate: 1e-4,
             selection_rate: 5e-5,
             weight_decay: 1e-4,
