@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn scenario() -> Scenario {
-        let text = "[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
+        let text = "network.receiver_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
         Scenario::parse(text, "test", &[]).unwrap()
     }
 

@@ -147,7 +147,7 @@ mod tests {
     fn nodes_get_the_index_they_ask_for_or_the_first_free_one() {
         let members = Members::new(2, 1);
         let (orders, _kept) = mpsc::channel(1);
-        let mut admit = |role, index| members.admit(&join(role, index), orders.clone());
+        let admit = |role, index| members.admit(&join(role, index), orders.clone());
         let transmitter = proto::v1::Role::Transmitter;
         assert_eq!(admit(transmitter, Some(1)).unwrap().index, 1);
         assert_eq!(admit(transmitter, None).unwrap().index, 0);

@@ -18,14 +18,15 @@ struct GrantedEntry {
 }
 
 /// All granted entries of a round, ordered by tick, then k, then m.
-pub(crate) struct Granted {
+pub(crate) struct Granted<'a> {
+    received: &'a [Received],
     entries: Vec<GrantedEntry>,
     ticks: usize,
     per_transmitter: Vec<usize>,
 }
 
-impl Granted {
-    pub(crate) fn new(context: &Context, received: &[Received]) -> Self {
+impl<'a> Granted<'a> {
+    pub(crate) fn new(context: &Context, received: &'a [Received]) -> Self {
         let mut entries = Vec::new();
         for (k, received) in received.iter().enumerate() {
             for (source, &(tick, m)) in received.entries.iter().enumerate() {
@@ -35,7 +36,7 @@ impl Granted {
         }
         entries.sort_by_key(|granted| (granted.tick, granted.entry));
         let per_transmitter = received.iter().map(|received| received.entries.len()).collect();
-        Granted { entries, ticks: received[0].all_granted.len(), per_transmitter }
+        Granted { received, entries, ticks: received[0].all_granted.len(), per_transmitter }
     }
 
     pub(crate) fn entries_at(&self, tick: usize) -> usize {
@@ -125,11 +126,10 @@ impl Decoders {
     pub(crate) fn infer(
         &self,
         context: &Context,
-        granted: &Granted,
-        received: &[Received],
+        granted: &Granted<'_>,
         samples: usize,
     ) -> Result<Tensor, NodeError> {
-        Ok(self.joint.infer(&self.joint_input(context, granted, received, samples)?)?)
+        Ok(self.joint.infer(&self.joint_input(context, granted, samples)?)?)
     }
 
     /// Decodes all ticks of a training round at once, judges, and leaves the decoders' gradients in place.
@@ -141,14 +141,13 @@ impl Decoders {
         context: &Context,
         task: &TaskData,
         rows: &[usize],
-        granted: &Granted,
-        received: &[Received],
+        granted: &Granted<'_>,
         beta: f64,
         meter: &mut Meter,
     ) -> Result<Judged, NodeError> {
         let samples = context.samples();
         let weight = 1.0 / samples as f64;
-        let joint = self.learn_joint(context, &task.train_targets(rows), granted, received, weight, meter)?;
+        let joint = self.learn_joint(context, &task.train_targets(rows), granted, weight, meter)?;
         let local_rows: Vec<usize> = granted
             .entries
             .iter()
@@ -156,7 +155,7 @@ impl Decoders {
             .copied()
             .collect();
         let targets = task.train_targets(&local_rows);
-        let local = self.learn_local(context, &targets, granted, received, beta * weight, meter)?;
+        let local = self.learn_local(context, &targets, granted, beta * weight, meter)?;
         meter.turn_to(Work::Pack);
 
         let cross_entropies: Vec<f64> = joint.losses.chunks(samples).map(|tick| weight * sum(tick)).collect();
@@ -172,12 +171,11 @@ impl Decoders {
         &mut self,
         context: &Context,
         targets: &Targets,
-        granted: &Granted,
-        received: &[Received],
+        granted: &Granted<'_>,
         weight: f64,
         meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
-        let input = self.joint_input(context, granted, received, context.samples())?;
+        let input = self.joint_input(context, granted, context.samples())?;
         let blocks = context.gradient_blocks(&vec![context.samples(); granted.ticks]);
         backward(&mut self.joint, &input, targets, weight, &blocks, meter)
     }
@@ -186,8 +184,7 @@ impl Decoders {
         &mut self,
         context: &Context,
         targets: &Targets,
-        granted: &Granted,
-        received: &[Received],
+        granted: &Granted<'_>,
         weight: f64,
         meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
@@ -198,7 +195,7 @@ impl Decoders {
         let rows = granted.entries.len() * samples;
         let mut input = Vec::with_capacity(rows * 2 * d);
         for entry in &granted.entries {
-            for z in features(entry, received, samples * d).chunks_exact(d) {
+            for z in features(entry, granted.received, samples * d).chunks_exact(d) {
                 input.extend_from_slice(z);
                 input.extend_from_slice(&self.embeddings[entry.entry]);
             }
@@ -213,8 +210,7 @@ impl Decoders {
     fn joint_input(
         &self,
         context: &Context,
-        granted: &Granted,
-        received: &[Received],
+        granted: &Granted<'_>,
         samples: usize,
     ) -> Result<Tensor, NodeError> {
         let d = context.feature_dim();
@@ -222,7 +218,7 @@ impl Decoders {
         let rows = granted.ticks * samples;
         let mut input = vec![0f32; rows * width];
         for entry in &granted.entries {
-            let z = features(entry, received, samples * d).chunks_exact(d);
+            let z = features(entry, granted.received, samples * d).chunks_exact(d);
             for (row, z) in (entry.tick * samples..).zip(z) {
                 let start = row * width + entry.entry * d;
                 input[start..start + d].copy_from_slice(z);
@@ -235,7 +231,7 @@ impl Decoders {
     fn z_gradients(
         &self,
         context: &Context,
-        granted: &Granted,
+        granted: &Granted<'_>,
         joint: &[f32],
         local: &[f32],
     ) -> Vec<(Vec<f32>, [usize; 3])> {

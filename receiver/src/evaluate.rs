@@ -67,7 +67,7 @@ impl Pass {
     ) -> Result<(), NodeError> {
         let samples = context.piece(self.piece as usize, task.test_samples());
         let granted = Granted::new(context, received);
-        let output = decoders.infer(context, &granted, received, samples.len())?;
+        let output = decoders.infer(context, &granted, samples.len())?;
         let judged = judge_rows(&output, &task.test_targets(samples.clone()))?;
         for (sample, (loss, correct)) in samples.clone().zip(judged) {
             let id = task.cluster(sample);

@@ -255,15 +255,8 @@ impl ReceiverMachine {
         let rows = self.batch_rows(first_tick);
         let granted = Granted::new(&self.context, &received);
         let beta = self.context.scenario.train.beta_at(round);
-        let judged = self.decoders.learn(
-            &self.context,
-            &self.task,
-            &rows,
-            &granted,
-            &received,
-            beta,
-            &mut self.meter,
-        )?;
+        let judged =
+            self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.meter)?;
         self.meter.turn_to(Work::Select);
         let costs = self.costs(&asked, &received, &granted, &judged.objectives)?;
         let log_likelihood = self.learn_selection(round, asked.choice.as_ref(), &costs)?;
@@ -319,7 +312,7 @@ impl ReceiverMachine {
         &self,
         asked: &Asked,
         received: &[Received],
-        granted: &Granted,
+        granted: &Granted<'_>,
         objectives: &[f64],
     ) -> Result<Vec<f64>, NodeError> {
         let train = &self.context.scenario.train;

@@ -1,9 +1,9 @@
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    AdamW, Encoded, Encoder, Features, Grants, Network, Phase, RateTerm, SampleAt, initial_weights,
+    Encoded, Encoder, Features, Grants, Network, Phase, RateTerm, SampleAt, initial_weights,
     reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
@@ -14,6 +14,9 @@ use crate::learned::Learned;
 pub(crate) struct Encoders {
     encoders: Vec<Encoder>,
     widths: Vec<usize>,
+    dataset: Arc<dyn Dataset>,
+    /// The embeddings of the receivers: an encoder's input says for whom it encodes.
+    embeddings: Vec<Vec<f32>>,
 }
 
 /// All granted entries of a round (or piece), encoded: one batched pass a modality.
@@ -44,7 +47,11 @@ struct Batch<'a> {
 }
 
 impl Encoders {
-    pub(crate) fn new(context: &Context, dataset: &dyn Dataset) -> Result<Self, NodeError> {
+    pub(crate) fn new(
+        context: &Context,
+        dataset: Arc<dyn Dataset>,
+        embeddings: Vec<Vec<f32>>,
+    ) -> Result<Self, NodeError> {
         let (k, d) = (context.index, context.feature_dim());
         let modalities = &context.scenario.transmitter[k].modalities;
         let widths = modalities
@@ -64,7 +71,7 @@ impl Encoders {
                 Encoder::new(&name, width + d, d, weights, DType::F32, &context.device)
             })
             .collect::<Result<Vec<Encoder>, _>>()?;
-        Ok(Encoders { encoders, widths })
+        Ok(Encoders { encoders, widths, dataset, embeddings })
     }
 
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
@@ -79,23 +86,19 @@ impl Encoders {
     pub(crate) fn encode(
         &self,
         context: &Context,
-        dataset: &dyn Dataset,
-        embeddings: &[Vec<f32>],
         first_tick: u64,
         samples: &[Vec<SampleAt>],
         grants: &Grants,
         meter: &mut Meter,
     ) -> Result<Coded, NodeError> {
         let batch = Batch { phase: Phase::Train, split: Split::Train, first_moment: first_tick, samples };
-        self.encode_all(context, dataset, embeddings, &batch, grants, meter)
+        self.encode_all(context, &batch, grants, meter)
     }
 
     /// Encodes a piece of the test set under the one selection of a pass, tape-free.
     pub(crate) fn encode_piece(
         &self,
         context: &Context,
-        dataset: &dyn Dataset,
-        embeddings: &[Vec<f32>],
         moment: u64,
         samples: Range<usize>,
         grants: &Grants,
@@ -104,14 +107,12 @@ impl Encoders {
         let samples = [samples.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
         let batch =
             Batch { phase: Phase::Evaluate, split: Split::Test, first_moment: moment, samples: &samples };
-        self.encode_all(context, dataset, embeddings, &batch, grants, meter)
+        self.encode_all(context, &batch, grants, meter)
     }
 
     fn encode_all(
         &self,
         context: &Context,
-        dataset: &dyn Dataset,
-        embeddings: &[Vec<f32>],
         batch: &Batch<'_>,
         grants: &Grants,
         meter: &mut Meter,
@@ -122,7 +123,7 @@ impl Encoders {
                 if entries.is_empty() {
                     return Ok(None);
                 }
-                self.encode_modality(context, dataset, embeddings, batch, m, entries, meter).map(Some)
+                self.encode_modality(context, batch, m, entries, meter).map(Some)
             })
             .collect::<Result<Vec<_>, NodeError>>()?;
         Ok(Coded { modalities })
@@ -131,15 +132,13 @@ impl Encoders {
     fn encode_modality(
         &self,
         context: &Context,
-        dataset: &dyn Dataset,
-        embeddings: &[Vec<f32>],
         batch: &Batch<'_>,
         m: usize,
         entries: Vec<(usize, usize)>,
         meter: &mut Meter,
     ) -> Result<CodedModality, NodeError> {
         meter.turn_to(Work::Read);
-        let input = self.input(context, dataset, embeddings, batch, m, &entries)?;
+        let input = self.input(context, batch, m, &entries)?;
         let noise = noise(context, batch, m, &entries)?;
         meter.turn_to(Work::Encode);
         let encoder = &self.encoders[m];
@@ -162,8 +161,6 @@ impl Encoders {
     fn input(
         &self,
         context: &Context,
-        dataset: &dyn Dataset,
-        embeddings: &[Vec<f32>],
         batch: &Batch<'_>,
         m: usize,
         entries: &[(usize, usize)],
@@ -176,11 +173,11 @@ impl Encoders {
         for &(tick, t) in entries {
             // Entries come tick by tick: what one receiver gets of a tick, the next gets too.
             if read.0 != tick {
-                read = (tick, read_tick(dataset, name, width, batch, tick));
+                read = (tick, read_tick(self.dataset.as_ref(), name, width, batch, tick));
             }
             for x in read.1.chunks_exact(width) {
                 input.extend_from_slice(x);
-                input.extend_from_slice(&embeddings[t]);
+                input.extend_from_slice(&self.embeddings[t]);
             }
         }
         Ok(Tensor::from_vec(input, (rows, width + d), &context.device)?)
@@ -194,11 +191,11 @@ impl Encoders {
         grants: &Grants,
         learned: &[Learned],
         beta: f64,
-        optimizer: &AdamW,
         meter: &mut Meter,
     ) -> Result<(), NodeError> {
         let train = &context.scenario.train;
         let estimator = node::rate_estimator(train.rate_estimator);
+        let optimizer = node::adamw(train.coding_rate, train.weight_decay);
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
             let encoded =
@@ -211,7 +208,7 @@ impl Encoders {
             meter.turn_to(Work::Backward);
             self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;
             meter.turn_to(Work::Optimize);
-            self.encoders[m].network_mut().step(optimizer)?;
+            self.encoders[m].network_mut().step(&optimizer)?;
         }
         Ok(())
     }

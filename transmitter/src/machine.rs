@@ -96,9 +96,11 @@ impl TransmitterMachine {
         let receivers = context.scenario.receivers();
         let d = context.feature_dim();
         let selector = context.scenario.train.method.selects().then(|| selector(&context)).transpose()?;
+        let embeddings: Vec<Vec<f32>> =
+            (0..receivers).map(|t| receiver_embedding(context.seed, t, d)).collect();
         let mut machine = TransmitterMachine {
-            encoders: Encoders::new(&context, dataset.as_ref())?,
-            embeddings: (0..receivers).map(|t| receiver_embedding(context.seed, t, d)).collect(),
+            encoders: Encoders::new(&context, dataset.clone(), embeddings.clone())?,
+            embeddings,
             label_entropies: vec![0.0; receivers],
             batches: BatchOrder::new(context.seed, dataset.samples(Split::Train)),
             schedule: Schedule::default(),
@@ -258,49 +260,36 @@ impl TransmitterMachine {
         let grants = self.grant(Phase::Train, first_tick, &requests);
         let samples: Vec<_> =
             moments.iter().map(|&tick| self.batches.positions(tick, self.context.samples())).collect();
-        let coded = self.encoders.encode(
-            &self.context,
-            self.dataset.as_ref(),
-            &self.embeddings,
-            first_tick,
-            &samples,
-            &grants,
-            &mut self.meter,
-        )?;
+        let coded = self.encoders.encode(&self.context, first_tick, &samples, &grants, &mut self.meter)?;
         self.meter.turn_to(Work::Pack);
         for t in 0..self.inbox.len() {
-            let entries = grants.for_receiver(t);
-            let (z, rates) =
-                coded.for_receiver(t, &entries, self.context.samples() * self.context.feature_dim());
-            let shape = [entries.len(), self.context.samples(), self.context.feature_dim()];
-            emit(Output::Features(
-                t,
-                self.features(t, When::Round(round), &requests, &entries, &z, &shape, rates),
-            ));
+            let features =
+                self.features(t, When::Round(round), &requests, &grants, &coded, self.context.samples());
+            emit(Output::Features(t, features));
         }
         self.sent = Some(Sent { round, asked, choice, grants, coded });
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the fields of one message, given once")]
+    /// The answer to receiver t: the requests before the cap, and its granted entries of `samples` samples each.
     fn features(
         &self,
         t: usize,
         when: When,
         requests: &RequestGrid,
-        entries: &[(usize, usize)],
-        z: &[f32],
-        shape: &[usize; 3],
-        rates: Vec<f64>,
+        grants: &Grants,
+        coded: &Coded,
+        samples: usize,
     ) -> Features {
+        let d = self.context.feature_dim();
+        let entries = grants.for_receiver(t);
+        let (z, rates) = coded.for_receiver(t, &entries, samples * d);
+        let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
         Features {
             stamp: Some(self.context.link(self.context.index, t).stamp(when)),
             requests: requests.to_bytes().into(),
-            granted: entries
-                .iter()
-                .map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 })
-                .collect(),
-            z: Some(encode_tensor(z, shape)),
+            granted: granted.collect(),
+            z: Some(encode_tensor(&z, &[entries.len(), samples, d])),
             rates,
         }
     }
@@ -368,18 +357,8 @@ impl TransmitterMachine {
     /// The backward pass and the step of the round whose gradients have come.
     fn learn(&mut self, learned: &[Learned], emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         let Some(sent) = self.sent.take() else { return Ok(()) };
-        let train = &self.context.scenario.train;
-        let coding = node::adamw(train.coding_rate, train.weight_decay);
-        let beta = train.beta_at(sent.round);
-        self.encoders.learn(
-            &self.context,
-            &sent.coded,
-            &sent.grants,
-            learned,
-            beta,
-            &coding,
-            &mut self.meter,
-        )?;
+        let beta = self.context.scenario.train.beta_at(sent.round);
+        self.encoders.learn(&self.context, &sent.coded, &sent.grants, learned, beta, &mut self.meter)?;
         self.meter.turn_to(Work::Select);
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
@@ -428,18 +407,14 @@ impl TransmitterMachine {
         let address = number * pieces + piece;
         let coded = self.encoders.encode_piece(
             &self.context,
-            self.dataset.as_ref(),
-            &self.embeddings,
             address,
             samples.clone(),
             &pass.grants,
             &mut self.meter,
         )?;
         for t in 0..self.inbox.len() {
-            let entries = pass.grants.for_receiver(t);
-            let (z, rates) = coded.for_receiver(t, &entries, samples.len() * self.context.feature_dim());
-            let shape = [entries.len(), samples.len(), self.context.feature_dim()];
-            emit(Output::Features(t, self.features(t, when, &pass.requests, &entries, &z, &shape, rates)));
+            let features = self.features(t, when, &pass.requests, &pass.grants, &coded, samples.len());
+            emit(Output::Features(t, features));
         }
         pass.keep(&self.context, &coded)?;
         if piece + 1 < pieces {
