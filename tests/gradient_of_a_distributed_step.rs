@@ -1,0 +1,323 @@
+//! The gradient that a network of machines computes, message by message, is that of the whole objective.
+
+#[path = "support/oracle/mod.rs"]
+mod oracle;
+#[path = "support/played_round.rs"]
+mod played_round;
+#[path = "support/reports.rs"]
+mod reports;
+mod support;
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{DType, Tensor, backprop::GradStore};
+use data::{Dataset, Needs, Source};
+use dib::RequestGrid;
+use oracle::{Oracle, Round, selection::Selection};
+use played_round::{PlayedRound, Start, on_one_thread, owner, tensors};
+use proto::{
+    decode_ticks,
+    v1::{Features, Turn},
+};
+use randomness::Seed;
+use reports::{assert_close, assert_figures};
+use scenario::Scenario;
+use support::local_network::{Message, Node, Setup};
+use support::toy_data::toy_setup;
+
+/// Large tensors come and go: with the program's own allocator, not at the price of fresh pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The largest difference of two gradients of a parameter tensor, against the gradient, in the Euclidean norm.
+const TOLERANCE: f64 = 1e-5;
+
+/// The same of an encoder at its initial weights. Its deviations are near softplus(-5) = 0.007, and a mixture's gradient
+/// has the rounding errors of mu and z in it, over the square of that: a tape in f32 of the oracle's own formulas is off
+/// by 2e-4. Without rates (beta = 0), and with rates of encoders that are less certain, [`TOLERANCE`] holds.
+const TOLERANCE_OF_CERTAIN_ENCODERS: f64 = 1e-3;
+
+/// Gradients below this norm are taken for zero: that of a selector that has nothing to choose from is.
+const SMALLEST: f64 = 1e-9;
+
+/// What is left of a gradient in the first moment after one step: 1 - beta1.
+const MOMENT: f64 = 0.1;
+
+/// Nothing is clipped (nor does anything decay): what stands in the first moment is the gradient alone.
+const NO_CLIP: &str = "train.selection_clip=1e30";
+
+const TWO_BY_TWO: &str = r#"
+    seed = 3
+    [network]
+    feature_dim = 4
+    [[transmitter]]
+    modalities = ["narrow", "wide"]
+    [[transmitter]]
+    modalities = ["wide"]
+    [[receiver]]
+    task = "colour"
+    [[receiver]]
+    task = "place"
+    [train]
+    ticks_per_round = 3
+    samples_per_tick = 4
+    "#;
+
+const THREE_BY_TWO: &str = r#"
+    seed = 4
+    [network]
+    feature_dim = 4
+    [[transmitter]]
+    modalities = ["narrow", "wide", "narrow"]
+    [[transmitter]]
+    modalities = ["wide"]
+    [[transmitter]]
+    modalities = ["wide", "narrow"]
+    [[receiver]]
+    task = "place"
+    [[receiver]]
+    task = "colour"
+    [train]
+    ticks_per_round = 3
+    samples_per_tick = 4
+    "#;
+
+const TIGHTLY_CAPPED: &str = r#"
+    seed = 5
+    [network]
+    feature_dim = 4
+    transmitter_limit = 1
+    [[transmitter]]
+    modalities = ["narrow", "wide"]
+    [[transmitter]]
+    modalities = ["wide", "narrow"]
+    [[receiver]]
+    task = "colour"
+    [[receiver]]
+    task = "place"
+    [train]
+    ticks_per_round = 4
+    samples_per_tick = 2
+    "#;
+
+#[test]
+fn of_the_digits_network_at_its_start() {
+    agrees(&digits("pom2dib", "1e-3"), Start::Initial);
+}
+
+#[test]
+fn of_the_digits_network_without_rates_and_local_losses() {
+    agrees(&digits("pom2dib", "0.0"), Start::Initial);
+}
+
+#[test]
+fn of_full_participation() {
+    agrees(&digits("tadib", "1e-3"), Start::Initial);
+}
+
+#[test]
+fn of_full_participation_without_rates_and_local_losses() {
+    agrees(&digits("tadib", "0.0"), Start::Initial);
+}
+
+#[test]
+fn of_rates_per_dimension_that_weigh_much() {
+    agrees(&toy(TWO_BY_TWO, &["train.beta=0.5"]), Start::Unsettled);
+}
+
+#[test]
+fn of_joint_rates_that_weigh_much() {
+    agrees(&toy(TWO_BY_TWO, &["train.beta=0.5", "train.rate_estimator=joint"]), Start::Unsettled);
+}
+
+#[test]
+fn of_a_sparse_term_that_counts_a_receivers_own() {
+    agrees(&toy(TWO_BY_TWO, &["train.gamma=0.3", "train.sparse_term=own"]), Start::Unsettled);
+}
+
+#[test]
+fn of_a_sparse_term_that_counts_everybodys() {
+    agrees(&toy(TWO_BY_TWO, &["train.gamma=0.3", "train.sparse_term=global"]), Start::Unsettled);
+}
+
+#[test]
+fn of_leave_one_out_baselines_and_masses_of_sets() {
+    agrees(&toy(THREE_BY_TWO, &["train.baseline=leave-one-out", "train.log_mass=set"]), Start::Unsettled);
+}
+
+#[test]
+fn of_credit_that_receivers_share_under_a_tight_cap() {
+    agrees(&toy(TIGHTLY_CAPPED, &["train.credit=shared", "train.baseline=leave-one-out"]), Start::Unsettled);
+}
+
+#[test]
+fn of_an_entropy_bonus_and_a_rising_beta() {
+    let train = ["train.rounds=20", "train.entropy_bonus=0.5", "train.beta=0.5", "train.beta_start=1e-2"];
+    agrees(&toy(THREE_BY_TWO, &train), Start::Unsettled);
+}
+
+#[test]
+fn of_no_baseline_at_the_start_of_toy_data() {
+    agrees(&toy(THREE_BY_TWO, &["train.baseline=none"]), Start::Initial);
+}
+
+#[test]
+fn of_empty_hands_in_a_round_of_several_gradient_blocks() {
+    let ticks = 2 * node::GRADIENT_BLOCK_TICKS + 2;
+    let setup = toy(TIGHTLY_CAPPED, &[&format!("train.ticks_per_round={ticks}")]);
+    for start in [Start::Initial, Start::Unsettled] {
+        let selection = agrees(&setup, start);
+        let empty_hands = selection.granted.iter().flatten().filter(|granted| granted.is_empty()).count();
+        assert!(empty_hands > 0, "the cap left nobody empty-handed: the test has lost its point");
+    }
+}
+
+fn toy(scenario: &str, assignments: &[&str]) -> Setup {
+    toy_setup(scenario, &[&[NO_CLIP], assignments].concat())
+}
+
+/// The scenario of the built-in digits in miniature, on its real data.
+fn digits(method: &str, beta: &str) -> Setup {
+    let small = [
+        "network.feature_dim=4",
+        "train.ticks_per_round=2",
+        "train.samples_per_tick=4",
+        "train.weight_decay=0.0",
+        NO_CLIP,
+        &format!("train.method={method}"),
+        &format!("train.beta={beta}"),
+    ];
+    let small = small.map(str::to_owned);
+    let scenario = Scenario::parse(include_str!("../scenarios/digits.toml"), "digits.toml", &small).unwrap();
+    let seed = Seed::from_number(scenario.seed);
+    // Spectra of all images and clips take a while: they are made once, for one seed.
+    static DATASET: OnceLock<Arc<dyn Dataset>> = OnceLock::new();
+    let dataset = DATASET.get_or_init(|| {
+        let modalities = scenario.transmitter.iter().flat_map(|transmitter| transmitter.modalities.clone());
+        let needs = Needs { modalities: &modalities.collect::<Vec<_>>(), tasks: &[] };
+        data::open(&Source::Digits, seed, &needs).unwrap().into()
+    });
+    Setup { scenario: Arc::new(scenario), seed, dataset: dataset.clone() }
+}
+
+/// Lets the machines play a round and the oracle evaluate it, and holds the one against the other.
+fn agrees(setup: &Setup, start: Start) -> Selection {
+    on_one_thread(|| compare(setup, start))
+}
+
+fn compare(setup: &Setup, start: Start) -> Selection {
+    let played = PlayedRound::play(setup, start);
+
+    let oracle = Oracle::new(setup, played.round, &played.before).unwrap();
+    let selection = oracle.select(played.granted(setup)).unwrap();
+    assert_selected(setup, &played, &selection);
+
+    let round = oracle.round(&selection).unwrap();
+    assert_figures(&played, &round);
+    assert_costs(&played, &round);
+
+    let gradients = (&round.objective + &round.score).unwrap().backward().unwrap();
+    assert_gradients(&played, &oracle, &selection, &gradients, |parameter| {
+        let at_the_start = start == Start::Initial && setup.scenario.train.beta > 0.0;
+        match at_the_start && parameter.contains("/encoder") {
+            true => TOLERANCE_OF_CERTAIN_ENCODERS,
+            false => TOLERANCE,
+        }
+    });
+    selection
+}
+
+/// Asks and requests in the messages are what the oracle draws.
+fn assert_selected(setup: &Setup, played: &PlayedRound, selection: &Selection) {
+    for letter in &played.network.letters {
+        match &letter.message {
+            Message::Turn(Turn { asks: Some(asks), .. }) => {
+                let ticks = setup.scenario.train.ticks_per_round;
+                for (tick, asked) in decode_ticks(&asks.ticks, ticks).unwrap().into_iter().enumerate() {
+                    let drawn = selection.asks[letter.t][tick].contains(&letter.k);
+                    assert_eq!(asked, drawn, "does {} ask {} at tick {tick}?", letter.t, letter.k);
+                }
+            }
+            Message::Turn(_) => {}
+            Message::Features(features) => assert_requested(setup, letter.k, features, selection),
+        }
+    }
+}
+
+fn assert_requested(setup: &Setup, k: usize, features: &Features, selection: &Selection) {
+    let (ticks, receivers) = (setup.scenario.train.ticks_per_round, setup.scenario.receivers());
+    let modalities = setup.scenario.modalities(k);
+    let requests = RequestGrid::from_bytes(ticks, receivers, modalities, &features.requests).unwrap();
+    for t in 0..receivers {
+        for tick in 0..ticks {
+            for m in 0..modalities {
+                let drawn = selection.requests[k][t][tick].contains(&m);
+                assert_eq!(requests.get(tick, t, m), drawn, "is ({k}, {t}, {m}) requested at tick {tick}?");
+            }
+        }
+    }
+}
+
+/// The costs that receivers send are the oracle's.
+fn assert_costs(played: &PlayedRound, round: &Round) {
+    for letter in &played.network.letters {
+        let Message::Turn(Turn { gradients: Some(gradients), .. }) = &letter.message else { continue };
+        assert_eq!(gradients.costs.len(), round.costs[letter.t].len());
+        for (cost, expected) in gradients.costs.iter().zip(&round.costs[letter.t]) {
+            assert_close("cost", *cost, *expected);
+        }
+    }
+}
+
+/// Every parameter's first moment is the oracle's gradient, once its network has taken one step; and a network that took
+/// no part in the round has taken none.
+fn assert_gradients(
+    played: &PlayedRound,
+    oracle: &Oracle,
+    selection: &Selection,
+    gradients: &GradStore,
+    tolerance: impl Fn(&str) -> f64,
+) {
+    let after = tensors(&played.network.snapshots[&(played.round + 1)]);
+    let mut worst = (0.0, "none");
+    for (name, variable) in &oracle.variables {
+        let (network, _) = name.rsplit_once('/').expect("a parameter's name starts with its network's");
+        let steps = after[&format!("{network}.steps")].to_scalar::<u32>().unwrap();
+        assert_eq!(steps, u32::from(took_part(network, selection)), "steps of {network}");
+
+        let gradient = (after[&format!("{name}.m")].to_dtype(DType::F64).unwrap() / MOMENT).unwrap();
+        let (difference, size) = match gradients.get(variable) {
+            Some(expected) => (norm(&(&gradient - expected).unwrap()), norm(expected)),
+            None => (norm(&gradient), 0.0),
+        };
+        let error = if size > SMALLEST { difference / size } else { difference };
+        assert!(
+            error <= tolerance(name),
+            "{name}: relative error {error:.1e} of a gradient of norm {size:.1e}"
+        );
+        if error > worst.0 {
+            worst = (error, name);
+        }
+    }
+    println!("largest relative error of {} gradients: {:.1e}, {}", oracle.variables.len(), worst.0, worst.1);
+}
+
+/// Whether a network has anything to learn from a round: joint decoders and receivers' selectors always do.
+fn took_part(network: &str, selection: &Selection) -> bool {
+    let (_, part) = network.split_once('/').expect("a network's name starts with its node's");
+    match (owner(network), part.strip_prefix("encoder")) {
+        (Node::Receiver(t), _) => {
+            part != "local" || selection.granted[t].iter().any(|entries| !entries.is_empty())
+        }
+        (Node::Transmitter(k), None) => selection.asks.iter().flatten().flatten().any(|&asked| asked == k),
+        (Node::Transmitter(k), Some(m)) => {
+            let m = m.parse().expect("an encoder's name ends with its index");
+            selection.granted.iter().flatten().flatten().any(|&entry| entry == (k, m))
+        }
+    }
+}
+
+fn norm(tensor: &Tensor) -> f64 {
+    let squares = tensor.to_dtype(DType::F64).and_then(|tensor| tensor.sqr()?.sum_all()?.to_scalar::<f64>());
+    squares.unwrap().sqrt()
+}

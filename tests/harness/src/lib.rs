@@ -1,0 +1,27 @@
+//! What the process tests share: real processes on this machine, watched and never left behind.
+//!
+//! A test works in a [`Place`] of its own, a temporary folder with a tiny scenario in it, and gives the program words
+//! as one would in a terminal there. Nothing here sleeps for a fixed time: whatever takes time is waited for, within
+//! a limit that only a broken program reaches.
+
+mod fake_transmitter;
+mod place;
+mod port;
+mod process;
+mod proxy;
+mod run_folder;
+mod signal;
+mod table;
+mod wait;
+mod wire;
+
+pub use place::Place;
+pub use port::free_port;
+pub use process::{Outcome, Process};
+pub use proxy::Proxy;
+pub use run_folder::RunFolder;
+pub use signal::Signal;
+pub use table::Running;
+pub use tonic::Code;
+pub use wait::{PATIENCE, wait_for, wait_until};
+pub use wire::{FakeLink, FakeNode, Wire, join};

@@ -1,0 +1,129 @@
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{Outcome, PATIENCE, Process, RunFolder, Running, wait_for, wait_until};
+
+/// The smallest scenario with everything in it: two transmitters, two receivers, a few rounds of few samples.
+const TINY: &str = r#"
+name = "tiny"
+[network]
+feature_dim = 4
+transmitter_limit = 2
+[train]
+rounds = 6
+ticks_per_round = 3
+samples_per_tick = 20
+[evaluation]
+passes = 1
+joint_rate_samples = 60
+[checkpoint]
+every = 0
+[[transmitter]]
+modalities = ["noise-1", "noise-2", "fft"]
+[[transmitter]]
+modalities = ["fft", "mel"]
+[[receiver]]
+task = "parity"
+[[receiver]]
+task = "digit"
+"#;
+
+/// In which a run that has ended, or cannot go on, must have no process left.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A temporary folder in which the program is told things, as in a terminal. `tiny.toml` lies in it.
+pub struct Place {
+    program: &'static str,
+    /// Its real path: the table of processes knows no other.
+    root: PathBuf,
+    _folder: TempDir,
+}
+
+impl Place {
+    /// A fresh place for the program of that path.
+    pub fn new(program: &'static str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let root = folder.path().canonicalize().expect("it is there");
+        let place = Place { program, root, _folder: folder };
+        place.write("tiny.toml", TINY);
+        place
+    }
+
+    /// A path in this place.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Writes a file, with the folders above it.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        let folder = path.parent().expect("a file lies in a folder");
+        std::fs::create_dir_all(folder).expect("a folder can be made");
+        std::fs::write(&path, content).expect("a file can be written");
+    }
+
+    /// The folder of a run in this place.
+    pub fn run_folder(&self, name: &str) -> RunFolder {
+        RunFolder::at(self.path(name))
+    }
+
+    /// Tells the program something: words with spaces between them, after the environment variables (`NAME=value`)
+    /// that it is to see. It sees no other variable of its own.
+    pub fn start(&self, words: &str) -> Process {
+        let is_variable = |word: &&str| !word.starts_with('-') && word.contains('=');
+        let variables = words.split_whitespace().take_while(is_variable);
+        let mut command = self.command();
+        command.envs(variables.filter_map(|variable| variable.split_once('=')));
+        command.args(words.split_whitespace().skip_while(is_variable));
+        Process::start(words, &mut command)
+    }
+
+    /// The same, and waits for the end.
+    pub fn run(&self, words: &str) -> Outcome {
+        self.start(words).finish()
+    }
+
+    /// Waits until the coordinator of the run in a folder says where it listens.
+    pub fn address(&self, name: &str) -> SocketAddr {
+        let path = self.path(name).join("address");
+        wait_for("the coordinator's address", PATIENCE, || read_address(&path))
+    }
+
+    /// All processes that were started here, by whomever, and have not ended.
+    pub fn running(&self) -> Vec<Running> {
+        Running::in_folder(&self.root)
+    }
+
+    /// The process of that role ("transmitter 1") among them.
+    pub fn find(&self, role: &str) -> Option<Running> {
+        self.running().into_iter().find(|process| process.role == role)
+    }
+
+    /// Asserts that soon nobody is left.
+    pub fn assert_all_gone(&self) {
+        let what = "the end of all processes";
+        wait_until(what, SOON, || self.running().is_empty());
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command.current_dir(&self.root);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("POM2DIB_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+}
+
+fn read_address(path: &Path) -> Option<SocketAddr> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{}: \"{text}\": {error}", path.display())))
+}

@@ -1,0 +1,86 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// What a run has written.
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        RunFolder { path }
+    }
+
+    /// Whether a file or folder is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.path.join(name).exists()
+    }
+
+    /// A file's text.
+    pub fn text(&self, name: &str) -> String {
+        let path = self.path.join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// A JSON file.
+    pub fn json(&self, name: &str) -> Value {
+        parse(&self.text(name), name)
+    }
+
+    /// The lines of a log of JSON objects. One that is not whole yet does not count.
+    pub fn lines(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path.join(name)).unwrap_or_default();
+        text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|line| parse(line, name)).collect()
+    }
+
+    /// How many rounds are in the log.
+    pub fn rounds(&self) -> usize {
+        self.lines("metrics.jsonl").len()
+    }
+
+    /// The checkpoints that have a manifest, oldest first.
+    pub fn checkpoints(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.path.join("checkpoints")) else { return Vec::new() };
+        let paths = entries.map(|entry| entry.expect("a folder can be listed").path());
+        let mut found: Vec<PathBuf> = paths.filter(|path| path.join("manifest.json").exists()).collect();
+        found.sort();
+        found
+    }
+
+    /// Asserts that whatever looks whole is: every checkpoint with a manifest has the files that it names, to the bit,
+    /// and every JSON file can be read.
+    pub fn assert_nothing_partial_looks_whole(&self) {
+        for checkpoint in self.checkpoints() {
+            let manifest = parse(&read(&checkpoint.join("manifest.json")), "manifest.json");
+            let files = manifest["files"].as_object().expect("a manifest lists files");
+            assert!(!files.is_empty());
+            for (name, hash) in files {
+                assert_eq!(sha256(&checkpoint.join(name)), hash.as_str().unwrap(), "{name}");
+            }
+        }
+        for entry in fs::read_dir(&self.path).expect("the folder can be listed") {
+            let path = entry.expect("the folder can be listed").path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                parse(&read(&path), &path.display().to_string());
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn parse(text: &str, name: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
+}
+
+fn sha256(path: &Path) -> String {
+    let content = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,43 @@
+use std::{fs, path::Path};
+
+use crate::Signal;
+
+/// A process in the system's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    pid: u32,
+    /// What it is in a run: its command, with its index if it has one. "transmitter 1", "coordinator", "run".
+    pub role: String,
+}
+
+impl Running {
+    /// All processes that work in a folder and have not ended, whoever started them.
+    pub(crate) fn in_folder(folder: &Path) -> Vec<Running> {
+        let entries = fs::read_dir("/proc").expect("this system has a table of processes").flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter_map(|pid| Running::find(pid, folder)).collect()
+    }
+
+    /// The process of that number, if it works in that folder. One that has ended works nowhere, even if nobody has
+    /// asked for its exit status yet.
+    fn find(pid: u32, folder: &Path) -> Option<Running> {
+        let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+        (works_in == folder).then(|| Running { pid, role: role(&command) })
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        signal.send(self.pid);
+    }
+}
+
+/// Command and index out of a command line, whose words end in zero bytes.
+fn role(command: &str) -> String {
+    let words: Vec<&str> = command.split('\0').collect();
+    let name = words.get(1).copied().unwrap_or_default();
+    match words.iter().position(|word| *word == "--index").and_then(|flag| words.get(flag + 1)) {
+        Some(index) => format!("{name} {index}"),
+        None => name.into(),
+    }
+}

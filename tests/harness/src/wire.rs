@@ -1,0 +1,154 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use proto::v1::{
+    Features, Join, LoadRequest, Order, Report, Role, StatePiece, Turn, Welcome,
+    coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
+    transmitter_server::TransmitterServer,
+};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::mpsc,
+};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{
+    Status, Streaming,
+    transport::{Channel, Server},
+};
+
+use crate::{PATIENCE, fake_transmitter::FakeTransmitter};
+
+/// The wire, for tests that speak the protocol themselves, well or badly.
+pub struct Wire {
+    runtime: Runtime,
+}
+
+/// A node that a coordinator has let in, and that does what a test tells it.
+pub struct FakeNode {
+    /// What the coordinator said when it let the node in.
+    pub welcome: Welcome,
+    reports: mpsc::Sender<Report>,
+    orders: Streaming<Order>,
+    handle: Handle,
+}
+
+/// A stream to a transmitter.
+pub struct FakeLink {
+    turns: mpsc::Sender<Turn>,
+    features: Streaming<Features>,
+    handle: Handle,
+}
+
+/// What a node of this build says when it joins.
+pub fn join(role: Role, index: Option<u32>) -> Join {
+    let protocol = proto::protocol_digest().to_vec().into();
+    Join { role: role.into(), index, version: proto::VERSION.into(), protocol }
+}
+
+impl Wire {
+    /// The wire, with its own threads.
+    pub fn open() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Wire { runtime: runtime.expect("an async runtime can be started") }
+    }
+
+    /// Dials a coordinator with this first report; a refusal is its status.
+    pub fn join(&self, coordinator: SocketAddr, join: Join) -> Result<FakeNode, Status> {
+        self.greet(coordinator, report::Report::Join(join))
+    }
+
+    /// The same with any report.
+    pub fn greet(&self, coordinator: SocketAddr, first: report::Report) -> Result<FakeNode, Status> {
+        let handle = self.runtime.handle().clone();
+        let (reports, outgoing) = mpsc::channel(16);
+        send(&handle, &reports, Report { report: Some(first) });
+        let orders = in_time(&handle, async {
+            let mut client = CoordinatorClient::new(dial(coordinator).await);
+            client.control(ReceiverStream::new(outgoing)).await
+        })?;
+        let mut orders = orders.into_inner();
+        match in_time(&handle, orders.message())? {
+            Some(Order { order: Some(order::Order::Welcome(welcome)) }) => {
+                Ok(FakeNode { welcome, reports, orders, handle })
+            }
+            other => panic!("a welcome or a refusal was due, not {other:?}"),
+        }
+    }
+
+    /// Sends a coordinator a state in these pieces.
+    pub fn save(&self, coordinator: SocketAddr, pieces: Vec<StatePiece>) -> Result<(), Status> {
+        in_time(self.runtime.handle(), async {
+            let mut client = CoordinatorClient::new(dial(coordinator).await);
+            client.save(tokio_stream::iter(pieces)).await.map(drop)
+        })
+    }
+
+    /// Asks a coordinator for a state.
+    pub fn load(&self, coordinator: SocketAddr, request: LoadRequest) -> Result<(), Status> {
+        in_time(self.runtime.handle(), async {
+            let mut client = CoordinatorClient::new(dial(coordinator).await);
+            client.load(request).await.map(drop)
+        })
+    }
+
+    /// Listens as a transmitter that answers every turn like this; gives its address.
+    pub fn serve(&self, answer: impl Fn(Turn) -> Features + Send + Sync + 'static) -> SocketAddr {
+        let bind = tokio::net::TcpListener::bind("127.0.0.1:0");
+        let listener = in_time(self.runtime.handle(), bind).expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let service = TransmitterServer::new(FakeTransmitter { answer: Arc::new(answer) });
+        let router = Server::builder().add_service(service);
+        self.runtime.spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+        address
+    }
+
+    /// Dials a transmitter with this first turn.
+    pub fn exchange(&self, transmitter: SocketAddr, first: Turn) -> Result<FakeLink, Status> {
+        let handle = self.runtime.handle().clone();
+        let (turns, outgoing) = mpsc::channel(16);
+        send(&handle, &turns, first);
+        let features = in_time(&handle, async {
+            let mut client = TransmitterClient::new(dial(transmitter).await);
+            client.exchange(ReceiverStream::new(outgoing)).await
+        })?;
+        Ok(FakeLink { turns, features: features.into_inner(), handle })
+    }
+}
+
+impl FakeNode {
+    /// Reports to the coordinator.
+    pub fn report(&self, report: report::Report) {
+        send(&self.handle, &self.reports, Report { report: Some(report) });
+    }
+
+    /// The next order; none if the coordinator has closed the stream.
+    pub fn order(&mut self) -> Result<Option<order::Order>, Status> {
+        Ok(in_time(&self.handle, self.orders.message())?.and_then(|order| order.order))
+    }
+}
+
+impl FakeLink {
+    /// Sends another turn.
+    pub fn send(&self, turn: Turn) {
+        send(&self.handle, &self.turns, turn);
+    }
+
+    /// The next answer; none if the transmitter has closed the stream.
+    pub fn answer(&mut self) -> Result<Option<Features>, Status> {
+        in_time(&self.handle, self.features.message())
+    }
+}
+
+async fn dial(address: SocketAddr) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{address}")).expect("an address makes a URI");
+    endpoint.connect().await.expect("somebody listens there")
+}
+
+fn send<T: std::fmt::Debug>(handle: &Handle, to: &mpsc::Sender<T>, message: T) {
+    // A peer that is gone says so where its answer is awaited.
+    let _ = in_time(handle, to.send(message));
+}
+
+fn in_time<T>(handle: &Handle, work: impl Future<Output = T>) -> T {
+    let outcome = handle.block_on(async { tokio::time::timeout(PATIENCE, work).await });
+    outcome.expect("a peer answers or closes in time")
+}

@@ -1,0 +1,218 @@
+//! A member of a run whose messages cannot be used is named, with what is wrong with them, and ends the run: nobody
+//! panics, and nobody computes with what it sent.
+
+use std::sync::LazyLock;
+
+use harness::{FakeNode, Place, Process, Wire, join};
+use proto::{
+    Link, When, encode_tensor,
+    v1::{
+        Asks, Entry, Failed, Features, Gradients, Ready, ReceiverPass, ReceiverRound, Role, Start,
+        TransmitterRound, Turn, order::Order, report::Report,
+    },
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// One transmitter with one modality, one receiver: whatever is asked for is granted.
+const SMALLEST: &str = r#"
+[network]
+feature_dim = 4
+receiver_limit = 1
+[train]
+rounds = 6
+ticks_per_round = 3
+samples_per_tick = 2
+[[transmitter]]
+modalities = ["fft"]
+[[receiver]]
+task = "digit"
+"#;
+
+/// What is done to a good message, and what the complaint must say of it.
+type Case<M> = (fn(&mut M), &'static str);
+
+const TURNS: &[Case<Turn>] = &[
+    (|turn| turn.stamp = None, "no stamp"),
+    (|turn| turn.stamp.as_mut().unwrap().round = 5, "of moment round 5, expected round 1"),
+    (|turn| turn.stamp.as_mut().unwrap().incarnation = 2, "of incarnation 2, expected 1"),
+    (|turn| turn.asks = None, "closing turn in mid-stretch"),
+    (|turn| turn.asks = Some(Asks { ticks: vec![0; 9].into() }), "asks has 9 bytes, expected 1"),
+    (|turn| turn.asks = Some(Asks { ticks: vec![0b1000].into() }), "asks names 3, but there are only 3"),
+    (|turn| turn.gradients = None, "no gradients"),
+    (
+        |turn| gradients(turn).z = Some(encode_tensor(&[0.0; 8], &[1, 2, 4])),
+        "shape [1, 2, 4], expected [3, 2, 4]",
+    ),
+    (|turn| gradients(turn).z.as_mut().unwrap().element = 7, "element type 7, expected f32"),
+    (|turn| gradients(turn).z = Some(encode_tensor(&[f32::NAN; 24], &[3, 2, 4])), "holds NaN at position 0"),
+    (|turn| gradients(turn).costs.push(1.0), "costs has 4 values, expected 3"),
+    (|turn| gradients(turn).costs[2] = f64::INFINITY, "costs holds inf at position 2"),
+];
+
+const FEATURES: &[Case<Features>] = &[
+    (|features| features.stamp = None, "no stamp"),
+    (|features| features.stamp.as_mut().unwrap().round = 9, "of moment round 9, expected round 0"),
+    (|features| features.requests = vec![0b111, 0].into(), "no well-formed requests"),
+    (|features| features.requests = vec![0].into(), "0 for this receiver at tick 0, expected at least one"),
+    (|features| features.granted.truncate(2), "granted has 2 entries, expected 3"),
+    (|features| features.granted[1].modality = 4, "(1, 4), expected (1, 0)"),
+    (
+        |features| features.z = Some(encode_tensor(&[0.0; 24], &[3, 4, 2])),
+        "shape [3, 4, 2], expected [3, 2, 4]",
+    ),
+    (
+        |features| features.z = Some(encode_tensor(&[f32::INFINITY; 24], &[3, 2, 4])),
+        "z holds inf at position 0",
+    ),
+    (|features| features.rates[1] = f64::NAN, "rates holds NaN at position 1"),
+];
+
+const REPORTS: &[Case<Report>] = &[
+    (|report| round(report).round = 3, "receiver 0: the message is of round 3, expected 0"),
+    (|report| round(report).granted.push(1), "receiver 0: granted has 2 entries, expected 1"),
+    (|report| round(report).granted[0] = 4, "receiver 0: granted has 4 ticks, expected 3"),
+    (|report| round(report).cross_entropy = f64::NAN, "receiver 0: the report of a round holds NaN"),
+    (
+        |report| *report = Report::TransmitterRound(TransmitterRound::default()),
+        "sent TransmitterRound out of place",
+    ),
+    (|report| *report = Report::ReceiverPass(ReceiverPass::default()), "sent ReceiverPass out of place"),
+    (
+        |report| *report = Report::Failed(Failed { message: "no more".into(), input: false }),
+        "receiver 0: no more",
+    ),
+];
+
+#[test]
+fn a_receivers_turn_that_does_not_fit_is_named() {
+    for (spoil, complaint) in TURNS {
+        let mut network = Network::new();
+        let transmitter = network.start("transmitter");
+        let receiver = network.join(Role::Receiver, String::new());
+        let start = started(receiver);
+
+        let stamp = |round| Some(network.link().stamp(When::Round(round)));
+        let first = Turn { stamp: stamp(0), gradients: None, asks: asks() };
+        let mut link = network.wire.exchange(start.transmitters[0].parse().unwrap(), first).unwrap();
+        let features = link.answer().unwrap().expect("a good turn is answered");
+        assert_eq!(features.z.unwrap().shape, [3, 2, 4]);
+        let gradients = Gradients { z: Some(encode_tensor(&[0.1; 24], &[3, 2, 4])), costs: vec![1.0; 3] };
+        let mut turn = Turn { stamp: stamp(1), gradients: Some(gradients), asks: asks() };
+        spoil(&mut turn);
+        link.send(turn);
+
+        network.coordinator.finish().failed(1, &["transmitter 0: ", "receiver 0", complaint]);
+        transmitter.finish().failed(1, &["receiver 0", complaint]);
+    }
+}
+
+#[test]
+fn a_transmitters_features_that_do_not_fit_are_named() {
+    for &(spoil, complaint) in FEATURES {
+        let mut network = Network::new();
+        let receiver = network.start("receiver");
+        let address = network.wire.serve(move |turn| {
+            let mut features = answer(turn);
+            spoil(&mut features);
+            features
+        });
+        started(network.join(Role::Transmitter, address.to_string()));
+
+        network.coordinator.finish().failed(1, &["receiver 0: ", "transmitter 0", complaint]);
+        receiver.finish().failed(1, &["transmitter 0", complaint]);
+    }
+}
+
+#[test]
+fn a_report_that_does_not_fit_is_named() {
+    for (spoil, complaint) in REPORTS {
+        let mut network = Network::new();
+        network.join(Role::Transmitter, "127.0.0.1:1".into());
+        started(network.join(Role::Receiver, String::new()));
+
+        let mut report =
+            Report::ReceiverRound(ReceiverRound { granted: vec![3], ..ReceiverRound::default() });
+        spoil(&mut report);
+        network.nodes[1].report(report);
+
+        network.coordinator.finish().failed(1, &["receiver 0", complaint]);
+    }
+}
+
+/// A coordinator and whoever has joined it.
+struct Network {
+    place: Place,
+    coordinator: Process,
+    wire: Wire,
+    nodes: Vec<FakeNode>,
+}
+
+impl Network {
+    fn new() -> Self {
+        let place = Place::new(PROGRAM);
+        place.write("smallest.toml", SMALLEST);
+        let coordinator = place.start("coordinator smallest.toml --out a --listen 127.0.0.1:0");
+        Network { place, coordinator, wire: Wire::open(), nodes: Vec::new() }
+    }
+
+    /// Starts a real node.
+    fn start(&self, role: &str) -> Process {
+        self.place.start(&format!("{role} --coordinator {}", self.place.address("a")))
+    }
+
+    /// Joins as a node that says what the test says, once it has said that it is ready.
+    fn join(&mut self, role: Role, address: String) -> &mut FakeNode {
+        let node = self.wire.join(self.place.address("a"), join(role, None)).expect("the place is free");
+        let data = DATA.clone().into();
+        node.report(Report::Ready(Ready { address, data, label_entropy: 1.0, device: "none".into() }));
+        self.nodes.push(node);
+        self.nodes.last_mut().expect("it has joined just now")
+    }
+
+    /// What the messages between the transmitter and the receiver belong to.
+    fn link(&self) -> Link {
+        let welcome = &self.nodes[0].welcome;
+        Link { run: welcome.run.clone(), incarnation: welcome.incarnation, transmitter: 0, receiver: 0 }
+    }
+}
+
+/// The digest of the data that real nodes read.
+static DATA: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let info = Place::new(PROGRAM).run("data info digits --json").done().json();
+    let digest = info["digest"].as_str().expect("a data set has a digest");
+    let byte = |at| u8::from_str_radix(&digest[at..at + 2], 16).expect("it is hexadecimal");
+    (0..digest.len()).step_by(2).map(byte).collect()
+});
+
+/// Waits for the start of the run.
+fn started(node: &mut FakeNode) -> Start {
+    match node.order() {
+        Ok(Some(Order::Start(start))) => start,
+        other => panic!("the start was due, not {other:?}"),
+    }
+}
+
+/// All three ticks.
+fn asks() -> Option<Asks> {
+    Some(Asks { ticks: vec![0b111].into() })
+}
+
+/// What a good transmitter says to a turn that asks for all three ticks: everything is granted.
+fn answer(turn: Turn) -> Features {
+    let granted = (0..3).map(|tick| Entry { tick, modality: 0 }).collect();
+    let requests = turn.asks.expect("it asks").ticks;
+    let z = Some(encode_tensor(&[0.1; 24], &[3, 2, 4]));
+    Features { stamp: turn.stamp, requests, granted, z, rates: vec![0.5; 3] }
+}
+
+fn gradients(turn: &mut Turn) -> &mut Gradients {
+    turn.gradients.as_mut().expect("a good turn has gradients")
+}
+
+fn round(report: &mut Report) -> &mut ReceiverRound {
+    match report {
+        Report::ReceiverRound(round) => round,
+        other => panic!("{other:?} is of no round"),
+    }
+}

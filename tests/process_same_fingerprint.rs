@@ -1,0 +1,65 @@
+//! The same seed gives the same network, to the bit, wherever its nodes run and however slowly they are reached.
+
+use harness::{Outcome, Place, Process, Proxy, free_port};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+#[test]
+fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {
+    let place = Place::new(PROGRAM);
+
+    let processes = place.run("run tiny.toml --out processes --json").done().json();
+    let in_one = place.run("run tiny.toml --out in-one --in-process --json").done().json();
+    let by_hand = by_hand(&place).json();
+
+    assert_eq!(fingerprint(&processes).len(), 64);
+    for other in [&in_one, &by_hand] {
+        assert_eq!(fingerprint(other), fingerprint(&processes));
+        assert_eq!(other["test"], processes["test"]);
+    }
+}
+
+#[test]
+fn another_seed_gives_another_fingerprint() {
+    let place = Place::new(PROGRAM);
+    let run = |seed: u64| {
+        let words = format!("run tiny.toml --rounds 1 --seed {seed} --out seed-{seed} --in-process --json");
+        fingerprint(&place.run(&words).done().json())
+    };
+    assert_ne!(run(1), run(2));
+}
+
+fn fingerprint(summary: &Value) -> String {
+    summary["fingerprint"].as_str().expect("a summary has a fingerprint").into()
+}
+
+/// The same network by hand: the nodes first and the last index first, then the coordinator, and a slow stretch of
+/// network before everybody's door.
+fn by_hand(place: &Place) -> Outcome {
+    let door = free_port();
+    let receivers =
+        [1, 0].map(|t| place.start(&format!("receiver --coordinator 127.0.0.1:{door} --index {t}")));
+    let (transmitters, proxies): (Vec<Process>, Vec<Proxy>) =
+        [1, 0].map(|k| slow_transmitter(place, door, k)).into_iter().unzip();
+
+    let coordinator = place.start("coordinator tiny.toml --out by-hand --listen 127.0.0.1:0 --json");
+    let control = Proxy::start(door, place.address("by-hand"), 7);
+
+    let outcome = coordinator.finish().done();
+    for node in receivers.into_iter().chain(transmitters) {
+        node.finish().done();
+    }
+    for proxy in proxies.iter().chain([&control]) {
+        assert!(proxy.pieces() > 0, "nothing went through the proxy");
+    }
+    outcome
+}
+
+fn slow_transmitter(place: &Place, door: u16, k: u16) -> (Process, Proxy) {
+    let port = free_port();
+    let proxy = Proxy::start(0, ([127, 0, 0, 1], port).into(), k.into());
+    let (own, seen) = (format!("127.0.0.1:{port}"), proxy.address());
+    let words = format!("--coordinator 127.0.0.1:{door} --index {k} --listen {own} --advertise {seen}");
+    (place.start(&format!("transmitter {words}")), proxy)
+}

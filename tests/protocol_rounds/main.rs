@@ -1,0 +1,34 @@
+//! What the nodes of a network say to each other in a round, and what they do not let each other say.
+
+mod refusals;
+mod rounds;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Three transmitters, two receivers, and a cap that binds.
+const SCENARIO: &str = r#"
+    seed = 11
+    [network]
+    feature_dim = 4
+    receiver_limit = 2
+    transmitter_limit = 2
+    [[transmitter]]
+    modalities = ["narrow", "wide"]
+    [[transmitter]]
+    modalities = ["wide", "narrow", "narrow"]
+    [[transmitter]]
+    modalities = ["wide"]
+    [[receiver]]
+    task = "colour"
+    [[receiver]]
+    task = "place"
+    [train]
+    ticks_per_round = 5
+    samples_per_tick = 3
+    coding_rate = 1e-3
+    selection_rate = 1e-3
+    "#;
+
+fn setup() -> support::local_network::Setup {
+    support::toy_data::toy_setup(SCENARIO, &[])
+}

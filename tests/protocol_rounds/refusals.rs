@@ -1,0 +1,241 @@
+//! Whatever comes over a link is checked before it is used: a message that does not fit ends its reader with an error
+//! that says whose it was and what is wrong with it.
+
+use bytes::Bytes;
+use dib::RequestGrid;
+use proto::{
+    encode_ticks,
+    v1::{self, Asks, Entry, Evaluate, Features, Gradients, Stamp, Tensor, Train, Turn, order::Order},
+};
+
+use crate::setup;
+use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Node};
+
+/// The turn and the features that are corrupted on their way: both of this round, so that the turn brings gradients.
+const ROUND: u64 = 2;
+const TURN: Link = Link { k: 0, t: 1 };
+const FEATURES: Link = Link { k: 1, t: 1 };
+
+const TICKS: usize = 5;
+const RECEIVERS: usize = 2;
+const MODALITIES_OF_1: usize = 3;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Link {
+    k: usize,
+    t: usize,
+}
+
+/// The first stream always moves first; letters are tampered with on their way.
+struct Tampering<F>(F);
+
+impl<F: FnMut(Letter) -> Vec<Letter>> Delivery for Tampering<F> {
+    fn choose(&mut self, _streams: usize) -> usize {
+        0
+    }
+
+    fn pass(&mut self, letter: Letter) -> Vec<Letter> {
+        (self.0)(letter)
+    }
+}
+
+/// What is done to a message, and what the refusal must say of it.
+type Damage<M> = (fn(&mut M), &'static str);
+
+#[test]
+fn a_turn_that_does_not_fit_is_refused() {
+    let cases: [Damage<Turn>; 21] = [
+        (|turn| turn.stamp = None, "no stamp"),
+        (|turn| stamp(&mut turn.stamp).run = Bytes::from_static(b"other"), "of run 6f74686572, expected"),
+        (|turn| stamp(&mut turn.stamp).incarnation = 3, "of incarnation 3, expected 0"),
+        (|turn| stamp(&mut turn.stamp).transmitter = 2, "of transmitter 2, expected 0"),
+        (|turn| stamp(&mut turn.stamp).receiver = 0, "of receiver 0, expected 1"),
+        (|turn| stamp(&mut turn.stamp).round = 1, "of moment round 1, expected round 2"),
+        (|turn| stamp(&mut turn.stamp).phase = 1, "of moment piece 2 of evaluation pass 0, expected round 2"),
+        (|turn| stamp(&mut turn.stamp).phase = 7, "of phase 7, expected 0 or 1"),
+        (|turn| turn.gradients = None, "no gradients"),
+        (|turn| gradients(turn).z = None, "no gradient of z"),
+        (|turn| z(&mut gradients(turn).z).element = 9, "gradient of z has element type 9, expected f32"),
+        (|turn| z(&mut gradients(turn).z).shape.swap(0, 2), "gradient of z has shape [4, 3, "),
+        (|turn| z(&mut gradients(turn).z).shape.clear(), "gradient of z has shape [], expected"),
+        (|turn| shorten(z(&mut gradients(turn).z)), "gradient of z has 4 bytes, expected"),
+        (|turn| poison(z(&mut gradients(turn).z)), "gradient of z holds NaN at position 0"),
+        (|turn| gradients(turn).costs.truncate(4), "costs has 4 values, expected 5"),
+        (|turn| gradients(turn).costs[3] = f64::INFINITY, "costs holds inf at position 3"),
+        (|turn| turn.asks = None, "sent a closing turn in mid-stretch"),
+        (|turn| turn.asks = Some(Asks { ticks: Bytes::new() }), "asks has 0 bytes, expected 1"),
+        (
+            |turn| turn.asks = Some(Asks { ticks: Bytes::from_static(&[0, 0]) }),
+            "asks has 2 bytes, expected 1",
+        ),
+        (
+            |turn| turn.asks = Some(Asks { ticks: encode_ticks(&[true; 6]) }),
+            "asks names 5, but there are only 5",
+        ),
+    ];
+    for (corrupt, complaint) in cases {
+        let failure = failure(|mut letter| {
+            if let (true, Message::Turn(turn)) = (is_at(&letter, TURN, ROUND), &mut letter.message) {
+                corrupt(turn);
+            }
+            vec![letter]
+        });
+        assert_blamed(failure, Node::Transmitter(TURN.k), "receiver 1", complaint);
+    }
+}
+
+#[test]
+fn features_that_do_not_fit_are_refused() {
+    let cases: [Damage<Features>; 23] = [
+        (|features| features.stamp = None, "no stamp"),
+        (|features| stamp(&mut features.stamp).run = Bytes::new(), "of run , expected"),
+        (|features| stamp(&mut features.stamp).incarnation = 3, "of incarnation 3, expected 0"),
+        (|features| stamp(&mut features.stamp).transmitter = 2, "of transmitter 2, expected 1"),
+        (|features| stamp(&mut features.stamp).receiver = 0, "of receiver 0, expected 1"),
+        (|features| stamp(&mut features.stamp).round = 3, "of moment round 3, expected round 2"),
+        (|features| stamp(&mut features.stamp).phase = 1, "of moment piece 2 of evaluation pass 0, expected"),
+        (|features| features.requests = Bytes::from_static(&[0; 3]), "no well-formed requests"),
+        (|features| features.requests = Bytes::from_static(&[0, 0, 0, 128]), "no well-formed requests"),
+        (|features| request(features, true), "for this receiver at tick"),
+        (|features| request(features, false), "of requests 0 for this receiver at tick"),
+        (|features| features.granted.clear(), "granted has 0 entries, expected"),
+        (|features| features.granted.push(Entry { tick: 4, modality: 2 }), "granted has"),
+        (|features| features.granted.swap(0, 1), "by the cap's draw"),
+        (|features| features.granted[0].tick = 99, "of grant (tick, modality) (99, "),
+        (|features| features.granted[0].modality = 99, "99), expected"),
+        (|features| features.z = None, "no z"),
+        (|features| z(&mut features.z).element = 0, "z has element type 0, expected f32"),
+        (|features| z(&mut features.z).shape[1] = 4, "z has shape ["),
+        (|features| shorten(z(&mut features.z)), "z has 4 bytes, expected"),
+        (|features| poison(z(&mut features.z)), "z holds NaN at position 0"),
+        (|features| features.rates.push(0.0), "rates has"),
+        (|features| features.rates[1] = f64::NAN, "rates holds NaN at position 1"),
+    ];
+    for (corrupt, complaint) in cases {
+        let failure = failure(|mut letter| {
+            if let (true, Message::Features(features)) =
+                (is_at(&letter, FEATURES, ROUND), &mut letter.message)
+            {
+                corrupt(features);
+            }
+            vec![letter]
+        });
+        assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
+    }
+}
+
+#[test]
+fn gradients_of_no_round_are_refused() {
+    let failure = failure(|mut letter| {
+        if let (true, Message::Turn(turn)) = (is_at(&letter, TURN, 0), &mut letter.message) {
+            turn.gradients = Some(Gradients::default());
+        }
+        vec![letter]
+    });
+    assert_blamed(failure, Node::Transmitter(TURN.k), "receiver 1", "no round that its gradients belong to");
+}
+
+#[test]
+fn gradients_in_an_evaluation_are_refused() {
+    let failure = failure(|mut letter| {
+        if let Message::Turn(turn) = &mut letter.message
+            && stamp(&mut turn.stamp).phase() == v1::Phase::Evaluate
+        {
+            turn.gradients = Some(Gradients::default());
+        }
+        vec![letter]
+    });
+    assert_blamed(failure, Node::Transmitter(0), "receiver 0", "no round that its gradients belong to");
+}
+
+#[test]
+fn turns_that_do_not_wait_for_an_answer_are_refused() {
+    let failure = failure(|letter| match is_at(&letter, Link { k: 0, t: 0 }, 0) {
+        true => vec![letter; 3],
+        false => vec![letter],
+    });
+    assert_blamed(failure, Node::Transmitter(0), "receiver 0", "sends turns without waiting");
+}
+
+#[test]
+fn features_that_come_twice_are_refused() {
+    // Before the other transmitters have answered, and after: then the second comes for the next turn.
+    for (k, complaint) in
+        [(0, "sent features twice for one turn"), (2, "of moment round 2, expected round 3")]
+    {
+        let failure = failure(|letter| match (&letter.message, is_at(&letter, Link { k, t: 0 }, ROUND)) {
+            (Message::Features(_), true) => vec![letter; 2],
+            _ => vec![letter],
+        });
+        let peer = format!("transmitter {k}");
+        assert_blamed(failure, Node::Receiver(0), &peer, complaint);
+    }
+}
+
+/// How a network ends whose letters are tampered with.
+fn failure(tamper: impl FnMut(Letter) -> Vec<Letter>) -> Option<Failure> {
+    let mut network = LocalNetwork::new(&setup(), 0, None).unwrap();
+    network.order(&Order::Train(Train { to: ROUND + 2 }));
+    network.order(&Order::Evaluate(Evaluate { passes: 1 }));
+    network.run(&mut Tampering(tamper)).err()
+}
+
+fn assert_blamed(failure: Option<Failure>, reader: Node, sender: &str, complaint: &str) {
+    let failure = failure.unwrap_or_else(|| panic!("nobody noticed: {complaint}"));
+    let error = failure.error.to_string();
+    assert_eq!(failure.node, reader, "{error}");
+    assert!(error.contains(sender) && error.contains(complaint), "\"{error}\" instead of \"{complaint}\"");
+    assert!(!error.contains('\n'), "\"{error}\" is more than a line");
+}
+
+/// Whether a letter belongs to a link and to a training round.
+fn is_at(letter: &Letter, link: Link, round: u64) -> bool {
+    let stamp = match &letter.message {
+        Message::Turn(turn) => turn.stamp.as_ref(),
+        Message::Features(features) => features.stamp.as_ref(),
+    };
+    let is_of_round = |stamp: &Stamp| stamp.phase() == v1::Phase::Train && stamp.round == round;
+    link == Link { k: letter.k, t: letter.t } && stamp.is_some_and(is_of_round)
+}
+
+fn stamp(stamp: &mut Option<Stamp>) -> &mut Stamp {
+    stamp.as_mut().unwrap()
+}
+
+fn gradients(turn: &mut Turn) -> &mut Gradients {
+    turn.gradients.as_mut().unwrap()
+}
+
+fn z(tensor: &mut Option<Tensor>) -> &mut Tensor {
+    tensor.as_mut().unwrap()
+}
+
+/// Leaves one value of a payload.
+fn shorten(tensor: &mut Tensor) {
+    tensor.data = tensor.data.slice(..4);
+}
+
+/// Makes a payload's first value no number.
+fn poison(tensor: &mut Tensor) {
+    tensor.data = [&f32::NAN.to_le_bytes(), &tensor.data[4..]].concat().into();
+}
+
+/// Claims a request for the receiver at the first tick at which it did not ask; or none at the first at which it did.
+fn request(features: &mut Features, claim: bool) {
+    let before = RequestGrid::from_bytes(TICKS, RECEIVERS, MODALITIES_OF_1, &features.requests).unwrap();
+    let requested = |tick: usize| before.requests_at(tick).iter().any(|(t, _)| *t == FEATURES.t);
+    let target =
+        (0..TICKS).find(|&tick| requested(tick) != claim).expect("it asks at some ticks and not at others");
+    let mut after = RequestGrid::new(TICKS, RECEIVERS, MODALITIES_OF_1);
+    for tick in 0..TICKS {
+        for (t, m) in before.requests_at(tick) {
+            if (tick, t) != (target, FEATURES.t) {
+                after.set(tick, t, m);
+            }
+        }
+    }
+    if claim {
+        after.set(target, FEATURES.t, 0);
+    }
+    features.requests = after.to_bytes().into();
+}

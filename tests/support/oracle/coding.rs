@@ -1,0 +1,109 @@
+//! The objective of a receiver at a tick.
+
+use candle_core::{DType, Device, Result, Tensor};
+use data::{Split, Targets};
+use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
+
+use super::{Oracle, network, rate::rate, rows};
+
+/// What a receiver makes of a tick.
+pub(crate) struct Judged {
+    /// Mean over samples of the joint decoder's loss, plus beta x what each granted entry adds; a scalar.
+    pub(crate) objective: Tensor,
+    /// The joint decoder's part of it.
+    pub(crate) cross_entropy: f64,
+    /// The sum of the granted entries' rates.
+    pub(crate) rate: f64,
+}
+
+impl Oracle<'_> {
+    /// Receiver t's objective at a tick of the round, where these entries (k, m) are granted.
+    pub(crate) fn judge(&self, t: usize, tick: usize, granted: &[(usize, usize)]) -> Result<Judged> {
+        let beta = self.beta();
+        let mut features = Vec::new();
+        let mut extras = Vec::new();
+        let mut rates = 0.0;
+        for k in 0..self.setup.scenario.transmitters() {
+            for m in 0..self.setup.scenario.modalities(k) {
+                if !granted.contains(&(k, m)) {
+                    let shape = (self.samples[tick].len(), self.feature_dim());
+                    features.push(Tensor::zeros(shape, DType::F64, &Device::Cpu)?);
+                    continue;
+                }
+                let (z, rate) = self.encode(k, t, m, tick)?;
+                rates += rate.to_scalar::<f64>()?;
+                extras.push((beta * (self.local_loss(t, tick, k, m, &z)? + rate)?)?);
+                features.push(z);
+            }
+        }
+        let joint =
+            network::forward(&self.variables, &format!("receiver{t}/joint"), &Tensor::cat(&features, 1)?)?;
+        let loss = self.loss(t, tick, &joint)?;
+        Ok(Judged { cross_entropy: loss.to_scalar()?, objective: (loss + self.sum(extras)?)?, rate: rates })
+    }
+
+    /// The weight of what an entry adds: it may rise geometrically.
+    fn beta(&self) -> f64 {
+        let train = &self.setup.scenario.train;
+        match train.beta_start {
+            Some(start) => start * (train.beta / start).powf(self.progress(train.beta_rise)),
+            None => train.beta,
+        }
+    }
+
+    /// z [samples, feature_dim] of an entry, and its rate.
+    fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<(Tensor, Tensor)> {
+        let (d, seed) = (self.feature_dim(), self.setup.seed);
+        let samples = self.samples[tick].len();
+        let x = self.observe(k, m, tick)?;
+        let embedding = rows(&receiver_embedding(seed, t, d), d)?.broadcast_as((samples, d))?;
+        let input = Tensor::cat(&[x, embedding], 1)?;
+        let output = network::forward(&self.variables, &format!("transmitter{k}/encoder{m}"), &input)?;
+        let (mu, raw) = (output.narrow(1, 0, d)?, output.narrow(1, d, d)?);
+        let std = ((raw - 5.0)?.exp()? + 1.0)?.log()?;
+        let moment = self.first_tick + tick as u64;
+        let noise = reparameterisation(seed, Phase::Train, k, t, m, moment, samples * d);
+        let z = (&mu + (&std * rows(&noise, d)?)?)?;
+        let rate = rate(self.setup.scenario.train.rate_estimator, &z, &mu, &std)?;
+        Ok((z, rate))
+    }
+
+    /// What transmitter k observes of a tick's samples in modality m.
+    fn observe(&self, k: usize, m: usize, tick: usize) -> Result<Tensor> {
+        let name = &self.setup.scenario.transmitter[k].modalities[m];
+        let width = self.setup.dataset.width(name).expect("a modality of the data set");
+        let mut values = vec![0.0; self.samples[tick].len() * width];
+        for (at, out) in self.samples[tick].iter().zip(values.chunks_exact_mut(width)) {
+            self.setup.dataset.read(name, Split::Train, at.sample, at.epoch, out);
+        }
+        rows(&values, width)
+    }
+
+    /// The loss of the local decoder on an entry, (18).
+    fn local_loss(&self, t: usize, tick: usize, k: usize, m: usize, z: &Tensor) -> Result<Tensor> {
+        let embedding = entry_embedding(self.setup.seed, k, m, self.feature_dim());
+        let embedding = rows(&embedding, self.feature_dim())?.broadcast_as(z.shape())?;
+        let input = Tensor::cat(&[z, &embedding], 1)?;
+        self.loss(t, tick, &network::forward(&self.variables, &format!("receiver{t}/local"), &input)?)
+    }
+
+    /// Mean over samples of the cross entropy, or of the squared error.
+    fn loss(&self, t: usize, tick: usize, output: &Tensor) -> Result<Tensor> {
+        let task = &self.setup.scenario.receiver[t].task;
+        let samples = self.samples[tick].iter().map(|at| at.sample);
+        match self.setup.dataset.targets(task, Split::Train).expect("a task of the data set") {
+            Targets::Classes { labels, .. } => {
+                let labels: Vec<u32> = samples.map(|sample| labels[sample]).collect();
+                let labels = Tensor::new(labels, &Device::Cpu)?.unsqueeze(1)?;
+                let right = output.gather(&labels, 1)?;
+                (output.exp()?.sum_keepdim(1)?.log()? - right)?.mean_all()
+            }
+            Targets::Values { width, values } => {
+                let targets: Vec<f32> = samples
+                    .flat_map(|sample| values[sample * width..(sample + 1) * width].to_vec())
+                    .collect();
+                (output - rows(&targets, width)?)?.sqr()?.mean_all()
+            }
+        }
+    }
+}

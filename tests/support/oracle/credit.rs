@@ -1,0 +1,141 @@
+//! What a selection costs, and the score function (21) that every node learns from.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor};
+use data::{Split, Targets};
+use scenario::{Baseline, Credit, SparseTerm};
+
+use super::{Oracle, draw::log_mass, mean, selection::Selection};
+use crate::support::local_network::Node;
+
+impl Oracle<'_> {
+    /// Receiver t's cost at every tick: objective, 1 for an empty hand, the sparse term.
+    pub(crate) fn costs(&self, selection: &Selection, t: usize, objectives: &[f64]) -> Vec<f64> {
+        let train = &self.setup.scenario.train;
+        let cost = |(tick, objective): (usize, &f64)| {
+            let own = selection.granted[t][tick].len();
+            let counted = match train.sparse_term {
+                SparseTerm::Own => own + selection.asks[t][tick].len(),
+                SparseTerm::Global => selection.granted.iter().map(|granted| granted[tick].len()).sum(),
+            };
+            objective + if own == 0 { 1.0 } else { 0.0 } + train.gamma * counted as f64
+        };
+        objectives.iter().enumerate().map(cost).collect()
+    }
+
+    /// [`Self::score`] of every node.
+    pub(crate) fn scores(&self, selection: &Selection, costs: &[Vec<f64>]) -> Result<BTreeMap<Node, Tensor>> {
+        let scenario = &self.setup.scenario;
+        if !scenario.train.method.selects() {
+            return Ok(BTreeMap::new());
+        }
+        let transmitters = (0..scenario.transmitters()).map(Node::Transmitter);
+        (transmitters.chain((0..scenario.receivers()).map(Node::Receiver)))
+            .map(|node| Ok((node, self.score(node, selection, costs)?)))
+            .collect()
+    }
+
+    /// A selector's sum over the ticks of what judges its draw x the log-mass of that draw; `costs` are by receiver and
+    /// tick.
+    pub(crate) fn score(&self, node: Node, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
+        match node {
+            Node::Receiver(t) => self.score_of_receiver(t, selection, &costs[t]),
+            Node::Transmitter(k) => self.score_of_transmitter(k, selection, costs),
+        }
+    }
+
+    /// Its own costs judge its own asks.
+    fn score_of_receiver(&self, t: usize, selection: &Selection, costs: &[f64]) -> Result<Tensor> {
+        let (limit, kind) = (self.setup.scenario.receiver_limit(), self.setup.scenario.train.log_mass);
+        let masses = (0..self.ticks())
+            .map(|tick| {
+                log_mass(&self.receiver_logits(t, tick)?, limit, &selection.asks[t][tick], kind).map(Some)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let advantages = self.advantages(t, &masses, &self.with_entropy_bonus(costs, &masses)?);
+        self.weighed(&masses, &advantages)
+    }
+
+    /// Each receiver's costs judge the requests that were made for it; if credit is shared, also those that were made for
+    /// others at a tick at which it asked too.
+    fn score_of_transmitter(&self, k: usize, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
+        let masses = (0..costs.len())
+            .map(|t| (0..self.ticks()).map(|tick| self.log_mass_of_requests(k, t, tick, selection)).collect())
+            .collect::<Result<Vec<Vec<_>>>>()?;
+        let mut terms = Vec::new();
+        for t in 0..costs.len() {
+            let judged = self.with_entropy_bonus(&costs[t], &masses[t])?;
+            let mut advantages = self.advantages(t, &masses[t], &judged);
+            if self.setup.scenario.train.credit == Credit::Shared {
+                for other in (0..costs.len()).filter(|&other| other != t) {
+                    let others = self.advantages(other, &masses[other], &costs[other]);
+                    advantages.iter_mut().zip(others).for_each(|(advantage, other)| *advantage += other);
+                }
+            }
+            terms.push(self.weighed(&masses[t], &advantages)?);
+        }
+        self.sum(terms)
+    }
+
+    /// None where t does not ask k.
+    fn log_mass_of_requests(
+        &self,
+        k: usize,
+        t: usize,
+        tick: usize,
+        selection: &Selection,
+    ) -> Result<Option<Tensor>> {
+        if !selection.asks[t][tick].contains(&k) {
+            return Ok(None);
+        }
+        let (logits, limit) = (self.transmitter_logits(k, t, tick)?, self.transmitter_counts(k));
+        let requests = &selection.requests[k][t][tick];
+        log_mass(&logits, limit, requests, self.setup.scenario.train.log_mass).map(Some)
+    }
+
+    /// The sum over the draws of advantage x log-mass.
+    fn weighed(&self, masses: &[Option<Tensor>], advantages: &[f64]) -> Result<Tensor> {
+        let draws =
+            masses.iter().zip(advantages).filter_map(|(mass, advantage)| Some((mass.as_ref()?, advantage)));
+        self.sum(draws.map(|(mass, &advantage)| mass * advantage).collect::<Result<_>>()?)
+    }
+
+    /// Costs, to which every draw adds its own log-mass as a number, times a weight that falls linearly to 0.
+    fn with_entropy_bonus(&self, costs: &[f64], masses: &[Option<Tensor>]) -> Result<Vec<f64>> {
+        let train = &self.setup.scenario.train;
+        let weight = train.entropy_bonus * (1.0 - self.progress(train.entropy_until));
+        let bonus = |mass: &Option<Tensor>| mass.as_ref().map_or(Ok(0.0), Tensor::to_scalar::<f64>);
+        costs.iter().zip(masses).map(|(cost, mass)| Ok(cost + weight * bonus(mass)?)).collect()
+    }
+
+    /// Each cost less its baseline, where there was a draw; elsewhere 0.
+    fn advantages(&self, t: usize, masses: &[Option<Tensor>], costs: &[f64]) -> Vec<f64> {
+        let drawn: Vec<usize> = (0..costs.len()).filter(|&tick| masses[tick].is_some()).collect();
+        let advantage = |tick: usize| {
+            let others: Vec<f64> =
+                drawn.iter().filter(|&&other| other != tick).map(|&other| costs[other]).collect();
+            match self.setup.scenario.train.baseline {
+                _ if !drawn.contains(&tick) => 0.0,
+                Baseline::None => costs[tick],
+                Baseline::LabelEntropy => costs[tick] - self.label_entropy(t),
+                Baseline::LeaveOneOut if others.is_empty() => 0.0,
+                Baseline::LeaveOneOut => costs[tick] - mean(others.into_iter()),
+            }
+        };
+        (0..costs.len()).map(advantage).collect()
+    }
+
+    /// H(Y_t) of the training labels in nats.
+    fn label_entropy(&self, t: usize) -> f64 {
+        let task = &self.setup.scenario.receiver[t].task;
+        match self.setup.dataset.targets(task, Split::Train).expect("a task of the data set") {
+            Targets::Values { .. } => 0.0,
+            Targets::Classes { labels, classes } => {
+                let count = |class| labels.iter().filter(|&&label| label as usize == class).count() as f64;
+                let shares = (0..classes).map(|class| count(class) / labels.len() as f64);
+                shares.filter(|&share| share > 0.0).map(|share| -share * share.ln()).sum()
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A selector's distribution, from its definition: a count, then that many items without replacement.
+
+use candle_core::{Result, Tensor};
+use randomness::Stream;
+use scenario::LogMass;
+
+/// Draws from the softmaxes of `counts` logits (how many, less one) and of the others (which); in drawn order.
+pub(crate) fn draw(logits: &[f64], counts: usize, stream: &mut Stream) -> Vec<usize> {
+    let (count_logits, item_logits) = logits.split_at(counts);
+    let count = 1 + categorical(count_logits, stream);
+    let mut left: Vec<usize> = (0..item_logits.len()).collect();
+    (0..count)
+        .map(|_| {
+            let logits: Vec<f64> = left.iter().map(|&item| item_logits[item]).collect();
+            left.remove(categorical(&logits, stream))
+        })
+        .collect()
+}
+
+fn categorical(logits: &[f64], stream: &mut Stream) -> usize {
+    let masses: Vec<f64> = logits.iter().map(|logit| logit.exp()).collect();
+    let target = stream.uniform() * masses.iter().sum::<f64>();
+    let reached = |position: usize| masses[..=position].iter().sum::<f64>();
+    (0..masses.len()).find(|&position| target < reached(position)).expect("a uniform below 1")
+}
+
+/// The log-mass of a draw of `items`, or of their set: `logits` [counts + items].
+pub(crate) fn log_mass(logits: &Tensor, counts: usize, items: &[usize], kind: LogMass) -> Result<Tensor> {
+    let count_logits = logits.narrow(0, 0, counts)?;
+    let item_logits = logits.narrow(0, counts, logits.dim(0)? - counts)?;
+    let count = (count_logits.get(items.len() - 1)? - count_logits.exp()?.sum_all()?.log()?)?;
+    match kind {
+        LogMass::Sequence => count + sequence_log_mass(&item_logits, items)?,
+        LogMass::Set => {
+            let orders: Vec<Tensor> = (orders(items).iter())
+                .map(|order| sequence_log_mass(&item_logits, order)?.exp())
+                .collect::<Result<_>>()?;
+            count + Tensor::stack(&orders, 0)?.sum_all()?.log()?
+        }
+    }
+}
+
+/// The sum over the steps of the log-mass of each item among those that are left.
+fn sequence_log_mass(logits: &Tensor, items: &[usize]) -> Result<Tensor> {
+    let mut steps = Vec::new();
+    for (step, &item) in items.iter().enumerate() {
+        let left: Vec<Tensor> = (0..logits.dim(0)?)
+            .filter(|other| !items[..step].contains(other))
+            .map(|other| logits.get(other))
+            .collect::<Result<_>>()?;
+        steps.push((logits.get(item)? - Tensor::stack(&left, 0)?.exp()?.sum_all()?.log()?)?);
+    }
+    Tensor::stack(&steps, 0)?.sum_all()
+}
+
+/// All orders of some items.
+pub(crate) fn orders(items: &[usize]) -> Vec<Vec<usize>> {
+    if items.is_empty() {
+        return vec![Vec::new()];
+    }
+    let begun_with = |&first: &usize| {
+        let rest: Vec<usize> = items.iter().copied().filter(|&item| item != first).collect();
+        orders(&rest).into_iter().map(move |rest| [vec![first], rest].concat())
+    };
+    items.iter().flat_map(begun_with).collect()
+}

@@ -1,0 +1,135 @@
+//! An independent evaluation of a training round: the design's formulas in one process, in f64 on candle's tape, one
+//! tick, one receiver and one entry at a time.
+//!
+//! With the machines it shares what is addressed (weights, draws, data, embeddings) and nothing of how they compute.
+
+mod coding;
+mod credit;
+pub(crate) mod draw;
+mod network;
+mod rate;
+pub(crate) mod selection;
+
+use std::collections::{BTreeMap, HashMap};
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use data::Split;
+use dib::{BatchOrder, SampleAt};
+use selection::Selection;
+
+use crate::support::local_network::{Node, Setup};
+
+/// A round of a network, given its weights.
+pub(crate) struct Oracle<'a> {
+    setup: &'a Setup,
+    round: u64,
+    /// The round's first tick.
+    first_tick: u64,
+    /// The samples of every tick of the round.
+    samples: Vec<Vec<SampleAt>>,
+    /// All parameters of all nodes, in f64.
+    pub(crate) variables: BTreeMap<String, Var>,
+}
+
+/// What a round comes to.
+pub(crate) struct Round {
+    /// What every coding gradient is of: the sum of all receivers' objectives over the ticks.
+    pub(crate) objective: Tensor,
+    /// What every selection gradient is of: the sum of advantage x log-mass over nodes and ticks.
+    pub(crate) score: Tensor,
+    /// By receiver.
+    pub(crate) receivers: Vec<Figures>,
+    /// `[t][tick]`: what receiver t's selection is judged by.
+    pub(crate) costs: Vec<Vec<f64>>,
+    /// Advantage x log-mass of every selector, mean over ticks.
+    pub(crate) log_likelihoods: BTreeMap<Node, f64>,
+}
+
+/// What a receiver sees of a round: means over ticks, in nats (or squared error).
+pub(crate) struct Figures {
+    pub(crate) cross_entropy: f64,
+    pub(crate) objective: f64,
+    pub(crate) rate: f64,
+}
+
+impl<'a> Oracle<'a> {
+    /// An oracle for a round, of nodes with these parameters; other tensors are passed over.
+    pub(crate) fn new(setup: &'a Setup, round: u64, tensors: &HashMap<String, Tensor>) -> Result<Self> {
+        let train = &setup.scenario.train;
+        let first_tick = round * train.ticks_per_round as u64;
+        let mut order = BatchOrder::new(setup.seed, setup.dataset.samples(Split::Train));
+        let samples = (first_tick..first_tick + train.ticks_per_round as u64)
+            .map(|tick| order.positions(tick, train.samples_per_tick))
+            .collect();
+        let variables = (tensors.iter())
+            .filter(|(name, _)| node::is_parameter(name))
+            .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_dtype(DType::F64)?)?)))
+            .collect::<Result<_>>()?;
+        Ok(Oracle { setup, round, first_tick, samples, variables })
+    }
+
+    /// Everything of the round under a selection.
+    pub(crate) fn round(&self, selection: &Selection) -> Result<Round> {
+        let mut receivers = Vec::new();
+        let mut objectives = Vec::new();
+        let mut costs = Vec::new();
+        for t in 0..self.setup.scenario.receivers() {
+            let judged = (0..self.ticks())
+                .map(|tick| self.judge(t, tick, &selection.granted[t][tick]))
+                .collect::<Result<Vec<_>>>()?;
+            let own =
+                judged.iter().map(|judged| judged.objective.to_scalar()).collect::<Result<Vec<f64>>>()?;
+            receivers.push(Figures {
+                cross_entropy: mean(judged.iter().map(|judged| judged.cross_entropy)),
+                objective: mean(own.iter().copied()),
+                rate: mean(judged.iter().map(|judged| judged.rate)),
+            });
+            objectives.extend(judged.into_iter().map(|judged| judged.objective));
+            costs.push(self.costs(selection, t, &own));
+        }
+        let scores = self.scores(selection, &costs)?;
+        let log_likelihoods = (scores.iter())
+            .map(|(node, score)| Ok((*node, score.to_scalar::<f64>()? / self.ticks() as f64)))
+            .collect::<Result<_>>()?;
+        Ok(Round {
+            objective: Tensor::stack(&objectives, 0)?.sum_all()?,
+            score: self.sum(scores.into_values().collect())?,
+            receivers,
+            costs,
+            log_likelihoods,
+        })
+    }
+
+    fn ticks(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// How much of the first `share` of all rounds is over before this one, at most 1.
+    fn progress(&self, share: f64) -> f64 {
+        (self.round as f64 / (share * self.setup.scenario.train.rounds as f64)).min(1.0)
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.setup.scenario.network.feature_dim
+    }
+
+    /// The sum of scalars; zero if there are none.
+    fn sum(&self, terms: Vec<Tensor>) -> Result<Tensor> {
+        if terms.is_empty() {
+            return Tensor::new(0f64, &Device::Cpu);
+        }
+        Tensor::stack(&terms, 0)?.sum_all()
+    }
+}
+
+/// f32 draws or data as rows of `width` values.
+fn rows(values: &[f32], width: usize) -> Result<Tensor> {
+    let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+    let count = values.len() / width;
+    Tensor::from_vec(values, (count, width), &Device::Cpu)
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    values.sum::<f64>() / count
+}

@@ -1,0 +1,26 @@
+//! The rate (17) of a group of samples, from its formula: the logarithm of the mixture is taken as it stands.
+
+use std::f64::consts::PI;
+
+use candle_core::{Result, Tensor};
+use scenario::RateEstimator;
+
+/// 1/N sum_i [ log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ) ] in nats: z, mu and std are [N, d].
+pub(crate) fn rate(estimator: RateEstimator, z: &Tensor, mu: &Tensor, std: &Tensor) -> Result<Tensor> {
+    // [N, d], and for every pair (i, j) [N, N, d].
+    let own = log_density(z, mu, std)?;
+    let samples = z.dim(0)?;
+    let pairs = |tensor: &Tensor| tensor.broadcast_as((samples, samples, z.dim(1)?));
+    let every = log_density(&pairs(&z.unsqueeze(1)?)?, &pairs(mu)?, &pairs(std)?)?;
+    let (own, every) = match estimator {
+        RateEstimator::PerDimension => (own, every),
+        RateEstimator::Joint => (own.sum_keepdim(1)?, every.sum_keepdim(2)?),
+    };
+    let mixture = every.exp()?.mean(1)?.log()?;
+    (own - mixture)?.sum(1)?.mean(0)
+}
+
+fn log_density(z: &Tensor, mu: &Tensor, std: &Tensor) -> Result<Tensor> {
+    let deviation = ((z - mu)? / std)?;
+    ((deviation.sqr()? * -0.5)? - std.log()?)? - 0.5 * (2.0 * PI).ln()
+}

@@ -1,0 +1,118 @@
+//! One training round of the machines, and all that an oracle must know of it.
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use proto::v1::{SaveState, Train, order::Order};
+use randomness::{Purpose, Seed};
+
+use crate::support::local_network::{LocalNetwork, Message, Node, Setup, Shuffled, Snapshot};
+
+/// What the machines start the round from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Initial weights, round 0.
+    Initial,
+    /// A checkpoint at a later round, in which nothing is special: biases are not zero, gains are not one, encoders are
+    /// as uncertain as their features are spread, so that rates are far from their bounds.
+    Unsettled,
+}
+
+/// The round that [`Start::Unsettled`] begins with: beyond the toy data's first epoch.
+const LATER: u64 = 5;
+
+pub(crate) struct PlayedRound {
+    pub(crate) round: u64,
+    /// All nodes' tensors before the round.
+    pub(crate) before: HashMap<String, Tensor>,
+    /// The network, which has saved its state after the round.
+    pub(crate) network: LocalNetwork,
+}
+
+/// Runs a test's arithmetic on a thread of its own: candle would hand each of many small products around between all
+/// cores, which on a busy machine takes far longer than the products do.
+pub(crate) fn on_one_thread<R: Send>(test: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread").install(test)
+}
+
+/// The node that a parameter or a network belongs to, by its name.
+pub(crate) fn owner(name: &str) -> Node {
+    let (node, _) = name.split_once('/').expect("a name starts with its node's");
+    let index = |digits: &str| digits.parse().expect("a node's name ends with its index");
+    match (node.strip_prefix("transmitter"), node.strip_prefix("receiver")) {
+        (Some(k), _) => Node::Transmitter(index(k)),
+        (_, Some(t)) => Node::Receiver(index(t)),
+        _ => panic!("{node} is neither a transmitter nor a receiver"),
+    }
+}
+
+impl PlayedRound {
+    pub(crate) fn play(setup: &Setup, start: Start) -> Self {
+        let initial = save(&mut LocalNetwork::new(setup, 0, None).unwrap(), 0);
+        let (round, snapshot) = match start {
+            Start::Initial => (0, initial),
+            Start::Unsettled => (LATER, unsettle(&initial)),
+        };
+        let mut network = LocalNetwork::new(setup, 0, Some(&snapshot)).unwrap();
+        network.order(&Order::Train(Train { to: round + 1 }));
+        save(&mut network, round + 1);
+        PlayedRound { round, before: tensors(&snapshot), network }
+    }
+
+    /// `[t][tick]`: the entries (k, m) granted to receiver t, as the features said.
+    pub(crate) fn granted(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
+        let ticks = setup.scenario.train.ticks_per_round;
+        let mut granted = vec![vec![Vec::new(); ticks]; setup.scenario.receivers()];
+        for letter in &self.network.letters {
+            let Message::Features(features) = &letter.message else { continue };
+            for entry in &features.granted {
+                granted[letter.t][entry.tick as usize].push((letter.k, entry.modality as usize));
+            }
+        }
+        granted.iter_mut().flatten().for_each(|entries| entries.sort_unstable());
+        granted
+    }
+}
+
+/// The states of all nodes at a version that they reach without another order.
+fn save(network: &mut LocalNetwork, version: u64) -> Snapshot {
+    network.order(&Order::Save(SaveState { version }));
+    network.run(&mut Shuffled::new(version)).unwrap();
+    network.snapshots[&version].clone()
+}
+
+/// The tensors of all nodes, by name.
+pub(crate) fn tensors(snapshot: &Snapshot) -> HashMap<String, Tensor> {
+    snapshot.values().flat_map(|state| node::unpack_state(state, &Device::Cpu).unwrap()).collect()
+}
+
+fn unsettle(snapshot: &Snapshot) -> Snapshot {
+    let unsettled = |state: &Vec<u8>| {
+        let tensors = node::unpack_state(state, &Device::Cpu).unwrap().into_iter();
+        let parameters_and_moments = tensors.filter(|(name, _)| name != "version");
+        let moved = parameters_and_moments.map(|(name, tensor)| {
+            let tensor = if node::is_parameter(&name) { moved(&name, &tensor) } else { tensor };
+            (name, tensor)
+        });
+        node::pack_state(moved.collect(), LATER).unwrap()
+    };
+    snapshot.iter().map(|(node, state)| (*node, unsettled(state))).collect()
+}
+
+/// A parameter with noise added. An encoder's outputs are drawn together, and its raw deviations raised, so that all of
+/// its deviations, softplus(raw - 5), are near log 2.
+fn moved(name: &str, parameter: &Tensor) -> Tensor {
+    let mut stream = Seed::from_number(0).named_stream(Purpose::Test, name, &[], 0);
+    let noise: Vec<f32> = (0..parameter.elem_count()).map(|_| (0.05 * stream.normal()) as f32).collect();
+    let noise = Tensor::from_vec(noise, parameter.shape(), &Device::Cpu).unwrap();
+    let moved = (parameter + noise).unwrap();
+    match name.split_once("/encoder").map(|(_, part)| part.rsplit('/').next()) {
+        Some(Some("linear.w")) => (moved * 0.3).unwrap(),
+        Some(Some("linear.b")) => {
+            let outputs = moved.elem_count();
+            let raised = (0..outputs).map(|output| if output < outputs / 2 { 0f32 } else { 5.0 }).collect();
+            (moved + Tensor::from_vec(raised, outputs, &Device::Cpu).unwrap()).unwrap()
+        }
+        _ => moved,
+    }
+}
