@@ -22,10 +22,6 @@ use scenario::LogMass;
 use support::local_network::{Node, Setup};
 use support::toy_data::toy_setup;
 
-/// Large tensors come and go: with the program's own allocator, not at the price of fresh pages.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Coordinates of every parameter tensor that are moved: that with the largest derivative, and this many more.
 const RANDOM_COORDINATES: usize = 2;
 

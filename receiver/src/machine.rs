@@ -58,7 +58,7 @@ pub struct ReceiverMachine {
     schedule: Schedule,
     /// Steps that all parameters have taken.
     version: u64,
-    /// Rounds that have been decoded; one more than `version` between decoding and stepping.
+    /// The features that have come and are not decoded yet, per transmitter.
     inbox: Vec<Option<proto::v1::Features>>,
     stage: Stage,
     meter: Meter,
@@ -451,6 +451,12 @@ impl ReceiverMachine {
                 self.advance(emit)
             }
             Input::Features(k, features) => {
+                if matches!(self.stage, Stage::Idle { .. }) {
+                    return Err(NodeError::protocol(
+                        format!("transmitter {k}"),
+                        "sent features that nobody asked for",
+                    ));
+                }
                 if self.inbox[k].replace(features).is_some() {
                     return Err(NodeError::protocol(
                         format!("transmitter {k}"),

@@ -239,6 +239,9 @@ impl TransmitterMachine {
     /// The end of a stretch: step on the last gradients.
     fn close(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         let turns = self.take_turns(When::Round(round))?;
+        if let Some(t) = turns.iter().position(|turn| turn.asks.is_some()) {
+            return Err(NodeError::protocol(format!("receiver {t}"), "asks where a closing turn is due"));
+        }
         let learned: Vec<Learned> = turns.into_iter().filter_map(|turn| turn.learned).collect();
         self.learn(&learned, emit)
     }
@@ -392,15 +395,20 @@ impl TransmitterMachine {
         let (number, piece) = (self.pass_number, self.pass.as_ref().map_or(0, |pass| pass.piece));
         let when = When::Piece { pass: number, piece };
         let turns = self.take_turns(when)?;
-        let asked: Vec<bool> = turns.into_iter().map(|turn| turn.asks.is_some_and(|asks| asks[0])).collect();
+        let mut asked = Vec::with_capacity(turns.len());
+        for (t, turn) in turns.into_iter().enumerate() {
+            let missing =
+                || NodeError::protocol(format!("receiver {t}"), "sent an evaluation turn without asks");
+            asked.push(turn.asks.ok_or_else(missing)?[0]);
+        }
         if piece == 0 {
             let requests = self.requests_of_pass(number, &asked)?;
             let grants = self.grant(Phase::Evaluate, number, &requests);
             self.pass = Some(Pass::new(number, asked.clone(), requests, grants));
         }
         let mut pass = self.pass.take().expect("the first piece has begun it");
-        if pass.asked != asked {
-            return Err(NodeError::protocol("a receiver", "changed its asks in mid-pass"));
+        if let Some(t) = (0..asked.len()).find(|&t| pass.asked[t] != asked[t]) {
+            return Err(NodeError::protocol(format!("receiver {t}"), "changed its asks in mid-pass"));
         }
         let samples = self.context.piece(piece as usize, test_samples);
         let pieces = self.context.pieces(test_samples) as u64;

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
 
-use super::{Oracle, network, rate::rate, rows};
+use super::{Oracle, network, rate::rate, rows, sum};
 
 /// What a receiver makes of a tick.
 pub(crate) struct Judged {
@@ -39,7 +39,7 @@ impl Oracle<'_> {
         let joint =
             network::forward(&self.variables, &format!("receiver{t}/joint"), &Tensor::cat(&features, 1)?)?;
         let loss = self.loss(t, tick, &joint)?;
-        Ok(Judged { cross_entropy: loss.to_scalar()?, objective: (loss + self.sum(extras)?)?, rate: rates })
+        Ok(Judged { cross_entropy: loss.to_scalar()?, objective: (loss + sum(&extras)?)?, rate: rates })
     }
 
     /// The weight of what an entry adds: it may rise geometrically.

@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 use data::{Split, Targets};
 use scenario::{Baseline, Credit, SparseTerm};
 
-use super::{Oracle, draw::log_mass, mean, selection::Selection};
+use super::{Oracle, draw::log_mass, mean, selection::Selection, sum};
 use crate::support::local_network::Node;
 
 impl Oracle<'_> {
@@ -75,7 +75,7 @@ impl Oracle<'_> {
             }
             terms.push(self.weighed(&masses[t], &advantages)?);
         }
-        self.sum(terms)
+        sum(&terms)
     }
 
     /// None where t does not ask k.
@@ -98,7 +98,7 @@ impl Oracle<'_> {
     fn weighed(&self, masses: &[Option<Tensor>], advantages: &[f64]) -> Result<Tensor> {
         let draws =
             masses.iter().zip(advantages).filter_map(|(mass, advantage)| Some((mass.as_ref()?, advantage)));
-        self.sum(draws.map(|(mass, &advantage)| mass * advantage).collect::<Result<_>>()?)
+        sum(&draws.map(|(mass, &advantage)| mass * advantage).collect::<Result<Vec<_>>>()?)
     }
 
     /// Costs, to which every draw adds its own log-mass as a number, times a weight that falls linearly to 0.

@@ -92,8 +92,8 @@ impl<'a> Oracle<'a> {
             .map(|(node, score)| Ok((*node, score.to_scalar::<f64>()? / self.ticks() as f64)))
             .collect::<Result<_>>()?;
         Ok(Round {
-            objective: Tensor::stack(&objectives, 0)?.sum_all()?,
-            score: self.sum(scores.into_values().collect())?,
+            objective: sum(&objectives)?,
+            score: sum(&scores.into_values().collect::<Vec<_>>())?,
             receivers,
             costs,
             log_likelihoods,
@@ -112,14 +112,14 @@ impl<'a> Oracle<'a> {
     fn feature_dim(&self) -> usize {
         self.setup.scenario.network.feature_dim
     }
+}
 
-    /// The sum of scalars; zero if there are none.
-    fn sum(&self, terms: Vec<Tensor>) -> Result<Tensor> {
-        if terms.is_empty() {
-            return Tensor::new(0f64, &Device::Cpu);
-        }
-        Tensor::stack(&terms, 0)?.sum_all()
+/// The sum of scalars; zero if there are none.
+fn sum(terms: &[Tensor]) -> Result<Tensor> {
+    if terms.is_empty() {
+        return Tensor::new(0f64, &Device::Cpu);
     }
+    Tensor::stack(terms, 0)?.sum_all()
 }
 
 /// f32 draws or data as rows of `width` values.
