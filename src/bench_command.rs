@@ -87,13 +87,14 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     scenario.rounds = scenario.rounds.or(Some(60));
     scenario.set.push("evaluation.passes=1".into());
     let resolved = scenario.resolve()?;
+    let info = data::info(&node::data_source(&resolved, None)?)?;
     eprintln!("measuring the matrix-product peak");
     let cores = std::thread::available_parallelism()?.get();
     let (peak_one_core, peak_all_cores) = (peak::square(1), peak::square(cores));
     let peak_at_shapes = peak::at_shapes(&resolved);
     let runs = take_turns(arguments.turns, &scenario)?;
     let entries_per_tick = runs[0].1[0].entries_per_tick();
-    let operations = flops::round(&resolved, &runs[0].1[0].granted());
+    let operations = flops::round(&resolved, &info, &runs[0].1[0].granted());
     let timed = |(name, runs): &(&'static str, Vec<Logged>)| timed(name, runs, operations / peak_all_cores);
     Ok(Report {
         cores,

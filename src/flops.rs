@@ -4,19 +4,12 @@
 //! for the inputs where somebody needs them (nobody needs the gradient of raw data, u or embeddings). A product and an
 //! addition count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
 
+use data::Info;
+use dib::network::SIZES;
 use scenario::Scenario;
 
-/// The base network's inner widths.
-const FIRST: usize = 512;
-const SECOND: usize = 256;
-
-/// Width of the digits' modalities (fft, mel, noise), as the data sets give them.
-fn width(modality: &str) -> usize {
-    if modality == "mel" { 512 } else { 196 }
-}
-
 /// Operations of one training round; `granted[(k, m)]` is the number of entries of the round, all receivers together.
-pub(crate) fn round(scenario: &Scenario, granted: &[f64]) -> f64 {
+pub(crate) fn round(scenario: &Scenario, info: &Info, granted: &[f64]) -> f64 {
     let (d, samples, ticks) = (
         scenario.network.feature_dim,
         scenario.train.samples_per_tick as f64,
@@ -25,11 +18,11 @@ pub(crate) fn round(scenario: &Scenario, granted: &[f64]) -> f64 {
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
     let encoders: f64 = modalities
         .zip(granted)
-        .map(|(modality, entries)| entries * samples * learning(width(modality) + d, 2 * d, false))
+        .map(|(modality, entries)| entries * samples * learning(width(info, modality) + d, 2 * d, false))
         .sum();
     let entries: f64 = granted.iter().sum();
     // All receivers' entries are spread over local decoders of (nearly) the same size.
-    let outputs = outputs(scenario);
+    let outputs = outputs(scenario, info);
     let mean_outputs = outputs.iter().sum::<usize>() as f64 / outputs.len() as f64;
     let local = entries * samples * learning(2 * d, mean_outputs.round() as usize, true);
     let joint_inputs = scenario.entries_per_receiver() * d;
@@ -52,20 +45,23 @@ fn selectors(scenario: &Scenario) -> f64 {
     of_receivers + of_transmitters
 }
 
+/// Values of a sample of a modality. What the data set does not know, no run is made with.
+fn width(info: &Info, modality: &str) -> usize {
+    info.modalities.iter().find(|known| known.name == modality).map_or(0, |known| known.width)
+}
+
 /// Classes of the receivers' tasks.
-fn outputs(scenario: &Scenario) -> Vec<usize> {
-    let classes = |task: &str| match task {
-        "parity" => 2,
-        "ring" => 6,
-        _ => 10,
-    };
+fn outputs(scenario: &Scenario, info: &Info) -> Vec<usize> {
+    let classes =
+        |task: &str| info.tasks.iter().find(|known| known.name == task).map_or(0, |known| known.classes);
     scenario.receiver.iter().map(|receiver| classes(&receiver.task)).collect()
 }
 
 /// Operations of a row through a base network: forward, and backward with or without the input's gradient.
 fn learning(inputs: usize, outputs: usize, to_input: bool) -> f64 {
-    let first = 2 * inputs * FIRST;
-    let rest = FIRST * FIRST + 2 * FIRST * SECOND + SECOND * SECOND + SECOND * outputs;
+    let [large, small] = SIZES;
+    let first = 2 * inputs * large;
+    let rest = large * large + 2 * large * small + small * small + small * outputs;
     let passes = if to_input { 3 } else { 2 };
     2.0 * (passes * first + 3 * rest) as f64
 }

@@ -129,6 +129,7 @@ fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result
         "ADVERTISE",
         "COORDINATOR",
         "OUT",
+        "DATA",
         "FORCE",
         "JSON",
         "SCENARIO",

@@ -11,7 +11,7 @@ use crate::parameter::{Layout, Parameter};
 use crate::{Error, Result, state};
 
 /// The sizes of the two residual blocks.
-const SIZES: [usize; 2] = [512, 256];
+pub const SIZES: [usize; 2] = [512, 256];
 
 /// Residual block to 512, layer normalisation, residual block to 256, layer normalisation, linear.
 ///

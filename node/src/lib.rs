@@ -34,7 +34,7 @@ pub use parse::parse;
 pub use schedule::{Next, Schedule};
 pub use selector::{Choice, Selector};
 pub use source::data_source;
-pub use state::{export, is_parameter, pack_state, state_version, unpack_state};
+pub use state::{is_parameter, pack_state, restore, save, unpack_state};
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
+use dib::Network;
 
 use crate::NodeError;
 
@@ -14,15 +15,26 @@ pub fn pack_state(mut tensors: Vec<(String, Tensor)>, version: u64) -> Result<Ve
         .map_err(|error| NodeError::Input(format!("the state cannot be packed: {error}")))
 }
 
-/// The state of networks as named tensors.
-pub fn export<'a>(
-    networks: impl Iterator<Item = &'a dib::Network>,
-) -> Result<Vec<(String, Tensor)>, NodeError> {
+/// Saves networks at a version as a safetensors file.
+pub fn save<'a>(networks: impl Iterator<Item = &'a Network>, version: u64) -> Result<Vec<u8>, NodeError> {
     let mut tensors = Vec::new();
     for network in networks {
         tensors.extend(network.export()?);
     }
-    Ok(tensors)
+    pack_state(tensors, version)
+}
+
+/// Restores networks from what [`save`] gave; each checks its own tensors. Gives the version.
+pub fn restore<'a>(
+    state: &[u8],
+    device: &Device,
+    networks: impl Iterator<Item = &'a mut Network>,
+) -> Result<u64, NodeError> {
+    let tensors = unpack_state(state, device)?;
+    for network in networks {
+        network.import(&tensors)?;
+    }
+    state_version(&tensors)
 }
 
 /// Unpacks a safetensors file. What its tensors must be is for the networks to check.
@@ -32,7 +44,7 @@ pub fn unpack_state(bytes: &[u8], device: &Device) -> Result<HashMap<String, Ten
 }
 
 /// The version of an unpacked state.
-pub fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
+fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
     let version = tensors.get(VERSION).and_then(|tensor| tensor.to_vec1::<i64>().ok());
     match version.as_deref() {
         Some([version]) if *version >= 0 => Ok(*version as u64),

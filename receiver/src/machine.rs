@@ -114,18 +114,11 @@ impl ReceiverMachine {
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
-        let tensors = node::unpack_state(state, &self.context.device)?;
         let selector = self.selector.iter_mut().map(Selector::network_mut);
-        for network in selector.chain(self.decoders.networks_mut()) {
-            network.import(&tensors)?;
-        }
-        self.version = node::state_version(&tensors)?;
+        let networks = selector.chain(self.decoders.networks_mut());
+        self.version = node::restore(state, &self.context.device, networks)?;
         self.schedule = Schedule::at(self.version);
         Ok(())
-    }
-
-    fn state(&self) -> Result<Vec<u8>, NodeError> {
-        node::pack_state(node::export(self.networks())?, self.version)
     }
 
     // ------------------------------------------------------------------------------------------------- orders
@@ -158,7 +151,7 @@ impl ReceiverMachine {
         let order = self.schedule.current(self.version).cloned();
         match order {
             Some(Order::Save(save)) => {
-                emit(Output::State(save.version, self.state()?));
+                emit(Output::State(save.version, node::save(self.networks(), self.version)?));
                 self.schedule.done();
             }
             Some(Order::Evaluate(evaluate)) => self.begin_pass(0, evaluate.passes, emit)?,

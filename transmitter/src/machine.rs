@@ -126,18 +126,11 @@ impl TransmitterMachine {
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
-        let tensors = node::unpack_state(state, &self.context.device)?;
         let selector = self.selector.iter_mut().map(Selector::network_mut);
-        for network in selector.chain(self.encoders.networks_mut()) {
-            network.import(&tensors)?;
-        }
-        self.version = node::state_version(&tensors)?;
+        let networks = selector.chain(self.encoders.networks_mut());
+        self.version = node::restore(state, &self.context.device, networks)?;
         self.schedule = Schedule::at(self.version);
         Ok(())
-    }
-
-    fn state(&self) -> Result<Vec<u8>, NodeError> {
-        node::pack_state(node::export(self.networks())?, self.version)
     }
 
     // ------------------------------------------------------------------------------------------------- turns
@@ -169,7 +162,7 @@ impl TransmitterMachine {
     fn carry_out_order(&mut self, emit: &mut dyn FnMut(Output)) -> Result<bool, NodeError> {
         match self.schedule.current(self.version).cloned() {
             Some(Order::Save(save)) => {
-                emit(Output::State(save.version, self.state()?));
+                emit(Output::State(save.version, node::save(self.networks(), self.version)?));
                 self.schedule.done();
                 Ok(true)
             }
