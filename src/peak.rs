@@ -29,7 +29,7 @@ pub(crate) fn square(cores: usize) -> f64 {
 pub(crate) fn at_shapes(scenario: &Scenario) -> Vec<Shape> {
     let rows = scenario.train.ticks_per_round * scenario.train.samples_per_tick;
     let block =
-        node::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
+        scenario::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
     let d = scenario.network.feature_dim;
     [(rows, 196 + d, 512), (rows, 512, 512), (rows, 512, 256), (rows, 256, 2 * d), (512, block, 512)]
         .into_iter()

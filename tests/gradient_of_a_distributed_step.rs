@@ -166,7 +166,7 @@ fn of_no_baseline_at_the_start_of_toy_data() {
 
 #[test]
 fn of_empty_hands_in_a_round_of_several_gradient_blocks() {
-    let ticks = node::GRADIENT_BLOCK_TICKS + 2;
+    let ticks = scenario::GRADIENT_BLOCK_TICKS + 2;
     let setup = toy(TIGHTLY_CAPPED, &[&format!("train.ticks_per_round={ticks}")]);
     for start in [Start::Initial, Start::Unsettled] {
         let selection = agrees(&setup, start);

@@ -92,7 +92,7 @@ fn a_receivers_turn_that_does_not_fit_is_named() {
         let receiver = network.join(Role::Receiver, String::new());
         let start = started(receiver);
 
-        let stamp = |round| Some(network.link().stamp(When::Round(round)));
+        let stamp = |round| Some(network.link().stamp(When::round(round)));
         let first = Turn { stamp: stamp(0), gradients: None, asks: asks() };
         let mut link = network.wire.exchange(start.transmitters[0].parse().unwrap(), first).unwrap();
         let features = link.answer().unwrap().expect("a good turn is answered");

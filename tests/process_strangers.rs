@@ -121,7 +121,7 @@ impl Network {
         let stamped = |change: fn(&mut Link)| {
             let mut link = self.link.clone();
             change(&mut link);
-            Turn { stamp: Some(link.stamp(When::Round(0))), ..Turn::default() }
+            Turn { stamp: Some(link.stamp(When::round(0))), ..Turn::default() }
         };
         for (turn, reason) in [
             (

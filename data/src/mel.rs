@@ -4,7 +4,8 @@
 //! triangular bands of height 1, evenly spaced from 0 to 4000 Hz on the HTK mel scale. Torchaudio's `MelSpectrogram`
 //! with its defaults, librosa's with `htk=True, norm=None`.
 
-use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex};
+use pulp::{Arch, Simd, WithSimd};
+use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::sync::Arc;
 
 /// Samples of a waveform: one second.
@@ -25,11 +26,19 @@ const HOP: usize = 256;
 const MARGIN: usize = WINDOW / 2;
 const BINS: usize = WINDOW / 2 + 1;
 
+/// Frames that share a transform: one is its real part, the other its imaginary part.
+const PAIR: usize = 2;
+
+/// Running sums side by side.
+const LANES: usize = 8;
+
+const _: () = assert!(FRAMES.is_multiple_of(PAIR));
+
 /// The transform, made once and shared by all threads.
 ///
 /// rustfft chooses its kernels by the processor: any two with AVX and FMA agree bit for bit.
 pub(crate) struct Mel {
-    fft: Arc<dyn RealToComplex<f32>>,
+    fft: Arc<dyn Fft<f32>>,
     window: Vec<f32>,
     bands: Vec<Band>,
 }
@@ -44,9 +53,10 @@ struct Band {
 pub(crate) struct Scratch {
     /// The waveform between margins of [`MARGIN`] values.
     padded: Vec<f32>,
-    frame: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    power: Vec<f32>,
+    /// Two frames, and then their spectrum.
+    frames: Vec<Complex<f32>>,
+    /// The power spectra of both.
+    powers: [Vec<f32>; PAIR],
     fft: Vec<Complex<f32>>,
 }
 
@@ -59,7 +69,7 @@ impl Scratch {
 
 impl Mel {
     pub(crate) fn new() -> Self {
-        let fft = RealFftPlanner::new().plan_fft_forward(WINDOW);
+        let fft = FftPlanner::new().plan_fft_forward(WINDOW);
         let hann = |n: usize| 0.5 - 0.5 * libm::cos(std::f64::consts::TAU * n as f64 / WINDOW as f64);
         Mel { fft, window: (0..WINDOW).map(|n| hann(n) as f32).collect(), bands: bands() }
     }
@@ -67,38 +77,94 @@ impl Mel {
     pub(crate) fn scratch(&self) -> Scratch {
         Scratch {
             padded: vec![0.0; SAMPLES + 2 * MARGIN],
-            frame: self.fft.make_input_vec(),
-            spectrum: self.fft.make_output_vec(),
-            power: vec![0.0; BINS],
-            fft: self.fft.make_scratch_vec(),
+            frames: vec![Complex::default(); WINDOW],
+            powers: [vec![0.0; BINS], vec![0.0; BINS]],
+            fft: vec![Complex::default(); self.fft.get_inplace_scratch_len()],
         }
     }
 
     /// The mel spectrogram of the scratch's waveform, band by band, [`WIDTH`] values of power.
     pub(crate) fn spectrogram(&self, scratch: &mut Scratch, out: &mut [f32]) {
         reflect(&mut scratch.padded);
-        for frame in 0..FRAMES {
-            let samples = &scratch.padded[frame * HOP..frame * HOP + WINDOW];
-            // The spectrum of silence is zero: most clips are shorter than the second that they are padded to.
-            if samples.iter().all(|&sample| sample == 0.0) {
-                (0..BANDS).for_each(|band| out[band * FRAMES + frame] = 0.0);
-                continue;
+        let sound = sound(&scratch.padded);
+        for first in (0..FRAMES).step_by(PAIR) {
+            let heard = [first, first + 1].map(|frame| overlaps(frame, &sound));
+            if heard.contains(&true) {
+                self.powers(scratch, first);
             }
-            for ((value, sample), weight) in scratch.frame.iter_mut().zip(samples).zip(&self.window) {
-                *value = sample * weight;
-            }
-            self.fft
-                .process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.fft)
-                .expect("the buffers were made by the plan");
-            for (power, value) in scratch.power.iter_mut().zip(&scratch.spectrum) {
-                *power = value.norm_sqr();
-            }
-            for (index, band) in self.bands.iter().enumerate() {
-                let bins = &scratch.power[band.first..band.first + band.weights.len()];
-                out[index * FRAMES + frame] = dot(bins, &band.weights);
+            for (number, heard) in heard.into_iter().enumerate() {
+                let power = &scratch.powers[number];
+                for (index, band) in self.bands.iter().enumerate() {
+                    // The spectrum of silence is zero: most clips are shorter than the second that they are padded to.
+                    let value = if heard { band.of(power) } else { 0.0 };
+                    out[index * FRAMES + first + number] = value;
+                }
             }
         }
     }
+
+    /// The power spectra of frame `first` and of the next. Both are real, so that one complex transform has them all:
+    /// what is even in its bins is the first's, what is odd the second's.
+    fn powers(&self, scratch: &mut Scratch, first: usize) {
+        let samples = &scratch.padded[first * HOP..][..HOP + WINDOW];
+        let Scratch { frames, powers: [first, second], fft, .. } = scratch;
+        vectorise(
+            #[inline(always)]
+            || weigh(frames, samples, &self.window),
+        );
+        self.fft.process_with_scratch(frames, fft);
+        vectorise(
+            #[inline(always)]
+            || separate(frames, first, second),
+        );
+    }
+}
+
+/// Two neighbouring frames, windowed, as one of complex numbers.
+#[inline(always)]
+fn weigh(frames: &mut [Complex<f32>], samples: &[f32], window: &[f32]) {
+    let pairs = samples.iter().zip(&samples[HOP..]).zip(window);
+    for (value, ((first, second), weight)) in frames.iter_mut().zip(pairs) {
+        *value = Complex::new(first * weight, second * weight);
+    }
+}
+
+/// The squared magnitudes of both frames' spectra. The lowest and the highest bin lie in no band, and are left out.
+#[inline(always)]
+fn separate(spectrum: &[Complex<f32>], first: &mut [f32], second: &mut [f32]) {
+    let mirrored = spectrum[BINS..].iter().rev();
+    let powers = first[1..BINS - 1].iter_mut().zip(&mut second[1..BINS - 1]);
+    for ((z, y), (first, second)) in spectrum[1..BINS - 1].iter().zip(mirrored).zip(powers) {
+        let (sum, difference) = (z + y, z - y);
+        *first = 0.25 * (sum.re * sum.re + difference.im * difference.im);
+        *second = 0.25 * (sum.im * sum.im + difference.re * difference.re);
+    }
+}
+
+/// Where the first and the last sample are that are not silent; empty if all are.
+fn sound(padded: &[f32]) -> std::ops::Range<usize> {
+    let first = padded.iter().position(|&sample| sample != 0.0).unwrap_or(0);
+    let end = padded.iter().rposition(|&sample| sample != 0.0).map_or(first, |last| last + 1);
+    first..end
+}
+
+/// Whether any of a frame's samples is not silent.
+fn overlaps(frame: usize, sound: &std::ops::Range<usize>) -> bool {
+    frame * HOP < sound.end && sound.start < frame * HOP + WINDOW
+}
+
+/// Runs a loop compiled for the best instruction set of this machine; the bits do not depend on it.
+fn vectorise(work: impl FnMut()) {
+    struct Work<F>(F);
+    impl<F: FnMut()> WithSimd for Work<F> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) {
+            (self.0)();
+        }
+    }
+    Arch::new().dispatch(Work(work));
 }
 
 /// Gives a spectrogram mean 0 and (population) standard deviation 1; a constant one becomes 0.
@@ -124,20 +190,6 @@ fn reflect(padded: &mut [f32]) {
     }
 }
 
-/// A sum of products over eight lanes, which the compiler turns into vector instructions.
-fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let mut lanes = [0f32; 8];
-    let (left_blocks, left_rest) = left.as_chunks::<8>();
-    let (right_blocks, right_rest) = right.as_chunks::<8>();
-    for (left, right) in left_blocks.iter().zip(right_blocks) {
-        for lane in 0..8 {
-            lanes[lane] += left[lane] * right[lane];
-        }
-    }
-    let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
-    lanes.iter().sum::<f32>() + rest
-}
-
 fn bands() -> Vec<Band> {
     let top = hertz_to_mel(RATE / 2.0);
     let corner = |index: usize| mel_to_hertz(top * index as f64 / (BANDS + 1) as f64);
@@ -153,6 +205,21 @@ impl Band {
         };
         let first = (0..BINS).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
         Band { first, weights: (first..BINS).map(weight).take_while(|&weight| weight > 0.0).collect() }
+    }
+
+    /// The band's share of a power spectrum.
+    fn of(&self, power: &[f32]) -> f32 {
+        let power = &power[self.first..][..self.weights.len()];
+        let mut lanes = [0f32; LANES];
+        let (weights, weights_rest) = self.weights.as_chunks::<LANES>();
+        let (power, power_rest) = power.as_chunks::<LANES>();
+        for (weights, power) in weights.iter().zip(power) {
+            for lane in 0..LANES {
+                lanes[lane] += weights[lane] * power[lane];
+            }
+        }
+        let rest: f32 = weights_rest.iter().zip(power_rest).map(|(weight, power)| weight * power).sum();
+        lanes.iter().sum::<f32>() + rest
     }
 }
 

@@ -26,6 +26,7 @@ pub use common::{
 };
 pub use encoder::{Encoded, Encoder, Features, RateTerm};
 pub use error::{Error, Result};
+pub use kernels::with_values;
 pub use loss::{
     cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error, mean_squared_error_gradient,
 };

@@ -1,8 +1,21 @@
 //! From candle's storages to slices.
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
 use crate::Real;
+
+/// Lets `look` see the numbers of a contiguous f32 tensor: where they are, if they are in this machine's memory, else a
+/// copy.
+pub fn with_values<R>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => Ok(look(read::<f32>(storage, layout)?)),
+        _ => {
+            drop(storage);
+            Ok(look(&tensor.flatten_all()?.to_vec1::<f32>()?))
+        }
+    }
+}
 
 /// The numbers of a contiguous operand.
 pub(crate) fn read<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {

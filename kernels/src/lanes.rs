@@ -42,6 +42,24 @@ pub(crate) fn sum_of<T: Real>(values: &[T], term: impl Fn(T) -> T) -> T {
     fold(lanes)
 }
 
+/// The sum of `term(x, y, z)` over three slices of one length.
+#[inline(always)]
+pub(crate) fn sum_of_three<T: Real>(xs: &[T], ys: &[T], zs: &[T], term: impl Fn(T, T, T) -> T) -> T {
+    let mut lanes = [T::ZERO; LANES];
+    let (xs, xs_rest) = xs.as_chunks::<LANES>();
+    let (ys, ys_rest) = ys.as_chunks::<LANES>();
+    let (zs, zs_rest) = zs.as_chunks::<LANES>();
+    for ((xs, ys), zs) in xs.iter().zip(ys).zip(zs) {
+        for (((lane, &x), &y), &z) in lanes.iter_mut().zip(xs).zip(ys).zip(zs) {
+            *lane += term(x, y, z);
+        }
+    }
+    for (((lane, &x), &y), &z) in lanes.iter_mut().zip(xs_rest).zip(ys_rest).zip(zs_rest) {
+        *lane += term(x, y, z);
+    }
+    fold(lanes)
+}
+
 /// The lanes added up as a tree.
 #[inline(always)]
 pub(crate) fn fold<T: Real>(mut lanes: [T; LANES]) -> T {

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tens
 
 use crate::Real;
 use crate::access::{for_dtype, read, write};
-use crate::lanes::{LANES, fold, sum_of, vectorise};
+use crate::lanes::{sum_of, sum_of_three, vectorise};
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
@@ -213,23 +213,9 @@ fn backward_row<T: Real>(gradient: &mut [T], row: &[T], gain: &[T]) {
 /// The sums of g and of g n over a row.
 #[inline(always)]
 fn backward_sums<T: Real>(upstream: &[T], row: &[T], gain: &[T], mean: T, inverse: T) -> (T, T) {
-    let (mut plain, mut projected) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-    let (ups, up_rest) = upstream.as_chunks::<LANES>();
-    let (xs, x_rest) = row.as_chunks::<LANES>();
-    let (gains, gain_rest) = gain.as_chunks::<LANES>();
-    for ((up, x), gain) in ups.iter().zip(xs).zip(gains) {
-        for lane in 0..LANES {
-            let value = up[lane] * gain[lane];
-            plain[lane] += value;
-            projected[lane] += value * ((x[lane] - mean) * inverse);
-        }
-    }
-    for (lane, ((&up, &x), &gain)) in up_rest.iter().zip(x_rest).zip(gain_rest).enumerate() {
-        let value = up * gain;
-        plain[lane] += value;
-        projected[lane] += value * ((x - mean) * inverse);
-    }
-    (fold(plain), fold(projected))
+    let plain = sum_of_three(upstream, row, gain, |up, _, gain| up * gain);
+    let projected = sum_of_three(upstream, row, gain, |up, x, gain| up * gain * ((x - mean) * inverse));
+    (plain, projected)
 }
 
 #[cfg(test)]

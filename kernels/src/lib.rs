@@ -22,4 +22,5 @@ mod rate_joint;
 mod rate_per_dimension;
 mod real;
 
+pub use access::with_values;
 pub use real::Real;

@@ -184,6 +184,9 @@ fn special(rows: usize, depth: usize, columns: usize) -> bool {
 
 /// A B in new memory.
 fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
+    if let Some(b_values) = straightened(a, b) {
+        return multiply(a, Matrix::new(&b_values, b.rows, b.columns));
+    }
     if a.columns <= DEPTH && !special(a.rows, a.columns, b.columns) {
         return gemm_new(a, b);
     }
@@ -194,6 +197,9 @@ fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
 
 /// C = A B or C += A B, piece by piece.
 fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
+    if let Some(b_values) = straightened(a, b) {
+        return multiply_into(c, a, Matrix::new(&b_values, b.rows, b.columns), accumulate);
+    }
     for start in (0..a.columns).step_by(DEPTH) {
         let end = (start + DEPTH).min(a.columns);
         let (a, b) = (a.columns(start, end), b.rows(start, end));
@@ -207,6 +213,70 @@ fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accum
             gemm_into(c, a, b, accumulate);
         }
     }
+}
+
+/// A row-major copy of a transposed B, where that is worth its while. The `gemm` crate would read such a B across its
+/// lines, and long lines whose length is a power of two fight for the same few places of the cache.
+fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
+    let is_worth_it = b.row_stride == 1 && b.column_stride >= LONG && a.rows >= TILE;
+    is_worth_it.then(|| {
+        let mut values = vec![T::ZERO; b.rows * b.columns];
+        vectorise(
+            #[inline(always)]
+            || transpose(&mut values, b.values, b.rows, b.columns),
+        );
+        values
+    })
+}
+
+/// Lines of a matrix from this length on are long, in numbers.
+const LONG: usize = 512;
+
+/// Rows and columns of a tile that is transposed at once.
+const TILE: usize = 16;
+
+/// target [rows, columns] = the transpose of source [columns, rows], both row-major.
+#[inline(always)]
+fn transpose<T: Real>(target: &mut [T], source: &[T], rows: usize, columns: usize) {
+    for left in (0..columns).step_by(TILE) {
+        let width = TILE.min(columns - left);
+        for top in (0..rows).step_by(TILE) {
+            let height = TILE.min(rows - top);
+            if (width, height) == (TILE, TILE) {
+                let mut tile = [[T::ZERO; TILE]; TILE];
+                for (line, from) in tile.iter_mut().zip(source[left * rows + top..].chunks(rows)) {
+                    line.copy_from_slice(&from[..TILE]);
+                }
+                let tile = riffle(riffle(riffle(riffle(tile))));
+                for (to, line) in target[top * columns + left..].chunks_mut(columns).zip(&tile) {
+                    to[..TILE].copy_from_slice(line);
+                }
+            } else {
+                for column in left..left + width {
+                    for row in top..top + height {
+                        target[row * columns + column] = source[column * rows + row];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Deals the lower half of the lines in between the upper half's, value by value: four times that (log2 of 16), and lines
+/// and columns have changed places. Each is one shuffle of two registers.
+#[inline(always)]
+fn riffle<T: Real>(tile: [[T; TILE]; TILE]) -> [[T; TILE]; TILE] {
+    let mut dealt = [[T::ZERO; TILE]; TILE];
+    for line in 0..TILE / 2 {
+        let (upper, lower) = (tile[line], tile[line + TILE / 2]);
+        for place in 0..TILE / 2 {
+            dealt[2 * line][2 * place] = upper[place];
+            dealt[2 * line][2 * place + 1] = lower[place];
+            dealt[2 * line + 1][2 * place] = upper[place + TILE / 2];
+            dealt[2 * line + 1][2 * place + 1] = lower[place + TILE / 2];
+        }
+    }
+    dealt
 }
 
 /// The specification of one piece, in safe code: C = A B or C += A B.

@@ -2,8 +2,8 @@ use tokio::sync::mpsc;
 
 use crate::NodeError;
 
-/// How many inputs and outputs may wait. The protocol has at most two messages under way on a link; beyond that a
-/// sender is made to wait.
+/// How many inputs may wait; beyond that the links are made to wait. Outputs never wait: the protocol bounds them, and a
+/// thread that waits to be heard while its inputs wait for it would wait for ever.
 const WAITING: usize = 64;
 
 /// The compute half of a node: a state machine.
@@ -23,7 +23,7 @@ pub struct Compute<I, O> {
     /// What goes in.
     pub inputs: mpsc::Sender<I>,
     /// What comes out; the last is the error that ended the thread, if one did.
-    pub outputs: mpsc::Receiver<Result<O, NodeError>>,
+    pub outputs: mpsc::UnboundedReceiver<Result<O, NodeError>>,
 }
 
 impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
@@ -33,11 +33,11 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
         M: Machine<Input = I, Output = O>,
     {
         let (inputs, mut taken) = mpsc::channel(WAITING);
-        let (emitted, outputs) = mpsc::channel(WAITING);
+        let (emitted, outputs) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             let mut emit = |output| {
                 // The async half is gone: so is the run, and this thread ends with its inputs.
-                let _ = emitted.blocking_send(Ok(output));
+                let _ = emitted.send(Ok(output));
             };
             let outcome = build(&mut emit).and_then(|mut machine| {
                 while let Some(input) = taken.blocking_recv() {
@@ -46,7 +46,7 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
                 Ok(())
             });
             if let Err(error) = outcome {
-                let _ = emitted.blocking_send(Err(error));
+                let _ = emitted.send(Err(error));
             }
         });
         Compute { inputs, outputs }

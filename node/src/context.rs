@@ -3,11 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use candle_core::Device;
 use randomness::Seed;
-use scenario::Scenario;
-
-/// Weight gradients are summed over blocks of this many ticks, each block by itself and in order, so that how a round
-/// is cut into pieces of whole blocks changes no bit of the result.
-pub const GRADIENT_BLOCK_TICKS: usize = 10;
+use scenario::{GRADIENT_BLOCK_TICKS, Scenario};
 
 /// What a node knows of the run it takes part in.
 #[derive(Clone, Debug)]
@@ -52,6 +48,17 @@ impl Context {
         self.scenario.train.samples_per_tick
     }
 
+    /// How many parts a round travels in.
+    pub fn parts(&self) -> usize {
+        self.ticks().div_ceil(self.scenario.train.ticks_per_part)
+    }
+
+    /// The ticks of a part, within their round.
+    pub fn part(&self, part: usize) -> std::ops::Range<usize> {
+        let size = self.scenario.train.ticks_per_part;
+        (part * size).min(self.ticks())..((part + 1).saturating_mul(size)).min(self.ticks())
+    }
+
     /// The first tick of a round.
     pub fn first_tick(&self, round: u64) -> u64 {
         round * self.ticks() as u64
@@ -78,7 +85,7 @@ impl Context {
         (0..samples).step_by(self.samples()).map(|first| self.samples().min(samples - first)).collect()
     }
 
-    /// How many of `rows_of_tick` fall into each gradient block of a round.
+    /// How many of `rows_of_tick` fall into each gradient block of a round, or of a part.
     pub fn gradient_blocks(&self, rows_of_tick: &[usize]) -> Vec<usize> {
         rows_of_tick
             .chunks(GRADIENT_BLOCK_TICKS)

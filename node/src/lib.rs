@@ -21,7 +21,7 @@ mod source;
 mod state;
 
 pub use compute::{Compute, Machine};
-pub use context::{Context, GRADIENT_BLOCK_TICKS};
+pub use context::Context;
 pub use control::{Control, Joined};
 pub use convert::{adamw, baseline, log_mass, rate_estimator, sparse_term};
 pub use device::{device_name, resolve_device};

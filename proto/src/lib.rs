@@ -12,7 +12,7 @@ pub mod v1 {
 }
 
 pub use stamp::{Link, When};
-pub use tensor::{decode_tensor, encode_tensor};
+pub use tensor::{Packer, Payload};
 pub use ticks::{decode_ticks, encode_ticks};
 
 use sha2::{Digest, Sha256};

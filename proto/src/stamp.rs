@@ -21,8 +21,13 @@ pub struct Link {
 /// The moment that a message belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// A training round.
-    Round(u64),
+    /// A part of a training round: some ticks of it, or all.
+    Round {
+        /// The round.
+        round: u64,
+        /// The part.
+        part: u64,
+    },
     /// A piece of the test set in an evaluation pass.
     Piece {
         /// The pass.
@@ -35,7 +40,7 @@ pub enum When {
 impl Link {
     /// The stamp of a message on this link.
     pub fn stamp(&self, when: When) -> Stamp {
-        let (phase, pass, round) = when.parts();
+        let (phase, pass, round, part) = when.fields();
         Stamp {
             run: self.run.clone(),
             incarnation: self.incarnation,
@@ -44,6 +49,7 @@ impl Link {
             phase: phase.into(),
             pass,
             round,
+            part,
         }
     }
 
@@ -59,9 +65,12 @@ impl Link {
         match Phase::try_from(stamp.phase) {
             Ok(Phase::Train) => {
                 equal("pass", stamp.pass, 0)?;
-                Ok(When::Round(stamp.round))
+                Ok(When::Round { round: stamp.round, part: stamp.part })
             }
-            Ok(Phase::Evaluate) => Ok(When::Piece { pass: stamp.pass, piece: stamp.round }),
+            Ok(Phase::Evaluate) => {
+                equal("part", stamp.part, 0)?;
+                Ok(When::Piece { pass: stamp.pass, piece: stamp.round })
+            }
             Err(_) => Err(mismatch("phase", stamp.phase.to_string(), "0 or 1".into())),
         }
     }
@@ -74,10 +83,16 @@ impl Link {
 }
 
 impl When {
-    fn parts(self) -> (Phase, u64, u64) {
+    /// The first part of a training round.
+    pub fn round(round: u64) -> Self {
+        When::Round { round, part: 0 }
+    }
+
+    /// Phase, pass, round and part, as they stand in a stamp.
+    fn fields(self) -> (Phase, u64, u64, u64) {
         match self {
-            When::Round(round) => (Phase::Train, 0, round),
-            When::Piece { pass, piece } => (Phase::Evaluate, pass, piece),
+            When::Round { round, part } => (Phase::Train, 0, round, part),
+            When::Piece { pass, piece } => (Phase::Evaluate, pass, piece, 0),
         }
     }
 }
@@ -85,7 +100,8 @@ impl When {
 impl std::fmt::Display for When {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            When::Round(round) => write!(formatter, "round {round}"),
+            When::Round { round, part: 0 } => write!(formatter, "round {round}"),
+            When::Round { round, part } => write!(formatter, "part {part} of round {round}"),
             When::Piece { pass, piece } => write!(formatter, "piece {piece} of evaluation pass {pass}"),
         }
     }
@@ -114,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_read_back() {
-        for when in [When::Round(9), When::Piece { pass: 4, piece: 5 }] {
+        for when in [When::round(9), When::Round { round: 9, part: 3 }, When::Piece { pass: 4, piece: 5 }] {
             assert_eq!(link().read(Some(&link().stamp(when))).unwrap(), when);
             link().check(Some(&link().stamp(when)), when).unwrap();
         }
@@ -123,9 +139,9 @@ mod tests {
     #[test]
     fn every_foreign_stamp_is_refused_by_name() {
         let other = |change: fn(&mut Stamp)| {
-            let mut stamp = link().stamp(When::Round(9));
+            let mut stamp = link().stamp(When::round(9));
             change(&mut stamp);
-            link().check(Some(&stamp), When::Round(9)).unwrap_err().to_string()
+            link().check(Some(&stamp), When::round(9)).unwrap_err().to_string()
         };
         assert!(other(|stamp| stamp.run = Bytes::from_static(b"x")).contains("of run 78, expected 0707"));
         assert!(other(|stamp| stamp.incarnation = 2).contains("of incarnation 2, expected 3"));
@@ -133,6 +149,7 @@ mod tests {
         assert!(other(|stamp| stamp.receiver = 0).contains("of receiver 0, expected 2"));
         assert!(other(|stamp| stamp.phase = 7).contains("of phase 7"));
         assert!(other(|stamp| stamp.round = 8).contains("of moment round 8, expected round 9"));
-        assert!(link().check(None, When::Round(9)).unwrap_err().to_string().contains("no stamp"));
+        assert!(other(|stamp| stamp.part = 1).contains("of moment part 1 of round 9, expected round 9"));
+        assert!(link().check(None, When::round(9)).unwrap_err().to_string().contains("no stamp"));
     }
 }

@@ -1,7 +1,10 @@
+use std::ops::Range;
+
 use candle_core::{DType, Tensor};
 use data::Targets;
 use dib::{AdamW, Network, initial_weights};
 use node::{Context, Meter, NodeError, Work};
+use proto::Packer;
 
 use crate::{machine::entry_embeddings, received::Received, task::TaskData};
 
@@ -17,7 +20,7 @@ struct GrantedEntry {
     rate: f64,
 }
 
-/// All granted entries of a round, ordered by tick, then k, then m.
+/// All granted entries of a part of a round (or of a piece), ordered by tick, then k, then m.
 pub(crate) struct Granted<'a> {
     received: &'a [Received],
     entries: Vec<GrantedEntry>,
@@ -51,9 +54,13 @@ impl<'a> Granted<'a> {
         counts
     }
 
-    /// The sum of all rates in nats, in entry order.
-    pub(crate) fn rate_sum(&self) -> f64 {
-        self.entries.iter().map(|granted| granted.rate).sum()
+    /// The sum of the rates of every tick in nats, in entry order.
+    pub(crate) fn rates_of_ticks(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.ticks];
+        for granted in &self.entries {
+            sums[granted.tick] += granted.rate;
+        }
+        sums
     }
 
     /// (position among all (k, m), rate) of every entry.
@@ -61,29 +68,27 @@ impl<'a> Granted<'a> {
         self.entries.iter().map(|granted| (granted.entry, granted.rate))
     }
 
-    /// Ticks at which each (k, m) was granted.
-    pub(crate) fn counts(&self, context: &Context) -> Vec<u32> {
-        let mut counts = vec![0; context.scenario.entries_per_receiver()];
+    /// Adds the ticks at which each (k, m) was granted.
+    pub(crate) fn count(&self, counts: &mut [u32]) {
         for granted in &self.entries {
             counts[granted.entry] += 1;
         }
-        counts
     }
 
-    /// Bytes of z that a training round's entries need.
+    /// Bytes of z that the entries need in training.
     pub(crate) fn payload_bytes(&self, context: &Context) -> u64 {
         (self.entries.len() * context.samples() * context.feature_dim() * 4) as u64
     }
 }
 
-/// What a round's decoding found.
+/// What the decoding of a part of a round found.
 pub(crate) struct Judged {
     /// Cross entropy of the joint decoder at every tick: mean over samples, nats.
     pub(crate) cross_entropies: Vec<f64>,
     /// The receiver's objective at every tick.
     pub(crate) objectives: Vec<f64>,
-    /// For every transmitter the gradient of the objectives' sum with respect to the z that it sent, and its shape.
-    pub(crate) gradients: Vec<(Vec<f32>, [usize; 3])>,
+    /// For every transmitter the gradient of the objectives' sum with respect to the z that it sent.
+    pub(crate) gradients: Vec<proto::v1::Tensor>,
 }
 
 /// The joint decoder g_t and the local decoder that serves all entries of receiver t.
@@ -132,7 +137,7 @@ impl Decoders {
         Ok(self.joint.infer(&self.joint_input(context, granted, samples)?)?)
     }
 
-    /// Decodes all ticks of a training round at once, judges, and leaves the decoders' gradients in place.
+    /// Decodes all ticks of a part of a training round at once, judges, and adds to the decoders' gradients.
     ///
     /// The objective of a tick is the mean over its samples of CE(joint) + beta * sum over its entries of (CE(local) +
     /// rate); what is differentiated is the sum over ticks.
@@ -163,7 +168,9 @@ impl Decoders {
         for (entry, losses) in granted.entries.iter().zip(local.losses.chunks(samples)) {
             objectives[entry.tick] += beta * (weight * sum(losses) + entry.rate);
         }
-        let gradients = self.z_gradients(context, granted, &joint.input_gradient, &local.input_gradient);
+        let gradients = dib::with_values(&joint.input_gradient, |joint| {
+            dib::with_values(&local.input_gradient, |local| self.z_gradients(context, granted, joint, local))
+        })??;
         Ok(Judged { cross_entropies, objectives, gradients })
     }
 
@@ -189,14 +196,15 @@ impl Decoders {
         meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
         if granted.entries.is_empty() {
-            return Ok(Backward { losses: Vec::new(), input_gradient: Vec::new() });
+            let nothing = Tensor::zeros((0, 2 * context.feature_dim()), DType::F32, &context.device)?;
+            return Ok(Backward { losses: Vec::new(), input_gradient: nothing });
         }
         let (samples, d) = (context.samples(), context.feature_dim());
         let rows = granted.entries.len() * samples;
         let mut input = Vec::with_capacity(rows * 2 * d);
         for entry in &granted.entries {
-            for z in features(entry, granted.received, samples * d).chunks_exact(d) {
-                input.extend_from_slice(z);
+            for sample in 0..samples {
+                input.extend(features(entry, granted.received, samples * d, sample * d..(sample + 1) * d));
                 input.extend_from_slice(&self.embeddings[entry.entry]);
             }
         }
@@ -218,10 +226,12 @@ impl Decoders {
         let rows = granted.ticks * samples;
         let mut input = vec![0f32; rows * width];
         for entry in &granted.entries {
-            let z = features(entry, granted.received, samples * d).chunks_exact(d);
-            for (row, z) in (entry.tick * samples..).zip(z) {
-                let start = row * width + entry.entry * d;
-                input[start..start + d].copy_from_slice(z);
+            for sample in 0..samples {
+                let z = features(entry, granted.received, samples * d, sample * d..(sample + 1) * d);
+                let start = (entry.tick * samples + sample) * width + entry.entry * d;
+                for (value, z) in input[start..start + d].iter_mut().zip(z) {
+                    *value = z;
+                }
             }
         }
         Ok(Tensor::from_vec(input, (rows, width), &context.device)?)
@@ -234,35 +244,29 @@ impl Decoders {
         granted: &Granted<'_>,
         joint: &[f32],
         local: &[f32],
-    ) -> Vec<(Vec<f32>, [usize; 3])> {
+    ) -> Vec<proto::v1::Tensor> {
         let (samples, d) = (context.samples(), context.feature_dim());
         let width = self.embeddings.len() * d;
-        let shape = |entries: usize| [entries, samples, d];
-        let mut gradients: Vec<(Vec<f32>, [usize; 3])> = granted
-            .per_transmitter
-            .iter()
-            .map(|&entries| (vec![0.0; entries * samples * d], shape(entries)))
-            .collect();
+        let sent = &granted.per_transmitter;
+        let mut packers: Vec<Packer> =
+            sent.iter().map(|entries| Packer::new(entries * samples * d)).collect();
+        // By tick, then k, then m: so each transmitter's come in the order in which it sent them.
         for (position, entry) in granted.entries.iter().enumerate() {
             for sample in 0..samples {
                 let joint_start = (entry.tick * samples + sample) * width + entry.entry * d;
                 let local_start = (position * samples + sample) * 2 * d;
-                let start = (entry.source * samples + sample) * d;
-                let out = &mut gradients[entry.k].0[start..start + d];
                 let (joint, local) = (&joint[joint_start..][..d], &local[local_start..][..d]);
-                for ((out, joint), local) in out.iter_mut().zip(joint).zip(local) {
-                    *out = joint + local;
-                }
+                packers[entry.k].extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
             }
         }
-        gradients
+        packers.into_iter().zip(sent).map(|(packer, entries)| packer.pack(&[*entries, samples, d])).collect()
     }
 }
 
-/// Losses of all rows, and the gradient with respect to the network's input, row-major.
+/// Losses of all rows, and the gradient with respect to the network's input.
 struct Backward {
     losses: Vec<f64>,
-    input_gradient: Vec<f32>,
+    input_gradient: Tensor,
 }
 
 /// Forward, loss and backward of a decoder; every row's loss counts `weight` times.
@@ -291,12 +295,18 @@ fn backward(
     meter.turn_to(Work::Backward);
     let input_gradient = network.backward_to_input(&trace, &upstream, blocks)?;
     meter.turn_to(Work::Pack);
-    Ok(Backward { losses, input_gradient: input_gradient.flatten_all()?.to_vec1()? })
+    Ok(Backward { losses, input_gradient })
 }
 
-/// The features of an entry, `[samples, feature_dim]`.
-fn features<'a>(entry: &GrantedEntry, received: &'a [Received], size: usize) -> &'a [f32] {
-    &received[entry.k].z[entry.source * size..(entry.source + 1) * size]
+/// Some of the features of an entry, `[samples, feature_dim]`, which are `size` values in all.
+fn features(
+    entry: &GrantedEntry,
+    received: &[Received],
+    size: usize,
+    range: Range<usize>,
+) -> impl Iterator<Item = f32> {
+    let start = entry.source * size;
+    received[entry.k].z.values(start + range.start..start + range.end)
 }
 
 fn sum(values: &[f64]) -> f64 {

@@ -1,5 +1,7 @@
 //! The compute half of a receiver: decode, judge, send gradients back, step, ask again.
 
+use std::{collections::VecDeque, ops::Range};
+
 use candle_core::Tensor;
 use dib::{
     AdamW, BatchOrder, Draw, Network, Phase, SelectorNode, SelectorShape, common, entry_embedding,
@@ -7,7 +9,7 @@ use dib::{
 };
 use node::{Choice, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
-    When, encode_tensor, encode_ticks,
+    When, encode_ticks,
     v1::{Asks, Finished, Gradients, ReceiverRound, Turn, order::Order, report::Report},
 };
 use randomness::Stream;
@@ -59,7 +61,7 @@ pub struct ReceiverMachine {
     /// Steps that all parameters have taken.
     version: u64,
     /// The features that have come and are not decoded yet, per transmitter.
-    inbox: Vec<Option<proto::v1::Features>>,
+    inbox: Vec<VecDeque<proto::v1::Features>>,
     stage: Stage,
     meter: Meter,
 }
@@ -71,10 +73,26 @@ enum Stage {
         /// Gradients of the last round, not sent yet.
         unsent: Option<Vec<Gradients>>,
     },
-    /// The features of a training round.
-    Training { round: u64, asked: Asked },
+    /// The features of a part of a training round.
+    Training(Box<Round>),
     /// The features of a piece of an evaluation pass.
     Evaluating(Box<Pass>),
+}
+
+/// A training round under way.
+struct Round {
+    round: u64,
+    asked: Asked,
+    /// The part that is due.
+    part: usize,
+    // What the parts so far have brought, tick by tick.
+    cross_entropies: Vec<f64>,
+    objectives: Vec<f64>,
+    costs: Vec<f64>,
+    rates: Vec<f64>,
+    /// Ticks at which each (k, m) was granted.
+    granted: Vec<u32>,
+    payload_bytes: u64,
 }
 
 /// Whom this receiver asked at the ticks of a round, and what its selector needs to learn from it.
@@ -91,7 +109,7 @@ impl ReceiverMachine {
         let decoders = Decoders::new(&context, task.outputs())?;
         let batches = BatchOrder::new(context.seed, task.train_samples());
         let mut machine = ReceiverMachine {
-            inbox: vec![None; context.scenario.transmitters()],
+            inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             schedule: Schedule::default(),
             version: 0,
             stage: Stage::Idle { unsent: None },
@@ -183,13 +201,23 @@ impl ReceiverMachine {
         for k in 0..self.context.scenario.transmitters() {
             let ticks: Vec<bool> = asked.transmitters.iter().map(|asked| asked[k]).collect();
             let turn = Turn {
-                stamp: Some(self.context.link(k, self.context.index).stamp(When::Round(round))),
+                stamp: Some(self.context.link(k, self.context.index).stamp(When::round(round))),
                 gradients: gradients.as_mut().and_then(Iterator::next),
                 asks: Some(Asks { ticks: encode_ticks(&ticks) }),
             };
             emit(Output::Turn(k, turn));
         }
-        self.stage = Stage::Training { round, asked };
+        self.stage = Stage::Training(Box::new(Round {
+            round,
+            asked,
+            part: 0,
+            cross_entropies: Vec::new(),
+            objectives: Vec::new(),
+            costs: Vec::new(),
+            rates: Vec::new(),
+            granted: vec![0; self.context.scenario.entries_per_receiver()],
+            payload_bytes: 0,
+        }));
         Ok(())
     }
 
@@ -197,7 +225,7 @@ impl ReceiverMachine {
     fn close(&self, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
         for (k, gradients) in gradients.into_iter().enumerate() {
             let link = self.context.link(k, self.context.index);
-            let stamp = Some(link.stamp(When::Round(self.version)));
+            let stamp = Some(link.stamp(When::round(self.version)));
             emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), asks: None }));
         }
     }
@@ -240,38 +268,66 @@ impl ReceiverMachine {
         selection_stream(self.context.seed, phase, SelectorNode::Receiver(t), t, moment)
     }
 
-    /// Decodes a round, sends the next turn as early as it can be, and only then steps the decoders.
-    fn learn(&mut self, round: u64, asked: Asked, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+    /// Decodes a part of a round. Its gradients go back at once; after the last part, with the next turn.
+    fn learn(&mut self, mut round: Box<Round>, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         self.meter.turn_to(Work::Pack);
-        let received = self.receive(When::Round(round), &asked.transmitters)?;
-        let first_tick = self.context.first_tick(round);
-        let rows = self.batch_rows(first_tick);
+        let part = round.part as u64;
+        let ticks = self.context.part(round.part);
+        let received =
+            self.receive(When::Round { round: round.round, part }, &round.asked.transmitters[ticks.clone()])?;
+        let first_tick = self.context.first_tick(round.round);
+        let rows = self.batch_rows(first_tick + ticks.start as u64..first_tick + ticks.end as u64);
         let granted = Granted::new(&self.context, &received);
-        let beta = self.context.scenario.train.beta_at(round);
+        let beta = self.context.scenario.train.beta_at(round.round);
         let judged =
             self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.meter)?;
+        let asked = &round.asked.transmitters[ticks];
+        round.costs.extend(self.costs(asked, &received, &granted, &judged.objectives)?);
+        round.cross_entropies.extend(judged.cross_entropies);
+        round.objectives.extend(judged.objectives);
+        round.rates.extend(granted.rates_of_ticks());
+        granted.count(&mut round.granted);
+        round.payload_bytes += granted.payload_bytes(&self.context);
+        round.part += 1;
+        if round.part == self.context.parts() {
+            return self.complete_round(*round, judged.gradients, emit);
+        }
+        for (k, z) in judged.gradients.into_iter().enumerate() {
+            let when = When::Round { round: round.round, part: round.part as u64 };
+            let stamp = Some(self.context.link(k, self.context.index).stamp(when));
+            let gradients = Some(Gradients { z: Some(z), costs: Vec::new() });
+            emit(Output::Turn(k, Turn { stamp, gradients, asks: None }));
+        }
+        self.stage = Stage::Training(round);
+        Ok(())
+    }
+
+    /// Steps the selector, sends the next turn as early as it can be, and only then steps the decoders.
+    fn complete_round(
+        &mut self,
+        round: Round,
+        gradients: Vec<proto::v1::Tensor>,
+        emit: &mut dyn FnMut(Output),
+    ) -> Result<(), NodeError> {
         self.meter.turn_to(Work::Select);
-        let costs = self.costs(&asked, &received, &granted, &judged.objectives)?;
-        let log_likelihood = self.learn_selection(round, asked.choice.as_ref(), &costs)?;
+        let log_likelihood = self.learn_selection(round.round, round.asked.choice.as_ref(), &round.costs)?;
         let report = ReceiverRound {
-            round,
-            cross_entropy: mean(&judged.cross_entropies),
-            objective: mean(&judged.objectives),
-            rate: granted.rate_sum() / self.context.ticks() as f64,
+            round: round.round,
+            cross_entropy: mean(&round.cross_entropies),
+            objective: mean(&round.objectives),
+            rate: mean(&round.rates),
             log_likelihood,
-            granted: granted.counts(&self.context),
-            most_asks: most_asks(&asked),
-            feature_bytes: granted.payload_bytes(&self.context),
-            gradient_bytes: granted.payload_bytes(&self.context),
+            granted: round.granted,
+            most_asks: most_asks(&round.asked),
+            feature_bytes: round.payload_bytes,
+            gradient_bytes: round.payload_bytes,
             seconds: 0.0,
             work: self.meter.take(),
         };
         self.meter.turn_to(Work::Pack);
-        let gradients = judged
-            .gradients
-            .iter()
-            .map(|(z, shape)| Gradients { z: Some(encode_tensor(z, shape)), costs: costs.clone() });
-        self.stage = Stage::Idle { unsent: Some(gradients.collect()) };
+        let gradients =
+            gradients.into_iter().map(|z| Gradients { z: Some(z), costs: round.costs.clone() }).collect();
+        self.stage = Stage::Idle { unsent: Some(gradients) };
         // The decoders' own step is not on the transmitters' way: the next turn goes out first if it may.
         self.version += 1;
         self.advance_before_step(emit)?;
@@ -293,26 +349,25 @@ impl ReceiverMachine {
         Ok(())
     }
 
-    /// The training samples of a round: every tick's, in order, as rows of the labels.
-    fn batch_rows(&mut self, first_tick: u64) -> Vec<usize> {
+    /// The training samples of some ticks: every tick's, in order, as rows of the labels.
+    fn batch_rows(&mut self, ticks: Range<u64>) -> Vec<usize> {
         let samples = self.context.samples();
-        let ticks = first_tick..first_tick + self.context.ticks() as u64;
         ticks.flat_map(|tick| self.batches.positions(tick, samples)).map(|position| position.sample).collect()
     }
 
-    /// The cost of every tick: objective, penalty for an empty hand, sparse term.
+    /// The costs of some ticks: objective, penalty for an empty hand, sparse term.
     fn costs(
         &self,
-        asked: &Asked,
+        asked: &[Vec<bool>],
         received: &[Received],
         granted: &Granted<'_>,
         objectives: &[f64],
     ) -> Result<Vec<f64>, NodeError> {
         let train = &self.context.scenario.train;
-        let costs: Vec<f64> = (0..self.context.ticks())
+        let costs: Vec<f64> = (0..asked.len())
             .map(|tick| {
                 let own = granted.entries_at(tick);
-                let asks = asked.transmitters[tick].iter().filter(|asked| **asked).count();
+                let asks = asked[tick].iter().filter(|asked| **asked).count();
                 let all = received.iter().map(|received| received.all_granted[tick]).sum();
                 dib::cost(objectives[tick], own, asks, all, train.gamma, node::sparse_term(train.sparse_term))
             })
@@ -338,7 +393,7 @@ impl ReceiverMachine {
         let costs = selector.with_entropy_bonus(&self.context, round, choice, 0..costs.len(), costs);
         let took_part = vec![true; costs.len()];
         let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
-        let blocks = self.context.gradient_blocks(&vec![1; costs.len()]);
+        let blocks = [costs.len()];
         Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / costs.len() as f64)
     }
 
@@ -353,7 +408,7 @@ impl ReceiverMachine {
     pub(crate) fn receive(&mut self, when: When, asked: &[Vec<bool>]) -> Result<Vec<Received>, NodeError> {
         let mut received = Vec::with_capacity(self.inbox.len());
         for k in 0..self.inbox.len() {
-            let features = self.inbox[k].take().expect("all transmitters have answered");
+            let features = self.inbox[k].pop_front().expect("all transmitters have answered");
             let asked: Vec<bool> = asked.iter().map(|asked| asked[k]).collect();
             let samples = self.samples_of(when);
             let checked = Received::check(&self.context, k, when, &asked, samples, &features);
@@ -365,15 +420,15 @@ impl ReceiverMachine {
     /// Samples of an entry at a moment: a tick's in training, the whole piece's in evaluation.
     fn samples_of(&self, when: When) -> usize {
         match when {
-            When::Round(_) => self.context.samples(),
+            When::Round { .. } => self.context.samples(),
             When::Piece { piece, .. } => self.context.piece(piece as usize, self.task.test_samples()).len(),
         }
     }
 
-    /// All transmitters have answered: goes on.
+    /// All transmitters have answered: goes on with what they sent first.
     fn complete(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         match std::mem::replace(&mut self.stage, Stage::Idle { unsent: None }) {
-            Stage::Training { round, asked } => self.learn(round, asked, emit),
+            Stage::Training(round) => self.learn(round, emit),
             Stage::Evaluating(pass) => self.judge_piece(*pass, emit),
             Stage::Idle { .. } => {
                 Err(NodeError::protocol("transmitters", "sent features that nobody asked for"))
@@ -450,14 +505,27 @@ impl ReceiverMachine {
                         "sent features that nobody asked for",
                     ));
                 }
-                if self.inbox[k].replace(features).is_some() {
+                self.inbox[k].push_back(features);
+                if self.inbox[k].len() > self.parts_due() {
                     return Err(NodeError::protocol(
                         format!("transmitter {k}"),
                         "sent features twice for one turn",
                     ));
                 }
-                if self.inbox.iter().any(Option::is_none) { Ok(()) } else { self.complete(emit) }
+                while self.parts_due() > 0 && self.inbox.iter().all(|features| !features.is_empty()) {
+                    self.complete(emit)?;
+                }
+                Ok(())
             }
+        }
+    }
+
+    /// How many messages each transmitter still owes this receiver.
+    fn parts_due(&self) -> usize {
+        match &self.stage {
+            Stage::Idle { .. } => 0,
+            Stage::Training(round) => self.context.parts() - round.part,
+            Stage::Evaluating(_) => 1,
         }
     }
 }

@@ -1,13 +1,13 @@
 use dib::{Phase, RequestGrid, grants};
 use node::Context;
-use proto::{When, WireError, check_finite, check_length, decode_tensor, v1::Features};
+use proto::{Payload, When, WireError, check_finite, check_length, v1::Features};
 
-/// A transmitter's features of one round (or piece), checked.
+/// A transmitter's features of a part of a round (or of a piece), checked.
 pub(crate) struct Received {
     /// The granted entries (tick, modality), ordered by tick, then modality. In evaluation the only tick is 0.
     pub(crate) entries: Vec<(usize, usize)>,
     /// The features, `[entries, samples, feature_dim]`.
-    pub(crate) z: Vec<f32>,
+    pub(crate) z: Payload,
     /// Nats, one an entry.
     pub(crate) rates: Vec<f64>,
     /// How many entries this transmitter grants at every tick, to all receivers together.
@@ -36,7 +36,7 @@ impl Received {
         let entries = grants.for_receiver(context.index);
         check_entries(features, &entries)?;
         let shape = [entries.len(), samples, context.feature_dim()];
-        let z = decode_tensor("z", features.z.as_ref(), &shape)?;
+        let z = Payload::check("z", features.z.as_ref(), &shape)?;
         check_length("rates", "values", features.rates.len(), entries.len())?;
         check_finite("rates", &features.rates)?;
         let all_granted = grants.ticks().map(<[_]>::len).collect();
@@ -47,7 +47,9 @@ impl Received {
 /// Where the cap's draws of a moment are addressed.
 fn address(context: &Context, when: When) -> (Phase, u64) {
     match when {
-        When::Round(round) => (Phase::Train, context.first_tick(round)),
+        When::Round { round, part } => {
+            (Phase::Train, context.first_tick(round) + context.part(part as usize).start as u64)
+        }
         When::Piece { pass, .. } => (Phase::Evaluate, pass),
     }
 }

@@ -78,6 +78,10 @@ pub struct Network {
     pub receivers: Option<usize>,
 }
 
+/// Weight gradients are summed over blocks of this many ticks, each block by itself and in order, so that how a round
+/// is cut into parts of whole blocks changes no bit of the result.
+pub const GRADIENT_BLOCK_TICKS: usize = 10;
+
 /// How the network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -90,6 +94,9 @@ pub struct Train {
     pub ticks_per_round: usize,
     /// Samples that share a draw.
     pub samples_per_tick: usize,
+    /// Ticks that travel in one message. A round in several parts keeps both ends of a link busy; it changes no bit of
+    /// what is learnt.
+    pub ticks_per_part: usize,
     /// The weight of local cross entropies and rates.
     pub beta: f64,
     /// The weight from which `beta` rises geometrically during the first `beta_rise` of the rounds. Default: none, `beta`
@@ -393,6 +400,7 @@ impl Default for Train {
             rounds: 2000,
             ticks_per_round: 20,
             samples_per_tick: 20,
+            ticks_per_part: GRADIENT_BLOCK_TICKS,
             beta: 1e-3,
             beta_start: None,
             beta_rise: 0.6,

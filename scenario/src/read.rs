@@ -235,6 +235,8 @@ mod tests {
                 "train.samples_per_tick=1000000",
                 "train.ticks_per_round x train.samples_per_tick is 20000000; it must be from 1 to 1048576",
             ),
+            ("train.ticks_per_part=0", "train.ticks_per_part is 0; it must be a multiple of 10"),
+            ("train.ticks_per_part=15", "train.ticks_per_part is 15; it must be a multiple of 10"),
             ("train.beta=-1.0", "train.beta is -1; it must be 0 or more"),
             ("train.beta_start=0.0", "train.beta_start is 0; it must be above 0"),
             ("train.beta_rise=1.5", "train.beta_rise is 1.5; it must be from 0 to 1"),

@@ -1,4 +1,4 @@
-use crate::{Scenario, ScenarioError};
+use crate::{GRADIENT_BLOCK_TICKS, Scenario, ScenarioError};
 
 /// Bounds that keep a mistyped number from asking for absurd amounts of memory.
 pub(crate) const MOST_NODES: usize = 4096;
@@ -39,6 +39,11 @@ impl Scenario {
             1,
             MOST_SAMPLES_PER_ROUND,
         )?;
+        if train.ticks_per_part == 0 || !train.ticks_per_part.is_multiple_of(GRADIENT_BLOCK_TICKS) {
+            let what =
+                format!("is {}; it must be a multiple of {GRADIENT_BLOCK_TICKS}", train.ticks_per_part);
+            return Err(ScenarioError::invalid("train.ticks_per_part", what));
+        }
         for (key, value) in [
             ("train.beta", train.beta),
             ("train.entropy_bonus", train.entropy_bonus),

@@ -83,6 +83,8 @@ pub(crate) struct LocalNetwork {
     pub(crate) reports: BTreeMap<Node, Vec<Report>>,
     /// What the nodes have saved, by version.
     pub(crate) snapshots: BTreeMap<u64, Snapshot>,
+    /// Seconds of each kind of work, all nodes together.
+    pub(crate) work: Vec<f64>,
 }
 
 enum Parcel {
@@ -162,6 +164,7 @@ impl LocalNetwork {
             letters: Vec::new(),
             reports: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            work: Vec::new(),
         })
     }
 
@@ -257,13 +260,23 @@ impl LocalNetwork {
         for output in outputs {
             match output {
                 Output::Letter(peer, message) => self.post(node, peer, message),
-                Output::Report(report) => self.reports.entry(node).or_default().push(timeless(report)),
+                Output::Report(mut report) => {
+                    self.add_work(&take_work(&mut report));
+                    self.reports.entry(node).or_default().push(report);
+                }
                 Output::State(version, state) => {
                     self.snapshots.entry(version).or_default().insert(node, state);
                 }
             }
         }
         outcome.map_err(|error| Failure { node, error })
+    }
+
+    fn add_work(&mut self, work: &[f64]) {
+        self.work.resize(work.len().max(self.work.len()), 0.0);
+        for (sum, seconds) in self.work.iter_mut().zip(work) {
+            *sum += seconds;
+        }
     }
 
     fn post(&mut self, from: Node, peer: usize, message: Message) {
@@ -278,12 +291,11 @@ impl LocalNetwork {
     }
 }
 
-/// A report without the one thing that no two runs have in common.
-fn timeless(mut report: Report) -> Report {
-    match &mut report {
-        Report::ReceiverRound(round) => round.work.clear(),
-        Report::TransmitterRound(round) => round.work.clear(),
-        _ => {}
+/// Takes the one thing out of a report that no two runs have in common.
+fn take_work(report: &mut Report) -> Vec<f64> {
+    match report {
+        Report::ReceiverRound(round) => std::mem::take(&mut round.work),
+        Report::TransmitterRound(round) => std::mem::take(&mut round.work),
+        _ => Vec::new(),
     }
-    report
 }

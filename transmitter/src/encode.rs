@@ -7,6 +7,7 @@ use dib::{
     reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
+use proto::Packer;
 
 use crate::learned::Learned;
 
@@ -19,7 +20,7 @@ pub(crate) struct Encoders {
     embeddings: Vec<Vec<f32>>,
 }
 
-/// All granted entries of a round (or piece), encoded: one batched pass a modality.
+/// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
 pub(crate) struct Coded {
     /// For every modality, what its encoder was given and gave; none where nobody was granted it.
     pub(crate) modalities: Vec<Option<CodedModality>>,
@@ -32,8 +33,6 @@ pub(crate) struct CodedModality {
     pub(crate) features: Features,
     /// What the backward pass needs; none in evaluation.
     encoded: Option<Encoded>,
-    /// z on the host, for the wire.
-    z: Vec<f32>,
     /// Nats, one an entry.
     rates: Vec<f64>,
 }
@@ -82,7 +81,7 @@ impl Encoders {
         self.encoders.iter_mut().map(Encoder::network_mut)
     }
 
-    /// Encodes all granted entries of a training round, with what the backward pass needs.
+    /// Encodes all granted entries of a part of a training round, with what the backward pass needs.
     pub(crate) fn encode(
         &self,
         context: &Context,
@@ -152,9 +151,7 @@ impl Encoders {
         };
         meter.turn_to(Work::Rate);
         let rates = entry_rates(context, batch, &entries, &features)?;
-        meter.turn_to(Work::Pack);
-        let z = features.z.flatten_all()?.to_vec1()?;
-        Ok(CodedModality { entries, features, encoded, z, rates })
+        Ok(CodedModality { entries, features, encoded, rates })
     }
 
     /// Rows (x, embedding of t) of all entries' samples.
@@ -183,8 +180,8 @@ impl Encoders {
         Ok(Tensor::from_vec(input, (rows, width + d), &context.device)?)
     }
 
-    /// Backward pass of a round and step of the encoders that took part.
-    pub(crate) fn learn(
+    /// Backward pass of a part of a round.
+    pub(crate) fn backward(
         &mut self,
         context: &Context,
         coded: &Coded,
@@ -195,7 +192,6 @@ impl Encoders {
     ) -> Result<(), NodeError> {
         let train = &context.scenario.train;
         let estimator = node::rate_estimator(train.rate_estimator);
-        let optimizer = node::adamw(train.coding_rate, train.weight_decay);
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
             let encoded =
@@ -204,33 +200,44 @@ impl Encoders {
             let gradient = z_gradient(context, grants, learned, m, &coded.entries)?;
             let groups = vec![context.samples(); coded.entries.len()];
             let rate = Some(RateTerm { estimator, weight: beta, groups: &groups });
-            let blocks = blocks(context, &coded.entries);
+            let blocks = blocks(context, grants.ticks().len(), &coded.entries);
             meter.turn_to(Work::Backward);
             self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;
-            meter.turn_to(Work::Optimize);
-            self.encoders[m].network_mut().step(&optimizer)?;
+        }
+        Ok(())
+    }
+
+    /// The step of the encoders that took part in a round.
+    pub(crate) fn step(&mut self, context: &Context) -> Result<(), NodeError> {
+        let train = &context.scenario.train;
+        let optimizer = node::adamw(train.coding_rate, train.weight_decay);
+        for encoder in &mut self.encoders {
+            encoder.network_mut().step(&optimizer)?;
         }
         Ok(())
     }
 }
 
 impl Coded {
-    /// z and rates of a receiver's entries (tick, modality), in their order; `size` values an entry.
+    /// z and rates of a receiver's entries (tick, modality), in their order; `shape` is that of all its z.
     pub(crate) fn for_receiver(
         &self,
         t: usize,
         entries: &[(usize, usize)],
-        size: usize,
-    ) -> (Vec<f32>, Vec<f64>) {
-        let mut z = Vec::with_capacity(entries.len() * size);
+        shape: [usize; 3],
+    ) -> Result<(proto::v1::Tensor, Vec<f64>), NodeError> {
+        let [_, samples, d] = shape;
+        let mut packer = Packer::new(shape.iter().product());
         let mut rates = Vec::with_capacity(entries.len());
         for &(tick, m) in entries {
             let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
             let position = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
-            z.extend_from_slice(&coded.z[position * size..(position + 1) * size]);
+            let z = coded.features.z.narrow(0, position * samples, samples)?;
+            debug_assert_eq!(z.dims(), [samples, d]);
+            dib::with_values(&z, |z| packer.extend(z.iter().copied()))?;
             rates.push(coded.rates[position]);
         }
-        (z, rates)
+        Ok((packer.pack(&shape), rates))
     }
 }
 
@@ -304,7 +311,7 @@ fn z_gradient(
     let mut gradient = Vec::with_capacity(entries.len() * size);
     for &(tick, t) in entries {
         let position = sent[t].binary_search(&(tick, m)).expect("what was encoded was granted");
-        gradient.extend_from_slice(&learned[t].z[position * size..(position + 1) * size]);
+        gradient.extend(learned[t].z.values(position * size..(position + 1) * size));
     }
     Ok(Tensor::from_vec(
         gradient,
@@ -314,8 +321,8 @@ fn z_gradient(
 }
 
 /// The gradient blocks of an encoder's rows.
-fn blocks(context: &Context, entries: &[(usize, usize)]) -> Vec<usize> {
-    let mut rows_of_tick = vec![0; context.ticks()];
+fn blocks(context: &Context, ticks: usize, entries: &[(usize, usize)]) -> Vec<usize> {
+    let mut rows_of_tick = vec![0; ticks];
     for &(tick, _) in entries {
         rows_of_tick[tick] += context.samples();
     }

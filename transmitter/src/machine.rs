@@ -10,7 +10,7 @@ use dib::{
 };
 use node::{Choice, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
-    When, encode_tensor,
+    When,
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
 };
 use randomness::Stream;
@@ -80,8 +80,21 @@ struct Sent {
     /// Which receivers asked, for every tick.
     asked: Vec<Vec<bool>>,
     choice: Option<Choice>,
+    parts: Vec<SentPart>,
+    /// The part whose gradients are due.
+    due: usize,
+}
+
+/// What was sent of some ticks of a round.
+struct SentPart {
     grants: Grants,
     coded: Coded,
+}
+
+impl Sent {
+    fn is_last_due(&self) -> bool {
+        self.due + 1 == self.parts.len()
+    }
 }
 
 /// A turn as far as it concerns this transmitter: one receiver's, checked.
@@ -138,6 +151,14 @@ impl TransmitterMachine {
     /// Does all that the orders and turns so far allow.
     fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         loop {
+            if let Some(sent) = self.sent.as_ref().filter(|sent| !sent.is_last_due()) {
+                let when = When::Round { round: sent.round, part: sent.due as u64 + 1 };
+                if !self.turns_are_in() {
+                    return Ok(());
+                }
+                self.learn_part(when)?;
+                continue;
+            }
             // Rounds that have been answered: one more than the steps taken while gradients are out.
             let answered = self.version + u64::from(self.sent.is_some());
             let progress = match self.schedule.next(answered) {
@@ -188,7 +209,7 @@ impl TransmitterMachine {
 
     /// Takes the turns of all receivers, checked against the moment and against what was sent.
     fn take_turns(&mut self, when: When) -> Result<Vec<Checked>, NodeError> {
-        let ticks = if matches!(when, When::Round(_)) { self.context.ticks() } else { 1 };
+        let ticks = if matches!(when, When::Round { .. }) { self.context.ticks() } else { 1 };
         let mut checked = Vec::with_capacity(self.inbox.len());
         for t in 0..self.inbox.len() {
             let turn = self.inbox[t].pop_front().expect("all turns are in");
@@ -202,7 +223,8 @@ impl TransmitterMachine {
         self.context.link(self.context.index, t).check(turn.stamp.as_ref(), when)?;
         let learned = match (&self.sent, &turn.gradients) {
             (Some(sent), gradients) => {
-                Some(Learned::check(&self.context, &sent.grants.for_receiver(t), gradients.as_ref())?)
+                let granted = sent.parts[sent.due].grants.for_receiver(t);
+                Some(Learned::check(&self.context, &granted, sent.is_last_due(), gradients.as_ref())?)
             }
             (None, None) => None,
             (None, Some(_)) => return Err(proto::WireError::Missing("round that its gradients belong to")),
@@ -216,7 +238,7 @@ impl TransmitterMachine {
     /// One round: step on the gradients of the round before, then draw, cap, encode and answer.
     fn train(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         self.meter.turn_to(Work::Pack);
-        let turns = self.take_turns(When::Round(round))?;
+        let turns = self.take_turns(When::round(round))?;
         let mut learned = Vec::with_capacity(turns.len());
         let mut asks = Vec::with_capacity(turns.len());
         for (t, turn) in turns.into_iter().enumerate() {
@@ -231,12 +253,34 @@ impl TransmitterMachine {
 
     /// The end of a stretch: step on the last gradients.
     fn close(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let turns = self.take_turns(When::Round(round))?;
-        if let Some(t) = turns.iter().position(|turn| turn.asks.is_some()) {
-            return Err(NodeError::protocol(format!("receiver {t}"), "asks where a closing turn is due"));
-        }
-        let learned: Vec<Learned> = turns.into_iter().filter_map(|turn| turn.learned).collect();
+        let learned = self.take_gradients(When::round(round), "asks where a closing turn is due")?;
         self.learn(&learned, emit)
+    }
+
+    /// The gradients of turns that must not ask.
+    fn take_gradients(&mut self, when: When, complaint: &str) -> Result<Vec<Learned>, NodeError> {
+        let turns = self.take_turns(when)?;
+        match turns.iter().position(|turn| turn.asks.is_some()) {
+            Some(t) => Err(NodeError::protocol(format!("receiver {t}"), complaint)),
+            None => Ok(turns.into_iter().filter_map(|turn| turn.learned).collect()),
+        }
+    }
+
+    /// The backward pass of a part that is not its round's last.
+    fn learn_part(&mut self, when: When) -> Result<(), NodeError> {
+        self.meter.turn_to(Work::Pack);
+        let learned = self.take_gradients(when, "asks in mid-round")?;
+        self.backward(&learned)
+    }
+
+    /// The backward pass of the part that is due.
+    fn backward(&mut self, learned: &[Learned]) -> Result<(), NodeError> {
+        let sent = self.sent.as_mut().expect("gradients are only taken for what was sent");
+        let beta = self.context.scenario.train.beta_at(sent.round);
+        let part = &sent.parts[sent.due];
+        self.encoders.backward(&self.context, &part.coded, &part.grants, learned, beta, &mut self.meter)?;
+        sent.due += 1;
+        Ok(())
     }
 
     /// Draws modalities for all who asked, caps, encodes every granted entry of the round, answers every receiver.
@@ -252,19 +296,38 @@ impl TransmitterMachine {
             (0..moments.len()).map(|tick| asks.iter().map(|asks| asks[tick]).collect()).collect();
         self.meter.turn_to(Work::Select);
         let choice = self.choose(&moments, &asked)?;
-        let requests = self.requests(&asked, choice.as_ref().map(|choice| choice.draws.as_slice()));
-        let grants = self.grant(Phase::Train, first_tick, &requests);
+        let mut parts = Vec::with_capacity(self.context.parts());
+        for part in 0..self.context.parts() {
+            let ticks = self.context.part(part);
+            let rows = ticks.start * self.inbox.len()..ticks.end * self.inbox.len();
+            let draws = choice.as_ref().map(|choice| &choice.draws[rows]);
+            let requests = self.requests(&asked[ticks.clone()], draws);
+            let when = When::Round { round, part: part as u64 };
+            parts.push(self.send_part(when, &moments[ticks], &requests, emit)?);
+        }
+        self.sent = Some(Sent { round, asked, choice, parts, due: 0 });
+        Ok(())
+    }
+
+    /// Caps and encodes what is requested at some ticks, and sends every receiver its own.
+    fn send_part(
+        &mut self,
+        when: When,
+        moments: &[u64],
+        requests: &RequestGrid,
+        emit: &mut dyn FnMut(Output),
+    ) -> Result<SentPart, NodeError> {
+        self.meter.turn_to(Work::Select);
+        let grants = self.grant(Phase::Train, moments[0], requests);
         let samples: Vec<_> =
             moments.iter().map(|&tick| self.batches.positions(tick, self.context.samples())).collect();
-        let coded = self.encoders.encode(&self.context, first_tick, &samples, &grants, &mut self.meter)?;
+        let coded = self.encoders.encode(&self.context, moments[0], &samples, &grants, &mut self.meter)?;
         self.meter.turn_to(Work::Pack);
         for t in 0..self.inbox.len() {
-            let features =
-                self.features(t, When::Round(round), &requests, &grants, &coded, self.context.samples());
+            let features = self.features(t, when, requests, &grants, &coded, self.context.samples())?;
             emit(Output::Features(t, features));
         }
-        self.sent = Some(Sent { round, asked, choice, grants, coded });
-        Ok(())
+        Ok(SentPart { grants, coded })
     }
 
     /// The answer to receiver t: the requests before the cap, and its granted entries of `samples` samples each.
@@ -276,18 +339,18 @@ impl TransmitterMachine {
         grants: &Grants,
         coded: &Coded,
         samples: usize,
-    ) -> Features {
-        let d = self.context.feature_dim();
+    ) -> Result<Features, NodeError> {
         let entries = grants.for_receiver(t);
-        let (z, rates) = coded.for_receiver(t, &entries, samples * d);
+        let shape = [entries.len(), samples, self.context.feature_dim()];
+        let (z, rates) = coded.for_receiver(t, &entries, shape)?;
         let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
-        Features {
+        Ok(Features {
             stamp: Some(self.context.link(self.context.index, t).stamp(when)),
             requests: requests.to_bytes().into(),
             granted: granted.collect(),
-            z: Some(encode_tensor(&z, &[entries.len(), samples, d])),
+            z: Some(z),
             rates,
-        }
+        })
     }
 
     /// The kernel P(A | A') of section VII-A.
@@ -350,18 +413,22 @@ impl TransmitterMachine {
         Ok(Tensor::from_vec(rows, (moments.len() * self.embeddings.len(), 2 * d), &self.context.device)?)
     }
 
-    /// The backward pass and the step of the round whose gradients have come.
+    /// The last backward pass and the step of the round whose gradients have come.
     fn learn(&mut self, learned: &[Learned], emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let Some(sent) = self.sent.take() else { return Ok(()) };
-        let beta = self.context.scenario.train.beta_at(sent.round);
-        self.encoders.learn(&self.context, &sent.coded, &sent.grants, learned, beta, &mut self.meter)?;
+        if self.sent.is_none() {
+            return Ok(());
+        }
+        self.backward(learned)?;
+        self.meter.turn_to(Work::Optimize);
+        self.encoders.step(&self.context)?;
         self.meter.turn_to(Work::Select);
+        let sent = self.sent.take().expect("its gradients have just been taken");
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
         emit(Output::Report(Report::TransmitterRound(TransmitterRound {
             round: sent.round,
             log_likelihood,
-            most_entries: most_entries(&sent.grants),
+            most_entries: sent.parts.iter().map(|part| most_entries(&part.grants)).max().unwrap_or(0),
             wire_bytes: 0,
             work: self.meter.take(),
         })));
@@ -376,7 +443,7 @@ impl TransmitterMachine {
         }
         let (ticks, receivers) = (sent.asked.len(), learned.len());
         let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
-        let blocks = self.context.gradient_blocks(&vec![receivers; ticks]);
+        let blocks = [receivers * ticks];
         Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / ticks as f64)
     }
 
@@ -414,7 +481,7 @@ impl TransmitterMachine {
             &mut self.meter,
         )?;
         for t in 0..self.inbox.len() {
-            let features = self.features(t, when, &pass.requests, &pass.grants, &coded, samples.len());
+            let features = self.features(t, when, &pass.requests, &pass.grants, &coded, samples.len())?;
             emit(Output::Features(t, features));
         }
         pass.keep(&self.context, &coded)?;
@@ -452,8 +519,9 @@ impl Machine for TransmitterMachine {
             Input::Order(order) => self.schedule.push(order),
             Input::Turn(t, turn) => {
                 self.inbox[t].push_back(turn);
-                // A closing turn and the first of what follows: nobody has cause to send more ahead.
-                if self.inbox[t].len() > 2 {
+                // Gradients of all parts while the others are awaited, the last with a closing turn, and the first of what
+                // follows: nobody has cause to send more ahead.
+                if self.inbox[t].len() > self.context.parts() + 1 {
                     return Err(NodeError::protocol(format!("receiver {t}"), "sends turns without waiting"));
                 }
             }
