@@ -1,4 +1,4 @@
-//! A whole network as tasks of this process: the same nodes, over the same loopback sockets.
+//! A whole network as tasks of this process: the same nodes, over the same sockets.
 
 use std::{path::Path, process::ExitCode, time::Duration};
 

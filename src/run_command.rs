@@ -55,6 +55,10 @@ pub(crate) struct Place {
     #[arg(long)]
     pub(crate) in_process: bool,
 
+    /// Let the nodes talk over TCP instead of Unix-domain sockets
+    #[arg(long, env = "POM2DIB_TCP_ONLY")]
+    pub(crate) tcp_only: bool,
+
     /// Print the summary as one JSON object, and nothing else, on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -143,6 +147,7 @@ impl Launch {
             index: Some(index as u32),
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
+            tcp_only: self.place.tcp_only,
             data: None,
             device: self.place.device,
             insecure: false,

@@ -165,7 +165,8 @@ impl Network {
     fn join(&mut self, role: Role, address: String) -> &mut FakeNode {
         let node = self.wire.join(self.place.address("a"), join(role, None)).expect("the place is free");
         let data = DATA.clone().into();
-        node.report(Report::Ready(Ready { address, data, label_entropy: 1.0, device: "none".into() }));
+        let device = "none".into();
+        node.report(Report::Ready(Ready { address, data, label_entropy: 1.0, device, ..Ready::default() }));
         self.nodes.push(node);
         self.nodes.last_mut().expect("it has joined just now")
     }

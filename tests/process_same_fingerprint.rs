@@ -11,10 +11,11 @@ fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {
 
     let processes = place.run("run tiny.toml --out processes --json").done().json();
     let in_one = place.run("run tiny.toml --out in-one --in-process --json").done().json();
+    let tcp_only = place.run("run tiny.toml --out tcp-only --tcp-only --json").done().json();
     let by_hand = by_hand(&place).json();
 
     assert_eq!(fingerprint(&processes).len(), 64);
-    for other in [&in_one, &by_hand] {
+    for other in [&in_one, &tcp_only, &by_hand] {
         assert_eq!(fingerprint(other), fingerprint(&processes));
         assert_eq!(other["test"], processes["test"]);
     }
@@ -60,6 +61,7 @@ fn slow_transmitter(place: &Place, door: u16, k: u16) -> (Process, Proxy) {
     let port = free_port();
     let proxy = Proxy::start(0, ([127, 0, 0, 1], port).into(), k.into());
     let (own, seen) = (format!("127.0.0.1:{port}"), proxy.address());
-    let words = format!("--coordinator 127.0.0.1:{door} --index {k} --listen {own} --advertise {seen}");
-    (place.start(&format!("transmitter {words}")), proxy)
+    // No short cut past the proxy.
+    let way = format!("--tcp-only --listen {own} --advertise {seen}");
+    (place.start(&format!("transmitter --coordinator 127.0.0.1:{door} --index {k} {way}")), proxy)
 }

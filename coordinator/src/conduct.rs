@@ -172,13 +172,12 @@ impl Conductor {
         }
         compare_data(&ready)?;
         tracing::info!(nodes = ready.len(), "all nodes are ready");
-        let address = |member: &Member| ready[member].address.clone();
-        let entropy = |member: &Member| ready[member].label_entropy;
         let of = |role| self.members.all().filter(move |member| member.role == role);
         self.members
             .order(Order::Start(Start {
-                transmitters: of(Role::Transmitter).map(|member| address(&member)).collect(),
-                label_entropies: of(Role::Receiver).map(|member| entropy(&member)).collect(),
+                transmitters: of(Role::Transmitter).map(|member| ready[&member].address.clone()).collect(),
+                label_entropies: of(Role::Receiver).map(|member| ready[&member].label_entropy).collect(),
+                sockets: of(Role::Transmitter).map(|member| ready[&member].socket.clone()).collect(),
             }))
             .await;
         let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();

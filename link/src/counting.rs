@@ -8,11 +8,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::server::Connected;
 
 /// Bytes through the sockets of a listener, both directions, framing and headers included.
 #[derive(Clone, Debug, Default)]
@@ -29,25 +26,28 @@ impl ByteCount {
     }
 }
 
-/// A TCP stream whose bytes are counted.
-#[derive(Debug)]
-pub struct Counted {
-    stream: TcpStream,
+/// A byte stream of any kind of socket.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+/// A stream, over TCP or a Unix-domain socket, whose bytes are counted.
+pub(crate) struct Counted {
+    stream: Box<dyn Socket>,
     count: ByteCount,
 }
 
 impl Counted {
-    pub(crate) fn new(stream: TcpStream, count: ByteCount) -> Self {
-        Counted { stream, count }
+    pub(crate) fn new(stream: impl Socket + 'static, count: ByteCount) -> Self {
+        Counted { stream: Box::new(stream), count }
     }
 }
 
+/// Nobody asks who is calling: that shows with the first message.
 impl Connected for Counted {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = ();
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
-    }
+    fn connect_info(&self) {}
 }
 
 impl AsyncRead for Counted {

@@ -1,15 +1,19 @@
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
-use tokio::net::TcpListener;
-use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::{
+    Stream, StreamExt,
+    wrappers::{TcpListenerStream, UnixListenerStream},
+};
 use tonic::transport::{Server, server::Router};
 
-use crate::{ByteCount, Counted, KEEPALIVE, LinkError, WINDOW};
+use crate::{ByteCount, FRAME, KEEPALIVE, LinkError, LocalDoor, WINDOW, counting::Counted};
 
 /// A bound listener, before it serves.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
+    local: Option<UnixListener>,
     address: SocketAddr,
     count: ByteCount,
 }
@@ -23,7 +27,22 @@ impl Listener {
         let fail = |error| LinkError::Listen { address, error };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Listener { listener, address, count: ByteCount::default() })
+        Ok(Listener { listener, local: None, address, count: ByteCount::default() })
+    }
+
+    /// Listens on a Unix-domain socket as well; nothing if the system does not let it, since TCP leads everywhere. The way
+    /// to the socket is there for as long as the door is held.
+    pub fn open_local(&mut self) -> Option<LocalDoor> {
+        match LocalDoor::open() {
+            Ok((listener, door)) => {
+                self.local = Some(listener);
+                Some(door)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no Unix-domain socket: listening on TCP only");
+                None
+            }
+        }
     }
 
     /// Where it listens, with the port that the system chose if 0 was asked for.
@@ -43,6 +62,7 @@ impl Listener {
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
+            .max_frame_size(FRAME)
     }
 
     /// Serves until `stop` resolves; open streams are then cut by the caller's ending.
@@ -54,13 +74,20 @@ impl Listener {
         router.serve_with_incoming_shutdown(self.incoming(), stop).await
     }
 
-    fn incoming(self) -> impl Stream<Item = std::io::Result<Counted>> {
-        let count = self.count;
-        TcpListenerStream::new(self.listener).map(move |stream| {
+    /// Whoever connects, by either way.
+    fn incoming(self) -> Box<dyn Stream<Item = io::Result<Counted>> + Send + Unpin> {
+        let (here, elsewhere) = (self.count.clone(), self.count);
+        let tcp = TcpListenerStream::new(self.listener).map(move |stream| {
             let stream = stream?;
             // A bare listener leaves Nagle's algorithm on, which holds a round's last packet back.
             stream.set_nodelay(true)?;
-            Ok(Counted::new(stream, count.clone()))
-        })
+            Ok(Counted::new(stream, elsewhere.clone()))
+        });
+        match self.local {
+            None => Box::new(tcp),
+            Some(local) => Box::new(tcp.merge(
+                UnixListenerStream::new(local).map(move |stream| Ok(Counted::new(stream?, here.clone()))),
+            )),
+        }
     }
 }

@@ -19,6 +19,10 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
 
+    /// Use TCP also between nodes of one machine, not Unix-domain sockets
+    #[arg(long, env = "POM2DIB_TCP_ONLY")]
+    pub tcp_only: bool,
+
     /// Folder of the data set on this machine; goes before the scenario's data.path
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,

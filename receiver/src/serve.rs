@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use data::{Needs, open};
 use node::{Compute, Context, Control, Joined, NodeError, Options, Role};
-use proto::v1::{Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient};
+use proto::{
+    check_length,
+    v1::{Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -90,7 +93,7 @@ async fn report_ready(
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
-    let ready = Ready { address: String::new(), data: data.to_vec().into(), label_entropy, device };
+    let ready = Ready { data: data.to_vec().into(), label_entropy, device, ..Ready::default() };
     control.report(Report::Ready(ready)).await
 }
 
@@ -119,11 +122,18 @@ struct Links {
 
 impl Links {
     async fn dial(context: &Context, start: &Start, options: &Options) -> Result<Self, NodeError> {
-        let (arrived, features) = mpsc::channel(2 * start.transmitters.len().max(1));
-        let mut turns = Vec::with_capacity(start.transmitters.len());
-        for (k, address) in start.transmitters.iter().enumerate() {
+        let transmitters = context.scenario.transmitters();
+        for (what, count) in [("addresses", start.transmitters.len()), ("sockets", start.sockets.len())] {
+            check_length("the start", what, count, transmitters)
+                .map_err(NodeError::message("the coordinator"))?;
+        }
+        let (arrived, features) = mpsc::channel(2 * transmitters);
+        let mut turns = Vec::with_capacity(transmitters);
+        for (k, (address, socket)) in start.transmitters.iter().zip(&start.sockets).enumerate() {
+            let socket = if options.tcp_only { "" } else { socket };
             let unreachable = |error| NodeError::Input(format!("transmitter {k}: {error}"));
-            let channel = link::dial(address, options.patience()).await.map_err(unreachable)?;
+            let channel =
+                link::dial_nearest(socket, address, options.patience()).await.map_err(unreachable)?;
             let limit = context.largest_message(k);
             let client = TransmitterClient::new(channel)
                 .max_decoding_message_size(limit)

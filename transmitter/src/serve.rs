@@ -45,11 +45,13 @@ async fn live(
     context: Context,
     state: Option<Vec<u8>>,
     options: &Options,
-    listener: Listener,
+    mut listener: Listener,
     address: String,
 ) -> Result<(), NodeError> {
     let mut compute = spawn(context.clone(), options, state);
-    report_ready(control, &mut compute, address, &context).await?;
+    let mut door = if options.tcp_only { None } else { listener.open_local() };
+    let socket = door.as_ref().map_or_else(String::new, |door| door.path().into());
+    report_ready(control, &mut compute, (address, socket), &context).await?;
     let (arrived, mut turns) = mpsc::channel(2 * context.scenario.receivers());
     let outgoing = Arc::new(Outgoing::new(context.scenario.receivers()));
     let count = listener.count();
@@ -64,7 +66,12 @@ async fn live(
                 Err(loss) => return Err(control.explain(loss).await),
             },
             output = compute.next() => match output? {
-                Output::Features(t, features) => outgoing.send(t, features).await,
+                Output::Features(t, features) => {
+                    // Who answers has heard from all receivers: nobody is to come any more, and if this process is
+                    // killed from here on, it leaves nothing behind.
+                    drop(door.take());
+                    outgoing.send(t, features).await
+                }
                 Output::State(version, state) => control.save(version, state).await?,
                 Output::Report(report) => control.report(counted(report, &count)).await?,
                 Output::Finished => break,
@@ -92,7 +99,7 @@ fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute
 async fn report_ready(
     control: &mut Control,
     compute: &mut Compute<Input, Output>,
-    address: String,
+    (address, socket): (String, String),
     context: &Context,
 ) -> Result<(), NodeError> {
     let output = tokio::select! {
@@ -106,9 +113,8 @@ async fn report_ready(
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
-    control
-        .report(Report::Ready(Ready { address, data: data.to_vec().into(), label_entropy: 0.0, device }))
-        .await
+    let ready = Ready { address, data: data.to_vec().into(), label_entropy: 0.0, device, socket };
+    control.report(Report::Ready(ready)).await
 }
 
 async fn serve(listener: Listener, exchange: Exchange) {
