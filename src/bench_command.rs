@@ -2,24 +2,28 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode, Stdio},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use coordinator::ScenarioArguments;
-use scenario::Scenario;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::{flops, peak};
-
-/// Rounds at the start of a run that are not counted: caches are cold, and memory is being asked for.
-const WARM_UP: usize = 10;
+use crate::{
+    bench_scale, flops,
+    logged::{Logged, Metrics, quantile},
+    peak,
+};
 
 /// Measure the matrix-product peak of this machine, the time of a round in one process and in several, and the share
-/// of the peak that a round reaches.
+/// of the peak that a round reaches. With `scale`, how the cost of what is sent grows with the network.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+
     #[command(flatten)]
     scenario: ScenarioArguments,
 
@@ -30,6 +34,22 @@ pub(crate) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What else may be measured.
+#[derive(clap::Subcommand)]
+enum What {
+    /// Measure what a granted entry costs in ever larger networks: seconds, bytes on the wire, memory of a node.
+    ///
+    /// Each size N runs as N transmitters and N receivers, processes of their own, with the scenario's lists of nodes
+    /// repeated cyclically to that number. A receiver may still ask no more than E_t transmitters at a tick, so that it is
+    /// granted about as much whatever N is: what grows with N beyond that is what the size costs. Selectors take their
+    /// steps, but with a learning rate of 0 (unless --set train.selection_rate says otherwise): a small network would soon
+    /// learn to ask for less, and its costs would be spread over fewer entries.
+    ///
+    /// Seconds are those of training rounds, after a warm-up of 10: reading or making data at the start is not among them.
+    /// Give the machine nothing else to do meanwhile. The largest size needs 2 N + 2 processes, and N x N connections.
+    Scale(bench_scale::Arguments),
 }
 
 /// What the benchmark found. Seconds and floating-point operations a second.
@@ -63,6 +83,9 @@ struct Timed {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if let Some(What::Scale(arguments)) = &arguments.what {
+        return bench_scale::run(arguments);
+    }
     match measure(arguments) {
         Ok(report) => {
             if arguments.json {
@@ -94,7 +117,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     let peak_at_shapes = peak::at_shapes(&resolved);
     let runs = take_turns(arguments.turns, &scenario)?;
     let entries_per_tick = runs[0].1[0].entries_per_tick();
-    let operations = flops::round(&resolved, &info, &runs[0].1[0].granted());
+    let operations = flops::round(&resolved, &info, &runs[0].1[0].granted()).total();
     let timed = |(name, runs): &(&'static str, Vec<Logged>)| timed(name, runs, operations / peak_all_cores);
     Ok(Report {
         cores,
@@ -139,68 +162,9 @@ fn run_once(scenario: &ScenarioArguments, out: &Path, in_process: bool) -> anyho
     Ok(())
 }
 
-/// What a run logged of its rounds.
-struct Logged {
-    metrics: Vec<Metrics>,
-    selection: Vec<Selection>,
-    ticks: usize,
-}
-
-#[derive(Deserialize)]
-struct Metrics {
-    seconds: f64,
-    bytes: Bytes,
-    work: BTreeMap<String, f64>,
-}
-
-#[derive(Deserialize)]
-struct Bytes {
-    total: u64,
-}
-
-#[derive(Deserialize)]
-struct Selection {
-    granted: Vec<Vec<f64>>,
-}
-
-impl Logged {
-    fn read(out: &Path) -> anyhow::Result<Self> {
-        let scenario = Scenario::read(&out.join("scenario.toml"), &[])?;
-        Ok(Logged {
-            metrics: lines(&out.join("metrics.jsonl"))?,
-            selection: lines(&out.join("selection.jsonl"))?,
-            ticks: scenario.train.ticks_per_round,
-        })
-    }
-
-    /// Granted entries of a counted round, by (k, m), all receivers together: mean over rounds.
-    fn granted(&self) -> Vec<f64> {
-        let counted = &self.selection[WARM_UP.min(self.selection.len() - 1)..];
-        let mut sums = vec![0.0; counted[0].granted[0].len()];
-        for receiver in counted.iter().flat_map(|line| &line.granted) {
-            for (sum, share) in sums.iter_mut().zip(receiver) {
-                *sum += share * self.ticks as f64 / counted.len() as f64;
-            }
-        }
-        sums
-    }
-
-    fn entries_per_tick(&self) -> f64 {
-        self.granted().iter().sum::<f64>() / self.ticks as f64
-    }
-}
-
-fn lines<L: for<'a> Deserialize<'a>>(path: &PathBuf) -> anyhow::Result<Vec<L>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
-}
-
 fn timed(name: &'static str, runs: &[Logged], floor: f64) -> Timed {
-    let counted: Vec<&Metrics> =
-        runs.iter().flat_map(|run| run.metrics.iter().skip(WARM_UP.min(run.metrics.len() - 1))).collect();
-    let mut seconds: Vec<f64> = counted.iter().map(|round| round.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let quantile = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
+    let counted: Vec<&Metrics> = runs.iter().flat_map(|run| &run.metrics).collect();
+    let quantile = |share: f64| quantile(counted.iter().map(|round| round.seconds).collect(), share);
     let mut work = BTreeMap::new();
     for (kind, spent) in counted.iter().flat_map(|round| &round.work) {
         *work.entry(kind.clone()).or_insert(0.0) += spent / counted.len() as f64;

@@ -1,13 +1,18 @@
 //! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
 
 mod bench_command;
+mod bench_scale;
 mod data_command;
 mod flops;
 mod folder;
+mod growth_plot;
 mod in_process;
+mod logged;
+mod node_watch;
 mod peak;
 mod processes;
 mod run_command;
+mod size_figures;
 
 use std::process::ExitCode;
 
@@ -33,7 +38,7 @@ enum Command {
     Run(run_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
-    /// Measure how fast a round is, how fast this machine could be, and where the time goes
+    /// Measure how fast a round is, how fast this machine could be, and where the time goes; or how costs grow
     Bench(bench_command::Arguments),
     /// Fetch, check or describe a data set
     Data(data_command::Arguments),

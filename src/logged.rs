@@ -1,0 +1,102 @@
+//! What a run logged of its rounds, read back for the benchmarks.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context;
+use scenario::Scenario;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// Rounds at the start of a run that are not counted: caches are cold, and memory is being asked for.
+const WARM_UP: usize = 10;
+
+/// The rounds of a run that count, and the number of its ticks.
+pub(crate) struct Logged {
+    pub(crate) metrics: Vec<Metrics>,
+    selection: Vec<Selection>,
+    ticks: usize,
+}
+
+/// A line of metrics.jsonl, as far as it matters here.
+#[derive(Deserialize)]
+pub(crate) struct Metrics {
+    /// The longest of the receivers' times between rounds.
+    pub(crate) seconds: f64,
+    pub(crate) bytes: Bytes,
+    /// Seconds of all nodes together, by kind of work.
+    pub(crate) work: BTreeMap<String, f64>,
+}
+
+/// Bytes of a round on the wire.
+#[derive(Deserialize)]
+pub(crate) struct Bytes {
+    pub(crate) feature: u64,
+    pub(crate) gradient: u64,
+    pub(crate) total: u64,
+}
+
+#[derive(Deserialize)]
+struct Selection {
+    granted: Vec<Vec<f64>>,
+}
+
+impl Logged {
+    pub(crate) fn read(out: &Path) -> anyhow::Result<Self> {
+        let scenario = Scenario::read(&out.join("scenario.toml"), &[])?;
+        Ok(Logged {
+            metrics: counted(&out.join("metrics.jsonl"))?,
+            selection: counted(&out.join("selection.jsonl"))?,
+            ticks: scenario.train.ticks_per_round,
+        })
+    }
+
+    /// Granted entries of a round, by (k, m), all receivers together: mean over rounds.
+    pub(crate) fn granted(&self) -> Vec<f64> {
+        let rounds = self.selection.len() as f64;
+        let mut sums = vec![0.0; self.selection[0].granted[0].len()];
+        for receiver in self.selection.iter().flat_map(|line| &line.granted) {
+            for (sum, share) in sums.iter_mut().zip(receiver) {
+                *sum += share * self.ticks as f64 / rounds;
+            }
+        }
+        sums
+    }
+
+    pub(crate) fn entries_per_tick(&self) -> f64 {
+        self.granted().iter().sum::<f64>() / self.ticks as f64
+    }
+}
+
+/// How many of so many rounds are warm-up: the last always counts.
+pub(crate) fn warm_up(rounds: usize) -> usize {
+    WARM_UP.min(rounds.saturating_sub(1))
+}
+
+/// The lines of the rounds that count, at least one.
+fn counted<L: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<L>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let lines: Vec<&str> = text.lines().collect();
+    anyhow::ensure!(!lines.is_empty(), "{}: it holds no round; give the run at least one", path.display());
+    lines[warm_up(lines.len())..].iter().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// A quantile of some numbers, of which there is at least one.
+pub(crate) fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * share).round() as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rounds_do_not_count_but_the_last_always_does() {
+        assert_eq!([1, 2, 10, 11, 40].map(warm_up), [0, 1, 9, 10, 10]);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_numbers() {
+        let values = vec![3.0, 1.0, 2.0];
+        assert_eq!([0.0, 0.5, 1.0].map(|share| quantile(values.clone(), share)), [1.0, 2.0, 3.0]);
+    }
+}
