@@ -5,6 +5,7 @@
 //! what `pom2dib bench` measures is transport, waiting and cores that share caches.
 
 #[path = "../tests/support/local_network.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod local_network;
 
 use std::{path::PathBuf, time::Instant};

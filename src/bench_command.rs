@@ -117,7 +117,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     let peak_at_shapes = peak::at_shapes(&resolved);
     let runs = take_turns(arguments.turns, &scenario)?;
     let entries_per_tick = runs[0].1[0].entries_per_tick();
-    let operations = flops::round(&resolved, &info, &runs[0].1[0].granted()).total();
+    let operations = flops::round(&resolved, &info, &runs[0].1[0].chosen()).total();
     let timed = |(name, runs): &(&'static str, Vec<Logged>)| timed(name, runs, operations / peak_all_cores);
     Ok(Report {
         cores,

@@ -1,23 +1,25 @@
 //! The floating-point operations that a round cannot do without, counted from the scenario and the grants.
 //!
 //! Counted are the matrix products of the networks that take part: forward, and backward once for the weights and once
-//! for the inputs where somebody needs them (nobody needs the gradient of raw data, u or embeddings). A product and an
-//! addition count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
+//! for the inputs where somebody needs them (nobody needs the gradient of raw data, u or embeddings). Receivers that get
+//! the same sample share its first linear maps; where nothing is granted, a joint decoder has nothing to multiply; a
+//! selector looks at what is asked for; embeddings go through the first maps once, which counts as nothing. A product
+//! and an addition count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
 
 use data::Info;
 use dib::network::SIZES;
 use scenario::Scenario;
 use serde::Serialize;
 
+use crate::logged::Chosen;
+
 /// Operations of a training round, by the networks that need them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Operations {
     pub(crate) encoders: f64,
     pub(crate) local_decoders: f64,
-    /// They take all (k, m) features side by side, granted or not.
     pub(crate) joint_decoders: f64,
     pub(crate) receiver_selectors: f64,
-    /// They run over the whole grid of ticks and receivers, whoever asked.
     pub(crate) transmitter_selectors: f64,
 }
 
@@ -40,8 +42,8 @@ impl Operations {
     }
 }
 
-/// Operations of one training round; `granted[(k, m)]` is the number of entries of the round, all receivers together.
-pub(crate) fn round(scenario: &Scenario, info: &Info, granted: &[f64]) -> Operations {
+/// Operations of one training round.
+pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Operations {
     let (d, samples, ticks) = (
         scenario.network.feature_dim,
         scenario.train.samples_per_tick as f64,
@@ -49,34 +51,33 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, granted: &[f64]) -> Operat
     );
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
     let encoders = modalities
-        .zip(granted)
-        .map(|(modality, entries)| entries * samples * learning(width(info, modality) + d, 2 * d, false))
+        .zip(chosen.granted.iter().zip(&chosen.encoded))
+        .map(|(modality, (entries, encoded))| {
+            samples * (encoded * first_maps(width(info, modality), 2) + entries * other_maps(2 * d))
+        })
         .sum();
-    let entries: f64 = granted.iter().sum();
+    let entries: f64 = chosen.granted.iter().sum();
     // All receivers' entries are spread over local decoders of (nearly) the same size.
     let outputs = outputs(scenario, info);
     let mean_outputs = outputs.iter().sum::<usize>() as f64 / outputs.len() as f64;
-    let local_decoders = entries * samples * learning(2 * d, mean_outputs.round() as usize, true);
-    let joint_inputs = scenario.entries_per_receiver() * d;
-    let joint_decoders =
-        outputs.iter().map(|outputs| ticks * samples * learning(joint_inputs, *outputs, true)).sum();
-    let [receiver_selectors, transmitter_selectors] = selectors(scenario);
+    let local_decoders = entries * samples * (first_maps(d, 3) + other_maps(mean_outputs.round() as usize));
+    let joint_decoders = entries * samples * first_maps(d, 3)
+        + outputs.iter().map(|outputs| ticks * samples * other_maps(*outputs)).sum::<f64>();
+    let [receiver_selectors, transmitter_selectors] = selectors(scenario, chosen);
     Operations { encoders, local_decoders, joint_decoders, receiver_selectors, transmitter_selectors }
 }
 
 /// Those of the receivers, and those of the transmitters.
-fn selectors(scenario: &Scenario) -> [f64; 2] {
+fn selectors(scenario: &Scenario, chosen: &Chosen) -> [f64; 2] {
     if !scenario.train.method.selects() {
         return [0.0; 2];
     }
     let (d, ticks) = (scenario.network.feature_dim, scenario.train.ticks_per_round as f64);
-    let receivers = scenario.receivers() as f64;
+    let row = |inputs: usize, outputs: usize| first_maps(inputs, 2) + other_maps(outputs);
     let of_receivers =
-        receivers * ticks * learning(d, scenario.receiver_limit() + scenario.transmitters(), false);
-    let of_transmitters = (0..scenario.transmitters())
-        .map(|k| ticks * receivers * learning(2 * d, 2 * scenario.modalities(k), false))
-        .sum();
-    [of_receivers, of_transmitters]
+        scenario.receivers() as f64 * ticks * row(d, scenario.receiver_limit() + scenario.transmitters());
+    let of_transmitter = |(k, asked): (usize, &f64)| asked * row(2 * d, 2 * scenario.modalities(k));
+    [of_receivers, chosen.asked.iter().enumerate().map(of_transmitter).sum()]
 }
 
 /// Values of a sample of a modality. What the data set does not know, no run is made with.
@@ -91,13 +92,16 @@ fn outputs(scenario: &Scenario, info: &Info) -> Vec<usize> {
     scenario.receiver.iter().map(|receiver| classes(&receiver.task)).collect()
 }
 
-/// Operations of a row through a base network: forward, and backward with or without the input's gradient.
-fn learning(inputs: usize, outputs: usize, to_input: bool) -> f64 {
+/// Operations of a row in a base network's first linear maps, layer and shortcut: `passes` are 2 with the weights'
+/// gradient, 3 with the input's too.
+fn first_maps(inputs: usize, passes: usize) -> f64 {
+    2.0 * (passes * 2 * inputs * SIZES[0]) as f64
+}
+
+/// Operations of a row in all its other maps, forward and backward.
+fn other_maps(outputs: usize) -> f64 {
     let [large, small] = SIZES;
-    let first = 2 * inputs * large;
-    let rest = large * large + 2 * large * small + small * small + small * outputs;
-    let passes = if to_input { 3 } else { 2 };
-    2.0 * (passes * first + 3 * rest) as f64
+    2.0 * (3 * (large * large + 2 * large * small + small * small + small * outputs)) as f64
 }
 
 #[cfg(test)]
@@ -106,9 +110,9 @@ mod tests {
 
     /// 220 -> 512 -> 256 -> 48, by hand: 0.827 million products forward.
     #[test]
-    fn a_row_through_an_encoder_needs_what_its_layers_need() {
+    fn a_row_needs_what_its_layers_need() {
         let forward = 220 * 512 * 2 + 512 * 512 + 512 * 256 * 2 + 256 * 256 + 256 * 48;
-        assert_eq!(learning(220, 48, true), (6 * forward) as f64);
-        assert_eq!(learning(220, 48, true) - learning(220, 48, false), (4 * 220 * 512) as f64);
+        assert_eq!(first_maps(220, 3) + other_maps(48), (6 * forward) as f64);
+        assert_eq!(first_maps(220, 3) - first_maps(220, 2), (4 * 220 * 512) as f64);
     }
 }

@@ -37,6 +37,18 @@ pub(crate) struct Bytes {
 #[derive(Deserialize)]
 struct Selection {
     granted: Vec<Vec<f64>>,
+    encoded: Vec<f64>,
+    asked: Vec<f64>,
+}
+
+/// What a round chose, all ticks together: means over rounds.
+pub(crate) struct Chosen {
+    /// Granted entries, by (k, m), all receivers together.
+    pub(crate) granted: Vec<f64>,
+    /// Ticks at which each (k, m) was granted to anybody.
+    pub(crate) encoded: Vec<f64>,
+    /// (tick, receiver) pairs that asked each transmitter.
+    pub(crate) asked: Vec<f64>,
 }
 
 impl Logged {
@@ -49,20 +61,28 @@ impl Logged {
         })
     }
 
-    /// Granted entries of a round, by (k, m), all receivers together: mean over rounds.
-    pub(crate) fn granted(&self) -> Vec<f64> {
-        let rounds = self.selection.len() as f64;
-        let mut sums = vec![0.0; self.selection[0].granted[0].len()];
-        for receiver in self.selection.iter().flat_map(|line| &line.granted) {
-            for (sum, share) in sums.iter_mut().zip(receiver) {
-                *sum += share * self.ticks as f64 / rounds;
-            }
+    pub(crate) fn chosen(&self) -> Chosen {
+        Chosen {
+            granted: self.mean(self.selection.iter().flat_map(|line| &line.granted)),
+            encoded: self.mean(self.selection.iter().map(|line| &line.encoded)),
+            asked: self.mean(self.selection.iter().map(|line| &line.asked)),
         }
-        sums
     }
 
     pub(crate) fn entries_per_tick(&self) -> f64 {
-        self.granted().iter().sum::<f64>() / self.ticks as f64
+        self.chosen().granted.iter().sum::<f64>() / self.ticks as f64
+    }
+
+    /// Sums of shares as counts of a round's ticks, mean over rounds.
+    fn mean<'a>(&self, lines: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+        let mut sums = Vec::new();
+        for line in lines {
+            sums.resize(line.len(), 0.0);
+            for (sum, share) in sums.iter_mut().zip(line) {
+                *sum += share * self.ticks as f64 / self.selection.len() as f64;
+            }
+        }
+        sums
     }
 }
 

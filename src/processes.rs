@@ -89,6 +89,7 @@ impl Node {
         if let Some(device) = launch.place.device {
             arguments.extend(["--device".into(), device.to_string()]);
         }
+        arguments.extend(["--threads".into(), launch.threads().to_string()]);
         arguments.extend(launch.place.tcp_only.then(|| "--tcp-only".into()));
         let process = spawn(arguments, Stdio::null(), File::create(&log)?.into())?;
         Ok(Node { name, process, log })

@@ -59,6 +59,10 @@ pub(crate) struct Place {
     #[arg(long, env = "POM2DIB_TCP_ONLY")]
     pub(crate) tcp_only: bool,
 
+    /// Threads for the matrix products of each node; without it, its share of the cores. No result depends on it
+    #[arg(long, env = "POM2DIB_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+
     /// Print the summary as one JSON object, and nothing else, on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -140,6 +144,14 @@ impl Launch {
         file
     }
 
+    /// Each node's share of the cores: transmitters and receivers mostly compute in turns, so that only nodes of one kind
+    /// have to share them.
+    pub(crate) fn threads(&self) -> u16 {
+        let nodes = self.scenario.transmitters().max(self.scenario.receivers());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.place.threads.unwrap_or_else(|| u16::try_from(cores / nodes).unwrap_or(u16::MAX).max(1))
+    }
+
     /// What every node is told.
     pub(crate) fn node_options(&self, address: &str, index: usize) -> node::Options {
         node::Options {
@@ -148,6 +160,7 @@ impl Launch {
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
             tcp_only: self.place.tcp_only,
+            threads: self.threads(),
             data: None,
             device: self.place.device,
             insecure: false,

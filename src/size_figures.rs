@@ -48,8 +48,8 @@ pub(crate) struct Wire {
 
 impl SizeFigures {
     pub(crate) fn new(scenario: &Scenario, info: &Info, logged: &Logged, seen: Seen) -> Self {
-        let granted = logged.granted();
-        let entries: f64 = granted.iter().sum();
+        let chosen = logged.chosen();
+        let entries: f64 = chosen.granted.iter().sum();
         let seconds = |share| quantile(logged.metrics.iter().map(|round| round.seconds).collect(), share);
         SizeFigures {
             transmitters: scenario.transmitters(),
@@ -62,7 +62,7 @@ impl SizeFigures {
             processor_per_entry: seen.processor.map(|seconds| seconds.over(entries)),
             bytes_per_entry: Wire::of(scenario, logged, entries),
             peak_memory: seen.peak_memory,
-            operations_per_entry: flops::round(scenario, info, &granted).over(entries),
+            operations_per_entry: flops::round(scenario, info, &chosen).over(entries),
         }
     }
 

@@ -17,7 +17,7 @@ use candle_core::{DType, Tensor, backprop::GradStore};
 use data::{Dataset, Needs, Source};
 use dib::RequestGrid;
 use oracle::{Oracle, Round, selection::Selection};
-use played_round::{PlayedRound, Start, on_one_thread, owner, tensors};
+use played_round::{PlayedRound, Start, on_one_thread, owner, tensors, ticks_of};
 use proto::{
     decode_ticks,
     v1::{Features, Turn},
@@ -179,9 +179,11 @@ fn toy(scenario: &str, assignments: &[&str]) -> Setup {
     toy_setup(scenario, &[&[NO_CLIP], assignments].concat())
 }
 
-/// The scenario of the built-in digits in miniature, on its real data.
+/// The scenario of the built-in digits in miniature, on its real data. At this seed no unit is so near a rectifier's kink
+/// that f32 and f64 see it on different sides: at seed 1 one of a joint decoder is, and has another gradient altogether.
 fn digits(method: &str, beta: &str) -> Setup {
     let small = [
+        "seed=2",
         "network.feature_dim=4",
         "train.ticks_per_round=2",
         "train.samples_per_tick=4",
@@ -248,14 +250,15 @@ fn assert_selected(setup: &Setup, played: &PlayedRound, selection: &Selection) {
 }
 
 fn assert_requested(setup: &Setup, k: usize, features: &Features, selection: &Selection) {
-    let (ticks, receivers) = (setup.scenario.train.ticks_per_round, setup.scenario.receivers());
+    let (ticks, receivers) = (ticks_of(setup, features), setup.scenario.receivers());
     let modalities = setup.scenario.modalities(k);
-    let requests = RequestGrid::from_bytes(ticks, receivers, modalities, &features.requests).unwrap();
+    let requests = RequestGrid::from_bytes(ticks.len(), receivers, modalities, &features.requests).unwrap();
     for t in 0..receivers {
-        for tick in 0..ticks {
+        for tick in ticks.clone() {
             for m in 0..modalities {
                 let drawn = selection.requests[k][t][tick].contains(&m);
-                assert_eq!(requests.get(tick, t, m), drawn, "is ({k}, {t}, {m}) requested at tick {tick}?");
+                let requested = requests.get(tick - ticks.start, t, m);
+                assert_eq!(requested, drawn, "is ({k}, {t}, {m}) requested at tick {tick}?");
             }
         }
     }
@@ -265,11 +268,22 @@ fn assert_requested(setup: &Setup, k: usize, features: &Features, selection: &Se
 fn assert_costs(played: &PlayedRound, round: &Round) {
     for letter in &played.network.letters {
         let Message::Turn(Turn { gradients: Some(gradients), .. }) = &letter.message else { continue };
+        // They come with the gradients of a round's last part.
+        if !is_of_last_part(&letter.message) {
+            assert!(gradients.costs.is_empty());
+            continue;
+        }
         assert_eq!(gradients.costs.len(), round.costs[letter.t].len());
         for (cost, expected) in gradients.costs.iter().zip(&round.costs[letter.t]) {
             assert_close("cost", *cost, *expected);
         }
     }
+}
+
+/// Whether a turn brings the gradients of a round's last part: only those that follow within the round do not.
+fn is_of_last_part(turn: &Message) -> bool {
+    let Message::Turn(Turn { stamp: Some(stamp), .. }) = turn else { return false };
+    stamp.part == 0
 }
 
 /// Every parameter's first moment is the oracle's gradient, once its network has taken one step; and a network that took

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use harness::{FakeNode, Place, Process, Wire, join};
 use proto::{
-    Link, When, encode_tensor,
+    Link, Packer, When,
     v1::{
         Asks, Entry, Failed, Features, Gradients, Ready, ReceiverPass, ReceiverRound, Role, Start,
         TransmitterRound, Turn, order::Order, report::Report,
@@ -216,4 +216,10 @@ fn round(report: &mut Report) -> &mut ReceiverRound {
         Report::ReceiverRound(round) => round,
         other => panic!("{other:?} is of no round"),
     }
+}
+
+fn encode_tensor(values: &[f32], shape: &[usize]) -> proto::v1::Tensor {
+    let mut packer = Packer::new(values.len());
+    packer.extend(values.iter().copied());
+    packer.pack(shape)
 }

@@ -12,13 +12,20 @@ fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {
     let processes = place.run("run tiny.toml --out processes --json").done().json();
     let in_one = place.run("run tiny.toml --out in-one --in-process --json").done().json();
     let tcp_only = place.run("run tiny.toml --out tcp-only --tcp-only --json").done().json();
+    let threaded = place.run("run tiny.toml --out threaded --threads 3 --json").done().json();
+    let in_parts = format!("run tiny.toml --out parts {PARTS} --set train.ticks_per_part=10 --json");
+    let in_parts = place.run(&in_parts).done().json();
+    let in_one_part = format!("run tiny.toml --out one {PARTS} --set train.ticks_per_part=30 --json");
+    let in_one_part = place.run(&in_one_part).done().json();
     let by_hand = by_hand(&place).json();
 
     assert_eq!(fingerprint(&processes).len(), 64);
-    for other in [&in_one, &tcp_only, &by_hand] {
+    for other in [&in_one, &tcp_only, &threaded, &by_hand] {
         assert_eq!(fingerprint(other), fingerprint(&processes));
         assert_eq!(other["test"], processes["test"]);
     }
+    assert_eq!(fingerprint(&in_parts), fingerprint(&in_one_part));
+    assert_ne!(fingerprint(&in_parts), fingerprint(&processes));
 }
 
 #[test]
@@ -34,6 +41,9 @@ fn another_seed_gives_another_fingerprint() {
 fn fingerprint(summary: &Value) -> String {
     summary["fingerprint"].as_str().expect("a summary has a fingerprint").into()
 }
+
+/// Rounds that are long enough for several parts.
+const PARTS: &str = "--set train.ticks_per_round=25";
 
 /// The same network by hand: the nodes first and the last index first, then the coordinator, and a slow stretch of
 /// network before everybody's door.

@@ -28,8 +28,19 @@ pub(crate) fn receiver_round(
 }
 
 /// What a transmitter says of the round that is due from it.
-pub(crate) fn transmitter_round(report: &TransmitterRound, due: u64) -> Result<(), WireError> {
+pub(crate) fn transmitter_round(
+    report: &TransmitterRound,
+    due: u64,
+    modalities: usize,
+    ticks: usize,
+    receivers: usize,
+) -> Result<(), WireError> {
     moment("round", report.round, due)?;
+    check_length("encoded", "modalities", report.encoded.len(), modalities)?;
+    for &encoded in &report.encoded {
+        at_most("a modality", "ticks", encoded, ticks)?;
+    }
+    at_most("a round", "asks", report.asked, ticks * receivers)?;
     check_finite("the report of a round", &[report.log_likelihood])
 }
 
@@ -123,11 +134,17 @@ mod tests {
         assert_eq!(refused(|report| report.granted.clear()), "granted has 0 entries, expected 3");
         assert_eq!(refused(|report| report.granted[1] = 4), "granted has 4 ticks, expected 3");
         assert!(refused(|report| report.rate = f64::NAN).contains("holds NaN"));
-        let late = TransmitterRound { round: 6, ..TransmitterRound::default() };
-        assert_eq!(
-            transmitter_round(&late, 7).unwrap_err().to_string(),
-            "the message is of round 6, expected 7"
-        );
+        let report = TransmitterRound { round: 7, encoded: vec![3, 0], asked: 6, ..Default::default() };
+        let refused = |change: fn(&mut TransmitterRound)| {
+            let mut report = report.clone();
+            change(&mut report);
+            transmitter_round(&report, 7, 2, 3, 2).unwrap_err().to_string()
+        };
+        transmitter_round(&report, 7, 2, 3, 2).unwrap();
+        assert_eq!(refused(|report| report.encoded.truncate(1)), "encoded has 1 modalities, expected 2");
+        assert_eq!(refused(|report| report.encoded[0] = 4), "a modality has 4 ticks, expected 3");
+        assert_eq!(refused(|report| report.asked = 7), "a round has 7 asks, expected 6");
+        assert_eq!(refused(|report| report.round = 6), "the message is of round 6, expected 7");
     }
 
     #[test]

@@ -40,12 +40,16 @@ pub(crate) struct Bytes {
     pub(crate) total: u64,
 }
 
-/// A line of selection.jsonl: the share of the round's ticks at which each entry was granted.
+/// A line of selection.jsonl: what was chosen, as shares of the round's ticks.
 #[derive(Serialize)]
 struct SelectionLine {
     round: u64,
-    /// By receiver, then (k, m) in order.
+    /// By receiver, then (k, m) in order: when the entry was granted.
     granted: Vec<Vec<f64>>,
+    /// By (k, m): the share of ticks at which it was granted to anybody, and so encoded.
+    encoded: Vec<f64>,
+    /// By transmitter: how many receivers asked it at a tick, mean over ticks.
+    asked: Vec<f64>,
 }
 
 /// Gathers the nodes' reports of rounds and logs each round once it is whole.
@@ -53,7 +57,8 @@ pub(crate) struct Rounds {
     transmitters: usize,
     receivers: usize,
     ticks: usize,
-    entries: usize,
+    /// m(k), by transmitter.
+    modalities: Vec<usize>,
     pending: BTreeMap<u64, Pending>,
     metrics: File,
     selection: File,
@@ -82,7 +87,7 @@ impl Rounds {
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
             ticks: scenario.train.ticks_per_round,
-            entries: scenario.entries_per_receiver(),
+            modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             pending: BTreeMap::new(),
             metrics: folder.log("metrics.jsonl")?,
             selection: folder.log("selection.jsonl")?,
@@ -118,7 +123,7 @@ impl Rounds {
         report: ReceiverRound,
     ) -> Result<Option<Metrics>, CoordinatorError> {
         let due = self.due(|pending| pending.receivers.contains_key(&t));
-        check::receiver_round(&report, due, self.entries, self.ticks)
+        check::receiver_round(&report, due, self.modalities.iter().sum(), self.ticks)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
         self.pending.entry(report.round).or_default().receivers.insert(t, report);
         self.log_whole()
@@ -130,7 +135,7 @@ impl Rounds {
         report: TransmitterRound,
     ) -> Result<Option<Metrics>, CoordinatorError> {
         let due = self.due(|pending| pending.transmitters.contains_key(&k));
-        check::transmitter_round(&report, due)
+        check::transmitter_round(&report, due, self.modalities[k], self.ticks, self.receivers)
             .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
         self.pending.entry(report.round).or_default().transmitters.insert(k, report);
         self.log_whole()
@@ -180,8 +185,16 @@ impl Rounds {
                     .chain(transmitters.iter().map(|report| &report.work)),
             ),
         };
+        let share = |count: &u32| f64::from(*count) / self.ticks as f64;
+        let selection = SelectionLine {
+            round: self.next,
+            granted: receivers.iter().map(|report| report.granted.iter().map(share).collect()).collect(),
+            encoded: transmitters.iter().flat_map(|report| report.encoded.iter().map(share)).collect(),
+            asked: transmitters.iter().map(|report| share(&report.asked)).collect(),
+        };
         self.tally(&metrics, receivers.iter().map(|report| report.granted.clone()).collect());
-        self.write(&metrics)?;
+        append(&mut self.metrics, "metrics.jsonl", &metrics)?;
+        append(&mut self.selection, "selection.jsonl", &selection)?;
         Ok(metrics)
     }
 
@@ -196,17 +209,6 @@ impl Rounds {
         if self.late.len() > LATE {
             self.late.pop_front();
         }
-    }
-
-    fn write(&mut self, metrics: &Metrics) -> Result<(), CoordinatorError> {
-        let share = |count: &u32| f64::from(*count) / self.ticks as f64;
-        let granted = self.late.back().expect("tallied just now");
-        let selection = SelectionLine {
-            round: metrics.round,
-            granted: granted.iter().map(|counts| counts.iter().map(share).collect()).collect(),
-        };
-        append(&mut self.metrics, "metrics.jsonl", metrics)?;
-        append(&mut self.selection, "selection.jsonl", &selection)
     }
 
     /// The noise entries' share of all grants of the last 100 rounds, if there were any.

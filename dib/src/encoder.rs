@@ -7,6 +7,7 @@ use kernels::rate::{RateEstimator, rate_gradient};
 use randomness::Stream;
 
 use crate::Result;
+use crate::input::Input;
 use crate::network::{Network, Trace};
 
 /// A base network with 2 * feature_dim outputs: mu and raw, side by side.
@@ -66,14 +67,15 @@ impl Encoder {
         })
     }
 
-    /// x [rows, inputs] and standard normal noise [rows, feature_dim] to features.
-    pub fn infer(&self, x: &Tensor, noise: &Tensor) -> Result<Features> {
-        features(&self.network.infer(x)?, &noise.contiguous()?)
+    /// x (rows of all inputs) and standard normal noise [rows, feature_dim] to features.
+    pub fn infer(&self, x: Input, noise: &Tensor) -> Result<Features> {
+        let (output, _) = self.network.forward_from(x)?;
+        features(&output, &noise.contiguous()?)
     }
 
     /// The same, and what [`Encoder::backward`] needs.
-    pub fn encode(&self, x: &Tensor, noise: &Tensor) -> Result<Encoded> {
-        let (output, trace) = self.network.forward(x)?;
+    pub fn encode(&self, x: Input, noise: &Tensor) -> Result<Encoded> {
+        let (output, trace) = self.network.forward_from(x)?;
         let noise = noise.contiguous()?;
         let Features { z, mu, std } = features(&output, &noise)?;
         Ok(Encoded { z, mu, std, output, noise, trace })

@@ -9,6 +9,7 @@ use kernels::layer_norm::{accumulate_affine_gradient, backward_through_relu, lay
 use kernels::product::{Transpose, accumulate_product, product};
 
 use crate::Result;
+use crate::input::Input;
 use crate::parameter::{Layout, Parameter};
 
 /// The indices of a residual block's parameters: relu(relu(x W1 + b1) W2 + b2 + x Ws).
@@ -41,50 +42,47 @@ impl ResidualBlock {
     }
 
     /// x [rows, inputs].
-    pub(crate) fn forward(&self, parameters: &[Parameter], x: &Tensor) -> Result<BlockTrace> {
+    pub(crate) fn forward(&self, parameters: &[Parameter], x: &Input) -> Result<BlockTrace> {
         let value = |index: usize| &parameters[index].value;
-        let hidden = product(x, value(self.w1), Transpose::Neither)?;
+        let hidden = x.product(value(self.w1))?;
         add_bias_relu(&hidden, value(self.b1))?;
         let output = product(&hidden, value(self.w2), Transpose::Neither)?;
         match self.shortcut {
-            Some(shortcut) => accumulate_product(&output, x, value(shortcut), Transpose::Neither)?,
-            None => kernels::elementwise::add(&output, x)?,
+            Some(shortcut) => x.accumulate_product(&output, value(shortcut))?,
+            None => x.add_to(&output)?,
         }
         add_bias_relu(&output, value(self.b2))?;
         Ok(BlockTrace { hidden, output })
     }
 
     /// Adds the parameters' gradients. `upstream`, [rows, size], is the gradient before the final rectifier. Returns
-    /// that with respect to the input where it is wanted.
+    /// those with respect to the input where they are wanted: see [`Input::gradients`].
     pub(crate) fn backward(
         &self,
         parameters: &[Parameter],
-        x: &Tensor,
+        x: &Input,
         trace: &BlockTrace,
         upstream: &Tensor,
         blocks: &[usize],
         to_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Vec<Tensor>> {
         let value = |index: usize| &parameters[index].value;
         let gradient = |index: usize| &parameters[index].gradient;
         add_weight_gradient(gradient(self.w2), &trace.hidden, upstream, blocks)?;
         add_bias_gradient(gradient(self.b2), upstream, blocks)?;
         if let Some(shortcut) = self.shortcut {
-            add_weight_gradient(gradient(shortcut), x, upstream, blocks)?;
+            for_blocks(blocks, |start, rows| {
+                x.add_weight_gradient(gradient(shortcut), upstream, start, rows)
+            })?;
         }
         let hidden = product(upstream, value(self.w2), Transpose::Right)?;
         mask_relu(&hidden, &trace.hidden)?;
-        add_weight_gradient(gradient(self.w1), x, &hidden, blocks)?;
+        for_blocks(blocks, |start, rows| x.add_weight_gradient(gradient(self.w1), &hidden, start, rows))?;
         add_bias_gradient(gradient(self.b1), &hidden, blocks)?;
         if !to_input {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let input = product(&hidden, value(self.w1), Transpose::Right)?;
-        match self.shortcut {
-            Some(shortcut) => accumulate_product(&input, upstream, value(shortcut), Transpose::Right)?,
-            None => kernels::elementwise::add(&input, upstream)?,
-        }
-        Ok(Some(input))
+        x.gradients((&hidden, value(self.w1)), (upstream, self.shortcut.map(value)))
     }
 
     /// The weights, as initialisation wants them.

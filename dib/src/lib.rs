@@ -9,6 +9,7 @@ pub mod cap;
 pub mod common;
 pub mod encoder;
 mod error;
+mod input;
 mod layer;
 pub mod loss;
 pub mod network;
@@ -26,6 +27,7 @@ pub use common::{
 };
 pub use encoder::{Encoded, Encoder, Features, RateTerm};
 pub use error::{Error, Result};
+pub use input::{Block, Input, Segment};
 pub use kernels::with_values;
 pub use loss::{
     cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error, mean_squared_error_gradient,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use randomness::Stream;
 
+use crate::input::Input;
 use crate::layer::{BlockTrace, LayerNorm, Linear, ResidualBlock};
 use crate::optimizer::AdamW;
 use crate::parameter::{Layout, Parameter};
@@ -35,9 +36,10 @@ pub struct Network {
 
 /// The activations of one forward pass that its backward pass needs.
 pub struct Trace {
-    input: Tensor,
+    input: Input,
     block1: BlockTrace,
-    normal1: Tensor,
+    /// What the second block was given.
+    normal1: Input,
     block2: BlockTrace,
     normal2: Tensor,
 }
@@ -92,9 +94,13 @@ impl Network {
 
     /// x [rows, inputs] to [rows, outputs], and what the backward pass needs.
     pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Trace)> {
-        let input = x.contiguous()?;
+        self.forward_from(Input::Dense(x.contiguous()?))
+    }
+
+    /// The same for an input of any kind.
+    pub fn forward_from(&self, input: Input) -> Result<(Tensor, Trace)> {
         let block1 = self.block1.forward(&self.parameters, &input)?;
-        let normal1 = self.norm1.forward(&self.parameters, &block1.output)?;
+        let normal1 = Input::Dense(self.norm1.forward(&self.parameters, &block1.output)?);
         let block2 = self.block2.forward(&self.parameters, &normal1)?;
         let normal2 = self.norm2.forward(&self.parameters, &block2.output)?;
         let output = self.linear.forward(&self.parameters, &normal2)?;
@@ -108,15 +114,15 @@ impl Network {
         Ok(())
     }
 
-    /// [`Network::backward`]; returns the gradient with respect to the input, [rows, inputs], too.
+    /// [`Network::backward`]; returns the gradients with respect to the input's values, too: of a dense input that of
+    /// its one matrix, else of each block that learns, in order.
     pub fn backward_to_input(
         &mut self,
         trace: &Trace,
         upstream: &Tensor,
         blocks: &[usize],
-    ) -> Result<Tensor> {
-        let gradient = self.add_gradients(trace, upstream, blocks, true)?;
-        Ok(gradient.expect("the first block was asked for its input's gradient"))
+    ) -> Result<Vec<Tensor>> {
+        self.add_gradients(trace, upstream, blocks, true)
     }
 
     fn add_gradients(
@@ -125,8 +131,8 @@ impl Network {
         upstream: &Tensor,
         blocks: &[usize],
         to_input: bool,
-    ) -> Result<Option<Tensor>> {
-        let rows = trace.input.dim(0)?;
+    ) -> Result<Vec<Tensor>> {
+        let rows = trace.input.rows()?;
         let total = blocks.iter().sum();
         if total != rows {
             return Err(Error::Blocks { name: self.name.clone(), blocks: total, rows });
@@ -138,9 +144,9 @@ impl Network {
         self.norm2.backward(parameters, &trace.block2.output, &at_norm2, blocks)?;
         let at_norm1 =
             self.block2.backward(parameters, &trace.normal1, &trace.block2, &at_norm2, blocks, true)?;
-        let at_norm1 = at_norm1.expect("the second block was asked for its input's gradient");
-        self.norm1.backward(parameters, &trace.block1.output, &at_norm1, blocks)?;
-        self.block1.backward(parameters, &trace.input, &trace.block1, &at_norm1, blocks, to_input)
+        let [at_norm1] = at_norm1.as_slice() else { unreachable!("a dense input has one gradient") };
+        self.norm1.backward(parameters, &trace.block1.output, at_norm1, blocks)?;
+        self.block1.backward(parameters, &trace.input, &trace.block1, at_norm1, blocks, to_input)
     }
 
     /// Scales the gradients so that their global norm is at most `norm`, as torch's clip_grad_norm_ does. Returns the

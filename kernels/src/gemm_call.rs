@@ -62,8 +62,16 @@ unsafe fn call<T: Real>(c: *mut T, a: Matrix<'_, T>, b: Matrix<'_, T>, accumulat
             false,
             false,
             false,
-            Parallelism::None,
+            parallelism(),
         );
+    }
+}
+
+/// All threads of the pool that this thread belongs to; by itself, if it belongs to none. The bits do not depend on it.
+fn parallelism() -> Parallelism {
+    match rayon::current_thread_index() {
+        Some(_) if rayon::current_num_threads() > 1 => Parallelism::Rayon(0),
+        _ => Parallelism::None,
     }
 }
 
@@ -97,5 +105,16 @@ mod tests {
     fn the_fast_product_has_the_bits_of_the_safe_one() {
         equals_the_safe_version::<f32>();
         equals_the_safe_version::<f64>();
+    }
+
+    #[test]
+    fn so_it_has_on_several_threads() {
+        for threads in [2, 3, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                equals_the_safe_version::<f32>();
+                equals_the_safe_version::<f64>();
+            });
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod rate;
 mod rate_joint;
 mod rate_per_dimension;
 mod real;
+pub mod segments;
 
 pub use access::with_values;
 pub use real::Real;

@@ -13,7 +13,7 @@ use crate::gemm_call::{gemm_into, gemm_new};
 use crate::lanes::vectorise;
 
 /// The depth of a piece. Up to here the `gemm` crate adds up in one go.
-const DEPTH: usize = 512;
+pub const DEPTH: usize = 512;
 /// Up to this many elements the `gemm` crate may choose other kernels, which add up in another order.
 const FEW: usize = 256;
 
@@ -216,14 +216,16 @@ fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accum
 }
 
 /// A row-major copy of a transposed B, where that is worth its while. The `gemm` crate would read such a B across its
-/// lines, and long lines whose length is a power of two fight for the same few places of the cache.
+/// lines, and long lines whose length is a power of two fight for the same few places of the cache; the plain loop wants
+/// its operands side by side.
 fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
-    let is_worth_it = b.row_stride == 1 && b.column_stride >= LONG && a.rows >= TILE;
-    is_worth_it.then(|| {
-        let mut values = vec![T::ZERO; b.rows * b.columns];
+    let is_transposed = b.row_stride == 1 && b.column_stride > 1;
+    let is_long = b.column_stride >= LONG && a.rows >= TILE;
+    (is_transposed && (is_long || special(a.rows, a.columns, b.columns))).then(|| {
+        let mut values = Vec::with_capacity(b.rows * b.columns);
         vectorise(
             #[inline(always)]
-            || transpose(&mut values, b.values, b.rows, b.columns),
+            || transpose(&mut values, b.values, b.column_stride, b.rows, b.columns),
         );
         values
     })
@@ -235,30 +237,33 @@ const LONG: usize = 512;
 /// Rows and columns of a tile that is transposed at once.
 const TILE: usize = 16;
 
-/// target [rows, columns] = the transpose of source [columns, rows], both row-major.
+/// Adds the rows of the transpose, [rows, columns], of a source whose lines are `stride` apart. A strip of rows is put
+/// together where it stays in the nearest cache.
 #[inline(always)]
-fn transpose<T: Real>(target: &mut [T], source: &[T], rows: usize, columns: usize) {
-    for left in (0..columns).step_by(TILE) {
-        let width = TILE.min(columns - left);
-        for top in (0..rows).step_by(TILE) {
-            let height = TILE.min(rows - top);
+fn transpose<T: Real>(target: &mut Vec<T>, source: &[T], stride: usize, rows: usize, columns: usize) {
+    let mut strip = vec![T::ZERO; TILE * columns];
+    for top in (0..rows).step_by(TILE) {
+        let height = TILE.min(rows - top);
+        for left in (0..columns).step_by(TILE) {
+            let width = TILE.min(columns - left);
             if (width, height) == (TILE, TILE) {
                 let mut tile = [[T::ZERO; TILE]; TILE];
-                for (line, from) in tile.iter_mut().zip(source[left * rows + top..].chunks(rows)) {
+                for (line, from) in tile.iter_mut().zip(source[left * stride + top..].chunks(stride)) {
                     line.copy_from_slice(&from[..TILE]);
                 }
                 let tile = riffle(riffle(riffle(riffle(tile))));
-                for (to, line) in target[top * columns + left..].chunks_mut(columns).zip(&tile) {
+                for (to, line) in strip[left..].chunks_mut(columns).zip(&tile) {
                     to[..TILE].copy_from_slice(line);
                 }
             } else {
                 for column in left..left + width {
-                    for row in top..top + height {
-                        target[row * columns + column] = source[column * rows + row];
+                    for row in 0..height {
+                        strip[row * columns + column] = source[column * stride + top + row];
                     }
                 }
             }
         }
+        target.extend_from_slice(&strip[..height * columns]);
     }
 }
 

@@ -28,13 +28,17 @@ pub struct Compute<I, O> {
 
 impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
     /// Builds a machine on a new thread (reading its data takes a while) and lets it run until its inputs end.
-    pub fn spawn<M>(build: impl FnOnce(&mut dyn FnMut(O)) -> Result<M, NodeError> + Send + 'static) -> Self
+    /// Its matrix products may use so many threads.
+    pub fn spawn<M>(
+        threads: u16,
+        build: impl FnOnce(&mut dyn FnMut(O)) -> Result<M, NodeError> + Send + 'static,
+    ) -> Self
     where
         M: Machine<Input = I, Output = O>,
     {
         let (inputs, mut taken) = mpsc::channel(WAITING);
         let (emitted, outputs) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
+        let live = move || {
             let mut emit = |output| {
                 // The async half is gone: so is the run, and this thread ends with its inputs.
                 let _ = emitted.send(Ok(output));
@@ -48,7 +52,8 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
             if let Err(error) = outcome {
                 let _ = emitted.send(Err(error));
             }
-        });
+        };
+        std::thread::spawn(move || on_threads(threads, live));
         Compute { inputs, outputs }
     }
 
@@ -60,6 +65,20 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
                 peer: "the compute thread".into(),
                 reason: "it panicked; its message stands above".into(),
             }),
+        }
+    }
+}
+
+/// Runs `work` in a thread pool of its own, where the kernels find how many threads they may use.
+fn on_threads(threads: u16, work: impl FnOnce() + Send) {
+    if threads <= 1 {
+        return work();
+    }
+    match rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build() {
+        Ok(pool) => pool.install(work),
+        Err(error) => {
+            tracing::warn!(%error, threads, "no threads to be had: computing on one");
+            work();
         }
     }
 }

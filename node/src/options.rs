@@ -31,6 +31,11 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_DEVICE", value_name = "DEVICE")]
     pub device: Option<scenario::Device>,
 
+    /// How many threads the matrix products of this node may use: its share of the machine's cores. No result depends on
+    /// it
+    #[arg(long, env = "POM2DIB_THREADS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+
     /// Listen on an address that other machines can reach although nothing protects it
     #[arg(long, env = "POM2DIB_INSECURE")]
     pub insecure: bool,

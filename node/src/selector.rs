@@ -14,8 +14,8 @@ pub struct Selector {
 pub struct Choice {
     trace: Trace,
     logits: Vec<Vec<f32>>,
-    /// A draw for every row of the input, or none where nobody asked for one.
-    pub draws: Vec<Option<Draw>>,
+    /// What was drawn, by row of the input.
+    pub draws: Vec<Draw>,
 }
 
 impl Selector {
@@ -43,12 +43,9 @@ impl Selector {
         &mut self.network
     }
 
-    /// Draws for every row of the input for which `stream` gives a stream, and keeps what learning needs.
-    pub fn choose(
-        &self,
-        input: &Tensor,
-        stream: impl Fn(usize) -> Option<Stream>,
-    ) -> Result<Choice, NodeError> {
+    /// Draws for every row of the input, and keeps what learning needs. What is drawn for a row does not depend on the
+    /// other rows.
+    pub fn choose(&self, input: &Tensor, stream: impl Fn(usize) -> Stream) -> Result<Choice, NodeError> {
         let (logits, trace) = self.network.forward(input)?;
         let logits = logits.to_vec2::<f32>()?;
         let draws = self.draw_rows(&logits, stream);
@@ -56,40 +53,27 @@ impl Selector {
     }
 
     /// The same for an evaluation: only the draws.
-    pub fn draw(
-        &self,
-        input: &Tensor,
-        stream: impl Fn(usize) -> Option<Stream>,
-    ) -> Result<Vec<Option<Draw>>, NodeError> {
+    pub fn draw(&self, input: &Tensor, stream: impl Fn(usize) -> Stream) -> Result<Vec<Draw>, NodeError> {
         let logits = self.network.infer(input)?.to_vec2::<f32>()?;
         Ok(self.draw_rows(&logits, stream))
     }
 
-    fn draw_rows(&self, logits: &[Vec<f32>], stream: impl Fn(usize) -> Option<Stream>) -> Vec<Option<Draw>> {
-        let draw = |(row, logits): (usize, &Vec<f32>)| Some(self.shape.draw(logits, &mut stream(row)?));
+    fn draw_rows(&self, logits: &[Vec<f32>], stream: impl Fn(usize) -> Stream) -> Vec<Draw> {
+        let draw = |(row, logits): (usize, &Vec<f32>)| self.shape.draw(logits, &mut stream(row));
         logits.iter().enumerate().map(draw).collect()
     }
 
-    /// The costs that judge some rows' draws, each with the entropy bonus of its draw: its log-mass, as a number, times
-    /// the bonus's weight in this round. A draw that is nearly certain costs more than one among many.
-    pub fn with_entropy_bonus(
-        &self,
-        context: &Context,
-        round: u64,
-        choice: &Choice,
-        rows: impl Iterator<Item = usize>,
-        costs: &[f64],
-    ) -> Vec<f64> {
+    /// What a draw costs beside what it brought: its log-mass, as a number, times the entropy bonus's weight in this round.
+    /// A draw that is nearly certain costs more than one among many.
+    pub fn entropy_bonus(&self, context: &Context, round: u64, choice: &Choice, row: usize) -> f64 {
         let train = &context.scenario.train;
-        let (weight, kind) = (train.entropy_bonus_at(round), crate::log_mass(train.log_mass));
-        if weight == 0.0 {
-            return costs.to_vec();
+        match train.entropy_bonus_at(round) {
+            0.0 => 0.0,
+            weight => {
+                let kind = crate::log_mass(train.log_mass);
+                weight * self.shape.log_mass(&choice.logits[row], &choice.draws[row], kind)
+            }
         }
-        let log_mass = |row: usize| match &choice.draws[row] {
-            Some(draw) => self.shape.log_mass(&choice.logits[row], draw, kind),
-            None => 0.0,
-        };
-        rows.zip(costs).map(|(row, cost)| cost + weight * log_mass(row)).collect()
     }
 
     /// One step along the score function (21): the gradient of sum over rows of advantage x log-mass of the draw,
@@ -121,8 +105,7 @@ impl Selector {
         let mut upstream = vec![0.0; advantages.len() * outputs];
         let mut score = 0.0;
         for (row, gradient) in upstream.chunks_mut(outputs).enumerate() {
-            let Some(draw) = &choice.draws[row] else { continue };
-            let (logits, advantage) = (&choice.logits[row], advantages[row]);
+            let (draw, logits, advantage) = (&choice.draws[row], &choice.logits[row], advantages[row]);
             self.shape.add_log_mass_gradient(logits, draw, kind, advantage, gradient);
             score += advantage * self.shape.log_mass(logits, draw, kind);
         }

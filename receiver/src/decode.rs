@@ -1,8 +1,8 @@
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 use data::Targets;
-use dib::{AdamW, Network, initial_weights};
+use dib::{AdamW, Block, Input, Network, Segment, initial_weights};
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
@@ -54,6 +54,15 @@ impl<'a> Granted<'a> {
         counts
     }
 
+    /// The positions of the entries of each (k, m) that was granted at all, in (k, m) order, by tick.
+    fn by_entry(&self) -> BTreeMap<usize, Vec<usize>> {
+        let mut positions: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (position, granted) in self.entries.iter().enumerate() {
+            positions.entry(granted.entry).or_default().push(position);
+        }
+        positions
+    }
+
     /// The sum of the rates of every tick in nats, in entry order.
     pub(crate) fn rates_of_ticks(&self) -> Vec<f64> {
         let mut sums = vec![0.0; self.ticks];
@@ -95,12 +104,15 @@ pub(crate) struct Judged {
 pub(crate) struct Decoders {
     joint: Network,
     local: Network,
-    embeddings: Vec<Vec<f32>>,
+    /// Of all (k, m), [entries, feature_dim].
+    embeddings: Tensor,
 }
 
 impl Decoders {
     pub(crate) fn new(context: &Context, outputs: usize) -> Result<Self, NodeError> {
         let d = context.feature_dim();
+        let embeddings = entry_embeddings(context);
+        let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
         let build = |name: &str, inputs| {
             let name = format!("receiver{}/{name}", context.index);
             let weights = initial_weights(context.seed, &name);
@@ -109,7 +121,7 @@ impl Decoders {
         Ok(Decoders {
             joint: build("joint", context.scenario.entries_per_receiver() * d)?,
             local: build("local", 2 * d)?,
-            embeddings: entry_embeddings(context),
+            embeddings,
         })
     }
 
@@ -134,7 +146,8 @@ impl Decoders {
         granted: &Granted<'_>,
         samples: usize,
     ) -> Result<Tensor, NodeError> {
-        Ok(self.joint.infer(&self.joint_input(context, granted, samples)?)?)
+        let (output, _) = self.joint.forward_from(joint_input(context, granted, samples)?)?;
+        Ok(output)
     }
 
     /// Decodes all ticks of a part of a training round at once, judges, and adds to the decoders' gradients.
@@ -168,9 +181,7 @@ impl Decoders {
         for (entry, losses) in granted.entries.iter().zip(local.losses.chunks(samples)) {
             objectives[entry.tick] += beta * (weight * sum(losses) + entry.rate);
         }
-        let gradients = dib::with_values(&joint.input_gradient, |joint| {
-            dib::with_values(&local.input_gradient, |local| self.z_gradients(context, granted, joint, local))
-        })??;
+        let gradients = z_gradients(context, granted, &joint.input_gradients, &local.input_gradients)?;
         Ok(Judged { cross_entropies, objectives, gradients })
     }
 
@@ -182,9 +193,9 @@ impl Decoders {
         weight: f64,
         meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
-        let input = self.joint_input(context, granted, context.samples())?;
+        let input = joint_input(context, granted, context.samples())?;
         let blocks = context.gradient_blocks(&vec![context.samples(); granted.ticks]);
-        backward(&mut self.joint, &input, targets, weight, &blocks, meter)
+        backward(&mut self.joint, input, targets, weight, &blocks, meter)
     }
 
     fn learn_local(
@@ -196,96 +207,109 @@ impl Decoders {
         meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
         if granted.entries.is_empty() {
-            let nothing = Tensor::zeros((0, 2 * context.feature_dim()), DType::F32, &context.device)?;
-            return Ok(Backward { losses: Vec::new(), input_gradient: nothing });
+            return Ok(Backward { losses: Vec::new(), input_gradients: Vec::new() });
         }
         let (samples, d) = (context.samples(), context.feature_dim());
         let rows = granted.entries.len() * samples;
-        let mut input = Vec::with_capacity(rows * 2 * d);
-        for entry in &granted.entries {
-            for sample in 0..samples {
-                input.extend(features(entry, granted.received, samples * d, sample * d..(sample + 1) * d));
-                input.extend_from_slice(&self.embeddings[entry.entry]);
-            }
-        }
-        let input = Tensor::from_vec(input, (rows, 2 * d), &context.device)?;
+        let mut z = Vec::with_capacity(rows * d);
+        granted.entries.iter().for_each(|entry| z.extend(features(entry, granted.received, samples * d)));
+        let z = Block::whole(Tensor::from_vec(z, (rows, d), &context.device)?, 0, true)?;
+        let of_entry = |(position, entry): (usize, &GrantedEntry)| Segment {
+            source: entry.entry,
+            target: position * samples,
+            rows: samples,
+            repeat: true,
+        };
+        let embeddings = Block {
+            values: self.embeddings.clone(),
+            column: d,
+            segments: granted.entries.iter().enumerate().map(of_entry).collect(),
+            learns: false,
+        };
+        let input = Input::Blocks { rows, blocks: vec![z, embeddings] };
         let rows_of_ticks: Vec<usize> =
             granted.entries_of_ticks().iter().map(|entries| entries * samples).collect();
-        backward(&mut self.local, &input, targets, weight, &context.gradient_blocks(&rows_of_ticks), meter)
-    }
-
-    /// All features side by side in (k, m) order, zeros where not granted.
-    fn joint_input(
-        &self,
-        context: &Context,
-        granted: &Granted<'_>,
-        samples: usize,
-    ) -> Result<Tensor, NodeError> {
-        let d = context.feature_dim();
-        let width = self.embeddings.len() * d;
-        let rows = granted.ticks * samples;
-        let mut input = vec![0f32; rows * width];
-        for entry in &granted.entries {
-            for sample in 0..samples {
-                let z = features(entry, granted.received, samples * d, sample * d..(sample + 1) * d);
-                let start = (entry.tick * samples + sample) * width + entry.entry * d;
-                for (value, z) in input[start..start + d].iter_mut().zip(z) {
-                    *value = z;
-                }
-            }
-        }
-        Ok(Tensor::from_vec(input, (rows, width), &context.device)?)
-    }
-
-    /// Adds up what both decoders want of every z, in the order in which its transmitter sent it.
-    fn z_gradients(
-        &self,
-        context: &Context,
-        granted: &Granted<'_>,
-        joint: &[f32],
-        local: &[f32],
-    ) -> Vec<proto::v1::Tensor> {
-        let (samples, d) = (context.samples(), context.feature_dim());
-        let width = self.embeddings.len() * d;
-        let sent = &granted.per_transmitter;
-        let mut packers: Vec<Packer> =
-            sent.iter().map(|entries| Packer::new(entries * samples * d)).collect();
-        // By tick, then k, then m: so each transmitter's come in the order in which it sent them.
-        for (position, entry) in granted.entries.iter().enumerate() {
-            for sample in 0..samples {
-                let joint_start = (entry.tick * samples + sample) * width + entry.entry * d;
-                let local_start = (position * samples + sample) * 2 * d;
-                let (joint, local) = (&joint[joint_start..][..d], &local[local_start..][..d]);
-                packers[entry.k].extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
-            }
-        }
-        packers.into_iter().zip(sent).map(|(packer, entries)| packer.pack(&[*entries, samples, d])).collect()
+        backward(&mut self.local, input, targets, weight, &context.gradient_blocks(&rows_of_ticks), meter)
     }
 }
 
-/// Losses of all rows, and the gradient with respect to the network's input.
+/// All features side by side in (k, m) order, zeros where not granted: a block of each (k, m) that was granted at any
+/// tick.
+fn joint_input(context: &Context, granted: &Granted<'_>, samples: usize) -> Result<Input, NodeError> {
+    let d = context.feature_dim();
+    let blocks = granted.by_entry().into_iter().map(|(entry, positions)| {
+        let mut z = Vec::with_capacity(positions.len() * samples * d);
+        let mut segments = Vec::with_capacity(positions.len());
+        for (number, &position) in positions.iter().enumerate() {
+            let entry = &granted.entries[position];
+            z.extend(features(entry, granted.received, samples * d));
+            let target = entry.tick * samples;
+            segments.push(Segment { source: number * samples, target, rows: samples, repeat: false });
+        }
+        let values = Tensor::from_vec(z, (positions.len() * samples, d), &context.device)?;
+        Ok(Block { values, column: entry * d, segments, learns: true })
+    });
+    Ok(Input::Blocks {
+        rows: granted.ticks * samples,
+        blocks: blocks.collect::<Result<_, candle_core::Error>>()?,
+    })
+}
+
+/// Adds up what both decoders want of every z, in the order in which its transmitter sent it, straight into the
+/// messages. `joint` has a gradient of each (k, m) that was granted, `local` one of all entries if there are any.
+fn z_gradients(
+    context: &Context,
+    granted: &Granted<'_>,
+    joint: &[Tensor],
+    local: &[Tensor],
+) -> Result<Vec<proto::v1::Tensor>, NodeError> {
+    let (samples, d) = (context.samples(), context.feature_dim());
+    let sent = &granted.per_transmitter;
+    let mut packers: Vec<Packer> = sent.iter().map(|entries| Packer::new(entries * samples * d)).collect();
+    let mut place_of = vec![(0, 0); granted.entries.len()];
+    for (block, (_, positions)) in granted.by_entry().into_iter().enumerate() {
+        for (number, position) in positions.into_iter().enumerate() {
+            place_of[position] = (block, number);
+        }
+    }
+    // By tick, then k, then m: so each transmitter's come in the order in which it sent them.
+    for (position, entry) in granted.entries.iter().enumerate() {
+        let (block, number) = place_of[position];
+        let joint = joint[block].narrow(0, number * samples, samples)?;
+        let local = local[0].narrow(0, position * samples, samples)?;
+        dib::with_values(&joint, |joint| {
+            dib::with_values(&local, |local| {
+                packers[entry.k].extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
+            })
+        })??;
+    }
+    let packed = packers.into_iter().zip(sent).map(|(packer, entries)| packer.pack(&[*entries, samples, d]));
+    Ok(packed.collect())
+}
+
+/// Losses of all rows, and the gradients with respect to what the network was given of z.
 struct Backward {
     losses: Vec<f64>,
-    input_gradient: Tensor,
+    input_gradients: Vec<Tensor>,
 }
 
 /// Forward, loss and backward of a decoder; every row's loss counts `weight` times.
 fn backward(
     network: &mut Network,
-    input: &Tensor,
+    input: Input,
     targets: &Targets,
     weight: f64,
     blocks: &[usize],
     meter: &mut Meter,
 ) -> Result<Backward, NodeError> {
     meter.turn_to(Work::Decode);
-    let (output, trace) = network.forward(input)?;
+    let (output, trace) = network.forward_from(input)?;
     let (losses, upstream) = match targets {
         Targets::Classes { labels, .. } => {
             (dib::cross_entropy(&output, labels)?, dib::cross_entropy_gradient(&output, labels, weight)?)
         }
         Targets::Values { width, values } => {
-            let targets = Tensor::from_slice(values, (values.len() / width, *width), input.device())?;
+            let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
             (
                 dib::mean_squared_error(&output, &targets)?,
                 dib::mean_squared_error_gradient(&output, &targets, weight)?,
@@ -293,20 +317,14 @@ fn backward(
         }
     };
     meter.turn_to(Work::Backward);
-    let input_gradient = network.backward_to_input(&trace, &upstream, blocks)?;
+    let input_gradients = network.backward_to_input(&trace, &upstream, blocks)?;
     meter.turn_to(Work::Pack);
-    Ok(Backward { losses, input_gradient })
+    Ok(Backward { losses, input_gradients })
 }
 
-/// Some of the features of an entry, `[samples, feature_dim]`, which are `size` values in all.
-fn features(
-    entry: &GrantedEntry,
-    received: &[Received],
-    size: usize,
-    range: Range<usize>,
-) -> impl Iterator<Item = f32> {
-    let start = entry.source * size;
-    received[entry.k].z.values(start + range.start..start + range.end)
+/// The features of an entry, `[samples, feature_dim]`, which are `size` values.
+fn features(entry: &GrantedEntry, received: &[Received], size: usize) -> impl Iterator<Item = f32> {
+    received[entry.k].z.values(entry.source * size..(entry.source + 1) * size)
 }
 
 fn sum(values: &[f64]) -> f64 {

@@ -239,9 +239,9 @@ impl ReceiverMachine {
         let first = self.context.first_tick(round);
         let moments: Vec<u64> = (first..first + ticks as u64).collect();
         let choice = selector.choose(&self.common(Phase::Train, &moments)?, |row| {
-            Some(self.selection_stream(Phase::Train, moments[row]))
+            self.selection_stream(Phase::Train, moments[row])
         })?;
-        let asked = choice.draws.iter().flatten().map(|draw| asked(draw, transmitters)).collect();
+        let asked = choice.draws.iter().map(|draw| asked(draw, transmitters)).collect();
         Ok(Asked { transmitters: asked, choice: Some(choice) })
     }
 
@@ -250,9 +250,9 @@ impl ReceiverMachine {
         let transmitters = self.context.scenario.transmitters();
         let Some(selector) = &self.selector else { return Ok(vec![true; transmitters]) };
         let draws = selector.draw(&self.common(Phase::Evaluate, &[pass])?, |_| {
-            Some(self.selection_stream(Phase::Evaluate, pass))
+            self.selection_stream(Phase::Evaluate, pass)
         })?;
-        Ok(draws.iter().flatten().flat_map(|draw| asked(draw, transmitters)).collect())
+        Ok(draws.iter().flat_map(|draw| asked(draw, transmitters)).collect())
     }
 
     /// The common randomness of ticks (or passes), a row each.
@@ -390,7 +390,8 @@ impl ReceiverMachine {
     ) -> Result<f64, NodeError> {
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
         let baseline = node::baseline(self.context.scenario.train.baseline);
-        let costs = selector.with_entropy_bonus(&self.context, round, choice, 0..costs.len(), costs);
+        let bonus = |row| selector.entropy_bonus(&self.context, round, choice, row);
+        let costs: Vec<f64> = costs.iter().enumerate().map(|(row, cost)| cost + bonus(row)).collect();
         let took_part = vec![true; costs.len()];
         let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
         let blocks = [costs.len()];

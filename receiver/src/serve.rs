@@ -66,7 +66,7 @@ async fn live(
 /// Reads the data and builds the machine on the compute thread.
 fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute<Input, Output> {
     let folder = options.data.clone();
-    Compute::spawn(move |emit| {
+    Compute::spawn(options.threads, move |emit| {
         let task = context.scenario.receiver[context.index].task.clone();
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };

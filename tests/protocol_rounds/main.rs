@@ -1,5 +1,6 @@
 //! What the nodes of a network say to each other in a round, and what they do not let each other say.
 
+mod parts;
 mod refusals;
 mod rounds;
 #[path = "../support/mod.rs"]
@@ -30,5 +31,9 @@ const SCENARIO: &str = r#"
     "#;
 
 fn setup() -> support::local_network::Setup {
-    support::toy_data::toy_setup(SCENARIO, &[])
+    setup_with(&[])
+}
+
+fn setup_with(assignments: &[&str]) -> support::local_network::Setup {
+    support::toy_data::toy_setup(SCENARIO, assignments)
 }

@@ -13,9 +13,9 @@ use proto::{
     },
 };
 
-const TRANSMITTERS: usize = 3;
-const RECEIVERS: usize = 2;
-const ROUNDS: u64 = 7;
+pub(crate) const TRANSMITTERS: usize = 3;
+pub(crate) const RECEIVERS: usize = 2;
+pub(crate) const ROUNDS: u64 = 7;
 const PASSES: u64 = 2;
 /// The 30 test samples in pieces of a round's size.
 const PIECES: u64 = 2;
@@ -30,7 +30,7 @@ enum Kind {
 }
 
 /// Always the first stream, or always the last.
-enum Stubborn {
+pub(crate) enum Stubborn {
     First,
     Last,
 }
@@ -194,7 +194,7 @@ fn trained_and_evaluated(setup: &Setup) -> LocalNetwork {
 }
 
 /// Carries orders out, from the start or from a snapshot (then in another incarnation).
-fn play(
+pub(crate) fn play(
     setup: &Setup,
     snapshot: Option<&Snapshot>,
     orders: &[Order],
@@ -206,15 +206,15 @@ fn play(
     network
 }
 
-fn train(to: u64) -> Order {
+pub(crate) fn train(to: u64) -> Order {
     Order::Train(Train { to })
 }
 
-fn save(version: u64) -> Order {
+pub(crate) fn save(version: u64) -> Order {
     Order::Save(SaveState { version })
 }
 
-fn evaluate() -> Order {
+pub(crate) fn evaluate() -> Order {
     Order::Evaluate(Evaluate { passes: PASSES })
 }
 
@@ -223,7 +223,7 @@ fn stop() -> Order {
 }
 
 /// Values, moments, step counts and version of all nodes after the last round, bit for bit.
-fn assert_same(network: &LocalNetwork, expected: &LocalNetwork) {
+pub(crate) fn assert_same(network: &LocalNetwork, expected: &LocalNetwork) {
     let (got, expected) = (&network.snapshots[&ROUNDS], &expected.snapshots[&ROUNDS]);
     assert_eq!(got.len(), TRANSMITTERS + RECEIVERS);
     for (node, state) in got {

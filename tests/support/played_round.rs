@@ -1,9 +1,9 @@
 //! One training round of the machines, and all that an oracle must know of it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use candle_core::{Device, Tensor};
-use proto::v1::{SaveState, Train, order::Order};
+use proto::v1::{Features, SaveState, Train, order::Order};
 use randomness::{Purpose, Seed};
 
 use crate::support::local_network::{LocalNetwork, Message, Node, Setup, Shuffled, Snapshot};
@@ -65,13 +65,21 @@ impl PlayedRound {
         let mut granted = vec![vec![Vec::new(); ticks]; setup.scenario.receivers()];
         for letter in &self.network.letters {
             let Message::Features(features) = &letter.message else { continue };
+            let first_tick = ticks_of(setup, features).start;
             for entry in &features.granted {
-                granted[letter.t][entry.tick as usize].push((letter.k, entry.modality as usize));
+                granted[letter.t][first_tick + entry.tick as usize].push((letter.k, entry.modality as usize));
             }
         }
         granted.iter_mut().flatten().for_each(|entries| entries.sort_unstable());
         granted
     }
+}
+
+/// The ticks of its round that a message is about.
+pub(crate) fn ticks_of(setup: &Setup, features: &Features) -> Range<usize> {
+    let train = &setup.scenario.train;
+    let first = features.stamp.as_ref().map_or(0, |stamp| stamp.part as usize) * train.ticks_per_part;
+    first..(first + train.ticks_per_part).min(train.ticks_per_round)
 }
 
 /// The states of all nodes at a version that they reach without another order.

@@ -3,8 +3,8 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    Encoded, Encoder, Features, Grants, Network, Phase, RateTerm, SampleAt, initial_weights,
-    reparameterisation,
+    Block, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateTerm, SampleAt, Segment,
+    initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
@@ -16,8 +16,8 @@ pub(crate) struct Encoders {
     encoders: Vec<Encoder>,
     widths: Vec<usize>,
     dataset: Arc<dyn Dataset>,
-    /// The embeddings of the receivers: an encoder's input says for whom it encodes.
-    embeddings: Vec<Vec<f32>>,
+    /// The embeddings of the receivers, [T, feature_dim]: an encoder's input says for whom it encodes.
+    embeddings: Tensor,
 }
 
 /// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
@@ -49,7 +49,7 @@ impl Encoders {
     pub(crate) fn new(
         context: &Context,
         dataset: Arc<dyn Dataset>,
-        embeddings: Vec<Vec<f32>>,
+        embeddings: &[Vec<f32>],
     ) -> Result<Self, NodeError> {
         let (k, d) = (context.index, context.feature_dim());
         let modalities = &context.scenario.transmitter[k].modalities;
@@ -70,6 +70,7 @@ impl Encoders {
                 Encoder::new(&name, width + d, d, weights, DType::F32, &context.device)
             })
             .collect::<Result<Vec<Encoder>, _>>()?;
+        let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
         Ok(Encoders { encoders, widths, dataset, embeddings })
     }
 
@@ -143,41 +144,50 @@ impl Encoders {
         let encoder = &self.encoders[m];
         let (features, encoded) = match batch.phase {
             Phase::Train => {
-                let encoded = encoder.encode(&input, &noise)?;
+                let encoded = encoder.encode(input, &noise)?;
                 let (z, mu, std) = (encoded.z.clone(), encoded.mu.clone(), encoded.std.clone());
                 (Features { z, mu, std }, Some(encoded))
             }
-            Phase::Evaluate => (encoder.infer(&input, &noise)?, None),
+            Phase::Evaluate => (encoder.infer(input, &noise)?, None),
         };
         meter.turn_to(Work::Rate);
         let rates = entry_rates(context, batch, &entries, &features)?;
         Ok(CodedModality { entries, features, encoded, rates })
     }
 
-    /// Rows (x, embedding of t) of all entries' samples.
+    /// Rows (x, embedding of t) of all entries' samples: what several receivers get of a tick is read once, and goes
+    /// through the first linear maps once.
     fn input(
         &self,
         context: &Context,
         batch: &Batch<'_>,
         m: usize,
         entries: &[(usize, usize)],
-    ) -> Result<Tensor, NodeError> {
-        let (width, d) = (self.widths[m], context.feature_dim());
+    ) -> Result<Input, NodeError> {
+        let width = self.widths[m];
         let name = &context.scenario.transmitter[context.index].modalities[m];
-        let rows: usize = entries.iter().map(|(tick, _)| batch.samples[*tick].len()).sum();
-        let mut input = Vec::with_capacity(rows * (width + d));
-        let mut read = (usize::MAX, Vec::new());
+        let (mut x, mut last) = (Vec::new(), None);
+        let (mut samples, mut receivers) = (Vec::new(), Vec::new());
+        let (mut source, mut target) = (0, 0);
+        // Entries come tick by tick.
         for &(tick, t) in entries {
-            // Entries come tick by tick: what one receiver gets of a tick, the next gets too.
-            if read.0 != tick {
-                read = (tick, read_tick(self.dataset.as_ref(), name, width, batch, tick));
+            let rows = batch.samples[tick].len();
+            if last != Some(tick) {
+                last = Some(tick);
+                source = x.len() / width;
+                read_tick(self.dataset.as_ref(), name, width, batch, tick, &mut x);
             }
-            for x in read.1.chunks_exact(width) {
-                input.extend_from_slice(x);
-                input.extend_from_slice(&self.embeddings[t]);
-            }
+            samples.push(Segment { source, target, rows, repeat: false });
+            receivers.push(Segment { source: t, target, rows, repeat: true });
+            target += rows;
         }
-        Ok(Tensor::from_vec(input, (rows, width + d), &context.device)?)
+        let x = {
+            let rows = x.len() / width;
+            Tensor::from_vec(x, (rows, width), &context.device)?
+        };
+        let block = |values, column, segments| Block { values, column, segments, learns: false };
+        let blocks = vec![block(x, 0, samples), block(self.embeddings.clone(), width, receivers)];
+        Ok(Input::Blocks { rows: target, blocks })
     }
 
     /// Backward pass of a part of a round.
@@ -252,14 +262,20 @@ fn entries_of(grants: &Grants, m: usize) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// One tick's samples of a modality, row after row.
-fn read_tick(dataset: &dyn Dataset, name: &str, width: usize, batch: &Batch<'_>, tick: usize) -> Vec<f32> {
-    let samples = &batch.samples[tick];
-    let mut values = vec![0.0; samples.len() * width];
-    for (out, at) in values.chunks_exact_mut(width).zip(samples) {
+/// Adds one tick's samples of a modality, row after row.
+fn read_tick(
+    dataset: &dyn Dataset,
+    name: &str,
+    width: usize,
+    batch: &Batch<'_>,
+    tick: usize,
+    values: &mut Vec<f32>,
+) {
+    let (samples, start) = (&batch.samples[tick], values.len());
+    values.resize(start + samples.len() * width, 0.0);
+    for (out, at) in values[start..].chunks_exact_mut(width).zip(samples) {
         dataset.read(name, batch.split, at.sample, at.epoch, out);
     }
-    values
 }
 
 /// The noise of the reparameterisation trick, addressed by entry and tick.

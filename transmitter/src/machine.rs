@@ -1,6 +1,6 @@
 //! The compute half of a transmitter: learn from the gradients of the last round, draw, cap, encode, answer.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use candle_core::Tensor;
 use data::{Dataset, Split};
@@ -77,12 +77,40 @@ pub struct TransmitterMachine {
 /// What a transmitter must remember of a round until its gradients come.
 struct Sent {
     round: u64,
-    /// Which receivers asked, for every tick.
-    asked: Vec<Vec<bool>>,
+    asked: Asked,
     choice: Option<Choice>,
     parts: Vec<SentPart>,
     /// The part whose gradients are due.
     due: usize,
+}
+
+/// Who asked at which ticks of a round, or in an evaluation pass, whose only tick is 0.
+struct Asked {
+    ticks: usize,
+    /// (tick, receiver), in order: the rows of the selector's input.
+    rows: Vec<(usize, usize)>,
+}
+
+impl Asked {
+    /// From what each receiver asked, tick by tick.
+    fn new(asks: &[Vec<bool>]) -> Self {
+        let ticks = asks.first().map_or(0, Vec::len);
+        let at = |tick: usize| (0..asks.len()).filter(move |&t| asks[t][tick]).map(move |t| (tick, t));
+        Asked { ticks, rows: (0..ticks).flat_map(at).collect() }
+    }
+
+    /// The rows of some ticks.
+    fn rows_of(&self, ticks: &Range<usize>) -> Range<usize> {
+        let before = |end: usize| self.rows.partition_point(|&(tick, _)| tick < end);
+        before(ticks.start)..before(ticks.end)
+    }
+
+    /// At which ticks receiver t asked.
+    fn ticks_of(&self, t: usize) -> Vec<bool> {
+        let mut asked = vec![false; self.ticks];
+        self.rows.iter().filter(|row| row.1 == t).for_each(|row| asked[row.0] = true);
+        asked
+    }
 }
 
 /// What was sent of some ticks of a round.
@@ -112,7 +140,7 @@ impl TransmitterMachine {
         let embeddings: Vec<Vec<f32>> =
             (0..receivers).map(|t| receiver_embedding(context.seed, t, d)).collect();
         let mut machine = TransmitterMachine {
-            encoders: Encoders::new(&context, dataset.clone(), embeddings.clone())?,
+            encoders: Encoders::new(&context, dataset.clone(), &embeddings)?,
             embeddings,
             label_entropies: vec![0.0; receivers],
             batches: BatchOrder::new(context.seed, dataset.samples(Split::Train)),
@@ -292,16 +320,14 @@ impl TransmitterMachine {
     ) -> Result<(), NodeError> {
         let first_tick = self.context.first_tick(round);
         let moments: Vec<u64> = (first_tick..first_tick + self.context.ticks() as u64).collect();
-        let asked: Vec<Vec<bool>> =
-            (0..moments.len()).map(|tick| asks.iter().map(|asks| asks[tick]).collect()).collect();
+        let asked = Asked::new(asks);
         self.meter.turn_to(Work::Select);
         let choice = self.choose(&moments, &asked)?;
         let mut parts = Vec::with_capacity(self.context.parts());
         for part in 0..self.context.parts() {
             let ticks = self.context.part(part);
-            let rows = ticks.start * self.inbox.len()..ticks.end * self.inbox.len();
-            let draws = choice.as_ref().map(|choice| &choice.draws[rows]);
-            let requests = self.requests(&asked[ticks.clone()], draws);
+            let draws = choice.as_ref().map(|choice| choice.draws.as_slice());
+            let requests = self.requests(&asked, &ticks, draws);
             let when = When::Round { round, part: part as u64 };
             parts.push(self.send_part(when, &moments[ticks], &requests, emit)?);
         }
@@ -359,58 +385,42 @@ impl TransmitterMachine {
         grants(self.context.seed, k, phase, first_tick, requests, self.context.scenario.transmitter_limit(k))
     }
 
-    /// Lets the selector v_k draw at every tick for those who asked. It runs over the full (tick, receiver) grid,
-    /// whoever asked, so that the shapes (and with them the bits) are always the same.
-    fn choose(&self, moments: &[u64], asked: &[Vec<bool>]) -> Result<Option<Choice>, NodeError> {
+    /// Lets the selector v_k draw for those who asked.
+    fn choose(&self, moments: &[u64], asked: &Asked) -> Result<Option<Choice>, NodeError> {
         let Some(selector) = &self.selector else { return Ok(None) };
-        let input = self.selector_input(Phase::Train, moments)?;
-        selector.choose(&input, |row| self.selection_stream(Phase::Train, moments, asked, row)).map(Some)
+        let input = self.selector_input(Phase::Train, moments, asked)?;
+        selector.choose(&input, |row| self.selection_stream(Phase::Train, moments, asked.rows[row])).map(Some)
     }
 
-    /// The stream of row (tick, t) of the grid, if t asked at that tick.
-    fn selection_stream(
-        &self,
-        phase: Phase,
-        moments: &[u64],
-        asked: &[Vec<bool>],
-        row: usize,
-    ) -> Option<Stream> {
-        let (tick, receiver) = (row / self.inbox.len(), row % self.inbox.len());
+    fn selection_stream(&self, phase: Phase, moments: &[u64], (tick, receiver): (usize, usize)) -> Stream {
         let node = SelectorNode::Transmitter(self.context.index);
-        asked[tick][receiver]
-            .then(|| selection_stream(self.context.seed, phase, node, receiver, moments[tick]))
+        selection_stream(self.context.seed, phase, node, receiver, moments[tick])
     }
 
-    /// The requests before the cap: what was drawn for those who asked; without a selector, everything.
-    fn requests(&self, asked: &[Vec<bool>], draws: Option<&[Option<Draw>]>) -> RequestGrid {
-        let (receivers, modalities) =
-            (self.inbox.len(), self.context.scenario.modalities(self.context.index));
-        let mut requests = RequestGrid::new(asked.len(), receivers, modalities);
-        for (tick, asked) in asked.iter().enumerate() {
-            for t in (0..receivers).filter(|&t| asked[t]) {
-                let drawn = draws.map(|draws| draws[tick * receivers + t].as_ref());
-                for m in 0..modalities {
-                    if drawn.is_none_or(|draw| draw.is_some_and(|draw| draw.contains(m))) {
-                        requests.set(tick, t, m);
-                    }
-                }
+    /// The requests of some ticks before the cap: what was drawn for those who asked; without a selector, everything.
+    fn requests(&self, asked: &Asked, ticks: &Range<usize>, draws: Option<&[Draw]>) -> RequestGrid {
+        let modalities = self.context.scenario.modalities(self.context.index);
+        let mut requests = RequestGrid::new(ticks.len(), self.inbox.len(), modalities);
+        for row in asked.rows_of(ticks) {
+            let (tick, t) = asked.rows[row];
+            for m in (0..modalities).filter(|&m| draws.is_none_or(|draws| draws[row].contains(m))) {
+                requests.set(tick - ticks.start, t, m);
             }
         }
         requests
     }
 
-    /// Rows (u, embedding of t) for every tick and receiver.
-    fn selector_input(&self, phase: Phase, moments: &[u64]) -> Result<Tensor, NodeError> {
+    /// Rows (u, embedding of t) for every tick at which receiver t asked.
+    fn selector_input(&self, phase: Phase, moments: &[u64], asked: &Asked) -> Result<Tensor, NodeError> {
         let d = self.context.feature_dim();
-        let mut rows = Vec::with_capacity(moments.len() * self.embeddings.len() * 2 * d);
-        for &moment in moments {
-            let u = common(self.context.seed, phase, moment, d);
-            for embedding in &self.embeddings {
-                rows.extend_from_slice(&u);
-                rows.extend_from_slice(embedding);
-            }
+        let common: Vec<Vec<f32>> =
+            moments.iter().map(|&moment| common(self.context.seed, phase, moment, d)).collect();
+        let mut rows = Vec::with_capacity(asked.rows.len() * 2 * d);
+        for &(tick, t) in &asked.rows {
+            rows.extend_from_slice(&common[tick]);
+            rows.extend_from_slice(&self.embeddings[t]);
         }
-        Ok(Tensor::from_vec(rows, (moments.len() * self.embeddings.len(), 2 * d), &self.context.device)?)
+        Ok(Tensor::from_vec(rows, (asked.rows.len(), 2 * d), &self.context.device)?)
     }
 
     /// The last backward pass and the step of the round whose gradients have come.
@@ -431,6 +441,8 @@ impl TransmitterMachine {
             most_entries: sent.parts.iter().map(|part| most_entries(&part.grants)).max().unwrap_or(0),
             wire_bytes: 0,
             work: self.meter.take(),
+            encoded: encoded(&sent, self.context.scenario.modalities(self.context.index)),
+            asked: sent.asked.rows.len() as u32,
         })));
         Ok(())
     }
@@ -438,13 +450,12 @@ impl TransmitterMachine {
     /// One step of the selector along the score function: the receivers' costs judge the requests made for them.
     fn learn_selection(&mut self, sent: &Sent, learned: &[Learned]) -> Result<f64, NodeError> {
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), &sent.choice) else { return Ok(0.0) };
-        if choice.draws.iter().all(Option::is_none) {
+        if choice.draws.is_empty() {
             return Ok(0.0);
         }
-        let (ticks, receivers) = (sent.asked.len(), learned.len());
         let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
-        let blocks = [receivers * ticks];
-        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / ticks as f64)
+        let blocks = [advantages.len()];
+        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / sent.asked.ticks as f64)
     }
 
     // ------------------------------------------------------------------------------------------------- evaluation
@@ -499,13 +510,14 @@ impl TransmitterMachine {
     }
 
     /// The requests of a whole evaluation pass: one draw (Algorithm 2).
-    fn requests_of_pass(&self, pass: u64, asked: &Vec<bool>) -> Result<RequestGrid, NodeError> {
-        let asked = std::slice::from_ref(asked);
-        let Some(selector) = &self.selector else { return Ok(self.requests(asked, None)) };
-        let input = self.selector_input(Phase::Evaluate, &[pass])?;
+    fn requests_of_pass(&self, pass: u64, asked: &[bool]) -> Result<RequestGrid, NodeError> {
+        let asks: Vec<Vec<bool>> = asked.iter().map(|&asked| vec![asked]).collect();
+        let asked = Asked::new(&asks);
+        let Some(selector) = &self.selector else { return Ok(self.requests(&asked, &(0..1), None)) };
+        let input = self.selector_input(Phase::Evaluate, &[pass], &asked)?;
         let draws =
-            selector.draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], asked, row))?;
-        Ok(self.requests(asked, Some(&draws)))
+            selector.draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], asked.rows[row]))?;
+        Ok(self.requests(&asked, &(0..1), Some(&draws)))
     }
 }
 
@@ -532,8 +544,8 @@ impl Machine for TransmitterMachine {
     }
 }
 
-/// What judges the draw of every (tick, receiver): the receiver's cost, less the baseline; with shared credit also the
-/// costs of the others that asked at that tick, each less its own baseline. With the entropy bonus of the draw itself.
+/// What judges each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with shared
+/// credit also the costs of the others that asked at that tick, each less its own baseline.
 fn advantages(
     context: &Context,
     selector: &Selector,
@@ -543,28 +555,26 @@ fn advantages(
     label_entropies: &[f64],
 ) -> Vec<f64> {
     let train = &context.scenario.train;
-    let baseline = node::baseline(train.baseline);
-    let (ticks, receivers) = (sent.asked.len(), learned.len());
-    let mut advantages = vec![0.0; ticks * receivers];
-    for (t, learned) in learned.iter().enumerate() {
-        let asked: Vec<bool> = sent.asked.iter().map(|asked| asked[t]).collect();
-        let judge = |costs: &[f64]| dib::advantages(baseline, costs, &asked, label_entropies[t]);
-        let rows = (0..ticks).map(|tick| tick * receivers + t);
-        let own = judge(&selector.with_entropy_bonus(context, sent.round, choice, rows, &learned.costs));
-        let bare = judge(&learned.costs);
-        for tick in (0..ticks).filter(|&tick| asked[tick]) {
-            for (other, advantage) in
-                advantages[tick * receivers..(tick + 1) * receivers].iter_mut().enumerate()
-            {
-                *advantage += match (other == t, train.credit) {
-                    (true, _) => own[tick],
-                    (false, Credit::Shared) => bare[tick],
-                    (false, Credit::Own) => 0.0,
-                };
-            }
-        }
+    let asked = &sent.asked;
+    let mut own_costs: Vec<Vec<f64>> = learned.iter().map(|learned| learned.costs.clone()).collect();
+    for (row, &(tick, t)) in asked.rows.iter().enumerate() {
+        own_costs[t][tick] += selector.entropy_bonus(context, sent.round, choice, row);
     }
-    advantages
+    let judge = |t: usize, costs: &[f64]| {
+        dib::advantages(node::baseline(train.baseline), costs, &asked.ticks_of(t), label_entropies[t])
+    };
+    let own: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &own_costs[t])).collect();
+    let bare: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &learned[t].costs)).collect();
+    let credit = |tick: usize, t: usize, of: usize| match (of == t, train.credit) {
+        (true, _) => own[t][tick],
+        (false, Credit::Shared) => bare[of][tick],
+        (false, Credit::Own) => 0.0,
+    };
+    let of_row = |&(tick, t): &(usize, usize)| {
+        let all = &asked.rows[asked.rows_of(&(tick..tick + 1))];
+        all.iter().map(|&(_, of)| credit(tick, t, of)).sum()
+    };
+    asked.rows.iter().map(of_row).collect()
 }
 
 /// The selector v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.
@@ -575,6 +585,13 @@ fn selector(context: &Context) -> Result<Selector, NodeError> {
     let counts = context.scenario.transmitter_limit(k).min(modalities);
     let shape = SelectorShape { counts, items: modalities };
     Selector::new(context, &name, 2 * context.feature_dim(), shape)
+}
+
+/// At how many ticks of a round each modality was granted to anybody.
+fn encoded(sent: &Sent, modalities: usize) -> Vec<u32> {
+    let ticks = || sent.parts.iter().flat_map(|part| part.grants.ticks());
+    let of = |m: usize| ticks().filter(|granted| granted.iter().any(|&(_, of)| of == m)).count();
+    (0..modalities).map(|m| of(m) as u32).collect()
 }
 
 /// The largest number of entries granted at a tick.

@@ -87,7 +87,7 @@ async fn live(
 /// Reads the data and builds the machine on the compute thread.
 fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute<Input, Output> {
     let folder = options.data.clone();
-    Compute::spawn(move |emit| {
+    Compute::spawn(options.threads, move |emit| {
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
         let dataset = open(&source, context.seed, &needs)?;

@@ -1,7 +1,7 @@
 //! The Gaussian encoder's gradients.
 
 use candle_core::{DType, Device, Tensor};
-use pom2dib_dib::{Encoder, RateEstimator, RateTerm, rate};
+use pom2dib_dib::{Encoder, Input, RateEstimator, RateTerm, rate};
 
 use crate::support::{check_gradient, distance, inner, normal, numbers, shake, stream};
 
@@ -26,11 +26,11 @@ fn every_parameter_has_the_gradient_of_finite_differences() {
     let dz = normal(4, &[14, 5], DType::F64);
     for estimator in [None, Some(RateEstimator::PerDimension), Some(RateEstimator::Joint)] {
         let mut encoder = encoder(DType::F64);
-        let encoded = encoder.encode(&x, &noise).unwrap();
+        let encoded = encoder.encode(dense(&x), &noise).unwrap();
         let term = estimator.map(|estimator| RateTerm { estimator, weight: WEIGHT, groups: &GROUPS });
         encoder.backward(&encoded, &dz, term, &[7, 7]).unwrap();
         let cost = || {
-            let features = encoder.infer(&x, &noise).unwrap();
+            let features = encoder.infer(dense(&x), &noise).unwrap();
             let rates = estimator.map(|estimator| {
                 rate(estimator, &features.z, &features.mu, &features.std, &GROUPS)
                     .unwrap()
@@ -53,7 +53,7 @@ fn f32_agrees_with_f64() {
         let run = |dtype: DType| {
             let mut encoder = encoder(dtype);
             let cast = |tensor: &Tensor| tensor.to_dtype(dtype).unwrap();
-            let encoded = encoder.encode(&cast(&x), &cast(&noise)).unwrap();
+            let encoded = encoder.encode(dense(&cast(&x)), &cast(&noise)).unwrap();
             let term = RateTerm { estimator, weight: WEIGHT, groups: &GROUPS };
             encoder.backward(&encoded, &cast(&dz), Some(term), &[14]).unwrap();
             (encoded, encoder)
@@ -73,7 +73,7 @@ fn f32_agrees_with_f64() {
 fn a_feature_is_its_mean_plus_noise_times_its_deviation() {
     let (x, noise) = (normal(2, &[14, 6], DType::F32), normal(3, &[14, 5], DType::F32));
     let encoder = encoder(DType::F32);
-    let features = encoder.infer(&x, &noise).unwrap();
+    let features = encoder.infer(dense(&x), &noise).unwrap();
     let output = encoder.network().infer(&x).unwrap();
     assert!(numbers(&features.mu) == numbers(&output.narrow(1, 0, 5).unwrap()));
     let raw = numbers(&output.narrow(1, 5, 5).unwrap());
@@ -82,7 +82,7 @@ fn a_feature_is_its_mean_plus_noise_times_its_deviation() {
     }
     let expected = (&features.mu + (&features.std * &noise).unwrap()).unwrap();
     assert!(distance(&features.z, &expected) < 1e-6);
-    let encoded = encoder.encode(&x, &noise).unwrap();
+    let encoded = encoder.encode(dense(&x), &noise).unwrap();
     assert!(numbers(&encoded.z) == numbers(&features.z));
 }
 
@@ -90,8 +90,12 @@ fn a_feature_is_its_mean_plus_noise_times_its_deviation() {
 fn nothing_to_encode_is_no_error() {
     let mut encoder = encoder(DType::F32);
     let none = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
-    let encoded = encoder.encode(&none(6), &none(5)).unwrap();
+    let encoded = encoder.encode(dense(&none(6)), &none(5)).unwrap();
     let term = RateTerm { estimator: RateEstimator::PerDimension, weight: 1.0, groups: &[] };
     encoder.backward(&encoded, &none(5), Some(term), &[]).unwrap();
     assert_eq!(encoded.z.dims(), [0, 5]);
+}
+
+fn dense(x: &Tensor) -> Input {
+    Input::Dense(x.clone())
 }

@@ -1,6 +1,7 @@
 //! The numerical half against finite differences, against candle's tape and against plain code.
 
 mod encoder;
+mod input;
 mod loss;
 mod network;
 mod optimizer;

@@ -1,0 +1,214 @@
+//! What goes into a network, as far as its first layer need not treat it as one dense matrix.
+
+use candle_core::Tensor;
+use kernels::elementwise::add;
+use kernels::product::{DEPTH, Transpose, accumulate_product, product};
+pub use kernels::segments::Segment;
+use kernels::segments::{collect, spread};
+
+use crate::Result;
+
+/// The rows of a network's input.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// [rows, inputs].
+    Dense(Tensor),
+    /// Side by side and one below the other: blocks of values, and zeros between them. A block's linear map is computed
+    /// once, however often its rows stand in the input, and zeros cost nothing.
+    Blocks {
+        /// How many rows the input has.
+        rows: usize,
+        /// Their order is that in which they are added up.
+        blocks: Vec<Block>,
+    },
+}
+
+/// Values that stand in some rows and some consecutive columns of an input.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// [n, columns].
+    pub values: Tensor,
+    /// The input's first column that they stand in.
+    pub column: usize,
+    /// Which of the n rows stand in which rows of the input; ordered by target, without overlap. No segment may straddle
+    /// gradient blocks.
+    pub segments: Vec<Segment>,
+    /// Whether anybody wants the gradient with respect to the values.
+    pub learns: bool,
+}
+
+impl Block {
+    /// Values of which every row stands in the input's row of the same number.
+    pub fn whole(values: Tensor, column: usize, learns: bool) -> Result<Self> {
+        let rows = values.dim(0)?;
+        let segments = vec![Segment { source: 0, target: 0, rows, repeat: false }];
+        Ok(Block { values, column, segments, learns })
+    }
+
+    /// The rows of the weights that it is multiplied with.
+    fn weight(&self, weight: &Tensor) -> Result<Tensor> {
+        Ok(weight.narrow(0, self.column, self.values.dim(1)?)?)
+    }
+
+    /// Whether every row stands in the input's row of the same number.
+    fn is_whole(&self, rows: usize) -> bool {
+        matches!(self.segments[..], [Segment { source: 0, target: 0, rows: all, repeat: false }] if all == rows)
+            && self.values.dims()[0] == rows
+    }
+
+    /// What all places of each of its rows want, [n, width], given what all rows of the input want.
+    fn collected(&self, upstream: &Tensor) -> Result<Tensor> {
+        let (rows, width) = upstream.dims2()?;
+        if self.is_whole(rows) {
+            return Ok(upstream.clone());
+        }
+        let sum = Tensor::zeros((self.values.dim(0)?, width), upstream.dtype(), upstream.device())?;
+        collect(&sum, upstream, &self.segments)?;
+        Ok(sum)
+    }
+
+    /// Adds the weights' gradient that the input's rows `start..start + rows` make, by themselves first.
+    fn add_weight_gradient(
+        &self,
+        gradient: &Tensor,
+        upstream: &Tensor,
+        start: usize,
+        rows: usize,
+    ) -> Result<()> {
+        let gradient = self.weight(gradient)?;
+        if self.is_whole(upstream.dim(0)?) {
+            let (values, upstream) = (self.values.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
+            return Ok(accumulate_product(&gradient, &values, &upstream, Transpose::Left)?);
+        }
+        let inside = |segment: &&Segment| (start..start + rows).contains(&segment.target);
+        let segments: Vec<Segment> = self.segments.iter().filter(inside).copied().collect();
+        let Some(first) = segments.iter().map(|segment| segment.source).min() else { return Ok(()) };
+        let end =
+            segments.iter().map(|segment| segment.source + segment.source_rows()).max().unwrap_or(first);
+        let moved: Vec<Segment> =
+            segments.iter().map(|segment| Segment { source: segment.source - first, ..*segment }).collect();
+        let sum = Tensor::zeros((end - first, upstream.dim(1)?), upstream.dtype(), upstream.device())?;
+        collect(&sum, upstream, &moved)?;
+        let values = self.values.narrow(0, first, end - first)?;
+        Ok(accumulate_product(&gradient, &values, &sum, Transpose::Left)?)
+    }
+}
+
+impl Input {
+    /// How many rows it has.
+    pub(crate) fn rows(&self) -> Result<usize> {
+        match self {
+            Input::Dense(x) => Ok(x.dim(0)?),
+            Input::Blocks { rows, .. } => Ok(*rows),
+        }
+    }
+
+    /// The input times `weight`, [rows, width].
+    pub(crate) fn product(&self, weight: &Tensor) -> Result<Tensor> {
+        match self {
+            Input::Dense(x) => Ok(product(x, weight, Transpose::Neither)?),
+            Input::Blocks { rows, .. } => {
+                let out = Tensor::zeros((*rows, weight.dim(1)?), weight.dtype(), weight.device())?;
+                self.accumulate_product(&out, weight)?;
+                Ok(out)
+            }
+        }
+    }
+
+    /// Adds the input times `weight` to `out`.
+    pub(crate) fn accumulate_product(&self, out: &Tensor, weight: &Tensor) -> Result<()> {
+        match self {
+            Input::Dense(x) => accumulate_product(out, x, weight, Transpose::Neither)?,
+            Input::Blocks { rows, blocks } => {
+                for block in blocks {
+                    let weight = block.weight(weight)?;
+                    // The same bits either way, up to the depth at which a product is added in pieces.
+                    if block.is_whole(*rows) && block.values.dim(1)? <= DEPTH {
+                        accumulate_product(out, &block.values, &weight, Transpose::Neither)?;
+                    } else {
+                        let mapped = product(&block.values, &weight, Transpose::Neither)?;
+                        spread(out, &mapped, &block.segments)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the input itself to `out`, which is as wide.
+    pub(crate) fn add_to(&self, out: &Tensor) -> Result<()> {
+        match self {
+            Input::Dense(x) => add(out, x)?,
+            Input::Blocks { blocks, .. } => {
+                for block in blocks {
+                    let right = out.dim(1)? - block.column - block.values.dim(1)?;
+                    let wide = block.values.pad_with_zeros(1, block.column, right)?;
+                    spread(out, &wide, &block.segments)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the weights' gradient that the input's rows `start..start + rows` make, by themselves first.
+    pub(crate) fn add_weight_gradient(
+        &self,
+        gradient: &Tensor,
+        upstream: &Tensor,
+        start: usize,
+        rows: usize,
+    ) -> Result<()> {
+        match self {
+            Input::Dense(x) => {
+                let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
+                Ok(accumulate_product(gradient, &x, &upstream, Transpose::Left)?)
+            }
+            Input::Blocks { blocks, .. } => {
+                blocks.iter().try_for_each(|block| block.add_weight_gradient(gradient, upstream, start, rows))
+            }
+        }
+    }
+
+    /// The gradients with respect to the values (of the one matrix, or of each block that learns), given what the
+    /// input's product with `weight` wants, and its product with `shortcut`, or itself where there is none.
+    pub(crate) fn gradients(
+        &self,
+        (hidden, weight): (&Tensor, &Tensor),
+        (direct, shortcut): (&Tensor, Option<&Tensor>),
+    ) -> Result<Vec<Tensor>> {
+        match self {
+            Input::Dense(_) => {
+                let gradient = product(hidden, weight, Transpose::Right)?;
+                match shortcut {
+                    Some(shortcut) => accumulate_product(&gradient, direct, shortcut, Transpose::Right)?,
+                    None => add(&gradient, direct)?,
+                }
+                Ok(vec![gradient])
+            }
+            Input::Blocks { blocks, .. } => blocks
+                .iter()
+                .filter(|block| block.learns)
+                .map(|block| {
+                    let weight = block.weight(weight)?;
+                    let gradient = product(&block.collected(hidden)?, &weight, Transpose::Right)?;
+                    let direct = block.collected(direct)?;
+                    match shortcut {
+                        Some(shortcut) => {
+                            accumulate_product(
+                                &gradient,
+                                &direct,
+                                &block.weight(shortcut)?,
+                                Transpose::Right,
+                            )?;
+                        }
+                        None => {
+                            let own = direct.narrow(1, block.column, gradient.dim(1)?)?;
+                            add(&gradient, &own.contiguous()?)?;
+                        }
+                    }
+                    Ok(gradient)
+                })
+                .collect(),
+        }
+    }
+}

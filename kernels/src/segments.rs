@@ -1,0 +1,161 @@
+//! Rows that stand in several places: spreading them out, and collecting what their places want of them.
+
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
+
+use crate::Real;
+use crate::access::{for_dtype, read, write};
+use crate::lanes::vectorise;
+
+/// Consecutive rows of one matrix, and the consecutive rows of another where they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The first row that is spread.
+    pub source: usize,
+    /// The first row where it stands.
+    pub target: usize,
+    /// In how many rows it stands.
+    pub rows: usize,
+    /// Whether the one source row stands in all of them, or that many source rows do, one each.
+    pub repeat: bool,
+}
+
+impl Segment {
+    /// How many source rows it has.
+    pub fn source_rows(&self) -> usize {
+        if self.repeat { 1 } else { self.rows }
+    }
+}
+
+/// targets += sources, row by row as the segments say: targets [m, n], sources [k, n].
+pub fn spread(targets: &Tensor, sources: &Tensor, segments: &[Segment]) -> Result<()> {
+    targets.inplace_op2(sources, &Spread(segments))
+}
+
+/// sources += targets, the other way round: sources [k, n], targets [m, n]. In the order of segments and rows.
+pub fn collect(sources: &Tensor, targets: &Tensor, segments: &[Segment]) -> Result<()> {
+    sources.inplace_op2(targets, &Collect(segments))
+}
+
+struct Spread<'a>(&'a [Segment]);
+struct Collect<'a>(&'a [Segment]);
+
+impl InplaceOp2 for Spread<'_> {
+    fn name(&self) -> &'static str {
+        "spread"
+    }
+
+    fn cpu_fwd(
+        &self,
+        targets: &mut CpuStorage,
+        targets_layout: &Layout,
+        sources: &CpuStorage,
+        sources_layout: &Layout,
+    ) -> Result<()> {
+        check(self.name(), self.0, sources_layout, targets_layout)?;
+        let width = sources_layout.dims()[1];
+        let pairs = || pairs(self.0).map(|(source, target)| (target, source));
+        for_dtype!(
+            sources,
+            self.name(),
+            add_rows((targets, targets_layout), (sources, sources_layout), width, pairs())
+        )
+    }
+}
+
+impl InplaceOp2 for Collect<'_> {
+    fn name(&self) -> &'static str {
+        "collect"
+    }
+
+    fn cpu_fwd(
+        &self,
+        sources: &mut CpuStorage,
+        sources_layout: &Layout,
+        targets: &CpuStorage,
+        targets_layout: &Layout,
+    ) -> Result<()> {
+        check(self.name(), self.0, sources_layout, targets_layout)?;
+        let width = sources_layout.dims()[1];
+        for_dtype!(
+            targets,
+            self.name(),
+            add_rows((sources, sources_layout), (targets, targets_layout), width, pairs(self.0))
+        )
+    }
+}
+
+/// (source row, target row) of all rows of all segments, in order.
+fn pairs(segments: &[Segment]) -> impl Iterator<Item = (usize, usize)> {
+    segments.iter().flat_map(|segment| {
+        (0..segment.rows)
+            .map(|row| (segment.source + if segment.repeat { 0 } else { row }, segment.target + row))
+    })
+}
+
+fn check(name: &str, segments: &[Segment], sources: &Layout, targets: &Layout) -> Result<()> {
+    let ((source_rows, width), (target_rows, same)) = (sources.shape().dims2()?, targets.shape().dims2()?);
+    let inside = |segment: &Segment| {
+        segment.source + segment.source_rows() <= source_rows && segment.target + segment.rows <= target_rows
+    };
+    if width != same || !segments.iter().all(inside) {
+        bail!("{name}: segments do not fit rows {source_rows} x {width} and {target_rows} x {same}");
+    }
+    Ok(())
+}
+
+/// to[a] += from[b] for every pair (a, b) of rows.
+fn add_rows<T: Real>(
+    to: (&mut CpuStorage, &Layout),
+    from: (&CpuStorage, &Layout),
+    width: usize,
+    pairs: impl Iterator<Item = (usize, usize)>,
+) -> Result<()> {
+    let (to, from) = (write::<T>(to.0, to.1)?, read::<T>(from.0, from.1)?);
+    let mut pairs = pairs;
+    vectorise(
+        #[inline(always)]
+        || {
+            for (a, b) in pairs.by_ref() {
+                let (to, from) = (&mut to[a * width..(a + 1) * width], &from[b * width..(b + 1) * width]);
+                for (to, &from) in to.iter_mut().zip(from) {
+                    *to += from;
+                }
+            }
+        },
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    const SEGMENTS: [Segment; 3] = [
+        Segment { source: 0, target: 1, rows: 2, repeat: false },
+        Segment { source: 2, target: 0, rows: 3, repeat: true },
+        Segment { source: 1, target: 3, rows: 1, repeat: false },
+    ];
+
+    #[test]
+    fn rows_stand_where_the_segments_put_them_and_are_collected_from_there() {
+        let sources = Tensor::new(&[[1f32, 2.0], [10.0, 20.0], [100.0, 200.0]], &Device::Cpu).unwrap();
+        let targets = Tensor::zeros((4, 2), DType::F32, &Device::Cpu).unwrap();
+        spread(&targets, &sources, &SEGMENTS).unwrap();
+        let rows = targets.to_vec2::<f32>().unwrap();
+        assert_eq!(rows, [[100.0, 200.0], [101.0, 202.0], [110.0, 220.0], [10.0, 20.0]]);
+
+        let back = Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap();
+        collect(&back, &targets, &SEGMENTS).unwrap();
+        let rows = back.to_vec2::<f32>().unwrap();
+        assert_eq!(rows, [[101.0, 202.0], [120.0, 240.0], [311.0, 622.0]]);
+    }
+
+    #[test]
+    fn segments_outside_are_refused() {
+        let zeros = |rows: usize| Tensor::zeros((rows, 2), DType::F32, &Device::Cpu).unwrap();
+        assert!(spread(&zeros(3), &zeros(3), &SEGMENTS).is_err());
+        assert!(collect(&zeros(2), &zeros(4), &SEGMENTS).is_err());
+    }
+}
