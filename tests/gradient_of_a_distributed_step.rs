@@ -165,9 +165,10 @@ fn of_no_baseline_at_the_start_of_toy_data() {
 }
 
 #[test]
-fn of_empty_hands_in_a_round_of_several_gradient_blocks() {
+fn of_empty_hands_in_a_round_of_several_parts() {
     let ticks = scenario::GRADIENT_BLOCK_TICKS + 2;
-    let setup = toy(TIGHTLY_CAPPED, &[&format!("train.ticks_per_round={ticks}")]);
+    let ticks = format!("train.ticks_per_round={ticks}");
+    let setup = toy(TIGHTLY_CAPPED, &[&ticks, "train.ticks_per_part=10"]);
     for start in [Start::Initial, Start::Unsettled] {
         let selection = agrees(&setup, start);
         let empty_hands = selection.granted.iter().flatten().filter(|granted| granted.is_empty()).count();

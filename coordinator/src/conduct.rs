@@ -86,6 +86,9 @@ impl Stage {
             Mode::Train { .. } => None,
             Mode::Resume | Mode::Evaluate => Some(folder.last_checkpoint()?),
         };
+        if let (Mode::Resume, Some((_, checkpoint))) = (options.mode, &restore) {
+            folder.check_numerics(checkpoint)?;
+        }
         let mut run = [0; 16];
         getrandom::fill(&mut run)
             .map_err(|error| CoordinatorError::Run(format!("the system gives no random bytes: {error}")))?;

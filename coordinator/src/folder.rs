@@ -23,8 +23,16 @@ pub(crate) struct Manifest {
     pub(crate) round: u64,
     /// Version of the program that wrote it.
     pub(crate) program: String,
+    /// [`dib::NUMERICS`] of that program.
+    #[serde(default = "first_numerics")]
+    pub(crate) numerics: u32,
     /// SHA-256 of every file.
     pub(crate) files: BTreeMap<String, String>,
+}
+
+/// Manifests of the first version do not say it.
+fn first_numerics() -> u32 {
+    1
 }
 
 /// The files of a run that mean something only with each other.
@@ -136,7 +144,7 @@ impl RunFolder {
 
     /// Makes a checkpoint valid, then removes those before it.
     pub(crate) fn commit(&self, round: u64, files: BTreeMap<String, String>) -> Result<(), CoordinatorError> {
-        let manifest = Manifest { round, program: proto::VERSION.into(), files };
+        let manifest = Manifest { round, program: proto::VERSION.into(), numerics: dib::NUMERICS, files };
         let text = serde_json::to_vec_pretty(&manifest).expect("a manifest has only strings and numbers");
         self.write_whole(&format!("checkpoints/round-{round:06}/manifest.json"), &text)?;
         for (older, _) in self.checkpoints()?.into_iter().filter(|(older, _)| *older != round) {
@@ -167,6 +175,19 @@ impl RunFolder {
             }
         }
         Ok((round, path))
+    }
+
+    /// Whether a run can go on from a checkpoint to the bit.
+    pub(crate) fn check_numerics(&self, checkpoint: &Path) -> Result<(), CoordinatorError> {
+        match read_manifest(checkpoint)?.numerics {
+            dib::NUMERICS => Ok(()),
+            other => Err(CoordinatorError::Input(format!(
+                "{}: it was computed by numerics version {other}, and this program computes by version {}: go on with \
+                 the program that wrote it, or train anew",
+                checkpoint.display(),
+                dib::NUMERICS
+            ))),
+        }
     }
 
     /// Whether there is a checkpoint from which a run can go on.
@@ -283,7 +304,14 @@ mod tests {
         folder.commit(10, files.clone()).unwrap();
         assert_eq!(folder.last_checkpoint().unwrap().0, 10);
         folder.commit(20, files).unwrap();
-        assert_eq!(folder.last_checkpoint().unwrap().0, 20);
+        let (round, path) = folder.last_checkpoint().unwrap();
+        assert_eq!(round, 20);
+        folder.check_numerics(&path).unwrap();
+        let manifest = path.join("manifest.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, text.replace("\"numerics\"", "\"of old\"")).unwrap();
+        let refusal = folder.check_numerics(&path).unwrap_err().to_string();
+        assert!(refusal.contains("computed by numerics version 1, and this"), "{refusal}");
         assert!(!folder.checkpoint(10).exists());
         fs::write(folder.state_path(20, member), b"stat").unwrap();
         assert!(folder.last_checkpoint().unwrap_err().to_string().contains("receiver-0.safetensors"));

@@ -7,6 +7,7 @@ pub use kernels::segments::Segment;
 use kernels::segments::{collect, spread};
 
 use crate::Result;
+use crate::layer::{self, Blocks};
 
 /// The rows of a network's input.
 #[derive(Clone, Debug)]
@@ -107,32 +108,27 @@ impl Input {
     pub(crate) fn product(&self, weight: &Tensor) -> Result<Tensor> {
         match self {
             Input::Dense(x) => Ok(product(x, weight, Transpose::Neither)?),
-            Input::Blocks { rows, .. } => {
-                let out = Tensor::zeros((*rows, weight.dim(1)?), weight.dtype(), weight.device())?;
-                self.accumulate_product(&out, weight)?;
-                Ok(out)
-            }
+            Input::Blocks { rows, blocks } => match blocks.split_first() {
+                Some((first, others)) if first.is_whole(*rows) => {
+                    let out = product(&first.values, &first.weight(weight)?, Transpose::Neither)?;
+                    accumulate_blocks(&out, weight, *rows, others)?;
+                    Ok(out)
+                }
+                _ => {
+                    let out = Tensor::zeros((*rows, weight.dim(1)?), weight.dtype(), weight.device())?;
+                    accumulate_blocks(&out, weight, *rows, blocks)?;
+                    Ok(out)
+                }
+            },
         }
     }
 
     /// Adds the input times `weight` to `out`.
     pub(crate) fn accumulate_product(&self, out: &Tensor, weight: &Tensor) -> Result<()> {
         match self {
-            Input::Dense(x) => accumulate_product(out, x, weight, Transpose::Neither)?,
-            Input::Blocks { rows, blocks } => {
-                for block in blocks {
-                    let weight = block.weight(weight)?;
-                    // The same bits either way, up to the depth at which a product is added in pieces.
-                    if block.is_whole(*rows) && block.values.dim(1)? <= DEPTH {
-                        accumulate_product(out, &block.values, &weight, Transpose::Neither)?;
-                    } else {
-                        let mapped = product(&block.values, &weight, Transpose::Neither)?;
-                        spread(out, &mapped, &block.segments)?;
-                    }
-                }
-            }
+            Input::Dense(x) => Ok(accumulate_product(out, x, weight, Transpose::Neither)?),
+            Input::Blocks { rows, blocks } => accumulate_blocks(out, weight, *rows, blocks),
         }
-        Ok(())
     }
 
     /// Adds the input itself to `out`, which is as wide.
@@ -150,21 +146,22 @@ impl Input {
         Ok(())
     }
 
-    /// Adds the weights' gradient that the input's rows `start..start + rows` make, by themselves first.
+    /// Adds the weights' gradient, block by block.
     pub(crate) fn add_weight_gradient(
         &self,
         gradient: &Tensor,
         upstream: &Tensor,
-        start: usize,
-        rows: usize,
+        gradient_blocks: Blocks<'_>,
     ) -> Result<()> {
         match self {
-            Input::Dense(x) => {
-                let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
-                Ok(accumulate_product(gradient, &x, &upstream, Transpose::Left)?)
-            }
+            Input::Dense(x) => layer::add_weight_gradient(gradient, x, upstream, gradient_blocks),
             Input::Blocks { blocks, .. } => {
-                blocks.iter().try_for_each(|block| block.add_weight_gradient(gradient, upstream, start, rows))
+                gradient_blocks.clear_first(gradient)?;
+                gradient_blocks.each(|_, start, rows| {
+                    blocks
+                        .iter()
+                        .try_for_each(|block| block.add_weight_gradient(gradient, upstream, start, rows))
+                })
             }
         }
     }
@@ -211,4 +208,19 @@ impl Input {
                 .collect(),
         }
     }
+}
+
+/// Adds the products of blocks of an input of so many rows to `out`, block by block.
+fn accumulate_blocks(out: &Tensor, weight: &Tensor, rows: usize, blocks: &[Block]) -> Result<()> {
+    for block in blocks {
+        let weight = block.weight(weight)?;
+        // The same bits either way, up to the depth at which a product is added in pieces.
+        if block.is_whole(rows) && block.values.dim(1)? <= DEPTH {
+            accumulate_product(out, &block.values, &weight, Transpose::Neither)?;
+        } else {
+            let mapped = product(&block.values, &weight, Transpose::Neither)?;
+            spread(out, &mapped, &block.segments)?;
+        }
+    }
+    Ok(())
 }

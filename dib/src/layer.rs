@@ -4,9 +4,9 @@
 //! computed by itself: a schedule that sends the same blocks through one at a time gets the same bits.
 
 use candle_core::Tensor;
-use kernels::elementwise::{accumulate_rows, add_bias, add_bias_relu, mask_relu};
+use kernels::elementwise::{accumulate_rows, add_bias, add_bias_relu, clear, mask_relu};
 use kernels::layer_norm::{accumulate_affine_gradient, backward_through_relu, layer_norm};
-use kernels::product::{Transpose, accumulate_product, product};
+use kernels::product::{Transpose, accumulate_product, assign_product, product};
 
 use crate::Result;
 use crate::input::Input;
@@ -63,7 +63,7 @@ impl ResidualBlock {
         x: &Input,
         trace: &BlockTrace,
         upstream: &Tensor,
-        blocks: &[usize],
+        blocks: Blocks<'_>,
         to_input: bool,
     ) -> Result<Vec<Tensor>> {
         let value = |index: usize| &parameters[index].value;
@@ -71,13 +71,11 @@ impl ResidualBlock {
         add_weight_gradient(gradient(self.w2), &trace.hidden, upstream, blocks)?;
         add_bias_gradient(gradient(self.b2), upstream, blocks)?;
         if let Some(shortcut) = self.shortcut {
-            for_blocks(blocks, |start, rows| {
-                x.add_weight_gradient(gradient(shortcut), upstream, start, rows)
-            })?;
+            x.add_weight_gradient(gradient(shortcut), upstream, blocks)?;
         }
         let hidden = product(upstream, value(self.w2), Transpose::Right)?;
         mask_relu(&hidden, &trace.hidden)?;
-        for_blocks(blocks, |start, rows| x.add_weight_gradient(gradient(self.w1), &hidden, start, rows))?;
+        x.add_weight_gradient(gradient(self.w1), &hidden, blocks)?;
         add_bias_gradient(gradient(self.b1), &hidden, blocks)?;
         if !to_input {
             return Ok(Vec::new());
@@ -112,10 +110,11 @@ impl LayerNorm {
         parameters: &[Parameter],
         x: &Tensor,
         upstream: &Tensor,
-        blocks: &[usize],
+        blocks: Blocks<'_>,
     ) -> Result<()> {
         let affine = &parameters[self.affine];
-        for_blocks(blocks, |start, rows| {
+        blocks.clear_first(&affine.gradient)?;
+        blocks.each(|_, start, rows| {
             let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
             Ok(accumulate_affine_gradient(&affine.gradient, &x, &upstream)?)
         })?;
@@ -150,7 +149,7 @@ impl Linear {
         parameters: &[Parameter],
         x: &Tensor,
         upstream: &Tensor,
-        blocks: &[usize],
+        blocks: Blocks<'_>,
     ) -> Result<Tensor> {
         add_weight_gradient(&parameters[self.weight].gradient, x, upstream, blocks)?;
         add_bias_gradient(&parameters[self.bias].gradient, upstream, blocks)?;
@@ -158,23 +157,49 @@ impl Linear {
     }
 }
 
-fn add_weight_gradient(gradient: &Tensor, x: &Tensor, upstream: &Tensor, blocks: &[usize]) -> Result<()> {
-    for_blocks(blocks, |start, rows| {
+/// Adds x^T upstream, block by block.
+pub(crate) fn add_weight_gradient(
+    gradient: &Tensor,
+    x: &Tensor,
+    upstream: &Tensor,
+    blocks: Blocks<'_>,
+) -> Result<()> {
+    blocks.each(|is_first, start, rows| {
         let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
-        Ok(accumulate_product(gradient, &x, &upstream, Transpose::Left)?)
+        let add = if is_first { assign_product } else { accumulate_product };
+        Ok(add(gradient, &x, &upstream, Transpose::Left)?)
     })
 }
 
-fn add_bias_gradient(gradient: &Tensor, upstream: &Tensor, blocks: &[usize]) -> Result<()> {
-    for_blocks(blocks, |start, rows| Ok(accumulate_rows(gradient, &upstream.narrow(0, start, rows)?)?))
+fn add_bias_gradient(gradient: &Tensor, upstream: &Tensor, blocks: Blocks<'_>) -> Result<()> {
+    blocks.clear_first(gradient)?;
+    blocks.each(|_, start, rows| Ok(accumulate_rows(gradient, &upstream.narrow(0, start, rows)?)?))
 }
 
-/// Calls `add(start, rows)` for every block that is not empty.
-fn for_blocks(blocks: &[usize], mut add: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
-    let mut start = 0;
-    for &rows in blocks.iter().filter(|&&rows| rows > 0) {
-        add(start, rows)?;
-        start += rows;
+/// The gradient blocks of a backward pass: the row counts of consecutive blocks of rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks<'a> {
+    pub(crate) rows: &'a [usize],
+    /// Whether what the gradients hold is of an earlier step, and not to be added to.
+    pub(crate) is_fresh: bool,
+}
+
+impl Blocks<'_> {
+    /// Calls `add(is first of a fresh gradient, start, rows)` for every block that is not empty.
+    pub(crate) fn each(self, mut add: impl FnMut(bool, usize, usize) -> Result<()>) -> Result<()> {
+        let mut start = 0;
+        for &rows in self.rows.iter().filter(|&&rows| rows > 0) {
+            add(self.is_fresh && start == 0, start, rows)?;
+            start += rows;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Forgets what a gradient holds of an earlier step, where blocks do not replace it as a whole.
+    pub(crate) fn clear_first(self, gradient: &Tensor) -> Result<()> {
+        if self.is_fresh {
+            clear(gradient)?;
+        }
+        Ok(())
+    }
 }

@@ -19,6 +19,12 @@ pub mod rate;
 pub mod selection;
 mod state;
 
+/// Counted up whenever the same scenario and seed give other bits than before: a run cannot go on where another version
+/// left it and end as if nothing had happened.
+///
+/// 1: the first. 2: two frames a transform in `mel`; inputs of blocks, whose first linear maps are added up block by block.
+pub const NUMERICS: u32 = 2;
+
 pub use baseline::{Baseline, SparseTerm, advantages, cost};
 pub use cap::{Grants, GridError, RequestGrid, cap, grants};
 pub use common::{

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use randomness::Stream;
 
 use crate::input::Input;
-use crate::layer::{BlockTrace, LayerNorm, Linear, ResidualBlock};
+use crate::layer::{BlockTrace, Blocks, LayerNorm, Linear, ResidualBlock};
 use crate::optimizer::AdamW;
 use crate::parameter::{Layout, Parameter};
 use crate::{Error, Result, state};
@@ -137,6 +137,10 @@ impl Network {
         if total != rows {
             return Err(Error::Blocks { name: self.name.clone(), blocks: total, rows });
         }
+        let blocks = Blocks { rows: blocks, is_fresh: !self.took_part };
+        if rows == 0 {
+            blocks.clear_first(&self.state.get(1)?)?;
+        }
         self.took_part = true;
         let parameters = &self.parameters;
         let upstream = upstream.contiguous()?;
@@ -161,7 +165,7 @@ impl Network {
         Ok(before)
     }
 
-    /// One step with the gradients so far, which are zero afterwards. Does nothing where the network took part in
+    /// One step with the gradients so far; the next backward pass begins new ones. Does nothing where the network took part in
     /// nothing since the last step: neither values nor moments nor the step count change.
     pub fn step(&mut self, adamw: &AdamW) -> Result<()> {
         if self.took_part {
@@ -207,7 +211,6 @@ impl Network {
     /// nothing if a tensor is missing, has another shape or dtype, or holds a number that is not finite.
     pub fn import(&mut self, tensors: &HashMap<String, Tensor>) -> Result<()> {
         self.steps = state::import(&self.name, &self.parameters, tensors)?;
-        kernels::elementwise::scale(&self.state.get(1)?, 0.0)?;
         self.took_part = false;
         Ok(())
     }

@@ -23,8 +23,8 @@ pub struct AdamWStep {
     pub epsilon: f64,
 }
 
-/// Steps every parameter of `state`, [4, n]: the rows are value, gradient, first moment and second moment. Leaves the
-/// gradient zero.
+/// Steps every parameter of `state`, [4, n]: the rows are value, gradient, first moment and second moment. The gradient
+/// stays as it is.
 pub fn adamw(state: &Tensor, step: AdamWStep) -> Result<()> {
     state.inplace_op1(&AdamW { step })
 }
@@ -58,13 +58,7 @@ fn step_all<T: Real>(state: &mut CpuStorage, layout: &Layout, length: usize, ste
 }
 
 #[inline(always)]
-fn step_slices<T: Real>(
-    value: &mut [T],
-    gradient: &mut [T],
-    first: &mut [T],
-    second: &mut [T],
-    step: AdamWStep,
-) {
+fn step_slices<T: Real>(value: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T], step: AdamWStep) {
     let [keep, beta2, rate] = [step.keep, step.beta2, step.rate].map(T::from_f64);
     let [new1, new2] = [1.0 - step.beta1, 1.0 - step.beta2].map(T::from_f64);
     let [second_scale, epsilon] = [step.second_scale, step.epsilon].map(T::from_f64);
@@ -75,6 +69,5 @@ fn step_slices<T: Real>(
         *second = *second * beta2 + new2 * g * g;
         let scale = second.sqrt() * second_scale + epsilon;
         *value = *value * keep - rate * (*first / scale);
-        *gradient = T::ZERO;
     }
 }

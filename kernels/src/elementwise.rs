@@ -36,6 +36,11 @@ pub fn assign(target: &Tensor, source: &Tensor) -> Result<()> {
     target.inplace_op2(source, &Update::Assign)
 }
 
+/// values = 0, whatever they were.
+pub fn clear(values: &Tensor) -> Result<()> {
+    values.inplace_op1(&Clear)
+}
+
 /// values *= factor.
 pub fn scale(values: &Tensor, factor: f64) -> Result<()> {
     values.inplace_op1(&Scale { factor })
@@ -157,6 +162,23 @@ fn sum_rows<T: Real>(sums: &mut [T], values: &[T]) {
         by_element(&mut block, row, |sum, value| sum + value);
     }
     by_element(sums, &block, |sum, value| sum + value);
+}
+
+struct Clear;
+
+impl InplaceOp1 for Clear {
+    fn name(&self) -> &'static str {
+        "clear"
+    }
+
+    fn cpu_fwd(&self, values: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        for_dtype!(values, "clear", clear_all(values, layout))
+    }
+}
+
+fn clear_all<T: Real>(values: &mut CpuStorage, layout: &Layout) -> Result<()> {
+    write::<T>(values, layout)?.fill(T::ZERO);
+    Ok(())
 }
 
 struct Scale {

@@ -35,11 +35,21 @@ pub fn product(a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<Tensor> {
 
 /// Adds the product to `c`, [m, n], in place.
 pub fn accumulate_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
-    c.inplace_op3(a, b, &Product { transpose })
+    c.inplace_op3(a, b, &Update { transpose, accumulate: true })
+}
+
+/// Puts the product into `c`, [m, n], whatever it held.
+pub fn assign_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
+    c.inplace_op3(a, b, &Update { transpose, accumulate: false })
 }
 
 struct Product {
     transpose: Transpose,
+}
+
+struct Update {
+    transpose: Transpose,
+    accumulate: bool,
 }
 
 impl CustomOp2 for Product {
@@ -58,9 +68,9 @@ impl CustomOp2 for Product {
     }
 }
 
-impl InplaceOp3 for Product {
+impl InplaceOp3 for Update {
     fn name(&self) -> &'static str {
-        "accumulate-product"
+        if self.accumulate { "accumulate-product" } else { "assign-product" }
     }
 
     fn cpu_fwd(
@@ -72,11 +82,7 @@ impl InplaceOp3 for Product {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<()> {
-        for_dtype!(
-            a,
-            "accumulate-product",
-            add_product(self.transpose, (c, c_layout), (a, a_layout), (b, b_layout))
-        )
+        for_dtype!(a, InplaceOp3::name(self), update(self, (c, c_layout), (a, a_layout), (b, b_layout)))
     }
 }
 
@@ -87,17 +93,17 @@ fn new_product<T: Real>(transpose: Transpose, a: Operand<'_>, b: Operand<'_>) ->
     Ok((T::to_cpu_storage_owned(multiply(a, b)), Shape::from((a.rows, b.columns))))
 }
 
-fn add_product<T: Real>(
-    transpose: Transpose,
+fn update<T: Real>(
+    kind: &Update,
     c: (&mut CpuStorage, &Layout),
     a: Operand<'_>,
     b: Operand<'_>,
 ) -> Result<()> {
-    let (a, b) = operands::<T>(transpose, a, b)?;
+    let (a, b) = operands::<T>(kind.transpose, a, b)?;
     if c.1.shape().dims() != [a.rows, b.columns] {
         bail!("a product of shape [{}, {}] cannot be added to {:?}", a.rows, b.columns, c.1.shape());
     }
-    multiply_into(write(c.0, c.1)?, a, b, true);
+    multiply_into(write(c.0, c.1)?, a, b, kind.accumulate);
     Ok(())
 }
 

@@ -400,7 +400,7 @@ impl Default for Train {
             rounds: 2000,
             ticks_per_round: 20,
             samples_per_tick: 20,
-            ticks_per_part: GRADIENT_BLOCK_TICKS,
+            ticks_per_part: 2 * GRADIENT_BLOCK_TICKS,
             beta: 1e-3,
             beta_start: None,
             beta_rise: 0.6,
