@@ -4,6 +4,7 @@ mod decode;
 mod evaluate;
 mod machine;
 mod received;
+mod selection;
 mod serve;
 mod task;
 

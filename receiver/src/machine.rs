@@ -2,22 +2,18 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use candle_core::Tensor;
-use dib::{
-    AdamW, BatchOrder, Draw, Network, Phase, SelectorNode, SelectorShape, common, entry_embedding,
-    selection_stream,
-};
-use node::{Choice, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use dib::{AdamW, BatchOrder, Network, entry_embedding};
+use node::{Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When, encode_ticks,
     v1::{Asks, Finished, Gradients, ReceiverRound, Turn, order::Order, report::Report},
 };
-use randomness::Stream;
 
 use crate::{
     decode::{Decoders, Granted},
     evaluate::Pass,
     received::Received,
+    selection::{Asked, selector},
     task::TaskData,
 };
 
@@ -54,7 +50,7 @@ pub enum Output {
 pub struct ReceiverMachine {
     pub(crate) context: Context,
     pub(crate) task: TaskData,
-    selector: Option<Selector>,
+    pub(crate) selector: Option<Selector>,
     pub(crate) decoders: Decoders,
     batches: BatchOrder,
     schedule: Schedule,
@@ -93,13 +89,6 @@ struct Round {
     /// Ticks at which each (k, m) was granted.
     granted: Vec<u32>,
     payload_bytes: u64,
-}
-
-/// Whom this receiver asked at the ticks of a round, and what its selector needs to learn from it.
-pub(crate) struct Asked {
-    /// For every tick, which transmitters.
-    pub(crate) transmitters: Vec<Vec<bool>>,
-    choice: Option<Choice>,
 }
 
 impl ReceiverMachine {
@@ -230,44 +219,6 @@ impl ReceiverMachine {
         }
     }
 
-    /// Draws whom to ask at every tick of a round: selector v_t on u_n.
-    fn ask(&self, round: u64) -> Result<Asked, NodeError> {
-        let (ticks, transmitters) = (self.context.ticks(), self.context.scenario.transmitters());
-        let Some(selector) = &self.selector else {
-            return Ok(Asked { transmitters: vec![vec![true; transmitters]; ticks], choice: None });
-        };
-        let first = self.context.first_tick(round);
-        let moments: Vec<u64> = (first..first + ticks as u64).collect();
-        let choice = selector.choose(&self.common(Phase::Train, &moments)?, |row| {
-            self.selection_stream(Phase::Train, moments[row])
-        })?;
-        let asked = choice.draws.iter().map(|draw| asked(draw, transmitters)).collect();
-        Ok(Asked { transmitters: asked, choice: Some(choice) })
-    }
-
-    /// Whom to ask in an evaluation pass: one draw (Algorithm 2).
-    fn ask_for_pass(&self, pass: u64) -> Result<Vec<bool>, NodeError> {
-        let transmitters = self.context.scenario.transmitters();
-        let Some(selector) = &self.selector else { return Ok(vec![true; transmitters]) };
-        let draws = selector.draw(&self.common(Phase::Evaluate, &[pass])?, |_| {
-            self.selection_stream(Phase::Evaluate, pass)
-        })?;
-        Ok(draws.iter().flat_map(|draw| asked(draw, transmitters)).collect())
-    }
-
-    /// The common randomness of ticks (or passes), a row each.
-    fn common(&self, phase: Phase, moments: &[u64]) -> Result<Tensor, NodeError> {
-        let d = self.context.feature_dim();
-        let rows: Vec<f32> =
-            moments.iter().flat_map(|&moment| common(self.context.seed, phase, moment, d)).collect();
-        Ok(Tensor::from_vec(rows, (moments.len(), d), &self.context.device)?)
-    }
-
-    fn selection_stream(&self, phase: Phase, moment: u64) -> Stream {
-        let t = self.context.index;
-        selection_stream(self.context.seed, phase, SelectorNode::Receiver(t), t, moment)
-    }
-
     /// Decodes a part of a round. Its gradients go back at once; after the last part, with the next turn.
     fn learn(&mut self, mut round: Box<Round>, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         self.meter.turn_to(Work::Pack);
@@ -318,7 +269,7 @@ impl ReceiverMachine {
             rate: mean(&round.rates),
             log_likelihood,
             granted: round.granted,
-            most_asks: most_asks(&round.asked),
+            most_asks: round.asked.most(),
             feature_bytes: round.payload_bytes,
             gradient_bytes: round.payload_bytes,
             seconds: 0.0,
@@ -379,23 +330,6 @@ impl ReceiverMachine {
                 self.context.index
             ))),
         }
-    }
-
-    /// One step of the selector along the score function (21). Gives log-mass x advantage, mean over ticks.
-    fn learn_selection(
-        &mut self,
-        round: u64,
-        choice: Option<&Choice>,
-        costs: &[f64],
-    ) -> Result<f64, NodeError> {
-        let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
-        let baseline = node::baseline(self.context.scenario.train.baseline);
-        let bonus = |row| selector.entropy_bonus(&self.context, round, choice, row);
-        let costs: Vec<f64> = costs.iter().enumerate().map(|(row, cost)| cost + bonus(row)).collect();
-        let took_part = vec![true; costs.len()];
-        let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
-        let blocks = [costs.len()];
-        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / costs.len() as f64)
     }
 
     fn coding_optimizer(&self) -> AdamW {
@@ -531,34 +465,12 @@ impl ReceiverMachine {
     }
 }
 
-/// The selector v_t: u in, E_t + K logits out.
-fn selector(context: &Context) -> Result<Selector, NodeError> {
-    let name = format!("receiver{}/selector", context.index);
-    let shape =
-        SelectorShape { counts: context.scenario.receiver_limit(), items: context.scenario.transmitters() };
-    Selector::new(context, &name, context.feature_dim(), shape)
-}
-
-/// Which of all transmitters a draw asks.
-fn asked(draw: &Draw, transmitters: usize) -> Vec<bool> {
-    (0..transmitters).map(|k| draw.contains(k)).collect()
-}
-
 /// The embeddings of all (k, m), in order: 0.1 x standard normal, never trained.
 pub(crate) fn entry_embeddings(context: &Context) -> Vec<Vec<f32>> {
     (0..context.scenario.transmitters())
         .flat_map(|k| (0..context.scenario.modalities(k)).map(move |m| (k, m)))
         .map(|(k, m)| entry_embedding(context.seed, k, m, context.feature_dim()))
         .collect()
-}
-
-fn most_asks(asked: &Asked) -> u32 {
-    asked
-        .transmitters
-        .iter()
-        .map(|asked| asked.iter().filter(|asked| **asked).count() as u32)
-        .max()
-        .unwrap_or(0)
 }
 
 fn mean(values: &[f64]) -> f64 {

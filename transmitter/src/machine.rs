@@ -1,25 +1,22 @@
 //! The compute half of a transmitter: learn from the gradients of the last round, draw, cap, encode, answer.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
-use candle_core::Tensor;
 use data::{Dataset, Split};
-use dib::{
-    BatchOrder, Draw, Grants, Network, Phase, RequestGrid, SelectorNode, SelectorShape, common, grants,
-    receiver_embedding, selection_stream,
-};
-use node::{Choice, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use dib::{BatchOrder, Grants, Network, Phase, RequestGrid, grants, receiver_embedding};
+use node::{Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
 };
-use randomness::Stream;
-use scenario::Credit;
 
 use crate::{
+    asked::Asked,
     encode::{Coded, Encoders},
     evaluate::Pass,
     learned::Learned,
+    selection::selector,
+    sent::{Sent, SentPart},
 };
 
 /// What goes into a transmitter's machine.
@@ -55,16 +52,16 @@ pub enum Output {
 pub struct TransmitterMachine {
     pub(crate) context: Context,
     pub(crate) dataset: Arc<dyn Dataset>,
-    selector: Option<Selector>,
+    pub(crate) selector: Option<Selector>,
     pub(crate) encoders: Encoders,
-    embeddings: Vec<Vec<f32>>,
-    label_entropies: Vec<f64>,
+    pub(crate) embeddings: Vec<Vec<f32>>,
+    pub(crate) label_entropies: Vec<f64>,
     batches: BatchOrder,
     schedule: Schedule,
     /// Steps that all parameters have taken.
     version: u64,
     /// Turns that have come and are not answered yet, per receiver.
-    inbox: Vec<VecDeque<Turn>>,
+    pub(crate) inbox: Vec<VecDeque<Turn>>,
     /// The round whose gradients are due.
     sent: Option<Sent>,
     /// The evaluation pass under way, once its selection is drawn.
@@ -72,57 +69,6 @@ pub struct TransmitterMachine {
     /// The number of that pass, or of the next.
     pass_number: u64,
     meter: Meter,
-}
-
-/// What a transmitter must remember of a round until its gradients come.
-struct Sent {
-    round: u64,
-    asked: Asked,
-    choice: Option<Choice>,
-    parts: Vec<SentPart>,
-    /// The part whose gradients are due.
-    due: usize,
-}
-
-/// Who asked at which ticks of a round, or in an evaluation pass, whose only tick is 0.
-struct Asked {
-    ticks: usize,
-    /// (tick, receiver), in order: the rows of the selector's input.
-    rows: Vec<(usize, usize)>,
-}
-
-impl Asked {
-    /// From what each receiver asked, tick by tick.
-    fn new(asks: &[Vec<bool>]) -> Self {
-        let ticks = asks.first().map_or(0, Vec::len);
-        let at = |tick: usize| (0..asks.len()).filter(move |&t| asks[t][tick]).map(move |t| (tick, t));
-        Asked { ticks, rows: (0..ticks).flat_map(at).collect() }
-    }
-
-    /// The rows of some ticks.
-    fn rows_of(&self, ticks: &Range<usize>) -> Range<usize> {
-        let before = |end: usize| self.rows.partition_point(|&(tick, _)| tick < end);
-        before(ticks.start)..before(ticks.end)
-    }
-
-    /// At which ticks receiver t asked.
-    fn ticks_of(&self, t: usize) -> Vec<bool> {
-        let mut asked = vec![false; self.ticks];
-        self.rows.iter().filter(|row| row.1 == t).for_each(|row| asked[row.0] = true);
-        asked
-    }
-}
-
-/// What was sent of some ticks of a round.
-struct SentPart {
-    grants: Grants,
-    coded: Coded,
-}
-
-impl Sent {
-    fn is_last_due(&self) -> bool {
-        self.due + 1 == self.parts.len()
-    }
 }
 
 /// A turn as far as it concerns this transmitter: one receiver's, checked.
@@ -385,44 +331,6 @@ impl TransmitterMachine {
         grants(self.context.seed, k, phase, first_tick, requests, self.context.scenario.transmitter_limit(k))
     }
 
-    /// Lets the selector v_k draw for those who asked.
-    fn choose(&self, moments: &[u64], asked: &Asked) -> Result<Option<Choice>, NodeError> {
-        let Some(selector) = &self.selector else { return Ok(None) };
-        let input = self.selector_input(Phase::Train, moments, asked)?;
-        selector.choose(&input, |row| self.selection_stream(Phase::Train, moments, asked.rows[row])).map(Some)
-    }
-
-    fn selection_stream(&self, phase: Phase, moments: &[u64], (tick, receiver): (usize, usize)) -> Stream {
-        let node = SelectorNode::Transmitter(self.context.index);
-        selection_stream(self.context.seed, phase, node, receiver, moments[tick])
-    }
-
-    /// The requests of some ticks before the cap: what was drawn for those who asked; without a selector, everything.
-    fn requests(&self, asked: &Asked, ticks: &Range<usize>, draws: Option<&[Draw]>) -> RequestGrid {
-        let modalities = self.context.scenario.modalities(self.context.index);
-        let mut requests = RequestGrid::new(ticks.len(), self.inbox.len(), modalities);
-        for row in asked.rows_of(ticks) {
-            let (tick, t) = asked.rows[row];
-            for m in (0..modalities).filter(|&m| draws.is_none_or(|draws| draws[row].contains(m))) {
-                requests.set(tick - ticks.start, t, m);
-            }
-        }
-        requests
-    }
-
-    /// Rows (u, embedding of t) for every tick at which receiver t asked.
-    fn selector_input(&self, phase: Phase, moments: &[u64], asked: &Asked) -> Result<Tensor, NodeError> {
-        let d = self.context.feature_dim();
-        let common: Vec<Vec<f32>> =
-            moments.iter().map(|&moment| common(self.context.seed, phase, moment, d)).collect();
-        let mut rows = Vec::with_capacity(asked.rows.len() * 2 * d);
-        for &(tick, t) in &asked.rows {
-            rows.extend_from_slice(&common[tick]);
-            rows.extend_from_slice(&self.embeddings[t]);
-        }
-        Ok(Tensor::from_vec(rows, (asked.rows.len(), 2 * d), &self.context.device)?)
-    }
-
     /// The last backward pass and the step of the round whose gradients have come.
     fn learn(&mut self, learned: &[Learned], emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         if self.sent.is_none() {
@@ -438,24 +346,13 @@ impl TransmitterMachine {
         emit(Output::Report(Report::TransmitterRound(TransmitterRound {
             round: sent.round,
             log_likelihood,
-            most_entries: sent.parts.iter().map(|part| most_entries(&part.grants)).max().unwrap_or(0),
+            most_entries: sent.most_entries(),
             wire_bytes: 0,
             work: self.meter.take(),
-            encoded: encoded(&sent, self.context.scenario.modalities(self.context.index)),
+            encoded: sent.encoded(self.context.scenario.modalities(self.context.index)),
             asked: sent.asked.rows.len() as u32,
         })));
         Ok(())
-    }
-
-    /// One step of the selector along the score function: the receivers' costs judge the requests made for them.
-    fn learn_selection(&mut self, sent: &Sent, learned: &[Learned]) -> Result<f64, NodeError> {
-        let (Some(selector), Some(choice)) = (self.selector.as_mut(), &sent.choice) else { return Ok(0.0) };
-        if choice.draws.is_empty() {
-            return Ok(0.0);
-        }
-        let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
-        let blocks = [advantages.len()];
-        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / sent.asked.ticks as f64)
     }
 
     // ------------------------------------------------------------------------------------------------- evaluation
@@ -508,17 +405,6 @@ impl TransmitterMachine {
         }
         Ok(())
     }
-
-    /// The requests of a whole evaluation pass: one draw (Algorithm 2).
-    fn requests_of_pass(&self, pass: u64, asked: &[bool]) -> Result<RequestGrid, NodeError> {
-        let asks: Vec<Vec<bool>> = asked.iter().map(|&asked| vec![asked]).collect();
-        let asked = Asked::new(&asks);
-        let Some(selector) = &self.selector else { return Ok(self.requests(&asked, &(0..1), None)) };
-        let input = self.selector_input(Phase::Evaluate, &[pass], &asked)?;
-        let draws =
-            selector.draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], asked.rows[row]))?;
-        Ok(self.requests(&asked, &(0..1), Some(&draws)))
-    }
 }
 
 impl Machine for TransmitterMachine {
@@ -542,59 +428,4 @@ impl Machine for TransmitterMachine {
         self.meter.turn_to(Work::Wait);
         outcome
     }
-}
-
-/// What judges each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with shared
-/// credit also the costs of the others that asked at that tick, each less its own baseline.
-fn advantages(
-    context: &Context,
-    selector: &Selector,
-    sent: &Sent,
-    choice: &Choice,
-    learned: &[Learned],
-    label_entropies: &[f64],
-) -> Vec<f64> {
-    let train = &context.scenario.train;
-    let asked = &sent.asked;
-    let mut own_costs: Vec<Vec<f64>> = learned.iter().map(|learned| learned.costs.clone()).collect();
-    for (row, &(tick, t)) in asked.rows.iter().enumerate() {
-        own_costs[t][tick] += selector.entropy_bonus(context, sent.round, choice, row);
-    }
-    let judge = |t: usize, costs: &[f64]| {
-        dib::advantages(node::baseline(train.baseline), costs, &asked.ticks_of(t), label_entropies[t])
-    };
-    let own: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &own_costs[t])).collect();
-    let bare: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &learned[t].costs)).collect();
-    let credit = |tick: usize, t: usize, of: usize| match (of == t, train.credit) {
-        (true, _) => own[t][tick],
-        (false, Credit::Shared) => bare[of][tick],
-        (false, Credit::Own) => 0.0,
-    };
-    let of_row = |&(tick, t): &(usize, usize)| {
-        let all = &asked.rows[asked.rows_of(&(tick..tick + 1))];
-        all.iter().map(|&(_, of)| credit(tick, t, of)).sum()
-    };
-    asked.rows.iter().map(of_row).collect()
-}
-
-/// The selector v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.
-fn selector(context: &Context) -> Result<Selector, NodeError> {
-    let k = context.index;
-    let name = format!("transmitter{k}/selector");
-    let modalities = context.scenario.modalities(k);
-    let counts = context.scenario.transmitter_limit(k).min(modalities);
-    let shape = SelectorShape { counts, items: modalities };
-    Selector::new(context, &name, 2 * context.feature_dim(), shape)
-}
-
-/// At how many ticks of a round each modality was granted to anybody.
-fn encoded(sent: &Sent, modalities: usize) -> Vec<u32> {
-    let ticks = || sent.parts.iter().flat_map(|part| part.grants.ticks());
-    let of = |m: usize| ticks().filter(|granted| granted.iter().any(|&(_, of)| of == m)).count();
-    (0..modalities).map(|m| of(m) as u32).collect()
-}
-
-/// The largest number of entries granted at a tick.
-fn most_entries(grants: &Grants) -> u32 {
-    grants.ticks().map(|granted| granted.len() as u32).max().unwrap_or(0)
 }

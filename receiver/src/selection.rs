@@ -1,0 +1,96 @@
+//! What a receiver's selector does: draw whom to ask, and learn from what that cost.
+
+use candle_core::Tensor;
+use dib::{Draw, Phase, SelectorNode, SelectorShape, common, selection_stream};
+use node::{Choice, Context, NodeError, Selector};
+use randomness::Stream;
+
+use crate::ReceiverMachine;
+
+/// Whom this receiver asked at the ticks of a round, and what its selector needs to learn from it.
+pub(crate) struct Asked {
+    /// For every tick, which transmitters.
+    pub(crate) transmitters: Vec<Vec<bool>>,
+    pub(crate) choice: Option<Choice>,
+}
+
+impl Asked {
+    /// The largest number of transmitters asked at a tick.
+    pub(crate) fn most(&self) -> u32 {
+        self.transmitters
+            .iter()
+            .map(|asked| asked.iter().filter(|asked| **asked).count() as u32)
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// The selector v_t: u in, E_t + K logits out.
+pub(crate) fn selector(context: &Context) -> Result<Selector, NodeError> {
+    let name = format!("receiver{}/selector", context.index);
+    let shape =
+        SelectorShape { counts: context.scenario.receiver_limit(), items: context.scenario.transmitters() };
+    Selector::new(context, &name, context.feature_dim(), shape)
+}
+
+/// Which of all transmitters a draw asks.
+fn asked(draw: &Draw, transmitters: usize) -> Vec<bool> {
+    (0..transmitters).map(|k| draw.contains(k)).collect()
+}
+
+impl ReceiverMachine {
+    /// Draws whom to ask at every tick of a round: selector v_t on u_n.
+    pub(crate) fn ask(&self, round: u64) -> Result<Asked, NodeError> {
+        let (ticks, transmitters) = (self.context.ticks(), self.context.scenario.transmitters());
+        let Some(selector) = &self.selector else {
+            return Ok(Asked { transmitters: vec![vec![true; transmitters]; ticks], choice: None });
+        };
+        let first = self.context.first_tick(round);
+        let moments: Vec<u64> = (first..first + ticks as u64).collect();
+        let choice = selector.choose(&self.common(Phase::Train, &moments)?, |row| {
+            self.selection_stream(Phase::Train, moments[row])
+        })?;
+        let asked = choice.draws.iter().map(|draw| asked(draw, transmitters)).collect();
+        Ok(Asked { transmitters: asked, choice: Some(choice) })
+    }
+
+    /// Whom to ask in an evaluation pass: one draw (Algorithm 2).
+    pub(crate) fn ask_for_pass(&self, pass: u64) -> Result<Vec<bool>, NodeError> {
+        let transmitters = self.context.scenario.transmitters();
+        let Some(selector) = &self.selector else { return Ok(vec![true; transmitters]) };
+        let draws = selector.draw(&self.common(Phase::Evaluate, &[pass])?, |_| {
+            self.selection_stream(Phase::Evaluate, pass)
+        })?;
+        Ok(draws.iter().flat_map(|draw| asked(draw, transmitters)).collect())
+    }
+
+    /// The common randomness of ticks (or passes), a row each.
+    fn common(&self, phase: Phase, moments: &[u64]) -> Result<Tensor, NodeError> {
+        let d = self.context.feature_dim();
+        let rows: Vec<f32> =
+            moments.iter().flat_map(|&moment| common(self.context.seed, phase, moment, d)).collect();
+        Ok(Tensor::from_vec(rows, (moments.len(), d), &self.context.device)?)
+    }
+
+    fn selection_stream(&self, phase: Phase, moment: u64) -> Stream {
+        let t = self.context.index;
+        selection_stream(self.context.seed, phase, SelectorNode::Receiver(t), t, moment)
+    }
+
+    /// One step of the selector along the score function (21). Gives log-mass x advantage, mean over ticks.
+    pub(crate) fn learn_selection(
+        &mut self,
+        round: u64,
+        choice: Option<&Choice>,
+        costs: &[f64],
+    ) -> Result<f64, NodeError> {
+        let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
+        let baseline = node::baseline(self.context.scenario.train.baseline);
+        let bonus = |row| selector.entropy_bonus(&self.context, round, choice, row);
+        let costs: Vec<f64> = costs.iter().enumerate().map(|(row, cost)| cost + bonus(row)).collect();
+        let took_part = vec![true; costs.len()];
+        let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
+        let blocks = [costs.len()];
+        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / costs.len() as f64)
+    }
+}

@@ -1,0 +1,47 @@
+use std::ops::Range;
+
+/// Who asked at which ticks of a round, or in an evaluation pass, whose only tick is 0.
+pub(crate) struct Asked {
+    pub(crate) ticks: usize,
+    /// (tick, receiver), in order: the rows of the selector's input.
+    pub(crate) rows: Vec<(usize, usize)>,
+}
+
+impl Asked {
+    /// From what each receiver asked, tick by tick.
+    pub(crate) fn new(asks: &[Vec<bool>]) -> Self {
+        let ticks = asks.first().map_or(0, Vec::len);
+        let at = |tick: usize| (0..asks.len()).filter(move |&t| asks[t][tick]).map(move |t| (tick, t));
+        Asked { ticks, rows: (0..ticks).flat_map(at).collect() }
+    }
+
+    /// The rows of some ticks.
+    pub(crate) fn rows_of(&self, ticks: &Range<usize>) -> Range<usize> {
+        let before = |end: usize| self.rows.partition_point(|&(tick, _)| tick < end);
+        before(ticks.start)..before(ticks.end)
+    }
+
+    /// At which ticks receiver t asked.
+    pub(crate) fn ticks_of(&self, t: usize) -> Vec<bool> {
+        let mut asked = vec![false; self.ticks];
+        self.rows.iter().filter(|row| row.1 == t).for_each(|row| asked[row.0] = true);
+        asked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_the_pairs_that_asked_tick_by_tick() {
+        let asked = Asked::new(&[vec![true, false, true], vec![false, false, true]]);
+        assert_eq!((asked.ticks, asked.rows.as_slice()), (3, [(0, 0), (2, 0), (2, 1)].as_slice()));
+        assert_eq!(
+            [asked.rows_of(&(0..1)), asked.rows_of(&(1..2)), asked.rows_of(&(1..3))],
+            [0..1, 1..1, 1..3]
+        );
+        assert_eq!(asked.ticks_of(0), [true, false, true]);
+        assert_eq!(asked.ticks_of(1), [false, false, true]);
+    }
+}

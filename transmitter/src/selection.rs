@@ -1,0 +1,121 @@
+//! What a transmitter's selector does: draw modalities for those who asked, and learn from what that cost.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use dib::{Draw, Phase, RequestGrid, SelectorNode, SelectorShape, common, selection_stream};
+use node::{Choice, Context, NodeError, Selector};
+use randomness::Stream;
+use scenario::Credit;
+
+use crate::{TransmitterMachine, asked::Asked, learned::Learned, sent::Sent};
+
+/// The selector v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.
+pub(crate) fn selector(context: &Context) -> Result<Selector, NodeError> {
+    let k = context.index;
+    let name = format!("transmitter{k}/selector");
+    let modalities = context.scenario.modalities(k);
+    let counts = context.scenario.transmitter_limit(k).min(modalities);
+    let shape = SelectorShape { counts, items: modalities };
+    Selector::new(context, &name, 2 * context.feature_dim(), shape)
+}
+
+impl TransmitterMachine {
+    /// Lets the selector v_k draw for those who asked.
+    pub(crate) fn choose(&self, moments: &[u64], asked: &Asked) -> Result<Option<Choice>, NodeError> {
+        let Some(selector) = &self.selector else { return Ok(None) };
+        let input = self.selector_input(Phase::Train, moments, asked)?;
+        selector.choose(&input, |row| self.selection_stream(Phase::Train, moments, asked.rows[row])).map(Some)
+    }
+
+    fn selection_stream(&self, phase: Phase, moments: &[u64], (tick, receiver): (usize, usize)) -> Stream {
+        let node = SelectorNode::Transmitter(self.context.index);
+        selection_stream(self.context.seed, phase, node, receiver, moments[tick])
+    }
+
+    /// The requests of some ticks before the cap: what was drawn for those who asked; without a selector, everything.
+    pub(crate) fn requests(
+        &self,
+        asked: &Asked,
+        ticks: &Range<usize>,
+        draws: Option<&[Draw]>,
+    ) -> RequestGrid {
+        let modalities = self.context.scenario.modalities(self.context.index);
+        let mut requests = RequestGrid::new(ticks.len(), self.inbox.len(), modalities);
+        for row in asked.rows_of(ticks) {
+            let (tick, t) = asked.rows[row];
+            for m in (0..modalities).filter(|&m| draws.is_none_or(|draws| draws[row].contains(m))) {
+                requests.set(tick - ticks.start, t, m);
+            }
+        }
+        requests
+    }
+
+    /// Rows (u, embedding of t) for every tick at which receiver t asked.
+    fn selector_input(&self, phase: Phase, moments: &[u64], asked: &Asked) -> Result<Tensor, NodeError> {
+        let d = self.context.feature_dim();
+        let common: Vec<Vec<f32>> =
+            moments.iter().map(|&moment| common(self.context.seed, phase, moment, d)).collect();
+        let mut rows = Vec::with_capacity(asked.rows.len() * 2 * d);
+        for &(tick, t) in &asked.rows {
+            rows.extend_from_slice(&common[tick]);
+            rows.extend_from_slice(&self.embeddings[t]);
+        }
+        Ok(Tensor::from_vec(rows, (asked.rows.len(), 2 * d), &self.context.device)?)
+    }
+
+    /// The requests of a whole evaluation pass: one draw (Algorithm 2).
+    pub(crate) fn requests_of_pass(&self, pass: u64, asked: &[bool]) -> Result<RequestGrid, NodeError> {
+        let asks: Vec<Vec<bool>> = asked.iter().map(|&asked| vec![asked]).collect();
+        let asked = Asked::new(&asks);
+        let Some(selector) = &self.selector else { return Ok(self.requests(&asked, &(0..1), None)) };
+        let input = self.selector_input(Phase::Evaluate, &[pass], &asked)?;
+        let draws =
+            selector.draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], asked.rows[row]))?;
+        Ok(self.requests(&asked, &(0..1), Some(&draws)))
+    }
+
+    /// One step of the selector along the score function: the receivers' costs judge the requests made for them.
+    pub(crate) fn learn_selection(&mut self, sent: &Sent, learned: &[Learned]) -> Result<f64, NodeError> {
+        let (Some(selector), Some(choice)) = (self.selector.as_mut(), &sent.choice) else { return Ok(0.0) };
+        if choice.draws.is_empty() {
+            return Ok(0.0);
+        }
+        let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
+        let blocks = [advantages.len()];
+        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / sent.asked.ticks as f64)
+    }
+}
+
+/// What judges each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with shared
+/// credit also the costs of the others that asked at that tick, each less its own baseline.
+fn advantages(
+    context: &Context,
+    selector: &Selector,
+    sent: &Sent,
+    choice: &Choice,
+    learned: &[Learned],
+    label_entropies: &[f64],
+) -> Vec<f64> {
+    let train = &context.scenario.train;
+    let asked = &sent.asked;
+    let mut own_costs: Vec<Vec<f64>> = learned.iter().map(|learned| learned.costs.clone()).collect();
+    for (row, &(tick, t)) in asked.rows.iter().enumerate() {
+        own_costs[t][tick] += selector.entropy_bonus(context, sent.round, choice, row);
+    }
+    let judge = |t: usize, costs: &[f64]| {
+        dib::advantages(node::baseline(train.baseline), costs, &asked.ticks_of(t), label_entropies[t])
+    };
+    let own: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &own_costs[t])).collect();
+    let bare: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &learned[t].costs)).collect();
+    let credit = |tick: usize, t: usize, of: usize| match (of == t, train.credit) {
+        (true, _) => own[t][tick],
+        (false, Credit::Shared) => bare[of][tick],
+        (false, Credit::Own) => 0.0,
+    };
+    let of_row = |&(tick, t): &(usize, usize)| {
+        let all = &asked.rows[asked.rows_of(&(tick..tick + 1))];
+        all.iter().map(|&(_, of)| credit(tick, t, of)).sum()
+    };
+    asked.rows.iter().map(of_row).collect()
+}
