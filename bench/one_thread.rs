@@ -1,16 +1,16 @@
-//! `cargo bench --bench one_thread -- [SCENARIO [DIR]] [--rounds N]`: what a round costs one core that does nothing else.
+//! What a round costs one core that does nothing else.
 //!
 //! The machines of all nodes run on one thread and messages are handed over by function calls: no sockets, no waiting, no
 //! neighbour on the core. Half of that is what two cores cannot do better than with the same code; the difference to
 //! what `pom2dib bench` measures is transport, waiting and cores that share caches.
 
 #[path = "../tests/support/local_network.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
 mod local_network;
 
-use std::{path::PathBuf, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
-use local_network::{Delivery, LocalNetwork, Setup};
+use clap::Parser;
+use local_network::{LocalNetwork, Setup, Shuffled};
 use node::Work;
 use proto::v1::{Train, order::Order};
 use randomness::Seed;
@@ -22,47 +22,60 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Rounds before the first that counts.
 const WARM_UP: u64 = 5;
 
-/// Streams move in their order.
-struct InOrder;
+/// Measure what a round costs one core: all nodes on one thread.
+#[derive(Parser)]
+#[command(name = "cargo bench --bench one_thread --")]
+struct Arguments {
+    /// The scenario to play; without one the built-in digits
+    #[arg(value_name = "SCENARIO")]
+    scenario: Option<PathBuf>,
 
-impl Delivery for InOrder {
-    fn choose(&mut self, _streams: usize) -> usize {
-        0
-    }
+    /// Folder of the scenario's data set
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Change a key of the scenario (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Rounds that count, after 5 that do not
+    #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+
+    /// What cargo bench says
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-fn main() {
-    let mut words = std::env::args().skip(1).filter(|word| word != "--bench").peekable();
-    let mut rounds = 40;
-    let mut set = vec![];
-    let mut paths = Vec::new();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--rounds" => {
-                rounds = words.next().and_then(|word| word.parse().ok()).expect("--rounds takes a number");
-            }
-            "--set" => set.push(words.next().expect("--set takes KEY=VALUE")),
-            _ => paths.push(PathBuf::from(word)),
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
         }
     }
-    let scenario = match paths.first() {
-        Some(path) => Scenario::read(path, &set),
-        None => Scenario::parse(include_str!("../scenarios/digits.toml"), "digits", &set),
-    };
-    let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
-    let setup = setup(scenario, paths.get(1).cloned());
-    report(&measure(&setup, rounds), rounds);
 }
 
-fn setup(scenario: Scenario, folder: Option<PathBuf>) -> Setup {
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let scenario = match &arguments.scenario {
+        Some(path) => Scenario::read(path, &arguments.set)?,
+        None => Scenario::parse(include_str!("../scenarios/digits.toml"), "digits.toml", &arguments.set)?,
+    };
+    let setup = setup(scenario, arguments.data.clone())?;
+    report(&measure(&setup, arguments.rounds)?, arguments.rounds);
+    Ok(())
+}
+
+fn setup(scenario: Scenario, folder: Option<PathBuf>) -> anyhow::Result<Setup> {
     let seed = Seed::from_number(scenario.seed);
-    let source = node::data_source(&scenario, folder).unwrap_or_else(|error| panic!("{error}"));
+    let source = node::data_source(&scenario, folder)?;
     let modalities: Vec<String> =
         scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect();
     let tasks: Vec<String> = scenario.receiver.iter().map(|node| node.task.clone()).collect();
     let needs = data::Needs { modalities: &modalities, tasks: &tasks };
-    let dataset = data::open(&source, seed, &needs).unwrap_or_else(|error| panic!("{error}"));
-    Setup { scenario: scenario.into(), seed, dataset: dataset.into() }
+    let dataset = data::open(&source, seed, &needs)?;
+    Ok(Setup { scenario: scenario.into(), seed, dataset: dataset.into() })
 }
 
 /// Seconds of every counted round, and of each kind of work in all of them.
@@ -71,8 +84,8 @@ struct Measured {
     work: Vec<f64>,
 }
 
-fn measure(setup: &Setup, rounds: u64) -> Measured {
-    let mut network = LocalNetwork::new(setup, 0, None).expect("the scenario can be run");
+fn measure(setup: &Setup, rounds: u64) -> anyhow::Result<Measured> {
+    let mut network = LocalNetwork::new(setup, 0, None)?;
     let mut seconds = Vec::new();
     for round in 0..WARM_UP + rounds {
         if round == WARM_UP {
@@ -80,13 +93,13 @@ fn measure(setup: &Setup, rounds: u64) -> Measured {
         }
         let start = Instant::now();
         network.order(&Order::Train(Train { to: round + 1 }));
-        network.run(&mut InOrder).expect("a round is played");
+        network.run(&mut Shuffled::new(round)).map_err(|failure| anyhow::anyhow!("{failure:?}"))?;
         network.letters.clear();
         if round >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());
         }
     }
-    Measured { seconds, work: network.work }
+    Ok(Measured { seconds, work: network.work })
 }
 
 fn report(measured: &Measured, rounds: u64) {

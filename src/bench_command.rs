@@ -1,16 +1,12 @@
 //! `pom2dib bench`: how fast this machine could be, how fast the program is, and where the time goes.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    process::{Command, ExitCode, Stdio},
-};
+use std::{collections::BTreeMap, process::ExitCode};
 
-use anyhow::bail;
 use coordinator::ScenarioArguments;
 use serde::Serialize;
 
 use crate::{
+    bench_run::{self, Planned},
     bench_scale, flops,
     logged::{Logged, Metrics, quantile},
     peak,
@@ -86,7 +82,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(What::Scale(arguments)) = &arguments.what {
         return bench_scale::run(arguments);
     }
-    match measure(arguments) {
+    let planned = match plan(arguments) {
+        Ok(planned) => planned,
+        Err(error) => return bench_run::complain(&error, 2),
+    };
+    match measure(arguments.turns, &planned) {
         Ok(report) => {
             if arguments.json {
                 println!(
@@ -98,26 +98,27 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => bench_run::complain(&error, 1),
     }
 }
 
-fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
+/// What is to be run, checked.
+fn plan(arguments: &Arguments) -> anyhow::Result<Planned> {
     let mut scenario = arguments.scenario.clone();
     scenario.rounds = scenario.rounds.or(Some(60));
     scenario.set.push("evaluation.passes=1".into());
-    let resolved = scenario.resolve()?;
-    let info = data::info(&node::data_source(&resolved, None)?)?;
+    Planned::new(scenario)
+}
+
+fn measure(turns: usize, planned: &Planned) -> anyhow::Result<Report> {
+    let Planned { arguments, scenario, info } = planned;
     eprintln!("measuring the matrix-product peak");
     let cores = std::thread::available_parallelism()?.get();
     let (peak_one_core, peak_all_cores) = (peak::square(1), peak::square(cores));
-    let peak_at_shapes = peak::at_shapes(&resolved);
-    let runs = take_turns(arguments.turns, &scenario)?;
+    let peak_at_shapes = peak::at_shapes(scenario, info);
+    let runs = take_turns(turns, arguments)?;
     let entries_per_tick = runs[0].1[0].entries_per_tick();
-    let operations = flops::round(&resolved, &info, &runs[0].1[0].chosen()).total();
+    let operations = flops::round(scenario, info, &runs[0].1[0].chosen()).total();
     let timed = |(name, runs): &(&'static str, Vec<Logged>)| timed(name, runs, operations / peak_all_cores);
     Ok(Report {
         cores,
@@ -138,28 +139,17 @@ fn take_turns(
     let folder = tempfile::tempdir()?;
     let mut runs = vec![("processes", Vec::new()), ("in-process", Vec::new())];
     for turn in 0..turns.max(1) {
-        for (name, logged) in &mut runs {
+        for ((name, logged), flag) in runs.iter_mut().zip([None, Some("--in-process")]) {
             eprintln!("turn {} of {turns}: {name}", turn + 1);
             let out = folder.path().join(format!("{name}-{turn}"));
-            run_once(scenario, &out, *name == "in-process")?;
+            let mut words = scenario.words();
+            words.extend(flag.map(str::to_owned));
+            let log = folder.path().join("stderr");
+            bench_run::check(bench_run::start(words, &out, &log)?.wait()?, &log)?;
             logged.push(Logged::read(&out)?);
         }
     }
     Ok(runs)
-}
-
-fn run_once(scenario: &ScenarioArguments, out: &Path, in_process: bool) -> anyhow::Result<()> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("run").args(scenario.words()).arg("--out").arg(out).arg("--json");
-    if in_process {
-        command.arg("--in-process");
-    }
-    let status =
-        command.env("MIMALLOC_PURGE_DELAY", "-1").stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    if !status.success() {
-        bail!("a run failed ({status}): try it by itself with pom2dib run");
-    }
-    Ok(())
 }
 
 fn timed(name: &'static str, runs: &[Logged], floor: f64) -> Timed {

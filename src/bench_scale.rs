@@ -1,18 +1,16 @@
 //! `pom2dib bench scale`: what a granted entry costs in ever larger networks.
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use coordinator::ScenarioArguments;
-use data::Info;
-use scenario::Scenario;
 use serde::Serialize;
 
 use crate::{
+    bench_run::{self, Planned},
     growth_plot,
     logged::Logged,
     node_watch::{Seen, Watch},
@@ -64,28 +62,16 @@ struct Growth {
     operations: f64,
 }
 
-/// One size, checked.
-struct Planned {
-    arguments: ScenarioArguments,
-    scenario: Scenario,
-    info: Info,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     // All sizes are checked before the first is run: a mistake in the last must not cost the time of the others.
     let planned = match arguments.sizes.iter().map(|size| plan(arguments, *size)).collect() {
         Ok(planned) => planned,
-        Err(error) => return complain(&error, 2),
+        Err(error) => return bench_run::complain(&error, 2),
     };
     match measure(arguments, planned) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error, 1),
+        Err(error) => bench_run::complain(&error, 1),
     }
-}
-
-fn complain(error: &anyhow::Error, status: u8) -> ExitCode {
-    eprintln!("error: {error:#}");
-    ExitCode::from(status)
 }
 
 fn plan(arguments: &Arguments, size: usize) -> anyhow::Result<Planned> {
@@ -98,9 +84,7 @@ fn plan(arguments: &Arguments, size: usize) -> anyhow::Result<Planned> {
     }
     // Only rounds are measured: one pass and one checkpoint at the end are the least that a run can do beside them.
     scenario.set.extend(["evaluation.passes=1".into(), "checkpoint.every=0".into()]);
-    let resolved = scenario.resolve().with_context(|| format!("size {size}"))?;
-    let info = data::info(&node::data_source(&resolved, None)?)?;
-    Ok(Planned { arguments: scenario, scenario: resolved, info })
+    Planned::new(scenario).with_context(|| format!("size {size}"))
 }
 
 fn measure(arguments: &Arguments, planned: Vec<Planned>) -> anyhow::Result<()> {
@@ -135,16 +119,10 @@ fn measure_one(planned: &Planned) -> anyhow::Result<SizeFigures> {
 
 /// Runs a network to its end and watches its processes. `log` takes what it says meanwhile.
 fn run_once(planned: &Planned, out: &Path, log: &Path) -> anyhow::Result<Seen> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("run").args(planned.arguments.words()).arg("--out").arg(out).arg("--json");
-    let run = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()?;
+    let run = bench_run::start(planned.arguments.words(), out, log)?;
     let processes = 1 + planned.scenario.transmitters() + planned.scenario.receivers();
     let (status, seen) = Watch::until_end(run, processes, out)?;
-    if !status.success() {
-        let said = std::fs::read_to_string(log).unwrap_or_default();
-        let last = said.lines().last().unwrap_or("it said nothing").trim_start_matches("error: ").to_owned();
-        bail!("the run failed ({status}): {last}");
-    }
+    bench_run::check(status, log)?;
     Ok(seen)
 }
 

@@ -81,7 +81,7 @@ fn selectors(scenario: &Scenario, chosen: &Chosen) -> [f64; 2] {
 }
 
 /// Values of a sample of a modality. What the data set does not know, no run is made with.
-fn width(info: &Info, modality: &str) -> usize {
+pub(crate) fn width(info: &Info, modality: &str) -> usize {
     info.modalities.iter().find(|known| known.name == modality).map_or(0, |known| known.width)
 }
 

@@ -1,6 +1,7 @@
 //! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
 
 mod bench_command;
+mod bench_run;
 mod bench_scale;
 mod data_command;
 mod flops;

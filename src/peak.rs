@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
+use data::Info;
+use dib::network::SIZES;
 use kernels::product::{Transpose, accumulate_product};
 use scenario::Scenario;
 use serde::Serialize;
+
+use crate::flops;
 
 /// How long a product is repeated; the best of its repetitions counts.
 const EACH: Duration = Duration::from_millis(600);
@@ -25,16 +29,25 @@ pub(crate) fn square(cores: usize) -> f64 {
     workers.into_iter().map(|worker| worker.join().unwrap_or(0.0)).sum()
 }
 
-/// The products that a round of the scenario is made of: a transmitter's share of a round forward, a block of ticks.
-pub(crate) fn at_shapes(scenario: &Scenario) -> Vec<Shape> {
+/// The products that a round of the scenario is made of: an encoder's of one entry forward, the widest modality's first,
+/// and a block of ticks of a weight gradient.
+pub(crate) fn at_shapes(scenario: &Scenario, info: &Info) -> Vec<Shape> {
     let rows = scenario.train.ticks_per_round * scenario.train.samples_per_tick;
     let block =
         scenario::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
-    let d = scenario.network.feature_dim;
-    [(rows, 196 + d, 512), (rows, 512, 512), (rows, 512, 256), (rows, 256, 2 * d), (512, block, 512)]
-        .into_iter()
-        .map(|(rows, inner, columns)| Shape { rows, inner, columns, rate: rate(rows, inner, columns) })
-        .collect()
+    let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
+    let widest = modalities.map(|modality| flops::width(info, modality)).max().unwrap_or(0);
+    let ([large, small], d) = (SIZES, scenario.network.feature_dim);
+    [
+        (rows, widest, large),
+        (rows, large, large),
+        (rows, large, small),
+        (rows, small, 2 * d),
+        (large, block, large),
+    ]
+    .into_iter()
+    .map(|(rows, inner, columns)| Shape { rows, inner, columns, rate: rate(rows, inner, columns) })
+    .collect()
 }
 
 /// The best rate of a product on this thread.

@@ -26,6 +26,7 @@ const SCENARIOS: &[Case] = &[
         "run tiny.toml --set network.transmitter_limit=0",
         &["network.transmitter_limit (E_k) is 0", "at least 1"],
     ),
+    ("run tiny.toml --set train.ticks_per_part=7", &["train.ticks_per_part is 7", "multiple of 10"]),
     ("run tiny.toml --set train.samples_per_tick=1", &["train.samples_per_tick is 1", "from 2"]),
     ("run tiny.toml --set train.beta=-1", &["train.beta is -1", "0 or more"]),
     ("run smell.toml", &["transmitter[0].modalities", "\"smell\"", "fft, mel"]),
@@ -38,6 +39,8 @@ const COMMAND_LINES: &[Case] = &[
     ("run tiny.toml --ou there", &["'--ou'", "'--out'"]),
     ("run tiny.toml --out tiny.toml/a", &["tiny.toml/a", "choose another --out"]),
     ("run --resume nowhere", &["nowhere holds no run"]),
+    ("run tiny.toml --threads 0", &["'--threads", "0 is not in 1.."]),
+    ("bench nowhere.toml", &["nowhere.toml", "path of a scenario file"]),
     ("evaluate nowhere", &["nowhere holds no run"]),
     ("coordinator tiny.toml --listen 0.0.0.0:0", &["0.0.0.0:0", "127.0.0.1", "--insecure"]),
     ("transmitter --listen 0.0.0.0:0", &["0.0.0.0:0", "127.0.0.1", "--insecure"]),
@@ -54,6 +57,11 @@ const NODES: &[Case] = &[
     ("run tiny.toml --out a --set data.source=handwritten", &["\"handwritten\" reads files", "--data DIR"]),
     (
         "run tiny.toml --out a --set data.source=handwritten --data nowhere",
+        &["nowhere is missing", "mnist/ and fsdd/"],
+    ),
+    // A flag goes before the environment, for the nodes too.
+    (
+        "POM2DIB_DATA=elsewhere run tiny.toml --out a --set data.source=handwritten --data nowhere",
         &["nowhere is missing", "mnist/ and fsdd/"],
     ),
     (

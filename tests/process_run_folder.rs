@@ -40,6 +40,19 @@ fn evaluate_gives_the_scores_and_the_fingerprint_of_the_run() {
 }
 
 #[test]
+fn a_run_of_other_numerics_is_judged_but_does_not_go_on() {
+    let place = Place::new(PROGRAM);
+    let run = place.run("run tiny.toml --out a --in-process --json").done().json();
+    let manifest = place.run_folder("a").json("checkpoints/round-000006/manifest.json");
+    let mut of_old = manifest.as_object().expect("a manifest is an object").clone();
+    assert!(of_old.remove("numerics").is_some());
+    place.write("a/checkpoints/round-000006/manifest.json", serde_json::to_string(&of_old).unwrap());
+
+    place.run("run --resume a").failed(2, &["round-000006", "numerics version 1", "train anew"]);
+    assert_eq!(place.run("evaluate a --in-process --json").done().json()["test"], run["test"]);
+}
+
+#[test]
 fn a_run_is_never_overwritten_without_force() {
     let place = Place::new(PROGRAM);
     place.run("run tiny.toml --out a --in-process --rounds 1").done();
@@ -151,6 +164,14 @@ fn assert_logs(folder: &RunFolder) {
         let shares = numbers(&line["granted"]);
         assert_eq!(shares.len(), 2 * 5);
         assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{line}");
+        // What is encoded is granted to one receiver or to both, and who is granted something has asked for it.
+        let (encoded, asked) = (numbers(&line["encoded"]), numbers(&line["asked"]));
+        assert_eq!((encoded.len(), asked.len()), (5, 2));
+        for (entry, encoded) in encoded.into_iter().enumerate() {
+            let (first, second) = (shares[entry], shares[5 + entry]);
+            assert!(first.max(second) <= encoded && encoded <= first + second + 1e-9, "{line}");
+        }
+        assert!(asked.iter().sum::<f64>() >= 2.0 && asked.iter().all(|asked| *asked <= 2.0), "{line}");
     }
 }
 

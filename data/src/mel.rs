@@ -4,7 +4,7 @@
 //! triangular bands of height 1, evenly spaced from 0 to 4000 Hz on the HTK mel scale. Torchaudio's `MelSpectrogram`
 //! with its defaults, librosa's with `htk=True, norm=None`.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::sync::Arc;
 
@@ -108,12 +108,14 @@ impl Mel {
     fn powers(&self, scratch: &mut Scratch, first: usize) {
         let samples = &scratch.padded[first * HOP..][..HOP + WINDOW];
         let Scratch { frames, powers: [first, second], fft, .. } = scratch;
-        vectorise(
+        // Compiled for the best instruction set of this machine; the bits do not depend on it.
+        let machine = Arch::new();
+        machine.dispatch(
             #[inline(always)]
             || weigh(frames, samples, &self.window),
         );
         self.fft.process_with_scratch(frames, fft);
-        vectorise(
+        machine.dispatch(
             #[inline(always)]
             || separate(frames, first, second),
         );
@@ -151,20 +153,6 @@ fn sound(padded: &[f32]) -> std::ops::Range<usize> {
 /// Whether any of a frame's samples is not silent.
 fn overlaps(frame: usize, sound: &std::ops::Range<usize>) -> bool {
     frame * HOP < sound.end && sound.start < frame * HOP + WINDOW
-}
-
-/// Runs a loop compiled for the best instruction set of this machine; the bits do not depend on it.
-fn vectorise(work: impl FnMut()) {
-    struct Work<F>(F);
-    impl<F: FnMut()> WithSimd for Work<F> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(mut self, _: S) {
-            (self.0)();
-        }
-    }
-    Arch::new().dispatch(Work(work));
 }
 
 /// Gives a spectrogram mean 0 and (population) standard deviation 1; a constant one becomes 0.

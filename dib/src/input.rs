@@ -108,18 +108,19 @@ impl Input {
     pub(crate) fn product(&self, weight: &Tensor) -> Result<Tensor> {
         match self {
             Input::Dense(x) => Ok(product(x, weight, Transpose::Neither)?),
-            Input::Blocks { rows, blocks } => match blocks.split_first() {
-                Some((first, others)) if first.is_whole(*rows) => {
-                    let out = product(&first.values, &first.weight(weight)?, Transpose::Neither)?;
-                    accumulate_blocks(&out, weight, *rows, others)?;
-                    Ok(out)
-                }
-                _ => {
-                    let out = Tensor::zeros((*rows, weight.dim(1)?), weight.dtype(), weight.device())?;
-                    accumulate_blocks(&out, weight, *rows, blocks)?;
-                    Ok(out)
-                }
-            },
+            Input::Blocks { rows, blocks } => {
+                let (out, others) = match blocks.split_first() {
+                    Some((first, others)) if first.is_whole(*rows) => {
+                        (product(&first.values, &first.weight(weight)?, Transpose::Neither)?, others)
+                    }
+                    _ => {
+                        let zeros = Tensor::zeros((*rows, weight.dim(1)?), weight.dtype(), weight.device())?;
+                        (zeros, blocks.as_slice())
+                    }
+                };
+                accumulate_blocks(&out, weight, *rows, others)?;
+                Ok(out)
+            }
         }
     }
 

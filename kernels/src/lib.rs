@@ -22,6 +22,7 @@ mod rate_joint;
 mod rate_per_dimension;
 mod real;
 pub mod segments;
+mod transpose;
 
 pub use access::with_values;
 pub use real::Real;

@@ -11,6 +11,7 @@ use crate::Real;
 use crate::access::{for_dtype, read, write};
 use crate::gemm_call::{gemm_into, gemm_new};
 use crate::lanes::vectorise;
+use crate::transpose::{TILE, transpose_into};
 
 /// The depth of a piece. Up to here the `gemm` crate adds up in one go.
 pub const DEPTH: usize = 512;
@@ -231,7 +232,7 @@ fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
         let mut values = Vec::with_capacity(b.rows * b.columns);
         vectorise(
             #[inline(always)]
-            || transpose(&mut values, b.values, b.column_stride, b.rows, b.columns),
+            || transpose_into(&mut values, b.values, b.column_stride, b.rows, b.columns),
         );
         values
     })
@@ -239,56 +240,6 @@ fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
 
 /// Lines of a matrix from this length on are long, in numbers.
 const LONG: usize = 512;
-
-/// Rows and columns of a tile that is transposed at once.
-const TILE: usize = 16;
-
-/// Adds the rows of the transpose, [rows, columns], of a source whose lines are `stride` apart. A strip of rows is put
-/// together where it stays in the nearest cache.
-#[inline(always)]
-fn transpose<T: Real>(target: &mut Vec<T>, source: &[T], stride: usize, rows: usize, columns: usize) {
-    let mut strip = vec![T::ZERO; TILE * columns];
-    for top in (0..rows).step_by(TILE) {
-        let height = TILE.min(rows - top);
-        for left in (0..columns).step_by(TILE) {
-            let width = TILE.min(columns - left);
-            if (width, height) == (TILE, TILE) {
-                let mut tile = [[T::ZERO; TILE]; TILE];
-                for (line, from) in tile.iter_mut().zip(source[left * stride + top..].chunks(stride)) {
-                    line.copy_from_slice(&from[..TILE]);
-                }
-                let tile = riffle(riffle(riffle(riffle(tile))));
-                for (to, line) in strip[left..].chunks_mut(columns).zip(&tile) {
-                    to[..TILE].copy_from_slice(line);
-                }
-            } else {
-                for column in left..left + width {
-                    for row in 0..height {
-                        strip[row * columns + column] = source[column * stride + top + row];
-                    }
-                }
-            }
-        }
-        target.extend_from_slice(&strip[..height * columns]);
-    }
-}
-
-/// Deals the lower half of the lines in between the upper half's, value by value: four times that (log2 of 16), and lines
-/// and columns have changed places. Each is one shuffle of two registers.
-#[inline(always)]
-fn riffle<T: Real>(tile: [[T; TILE]; TILE]) -> [[T; TILE]; TILE] {
-    let mut dealt = [[T::ZERO; TILE]; TILE];
-    for line in 0..TILE / 2 {
-        let (upper, lower) = (tile[line], tile[line + TILE / 2]);
-        for place in 0..TILE / 2 {
-            dealt[2 * line][2 * place] = upper[place];
-            dealt[2 * line][2 * place + 1] = lower[place];
-            dealt[2 * line + 1][2 * place] = upper[place + TILE / 2];
-            dealt[2 * line + 1][2 * place + 1] = lower[place + TILE / 2];
-        }
-    }
-    dealt
-}
 
 /// The specification of one piece, in safe code: C = A B or C += A B.
 #[inline(always)]

@@ -108,10 +108,9 @@ fn add_rows<T: Real>(
     to: (&mut CpuStorage, &Layout),
     from: (&CpuStorage, &Layout),
     width: usize,
-    pairs: impl Iterator<Item = (usize, usize)>,
+    mut pairs: impl Iterator<Item = (usize, usize)>,
 ) -> Result<()> {
     let (to, from) = (write::<T>(to.0, to.1)?, read::<T>(from.0, from.1)?);
-    let mut pairs = pairs;
     vectorise(
         #[inline(always)]
         || {

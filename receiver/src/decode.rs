@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 use data::Targets;
-use dib::{AdamW, Block, Input, Network, Segment, initial_weights};
+use dib::{AdamW, Block, Input, Network, Segment, entry_embedding, initial_weights};
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
-use crate::{machine::entry_embeddings, received::Received, task::TaskData};
+use crate::{received::Received, task::TaskData};
 
 /// A granted entry of this receiver, and where its features are.
 #[derive(Clone, Copy)]
@@ -24,6 +24,8 @@ struct GrantedEntry {
 pub(crate) struct Granted<'a> {
     received: &'a [Received],
     entries: Vec<GrantedEntry>,
+    /// The positions of the entries of each (k, m) that was granted at all, in (k, m) order, by tick.
+    by_entry: BTreeMap<usize, Vec<usize>>,
     ticks: usize,
     per_transmitter: Vec<usize>,
 }
@@ -38,8 +40,12 @@ impl<'a> Granted<'a> {
             }
         }
         entries.sort_by_key(|granted| (granted.tick, granted.entry));
+        let mut by_entry: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (position, granted) in entries.iter().enumerate() {
+            by_entry.entry(granted.entry).or_default().push(position);
+        }
         let per_transmitter = received.iter().map(|received| received.entries.len()).collect();
-        Granted { received, entries, ticks: received[0].all_granted.len(), per_transmitter }
+        Granted { received, entries, by_entry, ticks: received[0].all_granted.len(), per_transmitter }
     }
 
     pub(crate) fn entries_at(&self, tick: usize) -> usize {
@@ -52,15 +58,6 @@ impl<'a> Granted<'a> {
             counts[granted.tick] += 1;
         }
         counts
-    }
-
-    /// The positions of the entries of each (k, m) that was granted at all, in (k, m) order, by tick.
-    fn by_entry(&self) -> BTreeMap<usize, Vec<usize>> {
-        let mut positions: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (position, granted) in self.entries.iter().enumerate() {
-            positions.entry(granted.entry).or_default().push(position);
-        }
-        positions
     }
 
     /// The sum of the rates of every tick in nats, in entry order.
@@ -237,7 +234,7 @@ impl Decoders {
 /// tick.
 fn joint_input(context: &Context, granted: &Granted<'_>, samples: usize) -> Result<Input, NodeError> {
     let d = context.feature_dim();
-    let blocks = granted.by_entry().into_iter().map(|(entry, positions)| {
+    let blocks = granted.by_entry.iter().map(|(&entry, positions)| {
         let mut z = Vec::with_capacity(positions.len() * samples * d);
         let mut segments = Vec::with_capacity(positions.len());
         for (number, &position) in positions.iter().enumerate() {
@@ -267,8 +264,8 @@ fn z_gradients(
     let sent = &granted.per_transmitter;
     let mut packers: Vec<Packer> = sent.iter().map(|entries| Packer::new(entries * samples * d)).collect();
     let mut place_of = vec![(0, 0); granted.entries.len()];
-    for (block, (_, positions)) in granted.by_entry().into_iter().enumerate() {
-        for (number, position) in positions.into_iter().enumerate() {
+    for (block, positions) in granted.by_entry.values().enumerate() {
+        for (number, &position) in positions.iter().enumerate() {
             place_of[position] = (block, number);
         }
     }
@@ -325,6 +322,14 @@ fn backward(
 /// The features of an entry, `[samples, feature_dim]`, which are `size` values.
 fn features(entry: &GrantedEntry, received: &[Received], size: usize) -> impl Iterator<Item = f32> {
     received[entry.k].z.values(entry.source * size..(entry.source + 1) * size)
+}
+
+/// The embeddings of all (k, m), in order: 0.1 x standard normal, never trained.
+fn entry_embeddings(context: &Context) -> Vec<Vec<f32>> {
+    (0..context.scenario.transmitters())
+        .flat_map(|k| (0..context.scenario.modalities(k)).map(move |m| (k, m)))
+        .map(|(k, m)| entry_embedding(context.seed, k, m, context.feature_dim()))
+        .collect()
 }
 
 fn sum(values: &[f64]) -> f64 {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use dib::{AdamW, BatchOrder, Network, entry_embedding};
+use dib::{AdamW, BatchOrder, Network};
 use node::{Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When, encode_ticks,
@@ -463,14 +463,6 @@ impl ReceiverMachine {
             Stage::Evaluating(_) => 1,
         }
     }
-}
-
-/// The embeddings of all (k, m), in order: 0.1 x standard normal, never trained.
-pub(crate) fn entry_embeddings(context: &Context) -> Vec<Vec<f32>> {
-    (0..context.scenario.transmitters())
-        .flat_map(|k| (0..context.scenario.modalities(k)).map(move |m| (k, m)))
-        .map(|(k, m)| entry_embedding(context.seed, k, m, context.feature_dim()))
-        .collect()
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -181,10 +181,8 @@ impl Encoders {
             receivers.push(Segment { source: t, target, rows, repeat: true });
             target += rows;
         }
-        let x = {
-            let rows = x.len() / width;
-            Tensor::from_vec(x, (rows, width), &context.device)?
-        };
+        let read = x.len() / width;
+        let x = Tensor::from_vec(x, (read, width), &context.device)?;
         let block = |values, column, segments| Block { values, column, segments, learns: false };
         let blocks = vec![block(x, 0, samples), block(self.embeddings.clone(), width, receivers)];
         Ok(Input::Blocks { rows: target, blocks })

@@ -1,0 +1,79 @@
+//! Transposing in tiles, so that caches and vector units have whole lines to work with.
+
+use crate::Real;
+
+/// Rows and columns of a tile that is transposed at once.
+pub(crate) const TILE: usize = 16;
+
+/// Adds the rows of the transpose, [rows, columns], of a source whose lines are `stride` apart. A strip of rows is put
+/// together where it stays in the nearest cache.
+#[inline(always)]
+pub(crate) fn transpose_into<T: Real>(
+    target: &mut Vec<T>,
+    source: &[T],
+    stride: usize,
+    rows: usize,
+    columns: usize,
+) {
+    let mut strip = vec![T::ZERO; TILE * columns];
+    for top in (0..rows).step_by(TILE) {
+        let height = TILE.min(rows - top);
+        for left in (0..columns).step_by(TILE) {
+            let width = TILE.min(columns - left);
+            if (width, height) == (TILE, TILE) {
+                let mut tile = [[T::ZERO; TILE]; TILE];
+                for (line, from) in tile.iter_mut().zip(source[left * stride + top..].chunks(stride)) {
+                    line.copy_from_slice(&from[..TILE]);
+                }
+                let tile = riffle(riffle(riffle(riffle(tile))));
+                for (to, line) in strip[left..].chunks_mut(columns).zip(&tile) {
+                    to[..TILE].copy_from_slice(line);
+                }
+            } else {
+                for column in left..left + width {
+                    for row in 0..height {
+                        strip[row * columns + column] = source[column * stride + top + row];
+                    }
+                }
+            }
+        }
+        target.extend_from_slice(&strip[..height * columns]);
+    }
+}
+
+/// Deals the lower half of the lines in between the upper half's, value by value: four times that (log2 of 16), and lines
+/// and columns have changed places: shuffles of registers, for a vector unit.
+#[inline(always)]
+fn riffle<T: Real>(tile: [[T; TILE]; TILE]) -> [[T; TILE]; TILE] {
+    let mut dealt = [[T::ZERO; TILE]; TILE];
+    for line in 0..TILE / 2 {
+        let (upper, lower) = (tile[line], tile[line + TILE / 2]);
+        for place in 0..TILE / 2 {
+            dealt[2 * line][2 * place] = upper[place];
+            dealt[2 * line][2 * place + 1] = lower[place];
+            dealt[2 * line + 1][2 * place] = upper[place + TILE / 2];
+            dealt[2 * line + 1][2 * place + 1] = lower[place + TILE / 2];
+        }
+    }
+    dealt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::product::tests::random;
+
+    #[test]
+    fn every_value_changes_places_in_whole_tiles_and_in_what_is_left_of_them() {
+        for (rows, columns, stride) in [(16, 16, 16), (32, 48, 32), (17, 16, 20), (5, 33, 5), (40, 7, 512)] {
+            let source = random::<f32>(1, columns * stride);
+            let mut target = Vec::new();
+            transpose_into(&mut target, &source, stride, rows, columns);
+            let expected: Vec<f32> = (0..rows)
+                .flat_map(|row| (0..columns).map(move |column| (row, column)))
+                .map(|(row, column)| source[column * stride + row])
+                .collect();
+            assert_eq!(target, expected, "{rows} x {columns}, lines {stride} apart");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A run that a benchmark makes with this program.
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+};
+
+use anyhow::bail;
+use coordinator::ScenarioArguments;
+use data::Info;
+use scenario::Scenario;
+
+/// What a benchmark runs, checked.
+pub(crate) struct Planned {
+    pub(crate) arguments: ScenarioArguments,
+    pub(crate) scenario: Scenario,
+    pub(crate) info: Info,
+}
+
+impl Planned {
+    pub(crate) fn new(arguments: ScenarioArguments) -> anyhow::Result<Self> {
+        let scenario = arguments.resolve()?;
+        let info = data::info(&node::data_source(&scenario, None)?)?;
+        Ok(Planned { arguments, scenario, info })
+    }
+}
+
+/// Ends a benchmark with an error's line.
+pub(crate) fn complain(error: &anyhow::Error, status: u8) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(status)
+}
+
+/// Starts `pom2dib run` with these words into `out`. `log` takes what it says meanwhile.
+pub(crate) fn start(words: Vec<String>, out: &Path, log: &Path) -> anyhow::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("run").args(words).arg("--out").arg(out).arg("--json");
+    // What `run` tells its nodes, for those that are tasks of its own process.
+    command.env("MIMALLOC_PURGE_DELAY", "-1");
+    Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()?)
+}
+
+/// Whether it ended well; if not, its last word.
+pub(crate) fn check(status: ExitStatus, log: &Path) -> anyhow::Result<()> {
+    if !status.success() {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        let last = said.lines().last().unwrap_or("it said nothing").trim_start_matches("error: ").to_owned();
+        bail!("the run failed ({status}): {last}");
+    }
+    Ok(())
+}
