@@ -3,7 +3,8 @@
 use std::{path::Path, process::ExitCode, time::Duration};
 
 use coordinator::CoordinatorError;
-use tokio::task::JoinSet;
+use node::Departure;
+use tokio::{signal::unix::SignalKind, task::JoinSet};
 
 use crate::run_command::Launch;
 
@@ -28,7 +29,8 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
 }
 
 async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
-    let options = launch.coordinator.options()?;
+    let terminate = Departure::on(&[SignalKind::terminate(), SignalKind::interrupt()]);
+    let options = coordinator::Options { terminate, ..launch.coordinator.options()? };
     let address_file = launch.fresh_address_file();
     let json = options.json;
     let mut coordinator = tokio::spawn(coordinator::run(options));
@@ -55,11 +57,11 @@ async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
             }
         }
     };
-    let summary = finished(outcome)?;
+    let outcome = finished(outcome)?;
     // The nodes have said that they are finished: what is left of them is their last goodbye.
     let goodbyes = async { while nodes.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(GRACE, goodbyes).await;
-    coordinator::print_summary(&summary, &launch.scenario, &launch.coordinator.out, json);
+    coordinator::print_outcome(&outcome, &launch.scenario, &launch.coordinator.out, json);
     Ok(())
 }
 
@@ -76,8 +78,8 @@ async fn first_complaint(nodes: &mut JoinSet<Result<(), String>>) -> String {
 }
 
 fn finished(
-    outcome: Result<Result<coordinator::Summary, CoordinatorError>, tokio::task::JoinError>,
-) -> Result<coordinator::Summary, CoordinatorError> {
+    outcome: Result<Result<coordinator::Outcome, CoordinatorError>, tokio::task::JoinError>,
+) -> Result<coordinator::Outcome, CoordinatorError> {
     outcome.map_err(|error| CoordinatorError::Run(format!("the coordinator's task failed: {error}")))?
 }
 

@@ -1,8 +1,10 @@
 //! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
 
+mod authority;
 mod bench_command;
 mod bench_run;
 mod bench_scale;
+mod certs_command;
 mod data_command;
 mod flops;
 mod folder;
@@ -18,6 +20,7 @@ mod size_figures;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use coordinator::{Manage, ManageArguments, manage};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -43,8 +46,18 @@ enum Command {
     Bench(bench_command::Arguments),
     /// Fetch, check or describe a data set
     Data(data_command::Arguments),
+    /// Make the certificates or the token with which the nodes of a network know each other
+    Certs(certs_command::Arguments),
     /// Run the coordinator of a network whose nodes are started by hand
     Coordinator(coordinator::Arguments),
+    /// Show how a run under way stands, and what every node of it is doing
+    Status(ManageArguments),
+    /// Hold a run under way: no more rounds are granted
+    Pause(ManageArguments),
+    /// Let a run that was held go on
+    Resume(ManageArguments),
+    /// End a run under way with a checkpoint, from which it can go on later
+    Stop(ManageArguments),
     /// Run one transmitter: all it needs is the coordinator's address
     Transmitter(node::Options),
     /// Run one receiver: all it needs is the coordinator's address
@@ -58,7 +71,12 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
         Command::Bench(arguments) => bench_command::run(&arguments),
         Command::Data(arguments) => data_command::run(&arguments),
+        Command::Certs(arguments) => certs_command::run(&arguments),
         Command::Coordinator(arguments) => coordinator::main(arguments),
+        Command::Status(arguments) => manage(Manage::Status, &arguments),
+        Command::Pause(arguments) => manage(Manage::Pause, &arguments),
+        Command::Resume(arguments) => manage(Manage::Resume, &arguments),
+        Command::Stop(arguments) => manage(Manage::Stop, &arguments),
         Command::Transmitter(options) => node::main(options, transmitter::run),
         Command::Receiver(options) => node::main(options, receiver::run),
     }

@@ -1,22 +1,31 @@
 //! A whole network as processes on this machine, and the eye that is kept on them.
 
 use std::{
+    ffi::OsString,
     fs::File,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitCode, ExitStatus, Stdio},
     time::Duration,
 };
 
+use rustix::process::{Pid, kill_process};
 use tokio::{
     process::{Child, ChildStdin, Command},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
 };
 
-use crate::{in_process::address, run_command::Launch};
+use crate::{
+    in_process::address,
+    run_command::{Launch, Place},
+};
 
 /// How long the others may take to end once one has.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a run that is told to end may take over a last checkpoint.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(launch: &Launch) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -30,60 +39,111 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
     })
 }
 
-/// Starts all processes and waits for the end of the run. Whoever is still there when this returns is killed; and if
-/// this process itself is killed, its children see their standard input close and end.
+/// Starts all processes and waits for the end of the run; who is killed is started again. Whoever is still there when this
+/// returns is killed; and if this process itself is killed, its children see their standard input close and end.
 async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
     let address_file = launch.fresh_address_file();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut coordinator = spawn(coordinator_arguments(launch), Stdio::inherit(), Stdio::inherit())?;
-    let address = tokio::select! {
-        address = address(&address_file) => address,
-        status = coordinator.child.wait() => return Ok(exit_code(status?)),
+    let mut restarts = launch.place.restarts;
+    let mut coordinator = start_coordinator(&launch.coordinator, &launch.place)?;
+    let address = loop {
+        tokio::select! {
+            address = address(&address_file) => break address,
+            status = coordinator.end() => {
+                let status = status?;
+                if status.signal().is_none() || restarts == 0 {
+                    return Ok(exit_code(status));
+                }
+                // It has not begun yet: it begins as it was told to.
+                restarts -= 1;
+                coordinator = start_coordinator(&launch.coordinator, &launch.place)?;
+            }
+        }
     };
     let mut nodes = JoinSet::new();
     for (role, count) in
         [("transmitter", launch.scenario.transmitters()), ("receiver", launch.scenario.receivers())]
     {
         for index in 0..count {
-            let node = Node::start(launch, role, index, &address)?;
-            nodes.spawn(node.end());
+            nodes.spawn(Node::new(launch, role, index, &address).live()?);
         }
     }
     loop {
         tokio::select! {
-            status = coordinator.child.wait() => {
-                let goodbyes = async { while nodes.join_next().await.is_some() {} };
-                let _ = tokio::time::timeout(GRACE, goodbyes).await;
-                return Ok(exit_code(status?));
+            status = coordinator.end() => {
+                let status = status?;
+                if status.signal().is_none() || restarts == 0 {
+                    let goodbyes = async { while nodes.join_next().await.is_some() {} };
+                    let _ = tokio::time::timeout(GRACE, goodbyes).await;
+                    return Ok(exit_code(status));
+                }
+                restarts -= 1;
+                eprintln!("the coordinator was killed ({status}): starting it again");
+                coordinator = start_coordinator(&again(&launch.coordinator, &address)?, &launch.place)?;
             }
-            Some(ended) = nodes.join_next() => {
-                if let Some(complaint) = ended? {
-                    // The coordinator knows of it too, if the node had joined, and says so better.
-                    return match tokio::time::timeout(GRACE, coordinator.child.wait()).await {
+            Some(ended) = nodes.join_next() => match ended? {
+                End::Good => {}
+                // What it said itself the coordinator knows too, and says better as it ends the run.
+                End::Bad { node, complaint } if restarts == 0 => {
+                    return match tokio::time::timeout(GRACE, coordinator.end()).await {
                         Ok(status) => Ok(exit_code(status?)),
-                        Err(_) => Err(anyhow::anyhow!(complaint)),
+                        Err(_) => Err(anyhow::anyhow!("{}: {complaint}", node.name())),
                     };
                 }
-            }
-            _ = interrupt.recv() => anyhow::bail!("interrupted"),
-            _ = terminate.recv() => anyhow::bail!("told to end"),
+                End::Bad { node, complaint } => {
+                    restarts -= 1;
+                    eprintln!("{} {complaint}: starting it again", node.name());
+                    nodes.spawn(node.live()?);
+                }
+            },
+            _ = interrupt.recv() => return stop(coordinator, interrupt, "interrupted").await,
+            _ = terminate.recv() => return stop(coordinator, terminate, "told to end").await,
         }
     }
 }
 
-/// A node's process.
+/// Lets the coordinator save a checkpoint and end, which it says itself; gives up at the next signal, or when that takes
+/// too long. A run that was interrupted has not done what it was to do, whatever it has saved.
+async fn stop(mut coordinator: Lifeline, mut signal: Signal, why: &str) -> anyhow::Result<ExitCode> {
+    if let Some(pid) = coordinator.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+        // A coordinator that has just ended by itself needs no telling.
+        let _ = kill_process(pid, rustix::process::Signal::TERM);
+    }
+    tokio::select! {
+        ended = tokio::time::timeout(LAST_CHECKPOINT, coordinator.end()) => match ended {
+            Ok(Ok(status)) if status.success() => Ok(ExitCode::FAILURE),
+            _ => Err(anyhow::anyhow!("{why}")),
+        },
+        _ = signal.recv() => Err(anyhow::anyhow!("{why}")),
+    }
+}
+
+/// How a node's process ended.
+enum End {
+    /// As it should.
+    Good,
+    /// Otherwise.
+    Bad {
+        /// Which node.
+        node: Node,
+        /// How it ended, in words that follow its name.
+        complaint: String,
+    },
+}
+
+/// A node that runs as a process, once or again and again.
 struct Node {
-    name: String,
-    process: Lifeline,
+    role: &'static str,
+    index: usize,
+    arguments: Vec<OsString>,
     log: PathBuf,
+    lives: u32,
 }
 
 impl Node {
-    fn start(launch: &Launch, role: &str, index: usize, address: &str) -> anyhow::Result<Self> {
-        let name = format!("{role} {index}");
+    fn new(launch: &Launch, role: &'static str, index: usize, address: &str) -> Self {
         let log = launch.coordinator.out.join("logs").join(format!("{role}-{index}.log"));
-        std::fs::create_dir_all(log.parent().expect("a log lies in a folder"))?;
         let mut arguments: Vec<String> = vec![role.into(), "--end-with-parent".into()];
         arguments.extend(["--coordinator".into(), address.into(), "--index".into(), index.to_string()]);
         if let Some(device) = launch.place.device {
@@ -91,20 +151,51 @@ impl Node {
         }
         arguments.extend(["--threads".into(), launch.threads().to_string()]);
         arguments.extend(launch.place.tcp_only.then(|| "--tcp-only".into()));
-        let process = spawn(arguments, Stdio::null(), File::create(&log)?.into())?;
-        Ok(Node { name, process, log })
+        let arguments = with_security(arguments, &launch.place);
+        Node { role, index, arguments, log, lives: 0 }
     }
 
-    /// Waits for the end; a complaint if it was not a good one.
-    async fn end(mut self) -> Option<String> {
-        let status = match self.process.child.wait().await {
-            Ok(status) if status.success() => return None,
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let last = last_line(&self.log).unwrap_or_else(|| "it said nothing".into());
-        Some(format!("{} ended ({status}): {last}", self.name))
+    fn name(&self) -> String {
+        format!("{} {}", self.role, self.index)
     }
+
+    /// Starts it; what it gives resolves with its end. The log of earlier lives is kept.
+    fn live(mut self) -> anyhow::Result<impl Future<Output = End>> {
+        std::fs::create_dir_all(self.log.parent().expect("a log lies in a folder"))?;
+        let first = self.lives == 0;
+        let log = File::options().create(true).write(true).append(!first).truncate(first).open(&self.log)?;
+        let mut process = spawn(self.arguments.clone(), Stdio::null(), log.into())?;
+        self.lives += 1;
+        Ok(async move {
+            let how = match process.end().await {
+                Ok(status) if status.success() => return End::Good,
+                // A signal leaves no last words; and what ends by itself, the coordinator may still end the run for.
+                Ok(status) if status.signal().is_some() => format!("was killed ({status})"),
+                Ok(status) => {
+                    tokio::time::sleep(GRACE).await;
+                    let last = last_line(&self.log).unwrap_or_else(|| "it said nothing".into());
+                    format!("ended ({status}): {last}")
+                }
+                Err(error) => error.to_string(),
+            };
+            End::Bad { node: self, complaint: how }
+        })
+    }
+}
+
+fn start_coordinator(arguments: &coordinator::Arguments, place: &Place) -> anyhow::Result<Lifeline> {
+    spawn(with_security(coordinator_arguments(arguments), place), Stdio::inherit(), Stdio::inherit())
+}
+
+/// A coordinator that goes on where a killed one left off, under the same address, where the nodes look for it.
+fn again(arguments: &coordinator::Arguments, address: &str) -> anyhow::Result<coordinator::Arguments> {
+    Ok(coordinator::Arguments {
+        listen: address.parse()?,
+        force: false,
+        resume: false,
+        resume_or_start: !arguments.evaluate,
+        ..arguments.clone()
+    })
 }
 
 fn last_line(log: &Path) -> Option<String> {
@@ -117,8 +208,20 @@ struct Lifeline {
     _stdin: Option<ChildStdin>,
 }
 
+impl Lifeline {
+    /// Waits for the process to end, and holds the pipe as long.
+    async fn end(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+}
+
+/// Adds who is let in. The token itself, if it is in the environment, goes on through the environment.
+fn with_security(arguments: Vec<String>, place: &Place) -> Vec<OsString> {
+    arguments.into_iter().map(OsString::from).chain(place.security_words()).collect()
+}
+
 /// Starts this program again in another role.
-fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Lifeline> {
+fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Lifeline> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
     // A round allocates and frees the same megabytes again and again: without this, the allocator gives them back to the
@@ -139,6 +242,11 @@ fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result
         "ROUNDS",
         "SEED",
         "RESUME_OR_START",
+        "TLS",
+        "TLS_CA",
+        "TLS_CERT",
+        "TLS_KEY",
+        "TOKEN_FILE",
     ] {
         command.env_remove(format!("POM2DIB_{name}"));
     }
@@ -147,18 +255,26 @@ fn spawn(arguments: Vec<String>, stdout: Stdio, stderr: Stdio) -> anyhow::Result
     Ok(Lifeline { child, _stdin: stdin })
 }
 
-fn coordinator_arguments(launch: &Launch) -> Vec<String> {
-    let arguments = &launch.coordinator;
+fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
     let mut words: Vec<String> = vec!["coordinator".into(), "--end-with-parent".into()];
     words.extend(arguments.scenario.words());
     words.extend(["--out".into(), arguments.out.to_string_lossy().into_owned()]);
     words.extend(["--listen".into(), arguments.listen.to_string()]);
-    words.extend(["--patience".into(), arguments.patience.to_string()]);
+    for (name, seconds) in [
+        ("patience", arguments.patience),
+        ("rejoin", arguments.rejoin),
+        ("silence", arguments.silence),
+        ("stall", arguments.stall),
+    ] {
+        words.extend([format!("--{name}"), seconds.to_string()]);
+    }
     for (name, set) in [
         ("force", arguments.force),
         ("resume", arguments.resume),
+        ("resume-or-start", arguments.resume_or_start),
         ("evaluate", arguments.evaluate),
         ("json", arguments.json),
+        ("verify", arguments.verify),
     ] {
         words.extend(set.then(|| format!("--{name}")));
     }

@@ -1,11 +1,14 @@
 //! `pom2dib run` and `pom2dib evaluate`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use coordinator::{CoordinatorError, RunFolder, ScenarioArguments};
 use scenario::Scenario;
 
 use crate::{folder, in_process, processes};
+
+/// How many seconds a process that was started again may take to join.
+const REJOIN: u64 = 120;
 
 /// Train and judge a whole network on this machine: a coordinator, K transmitters and T receivers as processes.
 #[derive(clap::Args)]
@@ -59,13 +62,46 @@ pub(crate) struct Place {
     #[arg(long, env = "POM2DIB_TCP_ONLY")]
     pub(crate) tcp_only: bool,
 
+    /// Encrypt all connections and show certificates: a folder as `pom2dib certs new` makes it
+    #[arg(long, env = "POM2DIB_TLS", value_name = "DIR")]
+    pub(crate) tls: Option<PathBuf>,
+
+    /// Let nobody in without the join token in this file; POM2DIB_TOKEN can hold the token itself
+    #[arg(long, env = "POM2DIB_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
     /// Threads for the matrix products of each node; without it, its share of the cores. No result depends on it
     #[arg(long, env = "POM2DIB_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
 
+    /// How often a process of the run that is killed is started again, all together; the network then goes on from its last
+    /// checkpoint
+    #[arg(long, env = "POM2DIB_RESTARTS", default_value_t = 10, value_name = "N")]
+    pub(crate) restarts: u32,
+
+    /// Verify all draws of every round: a node that cheats or diverges is named
+    #[arg(long, env = "POM2DIB_VERIFY")]
+    pub(crate) verify: bool,
+
     /// Print the summary as one JSON object, and nothing else, on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Place {
+    /// Who is let in.
+    pub(crate) fn security(&self) -> node::SecurityOptions {
+        let (tls, token_file) = (self.tls.clone(), self.token_file.clone());
+        node::SecurityOptions { tls, token_file, ..Default::default() }
+    }
+
+    /// The same as words of a command line.
+    pub(crate) fn security_words(&self) -> Vec<OsString> {
+        let flags = [("--tls", &self.tls), ("--token-file", &self.token_file)];
+        let given =
+            flags.into_iter().filter_map(|(flag, path)| Some([flag.into(), path.clone()?.into_os_string()]));
+        given.flatten().collect()
+    }
 }
 
 /// A whole network to be run on this machine.
@@ -104,7 +140,7 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
             (scenario, out)
         }
     };
-    let mut coordinator = local_coordinator(arguments.scenario.clone(), out, arguments.place.json);
+    let mut coordinator = local_coordinator(arguments.scenario.clone(), out, &arguments.place);
     coordinator.resume = arguments.resume.is_some();
     coordinator.force = arguments.force;
     Ok(Launch { scenario, coordinator, place: arguments.place.clone() })
@@ -113,13 +149,13 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
 fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, CoordinatorError> {
     let scenario = RunFolder::at(&arguments.folder).scenario()?;
     let data = ScenarioArguments { data: arguments.data.clone(), ..ScenarioArguments::default() };
-    let mut coordinator = local_coordinator(data, arguments.folder.clone(), arguments.place.json);
+    let mut coordinator = local_coordinator(data, arguments.folder.clone(), &arguments.place);
     coordinator.evaluate = true;
     Ok(Launch { scenario, coordinator, place: arguments.place.clone() })
 }
 
 /// A coordinator on a free port of this machine.
-fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, json: bool) -> coordinator::Arguments {
+fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, place: &Place) -> coordinator::Arguments {
     coordinator::Arguments {
         scenario,
         out,
@@ -128,9 +164,15 @@ fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, json: bool) -> c
         resume_or_start: false,
         evaluate: false,
         listen: ([127, 0, 0, 1], 0).into(),
+        security: place.security(),
         insecure: false,
-        json,
+        json: place.json,
+        verify: place.verify,
         patience: 120,
+        // Who is not started again does not come back.
+        rejoin: if place.restarts > 0 && !place.in_process { REJOIN } else { 0 },
+        silence: 10,
+        stall: 600,
         end_with_parent: true,
     }
 }
@@ -163,9 +205,11 @@ impl Launch {
             threads: self.threads(),
             data: None,
             device: self.place.device,
+            security: self.place.security(),
             insecure: false,
             patience: 60,
             end_with_parent: true,
+            departure: node::Departure::default(),
         }
     }
 }

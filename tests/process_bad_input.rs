@@ -42,8 +42,14 @@ const COMMAND_LINES: &[Case] = &[
     ("run tiny.toml --threads 0", &["'--threads", "0 is not in 1.."]),
     ("bench nowhere.toml", &["nowhere.toml", "path of a scenario file"]),
     ("evaluate nowhere", &["nowhere holds no run"]),
-    ("coordinator tiny.toml --listen 0.0.0.0:0", &["0.0.0.0:0", "127.0.0.1", "--insecure"]),
-    ("transmitter --listen 0.0.0.0:0", &["0.0.0.0:0", "127.0.0.1", "--insecure"]),
+    (
+        "coordinator tiny.toml --listen 0.0.0.0:0",
+        &["0.0.0.0:0", "--tls DIR", "--token-file FILE", "127.0.0.1", "--insecure"],
+    ),
+    (
+        "transmitter --listen 0.0.0.0:0",
+        &["0.0.0.0:0", "--tls DIR", "--token-file FILE", "127.0.0.1", "--insecure"],
+    ),
     ("transmitter --listen 0.0.0.0:0 --insecure", &["0.0.0.0", "--advertise HOST:PORT"]),
     ("transmitter --advertise here", &["\"here\"", "host:port"]),
     ("transmitter --coordinator nowhere", &["\"nowhere\"", "host:port"]),

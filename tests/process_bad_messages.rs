@@ -36,6 +36,7 @@ const TURNS: &[Case<Turn>] = &[
     (|turn| turn.stamp = None, "no stamp"),
     (|turn| turn.stamp.as_mut().unwrap().round = 5, "of moment round 5, expected round 1"),
     (|turn| turn.stamp.as_mut().unwrap().incarnation = 2, "of incarnation 2, expected 1"),
+    (|turn| turn.stamp.as_mut().unwrap().receiver = 1, "of receiver 1, expected 0"),
     (|turn| turn.asks = None, "closing turn in mid-stretch"),
     (|turn| turn.asks = Some(Asks { ticks: vec![0; 9].into() }), "asks has 9 bytes, expected 1"),
     (|turn| turn.asks = Some(Asks { ticks: vec![0b1000].into() }), "asks names 3, but there are only 3"),
@@ -79,7 +80,7 @@ const REPORTS: &[Case<Report>] = &[
     ),
     (|report| *report = Report::ReceiverPass(ReceiverPass::default()), "sent ReceiverPass out of place"),
     (
-        |report| *report = Report::Failed(Failed { message: "no more".into(), input: false }),
+        |report| *report = Report::Failed(Failed { message: "no more".into(), input: false, lost: false }),
         "receiver 0: no more",
     ),
 ];

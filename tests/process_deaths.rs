@@ -1,4 +1,5 @@
-//! When a process of a run dies, the whole run ends: soon, with one line that names the dead, and nobody left over.
+//! When a process of a run dies and is not to come back, the whole run ends: soon, with one line that names the dead, and
+//! nobody left over.
 
 use std::time::Duration;
 
@@ -42,10 +43,12 @@ fn a_run_that_is_killed_takes_all_its_processes_along() {
 
 #[test]
 fn a_run_that_is_told_to_end_takes_all_its_processes_along() {
-    for (signal, line) in [(Signal::Interrupt, "interrupted"), (Signal::Terminate, "told to end")] {
+    for signal in [Signal::Interrupt, Signal::Terminate] {
         let (place, run) = start_endless_run();
         run.signal(signal);
-        run.finish_within(SOON).failed(1, &[line]);
+        let outcome = run.finish_within(SOON);
+        assert_eq!(outcome.status.code(), Some(1));
+        assert!(outcome.stderr.contains("stopped after round"), "{}", outcome.stderr);
         place.assert_all_gone();
         assert_unfinished(&place);
     }
@@ -54,7 +57,7 @@ fn a_run_that_is_told_to_end_takes_all_its_processes_along() {
 #[test]
 fn a_node_killed_before_the_start_is_named_and_ends_the_run() {
     let place = Place::new(PROGRAM);
-    let run = place.start("run tiny.toml --out a --rounds 100000");
+    let run = place.start("run tiny.toml --out a --rounds 100000 --restarts 0");
     let node = wait_for("transmitter 1", PATIENCE, || place.find("transmitter 1"));
     node.signal(Signal::Kill);
     run.finish_within(SOON).failed(1, &["transmitter 1"]);
@@ -67,7 +70,10 @@ fn nodes_started_by_hand_end_with_their_coordinator_and_name_it() {
     let (_place, coordinator, nodes) = start_endless_network();
     coordinator.signal(Signal::Kill);
     for node in nodes {
-        node.finish_within(SOON).failed(1, &["lost the coordinator"]);
+        let outcome = node.finish_within(SOON);
+        assert_eq!(outcome.status.code(), Some(1));
+        assert!(outcome.stderr.contains("waiting for it to come back"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("error: lost the coordinator"), "{}", outcome.stderr);
     }
 }
 
@@ -109,7 +115,7 @@ fn a_node_that_leaves_before_the_start_may_be_started_again_under_its_index() {
 /// A run that would not end by itself, in mid-run.
 fn start_endless_run() -> (Place, Process) {
     let place = Place::new(PROGRAM);
-    let run = place.start("run tiny.toml --out a --rounds 100000 --set checkpoint.every=3");
+    let run = place.start("run tiny.toml --out a --rounds 100000 --set checkpoint.every=3 --restarts 0");
     wait_for_rounds(&place);
     assert_eq!(place.running().len(), 6, "itself, a coordinator and four nodes: {:?}", place.running());
     (place, run)
@@ -127,11 +133,13 @@ fn run_and_kill(role: &str) -> (Place, Outcome) {
 /// The same network by hand: the coordinator, and transmitters 0 and 1 and receivers 0 and 1.
 fn start_endless_network() -> (Place, Process, Vec<Process>) {
     let place = Place::new(PROGRAM);
-    let coordinator = place.start("coordinator tiny.toml --out a --rounds 100000 --listen 127.0.0.1:0");
+    let coordinator =
+        place.start("coordinator tiny.toml --out a --rounds 100000 --rejoin 0 --listen 127.0.0.1:0");
     let address = place.address("a");
     let nodes = ["transmitter", "transmitter", "receiver", "receiver"].iter().zip([0, 1, 0, 1]);
-    let nodes =
-        nodes.map(|(role, index)| place.start(&format!("{role} --coordinator {address} --index {index}")));
+    let nodes = nodes.map(|(role, index)| {
+        place.start(&format!("{role} --coordinator {address} --index {index} --patience 1"))
+    });
     let nodes = nodes.collect();
     wait_for_rounds(&place);
     (place, coordinator, nodes)

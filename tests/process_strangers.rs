@@ -110,7 +110,7 @@ impl Network {
         let (run, role) = (vec![7; 16], Role::Transmitter.into());
         let piece =
             StatePiece { run: run.clone().into(), role, sha256: vec![1].into(), ..StatePiece::default() };
-        let request = LoadRequest { run: run.into(), role, index: 0 };
+        let request = LoadRequest { run: run.into(), role, ..LoadRequest::default() };
         for refusal in [self.wire.save(self.door, vec![piece]), self.wire.load(self.door, request)] {
             assert_eq!(refusal.unwrap_err().message(), "the message is of another run");
         }

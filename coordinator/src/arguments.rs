@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use node::Departure;
 use scenario::Scenario;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{CoordinatorError, Mode, Options, RunFolder, Summary, render};
+use crate::{CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, Summary, render};
 
 /// The scenario that runs when none is named: it needs no files.
 const BUILT_IN: &str = include_str!("../../scenarios/digits.toml");
@@ -51,6 +53,9 @@ impl ScenarioArguments {
         };
         if let Some(folder) = &self.data {
             scenario.data.path = Some(absolute(folder)?);
+        }
+        if let Some(store) = scenario.checkpoint.store.as_mut().filter(|store| !store.contains("://")) {
+            *store = absolute(Path::new(store))?.to_string_lossy().into_owned();
         }
         crate::check_names(&scenario)?;
         Ok(scenario)
@@ -113,6 +118,10 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:7310", value_name = "IP:PORT")]
     pub listen: SocketAddr,
 
+    /// Who is let in.
+    #[command(flatten)]
+    pub security: node::SecurityOptions,
+
     /// Listen on an address that other machines can reach although nothing protects it
     #[arg(long, env = "POM2DIB_INSECURE")]
     pub insecure: bool,
@@ -121,9 +130,27 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_JSON")]
     pub json: bool,
 
+    /// Let all nodes say what they see of the draws of every round, compare it, and compute again what follows from the
+    /// seed: a node that cheats or diverges is named
+    #[arg(long, env = "POM2DIB_VERIFY")]
+    pub verify: bool,
+
     /// How many seconds the nodes may take to join and get ready
     #[arg(long, env = "POM2DIB_PATIENCE", default_value_t = 600, value_name = "SECONDS")]
     pub patience: u64,
+
+    /// How many seconds a node that was lost in mid-run may take to come back, before the run fails; 0: it fails at once
+    #[arg(long, env = "POM2DIB_REJOIN", default_value_t = 600, value_name = "SECONDS")]
+    pub rejoin: u64,
+
+    /// After how many seconds without a sign of life a node is lost (it gives one every second)
+    #[arg(long, env = "POM2DIB_SILENCE", default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..))]
+    pub silence: u64,
+
+    /// After how many seconds in which nothing moves, although all nodes give signs of life, the network goes back to its
+    /// last checkpoint; more than the longest round or piece of evaluation takes
+    #[arg(long, env = "POM2DIB_STALL", default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub stall: u64,
 
     /// End when standard input is closed (the parent process is gone)
     #[arg(long, hide = true)]
@@ -133,15 +160,15 @@ pub struct Arguments {
 impl Arguments {
     /// What is to be run, checked.
     pub fn options(&self) -> Result<Options, CoordinatorError> {
-        let mode = match (self.resume, self.evaluate) {
-            (true, _) => Mode::Resume,
-            (_, true) => Mode::Evaluate,
-            _ if self.resume_or_start && RunFolder::at(&self.out).has_checkpoint() => Mode::Resume,
-            // What a run without a checkpoint has left is not worth keeping.
-            _ => Mode::Train { force: self.force || self.resume_or_start },
+        let mode = match (self.resume, self.evaluate, self.resume_or_start) {
+            (true, ..) => Mode::Resume,
+            (_, true, _) => Mode::Evaluate,
+            (.., true) => Mode::ResumeOrStart,
+            _ => Mode::Train { force: self.force },
         };
         let scenario = match mode {
-            Mode::Train { .. } => self.scenario.resolve()?,
+            Mode::Train { .. } | Mode::ResumeOrStart => self.scenario.resolve()?,
+            Mode::Resume if !RunFolder::at(&self.out).holds_run() => self.scenario_of_store()?,
             Mode::Resume | Mode::Evaluate => self.scenario_of_folder()?,
         };
         Ok(Options {
@@ -149,10 +176,30 @@ impl Arguments {
             mode,
             folder: self.out.clone(),
             listen: self.listen,
+            security: self
+                .security
+                .of_coordinator()
+                .map_err(|error| CoordinatorError::Input(error.to_string()))?,
             insecure: self.insecure,
             json: self.json,
-            patience: Duration::from_secs(self.patience),
+            verify: self.verify,
+            deadlines: Deadlines {
+                join: Duration::from_secs(self.patience),
+                rejoin: Duration::from_secs(self.rejoin),
+                silence: Duration::from_secs(self.silence),
+                stall: Duration::from_secs(self.stall),
+            },
+            terminate: Departure::default(),
         })
+    }
+
+    /// A scenario that says where the run's own lies, if the folder has nothing of the run.
+    fn scenario_of_store(&self) -> Result<Scenario, CoordinatorError> {
+        let scenario = self.scenario.resolve()?;
+        match scenario.checkpoint.store {
+            Some(_) => Ok(scenario),
+            None => RunFolder::at(&self.out).scenario(),
+        }
     }
 
     /// The folder's own scenario; only where the data lies may have changed.
@@ -199,14 +246,35 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         .build()
         .map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;
     let (scenario, folder, json) = (options.scenario.clone(), options.folder.clone(), options.json);
-    let summary = runtime.block_on(crate::run(options))?;
-    print_summary(&summary, &scenario, &folder, json);
+    let outcome = runtime.block_on(async {
+        let terminate = if arguments.end_with_parent {
+            // A terminal's Ctrl-C goes to the whole family: it is for the parent to say what it means.
+            let _ignored = signal(SignalKind::interrupt());
+            Departure::on(&[SignalKind::terminate()])
+        } else {
+            Departure::on(&[SignalKind::terminate(), SignalKind::interrupt()])
+        };
+        crate::run(Options { terminate, ..options }).await
+    })?;
+    print_outcome(&outcome, &scenario, &folder, json);
     Ok(())
+}
+
+/// Prints what a run has come to: its summary on standard output, as a table or as one JSON object, or how to go on with it.
+pub fn print_outcome(outcome: &Outcome, scenario: &Scenario, folder: &Path, json: bool) {
+    match outcome {
+        Outcome::Done(summary) => print_summary(summary, scenario, folder, json),
+        Outcome::Stopped(0) => eprintln!("stopped before the first round"),
+        Outcome::Stopped(version) => {
+            let (rounds, folder) = (scenario.train.rounds, folder.display());
+            eprintln!("stopped after round {version} of {rounds}; go on with: pom2dib run --resume {folder}");
+        }
+    }
 }
 
 /// Prints the summary on standard output: a table, or one JSON object. A reader that has gone away is no failure of
 /// the run, which is over and lies in its folder.
-pub fn print_summary(summary: &Summary, scenario: &Scenario, folder: &Path, json: bool) {
+fn print_summary(summary: &Summary, scenario: &Scenario, folder: &Path, json: bool) {
     let text = if json {
         serde_json::to_string(summary).expect("a summary has only strings and numbers") + "\n"
     } else {

@@ -3,8 +3,27 @@
 
 use proto::{
     WireError, check_finite, check_length,
-    v1::{EntryRate, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound},
+    v1::{EntryRate, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound, report::Report},
 };
+use scenario::Scenario;
+
+/// Checks a report as the coordinator does before it counts it, from the node of that index, with round or pass 0 due.
+pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Result<(), WireError> {
+    let modalities: Vec<usize> = (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect();
+    let (entries, ticks) = (scenario.entries_per_receiver(), scenario.train.ticks_per_round);
+    match report {
+        Report::Ready(report) => ready(report),
+        Report::ReceiverRound(report) => receiver_round(report, 0, entries, ticks),
+        Report::TransmitterRound(report) => {
+            transmitter_round(report, 0, scenario.modalities(index), ticks, scenario.receivers())
+        }
+        Report::ReceiverPass(report) => receiver_pass(report, 0, index, &modalities),
+        Report::TransmitterPass(report) => {
+            transmitter_pass(report, 0, index, scenario.receivers(), &modalities)
+        }
+        _ => Ok(()),
+    }
+}
 
 /// What a node says of itself before the start.
 pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {

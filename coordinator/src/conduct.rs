@@ -1,29 +1,33 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use bytes::Bytes;
 use link::Listener;
 use node::Role;
 use proto::v1::{
-    Abort, Evaluate, Ready, SaveState, Start, Stop, Train, coordinator_server::CoordinatorServer,
+    Abort, Action, Evaluate, Ready, SaveState, Start, Stop, Train, coordinator_server::CoordinatorServer,
     order::Order, report::Report,
 };
-use randomness::Seed;
 use scenario::Scenario;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    CoordinatorError, Mode, Options, RunFolder, Summary, Timing, Wire, check, check_names,
-    folder::state_name,
+    CoordinatorError, Mode, Options, Outcome, Summary, Timing, Wire,
+    board::Board,
+    check, check_names,
+    checkpoints::state_name,
     judge::Judge,
     members::{Member, Members},
+    options::Deadlines,
     progress::Progress,
     rounds::Rounds,
-    service::{Event, Service},
-    summary::{fingerprint, hex},
+    service::{Current, Event, Service},
+    stage::Stage,
+    stall,
+    summary::hex,
+    trouble::Trouble,
 };
 
 /// Rounds for which sync ticks are granted ahead of the slowest receiver: enough that nobody waits for the grant.
@@ -32,98 +36,127 @@ const AHEAD: u64 = 8;
 /// Names of the nodes still missing are said after this long.
 const PATIENT: Duration = Duration::from_secs(5);
 
-/// Conducts a run from the first join to the summary.
-pub async fn run(options: Options) -> Result<Summary, CoordinatorError> {
+/// How long nodes may take to say goodbye once all is done.
+const PARTING: Duration = Duration::from_secs(10);
+
+/// How long the last words to the nodes may take to go out.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The largest message that a node sends, in bytes: a report of an evaluation pass over some ten thousand recordings, or a
+/// piece of a state.
+const LARGEST_MESSAGE: usize = 4 << 20;
+
+/// Between two looks at who has fallen silent.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Conducts a run from the first join to the summary, or until it is told to stop.
+pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     check_names(&options.scenario)?;
-    let listener = Listener::bind(options.listen, options.insecure).await?;
-    let stage = Stage::set(&options, &listener)?;
+    let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
+    let stage = Stage::set(&options, &listener).await?;
+    let options = Options { scenario: stage.scenario.clone(), ..options };
     let (events, inbox) = mpsc::channel(1024);
-    let members = Arc::new(Members::new(options.scenario.transmitters(), options.scenario.receivers()));
+    let (transmitters, receivers) = (options.scenario.transmitters(), options.scenario.receivers());
     let service = Service {
         run: stage.run.clone(),
-        incarnation: stage.incarnation,
+        current: Arc::new(Mutex::new(stage.current())),
         scenario: options.scenario.to_toml().into(),
         seed: stage.seed.to_bytes(),
-        restore: stage.restore.as_ref().map(|(_, path)| path.clone()),
-        folder: stage.folder.clone(),
-        members: members.clone(),
+        verify: options.verify,
+        checkpoints: stage.checkpoints.clone(),
+        members: Members::new(transmitters, receivers, stage.incarnation).into(),
+        board: Board::new(&options.scenario).into(),
         events,
     };
+    let mut conductor = Conductor::new(options, stage, &service, inbox);
+    let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(async move {
-        let router = Listener::server().add_service(CoordinatorServer::new(service));
-        listener.serve(router, std::future::pending()).await
+        let router = listener
+            .server()
+            .add_service(CoordinatorServer::new(service).max_decoding_message_size(LARGEST_MESSAGE));
+        listener.serve(router, async { drop(closed.await) }).await
     });
-    let mut conductor =
-        Conductor { scenario: options.scenario, stage, members, inbox, patience: options.patience };
-    let outcome = conductor.conduct(options.mode).await;
+    let outcome = conductor.conduct().await;
     if let Err(error) = &outcome {
-        conductor.abort(&error.to_string()).await;
+        conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
     conductor.members.close();
     // Order streams end after what is queued in them has gone out.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    server.abort();
+    drop(close);
+    let mut server = server;
+    if tokio::time::timeout(LAST_WORDS, &mut server).await.is_err() {
+        server.abort();
+    }
     outcome
-}
-
-/// What stands before the first node joins.
-struct Stage {
-    run: Bytes,
-    incarnation: u64,
-    seed: Seed,
-    folder: RunFolder,
-    /// The checkpoint from which the run goes on.
-    restore: Option<(u64, std::path::PathBuf)>,
-}
-
-impl Stage {
-    fn set(options: &Options, listener: &Listener) -> Result<Self, CoordinatorError> {
-        let folder = match options.mode {
-            Mode::Train { force } => RunFolder::create(&options.folder, &options.scenario, force)?,
-            Mode::Resume | Mode::Evaluate => RunFolder::at(&options.folder),
-        };
-        let restore = match options.mode {
-            Mode::Train { .. } => None,
-            Mode::Resume | Mode::Evaluate => Some(folder.last_checkpoint()?),
-        };
-        if let (Mode::Resume, Some((_, checkpoint))) = (options.mode, &restore) {
-            folder.check_numerics(checkpoint)?;
-        }
-        let mut run = [0; 16];
-        getrandom::fill(&mut run)
-            .map_err(|error| CoordinatorError::Run(format!("the system gives no random bytes: {error}")))?;
-        let incarnation = folder.next_incarnation()?;
-        folder.write_whole("address", listener.address().to_string().as_bytes())?;
-        tracing::info!(address = %listener.address(), run = hex(&run), "listening");
-        Ok(Stage {
-            run: Bytes::copy_from_slice(&run),
-            incarnation,
-            seed: Seed::from_number(options.scenario.seed),
-            folder,
-            restore,
-        })
-    }
-
-    /// Steps that all parameters have taken at the start.
-    fn version(&self) -> u64 {
-        self.restore.as_ref().map_or(0, |(round, _)| *round)
-    }
 }
 
 struct Conductor {
     scenario: Scenario,
+    mode: Mode,
+    verify: bool,
+    deadlines: Deadlines,
+    terminate: node::Departure,
     stage: Stage,
+    current: Arc<Mutex<Current>>,
     members: Arc<Members>,
+    board: Arc<Board>,
     inbox: mpsc::Receiver<Event>,
-    patience: Duration,
+    /// When anything but a heartbeat came last.
+    moved: Instant,
+    /// When the first of those losses came after which no round has been finished yet.
+    failing_since: Option<Instant>,
+    /// No more rounds are to be granted for now.
+    paused: bool,
+    /// The run is to end at the next version.
+    stopping: bool,
+    /// This node is to end, and would like a checkpoint before.
+    leaving: Option<Member>,
 }
 
 impl Conductor {
-    async fn conduct(&mut self, mode: Mode) -> Result<Summary, CoordinatorError> {
+    fn new(options: Options, stage: Stage, service: &Service, inbox: mpsc::Receiver<Event>) -> Self {
+        let conductor = Conductor {
+            scenario: options.scenario,
+            mode: options.mode,
+            verify: options.verify,
+            deadlines: options.deadlines,
+            terminate: options.terminate,
+            stage,
+            current: service.current.clone(),
+            members: service.members.clone(),
+            board: service.board.clone(),
+            inbox,
+            moved: Instant::now(),
+            failing_since: None,
+            paused: false,
+            stopping: false,
+            leaving: None,
+        };
+        conductor.board.incarnation(conductor.stage.incarnation, conductor.stage.version(), None);
+        if let Some(version) = conductor.stage.saved {
+            conductor.board.checkpoint(version);
+        }
+        conductor
+    }
+
+    /// Incarnation after incarnation until one reaches the end.
+    async fn conduct(&mut self) -> Result<Outcome, CoordinatorError> {
+        loop {
+            match self.incarnation().await {
+                Ok(summary) => return Ok(Outcome::Done(Box::new(summary))),
+                Err(Trouble::Stopped(version)) => return Ok(Outcome::Stopped(version)),
+                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(Trouble::Lost(line)) => self.roll_back(line).await?,
+            }
+        }
+    }
+
+    /// From the first join to the summary, without a loss.
+    async fn incarnation(&mut self) -> Result<Summary, Trouble> {
         let devices = self.gather().await?;
-        let mut rounds = match mode {
+        let mut rounds = match self.mode {
             Mode::Evaluate => None,
-            _ => Some(Rounds::new(&self.scenario, &self.stage.folder, self.stage.version())?),
+            _ => Some(Rounds::new(&self.scenario, &self.stage.folder, self.stage.version(), self.verify)?),
         };
         let start = Instant::now();
         let mut version = self.stage.version();
@@ -131,60 +164,94 @@ impl Conductor {
             version = self.train(rounds, version).await?;
         }
         let seconds = start.elapsed().as_secs_f64();
-        let judge = self.evaluate().await?;
-        self.stop().await?;
-        self.sum_up(mode, devices, version, seconds, rounds.as_ref(), &judge)
+        let judge = self.evaluate(version).await?;
+        let fingerprint = self.stage.checkpoints.fingerprint(version).await?;
+        let summary = self.sum_up(devices, version, seconds, rounds.as_ref(), &judge, fingerprint)?;
+        self.dismiss().await;
+        Ok(summary)
+    }
+
+    /// Goes back to the last checkpoint: counts the incarnation up, writes it down, and lets everybody join again.
+    async fn roll_back(&mut self, line: String) -> Result<(), CoordinatorError> {
+        let patience = self.deadlines.rejoin;
+        if patience.is_zero() {
+            return Err(CoordinatorError::Run(line));
+        }
+        if self.failing_since.get_or_insert_with(Instant::now).elapsed() > patience {
+            let seconds = patience.as_secs();
+            let message = format!("{line}; no round was finished within {seconds} s of the first such loss");
+            return Err(CoordinatorError::Run(message));
+        }
+        self.stage.go_back().await?;
+        *self.current.lock().expect("no code panics while it holds this lock") = self.stage.current();
+        self.members.roll_back(self.stage.incarnation, &line);
+        self.leaving = None;
+        let (incarnation, version) = (self.stage.incarnation, self.stage.version());
+        self.board.incarnation(incarnation, version, Some(&line));
+        eprintln!("{line}: going back to round {version} (incarnation {incarnation})");
+        Ok(())
     }
 
     // ------------------------------------------------------------------------------------------------- joining
 
     /// Waits until every node has joined and is ready, then starts them all.
     /// Gives where they compute.
-    async fn gather(&mut self) -> Result<String, CoordinatorError> {
+    async fn gather(&mut self) -> Result<String, Trouble> {
+        self.board.phase("waiting for nodes");
+        let again = self.failing_since.is_some();
+        let patience = if again { self.deadlines.rejoin } else { self.deadlines.join };
         let mut ready: BTreeMap<Member, Ready> = BTreeMap::new();
-        let deadline = tokio::time::Instant::now() + self.patience;
-        let mut reminder = Box::pin(tokio::time::sleep(PATIENT));
-        let mut reminded = false;
+        let came = Instant::now();
+        let (mut reminded, mut complaint) = (false, None);
         while ready.len() < self.members.total() {
-            tokio::select! {
-                event = self.inbox.recv() => match event {
-                    Some(Event::Report(member, Report::Ready(report))) => {
-                        check::ready(&report).map_err(CoordinatorError::blame(member.to_string()))?;
-                        ready.insert(member, report);
-                    }
-                    Some(Event::Report(member, Report::Failed(failed))) => {
-                        return Err(blame(member, &failed.message, failed.input));
-                    }
-                    // It may come back under its index as long as nothing has begun.
-                    Some(Event::Gone(member, _)) => {
-                        ready.remove(&member);
-                        self.members.release(member);
-                    }
-                    Some(event) => return Err(out_of_place(&event)),
-                    None => return Err(CoordinatorError::Run("the server has ended".into())),
-                },
-                () = &mut reminder, if !reminded => {
-                    eprintln!("waiting for {}", self.missing(&ready));
-                    reminded = true;
+            match self.next().await? {
+                Event::Report(_, member, Report::Ready(report)) => {
+                    check::ready(&report).map_err(CoordinatorError::blame(member.to_string()))?;
+                    ready.insert(member, report);
                 }
-                () = tokio::time::sleep_until(deadline) => {
-                    let seconds = self.patience.as_secs();
-                    return Err(CoordinatorError::Run(format!("{} not ready within {seconds} s", self.missing(&ready))));
+                // Before the first start, what one node lacks the user must mend; later it may yet be mended.
+                Event::Report(_, member, Report::Failed(failed)) if !again && !failed.lost => {
+                    return Err(blame(member, &failed.message, failed.input).into());
                 }
+                Event::Report(_, member, Report::Failed(failed)) => {
+                    eprintln!("{member}: {}", failed.message);
+                    complaint = Some(format!("{member}: {}", failed.message));
+                    self.let_go(member, &mut ready);
+                }
+                // It may come back under its index.
+                Event::Gone(_, member, _) | Event::Report(_, member, Report::Leaving(_)) => {
+                    self.let_go(member, &mut ready);
+                }
+                Event::Told(_) if self.stopping => return Err(Trouble::Stopped(self.stage.version())),
+                Event::Told(_) | Event::Tick => {}
+                event => return Err(out_of_place(&event).into()),
+            }
+            if came.elapsed() > PATIENT && !reminded {
+                eprintln!("waiting for {}", self.missing(&ready));
+                reminded = true;
+            }
+            if came.elapsed() > patience {
+                let line = format!("{} not ready within {} s", self.missing(&ready), patience.as_secs());
+                let line = complaint.map_or(line.clone(), |complaint| format!("{line}; {complaint}"));
+                return Err(CoordinatorError::Run(line).into());
             }
         }
         compare_data(&ready)?;
         tracing::info!(nodes = ready.len(), "all nodes are ready");
         let of = |role| self.members.all().filter(move |member| member.role == role);
-        self.members
-            .order(Order::Start(Start {
-                transmitters: of(Role::Transmitter).map(|member| ready[&member].address.clone()).collect(),
-                label_entropies: of(Role::Receiver).map(|member| ready[&member].label_entropy).collect(),
-                sockets: of(Role::Transmitter).map(|member| ready[&member].socket.clone()).collect(),
-            }))
-            .await;
+        self.order(Order::Start(Start {
+            transmitters: of(Role::Transmitter).map(|member| ready[&member].address.clone()).collect(),
+            label_entropies: of(Role::Receiver).map(|member| ready[&member].label_entropy).collect(),
+            sockets: of(Role::Transmitter).map(|member| ready[&member].socket.clone()).collect(),
+        }))?;
         let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();
         Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// Frees a place that somebody has left, for whoever comes next.
+    fn let_go(&self, member: Member, ready: &mut BTreeMap<Member, Ready>) {
+        ready.remove(&member);
+        self.members.release(member);
     }
 
     fn missing(&self, ready: &BTreeMap<Member, Ready>) -> String {
@@ -200,43 +267,57 @@ impl Conductor {
     // ------------------------------------------------------------------------------------------------- training
 
     /// Trains stretch by stretch; each ends with a checkpoint. Gives the version reached.
-    async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, CoordinatorError> {
+    async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, Trouble> {
         let last = self.scenario.train.rounds;
         let every = self.scenario.checkpoint.every;
         let mut progress = Progress::new("rounds", last, first);
         let mut version = first;
         while version < last {
+            self.board.phase("training");
             let whole = version.checked_div(every);
             let boundary = whole.map_or(last, |whole| (whole + 1).saturating_mul(every).min(last));
-            self.train_to(rounds, version, boundary, &mut progress).await?;
-            version = boundary;
-            self.save(rounds, version, &mut progress).await?;
+            let reached = self.train_to(rounds, version, boundary, &mut progress).await?;
+            if self.stage.saved != Some(reached) {
+                self.save(rounds, reached, &mut progress).await?;
+            }
+            version = reached;
+            if self.stopping {
+                self.dismiss().await;
+                return Err(Trouble::Stopped(version));
+            }
+            if let Some(member) = self.leaving {
+                return Err(Trouble::left(member, "it was told to end"));
+            }
         }
         progress.end();
         Ok(version)
     }
 
-    /// Grants rounds a few ahead of the slowest receiver until `boundary`.
+    /// Grants rounds a few ahead of the slowest receiver until `boundary`, or until the run or a node is to stop. Gives the
+    /// version reached.
     async fn train_to(
         &mut self,
         rounds: &mut Rounds,
         first: u64,
         boundary: u64,
         progress: &mut Progress,
-    ) -> Result<(), CoordinatorError> {
+    ) -> Result<u64, Trouble> {
         let mut granted = first;
         loop {
             let finished = rounds.finished_by_receivers();
-            let horizon = (finished + AHEAD).min(boundary);
-            if horizon > granted {
-                granted = horizon;
-                self.members.order(Order::Train(Train { to: granted })).await;
-            }
+            // What is granted is computed: no version lies before its end.
+            let ends = self.stopping || self.leaving.is_some();
+            let boundary = if ends { granted } else { boundary };
             if finished >= boundary {
-                return Ok(());
+                return Ok(boundary);
+            }
+            let horizon = (finished + AHEAD).min(boundary);
+            if horizon > granted && !self.paused {
+                granted = horizon;
+                self.order(Order::Train(Train { to: granted }))?;
             }
             let event = self.next_event().await?;
-            take_round(rounds, event, progress)?;
+            self.take_round(rounds, event, progress)?;
         }
     }
 
@@ -246,67 +327,114 @@ impl Conductor {
         rounds: &mut Rounds,
         version: u64,
         progress: &mut Progress,
-    ) -> Result<(), CoordinatorError> {
-        self.members.order(Order::Save(SaveState { version })).await;
+    ) -> Result<(), Trouble> {
+        self.board.phase("saving a checkpoint");
+        self.order(Order::Save(SaveState { version }))?;
         let mut files = BTreeMap::new();
         while files.len() < self.members.total() || rounds.whole() < version {
             match self.next_event().await? {
-                Event::Saved { member, version: saved, sha256 } if saved == version => {
+                Event::Saved { member, version: saved, sha256, .. } if saved == version => {
                     files.insert(state_name(member), hex(&sha256));
                 }
-                event => take_round(rounds, event, progress)?,
+                event => self.take_round(rounds, event, progress)?,
             }
         }
-        self.stage.folder.commit(version, files)?;
+        self.stage.commit(version, files).await?;
+        self.board.checkpoint(version);
         tracing::info!(version, "checkpoint committed");
+        Ok(())
+    }
+
+    fn take_round(
+        &mut self,
+        rounds: &mut Rounds,
+        event: Event,
+        progress: &mut Progress,
+    ) -> Result<(), CoordinatorError> {
+        let whole = match event {
+            Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverRound(report)) => {
+                rounds.receiver(index, report)?
+            }
+            Event::Report(_, Member { role: Role::Transmitter, index }, Report::TransmitterRound(report)) => {
+                rounds.transmitter(index, report)?
+            }
+            Event::Told(_) | Event::Tick => None,
+            event => return Err(out_of_place(&event)),
+        };
+        if let Some(metrics) = whole {
+            self.failing_since = None;
+            self.board.rounds_done(rounds.whole());
+            progress.round(&metrics);
+        }
         Ok(())
     }
 
     // ------------------------------------------------------------------------------------------------- the end
 
-    async fn evaluate(&mut self) -> Result<Judge, CoordinatorError> {
+    async fn evaluate(&mut self, version: u64) -> Result<Judge, Trouble> {
+        self.board.phase("evaluating");
         let passes = self.scenario.evaluation.passes;
-        self.members.order(Order::Evaluate(Evaluate { passes })).await;
+        self.order(Order::Evaluate(Evaluate { passes }))?;
         let mut judge = Judge::new(&self.scenario);
         let mut progress = Progress::new("evaluation passes", passes, 0);
         while !judge.is_complete() {
             match self.next_event().await? {
-                Event::Report(Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
+                Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
                     judge.receiver(index, report)?
                 }
-                Event::Report(Member { role: Role::Transmitter, index }, Report::TransmitterPass(report)) => {
-                    judge.transmitter(index, report)?
-                }
-                event => return Err(out_of_place(&event)),
+                Event::Report(
+                    _,
+                    Member { role: Role::Transmitter, index },
+                    Report::TransmitterPass(report),
+                ) => judge.transmitter(index, report)?,
+                Event::Told(_) | Event::Tick => {}
+                event => return Err(out_of_place(&event).into()),
+            }
+            // All that is trained is saved already.
+            if self.stopping {
+                self.order(Order::Abort(Abort { reason: "the run was told to stop".into() }))?;
+                return Err(Trouble::Stopped(version));
+            }
+            if let Some(member) = self.leaving {
+                return Err(Trouble::left(member, "it was told to end"));
             }
             progress.show(judge.finished(), "");
         }
+        self.failing_since = None;
         progress.end();
         Ok(judge)
     }
 
-    async fn stop(&mut self) -> Result<(), CoordinatorError> {
-        self.members.order(Order::Stop(Stop {})).await;
-        let mut finished = BTreeSet::new();
-        while finished.len() < self.members.total() {
-            match self.next_event().await? {
-                Event::Report(member, Report::Finished(_)) => drop(finished.insert(member)),
-                event => return Err(out_of_place(&event)),
+    /// Lets all nodes go. Everything is done: whatever becomes of them now changes nothing.
+    async fn dismiss(&mut self) {
+        self.board.phase("saying goodbye");
+        self.members.order(Order::Stop(Stop {}));
+        let mut present: BTreeSet<Member> = self.members.all().collect();
+        let goodbyes = async {
+            while !present.is_empty() {
+                match self.next().await {
+                    Ok(Event::Report(_, member, Report::Finished(_)) | Event::Gone(_, member, _)) => {
+                        present.remove(&member);
+                    }
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
             }
+        };
+        if tokio::time::timeout(PARTING, goodbyes).await.is_err() {
+            tracing::warn!("some nodes have not said goodbye");
         }
-        Ok(())
     }
 
     fn sum_up(
         &self,
-        mode: Mode,
         device: String,
         version: u64,
         seconds: f64,
         rounds: Option<&Rounds>,
         judge: &Judge,
+        fingerprint: String,
     ) -> Result<Summary, CoordinatorError> {
-        let (_, checkpoint) = self.stage.folder.last_checkpoint()?;
         let trained = version - self.stage.version();
         let bytes = rounds.map(|rounds| rounds.bytes).unwrap_or_default();
         let summary = Summary {
@@ -329,47 +457,88 @@ impl Conductor {
                 rounds_per_second: trained as f64 / seconds,
                 median_round_seconds: rounds.map_or(0.0, |rounds| median(&rounds.seconds)),
             },
-            fingerprint: fingerprint(&checkpoint)?,
+            fingerprint,
         };
-        let name = if mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };
+        let name = if self.mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };
         let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
         self.stage.folder.write_whole(name, &text)?;
         Ok(summary)
     }
 
-    async fn abort(&self, reason: &str) {
-        self.members.order(Order::Abort(Abort { reason: reason.into() })).await;
+    // ------------------------------------------------------------------------------------------------- events
+
+    /// Sends an order to everybody.
+    fn order(&self, order: Order) -> Result<(), Trouble> {
+        match self.members.order(order).first() {
+            None => Ok(()),
+            Some(deaf) => Err(Trouble::left(*deaf, "it does not read its orders")),
+        }
     }
 
-    /// The next event; a node that fails or leaves ends the run.
-    async fn next_event(&mut self) -> Result<Event, CoordinatorError> {
-        match self.inbox.recv().await {
-            Some(Event::Report(member, Report::Failed(failed))) => {
-                Err(CoordinatorError::Run(format!("{member}: {}", failed.message)))
+    /// The next event of a run under way, in which a node that fails, leaves or stands still is a loss.
+    async fn next_event(&mut self) -> Result<Event, Trouble> {
+        match self.next().await? {
+            Event::Report(_, member, Report::Failed(failed)) if failed.lost => {
+                Err(Trouble::Lost(format!("{member}: {}", failed.message)))
             }
-            Some(Event::Gone(member, reason)) => {
-                Err(CoordinatorError::Run(format!("{member} left the run: {reason}")))
+            Event::Report(_, member, Report::Failed(failed)) => {
+                Err(CoordinatorError::Run(format!("{member}: {}", failed.message)).into())
             }
-            Some(event) => Ok(event),
-            None => Err(CoordinatorError::Run("the server has ended".into())),
+            Event::Gone(_, member, reason) => Err(Trouble::left(member, &reason)),
+            Event::Report(_, member, Report::Leaving(_)) => {
+                self.leaving = Some(member);
+                Ok(Event::Tick)
+            }
+            Event::Tick if !self.paused && self.moved.elapsed() > self.deadlines.stall => {
+                let line = stall::blame(&self.members.status(), self.moved.elapsed());
+                self.moved = Instant::now();
+                Err(Trouble::Lost(line))
+            }
+            event => Ok(event),
         }
     }
-}
 
-fn take_round(rounds: &mut Rounds, event: Event, progress: &mut Progress) -> Result<(), CoordinatorError> {
-    let whole = match event {
-        Event::Report(Member { role: Role::Receiver, index }, Report::ReceiverRound(report)) => {
-            rounds.receiver(index, report)?
+    /// The next event of this incarnation, or a tick if nothing happens.
+    async fn next(&mut self) -> Result<Event, Trouble> {
+        loop {
+            if let Some((member, silence)) = self.members.silent(self.deadlines.silence) {
+                self.members.release(member);
+                let reason = format!("it has said nothing for {} s", silence.as_secs());
+                return Ok(Event::Gone(self.stage.incarnation, member, reason));
+            }
+            let event = tokio::select! {
+                event = self.inbox.recv() => match event {
+                    Some(event) => event,
+                    None => return Err(CoordinatorError::Run("the server has ended".into()).into()),
+                },
+                () = self.terminate.announced(), if !self.stopping => Event::Told(Action::Stop),
+                () = tokio::time::sleep(LOOK) => return Ok(Event::Tick),
+            };
+            match &event {
+                Event::Told(action) => self.heed(*action),
+                Event::Fault(line) => {
+                    let advice = "see that there is room and a way to it, then go on with --resume";
+                    return Err(CoordinatorError::Run(format!("{line}; {advice}")).into());
+                }
+                // What was said in an earlier incarnation is forgotten.
+                event if event.incarnation() != Some(self.stage.incarnation) => continue,
+                Event::Gone(_, member, _) => self.members.release(*member),
+                _ => self.moved = Instant::now(),
+            }
+            return Ok(event);
         }
-        Event::Report(Member { role: Role::Transmitter, index }, Report::TransmitterRound(report)) => {
-            rounds.transmitter(index, report)?
-        }
-        event => return Err(out_of_place(&event)),
-    };
-    if let Some(metrics) = whole {
-        progress.round(&metrics);
     }
-    Ok(())
+
+    fn heed(&mut self, action: Action) {
+        match action {
+            Action::Pause => self.paused = true,
+            Action::Resume => (self.paused, self.moved) = (false, Instant::now()),
+            Action::Stop => self.stopping = true,
+            Action::Status => {}
+        }
+        self.board.paused(self.paused);
+        tracing::info!(?action, "told");
+    }
 }
 
 /// All nodes must read the same samples and labels.
@@ -391,12 +560,15 @@ fn blame(member: Member, message: &str, input: bool) -> CoordinatorError {
 
 fn out_of_place(event: &Event) -> CoordinatorError {
     let (member, what) = match event {
-        Event::Report(member, report) => {
+        Event::Report(_, member, report) => {
             let name = format!("{report:?}");
             (member, name.split('(').next().unwrap_or_default().to_owned())
         }
         Event::Saved { member, version, .. } => (member, format!("a state of version {version}")),
-        Event::Gone(member, reason) => (member, reason.clone()),
+        Event::Gone(_, member, reason) => (member, reason.clone()),
+        Event::Told(_) | Event::Fault(_) | Event::Tick => {
+            return CoordinatorError::Run("nothing is out of place".into());
+        }
     };
     CoordinatorError::Run(format!("{member} sent {what} out of place"))
 }

@@ -20,6 +20,9 @@ pub enum CoordinatorError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The store of checkpoints cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
     /// A node failed, left, or broke the protocol.
     #[error("{0}")]
     Run(String),
@@ -39,6 +42,12 @@ impl CoordinatorError {
 
     /// Whether the fault lies in what the user gave (exit status 2) rather than in the run (1).
     pub fn is_input(&self) -> bool {
-        matches!(self, CoordinatorError::Scenario(_) | CoordinatorError::Link(_) | CoordinatorError::Input(_))
+        matches!(
+            self,
+            CoordinatorError::Scenario(_)
+                | CoordinatorError::Link(_)
+                | CoordinatorError::Input(_)
+                | CoordinatorError::Store(store::StoreError::Open { .. })
+        )
     }
 }

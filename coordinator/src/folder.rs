@@ -1,14 +1,13 @@
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
 };
 
 use scenario::Scenario;
-use serde::{Deserialize, Serialize};
+use store::Store;
 
-use crate::{CoordinatorError, members::Member};
+use crate::{CoordinatorError, checkpoints::Checkpoints};
 
 /// A run's folder: scenario, logs, checkpoints and summary.
 #[derive(Clone, Debug)]
@@ -16,24 +15,8 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// What is written of a checkpoint once all its files are there: without it the files are nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    /// Steps that all parameters have taken.
-    pub(crate) round: u64,
-    /// Version of the program that wrote it.
-    pub(crate) program: String,
-    /// [`dib::NUMERICS`] of that program.
-    #[serde(default = "first_numerics")]
-    pub(crate) numerics: u32,
-    /// SHA-256 of every file.
-    pub(crate) files: BTreeMap<String, String>,
-}
-
-/// Manifests of the first version do not say it.
-fn first_numerics() -> u32 {
-    1
-}
+/// What a run needs besides its checkpoints to go on.
+const KEPT_FILES: [&str; 3] = ["scenario.toml", "metrics.jsonl", "selection.jsonl"];
 
 /// The files of a run that mean something only with each other.
 const RUN_FILES: [&str; 7] = [
@@ -96,6 +79,11 @@ impl RunFolder {
         self.path.join(name)
     }
 
+    /// Whether a run has left its scenario here.
+    pub fn holds_run(&self) -> bool {
+        self.file("scenario.toml").exists()
+    }
+
     /// The scenario of the run that the folder holds.
     pub fn scenario(&self) -> Result<Scenario, CoordinatorError> {
         let path = self.file("scenario.toml");
@@ -122,94 +110,45 @@ impl RunFolder {
         write().map_err(CoordinatorError::file(&path))
     }
 
-    /// Counts the incarnation up, for a run that goes on, and persists it before anybody hears of it.
-    pub(crate) fn next_incarnation(&self) -> Result<u64, CoordinatorError> {
-        let last =
-            fs::read_to_string(self.file("incarnation")).ok().and_then(|text| text.trim().parse().ok());
-        let next = last.map_or(1, |last: u64| last + 1);
-        self.write_whole("incarnation", next.to_string().as_bytes())?;
-        Ok(next)
+    /// The last incarnation that was written down here; 0 if there was none.
+    pub(crate) fn incarnation(&self) -> u64 {
+        let text = fs::read_to_string(self.file("incarnation")).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
     }
 
-    // --------------------------------------------------------------------------------------------- checkpoints
-
-    fn checkpoint(&self, round: u64) -> PathBuf {
-        self.path.join("checkpoints").join(format!("round-{round:06}"))
+    /// Writes an incarnation down, before anybody hears of it.
+    pub(crate) fn write_incarnation(&self, incarnation: u64) -> Result<(), CoordinatorError> {
+        self.write_whole("incarnation", incarnation.to_string().as_bytes())
     }
 
-    /// Where a node's state at a version lies.
-    pub(crate) fn state_path(&self, round: u64, member: Member) -> PathBuf {
-        self.checkpoint(round).join(state_name(member))
+    /// The run's checkpoints, in the store that the scenario names or, if it names none, in the folder itself.
+    pub(crate) fn checkpoints(&self, scenario: &Scenario) -> Result<Checkpoints, CoordinatorError> {
+        let store = match &scenario.checkpoint.store {
+            Some(location) => Store::open(location)?,
+            None => Store::folder(self.file("checkpoints"))?,
+        };
+        Ok(Checkpoints::new(store))
     }
 
-    /// Makes a checkpoint valid, then removes those before it.
-    pub(crate) fn commit(&self, round: u64, files: BTreeMap<String, String>) -> Result<(), CoordinatorError> {
-        let manifest = Manifest { round, program: proto::VERSION.into(), numerics: dib::NUMERICS, files };
-        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest has only strings and numbers");
-        self.write_whole(&format!("checkpoints/round-{round:06}/manifest.json"), &text)?;
-        for (older, _) in self.checkpoints()?.into_iter().filter(|(older, _)| *older != round) {
-            let path = self.checkpoint(older);
-            fs::remove_dir_all(&path).map_err(CoordinatorError::file(&path))?;
+    /// Keeps the run's own files beside its checkpoints in a store elsewhere, so that it can go on from there alone.
+    pub(crate) async fn keep_files(&self, checkpoints: &Checkpoints) -> Result<(), CoordinatorError> {
+        for name in KEPT_FILES {
+            let path = self.file(name);
+            let content = fs::read(&path).map_err(CoordinatorError::file(&path))?;
+            checkpoints.keep(name, content).await?;
         }
         Ok(())
     }
 
-    /// The last valid checkpoint: its round and its folder. Every file is compared with the manifest.
-    pub(crate) fn last_checkpoint(&self) -> Result<(u64, PathBuf), CoordinatorError> {
-        let none = || {
-            let path = self.path.display();
-            CoordinatorError::Input(format!(
-                "{path} has no checkpoint: train with checkpoint.every, or to the end"
-            ))
-        };
-        let (round, path) = self.checkpoints()?.into_iter().next_back().ok_or_else(none)?;
-        let manifest = read_manifest(&path)?;
-        for (name, expected) in &manifest.files {
-            let file = path.join(name);
-            let content = fs::read(&file).map_err(CoordinatorError::file(&file))?;
-            if crate::summary::sha256_hex(&content) != *expected {
-                return Err(CoordinatorError::Input(format!(
-                    "{}: it is not what the checkpoint's manifest says; restore it from a copy",
-                    file.display()
-                )));
+    /// Fetches what [`keep_files`](Self::keep_files) kept into a folder that has nothing of the run.
+    pub(crate) async fn fetch_files(&self, checkpoints: &Checkpoints) -> Result<(), CoordinatorError> {
+        fs::create_dir_all(&self.path).map_err(CoordinatorError::file(&self.path))?;
+        for name in KEPT_FILES {
+            if let Some(content) = checkpoints.kept(name).await? {
+                self.write_whole(name, &content)?;
             }
         }
-        Ok((round, path))
-    }
-
-    /// Whether a run can go on from a checkpoint to the bit.
-    pub(crate) fn check_numerics(&self, checkpoint: &Path) -> Result<(), CoordinatorError> {
-        match read_manifest(checkpoint)?.numerics {
-            dib::NUMERICS => Ok(()),
-            other => Err(CoordinatorError::Input(format!(
-                "{}: it was computed by numerics version {other}, and this program computes by version {}: go on with \
-                 the program that wrote it, or train anew",
-                checkpoint.display(),
-                dib::NUMERICS
-            ))),
-        }
-    }
-
-    /// Whether there is a checkpoint from which a run can go on.
-    pub(crate) fn has_checkpoint(&self) -> bool {
-        self.checkpoints().is_ok_and(|checkpoints| !checkpoints.is_empty())
-    }
-
-    /// The valid checkpoints, oldest first.
-    fn checkpoints(&self) -> Result<BTreeMap<u64, PathBuf>, CoordinatorError> {
-        let path = self.file("checkpoints");
-        if !path.exists() {
-            return Ok(BTreeMap::new());
-        }
-        let mut found = BTreeMap::new();
-        for entry in fs::read_dir(&path).map_err(CoordinatorError::file(&path))? {
-            let path = entry.map_err(CoordinatorError::file(&path))?.path();
-            let round = path.file_name().and_then(|name| name.to_str()?.strip_prefix("round-")?.parse().ok());
-            if let Some(round) = round.filter(|_| path.join("manifest.json").exists()) {
-                found.insert(round, path);
-            }
-        }
-        Ok(found)
+        Ok(())
     }
 
     // --------------------------------------------------------------------------------------------- logs
@@ -218,6 +157,13 @@ impl RunFolder {
     pub(crate) fn log(&self, name: &str) -> Result<File, CoordinatorError> {
         let path = self.file(name);
         File::options().create(true).append(true).open(&path).map_err(CoordinatorError::file(path))
+    }
+
+    /// The lines of a log that are whole.
+    pub(crate) fn lines(&self, name: &str) -> Result<Vec<serde_json::Value>, CoordinatorError> {
+        let path = self.file(name);
+        let text = fs::read_to_string(&path).map_err(CoordinatorError::file(&path))?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// Cuts a log back to the lines of rounds before `round`.
@@ -239,18 +185,6 @@ impl RunFolder {
         }
         self.write_whole(name, &kept)
     }
-}
-
-/// The name of a member's state within a checkpoint.
-pub(crate) fn state_name(member: Member) -> String {
-    format!("{}-{}.safetensors", member.role.name(), member.index)
-}
-
-fn read_manifest(checkpoint: &Path) -> Result<Manifest, CoordinatorError> {
-    let path = checkpoint.join("manifest.json");
-    let text = fs::read(&path).map_err(CoordinatorError::file(&path))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]
@@ -277,9 +211,9 @@ mod tests {
     fn a_folder_whose_run_never_began_is_taken_again() {
         let directory = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
-        folder.next_incarnation().unwrap();
+        folder.write_incarnation(3).unwrap();
         let again = RunFolder::create(directory.path(), &scenario(), false).unwrap();
-        assert_eq!(again.next_incarnation().unwrap(), 1);
+        assert_eq!(again.incarnation(), 0);
     }
 
     #[test]
@@ -287,34 +221,6 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = RunFolder::create(&file.path().join("run"), &scenario(), false).unwrap_err();
         assert!(error.is_input() && error.to_string().contains("choose another --out"), "{error}");
-    }
-
-    #[test]
-    fn only_a_committed_checkpoint_counts_and_its_files_are_checked() {
-        let directory = tempfile::tempdir().unwrap();
-        let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
-        assert!(folder.last_checkpoint().unwrap_err().to_string().contains("no checkpoint"));
-        let member = Member { role: node::Role::Receiver, index: 0 };
-        for round in [10, 20] {
-            let path = folder.state_path(round, member);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, b"state").unwrap();
-        }
-        let files = BTreeMap::from([(state_name(member), crate::summary::sha256_hex(b"state"))]);
-        folder.commit(10, files.clone()).unwrap();
-        assert_eq!(folder.last_checkpoint().unwrap().0, 10);
-        folder.commit(20, files).unwrap();
-        let (round, path) = folder.last_checkpoint().unwrap();
-        assert_eq!(round, 20);
-        folder.check_numerics(&path).unwrap();
-        let manifest = path.join("manifest.json");
-        let text = fs::read_to_string(&manifest).unwrap();
-        fs::write(&manifest, text.replace("\"numerics\"", "\"of old\"")).unwrap();
-        let refusal = folder.check_numerics(&path).unwrap_err().to_string();
-        assert!(refusal.contains("computed by numerics version 1, and this"), "{refusal}");
-        assert!(!folder.checkpoint(10).exists());
-        fs::write(folder.state_path(20, member), b"stat").unwrap();
-        assert!(folder.last_checkpoint().unwrap_err().to_string().contains("receiver-0.safetensors"));
     }
 
     #[test]
@@ -327,10 +233,11 @@ mod tests {
     }
 
     #[test]
-    fn incarnations_count_up() {
+    fn an_incarnation_is_written_down() {
         let directory = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
-        assert_eq!(folder.next_incarnation().unwrap(), 1);
-        assert_eq!(folder.next_incarnation().unwrap(), 2);
+        assert_eq!(folder.incarnation(), 0);
+        folder.write_incarnation(2).unwrap();
+        assert_eq!(folder.incarnation(), 2);
     }
 }

@@ -3,26 +3,37 @@
 //! It is not on the path of features and gradients. Its control stream is one totally ordered list of orders.
 
 mod arguments;
+mod board;
 mod check;
+mod checkpoints;
 mod conduct;
 mod error;
 mod folder;
 mod interval;
+mod invited;
 mod judge;
+mod manage;
 mod members;
 mod names;
 mod options;
 mod progress;
 mod rounds;
 mod service;
+mod stage;
+mod stall;
 mod summary;
 mod table;
+mod trouble;
+mod verify;
 
-pub use arguments::{Arguments, ScenarioArguments, main, print_summary};
+pub use arguments::{Arguments, ScenarioArguments, main, print_outcome};
+pub use check::check_report;
+pub use checkpoints::Manifest;
 pub use conduct::run;
 pub use error::CoordinatorError;
 pub use folder::RunFolder;
+pub use manage::{Manage, ManageArguments, manage};
 pub use names::check_names;
-pub use options::{Mode, Options};
+pub use options::{Deadlines, Mode, Options, Outcome};
 pub use summary::{Summary, TaskResult, Test, Timing, Wire};
 pub(crate) use table::render;

@@ -1,12 +1,19 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
 use node::Role;
-use proto::v1::{Join, Order, order};
-use tokio::sync::mpsc;
+use proto::v1::{Heartbeat, Join, NodeStatus, Order, Rollback, order};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tonic::Status;
+
+/// How long the places of nodes that were told to join again are kept from those that ask for none in particular.
+const RESERVED: Duration = Duration::from_secs(10);
 
 /// A node by role and index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,53 +31,112 @@ impl std::fmt::Display for Member {
 /// The way to a member: its order stream.
 pub(crate) type Orders = mpsc::Sender<Result<Order, Status>>;
 
-/// Who has joined.
+/// Who has joined the incarnation under way.
 #[derive(Debug)]
 pub(crate) struct Members {
     transmitters: usize,
     receivers: usize,
-    joined: Mutex<BTreeMap<Member, Orders>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    incarnation: u64,
+    seats: BTreeMap<Member, Seat>,
+    /// Who was told to join again, and has not yet.
+    expected: BTreeSet<Member>,
+    expected_since: Instant,
+}
+
+/// A member's place.
+#[derive(Debug)]
+struct Seat {
+    orders: Orders,
+    /// Dropped with the seat: so the control stream's reader hears that it is no longer wanted.
+    _hold: oneshot::Sender<()>,
+    heard: Instant,
+    heartbeat: Option<Heartbeat>,
+}
+
+/// What a node that was let in gets.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) member: Member,
+    pub(crate) incarnation: u64,
+    /// Ends when the member has lost its place.
+    pub(crate) dismissed: oneshot::Receiver<()>,
+}
+
+/// Why a node was not let in.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It never will be.
+    Never(Status),
+    /// Somebody has the place: these, of whom one may turn out to be gone.
+    Taken(Vec<Member>, Status),
 }
 
 impl Members {
-    pub(crate) fn new(transmitters: usize, receivers: usize) -> Self {
-        Members { transmitters, receivers, joined: Mutex::new(BTreeMap::new()) }
+    pub(crate) fn new(transmitters: usize, receivers: usize, incarnation: u64) -> Self {
+        let expected_since = Instant::now();
+        let (seats, expected) = (BTreeMap::new(), BTreeSet::new());
+        let table = Table { incarnation, seats, expected, expected_since };
+        Members { transmitters, receivers, table: Mutex::new(table) }
     }
 
     /// Lets a node in under the index it asks for, or the first free one of its role.
-    pub(crate) fn admit(&self, join: &Join, orders: Orders) -> Result<Member, Status> {
-        let role = match join.role() {
-            proto::v1::Role::Transmitter => Role::Transmitter,
-            proto::v1::Role::Receiver => Role::Receiver,
-            proto::v1::Role::Unspecified => {
-                return Err(Status::invalid_argument("a node must be a transmitter or a receiver"));
-            }
-        };
-        check_build(join)?;
-        let count = self.count(role);
-        let mut joined = self.joined();
-        let free = |index: &usize| !joined.contains_key(&Member { role, index: *index });
-        let index = match join.index {
-            Some(index) if index as usize >= count => {
-                let message = format!("there is no {} {index}: this run has {count}", role.name());
-                return Err(Status::invalid_argument(message));
-            }
-            Some(index) if free(&(index as usize)) => index as usize,
-            Some(index) => {
-                return Err(Status::already_exists(format!("{} {index} has joined already", role.name())));
-            }
-            None => (0..count).find(free).ok_or_else(|| {
-                Status::already_exists(format!("all {count} {}s have joined already", role.name()))
-            })?,
-        };
-        let member = Member { role, index };
-        joined.insert(member, orders);
-        Ok(member)
+    pub(crate) fn admit(&self, join: &Join, orders: Orders) -> Result<Admitted, Refusal> {
+        let role = role(join.role).map_err(Refusal::Never)?;
+        check_build(join).map_err(Refusal::Never)?;
+        let mut table = self.table();
+        let member = Member { role, index: self.place(&table, role, join.index)? };
+        let (hold, dismissed) = oneshot::channel();
+        let seat = Seat { orders, _hold: hold, heard: Instant::now(), heartbeat: None };
+        table.seats.insert(member, seat);
+        table.expected.remove(&member);
+        Ok(Admitted { member, incarnation: table.incarnation, dismissed })
     }
 
-    /// Frees a place again, while the run has not begun.
+    fn place(&self, table: &Table, role: Role, index: Option<u32>) -> Result<usize, Refusal> {
+        let count = self.count(role);
+        let of = |index: usize| Member { role, index };
+        let free = |index: &usize| !table.seats.contains_key(&of(*index));
+        let Some(index) = index else {
+            let reserved = table.expected_since.elapsed() < RESERVED;
+            let open = |index: &usize| free(index) && !(reserved && table.expected.contains(&of(*index)));
+            return (0..count).find(open).ok_or_else(|| {
+                let message = format!("all {count} {}s have joined already", role.name());
+                Refusal::Taken((0..count).map(of).collect(), Status::already_exists(message))
+            });
+        };
+        let index = index as usize;
+        if index >= count {
+            let message = format!("there is no {} {index}: this run has {count}", role.name());
+            return Err(Refusal::Never(Status::invalid_argument(message)));
+        }
+        if free(&index) {
+            return Ok(index);
+        }
+        let message = format!("{} {index} has joined already", role.name());
+        Err(Refusal::Taken(vec![of(index)], Status::already_exists(message)))
+    }
+
+    /// Frees a place again: whoever had it is no longer listened to.
     pub(crate) fn release(&self, member: Member) {
-        self.joined().remove(&member);
+        self.table().seats.remove(&member);
+    }
+
+    /// Sends everybody away to join the next incarnation, all at once: who comes back finds the places free.
+    pub(crate) fn roll_back(&self, incarnation: u64, reason: &str) {
+        let mut table = self.table();
+        table.incarnation = incarnation;
+        table.expected = table.seats.keys().copied().collect();
+        table.expected_since = Instant::now();
+        for seat in std::mem::take(&mut table.seats).into_values() {
+            let rollback = order::Order::Rollback(Rollback { reason: reason.into() });
+            // Who has not read sixty orders is not there to read this one.
+            let _ = seat.orders.try_send(Ok(Order { order: Some(rollback) }));
+        }
     }
 
     /// All places, transmitters first.
@@ -84,25 +150,68 @@ impl Members {
         self.transmitters + self.receivers
     }
 
-    /// Sends an order to everybody who has joined. Who has left says so by other ways.
-    pub(crate) async fn order(&self, order: order::Order) {
-        let everybody: Vec<Orders> = self.joined().values().cloned().collect();
-        for orders in everybody {
-            let _ = orders.send(Ok(Order { order: Some(order.clone()) })).await;
-        }
+    /// Whether there is such a place.
+    pub(crate) fn has(&self, member: Member) -> bool {
+        member.index < self.count(member.role)
     }
 
-    /// Sends an order to one member.
-    pub(crate) async fn order_one(&self, member: Member, order: order::Order) {
-        let orders = self.joined().get(&member).cloned();
-        if let Some(orders) = orders {
-            let _ = orders.send(Ok(Order { order: Some(order) })).await;
-        }
+    // ------------------------------------------------------------------------------------------------- orders
+
+    /// Sends an order to everybody who has joined, without waiting for anybody; gives who does not read. Who has left says
+    /// so by other ways.
+    pub(crate) fn order(&self, order: order::Order) -> Vec<Member> {
+        let deaf = |seat: &Seat| {
+            let sent = seat.orders.try_send(Ok(Order { order: Some(order.clone()) }));
+            matches!(sent, Err(mpsc::error::TrySendError::Full(_)))
+        };
+        self.table().seats.iter().filter(|(_, seat)| deaf(seat)).map(|(member, _)| *member).collect()
     }
 
     /// Closes all order streams.
     pub(crate) fn close(&self) {
-        self.joined().clear();
+        self.table().seats.clear();
+    }
+
+    // ------------------------------------------------------------------------------------------------- signs of life
+
+    /// A member has said something in an incarnation.
+    pub(crate) fn heard(&self, member: Member, incarnation: u64, heartbeat: Option<Heartbeat>) {
+        let mut table = self.table();
+        if table.incarnation != incarnation {
+            return;
+        }
+        if let Some(seat) = table.seats.get_mut(&member) {
+            seat.heard = Instant::now();
+            seat.heartbeat = heartbeat.or(seat.heartbeat.take());
+        }
+    }
+
+    /// Whether a member has its place and has said something since a moment.
+    pub(crate) fn spoke_since(&self, member: Member, moment: Instant) -> bool {
+        self.table().seats.get(&member).is_some_and(|seat| seat.heard > moment)
+    }
+
+    /// Who has been silent the longest, if it is longer than `limit`.
+    pub(crate) fn silent(&self, limit: Duration) -> Option<(Member, Duration)> {
+        let table = self.table();
+        let silences = table.seats.iter().map(|(member, seat)| (*member, seat.heard.elapsed()));
+        silences.filter(|(_, silence)| *silence > limit).max_by_key(|(_, silence)| *silence)
+    }
+
+    /// How all places stand.
+    pub(crate) fn status(&self) -> Vec<NodeStatus> {
+        let table = self.table();
+        let status = |member: Member| {
+            let seat = table.seats.get(&member);
+            NodeStatus {
+                role: proto::v1::Role::from(member.role).into(),
+                index: member.index as u32,
+                joined: seat.is_some(),
+                silent: seat.map_or(0.0, |seat| seat.heard.elapsed().as_secs_f64()),
+                heartbeat: seat.and_then(|seat| seat.heartbeat.clone()),
+            }
+        };
+        self.all().map(status).collect()
     }
 
     fn count(&self, role: Role) -> usize {
@@ -112,8 +221,17 @@ impl Members {
         }
     }
 
-    fn joined(&self) -> MutexGuard<'_, BTreeMap<Member, Orders>> {
-        self.joined.lock().expect("no code panics while it holds this lock")
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("no code panics while it holds this lock")
+    }
+}
+
+/// A role as it stands in a message.
+pub(crate) fn role(role: i32) -> Result<Role, Status> {
+    match proto::v1::Role::try_from(role) {
+        Ok(proto::v1::Role::Transmitter) => Ok(Role::Transmitter),
+        Ok(proto::v1::Role::Receiver) => Ok(Role::Receiver),
+        _ => Err(Status::invalid_argument("a node must be a transmitter or a receiver")),
     }
 }
 
@@ -138,36 +256,84 @@ fn check_build(join: &Join) -> Result<(), Status> {
 mod tests {
     use super::*;
 
+    const TRANSMITTER: proto::v1::Role = proto::v1::Role::Transmitter;
+
     fn join(role: proto::v1::Role, index: Option<u32>) -> Join {
         let protocol = proto::protocol_digest().to_vec().into();
         Join { role: role.into(), index, version: proto::VERSION.into(), protocol }
     }
 
+    fn message(refusal: Refusal) -> String {
+        match refusal {
+            Refusal::Never(status) | Refusal::Taken(_, status) => status.message().to_owned(),
+        }
+    }
+
     #[test]
     fn nodes_get_the_index_they_ask_for_or_the_first_free_one() {
-        let members = Members::new(2, 1);
+        let members = Members::new(2, 1, 1);
         let (orders, _kept) = mpsc::channel(1);
         let admit = |role, index| members.admit(&join(role, index), orders.clone());
-        let transmitter = proto::v1::Role::Transmitter;
-        assert_eq!(admit(transmitter, Some(1)).unwrap().index, 1);
-        assert_eq!(admit(transmitter, None).unwrap().index, 0);
-        assert!(admit(transmitter, None).unwrap_err().message().contains("all 2 transmitters have joined"));
-        assert!(
-            admit(transmitter, Some(1)).unwrap_err().message().contains("transmitter 1 has joined already")
-        );
-        assert!(admit(transmitter, Some(2)).unwrap_err().message().contains("there is no transmitter 2"));
-        assert_eq!(admit(proto::v1::Role::Receiver, None).unwrap().to_string(), "receiver 0");
+        let (first, second) = (admit(TRANSMITTER, Some(1)).unwrap(), admit(TRANSMITTER, None).unwrap());
+        assert_eq!((first.member.index, second.member.index), (1, 0));
+        let refused = |role, index| message(admit(role, index).unwrap_err());
+        assert!(refused(TRANSMITTER, None).contains("all 2 transmitters have joined"));
+        assert!(refused(TRANSMITTER, Some(1)).contains("transmitter 1 has joined already"));
+        assert!(refused(TRANSMITTER, Some(2)).contains("there is no transmitter 2"));
+        assert_eq!(admit(proto::v1::Role::Receiver, None).unwrap().member.to_string(), "receiver 0");
         assert!(admit(proto::v1::Role::Unspecified, None).is_err());
     }
 
     #[test]
     fn another_version_or_protocol_is_refused_by_name() {
-        let members = Members::new(1, 1);
+        let members = Members::new(1, 1, 1);
         let (orders, _kept) = mpsc::channel(1);
         let old = Join { version: "0.0.1".into(), ..join(proto::v1::Role::Receiver, None) };
-        let error = members.admit(&old, orders.clone()).unwrap_err();
-        assert!(error.message().contains("the node is of version 0.0.1, the coordinator of version"));
+        let error = message(members.admit(&old, orders.clone()).unwrap_err());
+        assert!(error.contains("the node is of version 0.0.1, the coordinator of version"));
         let strange = Join { protocol: vec![1, 2].into(), ..join(proto::v1::Role::Receiver, None) };
-        assert!(members.admit(&strange, orders).unwrap_err().message().contains("another protocol"));
+        assert!(message(members.admit(&strange, orders).unwrap_err()).contains("another protocol"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_rollback_the_survivors_places_are_kept_for_them_for_a_while() {
+        let members = Members::new(3, 1, 1);
+        let (orders, mut stream) = mpsc::channel(9);
+        let admit = |index| members.admit(&join(TRANSMITTER, index), orders.clone());
+        let mut survivor = admit(Some(0)).unwrap();
+        admit(Some(1)).unwrap();
+        members.release(Member { role: Role::Transmitter, index: 1 });
+
+        members.roll_back(2, "transmitter 1 left");
+
+        let told = stream.recv().await.unwrap().unwrap().order.unwrap();
+        assert_eq!(told, order::Order::Rollback(Rollback { reason: "transmitter 1 left".into() }));
+        assert!(survivor.dismissed.try_recv().is_err(), "nobody listens to the old incarnation");
+        let newcomer = admit(None).unwrap();
+        assert_eq!((newcomer.member.index, newcomer.incarnation), (1, 2), "place 0 is kept");
+        let another = admit(None).unwrap();
+        assert_eq!(another.member.index, 2);
+        assert!(admit(None).is_err());
+        tokio::time::advance(RESERVED).await;
+        assert_eq!(admit(None).unwrap().member.index, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_measured_from_the_last_sign_of_life() {
+        let members = Members::new(2, 0, 1);
+        let (orders, _kept) = mpsc::channel(1);
+        let _first = members.admit(&join(TRANSMITTER, None), orders.clone()).unwrap();
+        let second = members.admit(&join(TRANSMITTER, None), orders).unwrap().member;
+        let limit = Duration::from_secs(10);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        members.heard(second, 1, None);
+        members.heard(second, 0, None);
+        assert_eq!(members.silent(limit), None);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        let first = Member { role: Role::Transmitter, index: 0 };
+        assert_eq!(members.silent(limit), Some((first, Duration::from_secs(12))));
+        assert!(!members.spoke_since(second, Instant::now()));
+        members.release(first);
+        assert_eq!(members.silent(limit), None);
     }
 }

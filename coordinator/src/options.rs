@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use link::Security;
 use scenario::Scenario;
 
 /// What a coordinator is told when it starts.
@@ -13,12 +14,40 @@ pub struct Options {
     pub folder: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Who is let in.
+    pub security: Security,
     /// Listen there although others can reach it and nothing protects it.
     pub insecure: bool,
     /// Print the summary as one JSON object instead of a table.
     pub json: bool,
-    /// How long nodes may take to join and to get ready.
-    pub patience: Duration,
+    /// Let the nodes say what they see of the draws of every round, and verify it.
+    pub verify: bool,
+    /// How long to wait for nodes.
+    pub deadlines: Deadlines,
+    /// How the coordinator learns that it is to stop.
+    pub terminate: node::Departure,
+}
+
+/// How long a coordinator waits for nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// For all to join and to get ready.
+    pub join: Duration,
+    /// For one that was lost to come back; zero: its loss ends the run.
+    pub rejoin: Duration,
+    /// For a sign of life: after this long without one a node is lost.
+    pub silence: Duration,
+    /// For anything to move while all give signs of life.
+    pub stall: Duration,
+}
+
+/// How a coordinator's work ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The run is done.
+    Done(Box<crate::Summary>),
+    /// It was told to stop, and has a checkpoint of this version (unless that is 0).
+    Stopped(u64),
 }
 
 /// What a coordinator is to do.
@@ -29,8 +58,10 @@ pub enum Mode {
         /// Empty an existing folder.
         force: bool,
     },
-    /// Go on from the folder's last checkpoint.
+    /// Go on from the last checkpoint.
     Resume,
+    /// The same if there is one, else start afresh.
+    ResumeOrStart,
     /// Evaluate the folder's last checkpoint.
     Evaluate,
 }

@@ -7,8 +7,9 @@ use std::{
 use proto::v1::{ReceiverRound, TransmitterRound};
 use scenario::Scenario;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::{CoordinatorError, RunFolder, check};
+use crate::{CoordinatorError, RunFolder, check, verify::Verifier};
 
 /// Rounds over which late figures ("mass on noise") are taken.
 const LATE: usize = 100;
@@ -40,6 +41,14 @@ pub(crate) struct Bytes {
     pub(crate) total: u64,
 }
 
+/// What a summary needs of a round.
+struct Tally {
+    bytes: Bytes,
+    most_asks: u32,
+    most_entries: u32,
+    seconds: f64,
+}
+
 /// A line of selection.jsonl: what was chosen, as shares of the round's ticks.
 #[derive(Serialize)]
 struct SelectionLine {
@@ -60,12 +69,13 @@ pub(crate) struct Rounds {
     /// m(k), by transmitter.
     modalities: Vec<usize>,
     pending: BTreeMap<u64, Pending>,
+    verifier: Option<Verifier>,
     metrics: File,
     selection: File,
     next: u64,
     wire_before: u64,
     late: VecDeque<Vec<Vec<u32>>>,
-    /// What went over the wire in all rounds of this process.
+    /// What went over the wire in all rounds of the run, however often it was interrupted; rounds that were lost count once.
     pub(crate) bytes: Bytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
@@ -79,16 +89,23 @@ struct Pending {
 }
 
 impl Rounds {
-    pub(crate) fn new(scenario: &Scenario, folder: &RunFolder, first: u64) -> Result<Self, CoordinatorError> {
+    /// From round `first` on; with `verify`, all that is reported of draws is verified.
+    pub(crate) fn new(
+        scenario: &Scenario,
+        folder: &RunFolder,
+        first: u64,
+        verify: bool,
+    ) -> Result<Self, CoordinatorError> {
         for name in ["metrics.jsonl", "selection.jsonl"] {
             folder.cut_log(name, first)?;
         }
-        Ok(Rounds {
+        let mut rounds = Rounds {
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
             ticks: scenario.train.ticks_per_round,
             modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             pending: BTreeMap::new(),
+            verifier: verify.then(|| Verifier::new(scenario)),
             metrics: folder.log("metrics.jsonl")?,
             selection: folder.log("selection.jsonl")?,
             next: first,
@@ -98,7 +115,30 @@ impl Rounds {
             most_asks: 0,
             most_entries: 0,
             seconds: Vec::new(),
-        })
+        };
+        for (metrics, selection) in
+            folder.lines("metrics.jsonl")?.iter().zip(&folder.lines("selection.jsonl")?)
+        {
+            rounds.recall(metrics, selection);
+        }
+        Ok(rounds)
+    }
+
+    /// Counts a round that was logged before this process, or this incarnation, began.
+    fn recall(&mut self, metrics: &Value, selection: &Value) {
+        let count = |name: &str| metrics["bytes"][name].as_u64().unwrap_or(0);
+        let most = |name: &str| metrics[name].as_u64().unwrap_or(0) as u32;
+        let ticks = |share: &Value| (share.as_f64().unwrap_or(0.0) * self.ticks as f64).round() as u32;
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let granted = list(&selection["granted"]);
+        let granted = granted.iter().map(|entries| list(entries).iter().map(ticks).collect()).collect();
+        let tally = Tally {
+            bytes: Bytes { feature: count("feature"), gradient: count("gradient"), total: count("total") },
+            most_asks: most("most_asks"),
+            most_entries: most("most_entries"),
+            seconds: metrics["seconds"].as_f64().unwrap_or(0.0),
+        };
+        self.tally(tally, granted);
     }
 
     /// Rounds that every node has reported.
@@ -158,6 +198,9 @@ impl Rounds {
     fn log(&mut self, pending: &Pending) -> Result<Metrics, CoordinatorError> {
         let receivers: Vec<&ReceiverRound> = pending.receivers.values().collect();
         let transmitters: Vec<&TransmitterRound> = pending.transmitters.values().collect();
+        if let Some(verifier) = &self.verifier {
+            verifier.verify(&receivers, &transmitters).map_err(CoordinatorError::Run)?;
+        }
         let wire: u64 = transmitters.iter().map(|report| report.wire_bytes).sum();
         let bytes = Bytes {
             feature: receivers.iter().map(|report| report.feature_bytes).sum(),
@@ -192,19 +235,25 @@ impl Rounds {
             encoded: transmitters.iter().flat_map(|report| report.encoded.iter().map(share)).collect(),
             asked: transmitters.iter().map(|report| share(&report.asked)).collect(),
         };
-        self.tally(&metrics, receivers.iter().map(|report| report.granted.clone()).collect());
+        let tally = Tally {
+            bytes: metrics.bytes,
+            most_asks: metrics.most_asks,
+            most_entries: metrics.most_entries,
+            seconds: metrics.seconds,
+        };
+        self.tally(tally, receivers.iter().map(|report| report.granted.clone()).collect());
         append(&mut self.metrics, "metrics.jsonl", &metrics)?;
         append(&mut self.selection, "selection.jsonl", &selection)?;
         Ok(metrics)
     }
 
-    fn tally(&mut self, metrics: &Metrics, granted: Vec<Vec<u32>>) {
-        self.bytes.feature += metrics.bytes.feature;
-        self.bytes.gradient += metrics.bytes.gradient;
-        self.bytes.total += metrics.bytes.total;
-        self.most_asks = self.most_asks.max(metrics.most_asks);
-        self.most_entries = self.most_entries.max(metrics.most_entries);
-        self.seconds.push(metrics.seconds);
+    fn tally(&mut self, round: Tally, granted: Vec<Vec<u32>>) {
+        self.bytes.feature += round.bytes.feature;
+        self.bytes.gradient += round.bytes.gradient;
+        self.bytes.total += round.bytes.total;
+        self.most_asks = self.most_asks.max(round.most_asks);
+        self.most_entries = self.most_entries.max(round.most_entries);
+        self.seconds.push(round.seconds);
         self.late.push_back(granted);
         if self.late.len() > LATE {
             self.late.pop_front();

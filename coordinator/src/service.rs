@@ -1,49 +1,93 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use node::Role;
+use link::Identity;
 use proto::v1::{
-    Join, LoadRequest, Order, Report, Saved, StatePiece, Welcome, coordinator_server::Coordinator, order,
-    report,
+    Action, Join, LoadRequest, ManageRequest, Order, Report, RunStatus, Saved, StatePiece, Welcome,
+    coordinator_server::Coordinator, order, report,
 };
 use sha2::{Digest, Sha256};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
-};
-use tokio_stream::wrappers::ReceiverStream;
+use store::{Pieces, StoreError, Writer};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    folder::{RunFolder, state_name},
-    members::{Member, Members, Orders},
+    CoordinatorError,
+    board::Board,
+    checkpoints::Checkpoints,
+    invited,
+    members::{Admitted, Member, Members, Orders, Refusal, role},
 };
 
 /// State travels in pieces of this many bytes.
 const PIECE: usize = 1 << 20;
 
-/// What happens at the coordinator's door.
+/// In which whoever opens a control stream must have said who it is.
+const FIRST_REPORT: Duration = Duration::from_secs(10);
+
+/// The largest state of a node, in bytes: no network of this program comes near it.
+const LARGEST_STATE: u64 = 4 << 30;
+
+/// How many orders may wait for a node to read them: it is told of no more than a handful of rounds ahead.
+const ORDERS: usize = 64;
+
+/// Who claims a place that somebody has gets it if its holder gives no sign of life for this long. Heartbeats come every
+/// second: so a refusal takes about one, and a node that was started again need not wait until its death is noticed.
+const PROOF_OF_LIFE: Duration = Duration::from_secs(3);
+
+/// What happens at the coordinator's door. What a node says belongs to the incarnation in which it joined.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A node said something.
-    Report(Member, report::Report),
+    Report(u64, Member, report::Report),
     /// A node's control stream has ended.
-    Gone(Member, String),
+    Gone(u64, Member, String),
     /// A node's state at a version lies in the folder, with this SHA-256.
-    Saved { member: Member, version: u64, sha256: [u8; 32] },
+    Saved { incarnation: u64, member: Member, version: u64, sha256: [u8; 32] },
+    /// Somebody wants something of the run.
+    Told(Action),
+    /// The store of checkpoints has failed.
+    Fault(String),
+    /// Nothing has happened for a moment.
+    Tick,
+}
+
+impl Event {
+    /// The incarnation that it belongs to, if to one.
+    pub(crate) fn incarnation(&self) -> Option<u64> {
+        match self {
+            Event::Report(incarnation, ..)
+            | Event::Gone(incarnation, ..)
+            | Event::Saved { incarnation, .. } => Some(*incarnation),
+            Event::Told(_) | Event::Fault(_) | Event::Tick => None,
+        }
+    }
+}
+
+/// What changes with an incarnation.
+#[derive(Clone, Debug)]
+pub(crate) struct Current {
+    pub(crate) incarnation: u64,
+    /// The version of the checkpoint from which nodes restore their state, if they do.
+    pub(crate) restore: Option<u64>,
 }
 
 /// What all handlers share.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) run: Bytes,
-    pub(crate) incarnation: u64,
+    pub(crate) current: Arc<Mutex<Current>>,
     pub(crate) scenario: Arc<str>,
     pub(crate) seed: [u8; 32],
-    /// Where nodes restore their state from, if they do.
-    pub(crate) restore: Option<PathBuf>,
-    pub(crate) folder: RunFolder,
+    /// Whether nodes are to say what they see of the draws.
+    pub(crate) verify: bool,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) members: Arc<Members>,
+    pub(crate) board: Arc<Board>,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -56,51 +100,64 @@ impl Coordinator for Service {
         &self,
         request: Request<Streaming<Report>>,
     ) -> Result<Response<Self::ControlStream>, Status> {
-        let (orders, stream) = mpsc::channel(64);
-        tokio::spawn(self.clone().attend(request.into_inner(), orders));
+        let (orders, stream) = mpsc::channel(ORDERS);
+        let caller = Identity::of(&request);
+        tokio::spawn(self.clone().attend(request.into_inner(), orders, caller));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn save(&self, request: Request<Streaming<StatePiece>>) -> Result<Response<Saved>, Status> {
+        let caller = Identity::of(&request);
         let mut pieces = request.into_inner();
         let first =
             pieces.message().await?.ok_or_else(|| Status::invalid_argument("a state without pieces"))?;
-        let member = self.member(&first.run, first.role(), first.index)?;
-        let version = first.version;
+        let (version, incarnation) = (first.version, first.incarnation);
+        let (member, _) = self.member(&first.run, incarnation, first.role, first.index, caller)?;
         let sha256 = self.store(member, first, &mut pieces).await?;
-        self.tell(Event::Saved { member, version, sha256 }).await?;
+        self.tell(Event::Saved { incarnation, member, version, sha256 }).await?;
         Ok(Response::new(Saved {}))
     }
 
     async fn load(&self, request: Request<LoadRequest>) -> Result<Response<Self::LoadStream>, Status> {
+        let caller = Identity::of(&request);
         let request = request.into_inner();
-        let member = self.member(&request.run, request.role(), request.index)?;
-        let checkpoint = self
-            .restore
-            .as_ref()
-            .ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?;
-        let path = checkpoint.join(state_name(member));
-        let file = tokio::fs::File::open(&path)
-            .await
-            .map_err(|error| Status::not_found(format!("{}: {error}", path.display())))?;
+        let (member, current) =
+            self.member(&request.run, request.incarnation, request.role, request.index, caller)?;
+        let version =
+            current.restore.ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?;
+        let state = match self.checkpoints.state(version, member).await {
+            Ok(state) => state,
+            Err(error) => return Err(self.fault(error).await),
+        };
         let (pieces, stream) = mpsc::channel(4);
-        tokio::spawn(send_state(file, pieces));
+        tokio::spawn(send_state(state, pieces));
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn manage(&self, request: Request<ManageRequest>) -> Result<Response<RunStatus>, Status> {
+        let caller = Identity::of(&request);
+        let action = request.into_inner().action();
+        invited::manage(action, caller)?;
+        if action != Action::Status {
+            self.tell(Event::Told(action)).await?;
+        }
+        Ok(Response::new(self.board.status(self.members.status())))
     }
 }
 
 impl Service {
     /// One node's control stream, from its join to its end.
-    async fn attend(self, mut reports: Streaming<Report>, orders: Orders) {
-        let member = match reports.message().await {
+    async fn attend(self, mut reports: Streaming<Report>, orders: Orders, caller: Identity) {
+        let first = tokio::time::timeout(FIRST_REPORT, reports.message());
+        let admitted = match first.await.unwrap_or(Ok(None)) {
             Ok(Some(Report { report: Some(report::Report::Join(join)) })) => {
-                self.welcome(&join, &orders).await
+                self.welcome(join, &orders, caller).await
             }
             // Nobody we know: nothing that concerns the run.
             _ => Err(Status::invalid_argument("the first report must be Join")),
         };
-        let member = match member {
-            Ok(member) => member,
+        let Admitted { member, incarnation, dismissed } = match admitted {
+            Ok(admitted) => admitted,
             Err(status) => {
                 tracing::warn!(reason = status.message(), "a node was refused");
                 let _ = orders.send(Err(status)).await;
@@ -108,84 +165,136 @@ impl Service {
             }
         };
         drop(orders);
-        let end = loop {
-            match reports.message().await {
-                Ok(Some(Report { report: Some(report) })) => {
-                    if self.events.send(Event::Report(member, report)).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(Some(Report { report: None })) => break "it sent an empty report".to_owned(),
-                Ok(None) => break "it closed the control stream".to_owned(),
-                Err(status) => break format!("connection lost ({})", status.message()),
+        tokio::select! {
+            end = self.hear(member, incarnation, &mut reports) => {
+                let _ = self.events.send(Event::Gone(incarnation, member, end)).await;
             }
-        };
-        let _ = self.events.send(Event::Gone(member, end)).await;
+            // Whoever took its place away knows why.
+            _ = dismissed => {}
+        }
     }
 
-    async fn welcome(&self, join: &Join, orders: &Orders) -> Result<Member, Status> {
-        let member = self.members.admit(join, orders.clone())?;
+    /// Passes on what a node says; gives why it stopped.
+    async fn hear(&self, member: Member, incarnation: u64, reports: &mut Streaming<Report>) -> String {
+        loop {
+            let report = match reports.message().await {
+                Ok(Some(Report { report: Some(report) })) => report,
+                Ok(Some(Report { report: None })) => return "it sent an empty report".into(),
+                Ok(None) => return "it closed the control stream".into(),
+                Err(status) => return format!("connection lost ({})", status.message()),
+            };
+            if let report::Report::Heartbeat(heartbeat) = report {
+                self.members.heard(member, incarnation, Some(heartbeat));
+                continue;
+            }
+            self.members.heard(member, incarnation, None);
+            if self.events.send(Event::Report(incarnation, member, report)).await.is_err() {
+                return "the run is over".into();
+            }
+        }
+    }
+
+    async fn welcome(&self, join: Join, orders: &Orders, caller: Identity) -> Result<Admitted, Status> {
+        let join = invited::join(join, caller)?;
+        let admitted = self.admit(&join, orders).await?;
         let welcome = Welcome {
             run: self.run.clone(),
-            incarnation: self.incarnation,
-            index: member.index as u32,
+            incarnation: admitted.incarnation,
+            index: admitted.member.index as u32,
             scenario: self.scenario.to_string(),
             seed: Bytes::copy_from_slice(&self.seed),
-            restore: self.restore.is_some(),
+            restore: self.current().restore.is_some(),
+            verify: self.verify,
         };
-        self.members.order_one(member, order::Order::Welcome(welcome)).await;
-        Ok(member)
+        // A node that has left already says so by other ways.
+        let _ = orders.send(Ok(Order { order: Some(order::Order::Welcome(welcome)) })).await;
+        Ok(admitted)
     }
 
-    /// Who speaks, if it belongs to this run.
-    fn member(&self, run: &Bytes, role: proto::v1::Role, index: u32) -> Result<Member, Status> {
+    /// Lets a node in. If its place is taken, waits for a sign of life of its holder: a node that was started again may
+    /// be here before anybody has noticed that it was gone.
+    async fn admit(&self, join: &Join, orders: &Orders) -> Result<Admitted, Status> {
+        let came = Instant::now();
+        let mut evicted = false;
+        loop {
+            let (holders, status) = match self.members.admit(join, orders.clone()) {
+                Ok(admitted) => return Ok(admitted),
+                Err(Refusal::Never(status)) => return Err(status),
+                Err(Refusal::Taken(holders, status)) => (holders, status),
+            };
+            if holders.iter().all(|holder| self.members.spoke_since(*holder, came)) {
+                return Err(status);
+            }
+            if came.elapsed() > PROOF_OF_LIFE && !evicted {
+                evicted = true;
+                let end = "it gave no sign of life when its place was claimed";
+                for mute in holders.into_iter().filter(|holder| !self.members.spoke_since(*holder, came)) {
+                    self.tell(Event::Gone(self.current().incarnation, mute, end.into())).await?;
+                }
+            } else if came.elapsed() > 2 * PROOF_OF_LIFE {
+                return Err(status);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Who speaks, if it belongs to this run and incarnation.
+    fn member(
+        &self,
+        run: &Bytes,
+        incarnation: u64,
+        of: i32,
+        index: u32,
+        caller: Identity,
+    ) -> Result<(Member, Current), Status> {
+        let current = self.current();
         if *run != self.run {
             return Err(Status::permission_denied("the message is of another run"));
         }
-        let role = match role {
-            proto::v1::Role::Transmitter => Role::Transmitter,
-            proto::v1::Role::Receiver => Role::Receiver,
-            proto::v1::Role::Unspecified => return Err(Status::invalid_argument("the message has no role")),
-        };
-        let member = Member { role, index: index as usize };
-        match self.members.all().any(|known| known == member) {
-            true => Ok(member),
-            false => Err(Status::invalid_argument(format!("there is no {member}"))),
+        if incarnation != current.incarnation {
+            return Err(Status::failed_precondition(format!(
+                "the message is of incarnation {incarnation}, expected {}",
+                current.incarnation
+            )));
         }
+        let member = Member { role: role(of)?, index: index as usize };
+        if !self.members.has(member) {
+            return Err(Status::invalid_argument(format!("there is no {member}")));
+        }
+        invited::state(member, caller)?;
+        Ok((member, current))
     }
 
-    /// Writes a state to the folder piece by piece; it gets its name only when it is whole and its hash is right.
+    fn current(&self) -> Current {
+        self.current.lock().expect("no code panics while it holds this lock").clone()
+    }
+
+    /// Writes a state to the store piece by piece; it is there only when it is whole and its hash is right.
     async fn store(
         &self,
         member: Member,
         first: StatePiece,
         pieces: &mut Streaming<StatePiece>,
     ) -> Result<[u8; 32], Status> {
-        let path = self.folder.state_path(first.version, member);
-        let partial = path.with_extension("partial");
-        let fail = |error: std::io::Error| Status::internal(format!("{}: {error}", partial.display()));
-        tokio::fs::create_dir_all(partial.parent().expect("a state lies in a checkpoint's folder"))
-            .await
-            .map_err(fail)?;
-        let mut file = tokio::fs::File::create(&partial).await.map_err(fail)?;
-        let mut hash = Sha256::new();
-        let mut piece = first;
-        loop {
-            hash.update(&piece.data);
-            file.write_all(&piece.data).await.map_err(fail)?;
-            if !piece.sha256.is_empty() {
-                break;
+        let mut writer = self.checkpoints.state_writer(first.version, member);
+        match write_state(&mut writer, member, first, pieces).await {
+            Ok(digest) => match writer.finish().await {
+                Ok(()) => Ok(digest),
+                Err(error) => Err(self.fault(error.into()).await),
+            },
+            Err(Unwritten::Store(error)) => Err(self.fault(error.into()).await),
+            Err(Unwritten::Node(status)) => {
+                writer.abandon().await;
+                Err(status)
             }
-            piece =
-                pieces.message().await?.ok_or_else(|| Status::invalid_argument("a state without an end"))?;
         }
-        let digest: [u8; 32] = hash.finalize().into();
-        if piece.sha256.as_ref() != digest {
-            return Err(Status::invalid_argument(format!("the state of {member} does not match its hash")));
-        }
-        file.sync_all().await.map_err(fail)?;
-        tokio::fs::rename(&partial, &path).await.map_err(fail)?;
-        Ok(digest)
+    }
+
+    /// The store has failed: the conductor must hear of it, for the node is not to blame.
+    async fn fault(&self, error: CoordinatorError) -> Status {
+        let line = error.to_string();
+        let _ = self.events.send(Event::Fault(line.clone())).await;
+        Status::aborted(line)
     }
 
     async fn tell(&self, event: Event) -> Result<(), Status> {
@@ -193,24 +302,65 @@ impl Service {
     }
 }
 
-async fn send_state(mut file: tokio::fs::File, pieces: mpsc::Sender<Result<StatePiece, Status>>) {
+/// Why a state was not written.
+enum Unwritten {
+    /// The node did not send it as it should.
+    Node(Status),
+    /// It could not be stored.
+    Store(StoreError),
+}
+
+/// Writes what comes until the piece that carries the hash of the whole; gives that hash.
+async fn write_state(
+    writer: &mut Writer,
+    member: Member,
+    first: StatePiece,
+    pieces: &mut Streaming<StatePiece>,
+) -> Result<[u8; 32], Unwritten> {
+    let refuse = |line: String| Unwritten::Node(Status::invalid_argument(line));
     let mut hash = Sha256::new();
+    let mut size = 0;
+    let mut piece = first;
     loop {
-        let mut data = vec![0; PIECE];
-        let read = match file.read(&mut data).await {
-            Ok(read) => read,
+        size += piece.data.len() as u64;
+        if size > LARGEST_STATE {
+            return Err(refuse(format!("the state of {member} is larger than {LARGEST_STATE} bytes")));
+        }
+        hash.update(&piece.data);
+        writer.write(piece.data).await.map_err(Unwritten::Store)?;
+        if !piece.sha256.is_empty() {
+            break;
+        }
+        let next = pieces.message().await.map_err(Unwritten::Node)?;
+        piece = next.ok_or_else(|| refuse("a state without an end".into()))?;
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    match piece.sha256.as_ref() == digest {
+        true => Ok(digest),
+        false => Err(refuse(format!("the state of {member} does not match its hash"))),
+    }
+}
+
+/// Sends a state in pieces; the last, which is empty, carries the hash of the whole.
+async fn send_state(mut state: Pieces, pieces: mpsc::Sender<Result<StatePiece, Status>>) {
+    let mut hash = Sha256::new();
+    while let Some(read) = state.next().await {
+        let data = match read {
+            Ok(data) => data,
             Err(error) => {
                 let _ = pieces.send(Err(Status::internal(error.to_string()))).await;
                 return;
             }
         };
-        data.truncate(read);
         hash.update(&data);
-        let end = read == 0;
-        let sha256 = if end { hash.clone().finalize().to_vec().into() } else { Bytes::new() };
-        let piece = StatePiece { data: data.into(), sha256, ..StatePiece::default() };
-        if pieces.send(Ok(piece)).await.is_err() || end {
-            return;
+        // A store may give larger pieces than a message may hold.
+        for start in (0..data.len()).step_by(PIECE) {
+            let data = data.slice(start..(start + PIECE).min(data.len()));
+            if pieces.send(Ok(StatePiece { data, ..StatePiece::default() })).await.is_err() {
+                return;
+            }
         }
     }
+    let sha256 = hash.finalize().to_vec().into();
+    let _ = pieces.send(Ok(StatePiece { sha256, ..StatePiece::default() })).await;
 }

@@ -1,10 +1,7 @@
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::CoordinatorError;
 
 /// What a run comes to: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,25 +98,10 @@ pub struct Timing {
     pub median_round_seconds: f64,
 }
 
-/// The fingerprint of a checkpoint: of the parameters' values alone, whatever else is in the files.
-pub(crate) fn fingerprint(checkpoint: &Path) -> Result<String, CoordinatorError> {
-    let mut hashes = BTreeMap::new();
-    for entry in fs::read_dir(checkpoint).map_err(CoordinatorError::file(checkpoint))? {
-        let path = entry.map_err(CoordinatorError::file(checkpoint))?.path();
-        if path.extension().is_none_or(|extension| extension != "safetensors") {
-            continue;
-        }
-        let content = fs::read(&path).map_err(CoordinatorError::file(&path))?;
-        let tensors = SafeTensors::deserialize(&content)
-            .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))?;
-        for (name, tensor) in tensors.tensors() {
-            if node::is_parameter(&name) {
-                hashes.insert(name, sha256_hex(tensor.data()));
-            }
-        }
-    }
+/// The fingerprint of parameters, from their names and the SHA-256 of their values.
+pub(crate) fn fingerprint_of(hashes: &BTreeMap<String, String>) -> String {
     let lines: String = hashes.iter().map(|(name, hash)| format!("{name}, {hash}\n")).collect();
-    Ok(sha256_hex(lines.as_bytes()))
+    sha256_hex(lines.as_bytes())
 }
 
 /// SHA-256 in hexadecimal.

@@ -22,6 +22,10 @@ mod verify;
 
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};
+pub use handwritten::{
+    idx::{parse_idx_images, parse_idx_labels},
+    wav::parse_wav,
+};
 pub use info::{Info, ModalityInfo, SplitInfo, info};
 pub use task::{Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};

@@ -9,7 +9,6 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
 
 /// Bytes through the sockets of a listener, both directions, framing and headers included.
 #[derive(Clone, Debug, Default)]
@@ -41,13 +40,6 @@ impl Counted {
     pub(crate) fn new(stream: impl Socket + 'static, count: ByteCount) -> Self {
         Counted { stream: Box::new(stream), count }
     }
-}
-
-/// Nobody asks who is calling: that shows with the first message.
-impl Connected for Counted {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }
 
 impl AsyncRead for Counted {

@@ -1,29 +1,63 @@
-use std::time::{Duration, Instant};
+use std::{
+    error::Error as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tonic::transport::{Channel, Endpoint};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::{Service, http},
+    transport::{Endpoint, Error, Uri},
+};
+use tower::{BoxError, ServiceExt};
 
-use crate::{FRAME, KEEPALIVE, LinkError, WINDOW, local};
+use crate::{
+    Channel, FRAME, KEEPALIVE, LinkError, Name, Security, WINDOW,
+    distrust::{self, Distrust},
+    local, tls,
+};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects to `host:port`, trying again until `patience` is over: nodes may be started in any order.
-pub async fn dial(address: &str, patience: Duration) -> Result<Channel, LinkError> {
+/// In which a connection must stand, its handshake included.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// In which whoever listens must have answered a first call.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A call that no service knows: every gRPC server answers it, and one that asks for a token asks here.
+const GREETING: &str = "/pom2dib.v1.Nobody/Greet";
+
+/// Connects to `peer` at `host:port`, trying again until `patience` is over: nodes may be started in any order. Where
+/// certificates are used, whoever listens there must show that of `peer`.
+pub async fn dial(
+    peer: Name,
+    address: &str,
+    security: &Security,
+    patience: Duration,
+) -> Result<Channel, LinkError> {
     let endpoint = endpoint(address)?;
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        let error = match endpoint.connect().await {
+        let error = match attempt(&endpoint, peer, address, security).await {
             Ok(channel) => return Ok(channel),
-            Err(error) => error,
+            Err(Failure::Final(problem)) => {
+                return Err(LinkError::Untrusted { peer, address: address.into(), problem });
+            }
+            Err(Failure::Passing(error)) => error,
         };
         if start.elapsed() + pause > patience {
             let seconds = patience.as_secs();
-            return Err(LinkError::Unreachable {
-                address: address.into(),
-                seconds,
-                error: innermost(&error),
-            });
+            return Err(LinkError::Unreachable { address: address.into(), seconds, error });
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -31,10 +65,16 @@ pub async fn dial(address: &str, patience: Duration) -> Result<Channel, LinkErro
 }
 
 /// Connects to a node that may be on this machine: over its Unix-domain socket if the path leads there (empty: it has
-/// none), and to `host:port` as [`dial`] does if not.
-pub async fn dial_nearest(socket: &str, address: &str, patience: Duration) -> Result<Channel, LinkError> {
-    if !socket.is_empty() {
-        match dial_local(socket).await {
+/// none), and to `host:port` as [`dial`] does if not. Where certificates are used, always the latter.
+pub async fn dial_nearest(
+    peer: Name,
+    socket: &str,
+    address: &str,
+    security: &Security,
+    patience: Duration,
+) -> Result<Channel, LinkError> {
+    if !socket.is_empty() && security.tls().is_none() {
+        match dial_local(socket, security).await {
             Ok(channel) => {
                 tracing::debug!(address, socket, "connected over a Unix-domain socket");
                 return Ok(channel);
@@ -43,16 +83,117 @@ pub async fn dial_nearest(socket: &str, address: &str, patience: Duration) -> Re
             Err(reason) => tracing::debug!(address, socket, reason, "the Unix-domain socket is out of reach"),
         }
     }
-    let channel = dial(address, patience).await?;
+    let channel = dial(peer, address, security, patience).await?;
     tracing::debug!(address, "connected over TCP");
     Ok(channel)
 }
 
 /// Tries once: whoever gives out the path listens on it already.
-async fn dial_local(socket: &str) -> Result<Channel, String> {
+async fn dial_local(socket: &str, security: &Security) -> Result<Channel, String> {
     local::check(socket).await.map_err(|error| error.to_string())?;
     let endpoint = Endpoint::from_shared(format!("unix:{socket}")).map_err(|error| innermost(&error))?;
-    tuned(endpoint).connect().await.map_err(|error| innermost(&error))
+    let channel = security.present(tuned(endpoint).connect().await.map_err(|error| innermost(&error))?);
+    match greet(channel.clone()).await {
+        Ok(()) => Ok(channel),
+        Err(Failure::Passing(reason) | Failure::Final(reason)) => Err(reason),
+    }
+}
+
+/// Why an attempt has failed.
+enum Failure {
+    /// For a reason that may pass: nobody listens there yet.
+    Passing(String),
+    /// For a reason that will not: one does not trust the other.
+    Final(String),
+}
+
+/// Connects, and asks for a sign that the other side will listen: what keeps this node out is better known now than
+/// when it is in the middle of something.
+async fn attempt(
+    endpoint: &Endpoint,
+    peer: Name,
+    address: &str,
+    security: &Security,
+) -> Result<Channel, Failure> {
+    let connected = match security.tls() {
+        None => endpoint.connect().await,
+        Some(tls) => {
+            let tls = tls.clone();
+            let connect = move |uri| connect_over_tls(uri, tls.clone(), peer);
+            endpoint.connect_with_connector(tower::service_fn(connect)).await
+        }
+    };
+    let channel = security.present(connected.map_err(|error| failure(&error))?);
+    match greet(channel.clone()).await {
+        Ok(()) => Ok(channel),
+        Err(Failure::Passing(_)) if security.tls().is_none() && speaks_tls(address).await => {
+            let problem = "speaks TLS and asks for a certificate: give --tls DIR (or POM2DIB_TLS)";
+            Err(Failure::Final(problem.into()))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Makes the first call.
+async fn greet(mut channel: Channel) -> Result<(), Failure> {
+    let mut call = http::Request::post(GREETING).body(Body::empty()).expect("the request is well formed");
+    call.headers_mut().insert("te", http::HeaderValue::from_static("trailers"));
+    call.headers_mut().insert("content-type", http::HeaderValue::from_static("application/grpc"));
+    let answer = async { channel.ready().await?.call(call).await };
+    let answer = match tokio::time::timeout(ANSWER, answer).await {
+        Ok(answer) => answer.map_err(|error| failure(&error))?,
+        Err(_) => return Err(Failure::Passing("it takes the connection, but does not answer".into())),
+    };
+    match Status::from_header_map(answer.headers()) {
+        Some(status) if status.code() == Code::Unauthenticated => {
+            Err(Failure::Final(format!("refuses this node: {}", status.message())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failure(error: &Error) -> Failure {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    match causes.filter_map(|cause| cause.downcast_ref()).next() {
+        Some(Distrust(problem)) => Failure::Final(problem.clone()),
+        None => Failure::Passing(innermost(error)),
+    }
+}
+
+/// Opens a connection over which `peer` has shown its certificate, and has taken this node's.
+async fn connect_over_tls(
+    uri: Uri,
+    tls: Arc<tls::Tls>,
+    peer: Name,
+) -> Result<TokioIo<TlsStream<TcpStream>>, BoxError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT));
+    let stream = tcp.oneshot(uri).await?.into_inner();
+    let distrust = |error| match distrust::of_dialling(&error) {
+        Some(distrust) => BoxError::from(distrust),
+        None => error.into(),
+    };
+    let connector = TlsConnector::from(tls.current().client.clone());
+    let mut stream = connector.connect(peer.server_name(), stream).await.map_err(distrust)?;
+    // In TLS 1.3, whoever dials has finished before the other side has looked at its certificate. HTTP/2 lets a server
+    // speak first: when something comes, it is content.
+    match stream.fill_buf().await.map_err(distrust)? {
+        [] => Err("it closed the connection after the handshake".into()),
+        _ => Ok(TokioIo::new(stream)),
+    }
+}
+
+/// Whether whoever listens there answers a first message of TLS.
+async fn speaks_tls(address: &str) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(&tls::hello()?).await?;
+        stream.read_u8().await
+    };
+    // The kinds of record that a server begins with: an alert, or a handshake.
+    matches!(tokio::time::timeout(CONNECT, ask).await, Ok(Ok(0x15 | 0x16)))
 }
 
 /// Checks that an address can be dialled, as far as its spelling tells.
@@ -74,7 +215,7 @@ fn endpoint(address: &str) -> Result<Endpoint, LinkError> {
 fn tuned(endpoint: Endpoint) -> Endpoint {
     endpoint
         .tcp_nodelay(true)
-        .connect_timeout(Duration::from_secs(5))
+        .connect_timeout(CONNECT)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true)

@@ -1,19 +1,33 @@
-//! Channels: listening, dialling, limits, and a count of what really goes through the sockets.
+//! Channels: listening, dialling, limits, who is let in, and a count of what really goes through the sockets.
 
+mod accepted;
 mod counting;
 mod dial;
+mod distrust;
+mod files;
+mod handshake;
+mod identity;
 mod listen;
 mod local;
+mod name;
+mod security;
+mod tls;
+mod token;
 
 pub use counting::ByteCount;
 pub use dial::{check_address, dial, dial_nearest};
-pub use listen::Listener;
+pub use files::TlsFiles;
+pub use identity::Identity;
+pub use listen::{GuardedRouter, GuardedServer, Listener};
 pub use local::LocalDoor;
+pub use name::Name;
+pub use security::{Channel, Security};
+pub use token::{Guard, Present, Token};
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// How long HTTP/2 waits for any sign of life before it asks for one, and then for the answer.
-pub(crate) const KEEPALIVE: Duration = Duration::from_secs(5);
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// HTTP/2 flow-control windows in bytes, of a stream and of a connection (which carries one stream). A message must fit
 /// into one, or its sender stops in the middle until the receiver's credit comes, a round trip later; a round's features
@@ -38,7 +52,8 @@ pub enum LinkError {
     },
     /// Somebody else could reach an address that nothing protects.
     #[error(
-        "{0} can be reached from other machines and nothing protects it: listen on 127.0.0.1, or say --insecure"
+        "{0} can be reached from other machines and nothing protects it: give --tls DIR or --token-file FILE, listen on \
+         127.0.0.1, or say --insecure"
     )]
     Exposed(SocketAddr),
     /// What was given is no address.
@@ -55,5 +70,23 @@ pub enum LinkError {
         seconds: u64,
         /// The last failure.
         error: String,
+    },
+    /// A certificate, key or token cannot be used.
+    #[error("{path}: {problem}", path = .path.display())]
+    Credentials {
+        /// The file, or the environment variable.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A peer was reached, and one does not trust the other.
+    #[error("{peer} at {address} {problem}")]
+    Untrusted {
+        /// Who should be there.
+        peer: Name,
+        /// The address.
+        address: String,
+        /// Why, as the end of a sentence.
+        problem: String,
     },
 }

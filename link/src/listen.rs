@@ -1,13 +1,39 @@
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
 use tokio_stream::{
     Stream, StreamExt,
-    wrappers::{TcpListenerStream, UnixListenerStream},
+    wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream},
 };
-use tonic::transport::{Server, server::Router};
+use tonic::{
+    service::InterceptorLayer,
+    transport::{Server, server::Router},
+};
+use tower::layer::util::{Identity, Stack};
 
-use crate::{ByteCount, FRAME, KEEPALIVE, LinkError, LocalDoor, WINDOW, counting::Counted};
+use crate::{
+    ByteCount, FRAME, Guard, KEEPALIVE, LinkError, LocalDoor, Security, WINDOW, accepted::Accepted,
+    counting::Counted, handshake, identity::Caller,
+};
+
+/// A server whose services see only calls that a [`Guard`] has let through, each with its
+/// [`Identity`](crate::Identity).
+pub type GuardedServer = Server<Stack<InterceptorLayer<Guard>, Identity>>;
+
+/// The same with services.
+pub type GuardedRouter = Router<Stack<InterceptorLayer<Guard>, Identity>>;
+
+/// Connections that a listener holds at most: more than the largest network makes, and little memory.
+const MOST_CONNECTIONS: usize = 8192;
+
+/// Streams on one connection at a time: a peer needs one for its own, and one for a state.
+const MOST_STREAMS: u32 = 16;
+
+/// Bytes of a call's headers: ours are a few hundred.
+const LARGEST_HEADERS: u32 = 16 << 10;
 
 /// A bound listener, before it serves.
 #[derive(Debug)]
@@ -16,23 +42,34 @@ pub struct Listener {
     local: Option<UnixListener>,
     address: SocketAddr,
     count: ByteCount,
+    security: Security,
 }
 
 impl Listener {
-    /// Binds. An address that other machines can reach asks for `insecure`, since nothing protects it yet.
-    pub async fn bind(address: SocketAddr, insecure: bool) -> Result<Self, LinkError> {
-        if !address.ip().is_loopback() && !insecure {
+    /// Binds. An address that other machines can reach asks for certificates or a token, or for `insecure`.
+    pub async fn bind(address: SocketAddr, security: &Security, insecure: bool) -> Result<Self, LinkError> {
+        if !address.ip().is_loopback() && !security.protects() && !insecure {
             return Err(LinkError::Exposed(address));
         }
         let fail = |error| LinkError::Listen { address, error };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Listener { listener, local: None, address, count: ByteCount::default() })
+        Ok(Listener {
+            listener,
+            local: None,
+            address,
+            count: ByteCount::default(),
+            security: security.clone(),
+        })
     }
 
-    /// Listens on a Unix-domain socket as well; nothing if the system does not let it, since TCP leads everywhere. The way
-    /// to the socket is there for as long as the door is held.
+    /// Listens on a Unix-domain socket as well; nothing if the system does not let it, since TCP leads everywhere, and
+    /// nothing where certificates are asked for: over the socket nobody would show one. The way to the socket is there for
+    /// as long as the door is held.
     pub fn open_local(&mut self) -> Option<LocalDoor> {
+        if self.security.tls().is_some() {
+            return None;
+        }
         match LocalDoor::open() {
             Ok((listener, door)) => {
                 self.local = Some(listener);
@@ -56,38 +93,59 @@ impl Listener {
     }
 
     /// A server with this project's HTTP/2 settings, to which a service is added before [`Listener::serve`].
-    pub fn server() -> Server {
+    pub fn server(&self) -> GuardedServer {
         Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .max_frame_size(FRAME)
+            .max_concurrent_streams(MOST_STREAMS)
+            .http2_max_header_list_size(LARGEST_HEADERS)
+            .layer(InterceptorLayer::new(self.security.guard()))
     }
 
     /// Serves until `stop` resolves; open streams are then cut by the caller's ending.
     pub async fn serve(
         self,
-        router: Router,
+        router: GuardedRouter,
         stop: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
         router.serve_with_incoming_shutdown(self.incoming(), stop).await
     }
 
-    /// Whoever connects, by either way.
-    fn incoming(self) -> Box<dyn Stream<Item = io::Result<Counted>> + Send + Unpin> {
+    /// Whoever connects and may, by either way.
+    fn incoming(self) -> Box<dyn Stream<Item = io::Result<Accepted>> + Send + Unpin> {
+        if let Some(tls) = self.security.tls() {
+            let (shaken, accepted) = mpsc::channel(1);
+            tokio::spawn(handshake::shake_hands(self.listener, tls.clone(), self.count, shaken));
+            return Box::new(ReceiverStream::new(accepted));
+        }
         let (here, elsewhere) = (self.count.clone(), self.count);
-        let tcp = TcpListenerStream::new(self.listener).map(move |stream| {
-            let stream = stream?;
-            // A bare listener leaves Nagle's algorithm on, which holds a round's last packet back.
-            stream.set_nodelay(true)?;
-            Ok(Counted::new(stream, elsewhere.clone()))
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let tcp = TcpListenerStream::new(self.listener).filter_map(move |stream| {
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                tracing::warn!("a caller was refused: there are {MOST_CONNECTIONS} connections already");
+                return None;
+            };
+            Some(stream.and_then(|stream| over_tcp(stream, &elsewhere, place)))
         });
         match self.local {
             None => Box::new(tcp),
-            Some(local) => Box::new(tcp.merge(
-                UnixListenerStream::new(local).map(move |stream| Ok(Counted::new(stream?, here.clone()))),
-            )),
+            Some(local) => Box::new(
+                tcp.merge(UnixListenerStream::new(local).map(move |stream| Ok(over_socket(stream?, &here)))),
+            ),
         }
     }
+}
+
+fn over_tcp(stream: TcpStream, count: &ByteCount, place: OwnedSemaphorePermit) -> io::Result<Accepted> {
+    // A bare listener leaves Nagle's algorithm on, which holds a round's last packet back.
+    stream.set_nodelay(true)?;
+    let caller = Caller { address: stream.peer_addr().ok(), name: None };
+    Ok(Accepted::plain(Counted::new(stream, count.clone()), caller, Some(place)))
+}
+
+fn over_socket(stream: UnixStream, count: &ByteCount) -> Accepted {
+    Accepted::plain(Counted::new(stream, count.clone()), Caller { address: None, name: None }, None)
 }

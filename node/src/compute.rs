@@ -1,6 +1,6 @@
 use tokio::sync::mpsc;
 
-use crate::NodeError;
+use crate::{Activity, Awaited, NodeError};
 
 /// How many inputs may wait; beyond that the links are made to wait. Outputs never wait: the protocol bounds them, and a
 /// thread that waits to be heard while its inputs wait for it would wait for ever.
@@ -15,6 +15,9 @@ pub trait Machine: 'static {
 
     /// Takes one input and emits what follows from it, as early as it is known.
     fn handle(&mut self, input: Self::Input, emit: &mut dyn FnMut(Self::Output)) -> Result<(), NodeError>;
+
+    /// What it needs before it can go on: so a network that stands still can say whom it waits for.
+    fn awaited(&self) -> Awaited;
 }
 
 /// A machine on a thread of its own.
@@ -26,46 +29,70 @@ pub struct Compute<I, O> {
     pub outputs: mpsc::UnboundedReceiver<Result<O, NodeError>>,
 }
 
+/// A machine, and the ways in and out of it.
+struct Worker<I, O> {
+    taken: mpsc::Receiver<I>,
+    emitted: mpsc::UnboundedSender<Result<O, NodeError>>,
+    activity: Activity,
+}
+
 impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
     /// Builds a machine on a new thread (reading its data takes a while) and lets it run until its inputs end.
     /// Its matrix products may use so many threads.
     pub fn spawn<M>(
         threads: u16,
+        activity: Activity,
         build: impl FnOnce(&mut dyn FnMut(O)) -> Result<M, NodeError> + Send + 'static,
     ) -> Self
     where
         M: Machine<Input = I, Output = O>,
     {
-        let (inputs, mut taken) = mpsc::channel(WAITING);
-        let (emitted, outputs) = mpsc::unbounded_channel();
+        let (compute, mut worker) = Self::channels(activity);
         let live = move || {
-            let mut emit = |output| {
-                // The async half is gone: so is the run, and this thread ends with its inputs.
-                let _ = emitted.send(Ok(output));
-            };
-            let outcome = build(&mut emit).and_then(|mut machine| {
-                while let Some(input) = taken.blocking_recv() {
-                    machine.handle(input, &mut emit)?;
+            let Some(mut machine) = worker.build(build) else { return };
+            while let Some(input) = worker.taken.blocking_recv() {
+                if !worker.handle(&mut machine, input) {
+                    return;
                 }
-                Ok(())
-            });
-            if let Err(error) = outcome {
-                let _ = emitted.send(Err(error));
             }
         };
         std::thread::spawn(move || on_threads(threads, live));
-        Compute { inputs, outputs }
+        compute
+    }
+
+    fn channels(activity: Activity) -> (Self, Worker<I, O>) {
+        let (inputs, taken) = mpsc::channel(WAITING);
+        let (emitted, outputs) = mpsc::unbounded_channel();
+        (Compute { inputs, outputs }, Worker { taken, emitted, activity })
     }
 
     /// The next output. A thread that ended without an error has panicked.
     pub async fn next(&mut self) -> Result<O, NodeError> {
         match self.outputs.recv().await {
             Some(output) => output,
-            None => Err(NodeError::Lost {
-                peer: "the compute thread".into(),
-                reason: "it panicked; its message stands above".into(),
-            }),
+            None => Err(NodeError::Panicked),
         }
+    }
+}
+
+impl<I, O> Worker<I, O> {
+    fn build<M: Machine<Input = I, Output = O>>(
+        &self,
+        build: impl FnOnce(&mut dyn FnMut(O)) -> Result<M, NodeError>,
+    ) -> Option<M> {
+        // If the async half is gone, so is the run, and this machine ends with its inputs.
+        let built = build(&mut |output| drop(self.emitted.send(Ok(output))));
+        let machine = built.map_err(|error| drop(self.emitted.send(Err(error)))).ok()?;
+        self.activity.awaits(machine.awaited());
+        Some(machine)
+    }
+
+    /// Gives the machine an input; false if it could not go on.
+    fn handle<M: Machine<Input = I, Output = O>>(&self, machine: &mut M, input: I) -> bool {
+        self.activity.computes();
+        let outcome = machine.handle(input, &mut |output| drop(self.emitted.send(Ok(output))));
+        self.activity.awaits(machine.awaited());
+        outcome.map_err(|error| drop(self.emitted.send(Err(error)))).is_ok()
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Context {
     pub index: usize,
     /// Where it computes.
     pub device: Device,
+    /// Whether it says in its reports what it saw of the draws.
+    pub verify: bool,
 }
 
 impl Context {
@@ -57,6 +59,12 @@ impl Context {
     pub fn part(&self, part: usize) -> std::ops::Range<usize> {
         let size = self.scenario.train.ticks_per_part;
         (part * size).min(self.ticks())..((part + 1).saturating_mul(size)).min(self.ticks())
+    }
+
+    /// How many messages can be on their way from one peer to another: those of all parts of a round, a closing turn, and
+    /// the first of what follows. More wait for nobody who keeps to the protocol.
+    pub fn messages_under_way(&self) -> usize {
+        self.parts() + 2
     }
 
     /// The first tick of a round.

@@ -1,19 +1,26 @@
 use bytes::Bytes;
+use link::{Channel, Name, Security};
 use proto::v1::{
-    Failed, Join, LoadRequest, Order, Report, Start, StatePiece, Welcome,
+    Failed, Join, Leaving, LoadRequest, Order, Report, Start, StatePiece, Welcome,
     coordinator_client::CoordinatorClient, order::Order as Kind, report,
 };
 use randomness::Seed;
 use scenario::Scenario;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming, transport::Channel};
+use tonic::{Status, Streaming};
 
-use crate::{Context, NodeError, Options, Role, resolve_device};
+use crate::{Activity, Context, Departure, HEARTBEAT, NodeError, Options, Role, resolve_device};
 
 /// State travels in pieces of this many bytes.
 const PIECE: usize = 1 << 20;
+
+/// The largest message that the coordinator sends, in bytes: a scenario of some thousand nodes, or a piece of a state.
+const LARGEST_MESSAGE: usize = 4 << 20;
+
+/// The largest state, in bytes, as the coordinator takes it.
+const LARGEST_STATE: usize = 4 << 30;
 
 /// A node's side of the coordinator's control stream.
 #[derive(Debug)]
@@ -23,7 +30,10 @@ pub struct Control {
     orders: Streaming<Order>,
     role: Role,
     run: Bytes,
+    incarnation: u64,
     index: u32,
+    activity: Activity,
+    heart: JoinHandle<()>,
 }
 
 /// What a node holds once the coordinator has let it in.
@@ -37,11 +47,25 @@ pub struct Joined {
     pub state: Option<Vec<u8>>,
 }
 
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.heart.abort();
+    }
+}
+
 impl Control {
     /// Dials the coordinator, presents version and protocol, and takes the scenario and an index.
-    pub async fn join(role: Role, options: &Options) -> Result<Joined, NodeError> {
-        let channel = link::dial(&options.coordinator, options.patience()).await?;
-        let mut client = CoordinatorClient::new(channel);
+    pub async fn join(role: Role, options: &Options, security: &Security) -> Result<Joined, NodeError> {
+        let channel =
+            link::dial(Name::Coordinator, &options.coordinator, security, options.patience()).await?;
+        match tokio::time::timeout(options.patience(), Control::greet(role, options, channel)).await {
+            Ok(joined) => joined,
+            Err(_) => Err(lost(&format!("it did not answer within {} s", options.patience))),
+        }
+    }
+
+    async fn greet(role: Role, options: &Options, channel: Channel) -> Result<Joined, NodeError> {
+        let mut client = CoordinatorClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
         let (reports, outgoing) = mpsc::channel(64);
         let join = Join {
             role: proto::v1::Role::from(role).into(),
@@ -51,12 +75,15 @@ impl Control {
         };
         send(&reports, report::Report::Join(join)).await?;
         let orders = client.control(ReceiverStream::new(outgoing)).await.map_err(refusal)?.into_inner();
-        let mut control = Control { client, reports, orders, role, run: Bytes::new(), index: 0 };
+        let activity = Activity::preparing();
+        let heart = tokio::spawn(beat(reports.clone(), activity.clone(), options.departure.clone()));
+        let (run, incarnation, index) = (Bytes::new(), 0, 0);
+        let mut control = Control { client, reports, orders, role, run, incarnation, index, activity, heart };
         let welcome = match control.order().await? {
             Kind::Welcome(welcome) => welcome,
             other => return Err(unexpected(&other, "Welcome")),
         };
-        control.run = welcome.run.clone();
+        (control.run, control.incarnation) = (welcome.run.clone(), welcome.incarnation);
         control.index = welcome.index;
         let outcome = async {
             let context = context(role, &welcome, options)?;
@@ -69,17 +96,22 @@ impl Control {
                 tracing::info!(role = role.name(), index = context.index, "joined");
                 Ok(Joined { control, context, state })
             }
-            Err(error) => {
-                control.fail(&error).await;
-                Err(error)
-            }
+            Err(error) => Err(control.fail(error).await),
         }
     }
 
-    /// The next order. The coordinator's abort, or its disappearance, is an error.
+    /// Where the compute half writes down what it does, for the heartbeats.
+    pub fn activity(&self) -> Activity {
+        self.activity.clone()
+    }
+
+    /// The next order. The end of the incarnation or of the run, or the coordinator's disappearance, is an error.
     pub async fn order(&mut self) -> Result<Kind, NodeError> {
         match self.orders.message().await {
             Ok(Some(Order { order: Some(Kind::Abort(abort)) })) => Err(NodeError::Aborted(abort.reason)),
+            Ok(Some(Order { order: Some(Kind::Rollback(rollback)) })) => {
+                Err(NodeError::RolledBack(rollback.reason))
+            }
             Ok(Some(Order { order: Some(order) })) => Ok(order),
             Ok(Some(Order { order: None })) => {
                 Err(NodeError::protocol("the coordinator", "sent an empty order"))
@@ -97,6 +129,11 @@ impl Control {
     /// A peer is lost. Its loss may be the first sign of an end that the coordinator knows more about, or of the
     /// coordinator's own: gives its word or its loss if that comes within the grace time, and the peer's loss if not.
     pub async fn explain(&mut self, loss: NodeError) -> NodeError {
+        self.last_word().await.unwrap_or(loss)
+    }
+
+    /// How the control stream ends, if it does within the grace time.
+    async fn last_word(&mut self) -> Option<NodeError> {
         let end = async {
             loop {
                 if let Err(error) = self.order().await {
@@ -104,12 +141,12 @@ impl Control {
                 }
             }
         };
-        tokio::time::timeout(crate::GRACE, end).await.unwrap_or(loss)
+        tokio::time::timeout(crate::GRACE, end).await.ok()
     }
 
     /// This node's work is done and said so: waits until the coordinator has heard it and closes the stream.
     pub async fn finish(&mut self) {
-        let _ = tokio::time::timeout(crate::GRACE, async { while self.order().await.is_ok() {} }).await;
+        self.last_word().await;
     }
 
     /// The next order, which must be the start of the run.
@@ -120,35 +157,69 @@ impl Control {
         }
     }
 
-    /// Tells the coordinator why this node ends, as well as can be.
-    pub async fn fail(&mut self, error: &NodeError) {
-        if matches!(error, NodeError::Aborted(_) | NodeError::Refused(_)) {
-            return;
+    /// Tells the coordinator why this node cannot go on, and gives what it ends with: its own error, unless the coordinator
+    /// answers that the network goes back to its last checkpoint.
+    pub async fn fail(&mut self, error: NodeError) -> NodeError {
+        if matches!(
+            error,
+            NodeError::Aborted(_)
+                | NodeError::Refused(_)
+                | NodeError::RolledBack(_)
+                | NodeError::CoordinatorLost(_)
+        ) {
+            return error;
         }
-        let failed = Failed { message: error.to_string(), input: error.is_input() };
-        if self.report(report::Report::Failed(failed)).await.is_ok() {
-            // The coordinator answers a failure with its abort: then it has been heard.
-            let _ = tokio::time::timeout(crate::GRACE, async { while self.order().await.is_ok() {} }).await;
+        let failed = Failed { message: error.to_string(), input: error.is_input(), lost: error.is_loss() };
+        if self.report(report::Report::Failed(failed)).await.is_err() {
+            return error;
+        }
+        // The coordinator answers a failure with its abort, by going back, or by hanging up: then it has been heard.
+        match self.last_word().await {
+            Some(back @ NodeError::RolledBack(_)) => back,
+            _ => error,
         }
     }
 
     /// Streams this node's state at a version to the coordinator.
     pub async fn save(&mut self, version: u64, state: Vec<u8>) -> Result<(), NodeError> {
-        let pieces = pieces(self.run.clone(), self.role, self.index, version, Bytes::from(state));
-        self.client.save(tokio_stream::iter(pieces)).await.map_err(refusal)?;
-        Ok(())
+        let pieces = self.pieces(version, Bytes::from(state));
+        match self.client.save(tokio_stream::iter(pieces)).await {
+            Ok(_) => Ok(()),
+            // An incarnation that has just ended takes no states: the control stream says so.
+            Err(status) => Err(self.explain(refusal(status)).await),
+        }
+    }
+
+    /// Cuts a state into pieces; the last carries the hash of the whole.
+    fn pieces(&self, version: u64, state: Bytes) -> Vec<StatePiece> {
+        let hash = Bytes::copy_from_slice(&Sha256::digest(&state));
+        let count = state.len().div_ceil(PIECE).max(1);
+        let piece = |number: usize| StatePiece {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            role: proto::v1::Role::from(self.role).into(),
+            index: self.index,
+            version,
+            data: state.slice(number * PIECE..((number + 1) * PIECE).min(state.len())),
+            sha256: if number + 1 == count { hash.clone() } else { Bytes::new() },
+        };
+        (0..count).map(piece).collect()
     }
 
     /// Fetches this node's state at the checkpoint from which the run goes on.
     async fn load(&mut self) -> Result<Vec<u8>, NodeError> {
         let request = LoadRequest {
             run: self.run.clone(),
+            incarnation: self.incarnation,
             role: proto::v1::Role::from(self.role).into(),
             index: self.index,
         };
         let mut stream = self.client.load(request).await.map_err(refusal)?.into_inner();
         let mut state = Vec::new();
         while let Some(piece) = stream.message().await.map_err(refusal)? {
+            if state.len() + piece.data.len() > LARGEST_STATE {
+                return Err(NodeError::protocol("the coordinator", "sent a state beyond all bounds"));
+            }
             state.extend_from_slice(&piece.data);
             if !piece.sha256.is_empty() {
                 return match Sha256::digest(&state).as_slice() == piece.sha256 {
@@ -162,21 +233,6 @@ impl Control {
         }
         Err(NodeError::protocol("the coordinator", "sent a state without an end"))
     }
-}
-
-/// Cuts a state into pieces; the last carries the hash of the whole.
-fn pieces(run: Bytes, role: Role, index: u32, version: u64, state: Bytes) -> Vec<StatePiece> {
-    let hash = Bytes::copy_from_slice(&Sha256::digest(&state));
-    let count = state.len().div_ceil(PIECE).max(1);
-    let piece = |number: usize| StatePiece {
-        run: run.clone(),
-        role: proto::v1::Role::from(role).into(),
-        index,
-        version,
-        data: state.slice(number * PIECE..((number + 1) * PIECE).min(state.len())),
-        sha256: if number + 1 == count { hash.clone() } else { Bytes::new() },
-    };
-    (0..count).map(piece).collect()
 }
 
 fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, NodeError> {
@@ -204,7 +260,27 @@ fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, 
         incarnation: welcome.incarnation,
         index,
         device: resolve_device(options.device.unwrap_or(device))?,
+        verify: welcome.verify,
     })
+}
+
+/// Says once a second what the node is doing, and once that it is to leave.
+async fn beat(reports: mpsc::Sender<Report>, activity: Activity, departure: Departure) {
+    let mut leaves = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HEARTBEAT) => {}
+            () = departure.announced(), if !leaves => {
+                leaves = true;
+                if send(&reports, report::Report::Leaving(Leaving {})).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if send(&reports, report::Report::Heartbeat(activity.heartbeat())).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn send(reports: &mpsc::Sender<Report>, report: report::Report) -> Result<(), NodeError> {
@@ -218,6 +294,7 @@ fn refusal(status: Status) -> NodeError {
         tonic::Code::FailedPrecondition
         | tonic::Code::InvalidArgument
         | tonic::Code::PermissionDenied
+        | tonic::Code::Unauthenticated
         | tonic::Code::AlreadyExists => NodeError::Refused(status.message().into()),
         tonic::Code::Aborted => NodeError::Aborted(status.message().into()),
         _ => lost(status.message()),
@@ -225,7 +302,7 @@ fn refusal(status: Status) -> NodeError {
 }
 
 fn lost(reason: &str) -> NodeError {
-    NodeError::Lost { peer: "the coordinator".into(), reason: reason.into() }
+    NodeError::CoordinatorLost(reason.into())
 }
 
 fn unexpected(order: &Kind, due: &str) -> NodeError {

@@ -43,9 +43,26 @@ pub enum NodeError {
         /// What was seen.
         reason: String,
     },
+    /// A peer is not where it was said to be.
+    #[error("{peer}: {error}")]
+    Unreachable {
+        /// Who.
+        peer: String,
+        /// What was tried.
+        error: link::LinkError,
+    },
+    /// The coordinator is gone.
+    #[error("lost the coordinator: {0}")]
+    CoordinatorLost(String),
+    /// The compute thread has panicked.
+    #[error("the compute thread panicked; its message stands above")]
+    Panicked,
     /// The coordinator refused this node.
     #[error("the coordinator refused this node: {0}")]
     Refused(String),
+    /// The incarnation is over: somebody was lost, and the network goes on from its last checkpoint.
+    #[error("back to the last checkpoint: {0}")]
+    RolledBack(String),
     /// The coordinator ended the run.
     #[error("the coordinator ended the run: {0}")]
     Aborted(String),
@@ -64,6 +81,11 @@ impl NodeError {
     /// Blames a peer for what it did.
     pub fn protocol(peer: impl Into<String>, what: impl Into<String>) -> NodeError {
         NodeError::Protocol { peer: peer.into(), what: what.into() }
+    }
+
+    /// Whether somebody is gone, and this node could go on if they came back.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, NodeError::Lost { .. } | NodeError::Unreachable { .. } | NodeError::CoordinatorLost(_))
     }
 
     /// Whether the fault lies in what the user gave (exit status 2) rather than in the run (1).

@@ -4,42 +4,55 @@
 //! thread of its own: message in, messages out, no sockets and no clock. So the same machine runs in processes, in one
 //! process and in tests.
 
+mod activity;
 mod compute;
 mod context;
 mod control;
 mod convert;
+mod departure;
 mod device;
 mod error;
+mod life;
 mod log;
 mod meter;
 mod options;
 mod parent;
 mod parse;
 mod schedule;
+mod security;
 mod selector;
 mod source;
 mod state;
+mod witness;
 
+pub use activity::{Activity, Awaited};
 pub use compute::{Compute, Machine};
 pub use context::Context;
 pub use control::{Control, Joined};
 pub use convert::{adamw, baseline, log_mass, rate_estimator, sparse_term};
+pub use departure::Departure;
 pub use device::{device_name, resolve_device};
 pub use error::NodeError;
+pub use life::live;
 pub use log::log_to_stderr;
 pub use meter::{Meter, Work};
 pub use options::Options;
 pub use parent::{end_with_parent, main};
 pub use parse::parse;
 pub use schedule::{Next, Schedule};
+pub use security::SecurityOptions;
 pub use selector::{Choice, Selector};
 pub use source::data_source;
 pub use state::{is_parameter, pack_state, restore, save, unpack_state};
+pub use witness::batch_digest;
 
 use std::time::Duration;
 
 /// How long a node that lost a peer waits for the coordinator's word on why, before it ends by itself.
 pub const GRACE: Duration = Duration::from_secs(3);
+
+/// Between two signs of life to the coordinator.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The two kinds of node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

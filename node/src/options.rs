@@ -1,5 +1,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::{Departure, SecurityOptions};
+
 /// What a transmitter or receiver is told when it starts; all else comes from the coordinator.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -7,7 +9,7 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "HOST:PORT")]
     pub coordinator: String,
 
-    /// This node's index, from 0; without one the coordinator gives the first free
+    /// This node's index, from 0; without one it has that of its certificate, or the coordinator gives the first free
     #[arg(long, env = "POM2DIB_INDEX", value_name = "N")]
     pub index: Option<u32>,
 
@@ -36,17 +38,25 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_THREADS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
 
+    /// Who is let in.
+    #[command(flatten)]
+    pub security: SecurityOptions,
+
     /// Listen on an address that other machines can reach although nothing protects it
     #[arg(long, env = "POM2DIB_INSECURE")]
     pub insecure: bool,
 
-    /// How many seconds to wait for the coordinator to answer
+    /// How many seconds to wait for the coordinator to answer, at the start and whenever it is lost
     #[arg(long, env = "POM2DIB_PATIENCE", default_value_t = 60, value_name = "SECONDS")]
     pub patience: u64,
 
     /// End when standard input is closed (the parent process is gone)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
+
+    /// How this node learns that it is to end.
+    #[arg(skip)]
+    pub departure: Departure,
 }
 
 impl Options {

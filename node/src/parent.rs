@@ -1,6 +1,8 @@
 use std::{io::Read, process::ExitCode};
 
-use crate::{NodeError, Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{Departure, NodeError, Options};
 
 /// Ends this process as soon as its standard input is closed: its parent holds the other end, so a parent that is
 /// killed, however rudely, takes its children along.
@@ -24,7 +26,12 @@ where
     // One worker is enough for the links; the compute thread is the one that needs a core.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(options)),
+        Ok(runtime) => runtime.block_on(async {
+            // A terminal's Ctrl-C goes to the whole family: it is for the parent to say what it means.
+            let _parents_affair = options.end_with_parent.then(|| signal(SignalKind::interrupt()));
+            let departure = Departure::on(&[SignalKind::terminate()]);
+            run(Options { departure, ..options }).await
+        }),
         Err(error) => Err(NodeError::Input(format!("cannot start the async runtime: {error}"))),
     };
     match outcome {

@@ -7,7 +7,9 @@ mod received;
 mod selection;
 mod serve;
 mod task;
+mod witness;
 
 pub use machine::{Input, Output, ReceiverMachine};
+pub use received::check_features;
 pub use serve::run;
 pub use task::TaskData;

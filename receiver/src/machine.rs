@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, ops::Range};
 
 use dib::{AdamW, BatchOrder, Network};
-use node::{Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use node::{Awaited, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When, encode_ticks,
     v1::{Asks, Finished, Gradients, ReceiverRound, Turn, order::Order, report::Report},
@@ -15,6 +15,7 @@ use crate::{
     received::Received,
     selection::{Asked, selector},
     task::TaskData,
+    witness::Told,
 };
 
 /// What goes into a receiver's machine.
@@ -52,7 +53,7 @@ pub struct ReceiverMachine {
     pub(crate) task: TaskData,
     pub(crate) selector: Option<Selector>,
     pub(crate) decoders: Decoders,
-    batches: BatchOrder,
+    pub(crate) batches: BatchOrder,
     schedule: Schedule,
     /// Steps that all parameters have taken.
     version: u64,
@@ -89,6 +90,7 @@ struct Round {
     /// Ticks at which each (k, m) was granted.
     granted: Vec<u32>,
     payload_bytes: u64,
+    told: Told,
 }
 
 impl ReceiverMachine {
@@ -206,6 +208,7 @@ impl ReceiverMachine {
             rates: Vec::new(),
             granted: vec![0; self.context.scenario.entries_per_receiver()],
             payload_bytes: 0,
+            told: Told::default(),
         }));
         Ok(())
     }
@@ -224,6 +227,9 @@ impl ReceiverMachine {
         self.meter.turn_to(Work::Pack);
         let part = round.part as u64;
         let ticks = self.context.part(round.part);
+        if self.context.verify {
+            round.told.hear(self.inbox.iter().map(VecDeque::front));
+        }
         let received =
             self.receive(When::Round { round: round.round, part }, &round.asked.transmitters[ticks.clone()])?;
         let first_tick = self.context.first_tick(round.round);
@@ -262,7 +268,7 @@ impl ReceiverMachine {
     ) -> Result<(), NodeError> {
         self.meter.turn_to(Work::Select);
         let log_likelihood = self.learn_selection(round.round, round.asked.choice.as_ref(), &round.costs)?;
-        let report = ReceiverRound {
+        let mut report = ReceiverRound {
             round: round.round,
             cross_entropy: mean(&round.cross_entropies),
             objective: mean(&round.objectives),
@@ -274,8 +280,12 @@ impl ReceiverMachine {
             gradient_bytes: round.payload_bytes,
             seconds: 0.0,
             work: self.meter.take(),
+            ..ReceiverRound::default()
         };
         self.meter.turn_to(Work::Pack);
+        if self.context.verify {
+            self.testify(&mut report, &round.asked, round.told);
+        }
         let gradients =
             gradients.into_iter().map(|z| Gradients { z: Some(z), costs: round.costs.clone() }).collect();
         self.stage = Stage::Idle { unsent: Some(gradients) };
@@ -423,6 +433,14 @@ impl Machine for ReceiverMachine {
         let outcome = self.take(input, emit);
         self.meter.turn_to(Work::Wait);
         outcome
+    }
+
+    fn awaited(&self) -> Awaited {
+        let peers = match self.stage {
+            Stage::Idle { .. } => Vec::new(),
+            _ => (0..self.inbox.len()).filter(|&k| self.inbox[k].is_empty()).collect(),
+        };
+        Awaited { version: self.version, peers }
     }
 }
 

@@ -44,6 +44,18 @@ impl Received {
     }
 }
 
+/// Checks what transmitter k sent of a part of a round in which this receiver asked it at these ticks, as the machine does
+/// before it computes with it.
+pub fn check_features(
+    context: &Context,
+    k: usize,
+    when: When,
+    asked: &[bool],
+    features: &Features,
+) -> Result<(), WireError> {
+    Received::check(context, k, when, asked, context.samples(), features).map(drop)
+}
+
 /// Where the cap's draws of a moment are addressed.
 fn address(context: &Context, when: When) -> (Phase, u64) {
     match when {

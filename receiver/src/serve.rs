@@ -3,24 +3,35 @@
 use std::time::Instant;
 
 use data::{Needs, open};
-use node::{Compute, Context, Control, Joined, NodeError, Options, Role};
+use link::{Channel, LinkError, Name, Security};
+use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Role};
 use proto::{
     check_length,
     v1::{Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{Input, Output, ReceiverMachine, TaskData};
 
 /// Takes part in a run as a receiver, from joining to the end.
 pub async fn run(options: Options) -> Result<(), NodeError> {
-    let Joined { mut control, context, state } = Control::join(Role::Receiver, &options).await?;
-    let outcome = live(&mut control, context, state, &options).await;
-    if let Err(error) = &outcome {
-        control.fail(error).await;
+    let security = options.security.of_node(Role::Receiver, options.index)?;
+    node::live(Role::Receiver, options, &security, |joined, options| {
+        let security = security.clone();
+        async move { take_part(joined, options, security).await }
+    })
+    .await
+}
+
+/// Takes part in one incarnation of the run.
+async fn take_part(joined: Joined, options: Options, security: Security) -> Result<(), NodeError> {
+    let Joined { mut control, context, state } = joined;
+    let outcome = live(&mut control, context, state, &options, &security).await;
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(error) => Err(control.fail(error).await),
     }
-    outcome
 }
 
 async fn live(
@@ -28,12 +39,13 @@ async fn live(
     context: Context,
     state: Option<Vec<u8>>,
     options: &Options,
+    security: &Security,
 ) -> Result<(), NodeError> {
-    let mut compute = spawn(context.clone(), options, state);
+    let mut compute = spawn(context.clone(), options, state, control.activity());
     report_ready(control, &mut compute, &context).await?;
     let start = control.start().await?;
     let mut links = {
-        let mut dialling = std::pin::pin!(Links::dial(&context, &start, options));
+        let mut dialling = std::pin::pin!(Links::dial(&context, &start, options, security));
         loop {
             tokio::select! {
                 links = &mut dialling => break links?,
@@ -51,7 +63,7 @@ async fn live(
                 Err(loss) => return Err(control.explain(loss).await),
             },
             output = compute.next() => match output? {
-                Output::Turn(k, turn) => links.send(k, turn).await,
+                Output::Turn(k, turn) => links.send(k, turn)?,
                 Output::State(version, state) => control.save(version, state).await?,
                 Output::Report(report) => control.report(timed(report, &mut last_round)).await?,
                 Output::Finished => break,
@@ -64,9 +76,14 @@ async fn live(
 }
 
 /// Reads the data and builds the machine on the compute thread.
-fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute<Input, Output> {
+fn spawn(
+    context: Context,
+    options: &Options,
+    state: Option<Vec<u8>>,
+    activity: Activity,
+) -> Compute<Input, Output> {
     let folder = options.data.clone();
-    Compute::spawn(options.threads, move |emit| {
+    Compute::spawn(options.threads, activity, move |emit| {
         let task = context.scenario.receiver[context.index].task.clone();
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };
@@ -118,10 +135,17 @@ fn timed(report: Report, last_round: &mut Instant) -> Report {
 struct Links {
     turns: Vec<mpsc::Sender<Turn>>,
     features: mpsc::Receiver<(usize, Result<Features, NodeError>)>,
+    /// What reads from them; it ends with the links.
+    _readers: JoinSet<()>,
 }
 
 impl Links {
-    async fn dial(context: &Context, start: &Start, options: &Options) -> Result<Self, NodeError> {
+    async fn dial(
+        context: &Context,
+        start: &Start,
+        options: &Options,
+        security: &Security,
+    ) -> Result<Self, NodeError> {
         let transmitters = context.scenario.transmitters();
         for (what, count) in [("addresses", start.transmitters.len()), ("sockets", start.sockets.len())] {
             check_length("the start", what, count, transmitters)
@@ -129,25 +153,33 @@ impl Links {
         }
         let (arrived, features) = mpsc::channel(2 * transmitters);
         let mut turns = Vec::with_capacity(transmitters);
+        let mut readers = JoinSet::new();
         for (k, (address, socket)) in start.transmitters.iter().zip(&start.sockets).enumerate() {
             let socket = if options.tcp_only { "" } else { socket };
-            let unreachable = |error| NodeError::Input(format!("transmitter {k}: {error}"));
-            let channel =
-                link::dial_nearest(socket, address, options.patience()).await.map_err(unreachable)?;
+            let unreachable =
+                |error: LinkError| NodeError::Unreachable { peer: format!("transmitter {k}"), error };
+            let name = Name::Transmitter(k as u32);
+            let dialled = link::dial_nearest(name, socket, address, security, options.patience()).await;
+            let channel = dialled.map_err(unreachable)?;
             let limit = context.largest_message(k);
             let client = TransmitterClient::new(channel)
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit);
-            let (sender, outgoing) = mpsc::channel(2);
+            let (sender, outgoing) = mpsc::channel(context.messages_under_way());
             turns.push(sender);
-            tokio::spawn(read(k, client, outgoing, arrived.clone()));
+            readers.spawn(read(k, client, outgoing, arrived.clone()));
         }
-        Ok(Links { turns, features })
+        Ok(Links { turns, features, _readers: readers })
     }
 
-    async fn send(&self, k: usize, turn: Turn) {
-        // A link that has ended says so among the features.
-        let _ = self.turns[k].send(turn).await;
+    /// Sends a turn without waiting for anybody. A link that has ended says so among the features.
+    fn send(&self, k: usize, turn: Turn) -> Result<(), NodeError> {
+        match self.turns[k].try_send(turn) {
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(NodeError::protocol(format!("transmitter {k}"), "does not read its turns"))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn next(&mut self) -> (usize, Result<Features, NodeError>) {
@@ -162,7 +194,7 @@ impl Links {
 /// Opens the stream to transmitter k and passes its features on until it ends; the last word is why.
 async fn read(
     k: usize,
-    mut client: TransmitterClient<tonic::transport::Channel>,
+    mut client: TransmitterClient<Channel>,
     outgoing: mpsc::Receiver<Turn>,
     arrived: mpsc::Sender<(usize, Result<Features, NodeError>)>,
 ) {

@@ -224,6 +224,9 @@ pub struct Evaluation {
 pub struct Checkpoint {
     /// Rounds between checkpoints; 0 for the end only.
     pub every: u64,
+    /// Where they lie: the path of a folder, or the URL of an object store. Default: in the run's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
 }
 
 /// A transmitter.
@@ -428,7 +431,7 @@ impl Default for Evaluation {
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Checkpoint { every: 100 }
+        Checkpoint { every: 100, store: None }
     }
 }
 

@@ -22,11 +22,12 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 6] = [
+const WITHOUT_DEFAULT: [&str; 7] = [
     "data.path",
     "network.transmitters",
     "network.receivers",
     "train.beta_start",
+    "checkpoint.store",
     "transmitter.modalities",
     "receiver.task",
 ];

@@ -125,6 +125,7 @@ impl Setup {
             incarnation,
             index,
             device: Device::Cpu,
+            verify: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use link::{Identity, Name};
 use node::{Context, NodeError};
 use proto::v1::{Features, Turn, transmitter_server::Transmitter};
 use tokio::sync::mpsc;
@@ -20,10 +21,17 @@ impl Outgoing {
     }
 
     /// Sends features to receiver t. A link that has ended says so among the turns.
-    pub(crate) async fn send(&self, t: usize, features: Features) {
-        let sender = self.slot(t).clone();
-        if let Some(sender) = sender {
-            let _ = sender.send(Ok(features)).await;
+    ///
+    /// # Errors
+    /// If the receiver has not read more of its features than it can have asked for.
+    pub(crate) fn send(&self, t: usize, features: Features) -> Result<(), NodeError> {
+        let slot = self.slot(t);
+        let Some(sender) = slot.as_ref() else { return Ok(()) };
+        match sender.try_send(Ok(features)) {
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(NodeError::protocol(format!("receiver {t}"), "does not read its features"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -73,8 +81,9 @@ impl Transmitter for Exchange {
         &self,
         request: Request<Streaming<Turn>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        let (sender, features) = mpsc::channel(2);
+        let (sender, features) = mpsc::channel(self.context.messages_under_way());
         let caller = Caller {
+            identity: Identity::of(&request),
             context: self.context.clone(),
             outgoing: self.outgoing.clone(),
             arrived: self.arrived.clone(),
@@ -86,6 +95,7 @@ impl Transmitter for Exchange {
 
 /// Somebody who has dialled.
 struct Caller {
+    identity: Identity,
     context: Context,
     outgoing: Arc<Outgoing>,
     arrived: mpsc::Sender<(usize, Result<Turn, NodeError>)>,
@@ -119,7 +129,8 @@ impl Caller {
         let _ = self.arrived.send((t, Err(loss))).await;
     }
 
-    /// Who is calling: a receiver of this run and incarnation, and not twice. A stranger, a late comer of an earlier
+    /// Who is calling: a receiver of this run and incarnation, the one of its certificate if it has shown one, and not
+    /// twice. (That all its later turns are of the same receiver, the machine checks by their stamps.) A stranger, a late comer of an earlier
     /// incarnation or a node of another run is refused without disturbing the run.
     fn admit(&self, turn: &Turn, sender: &Back) -> Result<usize, String> {
         let t = turn.stamp.as_ref().map_or(0, |stamp| stamp.receiver as usize);
@@ -127,6 +138,7 @@ impl Caller {
         if t >= receivers {
             return Err(format!("there is no receiver {t}: this run has {receivers}"));
         }
+        self.identity.check(Name::Receiver(t as u32))?;
         let link = self.context.link(self.context.index, t);
         link.read(turn.stamp.as_ref()).map_err(|error| error.to_string())?;
         if self.outgoing.claim(t, sender) { Ok(t) } else { Err(format!("receiver {t} is connected already")) }

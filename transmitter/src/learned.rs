@@ -9,6 +9,17 @@ pub(crate) struct Learned {
     pub(crate) costs: Vec<f64>,
 }
 
+/// Checks what a receiver sent back for the entries (tick, modality) that it was granted, as the machine does before it
+/// computes with it.
+pub fn check_gradients(
+    context: &Context,
+    granted: &[(usize, usize)],
+    is_last: bool,
+    gradients: Option<&Gradients>,
+) -> Result<(), WireError> {
+    Learned::check(context, granted, is_last, gradients).map(drop)
+}
+
 impl Learned {
     /// Checks gradients against what this receiver was granted.
     pub(crate) fn check(

@@ -9,6 +9,8 @@ mod machine;
 mod selection;
 mod sent;
 mod serve;
+mod witness;
 
+pub use learned::check_gradients;
 pub use machine::{Input, Output, TransmitterMachine};
 pub use serve::run;

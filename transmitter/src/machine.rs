@@ -2,9 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use bytes::Bytes;
 use data::{Dataset, Split};
 use dib::{BatchOrder, Grants, Network, Phase, RequestGrid, grants, receiver_embedding};
-use node::{Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use node::{Awaited, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
@@ -56,7 +57,7 @@ pub struct TransmitterMachine {
     pub(crate) encoders: Encoders,
     pub(crate) embeddings: Vec<Vec<f32>>,
     pub(crate) label_entropies: Vec<f64>,
-    batches: BatchOrder,
+    pub(crate) batches: BatchOrder,
     schedule: Schedule,
     /// Steps that all parameters have taken.
     version: u64,
@@ -295,11 +296,12 @@ impl TransmitterMachine {
             moments.iter().map(|&tick| self.batches.positions(tick, self.context.samples())).collect();
         let coded = self.encoders.encode(&self.context, moments[0], &samples, &grants, &mut self.meter)?;
         self.meter.turn_to(Work::Pack);
+        let requests = Bytes::from(requests.to_bytes());
         for t in 0..self.inbox.len() {
-            let features = self.features(t, when, requests, &grants, &coded, self.context.samples())?;
+            let features = self.features(t, when, &requests, &grants, &coded, self.context.samples())?;
             emit(Output::Features(t, features));
         }
-        Ok(SentPart { grants, coded })
+        Ok(SentPart { requests, grants, coded })
     }
 
     /// The answer to receiver t: the requests before the cap, and its granted entries of `samples` samples each.
@@ -307,7 +309,7 @@ impl TransmitterMachine {
         &self,
         t: usize,
         when: When,
-        requests: &RequestGrid,
+        requests: &Bytes,
         grants: &Grants,
         coded: &Coded,
         samples: usize,
@@ -318,7 +320,7 @@ impl TransmitterMachine {
         let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
         Ok(Features {
             stamp: Some(self.context.link(self.context.index, t).stamp(when)),
-            requests: requests.to_bytes().into(),
+            requests: requests.clone(),
             granted: granted.collect(),
             z: Some(z),
             rates,
@@ -343,7 +345,7 @@ impl TransmitterMachine {
         let sent = self.sent.take().expect("its gradients have just been taken");
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
-        emit(Output::Report(Report::TransmitterRound(TransmitterRound {
+        let mut report = TransmitterRound {
             round: sent.round,
             log_likelihood,
             most_entries: sent.most_entries(),
@@ -351,7 +353,12 @@ impl TransmitterMachine {
             work: self.meter.take(),
             encoded: sent.encoded(self.context.scenario.modalities(self.context.index)),
             asked: sent.asked.rows.len() as u32,
-        })));
+            ..TransmitterRound::default()
+        };
+        if self.context.verify {
+            self.testify(&mut report, &sent);
+        }
+        emit(Output::Report(Report::TransmitterRound(report)));
         Ok(())
     }
 
@@ -388,8 +395,9 @@ impl TransmitterMachine {
             &pass.grants,
             &mut self.meter,
         )?;
+        let requests = Bytes::from(pass.requests.to_bytes());
         for t in 0..self.inbox.len() {
-            let features = self.features(t, when, &pass.requests, &pass.grants, &coded, samples.len())?;
+            let features = self.features(t, when, &requests, &pass.grants, &coded, samples.len())?;
             emit(Output::Features(t, features));
         }
         pass.keep(&self.context, &coded)?;
@@ -427,5 +435,21 @@ impl Machine for TransmitterMachine {
         let outcome = self.advance(emit);
         self.meter.turn_to(Work::Wait);
         outcome
+    }
+
+    fn awaited(&self) -> Awaited {
+        let answered = self.version + u64::from(self.sent.is_some());
+        let in_mid_round = self.sent.as_ref().is_some_and(|sent| !sent.is_last_due());
+        let turns_are_due = in_mid_round
+            || match self.schedule.next(answered) {
+                Next::Round(_) => true,
+                Next::Close => {
+                    let order = self.schedule.current(self.version);
+                    self.sent.is_some() || matches!(order, Some(Order::Evaluate(_)))
+                }
+                Next::Wait => false,
+            };
+        let missing = (0..self.inbox.len()).filter(|&t| turns_are_due && self.inbox[t].is_empty());
+        Awaited { version: self.version, peers: missing.collect() }
     }
 }

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use dib::Grants;
 use node::Choice;
 
@@ -15,6 +16,8 @@ pub(crate) struct Sent {
 
 /// What was sent of some ticks of a round.
 pub(crate) struct SentPart {
+    /// What was requested before the cap.
+    pub(crate) requests: Bytes,
     pub(crate) grants: Grants,
     pub(crate) coded: Coded,
 }

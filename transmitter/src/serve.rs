@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use data::{Needs, open};
-use link::{ByteCount, Listener};
-use node::{Compute, Context, Control, Joined, NodeError, Options, Role};
+use link::{ByteCount, Listener, Security};
+use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Role};
 use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     Input, Output, TransmitterMachine,
@@ -15,14 +15,42 @@ use crate::{
 
 /// Takes part in a run as a transmitter, from joining to the end.
 pub async fn run(options: Options) -> Result<(), NodeError> {
-    let listener = Listener::bind(options.listen, options.insecure).await?;
-    let address = advertised(&options, &listener)?;
-    let Joined { mut control, context, state } = Control::join(Role::Transmitter, &options).await?;
-    let outcome = live(&mut control, context, state, &options, listener, address).await;
-    if let Err(error) = &outcome {
-        control.fail(error).await;
+    let security = options.security.of_node(Role::Transmitter, options.index)?;
+    // What is wrong with its address is said before the coordinator hears of it.
+    let mut first = Some(listen(&options, &security).await?);
+    node::live(Role::Transmitter, options, &security, |joined, options| {
+        let (listening, security) = (first.take(), security.clone());
+        async move { take_part(joined, options, security, listening).await }
+    })
+    .await
+}
+
+async fn listen(options: &Options, security: &Security) -> Result<(Listener, String), NodeError> {
+    let listener = Listener::bind(options.listen, security, options.insecure).await?;
+    let address = advertised(options, &listener)?;
+    Ok((listener, address))
+}
+
+/// Takes part in one incarnation of the run. Each listens anew: no caller of an earlier one gets through.
+async fn take_part(
+    joined: Joined,
+    options: Options,
+    security: Security,
+    listening: Option<(Listener, String)>,
+) -> Result<(), NodeError> {
+    let Joined { mut control, context, state } = joined;
+    let (listener, address) = match listening {
+        Some(listening) => listening,
+        None => listen(&options, &security).await?,
+    };
+    let mut server = JoinSet::new();
+    let outcome = live(&mut control, context, state, &options, (listener, address), &mut server).await;
+    // The port must be free again before this node listens anew.
+    server.shutdown().await;
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(error) => Err(control.fail(error).await),
     }
-    outcome
 }
 
 /// Where receivers are to find this transmitter.
@@ -45,17 +73,17 @@ async fn live(
     context: Context,
     state: Option<Vec<u8>>,
     options: &Options,
-    mut listener: Listener,
-    address: String,
+    (mut listener, address): (Listener, String),
+    server: &mut JoinSet<()>,
 ) -> Result<(), NodeError> {
-    let mut compute = spawn(context.clone(), options, state);
+    let mut compute = spawn(context.clone(), options, state, control.activity());
     let mut door = if options.tcp_only { None } else { listener.open_local() };
     let socket = door.as_ref().map_or_else(String::new, |door| door.path().into());
     report_ready(control, &mut compute, (address, socket), &context).await?;
     let (arrived, mut turns) = mpsc::channel(2 * context.scenario.receivers());
     let outgoing = Arc::new(Outgoing::new(context.scenario.receivers()));
     let count = listener.count();
-    let server = tokio::spawn(serve(listener, Exchange::new(&context, outgoing.clone(), arrived)));
+    server.spawn(serve(listener, Exchange::new(&context, outgoing.clone(), arrived)));
     let start = control.start().await?;
     deliver(&compute, Input::LabelEntropies(start.label_entropies)).await;
     loop {
@@ -70,7 +98,7 @@ async fn live(
                     // Who answers has heard from all receivers: nobody is to come any more, and if this process is
                     // killed from here on, it leaves nothing behind.
                     drop(door.take());
-                    outgoing.send(t, features).await
+                    outgoing.send(t, features)?;
                 }
                 Output::State(version, state) => control.save(version, state).await?,
                 Output::Report(report) => control.report(counted(report, &count)).await?,
@@ -80,14 +108,18 @@ async fn live(
         }
     }
     control.finish().await;
-    server.abort();
     Ok(())
 }
 
 /// Reads the data and builds the machine on the compute thread.
-fn spawn(context: Context, options: &Options, state: Option<Vec<u8>>) -> Compute<Input, Output> {
+fn spawn(
+    context: Context,
+    options: &Options,
+    state: Option<Vec<u8>>,
+    activity: Activity,
+) -> Compute<Input, Output> {
     let folder = options.data.clone();
-    Compute::spawn(options.threads, move |emit| {
+    Compute::spawn(options.threads, activity, move |emit| {
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
         let dataset = open(&source, context.seed, &needs)?;
@@ -121,7 +153,7 @@ async fn serve(listener: Listener, exchange: Exchange) {
     let limit = exchange.largest_message();
     let service =
         TransmitterServer::new(exchange).max_decoding_message_size(limit).max_encoding_message_size(limit);
-    let router = Listener::server().add_service(service);
+    let router = listener.server().add_service(service);
     if let Err(error) = listener.serve(router, std::future::pending()).await {
         tracing::error!(%error, "the server ended");
     }

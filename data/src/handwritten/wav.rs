@@ -16,6 +16,11 @@ pub(crate) fn read(path: &Path) -> Result<Clip, DataError> {
     parse(BufReader::new(file)).map_err(|problem| DataError::malformed(path, problem))
 }
 
+/// The number of samples of a recording in the content of a wav file; the error says what is wrong with it.
+pub fn parse_wav(content: &[u8]) -> Result<usize, String> {
+    parse(content).map(|clip| clip.samples.len())
+}
+
 /// The same from any bytes; the error says what is wrong with them.
 pub(crate) fn parse(reader: impl Read) -> Result<Clip, String> {
     let mut wav = WavReader::new(reader).map_err(|error| unreadable(&error))?;

@@ -24,4 +24,4 @@ pub use signal::Signal;
 pub use table::Running;
 pub use tonic::Code;
 pub use wait::{PATIENCE, wait_for, wait_until};
-pub use wire::{FakeLink, FakeNode, Wire, join};
+pub use wire::{FakeLink, FakeNode, SilentCall, Wire, join};

@@ -3,7 +3,7 @@ use std::{
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread,
@@ -32,6 +32,7 @@ struct Passage {
     target: SocketAddr,
     manner: Manner,
     pieces: AtomicU64,
+    cut: AtomicBool,
 }
 
 /// How bytes are passed on.
@@ -58,7 +59,8 @@ impl Proxy {
     fn open(port: u16, target: SocketAddr, manner: Manner) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let passage = Arc::new(Passage { target, manner, pieces: AtomicU64::new(0) });
+        let passage =
+            Arc::new(Passage { target, manner, pieces: AtomicU64::new(0), cut: AtomicBool::new(false) });
         let shared = passage.clone();
         thread::spawn(move || accept(&listener, &shared));
         Proxy { address, passage }
@@ -67,6 +69,11 @@ impl Proxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Cuts the cable, or mends it: while it is cut nothing gets through, and neither end is told.
+    pub fn cut(&self, cut: bool) {
+        self.passage.cut.store(cut, Ordering::Relaxed);
     }
 
     /// How many pieces have gone through.
@@ -131,6 +138,9 @@ impl Passage {
     }
 
     fn pass_on(&self, piece: &[u8], to: &mut TcpStream) -> bool {
+        while self.cut.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(5));
+        }
         self.pieces.fetch_add(1, Ordering::Relaxed);
         to.write_all(piece).is_ok()
     }

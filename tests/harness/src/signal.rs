@@ -9,6 +9,10 @@ pub enum Signal {
     Kill = 9,
     /// What a supervisor sends first.
     Terminate = 15,
+    /// What freezes a process.
+    Stop = 19,
+    /// What thaws it.
+    Continue = 18,
 }
 
 impl Signal {

@@ -26,6 +26,13 @@ impl Running {
         (works_in == folder).then(|| Running { pid, role: role(&command) })
     }
 
+    /// The most memory that it has ever held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+        line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         signal.send(self.pid);

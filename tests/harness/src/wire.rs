@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
+use link::{Channel, Name, Security};
 use proto::v1::{
     Features, Join, LoadRequest, Order, Report, Role, StatePiece, Turn, Welcome,
     coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
@@ -10,16 +11,14 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{
-    Status, Streaming,
-    transport::{Channel, Server},
-};
+use tonic::{Status, Streaming, transport::Server};
 
 use crate::{PATIENCE, fake_transmitter::FakeTransmitter};
 
 /// The wire, for tests that speak the protocol themselves, well or badly.
 pub struct Wire {
     runtime: Runtime,
+    security: Security,
 }
 
 /// A node that a coordinator has let in, and that does what a test tells it.
@@ -29,6 +28,12 @@ pub struct FakeNode {
     reports: mpsc::Sender<Report>,
     orders: Streaming<Order>,
     handle: Handle,
+}
+
+/// A control stream over which nothing is said.
+pub struct SilentCall {
+    _reports: mpsc::Sender<Report>,
+    _orders: Streaming<Order>,
 }
 
 /// A stream to a transmitter.
@@ -47,8 +52,13 @@ pub fn join(role: Role, index: Option<u32>) -> Join {
 impl Wire {
     /// The wire, with its own threads.
     pub fn open() -> Self {
+        Wire::secured(Security::default())
+    }
+
+    /// The wire of somebody who has a certificate or a token.
+    pub fn secured(security: Security) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        Wire { runtime: runtime.expect("an async runtime can be started") }
+        Wire { runtime: runtime.expect("an async runtime can be started"), security }
     }
 
     /// Dials a coordinator with this first report; a refusal is its status.
@@ -62,7 +72,7 @@ impl Wire {
         let (reports, outgoing) = mpsc::channel(16);
         send(&handle, &reports, Report { report: Some(first) });
         let orders = in_time(&handle, async {
-            let mut client = CoordinatorClient::new(dial(coordinator).await);
+            let mut client = CoordinatorClient::new(self.dial(Name::Coordinator, coordinator).await);
             client.control(ReceiverStream::new(outgoing)).await
         })?;
         let mut orders = orders.into_inner();
@@ -74,10 +84,20 @@ impl Wire {
         }
     }
 
+    /// Opens a control stream and says nothing, for as long as the call is held.
+    pub fn control_in_silence(&self, coordinator: SocketAddr) -> SilentCall {
+        let (reports, outgoing) = mpsc::channel(1);
+        let orders = in_time(self.runtime.handle(), async {
+            let mut client = CoordinatorClient::new(self.dial(Name::Coordinator, coordinator).await);
+            client.control(ReceiverStream::new(outgoing)).await
+        });
+        SilentCall { _reports: reports, _orders: orders.expect("the call itself is taken").into_inner() }
+    }
+
     /// Sends a coordinator a state in these pieces.
     pub fn save(&self, coordinator: SocketAddr, pieces: Vec<StatePiece>) -> Result<(), Status> {
         in_time(self.runtime.handle(), async {
-            let mut client = CoordinatorClient::new(dial(coordinator).await);
+            let mut client = CoordinatorClient::new(self.dial(Name::Coordinator, coordinator).await);
             client.save(tokio_stream::iter(pieces)).await.map(drop)
         })
     }
@@ -85,7 +105,7 @@ impl Wire {
     /// Asks a coordinator for a state.
     pub fn load(&self, coordinator: SocketAddr, request: LoadRequest) -> Result<(), Status> {
         in_time(self.runtime.handle(), async {
-            let mut client = CoordinatorClient::new(dial(coordinator).await);
+            let mut client = CoordinatorClient::new(self.dial(Name::Coordinator, coordinator).await);
             client.load(request).await.map(drop)
         })
     }
@@ -105,12 +125,18 @@ impl Wire {
     pub fn exchange(&self, transmitter: SocketAddr, first: Turn) -> Result<FakeLink, Status> {
         let handle = self.runtime.handle().clone();
         let (turns, outgoing) = mpsc::channel(16);
+        let k = first.stamp.as_ref().map_or(0, |stamp| stamp.transmitter);
         send(&handle, &turns, first);
         let features = in_time(&handle, async {
-            let mut client = TransmitterClient::new(dial(transmitter).await);
+            let mut client = TransmitterClient::new(self.dial(Name::Transmitter(k), transmitter).await);
             client.exchange(ReceiverStream::new(outgoing)).await
         })?;
         Ok(FakeLink { turns, features: features.into_inner(), handle })
+    }
+
+    async fn dial(&self, peer: Name, address: SocketAddr) -> Channel {
+        let dialled = link::dial(peer, &address.to_string(), &self.security, PATIENCE).await;
+        dialled.unwrap_or_else(|error| panic!("somebody listens there: {error}"))
     }
 }
 
@@ -136,11 +162,6 @@ impl FakeLink {
     pub fn answer(&mut self) -> Result<Option<Features>, Status> {
         in_time(&self.handle, self.features.message())
     }
-}
-
-async fn dial(address: SocketAddr) -> Channel {
-    let endpoint = Channel::from_shared(format!("http://{address}")).expect("an address makes a URI");
-    endpoint.connect().await.expect("somebody listens there")
 }
 
 fn send<T: std::fmt::Debug>(handle: &Handle, to: &mpsc::Sender<T>, message: T) {

@@ -1,0 +1,418 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use store::{Pieces, Store, Writer};
+
+use crate::{
+    CoordinatorError,
+    members::Member,
+    summary::{fingerprint_of, sha256_hex},
+};
+
+/// Committed checkpoints that are kept: the last, and the one before for the case that the last is damaged.
+const KEPT: usize = 2;
+
+/// A run's checkpoints in their store.
+///
+/// A checkpoint is a state of every node and a manifest, which is written last: without it the states are nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoints {
+    store: Store,
+}
+
+/// What is written of a checkpoint once all its files are there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Steps that all parameters have taken.
+    pub round: u64,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// [`dib::NUMERICS`] of that program.
+    #[serde(default = "first_numerics")]
+    pub numerics: u32,
+    /// SHA-256 of every file.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Manifests of the first version do not say it.
+fn first_numerics() -> u32 {
+    1
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// If the text is no JSON of that form.
+    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+}
+
+impl Checkpoints {
+    pub(crate) fn new(store: Store) -> Self {
+        Checkpoints { store }
+    }
+
+    /// Begins to write a member's state at a version.
+    pub(crate) fn state_writer(&self, round: u64, member: Member) -> Writer {
+        self.store.writer(&format!("{}/{}", folder(round), state_name(member)))
+    }
+
+    /// A member's state at a version.
+    pub(crate) async fn state(&self, round: u64, member: Member) -> Result<Pieces, CoordinatorError> {
+        Ok(self.store.read(&format!("{}/{}", folder(round), state_name(member))).await?)
+    }
+
+    /// Makes a checkpoint valid, then removes what is not needed any more: all but the last two, and what attempts that came
+    /// to nothing have left.
+    pub(crate) async fn commit(
+        &self,
+        round: u64,
+        files: BTreeMap<String, String>,
+    ) -> Result<(), CoordinatorError> {
+        let manifest = Manifest { round, program: proto::VERSION.into(), numerics: dib::NUMERICS, files };
+        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest has only strings and numbers");
+        self.store.put(&manifest_name(round), text).await?;
+        let names = self.store.names().await?;
+        let rounds: BTreeSet<u64> = names.iter().filter_map(|name| round_of(name)).collect();
+        let kept: BTreeSet<u64> = committed(&names).into_iter().rev().take(KEPT).collect();
+        for outdated in rounds.difference(&kept) {
+            self.store.remove_all(&folder(*outdated)).await?;
+        }
+        Ok(())
+    }
+
+    /// The round of the last checkpoint that is whole, if there is any. Every file is compared with the manifest; one that
+    /// is damaged is passed over, and said.
+    ///
+    /// # Errors
+    /// If there are checkpoints and none is whole, or the store cannot be read.
+    pub(crate) async fn last(&self) -> Result<Option<u64>, CoordinatorError> {
+        let mut damage = None;
+        for round in committed(&self.store.names().await?).into_iter().rev() {
+            match self.find_damage(round).await? {
+                None => {
+                    if let Some(damage) = damage {
+                        tracing::warn!(damage, round, "going on from the checkpoint before");
+                    }
+                    return Ok(Some(round));
+                }
+                Some(line) => damage = damage.or(Some(line)),
+            }
+        }
+        damage.map_or(Ok(None), |line| {
+            Err(CoordinatorError::Input(format!(
+                "{line}; no other checkpoint is whole: restore it from a copy"
+            )))
+        })
+    }
+
+    /// Whether there is any.
+    pub(crate) async fn any(&self) -> Result<bool, CoordinatorError> {
+        Ok(!committed(&self.store.names().await?).is_empty())
+    }
+
+    /// Removes all checkpoints.
+    pub(crate) async fn clear(&self) -> Result<(), CoordinatorError> {
+        let names = self.store.names().await?;
+        for round in names.iter().filter_map(|name| round_of(name)).collect::<BTreeSet<u64>>() {
+            self.store.remove_all(&folder(round)).await?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a checkpoint, if anything is.
+    async fn find_damage(&self, round: u64) -> Result<Option<String>, CoordinatorError> {
+        let manifest = match self.manifest(round).await {
+            Ok(manifest) => manifest,
+            Err(CoordinatorError::Input(line)) => return Ok(Some(line)),
+            Err(error) => return Err(error),
+        };
+        for (file, expected) in &manifest.files {
+            let name = format!("{}/{file}", folder(round));
+            let content = self.store.get(&name).await?;
+            if content.is_none_or(|content| sha256_hex(&content) != *expected) {
+                let name = self.store.name_of(&name);
+                return Ok(Some(format!("{name}: it is not what the checkpoint's manifest says")));
+            }
+            // Hashing a large network takes a while, in which others have a word.
+            tokio::task::yield_now().await;
+        }
+        Ok(None)
+    }
+
+    /// Whether a run can go on from a checkpoint to the bit.
+    pub(crate) async fn check_numerics(&self, round: u64) -> Result<(), CoordinatorError> {
+        match self.manifest(round).await?.numerics {
+            dib::NUMERICS => Ok(()),
+            other => Err(CoordinatorError::Input(format!(
+                "{}: it was computed by numerics version {other}, and this program computes by version {}: go on with \
+                 the program that wrote it, or train anew",
+                self.store.name_of(&folder(round)),
+                dib::NUMERICS
+            ))),
+        }
+    }
+
+    /// The fingerprint of a checkpoint: of the parameters' values alone, whatever else is in the files.
+    pub(crate) async fn fingerprint(&self, round: u64) -> Result<String, CoordinatorError> {
+        let mut hashes = BTreeMap::new();
+        for file in self.manifest(round).await?.files.keys() {
+            let name = format!("{}/{file}", folder(round));
+            let content = self.store.get(&name).await?.unwrap_or_default();
+            let tensors = SafeTensors::deserialize(&content).map_err(|error| {
+                CoordinatorError::Input(format!("{}: {error}", self.store.name_of(&name)))
+            })?;
+            for (name, tensor) in tensors.tensors() {
+                if node::is_parameter(&name) {
+                    hashes.insert(name, sha256_hex(tensor.data()));
+                }
+            }
+        }
+        Ok(fingerprint_of(&hashes))
+    }
+
+    async fn manifest(&self, round: u64) -> Result<Manifest, CoordinatorError> {
+        let name = manifest_name(round);
+        let text = self.store.get(&name).await?.unwrap_or_default();
+        Manifest::parse(&text)
+            .map_err(|error| CoordinatorError::Input(format!("{}: {error}", self.store.name_of(&name))))
+    }
+
+    // ------------------------------------------------------------------------------- the run's own files, far away
+
+    /// Keeps a file of the run beside its checkpoints.
+    pub(crate) async fn keep(&self, name: &str, content: impl Into<Bytes>) -> Result<(), CoordinatorError> {
+        Ok(self.store.put(name, content).await?)
+    }
+
+    /// A file that was kept.
+    pub(crate) async fn kept(&self, name: &str) -> Result<Option<Bytes>, CoordinatorError> {
+        Ok(self.store.get(name).await?)
+    }
+}
+
+/// The name of a member's state within a checkpoint.
+pub(crate) fn state_name(member: Member) -> String {
+    format!("{}-{}.safetensors", member.role.name(), member.index)
+}
+
+fn folder(round: u64) -> String {
+    format!("round-{round:06}")
+}
+
+fn manifest_name(round: u64) -> String {
+    format!("{}/manifest.json", folder(round))
+}
+
+/// The round of the checkpoint to which an object belongs.
+fn round_of(name: &str) -> Option<u64> {
+    name.split_once('/')?.0.strip_prefix("round-")?.parse().ok()
+}
+
+/// The rounds of all checkpoints that have a manifest, oldest first.
+fn committed(names: &[String]) -> BTreeSet<u64> {
+    names.iter().filter(|name| name.ends_with("/manifest.json")).filter_map(|name| round_of(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMBERS: [Member; 2] =
+        [Member { role: node::Role::Transmitter, index: 0 }, Member { role: node::Role::Receiver, index: 0 }];
+
+    /// Writes the states of all members at a version; gives their hashes.
+    async fn write(checkpoints: &Checkpoints, round: u64) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for member in MEMBERS {
+            let state = format!("{member} at {round}");
+            let mut writer = checkpoints.state_writer(round, member);
+            writer.write(state.clone().into()).await.unwrap();
+            writer.finish().await.unwrap();
+            files.insert(state_name(member), sha256_hex(state.as_bytes()));
+        }
+        files
+    }
+
+    async fn write_and_commit(checkpoints: &Checkpoints, round: u64) {
+        let files = write(checkpoints, round).await;
+        checkpoints.commit(round, files).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_a_committed_checkpoint_counts_and_the_last_two_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(Store::folder(directory.path().into()).unwrap());
+        assert_eq!(checkpoints.last().await.unwrap(), None);
+        write(&checkpoints, 10).await;
+        assert_eq!(checkpoints.last().await.unwrap(), None);
+        for round in [20, 30, 40] {
+            write_and_commit(&checkpoints, round).await;
+            assert_eq!(checkpoints.last().await.unwrap(), Some(round));
+        }
+        let folders = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut folders: Vec<_> = folders.collect();
+        folders.sort();
+        assert_eq!(folders, ["round-000030", "round-000040"]);
+        checkpoints.check_numerics(40).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(Store::folder(directory.path().into()).unwrap());
+        for round in [20, 30] {
+            write_and_commit(&checkpoints, round).await;
+        }
+        let spoil = |name: &str, content: &str| std::fs::write(directory.path().join(name), content).unwrap();
+        spoil("round-000030/receiver-0.safetensors", "receiver 0 at 3");
+        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        write_and_commit(&checkpoints, 30).await;
+        assert_eq!(checkpoints.last().await.unwrap(), Some(30));
+        spoil("round-000030/manifest.json", "{\"round\": 30, \"pro");
+        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        std::fs::remove_file(directory.path().join("round-000020/transmitter-0.safetensors")).unwrap();
+        let error = checkpoints.last().await.unwrap_err();
+        assert!(error.is_input() && error.to_string().contains("round-000030/manifest.json"), "{error}");
+    }
+
+    /// A store that fails at one of its writes, as a full disk does, or a process that is killed there.
+    #[derive(Debug)]
+    struct Failing {
+        inner: store::object_store::memory::InMemory,
+        writes_left: std::sync::atomic::AtomicI64,
+    }
+
+    mod failing {
+        use std::{fmt, ops::Range, sync::atomic::Ordering};
+
+        use store::object_store::{
+            CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+            PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, path::Path,
+        };
+        use tokio_stream::Stream;
+
+        use super::Failing;
+
+        type Boxed<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
+
+        impl Failing {
+            fn write(&self) -> Result<()> {
+                match self.writes_left.fetch_sub(1, Ordering::Relaxed) > 0 {
+                    true => Ok(()),
+                    false => Err(store::object_store::Error::Generic {
+                        store: "test",
+                        source: "no space left on device".into(),
+                    }),
+                }
+            }
+        }
+
+        impl fmt::Display for Failing {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("failing")
+            }
+        }
+
+        #[tonic::async_trait]
+        impl ObjectStore for Failing {
+            async fn put_opts(&self, to: &Path, what: PutPayload, how: PutOptions) -> Result<PutResult> {
+                self.write()?;
+                self.inner.put_opts(to, what, how).await
+            }
+
+            async fn put_multipart_opts(
+                &self,
+                to: &Path,
+                how: PutMultipartOptions,
+            ) -> Result<Box<dyn MultipartUpload>> {
+                self.write()?;
+                self.inner.put_multipart_opts(to, how).await
+            }
+
+            async fn get_opts(&self, from: &Path, how: GetOptions) -> Result<GetResult> {
+                self.inner.get_opts(from, how).await
+            }
+
+            async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<bytes::Bytes>> {
+                self.inner.get_ranges(from, ranges).await
+            }
+
+            fn delete_stream(&self, paths: Boxed<Path>) -> Boxed<Path> {
+                match self.write() {
+                    Ok(()) => self.inner.delete_stream(paths),
+                    Err(error) => Box::pin(tokio_stream::once(Err(error))),
+                }
+            }
+
+            fn list(&self, prefix: Option<&Path>) -> Boxed<ObjectMeta> {
+                self.inner.list(prefix)
+            }
+
+            async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+                self.inner.list_with_delimiter(prefix).await
+            }
+
+            async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
+                self.write()?;
+                self.inner.copy_opts(from, to, how).await
+            }
+        }
+    }
+
+    /// Writes checkpoints until a write fails; gives the last that was committed.
+    async fn commit_until_failure(checkpoints: &Checkpoints) -> Option<u64> {
+        let mut last = None;
+        for round in 1.. {
+            let mut files = BTreeMap::new();
+            for member in MEMBERS {
+                let state = format!("{member} at {round}");
+                let mut writer = checkpoints.state_writer(round, member);
+                let written = async {
+                    writer.write(state.clone().into()).await?;
+                    writer.finish().await
+                };
+                if written.await.is_err() {
+                    return last;
+                }
+                files.insert(state_name(member), sha256_hex(state.as_bytes()));
+            }
+            if checkpoints.commit(round, files).await.is_err() {
+                return last;
+            }
+            last = Some(round);
+        }
+        last
+    }
+
+    #[tokio::test]
+    async fn at_whatever_write_a_store_fails_no_committed_checkpoint_is_lost() {
+        for writes in 0..40 {
+            let failing = Failing { inner: Default::default(), writes_left: writes.into() };
+            let checkpoints = Checkpoints::new(Store::over(std::sync::Arc::new(failing), "test"));
+            let committed = commit_until_failure(&checkpoints).await;
+            let found = checkpoints.last().await.unwrap();
+            // A commit whose manifest is there and whose cleaning up failed has not been acknowledged, but counts.
+            assert!(found >= committed, "after {writes} writes {found:?} is left of {committed:?}");
+            assert!(
+                found <= committed.map_or(Some(1), |round| Some(round + 1)),
+                "{found:?} was never written"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_numerics_of_another_program_are_refused() {
+        let checkpoints = Checkpoints::new(Store::in_memory());
+        write_and_commit(&checkpoints, 20).await;
+        let manifest = checkpoints.kept("round-000020/manifest.json").await.unwrap().unwrap();
+        let old = String::from_utf8(manifest.to_vec()).unwrap().replace("\"numerics\"", "\"of old\"");
+        checkpoints.keep("round-000020/manifest.json", old).await.unwrap();
+        let refusal = checkpoints.check_numerics(20).await.unwrap_err().to_string();
+        assert!(refusal.contains("computed by numerics version 1, and this"), "{refusal}");
+    }
+}

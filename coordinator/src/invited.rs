@@ -1,0 +1,119 @@
+//! Whose word counts for whom: a caller with a certificate speaks as the node that it is made out to, and as no other.
+
+use link::{Identity, Name};
+use node::Role;
+use proto::v1::{Action, Join};
+use tonic::Status;
+
+use crate::members::Member;
+
+/// Checks that a caller may join as it wants to. Without an index it gets that of its certificate.
+pub(crate) fn join(mut join: Join, caller: Identity) -> Result<Join, Status> {
+    let own = match caller {
+        Identity::Nobody | Identity::Token => return Ok(join),
+        Identity::Peer(own) => own,
+    };
+    let index = match own {
+        Name::Transmitter(index) | Name::Receiver(index) => *join.index.get_or_insert(index),
+        Name::Coordinator | Name::Admin => {
+            let message = format!("the caller's certificate is made out to {own}: that is no node");
+            return Err(Status::permission_denied(message));
+        }
+    };
+    let wanted = match join.role() {
+        proto::v1::Role::Transmitter => Name::Transmitter(index),
+        proto::v1::Role::Receiver => Name::Receiver(index),
+        // Refused for that itself.
+        proto::v1::Role::Unspecified => return Ok(join),
+    };
+    caller.check(wanted).map_err(Status::permission_denied)?;
+    Ok(join)
+}
+
+/// Checks that a caller may write or read the state of a node: its own.
+pub(crate) fn state(member: Member, caller: Identity) -> Result<(), Status> {
+    let index = member.index as u32;
+    let name = match member.role {
+        Role::Transmitter => Name::Transmitter(index),
+        Role::Receiver => Name::Receiver(index),
+    };
+    caller.check(name).map_err(|reason| {
+        tracing::warn!(reason, "a caller was refused a state");
+        Status::permission_denied(reason)
+    })
+}
+
+/// Checks that a caller may have its way with the run: with certificates, any member may look, and only an administrator
+/// may act.
+pub(crate) fn manage(action: Action, caller: Identity) -> Result<(), Status> {
+    match caller {
+        Identity::Peer(name) if name != Name::Admin && action != Action::Status => {
+            Err(Status::permission_denied(format!(
+                "the caller's certificate is made out to {name}: only the administrator's may do that"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::v1::Role::{Receiver, Transmitter, Unspecified};
+
+    use super::*;
+
+    fn index(role: proto::v1::Role, index: Option<u32>, caller: Identity) -> Result<Option<u32>, String> {
+        let wanted = Join { role: role.into(), index, ..Join::default() };
+        join(wanted, caller).map(|join| join.index).map_err(|status| status.message().into())
+    }
+
+    #[test]
+    fn with_certificates_any_member_may_look_and_only_an_administrator_may_act() {
+        let node = Identity::Peer(Name::Receiver(1));
+        assert!(manage(Action::Status, node).is_ok());
+        for action in [Action::Pause, Action::Resume, Action::Stop] {
+            let refusal = manage(action, node).unwrap_err();
+            assert!(refusal.message().contains("made out to receiver 1: only the administrator's"));
+            for caller in [Identity::Peer(Name::Admin), Identity::Token, Identity::Nobody] {
+                assert!(manage(action, caller).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_joins_as_the_one_of_its_certificate() {
+        let caller = Identity::Peer(Name::Receiver(1));
+        assert_eq!(index(Receiver, Some(1), caller), Ok(Some(1)));
+        assert_eq!(index(Receiver, None, caller), Ok(Some(1)));
+        assert!(
+            index(Receiver, Some(0), caller)
+                .unwrap_err()
+                .contains("receiver 1: it cannot speak as receiver 0")
+        );
+        assert!(index(Transmitter, Some(1), caller).unwrap_err().contains("cannot speak as transmitter 1"));
+        assert!(index(Transmitter, None, caller).is_err());
+        for other in [Name::Admin, Name::Coordinator] {
+            assert!(index(Receiver, None, Identity::Peer(other)).unwrap_err().contains("that is no node"));
+        }
+        assert_eq!(index(Unspecified, None, caller), Ok(Some(1)));
+    }
+
+    #[test]
+    fn without_certificates_a_node_joins_as_it_says() {
+        for caller in [Identity::Nobody, Identity::Token] {
+            assert_eq!(index(Receiver, None, caller), Ok(None));
+            assert_eq!(index(Transmitter, Some(3), caller), Ok(Some(3)));
+        }
+    }
+
+    #[test]
+    fn a_node_reads_and_writes_no_state_but_its_own() {
+        let member = Member { role: Role::Transmitter, index: 2 };
+        assert!(state(member, Identity::Peer(Name::Transmitter(2))).is_ok());
+        assert!(state(member, Identity::Token).is_ok());
+        for other in [Name::Transmitter(1), Name::Receiver(2), Name::Admin, Name::Coordinator] {
+            let status = state(member, Identity::Peer(other)).unwrap_err();
+            assert_eq!(status.code(), tonic::Code::PermissionDenied);
+        }
+    }
+}

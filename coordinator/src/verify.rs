@@ -1,0 +1,338 @@
+//! Proof of the draws: what the nodes say that they saw of a round is compared, and what follows from the seed computed anew.
+//!
+//! A selector's own draw depends on logits that only its owner knows. So what is proved is that all saw the same requests,
+//! that nobody was served who had not asked, that limits and caps hold, and that all used the same samples; not that a
+//! node follows its policy.
+
+use dib::{Grants, Phase, RequestGrid, grants};
+use proto::{
+    decode_ticks,
+    v1::{ReceiverRound, TransmitterRound},
+};
+use randomness::Seed;
+use scenario::Scenario;
+
+/// Verifies the reports of whole rounds. An error is one line that names the node at fault, or the two of whom one is.
+pub(crate) struct Verifier {
+    scenario: Scenario,
+    seed: Seed,
+}
+
+impl Verifier {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        Verifier { scenario: scenario.clone(), seed: Seed::from_number(scenario.seed) }
+    }
+
+    /// Verifies a round of which all reports, in index order, are in.
+    pub(crate) fn verify(
+        &self,
+        receivers: &[&ReceiverRound],
+        transmitters: &[&TransmitterRound],
+    ) -> Result<(), String> {
+        let round = transmitters.first().map_or(0, |report| report.round);
+        let at = |line: String| format!("{line} in round {round}");
+        let asks = self.verify_asks(receivers).map_err(at)?;
+        for (k, transmitter) in transmitters.iter().enumerate() {
+            let requests = self.verify_views(k, receivers, transmitter).map_err(at)?;
+            let asked: Vec<&[bool]> = asks.iter().map(|asks| asks[k].as_slice()).collect();
+            let granted = self.verify_requests(k, round, &requests, &asked).map_err(at)?;
+            self.verify_counts(k, &granted, receivers, transmitter).map_err(at)?;
+        }
+        self.verify_batches(receivers, transmitters).map_err(at)
+    }
+
+    /// All nodes use the same samples.
+    fn verify_batches(
+        &self,
+        receivers: &[&ReceiverRound],
+        transmitters: &[&TransmitterRound],
+    ) -> Result<(), String> {
+        let transmitters =
+            transmitters.iter().enumerate().map(|(k, report)| (format!("transmitter {k}"), &report.batch));
+        let receivers =
+            receivers.iter().enumerate().map(|(t, report)| (format!("receiver {t}"), &report.batch));
+        let batches: Vec<_> = transmitters.chain(receivers).collect();
+        let odd = odd_ones(&batches.iter().map(|(_, batch)| *batch).collect::<Vec<_>>());
+        match odd.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{} used other samples than the others", names(&batches, &odd))),
+        }
+    }
+
+    /// Every receiver asks within its limit, (9). Gives who asked whom: by receiver, transmitter, tick.
+    fn verify_asks(&self, receivers: &[&ReceiverRound]) -> Result<Vec<Vec<Vec<bool>>>, String> {
+        let (ticks, limit) = (self.scenario.train.ticks_per_round, self.scenario.receiver_limit());
+        let mut all = Vec::with_capacity(receivers.len());
+        for (t, report) in receivers.iter().enumerate() {
+            if report.views.len() != self.scenario.transmitters() {
+                return Err(format!("receiver {t} does not say what it saw of every transmitter"));
+            }
+            let asks = report.views.iter().map(|view| decode_ticks(&view.asks, ticks));
+            let asks: Vec<Vec<bool>> =
+                asks.collect::<Result<_, _>>().map_err(|error| format!("receiver {t}: {error}"))?;
+            for tick in 0..ticks {
+                let count = asks.iter().filter(|asks| asks[tick]).count();
+                if count == 0 || count > limit {
+                    return Err(format!(
+                        "receiver {t} asked {count} transmitters (1 to {limit} are allowed)"
+                    ));
+                }
+            }
+            all.push(asks);
+        }
+        Ok(all)
+    }
+
+    /// Everybody was told the same requests of transmitter k. Gives them, part by part.
+    fn verify_views(
+        &self,
+        k: usize,
+        receivers: &[&ReceiverRound],
+        transmitter: &TransmitterRound,
+    ) -> Result<Vec<RequestGrid>, String> {
+        let own = transmitter.view.as_ref().map(|view| &view.requests);
+        let own = own.ok_or_else(|| format!("transmitter {k} does not say what it was requested"))?;
+        let told = receivers
+            .iter()
+            .enumerate()
+            .map(|(t, report)| (format!("receiver {t}"), &report.views[k].requests));
+        let views: Vec<_> = std::iter::once((format!("transmitter {k}"), own)).chain(told).collect();
+        let odd = odd_ones(&views.iter().map(|(_, view)| *view).collect::<Vec<_>>());
+        if odd == [0] {
+            return Err(format!("transmitter {k} reports other requests than it told all receivers"));
+        }
+        if !odd.is_empty() {
+            let odd = names(&views, &odd);
+            return Err(format!(
+                "transmitter {k} told {odd} other requests than the others, unless {odd} says so falsely"
+            ));
+        }
+        let modalities = self.scenario.modalities(k);
+        let grid = |(part, bytes): (usize, &bytes::Bytes)| {
+            RequestGrid::from_bytes(self.part(part).len(), receivers.len(), modalities, bytes)
+                .map_err(|error| format!("transmitter {k}: {error}"))
+        };
+        let parts = self.scenario.train.ticks_per_round.div_ceil(self.scenario.train.ticks_per_part);
+        if own.len() != parts {
+            return Err(format!("transmitter {k} told of {} parts of {parts}", own.len()));
+        }
+        own.iter().enumerate().map(grid).collect()
+    }
+
+    /// Requests are made for those who asked and for nobody else. Gives what the cap leaves of them, (10).
+    fn verify_requests(
+        &self,
+        k: usize,
+        round: u64,
+        requests: &[RequestGrid],
+        asked: &[&[bool]],
+    ) -> Result<Vec<Grants>, String> {
+        let limit = self.scenario.transmitter_limit(k);
+        let mut granted = Vec::with_capacity(requests.len());
+        for (part, grid) in requests.iter().enumerate() {
+            let ticks = self.part(part);
+            for (row, tick) in ticks.clone().enumerate() {
+                let requested = grid.requests_at(row);
+                for (t, asked) in asked.iter().enumerate() {
+                    let got = requested.iter().any(|(receiver, _)| *receiver == t);
+                    if got != asked[tick] {
+                        let did = if got { "requested for" } else { "passed over" };
+                        let why = if got { "had not asked it" } else { "had asked it" };
+                        return Err(format!("transmitter {k} {did} receiver {t}, which {why}"));
+                    }
+                }
+            }
+            let first = round * self.scenario.train.ticks_per_round as u64 + ticks.start as u64;
+            granted.push(grants(self.seed, k, Phase::Train, first, grid, limit));
+        }
+        Ok(granted)
+    }
+
+    /// What was reported as granted and encoded is what the cap leaves.
+    fn verify_counts(
+        &self,
+        k: usize,
+        granted: &[Grants],
+        receivers: &[&ReceiverRound],
+        transmitter: &TransmitterRound,
+    ) -> Result<(), String> {
+        let first: usize = (0..k).map(|earlier| self.scenario.modalities(earlier)).sum();
+        for m in 0..self.scenario.modalities(k) {
+            for (t, report) in receivers.iter().enumerate() {
+                let ticks = granted.iter().flat_map(|part| part.for_receiver(t));
+                let count = ticks.filter(|(_, modality)| *modality == m).count();
+                let reported = report.granted[first + m] as usize;
+                if reported != count {
+                    return Err(format!(
+                        "receiver {t} reports {reported} grants of modality {m} of transmitter {k}, where the cap leaves \
+                         {count}"
+                    ));
+                }
+            }
+            let ticks = granted.iter().flat_map(Grants::ticks);
+            let count = ticks.filter(|granted| granted.iter().any(|(_, modality)| *modality == m)).count();
+            let reported = transmitter.encoded[m] as usize;
+            if reported != count {
+                return Err(format!(
+                    "transmitter {k} reports that it encoded modality {m} at {reported} ticks, where the cap leaves {count}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The ticks of a part, within their round.
+    fn part(&self, part: usize) -> std::ops::Range<usize> {
+        let (ticks, size) = (self.scenario.train.ticks_per_round, self.scenario.train.ticks_per_part);
+        (part * size).min(ticks)..((part + 1).saturating_mul(size)).min(ticks)
+    }
+}
+
+/// Which of these differ from what most of them are; if there is no such majority, all that differ from the first.
+fn odd_ones<V: PartialEq>(values: &[&V]) -> Vec<usize> {
+    let agree = |value: &V| values.iter().filter(|other| ***other == *value).count();
+    let most = values.iter().find(|value| 2 * agree(value) > values.len()).or(values.first());
+    let Some(most) = most else { return Vec::new() };
+    (0..values.len()).filter(|&at| values[at] != *most).collect()
+}
+
+fn names<V>(of: &[(String, V)], chosen: &[usize]) -> String {
+    chosen.iter().map(|&at| of[at].0.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proto::{encode_ticks, v1::View};
+
+    use super::*;
+
+    const SCENARIO: &str = r#"
+[network]
+receiver_limit = 1
+transmitter_limit = 1
+[train]
+ticks_per_round = 20
+ticks_per_part = 10
+[[transmitter]]
+modalities = ["fft", "mel"]
+[[transmitter]]
+modalities = ["fft"]
+[[receiver]]
+task = "digit"
+[[receiver]]
+task = "parity"
+"#;
+
+    const ROUND: u64 = 3;
+
+    /// The reports of an honest round: receiver 0 asks transmitter 0 at every tick, receiver 1 at every other one and
+    /// transmitter 1 at the rest. Where both ask, the cap takes one entry away.
+    fn honest() -> (Verifier, Vec<ReceiverRound>, Vec<TransmitterRound>) {
+        let scenario = Scenario::parse(SCENARIO, "test", &[]).unwrap();
+        let asks = |t: usize, k: usize, tick: usize| {
+            [(t == 0 || tick.is_multiple_of(2)), (t == 1 && !tick.is_multiple_of(2))][k]
+        };
+        let grid = |k: usize, part: usize| {
+            let mut grid = RequestGrid::new(10, 2, scenario.modalities(k));
+            for row in 0..10 {
+                (0..2).filter(|&t| asks(t, k, 10 * part + row)).for_each(|t| grid.set(row, t, 0));
+            }
+            grid
+        };
+        let seed = Seed::from_number(scenario.seed);
+        let granted = |k: usize, part: usize| {
+            grants(seed, k, Phase::Train, ROUND * 20 + 10 * part as u64, &grid(k, part), 1)
+        };
+        let requests = |k| -> Vec<Bytes> { (0..2).map(|part| grid(k, part).to_bytes().into()).collect() };
+        let batch = Bytes::from_static(b"batch");
+        let receivers = (0..2).map(|t| {
+            let count = |k| (0..2).map(|part| granted(k, part).for_receiver(t).len() as u32).sum();
+            let asks_of = |k| (0..20).map(|tick| asks(t, k, tick)).collect::<Vec<_>>();
+            let view = |k| View { asks: encode_ticks(&asks_of(k)), requests: requests(k) };
+            ReceiverRound {
+                round: ROUND,
+                granted: vec![count(0), 0, count(1)],
+                views: (0..2).map(view).collect(),
+                batch: batch.clone(),
+                ..ReceiverRound::default()
+            }
+        });
+        let transmitters = (0..2).map(|k| {
+            let ticks = |part| granted(k, part).ticks().filter(|granted| !granted.is_empty()).count() as u32;
+            let mut encoded = vec![ticks(0) + ticks(1)];
+            encoded.resize(scenario.modalities(k), 0);
+            let view = Some(View { asks: Bytes::new(), requests: requests(k) });
+            TransmitterRound { round: ROUND, encoded, view, batch: batch.clone(), ..Default::default() }
+        });
+        (Verifier::new(&scenario), receivers.collect(), transmitters.collect())
+    }
+
+    fn verdict(change: impl FnOnce(&mut [ReceiverRound], &mut [TransmitterRound])) -> Result<(), String> {
+        let (verifier, mut receivers, mut transmitters) = honest();
+        change(&mut receivers, &mut transmitters);
+        verifier.verify(&receivers.iter().collect::<Vec<_>>(), &transmitters.iter().collect::<Vec<_>>())
+    }
+
+    /// Flips a request of the first tick of a round.
+    fn flip(requests: &mut [Bytes], bit: u8) {
+        let mut bytes = requests[0].to_vec();
+        bytes[0] ^= 1 << bit;
+        requests[0] = bytes.into();
+    }
+
+    #[test]
+    fn an_honest_round_passes() {
+        assert_eq!(verdict(|_, _| ()), Ok(()));
+    }
+
+    #[test]
+    fn who_tells_one_receiver_something_else_is_named() {
+        let line = verdict(|receivers, _| flip(&mut receivers[1].views[0].requests, 1)).unwrap_err();
+        assert_eq!(
+            line,
+            "transmitter 0 told receiver 1 other requests than the others, unless receiver 1 says so falsely in round 3"
+        );
+        let own = |_: &mut [ReceiverRound], transmitters: &mut [TransmitterRound]| {
+            flip(&mut transmitters[0].view.as_mut().unwrap().requests, 1);
+        };
+        let line = verdict(own).unwrap_err();
+        assert_eq!(line, "transmitter 0 reports other requests than it told all receivers in round 3");
+    }
+
+    #[test]
+    fn who_requests_for_those_who_did_not_ask_or_passes_over_those_who_did_is_named() {
+        // At tick 1 receiver 1 did not ask transmitter 0, at tick 0 it did. (Tick, receiver, modality) in order.
+        for (bit, line) in
+            [(6, "requested for receiver 1, which had not asked it"), (2, "passed over receiver 1")]
+        {
+            let everywhere = |receivers: &mut [ReceiverRound], transmitters: &mut [TransmitterRound]| {
+                receivers.iter_mut().for_each(|receiver| flip(&mut receiver.views[0].requests, bit));
+                flip(&mut transmitters[0].view.as_mut().unwrap().requests, bit);
+            };
+            let found = verdict(everywhere).unwrap_err();
+            assert!(found.starts_with("transmitter 0 ") && found.contains(line), "{found}");
+        }
+    }
+
+    #[test]
+    fn who_asks_too_many_is_named() {
+        let line =
+            verdict(|receivers, _| receivers[0].views[1].asks = encode_ticks(&[true; 20])).unwrap_err();
+        assert_eq!(line, "receiver 0 asked 2 transmitters (1 to 1 are allowed) in round 3");
+    }
+
+    #[test]
+    fn who_claims_more_or_less_than_the_cap_leaves_is_named() {
+        let line = verdict(|receivers, _| receivers[1].granted[0] += 1).unwrap_err();
+        assert!(line.starts_with("receiver 1 reports") && line.contains("where the cap leaves"), "{line}");
+        let line = verdict(|_, transmitters| transmitters[1].encoded[0] -= 1).unwrap_err();
+        assert!(line.starts_with("transmitter 1 reports that it encoded modality 0 at 9 ticks"), "{line}");
+    }
+
+    #[test]
+    fn who_uses_other_samples_is_named() {
+        let line = verdict(|receivers, _| receivers[0].batch = Bytes::from_static(b"other")).unwrap_err();
+        assert_eq!(line, "receiver 0 used other samples than the others in round 3");
+    }
+}

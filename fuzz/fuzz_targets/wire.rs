@@ -1,0 +1,102 @@
+//! Whatever comes off a socket. The first byte says which message it is.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use candle_core::Device;
+use libfuzzer_sys::fuzz_target;
+use node::Context;
+use prost::Message;
+use proto::{
+    When, decode_ticks,
+    v1::{Features, LoadRequest, ManageRequest, Order, Report, StatePiece, Turn, order, report},
+};
+use randomness::Seed;
+use scenario::Scenario;
+
+/// Two transmitters and two receivers, and rounds in two parts.
+const SCENARIO: &str = r#"
+[network]
+feature_dim = 2
+transmitter_limit = 2
+[train]
+ticks_per_round = 12
+ticks_per_part = 10
+samples_per_tick = 2
+[[transmitter]]
+modalities = ["noise-1", "fft"]
+[[transmitter]]
+modalities = ["mel"]
+[[receiver]]
+task = "digit"
+[[receiver]]
+task = "parity"
+"#;
+
+static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context {
+    scenario: Scenario::parse(SCENARIO, "fuzz", &[]).expect("it is valid").into(),
+    seed: Seed::from_number(1),
+    run: Bytes::from_static(b"0123456789abcdef"),
+    incarnation: 1,
+    index: 0,
+    device: Device::Cpu,
+    verify: true,
+});
+
+fuzz_target!(|content: &[u8]| {
+    let Some((kind, content)) = content.split_first() else { return };
+    match kind % 6 {
+        0 => turn(content),
+        1 => features(content),
+        2 => report(content),
+        3 => order(content),
+        4 => drop(StatePiece::decode(content)),
+        _ => {
+            let _ = LoadRequest::decode(content);
+            let _ = ManageRequest::decode(content);
+        }
+    }
+});
+
+fn turn(content: &[u8]) {
+    let Ok(turn) = Turn::decode(content) else { return };
+    let _ = CONTEXT.link(0, 0).check(turn.stamp.as_ref(), When::round(0));
+    for granted in [vec![], vec![(0, 0), (3, 1), (9, 0)]] {
+        for is_last in [false, true] {
+            let _ = transmitter::check_gradients(&CONTEXT, &granted, is_last, turn.gradients.as_ref());
+        }
+    }
+    if let Some(asks) = turn.asks {
+        let _ = decode_ticks(&asks.ticks, CONTEXT.ticks());
+    }
+}
+
+fn features(content: &[u8]) {
+    let Ok(features) = Features::decode(content) else { return };
+    for part in 0..2 {
+        let when = When::Round { round: 0, part };
+        let ticks = CONTEXT.part(part as usize).len();
+        for asked in [vec![false; ticks], (0..ticks).map(|tick| tick % 3 == 0).collect()] {
+            let _ = receiver::check_features(&CONTEXT, 0, when, &asked, &features);
+        }
+    }
+}
+
+fn report(content: &[u8]) {
+    let Ok(Report { report: Some(report) }) = Report::decode(content) else { return };
+    for index in 0..2 {
+        let _ = coordinator::check_report(&CONTEXT.scenario, index, &report);
+    }
+    if let report::Report::ReceiverRound(round) = &report {
+        for view in &round.views {
+            let _ = decode_ticks(&view.asks, CONTEXT.ticks());
+        }
+    }
+}
+
+fn order(content: &[u8]) {
+    if let Ok(Order { order: Some(order::Order::Welcome(welcome)) }) = Order::decode(content) {
+        let _ = Scenario::parse(&welcome.scenario, "the coordinator's scenario", &[]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Writes a first corpus: `cargo run --bin seeds`, in this folder. A few good inputs for every target.
+
+use std::{fs, path::Path};
+
+use candle_core::{DType, Device};
+use dib::Network;
+use prost::Message;
+use proto::{
+    Link, Packer, When,
+    v1::{
+        Asks, Cluster, Entry, EntryRate, Features, Gradients, Order, ReceiverPass, ReceiverRound, Report,
+        StatePiece, TransmitterRound, Turn, View, Welcome, order, report,
+    },
+};
+use randomness::{Purpose, Seed};
+
+fn main() {
+    for (name, text) in [
+        ("digits", include_str!("../scenarios/digits.toml")),
+        ("handwritten", include_str!("../scenarios/handwritten.toml")),
+    ] {
+        write("scenario", name, text.as_bytes());
+    }
+    write("manifest", "good", br#"{"round":4,"program":"0.2.0","numerics":2,"files":{"receiver-0.safetensors":"00ff"}}"#);
+    write("idx", "labels", &[&[0][..], &[0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 9]].concat());
+    let images = [&[2, 0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[5; 784]].concat();
+    write("idx", "images", &images);
+    write("wav", "good", &wav());
+    let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
+    let network = Network::new("n", 1, 1, stream, DType::F32, &Device::Cpu).expect("a network can be made");
+    let state = node::save(std::iter::once(&network), 3).expect("it can be saved");
+    // The header is what a fuzzer can make something of; the weights would only slow it down.
+    write("checkpoint", "header", &state[..state.len().min(4096)]);
+    let small = node::pack_state(Vec::new(), 3).expect("it can be packed");
+    write("checkpoint", "without-networks", &small);
+    messages();
+}
+
+fn messages() {
+    let link = Link { run: b"0123456789abcdef".to_vec().into(), incarnation: 1, transmitter: 0, receiver: 0 };
+    let stamp = || Some(link.stamp(When::round(0)));
+    let z = |entries: usize| {
+        let mut packer = Packer::new(entries * 4);
+        packer.extend((0..entries * 4).map(|value| value as f32));
+        Some(packer.pack(&[entries, 2, 2]))
+    };
+    let gradients = Some(Gradients { z: z(3), costs: vec![0.5; 12] });
+    let turn = Turn { stamp: stamp(), gradients, asks: Some(Asks { ticks: vec![0xff, 0x0f].into() }) };
+    message("turn", 0, &turn);
+    let granted = [0, 3, 6, 9].map(|tick| Entry { tick, modality: 0 }).to_vec();
+    let features = Features {
+        stamp: stamp(),
+        requests: vec![0b1, 0b0001_0000, 0, 0b1, 0b0001_0000].into(),
+        granted,
+        z: z(4),
+        rates: vec![0.5; 4],
+    };
+    message("features", 1, &features);
+    let view = View { asks: vec![0xff, 0x0f].into(), requests: vec![vec![1; 5].into(), vec![1].into()] };
+    let round = ReceiverRound { granted: vec![1, 2, 3], views: vec![view.clone(), view.clone()], ..Default::default() };
+    let report = |report| Report { report: Some(report) };
+    message("receiver-round", 2, &report(report::Report::ReceiverRound(round)));
+    let round = TransmitterRound { encoded: vec![3, 4], asked: 2, view: Some(view), ..Default::default() };
+    message("transmitter-round", 2, &report(report::Report::TransmitterRound(round)));
+    let pass = ReceiverPass {
+        clusters: vec![Cluster { id: 1, samples: 2, correct: 1, cross_entropy: 0.5 }],
+        entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5 }],
+        ..Default::default()
+    };
+    message("receiver-pass", 2, &report(report::Report::ReceiverPass(pass)));
+    let scenario = include_str!("../scenarios/digits.toml").lines().filter(|line| !line.starts_with('#'));
+    let welcome = Welcome { scenario: scenario.collect::<Vec<_>>().join("\n"), ..Default::default() };
+    message("welcome", 3, &Order { order: Some(order::Order::Welcome(welcome)) });
+    message("piece", 4, &StatePiece { data: vec![1, 2, 3].into(), sha256: vec![4].into(), ..Default::default() });
+}
+
+fn message(name: &str, kind: u8, message: &impl Message) {
+    write("wire", name, &[&[kind][..], &message.encode_to_vec()].concat());
+}
+
+/// Four samples: 8 kHz, mono, 16 bit.
+fn wav() -> Vec<u8> {
+    let mut file = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+    file.extend(8000u32.to_le_bytes());
+    file.extend(16000u32.to_le_bytes());
+    file.extend(b"\x02\0\x10\0data\x08\0\0\0");
+    file.extend([1u8, 0, 2, 0, 3, 0, 4, 0]);
+    file
+}
+
+fn write(target: &str, name: &str, content: &[u8]) {
+    let folder = Path::new("seeds").join(target);
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    fs::write(folder.join(name), content).expect("a file can be written");
+}

@@ -1,0 +1,72 @@
+use std::net::SocketAddr;
+
+use tonic::Request;
+
+use crate::Name;
+
+/// Who is calling, as far as a listener can tell. Every request that a [`Listener`](crate::Listener) hands on carries one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// Anybody: neither certificates nor a token are asked for.
+    #[default]
+    Nobody,
+    /// Somebody who knows the join token.
+    Token,
+    /// The holder of a certificate.
+    Peer(Name),
+}
+
+impl Identity {
+    /// Whose request it is.
+    pub fn of<T>(request: &Request<T>) -> Identity {
+        request.extensions().get().copied().unwrap_or_default()
+    }
+
+    /// Checks that the caller may speak as `name`: the holder of a certificate only as itself.
+    pub fn check(self, name: Name) -> Result<(), String> {
+        match self {
+            Identity::Peer(own) if own != name => {
+                Err(format!("the caller's certificate is made out to {own}: it cannot speak as {name}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the caller may manage the run. Where there are certificates, only the administrator's will do.
+    pub fn check_admin(self) -> Result<(), String> {
+        match self {
+            Identity::Peer(own) if own != Name::Admin => Err(format!(
+                "the caller's certificate is made out to {own}: only the administrator's (admin.pem) may manage a run"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a connection says of who is at its other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// From where; none for a Unix-domain socket.
+    pub(crate) address: Option<SocketAddr>,
+    /// The holder of the certificate that was shown.
+    pub(crate) name: Option<Name>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_certificate_speaks_as_itself_and_only_the_administrator_manages() {
+        let receiver = Identity::Peer(Name::Receiver(1));
+        assert_eq!(receiver.check(Name::Receiver(1)), Ok(()));
+        for other in [Name::Receiver(0), Name::Transmitter(1), Name::Coordinator, Name::Admin] {
+            assert!(receiver.check(other).unwrap_err().contains("made out to receiver 1"));
+        }
+        assert!(receiver.check_admin().unwrap_err().contains("admin.pem"));
+        assert_eq!(Identity::Peer(Name::Admin).check_admin(), Ok(()));
+        for open in [Identity::Nobody, Identity::Token] {
+            assert_eq!((open.check(Name::Receiver(0)), open.check_admin()), (Ok(()), Ok(())));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use tonic::service::interceptor::InterceptedService;
+
+use crate::{
+    LinkError, Name, TlsFiles,
+    tls::Tls,
+    token::{Guard, Present, Token},
+};
+
+/// A way to a peer, on which every call shows the join token if there is one.
+pub type Channel = InterceptedService<tonic::transport::Channel, Present>;
+
+/// What a node proves itself with and asks of others: certificates, a join token, both, or nothing. Cheap to clone;
+/// clones share what they have read.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    tls: Option<Arc<Tls>>,
+    token: Option<Token>,
+}
+
+impl Security {
+    /// The same with certificates, read from these files.
+    pub fn with_tls(self, files: TlsFiles) -> Result<Self, LinkError> {
+        Ok(Security { tls: Some(Tls::open(files)?.into()), ..self })
+    }
+
+    /// The same with a join token.
+    pub fn with_token(self, token: Token) -> Self {
+        Security { token: Some(token), ..self }
+    }
+
+    /// Whom this node's certificate is made out to, if it has one.
+    pub fn name(&self) -> Option<Name> {
+        self.tls.as_ref().map(|tls| tls.name())
+    }
+
+    /// Whether it keeps anybody out.
+    pub(crate) fn protects(&self) -> bool {
+        self.tls.is_some() || self.token.is_some()
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
+    }
+
+    pub(crate) fn guard(&self) -> Guard {
+        Guard::new(self.token.as_ref())
+    }
+
+    pub(crate) fn present(&self, channel: tonic::transport::Channel) -> Channel {
+        InterceptedService::new(channel, Present::new(self.token.as_ref()))
+    }
+}

@@ -1,0 +1,134 @@
+use std::path::{Path, PathBuf};
+
+use link::{LinkError, Name, Security, TlsFiles, Token};
+
+use crate::{NodeError, Role};
+
+/// The join token may be in the environment, and never on the command line: there anybody on the machine could read it.
+const TOKEN: &str = "POM2DIB_TOKEN";
+
+/// With what a process proves that it is invited, and what it asks of others.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SecurityOptions {
+    /// Encrypt all connections, and let nobody in without a certificate: a folder with ca.pem and this process's own
+    /// certificate and key (see `pom2dib certs`)
+    #[arg(long, env = "POM2DIB_TLS", value_name = "DIR", conflicts_with_all = ["tls_ca", "tls_cert", "tls_key"])]
+    pub tls: Option<PathBuf>,
+
+    /// The authority's certificate, if it is not in one folder with the others
+    #[arg(long, env = "POM2DIB_TLS_CA", value_name = "FILE", requires_all = ["tls_cert", "tls_key"])]
+    pub tls_ca: Option<PathBuf>,
+
+    /// This process's certificate
+    #[arg(long, env = "POM2DIB_TLS_CERT", value_name = "FILE", requires_all = ["tls_ca", "tls_key"])]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of this process's certificate
+    #[arg(long, env = "POM2DIB_TLS_KEY", value_name = "FILE", requires_all = ["tls_ca", "tls_cert"])]
+    pub tls_key: Option<PathBuf>,
+
+    /// Let nobody in without the join token in this file; POM2DIB_TOKEN can hold the token itself
+    #[arg(long, env = "POM2DIB_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl SecurityOptions {
+    /// What a transmitter or receiver is to use. Without an index it takes the certificate that there is.
+    pub fn of_node(&self, role: Role, index: Option<u32>) -> Result<Security, NodeError> {
+        let name = |index| match role {
+            Role::Transmitter => Name::Transmitter(index),
+            Role::Receiver => Name::Receiver(index),
+        };
+        let wanted = index.map(name);
+        let security = self.load(|folder| match wanted {
+            Some(name) => Ok(name),
+            None => only_one(folder, role),
+        })?;
+        match (security.name(), wanted) {
+            (Some(own), Some(wanted)) if own != wanted => Err(self.misfit(own, wanted)),
+            (Some(Name::Transmitter(_)), _) if role == Role::Transmitter => Ok(security),
+            (Some(Name::Receiver(_)), _) if role == Role::Receiver => Ok(security),
+            (None, _) => Ok(security),
+            (Some(own), _) => Err(self.misfit(own, format!("a {}", role.name()))),
+        }
+    }
+
+    /// What the coordinator is to use.
+    pub fn of_coordinator(&self) -> Result<Security, NodeError> {
+        self.of(Name::Coordinator)
+    }
+
+    /// What a command is to use that manages a run.
+    pub fn of_admin(&self) -> Result<Security, NodeError> {
+        self.of(Name::Admin)
+    }
+
+    fn of(&self, name: Name) -> Result<Security, NodeError> {
+        let security = self.load(|_| Ok(name))?;
+        match security.name() {
+            Some(own) if own != name => Err(self.misfit(own, name)),
+            _ => Ok(security),
+        }
+    }
+
+    /// Reads certificates, of the name that is to be taken from a folder, and the token.
+    fn load(&self, name: impl FnOnce(&Path) -> Result<Name, NodeError>) -> Result<Security, NodeError> {
+        let mut security = Security::default();
+        if let Some(files) = self.files(name)? {
+            security = security.with_tls(files)?;
+        }
+        if let Some(token) = self.token()? {
+            security = security.with_token(token);
+        }
+        Ok(security)
+    }
+
+    fn files(
+        &self,
+        name: impl FnOnce(&Path) -> Result<Name, NodeError>,
+    ) -> Result<Option<TlsFiles>, NodeError> {
+        if let (Some(ca), Some(cert), Some(key)) = (&self.tls_ca, &self.tls_cert, &self.tls_key) {
+            return Ok(Some(TlsFiles { ca: ca.clone(), cert: cert.clone(), key: key.clone() }));
+        }
+        match &self.tls {
+            Some(folder) => Ok(Some(TlsFiles::in_folder(folder, name(folder)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The token: that of the file, or else that of the environment.
+    fn token(&self) -> Result<Option<Token>, LinkError> {
+        match (&self.token_file, std::env::var_os(TOKEN)) {
+            (Some(path), _) => Token::read(path).map(Some),
+            (None, Some(text)) => Token::new(&text.to_string_lossy(), Path::new(TOKEN)).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn misfit(&self, own: Name, wanted: impl std::fmt::Display) -> NodeError {
+        let file = self.tls_cert.as_ref().or(self.tls.as_ref()).map(|path| path.display().to_string());
+        let file = file.unwrap_or_default();
+        NodeError::Input(format!("{file}: the certificate is made out to {own}: give that of {wanted}"))
+    }
+}
+
+/// The name of the only certificate of a role in a folder.
+fn only_one(folder: &Path, role: Role) -> Result<Name, NodeError> {
+    let unfit = |problem: String| LinkError::Credentials { path: folder.into(), problem };
+    let entries = folder.read_dir().map_err(|error| unfit(error.to_string()))?;
+    let names = entries.flatten().filter_map(|entry| {
+        let stem = entry.file_name().to_str()?.strip_suffix(".pem")?.to_owned();
+        Name::parse(&stem).filter(|_| stem.starts_with(role.name()))
+    });
+    match names.collect::<Vec<_>>()[..] {
+        [name] => Ok(name),
+        [] => {
+            Err(unfit(format!("holds no certificate of a {}: make one with `pom2dib certs`", role.name())))?
+        }
+        ref several => Err(unfit(format!(
+            "holds certificates of {} {}s: say whose to take with --index",
+            several.len(),
+            role.name()
+        )))?,
+    }
+}

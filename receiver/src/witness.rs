@@ -1,0 +1,44 @@
+//! What a receiver says of the draws of a round, where they are verified.
+
+use bytes::Bytes;
+use node::batch_digest;
+use proto::{
+    encode_ticks,
+    v1::{Features, ReceiverRound, View},
+};
+
+use crate::{ReceiverMachine, selection::Asked};
+
+/// What the transmitters have told of their requests in a round so far.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// By part, then transmitter.
+    parts: Vec<Vec<Bytes>>,
+}
+
+impl Told {
+    /// Takes down what all transmitters tell with a part.
+    pub(crate) fn hear<'a>(&mut self, features: impl Iterator<Item = Option<&'a Features>>) {
+        let requests = |features: Option<&Features>| features.map(|told| told.requests.clone());
+        self.parts.push(features.map(|features| requests(features).unwrap_or_default()).collect());
+    }
+}
+
+impl ReceiverMachine {
+    /// Adds to the report of a round whom this receiver asked, what it was told, and which samples it used.
+    pub(crate) fn testify(&mut self, report: &mut ReceiverRound, asked: &Asked, told: Told) {
+        let transmitters = self.context.scenario.transmitters();
+        let view = |k: usize| {
+            let asks: Vec<bool> = asked.transmitters.iter().map(|asked| asked[k]).collect();
+            let requests = told.parts.iter().map(|part| part[k].clone()).collect();
+            View { asks: encode_ticks(&asks), requests }
+        };
+        report.views = (0..transmitters).map(view).collect();
+        let first = self.context.first_tick(report.round);
+        let ticks = first..first + self.context.ticks() as u64;
+        let samples = self.context.samples();
+        let batches = &mut self.batches;
+        let digest = batch_digest(ticks.flat_map(|tick| batches.positions(tick, samples)));
+        report.batch = Bytes::copy_from_slice(&digest);
+    }
+}

@@ -1,0 +1,169 @@
+//! Making certificates: an authority of one network, and a certificate for each of its processes.
+
+use std::{
+    fs::Permissions,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use link::Name;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+};
+use time::{Duration, OffsetDateTime};
+use x509_parser::pem::Pem;
+
+/// The authority outlives what it signs, so that certificates can be renewed one by one.
+const AUTHORITY_DAYS: u32 = 3650;
+
+/// Certificates are valid from a little before they are made: clocks differ.
+const HEAD_START: Duration = Duration::hours(1);
+
+/// What the authority's files are called.
+const AUTHORITY: &str = "ca";
+
+/// A folder of certificates and keys, and whoever signs them.
+pub(crate) struct Authority {
+    folder: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// Whose certificate a file holds, and until when it is valid.
+pub(crate) struct Found {
+    /// None for the authority's own.
+    pub(crate) name: Option<Name>,
+    pub(crate) until: OffsetDateTime,
+}
+
+impl Authority {
+    /// Makes an authority in a folder that others cannot enter.
+    pub(crate) fn create(folder: &Path, days: u32) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+            .with_context(|| folder.display().to_string())?;
+        // Two networks' authorities must not be taken for each other: a certificate of the other one is then told so.
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).context("the system gives no random bytes")?;
+        let mut params = valid_for(days.max(AUTHORITY_DAYS))?;
+        params.distinguished_name = called(&format!("pom2dib network {:016x}", u64::from_be_bytes(random)));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // Nobody who comes to trust it elsewhere could be shown a certificate of the world's by it.
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("pom2dib".into())],
+            excluded_subtrees: Vec::new(),
+        });
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?;
+        write(folder, AUTHORITY, &certificate.pem(), &key)?;
+        Ok(Authority { folder: folder.into(), issuer: Issuer::new(params, key) })
+    }
+
+    /// The authority of a folder.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let read = |extension: &str| {
+            let path = folder.join(format!("{AUTHORITY}.{extension}"));
+            let remedy = || format!("{}: the authority's own files are needed here", path.display());
+            std::fs::read_to_string(&path).with_context(remedy).map(|text| (path.display().to_string(), text))
+        };
+        let ((ca, certificate), (key_file, key)) = (read("pem")?, read("key")?);
+        let key = KeyPair::from_pem(&key).context(key_file)?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate, key).context(ca)?;
+        Ok(Authority { folder: folder.into(), issuer })
+    }
+
+    /// Makes somebody's certificate and key, in place of those that there may be.
+    pub(crate) fn issue(&self, name: Name, days: u32) -> anyhow::Result<()> {
+        let mut params = valid_for(days)?;
+        params.distinguished_name = called(&name.stem());
+        params.subject_alt_names = CertificateParams::new([name.dns()])?.subject_alt_names;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let purposes = [
+            (name.dials(), ExtendedKeyUsagePurpose::ClientAuth),
+            (name.listens(), ExtendedKeyUsagePurpose::ServerAuth),
+        ];
+        params.extended_key_usages =
+            purposes.into_iter().filter_map(|(has, use_)| has.then_some(use_)).collect();
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        write(&self.folder, &name.stem(), &certificate.pem(), &key)
+    }
+}
+
+/// What certificates lie in a folder: the authority's first, then by role and index.
+pub(crate) fn found_in(folder: &Path) -> anyhow::Result<Vec<Found>> {
+    let entries = folder.read_dir().with_context(|| folder.display().to_string())?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let stem = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".pem"));
+        let name = stem.and_then(Name::parse);
+        if name.is_some() || stem == Some(AUTHORITY) {
+            let until = valid_until(&path).with_context(|| path.display().to_string())?;
+            found.push(Found { name, until });
+        }
+    }
+    found.sort_by_key(|found| found.name);
+    match found.is_empty() {
+        true => bail!("{} holds no certificates; `pom2dib certs new` makes some", folder.display()),
+        false => Ok(found),
+    }
+}
+
+/// Removes all certificates and keys of a folder.
+pub(crate) fn clear(folder: &Path) -> anyhow::Result<()> {
+    for found in found_in(folder)? {
+        let stem = found.name.map_or(AUTHORITY.into(), Name::stem);
+        for extension in ["pem", "key"] {
+            // A key may well have gone to another machine.
+            let _ = std::fs::remove_file(folder.join(format!("{stem}.{extension}")));
+        }
+    }
+    Ok(())
+}
+
+fn valid_until(path: &Path) -> anyhow::Result<OffsetDateTime> {
+    let bytes = std::fs::read(path)?;
+    let pem = Pem::iter_from_buffer(&bytes).next().context("it holds no certificate in PEM")??;
+    Ok(pem.parse_x509()?.validity().not_after.to_datetime())
+}
+
+fn valid_for(days: u32) -> anyhow::Result<CertificateParams> {
+    let now = OffsetDateTime::now_utc();
+    let mut params = CertificateParams::default();
+    params.not_before = now - HEAD_START;
+    params.not_after =
+        now.checked_add(Duration::days(days.into())).context("--days leads beyond all calendars")?;
+    Ok(params)
+}
+
+fn called(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+/// Writes a key, then its certificate. A node may read them at any moment: each is there whole or not at all, and a node
+/// that finds a new key beside an old certificate keeps what it has.
+fn write(folder: &Path, stem: &str, certificate: &str, key: &KeyPair) -> anyhow::Result<()> {
+    replace(&folder.join(format!("{stem}.key")), &key.serialize_pem(), 0o600)?;
+    replace(&folder.join(format!("{stem}.pem")), certificate, 0o644)
+}
+
+/// Writes a file of that mode, whole or not at all.
+pub(crate) fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| path.display().to_string())
+}

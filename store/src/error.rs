@@ -1,0 +1,30 @@
+/// What can go wrong with a store. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be opened.
+    #[error("{location}: {reason}")]
+    Open {
+        /// Path or URL.
+        location: String,
+        /// Why.
+        reason: String,
+    },
+    /// An object cannot be read or written.
+    #[error("{name}: {reason}")]
+    Object {
+        /// Its full name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The innermost cause: what lies around it repeats it.
+pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

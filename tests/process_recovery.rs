@@ -1,0 +1,280 @@
+//! A run survives the death of any of its processes, at any moment: it goes back to its last checkpoint and ends with the
+//! result of a run that nobody disturbed, to the bit.
+
+use std::{net::SocketAddr, sync::LazyLock};
+
+use harness::{Outcome, PATIENCE, Place, Process, Running, Signal, wait_until};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// A run long enough to be killed again and again, which saves a checkpoint after every other round.
+const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=2";
+
+/// Kills in the random test, all together.
+const KILLS: usize = 36;
+
+#[test]
+fn dozens_of_random_kills_change_no_bit() {
+    let place = Place::new(PROGRAM);
+    let mut random = ChaCha8Rng::seed_from_u64(17);
+    let (mut kills, mut runs) = (0, 0);
+    while kills < KILLS {
+        runs += 1;
+        let name = format!("run-{runs}");
+        let mut run = place.start(&format!("run {RUN} --out {name} --restarts 1000 --json"));
+        while kills < KILLS && !run.has_ended() {
+            std::thread::sleep(std::time::Duration::from_millis(u64::from(random.next_u32() % 600)));
+            kills += kill_some(&place, &mut random);
+        }
+        assert_same(&run.finish().done());
+        place.run_folder(&name).assert_nothing_partial_looks_whole();
+    }
+    println!("{kills} processes killed in {runs} runs");
+}
+
+#[test]
+fn a_run_killed_whole_goes_on_with_resume_again_and_again() {
+    let place = Place::new(PROGRAM);
+    let mut run = place.start(&format!("run {RUN} --out a --json"));
+    for rounds in [6, 15, 31] {
+        wait_until("some rounds", PATIENCE, || place.run_folder("a").rounds() > rounds);
+        for process in place.running() {
+            process.signal(Signal::Kill);
+        }
+        run.finish().killed_by(Signal::Kill);
+        place.assert_all_gone();
+        run = place.start("run --resume a --json");
+    }
+    assert_same(&run.finish().done());
+}
+
+#[test]
+fn a_node_that_died_is_named_and_waited_for_until_somebody_starts_it_again() {
+    let place = Place::new(PROGRAM);
+    let mut network = Network::start(&place, "");
+    network.wait_for_rounds(5);
+    network.nodes.remove(1).signal(Signal::Kill);
+    wait_until("the loss to show", PATIENCE, || {
+        let status = network.status();
+        status["rollbacks"] == 1 && status["nodes"][1]["doing"] == "is missing"
+    });
+    let status = network.status();
+    assert!(status["trouble"].as_str().unwrap().starts_with("transmitter 1 left the run"), "{status}");
+    assert_eq!(
+        (status["incarnation"].as_u64(), status["phase"].as_str()),
+        (Some(2), Some("waiting for nodes"))
+    );
+
+    // It need not say which it was: the places of the others are kept for them.
+    network.nodes.push(place.start(&format!("transmitter --coordinator {}", network.address)));
+    assert_same(&network.finish());
+}
+
+#[test]
+fn a_coordinator_that_died_is_waited_for_by_its_nodes() {
+    let place = Place::new(PROGRAM);
+    let mut network = Network::start(&place, "");
+    network.wait_for_rounds(5);
+    network.coordinator.signal(Signal::Kill);
+    network.start_coordinator_again("--resume-or-start");
+    assert_same(&network.finish());
+}
+
+#[test]
+fn a_node_that_freezes_is_named_in_time_and_takes_part_again_when_it_thaws() {
+    let place = Place::new(PROGRAM);
+    let network = Network::start(&place, "--silence 3");
+    network.wait_for_rounds(5);
+    network.nodes[2].signal(Signal::Stop);
+    let line = "receiver 0 left the run: it has said nothing for 3 s";
+    wait_until("the silence to be named", PATIENCE, || network.status()["trouble"].as_str() == Some(line));
+    assert!(network.coordinator.stderr().contains(&format!("{line}: going back to round")));
+    network.nodes[2].signal(Signal::Continue);
+    assert_same(&network.finish());
+}
+
+#[test]
+fn a_cut_between_two_nodes_is_named_and_mended_by_going_back() {
+    let place = Place::new(PROGRAM);
+    let port = harness::free_port();
+    let cable = harness::Proxy::late(SocketAddr::from(([127, 0, 0, 1], port)), std::time::Duration::ZERO);
+    let words = format!("--tcp-only --listen 127.0.0.1:{port} --advertise {}", cable.address());
+    let network = Network::start_with(&place, "--stall 4", &words);
+    network.wait_for_rounds(5);
+    cable.cut(true);
+    wait_until("the cut to be named", PATIENCE, || network.status()["rollbacks"] == 1);
+    let trouble = network.status()["trouble"].as_str().unwrap().to_owned();
+    assert!(trouble.starts_with("nothing has moved for 4 s"), "{trouble}");
+    assert!(trouble.contains("waits for transmitter 0"), "{trouble}");
+    cable.cut(false);
+    assert_same(&network.finish());
+}
+
+#[test]
+fn a_run_can_be_watched_held_and_let_go() {
+    let place = Place::new(PROGRAM);
+    let network = Network::start(&place, "--set checkpoint.every=0");
+    network.wait_for_rounds(3);
+    network.tell("pause").said("it is to pause");
+    wait_until("the hold", PATIENCE, || {
+        let waits = |node: &Value| node["doing"].as_str().unwrap().starts_with("waits for orders");
+        let status = network.status();
+        status["paused"] == true && status["nodes"].as_array().unwrap().iter().all(waits)
+    });
+    let held_at = network.status()["round"].clone();
+    network.tell("status").said("tiny: training, paused, round");
+    assert_eq!(network.status()["round"], held_at);
+    network.tell("resume").said("it is to go on");
+    assert_same(&network.finish());
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_saves_a_checkpoint_first_and_goes_on_later() {
+    let place = Place::new(PROGRAM);
+    let network = Network::start(&place, "--set checkpoint.every=0");
+    network.wait_for_rounds(3);
+    network.tell("stop").said("it is to stop");
+    let stopped = network.finish();
+    assert!(stopped.stderr.contains("stopped after round"), "{}", stopped.stderr);
+    assert_eq!(place.run_folder("a").checkpoints().len(), 1);
+    assert!(place.run_folder("a").rounds() < 40);
+    assert_same(&place.run("run --resume a --json").done());
+}
+
+#[test]
+fn an_interrupted_run_saves_a_checkpoint_first() {
+    let place = Place::new(PROGRAM);
+    for (name, signal) in [("a", Signal::Interrupt), ("b", Signal::Terminate)] {
+        let folder = place.run_folder(name);
+        let run = place.start(&format!("run tiny.toml --rounds 40 --set checkpoint.every=0 --out {name}"));
+        wait_until("some rounds", PATIENCE, || folder.rounds() > 3);
+        run.signal(signal);
+        let outcome = run.finish();
+        assert_eq!(outcome.status.code(), Some(1));
+        let line = format!("go on with: pom2dib run --resume {name}");
+        assert!(outcome.stderr.contains(&line), "{}", outcome.stderr);
+        place.assert_all_gone();
+        let manifest = format!("checkpoints/round-{:06}/manifest.json", folder.rounds());
+        assert!(folder.has(&manifest), "what was computed is lost: {:?}", folder.checkpoints());
+        assert_same(&place.run(&format!("run --resume {name} --json")).done());
+    }
+}
+
+#[test]
+fn a_node_that_is_told_to_end_leaves_after_a_checkpoint() {
+    let place = Place::new(PROGRAM);
+    let mut network = Network::start(&place, "--set checkpoint.every=0");
+    network.wait_for_rounds(5);
+    let leaver = network.nodes.remove(3);
+    leaver.signal(Signal::Terminate);
+    leaver.finish().done();
+    wait_until("the rollback", PATIENCE, || network.status()["rollbacks"] == 1);
+    let status = network.status();
+    assert_eq!(status["trouble"], "receiver 1 left the run: it was told to end");
+    assert!(status["checkpoint"].as_u64().unwrap() > 5, "it took a checkpoint before it left: {status}");
+    network.nodes.push(place.start(&format!("receiver --coordinator {} --index 1", network.address)));
+    assert_same(&network.finish());
+}
+
+/// A network started by hand.
+struct Network<'a> {
+    place: &'a Place,
+    coordinator: Process,
+    address: SocketAddr,
+    /// Transmitters 0 and 1, receivers 0 and 1.
+    nodes: Vec<Process>,
+}
+
+impl<'a> Network<'a> {
+    /// With these further words to the coordinator.
+    fn start(place: &'a Place, words: &str) -> Self {
+        Network::start_with(place, words, "")
+    }
+
+    /// With these further words to the coordinator and to transmitter 0.
+    fn start_with(place: &'a Place, words: &str, first: &str) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], harness::free_port()));
+        let coordinator = start_coordinator(place, address, words);
+        let nodes = [
+            format!("transmitter --coordinator {address} --index 0 {first}"),
+            format!("transmitter --coordinator {address} --index 1"),
+            format!("receiver --coordinator {address} --index 0"),
+            format!("receiver --coordinator {address} --index 1"),
+        ]
+        .map(|words| place.start(&words));
+        Network { place, coordinator, address, nodes: nodes.into() }
+    }
+
+    fn start_coordinator_again(&mut self, words: &str) {
+        // Its port is free only when it is gone.
+        wait_until("the end of the coordinator", PATIENCE, || self.coordinator.has_ended());
+        self.coordinator = start_coordinator(self.place, self.address, words);
+    }
+
+    fn wait_for_rounds(&self, rounds: usize) {
+        wait_until("some rounds", PATIENCE, || self.place.run_folder("a").rounds() > rounds);
+    }
+
+    fn status(&self) -> Value {
+        self.place.run(&format!("status {} --json", self.address)).done().json()
+    }
+
+    fn tell(&self, action: &str) -> Told {
+        Told(self.place.run(&format!("{action} {}", self.address)).done())
+    }
+
+    /// Waits for the end of all; gives the coordinator's.
+    fn finish(self) -> Outcome {
+        let outcome = self.coordinator.finish().done();
+        for node in self.nodes {
+            node.finish().done();
+        }
+        outcome
+    }
+}
+
+fn start_coordinator(place: &Place, address: SocketAddr, words: &str) -> Process {
+    place.start(&format!("coordinator {RUN} {words} --out a --listen {address} --json"))
+}
+
+struct Told(Outcome);
+
+impl Told {
+    fn said(&self, what: &str) {
+        assert!(self.0.stdout.contains(what), "{}", self.0.stdout);
+    }
+}
+
+/// Kills one process of a run, or two, or all but the one that started them; gives how many.
+fn kill_some(place: &Place, random: &mut ChaCha8Rng) -> usize {
+    let mut children: Vec<Running> =
+        place.running().into_iter().filter(|process| process.role != "run").collect();
+    let most = match random.next_u32() % 8 {
+        0 => children.len(),
+        1 | 2 => 2,
+        _ => 1,
+    };
+    let mut killed = 0;
+    while killed < most && !children.is_empty() {
+        let chosen = random.next_u32() as usize % children.len();
+        children.swap_remove(chosen).signal(Signal::Kill);
+        killed += 1;
+    }
+    killed
+}
+
+/// What a run comes to that nobody disturbs.
+static QUIET: LazyLock<Value> =
+    LazyLock::new(|| Place::new(PROGRAM).run(&format!("run {RUN} --out quiet --json")).done().json());
+
+/// The same network with the same scores as that of a run that nobody disturbed.
+fn assert_same(run: &Outcome) {
+    let run = run.json();
+    assert_eq!(run["fingerprint"], QUIET["fingerprint"]);
+    assert_eq!(run["test"], QUIET["test"]);
+}
