@@ -43,6 +43,10 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// Change how it is judged: a key of evaluation, straggler or link, for example --set evaluation.passes=1 (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
     #[command(flatten)]
     place: Place,
 }
@@ -148,8 +152,12 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
 
 fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, CoordinatorError> {
     let scenario = RunFolder::at(&arguments.folder).scenario()?;
-    let data = ScenarioArguments { data: arguments.data.clone(), ..ScenarioArguments::default() };
-    let mut coordinator = local_coordinator(data, arguments.folder.clone(), &arguments.place);
+    let changes = ScenarioArguments {
+        data: arguments.data.clone(),
+        set: arguments.set.clone(),
+        ..ScenarioArguments::default()
+    };
+    let mut coordinator = local_coordinator(changes, arguments.folder.clone(), &arguments.place);
     coordinator.evaluate = true;
     Ok(Launch { scenario, coordinator, place: arguments.place.clone() })
 }

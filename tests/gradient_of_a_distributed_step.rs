@@ -22,10 +22,10 @@ use proto::{
     decode_ticks,
     v1::{Features, Turn},
 };
-use randomness::Seed;
+use randomness::{Purpose, Seed};
 use reports::{assert_close, assert_figures};
 use scenario::Scenario;
-use support::local_network::{Message, Node, Setup};
+use support::local_network::{Delivery, Message, Node, Setup};
 use support::toy_data::toy_setup;
 
 /// The largest difference of two gradients of a parameter tensor, against the gradient, in the Euclidean norm.
@@ -176,6 +176,68 @@ fn of_empty_hands_in_a_round_of_several_parts() {
     }
 }
 
+#[test]
+fn of_entries_that_links_lose() {
+    let links = ["straggler.policy=skip", "link=[{loss=0.4}]"];
+    for (scenario, parts) in
+        [(TWO_BY_TWO, ""), (THREE_BY_TWO, ""), (TIGHTLY_CAPPED, "train.ticks_per_round=13")]
+    {
+        let parts = if parts.is_empty() { vec![] } else { vec![parts, "train.ticks_per_part=10"] };
+        let setup = toy(scenario, &[&links, parts.as_slice(), &["train.beta=0.5"]].concat());
+        let played = on_one_thread(|| PlayedRound::play(&setup, Start::Unsettled));
+        assert_lost_by_draw(&setup, &played);
+        on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
+    }
+}
+
+#[test]
+fn of_messages_that_come_too_late() {
+    let setup = toy(THREE_BY_TWO, &["straggler.policy=skip", "train.beta=0.5"]);
+    let played = on_one_thread(|| PlayedRound::play_by(&setup, Start::Unsettled, &mut Impatient));
+    let granted = |granted: Vec<Vec<Vec<_>>>| granted.iter().flatten().flatten().count();
+    let sent: usize = features(&played).map(|letter| letter.2.granted.len()).sum();
+    assert!((1..sent).contains(&granted(played.granted(&setup))), "some messages were to come too late");
+    on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
+}
+
+/// The first stream moves, and patience ends as soon as it can.
+struct Impatient;
+
+impl Delivery for Impatient {
+    fn choose(&mut self, streams: usize) -> usize {
+        streams - 1
+    }
+
+    fn ends_patience(&mut self) -> bool {
+        true
+    }
+}
+
+/// What was not used is exactly what each entry's own draw loses.
+fn assert_lost_by_draw(setup: &Setup, played: &PlayedRound) {
+    let used = played.granted(setup);
+    let mut counts = [0, 0];
+    for (k, t, features) in features(played) {
+        let first = ticks_of(setup, features).start;
+        for entry in &features.granted {
+            let (tick, m) = (first + entry.tick as usize, entry.modality as usize);
+            let moment = played.round * setup.scenario.train.ticks_per_round as u64 + tick as u64;
+            let mut draw = setup.seed.stream(Purpose::Loss, &[k as u64, t as u64, m as u64], moment);
+            let lost = draw.uniform() < 0.4;
+            assert_eq!(used[t][tick].contains(&(k, m)), !lost, "({k}, {t}, {m}) at tick {tick}");
+            counts[usize::from(lost)] += 1;
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 1), "{counts:?} used and lost: the test has lost its point");
+}
+
+fn features(played: &PlayedRound) -> impl Iterator<Item = (usize, usize, &Features)> {
+    played.network.letters.iter().filter_map(|letter| match &letter.message {
+        Message::Features(features) => Some((letter.k, letter.t, features)),
+        Message::Turn(_) => None,
+    })
+}
+
 fn toy(scenario: &str, assignments: &[&str]) -> Setup {
     toy_setup(scenario, &[&[NO_CLIP], assignments].concat())
 }
@@ -212,18 +274,20 @@ fn agrees(setup: &Setup, start: Start) -> Selection {
 }
 
 fn compare(setup: &Setup, start: Start) -> Selection {
-    let played = PlayedRound::play(setup, start);
+    compare_played(setup, start, &PlayedRound::play(setup, start))
+}
 
+fn compare_played(setup: &Setup, start: Start, played: &PlayedRound) -> Selection {
     let oracle = Oracle::new(setup, played.round, &played.before).unwrap();
     let selection = oracle.select(played.granted(setup)).unwrap();
-    assert_selected(setup, &played, &selection);
+    assert_selected(setup, played, &selection);
 
     let round = oracle.round(&selection).unwrap();
-    assert_figures(&played, &round);
-    assert_costs(&played, &round);
+    assert_figures(played, &round);
+    assert_costs(played, &round);
 
     let gradients = (&round.objective + &round.score).unwrap().backward().unwrap();
-    assert_gradients(&played, &oracle, &selection, &gradients, |parameter| {
+    assert_gradients(played, &oracle, &selection, &gradients, |parameter| {
         let at_the_start = start == Start::Initial && setup.scenario.train.beta > 0.0;
         match at_the_start && parameter.contains("/encoder") {
             true => TOLERANCE_OF_CERTAIN_ENCODERS,

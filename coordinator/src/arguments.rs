@@ -202,9 +202,11 @@ impl Arguments {
         }
     }
 
-    /// The folder's own scenario; only where the data lies may have changed.
+    /// The folder's own scenario; only where the data lies may have changed, and how it is judged.
     fn scenario_of_folder(&self) -> Result<Scenario, CoordinatorError> {
-        let mut scenario = RunFolder::at(&self.out).scenario()?;
+        let folder = RunFolder::at(&self.out);
+        let mut scenario =
+            if self.evaluate { folder.scenario_judged(&self.scenario.set)? } else { folder.scenario()? };
         if let Some(folder) = &self.scenario.data {
             scenario.data.path = Some(absolute(folder)?);
         }

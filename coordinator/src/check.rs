@@ -3,7 +3,10 @@
 
 use proto::{
     WireError, check_finite, check_length,
-    v1::{EntryRate, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound, report::Report},
+    v1::{
+        EntryRate, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound,
+        report::Report,
+    },
 };
 use scenario::Scenario;
 
@@ -42,8 +45,22 @@ pub(crate) fn receiver_round(
     for &count in &report.granted {
         at_most("granted", "ticks", count, ticks)?;
     }
+    if let Some(missing) = &report.missing {
+        check_missing(missing, entries, ticks)?;
+    }
     let ReceiverRound { cross_entropy, objective, rate, log_likelihood, seconds, .. } = *report;
     check_finite("the report of a round", &[cross_entropy, objective, rate, log_likelihood, seconds])
+}
+
+/// What a receiver went on without: `entries` counts of at most `most` each.
+fn check_missing(missing: &Missing, entries: usize, most: usize) -> Result<(), WireError> {
+    for counts in [&missing.lost, &missing.late] {
+        check_length("missing", "entries", counts.len(), entries)?;
+        for &count in counts {
+            at_most("missing", "ticks", count, most)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a transmitter says of the round that is due from it.
@@ -77,6 +94,9 @@ pub(crate) fn receiver_pass(
     for cluster in &report.clusters {
         check_finite("clusters", &[cluster.cross_entropy])?;
         at_most("a recording", "right answers", cluster.correct, cluster.samples as usize)?;
+    }
+    if let Some(missing) = &report.missing {
+        check_missing(missing, modalities.iter().sum(), usize::MAX)?;
     }
     for entry in &report.entries {
         moment("receiver", entry.receiver.into(), t as u64)?;
@@ -151,6 +171,18 @@ mod tests {
         receiver_round(&round(), 7, 3, 3).unwrap();
         assert_eq!(refused(|report| report.round = 9), "the message is of round 9, expected 7");
         assert_eq!(refused(|report| report.granted.clear()), "granted has 0 entries, expected 3");
+        let missing = |lost: &[u32], late: &[u32]| Missing {
+            lost: lost.into(),
+            late: late.into(),
+            ..Missing::default()
+        };
+        let refused_missing = |missing: Missing| {
+            receiver_round(&ReceiverRound { missing: Some(missing), ..round() }, 7, 3, 3)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(refused_missing(missing(&[0; 3], &[0; 2])), "missing has 2 entries, expected 3");
+        assert_eq!(refused_missing(missing(&[0, 4, 0], &[0; 3])), "missing has 4 ticks, expected 3");
         assert_eq!(refused(|report| report.granted[1] = 4), "granted has 4 ticks, expected 3");
         assert!(refused(|report| report.rate = f64::NAN).contains("holds NaN"));
         let report = TransmitterRound { round: 7, encoded: vec![3, 0], asked: 6, ..Default::default() };

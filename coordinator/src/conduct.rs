@@ -447,6 +447,7 @@ impl Conductor {
             noise_share: rounds.and_then(|rounds| rounds.noise_share(&self.scenario)),
             most_asks: rounds.map_or(0, |rounds| rounds.most_asks),
             most_entries: rounds.map_or(0, |rounds| rounds.most_entries),
+            missing: rounds.and_then(|rounds| rounds.missing),
             wire: Wire {
                 feature_bytes: bytes.feature,
                 gradient_bytes: bytes.gradient,

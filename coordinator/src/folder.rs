@@ -86,6 +86,23 @@ impl RunFolder {
 
     /// The scenario of the run that the folder holds.
     pub fn scenario(&self) -> Result<Scenario, CoordinatorError> {
+        self.changed_scenario(&[])
+    }
+
+    /// The same for an evaluation in which these assignments hold: they change nothing that was trained.
+    pub(crate) fn scenario_judged(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
+        for assignment in set {
+            let (key, _) = assignment.split_once(['.', '=']).unwrap_or((assignment, ""));
+            if !["evaluation", "straggler", "link"].contains(&key.trim()) {
+                return Err(CoordinatorError::Input(format!(
+                    "--set {assignment}: only keys of evaluation, straggler and link can change once a run is trained"
+                )));
+            }
+        }
+        self.changed_scenario(set)
+    }
+
+    fn changed_scenario(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
         let path = self.file("scenario.toml");
         if !path.exists() {
             return Err(CoordinatorError::Input(format!(
@@ -93,7 +110,7 @@ impl RunFolder {
                 self.path.display()
             )));
         }
-        Ok(Scenario::read(&path, &[])?)
+        Ok(Scenario::read(&path, set)?)
     }
 
     /// Writes a file so that it is there whole or not at all.

@@ -5,7 +5,7 @@ use randomness::Seed;
 use scenario::{RateEstimator, Scenario};
 
 use crate::{
-    CoordinatorError, check,
+    CoordinatorError, Missing, check,
     interval::{Cell, bootstrap_interval},
     summary::{TaskResult, Test},
 };
@@ -84,6 +84,7 @@ impl Judge {
             tasks,
             selected_entries: granted.sum::<f64>() / passes,
             selection: self.selection(scenario),
+            missing: Missing::sum(self.receivers.values().filter_map(|report| report.missing.as_ref())),
         }
     }
 

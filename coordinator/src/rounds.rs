@@ -9,7 +9,7 @@ use scenario::Scenario;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{CoordinatorError, RunFolder, check, verify::Verifier};
+use crate::{CoordinatorError, Missing, RunFolder, check, verify::Verifier};
 
 /// Rounds over which late figures ("mass on noise") are taken.
 const LATE: usize = 100;
@@ -29,6 +29,9 @@ pub(crate) struct Metrics {
     pub(crate) bytes: Bytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
+    /// What receivers went on without, where they may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) missing: Option<Missing>,
     /// Seconds that all nodes together spent on each kind of work.
     pub(crate) work: BTreeMap<&'static str, f64>,
 }
@@ -46,6 +49,7 @@ struct Tally {
     bytes: Bytes,
     most_asks: u32,
     most_entries: u32,
+    missing: Option<Missing>,
     seconds: f64,
 }
 
@@ -79,6 +83,7 @@ pub(crate) struct Rounds {
     pub(crate) bytes: Bytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
+    pub(crate) missing: Option<Missing>,
     pub(crate) seconds: Vec<f64>,
 }
 
@@ -114,6 +119,7 @@ impl Rounds {
             bytes: Bytes::default(),
             most_asks: 0,
             most_entries: 0,
+            missing: None,
             seconds: Vec::new(),
         };
         for (metrics, selection) in
@@ -136,6 +142,7 @@ impl Rounds {
             bytes: Bytes { feature: count("feature"), gradient: count("gradient"), total: count("total") },
             most_asks: most("most_asks"),
             most_entries: most("most_entries"),
+            missing: serde_json::from_value(metrics["missing"].clone()).ok(),
             seconds: metrics["seconds"].as_f64().unwrap_or(0.0),
         };
         self.tally(tally, granted);
@@ -221,6 +228,7 @@ impl Rounds {
             bytes,
             most_asks: receivers.iter().map(|report| report.most_asks).max().unwrap_or(0),
             most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
+            missing: Missing::sum(receivers.iter().filter_map(|report| report.missing.as_ref())),
             work: work(
                 receivers
                     .iter()
@@ -239,6 +247,7 @@ impl Rounds {
             bytes: metrics.bytes,
             most_asks: metrics.most_asks,
             most_entries: metrics.most_entries,
+            missing: metrics.missing,
             seconds: metrics.seconds,
         };
         self.tally(tally, receivers.iter().map(|report| report.granted.clone()).collect());
@@ -253,6 +262,9 @@ impl Rounds {
         self.bytes.total += round.bytes.total;
         self.most_asks = self.most_asks.max(round.most_asks);
         self.most_entries = self.most_entries.max(round.most_entries);
+        if let Some(missing) = round.missing {
+            self.missing.get_or_insert_default().add(missing);
+        }
         self.seconds.push(round.seconds);
         self.late.push_back(granted);
         if self.late.len() > LATE {

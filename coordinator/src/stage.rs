@@ -133,11 +133,16 @@ async fn go_on(folder: &RunFolder, checkpoints: &Checkpoints, round: u64) -> Res
     if folder.holds_run() { Ok(()) } else { folder.fetch_files(checkpoints).await }
 }
 
-/// The scenario with which the run began; only where data and checkpoints lie may have changed.
+/// The scenario with which the run began; only where data and checkpoints lie may have changed, and how it is judged.
 fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, CoordinatorError> {
     let mut scenario = folder.scenario()?;
     scenario.data.path = options.scenario.data.path.clone().or(scenario.data.path);
     scenario.checkpoint.store = options.scenario.checkpoint.store.clone().or(scenario.checkpoint.store);
+    if options.mode == Mode::Evaluate {
+        scenario.evaluation = options.scenario.evaluation.clone();
+        scenario.straggler = options.scenario.straggler;
+        scenario.link.clone_from(&options.scenario.link);
+    }
     Ok(scenario)
 }
 

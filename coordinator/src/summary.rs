@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::Missing;
+
 /// What a run comes to: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -24,6 +26,9 @@ pub struct Summary {
     pub most_asks: u32,
     /// The largest number of entries that a transmitter granted at any tick, never more than E_k.
     pub most_entries: u32,
+    /// What receivers went on without in training, where they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
     /// Bytes between transmitters and receivers in training.
     pub wire: Wire,
     /// How long training took.
@@ -59,6 +64,9 @@ pub struct Test {
     pub selected_entries: f64,
     /// Share of passes in which an entry was granted, by receiver, transmitter and modality.
     pub selection: Vec<Vec<Vec<f64>>>,
+    /// What receivers went on without, where they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
 }
 
 /// A task's score.

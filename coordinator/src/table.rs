@@ -2,7 +2,7 @@ use std::{fmt::Write, path::Path};
 
 use scenario::Scenario;
 
-use crate::Summary;
+use crate::{Missing, Summary};
 
 /// The summary for people: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
@@ -34,6 +34,10 @@ fn training(text: &mut String, summary: &Summary) {
         bytes(summary.wire.gradient_bytes),
         bytes(summary.wire.total_bytes)
     );
+    if let Some(missing) = summary.missing {
+        let (share, absent) = (100.0 * missing.share(), missing.absent);
+        let _ = writeln!(text, "went missing {share:.2} % of entries in training; {absent} messages absent");
+    }
     let _ = writeln!(
         text,
         "time         {:.1} s, {:.2} rounds a second",
@@ -64,6 +68,19 @@ fn scores(text: &mut String, summary: &Summary) {
         test.sum_rate, test.rate_estimator, test.rate_samples, test.joint_rate, test.joint_rate_samples
     );
     let _ = writeln!(text, "  entries    {:>8.2}", test.selected_entries);
+    missing(text, test.missing);
+}
+
+/// What receivers went on without, if they may.
+fn missing(text: &mut String, missing: Option<Missing>) {
+    let Some(missing) = missing else { return };
+    let share = 100.0 * missing.share();
+    let _ =
+        write!(text, "  missing    {share:>8.2} % of entries (lost {}, late {})", missing.lost, missing.late);
+    let _ = match missing.absent {
+        0 => writeln!(text),
+        absent => writeln!(text, "; {absent} messages absent, so that this run cannot be repeated"),
+    };
 }
 
 /// Who gets what: a row per transmitter and modality, a column per receiver.

@@ -45,10 +45,10 @@ pub struct Encoded {
 pub struct RateTerm<'a> {
     /// Which estimate.
     pub estimator: RateEstimator,
-    /// What one nat costs: beta times whatever scales the objective.
-    pub weight: f64,
     /// The row counts of the groups, each with a rate of its own.
     pub groups: &'a [usize],
+    /// What one nat of each group costs: beta times whatever scales the objective, 0 for a group that nobody used.
+    pub weights: &'a [f64],
 }
 
 impl Encoder {
@@ -82,7 +82,7 @@ impl Encoder {
     }
 
     /// Adds the network's gradients, given that of the objective with respect to z, [rows, feature_dim], as it came
-    /// over the wire. `rate` adds weight * d(sum over its groups of the rate). `blocks`: see [`Network::backward`].
+    /// over the wire. `rate` adds d(sum over its groups of weight * rate). `blocks`: see [`Network::backward`].
     pub fn backward(
         &mut self,
         encoded: &Encoded,
@@ -92,8 +92,8 @@ impl Encoder {
     ) -> Result<()> {
         let Encoded { z, mu, std, output, noise, trace } = encoded;
         let packed = match rate {
-            Some(RateTerm { estimator, weight, groups }) => {
-                rate_gradient(estimator, z, mu, std, groups, weight)?
+            Some(RateTerm { estimator, groups, weights }) => {
+                rate_gradient(estimator, z, mu, std, groups, weights)?
             }
             None => Tensor::zeros((3, z.dim(0)?, self.feature_dim), z.dtype(), z.device())?,
         };

@@ -28,7 +28,7 @@ pub fn rate_gradient(
     groups: &[usize],
 ) -> Result<(Tensor, Tensor, Tensor)> {
     let (z, mu, std) = (z.contiguous()?, mu.contiguous()?, std.contiguous()?);
-    let packed = kernels::rate::rate_gradient(estimator, &z, &mu, &std, groups, 1.0)?;
+    let packed = kernels::rate::rate_gradient(estimator, &z, &mu, &std, groups, &vec![1.0; groups.len()])?;
     Ok((packed.get(0)?, packed.get(1)?, packed.get(2)?))
 }
 

@@ -27,27 +27,27 @@ pub fn rates(
     std: &Tensor,
     groups: &[usize],
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weight: None })
+    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weights: None })
 }
 
-/// `weight` times the gradient of the sum of the groups' rates, through z and every component of the mixture: packed
-/// as [3, rows, d] with respect to z, mu and std.
+/// The gradient of the sum of the groups' rates, each times its weight, through z and every component of the mixture:
+/// packed as [3, rows, d] with respect to z, mu and std.
 pub fn rate_gradient(
     estimator: RateEstimator,
     z: &Tensor,
     mu: &Tensor,
     std: &Tensor,
     groups: &[usize],
-    weight: f64,
+    weights: &[f64],
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weight: Some(weight) })
+    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weights: Some(weights) })
 }
 
 struct Rate<'a> {
     estimator: RateEstimator,
     groups: &'a [usize],
-    /// The gradient with this weight, or the values.
-    weight: Option<f64>,
+    /// The gradient with these weights, one a group, or the values.
+    weights: Option<&'a [f64]>,
 }
 
 impl CustomOp3 for Rate<'_> {
@@ -77,6 +77,9 @@ impl Rate<'_> {
         }
         if self.groups.iter().sum::<usize>() != rows || self.groups.contains(&0) {
             bail!("rate: groups {:?} do not divide {rows} rows", self.groups);
+        }
+        if let Some(weights) = self.weights.filter(|weights| weights.len() != self.groups.len()) {
+            bail!("rate: {} weights for {} groups", weights.len(), self.groups.len());
         }
         Ok(())
     }
@@ -124,10 +127,10 @@ fn run<T: Real>(
 ) -> Result<(CpuStorage, Shape)> {
     let (rows, width) = z.1.shape().dims2()?;
     let all = Group { width, z: read(z.0, z.1)?, mu: read(mu.0, mu.1)?, std: read(std.0, std.1)? };
-    Ok(match op.weight {
+    Ok(match op.weights {
         None => (CpuStorage::F64(values::<T>(op, all)), Shape::from(op.groups.len())),
-        Some(weight) => {
-            (T::to_cpu_storage_owned(gradients(op, all, T::from_f64(weight))), Shape::from((3, rows, width)))
+        Some(weights) => {
+            (T::to_cpu_storage_owned(gradients(op, all, weights)), Shape::from((3, rows, width)))
         }
     })
 }
@@ -148,15 +151,22 @@ fn values<T: Real>(op: &Rate<'_>, all: Group<'_, T>) -> Vec<f64> {
     op.groups.iter().map(&mut next).collect()
 }
 
-fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weight: T) -> Vec<T> {
+fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weights: &[f64]) -> Vec<T> {
     let size = all.z.len();
     let mut packed = vec![T::ZERO; 3 * size];
     let (z, moments) = packed.split_at_mut(size);
     let (mu, std) = moments.split_at_mut(size);
     let mut start = 0;
-    for &rows in op.groups {
-        let group = all.part(start, rows);
-        let range = start * all.width..(start + rows) * all.width;
+    for (&rows, &weight) in op.groups.iter().zip(weights) {
+        let first = start;
+        start += rows;
+        // What does not count must not bring in what is not finite.
+        if weight == 0.0 {
+            continue;
+        }
+        let weight = T::from_f64(weight);
+        let group = all.part(first, rows);
+        let range = first * all.width..start * all.width;
         let mut target =
             GroupGradient { z: &mut z[range.clone()], mu: &mut mu[range.clone()], std: &mut std[range] };
         vectorise(
@@ -166,7 +176,6 @@ fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weight: T) -> Vec<T> {
                 RateEstimator::Joint => joint::gradient(group, &mut target, weight),
             },
         );
-        start += rows;
     }
     packed
 }
@@ -181,7 +190,7 @@ mod tests {
         let [z, mu, noise] = [1, 2, 3].map(|number| random::<T>(number, rows * width));
         let std: Vec<T> = noise.iter().map(|noise| (*noise * T::HALF).exp()).collect();
         let all = Group { width, z: &z, mu: &mu, std: &std };
-        let op = Rate { estimator, groups: &[rows], weight: None };
+        let op = Rate { estimator, groups: &[rows], weights: None };
         let mut plain: [Vec<T>; 3] = std::array::from_fn(|_| vec![T::ZERO; rows * width]);
         let [to_z, to_mu, to_std] = &mut plain;
         let mut target = GroupGradient { z: to_z, mu: to_mu, std: to_std };
@@ -196,7 +205,7 @@ mod tests {
             }
         };
         assert_eq!(values(&op, all), [value]);
-        assert!(gradients(&op, all, T::HALF) == plain.concat());
+        assert!(gradients(&op, all, &[0.5]) == plain.concat());
     }
 
     #[test]

@@ -5,6 +5,9 @@ use candle_core::Device;
 use randomness::Seed;
 use scenario::{GRADIENT_BLOCK_TICKS, Scenario};
 
+/// Rounds by which a receiver may be ahead of a transmitter.
+const ROUNDS_GIVEN_UP: usize = 4;
+
 /// What a node knows of the run it takes part in.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -62,9 +65,16 @@ impl Context {
     }
 
     /// How many messages can be on their way from one peer to another: those of all parts of a round, a closing turn, and
-    /// the first of what follows. More wait for nobody who keeps to the protocol.
+    /// the first of what follows; and those that a receiver does not wait for. More wait for nobody who keeps to the
+    /// protocol.
     pub fn messages_under_way(&self) -> usize {
-        self.parts() + 2
+        self.parts() + 2 + self.most_given_up()
+    }
+
+    /// How many answers a transmitter may owe a receiver that goes on without them: those of a few rounds, so that nobody
+    /// runs away from a transmitter that is always slow. None where everybody waits.
+    pub fn most_given_up(&self) -> usize {
+        if self.scenario.skips() { ROUNDS_GIVEN_UP * self.parts() } else { 0 }
     }
 
     /// The first tick of a round.

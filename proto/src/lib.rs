@@ -2,18 +2,18 @@
 //!
 //! Whatever comes off a socket is checked here before it is used: stamps, shapes, lengths, finiteness. No tensors.
 
+mod bits;
 mod stamp;
 mod tensor;
-mod ticks;
 /// Generated from `proto/pom2dib.proto`.
 #[allow(missing_docs, clippy::pedantic, reason = "generated code; the .proto file has the comments")]
 pub mod v1 {
     tonic::include_proto!("pom2dib.v1");
 }
 
+pub use bits::{decode_bits, decode_ticks, encode_bits, encode_ticks};
 pub use stamp::{Link, When};
 pub use tensor::{Packer, Payload};
-pub use ticks::{decode_ticks, encode_ticks};
 
 use sha2::{Digest, Sha256};
 

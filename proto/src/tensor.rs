@@ -38,8 +38,8 @@ impl Packer {
     }
 }
 
-/// A payload that has been checked, still where it arrived.
-#[derive(Clone, Debug)]
+/// A payload that has been checked, still where it arrived. The default has no values.
+#[derive(Clone, Debug, Default)]
 pub struct Payload {
     data: Bytes,
 }
@@ -71,6 +71,11 @@ impl Payload {
     /// How many values it has.
     pub fn len(&self) -> usize {
         self.data.len() / SIZE
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.data.len() as u64
     }
 
     /// Whether it has none.

@@ -39,6 +39,10 @@ pub enum Purpose {
     Reparameterisation,
     /// The same in an evaluation pass.
     EvaluationReparameterisation,
+    /// What an emulated link does to an entry of a training tick.
+    Loss,
+    /// The same in an evaluation pass.
+    EvaluationLoss,
     /// Initial weights of a network.
     Weights,
     /// Content of built-in data sets.
@@ -64,6 +68,8 @@ impl Purpose {
             Purpose::EvaluationSelection => "evaluation-selection",
             Purpose::Reparameterisation => "reparameterisation",
             Purpose::EvaluationReparameterisation => "evaluation-reparameterisation",
+            Purpose::Loss => "loss",
+            Purpose::EvaluationLoss => "evaluation-loss",
             Purpose::Weights => "weights",
             Purpose::Content => "content",
             Purpose::Bootstrap => "bootstrap",

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use candle_core::{DType, Tensor};
 use data::Targets;
@@ -6,7 +6,10 @@ use dib::{AdamW, Block, Input, Network, Segment, entry_embedding, initial_weight
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
-use crate::{received::Received, task::TaskData};
+use crate::{
+    received::{Received, ReceivedEntry},
+    task::TaskData,
+};
 
 /// A granted entry of this receiver, and where its features are.
 #[derive(Clone, Copy)]
@@ -15,9 +18,8 @@ struct GrantedEntry {
     k: usize,
     /// Its position among all (k, m).
     entry: usize,
-    /// Its position in transmitter k's message.
-    source: usize,
-    rate: f64,
+    /// Its position among what has come of transmitter k.
+    number: usize,
 }
 
 /// All granted entries of a part of a round (or of a piece), ordered by tick, then k, then m.
@@ -34,9 +36,9 @@ impl<'a> Granted<'a> {
     pub(crate) fn new(context: &Context, received: &'a [Received]) -> Self {
         let mut entries = Vec::new();
         for (k, received) in received.iter().enumerate() {
-            for (source, &(tick, m)) in received.entries.iter().enumerate() {
-                let rate = received.rates[source];
-                entries.push(GrantedEntry { tick, k, entry: context.entry(k, m), source, rate });
+            for (number, of) in received.entries.iter().enumerate() {
+                let entry = context.entry(k, of.modality);
+                entries.push(GrantedEntry { tick: of.tick, k, entry, number });
             }
         }
         entries.sort_by_key(|granted| (granted.tick, granted.entry));
@@ -64,14 +66,30 @@ impl<'a> Granted<'a> {
     pub(crate) fn rates_of_ticks(&self) -> Vec<f64> {
         let mut sums = vec![0.0; self.ticks];
         for granted in &self.entries {
-            sums[granted.tick] += granted.rate;
+            sums[granted.tick] += self.received(granted).rate;
         }
         sums
     }
 
     /// (position among all (k, m), rate) of every entry.
     pub(crate) fn rates(&self) -> impl Iterator<Item = (usize, f64)> {
-        self.entries.iter().map(|granted| (granted.entry, granted.rate))
+        self.entries.iter().map(|granted| (granted.entry, self.received(granted).rate))
+    }
+
+    fn received(&self, granted: &GrantedEntry) -> &ReceivedEntry {
+        &self.received[granted.k].entries[granted.number]
+    }
+
+    /// Some samples of an entry's features, of `width` values each.
+    fn features(
+        &self,
+        granted: &GrantedEntry,
+        samples: usize,
+        run: &Range<usize>,
+        width: usize,
+    ) -> impl Iterator<Item = f32> {
+        let first = self.received(granted).source * samples;
+        self.received[granted.k].z.values((first + run.start) * width..(first + run.end) * width)
     }
 
     /// Adds the ticks at which each (k, m) was granted.
@@ -81,8 +99,8 @@ impl<'a> Granted<'a> {
         }
     }
 
-    /// Bytes of z that the entries need in training.
-    pub(crate) fn payload_bytes(&self, context: &Context) -> u64 {
+    /// Bytes of the gradient of the entries' z in training.
+    pub(crate) fn gradient_bytes(&self, context: &Context) -> u64 {
         (self.entries.len() * context.samples() * context.feature_dim() * 4) as u64
     }
 }
@@ -176,7 +194,7 @@ impl Decoders {
         let cross_entropies: Vec<f64> = joint.losses.chunks(samples).map(|tick| weight * sum(tick)).collect();
         let mut objectives = cross_entropies.clone();
         for (entry, losses) in granted.entries.iter().zip(local.losses.chunks(samples)) {
-            objectives[entry.tick] += beta * (weight * sum(losses) + entry.rate);
+            objectives[entry.tick] += beta * (weight * sum(losses) + granted.received(entry).rate);
         }
         let gradients = z_gradients(context, granted, &joint.input_gradients, &local.input_gradients)?;
         Ok(Judged { cross_entropies, objectives, gradients })
@@ -209,7 +227,7 @@ impl Decoders {
         let (samples, d) = (context.samples(), context.feature_dim());
         let rows = granted.entries.len() * samples;
         let mut z = Vec::with_capacity(rows * d);
-        granted.entries.iter().for_each(|entry| z.extend(features(entry, granted.received, samples * d)));
+        granted.entries.iter().for_each(|entry| z.extend(granted.features(entry, samples, &(0..samples), d)));
         let z = Block::whole(Tensor::from_vec(z, (rows, d), &context.device)?, 0, true)?;
         let of_entry = |(position, entry): (usize, &GrantedEntry)| Segment {
             source: entry.entry,
@@ -237,13 +255,15 @@ fn joint_input(context: &Context, granted: &Granted<'_>, samples: usize) -> Resu
     let blocks = granted.by_entry.iter().map(|(&entry, positions)| {
         let mut z = Vec::with_capacity(positions.len() * samples * d);
         let mut segments = Vec::with_capacity(positions.len());
-        for (number, &position) in positions.iter().enumerate() {
-            let entry = &granted.entries[position];
-            z.extend(features(entry, granted.received, samples * d));
-            let target = entry.tick * samples;
-            segments.push(Segment { source: number * samples, target, rows: samples, repeat: false });
+        for granted_entry in positions.iter().map(|&position| &granted.entries[position]) {
+            for run in &granted.received(granted_entry).samples {
+                let (source, target) = (z.len() / d, granted_entry.tick * samples + run.start);
+                segments.push(Segment { source, target, rows: run.len(), repeat: false });
+                z.extend(granted.features(granted_entry, samples, run, d));
+            }
         }
-        let values = Tensor::from_vec(z, (positions.len() * samples, d), &context.device)?;
+        let rows = z.len() / d;
+        let values = Tensor::from_vec(z, (rows, d), &context.device)?;
         Ok(Block { values, column: entry * d, segments, learns: true })
     });
     Ok(Input::Blocks {
@@ -317,11 +337,6 @@ fn backward(
     let input_gradients = network.backward_to_input(&trace, &upstream, blocks)?;
     meter.turn_to(Work::Pack);
     Ok(Backward { losses, input_gradients })
-}
-
-/// The features of an entry, `[samples, feature_dim]`, which are `size` values.
-fn features(entry: &GrantedEntry, received: &[Received], size: usize) -> impl Iterator<Item = f32> {
-    received[entry.k].z.values(entry.source * size..(entry.source + 1) * size)
 }
 
 /// The embeddings of all (k, m), in order: 0.1 x standard normal, never trained.

@@ -10,6 +10,7 @@ use proto::{
 
 use crate::{
     decode::{Decoders, Granted},
+    missing::MissingCount,
     received::Received,
     task::TaskData,
 };
@@ -27,6 +28,7 @@ pub(crate) struct Pass {
     /// Rates of the granted entries, weighted by samples.
     rates: BTreeMap<usize, f64>,
     feature_bytes: u64,
+    missing: MissingCount,
 }
 
 impl Pass {
@@ -46,6 +48,7 @@ impl Pass {
             clusters: BTreeMap::new(),
             rates: BTreeMap::new(),
             feature_bytes: 0,
+            missing: MissingCount::new(context),
         }
     }
 
@@ -79,7 +82,8 @@ impl Pass {
         for (entry, rate) in granted.rates() {
             *self.rates.entry(entry).or_default() += rate * samples.len() as f64 / task.test_samples() as f64;
         }
-        self.feature_bytes += received.iter().map(|received| 4 * received.z.len() as u64).sum::<u64>();
+        self.feature_bytes += received.iter().map(|received| received.z.bytes()).sum::<u64>();
+        self.missing.add(context, received);
         self.piece += 1;
         Ok(())
     }
@@ -103,6 +107,7 @@ impl Pass {
             clusters: self.clusters.into_values().collect(),
             entries,
             feature_bytes: self.feature_bytes,
+            missing: self.missing.report(context),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod decode;
 mod evaluate;
 mod machine;
+mod missing;
+mod passage;
 mod received;
 mod selection;
 mod serve;

@@ -12,6 +12,7 @@ use proto::{
 use crate::{
     decode::{Decoders, Granted},
     evaluate::Pass,
+    missing::MissingCount,
     received::Received,
     selection::{Asked, selector},
     task::TaskData,
@@ -25,6 +26,8 @@ pub enum Input {
     Order(Order),
     /// A transmitter's answer to this receiver's last turn.
     Features(usize, proto::v1::Features),
+    /// Patience with those that have not answered what is due then is over.
+    Overdue(When),
 }
 
 /// What comes out of a receiver's machine.
@@ -41,6 +44,8 @@ pub enum Output {
     Turn(usize, Turn),
     /// A report for the coordinator. Times and socket bytes are for the async half to fill in.
     Report(Report),
+    /// Some transmitters have answered what is due, and others have not: patience with them begins.
+    Incomplete(When),
     /// The state at a version, for the coordinator to keep.
     State(u64, Vec<u8>),
     /// The run is over.
@@ -59,6 +64,12 @@ pub struct ReceiverMachine {
     version: u64,
     /// The features that have come and are not decoded yet, per transmitter.
     inbox: Vec<VecDeque<proto::v1::Features>>,
+    /// The answers that are still owed and that this receiver goes on without, per transmitter.
+    given_up: Vec<VecDeque<When>>,
+    /// Whether a transmitter's answer to what is due is among them.
+    excused: Vec<bool>,
+    /// What was last said to be incomplete.
+    incomplete: Option<When>,
     stage: Stage,
     meter: Meter,
 }
@@ -89,7 +100,9 @@ struct Round {
     rates: Vec<f64>,
     /// Ticks at which each (k, m) was granted.
     granted: Vec<u32>,
-    payload_bytes: u64,
+    feature_bytes: u64,
+    gradient_bytes: u64,
+    missing: MissingCount,
     told: Told,
 }
 
@@ -101,6 +114,9 @@ impl ReceiverMachine {
         let batches = BatchOrder::new(context.seed, task.train_samples());
         let mut machine = ReceiverMachine {
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
+            given_up: vec![VecDeque::new(); context.scenario.transmitters()],
+            excused: vec![false; context.scenario.transmitters()],
+            incomplete: None,
             schedule: Schedule::default(),
             version: 0,
             stage: Stage::Idle { unsent: None },
@@ -207,7 +223,9 @@ impl ReceiverMachine {
             costs: Vec::new(),
             rates: Vec::new(),
             granted: vec![0; self.context.scenario.entries_per_receiver()],
-            payload_bytes: 0,
+            feature_bytes: 0,
+            gradient_bytes: 0,
+            missing: MissingCount::new(&self.context),
             told: Told::default(),
         }));
         Ok(())
@@ -244,16 +262,23 @@ impl ReceiverMachine {
         round.objectives.extend(judged.objectives);
         round.rates.extend(granted.rates_of_ticks());
         granted.count(&mut round.granted);
-        round.payload_bytes += granted.payload_bytes(&self.context);
+        round.feature_bytes += received.iter().map(|received| received.z.bytes()).sum::<u64>();
+        round.gradient_bytes += granted.gradient_bytes(&self.context);
+        round.missing.add(&self.context, &received);
         round.part += 1;
+        let of = |(z, received): (_, &Received)| Gradients {
+            z: Some(z),
+            costs: Vec::new(),
+            used: received.used.clone(),
+        };
+        let gradients: Vec<Gradients> = judged.gradients.into_iter().zip(&received).map(of).collect();
         if round.part == self.context.parts() {
-            return self.complete_round(*round, judged.gradients, emit);
+            return self.complete_round(*round, gradients, emit);
         }
-        for (k, z) in judged.gradients.into_iter().enumerate() {
+        for (k, gradients) in gradients.into_iter().enumerate() {
             let when = When::Round { round: round.round, part: round.part as u64 };
             let stamp = Some(self.context.link(k, self.context.index).stamp(when));
-            let gradients = Some(Gradients { z: Some(z), costs: Vec::new() });
-            emit(Output::Turn(k, Turn { stamp, gradients, asks: None }));
+            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), asks: None }));
         }
         self.stage = Stage::Training(round);
         Ok(())
@@ -263,7 +288,7 @@ impl ReceiverMachine {
     fn complete_round(
         &mut self,
         round: Round,
-        gradients: Vec<proto::v1::Tensor>,
+        mut gradients: Vec<Gradients>,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
         self.meter.turn_to(Work::Select);
@@ -276,18 +301,18 @@ impl ReceiverMachine {
             log_likelihood,
             granted: round.granted,
             most_asks: round.asked.most(),
-            feature_bytes: round.payload_bytes,
-            gradient_bytes: round.payload_bytes,
+            feature_bytes: round.feature_bytes,
+            gradient_bytes: round.gradient_bytes,
             seconds: 0.0,
             work: self.meter.take(),
+            missing: round.missing.report(&self.context),
             ..ReceiverRound::default()
         };
         self.meter.turn_to(Work::Pack);
         if self.context.verify {
             self.testify(&mut report, &round.asked, round.told);
         }
-        let gradients =
-            gradients.into_iter().map(|z| Gradients { z: Some(z), costs: round.costs.clone() }).collect();
+        gradients.iter_mut().for_each(|gradients| gradients.costs.clone_from(&round.costs));
         self.stage = Stage::Idle { unsent: Some(gradients) };
         // The decoders' own step is not on the transmitters' way: the next turn goes out first if it may.
         self.version += 1;
@@ -353,7 +378,11 @@ impl ReceiverMachine {
     pub(crate) fn receive(&mut self, when: When, asked: &[Vec<bool>]) -> Result<Vec<Received>, NodeError> {
         let mut received = Vec::with_capacity(self.inbox.len());
         for k in 0..self.inbox.len() {
-            let features = self.inbox[k].pop_front().expect("all transmitters have answered");
+            if std::mem::take(&mut self.excused[k]) {
+                received.push(Received::nothing(asked.len()));
+                continue;
+            }
+            let features = self.inbox[k].pop_front().expect("all others have answered");
             let asked: Vec<bool> = asked.iter().map(|asked| asked[k]).collect();
             let samples = self.samples_of(when);
             let checked = Received::check(&self.context, k, when, &asked, samples, &features);
@@ -372,6 +401,7 @@ impl ReceiverMachine {
 
     /// All transmitters have answered: goes on with what they sent first.
     fn complete(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        self.incomplete = None;
         match std::mem::replace(&mut self.stage, Stage::Idle { unsent: None }) {
             Stage::Training(round) => self.learn(round, emit),
             Stage::Evaluating(pass) => self.judge_piece(*pass, emit),
@@ -438,7 +468,7 @@ impl Machine for ReceiverMachine {
     fn awaited(&self) -> Awaited {
         let peers = match self.stage {
             Stage::Idle { .. } => Vec::new(),
-            _ => (0..self.inbox.len()).filter(|&k| self.inbox[k].is_empty()).collect(),
+            _ => (0..self.inbox.len()).filter(|&k| self.is_awaited(k)).collect(),
         };
         Awaited { version: self.version, peers }
     }
@@ -452,6 +482,9 @@ impl ReceiverMachine {
                 self.advance(emit)
             }
             Input::Features(k, features) => {
+                if let Some(&when) = self.given_up[k].front() {
+                    return self.forget(k, when, &features);
+                }
                 if matches!(self.stage, Stage::Idle { .. }) {
                     return Err(NodeError::protocol(
                         format!("transmitter {k}"),
@@ -465,11 +498,61 @@ impl ReceiverMachine {
                         "sent features twice for one turn",
                     ));
                 }
-                while self.parts_due() > 0 && self.inbox.iter().all(|features| !features.is_empty()) {
-                    self.complete(emit)?;
-                }
-                Ok(())
+                self.go_on(emit)
             }
+            Input::Overdue(when) => {
+                if self.due() == Some(when) {
+                    self.give_up(when);
+                }
+                self.go_on(emit)
+            }
+        }
+    }
+
+    /// Does all that the features so far allow.
+    fn go_on(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        while self.parts_due() > 0 && (0..self.inbox.len()).all(|k| !self.is_awaited(k)) {
+            self.complete(emit)?;
+        }
+        let Some(when) = self.due() else { return Ok(()) };
+        let some_are_here = self.inbox.iter().any(|features| !features.is_empty());
+        if self.context.scenario.skips() && some_are_here && self.incomplete != Some(when) {
+            self.incomplete = Some(when);
+            emit(Output::Incomplete(when));
+        }
+        Ok(())
+    }
+
+    /// Whether transmitter k's answer to what is due has to come before it goes on.
+    fn is_awaited(&self, k: usize) -> bool {
+        self.inbox[k].is_empty() && !self.excused[k]
+    }
+
+    /// Goes on without those that have not answered what is due; not without one that owes too much already.
+    fn give_up(&mut self, when: When) {
+        for k in 0..self.inbox.len() {
+            if self.is_awaited(k) && self.given_up[k].len() < self.context.most_given_up() {
+                self.given_up[k].push_back(when);
+                self.excused[k] = true;
+            }
+        }
+    }
+
+    /// Drops an answer that this receiver has gone on without. It must be the one that is owed.
+    fn forget(&mut self, k: usize, when: When, features: &proto::v1::Features) -> Result<(), NodeError> {
+        let link = self.context.link(k, self.context.index);
+        let checked = link.check(features.stamp.as_ref(), when);
+        checked.map_err(NodeError::message(format!("features of transmitter {k}")))?;
+        self.given_up[k].pop_front();
+        Ok(())
+    }
+
+    /// The moment of the features that are due.
+    fn due(&self) -> Option<When> {
+        match &self.stage {
+            Stage::Idle { .. } => None,
+            Stage::Training(round) => Some(When::Round { round: round.round, part: round.part as u64 }),
+            Stage::Evaluating(pass) => Some(pass.when()),
         }
     }
 

@@ -1,18 +1,18 @@
 //! The async half of a receiver: its links and the control stream around the machine.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use data::{Needs, open};
 use link::{Channel, LinkError, Name, Security};
 use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Role};
 use proto::{
-    check_length,
+    When, check_length,
     v1::{Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::{Input, Output, ReceiverMachine, TaskData};
+use crate::{Input, Output, ReceiverMachine, TaskData, passage};
 
 /// Takes part in a run as a receiver, from joining to the end.
 pub async fn run(options: Options) -> Result<(), NodeError> {
@@ -55,6 +55,7 @@ async fn live(
         }
     };
     let mut last_round = Instant::now();
+    let mut patience = Patience::new(context.scenario.straggler.patience);
     loop {
         tokio::select! {
             order = control.order() => deliver(&compute, Input::Order(order?)).await,
@@ -62,8 +63,10 @@ async fn live(
                 Ok(features) => deliver(&compute, Input::Features(k, features)).await,
                 Err(loss) => return Err(control.explain(loss).await),
             },
+            when = patience.end() => deliver(&compute, Input::Overdue(when)).await,
             output = compute.next() => match output? {
                 Output::Turn(k, turn) => links.send(k, turn)?,
+                Output::Incomplete(when) => patience.begin(when),
                 Output::State(version, state) => control.save(version, state).await?,
                 Output::Report(report) => control.report(timed(report, &mut last_round)).await?,
                 Output::Finished => break,
@@ -131,6 +134,34 @@ fn timed(report: Report, last_round: &mut Instant) -> Report {
     }
 }
 
+/// How long those are waited for that have not answered what is due, where others have.
+struct Patience {
+    length: Duration,
+    running: Option<(When, Instant)>,
+}
+
+impl Patience {
+    fn new(seconds: f64) -> Self {
+        Patience { length: Duration::from_secs_f64(seconds), running: None }
+    }
+
+    fn begin(&mut self, when: When) {
+        self.running = Some((when, Instant::now() + self.length));
+    }
+
+    /// Waits until patience is over, for ever if it has not begun.
+    async fn end(&mut self) -> When {
+        match self.running {
+            None => std::future::pending().await,
+            Some((when, end)) => {
+                tokio::time::sleep_until(end).await;
+                self.running = None;
+                when
+            }
+        }
+    }
+}
+
 /// The streams to all transmitters.
 struct Links {
     turns: Vec<mpsc::Sender<Turn>>,
@@ -167,7 +198,7 @@ impl Links {
                 .max_encoding_message_size(limit);
             let (sender, outgoing) = mpsc::channel(context.messages_under_way());
             turns.push(sender);
-            readers.spawn(read(k, client, outgoing, arrived.clone()));
+            readers.spawn(read(k, client, outgoing, arrived.clone(), context.clone()));
         }
         Ok(Links { turns, features, _readers: readers })
     }
@@ -197,24 +228,17 @@ async fn read(
     mut client: TransmitterClient<Channel>,
     outgoing: mpsc::Receiver<Turn>,
     arrived: mpsc::Sender<(usize, Result<Features, NodeError>)>,
+    context: Context,
 ) {
-    let lost = |reason: String| NodeError::Lost { peer: format!("transmitter {k}"), reason };
-    let end = match client.exchange(ReceiverStream::new(outgoing)).await {
-        Err(status) => status.message().to_owned(),
-        Ok(response) => {
-            let mut stream = response.into_inner();
-            loop {
-                match stream.message().await {
-                    Ok(Some(features)) => {
-                        if arrived.send((k, Ok(features))).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(None) => break "it closed the stream".to_owned(),
-                    Err(status) => break status.message().to_owned(),
-                }
-            }
+    let name = format!("transmitter {k}");
+    match client.exchange(ReceiverStream::new(outgoing)).await {
+        Err(status) => {
+            let loss = NodeError::Lost { peer: name, reason: status.message().to_owned() };
+            let _ = arrived.send((k, Err(loss))).await;
         }
-    };
-    let _ = arrived.send((k, Err(lost(end)))).await;
+        Ok(response) => {
+            let seconds = |features: &Features| passage::seconds(&context, k, features);
+            node::pass_on((k, name), None, response.into_inner(), seconds, &arrived).await;
+        }
+    }
 }

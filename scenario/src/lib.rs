@@ -4,12 +4,14 @@
 //! overrides, expands the node lists and validates, so that what it returns can be run as it stands.
 
 mod error;
+mod link;
 mod read;
 #[cfg(test)]
 mod shipped;
 mod validate;
 
 pub use error::ScenarioError;
+pub use link::{Link, Policy, Straggler};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,10 +33,15 @@ pub struct Scenario {
     pub evaluation: Evaluation,
     /// When its state is saved.
     pub checkpoint: Checkpoint,
+    /// What receivers do about features that are lost or late.
+    pub straggler: Straggler,
     /// The transmitters, in index order.
     pub transmitter: Vec<Transmitter>,
     /// The receivers, in index order.
     pub receiver: Vec<Receiver>,
+    /// Emulated links; where several match, the last holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link: Vec<Link>,
 }
 
 /// Where samples come from.
@@ -371,8 +378,10 @@ impl Default for Scenario {
             train: Train::default(),
             evaluation: Evaluation::default(),
             checkpoint: Checkpoint::default(),
+            straggler: Straggler::default(),
             transmitter: Vec::new(),
             receiver: Vec::new(),
+            link: Vec::new(),
         }
     }
 }

@@ -19,10 +19,11 @@ const SMALLEST: &str = r#"
     modalities = ["mel"]
     [[receiver]]
     task = "digit"
+    [[link]]
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 7] = [
+const WITHOUT_DEFAULT: [&str; 10] = [
     "data.path",
     "network.transmitters",
     "network.receivers",
@@ -30,6 +31,9 @@ const WITHOUT_DEFAULT: [&str; 7] = [
     "checkpoint.store",
     "transmitter.modalities",
     "receiver.task",
+    "link.transmitter",
+    "link.receiver",
+    "link.bandwidth",
 ];
 
 /// What a file says above the first appearance of each key, by `section.key`.
@@ -41,9 +45,10 @@ fn comments(text: &str) -> BTreeMap<String, String> {
             comment.push(words);
             continue;
         }
+        let line = line.trim_start_matches('#');
         if line.starts_with('[') {
             section = format!("{}.", line.trim_matches(['[', ']']));
-        } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") {
+        } else if let Some((key, _)) = line.split_once(" = ") {
             comments.entry(format!("{section}{key}")).or_insert(comment.join(" "));
         }
         comment.clear();
@@ -54,7 +59,9 @@ fn comments(text: &str) -> BTreeMap<String, String> {
 /// The file with the keys that it leaves at their default.
 fn with_all_keys_set(text: &str) -> String {
     let set = |line: &str| match line.strip_prefix('#') {
-        Some(key) if key.starts_with(|first: char| first.is_ascii_lowercase()) => key.to_owned(),
+        Some(key) if key.starts_with(|first: char| first.is_ascii_lowercase() || first == '[') => {
+            key.to_owned()
+        }
         _ => line.to_owned(),
     };
     text.lines().map(set).collect::<Vec<_>>().join("\n")

@@ -10,6 +10,7 @@ impl Scenario {
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
         self.validate_network()?;
         self.validate_train()?;
+        self.validate_links()?;
         self.validate_evaluation()
     }
 

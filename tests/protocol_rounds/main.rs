@@ -3,6 +3,7 @@
 mod parts;
 mod refusals;
 mod rounds;
+mod stragglers;
 #[path = "../support/mod.rs"]
 mod support;
 

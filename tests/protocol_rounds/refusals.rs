@@ -5,11 +5,11 @@ use bytes::Bytes;
 use dib::RequestGrid;
 use proto::{
     encode_ticks,
-    v1::{self, Asks, Entry, Evaluate, Features, Gradients, Stamp, Tensor, Train, Turn, order::Order},
+    v1::{self, Asks, Entry, Evaluate, Features, Gradients, Stamp, Tensor, Train, Turn, Used, order::Order},
 };
 
-use crate::setup;
-use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Node};
+use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Node, Setup};
+use crate::{setup, setup_with};
 
 /// The turn and the features that are corrupted on their way: both of this round, so that the turn brings gradients.
 const ROUND: u64 = 2;
@@ -149,6 +149,56 @@ fn gradients_in_an_evaluation_are_refused() {
 }
 
 #[test]
+fn what_a_turn_says_of_the_entries_that_were_used_is_checked() {
+    let skipping = setup_with(&["straggler.policy=skip"]);
+    let used = |bytes: &'static [u8]| Some(Used { entries: Bytes::from_static(bytes) });
+    for (setup, used, complaint) in [
+        (&setup(), used(&[]), "no gradients of some entries, though straggler.policy is \"wait\""),
+        // None was, but gradients come; all and more; half a dozen of three to eight.
+        (&skipping, used(&[]), "gradient of z has shape ["),
+        (&skipping, used(&[255, 255, 255]), "used entries has 3 bytes, expected 1"),
+        (&skipping, used(&[255]), "used entries names "),
+    ] {
+        let tamper = |mut letter: Letter| {
+            if let (true, Message::Turn(turn)) = (is_at(&letter, TURN, ROUND), &mut letter.message) {
+                gradients(turn).used.clone_from(&used);
+            }
+            vec![letter]
+        };
+        let failure = failure_in(setup, &mut Tampering(tamper));
+        assert_blamed(failure, Node::Transmitter(TURN.k), "receiver 1", complaint);
+    }
+}
+
+#[test]
+fn an_answer_that_was_given_up_must_still_be_the_one_that_is_owed() {
+    /// The last stream moves first, so that transmitter 0 is too late for everybody.
+    struct Late;
+
+    impl Delivery for Late {
+        fn choose(&mut self, streams: usize) -> usize {
+            streams - 1
+        }
+
+        fn pass(&mut self, mut letter: Letter) -> Vec<Letter> {
+            if let (true, Message::Features(features)) =
+                (is_at(&letter, Link { k: 0, t: 0 }, ROUND), &mut letter.message)
+            {
+                stamp(&mut features.stamp).round += 1;
+            }
+            vec![letter]
+        }
+
+        fn ends_patience(&mut self) -> bool {
+            true
+        }
+    }
+
+    let failure = failure_in(&setup_with(&["straggler.policy=skip"]), &mut Late);
+    assert_blamed(failure, Node::Receiver(0), "transmitter 0", "of moment round 3, expected round 2");
+}
+
+#[test]
 fn turns_that_do_not_wait_for_an_answer_are_refused() {
     let failure = failure(|letter| match is_at(&letter, Link { k: 0, t: 0 }, 0) {
         true => vec![letter; 3],
@@ -174,10 +224,14 @@ fn features_that_come_twice_are_refused() {
 
 /// How a network ends whose letters are tampered with.
 fn failure(tamper: impl FnMut(Letter) -> Vec<Letter>) -> Option<Failure> {
-    let mut network = LocalNetwork::new(&setup(), 0, None).unwrap();
+    failure_in(&setup(), &mut Tampering(tamper))
+}
+
+fn failure_in(setup: &Setup, delivery: &mut dyn Delivery) -> Option<Failure> {
+    let mut network = LocalNetwork::new(setup, 0, None).unwrap();
     network.order(&Order::Train(Train { to: ROUND + 2 }));
     network.order(&Order::Evaluate(Evaluate { passes: 1 }));
-    network.run(&mut Tampering(tamper)).err()
+    network.run(delivery).err()
 }
 
 fn assert_blamed(failure: Option<Failure>, reader: Node, sender: &str, complaint: &str) {

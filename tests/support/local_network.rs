@@ -12,7 +12,10 @@ use bytes::Bytes;
 use candle_core::Device;
 use data::Dataset;
 use node::{Context, Machine, NodeError};
-use proto::v1::{Features, Turn, order::Order, report::Report};
+use proto::{
+    When,
+    v1::{Features, Turn, order::Order, report::Report},
+};
 use randomness::{Purpose, Seed, Stream};
 use receiver::{ReceiverMachine, TaskData};
 use scenario::Scenario;
@@ -59,6 +62,11 @@ pub(crate) trait Delivery {
     fn pass(&mut self, letter: Letter) -> Vec<Letter> {
         vec![letter]
     }
+
+    /// Whether a receiver whose patience could end now loses it.
+    fn ends_patience(&mut self) -> bool {
+        false
+    }
 }
 
 /// Any stream may be the next, whichever the draw says.
@@ -73,7 +81,7 @@ pub(crate) struct Failure {
 pub(crate) struct LocalNetwork {
     transmitters: Vec<TransmitterMachine>,
     receivers: Vec<ReceiverMachine>,
-    /// What is under way, by sender (none is the coordinator) and addressee.
+    /// What is under way, by sender (none is the coordinator; to itself, a receiver's patience) and addressee.
     streams: BTreeMap<(Option<Node>, Node), VecDeque<Parcel>>,
     /// The depth of the deepest letter that has reached each node.
     depths: BTreeMap<Node, usize>,
@@ -90,10 +98,12 @@ pub(crate) struct LocalNetwork {
 enum Parcel {
     Order(Order),
     Letter(Letter),
+    Overdue(When),
 }
 
 enum Output {
     Letter(usize, Message),
+    Incomplete(When),
     Report(Report),
     State(u64, Vec<u8>),
 }
@@ -192,6 +202,11 @@ impl LocalNetwork {
                         self.read(to, letter)?;
                     }
                 }
+                Parcel::Overdue(when) => {
+                    if let (Node::Receiver(t), true) = (to, delivery.ends_patience()) {
+                        self.receive(t, receiver::Input::Overdue(when))?;
+                    }
+                }
             }
         }
     }
@@ -246,6 +261,7 @@ impl LocalNetwork {
                 receiver::Output::Turn(k, turn) => Some(Output::Letter(k, Message::Turn(turn))),
                 receiver::Output::Report(report) => Some(Output::Report(report)),
                 receiver::Output::State(version, state) => Some(Output::State(version, state)),
+                receiver::Output::Incomplete(when) => Some(Output::Incomplete(when)),
                 receiver::Output::Ready { .. } | receiver::Output::Finished => None,
             });
         });
@@ -261,6 +277,9 @@ impl LocalNetwork {
         for output in outputs {
             match output {
                 Output::Letter(peer, message) => self.post(node, peer, message),
+                Output::Incomplete(when) => {
+                    self.streams.entry((Some(node), node)).or_default().push_back(Parcel::Overdue(when));
+                }
                 Output::Report(mut report) => {
                     self.add_work(&take_work(&mut report));
                     self.reports.entry(node).or_default().push(report);

@@ -3,10 +3,13 @@
 use std::{collections::HashMap, ops::Range};
 
 use candle_core::{Device, Tensor};
-use proto::v1::{Features, SaveState, Train, order::Order};
+use proto::{
+    decode_bits,
+    v1::{Features, SaveState, Stamp, Train, order::Order},
+};
 use randomness::{Purpose, Seed};
 
-use crate::support::local_network::{LocalNetwork, Message, Node, Setup, Shuffled, Snapshot};
+use crate::support::local_network::{Delivery, LocalNetwork, Message, Node, Setup, Shuffled, Snapshot};
 
 /// What the machines start the round from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,11 @@ pub(crate) fn owner(name: &str) -> Node {
 
 impl PlayedRound {
     pub(crate) fn play(setup: &Setup, start: Start) -> Self {
+        PlayedRound::play_by(setup, start, &mut Shuffled::new(1))
+    }
+
+    /// The same with the round's messages carried by `delivery`.
+    pub(crate) fn play_by(setup: &Setup, start: Start, delivery: &mut dyn Delivery) -> Self {
         let initial = save(&mut LocalNetwork::new(setup, 0, None).unwrap(), 0);
         let (round, snapshot) = match start {
             Start::Initial => (0, initial),
@@ -55,23 +63,43 @@ impl PlayedRound {
         };
         let mut network = LocalNetwork::new(setup, 0, Some(&snapshot)).unwrap();
         network.order(&Order::Train(Train { to: round + 1 }));
+        network.run(delivery).unwrap();
         save(&mut network, round + 1);
         PlayedRound { round, before: tensors(&snapshot), network }
     }
 
-    /// `[t][tick]`: the entries (k, m) granted to receiver t, as the features said.
+    /// `[t][tick]`: the entries (k, m) granted to receiver t, as the features said, and used, as its turns said.
     pub(crate) fn granted(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
         let ticks = setup.scenario.train.ticks_per_round;
         let mut granted = vec![vec![Vec::new(); ticks]; setup.scenario.receivers()];
         for letter in &self.network.letters {
             let Message::Features(features) = &letter.message else { continue };
             let first_tick = ticks_of(setup, features).start;
-            for entry in &features.granted {
+            let used = self.used(letter.k, letter.t, features);
+            for (entry, _) in features.granted.iter().zip(used).filter(|(_, used)| *used) {
                 granted[letter.t][first_tick + entry.tick as usize].push((letter.k, entry.modality as usize));
             }
         }
         granted.iter_mut().flatten().for_each(|entries| entries.sort_unstable());
         granted
+    }
+
+    /// Which of the entries in features receiver t used: it says so with their gradients, in the turn after the one that they
+    /// answer.
+    fn used(&self, k: usize, t: usize, features: &Features) -> Vec<bool> {
+        let link = self.network.letters.iter().filter(|letter| (letter.k, letter.t) == (k, t));
+        let turns = link.filter_map(|letter| match &letter.message {
+            Message::Turn(turn) => Some(turn),
+            Message::Features(_) => None,
+        });
+        let moment = |stamp: &Option<Stamp>| stamp.as_ref().map(|stamp| (stamp.round, stamp.part));
+        let next = turns.skip_while(|turn| moment(&turn.stamp) != moment(&features.stamp)).nth(1);
+        let gradients = next.and_then(|turn| turn.gradients.as_ref()).expect("gradients go back");
+        match &gradients.used {
+            None => vec![true; features.granted.len()],
+            Some(used) if used.entries.is_empty() => vec![false; features.granted.len()],
+            Some(used) => decode_bits("used", &used.entries, features.granted.len()).unwrap(),
+        }
     }
 }
 

@@ -200,14 +200,22 @@ impl Encoders {
     ) -> Result<(), NodeError> {
         let train = &context.scenario.train;
         let estimator = node::rate_estimator(train.rate_estimator);
+        let sent: Vec<Vec<(usize, usize)>> = (0..learned.len()).map(|t| grants.for_receiver(t)).collect();
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
             let encoded =
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
             meter.turn_to(Work::Pack);
-            let gradient = z_gradient(context, grants, learned, m, &coded.entries)?;
+            let places = places(&sent, learned, m, &coded.entries);
+            if places.iter().all(Option::is_none) {
+                continue;
+            }
+            let gradient = z_gradient(context, learned, &places, &coded.entries)?;
             let groups = vec![context.samples(); coded.entries.len()];
-            let rate = Some(RateTerm { estimator, weight: beta, groups: &groups });
+            // Nobody pays for what nobody used.
+            let weights: Vec<f64> =
+                places.iter().map(|place| if place.is_some() { beta } else { 0.0 }).collect();
+            let rate = Some(RateTerm { estimator, groups: &groups, weights: &weights });
             let blocks = blocks(context, grants.ticks().len(), &coded.entries);
             meter.turn_to(Work::Backward);
             self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;
@@ -312,20 +320,34 @@ fn entry_rates(
     Ok(groups.iter().map(mean).collect())
 }
 
-/// What the receivers want of the z of modality m's entries, in the order of the encoder's rows.
-fn z_gradient(
-    context: &Context,
-    grants: &Grants,
+/// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.
+fn places(
+    sent: &[Vec<(usize, usize)>],
     learned: &[Learned],
     m: usize,
     entries: &[(usize, usize)],
+) -> Vec<Option<usize>> {
+    let place = |&(tick, t): &(usize, usize)| {
+        let position = sent[t].binary_search(&(tick, m)).expect("what was encoded was granted");
+        learned[t].places[position]
+    };
+    entries.iter().map(place).collect()
+}
+
+/// What the receivers want of the z of some entries, in the order of the encoder's rows: nothing of what they did not use.
+fn z_gradient(
+    context: &Context,
+    learned: &[Learned],
+    places: &[Option<usize>],
+    entries: &[(usize, usize)],
 ) -> Result<Tensor, NodeError> {
     let size = context.samples() * context.feature_dim();
-    let sent: Vec<Vec<(usize, usize)>> = (0..learned.len()).map(|t| grants.for_receiver(t)).collect();
     let mut gradient = Vec::with_capacity(entries.len() * size);
-    for &(tick, t) in entries {
-        let position = sent[t].binary_search(&(tick, m)).expect("what was encoded was granted");
-        gradient.extend(learned[t].z.values(position * size..(position + 1) * size));
+    for (&(_, t), place) in entries.iter().zip(places) {
+        match place {
+            Some(place) => gradient.extend(learned[t].z.values(place * size..(place + 1) * size)),
+            None => gradient.resize(gradient.len() + size, 0.0),
+        }
     }
     Ok(Tensor::from_vec(
         gradient,

@@ -116,17 +116,9 @@ impl Caller {
                 return;
             }
         };
-        let mut turn = Ok(Some(first));
-        while let Ok(Some(next)) = turn {
-            if self.arrived.send((t, Ok(next))).await.is_err() {
-                return;
-            }
-            turn = turns.message().await;
-        }
-        let reason =
-            turn.map_or_else(|status| status.message().to_owned(), |_| "it closed the stream".to_owned());
-        let loss = NodeError::Lost { peer: format!("receiver {t}"), reason };
-        let _ = self.arrived.send((t, Err(loss))).await;
+        let link = (self.context.index, t);
+        let seconds = |turn: &Turn| self.context.turn_seconds(link, payload(turn));
+        node::pass_on((t, format!("receiver {t}")), Some(first), turns, seconds, &self.arrived).await;
     }
 
     /// Who is calling: a receiver of this run and incarnation, the one of its certificate if it has shown one, and not
@@ -143,4 +135,10 @@ impl Caller {
         link.read(turn.stamp.as_ref()).map_err(|error| error.to_string())?;
         if self.outgoing.claim(t, sender) { Ok(t) } else { Err(format!("receiver {t} is connected already")) }
     }
+}
+
+/// Bytes of gradients in a turn: what makes it long.
+fn payload(turn: &Turn) -> usize {
+    let z = turn.gradients.as_ref().and_then(|gradients| gradients.z.as_ref());
+    z.map_or(0, |z| z.data.len())
 }

@@ -425,9 +425,9 @@ impl Machine for TransmitterMachine {
             Input::Order(order) => self.schedule.push(order),
             Input::Turn(t, turn) => {
                 self.inbox[t].push_back(turn);
-                // Gradients of all parts while the others are awaited, the last with a closing turn, and the first of what
-                // follows: nobody has cause to send more ahead.
-                if self.inbox[t].len() > self.context.parts() + 1 {
+                // Gradients of all parts while the others are awaited, the last with a closing turn, the first of what
+                // follows, and as much again as a receiver need not wait for: nobody has cause to send more ahead.
+                if self.inbox[t].len() > self.context.parts() + 1 + self.context.most_given_up() {
                     return Err(NodeError::protocol(format!("receiver {t}"), "sends turns without waiting"));
                 }
             }

@@ -6,7 +6,8 @@ use pom2dib_dib::{Encoder, Input, RateEstimator, RateTerm, rate};
 use crate::support::{check_gradient, distance, inner, normal, numbers, shake, stream};
 
 const GROUPS: [usize; 3] = [5, 1, 8];
-const WEIGHT: f64 = 0.3;
+/// Of the groups; what nobody used weighs nothing.
+const WEIGHTS: [f64; 3] = [0.0, 0.3, 0.7];
 
 /// An encoder in general position.
 fn encoder(dtype: DType) -> Encoder {
@@ -27,17 +28,15 @@ fn every_parameter_has_the_gradient_of_finite_differences() {
     for estimator in [None, Some(RateEstimator::PerDimension), Some(RateEstimator::Joint)] {
         let mut encoder = encoder(DType::F64);
         let encoded = encoder.encode(dense(&x), &noise).unwrap();
-        let term = estimator.map(|estimator| RateTerm { estimator, weight: WEIGHT, groups: &GROUPS });
+        let term = estimator.map(|estimator| RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS });
         encoder.backward(&encoded, &dz, term, &[7, 7]).unwrap();
         let cost = || {
             let features = encoder.infer(dense(&x), &noise).unwrap();
             let rates = estimator.map(|estimator| {
-                rate(estimator, &features.z, &features.mu, &features.std, &GROUPS)
-                    .unwrap()
-                    .iter()
-                    .sum::<f64>()
+                let rates = rate(estimator, &features.z, &features.mu, &features.std, &GROUPS).unwrap();
+                rates.iter().zip(WEIGHTS).map(|(rate, weight)| weight * rate).sum::<f64>()
             });
-            inner(&features.z, &dz) + WEIGHT * rates.unwrap_or(0.0)
+            inner(&features.z, &dz) + rates.unwrap_or(0.0)
         };
         for parameter in encoder.network().parameters() {
             check_gradient(&parameter.name, &parameter.value, &parameter.gradient, cost);
@@ -54,7 +53,7 @@ fn f32_agrees_with_f64() {
             let mut encoder = encoder(dtype);
             let cast = |tensor: &Tensor| tensor.to_dtype(dtype).unwrap();
             let encoded = encoder.encode(dense(&cast(&x)), &cast(&noise)).unwrap();
-            let term = RateTerm { estimator, weight: WEIGHT, groups: &GROUPS };
+            let term = RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS };
             encoder.backward(&encoded, &cast(&dz), Some(term), &[14]).unwrap();
             (encoded, encoder)
         };
@@ -91,7 +90,7 @@ fn nothing_to_encode_is_no_error() {
     let mut encoder = encoder(DType::F32);
     let none = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
     let encoded = encoder.encode(dense(&none(6)), &none(5)).unwrap();
-    let term = RateTerm { estimator: RateEstimator::PerDimension, weight: 1.0, groups: &[] };
+    let term = RateTerm { estimator: RateEstimator::PerDimension, groups: &[], weights: &[] };
     encoder.backward(&encoded, &none(5), Some(term), &[]).unwrap();
     assert_eq!(encoded.z.dims(), [0, 5]);
 }

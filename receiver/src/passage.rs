@@ -1,0 +1,87 @@
+//! How a message of features fares on its link, where that is emulated.
+
+use std::ops::Range;
+
+use dib::Phase;
+use node::{Context, Fate, Packet, Passage};
+use proto::{When, v1::Features};
+
+/// How the entries (tick, modality) that transmitter k sends fare, `samples` samples of each: a packet for every entry and
+/// group of samples, in order. None if the link is not emulated.
+pub(crate) fn passage(
+    context: &Context,
+    k: usize,
+    when: When,
+    samples: usize,
+    entries: impl Iterator<Item = (usize, usize)>,
+) -> Option<Passage> {
+    let groups = context.groups(samples);
+    let (phase, pass, first_tick) = match when {
+        When::Round { round, part } => {
+            let start = context.part(part as usize).start as u64;
+            (Phase::Train, 0, context.first_tick(round) + start)
+        }
+        When::Piece { pass, piece } => (Phase::Evaluate, pass, context.first_tick(piece)),
+    };
+    let packets: Vec<Packet> = entries
+        .flat_map(|(tick, modality)| {
+            let packet = move |(group, size): (usize, &usize)| Packet {
+                modality,
+                tick: first_tick.wrapping_add((tick + group) as u64),
+                bytes: 4 * size * context.feature_dim(),
+            };
+            groups.iter().enumerate().map(packet)
+        })
+        .collect();
+    context.passage((k, context.index), phase, pass, &packets)
+}
+
+/// Seconds that a message of transmitter k is on its way. It is not checked yet: one that no round or pass can have sent is
+/// not held back, and the machine will refuse it.
+pub(crate) fn seconds(context: &Context, k: usize, features: &Features) -> f64 {
+    if context.scenario.link_between(k, context.index).is_none() {
+        return 0.0;
+    }
+    let Ok(when) = context.link(k, context.index).read(features.stamp.as_ref()) else { return 0.0 };
+    let scenario = &context.scenario;
+    let possible = match when {
+        When::Round { round, part } => round < scenario.train.rounds && part < context.parts() as u64,
+        When::Piece { pass, piece } => pass < scenario.evaluation.passes && piece < u64::from(u32::MAX),
+    };
+    let samples = features.z.as_ref().and_then(|z| z.shape.get(1)).map_or(0, |samples| *samples as usize);
+    if !possible || samples > context.ticks() * context.samples() {
+        return 0.0;
+    }
+    let entries = features.granted.iter().map(|entry| (entry.tick as usize, entry.modality as usize));
+    passage(context, k, when, samples, entries).map_or(0.0, |passage| passage.seconds)
+}
+
+/// The samples that arrive: runs of them, in order.
+pub(crate) fn runs(groups: &[usize], fates: &[Fate]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for (size, fate) in groups.iter().zip(fates) {
+        let end = start + size;
+        match runs.last_mut() {
+            _ if *fate != Fate::Arrives => {}
+            Some(run) if run.end == start => run.end = end,
+            _ => runs.push(start..end),
+        }
+        start = end;
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrives_side_by_side_is_one_run() {
+        let [arrives, lost, late] = [Fate::Arrives, Fate::Lost, Fate::Late];
+        assert_eq!(runs(&[20, 20, 20, 5], &[arrives; 4]), [0..65]);
+        assert_eq!(runs(&[20, 20, 20, 5], &[lost, arrives, arrives, late]), [20..60]);
+        assert_eq!(runs(&[20, 20, 20, 5], &[arrives, late, lost, arrives]), [0..20, 60..65]);
+        assert!(runs(&[20, 20], &[lost, late]).is_empty());
+    }
+}

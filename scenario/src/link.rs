@@ -1,0 +1,173 @@
+//! Emulated links, and what receivers do about features that are lost or late.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Scenario, ScenarioError, validate::within};
+
+/// What receivers do about features that are lost or late.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Straggler {
+    /// Wait for them, or go on without.
+    pub policy: Policy,
+    /// Under `skip`: seconds that an entry may take over its emulated link. What takes longer is late.
+    pub deadline: f64,
+    /// Under `skip`: seconds that a receiver waits, once the first transmitter has answered, for those that have not.
+    pub patience: f64,
+}
+
+/// What a receiver does about an entry that is lost or late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// It is sent again until it arrives, and waited for: exact.
+    Wait,
+    /// It is decoded without, as if it had not been granted.
+    Skip,
+}
+
+/// An emulated link, or several that are alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Link {
+    /// Of which transmitter; none: of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmitter: Option<usize>,
+    /// To which receiver; none: to all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<usize>,
+    /// The probability that an entry is lost on its way.
+    pub loss: f64,
+    /// Seconds from one end to the other.
+    pub delay: f64,
+    /// Up to so many seconds more, uniformly, for each entry.
+    pub jitter: f64,
+    /// Bytes a second; none: as many as there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<f64>,
+}
+
+/// No link loses more: under `wait`, an entry is sent again until it arrives.
+const MOST_LOSS: f64 = 0.99;
+
+/// Seconds. More is a mistyped number.
+const LONGEST: f64 = 3600.0;
+
+impl Default for Straggler {
+    fn default() -> Self {
+        Straggler { policy: Policy::Wait, deadline: 1.0, patience: 30.0 }
+    }
+}
+
+impl Scenario {
+    /// The emulated link from transmitter k to receiver t, if it is emulated.
+    pub fn link_between(&self, k: usize, t: usize) -> Option<Link> {
+        let of = |index: Option<usize>, of: usize| index.is_none_or(|index| index == of);
+        self.link.iter().rev().find(|link| of(link.transmitter, k) && of(link.receiver, t)).copied()
+    }
+
+    /// Whether receivers may go on without what is lost or late.
+    pub fn skips(&self) -> bool {
+        self.straggler.policy == Policy::Skip
+    }
+
+    pub(crate) fn validate_links(&self) -> Result<(), ScenarioError> {
+        let Straggler { deadline, patience, .. } = self.straggler;
+        range("straggler.deadline", deadline, LONGEST)?;
+        range("straggler.patience", patience, LONGEST)?;
+        // What an emulated link holds back is no straggler: else a run would depend on the clock.
+        if self.skips() && patience <= deadline {
+            let what = format!("is {patience}; it must be above straggler.deadline ({deadline})");
+            return Err(ScenarioError::invalid("straggler.patience", what));
+        }
+        for (number, link) in self.link.iter().enumerate() {
+            let key = |key: &str| format!("link {number}: {key}");
+            let below = |name: &str, index: Option<usize>, count: usize| match index {
+                Some(index) => within(&key(name), index, 0, count - 1),
+                None => Ok(()),
+            };
+            below("transmitter", link.transmitter, self.transmitters())?;
+            below("receiver", link.receiver, self.receivers())?;
+            range(&key("loss"), link.loss, MOST_LOSS)?;
+            range(&key("delay"), link.delay, LONGEST)?;
+            range(&key("jitter"), link.jitter, LONGEST)?;
+            if let Some(bandwidth) =
+                link.bandwidth.filter(|bandwidth| !(bandwidth.is_finite() && *bandwidth >= 1.0))
+            {
+                let what = format!("is {bandwidth}; it must be 1 or more");
+                return Err(ScenarioError::invalid(key("bandwidth"), what));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn range(key: &str, value: f64, most: f64) -> Result<(), ScenarioError> {
+    if (0.0..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ScenarioError::invalid(key, format!("is {value}; it must be from 0 to {most}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCENARIO: &str = r#"
+        [[transmitter]]
+        modalities = ["fft"]
+        [[transmitter]]
+        modalities = ["mel"]
+        [[receiver]]
+        task = "digit"
+        [[receiver]]
+        task = "parity"
+    "#;
+
+    fn parse(links: &str) -> Result<Scenario, ScenarioError> {
+        Scenario::parse(&format!("{SCENARIO}\n{links}"), "my.toml", &[])
+    }
+
+    #[test]
+    fn the_last_link_that_matches_holds() {
+        let links = "[[link]]\nloss = 0.1\n[[link]]\ntransmitter = 1\ndelay = 0.5\n\
+                     [[link]]\ntransmitter = 1\nreceiver = 0\nloss = 0.3\nbandwidth = 1e6\n";
+        let scenario = parse(links).unwrap();
+        let link = |k, t| scenario.link_between(k, t).unwrap();
+        assert_eq!(
+            [link(0, 0).loss, link(0, 1).loss, link(1, 1).loss, link(1, 0).loss],
+            [0.1, 0.1, 0.0, 0.3]
+        );
+        assert_eq!((link(1, 1).delay, link(1, 0).delay, link(1, 0).bandwidth), (0.5, 0.0, Some(1e6)));
+        assert_eq!(parse("").unwrap().link_between(0, 0), None);
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+    }
+
+    #[test]
+    fn all_links_can_be_set_on_the_command_line() {
+        let overrides = ["straggler.policy=skip".to_owned(), "link=[{loss=0.25}]".to_owned()];
+        let scenario = Scenario::parse(SCENARIO, "my.toml", &overrides).unwrap();
+        assert!(scenario.skips());
+        assert_eq!(scenario.link_between(1, 1).unwrap().loss, 0.25);
+    }
+
+    #[test]
+    fn what_no_link_can_be_is_refused_by_its_key() {
+        for (links, expected) in [
+            ("[[link]]\nloss = 1.0", "link 0: loss is 1; it must be from 0 to 0.99"),
+            ("[[link]]\ndelay = -1.0", "link 0: delay is -1; it must be from 0 to 3600"),
+            ("[[link]]\n[[link]]\njitter = nan", "link 1: jitter is NaN; it must be from 0 to 3600"),
+            ("[[link]]\nbandwidth = 0.0", "link 0: bandwidth is 0; it must be 1 or more"),
+            ("[[link]]\ntransmitter = 2", "link 0: transmitter is 2; it must be from 0 to 1"),
+            ("[[link]]\nreceiver = 9", "link 0: receiver is 9; it must be from 0 to 1"),
+            ("[straggler]\ndeadline = -1.0", "straggler.deadline is -1; it must be from 0 to 3600"),
+            (
+                "[straggler]\npolicy = \"skip\"\ndeadline = 40.0",
+                "straggler.patience is 30; it must be above straggler.deadline (40)",
+            ),
+        ] {
+            let message = parse(links).unwrap_err().to_string();
+            assert_eq!(message, format!("scenario: {expected}"), "{links}");
+        }
+    }
+}

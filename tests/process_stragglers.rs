@@ -1,0 +1,82 @@
+//! Lost, late and absent features in networks of processes: who waits learns the same to the bit, who skips goes on.
+
+use std::time::Duration;
+
+use harness::{Place, Proxy, free_port};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// 30 ms each way and a fifth of all entries lost.
+const POOR: &str = "--set link=[{loss=0.2,delay=0.03,jitter=0.01}]";
+
+#[test]
+fn poor_links_cost_time_but_change_no_bit_for_those_who_wait() {
+    let place = Place::new(PROGRAM);
+    let plain = place.run("run tiny.toml --out plain --json").done().json();
+    let poor = place.run(&format!("run tiny.toml {POOR} --out poor --json")).done().json();
+    assert_eq!(poor["fingerprint"], plain["fingerprint"]);
+    assert_eq!(poor["test"], plain["test"]);
+    let seconds = poor["timing"]["seconds"].as_f64().unwrap();
+    assert!(seconds > 6.0 * 0.06, "six round trips of 60 ms took {seconds} s");
+    assert_eq!(plain.get("missing"), None);
+}
+
+#[test]
+fn what_links_lose_is_the_same_however_the_nodes_are_run_and_is_counted() {
+    let place = Place::new(PROGRAM);
+    let words = "--set straggler.policy=skip --set link=[{loss=0.2}] --json";
+    let processes = place.run(&format!("run tiny.toml {words} --verify --out processes")).done().json();
+    let in_one = place.run(&format!("run tiny.toml {words} --in-process --out in-one")).done().json();
+    let plain = place.run("run tiny.toml --in-process --out plain --json").done().json();
+    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
+    assert_eq!(in_one["test"], processes["test"]);
+    assert_ne!(plain["fingerprint"], processes["fingerprint"]);
+    for missing in [&processes["missing"], &processes["test"]["missing"]] {
+        assert!(missing["lost"].as_u64() > Some(0) && missing["used"].as_u64() > Some(0), "{missing}");
+        assert_eq!((&missing["late"], &missing["absent"]), (&Value::from(0), &Value::from(0)));
+    }
+}
+
+#[test]
+fn a_trained_network_can_be_judged_over_other_links() {
+    let place = Place::new(PROGRAM);
+    let trained = place.run("run tiny.toml --out a --json").done().json();
+    let judge = |words: &str| place.run(&format!("evaluate a {words} --json")).done().json();
+    let all = judge("--set straggler.policy=skip");
+    assert_eq!(all["test"]["tasks"], trained["test"]["tasks"]);
+    let few = judge("--set straggler.policy=skip --set link=[{loss=0.99}]");
+    assert_eq!(few["fingerprint"], trained["fingerprint"]);
+    assert!(few["test"]["missing"]["lost"].as_u64() > few["test"]["missing"]["used"].as_u64());
+    let rate = |summary: &Value| summary["test"]["sum_rate"].as_f64().unwrap();
+    assert!(rate(&few) < 0.1 * rate(&all), "{} and {} nats", rate(&few), rate(&all));
+    let refused = place.run("evaluate a --set train.rounds=9");
+    refused.failed(2, &["--set train.rounds=9", "evaluation, straggler and link"]);
+}
+
+#[test]
+fn a_transmitter_that_is_too_slow_is_passed_over_until_it_would_be_left_behind() {
+    let place = Place::new(PROGRAM);
+    let port = free_port();
+    let far = Proxy::late(([127, 0, 0, 1], port).into(), Duration::from_millis(200));
+    let skip = "--set straggler.policy=skip --set straggler.deadline=0.0 --set straggler.patience=0.01";
+    let coordinator =
+        place.start(&format!("coordinator tiny.toml {skip} --verify --out a --listen 127.0.0.1:0 --json"));
+    let address = place.address("a");
+    let seen = far.address();
+    let nodes = [
+        format!("transmitter --index 0 --tcp-only --listen 127.0.0.1:{port} --advertise {seen}"),
+        "transmitter --index 1".into(),
+        "receiver --index 0".into(),
+        "receiver --index 1".into(),
+    ]
+    .map(|words| place.start(&format!("{words} --coordinator {address}")));
+    let summary = coordinator.finish().done().json();
+    for node in nodes {
+        node.finish().done();
+    }
+    assert_eq!(summary["rounds"], 6);
+    let absent = summary["missing"]["absent"].as_u64().unwrap();
+    // Of six rounds, receivers go on without four answers each; then they wait for one.
+    assert!((2..=12).contains(&absent), "{absent} messages were given up");
+}
