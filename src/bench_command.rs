@@ -6,6 +6,7 @@ use coordinator::ScenarioArguments;
 use serde::Serialize;
 
 use crate::{
+    bench_loss,
     bench_run::{self, Planned},
     bench_scale, flops,
     logged::{Logged, Metrics, quantile},
@@ -13,7 +14,8 @@ use crate::{
 };
 
 /// Measure the matrix-product peak of this machine, the time of a round in one process and in several, and the share
-/// of the peak that a round reaches. With `scale`, how the cost of what is sent grows with the network.
+/// of the peak that a round reaches. With `scale`, how the cost of what is sent grows with the network; with `loss`, what
+/// lost entries cost in accuracy.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
@@ -46,6 +48,12 @@ enum What {
     /// Seconds are those of training rounds, after a warm-up of 10: reading or making data at the start is not among them.
     /// Give the machine nothing else to do meanwhile. The largest size needs 2 N + 2 processes, and N x N connections.
     Scale(bench_scale::Arguments),
+    /// Measure what lost entries cost in accuracy: over links that lose more and more, with straggler.policy = "skip".
+    ///
+    /// At each loss rate a network is trained and judged, and the network that was trained without loss is judged too: so
+    /// one sees what training over such links is worth. Work that is done is not done again: a command that was interrupted
+    /// goes on where it was.
+    Loss(bench_loss::Arguments),
 }
 
 /// What the benchmark found. Seconds and floating-point operations a second.
@@ -79,8 +87,10 @@ struct Timed {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    if let Some(What::Scale(arguments)) = &arguments.what {
-        return bench_scale::run(arguments);
+    match &arguments.what {
+        Some(What::Scale(arguments)) => return bench_scale::run(arguments),
+        Some(What::Loss(arguments)) => return bench_loss::run(arguments),
+        None => {}
     }
     let planned = match plan(arguments) {
         Ok(planned) => planned,

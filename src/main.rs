@@ -2,6 +2,7 @@
 
 mod authority;
 mod bench_command;
+mod bench_loss;
 mod bench_run;
 mod bench_scale;
 mod certs_command;
@@ -13,6 +14,7 @@ mod in_process;
 mod logged;
 mod node_watch;
 mod peak;
+mod plot;
 mod processes;
 mod run_command;
 mod size_figures;

@@ -158,7 +158,7 @@ mod tests {
     fn pass() -> ReceiverPass {
         let clusters = vec![Cluster { id: 4, samples: 10, correct: 10, cross_entropy: 2.0 }];
         let entries = vec![EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 }];
-        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0 }
+        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0, missing: None }
     }
 
     #[test]

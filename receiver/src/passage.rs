@@ -56,14 +56,15 @@ pub(crate) fn seconds(context: &Context, k: usize, features: &Features) -> f64 {
     passage(context, k, when, samples, entries).map_or(0.0, |passage| passage.seconds)
 }
 
-/// The samples that arrive: runs of them, in order.
-pub(crate) fn runs(groups: &[usize], fates: &[Fate]) -> Vec<Range<usize>> {
+/// The samples of an entry that arrive: runs of them, in order. Without fates all do.
+pub(crate) fn runs(groups: &[usize], fates: Option<&[Fate]>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
-    for (size, fate) in groups.iter().zip(fates) {
+    for (group, size) in groups.iter().enumerate() {
         let end = start + size;
+        let arrives = fates.is_none_or(|fates| fates[group] == Fate::Arrives);
         match runs.last_mut() {
-            _ if *fate != Fate::Arrives => {}
+            _ if !arrives => {}
             Some(run) if run.end == start => run.end = end,
             _ => runs.push(start..end),
         }
@@ -79,9 +80,13 @@ mod tests {
     #[test]
     fn what_arrives_side_by_side_is_one_run() {
         let [arrives, lost, late] = [Fate::Arrives, Fate::Lost, Fate::Late];
-        assert_eq!(runs(&[20, 20, 20, 5], &[arrives; 4]), [0..65]);
-        assert_eq!(runs(&[20, 20, 20, 5], &[lost, arrives, arrives, late]), [20..60]);
-        assert_eq!(runs(&[20, 20, 20, 5], &[arrives, late, lost, arrives]), [0..20, 60..65]);
-        assert!(runs(&[20, 20], &[lost, late]).is_empty());
+        let ends = |fates: Option<&[Fate]>| -> Vec<(usize, usize)> {
+            runs(&[20, 20, 20, 5], fates).into_iter().map(|run| (run.start, run.end)).collect()
+        };
+        assert_eq!(ends(None), [(0, 65)]);
+        assert_eq!(ends(Some(&[arrives; 4])), [(0, 65)]);
+        assert_eq!(ends(Some(&[lost, arrives, arrives, late])), [(20, 60)]);
+        assert_eq!(ends(Some(&[arrives, late, lost, arrives])), [(0, 20), (60, 65)]);
+        assert_eq!(ends(Some(&[lost, late, lost, lost])), []);
     }
 }

@@ -104,7 +104,7 @@ impl Received {
             let fates = passage.map(|passage| &passage.fates[source * groups.len()..][..groups.len()]);
             let missing = fates.into_iter().flatten().filter(|fate| **fate != Fate::Arrives);
             self.missing.extend(missing.map(|fate| (modality, *fate)));
-            let runs = fates.map_or_else(|| vec![0..samples], |fates| runs(groups, fates));
+            let runs = runs(groups, fates);
             used.push(!runs.is_empty());
             if !runs.is_empty() {
                 let share = runs.iter().map(Range::len).sum::<usize>() as f64 / samples as f64;
