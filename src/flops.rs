@@ -50,10 +50,11 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Operat
         scenario.train.ticks_per_round as f64,
     );
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
+    let coded = node::coding(&scenario.train).outputs(d);
     let encoders = modalities
         .zip(chosen.granted.iter().zip(&chosen.encoded))
         .map(|(modality, (entries, encoded))| {
-            samples * (encoded * first_maps(width(info, modality), 2) + entries * other_maps(2 * d))
+            samples * (encoded * first_maps(width(info, modality), 2) + entries * other_maps(coded))
         })
         .sum();
     let entries: f64 = chosen.granted.iter().sum();

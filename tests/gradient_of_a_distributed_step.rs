@@ -177,6 +177,25 @@ fn of_empty_hands_in_a_round_of_several_parts() {
 }
 
 #[test]
+fn of_one_random_selection_for_the_whole_run() {
+    for scenario in [TWO_BY_TWO, THREE_BY_TWO, TIGHTLY_CAPPED] {
+        agrees(&toy(scenario, &["train.method=rs-dib", "train.beta=0.5"]), Start::Unsettled);
+    }
+}
+
+#[test]
+fn of_features_in_a_few_bits() {
+    for bits in ["train.bits=1", "train.bits=4"] {
+        agrees(&toy(TWO_BY_TWO, &["train.method=vddib", "train.beta=0.5", bits]), Start::Unsettled);
+    }
+}
+
+#[test]
+fn of_plain_numbers_whose_entropy_costs_but_teaches_nothing() {
+    agrees(&toy(THREE_BY_TWO, &["train.method=dlsc", "train.beta=0.5"]), Start::Unsettled);
+}
+
+#[test]
 fn of_entries_that_links_lose() {
     let links = ["straggler.policy=skip", "link=[{loss=0.4}]"];
     for (scenario, parts) in

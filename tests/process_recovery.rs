@@ -15,19 +15,20 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 /// A run long enough to be killed again and again, which saves a checkpoint after every other round.
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=2";
 
-/// Kills in the random test, all together.
+/// Kills in the random test, all together, unless POM2DIB_KILLS says another number: for a soak of hundreds.
 const KILLS: usize = 36;
 
 #[test]
 fn dozens_of_random_kills_change_no_bit() {
     let place = Place::new(PROGRAM);
     let mut random = ChaCha8Rng::seed_from_u64(17);
+    let most = std::env::var("POM2DIB_KILLS").map_or(KILLS, |kills| kills.parse().expect("a number"));
     let (mut kills, mut runs) = (0, 0);
-    while kills < KILLS {
+    while kills < most {
         runs += 1;
         let name = format!("run-{runs}");
         let mut run = place.start(&format!("run {RUN} --out {name} --restarts 1000 --json"));
-        while kills < KILLS && !run.has_ended() {
+        while kills < most && !run.has_ended() {
             std::thread::sleep(std::time::Duration::from_millis(u64::from(random.next_u32() % 600)));
             kills += kill_some(&place, &mut random);
         }

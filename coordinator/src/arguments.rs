@@ -26,7 +26,7 @@ pub struct ScenarioArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// The method: pom2dib or tadib (short for --set train.method=...)
+    /// The method: pom2dib, rs-dib, tadib, vddib or dlsc (short for --set train.method=...)
     #[arg(long, env = "POM2DIB_METHOD")]
     pub method: Option<String>,
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proto::v1::{Cluster, ReceiverPass, TransmitterPass};
 use randomness::Seed;
-use scenario::{RateEstimator, Scenario};
+use scenario::{Method, RateEstimator, Scenario, Train};
 
 use crate::{
     CoordinatorError, Missing, check,
@@ -71,10 +71,7 @@ impl Judge {
         Test {
             n_ce: -tasks.iter().map(|task| task.ce).sum::<f64>(),
             sum_rate: rates.sum::<f64>() / passes,
-            rate_estimator: match scenario.train.rate_estimator {
-                RateEstimator::PerDimension => "per-dimension".into(),
-                RateEstimator::Joint => "joint".into(),
-            },
+            rate_estimator: rate_estimator(&scenario.train).into(),
             rate_samples: scenario.train.samples_per_tick,
             joint_rate: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.rate).sum(),
             joint_rate_samples: joint.map(|report| report.samples).max().unwrap_or(0),
@@ -119,6 +116,16 @@ impl Judge {
             }
         }
         selection
+    }
+}
+
+/// What the rates are.
+fn rate_estimator(train: &Train) -> &'static str {
+    match (train.method, train.rate_estimator) {
+        (Method::VdDib, _) => "bits",
+        (Method::Dlsc, _) => "entropy, no mutual information",
+        (_, RateEstimator::PerDimension) => "per-dimension",
+        (_, RateEstimator::Joint) => "joint",
     }
 }
 

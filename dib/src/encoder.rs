@@ -1,26 +1,49 @@
-//! The Gaussian encoder of an entry: z = mu + softplus(raw - 5) * noise.
+//! The encoder of an entry: Gaussian, z = mu + softplus(raw - 5) * noise, or one of the deterministic kinds it is compared
+//! with.
 
 use candle_core::{DType, Device, Tensor};
 use kernels::elementwise::add;
-use kernels::gaussian;
 use kernels::rate::{RateEstimator, rate_gradient};
+use kernels::{gaussian, quantise};
 use randomness::Stream;
 
-use crate::Result;
 use crate::input::Input;
 use crate::network::{Network, Trace};
+use crate::{Error, Result};
 
-/// A base network with 2 * feature_dim outputs: mu and raw, side by side.
+/// How a network's outputs become a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// A sample of N(mu, std^2): mu and raw side by side, std = softplus(raw - 5).
+    Gaussian,
+    /// The outputs as they are.
+    Deterministic,
+    /// Their sigmoid, rounded to one of 2^bits levels from 0 to 1; its gradient passes straight through the rounding.
+    Quantised {
+        /// Of each value.
+        bits: u32,
+    },
+}
+
+/// A base network and what becomes of its outputs.
 pub struct Encoder {
     network: Network,
     feature_dim: usize,
+    coding: Coding,
 }
 
-/// What an encoder draws for its inputs, each [rows, feature_dim]: views of one tensor.
+/// What an encoder draws for its inputs.
 #[derive(Clone, Debug)]
 pub struct Features {
-    /// The features: mu + std * noise.
+    /// The features, [rows, feature_dim].
     pub z: Tensor,
+    /// What they were drawn from; none where nothing is drawn.
+    pub posterior: Option<Posterior>,
+}
+
+/// p(z|x) of a Gaussian encoder, each [rows, feature_dim].
+#[derive(Clone, Debug)]
+pub struct Posterior {
     /// The means.
     pub mu: Tensor,
     /// The standard deviations.
@@ -29,14 +52,10 @@ pub struct Features {
 
 /// [`Features`], and what the backward pass needs.
 pub struct Encoded {
-    /// The features: mu + std * noise, [rows, feature_dim].
-    pub z: Tensor,
-    /// The means, [rows, feature_dim].
-    pub mu: Tensor,
-    /// The standard deviations, [rows, feature_dim].
-    pub std: Tensor,
+    /// What was drawn.
+    pub features: Features,
     output: Tensor,
-    noise: Tensor,
+    noise: Option<Tensor>,
     trace: Trace,
 }
 
@@ -51,38 +70,58 @@ pub struct RateTerm<'a> {
     pub weights: &'a [f64],
 }
 
+impl Coding {
+    /// How many outputs a network needs for a feature of so many values.
+    pub fn outputs(self, feature_dim: usize) -> usize {
+        if self == Coding::Gaussian { 2 * feature_dim } else { feature_dim }
+    }
+}
+
 impl Encoder {
     /// A network as [`Network::new`] makes it.
     pub fn new(
         name: &str,
         inputs: usize,
-        feature_dim: usize,
+        (feature_dim, coding): (usize, Coding),
         stream: Stream,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
-        Ok(Encoder {
-            network: Network::new(name, inputs, 2 * feature_dim, stream, dtype, device)?,
-            feature_dim,
-        })
+        let network = Network::new(name, inputs, coding.outputs(feature_dim), stream, dtype, device)?;
+        Ok(Encoder { network, feature_dim, coding })
     }
 
-    /// x (rows of all inputs) and standard normal noise [rows, feature_dim] to features.
-    pub fn infer(&self, x: Input, noise: &Tensor) -> Result<Features> {
+    /// x (rows of all inputs) to features; a Gaussian encoder takes standard normal noise [rows, feature_dim].
+    pub fn infer(&self, x: Input, noise: Option<&Tensor>) -> Result<Features> {
         let (output, _) = self.network.forward_from(x)?;
-        features(&output, &noise.contiguous()?)
+        self.features(&output, noise)
     }
 
     /// The same, and what [`Encoder::backward`] needs.
-    pub fn encode(&self, x: Input, noise: &Tensor) -> Result<Encoded> {
+    pub fn encode(&self, x: Input, noise: Option<&Tensor>) -> Result<Encoded> {
         let (output, trace) = self.network.forward_from(x)?;
-        let noise = noise.contiguous()?;
-        let Features { z, mu, std } = features(&output, &noise)?;
-        Ok(Encoded { z, mu, std, output, noise, trace })
+        let features = self.features(&output, noise)?;
+        Ok(Encoded { features, output, noise: noise.map(Tensor::contiguous).transpose()?, trace })
+    }
+
+    fn features(&self, output: &Tensor, noise: Option<&Tensor>) -> Result<Features> {
+        match (self.coding, noise) {
+            (Coding::Gaussian, Some(noise)) => {
+                let packed = gaussian::sample(output, &noise.contiguous()?)?;
+                let posterior = Some(Posterior { mu: packed.get(1)?, std: packed.get(2)? });
+                Ok(Features { z: packed.get(0)?, posterior })
+            }
+            (Coding::Gaussian, None) => Err(Error::Noise { name: self.network.name().to_owned() }),
+            (Coding::Deterministic, _) => Ok(Features { z: output.clone(), posterior: None }),
+            (Coding::Quantised { bits }, _) => {
+                Ok(Features { z: quantise::quantise(output, bits)?, posterior: None })
+            }
+        }
     }
 
     /// Adds the network's gradients, given that of the objective with respect to z, [rows, feature_dim], as it came
-    /// over the wire. `rate` adds d(sum over its groups of weight * rate). `blocks`: see [`Network::backward`].
+    /// over the wire. `rate` adds d(sum over its groups of weight * rate), of a Gaussian encoder: elsewhere rates have no
+    /// gradient. `blocks`: see [`Network::backward`].
     pub fn backward(
         &mut self,
         encoded: &Encoded,
@@ -90,16 +129,28 @@ impl Encoder {
         rate: Option<RateTerm<'_>>,
         blocks: &[usize],
     ) -> Result<()> {
-        let Encoded { z, mu, std, output, noise, trace } = encoded;
-        let packed = match rate {
+        let Encoded { features, output, noise, trace } = encoded;
+        let upstream = match (&features.posterior, noise, self.coding) {
+            (Some(posterior), Some(noise), _) => {
+                let packed = self.rate_gradient(&features.z, posterior, rate)?;
+                add(&packed.get(0)?, &dz.contiguous()?)?;
+                gaussian::backward(&packed, output, noise)?
+            }
+            (.., Coding::Quantised { .. }) => quantise::backward(&dz.contiguous()?, output)?,
+            _ => dz.clone(),
+        };
+        self.network.backward(trace, &upstream, blocks)
+    }
+
+    /// That of z, mu and std, packed.
+    fn rate_gradient(&self, z: &Tensor, posterior: &Posterior, rate: Option<RateTerm<'_>>) -> Result<Tensor> {
+        let Posterior { mu, std } = posterior;
+        Ok(match rate {
             Some(RateTerm { estimator, groups, weights }) => {
                 rate_gradient(estimator, z, mu, std, groups, weights)?
             }
             None => Tensor::zeros((3, z.dim(0)?, self.feature_dim), z.dtype(), z.device())?,
-        };
-        add(&packed.get(0)?, &dz.contiguous()?)?;
-        let upstream = gaussian::backward(&packed, output, noise)?;
-        self.network.backward(trace, &upstream, blocks)
+        })
     }
 
     /// How many values a feature has.
@@ -116,9 +167,4 @@ impl Encoder {
     pub fn network_mut(&mut self) -> &mut Network {
         &mut self.network
     }
-}
-
-fn features(output: &Tensor, noise: &Tensor) -> Result<Features> {
-    let packed = gaussian::sample(output, noise)?;
-    Ok(Features { z: packed.get(0)?, mu: packed.get(1)?, std: packed.get(2)? })
 }

@@ -16,6 +16,12 @@ pub enum Error {
         /// How many outputs were asked for.
         outputs: usize,
     },
+    /// A Gaussian encoder was given nothing to draw from.
+    #[error("network {name}: a Gaussian encoder needs noise")]
+    Noise {
+        /// The network.
+        name: String,
+    },
     /// Blocks of rows that do not divide what they should.
     #[error("network {name}: blocks of {blocks} rows in all do not divide {rows} rows")]
     Blocks {

@@ -1,6 +1,6 @@
 //! The mathematics of distributed, multi-modal, multi-task semantic communication, without any input or output.
 //!
-//! Numbers: the base [`Network`] with hand-written passes, [`AdamW`], the Gaussian [`Encoder`], the [`rate`](mod@rate)
+//! Numbers: the base [`Network`] with hand-written passes, [`AdamW`], the [`Encoder`], the [`rate`](mod@rate)
 //! (17) and the losses speak candle tensors, f32 in runs and f64 in tests; their hot loops are in the crate `kernels`.
 //! Decisions: who is asked, what is granted and what it costs.
 
@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod cap;
 pub mod common;
 pub mod encoder;
+pub mod entropy;
 mod error;
 mod input;
 mod layer;
@@ -31,7 +32,8 @@ pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, entry_embedding, initial_weights, receiver_embedding,
     reparameterisation, selection_stream,
 };
-pub use encoder::{Encoded, Encoder, Features, RateTerm};
+pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateTerm};
+pub use entropy::entropy;
 pub use error::{Error, Result};
 pub use input::{Block, Input, Segment};
 pub use kernels::with_values;

@@ -132,7 +132,7 @@ fn backward_all<T: Real>(
                 }
                 let values = std.iter().zip(z).zip(noise.iter().zip(raw));
                 for (to, ((&std, &z), (&noise, &raw))) in to_raw.iter_mut().zip(values) {
-                    *to = (std + z * noise) * sigmoid(raw - T::from_f64(SHIFT));
+                    *to = (std + z * noise) * T::sigmoid(raw - T::from_f64(SHIFT));
                 }
             }
         },
@@ -143,19 +143,5 @@ fn backward_all<T: Real>(
 /// ln(1 + e^x), which neither overflows nor loses small values.
 #[inline(always)]
 fn softplus<T: Real>(x: T) -> T {
-    x.larger(T::ZERO) + magnitude_decay(x).ln_1p()
-}
-
-/// The derivative of [`softplus`].
-#[inline(always)]
-fn sigmoid<T: Real>(x: T) -> T {
-    let decay = magnitude_decay(x);
-    let numerator = if x < T::ZERO { decay } else { T::ONE };
-    numerator / (T::ONE + decay)
-}
-
-/// e^-|x|.
-#[inline(always)]
-fn magnitude_decay<T: Real>(x: T) -> T {
-    (-x.larger(-x)).exp()
+    x.larger(T::ZERO) + T::magnitude_decay(x).ln_1p()
 }

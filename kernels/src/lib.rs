@@ -17,6 +17,7 @@ mod lanes;
 pub mod layer_norm;
 pub mod loss;
 pub mod product;
+pub mod quantise;
 pub mod rate;
 mod rate_joint;
 mod rate_per_dimension;

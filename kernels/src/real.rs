@@ -36,6 +36,23 @@ pub trait Real: WithDType + Neg<Output = Self> {
         }
     }
 
+    /// The nearest integer, away from zero where two are equally near.
+    fn round(self) -> Self;
+
+    /// 1 / (1 + e^-x), the derivative of ln(1 + e^x).
+    #[inline(always)]
+    fn sigmoid(x: Self) -> Self {
+        let decay = Self::magnitude_decay(x);
+        let numerator = if x < Self::ZERO { decay } else { Self::ONE };
+        numerator / (Self::ONE + decay)
+    }
+
+    /// e^-|x|.
+    #[inline(always)]
+    fn magnitude_decay(x: Self) -> Self {
+        (-x.larger(-x)).exp()
+    }
+
     /// The larger of two numbers, the second one if either is not a number.
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
@@ -108,6 +125,11 @@ impl Real for f32 {
     }
 
     #[inline(always)]
+    fn round(self) -> Self {
+        self.round()
+    }
+
+    #[inline(always)]
     fn mul_add(self, factor: Self, summand: Self) -> Self {
         self.mul_add(factor, summand)
     }
@@ -150,6 +172,11 @@ impl Real for f64 {
     #[inline(always)]
     fn sqrt(self) -> Self {
         self.sqrt()
+    }
+
+    #[inline(always)]
+    fn round(self) -> Self {
+        self.round()
     }
 
     #[inline(always)]

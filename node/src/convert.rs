@@ -33,6 +33,17 @@ pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator 
     }
 }
 
+/// How a method's encoders code.
+pub fn coding(train: &scenario::Train) -> dib::Coding {
+    match train.method {
+        scenario::Method::Pom2Dib | scenario::Method::RsDib | scenario::Method::TaDib => {
+            dib::Coding::Gaussian
+        }
+        scenario::Method::VdDib => dib::Coding::Quantised { bits: train.bits },
+        scenario::Method::Dlsc => dib::Coding::Deterministic,
+    }
+}
+
 /// The optimizer with a learning rate and a weight decay.
 pub fn adamw(rate: f64, decay: f64) -> dib::AdamW {
     dib::AdamW { decay, ..dib::AdamW::new(rate) }

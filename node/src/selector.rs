@@ -19,13 +19,23 @@ pub struct Choice {
 }
 
 impl Selector {
+    /// v_t: u in, E_t + K logits out.
+    pub fn of_receiver(context: &Context, t: usize) -> Result<Self, NodeError> {
+        let scenario = &context.scenario;
+        let shape = SelectorShape { counts: scenario.receiver_limit(), items: scenario.transmitters() };
+        Selector::new(context, &format!("receiver{t}/selector"), context.feature_dim(), shape)
+    }
+
+    /// v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.
+    pub fn of_transmitter(context: &Context, k: usize) -> Result<Self, NodeError> {
+        let modalities = context.scenario.modalities(k);
+        let counts = context.scenario.transmitter_limit(k).min(modalities);
+        let shape = SelectorShape { counts, items: modalities };
+        Selector::new(context, &format!("transmitter{k}/selector"), 2 * context.feature_dim(), shape)
+    }
+
     /// A selector with `inputs` values in; its name addresses its initial weights.
-    pub fn new(
-        context: &Context,
-        name: &str,
-        inputs: usize,
-        shape: SelectorShape,
-    ) -> Result<Self, NodeError> {
+    fn new(context: &Context, name: &str, inputs: usize, shape: SelectorShape) -> Result<Self, NodeError> {
         let kind = crate::log_mass(context.scenario.train.log_mass);
         shape.check(kind).map_err(|error| NodeError::Input(format!("{name}: {error}")))?;
         let weights = initial_weights(context.seed, name);
@@ -54,11 +64,16 @@ impl Selector {
 
     /// The same for an evaluation: only the draws.
     pub fn draw(&self, input: &Tensor, stream: impl Fn(usize) -> Stream) -> Result<Vec<Draw>, NodeError> {
-        let logits = self.network.infer(input)?.to_vec2::<f32>()?;
-        Ok(self.draw_rows(&logits, stream))
+        Ok(self.draw_rows(&self.logits(input)?, stream))
     }
 
-    fn draw_rows(&self, logits: &[Vec<f32>], stream: impl Fn(usize) -> Stream) -> Vec<Draw> {
+    /// The logits of every row of the input.
+    pub(crate) fn logits(&self, input: &Tensor) -> Result<Vec<Vec<f32>>, NodeError> {
+        Ok(self.network.infer(input)?.to_vec2::<f32>()?)
+    }
+
+    /// A draw for every row of logits.
+    pub(crate) fn draw_rows(&self, logits: &[Vec<f32>], stream: impl Fn(usize) -> Stream) -> Vec<Draw> {
         let draw = |(row, logits): (usize, &Vec<f32>)| self.shape.draw(logits, &mut stream(row));
         logits.iter().enumerate().map(draw).collect()
     }

@@ -3,18 +3,19 @@
 use std::{collections::VecDeque, ops::Range};
 
 use dib::{AdamW, BatchOrder, Network};
-use node::{Awaited, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When, encode_ticks,
     v1::{Asks, Finished, Gradients, ReceiverRound, Turn, order::Order, report::Report},
 };
+use scenario::Method;
 
 use crate::{
     decode::{Decoders, Granted},
     evaluate::Pass,
     missing::MissingCount,
     received::Received,
-    selection::{Asked, selector},
+    selection::Asked,
     task::TaskData,
     witness::Told,
 };
@@ -57,6 +58,8 @@ pub struct ReceiverMachine {
     pub(crate) context: Context,
     pub(crate) task: TaskData,
     pub(crate) selector: Option<Selector>,
+    /// The selection of the whole run, where it is drawn once.
+    pub(crate) fixed: Option<FixedSelection>,
     pub(crate) decoders: Decoders,
     pub(crate) batches: BatchOrder,
     schedule: Schedule,
@@ -109,7 +112,11 @@ struct Round {
 impl ReceiverMachine {
     /// Builds the networks of receiver t: from their initial weights, or from a checkpoint's state.
     pub fn new(context: Context, task: TaskData, state: Option<&[u8]>) -> Result<Self, NodeError> {
-        let selector = context.scenario.train.method.selects().then(|| selector(&context)).transpose()?;
+        let (selector, fixed) = match context.scenario.train.method {
+            Method::Pom2Dib => (Some(Selector::of_receiver(&context, context.index)?), None),
+            Method::RsDib => (None, Some(FixedSelection::draw(&context)?)),
+            Method::TaDib | Method::VdDib | Method::Dlsc => (None, None),
+        };
         let decoders = Decoders::new(&context, task.outputs())?;
         let batches = BatchOrder::new(context.seed, task.train_samples());
         let mut machine = ReceiverMachine {
@@ -124,6 +131,7 @@ impl ReceiverMachine {
             context,
             task,
             selector,
+            fixed,
             decoders,
             batches,
         };

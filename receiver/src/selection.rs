@@ -1,8 +1,8 @@
 //! What a receiver's selector does: draw whom to ask, and learn from what that cost.
 
 use candle_core::Tensor;
-use dib::{Draw, Phase, SelectorNode, SelectorShape, common, selection_stream};
-use node::{Choice, Context, NodeError, Selector};
+use dib::{Draw, Phase, SelectorNode, common, selection_stream};
+use node::{Choice, NodeError};
 use randomness::Stream;
 
 use crate::ReceiverMachine;
@@ -25,14 +25,6 @@ impl Asked {
     }
 }
 
-/// The selector v_t: u in, E_t + K logits out.
-pub(crate) fn selector(context: &Context) -> Result<Selector, NodeError> {
-    let name = format!("receiver{}/selector", context.index);
-    let shape =
-        SelectorShape { counts: context.scenario.receiver_limit(), items: context.scenario.transmitters() };
-    Selector::new(context, &name, context.feature_dim(), shape)
-}
-
 /// Which of all transmitters a draw asks.
 fn asked(draw: &Draw, transmitters: usize) -> Vec<bool> {
     (0..transmitters).map(|k| draw.contains(k)).collect()
@@ -43,7 +35,7 @@ impl ReceiverMachine {
     pub(crate) fn ask(&self, round: u64) -> Result<Asked, NodeError> {
         let (ticks, transmitters) = (self.context.ticks(), self.context.scenario.transmitters());
         let Some(selector) = &self.selector else {
-            return Ok(Asked { transmitters: vec![vec![true; transmitters]; ticks], choice: None });
+            return Ok(Asked { transmitters: vec![self.always_asked(); ticks], choice: None });
         };
         let first = self.context.first_tick(round);
         let moments: Vec<u64> = (first..first + ticks as u64).collect();
@@ -57,11 +49,19 @@ impl ReceiverMachine {
     /// Whom to ask in an evaluation pass: one draw (Algorithm 2).
     pub(crate) fn ask_for_pass(&self, pass: u64) -> Result<Vec<bool>, NodeError> {
         let transmitters = self.context.scenario.transmitters();
-        let Some(selector) = &self.selector else { return Ok(vec![true; transmitters]) };
+        let Some(selector) = &self.selector else { return Ok(self.always_asked()) };
         let draws = selector.draw(&self.common(Phase::Evaluate, &[pass])?, |_| {
             self.selection_stream(Phase::Evaluate, pass)
         })?;
         Ok(draws.iter().flat_map(|draw| asked(draw, transmitters)).collect())
+    }
+
+    /// Whom this receiver asks if nothing is learnt about that: everybody, unless it was drawn once and for all.
+    fn always_asked(&self) -> Vec<bool> {
+        match &self.fixed {
+            Some(fixed) => fixed.asks(self.context.index),
+            None => vec![true; self.context.scenario.transmitters()],
+        }
     }
 
     /// The common randomness of ticks (or passes), a row each.

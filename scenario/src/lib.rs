@@ -95,6 +95,8 @@ pub const GRADIENT_BLOCK_TICKS: usize = 10;
 pub struct Train {
     /// What is compared in the paper's Table I.
     pub method: Method,
+    /// Bits of a feature's value under `vddib`.
+    pub bits: u32,
     /// Optimizer steps.
     pub rounds: u64,
     /// Draws of the common randomness a round.
@@ -138,27 +140,42 @@ pub struct Train {
     pub selection_clip: f64,
 }
 
-/// The methods of the paper's Table I.
+/// The methods that the paper compares (section VIII).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Learned selection under limits, variational coding.
     Pom2Dib,
+    /// One random selection under limits for the whole run, variational coding.
+    #[serde(rename = "rs-dib")]
+    RsDib,
     /// Full participation, variational coding.
     TaDib,
+    /// Full participation, deterministic coding in `bits` a value.
+    VdDib,
+    /// Full participation, deterministic coding, no rate to pay for.
+    Dlsc,
 }
 
 impl Method {
-    /// Whether selectors choose (else everybody sends everything to everybody).
+    /// Whether selectors learn what to choose.
     pub fn selects(self) -> bool {
         self == Method::Pom2Dib
+    }
+
+    /// Whether not everybody sends everything to everybody.
+    pub fn is_partial(self) -> bool {
+        matches!(self, Method::Pom2Dib | Method::RsDib)
     }
 
     /// The name as scenarios write it.
     pub fn name(self) -> &'static str {
         match self {
             Method::Pom2Dib => "pom2dib",
+            Method::RsDib => "rs-dib",
             Method::TaDib => "tadib",
+            Method::VdDib => "vddib",
+            Method::Dlsc => "dlsc",
         }
     }
 }
@@ -333,7 +350,7 @@ impl Scenario {
 
     /// Whether the limits (9) and (10) hold for this run.
     pub fn limited(&self) -> bool {
-        self.network.limits && self.train.method.selects()
+        self.network.limits && self.train.method.is_partial()
     }
 
     /// E_t in force.
@@ -409,6 +426,7 @@ impl Default for Train {
     fn default() -> Self {
         Train {
             method: Method::Pom2Dib,
+            bits: 1,
             rounds: 2000,
             ticks_per_round: 20,
             samples_per_tick: 20,

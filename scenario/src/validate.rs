@@ -3,6 +3,7 @@ use crate::{GRADIENT_BLOCK_TICKS, Scenario, ScenarioError};
 /// Bounds that keep a mistyped number from asking for absurd amounts of memory.
 pub(crate) const MOST_NODES: usize = 4096;
 const LARGEST_FEATURE: usize = 4096;
+const MOST_BITS: usize = 16;
 const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 
 impl Scenario {
@@ -32,6 +33,7 @@ impl Scenario {
         let train = &self.train;
         // A checkpoint ends training: without a round there would be none.
         within("train.rounds", train.rounds as usize, 1, usize::MAX)?;
+        within("train.bits", train.bits as usize, 1, MOST_BITS)?;
         within("train.ticks_per_round", train.ticks_per_round, 1, MOST_SAMPLES_PER_ROUND)?;
         within("train.samples_per_tick", train.samples_per_tick, 2, MOST_SAMPLES_PER_ROUND)?;
         within(

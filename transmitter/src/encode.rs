@@ -3,8 +3,8 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    Block, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateTerm, SampleAt, Segment,
-    initial_weights, reparameterisation,
+    Block, Coding, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateEstimator, RateTerm,
+    SampleAt, Segment, initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
@@ -14,6 +14,7 @@ use crate::learned::Learned;
 /// The encoders f_k^m of a transmitter, one a modality.
 pub(crate) struct Encoders {
     encoders: Vec<Encoder>,
+    coding: Coding,
     widths: Vec<usize>,
     dataset: Arc<dyn Dataset>,
     /// The embeddings of the receivers, [T, feature_dim]: an encoder's input says for whom it encodes.
@@ -61,17 +62,18 @@ impl Encoders {
                 dataset.width(modality).ok_or_else(unknown)
             })
             .collect::<Result<Vec<usize>, NodeError>>()?;
+        let coding = node::coding(&context.scenario.train);
         let encoders = widths
             .iter()
             .enumerate()
             .map(|(m, width)| {
                 let name = format!("transmitter{k}/encoder{m}");
                 let weights = initial_weights(context.seed, &name);
-                Encoder::new(&name, width + d, d, weights, DType::F32, &context.device)
+                Encoder::new(&name, width + d, (d, coding), weights, DType::F32, &context.device)
             })
             .collect::<Result<Vec<Encoder>, _>>()?;
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
-        Ok(Encoders { encoders, widths, dataset, embeddings })
+        Ok(Encoders { encoders, coding, widths, dataset, embeddings })
     }
 
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
@@ -139,16 +141,16 @@ impl Encoders {
     ) -> Result<CodedModality, NodeError> {
         meter.turn_to(Work::Read);
         let input = self.input(context, batch, m, &entries)?;
-        let noise = noise(context, batch, m, &entries)?;
+        let draws = self.coding == Coding::Gaussian;
+        let noise = draws.then(|| noise(context, batch, m, &entries)).transpose()?;
         meter.turn_to(Work::Encode);
         let encoder = &self.encoders[m];
         let (features, encoded) = match batch.phase {
             Phase::Train => {
-                let encoded = encoder.encode(input, &noise)?;
-                let (z, mu, std) = (encoded.z.clone(), encoded.mu.clone(), encoded.std.clone());
-                (Features { z, mu, std }, Some(encoded))
+                let encoded = encoder.encode(input, noise.as_ref())?;
+                (encoded.features.clone(), Some(encoded))
             }
-            Phase::Evaluate => (encoder.infer(input, &noise)?, None),
+            Phase::Evaluate => (encoder.infer(input, noise.as_ref())?, None),
         };
         meter.turn_to(Work::Rate);
         let rates = entry_rates(context, batch, &entries, &features)?;
@@ -308,16 +310,34 @@ fn entry_rates(
     entries: &[(usize, usize)],
     features: &Features,
 ) -> Result<Vec<f64>, NodeError> {
-    let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
     let groups: Vec<Vec<usize>> =
         entries.iter().map(|(tick, _)| context.groups(batch.samples[*tick].len())).collect();
-    let rates = dib::rate(estimator, &features.z, &features.mu, &features.std, &groups.concat())?;
+    let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
+    let rates = group_rates(context, estimator, features, &groups.concat())?;
     let mut rates = rates.into_iter();
     let mean = |groups: &Vec<usize>| {
         let weighted: f64 = groups.iter().zip(rates.by_ref()).map(|(&size, rate)| size as f64 * rate).sum();
         weighted / groups.iter().sum::<usize>() as f64
     };
     Ok(groups.iter().map(mean).collect())
+}
+
+/// The rate of every group of consecutive samples, in nats: an estimate of the information in Gaussian features; the bits of
+/// quantised ones; and of deterministic ones an entropy, which is no information.
+pub(crate) fn group_rates(
+    context: &Context,
+    estimator: RateEstimator,
+    features: &Features,
+    groups: &[usize],
+) -> Result<Vec<f64>, NodeError> {
+    Ok(match (&features.posterior, node::coding(&context.scenario.train)) {
+        (Some(posterior), _) => dib::rate(estimator, &features.z, &posterior.mu, &posterior.std, groups)?,
+        (None, Coding::Quantised { bits }) => {
+            let nats = (context.feature_dim() * bits as usize) as f64 * std::f64::consts::LN_2;
+            vec![nats; groups.len()]
+        }
+        (None, _) => dib::entropy(&features.z, groups)?,
+    })
 }
 
 /// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.

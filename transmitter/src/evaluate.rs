@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use dib::{Grants, RequestGrid};
+use dib::{Features, Grants, Posterior, RateEstimator, RequestGrid};
 use node::{Context, NodeError};
 use proto::v1::{EntryRate, TransmitterPass};
 
-use crate::encode::Coded;
+use crate::encode::{Coded, group_rates};
 
 /// A pass over the whole test set under one selection (Algorithm 2).
 pub(crate) struct Pass {
@@ -16,9 +16,9 @@ pub(crate) struct Pass {
     pub(crate) asked: Vec<bool>,
     pub(crate) requests: RequestGrid,
     pub(crate) grants: Grants,
-    /// z, mu and std of the first samples of every entry (receiver, modality), for the large-sample joint rate. Only
-    /// the first pass keeps them.
-    kept: BTreeMap<(usize, usize), Vec<[Tensor; 3]>>,
+    /// Features of the first samples of every entry (receiver, modality), for the large-sample joint rate. Only the first
+    /// pass keeps them.
+    kept: BTreeMap<(usize, usize), Vec<Features>>,
     kept_samples: usize,
 }
 
@@ -40,9 +40,7 @@ impl Pass {
             samples = rows.min(wanted - self.kept_samples);
             for (position, &(_, t)) in coded.entries.iter().enumerate() {
                 let cut = |tensor: &Tensor| tensor.narrow(0, position * rows, samples)?.force_contiguous();
-                let features = &coded.features;
-                let kept = [cut(&features.z)?, cut(&features.mu)?, cut(&features.std)?];
-                self.kept.entry((t, m)).or_default().push(kept);
+                self.kept.entry((t, m)).or_default().push(each(&coded.features, cut)?);
             }
         }
         self.kept_samples += samples;
@@ -54,18 +52,40 @@ impl Pass {
             .kept
             .iter()
             .map(|(&(t, m), pieces)| {
-                let all = |which: usize| {
-                    let parts: Vec<&Tensor> = pieces.iter().map(|piece| &piece[which]).collect();
-                    Tensor::cat(&parts, 0)
-                };
+                let all = joined(pieces)?;
+                let rows = [all.z.dim(0)?];
                 Ok(EntryRate {
                     transmitter: context.index as u32,
                     receiver: t as u32,
                     modality: m as u32,
-                    rate: dib::joint_rate(&all(0)?, &all(1)?, &all(2)?)?,
+                    rate: group_rates(context, RateEstimator::Joint, &all, &rows)?[0],
                 })
             })
             .collect::<Result<Vec<_>, NodeError>>()?;
         Ok(TransmitterPass { pass: self.number, joint, samples: self.kept_samples as u64, wire_bytes: 0 })
     }
+}
+
+/// The same of all tensors of features.
+fn each(
+    features: &Features,
+    of: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+) -> candle_core::Result<Features> {
+    let posterior = match &features.posterior {
+        Some(Posterior { mu, std }) => Some(Posterior { mu: of(mu)?, std: of(std)? }),
+        None => None,
+    };
+    Ok(Features { z: of(&features.z)?, posterior })
+}
+
+/// Pieces of the same kind, one after the other.
+fn joined(pieces: &[Features]) -> Result<Features, NodeError> {
+    let all = |of: &dyn Fn(&Features) -> Option<&Tensor>| {
+        let parts: Option<Vec<&Tensor>> = pieces.iter().map(of).collect();
+        parts.map(|parts| Tensor::cat(&parts, 0)).transpose()
+    };
+    let z = all(&|piece| Some(&piece.z))?.expect("every piece has features");
+    let mu = all(&|piece| piece.posterior.as_ref().map(|both| &both.mu))?;
+    let std = all(&|piece| piece.posterior.as_ref().map(|both| &both.std))?;
+    Ok(Features { z, posterior: mu.zip(std).map(|(mu, std)| Posterior { mu, std }) })
 }

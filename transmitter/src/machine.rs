@@ -5,18 +5,18 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use data::{Dataset, Split};
 use dib::{BatchOrder, Grants, Network, Phase, RequestGrid, grants, receiver_embedding};
-use node::{Awaited, Context, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
 };
+use scenario::Method;
 
 use crate::{
     asked::Asked,
     encode::{Coded, Encoders},
     evaluate::Pass,
     learned::Learned,
-    selection::selector,
     sent::{Sent, SentPart},
 };
 
@@ -54,6 +54,8 @@ pub struct TransmitterMachine {
     pub(crate) context: Context,
     pub(crate) dataset: Arc<dyn Dataset>,
     pub(crate) selector: Option<Selector>,
+    /// The selection of the whole run, where it is drawn once.
+    pub(crate) fixed: Option<FixedSelection>,
     pub(crate) encoders: Encoders,
     pub(crate) embeddings: Vec<Vec<f32>>,
     pub(crate) label_entropies: Vec<f64>,
@@ -83,7 +85,11 @@ impl TransmitterMachine {
     pub fn new(context: Context, dataset: Arc<dyn Dataset>, state: Option<&[u8]>) -> Result<Self, NodeError> {
         let receivers = context.scenario.receivers();
         let d = context.feature_dim();
-        let selector = context.scenario.train.method.selects().then(|| selector(&context)).transpose()?;
+        let (selector, fixed) = match context.scenario.train.method {
+            Method::Pom2Dib => (Some(Selector::of_transmitter(&context, context.index)?), None),
+            Method::RsDib => (None, Some(FixedSelection::draw(&context)?)),
+            Method::TaDib | Method::VdDib | Method::Dlsc => (None, None),
+        };
         let embeddings: Vec<Vec<f32>> =
             (0..receivers).map(|t| receiver_embedding(context.seed, t, d)).collect();
         let mut machine = TransmitterMachine {
@@ -99,6 +105,7 @@ impl TransmitterMachine {
             pass_number: 0,
             meter: Meter::default(),
             selector,
+            fixed,
             context,
             dataset,
         };

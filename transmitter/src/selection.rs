@@ -3,22 +3,12 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use dib::{Draw, Phase, RequestGrid, SelectorNode, SelectorShape, common, selection_stream};
+use dib::{Draw, Phase, RequestGrid, SelectorNode, common, selection_stream};
 use node::{Choice, Context, NodeError, Selector};
 use randomness::Stream;
 use scenario::Credit;
 
 use crate::{TransmitterMachine, asked::Asked, learned::Learned, sent::Sent};
-
-/// The selector v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.
-pub(crate) fn selector(context: &Context) -> Result<Selector, NodeError> {
-    let k = context.index;
-    let name = format!("transmitter{k}/selector");
-    let modalities = context.scenario.modalities(k);
-    let counts = context.scenario.transmitter_limit(k).min(modalities);
-    let shape = SelectorShape { counts, items: modalities };
-    Selector::new(context, &name, 2 * context.feature_dim(), shape)
-}
 
 impl TransmitterMachine {
     /// Lets the selector v_k draw for those who asked.
@@ -33,7 +23,8 @@ impl TransmitterMachine {
         selection_stream(self.context.seed, phase, node, receiver, moments[tick])
     }
 
-    /// The requests of some ticks before the cap: what was drawn for those who asked; without a selector, everything.
+    /// The requests of some ticks before the cap: what was drawn for those who asked, at that tick or once and for all; else
+    /// everything.
     pub(crate) fn requests(
         &self,
         asked: &Asked,
@@ -44,9 +35,12 @@ impl TransmitterMachine {
         let mut requests = RequestGrid::new(ticks.len(), self.inbox.len(), modalities);
         for row in asked.rows_of(ticks) {
             let (tick, t) = asked.rows[row];
-            for m in (0..modalities).filter(|&m| draws.is_none_or(|draws| draws[row].contains(m))) {
-                requests.set(tick - ticks.start, t, m);
-            }
+            let requested = |m: usize| match (draws, &self.fixed) {
+                (Some(draws), _) => draws[row].contains(m),
+                (None, Some(fixed)) => fixed.grants(self.context.index, t, m),
+                (None, None) => true,
+            };
+            (0..modalities).filter(|&m| requested(m)).for_each(|m| requests.set(tick - ticks.start, t, m));
         }
         requests
     }

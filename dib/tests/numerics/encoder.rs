@@ -1,7 +1,7 @@
 //! The Gaussian encoder's gradients.
 
 use candle_core::{DType, Device, Tensor};
-use pom2dib_dib::{Encoder, Input, RateEstimator, RateTerm, rate};
+use pom2dib_dib::{Coding, Encoder, Features, Input, Posterior, RateEstimator, RateTerm, rate};
 
 use crate::support::{check_gradient, distance, inner, normal, numbers, shake, stream};
 
@@ -11,7 +11,7 @@ const WEIGHTS: [f64; 3] = [0.0, 0.3, 0.7];
 
 /// An encoder in general position.
 fn encoder(dtype: DType) -> Encoder {
-    let encoder = Encoder::new("net", 6, 5, stream(1), dtype, &Device::Cpu).unwrap();
+    let encoder = Encoder::new("net", 6, (5, Coding::Gaussian), stream(1), dtype, &Device::Cpu).unwrap();
     shake(encoder.network());
     // Deviations near 1: near the untrained 0.007 a rate is too steep for difference quotients.
     let find = |name: &str| encoder.network().parameters().find(|parameter| parameter.name == name).unwrap();
@@ -27,13 +27,14 @@ fn every_parameter_has_the_gradient_of_finite_differences() {
     let dz = normal(4, &[14, 5], DType::F64);
     for estimator in [None, Some(RateEstimator::PerDimension), Some(RateEstimator::Joint)] {
         let mut encoder = encoder(DType::F64);
-        let encoded = encoder.encode(dense(&x), &noise).unwrap();
+        let encoded = encoder.encode(dense(&x), Some(&noise)).unwrap();
         let term = estimator.map(|estimator| RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS });
         encoder.backward(&encoded, &dz, term, &[7, 7]).unwrap();
         let cost = || {
-            let features = encoder.infer(dense(&x), &noise).unwrap();
+            let features = encoder.infer(dense(&x), Some(&noise)).unwrap();
             let rates = estimator.map(|estimator| {
-                let rates = rate(estimator, &features.z, &features.mu, &features.std, &GROUPS).unwrap();
+                let Posterior { mu, std } = posterior(&features);
+                let rates = rate(estimator, &features.z, mu, std, &GROUPS).unwrap();
                 rates.iter().zip(WEIGHTS).map(|(rate, weight)| weight * rate).sum::<f64>()
             });
             inner(&features.z, &dz) + rates.unwrap_or(0.0)
@@ -52,14 +53,15 @@ fn f32_agrees_with_f64() {
         let run = |dtype: DType| {
             let mut encoder = encoder(dtype);
             let cast = |tensor: &Tensor| tensor.to_dtype(dtype).unwrap();
-            let encoded = encoder.encode(dense(&cast(&x)), &cast(&noise)).unwrap();
+            let encoded = encoder.encode(dense(&cast(&x)), Some(&cast(&noise))).unwrap();
             let term = RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS };
             encoder.backward(&encoded, &cast(&dz), Some(term), &[14]).unwrap();
             (encoded, encoder)
         };
         let ((single, single_encoder), (double, double_encoder)) = (run(DType::F32), run(DType::F64));
+        let (single, double) = (&single.features, &double.features);
         assert!(distance(&single.z, &double.z) < 1e-5);
-        assert!(distance(&single.std, &double.std) < 1e-5);
+        assert!(distance(&posterior(single).std, &posterior(double).std) < 1e-5);
         let parameters = single_encoder.network().parameters().zip(double_encoder.network().parameters());
         for (single, double) in parameters {
             let distance = distance(&single.gradient, &double.gradient);
@@ -72,27 +74,80 @@ fn f32_agrees_with_f64() {
 fn a_feature_is_its_mean_plus_noise_times_its_deviation() {
     let (x, noise) = (normal(2, &[14, 6], DType::F32), normal(3, &[14, 5], DType::F32));
     let encoder = encoder(DType::F32);
-    let features = encoder.infer(dense(&x), &noise).unwrap();
+    let features = encoder.infer(dense(&x), Some(&noise)).unwrap();
+    let Posterior { mu, std } = posterior(&features);
     let output = encoder.network().infer(&x).unwrap();
-    assert!(numbers(&features.mu) == numbers(&output.narrow(1, 0, 5).unwrap()));
+    assert!(numbers(mu) == numbers(&output.narrow(1, 0, 5).unwrap()));
     let raw = numbers(&output.narrow(1, 5, 5).unwrap());
-    for (std, raw) in numbers(&features.std).iter().zip(raw) {
+    for (std, raw) in numbers(std).iter().zip(raw) {
         assert!((std / (raw - 5.0).exp().ln_1p() - 1.0).abs() < 1e-5);
     }
-    let expected = (&features.mu + (&features.std * &noise).unwrap()).unwrap();
+    let expected = (mu + (std * &noise).unwrap()).unwrap();
     assert!(distance(&features.z, &expected) < 1e-6);
-    let encoded = encoder.encode(dense(&x), &noise).unwrap();
-    assert!(numbers(&encoded.z) == numbers(&features.z));
+    let encoded = encoder.encode(dense(&x), Some(&noise)).unwrap();
+    assert!(numbers(&encoded.features.z) == numbers(&features.z));
 }
 
 #[test]
 fn nothing_to_encode_is_no_error() {
     let mut encoder = encoder(DType::F32);
     let none = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
-    let encoded = encoder.encode(dense(&none(6)), &none(5)).unwrap();
+    let encoded = encoder.encode(dense(&none(6)), Some(&none(5))).unwrap();
     let term = RateTerm { estimator: RateEstimator::PerDimension, groups: &[], weights: &[] };
     encoder.backward(&encoded, &none(5), Some(term), &[]).unwrap();
-    assert_eq!(encoded.z.dims(), [0, 5]);
+    assert_eq!(encoded.features.z.dims(), [0, 5]);
+}
+
+#[test]
+fn a_deterministic_encoder_sends_its_outputs_and_takes_their_gradient() {
+    let (x, dz) = (normal(2, &[14, 6], DType::F64), normal(4, &[14, 5], DType::F64));
+    let mut encoder =
+        Encoder::new("net", 6, (5, Coding::Deterministic), stream(1), DType::F64, &Device::Cpu).unwrap();
+    shake(encoder.network());
+    let encoded = encoder.encode(dense(&x), None).unwrap();
+    assert!(numbers(&encoded.features.z) == numbers(&encoder.network().infer(&x).unwrap()));
+    encoder.backward(&encoded, &dz, None, &[14]).unwrap();
+    let cost = || inner(&encoder.infer(dense(&x), None).unwrap().z, &dz);
+    for parameter in encoder.network().parameters() {
+        check_gradient(&parameter.name, &parameter.value, &parameter.gradient, cost);
+    }
+}
+
+#[test]
+fn a_quantised_feature_is_a_level_near_the_sigmoid_whose_gradient_it_takes() {
+    let (x, dz) = (normal(2, &[14, 6], DType::F64), normal(4, &[14, 5], DType::F64));
+    for bits in [1, 3] {
+        let coding = Coding::Quantised { bits };
+        let mut encoder = Encoder::new("net", 6, (5, coding), stream(1), DType::F64, &Device::Cpu).unwrap();
+        shake(encoder.network());
+        let encoded = encoder.encode(dense(&x), None).unwrap();
+        let sigmoid = |encoder: &Encoder| {
+            let output = encoder.network().infer(&x).unwrap();
+            ((output.neg().unwrap().exp().unwrap() + 1.0).unwrap()).recip().unwrap()
+        };
+        let top = f64::from((1 << bits) - 1);
+        for (z, sigmoid) in numbers(&encoded.features.z).iter().zip(numbers(&sigmoid(&encoder))) {
+            assert!((z * top - (z * top).round()).abs() < 1e-12 && (0.0..=1.0).contains(z), "{z}");
+            assert!((z - sigmoid).abs() <= 0.5 / top + 1e-12, "{z} for {sigmoid}");
+        }
+        encoder.backward(&encoded, &dz, None, &[14]).unwrap();
+        let gradients: Vec<_> =
+            encoder.network().parameters().map(|it| it.gradient.copy().unwrap()).collect();
+        for (parameter, gradient) in encoder.network().parameters().zip(gradients) {
+            check_gradient(&parameter.name, &parameter.value, &gradient, || inner(&sigmoid(&encoder), &dz));
+        }
+    }
+}
+
+#[test]
+fn a_gaussian_encoder_without_noise_is_refused() {
+    let encoder = encoder(DType::F32);
+    let refused = encoder.infer(dense(&normal(2, &[14, 6], DType::F32)), None).unwrap_err();
+    assert!(refused.to_string().contains("needs noise"), "{refused}");
+}
+
+fn posterior(features: &Features) -> &Posterior {
+    features.posterior.as_ref().expect("a Gaussian encoder has one")
 }
 
 fn dense(x: &Tensor) -> Input {

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
+use scenario::Method;
 
 use super::{Oracle, network, rate::rate, rows, sum};
 
@@ -59,6 +60,14 @@ impl Oracle<'_> {
         let embedding = rows(&receiver_embedding(seed, t, d), d)?.broadcast_as((samples, d))?;
         let input = Tensor::cat(&[x, embedding], 1)?;
         let output = network::forward(&self.variables, &format!("transmitter{k}/encoder{m}"), &input)?;
+        match self.setup.scenario.train.method {
+            Method::VdDib => return self.quantise(&output),
+            Method::Dlsc => {
+                let entropy = entropy(&output.to_vec2()?);
+                return Ok((output, Tensor::new(entropy, &Device::Cpu)?));
+            }
+            _ => {}
+        }
         let (mu, raw) = (output.narrow(1, 0, d)?, output.narrow(1, d, d)?);
         let std = ((raw - 5.0)?.exp()? + 1.0)?.log()?;
         let moment = self.first_tick + tick as u64;
@@ -66,6 +75,17 @@ impl Oracle<'_> {
         let z = (&mu + (&std * rows(&noise, d)?)?)?;
         let rate = rate(self.setup.scenario.train.rate_estimator, &z, &mu, &std)?;
         Ok((z, rate))
+    }
+
+    /// The nearest of 2^bits levels to the sigmoid, whose gradient it has, and its bits in nats.
+    fn quantise(&self, output: &Tensor) -> Result<(Tensor, Tensor)> {
+        let bits = self.setup.scenario.train.bits;
+        let top = f64::from(2u32.pow(bits) - 1);
+        let sigmoid = (output.neg()?.exp()? + 1.0)?.recip()?;
+        let level = ((&sigmoid * top)?.round()? / top)?;
+        let z = (&sigmoid + (level - &sigmoid)?.detach())?;
+        let nats = self.feature_dim() as f64 * f64::from(bits) * 2f64.ln();
+        Ok((z, Tensor::new(nats, &Device::Cpu)?))
     }
 
     /// What transmitter k observes of a tick's samples in modality m.
@@ -106,4 +126,20 @@ impl Oracle<'_> {
             }
         }
     }
+}
+
+/// Kozachenko and Leonenko's estimate from all pairs: the fifth neighbour (or the last there is) in the maximum norm.
+fn entropy(rows: &[Vec<f64>]) -> f64 {
+    let (n, d) = (rows.len(), rows[0].len() as f64);
+    let k = 5.min(n - 1);
+    let harmonic = |n: usize| (1..n).map(|i| 1.0 / i as f64).sum::<f64>();
+    let radius = |row: &Vec<f64>| {
+        let norm = |other: &Vec<f64>| row.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let mut distances: Vec<f64> = rows.iter().map(norm).collect();
+        distances.sort_by(f64::total_cmp);
+        // The first is the row's own.
+        distances[k]
+    };
+    let logarithms = rows.iter().map(|row| (2.0 * radius(row)).ln()).sum::<f64>() / n as f64;
+    harmonic(n) - harmonic(k) + d * logarithms
 }

@@ -1,7 +1,11 @@
 //! Who asks whom for what in a round, and how that is drawn.
 
-use candle_core::{Result, Tensor};
-use dib::{Phase, SelectorNode, common, receiver_embedding, selection_stream};
+use candle_core::{DType, Device, Result, Tensor};
+use dib::{
+    Network, Phase, RequestGrid, SelectorNode, common, grants, initial_weights, receiver_embedding,
+    selection_stream,
+};
+use scenario::Method;
 
 use super::{Oracle, draw::draw, network, rows};
 
@@ -20,6 +24,9 @@ impl Oracle<'_> {
     /// Draws the round's asks and requests from the nodes' addressed streams; grants are as given.
     pub(crate) fn select(&self, granted: Vec<Vec<Vec<(usize, usize)>>>) -> Result<Selection> {
         let scenario = &self.setup.scenario;
+        if scenario.train.method == Method::RsDib {
+            return self.select_once(granted);
+        }
         let (ticks, receivers) = (0..self.ticks(), 0..scenario.receivers());
         let asks = (receivers.clone())
             .map(|t| ticks.clone().map(|tick| self.draw_asks(t, tick)).collect::<Result<_>>())
@@ -37,6 +44,52 @@ impl Oracle<'_> {
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(Selection { asks, requests, granted })
+    }
+
+    /// The one selection of rs-dib: drawn at u_0 again and again, each time as for the next tick, until the cap leaves nobody
+    /// empty-handed. Who is not granted anything of a transmitter does not ask it.
+    fn select_once(&self, granted: Vec<Vec<Vec<(usize, usize)>>>) -> Result<Selection> {
+        let scenario = &self.setup.scenario;
+        let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
+        let mut number = 0;
+        let once = loop {
+            let mut once = vec![Vec::new(); receivers];
+            for k in 0..transmitters {
+                let mut requests = RequestGrid::new(1, receivers, scenario.modalities(k));
+                for t in 0..receivers {
+                    let logits = self.receiver_logits_at(t, 0)?.to_vec1()?;
+                    let node = SelectorNode::Receiver(t);
+                    let mut stream = selection_stream(self.setup.seed, Phase::Train, node, t, number);
+                    if !draw(&logits, scenario.receiver_limit(), &mut stream).contains(&k) {
+                        continue;
+                    }
+                    let logits = self.transmitter_logits_at(k, t, 0)?.to_vec1()?;
+                    let node = SelectorNode::Transmitter(k);
+                    let mut stream = selection_stream(self.setup.seed, Phase::Train, node, t, number);
+                    for m in draw(&logits, self.transmitter_counts(k), &mut stream) {
+                        requests.set(0, t, m);
+                    }
+                }
+                let limit = scenario.transmitter_limit(k);
+                let capped = grants(self.setup.seed, k, Phase::Train, number, &requests, limit);
+                for (t, once) in once.iter_mut().enumerate() {
+                    once.extend(capped.for_receiver(t).into_iter().map(|(_, m)| (k, m)));
+                }
+            }
+            if once.iter().all(|entries| !entries.is_empty()) {
+                break once;
+            }
+            number += 1;
+        };
+        let of = |t: usize, k: usize| once[t].iter().filter(move |entry| entry.0 == k).map(|entry| entry.1);
+        let asks = |t: usize| (0..transmitters).filter(|&k| of(t, k).next().is_some()).collect::<Vec<_>>();
+        let requests = |k: usize, t: usize| vec![of(t, k).collect::<Vec<_>>(); self.ticks()];
+        assert!((0..receivers).all(|t| granted[t].iter().all(|granted| *granted == once[t])));
+        Ok(Selection {
+            asks: (0..receivers).map(|t| vec![asks(t); self.ticks()]).collect(),
+            requests: (0..transmitters).map(|k| (0..receivers).map(|t| requests(k, t)).collect()).collect(),
+            granted,
+        })
     }
 
     fn draw_asks(&self, t: usize, tick: usize) -> Result<Vec<usize>> {
@@ -65,15 +118,45 @@ impl Oracle<'_> {
 
     /// The logits of v_t at a tick, [E_t + K].
     pub(crate) fn receiver_logits(&self, t: usize, tick: usize) -> Result<Tensor> {
-        network::forward(&self.variables, &format!("receiver{t}/selector"), &self.common(tick)?)?.get(0)
+        self.receiver_logits_at(t, self.first_tick + tick as u64)
+    }
+
+    fn receiver_logits_at(&self, t: usize, tick: u64) -> Result<Tensor> {
+        self.selector(&format!("receiver{t}/selector"), &self.common(tick)?)
+    }
+
+    /// A selector's logits. Those of rs-dib are in no state: they keep their initial weights.
+    fn selector(&self, name: &str, input: &Tensor) -> Result<Tensor> {
+        if self.setup.scenario.train.method != Method::RsDib {
+            return network::forward(&self.variables, name, input)?.get(0);
+        }
+        let (receiver, limit) = (name.starts_with("receiver"), self.setup.scenario.receiver_limit());
+        let outputs = match self.index_of(name) {
+            _ if receiver => limit + self.setup.scenario.transmitters(),
+            k => self.transmitter_counts(k) + self.setup.scenario.modalities(k),
+        };
+        let weights = initial_weights(self.setup.seed, name);
+        let network = Network::new(name, input.dim(1)?, outputs, weights, DType::F32, &Device::Cpu);
+        let logits = network.and_then(|network| network.infer(&input.to_dtype(DType::F32)?));
+        logits.expect("a selector can be made").to_dtype(DType::F64)?.get(0)
+    }
+
+    /// The index in a selector's name.
+    fn index_of(&self, name: &str) -> usize {
+        let digits = |letter: char| !letter.is_ascii_digit();
+        name.split('/').next().and_then(|node| node.trim_start_matches(digits).parse().ok()).unwrap_or(0)
     }
 
     /// The logits of v_k for receiver t at a tick, [min(E_k, m(k)) + m(k)].
     pub(crate) fn transmitter_logits(&self, k: usize, t: usize, tick: usize) -> Result<Tensor> {
+        self.transmitter_logits_at(k, t, self.first_tick + tick as u64)
+    }
+
+    fn transmitter_logits_at(&self, k: usize, t: usize, tick: u64) -> Result<Tensor> {
         let d = self.feature_dim();
         let embedding = rows(&receiver_embedding(self.setup.seed, t, d), d)?;
         let input = Tensor::cat(&[self.common(tick)?, embedding], 1)?;
-        network::forward(&self.variables, &format!("transmitter{k}/selector"), &input)?.get(0)
+        self.selector(&format!("transmitter{k}/selector"), &input)
     }
 
     /// How many different counts v_k draws.
@@ -82,8 +165,8 @@ impl Oracle<'_> {
     }
 
     /// u at a tick, [1, feature_dim].
-    fn common(&self, tick: usize) -> Result<Tensor> {
+    fn common(&self, tick: u64) -> Result<Tensor> {
         let d = self.feature_dim();
-        rows(&common(self.setup.seed, Phase::Train, self.first_tick + tick as u64, d), d)
+        rows(&common(self.setup.seed, Phase::Train, tick, d), d)
     }
 }

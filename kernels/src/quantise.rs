@@ -1,0 +1,98 @@
+//! The quantising encoder's head: z = sigmoid(output), rounded to one of 2^bits levels from 0 to 1.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use crate::Real;
+use crate::access::{for_dtype, read};
+use crate::lanes::vectorise;
+
+/// The most bits of a value: an f32 holds no more levels between 0 and 1.
+pub const MOST_BITS: u32 = 16;
+
+/// z of any shape, for an output of that shape.
+pub fn quantise(output: &Tensor, bits: u32) -> Result<Tensor> {
+    if !(1..=MOST_BITS).contains(&bits) {
+        bail!("quantise: {bits} bits are not from 1 to {MOST_BITS}");
+    }
+    output.apply_op1_no_bwd(&Quantise { top: f64::from((1u32 << bits) - 1) })
+}
+
+/// The straight-through gradient with respect to the output, given that with respect to z: rounding counts as if it were not
+/// there.
+pub fn backward(gradient: &Tensor, output: &Tensor) -> Result<Tensor> {
+    gradient.apply_op2_no_bwd(output, &Backward)
+}
+
+struct Quantise {
+    /// The number of the highest level.
+    top: f64,
+}
+
+impl CustomOp1 for Quantise {
+    fn name(&self) -> &'static str {
+        "quantise"
+    }
+
+    fn cpu_fwd(&self, output: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let values = for_dtype!(output, self.name(), quantise_all(output, layout, self.top))?;
+        Ok((values, layout.shape().clone()))
+    }
+}
+
+struct Backward;
+
+impl CustomOp2 for Backward {
+    fn name(&self) -> &'static str {
+        "quantise-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+        output: &CpuStorage,
+        output_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        if gradient_layout.shape() != output_layout.shape() {
+            let (gradient, output) = (gradient_layout.shape(), output_layout.shape());
+            bail!("{}: a gradient of shape {gradient:?} does not fit an output of {output:?}", self.name());
+        }
+        let values = for_dtype!(
+            gradient,
+            self.name(),
+            backward_all((gradient, gradient_layout), (output, output_layout))
+        )?;
+        Ok((values, output_layout.shape().clone()))
+    }
+}
+
+fn quantise_all<T: Real>(output: &CpuStorage, layout: &Layout, top: f64) -> Result<CpuStorage> {
+    let mut z = read::<T>(output, layout)?.to_vec();
+    let top = T::from_f64(top);
+    vectorise(
+        #[inline(always)]
+        || {
+            for z in &mut z {
+                *z = (T::sigmoid(*z) * top).round() / top;
+            }
+        },
+    );
+    Ok(T::to_cpu_storage_owned(z))
+}
+
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+fn backward_all<T: Real>(gradient: Operand<'_>, output: Operand<'_>) -> Result<CpuStorage> {
+    let mut result = read::<T>(gradient.0, gradient.1)?.to_vec();
+    let output = read::<T>(output.0, output.1)?;
+    vectorise(
+        #[inline(always)]
+        || {
+            for (gradient, &output) in result.iter_mut().zip(output) {
+                let sigmoid = T::sigmoid(output);
+                *gradient *= sigmoid * (T::ONE - sigmoid);
+            }
+        },
+    );
+    Ok(T::to_cpu_storage_owned(result))
+}
