@@ -191,7 +191,7 @@ mod tests {
             ("[train]\nbeta = \"x\"\n", "my.toml: line 2: invalid type: string \"x\", expected f64"),
             (
                 "[train]\nmethod = \"best\"\n",
-                "my.toml: line 2: unknown variant `best`, expected `pom2dib` or",
+                "my.toml: line 2: unknown variant `best`, expected one of `pom2dib`, `rs-dib`, ",
             ),
             (
                 "[data]\nsource = \"cifar\"\n",
