@@ -28,7 +28,7 @@ fn main() {
     write("wav", "good", &wav());
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
     let network = Network::new("n", 1, 1, stream, DType::F32, &Device::Cpu).expect("a network can be made");
-    let state = node::save(std::iter::once(&network), 3).expect("it can be saved");
+    let state = node::save(std::iter::once(&network), &[], 3).expect("it can be saved");
     // The header is what a fuzzer can make something of; the weights would only slow it down.
     write("checkpoint", "header", &state[..state.len().min(4096)]);
     let small = node::pack_state(Vec::new(), 3).expect("it can be packed");
@@ -63,7 +63,7 @@ fn messages() {
     let round = TransmitterRound { encoded: vec![3, 4], asked: 2, view: Some(view), ..Default::default() };
     message("transmitter-round", 2, &report(report::Report::TransmitterRound(round)));
     let pass = ReceiverPass {
-        clusters: vec![Cluster { id: 1, samples: 2, correct: 1, cross_entropy: 0.5 }],
+        clusters: vec![Cluster { id: 1, samples: 2, scores: vec![1.0], cross_entropy: 0.5 }],
         entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5 }],
         ..Default::default()
     };

@@ -18,6 +18,7 @@ mod names;
 mod options;
 mod progress;
 mod rounds;
+mod same_data;
 mod service;
 mod stage;
 mod stall;

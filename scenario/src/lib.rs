@@ -3,12 +3,14 @@
 //! A scenario is TOML. Every key has a default; an unknown key is an error. [`Scenario::read`] applies `--set a.b=value`
 //! overrides, expands the node lists and validates, so that what it returns can be run as it stands.
 
+mod arrays;
 mod error;
 mod read;
 #[cfg(test)]
 mod shipped;
 mod validate;
 
+pub use arrays::{Normalisation, TaskKind};
 pub use error::ScenarioError;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,10 @@ pub struct Data {
     /// Its folder, where it has one. A node's own `--data` goes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<std::path::PathBuf>,
+    /// Of arrays: how modalities and regression targets are normalised.
+    pub normalisation: Normalisation,
+    /// Of arrays: values in a sample of a noise modality.
+    pub noise_width: usize,
 }
 
 /// The data sets that this program reads or makes.
@@ -56,6 +62,8 @@ pub enum Source {
     Digits,
     /// MNIST images paired with FSDD recordings.
     HandWritten,
+    /// Arrays of anybody's own.
+    Arrays,
 }
 
 /// Sizes and limits of the network.
@@ -246,6 +254,12 @@ pub struct Transmitter {
 pub struct Receiver {
     /// What it infers.
     pub task: String,
+    /// Of arrays: the kind of task. Default: integers are classes, floats are values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<TaskKind>,
+    /// Of arrays: how many classes there are. Default: one more than the largest training label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
     /// Where it computes.
     #[serde(default)]
     pub device: Device,
@@ -379,7 +393,7 @@ impl Default for Scenario {
 
 impl Default for Data {
     fn default() -> Self {
-        Data { source: Source::Digits, path: None }
+        Data { source: Source::Digits, path: None, normalisation: Normalisation::Standard, noise_width: 196 }
     }
 }
 

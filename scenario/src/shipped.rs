@@ -22,7 +22,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 7] = [
+const WITHOUT_DEFAULT: [&str; 9] = [
     "data.path",
     "network.transmitters",
     "network.receivers",
@@ -30,6 +30,8 @@ const WITHOUT_DEFAULT: [&str; 7] = [
     "checkpoint.store",
     "transmitter.modalities",
     "receiver.task",
+    "receiver.kind",
+    "receiver.classes",
 ];
 
 /// What a file says above the first appearance of each key, by `section.key`.
