@@ -26,14 +26,35 @@ fn main() {
     let images = [&[2, 0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[5; 784]].concat();
     write("idx", "images", &images);
     write("wav", "good", &wav());
+    arrays();
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
     let network = Network::new("n", 1, 1, stream, DType::F32, &Device::Cpu).expect("a network can be made");
-    let state = node::save(std::iter::once(&network), 3).expect("it can be saved");
+    let state = node::save(std::iter::once(&network), &[], 3).expect("it can be saved");
     // The header is what a fuzzer can make something of; the weights would only slow it down.
     write("checkpoint", "header", &state[..state.len().min(4096)]);
     let small = node::pack_state(Vec::new(), 3).expect("it can be packed");
     write("checkpoint", "without-networks", &small);
     messages();
+}
+
+/// One array in each kind of file.
+fn arrays() {
+    let dictionary = b"{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3), }  \n";
+    let head = [b"\x93NUMPY\x01\0", &(dictionary.len() as u16).to_le_bytes()[..], dictionary].concat();
+    let values = [7; 12];
+    let npy = [&head[..], &values].concat();
+    write("arrays", "npy", &[&[0], &npy[..]].concat());
+    for (name, method) in [("stored", zip::CompressionMethod::Stored), ("deflated", zip::CompressionMethod::Deflated)] {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        archive.start_file("left.npy", options).expect("memory takes everything");
+        std::io::Write::write_all(&mut archive, &npy).expect("memory takes everything");
+        let content = archive.finish().expect("memory takes everything").into_inner();
+        write("arrays", name, &[&[1], &content[..]].concat());
+    }
+    let header = br#"{"left":{"dtype":"U16","shape":[2,3],"data_offsets":[0,12]}}"#;
+    let file = [&[2], &(header.len() as u64).to_le_bytes()[..], header, &values].concat();
+    write("arrays", "safetensors", &file);
 }
 
 fn messages() {
@@ -63,8 +84,9 @@ fn messages() {
     let round = TransmitterRound { encoded: vec![3, 4], asked: 2, view: Some(view), ..Default::default() };
     message("transmitter-round", 2, &report(report::Report::TransmitterRound(round)));
     let pass = ReceiverPass {
-        clusters: vec![Cluster { id: 1, samples: 2, correct: 1, cross_entropy: 0.5 }],
+        clusters: vec![Cluster { id: 1, samples: 2, scores: vec![1.0], cross_entropy: 0.5 }],
         entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5 }],
+        metrics: vec!["top1".into()],
         ..Default::default()
     };
     message("receiver-pass", 2, &report(report::Report::ReceiverPass(pass)));

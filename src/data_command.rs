@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Subcommand, ValueEnum};
-use data::{DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport};
+use data::{ArrayReport, DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Fetch, check or describe a data set.
@@ -33,10 +33,10 @@ enum Command {
         #[arg(long, value_name = "URL")]
         fsdd_mirror: Vec<String>,
     },
-    /// Compare every file with the published one
+    /// Compare every file with the published one; of arrays, read every value and see that the files fit each other
     Verify {
         /// Which data set
-        name: Fetched,
+        name: Verified,
         #[command(flatten)]
         folder: Folder,
         /// Print one JSON object
@@ -63,6 +63,16 @@ enum Fetched {
     HandWritten,
 }
 
+/// Data sets whose files can be checked.
+#[derive(Clone, Copy, ValueEnum)]
+enum Verified {
+    /// MNIST images and FSDD recordings
+    #[value(name = "handwritten")]
+    HandWritten,
+    /// Arrays of your own
+    Arrays,
+}
+
 /// All data sets.
 #[derive(Clone, Copy, ValueEnum)]
 enum Described {
@@ -71,6 +81,8 @@ enum Described {
     HandWritten,
     /// Digits drawn and spoken by code
     Digits,
+    /// Arrays of your own
+    Arrays,
 }
 
 #[derive(clap::Args)]
@@ -85,8 +97,17 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Fetch { name: Fetched::HandWritten, folder, mnist_mirror, fsdd_mirror } => {
             fetch(&folder.data, mnist_mirror, fsdd_mirror)
         }
-        Command::Verify { name: Fetched::HandWritten, folder, json } => verify(&folder.data, *json),
-        Command::Info { name, folder, json } => info(*name, &folder.data, *json),
+        Command::Verify { name: Verified::HandWritten, folder, json } => verify(&folder.data, *json),
+        Command::Verify { name: Verified::Arrays, folder, json } => {
+            data::check_arrays(&folder.data, true).map(|report| verify_arrays(&report, *json))
+        }
+        Command::Info { name: Described::Arrays, folder, json } => {
+            data::check_arrays(&folder.data, false).map(|report| describe_arrays(&report, *json))
+        }
+        Command::Info { name: Described::HandWritten, folder, json } => {
+            info(&Source::HandWritten(folder.data.clone()), *json)
+        }
+        Command::Info { name: Described::Digits, json, .. } => info(&Source::Digits, *json),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -168,12 +189,37 @@ fn print_report(report: &VerifyReport) {
     println!("{} files as published, {faults} not", report.files.len() - faults);
 }
 
-fn info(name: Described, folder: &Path, json: bool) -> Result<ExitCode, DataError> {
-    let source = match name {
-        Described::HandWritten => Source::HandWritten(folder.into()),
-        Described::Digits => Source::Digits,
-    };
-    let info = data::info(&source)?;
+fn verify_arrays(report: &ArrayReport, json: bool) -> ExitCode {
+    if json {
+        print_json(report);
+    } else {
+        report.problems().for_each(|problem| println!("{problem}"));
+        let faults = report.problems().count();
+        println!("{} files can be used together, {faults} not", report.files.len() - faults);
+    }
+    if report.problems().count() == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+fn describe_arrays(report: &ArrayReport, json: bool) -> ExitCode {
+    if json {
+        print_json(report);
+        return ExitCode::SUCCESS;
+    }
+    println!("arrays in {}", report.folder.display());
+    for file in &report.files {
+        let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
+        let (shape, what) = (shape.join(" x "), file.problem.as_deref().unwrap_or(file.element));
+        println!("  {:<16} {:<5} {shape:<20} {what}", file.array, file.split);
+    }
+    ExitCode::SUCCESS
+}
+
+fn print_json(report: &ArrayReport) {
+    println!("{}", serde_json::to_string(report).expect("a report has only strings and numbers"));
+}
+
+fn info(source: &Source, json: bool) -> Result<ExitCode, DataError> {
+    let info = data::info(source)?;
     if json {
         println!("{}", serde_json::to_string(&info).expect("an info has only strings and numbers"));
     } else {

@@ -38,7 +38,7 @@ pub struct ScenarioArguments {
     #[arg(long, env = "POM2DIB_SEED")]
     pub seed: Option<u64>,
 
-    /// Folder of the data set (short for --set data.path=...)
+    /// Folder of the data set, or for arrays the URL of an object store (short for --set data.path=...)
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
@@ -52,7 +52,8 @@ impl ScenarioArguments {
             None => Scenario::parse(BUILT_IN, "the built-in digits", &overrides)?,
         };
         if let Some(folder) = &self.data {
-            scenario.data.path = Some(absolute(folder)?);
+            let is_url = folder.to_str().is_some_and(|place| place.contains("://"));
+            scenario.data.path = Some(if is_url { folder.clone() } else { absolute(folder)? });
         }
         if let Some(store) = scenario.checkpoint.store.as_mut().filter(|store| !store.contains("://")) {
             *store = absolute(Path::new(store))?.to_string_lossy().into_owned();

@@ -10,6 +10,15 @@ use proto::{
 };
 use scenario::Scenario;
 
+/// The fraction of right answers.
+pub(crate) const TOP1: &str = "top1";
+
+/// What tasks are judged by: right answers; mean squared error.
+const METRICS: [&str; 2] = [TOP1, "mse"];
+
+/// The longest name of a data file, in bytes.
+const LONGEST_NAME: usize = 200;
+
 /// Checks a report as the coordinator does before it counts it, from the node of that index, with round or pass 0 due.
 pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Result<(), WireError> {
     let modalities: Vec<usize> = (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect();
@@ -30,7 +39,15 @@ pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Resul
 
 /// What a node says of itself before the start.
 pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {
-    check_finite("label_entropy", &[report.label_entropy])
+    check_finite("label_entropy", &[report.label_entropy])?;
+    for file in &report.files {
+        // They stand in what people are told.
+        if file.name.is_empty() || file.name.len() > LONGEST_NAME || file.name.contains(char::is_control) {
+            return Err(WireError::Missing("usable name of a data file"));
+        }
+        check_length("the digest of a data file", "bytes", file.sha256.len(), 32)?;
+    }
+    Ok(())
 }
 
 /// What a receiver says of the round that is due from it: `entries` counts of at most `ticks` ticks.
@@ -91,9 +108,19 @@ pub(crate) fn receiver_pass(
     if report.clusters.iter().all(|cluster| cluster.samples == 0) {
         return Err(WireError::Missing("test samples"));
     }
+    if report.metrics.is_empty() || !report.metrics.iter().all(|metric| METRICS.contains(&metric.as_str())) {
+        return Err(WireError::Missing("known metrics"));
+    }
     for cluster in &report.clusters {
         check_finite("clusters", &[cluster.cross_entropy])?;
-        at_most("a recording", "right answers", cluster.correct, cluster.samples as usize)?;
+        check_finite("scores", &cluster.scores)?;
+        check_length("scores", "metrics", cluster.scores.len(), report.metrics.len())?;
+        for (metric, &score) in report.metrics.iter().zip(&cluster.scores) {
+            let most = if metric == TOP1 { f64::from(cluster.samples) } else { f64::MAX };
+            if !(0.0..=most).contains(&score) {
+                return Err(WireError::Missing("score in its range"));
+            }
+        }
     }
     if let Some(missing) = &report.missing {
         check_missing(missing, modalities.iter().sum(), usize::MAX)?;
@@ -156,9 +183,10 @@ mod tests {
     }
 
     fn pass() -> ReceiverPass {
-        let clusters = vec![Cluster { id: 4, samples: 10, correct: 10, cross_entropy: 2.0 }];
+        let clusters = vec![Cluster { id: 4, samples: 10, scores: vec![10.0], cross_entropy: 2.0 }];
         let entries = vec![EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 }];
-        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0, missing: None }
+        let metrics = vec![TOP1.into()];
+        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0, missing: None, metrics }
     }
 
     #[test]
@@ -209,10 +237,15 @@ mod tests {
         assert_eq!(refused(|report| report.pass = 0), "the message is of pass 0, expected 1");
         assert_eq!(refused(|report| report.clusters.clear()), "the message has no test samples");
         assert!(refused(|report| report.clusters[0].cross_entropy = f64::INFINITY).contains("holds inf"));
-        assert_eq!(
-            refused(|report| report.clusters[0].correct = 11),
-            "a recording has 11 right answers, expected 10"
-        );
+        for wrong in [11.0, -1.0] {
+            let mut report = pass();
+            report.clusters[0].scores[0] = wrong;
+            let line = receiver_pass(&report, 1, 2, &[3, 2]).unwrap_err().to_string();
+            assert_eq!(line, "the message has no score in its range");
+        }
+        assert!(refused(|report| report.clusters[0].scores[0] = f64::NAN).contains("scores holds NaN"));
+        assert_eq!(refused(|report| report.clusters[0].scores.clear()), "scores has 0 metrics, expected 1");
+        assert_eq!(refused(|report| report.metrics[0] = "luck".into()), "the message has no known metrics");
         assert_eq!(
             refused(|report| report.entries[0].receiver = 0),
             "the message is of receiver 0, expected 2"

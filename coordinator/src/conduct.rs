@@ -23,6 +23,7 @@ use crate::{
     options::Deadlines,
     progress::Progress,
     rounds::Rounds,
+    same_data::compare_data,
     service::{Current, Event, Service},
     stage::Stage,
     stall,
@@ -539,18 +540,6 @@ impl Conductor {
         }
         self.board.paused(self.paused);
         tracing::info!(?action, "told");
-    }
-}
-
-/// All nodes must read the same samples and labels.
-fn compare_data(ready: &BTreeMap<Member, Ready>) -> Result<(), CoordinatorError> {
-    let mut nodes = ready.iter();
-    let Some((first, expected)) = nodes.next() else { return Ok(()) };
-    match nodes.find(|(_, ready)| ready.data != expected.data) {
-        None => Ok(()),
-        Some((other, _)) => Err(CoordinatorError::Input(format!(
-            "{other} reads other data than {first}: give both the same --data (sample counts, labels or shapes differ)"
-        ))),
     }
 }
 

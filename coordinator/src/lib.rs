@@ -19,6 +19,7 @@ mod names;
 mod options;
 mod progress;
 mod rounds;
+mod same_data;
 mod service;
 mod stage;
 mod stall;

@@ -74,13 +74,13 @@ pub struct Test {
 pub struct TaskResult {
     /// The task.
     pub name: String,
-    /// `top1`, as a fraction, for classification; `mse` for regression.
+    /// `top1`, as a fraction, for classification; for regression `mse`, the mean squared error in the units of the data.
     pub metric: String,
     /// The score.
     pub value: f64,
     /// Its 95 % interval.
     pub ci95: [f64; 2],
-    /// Cross entropy in nats (or mean squared error).
+    /// Cross entropy in nats; for regression the mean squared error in training units, those of the normalised targets.
     pub ce: f64,
 }
 

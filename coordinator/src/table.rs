@@ -60,6 +60,12 @@ fn scores(text: &mut String, summary: &Summary) {
         let _ = writeln!(text, "  {:<12} {score:>8}  {interval:>17}  {:>9.4}", task.name, task.ce);
     }
     let _ = writeln!(text, "  intervals: {}", test.ci95_over);
+    if test.tasks.iter().any(|task| task.metric == "mse") {
+        let _ = writeln!(
+            text,
+            "  of values: score is the mean squared error in the data's units; CE is it in training units"
+        );
+    }
     let _ = writeln!(text);
     let _ = writeln!(text, "  N-CE       {:>8.4} nats", test.n_ce);
     let _ = writeln!(

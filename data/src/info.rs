@@ -4,9 +4,9 @@ use crate::{
     Source,
     catalogue::hex,
     content::{Part, Wants},
+    digits,
     error::DataError,
     handwritten::{self, recordings},
-    load,
     modality::{MODALITY_NAMES, Modality},
     paired::digest,
     task::{TASKS, Task},
@@ -62,10 +62,13 @@ pub struct ModalityInfo {
 /// # Errors
 /// As [`open`](crate::open).
 pub fn info(source: &Source) -> Result<Info, DataError> {
-    let content = load(source, Wants::default())?;
-    let folder = match source {
-        Source::Digits => None,
-        Source::HandWritten(folder) => Some(folder.clone()),
+    let (content, folder) = match source {
+        Source::Digits => (digits::make(Wants::default()), None),
+        Source::HandWritten(folder) => (handwritten::load(folder, Wants::default())?, Some(folder.clone())),
+        Source::Arrays(source) => {
+            let remedy = "is a folder of arrays: `pom2dib data info arrays` describes those";
+            return Err(DataError::malformed(&source.folder, remedy));
+        }
     };
     Ok(Info {
         source: source.name(),

@@ -1,9 +1,11 @@
-//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings) and digits made by code.
+//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings), digits made by code, and arrays of
+//! anybody's own.
 //!
-//! Both go through one pipeline. [`open`] loads what a node's [`Needs`] ask for and nothing else: a receiver reads
+//! The first two go through one pipeline. [`open`] loads what a node's [`Needs`] ask for and nothing else: a receiver reads
 //! labels, a transmitter without `mel` reads no recording. A [`Dataset`] then gives any modality of any sample of any
 //! epoch; pairing, augmentation and noise are drawn from addressed randomness, so that every node sees the same.
 
+mod arrays;
 mod augment;
 mod catalogue;
 mod content;
@@ -20,6 +22,10 @@ mod pairing;
 mod task;
 mod verify;
 
+pub use arrays::{
+    ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Normalisation,
+    TaskKind, check_array_name, check_arrays, parse_array,
+};
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};
 pub use handwritten::{
@@ -27,10 +33,12 @@ pub use handwritten::{
     wav::parse_wav,
 };
 pub use info::{Info, ModalityInfo, SplitInfo, info};
+pub use modality::is_noise;
 pub use task::{Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};
 
-use content::{Content, Wants};
+use arrays::Arrays;
+use content::Wants;
 use modality::Modality;
 use paired::PairedDigits;
 use randomness::Seed;
@@ -62,6 +70,8 @@ pub enum Source {
     Digits,
     /// MNIST and FSDD, in the folder given.
     HandWritten(PathBuf),
+    /// Arrays of anybody's own.
+    Arrays(ArraySource),
 }
 
 impl Source {
@@ -70,6 +80,7 @@ impl Source {
         match self {
             Source::Digits => "digits",
             Source::HandWritten(_) => "handwritten",
+            Source::Arrays(_) => "arrays",
         }
     }
 }
@@ -88,7 +99,8 @@ pub trait Dataset: Send + Sync {
     /// How many samples a split has.
     fn samples(&self, split: Split) -> usize;
 
-    /// Values per sample of a modality, loaded or not: `fft` and `noise-*` 196, `mel` 512. `None` for an unknown name.
+    /// Values per sample of a modality: `fft` and `noise-*` 196, `mel` 512, loaded or not. `None` for an unknown name, and for an
+    /// array that was not among the needs.
     fn width(&self, modality: &str) -> Option<usize>;
 
     /// Writes one sample of a modality, `width` values, to `out`.
@@ -98,11 +110,26 @@ pub trait Dataset: Send + Sync {
     ///
     /// # Panics
     /// When the modality was not among the needs, `sample` is out of range, or `out` has another length than `width`.
-    fn read(&self, modality: &str, split: Split, sample: usize, epoch: u64, out: &mut [f32]);
+    ///
+    /// # Errors
+    /// The file, if the sample lies in one and cannot be read, or holds something else than when it was opened.
+    fn read(
+        &self,
+        modality: &str,
+        split: Split,
+        sample: usize,
+        epoch: u64,
+        out: &mut [f32],
+    ) -> Result<(), DataError>;
 
     /// What a task wants predicted of each sample of a split; `None` for an unknown name. Pairing keeps the digit, so
     /// that targets hold for every modality and epoch.
     fn targets(&self, task: &str, split: Split) -> Option<Targets>;
+
+    /// For a task of values: what 1 in its targets is in the units of the data, for each value. None: the same.
+    fn units(&self, _task: &str) -> Option<Vec<f64>> {
+        None
+    }
 
     /// For each test sample the index of the recording that it shares with others: the clusters of a bootstrap.
     fn clusters(&self) -> Vec<u32>;
@@ -110,14 +137,33 @@ pub trait Dataset: Send + Sync {
     /// SHA-256 over what all nodes must agree on (sample counts, labels, recordings' names, modality shapes), whatever
     /// each of them has loaded.
     fn digest(&self) -> [u8; 32];
+
+    /// The files that this node reads and others do not: their rows must agree among all nodes, and their contents where names
+    /// do.
+    fn files(&self) -> Vec<DataFile> {
+        Vec::new()
+    }
+
+    /// What a checkpoint must keep of the data.
+    fn kept(&self) -> Vec<Kept> {
+        Vec::new()
+    }
+
+    /// Takes back what a checkpoint has kept.
+    ///
+    /// # Errors
+    /// The file that has changed since.
+    fn restore(&mut self, _kept: &[Kept]) -> Result<(), DataError> {
+        Ok(())
+    }
 }
 
-/// The modalities that a scenario with this `data.source` may name; none for an unknown source.
+/// The modalities that a scenario with this `data.source` may name; none for an unknown source, or if any name will do.
 pub fn modality_names(source_name: &str) -> &'static [&'static str] {
     if is_source(source_name) { &modality::MODALITY_NAMES } else { &[] }
 }
 
-/// The tasks that a scenario with this `data.source` may name; none for an unknown source.
+/// The tasks that a scenario with this `data.source` may name; none for an unknown source, or if any name will do.
 pub fn task_names(source_name: &str) -> &'static [&'static str] {
     if is_source(source_name) { &task::TASK_NAMES } else { &[] }
 }
@@ -131,16 +177,12 @@ fn is_source(name: &str) -> bool {
 /// # Errors
 /// One line: an unknown modality or task by its name, or the file that is missing, truncated or wrong.
 pub fn open(source: &Source, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-    let content = load(source, check(needs)?)?;
+    let content = match source {
+        Source::Digits => digits::make(check(needs)?),
+        Source::HandWritten(folder) => handwritten::load(folder, check(needs)?)?,
+        Source::Arrays(source) => return Ok(Box::new(Arrays::open(source, seed, needs)?)),
+    };
     Ok(Box::new(PairedDigits::new(content, seed)))
-}
-
-/// The raw content of a data set.
-fn load(source: &Source, wants: Wants) -> Result<Content, DataError> {
-    match source {
-        Source::Digits => Ok(digits::make(wants)),
-        Source::HandWritten(folder) => handwritten::load(folder, wants),
-    }
 }
 
 /// Checks the names in `needs` and says which raw content they take.

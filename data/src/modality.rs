@@ -8,6 +8,11 @@ pub(crate) const MODALITY_NAMES: [&str; 11] = [
     "noise-9",
 ];
 
+/// Whether a modality of that name is noise, whatever the data set.
+pub fn is_noise(name: &str) -> bool {
+    Modality::named(name) == Some(Modality::Noise)
+}
+
 /// The kinds of modality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Modality {

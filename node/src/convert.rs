@@ -48,3 +48,14 @@ pub fn coding(train: &scenario::Train) -> dib::Coding {
 pub fn adamw(rate: f64, decay: f64) -> dib::AdamW {
     dib::AdamW { decay, ..dib::AdamW::new(rate) }
 }
+
+/// What a node says of its files, as it goes to the coordinator.
+pub fn files(files: Vec<data::DataFile>) -> Vec<proto::v1::DataFile> {
+    let file = |file: data::DataFile| proto::v1::DataFile {
+        name: file.name,
+        test: file.split == data::Split::Test,
+        rows: file.rows as u64,
+        sha256: file.sha256.to_vec().into(),
+    };
+    files.into_iter().map(file).collect()
+}

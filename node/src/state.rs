@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
+use data::Kept;
 use dib::Network;
 
 use crate::NodeError;
@@ -15,9 +16,13 @@ pub fn pack_state(mut tensors: Vec<(String, Tensor)>, version: u64) -> Result<Ve
         .map_err(|error| NodeError::Input(format!("the state cannot be packed: {error}")))
 }
 
-/// Saves networks at a version as a safetensors file.
-pub fn save<'a>(networks: impl Iterator<Item = &'a Network>, version: u64) -> Result<Vec<u8>, NodeError> {
-    let mut tensors = Vec::new();
+/// Saves networks at a version, and what is to be kept of the data, as a safetensors file.
+pub fn save<'a>(
+    networks: impl Iterator<Item = &'a Network>,
+    kept: &[Kept],
+    version: u64,
+) -> Result<Vec<u8>, NodeError> {
+    let mut tensors = crate::kept::tensors(kept)?;
     for network in networks {
         tensors.extend(network.export()?);
     }
@@ -54,7 +59,9 @@ fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
     }
 }
 
-/// Whether a tensor of a state is a parameter's value (and not a moment, a step count or the version).
+/// Whether a tensor of a state is a parameter's value (and not a moment, a step count, the version or kept of the data).
 pub fn is_parameter(name: &str) -> bool {
-    name != VERSION && ![".m", ".v", ".steps"].iter().any(|suffix| name.ends_with(suffix))
+    name != VERSION
+        && !name.starts_with(crate::kept::PREFIX)
+        && ![".m", ".v", ".steps"].iter().any(|suffix| name.ends_with(suffix))
 }

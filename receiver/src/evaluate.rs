@@ -71,12 +71,13 @@ impl Pass {
         let samples = context.piece(self.piece as usize, task.test_samples());
         let granted = Granted::new(context, received);
         let output = decoders.infer(context, &granted, samples.len())?;
-        let judged = judge_rows(&output, &task.test_targets(samples.clone()))?;
-        for (sample, (loss, correct)) in samples.clone().zip(judged) {
+        let judged = judge_rows(&output, &task.test_targets(samples.clone()), task.units())?;
+        for (sample, (loss, score)) in samples.clone().zip(judged) {
             let id = task.cluster(sample);
-            let cluster = self.clusters.entry(id).or_insert(Cluster { id, ..Cluster::default() });
+            let scores = vec![0.0];
+            let cluster = self.clusters.entry(id).or_insert(Cluster { id, scores, ..Cluster::default() });
             cluster.samples += 1;
-            cluster.correct += u32::from(correct);
+            cluster.scores[0] += score;
             cluster.cross_entropy += loss;
         }
         for (entry, rate) in granted.rates() {
@@ -88,7 +89,7 @@ impl Pass {
         Ok(())
     }
 
-    pub(crate) fn report(self, context: &Context) -> ReceiverPass {
+    pub(crate) fn report(self, context: &Context, task: &TaskData) -> ReceiverPass {
         let pairs = (0..context.scenario.transmitters())
             .flat_map(|k| (0..context.scenario.modalities(k)).map(move |m| (k, m)));
         let entries = pairs
@@ -108,22 +109,38 @@ impl Pass {
             entries,
             feature_bytes: self.feature_bytes,
             missing: self.missing.report(context),
+            metrics: task.metrics().iter().map(|&metric| metric.into()).collect(),
         }
     }
 }
 
-/// Loss of every row, and whether its answer is right (never, for regression).
-fn judge_rows(output: &Tensor, targets: &Targets) -> Result<Vec<(f64, bool)>, NodeError> {
+/// Loss of every row, and its score: 1 for a right answer and else 0; of values the squared error in the data's units.
+fn judge_rows(output: &Tensor, targets: &Targets, units: &[f64]) -> Result<Vec<(f64, f64)>, NodeError> {
     match targets {
         Targets::Classes { labels, .. } => {
             let losses = dib::cross_entropy(output, labels)?;
             let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
-            let right = answers.iter().zip(labels).map(|(answer, label)| answer == label);
+            let right =
+                answers.iter().zip(labels).map(|(answer, label)| f64::from(u8::from(answer == label)));
             Ok(losses.into_iter().zip(right).collect())
         }
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
-            Ok(dib::mean_squared_error(output, &targets)?.into_iter().map(|loss| (loss, false)).collect())
+            let losses = dib::mean_squared_error(output, &targets)?;
+            let answers = output.to_vec2::<f32>()?;
+            let errors = answers.iter().zip(values.chunks_exact(*width));
+            Ok(losses
+                .into_iter()
+                .zip(errors.map(|(answer, row)| squared_error(answer, row, units)))
+                .collect())
         }
     }
+}
+
+/// The mean over a row's values of the squared error, in the units of the data.
+fn squared_error(answer: &[f32], target: &[f32], units: &[f64]) -> f64 {
+    let error =
+        |((answer, target), unit): ((&f32, &f32), &f64)| unit * (f64::from(*answer) - f64::from(*target));
+    let squares = answer.iter().zip(target).zip(units).map(error).map(|error| error * error);
+    squares.sum::<f64>() / units.len() as f64
 }

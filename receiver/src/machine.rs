@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range};
 
+use data::DataFile;
 use dib::{AdamW, BatchOrder, Network};
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
@@ -40,6 +41,8 @@ pub enum Output {
         data: [u8; 32],
         /// H(Y_t) of its training labels in nats.
         label_entropy: f64,
+        /// The files that it alone may read.
+        files: Vec<DataFile>,
     },
     /// A turn for a transmitter.
     Turn(usize, Turn),
@@ -184,7 +187,10 @@ impl ReceiverMachine {
         let order = self.schedule.current(self.version).cloned();
         match order {
             Some(Order::Save(save)) => {
-                emit(Output::State(save.version, node::save(self.networks(), self.version)?));
+                emit(Output::State(
+                    save.version,
+                    node::save(self.networks(), self.task.kept(), self.version)?,
+                ));
                 self.schedule.done();
             }
             Some(Order::Evaluate(evaluate)) => self.begin_pass(0, evaluate.passes, emit)?,
@@ -454,7 +460,7 @@ impl ReceiverMachine {
             return Ok(());
         }
         let (next, passes) = (pass.number + 1, pass.passes);
-        emit(Output::Report(Report::ReceiverPass(pass.report(&self.context))));
+        emit(Output::Report(Report::ReceiverPass(pass.report(&self.context, &self.task))));
         if next < passes {
             return self.begin_pass(next, passes, emit);
         }

@@ -1,6 +1,6 @@
 //! The async half of a receiver: its links and the control stream around the machine.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use data::{Needs, open};
 use link::{Channel, LinkError, Name, Security};
@@ -41,7 +41,9 @@ async fn live(
     options: &Options,
     security: &Security,
 ) -> Result<(), NodeError> {
-    let mut compute = spawn(context.clone(), options, state, control.activity());
+    let wanted = std::slice::from_ref(&context.scenario.receiver[context.index].task);
+    let folder = node::data_nearby(&context.scenario, options.data.clone(), wanted).await?;
+    let mut compute = spawn(context.clone(), options.threads, folder, state, control.activity());
     report_ready(control, &mut compute, &context).await?;
     let start = control.start().await?;
     let mut links = {
@@ -81,18 +83,20 @@ async fn live(
 /// Reads the data and builds the machine on the compute thread.
 fn spawn(
     context: Context,
-    options: &Options,
+    threads: u16,
+    folder: Option<PathBuf>,
     state: Option<Vec<u8>>,
     activity: Activity,
 ) -> Compute<Input, Output> {
-    let folder = options.data.clone();
-    Compute::spawn(options.threads, activity, move |emit| {
+    Compute::spawn(threads, activity, move |emit| {
         let task = context.scenario.receiver[context.index].task.clone();
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };
-        let dataset = open(&source, context.seed, &needs)?;
+        let mut dataset = open(&source, context.seed, &needs)?;
+        node::restore_data(dataset.as_mut(), state.as_deref())?;
         let task = TaskData::new(dataset.as_ref(), &task)?;
-        emit(Output::Ready { data: task.digest(), label_entropy: task.label_entropy() });
+        let (data, label_entropy) = (task.digest(), task.label_entropy());
+        emit(Output::Ready { data, label_entropy, files: dataset.files() });
         ReceiverMachine::new(context, task, state.as_deref())
     })
 }
@@ -109,11 +113,12 @@ async fn report_ready(
             return Err(NodeError::protocol("the coordinator", format!("sent {:?} before this node was ready", order?)));
         }
     };
-    let Output::Ready { data, label_entropy } = output else {
+    let Output::Ready { data, label_entropy, files } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
-    let ready = Ready { data: data.to_vec().into(), label_entropy, device, ..Ready::default() };
+    let (data, files) = (data.to_vec().into(), node::files(files));
+    let ready = Ready { data, label_entropy, device, files, ..Ready::default() };
     control.report(Report::Ready(ready)).await
 }
 

@@ -1,4 +1,4 @@
-use data::{Dataset, Split, Targets};
+use data::{Dataset, Kept, Split, Targets};
 use node::NodeError;
 
 /// What a receiver knows of its task: labels, and which test rows share a recording.
@@ -8,6 +8,9 @@ pub struct TaskData {
     clusters: Vec<u32>,
     label_entropy: f64,
     digest: [u8; 32],
+    /// What 1 in the targets is in the units of the data, for each value; none for classes.
+    units: Vec<f64>,
+    kept: Vec<Kept>,
 }
 
 impl TaskData {
@@ -22,8 +25,14 @@ impl TaskData {
             Targets::Classes { labels, classes } => dib::label_entropy(labels, *classes),
             Targets::Values { .. } => 0.0,
         };
+        let units = match &train {
+            Targets::Classes { .. } => Vec::new(),
+            Targets::Values { width, .. } => dataset.units(task).unwrap_or_else(|| vec![1.0; *width]),
+        };
         Ok(TaskData {
             train,
+            units,
+            kept: dataset.kept(),
             test: targets(Split::Test)?,
             clusters: dataset.clusters(),
             label_entropy,
@@ -34,6 +43,24 @@ impl TaskData {
     /// H(Y_t) of the training labels in nats; 0 for regression.
     pub fn label_entropy(&self) -> f64 {
         self.label_entropy
+    }
+
+    /// What it is judged by: the fraction of right answers, or the mean squared error in the units of the data.
+    pub fn metrics(&self) -> &'static [&'static str] {
+        match self.train {
+            Targets::Classes { .. } => &["top1"],
+            Targets::Values { .. } => &["mse"],
+        }
+    }
+
+    /// What 1 in the targets is in the units of the data, for each value; none for classes.
+    pub fn units(&self) -> &[f64] {
+        &self.units
+    }
+
+    /// What a checkpoint keeps of the data.
+    pub fn kept(&self) -> &[Kept] {
+        &self.kept
     }
 
     /// Digest of the data.

@@ -3,6 +3,7 @@
 //! A scenario is TOML. Every key has a default; an unknown key is an error. [`Scenario::read`] applies `--set a.b=value`
 //! overrides, expands the node lists and validates, so that what it returns can be run as it stands.
 
+mod arrays;
 mod error;
 mod link;
 mod read;
@@ -10,6 +11,7 @@ mod read;
 mod shipped;
 mod validate;
 
+pub use arrays::{Normalisation, TaskKind};
 pub use error::ScenarioError;
 pub use link::{Link, Policy, Straggler};
 
@@ -53,6 +55,10 @@ pub struct Data {
     /// Its folder, where it has one. A node's own `--data` goes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<std::path::PathBuf>,
+    /// Of arrays: how modalities and regression targets are normalised.
+    pub normalisation: Normalisation,
+    /// Of arrays: values in a sample of a noise modality.
+    pub noise_width: usize,
 }
 
 /// The data sets that this program reads or makes.
@@ -63,6 +69,8 @@ pub enum Source {
     Digits,
     /// MNIST images paired with FSDD recordings.
     HandWritten,
+    /// Arrays of anybody's own.
+    Arrays,
 }
 
 /// Sizes and limits of the network.
@@ -270,6 +278,12 @@ pub struct Transmitter {
 pub struct Receiver {
     /// What it infers.
     pub task: String,
+    /// Of arrays: the kind of task. Default: integers are classes, floats are values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<TaskKind>,
+    /// Of arrays: how many classes there are. Default: one more than the largest training label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
     /// Where it computes.
     #[serde(default)]
     pub device: Device,
@@ -405,7 +419,7 @@ impl Default for Scenario {
 
 impl Default for Data {
     fn default() -> Self {
-        Data { source: Source::Digits, path: None }
+        Data { source: Source::Digits, path: None, normalisation: Normalisation::Standard, noise_width: 196 }
     }
 }
 

@@ -195,7 +195,7 @@ mod tests {
             ),
             (
                 "[data]\nsource = \"cifar\"\n",
-                "my.toml: line 2: unknown variant `cifar`, expected `digits` or",
+                "my.toml: line 2: unknown variant `cifar`, expected one of `digits`, ",
             ),
             ("seed = -1\n", "my.toml: line 1: invalid value: integer `-1`, expected u64"),
             ("[[transmitter]]\n", "my.toml: line 1: missing field `modalities`"),
@@ -228,6 +228,7 @@ mod tests {
                 "network.receivers=9223372036854775807",
                 "network.receivers is 9223372036854775807; it must be from 1 to 4096",
             ),
+            ("data.noise_width=0", "data.noise_width is 0; it must be from 1 to 1048576"),
             ("train.rounds=0", "train.rounds is 0; it must be at least 1"),
             ("train.ticks_per_round=0", "train.ticks_per_round is 0; it must be from 1 to 1048576"),
             ("train.samples_per_tick=1", "train.samples_per_tick is 1; it must be from 2 to 1048576"),
@@ -255,6 +256,13 @@ mod tests {
         ] {
             assert_eq!(refusal(SMALL, &[assignment]), format!("scenario: {expected}"));
         }
+        let one_class = SMALL.replace("task = \"digit\"", "task = \"digit\"\nclasses = 1");
+        let expected = "scenario: classes of receiver 0 is 1; it must be from 2 to 65536";
+        assert_eq!(refusal(&one_class, &[]), expected);
+        let two_kinds = format!("{SMALL}[[receiver]]\ntask = \"digit\"\nkind = \"regression\"\n");
+        let expected =
+            "scenario: receiver[2] has task \"digit\" with other kind or classes than an earlier one";
+        assert!(refusal(&two_kinds, &[]).starts_with(expected));
         let no_modality = SMALL.replace("[\"fft\"]", "[]");
         let expected = "scenario: modalities of transmitter 0: their number is 0; it must be from 1 to 4096";
         assert_eq!(refusal(&no_modality, &[]), expected);

@@ -23,7 +23,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 10] = [
+const WITHOUT_DEFAULT: [&str; 12] = [
     "data.path",
     "network.transmitters",
     "network.receivers",
@@ -34,6 +34,8 @@ const WITHOUT_DEFAULT: [&str; 10] = [
     "link.transmitter",
     "link.receiver",
     "link.bandwidth",
+    "receiver.kind",
+    "receiver.classes",
 ];
 
 /// What a file says above the first appearance of each key, by `section.key`.

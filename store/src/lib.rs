@@ -30,6 +30,15 @@ pub struct Store {
     location: String,
 }
 
+/// What is known of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Changes when its content does: the store's own tag, or when it was written.
+    pub tag: String,
+}
+
 /// The content of an object, piece by piece.
 pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>;
 
@@ -104,6 +113,18 @@ impl Store {
         let read = async { self.objects.get(&self.path(name)).await?.bytes().await };
         match read.await {
             Ok(content) => Ok(Some(content)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error(name, error)),
+        }
+    }
+
+    /// What is known of an object; none if it is not there.
+    pub async fn stat(&self, name: &str) -> Result<Option<Stat>, StoreError> {
+        match self.objects.head(&self.path(name)).await {
+            Ok(meta) => {
+                let tag = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
+                Ok(Some(Stat { size: meta.size, tag }))
+            }
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.error(name, error)),
         }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use data::{Dataset, Split};
+use data::{DataFile, Dataset, Split};
 use dib::{BatchOrder, Grants, Network, Phase, RequestGrid, grants, receiver_embedding};
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
@@ -38,6 +38,8 @@ pub enum Output {
     Ready {
         /// Digest of the data that it reads.
         data: [u8; 32],
+        /// The files that it alone may read.
+        files: Vec<DataFile>,
     },
     /// The answer to a receiver's turn.
     Features(usize, Features),
@@ -165,7 +167,10 @@ impl TransmitterMachine {
     fn carry_out_order(&mut self, emit: &mut dyn FnMut(Output)) -> Result<bool, NodeError> {
         match self.schedule.current(self.version).cloned() {
             Some(Order::Save(save)) => {
-                emit(Output::State(save.version, node::save(self.networks(), self.version)?));
+                emit(Output::State(
+                    save.version,
+                    node::save(self.networks(), &self.dataset.kept(), self.version)?,
+                ));
                 self.schedule.done();
                 Ok(true)
             }

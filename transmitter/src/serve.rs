@@ -1,6 +1,6 @@
 //! The async half of a transmitter: its server, its links and the control stream around the machine.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use data::{Needs, open};
 use link::{ByteCount, Listener, Security};
@@ -76,7 +76,9 @@ async fn live(
     (mut listener, address): (Listener, String),
     server: &mut JoinSet<()>,
 ) -> Result<(), NodeError> {
-    let mut compute = spawn(context.clone(), options, state, control.activity());
+    let wanted = &context.scenario.transmitter[context.index].modalities;
+    let folder = node::data_nearby(&context.scenario, options.data.clone(), wanted).await?;
+    let mut compute = spawn(context.clone(), options.threads, folder, state, control.activity());
     let mut door = if options.tcp_only { None } else { listener.open_local() };
     let socket = door.as_ref().map_or_else(String::new, |door| door.path().into());
     report_ready(control, &mut compute, (address, socket), &context).await?;
@@ -114,16 +116,17 @@ async fn live(
 /// Reads the data and builds the machine on the compute thread.
 fn spawn(
     context: Context,
-    options: &Options,
+    threads: u16,
+    folder: Option<PathBuf>,
     state: Option<Vec<u8>>,
     activity: Activity,
 ) -> Compute<Input, Output> {
-    let folder = options.data.clone();
-    Compute::spawn(options.threads, activity, move |emit| {
+    Compute::spawn(threads, activity, move |emit| {
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
-        let dataset = open(&source, context.seed, &needs)?;
-        emit(Output::Ready { data: dataset.digest() });
+        let mut dataset = open(&source, context.seed, &needs)?;
+        node::restore_data(dataset.as_mut(), state.as_deref())?;
+        emit(Output::Ready { data: dataset.digest(), files: dataset.files() });
         TransmitterMachine::new(context, dataset.into(), state.as_deref())
     })
 }
@@ -141,11 +144,12 @@ async fn report_ready(
             return Err(NodeError::protocol("the coordinator", format!("sent {:?} before this node was ready", order?)));
         }
     };
-    let Output::Ready { data } = output else {
+    let Output::Ready { data, files } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
-    let ready = Ready { address, data: data.to_vec().into(), label_entropy: 0.0, device, socket };
+    let data = data.to_vec().into();
+    let ready = Ready { address, data, label_entropy: 0.0, device, socket, files: node::files(files) };
     control.report(Report::Ready(ready)).await
 }
 

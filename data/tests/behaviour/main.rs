@@ -1,5 +1,6 @@
 //! What opening, reading and verifying promise, one file per behaviour.
 
+mod arrays;
 mod bad_files;
 mod difficulty;
 mod folders;

@@ -1,0 +1,167 @@
+//! An array in a file, read in place.
+
+use super::{layout::Layout, npy, npz, safetensors_file};
+use crate::{Split, error::DataError};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::{BufReader, Read, Seek},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+/// The kinds of file, by the ending of their names.
+pub(crate) const ENDINGS: [&str; 3] = ["npy", "npz", "safetensors"];
+
+/// Bytes that are read at once when a whole file is.
+const PIECE: usize = 1 << 20;
+
+/// An open file with an array. Of its values none are kept: a row is read where it lies, and what the system's page cache holds
+/// of the file is all the memory that it takes.
+pub(crate) struct ArrayFile {
+    pub(crate) path: PathBuf,
+    pub(crate) layout: Layout,
+    values: File,
+    /// A buffer for the next row that is read.
+    row: Mutex<(Vec<u8>, Vec<f64>)>,
+}
+
+impl ArrayFile {
+    /// Opens the file of an array and a split in a folder, and checks its head.
+    pub(crate) fn open(folder: &Path, name: &str, split: Split) -> Result<Self, DataError> {
+        Self::open_path(find(folder, name, split)?, name)
+    }
+
+    /// Opens a file, and checks its head.
+    pub(crate) fn open_path(path: PathBuf, name: &str) -> Result<Self, DataError> {
+        let file = File::open(&path).map_err(|source| DataError::io(&path, source))?;
+        let length = file.metadata().map_err(|source| DataError::io(&path, source))?.len();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let found = locate(ending, BufReader::new(&file), length, name);
+        let (layout, unpacked) = found.map_err(|problem| DataError::malformed(&path, problem))?;
+        let values = unpacked.unwrap_or(file);
+        Ok(ArrayFile { path, layout, values, row: Mutex::default() })
+    }
+
+    /// The file's name without its folder.
+    pub(crate) fn file_name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// What is wrong with this file.
+    pub(crate) fn malformed(&self, problem: impl Into<String>) -> DataError {
+        DataError::malformed(&self.path, problem)
+    }
+
+    /// Reads a row, and gives its values.
+    pub(crate) fn with_row<T>(
+        &self,
+        row: usize,
+        use_values: impl FnOnce(&[f64]) -> T,
+    ) -> Result<T, DataError> {
+        assert!(row < self.layout.rows, "row {row} of {}", self.layout.rows);
+        // A buffer holds nothing that outlives a call, so that of a thread that panicked is as good as any.
+        let mut buffer = self.row.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (bytes, values) = &mut *buffer;
+        bytes.resize(self.layout.row_bytes(), 0);
+        self.read_at(row, bytes)?;
+        self.layout.element.decode(bytes, values);
+        self.check_values(row, values)?;
+        Ok(use_values(values))
+    }
+
+    /// Reads all rows in order, checks that their values are finite, and gives the SHA-256 of type, shape and values.
+    pub(crate) fn scan(
+        &self,
+        mut visit: impl FnMut(usize, &[f64]) -> Result<(), DataError>,
+    ) -> Result<[u8; 32], DataError> {
+        let layout = &self.layout;
+        let mut hash = Sha256::new();
+        hash.update(format!("{:?} {:?}\n", layout.element, layout.shape));
+        let rows_at_once = (PIECE / layout.row_bytes()).clamp(1, layout.rows);
+        let mut bytes = vec![0; rows_at_once * layout.row_bytes()];
+        let mut values = Vec::new();
+        for first in (0..layout.rows).step_by(rows_at_once) {
+            let rows = rows_at_once.min(layout.rows - first);
+            let piece = &mut bytes[..rows * layout.row_bytes()];
+            self.read_at(first, piece)?;
+            hash.update(&*piece);
+            layout.element.decode(piece, &mut values);
+            for (row, values) in (first..).zip(values.chunks_exact(layout.width)) {
+                self.check_values(row, values)?;
+                visit(row, values)?;
+            }
+        }
+        Ok(hash.finalize().into())
+    }
+
+    fn read_at(&self, row: usize, bytes: &mut [u8]) -> Result<(), DataError> {
+        let place = self.layout.start + row as u64 * self.layout.row_bytes() as u64;
+        self.values.read_exact_at(bytes, place).map_err(|source| DataError::io(&self.path, source))
+    }
+
+    fn check_values(&self, row: usize, values: &[f64]) -> Result<(), DataError> {
+        match values.iter().find(|value| value.abs().is_nan() || value.abs() > f64::from(f32::MAX)) {
+            None => Ok(()),
+            Some(value) => Err(self.malformed(format!(
+                "row {row} holds {value}, but only finite numbers of float32's range can be learnt from: replace it, or leave \
+                 the row out of every file of this split"
+            ))),
+        }
+    }
+}
+
+/// Finds an array in a file of this kind and length.
+fn locate(
+    ending: &str,
+    mut file: impl Read + Seek,
+    length: u64,
+    name: &str,
+) -> Result<(Layout, Option<File>), String> {
+    match ending {
+        "npz" => npz::read_layout(file, name),
+        "safetensors" => Ok((safetensors_file::read_layout(&mut file, length, name)?, None)),
+        _ => {
+            let layout = npy::read_layout(&mut file)?;
+            layout.check_length(length)?;
+            Ok((layout, None))
+        }
+    }
+}
+
+/// Finds an array in the content of a file (`ending` is `npy`, `npz` or `safetensors`) and gives its shape; the error says what is
+/// wrong with it.
+pub fn parse_array(ending: &str, content: &[u8], name: &str) -> Result<Vec<usize>, String> {
+    let (layout, _) = locate(ending, std::io::Cursor::new(content), content.len() as u64, name)?;
+    Ok(layout.shape)
+}
+
+/// `NAME.train` or `NAME.test`: the file's name but for its ending.
+pub(crate) fn stem(name: &str, split: Split) -> String {
+    match split {
+        Split::Train => format!("{name}.train"),
+        Split::Test => format!("{name}.test"),
+    }
+}
+
+/// The one file of an array and a split.
+fn find(folder: &Path, name: &str, split: Split) -> Result<PathBuf, DataError> {
+    if !folder.is_dir() {
+        return Err(DataError::missing(folder, "give the folder of the arrays with --data DIR or data.path"));
+    }
+    let stem = stem(name, split);
+    let path = |ending: &str| folder.join(format!("{stem}.{ending}"));
+    let mut there = ENDINGS.iter().map(|ending| path(ending)).filter(|path| path.exists());
+    match (there.next(), there.next()) {
+        (Some(path), None) => Ok(path),
+        (Some(first), Some(second)) => {
+            let second = second.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(DataError::malformed(&first, format!("and {second} are both there: remove one of them")))
+        }
+        _ => Err(DataError::missing(
+            &path("npy"),
+            format!("save the array of \"{name}\" there (or as {stem}.npz or {stem}.safetensors)"),
+        )),
+    }
+}

@@ -1,0 +1,341 @@
+//! Anybody's own data: a folder with an array for each modality or task and split, whose first axis is the sample.
+//!
+//! Row i of all files of a split is of the same sample. A node opens its own files and no others; rows are read in place.
+
+mod check;
+mod element;
+mod file;
+mod layout;
+mod normal;
+mod npy;
+mod npz;
+mod safetensors_file;
+mod target;
+
+pub use check::{ArrayReport, FileReport, check_arrays};
+pub use file::parse_array;
+pub use normal::Normalisation;
+
+use crate::{Dataset, Needs, Split, Targets, error::DataError, modality::is_noise};
+use file::ArrayFile;
+use normal::{Fit, Map};
+use randomness::{Purpose, Seed};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+use target::Target;
+
+/// The largest number of clusters that test rows are put into.
+const MOST_CLUSTERS: usize = 10_000;
+
+/// A folder of arrays, and how to take them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArraySource {
+    /// Where the files are.
+    pub folder: PathBuf,
+    /// How modalities and regression targets are normalised.
+    pub normalisation: Normalisation,
+    /// Values in a sample of `noise-1` to `noise-9`.
+    pub noise_width: usize,
+    /// Which array is a task, and of which kind.
+    pub tasks: Vec<ArrayTask>,
+}
+
+/// A task over an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayTask {
+    /// The array's name.
+    pub name: String,
+    /// Without one, integers are classes and floats are values.
+    pub kind: Option<TaskKind>,
+    /// Without one, one more than the largest training label.
+    pub classes: Option<usize>,
+}
+
+/// The kinds of task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// One of some classes.
+    Classification,
+    /// One or more values.
+    Regression,
+}
+
+/// What must be known of a file to see that nodes read parts of the same data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFile {
+    /// Its name, without its folder.
+    pub name: String,
+    /// Of which split it is.
+    pub split: Split,
+    /// Its rows.
+    pub rows: usize,
+    /// SHA-256 of its type, shape and values.
+    pub sha256: [u8; 32],
+}
+
+/// What a checkpoint keeps of an array: what it was, and the normalisation that was fitted on its training rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The array's name.
+    pub name: String,
+    /// SHA-256 of type, shape and values, of the training and the test file.
+    pub sha256: [[u8; 32]; 2],
+    map: Map,
+}
+
+impl Kept {
+    fn new(name: &str, sha256: [[u8; 32]; 2], map: Map) -> Self {
+        Kept { name: name.into(), sha256, map }
+    }
+
+    /// Puts together again what a checkpoint holds: value x of position i becomes (x - `shift[i]`) / `scale[i]`.
+    pub fn from_parts(name: &str, sha256: [[u8; 32]; 2], shift: Vec<f64>, scale: Vec<f64>) -> Self {
+        Kept::new(name, sha256, Map { shift, scale })
+    }
+
+    /// What is subtracted from each value of a row.
+    pub fn shift(&self) -> &[f64] {
+        &self.map.shift
+    }
+
+    /// What each is then divided by.
+    pub fn scale(&self) -> &[f64] {
+        &self.map.scale
+    }
+
+    fn is_sound(&self, width: usize) -> bool {
+        let lengths = [self.map.shift.len(), self.map.scale.len()];
+        let finite = |values: &[f64]| values.iter().all(|value| value.is_finite());
+        lengths == [width; 2]
+            && finite(&self.map.shift)
+            && finite(&self.map.scale)
+            && self.map.scale.iter().all(|&scale| scale > 0.0)
+    }
+}
+
+/// A modality's files.
+struct Modality {
+    kept: Kept,
+    files: [ArrayFile; 2],
+}
+
+impl Modality {
+    fn open(folder: &Path, name: &str, normalisation: Normalisation) -> Result<Self, DataError> {
+        let [train, test] = [Split::Train, Split::Test].map(|split| ArrayFile::open(folder, name, split));
+        let files = [train?, test?];
+        same_width(&files)?;
+        let mut fit = Fit::new(normalisation, files[0].layout.width);
+        let train = files[0].scan(|_, row| {
+            fit.row(row);
+            Ok(())
+        })?;
+        let test = files[1].scan(|_, _| Ok(()))?;
+        Ok(Modality { kept: Kept::new(name, [train, test], fit.finish()), files })
+    }
+}
+
+/// The arrays that a node needs.
+pub(crate) struct Arrays {
+    seed: Seed,
+    noise_width: usize,
+    samples: [usize; 2],
+    modalities: BTreeMap<String, Modality>,
+    targets: BTreeMap<String, Target>,
+}
+
+impl Arrays {
+    /// Opens what is needed, reads it once, and fits the normalisation.
+    pub(crate) fn open(source: &ArraySource, seed: Seed, needs: &Needs) -> Result<Self, DataError> {
+        let (mut modalities, mut targets) = (BTreeMap::new(), BTreeMap::new());
+        for name in needs.modalities.iter().filter(|name| !is_noise(name)) {
+            check_name(name)?;
+            let modality = Modality::open(&source.folder, name, source.normalisation)?;
+            modalities.insert(name.clone(), modality);
+        }
+        for name in needs.tasks {
+            check_name(name)?;
+            let plain = ArrayTask { name: name.clone(), kind: None, classes: None };
+            let task = source.tasks.iter().find(|task| task.name == *name).unwrap_or(&plain);
+            targets.insert(name.clone(), Target::open(&source.folder, task, source.normalisation)?);
+        }
+        let arrays = Arrays { seed, noise_width: source.noise_width, samples: [0; 2], modalities, targets };
+        let samples = arrays.count_rows(&source.folder)?;
+        Ok(Arrays { samples, ..arrays })
+    }
+
+    fn opened(&self) -> impl Iterator<Item = (&Kept, &[ArrayFile; 2])> {
+        let modalities = self.modalities.values().map(|modality| (&modality.kept, &modality.files));
+        modalities.chain(self.targets.values().map(|target| (&target.kept, &target.files)))
+    }
+
+    /// The rows of both splits, in which all files agree.
+    fn count_rows(&self, folder: &Path) -> Result<[usize; 2], DataError> {
+        let Some((_, first)) = self.opened().next() else {
+            return Err(DataError::malformed(
+                folder,
+                "holds the samples, but this node needs none of its arrays",
+            ));
+        };
+        for (_, files) in self.opened() {
+            for (file, first) in files.iter().zip(first) {
+                same_rows(file, first)?;
+            }
+        }
+        Ok([first[0].layout.rows, first[1].layout.rows])
+    }
+}
+
+impl Dataset for Arrays {
+    fn samples(&self, split: Split) -> usize {
+        self.samples[split.index() as usize]
+    }
+
+    fn width(&self, modality: &str) -> Option<usize> {
+        match is_noise(modality) {
+            true => Some(self.noise_width),
+            false => self.modalities.get(modality).map(|known| known.files[0].layout.width),
+        }
+    }
+
+    fn read(
+        &self,
+        modality: &str,
+        split: Split,
+        sample: usize,
+        epoch: u64,
+        out: &mut [f32],
+    ) -> Result<(), DataError> {
+        if is_noise(modality) {
+            let epoch = if split == Split::Train { epoch } else { 0 };
+            let address = [split.index(), sample as u64];
+            self.seed.named_stream(Purpose::Noise, modality, &address, epoch).fill_normal(out);
+            return Ok(());
+        }
+        let known = self.modalities.get(modality).expect("the modality was among the needs");
+        assert_eq!(out.len(), known.files[0].layout.width, "values of {modality}");
+        let file = &known.files[split.index() as usize];
+        file.with_row(sample, |row| known.kept.map.apply(row, out))?;
+        match out.iter().all(|value| value.is_finite()) {
+            true => Ok(()),
+            false => {
+                Err(file.malformed(format!("row {sample} leaves float32's range when it is normalised")))
+            }
+        }
+    }
+
+    fn targets(&self, task: &str, split: Split) -> Option<Targets> {
+        self.targets.get(task).map(|target| target.targets(split))
+    }
+
+    fn units(&self, task: &str) -> Option<Vec<f64>> {
+        self.targets.get(task).map(|target| target.kept.map.scale.clone())
+    }
+
+    /// Neighbouring rows, where there are very many; else every row is one of its own.
+    fn clusters(&self) -> Vec<u32> {
+        let rows = self.samples[1];
+        (0..rows).map(|row| (row * rows.min(MOST_CLUSTERS) / rows) as u32).collect()
+    }
+
+    /// The same for all arrays: [`Dataset::files`] says what must agree.
+    fn digest(&self) -> [u8; 32] {
+        use sha2::Digest;
+        sha2::Sha256::digest("pom2dib arrays v1").into()
+    }
+
+    fn files(&self) -> Vec<DataFile> {
+        let of = |(kept, files): (&Kept, &[ArrayFile; 2])| {
+            [Split::Train, Split::Test].map(|split| {
+                let index = split.index() as usize;
+                let (name, rows) = (files[index].file_name(), files[index].layout.rows);
+                DataFile { name, split, rows, sha256: kept.sha256[index] }
+            })
+        };
+        self.opened().flat_map(of).collect()
+    }
+
+    fn kept(&self) -> Vec<Kept> {
+        self.opened().map(|(kept, _)| kept.clone()).collect()
+    }
+
+    fn restore(&mut self, all_kept: &[Kept]) -> Result<(), DataError> {
+        let modalities = self.modalities.values_mut().map(|known| (&mut known.kept, &known.files));
+        let targets = self.targets.values_mut().map(|known| (&mut known.kept, &known.files));
+        for (own, files) in modalities.chain(targets) {
+            let kept = all_kept.iter().find(|kept| kept.name == own.name);
+            let kept = kept.filter(|kept| kept.is_sound(files[0].layout.width)).ok_or_else(|| {
+                files[0].malformed("is not what the checkpoint was trained on: start a new run")
+            })?;
+            if let Some(changed) = (0..2).find(|&split| own.sha256[split] != kept.sha256[split]) {
+                return Err(files[changed].malformed(
+                    "has changed since the checkpoint was saved: put the old file back, or start a new run",
+                ));
+            }
+            own.map = kept.map.clone();
+        }
+        Ok(())
+    }
+}
+
+/// Checks a name of an array: it is a part of file names.
+///
+/// # Errors
+/// What is wrong with it, on one line.
+pub fn check_array_name(name: &str) -> Result<(), String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    match !name.is_empty() && name.len() <= 64 && name.chars().all(plain) {
+        true => Ok(()),
+        false => Err(format!(
+            "names {name:?}, but the name of an array is 1 to 64 letters, digits, hyphens and underscores"
+        )),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), DataError> {
+    check_array_name(name).map_err(|_| DataError::UnknownModality {
+        name: name.into(),
+        known: "1 to 64 letters, digits, hyphens and underscores".into(),
+    })
+}
+
+/// Checks that two files of a split have as many rows.
+fn same_rows(file: &ArrayFile, first: &ArrayFile) -> Result<(), DataError> {
+    if file.layout.rows == first.layout.rows {
+        return Ok(());
+    }
+    Err(file.malformed(format!(
+        "has {} rows, but {} has {}: row i of both must be of the same sample",
+        file.layout.rows,
+        first.file_name(),
+        first.layout.rows
+    )))
+}
+
+/// Checks that the rows of both splits have the same shape.
+fn same_width([train, test]: &[ArrayFile; 2]) -> Result<(), DataError> {
+    if train.layout.shape[1..] == test.layout.shape[1..] {
+        return Ok(());
+    }
+    Err(test.malformed(format!(
+        "has rows of shape {:?}, but those of {} have {:?}",
+        &test.layout.shape[1..],
+        train.file_name(),
+        &train.layout.shape[1..]
+    )))
+}
+
+/// The member of that name among several.
+fn member<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
+    names.iter().find(|known| *known == name)
+}
+
+fn no_member(what: &str, name: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return format!("holds no {what}");
+    }
+    let shown: Vec<String> =
+        names.iter().take(5).map(|name| format!("{:?}", name.chars().take(64).collect::<String>())).collect();
+    format!("holds {} {what}s ({}), but none is called {name:?}", names.len(), shown.join(", "))
+}

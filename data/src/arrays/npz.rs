@@ -1,0 +1,65 @@
+//! An array in a .npz file, which is a zip archive of .npy files.
+
+use super::{layout::Layout, npy};
+use std::{
+    fs::File,
+    io::{self, Read, Seek},
+};
+use zip::{CompressionMethod, ZipArchive, result::ZipError};
+
+/// Finds the array of that name, or the only one: gives what it is and, where it is compressed, its content unpacked to
+/// a temporary file without a name. The archive's checksum is compared; the error says what is wrong.
+pub(crate) fn read_layout<R: Read + Seek>(archive: R, name: &str) -> Result<(Layout, Option<File>), String> {
+    let mut archive = ZipArchive::new(archive).map_err(problem)?;
+    let index = index_of(&archive, name)?;
+    let mut member = archive.by_index(index).map_err(problem)?;
+    let layout = npy::read_layout(&mut member).map_err(|problem| format!("its array {problem}"))?;
+    layout.check_length(member.size()).map_err(|problem| format!("its array {problem}"))?;
+    let compressed = member.compression() != CompressionMethod::Stored;
+    // The length is known to be right: no archive makes more of itself than it says.
+    let mut rest = member.by_ref().take(layout.bytes());
+    if !compressed {
+        io::copy(&mut rest, &mut io::sink())
+            .and_then(|_| io::copy(&mut member, &mut io::sink()))
+            .map_err(damaged)?;
+        let start = member.data_start().ok_or("is a damaged archive: save it again")?;
+        return Ok((Layout { start: start + layout.start, ..layout }, None));
+    }
+    let cannot = |error: io::Error| {
+        format!("cannot be unpacked to a temporary file ({error}): see that TMPDIR has room")
+    };
+    let mut unpacked = tempfile::tempfile().map_err(cannot)?;
+    let copied = io::copy(&mut rest, &mut unpacked).map_err(damaged)?;
+    // The checksum is compared where the member ends.
+    io::copy(&mut member, &mut io::sink()).map_err(damaged)?;
+    if copied != layout.bytes() {
+        return Err("is a damaged archive: its array is shorter than it says; save it again".into());
+    }
+    Ok((Layout { start: 0, ..layout }, Some(unpacked)))
+}
+
+/// The member that is the array of that name, or the only one.
+fn index_of<R>(archive: &ZipArchive<R>, name: &str) -> Result<usize, String>
+where
+    R: Read + Seek,
+{
+    let mut names = Vec::with_capacity(archive.len());
+    for member in archive.file_names() {
+        let member = member.map_err(problem)?;
+        names.push(member.strip_suffix(".npy").unwrap_or(&member).to_owned());
+    }
+    let key = match names.as_slice() {
+        [only] => only,
+        _ => super::member(name, &names).ok_or_else(|| super::no_member("array", name, &names))?,
+    };
+    names.iter().position(|known| known == key).ok_or_else(|| super::no_member("array", name, &names))
+}
+
+fn problem(error: ZipError) -> String {
+    let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("is no readable .npz file ({reason}): write it with numpy.savez or numpy.savez_compressed")
+}
+
+fn damaged(error: io::Error) -> String {
+    format!("is a damaged archive ({error}): save it again")
+}

@@ -1,0 +1,136 @@
+//! Arrays that lie in an object store: a node's own are copied to this machine.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use scenario::{Scenario, Source};
+use sha2::{Digest, Sha256};
+use store::Store;
+use tokio_stream::StreamExt;
+
+use crate::NodeError;
+
+/// Where copies are kept, beside data sets that were fetched.
+const CACHE: &str = "data-cache/arrays";
+
+const ENDINGS: [&str; 3] = ["npy", "npz", "safetensors"];
+
+/// The folder in which this node finds its data: the one given, or else the scenario's. If that is the URL of an object store, the
+/// files of these arrays are copied to a folder under `data-cache/arrays` first; those that are there already, and have not changed
+/// in the store, are kept.
+///
+/// # Errors
+/// The object at fault.
+pub async fn data_nearby(
+    scenario: &Scenario,
+    folder: Option<PathBuf>,
+    arrays: &[String],
+) -> Result<Option<PathBuf>, NodeError> {
+    let place = folder.or_else(|| scenario.data.path.clone());
+    let url = place.as_ref().and_then(|place| place.to_str()).filter(|place| place.contains("://"));
+    match url {
+        Some(url) if scenario.data.source == Source::Arrays => {
+            let store = Store::open(url).map_err(input)?;
+            let sum = Sha256::digest(url);
+            let short: String = sum[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            let cache = Path::new(CACHE).join(short);
+            copy_arrays(&store, &cache, arrays).await?;
+            Ok(Some(cache))
+        }
+        _ => Ok(place),
+    }
+}
+
+/// Copies the files of these arrays. What is not in the store is not to be in the folder either.
+async fn copy_arrays(store: &Store, cache: &Path, arrays: &[String]) -> Result<(), NodeError> {
+    std::fs::create_dir_all(cache).map_err(|error| cannot(cache, &error))?;
+    for name in arrays.iter().filter(|name| !data::is_noise(name)) {
+        data::check_array_name(name).map_err(NodeError::Input)?;
+        for split in ["train", "test"] {
+            for ending in ENDINGS {
+                copy(store, cache, &format!("{name}.{split}.{ending}")).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies an object unless it is there already; beside it lies a note of what it is a copy of.
+async fn copy(store: &Store, cache: &Path, name: &str) -> Result<(), NodeError> {
+    let (path, note) = (cache.join(name), cache.join(format!("{name}.copied")));
+    let Some(object) = store.stat(name).await.map_err(input)? else {
+        // It may well not be there.
+        let _ = std::fs::remove_file(&path);
+        return Ok(());
+    };
+    let told = format!("{} {}\n", object.size, object.tag);
+    let size = path.metadata().map_or(0, |metadata| metadata.len());
+    if size == object.size && std::fs::read_to_string(&note).is_ok_and(|known| known == told) {
+        return Ok(());
+    }
+    tracing::info!(object = store.name_of(name), bytes = object.size, "copying");
+    // Another node of this machine may be copying the same: each writes its own, and the last to be whole stays.
+    let fail = |error: std::io::Error| cannot(&path, &error);
+    let mut copied = tempfile::NamedTempFile::new_in(cache).map_err(fail)?;
+    let mut pieces = store.read(name).await.map_err(input)?;
+    while let Some(piece) = pieces.next().await {
+        copied.write_all(&piece.map_err(input)?).map_err(fail)?;
+    }
+    let length = copied.as_file().metadata().map_err(fail)?.len();
+    if length != object.size {
+        let (whole, name) = (object.size, store.name_of(name));
+        return Err(NodeError::Input(format!(
+            "{name}: got {length} of {whole} bytes; start this node again"
+        )));
+    }
+    copied.persist(&path).map_err(|error| fail(error.error))?;
+    std::fs::write(&note, told).map_err(fail)
+}
+
+fn input(error: store::StoreError) -> NodeError {
+    NodeError::Input(error.to_string())
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> NodeError {
+    NodeError::Input(format!("{}: {error}; start this node in a folder that it may write to", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copied(store: &Store, cache: &Path) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(copy_arrays(store, cache, &["left".into(), "noise-1".into()])).unwrap();
+    }
+
+    fn put(store: &Store, name: &str, content: &'static str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(store.put(name, content)).unwrap();
+    }
+
+    #[test]
+    fn a_nodes_own_files_are_copied_and_follow_the_store() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), Store::in_memory());
+        let path = |name: &str| folder.path().join(name);
+        for name in ["left.train.npy", "left.test.npz", "right.train.npy"] {
+            put(&store, name, "first");
+        }
+        copied(&store, folder.path());
+        assert_eq!(std::fs::read_to_string(path("left.train.npy")).unwrap(), "first");
+        assert!(path("left.test.npz").exists() && !path("right.train.npy").exists());
+
+        // What has not changed there is not copied again.
+        std::fs::write(path("left.train.npy"), "FIRST").unwrap();
+        copied(&store, folder.path());
+        assert_eq!(std::fs::read_to_string(path("left.train.npy")).unwrap(), "FIRST");
+
+        put(&store, "left.train.npy", "second");
+        put(&store, "left.test.npz", "third");
+        copied(&store, folder.path());
+        assert_eq!(std::fs::read_to_string(path("left.train.npy")).unwrap(), "second");
+        assert_eq!(std::fs::read_to_string(path("left.test.npz")).unwrap(), "third");
+    }
+}

@@ -1,0 +1,54 @@
+//! What a scenario says of arrays of anybody's own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Scenario, ScenarioError, validate::within};
+
+/// How the values of arrays are normalised, each position of a row by itself, over the training rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalisation {
+    /// Not at all.
+    None,
+    /// To mean 0 and standard deviation 1.
+    Standard,
+    /// To the range from 0 to 1.
+    MinMax,
+}
+
+/// The kinds of task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// One of some classes.
+    Classification,
+    /// One or more values.
+    Regression,
+}
+
+/// The most classes of a task.
+const MOST_CLASSES: usize = 1 << 16;
+
+/// The most values of a sample of noise.
+const WIDEST: usize = 1 << 20;
+
+impl Scenario {
+    pub(crate) fn validate_arrays(&self) -> Result<(), ScenarioError> {
+        within("data.noise_width", self.data.noise_width, 1, WIDEST)?;
+        for (t, receiver) in self.receiver.iter().enumerate() {
+            if let Some(classes) = receiver.classes {
+                within(&format!("classes of receiver {t}"), classes, 2, MOST_CLASSES)?;
+            }
+            let same = |other: &&crate::Receiver| other.task == receiver.task;
+            let first = self.receiver.iter().find(same).unwrap_or(receiver);
+            if (first.kind, first.classes) != (receiver.kind, receiver.classes) {
+                let message = format!(
+                    "has task \"{}\" with other kind or classes than an earlier one: give both the same",
+                    receiver.task
+                );
+                return Err(ScenarioError::invalid(format!("receiver[{t}]"), message));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! Arrays of anybody's own: docs/your-own-data.md does what it says, nodes need their own files only, and what does not fit
+//! is named before round 0.
+
+use std::{path::PathBuf, process::Command};
+
+use harness::{Place, Process};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+const PAGE: &str = include_str!("../docs/your-own-data.md");
+
+/// Two modalities and two tasks, over files that the tests write.
+const SCENARIO: &str = r#"
+    [data]
+    source = "arrays"
+    [network]
+    receiver_limit = 1
+    transmitter_limit = 2
+    [train]
+    rounds = 4
+    ticks_per_round = 4
+    samples_per_tick = 4
+    [evaluation]
+    passes = 2
+    [checkpoint]
+    every = 2
+    [[transmitter]]
+    modalities = ["left"]
+    [[transmitter]]
+    modalities = ["right", "noise-1"]
+    [[receiver]]
+    task = "kind"
+    [[receiver]]
+    task = "place"
+"#;
+
+/// The text of the page's code blocks in a language, in order.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let opened = PAGE.split("```").skip(1).step_by(2);
+    opened.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
+}
+
+/// A Python that has what the page's example needs, if there is one.
+fn python() -> Option<PathBuf> {
+    let given = std::env::var_os("POM2DIB_PYTHON").map(PathBuf::from);
+    let python = given.unwrap_or_else(|| "python3".into());
+    let output = Command::new(&python)
+        .args(["-c", "import sys, numpy, sklearn; print(sys.executable)"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).expect("a path").trim().into())
+}
+
+#[test]
+fn the_page_goes_from_arrays_to_a_trained_network_in_ten_commands() {
+    let Some(python) = python() else {
+        eprintln!("skipped: no python3 with numpy and scikit-learn; POM2DIB_PYTHON may name one");
+        return;
+    };
+    let place = Place::new(PROGRAM);
+    for (language, file) in [("python", "halves.py"), ("toml", "halves.toml")] {
+        let text = blocks(language)[0];
+        assert!(text.starts_with(&format!("# {file}\n")), "{text}");
+        place.write(file, text);
+    }
+    let commands: Vec<&str> = blocks("sh").iter().flat_map(|block| block.lines()).collect();
+    assert!(commands.len() <= 10, "{commands:?}");
+    for command in commands {
+        let (program, words) = command.split_once(' ').expect("a program and what it is told");
+        match program {
+            // Done already, by whoever has set this machine up.
+            "python3" if words.contains("pip install") => {}
+            "python3" => {
+                let script = place.path(words);
+                let run = Command::new(&python).arg(&script).current_dir(place.path("")).output();
+                let output = run.expect("Python starts");
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
+            _ => drop(place.run(words).done()),
+        }
+    }
+    let summary = place.run_folder("trained").json("summary.json");
+    let [digit, ink] = [0, 1].map(|task| summary["test"]["tasks"][task].clone());
+    assert_eq!([&digit["metric"], &ink["metric"]], ["top1", "mse"]);
+    assert!(digit["value"].as_f64().unwrap() > 0.9, "{digit}");
+    // Ink has a variance of about 0.6 in the units of the data.
+    assert!(ink["value"].as_f64().unwrap() < 0.2, "{ink}");
+    let again = place.run_folder("trained").json("evaluation.json");
+    assert_eq!(again["test"]["tasks"], summary["test"]["tasks"]);
+}
+
+#[test]
+fn nodes_that_have_their_own_files_only_learn_what_nodes_with_all_files_do() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO);
+    write_arrays(&place, "all");
+    let together = place.run("run own.toml --data all --out together --json").done().json();
+
+    for (folder, array) in [("t0", "left"), ("t1", "right"), ("r0", "kind"), ("r1", "place")] {
+        for split in ["train", "test"] {
+            let name = format!("{array}.{split}.npy");
+            let content = std::fs::read(place.path("all").join(&name)).expect("it was written");
+            place.write(&format!("{folder}/{name}"), content);
+        }
+    }
+    let coordinator = place.start("coordinator own.toml --out apart --listen 127.0.0.1:0 --json");
+    let nodes = start_nodes(&place, "apart");
+    let apart = coordinator.finish().done().json();
+    nodes.into_iter().for_each(|node| drop(node.finish().done()));
+    for field in ["fingerprint", "test"] {
+        assert_eq!(apart[field], together[field], "{field}");
+    }
+    assert_eq!(together["test"]["ci95_over"], "bootstrap over test rows and passes");
+}
+
+#[test]
+fn rows_that_do_not_fit_are_named_with_both_files_and_nodes_before_round_0() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO);
+    write_arrays(&place, "all");
+    for folder in ["t0", "t1", "r0", "r1"] {
+        write_arrays(&place, folder);
+    }
+    place.write("r1/place.test.npy", npy("<f4", "(9, 1)", &floats(9, |row| row as f32)));
+    let coordinator = place.start("coordinator own.toml --out apart --listen 127.0.0.1:0");
+    let nodes = start_nodes(&place, "apart");
+    let words = ["receiver 1: place.test.npy has 9 rows", "left.test.npy of transmitter 0 has 10"];
+    coordinator.finish().failed(2, &words);
+    drop(nodes);
+    assert_eq!(place.run_folder("apart").rounds(), 0);
+}
+
+#[test]
+fn what_is_wrong_with_a_file_or_a_name_is_said_by_the_run() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO);
+    write_arrays(&place, "all");
+    let refuse = |words: &str, line: &[&str]| {
+        place.run(&format!("run own.toml {words}")).failed(2, line);
+        place.assert_all_gone();
+    };
+    refuse("--out a", &["scenario \"arrays\" reads files", "--data DIR"]);
+    refuse("--out a --data nowhere", &["nowhere is missing", "--data DIR"]);
+    refuse("--out a --data s4://bucket/x", &["s4://bucket/x"]);
+    let renamed = SCENARIO.replace("[\"left\"]", "[\"../left\"]");
+    place.write("path.toml", renamed);
+    place.run("run path.toml --data all --out a").failed(2, &["transmitter[0].modalities", "\"../left\""]);
+    place.write("noise.toml", SCENARIO.replace("[\"left\"]", "[\"noise-3\"]"));
+    place.run("run noise.toml --data all --out a").failed(2, &["transmitter[0].modalities", "noise only"]);
+    place.write("task.toml", SCENARIO.replace("\"kind\"", "\"noise-3\""));
+    place.run("run task.toml --data all --out a").failed(2, &["receiver[0].task", "noise-3"]);
+    place.write("all/kind.test.npy", npy("|u1", "(10,)", &[7; 10]));
+    refuse("--out a --data all", &["kind.test.npy: row 0 is of class 7", "kind.train.npy"]);
+    std::fs::remove_file(place.path("all/kind.test.npy")).expect("it is there");
+    refuse(
+        "--out a --data all --in-process",
+        &["kind.test.npy is missing", "save the array of \"kind\" there"],
+    );
+    place.run("data verify arrays --data nowhere").failed(2, &["nowhere"]);
+    let verified = place.run("data verify arrays --data all");
+    assert_eq!(verified.status.code(), Some(2), "{verified}");
+    assert!(verified.stdout.contains("kind.test.npy is missing"), "{verified}");
+}
+
+#[test]
+fn a_file_that_has_changed_since_the_checkpoint_is_refused_by_name() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO);
+    write_arrays(&place, "all");
+    let trained = place.run("run own.toml --data all --out a --json").done().json();
+    let again = place.run("evaluate a --json").done().json();
+    assert_eq!(again["test"]["tasks"], trained["test"]["tasks"]);
+    place.write("all/right.train.npy", npy("<f4", "(60, 3)", &floats(180, |at| at as f32)));
+    let words = ["right.train.npy: has changed since the checkpoint was saved", "put the old file back"];
+    place.run("evaluate a").failed(2, &words);
+    place.assert_all_gone();
+}
+
+/// The four nodes of the scenario, each with a folder of its own.
+fn start_nodes(place: &Place, run: &str) -> Vec<Process> {
+    let address = place.address(run);
+    let nodes = [("transmitter", 0), ("transmitter", 1), ("receiver", 0), ("receiver", 1)];
+    let start = |(role, index): (&str, u32)| {
+        let folder = format!("{}{index}", &role[..1]);
+        place.start(&format!("{role} --index {index} --coordinator {address} --data {folder}"))
+    };
+    nodes.map(start).into()
+}
+
+/// Sixty training and ten test samples.
+fn write_arrays(place: &Place, folder: &str) {
+    for (split, rows) in [("train", 60), ("test", 10)] {
+        let write =
+            |name: &str, content: Vec<u8>| place.write(&format!("{folder}/{name}.{split}.npy"), content);
+        let wave = |at: usize| (at as f32).sin();
+        write("left", npy("<f4", &format!("({rows}, 2, 2)"), &floats(4 * rows, wave)));
+        write("right", npy("<f4", &format!("({rows}, 3)"), &floats(3 * rows, |at| 100.0 * wave(at + 7))));
+        write(
+            "kind",
+            npy("|u1", &format!("({rows},)"), &(0..rows).map(|row| (row % 3) as u8).collect::<Vec<_>>()),
+        );
+        write("place", npy("<f4", &format!("({rows}, 1)"), &floats(rows, |row| 50.0 + 3.0 * wave(4 * row))));
+    }
+}
+
+/// A .npy file of version 1.0.
+fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = (dictionary.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\0", &length[..], dictionary.as_bytes(), values].concat()
+}
+
+fn floats(count: usize, value: impl Fn(usize) -> f32) -> Vec<u8> {
+    (0..count).flat_map(|at| value(at).to_le_bytes()).collect()
+}
