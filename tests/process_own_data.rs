@@ -1,13 +1,16 @@
 //! Arrays of anybody's own: docs/your-own-data.md does what it says, nodes need their own files only, and what does not fit
 //! is named before round 0.
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use harness::{Place, Process};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 const PAGE: &str = include_str!("../docs/your-own-data.md");
+
+/// In which any command of the page must end, on a machine that is busy with other tests.
+const LONG: Duration = Duration::from_secs(600);
 
 /// Two modalities and two tasks, over files that the tests write.
 const SCENARIO: &str = r#"
@@ -77,15 +80,15 @@ fn the_page_goes_from_arrays_to_a_trained_network_in_ten_commands() {
                 let output = run.expect("Python starts");
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             }
-            _ => drop(place.run(words).done()),
+            _ => drop(place.start(words).finish_within(LONG).done()),
         }
     }
     let summary = place.run_folder("trained").json("summary.json");
     let [digit, ink] = [0, 1].map(|task| summary["test"]["tasks"][task].clone());
     assert_eq!([&digit["metric"], &ink["metric"]], ["top1", "mse"]);
     assert!(digit["value"].as_f64().unwrap() > 0.9, "{digit}");
-    // Ink has a variance of about 0.6 in the units of the data.
-    assert!(ink["value"].as_f64().unwrap() < 0.2, "{ink}");
+    // The variance of the test rows is 0.28 in the units of the data.
+    assert!(ink["value"].as_f64().unwrap() < 0.05, "{ink}");
     let again = place.run_folder("trained").json("evaluation.json");
     assert_eq!(again["test"]["tasks"], summary["test"]["tasks"]);
 }
@@ -153,7 +156,10 @@ fn what_is_wrong_with_a_file_or_a_name_is_said_by_the_run() {
     place.write("all/kind.test.npy", npy("|u1", "(10,)", &[7; 10]));
     refuse("--out a --data all", &["kind.test.npy: row 0 is of class 7", "kind.train.npy"]);
     std::fs::remove_file(place.path("all/kind.test.npy")).expect("it is there");
-    refuse("--out a --data all --in-process", &["kind.test.npy is missing", "save the array of \"kind\" there"]);
+    refuse(
+        "--out a --data all --in-process",
+        &["kind.test.npy is missing", "save the array of \"kind\" there"],
+    );
     place.run("data verify arrays --data nowhere").failed(2, &["nowhere"]);
     let verified = place.run("data verify arrays --data all");
     assert_eq!(verified.status.code(), Some(2), "{verified}");
@@ -188,11 +194,15 @@ fn start_nodes(place: &Place, run: &str) -> Vec<Process> {
 /// Sixty training and ten test samples.
 fn write_arrays(place: &Place, folder: &str) {
     for (split, rows) in [("train", 60), ("test", 10)] {
-        let mut write = |name: &str, content: Vec<u8>| place.write(&format!("{folder}/{name}.{split}.npy"), content);
+        let write =
+            |name: &str, content: Vec<u8>| place.write(&format!("{folder}/{name}.{split}.npy"), content);
         let wave = |at: usize| (at as f32).sin();
         write("left", npy("<f4", &format!("({rows}, 2, 2)"), &floats(4 * rows, wave)));
         write("right", npy("<f4", &format!("({rows}, 3)"), &floats(3 * rows, |at| 100.0 * wave(at + 7))));
-        write("kind", npy("|u1", &format!("({rows},)"), &(0..rows).map(|row| (row % 3) as u8).collect::<Vec<_>>()));
+        write(
+            "kind",
+            npy("|u1", &format!("({rows},)"), &(0..rows).map(|row| (row % 3) as u8).collect::<Vec<_>>()),
+        );
         write("place", npy("<f4", &format!("({rows}, 1)"), &floats(rows, |row| 50.0 + 3.0 * wave(4 * row))));
     }
 }
