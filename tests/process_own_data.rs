@@ -1,13 +1,16 @@
 //! Arrays of anybody's own: docs/your-own-data.md does what it says, nodes need their own files only, and what does not fit
 //! is named before round 0.
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use harness::{Place, Process};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 const PAGE: &str = include_str!("../docs/your-own-data.md");
+
+/// In which any command of the page must end, on a machine that is busy with other tests.
+const LONG: Duration = Duration::from_secs(600);
 
 /// Two modalities and two tasks, over files that the tests write.
 const SCENARIO: &str = r#"
@@ -77,15 +80,15 @@ fn the_page_goes_from_arrays_to_a_trained_network_in_ten_commands() {
                 let output = run.expect("Python starts");
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             }
-            _ => drop(place.run(words).done()),
+            _ => drop(place.start(words).finish_within(LONG).done()),
         }
     }
     let summary = place.run_folder("trained").json("summary.json");
     let [digit, ink] = [0, 1].map(|task| summary["test"]["tasks"][task].clone());
     assert_eq!([&digit["metric"], &ink["metric"]], ["top1", "mse"]);
     assert!(digit["value"].as_f64().unwrap() > 0.9, "{digit}");
-    // Ink has a variance of about 0.6 in the units of the data.
-    assert!(ink["value"].as_f64().unwrap() < 0.2, "{ink}");
+    // The variance of the test rows is 0.28 in the units of the data.
+    assert!(ink["value"].as_f64().unwrap() < 0.05, "{ink}");
     let again = place.run_folder("trained").json("evaluation.json");
     assert_eq!(again["test"]["tasks"], summary["test"]["tasks"]);
 }
