@@ -4,8 +4,8 @@ use std::{
     time::Duration,
 };
 
-use link::Listener;
-use node::Role;
+use link::{Listener, Name};
+use node::{Probe, Role};
 use proto::v1::{
     Abort, Action, Evaluate, Ready, SaveState, Start, Stop, Train, coordinator_server::CoordinatorServer,
     order::Order, report::Report,
@@ -73,7 +73,8 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     let server = tokio::spawn(async move {
         let router = listener
             .server()
-            .add_service(CoordinatorServer::new(service).max_decoding_message_size(LARGEST_MESSAGE));
+            .add_service(CoordinatorServer::new(service).max_decoding_message_size(LARGEST_MESSAGE))
+            .add_service(Probe::of(Name::Coordinator));
         listener.serve(router, async { drop(closed.await) }).await
     });
     let outcome = conductor.conduct().await;

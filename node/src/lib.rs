@@ -5,6 +5,7 @@
 //! process and in tests.
 
 mod activity;
+mod address;
 mod compute;
 mod context;
 mod control;
@@ -12,12 +13,14 @@ mod convert;
 mod departure;
 mod device;
 mod error;
+mod health;
 mod life;
 mod log;
 mod meter;
 mod options;
 mod parent;
 mod parse;
+mod probe;
 mod schedule;
 mod security;
 mod selector;
@@ -26,6 +29,7 @@ mod state;
 mod witness;
 
 pub use activity::{Activity, Awaited};
+pub use address::own_address;
 pub use compute::{Compute, Machine};
 pub use context::Context;
 pub use control::{Control, Joined};
@@ -33,12 +37,14 @@ pub use convert::{adamw, baseline, log_mass, rate_estimator, sparse_term};
 pub use departure::Departure;
 pub use device::{device_name, resolve_device};
 pub use error::NodeError;
+pub use health::{Health, HealthArguments, health};
 pub use life::live;
 pub use log::log_to_stderr;
 pub use meter::{Meter, Work};
 pub use options::Options;
 pub use parent::{end_with_parent, main};
 pub use parse::parse;
+pub use probe::Probe;
 pub use schedule::{Next, Schedule};
 pub use security::SecurityOptions;
 pub use selector::{Choice, Selector};
