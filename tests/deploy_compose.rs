@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use harness::{Container, Engine, PATIENCE, Place, Project, Signal, wait_for, wait_until};
+use harness::{Container, Engine, PATIENCE, Place, Project, Signal, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -79,12 +79,12 @@ fn the_default_network_trains_to_its_end_by_either_kind_of_compose() {
         // In full once: the second time it is enough that the file is taken the same way.
         let rounds = if kind == 0 { "300" } else { "20" };
         let project = engine.project(kind, Path::new(ROOT), &[("POM2DIB_ROUNDS", rounds)]);
-        let up = project.start("up --no-build");
-        let transmitter = wait_for("a transmitter", PATIENCE, || project.containers("transmitter").pop());
-        let healthy = || transmitter.inspect()["State"]["Health"]["Status"] == "healthy";
-        wait_until("a transmitter's health", PATIENCE, || healthy() || transmitter.status().is_some());
-        assert!(healthy() || kind > 0, "it has its place in a run: {}", transmitter.inspect()["State"]);
-        up.finish_within(2 * PATIENCE).done();
+        let mut up = project.start("up --no-build");
+        let healthy = || project.containers("transmitter").iter().any(Container::is_healthy);
+        // A short run may be over before anybody looks at its health.
+        wait_until("a transmitter's health", 2 * PATIENCE, || healthy() || up.has_ended());
+        assert!(kind > 0 || !up.has_ended(), "healthy is who has its place in a run");
+        up.finish_within(4 * PATIENCE).done();
         assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 3), ("receiver", 3)]);
         let (table, _) = project.container("coordinator").logs();
         assert!(table.contains(&format!("pom2dib on digits: {rounds} rounds, seed 1;")), "{table}");
@@ -116,7 +116,7 @@ fn killed_containers_are_started_again_and_change_no_bit() {
     let variables =
         [("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true"), ("POM2DIB_TOKEN", "correct-horse-battery")];
     let project = engine.project(0, Path::new(ROOT), &variables);
-    let up = project.start("up --no-build");
+    project.run("up --no-build --detach").done();
     wait_for_checkpoint(&project);
     let transmitter = project.containers("transmitter").remove(1);
     transmitter.signal(Signal::Kill);
@@ -129,8 +129,6 @@ fn killed_containers_are_started_again_and_change_no_bit() {
     let coordinator = project.container("coordinator");
     coordinator.signal(Signal::Kill);
 
-    // Attached, version 1 of compose ends with the first container that it saw ending.
-    drop(up);
     wait_until("the end of the run", PATIENCE, || {
         coordinator.restarts() > 0 && coordinator.status().is_some()
     });

@@ -138,6 +138,13 @@ fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, Coord
     let mut scenario = folder.scenario()?;
     scenario.data.path = options.scenario.data.path.clone().or(scenario.data.path);
     scenario.checkpoint.store = options.scenario.checkpoint.store.clone().or(scenario.checkpoint.store);
+    if options.mode == Mode::ResumeOrStart && scenario != options.scenario {
+        let folder = folder.path().display();
+        eprintln!(
+            "{folder} holds a run of another scenario and goes on with that; for this one choose another --out, or take \
+             the folder away"
+        );
+    }
     Ok(scenario)
 }
 

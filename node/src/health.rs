@@ -9,6 +9,8 @@ use tonic_health::{
     server::{HealthReporter, health_reporter},
 };
 
+use crate::NodeError;
+
 /// The service that is said to serve while the process has its place in a run. The empty name stands for its being alive.
 const READY: &str = "ready";
 
@@ -20,9 +22,18 @@ pub struct Health(Option<HealthReporter>);
 impl Health {
     /// Serves `grpc.health.v1.Health` at an address, if there is one, until the process ends. Whoever can reach it may ask;
     /// all that it answers is whether the process is alive, and whether it has its place in a run.
-    pub async fn serve(address: Option<SocketAddr>) -> Result<Self, LinkError> {
+    ///
+    /// # Errors
+    /// An input error if the address cannot be listened on.
+    pub async fn serve(address: Option<SocketAddr>) -> Result<Self, NodeError> {
         let Some(address) = address else { return Ok(Health(None)) };
-        let listener = Listener::bind(address, &Security::default(), true).await?;
+        let listener =
+            Listener::bind(address, &Security::default(), true).await.map_err(|error| match error {
+                LinkError::Listen { address, error } => NodeError::Input(format!(
+                    "cannot listen on {address}: {error}; choose another with --health"
+                )),
+                other => other.into(),
+            })?;
         let (reporter, service) = health_reporter();
         let health = Health(Some(reporter));
         health.ready(false).await;
@@ -67,13 +78,17 @@ pub fn health(arguments: &HealthArguments) -> ExitCode {
         Ok(runtime) => runtime.block_on(ask(arguments)),
         Err(error) => Err(format!("cannot start the async runtime: {error}")),
     };
-    let (line, status) = match answer {
-        Ok(line) => (line, ExitCode::SUCCESS),
-        Err(line) => (format!("error: {line}"), ExitCode::FAILURE),
-    };
-    // Who started the check reads one or the other; a reader that has gone away has the exit status.
-    let _ = writeln!(std::io::stdout(), "{line}");
-    status
+    match answer {
+        Ok(line) => {
+            // A reader that has gone away has the exit status.
+            let _ = writeln!(std::io::stdout(), "{line}");
+            ExitCode::SUCCESS
+        }
+        Err(line) => {
+            eprintln!("error: {line}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn ask(arguments: &HealthArguments) -> Result<String, String> {

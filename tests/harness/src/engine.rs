@@ -151,7 +151,7 @@ impl Project<'_> {
 
     /// The same, and waits for the end.
     pub fn run(&self, words: &str) -> Outcome {
-        self.start(words).finish_within(2 * PATIENCE)
+        self.start(words).finish_within(4 * PATIENCE)
     }
 
     /// The containers of a service, in the order of their numbers.
@@ -203,6 +203,12 @@ impl Container {
     /// All that the engine knows of it.
     pub fn inspect(&self) -> Value {
         inspect(&["inspect", &self.id])
+    }
+
+    /// Whether its health check says that all is well.
+    pub fn is_healthy(&self) -> bool {
+        let words = ["inspect", "--format", "{{.State.Health.Status}}", &self.id];
+        ask("docker", &words).is_ok_and(|status| status.trim() == "healthy")
     }
 
     /// Its exit status, if it has ended for good.
