@@ -2,7 +2,7 @@
 //! their end, in any size, and neither a killed container nor a cut cable changes a bit of the result. Where no container
 //! engine answers, these tests say that they skip.
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use harness::{Container, Engine, PATIENCE, Place, Project, Signal, wait_until};
 use serde_json::Value;
@@ -34,6 +34,12 @@ fn assert_all_ended_well(project: &Project<'_>, services: &[(&str, usize)]) {
     }
 }
 
+/// That of [`SHORT`], computed once.
+fn undisturbed_short() -> Value {
+    static FINGERPRINT: OnceLock<Value> = OnceLock::new();
+    FINGERPRINT.get_or_init(|| undisturbed(SHORT)).clone()
+}
+
 /// The fingerprint of the same run as processes of this machine.
 fn undisturbed(set: &str) -> Value {
     let place = Place::new(PROGRAM);
@@ -47,9 +53,19 @@ fn status(project: &Project<'_>) -> Option<Value> {
     serde_json::from_str(outcome.stdout.lines().last()?).ok()
 }
 
-fn wait_for_checkpoint(project: &Project<'_>) {
+/// Starts a network and holds its run when it has a checkpoint, so that it does not end while it is being disturbed.
+fn start_and_hold(project: &Project<'_>) {
+    project.run("up --no-build --detach").done();
     wait_until("a checkpoint", PATIENCE, || {
         status(project).is_some_and(|status| status["checkpoint"].as_u64().is_some_and(|round| round > 0))
+    });
+    project.run("exec -T coordinator pom2dib pause").done();
+}
+
+/// Waits until the network has gone back and is together again.
+fn wait_for_return(project: &Project<'_>) {
+    wait_until("the return of who was lost", PATIENCE, || {
+        status(project).is_some_and(|status| status["phase"] == "training" && status["incarnation"] == 2)
     });
 }
 
@@ -116,19 +132,13 @@ fn killed_containers_are_started_again_and_change_no_bit() {
     let variables =
         [("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true"), ("POM2DIB_TOKEN", "correct-horse-battery")];
     let project = engine.project(0, Path::new(ROOT), &variables);
-    project.run("up --no-build --detach").done();
-    wait_for_checkpoint(&project);
+    start_and_hold(&project);
     let transmitter = project.containers("transmitter").remove(1);
     transmitter.signal(Signal::Kill);
-    wait_until("the loss to show", PATIENCE, || {
-        status(&project).is_some_and(|status| status["rollbacks"] == 1)
-    });
-    wait_until("the transmitter's return", PATIENCE, || {
-        status(&project).is_some_and(|status| status["phase"] == "training" && status["incarnation"] == 2)
-    });
+    wait_for_return(&project);
+    // One that is started again knows nothing of a pause.
     let coordinator = project.container("coordinator");
     coordinator.signal(Signal::Kill);
-
     wait_until("the end of the run", PATIENCE, || {
         coordinator.restarts() > 0 && coordinator.status().is_some()
     });
@@ -139,15 +149,14 @@ fn killed_containers_are_started_again_and_change_no_bit() {
     });
     assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 3), ("receiver", 3)]);
     assert_eq!((transmitter.restarts(), coordinator.restarts()), (1, 1));
-    assert_eq!(summary(&coordinator)["fingerprint"], undisturbed(SHORT));
+    assert_eq!(summary(&coordinator)["fingerprint"], undisturbed_short());
 }
 
 #[test]
 fn a_transmitter_that_is_cut_off_and_connected_again_changes_no_bit() {
     let Some(engine) = engine() else { return };
     let project = engine.project(0, Path::new(ROOT), &[("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true")]);
-    project.run("up --no-build --detach").done();
-    wait_for_checkpoint(&project);
+    start_and_hold(&project);
     let (transmitter, coordinator) =
         (project.containers("transmitter").remove(0), project.container("coordinator"));
     transmitter.connect(&project.network(), false);
@@ -158,9 +167,11 @@ fn a_transmitter_that_is_cut_off_and_connected_again_changes_no_bit() {
         "{log}"
     );
     transmitter.connect(&project.network(), true);
+    wait_for_return(&project);
+    project.run("exec -T coordinator pom2dib resume").done();
     wait_until("the end of the run", PATIENCE, || coordinator.status().is_some());
     assert_eq!(coordinator.status(), Some(0), "{}", coordinator.logs().1);
-    assert_eq!(summary(&coordinator)["fingerprint"], undisturbed(SHORT));
+    assert_eq!(summary(&coordinator)["fingerprint"], undisturbed_short());
 }
 
 #[test]
@@ -168,15 +179,14 @@ fn a_stopped_network_ends_in_its_grace_period_and_goes_on_when_it_is_started_aga
     let Some(engine) = engine() else { return };
     let kind = engine.composes() - 1;
     let project = engine.project(kind, Path::new(ROOT), &[("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true")]);
-    project.run("up --no-build --detach").done();
-    wait_for_checkpoint(&project);
+    start_and_hold(&project);
     project.run("stop").done();
     // Nobody had to be killed (137), and nobody says that anything went wrong.
     assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 3), ("receiver", 3)]);
     let coordinator = project.container("coordinator");
     assert!(coordinator.logs().1.contains("stopped after round"), "{}", coordinator.logs().1);
     project.run("up --no-build").done();
-    assert_eq!(summary(&project.container("coordinator"))["fingerprint"], undisturbed(SHORT));
+    assert_eq!(summary(&project.container("coordinator"))["fingerprint"], undisturbed_short());
 }
 
 #[test]

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
+const RUN: &str = "tiny.toml --set train.rounds=30 --set checkpoint.every=5";
+
 /// Of enough rounds to be disturbed.
-const RUN: &str = "tiny.toml --set train.rounds=60 --set checkpoint.every=5";
+const LONG_RUN: &str = "tiny.toml --set train.rounds=150 --set checkpoint.every=5";
 
 /// Two places: what is started in the one goes through `ip` to a machine, and works in the other's folder.
 struct World {
@@ -33,7 +35,7 @@ impl World {
     }
 
     /// Nodes first: they wait for their coordinator.
-    fn run(&self, coordinator: &str, transmitter: &str, listen: &str) -> Run {
+    fn run(&self, run: &str, coordinator: &str, transmitter: &str, listen: &str) -> Run {
         let node =
             |machine: &str, words: &str| self.start(machine, &format!("{words} --coordinator {coordinator}"));
         let nodes = [
@@ -42,7 +44,7 @@ impl World {
             node("carol", "receiver"),
             node("bob", &format!("transmitter {transmitter}:7312")),
         ];
-        let words = format!("coordinator {RUN} --out run --json --insecure --listen {listen}");
+        let words = format!("coordinator {run} --out run --json --insecure --listen {listen}");
         let coordinator = self.start("alice", &words);
         Run { coordinator, nodes: nodes.into(), folder: self.ip.run_folder("run") }
     }
@@ -67,23 +69,23 @@ impl Run {
 }
 
 /// What the same run comes to on one machine.
-fn undisturbed() -> Value {
+fn undisturbed(run: &str) -> Value {
     let place = Place::new(PROGRAM);
-    place.run(&format!("run {RUN} --out a --json")).done().json()["fingerprint"].clone()
+    place.run(&format!("run {run} --out a --json")).done().json()["fingerprint"].clone()
 }
 
 #[test]
 fn nodes_on_other_machines_say_by_themselves_where_they_are() {
     let Some(world) = World::new() else { return };
-    let run = world.run("10.77.1.1:7310", "--insecure --listen 0.0.0.0", "0.0.0.0:7310");
-    assert_eq!(run.fingerprint(), undisturbed());
+    let run = world.run(RUN, "10.77.1.1:7310", "--insecure --listen 0.0.0.0", "0.0.0.0:7310");
+    assert_eq!(run.fingerprint(), undisturbed(RUN));
 }
 
 #[test]
 fn a_network_speaks_version_6_of_ip_alone() {
     let Some(world) = World::new() else { return };
-    let run = world.run("[fd77:1::1]:7310", "--insecure --listen [::]", "[fd77:1::1]:7310");
-    assert_eq!(run.fingerprint(), undisturbed());
+    let run = world.run(RUN, "[fd77:1::1]:7310", "--insecure --listen [::]", "[fd77:1::1]:7310");
+    assert_eq!(run.fingerprint(), undisturbed(RUN));
 }
 
 #[test]
@@ -105,20 +107,21 @@ fn receivers_find_transmitters_in_another_network_than_the_coordinators() {
     let coordinator =
         world.start("alice", &format!("coordinator {RUN} --out run --json --insecure --listen [::]:7310"));
     let run = Run { coordinator, nodes, folder: world.ip.run_folder("run") };
-    assert_eq!(run.fingerprint(), undisturbed());
+    assert_eq!(run.fingerprint(), undisturbed(RUN));
 }
 
 #[test]
 fn a_machine_whose_cable_is_cut_is_named_and_takes_part_again_when_it_is_mended() {
     let Some(world) = World::new() else { return };
-    let run = world.run("10.77.1.1:7310", "--insecure --listen 0.0.0.0", "10.77.1.1:7310 --silence 3");
+    let run =
+        world.run(LONG_RUN, "10.77.1.1:7310", "--insecure --listen 0.0.0.0", "10.77.1.1:7310 --silence 3");
     run.wait_for_rounds(6);
     world.machines.connect("bob", 1, false);
     wait_until("the cut to be named", PATIENCE, || run.coordinator.stderr().contains("going back to round"));
     let said = run.coordinator.stderr();
     assert!(said.contains("left the run: it has said nothing for 3 s"), "{said}");
     world.machines.connect("bob", 1, true);
-    assert_eq!(run.fingerprint(), undisturbed());
+    assert_eq!(run.fingerprint(), undisturbed(LONG_RUN));
 }
 
 #[test]

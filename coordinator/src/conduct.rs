@@ -147,6 +147,12 @@ impl Conductor {
                 Ok(summary) => return Ok(Outcome::Done(Box::new(summary))),
                 Err(Trouble::Stopped(version)) => return Ok(Outcome::Stopped(version)),
                 Err(Trouble::Fatal(error)) => return Err(error),
+                // Who is lost need not come back for the end: as when all are told to end at the same time.
+                Err(Trouble::Lost(line)) if self.stopping => {
+                    eprintln!("{line}: ending without a further checkpoint");
+                    self.members.order(Order::Abort(Abort { reason: "the run was told to stop".into() }));
+                    return Ok(Outcome::Stopped(self.stage.saved.unwrap_or(0)));
+                }
                 Err(Trouble::Lost(line)) => self.roll_back(line).await?,
             }
         }

@@ -232,8 +232,8 @@ impl Container {
 
     /// Sends its process a signal from outside, as the system does: the engine takes it for no wish of a user's.
     pub fn signal(&self, signal: Signal) {
-        let pid = self.inspect()["State"]["Pid"].as_u64().expect("it runs");
-        signal.send(pid as u32);
+        let pid = self.inspect()["State"]["Pid"].as_u64().filter(|pid| *pid > 0);
+        signal.send(pid.expect("it runs") as u32);
     }
 
     /// Takes it from a network, or puts it back.
