@@ -6,7 +6,9 @@ mod bench_loss;
 mod bench_run;
 mod bench_scale;
 mod certs_command;
+mod compose_command;
 mod data_command;
+mod doctor_command;
 mod flops;
 mod folder;
 mod growth_plot;
@@ -23,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use coordinator::{Manage, ManageArguments, manage};
+use node::HealthArguments;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -60,6 +63,12 @@ enum Command {
     Resume(ManageArguments),
     /// End a run under way with a checkpoint, from which it can go on later
     Stop(ManageArguments),
+    /// Look for what is broken on the way to a coordinator or transmitter: name, port, TLS, version, speed
+    Doctor(doctor_command::Arguments),
+    /// Ask a process for its health, as containers do
+    Health(HealthArguments),
+    /// Write a compose file with a container for every node of a scenario
+    Compose(compose_command::Arguments),
     /// Run one transmitter: all it needs is the coordinator's address
     Transmitter(node::Options),
     /// Run one receiver: all it needs is the coordinator's address
@@ -79,6 +88,9 @@ fn main() -> ExitCode {
         Command::Pause(arguments) => manage(Manage::Pause, &arguments),
         Command::Resume(arguments) => manage(Manage::Resume, &arguments),
         Command::Stop(arguments) => manage(Manage::Stop, &arguments),
+        Command::Doctor(arguments) => doctor_command::run(&arguments),
+        Command::Health(arguments) => node::health(&arguments),
+        Command::Compose(arguments) => compose_command::run(&arguments),
         Command::Transmitter(options) => node::main(options, transmitter::run),
         Command::Receiver(options) => node::main(options, receiver::run),
     }

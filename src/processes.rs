@@ -242,6 +242,8 @@ fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Resu
         "ROUNDS",
         "SEED",
         "RESUME_OR_START",
+        "SET",
+        "HEALTH",
         "TLS",
         "TLS_CA",
         "TLS_CERT",

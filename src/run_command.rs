@@ -181,6 +181,7 @@ fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, place: &Place) -
         rejoin: if place.restarts > 0 && !place.in_process { REJOIN } else { 0 },
         silence: 10,
         stall: 600,
+        health: None,
         end_with_parent: true,
     }
 }
@@ -216,8 +217,10 @@ impl Launch {
             security: self.place.security(),
             insecure: false,
             patience: 60,
+            health: None,
             end_with_parent: true,
             departure: node::Departure::default(),
+            state_of_health: node::Health::default(),
         }
     }
 }

@@ -148,6 +148,24 @@ fn a_run_that_is_told_to_stop_saves_a_checkpoint_first_and_goes_on_later() {
 }
 
 #[test]
+fn a_coordinator_that_is_told_to_end_does_not_wait_for_who_is_lost() {
+    let place = Place::new(PROGRAM);
+    let network = Network::start(&place, "--silence 3 --set checkpoint.every=0");
+    network.wait_for_rounds(3);
+    network.nodes[2].signal(Signal::Stop);
+    network.coordinator.signal(Signal::Terminate);
+    let outcome = network.coordinator.finish().done();
+    let line = "receiver 0 left the run: it has said nothing for 3 s: ending without a further checkpoint";
+    assert!(outcome.stderr.contains(line), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("stopped before the first round"), "{}", outcome.stderr);
+    let mut nodes = network.nodes;
+    nodes.remove(2);
+    for node in nodes {
+        node.finish().failed(1, &["the coordinator ended the run: the run was told to stop"]);
+    }
+}
+
+#[test]
 fn an_interrupted_run_saves_a_checkpoint_first() {
     let place = Place::new(PROGRAM);
     for (name, signal) in [("a", Signal::Interrupt), ("b", Signal::Terminate)] {

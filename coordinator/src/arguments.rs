@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use node::Departure;
+use node::{Departure, Health};
 use scenario::Scenario;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,6 +15,10 @@ use crate::{CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, Summ
 /// The scenario that runs when none is named: it needs no files.
 const BUILT_IN: &str = include_str!("../../scenarios/digits.toml");
 
+/// Changes of keys may be in the environment as well, with semicolons or line ends between them. Those on the command line go
+/// before them, and what has a flag of its own before both.
+const SET: &str = "POM2DIB_SET";
+
 /// Which scenario, with which changes.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ScenarioArguments {
@@ -22,7 +26,8 @@ pub struct ScenarioArguments {
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     pub scenario: Option<PathBuf>,
 
-    /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated)
+    /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated); POM2DIB_SET can hold several, with
+    /// semicolons between them, that come before these
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
@@ -69,8 +74,8 @@ impl ScenarioArguments {
         let mut flag = |name: &str, value: Option<String>| {
             words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
         };
-        for assignment in &self.set {
-            flag("set", Some(assignment.clone()));
+        for assignment in self.assignments() {
+            flag("set", Some(assignment));
         }
         flag("method", self.method.clone());
         flag("rounds", self.rounds.map(|rounds| rounds.to_string()));
@@ -79,8 +84,16 @@ impl ScenarioArguments {
         words
     }
 
+    /// What is to be set, the later before the earlier: that of the environment, then that of the command line.
+    fn assignments(&self) -> Vec<String> {
+        let of_environment = std::env::var(SET).unwrap_or_default();
+        let mut assignments = split(&of_environment);
+        assignments.extend_from_slice(&self.set);
+        assignments
+    }
+
     fn overrides(&self) -> Vec<String> {
-        let mut overrides = self.set.clone();
+        let mut overrides = self.assignments();
         overrides.extend(self.method.iter().map(|method| format!("train.method=\"{method}\"")));
         overrides.extend(self.rounds.iter().map(|rounds| format!("train.rounds={rounds}")));
         overrides.extend(self.seed.iter().map(|seed| format!("seed={seed}")));
@@ -153,6 +166,10 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_STALL", default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub stall: u64,
 
+    /// Where the coordinator says how it is, to anybody who asks by the standard gRPC health service (see `pom2dib health`)
+    #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT")]
+    pub health: Option<SocketAddr>,
+
     /// End when standard input is closed (the parent process is gone)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
@@ -215,6 +232,12 @@ impl Arguments {
     }
 }
 
+/// The assignments in one text.
+fn split(text: &str) -> Vec<String> {
+    let parts = text.split([';', '\n']).map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
 /// Nodes may be started in other folders: a path that they all get must not depend on where one stands. It goes into
 /// the scenario, which is text.
 fn absolute(path: &Path) -> Result<PathBuf, CoordinatorError> {
@@ -248,7 +271,7 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         .enable_all()
         .build()
         .map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;
-    let (scenario, folder, json) = (options.scenario.clone(), options.folder.clone(), options.json);
+    let (mut scenario, folder, json) = (options.scenario.clone(), options.folder.clone(), options.json);
     let outcome = runtime.block_on(async {
         let terminate = if arguments.end_with_parent {
             // A terminal's Ctrl-C goes to the whole family: it is for the parent to say what it means.
@@ -257,8 +280,17 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         } else {
             Departure::on(&[SignalKind::terminate(), SignalKind::interrupt()])
         };
+        let health = Health::serve(arguments.health)
+            .await
+            .map_err(|error| CoordinatorError::Input(error.to_string()))?;
+        // It takes nodes in from now on, or ends at once.
+        health.ready(true).await;
         crate::run(Options { terminate, ..options }).await
     })?;
+    if arguments.resume_or_start {
+        // A run that went on has its own.
+        scenario = RunFolder::at(&folder).scenario()?;
+    }
     print_outcome(&outcome, &scenario, &folder, json);
     Ok(())
 }

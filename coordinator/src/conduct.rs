@@ -4,8 +4,8 @@ use std::{
     time::Duration,
 };
 
-use link::Listener;
-use node::Role;
+use link::{Listener, Name};
+use node::{Probe, Role};
 use proto::v1::{
     Abort, Action, Evaluate, Ready, SaveState, Start, Stop, Train, coordinator_server::CoordinatorServer,
     order::Order, report::Report,
@@ -74,7 +74,8 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     let server = tokio::spawn(async move {
         let router = listener
             .server()
-            .add_service(CoordinatorServer::new(service).max_decoding_message_size(LARGEST_MESSAGE));
+            .add_service(CoordinatorServer::new(service).max_decoding_message_size(LARGEST_MESSAGE))
+            .add_service(Probe::of(Name::Coordinator));
         listener.serve(router, async { drop(closed.await) }).await
     });
     let outcome = conductor.conduct().await;
@@ -147,6 +148,12 @@ impl Conductor {
                 Ok(summary) => return Ok(Outcome::Done(Box::new(summary))),
                 Err(Trouble::Stopped(version)) => return Ok(Outcome::Stopped(version)),
                 Err(Trouble::Fatal(error)) => return Err(error),
+                // Who is lost need not come back for the end: as when all are told to end at the same time.
+                Err(Trouble::Lost(line)) if self.stopping => {
+                    eprintln!("{line}: ending without a further checkpoint");
+                    self.members.order(Order::Abort(Abort { reason: "the run was told to stop".into() }));
+                    return Ok(Outcome::Stopped(self.stage.saved.unwrap_or(0)));
+                }
                 Err(Trouble::Lost(line)) => self.roll_back(line).await?,
             }
         }

@@ -143,6 +143,13 @@ fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, Coord
         scenario.straggler = options.scenario.straggler;
         scenario.link.clone_from(&options.scenario.link);
     }
+    if options.mode == Mode::ResumeOrStart && scenario != options.scenario {
+        let folder = folder.path().display();
+        eprintln!(
+            "{folder} holds a run of another scenario and goes on with that; for this one choose another --out, or take \
+             the folder away"
+        );
+    }
     Ok(scenario)
 }
 

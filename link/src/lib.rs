@@ -61,7 +61,8 @@ pub enum LinkError {
     BadAddress(String),
     /// Nobody answered in time.
     #[error(
-        "nobody answers at {address} after {seconds} s: {error}; is it started, and is the address right?"
+        "nobody answers at {address} after {seconds} s: {error}; is it started, and is the address right? \
+         `pom2dib doctor {address}` looks hop by hop"
     )]
     Unreachable {
         /// The address.

@@ -35,6 +35,11 @@ impl Security {
         self.tls.as_ref().map(|tls| tls.name())
     }
 
+    /// Whether it shows a join token, and asks for one.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Whether it keeps anybody out.
     pub(crate) fn protects(&self) -> bool {
         self.tls.is_some() || self.token.is_some()

@@ -5,6 +5,7 @@
 //! process and in tests.
 
 mod activity;
+mod address;
 mod compute;
 mod context;
 mod control;
@@ -14,6 +15,7 @@ mod device;
 mod error;
 mod fetch;
 mod fixed_selection;
+mod health;
 mod held;
 mod kept;
 mod life;
@@ -23,6 +25,7 @@ mod options;
 mod parent;
 mod parse;
 mod passage;
+mod probe;
 mod schedule;
 mod security;
 mod selector;
@@ -31,6 +34,7 @@ mod state;
 mod witness;
 
 pub use activity::{Activity, Awaited};
+pub use address::own_address;
 pub use compute::{Compute, Machine};
 pub use context::Context;
 pub use control::{Control, Joined};
@@ -40,6 +44,7 @@ pub use device::{device_name, resolve_device};
 pub use error::NodeError;
 pub use fetch::data_nearby;
 pub use fixed_selection::FixedSelection;
+pub use health::{Health, HealthArguments, health};
 pub use held::pass_on;
 pub use kept::restore_data;
 pub use life::live;
@@ -49,6 +54,7 @@ pub use options::Options;
 pub use parent::{end_with_parent, main};
 pub use parse::parse;
 pub use passage::{Fate, Packet, Passage};
+pub use probe::Probe;
 pub use schedule::{Next, Schedule};
 pub use security::SecurityOptions;
 pub use selector::{Choice, Selector};

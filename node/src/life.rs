@@ -35,7 +35,10 @@ where
                 Err(error) => return Err(error),
             };
             options.index = Some(joined.context.index as u32);
-            match take_part(joined, options.clone()).await {
+            options.state_of_health.ready(true).await;
+            let outcome = take_part(joined, options.clone()).await;
+            options.state_of_health.ready(false).await;
+            match outcome {
                 Err(NodeError::RolledBack(reason)) => tracing::info!(reason, "joining again"),
                 Err(error @ NodeError::CoordinatorLost(_)) => {
                     tracing::warn!(%error, "waiting for it to come back");

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{Departure, SecurityOptions};
+use crate::{Departure, Health, SecurityOptions};
 
 /// What a transmitter or receiver is told when it starts; all else comes from the coordinator.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,7 +17,8 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:0", value_name = "IP:PORT")]
     pub listen: SocketAddr,
 
-    /// The address at which receivers reach this transmitter, where it is not the one it listens on
+    /// The address at which receivers reach this transmitter, where it is not the one it listens on; one that listens on
+    /// 0.0.0.0 or [::] is otherwise found where it reaches the coordinator from
     #[arg(long, env = "POM2DIB_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
 
@@ -50,6 +51,10 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_PATIENCE", default_value_t = 60, value_name = "SECONDS")]
     pub patience: u64,
 
+    /// Where this node says how it is, to anybody who asks by the standard gRPC health service (see `pom2dib health`)
+    #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT")]
+    pub health: Option<SocketAddr>,
+
     /// End when standard input is closed (the parent process is gone)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
@@ -57,6 +62,10 @@ pub struct Options {
     /// How this node learns that it is to end.
     #[arg(skip)]
     pub departure: Departure,
+
+    /// Where this node says whether it has its place in a run.
+    #[arg(skip)]
+    pub state_of_health: Health,
 }
 
 impl Options {

@@ -2,7 +2,7 @@ use std::{io::Read, process::ExitCode};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Departure, NodeError, Options};
+use crate::{Departure, Health, NodeError, Options};
 
 /// Ends this process as soon as its standard input is closed: its parent holds the other end, so a parent that is
 /// killed, however rudely, takes its children along.
@@ -30,7 +30,8 @@ where
             // A terminal's Ctrl-C goes to the whole family: it is for the parent to say what it means.
             let _parents_affair = options.end_with_parent.then(|| signal(SignalKind::interrupt()));
             let departure = Departure::on(&[SignalKind::terminate()]);
-            run(Options { departure, ..options }).await
+            let state_of_health = Health::serve(options.health).await?;
+            run(Options { departure, state_of_health, ..options }).await
         }),
         Err(error) => Err(NodeError::Input(format!("cannot start the async runtime: {error}"))),
     };

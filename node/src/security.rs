@@ -63,6 +63,16 @@ impl SecurityOptions {
         self.of(Name::Admin)
     }
 
+    /// What a command is to use that only looks: the administrator's certificate, or that of any node that there is.
+    pub fn of_visitor(&self) -> Result<Security, NodeError> {
+        self.load(|folder| {
+            let held = held(folder, |name| name.dials())?;
+            let admin = held.iter().find(|name| **name == Name::Admin).or(held.iter().min());
+            let none = "holds no certificate of a node or an administrator: make one with `pom2dib certs`";
+            Ok(*admin.ok_or_else(|| LinkError::Credentials { path: folder.into(), problem: none.into() })?)
+        })
+    }
+
     fn of(&self, name: Name) -> Result<Security, NodeError> {
         let security = self.load(|_| Ok(name))?;
         match security.name() {
@@ -115,12 +125,7 @@ impl SecurityOptions {
 /// The name of the only certificate of a role in a folder.
 fn only_one(folder: &Path, role: Role) -> Result<Name, NodeError> {
     let unfit = |problem: String| LinkError::Credentials { path: folder.into(), problem };
-    let entries = folder.read_dir().map_err(|error| unfit(error.to_string()))?;
-    let names = entries.flatten().filter_map(|entry| {
-        let stem = entry.file_name().to_str()?.strip_suffix(".pem")?.to_owned();
-        Name::parse(&stem).filter(|_| stem.starts_with(role.name()))
-    });
-    match names.collect::<Vec<_>>()[..] {
+    match held(folder, |name| name.stem().starts_with(role.name()))?[..] {
         [name] => Ok(name),
         [] => {
             Err(unfit(format!("holds no certificate of a {}: make one with `pom2dib certs`", role.name())))?
@@ -131,4 +136,16 @@ fn only_one(folder: &Path, role: Role) -> Result<Name, NodeError> {
             role.name()
         )))?,
     }
+}
+
+/// Whose certificates a folder holds, of those that are wanted.
+fn held(folder: &Path, wanted: impl Fn(Name) -> bool) -> Result<Vec<Name>, LinkError> {
+    let entries = folder
+        .read_dir()
+        .map_err(|error| LinkError::Credentials { path: folder.into(), problem: error.to_string() })?;
+    let name = |entry: std::fs::DirEntry| {
+        let stem = entry.file_name().to_str()?.strip_suffix(".pem")?.to_owned();
+        Name::parse(&stem).filter(|name| wanted(*name))
+    };
+    Ok(entries.flatten().filter_map(name).collect())
 }

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use data::{Needs, open};
-use link::{ByteCount, Listener, Security};
-use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Role};
+use link::{ByteCount, Listener, Name, Security};
+use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Probe, Role};
 use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -17,7 +17,13 @@ use crate::{
 pub async fn run(options: Options) -> Result<(), NodeError> {
     let security = options.security.of_node(Role::Transmitter, options.index)?;
     // What is wrong with its address is said before the coordinator hears of it.
-    let mut first = Some(listen(&options, &security).await?);
+    let listener = listen(&options, &security).await?;
+    match advertised(&options, &listener).await {
+        // The coordinator's name may lead nowhere before the coordinator is there.
+        Ok(_) | Err(NodeError::CoordinatorLost(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let mut first = Some(listener);
     node::live(Role::Transmitter, options, &security, |joined, options| {
         let (listening, security) = (first.take(), security.clone());
         async move { take_part(joined, options, security, listening).await }
@@ -25,10 +31,8 @@ pub async fn run(options: Options) -> Result<(), NodeError> {
     .await
 }
 
-async fn listen(options: &Options, security: &Security) -> Result<(Listener, String), NodeError> {
-    let listener = Listener::bind(options.listen, security, options.insecure).await?;
-    let address = advertised(options, &listener)?;
-    Ok((listener, address))
+async fn listen(options: &Options, security: &Security) -> Result<Listener, NodeError> {
+    Ok(Listener::bind(options.listen, security, options.insecure).await?)
 }
 
 /// Takes part in one incarnation of the run. Each listens anew: no caller of an earlier one gets through.
@@ -36,15 +40,15 @@ async fn take_part(
     joined: Joined,
     options: Options,
     security: Security,
-    listening: Option<(Listener, String)>,
+    listening: Option<Listener>,
 ) -> Result<(), NodeError> {
     let Joined { mut control, context, state } = joined;
-    let (listener, address) = match listening {
+    let listener = match listening {
         Some(listening) => listening,
         None => listen(&options, &security).await?,
     };
     let mut server = JoinSet::new();
-    let outcome = live(&mut control, context, state, &options, (listener, address), &mut server).await;
+    let outcome = live(&mut control, context, state, &options, listener, &mut server).await;
     // The port must be free again before this node listens anew.
     server.shutdown().await;
     match outcome {
@@ -54,16 +58,15 @@ async fn take_part(
 }
 
 /// Where receivers are to find this transmitter.
-fn advertised(options: &Options, listener: &Listener) -> Result<String, NodeError> {
+async fn advertised(options: &Options, listener: &Listener) -> Result<String, NodeError> {
     match &options.advertise {
         Some(address) => {
             link::check_address(address)?;
             Ok(address.clone())
         }
-        None if listener.address().ip().is_unspecified() => Err(NodeError::Input(format!(
-            "listening on {}: say with --advertise HOST:PORT where receivers find this transmitter",
-            listener.address()
-        ))),
+        None if listener.address().ip().is_unspecified() => {
+            Ok(node::own_address(&options.coordinator, listener.address()).await?.to_string())
+        }
         None => Ok(listener.address().to_string()),
     }
 }
@@ -73,9 +76,10 @@ async fn live(
     context: Context,
     state: Option<Vec<u8>>,
     options: &Options,
-    (mut listener, address): (Listener, String),
+    mut listener: Listener,
     server: &mut JoinSet<()>,
 ) -> Result<(), NodeError> {
+    let address = advertised(options, &listener).await?;
     let wanted = &context.scenario.transmitter[context.index].modalities;
     let folder = node::data_nearby(&context.scenario, options.data.clone(), wanted).await?;
     let mut compute = spawn(context.clone(), options.threads, folder, state, control.activity());
@@ -85,7 +89,8 @@ async fn live(
     let (arrived, mut turns) = mpsc::channel(2 * context.scenario.receivers());
     let outgoing = Arc::new(Outgoing::new(context.scenario.receivers()));
     let count = listener.count();
-    server.spawn(serve(listener, Exchange::new(&context, outgoing.clone(), arrived)));
+    let exchange = Exchange::new(&context, outgoing.clone(), arrived);
+    server.spawn(serve(listener, exchange, Name::Transmitter(context.index as u32)));
     let start = control.start().await?;
     deliver(&compute, Input::LabelEntropies(start.label_entropies)).await;
     loop {
@@ -153,11 +158,11 @@ async fn report_ready(
     control.report(Report::Ready(ready)).await
 }
 
-async fn serve(listener: Listener, exchange: Exchange) {
+async fn serve(listener: Listener, exchange: Exchange, name: Name) {
     let limit = exchange.largest_message();
     let service =
         TransmitterServer::new(exchange).max_decoding_message_size(limit).max_encoding_message_size(limit);
-    let router = listener.server().add_service(service);
+    let router = listener.server().add_service(service).add_service(Probe::of(name));
     if let Err(error) = listener.serve(router, std::future::pending()).await {
         tracing::error!(%error, "the server ended");
     }

@@ -4,7 +4,9 @@
 //! as one would in a terminal there. Nothing here sleeps for a fixed time: whatever takes time is waited for, within
 //! a limit that only a broken program reaches.
 
+mod engine;
 mod fake_transmitter;
+mod machines;
 mod place;
 mod port;
 mod process;
@@ -15,6 +17,8 @@ mod table;
 mod wait;
 mod wire;
 
+pub use engine::{Container, Engine, Project};
+pub use machines::Machines;
 pub use place::Place;
 pub use port::free_port;
 pub use process::{Outcome, Process};

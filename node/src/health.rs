@@ -1,0 +1,113 @@
+//! Whether this process is well, for those who start it again if it is not: containers, probes, supervisors.
+
+use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+
+use link::{LinkError, Listener, Name, Security};
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, health_check_response, health_client::HealthClient},
+    server::{HealthReporter, health_reporter},
+};
+
+use crate::NodeError;
+
+/// The service that is said to serve while the process has its place in a run. The empty name stands for its being alive.
+const READY: &str = "ready";
+
+/// What a process says of its health, at an address of its own: a probe has no certificate and no token to show, and a
+/// receiver listens nowhere else. By default it says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Option<HealthReporter>);
+
+impl Health {
+    /// Serves `grpc.health.v1.Health` at an address, if there is one, until the process ends. Whoever can reach it may ask;
+    /// all that it answers is whether the process is alive, and whether it has its place in a run.
+    ///
+    /// # Errors
+    /// An input error if the address cannot be listened on.
+    pub async fn serve(address: Option<SocketAddr>) -> Result<Self, NodeError> {
+        let Some(address) = address else { return Ok(Health(None)) };
+        let listener =
+            Listener::bind(address, &Security::default(), true).await.map_err(|error| match error {
+                LinkError::Listen { address, error } => NodeError::Input(format!(
+                    "cannot listen on {address}: {error}; choose another with --health"
+                )),
+                other => other.into(),
+            })?;
+        let (reporter, service) = health_reporter();
+        let health = Health(Some(reporter));
+        health.ready(false).await;
+        let router = listener.server().add_service(service);
+        tokio::spawn(async move {
+            if let Err(error) = listener.serve(router, std::future::pending()).await {
+                tracing::error!(%error, "nobody can ask for this process's health any more");
+            }
+        });
+        Ok(health)
+    }
+
+    /// Says whether the process has its place in a run.
+    pub async fn ready(&self, ready: bool) {
+        if let Some(reporter) = &self.0 {
+            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            reporter.set_service_status(READY, status).await;
+        }
+    }
+}
+
+/// Whom to ask for its health, and what of it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HealthArguments {
+    /// Where the process says how it is: what it was given as --health
+    #[arg(env = "POM2DIB_HEALTH", default_value = "127.0.0.1:7300", value_name = "HOST:PORT")]
+    pub address: String,
+
+    /// Ask not only whether it is alive, but whether it has its place in a run
+    #[arg(long)]
+    pub ready: bool,
+
+    /// How many seconds to wait for its answer
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    pub patience: u64,
+}
+
+/// Asks a process for its health and gives the exit status: 0 well, 1 not.
+pub fn health(arguments: &HealthArguments) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer = match runtime {
+        Ok(runtime) => runtime.block_on(ask(arguments)),
+        Err(error) => Err(format!("cannot start the async runtime: {error}")),
+    };
+    match answer {
+        Ok(line) => {
+            // A reader that has gone away has the exit status.
+            let _ = writeln!(std::io::stdout(), "{line}");
+            ExitCode::SUCCESS
+        }
+        Err(line) => {
+            eprintln!("error: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn ask(arguments: &HealthArguments) -> Result<String, String> {
+    let HealthArguments { address, ready, patience } = arguments;
+    let patience = Duration::from_secs(*patience);
+    let service = if *ready { READY } else { "" };
+    let answer = async {
+        let channel = link::dial(Name::Coordinator, address, &Security::default(), patience).await;
+        let mut client = HealthClient::new(channel.map_err(|error| error.to_string())?);
+        let answer = client.check(HealthCheckRequest { service: service.into() }).await;
+        answer.map_err(|status| format!("{address}: {}; is it what --health was given?", status.message()))
+    };
+    let silent = || format!("{address} did not answer within {} s", patience.as_secs());
+    let answer = tokio::time::timeout(2 * patience, answer).await.map_err(|_| silent())??;
+    match answer.into_inner().status() {
+        health_check_response::ServingStatus::Serving if *ready => {
+            Ok(format!("{address} has its place in a run"))
+        }
+        health_check_response::ServingStatus::Serving => Ok(format!("{address} is alive")),
+        _ => Err(format!("{address} is alive, but has no place in a run yet")),
+    }
+}

@@ -1,0 +1,207 @@
+//! Networks in containers, by the compose file of the repository and by one that `pom2dib compose` writes: they train to
+//! their end, in any size, and neither a killed container nor a cut cable changes a bit of the result. Where no container
+//! engine answers, these tests say that they skip.
+
+use std::{path::Path, sync::OnceLock};
+
+use harness::{Container, Engine, PATIENCE, Place, Project, Signal, wait_until};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A run that is short, and long enough to be disturbed.
+const SHORT: &str = "train.rounds=40; checkpoint.every=5; evaluation.passes=1";
+
+fn engine() -> Option<Engine> {
+    Engine::find(ROOT, PROGRAM)
+}
+
+/// What became of a run whose coordinator was told to print JSON.
+fn summary(coordinator: &Container) -> Value {
+    let (stdout, stderr) = coordinator.logs();
+    let line = stdout.lines().last().unwrap_or_else(|| panic!("no summary: {stderr}"));
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+fn assert_all_ended_well(project: &Project<'_>, services: &[(&str, usize)]) {
+    for (service, count) in services {
+        let containers = project.containers(service);
+        assert_eq!(containers.len(), *count, "{service}");
+        for container in containers {
+            assert_eq!(container.status(), Some(0), "{service}: {}", container.logs().1);
+        }
+    }
+}
+
+/// That of [`SHORT`], computed once.
+fn undisturbed_short() -> Value {
+    static FINGERPRINT: OnceLock<Value> = OnceLock::new();
+    FINGERPRINT.get_or_init(|| undisturbed(SHORT)).clone()
+}
+
+/// The fingerprint of the same run as processes of this machine.
+fn undisturbed(set: &str) -> Value {
+    let place = Place::new(PROGRAM);
+    let words: String = set.split("; ").map(|assignment| format!(" --set {assignment}")).collect();
+    place.run(&format!("run --json --out a{words}")).done().json()["fingerprint"].clone()
+}
+
+/// How a run under way stands, asked in the coordinator's container; nothing if it does not answer.
+fn status(project: &Project<'_>) -> Option<Value> {
+    let outcome = project.run("exec -T coordinator pom2dib status --json");
+    serde_json::from_str(outcome.stdout.lines().last()?).ok()
+}
+
+/// Starts a network and holds its run when it has a checkpoint, so that it does not end while it is being disturbed.
+fn start_and_hold(project: &Project<'_>) {
+    project.run("up --no-build --detach").done();
+    wait_until("a checkpoint", PATIENCE, || {
+        status(project).is_some_and(|status| status["checkpoint"].as_u64().is_some_and(|round| round > 0))
+    });
+    project.run("exec -T coordinator pom2dib pause").done();
+}
+
+/// Waits until the network has gone back and is together again.
+fn wait_for_return(project: &Project<'_>) {
+    wait_until("the return of who was lost", PATIENCE, || {
+        status(project).is_some_and(|status| status["phase"] == "training" && status["incarnation"] == 2)
+    });
+}
+
+#[test]
+fn the_image_holds_one_small_program_and_a_user_who_is_not_root() {
+    let Some(engine) = engine() else { return };
+    let (image, base) = (engine.image(None), engine.image(Some(&engine.base())));
+    let size = |image: &Value| image["Size"].as_u64().expect("an image has a size");
+    let own = size(&image) - size(&base);
+    println!("the image adds {:.1} MB to its base of {:.1} MB", own as f64 / 1e6, size(&base) as f64 / 1e6);
+    assert!(own < 60_000_000, "{own} bytes");
+    assert_eq!(image["Config"]["User"], "10001");
+    assert_eq!(image["Config"]["Labels"]["org.opencontainers.image.title"], "pom2dib");
+    assert_eq!(image["Config"]["Labels"]["org.opencontainers.image.version"], env!("CARGO_PKG_VERSION"));
+    assert!(engine.run(&["--read-only"], &["--version"]).unwrap().contains(env!("CARGO_PKG_VERSION")));
+    let all = engine.run(
+        &["--entrypoint", "sh"],
+        &["-c", "id -u; ls /usr/local/bin; test -s /etc/ssl/certs/ca-certificates.crt"],
+    );
+    assert_eq!(all.unwrap(), "10001\npom2dib\n");
+}
+
+#[test]
+fn the_default_network_trains_to_its_end_by_either_kind_of_compose() {
+    let Some(engine) = engine() else { return };
+    for kind in 0..engine.composes() {
+        // In full once: the second time it is enough that the file is taken the same way.
+        let rounds = if kind == 0 { "300" } else { "20" };
+        let project = engine.project(kind, Path::new(ROOT), &[("POM2DIB_ROUNDS", rounds)]);
+        let mut up = project.start("up --no-build");
+        let healthy = || project.containers("transmitter").iter().any(Container::is_healthy);
+        // A short run may be over before anybody looks at its health.
+        wait_until("a transmitter's health", 2 * PATIENCE, || healthy() || up.has_ended());
+        assert!(kind > 0 || !up.has_ended(), "healthy is who has its place in a run");
+        up.finish_within(4 * PATIENCE).done();
+        assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 3), ("receiver", 3)]);
+        let (table, _) = project.container("coordinator").logs();
+        assert!(table.contains(&format!("pom2dib on digits: {rounds} rounds, seed 1;")), "{table}");
+        assert!(table.contains("transmitter 2  noise-1") && table.contains("fingerprint"), "{table}");
+        // Once more: what is done is judged again, and nobody trips over the folder.
+        if kind > 0 {
+            project.run("up --no-build").done();
+            assert!(project.container("coordinator").logs().0.contains("fingerprint"));
+        }
+    }
+}
+
+#[test]
+fn five_transmitters_and_two_receivers_get_their_indices_as_they_join() {
+    let Some(engine) = engine() else { return };
+    let set = "network.transmitters=5; network.receivers=2; train.rounds=5; evaluation.passes=1";
+    let variables = [("POM2DIB_SET", set), ("POM2DIB_JSON", "true")];
+    let project = engine.project(0, Path::new(ROOT), &variables);
+    project.run("up --no-build --scale transmitter=5 --scale receiver=2").done();
+    assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 5), ("receiver", 2)]);
+    let summary = summary(&project.container("coordinator"));
+    assert_eq!(summary["test"]["tasks"].as_array().unwrap().len(), 2);
+    assert_eq!(summary["fingerprint"], undisturbed(set));
+}
+
+#[test]
+fn killed_containers_are_started_again_and_change_no_bit() {
+    let Some(engine) = engine() else { return };
+    let variables =
+        [("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true"), ("POM2DIB_TOKEN", "correct-horse-battery")];
+    let project = engine.project(0, Path::new(ROOT), &variables);
+    start_and_hold(&project);
+    let transmitter = project.containers("transmitter").remove(1);
+    transmitter.signal(Signal::Kill);
+    wait_for_return(&project);
+    // One that is started again knows nothing of a pause.
+    let coordinator = project.container("coordinator");
+    coordinator.signal(Signal::Kill);
+    wait_until("the end of the run", PATIENCE, || {
+        coordinator.restarts() > 0 && coordinator.status().is_some()
+    });
+    wait_until("the end of all", PATIENCE, || {
+        ["transmitter", "receiver"]
+            .iter()
+            .all(|service| project.containers(service).iter().all(|container| container.status().is_some()))
+    });
+    assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 3), ("receiver", 3)]);
+    assert_eq!((transmitter.restarts(), coordinator.restarts()), (1, 1));
+    assert_eq!(summary(&coordinator)["fingerprint"], undisturbed_short());
+}
+
+#[test]
+fn a_transmitter_that_is_cut_off_and_connected_again_changes_no_bit() {
+    let Some(engine) = engine() else { return };
+    let project = engine.project(0, Path::new(ROOT), &[("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true")]);
+    start_and_hold(&project);
+    let (transmitter, coordinator) =
+        (project.containers("transmitter").remove(0), project.container("coordinator"));
+    transmitter.connect(&project.network(), false);
+    wait_until("the cut to be named", PATIENCE, || coordinator.logs().1.contains("going back to round"));
+    let (_, log) = coordinator.logs();
+    assert!(
+        log.contains("left the run: it has said nothing for 10 s") || log.contains("lost transmitter"),
+        "{log}"
+    );
+    transmitter.connect(&project.network(), true);
+    wait_for_return(&project);
+    project.run("exec -T coordinator pom2dib resume").done();
+    wait_until("the end of the run", PATIENCE, || coordinator.status().is_some());
+    assert_eq!(coordinator.status(), Some(0), "{}", coordinator.logs().1);
+    assert_eq!(summary(&coordinator)["fingerprint"], undisturbed_short());
+}
+
+#[test]
+fn a_stopped_network_ends_in_its_grace_period_and_goes_on_when_it_is_started_again() {
+    let Some(engine) = engine() else { return };
+    let kind = engine.composes() - 1;
+    let project = engine.project(kind, Path::new(ROOT), &[("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true")]);
+    start_and_hold(&project);
+    project.run("stop").done();
+    // Nobody had to be killed (137), and nobody says that anything went wrong.
+    assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 3), ("receiver", 3)]);
+    let coordinator = project.container("coordinator");
+    assert!(coordinator.logs().1.contains("stopped after round"), "{}", coordinator.logs().1);
+    project.run("up --no-build").done();
+    assert_eq!(summary(&project.container("coordinator"))["fingerprint"], undisturbed_short());
+}
+
+#[test]
+fn a_written_compose_file_runs_its_scenario_with_certificates() {
+    let Some(engine) = engine() else { return };
+    let place = Place::new(PROGRAM);
+    place
+        .run("compose --scenario tiny.toml --set train.rounds=5 --tls --out net --image pom2dib-test")
+        .done();
+    for kind in 0..engine.composes() {
+        let project = engine.project(kind, &place.path("net"), &[("POM2DIB_JSON", "true")]);
+        project.run("up").done();
+        let names = ["coordinator", "transmitter-0", "transmitter-1", "receiver-0", "receiver-1"];
+        assert_all_ended_well(&project, &names.map(|name| (name, 1)));
+        let (table, _) = project.container("coordinator").logs();
+        assert!(table.contains("pom2dib on tiny: 5 rounds"), "{table}");
+    }
+}

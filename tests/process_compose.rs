@@ -1,0 +1,52 @@
+//! What `pom2dib compose` writes, and what it refuses.
+
+use harness::Place;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+#[test]
+fn every_node_of_a_scenario_becomes_a_service() {
+    let place = Place::new(PROGRAM);
+    place.write("digits/keep", "");
+    let words = "--scenario tiny.toml --set network.transmitters=3 --data digits --gpu --out net";
+    let said = place.run(&format!("compose {words}")).done().stdout;
+    assert!(said.contains("3 transmitters and 2 receivers"), "{said}");
+    let file = std::fs::read_to_string(place.path("net/docker-compose.yml")).unwrap();
+    for service in
+        ["coordinator", "transmitter-0", "transmitter-1", "transmitter-2", "receiver-0", "receiver-1"]
+    {
+        assert_eq!(file.matches(&format!("\n  {service}:\n")).count(), 1, "{service}: {file}");
+    }
+    let data = format!("\"{}:/data:ro\"", place.path("digits").display());
+    assert_eq!(file.matches(&data).count(), 5, "the coordinator reads no data: {file}");
+    assert_eq!(file.matches("capabilities: [gpu]").count(), 5, "{file}");
+    assert!(!place.path("net/certs").exists());
+    let scenario = std::fs::read_to_string(place.path("net/scenario.toml")).unwrap();
+    assert!(scenario.contains("path = \"/data\""), "{scenario}");
+}
+
+#[test]
+fn certificates_are_made_for_everybody_and_only_each_ones_own_are_given_to_it() {
+    let place = Place::new(PROGRAM);
+    place.run("compose --scenario tiny.toml --tls --out net").done();
+    let file = std::fs::read_to_string(place.path("net/docker-compose.yml")).unwrap();
+    for name in ["coordinator", "transmitter-1", "receiver-0"] {
+        assert!(place.path(&format!("net/certs/{name}.pem")).exists(), "{name}");
+        assert_eq!(file.matches(&format!("/certs/{name}.key:ro")).count(), 1, "{name}");
+    }
+    assert_eq!(file.matches("ca.pem:/certs/ca.pem:ro").count(), 5);
+    assert!(!file.contains("ca.key") && !file.contains("admin") && !file.contains("INSECURE"), "{file}");
+}
+
+#[test]
+fn a_folder_that_holds_something_is_not_written_to() {
+    let place = Place::new(PROGRAM);
+    place.write("net/mine", "");
+    place.run("compose --out net").failed(2, &["net holds something already", "--force"]);
+    place.run("compose --out net --force").done();
+    place.run("compose --out other --scenario nowhere.toml").failed(2, &["nowhere.toml"]);
+    place
+        .run("compose --out other --set checkpoint.store=/there")
+        .failed(2, &["checkpoint.store is /there", "no container has"]);
+    assert!(!place.path("other").exists());
+}

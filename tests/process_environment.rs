@@ -1,0 +1,38 @@
+//! Keys of the scenario may come from the environment, and a folder's run from an earlier start.
+
+use harness::Place;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+#[test]
+fn the_command_line_goes_before_the_environment_and_the_environment_before_the_file() {
+    let place = Place::new(PROGRAM);
+    let set = "POM2DIB_SET=train.rounds=3;network.transmitters=3;;seed=5;";
+    place.run(&format!("{set} run tiny.toml --set train.rounds=2 --out a --json")).done();
+    let summary = place.run_folder("a").json("summary.json");
+    assert_eq!((summary["rounds"].as_u64(), summary["seed"].as_u64()), (Some(2), Some(5)));
+    let scenario = place.run_folder("a").text("scenario.toml");
+    assert_eq!(scenario.matches("[[transmitter]]").count(), 3, "{scenario}");
+
+    // What has a flag or a variable of its own goes before both.
+    place.run(&format!("POM2DIB_SEED=9 {set} run tiny.toml --set train.rounds=2 --out b --json")).done();
+    assert_eq!(place.run_folder("b").json("summary.json")["seed"], 9);
+    place.run("POM2DIB_SET=train.colour=3 run tiny.toml").failed(2, &["unknown field `colour`"]);
+}
+
+#[test]
+fn a_folder_that_holds_another_run_is_gone_on_with_and_said_so() {
+    let place = Place::new(PROGRAM);
+    place.run("run tiny.toml --out a --json").done();
+    let start = |words: &str| {
+        let coordinator = place
+            .start(&format!("coordinator tiny.toml --out a --resume-or-start --listen 127.0.0.1:0 {words}"));
+        harness::wait_until("the coordinator's patience", harness::PATIENCE, || {
+            coordinator.stderr().contains("waiting for")
+        });
+        coordinator.stderr()
+    };
+    let line = "a holds a run of another scenario and goes on with that";
+    assert!(start("--seed 9").contains(line));
+    assert!(!start("").contains(line));
+}
