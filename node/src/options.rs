@@ -18,7 +18,7 @@ pub struct Options {
     pub listen: SocketAddr,
 
     /// The address at which receivers reach this transmitter, where it is not the one it listens on; one that listens on
-    /// 0.0.0.0 or [::] is otherwise found where it reaches the coordinator from
+    /// all addresses (0.0.0.0) is otherwise found where it reaches the coordinator from
     #[arg(long, env = "POM2DIB_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
 
