@@ -15,27 +15,28 @@ pub(crate) fn read_layout<R: Read + Seek>(archive: R, name: &str) -> Result<(Lay
     let mut member = archive.by_index(index).map_err(problem)?;
     let layout = npy::read_layout(&mut member).map_err(|problem| format!("its array {problem}"))?;
     layout.check_length(member.size()).map_err(|problem| format!("its array {problem}"))?;
-    let compressed = member.compression() != CompressionMethod::Stored;
     // The length is known to be right: no archive makes more of itself than it says.
-    let mut rest = member.by_ref().take(layout.bytes());
-    if !compressed {
-        io::copy(&mut rest, &mut io::sink())
-            .and_then(|_| io::copy(&mut member, &mut io::sink()))
-            .map_err(damaged)?;
-        let start = member.data_start().ok_or("is a damaged archive: save it again")?;
-        return Ok((Layout { start: start + layout.start, ..layout }, None));
-    }
-    let cannot = |error: io::Error| {
-        format!("cannot be unpacked to a temporary file ({error}): see that TMPDIR has room")
+    let mut unpacked = match member.compression() {
+        CompressionMethod::Stored => None,
+        _ => Some(tempfile::tempfile().map_err(|error| {
+            format!("cannot be unpacked to a temporary file ({error}): see that TMPDIR has room")
+        })?),
     };
-    let mut unpacked = tempfile::tempfile().map_err(cannot)?;
-    let copied = io::copy(&mut rest, &mut unpacked).map_err(damaged)?;
+    let mut values = member.by_ref().take(layout.bytes());
+    let copied = match &mut unpacked {
+        Some(file) => io::copy(&mut values, file),
+        None => io::copy(&mut values, &mut io::sink()),
+    };
     // The checksum is compared where the member ends.
-    io::copy(&mut member, &mut io::sink()).map_err(damaged)?;
-    if copied != layout.bytes() {
-        return Err("is a damaged archive: its array is shorter than it says; save it again".into());
+    let rest = io::copy(&mut member, &mut io::sink()).map_err(damaged)?;
+    if copied.map_err(damaged)? != layout.bytes() || rest != 0 {
+        return Err("is a damaged archive: its array has another length than it says; save it again".into());
     }
-    Ok((Layout { start: 0, ..layout }, Some(unpacked)))
+    let start = match unpacked {
+        Some(_) => 0,
+        None => member.data_start().ok_or("is a damaged archive: save it again")? + layout.start,
+    };
+    Ok((Layout { start, ..layout }, unpacked))
 }
 
 /// The member that is the array of that name, or the only one.
