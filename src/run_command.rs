@@ -209,6 +209,7 @@ impl Launch {
             insecure: false,
             patience: 60,
             end_with_parent: true,
+            network: link::Network::System,
             departure: node::Departure::default(),
         }
     }

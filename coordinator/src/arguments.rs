@@ -175,6 +175,7 @@ impl Arguments {
             scenario,
             mode,
             folder: self.out.clone(),
+            store: None,
             listen: self.listen,
             security: self
                 .security

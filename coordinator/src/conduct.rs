@@ -53,7 +53,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     check_names(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
-    let stage = Stage::set(&options, &listener).await?;
+    let stage = Stage::set(&options, listener.address()).await?;
     let options = Options { scenario: stage.scenario.clone(), ..options };
     let (events, inbox) = mpsc::channel(1024);
     let (transmitters, receivers) = (options.scenario.transmitters(), options.scenario.receivers());
@@ -506,12 +506,14 @@ impl Conductor {
                 let reason = format!("it has said nothing for {} s", silence.as_secs());
                 return Ok(Event::Gone(self.stage.incarnation, member, reason));
             }
+            // In this order, whatever is ready: no draw decides.
             let event = tokio::select! {
+                biased;
+                () = self.terminate.announced(), if !self.stopping => Event::Told(Action::Stop),
                 event = self.inbox.recv() => match event {
                     Some(event) => event,
                     None => return Err(CoordinatorError::Run("the server has ended".into()).into()),
                 },
-                () = self.terminate.announced(), if !self.stopping => Event::Told(Action::Stop),
                 () = tokio::time::sleep(LOOK) => return Ok(Event::Tick),
             };
             match &event {

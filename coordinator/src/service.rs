@@ -166,6 +166,7 @@ impl Service {
         };
         drop(orders);
         tokio::select! {
+            biased;
             end = self.hear(member, incarnation, &mut reports) => {
                 let _ = self.events.send(Event::Gone(incarnation, member, end)).await;
             }

@@ -269,6 +269,7 @@ async fn beat(reports: mpsc::Sender<Report>, activity: Activity, departure: Depa
     let mut leaves = false;
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(HEARTBEAT) => {}
             () = departure.announced(), if !leaves => {
                 leaves = true;

@@ -26,7 +26,7 @@ mod state;
 mod witness;
 
 pub use activity::{Activity, Awaited};
-pub use compute::{Compute, Machine};
+pub use compute::{Compute, Employ, Machine};
 pub use context::Context;
 pub use control::{Control, Joined};
 pub use convert::{adamw, baseline, log_mass, rate_estimator, sparse_term};

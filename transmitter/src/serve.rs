@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use data::{Needs, open};
 use link::{ByteCount, Listener, Security};
-use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Role};
+use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
 use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -15,12 +15,17 @@ use crate::{
 
 /// Takes part in a run as a transmitter, from joining to the end.
 pub async fn run(options: Options) -> Result<(), NodeError> {
-    let security = options.security.of_node(Role::Transmitter, options.index)?;
+    run_with(options, &spawn).await
+}
+
+/// The same with a compute half that is set to work in another way, in every incarnation anew.
+pub async fn run_with(options: Options, employ: &Employ<Input, Output>) -> Result<(), NodeError> {
+    let security = options.security.of_node(Role::Transmitter, options.index)?.over(options.network.clone());
     // What is wrong with its address is said before the coordinator hears of it.
     let mut first = Some(listen(&options, &security).await?);
     node::live(Role::Transmitter, options, &security, |joined, options| {
         let (listening, security) = (first.take(), security.clone());
-        async move { take_part(joined, options, security, listening).await }
+        async move { take_part(joined, options, security, listening, employ).await }
     })
     .await
 }
@@ -37,6 +42,7 @@ async fn take_part(
     options: Options,
     security: Security,
     listening: Option<(Listener, String)>,
+    employ: &Employ<Input, Output>,
 ) -> Result<(), NodeError> {
     let Joined { mut control, context, state } = joined;
     let (listener, address) = match listening {
@@ -44,7 +50,8 @@ async fn take_part(
         None => listen(&options, &security).await?,
     };
     let mut server = JoinSet::new();
-    let outcome = live(&mut control, context, state, &options, (listener, address), &mut server).await;
+    let compute = employ(context.clone(), &options, state, control.activity());
+    let outcome = live(&mut control, context, compute, &options, (listener, address), &mut server).await;
     // The port must be free again before this node listens anew.
     server.shutdown().await;
     match outcome {
@@ -71,12 +78,11 @@ fn advertised(options: &Options, listener: &Listener) -> Result<String, NodeErro
 async fn live(
     control: &mut Control,
     context: Context,
-    state: Option<Vec<u8>>,
+    mut compute: Compute<Input, Output>,
     options: &Options,
     (mut listener, address): (Listener, String),
     server: &mut JoinSet<()>,
 ) -> Result<(), NodeError> {
-    let mut compute = spawn(context.clone(), options, state, control.activity());
     let mut door = if options.tcp_only { None } else { listener.open_local() };
     let socket = door.as_ref().map_or_else(String::new, |door| door.path().into());
     report_ready(control, &mut compute, (address, socket), &context).await?;
@@ -87,7 +93,9 @@ async fn live(
     let start = control.start().await?;
     deliver(&compute, Input::LabelEntropies(start.label_entropies)).await;
     loop {
+        // Of what is ready, the first here comes first: no draw decides, so what happens can happen again.
         tokio::select! {
+            biased;
             order = control.order() => deliver(&compute, Input::Order(order?)).await,
             Some((t, turn)) = turns.recv() => match turn {
                 Ok(turn) => deliver(&compute, Input::Turn(t, turn)).await,
@@ -135,6 +143,7 @@ async fn report_ready(
     context: &Context,
 ) -> Result<(), NodeError> {
     let output = tokio::select! {
+        biased;
         output = compute.next() => output?,
         // Nothing is due from the coordinator now but its abort.
         order = control.order() => {
