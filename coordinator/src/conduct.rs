@@ -39,6 +39,9 @@ const PATIENT: Duration = Duration::from_secs(5);
 /// How long nodes may take to say goodbye once all is done.
 const PARTING: Duration = Duration::from_secs(10);
 
+/// In which what is queued for the nodes is on its way.
+const FLUSH: Duration = Duration::from_millis(10);
+
 /// How long the last words to the nodes may take to go out.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -81,7 +84,9 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
     conductor.members.close();
-    // Order streams end after what is queued in them has gone out.
+    // Order streams end after what is queued in them has gone out. The server hears last that it is to end, so that what
+    // it does does not depend on which of the two it sees first.
+    tokio::time::sleep(FLUSH).await;
     drop(close);
     let mut server = server;
     if tokio::time::timeout(LAST_WORDS, &mut server).await.is_err() {
@@ -182,6 +187,7 @@ impl Conductor {
             let message = format!("{line}; no round was finished within {seconds} s of the first such loss");
             return Err(CoordinatorError::Run(message));
         }
+        self.members.close_door();
         self.stage.go_back().await?;
         *self.current.lock().expect("no code panics while it holds this lock") = self.stage.current();
         self.members.roll_back(self.stage.incarnation, &line);

@@ -87,8 +87,14 @@ impl Control {
         control.index = welcome.index;
         let outcome = async {
             let context = context(role, &welcome, options)?;
-            let state = if welcome.restore { Some(control.load().await?) } else { None };
-            Ok((context, state))
+            if !welcome.restore {
+                return Ok((context, None));
+            }
+            match control.load().await {
+                Ok(state) => Ok((context, Some(state))),
+                // An incarnation that has just ended gives no states: the control stream says so.
+                Err(error) => Err(control.explain(error).await),
+            }
         }
         .await;
         match outcome {
@@ -176,6 +182,10 @@ impl Control {
         // The coordinator answers a failure with its abort, by going back, or by hanging up: then it has been heard.
         match self.last_word().await {
             Some(back @ NodeError::RolledBack(_)) => back,
+            // A loss ends no node as long as the coordinator may come back, to whom it is one, too.
+            None | Some(NodeError::CoordinatorLost(_)) if error.is_loss() => {
+                lost(&format!("it did not hear that this node has {error}"))
+            }
             _ => error,
         }
     }
