@@ -176,9 +176,8 @@ impl Control {
             return error;
         }
         let failed = Failed { message: error.to_string(), input: error.is_input(), lost: error.is_loss() };
-        if self.report(report::Report::Failed(failed)).await.is_err() {
-            return error;
-        }
+        // A coordinator that does not hear it any more has had its last word: it waits to be read.
+        let _ = self.report(report::Report::Failed(failed)).await;
         // The coordinator answers a failure with its abort, by going back, or by hanging up: then it has been heard.
         match self.last_word().await {
             Some(back @ NodeError::RolledBack(_)) => back,

@@ -5,6 +5,7 @@
 //! docs/reliability.md.
 
 mod arithmetic;
+mod connection;
 mod disk;
 mod ledger;
 mod network;

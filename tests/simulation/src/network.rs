@@ -1,27 +1,32 @@
-//! The simulated network as the program sees it, and connections that can be cut.
+//! The simulated network as the program sees it.
 
 use std::{
-    fmt,
-    io,
+    collections::BTreeMap,
+    fmt, io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
 use link::{Callers, Connecting, Simulated, Socket};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use randomness::{Purpose, Seed};
 use tokio_stream::Stream;
 use turmoil::net::{TcpListener, TcpStream};
 
-/// All connections of a simulated network, so that they can be cut.
-#[derive(Clone, Default)]
-pub(crate) struct Connections(Arc<Mutex<Vec<Ends>>>);
+use crate::connection::{Connection, Cut};
 
-/// One end of a connection, and between whom it is.
-struct Ends {
-    hosts: [String; 2],
-    cut: Weak<Cut>,
+/// All connections of a simulated network. Clones are the same ones.
+#[derive(Clone)]
+pub(crate) struct Connections(Arc<Mutex<Table>>);
+
+struct Table {
+    seed: Seed,
+    /// All ends of connections so far, by whose they are and who is at the other end.
+    ends: BTreeMap<[String; 2], Vec<Cut>>,
+    /// The longest time that what passes between two hosts takes, in milliseconds: usually, and where it is another.
+    latency: u64,
+    latencies: BTreeMap<[String; 2], u64>,
 }
 
 /// The network as one host sees it.
@@ -30,37 +35,54 @@ pub(crate) struct View {
     connections: Connections,
 }
 
-/// Whether an end of a connection is cut, and who is to be told.
-#[derive(Default)]
-struct Cut(Mutex<(bool, Vec<Waker>)>);
-
 impl Connections {
+    /// A network on which what passes takes up to so many milliseconds.
+    pub(crate) fn new(seed: u64, latency: u64) -> Self {
+        let seed = Seed::from_number(seed);
+        Connections(Arc::new(Mutex::new(Table { seed, ends: BTreeMap::new(), latency, latencies: BTreeMap::new() })))
+    }
+
     pub(crate) fn seen_by(&self, host: &str) -> link::Network {
         link::Network::Simulated(Arc::new(View { host: host.into(), connections: self.clone() }))
     }
 
-    /// Resets all connections between two hosts, at both ends. Gives how many ends that were.
-    pub(crate) fn cut(&self, one: &str, other: &str) -> usize {
-        let mut ends = self.0.lock().expect("nobody panics with it");
-        ends.retain(|ends| ends.cut.strong_count() > 0);
-        let between = |ends: &&Ends| ends.hosts == [one, other] || ends.hosts == [other, one];
-        let cuts: Vec<_> = ends.iter().filter(between).filter_map(|ends| ends.cut.upgrade()).collect();
-        drop(ends);
-        for cut in &cuts {
-            let wakers = {
-                let mut cut = cut.0.lock().expect("nobody panics with it");
-                cut.0 = true;
-                std::mem::take(&mut cut.1)
-            };
-            wakers.into_iter().for_each(Waker::wake);
-        }
-        cuts.len()
+    /// Resets all connections between two hosts, at both ends.
+    pub(crate) fn cut(&self, one: &str, other: &str) {
+        let both = [[one.to_owned(), other.to_owned()], [other.to_owned(), one.to_owned()]];
+        let cuts: Vec<Cut> = both.iter().flat_map(|pair| self.table().ends.get(pair).cloned()).flatten().collect();
+        cuts.iter().for_each(Cut::cut);
     }
 
+    /// From now on, what passes between two hosts takes up to so many milliseconds, or as many as usual.
+    pub(crate) fn slow(&self, one: &str, other: &str, latency: Option<u64>) {
+        let mut table = self.table();
+        let latency = latency.unwrap_or(table.latency);
+        table.latencies.insert([one.to_owned(), other.to_owned()], latency);
+        table.latencies.insert([other.to_owned(), one.to_owned()], latency);
+    }
+
+    /// The longest time that what passes between two hosts takes now, in milliseconds.
+    pub(crate) fn latency(&self, hosts: &[String; 2]) -> u64 {
+        let table = self.table();
+        table.latencies.get(hosts).copied().unwrap_or(table.latency)
+    }
+
+    /// An end of a connection. How long what comes over it takes is drawn from its own address, so that nothing depends on
+    /// who draws first.
     fn wrap(&self, stream: TcpStream, hosts: [String; 2]) -> Box<dyn Socket> {
-        let cut = Arc::new(Cut::default());
-        self.0.lock().expect("nobody panics with it").push(Ends { hosts, cut: Arc::downgrade(&cut) });
-        Box::new(Connection { stream, cut })
+        let cut = Cut::default();
+        let draws = {
+            let mut table = self.table();
+            let seed = table.seed;
+            let ends = table.ends.entry(hosts.clone()).or_default();
+            ends.push(cut.clone());
+            seed.named_stream(Purpose::Test, &hosts.join(" "), &[4], ends.len() as u64)
+        };
+        Box::new(Connection::new(stream, self.clone(), hosts, cut, draws))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().expect("nobody panics with it")
     }
 }
 
@@ -123,55 +145,5 @@ impl Stream for Accept {
             let peer = turmoil::reverse_lookup(from.ip()).unwrap_or_default();
             (self.connections.wrap(stream, [self.host.clone(), peer]), from)
         })))
-    }
-}
-
-/// An end of a connection.
-struct Connection {
-    stream: TcpStream,
-    cut: Arc<Cut>,
-}
-
-impl Connection {
-    /// An error once it is cut, of which whoever asks is told.
-    fn check(&self, context: &Context<'_>) -> io::Result<()> {
-        let mut cut = self.cut.0.lock().expect("nobody panics with it");
-        if cut.0 {
-            return Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection cut"));
-        }
-        if !cut.1.iter().any(|waker| waker.will_wake(context.waker())) {
-            cut.1.push(context.waker().clone());
-        }
-        Ok(())
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.check(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.check(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -151,6 +151,13 @@ impl Plan {
         plan
     }
 
+    /// The nodes in an order that depends on the schedule.
+    pub(crate) fn order(&self) -> Vec<Host> {
+        let nodes = self.shape.nodes();
+        let mut draws = Seed::from_number(self.seed).stream(Purpose::Test, &[5], 0);
+        draws.permutation(nodes.len()).into_iter().map(|index| nodes[index as usize]).collect()
+    }
+
     /// When there are no more faults to come, and none goes on.
     pub(crate) fn calm(&self) -> Duration {
         let ends = self.faults.iter().map(|(trigger, fault)| match trigger {

@@ -115,13 +115,12 @@ impl<'a> World<'a> {
             .epoch(SystemTime::UNIX_EPOCH)
             .tick_duration(STEP)
             .simulation_duration(Duration::MAX)
-            .max_message_latency(Duration::from_millis(plan.latency))
+            .max_message_latency(Duration::ZERO)
             .tcp_capacity(4096)
-            .enable_random_order()
             .build();
         let draws = Seed::from_number(plan.seed).stream(Purpose::Test, &[3], 0);
         let disk = Disk::new(ledger.clone(), plan.shape.nodes(), draws);
-        let connections = Connections::default();
+        let connections = Connections::new(plan.seed, plan.latency);
         let summary = Rc::new(RefCell::new(None));
         let folder = folder.join("run");
         let coordinator = coordinator_options(plan, &folder, &disk, &connections);
@@ -143,7 +142,8 @@ impl<'a> World<'a> {
                 std::future::pending().await
             }
         });
-        for host in plan.shape.nodes() {
+        // Who comes first in a step is the plan's to say.
+        for host in plan.order() {
             let options = node_options(plan, host, &connections);
             let ledger = ledger.clone();
             sim.host(host.to_string(), move || live(host, options.clone(), ledger.clone()));
@@ -245,7 +245,9 @@ impl<'a> World<'a> {
             Kind::Freeze(host) => {
                 self.others(*host).iter().for_each(|other| self.sim.hold(host.to_string(), other.as_str()));
             }
-            Kind::Slow(one, other, latency) => self.slow(*one, *other, *latency),
+            Kind::Slow(one, other, latency) => {
+                self.connections.slow(&one.to_string(), &other.to_string(), Some(*latency));
+            }
             Kind::Cut(one, other) => {
                 self.connections.cut(&one.to_string(), &other.to_string());
             }
@@ -270,7 +272,7 @@ impl<'a> World<'a> {
             Kind::Partition(one, other) | Kind::OneWay(one, other) | Kind::Hold(one, other) => {
                 self.sim.release(one.to_string(), other.to_string());
             }
-            Kind::Slow(one, other, _) => self.slow(*one, *other, self.plan.latency),
+            Kind::Slow(one, other, _) => self.connections.slow(&one.to_string(), &other.to_string(), None),
             Kind::StoreFails(_) | Kind::StoreSlow(_) => self.disk.behave(BRISK, 0.0),
         }
     }
@@ -293,11 +295,6 @@ impl<'a> World<'a> {
 
     fn reconnect(&self, host: Host) {
         self.others(host).iter().for_each(|other| self.sim.release(host.to_string(), other.as_str()));
-    }
-
-    fn slow(&self, one: Host, other: Host, latency: u64) {
-        let latency = Duration::from_millis(latency);
-        self.sim.set_link_max_message_latency(one.to_string(), other.to_string(), latency);
     }
 }
 

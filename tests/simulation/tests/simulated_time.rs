@@ -24,6 +24,7 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn whatever_fails_a_run_tells_one_truth_and_ends_when_the_faults_do() {
     if let Some(seed) = number("POM2DIB_SCHEDULE") {
+        node::log_to_stderr();
         let trial = try_schedule(seed);
         trial.log.iter().for_each(|line| println!("{line}"));
         assert!(trial.violations.is_empty(), "schedule {seed}: {:#?}", trial.violations);
