@@ -225,7 +225,9 @@ impl Service {
                 Ok(admitted) => return Ok(admitted),
                 Err(Refusal::Never(status)) => return Err(status),
                 Err(Refusal::Taken(holders, status)) => (holders, status),
-                Err(Refusal::NotYet) if self.events.is_closed() => return Err(Status::aborted("the run is over")),
+                Err(Refusal::NotYet) if self.events.is_closed() => {
+                    return Err(Status::aborted("the run is over"));
+                }
                 Err(Refusal::NotYet) => {
                     tokio::time::sleep(PAUSE).await;
                     continue;

@@ -63,17 +63,9 @@ impl Listener {
                 let address = listener.local_addr().map_err(fail)?;
                 (Door::System(listener), address)
             }
-            Network::Simulated(network) => {
-                (Door::Simulated(network.listen(address).map_err(fail)?), address)
-            }
+            Network::Simulated(network) => (Door::Simulated(network.listen(address).map_err(fail)?), address),
         };
-        Ok(Listener {
-            door,
-            local: None,
-            address,
-            count: ByteCount::default(),
-            security: security.clone(),
-        })
+        Ok(Listener { door, local: None, address, count: ByteCount::default(), security: security.clone() })
     }
 
     /// Listens on a Unix-domain socket as well; nothing if the system does not let it, since TCP leads everywhere, and

@@ -172,7 +172,9 @@ impl Record {
         let known = *self.truth.entry((host, weights.version)).or_insert(weights.value);
         if known != weights.value {
             let (version, value) = (weights.version, weights.value);
-            self.violation(format!("{host} has {value:016x} at version {version}, where {known:016x} was true"));
+            self.violation(format!(
+                "{host} has {value:016x} at version {version}, where {known:016x} was true"
+            ));
         }
     }
 

@@ -39,7 +39,12 @@ impl Connections {
     /// A network on which what passes takes up to so many milliseconds.
     pub(crate) fn new(seed: u64, latency: u64) -> Self {
         let seed = Seed::from_number(seed);
-        Connections(Arc::new(Mutex::new(Table { seed, ends: BTreeMap::new(), latency, latencies: BTreeMap::new() })))
+        Connections(Arc::new(Mutex::new(Table {
+            seed,
+            ends: BTreeMap::new(),
+            latency,
+            latencies: BTreeMap::new(),
+        })))
     }
 
     pub(crate) fn seen_by(&self, host: &str) -> link::Network {
@@ -49,7 +54,8 @@ impl Connections {
     /// Resets all connections between two hosts, at both ends.
     pub(crate) fn cut(&self, one: &str, other: &str) {
         let both = [[one.to_owned(), other.to_owned()], [other.to_owned(), one.to_owned()]];
-        let cuts: Vec<Cut> = both.iter().flat_map(|pair| self.table().ends.get(pair).cloned()).flatten().collect();
+        let cuts: Vec<Cut> =
+            both.iter().flat_map(|pair| self.table().ends.get(pair).cloned()).flatten().collect();
         cuts.iter().for_each(Cut::cut);
     }
 

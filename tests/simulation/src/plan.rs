@@ -85,8 +85,8 @@ impl Shape {
         Shape {
             transmitters: between(&mut draws, 1, 3) as usize,
             receivers: between(&mut draws, 1, 3) as usize,
-            rounds: between(&mut draws, 3, 14),
-            every: between(&mut draws, 0, 5),
+            rounds: between(&mut draws, 3, 40),
+            every: between(&mut draws, 0, 6),
             parts: between(&mut draws, 1, 2) as usize,
         }
     }
@@ -136,15 +136,15 @@ impl Plan {
             faults: Vec::new(),
         };
         let mut time = Duration::ZERO;
-        for _ in 0..between(&mut draws, 1, 8) {
+        for _ in 0..between(&mut draws, 1, 20) {
             // Some blows come at once, others when the network is about to recover or has done so.
-            let pause = [0, 30, 700, 4_000, 15_000][draws.below(5) as usize];
+            let pause = [0, 30, 300, 1_000, 3_000][draws.below(5) as usize];
             time += Duration::from_millis(draws.below(pause + 1));
             let trigger = match draws.below(4) {
-                0 => Trigger::AtStoreCall(between(&mut draws, 1, 120)),
+                0 => Trigger::AtStoreCall(between(&mut draws, 1, 200)),
                 _ => Trigger::At(time),
             };
-            let longest = [300, 3_000, 25_000][draws.below(3) as usize];
+            let longest = [100, 500, 3_000, 20_000][draws.below(4) as usize];
             let lasts = Duration::from_millis(draws.below(longest));
             plan.faults.push((trigger, Fault { kind: Kind::draw(&shape, &mut draws), lasts }));
         }

@@ -53,7 +53,8 @@ impl TransmitterMachine {
     /// Does all that the orders and turns so far allow.
     fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         loop {
-            if let Some((round, part, sum)) = self.sent.filter(|(_, part, _)| part + 1 < self.context.parts()) {
+            if let Some((round, part, sum)) = self.sent.filter(|(_, part, _)| part + 1 < self.context.parts())
+            {
                 if !self.turns_are_in() {
                     return Ok(());
                 }
@@ -89,7 +90,10 @@ impl TransmitterMachine {
             let link = self.context.link(self.context.index, t);
             link.check(turn.stamp.as_ref(), when).map_err(NodeError::message(peer.clone()))?;
             if turn.asks.is_some() != asks {
-                return Err(NodeError::protocol(peer, "asks where it should not, or does not where it should"));
+                return Err(NodeError::protocol(
+                    peer,
+                    "asks where it should not, or does not where it should",
+                ));
             }
             let gradients = turn.gradients.as_ref().and_then(|gradients| number(gradients.z.as_ref()));
             sum = mix(sum, gradients.unwrap_or_default());

@@ -31,7 +31,7 @@ const STEP: Duration = Duration::from_millis(5);
 const RESTART: Duration = Duration::from_secs(1);
 
 /// In which a run must end once the faults have stopped: simulated time.
-pub(crate) const LIVELY: Duration = Duration::from_secs(180);
+pub(crate) const LIVELY: Duration = Duration::from_secs(60);
 
 /// Where everybody listens, each on its own host.
 const PORT: u16 = 7310;
@@ -213,7 +213,8 @@ impl<'a> World<'a> {
             Trigger::At(time) => *time <= now,
             Trigger::AtStoreCall(call) => *call <= calls,
         };
-        let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|(trigger, _)| is_due(trigger));
+        let (due, later) =
+            std::mem::take(&mut self.due).into_iter().partition(|(trigger, _)| is_due(trigger));
         self.due = later;
         let due: Vec<(Trigger, Fault)> = due;
         for (_, fault) in due {
@@ -230,7 +231,9 @@ impl<'a> World<'a> {
             Kind::Kill(hosts) => hosts.iter().for_each(|host| self.kill(*host, until)),
             Kind::PowerLoss(hosts) => {
                 for host in hosts {
-                    self.others(*host).iter().for_each(|other| self.sim.partition(host.to_string(), other.as_str()));
+                    self.others(*host)
+                        .iter()
+                        .for_each(|other| self.sim.partition(host.to_string(), other.as_str()));
                     self.kill(*host, until);
                 }
             }
@@ -258,7 +261,8 @@ impl<'a> World<'a> {
 
     /// Mends what has ailed long enough.
     fn mend(&mut self, now: Duration) {
-        let (over, still) = std::mem::take(&mut self.ailing).into_iter().partition(|(until, _)| *until <= now);
+        let (over, still) =
+            std::mem::take(&mut self.ailing).into_iter().partition(|(until, _)| *until <= now);
         self.ailing = still;
         let over: Vec<(Duration, Kind)> = over;
         over.iter().for_each(|(_, kind)| self.heal(kind));
@@ -302,9 +306,14 @@ impl<'a> World<'a> {
 fn is_excusable(host: Host, error: &str) -> bool {
     match host {
         Host::Coordinator => error.contains("input/output error"),
-        _ => ["the coordinator ended the run", "lost the coordinator", "nobody answers at coordinator", "joined"]
-            .iter()
-            .any(|excuse| error.contains(excuse)),
+        _ => [
+            "the coordinator ended the run",
+            "lost the coordinator",
+            "nobody answers at coordinator",
+            "joined",
+        ]
+        .iter()
+        .any(|excuse| error.contains(excuse)),
     }
 }
 

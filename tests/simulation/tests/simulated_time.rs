@@ -42,7 +42,11 @@ fn whatever_fails_a_run_tells_one_truth_and_ends_when_the_faults_do() {
         let seed = trial.seed;
         format!("POM2DIB_SCHEDULE={seed} cargo test --release -p pom2dib-simulation whatever -- --nocapture")
     });
-    assert!(failed.is_empty(), "{} of {schedules} schedules failed; see the first again with\n{first:?}", failed.len());
+    assert!(
+        failed.is_empty(),
+        "{} of {schedules} schedules failed; see the first again with\n{first:?}",
+        failed.len()
+    );
 }
 
 #[test]
