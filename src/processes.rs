@@ -62,6 +62,8 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
         }
     };
     let mut nodes = JoinSet::new();
+    // Who has done its work, as it was told by a coordinator that may yet be killed before it has done its own.
+    let mut done: Vec<Node> = Vec::new();
     for (role, count) in
         [("transmitter", launch.scenario.transmitters()), ("receiver", launch.scenario.receivers())]
     {
@@ -81,9 +83,12 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
                 restarts -= 1;
                 eprintln!("the coordinator was killed ({status}): starting it again");
                 coordinator = start_coordinator(&again(&launch.coordinator, &address)?, &launch.place)?;
+                for node in done.drain(..) {
+                    nodes.spawn(node.live()?);
+                }
             }
             Some(ended) = nodes.join_next() => match ended? {
-                End::Good => {}
+                End::Good(node) => done.push(node),
                 // What it said itself the coordinator knows too, and says better as it ends the run.
                 End::Bad { node, complaint } if restarts == 0 => {
                     return match tokio::time::timeout(GRACE, coordinator.end()).await {
@@ -122,7 +127,7 @@ async fn stop(mut coordinator: Lifeline, mut signal: Signal, why: &str) -> anyho
 /// How a node's process ended.
 enum End {
     /// As it should.
-    Good,
+    Good(Node),
     /// Otherwise.
     Bad {
         /// Which node.
@@ -168,7 +173,7 @@ impl Node {
         self.lives += 1;
         Ok(async move {
             let how = match process.end().await {
-                Ok(status) if status.success() => return End::Good,
+                Ok(status) if status.success() => return End::Good(self),
                 // A signal leaves no last words; and what ends by itself, the coordinator may still end the run for.
                 Ok(status) if status.signal().is_some() => format!("was killed ({status})"),
                 Ok(status) => {

@@ -219,6 +219,7 @@ impl Launch {
             patience: 60,
             health: None,
             end_with_parent: true,
+            network: link::Network::System,
             departure: node::Departure::default(),
             state_of_health: node::Health::default(),
         }

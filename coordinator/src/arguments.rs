@@ -193,6 +193,7 @@ impl Arguments {
             scenario,
             mode,
             folder: self.out.clone(),
+            store: None,
             listen: self.listen,
             security: self
                 .security

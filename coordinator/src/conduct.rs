@@ -40,6 +40,9 @@ const PATIENT: Duration = Duration::from_secs(5);
 /// How long nodes may take to say goodbye once all is done.
 const PARTING: Duration = Duration::from_secs(10);
 
+/// In which what is queued for the nodes is on its way.
+const FLUSH: Duration = Duration::from_millis(10);
+
 /// How long the last words to the nodes may take to go out.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -54,7 +57,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     check_names(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
-    let stage = Stage::set(&options, &listener).await?;
+    let stage = Stage::set(&options, listener.address()).await?;
     let options = Options { scenario: stage.scenario.clone(), ..options };
     let (events, inbox) = mpsc::channel(1024);
     let (transmitters, receivers) = (options.scenario.transmitters(), options.scenario.receivers());
@@ -83,7 +86,9 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
     conductor.members.close();
-    // Order streams end after what is queued in them has gone out.
+    // Order streams end after what is queued in them has gone out. The server hears last that it is to end, so that what
+    // it does does not depend on which of the two it sees first.
+    tokio::time::sleep(FLUSH).await;
     drop(close);
     let mut server = server;
     if tokio::time::timeout(LAST_WORDS, &mut server).await.is_err() {
@@ -190,6 +195,7 @@ impl Conductor {
             let message = format!("{line}; no round was finished within {seconds} s of the first such loss");
             return Err(CoordinatorError::Run(message));
         }
+        self.members.close_door();
         self.stage.go_back().await?;
         *self.current.lock().expect("no code panics while it holds this lock") = self.stage.current();
         self.members.roll_back(self.stage.incarnation, &line);
@@ -515,12 +521,14 @@ impl Conductor {
                 let reason = format!("it has said nothing for {} s", silence.as_secs());
                 return Ok(Event::Gone(self.stage.incarnation, member, reason));
             }
+            // In this order, whatever is ready: no draw decides.
             let event = tokio::select! {
+                biased;
+                () = self.terminate.announced(), if !self.stopping => Event::Told(Action::Stop),
                 event = self.inbox.recv() => match event {
                     Some(event) => event,
                     None => return Err(CoordinatorError::Run("the server has ended".into()).into()),
                 },
-                () = self.terminate.announced(), if !self.stopping => Event::Told(Action::Stop),
                 () = tokio::time::sleep(LOOK) => return Ok(Event::Tick),
             };
             match &event {

@@ -15,8 +15,9 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// What a run needs besides its checkpoints to go on.
-const KEPT_FILES: [&str; 3] = ["scenario.toml", "metrics.jsonl", "selection.jsonl"];
+/// What a run needs besides its checkpoints to go on. The scenario comes last: a folder that has it holds a run, and who is
+/// interrupted while fetching must not be taken for that.
+const KEPT_FILES: [&str; 3] = ["metrics.jsonl", "selection.jsonl", "scenario.toml"];
 
 /// The files of a run that mean something only with each other.
 const RUN_FILES: [&str; 7] = [
@@ -247,6 +248,26 @@ mod tests {
         folder.write_whole("metrics.jsonl", b"{\"round\":0}\n{\"round\":1}\n{\"round\":2}\n{\"rou").unwrap();
         folder.cut_log("metrics.jsonl", 2).unwrap();
         assert_eq!(fs::read(folder.file("metrics.jsonl")).unwrap(), b"{\"round\":0}\n{\"round\":1}\n");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_was_fetched_in_part_holds_no_run() {
+        let kept = Checkpoints::new(Store::in_memory());
+        for name in KEPT_FILES {
+            kept.keep(name, scenario().to_toml()).await.unwrap();
+        }
+        for (position, name) in KEPT_FILES.iter().enumerate() {
+            let directory = tempfile::tempdir().unwrap();
+            let folder = RunFolder::at(directory.path());
+            // A folder in its place lets no file come there.
+            fs::create_dir(folder.file(name)).unwrap();
+            let earlier = || KEPT_FILES[..position].iter().all(|name| folder.file(name).exists());
+            folder.fetch_files(&kept).await.unwrap_err();
+            fs::remove_dir(folder.file(name)).unwrap();
+            assert!(earlier() && !folder.holds_run(), "interrupted at {name}");
+            folder.fetch_files(&kept).await.unwrap();
+            assert!(folder.holds_run());
+        }
     }
 
     #[test]

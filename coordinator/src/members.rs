@@ -42,6 +42,8 @@ pub(crate) struct Members {
 #[derive(Debug)]
 struct Table {
     incarnation: u64,
+    /// Between two incarnations nobody is let in: what the one before went on from may be gone.
+    open: bool,
     seats: BTreeMap<Member, Seat>,
     /// Who was told to join again, and has not yet.
     expected: BTreeSet<Member>,
@@ -74,13 +76,15 @@ pub(crate) enum Refusal {
     Never(Status),
     /// Somebody has the place: these, of whom one may turn out to be gone.
     Taken(Vec<Member>, Status),
+    /// The next incarnation has not begun.
+    NotYet,
 }
 
 impl Members {
     pub(crate) fn new(transmitters: usize, receivers: usize, incarnation: u64) -> Self {
         let expected_since = Instant::now();
         let (seats, expected) = (BTreeMap::new(), BTreeSet::new());
-        let table = Table { incarnation, seats, expected, expected_since };
+        let table = Table { incarnation, open: true, seats, expected, expected_since };
         Members { transmitters, receivers, table: Mutex::new(table) }
     }
 
@@ -89,6 +93,9 @@ impl Members {
         let role = role(join.role).map_err(Refusal::Never)?;
         check_build(join).map_err(Refusal::Never)?;
         let mut table = self.table();
+        if !table.open {
+            return Err(Refusal::NotYet);
+        }
         let member = Member { role, index: self.place(&table, role, join.index)? };
         let (hold, dismissed) = oneshot::channel();
         let seat = Seat { orders, _hold: hold, heard: Instant::now(), heartbeat: None };
@@ -126,10 +133,15 @@ impl Members {
         self.table().seats.remove(&member);
     }
 
+    /// The incarnation is over: lets nobody in until the next begins.
+    pub(crate) fn close_door(&self) {
+        self.table().open = false;
+    }
+
     /// Sends everybody away to join the next incarnation, all at once: who comes back finds the places free.
     pub(crate) fn roll_back(&self, incarnation: u64, reason: &str) {
         let mut table = self.table();
-        table.incarnation = incarnation;
+        (table.incarnation, table.open) = (incarnation, true);
         table.expected = table.seats.keys().copied().collect();
         table.expected_since = Instant::now();
         for seat in std::mem::take(&mut table.seats).into_values() {
@@ -266,6 +278,7 @@ mod tests {
     fn message(refusal: Refusal) -> String {
         match refusal {
             Refusal::Never(status) | Refusal::Taken(_, status) => status.message().to_owned(),
+            Refusal::NotYet => "not yet".into(),
         }
     }
 
@@ -316,6 +329,17 @@ mod tests {
         assert!(admit(None).is_err());
         tokio::time::advance(RESERVED).await;
         assert_eq!(admit(None).unwrap().member.index, 0);
+    }
+
+    #[test]
+    fn between_two_incarnations_nobody_is_let_in() {
+        let members = Members::new(1, 1, 1);
+        let (orders, _kept) = mpsc::channel(1);
+        let admit = || members.admit(&join(TRANSMITTER, None), orders.clone());
+        members.close_door();
+        assert!(matches!(admit(), Err(Refusal::NotYet)));
+        members.roll_back(2, "transmitter 0 left");
+        assert_eq!(admit().unwrap().incarnation, 2);
     }
 
     #[tokio::test(start_paused = true)]

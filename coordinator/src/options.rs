@@ -2,6 +2,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use link::Security;
 use scenario::Scenario;
+use store::Store;
 
 /// What a coordinator is told when it starts.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Options {
     pub mode: Mode,
     /// The run's folder.
     pub folder: PathBuf,
+    /// Where its checkpoints lie, if that is open already; else it is opened as the scenario says.
+    pub store: Option<Store>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Who is let in.

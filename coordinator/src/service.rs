@@ -39,6 +39,9 @@ const ORDERS: usize = 64;
 /// second: so a refusal takes about one, and a node that was started again need not wait until its death is noticed.
 const PROOF_OF_LIFE: Duration = Duration::from_secs(3);
 
+/// Between two looks at whether a place has become free.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// What happens at the coordinator's door. What a node says belongs to the incarnation in which it joined.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -166,6 +169,7 @@ impl Service {
         };
         drop(orders);
         tokio::select! {
+            biased;
             end = self.hear(member, incarnation, &mut reports) => {
                 let _ = self.events.send(Event::Gone(incarnation, member, end)).await;
             }
@@ -221,6 +225,13 @@ impl Service {
                 Ok(admitted) => return Ok(admitted),
                 Err(Refusal::Never(status)) => return Err(status),
                 Err(Refusal::Taken(holders, status)) => (holders, status),
+                Err(Refusal::NotYet) if self.events.is_closed() => {
+                    return Err(Status::aborted("the run is over"));
+                }
+                Err(Refusal::NotYet) => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
             };
             if holders.iter().all(|holder| self.members.spoke_since(*holder, came)) {
                 return Err(status);
@@ -234,7 +245,7 @@ impl Service {
             } else if came.elapsed() > 2 * PROOF_OF_LIFE {
                 return Err(status);
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

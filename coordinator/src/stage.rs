@@ -1,7 +1,6 @@
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 use bytes::Bytes;
-use link::Listener;
 use randomness::Seed;
 use scenario::Scenario;
 
@@ -28,7 +27,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Opens or makes the run's folder, and finds the checkpoint from which the run goes on.
-    pub(crate) async fn set(options: &Options, listener: &Listener) -> Result<Self, CoordinatorError> {
+    pub(crate) async fn set(options: &Options, address: SocketAddr) -> Result<Self, CoordinatorError> {
         let folder = RunFolder::at(&options.folder);
         let (restore, before) = match options.mode {
             Mode::Train { force } => {
@@ -36,7 +35,7 @@ impl Stage {
                 (None, 0)
             }
             mode => {
-                let checkpoints = folder.checkpoints(&options.scenario)?;
+                let checkpoints = open_checkpoints(&folder, options, &options.scenario)?;
                 let restore = checkpoints.last().await?;
                 // The incarnation must be higher than any before, wherever that was written down.
                 let before = folder.incarnation().max(kept_incarnation(&checkpoints).await?);
@@ -59,15 +58,15 @@ impl Stage {
             run: Bytes::copy_from_slice(&run),
             incarnation: before,
             seed: Seed::from_number(scenario.seed),
-            checkpoints: folder.checkpoints(&scenario)?,
+            checkpoints: open_checkpoints(&folder, options, &scenario)?,
             scenario,
             folder,
             restore,
             saved: restore,
         };
         stage.begin_incarnation().await?;
-        stage.folder.write_whole("address", listener.address().to_string().as_bytes())?;
-        tracing::info!(address = %listener.address(), run = hex(&run), "listening");
+        stage.folder.write_whole("address", address.to_string().as_bytes())?;
+        tracing::info!(%address, run = hex(&run), "listening");
         Ok(stage)
     }
 
@@ -114,11 +113,23 @@ impl Stage {
     }
 }
 
+/// The store of a run's checkpoints: the one that is open already, or the one of its scenario.
+fn open_checkpoints(
+    folder: &RunFolder,
+    options: &Options,
+    scenario: &Scenario,
+) -> Result<Checkpoints, CoordinatorError> {
+    match &options.store {
+        Some(store) => Ok(Checkpoints::new(store.clone())),
+        None => folder.checkpoints(scenario),
+    }
+}
+
 /// Makes room for a run from the beginning, in its folder and in a store elsewhere.
 async fn start_afresh(options: &Options, force: bool) -> Result<(), CoordinatorError> {
     let folder = RunFolder::create(&options.folder, &options.scenario, force)?;
     let Some(location) = &options.scenario.checkpoint.store else { return Ok(()) };
-    let checkpoints = folder.checkpoints(&options.scenario)?;
+    let checkpoints = open_checkpoints(&folder, options, &options.scenario)?;
     if !force && checkpoints.any().await? {
         return Err(CoordinatorError::Input(format!(
             "{location} holds the checkpoints of a run already: choose another checkpoint.store, or overwrite them with --force"

@@ -10,6 +10,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::Socket;
+
 /// Bytes through the sockets of a listener, both directions, framing and headers included.
 #[derive(Clone, Debug, Default)]
 pub struct ByteCount(Arc<AtomicU64>);
@@ -25,12 +27,7 @@ impl ByteCount {
     }
 }
 
-/// A byte stream of any kind of socket.
-pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
-
-/// A stream, over TCP or a Unix-domain socket, whose bytes are counted.
+/// A stream, over whatever kind of socket, whose bytes are counted.
 pub(crate) struct Counted {
     stream: Box<dyn Socket>,
     count: ByteCount,
@@ -38,7 +35,11 @@ pub(crate) struct Counted {
 
 impl Counted {
     pub(crate) fn new(stream: impl Socket + 'static, count: ByteCount) -> Self {
-        Counted { stream: Box::new(stream), count }
+        Counted::boxed(Box::new(stream), count)
+    }
+
+    pub(crate) fn boxed(stream: Box<dyn Socket>, count: ByteCount) -> Self {
+        Counted { stream, count }
     }
 }
 

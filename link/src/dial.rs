@@ -1,13 +1,10 @@
-use std::{
-    error::Error as _,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::Instant,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
@@ -19,7 +16,7 @@ use tonic::{
 use tower::{BoxError, ServiceExt};
 
 use crate::{
-    Channel, FRAME, KEEPALIVE, LinkError, Name, Security, WINDOW,
+    Channel, FRAME, KEEPALIVE, LinkError, Name, Network, Security, Simulated, Socket, WINDOW,
     distrust::{self, Distrust},
     local, tls,
 };
@@ -65,7 +62,8 @@ pub async fn dial(
 }
 
 /// Connects to a node that may be on this machine: over its Unix-domain socket if the path leads there (empty: it has
-/// none), and to `host:port` as [`dial`] does if not. Where certificates are used, always the latter.
+/// none), and to `host:port` as [`dial`] does if not. Where certificates are used, or the
+/// network is simulated, always the latter.
 pub async fn dial_nearest(
     peer: Name,
     socket: &str,
@@ -73,7 +71,7 @@ pub async fn dial_nearest(
     security: &Security,
     patience: Duration,
 ) -> Result<Channel, LinkError> {
-    if !socket.is_empty() && security.tls().is_none() {
+    if !socket.is_empty() && security.is_plain_tcp() {
         match dial_local(socket, security).await {
             Ok(channel) => {
                 tracing::debug!(address, socket, "connected over a Unix-domain socket");
@@ -115,9 +113,14 @@ async fn attempt(
     address: &str,
     security: &Security,
 ) -> Result<Channel, Failure> {
-    let connected = match security.tls() {
-        None => endpoint.connect().await,
-        Some(tls) => {
+    let connected = match (security.network(), security.tls()) {
+        (Network::Simulated(network), _) => {
+            let network = network.clone();
+            let connect = move |uri| connect_simulated(uri, network.clone());
+            endpoint.connect_with_connector(tower::service_fn(connect)).await
+        }
+        (Network::System, None) => endpoint.connect().await,
+        (Network::System, Some(tls)) => {
             let tls = tls.clone();
             let connect = move |uri| connect_over_tls(uri, tls.clone(), peer);
             endpoint.connect_with_connector(tower::service_fn(connect)).await
@@ -126,7 +129,7 @@ async fn attempt(
     let channel = security.present(connected.map_err(|error| failure(&error))?);
     match greet(channel.clone()).await {
         Ok(()) => Ok(channel),
-        Err(Failure::Passing(_)) if security.tls().is_none() && speaks_tls(address).await => {
+        Err(Failure::Passing(_)) if security.is_plain_tcp() && speaks_tls(address).await => {
             let problem = "speaks TLS and asks for a certificate: give --tls DIR (or POM2DIB_TLS)";
             Err(Failure::Final(problem.into()))
         }
@@ -158,6 +161,15 @@ fn failure(error: &Error) -> Failure {
         Some(Distrust(problem)) => Failure::Final(problem.clone()),
         None => Failure::Passing(innermost(error)),
     }
+}
+
+/// Opens a connection of a simulated network.
+async fn connect_simulated(
+    uri: Uri,
+    network: Arc<dyn Simulated>,
+) -> Result<TokioIo<Box<dyn Socket>>, BoxError> {
+    let address = uri.authority().map(ToString::to_string).unwrap_or_default();
+    Ok(TokioIo::new(network.connect(address).await?))
 }
 
 /// Opens a connection over which `peer` has shown its certificate, and has taken this node's.

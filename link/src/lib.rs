@@ -10,6 +10,7 @@ mod identity;
 mod listen;
 mod local;
 mod name;
+mod network;
 mod security;
 mod tls;
 mod token;
@@ -21,6 +22,7 @@ pub use identity::Identity;
 pub use listen::{GuardedRouter, GuardedServer, Listener};
 pub use local::LocalDoor;
 pub use name::Name;
+pub use network::{Callers, Connecting, Network, Simulated, Socket};
 pub use security::{Channel, Security};
 pub use token::{Guard, Present, Token};
 

@@ -15,8 +15,8 @@ use tonic::{
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
-    ByteCount, FRAME, Guard, KEEPALIVE, LinkError, LocalDoor, Security, WINDOW, accepted::Accepted,
-    counting::Counted, handshake, identity::Caller,
+    ByteCount, Callers, FRAME, Guard, KEEPALIVE, LinkError, LocalDoor, Network, Security, Socket, WINDOW,
+    accepted::Accepted, counting::Counted, handshake, identity::Caller,
 };
 
 /// A server whose services see only calls that a [`Guard`] has let through, each with its
@@ -36,13 +36,18 @@ const MOST_STREAMS: u32 = 16;
 const LARGEST_HEADERS: u32 = 16 << 10;
 
 /// A bound listener, before it serves.
-#[derive(Debug)]
 pub struct Listener {
-    listener: TcpListener,
+    door: Door,
     local: Option<UnixListener>,
     address: SocketAddr,
     count: ByteCount,
     security: Security,
+}
+
+/// Where callers come in.
+enum Door {
+    System(TcpListener),
+    Simulated(Callers),
 }
 
 impl Listener {
@@ -52,22 +57,22 @@ impl Listener {
             return Err(LinkError::Exposed(address));
         }
         let fail = |error| LinkError::Listen { address, error };
-        let listener = TcpListener::bind(address).await.map_err(fail)?;
-        let address = listener.local_addr().map_err(fail)?;
-        Ok(Listener {
-            listener,
-            local: None,
-            address,
-            count: ByteCount::default(),
-            security: security.clone(),
-        })
+        let (door, address) = match security.network() {
+            Network::System => {
+                let listener = TcpListener::bind(address).await.map_err(fail)?;
+                let address = listener.local_addr().map_err(fail)?;
+                (Door::System(listener), address)
+            }
+            Network::Simulated(network) => (Door::Simulated(network.listen(address).map_err(fail)?), address),
+        };
+        Ok(Listener { door, local: None, address, count: ByteCount::default(), security: security.clone() })
     }
 
     /// Listens on a Unix-domain socket as well; nothing if the system does not let it, since TCP leads everywhere, and
-    /// nothing where certificates are asked for: over the socket nobody would show one. The way to the socket is there for
+    /// nothing where certificates are asked for: over the socket nobody would show one. Nor on a simulated network. The way to the socket is there for
     /// as long as the door is held.
     pub fn open_local(&mut self) -> Option<LocalDoor> {
-        if self.security.tls().is_some() {
+        if !self.security.is_plain_tcp() {
             return None;
         }
         match LocalDoor::open() {
@@ -116,14 +121,20 @@ impl Listener {
 
     /// Whoever connects and may, by either way.
     fn incoming(self) -> Box<dyn Stream<Item = io::Result<Accepted>> + Send + Unpin> {
+        let (here, elsewhere) = (self.count.clone(), self.count);
+        let listener = match self.door {
+            Door::System(listener) => listener,
+            Door::Simulated(callers) => {
+                return Box::new(callers.map(move |caller| Ok(over_simulated(caller?, &here))));
+            }
+        };
         if let Some(tls) = self.security.tls() {
             let (shaken, accepted) = mpsc::channel(1);
-            tokio::spawn(handshake::shake_hands(self.listener, tls.clone(), self.count, shaken));
+            tokio::spawn(handshake::shake_hands(listener, tls.clone(), elsewhere, shaken));
             return Box::new(ReceiverStream::new(accepted));
         }
-        let (here, elsewhere) = (self.count.clone(), self.count);
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        let tcp = TcpListenerStream::new(self.listener).filter_map(move |stream| {
+        let tcp = TcpListenerStream::new(listener).filter_map(move |stream| {
             let Ok(place) = places.clone().try_acquire_owned() else {
                 tracing::warn!("a caller was refused: there are {MOST_CONNECTIONS} connections already");
                 return None;
@@ -144,6 +155,11 @@ fn over_tcp(stream: TcpStream, count: &ByteCount, place: OwnedSemaphorePermit) -
     stream.set_nodelay(true)?;
     let caller = Caller { address: stream.peer_addr().ok(), name: None };
     Ok(Accepted::plain(Counted::new(stream, count.clone()), caller, Some(place)))
+}
+
+fn over_simulated((stream, from): (Box<dyn Socket>, SocketAddr), count: &ByteCount) -> Accepted {
+    let caller = Caller { address: Some(from), name: None };
+    Accepted::plain(Counted::boxed(stream, count.clone()), caller, None)
 }
 
 fn over_socket(stream: UnixStream, count: &ByteCount) -> Accepted {

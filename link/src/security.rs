@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::{
-    LinkError, Name, TlsFiles,
+    LinkError, Name, Network, TlsFiles,
     tls::Tls,
     token::{Guard, Present, Token},
 };
@@ -11,12 +11,13 @@ use crate::{
 /// A way to a peer, on which every call shows the join token if there is one.
 pub type Channel = InterceptedService<tonic::transport::Channel, Present>;
 
-/// What a node proves itself with and asks of others: certificates, a join token, both, or nothing. Cheap to clone;
-/// clones share what they have read.
+/// What a node proves itself with and asks of others, certificates, a join token, both, or nothing, and the network on
+/// which it does so. Cheap to clone; clones share what they have read.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
     tls: Option<Arc<Tls>>,
     token: Option<Token>,
+    network: Network,
 }
 
 impl Security {
@@ -28,6 +29,11 @@ impl Security {
     /// The same with a join token.
     pub fn with_token(self, token: Token) -> Self {
         Security { token: Some(token), ..self }
+    }
+
+    /// The same on another network than the system's.
+    pub fn over(self, network: Network) -> Self {
+        Security { network, ..self }
     }
 
     /// Whom this node's certificate is made out to, if it has one.
@@ -47,6 +53,15 @@ impl Security {
 
     pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
         self.tls.as_ref()
+    }
+
+    /// Whether it dials the system's TCP without certificates.
+    pub(crate) fn is_plain_tcp(&self) -> bool {
+        self.tls.is_none() && matches!(self.network, Network::System)
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
     }
 
     pub(crate) fn guard(&self) -> Guard {

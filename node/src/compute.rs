@@ -1,6 +1,6 @@
 use tokio::sync::mpsc;
 
-use crate::{Activity, Awaited, NodeError};
+use crate::{Activity, Awaited, Context, NodeError, Options};
 
 /// How many inputs may wait; beyond that the links are made to wait. Outputs never wait: the protocol bounds them, and a
 /// thread that waits to be heard while its inputs wait for it would wait for ever.
@@ -20,12 +20,16 @@ pub trait Machine: 'static {
     fn awaited(&self) -> Awaited;
 }
 
-/// A machine on a thread of its own.
+/// How a node sets a machine to work: from what it knows of the run, what it was told, and its state at the checkpoint from
+/// which the run goes on. The machine writes down what it does.
+pub type Employ<I, O> = dyn Fn(Context, &Options, Option<Vec<u8>>, Activity) -> Compute<I, O> + Sync;
+
+/// A machine at work.
 #[derive(Debug)]
 pub struct Compute<I, O> {
     /// What goes in.
     pub inputs: mpsc::Sender<I>,
-    /// What comes out; the last is the error that ended the thread, if one did.
+    /// What comes out; the last is the error that ended the machine, if one did.
     pub outputs: mpsc::UnboundedReceiver<Result<O, NodeError>>,
 }
 
@@ -57,6 +61,28 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
             }
         };
         std::thread::spawn(move || on_threads(threads, live));
+        compute
+    }
+
+    /// Builds a machine and lets it run among the tasks that feed it, without a thread: in simulated time, which no thread
+    /// would follow. Needs a runtime.
+    pub fn inline<M>(
+        activity: Activity,
+        build: impl FnOnce(&mut dyn FnMut(O)) -> Result<M, NodeError>,
+    ) -> Self
+    where
+        M: Machine<Input = I, Output = O> + Send,
+    {
+        let (compute, mut worker) = Self::channels(activity);
+        if let Some(mut machine) = worker.build(build) {
+            tokio::spawn(async move {
+                while let Some(input) = worker.taken.recv().await {
+                    if !worker.handle(&mut machine, input) {
+                        return;
+                    }
+                }
+            });
+        }
         compute
     }
 

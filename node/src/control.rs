@@ -87,8 +87,14 @@ impl Control {
         control.index = welcome.index;
         let outcome = async {
             let context = context(role, &welcome, options)?;
-            let state = if welcome.restore { Some(control.load().await?) } else { None };
-            Ok((context, state))
+            if !welcome.restore {
+                return Ok((context, None));
+            }
+            match control.load().await {
+                Ok(state) => Ok((context, Some(state))),
+                // An incarnation that has just ended gives no states: the control stream says so.
+                Err(error) => Err(control.explain(error).await),
+            }
         }
         .await;
         match outcome {
@@ -170,12 +176,15 @@ impl Control {
             return error;
         }
         let failed = Failed { message: error.to_string(), input: error.is_input(), lost: error.is_loss() };
-        if self.report(report::Report::Failed(failed)).await.is_err() {
-            return error;
-        }
+        // A coordinator that does not hear it any more has had its last word: it waits to be read.
+        let _ = self.report(report::Report::Failed(failed)).await;
         // The coordinator answers a failure with its abort, by going back, or by hanging up: then it has been heard.
         match self.last_word().await {
             Some(back @ NodeError::RolledBack(_)) => back,
+            // A loss ends no node as long as the coordinator may come back, to whom it is one, too.
+            None | Some(NodeError::CoordinatorLost(_)) if error.is_loss() => {
+                lost(&format!("it did not hear that this node has {error}"))
+            }
             _ => error,
         }
     }
@@ -269,6 +278,7 @@ async fn beat(reports: mpsc::Sender<Report>, activity: Activity, departure: Depa
     let mut leaves = false;
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(HEARTBEAT) => {}
             () = departure.announced(), if !leaves => {
                 leaves = true;

@@ -52,6 +52,7 @@ where
         }
     };
     tokio::select! {
+        biased;
         outcome = life => match outcome {
             // Whatever the others made of it, it has ended as it was told.
             Err(NodeError::Aborted(_) | NodeError::CoordinatorLost(_)) if departure.is_announced() => Ok(()),

@@ -59,6 +59,10 @@ pub struct Options {
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
 
+    /// The network that it is on.
+    #[arg(skip)]
+    pub network: link::Network,
+
     /// How this node learns that it is to end.
     #[arg(skip)]
     pub departure: Departure,

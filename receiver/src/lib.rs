@@ -13,5 +13,5 @@ mod witness;
 
 pub use machine::{Input, Output, ReceiverMachine};
 pub use received::check_features;
-pub use serve::run;
+pub use serve::{run, run_with};
 pub use task::TaskData;

@@ -1,10 +1,10 @@
 //! The async half of a receiver: its links and the control stream around the machine.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use data::{Needs, open};
 use link::{Channel, LinkError, Name, Security};
-use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Role};
+use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
 use proto::{
     When, check_length,
     v1::{Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
@@ -16,18 +16,28 @@ use crate::{Input, Output, ReceiverMachine, TaskData, passage};
 
 /// Takes part in a run as a receiver, from joining to the end.
 pub async fn run(options: Options) -> Result<(), NodeError> {
-    let security = options.security.of_node(Role::Receiver, options.index)?;
+    run_with(options, &spawn).await
+}
+
+/// The same with a compute half that is set to work in another way, in every incarnation anew.
+pub async fn run_with(options: Options, employ: &Employ<Input, Output>) -> Result<(), NodeError> {
+    let security = options.security.of_node(Role::Receiver, options.index)?.over(options.network.clone());
     node::live(Role::Receiver, options, &security, |joined, options| {
         let security = security.clone();
-        async move { take_part(joined, options, security).await }
+        async move { take_part(joined, options, security, employ).await }
     })
     .await
 }
 
 /// Takes part in one incarnation of the run.
-async fn take_part(joined: Joined, options: Options, security: Security) -> Result<(), NodeError> {
+async fn take_part(
+    joined: Joined,
+    options: Options,
+    security: Security,
+    employ: &Employ<Input, Output>,
+) -> Result<(), NodeError> {
     let Joined { mut control, context, state } = joined;
-    let outcome = live(&mut control, context, state, &options, &security).await;
+    let outcome = live(&mut control, context, (state, employ), &options, &security).await;
     match outcome {
         Ok(()) => Ok(()),
         Err(error) => Err(control.fail(error).await),
@@ -37,19 +47,21 @@ async fn take_part(joined: Joined, options: Options, security: Security) -> Resu
 async fn live(
     control: &mut Control,
     context: Context,
-    state: Option<Vec<u8>>,
+    (state, employ): (Option<Vec<u8>>, &Employ<Input, Output>),
     options: &Options,
     security: &Security,
 ) -> Result<(), NodeError> {
     let wanted = std::slice::from_ref(&context.scenario.receiver[context.index].task);
-    let folder = node::data_nearby(&context.scenario, options.data.clone(), wanted).await?;
-    let mut compute = spawn(context.clone(), options.threads, folder, state, control.activity());
+    let data = node::data_nearby(&context.scenario, options.data.clone(), wanted).await?;
+    let options = &Options { data, ..options.clone() };
+    let mut compute = employ(context.clone(), options, state, control.activity());
     report_ready(control, &mut compute, &context).await?;
     let start = control.start().await?;
     let mut links = {
         let mut dialling = std::pin::pin!(Links::dial(&context, &start, options, security));
         loop {
             tokio::select! {
+                biased;
                 links = &mut dialling => break links?,
                 // The first orders may come before the last transmitter answers, and so may the end of the run.
                 order = control.order() => deliver(&compute, Input::Order(order?)).await,
@@ -59,7 +71,9 @@ async fn live(
     let mut last_round = Instant::now();
     let mut patience = Patience::new(context.scenario.straggler.patience);
     loop {
+        // Of what is ready, the first here comes first: no draw decides, so what happens can happen again.
         tokio::select! {
+            biased;
             order = control.order() => deliver(&compute, Input::Order(order?)).await,
             (k, features) = links.next() => match features {
                 Ok(features) => deliver(&compute, Input::Features(k, features)).await,
@@ -83,12 +97,12 @@ async fn live(
 /// Reads the data and builds the machine on the compute thread.
 fn spawn(
     context: Context,
-    threads: u16,
-    folder: Option<PathBuf>,
+    options: &Options,
     state: Option<Vec<u8>>,
     activity: Activity,
 ) -> Compute<Input, Output> {
-    Compute::spawn(threads, activity, move |emit| {
+    let folder = options.data.clone();
+    Compute::spawn(options.threads, activity, move |emit| {
         let task = context.scenario.receiver[context.index].task.clone();
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };
@@ -107,6 +121,7 @@ async fn report_ready(
     context: &Context,
 ) -> Result<(), NodeError> {
     let output = tokio::select! {
+        biased;
         output = compute.next() => output?,
         // Nothing is due from the coordinator now but its abort.
         order = control.order() => {

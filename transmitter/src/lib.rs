@@ -13,4 +13,4 @@ mod witness;
 
 pub use learned::check_gradients;
 pub use machine::{Input, Output, TransmitterMachine};
-pub use serve::run;
+pub use serve::{run, run_with};

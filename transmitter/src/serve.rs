@@ -1,10 +1,10 @@
 //! The async half of a transmitter: its server, its links and the control stream around the machine.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use data::{Needs, open};
 use link::{ByteCount, Listener, Name, Security};
-use node::{Activity, Compute, Context, Control, Joined, NodeError, Options, Probe, Role};
+use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Probe, Role};
 use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -15,10 +15,15 @@ use crate::{
 
 /// Takes part in a run as a transmitter, from joining to the end.
 pub async fn run(options: Options) -> Result<(), NodeError> {
-    let security = options.security.of_node(Role::Transmitter, options.index)?;
+    run_with(options, &spawn).await
+}
+
+/// The same with a compute half that is set to work in another way, in every incarnation anew.
+pub async fn run_with(options: Options, employ: &Employ<Input, Output>) -> Result<(), NodeError> {
+    let security = options.security.of_node(Role::Transmitter, options.index)?.over(options.network.clone());
     // What is wrong with its address is said before the coordinator hears of it.
     let listener = listen(&options, &security).await?;
-    match advertised(&options, &listener).await {
+    match advertised(&options, listener.address()).await {
         // The coordinator's name may lead nowhere before the coordinator is there.
         Ok(_) | Err(NodeError::CoordinatorLost(_)) => {}
         Err(error) => return Err(error),
@@ -26,7 +31,7 @@ pub async fn run(options: Options) -> Result<(), NodeError> {
     let mut first = Some(listener);
     node::live(Role::Transmitter, options, &security, |joined, options| {
         let (listening, security) = (first.take(), security.clone());
-        async move { take_part(joined, options, security, listening).await }
+        async move { take_part(joined, options, security, listening, employ).await }
     })
     .await
 }
@@ -41,6 +46,7 @@ async fn take_part(
     options: Options,
     security: Security,
     listening: Option<Listener>,
+    employ: &Employ<Input, Output>,
 ) -> Result<(), NodeError> {
     let Joined { mut control, context, state } = joined;
     let listener = match listening {
@@ -48,7 +54,7 @@ async fn take_part(
         None => listen(&options, &security).await?,
     };
     let mut server = JoinSet::new();
-    let outcome = live(&mut control, context, state, &options, listener, &mut server).await;
+    let outcome = live(&mut control, context, (state, employ), &options, listener, &mut server).await;
     // The port must be free again before this node listens anew.
     server.shutdown().await;
     match outcome {
@@ -58,31 +64,32 @@ async fn take_part(
 }
 
 /// Where receivers are to find this transmitter.
-async fn advertised(options: &Options, listener: &Listener) -> Result<String, NodeError> {
+async fn advertised(options: &Options, listening: SocketAddr) -> Result<String, NodeError> {
     match &options.advertise {
         Some(address) => {
             link::check_address(address)?;
             Ok(address.clone())
         }
-        None if listener.address().ip().is_unspecified() => {
-            Ok(node::own_address(&options.coordinator, listener.address()).await?.to_string())
+        None if listening.ip().is_unspecified() => {
+            Ok(node::own_address(&options.coordinator, listening).await?.to_string())
         }
-        None => Ok(listener.address().to_string()),
+        None => Ok(listening.to_string()),
     }
 }
 
 async fn live(
     control: &mut Control,
     context: Context,
-    state: Option<Vec<u8>>,
+    (state, employ): (Option<Vec<u8>>, &Employ<Input, Output>),
     options: &Options,
     mut listener: Listener,
     server: &mut JoinSet<()>,
 ) -> Result<(), NodeError> {
-    let address = advertised(options, &listener).await?;
+    let address = advertised(options, listener.address()).await?;
     let wanted = &context.scenario.transmitter[context.index].modalities;
-    let folder = node::data_nearby(&context.scenario, options.data.clone(), wanted).await?;
-    let mut compute = spawn(context.clone(), options.threads, folder, state, control.activity());
+    let data = node::data_nearby(&context.scenario, options.data.clone(), wanted).await?;
+    let options = &Options { data, ..options.clone() };
+    let mut compute = employ(context.clone(), options, state, control.activity());
     let mut door = if options.tcp_only { None } else { listener.open_local() };
     let socket = door.as_ref().map_or_else(String::new, |door| door.path().into());
     report_ready(control, &mut compute, (address, socket), &context).await?;
@@ -94,7 +101,9 @@ async fn live(
     let start = control.start().await?;
     deliver(&compute, Input::LabelEntropies(start.label_entropies)).await;
     loop {
+        // Of what is ready, the first here comes first: no draw decides, so what happens can happen again.
         tokio::select! {
+            biased;
             order = control.order() => deliver(&compute, Input::Order(order?)).await,
             Some((t, turn)) = turns.recv() => match turn {
                 Ok(turn) => deliver(&compute, Input::Turn(t, turn)).await,
@@ -121,12 +130,12 @@ async fn live(
 /// Reads the data and builds the machine on the compute thread.
 fn spawn(
     context: Context,
-    threads: u16,
-    folder: Option<PathBuf>,
+    options: &Options,
     state: Option<Vec<u8>>,
     activity: Activity,
 ) -> Compute<Input, Output> {
-    Compute::spawn(threads, activity, move |emit| {
+    let folder = options.data.clone();
+    Compute::spawn(options.threads, activity, move |emit| {
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
         let mut dataset = open(&source, context.seed, &needs)?;
@@ -143,6 +152,7 @@ async fn report_ready(
     context: &Context,
 ) -> Result<(), NodeError> {
     let output = tokio::select! {
+        biased;
         output = compute.next() => output?,
         // Nothing is due from the coordinator now but its abort.
         order = control.order() => {

@@ -1,0 +1,196 @@
+//! A store in memory that outlives the coordinator, takes its time, and fails when it is told to.
+
+use std::{
+    fmt,
+    ops::Range,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use coordinator::Manifest;
+use randomness::Stream as Draws;
+use sha2::{Digest, Sha256};
+use store::{
+    Store,
+    object_store::{
+        CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+        ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory,
+        path::Path,
+    },
+};
+use tokio_stream::{Stream, StreamExt};
+
+use crate::{
+    arithmetic::Weights,
+    ledger::{Host, Ledger},
+};
+
+type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
+
+/// The store. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Disk(Arc<Inner>);
+
+struct Inner {
+    objects: InMemory,
+    ledger: Ledger,
+    /// States that a checkpoint must have.
+    hosts: Vec<Host>,
+    mood: Mutex<Mood>,
+}
+
+/// How it behaves now.
+struct Mood {
+    draws: Draws,
+    /// The longest time that half a call takes, in milliseconds.
+    slowness: u64,
+    /// The share of calls that fail.
+    failing: f64,
+}
+
+impl Disk {
+    /// An empty store for the checkpoints of these nodes.
+    pub(crate) fn new(ledger: Ledger, hosts: Vec<Host>, draws: Draws) -> Self {
+        let mood = Mutex::new(Mood { draws, slowness: 4, failing: 0.0 });
+        Disk(Arc::new(Inner { objects: InMemory::new(), ledger, hosts, mood }))
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::over(Arc::new(self.clone()), "simulated")
+    }
+
+    /// From now on calls take so many milliseconds, and such a share of them fails.
+    pub(crate) fn behave(&self, slowness: u64, failing: f64) {
+        let mut mood = self.0.mood.lock().expect("nobody panics with it");
+        (mood.slowness, mood.failing) = (slowness, failing);
+    }
+
+    /// Half of a call: what comes before something is done, or after it.
+    async fn half(&self, what: &str, name: &Path) -> Result<()> {
+        let (pause, fails) = {
+            let mut mood = self.0.mood.lock().expect("nobody panics with it");
+            let slowness = mood.slowness;
+            let pause = Duration::from_millis(mood.draws.below(slowness + 1));
+            (pause, mood.failing > 0.0 && mood.draws.uniform() < mood.failing / 2.0)
+        };
+        self.0.ledger.record().store_calls += 1;
+        tokio::time::sleep(pause).await;
+        if fails {
+            self.0.ledger.note(format_args!("the store fails to {what} {name}"));
+            return Err(Error::Generic { store: "simulated", source: "input/output error".into() });
+        }
+        Ok(())
+    }
+
+    /// An object has been written: what does it mean?
+    async fn written(&self, name: &Path) -> Result<()> {
+        let content = self.0.objects.get(name).await?.bytes().await?;
+        if name.as_ref() == "incarnation" {
+            let number = std::str::from_utf8(&content).ok().and_then(|text| text.parse().ok());
+            self.0.ledger.incarnation(number.unwrap_or(0));
+        } else if name.as_ref().ends_with("/manifest.json") {
+            self.committed(&content).await;
+        }
+        Ok(())
+    }
+
+    /// A manifest is there: so must be what it promises.
+    async fn committed(&self, manifest: &[u8]) {
+        let Ok(manifest) = Manifest::parse(manifest) else {
+            return self.0.ledger.violation("a manifest is none");
+        };
+        let mut states = Vec::new();
+        for host in &self.0.hosts {
+            let file = format!("{host}.safetensors");
+            let name = Path::from(format!("round-{:06}/{file}", manifest.round));
+            let state = match self.0.objects.get(&name).await {
+                Ok(found) => found.bytes().await.unwrap_or_default(),
+                Err(_) => Bytes::new(),
+            };
+            let hash: String = Sha256::digest(&state).iter().map(|byte| format!("{byte:02x}")).collect();
+            match Weights::restore(&host.to_string(), &state) {
+                Ok(weights) if manifest.files.get(&file) == Some(&hash) => states.push((*host, weights)),
+                _ => self.0.ledger.violation(format_args!("a manifest stands without {name}")),
+            }
+        }
+        self.0.ledger.committed(manifest.round, &states);
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a simulated store")
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a simulated store")
+    }
+}
+
+#[tonic::async_trait]
+impl ObjectStore for Disk {
+    async fn put_opts(&self, to: &Path, what: PutPayload, how: PutOptions) -> Result<PutResult> {
+        self.half("begin", to).await?;
+        let put = self.0.objects.put_opts(to, what, how).await?;
+        self.written(to).await?;
+        // It is there, even if whoever wrote it never hears of it.
+        self.half("acknowledge", to).await?;
+        Ok(put)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        to: &Path,
+        how: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.0.objects.put_multipart_opts(to, how).await
+    }
+
+    async fn get_opts(&self, from: &Path, how: GetOptions) -> Result<GetResult> {
+        self.half("read", from).await?;
+        self.0.objects.get_opts(from, how).await
+    }
+
+    async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.half("read", from).await?;
+        self.0.objects.get_ranges(from, ranges).await
+    }
+
+    fn delete_stream(&self, paths: Boxed<Path>) -> Boxed<Path> {
+        let disk = self.clone();
+        Box::pin(paths.then(move |path| {
+            let disk = disk.clone();
+            async move {
+                let path = path?;
+                disk.half("remove", &path).await?;
+                if let Some(version) = version_of(&path) {
+                    disk.0.ledger.removes(version);
+                }
+                disk.0.objects.delete(&path).await?;
+                Ok(path)
+            }
+        }))
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> Boxed<ObjectMeta> {
+        self.0.objects.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.0.objects.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
+        self.half("copy", to).await?;
+        self.0.objects.copy_opts(from, to, how).await
+    }
+}
+
+/// The version to whose checkpoint an object belongs.
+fn version_of(path: &Path) -> Option<u64> {
+    path.as_ref().split_once('/')?.0.strip_prefix("round-")?.parse().ok()
+}

@@ -1,0 +1,190 @@
+//! What happens in a simulated run, written down where no crash reaches it, and what must never happen.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use node::Role;
+
+use crate::arithmetic::Weights;
+
+/// A host of the simulated network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Host {
+    Coordinator,
+    Transmitter(usize),
+    Receiver(usize),
+}
+
+/// Keeps the record of one run. Clones keep the same one.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Record>>);
+
+/// The record of a run.
+#[derive(Default)]
+pub(crate) struct Record {
+    /// Simulated time.
+    pub(crate) now: Duration,
+    /// All that happens, in order.
+    pub(crate) log: Vec<String>,
+    /// What must not have happened.
+    pub(crate) violations: Vec<String>,
+    /// The weights of every node at every version, as whoever got there first had them.
+    pub(crate) truth: BTreeMap<(Host, u64), u64>,
+    /// Versions whose manifest has been written.
+    committed: BTreeSet<u64>,
+    /// By incarnation, what was the last committed version when it was written down.
+    incarnations: BTreeMap<u64, u64>,
+    /// Who has ended since the driver looked last, and how.
+    pub(crate) ended: Vec<(Host, Result<(), String>)>,
+    /// Calls of the store.
+    pub(crate) store_calls: u64,
+}
+
+impl Host {
+    pub(crate) fn node(role: Role, index: usize) -> Self {
+        match role {
+            Role::Transmitter => Host::Transmitter(index),
+            Role::Receiver => Host::Receiver(index),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    /// Its name in the network, and that of its weights.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Coordinator => formatter.write_str("coordinator"),
+            Host::Transmitter(k) => write!(formatter, "transmitter-{k}"),
+            Host::Receiver(t) => write!(formatter, "receiver-{t}"),
+        }
+    }
+}
+
+impl Ledger {
+    /// A ledger that knows how an undisturbed run went.
+    pub(crate) fn with_truth(truth: BTreeMap<(Host, u64), u64>) -> Self {
+        Ledger(Arc::new(Mutex::new(Record { truth, ..Record::default() })))
+    }
+
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// Writes a line.
+    pub(crate) fn note(&self, line: impl fmt::Display) {
+        self.record().note(line);
+    }
+
+    /// Writes down what must not happen.
+    pub(crate) fn violation(&self, line: impl fmt::Display) {
+        self.record().violation(line);
+    }
+
+    /// A node's machine is built, from nothing or from a checkpoint.
+    pub(crate) fn began(&self, host: Host, incarnation: u64, weights: Weights) {
+        let mut record = self.record();
+        let version = weights.version;
+        record.note(format!("{host} begins incarnation {incarnation} at version {version}"));
+        record.check_truth(host, weights);
+        match record.incarnations.get(&incarnation).copied() {
+            None => record.violation(format!("incarnation {incarnation} was not written down before {host} knew")),
+            Some(committed) if committed != version => record.violation(format!(
+                "{host} begins incarnation {incarnation} at version {version}, and version {committed} was committed"
+            )),
+            Some(_) => {}
+        }
+    }
+
+    /// A node has taken a step.
+    pub(crate) fn stepped(&self, host: Host, incarnation: u64, weights: Weights) {
+        let mut record = self.record();
+        record.note(format!("{host} is at version {} in incarnation {incarnation}", weights.version));
+        record.check_truth(host, weights);
+    }
+
+    /// A message has reached a node's machine.
+    pub(crate) fn heard(&self, host: Host, incarnation: u64, stamp: Option<&proto::v1::Stamp>) {
+        let of = stamp.map(|stamp| stamp.incarnation);
+        if of != Some(incarnation) {
+            self.violation(format!("{host} hears in incarnation {incarnation} from incarnation {of:?}"));
+        }
+    }
+
+    /// An incarnation is written down.
+    pub(crate) fn incarnation(&self, incarnation: u64) {
+        let mut record = self.record();
+        record.note(format!("incarnation {incarnation} is written down"));
+        if record.incarnations.last_key_value().is_some_and(|(last, _)| *last >= incarnation) {
+            record.violation(format!("incarnation {incarnation} is written down after a later one"));
+        }
+        let committed = record.last_committed();
+        record.incarnations.insert(incarnation, committed);
+    }
+
+    /// The manifest of a version is written, over states of these hosts.
+    pub(crate) fn committed(&self, version: u64, states: &[(Host, Weights)]) {
+        let mut record = self.record();
+        record.note(format!("version {version} is committed"));
+        if version < record.last_committed() {
+            record.violation(format!("version {version} is committed after a later one"));
+        }
+        for (host, weights) in states {
+            if weights.version != version {
+                let other = weights.version;
+                record.violation(format!("version {version} is committed with version {other} of {host}"));
+            }
+            record.check_truth(*host, *weights);
+        }
+        record.committed.insert(version);
+    }
+
+    /// Something of a version's checkpoint is removed from the store.
+    pub(crate) fn removes(&self, version: u64) {
+        let mut record = self.record();
+        if record.committed.contains(&version) && version == record.last_committed() {
+            record.violation(format!("the last committed version, {version}, is removed"));
+        }
+    }
+
+    /// A process has ended.
+    pub(crate) fn ended(&self, host: Host, how: Result<(), String>) {
+        self.record().ended.push((host, how));
+    }
+}
+
+impl Record {
+    pub(crate) fn note(&mut self, line: impl fmt::Display) {
+        let line = format!("{:>9.3} {line}", self.now.as_secs_f64());
+        self.log.push(line);
+    }
+
+    pub(crate) fn violation(&mut self, line: impl fmt::Display) {
+        self.note(format_args!("VIOLATION {line}"));
+        self.violations.push(line.to_string());
+    }
+
+    /// There are never two truths about a version of a node.
+    fn check_truth(&mut self, host: Host, weights: Weights) {
+        let known = *self.truth.entry((host, weights.version)).or_insert(weights.value);
+        if known != weights.value {
+            let (version, value) = (weights.version, weights.value);
+            self.violation(format!(
+                "{host} has {value:016x} at version {version}, where {known:016x} was true"
+            ));
+        }
+    }
+
+    /// How many incarnations there have been.
+    pub(crate) fn incarnations(&self) -> u64 {
+        self.incarnations.len() as u64
+    }
+
+    /// The last version that was committed; 0, the beginning, if none was.
+    pub(crate) fn last_committed(&self) -> u64 {
+        self.committed.last().copied().unwrap_or(0)
+    }
+}

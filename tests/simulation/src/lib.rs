@@ -1,0 +1,18 @@
+//! Coordinator, nodes and links as they are, in a simulated network and in simulated time.
+//!
+//! Three things are replaced: the sockets, by turmoil's; the stores, by one in memory; and what the machines compute, by a
+//! little arithmetic, without a thread. A number gives a schedule of faults, and the same number always the same events. See
+//! docs/reliability.md.
+
+mod arithmetic;
+mod connection;
+mod disk;
+mod ledger;
+mod network;
+mod plan;
+mod receiver_machine;
+mod transmitter_machine;
+mod trial;
+mod world;
+
+pub use trial::{Trial, try_schedule};

@@ -1,0 +1,221 @@
+//! A receiver's compute half that follows the protocol of the real one, and computes next to nothing.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use node::{Awaited, Context, Machine, Next, NodeError, Role, Schedule};
+use proto::{
+    When,
+    v1::{
+        Asks, Cluster, Features, Finished, Gradients, ReceiverPass, ReceiverRound, Turn, order::Order,
+        report::Report,
+    },
+};
+use receiver::{Input, Output};
+
+use crate::{
+    arithmetic::{Weights, figure, mix, number, tensor},
+    ledger::{Host, Ledger},
+};
+
+pub(crate) struct ReceiverMachine {
+    context: Context,
+    ledger: Ledger,
+    weights: Weights,
+    schedule: Schedule,
+    inbox: Vec<VecDeque<Features>>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Waits for an order, perhaps with the last gradient of a round that is not sent yet.
+    Idle { unsent: Option<u64> },
+    /// Waits for the features of a part of a round; so far they come to `sum`.
+    Training { round: u64, part: usize, sum: u64 },
+    /// Waits for the features of an evaluation pass.
+    Evaluating { pass: u64, passes: u64 },
+}
+
+impl ReceiverMachine {
+    pub(crate) fn new(context: Context, state: Option<&[u8]>, ledger: Ledger) -> Result<Self, NodeError> {
+        let host = Host::node(Role::Receiver, context.index);
+        let name = host.to_string();
+        let weights = match state {
+            Some(state) => Weights::restore(&name, state)?,
+            None => Weights::initial(&name),
+        };
+        ledger.began(host, context.incarnation, weights);
+        Ok(ReceiverMachine {
+            inbox: vec![VecDeque::new(); context.scenario.transmitters()],
+            schedule: Schedule::at(weights.version),
+            stage: Stage::Idle { unsent: None },
+            context,
+            ledger,
+            weights,
+        })
+    }
+
+    fn host(&self) -> Host {
+        Host::node(Role::Receiver, self.context.index)
+    }
+
+    /// Does all that the orders so far allow.
+    fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        while let Stage::Idle { unsent } = self.stage {
+            match self.schedule.next(self.weights.version) {
+                Next::Round(round) => {
+                    self.send(When::round(round), unsent, true, emit);
+                    self.stage = Stage::Training { round, part: 0, sum: 0 };
+                }
+                Next::Close => {
+                    if unsent.is_some() {
+                        self.send(When::round(self.weights.version), unsent, false, emit);
+                        self.stage = Stage::Idle { unsent: None };
+                    }
+                    if !self.carry_out_order(emit)? {
+                        return Ok(());
+                    }
+                }
+                Next::Wait => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends every transmitter a turn.
+    fn send(&self, when: When, gradient: Option<u64>, asks: bool, emit: &mut dyn FnMut(Output)) {
+        for k in 0..self.inbox.len() {
+            let gradients = gradient.map(|gradient| {
+                let z = Some(tensor(mix(gradient, k as u64)));
+                Gradients { z, ..Gradients::default() }
+            });
+            let stamp = Some(self.context.link(k, self.context.index).stamp(when));
+            let asks = asks.then(|| Asks { ticks: Bytes::from_static(&[1]) });
+            emit(Output::Turn(k, Turn { stamp, gradients, asks }));
+        }
+    }
+
+    fn carry_out_order(&mut self, emit: &mut dyn FnMut(Output)) -> Result<bool, NodeError> {
+        match self.schedule.current(self.weights.version).cloned() {
+            Some(Order::Save(save)) => {
+                emit(Output::State(save.version, self.weights.save(&self.host().to_string())?));
+                self.schedule.done();
+                Ok(true)
+            }
+            Some(Order::Evaluate(evaluate)) => {
+                self.begin_pass(0, evaluate.passes, emit);
+                Ok(true)
+            }
+            Some(Order::Stop(_)) => {
+                emit(Output::Report(Report::Finished(Finished {})));
+                emit(Output::Finished);
+                Ok(false)
+            }
+            other => Err(NodeError::protocol("the coordinator", format!("sent {other:?} out of place"))),
+        }
+    }
+
+    fn begin_pass(&mut self, pass: u64, passes: u64, emit: &mut dyn FnMut(Output)) {
+        self.send(When::Piece { pass, piece: 0 }, None, true, emit);
+        self.stage = Stage::Evaluating { pass, passes };
+    }
+
+    /// What the features of all transmitters come to, in index order.
+    fn receive(&mut self, when: When) -> Result<u64, NodeError> {
+        let mut sum = 0;
+        for k in 0..self.inbox.len() {
+            let features = self.inbox[k].pop_front().expect("all transmitters have answered");
+            let link = self.context.link(k, self.context.index);
+            let checked = link.check(features.stamp.as_ref(), when);
+            checked.map_err(NodeError::message(format!("features of transmitter {k}")))?;
+            sum = mix(sum, number(features.z.as_ref()).unwrap_or_default());
+        }
+        Ok(sum)
+    }
+
+    /// All transmitters have answered: goes on with what they sent first.
+    fn complete(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        match self.stage {
+            Stage::Idle { .. } => Ok(()),
+            Stage::Training { round, part, sum } => {
+                let sum = mix(sum, self.receive(When::Round { round, part: part as u64 })?);
+                let part = part + 1;
+                let gradient = mix(self.weights.value, sum);
+                if part < self.context.parts() {
+                    self.send(When::Round { round, part: part as u64 }, Some(gradient), false, emit);
+                    self.stage = Stage::Training { round, part, sum };
+                    return Ok(());
+                }
+                self.weights.step(sum);
+                self.ledger.stepped(self.host(), self.context.incarnation, self.weights);
+                emit(Output::Report(Report::ReceiverRound(self.report(round))));
+                self.stage = Stage::Idle { unsent: Some(gradient) };
+                self.advance(emit)
+            }
+            Stage::Evaluating { pass, passes } => {
+                let found = mix(self.weights.value, self.receive(When::Piece { pass, piece: 0 })?);
+                let right = (found % 2) as f64;
+                let cross_entropy = figure(found);
+                let clusters = vec![Cluster { id: 0, samples: 1, scores: vec![right], cross_entropy }];
+                let metrics = vec!["top1".into()];
+                let report = ReceiverPass { pass, clusters, metrics, ..ReceiverPass::default() };
+                emit(Output::Report(Report::ReceiverPass(report)));
+                if pass + 1 < passes {
+                    self.begin_pass(pass + 1, passes, emit);
+                    return Ok(());
+                }
+                self.stage = Stage::Idle { unsent: None };
+                self.schedule.done();
+                self.advance(emit)
+            }
+        }
+    }
+
+    fn report(&self, round: u64) -> ReceiverRound {
+        let part = |number| figure(mix(self.weights.value, number));
+        ReceiverRound {
+            round,
+            cross_entropy: part(0),
+            objective: part(1),
+            rate: part(2),
+            log_likelihood: part(3),
+            granted: vec![1; self.context.scenario.entries_per_receiver()],
+            ..ReceiverRound::default()
+        }
+    }
+}
+
+impl Machine for ReceiverMachine {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        match input {
+            Input::Order(order) => {
+                self.schedule.push(order);
+                self.advance(emit)
+            }
+            Input::Features(k, features) => {
+                self.ledger.heard(self.host(), self.context.incarnation, features.stamp.as_ref());
+                if matches!(self.stage, Stage::Idle { .. }) {
+                    let peer = format!("transmitter {k}");
+                    return Err(NodeError::protocol(peer, "sent features that nobody asked for"));
+                }
+                self.inbox[k].push_back(features);
+                while self.inbox.iter().all(|features| !features.is_empty()) {
+                    self.complete(emit)?;
+                }
+                Ok(())
+            }
+            // Nobody is passed over here.
+            Input::Overdue(_) => Ok(()),
+        }
+    }
+
+    fn awaited(&self) -> Awaited {
+        let waits = !matches!(self.stage, Stage::Idle { .. });
+        let missing = (0..self.inbox.len()).filter(|&k| waits && self.inbox[k].is_empty());
+        Awaited { version: self.weights.version, peers: missing.collect() }
+    }
+}

@@ -1,0 +1,146 @@
+//! One schedule, tried, and compared with the undisturbed run of the same shape.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, Mutex, Once},
+    time::Duration,
+};
+
+use coordinator::Summary;
+use serde_json::Value;
+
+use crate::{
+    ledger::{Host, Ledger},
+    plan::{Plan, Shape},
+    world::{self, Ended},
+};
+
+/// What has come of a schedule.
+pub struct Trial {
+    /// The schedule's number.
+    pub seed: u64,
+    /// All that happened, line by line, in simulated seconds.
+    pub log: Vec<String>,
+    /// What must not have happened: none if all is well.
+    pub violations: Vec<String>,
+    /// How often which fault has happened, by name.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// How many incarnations the run had.
+    pub incarnations: u64,
+    /// How long it took, in simulated time.
+    pub simulated: Duration,
+    /// How much of that after the last fault.
+    pub recovery: Duration,
+}
+
+/// How an undisturbed run goes.
+struct Undisturbed {
+    truth: BTreeMap<(Host, u64), u64>,
+    summary: Summary,
+    metrics: Vec<Value>,
+    selection: Vec<Value>,
+}
+
+thread_local! {
+    /// The panics of this thread since somebody looked last.
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Tries the schedule of that number.
+pub fn try_schedule(seed: u64) -> Trial {
+    watch_panics();
+    let plan = Plan::draw(seed);
+    let undisturbed = undisturbed(plan.shape);
+    let ledger = Ledger::with_truth(undisturbed.truth.clone());
+    let ended = simulate(&plan, &ledger);
+    if let Some(ended) = &ended {
+        compare(ended, &undisturbed, &ledger);
+    }
+    let mut record = ledger.record();
+    for panic in PANICS.take() {
+        record.violation(format_args!("a panic: {panic}"));
+    }
+    Trial {
+        seed,
+        log: std::mem::take(&mut record.log),
+        violations: std::mem::take(&mut record.violations),
+        incarnations: record.incarnations(),
+        faults: ended.as_ref().map(|ended| ended.faults.clone()).unwrap_or_default(),
+        simulated: ended.as_ref().map(|ended| ended.simulated).unwrap_or_default(),
+        recovery: ended.as_ref().map(|ended| ended.recovery).unwrap_or_default(),
+    }
+}
+
+/// The undisturbed run of a shape; each is run once.
+fn undisturbed(shape: Shape) -> Arc<Undisturbed> {
+    static KNOWN: Mutex<BTreeMap<Shape, Arc<Undisturbed>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().expect("nobody panics with it");
+    known.entry(shape).or_insert_with(|| run_undisturbed(shape).into()).clone()
+}
+
+fn run_undisturbed(shape: Shape) -> Undisturbed {
+    let ledger = Ledger::default();
+    let ended = simulate(&Plan::undisturbed(shape), &ledger).expect("an undisturbed run ends");
+    let mut record = ledger.record();
+    assert!(record.violations.is_empty(), "{shape:?}: {:#?}", record.log);
+    assert_eq!(record.last_committed(), shape.rounds);
+    Undisturbed {
+        truth: std::mem::take(&mut record.truth),
+        summary: ended.summary.expect("it has a summary"),
+        metrics: ended.metrics.iter().map(|line| essence(line)).collect(),
+        selection: ended.selection.iter().map(|line| essence(line)).collect(),
+    }
+}
+
+/// Runs a plan in a folder of its own, in memory where the system has such a place.
+fn simulate(plan: &Plan, ledger: &Ledger) -> Option<Ended> {
+    let memory = PathBuf::from("/dev/shm");
+    let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let folder = tempfile::tempdir_in(place).expect("there is room for a folder");
+    catch_unwind(AssertUnwindSafe(|| world::run(plan, ledger, folder.path()))).ok()
+}
+
+/// The run's end must be that of the undisturbed one, and its logs must tell of each round once.
+fn compare(ended: &Ended, undisturbed: &Undisturbed, ledger: &Ledger) {
+    let Some(summary) = &ended.summary else { return };
+    if summary.fingerprint != undisturbed.summary.fingerprint {
+        ledger.violation("the run ends with another fingerprint than undisturbed");
+    }
+    if summary.test != undisturbed.summary.test {
+        ledger.violation("the run ends with other scores than undisturbed");
+    }
+    for (name, lines, expected) in [
+        ("metrics.jsonl", &ended.metrics, &undisturbed.metrics),
+        ("selection.jsonl", &ended.selection, &undisturbed.selection),
+    ] {
+        let lines: Vec<Value> = lines.iter().map(|line| essence(line)).collect();
+        if lines != *expected {
+            let rounds: Vec<&Value> = lines.iter().map(|line| &line["round"]).collect();
+            ledger.violation(format_args!("{name} tells of other rounds than undisturbed: {rounds:?}"));
+        }
+    }
+}
+
+/// A line of a log without what may differ: how long it took, and what framing cost.
+fn essence(line: &str) -> Value {
+    let mut line: Value = serde_json::from_str(line).unwrap_or_default();
+    if let Some(line) = line.as_object_mut() {
+        ["seconds", "work", "bytes"].iter().for_each(|name| drop(line.remove(*name)));
+    }
+    line
+}
+
+/// Lets this process write down the panics of every thread; tasks would swallow them.
+fn watch_panics() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
+            before(panic);
+        }));
+    });
+}

@@ -1,0 +1,402 @@
+//! The simulation: hosts that run the program, and a hand that strikes them.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+
+use coordinator::{Deadlines, Mode, Outcome, Summary};
+use node::{Compute, Departure, SecurityOptions};
+use randomness::{Purpose, Seed};
+use turmoil::Sim;
+
+use crate::{
+    disk::Disk,
+    ledger::{Host, Ledger},
+    network::Connections,
+    plan::{Fault, Kind, Plan, Trigger},
+    receiver_machine::ReceiverMachine,
+    transmitter_machine::TransmitterMachine,
+};
+
+/// Simulated time goes in steps of this length; in each, every host does all that it can.
+const STEP: Duration = Duration::from_millis(5);
+
+/// A process that has ended is started again after this long, as supervisors do, until the coordinator has done its work.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// In which a run must end once the faults have stopped: simulated time.
+pub(crate) const LIVELY: Duration = Duration::from_secs(60);
+
+/// Where everybody listens, each on its own host.
+const PORT: u16 = 7310;
+
+/// What a store takes for half a call in good days, at most, in milliseconds.
+const BRISK: u64 = 4;
+
+/// What a run comes to.
+pub(crate) struct Ended {
+    pub(crate) summary: Option<Summary>,
+    /// The run's logs, line by line.
+    pub(crate) metrics: Vec<String>,
+    pub(crate) selection: Vec<String>,
+    /// Faults that have happened, by name.
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// How long it took, in simulated time.
+    pub(crate) simulated: Duration,
+    /// And how long after the last fault.
+    pub(crate) recovery: Duration,
+}
+
+/// A run under way.
+struct World<'a> {
+    plan: &'a Plan,
+    ledger: Ledger,
+    sim: Sim<'a>,
+    disk: Disk,
+    connections: Connections,
+    folder: PathBuf,
+    /// Faults that have not happened yet.
+    due: Vec<(Trigger, Fault)>,
+    /// What is to be mended, and when.
+    ailing: Vec<(Duration, Kind)>,
+    /// When processes that are down are started.
+    down: BTreeMap<Host, Duration>,
+    faults: BTreeMap<&'static str, u64>,
+    summary: Rc<RefCell<Option<Summary>>>,
+}
+
+/// Carries out a plan; the ledger gets what happens.
+pub(crate) fn run(plan: &Plan, ledger: &Ledger, folder: &Path) -> Ended {
+    let mut world = World::new(plan, ledger, folder);
+    let end = plan.calm() + LIVELY;
+    let mut calm = false;
+    while world.summary.borrow().is_none() {
+        let now = world.sim.elapsed();
+        ledger.record().now = now;
+        if now >= end {
+            let seconds = LIVELY.as_secs();
+            ledger.violation(format_args!("the run has not ended {seconds} s after the last fault"));
+            break;
+        }
+        world.bury();
+        world.mend(now);
+        world.strike(now);
+        if now >= plan.calm() && !calm {
+            calm = true;
+            world.calm_down();
+        }
+        world.start(now);
+        if let Err(error) = world.sim.step() {
+            ledger.violation(format_args!("the simulation broke: {error}"));
+            break;
+        }
+    }
+    let simulated = world.sim.elapsed();
+    let summary = world.summary.borrow_mut().take();
+    let lines = |name: &str| {
+        let text = fs::read_to_string(world.folder.join(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    };
+    let (metrics, selection) = (lines("metrics.jsonl"), lines("selection.jsonl"));
+    let recovery = simulated.saturating_sub(plan.calm());
+    Ended { summary, metrics, selection, faults: world.faults, simulated, recovery }
+}
+
+impl<'a> World<'a> {
+    fn new(plan: &'a Plan, ledger: &Ledger, folder: &Path) -> Self {
+        let mut sim = turmoil::Builder::new()
+            .rng_seed(plan.seed)
+            .epoch(SystemTime::UNIX_EPOCH)
+            .tick_duration(STEP)
+            .simulation_duration(Duration::MAX)
+            .max_message_latency(Duration::ZERO)
+            .tcp_capacity(4096)
+            .build();
+        let draws = Seed::from_number(plan.seed).stream(Purpose::Test, &[3], 0);
+        let disk = Disk::new(ledger.clone(), plan.shape.nodes(), draws);
+        let connections = Connections::new(plan.seed, plan.latency);
+        let summary = Rc::new(RefCell::new(None));
+        let folder = folder.join("run");
+        let coordinator = coordinator_options(plan, &folder, &disk, &connections);
+        let (its_ledger, its_summary) = (ledger.clone(), summary.clone());
+        sim.host(Host::Coordinator.to_string(), move || {
+            let (options, ledger, summary) = (coordinator.clone(), its_ledger.clone(), its_summary.clone());
+            async move {
+                match coordinator::run(options).await {
+                    Ok(Outcome::Done(done)) => {
+                        ledger.note("the coordinator has done its work");
+                        *summary.borrow_mut() = Some(*done);
+                    }
+                    Ok(Outcome::Stopped(version)) => {
+                        ledger.violation(format_args!("nobody told the run to stop at version {version}"));
+                    }
+                    Err(error) => ledger.ended(Host::Coordinator, Err(error.to_string())),
+                }
+                // The process ends when it is buried.
+                std::future::pending().await
+            }
+        });
+        // Who comes first in a step is the plan's to say.
+        for host in plan.order() {
+            let options = node_options(plan, host, &connections);
+            let ledger = ledger.clone();
+            sim.host(host.to_string(), move || live(host, options.clone(), ledger.clone()));
+        }
+        World {
+            plan,
+            ledger: ledger.clone(),
+            sim,
+            disk,
+            connections,
+            folder,
+            due: plan.faults.clone(),
+            ailing: Vec::new(),
+            down: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            summary,
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- processes
+
+    /// Ends the processes of those who have said that they have ended.
+    fn bury(&mut self) {
+        let ended = std::mem::take(&mut self.ledger.record().ended);
+        for (host, how) in ended {
+            // Killed since.
+            if self.down.contains_key(&host) {
+                continue;
+            }
+            match how {
+                Ok(()) => self.ledger.note(format_args!("{host} ends")),
+                Err(error) => {
+                    self.ledger.note(format_args!("{host} ends: {error}"));
+                    if !is_excusable(host, &error) {
+                        self.ledger.violation(format_args!("{host} gave up: {error}"));
+                    }
+                }
+            }
+            self.sim.crash(host.to_string());
+            self.down.insert(host, self.sim.elapsed() + RESTART);
+        }
+    }
+
+    /// Starts those whose time has come.
+    fn start(&mut self, now: Duration) {
+        let ready: Vec<Host> =
+            self.down.iter().filter(|(_, at)| **at <= now).map(|(host, _)| *host).collect();
+        for host in ready {
+            self.down.remove(&host);
+            self.ledger.note(format_args!("{host} starts"));
+            self.sim.bounce(host.to_string());
+        }
+    }
+
+    fn kill(&mut self, host: Host, until: Duration) {
+        self.sim.crash(host.to_string());
+        let at = self.down.entry(host).or_insert(until);
+        *at = until.max(*at);
+    }
+
+    // ------------------------------------------------------------------------------------------------- faults
+
+    /// Lets all faults happen that are due.
+    fn strike(&mut self, now: Duration) {
+        let calls = self.ledger.record().store_calls;
+        let is_due = |trigger: &Trigger| match trigger {
+            Trigger::At(time) => *time <= now,
+            Trigger::AtStoreCall(call) => *call <= calls,
+        };
+        let (due, later) =
+            std::mem::take(&mut self.due).into_iter().partition(|(trigger, _)| is_due(trigger));
+        self.due = later;
+        let due: Vec<(Trigger, Fault)> = due;
+        for (_, fault) in due {
+            self.ledger.note(format_args!("FAULT {fault}"));
+            *self.faults.entry(fault.kind.name()).or_default() += 1;
+            let until = now + fault.lasts;
+            self.inflict(&fault.kind, until);
+            self.ailing.push((until, fault.kind));
+        }
+    }
+
+    fn inflict(&mut self, kind: &Kind, until: Duration) {
+        match kind {
+            Kind::Kill(hosts) => hosts.iter().for_each(|host| self.kill(*host, until)),
+            Kind::PowerLoss(hosts) => {
+                for host in hosts {
+                    self.others(*host)
+                        .iter()
+                        .for_each(|other| self.sim.partition(host.to_string(), other.as_str()));
+                    self.kill(*host, until);
+                }
+            }
+            Kind::LoseFolder => {
+                self.kill(Host::Coordinator, until);
+                // What is not there cannot be lost.
+                let _ = fs::remove_dir_all(&self.folder);
+            }
+            Kind::Partition(one, other) => self.sim.partition(one.to_string(), other.to_string()),
+            Kind::OneWay(one, other) => self.sim.partition_oneway(one.to_string(), other.to_string()),
+            Kind::Hold(one, other) => self.sim.hold(one.to_string(), other.to_string()),
+            Kind::Freeze(host) => {
+                self.others(*host).iter().for_each(|other| self.sim.hold(host.to_string(), other.as_str()));
+            }
+            Kind::Slow(one, other, latency) => {
+                self.connections.slow(&one.to_string(), &other.to_string(), Some(*latency));
+            }
+            Kind::Cut(one, other) => {
+                self.connections.cut(&one.to_string(), &other.to_string());
+            }
+            Kind::StoreFails(share) => self.disk.behave(BRISK, *share),
+            Kind::StoreSlow(slowness) => self.disk.behave(*slowness, 0.0),
+        }
+    }
+
+    /// Mends what has ailed long enough.
+    fn mend(&mut self, now: Duration) {
+        let (over, still) =
+            std::mem::take(&mut self.ailing).into_iter().partition(|(until, _)| *until <= now);
+        self.ailing = still;
+        let over: Vec<(Duration, Kind)> = over;
+        over.iter().for_each(|(_, kind)| self.heal(kind));
+    }
+
+    fn heal(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Kill(_) | Kind::LoseFolder | Kind::Cut(..) => {}
+            Kind::PowerLoss(hosts) => hosts.iter().for_each(|host| self.reconnect(*host)),
+            Kind::Freeze(host) => self.reconnect(*host),
+            Kind::Partition(one, other) | Kind::OneWay(one, other) | Kind::Hold(one, other) => {
+                self.sim.release(one.to_string(), other.to_string());
+            }
+            Kind::Slow(one, other, _) => self.connections.slow(&one.to_string(), &other.to_string(), None),
+            Kind::StoreFails(_) | Kind::StoreSlow(_) => self.disk.behave(BRISK, 0.0),
+        }
+    }
+
+    /// Ends all faults; none happens any more.
+    fn calm_down(&mut self) {
+        self.ledger.note("all is calm");
+        self.due.clear();
+        let over = std::mem::take(&mut self.ailing);
+        over.iter().for_each(|(_, kind)| self.heal(kind));
+        let now = self.sim.elapsed();
+        self.down.values_mut().for_each(|at| *at = now + RESTART.min(at.saturating_sub(now)));
+    }
+
+    /// The names of all other hosts.
+    fn others(&self, host: Host) -> Vec<String> {
+        let hosts = self.plan.shape.hosts();
+        hosts.into_iter().filter(|other| *other != host).map(|other| other.to_string()).collect()
+    }
+
+    fn reconnect(&self, host: Host) {
+        self.others(host).iter().for_each(|other| self.sim.release(host.to_string(), other.as_str()));
+    }
+}
+
+/// Whether a process may end with that error. A supervisor starts it again; but what it says must be the faults' doing.
+fn is_excusable(host: Host, error: &str) -> bool {
+    match host {
+        Host::Coordinator => error.contains("input/output error"),
+        _ => [
+            "the coordinator ended the run",
+            "lost the coordinator",
+            "nobody answers at coordinator",
+            "joined",
+        ]
+        .iter()
+        .any(|excuse| error.contains(excuse)),
+    }
+}
+
+/// The life of a node's process.
+async fn live(host: Host, options: node::Options, ledger: Ledger) -> turmoil::Result {
+    let how = match host {
+        Host::Transmitter(_) => {
+            let ledger = ledger.clone();
+            let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
+                Compute::inline(activity, |emit| {
+                    emit(transmitter::Output::Ready { data: [0; 32], files: Vec::new() });
+                    TransmitterMachine::new(context, state.as_deref(), ledger.clone())
+                })
+            };
+            transmitter::run_with(options, &employ).await
+        }
+        _ => {
+            let ledger = ledger.clone();
+            let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
+                Compute::inline(activity, |emit| {
+                    emit(receiver::Output::Ready { data: [0; 32], label_entropy: 1.0, files: Vec::new() });
+                    ReceiverMachine::new(context, state.as_deref(), ledger.clone())
+                })
+            };
+            receiver::run_with(options, &employ).await
+        }
+    };
+    ledger.ended(host, how.map_err(|error| error.to_string()));
+    // The process ends when it is buried.
+    std::future::pending().await
+}
+
+fn everywhere() -> SocketAddr {
+    (Ipv4Addr::UNSPECIFIED, PORT).into()
+}
+
+fn coordinator_options(
+    plan: &Plan,
+    folder: &Path,
+    disk: &Disk,
+    connections: &Connections,
+) -> coordinator::Options {
+    let patience = Duration::from_secs(600);
+    coordinator::Options {
+        scenario: plan.shape.scenario(),
+        mode: Mode::ResumeOrStart,
+        folder: folder.into(),
+        store: Some(disk.store()),
+        listen: everywhere(),
+        security: link::Security::default().over(connections.seen_by(&Host::Coordinator.to_string())),
+        insecure: true,
+        json: true,
+        verify: false,
+        deadlines: Deadlines {
+            join: patience,
+            rejoin: patience,
+            silence: Duration::from_secs(plan.silence),
+            stall: Duration::from_secs(plan.stall),
+        },
+        terminate: Departure::default(),
+    }
+}
+
+fn node_options(plan: &Plan, host: Host, connections: &Connections) -> node::Options {
+    let (Host::Transmitter(index) | Host::Receiver(index)) = host else {
+        unreachable!("the coordinator is no node");
+    };
+    node::Options {
+        coordinator: format!("{}:{PORT}", Host::Coordinator),
+        index: plan.named.then_some(index as u32),
+        listen: everywhere(),
+        advertise: Some(format!("{host}:{PORT}")),
+        tcp_only: false,
+        data: None,
+        device: Some(scenario::Device::Cpu),
+        threads: 1,
+        security: SecurityOptions::default(),
+        insecure: true,
+        patience: plan.patience,
+        end_with_parent: false,
+        network: connections.seen_by(&host.to_string()),
+        departure: Departure::default(),
+        health: None,
+        state_of_health: node::Health::default(),
+    }
+}
