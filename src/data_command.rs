@@ -188,15 +188,16 @@ fn print_info(info: &Info) {
         None => println!("{}, made by this program", info.source),
     }
     for split in &info.splits {
-        let counts = split.per_digit.map(|count| count.to_string()).join(" ");
+        let counts: Vec<String> = split.per_digit.iter().map(usize::to_string).collect();
+        let counts = counts.join(" ");
         println!(
             "  {:<5} {} samples, {} recordings; of each digit {counts}",
             split.name, split.samples, split.recordings
         );
     }
     for modality in &info.modalities {
-        let [rows, columns] = modality.shape;
-        println!("  modality {:<8} {rows} x {columns}", modality.name);
+        let sizes: Vec<String> = modality.shape.iter().map(usize::to_string).collect();
+        println!("  modality {:<8} {}", modality.name, sizes.join(" x "));
     }
     for task in &info.tasks {
         println!("  task {:<8} {} classes", task.name, task.classes);

@@ -1,6 +1,6 @@
-//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings) and digits made by code.
+//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings), digits made by code, and MM-Fi.
 //!
-//! Both go through one pipeline. [`open`] loads what a node's [`Needs`] ask for and nothing else: a receiver reads
+//! The first two go through one pipeline; [`mmfi`] reads its files as they are needed. [`open`] loads what a node's [`Needs`] ask for and nothing else: a receiver reads
 //! labels, a transmitter without `mel` reads no recording. A [`Dataset`] then gives any modality of any sample of any
 //! epoch; pairing, augmentation and noise are drawn from addressed randomness, so that every node sees the same.
 
@@ -14,6 +14,7 @@ mod fft;
 mod handwritten;
 mod info;
 mod mel;
+pub mod mmfi;
 mod modality;
 mod paired;
 mod pairing;
@@ -30,7 +31,7 @@ pub use info::{Info, ModalityInfo, SplitInfo, info};
 pub use task::{Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};
 
-use content::{Content, Wants};
+use content::Wants;
 use modality::Modality;
 use paired::PairedDigits;
 use randomness::Seed;
@@ -56,12 +57,14 @@ impl Split {
 }
 
 /// Where a data set comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// Digits drawn and spoken by code: needs no files.
     Digits,
     /// MNIST and FSDD, in the folder given.
     HandWritten(PathBuf),
+    /// MM-Fi, from the published tree.
+    MmFi(mmfi::MmFi),
 }
 
 impl Source {
@@ -70,6 +73,7 @@ impl Source {
         match self {
             Source::Digits => "digits",
             Source::HandWritten(_) => "handwritten",
+            Source::MmFi(_) => "mmfi",
         }
     }
 }
@@ -83,26 +87,49 @@ pub struct Needs<'a> {
     pub tasks: &'a [String],
 }
 
-/// Samples with their modalities and targets. Reading is cheap and may happen on many threads at once.
+/// Samples with their modalities and targets. Reading may happen on many threads at once.
 pub trait Dataset: Send + Sync {
     /// How many samples a split has.
     fn samples(&self, split: Split) -> usize;
 
-    /// Values per sample of a modality, loaded or not: `fft` and `noise-*` 196, `mel` 512. `None` for an unknown name.
+    /// Values per sample of a modality, loaded or not. `None` for an unknown name.
     fn width(&self, modality: &str) -> Option<usize>;
 
     /// Writes one sample of a modality, `width` values, to `out`.
     ///
     /// `epoch` addresses pairing, augmentation and noise of the training split; the test split ignores it. What is
-    /// written depends on the arguments and the seed alone.
+    /// written depends on the arguments, the seed and the files alone.
+    ///
+    /// # Errors
+    /// The file that cannot be read, and what is wrong with it.
     ///
     /// # Panics
     /// When the modality was not among the needs, `sample` is out of range, or `out` has another length than `width`.
-    fn read(&self, modality: &str, split: Split, sample: usize, epoch: u64, out: &mut [f32]);
+    fn read(
+        &self,
+        modality: &str,
+        split: Split,
+        sample: usize,
+        epoch: u64,
+        out: &mut [f32],
+    ) -> Result<(), DataError>;
+
+    /// Says which (sample, epoch) of a modality will be read next, in place of what was said before: a data set that reads
+    /// files can begin in the background. It changes no result.
+    fn read_ahead(&self, _modality: &str, _split: Split, _samples: &[(usize, u64)]) {}
 
     /// What a task wants predicted of each sample of a split; `None` for an unknown name. Pairing keeps the digit, so
     /// that targets hold for every modality and epoch.
+    ///
+    /// # Panics
+    /// When the task was not among the needs and its targets have to be read.
     fn targets(&self, task: &str, split: Split) -> Option<Targets>;
+
+    /// Whether a task's values are the joints of a body, x, y and z of each in metres: then it is judged by how far each
+    /// joint is off, too.
+    fn is_pose(&self, _task: &str) -> bool {
+        false
+    }
 
     /// For each test sample the index of the recording that it shares with others: the clusters of a bootstrap.
     fn clusters(&self) -> Vec<u32>;
@@ -114,16 +141,20 @@ pub trait Dataset: Send + Sync {
 
 /// The modalities that a scenario with this `data.source` may name; none for an unknown source.
 pub fn modality_names(source_name: &str) -> &'static [&'static str] {
-    if is_source(source_name) { &modality::MODALITY_NAMES } else { &[] }
+    match source_name {
+        "digits" | "handwritten" => &modality::MODALITY_NAMES,
+        "mmfi" => &mmfi::MODALITY_NAMES,
+        _ => &[],
+    }
 }
 
 /// The tasks that a scenario with this `data.source` may name; none for an unknown source.
 pub fn task_names(source_name: &str) -> &'static [&'static str] {
-    if is_source(source_name) { &task::TASK_NAMES } else { &[] }
-}
-
-fn is_source(name: &str) -> bool {
-    matches!(name, "digits" | "handwritten")
+    match source_name {
+        "digits" | "handwritten" => &task::TASK_NAMES,
+        "mmfi" => &mmfi::TASK_NAMES,
+        _ => &[],
+    }
 }
 
 /// Opens a data set for a run with this seed and loads what is needed.
@@ -131,16 +162,12 @@ fn is_source(name: &str) -> bool {
 /// # Errors
 /// One line: an unknown modality or task by its name, or the file that is missing, truncated or wrong.
 pub fn open(source: &Source, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-    let content = load(source, check(needs)?)?;
+    let content = match source {
+        Source::Digits => digits::make(check(needs)?),
+        Source::HandWritten(folder) => handwritten::load(folder, check(needs)?)?,
+        Source::MmFi(source) => return mmfi::open(source, seed, needs),
+    };
     Ok(Box::new(PairedDigits::new(content, seed)))
-}
-
-/// The raw content of a data set.
-fn load(source: &Source, wants: Wants) -> Result<Content, DataError> {
-    match source {
-        Source::Digits => Ok(digits::make(wants)),
-        Source::HandWritten(folder) => handwritten::load(folder, wants),
-    }
 }
 
 /// Checks the names in `needs` and says which raw content they take.

@@ -4,6 +4,7 @@ use crate::{
     Dataset, Split, Targets, Task,
     augment::{Augmentation, NoiseBank, plain_waveform},
     content::{Clip, ClipName, Content, Part},
+    error::DataError,
     fft,
     mel::{self, Mel, Scratch},
     modality::{MODALITY_NAMES, Modality},
@@ -108,7 +109,14 @@ impl Dataset for PairedDigits {
         Modality::named(modality).map(Modality::width)
     }
 
-    fn read(&self, modality: &str, split: Split, sample: usize, epoch: u64, out: &mut [f32]) {
+    fn read(
+        &self,
+        modality: &str,
+        split: Split,
+        sample: usize,
+        epoch: u64,
+        out: &mut [f32],
+    ) -> Result<(), DataError> {
         let kind = Modality::named(modality).unwrap_or_else(|| panic!("no modality is called {modality:?}"));
         assert_eq!(out.len(), kind.width(), "values of {modality}");
         match kind {
@@ -116,6 +124,7 @@ impl Dataset for PairedDigits {
             Modality::Mel => self.read_mel(split, sample, epoch, out),
             Modality::Noise => self.read_noise(modality, split, sample, epoch, out),
         }
+        Ok(())
     }
 
     fn targets(&self, task: &str, split: Split) -> Option<Targets> {

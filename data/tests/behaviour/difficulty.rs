@@ -43,7 +43,7 @@ fn row(dataset: &dyn Dataset, modalities: &[&str], split: Split, sample: usize) 
     for modality in modalities {
         let start = row.len();
         row.resize(start + dataset.width(modality).unwrap(), 0.0);
-        dataset.read(modality, split, sample, 0, &mut row[start..]);
+        dataset.read(modality, split, sample, 0, &mut row[start..]).unwrap();
     }
     row.push(1.0);
     row

@@ -14,7 +14,7 @@ fn handwritten_has_its_sizes_and_scales() {
     let mut row = vec![0.0; 196];
     let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
     for sample in 0..60_000 {
-        dataset.read("fft", Split::Train, sample, 0, &mut row);
+        dataset.read("fft", Split::Train, sample, 0, &mut row).unwrap();
         low = row.iter().fold(low, |low, &value| low.min(value));
         high = row.iter().fold(high, |high, &value| high.max(value));
     }
@@ -40,7 +40,7 @@ fn a_recording_has_the_standardised_spectrogram_that_librosa_gives_it() {
     // The first test clip: 0_george_0.wav.
     let sample = dataset.clusters().iter().position(|&cluster| cluster == 0).unwrap();
     let mut computed = vec![0.0; 512];
-    dataset.read("mel", Split::Test, sample, 0, &mut computed);
+    dataset.read("mel", Split::Test, sample, 0, &mut computed).unwrap();
     let lines = GEORGE.lines().filter(|line| !line.starts_with('#'));
     let expected: Vec<f32> =
         lines.flat_map(|line| line.split(' ').map(|value| value.parse::<f32>().unwrap())).collect();

@@ -8,7 +8,7 @@ const MODALITIES: [(&str, usize); 4] = [("fft", 196), ("mel", 512), ("noise-1", 
 
 fn read(dataset: &dyn Dataset, modality: &str, split: Split, sample: usize, epoch: u64) -> Vec<f32> {
     let mut out = vec![f32::NAN; dataset.width(modality).unwrap()];
-    dataset.read(modality, split, sample, epoch, &mut out);
+    dataset.read(modality, split, sample, epoch, &mut out).unwrap();
     assert!(out.iter().all(|value| value.is_finite()));
     out
 }
