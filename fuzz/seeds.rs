@@ -63,7 +63,7 @@ fn messages() {
     let round = TransmitterRound { encoded: vec![3, 4], asked: 2, view: Some(view), ..Default::default() };
     message("transmitter-round", 2, &report(report::Report::TransmitterRound(round)));
     let pass = ReceiverPass {
-        clusters: vec![Cluster { id: 1, samples: 2, correct: 1, cross_entropy: 0.5 }],
+        clusters: vec![Cluster { id: 1, samples: 2, scores: vec![1.0], cross_entropy: 0.5 }],
         entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5 }],
         ..Default::default()
     };

@@ -1,4 +1,4 @@
-//! `pom2dib data fetch|verify|info`.
+//! `pom2dib data fetch|verify|info|synthesise`.
 
 use std::{
     collections::HashMap,
@@ -8,10 +8,12 @@ use std::{
 };
 
 use clap::{Subcommand, ValueEnum};
-use data::{DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport};
+use data::{DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport, mmfi::Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// Fetch, check or describe a data set.
+use crate::data_mmfi;
+
+/// Fetch, check, describe or make up a data set.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -33,15 +35,32 @@ enum Command {
         #[arg(long, value_name = "URL")]
         fsdd_mirror: Vec<String>,
     },
-    /// Compare every file with the published one
+    /// Compare every file with the published one; of MM-Fi, read every file and list what is missing, empty or malformed
     Verify {
         /// Which data set
-        name: Fetched,
+        name: Verified,
         #[command(flatten)]
         folder: Folder,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Make a tree of files in a data set's formats by code, for tests and trials
+    Synthesise {
+        /// Which data set
+        name: Synthesised,
+        /// The folder to be made
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Subjects in each of the four scenes, 1 to 10
+        #[arg(long, default_value_t = Plan::default().subjects_per_scene, value_name = "N")]
+        subjects_per_scene: u8,
+        /// Actions, 1 to 27
+        #[arg(long, default_value_t = Plan::default().actions, value_name = "N")]
+        actions: u8,
+        /// Frames of every recording, 1 to 999
+        #[arg(long, default_value_t = Plan::default().frames, value_name = "N")]
+        frames: u16,
     },
     /// Say what a data set holds: samples, modalities, tasks
     Info {
@@ -55,7 +74,26 @@ enum Command {
     },
 }
 
+/// Data sets that can be made up.
+#[derive(Clone, Copy, ValueEnum)]
+enum Synthesised {
+    /// People moving before cameras, lidar, radar and WiFi
+    #[value(name = "mmfi")]
+    MmFi,
+}
+
 /// Data sets that consist of files.
+#[derive(Clone, Copy, ValueEnum)]
+enum Verified {
+    /// MNIST images and FSDD recordings
+    #[value(name = "handwritten")]
+    HandWritten,
+    /// People moving before cameras, lidar, radar and WiFi
+    #[value(name = "mmfi")]
+    MmFi,
+}
+
+/// Data sets that can be downloaded.
 #[derive(Clone, Copy, ValueEnum)]
 enum Fetched {
     /// MNIST images and FSDD recordings
@@ -71,22 +109,51 @@ enum Described {
     HandWritten,
     /// Digits drawn and spoken by code
     Digits,
+    /// People moving before cameras, lidar, radar and WiFi
+    #[value(name = "mmfi")]
+    MmFi,
 }
 
 #[derive(clap::Args)]
 struct Folder {
-    /// The data set's folder
-    #[arg(long, env = "POM2DIB_DATA", default_value = "data-cache/handwritten", value_name = "DIR")]
-    data: PathBuf,
+    /// The data set's folder; without one, --data
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The same; without either, data-cache/ and the data set's name
+    #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Folder {
+    fn of(&self, name: &str) -> PathBuf {
+        self.folder
+            .as_ref()
+            .or(self.data.as_ref())
+            .cloned()
+            .unwrap_or_else(|| Path::new("data-cache").join(name))
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let outcome = match &arguments.command {
         Command::Fetch { name: Fetched::HandWritten, folder, mnist_mirror, fsdd_mirror } => {
-            fetch(&folder.data, mnist_mirror, fsdd_mirror)
+            fetch(&folder.of("handwritten"), mnist_mirror, fsdd_mirror)
         }
-        Command::Verify { name: Fetched::HandWritten, folder, json } => verify(&folder.data, *json),
-        Command::Info { name, folder, json } => info(*name, &folder.data, *json),
+        Command::Verify { name: Verified::HandWritten, folder, json } => {
+            verify(&folder.of("handwritten"), *json)
+        }
+        Command::Verify { name: Verified::MmFi, folder, json } => {
+            data_mmfi::verify(&folder.of("mmfi"), *json)
+        }
+        Command::Synthesise { name: Synthesised::MmFi, folder, subjects_per_scene, actions, frames } => {
+            let plan = Plan { subjects_per_scene: *subjects_per_scene, actions: *actions, frames: *frames };
+            data_mmfi::synthetic_tree(folder, plan)
+        }
+        Command::Info { name: Described::MmFi, folder, json } => data_mmfi::info(&folder.of("mmfi"), *json),
+        Command::Info { name: Described::HandWritten, folder, json } => {
+            info(&Source::HandWritten(folder.of("handwritten")), *json)
+        }
+        Command::Info { name: Described::Digits, json, .. } => info(&Source::Digits, *json),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -168,12 +235,8 @@ fn print_report(report: &VerifyReport) {
     println!("{} files as published, {faults} not", report.files.len() - faults);
 }
 
-fn info(name: Described, folder: &Path, json: bool) -> Result<ExitCode, DataError> {
-    let source = match name {
-        Described::HandWritten => Source::HandWritten(folder.into()),
-        Described::Digits => Source::Digits,
-    };
-    let info = data::info(&source)?;
+fn info(source: &Source, json: bool) -> Result<ExitCode, DataError> {
+    let info = data::info(source)?;
     if json {
         println!("{}", serde_json::to_string(&info).expect("an info has only strings and numbers"));
     } else {

@@ -6,16 +6,19 @@ mod bench_run;
 mod bench_scale;
 mod certs_command;
 mod data_command;
+mod data_mmfi;
 mod flops;
 mod folder;
 mod growth_plot;
 mod in_process;
 mod logged;
+mod mmfi_run;
 mod node_watch;
 mod peak;
 mod processes;
 mod run_command;
 mod size_figures;
+mod slow;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,12 @@ use proto::{
 };
 use scenario::Scenario;
 
+/// The fraction of right answers.
+const TOP1: &str = "top1";
+
+/// What a task can be judged by: right answers; the mean squared error; for poses, that and how far joints are off.
+const METRICS: [&[&str]; 3] = [&[TOP1], &["mse"], &["mse", "mpjpe", "pa-mpjpe"]];
+
 /// Checks a report as the coordinator does before it counts it, from the node of that index, with round or pass 0 due.
 pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Result<(), WireError> {
     let modalities: Vec<usize> = (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect();
@@ -74,9 +80,19 @@ pub(crate) fn receiver_pass(
     if report.clusters.iter().all(|cluster| cluster.samples == 0) {
         return Err(WireError::Missing("test samples"));
     }
+    if !METRICS.iter().any(|metrics| *metrics == report.metrics) {
+        return Err(WireError::Missing("known metrics"));
+    }
     for cluster in &report.clusters {
         check_finite("clusters", &[cluster.cross_entropy])?;
-        at_most("a recording", "right answers", cluster.correct, cluster.samples as usize)?;
+        check_finite("scores", &cluster.scores)?;
+        check_length("scores", "metrics", cluster.scores.len(), report.metrics.len())?;
+        for (metric, score) in report.metrics.iter().zip(&cluster.scores) {
+            let most = if metric == TOP1 { f64::from(cluster.samples) } else { f64::MAX };
+            if !(0.0..=most).contains(score) {
+                return Err(WireError::Missing("score in its range"));
+            }
+        }
     }
     for entry in &report.entries {
         moment("receiver", entry.receiver.into(), t as u64)?;
@@ -136,9 +152,9 @@ mod tests {
     }
 
     fn pass() -> ReceiverPass {
-        let clusters = vec![Cluster { id: 4, samples: 10, correct: 10, cross_entropy: 2.0 }];
+        let clusters = vec![Cluster { id: 4, samples: 10, scores: vec![10.0], cross_entropy: 2.0 }];
         let entries = vec![EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 }];
-        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0 }
+        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0, metrics: vec![TOP1.into()] }
     }
 
     #[test]
@@ -178,9 +194,17 @@ mod tests {
         assert_eq!(refused(|report| report.clusters.clear()), "the message has no test samples");
         assert!(refused(|report| report.clusters[0].cross_entropy = f64::INFINITY).contains("holds inf"));
         assert_eq!(
-            refused(|report| report.clusters[0].correct = 11),
-            "a recording has 11 right answers, expected 10"
+            refused(|report| report.clusters[0].scores[0] = 11.0),
+            "the message has no score in its range"
         );
+        assert_eq!(
+            refused(|report| report.clusters[0].scores[0] = -1.0),
+            "the message has no score in its range"
+        );
+        assert!(refused(|report| report.clusters[0].scores[0] = f64::NAN).contains("scores holds NaN"));
+        assert_eq!(refused(|report| report.clusters[0].scores.clear()), "scores has 0 metrics, expected 1");
+        assert_eq!(refused(|report| report.metrics[0] = "luck".into()), "the message has no known metrics");
+        assert_eq!(refused(|report| report.metrics[0] = "mpjpe".into()), "the message has no known metrics");
         assert_eq!(
             refused(|report| report.entries[0].receiver = 0),
             "the message is of receiver 0, expected 2"

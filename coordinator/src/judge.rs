@@ -35,6 +35,9 @@ impl Judge {
         let due = self.receivers.keys().filter(|(_, known)| *known == t).count() as u64;
         check::receiver_pass(&report, due, t, &self.modalities)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
+        if self.receivers.get(&(0, t)).is_some_and(|first| first.metrics != report.metrics) {
+            return Err(CoordinatorError::Run(format!("receiver {t} changed its metrics between passes")));
+        }
         self.receivers.insert((report.pass, t), report);
         Ok(())
     }
@@ -62,14 +65,15 @@ impl Judge {
 
     /// The scores.
     pub(crate) fn test(&self, scenario: &Scenario, seed: Seed) -> Test {
-        let tasks: Vec<TaskResult> = (0..self.receiver_count).map(|t| self.task(scenario, seed, t)).collect();
+        let losses = (0..self.receiver_count).map(|t| self.loss(t)).sum::<f64>();
+        let tasks = (0..self.receiver_count).flat_map(|t| self.task(scenario, seed, t)).collect();
         let passes = self.passes as f64;
         let rates = self.receivers.values().flat_map(|report| &report.entries).map(|entry| entry.rate);
         let granted = self.receivers.values().map(|report| report.entries.len() as f64);
         let first = self.receivers.range((0, 0)..(0, 1)).next().map(|(_, report)| samples(&report.clusters));
         let joint = self.transmitters.range((0, 0)..(1, 0)).map(|(_, report)| report);
         Test {
-            n_ce: -tasks.iter().map(|task| task.ce).sum::<f64>(),
+            n_ce: -losses,
             sum_rate: rates.sum::<f64>() / passes,
             rate_estimator: match scenario.train.rate_estimator {
                 RateEstimator::PerDimension => "per-dimension".into(),
@@ -87,24 +91,35 @@ impl Judge {
         }
     }
 
-    fn task(&self, scenario: &Scenario, seed: Seed, t: usize) -> TaskResult {
-        let name = scenario.receiver[t].task.clone();
-        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
-        let cells = |value: fn(&Cluster) -> f64| -> Vec<BTreeMap<u32, Cell>> {
-            let cell = |cluster: &Cluster| Cell { samples: cluster.samples.into(), sum: value(cluster) };
-            reports
-                .clone()
-                .map(|report| report.clusters.iter().map(|cluster| (cluster.id, cell(cluster))).collect())
-                .collect()
+    /// A row for each metric of receiver t's task.
+    fn task(&self, scenario: &Scenario, seed: Seed, t: usize) -> Vec<TaskResult> {
+        let name = &scenario.receiver[t].task;
+        let metrics = self.receivers.get(&(0, t)).map(|report| report.metrics.as_slice()).unwrap_or_default();
+        let row = |(position, metric): (usize, &String)| {
+            let scores = self.cells(t, |cluster| cluster.scores[position]);
+            TaskResult {
+                name: name.clone(),
+                metric: metric.clone(),
+                value: mean(&scores),
+                ci95: bootstrap_interval(seed, name, &scores),
+                ce: self.loss(t),
+            }
         };
-        let right = cells(|cluster| cluster.correct.into());
-        TaskResult {
-            metric: "top1".into(),
-            value: mean(&right),
-            ci95: bootstrap_interval(seed, &name, &right),
-            ce: mean(&cells(|cluster| cluster.cross_entropy)),
-            name,
-        }
+        metrics.iter().enumerate().map(row).collect()
+    }
+
+    /// Cross entropy in nats of receiver t's joint decoder (or the mean squared error in training units).
+    fn loss(&self, t: usize) -> f64 {
+        mean(&self.cells(t, |cluster| cluster.cross_entropy))
+    }
+
+    /// What receiver t has found, by pass and cluster.
+    fn cells(&self, t: usize, value: impl Fn(&Cluster) -> f64) -> Vec<BTreeMap<u32, Cell>> {
+        let cell = |cluster: &Cluster| Cell { samples: cluster.samples.into(), sum: value(cluster) };
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        reports
+            .map(|report| report.clusters.iter().map(|cluster| (cluster.id, cell(cluster))).collect())
+            .collect()
     }
 
     fn selection(&self, scenario: &Scenario) -> Vec<Vec<Vec<f64>>> {

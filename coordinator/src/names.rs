@@ -7,6 +7,7 @@ pub fn check_names(scenario: &Scenario) -> Result<(), CoordinatorError> {
     let source = match scenario.data.source {
         Source::Digits => "digits",
         Source::HandWritten => "handwritten",
+        Source::MmFi => "mmfi",
     };
     let modalities = data::modality_names(source);
     for (k, transmitter) in scenario.transmitter.iter().enumerate() {

@@ -66,7 +66,8 @@ pub struct Test {
 pub struct TaskResult {
     /// The task.
     pub name: String,
-    /// `top1`, as a fraction, for classification; `mse` for regression.
+    /// `top1`, as a fraction, for classification; `mse` for regression; for poses, in metres, also `mpjpe` and `pa-mpjpe`
+    /// in millimetres.
     pub metric: String,
     /// The score.
     pub value: f64,

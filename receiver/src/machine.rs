@@ -416,7 +416,7 @@ impl ReceiverMachine {
             return Ok(());
         }
         let (next, passes) = (pass.number + 1, pass.passes);
-        emit(Output::Report(Report::ReceiverPass(pass.report(&self.context))));
+        emit(Output::Report(Report::ReceiverPass(pass.report(&self.context, &self.task))));
         if next < passes {
             return self.begin_pass(next, passes, emit);
         }

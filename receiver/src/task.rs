@@ -8,6 +8,7 @@ pub struct TaskData {
     clusters: Vec<u32>,
     label_entropy: f64,
     digest: [u8; 32],
+    is_pose: bool,
 }
 
 impl TaskData {
@@ -28,12 +29,28 @@ impl TaskData {
             clusters: dataset.clusters(),
             label_entropy,
             digest: dataset.digest(),
+            is_pose: dataset.is_pose(task),
         })
     }
 
     /// H(Y_t) of the training labels in nats; 0 for regression.
     pub fn label_entropy(&self) -> f64 {
         self.label_entropy
+    }
+
+    /// What it is judged by: the fraction of right answers, or the mean squared error; poses also by how far joints are
+    /// off, in millimetres.
+    pub fn metrics(&self) -> &'static [&'static str] {
+        match self.train {
+            Targets::Classes { .. } => &["top1"],
+            Targets::Values { .. } if self.is_pose => &["mse", "mpjpe", "pa-mpjpe"],
+            Targets::Values { .. } => &["mse"],
+        }
+    }
+
+    /// Whether its values are joints of a body, in metres.
+    pub fn is_pose(&self) -> bool {
+        self.is_pose
     }
 
     /// Digest of the data.

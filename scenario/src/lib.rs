@@ -4,12 +4,14 @@
 //! overrides, expands the node lists and validates, so that what it returns can be run as it stands.
 
 mod error;
+mod mmfi;
 mod read;
 #[cfg(test)]
 mod shipped;
 mod validate;
 
 pub use error::ScenarioError;
+pub use mmfi::{MmFi, MmFiSplit};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,8 @@ pub struct Scenario {
     pub seed: u64,
     /// Where samples come from.
     pub data: Data,
+    /// Which frames of MM-Fi are used.
+    pub mmfi: MmFi,
     /// Sizes and limits of the network.
     pub network: Network,
     /// How it is trained.
@@ -56,6 +60,8 @@ pub enum Source {
     Digits,
     /// MNIST images paired with FSDD recordings.
     HandWritten,
+    /// MM-Fi, from the published tree.
+    MmFi,
 }
 
 /// Sizes and limits of the network.
@@ -367,6 +373,7 @@ impl Default for Scenario {
             name: "unnamed".into(),
             seed: 1,
             data: Data::default(),
+            mmfi: MmFi::default(),
             network: Network::default(),
             train: Train::default(),
             evaluation: Evaluation::default(),

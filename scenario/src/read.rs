@@ -195,7 +195,7 @@ mod tests {
             ),
             (
                 "[data]\nsource = \"cifar\"\n",
-                "my.toml: line 2: unknown variant `cifar`, expected `digits` or",
+                "my.toml: line 2: unknown variant `cifar`, expected one of `digits`, ",
             ),
             ("seed = -1\n", "my.toml: line 1: invalid value: integer `-1`, expected u64"),
             ("[[transmitter]]\n", "my.toml: line 1: missing field `modalities`"),

@@ -8,6 +8,7 @@ const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 impl Scenario {
     /// Checks every value that no type checks. Names of modalities and tasks are the data set's to check.
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
+        self.mmfi.validate()?;
         self.validate_network()?;
         self.validate_train()?;
         self.validate_evaluation()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::{Dataset, Split, Targets};
+use data::{DataError, Dataset, Split, Targets};
 use randomness::{Purpose, Seed, Stream};
 use scenario::Scenario;
 
@@ -60,8 +60,16 @@ impl Dataset for ToyData {
         }
     }
 
-    fn read(&self, modality: &str, split: Split, sample: usize, epoch: u64, out: &mut [f32]) {
+    fn read(
+        &self,
+        modality: &str,
+        split: Split,
+        sample: usize,
+        epoch: u64,
+        out: &mut [f32],
+    ) -> Result<(), DataError> {
         self.stream(modality, split, sample, epoch).fill_normal(out);
+        Ok(())
     }
 
     fn targets(&self, task: &str, split: Split) -> Option<Targets> {

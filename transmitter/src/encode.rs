@@ -175,7 +175,7 @@ impl Encoders {
             if last != Some(tick) {
                 last = Some(tick);
                 source = x.len() / width;
-                read_tick(self.dataset.as_ref(), name, width, batch, tick, &mut x);
+                read_tick(self.dataset.as_ref(), name, width, batch, tick, &mut x)?;
             }
             samples.push(Segment { source, target, rows, repeat: false });
             receivers.push(Segment { source: t, target, rows, repeat: true });
@@ -268,12 +268,13 @@ fn read_tick(
     batch: &Batch<'_>,
     tick: usize,
     values: &mut Vec<f32>,
-) {
+) -> Result<(), NodeError> {
     let (samples, start) = (&batch.samples[tick], values.len());
     values.resize(start + samples.len() * width, 0.0);
     for (out, at) in values[start..].chunks_exact_mut(width).zip(samples) {
-        dataset.read(name, batch.split, at.sample, at.epoch, out);
+        dataset.read(name, batch.split, at.sample, at.epoch, out)?;
     }
+    Ok(())
 }
 
 /// The noise of the reparameterisation trick, addressed by entry and tick.

@@ -38,10 +38,11 @@ pub struct Listed {
 }
 
 impl SplitRule {
-    /// The toolbox's manual split, as it is shipped: everybody's first 21 actions against the last 6.
-    pub fn manual() -> Self {
+    /// What the toolbox's manual split lists as it is shipped, to train on and to judge by: everybody's first 21 actions,
+    /// and their last 6.
+    pub fn manual_defaults() -> [Listed; 2] {
         let listed = |actions| Listed { subjects: (1..=SUBJECTS).collect(), actions };
-        SplitRule::Manual { train: listed((1..=21).collect()), test: listed((22..=ACTIONS).collect()) }
+        [listed((1..=21).collect()), listed((22..=ACTIONS).collect())]
     }
 
     /// (subject, action) of all recordings of both splits, in the toolbox's order.
@@ -110,7 +111,9 @@ mod tests {
             assert_eq!(sizes(&SplitRule::CrossSubject, protocol), expected);
         }
         assert_eq!(sizes(&SplitRule::CrossScene, Protocol::All), [240_570, 80_190]);
-        assert_eq!(sizes(&SplitRule::manual(), Protocol::Daily), [40 * 21 * 297, 40 * 6 * 297]);
+        let [train, test] = SplitRule::manual_defaults();
+        let manual = SplitRule::Manual { train, test };
+        assert_eq!(sizes(&manual, Protocol::Daily), [40 * 21 * 297, 40 * 6 * 297]);
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Oracle<'_> {
         let width = self.setup.dataset.width(name).expect("a modality of the data set");
         let mut values = vec![0.0; self.samples[tick].len() * width];
         for (at, out) in self.samples[tick].iter().zip(values.chunks_exact_mut(width)) {
-            self.setup.dataset.read(name, Split::Train, at.sample, at.epoch, out);
+            let read = self.setup.dataset.read(name, Split::Train, at.sample, at.epoch, out);
+            read.expect("toy data is always there");
         }
         rows(&values, width)
     }
