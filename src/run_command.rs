@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "set", "method", "rounds", "seed"])]
     resume: Option<PathBuf>,
 
-    /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic
-    #[arg(long, conflicts_with_all = ["resume", "data"])]
+    /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
+    #[arg(long, conflicts_with = "resume")]
     synthetic: bool,
 }
 
