@@ -18,6 +18,7 @@ fn main() {
     for (name, text) in [
         ("digits", include_str!("../scenarios/digits.toml")),
         ("handwritten", include_str!("../scenarios/handwritten.toml")),
+        ("mmfi", include_str!("../scenarios/mmfi.toml")),
     ] {
         write("scenario", name, text.as_bytes());
     }
@@ -27,6 +28,7 @@ fn main() {
     write("idx", "images", &images);
     write("wav", "good", &wav());
     arrays();
+    mmfi();
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
     let network = Network::new("n", 1, 1, stream, DType::F32, &Device::Cpu).expect("a network can be made");
     let state = node::save(std::iter::once(&network), &[], 3).expect("it can be saved");
@@ -55,6 +57,27 @@ fn arrays() {
     let header = br#"{"left":{"dtype":"U16","shape":[2,3],"data_offsets":[0,12]}}"#;
     let file = [&[2], &(header.len() as u64).to_le_bytes()[..], header, &values].concat();
     write("arrays", "safetensors", &file);
+}
+
+/// Files by NumPy, SciPy and Pillow.
+fn mmfi() {
+    let folder = Path::new("../data/tests/fixtures/mmfi");
+    for (target, name) in [
+        ("npy", "keypoints-f4.npy"),
+        ("npy", "version-2.npy"),
+        ("npy", "poses.npy"),
+        ("mat", "csi-compressed.mat"),
+        ("mat", "csi.mat"),
+        ("mat", "other.mat"),
+        ("depth", "depth.png"),
+        ("depth", "eight-bits.png"),
+    ] {
+        write(target, name, &fs::read(folder.join(name)).expect("the fixture is there"));
+    }
+    for (kind, name) in [(0, "lidar.bin"), (1, "mmwave.bin")] {
+        let content = fs::read(folder.join(name)).expect("the fixture is there");
+        write("points", name, &[&[kind][..], &content].concat());
+    }
 }
 
 fn messages() {

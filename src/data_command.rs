@@ -1,4 +1,4 @@
-//! `pom2dib data fetch|verify|info`.
+//! `pom2dib data fetch|verify|info|synthesise`.
 
 use std::{
     collections::HashMap,
@@ -8,10 +8,12 @@ use std::{
 };
 
 use clap::{Subcommand, ValueEnum};
-use data::{ArrayReport, DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport};
+use data::{ArrayReport, DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport, mmfi::Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// Fetch, check or describe a data set.
+use crate::data_mmfi;
+
+/// Fetch, check, describe or make up a data set.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -33,7 +35,8 @@ enum Command {
         #[arg(long, value_name = "URL")]
         fsdd_mirror: Vec<String>,
     },
-    /// Compare every file with the published one; of arrays, read every value and see that the files fit each other
+    /// Compare every file with the published one; of MM-Fi and arrays, read every file and list what is missing, empty or
+    /// malformed, or does not fit the others
     Verify {
         /// Which data set
         name: Verified,
@@ -42,6 +45,23 @@ enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Make a tree of files in a data set's formats by code, for tests and trials
+    Synthesise {
+        /// Which data set
+        name: Synthesised,
+        /// The folder to be made
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Subjects in each of the four scenes, 1 to 10
+        #[arg(long, default_value_t = Plan::default().subjects_per_scene, value_name = "N")]
+        subjects_per_scene: u8,
+        /// Actions, 1 to 27
+        #[arg(long, default_value_t = Plan::default().actions, value_name = "N")]
+        actions: u8,
+        /// Frames of every recording, 1 to 999
+        #[arg(long, default_value_t = Plan::default().frames, value_name = "N")]
+        frames: u16,
     },
     /// Say what a data set holds: samples, modalities, tasks
     Info {
@@ -55,22 +75,33 @@ enum Command {
     },
 }
 
-/// Data sets that consist of files.
+/// Data sets that can be made up.
 #[derive(Clone, Copy, ValueEnum)]
-enum Fetched {
-    /// MNIST images and FSDD recordings
-    #[value(name = "handwritten")]
-    HandWritten,
+enum Synthesised {
+    /// People moving before cameras, lidar, radar and WiFi
+    #[value(name = "mmfi")]
+    MmFi,
 }
 
-/// Data sets whose files can be checked.
+/// Data sets that consist of files.
 #[derive(Clone, Copy, ValueEnum)]
 enum Verified {
     /// MNIST images and FSDD recordings
     #[value(name = "handwritten")]
     HandWritten,
+    /// People moving before cameras, lidar, radar and WiFi
+    #[value(name = "mmfi")]
+    MmFi,
     /// Arrays of your own
     Arrays,
+}
+
+/// Data sets that can be downloaded.
+#[derive(Clone, Copy, ValueEnum)]
+enum Fetched {
+    /// MNIST images and FSDD recordings
+    #[value(name = "handwritten")]
+    HandWritten,
 }
 
 /// All data sets.
@@ -83,29 +114,55 @@ enum Described {
     Digits,
     /// Arrays of your own
     Arrays,
+    /// People moving before cameras, lidar, radar and WiFi
+    #[value(name = "mmfi")]
+    MmFi,
 }
 
 #[derive(clap::Args)]
 struct Folder {
-    /// The data set's folder
-    #[arg(long, env = "POM2DIB_DATA", default_value = "data-cache/handwritten", value_name = "DIR")]
-    data: PathBuf,
+    /// The data set's folder; without one, --data
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The same; without either, data-cache/ and the data set's name
+    #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Folder {
+    fn of(&self, name: &str) -> PathBuf {
+        self.folder
+            .as_ref()
+            .or(self.data.as_ref())
+            .cloned()
+            .unwrap_or_else(|| Path::new("data-cache").join(name))
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let outcome = match &arguments.command {
         Command::Fetch { name: Fetched::HandWritten, folder, mnist_mirror, fsdd_mirror } => {
-            fetch(&folder.data, mnist_mirror, fsdd_mirror)
+            fetch(&folder.of("handwritten"), mnist_mirror, fsdd_mirror)
         }
-        Command::Verify { name: Verified::HandWritten, folder, json } => verify(&folder.data, *json),
+        Command::Verify { name: Verified::HandWritten, folder, json } => {
+            verify(&folder.of("handwritten"), *json)
+        }
+        Command::Verify { name: Verified::MmFi, folder, json } => {
+            data_mmfi::verify(&folder.of("mmfi"), *json)
+        }
         Command::Verify { name: Verified::Arrays, folder, json } => {
-            data::check_arrays(&folder.data, true).map(|report| verify_arrays(&report, *json))
+            data::check_arrays(&folder.of("arrays"), true).map(|report| verify_arrays(&report, *json))
+        }
+        Command::Synthesise { name: Synthesised::MmFi, folder, subjects_per_scene, actions, frames } => {
+            let plan = Plan { subjects_per_scene: *subjects_per_scene, actions: *actions, frames: *frames };
+            data_mmfi::synthetic_tree(folder, plan)
         }
         Command::Info { name: Described::Arrays, folder, json } => {
-            data::check_arrays(&folder.data, false).map(|report| describe_arrays(&report, *json))
+            data::check_arrays(&folder.of("arrays"), false).map(|report| describe_arrays(&report, *json))
         }
+        Command::Info { name: Described::MmFi, folder, json } => data_mmfi::info(&folder.of("mmfi"), *json),
         Command::Info { name: Described::HandWritten, folder, json } => {
-            info(&Source::HandWritten(folder.data.clone()), *json)
+            info(&Source::HandWritten(folder.of("handwritten")), *json)
         }
         Command::Info { name: Described::Digits, json, .. } => info(&Source::Digits, *json),
     };
@@ -234,15 +291,16 @@ fn print_info(info: &Info) {
         None => println!("{}, made by this program", info.source),
     }
     for split in &info.splits {
-        let counts = split.per_digit.map(|count| count.to_string()).join(" ");
+        let counts: Vec<String> = split.per_digit.iter().map(usize::to_string).collect();
+        let counts = counts.join(" ");
         println!(
             "  {:<5} {} samples, {} recordings; of each digit {counts}",
             split.name, split.samples, split.recordings
         );
     }
     for modality in &info.modalities {
-        let [rows, columns] = modality.shape;
-        println!("  modality {:<8} {rows} x {columns}", modality.name);
+        let sizes: Vec<String> = modality.shape.iter().map(usize::to_string).collect();
+        println!("  modality {:<8} {}", modality.name, sizes.join(" x "));
     }
     for task in &info.tasks {
         println!("  task {:<8} {} classes", task.name, task.classes);

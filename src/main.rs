@@ -8,18 +8,21 @@ mod bench_scale;
 mod certs_command;
 mod compose_command;
 mod data_command;
+mod data_mmfi;
 mod doctor_command;
 mod flops;
 mod folder;
 mod growth_plot;
 mod in_process;
 mod logged;
+mod mmfi_run;
 mod node_watch;
 mod peak;
 mod plot;
 mod processes;
 mod run_command;
 mod size_figures;
+mod slow;
 
 use std::process::ExitCode;
 

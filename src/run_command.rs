@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use coordinator::{CoordinatorError, RunFolder, ScenarioArguments};
 use scenario::Scenario;
 
-use crate::{folder, in_process, processes};
+use crate::{folder, in_process, mmfi_run, processes};
 
 /// How many seconds a process that was started again may take to join.
 const REJOIN: u64 = 120;
@@ -30,6 +30,10 @@ pub(crate) struct Arguments {
     /// Go on from the last checkpoint of the run in this folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "set", "method", "rounds", "seed"])]
     resume: Option<PathBuf>,
+
+    /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
+    #[arg(long, conflicts_with = "resume")]
+    synthetic: bool,
 }
 
 /// Judge the last checkpoint of a run again: Algorithm 2 on the whole test set.
@@ -136,15 +140,20 @@ fn launch(launch: Result<Launch, CoordinatorError>) -> ExitCode {
 }
 
 fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
+    let mut given = arguments.scenario.clone();
     let (scenario, out) = match &arguments.resume {
         Some(folder) => (RunFolder::at(folder).scenario()?, folder.clone()),
         None => {
-            let scenario = arguments.scenario.resolve()?;
+            if arguments.synthetic {
+                mmfi_run::use_synthetic(&mut given)?;
+            }
+            mmfi_run::prepare(&given.resolve()?, &mut given)?;
+            let scenario = given.resolve()?;
             let out = arguments.out.clone().unwrap_or_else(|| folder::fresh(&scenario));
             (scenario, out)
         }
     };
-    let mut coordinator = local_coordinator(arguments.scenario.clone(), out, &arguments.place);
+    let mut coordinator = local_coordinator(given, out, &arguments.place);
     coordinator.resume = arguments.resume.is_some();
     coordinator.force = arguments.force;
     Ok(Launch { scenario, coordinator, place: arguments.place.clone() })

@@ -13,8 +13,8 @@ use scenario::Scenario;
 /// The fraction of right answers.
 pub(crate) const TOP1: &str = "top1";
 
-/// What tasks are judged by: right answers; mean squared error.
-const METRICS: [&str; 2] = [TOP1, "mse"];
+/// What a task can be judged by: right answers; the mean squared error; for poses, that and how far joints are off.
+const METRICS: [&[&str]; 3] = [&[TOP1], &["mse"], &["mse", "mpjpe", "pa-mpjpe"]];
 
 /// The longest name of a data file, in bytes.
 const LONGEST_NAME: usize = 200;
@@ -108,7 +108,7 @@ pub(crate) fn receiver_pass(
     if report.clusters.iter().all(|cluster| cluster.samples == 0) {
         return Err(WireError::Missing("test samples"));
     }
-    if report.metrics.is_empty() || !report.metrics.iter().all(|metric| METRICS.contains(&metric.as_str())) {
+    if !METRICS.iter().any(|metrics| *metrics == report.metrics) {
         return Err(WireError::Missing("known metrics"));
     }
     for cluster in &report.clusters {
@@ -246,6 +246,14 @@ mod tests {
         assert!(refused(|report| report.clusters[0].scores[0] = f64::NAN).contains("scores holds NaN"));
         assert_eq!(refused(|report| report.clusters[0].scores.clear()), "scores has 0 metrics, expected 1");
         assert_eq!(refused(|report| report.metrics[0] = "luck".into()), "the message has no known metrics");
+        assert_eq!(
+            refused(|report| report.clusters[0].scores[0] = -1.0),
+            "the message has no score in its range"
+        );
+        assert!(refused(|report| report.clusters[0].scores[0] = f64::NAN).contains("scores holds NaN"));
+        assert_eq!(refused(|report| report.clusters[0].scores.clear()), "scores has 0 metrics, expected 1");
+        assert_eq!(refused(|report| report.metrics[0] = "luck".into()), "the message has no known metrics");
+        assert_eq!(refused(|report| report.metrics[0] = "mpjpe".into()), "the message has no known metrics");
         assert_eq!(
             refused(|report| report.entries[0].receiver = 0),
             "the message is of receiver 0, expected 2"

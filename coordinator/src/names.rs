@@ -8,6 +8,7 @@ pub fn check_names(scenario: &Scenario) -> Result<(), CoordinatorError> {
         Source::Digits => "digits",
         Source::HandWritten => "handwritten",
         Source::Arrays => return check_array_names(scenario),
+        Source::MmFi => "mmfi",
     };
     let modalities = data::modality_names(source);
     for (k, transmitter) in scenario.transmitter.iter().enumerate() {

@@ -49,15 +49,27 @@ fn scores(text: &mut String, summary: &Summary) {
     let test = &summary.test;
     let _ = writeln!(text);
     let _ = writeln!(text, "  {:<12} {:>8}  {:>17}  {:>9}", "task", "score", "95 % interval", "CE (nats)");
+    let mut last = None;
     for task in &test.tasks {
         let (score, interval) = match task.metric.as_str() {
+            "mpjpe" | "pa-mpjpe" => {
+                (format!("{:.1} mm", task.value), format!("{:.1} to {:.1} mm", task.ci95[0], task.ci95[1]))
+            }
             "top1" => (
                 format!("{:.2} %", 100.0 * task.value),
                 format!("{:.2} to {:.2} %", 100.0 * task.ci95[0], 100.0 * task.ci95[1]),
             ),
             _ => (format!("{:.4}", task.value), format!("{:.4} to {:.4}", task.ci95[0], task.ci95[1])),
         };
-        let _ = writeln!(text, "  {:<12} {score:>8}  {interval:>17}  {:>9.4}", task.name, task.ce);
+        // The loss is the task's, whatever it is judged by: it stands in the first of its rows.
+        let loss = if last == Some(&task.name) { String::new() } else { format!("{:.4}", task.ce) };
+        last = Some(&task.name);
+        let name = match task.metric.as_str() {
+            "top1" => task.name.clone(),
+            metric => format!("{} {metric}", task.name),
+        };
+        let line = format!("  {name:<12} {score:>8}  {interval:>17}  {loss:>9}");
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     let _ = writeln!(text, "  intervals: {}", test.ci95_over);
     if test.tasks.iter().any(|task| task.metric == "mse") {

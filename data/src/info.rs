@@ -7,6 +7,7 @@ use crate::{
     digits,
     error::DataError,
     handwritten::{self, recordings},
+    mmfi,
     modality::{MODALITY_NAMES, Modality},
     paired::digest,
     task::{TASKS, Task},
@@ -42,8 +43,9 @@ pub struct SplitInfo {
     pub samples: usize,
     /// How many recordings its samples are paired with.
     pub recordings: usize,
-    /// Samples of each digit, 0 to 9.
-    pub per_digit: [usize; 10],
+    /// Samples of each digit, 0 to 9; none where samples are no digits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub per_digit: Vec<usize>,
 }
 
 /// One modality.
@@ -51,8 +53,8 @@ pub struct SplitInfo {
 pub struct ModalityInfo {
     /// The name as scenarios write it.
     pub name: &'static str,
-    /// Rows and columns, row by row.
-    pub shape: [usize; 2],
+    /// Sizes of the dimensions, outermost first.
+    pub shape: Vec<usize>,
     /// Values per sample.
     pub width: usize,
 }
@@ -69,6 +71,7 @@ pub fn info(source: &Source) -> Result<Info, DataError> {
             let remedy = "is a folder of arrays: `pom2dib data info arrays` describes those";
             return Err(DataError::malformed(&source.folder, remedy));
         }
+        Source::MmFi(source) => return mmfi::info(source),
     };
     Ok(Info {
         source: source.name(),
@@ -82,7 +85,7 @@ pub fn info(source: &Source) -> Result<Info, DataError> {
 }
 
 fn split(name: &'static str, part: &Part) -> SplitInfo {
-    let mut per_digit = [0; 10];
+    let mut per_digit = vec![0; 10];
     part.labels.iter().for_each(|&digit| per_digit[usize::from(digit)] += 1);
     SplitInfo { name, samples: part.labels.len(), recordings: part.names.len(), per_digit }
 }
@@ -90,7 +93,7 @@ fn split(name: &'static str, part: &Part) -> SplitInfo {
 fn modality(name: &'static str) -> Option<ModalityInfo> {
     Modality::named(name).map(|modality| ModalityInfo {
         name,
-        shape: modality.shape(),
+        shape: modality.shape().to_vec(),
         width: modality.width(),
     })
 }

@@ -1,7 +1,8 @@
-//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings), digits made by code, and arrays of
+//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings), digits made by code, MM-Fi, and arrays of
 //! anybody's own.
 //!
-//! The first two go through one pipeline. [`open`] loads what a node's [`Needs`] ask for and nothing else: a receiver reads
+//! The first two go through one pipeline; [`mmfi`] and arrays read their files as they are needed. [`open`] loads what a node's
+//! [`Needs`] ask for and nothing else: a receiver reads
 //! labels, a transmitter without `mel` reads no recording. A [`Dataset`] then gives any modality of any sample of any
 //! epoch; pairing, augmentation and noise are drawn from addressed randomness, so that every node sees the same.
 
@@ -16,6 +17,7 @@ mod fft;
 mod handwritten;
 mod info;
 mod mel;
+pub mod mmfi;
 mod modality;
 mod paired;
 mod pairing;
@@ -64,7 +66,7 @@ impl Split {
 }
 
 /// Where a data set comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// Digits drawn and spoken by code: needs no files.
     Digits,
@@ -72,6 +74,8 @@ pub enum Source {
     HandWritten(PathBuf),
     /// Arrays of anybody's own.
     Arrays(ArraySource),
+    /// MM-Fi, from the published tree.
+    MmFi(mmfi::MmFi),
 }
 
 impl Source {
@@ -81,6 +85,7 @@ impl Source {
             Source::Digits => "digits",
             Source::HandWritten(_) => "handwritten",
             Source::Arrays(_) => "arrays",
+            Source::MmFi(_) => "mmfi",
         }
     }
 }
@@ -94,19 +99,21 @@ pub struct Needs<'a> {
     pub tasks: &'a [String],
 }
 
-/// Samples with their modalities and targets. Reading is cheap and may happen on many threads at once.
+/// Samples with their modalities and targets. Reading may happen on many threads at once.
 pub trait Dataset: Send + Sync {
     /// How many samples a split has.
     fn samples(&self, split: Split) -> usize;
 
-    /// Values per sample of a modality: `fft` and `noise-*` 196, `mel` 512, loaded or not. `None` for an unknown name, and for an
-    /// array that was not among the needs.
+    /// Values per sample of a modality, loaded or not. `None` for an unknown name, and for an array that was not among the needs.
     fn width(&self, modality: &str) -> Option<usize>;
 
     /// Writes one sample of a modality, `width` values, to `out`.
     ///
     /// `epoch` addresses pairing, augmentation and noise of the training split; the test split ignores it. What is
-    /// written depends on the arguments and the seed alone.
+    /// written depends on the arguments, the seed and the files alone.
+    ///
+    /// # Errors
+    /// The file that cannot be read, and what is wrong with it.
     ///
     /// # Panics
     /// When the modality was not among the needs, `sample` is out of range, or `out` has another length than `width`.
@@ -122,13 +129,26 @@ pub trait Dataset: Send + Sync {
         out: &mut [f32],
     ) -> Result<(), DataError>;
 
+    /// Says which (sample, epoch) of a modality will be read next, in place of what was said before: a data set that reads
+    /// files can begin in the background. It changes no result.
+    fn read_ahead(&self, _modality: &str, _split: Split, _samples: &[(usize, u64)]) {}
+
     /// What a task wants predicted of each sample of a split; `None` for an unknown name. Pairing keeps the digit, so
     /// that targets hold for every modality and epoch.
+    ///
+    /// # Panics
+    /// When the task was not among the needs and its targets have to be read.
     fn targets(&self, task: &str, split: Split) -> Option<Targets>;
 
     /// For a task of values: what 1 in its targets is in the units of the data, for each value. None: the same.
     fn units(&self, _task: &str) -> Option<Vec<f64>> {
         None
+    }
+
+    /// Whether a task's values are the joints of a body, x, y and z of each in metres: then it is judged by how far each
+    /// joint is off, too.
+    fn is_pose(&self, _task: &str) -> bool {
+        false
     }
 
     /// For each test sample the index of the recording that it shares with others: the clusters of a bootstrap.
@@ -160,16 +180,20 @@ pub trait Dataset: Send + Sync {
 
 /// The modalities that a scenario with this `data.source` may name; none for an unknown source, or if any name will do.
 pub fn modality_names(source_name: &str) -> &'static [&'static str] {
-    if is_source(source_name) { &modality::MODALITY_NAMES } else { &[] }
+    match source_name {
+        "digits" | "handwritten" => &modality::MODALITY_NAMES,
+        "mmfi" => &mmfi::MODALITY_NAMES,
+        _ => &[],
+    }
 }
 
 /// The tasks that a scenario with this `data.source` may name; none for an unknown source, or if any name will do.
 pub fn task_names(source_name: &str) -> &'static [&'static str] {
-    if is_source(source_name) { &task::TASK_NAMES } else { &[] }
-}
-
-fn is_source(name: &str) -> bool {
-    matches!(name, "digits" | "handwritten")
+    match source_name {
+        "digits" | "handwritten" => &task::TASK_NAMES,
+        "mmfi" => &mmfi::TASK_NAMES,
+        _ => &[],
+    }
 }
 
 /// Opens a data set for a run with this seed and loads what is needed.
@@ -181,6 +205,7 @@ pub fn open(source: &Source, seed: Seed, needs: &Needs) -> Result<Box<dyn Datase
         Source::Digits => digits::make(check(needs)?),
         Source::HandWritten(folder) => handwritten::load(folder, check(needs)?)?,
         Source::Arrays(source) => return Ok(Box::new(Arrays::open(source, seed, needs)?)),
+        Source::MmFi(source) => return mmfi::open(source, seed, needs),
     };
     Ok(Box::new(PairedDigits::new(content, seed)))
 }

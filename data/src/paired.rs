@@ -1,9 +1,10 @@
 //! The data set: images with clips of the same digit.
 
 use crate::{
-    DataError, Dataset, Split, Targets, Task,
+    Dataset, Split, Targets, Task,
     augment::{Augmentation, NoiseBank, plain_waveform},
     content::{Clip, ClipName, Content, Part},
+    error::DataError,
     fft,
     mel::{self, Mel, Scratch},
     modality::{MODALITY_NAMES, Modality},

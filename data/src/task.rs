@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-/// A task over digits.
+/// A task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Task {
     /// The name as scenarios write it.
     pub name: &'static str,
-    /// How many classes there are.
+    /// How many classes there are; for regression, how many values.
     pub classes: usize,
 }
 

@@ -16,6 +16,7 @@ pub mod loss;
 pub mod network;
 pub mod optimizer;
 pub mod parameter;
+mod pose;
 pub mod rate;
 pub mod selection;
 mod state;
@@ -43,5 +44,6 @@ pub use loss::{
 pub use network::{Network, Trace};
 pub use optimizer::AdamW;
 pub use parameter::Parameter;
+pub use pose::{aligned_joint_error, joint_error};
 pub use rate::{RateEstimator, joint_rate, rate, rate_gradient};
 pub use selection::{Draw, LogMass, MAX_SET_COUNT, SelectorShape, ShapeError};

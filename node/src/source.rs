@@ -1,25 +1,25 @@
 use std::path::PathBuf;
 
-use scenario::Scenario;
+use data::mmfi::{Listed, MmFi, Protocol, SplitRule};
+use scenario::{MmFiSplit, Scenario};
 
 use crate::NodeError;
 
 /// The data set of a scenario, in the folder that this node was given or else the scenario's.
 pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<data::Source, NodeError> {
-    let (folder, name) = match scenario.data.source {
-        scenario::Source::Digits => return Ok(data::Source::Digits),
-        scenario::Source::HandWritten => (folder.or_else(|| scenario.data.path.clone()), "handwritten"),
-        scenario::Source::Arrays => (folder.or_else(|| scenario.data.path.clone()), "arrays"),
+    let own = || folder.clone().or_else(|| scenario.data.path.clone());
+    let files = |name: &str, remedy: &str| {
+        let line = format!("scenario \"{name}\" reads files: say where with --data DIR or data.path{remedy}");
+        own().ok_or(NodeError::Input(line))
     };
-    let Some(folder) = folder else {
-        return Err(NodeError::Input(format!(
-            "scenario \"{name}\" reads files: say where with --data DIR or data.path"
-        )));
-    };
-    match scenario.data.source {
-        scenario::Source::Arrays => Ok(data::Source::Arrays(arrays(scenario, folder))),
-        _ => Ok(data::Source::HandWritten(folder)),
-    }
+    Ok(match scenario.data.source {
+        scenario::Source::Digits => data::Source::Digits,
+        scenario::Source::HandWritten => data::Source::HandWritten(files("handwritten", "")?),
+        scenario::Source::Arrays => data::Source::Arrays(arrays(scenario, files("arrays", "")?)),
+        scenario::Source::MmFi => {
+            data::Source::MmFi(mmfi(scenario, files("mmfi", ", or run it with --synthetic")?)?)
+        }
+    })
 }
 
 fn arrays(scenario: &Scenario, folder: PathBuf) -> data::ArraySource {
@@ -41,5 +41,35 @@ fn arrays(scenario: &Scenario, folder: PathBuf) -> data::ArraySource {
         },
         noise_width: scenario.data.noise_width,
         tasks: scenario.receiver.iter().map(task).collect(),
+    }
+}
+
+/// Which frames of a tree are the scenario's.
+fn mmfi(scenario: &Scenario, folder: PathBuf) -> Result<MmFi, NodeError> {
+    let chosen = &scenario.mmfi;
+    let unknown = || NodeError::Input(format!("mmfi.protocol is {}; it must be 1, 2 or 3", chosen.protocol));
+    let [train, test] = SplitRule::manual_defaults();
+    let split = match chosen.split {
+        MmFiSplit::Random => SplitRule::Random { ratio: chosen.split_ratio, seed: chosen.split_seed },
+        MmFiSplit::CrossSubject => SplitRule::CrossSubject,
+        MmFiSplit::CrossScene => SplitRule::CrossScene,
+        MmFiSplit::Manual => SplitRule::Manual {
+            train: listed(train, &chosen.train_subjects, &chosen.train_actions),
+            test: listed(test, &chosen.test_subjects, &chosen.test_actions),
+        },
+    };
+    Ok(MmFi {
+        folder,
+        protocol: Protocol::numbered(chosen.protocol).ok_or_else(unknown)?,
+        split,
+        modalities: scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect(),
+    })
+}
+
+/// What is listed in place of the default.
+fn listed(default: Listed, subjects: &Option<Vec<u8>>, actions: &Option<Vec<u8>>) -> Listed {
+    Listed {
+        subjects: subjects.clone().unwrap_or(default.subjects),
+        actions: actions.clone().unwrap_or(default.actions),
     }
 }

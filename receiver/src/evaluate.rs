@@ -71,14 +71,14 @@ impl Pass {
         let samples = context.piece(self.piece as usize, task.test_samples());
         let granted = Granted::new(context, received);
         let output = decoders.infer(context, &granted, samples.len())?;
-        let judged = judge_rows(&output, &task.test_targets(samples.clone()), task.units())?;
-        for (sample, (loss, score)) in samples.clone().zip(judged) {
+        let judged = judge_rows(&output, &task.test_targets(samples.clone()), task)?;
+        for (sample, row) in samples.clone().zip(judged) {
             let id = task.cluster(sample);
-            let scores = vec![0.0];
+            let scores = vec![0.0; row.scores.len()];
             let cluster = self.clusters.entry(id).or_insert(Cluster { id, scores, ..Cluster::default() });
             cluster.samples += 1;
-            cluster.scores[0] += score;
-            cluster.cross_entropy += loss;
+            cluster.scores.iter_mut().zip(row.scores).for_each(|(sum, score)| *sum += score);
+            cluster.cross_entropy += row.loss;
         }
         for (entry, rate) in granted.rates() {
             *self.rates.entry(entry).or_default() += rate * samples.len() as f64 / task.test_samples() as f64;
@@ -114,25 +114,35 @@ impl Pass {
     }
 }
 
-/// Loss of every row, and its score: 1 for a right answer and else 0; of values the squared error in the data's units.
-fn judge_rows(output: &Tensor, targets: &Targets, units: &[f64]) -> Result<Vec<(f64, f64)>, NodeError> {
+/// What a row comes to.
+struct Judged {
+    /// Cross entropy in nats, or mean squared error in training units.
+    loss: f64,
+    /// One a metric of the task.
+    scores: Vec<f64>,
+}
+
+fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec<Judged>, NodeError> {
     match targets {
         Targets::Classes { labels, .. } => {
-            let losses = dib::cross_entropy(output, labels)?;
+            let losses = dib::cross_entropy(output, labels)?.into_iter();
             let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
-            let right =
-                answers.iter().zip(labels).map(|(answer, label)| f64::from(u8::from(answer == label)));
-            Ok(losses.into_iter().zip(right).collect())
+            let right = answers.iter().zip(labels).map(|(answer, label)| answer == label);
+            let judged = |(loss, right)| Judged { loss, scores: vec![f64::from(u8::from(right))] };
+            Ok(losses.zip(right).map(judged).collect())
         }
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
-            let losses = dib::mean_squared_error(output, &targets)?;
-            let answers = output.to_vec2::<f32>()?;
-            let errors = answers.iter().zip(values.chunks_exact(*width));
-            Ok(losses
-                .into_iter()
-                .zip(errors.map(|(answer, row)| squared_error(answer, row, units)))
-                .collect())
+            let losses = dib::mean_squared_error(output, &targets)?.into_iter();
+            let rows = output.to_vec2::<f32>()?;
+            let judged = |((loss, row), target): ((f64, Vec<f32>), &[f32])| {
+                let mut scores = vec![squared_error(&row, target, task.units())];
+                if task.is_pose() {
+                    scores.extend([dib::joint_error(&row, target), dib::aligned_joint_error(&row, target)]);
+                }
+                Judged { loss, scores }
+            };
+            Ok(losses.zip(rows).zip(values.chunks_exact(*width)).map(judged).collect())
         }
     }
 }

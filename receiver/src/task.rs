@@ -11,6 +11,7 @@ pub struct TaskData {
     /// What 1 in the targets is in the units of the data, for each value; none for classes.
     units: Vec<f64>,
     kept: Vec<Kept>,
+    is_pose: bool,
 }
 
 impl TaskData {
@@ -37,6 +38,7 @@ impl TaskData {
             clusters: dataset.clusters(),
             label_entropy,
             digest: dataset.digest(),
+            is_pose: dataset.is_pose(task),
         })
     }
 
@@ -45,10 +47,12 @@ impl TaskData {
         self.label_entropy
     }
 
-    /// What it is judged by: the fraction of right answers, or the mean squared error in the units of the data.
+    /// What it is judged by: the fraction of right answers, or the mean squared error in the units of the data; poses also by how
+    /// far joints are off, in millimetres.
     pub fn metrics(&self) -> &'static [&'static str] {
         match self.train {
             Targets::Classes { .. } => &["top1"],
+            Targets::Values { .. } if self.is_pose => &["mse", "mpjpe", "pa-mpjpe"],
             Targets::Values { .. } => &["mse"],
         }
     }
@@ -61,6 +65,11 @@ impl TaskData {
     /// What a checkpoint keeps of the data.
     pub fn kept(&self) -> &[Kept] {
         &self.kept
+    }
+
+    /// Whether its values are joints of a body, in metres.
+    pub fn is_pose(&self) -> bool {
+        self.is_pose
     }
 
     /// Digest of the data.

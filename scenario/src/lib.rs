@@ -6,6 +6,7 @@
 mod arrays;
 mod error;
 mod link;
+mod mmfi;
 mod read;
 #[cfg(test)]
 mod shipped;
@@ -14,6 +15,7 @@ mod validate;
 pub use arrays::{Normalisation, TaskKind};
 pub use error::ScenarioError;
 pub use link::{Link, Policy, Straggler};
+pub use mmfi::{MmFi, MmFiSplit};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub struct Scenario {
     pub seed: u64,
     /// Where samples come from.
     pub data: Data,
+    /// Which frames of MM-Fi are used.
+    pub mmfi: MmFi,
     /// Sizes and limits of the network.
     pub network: Network,
     /// How it is trained.
@@ -71,6 +75,8 @@ pub enum Source {
     HandWritten,
     /// Arrays of anybody's own.
     Arrays,
+    /// MM-Fi, from the published tree.
+    MmFi,
 }
 
 /// Sizes and limits of the network.
@@ -405,6 +411,7 @@ impl Default for Scenario {
             name: "unnamed".into(),
             seed: 1,
             data: Data::default(),
+            mmfi: MmFi::default(),
             network: Network::default(),
             train: Train::default(),
             evaluation: Evaluation::default(),

@@ -10,6 +10,7 @@ impl Scenario {
     /// Checks every value that no type checks. Names of modalities and tasks are the data set's to check.
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
         self.validate_arrays()?;
+        self.mmfi.validate()?;
         self.validate_network()?;
         self.validate_train()?;
         self.validate_links()?;

@@ -6,6 +6,7 @@ mod evaluate;
 mod exchange;
 mod learned;
 mod machine;
+mod read_ahead;
 mod selection;
 mod sent;
 mod serve;

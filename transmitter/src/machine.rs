@@ -290,7 +290,9 @@ impl TransmitterMachine {
             let when = When::Round { round, part: part as u64 };
             parts.push(self.send_part(when, &moments[ticks], &requests, emit)?);
         }
-        self.sent = Some(Sent { round, asked, choice, parts, due: 0 });
+        let sent = Sent { round, asked, choice, parts, due: 0 };
+        self.read_ahead_of_round(&sent);
+        self.sent = Some(sent);
         Ok(())
     }
 
@@ -400,6 +402,7 @@ impl TransmitterMachine {
         let samples = self.context.piece(piece as usize, test_samples);
         let pieces = self.context.pieces(test_samples) as u64;
         let address = number * pieces + piece;
+        self.read_ahead_of_piece(&pass);
         let coded = self.encoders.encode_piece(
             &self.context,
             address,

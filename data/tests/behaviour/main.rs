@@ -5,4 +5,6 @@ mod bad_files;
 mod difficulty;
 mod folders;
 mod handwritten;
+mod mmfi;
+mod mmfi_formats;
 mod reading;

@@ -6,5 +6,6 @@ mod loss;
 mod network;
 mod optimizer;
 mod oracle;
+mod pose;
 mod rate;
 mod support;
