@@ -62,6 +62,7 @@ fn mmfi(scenario: &Scenario, folder: PathBuf) -> Result<MmFi, NodeError> {
         folder,
         protocol: Protocol::numbered(chosen.protocol).ok_or_else(unknown)?,
         split,
+        standardise: chosen.standardise,
         modalities: scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect(),
     })
 }

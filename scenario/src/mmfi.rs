@@ -12,6 +12,8 @@ const ACTIONS: usize = 27;
 pub struct MmFi {
     /// Which actions: 1 the daily ones, 2 the exercises of rehabilitation, 3 all.
     pub protocol: u8,
+    /// Whether modalities are brought about their mean and into units of their spread.
+    pub standardise: bool,
     /// How recordings are split.
     pub split: MmFiSplit,
     /// Of the random split: the share of subjects that is trained on.
@@ -50,6 +52,7 @@ impl Default for MmFi {
     fn default() -> Self {
         MmFi {
             protocol: 3,
+            standardise: false,
             split: MmFiSplit::Random,
             split_ratio: 0.8,
             split_seed: 0,

@@ -7,6 +7,7 @@ use super::{
     modality::{JOINTS, MODALITY_NAMES, NOISE_WIDTH, Sensor, is_noise},
     protocol::{ACTIONS, SCENES},
     read_ahead::ReadAhead,
+    scale::Scale,
     selection::{Place, Selection},
     tree::GROUND_TRUTH,
 };
@@ -35,7 +36,7 @@ struct MmFiDataset {
     poses: Option<[Vec<f32>; 2]>,
 }
 
-/// Opens the data set: reads the index, and the poses if they are needed, but no frame.
+/// Opens the data set: reads the index, the poses if they are needed, and no frame but those that scales are made from.
 pub(crate) fn open(source: &MmFi, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
     if let Some(name) = needs.modalities.iter().find(|name| !MODALITY_NAMES.contains(&name.as_str())) {
         return Err(DataError::UnknownModality { name: name.clone(), known: MODALITY_NAMES.join(", ") });
@@ -45,9 +46,15 @@ pub(crate) fn open(source: &MmFi, seed: Seed, needs: &Needs) -> Result<Box<dyn D
     }
     let selection = Selection::new(source, &Index::open(&source.folder, &|_, _| {})?)?;
     let poses = needs.tasks.iter().any(|task| task == "pose").then(|| poses(&selection)).transpose()?;
-    let frames = Arc::new(Frames { seed, selection });
-    let reads = needs.modalities.iter().any(|name| Sensor::named(name).is_some());
-    let read_ahead = reads.then(|| ReadAhead::new(frames.clone())).transpose();
+    let mut frames = Frames { seed, selection, scales: [const { None }; Sensor::ALL.len()] };
+    let sensors: Vec<Sensor> = needs.modalities.iter().filter_map(|name| Sensor::named(name)).collect();
+    if source.standardise {
+        for &sensor in &sensors {
+            frames.scales[sensor as usize] = Some(Scale::of(&frames, sensor)?);
+        }
+    }
+    let frames = Arc::new(frames);
+    let read_ahead = (!sensors.is_empty()).then(|| ReadAhead::new(frames.clone())).transpose();
     let read_ahead = read_ahead.map_err(|error| DataError::io(&source.folder, error))?;
     Ok(Box::new(MmFiDataset { frames, read_ahead, poses }))
 }

@@ -1,6 +1,6 @@
 //! Frames off the disk.
 
-use super::{crop::Crop, files, index::INDEX_FILE, modality::Sensor, selection::Selection};
+use super::{crop::Crop, files, index::INDEX_FILE, modality::Sensor, scale::Scale, selection::Selection};
 use crate::{Split, error::DataError};
 use randomness::{Purpose, Seed};
 
@@ -18,6 +18,8 @@ pub(crate) struct Address {
 pub(crate) struct Frames {
     pub(crate) seed: Seed,
     pub(crate) selection: Selection,
+    /// Of the sensors whose values are scaled.
+    pub(crate) scales: [Option<Scale>; Sensor::ALL.len()],
 }
 
 impl Frames {
@@ -37,7 +39,11 @@ impl Frames {
             return Err(DataError::malformed(&path, problem));
         }
         let parsed = sensor.parse(&content, &mut self.crop(address), out);
-        parsed.map_err(|problem| DataError::malformed(&path, problem))
+        parsed.map_err(|problem| DataError::malformed(&path, problem))?;
+        if let Some(scale) = &self.scales[sensor as usize] {
+            scale.apply(out);
+        }
+        Ok(())
     }
 
     /// Where too long dimensions are cut: anew every epoch in training, and the same for whoever reads the sample.

@@ -21,6 +21,7 @@ mod permutation;
 mod points;
 mod protocol;
 mod read_ahead;
+mod scale;
 mod selection;
 mod split;
 mod synthetic;
@@ -59,6 +60,9 @@ pub struct MmFi {
     /// Modalities that any node of the run reads: a frame is a sample if it has a file with content for each of them. The
     /// same at every node, or they would not agree on the samples.
     pub modalities: Vec<String>,
+    /// Whether modalities are brought about their mean and into units of their spread over training frames. The toolbox and
+    /// the authors' script leave them as they are.
+    pub standardise: bool,
 }
 
 impl MmFi {
@@ -69,6 +73,7 @@ impl MmFi {
             protocol: Protocol::All,
             split: SplitRule::Random { ratio: 0.8, seed: 0 },
             modalities: MODALITY_NAMES.map(String::from).to_vec(),
+            standardise: false,
         }
     }
 

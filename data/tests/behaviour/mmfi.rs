@@ -128,6 +128,20 @@ fn reading_ahead_changes_nothing_and_what_was_not_read_ahead_is_read_too() {
 }
 
 #[test]
+fn standardised_modalities_lie_about_0_in_units_of_their_spread() {
+    let (_folder, root) = small();
+    let dataset = opened(MmFi { standardise: true, ..manual(&root) }, &["rgb", "lidar"], &[]).unwrap();
+    for name in ["rgb", "lidar"] {
+        let frames: Vec<Vec<f32>> =
+            (0..16).map(|sample| read(dataset.as_ref(), name, Split::Train, sample, 0)).collect();
+        let mean = |position: usize| frames.iter().map(|frame| frame[position]).sum::<f32>() / 16.0;
+        assert!((0..frames[0].len()).all(|position| mean(position).abs() < 1e-3), "{name}");
+        let squares: f32 = frames.iter().flatten().map(|value| value * value).sum();
+        assert!((squares / (16 * frames[0].len()) as f32 - 1.0).abs() < 1e-2, "{name}");
+    }
+}
+
+#[test]
 fn frames_without_radar_points_are_left_out_for_whoever_the_run_lets_read_radar() {
     let (_folder, root) = small();
     let radar = root.join("E01/S01/A02/mmwave/frame003.bin");
