@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -36,6 +36,7 @@ const MOST_STREAMS: u32 = 16;
 const LARGEST_HEADERS: u32 = 16 << 10;
 
 /// A bound listener, before it serves.
+#[derive(Debug)]
 pub struct Listener {
     door: Door,
     local: Option<UnixListener>,
@@ -48,6 +49,15 @@ pub struct Listener {
 enum Door {
     System(TcpListener),
     Simulated(Callers),
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Door::System(listener) => listener.fmt(formatter),
+            Door::Simulated(_) => formatter.write_str("simulated"),
+        }
+    }
 }
 
 impl Listener {
