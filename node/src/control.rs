@@ -163,8 +163,8 @@ impl Control {
         }
     }
 
-    /// Tells the coordinator why this node cannot go on, and gives what it ends with: its own error, unless the coordinator
-    /// answers that the network goes back to its last checkpoint.
+    /// Tells the coordinator why this node cannot go on, and gives what it ends with: its own error, unless the coordinator has
+    /// an answer that counts for more.
     pub async fn fail(&mut self, error: NodeError) -> NodeError {
         if matches!(
             error,
@@ -181,6 +181,8 @@ impl Control {
         // The coordinator answers a failure with its abort, by going back, or by hanging up: then it has been heard.
         match self.last_word().await {
             Some(back @ NodeError::RolledBack(_)) => back,
+            // Who was lost may have ended for a reason that only the coordinator knows.
+            Some(end @ NodeError::Aborted(_)) if error.is_loss() => end,
             // A loss ends no node as long as the coordinator may come back, to whom it is one, too.
             None | Some(NodeError::CoordinatorLost(_)) if error.is_loss() => {
                 lost(&format!("it did not hear that this node has {error}"))
