@@ -115,6 +115,11 @@ fn nodes_that_have_their_own_files_only_learn_what_nodes_with_all_files_do() {
         assert_eq!(apart[field], together[field], "{field}");
     }
     assert_eq!(together["test"]["ci95_over"], "bootstrap over test rows and passes");
+
+    let url = format!("file://{}", place.path("all").display());
+    let copied = place.run(&format!("run own.toml --data {url} --out copied --json")).done().json();
+    assert_eq!(copied["fingerprint"], together["fingerprint"], "from a store");
+    assert!(place.path("data-cache/arrays").is_dir());
 }
 
 #[test]
