@@ -108,11 +108,9 @@ fn rotate(matrix: &mut Matrix4, vectors: &mut Matrix4, p: usize, q: usize) {
     for row in matrix.iter_mut().chain(vectors) {
         (row[p], row[q]) = (cosine * row[p] - sine * row[q], sine * row[p] + cosine * row[q]);
     }
-    for column in 0..4 {
-        let (above, below) = (matrix[p][column], matrix[q][column]);
-        matrix[p][column] = cosine * above - sine * below;
-        matrix[q][column] = sine * above + cosine * below;
-    }
+    let (above, below) = (matrix[p], matrix[q]);
+    matrix[p] = std::array::from_fn(|column| cosine * above[column] - sine * below[column]);
+    matrix[q] = std::array::from_fn(|column| sine * above[column] + cosine * below[column]);
 }
 
 fn rotation([w, x, y, z]: [f64; 4]) -> [[f64; 3]; 3] {
