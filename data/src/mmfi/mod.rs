@@ -1,8 +1,8 @@
 //! MM-Fi: people moving, seen by cameras, lidar, radar and WiFi, from the published tree of files.
 //!
-//! Frames are indexed once ([`index`]); which of them are samples follows from protocol and split ([`selection`]). Files are
-//! read one by one as they are needed, and ahead in the background ([`read_ahead`]): the tree has 80 GB. What is read is
-//! brought to the sizes of the authors' own experiment ([`crop`]). [`synthetic`] makes a tree in the same formats, for
+//! Frames are indexed once (`index`); which of them are samples follows from protocol and split (`selection`). Files are
+//! read one by one as they are needed, and ahead in the background (`read_ahead`): the tree has 80 GB. What is read is
+//! brought to the sizes of the authors' own experiment (`crop`). `synthetic` makes a tree in the same formats, for
 //! tests and for who has not got the real one.
 
 mod crop;
