@@ -166,14 +166,11 @@ impl Control {
     /// Tells the coordinator why this node cannot go on, and gives what it ends with: its own error, unless the coordinator has
     /// an answer that counts for more.
     pub async fn fail(&mut self, error: NodeError) -> NodeError {
-        if matches!(
-            error,
-            NodeError::Aborted(_)
-                | NodeError::Refused(_)
-                | NodeError::RolledBack(_)
-                | NodeError::CoordinatorLost(_)
-        ) {
-            return error;
+        match error {
+            NodeError::Aborted(_) | NodeError::Refused(_) | NodeError::RolledBack(_) => return error,
+            // What it said before it was lost may wait to be read.
+            NodeError::CoordinatorLost(_) => return self.last_word().await.unwrap_or(error),
+            _ => {}
         }
         let failed = Failed { message: error.to_string(), input: error.is_input(), lost: error.is_loss() };
         // A coordinator that does not hear it any more has had its last word: it waits to be read.

@@ -52,8 +52,6 @@ pub enum Output {
     Incomplete(When),
     /// The state at a version, for the coordinator to keep.
     State(u64, Vec<u8>),
-    /// The run is over.
-    Finished,
 }
 
 /// The compute half of receiver t.
@@ -196,7 +194,6 @@ impl ReceiverMachine {
             Some(Order::Evaluate(evaluate)) => self.begin_pass(0, evaluate.passes, emit)?,
             Some(Order::Stop(_)) => {
                 emit(Output::Report(Report::Finished(Finished {})));
-                emit(Output::Finished);
                 return Ok(false);
             }
             other => {

@@ -84,8 +84,14 @@ async fn live(
                 Output::Turn(k, turn) => links.send(k, turn)?,
                 Output::Incomplete(when) => patience.begin(when),
                 Output::State(version, state) => control.save(version, state).await?,
-                Output::Report(report) => control.report(timed(report, &mut last_round)).await?,
-                Output::Finished => break,
+                Output::Report(report) => {
+                    let finished = matches!(report, Report::Finished(_));
+                    control.report(timed(report, &mut last_round)).await?;
+                    // When all have said so, the coordinator hangs up: that is no loss.
+                    if finished {
+                        break;
+                    }
+                }
                 Output::Ready { .. } => {}
             },
         }

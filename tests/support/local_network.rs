@@ -248,7 +248,7 @@ impl LocalNetwork {
                 }
                 transmitter::Output::Report(report) => Some(Output::Report(report)),
                 transmitter::Output::State(version, state) => Some(Output::State(version, state)),
-                transmitter::Output::Ready { .. } | transmitter::Output::Finished => None,
+                transmitter::Output::Ready { .. } => None,
             });
         });
         self.collect(Node::Transmitter(k), outputs, outcome)
@@ -262,7 +262,7 @@ impl LocalNetwork {
                 receiver::Output::Report(report) => Some(Output::Report(report)),
                 receiver::Output::State(version, state) => Some(Output::State(version, state)),
                 receiver::Output::Incomplete(when) => Some(Output::Incomplete(when)),
-                receiver::Output::Ready { .. } | receiver::Output::Finished => None,
+                receiver::Output::Ready { .. } => None,
             });
         });
         self.collect(Node::Receiver(t), outputs, outcome)

@@ -47,8 +47,6 @@ pub enum Output {
     Report(Report),
     /// The state at a version, for the coordinator to keep.
     State(u64, Vec<u8>),
-    /// The run is over.
-    Finished,
 }
 
 /// The compute half of transmitter k.
@@ -184,7 +182,6 @@ impl TransmitterMachine {
             Some(Order::Stop(_)) => {
                 self.schedule.done();
                 emit(Output::Report(Report::Finished(Finished {})));
-                emit(Output::Finished);
                 Ok(false)
             }
             Some(other) => {

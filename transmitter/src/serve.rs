@@ -117,8 +117,14 @@ async fn live(
                     outgoing.send(t, features)?;
                 }
                 Output::State(version, state) => control.save(version, state).await?,
-                Output::Report(report) => control.report(counted(report, &count)).await?,
-                Output::Finished => break,
+                Output::Report(report) => {
+                    let finished = matches!(report, Report::Finished(_));
+                    control.report(counted(report, &count)).await?;
+                    // When all have said so, the coordinator hangs up: that is no loss.
+                    if finished {
+                        break;
+                    }
+                }
                 Output::Ready { .. } => {}
             },
         }

@@ -26,6 +26,10 @@ pub fn parse_csi(content: &[u8]) -> Result<Vec<f32>, String> {
         return Err(format!("holds {NAME} of shape {:?}; it must be {CSI_SHAPE:?}", array.shape));
     }
     let mut values = array.values;
+    // Sums and differences of larger ones could overflow.
+    if let Some(value) = values.iter().find(|value| value.is_finite() && value.abs() > f32::MAX.into()) {
+        return Err(format!("holds {value:e} in {NAME}; amplitudes must lie within float32's range"));
+    }
     fill_missing(&mut values)?;
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let range = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low;
@@ -121,6 +125,8 @@ mod tests {
         assert!(frame.iter().all(|value| (0.0..=1.0).contains(value)));
         assert!((at(&frame, 0, 0, 0) - 0.5).abs() < 1e-3);
         assert_eq!(parse_csi(&file(&[f64::NAN; 3420])).unwrap_err(), "holds no finite value of CSIamp");
+        let huge: Vec<f64> = (0..3420).map(|value| if value < 9 { -1e308 } else { 1e308 }).collect();
+        assert!(parse_csi(&file(&huge)).unwrap_err().contains("holds -1e308 in CSIamp"));
         let short = mat_file(&[(NAME, &[1.0; 6])], [3, 2, 1]);
         assert!(parse_csi(&short).unwrap_err().contains("shape [3, 2, 1]; it must be [3, 114, 10]"));
     }

@@ -109,7 +109,6 @@ impl ReceiverMachine {
             }
             Some(Order::Stop(_)) => {
                 emit(Output::Report(Report::Finished(Finished {})));
-                emit(Output::Finished);
                 Ok(false)
             }
             other => Err(NodeError::protocol("the coordinator", format!("sent {other:?} out of place"))),

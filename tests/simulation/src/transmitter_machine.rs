@@ -163,7 +163,6 @@ impl TransmitterMachine {
             Some(Order::Stop(_)) => {
                 self.schedule.done();
                 emit(Output::Report(Report::Finished(Finished {})));
-                emit(Output::Finished);
                 Ok(false)
             }
             Some(other) => {
