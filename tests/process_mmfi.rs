@@ -91,6 +91,9 @@ fn what_is_wrong_is_said_in_one_line_before_the_first_round_or_when_a_file_is_re
     }
     let all = "--set network.limits=false --method tadib --set train.samples_per_tick=20";
     let run = format!("run mmfi.toml --data tree --out a --in-process {SMALL} {all}");
+    // What it takes to standardise is read before the first round.
+    place.run(&run).failed(2, &["transmitter 0", "tree/E04/S31/A02/rgb/frame00", "is no .npy file"]);
+    let run = format!("{run} --force --set mmfi.standardise=false");
     place.run(&run).failed(1, &["transmitter 0", "tree/E04/S31/A02/rgb/frame00", "is no .npy file"]);
     place.assert_all_gone();
 }
