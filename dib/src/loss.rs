@@ -1,22 +1,23 @@
 //! The losses of the objective, per row, and their gradients.
 
 use candle_core::Tensor;
+pub use kernels::loss::Labels;
 
 use crate::Result;
 
-/// -log softmax(logits)\[label\] of every row, in nats: logits [rows, classes].
-pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Vec<f64>> {
-    Ok(kernels::loss::cross_entropy(&logits.contiguous()?, labels)?.to_vec1()?)
+/// -log softmax(logits)\[label\] of every row, in nats, an f64 tensor \[rows\]: logits [rows, classes].
+pub fn cross_entropy(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
+    Ok(kernels::loss::cross_entropy(&logits.contiguous()?, labels)?)
 }
 
 /// `weight` (softmax(logits) - onehot(label)), [rows, classes]: the gradient of `weight` times the sum over the rows.
-pub fn cross_entropy_gradient(logits: &Tensor, labels: &[u32], weight: f64) -> Result<Tensor> {
+pub fn cross_entropy_gradient(logits: &Tensor, labels: &Labels, weight: f64) -> Result<Tensor> {
     Ok(kernels::loss::cross_entropy_gradient(&logits.contiguous()?, labels, weight)?)
 }
 
-/// The mean over the outputs of the squared error, of every row: both [rows, outputs].
-pub fn mean_squared_error(prediction: &Tensor, target: &Tensor) -> Result<Vec<f64>> {
-    Ok(kernels::loss::mean_squared_error(&prediction.contiguous()?, &target.contiguous()?)?.to_vec1()?)
+/// The mean over the outputs of the squared error, of every row, an f64 tensor \[rows\]: both [rows, outputs].
+pub fn mean_squared_error(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+    Ok(kernels::loss::mean_squared_error(&prediction.contiguous()?, &target.contiguous()?)?)
 }
 
 /// The gradient of `weight` times the sum over the rows of [`mean_squared_error`], [rows, outputs].

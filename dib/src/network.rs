@@ -153,16 +153,9 @@ impl Network {
         self.block1.backward(parameters, &trace.input, &trace.block1, at_norm1, blocks, to_input)
     }
 
-    /// Scales the gradients so that their global norm is at most `norm`, as torch's clip_grad_norm_ does. Returns the
-    /// norm before.
-    pub fn clip_gradients(&mut self, norm: f64) -> Result<f64> {
-        let gradient = self.state.get(1)?;
-        let before = kernels::elementwise::sum_of_squares(&gradient)?.sqrt();
-        let factor = norm / (before + 1e-6);
-        if factor < 1.0 {
-            kernels::elementwise::scale(&gradient, factor)?;
-        }
-        Ok(before)
+    /// Scales the gradients so that their global norm is at most `norm`, as torch's clip_grad_norm_ does.
+    pub fn clip_gradients(&mut self, norm: f64) -> Result<()> {
+        Ok(kernels::elementwise::clip(&self.state.get(1)?, norm)?)
     }
 
     /// One step with the gradients so far; the next backward pass begins new ones. Does nothing where the network took part in

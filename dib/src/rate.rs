@@ -14,8 +14,19 @@ pub fn rate(
     std: &Tensor,
     groups: &[usize],
 ) -> Result<Vec<f64>> {
+    Ok(rates(estimator, z, mu, std, groups)?.to_vec1()?)
+}
+
+/// The same where z is, an f64 tensor \[groups\]: nobody waits for it.
+pub fn rates(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    groups: &[usize],
+) -> Result<Tensor> {
     let (z, mu, std) = (z.contiguous()?, mu.contiguous()?, std.contiguous()?);
-    Ok(kernels::rate::rates(estimator, &z, &mu, &std, groups)?.to_vec1()?)
+    Ok(kernels::rate::rates(estimator, &z, &mu, &std, groups)?)
 }
 
 /// The gradient of the sum of the groups' rates with respect to z, mu and std, each [rows, d]: through z and through

@@ -4,17 +4,65 @@ use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
 use crate::Real;
 
-/// Lets `look` see the numbers of a contiguous f32 tensor: where they are, if they are in this machine's memory, else a
-/// copy.
-pub fn with_values<R>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => Ok(look(read::<f32>(storage, layout)?)),
-        _ => {
-            drop(storage);
-            Ok(look(&tensor.flatten_all()?.to_vec1::<f32>()?))
+/// The numbers of a tensor.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers<'a> {
+    /// Of an f32 tensor.
+    F32(&'a [f32]),
+    /// Of an f64 tensor.
+    F64(&'a [f64]),
+}
+
+impl<'a> Numbers<'a> {
+    /// Those of an f32 tensor.
+    ///
+    /// # Panics
+    ///
+    /// If they are f64.
+    pub fn f32s(self) -> &'a [f32] {
+        match self {
+            Numbers::F32(values) => values,
+            Numbers::F64(_) => panic!("these numbers are f64"),
         }
     }
+
+    /// Those of an f64 tensor.
+    ///
+    /// # Panics
+    ///
+    /// If they are f32.
+    pub fn f64s(self) -> &'a [f64] {
+        match self {
+            Numbers::F64(values) => values,
+            Numbers::F32(_) => panic!("these numbers are f32"),
+        }
+    }
+}
+
+/// Lets `look` see the numbers of contiguous tensors of one device: where they are, if they are in this machine's memory,
+/// else a copy of all of them, for which the device is waited for once.
+pub fn with_numbers<R>(tensors: &[&Tensor], look: impl FnOnce(&[Numbers<'_>]) -> R) -> Result<R> {
+    let storages: Vec<_> = tensors.iter().map(|tensor| tensor.storage_and_layout()).collect();
+    #[cfg(feature = "cuda")]
+    if let Some((Storage::Cuda(first), _)) = storages.first().map(|(storage, layout)| (&**storage, layout)) {
+        let operands = storages.iter().map(|(storage, layout)| match &**storage {
+            Storage::Cuda(storage) => Ok((storage, *layout)),
+            _ => bail!("tensors of several devices are not looked at together"),
+        });
+        let operands = operands.collect::<Result<Vec<_>>>()?;
+        return crate::cuda::staging::with_numbers(&first.device, &operands, look);
+    }
+    let numbers = storages.iter().map(|(storage, layout)| match &**storage {
+        Storage::Cpu(storage @ CpuStorage::F64(_)) => read(storage, layout).map(Numbers::F64),
+        Storage::Cpu(storage) => read(storage, layout).map(Numbers::F32),
+        _ => bail!("numbers of {:?} cannot be looked at", storage.device().location()),
+    });
+    Ok(look(&numbers.collect::<Result<Vec<_>>>()?))
+}
+
+/// [`with_numbers`] of one f32 tensor.
+pub fn with_values<R>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    with_numbers(&[tensor], |numbers| look(numbers[0].f32s()))
 }
 
 /// The numbers of a contiguous operand.
@@ -51,3 +99,17 @@ macro_rules! for_dtype {
     };
 }
 pub(crate) use for_dtype;
+
+/// The same for a storage on a GPU.
+#[cfg(feature = "cuda")]
+macro_rules! for_cuda_dtype {
+    ($storage:expr, $name:expr, $($function:ident)::+ ($($argument:expr),* $(,)?)) => {
+        match candle_core::backend::BackendStorage::dtype($storage) {
+            candle_core::DType::F32 => $($function)::+::<f32>($($argument),*),
+            candle_core::DType::F64 => $($function)::+::<f64>($($argument),*),
+            other => candle_core::bail!("{} wants f32 or f64, not {other:?}", $name),
+        }
+    };
+}
+#[cfg(feature = "cuda")]
+pub(crate) use for_cuda_dtype;

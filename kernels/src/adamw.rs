@@ -1,8 +1,12 @@
 //! One step of AdamW in a single pass over memory.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, write};
 use crate::lanes::vectorise;
 
@@ -39,10 +43,22 @@ impl InplaceOp1 for AdamW {
     }
 
     fn cpu_fwd(&self, state: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let &[4, length] = layout.shape().dims() else {
-            bail!("adamw wants a state of shape [4, n], not {:?}", layout.shape());
-        };
+        let length = parameters(layout)?;
         for_dtype!(state, "adamw", step_all(state, layout, length, self.step))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, state: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        let length = parameters(layout)?;
+        for_cuda_dtype!(state, "adamw", crate::cuda::adamw::step_all(state, layout, length, self.step))
+    }
+}
+
+/// How many parameters a state has.
+fn parameters(state: &Layout) -> Result<usize> {
+    match state.shape().dims() {
+        &[4, length] => Ok(length),
+        other => bail!("adamw wants a state of shape [4, n], not {other:?}"),
     }
 }
 

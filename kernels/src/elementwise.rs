@@ -1,8 +1,12 @@
 //! Biases, rectifiers, column sums, and other single passes over memory.
 
-use candle_core::{CpuStorage, CustomOp1, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, vectorise};
 
@@ -41,18 +45,14 @@ pub fn clear(values: &Tensor) -> Result<()> {
     values.inplace_op1(&Clear)
 }
 
-/// values *= factor.
-pub fn scale(values: &Tensor, factor: f64) -> Result<()> {
-    values.inplace_op1(&Scale { factor })
-}
-
-/// The sum of squares, in f64.
-pub fn sum_of_squares(values: &Tensor) -> Result<f64> {
-    values.apply_op1_no_bwd(&SumOfSquares)?.to_scalar()
+/// Scales values whose norm is above `norm` down to it, as torch's clip_grad_norm_ does: by norm / (root of the sum of
+/// their squares, in f64, + 1e-6).
+pub fn clip(values: &Tensor, norm: f64) -> Result<()> {
+    values.inplace_op1(&Clip { norm })
 }
 
 /// What an operand does to the tensor that is updated.
-enum Update {
+pub(crate) enum Update {
     AddBias,
     AddBiasRelu,
     MaskRelu,
@@ -82,6 +82,19 @@ impl InplaceOp2 for Update {
     ) -> Result<()> {
         self.check(target_layout.shape().dims(), source_layout.shape().dims())?;
         for_dtype!(source, self.name(), update(self, (target, target_layout), (source, source_layout)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        target: &mut CudaStorage,
+        target_layout: &Layout,
+        source: &CudaStorage,
+        source_layout: &Layout,
+    ) -> Result<()> {
+        self.check(target_layout.shape().dims(), source_layout.shape().dims())?;
+        let (target, from) = ((target, target_layout), (source, source_layout));
+        for_cuda_dtype!(source, self.name(), crate::cuda::elementwise::update(self, target, from))
     }
 }
 
@@ -174,6 +187,11 @@ impl InplaceOp1 for Clear {
     fn cpu_fwd(&self, values: &mut CpuStorage, layout: &Layout) -> Result<()> {
         for_dtype!(values, "clear", clear_all(values, layout))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, values: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        for_cuda_dtype!(values, "clear", crate::cuda::elementwise::clear_all(values, layout))
+    }
 }
 
 fn clear_all<T: Real>(values: &mut CpuStorage, layout: &Layout) -> Result<()> {
@@ -181,53 +199,47 @@ fn clear_all<T: Real>(values: &mut CpuStorage, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-struct Scale {
-    factor: f64,
+struct Clip {
+    norm: f64,
 }
 
-impl InplaceOp1 for Scale {
+impl InplaceOp1 for Clip {
     fn name(&self) -> &'static str {
-        "scale"
+        "clip"
     }
 
     fn cpu_fwd(&self, values: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        for_dtype!(values, "scale", scale_all(values, layout, self.factor))
+        for_dtype!(values, "clip", clip_all(values, layout, self.norm))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, values: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        for_cuda_dtype!(values, "clip", crate::cuda::elementwise::clip(values, layout, self.norm))
     }
 }
 
-fn scale_all<T: Real>(values: &mut CpuStorage, layout: &Layout, factor: f64) -> Result<()> {
+fn clip_all<T: Real>(values: &mut CpuStorage, layout: &Layout, norm: f64) -> Result<()> {
     let values = write::<T>(values, layout)?;
-    let factor = T::from_f64(factor);
-    vectorise(
-        #[inline(always)]
-        || {
-            for value in values.iter_mut() {
-                *value *= factor;
-            }
-        },
-    );
+    let factor = norm / (sum_of_squares(values).sqrt() + 1e-6);
+    if factor < 1.0 {
+        let factor = T::from_f64(factor);
+        vectorise(
+            #[inline(always)]
+            || {
+                for value in values.iter_mut() {
+                    *value *= factor;
+                }
+            },
+        );
+    }
     Ok(())
 }
 
-struct SumOfSquares;
-
-impl CustomOp1 for SumOfSquares {
-    fn name(&self) -> &'static str {
-        "sum-of-squares"
-    }
-
-    fn cpu_fwd(&self, values: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        for_dtype!(values, "sum-of-squares", squares(values, layout))
-    }
-}
-
-fn squares<T: Real>(values: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+fn sum_of_squares<T: Real>(values: &[T]) -> f64 {
     /// Short enough for f32 sums; the pieces are added in f64.
     const PIECE: usize = 1024;
-    let values = read::<T>(values, layout)?;
-    let total: f64 = vectorise(
+    vectorise(
         #[inline(always)]
         || values.chunks(PIECE).map(|piece| sum_of(piece, |value| value * value).to_f64()).sum(),
-    );
-    Ok((CpuStorage::F64(vec![total]), Shape::from(())))
+    )
 }

@@ -1,8 +1,12 @@
 //! The stochastic encoder's head: z = mu + std * noise, std = softplus(raw - 5).
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
 
@@ -42,6 +46,21 @@ impl CustomOp2 for Sample {
         )?;
         Ok((values, Shape::from((3, rows, width))))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        output: &CudaStorage,
+        output_layout: &Layout,
+        noise: &CudaStorage,
+        noise_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (rows, width) = shape(output_layout, noise_layout)?;
+        let (from, noise) = ((output, output_layout), (noise, noise_layout));
+        let values =
+            for_cuda_dtype!(output, self.name(), crate::cuda::gaussian::sample_all(from, noise, width))?;
+        Ok((values, Shape::from((3, rows, width))))
+    }
 }
 
 struct Backward;
@@ -60,10 +79,7 @@ impl CustomOp3 for Backward {
         noise: &CpuStorage,
         noise_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (rows, width) = shape(output_layout, noise_layout)?;
-        if gradient_layout.shape().dims() != [3, rows, width] {
-            bail!("{}: a gradient of shape {:?} does not fit", self.name(), gradient_layout.shape());
-        }
+        let (rows, width) = backward_shape(gradient_layout, output_layout, noise_layout)?;
         let values = for_dtype!(
             gradient,
             self.name(),
@@ -71,6 +87,35 @@ impl CustomOp3 for Backward {
         )?;
         Ok((values, Shape::from((rows, 2 * width))))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+        output: &CudaStorage,
+        output_layout: &Layout,
+        noise: &CudaStorage,
+        noise_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (rows, width) = backward_shape(gradient_layout, output_layout, noise_layout)?;
+        let (of_z, output, noise) =
+            ((gradient, gradient_layout), (output, output_layout), (noise, noise_layout));
+        let values = for_cuda_dtype!(
+            gradient,
+            self.name(),
+            crate::cuda::gaussian::backward_all(of_z, output, noise, width)
+        )?;
+        Ok((values, Shape::from((rows, 2 * width))))
+    }
+}
+
+fn backward_shape(gradient: &Layout, output: &Layout, noise: &Layout) -> Result<(usize, usize)> {
+    let (rows, width) = shape(output, noise)?;
+    if gradient.shape().dims() != [3, rows, width] {
+        bail!("gaussian-backward: a gradient of shape {:?} does not fit", gradient.shape());
+    }
+    Ok((rows, width))
 }
 
 fn shape(output: &Layout, noise: &Layout) -> Result<(usize, usize)> {

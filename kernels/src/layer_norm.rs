@@ -4,9 +4,13 @@
 //! the two rows of one tensor, `affine`, [2, n]. The statistics of a row are computed again where they are needed:
 //! that costs less than carrying them.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, sum_of_three, vectorise};
 
@@ -49,6 +53,19 @@ impl CustomOp2 for Forward {
         check("layer-norm", input_layout, input_layout, affine_layout)?;
         for_dtype!(input, "layer-norm", forward((input, input_layout), (affine, affine_layout)))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        affine: &CudaStorage,
+        affine_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        check("layer-norm", input_layout, input_layout, affine_layout)?;
+        let (from, affine) = ((input, input_layout), (affine, affine_layout));
+        for_cuda_dtype!(input, "layer-norm", crate::cuda::layer_norm::forward(from, affine))
+    }
 }
 
 struct AffineGradient;
@@ -75,6 +92,23 @@ impl InplaceOp3 for AffineGradient {
             affine_gradient((sums, sums_layout), (input, input_layout), (upstream, upstream_layout))
         )
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        sums: &mut CudaStorage,
+        sums_layout: &Layout,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        upstream: &CudaStorage,
+        upstream_layout: &Layout,
+    ) -> Result<()> {
+        let name = InplaceOp3::name(self);
+        check(name, input_layout, upstream_layout, sums_layout)?;
+        let (sums, from, upstream) =
+            ((sums, sums_layout), (input, input_layout), (upstream, upstream_layout));
+        for_cuda_dtype!(input, name, crate::cuda::layer_norm::affine_gradient(sums, from, upstream))
+    }
 }
 
 struct Backward;
@@ -100,6 +134,23 @@ impl InplaceOp3 for Backward {
             name,
             backward((gradient, gradient_layout), (input, input_layout), (affine, affine_layout))
         )
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &mut CudaStorage,
+        gradient_layout: &Layout,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        affine: &CudaStorage,
+        affine_layout: &Layout,
+    ) -> Result<()> {
+        let name = InplaceOp3::name(self);
+        check(name, input_layout, gradient_layout, affine_layout)?;
+        let (gradient, from, affine) =
+            ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
+        for_cuda_dtype!(input, name, crate::cuda::layer_norm::backward(gradient, from, affine))
     }
 }
 

@@ -7,9 +7,14 @@
 //! machine's load or the number of rows beside a row: sums run over a fixed number of lanes in a fixed order, the
 //! compiler never reassociates or contracts them, and a matrix product is specified down to its bits
 //! ([`product`](product/index.html)). Fused multiply-add is assumed (every x86-64 with AVX2, every AArch64).
+//!
+//! With the feature `cuda` every operation also runs on NVIDIA GPUs, in the order in which they are called: the same
+//! formulas, to within rounding. Only [`with_numbers`] waits for the device.
 
 mod access;
 pub mod adamw;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod elementwise;
 pub mod gaussian;
 mod gemm_call;
@@ -24,6 +29,10 @@ mod rate_per_dimension;
 mod real;
 pub mod segments;
 mod transpose;
+mod upload;
 
-pub use access::with_values;
+pub use access::{Numbers, with_numbers, with_values};
+#[cfg(feature = "cuda")]
+pub use cuda::{CudaReal, open as open_cuda};
 pub use real::Real;
+pub use upload::Upload;

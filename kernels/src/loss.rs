@@ -1,19 +1,41 @@
 //! Losses per row, in f64, and their gradients.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
 
+/// Labels on the device of the logits that they judge.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// u32, \[rows\]: all below `classes`.
+    values: Tensor,
+    classes: usize,
+}
+
+impl Labels {
+    /// One label a row; an error if one is none of the classes.
+    pub fn new(labels: &[u32], classes: usize, device: &Device) -> Result<Self> {
+        if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
+            bail!("cross-entropy: label {label} is none of {classes} classes");
+        }
+        Ok(Labels { values: Tensor::from_slice(labels, labels.len(), device)?, classes })
+    }
+}
+
 /// -log softmax(logits)\[label\] of every row in nats, an f64 tensor \[rows\]: logits [rows, classes].
-pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
-    logits.apply_op1_no_bwd(&CrossEntropy { labels, weight: None })
+pub fn cross_entropy(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
+    logits.apply_op2_no_bwd(&labels.values, &CrossEntropy { classes: labels.classes, weight: None })
 }
 
 /// `weight` (softmax(logits) - onehot(label)): [rows, classes].
-pub fn cross_entropy_gradient(logits: &Tensor, labels: &[u32], weight: f64) -> Result<Tensor> {
-    logits.apply_op1_no_bwd(&CrossEntropy { labels, weight: Some(weight) })
+pub fn cross_entropy_gradient(logits: &Tensor, labels: &Labels, weight: f64) -> Result<Tensor> {
+    logits.apply_op2_no_bwd(&labels.values, &CrossEntropy { classes: labels.classes, weight: Some(weight) })
 }
 
 /// The mean over the outputs of the squared error, of every row, an f64 tensor \[rows\]: both [rows, outputs].
@@ -26,38 +48,68 @@ pub fn mean_squared_error_gradient(prediction: &Tensor, target: &Tensor, weight:
     prediction.apply_op2_no_bwd(target, &SquaredError { weight: Some(weight) })
 }
 
-struct CrossEntropy<'a> {
-    labels: &'a [u32],
+struct CrossEntropy {
+    /// All labels are below it.
+    classes: usize,
     /// The gradient with this weight, or the values.
     weight: Option<f64>,
 }
 
-impl CustomOp1 for CrossEntropy<'_> {
+impl CustomOp2 for CrossEntropy {
     fn name(&self) -> &'static str {
         "cross-entropy"
     }
 
-    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, classes) = layout.shape().dims2()?;
-        if self.labels.len() != rows {
-            bail!("cross-entropy: {} labels for {rows} rows", self.labels.len());
+    fn cpu_fwd(
+        &self,
+        logits: &CpuStorage,
+        layout: &Layout,
+        labels: &CpuStorage,
+        labels_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.check(layout, labels_layout)?;
+        let labels = labels.as_slice::<u32>()?;
+        for_dtype!(logits, self.name(), classify(self.weight, logits, layout, labels))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        logits: &CudaStorage,
+        layout: &Layout,
+        labels: &CudaStorage,
+        labels_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.check(layout, labels_layout)?;
+        let (from, labels) = ((logits, layout), (labels, labels_layout));
+        for_cuda_dtype!(logits, self.name(), crate::cuda::loss::classify(self.weight, from, labels))
+    }
+}
+
+impl CrossEntropy {
+    fn check(&self, logits: &Layout, labels: &Layout) -> Result<()> {
+        let (rows, classes) = logits.shape().dims2()?;
+        let judged = labels.shape().elem_count();
+        if judged != rows || classes != self.classes {
+            bail!(
+                "cross-entropy: {judged} labels of {} classes do not fit logits {rows} x {classes}",
+                self.classes
+            );
         }
-        if let Some(label) = self.labels.iter().find(|&&label| label as usize >= classes) {
-            bail!("cross-entropy: label {label} is none of {classes} classes");
-        }
-        for_dtype!(logits, self.name(), classify(self, logits, layout))
+        Ok(())
     }
 }
 
 fn classify<T: Real>(
-    op: &CrossEntropy<'_>,
+    weight: Option<f64>,
     logits: &CpuStorage,
     layout: &Layout,
+    labels: &[u32],
 ) -> Result<(CpuStorage, Shape)> {
     let (rows, classes) = layout.shape().dims2()?;
     let logits = read::<T>(logits, layout)?;
-    let labelled = || logits.chunks_exact(classes.max(1)).zip(op.labels);
-    let Some(weight) = op.weight else {
+    let labelled = || logits.chunks_exact(classes.max(1)).zip(labels);
+    let Some(weight) = weight else {
         let value = |(row, &label): (&[T], &u32)| (log_sum(row) - row[label as usize]).to_f64();
         return Ok((CpuStorage::F64(labelled().map(value).collect()), Shape::from(rows)));
     };
@@ -106,15 +158,35 @@ impl CustomOp2 for SquaredError {
         target: &CpuStorage,
         target_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (shape, other) = (prediction_layout.shape(), target_layout.shape());
-        if shape != other || shape.dims2()?.1 == 0 {
-            bail!("squared-error: shapes {shape:?} and {other:?} do not fit");
-        }
+        self.check(prediction_layout, target_layout)?;
         for_dtype!(
             prediction,
             self.name(),
             regress(self, (prediction, prediction_layout), (target, target_layout))
         )
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        prediction: &CudaStorage,
+        prediction_layout: &Layout,
+        target: &CudaStorage,
+        target_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.check(prediction_layout, target_layout)?;
+        let (from, target) = ((prediction, prediction_layout), (target, target_layout));
+        for_cuda_dtype!(prediction, self.name(), crate::cuda::loss::regress(self.weight, from, target))
+    }
+}
+
+impl SquaredError {
+    fn check(&self, prediction: &Layout, target: &Layout) -> Result<()> {
+        let (shape, other) = (prediction.shape(), target.shape());
+        if shape != other || shape.dims2()?.1 == 0 {
+            bail!("squared-error: shapes {shape:?} and {other:?} do not fit");
+        }
+        Ok(())
     }
 }
 

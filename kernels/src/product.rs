@@ -5,9 +5,13 @@
 //! and column alone. Large products go to the `gemm` crate, whose kernels compute exactly this; small ones, for which
 //! it takes other paths, to a plain loop.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::gemm_call::{gemm_into, gemm_new};
 use crate::lanes::vectorise;
@@ -67,6 +71,18 @@ impl CustomOp2 for Product {
     ) -> Result<(CpuStorage, Shape)> {
         for_dtype!(a, "product", new_product(self.transpose, (a, a_layout), (b, b_layout)))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        a: &CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (left, right) = ((a, a_layout), (b, b_layout));
+        for_cuda_dtype!(a, "product", crate::cuda::product::new_product(self.transpose, left, right))
+    }
 }
 
 impl InplaceOp3 for Update {
@@ -84,6 +100,25 @@ impl InplaceOp3 for Update {
         b_layout: &Layout,
     ) -> Result<()> {
         for_dtype!(a, InplaceOp3::name(self), update(self, (c, c_layout), (a, a_layout), (b, b_layout)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        c: &mut CudaStorage,
+        c_layout: &Layout,
+        a: &CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
+    ) -> Result<()> {
+        let &Update { transpose, accumulate } = self;
+        let (target, left, right) = ((c, c_layout), (a, a_layout), (b, b_layout));
+        for_cuda_dtype!(
+            a,
+            InplaceOp3::name(self),
+            crate::cuda::product::update(transpose, accumulate, target, left, right)
+        )
     }
 }
 

@@ -1,8 +1,12 @@
 //! The quantising encoder's head: z = sigmoid(output), rounded to one of 2^bits levels from 0 to 1.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
 
@@ -37,6 +41,16 @@ impl CustomOp1 for Quantise {
         let values = for_dtype!(output, self.name(), quantise_all(output, layout, self.top))?;
         Ok((values, layout.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, output: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let values = for_cuda_dtype!(
+            output,
+            self.name(),
+            crate::cuda::quantise::quantise_all(output, layout, self.top)
+        )?;
+        Ok((values, layout.shape().clone()))
+    }
 }
 
 struct Backward;
@@ -53,10 +67,7 @@ impl CustomOp2 for Backward {
         output: &CpuStorage,
         output_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        if gradient_layout.shape() != output_layout.shape() {
-            let (gradient, output) = (gradient_layout.shape(), output_layout.shape());
-            bail!("{}: a gradient of shape {gradient:?} does not fit an output of {output:?}", self.name());
-        }
+        check_shapes(gradient_layout, output_layout)?;
         let values = for_dtype!(
             gradient,
             self.name(),
@@ -64,6 +75,29 @@ impl CustomOp2 for Backward {
         )?;
         Ok((values, output_layout.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+        output: &CudaStorage,
+        output_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        check_shapes(gradient_layout, output_layout)?;
+        let (of_z, output) = ((gradient, gradient_layout), (output, output_layout));
+        let values =
+            for_cuda_dtype!(gradient, self.name(), crate::cuda::quantise::backward_all(of_z, output))?;
+        Ok((values, output_layout.shape().clone()))
+    }
+}
+
+fn check_shapes(gradient: &Layout, output: &Layout) -> Result<()> {
+    let (gradient, output) = (gradient.shape(), output.shape());
+    if gradient != output {
+        bail!("quantise-backward: a gradient of shape {gradient:?} does not fit an output of {output:?}");
+    }
+    Ok(())
 }
 
 fn quantise_all<T: Real>(output: &CpuStorage, layout: &Layout, top: f64) -> Result<CpuStorage> {

@@ -3,8 +3,12 @@
 //! In a group of N rows: 1/N sum_i [ log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ) ], with p(.|x_j) the diagonal
 //! Gaussian of mean mu_j and deviation std_j. All in the logarithm; the constant of the density cancels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
 use crate::{Real, rate_joint as joint, rate_per_dimension as per_dimension};
@@ -66,6 +70,29 @@ impl CustomOp3 for Rate<'_> {
     ) -> Result<(CpuStorage, Shape)> {
         self.check(z_layout, mu_layout, std_layout)?;
         for_dtype!(z, "rate", run(self, (z, z_layout), (mu, mu_layout), (std, std_layout)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        z: &CudaStorage,
+        z_layout: &Layout,
+        mu: &CudaStorage,
+        mu_layout: &Layout,
+        std: &CudaStorage,
+        std_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        use crate::cuda::rate::{gradients, values};
+
+        self.check(z_layout, mu_layout, std_layout)?;
+        let &Rate { estimator, groups, weights } = self;
+        let (of_z, mu, std) = ((z, z_layout), (mu, mu_layout), (std, std_layout));
+        match weights {
+            None => for_cuda_dtype!(z, "rate", values(estimator, of_z, mu, std, groups)),
+            Some(weights) => {
+                for_cuda_dtype!(z, "rate", gradients(estimator, of_z, mu, std, groups, weights))
+            }
+        }
     }
 }
 

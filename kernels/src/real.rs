@@ -4,8 +4,20 @@ use std::ops::Neg;
 
 use candle_core::{CpuStorage, DType, Error, Result, WithDType};
 
+/// What a number type needs for GPUs, in a build with CUDA.
+#[cfg(feature = "cuda")]
+pub use crate::cuda::CudaReal as OnDevice;
+
+/// What a number type needs for GPUs: nothing, in a build without CUDA.
+#[cfg(not(feature = "cuda"))]
+pub trait OnDevice {}
+#[cfg(not(feature = "cuda"))]
+impl OnDevice for f32 {}
+#[cfg(not(feature = "cuda"))]
+impl OnDevice for f64 {}
+
 /// f32, in which runs are computed, or f64, in which tests check the mathematics.
-pub trait Real: WithDType + Neg<Output = Self> {
+pub trait Real: WithDType + Neg<Output = Self> + OnDevice {
     /// 0.
     const ZERO: Self;
     /// 1.

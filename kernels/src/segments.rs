@@ -1,8 +1,12 @@
 //! Rows that stand in several places: spreading them out, and collecting what their places want of them.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::vectorise;
 
@@ -60,6 +64,19 @@ impl InplaceOp2 for Spread<'_> {
             add_rows((targets, targets_layout), (sources, sources_layout), width, pairs())
         )
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        targets: &mut CudaStorage,
+        targets_layout: &Layout,
+        sources: &CudaStorage,
+        sources_layout: &Layout,
+    ) -> Result<()> {
+        check(self.name(), self.0, sources_layout, targets_layout)?;
+        let (targets, from) = ((targets, targets_layout), (sources, sources_layout));
+        for_cuda_dtype!(sources, self.name(), crate::cuda::segments::spread(targets, from, self.0))
+    }
 }
 
 impl InplaceOp2 for Collect<'_> {
@@ -81,6 +98,19 @@ impl InplaceOp2 for Collect<'_> {
             self.name(),
             add_rows((sources, sources_layout), (targets, targets_layout), width, pairs(self.0))
         )
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        sources: &mut CudaStorage,
+        sources_layout: &Layout,
+        targets: &CudaStorage,
+        targets_layout: &Layout,
+    ) -> Result<()> {
+        check(self.name(), self.0, sources_layout, targets_layout)?;
+        let (sources, from) = ((sources, sources_layout), (targets, targets_layout));
+        for_cuda_dtype!(targets, self.name(), crate::cuda::segments::collect(sources, from, self.0))
     }
 }
 

@@ -2,14 +2,38 @@ use scenario::Device;
 
 use crate::NodeError;
 
-/// Opens the device that was asked for. `auto` takes the processor in a build without CUDA.
+/// Opens the device that was asked for, and says in the log which it took and why. `auto` takes the first GPU, and the
+/// processor where there is none.
 pub fn resolve_device(wanted: Device) -> Result<candle_core::Device, NodeError> {
     match wanted {
-        Device::Cpu | Device::Auto => Ok(candle_core::Device::Cpu),
-        Device::Cuda(number) => Err(NodeError::Input(format!(
-            "device cuda:{number} cannot be had: this build computes on the CPU only; use --device cpu"
-        ))),
+        Device::Cpu => Ok(candle_core::Device::Cpu),
+        Device::Cuda(number) => open_cuda(number).map_err(|reason| {
+            NodeError::Input(format!("device cuda:{number} cannot be had: {reason}; use --device cpu or auto"))
+        }),
+        Device::Auto => Ok(open_cuda(0).map_or_else(
+            |reason| {
+                tracing::debug!(%reason, "device auto: computes on the CPU");
+                candle_core::Device::Cpu
+            },
+            |device| {
+                tracing::info!("device auto: computes on cuda:0");
+                device
+            },
+        )),
     }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(number: usize) -> Result<candle_core::Device, String> {
+    kernels::open_cuda(number).map_err(|error| {
+        let said = error.to_string();
+        said.lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_: usize) -> Result<candle_core::Device, String> {
+    Err("this build computes on the CPU only (docs/cuda.md says how to build for GPUs)".into())
 }
 
 /// The name of an open device, as scenarios write it.

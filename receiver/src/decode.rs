@@ -2,7 +2,9 @@ use std::{collections::BTreeMap, ops::Range};
 
 use candle_core::{DType, Tensor};
 use data::Targets;
-use dib::{AdamW, Block, Input, Network, Segment, entry_embedding, initial_weights};
+use dib::{
+    AdamW, Block, Input, Labels, Network, Numbers, Segment, Upload, entry_embedding, initial_weights,
+};
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
@@ -52,6 +54,11 @@ impl<'a> Granted<'a> {
 
     pub(crate) fn entries_at(&self, tick: usize) -> usize {
         self.entries.iter().filter(|granted| granted.tick == tick).count()
+    }
+
+    /// Samples of all entries together, of so many each.
+    fn rows(&self, samples: usize) -> usize {
+        self.entries.len() * samples
     }
 
     fn entries_of_ticks(&self) -> Vec<usize> {
@@ -161,7 +168,9 @@ impl Decoders {
         granted: &Granted<'_>,
         samples: usize,
     ) -> Result<Tensor, NodeError> {
-        let (output, _) = self.joint.forward_from(joint_input(context, granted, samples)?)?;
+        let mut upload = Upload::new();
+        let planned = JointInput::plan(context, granted, samples, &mut upload);
+        let (output, _) = self.joint.forward_from(planned.input(&upload.send(&context.device)?))?;
         Ok(output)
     }
 
@@ -180,7 +189,19 @@ impl Decoders {
     ) -> Result<Judged, NodeError> {
         let samples = context.samples();
         let weight = 1.0 / samples as f64;
-        let joint = self.learn_joint(context, &task.train_targets(rows), granted, weight, meter)?;
+        meter.turn_to(Work::Pack);
+        let mut upload = Upload::new();
+        let joint = JointInput::plan(context, granted, samples, &mut upload);
+        let local = upload.add(local_features(context, granted), (granted.rows(samples), context.feature_dim()));
+        let uploaded = upload.send(&context.device)?;
+        let joint = self.learn_joint(
+            context,
+            joint.input(&uploaded),
+            &task.train_targets(rows),
+            granted,
+            weight,
+            meter,
+        )?;
         let local_rows: Vec<usize> = granted
             .entries
             .iter()
@@ -188,47 +209,44 @@ impl Decoders {
             .copied()
             .collect();
         let targets = task.train_targets(&local_rows);
-        let local = self.learn_local(context, &targets, granted, beta * weight, meter)?;
+        let local =
+            self.learn_local(context, uploaded[local].clone(), &targets, granted, beta * weight, meter)?;
         meter.turn_to(Work::Pack);
-
-        let cross_entropies: Vec<f64> = joint.losses.chunks(samples).map(|tick| weight * sum(tick)).collect();
-        let mut objectives = cross_entropies.clone();
-        for (entry, losses) in granted.entries.iter().zip(local.losses.chunks(samples)) {
-            objectives[entry.tick] += beta * (weight * sum(losses) + granted.received(entry).rate);
-        }
-        let gradients = z_gradients(context, granted, &joint.input_gradients, &local.input_gradients)?;
-        Ok(Judged { cross_entropies, objectives, gradients })
+        let of_joint = joint.tensors().count();
+        let tensors: Vec<&Tensor> = joint.tensors().chain(local.iter().flat_map(Backward::tensors)).collect();
+        Ok(dib::with_numbers(&tensors, |numbers| {
+            let (joint, local) = numbers.split_at(of_joint);
+            judged(context, granted, beta, joint, local)
+        })?)
     }
 
     fn learn_joint(
         &mut self,
         context: &Context,
+        input: Input,
         targets: &Targets,
         granted: &Granted<'_>,
         weight: f64,
         meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
-        let input = joint_input(context, granted, context.samples())?;
         let blocks = context.gradient_blocks(&vec![context.samples(); granted.ticks]);
         backward(&mut self.joint, input, targets, weight, &blocks, meter)
     }
 
+    /// Over all granted entries; none if there are none.
     fn learn_local(
         &mut self,
         context: &Context,
+        z: Tensor,
         targets: &Targets,
         granted: &Granted<'_>,
         weight: f64,
         meter: &mut Meter,
-    ) -> Result<Backward, NodeError> {
+    ) -> Result<Option<Backward>, NodeError> {
         if granted.entries.is_empty() {
-            return Ok(Backward { losses: Vec::new(), input_gradients: Vec::new() });
+            return Ok(None);
         }
         let (samples, d) = (context.samples(), context.feature_dim());
-        let rows = granted.entries.len() * samples;
-        let mut z = Vec::with_capacity(rows * d);
-        granted.entries.iter().for_each(|entry| z.extend(granted.features(entry, samples, &(0..samples), d)));
-        let z = Block::whole(Tensor::from_vec(z, (rows, d), &context.device)?, 0, true)?;
         let of_entry = |(position, entry): (usize, &GrantedEntry)| Segment {
             source: entry.entry,
             target: position * samples,
@@ -241,35 +259,83 @@ impl Decoders {
             segments: granted.entries.iter().enumerate().map(of_entry).collect(),
             learns: false,
         };
-        let input = Input::Blocks { rows, blocks: vec![z, embeddings] };
+        let blocks = vec![Block::whole(z, 0, true)?, embeddings];
+        let input = Input::Blocks { rows: granted.rows(samples), blocks };
         let rows_of_ticks: Vec<usize> =
             granted.entries_of_ticks().iter().map(|entries| entries * samples).collect();
-        backward(&mut self.local, input, targets, weight, &context.gradient_blocks(&rows_of_ticks), meter)
+        let blocks = context.gradient_blocks(&rows_of_ticks);
+        backward(&mut self.local, input, targets, weight, &blocks, meter).map(Some)
     }
 }
 
 /// All features side by side in (k, m) order, zeros where not granted: a block of each (k, m) that was granted at any
 /// tick.
-fn joint_input(context: &Context, granted: &Granted<'_>, samples: usize) -> Result<Input, NodeError> {
-    let d = context.feature_dim();
-    let blocks = granted.by_entry.iter().map(|(&entry, positions)| {
-        let mut z = Vec::with_capacity(positions.len() * samples * d);
-        let mut segments = Vec::with_capacity(positions.len());
-        for granted_entry in positions.iter().map(|&position| &granted.entries[position]) {
-            for run in &granted.received(granted_entry).samples {
-                let (source, target) = (z.len() / d, granted_entry.tick * samples + run.start);
-                segments.push(Segment { source, target, rows: run.len(), repeat: false });
-                z.extend(granted.features(granted_entry, samples, run, d));
+struct JointInput {
+    rows: usize,
+    d: usize,
+    /// Of each block: which (k, m), its number among what is uploaded, and where its rows stand.
+    blocks: Vec<(usize, usize, Vec<Segment>)>,
+}
+
+impl JointInput {
+    fn plan(context: &Context, granted: &Granted<'_>, samples: usize, upload: &mut Upload) -> Self {
+        let d = context.feature_dim();
+        let blocks = granted.by_entry.iter().map(|(&entry, positions)| {
+            let mut z = Vec::with_capacity(positions.len() * samples * d);
+            let mut segments = Vec::with_capacity(positions.len());
+            for granted_entry in positions.iter().map(|&position| &granted.entries[position]) {
+                for run in &granted.received(granted_entry).samples {
+                    let (source, target) = (z.len() / d, granted_entry.tick * samples + run.start);
+                    segments.push(Segment { source, target, rows: run.len(), repeat: false });
+                    z.extend(granted.features(granted_entry, samples, run, d));
+                }
             }
+            let rows = z.len() / d;
+            (entry, upload.add(z, (rows, d)), segments)
+        });
+        JointInput { rows: granted.ticks * samples, d, blocks: blocks.collect() }
+    }
+
+    fn input(self, uploaded: &[Tensor]) -> Input {
+        let block = |(entry, number, segments): (usize, usize, Vec<Segment>)| Block {
+            values: uploaded[number].clone(),
+            column: entry * self.d,
+            segments,
+            learns: true,
+        };
+        Input::Blocks { rows: self.rows, blocks: self.blocks.into_iter().map(block).collect() }
+    }
+}
+
+/// The features of all granted entries, one after the other.
+fn local_features(context: &Context, granted: &Granted<'_>) -> Vec<f32> {
+    let (samples, d) = (context.samples(), context.feature_dim());
+    let mut z = Vec::with_capacity(granted.rows(samples) * d);
+    granted.entries.iter().for_each(|entry| z.extend(granted.features(entry, samples, &(0..samples), d)));
+    z
+}
+
+/// What both decoders found, as [`Backward::tensors`] lists it; of the local one nothing if it had nothing to do.
+fn judged(
+    context: &Context,
+    granted: &Granted<'_>,
+    beta: f64,
+    joint: &[Numbers<'_>],
+    local: &[Numbers<'_>],
+) -> Judged {
+    let samples = context.samples();
+    let weight = 1.0 / samples as f64;
+    let (joint_losses, joint_gradients) = joint.split_first().expect("a decoder has losses");
+    let cross_entropies: Vec<f64> =
+        joint_losses.f64s().chunks(samples).map(|tick| weight * sum(tick)).collect();
+    let mut objectives = cross_entropies.clone();
+    if let Some((local_losses, _)) = local.split_first() {
+        for (entry, losses) in granted.entries.iter().zip(local_losses.f64s().chunks(samples)) {
+            objectives[entry.tick] += beta * (weight * sum(losses) + granted.received(entry).rate);
         }
-        let rows = z.len() / d;
-        let values = Tensor::from_vec(z, (rows, d), &context.device)?;
-        Ok(Block { values, column: entry * d, segments, learns: true })
-    });
-    Ok(Input::Blocks {
-        rows: granted.ticks * samples,
-        blocks: blocks.collect::<Result<_, candle_core::Error>>()?,
-    })
+    }
+    let gradients = z_gradients(context, granted, joint_gradients, local.get(1..).unwrap_or_default());
+    Judged { cross_entropies, objectives, gradients }
 }
 
 /// Adds up what both decoders want of every z, in the order in which its transmitter sent it, straight into the
@@ -277,9 +343,9 @@ fn joint_input(context: &Context, granted: &Granted<'_>, samples: usize) -> Resu
 fn z_gradients(
     context: &Context,
     granted: &Granted<'_>,
-    joint: &[Tensor],
-    local: &[Tensor],
-) -> Result<Vec<proto::v1::Tensor>, NodeError> {
+    joint: &[Numbers<'_>],
+    local: &[Numbers<'_>],
+) -> Vec<proto::v1::Tensor> {
     let (samples, d) = (context.samples(), context.feature_dim());
     let sent = &granted.per_transmitter;
     let mut packers: Vec<Packer> = sent.iter().map(|entries| Packer::new(entries * samples * d)).collect();
@@ -289,25 +355,31 @@ fn z_gradients(
             place_of[position] = (block, number);
         }
     }
+    let size = samples * d;
     // By tick, then k, then m: so each transmitter's come in the order in which it sent them.
     for (position, entry) in granted.entries.iter().enumerate() {
         let (block, number) = place_of[position];
-        let joint = joint[block].narrow(0, number * samples, samples)?;
-        let local = local[0].narrow(0, position * samples, samples)?;
-        dib::with_values(&joint, |joint| {
-            dib::with_values(&local, |local| {
-                packers[entry.k].extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
-            })
-        })??;
+        let joint = &joint[block].f32s()[number * size..(number + 1) * size];
+        let local = &local[0].f32s()[position * size..(position + 1) * size];
+        packers[entry.k].extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
     }
     let packed = packers.into_iter().zip(sent).map(|(packer, entries)| packer.pack(&[*entries, samples, d]));
-    Ok(packed.collect())
+    packed.collect()
 }
 
-/// Losses of all rows, and the gradients with respect to what the network was given of z.
+/// What a decoder's passes found, where it was computed.
 struct Backward {
-    losses: Vec<f64>,
+    /// Of all rows, f64.
+    losses: Tensor,
+    /// With respect to what the network was given of z.
     input_gradients: Vec<Tensor>,
+}
+
+impl Backward {
+    /// The losses, then the gradients.
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.losses).chain(&self.input_gradients)
+    }
 }
 
 /// Forward, loss and backward of a decoder; every row's loss counts `weight` times.
@@ -322,8 +394,9 @@ fn backward(
     meter.turn_to(Work::Decode);
     let (output, trace) = network.forward_from(input)?;
     let (losses, upstream) = match targets {
-        Targets::Classes { labels, .. } => {
-            (dib::cross_entropy(&output, labels)?, dib::cross_entropy_gradient(&output, labels, weight)?)
+        Targets::Classes { labels, classes } => {
+            let labels = Labels::new(labels, *classes, output.device())?;
+            (dib::cross_entropy(&output, &labels)?, dib::cross_entropy_gradient(&output, &labels, weight)?)
         }
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
@@ -335,7 +408,6 @@ fn backward(
     };
     meter.turn_to(Work::Backward);
     let input_gradients = network.backward_to_input(&trace, &upstream, blocks)?;
-    meter.turn_to(Work::Pack);
     Ok(Backward { losses, input_gradients })
 }
 

@@ -124,8 +124,9 @@ struct Judged {
 
 fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec<Judged>, NodeError> {
     match targets {
-        Targets::Classes { labels, .. } => {
-            let losses = dib::cross_entropy(output, labels)?.into_iter();
+        Targets::Classes { labels, classes } => {
+            let judges = dib::Labels::new(labels, *classes, output.device())?;
+            let losses = dib::cross_entropy(output, &judges)?.to_vec1::<f64>()?.into_iter();
             let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
             let right = answers.iter().zip(labels).map(|(answer, label)| answer == label);
             let judged = |(loss, right)| Judged { loss, scores: vec![f64::from(u8::from(right))] };
@@ -133,7 +134,7 @@ fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec
         }
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
-            let losses = dib::mean_squared_error(output, &targets)?.into_iter();
+            let losses = dib::mean_squared_error(output, &targets)?.to_vec1::<f64>()?.into_iter();
             let rows = output.to_vec2::<f32>()?;
             let judged = |((loss, row), target): ((f64, Vec<f32>), &[f32])| {
                 let mut scores = vec![squared_error(&row, target, task.units())];

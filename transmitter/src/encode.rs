@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
     Block, Coding, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateEstimator, RateTerm,
-    SampleAt, Segment, initial_weights, reparameterisation,
+    SampleAt, Segment, Upload, initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
@@ -34,8 +34,28 @@ pub(crate) struct CodedModality {
     pub(crate) features: Features,
     /// What the backward pass needs; none in evaluation.
     encoded: Option<Encoded>,
-    /// Nats, one an entry.
-    rates: Vec<f64>,
+    /// For every entry the sizes of the groups whose rates make up its own.
+    groups: Vec<Vec<usize>>,
+    rates: GroupRates,
+}
+
+/// The rates of groups of samples, in nats.
+pub(crate) enum GroupRates {
+    /// Where they were computed, f64, \[groups\].
+    Estimated(Tensor),
+    /// On this machine.
+    Known(Vec<f64>),
+}
+
+/// What the encoder of a modality is to be given: numbers of what is uploaded, and where that stands.
+struct Planned {
+    m: usize,
+    entries: Vec<(usize, usize)>,
+    x: usize,
+    noise: Option<usize>,
+    samples: Vec<Segment>,
+    receivers: Vec<Segment>,
+    rows: usize,
 }
 
 /// What to encode: where draws are addressed, and which samples belong to which tick.
@@ -119,15 +139,21 @@ impl Encoders {
         grants: &Grants,
         meter: &mut Meter,
     ) -> Result<Coded, NodeError> {
-        let modalities = (0..self.encoders.len())
-            .map(|m| {
-                let entries = entries_of(grants, m);
-                if entries.is_empty() {
-                    return Ok(None);
-                }
-                self.encode_modality(context, batch, m, entries, meter).map(Some)
-            })
-            .collect::<Result<Vec<_>, NodeError>>()?;
+        meter.turn_to(Work::Read);
+        let mut upload = Upload::new();
+        let mut planned = Vec::new();
+        for m in 0..self.encoders.len() {
+            let entries = entries_of(grants, m);
+            if !entries.is_empty() {
+                planned.push(self.plan(context, batch, m, entries, &mut upload)?);
+            }
+        }
+        let uploaded = upload.send(&context.device)?;
+        let mut modalities: Vec<Option<CodedModality>> = (0..self.encoders.len()).map(|_| None).collect();
+        for planned in planned {
+            let m = planned.m;
+            modalities[m] = Some(self.encode_modality(context, batch, planned, &uploaded, meter)?);
+        }
         Ok(Coded { modalities })
     }
 
@@ -135,44 +161,55 @@ impl Encoders {
         &self,
         context: &Context,
         batch: &Batch<'_>,
-        m: usize,
-        entries: Vec<(usize, usize)>,
+        planned: Planned,
+        uploaded: &[Tensor],
         meter: &mut Meter,
     ) -> Result<CodedModality, NodeError> {
-        meter.turn_to(Work::Read);
-        let input = self.input(context, batch, m, &entries)?;
-        let draws = self.coding == Coding::Gaussian;
-        let noise = draws.then(|| noise(context, batch, m, &entries)).transpose()?;
         meter.turn_to(Work::Encode);
+        let Planned { m, entries, x, noise, samples, receivers, rows } = planned;
+        let block = |values: &Tensor, column, segments| Block {
+            values: values.clone(),
+            column,
+            segments,
+            learns: false,
+        };
+        let blocks =
+            vec![block(&uploaded[x], 0, samples), block(&self.embeddings, self.widths[m], receivers)];
+        let input = Input::Blocks { rows, blocks };
+        let noise = noise.map(|noise| &uploaded[noise]);
         let encoder = &self.encoders[m];
         let (features, encoded) = match batch.phase {
             Phase::Train => {
-                let encoded = encoder.encode(input, noise.as_ref())?;
+                let encoded = encoder.encode(input, noise)?;
                 (encoded.features.clone(), Some(encoded))
             }
-            Phase::Evaluate => (encoder.infer(input, noise.as_ref())?, None),
+            Phase::Evaluate => (encoder.infer(input, noise)?, None),
         };
         meter.turn_to(Work::Rate);
-        let rates = entry_rates(context, batch, &entries, &features)?;
-        Ok(CodedModality { entries, features, encoded, rates })
+        let groups: Vec<Vec<usize>> =
+            entries.iter().map(|(tick, _)| context.groups(batch.samples[*tick].len())).collect();
+        let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
+        let rates = group_rates(context, estimator, &features, &groups.concat())?;
+        Ok(CodedModality { entries, features, encoded, groups, rates })
     }
 
     /// Rows (x, embedding of t) of all entries' samples: what several receivers get of a tick is read once, and goes
-    /// through the first linear maps once.
-    fn input(
+    /// through the first linear maps once. And the noise of what is drawn.
+    fn plan(
         &self,
         context: &Context,
         batch: &Batch<'_>,
         m: usize,
-        entries: &[(usize, usize)],
-    ) -> Result<Input, NodeError> {
+        entries: Vec<(usize, usize)>,
+        upload: &mut Upload,
+    ) -> Result<Planned, NodeError> {
         let width = self.widths[m];
         let name = &context.scenario.transmitter[context.index].modalities[m];
         let (mut x, mut last) = (Vec::new(), None);
         let (mut samples, mut receivers) = (Vec::new(), Vec::new());
         let (mut source, mut target) = (0, 0);
         // Entries come tick by tick.
-        for &(tick, t) in entries {
+        for &(tick, t) in &entries {
             let rows = batch.samples[tick].len();
             if last != Some(tick) {
                 last = Some(tick);
@@ -184,10 +221,11 @@ impl Encoders {
             target += rows;
         }
         let read = x.len() / width;
-        let x = Tensor::from_vec(x, (read, width), &context.device)?;
-        let block = |values, column, segments| Block { values, column, segments, learns: false };
-        let blocks = vec![block(x, 0, samples), block(self.embeddings.clone(), width, receivers)];
-        Ok(Input::Blocks { rows: target, blocks })
+        let x = upload.add(x, (read, width));
+        let draws = self.coding == Coding::Gaussian;
+        let noise = draws
+            .then(|| upload.add(noise(context, batch, m, &entries), (target, context.feature_dim())));
+        Ok(Planned { m, entries, x, noise, samples, receivers, rows: target })
     }
 
     /// Backward pass of a part of a round.
@@ -203,16 +241,21 @@ impl Encoders {
         let train = &context.scenario.train;
         let estimator = node::rate_estimator(train.rate_estimator);
         let sent: Vec<Vec<(usize, usize)>> = (0..learned.len()).map(|t| grants.for_receiver(t)).collect();
+        meter.turn_to(Work::Pack);
+        let mut upload = Upload::new();
+        let mut used = Vec::new();
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
+            let places = places(&sent, learned, m, &coded.entries);
+            if places.iter().any(Option::is_some) {
+                let shape = (coded.entries.len() * context.samples(), context.feature_dim());
+                upload.add(z_gradient(context, learned, &places, &coded.entries), shape);
+                used.push((m, coded, places));
+            }
+        }
+        for ((m, coded, places), gradient) in used.into_iter().zip(upload.send(&context.device)?) {
             let encoded =
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
-            meter.turn_to(Work::Pack);
-            let places = places(&sent, learned, m, &coded.entries);
-            if places.iter().all(Option::is_none) {
-                continue;
-            }
-            let gradient = z_gradient(context, learned, &places, &coded.entries)?;
             let groups = vec![context.samples(); coded.entries.len()];
             // Nobody pays for what nobody used.
             let weights: Vec<f64> =
@@ -237,25 +280,64 @@ impl Encoders {
 }
 
 impl Coded {
-    /// z and rates of a receiver's entries (tick, modality), in their order; `shape` is that of all its z.
-    pub(crate) fn for_receiver(
+    /// For every receiver, z and rates of its entries (tick, modality), in their order: `samples` rows of d values an entry.
+    pub(crate) fn pack(
         &self,
-        t: usize,
-        entries: &[(usize, usize)],
-        shape: [usize; 3],
-    ) -> Result<(proto::v1::Tensor, Vec<f64>), NodeError> {
-        let [_, samples, d] = shape;
-        let mut packer = Packer::new(shape.iter().product());
-        let mut rates = Vec::with_capacity(entries.len());
-        for &(tick, m) in entries {
-            let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
-            let position = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
-            let z = coded.features.z.narrow(0, position * samples, samples)?;
-            debug_assert_eq!(z.dims(), [samples, d]);
-            dib::with_values(&z, |z| packer.extend(z.iter().copied()))?;
-            rates.push(coded.rates[position]);
-        }
-        Ok((packer.pack(&shape), rates))
+        entries: &[Vec<(usize, usize)>],
+        (samples, d): (usize, usize),
+    ) -> Result<Vec<(proto::v1::Tensor, Vec<f64>)>, NodeError> {
+        let coded = || self.modalities.iter().flatten();
+        let z: Vec<Tensor> =
+            coded().map(|coded| coded.features.z.contiguous()).collect::<Result<_, candle_core::Error>>()?;
+        let mut tensors: Vec<&Tensor> = z.iter().collect();
+        tensors.extend(coded().filter_map(|coded| match &coded.rates {
+            GroupRates::Estimated(rates) => Some(rates),
+            GroupRates::Known(_) => None,
+        }));
+        let packed = dib::with_numbers(&tensors, |numbers| {
+            let (z, rates) = numbers.split_at(z.len());
+            let (mut z, mut estimated) = (z.iter(), rates.iter());
+            // By modality: z of all entries, and the rate of each.
+            let of_modality = |coded: &CodedModality| {
+                let rates = match &coded.rates {
+                    GroupRates::Estimated(_) => estimated.next().expect("it was asked for").f64s(),
+                    GroupRates::Known(rates) => rates,
+                };
+                (z.next().expect("it was asked for").f32s(), coded.entry_rates(rates))
+            };
+            let mut of_modality = of_modality;
+            let found: Vec<Option<(&[f32], Vec<f64>)>> =
+                self.modalities.iter().map(|coded| coded.as_ref().map(&mut of_modality)).collect();
+            let of_receiver = |(t, entries): (usize, &Vec<(usize, usize)>)| {
+                let shape = [entries.len(), samples, d];
+                let mut packer = Packer::new(shape.iter().product());
+                let mut rates = Vec::with_capacity(entries.len());
+                for &(tick, m) in entries {
+                    let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
+                    let (z, of_entries) = found[m].as_ref().expect("a granted entry is encoded");
+                    let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
+                    packer.extend(z[place * samples * d..(place + 1) * samples * d].iter().copied());
+                    rates.push(of_entries[place]);
+                }
+                (packer.pack(&shape), rates)
+            };
+            entries.iter().enumerate().map(of_receiver).collect()
+        })?;
+        Ok(packed)
+    }
+}
+
+impl CodedModality {
+    /// The rate of every entry in nats, given those of all groups: the mean over its own, by samples. In training it has one,
+    /// the tick.
+    fn entry_rates(&self, of_groups: &[f64]) -> Vec<f64> {
+        let mut rates = of_groups.iter();
+        let mean = |groups: &Vec<usize>| {
+            let weighted: f64 =
+                groups.iter().zip(rates.by_ref()).map(|(&size, &rate)| size as f64 * rate).sum();
+            weighted / groups.iter().sum::<usize>() as f64
+        };
+        self.groups.iter().map(mean).collect()
     }
 }
 
@@ -287,13 +369,8 @@ fn read_tick(
     Ok(())
 }
 
-/// The noise of the reparameterisation trick, addressed by entry and tick.
-fn noise(
-    context: &Context,
-    batch: &Batch<'_>,
-    m: usize,
-    entries: &[(usize, usize)],
-) -> Result<Tensor, NodeError> {
+/// The noise of the reparameterisation trick, addressed by entry and tick: d values a sample.
+fn noise(context: &Context, batch: &Batch<'_>, m: usize, entries: &[(usize, usize)]) -> Vec<f32> {
     let d = context.feature_dim();
     let rows: usize = entries.iter().map(|(tick, _)| batch.samples[*tick].len()).sum();
     let mut noise = Vec::with_capacity(rows * d);
@@ -301,26 +378,7 @@ fn noise(
         let (moment, count) = (batch.first_moment + tick as u64, batch.samples[tick].len() * d);
         noise.extend(reparameterisation(context.seed, batch.phase, context.index, t, m, moment, count));
     }
-    Ok(Tensor::from_vec(noise, (rows, d), &context.device)?)
-}
-
-/// The rate of every entry: over the tick in training; in evaluation the mean over the piece's groups, by samples.
-fn entry_rates(
-    context: &Context,
-    batch: &Batch<'_>,
-    entries: &[(usize, usize)],
-    features: &Features,
-) -> Result<Vec<f64>, NodeError> {
-    let groups: Vec<Vec<usize>> =
-        entries.iter().map(|(tick, _)| context.groups(batch.samples[*tick].len())).collect();
-    let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
-    let rates = group_rates(context, estimator, features, &groups.concat())?;
-    let mut rates = rates.into_iter();
-    let mean = |groups: &Vec<usize>| {
-        let weighted: f64 = groups.iter().zip(rates.by_ref()).map(|(&size, rate)| size as f64 * rate).sum();
-        weighted / groups.iter().sum::<usize>() as f64
-    };
-    Ok(groups.iter().map(mean).collect())
+    noise
 }
 
 /// The rate of every group of consecutive samples, in nats: an estimate of the information in Gaussian features; the bits of
@@ -330,15 +388,27 @@ pub(crate) fn group_rates(
     estimator: RateEstimator,
     features: &Features,
     groups: &[usize],
-) -> Result<Vec<f64>, NodeError> {
+) -> Result<GroupRates, NodeError> {
     Ok(match (&features.posterior, node::coding(&context.scenario.train)) {
-        (Some(posterior), _) => dib::rate(estimator, &features.z, &posterior.mu, &posterior.std, groups)?,
+        (Some(posterior), _) => {
+            GroupRates::Estimated(dib::rates(estimator, &features.z, &posterior.mu, &posterior.std, groups)?)
+        }
         (None, Coding::Quantised { bits }) => {
             let nats = (context.feature_dim() * bits as usize) as f64 * std::f64::consts::LN_2;
-            vec![nats; groups.len()]
+            GroupRates::Known(vec![nats; groups.len()])
         }
-        (None, _) => dib::entropy(&features.z, groups)?,
+        (None, _) => GroupRates::Known(dib::entropy(&features.z, groups)?),
     })
+}
+
+impl GroupRates {
+    /// The rates, once they are known.
+    pub(crate) fn to_vec(&self) -> Result<Vec<f64>, NodeError> {
+        match self {
+            GroupRates::Estimated(rates) => Ok(rates.to_vec1()?),
+            GroupRates::Known(rates) => Ok(rates.clone()),
+        }
+    }
 }
 
 /// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.
@@ -361,7 +431,7 @@ fn z_gradient(
     learned: &[Learned],
     places: &[Option<usize>],
     entries: &[(usize, usize)],
-) -> Result<Tensor, NodeError> {
+) -> Vec<f32> {
     let size = context.samples() * context.feature_dim();
     let mut gradient = Vec::with_capacity(entries.len() * size);
     for (&(_, t), place) in entries.iter().zip(places) {
@@ -370,11 +440,7 @@ fn z_gradient(
             None => gradient.resize(gradient.len() + size, 0.0),
         }
     }
-    Ok(Tensor::from_vec(
-        gradient,
-        (entries.len() * context.samples(), context.feature_dim()),
-        &context.device,
-    )?)
+    gradient
 }
 
 /// The gradient blocks of an encoder's rows.

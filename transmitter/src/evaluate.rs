@@ -58,7 +58,7 @@ impl Pass {
                     transmitter: context.index as u32,
                     receiver: t as u32,
                     modality: m as u32,
-                    rate: group_rates(context, RateEstimator::Joint, &all, &rows)?[0],
+                    rate: group_rates(context, RateEstimator::Joint, &all, &rows)?.to_vec()?[0],
                 })
             })
             .collect::<Result<Vec<_>, NodeError>>()?;

@@ -308,34 +308,34 @@ impl TransmitterMachine {
         let coded = self.encoders.encode(&self.context, moments[0], &samples, &grants, &mut self.meter)?;
         self.meter.turn_to(Work::Pack);
         let requests = Bytes::from(requests.to_bytes());
-        for t in 0..self.inbox.len() {
-            let features = self.features(t, when, &requests, &grants, &coded, self.context.samples())?;
-            emit(Output::Features(t, features));
-        }
+        self.send(when, &requests, &grants, (&coded, self.context.samples()), emit)?;
         Ok(SentPart { requests, grants, coded })
     }
 
-    /// The answer to receiver t: the requests before the cap, and its granted entries of `samples` samples each.
-    fn features(
+    /// Answers every receiver: the requests before the cap, and its granted entries of `samples` samples each.
+    fn send(
         &self,
-        t: usize,
         when: When,
         requests: &Bytes,
         grants: &Grants,
-        coded: &Coded,
-        samples: usize,
-    ) -> Result<Features, NodeError> {
-        let entries = grants.for_receiver(t);
-        let shape = [entries.len(), samples, self.context.feature_dim()];
-        let (z, rates) = coded.for_receiver(t, &entries, shape)?;
-        let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
-        Ok(Features {
-            stamp: Some(self.context.link(self.context.index, t).stamp(when)),
-            requests: requests.clone(),
-            granted: granted.collect(),
-            z: Some(z),
-            rates,
-        })
+        (coded, samples): (&Coded, usize),
+        emit: &mut dyn FnMut(Output),
+    ) -> Result<(), NodeError> {
+        let entries: Vec<Vec<(usize, usize)>> =
+            (0..self.inbox.len()).map(|t| grants.for_receiver(t)).collect();
+        let packed = coded.pack(&entries, (samples, self.context.feature_dim()))?;
+        for (t, (entries, (z, rates))) in entries.into_iter().zip(packed).enumerate() {
+            let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
+            let features = Features {
+                stamp: Some(self.context.link(self.context.index, t).stamp(when)),
+                requests: requests.clone(),
+                granted: granted.collect(),
+                z: Some(z),
+                rates,
+            };
+            emit(Output::Features(t, features));
+        }
+        Ok(())
     }
 
     /// The kernel P(A | A') of section VII-A.
@@ -408,10 +408,7 @@ impl TransmitterMachine {
             &mut self.meter,
         )?;
         let requests = Bytes::from(pass.requests.to_bytes());
-        for t in 0..self.inbox.len() {
-            let features = self.features(t, when, &requests, &pass.grants, &coded, samples.len())?;
-            emit(Output::Features(t, features));
-        }
+        self.send(when, &requests, &pass.grants, (&coded, samples.len()), emit)?;
         pass.keep(&self.context, &coded)?;
         if piece + 1 < pieces {
             pass.piece += 1;

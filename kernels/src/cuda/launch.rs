@@ -1,0 +1,304 @@
+//! Calls of kernels: the one place where operands become pointers.
+//!
+//! Nothing checks a kernel against its arguments but the tests that compare every operation with the CPU's: so callers keep
+//! shapes and kernel together, in one function an operation.
+#![expect(unsafe_code, reason = "kernels take raw pointers, and are trusted to keep to their operands")]
+
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::cudarc::cublas::{result as blas, sys as blas_types};
+use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits,
+};
+use candle_core::cuda_backend::{CudaDType, WrapErr};
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, bail};
+
+/// Compiled kernels.
+pub(crate) struct Module {
+    pub(crate) name: &'static str,
+    pub(crate) ptx: &'static str,
+}
+
+/// The kernels of one of the files in `kernels/cuda`.
+macro_rules! module {
+    ($name:literal) => {
+        $crate::cuda::launch::Module {
+            name: concat!("pom2dib-", $name),
+            ptx: include_str!(concat!(env!("OUT_DIR"), "/", $name, ".ptx")),
+        }
+    };
+}
+pub(crate) use module;
+
+/// The numbers that kernels compute with.
+pub trait CudaReal: CudaDType + DeviceRepr + ValidAsZeroBits {
+    /// How the names of this type's kernels end.
+    const SUFFIX: &'static str;
+
+    /// C = A B + `keep` C of column-major matrices, as cuBLAS has it.
+    ///
+    /// # Safety
+    ///
+    /// The pointers are those of matrices of these shapes on the handle's device.
+    unsafe fn multiply(call: &Multiplication) -> std::result::Result<(), blas::CublasError>;
+}
+
+/// A call of cuBLAS: C [m, n] = A [m, k] B [k, n], column by column.
+pub struct Multiplication {
+    handle: blas_types::cublasHandle_t,
+    transposes: [blas_types::cublasOperation_t; 2],
+    m: i32,
+    n: i32,
+    k: i32,
+    a: (CUdeviceptr, i32),
+    b: (CUdeviceptr, i32),
+    c: (CUdeviceptr, i32),
+    keep: bool,
+}
+
+macro_rules! cuda_real {
+    ($type:ty, $suffix:literal, $gemm:path) => {
+        impl CudaReal for $type {
+            const SUFFIX: &'static str = $suffix;
+
+            unsafe fn multiply(call: &Multiplication) -> std::result::Result<(), blas::CublasError> {
+                let Multiplication { handle, transposes: [a_transposed, b_transposed], m, n, k, a, b, c, keep } =
+                    call;
+                let (one, keep): ($type, $type) = (1.0, if *keep { 1.0 } else { 0.0 });
+                // SAFETY: passed on from the caller; the factors outlive the call, which reads them at once.
+                unsafe {
+                    $gemm(
+                        *handle,
+                        *a_transposed,
+                        *b_transposed,
+                        *m,
+                        *n,
+                        *k,
+                        &one,
+                        a.0 as *const $type,
+                        a.1,
+                        b.0 as *const $type,
+                        b.1,
+                        &keep,
+                        c.0 as *mut $type,
+                        c.1,
+                    )
+                }
+            }
+        }
+    };
+}
+cuda_real!(f32, "f32", blas::sgemm);
+cuda_real!(f64, "f64", blas::dgemm);
+
+/// A contiguous operand on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operand {
+    pub(crate) pointer: CUdeviceptr,
+    /// How many numbers.
+    pub(crate) size: usize,
+}
+
+/// An operand that a kernel reads or writes. Work of one stream is done in order, so nobody need wait for it.
+pub(crate) fn operand<T: CudaDType>(storage: &CudaStorage, layout: &Layout) -> Result<Operand> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("an operand of shape {:?} is not contiguous", layout.shape());
+    };
+    Ok(part(storage.as_cuda_slice::<T>()?, storage.device(), start, end - start))
+}
+
+fn part<T>(slice: &CudaSlice<T>, device: &CudaDevice, start: usize, size: usize) -> Operand {
+    let (pointer, _) = slice.device_ptr(&device.cuda_stream());
+    Operand { pointer: pointer + (start * size_of::<T>()) as CUdeviceptr, size }
+}
+
+/// Memory for a result, which its kernel fills.
+pub(crate) struct Fresh<T: CudaReal> {
+    slice: CudaSlice<T>,
+    size: usize,
+    device: CudaDevice,
+}
+
+impl<T: CudaReal> Fresh<T> {
+    pub(crate) fn new(device: &CudaDevice, size: usize) -> Result<Self> {
+        // SAFETY: every kernel writes all of its result before anybody reads it; numbers of any bits are numbers. The
+        // driver gives no memory of no size.
+        let slice = unsafe { device.alloc::<T>(size.max(1))? };
+        Ok(Fresh { slice, size, device: device.clone() })
+    }
+
+    pub(crate) fn operand(&self) -> Operand {
+        part(&self.slice, &self.device, 0, self.size)
+    }
+
+    pub(crate) fn into_storage(self) -> CudaStorage {
+        CudaStorage::wrap_cuda_slice(self.slice, self.device)
+    }
+}
+
+/// What a kernel is given.
+pub(crate) enum Argument<'a> {
+    Operand(Operand),
+    Count(u32),
+    Number(f64),
+    Segments(&'a super::segments::SegmentTable),
+    Groups(&'a super::rate::GroupTable),
+}
+
+/// Blocks of a launch, and threads of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Grid {
+    pub(crate) blocks: (usize, usize),
+    pub(crate) threads: (u32, u32),
+}
+
+impl Grid {
+    /// For kernels that go through so many elements by themselves.
+    pub(crate) fn over(elements: usize) -> Self {
+        const THREADS: u32 = 256;
+        const MOST: usize = 4096;
+        Grid { blocks: (elements.div_ceil(THREADS as usize).clamp(1, MOST), 1), threads: (THREADS, 1) }
+    }
+}
+
+/// A length as kernels count.
+pub(crate) fn count(length: usize) -> Result<Argument<'static>> {
+    match u32::try_from(length) {
+        Ok(length) => Ok(Argument::Count(length)),
+        Err(_) => bail!("an operand of {length} numbers is too long for a kernel"),
+    }
+}
+
+/// Puts a kernel's instance for T into the device's stream. A launch of no blocks does nothing.
+pub(crate) fn launch<T: CudaReal>(
+    device: &CudaDevice,
+    module: &Module,
+    kernel: &str,
+    grid: Grid,
+    arguments: &[Argument<'_>],
+) -> Result<()> {
+    if grid.blocks.0 == 0 || grid.blocks.1 == 0 {
+        return Ok(());
+    }
+    let name = format!("{kernel}_{}", T::SUFFIX);
+    let function = device.get_or_load_custom_func(&name, module.name, module.ptx)?;
+    let mut builder = function.builder();
+    for argument in arguments {
+        match argument {
+            Argument::Operand(operand) => builder.arg(&operand.pointer),
+            Argument::Count(count) => builder.arg(count),
+            Argument::Number(number) => builder.arg(number),
+            Argument::Segments(table) => builder.arg(*table),
+            Argument::Groups(table) => builder.arg(*table),
+        };
+    }
+    let (Ok(x), Ok(y)) = (u32::try_from(grid.blocks.0), u32::try_from(grid.blocks.1)) else {
+        bail!("{name}: {:?} blocks are too many", grid.blocks);
+    };
+    let config = LaunchConfig {
+        grid_dim: (x, y, 1),
+        block_dim: (grid.threads.0, grid.threads.1, 1),
+        shared_mem_bytes: 0,
+    };
+    // SAFETY: the operation that calls this has checked its operands' shapes, and gives the kernel what its signature asks
+    // for; operands of one stream stay until what is in the stream is done.
+    unsafe { builder.launch(config) }.w()?;
+    Ok(())
+}
+
+// SAFETY: plain numbers in C's order, as the kernel declares them.
+unsafe impl DeviceRepr for super::segments::SegmentTable {}
+// SAFETY: likewise.
+unsafe impl DeviceRepr for super::rate::GroupTable {}
+
+/// Sets an operand of numbers to 0.
+pub(crate) fn clear<T: CudaReal>(device: &CudaDevice, operand: Operand) -> Result<()> {
+    let stream = device.cuda_stream();
+    stream.context().bind_to_thread().w()?;
+    let bytes = operand.size * size_of::<T>();
+    // SAFETY: the operand is that many bytes of the stream's device, and its storage is borrowed by the caller.
+    unsafe {
+        candle_core::cuda_backend::cudarc::driver::result::memset_d8_async(
+            operand.pointer,
+            0,
+            bytes,
+            stream.cu_stream(),
+        )
+    }
+    .w()
+}
+
+/// Copies numbers on the device: both are as long.
+pub(crate) fn copy<T: CudaReal>(device: &CudaDevice, target: Operand, source: Operand) -> Result<()> {
+    if target.size != source.size {
+        bail!("{} numbers cannot be copied to {}", source.size, target.size);
+    }
+    let stream = device.cuda_stream();
+    stream.context().bind_to_thread().w()?;
+    let bytes = target.size * size_of::<T>();
+    // SAFETY: both operands are that many bytes of the stream's device, and their storages are borrowed by the caller.
+    unsafe {
+        candle_core::cuda_backend::cudarc::driver::result::memcpy_dtod_async(
+            target.pointer,
+            source.pointer,
+            bytes,
+            stream.cu_stream(),
+        )
+    }
+    .w()
+}
+
+/// A matrix on the device as it lies there: so many rows, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix {
+    pub(crate) operand: Operand,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) transposed: bool,
+}
+
+impl Matrix {
+    /// Rows and columns as the product has them.
+    pub(crate) fn shape(&self) -> (usize, usize) {
+        if self.transposed { (self.columns, self.rows) } else { (self.rows, self.columns) }
+    }
+}
+
+/// c = a b, or c += a b, all row by row. Shapes fit, and nothing is empty.
+///
+/// cuBLAS goes column by column, and so sees the transposes: c^T = b^T a^T.
+pub(crate) fn multiply<T: CudaReal>(
+    device: &CudaDevice,
+    c: Operand,
+    a: Matrix,
+    b: Matrix,
+    keep: bool,
+) -> Result<()> {
+    let ((m, k), (depth, n)) = (a.shape(), b.shape());
+    if k != depth || c.size != m * n || a.operand.size != m * k || b.operand.size != k * n {
+        bail!("a product of {m} x {k} and {depth} x {n} does not fit {} numbers", c.size);
+    }
+    let size = |value: usize| match i32::try_from(value) {
+        Ok(value) => Ok(value),
+        Err(_) => bail!("a matrix with {value} lines is too large for cuBLAS"),
+    };
+    let operation = |matrix: &Matrix| match matrix.transposed {
+        true => blas_types::cublasOperation_t::CUBLAS_OP_T,
+        false => blas_types::cublasOperation_t::CUBLAS_OP_N,
+    };
+    device.cuda_stream().context().bind_to_thread().w()?;
+    let handle = device.cublas_handle();
+    let call = Multiplication {
+        handle: *handle.handle(),
+        transposes: [operation(&b), operation(&a)],
+        m: size(n)?,
+        n: size(m)?,
+        k: size(k)?,
+        a: (b.operand.pointer, size(b.columns)?),
+        b: (a.operand.pointer, size(a.columns)?),
+        c: (c.pointer, size(n)?),
+        keep,
+    };
+    // SAFETY: sizes were checked above; the handle's stream is the device's own, in which operands outlive their use.
+    unsafe { T::multiply(&call) }.w()
+}

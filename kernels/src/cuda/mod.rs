@@ -1,0 +1,20 @@
+//! The operations on NVIDIA GPUs, beside those of the CPU: the same formulas, to within rounding.
+//!
+//! The kernels lie in `kernels/cuda`, compiled to PTX by the build script; matrix products go to cuBLAS in full f32. All
+//! work of a device goes to one stream, in order, and nothing here waits for it but [`staging`], where numbers come back.
+
+pub(crate) mod adamw;
+pub(crate) mod elementwise;
+pub(crate) mod gaussian;
+mod launch;
+pub(crate) mod layer_norm;
+pub(crate) mod loss;
+mod open;
+pub(crate) mod product;
+pub(crate) mod quantise;
+pub(crate) mod rate;
+pub(crate) mod segments;
+pub(crate) mod staging;
+
+pub use launch::CudaReal;
+pub use open::open;

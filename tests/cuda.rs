@@ -1,0 +1,154 @@
+//! A GPU computes what the CPU computes: networks to within rounding, runs with the same draws.
+//!
+//! Without a GPU these tests say that they skip, and pass; what a build with CUDA does on such a machine is tested either way.
+#![cfg(feature = "cuda")]
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
+use dib::{AdamW, Block, Input, Network, Segment};
+use harness::{Place, RunFolder};
+use randomness::{Purpose, Seed, Stream};
+
+/// The GPU, or none: then a test has nothing to compare.
+fn gpu() -> Option<Device> {
+    match kernels::open_cuda(0) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            let error = error.to_string();
+            eprintln!("SKIPPED: no GPU: {}", error.lines().next().unwrap_or_default());
+            None
+        }
+    }
+}
+
+fn stream(number: u64) -> Stream {
+    Seed::from_number(number).stream(Purpose::Test, &[], 0)
+}
+
+fn normal(number: u64, shape: &[usize], device: &Device) -> Tensor {
+    let mut stream = stream(number);
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| stream.normal() as f32).collect();
+    Tensor::from_vec(values, shape, device).unwrap()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    let tensor = tensor.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn distance(got: &[f64], expected: &[f64]) -> f64 {
+    let norm =
+        |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let error = norm(&mut got.iter().zip(expected).map(|(got, expected)| got - expected));
+    error / norm(&mut expected.iter().copied())
+}
+
+/// Three steps of a network on an input of blocks: outputs, input gradients, and the state it ends in.
+fn three_steps(device: &Device) -> (Vec<Vec<f64>>, Vec<(String, Tensor)>) {
+    const ROWS: usize = 60;
+    let mut network = Network::new("net", 40, 10, stream(1), DType::F32, device).unwrap();
+    let mut seen = Vec::new();
+    for step in 0..3 {
+        let segment = |number: usize| Segment { source: 0, target: 20 * number, rows: 20, repeat: false };
+        let shared = Block {
+            values: normal(10 + step, &[20, 16], device),
+            column: 0,
+            segments: (0..3).map(segment).collect(),
+            learns: false,
+        };
+        let own = Block::whole(normal(20 + step, &[ROWS, 24], device), 16, true).unwrap();
+        let (output, trace) =
+            network.forward_from(Input::Blocks { rows: ROWS, blocks: vec![shared, own] }).unwrap();
+        let gradients =
+            network.backward_to_input(&trace, &normal(30 + step, &[ROWS, 10], device), &[40, 20]).unwrap();
+        network.clip_gradients(5.0).unwrap();
+        network.step(&AdamW::new(1e-3)).unwrap();
+        seen.push(numbers(&output));
+        seen.extend(gradients.iter().map(numbers));
+    }
+    (seen, network.export().unwrap())
+}
+
+#[test]
+fn a_network_learns_the_same() {
+    let Some(gpu) = gpu() else { return };
+    let ((got, state), (expected, on_cpu)) = (three_steps(&gpu), three_steps(&Device::Cpu));
+    for (got, expected) in got.iter().zip(&expected) {
+        assert!(distance(got, expected) < 1e-4, "{}", distance(got, expected));
+    }
+    for ((name, got), (_, expected)) in state.iter().zip(&on_cpu) {
+        let distance = distance(&numbers(got), &numbers(expected));
+        assert!(distance < 1e-3, "{name}: {distance}");
+    }
+}
+
+#[test]
+fn a_state_moves_between_gpu_and_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let (_, state) = three_steps(&gpu);
+    let on_cpu = |(name, tensor): (String, Tensor)| (name, tensor.to_device(&Device::Cpu).unwrap());
+    let state: HashMap<String, Tensor> = state.into_iter().map(on_cpu).collect();
+    for device in [Device::Cpu, gpu] {
+        let mut network = Network::new("net", 40, 10, stream(9), DType::F32, &device).unwrap();
+        network.import(&state).unwrap();
+        for (name, tensor) in network.export().unwrap() {
+            assert_eq!(numbers(&tensor), numbers(&state[&name]), "{name}");
+        }
+    }
+}
+
+/// Runs the built-in digits on a device.
+fn run(place: &Place, device: &str, name: &str, more: &str) -> RunFolder {
+    let words = format!("run --rounds 50 --set evaluation.passes=1 --device {device} --out {name} {more}");
+    place.run(&words).done();
+    place.run_folder(name)
+}
+
+#[test]
+fn fifty_rounds_take_the_same_way_with_the_same_draws() {
+    if gpu().is_none() {
+        return;
+    }
+    let place = Place::new(env!("CARGO_BIN_EXE_pom2dib"));
+    let on_cpu = run(&place, "cpu", "cpu", "--in-process");
+    for (name, more) in [("processes", ""), ("in-process", "--in-process")] {
+        let on_gpu = run(&place, "cuda:0", name, more);
+        let (rounds, expected) = (on_gpu.lines("metrics.jsonl"), on_cpu.lines("metrics.jsonl"));
+        assert_eq!(rounds.len(), 50);
+        for (got, expected) in rounds.iter().zip(&expected) {
+            for key in ["n_ce", "sum_rate"] {
+                let (got, expected) = (got[key].as_f64().unwrap(), expected[key].as_f64().unwrap());
+                assert!((got - expected).abs() < 1e-2 * expected.abs().max(1.0), "{key}: {got}, not {expected}");
+            }
+        }
+        assert_eq!(granted(&on_gpu), granted(&on_cpu), "other draws");
+        assert_eq!(on_gpu.json("summary.json")["device"], "cuda:0");
+    }
+}
+
+fn granted(run: &RunFolder) -> Vec<serde_json::Value> {
+    run.lines("selection.jsonl").into_iter().map(|line| line["granted"].clone()).collect()
+}
+
+#[test]
+fn a_run_goes_on_and_is_judged_on_the_other_device() {
+    if gpu().is_none() {
+        return;
+    }
+    let place = Place::new(env!("CARGO_BIN_EXE_pom2dib"));
+    place.run("run tiny.toml --device cuda:0 --set train.rounds=4 --out run --set checkpoint.every=2").done();
+    let n_ce = |device: &str| {
+        let json = place.run(&format!("evaluate run --device {device} --json")).done().json();
+        json["test"]["n_ce"].as_f64().expect("an evaluation has an N-CE")
+    };
+    let (on_gpu, on_cpu) = (n_ce("cuda:0"), n_ce("cpu"));
+    assert!((on_gpu - on_cpu).abs() < 1e-3, "{on_gpu} {on_cpu}");
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_a_clear_error_and_auto_goes_on_without() {
+    let place = Place::new(env!("CARGO_BIN_EXE_pom2dib"));
+    place.run("run tiny.toml --device cuda:63 --out none").failed(2, &["device cuda:63 cannot be had"]);
+    place.run("run tiny.toml --device auto --in-process --out auto").done();
+}
