@@ -21,6 +21,7 @@ pub mod mmfi;
 mod modality;
 mod paired;
 mod pairing;
+mod read_ahead;
 mod task;
 mod verify;
 

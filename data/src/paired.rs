@@ -9,13 +9,31 @@ use crate::{
     mel::{self, Mel, Scratch},
     modality::{MODALITY_NAMES, Modality},
     pairing::Pairing,
+    read_ahead::ReadAhead,
 };
 use randomness::{Purpose, Seed};
 use sha2::{Digest, Sha256};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Images paired with clips, whatever they were made from.
 pub(crate) struct PairedDigits {
+    rows: Arc<Rows>,
+    /// From when it is first asked for; none if the system has no threads to give, and then whoever needs a row computes it.
+    read_ahead: OnceLock<Option<ReadAhead<Address>>>,
+}
+
+/// A row that has to be computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Address {
+    /// Among the names.
+    modality: usize,
+    split: Split,
+    sample: usize,
+    epoch: u64,
+}
+
+/// What rows are made from.
+struct Rows {
     seed: Seed,
     train_labels: Vec<u8>,
     test_labels: Vec<u8>,
@@ -47,9 +65,15 @@ struct Audio {
 impl PairedDigits {
     /// Computes what does not change from epoch to epoch of the content that was loaded.
     pub(crate) fn new(content: Content, seed: Seed) -> Self {
+        PairedDigits { rows: Arc::new(Rows::new(content, seed)), read_ahead: OnceLock::new() }
+    }
+}
+
+impl Rows {
+    fn new(content: Content, seed: Seed) -> Self {
         let digest = digest(&content);
         let Content { train, test } = content;
-        PairedDigits {
+        Rows {
             seed,
             train_pairing: Pairing::new(&train.names),
             test_pairs: Pairing::new(&test.names).cycled(&test.labels),
@@ -98,11 +122,42 @@ impl PairedDigits {
         let address = [split.index(), sample as u64];
         self.seed.named_stream(Purpose::Noise, name, &address, epoch).fill_normal(out);
     }
+
+    fn read(&self, modality: &str, split: Split, sample: usize, epoch: u64, out: &mut [f32]) {
+        let kind = Modality::named(modality).unwrap_or_else(|| panic!("no modality is called {modality:?}"));
+        assert_eq!(out.len(), kind.width(), "values of {modality}");
+        match kind {
+            Modality::Fft => self.read_fft(split, sample, out),
+            Modality::Mel => self.read_mel(split, sample, epoch, out),
+            Modality::Noise => self.read_noise(modality, split, sample, epoch, out),
+        }
+    }
+}
+
+/// Computes rows ahead.
+fn ahead(rows: Arc<Rows>) -> Option<ReadAhead<Address>> {
+    let made = move |address: Address| {
+        let name = MODALITY_NAMES[address.modality];
+        let mut values = vec![0.0; Modality::named(name)?.width()];
+        rows.read(name, address.split, address.sample, address.epoch, &mut values);
+        Some(values)
+    };
+    ReadAhead::new(made).ok()
+}
+
+/// Which of the names it is, if its rows have to be computed and not only copied.
+fn computed(modality: &str, split: Split) -> Option<usize> {
+    let is_computed = match Modality::named(modality)? {
+        Modality::Fft => false,
+        Modality::Mel => split == Split::Train,
+        Modality::Noise => true,
+    };
+    MODALITY_NAMES.iter().position(|name| is_computed && *name == modality)
 }
 
 impl Dataset for PairedDigits {
     fn samples(&self, split: Split) -> usize {
-        self.labels(split).len()
+        self.rows.labels(split).len()
     }
 
     fn width(&self, modality: &str) -> Option<usize> {
@@ -117,26 +172,34 @@ impl Dataset for PairedDigits {
         epoch: u64,
         out: &mut [f32],
     ) -> Result<(), DataError> {
-        let kind = Modality::named(modality).unwrap_or_else(|| panic!("no modality is called {modality:?}"));
-        assert_eq!(out.len(), kind.width(), "values of {modality}");
-        match kind {
-            Modality::Fft => self.read_fft(split, sample, out),
-            Modality::Mel => self.read_mel(split, sample, epoch, out),
-            Modality::Noise => self.read_noise(modality, split, sample, epoch, out),
+        let address = computed(modality, split).map(|modality| Address { modality, split, sample, epoch });
+        let ahead = self.read_ahead.get().and_then(Option::as_ref);
+        match address.zip(ahead).and_then(|(address, ahead)| ahead.take(address)) {
+            Some(values) => out.copy_from_slice(&values),
+            None => self.rows.read(modality, split, sample, epoch, out),
         }
         Ok(())
     }
 
+    fn read_ahead(&self, modality: &str, split: Split, samples: &[(usize, u64)]) {
+        let (Some(number), Some(kind)) = (computed(modality, split), Modality::named(modality)) else { return };
+        let addresses =
+            samples.iter().map(|&(sample, epoch)| Address { modality: number, split, sample, epoch });
+        if let Some(ahead) = self.read_ahead.get_or_init(|| ahead(self.rows.clone())) {
+            ahead.expect(|address| address.modality == number, kind.width(), addresses);
+        }
+    }
+
     fn targets(&self, task: &str, split: Split) -> Option<Targets> {
-        Task::named(task).map(|task| task.targets(self.labels(split)))
+        Task::named(task).map(|task| task.targets(self.rows.labels(split)))
     }
 
     fn clusters(&self) -> Vec<u32> {
-        self.test_pairs.clone()
+        self.rows.test_pairs.clone()
     }
 
     fn digest(&self) -> [u8; 32] {
-        self.digest
+        self.rows.digest
     }
 }
 

@@ -51,6 +51,11 @@ impl Block {
         Ok(weight.narrow(0, self.column, self.values.dim(1)?)?)
     }
 
+    /// The columns of the input that it stands in.
+    fn columns(&self, dense: &Tensor) -> Result<Tensor> {
+        Ok(dense.narrow(1, self.column, self.values.dim(1)?)?)
+    }
+
     /// Whether every row stands in the input's row of the same number.
     fn is_whole(&self, rows: usize) -> bool {
         matches!(self.segments[..], [Segment { source: 0, target: 0, rows: all, repeat: false }] if all == rows)
@@ -101,6 +106,37 @@ impl Input {
         match self {
             Input::Dense(x) => Ok(x.dim(0)?),
             Input::Blocks { rows, .. } => Ok(*rows),
+        }
+    }
+
+    /// All of it as one matrix of so many columns, of the kind of `like`. A GPU is faster with that: there, a launch costs
+    /// more than the products that blocks save.
+    pub(crate) fn dense(&self, inputs: usize, like: &Tensor) -> Result<Tensor> {
+        match self {
+            Input::Dense(x) => Ok(x.clone()),
+            Input::Blocks { rows, blocks } => {
+                let dense = Tensor::zeros((*rows, inputs), like.dtype(), like.device())?;
+                for block in blocks {
+                    spread(&block.columns(&dense)?, &block.values, &block.segments)?;
+                }
+                Ok(dense)
+            }
+        }
+    }
+
+    /// What the blocks that learn want of the gradient with respect to [`Input::dense`].
+    pub(crate) fn of_blocks(&self, dense: &Tensor) -> Result<Vec<Tensor>> {
+        match self {
+            Input::Dense(_) => Ok(vec![dense.clone()]),
+            Input::Blocks { blocks, .. } => blocks
+                .iter()
+                .filter(|block| block.learns)
+                .map(|block| {
+                    let sum = block.values.zeros_like()?;
+                    collect(&sum, &block.columns(dense)?, &block.segments)?;
+                    Ok(sum)
+                })
+                .collect(),
         }
     }
 

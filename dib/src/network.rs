@@ -37,6 +37,8 @@ pub struct Network {
 /// The activations of one forward pass that its backward pass needs.
 pub struct Trace {
     input: Input,
+    /// What the input was before it was made dense, if it was.
+    given: Option<Input>,
     block1: BlockTrace,
     /// What the second block was given.
     normal1: Input,
@@ -99,12 +101,20 @@ impl Network {
 
     /// The same for an input of any kind.
     pub fn forward_from(&self, input: Input) -> Result<(Tensor, Trace)> {
+        let (input, given) = match self.is_on_cpu() {
+            true => (input, None),
+            false => (Input::Dense(input.dense(self.inputs, &self.state)?), Some(input)),
+        };
         let block1 = self.block1.forward(&self.parameters, &input)?;
         let normal1 = Input::Dense(self.norm1.forward(&self.parameters, &block1.output)?);
         let block2 = self.block2.forward(&self.parameters, &normal1)?;
         let normal2 = self.norm2.forward(&self.parameters, &block2.output)?;
         let output = self.linear.forward(&self.parameters, &normal2)?;
-        Ok((output, Trace { input, block1, normal1, block2, normal2 }))
+        Ok((output, Trace { input, given, block1, normal1, block2, normal2 }))
+    }
+
+    fn is_on_cpu(&self) -> bool {
+        self.state.device().is_cpu()
     }
 
     /// Adds the gradients with respect to the parameters, given that with respect to the output, [rows, outputs].
@@ -137,9 +147,15 @@ impl Network {
         if total != rows {
             return Err(Error::Blocks { name: self.name.clone(), blocks: total, rows });
         }
-        let blocks = Blocks { rows: blocks, is_fresh: !self.took_part };
+        let mut blocks = Blocks { rows: blocks, is_fresh: !self.took_part };
         if rows == 0 {
             blocks.clear_first(&self.state.get(1)?)?;
+        }
+        // A GPU's bits are its own: there, few launches count.
+        let whole = [rows];
+        if !self.is_on_cpu() {
+            blocks.clear_first(&self.state.get(1)?)?;
+            blocks = Blocks { rows: &whole, is_fresh: false };
         }
         self.took_part = true;
         let parameters = &self.parameters;
@@ -150,7 +166,12 @@ impl Network {
             self.block2.backward(parameters, &trace.normal1, &trace.block2, &at_norm2, blocks, true)?;
         let [at_norm1] = at_norm1.as_slice() else { unreachable!("a dense input has one gradient") };
         self.norm1.backward(parameters, &trace.block1.output, at_norm1, blocks)?;
-        self.block1.backward(parameters, &trace.input, &trace.block1, at_norm1, blocks, to_input)
+        let gradients =
+            self.block1.backward(parameters, &trace.input, &trace.block1, at_norm1, blocks, to_input)?;
+        match (&trace.given, gradients.as_slice()) {
+            (Some(given), [dense]) => given.of_blocks(dense),
+            _ => Ok(gradients),
+        }
     }
 
     /// Scales the gradients so that their global norm is at most `norm`, as torch's clip_grad_norm_ does.

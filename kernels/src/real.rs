@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, DType, Error, Result, WithDType};
 
 /// What a number type needs for GPUs, in a build with CUDA.
 #[cfg(feature = "cuda")]
-pub use crate::cuda::CudaReal as OnDevice;
+pub(crate) use crate::cuda::CudaReal as OnDevice;
 
 /// What a number type needs for GPUs: nothing, in a build without CUDA.
 #[cfg(not(feature = "cuda"))]

@@ -122,6 +122,16 @@ impl<I, O> Worker<I, O> {
     }
 }
 
+/// What comes of every item, in their order: on the threads that this thread may use, if it may use several.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    use rayon::prelude::*;
+
+    match rayon::current_thread_index() {
+        Some(_) if rayon::current_num_threads() > 1 => items.par_iter().map(&make).collect(),
+        _ => items.iter().map(make).collect(),
+    }
+}
+
 /// Runs `work` in a thread pool of its own, where the kernels find how many threads they may use.
 fn on_threads(threads: u16, work: impl FnOnce() + Send) {
     if threads <= 1 {

@@ -371,14 +371,12 @@ fn read_tick(
 
 /// The noise of the reparameterisation trick, addressed by entry and tick: d values a sample.
 fn noise(context: &Context, batch: &Batch<'_>, m: usize, entries: &[(usize, usize)]) -> Vec<f32> {
-    let d = context.feature_dim();
-    let rows: usize = entries.iter().map(|(tick, _)| batch.samples[*tick].len()).sum();
-    let mut noise = Vec::with_capacity(rows * d);
-    for &(tick, t) in entries {
-        let (moment, count) = (batch.first_moment + tick as u64, batch.samples[tick].len() * d);
-        noise.extend(reparameterisation(context.seed, batch.phase, context.index, t, m, moment, count));
-    }
-    noise
+    let of_entry = |&(tick, t): &(usize, usize)| {
+        let (moment, count) =
+            (batch.first_moment + tick as u64, batch.samples[tick].len() * context.feature_dim());
+        reparameterisation(context.seed, batch.phase, context.index, t, m, moment, count)
+    };
+    node::in_parallel(entries, of_entry).concat()
 }
 
 /// The rate of every group of consecutive samples, in nats: an estimate of the information in Gaussian features; the bits of

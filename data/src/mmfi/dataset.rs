@@ -6,12 +6,11 @@ use super::{
     index::{Index, read_poses},
     modality::{JOINTS, MODALITY_NAMES, NOISE_WIDTH, Sensor, is_noise},
     protocol::{ACTIONS, SCENES},
-    read_ahead::ReadAhead,
     scale::Scale,
     selection::{Place, Selection},
     tree::GROUND_TRUTH,
 };
-use crate::{Dataset, Needs, Split, Targets, Task, error::DataError};
+use crate::{Dataset, Needs, Split, Targets, Task, error::DataError, read_ahead::ReadAhead};
 use randomness::{Purpose, Seed};
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ pub(crate) const TASK_NAMES: [&str; 3] = [TASKS[0].name, TASKS[1].name, TASKS[2]
 struct MmFiDataset {
     frames: Arc<Frames>,
     /// None where no file will be read.
-    read_ahead: Option<ReadAhead>,
+    read_ahead: Option<ReadAhead<Address>>,
     /// Of both splits, sample by sample in metres, if they are needed.
     poses: Option<[Vec<f32>; 2]>,
 }
@@ -54,9 +53,17 @@ pub(crate) fn open(source: &MmFi, seed: Seed, needs: &Needs) -> Result<Box<dyn D
         }
     }
     let frames = Arc::new(frames);
-    let read_ahead = (!sensors.is_empty()).then(|| ReadAhead::new(frames.clone())).transpose();
+    let read_ahead = (!sensors.is_empty()).then(|| ahead(frames.clone())).transpose();
     let read_ahead = read_ahead.map_err(|error| DataError::io(&source.folder, error))?;
     Ok(Box::new(MmFiDataset { frames, read_ahead, poses }))
+}
+
+/// Reads frames ahead; which cannot be read, whoever needs them will say.
+fn ahead(frames: Arc<Frames>) -> std::io::Result<ReadAhead<Address>> {
+    ReadAhead::new(move |address: Address| {
+        let mut values = vec![0.0; address.sensor.width()];
+        frames.read(address, &mut values).ok().map(|()| values)
+    })
 }
 
 /// The poses of all samples: 204 bytes each, the only thing that is held of every sample beside its place.
@@ -141,7 +148,7 @@ impl Dataset for MmFiDataset {
             let epoch = |epoch| if split == Split::Train { epoch } else { 0 };
             let addresses =
                 samples.iter().map(|&(sample, at)| Address { sensor, split, sample, epoch: epoch(at) });
-            read_ahead.expect(sensor, addresses);
+            read_ahead.expect(|address| address.sensor == sensor, sensor.width(), addresses);
         }
     }
 

@@ -20,7 +20,6 @@ mod parallel;
 mod permutation;
 mod points;
 mod protocol;
-mod read_ahead;
 mod scale;
 mod selection;
 mod split;

@@ -33,7 +33,7 @@ pub(crate) fn update<T: Real>(
         }
         Ok::<Vec<Argument<'_>>, candle_core::Error>(arguments)
     };
-    let elements = |kernel: &str, sizes: &[usize]| {
+    let elements = |kernel: &'static str, sizes: &[usize]| {
         launch::<T>(device, &MODULE, kernel, Grid::over(to.size), &with(sizes)?)
     };
     match kind {

@@ -4,13 +4,16 @@
 //! shapes and kernel together, in one function an operation.
 #![expect(unsafe_code, reason = "kernels take raw pointers, and are trusted to keep to their operands")]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::cublas::{result as blas, sys as blas_types};
 use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits,
+    CudaFunction, CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits,
 };
-use candle_core::cuda_backend::{CudaDType, WrapErr};
+use candle_core::cuda_backend::{CudaDType, DeviceId, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, bail};
 
 /// Compiled kernels.
@@ -99,6 +102,25 @@ pub(crate) struct Operand {
     pub(crate) size: usize,
 }
 
+/// Rows of an operand that lie apart: those of some columns of a wider matrix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strided {
+    pub(crate) operand: Operand,
+    /// From row to row, in numbers.
+    pub(crate) stride: usize,
+}
+
+/// An operand of two dimensions whose rows are contiguous.
+pub(crate) fn strided<T: CudaDType>(storage: &CudaStorage, layout: &Layout) -> Result<Strided> {
+    let (rows, width) = layout.shape().dims2()?;
+    let &[stride, step] = layout.stride() else { bail!("a matrix has two strides") };
+    if step != 1 && width > 1 {
+        bail!("rows of an operand of shape {:?} are not contiguous", layout.shape());
+    }
+    let operand = part(storage.as_cuda_slice::<T>()?, storage.device(), layout.start_offset(), rows * width);
+    Ok(Strided { operand, stride })
+}
+
 /// An operand that a kernel reads or writes. Work of one stream is done in order, so nobody need wait for it.
 pub(crate) fn operand<T: CudaDType>(storage: &CudaStorage, layout: &Layout) -> Result<Operand> {
     let Some((start, end)) = layout.contiguous_offsets() else {
@@ -169,20 +191,40 @@ pub(crate) fn count(length: usize) -> Result<Argument<'static>> {
     }
 }
 
+/// A kernel, and of which number type's.
+type Name = (DeviceId, &'static str, &'static str);
+
+thread_local! {
+    /// What this thread has called before: the driver looks names up under a lock that all threads share.
+    static FUNCTIONS: RefCell<HashMap<Name, CudaFunction>> = RefCell::new(HashMap::new());
+}
+
+fn function<T: CudaReal>(device: &CudaDevice, module: &Module, kernel: &'static str) -> Result<CudaFunction> {
+    FUNCTIONS.with_borrow_mut(|functions| {
+        let name = (device.id(), kernel, T::SUFFIX);
+        if let Some(function) = functions.get(&name) {
+            return Ok(function.clone());
+        }
+        let full_name = format!("{kernel}_{}", T::SUFFIX);
+        let function = device.get_or_load_custom_func(&full_name, module.name, module.ptx)?;
+        Ok(functions.entry(name).or_insert(function.into_cuda_function()).clone())
+    })
+}
+
 /// Puts a kernel's instance for T into the device's stream. A launch of no blocks does nothing.
 pub(crate) fn launch<T: CudaReal>(
     device: &CudaDevice,
     module: &Module,
-    kernel: &str,
+    kernel: &'static str,
     grid: Grid,
     arguments: &[Argument<'_>],
 ) -> Result<()> {
     if grid.blocks.0 == 0 || grid.blocks.1 == 0 {
         return Ok(());
     }
-    let name = format!("{kernel}_{}", T::SUFFIX);
-    let function = device.get_or_load_custom_func(&name, module.name, module.ptx)?;
-    let mut builder = function.builder();
+    let function = function::<T>(device, module, kernel)?;
+    let stream = device.cuda_stream();
+    let mut builder = stream.launch_builder(&function);
     for argument in arguments {
         match argument {
             Argument::Operand(operand) => builder.arg(&operand.pointer),
@@ -193,7 +235,7 @@ pub(crate) fn launch<T: CudaReal>(
         };
     }
     let (Ok(x), Ok(y)) = (u32::try_from(grid.blocks.0), u32::try_from(grid.blocks.1)) else {
-        bail!("{name}: {:?} blocks are too many", grid.blocks);
+        bail!("{kernel}: {:?} blocks are too many", grid.blocks);
     };
     let config = LaunchConfig {
         grid_dim: (x, y, 1),

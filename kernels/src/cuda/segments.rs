@@ -1,9 +1,9 @@
-//! Spreading rows out and collecting them: the segments travel with the launch.
+//! Spreading rows out and collecting them: the segments travel with the launch. Targets may be columns of a wider matrix.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Result, bail};
 
-use super::launch::{Argument, Grid, Module, count, launch, module, operand};
+use super::launch::{Argument, Grid, Module, count, launch, module, operand, strided};
 use crate::Real;
 use crate::segments::Segment;
 
@@ -27,13 +27,18 @@ pub(crate) fn spread<T: Real>(
     segments: &[Segment],
 ) -> Result<()> {
     let (device, width) = (sources.0.device(), sources.1.dims()[1]);
-    let (targets, sources) = (operand::<T>(targets.0, targets.1)?, operand::<T>(sources.0, sources.1)?);
+    let (targets, sources) = (strided::<T>(targets.0, targets.1)?, operand::<T>(sources.0, sources.1)?);
     for segments in segments.chunks(MOST) {
         let largest = segments.iter().map(|segment| segment.rows * width).max().unwrap_or(0);
         let grid = Grid { blocks: (segments.len(), largest.div_ceil(THREADS as usize)), threads: (THREADS, 1) };
         let table = SegmentTable::new(segments)?;
-        let arguments =
-            [Argument::Operand(targets), Argument::Operand(sources), Argument::Segments(&table), count(width)?];
+        let arguments = [
+            Argument::Operand(targets.operand),
+            Argument::Operand(sources),
+            Argument::Segments(&table),
+            count(width)?,
+            count(targets.stride)?,
+        ];
         launch::<T>(device, &MODULE, "spread", grid, &arguments)?;
     }
     Ok(())
@@ -45,12 +50,17 @@ pub(crate) fn collect<T: Real>(
     segments: &[Segment],
 ) -> Result<()> {
     let (device, (rows, width)) = (targets.0.device(), sources.1.shape().dims2()?);
-    let (sources, targets) = (operand::<T>(sources.0, sources.1)?, operand::<T>(targets.0, targets.1)?);
+    let (sources, targets) = (operand::<T>(sources.0, sources.1)?, strided::<T>(targets.0, targets.1)?);
     for segments in segments.chunks(MOST) {
         let grid = Grid { blocks: (rows, width.div_ceil(THREADS as usize)), threads: (THREADS, 1) };
         let table = SegmentTable::new(segments)?;
-        let arguments =
-            [Argument::Operand(sources), Argument::Operand(targets), Argument::Segments(&table), count(width)?];
+        let arguments = [
+            Argument::Operand(sources),
+            Argument::Operand(targets.operand),
+            Argument::Segments(&table),
+            count(width)?,
+            count(targets.stride)?,
+        ];
         launch::<T>(device, &MODULE, "collect", grid, &arguments)?;
     }
     Ok(())
