@@ -7,8 +7,11 @@ use scenario::{Method, RateEstimator, Scenario, Source, Train};
 use crate::{
     CoordinatorError, Missing, check,
     interval::{Cell, bootstrap_interval},
-    summary::{TaskResult, Test},
+    summary::{Confusion, TaskResult, Test},
 };
+
+/// Of a task with more classes, a summary has no counts of answers: they go with the square of that number.
+const MOST_CLASSES_SHOWN: usize = 100;
 
 /// Gathers the nodes' reports of evaluation passes.
 pub(crate) struct Judge {
@@ -35,7 +38,9 @@ impl Judge {
         let due = self.receivers.keys().filter(|(_, known)| *known == t).count() as u64;
         check::receiver_pass(&report, due, t, &self.modalities)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
-        if self.receivers.get(&(0, t)).is_some_and(|first| first.metrics != report.metrics) {
+        let is_other =
+            |first: &ReceiverPass| first.metrics != report.metrics || first.classes != report.classes;
+        if self.receivers.get(&(0, t)).is_some_and(is_other) {
             return Err(CoordinatorError::Run(format!("receiver {t} changed its metrics between passes")));
         }
         self.receivers.insert((report.pass, t), report);
@@ -76,7 +81,7 @@ impl Judge {
             n_ce: -losses,
             sum_rate: rates.sum::<f64>() / passes,
             rate_estimator: rate_estimator(&scenario.train).into(),
-            rate_samples: scenario.train.samples_per_tick,
+            rate_samples: scenario.rate_samples(),
             joint_rate: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.rate).sum(),
             joint_rate_samples: joint.map(|report| report.samples).max().unwrap_or(0),
             samples: first.unwrap_or(0),
@@ -86,6 +91,7 @@ impl Judge {
                 _ => "bootstrap over test recordings and passes".into(),
             },
             tasks,
+            confusion: (0..self.receiver_count).filter_map(|t| self.confusion(scenario, t)).collect(),
             selected_entries: granted.sum::<f64>() / passes,
             selection: self.selection(scenario),
             missing: Missing::sum(self.receivers.values().filter_map(|report| report.missing.as_ref())),
@@ -107,6 +113,20 @@ impl Judge {
             }
         };
         metrics.iter().enumerate().map(row).collect()
+    }
+
+    /// What receiver t took its classes for in all passes, if there are any, and not more than anybody looks at.
+    fn confusion(&self, scenario: &Scenario, t: usize) -> Option<Confusion> {
+        let classes = self.receivers.get(&(0, t))?.classes as usize;
+        if !(1..=MOST_CLASSES_SHOWN).contains(&classes) {
+            return None;
+        }
+        let mut counts = vec![vec![0; classes]; classes];
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        for cell in reports.flat_map(|report| &report.confusion) {
+            counts[cell.label as usize][cell.answer as usize] += cell.samples;
+        }
+        Some(Confusion { receiver: t, task: scenario.receiver[t].task.clone(), counts })
     }
 
     /// Cross entropy in nats of receiver t's joint decoder (or the mean squared error in training units).

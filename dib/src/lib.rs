@@ -33,8 +33,8 @@ pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, entry_embedding, initial_weights, receiver_embedding,
     reparameterisation, selection_stream,
 };
-pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateTerm};
-pub use entropy::entropy;
+pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm};
+pub use entropy::{entropy, row_entropies};
 pub use error::{Error, Result};
 pub use input::{Block, Input, Segment};
 pub use kernels::with_values;
@@ -45,5 +45,5 @@ pub use network::{Network, Trace};
 pub use optimizer::AdamW;
 pub use parameter::Parameter;
 pub use pose::{aligned_joint_error, joint_error};
-pub use rate::{RateEstimator, joint_rate, rate, rate_gradient};
+pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, row_rates};
 pub use selection::{Draw, LogMass, MAX_SET_COUNT, SelectorShape, ShapeError};

@@ -3,13 +3,13 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    Block, Coding, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateEstimator, RateTerm,
-    SampleAt, Segment, initial_weights, reparameterisation,
+    Block, Coding, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, SampleAt,
+    Segment, initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
-use crate::learned::Learned;
+use crate::{learned::Learned, rates::group_rates, round_groups::RoundGroups};
 
 /// The encoders f_k^m of a transmitter, one a modality.
 pub(crate) struct Encoders {
@@ -213,14 +213,24 @@ impl Encoders {
                 continue;
             }
             let gradient = z_gradient(context, learned, &places, &coded.entries)?;
-            let groups = vec![context.samples(); coded.entries.len()];
-            // Nobody pays for what nobody used.
-            let weights: Vec<f64> =
-                places.iter().map(|place| if place.is_some() { beta } else { 0.0 }).collect();
-            let rate = Some(RateTerm { estimator, groups: &groups, weights: &weights });
             let blocks = blocks(context, grants.ticks().len(), &coded.entries);
+            // Nobody pays for what nobody used.
+            let is_used = |entry: usize| places[entry].is_some();
             meter.turn_to(Work::Backward);
-            self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;
+            let encoder = &mut self.encoders[m];
+            if context.scenario.rates_over_rounds() {
+                let groups = RoundGroups::new(&coded.entries);
+                let (weights, paid) = groups.weights(is_used, beta);
+                let rows = Some(RateRows { order: &groups.order, paid: &paid });
+                let rate = RateTerm { estimator, groups: &groups.sizes, weights: &weights, rows };
+                encoder.backward(encoded, &gradient, Some(rate), &blocks)?;
+                continue;
+            }
+            let groups = vec![context.samples(); coded.entries.len()];
+            let weights: Vec<f64> =
+                (0..places.len()).map(|entry| if is_used(entry) { beta } else { 0.0 }).collect();
+            let rate = RateTerm { estimator, groups: &groups, weights: &weights, rows: None };
+            encoder.backward(encoded, &gradient, Some(rate), &blocks)?;
         }
         Ok(())
     }
@@ -304,15 +314,19 @@ fn noise(
     Ok(Tensor::from_vec(noise, (rows, d), &context.device)?)
 }
 
-/// The rate of every entry: over the tick in training; in evaluation the mean over the piece's groups, by samples.
+/// The rate of every entry: over the tick in training, or where that has one sample only, what it adds to the round's; in
+/// evaluation the mean over the piece's groups, by samples.
 fn entry_rates(
     context: &Context,
     batch: &Batch<'_>,
     entries: &[(usize, usize)],
     features: &Features,
 ) -> Result<Vec<f64>, NodeError> {
+    if batch.phase == Phase::Train && context.scenario.rates_over_rounds() {
+        return RoundGroups::new(entries).rates(context, features);
+    }
     let groups: Vec<Vec<usize>> =
-        entries.iter().map(|(tick, _)| context.groups(batch.samples[*tick].len())).collect();
+        entries.iter().map(|(tick, _)| context.rate_groups(batch.samples[*tick].len())).collect();
     let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
     let rates = group_rates(context, estimator, features, &groups.concat())?;
     let mut rates = rates.into_iter();
@@ -321,24 +335,6 @@ fn entry_rates(
         weighted / groups.iter().sum::<usize>() as f64
     };
     Ok(groups.iter().map(mean).collect())
-}
-
-/// The rate of every group of consecutive samples, in nats: an estimate of the information in Gaussian features; the bits of
-/// quantised ones; and of deterministic ones an entropy, which is no information.
-pub(crate) fn group_rates(
-    context: &Context,
-    estimator: RateEstimator,
-    features: &Features,
-    groups: &[usize],
-) -> Result<Vec<f64>, NodeError> {
-    Ok(match (&features.posterior, node::coding(&context.scenario.train)) {
-        (Some(posterior), _) => dib::rate(estimator, &features.z, &posterior.mu, &posterior.std, groups)?,
-        (None, Coding::Quantised { bits }) => {
-            let nats = (context.feature_dim() * bits as usize) as f64 * std::f64::consts::LN_2;
-            vec![nats; groups.len()]
-        }
-        (None, _) => dib::entropy(&features.z, groups)?,
-    })
 }
 
 /// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.

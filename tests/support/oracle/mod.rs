@@ -19,6 +19,9 @@ use selection::Selection;
 
 use crate::support::local_network::{Node, Setup};
 
+/// `[t][tick]`: entries (k, m).
+pub(crate) type Sent = Vec<Vec<Vec<(usize, usize)>>>;
+
 /// A round of a network, given its weights.
 pub(crate) struct Oracle<'a> {
     setup: &'a Setup,
@@ -27,6 +30,9 @@ pub(crate) struct Oracle<'a> {
     first_tick: u64,
     /// The samples of every tick of the round.
     samples: Vec<Vec<SampleAt>>,
+    /// `[t][tick]`: what was sent to receiver t, whether it was used or not; where a tick has one sample, the marginal of a
+    /// rate is of all that.
+    sent: Option<Sent>,
     /// All parameters of all nodes, in f64.
     pub(crate) variables: BTreeMap<String, Var>,
 }
@@ -65,7 +71,13 @@ impl<'a> Oracle<'a> {
             .filter(|(name, _)| node::is_parameter(name))
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_dtype(DType::F64)?)?)))
             .collect::<Result<_>>()?;
-        Ok(Oracle { setup, round, first_tick, samples, variables })
+        Ok(Oracle { setup, round, first_tick, samples, sent: None, variables })
+    }
+
+    /// With rates over the round, of all that was sent in it.
+    pub(crate) fn with_rates_over(self, sent: Sent) -> Self {
+        let one_sample = self.samples.iter().all(|samples| samples.len() == 1);
+        Oracle { sent: one_sample.then_some(sent), ..self }
     }
 
     /// Everything of the round under a selection.
