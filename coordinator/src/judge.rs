@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use proto::v1::{Cluster, ReceiverPass, TransmitterPass};
+use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass};
 use randomness::Seed;
 use scenario::{Method, RateEstimator, Scenario, Source, Train};
 
@@ -94,6 +94,7 @@ impl Judge {
             confusion: (0..self.receiver_count).filter_map(|t| self.confusion(scenario, t)).collect(),
             selected_entries: granted.sum::<f64>() / passes,
             selection: self.selection(scenario),
+            entry_rates: self.entry_rates(),
             missing: Missing::sum(self.receivers.values().filter_map(|report| report.missing.as_ref())),
         }
     }
@@ -141,6 +142,21 @@ impl Judge {
         reports
             .map(|report| report.clusters.iter().map(|cluster| (cluster.id, cell(cluster))).collect())
             .collect()
+    }
+
+    fn entry_rates(&self) -> Vec<Vec<Vec<Option<f64>>>> {
+        let of = |t: usize, k: usize, m: usize| {
+            let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+            let is_it = |entry: &&EntryRate| (entry.transmitter as usize, entry.modality as usize) == (k, m);
+            let rates: Vec<f64> = reports
+                .filter_map(|report| report.entries.iter().find(is_it))
+                .map(|entry| entry.rate)
+                .collect();
+            (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+        };
+        let of_transmitter = |t: usize, k: usize| (0..self.modalities[k]).map(|m| of(t, k, m)).collect();
+        let of_receiver = |t: usize| (0..self.modalities.len()).map(|k| of_transmitter(t, k)).collect();
+        (0..self.receiver_count).map(of_receiver).collect()
     }
 
     fn selection(&self, scenario: &Scenario) -> Vec<Vec<Vec<f64>>> {

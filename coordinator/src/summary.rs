@@ -67,6 +67,9 @@ pub struct Test {
     pub selected_entries: f64,
     /// Share of passes in which an entry was granted, by receiver, transmitter and modality.
     pub selection: Vec<Vec<Vec<f64>>>,
+    /// Rate of an entry in nats, as in `sum_rate`: mean over the passes that granted it, none if none did; in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entry_rates: Vec<Vec<Vec<Option<f64>>>>,
     /// What receivers went on without, where they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,

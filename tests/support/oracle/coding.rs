@@ -22,7 +22,8 @@ pub(crate) struct Judged {
 }
 
 /// An entry's features at a tick, each [samples, feature_dim].
-struct Coded {
+#[derive(Clone)]
+pub(super) struct Coded {
     z: Tensor,
     /// Mean and deviation of Gaussian ones.
     posterior: Option<(Tensor, Tensor)>,
@@ -95,6 +96,18 @@ impl Oracle<'_> {
 
     /// The features of an entry at a tick.
     fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<Coded> {
+        let key = [k, t, m, tick];
+        if let Some(coded) = self.encoded.borrow().as_ref().and_then(|encoded| encoded.get(&key)) {
+            return Ok(coded.clone());
+        }
+        let coded = self.encode_anew(key)?;
+        if let Some(encoded) = self.encoded.borrow_mut().as_mut() {
+            encoded.insert(key, coded.clone());
+        }
+        Ok(coded)
+    }
+
+    fn encode_anew(&self, [k, t, m, tick]: [usize; 4]) -> Result<Coded> {
         let (d, seed) = (self.feature_dim(), self.setup.seed);
         let samples = self.samples[tick].len();
         let x = self.observe(k, m, tick)?;

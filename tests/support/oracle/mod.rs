@@ -10,6 +10,7 @@ mod network;
 mod rate;
 pub(crate) mod selection;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -22,6 +23,9 @@ use crate::support::local_network::{Node, Setup};
 /// `[t][tick]`: entries (k, m).
 pub(crate) type Sent = Vec<Vec<Vec<(usize, usize)>>>;
 
+/// Features by (k, t, m, tick).
+type Encoded = HashMap<[usize; 4], coding::Coded>;
+
 /// A round of a network, given its weights.
 pub(crate) struct Oracle<'a> {
     setup: &'a Setup,
@@ -33,6 +37,8 @@ pub(crate) struct Oracle<'a> {
     /// `[t][tick]`: what was sent to receiver t, whether it was used or not; where a tick has one sample, the marginal of a
     /// rate is of all that.
     sent: Option<Sent>,
+    /// What has been encoded in the round under evaluation: an entry's features are components of many mixtures.
+    encoded: RefCell<Option<Encoded>>,
     /// All parameters of all nodes, in f64.
     pub(crate) variables: BTreeMap<String, Var>,
 }
@@ -71,7 +77,7 @@ impl<'a> Oracle<'a> {
             .filter(|(name, _)| node::is_parameter(name))
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_dtype(DType::F64)?)?)))
             .collect::<Result<_>>()?;
-        Ok(Oracle { setup, round, first_tick, samples, sent: None, variables })
+        Ok(Oracle { setup, round, first_tick, samples, sent: None, encoded: RefCell::default(), variables })
     }
 
     /// With rates over the round, of all that was sent in it.
@@ -82,6 +88,13 @@ impl<'a> Oracle<'a> {
 
     /// Everything of the round under a selection.
     pub(crate) fn round(&self, selection: &Selection) -> Result<Round> {
+        self.encoded.replace(Some(Encoded::new()));
+        let round = self.evaluate(selection);
+        self.encoded.replace(None);
+        round
+    }
+
+    fn evaluate(&self, selection: &Selection) -> Result<Round> {
         let mut receivers = Vec::new();
         let mut objectives = Vec::new();
         let mut costs = Vec::new();

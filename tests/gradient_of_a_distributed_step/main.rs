@@ -1,11 +1,14 @@
 //! The gradient that a network of machines computes, message by message, is that of the whole objective.
 
-#[path = "support/oracle/mod.rs"]
+mod options;
+#[path = "../support/oracle/mod.rs"]
 mod oracle;
-#[path = "support/played_round.rs"]
+#[path = "../support/played_round.rs"]
 mod played_round;
-#[path = "support/reports.rs"]
+#[path = "../support/reports.rs"]
 mod reports;
+mod single_samples;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -210,49 +213,6 @@ fn of_entries_that_links_lose() {
 }
 
 #[test]
-fn of_rates_over_rounds_of_single_samples() {
-    for scenario in [TWO_BY_TWO, THREE_BY_TWO, TIGHTLY_CAPPED] {
-        for estimator in ["per-dimension", "joint"] {
-            let estimator = format!("train.rate_estimator={estimator}");
-            agrees(&single_samples(scenario, &[&estimator]), Start::Unsettled);
-        }
-    }
-}
-
-#[test]
-fn of_rates_over_rounds_of_single_samples_by_every_method() {
-    for method in ["rs-dib", "tadib", "vddib", "dlsc"] {
-        agrees(&single_samples(THREE_BY_TWO, &[&format!("train.method={method}")]), Start::Unsettled);
-    }
-}
-
-#[test]
-fn of_rates_over_rounds_of_single_samples_that_links_lose() {
-    for links in ["link=[{loss=0.4}]", "link=[{loss=0.4, transmitter=0}]"] {
-        let setup = single_samples(TIGHTLY_CAPPED, &["straggler.policy=skip", links]);
-        let played = on_one_thread(|| PlayedRound::play(&setup, Start::Unsettled));
-        assert_ne!(
-            played.granted(&setup),
-            played.sent(&setup),
-            "nothing is lost: the test has lost its point"
-        );
-        on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
-    }
-    let setup = single_samples(THREE_BY_TWO, &["straggler.policy=skip"]);
-    let played = on_one_thread(|| PlayedRound::play_by(&setup, Start::Unsettled, &mut Impatient));
-    assert_ne!(played.granted(&setup), played.sent(&setup), "nothing is late: the test has lost its point");
-    on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
-}
-
-/// Algorithm 1 to the letter: a draw of u and of the selection for every sample. More ticks than a part has elsewhere, and more
-/// than the toy data has samples.
-fn single_samples(scenario: &str, assignments: &[&str]) -> Setup {
-    let single =
-        ["train.samples_per_tick=1", "train.ticks_per_round=13", "train.ticks_per_part=10", "train.beta=0.5"];
-    toy(scenario, &[&single, assignments].concat())
-}
-
-#[test]
 fn of_messages_that_come_too_late() {
     let setup = toy(THREE_BY_TWO, &["straggler.policy=skip", "train.beta=0.5"]);
     let played = on_one_thread(|| PlayedRound::play_by(&setup, Start::Unsettled, &mut Impatient));
@@ -318,7 +278,8 @@ fn digits(method: &str, beta: &str) -> Setup {
         &format!("train.beta={beta}"),
     ];
     let small = small.map(str::to_owned);
-    let scenario = Scenario::parse(include_str!("../scenarios/digits.toml"), "digits.toml", &small).unwrap();
+    let scenario =
+        Scenario::parse(include_str!("../../scenarios/digits.toml"), "digits.toml", &small).unwrap();
     let seed = Seed::from_number(scenario.seed);
     // Spectra of all images and clips take a while: they are made once, for one seed.
     static DATASET: OnceLock<Arc<dyn Dataset>> = OnceLock::new();
