@@ -1,7 +1,7 @@
 //! Options of the objective and of the score function go together, whichever they are.
 
 use crate::played_round::Start;
-use crate::{THREE_BY_TWO, agrees, toy};
+use crate::{TWO_BY_TWO, agrees, toy};
 
 /// Keys, and two values of each.
 const OPTIONS: [[&str; 2]; 7] = [
@@ -24,20 +24,20 @@ fn row(number: usize) -> [usize; 7] {
 
 #[test]
 fn of_all_pairs_of_options() {
-    for other in ["label-entropy", "none"] {
-        for number in 0..8 {
-            let values =
-                OPTIONS.iter().zip(row(number)).map(|(values, value)| values[value].replace("OTHER", other));
-            let rest = [
-                "train.gamma=0.3",
-                "train.beta=0.5",
-                "train.beta_start=0.1",
-                "train.rounds=20",
-                "train.entropy_bonus=0.2",
-            ];
-            let all: Vec<String> = values.chain(rest.map(str::to_owned)).collect();
-            println!("{all:?}");
-            agrees(&toy(THREE_BY_TWO, &all.iter().map(String::as_str).collect::<Vec<_>>()), Start::Unsettled);
-        }
+    for number in 0..8 {
+        // Of the baselines that are not the mean of other ticks, each has its rows.
+        let other = ["label-entropy", "none"][number >> 2];
+        let values =
+            OPTIONS.iter().zip(row(number)).map(|(values, value)| values[value].replace("OTHER", other));
+        let rest = [
+            "train.gamma=0.3",
+            "train.beta=0.5",
+            "train.beta_start=0.1",
+            "train.rounds=20",
+            "train.entropy_bonus=0.2",
+        ];
+        let all: Vec<String> = values.chain(rest.map(str::to_owned)).collect();
+        println!("{all:?}");
+        agrees(&toy(TWO_BY_TWO, &all.iter().map(String::as_str).collect::<Vec<_>>()), Start::Unsettled);
     }
 }

@@ -140,7 +140,8 @@ fn policy(setup: &Setup, selection: &Selection) -> Policy {
 }
 
 fn decide(setup: &Setup, oracle: &Oracle, policy: &Policy) {
-    for (name, variable) in &oracle.variables {
+    let selectors = oracle.variables.iter().filter(|(name, _)| name.contains("/selector/linear."));
+    for (name, variable) in selectors {
         variable.set(&policy.parameter(setup, name, variable.as_tensor())).unwrap();
     }
 }

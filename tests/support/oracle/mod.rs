@@ -88,10 +88,15 @@ impl<'a> Oracle<'a> {
 
     /// Everything of the round under a selection.
     pub(crate) fn round(&self, selection: &Selection) -> Result<Round> {
+        self.encoding_once(|| self.evaluate(selection))
+    }
+
+    /// An evaluation at one and the same parameters, in which nothing is encoded twice.
+    pub(crate) fn encoding_once<R>(&self, evaluation: impl FnOnce() -> R) -> R {
         self.encoded.replace(Some(Encoded::new()));
-        let round = self.evaluate(selection);
+        let result = evaluation();
         self.encoded.replace(None);
-        round
+        result
     }
 
     fn evaluate(&self, selection: &Selection) -> Result<Round> {
