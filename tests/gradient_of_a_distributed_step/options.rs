@@ -1,7 +1,7 @@
 //! Options of the objective and of the score function go together, whichever they are.
 
 use crate::played_round::Start;
-use crate::{TWO_BY_TWO, agrees, toy};
+use crate::{THREE_BY_TWO, agrees, toy};
 
 /// Keys, and two values of each.
 const OPTIONS: [[&str; 2]; 7] = [
@@ -38,6 +38,6 @@ fn of_all_pairs_of_options() {
         ];
         let all: Vec<String> = values.chain(rest.map(str::to_owned)).collect();
         println!("{all:?}");
-        agrees(&toy(TWO_BY_TWO, &all.iter().map(String::as_str).collect::<Vec<_>>()), Start::Unsettled);
+        agrees(&toy(THREE_BY_TWO, &all.iter().map(String::as_str).collect::<Vec<_>>()), Start::Unsettled);
     }
 }
