@@ -8,7 +8,7 @@ use prost::Message;
 use proto::{
     Link, Packer, When,
     v1::{
-        Asks, Cluster, Entry, EntryRate, Features, Gradients, Order, ReceiverPass, ReceiverRound, Report,
+        Asks, Cluster, Confusion, Entry, EntryRate, Features, Gradients, Order, ReceiverPass, ReceiverRound, Report,
         StatePiece, TransmitterRound, Turn, View, Welcome, order, report,
     },
 };
@@ -110,6 +110,8 @@ fn messages() {
         clusters: vec![Cluster { id: 1, samples: 2, scores: vec![1.0], cross_entropy: 0.5 }],
         entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5 }],
         metrics: vec!["top1".into()],
+        classes: 2,
+        confusion: vec![Confusion { label: 0, answer: 0, samples: 1 }, Confusion { label: 0, answer: 1, samples: 1 }],
         ..Default::default()
     };
     message("receiver-pass", 2, &report(report::Report::ReceiverPass(pass)));

@@ -8,8 +8,7 @@ use std::process::Command;
 /// The oldest GPUs that the kernels run on: Turing, the oldest that CUDA 13 knows.
 const ARCHITECTURE: &str = "compute_75";
 
-const MODULES: [&str; 7] =
-    ["adamw", "elementwise", "gaussian", "layer_norm", "loss", "rate", "segments"];
+const MODULES: [&str; 7] = ["adamw", "elementwise", "gaussian", "layer_norm", "loss", "rate", "segments"];
 
 fn main() {
     println!("cargo::rerun-if-changed=cuda");

@@ -20,6 +20,7 @@ mod node_watch;
 mod peak;
 mod plot;
 mod processes;
+mod report;
 mod run_command;
 mod size_figures;
 mod slow;
@@ -50,6 +51,8 @@ enum Command {
     Run(run_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
+    /// Write an HTML page of a run, or of several side by side
+    Report(report::Arguments),
     /// Measure how fast a round is, how fast this machine could be, and where the time goes; or how costs grow
     Bench(bench_command::Arguments),
     /// Fetch, check or describe a data set
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
     match node::parse::<Cli>().command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench_command::run(&arguments),
         Command::Data(arguments) => data_command::run(&arguments),
         Command::Certs(arguments) => certs_command::run(&arguments),

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     force: bool,
 
     /// Go on from the last checkpoint of the run in this folder
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "set", "method", "rounds", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "preset", "set", "method", "rounds", "seed"])]
     resume: Option<PathBuf>,
 
     /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data

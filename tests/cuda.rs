@@ -38,8 +38,7 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 }
 
 fn distance(got: &[f64], expected: &[f64]) -> f64 {
-    let norm =
-        |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
     let error = norm(&mut got.iter().zip(expected).map(|(got, expected)| got - expected));
     error / norm(&mut expected.iter().copied())
 }

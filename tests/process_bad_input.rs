@@ -27,7 +27,11 @@ const SCENARIOS: &[Case] = &[
         &["network.transmitter_limit (E_k) is 0", "at least 1"],
     ),
     ("run tiny.toml --set train.ticks_per_part=7", &["train.ticks_per_part is 7", "multiple of 10"]),
-    ("run tiny.toml --set train.samples_per_tick=1", &["train.samples_per_tick is 1", "from 2"]),
+    ("run tiny.toml --set train.samples_per_tick=0", &["train.samples_per_tick is 0", "from 1"]),
+    (
+        "run tiny.toml --set train.samples_per_tick=1 --set train.ticks_per_round=1",
+        &["train.ticks_per_round is 1", "two samples"],
+    ),
     ("run tiny.toml --set train.beta=-1", &["train.beta is -1", "0 or more"]),
     ("run smell.toml", &["transmitter[0].modalities", "\"smell\"", "fft, mel"]),
     ("run guess.toml", &["receiver[0].task", "\"guess\"", "parity, ring, digit"]),

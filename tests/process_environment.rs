@@ -36,3 +36,30 @@ fn a_folder_that_holds_another_run_is_gone_on_with_and_said_so() {
     assert!(start("--seed 9").contains(line));
     assert!(!start("").contains(line));
 }
+
+#[test]
+fn a_preset_goes_before_the_file_and_what_is_set_before_the_preset() {
+    let place = Place::new(PROGRAM);
+    let small = "--set network.feature_dim=4 --set train.ticks_per_round=2 --rounds 1 --in-process";
+    place.run(&format!("run --preset paper tiny.toml {small} --out a")).done();
+    let scenario = place.run_folder("a").text("scenario.toml");
+    for line in [
+        "baseline = \"label-entropy\"",
+        "credit = \"own\"",
+        "entropy_bonus = 0.0",
+        "transmitter_limit = 4",
+        "feature_dim = 4",
+        "ticks_per_round = 2",
+        "rounds = 1",
+    ] {
+        assert!(scenario.lines().any(|other| other == line), "{line} in {scenario}");
+    }
+
+    place
+        .run(&format!("POM2DIB_PRESET=paper run tiny.toml {small} --out b --set train.credit=shared"))
+        .done();
+    let scenario = place.run_folder("b").text("scenario.toml");
+    assert!(scenario.contains("credit = \"shared\"") && scenario.contains("baseline = \"label-entropy\""));
+    place.run("run --preset papers tiny.toml").failed(2, &["no preset \"papers\"", "paper"]);
+    place.run("run --resume a --preset paper").failed(2, &["--preset"]);
+}

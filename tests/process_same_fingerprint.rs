@@ -29,6 +29,23 @@ fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {
 }
 
 #[test]
+fn a_network_that_learns_from_single_samples_does_so_however_its_nodes_are_run() {
+    let place = Place::new(PROGRAM);
+    let single = "tiny.toml --set train.samples_per_tick=1 --set train.ticks_per_round=30";
+    let whole = place.run(&format!("run {single} --rounds 6 --out whole --json")).done().json();
+    // A rate is over a round, which travels in one part whatever ticks_per_part says.
+    assert_eq!(whole["test"]["rate_samples"], 30);
+    assert!(whole["test"]["sum_rate"].as_f64().unwrap() > 0.0, "{whole}");
+    let in_one = format!(
+        "run {single} --rounds 6 --set train.ticks_per_part=10 --out in-one --in-process --verify --json"
+    );
+    let in_one = place.run(&in_one).done().json();
+    assert_eq!((fingerprint(&in_one), &in_one["test"]), (fingerprint(&whole), &whole["test"]));
+    let evaluated = place.run("evaluate whole --in-process --json").done().json();
+    assert_eq!(evaluated["test"], whole["test"]);
+}
+
+#[test]
 fn another_seed_gives_another_fingerprint() {
     let place = Place::new(PROGRAM);
     let run = |seed: u64| {

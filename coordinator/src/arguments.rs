@@ -7,7 +7,7 @@ use std::{
 };
 
 use node::{Departure, Health};
-use scenario::Scenario;
+use scenario::{Preset, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, Summary, render};
@@ -25,6 +25,12 @@ pub struct ScenarioArguments {
     /// The scenario file; without one, the built-in digits, which need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     pub scenario: Option<PathBuf>,
+
+    /// Hyper-parameters that go before those of the scenario's file, and behind --set and all flags. paper: those of the paper and
+    /// its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta fixed at 1e-3, learning
+    /// rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
+    #[arg(long, env = "POM2DIB_PRESET", value_name = "PRESET", value_parser = parse_preset)]
+    pub preset: Option<Preset>,
 
     /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated); POM2DIB_SET can hold several, with
     /// semicolons between them, that come before these
@@ -53,8 +59,8 @@ impl ScenarioArguments {
     pub fn resolve(&self) -> Result<Scenario, CoordinatorError> {
         let overrides = self.overrides();
         let mut scenario = match &self.scenario {
-            Some(path) => Scenario::read(path, &overrides)?,
-            None => Scenario::parse(BUILT_IN, "the built-in digits", &overrides)?,
+            Some(path) => Scenario::read_with(path, self.preset, &overrides)?,
+            None => Scenario::parse_with(BUILT_IN, "the built-in digits", self.preset, &overrides)?,
         };
         if let Some(folder) = &self.data {
             let is_url = folder.to_str().is_some_and(|place| place.contains("://"));
@@ -74,6 +80,7 @@ impl ScenarioArguments {
         let mut flag = |name: &str, value: Option<String>| {
             words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
         };
+        flag("preset", self.preset.map(|preset| preset.name().to_owned()));
         for assignment in self.assignments() {
             flag("set", Some(assignment));
         }
@@ -231,6 +238,10 @@ impl Arguments {
         }
         Ok(scenario)
     }
+}
+
+fn parse_preset(text: &str) -> Result<Preset, String> {
+    text.parse()
 }
 
 /// The assignments in one text.

@@ -4,7 +4,7 @@
 use proto::{
     WireError, check_finite, check_length,
     v1::{
-        EntryRate, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound,
+        Confusion, EntryRate, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound,
         report::Report,
     },
 };
@@ -122,6 +122,7 @@ pub(crate) fn receiver_pass(
             }
         }
     }
+    check_confusion(report)?;
     if let Some(missing) = &report.missing {
         check_missing(missing, modalities.iter().sum(), usize::MAX)?;
     }
@@ -130,6 +131,35 @@ pub(crate) fn receiver_pass(
         rate_of_entry(entry, modalities)?;
     }
     Ok(())
+}
+
+/// Of a classification the same samples as in the clusters, and as many right answers; of anything else nothing.
+fn check_confusion(report: &ReceiverPass) -> Result<(), WireError> {
+    let is_classification = report.metrics == [TOP1];
+    if is_classification != (report.classes > 0) || (!is_classification && !report.confusion.is_empty()) {
+        return Err(WireError::Missing("classes that fit its metrics"));
+    }
+    let (mut samples, mut right) = (0u64, 0u64);
+    for cell in &report.confusion {
+        index("label", cell.label, report.classes as usize)?;
+        index("answer", cell.answer, report.classes as usize)?;
+        samples = samples.saturating_add(cell.samples);
+        right = right.saturating_add(if cell.label == cell.answer { cell.samples } else { 0 });
+    }
+    let is_ordered = report.confusion.is_sorted_by(|one, other| place(one) < place(other));
+    if !is_ordered || report.confusion.iter().any(|cell| cell.samples == 0) {
+        return Err(WireError::Missing("confusion in its order"));
+    }
+    let judged: u64 = report.clusters.iter().map(|cluster| u64::from(cluster.samples)).sum();
+    let scored: f64 = report.clusters.iter().flat_map(|cluster| &cluster.scores).sum();
+    if is_classification && (samples != judged || right as f64 != scored) {
+        return Err(WireError::Missing("confusion of the samples that it judged"));
+    }
+    Ok(())
+}
+
+fn place(cell: &Confusion) -> (u32, u32) {
+    (cell.label, cell.answer)
 }
 
 /// What transmitter k says of the evaluation pass that is due from it; `modalities[k]` is m(k).
@@ -185,8 +215,13 @@ mod tests {
     fn pass() -> ReceiverPass {
         let clusters = vec![Cluster { id: 4, samples: 10, scores: vec![10.0], cross_entropy: 2.0 }];
         let entries = vec![EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 }];
-        let metrics = vec![TOP1.into()];
-        ReceiverPass { pass: 1, clusters, entries, feature_bytes: 0, missing: None, metrics }
+        let confusion = vec![confused(0, 0, 4), confused(1, 1, 6)];
+        let (metrics, classes) = (vec![TOP1.into()], 2);
+        ReceiverPass { pass: 1, clusters, entries, metrics, classes, confusion, ..ReceiverPass::default() }
+    }
+
+    fn confused(label: u32, answer: u32, samples: u64) -> Confusion {
+        Confusion { label, answer, samples }
     }
 
     #[test]
@@ -266,6 +301,32 @@ mod tests {
             refused(|report| report.entries[0].modality = 2),
             "modality names 2, but there are only 2"
         );
+    }
+
+    #[test]
+    fn confusion_that_does_not_fit_what_was_judged_is_refused() {
+        let refused = |change: fn(&mut ReceiverPass)| {
+            let mut report = pass();
+            change(&mut report);
+            receiver_pass(&report, 1, 2, &[3, 2]).unwrap_err().to_string()
+        };
+        let unordered = "the message has no confusion in its order";
+        let other = "the message has no confusion of the samples that it judged";
+        let unfit = "the message has no classes that fit its metrics";
+        assert_eq!(refused(|report| report.confusion.reverse()), unordered);
+        assert_eq!(refused(|report| report.confusion[0] = confused(1, 1, 4)), unordered);
+        assert_eq!(
+            refused(|report| report.confusion.push(confused(1, 2, 0))),
+            "answer names 2, but there are only 2"
+        );
+        assert_eq!(refused(|report| report.confusion.insert(1, confused(0, 1, 0))), unordered);
+        assert_eq!(refused(|report| report.confusion[1].label = 9), "label names 9, but there are only 2");
+        assert_eq!(refused(|report| report.confusion.clear()), other);
+        assert_eq!(refused(|report| report.confusion[0].samples = u64::MAX), other);
+        // So many samples, but fewer of them right.
+        assert_eq!(refused(|report| report.confusion[0].answer = 1), other);
+        assert_eq!(refused(|report| report.classes = 0), unfit);
+        assert_eq!(refused(|report| report.metrics[0] = "mse".into()), unfit);
     }
 
     #[test]

@@ -1,14 +1,17 @@
 use std::collections::BTreeMap;
 
-use proto::v1::{Cluster, ReceiverPass, TransmitterPass};
+use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass};
 use randomness::Seed;
 use scenario::{Method, RateEstimator, Scenario, Source, Train};
 
 use crate::{
     CoordinatorError, Missing, check,
     interval::{Cell, bootstrap_interval},
-    summary::{TaskResult, Test},
+    summary::{Confusion, TaskResult, Test},
 };
+
+/// Of a task with more classes, a summary has no counts of answers: they go with the square of that number.
+const MOST_CLASSES_SHOWN: usize = 100;
 
 /// Gathers the nodes' reports of evaluation passes.
 pub(crate) struct Judge {
@@ -35,7 +38,9 @@ impl Judge {
         let due = self.receivers.keys().filter(|(_, known)| *known == t).count() as u64;
         check::receiver_pass(&report, due, t, &self.modalities)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
-        if self.receivers.get(&(0, t)).is_some_and(|first| first.metrics != report.metrics) {
+        let is_other =
+            |first: &ReceiverPass| first.metrics != report.metrics || first.classes != report.classes;
+        if self.receivers.get(&(0, t)).is_some_and(is_other) {
             return Err(CoordinatorError::Run(format!("receiver {t} changed its metrics between passes")));
         }
         self.receivers.insert((report.pass, t), report);
@@ -76,7 +81,7 @@ impl Judge {
             n_ce: -losses,
             sum_rate: rates.sum::<f64>() / passes,
             rate_estimator: rate_estimator(&scenario.train).into(),
-            rate_samples: scenario.train.samples_per_tick,
+            rate_samples: scenario.rate_samples(),
             joint_rate: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.rate).sum(),
             joint_rate_samples: joint.map(|report| report.samples).max().unwrap_or(0),
             samples: first.unwrap_or(0),
@@ -86,8 +91,10 @@ impl Judge {
                 _ => "bootstrap over test recordings and passes".into(),
             },
             tasks,
+            confusion: (0..self.receiver_count).filter_map(|t| self.confusion(scenario, t)).collect(),
             selected_entries: granted.sum::<f64>() / passes,
             selection: self.selection(scenario),
+            entry_rates: self.entry_rates(),
             missing: Missing::sum(self.receivers.values().filter_map(|report| report.missing.as_ref())),
         }
     }
@@ -109,6 +116,20 @@ impl Judge {
         metrics.iter().enumerate().map(row).collect()
     }
 
+    /// What receiver t took its classes for in all passes, if there are any, and not more than anybody looks at.
+    fn confusion(&self, scenario: &Scenario, t: usize) -> Option<Confusion> {
+        let classes = self.receivers.get(&(0, t))?.classes as usize;
+        if !(1..=MOST_CLASSES_SHOWN).contains(&classes) {
+            return None;
+        }
+        let mut counts = vec![vec![0; classes]; classes];
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        for cell in reports.flat_map(|report| &report.confusion) {
+            counts[cell.label as usize][cell.answer as usize] += cell.samples;
+        }
+        Some(Confusion { receiver: t, task: scenario.receiver[t].task.clone(), counts })
+    }
+
     /// Cross entropy in nats of receiver t's joint decoder (or the mean squared error in training units).
     fn loss(&self, t: usize) -> f64 {
         mean(&self.cells(t, |cluster| cluster.cross_entropy))
@@ -121,6 +142,21 @@ impl Judge {
         reports
             .map(|report| report.clusters.iter().map(|cluster| (cluster.id, cell(cluster))).collect())
             .collect()
+    }
+
+    fn entry_rates(&self) -> Vec<Vec<Vec<Option<f64>>>> {
+        let of = |t: usize, k: usize, m: usize| {
+            let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+            let is_it = |entry: &&EntryRate| (entry.transmitter as usize, entry.modality as usize) == (k, m);
+            let rates: Vec<f64> = reports
+                .filter_map(|report| report.entries.iter().find(is_it))
+                .map(|entry| entry.rate)
+                .collect();
+            (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+        };
+        let of_transmitter = |t: usize, k: usize| (0..self.modalities[k]).map(|m| of(t, k, m)).collect();
+        let of_receiver = |t: usize| (0..self.modalities.len()).map(|k| of_transmitter(t, k)).collect();
+        (0..self.receiver_count).map(of_receiver).collect()
     }
 
     fn selection(&self, scenario: &Scenario) -> Vec<Vec<Vec<f64>>> {

@@ -38,5 +38,5 @@ pub use manage::{Manage, ManageArguments, manage};
 pub use missing::Missing;
 pub use names::check_names;
 pub use options::{Deadlines, Mode, Options, Outcome};
-pub use summary::{Summary, TaskResult, Test, Timing, Wire};
+pub use summary::{Confusion, Summary, TaskResult, Test, Timing, Wire};
 pub(crate) use table::render;

@@ -60,13 +60,30 @@ pub struct Test {
     pub ci95_over: String,
     /// One row a task and metric.
     pub tasks: Vec<TaskResult>,
+    /// What each class was taken for: of every receiver with a classification of at most 100 classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<Confusion>,
     /// Entries granted, mean over passes.
     pub selected_entries: f64,
     /// Share of passes in which an entry was granted, by receiver, transmitter and modality.
     pub selection: Vec<Vec<Vec<f64>>>,
+    /// Rate of an entry in nats, as in `sum_rate`: mean over the passes that granted it, none if none did; in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entry_rates: Vec<Vec<Vec<Option<f64>>>>,
     /// What receivers went on without, where they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+}
+
+/// What a receiver took each class for, in all passes together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// The receiver's index.
+    pub receiver: usize,
+    /// Its task.
+    pub task: String,
+    /// Samples by label, then answer.
+    pub counts: Vec<Vec<u64>>,
 }
 
 /// A task's score.

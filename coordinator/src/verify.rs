@@ -113,7 +113,7 @@ impl Verifier {
             RequestGrid::from_bytes(self.part(part).len(), receivers.len(), modalities, bytes)
                 .map_err(|error| format!("transmitter {k}: {error}"))
         };
-        let parts = self.scenario.train.ticks_per_round.div_ceil(self.scenario.train.ticks_per_part);
+        let parts = self.scenario.train.ticks_per_round.div_ceil(self.scenario.ticks_per_part());
         if own.len() != parts {
             return Err(format!("transmitter {k} told of {} parts of {parts}", own.len()));
         }
@@ -194,7 +194,7 @@ impl Verifier {
 
     /// The ticks of a part, within their round.
     fn part(&self, part: usize) -> std::ops::Range<usize> {
-        let (ticks, size) = (self.scenario.train.ticks_per_round, self.scenario.train.ticks_per_part);
+        let (ticks, size) = (self.scenario.train.ticks_per_round, self.scenario.ticks_per_part());
         (part * size).min(ticks)..((part + 1).saturating_mul(size)).min(ticks)
     }
 }

@@ -182,7 +182,9 @@ impl Dataset for PairedDigits {
     }
 
     fn read_ahead(&self, modality: &str, split: Split, samples: &[(usize, u64)]) {
-        let (Some(number), Some(kind)) = (computed(modality, split), Modality::named(modality)) else { return };
+        let (Some(number), Some(kind)) = (computed(modality, split), Modality::named(modality)) else {
+            return;
+        };
         let addresses =
             samples.iter().map(|&(sample, epoch)| Address { modality: number, split, sample, epoch });
         if let Some(ahead) = self.read_ahead.get_or_init(|| ahead(self.rows.clone())) {

@@ -33,9 +33,7 @@ pub(crate) struct ReadAhead<A> {
 }
 
 impl<A: Copy + Eq + Hash + Send + 'static> ReadAhead<A> {
-    pub(crate) fn new(
-        make: impl Fn(A) -> Option<Vec<f32>> + Send + Sync + 'static,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(make: impl Fn(A) -> Option<Vec<f32>> + Send + Sync + 'static) -> std::io::Result<Self> {
         let make: Arc<Make<A>> = Arc::new(make);
         let (orders, received) = channel();
         let received = Arc::new(Mutex::new(received));
@@ -57,8 +55,7 @@ impl<A: Copy + Eq + Hash + Send + 'static> ReadAhead<A> {
         addresses: impl Iterator<Item = A>,
     ) {
         let mut slots = self.slots();
-        let mut old: HashMap<A, Arc<Slot>> =
-            slots.extract_if(|address, _| is_of_kind(address)).collect();
+        let mut old: HashMap<A, Arc<Slot>> = slots.extract_if(|address, _| is_of_kind(address)).collect();
         for address in addresses.take(MOST_VALUES / width) {
             let slot = old.remove(&address).unwrap_or_else(|| {
                 let slot = Arc::default();

@@ -68,6 +68,17 @@ pub struct RateTerm<'a> {
     pub groups: &'a [usize],
     /// What one nat of each group costs: beta times whatever scales the objective, 0 for a group that nobody used.
     pub weights: &'a [f64],
+    /// None where rows stand group by group and all are paid for.
+    pub rows: Option<RateRows<'a>>,
+}
+
+/// Rows that do not stand group by group, or are not all paid for.
+#[derive(Clone, Copy, Debug)]
+pub struct RateRows<'a> {
+    /// The rows' numbers, group by group.
+    pub order: &'a [u32],
+    /// In that order: which add to their group's rate. The others are components of its mixture only.
+    pub paid: &'a [bool],
 }
 
 impl Coding {
@@ -146,8 +157,15 @@ impl Encoder {
     fn rate_gradient(&self, z: &Tensor, posterior: &Posterior, rate: Option<RateTerm<'_>>) -> Result<Tensor> {
         let Posterior { mu, std } = posterior;
         Ok(match rate {
-            Some(RateTerm { estimator, groups, weights }) => {
-                rate_gradient(estimator, z, mu, std, groups, weights)?
+            Some(RateTerm { estimator, groups, weights, rows: None }) => {
+                rate_gradient(estimator, z, mu, std, groups, weights, None)?
+            }
+            Some(RateTerm { estimator, groups, weights, rows: Some(RateRows { order, paid }) }) => {
+                let (there, back) = (indices(order, z.device())?, indices(&places(order), z.device())?);
+                let [z, mu, std] =
+                    [z.index_select(&there, 0)?, mu.index_select(&there, 0)?, std.index_select(&there, 0)?];
+                let packed = rate_gradient(estimator, &z, &mu, &std, groups, weights, Some(paid))?;
+                packed.index_select(&back, 1)?
             }
             None => Tensor::zeros((3, z.dim(0)?, self.feature_dim), z.dtype(), z.device())?,
         })
@@ -167,4 +185,15 @@ impl Encoder {
     pub fn network_mut(&mut self) -> &mut Network {
         &mut self.network
     }
+}
+
+fn indices(rows: &[u32], device: &Device) -> Result<Tensor> {
+    Ok(Tensor::from_slice(rows, rows.len(), device)?)
+}
+
+/// Where each row stands in an order.
+fn places(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    order.iter().zip(0..).for_each(|(&row, place)| places[row as usize] = place);
+    places
 }

@@ -14,6 +14,25 @@ const NEAREST: f64 = 1e-10;
 /// One entropy in nats per group of consecutive rows: z is [rows, d], and the sizes in `groups` add up to the rows. A group of
 /// no more rows than [`NEIGHBOUR`] takes the farthest neighbour there is; one of a single row has 0.
 pub fn entropy(z: &Tensor, groups: &[usize]) -> Result<Vec<f64>> {
+    let rows = terms(z, groups)?;
+    let mean = |(constant, logarithms): &(f64, Vec<f64>)| {
+        constant + z.dims()[1] as f64 * (logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64)
+    };
+    Ok(rows.iter().map(mean).collect())
+}
+
+/// What every row adds to the entropy of its group: the mean over the group is its [`entropy`].
+pub fn row_entropies(z: &Tensor, groups: &[usize]) -> Result<Vec<f64>> {
+    let width = z.dims2()?.1 as f64;
+    let rows = terms(z, groups)?;
+    let each = |(constant, logarithms): &(f64, Vec<f64>)| -> Vec<f64> {
+        logarithms.iter().map(|logarithm| constant + width * logarithm).collect()
+    };
+    Ok(rows.iter().flat_map(each).collect())
+}
+
+/// Of every group psi(N) - psi(k), and of each of its rows ln(2 x distance to the k-th neighbour), in the maximum norm.
+fn terms(z: &Tensor, groups: &[usize]) -> Result<Vec<(f64, Vec<f64>)>> {
     let (_, width) = z.dims2()?;
     let z = z.contiguous()?;
     let mut start = 0;
@@ -25,16 +44,14 @@ pub fn entropy(z: &Tensor, groups: &[usize]) -> Result<Vec<f64>> {
     Ok(kernels::with_values(&z, |z| groups.iter().map(|&rows| next(rows, z)).collect())?)
 }
 
-/// psi(N) - psi(k) + d x the mean of ln(2 x distance to the k-th neighbour), in the maximum norm.
-fn of_group(z: &[f32], width: usize) -> f64 {
+fn of_group(z: &[f32], width: usize) -> (f64, Vec<f64>) {
     let rows = z.len() / width;
     if rows < 2 {
-        return 0.0;
+        return (0.0, vec![0.0; rows]);
     }
     let neighbour = NEIGHBOUR.min(rows - 1);
     let logarithms = (0..rows).map(|row| libm::log(2.0 * distance(z, width, row, neighbour).max(NEAREST)));
-    let mean = logarithms.sum::<f64>() / rows as f64;
-    digamma(rows) - digamma(neighbour) + width as f64 * mean
+    (digamma(rows) - digamma(neighbour), logarithms.collect())
 }
 
 /// From a row to its k-th nearest other row.

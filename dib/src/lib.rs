@@ -33,17 +33,18 @@ pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, entry_embedding, initial_weights, receiver_embedding,
     reparameterisation, selection_stream,
 };
-pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateTerm};
-pub use entropy::entropy;
+pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm};
+pub use entropy::{entropy, row_entropies};
 pub use error::{Error, Result};
 pub use input::{Block, Input, Segment};
 pub use kernels::{Numbers, Upload, with_numbers, with_values};
 pub use loss::{
-    Labels, cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error, mean_squared_error_gradient,
+    Labels, cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error,
+    mean_squared_error_gradient,
 };
 pub use network::{Network, Trace};
 pub use optimizer::AdamW;
 pub use parameter::Parameter;
 pub use pose::{aligned_joint_error, joint_error};
-pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, rates};
+pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, rates, row_rates};
 pub use selection::{Draw, LogMass, MAX_SET_COUNT, SelectorShape, ShapeError};

@@ -29,6 +29,19 @@ pub fn rates(
     Ok(kernels::rate::rates(estimator, &z, &mu, &std, groups)?)
 }
 
+/// What every row adds to the rate of its group, in nats, an f64 tensor \[rows\]: the mean over the group is its [`rate`]. Of a round in which every
+/// tick has one sample, that sample's term of (P3).
+pub fn row_rates(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    groups: &[usize],
+) -> Result<Tensor> {
+    let (z, mu, std) = (z.contiguous()?, mu.contiguous()?, std.contiguous()?);
+    Ok(kernels::rate::row_rates(estimator, &z, &mu, &std, groups)?)
+}
+
 /// The gradient of the sum of the groups' rates with respect to z, mu and std, each [rows, d]: through z and through
 /// every component of the mixture. The three count as independent: that z = mu + std * noise is the encoder's affair.
 pub fn rate_gradient(
@@ -39,7 +52,8 @@ pub fn rate_gradient(
     groups: &[usize],
 ) -> Result<(Tensor, Tensor, Tensor)> {
     let (z, mu, std) = (z.contiguous()?, mu.contiguous()?, std.contiguous()?);
-    let packed = kernels::rate::rate_gradient(estimator, &z, &mu, &std, groups, &vec![1.0; groups.len()])?;
+    let weights = vec![1.0; groups.len()];
+    let packed = kernels::rate::rate_gradient(estimator, &z, &mu, &std, groups, &weights, None)?;
     Ok((packed.get(0)?, packed.get(1)?, packed.get(2)?))
 }
 

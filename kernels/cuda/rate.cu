@@ -62,10 +62,26 @@ extern "C" __global__ void rate_sum_f64(double *rates, const double *surplus, co
     rate_sum<double>(rates, surplus, groups, width);
 }
 
-// Weight times the gradient: through z_r, and through component r of every row's mixture. packed is [3, size].
+// What every row adds: the sum of its `width` surpluses + width ln(rows of its group).
+template <typename T>
+__device__ void rate_rows(double *values, const T *surplus, const Groups &groups, uint width) {
+    uint start = groups.start[blockIdx.y], rows = groups.start[blockIdx.y + 1] - start;
+    for (uint i = blockIdx.x * blockDim.x + threadIdx.x; i < rows; i += gridDim.x * blockDim.x) {
+        double sum = width * log(double(rows));
+        for (uint column = 0; column < width; column++) sum += surplus[size_t(start + i) * width + column];
+        values[start + i] = sum;
+    }
+}
+extern "C" __global__ void rate_rows_f64(double *values, const double *surplus, const __grid_constant__ Groups groups,
+                                         uint width) {
+    rate_rows<double>(values, surplus, groups, width);
+}
+
+// Weight times the gradient: through z_r, and through component r of every row's mixture. packed is [3, size]. `paid` says
+// which rows count, if not all do.
 template <typename T>
 __device__ void rate_gradient(T *packed, const T *mixture, const T *z, const T *mu, const T *std, const Groups &groups,
-                              uint width, uint size) {
+                              uint width, uint size, const uint *paid) {
     uint start = groups.start[blockIdx.y], rows = groups.start[blockIdx.y + 1] - start;
     T weight = T(groups.weight[blockIdx.y]), scale = weight / T(rows);
     for (uint i = blockIdx.x * blockDim.x + threadIdx.x; i < rows * width; i += gridDim.x * blockDim.x) {
@@ -73,19 +89,25 @@ __device__ void rate_gradient(T *packed, const T *mixture, const T *z, const T *
         T to_z = T(0), to_mu = T(0), to_std = T(0);
         if (weight != T(0)) {
             T inverse = T(1) / std[place];
+            bool is_paid = !paid || paid[start + i / width];
             for (uint j = 0; j < rows; j++) {
                 uint other = (start + j) * width + column;
-                T share = exp(exponent(z[place], mu[other], std[other]) - mixture[place]);
-                to_z += share * (z[place] - mu[other]) / (std[other] * std[other]);
+                if (is_paid) {
+                    T share = exp(exponent(z[place], mu[other], std[other]) - mixture[place]);
+                    to_z += share * (z[place] - mu[other]) / (std[other] * std[other]);
+                }
+                if (paid && !paid[start + j]) continue;
                 T deviation = (z[other] - mu[place]) * inverse;
                 T pulled = exp(exponent(z[other], mu[place], std[place]) - mixture[other]) * inverse;
                 to_mu -= pulled * deviation;
                 to_std -= pulled * (deviation * deviation - T(1));
             }
-            T deviation = (z[place] - mu[place]) * inverse;
-            to_z -= deviation * inverse;
-            to_mu += deviation * inverse;
-            to_std += (deviation * deviation - T(1)) * inverse;
+            if (is_paid) {
+                T deviation = (z[place] - mu[place]) * inverse;
+                to_z -= deviation * inverse;
+                to_mu += deviation * inverse;
+                to_std += (deviation * deviation - T(1)) * inverse;
+            }
         }
         packed[place] = to_z * scale;
         packed[size + place] = to_mu * scale;
@@ -94,8 +116,8 @@ __device__ void rate_gradient(T *packed, const T *mixture, const T *z, const T *
 }
 #define P(T)                                                                                  \
     (T * packed, const T *mixture, const T *z, const T *mu, const T *std,                     \
-     const __grid_constant__ Groups groups, uint width, uint size)
-EXPORT(rate_gradient, P, (packed, mixture, z, mu, std, groups, width, size))
+     const __grid_constant__ Groups groups, uint width, uint size, const uint *paid)
+EXPORT(rate_gradient, P, (packed, mixture, z, mu, std, groups, width, size, paid))
 #undef P
 
 // The log density of a row's z under a component, all dimensions together.
@@ -139,7 +161,8 @@ EXPORT(joint_mix, P, (surplus, z, mu, std, groups, width))
 
 // The square of a group: how much of row i's surplus its component j takes, (own - share) weight / rows.
 template <typename T>
-__device__ void joint_shares(T *squares, const T *z, const T *mu, const T *std, const Groups &groups, uint width) {
+__device__ void joint_shares(T *squares, const T *z, const T *mu, const T *std, const Groups &groups, uint width,
+                             const uint *paid) {
     uint start = groups.start[blockIdx.y], rows = groups.start[blockIdx.y + 1] - start;
     T weight = T(groups.weight[blockIdx.y]);
     for (uint i = blockIdx.x * blockDim.x + threadIdx.x; i < rows; i += gridDim.x * blockDim.x) {
@@ -156,15 +179,17 @@ __device__ void joint_shares(T *squares, const T *z, const T *mu, const T *std, 
             shares[j] = exp(shares[j] - highest);
             sum += shares[j];
         }
+        T scale = !paid || paid[start + i] ? weight / T(rows) : T(0);
         for (uint j = 0; j < rows; j++) {
             T own = i == j ? T(1) : T(0);
-            shares[j] = (own - shares[j] / sum) * (weight / T(rows));
+            shares[j] = (own - shares[j] / sum) * scale;
         }
     }
 }
-#define P(T) \
-    (T * squares, const T *z, const T *mu, const T *std, const __grid_constant__ Groups groups, uint width)
-EXPORT(joint_shares, P, (squares, z, mu, std, groups, width))
+#define P(T)                                                                                                \
+    (T * squares, const T *z, const T *mu, const T *std, const __grid_constant__ Groups groups, uint width, \
+     const uint *paid)
+EXPORT(joint_shares, P, (squares, z, mu, std, groups, width, paid))
 #undef P
 
 // Weight times the gradient of the joint rate: packed is [3, size].

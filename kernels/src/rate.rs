@@ -31,11 +31,24 @@ pub fn rates(
     std: &Tensor,
     groups: &[usize],
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weights: None })
+    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::Rates })
+}
+
+/// What every row adds to its group's rate, in nats, an f64 tensor \[rows\]: log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ),
+/// the mean of which over the group is its rate.
+pub fn row_rates(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    groups: &[usize],
+) -> Result<Tensor> {
+    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::RowRates })
 }
 
 /// The gradient of the sum of the groups' rates, each times its weight, through z and every component of the mixture:
-/// packed as [3, rows, d] with respect to z, mu and std.
+/// packed as [3, rows, d] with respect to z, mu and std. Where only some rows are paid for, of those groups' mean over all
+/// their rows, to which the others add nothing; components of the mixture they are all the same.
 pub fn rate_gradient(
     estimator: RateEstimator,
     z: &Tensor,
@@ -43,15 +56,25 @@ pub fn rate_gradient(
     std: &Tensor,
     groups: &[usize],
     weights: &[f64],
+    paid: Option<&[bool]>,
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, weights: Some(weights) })
+    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::Gradient { weights, paid } })
 }
 
 struct Rate<'a> {
     estimator: RateEstimator,
     groups: &'a [usize],
-    /// The gradient with these weights, one a group, or the values.
-    weights: Option<&'a [f64]>,
+    wanted: Wanted<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// A value a group.
+    Rates,
+    /// A value a row.
+    RowRates,
+    /// The gradient with weights, one a group; if not all rows are paid for, which are.
+    Gradient { weights: &'a [f64], paid: Option<&'a [bool]> },
 }
 
 impl CustomOp3 for Rate<'_> {
@@ -82,15 +105,16 @@ impl CustomOp3 for Rate<'_> {
         std: &CudaStorage,
         std_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        use crate::cuda::rate::{gradients, values};
+        use crate::cuda::rate::{gradients, row_values, values};
 
         self.check(z_layout, mu_layout, std_layout)?;
-        let &Rate { estimator, groups, weights } = self;
+        let &Rate { estimator, groups, wanted } = self;
         let (of_z, mu, std) = ((z, z_layout), (mu, mu_layout), (std, std_layout));
-        match weights {
-            None => for_cuda_dtype!(z, "rate", values(estimator, of_z, mu, std, groups)),
-            Some(weights) => {
-                for_cuda_dtype!(z, "rate", gradients(estimator, of_z, mu, std, groups, weights))
+        match wanted {
+            Wanted::Rates => for_cuda_dtype!(z, "rate", values(estimator, of_z, mu, std, groups)),
+            Wanted::RowRates => for_cuda_dtype!(z, "rate", row_values(estimator, of_z, mu, std, groups)),
+            Wanted::Gradient { weights, paid } => {
+                for_cuda_dtype!(z, "rate", gradients(estimator, (of_z, mu, std), groups, weights, paid))
             }
         }
     }
@@ -105,8 +129,10 @@ impl Rate<'_> {
         if self.groups.iter().sum::<usize>() != rows || self.groups.contains(&0) {
             bail!("rate: groups {:?} do not divide {rows} rows", self.groups);
         }
-        if let Some(weights) = self.weights.filter(|weights| weights.len() != self.groups.len()) {
-            bail!("rate: {} weights for {} groups", weights.len(), self.groups.len());
+        let Wanted::Gradient { weights, paid } = self.wanted else { return Ok(()) };
+        if weights.len() != self.groups.len() || paid.is_some_and(|paid| paid.len() != rows) {
+            let (weights, groups) = (weights.len(), self.groups.len());
+            bail!("rate: {weights} weights for {groups} groups, and {paid:?} of {rows} rows");
         }
         Ok(())
     }
@@ -154,10 +180,11 @@ fn run<T: Real>(
 ) -> Result<(CpuStorage, Shape)> {
     let (rows, width) = z.1.shape().dims2()?;
     let all = Group { width, z: read(z.0, z.1)?, mu: read(mu.0, mu.1)?, std: read(std.0, std.1)? };
-    Ok(match op.weights {
-        None => (CpuStorage::F64(values::<T>(op, all)), Shape::from(op.groups.len())),
-        Some(weights) => {
-            (T::to_cpu_storage_owned(gradients(op, all, weights)), Shape::from((3, rows, width)))
+    Ok(match op.wanted {
+        Wanted::Rates => (CpuStorage::F64(values::<T>(op, all)), Shape::from(op.groups.len())),
+        Wanted::RowRates => (CpuStorage::F64(values_of_rows::<T>(op, all)), Shape::from(rows)),
+        Wanted::Gradient { weights, paid } => {
+            (T::to_cpu_storage_owned(gradients(op, all, weights, paid)), Shape::from((3, rows, width)))
         }
     })
 }
@@ -178,7 +205,24 @@ fn values<T: Real>(op: &Rate<'_>, all: Group<'_, T>) -> Vec<f64> {
     op.groups.iter().map(&mut next).collect()
 }
 
-fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weights: &[f64]) -> Vec<T> {
+fn values_of_rows<T: Real>(op: &Rate<'_>, all: Group<'_, T>) -> Vec<f64> {
+    let mut values = vec![0.0; all.rows()];
+    let mut start = 0;
+    for &rows in op.groups {
+        let (group, values) = (all.part(start, rows), &mut values[start..start + rows]);
+        start += rows;
+        vectorise(
+            #[inline(always)]
+            || match op.estimator {
+                RateEstimator::PerDimension => per_dimension::values_of_rows(group, values),
+                RateEstimator::Joint => joint::values_of_rows(group, values),
+            },
+        );
+    }
+    values
+}
+
+fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weights: &[f64], paid: Option<&[bool]>) -> Vec<T> {
     let size = all.z.len();
     let mut packed = vec![T::ZERO; 3 * size];
     let (z, moments) = packed.split_at_mut(size);
@@ -193,14 +237,15 @@ fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weights: &[f64]) -> Vec<
         }
         let weight = T::from_f64(weight);
         let group = all.part(first, rows);
+        let paid = paid.map(|paid| &paid[first..start]);
         let range = first * all.width..start * all.width;
         let mut target =
             GroupGradient { z: &mut z[range.clone()], mu: &mut mu[range.clone()], std: &mut std[range] };
         vectorise(
             #[inline(always)]
             || match op.estimator {
-                RateEstimator::PerDimension => per_dimension::gradient(group, &mut target, weight),
-                RateEstimator::Joint => joint::gradient(group, &mut target, weight),
+                RateEstimator::PerDimension => per_dimension::gradient(group, &mut target, weight, paid),
+                RateEstimator::Joint => joint::gradient(group, &mut target, weight, paid),
             },
         );
     }
@@ -217,22 +262,22 @@ mod tests {
         let [z, mu, noise] = [1, 2, 3].map(|number| random::<T>(number, rows * width));
         let std: Vec<T> = noise.iter().map(|noise| (*noise * T::HALF).exp()).collect();
         let all = Group { width, z: &z, mu: &mu, std: &std };
-        let op = Rate { estimator, groups: &[rows], weights: None };
+        let op = Rate { estimator, groups: &[rows], wanted: Wanted::Rates };
         let mut plain: [Vec<T>; 3] = std::array::from_fn(|_| vec![T::ZERO; rows * width]);
         let [to_z, to_mu, to_std] = &mut plain;
         let mut target = GroupGradient { z: to_z, mu: to_mu, std: to_std };
         let value = match estimator {
             RateEstimator::PerDimension => {
-                per_dimension::gradient(all, &mut target, T::HALF);
+                per_dimension::gradient(all, &mut target, T::HALF, None);
                 per_dimension::value(all)
             }
             RateEstimator::Joint => {
-                joint::gradient(all, &mut target, T::HALF);
+                joint::gradient(all, &mut target, T::HALF, None);
                 joint::value(all)
             }
         };
         assert_eq!(values(&op, all), [value]);
-        assert!(gradients(&op, all, &[0.5]) == plain.concat());
+        assert!(gradients(&op, all, &[0.5], None) == plain.concat());
     }
 
     #[test]

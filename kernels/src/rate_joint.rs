@@ -11,6 +11,25 @@ type Lanes<T> = [T; LANES];
 /// The rate of a group in nats. Memory is in proportion to the group, whatever its size.
 #[inline(always)]
 pub(crate) fn value<T: Real>(group: Group<'_, T>) -> f64 {
+    let (own, sums) = densities(group);
+    let rows = group.rows() as f64;
+    let surplus: f64 = own.iter().zip(&sums).map(|(own, sum)| own - sum.ln()).sum();
+    surplus / rows + libm::log(rows)
+}
+
+/// What every row adds: their mean is [`value`].
+#[inline(always)]
+pub(crate) fn values_of_rows<T: Real>(group: Group<'_, T>, values: &mut [f64]) {
+    let (own, sums) = densities(group);
+    let rows = libm::log(group.rows() as f64);
+    for (value, (own, sum)) in values.iter_mut().zip(own.iter().zip(&sums)) {
+        *value = own - sum.ln() + rows;
+    }
+}
+
+/// Of every row of a group, the log density under its own component and the sum of its densities under all.
+#[inline(always)]
+fn densities<T: Real>(group: Group<'_, T>) -> (Vec<f64>, Vec<LogSum>) {
     let mixture = Mixture::new(group);
     let rows = group.rows();
     let mut own = vec![0.0; rows];
@@ -28,19 +47,26 @@ pub(crate) fn value<T: Real>(group: Group<'_, T>) -> f64 {
             sums[row].add(highest.to_f64(), sum.to_f64());
         }
     }
-    let surplus: f64 = own.iter().zip(&sums).map(|(own, sum)| own - sum.ln()).sum();
-    surplus / rows as f64 + libm::log(rows as f64)
+    (own, sums)
 }
 
-/// Writes `weight` times the gradient of [`value`].
+/// Writes `weight` times the gradient of [`value`], to which only rows that are paid for add.
 #[inline(always)]
-pub(crate) fn gradient<T: Real>(group: Group<'_, T>, target: &mut GroupGradient<'_, T>, weight: T) {
+pub(crate) fn gradient<T: Real>(
+    group: Group<'_, T>,
+    target: &mut GroupGradient<'_, T>,
+    weight: T,
+    paid: Option<&[bool]>,
+) {
     let mixture = Mixture::new(group);
     let width = group.width;
     let scale = weight / T::from_f64(group.rows() as f64);
     let inverse: Vec<T> = group.std.iter().map(|&std| T::ONE / std).collect();
     let mut exponents = vec![[T::ZERO; LANES]; mixture.panels()];
     for (row, z) in group.z.chunks_exact(width).enumerate() {
+        if paid.is_some_and(|paid| !paid[row]) {
+            continue;
+        }
         mixture.exponents(z, 0, &mut exponents);
         let (_, sum) = exponentiate(&mut exponents);
         let to_z = &mut target.z[row * width..][..width];

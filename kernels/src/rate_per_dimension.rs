@@ -27,14 +27,34 @@ pub(crate) fn value<T: Real>(group: Group<'_, T>) -> f64 {
     total / rows + group.width as f64 * libm::log(rows)
 }
 
-/// Writes `weight` times the gradient of [`value`].
+/// What every row adds: their mean is [`value`].
 #[inline(always)]
-pub(crate) fn gradient<T: Real>(group: Group<'_, T>, target: &mut GroupGradient<'_, T>, weight: T) {
+pub(crate) fn values_of_rows<T: Real>(group: Group<'_, T>, values: &mut [f64]) {
+    let mut panel = Panel::new(group.rows());
+    values.fill(group.width as f64 * libm::log(group.rows() as f64));
+    for start in (0..group.width).step_by(WIDTH) {
+        panel.load(group, start);
+        let columns = WIDTH.min(group.width - start);
+        for (row, value) in values.iter_mut().enumerate() {
+            let surplus = panel.mix(row);
+            *value += surplus[..columns].iter().map(|surplus| surplus.to_f64()).sum::<f64>();
+        }
+    }
+}
+
+/// Writes `weight` times the gradient of [`value`], to which only rows that are paid for add.
+#[inline(always)]
+pub(crate) fn gradient<T: Real>(
+    group: Group<'_, T>,
+    target: &mut GroupGradient<'_, T>,
+    weight: T,
+    paid: Option<&[bool]>,
+) {
     let mut panel = Panel::new(group.rows());
     let scale = weight / T::from_f64(group.rows() as f64);
     for start in (0..group.width).step_by(WIDTH) {
         panel.load(group, start);
-        for row in 0..panel.rows() {
+        for row in (0..panel.rows()).filter(|&row| paid.is_none_or(|paid| paid[row])) {
             panel.mix(row);
             panel.differentiate(row);
         }

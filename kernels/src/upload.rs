@@ -25,7 +25,11 @@ impl Upload {
         match device {
             #[cfg(feature = "cuda")]
             Device::Cuda(cuda) => self.send_to_cuda(cuda),
-            _ => self.parts.into_iter().map(|(values, shape)| Tensor::from_vec(values, shape, device)).collect(),
+            _ => self
+                .parts
+                .into_iter()
+                .map(|(values, shape)| Tensor::from_vec(values, shape, device))
+                .collect(),
         }
     }
 

@@ -13,7 +13,7 @@ use pom2dib_kernels::loss::{
     Labels, cross_entropy, cross_entropy_gradient, mean_squared_error, mean_squared_error_gradient,
 };
 use pom2dib_kernels::product::{Transpose, accumulate_product, assign_product, product};
-use pom2dib_kernels::rate::{RateEstimator, rate_gradient, rates};
+use pom2dib_kernels::rate::{RateEstimator, rate_gradient, rates, row_rates};
 use pom2dib_kernels::segments::{Segment, collect, spread};
 use pom2dib_kernels::{Upload, gaussian, open_cuda, quantise, with_numbers};
 use randomness::{Purpose, Seed, Stream};
@@ -155,14 +155,8 @@ fn what_is_not_a_number_stays_so() {
 fn steps_of_the_optimizer() {
     for dtype in DTYPES {
         let state = Tensor::cat(&[normal(1, &[3, 5000], dtype), positive(2, &[1, 5000], dtype)], 0).unwrap();
-        let step = AdamWStep {
-            keep: 0.999,
-            beta1: 0.9,
-            beta2: 0.999,
-            rate: 1e-2,
-            second_scale: 1.3,
-            epsilon: 1e-8,
-        };
+        let step =
+            AdamWStep { keep: 0.999, beta1: 0.9, beta2: 0.999, rate: 1e-2, second_scale: 1.3, epsilon: 1e-8 };
         check("adamw", &[state], |t| {
             adamw(&t[0], step).unwrap();
             adamw(&t[0], step).unwrap();
@@ -181,10 +175,7 @@ fn heads_of_encoders() {
             normal(4, &[40, 48], dtype),
         ];
         check("gaussian", &operands, |t| {
-            vec![
-                gaussian::sample(&t[0], &t[1]).unwrap(),
-                gaussian::backward(&t[2], &t[0], &t[1]).unwrap(),
-            ]
+            vec![gaussian::sample(&t[0], &t[1]).unwrap(), gaussian::backward(&t[2], &t[0], &t[1]).unwrap()]
         });
         check("quantised", &operands, |t| {
             vec![quantise::quantise(&t[0], 3).unwrap(), quantise::backward(&t[3], &t[0]).unwrap()]
@@ -218,10 +209,8 @@ fn losses() {
     for dtype in DTYPES {
         let (rows, classes) = (431, 10);
         let labels: Vec<u32> = (0..rows as u32).map(|row| (row * 7) % classes as u32).collect();
-        let operands = [
-            (normal(1, &[rows, classes], dtype) * 5.0).unwrap(),
-            normal(2, &[rows, classes], dtype),
-        ];
+        let operands =
+            [(normal(1, &[rows, classes], dtype) * 5.0).unwrap(), normal(2, &[rows, classes], dtype)];
         check("cross entropy", &operands, |t| {
             let labels = Labels::new(&labels, classes, t[0].device()).unwrap();
             vec![
@@ -251,11 +240,14 @@ fn rates_and_their_gradients() {
             let z = (&mu + (&std * normal(1, &[rows, 24], dtype)).unwrap()).unwrap();
             let mut weights: Vec<f64> = (0..groups.len()).map(|group| 0.1 + group as f64).collect();
             weights[1] = 0.0;
+            let paid: Vec<bool> = (0..rows).map(|row| row % 3 != 1).collect();
             for estimator in [RateEstimator::PerDimension, RateEstimator::Joint] {
                 check(&format!("rate, {estimator:?}"), &[z.clone(), mu.clone(), std.clone()], |t| {
                     vec![
                         rates(estimator, &t[0], &t[1], &t[2], groups).unwrap(),
-                        rate_gradient(estimator, &t[0], &t[1], &t[2], groups, &weights).unwrap(),
+                        row_rates(estimator, &t[0], &t[1], &t[2], groups).unwrap(),
+                        rate_gradient(estimator, &t[0], &t[1], &t[2], groups, &weights, None).unwrap(),
+                        rate_gradient(estimator, &t[0], &t[1], &t[2], groups, &weights, Some(&paid)).unwrap(),
                     ]
                 });
             }

@@ -55,12 +55,12 @@ impl Context {
 
     /// How many parts a round travels in.
     pub fn parts(&self) -> usize {
-        self.ticks().div_ceil(self.scenario.train.ticks_per_part)
+        self.ticks().div_ceil(self.scenario.ticks_per_part())
     }
 
     /// The ticks of a part, within their round.
     pub fn part(&self, part: usize) -> std::ops::Range<usize> {
-        let size = self.scenario.train.ticks_per_part;
+        let size = self.scenario.ticks_per_part();
         (part * size).min(self.ticks())..((part + 1).saturating_mul(size)).min(self.ticks())
     }
 
@@ -98,18 +98,22 @@ impl Context {
         (piece * size).min(test_samples)..((piece + 1) * size).min(test_samples)
     }
 
-    /// The sizes of the groups over which the rate of so many consecutive samples is estimated.
+    /// How many of so many consecutive samples belong to each tick: what travels, or is lost, together.
     pub fn groups(&self, samples: usize) -> Vec<usize> {
-        (0..samples).step_by(self.samples()).map(|first| self.samples().min(samples - first)).collect()
+        groups(samples, self.samples())
+    }
+
+    /// The sizes of the groups over which the rate of so many consecutive samples is estimated: a tick's, or where a tick has
+    /// one only a round's.
+    pub fn rate_groups(&self, samples: usize) -> Vec<usize> {
+        groups(samples, self.scenario.rate_samples())
     }
 
     /// How many of `rows_of_tick` fall into each gradient block of a round, or of a part.
     pub fn gradient_blocks(&self, rows_of_tick: &[usize]) -> Vec<usize> {
-        rows_of_tick
-            .chunks(GRADIENT_BLOCK_TICKS)
-            .map(|block| block.iter().sum())
-            .filter(|rows| *rows > 0)
-            .collect()
+        // Ticks of one sample never travel in parts, and blocks of ten rows would take their time.
+        let ticks = if self.scenario.rates_over_rounds() { 20 } else { 1 } * GRADIENT_BLOCK_TICKS;
+        rows_of_tick.chunks(ticks).map(|block| block.iter().sum()).filter(|rows| *rows > 0).collect()
     }
 
     /// The largest message in bytes on a link of transmitter k: all its modalities granted at every tick.
@@ -120,4 +124,9 @@ impl Context {
         let requests = entries * self.scenario.receivers() / 8;
         z + 24 * entries + requests + 16 * self.ticks() + proto::ENVELOPE_BYTES
     }
+}
+
+/// So many samples in groups of `size`, of which the last may be smaller.
+fn groups(samples: usize, size: usize) -> Vec<usize> {
+    (0..samples).step_by(size).map(|first| size.min(samples - first)).collect()
 }

@@ -8,7 +8,9 @@ pub fn resolve_device(wanted: Device) -> Result<candle_core::Device, NodeError> 
     match wanted {
         Device::Cpu => Ok(candle_core::Device::Cpu),
         Device::Cuda(number) => open_cuda(number).map_err(|reason| {
-            NodeError::Input(format!("device cuda:{number} cannot be had: {reason}; use --device cpu or auto"))
+            NodeError::Input(format!(
+                "device cuda:{number} cannot be had: {reason}; use --device cpu or auto"
+            ))
         }),
         Device::Auto => Ok(open_cuda(0).map_or_else(
             |reason| {

@@ -2,9 +2,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use candle_core::{DType, Tensor};
 use data::Targets;
-use dib::{
-    AdamW, Block, Input, Labels, Network, Numbers, Segment, Upload, entry_embedding, initial_weights,
-};
+use dib::{AdamW, Block, Input, Labels, Network, Numbers, Segment, Upload, entry_embedding, initial_weights};
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
@@ -192,7 +190,8 @@ impl Decoders {
         meter.turn_to(Work::Pack);
         let mut upload = Upload::new();
         let joint = JointInput::plan(context, granted, samples, &mut upload);
-        let local = upload.add(local_features(context, granted), (granted.rows(samples), context.feature_dim()));
+        let local =
+            upload.add(local_features(context, granted), (granted.rows(samples), context.feature_dim()));
         let uploaded = upload.send(&context.device)?;
         let joint = self.learn_joint(
             context,

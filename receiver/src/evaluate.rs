@@ -5,7 +5,7 @@ use data::Targets;
 use node::{Context, NodeError};
 use proto::{
     When,
-    v1::{Cluster, EntryRate, ReceiverPass},
+    v1::{Cluster, Confusion, EntryRate, ReceiverPass},
 };
 
 use crate::{
@@ -27,6 +27,8 @@ pub(crate) struct Pass {
     clusters: BTreeMap<u32, Cluster>,
     /// Rates of the granted entries, weighted by samples.
     rates: BTreeMap<usize, f64>,
+    /// Of a classification: samples by (label, answer).
+    confusion: BTreeMap<(u32, u32), u64>,
     feature_bytes: u64,
     missing: MissingCount,
 }
@@ -47,6 +49,7 @@ impl Pass {
             pieces: context.pieces(task.test_samples()) as u64,
             clusters: BTreeMap::new(),
             rates: BTreeMap::new(),
+            confusion: BTreeMap::new(),
             feature_bytes: 0,
             missing: MissingCount::new(context),
         }
@@ -79,6 +82,9 @@ impl Pass {
             cluster.samples += 1;
             cluster.scores.iter_mut().zip(row.scores).for_each(|(sum, score)| *sum += score);
             cluster.cross_entropy += row.loss;
+            if let Some(answer) = row.answer {
+                *self.confusion.entry(answer).or_default() += 1;
+            }
         }
         for (entry, rate) in granted.rates() {
             *self.rates.entry(entry).or_default() += rate * samples.len() as f64 / task.test_samples() as f64;
@@ -103,6 +109,8 @@ impl Pass {
                 })
             })
             .collect();
+        let confusion = self.confusion.into_iter();
+        let confusion = confusion.map(|((label, answer), samples)| Confusion { label, answer, samples });
         ReceiverPass {
             pass: self.number,
             clusters: self.clusters.into_values().collect(),
@@ -110,6 +118,8 @@ impl Pass {
             feature_bytes: self.feature_bytes,
             missing: self.missing.report(context),
             metrics: task.metrics().iter().map(|&metric| metric.into()).collect(),
+            classes: task.classes().map_or(0, |classes| classes as u32),
+            confusion: confusion.collect(),
         }
     }
 }
@@ -120,6 +130,8 @@ struct Judged {
     loss: f64,
     /// One a metric of the task.
     scores: Vec<f64>,
+    /// Of a classification: the label, and what it was taken for.
+    answer: Option<(u32, u32)>,
 }
 
 fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec<Judged>, NodeError> {
@@ -128,9 +140,12 @@ fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec
             let judges = dib::Labels::new(labels, *classes, output.device())?;
             let losses = dib::cross_entropy(output, &judges)?.to_vec1::<f64>()?.into_iter();
             let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
-            let right = answers.iter().zip(labels).map(|(answer, label)| answer == label);
-            let judged = |(loss, right)| Judged { loss, scores: vec![f64::from(u8::from(right))] };
-            Ok(losses.zip(right).map(judged).collect())
+            let judged = |(loss, (&label, answer))| Judged {
+                loss,
+                scores: vec![f64::from(u8::from(label == answer))],
+                answer: Some((label, answer)),
+            };
+            Ok(losses.zip(labels.iter().zip(answers)).map(judged).collect())
         }
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
@@ -141,7 +156,7 @@ fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec
                 if task.is_pose() {
                     scores.extend([dib::joint_error(&row, target), dib::aligned_joint_error(&row, target)]);
                 }
-                Judged { loss, scores }
+                Judged { loss, scores, answer: None }
             };
             Ok(losses.zip(rows).zip(values.chunks_exact(*width)).map(judged).collect())
         }

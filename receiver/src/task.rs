@@ -95,6 +95,14 @@ impl TaskData {
         }
     }
 
+    /// How many classes there are, of a classification.
+    pub fn classes(&self) -> Option<usize> {
+        match &self.train {
+            Targets::Classes { classes, .. } => Some(*classes),
+            Targets::Values { .. } => None,
+        }
+    }
+
     /// The targets of training samples.
     pub fn train_targets(&self, samples: &[usize]) -> Targets {
         pick(&self.train, samples.iter().copied())

@@ -7,6 +7,7 @@ mod arrays;
 mod error;
 mod link;
 mod mmfi;
+mod preset;
 mod read;
 #[cfg(test)]
 mod shipped;
@@ -16,6 +17,7 @@ pub use arrays::{Normalisation, TaskKind};
 pub use error::ScenarioError;
 pub use link::{Link, Policy, Straggler};
 pub use mmfi::{MmFi, MmFiSplit};
+pub use preset::Preset;
 
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +117,7 @@ pub struct Train {
     pub rounds: u64,
     /// Draws of the common randomness a round.
     pub ticks_per_round: usize,
-    /// Samples that share a draw.
+    /// Samples that share a draw; with 1, rates are taken over the round.
     pub samples_per_tick: usize,
     /// Ticks that travel in one message. A round in several parts keeps both ends of a link busy; it changes no bit of
     /// what is learnt.
@@ -376,6 +378,22 @@ impl Scenario {
     /// E_t in force.
     pub fn receiver_limit(&self) -> usize {
         if self.limited() { self.network.receiver_limit } else { self.transmitters() }
+    }
+
+    /// Whether a tick has one sample, as in the paper's Algorithm 1: then the marginal of a rate is taken over the round's
+    /// samples on which the entry was granted, since a tick has none beside it.
+    pub fn rates_over_rounds(&self) -> bool {
+        self.train.samples_per_tick == 1
+    }
+
+    /// N of the rate estimate (17): the samples of a tick; with one sample a tick those of a round, in training at most.
+    pub fn rate_samples(&self) -> usize {
+        if self.rates_over_rounds() { self.train.ticks_per_round } else { self.train.samples_per_tick }
+    }
+
+    /// Ticks that travel in one message: all of a round where no rate is known before all of it is encoded.
+    pub fn ticks_per_part(&self) -> usize {
+        if self.rates_over_rounds() { self.train.ticks_per_round } else { self.train.ticks_per_part }
     }
 
     /// E_k in force at transmitter k.

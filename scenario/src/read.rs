@@ -3,26 +3,48 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::{
-    Scenario, ScenarioError,
+    Preset, Scenario, ScenarioError,
     validate::{MOST_NODES, within},
 };
 
 impl Scenario {
     /// Reads a scenario file, applies overrides of the form `a.b=value`, expands the node lists and validates.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ScenarioError> {
+        Self::read_with(path, None, overrides)
+    }
+
+    /// The same with a preset, which goes before the file and behind the overrides.
+    pub fn read_with(
+        path: &Path,
+        preset: Option<Preset>,
+        overrides: &[String],
+    ) -> Result<Self, ScenarioError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ScenarioError::Unreadable { path: path.into(), error })?;
-        Self::parse(&text, &path.display().to_string(), overrides)
+        Self::parse_with(&text, &path.display().to_string(), preset, overrides)
     }
 
     /// The same from a text; `origin` names it in error messages.
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ScenarioError> {
+        Self::parse_with(text, origin, None, overrides)
+    }
+
+    /// [`read_with`](Self::read_with) from a text.
+    pub fn parse_with(
+        text: &str,
+        origin: &str,
+        preset: Option<Preset>,
+        overrides: &[String],
+    ) -> Result<Self, ScenarioError> {
         let mut table: Table = text.parse().map_err(|error| malformed(origin, text, &error))?;
+        if let Some(preset) = preset {
+            preset.apply(&mut table);
+        }
         for assignment in overrides {
             set(&mut table, assignment)?;
         }
-        // Without overrides the text itself is deserialised: its errors then carry a line number.
-        let scenario: Scenario = if overrides.is_empty() {
+        // Unchanged, the text itself is deserialised: its errors then carry a line number.
+        let scenario: Scenario = if preset.is_none() && overrides.is_empty() {
             toml::from_str(text).map_err(|error| malformed(origin, text, &error))?
         } else {
             table.try_into().map_err(|error| misplaced(origin, &error))?
@@ -231,7 +253,7 @@ mod tests {
             ("data.noise_width=0", "data.noise_width is 0; it must be from 1 to 1048576"),
             ("train.rounds=0", "train.rounds is 0; it must be at least 1"),
             ("train.ticks_per_round=0", "train.ticks_per_round is 0; it must be from 1 to 1048576"),
-            ("train.samples_per_tick=1", "train.samples_per_tick is 1; it must be from 2 to 1048576"),
+            ("train.samples_per_tick=0", "train.samples_per_tick is 0; it must be from 1 to 1048576"),
             (
                 "train.samples_per_tick=1000000",
                 "train.ticks_per_round x train.samples_per_tick is 20000000; it must be from 1 to 1048576",

@@ -37,7 +37,12 @@ impl Scenario {
         within("train.rounds", train.rounds as usize, 1, usize::MAX)?;
         within("train.bits", train.bits as usize, 1, MOST_BITS)?;
         within("train.ticks_per_round", train.ticks_per_round, 1, MOST_SAMPLES_PER_ROUND)?;
-        within("train.samples_per_tick", train.samples_per_tick, 2, MOST_SAMPLES_PER_ROUND)?;
+        within("train.samples_per_tick", train.samples_per_tick, 1, MOST_SAMPLES_PER_ROUND)?;
+        if self.rates_over_rounds() && train.ticks_per_round == 1 {
+            let what =
+                "is 1 and train.samples_per_tick too; a rate needs two samples: set either to 2 or more";
+            return Err(ScenarioError::invalid("train.ticks_per_round", what));
+        }
         within(
             "train.ticks_per_round x train.samples_per_tick",
             train.ticks_per_round.saturating_mul(train.samples_per_tick),

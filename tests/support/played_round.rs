@@ -9,7 +9,9 @@ use proto::{
 };
 use randomness::{Purpose, Seed};
 
-use crate::support::local_network::{Delivery, LocalNetwork, Message, Node, Setup, Shuffled, Snapshot};
+use crate::support::local_network::{
+    Delivery, Letter, LocalNetwork, Message, Node, Setup, Shuffled, Snapshot,
+};
 
 /// What the machines start the round from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +63,45 @@ impl PlayedRound {
             Start::Initial => (0, initial),
             Start::Unsettled => (LATER, unsettle(&initial)),
         };
-        let mut network = LocalNetwork::new(setup, 0, Some(&snapshot)).unwrap();
+        PlayedRound::play_from(setup, round, &snapshot, delivery)
+    }
+
+    /// The same from the states of all nodes at a round.
+    pub(crate) fn play_from(
+        setup: &Setup,
+        round: u64,
+        snapshot: &Snapshot,
+        delivery: &mut dyn Delivery,
+    ) -> Self {
+        let mut network = LocalNetwork::new(setup, 0, Some(snapshot)).unwrap();
         network.order(&Order::Train(Train { to: round + 1 }));
         network.run(delivery).unwrap();
         save(&mut network, round + 1);
-        PlayedRound { round, before: tensors(&snapshot), network }
+        PlayedRound { round, before: tensors(snapshot), network }
     }
 
     /// `[t][tick]`: the entries (k, m) granted to receiver t, as the features said, and used, as its turns said.
     pub(crate) fn granted(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
+        self.entries(setup, |letter, features| self.used(letter.k, letter.t, features))
+    }
+
+    /// The same, used or not.
+    pub(crate) fn sent(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
+        self.entries(setup, |_, features| vec![true; features.granted.len()])
+    }
+
+    fn entries(
+        &self,
+        setup: &Setup,
+        counted: impl Fn(&Letter, &Features) -> Vec<bool>,
+    ) -> Vec<Vec<Vec<(usize, usize)>>> {
         let ticks = setup.scenario.train.ticks_per_round;
         let mut granted = vec![vec![Vec::new(); ticks]; setup.scenario.receivers()];
         for letter in &self.network.letters {
             let Message::Features(features) = &letter.message else { continue };
             let first_tick = ticks_of(setup, features).start;
-            let used = self.used(letter.k, letter.t, features);
-            for (entry, _) in features.granted.iter().zip(used).filter(|(_, used)| *used) {
+            let counted = counted(letter, features);
+            for (entry, _) in features.granted.iter().zip(counted).filter(|(_, counted)| *counted) {
                 granted[letter.t][first_tick + entry.tick as usize].push((letter.k, entry.modality as usize));
             }
         }
@@ -105,9 +130,9 @@ impl PlayedRound {
 
 /// The ticks of its round that a message is about.
 pub(crate) fn ticks_of(setup: &Setup, features: &Features) -> Range<usize> {
-    let train = &setup.scenario.train;
-    let first = features.stamp.as_ref().map_or(0, |stamp| stamp.part as usize) * train.ticks_per_part;
-    first..(first + train.ticks_per_part).min(train.ticks_per_round)
+    let size = setup.scenario.ticks_per_part();
+    let first = features.stamp.as_ref().map_or(0, |stamp| stamp.part as usize) * size;
+    first..(first + size).min(setup.scenario.train.ticks_per_round)
 }
 
 /// The states of all nodes at a version that they reach without another order.

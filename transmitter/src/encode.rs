@@ -3,13 +3,17 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    Block, Coding, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateEstimator, RateTerm,
-    SampleAt, Segment, Upload, initial_weights, reparameterisation,
+    Block, Coding, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, SampleAt,
+    Segment, Upload, initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
-use crate::learned::Learned;
+use crate::{
+    learned::Learned,
+    rates::{GroupRates, group_rates},
+    round_groups::RoundGroups,
+};
 
 /// The encoders f_k^m of a transmitter, one a modality.
 pub(crate) struct Encoders {
@@ -34,17 +38,16 @@ pub(crate) struct CodedModality {
     pub(crate) features: Features,
     /// What the backward pass needs; none in evaluation.
     encoded: Option<Encoded>,
-    /// For every entry the sizes of the groups whose rates make up its own.
-    groups: Vec<Vec<usize>>,
+    groups: RateGroups,
     rates: GroupRates,
 }
 
-/// The rates of groups of samples, in nats.
-pub(crate) enum GroupRates {
-    /// Where they were computed, f64, \[groups\].
-    Estimated(Tensor),
-    /// On this machine.
-    Known(Vec<f64>),
+/// Whose rates make up those of the entries.
+enum RateGroups {
+    /// For every entry the sizes of its own groups: the tick; in evaluation several.
+    Own(Vec<Vec<usize>>),
+    /// Where a tick has one sample only, the round's: an entry has what it adds.
+    Round(RoundGroups),
 }
 
 /// What the encoder of a modality is to be given: numbers of what is uploaded, and where that stands.
@@ -186,10 +189,7 @@ impl Encoders {
             Phase::Evaluate => (encoder.infer(input, noise)?, None),
         };
         meter.turn_to(Work::Rate);
-        let groups: Vec<Vec<usize>> =
-            entries.iter().map(|(tick, _)| context.groups(batch.samples[*tick].len())).collect();
-        let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
-        let rates = group_rates(context, estimator, &features, &groups.concat())?;
+        let (groups, rates) = rates(context, batch, &entries, &features)?;
         Ok(CodedModality { entries, features, encoded, groups, rates })
     }
 
@@ -223,8 +223,8 @@ impl Encoders {
         let read = x.len() / width;
         let x = upload.add(x, (read, width));
         let draws = self.coding == Coding::Gaussian;
-        let noise = draws
-            .then(|| upload.add(noise(context, batch, m, &entries), (target, context.feature_dim())));
+        let noise =
+            draws.then(|| upload.add(noise(context, batch, m, &entries), (target, context.feature_dim())));
         Ok(Planned { m, entries, x, noise, samples, receivers, rows: target })
     }
 
@@ -256,14 +256,24 @@ impl Encoders {
         for ((m, coded, places), gradient) in used.into_iter().zip(upload.send(&context.device)?) {
             let encoded =
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
-            let groups = vec![context.samples(); coded.entries.len()];
-            // Nobody pays for what nobody used.
-            let weights: Vec<f64> =
-                places.iter().map(|place| if place.is_some() { beta } else { 0.0 }).collect();
-            let rate = Some(RateTerm { estimator, groups: &groups, weights: &weights });
             let blocks = blocks(context, grants.ticks().len(), &coded.entries);
+            // Nobody pays for what nobody used.
+            let is_used = |entry: usize| places[entry].is_some();
             meter.turn_to(Work::Backward);
-            self.encoders[m].backward(encoded, &gradient, rate, &blocks)?;
+            let encoder = &mut self.encoders[m];
+            if context.scenario.rates_over_rounds() {
+                let groups = RoundGroups::new(&coded.entries);
+                let (weights, paid) = groups.weights(is_used, beta);
+                let rows = Some(RateRows { order: &groups.order, paid: &paid });
+                let rate = RateTerm { estimator, groups: &groups.sizes, weights: &weights, rows };
+                encoder.backward(encoded, &gradient, Some(rate), &blocks)?;
+                continue;
+            }
+            let groups = vec![context.samples(); coded.entries.len()];
+            let weights: Vec<f64> =
+                (0..places.len()).map(|entry| if is_used(entry) { beta } else { 0.0 }).collect();
+            let rate = RateTerm { estimator, groups: &groups, weights: &weights, rows: None };
+            encoder.backward(encoded, &gradient, Some(rate), &blocks)?;
         }
         Ok(())
     }
@@ -328,16 +338,19 @@ impl Coded {
 }
 
 impl CodedModality {
-    /// The rate of every entry in nats, given those of all groups: the mean over its own, by samples. In training it has one,
-    /// the tick.
-    fn entry_rates(&self, of_groups: &[f64]) -> Vec<f64> {
-        let mut rates = of_groups.iter();
+    /// The rate of every entry in nats, given those of all groups (or rows): the mean over its own, by samples.
+    fn entry_rates(&self, found: &[f64]) -> Vec<f64> {
+        let groups = match &self.groups {
+            RateGroups::Own(groups) => groups,
+            RateGroups::Round(groups) => return groups.in_order_of_rows(found),
+        };
+        let mut rates = found.iter();
         let mean = |groups: &Vec<usize>| {
             let weighted: f64 =
                 groups.iter().zip(rates.by_ref()).map(|(&size, &rate)| size as f64 * rate).sum();
             weighted / groups.iter().sum::<usize>() as f64
         };
-        self.groups.iter().map(mean).collect()
+        groups.iter().map(mean).collect()
     }
 }
 
@@ -379,34 +392,23 @@ fn noise(context: &Context, batch: &Batch<'_>, m: usize, entries: &[(usize, usiz
     node::in_parallel(entries, of_entry).concat()
 }
 
-/// The rate of every group of consecutive samples, in nats: an estimate of the information in Gaussian features; the bits of
-/// quantised ones; and of deterministic ones an entropy, which is no information.
-pub(crate) fn group_rates(
+/// The rates of all entries, or of the groups that make them up.
+fn rates(
     context: &Context,
-    estimator: RateEstimator,
+    batch: &Batch<'_>,
+    entries: &[(usize, usize)],
     features: &Features,
-    groups: &[usize],
-) -> Result<GroupRates, NodeError> {
-    Ok(match (&features.posterior, node::coding(&context.scenario.train)) {
-        (Some(posterior), _) => {
-            GroupRates::Estimated(dib::rates(estimator, &features.z, &posterior.mu, &posterior.std, groups)?)
-        }
-        (None, Coding::Quantised { bits }) => {
-            let nats = (context.feature_dim() * bits as usize) as f64 * std::f64::consts::LN_2;
-            GroupRates::Known(vec![nats; groups.len()])
-        }
-        (None, _) => GroupRates::Known(dib::entropy(&features.z, groups)?),
-    })
-}
-
-impl GroupRates {
-    /// The rates, once they are known.
-    pub(crate) fn to_vec(&self) -> Result<Vec<f64>, NodeError> {
-        match self {
-            GroupRates::Estimated(rates) => Ok(rates.to_vec1()?),
-            GroupRates::Known(rates) => Ok(rates.clone()),
-        }
+) -> Result<(RateGroups, GroupRates), NodeError> {
+    if batch.phase == Phase::Train && context.scenario.rates_over_rounds() {
+        let groups = RoundGroups::new(entries);
+        let rates = groups.rates(context, features)?;
+        return Ok((RateGroups::Round(groups), rates));
     }
+    let groups: Vec<Vec<usize>> =
+        entries.iter().map(|(tick, _)| context.rate_groups(batch.samples[*tick].len())).collect();
+    let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
+    let rates = group_rates(context, estimator, features, &groups.concat())?;
+    Ok((RateGroups::Own(groups), rates))
 }
 
 /// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.

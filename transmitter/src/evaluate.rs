@@ -5,7 +5,7 @@ use dib::{Features, Grants, Posterior, RateEstimator, RequestGrid};
 use node::{Context, NodeError};
 use proto::v1::{EntryRate, TransmitterPass};
 
-use crate::encode::{Coded, group_rates};
+use crate::{encode::Coded, rates::group_rates};
 
 /// A pass over the whole test set under one selection (Algorithm 2).
 pub(crate) struct Pass {
@@ -67,7 +67,7 @@ impl Pass {
 }
 
 /// The same of all tensors of features.
-fn each(
+pub(crate) fn each(
     features: &Features,
     of: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
 ) -> candle_core::Result<Features> {

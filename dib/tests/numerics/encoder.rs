@@ -17,7 +17,8 @@ fn encoder(dtype: DType) -> Encoder {
     let find = |name: &str| encoder.network().parameters().find(|parameter| parameter.name == name).unwrap();
     let raw = find("net/linear.b").value.narrow(0, 5, 5).unwrap();
     kernels::elementwise::assign(&raw, &(raw.ones_like().unwrap() * 5.0).unwrap()).unwrap();
-    kernels::elementwise::scale(&find("net/linear.w").value, 0.2).unwrap();
+    let weight = &find("net/linear.w").value;
+    kernels::elementwise::assign(weight, &(weight * 0.2).unwrap()).unwrap();
     encoder
 }
 
@@ -28,7 +29,8 @@ fn every_parameter_has_the_gradient_of_finite_differences() {
     for estimator in [None, Some(RateEstimator::PerDimension), Some(RateEstimator::Joint)] {
         let mut encoder = encoder(DType::F64);
         let encoded = encoder.encode(dense(&x), Some(&noise)).unwrap();
-        let term = estimator.map(|estimator| RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS });
+        let term =
+            estimator.map(|estimator| RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS, rows: None });
         encoder.backward(&encoded, &dz, term, &[7, 7]).unwrap();
         let cost = || {
             let features = encoder.infer(dense(&x), Some(&noise)).unwrap();
@@ -54,7 +56,7 @@ fn f32_agrees_with_f64() {
             let mut encoder = encoder(dtype);
             let cast = |tensor: &Tensor| tensor.to_dtype(dtype).unwrap();
             let encoded = encoder.encode(dense(&cast(&x)), Some(&cast(&noise))).unwrap();
-            let term = RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS };
+            let term = RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS, rows: None };
             encoder.backward(&encoded, &cast(&dz), Some(term), &[14]).unwrap();
             (encoded, encoder)
         };
@@ -93,7 +95,7 @@ fn nothing_to_encode_is_no_error() {
     let mut encoder = encoder(DType::F32);
     let none = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
     let encoded = encoder.encode(dense(&none(6)), Some(&none(5))).unwrap();
-    let term = RateTerm { estimator: RateEstimator::PerDimension, groups: &[], weights: &[] };
+    let term = RateTerm { estimator: RateEstimator::PerDimension, groups: &[], weights: &[], rows: None };
     encoder.backward(&encoded, &none(5), Some(term), &[]).unwrap();
     assert_eq!(encoded.features.z.dims(), [0, 5]);
 }

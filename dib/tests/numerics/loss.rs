@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::{
-    Labels, cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error, mean_squared_error_gradient,
+    Labels, cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error,
+    mean_squared_error_gradient,
 };
 
 use crate::support::{check_gradient, distance, normal, numbers};

@@ -70,7 +70,6 @@ pub(crate) fn clip<T: Real>(values: &mut CudaStorage, layout: &Layout, norm: f64
         grid,
         &[Argument::Operand(target), pieces(), count(target.size)?],
     )?;
-    let arguments =
-        [Argument::Operand(target), pieces(), count(PIECES)?, Argument::Number(norm), size];
+    let arguments = [Argument::Operand(target), pieces(), count(PIECES)?, Argument::Number(norm), size];
     launch::<T>(device, &MODULE, "clip", Grid::over(target.size), &arguments)
 }

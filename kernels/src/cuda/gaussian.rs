@@ -11,7 +11,11 @@ pub(super) const MODULE: Module = module!("gaussian");
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);
 
-pub(crate) fn sample_all<T: Real>(output: Operand<'_>, noise: Operand<'_>, width: usize) -> Result<CudaStorage> {
+pub(crate) fn sample_all<T: Real>(
+    output: Operand<'_>,
+    noise: Operand<'_>,
+    width: usize,
+) -> Result<CudaStorage> {
     let (device, noise) = (noise.0.device(), operand::<T>(noise.0, noise.1)?);
     let packed = Fresh::<T>::new(device, 3 * noise.size)?;
     let arguments = [

@@ -65,8 +65,17 @@ macro_rules! cuda_real {
             const SUFFIX: &'static str = $suffix;
 
             unsafe fn multiply(call: &Multiplication) -> std::result::Result<(), blas::CublasError> {
-                let Multiplication { handle, transposes: [a_transposed, b_transposed], m, n, k, a, b, c, keep } =
-                    call;
+                let Multiplication {
+                    handle,
+                    transposes: [a_transposed, b_transposed],
+                    m,
+                    n,
+                    k,
+                    a,
+                    b,
+                    c,
+                    keep,
+                } = call;
                 let (one, keep): ($type, $type) = (1.0, if *keep { 1.0 } else { 0.0 });
                 // SAFETY: passed on from the caller; the factors outlive the call, which reads them at once.
                 unsafe {
@@ -155,6 +164,23 @@ impl<T: CudaReal> Fresh<T> {
 
     pub(crate) fn into_storage(self) -> CudaStorage {
         CudaStorage::wrap_cuda_slice(self.slice, self.device)
+    }
+}
+
+/// Marks on the device, a 32-bit number each.
+pub(crate) struct Marks {
+    slice: CudaSlice<u32>,
+    device: CudaDevice,
+}
+
+impl Marks {
+    pub(crate) fn new(device: &CudaDevice, marks: &[bool]) -> Result<Self> {
+        let numbers: Vec<u32> = marks.iter().map(|&mark| u32::from(mark)).collect();
+        Ok(Marks { slice: device.clone_htod(&numbers)?, device: device.clone() })
+    }
+
+    pub(crate) fn operand(&self) -> Operand {
+        part(&self.slice, &self.device, 0, self.slice.len())
     }
 }
 

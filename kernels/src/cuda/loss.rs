@@ -44,8 +44,7 @@ pub(crate) fn regress<T: Real>(
 ) -> Result<(CudaStorage, Shape)> {
     let (rows, outputs) = prediction.1.shape().dims2()?;
     let device = prediction.0.device();
-    let (prediction, target) =
-        (operand::<T>(prediction.0, prediction.1)?, operand::<T>(target.0, target.1)?);
+    let (prediction, target) = (operand::<T>(prediction.0, prediction.1)?, operand::<T>(target.0, target.1)?);
     let (prediction, target) = (Argument::Operand(prediction), Argument::Operand(target));
     let Some(weight) = weight else {
         let losses = Fresh::<f64>::new(device, rows)?;

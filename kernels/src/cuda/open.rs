@@ -37,7 +37,9 @@ fn quietly<R>(open: impl FnOnce() -> R) -> std::result::Result<R, String> {
     drop(guard);
     opened.map_err(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("NVIDIA's libraries do not start");
+        let said = said
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("NVIDIA's libraries do not start");
         said.lines().next().unwrap_or(said).to_owned()
     })
 }

@@ -64,14 +64,9 @@ fn operands<T: Real>(transpose: Transpose, a: Operand<'_>, b: Operand<'_>) -> Re
             transposed,
         })
     };
-    let (left, right) =
-        (matrix(a, transpose == Transpose::Left)?, matrix(b, transpose == Transpose::Right)?);
+    let (left, right) = (matrix(a, transpose == Transpose::Left)?, matrix(b, transpose == Transpose::Right)?);
     if left.shape().1 != right.shape().0 {
-        bail!(
-            "shapes {:?} and {:?} do not multiply ({transpose:?} transposed)",
-            a.1.shape(),
-            b.1.shape()
-        );
+        bail!("shapes {:?} and {:?} do not multiply ({transpose:?} transposed)", a.1.shape(), b.1.shape());
     }
     Ok((left, right))
 }

@@ -3,7 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape, bail};
 
-use super::launch::{self, Argument, Fresh, Grid, Module, count, launch, module, operand};
+use super::launch::{self, Argument, Fresh, Grid, Marks, Module, count, launch, module, operand};
 use crate::Real;
 use crate::rate::RateEstimator;
 
@@ -49,45 +49,54 @@ pub(crate) fn values<T: Real>(
     let device = z.0.device();
     let rows = Rows::new::<T>(z, mu, std)?;
     let rates = Fresh::<f64>::new(device, groups.len())?;
-    let is_joint = estimator == RateEstimator::Joint;
-    // Of every row, or of every row and dimension.
-    let lanes = if is_joint { 1 } else { rows.width };
-    let surplus = Fresh::<f64>::new(device, rows.operands[0].size / rows.width * lanes)?;
+    let surplus = Surplus::new(device, &rows, estimator)?;
     let mut done = 0;
     for batch in batches(groups, None)? {
-        if is_joint {
-            let mut arguments = vec![Argument::Operand(surplus.operand())];
-            rows.describe(&mut arguments, &batch)?;
-            launch::<T>(device, &MODULE, "joint_mix", batch.grid(1), &arguments)?;
-        } else {
-            rows.mix::<T>(device, &batch, &surplus)?;
-        }
-        let target = launch::Operand { pointer: rates.operand().pointer + 8 * done as u64, size: batch.groups };
-        let arguments = [
-            Argument::Operand(target),
-            Argument::Operand(surplus.operand()),
-            Argument::Groups(&batch.table),
-            count(lanes)?,
-        ];
+        surplus.fill::<T>(device, &rows, &batch)?;
+        let target =
+            launch::Operand { pointer: rates.operand().pointer + 8 * done as u64, size: batch.groups };
         let grid = Grid { blocks: (batch.groups, 1), threads: (THREADS, 1) };
-        launch::<f64>(device, &MODULE, "rate_sum", grid, &arguments)?;
+        surplus.sum(device, "rate_sum", grid, target, &batch)?;
         done += batch.groups;
     }
     Ok((rates.into_storage(), Shape::from(groups.len())))
 }
 
-/// The gradient of the sum of the groups' rates, each times its weight: [3, rows, width].
-pub(crate) fn gradients<T: Real>(
+/// What every row adds to its group's rate.
+pub(crate) fn row_values<T: Real>(
     estimator: RateEstimator,
     z: Operand<'_>,
     mu: Operand<'_>,
     std: Operand<'_>,
     groups: &[usize],
+) -> Result<(CudaStorage, Shape)> {
+    let (device, total) = (z.0.device(), z.1.shape().dims2()?.0);
+    let rows = Rows::new::<T>(z, mu, std)?;
+    let values = Fresh::<f64>::new(device, total)?;
+    let surplus = Surplus::new(device, &rows, estimator)?;
+    for batch in batches(groups, None)? {
+        surplus.fill::<T>(device, &rows, &batch)?;
+        surplus.sum(device, "rate_rows", batch.grid(1), values.operand(), &batch)?;
+    }
+    Ok((values.into_storage(), Shape::from(total)))
+}
+
+/// The gradient of the sum of the groups' rates, each times its weight: [3, rows, width]. `paid`: which rows add to them, if
+/// not all do.
+pub(crate) fn gradients<T: Real>(
+    estimator: RateEstimator,
+    (z, mu, std): (Operand<'_>, Operand<'_>, Operand<'_>),
+    groups: &[usize],
     weights: &[f64],
+    paid: Option<&[bool]>,
 ) -> Result<(CudaStorage, Shape)> {
     let (device, shape) = (z.0.device(), z.1.shape().dims2()?);
     let rows = Rows::new::<T>(z, mu, std)?;
     let size = rows.operands[0].size;
+    let paid = paid.map(|paid| Marks::new(device, paid)).transpose()?;
+    // Kernels read a pointer to nothing as: all.
+    let all = launch::Operand { pointer: 0, size: 0 };
+    let paid = || Argument::Operand(paid.as_ref().map_or(all, Marks::operand));
     let packed = Fresh::<T>::new(device, 3 * size)?;
     for batch in batches(groups, Some(weights))? {
         let (kernel, noted) = match estimator {
@@ -99,6 +108,7 @@ pub(crate) fn gradients<T: Real>(
                 let squares = Fresh::<T>::new(device, batch.squares)?;
                 let mut arguments = vec![Argument::Operand(squares.operand())];
                 rows.describe(&mut arguments, &batch)?;
+                arguments.push(paid());
                 launch::<T>(device, &MODULE, "joint_shares", batch.grid(1), &arguments)?;
                 ("joint_gradient", squares)
             }
@@ -106,16 +116,60 @@ pub(crate) fn gradients<T: Real>(
         let mut arguments = vec![Argument::Operand(packed.operand()), Argument::Operand(noted.operand())];
         rows.describe(&mut arguments, &batch)?;
         arguments.push(count(size)?);
+        if estimator == RateEstimator::PerDimension {
+            arguments.push(paid());
+        }
         launch::<T>(device, &MODULE, kernel, batch.grid(rows.width), &arguments)?;
     }
     Ok((packed.into_storage(), Shape::from((3, shape.0, shape.1))))
 }
 
+/// By how much every row's own density surpasses the mixture's, in the logarithm: once, or of each dimension.
+struct Surplus {
+    values: Fresh<f64>,
+    is_joint: bool,
+    lanes: usize,
+}
+
+impl Surplus {
+    fn new(device: &CudaDevice, rows: &Rows, estimator: RateEstimator) -> Result<Self> {
+        let is_joint = estimator == RateEstimator::Joint;
+        let lanes = if is_joint { 1 } else { rows.width };
+        let values = Fresh::new(device, rows.operands[0].size / rows.width * lanes)?;
+        Ok(Surplus { values, is_joint, lanes })
+    }
+
+    fn fill<T: Real>(&self, device: &CudaDevice, rows: &Rows, batch: &Batch) -> Result<()> {
+        if !self.is_joint {
+            return rows.mix::<T>(device, batch, &self.values).map(drop);
+        }
+        let mut arguments = vec![Argument::Operand(self.values.operand())];
+        rows.describe(&mut arguments, batch)?;
+        launch::<T>(device, &MODULE, "joint_mix", batch.grid(1), &arguments)
+    }
+
+    fn sum(
+        &self,
+        device: &CudaDevice,
+        kernel: &'static str,
+        grid: Grid,
+        target: launch::Operand,
+        batch: &Batch,
+    ) -> Result<()> {
+        let arguments = [
+            Argument::Operand(target),
+            Argument::Operand(self.values.operand()),
+            Argument::Groups(&batch.table),
+            count(self.lanes)?,
+        ];
+        launch::<f64>(device, &MODULE, kernel, grid, &arguments)
+    }
+}
+
 impl Rows {
     fn new<T: Real>(z: Operand<'_>, mu: Operand<'_>, std: Operand<'_>) -> Result<Self> {
         let width = z.1.shape().dims2()?.1;
-        let operands =
-            [operand::<T>(z.0, z.1)?, operand::<T>(mu.0, mu.1)?, operand::<T>(std.0, std.1)?];
+        let operands = [operand::<T>(z.0, z.1)?, operand::<T>(mu.0, mu.1)?, operand::<T>(std.0, std.1)?];
         Ok(Rows { operands, width })
     }
 

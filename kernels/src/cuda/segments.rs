@@ -30,7 +30,8 @@ pub(crate) fn spread<T: Real>(
     let (targets, sources) = (strided::<T>(targets.0, targets.1)?, operand::<T>(sources.0, sources.1)?);
     for segments in segments.chunks(MOST) {
         let largest = segments.iter().map(|segment| segment.rows * width).max().unwrap_or(0);
-        let grid = Grid { blocks: (segments.len(), largest.div_ceil(THREADS as usize)), threads: (THREADS, 1) };
+        let grid =
+            Grid { blocks: (segments.len(), largest.div_ceil(THREADS as usize)), threads: (THREADS, 1) };
         let table = SegmentTable::new(segments)?;
         let arguments = [
             Argument::Operand(targets.operand),

@@ -1,5 +1,8 @@
 //! Numbers on their way to the device and back, through memory that the driver need not copy from first.
-#![expect(unsafe_code, reason = "page-locked memory is the driver's, and is copied while the program goes on")]
+#![expect(
+    unsafe_code,
+    reason = "page-locked memory is the driver's, and is copied while the program goes on"
+)]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -120,7 +123,8 @@ fn stage<'a>(
     if room < bytes.max(1) {
         let context = device.cuda_stream().context().clone();
         // SAFETY: it is written before it is read.
-        let memory = unsafe { context.alloc_pinned_with_flags(bytes.max(1).next_power_of_two(), flags) }.w()?;
+        let memory =
+            unsafe { context.alloc_pinned_with_flags(bytes.max(1).next_power_of_two(), flags) }.w()?;
         let read = context.new_event(None).w()?;
         if let Some(old) = stages.insert(device.id(), Stage { memory, read }) {
             old.read.synchronize().w()?;

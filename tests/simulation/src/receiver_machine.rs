@@ -7,8 +7,8 @@ use node::{Awaited, Context, Machine, Next, NodeError, Role, Schedule};
 use proto::{
     When,
     v1::{
-        Asks, Cluster, Features, Finished, Gradients, ReceiverPass, ReceiverRound, Turn, order::Order,
-        report::Report,
+        Asks, Cluster, Confusion, Features, Finished, Gradients, ReceiverPass, ReceiverRound, Turn,
+        order::Order, report::Report,
     },
 };
 use receiver::{Input, Output};
@@ -158,7 +158,16 @@ impl ReceiverMachine {
                 let cross_entropy = figure(found);
                 let clusters = vec![Cluster { id: 0, samples: 1, scores: vec![right], cross_entropy }];
                 let metrics = vec!["top1".into()];
-                let report = ReceiverPass { pass, clusters, metrics, ..ReceiverPass::default() };
+                let answer = (found % 2) as u32;
+                let confusion = vec![Confusion { label: 1, answer, samples: 1 }];
+                let report = ReceiverPass {
+                    pass,
+                    clusters,
+                    metrics,
+                    classes: 2,
+                    confusion,
+                    ..ReceiverPass::default()
+                };
                 emit(Output::Report(Report::ReceiverPass(report)));
                 if pass + 1 < passes {
                     self.begin_pass(pass + 1, passes, emit);

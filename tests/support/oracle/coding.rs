@@ -5,7 +5,11 @@ use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
 use scenario::Method;
 
-use super::{Oracle, network, rate::rate, rows, sum};
+use super::{
+    Oracle, mean, network,
+    rate::{rate, term},
+    rows, sum,
+};
 
 /// What a receiver makes of a tick.
 pub(crate) struct Judged {
@@ -15,6 +19,14 @@ pub(crate) struct Judged {
     pub(crate) cross_entropy: f64,
     /// The sum of the granted entries' rates.
     pub(crate) rate: f64,
+}
+
+/// An entry's features at a tick, each [samples, feature_dim].
+#[derive(Clone)]
+pub(super) struct Coded {
+    z: Tensor,
+    /// Mean and deviation of Gaussian ones.
+    posterior: Option<(Tensor, Tensor)>,
 }
 
 impl Oracle<'_> {
@@ -31,7 +43,7 @@ impl Oracle<'_> {
                     features.push(Tensor::zeros(shape, DType::F64, &Device::Cpu)?);
                     continue;
                 }
-                let (z, rate) = self.encode(k, t, m, tick)?;
+                let (z, rate) = self.coded(k, t, m, tick)?;
                 rates += rate.to_scalar::<f64>()?;
                 extras.push((beta * (self.local_loss(t, tick, k, m, &z)? + rate)?)?);
                 features.push(z);
@@ -52,8 +64,50 @@ impl Oracle<'_> {
         }
     }
 
-    /// z [samples, feature_dim] of an entry, and its rate.
-    fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<(Tensor, Tensor)> {
+    /// z [samples, feature_dim] of an entry, and its rate; of a tick's only sample, its term of the round's rate.
+    fn coded(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<(Tensor, Tensor)> {
+        let own = self.encode(k, t, m, tick)?;
+        let estimator = self.setup.scenario.train.rate_estimator;
+        let Some(sent) = &self.sent else {
+            let rate = match (&own.posterior, self.setup.scenario.train.method) {
+                (Some((mu, std)), _) => rate(estimator, &own.z, mu, std)?,
+                (None, Method::VdDib) => self.bits()?,
+                (None, _) => Tensor::new(mean(entropies(&own.z.to_vec2()?).into_iter()), &Device::Cpu)?,
+            };
+            return Ok((own.z, rate));
+        };
+        let ticks: Vec<usize> = (0..self.samples.len()).filter(|&at| sent[t][at].contains(&(k, m))).collect();
+        let position = ticks.iter().position(|&at| at == tick).expect("what is granted was sent");
+        let all = ticks.iter().map(|&at| self.encode(k, t, m, at)).collect::<Result<Vec<_>>>()?;
+        let rate = match (&own.posterior, self.setup.scenario.train.method) {
+            (Some(_), _) => {
+                let posteriors = all.iter().filter_map(|coded| coded.posterior.clone());
+                let (mu, std): (Vec<_>, Vec<_>) = posteriors.unzip();
+                term(estimator, &own.z, &Tensor::cat(&mu, 0)?, &Tensor::cat(&std, 0)?, position)?
+            }
+            (None, Method::VdDib) => self.bits()?,
+            (None, _) => {
+                let rows = all.iter().map(|coded| coded.z.get(0)?.to_vec1()).collect::<Result<Vec<_>>>()?;
+                Tensor::new(entropies(&rows)[position], &Device::Cpu)?
+            }
+        };
+        Ok((own.z, rate))
+    }
+
+    /// The features of an entry at a tick.
+    fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<Coded> {
+        let key = [k, t, m, tick];
+        if let Some(coded) = self.encoded.borrow().as_ref().and_then(|encoded| encoded.get(&key)) {
+            return Ok(coded.clone());
+        }
+        let coded = self.encode_anew(key)?;
+        if let Some(encoded) = self.encoded.borrow_mut().as_mut() {
+            encoded.insert(key, coded.clone());
+        }
+        Ok(coded)
+    }
+
+    fn encode_anew(&self, [k, t, m, tick]: [usize; 4]) -> Result<Coded> {
         let (d, seed) = (self.feature_dim(), self.setup.seed);
         let samples = self.samples[tick].len();
         let x = self.observe(k, m, tick)?;
@@ -61,11 +115,8 @@ impl Oracle<'_> {
         let input = Tensor::cat(&[x, embedding], 1)?;
         let output = network::forward(&self.variables, &format!("transmitter{k}/encoder{m}"), &input)?;
         match self.setup.scenario.train.method {
-            Method::VdDib => return self.quantise(&output),
-            Method::Dlsc => {
-                let entropy = entropy(&output.to_vec2()?);
-                return Ok((output, Tensor::new(entropy, &Device::Cpu)?));
-            }
+            Method::VdDib => return Ok(Coded { z: self.quantise(&output)?, posterior: None }),
+            Method::Dlsc => return Ok(Coded { z: output, posterior: None }),
             _ => {}
         }
         let (mu, raw) = (output.narrow(1, 0, d)?, output.narrow(1, d, d)?);
@@ -73,19 +124,22 @@ impl Oracle<'_> {
         let moment = self.first_tick + tick as u64;
         let noise = reparameterisation(seed, Phase::Train, k, t, m, moment, samples * d);
         let z = (&mu + (&std * rows(&noise, d)?)?)?;
-        let rate = rate(self.setup.scenario.train.rate_estimator, &z, &mu, &std)?;
-        Ok((z, rate))
+        Ok(Coded { z, posterior: Some((mu, std)) })
     }
 
-    /// The nearest of 2^bits levels to the sigmoid, whose gradient it has, and its bits in nats.
-    fn quantise(&self, output: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// The nearest of 2^bits levels to the sigmoid, whose gradient it has.
+    fn quantise(&self, output: &Tensor) -> Result<Tensor> {
         let bits = self.setup.scenario.train.bits;
         let top = f64::from(2u32.pow(bits) - 1);
         let sigmoid = (output.neg()?.exp()? + 1.0)?.recip()?;
         let level = ((&sigmoid * top)?.round()? / top)?;
-        let z = (&sigmoid + (level - &sigmoid)?.detach())?;
-        let nats = self.feature_dim() as f64 * f64::from(bits) * 2f64.ln();
-        Ok((z, Tensor::new(nats, &Device::Cpu)?))
+        &sigmoid + (level - &sigmoid)?.detach()
+    }
+
+    /// The bits of a feature in nats.
+    fn bits(&self) -> Result<Tensor> {
+        let bits = f64::from(self.setup.scenario.train.bits);
+        Tensor::new(self.feature_dim() as f64 * bits * 2f64.ln(), &Device::Cpu)
     }
 
     /// What transmitter k observes of a tick's samples in modality m.
@@ -129,9 +183,13 @@ impl Oracle<'_> {
     }
 }
 
-/// Kozachenko and Leonenko's estimate from all pairs: the fifth neighbour (or the last there is) in the maximum norm.
-fn entropy(rows: &[Vec<f64>]) -> f64 {
+/// What every row adds to Kozachenko and Leonenko's estimate, which is their mean: from its fifth neighbour (or the last there is)
+/// in the maximum norm. A row alone says nothing.
+fn entropies(rows: &[Vec<f64>]) -> Vec<f64> {
     let (n, d) = (rows.len(), rows[0].len() as f64);
+    if n == 1 {
+        return vec![0.0];
+    }
     let k = 5.min(n - 1);
     let harmonic = |n: usize| (1..n).map(|i| 1.0 / i as f64).sum::<f64>();
     let radius = |row: &Vec<f64>| {
@@ -141,6 +199,5 @@ fn entropy(rows: &[Vec<f64>]) -> f64 {
         // The first is the row's own.
         distances[k]
     };
-    let logarithms = rows.iter().map(|row| (2.0 * radius(row)).ln()).sum::<f64>() / n as f64;
-    harmonic(n) - harmonic(k) + d * logarithms
+    rows.iter().map(|row| harmonic(n) - harmonic(k) + d * (2.0 * radius(row)).ln()).collect()
 }

@@ -10,6 +10,7 @@ mod network;
 mod rate;
 pub(crate) mod selection;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -19,6 +20,12 @@ use selection::Selection;
 
 use crate::support::local_network::{Node, Setup};
 
+/// `[t][tick]`: entries (k, m).
+pub(crate) type Sent = Vec<Vec<Vec<(usize, usize)>>>;
+
+/// Features by (k, t, m, tick).
+type Encoded = HashMap<[usize; 4], coding::Coded>;
+
 /// A round of a network, given its weights.
 pub(crate) struct Oracle<'a> {
     setup: &'a Setup,
@@ -27,6 +34,11 @@ pub(crate) struct Oracle<'a> {
     first_tick: u64,
     /// The samples of every tick of the round.
     samples: Vec<Vec<SampleAt>>,
+    /// `[t][tick]`: what was sent to receiver t, whether it was used or not; where a tick has one sample, the marginal of a
+    /// rate is of all that.
+    sent: Option<Sent>,
+    /// What has been encoded in the round under evaluation: an entry's features are components of many mixtures.
+    encoded: RefCell<Option<Encoded>>,
     /// All parameters of all nodes, in f64.
     pub(crate) variables: BTreeMap<String, Var>,
 }
@@ -65,11 +77,29 @@ impl<'a> Oracle<'a> {
             .filter(|(name, _)| node::is_parameter(name))
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_dtype(DType::F64)?)?)))
             .collect::<Result<_>>()?;
-        Ok(Oracle { setup, round, first_tick, samples, variables })
+        Ok(Oracle { setup, round, first_tick, samples, sent: None, encoded: RefCell::default(), variables })
+    }
+
+    /// With rates over the round, of all that was sent in it.
+    pub(crate) fn with_rates_over(self, sent: Sent) -> Self {
+        let one_sample = self.samples.iter().all(|samples| samples.len() == 1);
+        Oracle { sent: one_sample.then_some(sent), ..self }
     }
 
     /// Everything of the round under a selection.
     pub(crate) fn round(&self, selection: &Selection) -> Result<Round> {
+        self.encoding_once(|| self.evaluate(selection))
+    }
+
+    /// An evaluation at one and the same parameters, in which nothing is encoded twice.
+    pub(crate) fn encoding_once<R>(&self, evaluation: impl FnOnce() -> R) -> R {
+        self.encoded.replace(Some(Encoded::new()));
+        let result = evaluation();
+        self.encoded.replace(None);
+        result
+    }
+
+    fn evaluate(&self, selection: &Selection) -> Result<Round> {
         let mut receivers = Vec::new();
         let mut objectives = Vec::new();
         let mut costs = Vec::new();

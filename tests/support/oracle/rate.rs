@@ -20,6 +20,24 @@ pub(crate) fn rate(estimator: RateEstimator, z: &Tensor, mu: &Tensor, std: &Tens
     (own - mixture)?.sum(1)?.mean(0)
 }
 
+/// log p(z|x_i) - log( 1/N sum_j p(z|x_j) ) in nats of one sample z [1, d] of x_i: what it adds to the rate of N samples, whose
+/// mu and std are [N, d].
+pub(crate) fn term(
+    estimator: RateEstimator,
+    z: &Tensor,
+    mu: &Tensor,
+    std: &Tensor,
+    i: usize,
+) -> Result<Tensor> {
+    let every = log_density(&z.broadcast_as(mu.shape())?, mu, std)?;
+    let every = match estimator {
+        RateEstimator::PerDimension => every,
+        RateEstimator::Joint => every.sum_keepdim(1)?,
+    };
+    let mixture = every.exp()?.mean(0)?.log()?;
+    (every.get(i)? - mixture)?.sum_all()
+}
+
 fn log_density(z: &Tensor, mu: &Tensor, std: &Tensor) -> Result<Tensor> {
     let deviation = ((z - mu)? / std)?;
     ((deviation.sqr()? * -0.5)? - std.log()?)? - 0.5 * (2.0 * PI).ln()

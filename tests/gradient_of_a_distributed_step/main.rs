@@ -1,11 +1,14 @@
 //! The gradient that a network of machines computes, message by message, is that of the whole objective.
 
-#[path = "support/oracle/mod.rs"]
+mod options;
+#[path = "../support/oracle/mod.rs"]
 mod oracle;
-#[path = "support/played_round.rs"]
+#[path = "../support/played_round.rs"]
 mod played_round;
-#[path = "support/reports.rs"]
+#[path = "../support/reports.rs"]
 mod reports;
+mod single_samples;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -275,7 +278,8 @@ fn digits(method: &str, beta: &str) -> Setup {
         &format!("train.beta={beta}"),
     ];
     let small = small.map(str::to_owned);
-    let scenario = Scenario::parse(include_str!("../scenarios/digits.toml"), "digits.toml", &small).unwrap();
+    let scenario =
+        Scenario::parse(include_str!("../../scenarios/digits.toml"), "digits.toml", &small).unwrap();
     let seed = Seed::from_number(scenario.seed);
     // Spectra of all images and clips take a while: they are made once, for one seed.
     static DATASET: OnceLock<Arc<dyn Dataset>> = OnceLock::new();
@@ -298,6 +302,7 @@ fn compare(setup: &Setup, start: Start) -> Selection {
 
 fn compare_played(setup: &Setup, start: Start, played: &PlayedRound) -> Selection {
     let oracle = Oracle::new(setup, played.round, &played.before).unwrap();
+    let oracle = oracle.with_rates_over(played.sent(setup));
     let selection = oracle.select(played.granted(setup)).unwrap();
     assert_selected(setup, played, &selection);
 

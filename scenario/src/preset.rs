@@ -1,0 +1,125 @@
+use std::str::FromStr;
+
+use toml::{Table, Value};
+
+/// Hyper-parameters that go together: they come after those of a scenario's file and before what is set for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// The paper's.
+    Paper,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Preset; 1] = [Preset::Paper];
+
+    /// How it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Paper => "paper",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Preset::Paper => include_str!("../presets/paper.toml"),
+        }
+    }
+
+    /// Puts its keys into a scenario's table. A key that can be absent, and is with the preset, goes.
+    pub(crate) fn apply(self, scenario: &mut Table) {
+        let preset: Table = self.text().parse().expect("a preset is TOML");
+        for (section, keys) in preset {
+            let (Value::Table(keys), Some(place)) = (keys, section_of(scenario, &section)) else { continue };
+            place.extend(keys);
+        }
+        let is_mmfi = scenario.get("data").and_then(|data| data.get("source")?.as_str()) == Some("mmfi");
+        if let Some(network) = section_of(scenario, "network").filter(|_| is_mmfi) {
+            network.insert("feature_dim".into(), 48.into());
+        }
+        if let Some(train) = section_of(scenario, "train") {
+            train.remove("beta_start");
+        }
+    }
+}
+
+/// A section of a scenario; none if something else has its name, which the reader will complain of.
+fn section_of<'a>(scenario: &'a mut Table, name: &str) -> Option<&'a mut Table> {
+    scenario.entry(name).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Preset::ALL.map(Preset::name).join(", ");
+        let named = Preset::ALL.into_iter().find(|preset| preset.name() == text);
+        named.ok_or_else(|| format!("there is no preset \"{text}\"; there is: {}", names()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Baseline, Credit, Scenario, SparseTerm, Train};
+
+    const FILES: [(&str, &str, usize); 3] = [
+        ("digits.toml", include_str!("../../scenarios/digits.toml"), 24),
+        ("handwritten.toml", include_str!("../../scenarios/handwritten.toml"), 24),
+        ("mmfi.toml", include_str!("../../scenarios/mmfi.toml"), 48),
+    ];
+
+    fn with_preset(text: &str, overrides: &[&str]) -> Scenario {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        Scenario::parse_with(text, "my.toml", Some(Preset::Paper), &overrides).unwrap()
+    }
+
+    #[test]
+    fn the_papers_preset_has_its_hyper_parameters_whatever_the_file_says() {
+        for (file, text, feature_dim) in FILES {
+            let busy = text.replace("#beta_start", "beta_start");
+            let scenario = with_preset(&busy, &[]);
+            let expected = Train {
+                gamma: 0.0,
+                sparse_term: SparseTerm::Global,
+                baseline: Baseline::LabelEntropy,
+                credit: Credit::Own,
+                entropy_bonus: 0.0,
+                ..Train::default()
+            };
+            // All else of it is the program's default.
+            assert_eq!(scenario.train, expected, "{file}");
+            let network = &scenario.network;
+            assert_eq!((network.receiver_limit, network.transmitter_limit), (2, 4));
+            assert_eq!((network.limits, network.feature_dim), (true, feature_dim), "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_goes_before_it_and_it_leaves_all_else_alone() {
+        let (_, text, _) = FILES[0];
+        let scenario =
+            with_preset(text, &["train.beta=1e-2", "train.beta_start=1e-4", "network.feature_dim=8"]);
+        assert_eq!((scenario.train.beta, scenario.train.beta_start), (1e-2, Some(1e-4)));
+        assert_eq!(scenario.network.feature_dim, 8);
+        let plain = Scenario::parse(text, "my.toml", &[]).unwrap();
+        let rest = Scenario { train: plain.train.clone(), network: plain.network.clone(), ..scenario };
+        assert_eq!(rest, plain);
+    }
+
+    #[test]
+    fn a_preset_that_is_none_is_refused_with_those_that_are() {
+        let refusal = "papers".parse::<Preset>().unwrap_err();
+        assert_eq!(refusal, "there is no preset \"papers\"; there is: paper");
+        assert_eq!("paper".parse(), Ok(Preset::Paper));
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_answered_in_one_line_with_a_preset_too() {
+        for text in ["train = 3", "network = []", "data = 1"] {
+            let refused =
+                Scenario::parse_with(text, "my.toml", Some(Preset::Paper), &[]).unwrap_err().to_string();
+            assert!(refused.starts_with("my.toml: ") && refused.lines().count() == 1, "{refused}");
+        }
+    }
+}

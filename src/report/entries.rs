@@ -1,0 +1,67 @@
+//! What every entry costs, and what receivers take their classes for.
+
+use coordinator::Confusion;
+
+use super::{
+    html::{escape, number, row, table},
+    recorded::Recorded,
+};
+
+/// The rate of every entry on the test set, and the share of passes that granted it; a column a receiver.
+pub(crate) fn rates(run: &Recorded) -> String {
+    let Some(test) = run.summary.as_ref().map(|summary| &summary.test) else { return String::new() };
+    let tasks = run.scenario.receiver.iter().map(|receiver| escape(&receiver.task));
+    let mut rows = row("th", std::iter::once(String::new()).chain(tasks));
+    let mut names = run.entry_names().into_iter();
+    for (k, transmitter) in run.scenario.transmitter.iter().enumerate() {
+        for m in 0..transmitter.modalities.len() {
+            let cell = |t: usize| {
+                let share = test.selection.get(t)?.get(k)?.get(m)?;
+                let rate = test.entry_rates.get(t)?.get(k)?.get(m)?.as_ref()?;
+                Some(format!("{} <span class=\"dim\">in {:.0} %</span>", number(*rate), 100.0 * share))
+            };
+            let cells = (0..run.scenario.receivers()).map(|t| cell(t).unwrap_or_else(|| "·".into()));
+            rows += &row("td", std::iter::once(escape(&names.next().unwrap_or_default())).chain(cells));
+        }
+    }
+    table("", &rows)
+        + &format!(
+            "<p class=\"dim\">Nats, {}, N = {}: mean over the passes that granted the entry, and how many of them did.</p>\n",
+            escape(&test.rate_estimator),
+            test.rate_samples
+        )
+}
+
+/// A matrix for each classification.
+pub(crate) fn confusions(run: &Recorded) -> String {
+    let all = run.summary.iter().flat_map(|summary| &summary.test.confusion);
+    all.map(confusion).collect()
+}
+
+/// Rows are labels, columns answers; the darker, the larger the share of its row.
+fn confusion(confusion: &Confusion) -> String {
+    let classes = 0..confusion.counts.len();
+    let head = classes.clone().map(|class| class.to_string());
+    let mut rows = row("th", std::iter::once("label \\ answer".into()).chain(head));
+    for (label, counts) in confusion.counts.iter().enumerate() {
+        let all: u64 = counts.iter().sum();
+        let cell = |count: &u64| {
+            let share = if all > 0 { (100 * count).div_ceil(all) } else { 0 };
+            match count {
+                0 => "<td></td>".into(),
+                _ => format!(
+                    "<td style=\"background:color-mix(in srgb, var(--heat) {}%, transparent)\">{count}</td>",
+                    share * 6 / 10
+                ),
+            }
+        };
+        let cells: String = counts.iter().map(cell).collect();
+        rows += &format!("<tr><th>{label}</th>{cells}</tr>\n");
+    }
+    format!(
+        "<figure><figcaption>receiver {} · {}: samples, all passes</figcaption>{}</figure>\n",
+        confusion.receiver,
+        escape(&confusion.task),
+        table("confusion", &rows)
+    )
+}

@@ -1,0 +1,128 @@
+//! Who was granted what over the rounds of a run.
+
+use std::fmt::Write;
+
+use super::{
+    chart::{tick_label, ticks},
+    html::escape,
+    recorded::Recorded,
+};
+
+/// Columns, each of some rounds.
+const MOST_COLUMNS: usize = 160;
+/// Shades of the granted share.
+const LEVELS: usize = 10;
+const LEFT: f64 = 190.0;
+const WIDTH: f64 = 960.0;
+const ROW: f64 = 15.0;
+/// Between the rows of a receiver and those of the next.
+const GAP: f64 = 24.0;
+
+/// A row an entry, receiver by receiver; a column some rounds; the darker, the more of their ticks granted it.
+pub(crate) fn heat_map(run: &Recorded) -> String {
+    let rounds = run.granted.len();
+    if rounds == 0 {
+        return String::new();
+    }
+    let names = run.entry_names();
+    let columns = columns(&run.granted);
+    let width = (WIDTH - LEFT) / columns.len() as f64;
+    let mut svg = String::new();
+    let mut shades = vec![String::new(); LEVELS + 1];
+    let mut top = 0.0;
+    for (t, receiver) in run.scenario.receiver.iter().enumerate() {
+        let _ = write!(
+            svg,
+            "<text class=\"name\" x=\"0\" y=\"{}\">receiver {t} · {}</text>",
+            top + 15.0,
+            escape(&receiver.task)
+        );
+        top += GAP;
+        for (entry, name) in names.iter().enumerate() {
+            let _ = write!(
+                svg,
+                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LEFT - 8.0,
+                top + 11.5,
+                escape(name)
+            );
+            let levels: Vec<usize> =
+                columns.iter().map(|column| (column[t][entry] * LEVELS as f64).round() as usize).collect();
+            draw_row(&mut shades, &levels, top, width);
+            top += ROW;
+        }
+        let _ = writeln!(svg, "<path class=\"axis\" d=\"M{LEFT} {top:.1}H{WIDTH}\"/>");
+    }
+    for (level, path) in shades.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
+        let opacity = level as f64 / LEVELS as f64;
+        let _ = writeln!(svg, "<path class=\"heat\" fill-opacity=\"{opacity}\" d=\"{path}\"/>");
+    }
+    for round in ticks(&(0.0..rounds as f64), 8) {
+        let x = LEFT + round / rounds as f64 * (WIDTH - LEFT);
+        let anchor = if round as usize == rounds { "end" } else { "middle" };
+        let _ = write!(
+            svg,
+            "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            top + 16.0,
+            tick_label(round)
+        );
+    }
+    let height = top + 22.0;
+    format!(
+        "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
+         aria-label=\"granted share of each entry over rounds\">{svg}</svg>\
+         <figcaption>granted share of the ticks, from none (blank) to all; to the right, rounds</figcaption></figure>\n"
+    )
+}
+
+/// Means of so many rounds that they fit, by receiver and entry.
+fn columns(granted: &[Vec<Vec<f64>>]) -> Vec<Vec<Vec<f64>>> {
+    let size = granted.len().div_ceil(MOST_COLUMNS);
+    let mean = |rounds: &[Vec<Vec<f64>>]| {
+        let mut mean = rounds[0].clone();
+        for (t, entries) in mean.iter_mut().enumerate() {
+            for (entry, share) in entries.iter_mut().enumerate() {
+                *share = rounds.iter().map(|round| round[t][entry]).sum::<f64>() / rounds.len() as f64;
+            }
+        }
+        mean
+    };
+    granted.chunks(size).map(mean).collect()
+}
+
+/// Adds a row's rectangles to the path of their shade; neighbours of one shade are one.
+fn draw_row(shades: &mut [String], levels: &[usize], top: f64, width: f64) {
+    let mut start = 0;
+    for run in levels.chunk_by(|one, other| one == other) {
+        // A share is at most 1, but a file may say anything.
+        let level = run[0].min(LEVELS);
+        if level > 0 {
+            let (x, length) = (LEFT + start as f64 * width, run.len() as f64 * width);
+            let height = ROW - 2.0;
+            let _ = write!(shades[level], "M{x:.2} {:.1}h{length:.2}v{height}h-{length:.2}z", top + 1.0);
+        }
+        start += run.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_of_one_shade_are_drawn_as_one() {
+        let mut shades = vec![String::new(); LEVELS + 1];
+        draw_row(&mut shades, &[0, 10, 10, 3, 10], 0.0, 2.0);
+        assert_eq!(shades[10].matches('M').count(), 2);
+        assert_eq!(shades[3].matches('M').count(), 1);
+        assert!(shades[0].is_empty() && shades[10].contains("h4.00"), "{shades:?}");
+    }
+
+    #[test]
+    fn a_column_is_the_mean_of_its_rounds() {
+        let granted: Vec<Vec<Vec<f64>>> = (0..320).map(|round| vec![vec![f64::from(round % 2)]]).collect();
+        let columns = columns(&granted);
+        assert_eq!(columns.len(), MOST_COLUMNS);
+        assert!(columns.iter().all(|column| column[0][0] == 0.5));
+    }
+}

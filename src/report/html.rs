@@ -1,0 +1,82 @@
+//! Pieces of HTML that is also well-formed XML.
+
+/// How many colours there are for runs and receivers; more of them begin again.
+const COLOURS: usize = 8;
+
+/// Text as it may stand in an element or an attribute. What no XML may hold becomes a replacement character.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' | '\t' => escaped.push(letter),
+            control if control.is_control() || matches!(control, '\u{fffe}' | '\u{ffff}') => {
+                escaped.push(char::REPLACEMENT_CHARACTER);
+            }
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// The colour of the n-th of several things.
+pub(crate) fn colour(number: usize) -> String {
+    format!("var(--c{})", number % COLOURS)
+}
+
+/// A little square of the n-th colour.
+pub(crate) fn mark(number: usize) -> String {
+    format!("<span class=\"mark\" style=\"background:{}\"></span>", colour(number))
+}
+
+/// A row of a table: `tag` is that of its cells, which are HTML already.
+pub(crate) fn row(tag: &str, cells: impl IntoIterator<Item = String>) -> String {
+    let cells: String = cells.into_iter().map(|cell| format!("<{tag}>{cell}</{tag}>")).collect();
+    format!("<tr>{cells}</tr>\n")
+}
+
+/// A table that may be wider than the page.
+pub(crate) fn table(class: &str, rows: &str) -> String {
+    format!("<div class=\"scroll\"><table class=\"{class}\"><tbody>\n{rows}</tbody></table></div>\n")
+}
+
+/// A number with four digits that matter.
+pub(crate) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    match magnitude {
+        0.0 => "0".into(),
+        _ if !(1e-3..1e6).contains(&magnitude) => format!("{value:.2e}"),
+        _ => {
+            let decimals = (3 - magnitude.log10().floor() as i32).clamp(0, 6) as usize;
+            format!("{value:.decimals$}")
+        }
+    }
+}
+
+/// A number of bytes.
+pub(crate) fn bytes(count: f64) -> String {
+    const UNITS: [(f64, &str); 4] = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes")];
+    let (unit, name) = UNITS.into_iter().find(|(unit, _)| count >= *unit).unwrap_or((1.0, "bytes"));
+    format!("{} {name}", number(count / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_text_is_taken_for_markup() {
+        assert_eq!(escape("a<b>&\"c'\u{1}\u{ffff}\n"), "a&lt;b&gt;&amp;&quot;c&#39;\u{fffd}\u{fffd}\n");
+    }
+
+    #[test]
+    fn numbers_keep_the_digits_that_matter() {
+        let written = [0.0, 0.15171, -0.15171, 94.3214, 1234.5, 2e-5, 3e7].map(number);
+        assert_eq!(written, ["0", "0.1517", "-0.1517", "94.32", "1234", "2.00e-5", "3.00e7"]);
+        assert_eq!([0.0, 999.0, 61_800_000.0].map(bytes), ["0 bytes", "999.0 bytes", "61.80 MB"]);
+    }
+}

@@ -1,0 +1,90 @@
+//! `pom2dib report`: what a run has come to, or several side by side, as one HTML page.
+
+mod chart;
+mod configuration;
+mod drawing;
+mod entries;
+mod heat_map;
+mod html;
+mod page;
+mod recorded;
+mod scores;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use recorded::Recorded;
+
+/// Write one HTML page of a run, or of several side by side, that needs nothing else: scores, curves, selection over the rounds,
+/// a drawing of the network, rates, confusion matrices, bytes, configuration.
+///
+/// A run that is still going on, or was cut short, gets a page of what there is, which says so.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Folders of runs
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<PathBuf>,
+
+    /// The page; by default report.html in the run's folder, or here if there are several
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Print one JSON object: where the page is, and how far each run has got
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Written {
+    page: String,
+    runs: Vec<Seen>,
+}
+
+#[derive(Serialize)]
+struct Seen {
+    folder: String,
+    rounds: usize,
+    finished: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match write(arguments) {
+        Ok(written) => {
+            let json = || serde_json::to_string(&written).expect("it has only strings and numbers");
+            let text = if arguments.json { json() } else { written.page.clone() };
+            // The page is written, whoever wants to hear of it.
+            let _ = writeln!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        // All that can be wrong is what was given: a folder that holds no whole run, a file that cannot be written.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn write(arguments: &Arguments) -> anyhow::Result<Written> {
+    let runs =
+        arguments.folders.iter().map(|folder| Recorded::read(folder)).collect::<Result<Vec<_>, _>>()?;
+    let out = match (&arguments.out, arguments.folders.as_slice()) {
+        (Some(out), _) => out.clone(),
+        (None, [folder]) => folder.join("report.html"),
+        (None, _) => Path::new("report.html").into(),
+    };
+    std::fs::write(&out, page::page(&runs))
+        .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
+    let seen = |run: Recorded| Seen {
+        rounds: run.rounds.len(),
+        finished: run.summary.is_some(),
+        folder: run.folder,
+    };
+    Ok(Written { page: out.display().to_string(), runs: runs.into_iter().map(seen).collect() })
+}

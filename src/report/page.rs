@@ -1,0 +1,116 @@
+//! The page, put together.
+
+use super::{
+    chart::{Curve, chart},
+    configuration::{configuration, differences},
+    drawing::drawing,
+    entries::{confusions, rates},
+    heat_map::heat_map,
+    html::{escape, mark},
+    recorded::{Recorded, Round},
+    scores::{scores, wire},
+};
+
+const STYLE: &str = include_str!("style.css");
+
+/// A figure of a round.
+type Quantity = fn(&Round) -> f64;
+
+/// What is drawn over the rounds.
+const CURVES: [(&str, Quantity); 4] = [
+    ("N-CE, nats", |round| round.n_ce),
+    ("sum-rate, nats", |round| round.sum_rate),
+    ("loss (sum of the objectives)", |round| round.loss),
+    ("log-likelihood (21)", |round| round.logl),
+];
+
+/// One page of one run, or of several side by side.
+pub(crate) fn page(runs: &[Recorded]) -> String {
+    let title = title(runs);
+    let body = [
+        format!("<h1>{title}</h1>\n<p class=\"dim\">pom2dib {}</p>\n", env!("CARGO_PKG_VERSION")),
+        runs.iter().map(unfinished).collect(),
+        section("Results", &scores(runs)),
+        section("Training", &curves(runs)),
+        section("On the wire", &wire(runs)),
+        section("Selection", &each(runs, heat_map)),
+        section("Network", &each(runs, drawing)),
+        section("Rate of each entry on the test set", &each(runs, rates)),
+        section(
+            "Confusion on the test set",
+            &each(runs, |run| match confusions(run) {
+                figures if figures.is_empty() => figures,
+                figures => format!("<div class=\"row\">{figures}</div>\n"),
+            }),
+        ),
+        if runs.len() > 1 {
+            section("What differs in their configuration", &differences(runs))
+        } else {
+            String::new()
+        },
+        section("Configuration", &runs.iter().map(configuration).collect::<String>()),
+    ];
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\"><head><meta charset=\"utf-8\"/>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>{title}</title>\
+         <style>\n{STYLE}</style></head><body>\n{}</body></html>\n",
+        body.concat()
+    )
+}
+
+fn title(runs: &[Recorded]) -> String {
+    match runs {
+        [run] => {
+            let (name, method) = (escape(&run.scenario.name), run.scenario.train.method.name());
+            format!("{method} on {name}, seed {}", run.scenario.seed)
+        }
+        _ => format!("{} runs side by side", runs.len()),
+    }
+}
+
+/// Says so if a run has not ended.
+fn unfinished(run: &Recorded) -> String {
+    if run.summary.is_some() {
+        return String::new();
+    }
+    format!(
+        "<p class=\"note\">{} has not ended: {} of {} rounds are logged, and there are no test scores yet.</p>\n",
+        escape(&run.folder),
+        run.rounds.len(),
+        run.scenario.train.rounds
+    )
+}
+
+/// Nothing, if there is nothing in it.
+fn section(title: &str, content: &str) -> String {
+    if content.is_empty() { String::new() } else { format!("<h2>{title}</h2>\n{content}") }
+}
+
+/// A part of the page for every run that has something to show there, under its name if there are several.
+fn each(runs: &[Recorded], of: impl Fn(&Recorded) -> String) -> String {
+    let part = |(number, run): (usize, &Recorded)| match of(run) {
+        content if content.is_empty() || runs.len() == 1 => content,
+        content => format!("<h3>{}{}</h3>\n{content}", mark(number), escape(&run.folder)),
+    };
+    runs.iter().enumerate().map(part).collect()
+}
+
+fn curves(runs: &[Recorded]) -> String {
+    let chart_of = |(title, of): (&str, Quantity)| {
+        let curve = |(run, recorded): (usize, &Recorded)| Curve {
+            run,
+            values: recorded.rounds.iter().map(of).collect(),
+        };
+        chart(title, &runs.iter().enumerate().map(curve).collect::<Vec<_>>())
+    };
+    let charts: String = CURVES.into_iter().map(chart_of).collect();
+    if charts.is_empty() {
+        return charts;
+    }
+    let name = |(number, run): (usize, &Recorded)| format!("{}{} ", mark(number), escape(&run.folder));
+    let legend = match runs.len() {
+        1 => "Means, and the range of the rounds that were put together.".into(),
+        _ => runs.iter().enumerate().map(name).collect::<String>(),
+    };
+    format!("<p class=\"dim\">{legend}</p>\n<div class=\"row\">{charts}</div>\n")
+}

@@ -1,0 +1,128 @@
+use std::path::Path;
+
+use anyhow::Context;
+use coordinator::{RunFolder, Summary};
+use scenario::Scenario;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// Over so many last rounds it is counted who is granted what.
+const LATE: usize = 100;
+
+/// What a run's folder says, whether the run has ended or not.
+pub(crate) struct Recorded {
+    /// The folder, as it was named.
+    pub(crate) folder: String,
+    pub(crate) scenario: Scenario,
+    pub(crate) rounds: Vec<Round>,
+    /// By round, receiver and (k, m): the share of ticks at which the entry was granted.
+    pub(crate) granted: Vec<Vec<Vec<f64>>>,
+    /// None if the run has not ended.
+    pub(crate) summary: Option<Summary>,
+}
+
+/// A line of metrics.jsonl.
+#[derive(Deserialize)]
+pub(crate) struct Round {
+    pub(crate) sum_rate: f64,
+    pub(crate) n_ce: f64,
+    pub(crate) loss: f64,
+    pub(crate) logl: f64,
+    pub(crate) seconds: f64,
+    pub(crate) bytes: Bytes,
+}
+
+/// Of a round, on the wire.
+#[derive(Deserialize)]
+pub(crate) struct Bytes {
+    pub(crate) feature: u64,
+    pub(crate) gradient: u64,
+    pub(crate) total: u64,
+}
+
+/// A line of selection.jsonl.
+#[derive(Deserialize)]
+struct Selection {
+    granted: Vec<Vec<f64>>,
+}
+
+impl Recorded {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let folder = RunFolder::at(path);
+        let scenario = folder.scenario()?;
+        let selection: Vec<Selection> = lines(&folder.file("selection.jsonl"))?;
+        let granted: Vec<Vec<Vec<f64>>> = selection.into_iter().map(|line| line.granted).collect();
+        let entries = scenario.entries_per_receiver();
+        let fits = |round: &Vec<Vec<f64>>| {
+            round.len() == scenario.receivers() && round.iter().all(|granted| granted.len() == entries)
+        };
+        if let Some(round) = granted.iter().position(|round| !fits(round)) {
+            let name = folder.file("selection.jsonl");
+            anyhow::bail!("{}: line {} does not fit the scenario beside it", name.display(), round + 1);
+        }
+        Ok(Recorded {
+            folder: path.display().to_string(),
+            rounds: lines(&folder.file("metrics.jsonl"))?,
+            granted,
+            summary: summary(&folder.file("summary.json"))?,
+            scenario,
+        })
+    }
+
+    /// Samples that a receiver decoded in all rounds so far.
+    pub(crate) fn samples(&self) -> f64 {
+        let train = &self.scenario.train;
+        (self.rounds.len() * train.ticks_per_round * train.samples_per_tick) as f64
+    }
+
+    /// The share of ticks at which each entry was granted in the last rounds, by receiver and (k, m); none before the first.
+    pub(crate) fn late_selection(&self) -> Option<Vec<Vec<f64>>> {
+        let late = &self.granted[self.granted.len().saturating_sub(LATE)..];
+        let mut rounds = late.iter();
+        let mut sums = rounds.next()?.clone();
+        for round in rounds {
+            for (sum, share) in sums.iter_mut().flatten().zip(round.iter().flatten()) {
+                *sum += share;
+            }
+        }
+        sums.iter_mut().flatten().for_each(|sum| *sum /= late.len() as f64);
+        Some(sums)
+    }
+
+    /// Over how many rounds that is.
+    pub(crate) fn late_rounds(&self) -> usize {
+        self.granted.len().min(LATE)
+    }
+
+    /// Names of all (k, m), in order.
+    pub(crate) fn entry_names(&self) -> Vec<String> {
+        let of = |(k, transmitter): (usize, &scenario::Transmitter)| {
+            let named = move |modality: &String| format!("transmitter {k} · {modality}");
+            transmitter.modalities.iter().map(named).collect::<Vec<_>>()
+        };
+        self.scenario.transmitter.iter().enumerate().flat_map(of).collect()
+    }
+}
+
+/// The lines of a log. The last may not be whole while the run is under way; a run that has just begun has none.
+fn lines<L: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<L>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        text => text.with_context(|| path.display().to_string())?,
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let read = |(number, line): (usize, &str)| {
+        let what = || format!("{}: line {}", path.display(), number + 1);
+        serde_json::from_str(line).with_context(what)
+    };
+    whole.lines().enumerate().map(read).collect()
+}
+
+fn summary(path: &Path) -> anyhow::Result<Option<Summary>> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        text => {
+            let text = text.with_context(|| path.display().to_string())?;
+            Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?))
+        }
+    }
+}

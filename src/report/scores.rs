@@ -1,0 +1,142 @@
+//! What runs have come to, side by side.
+
+use coordinator::{Summary, TaskResult};
+
+use super::{
+    html::{bytes, escape, mark, number, row, table},
+    recorded::Recorded,
+};
+
+/// Nothing is known.
+const NONE: &str = "–";
+
+/// A row a figure, a column a run.
+pub(crate) fn scores(runs: &[Recorded]) -> String {
+    let names = runs.iter().enumerate().map(|(number, run)| mark(number) + &escape(&run.folder));
+    let mut rows = row("th", std::iter::once(String::new()).chain(names));
+    let mut line = |name: &str, of: &dyn Fn(&Recorded) -> Option<String>| {
+        let cells: Vec<Option<String>> = runs.iter().map(of).collect();
+        if cells.iter().any(Option::is_some) {
+            let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(|| NONE.into()));
+            rows += &row("td", std::iter::once(escape(name)).chain(cells));
+        }
+    };
+    line("method", &|run| Some(run.scenario.train.method.name().into()));
+    line("scenario, seed", &|run| Some(format!("{}, {}", escape(&run.scenario.name), run.scenario.seed)));
+    line("rounds", &|run| Some(format!("{} of {}", run.rounds.len(), run.scenario.train.rounds)));
+    for (name, metric, place) in tasks(runs) {
+        let title = format!("{name}: {metric}");
+        line(&title, &|run| of_summary(run, |summary| task(summary, &name, &metric, place).map(score)));
+    }
+    line("N-CE, nats", &|run| of_summary(run, |summary| Some(number(summary.test.n_ce))));
+    line("sum-rate, nats", &|run| of_summary(run, |summary| Some(number(summary.test.sum_rate))));
+    line("its estimator", &|run| {
+        of_summary(run, |summary| {
+            Some(format!("{}, N = {}", escape(&summary.test.rate_estimator), summary.test.rate_samples))
+        })
+    });
+    line("joint rate, nats", &|run| {
+        of_summary(run, |summary| {
+            Some(format!("{}, N = {}", number(summary.test.joint_rate), summary.test.joint_rate_samples))
+        })
+    });
+    line("entries", &|run| of_summary(run, |summary| Some(number(summary.test.selected_entries))));
+    line("limits", &|run| Some(limits(run)));
+    line("most asks, entries at a tick", &|run| {
+        of_summary(run, |summary| Some(format!("{}, {}", summary.most_asks, summary.most_entries)))
+    });
+    line("grants of noise", &|run| {
+        of_summary(run, |summary| summary.noise_share.map(|share| format!("{:.1} %", 100.0 * share)))
+    });
+    line("entries that went missing", &|run| {
+        of_summary(run, |summary| summary.missing.map(|missing| format!("{:.2} %", 100.0 * missing.share())))
+    });
+    line("seconds of training", &|run| Some(number(run.rounds.iter().map(|round| round.seconds).sum())));
+    line("rounds a second", &|run| of_summary(run, |summary| Some(number(summary.timing.rounds_per_second))));
+    line("device", &|run| of_summary(run, |summary| Some(escape(&summary.device))));
+    line("fingerprint", &|run| {
+        of_summary(run, |summary| Some(format!("<code>{}</code>", escape(&summary.fingerprint))))
+    });
+    table("", &rows)
+}
+
+/// Bytes that went over the wire, and what the rates say would do.
+pub(crate) fn wire(runs: &[Recorded]) -> String {
+    let head = ["", "features", "gradients", "all", "a sample's features", "by the sum-rate"];
+    let mut rows = row("th", head.map(str::to_owned));
+    for (place, run) in runs.iter().enumerate().filter(|(_, run)| !run.rounds.is_empty()) {
+        let sum = |of: &dyn Fn(&super::recorded::Bytes) -> u64| {
+            run.rounds.iter().map(|round| of(&round.bytes)).sum::<u64>() as f64
+        };
+        let features = sum(&|bytes| bytes.feature);
+        rows += &row(
+            "td",
+            [
+                mark(place) + &escape(&run.folder),
+                bytes(features),
+                bytes(sum(&|bytes| bytes.gradient)),
+                bytes(sum(&|bytes| bytes.total)),
+                bytes(features / run.samples()),
+                theory(run).map_or(NONE.into(), bytes),
+            ],
+        );
+    }
+    table("", &rows)
+        + "<p class=\"dim\">Bytes between transmitters and receivers in training; all has framing, asks, requests and costs too. By \
+           the sum-rate: what a code at the mean estimated rate of training would take for the features of a sample, nats / (8 ln \
+           2) bytes. Features travel as 32-bit numbers.</p>\n"
+}
+
+/// Bytes a sample at the mean rate of training. An entropy of plain numbers says nothing of bytes.
+fn theory(run: &Recorded) -> Option<f64> {
+    let nats = run.rounds.iter().map(|round| round.sum_rate).sum::<f64>() / run.rounds.len() as f64;
+    let is_rate = run.scenario.train.method != scenario::Method::Dlsc;
+    is_rate.then_some(nats.max(0.0) / (8.0 * std::f64::consts::LN_2))
+}
+
+fn of_summary(run: &Recorded, of: impl Fn(&Summary) -> Option<String>) -> Option<String> {
+    run.summary.as_ref().and_then(of)
+}
+
+/// Task, metric, and which of those of one name it is, of all rows that any run has, in the order of the first.
+fn tasks(runs: &[Recorded]) -> Vec<(String, String, usize)> {
+    let mut known: Vec<(String, String, usize)> = Vec::new();
+    for summary in runs.iter().filter_map(|run| run.summary.as_ref()) {
+        for (position, result) in summary.test.tasks.iter().enumerate() {
+            let earlier = summary.test.tasks[..position].iter();
+            let place = earlier
+                .filter(|other| (&other.name, &other.metric) == (&result.name, &result.metric))
+                .count();
+            let key = (result.name.clone(), result.metric.clone(), place);
+            if !known.contains(&key) {
+                known.push(key);
+            }
+        }
+    }
+    known
+}
+
+fn task<'a>(summary: &'a Summary, name: &str, metric: &str, place: usize) -> Option<&'a TaskResult> {
+    summary.test.tasks.iter().filter(|result| result.name == name && result.metric == metric).nth(place)
+}
+
+/// A score with its 95 % interval.
+fn score(result: &TaskResult) -> String {
+    let (scale, unit) = match result.metric.as_str() {
+        "top1" => (100.0, " %"),
+        "mpjpe" | "pa-mpjpe" => (1.0, " mm"),
+        _ => (1.0, ""),
+    };
+    let [low, high] = result.ci95.map(|end| number(scale * end));
+    format!("{}{unit} <span class=\"dim\">[{low}, {high}]</span>", number(scale * result.value))
+}
+
+fn limits(run: &Recorded) -> String {
+    match run.scenario.limited() {
+        true => {
+            let network = &run.scenario.network;
+            format!("E_t = {}, E_k = {}", network.receiver_limit, network.transmitter_limit)
+        }
+        false => "none".into(),
+    }
+}

@@ -1,0 +1,137 @@
+//! Everything that may be drawn at a tick, and how probable it is.
+
+use candle_core::{Result, Tensor};
+use scenario::LogMass;
+
+use crate::oracle::{
+    Oracle,
+    draw::{log_mass, orders},
+    selection::Selection,
+};
+use crate::support::local_network::Setup;
+
+/// A selection, and the probability that the caps make these grants of its requests.
+pub(crate) struct Outcome {
+    pub(crate) selection: Selection,
+    of_grants: f64,
+}
+
+/// Everything that may happen at a tick: all asks, then all requests for those who ask, then all grants.
+pub(crate) fn outcomes(setup: &Setup) -> Vec<Outcome> {
+    let scenario = &setup.scenario;
+    let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
+    let nothing = Selection {
+        asks: vec![vec![Vec::new()]; receivers],
+        requests: vec![vec![vec![Vec::new()]; receivers]; transmitters],
+        granted: vec![vec![Vec::new()]; receivers],
+    };
+    let mut outcomes = vec![Outcome { selection: nothing, of_grants: 1.0 }];
+    for t in 0..receivers {
+        outcomes = branch(
+            outcomes,
+            |_| draws(scenario.receiver_limit(), transmitters),
+            |outcome, asks| {
+                outcome.selection.asks[t][0] = asks;
+            },
+        );
+    }
+    for (k, t) in (0..transmitters).flat_map(|k| (0..receivers).map(move |t| (k, t))) {
+        let modalities = scenario.modalities(k);
+        let counts = scenario.transmitter_limit(k).min(modalities);
+        let drawn = |outcome: &Outcome| match outcome.selection.asks[t][0].contains(&k) {
+            true => draws(counts, modalities),
+            false => vec![Vec::new()],
+        };
+        outcomes = branch(outcomes, drawn, |outcome, items| outcome.selection.requests[k][t][0] = items);
+    }
+    for k in 0..transmitters {
+        let kept = |outcome: &Outcome| {
+            let kept = capped(&requests(k, outcome), scenario.transmitter_limit(k));
+            let of_each = 1.0 / kept.len() as f64;
+            kept.into_iter().map(|kept| (kept, of_each)).collect()
+        };
+        outcomes = branch(outcomes, kept, |outcome, (kept, of_each)| {
+            outcome.of_grants *= of_each;
+            kept.into_iter().for_each(|(t, m)| outcome.selection.granted[t][0].push((k, m)));
+        });
+    }
+    outcomes
+}
+
+/// Every outcome once for each of its choices.
+fn branch<C>(
+    outcomes: Vec<Outcome>,
+    choices: impl Fn(&Outcome) -> Vec<C>,
+    choose: impl Fn(&mut Outcome, C),
+) -> Vec<Outcome> {
+    let branches = |outcome: Outcome| {
+        let with = |choice| {
+            let mut chosen = Outcome { selection: outcome.selection.clone(), ..outcome };
+            choose(&mut chosen, choice);
+            chosen
+        };
+        choices(&outcome).into_iter().map(with).collect::<Vec<_>>()
+    };
+    outcomes.into_iter().flat_map(branches).collect()
+}
+
+/// All that may be drawn of some items: one item, or more up to `counts`, in any order.
+fn draws(counts: usize, items: usize) -> Vec<Vec<usize>> {
+    let items: Vec<usize> = (0..items).collect();
+    let sizes = 1..=counts;
+    sizes.flat_map(|size| subsets(&items, size)).flat_map(|subset| orders(&subset)).collect()
+}
+
+/// What a cap may leave of requests.
+fn capped(requests: &[(usize, usize)], limit: usize) -> Vec<Vec<(usize, usize)>> {
+    subsets(requests, limit.min(requests.len()))
+}
+
+fn subsets<I: Copy>(items: &[I], size: usize) -> Vec<Vec<I>> {
+    let members = |bits: usize| (0..items.len()).filter(move |item| bits >> item & 1 == 1);
+    (0usize..1 << items.len())
+        .filter(|bits| bits.count_ones() as usize == size)
+        .map(|bits| members(bits).map(|item| items[item]).collect())
+        .collect()
+}
+
+/// All (t, m) requested of transmitter k.
+fn requests(k: usize, outcome: &Outcome) -> Vec<(usize, usize)> {
+    let requests = outcome.selection.requests[k].iter().enumerate();
+    requests.flat_map(|(t, ticks)| ticks[0].iter().map(move |&m| (t, m))).collect()
+}
+
+/// `[t][tick]`, of the one tick.
+pub(crate) fn costs(oracle: &Oracle, selection: &Selection) -> Result<Vec<Vec<f64>>> {
+    let cost = |t: usize| {
+        let objective = oracle.judge(t, 0, &selection.granted[t][0])?.objective.to_scalar()?;
+        Ok(oracle.costs(selection, t, &[objective]))
+    };
+    (0..selection.granted.len()).map(cost).collect()
+}
+
+/// Of each outcome, as the selectors stand.
+pub(crate) fn probabilities(setup: &Setup, oracle: &Oracle, outcomes: &[Outcome]) -> Result<Vec<f64>> {
+    let scenario = &setup.scenario;
+    let receivers = 0..scenario.receivers();
+    let asking = receivers.clone().map(|t| oracle.receiver_logits(t, 0)).collect::<Result<Vec<_>>>()?;
+    let requesting = (0..scenario.transmitters())
+        .map(|k| receivers.clone().map(|t| oracle.transmitter_logits(k, t, 0)).collect())
+        .collect::<Result<Vec<Vec<_>>>>()?;
+    let log_mass = |logits: &Tensor, counts, items: &[usize]| {
+        log_mass(&logits.detach(), counts, items, LogMass::Sequence)?.to_scalar::<f64>()
+    };
+    let probability = |Outcome { selection, of_grants }: &Outcome| {
+        let mut sum = of_grants.ln();
+        for t in receivers.clone() {
+            let asks = &selection.asks[t][0];
+            sum += log_mass(&asking[t], scenario.receiver_limit(), asks)?;
+            for &k in asks {
+                let counts = oracle.transmitter_counts(k);
+                sum += log_mass(&requesting[k][t], counts, &selection.requests[k][t][0])?;
+            }
+        }
+        Ok(sum.exp())
+    };
+    outcomes.iter().map(probability).collect()
+}
