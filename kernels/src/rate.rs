@@ -3,7 +3,7 @@
 //! In a group of N rows: 1/N sum_i [ log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ) ], with p(.|x_j) the diagonal
 //! Gaussian of mean mu_j and deviation std_j. All in the logarithm; the constant of the density cancels.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor, bail};
 
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
@@ -30,7 +30,7 @@ pub fn rates(
     z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::Rates })
 }
 
-/// What every row adds to its group's rate, in nats, an f64 tensor \[rows\]: log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ),
+/// What every row adds to its group's rate, in nats, an f64 tensor \[rows\] on the processor: log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ),
 /// the mean of which over the group is its rate.
 pub fn row_rates(
     estimator: RateEstimator,
@@ -39,7 +39,7 @@ pub fn row_rates(
     std: &Tensor,
     groups: &[usize],
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::RowRates })
+    on_processor([z, mu, std], &Rate { estimator, groups, wanted: Wanted::RowRates })
 }
 
 /// The gradient of the sum of the groups' rates, each times its weight, through z and every component of the mixture:
@@ -54,7 +54,17 @@ pub fn rate_gradient(
     weights: &[f64],
     paid: Option<&[bool]>,
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::Gradient { weights, paid } })
+    let op = Rate { estimator, groups, wanted: Wanted::Gradient { weights, paid } };
+    match paid {
+        None => z.apply_op3_no_bwd(mu, std, &op),
+        Some(_) => on_processor([z, mu, std], &op)?.to_device(z.device()),
+    }
+}
+
+/// What only the processor's kernels compute, wherever the tensors are.
+fn on_processor(tensors: [&Tensor; 3], op: &Rate<'_>) -> Result<Tensor> {
+    let [z, mu, std] = tensors.map(|tensor| tensor.to_device(&Device::Cpu));
+    z?.apply_op3_no_bwd(&mu?, &std?, op)
 }
 
 struct Rate<'a> {
@@ -259,6 +269,39 @@ mod tests {
                 same_bits::<f32>(estimator, rows, width);
                 same_bits::<f64>(estimator, rows, width);
             }
+        }
+    }
+
+    #[test]
+    fn what_rows_add_is_the_rate_and_its_gradient_row_by_row() {
+        const ROWS: usize = 19;
+        const WIDTH: usize = 10;
+        let [z, mu, noise] = [1, 2, 3].map(|number| random::<f64>(number, ROWS * WIDTH));
+        let std: Vec<f64> = noise.iter().map(|noise| (noise * 0.5).exp()).collect();
+        let all = Group { width: WIDTH, z: &z, mu: &mu, std: &std };
+        let groups = [7, 12];
+        for estimator in [RateEstimator::PerDimension, RateEstimator::Joint] {
+            let op = Rate { estimator, groups: &groups, wanted: Wanted::Rates };
+            let rows = values_of_rows(&op, all);
+            let means = [&rows[..7], &rows[7..]].map(|rows| rows.iter().sum::<f64>() / rows.len() as f64);
+            for (mean, rate) in means.iter().zip(values(&op, all)) {
+                assert!((mean - rate).abs() < 1e-12, "{mean}, of the group {rate}");
+            }
+
+            let weights = [0.5, 2.0];
+            let whole = gradients(&op, all, &weights, None);
+            let mut sum = vec![0.0; whole.len()];
+            for row in 0..ROWS {
+                let mut paid = [false; ROWS];
+                paid[row] = true;
+                let part = gradients(&op, all, &weights, Some(&paid));
+                // A row's z has a say in its own term alone.
+                let others =
+                    part[..ROWS * WIDTH].chunks(WIDTH).enumerate().filter(|(other, _)| *other != row);
+                assert!(others.flat_map(|(_, to_z)| to_z).all(|to_z| *to_z == 0.0));
+                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            }
+            assert!(sum.iter().zip(&whole).all(|(sum, whole)| (sum - whole).abs() < 1e-12));
         }
     }
 }
