@@ -77,8 +77,8 @@ pub struct RateTerm<'a> {
 pub struct RateRows<'a> {
     /// The rows' numbers, group by group.
     pub order: &'a [u32],
-    /// In that order: which add to their group's rate. The others are components of its mixture only.
-    pub paid: &'a [bool],
+    /// In that order: which add to their group's rate; none: all. The others are components of its mixture only.
+    pub paid: Option<&'a [bool]>,
 }
 
 impl Coding {
@@ -164,7 +164,7 @@ impl Encoder {
                 let (there, back) = (indices(order, z.device())?, indices(&places(order), z.device())?);
                 let [z, mu, std] =
                     [z.index_select(&there, 0)?, mu.index_select(&there, 0)?, std.index_select(&there, 0)?];
-                let packed = rate_gradient(estimator, &z, &mu, &std, groups, weights, Some(paid))?;
+                let packed = rate_gradient(estimator, &z, &mu, &std, groups, weights, paid)?;
                 packed.index_select(&back, 1)?
             }
             None => Tensor::zeros((3, z.dim(0)?, self.feature_dim), z.dtype(), z.device())?,

@@ -289,4 +289,37 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_rows_add_is_the_rate_and_its_gradient_row_by_row() {
+        const ROWS: usize = 19;
+        const WIDTH: usize = 10;
+        let [z, mu, noise] = [1, 2, 3].map(|number| random::<f64>(number, ROWS * WIDTH));
+        let std: Vec<f64> = noise.iter().map(|noise| (noise * 0.5).exp()).collect();
+        let all = Group { width: WIDTH, z: &z, mu: &mu, std: &std };
+        let groups = [7, 12];
+        for estimator in [RateEstimator::PerDimension, RateEstimator::Joint] {
+            let op = Rate { estimator, groups: &groups, wanted: Wanted::Rates };
+            let rows = values_of_rows(&op, all);
+            let means = [&rows[..7], &rows[7..]].map(|rows| rows.iter().sum::<f64>() / rows.len() as f64);
+            for (mean, rate) in means.iter().zip(values(&op, all)) {
+                assert!((mean - rate).abs() < 1e-12, "{mean}, of the group {rate}");
+            }
+
+            let weights = [0.5, 2.0];
+            let whole = gradients(&op, all, &weights, None);
+            let mut sum = vec![0.0; whole.len()];
+            for row in 0..ROWS {
+                let mut paid = [false; ROWS];
+                paid[row] = true;
+                let part = gradients(&op, all, &weights, Some(&paid));
+                // A row's z has a say in its own term alone.
+                let others =
+                    part[..ROWS * WIDTH].chunks(WIDTH).enumerate().filter(|(other, _)| *other != row);
+                assert!(others.flat_map(|(_, to_z)| to_z).all(|to_z| *to_z == 0.0));
+                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            }
+            assert!(sum.iter().zip(&whole).all(|(sum, whole)| (sum - whole).abs() < 1e-12));
+        }
+    }
 }

@@ -264,7 +264,7 @@ impl Encoders {
             if context.scenario.rates_over_rounds() {
                 let groups = RoundGroups::new(&coded.entries);
                 let (weights, paid) = groups.weights(is_used, beta);
-                let rows = Some(RateRows { order: &groups.order, paid: &paid });
+                let rows = Some(RateRows { order: &groups.order, paid: paid.as_deref() });
                 let rate = RateTerm { estimator, groups: &groups.sizes, weights: &weights, rows };
                 encoder.backward(encoded, &gradient, Some(rate), &blocks)?;
                 continue;

@@ -44,8 +44,12 @@ impl RoundGroups {
     }
 
     /// What a nat of each group's rate, the mean of what its rows add, costs if what a row adds costs beta; and which rows, in
-    /// this order, are paid for.
-    pub(crate) fn weights(&self, is_used: impl Fn(usize) -> bool, beta: f64) -> (Vec<f64>, Vec<bool>) {
+    /// this order, are paid for; none: all.
+    pub(crate) fn weights(
+        &self,
+        is_used: impl Fn(usize) -> bool,
+        beta: f64,
+    ) -> (Vec<f64>, Option<Vec<bool>>) {
         let paid: Vec<bool> = self.order.iter().map(|&row| is_used(row as usize)).collect();
         let mut start = 0;
         let weight = |&size: &usize| {
@@ -53,7 +57,8 @@ impl RoundGroups {
             start += size;
             if group.contains(&true) { beta * size as f64 } else { 0.0 }
         };
-        (self.sizes.iter().map(weight).collect(), paid)
+        let weights = self.sizes.iter().map(weight).collect();
+        (weights, paid.contains(&false).then_some(paid))
     }
 }
 
@@ -70,8 +75,9 @@ mod tests {
         );
         let (weights, paid) = groups.weights(|row| row == 3 || row == 1, 0.5);
         assert_eq!(weights, [1.0, 0.0, 0.0]);
-        assert_eq!(paid, [true, true, false, false, false]);
+        assert_eq!(paid.unwrap(), [true, true, false, false, false]);
         let (weights, paid) = groups.weights(|row| row == 2, 0.5);
-        assert_eq!((weights, paid), (vec![0.0, 1.0, 0.0], vec![false, false, false, true, false]));
+        assert_eq!((weights, paid.unwrap()), (vec![0.0, 1.0, 0.0], vec![false, false, false, true, false]));
+        assert_eq!(groups.weights(|_| true, 0.5), (vec![1.0, 1.0, 0.5], None));
     }
 }
