@@ -2,14 +2,21 @@
 # Builds for NVIDIA GPUs on a machine that has neither a GPU nor NVIDIA's toolkit: docs/cuda.md.
 #
 #   deploy/build-cuda.sh                        the program: target/cuda/x86_64-unknown-linux-gnu/release/pom2dib
-#   deploy/build-cuda.sh test --no-run ARGS     any other command of cargo, with --release, the feature and the target added
+#   deploy/build-cuda.sh test --no-run ARGS     any other command of cargo, with profile, feature and target added
+#   deploy/build-cuda.sh --check COMMAND ARGS   the same without candle's own kernels, lightly optimised: in minutes it shows
+#                                               that everything compiles, links and starts; it computes on no GPU
 #
 # Needs Python 3 with venv, and PyPI for the first time. CUDA_COMPUTE_CAP names the GPUs (90: H100 and H200, the default).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+check=
+[ "${1-}" = --check ] && check=1 && shift
 target=x86_64-unknown-linux-gnu
 kit=${CUDA_KIT:-$PWD/target/cuda-kit}
+# What build scripts take for a toolkit.
+home=$kit${check:+/check}
+front=$home/bin
 # NVIDIA's compiler in the version of the libraries that the program opens: a newer one writes what an older driver refuses.
 wheels=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
     nvidia-cuda-cccl==13.0.85)
@@ -40,15 +47,21 @@ write_compiler_front() {
         printf 'void %s(void) { abort(); }\n' $names
     } >"$stub.new"
     cmp --silent "$stub.new" "$stub" && rm "$stub.new" || mv "$stub.new" "$stub"
-    mkdir -p "$kit/bin"
-    cat >"$kit/bin/nvcc.new" <<FRONT
+    mkdir -p "$front"
+    [ -e "$home/lib" ] || ln -s "$kit/lib" "$home/lib"
+    cat >"$front/nvcc.new" <<FRONT
 #!/usr/bin/env bash
 for ((i = 1; i <= \$#; i++)); do
     [ "\${!i}" = -o ] && { next=\$((i + 1)); object=\${!next}; }
     [ "\${!i}" = --lib ] && archives=1
+    [ "\${!i}" = --output-directory ] && { next=\$((i + 1)); folder=\${!next}; }
     [ "\${!i}" = -c ] && compiles=1
 done
 source=\${!#}
+# candle's kernels, of which a check needs none: only it has a folder named for them.
+if [ -n "$check" ] && [ -n "\${folder-}" ]; then
+    exec touch "\$folder/\$(basename "\$source" .cu).ptx"
+fi
 if [ -n "\${archives-}" ]; then
     shift 3
     exec ar rcs "\$object" "\$@"
@@ -60,20 +73,22 @@ elif [ -n "\${compiles-}" ]; then
 fi
 exec "$real" "\$@"
 FRONT
-    chmod +x "$kit/bin/nvcc.new"
-    cmp --silent "$kit/bin/nvcc.new" "$kit/bin/nvcc" && rm "$kit/bin/nvcc.new" || mv "$kit/bin/nvcc.new" "$kit/bin/nvcc"
+    chmod +x "$front/nvcc.new"
+    cmp --silent "$front/nvcc.new" "$front/nvcc" && rm "$front/nvcc.new" || mv "$front/nvcc.new" "$front/nvcc"
 }
 
 # The cfg makes the bindings open NVIDIA's libraries when they are first needed, so that the program starts where there are
 # none. It may reach the bindings only, not the scripts that build them: hence a target of its own.
 build() {
     unset CUDA_PATH CUDA_ROOT CUDA_TOOLKIT_ROOT_DIR NVCC NVCC_CCBIN
-    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/cuda} PATH=$kit/bin:$PATH CUDA_HOME=$kit
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/cuda${check:+-check}} PATH=$front:$PATH CUDA_HOME=$home
     export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-90} CUDAFORGE_THREADS=${CUDAFORGE_THREADS:-$(nproc)}
     export RUSTFLAGS='--cfg feature="dynamic-loading"'
     local command=${1:-build}
     [ $# -eq 0 ] || shift
-    cargo "$command" --release --features cuda --target "$target" "$@"
+    local profile=(--release)
+    [ -z "$check" ] || profile=(--config profile.dev.opt-level=1 --config profile.dev.debug=false)
+    cargo "$command" "${profile[@]}" --features cuda --target "$target" "$@"
 }
 
 install_compiler
