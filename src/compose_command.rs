@@ -189,9 +189,11 @@ x-process: &process
             let files = ["ca.pem".into(), format!("{stem}.pem"), format!("{stem}.key")];
             volumes.extend(files.map(|file: String| format!("./certs/{file}:/certs/{file}:ro")));
         }
+        // Not for ever: input that is wrong stays wrong.
+        let restart = if name == Name::Coordinator { "    restart: on-failure:20\n" } else { "" };
         let mut text = format!(
-            "  {stem}:\n    <<: *process\n    command: [{command}]\n    stop_grace_period: {grace}\n    environment:\n      \
-             <<: *environment\n"
+            "  {stem}:\n    <<: *process\n    command: [{command}]\n    stop_grace_period: {grace}\n{restart}    \
+             environment:\n      <<: *environment\n"
         );
         if let Some(listen) = listen {
             text += &format!("      POM2DIB_LISTEN: {listen}\n");
