@@ -10,6 +10,7 @@ mod compose_command;
 mod data_command;
 mod data_mmfi;
 mod doctor_command;
+mod figures;
 mod flops;
 mod folder;
 mod growth_plot;
@@ -23,6 +24,8 @@ mod processes;
 mod run_command;
 mod size_figures;
 mod slow;
+mod student;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -50,6 +53,8 @@ enum Command {
     Run(run_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
+    /// Run a scenario at every combination of values, and make one table of it
+    Sweep(sweep::Arguments),
     /// Measure how fast a round is, how fast this machine could be, and where the time goes; or how costs grow
     Bench(bench_command::Arguments),
     /// Fetch, check or describe a data set
@@ -83,6 +88,7 @@ fn main() -> ExitCode {
     match node::parse::<Cli>().command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
+        Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Bench(arguments) => bench_command::run(&arguments),
         Command::Data(arguments) => data_command::run(&arguments),
         Command::Certs(arguments) => certs_command::run(&arguments),
