@@ -6,6 +6,7 @@ mod bench_loss;
 mod bench_run;
 mod bench_scale;
 mod certs_command;
+mod chart;
 mod compose_command;
 mod data_command;
 mod data_mmfi;
@@ -14,13 +15,16 @@ mod figures;
 mod flops;
 mod folder;
 mod growth_plot;
+mod heat_map;
 mod in_process;
 mod logged;
 mod mmfi_run;
 mod node_watch;
 mod peak;
+mod picture;
 mod plot;
 mod processes;
+mod reproduce;
 mod run_command;
 mod size_figures;
 mod slow;
@@ -53,8 +57,9 @@ enum Command {
     Run(run_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
-    /// Run a scenario at every combination of values, and make one table of it
+    // What these two say of themselves is longer, and stands at their arguments.
     Sweep(sweep::Arguments),
+    Reproduce(reproduce::Arguments),
     /// Measure how fast a round is, how fast this machine could be, and where the time goes; or how costs grow
     Bench(bench_command::Arguments),
     /// Fetch, check or describe a data set
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Bench(arguments) => bench_command::run(&arguments),
         Command::Data(arguments) => data_command::run(&arguments),
         Command::Certs(arguments) => certs_command::run(&arguments),

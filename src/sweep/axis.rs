@@ -112,7 +112,7 @@ fn parsed(text: &str) -> Toml {
 pub(crate) fn label(text: &str) -> String {
     match parsed(text) {
         Toml::Integer(number) => number.to_string(),
-        Toml::Float(number) if number == 0.0 || (1e-7..1e15).contains(&number.abs()) => number.to_string(),
+        Toml::Float(number) if number == 0.0 || (1e-4..1e15).contains(&number.abs()) => number.to_string(),
         Toml::Float(number) => format!("{number:e}"),
         Toml::String(text) => safe(&text),
         _ => safe(text),
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn a_value_has_one_label_however_it_is_spelled() {
         let labels =
-            ["1e-3", "0.001", "1.0e-3", "0.0", "-2", "1e-9", "\"a/b c\"", "../x", "[1, 2]"].map(label);
-        assert_eq!(labels, ["0.001", "0.001", "0.001", "0", "-2", "1e-9", "a-b-c", "..-x", "-1--2-"]);
+            ["1e-3", "0.001", "1.0e-3", "0.0", "-2", "6.25e-6", "\"a/b c\"", "../x", "[1, 2]"].map(label);
+        assert_eq!(labels, ["0.001", "0.001", "0.001", "0", "-2", "6.25e-6", "a-b-c", "..-x", "-1--2-"]);
     }
 
     #[test]

@@ -18,21 +18,22 @@ use scenario::{Scenario, Source};
 
 use self::{axis::Axis, point::product};
 pub(crate) use self::{
+    axis::label,
     plan::{Found, Planned},
     point::Point,
     pool::{End, run as run_points},
-    table::Table,
+    table::{Table, written},
 };
 use crate::{bench_run, mmfi_run, run_command::Place};
 
-/// Run a scenario at every combination of values, and make one table of it.
+/// Run a scenario at every combination of values, and make one table of it
 ///
 /// Values stand behind a key with commas between them; a..b is all whole numbers from a to b. The combinations of all keys are
 /// the points of the sweep, each a run of its own in a folder that is called by its values:
 ///
 /// > pom2dib sweep scenarios/handwritten.toml --data DIR --set train.beta=0,1e-4,1e-3 --set seed=1..5
 ///
-/// makes 15 runs. A comma within brackets or quotes belongs to the value: --set 'mmfi.test_subjects=[1,2],[3,4]' has two.
+/// makes 15 runs. A comma within brackets or quotes belongs to the value: `--set 'mmfi.test_subjects=[1,2],[3,4]'` has two.
 ///
 /// Interrupted, or with points that failed, the same command goes on where it was: it leaves alone what is done, and goes on
 /// with what is not from its last checkpoint. More values can be added in the same folder.
@@ -159,7 +160,7 @@ pub(crate) fn plan_points(
 }
 
 fn default_out(scenario: &Scenario) -> PathBuf {
-    PathBuf::from("runs").join(format!("{}-sweep", axis::label(&format!("{:?}", scenario.name))))
+    PathBuf::from("runs").join(format!("{}-sweep", label(&format!("{:?}", scenario.name))))
 }
 
 fn conduct(arguments: &Arguments, out: &Path, planned: &[Planned]) -> anyhow::Result<ExitCode> {
