@@ -6,24 +6,31 @@ mod bench_loss;
 mod bench_run;
 mod bench_scale;
 mod certs_command;
+mod chart;
 mod compose_command;
 mod data_command;
 mod data_mmfi;
 mod doctor_command;
+mod figures;
 mod flops;
 mod folder;
 mod growth_plot;
+mod heat_map;
 mod in_process;
 mod logged;
 mod mmfi_run;
 mod node_watch;
 mod peak;
+mod picture;
 mod plot;
 mod processes;
 mod report;
+mod reproduce;
 mod run_command;
 mod size_figures;
 mod slow;
+mod student;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -53,6 +60,9 @@ enum Command {
     Evaluate(run_command::EvaluateArguments),
     /// Write an HTML page of a run, or of several side by side
     Report(report::Arguments),
+    // What these two say of themselves is longer, and stands at their arguments.
+    Sweep(sweep::Arguments),
+    Reproduce(reproduce::Arguments),
     /// Measure how fast a round is, how fast this machine could be, and where the time goes; or how costs grow
     Bench(bench_command::Arguments),
     /// Fetch, check or describe a data set
@@ -87,6 +97,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Bench(arguments) => bench_command::run(&arguments),
         Command::Data(arguments) => data_command::run(&arguments),
         Command::Certs(arguments) => certs_command::run(&arguments),

@@ -5,17 +5,15 @@ use std::ops::Range;
 use plotters::{
     chart::{ChartBuilder, SeriesLabelPosition},
     coord::Shift,
-    prelude::{
-        Circle, Color, DrawingArea, IntoDrawingArea, IntoFont, LineSeries, PathElement, RGBColor, SVGBackend,
-        TextStyle,
-    },
+    prelude::{Circle, Color, DrawingArea, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend},
 };
+
+use crate::picture::{TEXT, text};
 
 /// Of one diagram, in pixels.
 const SIZE: (u32, u32) = (340, 340);
 
-/// Grey, blue and orange that can be read on white and on black: the plot has no background of its own.
-const TEXT: RGBColor = RGBColor(128, 128, 128);
+/// Blue and orange that can be read on white and on black: the plot has no background of its own.
 const LINES: [RGBColor; 2] = [RGBColor(59, 130, 246), RGBColor(217, 119, 6)];
 
 /// A diagram of up to two lines.
@@ -87,10 +85,6 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, diagram: &Diagram, axis: &Axi
         .legend_area_size(18)
         .draw()?;
     Ok(())
-}
-
-fn text(size: u32) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&TEXT)
 }
 
 /// Writes files of these names into a folder, which is made if it is not there.

@@ -27,6 +27,30 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long a run that is told to end may take over a last checkpoint.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(30);
 
+/// What the environment says to one process alone, without "POM2DIB_": those that it starts have it on their command lines.
+pub(crate) const OF_ONE_PROCESS: [&str; 20] = [
+    "LISTEN",
+    "INDEX",
+    "ADVERTISE",
+    "COORDINATOR",
+    "OUT",
+    "DATA",
+    "FORCE",
+    "JSON",
+    "SCENARIO",
+    "METHOD",
+    "ROUNDS",
+    "SEED",
+    "RESUME_OR_START",
+    "SET",
+    "HEALTH",
+    "TLS",
+    "TLS_CA",
+    "TLS_CERT",
+    "TLS_KEY",
+    "TOKEN_FILE",
+];
+
 pub(crate) fn run(launch: &Launch) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
@@ -233,28 +257,7 @@ fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Resu
     // system in between, and a tenth of the time goes into page faults.
     command.env("MIMALLOC_PURGE_DELAY", "-1");
     // What the environment says of listening, indices and folders is meant for nodes started by hand.
-    for name in [
-        "LISTEN",
-        "INDEX",
-        "ADVERTISE",
-        "COORDINATOR",
-        "OUT",
-        "DATA",
-        "FORCE",
-        "JSON",
-        "SCENARIO",
-        "METHOD",
-        "ROUNDS",
-        "SEED",
-        "RESUME_OR_START",
-        "SET",
-        "HEALTH",
-        "TLS",
-        "TLS_CA",
-        "TLS_CERT",
-        "TLS_KEY",
-        "TOKEN_FILE",
-    ] {
+    for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));
     }
     let mut child = command.spawn()?;

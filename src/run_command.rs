@@ -34,6 +34,10 @@ pub(crate) struct Arguments {
     /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
     #[arg(long, conflicts_with = "resume")]
     synthetic: bool,
+
+    /// End when standard input is closed (the parent process is gone)
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
 }
 
 /// Judge the last checkpoint of a run again: Algorithm 2 on the whole test set.
@@ -110,6 +114,21 @@ impl Place {
             flags.into_iter().filter_map(|(flag, path)| Some([flag.into(), path.clone()?.into_os_string()]));
         given.flatten().collect()
     }
+
+    /// All of it as words of a command line of `run`, but for --json, with so many threads for each node.
+    pub(crate) fn words(&self, threads: u16) -> Vec<OsString> {
+        let mut words = self.security_words();
+        let device = self.device.map(|device| device.to_string());
+        words.extend(device.into_iter().flat_map(|device| ["--device".into(), device.into()]));
+        words.extend(["--threads".into(), threads.to_string().into()]);
+        words.extend(["--restarts".into(), self.restarts.to_string().into()]);
+        for (flag, set) in
+            [("--in-process", self.in_process), ("--tcp-only", self.tcp_only), ("--verify", self.verify)]
+        {
+            words.extend(set.then(|| flag.into()));
+        }
+        words
+    }
 }
 
 /// A whole network to be run on this machine.
@@ -121,6 +140,9 @@ pub(crate) struct Launch {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if arguments.end_with_parent {
+        node::end_with_parent();
+    }
     launch(launch_of_run(arguments))
 }
 

@@ -1,0 +1,105 @@
+//! What a finished run comes to, as named numbers: the columns of tables.
+
+use coordinator::Summary;
+
+/// Names and numbers in the order of a table's columns. Nats, entries, seconds; top-1 as a fraction.
+pub(crate) fn figures(summary: &Summary) -> Vec<(String, f64)> {
+    let test = &summary.test;
+    let mut figures = vec![
+        ("n_ce".to_owned(), test.n_ce),
+        ("sum_rate".to_owned(), test.sum_rate),
+        ("joint_rate".to_owned(), test.joint_rate),
+        ("entries".to_owned(), test.selected_entries),
+    ];
+    figures.extend(summary.noise_share.map(|share| ("noise_share".to_owned(), share)));
+    let mut last = None;
+    for (at, task) in test.tasks.iter().enumerate() {
+        // Two receivers may have the same task.
+        let twice =
+            test.tasks[..at].iter().any(|other| (&other.name, &other.metric) == (&task.name, &task.metric));
+        let name = if twice { format!("{}-{at}", task.name) } else { task.name.clone() };
+        figures.push((format!("{name}.{}", task.metric), task.value));
+        // The loss is the task's, whatever it is judged by: it stands in the first of its rows.
+        if last != Some(&task.name) || twice {
+            figures.push((format!("{name}.ce"), task.ce));
+        }
+        last = Some(&task.name);
+    }
+    figures.push(("seconds".to_owned(), summary.timing.seconds));
+    figures
+}
+
+/// The names in any of several lists, in the order in which they first come.
+pub(crate) fn columns<'a>(lists: impl IntoIterator<Item = &'a Vec<(String, f64)>>) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::new();
+    for (name, _) in lists.into_iter().flatten() {
+        if !columns.contains(name) {
+            columns.push(name.clone());
+        }
+    }
+    columns
+}
+
+/// A number of a list, by its name.
+pub(crate) fn named(figures: &[(String, f64)], name: &str) -> Option<f64> {
+    figures.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+}
+
+/// A line of CSV, with quotes where a cell needs them.
+pub(crate) fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
+    let quoted = |cell: String| match cell.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell,
+    };
+    cells.into_iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Made up: two tasks, of which the first has two metrics.
+    pub(crate) fn summary(n_ce: f64, sum_rate: f64) -> Summary {
+        let task = |name: &str, metric: &str, value: f64| serde_json::json!({"name": name, "metric": metric, "value": value, "ci95": [0.1, 0.9], "ce": -n_ce / 2.0});
+        serde_json::from_value(serde_json::json!({
+            "method": "pom2dib", "scenario": "made-up", "seed": 1, "rounds": 6, "device": "cpu",
+            "test": {
+                "n_ce": n_ce, "sum_rate": sum_rate, "rate_estimator": "per-dimension", "rate_samples": 20,
+                "joint_rate": sum_rate / 3.0, "joint_rate_samples": 60, "samples": 100, "passes": 1,
+                "ci95_over": "test recordings and passes",
+                "tasks": [task("pose", "mse", 0.3), task("pose", "mpjpe", 120.0), task("action", "top1", 0.9)],
+                "selected_entries": 2.5, "selection": [[[1.0, 0.5]], [[0.0, 1.0]]],
+            },
+            "noise_share": 0.25, "most_asks": 2, "most_entries": 2,
+            "wire": {"feature_bytes": 1, "gradient_bytes": 1, "total_bytes": 3},
+            "timing": {"seconds": 2.0, "rounds_per_second": 3.0, "median_round_seconds": 0.3},
+            "fingerprint": "f".repeat(64),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn every_task_has_all_its_metrics_and_one_loss() {
+        let names: Vec<String> = figures(&summary(-1.0, 30.0)).into_iter().map(|(name, _)| name).collect();
+        let expected = [
+            "n_ce",
+            "sum_rate",
+            "joint_rate",
+            "entries",
+            "noise_share",
+            "pose.mse",
+            "pose.ce",
+            "pose.mpjpe",
+            "action.top1",
+            "action.ce",
+            "seconds",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn cells_with_commas_and_quotes_are_quoted() {
+        let cells = ["a=1,b=2", "plain", "say \"x\""].map(str::to_owned);
+        assert_eq!(csv_line(cells), "\"a=1,b=2\",plain,\"say \"\"x\"\"\"\n");
+    }
+}

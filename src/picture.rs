@@ -1,0 +1,185 @@
+//! Pictures as SVG and PNG that can be read on white and on black: neither has a ground of its own.
+
+use std::{ops::Range, path::Path, sync::Once};
+
+use anyhow::Context;
+use plotters::{
+    coord::Shift,
+    prelude::{
+        BitMapBackend, DrawingArea, DrawingBackend, FontStyle, IntoDrawingArea, IntoFont, RGBColor,
+        SVGBackend, TextStyle,
+    },
+    style::register_font,
+};
+
+/// Grey that can be read on white and on black.
+pub(crate) const TEXT: RGBColor = RGBColor(128, 128, 128);
+
+/// Colours that can be told apart, and read on white and on black.
+pub(crate) const COLORS: [RGBColor; 8] = [
+    RGBColor(59, 130, 246),
+    RGBColor(217, 119, 6),
+    RGBColor(22, 163, 74),
+    RGBColor(220, 38, 38),
+    RGBColor(168, 85, 247),
+    RGBColor(13, 148, 136),
+    RGBColor(219, 39, 119),
+    RGBColor(132, 120, 90),
+];
+
+/// A PNG has so many dots for each of an SVG's.
+const DOTS: u32 = 2;
+
+/// Something that can be drawn, whatever on.
+pub(crate) trait Picture {
+    /// Width and height in pixels.
+    fn size(&self) -> (u32, u32);
+
+    /// Draws it, every length times `scale`.
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> anyhow::Result<()>
+    where
+        B::ErrorType: 'static;
+}
+
+/// The picture as SVG.
+pub(crate) fn svg(picture: &impl Picture) -> anyhow::Result<String> {
+    fonts();
+    let mut text = String::new();
+    let area = SVGBackend::with_string(&mut text, picture.size()).into_drawing_area();
+    picture.draw(&area, 1)?;
+    area.present()?;
+    drop(area);
+    Ok(text)
+}
+
+/// The picture as PNG. Where nothing is drawn, it lets through what is behind.
+pub(crate) fn png(picture: &impl Picture) -> anyhow::Result<Vec<u8>> {
+    fonts();
+    let (width, height) = picture.size();
+    let (width, height) = (width * DOTS, height * DOTS);
+    let [on_black, on_white] = [0, 255].map(|ground| pixels(picture, width, height, ground));
+    let (on_black, on_white) = (on_black?, on_white?);
+    let dots = on_black.chunks_exact(3).zip(on_white.chunks_exact(3));
+    let rgba: Vec<u8> = dots.flat_map(|(black, white)| through(black, white)).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.write_header()?.write_image_data(&rgba)?;
+    Ok(bytes)
+}
+
+/// Writes NAME.svg and NAME.png.
+pub(crate) fn write(folder: &Path, name: &str, picture: &impl Picture) -> anyhow::Result<()> {
+    let files = [("svg", svg(picture)?.into_bytes()), ("png", png(picture)?)];
+    for (kind, content) in files {
+        let path = folder.join(format!("{name}.{kind}"));
+        std::fs::write(&path, content).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn pixels(picture: &impl Picture, width: u32, height: u32, ground: u8) -> anyhow::Result<Vec<u8>> {
+    let mut pixels = vec![ground; (width * height * 3) as usize];
+    let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+    picture.draw(&area, DOTS)?;
+    area.present()?;
+    drop(area);
+    Ok(pixels)
+}
+
+/// Colour and opacity of a dot that looks like this on black and like that on white.
+fn through(black: &[u8], white: &[u8]) -> [u8; 4] {
+    let alpha = (0..3).map(|c| 255 - white[c].saturating_sub(black[c])).max().unwrap_or(255);
+    let color = |c: usize| match alpha {
+        0 => 0,
+        alpha => u8::try_from(u32::from(black[c]) * 255 / u32::from(alpha)).unwrap_or(255),
+    };
+    [color(0), color(1), color(2), alpha]
+}
+
+/// Text of a picture, at a size in pixels.
+pub(crate) fn text(size: u32) -> TextStyle<'static> {
+    fonts();
+    ("sans-serif", size).into_font().color(&TEXT)
+}
+
+/// What letters look like is in the program: a machine need not have fonts.
+pub(crate) fn fonts() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let registered = register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
+        assert!(registered.is_ok(), "the program's own font can be read");
+    });
+}
+
+/// A range from the least to the greatest of some numbers, with a little room on either side.
+pub(crate) fn range_of(values: impl IntoIterator<Item = f64>) -> Range<f64> {
+    let finite = values.into_iter().filter(|value| value.is_finite());
+    let (low, high) = finite
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    if low > high {
+        return 0.0..1.0;
+    }
+    let room = (0.05 * (high - low)).max(1e-3 * high.abs()).max(1e-6);
+    low - room..high + room
+}
+
+/// Numbers of a round kind that lie in a range, about `count` of them.
+pub(crate) fn ticks(range: &Range<f64>, count: usize) -> Vec<f64> {
+    let rough = (range.end - range.start) / count.max(1) as f64;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step =
+        [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999);
+    let step = step.unwrap_or(power * 10.0);
+    let first = (range.start / step).ceil() as i64;
+    (first..).map(|n| n as f64 * step).take_while(|tick| *tick <= range.end).take(1000).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use plotters::prelude::{Color, Rectangle};
+
+    use super::*;
+
+    struct Half;
+
+    impl Picture for Half {
+        fn size(&self) -> (u32, u32) {
+            (40, 20)
+        }
+
+        fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> anyhow::Result<()>
+        where
+            B::ErrorType: 'static,
+        {
+            let corner = (20 * scale as i32, 20 * scale as i32);
+            area.draw(&Rectangle::new([(0, 0), corner], COLORS[0].mix(0.5).filled()))
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
+            area.draw_text("x", &text(10 * scale), (25 * scale as i32, 5 * scale as i32))
+                .map_err(|error| anyhow::anyhow!("{error}"))
+        }
+    }
+
+    #[test]
+    fn a_png_lets_through_what_is_behind_and_has_letters_without_fonts_of_the_system() {
+        let bytes = png(&Half).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut dots = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut dots).unwrap();
+        assert_eq!((info.width, info.height), (80, 40));
+        let dot = |x: usize, y: usize| &dots[4 * (80 * y + x)..][..4];
+        assert!(dot(10, 10)[3].abs_diff(128) <= 2 && dot(10, 10)[2].abs_diff(246) <= 4, "{:?}", dot(10, 10));
+        assert_eq!(dot(45, 38)[3], 0);
+        let letters =
+            (0..40).flat_map(|y| (44..80).map(move |x| (x, y))).filter(|&(x, y)| dot(x, y)[3] > 200);
+        assert!(letters.count() > 10);
+        assert!(svg(&Half).unwrap().contains("<text"));
+    }
+
+    #[test]
+    fn ticks_are_round_numbers_in_the_range() {
+        assert_eq!(ticks(&(-0.1..2.1), 4), [0.0, 1.0, 2.0]);
+        assert_eq!(ticks(&(-3.0..0.0), 6), [-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0]);
+        assert_eq!(ticks(&(0.0..2000.0), 4), [0.0, 500.0, 1000.0, 1500.0, 2000.0]);
+    }
+}

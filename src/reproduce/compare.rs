@@ -1,0 +1,198 @@
+//! What came of it beside what the paper states, point by point.
+
+use super::{
+    paper::{Claim, Relation, Statement, Term},
+    results::Group,
+};
+use crate::student::Mean;
+
+/// A number of the paper's and the one from here.
+pub(super) struct Compared {
+    pub(super) statement: Statement,
+    /// Over the whole test set, in the paper's unit; none if it was not run.
+    pub(super) here: Option<Mean>,
+    /// The same of the last rounds of training, which is what the paper's rates and N-CE are of.
+    pub(super) training: Option<Mean>,
+    pub(super) standing: Option<Standing>,
+}
+
+/// How a number from here stands to the paper's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The number from here lies in the paper's interval (one without an interval is its own).
+    Within,
+    /// It lies outside, but its interval meets the paper's: the two cannot be told apart.
+    Meets,
+    Better,
+    Worse,
+    /// Of what is neither better nor worse.
+    More,
+    Fewer,
+}
+
+impl Standing {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Standing::Within => "within its interval",
+            Standing::Meets => "the intervals meet",
+            Standing::Better => "better",
+            Standing::Worse => "worse",
+            Standing::More => "more",
+            Standing::Fewer => "fewer",
+        }
+    }
+}
+
+/// A claim of the paper's and whether it holds here.
+pub(super) struct Judged {
+    pub(super) claim: Claim,
+    /// Both sides; none if a run is lacking.
+    pub(super) sides: Option<[Mean; 2]>,
+    pub(super) holds: Option<bool>,
+}
+
+pub(super) fn compare(groups: &[Group], statement: Statement) -> Compared {
+    let value = &statement.value;
+    let of = |metric: &str| {
+        let group = groups.iter().find(|group| group.label == value.group)?;
+        Some(in_paper_units(metric, group.mean(metric)?))
+    };
+    let (here, training) = (of(&value.metric), of(&format!("train.{}", value.metric)));
+    let standing = here.map(|here| standing(&value.metric, here, value.value, value.interval));
+    Compared { here, training, standing, statement }
+}
+
+fn standing(metric: &str, here: Mean, paper: f64, interval: Option<f64>) -> Standing {
+    let (distance, own) = ((here.mean - paper).abs(), interval.unwrap_or(0.0));
+    // What is equal but for the last bit is equal.
+    if distance <= own + 1e-9 {
+        return Standing::Within;
+    }
+    if distance <= own + here.half_width.unwrap_or(0.0) {
+        return Standing::Meets;
+    }
+    let more = here.mean > paper;
+    match metric {
+        "n_ce" if more => Standing::Better,
+        "n_ce" => Standing::Worse,
+        _ if metric.ends_with(".top1") => {
+            if more {
+                Standing::Better
+            } else {
+                Standing::Worse
+            }
+        }
+        _ if metric.contains("rate") || metric.ends_with("mpjpe") => {
+            if more {
+                Standing::Worse
+            } else {
+                Standing::Better
+            }
+        }
+        _ if more => Standing::More,
+        _ => Standing::Fewer,
+    }
+}
+
+/// Top-1 in %, as the paper has it; all else is in its units anyway.
+pub(super) fn in_paper_units(metric: &str, mean: Mean) -> Mean {
+    if !metric.ends_with(".top1") {
+        return mean;
+    }
+    Mean { mean: 100.0 * mean.mean, half_width: mean.half_width.map(|half| 100.0 * half), n: mean.n }
+}
+
+pub(super) fn judge(groups: &[Group], claim: Claim) -> Judged {
+    let sides = side(groups, &claim.left).zip(side(groups, &claim.right)).map(|(left, right)| [left, right]);
+    let holds = sides.map(|[left, right]| {
+        let reach = left.half_width.unwrap_or(0.0) + right.half_width.unwrap_or(0.0);
+        match claim.is {
+            Relation::Below => left.mean < right.mean,
+            Relation::Above => left.mean > right.mean,
+            Relation::AtLeast => left.mean >= right.mean - reach,
+            Relation::AtMost => left.mean <= right.mean + reach,
+        }
+    });
+    Judged { claim, sides, holds }
+}
+
+fn side(groups: &[Group], term: &Term) -> Option<Mean> {
+    let (group, metric, times, plus) = match term {
+        Term::Number { number } => return Some(Mean { mean: *number, half_width: None, n: 0 }),
+        Term::Metric { group, metric, times, plus } => (group, metric, times, plus),
+    };
+    let meant = |label: &str| match group.strip_suffix('*') {
+        Some(start) => label.starts_with(start),
+        None => label == group,
+    };
+    let means = groups.iter().filter(|group| meant(&group.label)).filter_map(|group| group.mean(metric));
+    let best = means.max_by(|one, other| one.mean.total_cmp(&other.mean))?;
+    let half_width = best.half_width.map(|half| times.abs() * half);
+    Some(Mean { mean: times * best.mean + plus, half_width, n: best.n })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            paper::Paper,
+            results::tests::group,
+            target::{Half, Target},
+        },
+        *,
+    };
+
+    #[test]
+    fn what_is_better_depends_on_what_it_is() {
+        let mean = |mean: f64, half: f64| Mean { mean, half_width: Some(half), n: 3 };
+        for (metric, here, paper, interval, expected) in [
+            ("n_ce", mean(-0.1, 0.02), -0.39, Some(0.05), Standing::Better),
+            ("n_ce", mean(-0.4, 0.02), -0.39, Some(0.05), Standing::Within),
+            ("n_ce", mean(-0.5, 0.02), -0.45, None, Standing::Worse),
+            ("sum_rate", mean(96.6, 10.0), 166.78, Some(0.96), Standing::Better),
+            ("sum_rate", mean(180.0, 1.0), 166.78, Some(0.96), Standing::Worse),
+            ("digit.top1", mean(98.4, 0.1), 96.5, Some(1.59), Standing::Better),
+            ("digit.top1", mean(98.0, 0.1), 96.5, Some(1.59), Standing::Within),
+            ("digit.top1", mean(98.4, 0.4), 96.5, Some(1.59), Standing::Meets),
+            ("n_ce", mean(-0.5, 0.06), -0.45, None, Standing::Meets),
+            ("pose.mpjpe", mean(140.0, 1.0), 107.53, Some(3.12), Standing::Worse),
+            ("entries", mean(6.0, 0.0), 8.0, None, Standing::Fewer),
+        ] {
+            assert_eq!(standing(metric, here, paper, interval), expected, "{metric} {here:?}");
+        }
+    }
+
+    #[test]
+    fn statements_are_compared_in_the_papers_units_and_what_was_not_run_is_not() {
+        let groups = [group("pom2dib", &[-0.30, -0.30])];
+        let statements = Paper::read().statements(Target::Table1, Half::MmFi);
+        let compared: Vec<Compared> = statements.into_iter().map(|one| compare(&groups, one)).collect();
+        let of = |group: &str, metric: &str| {
+            let is =
+                |one: &&Compared| one.statement.value.group == group && one.statement.value.metric == metric;
+            compared.iter().find(is).unwrap()
+        };
+        assert_eq!(of("pom2dib", "action.top1").here.unwrap().mean, 90.0);
+        assert_eq!(of("pom2dib", "action.top1").standing, Some(Standing::Worse));
+        assert_eq!(of("pom2dib", "sum_rate").training.unwrap().mean, 22.9);
+        assert_eq!(of("pom2dib", "sum_rate").standing, Some(Standing::Better));
+        assert_eq!(of("tadib", "n_ce").standing, None);
+    }
+
+    #[test]
+    fn claims_are_judged_with_the_best_of_several_and_their_intervals() {
+        let judged = |groups: &[Group]| {
+            let claims = Paper::read().claims(Target::Fig2a, Half::HandWritten);
+            claims.into_iter().map(|claim| judge(groups, claim).holds).collect::<Vec<_>>()
+        };
+        let groups = [
+            group("pom2dib beta=0", &[-0.5, -0.5]),
+            group("pom2dib beta=0.1", &[-0.2, -0.4]),
+            group("tadib beta=0", &[-0.25, -0.25]),
+            group("rs-dib beta=0", &[-2.0]),
+        ];
+        // -0.3 ± 1.27 is no worse than -0.25; random selection is worse; the rates are equal.
+        assert_eq!(judged(&groups), [Some(true), Some(true), Some(false)]);
+        assert_eq!(judged(&groups[..1]), [None, None, None]);
+    }
+}

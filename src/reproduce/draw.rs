@@ -1,0 +1,295 @@
+//! The pictures of tables and figures.
+
+use super::{
+    bound::bound,
+    compare::in_paper_units,
+    paper::Statement,
+    recipe::Recipe,
+    results::{Group, Round, Run, pieces},
+    target::Target,
+};
+use crate::{
+    chart::{Axis, Chart, Diagram, Line, Look, Mark, Series, spread},
+    heat_map::{Chunk, HeatMaps, Strip, binned},
+};
+
+/// How many rows a heat map has at most.
+const ROWS: usize = 80;
+
+/// Points along which a bound is drawn.
+const STEPS: usize = 200;
+
+/// Either kind.
+pub(super) enum Drawn {
+    Chart(Chart),
+    HeatMaps(HeatMaps),
+}
+
+/// What a table or figure looks like; none if no run of it is done.
+pub(super) fn draw(
+    recipe: &Recipe,
+    groups: &[Group],
+    statements: &[Statement],
+    entropy: Option<f64>,
+) -> Option<Drawn> {
+    if groups.iter().all(|group| group.runs.is_empty()) {
+        return None;
+    }
+    let chart = |diagrams| Some(Drawn::Chart(Chart { title: recipe.title.clone(), diagrams }));
+    match recipe.target {
+        Target::Table1 => chart(planes(groups, statements, entropy)),
+        Target::Fig2a | Target::Fig2b => chart(planes(groups, &[], entropy)),
+        Target::Table2 => chart(over_ratios(groups, statements).into()),
+        Target::Fig2c | Target::Fig2d => chart(vec![trajectories(groups)]),
+        Target::Fig2e | Target::Fig2f => chart(vec![log_likelihoods(groups)]),
+        _ => Some(Drawn::HeatMaps(heat_maps(recipe, groups))),
+    }
+}
+
+// ------------------------------------------------------------------------------------------- the information plane
+
+/// A curve for every method: labels that begin with the same word.
+fn methods(groups: &[Group]) -> Vec<(String, Vec<&Group>)> {
+    let mut methods: Vec<(String, Vec<&Group>)> = Vec::new();
+    for group in groups {
+        let method = group.label.split(' ').next().unwrap_or_default();
+        match methods.iter_mut().find(|(name, _)| name == method) {
+            Some((_, own)) => own.push(group),
+            None => methods.push((method.into(), vec![group])),
+        }
+    }
+    methods
+}
+
+/// N-CE over the rate as trained with and published, and over the joint estimate.
+fn planes(groups: &[Group], statements: &[Statement], entropy: Option<f64>) -> Vec<Diagram> {
+    let of_paper = |group: &str, metric: &str| {
+        let is = |one: &&Statement| one.value.group == group && one.value.metric == metric;
+        statements.iter().find(is).map(|one| one.value.value)
+    };
+    let plane = |rate: &str, title: String, with_paper: bool| {
+        let mut series = Vec::new();
+        for (color, (method, own)) in methods(groups).into_iter().enumerate() {
+            let point = |group: &&Group| Some((group.mean(rate)?.mean, group.mean("n_ce")?.mean));
+            let mut points: Vec<(f64, f64)> = own.iter().filter_map(point).collect();
+            points.sort_by(|one, other| one.0.total_cmp(&other.0));
+            let line = if points.len() > 1 { Line::Solid } else { Line::None };
+            let look = Look { color: Some(color), line, mark: Mark::Dot };
+            let paper = of_paper(&method, "sum_rate").zip(of_paper(&method, "n_ce")).filter(|_| with_paper);
+            let ring = Look { color: Some(color), line: Line::None, mark: Mark::Ring };
+            let of_paper =
+                Series { name: format!("{method}, paper"), points: paper.into_iter().collect(), look: ring };
+            series.extend([Series { name: method, points, look }, of_paper]);
+        }
+        plane(title, series, entropy)
+    };
+    let test = groups.iter().flat_map(|group| &group.runs).map(|run| &run.summary.test).next();
+    let (trained, joint) = match test {
+        Some(test) => (
+            format!("{}, N = {}", test.rate_estimator, test.rate_samples),
+            format!("joint, N = {}", test.joint_rate_samples),
+        ),
+        None => ("as trained".into(), "joint".into()),
+    };
+    vec![
+        plane("sum_rate", format!("rate as trained with ({trained})"), true),
+        plane("joint_rate", format!("large-N rate ({joint})"), false),
+    ]
+}
+
+fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagram {
+    let all = || series.iter().flat_map(|series| &series.points);
+    let rates: Vec<f64> = all().map(|(rate, _)| *rate).collect();
+    let most = rates.iter().copied().fold(10.0, f64::max);
+    let lowest = all().map(|(_, n_ce)| *n_ce).fold(-0.5, f64::min);
+    // Without a bound to be seen there is no need for the rates near 0.
+    let x = Axis::spread("rate, nats", rates.into_iter().chain(entropy.map(|_| 0.0)).chain([most]));
+    let y = Axis::linear("N-CE, nats", [lowest, 0.0]);
+    if let Some(entropy) = entropy {
+        let at = |step: usize| most * 1.2 * (step as f64 / STEPS as f64).powi(3);
+        let points = (0..=STEPS).map(at).map(|rate| (rate, bound(rate, entropy))).collect();
+        let look = Look { color: None, line: Line::Dashed, mark: Mark::None };
+        series.push(Series { name: format!("N-CE = min(0, R - {entropy:.3})"), points, look });
+    }
+    for series in &mut series {
+        series.points.iter_mut().for_each(|point| point.0 = spread(point.0));
+    }
+    Diagram { title, x, y, series }
+}
+
+// ------------------------------------------------------------------------------------------- over ratios and rounds
+
+/// N-CE and sum-rate, here and in the paper.
+fn over_ratios(groups: &[Group], statements: &[Statement]) -> [Diagram; 2] {
+    let names: Vec<String> = groups.iter().map(|group| group.label.clone()).collect();
+    [("n_ce", "N-CE, nats", 0), ("sum_rate", "sum-rate, nats", 1)].map(|(metric, title, color)| {
+        let here = |(at, group): (usize, &Group)| {
+            Some((at as f64, in_paper_units(metric, group.mean(metric)?).mean))
+        };
+        let here: Vec<(f64, f64)> = groups.iter().enumerate().filter_map(here).collect();
+        let paper = |one: &Statement| {
+            let at = names.iter().position(|name| *name == one.value.group)?;
+            (one.value.metric == metric).then_some((at as f64, one.value.value))
+        };
+        let paper: Vec<(f64, f64)> = statements.iter().filter_map(paper).collect();
+        let values: Vec<f64> = here.iter().chain(&paper).map(|(_, value)| *value).collect();
+        let look = |line, mark| Look { color: Some(color), line, mark };
+        Diagram {
+            title: title.split(',').next().unwrap_or_default().into(),
+            x: Axis::named("learning rate of selection : of coding", &names),
+            y: Axis::linear(title, values),
+            series: vec![
+                Series { name: format!("{metric} here"), points: here, look: look(Line::Solid, Mark::Dot) },
+                Series {
+                    name: format!("{metric}, paper"),
+                    points: paper,
+                    look: look(Line::Dashed, Mark::Ring),
+                },
+            ],
+        }
+    })
+}
+
+/// What a group's first run went through.
+fn curve(group: &Group) -> Vec<Round> {
+    group.runs.first().map(|run| pieces(&run.rounds)).unwrap_or_default()
+}
+
+fn trajectories(groups: &[Group]) -> Diagram {
+    let curves: Vec<Vec<Round>> = groups.iter().map(curve).collect();
+    let all = || curves.iter().flatten();
+    let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
+        name: group.label.clone(),
+        points: curve.iter().map(|piece| (spread(piece.sum_rate), piece.n_ce)).collect(),
+        look: Look { color: Some(color), line: Line::Solid, mark: Mark::Small },
+    });
+    Diagram {
+        title: "from the first round to the last".into(),
+        x: Axis::spread("sum-rate, nats", all().map(|piece| piece.sum_rate)),
+        y: Axis::linear("N-CE, nats", all().map(|piece| piece.n_ce)),
+        series: series.collect(),
+    }
+}
+
+fn log_likelihoods(groups: &[Group]) -> Diagram {
+    let curves: Vec<Vec<Round>> = groups.iter().map(curve).collect();
+    let all = || curves.iter().flatten();
+    let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
+        name: group.label.clone(),
+        points: curve.iter().map(|piece| (piece.round, piece.logl)).collect(),
+        look: Look { color: Some(color), line: Line::Solid, mark: Mark::None },
+    });
+    Diagram {
+        title: "learning rate of selection : of coding".into(),
+        x: Axis::linear("round", all().map(|piece| piece.round)),
+        y: Axis::linear("log-likelihood (21)", all().map(|piece| piece.logl)),
+        series: series.collect(),
+    }
+}
+
+// ------------------------------------------------------------------------------------------- the selection
+
+fn heat_maps(recipe: &Recipe, groups: &[Group]) -> HeatMaps {
+    let strips = groups.iter().flat_map(|group| &group.runs).map(strip).collect();
+    HeatMaps { title: recipe.title.clone(), strips }
+}
+
+fn strip(run: &Run) -> Strip {
+    let scenario = &run.scenario;
+    let rows = binned(&run.granted, ROWS);
+    let entries: Vec<String> = entry_names(run);
+    let count = entries.len();
+    let chunk = |(t, receiver): (usize, &scenario::Receiver)| Chunk {
+        title: receiver.task.clone(),
+        columns: entries.clone(),
+        rows: rows.iter().map(|row| row[t * count..(t + 1) * count].to_vec()).collect(),
+    };
+    Strip {
+        caption: caption(run),
+        chunks: scenario.receiver.iter().enumerate().map(chunk).collect(),
+        rounds: run.granted.len() as u64,
+    }
+}
+
+/// Transmitter and modality of every entry of a receiver.
+pub(super) fn entry_names(run: &Run) -> Vec<String> {
+    let of = |(k, transmitter): (usize, &scenario::Transmitter)| {
+        transmitter.modalities.iter().map(|modality| format!("{k} {modality}")).collect::<Vec<_>>()
+    };
+    run.scenario.transmitter.iter().enumerate().flat_map(of).collect()
+}
+
+/// Rate, N-CE and expected entries of a run.
+pub(super) fn caption(run: &Run) -> [String; 2] {
+    let test = &run.summary.test;
+    let of = |name: &str| crate::figures::named(&run.figures, name).unwrap_or(f64::NAN);
+    [
+        format!(
+            "seed {}: test: rate {:.1} nats ({}, N = {}; joint {:.1}, N = {}), N-CE {:.3}, expected entries {:.2}",
+            run.summary.seed,
+            test.sum_rate,
+            test.rate_estimator,
+            test.rate_samples,
+            test.joint_rate,
+            test.joint_rate_samples,
+            test.n_ce,
+            test.selected_entries
+        ),
+        format!(
+            "last 100 rounds of training: rate {:.1} nats, N-CE {:.3}, entries {:.2} (first rounds {:.2}), on noise {:.1} %",
+            of("train.sum_rate"),
+            of("train.n_ce"),
+            of("train.entries"),
+            of("train.entries_first"),
+            100.0 * of("noise_share")
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{paper::Paper, recipe::recipe, results::tests::group, target::Half},
+        *,
+    };
+    use crate::picture::svg;
+
+    /// The picture of a table or figure from made-up runs of all its kinds.
+    fn drawn(target: Target, half: Half) -> String {
+        let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
+        let recipe = recipe(target, half, &scenario, &[0.0, 1e-3]);
+        let groups: Vec<Group> = recipe.kinds.iter().map(|kind| group(&kind.label, &[-0.4, -0.6])).collect();
+        match draw(&recipe, &groups, &Paper::read().statements(target, half), Some(4.476)).unwrap() {
+            Drawn::Chart(chart) => svg(&chart).unwrap(),
+            Drawn::HeatMaps(maps) => svg(&maps).unwrap(),
+        }
+    }
+
+    #[test]
+    fn every_picture_names_what_is_in_it() {
+        let bound = "min(0, R - 4.476)";
+        for (target, half, words) in [
+            (Target::Table1, Half::HandWritten, vec!["Table I(a)", "vddib", "dlsc, paper", bound]),
+            (Target::Table2, Half::MmFi, vec!["Table II(b)", "1:16", "4:1", "n_ce here", "sum_rate, paper"]),
+            (Target::Fig2a, Half::HandWritten, vec!["Fig. 2(a)", "rs-dib", "tadib", "joint, N = 60", bound]),
+            (Target::Fig2d, Half::MmFi, vec!["Fig. 2(d)", "beta=0.1", "beta=0.0001", "sum-rate, nats"]),
+            (Target::Fig2e, Half::HandWritten, vec!["Fig. 2(e)", "1:16", "2:1", "log-likelihood (21)"]),
+        ] {
+            let text = drawn(target, half);
+            for word in words {
+                assert!(text.contains(word), "{target:?}: {word}");
+            }
+        }
+        assert!(
+            !drawn(Target::Fig2c, Half::HandWritten).contains(bound),
+            "training is not judged by test labels"
+        );
+    }
+
+    #[test]
+    fn nothing_is_drawn_from_no_runs() {
+        let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
+        let recipe = recipe(Target::Fig3, Half::HandWritten, &scenario, &[]);
+        assert!(draw(&recipe, &[group("pom2dib", &[])], &[], None).is_none());
+    }
+}

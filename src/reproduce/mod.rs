@@ -1,0 +1,346 @@
+//! `pom2dib reproduce`: the paper's tables and figures, and how what comes of them stands to the paper.
+
+mod bound;
+mod compare;
+mod csv;
+mod draw;
+mod page;
+mod paper;
+mod recipe;
+mod report;
+mod results;
+mod target;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, ensure};
+use coordinator::ScenarioArguments;
+use scenario::{Scenario, Source};
+
+use self::{
+    compare::{Compared, Judged, compare, judge},
+    draw::{Drawn, draw},
+    page::Page,
+    paper::Paper,
+    recipe::{Recipe, points, recipe},
+    report::{Made, print, report},
+    results::Group,
+    target::{Half, Target, each, half_of},
+};
+use crate::{
+    bench_run, picture, plot,
+    run_command::Place,
+    sweep::{End, Planned, Point, plan_points, prepare, run_points, say_what_is_there, verdict},
+};
+
+/// The scenarios of section VIII, as they are shipped.
+const SHIPPED: [(Half, &str); 2] = [
+    (Half::HandWritten, include_str!("../../scenarios/handwritten.toml")),
+    (Half::MmFi, include_str!("../../scenarios/mmfi.toml")),
+];
+
+/// The values of beta in Fig. 2(a) and (b), unless others are given.
+const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
+
+/// Make the paper's tables and figures: run what is missing, then draw, tabulate and compare
+///
+/// > pom2dib reproduce table1 --data data-cache/handwritten
+/// > pom2dib reproduce all --scenario mmfi --synthetic --rounds 200 --seeds 1
+///
+/// For every table or figure OUT holds a page in Markdown, NAME-SCENARIO.md, with the picture (.svg, .png) and the numbers
+/// behind it (.csv). The page says point by point how what came of it stands to what the paper states: within its interval,
+/// intervals that meet, better, worse; which of its claims hold; and where it contradicts itself.
+///
+/// Runs lie in OUT/runs and are shared between tables and figures. Interrupted, the same command goes on where it was: what is
+/// done is not run again. Fig. 2(a) to (f) are called fig2a to fig2f.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// What to make; several may be named
+    #[arg(required = true, value_name = "WHAT")]
+    targets: Vec<Target>,
+
+    /// The scenario: handwritten, mmfi, or a scenario file to try it out on; what is of one data set alone needs none
+    #[arg(long, env = "POM2DIB_SCENARIO", value_name = "NAME|FILE")]
+    scenario: Option<String>,
+
+    /// Run MM-Fi on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
+    #[arg(long)]
+    synthetic: bool,
+
+    /// How many rounds to train, to try it out; by default the scenario's 2000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: Option<u64>,
+
+    /// Runs of each kind, with the seeds 1 to N; by default 5 for Table I and 3 for all else
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: Option<u64>,
+
+    /// The values of beta in Fig. 2(a) and (b)
+    #[arg(long, value_name = "BETA,...", value_delimiter = ',', default_values_t = BETAS)]
+    betas: Vec<f64>,
+
+    /// Change a key of the scenario in all runs, for example --set train.gamma=0 (may be repeated); what makes a table or
+    /// figure what it is goes before it
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Folder of the data set
+    #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// How many runs go on at a time; they share the cores
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
+
+    /// Where pages, pictures and runs go
+    #[arg(long, default_value = "reproduction", value_name = "DIR")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Everything that is to be run and made.
+struct Plan {
+    half: Half,
+    scenario: Scenario,
+    recipes: Vec<Recipe>,
+    /// The names of the points of every kind of every recipe.
+    names: Vec<Vec<Vec<String>>>,
+    planned: Vec<Planned>,
+    notes: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let plan = match plan(arguments) {
+        Ok(plan) => plan,
+        Err(error) => return bench_run::complain(&error, 2),
+    };
+    match conduct(arguments, &plan) {
+        Ok(code) => code,
+        Err(error) => bench_run::complain(&error, 1),
+    }
+}
+
+// ------------------------------------------------------------------------------------------- before anything runs
+
+fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
+    let betas = &arguments.betas;
+    let valid = betas.iter().all(|beta| beta.is_finite() && *beta >= 0.0);
+    ensure!(
+        valid && !betas.is_empty(),
+        "--betas: give numbers of 0 or more, for example --betas 0,1e-3,1e-2"
+    );
+    let mut base = base(arguments)?;
+    let first = Point { name: String::new(), values: Vec::new(), set: Vec::new() };
+    let scenario = prepare(&mut base, &first, arguments.synthetic)?;
+    let half = if scenario.data.source == Source::MmFi { Half::MmFi } else { Half::HandWritten };
+    let targets = each(&arguments.targets, half)?;
+    let seeds = |target: Target| arguments.seeds.unwrap_or(target.seeds());
+    let recipes: Vec<Recipe> = targets.iter().map(|&target| recipe(target, half, &scenario, betas)).collect();
+    let (mut names, mut all) = (Vec::new(), Vec::<Point>::new());
+    for recipe in &recipes {
+        let mut of_recipe = Vec::new();
+        for kind in &recipe.kinds {
+            let points = points(&base, kind, seeds(recipe.target))?;
+            of_recipe.push(points.iter().map(|point| point.name.clone()).collect());
+            for point in points {
+                if !all.iter().any(|known| known.name == point.name) {
+                    all.push(point);
+                }
+            }
+        }
+        names.push(of_recipe);
+    }
+    let runs = arguments.out.join("runs").join(format!("{}-{}", scenario.name, scenario.train.rounds));
+    let planned = plan_points(&base, all, &runs)?;
+    let notes = notes(arguments, half, &scenario);
+    Ok(Plan { half, scenario, recipes, names, planned, notes })
+}
+
+/// What all runs are made from. A shipped scenario is written beside them, so that each can be run by hand.
+fn base(arguments: &Arguments) -> anyhow::Result<ScenarioArguments> {
+    let own = half_of(&arguments.targets)?;
+    let half = match arguments.scenario.as_deref() {
+        None => own.unwrap_or(Half::HandWritten),
+        Some("handwritten") => Half::HandWritten,
+        Some("mmfi") => Half::MmFi,
+        Some(file) => return Ok(arguments.of_file(PathBuf::from(file))),
+    };
+    // Before anything is written.
+    each(&arguments.targets, half)?;
+    let (_, text) = SHIPPED.into_iter().find(|(own, _)| *own == half).expect("there is one of each half");
+    let file = arguments.out.join(format!("{}.toml", half.name()));
+    plot::write(&arguments.out, &[(&format!("{}.toml", half.name()), text.into())])?;
+    Ok(arguments.of_file(file))
+}
+
+impl Arguments {
+    fn of_file(&self, file: PathBuf) -> ScenarioArguments {
+        ScenarioArguments {
+            scenario: Some(file),
+            set: self.set.clone(),
+            rounds: self.rounds,
+            data: self.data.clone(),
+            ..ScenarioArguments::default()
+        }
+    }
+
+    /// The command line, but for what changes no result.
+    fn command(&self) -> String {
+        let mut words = vec!["pom2dib reproduce".to_owned()];
+        words.extend(self.targets.iter().map(|target| target.name()));
+        let mut flag = |name: &str, value: Option<String>| {
+            words.extend(value.map(|value| format!("--{name} {}", quoted(&value))));
+        };
+        flag("scenario", self.scenario.clone());
+        flag("rounds", self.rounds.map(|rounds| rounds.to_string()));
+        flag("seeds", self.seeds.map(|seeds| seeds.to_string()));
+        let betas: Vec<String> = self.betas.iter().map(|beta| format!("{beta:?}")).collect();
+        flag("betas", (self.betas != BETAS).then(|| betas.join(",")));
+        for assignment in &self.set {
+            flag("set", Some(assignment.clone()));
+        }
+        let path = |path: &PathBuf| path.display().to_string();
+        flag("data", self.data.as_ref().filter(|_| !self.synthetic).map(path));
+        words.extend(self.synthetic.then(|| "--synthetic".into()));
+        words.join(" ")
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,".contains(letter);
+    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// What is otherwise than in the paper, as far as one can know it beforehand.
+fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> {
+    let (_, text) = SHIPPED.into_iter().find(|(own, _)| *own == half).expect("there is one of each half");
+    let shipped = Scenario::parse(text, half.name(), &[]).expect("the tests read it");
+    let mut notes = Vec::new();
+    if scenario.train.rounds != shipped.train.rounds {
+        notes.push(format!("shrunk: {} rounds instead of {}", scenario.train.rounds, shipped.train.rounds));
+    }
+    if let Some(seeds) = arguments.seeds {
+        notes.push(format!(
+            "seeds 1 to {seeds}, by --seeds (without it, 1 to 5 for Table I and 1 to 3 for all else)"
+        ));
+    }
+    for assignment in &arguments.set {
+        notes.push(format!("in all runs, by --set: {assignment}"));
+    }
+    if scenario.name.ends_with("-synthetic") {
+        notes.push("synthetic data, made by code: this shows that everything works, and nothing of what MM-Fi would give".into());
+    } else if scenario.data.source != shipped.data.source {
+        notes.push(format!(
+            "the scenario is \"{}\" on other data, not the paper's: its numbers cannot be compared",
+            scenario.name
+        ));
+    }
+    let train = &scenario.train;
+    if (train.beta, scenario.network.feature_dim) != (shipped.train.beta, shipped.network.feature_dim) {
+        let (beta, dim) = (train.beta, scenario.network.feature_dim);
+        notes.push(format!(
+            "beta is {beta:?} and feature_dim {dim} unless said otherwise, other than in the paper"
+        ));
+    }
+    notes.push(format!(
+        "selection learns with baseline {}, entropy bonus {}, gamma {} unless said otherwise (the paper: constants near the \
+         label entropies, no bonus, gamma 0)",
+        name(&train.baseline),
+        train.entropy_bonus,
+        train.gamma
+    ));
+    notes
+}
+
+/// How a scenario writes a choice.
+fn name(choice: &impl serde::Serialize) -> String {
+    serde_json::to_value(choice).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+// ------------------------------------------------------------------------------------------- runs and pages
+
+fn conduct(arguments: &Arguments, plan: &Plan) -> anyhow::Result<ExitCode> {
+    plan.notes.iter().filter(|note| note.starts_with("shrunk")).for_each(|note| eprintln!("note: {note}"));
+    say_what_is_there(&plan.planned, &arguments.out);
+    let ends = run_points(&plan.planned, &arguments.place, arguments.parallel.into())?;
+    let entropy = if ends.iter().any(|end| matches!(end, End::Done(_))) {
+        bound::label_entropy(&plan.scenario)?
+    } else {
+        None
+    };
+    let paper = Paper::read();
+    let mut made = Vec::new();
+    for (recipe, names) in plan.recipes.iter().zip(&plan.names) {
+        let groups = groups(plan, &ends, recipe, names)?;
+        made.push(make(arguments, plan, &paper, recipe, &groups, entropy)?);
+    }
+    if arguments.place.json {
+        println!("{}", report(&made));
+    } else {
+        print(&made);
+    }
+    Ok(verdict(&ends))
+}
+
+fn groups(plan: &Plan, ends: &[End], recipe: &Recipe, names: &[Vec<String>]) -> anyhow::Result<Vec<Group>> {
+    let found = |name: &String| {
+        let at = plan.planned.iter().position(|planned| planned.point.name == *name);
+        at.map(|at| (&plan.planned[at], &ends[at])).expect("every point is planned")
+    };
+    let read = |(kind, names): (&recipe::Kind, &Vec<String>)| {
+        Group::read(&kind.label, &names.iter().map(found).collect::<Vec<_>>())
+    };
+    recipe.kinds.iter().zip(names).map(read).collect()
+}
+
+/// Writes page, picture and numbers of a table or figure.
+fn make(
+    arguments: &Arguments,
+    plan: &Plan,
+    paper: &Paper,
+    recipe: &Recipe,
+    groups: &[Group],
+    entropy: Option<f64>,
+) -> anyhow::Result<Made> {
+    let (target, half) = (recipe.target, plan.half);
+    let file = format!("{}-{}", target.name(), crate::sweep::label(&format!("{:?}", plan.scenario.name)));
+    let statements = paper.statements(target, half);
+    let drawn = draw(recipe, groups, &statements, entropy);
+    match &drawn {
+        None => {}
+        Some(Drawn::Chart(chart)) => picture::write(&arguments.out, &file, chart)?,
+        Some(Drawn::HeatMaps(maps)) => picture::write(&arguments.out, &file, maps)?,
+    }
+    let csv = csv::behind(target, groups, &statements);
+    let compared: Vec<Compared> = statements.into_iter().map(|one| compare(groups, one)).collect();
+    let judged: Vec<Judged> = paper.claims(target, half).into_iter().map(|one| judge(groups, one)).collect();
+    let on_plane = matches!(target, Target::Table1 | Target::Fig2a | Target::Fig2b);
+    let text = Page {
+        recipe,
+        groups,
+        compared: &compared,
+        judged: &judged,
+        contradictions: &paper.contradictions(target, half),
+        notes: &plan.notes,
+        command: &arguments.command(),
+        file: &file,
+        entropy: entropy.filter(|_| on_plane),
+        is_heat_map: matches!(drawn, Some(Drawn::HeatMaps(_))),
+    }
+    .text();
+    plot::write(&arguments.out, &[(&format!("{file}.csv"), csv), (&format!("{file}.md"), text)])
+        .with_context(|| target.name())?;
+    let lacking = groups.iter().map(|group| group.lacking.len()).sum();
+    Ok(Made { target, page: page(&arguments.out, &file), compared, judged, lacking })
+}
+
+fn page(out: &Path, file: &str) -> PathBuf {
+    out.join(format!("{file}.md"))
+}

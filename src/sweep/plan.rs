@@ -1,0 +1,162 @@
+//! What a sweep is to run, checked before anything runs, and what of it is there already.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use coordinator::{RunFolder, ScenarioArguments, Summary};
+use scenario::Scenario;
+
+use super::point::Point;
+
+/// A point that can be run as it stands.
+#[derive(Clone)]
+pub(crate) struct Planned {
+    pub(crate) point: Point,
+    pub(crate) arguments: ScenarioArguments,
+    pub(crate) scenario: Scenario,
+    pub(crate) folder: PathBuf,
+    pub(crate) found: Found,
+}
+
+/// What a point's folder holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Found {
+    Nothing,
+    /// A run that has no checkpoint: it begins again.
+    Begun,
+    /// A run that goes on from its last checkpoint.
+    Checkpoint,
+    /// A run that is done.
+    Finished(Box<Summary>),
+}
+
+impl Planned {
+    /// Checks the scenario of a point and looks into its folder under `out`.
+    pub(crate) fn new(base: &ScenarioArguments, point: Point, out: &Path) -> anyhow::Result<Self> {
+        let mut arguments = base.clone();
+        arguments.set.extend(point.set.iter().cloned());
+        let scenario = arguments.resolve().with_context(|| point.name.clone())?;
+        if scenario.checkpoint.store.is_some() {
+            bail!(
+                "checkpoint.store: the points of a sweep would share it; leave it out, so that each has its own folder"
+            );
+        }
+        let folder = out.join(&point.name);
+        let found = look(&folder, &scenario)?;
+        Ok(Planned { point, arguments, scenario, folder, found })
+    }
+}
+
+/// What a folder holds of the run of a scenario; a run of another scenario is refused.
+fn look(folder: &Path, scenario: &Scenario) -> anyhow::Result<Found> {
+    let run = RunFolder::at(folder);
+    if !run.holds_run() {
+        return Ok(Found::Nothing);
+    }
+    let began = run.file("metrics.jsonl").exists();
+    // What never began does not stand in the way, whatever it is.
+    let there = run.scenario();
+    let difference = there.as_ref().map(|there| difference(there, scenario));
+    match difference {
+        Ok(None) => {}
+        _ if !began => return Ok(Found::Begun),
+        Ok(Some(difference)) => bail!(
+            "{} holds a run of another scenario ({difference}): choose another --out, or remove it",
+            folder.display()
+        ),
+        Err(error) => bail!("{}: {error}: choose another --out, or remove it", folder.display()),
+    }
+    if let Some(summary) = finished(folder)? {
+        return Ok(Found::Finished(Box::new(summary)));
+    }
+    Ok(if has_checkpoint(folder) { Found::Checkpoint } else { Found::Begun })
+}
+
+/// The summary of a run, if it is done.
+pub(crate) fn finished(folder: &Path) -> anyhow::Result<Option<Summary>> {
+    let path = folder.join("summary.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    Ok(Some(serde_json::from_slice(&text).with_context(|| path.display().to_string())?))
+}
+
+pub(crate) fn has_checkpoint(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder.join("checkpoints")) else { return false };
+    entries.flatten().any(|entry| entry.path().join("manifest.json").exists())
+}
+
+/// The first key in which two scenarios differ, with both values. Where the data lies makes no other run of it: nodes compare
+/// the data itself.
+fn difference(there: &Scenario, here: &Scenario) -> Option<String> {
+    let keys = |scenario: &Scenario| {
+        let mut scenario = scenario.clone();
+        scenario.data.path = None;
+        let table = toml::Table::try_from(scenario).expect("a scenario has only strings, numbers and lists");
+        let mut keys = std::collections::BTreeMap::new();
+        flatten("", &toml::Value::Table(table), &mut keys);
+        keys
+    };
+    let (there, here) = (keys(there), keys(here));
+    let differs = |key: &&String| there.get(*key) != here.get(*key);
+    let key = there.keys().chain(here.keys()).find(differs)?;
+    let value = |keys: &std::collections::BTreeMap<String, String>| {
+        keys.get(key).cloned().unwrap_or("not set".into())
+    };
+    Some(format!("{key} is {} there, {} here", value(&there), value(&here)))
+}
+
+fn flatten(prefix: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&path, value, keys);
+            }
+        }
+        value => drop(keys.insert(prefix.into(), value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "[network]\nreceiver_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
+
+    fn scenario(set: &[&str]) -> Scenario {
+        let set: Vec<String> = set.iter().map(|&text| text.into()).collect();
+        Scenario::parse(SMALL, "test", &set).unwrap()
+    }
+
+    #[test]
+    fn the_key_that_differs_is_named_with_both_values_but_never_where_the_data_lies() {
+        let here = scenario(&[]);
+        assert_eq!(difference(&scenario(&["data.path=\"/elsewhere\""]), &here), None);
+        let other = difference(&scenario(&["train.beta=0.5"]), &here).unwrap();
+        assert_eq!(other, "train.beta is 0.5 there, 0.001 here");
+        let other = difference(&scenario(&["train.beta_start=0.5"]), &here).unwrap();
+        assert_eq!(other, "train.beta_start is 0.5 there, not set here");
+    }
+
+    #[test]
+    fn a_folder_tells_how_far_its_run_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, here) = (folder.path(), scenario(&[]));
+        assert_eq!(look(path, &here).unwrap(), Found::Nothing);
+        std::fs::write(path.join("scenario.toml"), scenario(&["seed=2"]).to_toml()).unwrap();
+        assert_eq!(look(path, &here).unwrap(), Found::Begun, "another one, but it never began");
+        std::fs::write(path.join("metrics.jsonl"), "{\"round\":0}\n").unwrap();
+        let message = look(path, &here).unwrap_err().to_string();
+        assert!(message.contains("another scenario (seed is 2 there, 1 here)"), "{message}");
+        std::fs::write(path.join("scenario.toml"), here.to_toml()).unwrap();
+        assert_eq!(look(path, &here).unwrap(), Found::Begun);
+        std::fs::create_dir_all(path.join("checkpoints/round-000001")).unwrap();
+        assert_eq!(look(path, &here).unwrap(), Found::Begun, "a checkpoint without a manifest is none");
+        std::fs::write(path.join("checkpoints/round-000001/manifest.json"), "{}").unwrap();
+        assert_eq!(look(path, &here).unwrap(), Found::Checkpoint);
+        std::fs::write(path.join("summary.json"), "{}").unwrap();
+        assert!(format!("{:#}", look(path, &here).unwrap_err()).contains("summary.json"));
+    }
+}

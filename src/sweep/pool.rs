@@ -1,0 +1,179 @@
+//! Runs points as processes of this program, so many at a time.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::File,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::Command,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+
+use super::{
+    plan::{Found, Planned, finished},
+    progress::Progress,
+};
+use crate::{processes::OF_ONE_PROCESS, run_command::Place};
+
+/// Between two looks at how far the runs are.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How a point ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum End {
+    Done(Box<coordinator::Summary>),
+    /// With the run's last word.
+    Failed(String),
+    /// It was not begun, or was interrupted: it goes on when the sweep does.
+    Open,
+}
+
+/// Runs what is not finished and gives every point's end, in order. Told to stop, it lets the runs save a checkpoint and
+/// leaves the rest open; told twice, it ends them at once.
+pub(crate) fn run(planned: &[Planned], place: &Place, parallel: usize) -> anyhow::Result<Vec<End>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(conduct(planned, place, parallel))
+}
+
+async fn conduct(planned: &[Planned], place: &Place, parallel: usize) -> anyhow::Result<Vec<End>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut ends: Vec<End> = planned.iter().map(already).collect();
+    let mut waiting = (0..planned.len()).filter(|&at| ends[at] == End::Open).collect::<Vec<_>>().into_iter();
+    let mut progress = Progress::new(planned, &ends);
+    let mut running = JoinSet::new();
+    let mut pids = BTreeMap::new();
+    let mut look = tokio::time::interval(LOOK);
+    let mut stopping = false;
+    loop {
+        while !stopping && running.len() < parallel {
+            let Some(at) = waiting.next() else { break };
+            progress.begin(at);
+            match start(&planned[at], place, parallel) {
+                Ok((pid, end)) => {
+                    pids.insert(at, pid);
+                    running.spawn(async move { (at, end.await) });
+                }
+                Err(error) => {
+                    ends[at] = End::Failed(format!("{error:#}"));
+                    progress.end(at, &ends[at]);
+                }
+            }
+        }
+        if running.is_empty() {
+            break;
+        }
+        let stop = tokio::select! {
+            Some(ended) = running.join_next() => {
+                let (at, status) = ended?;
+                pids.remove(&at);
+                ends[at] = end(&planned[at], status, stopping);
+                progress.end(at, &ends[at]);
+                false
+            }
+            _ = look.tick() => {
+                progress.look();
+                false
+            }
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => true,
+        };
+        if stop {
+            let signal = if stopping { Signal::KILL } else { Signal::TERM };
+            for pid in pids.values() {
+                // Who has just ended by itself needs no telling.
+                let _ = kill_process(*pid, signal);
+            }
+            if !stopping {
+                progress.say("stopping: the runs save a checkpoint first");
+            }
+            stopping = true;
+        }
+    }
+    progress.finish();
+    Ok(ends)
+}
+
+fn already(planned: &Planned) -> End {
+    match &planned.found {
+        Found::Finished(summary) => End::Done(summary.clone()),
+        _ => End::Open,
+    }
+}
+
+/// Starts a run. It ends with this process, whose end of its standard input is the lifeline, and hears no Ctrl-C that was
+/// not meant for it.
+fn start(
+    planned: &Planned,
+    place: &Place,
+    parallel: usize,
+) -> anyhow::Result<(Pid, impl Future<Output = std::io::Result<ExitStatus>> + use<>)> {
+    std::fs::create_dir_all(&planned.folder)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(words(planned, place, parallel)).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log(planned))?);
+    // What `run` tells its nodes, for those that are tasks of its own process.
+    command.env("MIMALLOC_PURGE_DELAY", "-1");
+    // All that the environment says is among the words.
+    for name in OF_ONE_PROCESS {
+        command.env_remove(format!("POM2DIB_{name}"));
+    }
+    let mut child = command.spawn()?;
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let lifeline = child.stdin.take();
+    let end = async move {
+        let status = child.wait().await;
+        drop(lifeline);
+        status
+    };
+    Ok((pid.ok_or_else(|| anyhow::anyhow!("it ended at once"))?, end))
+}
+
+fn log(planned: &Planned) -> std::path::PathBuf {
+    planned.folder.join("stderr.log")
+}
+
+/// `run` and what it is told.
+fn words(planned: &Planned, place: &Place, parallel: usize) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["run".into(), "--end-with-parent".into(), "--json".into()];
+    let folder = planned.folder.clone().into_os_string();
+    if planned.found == Found::Checkpoint {
+        words.extend(["--resume".into(), folder]);
+        let data = planned.arguments.data.clone();
+        words.extend(data.into_iter().flat_map(|data| ["--data".into(), data.into_os_string()]));
+    } else {
+        words.extend(planned.arguments.words().into_iter().map(OsString::from));
+        words.extend(["--out".into(), folder]);
+        words.extend((planned.found == Found::Begun).then(|| "--force".into()));
+    }
+    words.extend(place.words(threads(planned, place, parallel)));
+    words
+}
+
+/// The share of a node, when so many runs share the cores.
+fn threads(planned: &Planned, place: &Place, parallel: usize) -> u16 {
+    let nodes = planned.scenario.transmitters().max(planned.scenario.receivers());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    place.threads.unwrap_or_else(|| u16::try_from(cores / (nodes * parallel)).unwrap_or(u16::MAX).max(1))
+}
+
+/// A run is done when its summary is there, whatever it was told meanwhile.
+fn end(planned: &Planned, status: std::io::Result<ExitStatus>, stopping: bool) -> End {
+    match (finished(&planned.folder), status) {
+        (Ok(Some(summary)), Ok(status)) if status.success() => End::Done(Box::new(summary)),
+        (Err(error), _) => End::Failed(format!("{error:#}")),
+        _ if stopping => End::Open,
+        (_, Ok(status)) => {
+            let said = std::fs::read_to_string(log(planned)).unwrap_or_default();
+            let last =
+                said.lines().last().unwrap_or("it said nothing").trim_start_matches("error: ").to_owned();
+            End::Failed(format!("{last} ({status})"))
+        }
+        (_, Err(error)) => End::Failed(error.to_string()),
+    }
+}

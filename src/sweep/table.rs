@@ -1,0 +1,325 @@
+//! What a sweep found: a row a point, and a row for all points that differ in the seed alone.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::{plan::Planned, pool::End};
+use crate::{
+    figures::{columns, csv_line, figures, named},
+    plot,
+    student::Mean,
+};
+
+/// The key over whose values the second table takes means.
+const SEED: &str = "seed";
+
+/// What varied, what ran, and what came of it.
+pub(crate) struct Table<'a> {
+    planned: &'a [Planned],
+    ends: &'a [End],
+    /// Of every point; none of one that is not done.
+    figures: Vec<Vec<(String, f64)>>,
+}
+
+/// Points that differ in the seed alone.
+struct Group {
+    values: Vec<(String, String)>,
+    points: Vec<usize>,
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn new(planned: &'a [Planned], ends: &'a [End]) -> Self {
+        let figures = ends.iter().map(|end| match end {
+            End::Done(summary) => figures(summary),
+            _ => Vec::new(),
+        });
+        Table { planned, ends, figures: figures.collect() }
+    }
+
+    /// Writes sweep.csv, sweep-seeds.csv and sweep.json.
+    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(&self.json()).expect("tables have only strings and numbers");
+        let files = [
+            ("sweep.csv", self.points_csv()),
+            ("sweep-seeds.csv", self.seeds_csv()),
+            ("sweep.json", json + "\n"),
+        ];
+        plot::write(folder, &files)
+    }
+
+    /// The keys that vary.
+    fn keys(&self) -> Vec<String> {
+        let values = self.planned.first().map(|planned| &planned.point.values);
+        values.into_iter().flatten().map(|(key, _)| key.clone()).collect()
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for (at, planned) in self.planned.iter().enumerate() {
+            let values: Vec<_> =
+                planned.point.values.iter().filter(|(key, _)| key != SEED).cloned().collect();
+            match groups.iter_mut().find(|group| group.values == values) {
+                Some(group) => group.points.push(at),
+                None => groups.push(Group { values, points: vec![at] }),
+            }
+        }
+        groups
+    }
+
+    /// A figure's mean over the points of a group that are done.
+    fn mean(&self, group: &Group, name: &str) -> Option<Mean> {
+        let values: Vec<f64> = group.points.iter().filter_map(|&at| named(&self.figures[at], name)).collect();
+        Mean::of(&values)
+    }
+
+    fn points_csv(&self) -> String {
+        let columns = columns(&self.figures);
+        let fixed = ["method", "seed", "rounds", "status"];
+        let rate = ["rate_estimator", "rate_samples", "joint_rate_samples", "fingerprint", "error"];
+        let head = std::iter::once("point".to_owned())
+            .chain(self.keys().into_iter().filter(|key| key != SEED))
+            .chain(fixed.map(str::to_owned))
+            .chain(columns.clone())
+            .chain(rate.map(str::to_owned));
+        let mut text = csv_line(head);
+        for (at, (planned, end)) in self.planned.iter().zip(self.ends).enumerate() {
+            let mut cells = vec![planned.point.name.clone()];
+            let values = planned.point.values.iter().filter(|(key, _)| key != SEED);
+            cells.extend(values.map(|(_, label)| label.clone()));
+            let scenario = &planned.scenario;
+            cells.push(scenario.train.method.name().into());
+            cells.extend([scenario.seed, scenario.train.rounds].map(|number| number.to_string()));
+            cells.push(status(end).into());
+            cells.extend(columns.iter().map(|name| optional(named(&self.figures[at], name))));
+            cells.extend(match end {
+                End::Done(summary) => [
+                    summary.test.rate_estimator.clone(),
+                    summary.test.rate_samples.to_string(),
+                    summary.test.joint_rate_samples.to_string(),
+                    summary.fingerprint.clone(),
+                    String::new(),
+                ],
+                End::Failed(error) => ["", "", "", "", error].map(str::to_owned),
+                End::Open => [""; 5].map(str::to_owned),
+            });
+            text += &csv_line(cells);
+        }
+        text
+    }
+
+    fn seeds_csv(&self) -> String {
+        let columns = columns(&self.figures);
+        let with_interval = columns.iter().flat_map(|name| [name.clone(), format!("{name}.half_width")]);
+        let keys = self.keys().into_iter().filter(|key| key != SEED);
+        let mut text = csv_line(keys.chain(["seeds".to_owned()]).chain(with_interval));
+        for group in self.groups() {
+            let mut cells: Vec<String> = group.values.iter().map(|(_, label)| label.clone()).collect();
+            cells.push(self.done(&group).to_string());
+            for name in &columns {
+                let mean = self.mean(&group, name);
+                cells.push(optional(mean.map(|mean| mean.mean)));
+                cells.push(optional(mean.and_then(|mean| mean.half_width)));
+            }
+            text += &csv_line(cells);
+        }
+        text
+    }
+
+    fn done(&self, group: &Group) -> usize {
+        group.points.iter().filter(|&&at| matches!(self.ends[at], End::Done(_))).count()
+    }
+
+    /// The whole of it for programs.
+    pub(crate) fn json(&self) -> Value {
+        let points: Vec<Value> = (0..self.planned.len()).map(|at| self.point_json(at)).collect();
+        let columns = columns(&self.figures);
+        let groups = self.groups();
+        let over_seeds = groups.iter().map(|group| {
+            let means =
+                columns.iter().filter_map(|name| Some((name.clone(), json!(self.mean(group, name)?))));
+            json!({
+                "values": values(&group.values),
+                "seeds": self.done(group),
+                "figures": means.collect::<Map<_, _>>(),
+            })
+        });
+        json!({
+            "scenario": self.planned.first().map(|planned| planned.scenario.name.clone()),
+            "points": points,
+            "over_seeds": over_seeds.collect::<Vec<_>>(),
+            "intervals": "95 %, Student's t over seeds",
+        })
+    }
+
+    fn point_json(&self, at: usize) -> Value {
+        let planned = &self.planned[at];
+        let mut point = json!({
+            "point": planned.point.name,
+            "values": values(&planned.point.values),
+            "set": planned.point.set,
+            "folder": planned.folder,
+            "method": planned.scenario.train.method.name(),
+            "seed": planned.scenario.seed,
+            "rounds": planned.scenario.train.rounds,
+            "status": status(&self.ends[at]),
+        });
+        match &self.ends[at] {
+            End::Open => {}
+            End::Failed(error) => point["error"] = json!(error),
+            End::Done(summary) => {
+                let figures = self.figures[at].iter().map(|(name, value)| (name.clone(), json!(value)));
+                point["figures"] = figures.collect::<Map<_, _>>().into();
+                point["rate_estimator"] = json!(summary.test.rate_estimator);
+                point["rate_samples"] = json!(summary.test.rate_samples);
+                point["joint_rate_samples"] = json!(summary.test.joint_rate_samples);
+                point["tasks"] = json!(summary.test.tasks);
+                point["fingerprint"] = json!(summary.fingerprint);
+            }
+        }
+        point
+    }
+
+    /// For people: means over seeds if there are several, else a row a point; and who failed.
+    pub(crate) fn text(&self) -> String {
+        let columns: Vec<String> =
+            columns(&self.figures).into_iter().filter(|name| !name.ends_with(".ce")).collect();
+        let mut rows = vec![std::iter::once(String::new()).chain(columns.clone()).collect::<Vec<_>>()];
+        for group in self.groups().iter().filter(|group| self.done(group) > 0) {
+            let one = group.points.len() == 1;
+            let named: Vec<String> =
+                group.values.iter().map(|(key, label)| format!("{key}={label}")).collect();
+            let name = if one { self.planned[group.points[0]].point.name.clone() } else { named.join(",") };
+            let cell = |name: &String| self.mean(group, name).map_or("·".into(), |mean| written(name, mean));
+            rows.push(std::iter::once(name).chain(columns.iter().map(cell)).collect());
+        }
+        let mut text = if rows.len() > 1 { aligned(&rows) } else { String::new() };
+        if self.groups().iter().any(|group| self.done(group) > 1) {
+            text += "means over seeds with 95 % intervals, Student's t\n";
+        }
+        for (planned, end) in self.planned.iter().zip(self.ends) {
+            if let End::Failed(error) = end {
+                text += &format!("{} failed: {error}\n", planned.point.name);
+            }
+        }
+        text
+    }
+}
+
+fn values(values: &[(String, String)]) -> Value {
+    values.iter().map(|(key, label)| (key.clone(), json!(label))).collect::<Map<_, _>>().into()
+}
+
+fn status(end: &End) -> &'static str {
+    match end {
+        End::Done(_) => "done",
+        End::Failed(_) => "failed",
+        End::Open => "open",
+    }
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// A mean in the unit in which people read it.
+pub(crate) fn written(name: &str, mean: Mean) -> String {
+    let scaled = |factor: f64| Mean {
+        mean: mean.mean * factor,
+        half_width: mean.half_width.map(|half| half * factor),
+        ..mean
+    };
+    match name {
+        _ if name.ends_with(".top1") || name == "noise_share" => scaled(100.0).written(2) + " %",
+        _ if name.ends_with("mpjpe") => mean.written(1) + " mm",
+        "n_ce" => mean.written(3),
+        "sum_rate" | "joint_rate" | "seconds" => mean.written(1),
+        "entries" => mean.written(2),
+        _ => mean.written(4),
+    }
+}
+
+/// Rows of cells in columns: the first to the left, all others to the right.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
+            0 => format!("{cell:<width$}"),
+            _ => format!("  {cell:>width$}"),
+        });
+        text += cells.collect::<String>().trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use coordinator::ScenarioArguments;
+
+    use super::{
+        super::{axis::Axis, point::product},
+        *,
+    };
+    use crate::figures::tests::summary;
+
+    fn planned(folder: &Path) -> Vec<Planned> {
+        let axes = ["train.beta=0,0.5", "seed=1..2"].map(|text| Axis::parse(text).unwrap());
+        let points = product(&axes).unwrap();
+        let base = ScenarioArguments::default();
+        points.into_iter().map(|point| Planned::new(&base, point, folder).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_row_a_point_and_means_over_those_seeds_that_are_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let planned = planned(folder.path());
+        let done = |n_ce: f64| End::Done(Box::new(summary(n_ce, 30.0)));
+        let ends = [done(-1.0), done(-2.0), done(-3.0), End::Failed("no, \"never\"".into())];
+        let table = Table::new(&planned, &ends);
+        table.write(folder.path()).unwrap();
+
+        let points = std::fs::read_to_string(folder.path().join("sweep.csv")).unwrap();
+        let lines: Vec<&str> = points.lines().collect();
+        assert_eq!(lines.len(), 5);
+        assert!(
+            lines[0].starts_with("point,train.beta,method,seed,rounds,status,n_ce,sum_rate,joint_rate,"),
+            "{points}"
+        );
+        assert!(lines[1].starts_with("\"train.beta=0,seed=1\",0,pom2dib,1,300,done,-1,30,10,"), "{points}");
+        assert!(
+            lines[4].contains(",2,300,failed,") && lines[4].ends_with("\"no, \"\"never\"\"\""),
+            "{points}"
+        );
+
+        let seeds = std::fs::read_to_string(folder.path().join("sweep-seeds.csv")).unwrap();
+        let lines: Vec<&str> = seeds.lines().collect();
+        assert!(lines[0].starts_with("train.beta,seeds,n_ce,n_ce.half_width,"), "{seeds}");
+        // s = sqrt(1/2), t of one degree of freedom: 12.706 x 0.7071 / sqrt(2) = 6.353.
+        assert!(lines[1].starts_with("0,2,-1.5,6.353"), "{seeds}");
+        assert!(lines[2].starts_with("0.5,1,-3,,30,,"), "one seed has no interval: {seeds}");
+
+        let json = table.json();
+        assert_eq!(json["points"][3]["status"], "failed");
+        assert_eq!(json["over_seeds"][0]["figures"]["n_ce"]["n"], 2);
+        let text = table.text();
+        assert!(
+            text.contains("-1.500 ± 6.353") && text.contains("train.beta=0.5,seed=2 failed: no"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [
+            vec!["".into(), "n".into()],
+            vec!["long name".into(), "1".into()],
+            vec!["x".into(), "-10".into()],
+        ];
+        assert_eq!(aligned(&rows), "             n\nlong name    1\nx          -10\n");
+    }
+}

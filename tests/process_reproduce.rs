@@ -1,0 +1,168 @@
+//! Tables and figures of the paper at a tiny number of rounds: every file is there, says what it should, and is made of runs
+//! that are shared and not run twice.
+
+use harness::{Place, RunFolder};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+#[test]
+fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
+    let place = Place::new(PROGRAM);
+    let shrunk = "--scenario tiny.toml --rounds 3 --seeds 2 --in-process --parallel 2 --out r --json";
+    let table = place.run(&format!("reproduce table1 {shrunk}")).done();
+    assert!(table.stderr.contains("note: shrunk: 3 rounds instead of 2000"), "{table}");
+    assert!(table.stderr.contains("10 points in r: 0 done already"), "{table}");
+    let report = table.json();
+    let made = &report["made"][0];
+    assert_eq!((text(&made["target"]), made["lacking"].as_u64()), ("table1", Some(0)));
+
+    // Every number stands where the runs have it.
+    let folder = place.run_folder("r");
+    let own = place.run_folder("r/runs/tiny-3/train.method=tadib,seed=1").json("summary.json");
+    let other = place.run_folder("r/runs/tiny-3/train.method=tadib,seed=2").json("summary.json");
+    let mean =
+        [&own, &other].map(|summary| summary["test"]["n_ce"].as_f64().unwrap()).iter().sum::<f64>() / 2.0;
+    let number = numbers(made).find(|one| one["group"] == "tadib" && one["metric"] == "n_ce").unwrap();
+    assert!((number["here"]["mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{number}");
+    assert_eq!((number["paper"].as_f64(), number["here"]["n"].as_u64()), (Some(-0.3), Some(2)));
+    let ring = numbers(made).find(|one| one["metric"] == "ring.top1").unwrap();
+    assert!(ring["here"].is_null() && ring["stands"].is_null(), "the tiny scenario has no such task: {ring}");
+    assert!(made["claims"].as_array().unwrap().iter().all(|claim| claim["holds"].is_boolean()), "{made}");
+
+    let page = folder.text("table1-tiny.md");
+    for words in [
+        "# Table I(a): five methods by task, HandWritten",
+        "(table1-tiny.svg)",
+        "- shrunk: 3 rounds instead of 2000",
+        "- the scenario is \"tiny\" on other data",
+        "| pom2dib | yes | 2 |",
+        "| tadib | no | 2 |",
+        "| Table I(a) pom2dib, N-CE, nats | -0.390 ± 0.050 |",
+        "pom2dib reproduce table1 --scenario tiny.toml --rounds 3 --seeds 2\n",
+        text(&own["fingerprint"]).get(..16).unwrap(),
+        &format!("{mean:.3} ± "),
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let csv = folder.text("table1-tiny.csv");
+    assert_eq!(csv.lines().count(), 6, "{csv}");
+    assert!(
+        csv.lines().nth(3).unwrap().starts_with(&format!("tadib,false,2,per-dimension,20,60,{mean},")),
+        "{csv}"
+    );
+    assert_picture(&place, &folder, "table1-tiny", &["Table I(a)", "tadib, paper", "N-CE = min(0, R - 2.99"]);
+
+    // The figure needs no run that the table has not made.
+    let figure = place.run(&format!("reproduce fig3 {shrunk}")).done();
+    assert!(figure.stderr.contains("2 points in r: 2 done already"), "{figure}");
+    let caption = |seed: u32| {
+        let summary = place.run_folder(&format!("r/runs/tiny-3/seed={seed}")).json("summary.json");
+        let of = |key: &str| summary["test"][key].as_f64().unwrap();
+        let entries = of("selected_entries");
+        (
+            format!("seed {seed}: test: rate {:.1} nats", of("sum_rate")),
+            format!("N-CE {:.3}, expected entries {entries:.2}", of("n_ce")),
+        )
+    };
+    let [(rate, rest), (rate_2, rest_2)] = [1, 2].map(caption);
+    let words = ["Fig. 3", "parity", "digit", "1 mel", &rate, &rest, &rate_2, &rest_2];
+    assert_picture(&place, &folder, "fig3-tiny", &words);
+    let csv = folder.text("fig3-tiny.csv");
+    assert_eq!(csv.lines().count(), 1 + 2 * 3, "a line for each round of both runs: {csv}");
+    let shares: Vec<f64> =
+        csv.lines().nth(1).unwrap().split(',').skip(3).map(|cell| cell.parse().unwrap()).collect();
+    let log = place.run_folder("r/runs/tiny-3/seed=1").lines("selection.jsonl");
+    let logged: Vec<f64> = log[0]["granted"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|of| of.as_array().unwrap())
+        .map(|share| share.as_f64().unwrap())
+        .collect();
+    assert_eq!(shares, logged);
+    assert!(folder.text("fig3-tiny.md").contains("the converged selection drops all noise"));
+}
+
+#[test]
+fn a_run_that_fails_is_named_on_the_page_and_the_rest_is_made() {
+    let place = Place::new(PROGRAM);
+    let no_limits = "network.limits=false,train.beta=0,seed=1";
+    place.write(&format!("r/runs/tiny-2/{no_limits}"), "in the way");
+    let words = "reproduce fig3 fig6 --scenario tiny.toml --rounds 2 --seeds 1 --in-process --out r";
+    let outcome = place.run(words);
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    assert!(outcome.stdout.contains("1 runs lacking; r/fig6-tiny.md"), "{outcome}");
+    let (folder, in_the_way) = (place.run_folder("r"), place.path(&format!("r/runs/tiny-2/{no_limits}")));
+    assert_picture(&place, &folder, "fig3-tiny", &["Fig. 3"]);
+    let page = folder.text("fig6-tiny.md");
+    for words in [&format!("- {no_limits}: "), "N-CE, nats | -0.080 | · | · | not run |"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!folder.has("fig6-tiny.svg"));
+
+    std::fs::remove_file(in_the_way).unwrap();
+    let again = place.run(words).done();
+    assert!(again.stderr.contains("2 points in r: 1 done already"), "{again}");
+    assert_picture(&place, &folder, "fig6-tiny", &["Fig. 6", "digit"]);
+    let scenario = place.run_folder(&format!("r/runs/tiny-2/{no_limits}")).text("scenario.toml");
+    assert!(scenario.contains("limits = false") && scenario.contains("beta = 0.0"), "{scenario}");
+}
+
+#[test]
+fn the_other_half_runs_on_a_synthetic_tree() {
+    let place = Place::new(PROGRAM);
+    place.run("data synthesise mmfi tree --subjects-per-scene 1 --actions 3 --frames 3").done();
+    let small = "--set network.feature_dim=4 --set train.ticks_per_round=2 --set train.samples_per_tick=4 --set evaluation.passes=2";
+    place
+        .run(&format!("reproduce fig4 --data tree --rounds 2 --seeds 1 --in-process --out r {small}"))
+        .done();
+    let folder = place.run_folder("r");
+    assert_picture(&place, &folder, "fig4-mmfi-synthetic", &["Fig. 4", "MM-Fi", "pose", "2 wifi-csi"]);
+    let page = folder.text("fig4-mmfi-synthetic.md");
+    for words in [
+        "- synthetic data, made by code",
+        "- in all runs, by --set: network.feature_dim=4",
+        "| caption of Fig. 4 pom2dib, sum-rate, nats | 78.17 |",
+        "311.43 nats and N-CE -0.17",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(folder.has("mmfi.toml") && folder.has("runs/mmfi-synthetic-2/seed=1/summary.json"));
+}
+
+#[test]
+fn what_is_wrong_is_found_before_anything_runs() {
+    let place = Place::new(PROGRAM);
+    for (words, expected) in [
+        ("fig4 --scenario handwritten", "fig4 is of mmfi, not of handwritten: leave out --scenario"),
+        ("fig3 fig4", "ask for them one after the other"),
+        ("fig4 --scenario tiny.toml", "fig4 is of mmfi, not of handwritten"),
+        ("fig3 --scenario tiny.toml --set train.beat=1", "unknown field `beat`"),
+        ("fig2a --scenario tiny.toml --betas 0,-1", "--betas: give numbers of 0 or more"),
+        ("table1", "--data DIR"),
+        ("table1 --scenario nowhere.toml", "nowhere.toml"),
+    ] {
+        place.run(&format!("reproduce --out r {words}")).failed(2, &[expected]);
+    }
+    assert!(!place.path("r/runs").exists());
+    assert_eq!(place.run("reproduce fig9").status.code(), Some(2));
+}
+
+fn numbers(made: &Value) -> impl Iterator<Item = &Value> {
+    made["numbers"].as_array().unwrap().iter()
+}
+
+/// The picture is there in both kinds, with these words in it; the PNG has more than a ground.
+fn assert_picture(place: &Place, folder: &RunFolder, name: &str, words: &[&str]) {
+    let svg = folder.text(&format!("{name}.svg"));
+    for word in words {
+        assert!(svg.contains(word), "{word}: {svg}");
+    }
+    let png = std::fs::read(place.path(&format!("r/{name}.png"))).unwrap();
+    assert!(png.starts_with(b"\x89PNG") && png.len() > 5000, "{name}: {}", png.len());
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}

@@ -1,0 +1,158 @@
+//! A sweep runs every point, loses nothing to one that fails, and goes on where it was.
+
+use harness::{PATIENCE, Place, Signal, wait_until};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+#[test]
+fn every_point_is_a_run_and_nothing_is_run_twice() {
+    let place = Place::new(PROGRAM);
+    let words =
+        "sweep tiny.toml --set train.beta=0,1e-3 --set seed=1..2 --rounds 3 --in-process --out s --json";
+    let first = place.run(words).done();
+    assert!(first.stderr.contains("4 points in s: 0 done already"), "{first}");
+    let table = first.json();
+    let names =
+        ["train.beta=0,seed=1", "train.beta=0,seed=2", "train.beta=0.001,seed=1", "train.beta=0.001,seed=2"];
+    assert_eq!(all(&table["points"], "point"), names);
+    assert_eq!(all(&table["points"], "status"), ["done"; 4]);
+
+    // Each is what `run` makes of it.
+    let alone =
+        place.run("run tiny.toml --rounds 3 --seed 2 --set train.beta=1e-3 --in-process --out r --json");
+    let alone = alone.done().json();
+    assert_eq!(table["points"][3]["fingerprint"], alone["fingerprint"]);
+    assert_eq!(table["points"][3]["figures"]["n_ce"], alone["test"]["n_ce"]);
+    assert_eq!(place.run_folder("s/train.beta=0.001,seed=2").json("summary.json")["test"], alone["test"]);
+
+    // The means are over the two seeds.
+    let n_ce = |point: usize| table["points"][point]["figures"]["n_ce"].as_f64().unwrap();
+    let mean = &table["over_seeds"][0]["figures"]["n_ce"];
+    assert!((mean["mean"].as_f64().unwrap() - (n_ce(0) + n_ce(1)) / 2.0).abs() < 1e-12, "{mean}");
+    let half = 12.706 * (n_ce(0) - n_ce(1)).abs() / 2.0;
+    assert!((mean["half_width"].as_f64().unwrap() - half).abs() < 1e-9 * half.max(1.0), "{mean}");
+    let csv = place.run_folder("s").text("sweep.csv");
+    assert_eq!(csv.lines().count(), 5, "{csv}");
+    assert!(csv.contains(alone["fingerprint"].as_str().unwrap()), "{csv}");
+    assert_eq!(place.run_folder("s").text("sweep-seeds.csv").lines().count(), 3);
+    assert_eq!(place.run_folder("s").json("sweep.json"), table);
+
+    let again = place.run(words).done();
+    assert!(again.stderr.contains("4 points in s: 4 done already"), "{again}");
+    assert_eq!(again.json(), table);
+
+    // More seeds are added to what is there; other runs are not.
+    let more = place.run(&words.replace("seed=1..2", "seed=1..3")).done();
+    assert!(
+        more.stderr.contains("6 points in s: 4 done already, 0 to go on from a checkpoint, 2 to begin"),
+        "{more}"
+    );
+    place.run(&words.replace("--rounds 3", "--rounds 4")).failed(
+        2,
+        &["s/train.beta=0,seed=1 holds a run of another scenario (train.rounds is 3 there, 4 here)", "--out"],
+    );
+}
+
+#[test]
+fn a_point_that_fails_is_listed_and_loses_no_other() {
+    let place = Place::new(PROGRAM);
+    place.write("s/seed=2", "in the way");
+    let words = "sweep tiny.toml --seed 1..3 --rounds 2 --in-process --parallel 2 --out s";
+    let outcome = place.run(words);
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    assert!(
+        outcome.stderr.ends_with("error: 1 of 3 points failed; the same command tries them again\n"),
+        "{outcome}"
+    );
+    assert!(outcome.stdout.contains("seed=2 failed: "), "{outcome}");
+    let table = place.run_folder("s").json("sweep.json");
+    assert_eq!(all(&table["points"], "status"), ["done", "failed", "done"]);
+    assert_eq!(table["over_seeds"][0]["figures"]["n_ce"]["n"], 2);
+
+    std::fs::remove_file(place.path("s/seed=2")).unwrap();
+    let again = place.run(words).done();
+    assert!(
+        again.stderr.contains("3 points in s: 2 done already, 0 to go on from a checkpoint, 1 to begin"),
+        "{again}"
+    );
+}
+
+#[test]
+fn a_run_that_fails_is_listed_with_its_last_word() {
+    let place = Place::new(PROGRAM);
+    let words =
+        "sweep tiny.toml --method pom2dib,tadib --rounds 2 --in-process --device cuda:7 --out s --json";
+    let outcome = place.run(words);
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    for point in outcome.json()["points"].as_array().unwrap() {
+        assert!(point["status"] == "failed" && text(&point["error"]).contains("cuda:7"), "{point}");
+    }
+}
+
+#[test]
+fn an_interrupted_sweep_leaves_nobody_behind_and_goes_on_to_the_same_end() {
+    let place = Place::new(PROGRAM);
+    let words =
+        "sweep tiny.toml --method pom2dib,rs-dib --rounds 100 --set checkpoint.every=10 --out s --json";
+    let sweep = place.start(words);
+    let folder = place.run_folder("s/train.method=pom2dib");
+    wait_until("a checkpoint", PATIENCE, || !folder.checkpoints().is_empty());
+    sweep.signal(Signal::Terminate);
+    let outcome = sweep.finish();
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    let said = "error: interrupted: 0 of 2 points are done; the same command goes on from here\n";
+    assert!(outcome.stderr.ends_with(said), "{outcome}");
+    assert_eq!(all(&outcome.json()["points"], "status"), ["open", "open"]);
+    place.assert_all_gone();
+    assert!(folder.rounds() < 100 && !folder.has("summary.json"));
+
+    let resumed = place.run(words).done();
+    assert!(
+        resumed.stderr.contains("2 points in s: 0 done already, 1 to go on from a checkpoint, 1 to begin"),
+        "{resumed}"
+    );
+    let whole = place.run("run tiny.toml --rounds 100 --in-process --out whole --json").done().json();
+    assert_eq!(resumed.json()["points"][0]["fingerprint"], whole["fingerprint"]);
+}
+
+#[test]
+fn a_sweep_that_is_killed_takes_its_runs_along() {
+    let place = Place::new(PROGRAM);
+    let sweep = place.start("sweep tiny.toml --rounds 100000 --seed 1,2 --parallel 2 --out s");
+    let running = |seed: &str| place.run_folder(&format!("s/seed={seed}")).rounds() > 0;
+    wait_until("both to run", PATIENCE, || running("1") && running("2"));
+    sweep.signal(Signal::Kill);
+    sweep.finish().killed_by(Signal::Kill);
+    place.assert_all_gone();
+}
+
+#[test]
+fn what_is_wrong_is_found_before_anything_runs() {
+    let place = Place::new(PROGRAM);
+    for (words, expected) in [
+        ("--set train.beat=0,1", "tiny.toml: unknown field `beat`"),
+        ("--set train.beta=0,-1", "train.beta=-1: scenario: train.beta is -1; it must be 0 or more"),
+        ("--method pom2dib,best", "train.method=best: tiny.toml: unknown variant `best`"),
+        ("--seed 3..1", "--seed: the range 3..1 runs backwards"),
+        ("--set seed=1 --seed 2", "seed is given twice"),
+        ("--set train.rounds=1,2 --rounds 3", "train.rounds is given twice"),
+        (
+            "--set seed=1,2 --set checkpoint.store=there",
+            "checkpoint.store: the points of a sweep would share it",
+        ),
+        ("--synthetic", "--synthetic is for MM-Fi"),
+    ] {
+        place.run(&format!("sweep tiny.toml --out s {words}")).failed(2, &[expected]);
+    }
+    assert!(!place.path("s").exists());
+    place.run("sweep nowhere.toml").failed(2, &["nowhere.toml"]);
+}
+
+fn all<'a>(rows: &'a Value, key: &str) -> Vec<&'a str> {
+    rows.as_array().unwrap().iter().map(|row| text(&row[key])).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
