@@ -58,7 +58,11 @@ enum Command {
     Run(run_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
-    /// Write an HTML page of a run, or of several side by side
+    /// Write an HTML page of a run, or of several side by side.
+    ///
+    /// The page needs nothing else: scores with their intervals, curves over the rounds, who was granted what, a drawing of the
+    /// network, the rate of each entry, confusion matrices, bytes beside the rate that would do, and the configuration; of several
+    /// runs also what differs in that. A run that is still going on, or was cut short, gets a page of what there is, which says so.
     Report(report::Arguments),
     // What these two say of themselves is longer, and stands at their arguments.
     Sweep(sweep::Arguments),

@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_the_file_is_answered_in_one_line_with_a_preset_too() {
-        for text in ["train = 3", "network = []", "data = 1"] {
+        for text in ["train = 3", "network = \"big\"", "data = 1"] {
             let refused =
                 Scenario::parse_with(text, "my.toml", Some(Preset::Paper), &[]).unwrap_err().to_string();
             assert!(refused.starts_with("my.toml: ") && refused.lines().count() == 1, "{refused}");

@@ -21,10 +21,7 @@ use serde::Serialize;
 
 use recorded::Recorded;
 
-/// Write one HTML page of a run, or of several side by side, that needs nothing else: scores, curves, selection over the rounds,
-/// a drawing of the network, rates, confusion matrices, bytes, configuration.
-///
-/// A run that is still going on, or was cut short, gets a page of what there is, which says so.
+/// Which runs, and where the page goes.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Folders of runs
