@@ -88,6 +88,22 @@ fn the_image_holds_one_small_program_and_a_user_who_is_not_root() {
     assert_eq!(all.unwrap(), "10001\npom2dib\n");
 }
 
+/// The program of deploy/build-cuda.sh opens NVIDIA's libraries when it looks for a GPU, and so starts without them.
+#[test]
+fn the_image_for_gpus_starts_where_there_is_none() {
+    let Some(engine) = engine() else { return };
+    let places = ["target/cuda/{}/release/pom2dib", "target/cuda-check/{}/debug/pom2dib"];
+    let built = places.map(|place| place.replace("{}", "x86_64-unknown-linux-gnu"));
+    let Some(program) = built.iter().find(|place| Path::new(ROOT).join(place).exists()) else {
+        eprintln!("skipped: deploy/build-cuda.sh has built nothing here");
+        return;
+    };
+    assert!(engine.run_cuda(program, &["--version"]).unwrap().contains(env!("CARGO_PKG_VERSION")));
+    let words = ["run", "--in-process", "--device", "cuda:0", "--out", "/tmp/run"];
+    let error = engine.run_cuda(program, &words).unwrap_err();
+    assert!(error.contains("device cuda:0 cannot be had"), "{error}");
+}
+
 #[test]
 fn the_default_network_trains_to_its_end_by_either_kind_of_compose() {
     let Some(engine) = engine() else { return };

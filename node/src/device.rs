@@ -14,11 +14,15 @@ pub fn resolve_device(wanted: Device) -> Result<candle_core::Device, NodeError> 
         }),
         Device::Auto => Ok(open_cuda(0).map_or_else(
             |reason| {
-                tracing::debug!(%reason, "device auto: computes on the CPU");
+                // In a build without CUDA nobody expects anything else.
+                match cfg!(feature = "cuda") {
+                    true => tracing::info!(%reason, "device auto: computes on the CPU"),
+                    false => tracing::debug!(%reason, "device auto: computes on the CPU"),
+                }
                 candle_core::Device::Cpu
             },
             |device| {
-                tracing::info!("device auto: computes on cuda:0");
+                tracing::info!("device auto: computes on cuda:0, which is there");
                 device
             },
         )),

@@ -83,6 +83,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BETA,...", value_delimiter = ',', default_values_t = BETAS)]
     betas: Vec<f64>,
 
+    /// Take a preset's keys in all runs: paper, for the paper's own hyper-parameters
+    #[arg(long, env = "POM2DIB_PRESET", value_name = "PRESET")]
+    preset: Option<scenario::Preset>,
+
     /// Change a key of the scenario in all runs, for example --set train.gamma=0 (may be repeated); what makes a table or
     /// figure what it is goes before it
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -183,6 +187,7 @@ impl Arguments {
     fn of_file(&self, file: PathBuf) -> ScenarioArguments {
         ScenarioArguments {
             scenario: Some(file),
+            preset: self.preset,
             set: self.set.clone(),
             rounds: self.rounds,
             data: self.data.clone(),
@@ -202,6 +207,7 @@ impl Arguments {
         flag("seeds", self.seeds.map(|seeds| seeds.to_string()));
         let betas: Vec<String> = self.betas.iter().map(|beta| format!("{beta:?}")).collect();
         flag("betas", (self.betas != BETAS).then(|| betas.join(",")));
+        flag("preset", self.preset.map(|preset| preset.name().to_owned()));
         for assignment in &self.set {
             flag("set", Some(assignment.clone()));
         }
@@ -230,6 +236,9 @@ fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> 
         notes.push(format!(
             "seeds 1 to {seeds}, by --seeds (without it, 1 to 5 for Table I and 1 to 3 for all else)"
         ));
+    }
+    if let Some(preset) = arguments.preset {
+        notes.push(format!("in all runs, by --preset: the keys of \"{}\"", preset.name()));
     }
     for assignment in &arguments.set {
         notes.push(format!("in all runs, by --set: {assignment}"));

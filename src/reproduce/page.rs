@@ -217,16 +217,17 @@ impl Page<'_> {
     fn runs(&self, text: &mut String) {
         let _ = writeln!(text, "## Runs\n\n```sh\n{}\n```\n", self.command);
         let _ = writeln!(text, "{}\n", machine());
-        let _ = writeln!(text, "| | run | rounds | seconds | fingerprint |\n| --- | --- | --- | --- | --- |");
+        let _ = writeln!(text, "| | run | device | rounds | seconds | fingerprint |\n| --- | --- | --- | --- | --- | --- |");
         for (group, run) in
             self.groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run)))
         {
             let summary = &run.summary;
             let _ = writeln!(
                 text,
-                "| {} | `{}` | {} | {:.0} | `{}` |",
+                "| {} | `{}` | {} | {} | {:.0} | `{}` |",
                 group.label,
                 run.name,
+                summary.device,
                 summary.rounds,
                 summary.timing.seconds,
                 summary.fingerprint.get(..16).unwrap_or(&summary.fingerprint)

@@ -40,6 +40,11 @@ fn quietly<R>(open: impl FnOnce() -> R) -> std::result::Result<R, String> {
         let said = said
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("NVIDIA's libraries do not start");
+        // The bindings go on to list all names that they tried.
+        if let Some((_, rest)) = said.split_once("dynamically load the \"") {
+            let library = rest.split('"').next().unwrap_or_default();
+            return format!("NVIDIA's library {library} is not where programs look for it (docs/cuda.md)");
+        }
         said.lines().next().unwrap_or(said).to_owned()
     })
 }

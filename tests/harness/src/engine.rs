@@ -112,6 +112,18 @@ impl Engine {
     pub fn run(&self, options: &[&str], words: &[&str]) -> Result<String, String> {
         ask("docker", &[&["run", "--rm"], options, &[IMAGE], words].concat())
     }
+
+    /// The same of the image for GPUs, made around a program that lies at this place in the repository.
+    pub fn run_cuda(&self, program: &str, words: &[&str]) -> Result<String, String> {
+        let image = format!("{IMAGE}:cuda");
+        let (base, program) = (format!("BASE={}", self.base()), format!("PROGRAM={program}"));
+        let root = self.root.to_str().expect("the repository has a name in UTF-8");
+        let file = format!("{root}/deploy/cuda.Dockerfile");
+        let options = ["--target", "prebuilt", "--build-arg", &base, "--build-arg", &program];
+        let build = [&["build", "--quiet", "--file", &file, "--tag", &image], &options[..], &[root]].concat();
+        ask("docker", &build)?;
+        ask("docker", &[&["run", "--rm", "--read-only", "--tmpfs", "/tmp", &image], words].concat())
+    }
 }
 
 /// The base image: the Dockerfile's own if it has been pulled, else a Debian of this machine's release, made here once.
