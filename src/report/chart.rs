@@ -7,7 +7,7 @@ use super::html::{colour, escape, number};
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 260.0;
 /// Room for the axes: left, bottom, top, right.
-const MARGINS: (f64, f64, f64, f64) = (62.0, 34.0, 12.0, 12.0);
+const MARGINS: (f64, f64, f64, f64) = (62.0, 34.0, 12.0, 24.0);
 /// More points than this nobody can tell apart: rounds are put together.
 const MOST_POINTS: usize = 300;
 

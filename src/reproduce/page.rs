@@ -217,7 +217,10 @@ impl Page<'_> {
     fn runs(&self, text: &mut String) {
         let _ = writeln!(text, "## Runs\n\n```sh\n{}\n```\n", self.command);
         let _ = writeln!(text, "{}\n", machine());
-        let _ = writeln!(text, "| | run | device | rounds | seconds | fingerprint |\n| --- | --- | --- | --- | --- | --- |");
+        let _ = writeln!(
+            text,
+            "| | run | device | rounds | seconds | fingerprint |\n| --- | --- | --- | --- | --- | --- |"
+        );
         for (group, run) in
             self.groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run)))
         {

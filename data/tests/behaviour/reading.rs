@@ -42,6 +42,24 @@ fn built_in_digits_have_their_sizes() {
 }
 
 #[test]
+fn reading_ahead_changes_nothing_and_what_was_not_read_ahead_is_read_too() {
+    let folder = small_folder();
+    let source = Source::HandWritten(folder.path().into());
+    let (dataset, plain) = (everything(&source), everything(&source));
+    for (modality, _) in MODALITIES {
+        for split in [Split::Train, Split::Test] {
+            let expected: Vec<(usize, u64)> = (0..8).map(|sample| (sample, 2)).collect();
+            dataset.read_ahead(modality, split, &expected[..4]);
+            dataset.read_ahead(modality, split, &expected);
+            for sample in (0..10).rev() {
+                let got = read(&*dataset, modality, split, sample, 2);
+                assert_eq!(got, read(&*plain, modality, split, sample, 2), "{modality}, {split:?}, {sample}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_sample_is_the_same_whenever_it_is_read_and_another_in_another_epoch() {
     let folder = small_folder();
     let dataset = everything(&Source::HandWritten(folder.path().into()));
