@@ -87,7 +87,10 @@ build() {
     local command=${1:-build}
     [ $# -eq 0 ] || shift
     local profile=(--release)
-    [ -z "$check" ] || profile=(--config profile.dev.opt-level=1 --config profile.dev.debug=false)
+    if [ -n "$check" ]; then
+        profile=(--config profile.dev.opt-level=1 --config profile.dev.debug=false)
+        RUSTFLAGS+=' -D warnings'
+    fi
     cargo "$command" "${profile[@]}" --features cuda --target "$target" "$@"
 }
 
