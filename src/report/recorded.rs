@@ -5,6 +5,8 @@ use coordinator::{RunFolder, Summary};
 use scenario::Scenario;
 use serde::{Deserialize, de::DeserializeOwned};
 
+use crate::logged::Bytes;
+
 /// Over so many last rounds it is counted who is granted what.
 const LATE: usize = 100;
 
@@ -29,14 +31,6 @@ pub(crate) struct Round {
     pub(crate) logl: f64,
     pub(crate) seconds: f64,
     pub(crate) bytes: Bytes,
-}
-
-/// Of a round, on the wire.
-#[derive(Deserialize)]
-pub(crate) struct Bytes {
-    pub(crate) feature: u64,
-    pub(crate) gradient: u64,
-    pub(crate) total: u64,
 }
 
 /// A line of selection.jsonl.

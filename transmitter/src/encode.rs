@@ -308,14 +308,13 @@ impl Coded {
             let (z, rates) = numbers.split_at(z.len());
             let (mut z, mut estimated) = (z.iter(), rates.iter());
             // By modality: z of all entries, and the rate of each.
-            let of_modality = |coded: &CodedModality| {
+            let mut of_modality = |coded: &CodedModality| {
                 let rates = match &coded.rates {
                     GroupRates::Estimated(_) => estimated.next().expect("it was asked for").f64s(),
                     GroupRates::Known(rates) => rates,
                 };
                 (z.next().expect("it was asked for").f32s(), coded.entry_rates(rates))
             };
-            let mut of_modality = of_modality;
             let found: Vec<Option<(&[f32], Vec<f64>)>> =
                 self.modalities.iter().map(|coded| coded.as_ref().map(&mut of_modality)).collect();
             let of_receiver = |(t, entries): (usize, &Vec<(usize, usize)>)| {
