@@ -8,7 +8,10 @@ use std::{
 };
 
 use clap::{Subcommand, ValueEnum};
-use data::{ArrayReport, DataError, FetchEvent, FileState, Info, Mirrors, Source, VerifyReport, mmfi::Plan};
+use data::{
+    ArrayReport, DataError, FetchEvent, FileState, HandWritten, Info, Mirrors, Source, VerifyReport,
+    mmfi::Plan,
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::data_mmfi;
@@ -162,7 +165,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         }
         Command::Info { name: Described::MmFi, folder, json } => data_mmfi::info(&folder.of("mmfi"), *json),
         Command::Info { name: Described::HandWritten, folder, json } => {
-            info(&Source::HandWritten(folder.of("handwritten")), *json)
+            info(&Source::HandWritten(HandWritten::new(folder.of("handwritten"))), *json)
         }
         Command::Info { name: Described::Digits, json, .. } => info(&Source::Digits, *json),
     };

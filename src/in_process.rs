@@ -19,7 +19,10 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(conduct(launch)) {
+    let outcome = runtime.block_on(conduct(launch));
+    drop(runtime);
+    node::join_machines();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -66,7 +66,9 @@ pub struct ModalityInfo {
 pub fn info(source: &Source) -> Result<Info, DataError> {
     let (content, folder) = match source {
         Source::Digits => (digits::make(Wants::default()), None),
-        Source::HandWritten(folder) => (handwritten::load(folder, Wants::default())?, Some(folder.clone())),
+        Source::HandWritten(source) => {
+            (handwritten::load(source, Wants::default())?, Some(source.folder.clone()))
+        }
         Source::Arrays(source) => {
             let remedy = "is a folder of arrays: `pom2dib data info arrays` describes those";
             return Err(DataError::malformed(&source.folder, remedy));

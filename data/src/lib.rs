@@ -32,6 +32,7 @@ pub use arrays::{
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};
 pub use handwritten::{
+    HandWritten,
     idx::{parse_idx_images, parse_idx_labels},
     wav::parse_wav,
 };
@@ -45,7 +46,6 @@ use content::Wants;
 use modality::Modality;
 use paired::PairedDigits;
 use randomness::Seed;
-use std::path::PathBuf;
 
 /// Which samples: those to train on, or those to judge by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,8 +71,8 @@ impl Split {
 pub enum Source {
     /// Digits drawn and spoken by code: needs no files.
     Digits,
-    /// MNIST and FSDD, in the folder given.
-    HandWritten(PathBuf),
+    /// MNIST and FSDD.
+    HandWritten(HandWritten),
     /// Arrays of anybody's own.
     Arrays(ArraySource),
     /// MM-Fi, from the published tree.
@@ -204,7 +204,7 @@ pub fn task_names(source_name: &str) -> &'static [&'static str] {
 pub fn open(source: &Source, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
     let content = match source {
         Source::Digits => digits::make(check(needs)?),
-        Source::HandWritten(folder) => handwritten::load(folder, check(needs)?)?,
+        Source::HandWritten(source) => handwritten::load(source, check(needs)?)?,
         Source::Arrays(source) => return Ok(Box::new(Arrays::open(source, seed, needs)?)),
         Source::MmFi(source) => return mmfi::open(source, seed, needs),
     };

@@ -1,3 +1,7 @@
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
 use tokio::sync::mpsc;
 
 use crate::{Activity, Awaited, Context, NodeError, Options};
@@ -23,6 +27,27 @@ pub trait Machine: 'static {
 /// How a node sets a machine to work: from what it knows of the run, what it was told, and its state at the checkpoint from
 /// which the run goes on. The machine writes down what it does.
 pub type Employ<I, O> = dyn Fn(Context, &Options, Option<Vec<u8>>, Activity) -> Compute<I, O> + Sync;
+
+/// The threads of this process's machines, until they have ended.
+static THREADS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// How long a process that ends waits for a machine that is in the middle of something, and how often it looks.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(2));
+
+/// Waits for the threads of all machines, whose inputs must have ended. A process that ended around them would take the driver of a
+/// GPU away from a thread that is still giving back what it holds there.
+pub fn join_machines() {
+    let start = Instant::now();
+    for thread in std::mem::take(&mut *THREADS.lock().unwrap_or_else(PoisonError::into_inner)) {
+        while !thread.is_finished() && start.elapsed() < PATIENCE.0 {
+            std::thread::sleep(PATIENCE.1);
+        }
+        if thread.is_finished() {
+            // All of it has ended, what belongs to the thread alone too. One that has panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
 
 /// A machine at work.
 #[derive(Debug)]
@@ -60,7 +85,10 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
                 }
             }
         };
-        std::thread::spawn(move || on_threads(threads, live));
+        let thread = std::thread::spawn(move || on_threads(threads, live));
+        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
         compute
     }
 

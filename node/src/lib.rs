@@ -35,7 +35,7 @@ mod witness;
 
 pub use activity::{Activity, Awaited};
 pub use address::own_address;
-pub use compute::{Compute, Employ, Machine, in_parallel};
+pub use compute::{Compute, Employ, Machine, in_parallel, join_machines};
 pub use context::Context;
 pub use control::{Control, Joined};
 pub use convert::{adamw, baseline, coding, files, log_mass, rate_estimator, sparse_term};

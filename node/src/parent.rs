@@ -35,6 +35,7 @@ where
         }),
         Err(error) => Err(NodeError::Input(format!("cannot start the async runtime: {error}"))),
     };
+    crate::join_machines();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -96,6 +96,7 @@ impl Selector {
     pub fn learn(
         &mut self,
         context: &Context,
+        round: u64,
         choice: &Choice,
         advantages: &[f64],
         blocks: &[usize],
@@ -103,7 +104,7 @@ impl Selector {
         let train = &context.scenario.train;
         let score = self.score(context, choice, advantages, blocks)?;
         self.network.clip_gradients(train.selection_clip)?;
-        self.network.step(&crate::adamw(train.selection_rate, train.weight_decay))?;
+        self.network.step(&crate::adamw(train.selection_rate_at(round), train.weight_decay))?;
         Ok(score)
     }
 

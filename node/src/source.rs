@@ -14,7 +14,10 @@ pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<data:
     };
     Ok(match scenario.data.source {
         scenario::Source::Digits => data::Source::Digits,
-        scenario::Source::HandWritten => data::Source::HandWritten(files("handwritten", "")?),
+        scenario::Source::HandWritten => data::Source::HandWritten(data::HandWritten {
+            folder: files("handwritten", "")?,
+            validation: scenario.data.validation,
+        }),
         scenario::Source::Arrays => data::Source::Arrays(arrays(scenario, files("arrays", "")?)),
         scenario::Source::MmFi => {
             data::Source::MmFi(mmfi(scenario, files("mmfi", ", or run it with --synthetic")?)?)

@@ -329,7 +329,7 @@ impl ReceiverMachine {
         self.version += 1;
         self.advance_before_step(emit)?;
         self.meter.turn_to(Work::Optimize);
-        self.decoders.step(&self.coding_optimizer())?;
+        self.decoders.step(&self.coding_optimizer(round.round))?;
         self.meter.turn_to(Work::Pack);
         emit(Output::Report(Report::ReceiverRound(report)));
         self.advance(emit)
@@ -378,9 +378,9 @@ impl ReceiverMachine {
         }
     }
 
-    fn coding_optimizer(&self) -> AdamW {
+    fn coding_optimizer(&self, round: u64) -> AdamW {
         let train = &self.context.scenario.train;
-        node::adamw(train.coding_rate, train.weight_decay)
+        node::adamw(train.coding_rate_at(round), train.weight_decay)
     }
 
     // ------------------------------------------------------------------------------------------------- features

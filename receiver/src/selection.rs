@@ -91,6 +91,6 @@ impl ReceiverMachine {
         let took_part = vec![true; costs.len()];
         let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
         let blocks = [costs.len()];
-        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / costs.len() as f64)
+        Ok(selector.learn(&self.context, round, choice, &advantages, &blocks)? / costs.len() as f64)
     }
 }

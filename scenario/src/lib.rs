@@ -61,6 +61,8 @@ pub struct Data {
     /// Its folder, where it has one. A node's own `--data` goes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<std::path::PathBuf>,
+    /// Of HandWritten: whether a held-out part of the training set stands in for the test set.
+    pub validation: bool,
     /// Of arrays: how modalities and regression targets are normalised.
     pub normalisation: Normalisation,
     /// Of arrays: values in a sample of a noise modality.
@@ -150,6 +152,8 @@ pub struct Train {
     pub coding_rate: f64,
     /// Learning rate of selectors.
     pub selection_rate: f64,
+    /// The share of the rounds, the last ones, during which both learning rates fall linearly to 0.
+    pub cool_down: f64,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f64,
     /// The norm at which a selector's gradient is clipped.
@@ -416,6 +420,25 @@ impl Train {
     pub fn entropy_bonus_at(&self, round: u64) -> f64 {
         self.entropy_bonus * (1.0 - share(round, self.rounds, self.entropy_until))
     }
+
+    /// The learning rate of encoders and decoders in a round.
+    pub fn coding_rate_at(&self, round: u64) -> f64 {
+        self.coding_rate * self.warmth(round)
+    }
+
+    /// The learning rate of selectors in a round.
+    pub fn selection_rate_at(&self, round: u64) -> f64 {
+        self.selection_rate * self.warmth(round)
+    }
+
+    /// What is left of the learning rates: 1, and during the cool-down linearly less; 0 would be right after the last round.
+    fn warmth(&self, round: u64) -> f64 {
+        if self.cool_down > 0.0 {
+            ((self.rounds.saturating_sub(round)) as f64 / (self.rounds as f64 * self.cool_down)).min(1.0)
+        } else {
+            1.0
+        }
+    }
 }
 
 /// How much of the first `part` of all rounds is over, at most 1.
@@ -444,7 +467,13 @@ impl Default for Scenario {
 
 impl Default for Data {
     fn default() -> Self {
-        Data { source: Source::Digits, path: None, normalisation: Normalisation::Standard, noise_width: 196 }
+        Data {
+            source: Source::Digits,
+            path: None,
+            validation: false,
+            normalisation: Normalisation::Standard,
+            noise_width: 196,
+        }
     }
 }
 
@@ -483,6 +512,7 @@ impl Default for Train {
             entropy_until: 0.5,
             coding_rate: 1e-4,
             selection_rate: 5e-5,
+            cool_down: 0.0,
             weight_decay: 1e-4,
             selection_clip: 10.0,
         }
@@ -523,5 +553,13 @@ mod tests {
             assert!((train.entropy_bonus_at(round) - expected).abs() < 1e-15, "round {round}");
         }
         assert_eq!(Train { entropy_until: 0.0, ..train }.entropy_bonus_at(0), 0.0);
+    }
+
+    #[test]
+    fn learning_rates_fall_to_nothing_at_the_end() {
+        let train = Train { rounds: 100, coding_rate: 0.4, cool_down: 0.2, ..Train::default() };
+        assert_eq!([0, 80, 90, 100].map(|round| train.coding_rate_at(round)), [0.4, 0.4, 0.2, 0.0]);
+        assert!((train.selection_rate_at(99) - 5e-5 / 20.0).abs() < 1e-18);
+        assert_eq!(Train { cool_down: 0.0, ..train }.coding_rate_at(99), 0.4);
     }
 }

@@ -67,9 +67,11 @@ impl Scenario {
                 return Err(ScenarioError::invalid(key, format!("is {value}; it must be 0 or more")));
             }
         }
-        for (key, value) in
-            [("train.beta_rise", train.beta_rise), ("train.entropy_until", train.entropy_until)]
-        {
+        for (key, value) in [
+            ("train.beta_rise", train.beta_rise),
+            ("train.entropy_until", train.entropy_until),
+            ("train.cool_down", train.cool_down),
+        ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(ScenarioError::invalid(key, format!("is {value}; it must be from 0 to 1")));
             }

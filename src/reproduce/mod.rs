@@ -265,6 +265,13 @@ fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> 
         train.entropy_bonus,
         train.gamma
     ));
+    notes.push(format!(
+        "learning rates are {:?} for coding and {:?} for selection unless said otherwise, and fall to 0 over the last {} % of the \
+         rounds (the paper: 1e-4 and 5e-5, throughout)",
+        train.coding_rate,
+        train.selection_rate,
+        train.cool_down * 100.0
+    ));
     notes
 }
 

@@ -351,9 +351,9 @@ impl TransmitterMachine {
         }
         self.backward(learned)?;
         self.meter.turn_to(Work::Optimize);
-        self.encoders.step(&self.context)?;
-        self.meter.turn_to(Work::Select);
         let sent = self.sent.take().expect("its gradients have just been taken");
+        self.encoders.step(&self.context, sent.round)?;
+        self.meter.turn_to(Work::Select);
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
         let mut report = TransmitterRound {

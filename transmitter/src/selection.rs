@@ -77,7 +77,7 @@ impl TransmitterMachine {
         }
         let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
         let blocks = [advantages.len()];
-        Ok(selector.learn(&self.context, choice, &advantages, &blocks)? / sent.asked.ticks as f64)
+        Ok(selector.learn(&self.context, sent.round, choice, &advantages, &blocks)? / sent.asked.ticks as f64)
     }
 }
 

@@ -33,6 +33,11 @@ pub(crate) fn split(names: Vec<ClipName>) -> (Vec<ClipName>, Vec<ClipName>) {
     names.into_iter().partition(|name| name.index >= TEST_RECORDINGS)
 }
 
+/// Whether a recording is trained on even where some are held out for validation: those are as many as those for testing.
+pub(crate) fn is_for_training(name: &ClipName) -> bool {
+    name.index >= 2 * TEST_RECORDINGS
+}
+
 /// The names of all wav files; other files are none of ours.
 pub(crate) fn parse_folder(folder: &Path) -> Result<BTreeSet<ClipName>, DataError> {
     let mut names = BTreeSet::new();

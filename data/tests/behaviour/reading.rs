@@ -1,7 +1,7 @@
 //! Reading samples: shapes, and that what is read depends on its address alone.
 
 use crate::folders::{opened, small_folder};
-use pom2dib_data::{Dataset, Needs, Source, Split, Targets, modality_names, open, task_names};
+use pom2dib_data::{Dataset, HandWritten, Needs, Source, Split, Targets, modality_names, open, task_names};
 use randomness::Seed;
 
 const MODALITIES: [(&str, usize); 4] = [("fft", 196), ("mel", 512), ("noise-1", 196), ("noise-2", 196)];
@@ -44,7 +44,7 @@ fn built_in_digits_have_their_sizes() {
 #[test]
 fn reading_ahead_changes_nothing_and_what_was_not_read_ahead_is_read_too() {
     let folder = small_folder();
-    let source = Source::HandWritten(folder.path().into());
+    let source = Source::HandWritten(HandWritten::new(folder.path()));
     let (dataset, plain) = (everything(&source), everything(&source));
     for (modality, _) in MODALITIES {
         for split in [Split::Train, Split::Test] {
@@ -62,7 +62,7 @@ fn reading_ahead_changes_nothing_and_what_was_not_read_ahead_is_read_too() {
 #[test]
 fn a_sample_is_the_same_whenever_it_is_read_and_another_in_another_epoch() {
     let folder = small_folder();
-    let dataset = everything(&Source::HandWritten(folder.path().into()));
+    let dataset = everything(&Source::HandWritten(HandWritten::new(folder.path())));
     for (modality, _) in MODALITIES {
         let first = read(&*dataset, modality, Split::Train, 7, 3);
         // Something else between.
@@ -80,7 +80,7 @@ fn a_sample_is_the_same_whenever_it_is_read_and_another_in_another_epoch() {
 #[test]
 fn many_threads_read_the_same_as_one() {
     let folder = small_folder();
-    let dataset = everything(&Source::HandWritten(folder.path().into()));
+    let dataset = everything(&Source::HandWritten(HandWritten::new(folder.path())));
     let dataset = &*dataset;
     let all = |backwards: bool| {
         let mut samples: Vec<usize> = (0..40).collect();
@@ -105,7 +105,7 @@ fn many_threads_read_the_same_as_one() {
 #[test]
 fn another_seed_pairs_and_augments_otherwise_but_has_the_same_content() {
     let folder = small_folder();
-    let source = Source::HandWritten(folder.path().into());
+    let source = Source::HandWritten(HandWritten::new(folder.path()));
     let modalities = MODALITIES.map(|(name, _)| name.to_string());
     let with = |seed| {
         open(&source, Seed::from_number(seed), &Needs { modalities: &modalities, tasks: &[] }).unwrap()
@@ -122,7 +122,7 @@ fn another_seed_pairs_and_augments_otherwise_but_has_the_same_content() {
 #[test]
 fn nodes_with_other_needs_agree() {
     let folder = small_folder();
-    for source in [Source::Digits, Source::HandWritten(folder.path().into())] {
+    for source in [Source::Digits, Source::HandWritten(HandWritten::new(folder.path()))] {
         let full = everything(&source);
         for needs in [&["fft"][..], &["mel", "noise-2"], &[]] {
             let some = opened(&source, needs).unwrap();
@@ -158,7 +158,7 @@ fn noise_is_shared_by_name_and_standard_normal() {
 #[test]
 fn another_label_or_another_name_is_another_digest() {
     let folder = small_folder();
-    let digest = || opened(&Source::HandWritten(folder.path().into()), &[]).unwrap().digest();
+    let digest = || opened(&Source::HandWritten(HandWritten::new(folder.path())), &[]).unwrap().digest();
     let before = digest();
     let file = folder.path().join("mnist/t10k-labels-idx1-ubyte");
     let mut bytes = std::fs::read(&file).unwrap();
