@@ -9,8 +9,9 @@ use crate::{
     bench_loss,
     bench_run::{self, Planned},
     bench_scale, flops,
-    logged::{Logged, Metrics, quantile},
+    logged::{Logged, quantile},
     peak,
+    run_log::Round,
 };
 
 /// Measure the matrix-product peak of this machine, the time of a round in one process and in several, and the share
@@ -163,7 +164,7 @@ fn take_turns(
 }
 
 fn timed(name: &'static str, runs: &[Logged], floor: f64) -> Timed {
-    let counted: Vec<&Metrics> = runs.iter().flat_map(|run| &run.metrics).collect();
+    let counted: Vec<&Round> = runs.iter().flat_map(|run| &run.rounds).collect();
     let quantile = |share: f64| quantile(counted.iter().map(|round| round.seconds).collect(), share);
     let mut work = BTreeMap::new();
     for (kind, spent) in counted.iter().flat_map(|round| &round.work) {

@@ -1,44 +1,19 @@
 //! What a run logged of its rounds, read back for the benchmarks.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use anyhow::Context;
 use scenario::Scenario;
-use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::run_log::{self, Round, Selection};
 
 /// Rounds at the start of a run that are not counted: caches are cold, and memory is being asked for.
 const WARM_UP: usize = 10;
 
 /// The rounds of a run that count, and the number of its ticks.
 pub(crate) struct Logged {
-    pub(crate) metrics: Vec<Metrics>,
+    pub(crate) rounds: Vec<Round>,
     selection: Vec<Selection>,
     ticks: usize,
-}
-
-/// A line of metrics.jsonl, as far as it matters here.
-#[derive(Deserialize)]
-pub(crate) struct Metrics {
-    /// The longest of the receivers' times between rounds.
-    pub(crate) seconds: f64,
-    pub(crate) bytes: Bytes,
-    /// Seconds of all nodes together, by kind of work.
-    pub(crate) work: BTreeMap<String, f64>,
-}
-
-/// Bytes of a round on the wire.
-#[derive(Deserialize)]
-pub(crate) struct Bytes {
-    pub(crate) feature: u64,
-    pub(crate) gradient: u64,
-    pub(crate) total: u64,
-}
-
-#[derive(Deserialize)]
-struct Selection {
-    granted: Vec<Vec<f64>>,
-    encoded: Vec<f64>,
-    asked: Vec<f64>,
 }
 
 /// What a round chose, all ticks together: means over rounds.
@@ -55,8 +30,8 @@ impl Logged {
     pub(crate) fn read(out: &Path) -> anyhow::Result<Self> {
         let scenario = Scenario::read(&out.join("scenario.toml"), &[])?;
         Ok(Logged {
-            metrics: counted(&out.join("metrics.jsonl"))?,
-            selection: counted(&out.join("selection.jsonl"))?,
+            rounds: counted(out, run_log::rounds(out)?)?,
+            selection: counted(out, run_log::selection(out)?)?,
             ticks: scenario.train.ticks_per_round,
         })
     }
@@ -92,11 +67,9 @@ pub(crate) fn warm_up(rounds: usize) -> usize {
 }
 
 /// The lines of the rounds that count, at least one.
-fn counted<L: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<L>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let lines: Vec<&str> = text.lines().collect();
-    anyhow::ensure!(!lines.is_empty(), "{}: it holds no round; give the run at least one", path.display());
-    lines[warm_up(lines.len())..].iter().map(|line| Ok(serde_json::from_str(line)?)).collect()
+fn counted<L>(out: &Path, mut lines: Vec<L>) -> anyhow::Result<Vec<L>> {
+    anyhow::ensure!(!lines.is_empty(), "{}: it holds no round; give the run at least one", out.display());
+    Ok(lines.split_off(warm_up(lines.len())))
 }
 
 /// A quantile of some numbers, of which there is at least one.

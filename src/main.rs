@@ -27,6 +27,7 @@ mod processes;
 mod report;
 mod reproduce;
 mod run_command;
+mod run_log;
 mod size_figures;
 mod slow;
 mod student;

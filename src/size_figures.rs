@@ -8,6 +8,7 @@ use crate::{
     flops::{self, Operations},
     logged::{Logged, quantile},
     node_watch::{Roles, Seen},
+    run_log::Bytes,
 };
 
 /// The figures of one size. A granted entry is one modality of one transmitter for one receiver at one tick.
@@ -50,11 +51,11 @@ impl SizeFigures {
     pub(crate) fn new(scenario: &Scenario, info: &Info, logged: &Logged, seen: Seen) -> Self {
         let chosen = logged.chosen();
         let entries: f64 = chosen.granted.iter().sum();
-        let seconds = |share| quantile(logged.metrics.iter().map(|round| round.seconds).collect(), share);
+        let seconds = |share| quantile(logged.rounds.iter().map(|round| round.seconds).collect(), share);
         SizeFigures {
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
-            rounds: logged.metrics.len(),
+            rounds: logged.rounds.len(),
             entries_per_round: entries,
             round_seconds: seconds(0.5),
             spread: [seconds(0.1), seconds(0.9)],
@@ -74,9 +75,9 @@ impl SizeFigures {
 
 impl Wire {
     fn of(scenario: &Scenario, logged: &Logged, entries: f64) -> Self {
-        let rounds = logged.metrics.len() as f64;
-        let mean = |bytes: &dyn Fn(&crate::logged::Bytes) -> u64| {
-            logged.metrics.iter().map(|round| bytes(&round.bytes) as f64).sum::<f64>() / rounds
+        let rounds = logged.rounds.len() as f64;
+        let mean = |bytes: &dyn Fn(&Bytes) -> u64| {
+            logged.rounds.iter().map(|round| bytes(&round.bytes) as f64).sum::<f64>() / rounds
         };
         let payload = mean(&|bytes| bytes.feature + bytes.gradient);
         let (requests, costs) = (requests(scenario), costs(scenario));

@@ -104,7 +104,7 @@ fn what_is_no_run_is_refused_in_one_line() {
     place.write("b/metrics.jsonl", "{\"round\":0}\n");
     place.run("report b").failed(2, &["b/metrics.jsonl: line 1", "missing field"]);
     place.write("b/metrics.jsonl", "");
-    place.write("b/selection.jsonl", "{\"granted\":[[1.0]]}\n");
+    place.write("b/selection.jsonl", "{\"granted\":[[1.0]],\"encoded\":[1.0],\"asked\":[1.0]}\n");
     place.run("report b").failed(2, &["b/selection.jsonl: line 1", "does not fit"]);
     place.write("b/selection.jsonl", "");
     place.write("b/summary.json", "{}");

@@ -7,9 +7,10 @@ use super::{
     entries::{confusions, rates},
     heat_map::heat_map,
     html::{escape, mark},
-    recorded::{Recorded, Round},
+    recorded::Recorded,
     scores::{scores, wire},
 };
+use crate::run_log::Round;
 
 const STYLE: &str = include_str!("style.css");
 

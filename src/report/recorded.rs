@@ -3,9 +3,8 @@ use std::path::Path;
 use anyhow::Context;
 use coordinator::{RunFolder, Summary};
 use scenario::Scenario;
-use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::logged::Bytes;
+use crate::run_log::{self, Round};
 
 /// Over so many last rounds it is counted who is granted what.
 const LATE: usize = 100;
@@ -22,29 +21,12 @@ pub(crate) struct Recorded {
     pub(crate) summary: Option<Summary>,
 }
 
-/// A line of metrics.jsonl.
-#[derive(Deserialize)]
-pub(crate) struct Round {
-    pub(crate) sum_rate: f64,
-    pub(crate) n_ce: f64,
-    pub(crate) loss: f64,
-    pub(crate) logl: f64,
-    pub(crate) seconds: f64,
-    pub(crate) bytes: Bytes,
-}
-
-/// A line of selection.jsonl.
-#[derive(Deserialize)]
-struct Selection {
-    granted: Vec<Vec<f64>>,
-}
-
 impl Recorded {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let folder = RunFolder::at(path);
         let scenario = folder.scenario()?;
-        let selection: Vec<Selection> = lines(&folder.file("selection.jsonl"))?;
-        let granted: Vec<Vec<Vec<f64>>> = selection.into_iter().map(|line| line.granted).collect();
+        let granted: Vec<Vec<Vec<f64>>> =
+            run_log::selection(path)?.into_iter().map(|line| line.granted).collect();
         let entries = scenario.entries_per_receiver();
         let fits = |round: &Vec<Vec<f64>>| {
             round.len() == scenario.receivers() && round.iter().all(|granted| granted.len() == entries)
@@ -55,7 +37,7 @@ impl Recorded {
         }
         Ok(Recorded {
             folder: path.display().to_string(),
-            rounds: lines(&folder.file("metrics.jsonl"))?,
+            rounds: run_log::rounds(path)?,
             granted,
             summary: summary(&folder.file("summary.json"))?,
             scenario,
@@ -95,20 +77,6 @@ impl Recorded {
         };
         self.scenario.transmitter.iter().enumerate().flat_map(of).collect()
     }
-}
-
-/// The lines of a log. The last may not be whole while the run is under way; a run that has just begun has none.
-fn lines<L: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<L>> {
-    let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        text => text.with_context(|| path.display().to_string())?,
-    };
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let read = |(number, line): (usize, &str)| {
-        let what = || format!("{}: line {}", path.display(), number + 1);
-        serde_json::from_str(line).with_context(what)
-    };
-    whole.lines().enumerate().map(read).collect()
 }
 
 fn summary(path: &Path) -> anyhow::Result<Option<Summary>> {

@@ -6,6 +6,7 @@ use super::{
     html::{bytes, escape, mark, number, row, table},
     recorded::Recorded,
 };
+use crate::run_log::Bytes;
 
 /// Nothing is known.
 const NONE: &str = "–";
@@ -65,9 +66,8 @@ pub(crate) fn wire(runs: &[Recorded]) -> String {
     let head = ["", "features", "gradients", "all", "a sample's features", "by the sum-rate"];
     let mut rows = row("th", head.map(str::to_owned));
     for (place, run) in runs.iter().enumerate().filter(|(_, run)| !run.rounds.is_empty()) {
-        let sum = |of: &dyn Fn(&crate::logged::Bytes) -> u64| {
-            run.rounds.iter().map(|round| of(&round.bytes)).sum::<u64>() as f64
-        };
+        let sum =
+            |of: &dyn Fn(&Bytes) -> u64| run.rounds.iter().map(|round| of(&round.bytes)).sum::<u64>() as f64;
         let features = sum(&|bytes| bytes.feature);
         rows += &row(
             "td",

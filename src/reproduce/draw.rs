@@ -5,7 +5,7 @@ use super::{
     compare::in_paper_units,
     paper::Statement,
     recipe::Recipe,
-    results::{Group, Round, Run, pieces},
+    results::{Group, Piece, Run, pieces},
     target::Target,
 };
 use crate::{
@@ -151,12 +151,12 @@ fn over_ratios(groups: &[Group], statements: &[Statement]) -> [Diagram; 2] {
 }
 
 /// What a group's first run went through.
-fn curve(group: &Group) -> Vec<Round> {
+fn curve(group: &Group) -> Vec<Piece> {
     group.runs.first().map(|run| pieces(&run.rounds)).unwrap_or_default()
 }
 
 fn trajectories(groups: &[Group]) -> Diagram {
-    let curves: Vec<Vec<Round>> = groups.iter().map(curve).collect();
+    let curves: Vec<Vec<Piece>> = groups.iter().map(curve).collect();
     let all = || curves.iter().flatten();
     let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
         name: group.label.clone(),
@@ -172,7 +172,7 @@ fn trajectories(groups: &[Group]) -> Diagram {
 }
 
 fn log_likelihoods(groups: &[Group]) -> Diagram {
-    let curves: Vec<Vec<Round>> = groups.iter().map(curve).collect();
+    let curves: Vec<Vec<Piece>> = groups.iter().map(curve).collect();
     let all = || curves.iter().flatten();
     let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
         name: group.label.clone(),

@@ -1,14 +1,11 @@
 //! What the runs of a table or figure came to.
 
-use std::path::Path;
-
-use anyhow::Context;
 use coordinator::Summary;
 use scenario::Scenario;
-use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     figures::{figures, named},
+    run_log::{self, Round},
     student::Mean,
     sweep::{End, Planned},
 };
@@ -44,18 +41,13 @@ pub(super) struct Run {
     pub(super) granted: Vec<Vec<f64>>,
 }
 
-/// A round as metrics.jsonl has it, or the mean of several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub(super) struct Round {
+/// Means of consecutive rounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Piece {
     pub(super) round: f64,
     pub(super) sum_rate: f64,
     pub(super) n_ce: f64,
     pub(super) logl: f64,
-}
-
-#[derive(Deserialize)]
-struct Selection {
-    granted: Vec<Vec<f64>>,
 }
 
 impl Group {
@@ -81,8 +73,8 @@ impl Group {
 
 impl Run {
     fn read(planned: &Planned, summary: &Summary) -> anyhow::Result<Self> {
-        let rounds: Vec<Round> = lines(&planned.folder.join("metrics.jsonl"))?;
-        let selection: Vec<Selection> = lines(&planned.folder.join("selection.jsonl"))?;
+        let rounds = run_log::rounds(&planned.folder)?;
+        let selection = run_log::selection(&planned.folder)?;
         let granted: Vec<Vec<f64>> = selection.into_iter().map(|line| line.granted.concat()).collect();
         let mut figures = figures(summary);
         figures.extend(of_training(&rounds, &granted));
@@ -91,15 +83,12 @@ impl Run {
     }
 }
 
-fn lines<L: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<L>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let parse = |line: &str| serde_json::from_str(line).with_context(|| path.display().to_string());
-    text.lines().map(parse).collect()
-}
-
 /// Figures of the logs: over the last rounds, the first ones, and along the way.
 fn of_training(rounds: &[Round], granted: &[Vec<f64>]) -> Vec<(String, f64)> {
-    let (Some(curve), false) = (some(pieces(rounds)), granted.is_empty()) else { return Vec::new() };
+    if rounds.is_empty() || granted.is_empty() {
+        return Vec::new();
+    }
+    let curve = pieces(rounds);
     let late = &rounds[rounds.len().saturating_sub(LATE)..];
     let late_grants = &granted[granted.len().saturating_sub(LATE)..];
     let early_grants = &granted[..granted.len().min(EARLY)];
@@ -110,7 +99,7 @@ fn of_training(rounds: &[Round], granted: &[Vec<f64>]) -> Vec<(String, f64)> {
     let entries = |grants: &[Vec<f64>]| mean(&mut grants.iter().map(|shares| shares.iter().sum()));
     let share = |entry: usize| mean(&mut late_grants.iter().map(|shares| shares[entry]));
     let undecided = (0..late_grants[0].len()).map(share).map(|share| share.min(1.0 - share)).sum();
-    let peak = |of: fn(&Round) -> f64| curve.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
+    let peak = |of: fn(&Piece) -> f64| curve.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
     let (first, last) = (curve[0], curve[curve.len() - 1]);
     let named = [
         ("sum_rate", mean(&mut late.iter().map(|round| round.sum_rate))),
@@ -128,18 +117,14 @@ fn of_training(rounds: &[Round], granted: &[Vec<f64>]) -> Vec<(String, f64)> {
     named.map(|(name, value)| (format!("train.{name}"), value)).into()
 }
 
-fn some(list: Vec<Round>) -> Option<Vec<Round>> {
-    (!list.is_empty()).then_some(list)
-}
-
 /// Means of consecutive rounds.
-pub(super) fn pieces(rounds: &[Round]) -> Vec<Round> {
+pub(super) fn pieces(rounds: &[Round]) -> Vec<Piece> {
     let count = rounds.len().min(PIECES);
     let piece = |at: usize| {
         let own = &rounds[at * rounds.len() / count..(at + 1) * rounds.len() / count];
         let mean = |of: fn(&Round) -> f64| own.iter().map(of).sum::<f64>() / own.len() as f64;
-        Round {
-            round: mean(|round| round.round),
+        Piece {
+            round: mean(|round| round.round as f64),
             sum_rate: mean(|round| round.sum_rate),
             n_ce: mean(|round| round.n_ce),
             logl: mean(|round| round.logl),
@@ -156,9 +141,9 @@ pub(super) mod tests {
     /// Made up: one run for each N-CE, at 30 nats, with a rate that rises and falls again and two entries.
     pub(in super::super) fn group(label: &str, n_ces: &[f64]) -> Group {
         let run = |(at, n_ce): (usize, &f64)| {
-            let rate = |round: usize| if round < 30 { 10.0 + round as f64 } else { 60.0 - round as f64 };
+            let rate = |round: u64| if round < 30 { 10.0 + round as f64 } else { 60.0 - round as f64 };
             let round =
-                |round: usize| Round { round: round as f64, sum_rate: rate(round), n_ce: -1.0, logl: -0.5 };
+                |round| Round { round, sum_rate: rate(round), n_ce: -1.0, logl: -0.5, ..Round::default() };
             let rounds: Vec<Round> = (0..50).map(round).collect();
             let granted: Vec<Vec<f64>> =
                 (0..50).map(|round| vec![1.0, if round < 25 { 1.0 } else { 0.5 }]).collect();
@@ -188,7 +173,7 @@ pub(super) mod tests {
 
     #[test]
     fn pieces_hold_all_rounds() {
-        let round = |round: usize| Round { round: round as f64, ..Round::default() };
+        let round = |round| Round { round, ..Round::default() };
         let rounds: Vec<Round> = (0..2000).map(round).collect();
         let pieces = pieces(&rounds);
         assert_eq!((pieces.len(), pieces[0].round, pieces[49].round), (50, 19.5, 1979.5));

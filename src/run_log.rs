@@ -1,0 +1,90 @@
+//! What a run logs of its rounds, read back.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// A line of metrics.jsonl. Rates, cross entropies and the loss are in nats.
+#[derive(Default, Deserialize)]
+pub(crate) struct Round {
+    pub(crate) round: u64,
+    pub(crate) sum_rate: f64,
+    pub(crate) n_ce: f64,
+    pub(crate) loss: f64,
+    /// The log-likelihood (21).
+    pub(crate) logl: f64,
+    /// The longest of the receivers' times between rounds.
+    pub(crate) seconds: f64,
+    pub(crate) bytes: Bytes,
+    /// Seconds of all nodes together, by kind of work.
+    pub(crate) work: BTreeMap<String, f64>,
+}
+
+/// Bytes of a round on the wire.
+#[derive(Default, Deserialize)]
+pub(crate) struct Bytes {
+    pub(crate) feature: u64,
+    pub(crate) gradient: u64,
+    pub(crate) total: u64,
+}
+
+/// A line of selection.jsonl: shares of a round's ticks.
+#[derive(Deserialize)]
+pub(crate) struct Selection {
+    /// At which each entry was granted, by receiver and (k, m).
+    pub(crate) granted: Vec<Vec<f64>>,
+    /// At which each (k, m) was granted to anybody.
+    pub(crate) encoded: Vec<f64>,
+    /// Of all receivers together, at which they asked each transmitter.
+    pub(crate) asked: Vec<f64>,
+}
+
+/// The rounds of the run in a folder, in order.
+///
+/// # Errors
+/// The line that is none.
+pub(crate) fn rounds(folder: &Path) -> anyhow::Result<Vec<Round>> {
+    lines(&folder.join("metrics.jsonl"))
+}
+
+/// What was selected in them.
+///
+/// # Errors
+/// The line that is none.
+pub(crate) fn selection(folder: &Path) -> anyhow::Result<Vec<Selection>> {
+    lines(&folder.join("selection.jsonl"))
+}
+
+/// The lines of a log. The last may not be whole while the run is under way; a run that has just begun has none.
+fn lines<L: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<L>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        text => text.with_context(|| path.display().to_string())?,
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let read = |(number, line): (usize, &str)| {
+        let what = || format!("{}: line {}", path.display(), number + 1);
+        serde_json::from_str(line).with_context(what)
+    };
+    whole.lines().enumerate().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"granted":[[1.0,0.5]],"encoded":[1.0,0.5],"asked":[1.0]}"#;
+
+    #[test]
+    fn a_line_that_is_still_being_written_is_left_out_and_one_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(selection(folder.path()).unwrap().is_empty() && rounds(folder.path()).unwrap().is_empty());
+        let file = folder.path().join("selection.jsonl");
+        std::fs::write(&file, format!("{LINE}\n{LINE}\n{}", &LINE[..20])).unwrap();
+        assert_eq!(selection(folder.path()).unwrap().len(), 2);
+        std::fs::write(&file, format!("{LINE}\n{}\n{LINE}\n", &LINE[..20])).unwrap();
+        let error = selection(folder.path()).err().unwrap().to_string();
+        assert!(error.ends_with("selection.jsonl: line 2"), "{error}");
+    }
+}
