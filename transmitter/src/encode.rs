@@ -3,13 +3,13 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    Block, Coding, Encoded, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, SampleAt,
-    Segment, Upload, initial_weights, reparameterisation,
+    Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, SampleAt, Segment,
+    Upload, initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
-use proto::Packer;
 
 use crate::{
+    coded::{Coded, CodedModality, RateGroups},
     learned::Learned,
     rates::{GroupRates, group_rates},
     round_groups::RoundGroups,
@@ -23,31 +23,6 @@ pub(crate) struct Encoders {
     dataset: Arc<dyn Dataset>,
     /// The embeddings of the receivers, [T, feature_dim]: an encoder's input says for whom it encodes.
     embeddings: Tensor,
-}
-
-/// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
-pub(crate) struct Coded {
-    /// For every modality, what its encoder was given and gave; none where nobody was granted it.
-    pub(crate) modalities: Vec<Option<CodedModality>>,
-}
-
-/// What one modality's encoder made of its granted entries.
-pub(crate) struct CodedModality {
-    /// The entries (tick, receiver), in the order of the encoder's rows.
-    pub(crate) entries: Vec<(usize, usize)>,
-    pub(crate) features: Features,
-    /// What the backward pass needs; none in evaluation.
-    encoded: Option<Encoded>,
-    groups: RateGroups,
-    rates: GroupRates,
-}
-
-/// Whose rates make up those of the entries.
-enum RateGroups {
-    /// For every entry the sizes of its own groups: the tick; in evaluation several.
-    Own(Vec<Vec<usize>>),
-    /// Where a tick has one sample only, the round's: an entry has what it adds.
-    Round(RoundGroups),
 }
 
 /// What the encoder of a modality is to be given: numbers of what is uploaded, and where that stands.
@@ -286,70 +261,6 @@ impl Encoders {
             encoder.network_mut().step(&optimizer)?;
         }
         Ok(())
-    }
-}
-
-impl Coded {
-    /// For every receiver, z and rates of its entries (tick, modality), in their order: `samples` rows of d values an entry.
-    pub(crate) fn pack(
-        &self,
-        entries: &[Vec<(usize, usize)>],
-        (samples, d): (usize, usize),
-    ) -> Result<Vec<(proto::v1::Tensor, Vec<f64>)>, NodeError> {
-        let coded = || self.modalities.iter().flatten();
-        let z: Vec<Tensor> =
-            coded().map(|coded| coded.features.z.contiguous()).collect::<Result<_, candle_core::Error>>()?;
-        let mut tensors: Vec<&Tensor> = z.iter().collect();
-        tensors.extend(coded().filter_map(|coded| match &coded.rates {
-            GroupRates::Estimated(rates) => Some(rates),
-            GroupRates::Known(_) => None,
-        }));
-        let packed = dib::with_numbers(&tensors, |numbers| {
-            let (z, rates) = numbers.split_at(z.len());
-            let (mut z, mut estimated) = (z.iter(), rates.iter());
-            // By modality: z of all entries, and the rate of each.
-            let mut of_modality = |coded: &CodedModality| {
-                let rates = match &coded.rates {
-                    GroupRates::Estimated(_) => estimated.next().expect("it was asked for").f64s(),
-                    GroupRates::Known(rates) => rates,
-                };
-                (z.next().expect("it was asked for").f32s(), coded.entry_rates(rates))
-            };
-            let found: Vec<Option<(&[f32], Vec<f64>)>> =
-                self.modalities.iter().map(|coded| coded.as_ref().map(&mut of_modality)).collect();
-            let of_receiver = |(t, entries): (usize, &Vec<(usize, usize)>)| {
-                let shape = [entries.len(), samples, d];
-                let mut packer = Packer::new(shape.iter().product());
-                let mut rates = Vec::with_capacity(entries.len());
-                for &(tick, m) in entries {
-                    let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
-                    let (z, of_entries) = found[m].as_ref().expect("a granted entry is encoded");
-                    let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
-                    packer.extend(z[place * samples * d..(place + 1) * samples * d].iter().copied());
-                    rates.push(of_entries[place]);
-                }
-                (packer.pack(&shape), rates)
-            };
-            entries.iter().enumerate().map(of_receiver).collect()
-        })?;
-        Ok(packed)
-    }
-}
-
-impl CodedModality {
-    /// The rate of every entry in nats, given those of all groups (or rows): the mean over its own, by samples.
-    fn entry_rates(&self, found: &[f64]) -> Vec<f64> {
-        let groups = match &self.groups {
-            RateGroups::Own(groups) => groups,
-            RateGroups::Round(groups) => return groups.in_order_of_rows(found),
-        };
-        let mut rates = found.iter();
-        let mean = |groups: &Vec<usize>| {
-            let weighted: f64 =
-                groups.iter().zip(rates.by_ref()).map(|(&size, &rate)| size as f64 * rate).sum();
-            weighted / groups.iter().sum::<usize>() as f64
-        };
-        groups.iter().map(mean).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use dib::{Features, Grants, Posterior, RateEstimator, RequestGrid};
 use node::{Context, NodeError};
 use proto::v1::{EntryRate, TransmitterPass};
 
-use crate::{encode::Coded, rates::group_rates};
+use crate::{coded::Coded, rates::group_rates};
 
 /// A pass over the whole test set under one selection (Algorithm 2).
 pub(crate) struct Pass {

@@ -1,6 +1,7 @@
 //! A transmitter: observes modalities, encodes what is granted, learns from what receivers send back.
 
 mod asked;
+mod coded;
 mod encode;
 mod evaluate;
 mod exchange;

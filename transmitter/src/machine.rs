@@ -14,7 +14,8 @@ use scenario::Method;
 
 use crate::{
     asked::Asked,
-    encode::{Coded, Encoders},
+    coded::Coded,
+    encode::Encoders,
     evaluate::Pass,
     learned::Learned,
     sent::{Sent, SentPart},

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use dib::Grants;
 use node::Choice;
 
-use crate::{asked::Asked, encode::Coded};
+use crate::{asked::Asked, coded::Coded};
 
 /// What a transmitter must remember of a round until its gradients come.
 pub(crate) struct Sent {

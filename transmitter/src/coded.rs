@@ -1,0 +1,117 @@
+//! What the encoders have made of a part of a round, and how it goes to the receivers.
+
+use candle_core::Tensor;
+use dib::{Encoded, Features, Numbers};
+use node::NodeError;
+use proto::Packer;
+
+use crate::{rates::GroupRates, round_groups::RoundGroups};
+
+/// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
+pub(crate) struct Coded {
+    /// For every modality, what its encoder was given and gave; none where nobody was granted it.
+    pub(crate) modalities: Vec<Option<CodedModality>>,
+}
+
+/// What one modality's encoder made of its granted entries.
+pub(crate) struct CodedModality {
+    /// The entries (tick, receiver), in the order of the encoder's rows.
+    pub(crate) entries: Vec<(usize, usize)>,
+    pub(crate) features: Features,
+    /// What the backward pass needs; none in evaluation.
+    pub(crate) encoded: Option<Encoded>,
+    pub(crate) groups: RateGroups,
+    pub(crate) rates: GroupRates,
+}
+
+/// Whose rates make up those of the entries.
+pub(crate) enum RateGroups {
+    /// For every entry the sizes of its own groups: the tick; in evaluation several.
+    Own(Vec<Vec<usize>>),
+    /// Where a tick has one sample only, the round's: an entry has what it adds.
+    Round(RoundGroups),
+}
+
+/// A modality's numbers, fetched from the device.
+struct Fetched<'a> {
+    /// All entries, `samples` rows of d values each.
+    z: &'a [f32],
+    /// One an entry, in nats.
+    rates: Vec<f64>,
+}
+
+impl Coded {
+    /// For every receiver, z and rates of its entries (tick, modality), in their order: `samples` rows of d values an entry.
+    pub(crate) fn pack(
+        &self,
+        entries: &[Vec<(usize, usize)>],
+        (samples, d): (usize, usize),
+    ) -> Result<Vec<(proto::v1::Tensor, Vec<f64>)>, NodeError> {
+        let coded = || self.modalities.iter().flatten();
+        let z: Vec<Tensor> =
+            coded().map(|coded| coded.features.z.contiguous()).collect::<Result<_, candle_core::Error>>()?;
+        let estimated = coded().filter_map(|coded| match &coded.rates {
+            GroupRates::Estimated(rates) => Some(rates),
+            GroupRates::Known(_) => None,
+        });
+        let wanted: Vec<&Tensor> = z.iter().chain(estimated).collect();
+        let packed = dib::with_numbers(&wanted, |numbers| {
+            let fetched = self.fetched(numbers.split_at(z.len()));
+            let of_receiver =
+                |(t, entries): (usize, &Vec<_>)| self.packed(&fetched, t, entries, [samples, d]);
+            entries.iter().enumerate().map(of_receiver).collect()
+        })?;
+        Ok(packed)
+    }
+
+    /// By modality, given z of those that were encoded and the rates that were estimated on the device.
+    fn fetched<'a>(&self, (z, estimated): (&'a [Numbers<'a>], &[Numbers<'_>])) -> Vec<Option<Fetched<'a>>> {
+        let (mut z, mut estimated) = (z.iter(), estimated.iter());
+        let mut of_modality = |coded: &CodedModality| {
+            let rates = match &coded.rates {
+                GroupRates::Estimated(_) => estimated.next().expect("it was asked for").f64s(),
+                GroupRates::Known(rates) => rates,
+            };
+            Fetched { z: z.next().expect("it was asked for").f32s(), rates: coded.entry_rates(rates) }
+        };
+        self.modalities.iter().map(|coded| coded.as_ref().map(&mut of_modality)).collect()
+    }
+
+    /// What receiver t gets.
+    fn packed(
+        &self,
+        fetched: &[Option<Fetched<'_>>],
+        t: usize,
+        entries: &[(usize, usize)],
+        [samples, d]: [usize; 2],
+    ) -> (proto::v1::Tensor, Vec<f64>) {
+        let shape = [entries.len(), samples, d];
+        let mut packer = Packer::new(shape.iter().product());
+        let mut rates = Vec::with_capacity(entries.len());
+        for &(tick, m) in entries {
+            let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
+            let of_modality = fetched[m].as_ref().expect("a granted entry is encoded");
+            let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
+            packer.extend(of_modality.z[place * samples * d..(place + 1) * samples * d].iter().copied());
+            rates.push(of_modality.rates[place]);
+        }
+        (packer.pack(&shape), rates)
+    }
+}
+
+impl CodedModality {
+    /// The rate of every entry in nats, given those of all groups (or rows): the mean over its own, by samples.
+    fn entry_rates(&self, found: &[f64]) -> Vec<f64> {
+        let groups = match &self.groups {
+            RateGroups::Own(groups) => groups,
+            RateGroups::Round(groups) => return groups.in_order_of_rows(found),
+        };
+        let mut rates = found.iter();
+        let mean = |groups: &Vec<usize>| {
+            let weighted: f64 =
+                groups.iter().zip(rates.by_ref()).map(|(&size, &rate)| size as f64 * rate).sum();
+            weighted / groups.iter().sum::<usize>() as f64
+        };
+        groups.iter().map(mean).collect()
+    }
+}
