@@ -1,0 +1,252 @@
+//! How a network is trained: hyper-parameters, and how they change over the rounds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::GRADIENT_BLOCK_TICKS;
+
+/// How the network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// What is compared in the paper's Table I.
+    pub method: Method,
+    /// Bits of a feature's value under `vddib`.
+    pub bits: u32,
+    /// Optimizer steps.
+    pub rounds: u64,
+    /// Draws of the common randomness a round.
+    pub ticks_per_round: usize,
+    /// Samples that share a draw; with 1, rates are taken over the round.
+    pub samples_per_tick: usize,
+    /// Ticks that travel in one message. A round in several parts keeps both ends of a link busy; it changes no bit of
+    /// what is learnt.
+    pub ticks_per_part: usize,
+    /// The weight of local cross entropies and rates.
+    pub beta: f64,
+    /// The weight from which `beta` rises geometrically during the first `beta_rise` of the rounds. Default: none, `beta`
+    /// holds from the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta_start: Option<f64>,
+    /// The share of the rounds during which beta rises.
+    pub beta_rise: f64,
+    /// The weight of the sparse term, Remark 7.
+    pub gamma: f64,
+    /// Whose grants the sparse term counts.
+    pub sparse_term: SparseTerm,
+    /// How (17) is estimated.
+    pub rate_estimator: RateEstimator,
+    /// What is subtracted from a cost before it weighs a score.
+    pub baseline: Baseline,
+    /// Whose costs judge what a transmitter's selector draws.
+    pub credit: Credit,
+    /// Which log-mass the score function differentiates.
+    pub log_mass: LogMass,
+    /// Weight of the log-mass of its own draw in a selector's cost, at the start: it keeps selectors undecided.
+    pub entropy_bonus: f64,
+    /// The share of the rounds after which that weight has fallen, linearly, to 0.
+    pub entropy_until: f64,
+    /// Learning rate of encoders and decoders.
+    pub coding_rate: f64,
+    /// Learning rate of selectors.
+    pub selection_rate: f64,
+    /// The share of the rounds, the last ones, during which both learning rates fall linearly to 0.
+    pub cool_down: f64,
+    /// Decoupled weight decay of AdamW.
+    pub weight_decay: f64,
+    /// The norm at which a selector's gradient is clipped.
+    pub selection_clip: f64,
+}
+
+/// The methods that the paper compares (section VIII).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Learned selection under limits, variational coding.
+    Pom2Dib,
+    /// One random selection under limits for the whole run, variational coding.
+    #[serde(rename = "rs-dib")]
+    RsDib,
+    /// Full participation, variational coding.
+    TaDib,
+    /// Full participation, deterministic coding in `bits` a value.
+    VdDib,
+    /// Full participation, deterministic coding, no rate to pay for.
+    Dlsc,
+}
+
+impl Method {
+    /// Whether selectors learn what to choose.
+    pub fn selects(self) -> bool {
+        self == Method::Pom2Dib
+    }
+
+    /// Whether not everybody sends everything to everybody.
+    pub fn is_partial(self) -> bool {
+        matches!(self, Method::Pom2Dib | Method::RsDib)
+    }
+
+    /// The name as scenarios write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Pom2Dib => "pom2dib",
+            Method::RsDib => "rs-dib",
+            Method::TaDib => "tadib",
+            Method::VdDib => "vddib",
+            Method::Dlsc => "dlsc",
+        }
+    }
+}
+
+/// Whose grants the sparse term counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SparseTerm {
+    /// A receiver's own granted entries and own asks.
+    Own,
+    /// Everybody's granted entries.
+    Global,
+}
+
+/// Estimators of the rate (17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateEstimator {
+    /// Sum of one-dimensional estimates: at most feature_dim x ln N.
+    PerDimension,
+    /// The vector density: at most ln N.
+    Joint,
+}
+
+/// What is subtracted from a cost before it weighs a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Baseline {
+    /// H(Y_t) of the training labels, in nats; 0 for regression.
+    LabelEntropy,
+    /// The mean over the round's other ticks.
+    LeaveOneOut,
+    /// Nothing.
+    None,
+}
+
+/// Whose costs judge what a transmitter's selector draws for a receiver at a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Credit {
+    /// That receiver's cost. Where the cap binds this is an approximation: what one receiver gets, another loses.
+    Own,
+    /// The costs of all receivers that asked the transmitter at that tick: what the cap couples is judged together.
+    Shared,
+}
+
+/// Which log-mass the score function differentiates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogMass {
+    /// Of the drawn sequence.
+    Sequence,
+    /// Of the drawn set: the same expectation, less variance.
+    Set,
+}
+
+impl Train {
+    /// beta in a round: it rises geometrically from `beta_start` where there is one.
+    pub fn beta_at(&self, round: u64) -> f64 {
+        match self.beta_start {
+            // From libm, so that all hosts agree.
+            Some(start) => start * libm::pow(self.beta / start, share(round, self.rounds, self.beta_rise)),
+            None => self.beta,
+        }
+    }
+
+    /// The weight of the entropy bonus in a round: it falls linearly to 0.
+    pub fn entropy_bonus_at(&self, round: u64) -> f64 {
+        self.entropy_bonus * (1.0 - share(round, self.rounds, self.entropy_until))
+    }
+
+    /// The learning rate of encoders and decoders in a round.
+    pub fn coding_rate_at(&self, round: u64) -> f64 {
+        self.coding_rate * self.warmth(round)
+    }
+
+    /// The learning rate of selectors in a round.
+    pub fn selection_rate_at(&self, round: u64) -> f64 {
+        self.selection_rate * self.warmth(round)
+    }
+
+    /// What is left of the learning rates: 1, and during the cool-down linearly less; 0 would be right after the last round.
+    fn warmth(&self, round: u64) -> f64 {
+        if self.cool_down > 0.0 {
+            ((self.rounds.saturating_sub(round)) as f64 / (self.rounds as f64 * self.cool_down)).min(1.0)
+        } else {
+            1.0
+        }
+    }
+}
+
+/// How much of the first `part` of all rounds is over, at most 1.
+fn share(round: u64, rounds: u64, part: f64) -> f64 {
+    if part > 0.0 { (round as f64 / (rounds as f64 * part)).min(1.0) } else { 1.0 }
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Train {
+            method: Method::Pom2Dib,
+            bits: 1,
+            rounds: 2000,
+            ticks_per_round: 20,
+            samples_per_tick: 20,
+            ticks_per_part: 2 * GRADIENT_BLOCK_TICKS,
+            beta: 1e-3,
+            beta_start: None,
+            beta_rise: 0.6,
+            gamma: 0.0,
+            sparse_term: SparseTerm::Own,
+            rate_estimator: RateEstimator::PerDimension,
+            baseline: Baseline::LeaveOneOut,
+            credit: Credit::Shared,
+            log_mass: LogMass::Sequence,
+            entropy_bonus: 0.1,
+            entropy_until: 0.5,
+            coding_rate: 1e-4,
+            selection_rate: 5e-5,
+            cool_down: 0.0,
+            weight_decay: 1e-4,
+            selection_clip: 10.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beta_rises_geometrically_during_its_share_of_the_rounds() {
+        let train =
+            Train { rounds: 100, beta: 1e-2, beta_start: Some(1e-4), beta_rise: 0.5, ..Train::default() };
+        for (round, expected) in [(0, 1e-4), (25, 1e-3), (50, 1e-2), (99, 1e-2)] {
+            assert!((train.beta_at(round) / expected - 1.0).abs() < 1e-12, "round {round}");
+        }
+        assert_eq!(Train { beta_rise: 0.0, ..train.clone() }.beta_at(0), 1e-2);
+        assert_eq!(Train { beta_start: None, ..train }.beta_at(0), 1e-2);
+    }
+
+    #[test]
+    fn the_entropy_bonus_falls_linearly_to_nothing() {
+        let train = Train { rounds: 100, entropy_bonus: 0.2, entropy_until: 0.8, ..Train::default() };
+        for (round, expected) in [(0, 0.2), (40, 0.1), (80, 0.0), (99, 0.0)] {
+            assert!((train.entropy_bonus_at(round) - expected).abs() < 1e-15, "round {round}");
+        }
+        assert_eq!(Train { entropy_until: 0.0, ..train }.entropy_bonus_at(0), 0.0);
+    }
+
+    #[test]
+    fn learning_rates_fall_to_nothing_at_the_end() {
+        let train = Train { rounds: 100, coding_rate: 0.4, cool_down: 0.2, ..Train::default() };
+        assert_eq!([0, 80, 90, 100].map(|round| train.coding_rate_at(round)), [0.4, 0.4, 0.2, 0.0]);
+        assert!((train.selection_rate_at(99) - 5e-5 / 20.0).abs() < 1e-18);
+        assert_eq!(Train { cool_down: 0.0, ..train }.coding_rate_at(99), 0.4);
+    }
+}
