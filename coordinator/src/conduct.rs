@@ -1,5 +1,8 @@
+mod ending;
+mod joining;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -7,23 +10,20 @@ use std::{
 use link::{Listener, Name};
 use node::{Probe, Role};
 use proto::v1::{
-    Abort, Action, Evaluate, Ready, SaveState, Start, Stop, Train, coordinator_server::CoordinatorServer,
-    order::Order, report::Report,
+    Abort, Action, SaveState, Train, coordinator_server::CoordinatorServer, order::Order, report::Report,
 };
 use scenario::Scenario;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    CoordinatorError, Mode, Options, Outcome, Summary, Timing, Wire,
+    CoordinatorError, Mode, Options, Outcome, Summary,
     board::Board,
-    check, check_names,
+    check_names,
     checkpoints::state_name,
-    judge::Judge,
     members::{Member, Members},
     options::Deadlines,
     progress::Progress,
     rounds::Rounds,
-    same_data::compare_data,
     service::{Current, Event, Service},
     stage::Stage,
     stall,
@@ -33,12 +33,6 @@ use crate::{
 
 /// Rounds for which sync ticks are granted ahead of the slowest receiver: enough that nobody waits for the grant.
 const AHEAD: u64 = 8;
-
-/// Names of the nodes still missing are said after this long.
-const PATIENT: Duration = Duration::from_secs(5);
-
-/// How long nodes may take to say goodbye once all is done.
-const PARTING: Duration = Duration::from_secs(10);
 
 /// In which what is queued for the nodes is on its way.
 const FLUSH: Duration = Duration::from_millis(10);
@@ -206,78 +200,6 @@ impl Conductor {
         Ok(())
     }
 
-    // ------------------------------------------------------------------------------------------------- joining
-
-    /// Waits until every node has joined and is ready, then starts them all.
-    /// Gives where they compute.
-    async fn gather(&mut self) -> Result<String, Trouble> {
-        self.board.phase("waiting for nodes");
-        let again = self.failing_since.is_some();
-        let patience = if again { self.deadlines.rejoin } else { self.deadlines.join };
-        let mut ready: BTreeMap<Member, Ready> = BTreeMap::new();
-        let came = Instant::now();
-        let (mut reminded, mut complaint) = (false, None);
-        while ready.len() < self.members.total() {
-            match self.next().await? {
-                Event::Report(_, member, Report::Ready(report)) => {
-                    check::ready(&report).map_err(CoordinatorError::blame(member.to_string()))?;
-                    ready.insert(member, report);
-                }
-                // Before the first start, what one node lacks the user must mend; later it may yet be mended.
-                Event::Report(_, member, Report::Failed(failed)) if !again && !failed.lost => {
-                    return Err(blame(member, &failed.message, failed.input).into());
-                }
-                Event::Report(_, member, Report::Failed(failed)) => {
-                    eprintln!("{member}: {}", failed.message);
-                    complaint = Some(format!("{member}: {}", failed.message));
-                    self.let_go(member, &mut ready);
-                }
-                // It may come back under its index.
-                Event::Gone(_, member, _) | Event::Report(_, member, Report::Leaving(_)) => {
-                    self.let_go(member, &mut ready);
-                }
-                Event::Told(_) if self.stopping => return Err(Trouble::Stopped(self.stage.version())),
-                Event::Told(_) | Event::Tick => {}
-                event => return Err(out_of_place(&event).into()),
-            }
-            if came.elapsed() > PATIENT && !reminded {
-                eprintln!("waiting for {}", self.missing(&ready));
-                reminded = true;
-            }
-            if came.elapsed() > patience {
-                let line = format!("{} not ready within {} s", self.missing(&ready), patience.as_secs());
-                let line = complaint.map_or(line.clone(), |complaint| format!("{line}; {complaint}"));
-                return Err(CoordinatorError::Run(line).into());
-            }
-        }
-        compare_data(&ready)?;
-        tracing::info!(nodes = ready.len(), "all nodes are ready");
-        let of = |role| self.members.all().filter(move |member| member.role == role);
-        self.order(Order::Start(Start {
-            transmitters: of(Role::Transmitter).map(|member| ready[&member].address.clone()).collect(),
-            label_entropies: of(Role::Receiver).map(|member| ready[&member].label_entropy).collect(),
-            sockets: of(Role::Transmitter).map(|member| ready[&member].socket.clone()).collect(),
-        }))?;
-        let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();
-        Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
-    }
-
-    /// Frees a place that somebody has left, for whoever comes next.
-    fn let_go(&self, member: Member, ready: &mut BTreeMap<Member, Ready>) {
-        ready.remove(&member);
-        self.members.release(member);
-    }
-
-    fn missing(&self, ready: &BTreeMap<Member, Ready>) -> String {
-        let names: Vec<String> = self
-            .members
-            .all()
-            .filter(|member| !ready.contains_key(member))
-            .map(|member| member.to_string())
-            .collect();
-        names.join(", ")
-    }
-
     // ------------------------------------------------------------------------------------------------- training
 
     /// Trains stretch by stretch; each ends with a checkpoint. Gives the version reached.
@@ -383,103 +305,6 @@ impl Conductor {
         Ok(())
     }
 
-    // ------------------------------------------------------------------------------------------------- the end
-
-    async fn evaluate(&mut self, version: u64) -> Result<Judge, Trouble> {
-        self.board.phase("evaluating");
-        let passes = self.scenario.evaluation.passes;
-        self.order(Order::Evaluate(Evaluate { passes }))?;
-        let mut judge = Judge::new(&self.scenario);
-        let mut progress = Progress::new("evaluation passes", passes, 0);
-        while !judge.is_complete() {
-            match self.next_event().await? {
-                Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
-                    judge.receiver(index, report)?
-                }
-                Event::Report(
-                    _,
-                    Member { role: Role::Transmitter, index },
-                    Report::TransmitterPass(report),
-                ) => judge.transmitter(index, report)?,
-                Event::Told(_) | Event::Tick => {}
-                event => return Err(out_of_place(&event).into()),
-            }
-            // All that is trained is saved already.
-            if self.stopping {
-                self.order(Order::Abort(Abort { reason: "the run was told to stop".into() }))?;
-                return Err(Trouble::Stopped(version));
-            }
-            if let Some(member) = self.leaving {
-                return Err(Trouble::left(member, "it was told to end"));
-            }
-            progress.show(judge.finished(), "");
-        }
-        self.failing_since = None;
-        progress.end();
-        Ok(judge)
-    }
-
-    /// Lets all nodes go. Everything is done: whatever becomes of them now changes nothing.
-    async fn dismiss(&mut self) {
-        self.board.phase("saying goodbye");
-        self.members.order(Order::Stop(Stop {}));
-        let mut present: BTreeSet<Member> = self.members.all().collect();
-        let goodbyes = async {
-            while !present.is_empty() {
-                match self.next().await {
-                    Ok(Event::Report(_, member, Report::Finished(_)) | Event::Gone(_, member, _)) => {
-                        present.remove(&member);
-                    }
-                    Ok(_) => {}
-                    Err(_) => return,
-                }
-            }
-        };
-        if tokio::time::timeout(PARTING, goodbyes).await.is_err() {
-            tracing::warn!("some nodes have not said goodbye");
-        }
-    }
-
-    fn sum_up(
-        &self,
-        device: String,
-        version: u64,
-        seconds: f64,
-        rounds: Option<&Rounds>,
-        judge: &Judge,
-        fingerprint: String,
-    ) -> Result<Summary, CoordinatorError> {
-        let trained = version - self.stage.version();
-        let bytes = rounds.map(|rounds| rounds.bytes).unwrap_or_default();
-        let summary = Summary {
-            method: self.scenario.train.method.name().into(),
-            scenario: self.scenario.name.clone(),
-            seed: self.scenario.seed,
-            rounds: version,
-            device,
-            test: judge.test(&self.scenario, self.stage.seed),
-            noise_share: rounds.and_then(|rounds| rounds.noise_share(&self.scenario)),
-            most_asks: rounds.map_or(0, |rounds| rounds.most_asks),
-            most_entries: rounds.map_or(0, |rounds| rounds.most_entries),
-            missing: rounds.and_then(|rounds| rounds.missing),
-            wire: Wire {
-                feature_bytes: bytes.feature,
-                gradient_bytes: bytes.gradient,
-                total_bytes: bytes.total,
-            },
-            timing: Timing {
-                seconds,
-                rounds_per_second: trained as f64 / seconds,
-                median_round_seconds: rounds.map_or(0.0, |rounds| median(&rounds.seconds)),
-            },
-            fingerprint,
-        };
-        let name = if self.mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };
-        let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
-        self.stage.folder.write_whole(name, &text)?;
-        Ok(summary)
-    }
-
     // ------------------------------------------------------------------------------------------------- events
 
     /// Sends an order to everybody.
@@ -576,10 +401,4 @@ fn out_of_place(event: &Event) -> CoordinatorError {
         }
     };
     CoordinatorError::Run(format!("{member} sent {what} out of place"))
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }

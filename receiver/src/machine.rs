@@ -1,25 +1,21 @@
 //! The compute half of a receiver: decode, judge, send gradients back, step, ask again.
 
-use std::{collections::VecDeque, ops::Range};
+mod evaluation;
+mod training;
+
+use std::collections::VecDeque;
 
 use data::DataFile;
-use dib::{AdamW, BatchOrder, Network};
+use dib::{BatchOrder, Network};
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
-    When, encode_ticks,
-    v1::{Asks, Finished, Gradients, ReceiverRound, Turn, order::Order, report::Report},
+    When,
+    v1::{Finished, Gradients, Turn, order::Order, report::Report},
 };
 use scenario::Method;
 
-use crate::{
-    decode::{Decoders, Granted},
-    evaluate::Pass,
-    missing::MissingCount,
-    received::Received,
-    selection::Asked,
-    task::TaskData,
-    witness::Told,
-};
+use self::training::Round;
+use crate::{decode::Decoders, evaluate::Pass, received::Received, task::TaskData};
 
 /// What goes into a receiver's machine.
 #[derive(Debug)]
@@ -89,25 +85,6 @@ enum Stage {
     Training(Box<Round>),
     /// The features of a piece of an evaluation pass.
     Evaluating(Box<Pass>),
-}
-
-/// A training round under way.
-struct Round {
-    round: u64,
-    asked: Asked,
-    /// The part that is due.
-    part: usize,
-    // What the parts so far have brought, tick by tick.
-    cross_entropies: Vec<f64>,
-    objectives: Vec<f64>,
-    costs: Vec<f64>,
-    rates: Vec<f64>,
-    /// Ticks at which each (k, m) was granted.
-    granted: Vec<u32>,
-    feature_bytes: u64,
-    gradient_bytes: u64,
-    missing: MissingCount,
-    told: Told,
 }
 
 impl ReceiverMachine {
@@ -203,186 +180,6 @@ impl ReceiverMachine {
         Ok(true)
     }
 
-    // ------------------------------------------------------------------------------------------------- training
-
-    /// Opens a round: draws whom to ask and sends every transmitter its turn, with the gradients of the round before.
-    fn open(
-        &mut self,
-        round: u64,
-        gradients: Option<Vec<Gradients>>,
-        emit: &mut dyn FnMut(Output),
-    ) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Select);
-        let asked = self.ask(round)?;
-        self.meter.turn_to(Work::Pack);
-        let mut gradients = gradients.map(Vec::into_iter);
-        for k in 0..self.context.scenario.transmitters() {
-            let ticks: Vec<bool> = asked.transmitters.iter().map(|asked| asked[k]).collect();
-            let turn = Turn {
-                stamp: Some(self.context.link(k, self.context.index).stamp(When::round(round))),
-                gradients: gradients.as_mut().and_then(Iterator::next),
-                asks: Some(Asks { ticks: encode_ticks(&ticks) }),
-            };
-            emit(Output::Turn(k, turn));
-        }
-        self.stage = Stage::Training(Box::new(Round {
-            round,
-            asked,
-            part: 0,
-            cross_entropies: Vec::new(),
-            objectives: Vec::new(),
-            costs: Vec::new(),
-            rates: Vec::new(),
-            granted: vec![0; self.context.scenario.entries_per_receiver()],
-            feature_bytes: 0,
-            gradient_bytes: 0,
-            missing: MissingCount::new(&self.context),
-            told: Told::default(),
-        }));
-        Ok(())
-    }
-
-    /// Ends a stretch: the last gradients, and no asks.
-    fn close(&self, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
-        for (k, gradients) in gradients.into_iter().enumerate() {
-            let link = self.context.link(k, self.context.index);
-            let stamp = Some(link.stamp(When::round(self.version)));
-            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), asks: None }));
-        }
-    }
-
-    /// Decodes a part of a round. Its gradients go back at once; after the last part, with the next turn.
-    fn learn(&mut self, mut round: Box<Round>, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Pack);
-        let part = round.part as u64;
-        let ticks = self.context.part(round.part);
-        if self.context.verify {
-            round.told.hear(self.inbox.iter().map(VecDeque::front));
-        }
-        let received =
-            self.receive(When::Round { round: round.round, part }, &round.asked.transmitters[ticks.clone()])?;
-        let first_tick = self.context.first_tick(round.round);
-        let rows = self.batch_rows(first_tick + ticks.start as u64..first_tick + ticks.end as u64);
-        let granted = Granted::new(&self.context, &received);
-        let beta = self.context.scenario.train.beta_at(round.round);
-        let judged =
-            self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.meter)?;
-        let asked = &round.asked.transmitters[ticks];
-        round.costs.extend(self.costs(asked, &received, &granted, &judged.objectives)?);
-        round.cross_entropies.extend(judged.cross_entropies);
-        round.objectives.extend(judged.objectives);
-        round.rates.extend(granted.rates_of_ticks());
-        granted.count(&mut round.granted);
-        round.feature_bytes += received.iter().map(|received| received.z.bytes()).sum::<u64>();
-        round.gradient_bytes += granted.gradient_bytes(&self.context);
-        round.missing.add(&self.context, &received);
-        round.part += 1;
-        let of = |(z, received): (_, &Received)| Gradients {
-            z: Some(z),
-            costs: Vec::new(),
-            used: received.used.clone(),
-        };
-        let gradients: Vec<Gradients> = judged.gradients.into_iter().zip(&received).map(of).collect();
-        if round.part == self.context.parts() {
-            return self.complete_round(*round, gradients, emit);
-        }
-        for (k, gradients) in gradients.into_iter().enumerate() {
-            let when = When::Round { round: round.round, part: round.part as u64 };
-            let stamp = Some(self.context.link(k, self.context.index).stamp(when));
-            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), asks: None }));
-        }
-        self.stage = Stage::Training(round);
-        Ok(())
-    }
-
-    /// Steps the selector, sends the next turn as early as it can be, and only then steps the decoders.
-    fn complete_round(
-        &mut self,
-        round: Round,
-        mut gradients: Vec<Gradients>,
-        emit: &mut dyn FnMut(Output),
-    ) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Select);
-        let log_likelihood = self.learn_selection(round.round, round.asked.choice.as_ref(), &round.costs)?;
-        let mut report = ReceiverRound {
-            round: round.round,
-            cross_entropy: mean(&round.cross_entropies),
-            objective: mean(&round.objectives),
-            rate: mean(&round.rates),
-            log_likelihood,
-            granted: round.granted,
-            most_asks: round.asked.most(),
-            feature_bytes: round.feature_bytes,
-            gradient_bytes: round.gradient_bytes,
-            seconds: 0.0,
-            work: self.meter.take(),
-            missing: round.missing.report(&self.context),
-            ..ReceiverRound::default()
-        };
-        self.meter.turn_to(Work::Pack);
-        if self.context.verify {
-            self.testify(&mut report, &round.asked, round.told);
-        }
-        gradients.iter_mut().for_each(|gradients| gradients.costs.clone_from(&round.costs));
-        self.stage = Stage::Idle { unsent: Some(gradients) };
-        // The decoders' own step is not on the transmitters' way: the next turn goes out first if it may.
-        self.version += 1;
-        self.advance_before_step(emit)?;
-        self.meter.turn_to(Work::Optimize);
-        self.decoders.step(&self.coding_optimizer(round.round))?;
-        self.meter.turn_to(Work::Pack);
-        emit(Output::Report(Report::ReceiverRound(report)));
-        self.advance(emit)
-    }
-
-    /// Opens the next round if it is granted already. Nothing else may happen before the decoders have stepped.
-    fn advance_before_step(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        if let (Stage::Idle { unsent }, Next::Round(round)) =
-            (&mut self.stage, self.schedule.next(self.version))
-        {
-            let unsent = unsent.take();
-            self.open(round, unsent, emit)?;
-        }
-        Ok(())
-    }
-
-    /// The training samples of some ticks: every tick's, in order, as rows of the labels.
-    fn batch_rows(&mut self, ticks: Range<u64>) -> Vec<usize> {
-        let samples = self.context.samples();
-        ticks.flat_map(|tick| self.batches.positions(tick, samples)).map(|position| position.sample).collect()
-    }
-
-    /// The costs of some ticks: objective, penalty for an empty hand, sparse term.
-    fn costs(
-        &self,
-        asked: &[Vec<bool>],
-        received: &[Received],
-        granted: &Granted<'_>,
-        objectives: &[f64],
-    ) -> Result<Vec<f64>, NodeError> {
-        let train = &self.context.scenario.train;
-        let costs: Vec<f64> = (0..asked.len())
-            .map(|tick| {
-                let own = granted.entries_at(tick);
-                let asks = asked[tick].iter().filter(|asked| **asked).count();
-                let all = received.iter().map(|received| received.all_granted[tick]).sum();
-                dib::cost(objectives[tick], own, asks, all, train.gamma, node::sparse_term(train.sparse_term))
-            })
-            .collect();
-        match costs.iter().all(|cost| cost.is_finite()) {
-            true => Ok(costs),
-            false => Err(NodeError::Diverged(format!(
-                "receiver {}: its objective is not finite",
-                self.context.index
-            ))),
-        }
-    }
-
-    fn coding_optimizer(&self, round: u64) -> AdamW {
-        let train = &self.context.scenario.train;
-        node::adamw(train.coding_rate_at(round), train.weight_decay)
-    }
-
     // ------------------------------------------------------------------------------------------------- features
 
     /// Takes the features of all transmitters out of the inbox, checked.
@@ -420,49 +217,6 @@ impl ReceiverMachine {
                 Err(NodeError::protocol("transmitters", "sent features that nobody asked for"))
             }
         }
-    }
-
-    // ------------------------------------------------------------------------------------------------- evaluation
-
-    fn begin_pass(&mut self, pass: u64, passes: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let asked = self.ask_for_pass(pass)?;
-        let pass = Pass::new(&self.context, &self.task, pass, passes, asked);
-        self.send_piece(&pass, 0, emit);
-        self.stage = Stage::Evaluating(Box::new(pass));
-        Ok(())
-    }
-
-    fn send_piece(&self, pass: &Pass, piece: u64, emit: &mut dyn FnMut(Output)) {
-        for k in 0..self.context.scenario.transmitters() {
-            let when = When::Piece { pass: pass.number, piece };
-            let turn = Turn {
-                stamp: Some(self.context.link(k, self.context.index).stamp(when)),
-                gradients: None,
-                asks: Some(Asks { ticks: encode_ticks(&[pass.asked[k]]) }),
-            };
-            emit(Output::Turn(k, turn));
-        }
-    }
-
-    /// Judges a piece; the turn for the next one goes out before, so that the transmitters are not kept waiting.
-    fn judge_piece(&mut self, mut pass: Pass, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let received = self.receive(pass.when(), std::slice::from_ref(&pass.asked))?;
-        let last = pass.is_last_piece();
-        if !last {
-            self.send_piece(&pass, pass.piece + 1, emit);
-        }
-        pass.judge(&self.context, &self.task, &self.decoders, &received)?;
-        if !last {
-            self.stage = Stage::Evaluating(Box::new(pass));
-            return Ok(());
-        }
-        let (next, passes) = (pass.number + 1, pass.passes);
-        emit(Output::Report(Report::ReceiverPass(pass.report(&self.context, &self.task))));
-        if next < passes {
-            return self.begin_pass(next, passes, emit);
-        }
-        self.schedule.done();
-        self.advance(emit)
     }
 }
 
@@ -575,8 +329,4 @@ impl ReceiverMachine {
             Stage::Evaluating(_) => 1,
         }
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }

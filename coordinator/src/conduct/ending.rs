@@ -1,0 +1,118 @@
+//! What comes after the last round: the evaluation, goodbyes and the summary.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use node::Role;
+use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
+
+use super::{Conductor, out_of_place};
+use crate::{
+    CoordinatorError, Mode, Summary, Timing, Wire, judge::Judge, members::Member, progress::Progress,
+    rounds::Rounds, service::Event, trouble::Trouble,
+};
+
+/// How long nodes may take to say goodbye once all is done.
+const PARTING: Duration = Duration::from_secs(10);
+
+impl Conductor {
+    pub(super) async fn evaluate(&mut self, version: u64) -> Result<Judge, Trouble> {
+        self.board.phase("evaluating");
+        let passes = self.scenario.evaluation.passes;
+        self.order(Order::Evaluate(Evaluate { passes }))?;
+        let mut judge = Judge::new(&self.scenario);
+        let mut progress = Progress::new("evaluation passes", passes, 0);
+        while !judge.is_complete() {
+            match self.next_event().await? {
+                Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
+                    judge.receiver(index, report)?
+                }
+                Event::Report(
+                    _,
+                    Member { role: Role::Transmitter, index },
+                    Report::TransmitterPass(report),
+                ) => judge.transmitter(index, report)?,
+                Event::Told(_) | Event::Tick => {}
+                event => return Err(out_of_place(&event).into()),
+            }
+            // All that is trained is saved already.
+            if self.stopping {
+                self.order(Order::Abort(Abort { reason: "the run was told to stop".into() }))?;
+                return Err(Trouble::Stopped(version));
+            }
+            if let Some(member) = self.leaving {
+                return Err(Trouble::left(member, "it was told to end"));
+            }
+            progress.show(judge.finished(), "");
+        }
+        self.failing_since = None;
+        progress.end();
+        Ok(judge)
+    }
+
+    /// Lets all nodes go. Everything is done: whatever becomes of them now changes nothing.
+    pub(super) async fn dismiss(&mut self) {
+        self.board.phase("saying goodbye");
+        self.members.order(Order::Stop(Stop {}));
+        let mut present: BTreeSet<Member> = self.members.all().collect();
+        let goodbyes = async {
+            while !present.is_empty() {
+                match self.next().await {
+                    Ok(Event::Report(_, member, Report::Finished(_)) | Event::Gone(_, member, _)) => {
+                        present.remove(&member);
+                    }
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        if tokio::time::timeout(PARTING, goodbyes).await.is_err() {
+            tracing::warn!("some nodes have not said goodbye");
+        }
+    }
+
+    pub(super) fn sum_up(
+        &self,
+        device: String,
+        version: u64,
+        seconds: f64,
+        rounds: Option<&Rounds>,
+        judge: &Judge,
+        fingerprint: String,
+    ) -> Result<Summary, CoordinatorError> {
+        let trained = version - self.stage.version();
+        let bytes = rounds.map(|rounds| rounds.bytes).unwrap_or_default();
+        let summary = Summary {
+            method: self.scenario.train.method.name().into(),
+            scenario: self.scenario.name.clone(),
+            seed: self.scenario.seed,
+            rounds: version,
+            device,
+            test: judge.test(&self.scenario, self.stage.seed),
+            noise_share: rounds.and_then(|rounds| rounds.noise_share(&self.scenario)),
+            most_asks: rounds.map_or(0, |rounds| rounds.most_asks),
+            most_entries: rounds.map_or(0, |rounds| rounds.most_entries),
+            missing: rounds.and_then(|rounds| rounds.missing),
+            wire: Wire {
+                feature_bytes: bytes.feature,
+                gradient_bytes: bytes.gradient,
+                total_bytes: bytes.total,
+            },
+            timing: Timing {
+                seconds,
+                rounds_per_second: trained as f64 / seconds,
+                median_round_seconds: rounds.map_or(0.0, |rounds| median(&rounds.seconds)),
+            },
+            fingerprint,
+        };
+        let name = if self.mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };
+        let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
+        self.stage.folder.write_whole(name, &text)?;
+        Ok(summary)
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}

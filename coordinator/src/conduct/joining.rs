@@ -1,0 +1,90 @@
+//! Waiting for the nodes of a run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use node::Role;
+use proto::v1::{Ready, Start, order::Order, report::Report};
+use tokio::time::Instant;
+
+use super::{Conductor, blame, out_of_place};
+use crate::{
+    CoordinatorError, check, members::Member, same_data::compare_data, service::Event, trouble::Trouble,
+};
+
+/// Names of the nodes still missing are said after this long.
+const PATIENT: Duration = Duration::from_secs(5);
+
+impl Conductor {
+    /// Waits until every node has joined and is ready, then starts them all.
+    /// Gives where they compute.
+    pub(super) async fn gather(&mut self) -> Result<String, Trouble> {
+        self.board.phase("waiting for nodes");
+        let again = self.failing_since.is_some();
+        let patience = if again { self.deadlines.rejoin } else { self.deadlines.join };
+        let mut ready: BTreeMap<Member, Ready> = BTreeMap::new();
+        let came = Instant::now();
+        let (mut reminded, mut complaint) = (false, None);
+        while ready.len() < self.members.total() {
+            match self.next().await? {
+                Event::Report(_, member, Report::Ready(report)) => {
+                    check::ready(&report).map_err(CoordinatorError::blame(member.to_string()))?;
+                    ready.insert(member, report);
+                }
+                // Before the first start, what one node lacks the user must mend; later it may yet be mended.
+                Event::Report(_, member, Report::Failed(failed)) if !again && !failed.lost => {
+                    return Err(blame(member, &failed.message, failed.input).into());
+                }
+                Event::Report(_, member, Report::Failed(failed)) => {
+                    eprintln!("{member}: {}", failed.message);
+                    complaint = Some(format!("{member}: {}", failed.message));
+                    self.let_go(member, &mut ready);
+                }
+                // It may come back under its index.
+                Event::Gone(_, member, _) | Event::Report(_, member, Report::Leaving(_)) => {
+                    self.let_go(member, &mut ready);
+                }
+                Event::Told(_) if self.stopping => return Err(Trouble::Stopped(self.stage.version())),
+                Event::Told(_) | Event::Tick => {}
+                event => return Err(out_of_place(&event).into()),
+            }
+            if came.elapsed() > PATIENT && !reminded {
+                eprintln!("waiting for {}", self.missing(&ready));
+                reminded = true;
+            }
+            if came.elapsed() > patience {
+                let line = format!("{} not ready within {} s", self.missing(&ready), patience.as_secs());
+                let line = complaint.map_or(line.clone(), |complaint| format!("{line}; {complaint}"));
+                return Err(CoordinatorError::Run(line).into());
+            }
+        }
+        compare_data(&ready)?;
+        tracing::info!(nodes = ready.len(), "all nodes are ready");
+        let of = |role| self.members.all().filter(move |member| member.role == role);
+        self.order(Order::Start(Start {
+            transmitters: of(Role::Transmitter).map(|member| ready[&member].address.clone()).collect(),
+            label_entropies: of(Role::Receiver).map(|member| ready[&member].label_entropy).collect(),
+            sockets: of(Role::Transmitter).map(|member| ready[&member].socket.clone()).collect(),
+        }))?;
+        let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();
+        Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// Frees a place that somebody has left, for whoever comes next.
+    fn let_go(&self, member: Member, ready: &mut BTreeMap<Member, Ready>) {
+        ready.remove(&member);
+        self.members.release(member);
+    }
+
+    fn missing(&self, ready: &BTreeMap<Member, Ready>) -> String {
+        let names: Vec<String> = self
+            .members
+            .all()
+            .filter(|member| !ready.contains_key(member))
+            .map(|member| member.to_string())
+            .collect();
+        names.join(", ")
+    }
+}
