@@ -71,7 +71,9 @@ fn planes(groups: &[Group], statements: &[Statement], entropy: Option<f64>) -> V
         let mut series = Vec::new();
         for (color, (method, own)) in methods(groups).into_iter().enumerate() {
             let point = |group: &&Group| Some((group.mean(rate)?.mean, group.mean("n_ce")?.mean));
-            let mut points: Vec<(f64, f64)> = own.iter().filter_map(point).collect();
+            // dlsc's joint entropy is one of densities: below 0, and no rate.
+            let is_rate = |(rate, _): &(f64, f64)| *rate >= 0.0;
+            let mut points: Vec<(f64, f64)> = own.iter().filter_map(point).filter(is_rate).collect();
             points.sort_by(|one, other| one.0.total_cmp(&other.0));
             let line = if points.len() > 1 { Line::Solid } else { Line::None };
             let look = Look { color: Some(color), line, mark: Mark::Dot };
@@ -284,6 +286,22 @@ mod tests {
             !drawn(Target::Fig2c, Half::HandWritten).contains(bound),
             "training is not judged by test labels"
         );
+    }
+
+    #[test]
+    fn what_is_no_rate_is_on_no_axis_of_rates() {
+        let with_joint = |label: &str, joint: f64| {
+            let mut group = group(label, &[-0.4]);
+            let figure = group.runs[0].figures.iter_mut().find(|(name, _)| name == "joint_rate");
+            figure.unwrap().1 = joint;
+            group
+        };
+        let groups = [with_joint("tadib", 20.0), with_joint("dlsc", -2900.0)];
+        let [trained, joint] = &planes(&groups, &[], None)[..] else { panic!("two planes") };
+        let points = |plane: &Diagram| -> Vec<usize> {
+            plane.series.iter().step_by(2).map(|series| series.points.len()).collect()
+        };
+        assert_eq!((points(trained), points(joint)), (vec![1, 1], vec![1, 0]));
     }
 
     #[test]
