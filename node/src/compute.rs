@@ -34,7 +34,7 @@ static THREADS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 /// How long a process that ends waits for a machine that is in the middle of something, and how often it looks.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(2));
 
-/// Waits for the threads of all machines, whose inputs must have ended. A process that ended around them would take the driver of a
+/// Waits for the threads of all machines, whose inputs must have ended. A process that ended around them could take the driver of a
 /// GPU away from a thread that is still giving back what it holds there.
 pub fn join_machines() {
     let start = Instant::now();
@@ -171,5 +171,45 @@ fn on_threads(threads: u16, work: impl FnOnce() + Send) {
             tracing::warn!(%error, threads, "no threads to be had: computing on one");
             work();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Takes its time to give back what it holds.
+    struct Slow(Arc<AtomicBool>);
+
+    impl Machine for Slow {
+        type Input = ();
+        type Output = ();
+
+        fn handle(&mut self, (): (), _: &mut dyn FnMut(())) -> Result<(), NodeError> {
+            Ok(())
+        }
+
+        fn awaited(&self) -> Awaited {
+            Awaited { version: 0, peers: Vec::new() }
+        }
+    }
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(200));
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    #[test]
+    fn a_machine_whose_inputs_have_ended_is_waited_for_until_it_is_gone() {
+        let gone = Arc::new(AtomicBool::new(false));
+        let machine = Slow(gone.clone());
+        drop(Compute::spawn(1, Activity::preparing(), move |_| Ok(machine)));
+        join_machines();
+        assert!(gone.load(Ordering::Acquire));
     }
 }

@@ -176,17 +176,13 @@ impl Train {
 
     /// What is left of the learning rates: 1, and during the cool-down linearly less; 0 would be right after the last round.
     fn warmth(&self, round: u64) -> f64 {
-        if self.cool_down > 0.0 {
-            ((self.rounds.saturating_sub(round)) as f64 / (self.rounds as f64 * self.cool_down)).min(1.0)
-        } else {
-            1.0
-        }
+        share(self.rounds.saturating_sub(round), self.rounds, self.cool_down)
     }
 }
 
-/// How much of the first `part` of all rounds is over, at most 1.
-fn share(round: u64, rounds: u64, part: f64) -> f64 {
-    if part > 0.0 { (round as f64 / (rounds as f64 * part)).min(1.0) } else { 1.0 }
+/// How much of a `part` of all rounds so many are, at most 1.
+fn share(some: u64, rounds: u64, part: f64) -> f64 {
+    if part > 0.0 { (some as f64 / (rounds as f64 * part)).min(1.0) } else { 1.0 }
 }
 
 impl Default for Train {
