@@ -68,9 +68,10 @@ pub(crate) fn png(picture: &impl Picture) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes NAME.svg and NAME.png.
+/// Writes NAME.svg and NAME.png into a folder, which is made if it is not there.
 pub(crate) fn write(folder: &Path, name: &str, picture: &impl Picture) -> anyhow::Result<()> {
     let files = [("svg", svg(picture)?.into_bytes()), ("png", png(picture)?)];
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for (kind, content) in files {
         let path = folder.join(format!("{name}.{kind}"));
         std::fs::write(&path, content).with_context(|| path.display().to_string())?;

@@ -1,11 +1,6 @@
 //! The numbers behind a table or figure, as CSV.
 
-use super::{
-    draw::entry_names,
-    paper::Statement,
-    results::{Group, pieces},
-    target::Target,
-};
+use super::{draw::entry_names, paper::Statement, results::Group, target::Target};
 use crate::figures::{columns, csv_line};
 
 /// What a picture shows, a line a point.
@@ -32,14 +27,14 @@ fn of_groups(groups: &[Group], statements: &[Statement]) -> String {
         stated.iter().flat_map(|metric| [format!("paper.{metric}"), format!("paper.{metric}.half_width")]);
     let mut text = csv_line(head.map(str::to_owned).into_iter().chain(with_interval).chain(paper));
     for group in groups {
-        let test = group.runs.first().map(|run| &run.summary.test);
+        let first = group.runs.first();
         let mut cells = vec![
             group.label.clone(),
-            group.runs.first().map_or(String::new(), |run| run.scenario.limited().to_string()),
+            first.map_or(String::new(), |run| run.scenario.limited().to_string()),
             group.runs.len().to_string(),
-            test.map_or(String::new(), |test| test.rate_estimator.clone()),
-            test.map_or(String::new(), |test| test.rate_samples.to_string()),
-            test.map_or(String::new(), |test| test.joint_rate_samples.to_string()),
+            first.map_or(String::new(), |run| run.rate_estimator.clone()),
+            first.map_or(String::new(), |run| run.rate_samples.to_string()),
+            first.map_or(String::new(), |run| run.joint_rate_samples.to_string()),
         ];
         for name in &columns {
             let mean = group.mean(name);
@@ -57,11 +52,11 @@ fn of_groups(groups: &[Group], statements: &[Statement]) -> String {
     text
 }
 
-/// The first run of each group along its rounds, means over consecutive ones.
+/// Each group along its rounds, means over consecutive ones and its runs.
 fn of_rounds(groups: &[Group]) -> String {
     let mut text = csv_line(["group", "round", "sum_rate", "n_ce", "logl"].map(str::to_owned));
     for group in groups {
-        for piece in group.runs.first().map(|run| pieces(&run.rounds)).unwrap_or_default() {
+        for piece in group.curve() {
             let numbers =
                 [piece.round, piece.sum_rate, piece.n_ce, piece.logl].map(|number| number.to_string());
             text += &csv_line(std::iter::once(group.label.clone()).chain(numbers));
@@ -70,7 +65,7 @@ fn of_rounds(groups: &[Group]) -> String {
     text
 }
 
-/// The granted share of every entry in every round of every run: a column an entry.
+/// The granted share of every entry in every run, means over the rounds from the named one to the next: a column an entry.
 fn of_selection(groups: &[Group]) -> String {
     let mut text = String::new();
     for (group, run) in groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run))) {
@@ -80,8 +75,8 @@ fn of_selection(groups: &[Group]) -> String {
             let entries = tasks.flat_map(|task| names.iter().map(move |name| format!("{task}: {name}")));
             text += &csv_line(["group", "seed", "round"].map(str::to_owned).into_iter().chain(entries));
         }
-        for (round, shares) in run.granted.iter().enumerate() {
-            let numbered = [run.summary.seed, round as u64].map(|number| number.to_string());
+        for (row, shares) in run.granted.iter().enumerate() {
+            let numbered = [run.seed, run.first_round(row)].map(|number| number.to_string());
             let cells = std::iter::once(group.label.clone()).chain(numbered);
             text += &csv_line(cells.chain(shares.iter().map(|share| share.to_string())));
         }

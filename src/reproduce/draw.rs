@@ -5,16 +5,13 @@ use super::{
     compare::in_paper_units,
     paper::Statement,
     recipe::Recipe,
-    results::{Group, Piece, Run, pieces},
+    results::{Group, Piece, Run},
     target::Target,
 };
 use crate::{
     chart::{Axis, Chart, Diagram, Line, Look, Mark, Series, spread},
-    heat_map::{Chunk, HeatMaps, Strip, binned},
+    heat_map::{Chunk, HeatMaps, Strip},
 };
-
-/// How many rows a heat map has at most.
-const ROWS: usize = 80;
 
 /// Points along which a bound is drawn.
 const STEPS: usize = 200;
@@ -85,11 +82,10 @@ fn planes(groups: &[Group], statements: &[Statement], entropy: Option<f64>) -> V
         }
         plane(title, series, entropy)
     };
-    let test = groups.iter().flat_map(|group| &group.runs).map(|run| &run.summary.test).next();
-    let (trained, joint) = match test {
-        Some(test) => (
-            format!("{}, N = {}", test.rate_estimator, test.rate_samples),
-            format!("joint, N = {}", test.joint_rate_samples),
+    let (trained, joint) = match groups.iter().flat_map(|group| &group.runs).next() {
+        Some(run) => (
+            format!("{}, N = {}", run.rate_estimator, run.rate_samples),
+            format!("joint, N = {}", run.joint_rate_samples),
         ),
         None => ("as trained".into(), "joint".into()),
     };
@@ -101,7 +97,7 @@ fn planes(groups: &[Group], statements: &[Statement], entropy: Option<f64>) -> V
 
 /// Whether what is called the rate of these runs is an entropy.
 fn is_entropy(group: &Group) -> bool {
-    group.runs.iter().any(|run| run.summary.test.rate_estimator.starts_with("entropy"))
+    group.runs.iter().any(|run| run.rate_estimator.starts_with("entropy"))
 }
 
 fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagram {
@@ -157,13 +153,8 @@ fn over_ratios(groups: &[Group], statements: &[Statement]) -> [Diagram; 2] {
     })
 }
 
-/// What a group's first run went through.
-fn curve(group: &Group) -> Vec<Piece> {
-    group.runs.first().map(|run| pieces(&run.rounds)).unwrap_or_default()
-}
-
 fn trajectories(groups: &[Group]) -> Diagram {
-    let curves: Vec<Vec<Piece>> = groups.iter().map(curve).collect();
+    let curves: Vec<Vec<Piece>> = groups.iter().map(Group::curve).collect();
     let all = || curves.iter().flatten();
     let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
         name: group.label.clone(),
@@ -179,7 +170,7 @@ fn trajectories(groups: &[Group]) -> Diagram {
 }
 
 fn log_likelihoods(groups: &[Group]) -> Diagram {
-    let curves: Vec<Vec<Piece>> = groups.iter().map(curve).collect();
+    let curves: Vec<Vec<Piece>> = groups.iter().map(Group::curve).collect();
     let all = || curves.iter().flatten();
     let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
         name: group.label.clone(),
@@ -203,18 +194,17 @@ fn heat_maps(recipe: &Recipe, groups: &[Group]) -> HeatMaps {
 
 fn strip(run: &Run) -> Strip {
     let scenario = &run.scenario;
-    let rows = binned(&run.granted, ROWS);
     let entries: Vec<String> = entry_names(run);
     let count = entries.len();
     let chunk = |(t, receiver): (usize, &scenario::Receiver)| Chunk {
         title: receiver.task.clone(),
         columns: entries.clone(),
-        rows: rows.iter().map(|row| row[t * count..(t + 1) * count].to_vec()).collect(),
+        rows: run.granted.iter().map(|row| row[t * count..(t + 1) * count].to_vec()).collect(),
     };
     Strip {
         caption: caption(run),
         chunks: scenario.receiver.iter().enumerate().map(chunk).collect(),
-        rounds: run.granted.len() as u64,
+        rounds: run.rounds,
     }
 }
 
@@ -228,19 +218,18 @@ pub(super) fn entry_names(run: &Run) -> Vec<String> {
 
 /// Rate, N-CE and expected entries of a run.
 pub(super) fn caption(run: &Run) -> [String; 2] {
-    let test = &run.summary.test;
     let of = |name: &str| crate::figures::named(&run.figures, name).unwrap_or(f64::NAN);
     [
         format!(
             "seed {}: test: rate {:.1} nats ({}, N = {}; joint {:.1}, N = {}), N-CE {:.3}, expected entries {:.2}",
-            run.summary.seed,
-            test.sum_rate,
-            test.rate_estimator,
-            test.rate_samples,
-            test.joint_rate,
-            test.joint_rate_samples,
-            test.n_ce,
-            test.selected_entries
+            run.seed,
+            of("sum_rate"),
+            run.rate_estimator,
+            run.rate_samples,
+            of("joint_rate"),
+            run.joint_rate_samples,
+            of("n_ce"),
+            of("entries")
         ),
         format!(
             "last 100 rounds of training: rate {:.1} nats, N-CE {:.3}, entries {:.2} (first rounds {:.2}), on noise {:.1} %",
@@ -296,7 +285,7 @@ mod tests {
     #[test]
     fn what_is_no_rate_is_on_no_axis_of_rates() {
         let mut groups = [group("tadib", &[-0.4]), group("dlsc", &[-0.4])];
-        groups[1].runs[0].summary.test.rate_estimator = "entropy, no mutual information".into();
+        groups[1].runs[0].rate_estimator = "entropy, no mutual information".into();
         let [trained, joint] = &planes(&groups, &[], None)[..] else { panic!("two planes") };
         let points = |plane: &Diagram| -> Vec<usize> {
             plane.series.iter().step_by(2).map(|series| series.points.len()).collect()

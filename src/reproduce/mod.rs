@@ -7,6 +7,7 @@ mod draw;
 mod page;
 mod paper;
 mod recipe;
+mod records;
 mod report;
 mod results;
 mod target;
@@ -26,8 +27,9 @@ use self::{
     page::Page,
     paper::Paper,
     recipe::{Recipe, points, recipe},
+    records::Records,
     report::{Made, print, report},
-    results::Group,
+    results::{Group, Outcome, Run},
     target::{Half, Target, each, half_of},
 };
 use crate::{
@@ -55,7 +57,8 @@ const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// intervals that meet, better, worse; which of its claims hold; and where it contradicts itself.
 ///
 /// Runs lie in OUT/runs and are shared between tables and figures. Interrupted, the same command goes on where it was: what is
-/// done is not run again. Fig. 2(a) to (f) are called fig2a to fig2f.
+/// done is not run again. Of every run that is done a small record stays in OUT/records (or --records), from which tables and
+/// figures are made again when the runs are gone, or were made elsewhere. Fig. 2(a) to (f) are called fig2a to fig2f.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -104,6 +107,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "reproduction", value_name = "DIR")]
     out: PathBuf,
 
+    /// Where the records of runs go, and are looked for: what a record is there of is not run again; by default OUT/records
+    #[arg(long, value_name = "DIR")]
+    records: Option<PathBuf>,
+
     #[command(flatten)]
     place: Place,
 }
@@ -116,6 +123,9 @@ struct Plan {
     /// The names of the points of every kind of every recipe.
     names: Vec<Vec<Vec<String>>>,
     planned: Vec<Planned>,
+    records: Records,
+    /// What is known of every planned run from its record.
+    recorded: Vec<Option<Run>>,
     notes: Vec<String>,
 }
 
@@ -160,10 +170,13 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
         }
         names.push(of_recipe);
     }
-    let runs = arguments.out.join("runs").join(format!("{}-{}", scenario.name, scenario.train.rounds));
-    let planned = plan_points(&base, all, &runs)?;
+    let of_scenario = format!("{}-{}", scenario.name, scenario.train.rounds);
+    let planned = plan_points(&base, all, &arguments.out.join("runs").join(&of_scenario))?;
+    let records = arguments.records.clone().unwrap_or_else(|| arguments.out.join("records"));
+    let records = Records { folder: records.join(&of_scenario) };
+    let recorded = planned.iter().map(|planned| records.read(planned)).collect::<anyhow::Result<_>>()?;
     let notes = notes(arguments, half, &scenario);
-    Ok(Plan { half, scenario, recipes, names, planned, notes })
+    Ok(Plan { half, scenario, recipes, names, planned, records, recorded, notes })
 }
 
 /// What all runs are made from. A shipped scenario is written beside them, so that each can be run by hand.
@@ -284,17 +297,13 @@ fn name(choice: &impl serde::Serialize) -> String {
 
 fn conduct(arguments: &Arguments, plan: &Plan) -> anyhow::Result<ExitCode> {
     plan.notes.iter().filter(|note| note.starts_with("shrunk")).for_each(|note| eprintln!("note: {note}"));
-    say_what_is_there(&plan.planned, &arguments.out);
-    let ends = run_points(&plan.planned, &arguments.place, arguments.parallel.into())?;
-    let entropy = if ends.iter().any(|end| matches!(end, End::Done(_))) {
-        bound::label_entropy(&plan.scenario)?
-    } else {
-        None
-    };
+    let (outcomes, code) = outcomes(arguments, plan)?;
+    let entropy =
+        if outcomes.iter().any(Result::is_ok) { bound::label_entropy(&plan.scenario)? } else { None };
     let paper = Paper::read();
     let mut made = Vec::new();
     for (recipe, names) in plan.recipes.iter().zip(&plan.names) {
-        let groups = groups(plan, &ends, recipe, names)?;
+        let groups = groups(plan, &outcomes, recipe, names);
         made.push(make(arguments, plan, &paper, recipe, &groups, entropy)?);
     }
     if arguments.place.json {
@@ -302,18 +311,54 @@ fn conduct(arguments: &Arguments, plan: &Plan) -> anyhow::Result<ExitCode> {
     } else {
         print(&made);
     }
-    Ok(verdict(&ends))
+    Ok(code)
 }
 
-fn groups(plan: &Plan, ends: &[End], recipe: &Recipe, names: &[Vec<String>]) -> anyhow::Result<Vec<Group>> {
+/// What came of every planned run, in order, and the exit status: those without a record are run.
+fn outcomes(arguments: &Arguments, plan: &Plan) -> anyhow::Result<(Vec<Outcome>, ExitCode)> {
+    let both = || plan.planned.iter().zip(&plan.recorded);
+    let lacking: Vec<Planned> =
+        both().filter(|(_, recorded)| recorded.is_none()).map(|(planned, _)| planned.clone()).collect();
+    let known = plan.planned.len() - lacking.len();
+    if known > 0 {
+        eprintln!("{known} of {} runs on record in {}", plan.planned.len(), plan.records.folder.display());
+    }
+    if !lacking.is_empty() {
+        say_what_is_there(&lacking, &arguments.out);
+    }
+    let ends = run_points(&lacking, &arguments.place, arguments.parallel.into())?;
+    let code = verdict(&ends);
+    let mut ends = lacking.iter().zip(&ends);
+    let outcome = |recorded: &Option<Run>| match recorded {
+        Some(run) => Ok(Ok(run.clone())),
+        None => ends.next().map(|(planned, end)| outcome(planned, end, &plan.records)).expect("it was run"),
+    };
+    let outcomes = plan.recorded.iter().map(outcome).collect::<anyhow::Result<_>>()?;
+    Ok((outcomes, code))
+}
+
+/// What came of a run; if it is done, its record stays.
+fn outcome(planned: &Planned, end: &End, records: &Records) -> anyhow::Result<Outcome> {
+    Ok(match end {
+        End::Done(summary) => {
+            let run = Run::read(planned, summary)?;
+            records.write(&run)?;
+            Ok(run)
+        }
+        End::Failed(error) => Err(error.clone()),
+        End::Open => Err("not done yet".into()),
+    })
+}
+
+fn groups(plan: &Plan, outcomes: &[Outcome], recipe: &Recipe, names: &[Vec<String>]) -> Vec<Group> {
     let found = |name: &String| {
         let at = plan.planned.iter().position(|planned| planned.point.name == *name);
-        at.map(|at| (&plan.planned[at], &ends[at])).expect("every point is planned")
+        at.map(|at| (&plan.planned[at].point.name, &outcomes[at])).expect("every point is planned")
     };
-    let read = |(kind, names): (&recipe::Kind, &Vec<String>)| {
-        Group::read(&kind.label, &names.iter().map(found).collect::<Vec<_>>())
+    let of = |(kind, names): (&recipe::Kind, &Vec<String>)| {
+        Group::of(&kind.label, &names.iter().map(found).collect::<Vec<_>>())
     };
-    recipe.kinds.iter().zip(names).map(read).collect()
+    recipe.kinds.iter().zip(names).map(of).collect()
 }
 
 /// Writes page, picture and numbers of a table or figure.

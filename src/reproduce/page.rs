@@ -1,15 +1,19 @@
 //! A page in Markdown that says what was run, what came of it, and how that stands to the paper.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
     compare::{Compared, Judged, in_paper_units},
     draw::caption,
     paper::Relation,
     recipe::Recipe,
-    results::Group,
+    results::{Group, Run},
 };
-use crate::{figures::columns, student::Mean, sweep::written};
+use crate::{
+    figures::{columns, named},
+    student::Mean,
+    sweep::written,
+};
 
 /// Everything that a page is written from.
 pub(super) struct Page<'a> {
@@ -99,16 +103,16 @@ impl Page<'_> {
                 .iter()
                 .map(|name| group.mean(name).map_or("·".into(), |mean| written(name, mean)))
                 .collect();
-            let (test, limits) = (&first.summary.test, if first.scenario.limited() { "yes" } else { "no" });
+            let limits = if first.scenario.limited() { "yes" } else { "no" };
             let _ = writeln!(
                 text,
                 "| {} | {limits} | {} | {} | {}, {}; {} |",
                 group.label,
                 group.runs.len(),
                 cells.join(" | "),
-                test.rate_estimator,
-                test.rate_samples,
-                test.joint_rate_samples
+                first.rate_estimator,
+                first.rate_samples,
+                first.joint_rate_samples
             );
         }
         let _ = writeln!(
@@ -216,24 +220,25 @@ impl Page<'_> {
 
     fn runs(&self, text: &mut String) {
         let _ = writeln!(text, "## Runs\n\n```sh\n{}\n```\n", self.command);
-        let _ = writeln!(text, "{}\n", machine());
+        let all = || self.groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run)));
+        let places: BTreeSet<String> = all().map(|(_, run)| place(run)).collect();
+        for (at, place) in places.iter().enumerate() {
+            let _ = writeln!(text, "- {}: {place}", at + 1);
+        }
         let _ = writeln!(
             text,
-            "| | run | device | rounds | seconds | fingerprint |\n| --- | --- | --- | --- | --- | --- |"
+            "\n| | run | on | rounds | seconds | fingerprint |\n| --- | --- | --- | --- | --- | --- |"
         );
-        for (group, run) in
-            self.groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run)))
-        {
-            let summary = &run.summary;
+        for (group, run) in all() {
+            let on = places.iter().position(|known| *known == place(run)).map_or(0, |at| at + 1);
             let _ = writeln!(
                 text,
-                "| {} | `{}` | {} | {} | {:.0} | `{}` |",
+                "| {} | `{}` | {on} | {} | {:.0} | `{}` |",
                 group.label,
                 run.name,
-                summary.device,
-                summary.rounds,
-                summary.timing.seconds,
-                summary.fingerprint.get(..16).unwrap_or(&summary.fingerprint)
+                run.rounds,
+                named(&run.figures, "seconds").unwrap_or(f64::NAN),
+                run.fingerprint.get(..16).unwrap_or(&run.fingerprint)
             );
         }
     }
@@ -249,14 +254,9 @@ fn plain(metric: &str, mean: Mean) -> String {
     }
 }
 
-/// What it was run with and on.
-fn machine() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = model.map_or("an unknown processor", |(_, name)| name.trim());
-    let (version, numerics) = (env!("CARGO_PKG_VERSION"), dib::NUMERICS);
-    format!("pom2dib {version}, numerics {numerics}; pages written on {cores} cores of {model}.")
+/// What a run was made with and where.
+fn place(run: &Run) -> String {
+    format!("{}, {} on {}", run.program, run.device, run.machine)
 }
 
 #[cfg(test)]

@@ -115,11 +115,11 @@ fn words(target: Target, half: Half) -> (String, &'static str) {
         ),
         Target::Fig2c | Target::Fig2d => (
             plain(&figure(target), "training on the information plane"),
-            "How N-CE and sum-rate go during training (means over consecutive rounds, first seed), for each beta.",
+            "How N-CE and sum-rate go during training (means over consecutive rounds and the seeds), for each beta.",
         ),
         Target::Fig2e | Target::Fig2f => (
             plain(&figure(target), "log-likelihood (21) over rounds"),
-            "The log-likelihood over rounds (means over consecutive rounds, first seed), for each ratio of learning rates.",
+            "The log-likelihood over rounds (means over consecutive rounds and the seeds), for each ratio of learning rates.",
         ),
         Target::Fig3 | Target::Fig4 | Target::All => (
             plain(&figure(target), "the selection under limits"),

@@ -2,12 +2,14 @@
 
 use coordinator::Summary;
 use scenario::Scenario;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     figures::{figures, named},
+    heat_map::binned,
     run_log::{self, Round},
     student::Mean,
-    sweep::{End, Planned},
+    sweep::Planned,
 };
 
 /// Late figures of training are over so many rounds, as "mass on noise" is.
@@ -19,6 +21,9 @@ const EARLY: usize = 5;
 /// Into how many pieces a curve over the rounds is put together.
 const PIECES: usize = 50;
 
+/// How many rows the selection over the rounds has at most.
+const ROWS: usize = 80;
+
 /// Runs that differ in the seed alone.
 pub(super) struct Group {
     pub(super) label: String,
@@ -28,21 +33,40 @@ pub(super) struct Group {
     pub(super) lacking: Vec<String>,
 }
 
-/// A run that is done.
+/// A run that is done, or why it is not.
+pub(super) type Outcome = Result<Run, String>;
+
+/// All that tables and figures take from a run that is done; as JSON, its record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Run {
+    /// What differs from other runs: `train.beta=0.01,seed=1`.
     pub(super) name: String,
-    pub(super) scenario: Scenario,
-    pub(super) summary: Summary,
+    pub(super) seed: u64,
+    pub(super) rounds: u64,
+    /// The program and its numerics.
+    pub(super) program: String,
+    /// Where the nodes computed: "cpu".
+    pub(super) device: String,
+    /// Cores and processor.
+    pub(super) machine: String,
+    pub(super) fingerprint: String,
+    /// How the sum-rate was estimated, and N of it and of the joint rate.
+    pub(super) rate_estimator: String,
+    pub(super) rate_samples: usize,
+    pub(super) joint_rate_samples: u64,
     /// All its numbers by name: those of the summary, and those of training, which begin with "train.".
     pub(super) figures: Vec<(String, f64)>,
-    /// The logged rounds, in order.
-    pub(super) rounds: Vec<Round>,
-    /// The granted share of every entry, (t, k, m) in order, for each of them.
+    /// How training went.
+    pub(super) curve: Vec<Piece>,
+    /// The granted share of every entry, (t, k, m) in order: means over consecutive rounds, 4 decimals. Empty if it is not known.
     pub(super) granted: Vec<Vec<f64>>,
+    /// Without the place of the data.
+    pub(super) scenario: Scenario,
 }
 
 /// Means of consecutive rounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Piece {
     pub(super) round: f64,
     pub(super) sum_rate: f64,
@@ -51,36 +75,90 @@ pub(super) struct Piece {
 }
 
 impl Group {
-    /// Reads what the runs of these points have left.
-    pub(super) fn read(label: &str, points: &[(&Planned, &End)]) -> anyhow::Result<Self> {
+    /// Of runs by their names.
+    pub(super) fn of(label: &str, outcomes: &[(&String, &Outcome)]) -> Self {
         let mut group = Group { label: label.into(), runs: Vec::new(), lacking: Vec::new() };
-        for (planned, end) in points {
-            let name = &planned.point.name;
-            match end {
-                End::Done(summary) => group.runs.push(Run::read(planned, summary)?),
-                End::Failed(error) => group.lacking.push(format!("{name}: {error}")),
-                End::Open => group.lacking.push(format!("{name}: not done yet")),
+        for (name, outcome) in outcomes {
+            match outcome {
+                Ok(run) => group.runs.push(run.clone()),
+                Err(reason) => group.lacking.push(format!("{name}: {reason}")),
             }
         }
-        Ok(group)
+        group
     }
 
     /// The mean of a figure over the runs that have it.
     pub(super) fn mean(&self, name: &str) -> Option<Mean> {
         Mean::of(&self.runs.iter().filter_map(|run| named(&run.figures, name)).collect::<Vec<_>>())
     }
+
+    /// How training went, means over the runs.
+    pub(super) fn curve(&self) -> Vec<Piece> {
+        let longest = self.runs.iter().map(|run| run.curve.len()).max().unwrap_or(0);
+        let at = |at: usize| {
+            let own: Vec<Piece> = self.runs.iter().filter_map(|run| run.curve.get(at)).copied().collect();
+            mean_of(&own)
+        };
+        (0..longest).map(at).collect()
+    }
 }
 
 impl Run {
-    fn read(planned: &Planned, summary: &Summary) -> anyhow::Result<Self> {
+    /// Reads what a run has left in its folder.
+    ///
+    /// # Errors
+    /// The line of a log that is none.
+    pub(super) fn read(planned: &Planned, summary: &Summary) -> anyhow::Result<Self> {
         let rounds = run_log::rounds(&planned.folder)?;
         let selection = run_log::selection(&planned.folder)?;
         let granted: Vec<Vec<f64>> = selection.into_iter().map(|line| line.granted.concat()).collect();
-        let mut figures = figures(summary);
-        figures.extend(of_training(&rounds, &granted));
-        let (name, scenario) = (planned.point.name.clone(), planned.scenario.clone());
-        Ok(Run { name, scenario, summary: summary.clone(), figures, rounds, granted })
+        Ok(Run::of(&planned.point.name, &planned.scenario, summary, &rounds, &granted))
     }
+
+    fn of(
+        name: &str,
+        scenario: &Scenario,
+        summary: &Summary,
+        rounds: &[Round],
+        granted: &[Vec<f64>],
+    ) -> Self {
+        let mut figures = figures(summary);
+        figures.extend(of_training(rounds, granted));
+        let mut scenario = scenario.clone();
+        scenario.data.path = None;
+        let test = &summary.test;
+        let decimals = |share: f64| (share * 1e4).round() / 1e4;
+        let row = |row: Vec<f64>| row.into_iter().map(decimals).collect();
+        Run {
+            name: name.into(),
+            seed: summary.seed,
+            rounds: summary.rounds,
+            program: format!("pom2dib {}, numerics {}", env!("CARGO_PKG_VERSION"), dib::NUMERICS),
+            device: summary.device.clone(),
+            machine: machine(),
+            fingerprint: summary.fingerprint.clone(),
+            rate_estimator: test.rate_estimator.clone(),
+            rate_samples: test.rate_samples,
+            joint_rate_samples: test.joint_rate_samples,
+            figures,
+            curve: pieces(rounds),
+            granted: binned(granted, ROWS).into_iter().map(row).collect(),
+            scenario,
+        }
+    }
+
+    /// The first round of a row of `granted`.
+    pub(super) fn first_round(&self, row: usize) -> u64 {
+        row as u64 * self.rounds / self.granted.len() as u64
+    }
+}
+
+/// Cores and processor of this machine.
+fn machine() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or("an unknown processor", |(_, name)| name.trim());
+    format!("{} cores of {model}", std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Figures of the logs: over the last rounds, the first ones, and along the way.
@@ -118,19 +196,30 @@ fn of_training(rounds: &[Round], granted: &[Vec<f64>]) -> Vec<(String, f64)> {
 }
 
 /// Means of consecutive rounds.
-pub(super) fn pieces(rounds: &[Round]) -> Vec<Piece> {
+fn pieces(rounds: &[Round]) -> Vec<Piece> {
     let count = rounds.len().min(PIECES);
+    let of = |round: &Round| Piece {
+        round: round.round as f64,
+        sum_rate: round.sum_rate,
+        n_ce: round.n_ce,
+        logl: round.logl,
+    };
     let piece = |at: usize| {
         let own = &rounds[at * rounds.len() / count..(at + 1) * rounds.len() / count];
-        let mean = |of: fn(&Round) -> f64| own.iter().map(of).sum::<f64>() / own.len() as f64;
-        Piece {
-            round: mean(|round| round.round as f64),
-            sum_rate: mean(|round| round.sum_rate),
-            n_ce: mean(|round| round.n_ce),
-            logl: mean(|round| round.logl),
-        }
+        mean_of(&own.iter().map(of).collect::<Vec<_>>())
     };
     (0..count).map(piece).collect()
+}
+
+/// The mean of one or more.
+fn mean_of(pieces: &[Piece]) -> Piece {
+    let mean = |of: fn(&Piece) -> f64| pieces.iter().map(of).sum::<f64>() / pieces.len() as f64;
+    Piece {
+        round: mean(|piece| piece.round),
+        sum_rate: mean(|piece| piece.sum_rate),
+        n_ce: mean(|piece| piece.n_ce),
+        logl: mean(|piece| piece.logl),
+    }
 }
 
 #[cfg(test)]
@@ -147,11 +236,8 @@ pub(super) mod tests {
             let rounds: Vec<Round> = (0..50).map(round).collect();
             let granted: Vec<Vec<f64>> =
                 (0..50).map(|round| vec![1.0, if round < 25 { 1.0 } else { 0.5 }]).collect();
-            let summary = summary(*n_ce, 30.0);
-            let mut figures = figures(&summary);
-            figures.extend(of_training(&rounds, &granted));
             let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
-            Run { name: format!("seed={}", at + 1), scenario, summary, figures, rounds, granted }
+            Run::of(&format!("seed={}", at + 1), &scenario, &summary(*n_ce, 30.0), &rounds, &granted)
         };
         Group { label: label.into(), runs: n_ces.iter().enumerate().map(run).collect(), lacking: Vec::new() }
     }

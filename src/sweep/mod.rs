@@ -19,7 +19,7 @@ use scenario::{Scenario, Source};
 use self::{axis::Axis, point::product};
 pub(crate) use self::{
     axis::label,
-    plan::{Found, Planned},
+    plan::{Found, Planned, difference},
     point::Point,
     pool::{End, run as run_points},
     table::{Table, written},

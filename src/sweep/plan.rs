@@ -87,12 +87,13 @@ pub(crate) fn has_checkpoint(folder: &Path) -> bool {
     entries.flatten().any(|entry| entry.path().join("manifest.json").exists())
 }
 
-/// The first key in which two scenarios differ, with both values. Where the data lies makes no other run of it: nodes compare
-/// the data itself.
-fn difference(there: &Scenario, here: &Scenario) -> Option<String> {
+/// The first key in which two scenarios differ, with both values. Where the data lies makes no other run of it (nodes compare
+/// the data itself), nor how often state is saved.
+pub(crate) fn difference(there: &Scenario, here: &Scenario) -> Option<String> {
     let keys = |scenario: &Scenario| {
         let mut scenario = scenario.clone();
         scenario.data.path = None;
+        scenario.checkpoint.every = 0;
         let table = toml::Table::try_from(scenario).expect("a scenario has only strings, numbers and lists");
         let mut keys = std::collections::BTreeMap::new();
         flatten("", &toml::Value::Table(table), &mut keys);
@@ -131,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn the_key_that_differs_is_named_with_both_values_but_never_where_the_data_lies() {
+    fn the_key_that_differs_is_named_with_both_values_but_not_one_that_makes_no_other_run() {
         let here = scenario(&[]);
-        assert_eq!(difference(&scenario(&["data.path=\"/elsewhere\""]), &here), None);
+        assert_eq!(difference(&scenario(&["data.path=\"/elsewhere\"", "checkpoint.every=7"]), &here), None);
         let other = difference(&scenario(&["train.beta=0.5"]), &here).unwrap();
         assert_eq!(other, "train.beta is 0.5 there, 0.001 here");
         let other = difference(&scenario(&["train.beta_start=0.5"]), &here).unwrap();

@@ -1,0 +1,129 @@
+//! What stays of runs when their folders do not: a record of each, from which tables and figures can be made again.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+
+use super::results::Run;
+use crate::{
+    plot,
+    sweep::{Found, Planned, difference},
+};
+
+/// A folder of records, one for each run of a scenario at a number of rounds.
+pub(super) struct Records {
+    pub(super) folder: PathBuf,
+}
+
+impl Records {
+    /// The record of a run. There is none of what was not run, and none is needed of what lies there whole.
+    ///
+    /// # Errors
+    /// A file that is no record, or that of another run: it is named.
+    pub(super) fn read(&self, planned: &Planned) -> anyhow::Result<Option<Run>> {
+        let path = self.path(&planned.point.name);
+        if matches!(planned.found, Found::Finished(_)) || !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let checked = || {
+            let run: Run = serde_json::from_slice(&text)?;
+            check(&run, planned)?;
+            anyhow::Ok(run)
+        };
+        let run = checked().with_context(|| {
+            format!("{}: remove it, or name another folder with --records", path.display())
+        })?;
+        Ok(Some(run))
+    }
+
+    /// Writes the record of a run.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to.
+    pub(super) fn write(&self, run: &Run) -> anyhow::Result<()> {
+        let text = serde_json::to_string(run)? + "\n";
+        plot::write(&self.folder, &[(&format!("{}.json", run.name), text)])
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+}
+
+/// That it is this run's, and that every row of the selection has all entries.
+fn check(run: &Run, planned: &Planned) -> anyhow::Result<()> {
+    if let Some(difference) = difference(&run.scenario, &planned.scenario) {
+        anyhow::bail!("the record of another run ({difference})");
+    }
+    let of_one = planned.scenario.transmitter.iter().map(|transmitter| transmitter.modalities.len());
+    let entries = of_one.sum::<usize>() * planned.scenario.receiver.len();
+    ensure!(
+        run.granted.iter().all(|row| row.len() == entries),
+        "a row of \"granted\" has not {entries} entries"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::results::tests::group, *};
+    use crate::sweep::Point;
+
+    fn planned(set: &[&str]) -> Planned {
+        let set: Vec<String> = set.iter().map(|&text| text.into()).collect();
+        let arguments = coordinator::ScenarioArguments { set: set.clone(), ..Default::default() };
+        Planned {
+            point: Point { name: "seed=1".into(), values: Vec::new(), set },
+            scenario: arguments.resolve().unwrap(),
+            arguments,
+            folder: PathBuf::new(),
+            found: Found::Nothing,
+        }
+    }
+
+    /// A record whose selection has so many entries, and its folder.
+    fn recorded(entries: usize) -> (tempfile::TempDir, Records, Run) {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records { folder: folder.path().join("records") };
+        let mut run = group("x", &[-0.5]).runs.remove(0);
+        run.granted = vec![vec![0.25; entries]; 3];
+        records.write(&run).unwrap();
+        (folder, records, run)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_wherever_the_data_lies_and_however_often_state_is_saved() {
+        let (_folder, records, run) = recorded(27);
+        for set in [&[][..], &["checkpoint.every=0", "data.path=\"/elsewhere\""]] {
+            assert_eq!(records.read(&planned(set)).unwrap(), Some(run.clone()));
+        }
+    }
+
+    #[test]
+    fn there_is_no_record_of_what_was_not_run_and_none_is_read_of_what_lies_there_whole() {
+        let (_folder, records, _) = recorded(27);
+        let mut planned = planned(&[]);
+        planned.found = Found::Finished(Box::new(crate::figures::tests::summary(-1.0, 30.0)));
+        assert_eq!(records.read(&planned).unwrap(), None);
+        planned.found = Found::Nothing;
+        planned.point.name = "seed=2".into();
+        assert_eq!(records.read(&planned).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_record_of_the_run_is_named_with_what_to_do() {
+        let (_folder, records, _) = recorded(27);
+        let message = |records: &Records, set: &[&str]| {
+            let message = format!("{:#}", records.read(&planned(set)).unwrap_err());
+            assert!(message.contains("seed=1.json: remove it, or name another folder"), "{message}");
+            message
+        };
+        let other = message(&records, &["train.beta=0.5"]);
+        assert!(other.contains("another run (train.beta is"), "{other}");
+        std::fs::write(records.path("seed=1"), "{}").unwrap();
+        assert!(message(&records, &[]).contains("missing field"));
+        let (_folder, records, _) = recorded(26);
+        assert!(message(&records, &[]).contains("has not 27 entries"));
+    }
+}
