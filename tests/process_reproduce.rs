@@ -101,6 +101,17 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
         assert_picture(&place, &folder, "fig3-tiny", &words_of_figure);
         assert!(!place.path(&format!("{out}/runs")).exists());
     }
+
+    // One without the selection over the rounds is good for a table, but for no heat map.
+    let name = "r/records/tiny-3/seed=1.json";
+    let mut record: Value = serde_json::from_slice(&std::fs::read(place.path(name)).unwrap()).unwrap();
+    record["granted"] = Value::Array(Vec::new());
+    place.write(name, &record.to_string());
+    place.run(&format!("reproduce table1 {shrunk}")).done();
+    assert_eq!(place.run(&format!("reproduce fig3 {shrunk}")).status.code(), Some(1));
+    let page = folder.text("fig3-tiny.md");
+    assert!(page.contains("- seed=1: its record has no selection: remove it"), "{page}");
+    assert!(page.contains("- pom2dib, seed 2: test: rate"), "{page}");
 }
 
 #[test]

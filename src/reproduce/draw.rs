@@ -188,11 +188,11 @@ fn log_likelihoods(groups: &[Group]) -> Diagram {
 // ------------------------------------------------------------------------------------------- the selection
 
 fn heat_maps(recipe: &Recipe, groups: &[Group]) -> HeatMaps {
-    let strips = groups.iter().flat_map(|group| &group.runs).map(strip).collect();
-    HeatMaps { title: recipe.title.clone(), strips }
+    let strips = |group: &Group| group.runs.iter().map(|run| strip(&group.label, run)).collect::<Vec<_>>();
+    HeatMaps { title: recipe.title.clone(), strips: groups.iter().flat_map(strips).collect() }
 }
 
-fn strip(run: &Run) -> Strip {
+fn strip(label: &str, run: &Run) -> Strip {
     let scenario = &run.scenario;
     let entries: Vec<String> = entry_names(run);
     let count = entries.len();
@@ -202,7 +202,7 @@ fn strip(run: &Run) -> Strip {
         rows: run.granted.iter().map(|row| row[t * count..(t + 1) * count].to_vec()).collect(),
     };
     Strip {
-        caption: caption(run),
+        caption: caption(label, run),
         chunks: scenario.receiver.iter().enumerate().map(chunk).collect(),
         rounds: run.rounds,
     }
@@ -216,12 +216,12 @@ pub(super) fn entry_names(run: &Run) -> Vec<String> {
     run.scenario.transmitter.iter().enumerate().flat_map(of).collect()
 }
 
-/// Rate, N-CE and expected entries of a run.
-pub(super) fn caption(run: &Run) -> [String; 2] {
+/// Rate, N-CE and expected entries of a run of a group.
+pub(super) fn caption(label: &str, run: &Run) -> [String; 2] {
     let of = |name: &str| crate::figures::named(&run.figures, name).unwrap_or(f64::NAN);
     [
         format!(
-            "seed {}: test: rate {:.1} nats ({}, N = {}; joint {:.1}, N = {}), N-CE {:.3}, expected entries {:.2}",
+            "{label}, seed {}: test: rate {:.1} nats ({}, N = {}; joint {:.1}, N = {}), N-CE {:.3}, expected entries {:.2}",
             run.seed,
             of("sum_rate"),
             run.rate_estimator,

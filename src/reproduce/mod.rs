@@ -311,7 +311,7 @@ fn conduct(arguments: &Arguments, plan: &Plan) -> anyhow::Result<ExitCode> {
     } else {
         print(&made);
     }
-    Ok(code)
+    Ok(if made.iter().any(|made| made.lacking > 0) { ExitCode::FAILURE } else { code })
 }
 
 /// What came of every planned run, in order, and the exit status: those without a record are run.
@@ -353,10 +353,15 @@ fn outcome(planned: &Planned, end: &End, records: &Records) -> anyhow::Result<Ou
 fn groups(plan: &Plan, outcomes: &[Outcome], recipe: &Recipe, names: &[Vec<String>]) -> Vec<Group> {
     let found = |name: &String| {
         let at = plan.planned.iter().position(|planned| planned.point.name == *name);
-        at.map(|at| (&plan.planned[at].point.name, &outcomes[at])).expect("every point is planned")
+        match &outcomes[at.expect("every point is planned")] {
+            Ok(run) if recipe.target.is_of_selection() && run.granted.is_empty() => {
+                Err("its record has no selection: remove it, so that it is run again".into())
+            }
+            outcome => outcome.clone(),
+        }
     };
     let of = |(kind, names): (&recipe::Kind, &Vec<String>)| {
-        Group::of(&kind.label, &names.iter().map(found).collect::<Vec<_>>())
+        Group::of(&kind.label, names.iter().map(|name| (name.as_str(), found(name))))
     };
     recipe.kinds.iter().zip(names).map(of).collect()
 }

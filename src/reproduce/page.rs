@@ -52,6 +52,11 @@ impl Page<'_> {
         text
     }
 
+    /// All runs, each with its group.
+    fn all(&self) -> impl Iterator<Item = (&Group, &Run)> {
+        self.groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run)))
+    }
+
     fn notes(&self, text: &mut String) {
         for note in self.notes {
             let _ = writeln!(text, "- {note}");
@@ -74,8 +79,8 @@ impl Page<'_> {
         if !self.is_heat_map {
             return;
         }
-        for run in self.groups.iter().flat_map(|group| &group.runs) {
-            let [test, training] = caption(run);
+        for (group, run) in self.all() {
+            let [test, training] = caption(&group.label, run);
             let _ = writeln!(text, "- {test}; {training}");
         }
         text.push('\n');
@@ -220,8 +225,7 @@ impl Page<'_> {
 
     fn runs(&self, text: &mut String) {
         let _ = writeln!(text, "## Runs\n\n```sh\n{}\n```\n", self.command);
-        let all = || self.groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run)));
-        let places: BTreeSet<String> = all().map(|(_, run)| place(run)).collect();
+        let places: BTreeSet<String> = self.all().map(|(_, run)| place(run)).collect();
         for (at, place) in places.iter().enumerate() {
             let _ = writeln!(text, "- {}: {place}", at + 1);
         }
@@ -229,7 +233,7 @@ impl Page<'_> {
             text,
             "\n| | run | on | rounds | seconds | fingerprint |\n| --- | --- | --- | --- | --- | --- |"
         );
-        for (group, run) in all() {
+        for (group, run) in self.all() {
             let on = places.iter().position(|known| *known == place(run)).map_or(0, |at| at + 1);
             let _ = writeln!(
                 text,

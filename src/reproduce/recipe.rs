@@ -55,10 +55,12 @@ pub(super) fn recipe(target: Target, half: Half, scenario: &Scenario, betas: &[f
         Target::Fig2a | Target::Fig2b => tradeoff(betas),
         Target::Fig2c | Target::Fig2d => TRAJECTORIES.map(|beta| of_beta(None, beta)).into(),
         Target::Fig3 | Target::Fig4 | Target::All => vec![kind("pom2dib", &[])],
-        // In the paper gamma is 0 there: it is beta alone that is to leave things out, or not.
-        Target::Fig5 => {
-            vec![kind("no limits", &["network.limits=false", "train.gamma=0.0", "train.beta=1e-3"])]
-        }
+        // In the paper gamma is 0 there: it is beta alone that is to leave things out, or not. What it has no figure of is
+        // a beta that can be felt from the first round on.
+        Target::Fig5 => vec![
+            kind("no limits", &["network.limits=false", "train.gamma=0.0", "train.beta=1e-3"]),
+            kind("no limits, beta = 1e-2", &["network.limits=false", "train.gamma=0.0", "train.beta=1e-2"]),
+        ],
         Target::Fig6 => {
             vec![kind("no limits, beta -> 0", &["network.limits=false", "train.gamma=0.0", "train.beta=0.0"])]
         }
@@ -126,7 +128,7 @@ fn words(target: Target, half: Half) -> (String, &'static str) {
             "The share of a round's ticks at which each entry was granted, from white (or black) for never to blue for always.",
         ),
         Target::Fig5 => (
-            plain("Fig. 5", "the selection without limits at beta = 1e-3"),
+            plain("Fig. 5", "the selection without limits at beta = 1e-3, and at 1e-2"),
             "The share of a round's ticks at which each entry was granted; nothing but beta keeps entries out (gamma is 0).",
         ),
         Target::Fig6 => (

@@ -76,11 +76,11 @@ pub(super) struct Piece {
 
 impl Group {
     /// Of runs by their names.
-    pub(super) fn of(label: &str, outcomes: &[(&String, &Outcome)]) -> Self {
+    pub(super) fn of<'a>(label: &str, outcomes: impl Iterator<Item = (&'a str, Outcome)>) -> Self {
         let mut group = Group { label: label.into(), runs: Vec::new(), lacking: Vec::new() };
         for (name, outcome) in outcomes {
             match outcome {
-                Ok(run) => group.runs.push(run.clone()),
+                Ok(run) => group.runs.push(run),
                 Err(reason) => group.lacking.push(format!("{name}: {reason}")),
             }
         }

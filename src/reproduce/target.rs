@@ -68,6 +68,14 @@ impl Target {
         }
     }
 
+    /// Whether it shows the selection over the rounds.
+    pub(super) fn is_of_selection(self) -> bool {
+        matches!(
+            self,
+            Target::Fig3 | Target::Fig4 | Target::Fig5 | Target::Fig6 | Target::Fig7 | Target::Fig8
+        )
+    }
+
     /// Runs of each kind unless --seeds says otherwise.
     pub(crate) fn seeds(self) -> u64 {
         if self == Table1 { 5 } else { 3 }
