@@ -19,7 +19,7 @@ const GAP: u32 = 18;
 const TITLE: u32 = 54;
 const CHUNK_TITLE: u32 = 20;
 const NAMES: u32 = 88;
-const CAPTION: u32 = 40;
+const CAPTION: u32 = 56;
 
 /// What colours and columns mean.
 const KEY: &str = "empty: never granted; full blue: at every tick. Columns: transmitter and modality";
@@ -33,7 +33,7 @@ pub(crate) struct HeatMaps {
 /// One run: from left to right its receivers, from top to bottom its rounds.
 pub(crate) struct Strip {
     /// Lines that stand below.
-    pub(crate) caption: [String; 2],
+    pub(crate) caption: [String; 3],
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) rounds: u64,
 }
@@ -174,12 +174,12 @@ mod tests {
             columns: vec!["0 fft".into(), "1 mel".into()],
             rows: vec![vec![0.5, 0.0], vec![1.0, 0.25]],
         };
-        let caption = ["seed 1: rate 93 nats".to_owned(), "expected entries 6".to_owned()];
+        let caption = ["seed 1", "rate 93 nats", "expected entries 6"].map(str::to_owned);
         let strip = Strip { caption, chunks: vec![chunk("parity"), chunk("digit")], rounds: 2000 };
         let maps = HeatMaps { title: "Fig. 3".into(), strips: vec![strip] };
         let text = svg(&maps).unwrap();
         for word in
-            ["Fig. 3", "parity", "digit", "1 mel", "2000", "seed 1: rate 93 nats", "expected entries 6"]
+            ["Fig. 3", "parity", "digit", "1 mel", "2000", "seed 1", "rate 93 nats", "expected entries 6"]
         {
             assert!(text.contains(word), "{word}: {text}");
         }

@@ -61,12 +61,14 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
         let of = |key: &str| summary["test"][key].as_f64().unwrap();
         let entries = of("selected_entries");
         (
-            format!("seed {seed}: test: rate {:.1} nats", of("sum_rate")),
+            format!("test: rate {:.1} nats", of("sum_rate")),
             format!("N-CE {:.3}, expected entries {entries:.2}", of("n_ce")),
         )
     };
     let [(rate, rest), (rate_2, rest_2)] = [1, 2].map(caption);
-    let words_of_figure = ["Fig. 3", "parity", "digit", "1 mel", &rate, &rest, &rate_2, &rest_2];
+    let runs = ["pom2dib, seed 1", "pom2dib, seed 2"];
+    let words_of_figure =
+        [&["Fig. 3", "parity", "digit", "1 mel", &rate, &rest, &rate_2, &rest_2][..], &runs].concat();
     assert_picture(&place, &folder, "fig3-tiny", &words_of_figure);
     let csv = folder.text("fig3-tiny.csv");
     assert_eq!(csv.lines().count(), 1 + 2 * 3, "a line for each round of both runs: {csv}");
@@ -106,7 +108,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
     let name = "r/records/tiny-3/seed=1.json";
     let mut record: Value = serde_json::from_slice(&std::fs::read(place.path(name)).unwrap()).unwrap();
     record["granted"] = Value::Array(Vec::new());
-    place.write(name, &record.to_string());
+    place.write(name, record.to_string());
     place.run(&format!("reproduce table1 {shrunk}")).done();
     assert_eq!(place.run(&format!("reproduce fig3 {shrunk}")).status.code(), Some(1));
     let page = folder.text("fig3-tiny.md");

@@ -216,13 +216,13 @@ pub(super) fn entry_names(run: &Run) -> Vec<String> {
     run.scenario.transmitter.iter().enumerate().flat_map(of).collect()
 }
 
-/// Rate, N-CE and expected entries of a run of a group.
-pub(super) fn caption(label: &str, run: &Run) -> [String; 2] {
+/// Which run of a group it is; its rate, N-CE and expected entries; the same of the end of training.
+pub(super) fn caption(label: &str, run: &Run) -> [String; 3] {
     let of = |name: &str| crate::figures::named(&run.figures, name).unwrap_or(f64::NAN);
     [
+        format!("{label}, seed {}", run.seed),
         format!(
-            "{label}, seed {}: test: rate {:.1} nats ({}, N = {}; joint {:.1}, N = {}), N-CE {:.3}, expected entries {:.2}",
-            run.seed,
+            "test: rate {:.1} nats ({}, N = {}; joint {:.1}, N = {}), N-CE {:.3}, expected entries {:.2}",
             of("sum_rate"),
             run.rate_estimator,
             run.rate_samples,

@@ -80,8 +80,8 @@ impl Page<'_> {
             return;
         }
         for (group, run) in self.all() {
-            let [test, training] = caption(&group.label, run);
-            let _ = writeln!(text, "- {test}; {training}");
+            let [run, test, training] = caption(&group.label, run);
+            let _ = writeln!(text, "- {run}: {test}; {training}");
         }
         text.push('\n');
     }
