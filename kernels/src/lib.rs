@@ -33,6 +33,6 @@ mod upload;
 
 pub use access::{Numbers, with_numbers, with_values};
 #[cfg(feature = "cuda")]
-pub use cuda::{CudaReal, open as open_cuda};
+pub use cuda::{CudaReal, name as gpu_name, open as open_cuda};
 pub use real::Real;
 pub use upload::Upload;

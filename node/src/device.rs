@@ -42,11 +42,21 @@ fn open_cuda(_: usize) -> Result<candle_core::Device, String> {
     Err("this build computes on the CPU only (docs/cuda.md says how to build for GPUs)".into())
 }
 
-/// The name of an open device, as scenarios write it.
+/// The name of an open device, as scenarios write it, and what a GPU is: `cpu`, `cuda:0 (NVIDIA H100 80GB HBM3)`.
 pub fn device_name(device: &candle_core::Device) -> String {
     match device.location() {
         candle_core::DeviceLocation::Cpu => "cpu".into(),
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}{}", gpu_model(device)),
         candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
+}
+
+#[cfg(feature = "cuda")]
+fn gpu_model(device: &candle_core::Device) -> String {
+    kernels::gpu_name(device).map_or_else(|_| String::new(), |name| format!(" ({name})"))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu_model(_: &candle_core::Device) -> String {
+    String::new()
 }

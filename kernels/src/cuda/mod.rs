@@ -17,4 +17,4 @@ pub(crate) mod segments;
 pub(crate) mod staging;
 
 pub use launch::CudaReal;
-pub use open::open;
+pub use open::{name, open};

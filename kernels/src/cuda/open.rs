@@ -25,6 +25,12 @@ pub fn open(number: usize) -> Result<Device> {
     Ok(device)
 }
 
+/// The maker's name of an open GPU, for example "NVIDIA H100 80GB HBM3".
+pub fn name(device: &Device) -> Result<String> {
+    let stream = device.as_cuda_device()?.cuda_stream();
+    stream.context().name().map_err(candle_core::Error::wrap)
+}
+
 /// The libraries are opened when they are first called, and their absence is a panic: what it said, on one line.
 fn quietly<R>(open: impl FnOnce() -> R) -> std::result::Result<R, String> {
     /// The hook is everybody's.
