@@ -1,7 +1,7 @@
 //! Tables and figures of the paper at a tiny number of rounds: every file is there, says what it should, and is made of runs
 //! that are shared and not run twice.
 
-use harness::{Place, RunFolder};
+use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -139,6 +139,21 @@ fn a_run_that_fails_is_named_on_the_page_and_the_rest_is_made() {
     assert_picture(&place, &folder, "fig6-tiny", &["Fig. 6", "digit"]);
     let scenario = place.run_folder(&format!("r/runs/tiny-2/{no_limits}")).text("scenario.toml");
     assert!(scenario.contains("limits = false") && scenario.contains("beta = 0.0"), "{scenario}");
+}
+
+#[test]
+fn what_is_done_is_on_record_when_the_rest_never_is() {
+    let place = Place::new(PROGRAM);
+    let words = "reproduce fig3 --scenario tiny.toml --rounds 100 --seeds 2 --in-process --out r";
+    let killed = place.start(words);
+    wait_until("a record", PATIENCE, || place.path("r/records/tiny-100/seed=1.json").exists());
+    killed.signal(Signal::Kill);
+    killed.finish().killed_by(Signal::Kill);
+    assert!(!place.path("r/runs/tiny-100/seed=2/summary.json").exists(), "the other run had no time to end");
+    std::fs::remove_dir_all(place.path("r/runs")).unwrap();
+    let again = place.run(words).done();
+    assert!(again.stderr.contains("1 of 2 runs on record in r/records/tiny-100"), "{again}");
+    assert!(again.stderr.contains("1 points in r: 0 done already"), "{again}");
 }
 
 #[test]

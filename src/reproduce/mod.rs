@@ -13,6 +13,7 @@ mod results;
 mod target;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -326,28 +327,31 @@ fn outcomes(arguments: &Arguments, plan: &Plan) -> anyhow::Result<(Vec<Outcome>,
     if !lacking.is_empty() {
         say_what_is_there(&lacking, &arguments.out);
     }
-    let ends = run_points(&lacking, &arguments.place, arguments.parallel.into())?;
-    let code = verdict(&ends);
-    let mut ends = lacking.iter().zip(&ends);
-    let outcome = |recorded: &Option<Run>| match recorded {
-        Some(run) => Ok(Ok(run.clone())),
-        None => ends.next().map(|(planned, end)| outcome(planned, end, &plan.records)).expect("it was run"),
+    // Whatever happens to the others, what is done has its record.
+    let mut run = BTreeMap::new();
+    let mut heard = |planned: &Planned, end: &End| {
+        run.insert(planned.point.name.clone(), outcome(planned, end, &plan.records));
     };
-    let outcomes = plan.recorded.iter().map(outcome).collect::<anyhow::Result<_>>()?;
-    Ok((outcomes, code))
+    let ends = run_points(&lacking, &arguments.place, arguments.parallel.into(), &mut heard)?;
+    let outcome = |(planned, recorded): (&Planned, &Option<Run>)| match recorded {
+        Some(run) => Ok(run.clone()),
+        None => run.remove(&planned.point.name).unwrap_or_else(|| Err("not done yet".into())),
+    };
+    Ok((both().map(outcome).collect(), verdict(&ends)))
 }
 
 /// What came of a run; if it is done, its record stays.
-fn outcome(planned: &Planned, end: &End, records: &Records) -> anyhow::Result<Outcome> {
-    Ok(match end {
-        End::Done(summary) => {
-            let run = Run::read(planned, summary)?;
-            records.write(&run)?;
-            Ok(run)
-        }
+fn outcome(planned: &Planned, end: &End, records: &Records) -> Outcome {
+    let record = |summary| {
+        let run = Run::read(planned, summary)?;
+        records.write(&run)?;
+        anyhow::Ok(run)
+    };
+    match end {
+        End::Done(summary) => record(summary).map_err(|error| format!("{error:#}")),
         End::Failed(error) => Err(error.clone()),
         End::Open => Err("not done yet".into()),
-    })
+    }
 }
 
 fn groups(plan: &Plan, outcomes: &[Outcome], recipe: &Recipe, names: &[Vec<String>]) -> Vec<Group> {

@@ -37,13 +37,16 @@ impl Records {
         Ok(Some(run))
     }
 
-    /// Writes the record of a run.
+    /// Writes the record of a run, whole or not at all.
     ///
     /// # Errors
     /// A folder that cannot be written to.
     pub(super) fn write(&self, run: &Run) -> anyhow::Result<()> {
         let text = serde_json::to_string(run)? + "\n";
-        plot::write(&self.folder, &[(&format!("{}.json", run.name), text)])
+        let partial = format!("{}.json.partial", run.name);
+        plot::write(&self.folder, &[(&partial, text)])?;
+        let path = self.path(&run.name);
+        std::fs::rename(self.folder.join(partial), &path).with_context(|| path.display().to_string())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -165,7 +165,7 @@ fn default_out(scenario: &Scenario) -> PathBuf {
 
 fn conduct(arguments: &Arguments, out: &Path, planned: &[Planned]) -> anyhow::Result<ExitCode> {
     say_what_is_there(planned, out);
-    let ends = run_points(planned, &arguments.place, arguments.parallel.into())?;
+    let ends = run_points(planned, &arguments.place, arguments.parallel.into(), &mut |_, _| ())?;
     let table = Table::new(planned, &ends);
     table.write(out)?;
     if arguments.place.json {

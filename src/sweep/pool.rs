@@ -34,16 +34,31 @@ pub(crate) enum End {
     Open,
 }
 
-/// Runs what is not finished and gives every point's end, in order. Told to stop, it lets the runs save a checkpoint and
-/// leaves the rest open; told twice, it ends them at once.
-pub(crate) fn run(planned: &[Planned], place: &Place, parallel: usize) -> anyhow::Result<Vec<End>> {
+/// Runs what is not finished and gives every point's end, in order; each end is heard as soon as it is known. Told to stop, it
+/// lets the runs save a checkpoint and leaves the rest open; told twice, it ends them at once.
+pub(crate) fn run(
+    planned: &[Planned],
+    place: &Place,
+    parallel: usize,
+    heard: &mut dyn FnMut(&Planned, &End),
+) -> anyhow::Result<Vec<End>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(conduct(planned, place, parallel))
+    runtime.block_on(conduct(planned, place, parallel, heard))
 }
 
-async fn conduct(planned: &[Planned], place: &Place, parallel: usize) -> anyhow::Result<Vec<End>> {
+async fn conduct(
+    planned: &[Planned],
+    place: &Place,
+    parallel: usize,
+    heard: &mut dyn FnMut(&Planned, &End),
+) -> anyhow::Result<Vec<End>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut ends: Vec<End> = planned.iter().map(already).collect();
+    planned
+        .iter()
+        .zip(&ends)
+        .filter(|(_, end)| **end != End::Open)
+        .for_each(|(planned, end)| heard(planned, end));
     let mut waiting = (0..planned.len()).filter(|&at| ends[at] == End::Open).collect::<Vec<_>>().into_iter();
     let mut progress = Progress::new(planned, &ends);
     let mut running = JoinSet::new();
@@ -62,6 +77,7 @@ async fn conduct(planned: &[Planned], place: &Place, parallel: usize) -> anyhow:
                 Err(error) => {
                     ends[at] = End::Failed(format!("{error:#}"));
                     progress.end(at, &ends[at]);
+                    heard(&planned[at], &ends[at]);
                 }
             }
         }
@@ -74,6 +90,7 @@ async fn conduct(planned: &[Planned], place: &Place, parallel: usize) -> anyhow:
                 pids.remove(&at);
                 ends[at] = end(&planned[at], status, stopping);
                 progress.end(at, &ends[at]);
+                heard(&planned[at], &ends[at]);
                 false
             }
             _ = look.tick() => {
