@@ -3,7 +3,10 @@
 //! Without a GPU these tests say that they skip, and pass; what a build with CUDA does on such a machine is tested either way.
 #![cfg(feature = "cuda")]
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    process::Command,
+};
 
 use candle_core::{DType, Device, Tensor};
 use dib::{AdamW, Block, Input, Network, Segment};
@@ -144,6 +147,57 @@ fn fifty_rounds_take_the_same_way_with_the_same_draws() {
 
 fn granted(run: &RunFolder) -> Vec<serde_json::Value> {
     run.lines("selection.jsonl").into_iter().map(|line| line["granted"].clone()).collect()
+}
+
+/// Where the round begins that both devices take from the same state.
+const FROM: u64 = 30;
+
+/// Goes on from a run's state in that round, for one round on a device. Gives what was granted, and each network's gradient as
+/// its first moments tell it: m' = 0.9 m + 0.1 gradient.
+fn one_round(place: &Place, device: &str) -> (Vec<serde_json::Value>, BTreeMap<String, Vec<f64>>) {
+    let name = format!("on-{device}").replace(':', "-");
+    let copied = Command::new("cp").arg("-r").args([place.path("base"), place.path(&name)]).status();
+    assert!(copied.unwrap().success());
+    let state = |round: u64| place.path(&format!("{name}/checkpoints/round-{round:06}"));
+    std::fs::remove_dir_all(state(FROM + 1)).unwrap();
+    std::fs::remove_file(place.path(&format!("{name}/summary.json"))).unwrap();
+    place.run(&format!("run --resume {name} --in-process --device {device}")).done();
+    let mut gradients = BTreeMap::<String, Vec<f64>>::new();
+    for file in std::fs::read_dir(state(FROM)).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "safetensors") {
+            let read = |path| candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+            let (before, after) = (read(file.clone()), read(state(FROM + 1).join(file.file_name().unwrap())));
+            let mut moments: Vec<&String> = before.keys().filter(|name| name.ends_with(".m")).collect();
+            moments.sort();
+            for moment in moments {
+                let network = moment.rsplit_once('/').unwrap().0.to_owned();
+                let both = numbers(&before[moment]).into_iter().zip(numbers(&after[moment]));
+                gradients.entry(network).or_default().extend(both.map(|(m, next)| (next - 0.9 * m) / 0.1));
+            }
+        }
+    }
+    (granted(&place.run_folder(&name)), gradients)
+}
+
+#[test]
+fn from_the_same_state_a_round_has_the_same_gradients() {
+    if gpu().is_none() {
+        return;
+    }
+    let place = Place::new(env!("CARGO_BIN_EXE_pom2dib"));
+    let words = format!(
+        "run --rounds {} --set checkpoint.every={FROM} --set evaluation.passes=1 --in-process --device cpu --out base",
+        FROM + 1
+    );
+    place.run(&words).done();
+    let ((granted, gradients), (on_cpu, expected)) = (one_round(&place, "cuda:0"), one_round(&place, "cpu"));
+    assert_eq!(granted, on_cpu);
+    assert!(gradients.len() > 10 && gradients.keys().eq(expected.keys()), "{:?}", gradients.keys());
+    for (network, gradient) in &gradients {
+        let distance = distance(gradient, &expected[network]);
+        println!("{network}: apart by {distance:.1e}");
+        assert!(distance < 1e-2, "{network}: {distance}");
+    }
 }
 
 #[test]
