@@ -245,8 +245,9 @@ impl Diagram {
         chart
             .configure_mesh()
             .light_line_style(TEXT.mix(0.0))
-            .bold_line_style(TEXT.mix(0.25))
-            .axis_style(TEXT)
+            .bold_line_style(TEXT.mix(0.25).stroke_width(scale))
+            .axis_style(TEXT.stroke_width(scale))
+            .set_all_tick_mark_size(5 * scale)
             .label_style(text(12 * scale))
             .x_desc(&self.x.title)
             .x_labels(self.x.ticks.len())

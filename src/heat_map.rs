@@ -148,7 +148,7 @@ impl Chunk {
             area.draw_text(name, &upright, (x, bottom + 6 * s))?;
         }
         let right = left + self.columns.len() as i32 * column;
-        area.draw(&Rectangle::new([(left, top), (right, bottom)], TEXT.mix(0.6)))?;
+        area.draw(&Rectangle::new([(left, top), (right, bottom)], TEXT.mix(0.6).stroke_width(scale)))?;
         Ok(())
     }
 }

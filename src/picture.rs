@@ -30,6 +30,9 @@ pub(crate) const COLORS: [RGBColor; 8] = [
 /// A PNG has so many dots for each of an SVG's.
 const DOTS: u32 = 2;
 
+/// Each of which is the mean of so many by so many that are drawn: corners of thick lines fall on whole dots of these.
+const FINER: u32 = 3;
+
 /// Something that can be drawn, whatever on.
 pub(crate) trait Picture {
     /// Width and height in pixels.
@@ -80,12 +83,28 @@ pub(crate) fn write(folder: &Path, name: &str, picture: &impl Picture) -> anyhow
 }
 
 fn pixels(picture: &impl Picture, width: u32, height: u32, ground: u8) -> anyhow::Result<Vec<u8>> {
-    let mut pixels = vec![ground; (width * height * 3) as usize];
-    let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-    picture.draw(&area, DOTS)?;
+    let size = (width * FINER, height * FINER);
+    let mut pixels = vec![ground; (size.0 * size.1 * 3) as usize];
+    let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+    picture.draw(&area, DOTS * FINER)?;
     area.present()?;
     drop(area);
-    Ok(pixels)
+    Ok(coarser(&pixels, size.0 as usize, FINER as usize))
+}
+
+/// Means of `finer` by `finer` pixels of an image that is `width` wide.
+fn coarser(pixels: &[u8], width: usize, finer: usize) -> Vec<u8> {
+    let mean = |rows: &[u8], at: usize, color: usize| {
+        let own = rows.chunks_exact(3 * width).flat_map(|row| &row[3 * at * finer..][..3 * finer]);
+        let sum: usize = own.skip(color).step_by(3).map(|&value| usize::from(value)).sum();
+        ((sum + finer * finer / 2) / (finer * finer)) as u8
+    };
+    let of_rows = |rows| {
+        (0..width / finer)
+            .flat_map(move |at| (0..3).map(move |color| mean(rows, at, color)))
+            .collect::<Vec<u8>>()
+    };
+    pixels.chunks_exact(3 * width * finer).flat_map(of_rows).collect()
 }
 
 /// Colour and opacity of a dot that looks like this on black and like that on white.
@@ -175,6 +194,18 @@ mod tests {
             (0..40).flat_map(|y| (44..80).map(move |x| (x, y))).filter(|&(x, y)| dot(x, y)[3] > 200);
         assert!(letters.count() > 10);
         assert!(svg(&Half).unwrap().contains("<text"));
+    }
+
+    #[test]
+    fn coarser_pixels_are_means_of_blocks() {
+        let pixel = |value: u8| [value, 0, 255 - value];
+        let rows = [[0, 100, 7, 7], [50, 50, 7, 9], [1, 1, 200, 200], [1, 1, 200, 200]];
+        let pixels: Vec<u8> = rows.as_flattened().iter().flat_map(|&value| pixel(value)).collect();
+        let expected = [50, 8, 1, 200].map(pixel);
+        // 7.5 is rounded up, and so is what it leaves of 255.
+        let mut expected = expected.as_flattened().to_vec();
+        expected[5] = 248;
+        assert_eq!(coarser(&pixels, 4, 2), expected);
     }
 
     #[test]

@@ -64,9 +64,11 @@ pub(super) fn recipe(target: Target, half: Half, scenario: &Scenario, betas: &[f
         Target::Fig6 => {
             vec![kind("no limits, beta -> 0", &["network.limits=false", "train.gamma=0.0", "train.beta=0.0"])]
         }
-        Target::Fig7 | Target::Fig8 => {
-            vec![kind("gamma = 0.1", &["network.limits=false", "train.gamma=0.1"])]
-        }
+        // The paper has no figure of a gamma that is larger than what a second entry is worth.
+        Target::Fig7 | Target::Fig8 => vec![
+            kind("gamma = 0.1", &["network.limits=false", "train.gamma=0.1"]),
+            kind("gamma = 0.3", &["network.limits=false", "train.gamma=0.3"]),
+        ],
     };
     Recipe { target, title, shows, kinds }
 }
@@ -136,7 +138,10 @@ fn words(target: Target, half: Half) -> (String, &'static str) {
             "The share of a round's ticks at which each entry was granted, when neither rate nor entries cost anything.",
         ),
         Target::Fig7 | Target::Fig8 => (
-            plain(&figure(target), "the selection without limits, with the sparse prior (gamma = 0.1)"),
+            plain(
+                &figure(target),
+                "the selection without limits, with the sparse prior (gamma = 0.1, and 0.3)",
+            ),
             "The share of a round's ticks at which each entry was granted, when every entry and ask costs gamma.",
         ),
     }
@@ -200,7 +205,8 @@ mod tests {
         assert!(names(Target::Table1).contains(&"train.method=dlsc,seed=1".into()));
         assert!(names(Target::Fig2a).contains(&"train.method=tadib,seed=1".into()), "beta is 1e-3 anyway");
         assert!(names(Target::Fig2a).contains(&"train.method=rs-dib,train.beta=0.1,seed=1".into()));
-        assert_eq!(names(Target::Fig7), ["network.limits=false,train.gamma=0.1,seed=1"]);
+        let of_gamma = |gamma: &str| format!("network.limits=false,train.gamma={gamma},seed=1");
+        assert_eq!(names(Target::Fig7), [of_gamma("0.1"), of_gamma("0.3")]);
         assert_eq!(names(Target::Table2), names(Target::Fig2e));
     }
 
