@@ -147,6 +147,9 @@ pub(crate) fn range_of(values: impl IntoIterator<Item = f64>) -> Range<f64> {
 /// Numbers of a round kind that lie in a range, about `count` of them.
 pub(crate) fn ticks(range: &Range<f64>, count: usize) -> Vec<f64> {
     let rough = (range.end - range.start) / count.max(1) as f64;
+    if !(rough > 0.0 && rough.is_finite()) {
+        return Vec::new();
+    }
     let power = 10_f64.powf(rough.log10().floor());
     let step =
         [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999);
@@ -213,5 +216,7 @@ mod tests {
         assert_eq!(ticks(&(-0.1..2.1), 4), [0.0, 1.0, 2.0]);
         assert_eq!(ticks(&(-3.0..0.0), 6), [-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0]);
         assert_eq!(ticks(&(0.0..2000.0), 4), [0.0, 500.0, 1000.0, 1500.0, 2000.0]);
+        assert_eq!(ticks(&(0.0..300.0), 5), [0.0, 100.0, 200.0, 300.0]);
+        assert_eq!(ticks(&(1.0..1.0), 5), [0.0; 0]);
     }
 }

@@ -2,11 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{
-    chart::{tick_label, ticks},
-    html::escape,
-    recorded::Recorded,
-};
+use super::{chart::tick_label, html::escape, recorded::Recorded};
+use crate::picture::ticks;
 
 /// Columns, each of some rounds.
 const MOST_COLUMNS: usize = 160;
