@@ -138,11 +138,8 @@ fn words(target: Target, half: Half) -> (String, &'static str) {
             "The share of a round's ticks at which each entry was granted, when neither rate nor entries cost anything.",
         ),
         Target::Fig7 | Target::Fig8 => (
-            plain(
-                &figure(target),
-                "the selection without limits, with the sparse prior (gamma = 0.1, and 0.3)",
-            ),
-            "The share of a round's ticks at which each entry was granted, when every entry and ask costs gamma.",
+            plain(&figure(target), "the selection with the sparse prior, gamma = 0.1 and 0.3"),
+            "The share of a round's ticks at which each entry was granted, without limits, when every entry and ask costs gamma.",
         ),
     }
 }
