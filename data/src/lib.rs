@@ -202,13 +202,13 @@ pub fn task_names(source_name: &str) -> &'static [&'static str] {
 /// # Errors
 /// One line: an unknown modality or task by its name, or the file that is missing, truncated or wrong.
 pub fn open(source: &Source, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-    let content = match source {
-        Source::Digits => digits::make(check(needs)?),
-        Source::HandWritten(source) => handwritten::load(source, check(needs)?)?,
+    let (content, frozen_audio) = match source {
+        Source::Digits => (digits::make(check(needs)?), false),
+        Source::HandWritten(source) => (handwritten::load(source, check(needs)?)?, source.frozen_audio),
         Source::Arrays(source) => return Ok(Box::new(Arrays::open(source, seed, needs)?)),
         Source::MmFi(source) => return mmfi::open(source, seed, needs),
     };
-    Ok(Box::new(PairedDigits::new(content, seed)))
+    Ok(Box::new(PairedDigits::new(content, seed, frozen_audio)))
 }
 
 /// Checks the names in `needs` and says which raw content they take.

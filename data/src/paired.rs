@@ -38,6 +38,8 @@ struct Rows {
     train_labels: Vec<u8>,
     test_labels: Vec<u8>,
     train_pairing: Pairing,
+    /// Whether audio is that of the first epoch in all of them.
+    frozen_audio: bool,
     /// The clip of each test sample.
     test_pairs: Vec<u32>,
     spectra: Option<Spectra>,
@@ -64,18 +66,19 @@ struct Audio {
 
 impl PairedDigits {
     /// Computes what does not change from epoch to epoch of the content that was loaded.
-    pub(crate) fn new(content: Content, seed: Seed) -> Self {
-        PairedDigits { rows: Arc::new(Rows::new(content, seed)), read_ahead: OnceLock::new() }
+    pub(crate) fn new(content: Content, seed: Seed, frozen_audio: bool) -> Self {
+        PairedDigits { rows: Arc::new(Rows::new(content, seed, frozen_audio)), read_ahead: OnceLock::new() }
     }
 }
 
 impl Rows {
-    fn new(content: Content, seed: Seed) -> Self {
+    fn new(content: Content, seed: Seed, frozen_audio: bool) -> Self {
         let digest = digest(&content);
         let Content { train, test } = content;
         Rows {
             seed,
             train_pairing: Pairing::new(&train.names),
+            frozen_audio,
             test_pairs: Pairing::new(&test.names).cycled(&test.labels),
             spectra: train.images.zip(test.images).map(|(train, test)| Spectra::new(&train, &test)),
             audio: train.clips.zip(test.clips).map(|(train, test)| Audio::new(train, &test, seed)),
@@ -105,6 +108,7 @@ impl Rows {
         let audio = self.audio.as_ref().expect("mel was not among the needs");
         match split {
             Split::Train => {
+                let epoch = if self.frozen_audio { 0 } else { epoch };
                 let clip = self.train_pairing.drawn(self.seed, self.train_labels[sample], sample, epoch);
                 let mut stream = self.seed.stream(Purpose::Augmentation, &[sample as u64], epoch);
                 audio.augmented(clip as usize, &Augmentation::draw(&mut stream), out);

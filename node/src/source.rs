@@ -17,6 +17,7 @@ pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<data:
         scenario::Source::HandWritten => data::Source::HandWritten(data::HandWritten {
             folder: files("handwritten", "")?,
             validation: scenario.data.validation,
+            frozen_audio: scenario.data.frozen_audio,
         }),
         scenario::Source::Arrays => data::Source::Arrays(arrays(scenario, files("arrays", "")?)),
         scenario::Source::MmFi => {

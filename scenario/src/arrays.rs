@@ -35,11 +35,12 @@ const WIDEST: usize = 1 << 20;
 impl Scenario {
     pub(crate) fn validate_arrays(&self) -> Result<(), ScenarioError> {
         within("data.noise_width", self.data.noise_width, 1, WIDEST)?;
-        if self.data.validation && self.data.source != crate::Source::HandWritten {
-            return Err(ScenarioError::invalid(
-                "data.validation",
-                "is for data.source \"handwritten\" alone",
-            ));
+        let of_handwritten =
+            [("data.validation", self.data.validation), ("data.frozen_audio", self.data.frozen_audio)];
+        for (key, is_set) in of_handwritten {
+            if is_set && self.data.source != crate::Source::HandWritten {
+                return Err(ScenarioError::invalid(key, "is for data.source \"handwritten\" alone"));
+            }
         }
         for (t, receiver) in self.receiver.iter().enumerate() {
             if let Some(classes) = receiver.classes {

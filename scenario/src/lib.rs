@@ -67,6 +67,8 @@ pub struct Data {
     pub path: Option<std::path::PathBuf>,
     /// Of HandWritten: whether a held-out part of the training set stands in for the test set.
     pub validation: bool,
+    /// Of HandWritten: whether every training image keeps the clip and the augmentation that it has in the first epoch.
+    pub frozen_audio: bool,
     /// Of arrays: how modalities and regression targets are normalised.
     pub normalisation: Normalisation,
     /// Of arrays: values in a sample of a noise modality.
@@ -238,6 +240,7 @@ impl Default for Data {
             source: Source::Digits,
             path: None,
             validation: false,
+            frozen_audio: false,
             normalisation: Normalisation::Standard,
             noise_width: 196,
         }

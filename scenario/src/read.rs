@@ -252,6 +252,7 @@ mod tests {
             ),
             ("data.noise_width=0", "data.noise_width is 0; it must be from 1 to 1048576"),
             ("data.validation=true", "data.validation is for data.source \"handwritten\" alone"),
+            ("data.frozen_audio=true", "data.frozen_audio is for data.source \"handwritten\" alone"),
             ("train.rounds=0", "train.rounds is 0; it must be at least 1"),
             ("train.ticks_per_round=0", "train.ticks_per_round is 0; it must be from 1 to 1048576"),
             ("train.samples_per_tick=0", "train.samples_per_tick is 0; it must be from 1 to 1048576"),

@@ -113,7 +113,7 @@ fn each_fault_gives_one_line_that_names_its_file() {
 #[test]
 fn recordings_that_are_too_few_to_hold_some_out_are_refused() {
     let folder = small_folder();
-    let source = HandWritten { folder: folder.path().into(), validation: true };
+    let source = HandWritten { validation: true, ..HandWritten::new(folder.path()) };
     let error = opened(&Source::HandWritten(source), &["mel"]).err().unwrap().to_string();
     assert!(error.contains("recordings") && error.contains("more than 10 times"), "{error}");
 }

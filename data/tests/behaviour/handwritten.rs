@@ -36,7 +36,7 @@ fn test_images_take_the_thirty_clips_of_their_digit_in_turn() {
 #[test]
 fn what_is_held_out_for_validation_is_no_longer_trained_on() {
     let Some(folder) = real_data() else { return };
-    let source = Source::HandWritten(HandWritten { folder: folder.clone(), validation: true });
+    let source = Source::HandWritten(HandWritten { validation: true, ..HandWritten::new(&folder) });
     let described = info(&source).unwrap();
     let sizes: Vec<_> = described.splits.iter().map(|split| (split.samples, split.recordings)).collect();
     assert_eq!(sizes, [(50_000, 2_400), (10_000, 300)]);
@@ -50,6 +50,26 @@ fn what_is_held_out_for_validation_is_no_longer_trained_on() {
     let (training, validation) = (digits(&*held_out, Split::Train), digits(&*held_out, Split::Test));
     assert_eq!([training, validation].concat(), digits(&*plain, Split::Train));
     assert_ne!(held_out.digest(), plain.digest());
+}
+
+#[test]
+fn frozen_audio_is_that_of_the_first_epoch_in_all_of_them() {
+    let Some(folder) = real_data() else { return };
+    let open = |frozen_audio| {
+        let source = HandWritten { frozen_audio, ..HandWritten::new(&folder) };
+        opened(&Source::HandWritten(source), &["mel", "noise-1"]).unwrap()
+    };
+    let row = |dataset: &dyn Dataset, modality, epoch| {
+        let mut row = vec![0.0; dataset.width(modality).unwrap()];
+        dataset.read(modality, Split::Train, 7, epoch, &mut row).unwrap();
+        row
+    };
+    let (frozen, fresh) = (open(true), open(false));
+    assert_eq!(row(&*frozen, "mel", 5), row(&*fresh, "mel", 0));
+    assert_ne!(row(&*fresh, "mel", 5), row(&*fresh, "mel", 0));
+    assert_eq!(row(&*frozen, "noise-1", 5), row(&*fresh, "noise-1", 5));
+    frozen.read_ahead("mel", Split::Train, &[(7, 3)]);
+    assert_eq!(row(&*frozen, "mel", 3), row(&*fresh, "mel", 0));
 }
 
 #[test]
