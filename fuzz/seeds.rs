@@ -89,7 +89,7 @@ fn messages() {
         Some(packer.pack(&[entries, 2, 2]))
     };
     let gradients = Some(Gradients { z: z(3), costs: vec![0.5; 12], used: None });
-    let turn = Turn { stamp: stamp(), gradients, asks: Some(Asks { ticks: vec![0xff, 0x0f].into() }) };
+    let turn = Turn { stamp: stamp(), gradients, asks: Some(Asks { ticks: vec![0xff, 0x0f].into() }), ..Turn::default() };
     message("turn", 0, &turn);
     let granted = [0, 3, 6, 9].map(|tick| Entry { tick, modality: 0 }).to_vec();
     let features = Features {

@@ -166,7 +166,10 @@ fn one_round(place: &Place, device: &str) -> (Vec<serde_json::Value>, BTreeMap<S
     for file in std::fs::read_dir(state(FROM)).unwrap().map(|entry| entry.unwrap().path()) {
         if file.extension().is_some_and(|extension| extension == "safetensors") {
             let read = |path| candle_core::safetensors::load(path, &Device::Cpu).unwrap();
-            let (before, after) = (read(file.clone()), read(state(FROM + 1).join(file.file_name().unwrap())));
+            // The names of states hold the incarnation that wrote them.
+            let node = file.file_name().unwrap().to_str().unwrap().split('.').next().unwrap();
+            let after = place.path(&name).join(place.run_folder(&name).state(FROM + 1, node));
+            let (before, after) = (read(file.clone()), read(after));
             let mut moments: Vec<&String> = before.keys().filter(|name| name.ends_with(".m")).collect();
             moments.sort();
             for moment in moments {

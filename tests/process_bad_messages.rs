@@ -94,13 +94,14 @@ fn a_receivers_turn_that_does_not_fit_is_named() {
         let start = started(receiver);
 
         let stamp = |round| Some(network.link().stamp(When::round(round)));
-        let first = Turn { stamp: stamp(0), gradients: None, asks: asks() };
+        let secret = start.secrets[0].clone();
+        let first = Turn { stamp: stamp(0), gradients: None, asks: asks(), secret };
         let mut link = network.wire.exchange(start.transmitters[0].parse().unwrap(), first).unwrap();
         let features = link.answer().unwrap().expect("a good turn is answered");
         assert_eq!(features.z.unwrap().shape, [3, 2, 4]);
         let gradients =
             Gradients { z: Some(encode_tensor(&[0.1; 24], &[3, 2, 4])), costs: vec![1.0; 3], used: None };
-        let mut turn = Turn { stamp: stamp(1), gradients: Some(gradients), asks: asks() };
+        let mut turn = Turn { stamp: stamp(1), gradients: Some(gradients), asks: asks(), ..Turn::default() };
         spoil(&mut turn);
         link.send(turn);
 

@@ -225,7 +225,7 @@ impl Network {
         let (run, role) = (self.link.run.clone(), Role::Receiver.into());
         let sha256 = vec![1].into();
         let piece = StatePiece { run: run.clone(), incarnation: 1, role, sha256, ..StatePiece::default() };
-        let request = LoadRequest { run, incarnation: 1, role, index: 0 };
+        let request = LoadRequest { run, incarnation: 1, role, ..LoadRequest::default() };
         for refusal in [receiver.save(self.door, vec![piece]), receiver.load(self.door, request)] {
             assert!(refusal.as_ref().is_err_and(|status| status.message().contains(own)), "{refusal:?}");
         }

@@ -34,9 +34,10 @@ fn evaluate_gives_the_scores_and_the_fingerprint_of_the_run() {
     }
     assert_eq!(place.run_folder("a").json("summary.json"), run);
 
-    place.write("a/checkpoints/round-000006/receiver-1.safetensors", "no longer what it was");
+    let state = place.run_folder("a").state(6, "receiver-1");
+    place.write(&format!("a/{state}"), "no longer what it was");
     for words in ["evaluate a", "run --resume a"] {
-        place.run(words).failed(2, &["round-000006/receiver-1.safetensors", "manifest"]);
+        place.run(words).failed(2, &[&state, "manifest"]);
     }
 }
 

@@ -14,9 +14,17 @@ use crate::{
 /// Committed checkpoints that are kept: the last, and the one before for the case that the last is damaged.
 const KEPT: usize = 2;
 
+/// How the name of a state ends.
+const STATE: &str = ".safetensors";
+
+/// What makes a checkpoint one.
+const MANIFEST: &str = "manifest.json";
+
 /// A run's checkpoints in their store.
 ///
-/// A checkpoint is a state of every node and a manifest, which is written last: without it the states are nothing.
+/// A checkpoint is a state of every node and a manifest, which is written last, names the states, and is the commit: without it
+/// the states are nothing. A state's name holds its incarnation, and an incarnation writes it once: so nothing that a manifest
+/// names is ever written again, whatever becomes of an attempt to write the same version anew.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoints {
     store: Store,
@@ -32,7 +40,7 @@ pub struct Manifest {
     /// [`dib::NUMERICS`] of that program.
     #[serde(default = "first_numerics")]
     pub numerics: u32,
-    /// SHA-256 of every file.
+    /// SHA-256 of every file. Their names hold the incarnation that wrote them; those of the first versions do not.
     pub files: BTreeMap<String, String>,
 }
 
@@ -49,6 +57,11 @@ impl Manifest {
     pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
     }
+
+    /// The file that holds a member's state.
+    fn file_of(&self, member: Member) -> Option<&str> {
+        self.files.keys().map(String::as_str).find(|file| is_state_of(member, file))
+    }
 }
 
 impl Checkpoints {
@@ -57,13 +70,18 @@ impl Checkpoints {
     }
 
     /// Begins to write a member's state at a version.
-    pub(crate) fn state_writer(&self, round: u64, member: Member) -> Writer {
-        self.store.writer(&format!("{}/{}", folder(round), state_name(member)))
+    pub(crate) fn state_writer(&self, round: u64, member: Member, incarnation: u64) -> Writer {
+        self.store.writer(&format!("{}/{}", folder(round), state_name(member, incarnation)))
     }
 
-    /// A member's state at a version.
+    /// A member's state at a version that is committed.
     pub(crate) async fn state(&self, round: u64, member: Member) -> Result<Pieces, CoordinatorError> {
-        Ok(self.store.read(&format!("{}/{}", folder(round), state_name(member))).await?)
+        let manifest = self.manifest(round).await?;
+        let file = manifest.file_of(member).ok_or_else(|| {
+            let manifest = self.store.name_of(&manifest_name(round));
+            CoordinatorError::Input(format!("{manifest}: it names no state of {member}"))
+        })?;
+        Ok(self.store.read(&format!("{}/{file}", folder(round))).await?)
     }
 
     /// Makes a checkpoint valid, then removes what is not needed any more: all but the last two, and what attempts that came
@@ -77,10 +95,24 @@ impl Checkpoints {
         let text = serde_json::to_vec_pretty(&manifest).expect("a manifest has only strings and numbers");
         self.store.put(&manifest_name(round), text).await?;
         let names = self.store.names().await?;
+        self.remove_leftovers(&manifest, &names).await?;
         let rounds: BTreeSet<u64> = names.iter().filter_map(|name| round_of(name)).collect();
         let kept: BTreeSet<u64> = committed(&names).into_iter().rev().take(KEPT).collect();
         for outdated in rounds.difference(&kept) {
             self.store.remove_all(&folder(*outdated)).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what earlier attempts have left beside a checkpoint's own files.
+    async fn remove_leftovers(&self, manifest: &Manifest, names: &[String]) -> Result<(), CoordinatorError> {
+        let under = format!("{}/", folder(manifest.round));
+        let of_it = |name: &&String| {
+            name.strip_prefix(&under)
+                .is_some_and(|file| file != MANIFEST && !manifest.files.contains_key(file))
+        };
+        for name in names.iter().filter(of_it) {
+            self.store.remove(name).await?;
         }
         Ok(())
     }
@@ -195,9 +227,18 @@ impl Checkpoints {
     }
 }
 
-/// The name of a member's state within a checkpoint.
-pub(crate) fn state_name(member: Member) -> String {
-    format!("{}-{}.safetensors", member.role.name(), member.index)
+/// The name of a member's state within a checkpoint, as an incarnation writes it.
+pub(crate) fn state_name(member: Member, incarnation: u64) -> String {
+    format!("{}-{}.{incarnation}{STATE}", member.role.name(), member.index)
+}
+
+/// Whether a file of that name holds a state of a member, of whatever incarnation or, as in the first versions, of none.
+fn is_state_of(member: Member, file: &str) -> bool {
+    let own = format!("{}-{}", member.role.name(), member.index);
+    let rest = file.strip_suffix(STATE).and_then(|file| file.strip_prefix(&own));
+    rest.is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('.').is_some_and(|number| number.parse::<u64>().is_ok())
+    })
 }
 
 fn folder(round: u64) -> String {
@@ -205,7 +246,7 @@ fn folder(round: u64) -> String {
 }
 
 fn manifest_name(round: u64) -> String {
-    format!("{}/manifest.json", folder(round))
+    format!("{}/{MANIFEST}", folder(round))
 }
 
 /// The round of the checkpoint to which an object belongs.
@@ -230,10 +271,10 @@ mod tests {
         let mut files = BTreeMap::new();
         for member in MEMBERS {
             let state = format!("{member} at {round}");
-            let mut writer = checkpoints.state_writer(round, member);
+            let mut writer = checkpoints.state_writer(round, member, 1);
             writer.write(state.clone().into()).await.unwrap();
             writer.finish().await.unwrap();
-            files.insert(state_name(member), sha256_hex(state.as_bytes()));
+            files.insert(state_name(member, 1), sha256_hex(state.as_bytes()));
         }
         files
     }
@@ -269,15 +310,67 @@ mod tests {
             write_and_commit(&checkpoints, round).await;
         }
         let spoil = |name: &str, content: &str| std::fs::write(directory.path().join(name), content).unwrap();
-        spoil("round-000030/receiver-0.safetensors", "receiver 0 at 3");
+        spoil("round-000030/receiver-0.1.safetensors", "receiver 0 at 3");
         assert_eq!(checkpoints.last().await.unwrap(), Some(20));
         write_and_commit(&checkpoints, 30).await;
         assert_eq!(checkpoints.last().await.unwrap(), Some(30));
         spoil("round-000030/manifest.json", "{\"round\": 30, \"pro");
         assert_eq!(checkpoints.last().await.unwrap(), Some(20));
-        std::fs::remove_file(directory.path().join("round-000020/transmitter-0.safetensors")).unwrap();
+        std::fs::remove_file(directory.path().join("round-000020/transmitter-0.1.safetensors")).unwrap();
         let error = checkpoints.last().await.unwrap_err();
         assert!(error.is_input() && error.to_string().contains("round-000030/manifest.json"), "{error}");
+    }
+
+    #[test]
+    fn a_state_is_known_by_its_name_with_its_incarnation_or_without() {
+        let member = Member { role: node::Role::Transmitter, index: 1 };
+        for name in [&state_name(member, 7), "transmitter-1.safetensors", "transmitter-1.0.safetensors"] {
+            assert!(is_state_of(member, name), "{name}");
+        }
+        let other = Member { index: 11, ..member };
+        for name in [
+            &state_name(other, 7),
+            "receiver-1.7.safetensors",
+            "transmitter-1.x.safetensors",
+            "transmitter-1.safetensors.7",
+            "transmitter-1..safetensors",
+        ] {
+            assert!(!is_state_of(member, name), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_manifest_names_outlives_a_later_attempt_at_the_same_version() {
+        let checkpoints = Checkpoints::new(Store::in_memory());
+        write_and_commit(&checkpoints, 20).await;
+        let mut again = checkpoints.state_writer(20, MEMBERS[0], 2);
+        again.write("something else".into()).await.unwrap();
+        again.finish().await.unwrap();
+        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        let mut state = checkpoints.state(20, MEMBERS[0]).await.unwrap();
+        let content = tokio_stream::StreamExt::next(&mut state).await.unwrap().unwrap();
+        assert_eq!(content, "transmitter 0 at 20");
+        // The next commit of that version removes what is not its own.
+        write_and_commit(&checkpoints, 20).await;
+        let names = checkpoints.store.names().await.unwrap();
+        assert_eq!(names.len(), 3, "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_of_the_first_versions_can_be_read() {
+        let checkpoints = Checkpoints::new(Store::in_memory());
+        let mut files = BTreeMap::new();
+        for member in MEMBERS {
+            let file = format!("{}-{}.safetensors", member.role.name(), member.index);
+            checkpoints.keep(&format!("round-000020/{file}"), file.clone()).await.unwrap();
+            files.insert(file.clone(), sha256_hex(file.as_bytes()));
+        }
+        let manifest = serde_json::json!({ "round": 20, "program": "0.2.0", "numerics": 2, "files": files });
+        checkpoints.keep("round-000020/manifest.json", manifest.to_string()).await.unwrap();
+        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        for member in MEMBERS {
+            assert!(checkpoints.state(20, member).await.is_ok());
+        }
     }
 
     /// A store that fails at one of its writes, as a full disk does, or a process that is killed there.
@@ -371,7 +464,7 @@ mod tests {
             let mut files = BTreeMap::new();
             for member in MEMBERS {
                 let state = format!("{member} at {round}");
-                let mut writer = checkpoints.state_writer(round, member);
+                let mut writer = checkpoints.state_writer(round, member, 1);
                 let written = async {
                     writer.write(state.clone().into()).await?;
                     writer.finish().await
@@ -379,7 +472,7 @@ mod tests {
                 if written.await.is_err() {
                     return last;
                 }
-                files.insert(state_name(member), sha256_hex(state.as_bytes()));
+                files.insert(state_name(member, 1), sha256_hex(state.as_bytes()));
             }
             if checkpoints.commit(round, files).await.is_err() {
                 return last;

@@ -22,6 +22,7 @@ use crate::{
     checkpoints::state_name,
     members::{Member, Members},
     options::Deadlines,
+    ordered::Ordered,
     progress::Progress,
     rounds::Rounds,
     service::{Current, Event, Service},
@@ -63,6 +64,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         verify: options.verify,
         checkpoints: stage.checkpoints.clone(),
         members: Members::new(transmitters, receivers, stage.incarnation).into(),
+        ordered: Arc::default(),
         board: Board::new(&options.scenario).into(),
         events,
     };
@@ -100,6 +102,7 @@ struct Conductor {
     stage: Stage,
     current: Arc<Mutex<Current>>,
     members: Arc<Members>,
+    ordered: Arc<Ordered>,
     board: Arc<Board>,
     inbox: mpsc::Receiver<Event>,
     /// When anything but a heartbeat came last.
@@ -125,6 +128,7 @@ impl Conductor {
             stage,
             current: service.current.clone(),
             members: service.members.clone(),
+            ordered: service.ordered.clone(),
             board: service.board.clone(),
             inbox,
             moved: Instant::now(),
@@ -190,6 +194,7 @@ impl Conductor {
             return Err(CoordinatorError::Run(message));
         }
         self.members.close_door();
+        self.ordered.end();
         self.stage.go_back().await?;
         *self.current.lock().expect("no code panics while it holds this lock") = self.stage.current();
         self.members.roll_back(self.stage.incarnation, &line);
@@ -265,16 +270,18 @@ impl Conductor {
         progress: &mut Progress,
     ) -> Result<(), Trouble> {
         self.board.phase("saving a checkpoint");
+        self.ordered.begin(self.stage.incarnation, version, self.members.all());
         self.order(Order::Save(SaveState { version }))?;
         let mut files = BTreeMap::new();
         while files.len() < self.members.total() || rounds.whole() < version {
             match self.next_event().await? {
                 Event::Saved { member, version: saved, sha256, .. } if saved == version => {
-                    files.insert(state_name(member), hex(&sha256));
+                    files.insert(state_name(member, self.stage.incarnation), hex(&sha256));
                 }
                 event => self.take_round(rounds, event, progress)?,
             }
         }
+        self.ordered.end();
         self.stage.commit(version, files).await?;
         self.board.checkpoint(version);
         tracing::info!(version, "checkpoint committed");
@@ -309,7 +316,12 @@ impl Conductor {
 
     /// Sends an order to everybody.
     fn order(&self, order: Order) -> Result<(), Trouble> {
-        match self.members.order(order).first() {
+        Conductor::all_read(&self.members.order(order))
+    }
+
+    /// Who does not read its orders is lost.
+    fn all_read(deaf: &[Member]) -> Result<(), Trouble> {
+        match deaf.first() {
             None => Ok(()),
             Some(deaf) => Err(Trouble::left(*deaf, "it does not read its orders")),
         }

@@ -17,6 +17,7 @@ mod members;
 mod missing;
 mod names;
 mod options;
+mod ordered;
 mod progress;
 mod rounds;
 mod same_data;

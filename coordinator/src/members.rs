@@ -5,7 +5,10 @@ use std::{
 };
 
 use node::Role;
-use proto::v1::{Heartbeat, Join, NodeStatus, Order, Rollback, order};
+use proto::{
+    Secret,
+    v1::{Heartbeat, Join, NodeStatus, Order, Rollback, Start, order},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -54,6 +57,8 @@ struct Table {
 #[derive(Debug)]
 struct Seat {
     orders: Orders,
+    /// What the member is known by, and nobody else has.
+    secret: Secret,
     /// Dropped with the seat: so the control stream's reader hears that it is no longer wanted.
     _hold: oneshot::Sender<()>,
     heard: Instant,
@@ -65,6 +70,7 @@ struct Seat {
 pub(crate) struct Admitted {
     pub(crate) member: Member,
     pub(crate) incarnation: u64,
+    pub(crate) secret: Secret,
     /// Ends when the member has lost its place.
     pub(crate) dismissed: oneshot::Receiver<()>,
 }
@@ -92,16 +98,18 @@ impl Members {
     pub(crate) fn admit(&self, join: &Join, orders: Orders) -> Result<Admitted, Refusal> {
         let role = role(join.role).map_err(Refusal::Never)?;
         check_build(join).map_err(Refusal::Never)?;
+        let secret = draw_secret().map_err(Refusal::Never)?;
         let mut table = self.table();
         if !table.open {
             return Err(Refusal::NotYet);
         }
         let member = Member { role, index: self.place(&table, role, join.index)? };
         let (hold, dismissed) = oneshot::channel();
-        let seat = Seat { orders, _hold: hold, heard: Instant::now(), heartbeat: None };
+        let (heard, own) = (Instant::now(), secret.clone());
+        let seat = Seat { orders, secret: own, _hold: hold, heard, heartbeat: None };
         table.seats.insert(member, seat);
         table.expected.remove(&member);
-        Ok(Admitted { member, incarnation: table.incarnation, dismissed })
+        Ok(Admitted { member, incarnation: table.incarnation, secret, dismissed })
     }
 
     fn place(&self, table: &Table, role: Role, index: Option<u32>) -> Result<usize, Refusal> {
@@ -162,9 +170,33 @@ impl Members {
         self.transmitters + self.receivers
     }
 
-    /// Whether there is such a place.
-    pub(crate) fn has(&self, member: Member) -> bool {
-        member.index < self.count(member.role)
+    // ------------------------------------------------------------------------------------------------- secrets
+
+    /// Whether whoever shows this is the member that has its place now. Another place, another incarnation, and another node
+    /// that had the place before, have other secrets.
+    pub(crate) fn knows(&self, member: Member, shown: &[u8]) -> bool {
+        self.table().seats.get(&member).is_some_and(|seat| seat.secret.is(shown))
+    }
+
+    /// Starts everybody: tells each receiver, and nobody else, the secrets of its pairs. Gives who does not read.
+    pub(crate) fn start(&self, start: &Start) -> Vec<Member> {
+        let secrets = self.transmitter_secrets();
+        self.order_each(|member| {
+            let secrets = match member.role {
+                Role::Transmitter => Vec::new(),
+                Role::Receiver => {
+                    secrets.iter().map(|secret| secret.of_pair(member.index as u32).to_bytes()).collect()
+                }
+            };
+            order::Order::Start(Start { secrets, ..start.clone() })
+        })
+    }
+
+    /// The transmitters' own, by index. All of them are there when a run starts.
+    fn transmitter_secrets(&self) -> Vec<Secret> {
+        let table = self.table();
+        let seats = table.seats.iter().filter(|(member, _)| member.role == Role::Transmitter);
+        seats.map(|(_, seat)| seat.secret.clone()).collect()
     }
 
     // ------------------------------------------------------------------------------------------------- orders
@@ -172,11 +204,18 @@ impl Members {
     /// Sends an order to everybody who has joined, without waiting for anybody; gives who does not read. Who has left says
     /// so by other ways.
     pub(crate) fn order(&self, order: order::Order) -> Vec<Member> {
-        let deaf = |seat: &Seat| {
-            let sent = seat.orders.try_send(Ok(Order { order: Some(order.clone()) }));
+        self.order_each(|_| order.clone())
+    }
+
+    /// The same with an order of each one's own.
+    fn order_each(&self, order: impl Fn(Member) -> order::Order) -> Vec<Member> {
+        let is_deaf = |member: Member, seat: &Seat| {
+            let sent = seat.orders.try_send(Ok(Order { order: Some(order(member)) }));
             matches!(sent, Err(mpsc::error::TrySendError::Full(_)))
         };
-        self.table().seats.iter().filter(|(_, seat)| deaf(seat)).map(|(member, _)| *member).collect()
+        let table = self.table();
+        let deaf = table.seats.iter().filter(|(member, seat)| is_deaf(**member, seat));
+        deaf.map(|(member, _)| *member).collect()
     }
 
     /// Closes all order streams.
@@ -245,6 +284,13 @@ pub(crate) fn role(role: i32) -> Result<Role, Status> {
         Ok(proto::v1::Role::Receiver) => Ok(Role::Receiver),
         _ => Err(Status::invalid_argument("a node must be a transmitter or a receiver")),
     }
+}
+
+fn draw_secret() -> Result<Secret, Status> {
+    let mut bytes = [0; 32];
+    let drawn = getrandom::fill(&mut bytes);
+    drawn.map_err(|error| Status::unavailable(format!("the system gives no random bytes: {error}")))?;
+    Ok(Secret::new(bytes))
 }
 
 /// Only nodes of the same version and protocol understand each other.
@@ -340,6 +386,55 @@ mod tests {
         assert!(matches!(admit(), Err(Refusal::NotYet)));
         members.roll_back(2, "transmitter 0 left");
         assert_eq!(admit().unwrap().incarnation, 2);
+    }
+
+    #[test]
+    fn a_member_is_known_by_its_secret_until_it_joins_again() {
+        let members = Members::new(2, 1, 1);
+        let (orders, _kept) = mpsc::channel(9);
+        let admit = |index| members.admit(&join(TRANSMITTER, Some(index)), orders.clone()).unwrap();
+        let (first, second) = (admit(0), admit(1));
+        let old = first.secret.to_bytes();
+        assert!(members.knows(first.member, &old));
+        assert!(!members.knows(first.member, &second.secret.to_bytes()), "of another member");
+        assert!(!members.knows(first.member, &[]) && !members.knows(first.member, &[0; 32]));
+        let nobody = Member { role: Role::Receiver, index: 0 };
+        assert!(!members.knows(nobody, &old) && !members.knows(nobody, &[]));
+
+        members.release(first.member);
+        assert!(!members.knows(first.member, &old));
+        let again = admit(0);
+        assert!(!members.knows(first.member, &old) && members.knows(first.member, &again.secret.to_bytes()));
+        members.roll_back(2, "transmitter 1 left");
+        assert!(!members.knows(first.member, &again.secret.to_bytes()));
+        assert!(members.knows(first.member, &admit(0).secret.to_bytes()));
+    }
+
+    #[tokio::test]
+    async fn at_the_start_each_receiver_hears_the_secrets_of_its_own_pairs_and_a_transmitter_none() {
+        let members = Members::new(2, 2, 1);
+        let mut streams = Vec::new();
+        let mut secrets = Vec::new();
+        for role in [TRANSMITTER, proto::v1::Role::Receiver] {
+            for index in 0..2 {
+                let (orders, stream) = mpsc::channel(9);
+                secrets.push(members.admit(&join(role, Some(index)), orders).unwrap().secret);
+                streams.push(stream);
+            }
+        }
+        assert!(members.start(&Start::default()).is_empty());
+        let mut heard = Vec::new();
+        for stream in &mut streams {
+            match stream.recv().await.unwrap().unwrap().order.unwrap() {
+                order::Order::Start(start) => heard.push(start.secrets),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(heard[0].is_empty() && heard[1].is_empty());
+        for t in 0..2 {
+            let pair = |k: usize| secrets[k].of_pair(t as u32).to_bytes();
+            assert_eq!(heard[2 + t], [pair(0), pair(1)]);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ use crate::{
     checkpoints::Checkpoints,
     invited,
     members::{Admitted, Member, Members, Orders, Refusal, role},
+    ordered::Ordered,
 };
 
 /// State travels in pieces of this many bytes.
@@ -49,7 +50,7 @@ pub(crate) enum Event {
     Report(u64, Member, report::Report),
     /// A node's control stream has ended.
     Gone(u64, Member, String),
-    /// A node's state at a version lies in the folder, with this SHA-256.
+    /// A node's state at the version whose saving was ordered lies in the store, with this SHA-256.
     Saved { incarnation: u64, member: Member, version: u64, sha256: [u8; 32] },
     /// Somebody wants something of the run.
     Told(Action),
@@ -90,6 +91,7 @@ pub(crate) struct Service {
     pub(crate) verify: bool,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) members: Arc<Members>,
+    pub(crate) ordered: Arc<Ordered>,
     pub(crate) board: Arc<Board>,
     pub(crate) events: mpsc::Sender<Event>,
 }
@@ -114,18 +116,40 @@ impl Coordinator for Service {
         let mut pieces = request.into_inner();
         let first =
             pieces.message().await?.ok_or_else(|| Status::invalid_argument("a state without pieces"))?;
-        let (version, incarnation) = (first.version, first.incarnation);
-        let (member, _) = self.member(&first.run, incarnation, first.role, first.index, caller)?;
-        let sha256 = self.store(member, first, &mut pieces).await?;
-        self.tell(Event::Saved { incarnation, member, version, sha256 }).await?;
-        Ok(Response::new(Saved {}))
+        let version = first.version;
+        let (member, current) = self.member(&first.secret, first.role, first.index, caller)?;
+        let incarnation = current.incarnation;
+        // Whoever speaks out of turn is refused; nobody else has to hear of it.
+        if first.run != self.run
+            || first.incarnation != incarnation
+            || !self.ordered.take(member, incarnation, version)
+        {
+            tracing::warn!(%member, version, "a state that nobody has ordered was refused");
+            return Err(Status::failed_precondition(format!(
+                "nobody has ordered a state of {member} at version {version}"
+            )));
+        }
+        match self.store(incarnation, member, first, &mut pieces).await {
+            Ok(sha256) => {
+                self.tell(Event::Saved { incarnation, member, version, sha256 }).await?;
+                Ok(Response::new(Saved {}))
+            }
+            Err(status) => {
+                self.ordered.give_back(member, incarnation, version);
+                Err(status)
+            }
+        }
     }
 
     async fn load(&self, request: Request<LoadRequest>) -> Result<Response<Self::LoadStream>, Status> {
         let caller = Identity::of(&request);
         let request = request.into_inner();
-        let (member, current) =
-            self.member(&request.run, request.incarnation, request.role, request.index, caller)?;
+        let (member, current) = self.member(&request.secret, request.role, request.index, caller)?;
+        if request.run != self.run || request.incarnation != current.incarnation {
+            return Err(Status::failed_precondition(
+                "the message is of another run, or of an older incarnation",
+            ));
+        }
         let version =
             current.restore.ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?;
         let state = match self.checkpoints.state(version, member).await {
@@ -159,7 +183,7 @@ impl Service {
             // Nobody we know: nothing that concerns the run.
             _ => Err(Status::invalid_argument("the first report must be Join")),
         };
-        let Admitted { member, incarnation, dismissed } = match admitted {
+        let Admitted { member, incarnation, dismissed, .. } = match admitted {
             Ok(admitted) => admitted,
             Err(status) => {
                 tracing::warn!(reason = status.message(), "a node was refused");
@@ -209,6 +233,7 @@ impl Service {
             seed: Bytes::copy_from_slice(&self.seed),
             restore: self.current().restore.is_some(),
             verify: self.verify,
+            secret: admitted.secret.to_bytes(),
         };
         // A node that has left already says so by other ways.
         let _ = orders.send(Ok(Order { order: Some(order::Order::Welcome(welcome)) })).await;
@@ -249,30 +274,25 @@ impl Service {
         }
     }
 
-    /// Who speaks, if it belongs to this run and incarnation.
+    /// Who speaks, if it shows the secret that this member got when it was let in. A stranger learns nothing of the run, and
+    /// who was let in before somebody else took its place is one.
     fn member(
         &self,
-        run: &Bytes,
-        incarnation: u64,
+        shown: &Bytes,
         of: i32,
         index: u32,
         caller: Identity,
     ) -> Result<(Member, Current), Status> {
+        let member = Member { role: role(of)?, index: index as usize };
+        invited::state(member, caller)?;
+        // Looked at before the secret: if both go on meanwhile, what was allowed counts for nothing.
         let current = self.current();
-        if *run != self.run {
-            return Err(Status::permission_denied("the message is of another run"));
-        }
-        if incarnation != current.incarnation {
-            return Err(Status::failed_precondition(format!(
-                "the message is of incarnation {incarnation}, expected {}",
-                current.incarnation
+        if !self.members.knows(member, shown) {
+            tracing::warn!(%member, "a caller was refused a state: it does not show the secret of that member");
+            return Err(Status::permission_denied(format!(
+                "the caller does not show the secret that {member} got when it joined"
             )));
         }
-        let member = Member { role: role(of)?, index: index as usize };
-        if !self.members.has(member) {
-            return Err(Status::invalid_argument(format!("there is no {member}")));
-        }
-        invited::state(member, caller)?;
         Ok((member, current))
     }
 
@@ -283,11 +303,12 @@ impl Service {
     /// Writes a state to the store piece by piece; it is there only when it is whole and its hash is right.
     async fn store(
         &self,
+        incarnation: u64,
         member: Member,
         first: StatePiece,
         pieces: &mut Streaming<StatePiece>,
     ) -> Result<[u8; 32], Status> {
-        let mut writer = self.checkpoints.state_writer(first.version, member);
+        let mut writer = self.checkpoints.state_writer(first.version, member, incarnation);
         match write_state(&mut writer, member, first, pieces).await {
             Ok(digest) => match writer.finish().await {
                 Ok(()) => Ok(digest),

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use node::Context;
 use prost::Message;
 use proto::{
-    When, decode_ticks,
+    Secret, When, decode_ticks,
     v1::{Features, LoadRequest, ManageRequest, Order, Report, StatePiece, Turn, order, report},
 };
 use randomness::Seed;
@@ -40,6 +40,7 @@ static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context {
     run: Bytes::from_static(b"0123456789abcdef"),
     incarnation: 1,
     index: 0,
+    secret: Secret::new([7; 32]),
     device: Device::Cpu,
     verify: true,
 });

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use candle_core::Device;
+use proto::Secret;
 use randomness::Seed;
 use scenario::{GRADIENT_BLOCK_TICKS, Scenario};
 
@@ -21,6 +22,8 @@ pub struct Context {
     pub incarnation: u64,
     /// This node's index among its kind.
     pub index: usize,
+    /// What it is known by until it joins again. That of a transmitter gives those of its pairs.
+    pub secret: Secret,
     /// Where it computes.
     pub device: Device,
     /// Whether it says in its reports what it saw of the draws.

@@ -1,8 +1,11 @@
 use bytes::Bytes;
 use link::{Channel, Name, Security};
-use proto::v1::{
-    Failed, Join, Leaving, LoadRequest, Order, Report, Start, StatePiece, Welcome,
-    coordinator_client::CoordinatorClient, order::Order as Kind, report,
+use proto::{
+    Secret,
+    v1::{
+        Failed, Join, Leaving, LoadRequest, Order, Report, Start, StatePiece, Welcome,
+        coordinator_client::CoordinatorClient, order::Order as Kind, report,
+    },
 };
 use randomness::Seed;
 use scenario::Scenario;
@@ -32,6 +35,8 @@ pub struct Control {
     run: Bytes,
     incarnation: u64,
     index: u32,
+    /// Shown with whatever state is written or read, as it stands in `Welcome`.
+    secret: Bytes,
     activity: Activity,
     heart: JoinHandle<()>,
 }
@@ -77,14 +82,15 @@ impl Control {
         let orders = client.control(ReceiverStream::new(outgoing)).await.map_err(refusal)?.into_inner();
         let activity = Activity::preparing();
         let heart = tokio::spawn(beat(reports.clone(), activity.clone(), options.departure.clone()));
-        let (run, incarnation, index) = (Bytes::new(), 0, 0);
-        let mut control = Control { client, reports, orders, role, run, incarnation, index, activity, heart };
+        let (run, incarnation, index, secret) = (Bytes::new(), 0, 0, Bytes::new());
+        let mut control =
+            Control { client, reports, orders, role, run, incarnation, index, secret, activity, heart };
         let welcome = match control.order().await? {
             Kind::Welcome(welcome) => welcome,
-            other => return Err(unexpected(&other, "Welcome")),
+            other => return Err(NodeError::unexpected(&other, "where Welcome was due")),
         };
         (control.run, control.incarnation) = (welcome.run.clone(), welcome.incarnation);
-        control.index = welcome.index;
+        (control.index, control.secret) = (welcome.index, welcome.secret.clone());
         let outcome = async {
             let context = context(role, &welcome, options)?;
             if !welcome.restore {
@@ -159,7 +165,7 @@ impl Control {
     pub async fn start(&mut self) -> Result<Start, NodeError> {
         match self.order().await? {
             Kind::Start(start) => Ok(start),
-            other => Err(unexpected(&other, "Start")),
+            other => Err(NodeError::unexpected(&other, "where Start was due")),
         }
     }
 
@@ -210,6 +216,7 @@ impl Control {
             version,
             data: state.slice(number * PIECE..((number + 1) * PIECE).min(state.len())),
             sha256: if number + 1 == count { hash.clone() } else { Bytes::new() },
+            secret: if number == 0 { self.secret.clone() } else { Bytes::new() },
         };
         (0..count).map(piece).collect()
     }
@@ -221,6 +228,7 @@ impl Control {
             incarnation: self.incarnation,
             role: proto::v1::Role::from(self.role).into(),
             index: self.index,
+            secret: self.secret.clone(),
         };
         let mut stream = self.client.load(request).await.map_err(refusal)?.into_inner();
         let mut state = Vec::new();
@@ -250,6 +258,8 @@ fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, 
         .as_ref()
         .try_into()
         .map_err(|_| NodeError::protocol("the coordinator", "sent a seed that is not 32 bytes"))?;
+    let secret = Secret::read("the member's secret", &welcome.secret)
+        .map_err(NodeError::message("the coordinator"))?;
     let index = welcome.index as usize;
     let (count, device) = match role {
         Role::Transmitter => {
@@ -267,6 +277,7 @@ fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, 
         run: welcome.run.clone(),
         incarnation: welcome.incarnation,
         index,
+        secret,
         device: resolve_device(options.device.unwrap_or(device))?,
         verify: welcome.verify,
     })
@@ -312,10 +323,4 @@ fn refusal(status: Status) -> NodeError {
 
 fn lost(reason: &str) -> NodeError {
     NodeError::CoordinatorLost(reason.into())
-}
-
-fn unexpected(order: &Kind, due: &str) -> NodeError {
-    let name = format!("{order:?}");
-    let name = name.split('(').next().unwrap_or_default();
-    NodeError::protocol("the coordinator", format!("sent {name} where {due} was due"))
 }

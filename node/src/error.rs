@@ -1,3 +1,5 @@
+use proto::v1::order::Order;
+
 /// Why a node ended before its work was done. One line each.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -81,6 +83,13 @@ impl NodeError {
     /// Blames a peer for what it did.
     pub fn protocol(peer: impl Into<String>, what: impl Into<String>) -> NodeError {
         NodeError::Protocol { peer: peer.into(), what: what.into() }
+    }
+
+    /// Blames the coordinator for an order that was not due, by its name: what is in it may be secret.
+    pub fn unexpected(order: &Order, when: &str) -> NodeError {
+        let whole = format!("{order:?}");
+        let name = whole.split('(').next().unwrap_or_default();
+        NodeError::protocol("the coordinator", format!("sent {name} {when}"))
     }
 
     /// Whether somebody is gone, and this node could go on if they came back.

@@ -3,6 +3,7 @@
 //! Whatever comes off a socket is checked here before it is used: stamps, shapes, lengths, finiteness. No tensors.
 
 mod bits;
+mod secret;
 mod stamp;
 mod tensor;
 /// Generated from `proto/pom2dib.proto`.
@@ -12,6 +13,7 @@ pub mod v1 {
 }
 
 pub use bits::{decode_bits, decode_ticks, encode_bits, encode_ticks};
+pub use secret::Secret;
 pub use stamp::{Link, When};
 pub use tensor::{Packer, Payload};
 
@@ -34,7 +36,10 @@ pub enum WireError {
     /// A part is not there.
     #[error("the message has no {0}")]
     Missing(&'static str),
-    /// It belongs to another run, incarnation, link, phase, pass or round.
+    /// It belongs to another run. Which one was expected is nobody's to learn.
+    #[error("the message is of another run")]
+    AnotherRun,
+    /// It belongs to another incarnation, link, phase, pass or round.
     #[error("the message is of {what} {got}, expected {expected}")]
     Stamp {
         /// Which part of the stamp.

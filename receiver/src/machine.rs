@@ -173,9 +173,8 @@ impl ReceiverMachine {
                 emit(Output::Report(Report::Finished(Finished {})));
                 return Ok(false);
             }
-            other => {
-                return Err(NodeError::protocol("the coordinator", format!("sent {other:?} out of place")));
-            }
+            Some(other) => return Err(NodeError::unexpected(&other, "out of place")),
+            None => return Ok(false),
         }
         Ok(true)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use data::{Needs, open};
 use link::{Channel, LinkError, Name, Security};
 use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
@@ -131,7 +132,7 @@ async fn report_ready(
         output = compute.next() => output?,
         // Nothing is due from the coordinator now but its abort.
         order = control.order() => {
-            return Err(NodeError::protocol("the coordinator", format!("sent {:?} before this node was ready", order?)));
+            return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
     let Output::Ready { data, label_entropy, files } = output else {
@@ -191,6 +192,8 @@ impl Patience {
 /// The streams to all transmitters.
 struct Links {
     turns: Vec<mpsc::Sender<Turn>>,
+    /// What the first turn to each is to show, by transmitter; empty once it has gone out.
+    secrets: Vec<Bytes>,
     features: mpsc::Receiver<(usize, Result<Features, NodeError>)>,
     /// What reads from them; it ends with the links.
     _readers: JoinSet<()>,
@@ -204,7 +207,12 @@ impl Links {
         security: &Security,
     ) -> Result<Self, NodeError> {
         let transmitters = context.scenario.transmitters();
-        for (what, count) in [("addresses", start.transmitters.len()), ("sockets", start.sockets.len())] {
+        let counts = [
+            ("addresses", start.transmitters.len()),
+            ("sockets", start.sockets.len()),
+            ("secrets", start.secrets.len()),
+        ];
+        for (what, count) in counts {
             check_length("the start", what, count, transmitters)
                 .map_err(NodeError::message("the coordinator"))?;
         }
@@ -226,11 +234,12 @@ impl Links {
             turns.push(sender);
             readers.spawn(read(k, client, outgoing, arrived.clone(), context.clone()));
         }
-        Ok(Links { turns, features, _readers: readers })
+        Ok(Links { turns, secrets: start.secrets.clone(), features, _readers: readers })
     }
 
     /// Sends a turn without waiting for anybody. A link that has ended says so among the features.
-    fn send(&self, k: usize, turn: Turn) -> Result<(), NodeError> {
+    fn send(&mut self, k: usize, mut turn: Turn) -> Result<(), NodeError> {
+        turn.secret = std::mem::take(&mut self.secrets[k]);
         match self.turns[k].try_send(turn) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(NodeError::protocol(format!("transmitter {k}"), "does not read its turns"))

@@ -153,14 +153,19 @@ impl Store {
         Ok(names)
     }
 
+    /// Removes an object, if it is there.
+    pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
+        match self.objects.delete(&self.path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error(name, error)),
+        }
+    }
+
     /// Removes all objects under a first part of their names, and in a folder whatever else lies there.
     pub async fn remove_all(&self, first: &str) -> Result<(), StoreError> {
         let under = format!("{first}/");
         for name in self.names().await?.into_iter().filter(|name| name.starts_with(&under)) {
-            match self.objects.delete(&self.path(&name)).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(self.error(&name, error)),
-            }
+            self.remove(&name).await?;
         }
         let folder = self.folder.as_ref().map(|folder| folder.join(first)).filter(|folder| folder.exists());
         match folder.map(std::fs::remove_dir_all) {
@@ -205,6 +210,9 @@ mod tests {
             store.put("a/two", "new").await.unwrap();
             assert_eq!(store.get("a/two").await.unwrap().unwrap(), "new");
             assert_eq!(store.get("a/three").await.unwrap(), None);
+            store.remove("a/one").await.unwrap();
+            store.remove("a/one").await.unwrap();
+            assert_eq!(store.names().await.unwrap(), ["a/two", "b/one", "top"]);
             store.remove_all("a").await.unwrap();
             assert_eq!(store.names().await.unwrap(), ["b/one", "top"]);
             store.remove_all("a").await.unwrap();

@@ -13,7 +13,7 @@ use candle_core::Device;
 use data::Dataset;
 use node::{Context, Machine, NodeError};
 use proto::{
-    When,
+    Secret, When,
     v1::{Features, Turn, order::Order, report::Report},
 };
 use randomness::{Purpose, Seed, Stream};
@@ -134,6 +134,7 @@ impl Setup {
             run: Bytes::from_static(b"a run of the net"),
             incarnation,
             index,
+            secret: Secret::new([0; 32]),
             device: Device::Cpu,
             verify: false,
         }

@@ -7,6 +7,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+/// What is said to whoever does not know the secret of the receiver that it speaks as.
+const STRANGER: &str =
+    "the caller does not show the secret of this receiver, which the coordinator gives it at the start";
+
 /// The way back to a receiver.
 type Back = mpsc::Sender<Result<Features, Status>>;
 
@@ -110,9 +114,9 @@ impl Caller {
         };
         let t = match self.admit(&first, &sender) {
             Ok(t) => t,
-            Err(reason) => {
-                tracing::warn!(reason, "a caller was refused");
-                let _ = sender.send(Err(Status::failed_precondition(reason))).await;
+            Err(refusal) => {
+                tracing::warn!(reason = refusal.message(), "a caller was refused");
+                let _ = sender.send(Err(refusal)).await;
                 return;
             }
         };
@@ -121,19 +125,31 @@ impl Caller {
         node::pass_on((t, format!("receiver {t}")), Some(first), turns, seconds, &self.arrived).await;
     }
 
-    /// Who is calling: a receiver of this run and incarnation, the one of its certificate if it has shown one, and not
-    /// twice. (That all its later turns are of the same receiver, the machine checks by their stamps.) A stranger, a late comer of an earlier
-    /// incarnation or a node of another run is refused without disturbing the run.
-    fn admit(&self, turn: &Turn, sender: &Back) -> Result<usize, String> {
-        let t = turn.stamp.as_ref().map_or(0, |stamp| stamp.receiver as usize);
-        let receivers = self.context.scenario.receivers();
-        if t >= receivers {
-            return Err(format!("there is no receiver {t}: this run has {receivers}"));
+    /// Who is calling: the receiver of its certificate if it has shown one, which knows the secret of its pair with this
+    /// transmitter, and calls once. (That all its later turns are of the same receiver, the machine checks by their stamps.) A
+    /// stranger, a late comer of an earlier incarnation or a node of another run is refused without disturbing the run, and
+    /// learns nothing of it.
+    fn admit(&self, turn: &Turn, sender: &Back) -> Result<usize, Status> {
+        let Some(stamp) = &turn.stamp else { return Err(Status::permission_denied(STRANGER)) };
+        let t = stamp.receiver;
+        self.identity.check(Name::Receiver(t)).map_err(Status::permission_denied)?;
+        // A pair that does not exist has a secret too, but one that nobody was given.
+        let knows = self.context.secret.of_pair(t).is(&turn.secret);
+        let t = t as usize;
+        if !knows || t >= self.context.scenario.receivers() {
+            return Err(Status::permission_denied(STRANGER));
         }
-        self.identity.check(Name::Receiver(t as u32))?;
         let link = self.context.link(self.context.index, t);
-        link.read(turn.stamp.as_ref()).map_err(|error| error.to_string())?;
-        if self.outgoing.claim(t, sender) { Ok(t) } else { Err(format!("receiver {t} is connected already")) }
+        if let Err(error) = link.read(Some(stamp)) {
+            tracing::warn!(%error, t, "a receiver speaks out of turn");
+            return Err(Status::failed_precondition(
+                "the turn is of another run, incarnation or transmitter",
+            ));
+        }
+        match self.outgoing.claim(t, sender) {
+            true => Ok(t),
+            false => Err(Status::failed_precondition(format!("receiver {t} is connected already"))),
+        }
     }
 }
 

@@ -185,9 +185,7 @@ impl TransmitterMachine {
                 emit(Output::Report(Report::Finished(Finished {})));
                 Ok(false)
             }
-            Some(other) => {
-                Err(NodeError::protocol("the coordinator", format!("sent {other:?} out of place")))
-            }
+            Some(other) => Err(NodeError::unexpected(&other, "out of place")),
             None => Ok(false),
         }
     }

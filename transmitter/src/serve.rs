@@ -162,7 +162,7 @@ async fn report_ready(
         output = compute.next() => output?,
         // Nothing is due from the coordinator now but its abort.
         order = control.order() => {
-            return Err(NodeError::protocol("the coordinator", format!("sent {:?} before this node was ready", order?)));
+            return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
     let Output::Ready { data, files } = output else {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use node::Role;
-use proto::v1::{Ready, Start, order::Order, report::Report};
+use proto::v1::{Ready, Start, report::Report};
 use tokio::time::Instant;
 
 use super::{Conductor, blame, out_of_place};
@@ -63,11 +63,13 @@ impl Conductor {
         compare_data(&ready)?;
         tracing::info!(nodes = ready.len(), "all nodes are ready");
         let of = |role| self.members.all().filter(move |member| member.role == role);
-        self.order(Order::Start(Start {
+        let start = Start {
             transmitters: of(Role::Transmitter).map(|member| ready[&member].address.clone()).collect(),
             label_entropies: of(Role::Receiver).map(|member| ready[&member].label_entropy).collect(),
             sockets: of(Role::Transmitter).map(|member| ready[&member].socket.clone()).collect(),
-        }))?;
+            secrets: Vec::new(),
+        };
+        Conductor::all_read(&self.members.start(&start))?;
         let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();
         Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
     }

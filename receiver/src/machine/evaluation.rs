@@ -28,8 +28,8 @@ impl ReceiverMachine {
             let when = When::Piece { pass: pass.number, piece };
             let turn = Turn {
                 stamp: Some(self.context.link(k, self.context.index).stamp(when)),
-                gradients: None,
                 asks: Some(Asks { ticks: encode_ticks(&[pass.asked[k]]) }),
+                ..Turn::default()
             };
             emit(Output::Turn(k, turn));
         }

@@ -49,6 +49,7 @@ impl ReceiverMachine {
                 stamp: Some(self.context.link(k, self.context.index).stamp(When::round(round))),
                 gradients: gradients.as_mut().and_then(Iterator::next),
                 asks: Some(Asks { ticks: encode_ticks(&ticks) }),
+                ..Turn::default()
             };
             emit(Output::Turn(k, turn));
         }
@@ -74,7 +75,7 @@ impl ReceiverMachine {
         for (k, gradients) in gradients.into_iter().enumerate() {
             let link = self.context.link(k, self.context.index);
             let stamp = Some(link.stamp(When::round(self.version)));
-            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), asks: None }));
+            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), ..Turn::default() }));
         }
     }
 
@@ -120,7 +121,7 @@ impl ReceiverMachine {
         for (k, gradients) in gradients.into_iter().enumerate() {
             let when = When::Round { round: round.round, part: round.part as u64 };
             let stamp = Some(self.context.link(k, self.context.index).stamp(when));
-            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), asks: None }));
+            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), ..Turn::default() }));
         }
         self.stage = Stage::Training(round);
         Ok(())

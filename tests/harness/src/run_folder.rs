@@ -52,6 +52,15 @@ impl RunFolder {
         found
     }
 
+    /// The file of a checkpoint that holds a node's state ("receiver-1"), within the run's folder.
+    pub fn state(&self, round: u64, node: &str) -> String {
+        let folder = format!("checkpoints/round-{round:06}");
+        let manifest = self.json(&format!("{folder}/manifest.json"));
+        let files = manifest["files"].as_object().expect("a manifest lists files");
+        let file = files.keys().find(|file| file.split('.').next() == Some(node));
+        format!("{folder}/{}", file.unwrap_or_else(|| panic!("{node} is not in {manifest}")))
+    }
+
     /// Asserts that whatever looks whole is: every checkpoint with a manifest has the files that it names, to the bit,
     /// and every JSON file can be read.
     pub fn assert_nothing_partial_looks_whole(&self) {
@@ -60,7 +69,7 @@ impl RunFolder {
             let files = manifest["files"].as_object().expect("a manifest lists files");
             assert!(!files.is_empty());
             for (name, hash) in files {
-                assert_eq!(sha256(&checkpoint.join(name)), hash.as_str().unwrap(), "{name}");
+                assert_eq!(sha256_of_file(&checkpoint.join(name)), hash.as_str().unwrap(), "{name}");
             }
         }
         for entry in fs::read_dir(&self.path).expect("the folder can be listed") {
@@ -80,7 +89,12 @@ fn parse(text: &str, name: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
 }
 
-fn sha256(path: &Path) -> String {
+fn sha256_of_file(path: &Path) -> String {
     let content = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of these bytes.
+pub fn sha256(content: &[u8]) -> [u8; 32] {
+    Sha256::digest(content).into()
 }

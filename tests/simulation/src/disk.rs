@@ -103,7 +103,9 @@ impl Disk {
         };
         let mut states = Vec::new();
         for host in &self.0.hosts {
-            let file = format!("{host}.safetensors");
+            // Its own, of whatever incarnation.
+            let own = |file: &&String| file.split('.').next() == Some(host.to_string().as_str());
+            let file = manifest.files.keys().find(own).cloned().unwrap_or_default();
             let name = Path::from(format!("round-{:06}/{file}", manifest.round));
             let state = match self.0.objects.get(&name).await {
                 Ok(found) => found.bytes().await.unwrap_or_default(),

@@ -92,7 +92,7 @@ impl ReceiverMachine {
             });
             let stamp = Some(self.context.link(k, self.context.index).stamp(when));
             let asks = asks.then(|| Asks { ticks: Bytes::from_static(&[1]) });
-            emit(Output::Turn(k, Turn { stamp, gradients, asks }));
+            emit(Output::Turn(k, Turn { stamp, gradients, asks, ..Turn::default() }));
         }
     }
 
