@@ -244,8 +244,8 @@ async fn version(client: &mut ProbeClient<Channel>, patience: Duration) -> Resul
         format!("it does not say which build it is ({line}): is it a pom2dib, and of the same version on all machines?")
     })?;
     let skew = clock - (before + now()) / 2.0;
-    let who: String = who.chars().take(40).collect();
-    let version: String = version.chars().take(40).collect();
+    let [who, version] =
+        [who, version].map(|text| link::printable(&text.chars().take(40).collect::<String>()));
     if version != proto::VERSION || protocol.as_ref() != proto::protocol_digest() {
         let own = proto::VERSION;
         return Err(format!(
@@ -289,7 +289,7 @@ fn clock(skew: f64) -> Result<String, String> {
 
 async fn look(client: &mut ProbeClient<Channel>, there: usize, back: usize) -> Result<LookReply, String> {
     let request = LookRequest { payload: vec![0; there].into(), answer: back as u32 };
-    let reply = client.look(request).await.map_err(|status| status.message().to_owned())?.into_inner();
+    let reply = client.look(request).await.map_err(|status| link::printable(status.message()))?.into_inner();
     match reply.payload.len() == back {
         true => Ok(reply),
         false => Err(format!("it sent {} bytes where {back} were asked for", reply.payload.len())),

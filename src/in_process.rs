@@ -25,7 +25,7 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", link::printable(&error.to_string()));
             ExitCode::from(if error.is_input() { 2 } else { 1 })
         }
     }

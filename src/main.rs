@@ -98,6 +98,7 @@ enum Command {
 
 fn main() -> ExitCode {
     node::log_to_stderr();
+    link::raise_descriptor_limit();
     match node::parse::<Cli>().command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),

@@ -58,7 +58,7 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
         Err(error) => Err(error.into()),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", link::printable(&format!("{error:#}")));
         ExitCode::FAILURE
     })
 }
@@ -122,7 +122,7 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
                 }
                 End::Bad { node, complaint } => {
                     restarts -= 1;
-                    eprintln!("{} {complaint}: starting it again", node.name());
+                    eprintln!("{} {}: starting it again", node.name(), link::printable(&complaint));
                     nodes.spawn(node.live()?);
                 }
             },

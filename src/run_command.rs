@@ -155,7 +155,7 @@ fn launch(launch: Result<Launch, CoordinatorError>) -> ExitCode {
         Ok(launch) if launch.place.in_process => in_process::run(&launch),
         Ok(launch) => processes::run(&launch),
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", link::printable(&error.to_string()));
             ExitCode::from(if error.is_input() { 2 } else { 1 })
         }
     }

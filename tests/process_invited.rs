@@ -149,7 +149,7 @@ fn certificates_that_are_replaced_in_mid_run_are_used_without_a_restart() {
 fn what_is_wrong_with_certificates_or_token_is_said_before_anybody_is_dialled() {
     let place = Place::new(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
-    place.write("short", "word");
+    place.write_secret("short", "word");
     for (words, answer) in [
         ("run tiny.toml --out a --tls nowhere", ["nowhere/ca.pem: No such file", "pom2dib certs new DIR"]),
         (
@@ -268,7 +268,7 @@ fn expire(place: &Place, folder: &str, name: Name) {
     let key = rcgen::KeyPair::generate().expect("a key");
     let certificate = params.signed_by(&key, &issuer).expect("a certificate");
     place.write(&format!("{folder}/{}.pem", name.stem()), certificate.pem());
-    place.write(&format!("{folder}/{}.key", name.stem()), key.serialize_pem());
+    place.write_secret(&format!("{folder}/{}.key", name.stem()), key.serialize_pem());
 }
 
 fn copy(from: &Path, to: &Path) {

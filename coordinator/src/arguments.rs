@@ -270,7 +270,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     match conduct(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", link::printable(&error.to_string()));
             ExitCode::from(if error.is_input() { 2 } else { 1 })
         }
     }

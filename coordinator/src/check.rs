@@ -1,11 +1,12 @@
 //! What nodes report, checked before it is counted. A node of this build reports nothing else; a broken one must be
 //! named, and must not take the coordinator along.
 
+use link::printable;
 use proto::{
     WireError, check_finite, check_length,
     v1::{
-        Confusion, EntryRate, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass, TransmitterRound,
-        report::Report,
+        Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass,
+        TransmitterRound, report::Report,
     },
 };
 use scenario::Scenario;
@@ -37,12 +38,21 @@ pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Resul
     }
 }
 
+/// A report whose words can be shown: they go to the terminal, to the other nodes and into the summary.
+pub(crate) fn spelt_out(report: Report) -> Report {
+    match report {
+        Report::Failed(failed) => Report::Failed(Failed { message: printable(&failed.message), ..failed }),
+        Report::Ready(ready) => Report::Ready(Ready { device: printable(&ready.device), ..ready }),
+        other => other,
+    }
+}
+
 /// What a node says of itself before the start.
 pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {
     check_finite("label_entropy", &[report.label_entropy])?;
     for file in &report.files {
         // They stand in what people are told.
-        if file.name.is_empty() || file.name.len() > LONGEST_NAME || file.name.contains(char::is_control) {
+        if file.name.is_empty() || file.name.len() > LONGEST_NAME || printable(&file.name) != file.name {
             return Err(WireError::Missing("usable name of a data file"));
         }
         check_length("the digest of a data file", "bytes", file.sha256.len(), 32)?;

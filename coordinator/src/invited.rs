@@ -38,7 +38,7 @@ pub(crate) fn state(member: Member, caller: Identity) -> Result<(), Status> {
         Role::Receiver => Name::Receiver(index),
     };
     caller.check(name).map_err(|reason| {
-        tracing::warn!(reason, "a caller was refused a state");
+        link::log_refusal("a caller", "a state's stream", &reason);
         Status::permission_denied(reason)
     })
 }

@@ -17,5 +17,6 @@ struct Arguments {
 
 fn main() -> ExitCode {
     node::log_to_stderr();
+    link::raise_descriptor_limit();
     pom2dib_coordinator::main(node::parse::<Arguments>().options)
 }

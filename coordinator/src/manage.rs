@@ -77,11 +77,20 @@ async fn ask(action: Manage, arguments: &ManageArguments) -> Result<RunStatus, S
         };
         let request = ManageRequest { action: action.into() };
         let answer = CoordinatorClient::new(channel).manage(request).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| status.message().to_owned())
+        answer
+            .map(|answer| spelt_out(answer.into_inner()))
+            .map_err(|status| link::printable(status.message()))
     };
     let silent = || format!("{} did not answer within {} s", arguments.address, arguments.patience);
     // Dialling alone may take all of its patience.
     tokio::time::timeout(2 * patience, answer).await.map_err(|_| silent())?
+}
+
+/// A status whose words can be shown, whoever has answered.
+fn spelt_out(status: RunStatus) -> RunStatus {
+    let [scenario, phase, trouble] =
+        [&status.scenario, &status.phase, &status.trouble].map(|text| link::printable(text));
+    RunStatus { scenario, phase, trouble, ..status }
 }
 
 fn to_text(action: Manage, status: &RunStatus) -> String {

@@ -298,7 +298,7 @@ fn check_build(join: &Join) -> Result<(), Status> {
     if join.version != proto::VERSION {
         return Err(Status::failed_precondition(format!(
             "the node is of version {}, the coordinator of version {}: install the same on all machines",
-            join.version.chars().take(40).collect::<String>(),
+            link::printable(&join.version.chars().take(40).collect::<String>()),
             proto::VERSION
         )));
     }

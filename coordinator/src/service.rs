@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     CoordinatorError,
     board::Board,
+    check,
     checkpoints::Checkpoints,
     invited,
     members::{Admitted, Member, Members, Orders, Refusal, role},
@@ -163,7 +164,11 @@ impl Coordinator for Service {
 
     async fn manage(&self, request: Request<ManageRequest>) -> Result<Response<RunStatus>, Status> {
         let caller = Identity::of(&request);
-        let action = request.into_inner().action();
+        let ManageRequest { action } = request.into_inner();
+        // A number that is no action of this build's would pass for the harmless first one.
+        let action = Action::try_from(action).map_err(|_| {
+            Status::invalid_argument(format!("there is no action {action}: install the same build"))
+        })?;
         invited::manage(action, caller)?;
         if action != Action::Status {
             self.tell(Event::Told(action)).await?;
@@ -186,7 +191,7 @@ impl Service {
         let Admitted { member, incarnation, dismissed, .. } = match admitted {
             Ok(admitted) => admitted,
             Err(status) => {
-                tracing::warn!(reason = status.message(), "a node was refused");
+                link::log_refusal("a node", "a control stream", status.message());
                 let _ = orders.send(Err(status)).await;
                 return;
             }
@@ -209,13 +214,16 @@ impl Service {
                 Ok(Some(Report { report: Some(report) })) => report,
                 Ok(Some(Report { report: None })) => return "it sent an empty report".into(),
                 Ok(None) => return "it closed the control stream".into(),
-                Err(status) => return format!("connection lost ({})", status.message()),
+                Err(status) => {
+                    return format!("connection lost ({})", link::printable(status.message()));
+                }
             };
             if let report::Report::Heartbeat(heartbeat) = report {
                 self.members.heard(member, incarnation, Some(heartbeat));
                 continue;
             }
             self.members.heard(member, incarnation, None);
+            let report = check::spelt_out(report);
             if self.events.send(Event::Report(incarnation, member, report)).await.is_err() {
                 return "the run is over".into();
             }

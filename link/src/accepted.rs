@@ -1,31 +1,22 @@
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-    time::Sleep,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use crate::{counting::Counted, identity::Caller};
-
-/// In which whoever connects without a handshake must have said something.
-const FIRST_WORD: Duration = Duration::from_secs(10);
+use crate::{Name, counting::Counted, identity::Caller, places::Place};
 
 /// A connection that is ready to be served, and who is at its other end.
 pub(crate) struct Accepted {
     stream: Stream,
     caller: Caller,
-    /// Until the first word is there.
-    silence: Option<Pin<Box<Sleep>>>,
     /// One of so many connections that there may be.
-    _permit: Option<OwnedSemaphorePermit>,
+    place: Place,
 }
 
 /// Bytes are counted where they meet the socket: under TLS, as they are encrypted.
@@ -35,23 +26,27 @@ enum Stream {
 }
 
 impl Accepted {
-    pub(crate) fn plain(stream: Counted, caller: Caller, permit: Option<OwnedSemaphorePermit>) -> Self {
-        let silence = Some(Box::pin(tokio::time::sleep(FIRST_WORD)));
-        Accepted { stream: Stream::Plain(stream), caller, silence, _permit: permit }
+    pub(crate) fn plain(stream: Counted, address: Option<SocketAddr>, place: Place) -> Self {
+        let caller = Caller { address, name: None, standing: place.standing() };
+        Accepted { stream: Stream::Plain(stream), caller, place }
     }
 
-    pub(crate) fn tls(stream: TlsStream<Counted>, caller: Caller) -> Self {
-        Accepted { stream: Stream::Tls(stream.into()), caller, silence: None, _permit: None }
+    pub(crate) fn tls(
+        stream: TlsStream<Counted>,
+        address: Option<SocketAddr>,
+        name: Name,
+        place: Place,
+    ) -> Self {
+        let caller = Caller { address, name: Some(name), standing: place.standing() };
+        Accepted { stream: Stream::Tls(stream.into()), caller, place }
     }
 
-    /// Ends a connection over which nothing has been said in time.
-    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.silence {
-            None => Poll::Pending,
-            Some(silence) => silence
-                .as_mut()
-                .poll(context)
-                .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "it says nothing"))),
+    /// Ends a connection that has lost its place. Whatever is done with it asks here first: who sends a byte now and then,
+    /// or reads nothing of what it is sent, gains no time by it.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.place.poll_lost(context) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(reason) => Err(io::Error::new(io::ErrorKind::TimedOut, reason)),
         }
     }
 }
@@ -60,7 +55,7 @@ impl Connected for Accepted {
     type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Caller {
-        self.caller
+        self.caller.clone()
     }
 }
 
@@ -86,14 +81,8 @@ impl AsyncRead for Accepted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = either!(self, stream => stream.poll_read(context, buffer));
-        match read {
-            Poll::Ready(read) => {
-                self.silence = None;
-                Poll::Ready(read)
-            }
-            Poll::Pending => self.poll_silence(context),
-        }
+        self.check(context)?;
+        either!(self, stream => stream.poll_read(context, buffer))
     }
 }
 
@@ -103,6 +92,7 @@ impl AsyncWrite for Accepted {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check(context)?;
         either!(self, stream => stream.poll_write(context, bytes))
     }
 
@@ -111,6 +101,7 @@ impl AsyncWrite for Accepted {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check(context)?;
         either!(self, stream => stream.poll_write_vectored(context, slices))
     }
 
@@ -122,6 +113,7 @@ impl AsyncWrite for Accepted {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(context)?;
         either!(self, stream => stream.poll_flush(context))
     }
 

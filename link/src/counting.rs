@@ -34,10 +34,6 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    pub(crate) fn new(stream: impl Socket + 'static, count: ByteCount) -> Self {
-        Counted::boxed(Box::new(stream), count)
-    }
-
     pub(crate) fn boxed(stream: Box<dyn Socket>, count: ByteCount) -> Self {
         Counted { stream, count }
     }

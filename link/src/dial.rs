@@ -18,7 +18,7 @@ use tower::{BoxError, ServiceExt};
 use crate::{
     Channel, FRAME, KEEPALIVE, LinkError, Name, Network, Security, Simulated, Socket, WINDOW,
     distrust::{self, Distrust},
-    local, tls,
+    local, printable, tls,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -149,7 +149,7 @@ async fn greet(mut channel: Channel) -> Result<(), Failure> {
     };
     match Status::from_header_map(answer.headers()) {
         Some(status) if status.code() == Code::Unauthenticated => {
-            Err(Failure::Final(format!("refuses this node: {}", status.message())))
+            Err(Failure::Final(format!("refuses this node: {}", printable(status.message()))))
         }
         _ => Ok(()),
     }
@@ -158,8 +158,9 @@ async fn greet(mut channel: Channel) -> Result<(), Failure> {
 fn failure(error: &Error) -> Failure {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     match causes.filter_map(|cause| cause.downcast_ref()).next() {
-        Some(Distrust(problem)) => Failure::Final(problem.clone()),
-        None => Failure::Passing(innermost(error)),
+        // A certificate says what its maker likes.
+        Some(Distrust(problem)) => Failure::Final(printable(problem)),
+        None => Failure::Passing(printable(&innermost(error))),
     }
 }
 

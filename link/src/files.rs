@@ -1,7 +1,7 @@
 //! Files that prove who somebody is: small, and replaced while they are in use.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -48,14 +48,88 @@ pub(crate) const MAKES_CERTIFICATES: &str = "`pom2dib certs new DIR` makes certi
 /// What makes a join token.
 pub(crate) const MAKES_TOKEN: &str = "`pom2dib certs token FILE` makes a token";
 
+/// Who but the owner may do something with a file.
+const OTHERS: u32 = 0o077;
+
 /// Reads a small file. `remedy` is for one that cannot be read.
 pub(crate) fn read(path: &Path, remedy: &str) -> Result<Vec<u8>, LinkError> {
+    read_if(path, remedy, |_| Ok(()))
+}
+
+/// Reads a small file that proves who one is. As ssh does, it refuses one that belongs to the caller and is open to others:
+/// the caller can close it. What belongs to somebody else, as in a container that is given a key, is for its owner to
+/// judge.
+pub(crate) fn read_secret(path: &Path, remedy: &str) -> Result<Vec<u8>, LinkError> {
+    read_if(path, remedy, |metadata| {
+        let own = metadata.uid() == rustix::process::geteuid().as_raw();
+        match own && metadata.mode() & OTHERS != 0 {
+            false => Ok(()),
+            true => Err(format!(
+                "others may read or change it (its mode is {:04o}): close it with `chmod 600 {}`",
+                metadata.mode() & 0o7777,
+                path.display()
+            )),
+        }
+    })
+}
+
+fn read_if(
+    path: &Path,
+    remedy: &str,
+    check: impl FnOnce(&Metadata) -> Result<(), String>,
+) -> Result<Vec<u8>, LinkError> {
     let unfit = |problem: String| LinkError::Credentials { path: path.into(), problem };
+    let unreadable = |error: std::io::Error| unfit(format!("{error}; {remedy}"));
+    let file = File::open(path).map_err(unreadable)?;
+    // Of the file that is open: the path may lead to another one by now.
+    check(&file.metadata().map_err(unreadable)?).map_err(unfit)?;
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(unfit(format!("{error}; {remedy}"))),
-        Ok(_) if bytes.len() as u64 > LARGEST => Err(unfit(format!("is larger than {LARGEST} bytes"))),
-        Ok(_) => Ok(bytes),
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 > LARGEST {
+        true => Err(unfit(format!("is larger than {LARGEST} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn a_secret_of_ones_own_that_others_can_reach_is_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("word");
+        fs::write(&path, "sixteen-letters-").unwrap();
+        let with_mode = |mode| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            read_secret(&path, MAKES_TOKEN).map_err(|error| error.to_string())
+        };
+        for mode in [0o644, 0o640, 0o604, 0o660, 0o601, 0o620] {
+            let line = with_mode(mode).unwrap_err();
+            assert!(line.contains(&format!("its mode is {mode:04o}")), "{line}");
+            assert!(line.ends_with(&format!("`chmod 600 {}`", path.display())), "{line}");
+            read(&path, MAKES_CERTIFICATES).unwrap();
+        }
+        for mode in [0o600, 0o400, 0o700] {
+            assert_eq!(with_mode(mode).unwrap(), b"sixteen-letters-");
+        }
+    }
+
+    /// As root can try it: what Kubernetes mounts belongs to root and is open to a group, and what `pom2dib compose` writes
+    /// belongs to whoever wrote it and is open to the container's user.
+    #[test]
+    fn a_secret_of_somebody_elses_is_for_its_owner_to_judge() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("transmitter-0.key");
+        fs::write(&path, "key").unwrap();
+        if std::os::unix::fs::chown(&path, Some(10_001), Some(10_001)).is_err() {
+            return println!("skipped: only root can give a file away");
+        }
+        for mode in [0o644, 0o440] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_secret(&path, MAKES_CERTIFICATES).unwrap(), b"key");
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use tonic::Request;
 
-use crate::Name;
+use crate::{Name, places::Standing};
 
 /// Who is calling, as far as a listener can tell. Every request that a [`Listener`](crate::Listener) hands on carries one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,12 +44,14 @@ impl Identity {
 }
 
 /// What a connection says of who is at its other end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// From where; none for a Unix-domain socket.
     pub(crate) address: Option<SocketAddr>,
     /// The holder of the certificate that was shown.
     pub(crate) name: Option<Name>,
+    /// The place of the connection.
+    pub(crate) standing: Standing,
 }
 
 #[cfg(test)]

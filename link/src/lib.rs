@@ -1,7 +1,9 @@
 //! Channels: listening, dialling, limits, who is let in, and a count of what really goes through the sockets.
 
 mod accepted;
+mod arrivals;
 mod counting;
+mod descriptors;
 mod dial;
 mod distrust;
 mod files;
@@ -11,11 +13,15 @@ mod listen;
 mod local;
 mod name;
 mod network;
+mod places;
+mod printable;
 mod security;
+mod strangers;
 mod tls;
 mod token;
 
 pub use counting::ByteCount;
+pub use descriptors::raise_descriptor_limit;
 pub use dial::{check_address, dial, dial_nearest};
 pub use files::TlsFiles;
 pub use identity::Identity;
@@ -23,7 +29,9 @@ pub use listen::{GuardedRouter, GuardedServer, Listener};
 pub use local::LocalDoor;
 pub use name::Name;
 pub use network::{Callers, Connecting, Network, Simulated, Socket};
+pub use printable::printable;
 pub use security::{Channel, Security};
+pub use strangers::log_refusal;
 pub use token::{Guard, Present, Token};
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

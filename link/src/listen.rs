@@ -1,13 +1,10 @@
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr};
 
 use tokio::{
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    net::{TcpListener, UnixListener},
+    sync::mpsc,
 };
-use tokio_stream::{
-    Stream, StreamExt,
-    wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream},
-};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{
     service::InterceptorLayer,
     transport::{Server, server::Router},
@@ -15,8 +12,12 @@ use tonic::{
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
-    ByteCount, Callers, FRAME, Guard, KEEPALIVE, LinkError, LocalDoor, Network, Security, Socket, WINDOW,
-    accepted::Accepted, counting::Counted, handshake, identity::Caller,
+    ByteCount, Callers, FRAME, Guard, KEEPALIVE, LinkError, LocalDoor, Network, Security, WINDOW,
+    accepted::Accepted,
+    arrivals::{self, Arrivals},
+    counting::Counted,
+    handshake,
+    places::{Limits, Places},
 };
 
 /// A server whose services see only calls that a [`Guard`] has let through, each with its
@@ -25,9 +26,6 @@ pub type GuardedServer = Server<Stack<InterceptorLayer<Guard>, Identity>>;
 
 /// The same with services.
 pub type GuardedRouter = Router<Stack<InterceptorLayer<Guard>, Identity>>;
-
-/// Connections that a listener holds at most: more than the largest network makes, and little memory.
-const MOST_CONNECTIONS: usize = 8192;
 
 /// Streams on one connection at a time: a peer needs one for its own, and one for a state.
 const MOST_STREAMS: u32 = 16;
@@ -43,6 +41,7 @@ pub struct Listener {
     address: SocketAddr,
     count: ByteCount,
     security: Security,
+    limits: Limits,
 }
 
 /// Where callers come in.
@@ -75,7 +74,15 @@ impl Listener {
             }
             Network::Simulated(network) => (Door::Simulated(network.listen(address).map_err(fail)?), address),
         };
-        Ok(Listener { door, local: None, address, count: ByteCount::default(), security: security.clone() })
+        let (count, security, limits) = (ByteCount::default(), security.clone(), Limits::usual());
+        Ok(Listener { door, local: None, address, count, security, limits })
+    }
+
+    /// Binds at an address at which probes ask for the process's health. They show nothing, and there are many of one
+    /// machine: so no connection has to make a request in time, and none is counted by its address.
+    pub async fn bind_for_health(address: SocketAddr) -> Result<Self, LinkError> {
+        let listener = Listener::bind(address, &Security::default(), true).await?;
+        Ok(Listener { limits: Limits::of_health(), ..listener })
     }
 
     /// Listens on a Unix-domain socket as well; nothing if the system does not let it, since TCP leads everywhere, and
@@ -130,48 +137,24 @@ impl Listener {
     }
 
     /// Whoever connects and may, by either way.
-    fn incoming(self) -> Box<dyn Stream<Item = io::Result<Accepted>> + Send + Unpin> {
-        let (here, elsewhere) = (self.count.clone(), self.count);
-        let listener = match self.door {
-            Door::System(listener) => listener,
-            Door::Simulated(callers) => {
-                return Box::new(callers.map(move |caller| Ok(over_simulated(caller?, &here))));
-            }
+    fn incoming(self) -> Arrivals<io::Result<Accepted>> {
+        let (count, places) = (self.count, Places::new(self.limits));
+        let arrivals = match self.door {
+            Door::System(listener) => arrivals::over_tcp(listener),
+            Door::Simulated(callers) => arrivals::over_simulated(callers),
         };
+        let arrivals: Arrivals<_> = match self.local {
+            Some(local) => Box::pin(arrivals.merge(arrivals::over_socket(local))),
+            None => arrivals,
+        };
+        let seated = arrivals::seated(arrivals, places);
         if let Some(tls) = self.security.tls() {
             let (shaken, accepted) = mpsc::channel(1);
-            tokio::spawn(handshake::shake_hands(listener, tls.clone(), elsewhere, shaken));
-            return Box::new(ReceiverStream::new(accepted));
+            tokio::spawn(handshake::shake_hands(seated, tls.clone(), count, shaken));
+            return Box::pin(ReceiverStream::new(accepted));
         }
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        let tcp = TcpListenerStream::new(listener).filter_map(move |stream| {
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                tracing::warn!("a caller was refused: there are {MOST_CONNECTIONS} connections already");
-                return None;
-            };
-            Some(stream.and_then(|stream| over_tcp(stream, &elsewhere, place)))
-        });
-        match self.local {
-            None => Box::new(tcp),
-            Some(local) => Box::new(
-                tcp.merge(UnixListenerStream::new(local).map(move |stream| Ok(over_socket(stream?, &here)))),
-            ),
-        }
+        Box::pin(seated.map(move |((stream, address), place)| {
+            Ok(Accepted::plain(Counted::boxed(stream, count.clone()), address, place))
+        }))
     }
-}
-
-fn over_tcp(stream: TcpStream, count: &ByteCount, place: OwnedSemaphorePermit) -> io::Result<Accepted> {
-    // A bare listener leaves Nagle's algorithm on, which holds a round's last packet back.
-    stream.set_nodelay(true)?;
-    let caller = Caller { address: stream.peer_addr().ok(), name: None };
-    Ok(Accepted::plain(Counted::new(stream, count.clone()), caller, Some(place)))
-}
-
-fn over_simulated((stream, from): (Box<dyn Socket>, SocketAddr), count: &ByteCount) -> Accepted {
-    let caller = Caller { address: Some(from), name: None };
-    Accepted::plain(Counted::boxed(stream, count.clone()), caller, None)
-}
-
-fn over_socket(stream: UnixStream, count: &ByteCount) -> Accepted {
-    Accepted::plain(Counted::new(stream, count.clone()), Caller { address: None, name: None }, None)
 }

@@ -86,7 +86,7 @@ impl Tls {
 fn load(files: &TlsFiles) -> Result<(Name, Loaded), LinkError> {
     let roots = Arc::new(authorities(&files.ca)?);
     let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_slice(&files::read(&files.key, files::MAKES_CERTIFICATES)?)
+    let key = PrivateKeyDer::from_pem_slice(&files::read_secret(&files.key, files::MAKES_CERTIFICATES)?)
         .map_err(|_| unfit(&files.key, "holds no private key in PEM".into()))?;
     let name =
         Name::of(&chain[0]).map_err(|problem| unfit(&files.cert, format!("the certificate {problem}")))?;

@@ -9,7 +9,7 @@ use tonic::{
     service::Interceptor,
 };
 
-use crate::{Identity, LinkError, files, identity::Caller};
+use crate::{Identity, LinkError, arrivals, files, identity::Caller, strangers};
 
 /// Where gRPC, like HTTP, carries what proves a caller's right; logs and proxies know to leave it out.
 const HEADER: &str = "authorization";
@@ -54,7 +54,7 @@ impl Token {
 
     /// Reads a token's file.
     pub fn read(path: &Path) -> Result<Token, LinkError> {
-        let bytes = files::read(path, files::MAKES_TOKEN)?;
+        let bytes = files::read_secret(path, files::MAKES_TOKEN)?;
         let text = String::from_utf8(bytes).map_err(|_| LinkError::Credentials {
             path: path.into(),
             problem: "a token is one word of ASCII letters, digits and signs".into(),
@@ -116,13 +116,17 @@ impl Guard {
 
 impl Interceptor for Guard {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let caller = request.extensions().get::<Caller>().copied();
+        // Further on nobody needs to know the connection.
+        let caller = request.extensions_mut().remove::<Caller>();
         // Taken away, so that nobody further on has it to log.
         let shown = request.metadata_mut().remove(HEADER);
         if let Err(reason) = self.check(shown.as_ref()) {
-            let from = caller.and_then(|caller| caller.address);
-            tracing::warn!(?from, reason, "a caller was refused");
+            let address = caller.and_then(|caller| caller.address);
+            strangers::log_refusal("a caller", arrivals::from(address), reason);
             return Err(Status::unauthenticated(reason));
+        }
+        if let Some(caller) = caller.as_ref().filter(|_| is_grpc(&request)) {
+            caller.standing.accept();
         }
         let identity = match (caller.and_then(|caller| caller.name), &self.0) {
             (Some(name), _) => Identity::Peer(name),
@@ -132,6 +136,12 @@ impl Interceptor for Guard {
         request.extensions_mut().insert(identity);
         Ok(request)
     }
+}
+
+/// Whether it is a call at all. Where nothing is asked for, that is what tells a node from whoever else has found the port.
+fn is_grpc(request: &Request<()>) -> bool {
+    let kind = request.metadata().get("content-type").map(|kind| kind.as_bytes());
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "every test uses a part of it")]
 mod support;
 
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use pom2dib_link::{Identity, Listener, Name, Security, TlsFiles, dial};
 use support::{Authority, FUTURE, PAST, SOON, dial_once, listen, refused, who_am_i};
@@ -125,7 +125,9 @@ async fn a_certificate_of_no_use_is_named_before_anybody_is_dialled() {
     assert!(line.contains("admin.key: is not the key of"), "{line}");
     let line = problem(TlsFiles { cert: ours.files(receiver).key, ..ours.files(receiver) });
     assert!(line.contains("receiver-0.key: holds no certificate in PEM"), "{line}");
-    let line = problem(TlsFiles { key: ours.files(receiver).cert, ..ours.files(receiver) });
+    let mistaken = ours.files(receiver);
+    fs::set_permissions(&mistaken.cert, fs::Permissions::from_mode(0o600)).unwrap();
+    let line = problem(TlsFiles { key: mistaken.cert.clone(), ..mistaken });
     assert!(line.contains("receiver-0.pem: holds no private key in PEM"), "{line}");
     let line = problem(TlsFiles { ca: ours.folder().join("nowhere.pem"), ..ours.files(receiver) });
     assert!(line.contains("nowhere.pem: No such file"), "{line}");

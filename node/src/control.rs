@@ -120,9 +120,11 @@ impl Control {
     /// The next order. The end of the incarnation or of the run, or the coordinator's disappearance, is an error.
     pub async fn order(&mut self) -> Result<Kind, NodeError> {
         match self.orders.message().await {
-            Ok(Some(Order { order: Some(Kind::Abort(abort)) })) => Err(NodeError::Aborted(abort.reason)),
+            Ok(Some(Order { order: Some(Kind::Abort(abort)) })) => {
+                Err(NodeError::Aborted(link::printable(&abort.reason)))
+            }
             Ok(Some(Order { order: Some(Kind::Rollback(rollback)) })) => {
-                Err(NodeError::RolledBack(rollback.reason))
+                Err(NodeError::RolledBack(link::printable(&rollback.reason)))
             }
             Ok(Some(Order { order: Some(order) })) => Ok(order),
             Ok(Some(Order { order: None })) => {
@@ -310,14 +312,15 @@ async fn send(reports: &mpsc::Sender<Report>, report: report::Report) -> Result<
 
 /// A refusal comes as a status with a message of the coordinator's own; anything else is a lost connection.
 fn refusal(status: Status) -> NodeError {
+    let message = link::printable(status.message());
     match status.code() {
         tonic::Code::FailedPrecondition
         | tonic::Code::InvalidArgument
         | tonic::Code::PermissionDenied
         | tonic::Code::Unauthenticated
-        | tonic::Code::AlreadyExists => NodeError::Refused(status.message().into()),
-        tonic::Code::Aborted => NodeError::Aborted(status.message().into()),
-        _ => lost(status.message()),
+        | tonic::Code::AlreadyExists => NodeError::Refused(message),
+        tonic::Code::Aborted => NodeError::Aborted(message),
+        _ => lost(&message),
     }
 }
 

@@ -27,13 +27,12 @@ impl Health {
     /// An input error if the address cannot be listened on.
     pub async fn serve(address: Option<SocketAddr>) -> Result<Self, NodeError> {
         let Some(address) = address else { return Ok(Health(None)) };
-        let listener =
-            Listener::bind(address, &Security::default(), true).await.map_err(|error| match error {
-                LinkError::Listen { address, error } => NodeError::Input(format!(
-                    "cannot listen on {address}: {error}; choose another with --health"
-                )),
-                other => other.into(),
-            })?;
+        let listener = Listener::bind_for_health(address).await.map_err(|error| match error {
+            LinkError::Listen { address, error } => {
+                NodeError::Input(format!("cannot listen on {address}: {error}; choose another with --health"))
+            }
+            other => other.into(),
+        })?;
         let (reporter, service) = health_reporter();
         let health = Health(Some(reporter));
         health.ready(false).await;
@@ -99,7 +98,10 @@ async fn ask(arguments: &HealthArguments) -> Result<String, String> {
         let channel = link::dial(Name::Coordinator, address, &Security::default(), patience).await;
         let mut client = HealthClient::new(channel.map_err(|error| error.to_string())?);
         let answer = client.check(HealthCheckRequest { service: service.into() }).await;
-        answer.map_err(|status| format!("{address}: {}; is it what --health was given?", status.message()))
+        answer.map_err(|status| {
+            let said = link::printable(status.message());
+            format!("{address}: {said}; is it what --health was given?")
+        })
     };
     let silent = || format!("{address} did not answer within {} s", patience.as_secs());
     let answer = tokio::time::timeout(2 * patience, answer).await.map_err(|_| silent())??;

@@ -32,7 +32,7 @@ pub async fn pass_on<M>(
                 end => {
                     open = false;
                     let reason = match end {
-                        Err(status) => status.message().to_owned(),
+                        Err(status) => link::printable(status.message()),
                         _ => "it closed the stream".to_owned(),
                     };
                     held.push(0.0, Err(NodeError::Lost { peer: name.clone(), reason }));

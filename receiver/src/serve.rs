@@ -268,7 +268,7 @@ async fn read(
     let name = format!("transmitter {k}");
     match client.exchange(ReceiverStream::new(outgoing)).await {
         Err(status) => {
-            let loss = NodeError::Lost { peer: name, reason: status.message().to_owned() };
+            let loss = NodeError::Lost { peer: name, reason: link::printable(status.message()) };
             let _ = arrived.send((k, Err(loss))).await;
         }
         Ok(response) => {

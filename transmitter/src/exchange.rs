@@ -115,7 +115,7 @@ impl Caller {
         let t = match self.admit(&first, &sender) {
             Ok(t) => t,
             Err(refusal) => {
-                tracing::warn!(reason = refusal.message(), "a caller was refused");
+                link::log_refusal("a caller", "a link", refusal.message());
                 let _ = sender.send(Err(refusal)).await;
                 return;
             }

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
@@ -69,7 +70,9 @@ impl Authority {
         (params.not_before, params.not_after) = period(years);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        std::fs::write(folder.join(format!("{stem}.key")), key.serialize_pem()).unwrap();
+        let secret = folder.join(format!("{stem}.key"));
+        std::fs::write(&secret, key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(folder.join(format!("{stem}.pem")), certificate.pem()).unwrap();
     }
 
@@ -121,7 +124,8 @@ pub(crate) async fn refused(address: SocketAddr, security: &Security) -> String 
 
 /// Who one is for the other side.
 pub(crate) async fn who_am_i(mut channel: Channel) -> String {
-    let call = http::Request::post("/test.WhoAmI/Ask").body(Body::empty()).unwrap();
+    let call = http::Request::post("/test.WhoAmI/Ask").header("content-type", "application/grpc");
+    let call = call.body(Body::empty()).unwrap();
     std::future::poll_fn(|context| Service::<http::Request<Body>>::poll_ready(&mut channel, context))
         .await
         .unwrap();
@@ -130,7 +134,7 @@ pub(crate) async fn who_am_i(mut channel: Channel) -> String {
 }
 
 #[derive(Clone)]
-struct WhoAmI;
+pub(crate) struct WhoAmI;
 
 impl NamedService for WhoAmI {
     const NAME: &'static str = "test.WhoAmI";

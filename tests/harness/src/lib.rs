@@ -5,6 +5,7 @@
 //! a limit that only a broken program reaches.
 
 mod engine;
+mod fake_coordinator;
 mod fake_transmitter;
 mod machines;
 mod place;

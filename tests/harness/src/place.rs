@@ -1,5 +1,6 @@
 use std::{
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -68,6 +69,13 @@ impl Place {
         std::fs::write(&path, content).expect("a file can be written");
     }
 
+    /// Writes a file that nobody else may read.
+    pub fn write_secret(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.write(name, content);
+        let closed = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(self.path(name), closed).expect("the file is ours");
+    }
+
     /// The folder of a run in this place.
     pub fn run_folder(&self, name: &str) -> RunFolder {
         RunFolder::at(self.path(name))
@@ -81,6 +89,14 @@ impl Place {
         let mut command = self.command();
         command.envs(variables.filter_map(|variable| variable.split_once('=')));
         command.args(words.split_whitespace().skip_while(is_variable));
+        Process::start(words, &mut command)
+    }
+
+    /// The same for a process that may have no more than so many files open.
+    pub fn start_with_few_files(&self, files: u32, words: &str) -> Process {
+        let mut command = self.command_of("sh");
+        let script = "ulimit -n \"$1\" && shift && exec \"$@\"";
+        command.args(["-c", script, "sh", &files.to_string(), self.program]).args(words.split_whitespace());
         Process::start(words, &mut command)
     }
 
@@ -112,7 +128,11 @@ impl Place {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(self.program);
+        self.command_of(self.program)
+    }
+
+    fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         command.current_dir(&self.root);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("POM2DIB_") {

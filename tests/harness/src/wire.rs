@@ -2,18 +2,21 @@ use std::{net::SocketAddr, sync::Arc};
 
 use link::{Channel, Name, Security};
 use proto::v1::{
-    Features, Join, LoadRequest, Order, Report, Role, StatePiece, Turn, Welcome,
-    coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
-    transmitter_server::TransmitterServer,
+    Features, Join, LoadRequest, ManageRequest, Order, Report, Role, RunStatus, StatePiece, Turn, Welcome,
+    coordinator_client::CoordinatorClient, coordinator_server::CoordinatorServer, order, report,
+    transmitter_client::TransmitterClient, transmitter_server::TransmitterServer,
 };
 use tokio::{
     runtime::{Handle, Runtime},
     sync::mpsc,
 };
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Status, Streaming, transport::Server};
+use tonic::{
+    Status, Streaming,
+    transport::{Server, server::Router},
+};
 
-use crate::{PATIENCE, fake_transmitter::FakeTransmitter};
+use crate::{PATIENCE, fake_coordinator::FakeCoordinator, fake_transmitter::FakeTransmitter};
 
 /// The wire, for tests that speak the protocol themselves, well or badly.
 pub struct Wire {
@@ -110,13 +113,31 @@ impl Wire {
         })
     }
 
+    /// Asks a coordinator to do something with its run: the number of an action, if it is one.
+    pub fn manage(&self, coordinator: SocketAddr, action: i32) -> Result<RunStatus, Status> {
+        in_time(self.runtime.handle(), async {
+            let mut client = CoordinatorClient::new(self.dial(Name::Coordinator, coordinator).await);
+            client.manage(ManageRequest { action }).await.map(tonic::Response::into_inner)
+        })
+    }
+
+    /// Listens as a coordinator that ends every node's run, and calls its own, with these words; gives its address.
+    pub fn coordinate(&self, words: &str) -> SocketAddr {
+        let words = words.to_owned();
+        self.listen(|builder| builder.add_service(CoordinatorServer::new(FakeCoordinator { words })))
+    }
+
     /// Listens as a transmitter that answers every turn like this; gives its address.
     pub fn serve(&self, answer: impl Fn(Turn) -> Features + Send + Sync + 'static) -> SocketAddr {
+        let service = TransmitterServer::new(FakeTransmitter { answer: Arc::new(answer) });
+        self.listen(|builder| builder.add_service(service))
+    }
+
+    fn listen(&self, serve: impl FnOnce(&mut Server) -> Router) -> SocketAddr {
         let bind = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = in_time(self.runtime.handle(), bind).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let service = TransmitterServer::new(FakeTransmitter { answer: Arc::new(answer) });
-        let router = Server::builder().add_service(service);
+        let router = serve(&mut Server::builder());
         self.runtime.spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
         address
     }

@@ -1,0 +1,25 @@
+//! How many files, and so connections, the system lets a process have open.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Enough for a listener's connections and all else; more would only make programs slow that close everything.
+const ENOUGH: u64 = 16_384;
+
+/// Lets this process open as many files as it may need, if the system does: the soft limit is often 1,024, and the hard
+/// one far higher. For the start of a program; what it starts later has the same limit.
+pub fn raise_descriptor_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    if current.is_some_and(|current| current < wanted) {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+        if let Err(error) = raised {
+            tracing::info!(%error, "the limit of open files stays where it is");
+        }
+    }
+}
+
+/// How many files this process may have open.
+pub(crate) fn allowed() -> usize {
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(current).unwrap_or(usize::MAX)
+}

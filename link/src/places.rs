@@ -1,0 +1,329 @@
+//! The places at a door. Who has made a request that was accepted keeps its own; all others share a few, for a moment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::Sleep};
+
+use crate::{descriptors, strangers};
+
+/// In which a connection must have made a request that was accepted, its handshake included. To say something is not
+/// enough: a byte costs its sender nothing.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
+/// Connections that a listener holds at most: more than the largest network makes.
+const MOST: usize = 8192;
+
+/// Of these, how many may be without a request.
+const MOST_WAITING: usize = 512;
+
+/// And how many of those may come from one address. All nodes of a machine share one: so only connections that have made
+/// no request are counted.
+const MOST_OF_A_PEER: usize = 256;
+
+/// How many connections a listener holds, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    all: usize,
+    waiting: usize,
+    of_a_peer: usize,
+    /// None: nobody is sent away for being silent, and nobody has a place for good.
+    patience: Option<Duration>,
+}
+
+impl Limits {
+    /// What the protocol needs, as far as this process may open files.
+    pub(crate) fn usual() -> Self {
+        // A quarter of the descriptors is for what else a process does: files, and connections of its own.
+        let all = MOST.min(descriptors::allowed() / 4 * 3);
+        let (waiting, of_a_peer) = (MOST_WAITING.min(all / 4), MOST_OF_A_PEER.min(all / 8));
+        Limits { all, waiting, of_a_peer, patience: Some(FIRST_REQUEST) }
+    }
+
+    /// For an address at which anybody may ask for the process's health, all probes of a machine from one address: no
+    /// deadline, and none but the oldest makes way.
+    pub(crate) fn of_health() -> Self {
+        let waiting = Limits::usual().waiting;
+        Limits { all: waiting, waiting, of_a_peer: waiting, patience: None }
+    }
+}
+
+/// The connections of a listener. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Places {
+    table: Arc<Mutex<Table>>,
+    limits: Limits,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    /// Connections without a request that was accepted, oldest first.
+    waiting: BTreeMap<u64, Waiting>,
+    /// Those with one.
+    settled: BTreeSet<u64>,
+}
+
+struct Waiting {
+    peer: Option<IpAddr>,
+    /// Sends the connection away; dropped unused, it says that the connection may stay.
+    send_away: oneshot::Sender<()>,
+}
+
+impl Places {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Places { table: Arc::default(), limits }
+    }
+
+    /// A place for a new connection from an address, or from nowhere if it comes over a Unix-domain socket. Who has waited
+    /// longest makes way for it: of its own address if that has too many, or else of all. Nothing if all places belong to
+    /// others for good.
+    pub(crate) fn enter(&self, from: Option<IpAddr>) -> Option<Place> {
+        let peer = from.map(network);
+        let is_neighbour = |waiting: &Waiting| waiting.peer == peer;
+        let mut table = self.table();
+        if table.waiting.values().filter(|waiting| is_neighbour(waiting)).count() >= self.limits.of_a_peer {
+            table.send_oldest_away(is_neighbour);
+        }
+        if table.waiting.len() >= self.limits.waiting || table.held() >= self.limits.all {
+            table.send_oldest_away(|_| true);
+        }
+        if table.held() >= self.limits.all {
+            return None;
+        }
+        let (send_away, sent_away) = oneshot::channel();
+        let id = table.next;
+        table.next += 1;
+        table.waiting.insert(id, Waiting { peer, send_away });
+        let deadline = self.limits.patience.map(|patience| Box::pin(tokio::time::sleep(patience)));
+        let standing = Standing { id, places: self.clone() };
+        Some(Place { standing, trial: Some(Trial { sent_away, deadline }), lost: None })
+    }
+
+    /// The system gives no more descriptors: who has waited longest gives one back.
+    pub(crate) fn make_room(&self) {
+        self.table().send_oldest_away(|_| true);
+    }
+
+    /// So many connections there may be.
+    pub(crate) fn most(&self) -> usize {
+        self.limits.all
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("no code panics while it holds this lock")
+    }
+}
+
+impl Table {
+    fn held(&self) -> usize {
+        self.waiting.len() + self.settled.len()
+    }
+
+    fn send_oldest_away(&mut self, among: impl Fn(&Waiting) -> bool) {
+        let oldest = self.waiting.iter().find(|(_, waiting)| among(waiting)).map(|(id, _)| *id);
+        if let Some(waiting) = oldest.and_then(|id| self.waiting.remove(&id)) {
+            // It may be leaving just now.
+            let _ = waiting.send_away.send(());
+        }
+    }
+}
+
+impl Drop for Table {
+    /// The listener and all its connections have ended.
+    fn drop(&mut self) {
+        strangers::log_rest();
+    }
+}
+
+/// Whose address it is: who has one of IPv6 has the 2^64 of its network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+/// A connection's place, given back when it is dropped.
+pub(crate) struct Place {
+    standing: Standing,
+    /// Until a request has been accepted.
+    trial: Option<Trial>,
+    /// Why the place is lost, once it is: whoever asks again hears it again.
+    lost: Option<&'static str>,
+}
+
+struct Trial {
+    sent_away: oneshot::Receiver<()>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Place {
+    /// What a request that is accepted makes the place one for good with.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
+    /// Ready with the reason when the place is lost, and from then on.
+    pub(crate) fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
+        if let Some(reason) = self.lost {
+            return Poll::Ready(reason);
+        }
+        let Some(trial) = &mut self.trial else { return Poll::Pending };
+        let reason = match Pin::new(&mut trial.sent_away).poll(context) {
+            Poll::Ready(Ok(())) => "it made way for another that has made no request either",
+            Poll::Ready(Err(_)) => {
+                self.trial = None;
+                return Poll::Pending;
+            }
+            Poll::Pending => {
+                let Some(deadline) = &mut trial.deadline else { return Poll::Pending };
+                std::task::ready!(deadline.as_mut().poll(context));
+                "it has made no request in time"
+            }
+        };
+        self.lost = Some(reason);
+        Poll::Ready(reason)
+    }
+
+    /// Waits until the place is lost.
+    pub(crate) async fn lost(&mut self) -> &'static str {
+        std::future::poll_fn(|context| self.poll_lost(context)).await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.standing.places.table();
+        table.waiting.remove(&self.standing.id);
+        table.settled.remove(&self.standing.id);
+    }
+}
+
+/// By which whoever judges a request knows its connection.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    id: u64,
+    places: Places,
+}
+
+impl Standing {
+    /// A request of this connection was accepted: it stays for as long as it likes.
+    pub(crate) fn accept(&self) {
+        if self.places.limits.patience.is_none() {
+            return;
+        }
+        let mut table = self.places.table();
+        // One that has just been sent away stays so.
+        if table.waiting.remove(&self.id).is_some() {
+            table.settled.insert(self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+
+    fn places(all: usize, waiting: usize, of_a_peer: usize) -> Places {
+        Places::new(Limits { all, waiting, of_a_peer, patience: Some(FIRST_REQUEST) })
+    }
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    /// Why a place is lost, if it is.
+    async fn lost(place: &mut Place) -> Option<&'static str> {
+        tokio::select! { biased; reason = place.lost() => Some(reason), () = std::future::ready(()) => None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_request_a_place_is_lost_in_time_and_with_one_it_is_kept() {
+        let places = places(8, 4, 4);
+        let (mut silent, mut good) = (places.enter(HERE).unwrap(), places.enter(HERE).unwrap());
+        good.standing().accept();
+        assert_eq!((lost(&mut silent).await, lost(&mut good).await), (None, None));
+        tokio::time::advance(FIRST_REQUEST).await;
+        assert!(lost(&mut silent).await.unwrap().contains("no request in time"));
+        assert_eq!(lost(&mut good).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_without_a_request_makes_way_and_nobody_with_one_does() {
+        let places = places(100, 3, 3);
+        let mut settled = places.enter(HERE).unwrap();
+        settled.standing().accept();
+        let mut waiting: Vec<Place> = (0..5).map(|_| places.enter(HERE).unwrap()).collect();
+        for (at, place) in waiting.iter_mut().enumerate() {
+            assert_eq!(lost(place).await.is_some(), at < 2, "{at}");
+        }
+        assert_eq!(lost(&mut settled).await, None);
+        // Whoever was sent away is not let in by a request that came too late.
+        waiting[0].standing().accept();
+        assert!(lost(&mut waiting[0]).await.is_some());
+        assert_eq!(places.table().settled.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_floods_the_door_takes_only_its_own_places() {
+        let places = places(100, 6, 2);
+        let mut other = places.enter(address("10.0.0.1")).unwrap();
+        let _flood: Vec<Place> = (0..50).map(|_| places.enter(address("10.0.0.2")).unwrap()).collect();
+        assert_eq!(lost(&mut other).await, None);
+        // A network of IPv6 is one address.
+        let one_of = |host: u64| places.enter(address(&format!("2001:db8::{host:x}"))).unwrap();
+        let _flood: Vec<Place> = (1..50).map(one_of).collect();
+        assert_eq!(lost(&mut other).await, None);
+        assert_eq!(places.table().waiting.len(), 5);
+        // Nodes of one machine share an address: those that have been let in do not count.
+        let nodes: Vec<Place> = (0..40).map(|_| places.enter(address("10.0.0.3")).unwrap()).collect();
+        drop(nodes);
+        let settle = |_| {
+            let place = places.enter(address("10.0.0.3")).unwrap();
+            place.standing().accept();
+            place
+        };
+        let mut nodes: Vec<Place> = (0..40).map(settle).collect();
+        for node in &mut nodes {
+            assert_eq!(lost(node).await, None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_gets_a_place_that_belongs_to_others_until_one_leaves() {
+        let places = places(3, 3, 3);
+        let enter = || places.enter(HERE);
+        let settled: Vec<Place> = (0..3)
+            .map(|_| {
+                let place = enter().unwrap();
+                place.standing().accept();
+                place
+            })
+            .collect();
+        assert!(enter().is_none());
+        drop(settled);
+        assert!(enter().is_some());
+        assert_eq!(places.table().held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_a_health_port_nobody_is_late_and_nobody_settles() {
+        let places = Places::new(Limits { all: 2, waiting: 2, of_a_peer: 2, patience: None });
+        let mut probes: Vec<Place> = (0..2).map(|_| places.enter(HERE).unwrap()).collect();
+        probes.iter().for_each(|probe| probe.standing().accept());
+        tokio::time::advance(100 * FIRST_REQUEST).await;
+        assert_eq!(lost(&mut probes[0]).await, None);
+        let mut newcomer = places.enter(HERE).unwrap();
+        assert!(lost(&mut probes[0]).await.is_some());
+        assert_eq!((lost(&mut probes[1]).await, lost(&mut newcomer).await), (None, None));
+    }
+}
