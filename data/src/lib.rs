@@ -10,6 +10,7 @@ mod arrays;
 mod augment;
 mod catalogue;
 mod content;
+mod contents;
 mod digits;
 mod error;
 mod fetch;
@@ -29,6 +30,7 @@ pub use arrays::{
     ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Normalisation,
     TaskKind, check_array_name, check_arrays, parse_array,
 };
+pub use contents::contents;
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};
 pub use handwritten::{

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod bad_files;
+mod contents;
 mod difficulty;
 mod folders;
 mod handwritten;
