@@ -108,7 +108,7 @@ fn messages() {
     message("transmitter-round", 2, &report(report::Report::TransmitterRound(round)));
     let pass = ReceiverPass {
         clusters: vec![Cluster { id: 1, samples: 2, scores: vec![1.0], cross_entropy: 0.5 }],
-        entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5 }],
+        entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5, ceiling: None }],
         metrics: vec!["top1".into()],
         classes: 2,
         confusion: vec![Confusion { label: 0, answer: 0, samples: 1 }, Confusion { label: 0, answer: 1, samples: 1 }],

@@ -192,7 +192,8 @@ pub(crate) fn transmitter_pass(
 fn rate_of_entry(entry: &EntryRate, modalities: &[usize]) -> Result<(), WireError> {
     index("transmitter", entry.transmitter, modalities.len())?;
     index("modality", entry.modality, modalities[entry.transmitter as usize])?;
-    check_finite("rate", &[entry.rate])
+    check_finite("rate", &[entry.rate])?;
+    check_finite("ceiling", entry.ceiling.as_slice())
 }
 
 fn moment(what: &'static str, got: u64, expected: u64) -> Result<(), WireError> {
@@ -224,7 +225,7 @@ mod tests {
 
     fn pass() -> ReceiverPass {
         let clusters = vec![Cluster { id: 4, samples: 10, scores: vec![10.0], cross_entropy: 2.0 }];
-        let entries = vec![EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 }];
+        let entries = vec![EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5, ceiling: None }];
         let confusion = vec![confused(0, 0, 4), confused(1, 1, 6)];
         let (metrics, classes) = (vec![TOP1.into()], 2);
         ReceiverPass { pass: 1, clusters, entries, metrics, classes, confusion, ..ReceiverPass::default() }
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_transmitters_pass_names_only_its_own_entries() {
-        let entry = EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5 };
+        let entry = EntryRate { transmitter: 1, receiver: 2, modality: 1, rate: 0.5, ceiling: None };
         let check = |entry: EntryRate| {
             let report = TransmitterPass { joint: vec![entry], ..TransmitterPass::default() };
             transmitter_pass(&report, 0, 1, 3, &[3, 2]).map_err(|error| error.to_string())
@@ -350,5 +351,7 @@ mod tests {
         assert!(check(EntryRate { transmitter: 0, ..entry }).unwrap_err().contains("of transmitter 0"));
         assert!(check(EntryRate { receiver: 3, ..entry }).unwrap_err().contains("receiver names 3"));
         assert!(check(EntryRate { rate: f64::NAN, ..entry }).unwrap_err().contains("rate holds NaN"));
+        let ceiling = check(EntryRate { ceiling: Some(f64::INFINITY), ..entry });
+        assert!(ceiling.unwrap_err().contains("ceiling holds inf"));
     }
 }

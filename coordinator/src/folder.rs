@@ -20,12 +20,13 @@ pub struct RunFolder {
 const KEPT_FILES: [&str; 3] = ["metrics.jsonl", "selection.jsonl", "scenario.toml"];
 
 /// The files of a run that mean something only with each other.
-const RUN_FILES: [&str; 7] = [
+const RUN_FILES: [&str; 8] = [
     "scenario.toml",
     "metrics.jsonl",
     "selection.jsonl",
     "summary.json",
     "evaluation.json",
+    "recordings.json",
     "incarnation",
     "address",
 ];

@@ -5,7 +5,7 @@ use randomness::Seed;
 use scenario::{Method, RateEstimator, Scenario, Source, Train};
 
 use crate::{
-    CoordinatorError, Missing, check,
+    CoordinatorError, Missing, Recordings, check,
     interval::{Cell, bootstrap_interval},
     summary::{Confusion, TaskResult, Test},
 };
@@ -68,6 +68,15 @@ impl Judge {
             && self.transmitters.len() as u64 == self.passes * self.modalities.len() as u64
     }
 
+    /// What every receiver lost on each test recording.
+    pub(crate) fn recordings(&self) -> Option<Recordings> {
+        let of = |t: usize| {
+            let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+            reports.map(|report| report.clusters.as_slice()).collect()
+        };
+        Recordings::of(&(0..self.receiver_count).map(of).collect::<Vec<Vec<&[Cluster]>>>())
+    }
+
     /// The scores.
     pub(crate) fn test(&self, scenario: &Scenario, seed: Seed) -> Test {
         let losses = (0..self.receiver_count).map(|t| self.loss(t)).sum::<f64>();
@@ -79,10 +88,13 @@ impl Judge {
         let joint = self.transmitters.range((0, 0)..(1, 0)).map(|(_, report)| report);
         Test {
             n_ce: -losses,
+            n_ce_ci95: self.n_ce_interval(seed),
             sum_rate: rates.sum::<f64>() / passes,
             rate_estimator: rate_estimator(&scenario.train).into(),
             rate_samples: scenario.rate_samples(),
             joint_rate: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.rate).sum(),
+            joint_ceiling: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.ceiling).sum(),
+            joint_rate_rows: scenario.evaluation.joint_rate_rows,
             joint_rate_samples: joint.map(|report| report.samples).max().unwrap_or(0),
             samples: first.unwrap_or(0),
             passes: self.passes,
@@ -133,6 +145,24 @@ impl Judge {
     /// Cross entropy in nats of receiver t's joint decoder (or the mean squared error in training units).
     fn loss(&self, t: usize) -> f64 {
         mean(&self.cells(t, |cluster| cluster.cross_entropy))
+    }
+
+    /// The interval of N-CE: recordings and passes are resampled for all receivers at once, since they share them.
+    fn n_ce_interval(&self, seed: Seed) -> Option<[f64; 2]> {
+        let mut together = self.cells(0, |cluster| cluster.cross_entropy);
+        for t in 1..self.receiver_count {
+            let own = self.cells(t, |cluster| cluster.cross_entropy);
+            for (sums, cells) in together.iter_mut().zip(own) {
+                let same =
+                    |(id, cell): (&u32, &Cell)| sums.get(id).is_some_and(|sum| sum.samples == cell.samples);
+                if sums.len() != cells.len() || !cells.iter().all(same) {
+                    return None;
+                }
+                cells.iter().for_each(|(id, cell)| sums.entry(*id).or_default().sum += cell.sum);
+            }
+        }
+        let [low, high] = bootstrap_interval(seed, "N-CE", &together);
+        Some([-high, -low])
     }
 
     /// What receiver t has found, by pass and cluster.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use scenario::JointRateRows;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -42,6 +43,9 @@ pub struct Summary {
 pub struct Test {
     /// Minus the sum over receivers of the cross entropy (or mean squared error), in nats.
     pub n_ce: f64,
+    /// Its 95 % interval, as those of the tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_ce_ci95: Option<[f64; 2]>,
     /// Rate of all granted entries in nats, by the scenario's estimator over groups of `rate_samples`.
     pub sum_rate: f64,
     /// Which estimator that was.
@@ -50,6 +54,13 @@ pub struct Test {
     pub rate_samples: usize,
     /// The same entries' large-sample joint estimates in nats (first pass).
     pub joint_rate: f64,
+    /// What those could come to at most, whatever was sent: the sum over entries of the entropy of how often each distinct row is
+    /// among the N, ln N if none is there twice. An estimate near it says how few rows there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint_ceiling: Option<f64>,
+    /// Over which rows they are.
+    #[serde(default)]
+    pub joint_rate_rows: JointRateRows,
     /// N of those.
     pub joint_rate_samples: u64,
     /// Test samples of a pass.
@@ -73,6 +84,18 @@ pub struct Test {
     /// What receivers went on without, where they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+}
+
+impl Test {
+    /// Whether the joint rates are so near to what they can be at most that they say nothing of what was sent.
+    pub fn is_at_ceiling(&self) -> bool {
+        self.joint_ceiling.is_some_and(|ceiling| at_ceiling(self.joint_rate, ceiling))
+    }
+}
+
+/// Whether an estimate lies within 5 % of what it can be at most.
+pub fn at_ceiling(rate: f64, ceiling: f64) -> bool {
+    ceiling > 0.0 && rate >= 0.95 * ceiling
 }
 
 /// What a receiver took each class for, in all passes together.

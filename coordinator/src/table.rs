@@ -1,8 +1,8 @@
 use std::{fmt::Write, path::Path};
 
-use scenario::Scenario;
+use scenario::{JointRateRows, Scenario};
 
-use crate::{Missing, Summary};
+use crate::{Missing, Summary, Test};
 
 /// The summary for people: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
@@ -79,14 +79,34 @@ fn scores(text: &mut String, summary: &Summary) {
         );
     }
     let _ = writeln!(text);
-    let _ = writeln!(text, "  N-CE       {:>8.4} nats", test.n_ce);
+    let interval = test.n_ce_ci95.map_or(String::new(), |[low, high]| format!(" ({low:.4} to {high:.4})"));
+    let _ = writeln!(text, "  N-CE       {:>8.4} nats{interval}", test.n_ce);
     let _ = writeln!(
         text,
-        "  sum-rate   {:>8.2} nats ({}, N = {}); {:.2} nats joint, N = {}",
-        test.sum_rate, test.rate_estimator, test.rate_samples, test.joint_rate, test.joint_rate_samples
+        "  sum-rate   {:>8.2} nats ({}, N = {}); {}",
+        test.sum_rate,
+        test.rate_estimator,
+        test.rate_samples,
+        joint(test)
     );
     let _ = writeln!(text, "  entries    {:>8.2}", test.selected_entries);
     missing(text, test.missing);
+}
+
+/// The large-sample rate, and what it can be at most.
+fn joint(test: &Test) -> String {
+    let rows = match test.joint_rate_rows {
+        JointRateRows::Test => "",
+        JointRateRows::Train => " training rows",
+    };
+    let plain = format!("{:.2} nats joint, N = {}{rows}", test.joint_rate, test.joint_rate_samples);
+    match test.joint_ceiling {
+        Some(ceiling) if test.is_at_ceiling() => {
+            format!("{plain}, at its ceiling of {ceiling:.2}: it says how few rows there were")
+        }
+        Some(ceiling) => format!("{plain}, of at most {ceiling:.2}"),
+        None => plain,
+    }
 }
 
 /// What receivers went on without, if they may.

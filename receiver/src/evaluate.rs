@@ -106,6 +106,7 @@ impl Pass {
                     receiver: context.index as u32,
                     modality: m as u32,
                     rate,
+                    ceiling: None,
                 })
             })
             .collect();

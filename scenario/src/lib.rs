@@ -121,6 +121,19 @@ pub struct Evaluation {
     pub passes: u64,
     /// N of the large-sample joint rate estimate.
     pub joint_rate_samples: usize,
+    /// Which rows it is over.
+    pub joint_rate_rows: JointRateRows,
+}
+
+/// Over which rows the large-sample joint rate is estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JointRateRows {
+    /// The first of the test set. Where rows share a recording, an estimate can show no more than which recording it was.
+    #[default]
+    Test,
+    /// As many of the training set, augmented as in no epoch of training: no two of them are the same.
+    Train,
 }
 
 /// When the network's state is saved.
@@ -262,7 +275,7 @@ impl Default for Network {
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Evaluation { passes: 10, joint_rate_samples: 2000 }
+        Evaluation { passes: 10, joint_rate_samples: 2000, joint_rate_rows: JointRateRows::Test }
     }
 }
 

@@ -110,6 +110,22 @@ impl Encoders {
         self.encode_all(context, &batch, grants, meter)
     }
 
+    /// Encodes rows of the training set as in an epoch that training never comes to, under the one selection of a pass, tape-free.
+    pub(crate) fn encode_training_rows(
+        &self,
+        context: &Context,
+        moment: u64,
+        samples: &[usize],
+        grants: &Grants,
+        meter: &mut Meter,
+    ) -> Result<Coded, NodeError> {
+        let at = |&sample: &usize| SampleAt { sample, epoch: u64::MAX };
+        let samples = [samples.iter().map(at).collect()];
+        let batch =
+            Batch { phase: Phase::Evaluate, split: Split::Train, first_moment: moment, samples: &samples };
+        self.encode_all(context, &batch, grants, meter)
+    }
+
     fn encode_all(
         &self,
         context: &Context,

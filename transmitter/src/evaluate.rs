@@ -1,7 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::Tensor;
-use dib::{Features, Grants, Posterior, RateEstimator, RequestGrid};
+use dib::{Coding, Features, Grants, Posterior, RateEstimator, RequestGrid};
 use node::{Context, NodeError};
 use proto::v1::{EntryRate, TransmitterPass};
 
@@ -25,6 +25,11 @@ pub(crate) struct Pass {
 impl Pass {
     pub(crate) fn new(number: u64, asked: Vec<bool>, requests: RequestGrid, grants: Grants) -> Self {
         Pass { number, piece: 0, asked, requests, grants, kept: BTreeMap::new(), kept_samples: 0 }
+    }
+
+    /// Whether it is the one of which the large-sample rate is estimated.
+    pub(crate) fn is_first(&self) -> bool {
+        self.number == 0
     }
 
     /// Keeps what the large-sample estimate needs of a piece.
@@ -53,8 +58,14 @@ impl Pass {
             .iter()
             .map(|(&(t, m), pieces)| {
                 let all = joined(pieces)?;
+                let copies = copies(&all)?;
+                // Of deterministic features, copies of a row lie at distance 0 from each other: they have no density.
+                let is_entropy =
+                    all.posterior.is_none() && node::coding(&context.scenario.train) == Coding::Deterministic;
+                let all = if is_entropy { once(&all, &copies)? } else { all };
                 let rows = [all.z.dim(0)?];
                 Ok(EntryRate {
+                    ceiling: all.posterior.is_some().then(|| entropy_of(&copies)),
                     transmitter: context.index as u32,
                     receiver: t as u32,
                     modality: m as u32,
@@ -78,6 +89,33 @@ pub(crate) fn each(
     Ok(Features { z: of(&features.z)?, posterior })
 }
 
+/// For every row the number of the first that is the same: with the same posterior, or without one with the same feature.
+fn copies(features: &Features) -> Result<Vec<usize>, NodeError> {
+    let told_by = features.posterior.as_ref().map_or(&features.z, |posterior| &posterior.mu);
+    let rows: Vec<Vec<f32>> = told_by.to_vec2()?;
+    let mut first = HashMap::new();
+    let bits = |row: &Vec<f32>| row.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+    Ok(rows.iter().enumerate().map(|(at, row)| *first.entry(bits(row)).or_insert(at)).collect())
+}
+
+/// Each row once.
+fn once(features: &Features, copies: &[usize]) -> Result<Features, NodeError> {
+    let firsts: Vec<u32> =
+        copies.iter().enumerate().filter(|(at, first)| at == *first).map(|(at, _)| at as u32).collect();
+    let count = firsts.len();
+    let firsts = Tensor::from_vec(firsts, count, features.z.device())?;
+    Ok(each(features, |tensor| tensor.index_select(&firsts, 0))?)
+}
+
+/// The entropy of how often each distinct row is there, in nats. (17) over them cannot exceed it: a row's own component is among
+/// its marginal's as often as it is there.
+fn entropy_of(copies: &[usize]) -> f64 {
+    let mut counts = BTreeMap::new();
+    copies.iter().for_each(|first| *counts.entry(first).or_insert(0_usize) += 1);
+    let shares = counts.into_values().map(|count| count as f64 / copies.len() as f64);
+    -shares.map(|share| share * share.ln()).sum::<f64>() + 0.0
+}
+
 /// Pieces of the same kind, one after the other.
 fn joined(pieces: &[Features]) -> Result<Features, NodeError> {
     let all = |of: &dyn Fn(&Features) -> Option<&Tensor>| {
@@ -88,4 +126,48 @@ fn joined(pieces: &[Features]) -> Result<Features, NodeError> {
     let mu = all(&|piece| piece.posterior.as_ref().map(|both| &both.mu))?;
     let std = all(&|piece| piece.posterior.as_ref().map(|both| &both.std))?;
     Ok(Features { z, posterior: mu.zip(std).map(|(mu, std)| Posterior { mu, std }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// Rows of one dimension, apart by far more than their spread, each of `copies` times.
+    fn apart(rows: usize, times: usize) -> Features {
+        let mu: Vec<f32> = (0..rows * times).map(|at| 100.0 * (at % rows) as f32).collect();
+        let tensor = |values: Vec<f32>| Tensor::from_vec(values, (rows * times, 1), &Device::Cpu).unwrap();
+        let z = tensor(mu.iter().enumerate().map(|(at, mu)| mu + 0.01 * (at as f32).sin()).collect());
+        let posterior = Posterior { mu: tensor(mu), std: tensor(vec![0.01; rows * times]) };
+        Features { z, posterior: Some(posterior) }
+    }
+
+    #[test]
+    fn no_estimate_exceeds_its_ceiling_and_one_of_rows_that_lie_apart_meets_it() {
+        for (rows, times) in [(50, 1), (10, 5), (300, 7), (1, 20)] {
+            let features = apart(rows, times);
+            let ceiling = entropy_of(&copies(&features).unwrap());
+            assert!((ceiling - (rows as f64).ln()).abs() < 1e-9, "{rows} rows: {ceiling}");
+            let Posterior { mu, std } = features.posterior.as_ref().unwrap();
+            let rate = dib::joint_rate(&features.z, mu, std).unwrap();
+            assert!(rate <= ceiling + 1e-5 && rate > ceiling - 1e-3, "{rate} of at most {ceiling}");
+        }
+    }
+
+    #[test]
+    fn an_entropy_is_of_each_row_once() {
+        let values: Vec<f32> = (0..400).map(|at| ((at % 200) as f32 * 0.731).sin()).collect();
+        let features =
+            Features { z: Tensor::from_vec(values, (400, 1), &Device::Cpu).unwrap(), posterior: None };
+        let whole = dib::entropy(&features.z, &[400]).unwrap()[0];
+        let distinct = once(&features, &copies(&features).unwrap()).unwrap();
+        assert_eq!(distinct.z.dims(), [200, 1]);
+        let own = dib::entropy(&distinct.z, &[200]).unwrap()[0];
+        // Copies halve the distances that are left: the density looks twice as large, or without an end.
+        assert!(own.is_finite() && own > whole, "{own} beside {whole}");
+        // Nothing is left out of rows that are all there once.
+        let again = once(&distinct, &copies(&distinct).unwrap()).unwrap();
+        assert_eq!(again.z.to_vec2::<f32>().unwrap(), distinct.z.to_vec2::<f32>().unwrap());
+    }
 }

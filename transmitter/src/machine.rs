@@ -10,7 +10,7 @@ use proto::{
     When,
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
 };
-use scenario::Method;
+use scenario::{JointRateRows, Method};
 
 use crate::{
     asked::Asked,
@@ -374,6 +374,32 @@ impl TransmitterMachine {
 
     // ------------------------------------------------------------------------------------------------- evaluation
 
+    /// Encodes what the large-sample joint rate of the first pass is over, where that is training rows. Draws are addressed from
+    /// `first` on, beyond those of all pieces.
+    fn keep_training_rows(&mut self, pass: &mut Pass, first: u64) -> Result<(), NodeError> {
+        let wanted = self.context.scenario.evaluation.joint_rate_samples;
+        let all = self.dataset.samples(Split::Train);
+        // Evenly over the set, whatever its order; none twice.
+        let count = wanted.min(all);
+        let rows: Vec<usize> = (0..count).map(|at| at * all / count).collect();
+        let at_once = self.context.ticks() * self.context.samples();
+        if !pass.is_first() {
+            return Ok(());
+        }
+        for (piece, rows) in rows.chunks(at_once).enumerate() {
+            let moment = first + piece as u64;
+            let coded = self.encoders.encode_training_rows(
+                &self.context,
+                moment,
+                rows,
+                &pass.grants,
+                &mut self.meter,
+            )?;
+            pass.keep(&self.context, &coded)?;
+        }
+        Ok(())
+    }
+
     /// Answers the turns of one piece of an evaluation pass; the first piece of a pass draws its selection.
     fn evaluate_piece(&mut self, passes: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         let test_samples = self.dataset.samples(Split::Test);
@@ -408,11 +434,16 @@ impl TransmitterMachine {
         )?;
         let requests = Bytes::from(pass.requests.to_bytes());
         self.send(when, &requests, &pass.grants, (&coded, samples.len()), emit)?;
-        pass.keep(&self.context, &coded)?;
+        if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Test {
+            pass.keep(&self.context, &coded)?;
+        }
         if piece + 1 < pieces {
             pass.piece += 1;
             self.pass = Some(pass);
             return Ok(());
+        }
+        if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Train {
+            self.keep_training_rows(&mut pass, passes * pieces)?;
         }
         emit(Output::Report(Report::TransmitterPass(pass.report(&self.context)?)));
         self.pass_number = (number + 1) % passes;

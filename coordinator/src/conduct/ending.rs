@@ -105,6 +105,11 @@ impl Conductor {
             fingerprint,
         };
         let name = if self.mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };
+        // The summary comes last: a run that has one is done.
+        if let Some(recordings) = judge.recordings().filter(|_| self.mode != Mode::Evaluate) {
+            let text = serde_json::to_vec(&recordings).expect("it has only numbers");
+            self.stage.folder.write_whole("recordings.json", &text)?;
+        }
         let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
         self.stage.folder.write_whole(name, &text)?;
         Ok(summary)
