@@ -48,6 +48,8 @@ pub(crate) struct Axis {
 pub(crate) struct Series {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
+    /// Error bars: from here to there.
+    pub(crate) bars: Vec<[(f64, f64); 2]>,
     pub(crate) look: Look,
 }
 
@@ -228,6 +230,12 @@ where
 }
 
 impl Diagram {
+    /// The nearest place that is drawn: a bar that goes beyond ends at the edge.
+    fn within(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let near = |value: f64, range: &Range<f64>| value.clamp(range.start, range.end);
+        (near(x, &self.x.range), near(y, &self.y.range))
+    }
+
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> anyhow::Result<()>
     where
         B::ErrorType: 'static,
@@ -277,6 +285,9 @@ impl Diagram {
             let mark = |size: u32, style: plotters::style::ShapeStyle| {
                 points.iter().map(move |point| Circle::new(*point, size * scale, style))
             };
+            let thin = look.color().stroke_width(scale);
+            let bars = series.bars.iter().map(|ends| ends.map(|end| self.within(end)));
+            chart.draw_series(bars.map(|ends| PathElement::new(ends, thin)))?;
             match look.mark {
                 Mark::None => {}
                 Mark::Small => drop(chart.draw_series(mark(2, look.color().filled()))?),
@@ -296,7 +307,9 @@ mod tests {
     fn chart() -> Chart {
         let look = |color, line, mark| Look { color, line, mark };
         let points = vec![(spread(0.0), -2.0), (spread(30.0), -1.0), (spread(900.0), -0.5)];
-        let series = |name: &str, look| Series { name: name.into(), points: points.clone(), look };
+        let bars = vec![[(spread(30.0), -1.4), (spread(30.0), -0.6)]];
+        let series =
+            |name: &str, look| Series { name: name.into(), points: points.clone(), bars: bars.clone(), look };
         let diagram = || Diagram {
             title: "one".into(),
             x: Axis::spread("rate, nats", [0.0, 900.0]),
@@ -308,6 +321,7 @@ mod tests {
                 Series {
                     name: "nothing".into(),
                     points: Vec::new(),
+                    bars: Vec::new(),
                     look: look(Some(1), Line::Solid, Mark::Small),
                 },
             ],
@@ -325,6 +339,22 @@ mod tests {
             assert_eq!(text.matches(&format!("\n{word}\n")).count(), 1, "{word}");
         }
         assert!(!text.contains("nothing"));
+    }
+
+    #[test]
+    fn error_bars_are_drawn_and_end_at_the_edge() {
+        let bars = |ends: [(f64, f64); 2]| {
+            let mut chart = chart();
+            for series in chart.diagrams.iter_mut().flat_map(|diagram| &mut diagram.series) {
+                series.bars = vec![ends];
+            }
+            svg(&chart).unwrap()
+        };
+        let middle = spread(30.0);
+        let (short, beyond) = (bars([(middle, -1.2), (middle, -1.0)]), bars([(middle, -9.0), (middle, 9.0)]));
+        assert_ne!(short, beyond);
+        let edge = chart().diagrams[0].y.range.clone();
+        assert_eq!(beyond, bars([(middle, edge.start), (middle, edge.end)]));
     }
 
     #[test]

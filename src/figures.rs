@@ -1,6 +1,6 @@
 //! What a finished run comes to, as named numbers: the columns of tables.
 
-use coordinator::Summary;
+use coordinator::{Summary, Test};
 
 /// Names and numbers in the order of a table's columns. Nats, entries, seconds; top-1 as a fraction.
 pub(crate) fn figures(summary: &Summary) -> Vec<(String, f64)> {
@@ -11,8 +11,10 @@ pub(crate) fn figures(summary: &Summary) -> Vec<(String, f64)> {
         ("joint_rate".to_owned(), test.joint_rate),
         ("entries".to_owned(), test.selected_entries),
     ];
+    figures.extend(test.joint_ceiling.map(|ceiling| ("joint_ceiling".to_owned(), ceiling)));
     figures.extend(summary.noise_share.map(|share| ("noise_share".to_owned(), share)));
     let mut last = None;
+    let mut rates = rates_by_receiver(test).into_iter();
     for (at, task) in test.tasks.iter().enumerate() {
         // Two receivers may have the same task.
         let twice =
@@ -22,11 +24,21 @@ pub(crate) fn figures(summary: &Summary) -> Vec<(String, f64)> {
         // The loss is the task's, whatever it is judged by: it stands in the first of its rows.
         if last != Some(&task.name) || twice {
             figures.push((format!("{name}.ce"), task.ce));
+            figures.extend(rates.next().map(|rate| (format!("{name}.rate"), rate)));
         }
         last = Some(&task.name);
     }
     figures.push(("seconds".to_owned(), summary.timing.seconds));
     figures
+}
+
+/// What each receiver is sent, in nats: the rates of its entries, by how often they are granted. Nothing if that is not known.
+fn rates_by_receiver(test: &Test) -> Vec<f64> {
+    let of_receiver = |(rates, shares): (&Vec<Vec<Option<f64>>>, &Vec<Vec<f64>>)| {
+        let entries = rates.iter().flatten().zip(shares.iter().flatten());
+        entries.map(|(rate, share)| rate.unwrap_or(0.0) * share).sum()
+    };
+    test.entry_rates.iter().zip(&test.selection).map(of_receiver).collect()
 }
 
 /// The names in any of several lists, in the order in which they first come.
@@ -95,6 +107,15 @@ pub(crate) mod tests {
             "seconds",
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn what_each_receiver_is_sent_adds_up_to_the_sum_rate() {
+        let mut summary = summary(-1.0, 7.0);
+        summary.test.entry_rates = vec![vec![vec![Some(4.0), Some(6.0)]], vec![vec![None, Some(0.0)]]];
+        let figures = figures(&summary);
+        // One entry always, the other in half of the passes.
+        assert_eq!((named(&figures, "pose.rate"), named(&figures, "action.rate")), (Some(7.0), Some(0.0)));
     }
 
     #[test]

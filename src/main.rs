@@ -20,6 +20,7 @@ mod in_process;
 mod logged;
 mod mmfi_run;
 mod node_watch;
+mod origin;
 mod peak;
 mod picture;
 mod plot;
@@ -30,7 +31,7 @@ mod run_command;
 mod run_log;
 mod size_figures;
 mod slow;
-mod student;
+mod statistics;
 mod sweep;
 
 use std::process::ExitCode;

@@ -12,10 +12,10 @@ use plotters::{
     style::register_font,
 };
 
-/// Grey that can be read on white and on black.
-pub(crate) const TEXT: RGBColor = RGBColor(128, 128, 128);
+/// Grey that can be read on white and on black: 4.5 to 1 beside both, which WCAG 2 asks of text (AA).
+pub(crate) const TEXT: RGBColor = RGBColor(117, 117, 117);
 
-/// Colours that can be told apart, and read on white and on black.
+/// Colours that can be told apart, and seen on white and on black: 3 to 1, which WCAG 2 asks of what is no text.
 pub(crate) const COLORS: [RGBColor; 8] = [
     RGBColor(59, 130, 246),
     RGBColor(217, 119, 6),
@@ -159,7 +159,7 @@ pub(crate) fn ticks(range: &Range<f64>, count: usize) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use plotters::prelude::{Color, Rectangle};
 
     use super::*;
@@ -180,6 +180,29 @@ mod tests {
                 .map_err(|error| anyhow::anyhow!("{error}"))?;
             area.draw_text("x", &text(10 * scale), (25 * scale as i32, 5 * scale as i32))
                 .map_err(|error| anyhow::anyhow!("{error}"))
+        }
+    }
+
+    /// The contrast of two colours, by WCAG 2.
+    pub(crate) fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
+        let linear = |value: u8| match f64::from(value) / 255.0 {
+            low if low <= 0.04045 => low / 12.92,
+            high => ((high + 0.055) / 1.055).powf(2.4),
+        };
+        let luminance =
+            |[r, g, b]: [u8; 3]| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
+        let (one, other) = (luminance(one), luminance(other));
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn text_and_lines_can_be_read_on_white_and_on_black() {
+        assert!((contrast([0; 3], [255; 3]) - 21.0).abs() < 1e-9);
+        let on_both =
+            |RGBColor(r, g, b): RGBColor| contrast([r, g, b], [255; 3]).min(contrast([r, g, b], [0; 3]));
+        assert!(on_both(TEXT) >= 4.5, "{}", on_both(TEXT));
+        for color in COLORS {
+            assert!(on_both(color) >= 3.0, "{color:?}: {}", on_both(color));
         }
     }
 

@@ -34,6 +34,18 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
         let shown: f64 = row[1].split(' ').next().unwrap().parse().unwrap();
         assert!((shown - score).abs() < 0.01, "{title}: {row:?}, {score}");
     }
+    // One account of the time: rounds, seconds and their quotient are the summary's, and go together.
+    let time = row(&page, "training")[1].clone();
+    let timing = |key: &str| summary["timing"][key].as_f64().unwrap();
+    let words: Vec<&str> = time.split(' ').collect();
+    let [rounds, seconds, rate] = [0, 3, 5].map(|at| words[at].parse::<f64>().unwrap());
+    let near = |shown: f64, own: f64| (shown / own - 1.0).abs() < 0.01;
+    assert!(
+        rounds == 6.0 && near(seconds, timing("seconds")) && near(rate, timing("rounds_per_second")),
+        "{time}"
+    );
+    // Six rounds are drawn one by one, and nothing says otherwise.
+    assert!(texts(&page, "p").contains(&"Every round.".into()) && !text.contains("equally long"));
     // Four curves, of one run each, with a band.
     assert_eq!((with_class(&page, "curve"), with_class(&page, "band")), (4, 4));
     assert!(with_class(&page, "heat") > 0 && with_class(&page, "link") > 0);
@@ -56,6 +68,8 @@ fn a_page_of_two_runs_lays_them_side_by_side_and_says_what_differs() {
     let page = parse(&text);
     assert_needs_nothing_else(&text, &page);
     assert_eq!(row(&page, "rounds"), ["rounds", "6 of 6", "3 of 3"]);
+    let note = texts(&page, "p").into_iter().find(|text| text.contains("equally long")).unwrap();
+    assert!(note.ends_with("their rounds are a 6, b 3."), "{note}");
     assert_eq!(row(&page, "method"), ["method", "pom2dib", "tadib"]);
     assert_eq!(row(&page, "train.beta"), ["train.beta", "0.001", "0.5"]);
     assert!(!texts(&page, "td").contains(&"train.gamma".into()), "what does not differ is not said");

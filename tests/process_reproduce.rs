@@ -28,7 +28,9 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
     assert_eq!((number["paper"].as_f64(), number["here"]["n"].as_u64()), (Some(-0.3), Some(2)));
     let ring = numbers(made).find(|one| one["metric"] == "ring.top1").unwrap();
     assert!(ring["here"].is_null() && ring["stands"].is_null(), "the tiny scenario has no such task: {ring}");
-    assert!(made["claims"].as_array().unwrap().iter().all(|claim| claim["holds"].is_boolean()), "{made}");
+    // Networks that have learnt nothing hold no claim, and two seeds can tell none.
+    let open = |claim: &Value| claim["holds"].is_null() && claim["verdict"] == "cannot be told";
+    assert!(made["claims"].as_array().unwrap().iter().all(open), "{made}");
 
     let page = folder.text("table1-tiny.md");
     for words in [
@@ -40,6 +42,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
         "| tadib | no | 2 |",
         "| Table I(a) pom2dib, N-CE, nats | -0.390 ± 0.050 |",
         "pom2dib reproduce table1 --scenario tiny.toml --rounds 3 --seeds 2\n",
+        "| cannot be told: only 2 of 5 seeds |",
         text(&own["fingerprint"]).get(..16).unwrap(),
         &format!("{mean:.3} ± "),
     ] {
@@ -103,6 +106,23 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
         assert_picture(&place, &folder, "fig3-tiny", &words_of_figure);
         assert!(!place.path(&format!("{out}/runs")).exists());
     }
+
+    // A record says what it was made of, and what was lost on which test recording.
+    let record: Value =
+        serde_json::from_slice(&std::fs::read(place.path("r/records/tiny-3/seed=1.json")).unwrap()).unwrap();
+    assert_eq!(text(&record["origin"]["data"]).len(), 64, "{record}");
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+    let rows = numbers(&record["recordings"]["rows"]);
+    let losses = record["recordings"]["losses"].as_array().unwrap().iter().map(numbers);
+    let weighed = |own: Vec<f64>| own.iter().zip(&rows).map(|(loss, rows)| loss * rows).sum::<f64>();
+    let n_ce = -losses.map(weighed).sum::<f64>() / rows.iter().sum::<f64>();
+    let figure = |name: &str| {
+        let figures = record["figures"].as_array().unwrap();
+        figures.iter().find(|own| own[0] == name).unwrap()[1].as_f64().unwrap()
+    };
+    assert!((n_ce - figure("n_ce")).abs() < 1e-4, "{n_ce} beside {}", figure("n_ce"));
 
     // One without the selection over the rounds is good for a table, but for no heat map.
     let name = "r/records/tiny-3/seed=1.json";
@@ -194,6 +214,34 @@ fn what_is_wrong_is_found_before_anything_runs() {
     }
     assert!(!place.path("r/runs").exists());
     assert_eq!(place.run("reproduce fig9").status.code(), Some(2));
+}
+
+#[test]
+fn the_large_sample_rate_over_training_rows_has_no_copies_and_changes_nothing_else() {
+    let place = Place::new(PROGRAM);
+    let run = |words: &str| place.run(&format!("run tiny.toml --in-process --json {words}")).done().json();
+    let plain = run("--out a");
+    let trained =
+        run("--set evaluation.joint_rate_rows=train --set evaluation.joint_rate_samples=200 --out b");
+    assert_eq!(plain["fingerprint"], trained["fingerprint"]);
+    for key in ["n_ce", "n_ce_ci95", "sum_rate", "tasks", "selection"] {
+        assert_eq!(plain["test"][key], trained["test"][key], "{key}");
+    }
+    let of = |summary: &Value, key: &str| summary["test"][key].as_f64().unwrap();
+    assert_eq!((of(&plain, "joint_rate_samples"), of(&trained, "joint_rate_samples")), (60.0, 200.0));
+    // Every row is there once, so that an entry's ceiling is ln N; of test rows, those of one recording are copies.
+    let entries = of(&trained, "selected_entries");
+    assert!((of(&trained, "joint_ceiling") - entries * 200_f64.ln()).abs() < 1e-6, "{trained}");
+    for summary in [&plain, &trained] {
+        assert!(of(summary, "joint_rate") <= of(summary, "joint_ceiling") + 1e-3, "{summary}");
+    }
+    assert!(of(&plain, "joint_ceiling") <= entries * 60_f64.ln() + 1e-6);
+    let [low, high] = [0, 1].map(|end| plain["test"]["n_ce_ci95"][end].as_f64().unwrap());
+    assert!(low < of(&plain, "n_ce") && of(&plain, "n_ce") < high, "{plain}");
+    // What copies of an entropy would do: nothing, since each row counts once.
+    let entropy = run("--method dlsc --out c");
+    assert!(entropy["test"]["joint_ceiling"].is_null() && of(&entropy, "joint_rate").is_finite());
+    assert!(of(&entropy, "joint_rate") > -500.0, "{entropy}");
 }
 
 fn numbers(made: &Value) -> impl Iterator<Item = &Value> {

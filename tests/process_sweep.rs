@@ -30,7 +30,7 @@ fn every_point_is_a_run_and_nothing_is_run_twice() {
     let n_ce = |point: usize| table["points"][point]["figures"]["n_ce"].as_f64().unwrap();
     let mean = &table["over_seeds"][0]["figures"]["n_ce"];
     assert!((mean["mean"].as_f64().unwrap() - (n_ce(0) + n_ce(1)) / 2.0).abs() < 1e-12, "{mean}");
-    let half = 12.706 * (n_ce(0) - n_ce(1)).abs() / 2.0;
+    let half = 12.706_204_736_174_7 * (n_ce(0) - n_ce(1)).abs() / 2.0;
     assert!((mean["half_width"].as_f64().unwrap() - half).abs() < 1e-9 * half.max(1.0), "{mean}");
     let csv = place.run_folder("s").text("sweep.csv");
     assert_eq!(csv.lines().count(), 5, "{csv}");
@@ -155,4 +155,77 @@ fn all<'a>(rows: &'a Value, key: &str) -> Vec<&'a str> {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
+}
+
+/// A modality and a task over files that the test writes.
+const ARRAYS: &str = r#"
+    [data]
+    source = "arrays"
+    [network]
+    receiver_limit = 1
+    transmitter_limit = 1
+    [train]
+    rounds = 2
+    ticks_per_round = 2
+    samples_per_tick = 4
+    [evaluation]
+    passes = 1
+    [[transmitter]]
+    modalities = ["left"]
+    [[receiver]]
+    task = "kind"
+"#;
+
+/// Writes an array of bytes.
+fn write_array(place: &Place, name: &str, shape: &str, values: impl Iterator<Item = u8>) {
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{header:<117}\n").into_bytes());
+    bytes.extend(values);
+    place.write(&format!("all/{name}.npy"), bytes);
+}
+
+#[test]
+fn what_was_made_of_other_data_or_numerics_is_refused_and_of_another_build_said() {
+    let place = Place::new(PROGRAM);
+    place.write("arrays.toml", ARRAYS);
+    let left = |row: u8| row.wrapping_mul(37);
+    let write_left =
+        |left: &dyn Fn(u8) -> u8| write_array(&place, "left.train", "(40, 1)", (0..40).map(left));
+    write_left(&left);
+    write_array(&place, "left.test", "(8, 1)", (0..8).map(left));
+    write_array(&place, "kind.train", "(40,)", (0..40).map(|row| row % 3));
+    write_array(&place, "kind.test", "(8,)", (0..8).map(|row| row % 3));
+    let words = "sweep arrays.toml --data all --in-process --out s --seed";
+    let first = place.run(&format!("{words} 1,2")).done();
+    assert!(!first.stderr.contains("build") && !first.stderr.contains("older"), "{first}");
+
+    // One value of one row: nothing but its content has changed.
+    write_left(&|row| if row == 3 { 0 } else { left(row) });
+    let refused = place.run(&format!("{words} 1..3"));
+    refused.failed(
+        2,
+        &["s/seed=1: choose another --out, or go on with the data", "made of other data (SHA-256 "],
+    );
+    assert!(!place.path("s/seed=3").exists(), "found before anything runs");
+    // With the data as it was, it goes on.
+    write_left(&left);
+    place.run(&format!("{words} 1..3")).done();
+
+    let origin = place.run_folder("s/seed=2").json("origin.json");
+    let with = |key: &str, value: Value| {
+        let mut origin = origin.clone();
+        origin[key] = value;
+        place.write("s/seed=2/origin.json", origin.to_string());
+        place.run(&format!("{words} 1..3"))
+    };
+    with("numerics", Value::from(999)).failed(2, &["s/seed=2: ", "made with numerics 999"]);
+    let other_build = with("build", "x".into()).done();
+    let said = "warning: 1 of 3 points that are there were made by another build of this program\n";
+    assert!(other_build.stderr.contains(said), "{other_build}");
+
+    // An older program did not write down what a run was made of.
+    std::fs::remove_file(place.path("s/seed=2/origin.json")).unwrap();
+    let older = place.run(&format!("{words} 1..3")).done();
+    assert!(older.stderr.contains("note: 1 of 3 points that are there do not say which data"), "{older}");
 }

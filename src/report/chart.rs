@@ -68,8 +68,13 @@ pub(crate) fn chart(title: &str, curves: &[Curve]) -> String {
     )
 }
 
+/// How many of so many rounds stand in one point.
+pub(crate) fn together(rounds: usize) -> usize {
+    rounds.div_ceil(MOST_POINTS).max(1)
+}
+
 fn binned(values: &[f64]) -> Vec<Bin> {
-    let size = values.len().div_ceil(MOST_POINTS).max(1);
+    let size = together(values.len());
     let bin = |(number, values): (usize, &[f64])| Bin {
         round: (number * size) as f64 + values.len() as f64 / 2.0,
         mean: values.iter().sum::<f64>() / values.len() as f64,

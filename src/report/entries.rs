@@ -32,6 +32,9 @@ pub(crate) fn rates(run: &Recorded) -> String {
         )
 }
 
+/// How much of the colour a cell has at most, in %: numbers must stay to be read on it.
+pub(super) const DARKEST: u64 = 50;
+
 /// A matrix for each classification.
 pub(crate) fn confusions(run: &Recorded) -> String {
     let all = run.summary.iter().flat_map(|summary| &summary.test.confusion);
@@ -46,12 +49,11 @@ fn confusion(confusion: &Confusion) -> String {
     for (label, counts) in confusion.counts.iter().enumerate() {
         let all: u64 = counts.iter().sum();
         let cell = |count: &u64| {
-            let share = if all > 0 { (100 * count).div_ceil(all) } else { 0 };
+            let share = if all > 0 { (DARKEST * count).div_ceil(all) } else { 0 };
             match count {
                 0 => "<td></td>".into(),
                 _ => format!(
-                    "<td style=\"background:color-mix(in srgb, var(--heat) {}%, transparent)\">{count}</td>",
-                    share * 6 / 10
+                    "<td style=\"background:color-mix(in srgb, var(--heat) {share}%, transparent)\">{count}</td>"
                 ),
             }
         };

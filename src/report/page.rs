@@ -1,7 +1,7 @@
 //! The page, put together.
 
 use super::{
-    chart::{Curve, chart},
+    chart::{Curve, chart, together},
     configuration::{configuration, differences},
     drawing::drawing,
     entries::{confusions, rates},
@@ -31,6 +31,7 @@ pub(crate) fn page(runs: &[Recorded]) -> String {
     let body = [
         format!("<h1>{title}</h1>\n<p class=\"dim\">pom2dib {}</p>\n", env!("CARGO_PKG_VERSION")),
         runs.iter().map(unfinished).collect(),
+        unequal(runs),
         section("Results", &scores(runs)),
         section("Training", &curves(runs)),
         section("On the wire", &wire(runs)),
@@ -82,6 +83,19 @@ fn unfinished(run: &Recorded) -> String {
     )
 }
 
+/// Says so if runs that stand side by side have not been trained equally long.
+fn unequal(runs: &[Recorded]) -> String {
+    let all: Vec<String> =
+        runs.iter().map(|run| format!("{} {}", escape(&run.folder), run.rounds.len())).collect();
+    match runs.iter().all(|run| run.rounds.len() == runs[0].rounds.len()) {
+        true => String::new(),
+        false => format!(
+            "<p class=\"note\">These runs have not been trained equally long: their rounds are {}.</p>\n",
+            all.join(", ")
+        ),
+    }
+}
+
 /// Nothing, if there is nothing in it.
 fn section(title: &str, content: &str) -> String {
     if content.is_empty() { String::new() } else { format!("<h2>{title}</h2>\n{content}") }
@@ -110,8 +124,45 @@ fn curves(runs: &[Recorded]) -> String {
     }
     let name = |(number, run): (usize, &Recorded)| format!("{}{} ", mark(number), escape(&run.folder));
     let legend = match runs.len() {
-        1 => "Means, and the range of the rounds that were put together.".into(),
+        1 => match together(runs[0].rounds.len()) {
+            1 => "Every round.".into(),
+            size => format!("Means of {size} rounds each, and their range."),
+        },
         _ => runs.iter().enumerate().map(name).collect::<String>(),
     };
     format!("<p class=\"dim\">{legend}</p>\n<div class=\"row\">{charts}</div>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::entries::DARKEST, *};
+    use crate::picture::tests::contrast;
+
+    /// The colour of a name in a block of the style sheet.
+    fn color(block: &str, name: &str) -> [u8; 3] {
+        let (_, rest) = block.split_once(&format!("--{name}: #")).expect(name);
+        let number = u32::from_str_radix(&rest[..6], 16).expect(name);
+        [number >> 16, number >> 8, number].map(|part| (part & 0xff) as u8)
+    }
+
+    #[test]
+    fn text_can_be_read_by_day_and_by_night() {
+        let (day, night) = STYLE.split_once("@media").unwrap();
+        for block in [day, night] {
+            let [paper, ground, ink, dim, heat] =
+                ["paper", "box", "ink", "dim", "heat"].map(|name| color(block, name));
+            for text in [ink, dim] {
+                for under in [paper, ground] {
+                    assert!(contrast(text, under) >= 4.5, "{text:?} on {under:?}");
+                }
+            }
+            // A number on the darkest cell of a confusion.
+            let mix = |at: usize| {
+                let part = DARKEST as f64 / 100.0;
+                (part * f64::from(heat[at]) + (1.0 - part) * f64::from(paper[at])).round() as u8
+            };
+            let cell = [mix(0), mix(1), mix(2)];
+            assert!(contrast(ink, cell) >= 4.5, "{ink:?} on {cell:?}: {}", contrast(ink, cell));
+        }
+    }
 }

@@ -38,7 +38,15 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
     });
     line("joint rate, nats", &|run| {
         of_summary(run, |summary| {
-            Some(format!("{}, N = {}", number(summary.test.joint_rate), summary.test.joint_rate_samples))
+            let test = &summary.test;
+            let plain = format!("{}, N = {}", number(test.joint_rate), test.joint_rate_samples);
+            Some(match test.joint_ceiling {
+                Some(ceiling) if test.is_at_ceiling() => {
+                    format!("{plain}, at its ceiling of {}", number(ceiling))
+                }
+                Some(ceiling) => format!("{plain}, of at most {}", number(ceiling)),
+                None => plain,
+            })
         })
     });
     line("entries", &|run| of_summary(run, |summary| Some(number(summary.test.selected_entries))));
@@ -52,13 +60,29 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
     line("entries that went missing", &|run| {
         of_summary(run, |summary| summary.missing.map(|missing| format!("{:.2} %", 100.0 * missing.share())))
     });
-    line("seconds of training", &|run| Some(number(run.rounds.iter().map(|round| round.seconds).sum())));
-    line("rounds a second", &|run| of_summary(run, |summary| Some(number(summary.timing.rounds_per_second))));
+    line("training", &|run| Some(time(run)));
     line("device", &|run| of_summary(run, |summary| Some(escape(&summary.device))));
     line("fingerprint", &|run| {
         of_summary(run, |summary| Some(format!("<code>{}</code>", escape(&summary.fingerprint))))
     });
     table("", &rows)
+}
+
+/// How long training took: the summary's own account, once there is one. It begins with the first round that was granted since the
+/// run was last started, and the log's with each receiver's own clock.
+fn time(run: &Recorded) -> String {
+    match &run.summary {
+        Some(summary) if summary.timing.rounds_per_second > 0.0 => {
+            let timing = &summary.timing;
+            let rounds = timing.seconds * timing.rounds_per_second;
+            let (seconds, rate) = (number(timing.seconds), number(timing.rounds_per_second));
+            format!("{rounds:.0} rounds in {seconds} s, {rate} a second")
+        }
+        _ => {
+            let seconds: f64 = run.rounds.iter().map(|round| round.seconds).sum();
+            format!("{} rounds in {} s so far", run.rounds.len(), number(seconds))
+        }
+    }
 }
 
 /// Bytes that went over the wire, and what the rates say would do.

@@ -1,55 +1,133 @@
-//! How good N-CE can be at a rate, from the labels alone.
+//! How good N-CE can be at a rate, and how good it is without any, from the labels alone.
+
+use std::collections::BTreeMap;
 
 use data::{Needs, Split, Targets};
 use randomness::Seed;
 use scenario::Scenario;
 
-/// The sum over the receivers of the entropies of their tasks' test labels, in nats: who is sent R nats in all cannot come
-/// above N-CE = min(0, R - it), since each receiver is served by itself. None if a task is no classification.
-pub(super) fn label_entropy(scenario: &Scenario) -> anyhow::Result<Option<f64>> {
-    let source = node::data_source(scenario, None)?;
-    let tasks: Vec<String> = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
-    let data =
-        data::open(&source, Seed::from_number(scenario.seed), &Needs { modalities: &[], tasks: &tasks })?;
-    let entropy = |task: &String| match data.targets(task, Split::Test)? {
-        Targets::Classes { labels, classes } => Some(entropy_of(&labels, classes)),
-        Targets::Values { .. } => None,
-    };
-    Ok(tasks.iter().map(entropy).sum())
+/// What the test labels of the receivers' tasks have, in nats.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Labels {
+    /// Every receiver's task with the entropy H(Y_t) of its labels; none if it is no classification.
+    pub(super) tasks: Vec<(String, Option<f64>)>,
+    /// The entropy of all labels together: what they would take if one message served everybody.
+    pub(super) together: f64,
+    /// Which recording each test row shares with others.
+    pub(super) recordings: Vec<u32>,
 }
 
-fn entropy_of(labels: &[u32], classes: usize) -> f64 {
-    let mut counts = vec![0_usize; classes];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
-    let shares =
-        counts.into_iter().filter(|count| *count > 0).map(|count| count as f64 / labels.len() as f64);
-    -shares.map(|share| share * share.ln()).sum::<f64>()
+impl Labels {
+    /// Reads the test labels of a scenario.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub(super) fn read(scenario: &Scenario) -> anyhow::Result<Self> {
+        let source = node::data_source(scenario, None)?;
+        let names: Vec<String> = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
+        let needs = Needs { modalities: &[], tasks: &names };
+        let data = data::open(&source, Seed::from_number(scenario.seed), &needs)?;
+        let labels = |task: &String| match data.targets(task, Split::Test)? {
+            Targets::Classes { labels, .. } => Some(labels),
+            Targets::Values { .. } => None,
+        };
+        let all: Vec<Option<Vec<u32>>> = names.iter().map(labels).collect();
+        let entropies = all.iter().map(|labels| labels.as_ref().map(|labels| entropy_of(labels.iter())));
+        let tasks = names.into_iter().zip(entropies).collect();
+        let known: Vec<&Vec<u32>> = all.iter().flatten().collect();
+        let rows = known.first().map_or(0, |labels| labels.len());
+        let row = |row: usize| known.iter().map(|labels| labels[row]).collect::<Vec<u32>>();
+        Ok(Labels { tasks, together: entropy_of((0..rows).map(row)), recordings: data.clusters() })
+    }
+
+    /// The sum of H(Y_t): who sends nothing comes to a cross entropy of that. None if there are no labels.
+    pub(super) fn sum(&self) -> Option<f64> {
+        self.tasks.iter().map(|(_, entropy)| *entropy).fold(None, |sum, own| match own {
+            Some(own) => Some(sum.unwrap_or(0.0) + own),
+            None => sum,
+        })
+    }
+
+    /// The same where every task is one of labels: what the bound is made of.
+    pub(super) fn bounding(&self) -> Option<f64> {
+        self.sum().filter(|_| self.tasks.iter().all(|(_, entropy)| entropy.is_some()))
+    }
+
+    /// The sum over receivers of min(0, R_t - H(Y_t)): N-CE can lie no higher where receiver t is sent R_t nats. None unless every
+    /// task is one of labels.
+    pub(super) fn bound_of(&self, rates: &[f64]) -> Option<f64> {
+        let own = self.tasks.iter().zip(rates).map(|((_, entropy), rate)| Some(bound(*rate, (*entropy)?)));
+        own.sum()
+    }
 }
 
-/// The bound at a rate of R nats.
+/// The entropy of how often each is there, in nats.
+pub(super) fn entropy_of<L: Ord>(labels: impl Iterator<Item = L>) -> f64 {
+    let (mut counts, mut all) = (BTreeMap::new(), 0_usize);
+    for label in labels {
+        *counts.entry(label).or_insert(0_usize) += 1;
+        all += 1;
+    }
+    let shares = counts.into_values().map(|count| count as f64 / all as f64);
+    -shares.map(|share| share * share.ln()).sum::<f64>() + 0.0
+}
+
+/// The bound at a rate of R nats for labels of this entropy.
 pub(super) fn bound(rate: f64, entropy: f64) -> f64 {
     (rate - entropy).min(0.0)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn the_entropy_of_labels_is_that_of_their_counts() {
-        assert!((entropy_of(&[0, 1, 2, 3], 4) - 4_f64.ln()).abs() < 1e-12);
-        assert_eq!(entropy_of(&[2, 2, 2], 4), 0.0);
+        let of = |labels: &[u32]| entropy_of(labels.iter());
+        assert!((of(&[0, 1, 2, 3]) - 4_f64.ln()).abs() < 1e-12);
+        assert_eq!(of(&[2, 2, 2]), 0.0);
         let expected = -(0.25 * 0.25_f64.ln() + 0.75 * 0.75_f64.ln());
-        assert!((entropy_of(&[0, 1, 1, 1], 2) - expected).abs() < 1e-12);
+        assert!((of(&[0, 1, 1, 1]) - expected).abs() < 1e-12);
     }
 
     #[test]
     fn the_built_in_digits_have_about_that_of_equally_frequent_digits() {
-        let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
-        let entropy = label_entropy(&scenario).unwrap().unwrap();
-        // ln 2 of parity, 0.5 ln 10 + 0.5 ln 2 of ring, ln 10 of digit.
+        let labels = Labels::read(&coordinator::ScenarioArguments::default().resolve().unwrap()).unwrap();
+        // ln 2 of parity, 0.5 ln 10 + 0.5 ln 2 of ring, ln 10 of digit; parity and ring follow from the digit.
         let equal = 1.5 * 2_f64.ln() + 1.5 * 10_f64.ln();
-        assert!((entropy - equal).abs() < 0.02, "{entropy} beside {equal}");
-        assert_eq!((bound(1.0, entropy), bound(100.0, entropy)), (1.0 - entropy, 0.0));
+        let sum = labels.sum().unwrap();
+        assert!((sum - equal).abs() < 0.02, "{sum} beside {equal}");
+        assert!((labels.together - 10_f64.ln()).abs() < 0.01, "{}", labels.together);
+        assert_eq!(labels.bounding(), Some(sum));
+        assert_eq!((bound(1.0, sum), bound(100.0, sum)), (1.0 - sum, 0.0));
+    }
+
+    #[test]
+    fn values_have_no_entropy_and_with_them_there_is_no_bound() {
+        let labels = Labels {
+            tasks: vec![("pose".into(), None), ("action".into(), Some(3.0))],
+            together: 3.0,
+            recordings: Vec::new(),
+        };
+        assert_eq!((labels.sum(), labels.bounding(), labels.bound_of(&[1.0, 1.0])), (Some(3.0), None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn by_receiver_the_bound_is_no_looser_and_the_best_split_meets_it(
+            both in proptest::collection::vec((0.0_f64..4.0, 0.0_f64..8.0), 1..5)
+        ) {
+            let tasks: Vec<(String, Option<f64>)> = both.iter().map(|(own, _)| (String::new(), Some(*own))).collect();
+            let labels = Labels { tasks, together: 0.0, recordings: Vec::new() };
+            let rates: Vec<f64> = both.iter().map(|(_, rate)| *rate).collect();
+            let (all, sum) = (rates.iter().sum::<f64>(), labels.sum().unwrap());
+            prop_assert!(labels.bound_of(&rates).unwrap() <= bound(all, sum) + 1e-12);
+            // As much as each label takes, as long as there is any.
+            let mut rest = all;
+            let split: Vec<f64> = both.iter().map(|(own, _)| { let part = own.min(rest); rest -= part; part }).collect();
+            prop_assert!((labels.bound_of(&split).unwrap() - bound(all, sum)).abs() < 1e-9);
+        }
     }
 }

@@ -1,10 +1,7 @@
 //! What came of it beside what the paper states, point by point.
 
-use super::{
-    paper::{Claim, Relation, Statement, Term},
-    results::Group,
-};
-use crate::student::Mean;
+use super::{paper::Statement, results::Group};
+use crate::statistics::Mean;
 
 /// A number of the paper's and the one from here.
 pub(super) struct Compared {
@@ -41,14 +38,6 @@ impl Standing {
             Standing::Fewer => "fewer",
         }
     }
-}
-
-/// A claim of the paper's and whether it holds here.
-pub(super) struct Judged {
-    pub(super) claim: Claim,
-    /// Both sides; none if a run is lacking.
-    pub(super) sides: Option<[Mean; 2]>,
-    pub(super) holds: Option<bool>,
 }
 
 pub(super) fn compare(groups: &[Group], statement: Statement) -> Compared {
@@ -102,35 +91,6 @@ pub(super) fn in_paper_units(metric: &str, mean: Mean) -> Mean {
     Mean { mean: 100.0 * mean.mean, half_width: mean.half_width.map(|half| 100.0 * half), n: mean.n }
 }
 
-pub(super) fn judge(groups: &[Group], claim: Claim) -> Judged {
-    let sides = side(groups, &claim.left).zip(side(groups, &claim.right)).map(|(left, right)| [left, right]);
-    let holds = sides.map(|[left, right]| {
-        let reach = left.half_width.unwrap_or(0.0) + right.half_width.unwrap_or(0.0);
-        match claim.is {
-            Relation::Below => left.mean < right.mean,
-            Relation::Above => left.mean > right.mean,
-            Relation::AtLeast => left.mean >= right.mean - reach,
-            Relation::AtMost => left.mean <= right.mean + reach,
-        }
-    });
-    Judged { claim, sides, holds }
-}
-
-fn side(groups: &[Group], term: &Term) -> Option<Mean> {
-    let (group, metric, times, plus) = match term {
-        Term::Number { number } => return Some(Mean { mean: *number, half_width: None, n: 0 }),
-        Term::Metric { group, metric, times, plus } => (group, metric, times, plus),
-    };
-    let meant = |label: &str| match group.strip_suffix('*') {
-        Some(start) => label.starts_with(start),
-        None => label == group,
-    };
-    let means = groups.iter().filter(|group| meant(&group.label)).filter_map(|group| group.mean(metric));
-    let best = means.max_by(|one, other| one.mean.total_cmp(&other.mean))?;
-    let half_width = best.half_width.map(|half| times.abs() * half);
-    Some(Mean { mean: times * best.mean + plus, half_width, n: best.n })
-}
-
 #[cfg(test)]
 mod tests {
     use super::{
@@ -177,22 +137,5 @@ mod tests {
         assert_eq!(of("pom2dib", "sum_rate").training.unwrap().mean, 22.9);
         assert_eq!(of("pom2dib", "sum_rate").standing, Some(Standing::Better));
         assert_eq!(of("tadib", "n_ce").standing, None);
-    }
-
-    #[test]
-    fn claims_are_judged_with_the_best_of_several_and_their_intervals() {
-        let judged = |groups: &[Group]| {
-            let claims = Paper::read().claims(Target::Fig2a, Half::HandWritten);
-            claims.into_iter().map(|claim| judge(groups, claim).holds).collect::<Vec<_>>()
-        };
-        let groups = [
-            group("pom2dib beta=0", &[-0.5, -0.5]),
-            group("pom2dib beta=0.1", &[-0.2, -0.4]),
-            group("tadib beta=0", &[-0.25, -0.25]),
-            group("rs-dib beta=0", &[-2.0]),
-        ];
-        // -0.3 ± 1.27 is no worse than -0.25; random selection is worse; the rates are equal.
-        assert_eq!(judged(&groups), [Some(true), Some(true), Some(false)]);
-        assert_eq!(judged(&groups[..1]), [None, None, None]);
     }
 }

@@ -1,7 +1,8 @@
 //! The pictures of tables and figures.
 
 use super::{
-    bound::bound,
+    bound::{Labels, bound},
+    ceiling::is_capped,
     compare::in_paper_units,
     paper::Statement,
     recipe::Recipe,
@@ -11,10 +12,14 @@ use super::{
 use crate::{
     chart::{Axis, Chart, Diagram, Line, Look, Mark, Series, spread},
     heat_map::{Chunk, HeatMaps, Strip},
+    statistics::Mean,
 };
 
 /// Points along which a bound is drawn.
 const STEPS: usize = 200;
+
+/// Of so many places of a curve, one has a bar.
+const SPAN_EVERY: usize = 8;
 
 /// Either kind.
 pub(super) enum Drawn {
@@ -27,15 +32,15 @@ pub(super) fn draw(
     recipe: &Recipe,
     groups: &[Group],
     statements: &[Statement],
-    entropy: Option<f64>,
+    labels: Option<&Labels>,
 ) -> Option<Drawn> {
     if groups.iter().all(|group| group.runs.is_empty()) {
         return None;
     }
     let chart = |diagrams| Some(Drawn::Chart(Chart { title: recipe.title.clone(), diagrams }));
     match recipe.target {
-        Target::Table1 => chart(planes(groups, statements, entropy)),
-        Target::Fig2a | Target::Fig2b => chart(planes(groups, &[], entropy)),
+        Target::Table1 => chart(planes(groups, statements, labels)),
+        Target::Fig2a | Target::Fig2b => chart(planes(groups, &[], labels)),
         Target::Table2 => chart(over_ratios(groups, statements).into()),
         Target::Fig2c | Target::Fig2d => chart(vec![trajectories(groups)]),
         Target::Fig2e | Target::Fig2f => chart(vec![log_likelihoods(groups)]),
@@ -59,7 +64,8 @@ fn methods(groups: &[Group]) -> Vec<(String, Vec<&Group>)> {
 }
 
 /// N-CE over the rate as trained with and published, and over the joint estimate.
-fn planes(groups: &[Group], statements: &[Statement], entropy: Option<f64>) -> Vec<Diagram> {
+fn planes(groups: &[Group], statements: &[Statement], labels: Option<&Labels>) -> Vec<Diagram> {
+    let entropy = labels.and_then(Labels::bounding);
     let of_paper = |group: &str, metric: &str| {
         let is = |one: &&Statement| one.value.group == group && one.value.metric == metric;
         statements.iter().find(is).map(|one| one.value.value)
@@ -67,18 +73,27 @@ fn planes(groups: &[Group], statements: &[Statement], entropy: Option<f64>) -> V
     let plane = |rate: &str, title: String, with_paper: bool| {
         let mut series = Vec::new();
         for (color, (method, own)) in methods(groups).into_iter().enumerate() {
-            let point = |group: &&Group| Some((group.mean(rate)?.mean, group.mean("n_ce")?.mean));
+            let means = |group: &&Group| Some([group.mean(rate)?, group.mean("n_ce")?]);
             // dlsc's joint entropy is one of densities, far below 0.
             let shown = own.iter().filter(|group| rate != "joint_rate" || !is_entropy(group));
-            let mut points: Vec<(f64, f64)> = shown.filter_map(point).collect();
-            points.sort_by(|one, other| one.0.total_cmp(&other.0));
+            let mut means: Vec<[Mean; 2]> = shown.filter_map(means).collect();
+            means.sort_by(|one, other| one[0].mean.total_cmp(&other[0].mean));
+            let points: Vec<(f64, f64)> = means.iter().map(|[rate, n_ce]| (rate.mean, n_ce.mean)).collect();
+            let bars = means.iter().flat_map(|[rate, n_ce]| crossed(*rate, *n_ce)).collect();
             let line = if points.len() > 1 { Line::Solid } else { Line::None };
             let look = Look { color: Some(color), line, mark: Mark::Dot };
             let paper = of_paper(&method, "sum_rate").zip(of_paper(&method, "n_ce")).filter(|_| with_paper);
             let ring = Look { color: Some(color), line: Line::None, mark: Mark::Ring };
-            let of_paper =
-                Series { name: format!("{method}, paper"), points: paper.into_iter().collect(), look: ring };
-            series.extend([Series { name: method, points, look }, of_paper]);
+            let of_paper = Series {
+                name: format!("{method}, paper"),
+                points: paper.into_iter().collect(),
+                bars: Vec::new(),
+                look: ring,
+            };
+            series.extend([Series { name: method, points, bars, look }, of_paper]);
+        }
+        if rate == "joint_rate" {
+            series.push(capped(groups, labels));
         }
         plane(title, series, entropy)
     };
@@ -95,9 +110,24 @@ fn planes(groups: &[Group], statements: &[Statement], entropy: Option<f64>) -> V
     ]
 }
 
+/// Rings around joint rates that say how few rows there were.
+fn capped(groups: &[Group], labels: Option<&Labels>) -> Series {
+    let point = |group: &Group| Some((group.mean("joint_rate")?.mean, group.mean("n_ce")?.mean));
+    let points = groups.iter().filter(|group| is_capped(group, labels)).filter_map(point).collect();
+    let look = Look { color: None, line: Line::None, mark: Mark::Ring };
+    Series { name: "at the ceiling of its rows".into(), points, bars: Vec::new(), look }
+}
+
 /// Whether what is called the rate of these runs is an entropy.
-fn is_entropy(group: &Group) -> bool {
+pub(super) fn is_entropy(group: &Group) -> bool {
     group.runs.iter().any(|run| run.rate_estimator.starts_with("entropy"))
+}
+
+/// The intervals of both means, as a cross.
+fn crossed(x: Mean, y: Mean) -> impl Iterator<Item = [(f64, f64); 2]> {
+    let level = x.half_width.map(|half| [(x.mean - half, y.mean), (x.mean + half, y.mean)]);
+    let upright = y.half_width.map(|half| [(x.mean, y.mean - half), (x.mean, y.mean + half)]);
+    level.into_iter().chain(upright)
 }
 
 fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagram {
@@ -112,10 +142,12 @@ fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagra
         let at = |step: usize| most * 1.2 * (step as f64 / STEPS as f64).powi(3);
         let points = (0..=STEPS).map(at).map(|rate| (rate, bound(rate, entropy))).collect();
         let look = Look { color: None, line: Line::Dashed, mark: Mark::None };
-        series.push(Series { name: format!("N-CE = min(0, R - {entropy:.3})"), points, look });
+        let name = format!("N-CE = min(0, R - {entropy:.3})");
+        series.push(Series { name, points, bars: Vec::new(), look });
     }
     for series in &mut series {
-        series.points.iter_mut().for_each(|point| point.0 = spread(point.0));
+        let ends = series.bars.iter_mut().flatten();
+        series.points.iter_mut().chain(ends).for_each(|point| point.0 = spread(point.0));
     }
     Diagram { title, x, y, series }
 }
@@ -126,10 +158,14 @@ fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagra
 fn over_ratios(groups: &[Group], statements: &[Statement]) -> [Diagram; 2] {
     let names: Vec<String> = groups.iter().map(|group| group.label.clone()).collect();
     [("n_ce", "N-CE, nats", 0), ("sum_rate", "sum-rate, nats", 1)].map(|(metric, title, color)| {
-        let here = |(at, group): (usize, &Group)| {
-            Some((at as f64, in_paper_units(metric, group.mean(metric)?).mean))
+        let here =
+            |(at, group): (usize, &Group)| Some((at as f64, in_paper_units(metric, group.mean(metric)?)));
+        let here: Vec<(f64, Mean)> = groups.iter().enumerate().filter_map(here).collect();
+        let upright = |&(at, mean): &(f64, Mean)| {
+            mean.half_width.map(|half| [(at, mean.mean - half), (at, mean.mean + half)])
         };
-        let here: Vec<(f64, f64)> = groups.iter().enumerate().filter_map(here).collect();
+        let bars = here.iter().filter_map(upright).collect();
+        let here: Vec<(f64, f64)> = here.into_iter().map(|(at, mean)| (at, mean.mean)).collect();
         let paper = |one: &Statement| {
             let at = names.iter().position(|name| *name == one.value.group)?;
             (one.value.metric == metric).then_some((at as f64, one.value.value))
@@ -142,10 +178,16 @@ fn over_ratios(groups: &[Group], statements: &[Statement]) -> [Diagram; 2] {
             x: Axis::named("learning rate of selection : of coding", &names),
             y: Axis::linear(title, values),
             series: vec![
-                Series { name: format!("{metric} here"), points: here, look: look(Line::Solid, Mark::Dot) },
+                Series {
+                    name: format!("{metric} here"),
+                    points: here,
+                    bars,
+                    look: look(Line::Solid, Mark::Dot),
+                },
                 Series {
                     name: format!("{metric}, paper"),
                     points: paper,
+                    bars: Vec::new(),
                     look: look(Line::Dashed, Mark::Ring),
                 },
             ],
@@ -159,6 +201,7 @@ fn trajectories(groups: &[Group]) -> Diagram {
     let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
         name: group.label.clone(),
         points: curve.iter().map(|piece| (spread(piece.sum_rate), piece.n_ce)).collect(),
+        bars: spans(group, |piece| piece.n_ce, |piece| spread(piece.sum_rate)),
         look: Look { color: Some(color), line: Line::Solid, mark: Mark::Small },
     });
     Diagram {
@@ -169,12 +212,27 @@ fn trajectories(groups: &[Group]) -> Diagram {
     }
 }
 
+/// From the lowest to the highest of the seeds, at some places of their curves.
+fn spans(group: &Group, y: fn(&Piece) -> f64, x: fn(&Piece) -> f64) -> Vec<[(f64, f64); 2]> {
+    if group.runs.len() < 2 {
+        return Vec::new();
+    }
+    let means = group.curve();
+    let span = |at: usize| {
+        let all = || group.runs.iter().filter_map(|run| run.curve.get(at)).map(y);
+        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+        [(x(&means[at]), low), (x(&means[at]), high)]
+    };
+    (0..means.len()).skip(SPAN_EVERY / 2).step_by(SPAN_EVERY).map(span).collect()
+}
+
 fn log_likelihoods(groups: &[Group]) -> Diagram {
     let curves: Vec<Vec<Piece>> = groups.iter().map(Group::curve).collect();
     let all = || curves.iter().flatten();
     let series = groups.iter().zip(&curves).enumerate().map(|(color, (group, curve))| Series {
         name: group.label.clone(),
         points: curve.iter().map(|piece| (piece.round, piece.logl)).collect(),
+        bars: spans(group, |piece| piece.logl, |piece| piece.round),
         look: Look { color: Some(color), line: Line::Solid, mark: Mark::None },
     });
     Diagram {
@@ -222,12 +280,10 @@ pub(super) fn caption(label: &str, run: &Run) -> [String; 3] {
     [
         format!("{label}, seed {}", run.seed),
         format!(
-            "test: rate {:.1} nats ({}, N = {}; joint {:.1}, N = {}), N-CE {:.3}, expected entries {:.2}",
+            "test: rate {:.1} nats ({}, N = {}), N-CE {:.3}, expected entries {:.2}",
             of("sum_rate"),
             run.rate_estimator,
             run.rate_samples,
-            of("joint_rate"),
-            run.joint_rate_samples,
             of("n_ce"),
             of("entries")
         ),
@@ -255,7 +311,9 @@ mod tests {
         let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
         let recipe = recipe(target, half, &scenario, &[0.0, 1e-3]);
         let groups: Vec<Group> = recipe.kinds.iter().map(|kind| group(&kind.label, &[-0.4, -0.6])).collect();
-        match draw(&recipe, &groups, &Paper::read().statements(target, half), Some(4.476)).unwrap() {
+        let labels =
+            Labels { tasks: vec![("digit".into(), Some(4.476))], together: 4.476, recordings: Vec::new() };
+        match draw(&recipe, &groups, &Paper::read().statements(target, half), Some(&labels)).unwrap() {
             Drawn::Chart(chart) => svg(&chart).unwrap(),
             Drawn::HeatMaps(maps) => svg(&maps).unwrap(),
         }
@@ -288,9 +346,21 @@ mod tests {
         groups[1].runs[0].rate_estimator = "entropy, no mutual information".into();
         let [trained, joint] = &planes(&groups, &[], None)[..] else { panic!("two planes") };
         let points = |plane: &Diagram| -> Vec<usize> {
-            plane.series.iter().step_by(2).map(|series| series.points.len()).collect()
+            plane.series.iter().step_by(2).take(2).map(|series| series.points.len()).collect()
         };
         assert_eq!((points(trained), points(joint)), (vec![1, 1], vec![1, 0]));
+    }
+
+    #[test]
+    fn a_joint_rate_at_its_ceiling_has_a_ring_around_it() {
+        let mut groups = [group("tadib", &[-0.4]), group("rs-dib", &[-0.4])];
+        for (group, ceiling) in groups.iter_mut().zip([10.2, 30.0]) {
+            group.runs[0].figures.push(("joint_ceiling".into(), ceiling));
+        }
+        let [_, joint] = &planes(&groups, &[], None)[..] else { panic!("two planes") };
+        let ringed = joint.series.last().unwrap();
+        // At 10 nats of 10.2; not at 10 of 30.
+        assert_eq!((ringed.name.as_str(), ringed.points.len()), ("at the ceiling of its rows", 1));
     }
 
     #[test]

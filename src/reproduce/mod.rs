@@ -1,9 +1,11 @@
 //! `pom2dib reproduce`: the paper's tables and figures, and how what comes of them stands to the paper.
 
 mod bound;
+mod ceiling;
 mod compare;
 mod csv;
 mod draw;
+mod judge;
 mod page;
 mod paper;
 mod recipe;
@@ -11,6 +13,7 @@ mod records;
 mod report;
 mod results;
 mod target;
+mod verdict;
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +26,10 @@ use coordinator::ScenarioArguments;
 use scenario::{Scenario, Source};
 
 use self::{
-    compare::{Compared, Judged, compare, judge},
+    bound::Labels,
+    compare::{Compared, compare},
     draw::{Drawn, draw},
+    judge::{Judged, judge},
     page::Page,
     paper::Paper,
     recipe::{Recipe, points, recipe},
@@ -34,7 +39,9 @@ use self::{
     target::{Half, Target, each, half_of},
 };
 use crate::{
-    bench_run, picture, plot,
+    bench_run,
+    origin::{self, Kinship},
+    picture, plot,
     run_command::Place,
     sweep::{End, Planned, Point, plan_points, prepare, run_points, say_what_is_there, verdict},
 };
@@ -55,7 +62,8 @@ const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 ///
 /// For every table or figure OUT holds a page in Markdown, NAME-SCENARIO.md, with the picture (.svg, .png) and the numbers
 /// behind it (.csv). The page says point by point how what came of it stands to what the paper states: within its interval,
-/// intervals that meet, better, worse; which of its claims hold; and where it contradicts itself.
+/// intervals that meet, better, worse; which of its claims hold, do not hold, or cannot be told; and where it contradicts
+/// itself.
 ///
 /// Runs lie in OUT/runs and are shared between tables and figures. Interrupted, the same command goes on where it was: what is
 /// done is not run again. Of every run that is done a small record stays in OUT/records (or --records), from which tables and
@@ -79,7 +87,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rounds: Option<u64>,
 
-    /// Runs of each kind, with the seeds 1 to N; by default 5 for Table I and 3 for all else
+    /// Runs of each kind, with the seeds 1 to N; by default 5 for Table I and Figs. 3 and 4, and 3 for all else
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: Option<u64>,
 
@@ -175,7 +183,10 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let planned = plan_points(&base, all, &arguments.out.join("runs").join(&of_scenario))?;
     let records = arguments.records.clone().unwrap_or_else(|| arguments.out.join("records"));
     let records = Records { folder: records.join(&of_scenario) };
-    let recorded = planned.iter().map(|planned| records.read(planned)).collect::<anyhow::Result<_>>()?;
+    let known = planned.iter().map(|planned| records.read(planned)).collect::<anyhow::Result<Vec<_>>>()?;
+    let kinships: Vec<Kinship> = known.iter().flatten().map(|(_, kinship)| kinship.clone()).collect();
+    origin::say("records", &kinships);
+    let recorded = known.into_iter().map(|known| known.map(|(run, _)| run)).collect();
     let notes = notes(arguments, half, &scenario);
     Ok(Plan { half, scenario, recipes, names, planned, records, recorded, notes })
 }
@@ -248,7 +259,7 @@ fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> 
     }
     if let Some(seeds) = arguments.seeds {
         notes.push(format!(
-            "seeds 1 to {seeds}, by --seeds (without it, 1 to 5 for Table I and 1 to 3 for all else)"
+            "seeds 1 to {seeds}, by --seeds (without it, 1 to 5 for Table I and Figs. 3 and 4, and 1 to 3 for all else)"
         ));
     }
     if let Some(preset) = arguments.preset {
@@ -299,13 +310,15 @@ fn name(choice: &impl serde::Serialize) -> String {
 fn conduct(arguments: &Arguments, plan: &Plan) -> anyhow::Result<ExitCode> {
     plan.notes.iter().filter(|note| note.starts_with("shrunk")).for_each(|note| eprintln!("note: {note}"));
     let (outcomes, code) = outcomes(arguments, plan)?;
-    let entropy =
-        if outcomes.iter().any(Result::is_ok) { bound::label_entropy(&plan.scenario)? } else { None };
+    let labels = match outcomes.iter().any(Result::is_ok) {
+        true => Some(Labels::read(&plan.scenario)?),
+        false => None,
+    };
     let paper = Paper::read();
     let mut made = Vec::new();
     for (recipe, names) in plan.recipes.iter().zip(&plan.names) {
         let groups = groups(plan, &outcomes, recipe, names);
-        made.push(make(arguments, plan, &paper, recipe, &groups, entropy)?);
+        made.push(make(arguments, plan, &paper, recipe, &groups, labels.as_ref())?);
     }
     if arguments.place.json {
         println!("{}", report(&made));
@@ -377,12 +390,12 @@ fn make(
     paper: &Paper,
     recipe: &Recipe,
     groups: &[Group],
-    entropy: Option<f64>,
+    labels: Option<&Labels>,
 ) -> anyhow::Result<Made> {
     let (target, half) = (recipe.target, plan.half);
     let file = format!("{}-{}", target.name(), crate::sweep::label(&format!("{:?}", plan.scenario.name)));
     let statements = paper.statements(target, half);
-    let drawn = draw(recipe, groups, &statements, entropy);
+    let drawn = draw(recipe, groups, &statements, labels);
     match &drawn {
         None => {}
         Some(Drawn::Chart(chart)) => picture::write(&arguments.out, &file, chart)?,
@@ -390,7 +403,12 @@ fn make(
     }
     let csv = csv::behind(target, groups, &statements);
     let compared: Vec<Compared> = statements.into_iter().map(|one| compare(groups, one)).collect();
-    let judged: Vec<Judged> = paper.claims(target, half).into_iter().map(|one| judge(groups, one)).collect();
+    let guessing = labels.and_then(Labels::sum);
+    let judged: Vec<Judged> = paper
+        .claims(target, half)
+        .into_iter()
+        .map(|one| judge(groups, one, &paper.margins, guessing))
+        .collect();
     let on_plane = matches!(target, Target::Table1 | Target::Fig2a | Target::Fig2b);
     let text = Page {
         recipe,
@@ -401,7 +419,8 @@ fn make(
         notes: &plan.notes,
         command: &arguments.command(),
         file: &file,
-        entropy: entropy.filter(|_| on_plane),
+        labels,
+        on_plane,
         is_heat_map: matches!(drawn, Some(Drawn::HeatMaps(_))),
     }
     .text();

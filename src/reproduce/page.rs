@@ -3,17 +3,25 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
-    compare::{Compared, Judged, in_paper_units},
-    draw::caption,
+    bound::Labels,
+    ceiling::{ceiling, is_capped},
+    compare::{Compared, in_paper_units},
+    draw::{caption, is_entropy},
+    judge::Judged,
     paper::Relation,
     recipe::Recipe,
     results::{Group, Run},
+    verdict::{FEWEST, Verdict},
 };
 use crate::{
     figures::{columns, named},
-    student::Mean,
+    statistics::{Interval, Mean},
     sweep::written,
 };
+use scenario::Source;
+
+/// Figures that have no column.
+const NOT_SHOWN: [&str; 2] = ["seconds", "joint_ceiling"];
 
 /// Everything that a page is written from.
 pub(super) struct Page<'a> {
@@ -28,7 +36,10 @@ pub(super) struct Page<'a> {
     pub(super) command: &'a str,
     /// The picture's and the table's file, without what comes after the point.
     pub(super) file: &'a str,
-    pub(super) entropy: Option<f64>,
+    /// What is known of the test rows.
+    pub(super) labels: Option<&'a Labels>,
+    /// Whether it shows N-CE over a rate, for which labels set a bound.
+    pub(super) on_plane: bool,
     pub(super) is_heat_map: bool,
 }
 
@@ -89,8 +100,12 @@ impl Page<'_> {
     /// A row for every group.
     fn results(&self, text: &mut String) {
         let all = columns(self.groups.iter().flat_map(|group| &group.runs).map(|run| &run.figures));
-        let shown =
-            |name: &&String| !name.starts_with("train.") && !name.ends_with(".ce") && *name != "seconds";
+        let shown = |name: &&String| {
+            !name.starts_with("train.")
+                && !name.ends_with(".ce")
+                && !name.ends_with(".rate")
+                && !NOT_SHOWN.contains(&name.as_str())
+        };
         let columns: Vec<&String> = all.iter().filter(shown).collect();
         let heads: Vec<String> = columns.iter().map(|name| self.head(name)).collect();
         let _ = writeln!(
@@ -104,10 +119,7 @@ impl Page<'_> {
                 let _ = writeln!(text, "| {} |{}", group.label, " |".repeat(heads.len() + 3));
                 continue;
             };
-            let cells: Vec<String> = columns
-                .iter()
-                .map(|name| group.mean(name).map_or("·".into(), |mean| written(name, mean)))
-                .collect();
+            let cells: Vec<String> = columns.iter().map(|name| self.cell(group, name)).collect();
             let limits = if first.scenario.limited() { "yes" } else { "no" };
             let _ = writeln!(
                 text,
@@ -117,7 +129,7 @@ impl Page<'_> {
                 cells.join(" | "),
                 first.rate_estimator,
                 first.rate_samples,
-                first.joint_rate_samples
+                group.joint_rows()
             );
         }
         let _ = writeln!(
@@ -126,22 +138,130 @@ impl Page<'_> {
              The sum-rate is by the estimator that is trained with, as the paper's; for dlsc it is an entropy and no \
              mutual information. \"on noise\" is the share of the grants in the last 100 rounds of training."
         );
-        if let Some(entropy) = self.entropy {
-            let _ = writeln!(
-                text,
-                "\nThe test labels of all tasks have {entropy:.3} nats together: N-CE <= min(0, R - {entropy:.3}) for a true \
-                 rate of R nats. Per-dimension readings count a label many times over, and joint ones with a large N \
-                 understate."
-            );
+        self.over_recordings(text);
+        self.about_joint_rates(text);
+        if let Some(labels) = self.labels.filter(|_| self.on_plane) {
+            bound(text, labels);
+            self.by_receiver(text, labels);
         }
         text.push('\n');
+    }
+
+    /// The bound by receiver, of runs whose records say what each receiver was sent.
+    fn by_receiver(&self, text: &mut String, labels: &Labels) {
+        let rates = |group: &Group| {
+            let rate = |(task, _): &(String, Option<f64>)| Some(group.mean(&format!("{task}.rate"))?.mean);
+            labels.tasks.iter().map(rate).collect::<Option<Vec<f64>>>()
+        };
+        let known: Vec<(&Group, Vec<f64>, f64)> = self
+            .groups
+            .iter()
+            .filter(|group| !is_entropy(group))
+            .filter_map(|group| {
+                let rates = rates(group)?;
+                let bound = labels.bound_of(&rates)?;
+                Some((group, rates, bound))
+            })
+            .collect();
+        if known.is_empty() {
+            return;
+        }
+        let heads: Vec<String> = labels.tasks.iter().map(|(task, _)| format!("{task}, nats")).collect();
+        let _ = writeln!(
+            text,
+            "\n| sent to | {} | N-CE at most, were these the true rates |\n|{}",
+            heads.join(" | "),
+            " --- |".repeat(heads.len() + 2)
+        );
+        for (group, rates, bound) in known {
+            let cells: Vec<String> = rates.iter().map(|rate| format!("{rate:.2}")).collect();
+            let _ = writeln!(text, "| {} | {} | {bound:.3} |", group.label, cells.join(" | "));
+        }
+    }
+
+    /// A group's mean of a figure; of a joint rate also what it could come to at most.
+    fn cell(&self, group: &Group, name: &str) -> String {
+        let Some(mean) = group.mean(name) else { return "·".into() };
+        let plain = written(name, mean);
+        if name != "joint_rate" {
+            return plain;
+        }
+        match ceiling(group, self.labels) {
+            _ if is_entropy(group) => "·".into(),
+            Some(ceiling) if is_capped(group, self.labels) => format!("{plain} of {ceiling:.1} †"),
+            Some(ceiling) => format!("{plain} of {ceiling:.1}"),
+            None => plain,
+        }
+    }
+
+    /// N-CE over seeds and recordings together, of groups whose runs all have losses by recording.
+    fn over_recordings(&self, text: &mut String) {
+        let known: Vec<(&Group, Interval)> =
+            self.groups.iter().filter_map(|group| Some((group, group.n_ce_interval()?))).collect();
+        if !known.is_empty() {
+            let cells: Vec<String> = known
+                .iter()
+                .map(|(group, Interval { low, high })| format!("{} {low:.3} to {high:.3}", group.label))
+                .collect();
+            let _ = writeln!(
+                text,
+                "\nN-CE with 95 % intervals over seeds and test recordings together (the wider of a bootstrap of both and Student's t): \
+                 {}.",
+                cells.join("; ")
+            );
+        }
+        let lacking = self.groups.iter().any(|group| group.runs.len() > 1 && group.n_ce_interval().is_none());
+        if lacking {
+            let _ = writeln!(
+                text,
+                "\nIntervals are over seeds alone where records have no losses by test recording: they say how much another seed would \
+                 change, not other recordings.{}",
+                self.people().unwrap_or_default()
+            );
+        }
+    }
+
+    /// What is to be known of HandWritten's recordings.
+    fn people(&self) -> Option<String> {
+        let (_, run) = self.all().next()?;
+        (run.scenario.data.source == Source::HandWritten).then(|| {
+            " The test set's are 300, five takes of each of ten digits by 6 speakers, all of whom are in the training set too: nothing \
+             here says how a new speaker would fare."
+                .into()
+        })
+    }
+
+    /// What joint rates could come to at most, and why of entropies there are none.
+    fn about_joint_rates(&self, text: &mut String) {
+        let any = |of: &dyn Fn(&Group) -> bool| self.groups.iter().any(of);
+        if any(&|group| ceiling(group, self.labels).is_some()) {
+            let _ = writeln!(
+                text,
+                "\nBehind a joint rate stands its ceiling: of N rows an estimate can show no more than which row it was, ln N an entry, \
+                 and of test rows that share a recording no more than which recording."
+            );
+        }
+        if any(&|group| is_capped(group, self.labels)) {
+            let _ = writeln!(
+                text,
+                "\n† within 5 % of it: that says how few rows, or recordings, there were, and not how much was sent. (Where networks are \
+                 gone it cannot be estimated again; newer runs of HandWritten do so over training rows, no two of them the same.)"
+            );
+        }
+        if any(&is_entropy) {
+            let _ = writeln!(
+                text,
+                "\nA joint entropy of dlsc is not given: rows that share a recording have the same feature, and copies at distance 0 \
+                 have no density."
+            );
+        }
     }
 
     fn head(&self, name: &str) -> String {
         match name {
             "n_ce" => "N-CE, nats".into(),
             "sum_rate" => "sum-rate, nats".into(),
-            "joint_rate" => "joint rate, nats".into(),
+            "joint_rate" => "joint rate, nats, of at most".into(),
             "train.entries_first" => "entries in the first rounds".into(),
             "noise_share" => "on noise".into(),
             name => name.replace(".top1", ", top-1").replace('.', ", "),
@@ -191,28 +311,25 @@ impl Page<'_> {
         if !self.judged.is_empty() {
             let _ = writeln!(
                 text,
-                "## What the paper says of it\n\n| claim | where | here | |\n| --- | --- | --- | --- |"
+                "## What the paper says of it\n\n| claim | where | here | difference (95 %), margin, seeds | |\n| --- | --- | --- | --- | --- |"
             );
         }
         for one in self.judged {
-            let relation = match one.claim.is {
-                Relation::Below => "below",
-                Relation::Above => "above",
-                Relation::AtLeast => "no less than",
-                Relation::AtMost => "no more than",
+            let (says, source) = (&one.claim.says, &one.claim.source);
+            let verdict = match one.verdict {
+                Verdict::DoesNot => "**does not hold**",
+                verdict => verdict.words(),
             };
-            let here = one.sides.map_or("not run".into(), |[left, right]| {
-                format!("{} {relation} {}?", left.written(3), right.written(3))
-            });
-            let holds = match one.holds {
-                None => "",
-                Some(true) => "holds",
-                Some(false) => "**does not hold**",
-            };
-            let _ = writeln!(text, "| {} | {} | {here} | {holds} |", one.claim.says, one.claim.source);
+            let why = if one.why.is_empty() { String::new() } else { format!(": {}", one.why) };
+            let _ = writeln!(
+                text,
+                "| {says} | {source} | {} | {} | {verdict}{why} |",
+                one.sides.map_or(String::new(), |sides| question(one, sides)),
+                difference(one)
+            );
         }
         if !self.judged.is_empty() {
-            text.push('\n');
+            self.rule(text);
         }
         if !self.contradictions.is_empty() {
             let _ = writeln!(text, "To be known of the paper:\n");
@@ -220,6 +337,32 @@ impl Page<'_> {
                 let _ = writeln!(text, "- {says}");
             }
             text.push('\n');
+        }
+    }
+
+    /// By what claims were judged, and what that does not cover.
+    fn rule(&self, text: &mut String) {
+        let _ = writeln!(
+            text,
+            "\nDifferences are by seed and turned so that positive supports the claim. What is said to be above or below holds if the \
+             interval lies above 0, and does not if it lies below the margin; \"no less\" and \"no more\" hold if it lies above minus \
+             the margin, and do not if it lies below that; an optimum is no less than every other and better than one (Holm). All \
+             else cannot be told, and nothing can from fewer than {FEWEST} seeds. Who is said to be good or comparable must beat \
+             guessing (the rule: `src/reproduce/verdict.rs`).\n"
+        );
+        let judged = || self.judged.iter().filter(|one| one.interval.is_some());
+        if judged().any(|one| !one.over_recordings) {
+            let _ = writeln!(
+                text,
+                "Intervals are Student's t over seeds{}: they do not cover that other test recordings, or other people, might have \
+                 scored otherwise.\n",
+                if judged().any(|one| one.over_recordings) {
+                    ", but where losses by test recording are on record (of N-CE): there the wider of that and a bootstrap over seeds \
+                     and recordings"
+                } else {
+                    " alone"
+                }
+            );
         }
     }
 
@@ -248,6 +391,54 @@ impl Page<'_> {
     }
 }
 
+/// What the labels set, where the paper's plane has a bound.
+fn bound(text: &mut String, labels: &Labels) {
+    let Some(sum) = labels.bounding() else { return };
+    let own: Vec<String> = labels
+        .tasks
+        .iter()
+        .filter_map(|(task, entropy)| Some(format!("{task} {:.3}", (*entropy)?)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "\nEvery receiver is served by itself (unicast). The test labels of their tasks have {} nats, {sum:.3} in sum (together, sent \
+         once to all, they would have {:.3}). So N-CE is at most the sum over the receivers of min(0, R_t - H(Y_t)) for true rates \
+         R_t, and for R nats in all, however they are divided, at most min(0, R - {sum:.3}), which is what is drawn. Estimates are not \
+         true rates: per-dimension readings count a label many times over, and joint ones with a large N understate.",
+        own.join(", "),
+        labels.together
+    );
+}
+
+/// "41.8 ± 1.2 below 46.5 ± 1.2?"
+fn question(one: &Judged, [left, right]: [Mean; 2]) -> String {
+    let relation = match one.claim.is {
+        Relation::Below => "below",
+        Relation::Above => "above",
+        Relation::AtLeast => "no less than",
+        Relation::AtMost => "no more than",
+        Relation::Optimum => "the optimum, beside",
+    };
+    format!("{} {relation} {}?", left.written(3), right.written(3))
+}
+
+/// "0.012 to 0.034, 0.020, 5", of outcomes of two kinds the interval of a share.
+fn difference(one: &Judged) -> String {
+    let Some(interval) = one.interval else { return "·".into() };
+    let over = if one.over_recordings { " (seeds and recordings)" } else { "" };
+    match one.claim.of_two_kinds {
+        true => format!(
+            "of {:.0} to {:.0} % of seeds (Clopper-Pearson), {}",
+            100.0 * interval.low,
+            100.0 * interval.high,
+            one.seeds
+        ),
+        false => {
+            format!("{:.3} to {:.3}{over}, {:.3}, {}", interval.low, interval.high, one.margin, one.seeds)
+        }
+    }
+}
+
 /// A mean in the unit of its metric; what is in % is so already.
 fn plain(metric: &str, mean: Mean) -> String {
     match metric {
@@ -267,7 +458,8 @@ fn place(run: &Run) -> String {
 mod tests {
     use super::{
         super::{
-            compare::{compare, judge},
+            compare::compare,
+            judge::judge,
             paper::Paper,
             recipe::recipe,
             results::tests::group,
@@ -288,8 +480,11 @@ mod tests {
             .into_iter()
             .map(|one| compare(&groups, one))
             .collect();
-        let judged: Vec<Judged> =
-            paper.claims(Target::Table1, Half::MmFi).into_iter().map(|one| judge(&groups, one)).collect();
+        let judged: Vec<Judged> = paper
+            .claims(Target::Table1, Half::MmFi)
+            .into_iter()
+            .map(|one| judge(&groups, one, &paper.margins, None))
+            .collect();
         let text = Page {
             recipe: &recipe,
             groups: &groups,
@@ -299,7 +494,8 @@ mod tests {
             notes: &["shrunk: 6 rounds instead of 2000".into()],
             command: "pom2dib reproduce table1",
             file: "table1-mmfi",
-            entropy: None,
+            labels: None,
+            on_plane: true,
             is_heat_map: false,
         }
         .text();
@@ -312,7 +508,8 @@ mod tests {
             "| Table I(b) pom2dib, sum-rate, nats | 311.43 ± 2.34 | 30.00 ± 0.00 | 22.90 ± 0.00 | better |",
             "| Table I(b) pom2dib, N-CE, nats | -0.170 ± 0.020 | -0.300 ± 0.000 | -1.000 ± 0.000 | worse |",
             "| Table I(b) dlsc, N-CE, nats | -0.130 ± 0.010 | · | · | not run |",
-            "| -0.300 ± 0.000 no less than -0.200? | **does not hold** |",
+            "| -0.300 ± 0.000 no less than -0.200? | · | cannot be told: only 1 of 5 seeds |",
+            "nothing can from fewer than 5 seeds",
             "Table II(b) 49.31 and -1.88",
             "pom2dib reproduce table1",
         ] {

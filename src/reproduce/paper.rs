@@ -8,6 +8,8 @@ use super::target::{Half, Target};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Paper {
+    /// What a difference must come to before it counts.
+    pub(super) margins: Margins,
     statement: Vec<Statements>,
     claim: Vec<Claim>,
     contradiction: Vec<Contradiction>,
@@ -41,6 +43,41 @@ pub(super) struct Statement {
     pub(super) value: Value,
 }
 
+/// Margins, by kind of figure; they stood there before the runs.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Margins {
+    /// Nats.
+    n_ce: f64,
+    /// Of top-1 and other shares, as a fraction.
+    share: f64,
+    /// Of any rate: a part of the right side's mean.
+    rate: f64,
+    /// Entries.
+    entries: f64,
+    /// Entries that are granted at some ticks only, each by how much.
+    undecided: f64,
+    /// The log-likelihood (21).
+    log_likelihood: f64,
+}
+
+impl Margins {
+    /// That of a metric, where the right side's mean is `scale`. None if it has none.
+    pub(super) fn of(&self, metric: &str, scale: f64) -> Option<f64> {
+        let metric = metric.strip_prefix("train.").unwrap_or(metric);
+        Some(match metric {
+            "n_ce" => self.n_ce,
+            "noise_share" => self.share,
+            "undecided" => self.undecided,
+            _ if metric.ends_with(".top1") => self.share,
+            _ if metric.contains("rate") => self.rate * scale.abs(),
+            _ if metric.starts_with("entries") => self.entries,
+            _ if metric.starts_with("logl") => self.log_likelihood,
+            _ => return None,
+        })
+    }
+}
+
 /// Something that the paper says of two numbers.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +89,12 @@ pub(super) struct Claim {
     pub(super) left: Term,
     pub(super) is: Relation,
     pub(super) right: Term,
+    /// Said of each of these in turn, which stands for {at} in groups and words.
+    #[serde(default)]
+    at: Vec<String>,
+    /// Whether outcomes are of two kinds, so that a mean describes neither.
+    #[serde(default)]
+    pub(super) of_two_kinds: bool,
 }
 
 /// One side of a claim: `times` the metric of a group `plus` something, or a number.
@@ -62,7 +105,7 @@ pub(super) enum Term {
         number: f64,
     },
     Metric {
-        /// A label, or the beginning of several and a *: then the largest is taken.
+        /// A label; on the right also * for every other group.
         group: String,
         metric: String,
         #[serde(default = "one")]
@@ -77,15 +120,38 @@ fn one() -> f64 {
 }
 
 /// How the left side of a claim stands to the right one.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Relation {
     Below,
     Above,
-    /// Or below by no more than the intervals of both together.
+    /// Or below by less than the margin.
     AtLeast,
-    /// Or above by no more than the intervals of both together.
+    /// Or above by less than the margin.
     AtMost,
+    /// No worse than any, and better than one.
+    Optimum,
+}
+
+impl Claim {
+    /// A claim for each of `at`; itself if there are none.
+    fn each(&self) -> Vec<Claim> {
+        if self.at.is_empty() {
+            return vec![self.clone()];
+        }
+        let put = |text: &str, at: &str| text.replace("{at}", at);
+        let of = |at: &String| {
+            let term = |term: &Term| match term.clone() {
+                Term::Metric { group, metric, times, plus } => {
+                    Term::Metric { group: put(&group, at), metric, times, plus }
+                }
+                number => number,
+            };
+            let (left, right) = (term(&self.left), term(&self.right));
+            Claim { says: put(&self.says, at), left, right, at: Vec::new(), ..self.clone() }
+        };
+        self.at.iter().map(of).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -127,7 +193,7 @@ impl Paper {
 
     pub(super) fn claims(&self, target: Target, half: Half) -> Vec<Claim> {
         let of = |claim: &&Claim| claim.of.has(target) && claim.half.is_none_or(|own| own == half);
-        self.claim.iter().filter(of).cloned().collect()
+        self.claim.iter().filter(of).flat_map(Claim::each).collect()
     }
 
     pub(super) fn contradictions(&self, target: Target, half: Half) -> Vec<String> {
@@ -156,5 +222,32 @@ mod tests {
             .unwrap();
         assert_eq!((digit.value.value, digit.value.interval), (96.5, Some(1.59)));
         assert_eq!((table.len(), paper.statements(Target::Table2, Half::MmFi).len()), (20, 14));
+    }
+
+    #[test]
+    fn every_claim_is_of_something_that_has_a_margin_and_says_where() {
+        let paper = Paper::read();
+        for half in [Half::HandWritten, Half::MmFi] {
+            for target in each(&[Target::All], half).unwrap() {
+                for claim in paper.claims(target, half) {
+                    let Term::Metric { metric, group, .. } = &claim.left else { panic!("{}", claim.says) };
+                    assert!(paper.margins.of(metric, 1.0).is_some_and(|margin| margin > 0.0), "{metric}");
+                    assert!(!claim.says.contains('{') && !group.contains(['{', '*']), "{}", claim.says);
+                }
+            }
+        }
+        // 0.02 nats, 0.2 points, 5 % of a rate.
+        let of = |metric, scale| paper.margins.of(metric, scale).unwrap();
+        assert_eq!((of("n_ce", 9.0), of("digit.top1", 0.9), of("train.sum_rate", -40.0)), (0.02, 0.002, 2.0));
+        assert_eq!(paper.margins.of("seconds", 1.0), None);
+    }
+
+    #[test]
+    fn what_is_said_of_a_curve_is_said_of_each_of_its_points() {
+        let claims = Paper::read().claims(Target::Fig2a, Half::HandWritten);
+        let says: Vec<&str> = claims.iter().map(|claim| claim.says.as_str()).collect();
+        assert!(says.iter().any(|says| says.contains("at beta=0.1")), "{says:?}");
+        let Term::Metric { group, .. } = &claims[1].right else { panic!() };
+        assert_eq!(group, "tadib beta=0.0001");
     }
 }

@@ -107,23 +107,23 @@ fn words(target: Target, half: Half) -> (String, &'static str) {
     match target {
         Target::Table1 => (
             plain(&format!("Table I{panel}"), "five methods by task"),
-            "N-CE over the sum-rate of each method: dots are from here, rings the paper's.",
+            "N-CE over the sum-rate of each method: dots are from here, with 95 % intervals over seeds, rings the paper's.",
         ),
         Target::Table2 => (
             plain(&format!("Table II{panel}"), "ratios of learning rates, selection to coding"),
-            "N-CE and sum-rate of pom2dib over the ratio of the learning rates: dots are from here, rings the paper's.",
+            "N-CE and sum-rate of pom2dib over the ratio of the learning rates: dots are from here, with 95 % intervals over seeds, rings the paper's.",
         ),
         Target::Fig2a | Target::Fig2b => (
             plain(&figure(target), "rate and relevance"),
-            "N-CE over the rate, a point for each beta, from the largest to 0. vddib and dlsc have no rate to control.",
+            "N-CE over the rate, a point for each beta, from the largest to 0, with 95 % intervals over seeds. vddib and dlsc have no rate to control.",
         ),
         Target::Fig2c | Target::Fig2d => (
             plain(&figure(target), "training on the information plane"),
-            "How N-CE and sum-rate go during training (means over consecutive rounds and the seeds), for each beta.",
+            "How N-CE and sum-rate go during training (means over consecutive rounds and the seeds; bars go from the lowest seed to the highest), for each beta.",
         ),
         Target::Fig2e | Target::Fig2f => (
             plain(&figure(target), "log-likelihood (21) over rounds"),
-            "The log-likelihood over rounds (means over consecutive rounds and the seeds), for each ratio of learning rates.",
+            "The log-likelihood over rounds (means over consecutive rounds and the seeds; bars go from the lowest seed to the highest), for each ratio of learning rates.",
         ),
         Target::Fig3 | Target::Fig4 | Target::All => (
             plain(&figure(target), "the selection under limits"),

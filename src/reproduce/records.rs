@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
+use scenario::Evaluation;
 
 use super::results::Run;
 use crate::{
+    origin::Kinship,
     plot,
     sweep::{Found, Planned, difference},
 };
@@ -19,8 +21,8 @@ impl Records {
     /// The record of a run. There is none of what was not run, and none is needed of what lies there whole.
     ///
     /// # Errors
-    /// A file that is no record, or that of another run: it is named.
-    pub(super) fn read(&self, planned: &Planned) -> anyhow::Result<Option<Run>> {
+    /// A file that is no record, that of another run, or one of other data or numerics: it is named.
+    pub(super) fn read(&self, planned: &Planned) -> anyhow::Result<Option<(Run, Kinship)>> {
         let path = self.path(&planned.point.name);
         if matches!(planned.found, Found::Finished(_)) || !path.exists() {
             return Ok(None);
@@ -29,12 +31,13 @@ impl Records {
         let checked = || {
             let run: Run = serde_json::from_slice(&text)?;
             check(&run, planned)?;
-            anyhow::Ok(run)
+            let kinship = planned.origin.kinship(run.origin.as_ref())?;
+            anyhow::Ok((run, kinship))
         };
-        let run = checked().with_context(|| {
+        let known = checked().with_context(|| {
             format!("{}: remove it, or name another folder with --records", path.display())
         })?;
-        Ok(Some(run))
+        Ok(Some(known))
     }
 
     /// Writes the record of a run, whole or not at all.
@@ -56,7 +59,10 @@ impl Records {
 
 /// That it is this run's, and that every row of the selection has all entries.
 fn check(run: &Run, planned: &Planned) -> anyhow::Result<()> {
-    if let Some(difference) = difference(&run.scenario, &planned.scenario) {
+    // Over which rows the large-sample rate was estimated makes no other run of it.
+    let mut there = run.scenario.clone();
+    there.evaluation = Evaluation { passes: there.evaluation.passes, ..planned.scenario.evaluation.clone() };
+    if let Some(difference) = difference(&there, &planned.scenario) {
         anyhow::bail!("the record of another run ({difference})");
     }
     let of_one = planned.scenario.transmitter.iter().map(|transmitter| transmitter.modalities.len());
@@ -71,13 +77,18 @@ fn check(run: &Run, planned: &Planned) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{super::results::tests::group, *};
-    use crate::sweep::Point;
+    use crate::{
+        origin::{Origin, Origins},
+        sweep::Point,
+    };
 
     fn planned(set: &[&str]) -> Planned {
         let set: Vec<String> = set.iter().map(|&text| text.into()).collect();
         let arguments = coordinator::ScenarioArguments { set: set.clone(), ..Default::default() };
         Planned {
             point: Point { name: "seed=1".into(), values: Vec::new(), set },
+            origin: Origins::default().of(&arguments.resolve().unwrap()).unwrap(),
+            kinship: None,
             scenario: arguments.resolve().unwrap(),
             arguments,
             folder: PathBuf::new(),
@@ -99,8 +110,26 @@ mod tests {
     fn what_is_written_is_read_again_wherever_the_data_lies_and_however_often_state_is_saved() {
         let (_folder, records, run) = recorded(27);
         for set in [&[][..], &["checkpoint.every=0", "data.path=\"/elsewhere\""]] {
-            assert_eq!(records.read(&planned(set)).unwrap(), Some(run.clone()));
+            assert_eq!(records.read(&planned(set)).unwrap(), Some((run.clone(), Kinship::Unknown)));
         }
+    }
+
+    #[test]
+    fn a_record_of_other_data_or_numerics_is_refused_and_one_of_another_build_is_known_as_such() {
+        let (_folder, records, mut run) = recorded(27);
+        let planned = planned(&[]);
+        let mut read = |origin: Origin| {
+            run.origin = Some(origin);
+            records.write(&run).unwrap();
+            records.read(&planned).map(|known| known.unwrap().1).map_err(|error| format!("{error:#}"))
+        };
+        let own = planned.origin.clone();
+        assert_eq!(read(own.clone()), Ok(Kinship::Same));
+        assert_eq!(read(Origin { build: "x".into(), ..own.clone() }), Ok(Kinship::OtherBuild));
+        let data = read(Origin { data: "0".repeat(64), ..own.clone() }).unwrap_err();
+        assert!(data.contains("seed=1.json: remove it") && data.contains("made of other data"), "{data}");
+        let numerics = read(Origin { numerics: dib::NUMERICS + 1, ..own }).unwrap_err();
+        assert!(numerics.contains("made with numerics"), "{numerics}");
     }
 
     #[test]

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{
-    compare::{Compared, Judged},
-    target::Target,
-};
+use super::{compare::Compared, judge::Judged, target::Target, verdict::Verdict};
 
 /// A table or figure that was made.
 pub(super) struct Made {
@@ -27,8 +24,9 @@ impl Made {
             .count()
     }
 
-    fn holding(&self) -> usize {
-        self.judged.iter().filter(|one| one.holds == Some(true)).count()
+    /// How many claims have this verdict.
+    fn judged(&self, verdict: Verdict) -> usize {
+        self.judged.iter().filter(|one| one.verdict == verdict).count()
     }
 }
 
@@ -39,11 +37,13 @@ pub(super) fn print(made: &[Made]) {
         let lacking = if one.lacking > 0 { format!("; {} runs lacking", one.lacking) } else { String::new() };
         println!(
             "{:<8} {} numbers of the paper: {within} within, {meet} meet, {better} better, {worse} \
-             worse; {} of {} claims hold{lacking}; {}",
+             worse; of {} claims {} hold, {} do not, {} cannot be told{lacking}; {}",
             one.target.name(),
             one.compared.len(),
-            one.holding(),
             one.judged.len(),
+            one.judged(Verdict::Holds),
+            one.judged(Verdict::DoesNot),
+            one.judged(Verdict::CannotBeTold),
             one.page.display()
         );
     }
@@ -60,7 +60,16 @@ pub(super) fn report(made: &[Made]) -> serde_json::Value {
             })
         });
         let claims = made.judged.iter().map(|one| {
-            json!({"says": one.claim.says, "source": one.claim.source, "sides": one.sides, "holds": one.holds})
+            let holds = match one.verdict {
+                Verdict::Holds => Some(true),
+                Verdict::DoesNot => Some(false),
+                Verdict::CannotBeTold | Verdict::NotRun => None,
+            };
+            json!({
+                "says": one.claim.says, "source": one.claim.source, "sides": one.sides, "holds": holds,
+                "verdict": one.verdict.words(), "interval": one.interval, "margin": one.margin, "seeds": one.seeds,
+                "over_recordings": one.over_recordings, "why": one.why,
+            })
         });
         json!({
             "target": made.target.name(), "page": made.page, "lacking": made.lacking,

@@ -1,14 +1,18 @@
 //! What the runs of a table or figure came to.
 
+use anyhow::Context;
+pub(super) use coordinator::Recordings;
 use coordinator::Summary;
-use scenario::Scenario;
+use scenario::{JointRateRows, Scenario};
 use serde::{Deserialize, Serialize};
 
+use super::verdict::Differences;
 use crate::{
     figures::{figures, named},
     heat_map::binned,
+    origin::Origin,
     run_log::{self, Round},
-    student::Mean,
+    statistics::{Cluster, Interval, Mean},
     sweep::Planned,
 };
 
@@ -46,6 +50,9 @@ pub(super) struct Run {
     pub(super) rounds: u64,
     /// The program and its numerics.
     pub(super) program: String,
+    /// Which data and which build; records of older programs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<Origin>,
     /// Where the nodes computed: "cpu".
     pub(super) device: String,
     /// Cores and processor.
@@ -57,6 +64,9 @@ pub(super) struct Run {
     pub(super) joint_rate_samples: u64,
     /// All its numbers by name: those of the summary, and those of training, which begin with "train.".
     pub(super) figures: Vec<(String, f64)>,
+    /// Losses by test recording; records of older programs have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recordings: Option<Recordings>,
     /// How training went.
     pub(super) curve: Vec<Piece>,
     /// The granted share of every entry, (t, k, m) in order: means over consecutive rounds, 4 decimals. Empty if it is not known.
@@ -84,12 +94,40 @@ impl Group {
                 Err(reason) => group.lacking.push(format!("{name}: {reason}")),
             }
         }
+        group.keep_joint_rates_of_most_rows();
         group
+    }
+
+    /// Joint rates over fewer rows than others of the group have, or over test rows beside training rows, stand in no mean with
+    /// them: they are left out.
+    fn keep_joint_rates_of_most_rows(&mut self) {
+        let rows = |run: &Run| (run.scenario.evaluation.joint_rate_rows as u8, run.joint_rate_samples);
+        let Some(most) = self.runs.iter().map(rows).max() else { return };
+        for run in self.runs.iter_mut().filter(|run| rows(run) != most) {
+            run.figures.retain(|(name, _)| !name.starts_with("joint_"));
+        }
+    }
+
+    /// N of the joint rates that are left, and which rows they are over.
+    pub(super) fn joint_rows(&self) -> String {
+        let with_one = |run: &&Run| named(&run.figures, "joint_rate").is_some();
+        let Some(run) = self.runs.iter().find(with_one) else { return "·".into() };
+        match run.scenario.evaluation.joint_rate_rows {
+            JointRateRows::Test => run.joint_rate_samples.to_string(),
+            JointRateRows::Train => format!("{} training rows", run.joint_rate_samples),
+        }
     }
 
     /// The mean of a figure over the runs that have it.
     pub(super) fn mean(&self, name: &str) -> Option<Mean> {
         Mean::of(&self.runs.iter().filter_map(|run| named(&run.figures, name)).collect::<Vec<_>>())
+    }
+
+    /// The interval of N-CE over seeds and recordings together; none unless all runs have losses by recording.
+    pub(super) fn n_ce_interval(&self) -> Option<Interval> {
+        let values = self.runs.iter().filter_map(|run| named(&run.figures, "n_ce")).collect();
+        let clusters: Option<Vec<Vec<Cluster>>> = self.runs.iter().map(Run::n_ce_by_recording).collect();
+        Differences { values, clusters: Some(clusters?) }.interval()
     }
 
     /// How training went, means over the runs.
@@ -112,7 +150,10 @@ impl Run {
         let rounds = run_log::rounds(&planned.folder)?;
         let selection = run_log::selection(&planned.folder)?;
         let granted: Vec<Vec<f64>> = selection.into_iter().map(|line| line.granted.concat()).collect();
-        Ok(Run::of(&planned.point.name, &planned.scenario, summary, &rounds, &granted))
+        let mut run = Run::of(&planned.point.name, &planned.scenario, summary, &rounds, &granted);
+        run.origin = Origin::read(&planned.folder)?;
+        run.recordings = recordings(&planned.folder.join("recordings.json"))?;
+        Ok(run)
     }
 
     fn of(
@@ -134,6 +175,8 @@ impl Run {
             seed: summary.seed,
             rounds: summary.rounds,
             program: format!("pom2dib {}, numerics {}", env!("CARGO_PKG_VERSION"), dib::NUMERICS),
+            origin: None,
+            recordings: None,
             device: summary.device.clone(),
             machine: machine(),
             fingerprint: summary.fingerprint.clone(),
@@ -147,9 +190,30 @@ impl Run {
         }
     }
 
+    /// N-CE by test recording: minus the sum over the receivers. None if it is not known.
+    pub(super) fn n_ce_by_recording(&self) -> Option<Vec<Cluster>> {
+        let Recordings { rows, losses } = self.recordings.as_ref()?;
+        let cluster = |(at, rows): (usize, &u64)| {
+            let loss: f64 = losses.iter().filter_map(|own| own.get(at)).sum();
+            Cluster { rows: *rows as f64, sum: -loss * *rows as f64 }
+        };
+        Some(rows.iter().enumerate().map(cluster).collect())
+    }
+
     /// The first round of a row of `granted`.
     pub(super) fn first_round(&self, row: usize) -> u64 {
         row as u64 * self.rounds / self.granted.len() as u64
+    }
+}
+
+/// A run's losses by recording; runs of older programs have left none.
+fn recordings(path: &std::path::Path) -> anyhow::Result<Option<Recordings>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        text => {
+            let what = || path.display().to_string();
+            Ok(Some(serde_json::from_slice(&text.with_context(what)?).with_context(what)?))
+        }
     }
 }
 
@@ -237,7 +301,9 @@ pub(super) mod tests {
             let granted: Vec<Vec<f64>> =
                 (0..50).map(|round| vec![1.0, if round < 25 { 1.0 } else { 0.5 }]).collect();
             let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
-            Run::of(&format!("seed={}", at + 1), &scenario, &summary(*n_ce, 30.0), &rounds, &granted)
+            let name = format!("seed={}", at + 1);
+            let run = Run::of(&name, &scenario, &summary(*n_ce, 30.0), &rounds, &granted);
+            Run { seed: at as u64 + 1, ..run }
         };
         Group { label: label.into(), runs: n_ces.iter().enumerate().map(run).collect(), lacking: Vec::new() }
     }

@@ -24,7 +24,11 @@ pub(crate) use self::{
     pool::{End, run as run_points},
     table::{Table, written},
 };
-use crate::{bench_run, mmfi_run, run_command::Place};
+use crate::{
+    bench_run, mmfi_run,
+    origin::{self, Kinship, Origins},
+    run_command::Place,
+};
 
 /// Run a scenario at every combination of values, and make one table of it
 ///
@@ -156,7 +160,14 @@ pub(crate) fn plan_points(
     points: Vec<Point>,
     out: &Path,
 ) -> anyhow::Result<Vec<Planned>> {
-    points.into_iter().map(|point| Planned::new(base, point, out)).collect()
+    let mut origins = Origins::default();
+    let planned: Vec<Planned> = points
+        .into_iter()
+        .map(|point| Planned::new(base, point, out, &mut origins))
+        .collect::<anyhow::Result<_>>()?;
+    let there: Vec<Kinship> = planned.iter().filter_map(|planned| planned.kinship.clone()).collect();
+    origin::say("points that are there", &there);
+    Ok(planned)
 }
 
 fn default_out(scenario: &Scenario) -> PathBuf {

@@ -7,6 +7,7 @@ use coordinator::{RunFolder, ScenarioArguments, Summary};
 use scenario::Scenario;
 
 use super::point::Point;
+use crate::origin::{Kinship, Origin, Origins};
 
 /// A point that can be run as it stands.
 #[derive(Clone)]
@@ -16,6 +17,10 @@ pub(crate) struct Planned {
     pub(crate) scenario: Scenario,
     pub(crate) folder: PathBuf,
     pub(crate) found: Found,
+    /// What it would be made from now.
+    pub(crate) origin: Origin,
+    /// How what was found stands to that; nothing if it begins anew.
+    pub(crate) kinship: Option<Kinship>,
 }
 
 /// What a point's folder holds.
@@ -32,7 +37,16 @@ pub(crate) enum Found {
 
 impl Planned {
     /// Checks the scenario of a point and looks into its folder under `out`.
-    pub(crate) fn new(base: &ScenarioArguments, point: Point, out: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// A scenario that is none, data that cannot be read, and a run in the folder that is of another scenario, of other data or
+    /// of other numerics.
+    pub(crate) fn new(
+        base: &ScenarioArguments,
+        point: Point,
+        out: &Path,
+        origins: &mut Origins,
+    ) -> anyhow::Result<Self> {
         let mut arguments = base.clone();
         arguments.set.extend(point.set.iter().cloned());
         let scenario = arguments.resolve().with_context(|| point.name.clone())?;
@@ -43,8 +57,24 @@ impl Planned {
         }
         let folder = out.join(&point.name);
         let found = look(&folder, &scenario)?;
-        Ok(Planned { point, arguments, scenario, folder, found })
+        let origin = origins.of(&scenario)?;
+        let kinship = match found {
+            Found::Nothing | Found::Begun => None,
+            Found::Checkpoint | Found::Finished(_) => Some(kinship(&folder, &origin)?),
+        };
+        Ok(Planned { point, arguments, scenario, folder, found, origin, kinship })
     }
+}
+
+/// How the run in a folder stands to what would be made now.
+fn kinship(folder: &Path, origin: &Origin) -> anyhow::Result<Kinship> {
+    let there = Origin::read(folder)?;
+    origin.kinship(there.as_ref()).with_context(|| {
+        format!(
+            "{}: choose another --out, or go on with the data and program it began with",
+            folder.display()
+        )
+    })
 }
 
 /// What a folder holds of the run of a scenario; a run of another scenario is refused.

@@ -131,6 +131,10 @@ fn start(
     parallel: usize,
 ) -> anyhow::Result<(Pid, impl Future<Output = std::io::Result<ExitStatus>> + use<>)> {
     std::fs::create_dir_all(&planned.folder)?;
+    // What goes on from a checkpoint stays what it began as.
+    if planned.found != Found::Checkpoint {
+        planned.origin.write(&planned.folder)?;
+    }
     let mut command = Command::new(std::env::current_exe()?);
     command.args(words(planned, place, parallel)).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log(planned))?);

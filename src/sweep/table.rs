@@ -8,7 +8,7 @@ use super::{plan::Planned, pool::End};
 use crate::{
     figures::{columns, csv_line, figures, named},
     plot,
-    student::Mean,
+    statistics::Mean,
 };
 
 /// The key over whose values the second table takes means.
@@ -265,13 +265,14 @@ mod tests {
         super::{axis::Axis, point::product},
         *,
     };
-    use crate::figures::tests::summary;
+    use crate::{figures::tests::summary, origin::Origins};
 
     fn planned(folder: &Path) -> Vec<Planned> {
         let axes = ["train.beta=0,0.5", "seed=1..2"].map(|text| Axis::parse(text).unwrap());
         let points = product(&axes).unwrap();
         let base = ScenarioArguments::default();
-        points.into_iter().map(|point| Planned::new(&base, point, folder).unwrap()).collect()
+        let mut origins = Origins::default();
+        points.into_iter().map(|point| Planned::new(&base, point, folder, &mut origins).unwrap()).collect()
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! What a large-sample joint rate could come to at most, whatever was sent: of N rows, an estimate can show no more than which row
+//! it was, and of rows that share a recording no more than which recording.
+
+use scenario::{JointRateRows, Source};
+
+use super::{
+    bound::Labels,
+    results::{Group, Run},
+};
+use crate::{figures::named, statistics::Mean};
+
+/// The mean ceiling of a group's joint rates, in nats; none where nothing is estimated.
+pub(super) fn ceiling(group: &Group, labels: Option<&Labels>) -> Option<f64> {
+    let own: Vec<f64> = group.runs.iter().filter_map(|run| of_run(run, labels)).collect();
+    Some(Mean::of(&own)?.mean)
+}
+
+/// Whether a group's joint rate is so near to that, within 5 %, that it says nothing of what was sent.
+pub(super) fn is_capped(group: &Group, labels: Option<&Labels>) -> bool {
+    let both = group.mean("joint_rate").zip(ceiling(group, labels));
+    both.is_some_and(|(rate, ceiling)| coordinator::at_ceiling(rate.mean, ceiling))
+}
+
+/// As it was reported; of records of older programs, from the selection at the end of training and how the test rows share
+/// recordings.
+fn of_run(run: &Run, labels: Option<&Labels>) -> Option<f64> {
+    if let Some(known) = named(&run.figures, "joint_ceiling") {
+        return Some(known);
+    }
+    let is_older = run.recordings.is_none();
+    let is_estimated = ["per-dimension", "joint"].contains(&run.rate_estimator.as_str());
+    if !is_older || !is_estimated || run.scenario.evaluation.joint_rate_rows == JointRateRows::Train {
+        return None;
+    }
+    let rows = usize::try_from(run.joint_rate_samples).ok()?;
+    let clips = labels?.recordings.get(..rows)?;
+    let shares = run.granted.last()?;
+    let with_clips = matches!(run.scenario.data.source, Source::HandWritten | Source::Digits);
+    let of_modality = |modality: &String| match with_clips && modality == "mel" {
+        true => super::bound::entropy_of(clips.iter()),
+        false => (rows as f64).ln(),
+    };
+    let of_receiver: Vec<f64> =
+        run.scenario.transmitter.iter().flat_map(|own| own.modalities.iter().map(of_modality)).collect();
+    Some(shares.iter().zip(of_receiver.iter().cycle()).map(|(share, ceiling)| share * ceiling).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::results::tests::group, *};
+
+    /// As of an older program: on the built-in scenario's 27 entries, each granted.
+    fn older(joint: f64) -> (Group, Labels) {
+        let mut group = group("tadib", &[-0.1]);
+        let run = &mut group.runs[0];
+        run.granted = vec![vec![1.0; 27]];
+        run.joint_rate_samples = 2000;
+        run.figures.retain(|(name, _)| !name.starts_with("joint"));
+        run.figures.push(("joint_rate".into(), joint));
+        // 300 clips in turn.
+        let labels =
+            Labels { tasks: Vec::new(), together: 0.0, recordings: (0..4000).map(|at| at % 300).collect() };
+        (group, labels)
+    }
+
+    #[test]
+    fn an_older_record_is_capped_by_the_rows_that_share_a_clip() {
+        let (group, labels) = older(193.7);
+        // 21 entries whose rows are no two the same, 6 of recordings, used 6 or 7 times each.
+        let expected =
+            21.0 * 2000_f64.ln() + 6.0 * super::super::bound::entropy_of((0..2000).map(|at| at % 300));
+        assert!((ceiling(&group, Some(&labels)).unwrap() - expected).abs() < 1e-9);
+        assert!(is_capped(&group, Some(&labels)) && !is_capped(&group, None));
+        let (group, labels) = older(183.0);
+        assert!(!is_capped(&group, Some(&labels)));
+    }
+
+    #[test]
+    fn what_a_run_says_itself_goes_first_and_what_is_no_estimate_has_none() {
+        let (mut group, labels) = older(10.0);
+        group.runs[0].figures.push(("joint_ceiling".into(), 10.2));
+        assert_eq!(ceiling(&group, Some(&labels)), Some(10.2));
+        assert!(is_capped(&group, None));
+        let (mut group, labels) = older(449.2);
+        group.runs[0].rate_estimator = "bits".into();
+        assert_eq!(ceiling(&group, Some(&labels)), None);
+    }
+}
