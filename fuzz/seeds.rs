@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use candle_core::{DType, Device};
-use dib::Network;
+use dib::{Network, ResidualMlp};
 use prost::Message;
 use proto::{
     Link, Packer, When,
@@ -30,7 +30,7 @@ fn main() {
     arrays();
     mmfi();
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
-    let network = Network::new("n", 1, 1, stream, DType::F32, &Device::Cpu).expect("a network can be made");
+    let network = Network::new("n", Box::new(ResidualMlp::new(1, 1)), stream, DType::F32, &Device::Cpu).expect("a network can be made");
     let state = node::save(std::iter::once(&network), &[], 3).expect("it can be saved");
     // The header is what a fuzzer can make something of; the weights would only slow it down.
     write("checkpoint", "header", &state[..state.len().min(4096)]);

@@ -7,7 +7,7 @@
 //! and an addition count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
 
 use data::Info;
-use dib::network::SIZES;
+use dib::{Module, ResidualMlp};
 use scenario::Scenario;
 use serde::Serialize;
 
@@ -54,16 +54,21 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Operat
     let encoders = modalities
         .zip(chosen.granted.iter().zip(&chosen.encoded))
         .map(|(modality, (entries, encoded))| {
-            samples * (encoded * first_maps(width(info, modality), 2) + entries * other_maps(coded))
+            let width = width(info, modality);
+            step((width + d, coded), samples * entries, samples * encoded * width as f64, false)
         })
         .sum();
     let entries: f64 = chosen.granted.iter().sum();
+    let features = samples * entries * d as f64;
     // All receivers' entries are spread over local decoders of (nearly) the same size.
     let outputs = outputs(scenario, info);
     let mean_outputs = outputs.iter().sum::<usize>() as f64 / outputs.len() as f64;
-    let local_decoders = entries * samples * (first_maps(d, 3) + other_maps(mean_outputs.round() as usize));
-    let joint_decoders = entries * samples * first_maps(d, 3)
-        + outputs.iter().map(|outputs| ticks * samples * other_maps(*outputs)).sum::<f64>();
+    let local_decoders = step((2 * d, mean_outputs.round() as usize), samples * entries, features, true);
+    let joint = scenario.entries_per_receiver() * d;
+    let of_joint = |outputs: &usize| {
+        step((joint, *outputs), ticks * samples, features / scenario.receivers() as f64, true)
+    };
+    let joint_decoders = outputs.iter().map(of_joint).sum();
     let [receiver_selectors, transmitter_selectors] = selectors(scenario, chosen);
     Operations { encoders, local_decoders, joint_decoders, receiver_selectors, transmitter_selectors }
 }
@@ -74,11 +79,17 @@ fn selectors(scenario: &Scenario, chosen: &Chosen) -> [f64; 2] {
         return [0.0; 2];
     }
     let (d, ticks) = (scenario.network.feature_dim, scenario.train.ticks_per_round as f64);
-    let row = |inputs: usize, outputs: usize| first_maps(inputs, 2) + other_maps(outputs);
-    let of_receivers =
-        scenario.receivers() as f64 * ticks * row(d, scenario.receiver_limit() + scenario.transmitters());
-    let of_transmitter = |(k, asked): (usize, &f64)| asked * row(2 * d, 2 * scenario.modalities(k));
+    let each = |shape: (usize, usize), rows: f64| step(shape, rows, rows * shape.0 as f64, false);
+    let shape = (d, scenario.receiver_limit() + scenario.transmitters());
+    let of_receivers = each(shape, scenario.receivers() as f64 * ticks);
+    let of_transmitter = |(k, asked): (usize, &f64)| each((2 * d, 2 * scenario.modalities(k)), *asked);
     [of_receivers, chosen.asked.iter().enumerate().map(of_transmitter).sum()]
+}
+
+/// Operations of a training step of a network of so many inputs and outputs: of so many rows, whose inputs hold so many values
+/// that neither repeat nor are zero.
+fn step((inputs, outputs): (usize, usize), rows: f64, values: f64, to_input: bool) -> f64 {
+    ResidualMlp::new(inputs, outputs).operations(rows, values / inputs as f64, to_input)
 }
 
 /// Values of a sample of a modality. What the data set does not know, no run is made with.
@@ -91,29 +102,4 @@ fn outputs(scenario: &Scenario, info: &Info) -> Vec<usize> {
     let classes =
         |task: &str| info.tasks.iter().find(|known| known.name == task).map_or(0, |known| known.classes);
     scenario.receiver.iter().map(|receiver| classes(&receiver.task)).collect()
-}
-
-/// Operations of a row in a base network's first linear maps, layer and shortcut: `passes` are 2 with the weights'
-/// gradient, 3 with the input's too.
-fn first_maps(inputs: usize, passes: usize) -> f64 {
-    2.0 * (passes * 2 * inputs * SIZES[0]) as f64
-}
-
-/// Operations of a row in all its other maps, forward and backward.
-fn other_maps(outputs: usize) -> f64 {
-    let [large, small] = SIZES;
-    2.0 * (3 * (large * large + 2 * large * small + small * small + small * outputs)) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// 220 -> 512 -> 256 -> 48, by hand: 0.827 million products forward.
-    #[test]
-    fn a_row_needs_what_its_layers_need() {
-        let forward = 220 * 512 * 2 + 512 * 512 + 512 * 256 * 2 + 256 * 256 + 256 * 48;
-        assert_eq!(first_maps(220, 3) + other_maps(48), (6 * forward) as f64);
-        assert_eq!(first_maps(220, 3) - first_maps(220, 2), (4 * 220 * 512) as f64);
-    }
 }

@@ -1,10 +1,13 @@
 //! The f32 matrix-product peak of this machine, with the crate that the program computes with.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use candle_core::{Device, Tensor};
 use data::Info;
-use dib::network::SIZES;
+use dib::{Module, ResidualMlp, nn::Product};
 use kernels::product::{Transpose, accumulate_product};
 use scenario::Scenario;
 use serde::Serialize;
@@ -37,17 +40,17 @@ pub(crate) fn at_shapes(scenario: &Scenario, info: &Info) -> Vec<Shape> {
         scenario::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
     let widest = modalities.map(|modality| flops::width(info, modality)).max().unwrap_or(0);
-    let ([large, small], d) = (SIZES, scenario.network.feature_dim);
-    [
-        (rows, widest, large),
-        (rows, large, large),
-        (rows, large, small),
-        (rows, small, 2 * d),
-        (large, block, large),
-    ]
-    .into_iter()
-    .map(|(rows, inner, columns)| Shape { rows, inner, columns, rate: rate(rows, inner, columns) })
-    .collect()
+    let outputs = node::coding(&scenario.train).outputs(scenario.network.feature_dim);
+    let products = ResidualMlp::new(widest, outputs).products();
+    let mut shapes: Vec<_> =
+        products.iter().map(|product| (rows * product.rows, product.inner, product.columns)).collect();
+    let size = |product: &&Product| product.inner * product.columns;
+    let hidden = products.iter().filter(|product| !product.of_input).max_by_key(size);
+    shapes.extend(hidden.map(|product| (product.inner, block * product.rows, product.columns)));
+    let mut seen = HashSet::new();
+    shapes.retain(|shape| seen.insert(*shape));
+    let measured = |(rows, inner, columns)| Shape { rows, inner, columns, rate: rate(rows, inner, columns) };
+    shapes.into_iter().map(measured).collect()
 }
 
 /// The best rate of a product on this thread.

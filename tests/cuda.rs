@@ -9,7 +9,7 @@ use std::{
 };
 
 use candle_core::{DType, Device, Tensor};
-use dib::{AdamW, Block, Input, Network, Segment};
+use dib::{AdamW, Block, Input, Network, ResidualMlp, Segment};
 use harness::{Place, RunFolder};
 use randomness::{Purpose, Seed, Stream};
 
@@ -46,10 +46,15 @@ fn distance(got: &[f64], expected: &[f64]) -> f64 {
     error / norm(&mut expected.iter().copied())
 }
 
+fn network(number: u64, device: &Device) -> Network {
+    let module = Box::new(ResidualMlp::new(40, 10));
+    Network::new("net", module, stream(number), DType::F32, device).unwrap()
+}
+
 /// Three steps of a network on an input of blocks: outputs, input gradients, and the state it ends in.
 fn three_steps(device: &Device) -> (Vec<Vec<f64>>, Vec<(String, Tensor)>) {
     const ROWS: usize = 60;
-    let mut network = Network::new("net", 40, 10, stream(1), DType::F32, device).unwrap();
+    let mut network = network(1, device);
     let mut seen = Vec::new();
     for step in 0..3 {
         let segment = |number: usize| Segment { source: 0, target: 20 * number, rows: 20, repeat: false };
@@ -60,10 +65,9 @@ fn three_steps(device: &Device) -> (Vec<Vec<f64>>, Vec<(String, Tensor)>) {
             learns: false,
         };
         let own = Block::whole(normal(20 + step, &[ROWS, 24], device), 16, true).unwrap();
-        let (output, trace) =
-            network.forward_from(Input::Blocks { rows: ROWS, blocks: vec![shared, own] }).unwrap();
-        let gradients =
-            network.backward_to_input(&trace, &normal(30 + step, &[ROWS, 10], device), &[40, 20]).unwrap();
+        let input = Input::Blocks { rows: ROWS, blocks: vec![shared, own] };
+        let (output, trace) = network.forward(input, &[40, 20], None).unwrap();
+        let gradients = network.backward_to_input(&trace, &normal(30 + step, &[ROWS, 10], device)).unwrap();
         network.clip_gradients(5.0).unwrap();
         network.step(&AdamW::new(1e-3)).unwrap();
         seen.push(numbers(&output));
@@ -92,7 +96,7 @@ fn a_state_moves_between_gpu_and_cpu() {
     let on_cpu = |(name, tensor): (String, Tensor)| (name, tensor.to_device(&Device::Cpu).unwrap());
     let state: HashMap<String, Tensor> = state.into_iter().map(on_cpu).collect();
     for device in [Device::Cpu, gpu] {
-        let mut network = Network::new("net", 40, 10, stream(9), DType::F32, &device).unwrap();
+        let mut network = network(9, &device);
         network.import(&state).unwrap();
         for (name, tensor) in network.export().unwrap() {
             assert_eq!(numbers(&tensor), numbers(&state[&name]), "{name}");

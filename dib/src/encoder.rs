@@ -1,14 +1,12 @@
 //! The encoder of an entry: Gaussian, z = mu + softplus(raw - 5) * noise, or one of the deterministic kinds it is compared
 //! with.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use kernels::elementwise::add;
 use kernels::rate::{RateEstimator, rate_gradient};
 use kernels::{gaussian, quantise};
-use randomness::Stream;
 
-use crate::input::Input;
-use crate::network::{Network, Trace};
+use crate::nn::{Input, Network, RowAddresses, Trace};
 use crate::{Error, Result};
 
 /// How a network's outputs become a feature.
@@ -25,7 +23,7 @@ pub enum Coding {
     },
 }
 
-/// A base network and what becomes of its outputs.
+/// A network and what becomes of its outputs.
 pub struct Encoder {
     network: Network,
     feature_dim: usize,
@@ -89,28 +87,33 @@ impl Coding {
 }
 
 impl Encoder {
-    /// A network as [`Network::new`] makes it.
-    pub fn new(
-        name: &str,
-        inputs: usize,
-        (feature_dim, coding): (usize, Coding),
-        stream: Stream,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Self> {
-        let network = Network::new(name, inputs, coding.outputs(feature_dim), stream, dtype, device)?;
+    /// An encoder whose features are made of the outputs of a network.
+    ///
+    /// # Errors
+    /// If the network has another number of outputs than [`Coding::outputs`] says.
+    pub fn new(network: Network, feature_dim: usize, coding: Coding) -> Result<Self> {
+        let (got, expected) = (network.outputs(), coding.outputs(feature_dim));
+        if got != expected {
+            return Err(Error::Outputs { name: network.name().to_owned(), got, expected });
+        }
         Ok(Encoder { network, feature_dim, coding })
     }
 
-    /// x (rows of all inputs) to features; a Gaussian encoder takes standard normal noise [rows, feature_dim].
+    /// In evaluation, x (rows of all inputs) to features; a Gaussian encoder takes standard normal noise
+    /// [rows, feature_dim].
     pub fn infer(&self, x: Input, noise: Option<&Tensor>) -> Result<Features> {
-        let (output, _) = self.network.forward_from(x)?;
-        self.features(&output, noise)
+        self.features(&self.network.infer_from(x)?, noise)
     }
 
-    /// The same, and what [`Encoder::backward`] needs.
-    pub fn encode(&self, x: Input, noise: Option<&Tensor>) -> Result<Encoded> {
-        let (output, trace) = self.network.forward_from(x)?;
+    /// In training, the same and what [`Encoder::backward`] needs. `blocks` and `rows`: see [`Network::forward`].
+    pub fn encode(
+        &self,
+        x: Input,
+        noise: Option<&Tensor>,
+        blocks: &[usize],
+        rows: Option<RowAddresses<'_>>,
+    ) -> Result<Encoded> {
+        let (output, trace) = self.network.forward(x, blocks, rows)?;
         let features = self.features(&output, noise)?;
         Ok(Encoded { features, output, noise: noise.map(Tensor::contiguous).transpose()?, trace })
     }
@@ -132,14 +135,8 @@ impl Encoder {
 
     /// Adds the network's gradients, given that of the objective with respect to z, [rows, feature_dim], as it came
     /// over the wire. `rate` adds d(sum over its groups of weight * rate), of a Gaussian encoder: elsewhere rates have no
-    /// gradient. `blocks`: see [`Network::backward`].
-    pub fn backward(
-        &mut self,
-        encoded: &Encoded,
-        dz: &Tensor,
-        rate: Option<RateTerm<'_>>,
-        blocks: &[usize],
-    ) -> Result<()> {
+    /// gradient.
+    pub fn backward(&mut self, encoded: &Encoded, dz: &Tensor, rate: Option<RateTerm<'_>>) -> Result<()> {
         let Encoded { features, output, noise, trace } = encoded;
         let upstream = match (&features.posterior, noise, self.coding) {
             (Some(posterior), Some(noise), _) => {
@@ -150,7 +147,7 @@ impl Encoder {
             (.., Coding::Quantised { .. }) => quantise::backward(&dz.contiguous()?, output)?,
             _ => dz.clone(),
         };
-        self.network.backward(trace, &upstream, blocks)
+        self.network.backward(trace, &upstream)
     }
 
     /// That of z, mu and std, packed.

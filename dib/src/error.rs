@@ -22,6 +22,25 @@ pub enum Error {
         /// The network.
         name: String,
     },
+    /// A module draws, and was not told where its rows are addressed.
+    #[error("network {name}: its module draws, and nobody said where the rows are addressed")]
+    Addresses {
+        /// The network.
+        name: String,
+    },
+    /// What a forward pass kept was given to the backward pass of another kind of module.
+    #[error("a backward pass was given what the forward pass of another kind of network kept")]
+    Trace,
+    /// An encoder whose network has another number of outputs than its features take.
+    #[error("network {name}: {got} outputs, but its features take {expected}")]
+    Outputs {
+        /// The network.
+        name: String,
+        /// How many it has.
+        got: usize,
+        /// How many it should have.
+        expected: usize,
+    },
     /// Blocks of rows that do not divide what they should.
     #[error("network {name}: blocks of {blocks} rows in all do not divide {rows} rows")]
     Blocks {

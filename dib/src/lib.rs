@@ -1,7 +1,7 @@
 //! The mathematics of distributed, multi-modal, multi-task semantic communication, without any input or output.
 //!
-//! Numbers: the base [`Network`] with hand-written passes, [`AdamW`], the [`Encoder`], the [`rate`](mod@rate)
-//! (17) and the losses speak candle tensors, f32 in runs and f64 in tests; their hot loops are in the crate `kernels`.
+//! Numbers: networks ([`nn`]) with hand-written passes, their optimizer, the [`Encoder`], the [`rate`](mod@rate) (17) and
+//! the losses speak candle tensors, f32 in runs and f64 in tests; their hot loops are in the crate `kernels`.
 //! Decisions: who is asked, what is granted and what it costs.
 
 pub mod baseline;
@@ -10,16 +10,11 @@ pub mod common;
 pub mod encoder;
 pub mod entropy;
 mod error;
-mod input;
-mod layer;
 pub mod loss;
-pub mod network;
-pub mod optimizer;
-pub mod parameter;
+pub mod nn;
 mod pose;
 pub mod rate;
 pub mod selection;
-mod state;
 
 /// Counted up whenever the same scenario and seed give other bits than before: a run cannot go on where another version
 /// left it and end as if nothing had happened.
@@ -36,15 +31,12 @@ pub use common::{
 pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm};
 pub use entropy::{entropy, row_entropies};
 pub use error::{Error, Result};
-pub use input::{Block, Input, Segment};
 pub use kernels::{Numbers, Upload, with_numbers, with_values};
 pub use loss::{
     Labels, cross_entropy, cross_entropy_gradient, label_entropy, mean_squared_error,
     mean_squared_error_gradient,
 };
-pub use network::{Network, Trace};
-pub use optimizer::AdamW;
-pub use parameter::Parameter;
+pub use nn::{AdamW, Block, Input, Module, Network, Parameter, ResidualMlp, RowAddresses, Segment, Trace};
 pub use pose::{aligned_joint_error, joint_error};
 pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, rates, row_rates};
 pub use selection::{Draw, LogMass, MAX_SET_COUNT, SelectorShape, ShapeError};

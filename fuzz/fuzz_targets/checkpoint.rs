@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use candle_core::{DType, Device};
-use dib::Network;
+use dib::{Network, ResidualMlp};
 use libfuzzer_sys::fuzz_target;
 use randomness::{Purpose, Seed};
 
@@ -14,7 +14,7 @@ thread_local! {
 
 fn network() -> Network {
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
-    Network::new("n", 1, 1, stream, DType::F32, &Device::Cpu).expect("a network can be made")
+    Network::new("n", Box::new(ResidualMlp::new(1, 1)), stream, DType::F32, &Device::Cpu).expect("a network can be made")
 }
 
 fuzz_target!(|content: &[u8]| {

@@ -1,5 +1,5 @@
 use candle_core::{DType, Tensor};
-use dib::{Draw, Network, SelectorShape, Trace, initial_weights};
+use dib::{Draw, Input, Network, ResidualMlp, RowAddresses, SelectorShape, Trace, initial_weights};
 use randomness::Stream;
 
 use crate::{Context, NodeError};
@@ -39,7 +39,8 @@ impl Selector {
         let kind = crate::log_mass(context.scenario.train.log_mass);
         shape.check(kind).map_err(|error| NodeError::Input(format!("{name}: {error}")))?;
         let weights = initial_weights(context.seed, name);
-        let network = Network::new(name, inputs, shape.outputs(), weights, DType::F32, &context.device)?;
+        let module = Box::new(ResidualMlp::new(inputs, shape.outputs()));
+        let network = Network::new(name, module, weights, DType::F32, &context.device)?;
         Ok(Selector { network, shape })
     }
 
@@ -54,9 +55,15 @@ impl Selector {
     }
 
     /// Draws for every row of the input, and keeps what learning needs. What is drawn for a row does not depend on the
-    /// other rows.
-    pub fn choose(&self, input: &Tensor, stream: impl Fn(usize) -> Stream) -> Result<Choice, NodeError> {
-        let (logits, trace) = self.network.forward(input)?;
+    /// other rows. All rows are one gradient block.
+    pub fn choose(
+        &self,
+        input: Tensor,
+        rows: RowAddresses<'_>,
+        stream: impl Fn(usize) -> Stream,
+    ) -> Result<Choice, NodeError> {
+        let blocks = [input.dim(0)?];
+        let (logits, trace) = self.network.forward(Input::Dense(input), &blocks, Some(rows))?;
         let logits = logits.to_vec2::<f32>()?;
         let draws = self.draw_rows(&logits, stream);
         Ok(Choice { trace, logits, draws })
@@ -92,30 +99,23 @@ impl Selector {
     }
 
     /// One step along the score function (21): the gradient of sum over rows of advantage x log-mass of the draw,
-    /// clipped. `blocks` are the gradient blocks of the input's rows. Gives that sum.
+    /// clipped. Gives that sum.
     pub fn learn(
         &mut self,
         context: &Context,
         round: u64,
         choice: &Choice,
         advantages: &[f64],
-        blocks: &[usize],
     ) -> Result<f64, NodeError> {
         let train = &context.scenario.train;
-        let score = self.score(context, choice, advantages, blocks)?;
+        let score = self.score(context, choice, advantages)?;
         self.network.clip_gradients(train.selection_clip)?;
         self.network.step(&crate::adamw(train.selection_rate_at(round), train.weight_decay))?;
         Ok(score)
     }
 
     /// Leaves the gradient of the score function in the network.
-    fn score(
-        &mut self,
-        context: &Context,
-        choice: &Choice,
-        advantages: &[f64],
-        blocks: &[usize],
-    ) -> Result<f64, NodeError> {
+    fn score(&mut self, context: &Context, choice: &Choice, advantages: &[f64]) -> Result<f64, NodeError> {
         let kind = crate::log_mass(context.scenario.train.log_mass);
         let outputs = self.shape.outputs();
         let mut upstream = vec![0.0; advantages.len() * outputs];
@@ -127,7 +127,7 @@ impl Selector {
         }
         let upstream: Vec<f32> = upstream.into_iter().map(|value| value as f32).collect();
         let upstream = Tensor::from_vec(upstream, (advantages.len(), outputs), &context.device)?;
-        self.network.backward(&choice.trace, &upstream, blocks)?;
+        self.network.backward(&choice.trace, &upstream)?;
         Ok(score)
     }
 }

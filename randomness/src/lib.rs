@@ -45,6 +45,8 @@ pub enum Purpose {
     EvaluationLoss,
     /// Initial weights of a network.
     Weights,
+    /// What a network's module draws in training, such as a dropout's masks.
+    Module,
     /// Content of built-in data sets.
     Content,
     /// Resampling for confidence intervals.
@@ -71,6 +73,7 @@ impl Purpose {
             Purpose::Loss => "loss",
             Purpose::EvaluationLoss => "evaluation-loss",
             Purpose::Weights => "weights",
+            Purpose::Module => "module",
             Purpose::Content => "content",
             Purpose::Bootstrap => "bootstrap",
             Purpose::Test => "test",

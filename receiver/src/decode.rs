@@ -2,7 +2,10 @@ use std::{collections::BTreeMap, ops::Range};
 
 use candle_core::{DType, Tensor};
 use data::Targets;
-use dib::{AdamW, Block, Input, Labels, Network, Numbers, Segment, Upload, entry_embedding, initial_weights};
+use dib::{
+    AdamW, Block, Input, Labels, Network, Numbers, ResidualMlp, RowAddresses, Segment, Upload,
+    entry_embedding, initial_weights,
+};
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
@@ -25,6 +28,8 @@ struct GrantedEntry {
 /// All granted entries of a part of a round (or of a piece), ordered by tick, then k, then m.
 pub(crate) struct Granted<'a> {
     received: &'a [Received],
+    /// The moment of its first tick: the tick of training, or the evaluation pass.
+    moment: u64,
     entries: Vec<GrantedEntry>,
     /// The positions of the entries of each (k, m) that was granted at all, in (k, m) order, by tick.
     by_entry: BTreeMap<usize, Vec<usize>>,
@@ -33,7 +38,7 @@ pub(crate) struct Granted<'a> {
 }
 
 impl<'a> Granted<'a> {
-    pub(crate) fn new(context: &Context, received: &'a [Received]) -> Self {
+    pub(crate) fn new(context: &Context, moment: u64, received: &'a [Received]) -> Self {
         let mut entries = Vec::new();
         for (k, received) in received.iter().enumerate() {
             for (number, of) in received.entries.iter().enumerate() {
@@ -47,11 +52,17 @@ impl<'a> Granted<'a> {
             by_entry.entry(granted.entry).or_default().push(position);
         }
         let per_transmitter = received.iter().map(|received| received.entries.len()).collect();
-        Granted { received, entries, by_entry, ticks: received[0].all_granted.len(), per_transmitter }
+        let ticks = received[0].all_granted.len();
+        Granted { received, moment, entries, by_entry, ticks, per_transmitter }
     }
 
     pub(crate) fn entries_at(&self, tick: usize) -> usize {
         self.entries.iter().filter(|granted| granted.tick == tick).count()
+    }
+
+    /// Where draws for a sample of a tick are addressed.
+    fn address(&self, tick: usize, sample: usize) -> (u64, u64) {
+        (self.moment + tick as u64, sample as u64)
     }
 
     /// Samples of all entries together, of so many each.
@@ -136,7 +147,8 @@ impl Decoders {
         let build = |name: &str, inputs| {
             let name = format!("receiver{}/{name}", context.index);
             let weights = initial_weights(context.seed, &name);
-            Network::new(&name, inputs, outputs, weights, DType::F32, &context.device)
+            let module = Box::new(ResidualMlp::new(inputs, outputs));
+            Network::new(&name, module, weights, DType::F32, &context.device)
         };
         Ok(Decoders {
             joint: build("joint", context.scenario.entries_per_receiver() * d)?,
@@ -168,8 +180,7 @@ impl Decoders {
     ) -> Result<Tensor, NodeError> {
         let mut upload = Upload::new();
         let planned = JointInput::plan(context, granted, samples, &mut upload);
-        let (output, _) = self.joint.forward_from(planned.input(&upload.send(&context.device)?))?;
-        Ok(output)
+        Ok(self.joint.infer_from(planned.input(&upload.send(&context.device)?))?)
     }
 
     /// Decodes all ticks of a part of a training round at once, judges, and adds to the decoders' gradients.
@@ -228,8 +239,11 @@ impl Decoders {
         weight: f64,
         meter: &mut Meter,
     ) -> Result<Backward, NodeError> {
-        let blocks = context.gradient_blocks(&vec![context.samples(); granted.ticks]);
-        backward(&mut self.joint, input, targets, weight, &blocks, meter)
+        let samples = context.samples();
+        let blocks = context.gradient_blocks(&vec![samples; granted.ticks]);
+        let of_row = |row: usize| granted.address(row / samples, row % samples);
+        let rows = RowAddresses { seed: context.seed, of_row: &of_row };
+        backward(&mut self.joint, (input, &blocks, rows), targets, weight, meter)
     }
 
     /// Over all granted entries; none if there are none.
@@ -258,12 +272,14 @@ impl Decoders {
             segments: granted.entries.iter().enumerate().map(of_entry).collect(),
             learns: false,
         };
-        let blocks = vec![Block::whole(z, 0, true)?, embeddings];
-        let input = Input::Blocks { rows: granted.rows(samples), blocks };
+        let z_and_embeddings = vec![Block::whole(z, 0, true)?, embeddings];
+        let input = Input::Blocks { rows: granted.rows(samples), blocks: z_and_embeddings };
         let rows_of_ticks: Vec<usize> =
             granted.entries_of_ticks().iter().map(|entries| entries * samples).collect();
         let blocks = context.gradient_blocks(&rows_of_ticks);
-        backward(&mut self.local, input, targets, weight, &blocks, meter).map(Some)
+        let of_row = |row: usize| granted.address(granted.entries[row / samples].tick, row % samples);
+        let rows = RowAddresses { seed: context.seed, of_row: &of_row };
+        backward(&mut self.local, (input, &blocks, rows), targets, weight, meter).map(Some)
     }
 }
 
@@ -381,17 +397,16 @@ impl Backward {
     }
 }
 
-/// Forward, loss and backward of a decoder; every row's loss counts `weight` times.
+/// Forward, loss and backward of a decoder on an input with its gradient blocks; every row's loss counts `weight` times.
 fn backward(
     network: &mut Network,
-    input: Input,
+    (input, blocks, rows): (Input, &[usize], RowAddresses<'_>),
     targets: &Targets,
     weight: f64,
-    blocks: &[usize],
     meter: &mut Meter,
 ) -> Result<Backward, NodeError> {
     meter.turn_to(Work::Decode);
-    let (output, trace) = network.forward_from(input)?;
+    let (output, trace) = network.forward(input, blocks, Some(rows))?;
     let (losses, upstream) = match targets {
         Targets::Classes { labels, classes } => {
             let labels = Labels::new(labels, *classes, output.device())?;
@@ -406,7 +421,7 @@ fn backward(
         }
     };
     meter.turn_to(Work::Backward);
-    let input_gradients = network.backward_to_input(&trace, &upstream, blocks)?;
+    let input_gradients = network.backward_to_input(&trace, &upstream)?;
     Ok(Backward { losses, input_gradients })
 }
 

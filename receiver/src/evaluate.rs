@@ -72,7 +72,7 @@ impl Pass {
         received: &[Received],
     ) -> Result<(), NodeError> {
         let samples = context.piece(self.piece as usize, task.test_samples());
-        let granted = Granted::new(context, received);
+        let granted = Granted::new(context, self.number, received);
         let output = decoders.infer(context, &granted, samples.len())?;
         let judged = judge_rows(&output, &task.test_targets(samples.clone()), task)?;
         for (sample, row) in samples.clone().zip(judged) {

@@ -1,7 +1,7 @@
 //! What a receiver's selector does: draw whom to ask, and learn from what that cost.
 
 use candle_core::Tensor;
-use dib::{Draw, Phase, SelectorNode, common, selection_stream};
+use dib::{Draw, Phase, RowAddresses, SelectorNode, common, selection_stream};
 use node::{Choice, NodeError};
 use randomness::Stream;
 
@@ -39,7 +39,8 @@ impl ReceiverMachine {
         };
         let first = self.context.first_tick(round);
         let moments: Vec<u64> = (first..first + ticks as u64).collect();
-        let choice = selector.choose(&self.common(Phase::Train, &moments)?, |row| {
+        let rows = RowAddresses { seed: self.context.seed, of_row: &|row| (moments[row], 0) };
+        let choice = selector.choose(self.common(Phase::Train, &moments)?, rows, |row| {
             self.selection_stream(Phase::Train, moments[row])
         })?;
         let asked = choice.draws.iter().map(|draw| asked(draw, transmitters)).collect();
@@ -90,7 +91,6 @@ impl ReceiverMachine {
         let costs: Vec<f64> = costs.iter().enumerate().map(|(row, cost)| cost + bonus(row)).collect();
         let took_part = vec![true; costs.len()];
         let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
-        let blocks = [costs.len()];
-        Ok(selector.learn(&self.context, round, choice, &advantages, &blocks)? / costs.len() as f64)
+        Ok(selector.learn(&self.context, round, choice, &advantages)? / costs.len() as f64)
     }
 }

@@ -208,7 +208,7 @@ fn of_entries_that_links_lose() {
         let setup = toy(scenario, &[&links, parts.as_slice(), &["train.beta=0.5"]].concat());
         let played = on_one_thread(|| PlayedRound::play(&setup, Start::Unsettled));
         assert_lost_by_draw(&setup, &played);
-        on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
+        agrees_with(&setup, played);
     }
 }
 
@@ -219,7 +219,7 @@ fn of_messages_that_come_too_late() {
     let granted = |granted: Vec<Vec<Vec<_>>>| granted.iter().flatten().flatten().count();
     let sent: usize = features(&played).map(|letter| letter.2.granted.len()).sum();
     assert!((1..sent).contains(&granted(played.granted(&setup))), "some messages were to come too late");
-    on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
+    agrees_with(&setup, played);
 }
 
 /// The first stream moves, and patience ends as soon as it can.
@@ -294,6 +294,11 @@ fn digits(method: &str, beta: &str) -> Setup {
 /// Lets the machines play a round and the oracle evaluate it, and holds the one against the other.
 fn agrees(setup: &Setup, start: Start) -> Selection {
     on_one_thread(|| compare(setup, start))
+}
+
+/// The same for a round that has been played.
+fn agrees_with(setup: &Setup, played: PlayedRound) {
+    on_one_thread(move || compare_played(setup, Start::Unsettled, &played));
 }
 
 fn compare(setup: &Setup, start: Start) -> Selection {

@@ -2,7 +2,7 @@
 
 use crate::played_round::{PlayedRound, Start, on_one_thread};
 use crate::support::local_network::Setup;
-use crate::{Impatient, THREE_BY_TWO, TIGHTLY_CAPPED, TWO_BY_TWO, agrees, compare_played, toy};
+use crate::{Impatient, THREE_BY_TWO, TIGHTLY_CAPPED, TWO_BY_TWO, agrees, agrees_with, toy};
 
 #[test]
 fn of_rates_over_rounds_of_single_samples() {
@@ -29,11 +29,11 @@ fn of_rates_over_rounds_of_single_samples_that_links_lose() {
     let setup = single_samples(TIGHTLY_CAPPED, &["straggler.policy=skip", "link=[{loss=0.4}]"]);
     let played = on_one_thread(|| PlayedRound::play(&setup, Start::Unsettled));
     assert_ne!(played.granted(&setup), played.sent(&setup), "nothing is lost: the test has lost its point");
-    on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
+    agrees_with(&setup, played);
     let setup = single_samples(TWO_BY_TWO, &["straggler.policy=skip"]);
     let played = on_one_thread(|| PlayedRound::play_by(&setup, Start::Unsettled, &mut Impatient));
     assert_ne!(played.granted(&setup), played.sent(&setup), "nothing is late: the test has lost its point");
-    on_one_thread(|| compare_played(&setup, Start::Unsettled, &played));
+    agrees_with(&setup, played);
 }
 
 /// A draw of u and of the selection for every sample. A round is one part, however many

@@ -3,8 +3,8 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, SampleAt, Segment,
-    Upload, initial_weights, reparameterisation,
+    Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, ResidualMlp,
+    RowAddresses, SampleAt, Segment, Upload, initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
 
@@ -44,6 +44,14 @@ struct Batch<'a> {
     samples: &'a [Vec<SampleAt>],
 }
 
+impl Batch<'_> {
+    /// Tick and sample of a row of a training round, of the rows of these (tick, receiver) entries.
+    fn address(&self, entries: &[(usize, usize)], row: usize, samples: usize) -> (u64, u64) {
+        let (tick, _) = entries[row / samples];
+        (self.first_moment + tick as u64, (row % samples) as u64)
+    }
+}
+
 impl Encoders {
     pub(crate) fn new(
         context: &Context,
@@ -67,7 +75,9 @@ impl Encoders {
             .map(|(m, width)| {
                 let name = format!("transmitter{k}/encoder{m}");
                 let weights = initial_weights(context.seed, &name);
-                Encoder::new(&name, width + d, (d, coding), weights, DType::F32, &context.device)
+                let module = Box::new(ResidualMlp::new(width + d, coding.outputs(d)));
+                let network = Network::new(&name, module, weights, DType::F32, &context.device)?;
+                Encoder::new(network, d, coding)
             })
             .collect::<Result<Vec<Encoder>, _>>()?;
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
@@ -167,14 +177,17 @@ impl Encoders {
             segments,
             learns: false,
         };
-        let blocks =
+        let x_and_receivers =
             vec![block(&uploaded[x], 0, samples), block(&self.embeddings, self.widths[m], receivers)];
-        let input = Input::Blocks { rows, blocks };
+        let input = Input::Blocks { rows, blocks: x_and_receivers };
         let noise = noise.map(|noise| &uploaded[noise]);
         let encoder = &self.encoders[m];
         let (features, encoded) = match batch.phase {
             Phase::Train => {
-                let encoded = encoder.encode(input, noise)?;
+                let blocks = blocks(context, batch.samples.len(), &entries);
+                let of_row = |row: usize| batch.address(&entries, row, context.samples());
+                let rows = RowAddresses { seed: context.seed, of_row: &of_row };
+                let encoded = encoder.encode(input, noise, &blocks, Some(rows))?;
                 (encoded.features.clone(), Some(encoded))
             }
             Phase::Evaluate => (encoder.infer(input, noise)?, None),
@@ -247,7 +260,6 @@ impl Encoders {
         for ((m, coded, places), gradient) in used.into_iter().zip(upload.send(&context.device)?) {
             let encoded =
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
-            let blocks = blocks(context, grants.ticks().len(), &coded.entries);
             // Nobody pays for what nobody used.
             let is_used = |entry: usize| places[entry].is_some();
             meter.turn_to(Work::Backward);
@@ -257,14 +269,14 @@ impl Encoders {
                 let (weights, paid) = groups.weights(is_used, beta);
                 let rows = Some(RateRows { order: &groups.order, paid: paid.as_deref() });
                 let rate = RateTerm { estimator, groups: &groups.sizes, weights: &weights, rows };
-                encoder.backward(encoded, &gradient, Some(rate), &blocks)?;
+                encoder.backward(encoded, &gradient, Some(rate))?;
                 continue;
             }
             let groups = vec![context.samples(); coded.entries.len()];
             let weights: Vec<f64> =
                 (0..places.len()).map(|entry| if is_used(entry) { beta } else { 0.0 }).collect();
             let rate = RateTerm { estimator, groups: &groups, weights: &weights, rows: None };
-            encoder.backward(encoded, &gradient, Some(rate), &blocks)?;
+            encoder.backward(encoded, &gradient, Some(rate))?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use dib::{Draw, Phase, RequestGrid, SelectorNode, common, selection_stream};
+use dib::{Draw, Phase, RequestGrid, RowAddresses, SelectorNode, common, selection_stream};
 use node::{Choice, Context, NodeError, Selector};
 use randomness::Stream;
 use scenario::Credit;
@@ -15,7 +15,13 @@ impl TransmitterMachine {
     pub(crate) fn choose(&self, moments: &[u64], asked: &Asked) -> Result<Option<Choice>, NodeError> {
         let Some(selector) = &self.selector else { return Ok(None) };
         let input = self.selector_input(Phase::Train, moments, asked)?;
-        selector.choose(&input, |row| self.selection_stream(Phase::Train, moments, asked.rows[row])).map(Some)
+        let of_row = |row: usize| {
+            let (tick, t): (usize, usize) = asked.rows[row];
+            (moments[tick], t as u64)
+        };
+        let rows = RowAddresses { seed: self.context.seed, of_row: &of_row };
+        let stream = |row| self.selection_stream(Phase::Train, moments, asked.rows[row]);
+        selector.choose(input, rows, stream).map(Some)
     }
 
     fn selection_stream(&self, phase: Phase, moments: &[u64], (tick, receiver): (usize, usize)) -> Stream {
@@ -76,8 +82,7 @@ impl TransmitterMachine {
             return Ok(0.0);
         }
         let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
-        let blocks = [advantages.len()];
-        Ok(selector.learn(&self.context, sent.round, choice, &advantages, &blocks)? / sent.asked.ticks as f64)
+        Ok(selector.learn(&self.context, sent.round, choice, &advantages)? / sent.asked.ticks as f64)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The Gaussian encoder's gradients.
 
 use candle_core::{DType, Device, Tensor};
-use pom2dib_dib::{Coding, Encoder, Features, Input, Posterior, RateEstimator, RateTerm, rate};
+use pom2dib_dib::{Coding, Encoder, Error, Features, Input, Posterior, RateEstimator, RateTerm, rate};
 
-use crate::support::{check_gradient, distance, inner, normal, numbers, shake, stream};
+use crate::support::{check_gradient, distance, inner, normal, numbers, shake, untrained};
 
 const GROUPS: [usize; 3] = [5, 1, 8];
 /// Of the groups; what nobody used weighs nothing.
@@ -11,8 +11,7 @@ const WEIGHTS: [f64; 3] = [0.0, 0.3, 0.7];
 
 /// An encoder in general position.
 fn encoder(dtype: DType) -> Encoder {
-    let encoder = Encoder::new("net", 6, (5, Coding::Gaussian), stream(1), dtype, &Device::Cpu).unwrap();
-    shake(encoder.network());
+    let encoder = shaken(Coding::Gaussian, dtype);
     // Deviations near 1: near the untrained 0.007 a rate is too steep for difference quotients.
     let find = |name: &str| encoder.network().parameters().find(|parameter| parameter.name == name).unwrap();
     let raw = find("net/linear.b").value.narrow(0, 5, 5).unwrap();
@@ -22,16 +21,23 @@ fn encoder(dtype: DType) -> Encoder {
     encoder
 }
 
+/// An encoder whose biases and gains are as random as its weights.
+fn shaken(coding: Coding, dtype: DType) -> Encoder {
+    let encoder = Encoder::new(untrained(6, coding.outputs(5), 1, dtype), 5, coding).unwrap();
+    shake(encoder.network());
+    encoder
+}
+
 #[test]
 fn every_parameter_has_the_gradient_of_finite_differences() {
     let (x, noise) = (normal(2, &[14, 6], DType::F64), normal(3, &[14, 5], DType::F64));
     let dz = normal(4, &[14, 5], DType::F64);
     for estimator in [None, Some(RateEstimator::PerDimension), Some(RateEstimator::Joint)] {
         let mut encoder = encoder(DType::F64);
-        let encoded = encoder.encode(dense(&x), Some(&noise)).unwrap();
+        let encoded = encoder.encode(dense(&x), Some(&noise), &[7, 7], None).unwrap();
         let term =
             estimator.map(|estimator| RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS, rows: None });
-        encoder.backward(&encoded, &dz, term, &[7, 7]).unwrap();
+        encoder.backward(&encoded, &dz, term).unwrap();
         let cost = || {
             let features = encoder.infer(dense(&x), Some(&noise)).unwrap();
             let rates = estimator.map(|estimator| {
@@ -55,9 +61,9 @@ fn f32_agrees_with_f64() {
         let run = |dtype: DType| {
             let mut encoder = encoder(dtype);
             let cast = |tensor: &Tensor| tensor.to_dtype(dtype).unwrap();
-            let encoded = encoder.encode(dense(&cast(&x)), Some(&cast(&noise))).unwrap();
+            let encoded = encoder.encode(dense(&cast(&x)), Some(&cast(&noise)), &[14], None).unwrap();
             let term = RateTerm { estimator, groups: &GROUPS, weights: &WEIGHTS, rows: None };
-            encoder.backward(&encoded, &cast(&dz), Some(term), &[14]).unwrap();
+            encoder.backward(&encoded, &cast(&dz), Some(term)).unwrap();
             (encoded, encoder)
         };
         let ((single, single_encoder), (double, double_encoder)) = (run(DType::F32), run(DType::F64));
@@ -86,7 +92,7 @@ fn a_feature_is_its_mean_plus_noise_times_its_deviation() {
     }
     let expected = (mu + (std * &noise).unwrap()).unwrap();
     assert!(distance(&features.z, &expected) < 1e-6);
-    let encoded = encoder.encode(dense(&x), Some(&noise)).unwrap();
+    let encoded = encoder.encode(dense(&x), Some(&noise), &[14], None).unwrap();
     assert!(numbers(&encoded.features.z) == numbers(&features.z));
 }
 
@@ -94,21 +100,19 @@ fn a_feature_is_its_mean_plus_noise_times_its_deviation() {
 fn nothing_to_encode_is_no_error() {
     let mut encoder = encoder(DType::F32);
     let none = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
-    let encoded = encoder.encode(dense(&none(6)), Some(&none(5))).unwrap();
+    let encoded = encoder.encode(dense(&none(6)), Some(&none(5)), &[], None).unwrap();
     let term = RateTerm { estimator: RateEstimator::PerDimension, groups: &[], weights: &[], rows: None };
-    encoder.backward(&encoded, &none(5), Some(term), &[]).unwrap();
+    encoder.backward(&encoded, &none(5), Some(term)).unwrap();
     assert_eq!(encoded.features.z.dims(), [0, 5]);
 }
 
 #[test]
 fn a_deterministic_encoder_sends_its_outputs_and_takes_their_gradient() {
     let (x, dz) = (normal(2, &[14, 6], DType::F64), normal(4, &[14, 5], DType::F64));
-    let mut encoder =
-        Encoder::new("net", 6, (5, Coding::Deterministic), stream(1), DType::F64, &Device::Cpu).unwrap();
-    shake(encoder.network());
-    let encoded = encoder.encode(dense(&x), None).unwrap();
+    let mut encoder = shaken(Coding::Deterministic, DType::F64);
+    let encoded = encoder.encode(dense(&x), None, &[14], None).unwrap();
     assert!(numbers(&encoded.features.z) == numbers(&encoder.network().infer(&x).unwrap()));
-    encoder.backward(&encoded, &dz, None, &[14]).unwrap();
+    encoder.backward(&encoded, &dz, None).unwrap();
     let cost = || inner(&encoder.infer(dense(&x), None).unwrap().z, &dz);
     for parameter in encoder.network().parameters() {
         check_gradient(&parameter.name, &parameter.value, &parameter.gradient, cost);
@@ -119,10 +123,8 @@ fn a_deterministic_encoder_sends_its_outputs_and_takes_their_gradient() {
 fn a_quantised_feature_is_a_level_near_the_sigmoid_whose_gradient_it_takes() {
     let (x, dz) = (normal(2, &[14, 6], DType::F64), normal(4, &[14, 5], DType::F64));
     for bits in [1, 3] {
-        let coding = Coding::Quantised { bits };
-        let mut encoder = Encoder::new("net", 6, (5, coding), stream(1), DType::F64, &Device::Cpu).unwrap();
-        shake(encoder.network());
-        let encoded = encoder.encode(dense(&x), None).unwrap();
+        let mut encoder = shaken(Coding::Quantised { bits }, DType::F64);
+        let encoded = encoder.encode(dense(&x), None, &[14], None).unwrap();
         let sigmoid = |encoder: &Encoder| {
             let output = encoder.network().infer(&x).unwrap();
             ((output.neg().unwrap().exp().unwrap() + 1.0).unwrap()).recip().unwrap()
@@ -132,7 +134,7 @@ fn a_quantised_feature_is_a_level_near_the_sigmoid_whose_gradient_it_takes() {
             assert!((z * top - (z * top).round()).abs() < 1e-12 && (0.0..=1.0).contains(z), "{z}");
             assert!((z - sigmoid).abs() <= 0.5 / top + 1e-12, "{z} for {sigmoid}");
         }
-        encoder.backward(&encoded, &dz, None, &[14]).unwrap();
+        encoder.backward(&encoded, &dz, None).unwrap();
         let gradients: Vec<_> =
             encoder.network().parameters().map(|it| it.gradient.copy().unwrap()).collect();
         for (parameter, gradient) in encoder.network().parameters().zip(gradients) {
@@ -146,6 +148,12 @@ fn a_gaussian_encoder_without_noise_is_refused() {
     let encoder = encoder(DType::F32);
     let refused = encoder.infer(dense(&normal(2, &[14, 6], DType::F32)), None).unwrap_err();
     assert!(refused.to_string().contains("needs noise"), "{refused}");
+}
+
+#[test]
+fn a_network_of_another_width_is_refused() {
+    let refused = Encoder::new(untrained(6, 5, 1, DType::F32), 5, Coding::Gaussian).err();
+    assert!(matches!(refused, Some(Error::Outputs { got: 5, expected: 10, .. })), "{refused:?}");
 }
 
 fn posterior(features: &Features) -> &Posterior {

@@ -59,8 +59,8 @@ fn collected(block: &Block, gradient: &Tensor) -> Tensor {
 }
 
 fn learnt(mut network: Network, input: Input, upstream: &Tensor) -> (Network, Tensor, Vec<Tensor>) {
-    let (output, trace) = network.forward_from(input).unwrap();
-    let gradients = network.backward_to_input(&trace, upstream, &GRADIENT_BLOCKS).unwrap();
+    let (output, trace) = network.forward(input, &GRADIENT_BLOCKS, None).unwrap();
+    let gradients = network.backward_to_input(&trace, upstream).unwrap();
     (network, output, gradients)
 }
 
@@ -115,9 +115,9 @@ fn blocks_give_the_same_bits_in_one_pass_and_in_two() {
             Block { segments, ..block.clone() }
         };
         let blocks = whole.iter().map(cut).collect();
-        let (part, trace) = parts.forward_from(Input::Blocks { rows, blocks }).unwrap();
+        let (part, trace) = parts.forward(Input::Blocks { rows, blocks }, &[rows], None).unwrap();
         assert!(numbers(&part) == numbers(&output.narrow(0, start, rows).unwrap()));
-        parts.backward(&trace, &upstream.narrow(0, start, rows).unwrap(), &[rows]).unwrap();
+        parts.backward(&trace, &upstream.narrow(0, start, rows).unwrap()).unwrap();
         start += rows;
     }
     for (got, expected) in parts.parameters().zip(expected.parameters()) {

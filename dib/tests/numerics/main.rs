@@ -3,6 +3,7 @@
 mod encoder;
 mod input;
 mod loss;
+mod module;
 mod network;
 mod optimizer;
 mod oracle;

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::{AdamW, Network};
 
-use crate::support::{network, norm, normal, numbers};
+use crate::support::{forward, network, norm, normal, numbers};
 
 /// torch.optim.AdamW for one number.
 struct Scalar {
@@ -24,8 +24,8 @@ impl Scalar {
 }
 
 fn add_gradients(network: &mut Network, number: u64, dtype: DType) {
-    let (_, trace) = network.forward(&normal(number, &[8, 5], dtype)).unwrap();
-    network.backward(&trace, &normal(number + 1, &[8, 3], dtype), &[8]).unwrap();
+    let (_, trace) = forward(network, &normal(number, &[8, 5], dtype), &[8]);
+    network.backward(&trace, &normal(number + 1, &[8, 3], dtype)).unwrap();
 }
 
 fn agrees(dtype: DType, tolerance: f64) {
@@ -74,8 +74,8 @@ fn a_step_ends_what_gradients_add_up() {
     // Without a row, a round's gradient is zero, not that of the round before.
     stepped.step(&AdamW::new(1e-2)).unwrap();
     let nothing = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
-    let (_, trace) = stepped.forward(&nothing(5)).unwrap();
-    stepped.backward(&trace, &nothing(3), &[]).unwrap();
+    let (_, trace) = forward(&stepped, &nothing(5), &[]);
+    stepped.backward(&trace, &nothing(3)).unwrap();
     assert!(stepped.parameters().all(|it| numbers(&it.gradient).iter().all(|&value| value == 0.0)));
 }
 

@@ -1,7 +1,7 @@
 //! What the tests share.
 
 use candle_core::{DType, Device, Tensor};
-use pom2dib_dib::Network;
+use pom2dib_dib::{Input, Network, ResidualMlp, Trace};
 use randomness::{Purpose, Seed, Stream};
 
 /// A stream of draws for a test.
@@ -39,9 +39,20 @@ pub(crate) fn distance(got: &Tensor, expected: &Tensor) -> f64 {
 
 /// A network whose biases and gains are as random as its weights.
 pub(crate) fn network(inputs: usize, outputs: usize, dtype: DType) -> Network {
-    let network = Network::new("net", inputs, outputs, stream(1), dtype, &Device::Cpu).unwrap();
+    let network = untrained(inputs, outputs, 1, dtype);
     shake(&network);
     network
+}
+
+/// A network as it is made, from a stream of its own.
+pub(crate) fn untrained(inputs: usize, outputs: usize, number: u64, dtype: DType) -> Network {
+    let module = Box::new(ResidualMlp::new(inputs, outputs));
+    Network::new("net", module, stream(number), dtype, &Device::Cpu).unwrap()
+}
+
+/// A training pass over one matrix.
+pub(crate) fn forward(network: &Network, x: &Tensor, blocks: &[usize]) -> (Tensor, Trace) {
+    network.forward(Input::Dense(x.contiguous().unwrap()), blocks, None).unwrap()
 }
 
 /// Adds a little noise to every parameter.

@@ -93,9 +93,9 @@ impl ReceiverMachine {
         }
         let received =
             self.receive(When::Round { round: round.round, part }, &round.asked.transmitters[ticks.clone()])?;
-        let first_tick = self.context.first_tick(round.round);
-        let rows = self.batch_rows(first_tick + ticks.start as u64..first_tick + ticks.end as u64);
-        let granted = Granted::new(&self.context, &received);
+        let first_tick = self.context.first_tick(round.round) + ticks.start as u64;
+        let rows = self.batch_rows(first_tick..first_tick + ticks.len() as u64);
+        let granted = Granted::new(&self.context, first_tick, &received);
         let beta = self.context.scenario.train.beta_at(round.round);
         let judged =
             self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.meter)?;

@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use dib::{
-    Network, Phase, RequestGrid, SelectorNode, common, grants, initial_weights, receiver_embedding,
-    selection_stream,
+    Network, Phase, RequestGrid, ResidualMlp, SelectorNode, common, grants, initial_weights,
+    receiver_embedding, selection_stream,
 };
 use scenario::Method;
 
@@ -136,7 +136,8 @@ impl Oracle<'_> {
             k => self.transmitter_counts(k) + self.setup.scenario.modalities(k),
         };
         let weights = initial_weights(self.setup.seed, name);
-        let network = Network::new(name, input.dim(1)?, outputs, weights, DType::F32, &Device::Cpu);
+        let module = Box::new(ResidualMlp::new(input.dim(1)?, outputs));
+        let network = Network::new(name, module, weights, DType::F32, &Device::Cpu);
         let logits = network.and_then(|network| network.infer(&input.to_dtype(DType::F32)?));
         logits.expect("a selector can be made").to_dtype(DType::F64)?.get(0)
     }

@@ -24,7 +24,7 @@ impl AdamW {
     }
 
     /// The numbers of step `step`, counted from 1.
-    pub(crate) fn at(&self, step: u32) -> AdamWStep {
+    pub(super) fn at(&self, step: u32) -> AdamWStep {
         let correction = |beta: f64| 1.0 - libm::pow(beta, f64::from(step));
         AdamWStep {
             keep: 1.0 - self.rate * self.decay,

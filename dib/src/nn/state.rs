@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::parameter::Parameter;
+use super::parameter::Parameter;
 use crate::{Error, Result};
 
 /// Copies of values and moments, and the step count.
-pub(crate) fn export(network: &str, parameters: &[Parameter], steps: u32) -> Result<Vec<(String, Tensor)>> {
+pub(super) fn export(network: &str, parameters: &[Parameter], steps: u32) -> Result<Vec<(String, Tensor)>> {
     let mut tensors = Vec::with_capacity(3 * parameters.len() + 1);
     for parameter in parameters {
         for (name, view) in named(parameter) {
@@ -20,7 +20,7 @@ pub(crate) fn export(network: &str, parameters: &[Parameter], steps: u32) -> Res
 }
 
 /// Checks everything, then overwrites values and moments. Returns the step count.
-pub(crate) fn import(
+pub(super) fn import(
     network: &str,
     parameters: &[Parameter],
     tensors: &HashMap<String, Tensor>,

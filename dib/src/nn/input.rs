@@ -6,8 +6,8 @@ use kernels::product::{DEPTH, Transpose, accumulate_product, product};
 pub use kernels::segments::Segment;
 use kernels::segments::{collect, spread};
 
+use super::gradient::{self, Blocks};
 use crate::Result;
-use crate::layer::{self, Blocks};
 
 /// The rows of a network's input.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl Block {
 
 impl Input {
     /// How many rows it has.
-    pub(crate) fn rows(&self) -> Result<usize> {
+    pub fn rows(&self) -> Result<usize> {
         match self {
             Input::Dense(x) => Ok(x.dim(0)?),
             Input::Blocks { rows, .. } => Ok(*rows),
@@ -111,7 +111,7 @@ impl Input {
 
     /// All of it as one matrix of so many columns, of the kind of `like`. A GPU is faster with that: there, a launch costs
     /// more than the products that blocks save.
-    pub(crate) fn dense(&self, inputs: usize, like: &Tensor) -> Result<Tensor> {
+    pub fn matrix(&self, inputs: usize, like: &Tensor) -> Result<Tensor> {
         match self {
             Input::Dense(x) => Ok(x.clone()),
             Input::Blocks { rows, blocks } => {
@@ -124,8 +124,8 @@ impl Input {
         }
     }
 
-    /// What the blocks that learn want of the gradient with respect to [`Input::dense`].
-    pub(crate) fn of_blocks(&self, dense: &Tensor) -> Result<Vec<Tensor>> {
+    /// What the blocks that learn want of the gradient with respect to [`Input::matrix`].
+    pub fn of_blocks(&self, dense: &Tensor) -> Result<Vec<Tensor>> {
         match self {
             Input::Dense(_) => Ok(vec![dense.clone()]),
             Input::Blocks { blocks, .. } => blocks
@@ -141,7 +141,7 @@ impl Input {
     }
 
     /// The input times `weight`, [rows, width].
-    pub(crate) fn product(&self, weight: &Tensor) -> Result<Tensor> {
+    pub fn product(&self, weight: &Tensor) -> Result<Tensor> {
         match self {
             Input::Dense(x) => Ok(product(x, weight, Transpose::Neither)?),
             Input::Blocks { rows, blocks } => {
@@ -161,7 +161,7 @@ impl Input {
     }
 
     /// Adds the input times `weight` to `out`.
-    pub(crate) fn accumulate_product(&self, out: &Tensor, weight: &Tensor) -> Result<()> {
+    pub fn accumulate_product(&self, out: &Tensor, weight: &Tensor) -> Result<()> {
         match self {
             Input::Dense(x) => Ok(accumulate_product(out, x, weight, Transpose::Neither)?),
             Input::Blocks { rows, blocks } => accumulate_blocks(out, weight, *rows, blocks),
@@ -169,7 +169,7 @@ impl Input {
     }
 
     /// Adds the input itself to `out`, which is as wide.
-    pub(crate) fn add_to(&self, out: &Tensor) -> Result<()> {
+    pub fn add_to(&self, out: &Tensor) -> Result<()> {
         match self {
             Input::Dense(x) => add(out, x)?,
             Input::Blocks { blocks, .. } => {
@@ -184,14 +184,14 @@ impl Input {
     }
 
     /// Adds the weights' gradient, block by block.
-    pub(crate) fn add_weight_gradient(
+    pub fn add_weight_gradient(
         &self,
         gradient: &Tensor,
         upstream: &Tensor,
         gradient_blocks: Blocks<'_>,
     ) -> Result<()> {
         match self {
-            Input::Dense(x) => layer::add_weight_gradient(gradient, x, upstream, gradient_blocks),
+            Input::Dense(x) => gradient::add_weight_gradient(gradient, x, upstream, gradient_blocks),
             Input::Blocks { blocks, .. } => {
                 gradient_blocks.clear_first(gradient)?;
                 gradient_blocks.each(|_, start, rows| {
@@ -205,7 +205,7 @@ impl Input {
 
     /// The gradients with respect to the values (of the one matrix, or of each block that learns), given what the
     /// input's product with `weight` wants, and its product with `shortcut`, or itself where there is none.
-    pub(crate) fn gradients(
+    pub fn gradients(
         &self,
         (hidden, weight): (&Tensor, &Tensor),
         (direct, shortcut): (&Tensor, Option<&Tensor>),

@@ -1,0 +1,73 @@
+//! Gradients of parameters, added block of rows by block of rows, in order.
+//!
+//! Each block's share is computed by itself: a schedule that sends the same blocks through one at a time gets the same
+//! bits.
+
+use candle_core::Tensor;
+use kernels::elementwise::{accumulate_rows, clear};
+use kernels::product::{Transpose, accumulate_product, assign_product};
+
+use crate::Result;
+
+/// The gradient blocks of a backward pass: the row counts of consecutive blocks of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks<'a> {
+    /// The rows of each block; together all rows of the pass.
+    pub rows: &'a [usize],
+    /// Whether what the gradients hold is of an earlier step, and not to be added to.
+    pub is_fresh: bool,
+}
+
+impl Blocks<'_> {
+    /// Calls `add(is first of a fresh gradient, start, rows)` for every block that is not empty.
+    ///
+    /// # Errors
+    /// The first of `add`'s.
+    pub fn each(self, mut add: impl FnMut(bool, usize, usize) -> Result<()>) -> Result<()> {
+        let mut start = 0;
+        for &rows in self.rows.iter().filter(|&&rows| rows > 0) {
+            add(self.is_fresh && start == 0, start, rows)?;
+            start += rows;
+        }
+        Ok(())
+    }
+
+    /// Forgets what a gradient holds of an earlier step, where blocks do not replace it as a whole.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn clear_first(self, gradient: &Tensor) -> Result<()> {
+        if self.is_fresh {
+            clear(gradient)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds x^T upstream to the gradient of a weight, block by block: gradient [inputs, outputs], x [rows, inputs],
+/// upstream [rows, outputs].
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn add_weight_gradient(
+    gradient: &Tensor,
+    x: &Tensor,
+    upstream: &Tensor,
+    blocks: Blocks<'_>,
+) -> Result<()> {
+    blocks.each(|is_first, start, rows| {
+        let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
+        let add = if is_first { assign_product } else { accumulate_product };
+        Ok(add(gradient, &x, &upstream, Transpose::Left)?)
+    })
+}
+
+/// Adds the sum of upstream's rows to the gradient of a bias, block by block: gradient \[outputs\], upstream
+/// [rows, outputs].
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn add_bias_gradient(gradient: &Tensor, upstream: &Tensor, blocks: Blocks<'_>) -> Result<()> {
+    blocks.clear_first(gradient)?;
+    blocks.each(|_, start, rows| Ok(accumulate_rows(gradient, &upstream.narrow(0, start, rows)?)?))
+}

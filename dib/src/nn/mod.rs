@@ -1,0 +1,23 @@
+//! Networks: [`Network`] owns parameters, gradients and moments; what it computes is its [`Module`]'s affair.
+//!
+//! To bring an architecture of one's own is to implement [`Module`], as [`ResidualMlp`] does. Its trait says what every
+//! module promises: gradients are summed in the order of their blocks, and draws are addressed.
+
+mod gradient;
+mod input;
+mod layer;
+mod module;
+mod network;
+mod optimizer;
+mod parameter;
+mod residual_mlp;
+mod state;
+
+pub use gradient::{Blocks, add_bias_gradient, add_weight_gradient};
+pub use input::{Block, Input, Segment};
+pub use layer::Linear;
+pub use module::{Draws, Kept, Module, Product, RowAddresses, kept};
+pub use network::{Network, Trace};
+pub use optimizer::AdamW;
+pub use parameter::{Layout, Parameter, draw_xavier};
+pub use residual_mlp::ResidualMlp;

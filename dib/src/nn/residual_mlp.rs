@@ -1,0 +1,222 @@
+//! The paper's network of all encoders, decoders and selectors.
+
+use std::any::Any;
+
+use candle_core::Tensor;
+use kernels::elementwise::{add_bias_relu, assign, mask_relu};
+use kernels::layer_norm::{accumulate_affine_gradient, backward_through_relu, layer_norm};
+use kernels::product::{Transpose, product};
+use randomness::Stream;
+
+use super::gradient::{Blocks, add_bias_gradient, add_weight_gradient};
+use super::input::Input;
+use super::layer::Linear;
+use super::module::{Draws, Kept, Module, Product, kept};
+use super::parameter::{Layout, Parameter, draw_xavier};
+use crate::Result;
+use crate::common::Phase;
+
+/// The sizes of the two residual blocks.
+const SIZES: [usize; 2] = [512, 256];
+
+/// Residual block to 512, layer normalisation, residual block to 256, layer normalisation, linear: with forward and backward
+/// written by hand. It draws nothing. Weights are Xavier-uniform, biases zero, gains one.
+pub struct ResidualMlp {
+    inputs: usize,
+    outputs: usize,
+    layout: Layout,
+    blocks: [NormalisedBlock; 2],
+    linear: Linear,
+}
+
+/// The activations that the backward pass needs.
+struct Activations {
+    first: BlockActivations,
+    /// What the second block was given.
+    between: Input,
+    second: BlockActivations,
+    /// What the linear layer was given.
+    last: Tensor,
+}
+
+impl ResidualMlp {
+    /// One of so many inputs and outputs.
+    pub fn new(inputs: usize, outputs: usize) -> Self {
+        let mut layout = Layout::default();
+        let first = NormalisedBlock::new(&mut layout, 1, inputs, SIZES[0]);
+        let second = NormalisedBlock::new(&mut layout, 2, SIZES[0], SIZES[1]);
+        let linear = Linear::new(&mut layout, "linear", SIZES[1], outputs);
+        ResidualMlp { inputs, outputs, layout, blocks: [first, second], linear }
+    }
+}
+
+impl Module for ResidualMlp {
+    fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()> {
+        let weights = self.blocks.iter().flat_map(NormalisedBlock::weights).chain([self.linear.weight()]);
+        for index in weights {
+            draw_xavier(&parameters[index].value, stream)?;
+        }
+        for block in &self.blocks {
+            let gain = parameters[block.affine].value.get(0)?;
+            assign(&gain, &gain.ones_like()?)?;
+        }
+        Ok(())
+    }
+
+    fn forward(
+        &self,
+        parameters: &[Parameter],
+        input: &Input,
+        _: &[usize],
+        _: Phase,
+        _: Draws<'_>,
+    ) -> Result<(Tensor, Kept)> {
+        let [first, second] = &self.blocks;
+        let (between, first) = first.forward(parameters, input)?;
+        let between = Input::Dense(between);
+        let (last, second) = second.forward(parameters, &between)?;
+        let output = self.linear.forward(parameters, &last)?;
+        Ok((output, Box::new(Activations { first, between, second, last })))
+    }
+
+    fn backward(
+        &self,
+        parameters: &[Parameter],
+        input: &Input,
+        activations: &(dyn Any + Send),
+        upstream: &Tensor,
+        blocks: Blocks<'_>,
+        to_input: bool,
+    ) -> Result<Vec<Tensor>> {
+        let Activations { first, between, second, last } = kept(activations)?;
+        let at_last = self.linear.backward(parameters, last, upstream, blocks)?;
+        let at_between = self.blocks[1].backward(parameters, between, second, at_last, blocks, true)?;
+        let [at_between] = <[Tensor; 1]>::try_from(at_between).expect("a dense input has one gradient");
+        self.blocks[0].backward(parameters, input, first, at_between, blocks, to_input)
+    }
+
+    fn products(&self) -> Vec<Product> {
+        let product = |inner, columns, of_input| Product { rows: 1, inner, columns, of_input };
+        let [large, small] = SIZES;
+        let mut products = vec![product(self.inputs, large, true), product(large, large, false)];
+        // Where the sizes are equal, the shortcut is the input itself.
+        if self.inputs != large {
+            products.push(product(self.inputs, large, true));
+        }
+        products.extend([
+            product(large, small, false),
+            product(small, small, false),
+            product(large, small, false),
+            product(small, self.outputs, false),
+        ]);
+        products
+    }
+}
+
+/// A residual block, h = relu(relu(x W1 + b1) W2 + b2 + x Ws), and the normalisation of its output: the indices of their
+/// parameters.
+///
+/// Both are one layer because the way back through the normalisation and the last rectifier is one kernel: as two, forward and
+/// backward of 400 rows would take 0.8 % longer (0.17 of 21.7 ms, 220 inputs, 48 outputs, one core).
+struct NormalisedBlock {
+    w1: usize,
+    b1: usize,
+    w2: usize,
+    b2: usize,
+    /// Absent where the sizes are equal: then x itself is added.
+    shortcut: Option<usize>,
+    /// Gain and bias, the rows of one tensor.
+    affine: usize,
+}
+
+struct BlockActivations {
+    /// relu(x W1 + b1), [rows, size].
+    inner: Tensor,
+    /// h, [rows, size].
+    rectified: Tensor,
+}
+
+impl NormalisedBlock {
+    fn new(layout: &mut Layout, number: usize, inputs: usize, size: usize) -> Self {
+        let mut add = |name: &str, shape: &[usize]| layout.add(format!("block{number}.{name}"), shape);
+        let (w1, b1) = (add("w1", &[inputs, size]), add("b1", &[size]));
+        let (w2, b2) = (add("w2", &[size, size]), add("b2", &[size]));
+        let shortcut = (inputs != size).then(|| add("shortcut", &[inputs, size]));
+        let affine = layout.add(format!("norm{number}.affine"), &[2, size]);
+        NormalisedBlock { w1, b1, w2, b2, shortcut, affine }
+    }
+
+    /// The weights, in the order in which they are drawn.
+    fn weights(&self) -> impl Iterator<Item = usize> {
+        [Some(self.w1), Some(self.w2), self.shortcut].into_iter().flatten()
+    }
+
+    /// x (rows of all inputs) to [rows, size].
+    fn forward(&self, parameters: &[Parameter], x: &Input) -> Result<(Tensor, BlockActivations)> {
+        let value = |index: usize| &parameters[index].value;
+        let inner = x.product(value(self.w1))?;
+        add_bias_relu(&inner, value(self.b1))?;
+        let rectified = product(&inner, value(self.w2), Transpose::Neither)?;
+        match self.shortcut {
+            Some(shortcut) => x.accumulate_product(&rectified, value(shortcut))?,
+            None => x.add_to(&rectified)?,
+        }
+        add_bias_relu(&rectified, value(self.b2))?;
+        let output = layer_norm(&rectified, value(self.affine))?;
+        Ok((output, BlockActivations { inner, rectified }))
+    }
+
+    /// Adds the parameters' gradients, given that with respect to the output, [rows, size], which it uses up. Returns those
+    /// with respect to the input where they are wanted: see [`Input::gradients`].
+    fn backward(
+        &self,
+        parameters: &[Parameter],
+        x: &Input,
+        activations: &BlockActivations,
+        upstream: Tensor,
+        blocks: Blocks<'_>,
+        to_input: bool,
+    ) -> Result<Vec<Tensor>> {
+        let BlockActivations { inner, rectified } = activations;
+        let value = |index: usize| &parameters[index].value;
+        let gradient = |index: usize| &parameters[index].gradient;
+        add_affine_gradient(gradient(self.affine), rectified, &upstream, blocks)?;
+        backward_through_relu(&upstream, rectified, value(self.affine))?;
+
+        // From here on, `upstream` is the gradient before the last rectifier.
+        add_weight_gradient(gradient(self.w2), inner, &upstream, blocks)?;
+        add_bias_gradient(gradient(self.b2), &upstream, blocks)?;
+        if let Some(shortcut) = self.shortcut {
+            x.add_weight_gradient(gradient(shortcut), &upstream, blocks)?;
+        }
+        let hidden = product(&upstream, value(self.w2), Transpose::Right)?;
+        mask_relu(&hidden, inner)?;
+        x.add_weight_gradient(gradient(self.w1), &hidden, blocks)?;
+        add_bias_gradient(gradient(self.b1), &hidden, blocks)?;
+        if !to_input {
+            return Ok(Vec::new());
+        }
+        x.gradients((&hidden, value(self.w1)), (&upstream, self.shortcut.map(value)))
+    }
+}
+
+/// Adds the gradient of a normalisation's gain and bias, block by block.
+fn add_affine_gradient(gradient: &Tensor, x: &Tensor, upstream: &Tensor, blocks: Blocks<'_>) -> Result<()> {
+    blocks.clear_first(gradient)?;
+    blocks.each(|_, start, rows| {
+        let (x, upstream) = (x.narrow(0, start, rows)?, upstream.narrow(0, start, rows)?);
+        Ok(accumulate_affine_gradient(gradient, &x, &upstream)?)
+    })
+}
