@@ -6,6 +6,7 @@
 
 pub mod baseline;
 pub mod cap;
+pub mod channel;
 pub mod common;
 pub mod encoder;
 pub mod entropy;
@@ -24,6 +25,7 @@ pub const NUMERICS: u32 = 2;
 
 pub use baseline::{Baseline, SparseTerm, advantages, cost};
 pub use cap::{Grants, GridError, RequestGrid, cap, grants};
+pub use channel::{Channel, Crossing, Ideal};
 pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, entry_embedding, initial_weights, receiver_embedding,
     reparameterisation, selection_stream,

@@ -1,5 +1,3 @@
-use std::{collections::BTreeMap, ops::Range};
-
 use candle_core::{DType, Tensor};
 use data::Targets;
 use dib::{
@@ -10,116 +8,9 @@ use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
 
 use crate::{
-    received::{Received, ReceivedEntry},
+    granted::{Granted, GrantedEntry},
     task::TaskData,
 };
-
-/// A granted entry of this receiver, and where its features are.
-#[derive(Clone, Copy)]
-struct GrantedEntry {
-    tick: usize,
-    k: usize,
-    /// Its position among all (k, m).
-    entry: usize,
-    /// Its position among what has come of transmitter k.
-    number: usize,
-}
-
-/// All granted entries of a part of a round (or of a piece), ordered by tick, then k, then m.
-pub(crate) struct Granted<'a> {
-    received: &'a [Received],
-    /// The moment of its first tick: the tick of training, or the evaluation pass.
-    moment: u64,
-    entries: Vec<GrantedEntry>,
-    /// The positions of the entries of each (k, m) that was granted at all, in (k, m) order, by tick.
-    by_entry: BTreeMap<usize, Vec<usize>>,
-    ticks: usize,
-    per_transmitter: Vec<usize>,
-}
-
-impl<'a> Granted<'a> {
-    pub(crate) fn new(context: &Context, moment: u64, received: &'a [Received]) -> Self {
-        let mut entries = Vec::new();
-        for (k, received) in received.iter().enumerate() {
-            for (number, of) in received.entries.iter().enumerate() {
-                let entry = context.entry(k, of.modality);
-                entries.push(GrantedEntry { tick: of.tick, k, entry, number });
-            }
-        }
-        entries.sort_by_key(|granted| (granted.tick, granted.entry));
-        let mut by_entry: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (position, granted) in entries.iter().enumerate() {
-            by_entry.entry(granted.entry).or_default().push(position);
-        }
-        let per_transmitter = received.iter().map(|received| received.entries.len()).collect();
-        let ticks = received[0].all_granted.len();
-        Granted { received, moment, entries, by_entry, ticks, per_transmitter }
-    }
-
-    pub(crate) fn entries_at(&self, tick: usize) -> usize {
-        self.entries.iter().filter(|granted| granted.tick == tick).count()
-    }
-
-    /// Where draws for a sample of a tick are addressed.
-    fn address(&self, tick: usize, sample: usize) -> (u64, u64) {
-        (self.moment + tick as u64, sample as u64)
-    }
-
-    /// Samples of all entries together, of so many each.
-    fn rows(&self, samples: usize) -> usize {
-        self.entries.len() * samples
-    }
-
-    fn entries_of_ticks(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.ticks];
-        for granted in &self.entries {
-            counts[granted.tick] += 1;
-        }
-        counts
-    }
-
-    /// The sum of the rates of every tick in nats, in entry order.
-    pub(crate) fn rates_of_ticks(&self) -> Vec<f64> {
-        let mut sums = vec![0.0; self.ticks];
-        for granted in &self.entries {
-            sums[granted.tick] += self.received(granted).rate;
-        }
-        sums
-    }
-
-    /// (position among all (k, m), rate) of every entry.
-    pub(crate) fn rates(&self) -> impl Iterator<Item = (usize, f64)> {
-        self.entries.iter().map(|granted| (granted.entry, self.received(granted).rate))
-    }
-
-    fn received(&self, granted: &GrantedEntry) -> &ReceivedEntry {
-        &self.received[granted.k].entries[granted.number]
-    }
-
-    /// Some samples of an entry's features, of `width` values each.
-    fn features(
-        &self,
-        granted: &GrantedEntry,
-        samples: usize,
-        run: &Range<usize>,
-        width: usize,
-    ) -> impl Iterator<Item = f32> {
-        let first = self.received(granted).source * samples;
-        self.received[granted.k].z.values((first + run.start) * width..(first + run.end) * width)
-    }
-
-    /// Adds the ticks at which each (k, m) was granted.
-    pub(crate) fn count(&self, counts: &mut [u32]) {
-        for granted in &self.entries {
-            counts[granted.entry] += 1;
-        }
-    }
-
-    /// Bytes of the gradient of the entries' z in training.
-    pub(crate) fn gradient_bytes(&self, context: &Context) -> u64 {
-        (self.entries.len() * context.samples() * context.feature_dim() * 4) as u64
-    }
-}
 
 /// What the decoding of a part of a round found.
 pub(crate) struct Judged {
@@ -299,11 +190,13 @@ impl JointInput {
             let mut z = Vec::with_capacity(positions.len() * samples * d);
             let mut segments = Vec::with_capacity(positions.len());
             for granted_entry in positions.iter().map(|&position| &granted.entries[position]) {
+                let mut source = z.len() / d;
                 for run in &granted.received(granted_entry).samples {
-                    let (source, target) = (z.len() / d, granted_entry.tick * samples + run.start);
+                    let target = granted_entry.tick * samples + run.start;
                     segments.push(Segment { source, target, rows: run.len(), repeat: false });
-                    z.extend(granted.features(granted_entry, samples, run, d));
+                    source += run.len();
                 }
+                z.extend_from_slice(granted.features(granted_entry, d));
             }
             let rows = z.len() / d;
             (entry, upload.add(z, (rows, d)), segments)
@@ -322,11 +215,11 @@ impl JointInput {
     }
 }
 
-/// The features of all granted entries, one after the other.
+/// The features of all granted entries of a part of a training round, one after the other: of an entry, a tick's come together.
 fn local_features(context: &Context, granted: &Granted<'_>) -> Vec<f32> {
-    let (samples, d) = (context.samples(), context.feature_dim());
-    let mut z = Vec::with_capacity(granted.rows(samples) * d);
-    granted.entries.iter().for_each(|entry| z.extend(granted.features(entry, samples, &(0..samples), d)));
+    let d = context.feature_dim();
+    let mut z = Vec::with_capacity(granted.rows(context.samples()) * d);
+    granted.entries.iter().for_each(|entry| z.extend_from_slice(granted.features(entry, d)));
     z
 }
 
@@ -353,8 +246,9 @@ fn judged(
     Judged { cross_entropies, objectives, gradients }
 }
 
-/// Adds up what both decoders want of every z, in the order in which its transmitter sent it, straight into the
-/// messages. `joint` has a gradient of each (k, m) that was granted, `local` one of all entries if there are any.
+/// Adds up what both decoders want of every z and pulls that back through its channel, in the order in which its transmitter
+/// sent it, straight into the messages. `joint` has a gradient of each (k, m) that was granted, `local` one of all entries if
+/// there are any.
 fn z_gradients(
     context: &Context,
     granted: &Granted<'_>,
@@ -371,12 +265,16 @@ fn z_gradients(
         }
     }
     let size = samples * d;
+    let mut gradient = Vec::with_capacity(size);
     // By tick, then k, then m: so each transmitter's come in the order in which it sent them.
     for (position, entry) in granted.entries.iter().enumerate() {
         let (block, number) = place_of[position];
         let joint = &joint[block].f32s()[number * size..(number + 1) * size];
         let local = &local[0].f32s()[position * size..(position + 1) * size];
-        packers[entry.k].extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
+        gradient.clear();
+        gradient.extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
+        granted.pull_back(entry, &mut gradient);
+        packers[entry.k].extend(gradient.iter().copied());
     }
     let packed = packers.into_iter().zip(sent).map(|(packer, entries)| packer.pack(&[*entries, samples, d]));
     packed.collect()

@@ -8,12 +8,7 @@ use proto::{
     v1::{Cluster, Confusion, EntryRate, ReceiverPass},
 };
 
-use crate::{
-    decode::{Decoders, Granted},
-    missing::MissingCount,
-    received::Received,
-    task::TaskData,
-};
+use crate::{decode::Decoders, granted::Granted, missing::MissingCount, received::Received, task::TaskData};
 
 /// A pass over the whole test set under one draw of u (Algorithm 2).
 pub(crate) struct Pass {
@@ -89,7 +84,7 @@ impl Pass {
         for (entry, rate) in granted.rates() {
             *self.rates.entry(entry).or_default() += rate * samples.len() as f64 / task.test_samples() as f64;
         }
-        self.feature_bytes += received.iter().map(|received| received.z.bytes()).sum::<u64>();
+        self.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
         self.missing.add(context, received);
         self.piece += 1;
         Ok(())

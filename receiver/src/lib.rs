@@ -2,6 +2,7 @@
 
 mod decode;
 mod evaluate;
+mod granted;
 mod machine;
 mod missing;
 mod passage;

@@ -3,10 +3,10 @@
 mod evaluation;
 mod training;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use data::DataFile;
-use dib::{BatchOrder, Network};
+use dib::{BatchOrder, Channel, Ideal, Network};
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
@@ -59,6 +59,8 @@ pub struct ReceiverMachine {
     pub(crate) fixed: Option<FixedSelection>,
     pub(crate) decoders: Decoders,
     pub(crate) batches: BatchOrder,
+    /// What the features of each transmitter come through.
+    channels: Vec<Arc<dyn Channel<f32>>>,
     schedule: Schedule,
     /// Steps that all parameters have taken.
     version: u64,
@@ -97,7 +99,9 @@ impl ReceiverMachine {
         };
         let decoders = Decoders::new(&context, task.outputs())?;
         let batches = BatchOrder::new(context.seed, task.train_samples());
+        let ideal: Arc<dyn Channel<f32>> = Arc::new(Ideal);
         let mut machine = ReceiverMachine {
+            channels: vec![ideal; context.scenario.transmitters()],
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             given_up: vec![VecDeque::new(); context.scenario.transmitters()],
             excused: vec![false; context.scenario.transmitters()],
@@ -186,13 +190,14 @@ impl ReceiverMachine {
         let mut received = Vec::with_capacity(self.inbox.len());
         for k in 0..self.inbox.len() {
             if std::mem::take(&mut self.excused[k]) {
-                received.push(Received::nothing(asked.len()));
+                received.push(Received::nothing(&self.context, k, when, asked.len()));
                 continue;
             }
             let features = self.inbox[k].pop_front().expect("all others have answered");
             let asked: Vec<bool> = asked.iter().map(|asked| asked[k]).collect();
             let samples = self.samples_of(when);
-            let checked = Received::check(&self.context, k, when, &asked, samples, &features);
+            let channel = self.channels[k].clone();
+            let checked = Received::check(&self.context, k, when, &asked, samples, &features, channel);
             received.push(checked.map_err(NodeError::message(format!("features of transmitter {k}")))?);
         }
         Ok(received)

@@ -16,13 +16,7 @@ pub(crate) fn passage(
     entries: impl Iterator<Item = (usize, usize)>,
 ) -> Option<Passage> {
     let groups = context.groups(samples);
-    let (phase, pass, first_tick) = match when {
-        When::Round { round, part } => {
-            let start = context.part(part as usize).start as u64;
-            (Phase::Train, 0, context.first_tick(round) + start)
-        }
-        When::Piece { pass, piece } => (Phase::Evaluate, pass, context.first_tick(piece)),
-    };
+    let (phase, pass, first_tick) = moment(context, when);
     let packets: Vec<Packet> = entries
         .flat_map(|(tick, modality)| {
             let packet = move |(group, size): (usize, &usize)| Packet {
@@ -34,6 +28,17 @@ pub(crate) fn passage(
         })
         .collect();
     context.passage((k, context.index), phase, pass, &packets)
+}
+
+/// Phase, pass (0 in training) and first tick of a moment: in an evaluation, a tick is a group of samples of the test set.
+pub(crate) fn moment(context: &Context, when: When) -> (Phase, u64, u64) {
+    match when {
+        When::Round { round, part } => {
+            let start = context.part(part as usize).start as u64;
+            (Phase::Train, 0, context.first_tick(round) + start)
+        }
+        When::Piece { pass, piece } => (Phase::Evaluate, pass, context.first_tick(piece)),
+    }
 }
 
 /// Seconds that a message of transmitter k is on its way. It is not checked yet: one that no round or pass can have sent is

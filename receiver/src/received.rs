@@ -1,20 +1,26 @@
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use dib::{Phase, RequestGrid, grants};
+use dib::{Channel, Crossing, Ideal, Phase, RequestGrid, grants};
 use node::{Context, Fate, Passage};
 use proto::{
     Payload, When, WireError, check_finite, check_length, encode_bits,
     v1::{Features, Used},
 };
 
-use crate::passage::{passage, runs};
+use crate::passage::{moment, passage, runs};
 
 /// A transmitter's features of a part of a round (or of a piece), checked, as far as they have come over its link.
 pub(crate) struct Received {
     /// The entries of which something has come, ordered by tick, then modality.
     pub(crate) entries: Vec<ReceivedEntry>,
-    /// The features of all granted entries, `[entries, samples, feature_dim]`.
-    pub(crate) z: Payload,
+    /// Their features as they came out of the channel: those of `entries`, one after the other.
+    z: Vec<f32>,
+    /// What they came through.
+    channel: Arc<dyn Channel<f32>>,
+    /// That of the message's first tick and modality: where the channel's draws are addressed.
+    crossing: Crossing,
+    /// Bytes of the features of all granted entries, as they were sent.
+    pub(crate) feature_bytes: u64,
     /// How many entries this transmitter grants at every tick, to all receivers together.
     pub(crate) all_granted: Vec<usize>,
     /// What is to be said of which granted entries are used; none: all.
@@ -30,17 +36,25 @@ pub(crate) struct ReceivedEntry {
     /// In evaluation the only tick is 0.
     pub(crate) tick: usize,
     pub(crate) modality: usize,
-    /// Its position in the message.
-    pub(crate) source: usize,
+    /// Where its values begin among those of all entries.
+    start: usize,
     /// Nats, in proportion to what has come.
     pub(crate) rate: f64,
     /// The samples that have come: runs of them, in order.
     pub(crate) samples: Vec<Range<usize>>,
 }
 
+impl ReceivedEntry {
+    /// How many of its samples have come.
+    fn count(&self) -> usize {
+        self.samples.iter().map(Range::len).sum()
+    }
+}
+
 impl Received {
     /// Checks everything that a message claims: its moment, that only asked ticks are answered, that the grants are
-    /// what the cap makes of the requests, shapes and finiteness. Then takes what comes over its link.
+    /// what the cap makes of the requests, shapes and finiteness. Then takes what comes over its link out of it, once, and
+    /// sends that through the channel.
     pub(crate) fn check(
         context: &Context,
         k: usize,
@@ -48,6 +62,7 @@ impl Received {
         asked: &[bool],
         samples: usize,
         features: &Features,
+        channel: Arc<dyn Channel<f32>>,
     ) -> Result<Self, WireError> {
         context.link(k, context.index).check(features.stamp.as_ref(), when)?;
         let (phase, first_tick) = address(context, when);
@@ -60,24 +75,38 @@ impl Received {
         let granted = grants.for_receiver(context.index);
         check_entries(features, &granted)?;
         let shape = [granted.len(), samples, context.feature_dim()];
-        let z = Payload::check("z", features.z.as_ref(), &shape)?;
+        let payload = Payload::check("z", features.z.as_ref(), &shape)?;
         check_length("rates", "values", features.rates.len(), granted.len())?;
         check_finite("rates", &features.rates)?;
         let all_granted = grants.ticks().map(<[_]>::len).collect();
         let passage = passage(context, k, when, samples, granted.iter().copied());
         let groups = context.groups(samples);
         let packets = granted.len() * groups.len();
-        let mut received =
-            Received { entries: Vec::new(), z, all_granted, used: None, packets, missing: Vec::new() };
-        received.take(&granted, &features.rates, samples, &groups, passage.as_ref());
+        let mut received = Received {
+            entries: Vec::new(),
+            z: Vec::new(),
+            channel,
+            crossing: first_crossing(context, k, when),
+            feature_bytes: payload.bytes(),
+            all_granted,
+            used: None,
+            packets,
+            missing: Vec::new(),
+        };
+        let sources = received.take(&granted, &features.rates, samples, &groups, passage.as_ref());
+        received.take_out(&payload, &sources, samples, context.feature_dim());
+        received.cross(&groups, context.feature_dim());
         Ok(received)
     }
 
     /// Nothing, of a transmitter that has not answered in time.
-    pub(crate) fn nothing(ticks: usize) -> Self {
+    pub(crate) fn nothing(context: &Context, k: usize, when: When, ticks: usize) -> Self {
         Received {
             entries: Vec::new(),
-            z: Payload::default(),
+            z: Vec::new(),
+            channel: Arc::new(Ideal),
+            crossing: first_crossing(context, k, when),
+            feature_bytes: 0,
             all_granted: vec![0; ticks],
             used: Some(Used::default()),
             packets: 0,
@@ -90,7 +119,12 @@ impl Received {
         self.used.as_ref().is_some_and(|used| used.entries.is_empty())
     }
 
-    /// Takes the granted entries, as far as they come over the link.
+    /// The values of an entry's samples that have come, one sample after the other.
+    pub(crate) fn features(&self, entry: &ReceivedEntry, feature_dim: usize) -> &[f32] {
+        &self.z[entry.start..entry.start + entry.count() * feature_dim]
+    }
+
+    /// Takes the granted entries, as far as they come over the link; the position of each in the message.
     fn take(
         &mut self,
         granted: &[(usize, usize)],
@@ -98,7 +132,8 @@ impl Received {
         samples: usize,
         groups: &[usize],
         passage: Option<&Passage>,
-    ) {
+    ) -> Vec<usize> {
+        let mut sources = Vec::with_capacity(granted.len());
         let mut used = Vec::with_capacity(granted.len());
         for (source, (&(tick, modality), rate)) in granted.iter().zip(rates).enumerate() {
             let fates = passage.map(|passage| &passage.fates[source * groups.len()..][..groups.len()]);
@@ -109,13 +144,73 @@ impl Received {
             if !runs.is_empty() {
                 let share = runs.iter().map(Range::len).sum::<usize>() as f64 / samples as f64;
                 let rate = rate * share;
-                self.entries.push(ReceivedEntry { tick, modality, source, rate, samples: runs });
+                self.entries.push(ReceivedEntry { tick, modality, start: 0, rate, samples: runs });
+                sources.push(source);
             }
         }
         if used.contains(&false) {
             self.used = Some(Used { entries: encode_bits(&used) });
         }
+        sources
     }
+
+    /// Takes the features that have come out of the message.
+    fn take_out(&mut self, payload: &Payload, sources: &[usize], samples: usize, feature_dim: usize) {
+        let rows: usize = self.entries.iter().map(ReceivedEntry::count).sum();
+        self.z = Vec::with_capacity(rows * feature_dim);
+        for (entry, source) in self.entries.iter_mut().zip(sources) {
+            entry.start = self.z.len();
+            let first = source * samples;
+            for run in &entry.samples {
+                let values = (first + run.start) * feature_dim..(first + run.end) * feature_dim;
+                self.z.extend(payload.values(values));
+            }
+        }
+    }
+
+    /// Sends what has come through the channel, one group of samples after the other.
+    fn cross(&mut self, groups: &[usize], feature_dim: usize) {
+        for entry in &self.entries {
+            let mut start = entry.start;
+            for (group, rows) in arrived(groups, &entry.samples) {
+                let end = start + rows * feature_dim;
+                let crossing = crossing(&self.crossing, entry, group);
+                self.channel.send(&crossing, &mut self.z[start..end]);
+                start = end;
+            }
+        }
+    }
+
+    /// Turns the gradient with respect to an entry's features of a tick of training, as they arrived, into that with respect to
+    /// what was sent.
+    pub(crate) fn pull_back(&self, entry: &ReceivedEntry, gradient: &mut [f32]) {
+        self.channel.pull_back(&crossing(&self.crossing, entry, 0), gradient);
+    }
+}
+
+/// Where a message's crossings begin.
+fn first_crossing(context: &Context, transmitter: usize, when: When) -> Crossing {
+    let (phase, pass, tick) = moment(context, when);
+    Crossing { phase, pass, transmitter, receiver: context.index, modality: 0, tick }
+}
+
+/// That of one of an entry's groups of samples.
+fn crossing(first: &Crossing, entry: &ReceivedEntry, group: usize) -> Crossing {
+    let tick = first.tick.wrapping_add((entry.tick + group) as u64);
+    Crossing { modality: entry.modality, tick, ..*first }
+}
+
+/// The groups of samples that lie within these runs: which, and how many samples.
+fn arrived(groups: &[usize], runs: &[Range<usize>]) -> Vec<(usize, usize)> {
+    let mut start = 0;
+    let mut arrived = Vec::new();
+    for (group, &size) in groups.iter().enumerate() {
+        if runs.iter().any(|run| run.contains(&start)) {
+            arrived.push((group, size));
+        }
+        start += size;
+    }
+    arrived
 }
 
 /// Checks what transmitter k sent of a part of a round in which this receiver asked it at these ticks, as the machine does
@@ -127,7 +222,7 @@ pub fn check_features(
     asked: &[bool],
     features: &Features,
 ) -> Result<(), WireError> {
-    Received::check(context, k, when, asked, context.samples(), features).map(drop)
+    Received::check(context, k, when, asked, context.samples(), features, Arc::new(Ideal)).map(drop)
 }
 
 /// Where the cap's draws of a moment are addressed.
@@ -168,5 +263,89 @@ fn check_entries(features: &Features, expected: &[(usize, usize)]) -> Result<(),
             got: format!("(tick, modality) {got:?}"),
             expected: format!("{expected:?} by the cap's draw"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::Packer;
+
+    use super::*;
+
+    /// Multiplies by a gain that tells tick and modality.
+    struct Gain;
+
+    fn gain(crossing: &Crossing) -> f32 {
+        (100 * crossing.modality as u64 + crossing.tick) as f32
+    }
+
+    impl Channel<f32> for Gain {
+        fn send(&self, crossing: &Crossing, features: &mut [f32]) {
+            features.iter_mut().for_each(|value| *value *= gain(crossing));
+        }
+
+        fn pull_back(&self, crossing: &Crossing, gradient: &mut [f32]) {
+            self.send(crossing, gradient);
+        }
+
+        fn spread(&self, crossing: &Crossing, std: &mut [f32]) {
+            self.send(crossing, std);
+        }
+    }
+
+    /// Two values a sample; groups of 2, 2, 2 and 1 samples.
+    const GROUPS: [usize; 4] = [2, 2, 2, 1];
+    const SAMPLES: usize = 7;
+
+    fn received(entries: Vec<ReceivedEntry>, sources: &[usize], channel: Arc<dyn Channel<f32>>) -> Received {
+        let rows = 3 * SAMPLES;
+        let mut packer = Packer::new(2 * rows);
+        packer.extend((0..2 * rows).map(|value| value as f32));
+        let shape = [3, SAMPLES, 2];
+        let payload = Payload::check("z", Some(&packer.pack(&shape)), &shape).unwrap();
+        let crossing =
+            Crossing { phase: Phase::Evaluate, pass: 0, transmitter: 0, receiver: 0, modality: 0, tick: 10 };
+        let mut received = Received {
+            entries,
+            z: Vec::new(),
+            channel,
+            crossing,
+            feature_bytes: payload.bytes(),
+            all_granted: vec![3],
+            used: None,
+            packets: 0,
+            missing: Vec::new(),
+        };
+        received.take_out(&payload, sources, SAMPLES, 2);
+        received.cross(&GROUPS, 2);
+        received
+    }
+
+    /// Of a modality, these runs of samples.
+    fn entry(modality: usize, runs: &[(usize, usize)]) -> ReceivedEntry {
+        let samples = runs.iter().map(|&(start, end)| start..end).collect();
+        ReceivedEntry { tick: 0, modality, start: 0, rate: 0.0, samples }
+    }
+
+    #[test]
+    fn what_has_come_is_taken_out_as_it_was_sent() {
+        let entries = vec![entry(0, &[(0, 7)]), entry(1, &[(2, 4), (6, 7)])];
+        let received = received(entries, &[0, 2], Arc::new(Ideal));
+        let whole: Vec<f32> = (0..14).map(|value| value as f32).collect();
+        assert_eq!(received.features(&received.entries[0], 2), whole);
+        // The third entry of the message begins with value 28, its samples 2, 3 and 6 with 32, 34 and 40.
+        assert_eq!(received.features(&received.entries[1], 2), [32.0, 33.0, 34.0, 35.0, 40.0, 41.0]);
+    }
+
+    #[test]
+    fn every_group_crosses_the_channel_once_and_by_its_own_address() {
+        let entries = vec![entry(0, &[(0, 2)]), entry(1, &[(2, 4), (6, 7)])];
+        let received = received(entries, &[0, 2], Arc::new(Gain));
+        assert_eq!(received.features(&received.entries[0], 2), [0.0, 10.0, 20.0, 30.0]);
+        let expected = [32.0 * 111.0, 33.0 * 111.0, 34.0 * 111.0, 35.0 * 111.0, 40.0 * 113.0, 41.0 * 113.0];
+        assert_eq!(received.features(&received.entries[1], 2), expected);
+        let mut gradient = [1.0, -2.0];
+        received.pull_back(&received.entries[0], &mut gradient);
+        assert_eq!(gradient, [10.0, -20.0]);
     }
 }

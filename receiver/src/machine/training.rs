@@ -10,7 +10,7 @@ use proto::{
 };
 
 use super::{Output, ReceiverMachine, Stage};
-use crate::{decode::Granted, missing::MissingCount, received::Received, selection::Asked, witness::Told};
+use crate::{granted::Granted, missing::MissingCount, received::Received, selection::Asked, witness::Told};
 
 /// A training round under way.
 pub(super) struct Round {
@@ -105,7 +105,7 @@ impl ReceiverMachine {
         round.objectives.extend(judged.objectives);
         round.rates.extend(granted.rates_of_ticks());
         granted.count(&mut round.granted);
-        round.feature_bytes += received.iter().map(|received| received.z.bytes()).sum::<u64>();
+        round.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
         round.gradient_bytes += granted.gradient_bytes(&self.context);
         round.missing.add(&self.context, &received);
         round.part += 1;
