@@ -21,6 +21,15 @@ pub enum Baseline {
 /// With [`Baseline::LeaveOneOut`] a tick that took part alone has nothing to be compared with: its advantage
 /// is 0.
 ///
+/// ```
+/// use pom2dib_dib::{Baseline, advantages};
+///
+/// // The second tick took no part. Each other's cost less the mean of the rest: what cost more becomes less likely.
+/// let took_part = [true, false, true, true];
+/// let of = advantages(Baseline::LeaveOneOut, &[1.0, 9.0, 2.0, 6.0], &took_part, 0.0);
+/// assert_eq!(of, [1.0 - 4.0, 0.0, 2.0 - 3.5, 6.0 - 1.5]);
+/// ```
+///
 /// # Panics
 /// If `costs` and `took_part` differ in length.
 pub fn advantages(kind: Baseline, costs: &[f64], took_part: &[bool], label_entropy: f64) -> Vec<f64> {

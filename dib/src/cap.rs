@@ -11,6 +11,19 @@ use crate::common::Phase;
 
 /// What transmitter k grants at a tick: all `requests` if they are `limit` (E_k) or fewer, otherwise a
 /// uniform subset of `limit`. Both are (receiver, modality) pairs in increasing order.
+///
+/// ```
+/// use pom2dib_dib::{Phase, cap};
+/// use randomness::Seed;
+///
+/// // At tick 7, three entries were chosen at transmitter 0, which may send two.
+/// let chosen = [(0, 0), (0, 2), (1, 0)];
+/// let granted = cap(Seed::from_number(1), 0, Phase::Train, 7, &chosen, 2);
+/// assert_eq!(granted.len(), 2);
+/// assert!(granted.iter().all(|entry| chosen.contains(entry)));
+/// // Whoever has the seed computes the same, and so notices a transmitter that grants anything else.
+/// assert_eq!(granted, cap(Seed::from_number(1), 0, Phase::Train, 7, &chosen, 2));
+/// ```
 pub fn cap(
     seed: Seed,
     transmitter: usize,

@@ -126,6 +126,16 @@ pub struct SampleAt {
 ///
 /// The order is one uniform permutation of the training set per epoch, one after the other without end; a
 /// tick takes the next `samples_per_tick` of it, so a tick may straddle two epochs.
+///
+/// ```
+/// use pom2dib_dib::BatchOrder;
+/// use randomness::Seed;
+///
+/// // Ten samples in ticks of four: tick 2 takes the last two of the first epoch and begins the second.
+/// let mut order = BatchOrder::new(Seed::from_number(1), 10);
+/// let epochs: Vec<u64> = order.positions(2, 4).iter().map(|at| at.epoch).collect();
+/// assert_eq!(epochs, [0, 0, 1, 1]);
+/// ```
 pub struct BatchOrder {
     seed: Seed,
     samples: usize,

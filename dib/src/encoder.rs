@@ -24,6 +24,28 @@ pub enum Coding {
 }
 
 /// A network and what becomes of its outputs.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use pom2dib_dib::{Coding, Encoder, Input, Network, ResidualMlp};
+/// use randomness::{Purpose, Seed};
+///
+/// let (inputs, feature_dim, coding) = (3, 4, Coding::Gaussian);
+/// let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
+/// let module = Box::new(ResidualMlp::new(inputs, coding.outputs(feature_dim)));
+/// let network = Network::new("encoder", module, stream, DType::F32, &Device::Cpu)?;
+/// let encoder = Encoder::new(network, feature_dim, coding)?;
+///
+/// // Two rows; noise of one moves each feature by its standard deviation.
+/// let x = Tensor::ones((2, inputs), DType::F32, &Device::Cpu)?;
+/// let noise = Tensor::ones((2, feature_dim), DType::F32, &Device::Cpu)?;
+/// let features = encoder.infer(Input::Dense(x), Some(&noise))?;
+/// let posterior = features.posterior.expect("a Gaussian encoder has one");
+/// let moved = (posterior.mu + posterior.std)?;
+/// let apart = (features.z - moved)?.abs()?.max_all()?.to_scalar::<f32>()?;
+/// assert!(apart < 1e-6);
+/// # Ok::<(), pom2dib_dib::Error>(())
+/// ```
 pub struct Encoder {
     network: Network,
     feature_dim: usize,

@@ -7,6 +7,18 @@ use crate::Result;
 
 /// One rate in nats per group of consecutive rows, (17): z, mu and std are [rows, d], and the sizes in `groups` add up
 /// to the rows.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use pom2dib_dib::{RateEstimator, rate};
+///
+/// // Two samples with features far apart tell which of the two it was: one bit, ln 2 nats.
+/// let mu = Tensor::new(&[[-9f32], [9.0]], &Device::Cpu)?;
+/// let std = mu.ones_like()?;
+/// let rates = rate(RateEstimator::Joint, &mu, &mu, &std, &[2])?;
+/// assert!((rates[0] - 2f64.ln()).abs() < 1e-6);
+/// # Ok::<(), pom2dib_dib::Error>(())
+/// ```
 pub fn rate(
     estimator: RateEstimator,
     z: &Tensor,

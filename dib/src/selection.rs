@@ -63,6 +63,19 @@ pub enum ShapeError {
 /// A receiver's selector v_t draws 1 to E_t out of K transmitters, constraint (9). A transmitter's v_k draws
 /// 1 to min(E_k, m(k)) out of m(k) modalities; constraint (10), on all receivers together, is left to the
 /// [cap](crate::cap::cap()).
+///
+/// ```
+/// use pom2dib_dib::{Draw, LogMass, SelectorShape};
+/// use randomness::{Purpose, Seed};
+///
+/// // One or two out of three, all alike.
+/// let (shape, logits) = (SelectorShape { counts: 2, items: 3 }, [0.0; 5]);
+/// let draw = shape.draw(&logits, &mut Seed::from_number(1).stream(Purpose::Test, &[], 0));
+/// assert!((1..=2).contains(&draw.items.len()));
+/// // Item 1 alone: with probability 1/2 one item is drawn, with 1/3 this one.
+/// let alone = Draw { items: vec![1] };
+/// assert!((shape.log_mass(&logits, &alone, LogMass::Sequence) - (1f64 / 6.0).ln()).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelectorShape {
     /// The largest count, c: from 1 to the number of items.

@@ -148,6 +148,16 @@ impl Seed {
 }
 
 /// A stream of draws at one address.
+///
+/// ```
+/// use pom2dib_randomness::{Purpose, Seed};
+///
+/// let seed = Seed::from_number(1);
+/// // The noise of entry (k, t, m) = (0, 2, 1) at tick 300, without drawing what came before; twice the same.
+/// let noise = || seed.stream(Purpose::Reparameterisation, &[0, 2, 1], 300).normal();
+/// assert_eq!(noise(), noise());
+/// assert_ne!(noise(), seed.stream(Purpose::Reparameterisation, &[0, 2, 1], 301).normal());
+/// ```
 pub struct Stream {
     generator: ChaCha20Rng,
     /// The second normal of the last Box-Muller pair.

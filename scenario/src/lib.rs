@@ -26,6 +26,24 @@ pub use train::{Baseline, Credit, LogMass, Method, RateEstimator, SparseTerm, Tr
 use serde::{Deserialize, Serialize};
 
 /// A whole experiment: data, network, training and judgement.
+///
+/// ```
+/// use pom2dib_scenario::Scenario;
+///
+/// let text = r#"
+///     train = { rounds = 50, beta = 1e-3 }
+///     network.transmitters = 5
+///     transmitter = [{ modalities = ["fft"] }, { modalities = ["mel"] }]
+///     receiver = [{ task = "digit" }]
+/// "#;
+/// let scenario = Scenario::parse(text, "mine.toml", &["train.beta=1e-4".to_owned()])?;
+/// assert_eq!((scenario.train.rounds, scenario.train.beta), (50, 1e-4));
+/// assert_eq!((scenario.transmitters(), scenario.transmitter[4].modalities[0].as_str()), (5, "fft"));
+/// // One line says what is wrong, and with which key.
+/// let refused = Scenario::parse("train.round = 50", "mine.toml", &[]).unwrap_err();
+/// assert!(refused.to_string().contains("`round`"));
+/// # Ok::<(), pom2dib_scenario::ScenarioError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
