@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass};
 use randomness::Seed;
-use scenario::{Method, RateEstimator, Scenario, Source, Train};
+use scenario::{Rate, RateEstimator, Scenario, Source, Train};
 
 use crate::{
     CoordinatorError, Missing, Recordings, check,
@@ -205,11 +205,11 @@ impl Judge {
 
 /// What the rates are.
 fn rate_estimator(train: &Train) -> &'static str {
-    match (train.method, train.rate_estimator) {
-        (Method::VdDib, _) => "bits",
-        (Method::Dlsc, _) => "entropy, no mutual information",
-        (_, RateEstimator::PerDimension) => "per-dimension",
-        (_, RateEstimator::Joint) => "joint",
+    match (train.method.rate, train.rate_estimator) {
+        (Rate::Bits, _) => "bits",
+        (Rate::Entropy, _) => "entropy, no mutual information",
+        (Rate::Information, RateEstimator::PerDimension) => "per-dimension",
+        (Rate::Information, RateEstimator::Joint) => "joint",
     }
 }
 

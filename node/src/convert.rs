@@ -35,12 +35,10 @@ pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator 
 
 /// How a method's encoders code.
 pub fn coding(train: &scenario::Train) -> dib::Coding {
-    match train.method {
-        scenario::Method::Pom2Dib | scenario::Method::RsDib | scenario::Method::TaDib => {
-            dib::Coding::Gaussian
-        }
-        scenario::Method::VdDib => dib::Coding::Quantised { bits: train.bits },
-        scenario::Method::Dlsc => dib::Coding::Deterministic,
+    match train.method.coding {
+        scenario::Coding::Gaussian => dib::Coding::Gaussian,
+        scenario::Coding::Quantised => dib::Coding::Quantised { bits: train.bits },
+        scenario::Coding::Deterministic => dib::Coding::Deterministic,
     }
 }
 

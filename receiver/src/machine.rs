@@ -12,7 +12,7 @@ use proto::{
     When,
     v1::{Finished, Gradients, Turn, order::Order, report::Report},
 };
-use scenario::Method;
+use scenario::Selection;
 
 use self::training::Round;
 use crate::{decode::Decoders, evaluate::Pass, received::Received, task::TaskData};
@@ -92,10 +92,10 @@ enum Stage {
 impl ReceiverMachine {
     /// Builds the networks of receiver t: from their initial weights, or from a checkpoint's state.
     pub fn new(context: Context, task: TaskData, state: Option<&[u8]>) -> Result<Self, NodeError> {
-        let (selector, fixed) = match context.scenario.train.method {
-            Method::Pom2Dib => (Some(Selector::of_receiver(&context, context.index)?), None),
-            Method::RsDib => (None, Some(FixedSelection::draw(&context)?)),
-            Method::TaDib | Method::VdDib | Method::Dlsc => (None, None),
+        let (selector, fixed) = match context.scenario.train.method.selection {
+            Selection::Learned => (Some(Selector::of_receiver(&context, context.index)?), None),
+            Selection::Fixed => (None, Some(FixedSelection::draw(&context)?)),
+            Selection::Full => (None, None),
         };
         let decoders = Decoders::new(&context, task.outputs())?;
         let batches = BatchOrder::new(context.seed, task.train_samples());

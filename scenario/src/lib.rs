@@ -7,6 +7,7 @@ mod arrays;
 mod device;
 mod error;
 mod link;
+mod method;
 mod mmfi;
 mod preset;
 mod read;
@@ -19,9 +20,10 @@ pub use arrays::{Normalisation, TaskKind};
 pub use device::Device;
 pub use error::ScenarioError;
 pub use link::{Link, Policy, Straggler};
+pub use method::{Coding, Method, Rate, Selection};
 pub use mmfi::{MmFi, MmFiSplit};
 pub use preset::Preset;
-pub use train::{Baseline, Credit, LogMass, Method, RateEstimator, SparseTerm, Train};
+pub use train::{Baseline, Credit, LogMass, RateEstimator, SparseTerm, Train};
 
 use serde::{Deserialize, Serialize};
 

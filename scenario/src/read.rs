@@ -179,7 +179,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((scenario.seed, scenario.name.as_str()), (3, "a b"));
-        assert_eq!((scenario.train.method, scenario.train.beta), (Method::TaDib, 1e-4));
+        assert_eq!((scenario.train.method, scenario.train.beta), (Method::TADIB, 1e-4));
         assert_eq!(scenario.data.path.as_deref(), Some(Path::new("/x")));
     }
 

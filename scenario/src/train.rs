@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::GRADIENT_BLOCK_TICKS;
+use crate::{GRADIENT_BLOCK_TICKS, Method};
 
 /// How the network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,46 +55,6 @@ pub struct Train {
     pub weight_decay: f64,
     /// The norm at which a selector's gradient is clipped.
     pub selection_clip: f64,
-}
-
-/// The methods that the paper compares (section VIII).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Learned selection under limits, variational coding.
-    Pom2Dib,
-    /// One random selection under limits for the whole run, variational coding.
-    #[serde(rename = "rs-dib")]
-    RsDib,
-    /// Full participation, variational coding.
-    TaDib,
-    /// Full participation, deterministic coding in `bits` a value.
-    VdDib,
-    /// Full participation, deterministic coding, no rate to pay for.
-    Dlsc,
-}
-
-impl Method {
-    /// Whether selectors learn what to choose.
-    pub fn selects(self) -> bool {
-        self == Method::Pom2Dib
-    }
-
-    /// Whether not everybody sends everything to everybody.
-    pub fn is_partial(self) -> bool {
-        matches!(self, Method::Pom2Dib | Method::RsDib)
-    }
-
-    /// The name as scenarios write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::Pom2Dib => "pom2dib",
-            Method::RsDib => "rs-dib",
-            Method::TaDib => "tadib",
-            Method::VdDib => "vddib",
-            Method::Dlsc => "dlsc",
-        }
-    }
 }
 
 /// Whose grants the sparse term counts.
@@ -188,7 +148,7 @@ fn share(some: u64, rounds: u64, part: f64) -> f64 {
 impl Default for Train {
     fn default() -> Self {
         Train {
-            method: Method::Pom2Dib,
+            method: Method::POM2DIB,
             bits: 1,
             rounds: 2000,
             ticks_per_round: 20,

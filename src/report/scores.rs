@@ -114,7 +114,7 @@ pub(crate) fn wire(runs: &[Recorded]) -> String {
 /// Bytes a sample at the mean rate of training. An entropy of plain numbers says nothing of bytes.
 fn theory(run: &Recorded) -> Option<f64> {
     let nats = run.rounds.iter().map(|round| round.sum_rate).sum::<f64>() / run.rounds.len() as f64;
-    let is_rate = run.scenario.train.method != scenario::Method::Dlsc;
+    let is_rate = run.scenario.train.method.rate != scenario::Rate::Entropy;
     is_rate.then_some(nats.max(0.0) / (8.0 * std::f64::consts::LN_2))
 }
 

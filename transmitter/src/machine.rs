@@ -10,7 +10,7 @@ use proto::{
     When,
     v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
 };
-use scenario::{JointRateRows, Method};
+use scenario::{JointRateRows, Selection};
 
 use crate::{
     asked::Asked,
@@ -86,10 +86,10 @@ impl TransmitterMachine {
     pub fn new(context: Context, dataset: Arc<dyn Dataset>, state: Option<&[u8]>) -> Result<Self, NodeError> {
         let receivers = context.scenario.receivers();
         let d = context.feature_dim();
-        let (selector, fixed) = match context.scenario.train.method {
-            Method::Pom2Dib => (Some(Selector::of_transmitter(&context, context.index)?), None),
-            Method::RsDib => (None, Some(FixedSelection::draw(&context)?)),
-            Method::TaDib | Method::VdDib | Method::Dlsc => (None, None),
+        let (selector, fixed) = match context.scenario.train.method.selection {
+            Selection::Learned => (Some(Selector::of_transmitter(&context, context.index)?), None),
+            Selection::Fixed => (None, Some(FixedSelection::draw(&context)?)),
+            Selection::Full => (None, None),
         };
         let embeddings: Vec<Vec<f32>> =
             (0..receivers).map(|t| receiver_embedding(context.seed, t, d)).collect();

@@ -1,8 +1,9 @@
 //! What the rate of an entry is under each kind of coding.
 
 use candle_core::Tensor;
-use dib::{Coding, Features, RateEstimator};
+use dib::{Features, Posterior, RateEstimator};
 use node::{Context, NodeError};
+use scenario::Rate;
 
 /// The rates of groups of samples, or of the samples, in nats.
 pub(crate) enum GroupRates {
@@ -22,20 +23,20 @@ impl GroupRates {
     }
 }
 
-/// The rate of every group of consecutive samples, in nats: an estimate of the information in Gaussian features; the bits of
-/// quantised ones; and of deterministic ones an entropy, which is no information.
+/// The rate of every group of consecutive samples, in nats: as the method counts it.
 pub(crate) fn group_rates(
     context: &Context,
     estimator: RateEstimator,
     features: &Features,
     groups: &[usize],
 ) -> Result<GroupRates, NodeError> {
-    Ok(match (&features.posterior, node::coding(&context.scenario.train)) {
-        (Some(posterior), _) => {
-            GroupRates::Estimated(dib::rates(estimator, &features.z, &posterior.mu, &posterior.std, groups)?)
+    Ok(match context.scenario.train.method.rate {
+        Rate::Information => {
+            let Posterior { mu, std } = posterior(features)?;
+            GroupRates::Estimated(dib::rates(estimator, &features.z, mu, std, groups)?)
         }
-        (None, Coding::Quantised { bits }) => GroupRates::Known(vec![nats(context, bits); groups.len()]),
-        (None, _) => GroupRates::Known(dib::entropy(&features.z, groups)?),
+        Rate::Bits => GroupRates::Known(vec![bits_in_nats(context); groups.len()]),
+        Rate::Entropy => GroupRates::Known(dib::entropy(&features.z, groups)?),
     })
 }
 
@@ -46,23 +47,23 @@ pub(crate) fn row_rates(
     groups: &[usize],
 ) -> Result<GroupRates, NodeError> {
     let train = &context.scenario.train;
-    let estimator = node::rate_estimator(train.rate_estimator);
-    Ok(match (&features.posterior, node::coding(train)) {
-        (Some(posterior), _) => GroupRates::Estimated(dib::row_rates(
-            estimator,
-            &features.z,
-            &posterior.mu,
-            &posterior.std,
-            groups,
-        )?),
-        (None, Coding::Quantised { bits }) => {
-            GroupRates::Known(vec![nats(context, bits); groups.iter().sum()])
+    Ok(match train.method.rate {
+        Rate::Information => {
+            let Posterior { mu, std } = posterior(features)?;
+            let estimator = node::rate_estimator(train.rate_estimator);
+            GroupRates::Estimated(dib::row_rates(estimator, &features.z, mu, std, groups)?)
         }
-        (None, _) => GroupRates::Known(dib::row_entropies(&features.z, groups)?),
+        Rate::Bits => GroupRates::Known(vec![bits_in_nats(context); groups.iter().sum()]),
+        Rate::Entropy => GroupRates::Known(dib::row_entropies(&features.z, groups)?),
     })
 }
 
+fn posterior(features: &Features) -> Result<&Posterior, NodeError> {
+    let missing = || NodeError::Input("only features with a density have the rate (17)".into());
+    features.posterior.as_ref().ok_or_else(missing)
+}
+
 /// The bits of a quantised feature.
-fn nats(context: &Context, bits: u32) -> f64 {
-    (context.feature_dim() * bits as usize) as f64 * std::f64::consts::LN_2
+fn bits_in_nats(context: &Context) -> f64 {
+    (context.feature_dim() * context.scenario.train.bits as usize) as f64 * std::f64::consts::LN_2
 }

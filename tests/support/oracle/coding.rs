@@ -71,7 +71,7 @@ impl Oracle<'_> {
         let Some(sent) = &self.sent else {
             let rate = match (&own.posterior, self.setup.scenario.train.method) {
                 (Some((mu, std)), _) => rate(estimator, &own.z, mu, std)?,
-                (None, Method::VdDib) => self.bits()?,
+                (None, Method::VDDIB) => self.bits()?,
                 (None, _) => Tensor::new(mean(entropies(&own.z.to_vec2()?).into_iter()), &Device::Cpu)?,
             };
             return Ok((own.z, rate));
@@ -85,7 +85,7 @@ impl Oracle<'_> {
                 let (mu, std): (Vec<_>, Vec<_>) = posteriors.unzip();
                 term(estimator, &own.z, &Tensor::cat(&mu, 0)?, &Tensor::cat(&std, 0)?, position)?
             }
-            (None, Method::VdDib) => self.bits()?,
+            (None, Method::VDDIB) => self.bits()?,
             (None, _) => {
                 let rows = all.iter().map(|coded| coded.z.get(0)?.to_vec1()).collect::<Result<Vec<_>>>()?;
                 Tensor::new(entropies(&rows)[position], &Device::Cpu)?
@@ -115,8 +115,8 @@ impl Oracle<'_> {
         let input = Tensor::cat(&[x, embedding], 1)?;
         let output = network::forward(&self.variables, &format!("transmitter{k}/encoder{m}"), &input)?;
         match self.setup.scenario.train.method {
-            Method::VdDib => return Ok(Coded { z: self.quantise(&output)?, posterior: None }),
-            Method::Dlsc => return Ok(Coded { z: output, posterior: None }),
+            Method::VDDIB => return Ok(Coded { z: self.quantise(&output)?, posterior: None }),
+            Method::DLSC => return Ok(Coded { z: output, posterior: None }),
             _ => {}
         }
         let (mu, raw) = (output.narrow(1, 0, d)?, output.narrow(1, d, d)?);

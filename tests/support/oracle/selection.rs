@@ -24,7 +24,7 @@ impl Oracle<'_> {
     /// Draws the round's asks and requests from the nodes' addressed streams; grants are as given.
     pub(crate) fn select(&self, granted: Vec<Vec<Vec<(usize, usize)>>>) -> Result<Selection> {
         let scenario = &self.setup.scenario;
-        if scenario.train.method == Method::RsDib {
+        if scenario.train.method == Method::RS_DIB {
             return self.select_once(granted);
         }
         let (ticks, receivers) = (0..self.ticks(), 0..scenario.receivers());
@@ -127,7 +127,7 @@ impl Oracle<'_> {
 
     /// A selector's logits. Those of rs-dib are in no state: they keep their initial weights.
     fn selector(&self, name: &str, input: &Tensor) -> Result<Tensor> {
-        if self.setup.scenario.train.method != Method::RsDib {
+        if self.setup.scenario.train.method != Method::RS_DIB {
             return network::forward(&self.variables, name, input)?.get(0);
         }
         let (receiver, limit) = (name.starts_with("receiver"), self.setup.scenario.receiver_limit());

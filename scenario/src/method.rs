@@ -1,0 +1,110 @@
+//! The methods that the paper compares (section VIII), and what each is made of.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// A method: who chooses what is sent, how it is coded, and what that costs. A scenario names one of [`Method::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    name: &'static str,
+    /// Who chooses.
+    pub selection: Selection,
+    /// How an encoder's outputs become a feature.
+    pub coding: Coding,
+    /// What is counted as its rate.
+    pub rate: Rate,
+}
+
+/// Who chooses what is sent to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Selectors, that learn, within the limits (9) and (10).
+    Learned,
+    /// One random draw within the limits, for the whole run.
+    Fixed,
+    /// Everybody sends everything to everybody.
+    Full,
+}
+
+/// How an encoder's outputs become a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// A sample of a Gaussian.
+    Gaussian,
+    /// Their sigmoid, in `train.bits` bits a value.
+    Quantised,
+    /// The outputs themselves.
+    Deterministic,
+}
+
+/// What is counted as the rate of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// The estimate (17) of I(X;Z), by `train.rate_estimator`, which encoders learn to lower.
+    Information,
+    /// The bits of a feature: a constant.
+    Bits,
+    /// The differential entropy of the features, which is no information. Nobody pays for it.
+    Entropy,
+}
+
+impl Method {
+    /// Learned selection under limits, variational coding.
+    pub const POM2DIB: Method = Method {
+        name: "pom2dib",
+        selection: Selection::Learned,
+        coding: Coding::Gaussian,
+        rate: Rate::Information,
+    };
+    /// One random selection under limits for the whole run, variational coding.
+    pub const RS_DIB: Method = Method { name: "rs-dib", selection: Selection::Fixed, ..Method::POM2DIB };
+    /// Full participation, variational coding.
+    pub const TADIB: Method = Method { name: "tadib", selection: Selection::Full, ..Method::POM2DIB };
+    /// Full participation, deterministic coding in `bits` a value.
+    pub const VDDIB: Method =
+        Method { name: "vddib", selection: Selection::Full, coding: Coding::Quantised, rate: Rate::Bits };
+    /// Full participation, deterministic coding, no rate to pay for.
+    pub const DLSC: Method = Method {
+        name: "dlsc",
+        selection: Selection::Full,
+        coding: Coding::Deterministic,
+        rate: Rate::Entropy,
+    };
+
+    /// All of them.
+    pub const ALL: [Method; 5] =
+        [Method::POM2DIB, Method::RS_DIB, Method::TADIB, Method::VDDIB, Method::DLSC];
+
+    const NAMES: [&str; 5] = {
+        let [first, second, third, fourth, fifth] = Method::ALL;
+        [first.name, second.name, third.name, fourth.name, fifth.name]
+    };
+
+    /// Whether selectors learn what to choose.
+    pub fn selects(self) -> bool {
+        self.selection == Selection::Learned
+    }
+
+    /// Whether not everybody sends everything to everybody.
+    pub fn is_partial(self) -> bool {
+        self.selection != Selection::Full
+    }
+
+    /// The name as scenarios write it.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+}
+
+impl Serialize for Method {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Method {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = Method::ALL.into_iter().find(|method| method.name == name);
+        known.ok_or_else(|| D::Error::unknown_variant(&name, &Method::NAMES))
+    }
+}
