@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use coordinator::RunLock;
 use rustix::process::{Pid, kill_process};
 use tokio::{
     process::{Child, ChildStdin, Command},
@@ -51,10 +52,10 @@ pub(crate) const OF_ONE_PROCESS: [&str; 20] = [
     "TOKEN_FILE",
 ];
 
-pub(crate) fn run(launch: &Launch) -> ExitCode {
+pub(crate) fn run(launch: &Launch, lock: &RunLock) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(supervise(launch)),
+        Ok(runtime) => runtime.block_on(supervise(launch, lock)),
         Err(error) => Err(error.into()),
     };
     outcome.unwrap_or_else(|error| {
@@ -65,12 +66,12 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
 
 /// Starts all processes and waits for the end of the run; who is killed is started again. Whoever is still there when this
 /// returns is killed; and if this process itself is killed, its children see their standard input close and end.
-async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
+async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> {
     let address_file = launch.fresh_address_file();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut restarts = launch.place.restarts;
-    let mut coordinator = start_coordinator(&launch.coordinator, &launch.place)?;
+    let mut coordinator = start_coordinator(&launch.coordinator, &launch.place, lock)?;
     let address = loop {
         tokio::select! {
             address = address(&address_file) => break address,
@@ -81,7 +82,7 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
                 }
                 // It has not begun yet: it begins as it was told to.
                 restarts -= 1;
-                coordinator = start_coordinator(&launch.coordinator, &launch.place)?;
+                coordinator = start_coordinator(&launch.coordinator, &launch.place, lock)?;
             }
         }
     };
@@ -106,7 +107,7 @@ async fn supervise(launch: &Launch) -> anyhow::Result<ExitCode> {
                 }
                 restarts -= 1;
                 eprintln!("the coordinator was killed ({status}): starting it again");
-                coordinator = start_coordinator(&again(&launch.coordinator, &address)?, &launch.place)?;
+                coordinator = start_coordinator(&again(&launch.coordinator, &address)?, &launch.place, lock)?;
                 for node in done.drain(..) {
                     nodes.spawn(node.live()?);
                 }
@@ -212,7 +213,14 @@ impl Node {
     }
 }
 
-fn start_coordinator(arguments: &coordinator::Arguments, place: &Place) -> anyhow::Result<Lifeline> {
+/// Starts the coordinator, which holds the folder's lock with this process: should this one be killed, the folder is free only
+/// once the coordinator has noticed and ended.
+fn start_coordinator(
+    arguments: &coordinator::Arguments,
+    place: &Place,
+    lock: &RunLock,
+) -> anyhow::Result<Lifeline> {
+    let _lent = lock.lend()?;
     spawn(with_security(coordinator_arguments(arguments), place), Stdio::inherit(), Stdio::inherit())
 }
 
@@ -285,6 +293,7 @@ fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
         ("evaluate", arguments.evaluate),
         ("json", arguments.json),
         ("verify", arguments.verify),
+        ("lock-inherited", arguments.lock_inherited),
     ] {
         words.extend(set.then(|| format!("--{name}")));
     }

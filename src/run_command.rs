@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use coordinator::{CoordinatorError, RunFolder, ScenarioArguments};
+use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
 use scenario::Scenario;
 
 use crate::{folder, in_process, mmfi_run, processes};
@@ -150,10 +150,12 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
     launch(launch_of_evaluation(arguments))
 }
 
+/// Runs a network. Its folder is this process's own for as long as it lives, and for as long as its coordinator does.
 fn launch(launch: Result<Launch, CoordinatorError>) -> ExitCode {
-    match launch {
-        Ok(launch) if launch.place.in_process => in_process::run(&launch),
-        Ok(launch) => processes::run(&launch),
+    let locked = launch.and_then(|launch| Ok((RunLock::take(&launch.coordinator.out)?, launch)));
+    match locked {
+        Ok((_lock, launch)) if launch.place.in_process => in_process::run(&launch),
+        Ok((lock, launch)) => processes::run(&launch, &lock),
         Err(error) => {
             eprintln!("error: {}", link::printable(&error.to_string()));
             ExitCode::from(if error.is_input() { 2 } else { 1 })
@@ -214,6 +216,7 @@ fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, place: &Place) -
         stall: 600,
         health: None,
         end_with_parent: true,
+        lock_inherited: true,
     }
 }
 

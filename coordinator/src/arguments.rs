@@ -10,7 +10,7 @@ use node::{Departure, Health};
 use scenario::{Preset, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, Summary, render};
+use crate::{CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, RunLock, Summary, render};
 
 /// The scenario that runs when none is named: it needs no files.
 const BUILT_IN: &str = include_str!("../../scenarios/digits.toml");
@@ -180,6 +180,10 @@ pub struct Arguments {
     /// End when standard input is closed (the parent process is gone)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
+
+    /// The parent process has locked the run's folder, for this one too
+    #[arg(long, hide = true)]
+    pub lock_inherited: bool,
 }
 
 impl Arguments {
@@ -278,6 +282,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
 
 fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
     let options = arguments.options()?;
+    let _lock = match arguments.lock_inherited {
+        true => RunLock::inherit(&options.folder)?,
+        false => RunLock::take(&options.folder)?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

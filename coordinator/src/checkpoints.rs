@@ -216,6 +216,11 @@ impl Checkpoints {
 
     // ------------------------------------------------------------------------------- the run's own files, far away
 
+    /// The store itself.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Keeps a file of the run beside its checkpoints.
     pub(crate) async fn keep(&self, name: &str, content: impl Into<Bytes>) -> Result<(), CoordinatorError> {
         Ok(self.store.put(name, content).await?)

@@ -20,6 +20,7 @@ use crate::{
     board::Board,
     check_names,
     checkpoints::state_name,
+    lock,
     members::{Member, Members},
     options::Deadlines,
     ordered::Ordered,
@@ -78,6 +79,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         listener.serve(router, async { drop(closed.await) }).await
     });
     let outcome = conductor.conduct().await;
+    lock::announce_end(conductor.stage.folder.path());
     if let Err(error) = &outcome {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
@@ -387,7 +389,10 @@ impl Conductor {
         match action {
             Action::Pause => self.paused = true,
             Action::Resume => (self.paused, self.moved) = (false, Instant::now()),
-            Action::Stop => self.stopping = true,
+            Action::Stop => {
+                self.stopping = true;
+                lock::announce_end(self.stage.folder.path());
+            }
             Action::Status => {}
         }
         self.board.paused(self.paused);

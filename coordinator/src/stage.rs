@@ -5,7 +5,7 @@ use randomness::Seed;
 use scenario::Scenario;
 
 use crate::{
-    CoordinatorError, Mode, Options, RunFolder, checkpoints::Checkpoints, service::Current, summary::hex,
+    CoordinatorError, Mode, Options, RunFolder, checkpoints::Checkpoints, incarnations, lock, service::Current, summary::hex,
 };
 
 /// What stands before the first node of an incarnation joins.
@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     pub(crate) restore: Option<u64>,
     /// The version of the last checkpoint.
     pub(crate) saved: Option<u64>,
+    /// Nothing is trained: whoever trains on from the same checkpoints is not disturbed.
+    only_judges: bool,
 }
 
 impl Stage {
@@ -63,15 +65,22 @@ impl Stage {
             folder,
             restore,
             saved: restore,
+            only_judges: options.mode == Mode::Evaluate,
         };
         stage.begin_incarnation().await?;
+        // Whoever was at work with what lies there has lost it now, and writes nothing more.
+        if stage.restore.is_none() && stage.is_elsewhere() {
+            stage.checkpoints.clear().await?;
+        }
         stage.folder.write_whole("address", address.to_string().as_bytes())?;
+        lock::name_run(stage.folder.path(), &hex(&run));
         tracing::info!(%address, run = hex(&run), "listening");
         Ok(stage)
     }
 
     /// Sets the stage anew for the next incarnation, at the last committed checkpoint or, if there is none, the beginning.
     pub(crate) async fn go_back(&mut self) -> Result<(), CoordinatorError> {
+        self.check_ownership().await?;
         // A fresh run over an old one has emptied its folder, but not a store elsewhere: what counts is its own.
         self.restore = if self.saved.is_some() { self.checkpoints.last().await? } else { None };
         self.saved = self.restore;
@@ -80,12 +89,26 @@ impl Stage {
 
     /// Counts the incarnation up and writes it down, wherever the run may go on from.
     async fn begin_incarnation(&mut self) -> Result<(), CoordinatorError> {
-        self.incarnation += 1;
-        self.folder.write_incarnation(self.incarnation)?;
-        if self.scenario.checkpoint.store.is_some() {
-            self.checkpoints.keep("incarnation", self.incarnation.to_string()).await?;
+        if !self.is_elsewhere() {
+            self.incarnation += 1;
+            return self.folder.write_incarnation(self.incarnation);
         }
-        Ok(())
+        self.incarnation = incarnations::claim(self.checkpoints.store(), self.incarnation).await?;
+        self.folder.write_incarnation(self.incarnation)?;
+        self.checkpoints.keep("incarnation", self.incarnation.to_string()).await
+    }
+
+    /// Whether it writes checkpoints to a store elsewhere, which other folders may share.
+    fn is_elsewhere(&self) -> bool {
+        self.scenario.checkpoint.store.is_some() && !self.only_judges
+    }
+
+    /// Makes sure that no coordinator with another folder has gone on with the run. The folder itself is locked.
+    async fn check_ownership(&self) -> Result<(), CoordinatorError> {
+        match self.is_elsewhere() {
+            true => incarnations::check(self.checkpoints.store(), self.incarnation).await,
+            false => Ok(()),
+        }
     }
 
     /// Commits a checkpoint, with all that the run needs to go on from its store alone if that is elsewhere.
@@ -94,7 +117,8 @@ impl Stage {
         version: u64,
         files: std::collections::BTreeMap<String, String>,
     ) -> Result<(), CoordinatorError> {
-        if self.scenario.checkpoint.store.is_some() {
+        if self.is_elsewhere() {
+            self.check_ownership().await?;
             self.folder.keep_files(&self.checkpoints).await?;
         }
         self.checkpoints.commit(version, files).await?;
@@ -125,7 +149,7 @@ fn open_checkpoints(
     }
 }
 
-/// Makes room for a run from the beginning, in its folder and in a store elsewhere.
+/// Makes room for a run from the beginning in its folder; a store elsewhere must have room already, or is to be overwritten.
 async fn start_afresh(options: &Options, force: bool) -> Result<(), CoordinatorError> {
     let folder = RunFolder::create(&options.folder, &options.scenario, force)?;
     let Some(location) = &options.scenario.checkpoint.store else { return Ok(()) };
@@ -135,7 +159,7 @@ async fn start_afresh(options: &Options, force: bool) -> Result<(), CoordinatorE
             "{location} holds the checkpoints of a run already: choose another checkpoint.store, or overwrite them with --force"
         )));
     }
-    checkpoints.clear().await
+    Ok(())
 }
 
 /// Makes sure that the run can go on from a checkpoint, and that its own files are in the folder.

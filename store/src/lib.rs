@@ -15,7 +15,8 @@ use std::{path::PathBuf, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{
-    ObjectStore, ObjectStoreExt, ObjectStoreScheme, local::LocalFileSystem, memory::InMemory, path::Path,
+    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, local::LocalFileSystem, memory::InMemory,
+    path::Path,
 };
 use tokio_stream::{Stream, StreamExt};
 use url::Url;
@@ -101,6 +102,16 @@ impl Store {
     pub async fn put(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StoreError> {
         let put = self.objects.put(&self.path(name), content.into().into()).await;
         put.map(drop).map_err(|error| self.error(name, error))
+    }
+
+    /// Writes an object whole if there is none of that name. Of several that try at the same time, one does; gives whether it
+    /// was this one.
+    pub async fn create(&self, name: &str, content: impl Into<Bytes>) -> Result<bool, StoreError> {
+        match self.objects.put_opts(&self.path(name), content.into().into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.error(name, error)),
+        }
     }
 
     /// Begins to write an object piece by piece.
@@ -218,6 +229,16 @@ mod tests {
             store.remove_all("a").await.unwrap();
         }
         assert!(!folder.path().join("a").exists());
+    }
+
+    #[tokio::test]
+    async fn only_one_creates_an_object() {
+        let folder = tempfile::tempdir().unwrap();
+        for store in stores(folder.path()) {
+            assert!(store.create("a/one", "first").await.unwrap());
+            assert!(!store.create("a/one", "second").await.unwrap());
+            assert_eq!(store.get("a/one").await.unwrap().unwrap(), "first");
+        }
     }
 
     #[tokio::test]

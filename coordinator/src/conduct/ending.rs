@@ -7,7 +7,7 @@ use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
 
 use super::{Conductor, out_of_place};
 use crate::{
-    CoordinatorError, Mode, Summary, Timing, Wire, judge::Judge, members::Member, progress::Progress,
+    CoordinatorError, Mode, Summary, Timing, Wire, judge::Judge, lock, members::Member, progress::Progress,
     rounds::Rounds, service::Event, trouble::Trouble,
 };
 
@@ -52,6 +52,7 @@ impl Conductor {
     /// Lets all nodes go. Everything is done: whatever becomes of them now changes nothing.
     pub(super) async fn dismiss(&mut self) {
         self.board.phase("saying goodbye");
+        lock::announce_end(self.stage.folder.path());
         self.members.order(Order::Stop(Stop {}));
         let mut present: BTreeSet<Member> = self.members.all().collect();
         let goodbyes = async {

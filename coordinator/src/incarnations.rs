@@ -1,0 +1,68 @@
+//! Incarnations of a run whose checkpoints lie elsewhere, where coordinators with other folders may find them: each number is
+//! claimed by one of them, and whoever sees a higher one has lost the run.
+
+use store::Store;
+
+use crate::CoordinatorError;
+
+/// The first part of the names of all claims.
+const CLAIMS: &str = "incarnations";
+
+/// Claims the first number after `before` and after all that are claimed.
+pub(crate) async fn claim(store: &Store, before: u64) -> Result<u64, CoordinatorError> {
+    let mut next = before.max(last(store).await?) + 1;
+    let claimant = format!("process {}\n", std::process::id());
+    while !store.create(&name(next), claimant.clone()).await? {
+        next += 1;
+    }
+    Ok(next)
+}
+
+/// Makes sure that nobody has claimed a number after `own`.
+///
+/// # Errors
+/// If somebody has: that one has the run now.
+pub(crate) async fn check(store: &Store, own: u64) -> Result<(), CoordinatorError> {
+    match last(store).await? {
+        last if last > own => Err(CoordinatorError::Run(format!(
+            "{}: another coordinator has gone on with this run (incarnation {last}; this one has {own}): it has the \
+             checkpoints now, and this one ends",
+            store.name_of(&name(last))
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The highest number that is claimed; 0 if none is.
+async fn last(store: &Store) -> Result<u64, CoordinatorError> {
+    let names = store.names().await?;
+    let number = |name: &String| name.split_once('/').filter(|(first, _)| *first == CLAIMS)?.1.parse().ok();
+    Ok(names.iter().filter_map(number).max().unwrap_or(0))
+}
+
+fn name(number: u64) -> String {
+    format!("{CLAIMS}/{number:06}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_number_is_claimed_once_and_who_is_overtaken_hears_of_it() {
+        let store = Store::in_memory();
+        assert_eq!(claim(&store, 0).await.unwrap(), 1);
+        let (one, other) = tokio::join!(claim(&store, 1), claim(&store, 1));
+        let mut both = [one.unwrap(), other.unwrap()];
+        both.sort_unstable();
+        assert_eq!(both, [2, 3]);
+        check(&store, 3).await.unwrap();
+        let line = check(&store, 2).await.unwrap_err().to_string();
+        assert!(
+            line.contains("memory/incarnations/000003") && line.contains("another coordinator"),
+            "{line}"
+        );
+        assert_eq!(claim(&store, 1_234_567).await.unwrap(), 1_234_568);
+        assert_eq!(claim(&store, 0).await.unwrap(), 1_234_569);
+    }
+}

@@ -1,0 +1,129 @@
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// Between two beats.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// A file that has not changed for so long is that of a process that has been killed.
+pub(super) const STALE: Duration = Duration::from_secs(15);
+
+/// The file's name.
+const NAME: &str = "lock.heartbeat";
+
+/// A lock where the file system has none: a file that only one process can make, and into which it writes as long as it lives.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    path: PathBuf,
+    end: Option<Sender<()>>,
+    heart: Option<JoinHandle<()>>,
+}
+
+impl Heartbeat {
+    /// Takes a folder; none if somebody else's heart beats there.
+    pub(super) fn start(folder: &Path) -> io::Result<Option<Self>> {
+        Heartbeat::start_with(folder, BEAT, STALE)
+    }
+
+    fn start_with(folder: &Path, beat: Duration, stale: Duration) -> io::Result<Option<Self>> {
+        let path = folder.join(NAME);
+        let mut nonce = [0; 8];
+        getrandom::fill(&mut nonce).map_err(io::Error::other)?;
+        let nonce = u64::from_be_bytes(nonce);
+        loop {
+            match File::options().write(true).create_new(true).open(&path) {
+                Ok(mut file) => {
+                    file.write_all(line(nonce, 0).as_bytes())?;
+                    // Somebody who took the file for a dead one's may have removed it just after it was made.
+                    std::thread::sleep(beat);
+                    if fs::read_to_string(&path).is_ok_and(|text| text == line(nonce, 0)) {
+                        return Ok(Some(Heartbeat::beating(path, nonce, beat)));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !is_still(&path, beat, stale) {
+                        return Ok(None);
+                    }
+                    let _ = fs::remove_file(&path);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn beating(path: PathBuf, nonce: u64, beat: Duration) -> Self {
+        let (end, ended) = channel();
+        let file = path.clone();
+        let heart = std::thread::spawn(move || {
+            for count in 1.. {
+                if !matches!(ended.recv_timeout(beat), Err(RecvTimeoutError::Timeout)) {
+                    return;
+                }
+                // A beat that fails is one that is missed: the next may not.
+                let _ = fs::write(&file, line(nonce, count));
+            }
+        });
+        Heartbeat { path, end: Some(end), heart: Some(heart) }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(heart) = self.heart.take() {
+            let _ = heart.join();
+        }
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn line(nonce: u64, count: u64) -> String {
+    format!("{nonce:016x} {count}\n")
+}
+
+/// Whether a file does not change, or is gone.
+fn is_still(path: &Path, beat: Duration, stale: Duration) -> bool {
+    let read = || fs::read_to_string(path).ok();
+    let (before, begun) = (read(), Instant::now());
+    while begun.elapsed() < stale {
+        let now = read();
+        if now.is_none() {
+            return true;
+        }
+        if now != before {
+            return false;
+        }
+        std::thread::sleep(beat / 4);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEAT: Duration = Duration::from_millis(50);
+    const STALE: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn who_lives_keeps_the_folder_and_who_is_killed_leaves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = || Heartbeat::start_with(folder.path(), BEAT, STALE).unwrap();
+        let first = take().expect("nobody has it");
+        assert!(take().is_none());
+        drop(first);
+        assert!(!folder.path().join(NAME).exists());
+        // What a killed process leaves.
+        fs::write(folder.path().join(NAME), line(7, 7)).unwrap();
+        let begun = Instant::now();
+        let second = take().expect("its owner is dead");
+        assert!(begun.elapsed() >= STALE);
+        assert!(take().is_none());
+        drop(second);
+    }
+}

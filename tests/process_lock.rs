@@ -1,0 +1,156 @@
+//! A run's folder belongs to one run at a time: whoever else wants it is told whose it is, and the run that has it goes on to
+//! the end that it would have had.
+
+use std::time::{Duration, Instant};
+
+use harness::{Outcome, PATIENCE, Place, Process, Signal, wait_for, wait_until};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+const RUN: &str = "tiny.toml --rounds 30 --set checkpoint.every=2";
+
+/// In which a run under way must have refused somebody else: well before it would be thought to be ending.
+const AT_ONCE: Duration = Duration::from_secs(25);
+
+/// All that would write to the folder a.
+const RIVALS: [&str; 9] = [
+    "run tiny.toml --out a",
+    "run tiny.toml --out a --seed 2 --force",
+    "run tiny.toml --out a --force --in-process",
+    "run --resume a",
+    "run --resume a --in-process",
+    "evaluate a",
+    "coordinator tiny.toml --out a --listen 127.0.0.1:0 --resume",
+    "coordinator tiny.toml --out a --listen 127.0.0.1:0 --resume-or-start",
+    "coordinator tiny.toml --out a --listen 127.0.0.1:0 --force",
+];
+
+#[test]
+fn a_run_under_way_keeps_everybody_else_out_of_its_folder_and_ends_as_if_nobody_had_come() {
+    let place = Place::new(PROGRAM);
+    let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
+    for way in ["", "--in-process"] {
+        let run = start(&place, &format!("run {RUN} --out a --force --json {way}"));
+        let owner = owner(&place);
+        let pid = format!("process {} on ", owner["pid"]);
+        let name = format!("run {}", &owner["run"].as_str().expect("it has a name by now")[..8]);
+        for rival in RIVALS {
+            place
+                .start(rival)
+                .finish_within(AT_ONCE)
+                .failed(2, &["a is taken", &pid, &name, "since 2", "stop a"]);
+        }
+        assert_same(&go_on(&place, run).done(), &quiet);
+        assert_eq!(place.run_folder("a").rounds(), 30);
+    }
+}
+
+#[test]
+fn a_coordinator_that_waits_for_its_nodes_has_its_folder_too() {
+    let place = Place::new(PROGRAM);
+    let words = "coordinator tiny.toml --out a --listen 127.0.0.1:0";
+    let first = place.start(&format!("{words} --json"));
+    let address = place.address("a");
+    for more in ["", "--force", "--resume-or-start", "--seed 2 --force"] {
+        place.start(&format!("{words} {more}")).finish_within(AT_ONCE).failed(2, &["a is taken"]);
+    }
+    assert_eq!(place.address("a"), address);
+    let nodes = ["transmitter", "transmitter", "receiver", "receiver"]
+        .map(|role| place.start(&format!("{role} --coordinator {address}")));
+    first.finish().done();
+    for node in nodes {
+        node.finish().done();
+    }
+}
+
+#[test]
+fn a_run_that_is_ending_is_waited_for() {
+    let place = Place::new(PROGRAM);
+    let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
+    let run = start(&place, &format!("run {RUN} --out a"));
+    // Killed, with a coordinator that has no time to notice.
+    let coordinator = place.find("coordinator").expect("it takes part in the run");
+    coordinator.signal(Signal::Stop);
+    run.signal(Signal::Kill);
+    run.finish().killed_by(Signal::Kill);
+    let next = place.start("run --resume a --json");
+    wait_until("the next run's patience", PATIENCE, || next.stderr().contains("waiting for run"));
+    coordinator.signal(Signal::Kill);
+    assert_same(&next.finish().done(), &quiet);
+
+    let run = start(&place, &format!("run {RUN} --out a --force"));
+    run.signal(Signal::Terminate);
+    wait_until("its last words", PATIENCE, || owner(&place)["ending"] == true);
+    assert_same(&place.run("run --resume a --json").done(), &quiet);
+    assert_eq!(run.finish().status.code(), Some(1));
+}
+
+#[test]
+fn runs_that_begin_at_the_same_time_take_a_fresh_folder_each() {
+    let place = Place::new(PROGRAM);
+    let runs = [1, 2, 3].map(|_| place.start("run tiny.toml --rounds 2 --in-process --json"));
+    let ends = runs.map(|run| run.finish().done().json()["fingerprint"].clone());
+    assert!(ends.iter().all(|fingerprint| *fingerprint == ends[0]));
+    for folder in ["tiny-pom2dib-s1", "tiny-pom2dib-s1-2", "tiny-pom2dib-s1-3"] {
+        assert!(place.run_folder(&format!("runs/{folder}")).has("summary.json"), "{folder}");
+    }
+}
+
+#[test]
+fn of_two_folders_with_one_store_the_later_has_the_run() {
+    let place = Place::new(PROGRAM);
+    let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
+    let first = start(&place, &format!("run {RUN} --out a --set checkpoint.store=safe --restarts 0"));
+
+    let words = "tiny.toml --set checkpoint.store=safe --resume --out b --listen 127.0.0.1:0 --json";
+    let second = place.start(&format!("coordinator {words}"));
+    let address = place.address("b");
+    let _nodes = ["transmitter", "transmitter", "receiver", "receiver"]
+        .map(|role| place.start(&format!("{role} --coordinator {address}")));
+    assert_same(&second.finish().done(), &quiet);
+
+    let outcome = go_on(&place, first);
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("another coordinator has gone on with this run"), "{outcome}");
+    let names = std::fs::read_dir(place.path("safe")).expect("it is there").flatten();
+    let whole: Vec<_> = names.filter(|entry| entry.path().join("manifest.json").exists()).collect();
+    assert!(whole.iter().any(|entry| entry.file_name() == "round-000030"), "{whole:?}");
+}
+
+/// Starts a run in the folder a and holds it in the middle, after a checkpoint.
+fn start(place: &Place, words: &str) -> Process {
+    let _ = std::fs::remove_file(place.path("a/address"));
+    let run = place.start(words);
+    place.address("a");
+    wait_until("some rounds", PATIENCE, || place.run_folder("a").rounds() > 3);
+    tell(place, "pause");
+    run
+}
+
+fn go_on(place: &Place, run: Process) -> Outcome {
+    tell(place, "resume");
+    run.finish()
+}
+
+/// Tells the run in the folder a something, and waits until it has heard.
+fn tell(place: &Place, action: &str) {
+    let address = place.address("a");
+    place.run(&format!("{action} {address}")).done();
+}
+
+/// What the lock of the folder a says.
+fn owner(place: &Place) -> Value {
+    let begun = Instant::now();
+    wait_for("the lock's owner", PATIENCE, || {
+        let owner: Value = serde_json::from_str(&place.run_folder("a").text("lock")).ok()?;
+        (owner["run"].is_string() || begun.elapsed() > PATIENCE / 2).then_some(owner)
+    })
+}
+
+/// The same network with the same scores as that of a run that nobody disturbed.
+fn assert_same(run: &Outcome, quiet: &Value) {
+    let run = run.json();
+    assert_eq!(run["fingerprint"], quiet["fingerprint"]);
+    assert_eq!(run["test"], quiet["test"]);
+}
