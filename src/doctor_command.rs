@@ -108,6 +108,7 @@ impl Walk {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let security = arguments.security.of_visitor().map_err(|error| error.to_string());
+    let security = security.map(|security| security.finding_token_of(&arguments.address));
     let given = link::check_address(&arguments.address).map_err(|error| error.to_string()).and(security);
     let (runtime, security) = match (runtime, given) {
         (Ok(runtime), Ok(security)) => (runtime, security),

@@ -33,7 +33,7 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
 
 async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
     let terminate = Departure::on(&[SignalKind::terminate(), SignalKind::interrupt()]);
-    let options = coordinator::Options { terminate, ..launch.coordinator.options()? };
+    let options = coordinator::Options { terminate, ..launch.coordinator.options()?.with_own_token()? };
     let address_file = launch.fresh_address_file();
     let json = options.json;
     let mut coordinator = tokio::spawn(coordinator::run(options));

@@ -181,7 +181,7 @@ impl Node {
         }
         arguments.extend(["--threads".into(), launch.threads().to_string()]);
         arguments.extend(launch.place.tcp_only.then(|| "--tcp-only".into()));
-        let arguments = with_security(arguments, &launch.place);
+        let arguments = with_security(arguments, &launch.place_of_nodes(address));
         Node { role, index, arguments, log, lives: 0 }
     }
 

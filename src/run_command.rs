@@ -229,6 +229,16 @@ impl Launch {
         file
     }
 
+    /// The place with what a node shows to the coordinator at an address. A node finds a token that the coordinator has made for
+    /// itself; where no folder is fit for that, it is told the run's own file.
+    pub(crate) fn place_of_nodes(&self, address: &str) -> Place {
+        let own = self.coordinator.out.join("token");
+        let security = self.place.security().of_coordinator().map(|security| security.finding_token_of(address));
+        let finds = security.is_ok_and(|security| security.protects() || security.has_token());
+        let token_file = self.place.token_file.clone().or((!finds && own.exists()).then_some(own));
+        Place { token_file, ..self.place.clone() }
+    }
+
     /// Each node's share of the cores: transmitters and receivers mostly compute in turns, so that only nodes of one kind
     /// have to share them.
     pub(crate) fn threads(&self) -> u16 {
@@ -248,7 +258,7 @@ impl Launch {
             threads: self.threads(),
             data: None,
             device: self.place.device,
-            security: self.place.security(),
+            security: self.place_of_nodes(address).security(),
             insecure: false,
             patience: 60,
             health: None,

@@ -286,6 +286,7 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         true => RunLock::inherit(&options.folder)?,
         false => RunLock::take(&options.folder)?,
     };
+    let options = options.with_own_token()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -53,6 +53,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     check_names(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
+    let _token = options.security.publish(listener.address().port());
     let stage = Stage::set(&options, listener.address()).await?;
     let options = Options { scenario: stage.scenario.clone(), ..options };
     let (events, inbox) = mpsc::channel(1024);

@@ -1,20 +1,24 @@
 //! `status`, `pause`, `resume` and `stop`: what people may ask of a run under way.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
-use link::Name;
+use link::{Name, Security, Token};
 use node::SecurityOptions;
 use proto::v1::{Action, ManageRequest, NodeStatus, RunStatus, coordinator_client::CoordinatorClient};
 use serde_json::json;
 
-use crate::stall::{describe, name};
+use crate::{
+    RunFolder, RunLock,
+    options::TOKEN,
+    stall::{describe, name},
+};
 
 /// Whom to ask, and how to show the answer.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ManageArguments {
-    /// Where the coordinator listens, as host:port (a run's folder has it in the file "address")
-    #[arg(env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "HOST:PORT")]
-    pub address: String,
+    /// The run's folder, or where its coordinator listens, as host:port
+    #[arg(env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "DIR or HOST:PORT")]
+    pub run: String,
 
     /// How many seconds to wait for its answer
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
@@ -63,11 +67,36 @@ pub fn manage(action: Manage, arguments: &ManageArguments) -> ExitCode {
     }
 }
 
+impl ManageArguments {
+    /// Whom to ask, and with what to show: an address, or that of a run's folder, with the token that lies there.
+    fn whom(&self) -> Result<(String, Security), String> {
+        let security = self.security.of_admin().map_err(|error| error.to_string())?;
+        let path = Path::new(&self.run);
+        if !path.is_dir() {
+            link::check_address(&self.run)
+                .map_err(|_| format!("\"{}\" is neither a run's folder nor an address (host:port)", self.run))?;
+            return Ok((self.run.clone(), security.finding_token_of(&self.run)));
+        }
+        let folder = RunFolder::at(path);
+        let over = || format!("no run is under way in {}", path.display());
+        let address = std::fs::read_to_string(folder.file("address")).map_err(|_| over())?;
+        if RunLock::is_free(path) {
+            return Err(over());
+        }
+        let token = folder.file(TOKEN);
+        if security.protects() || !token.exists() {
+            return Ok((address, security));
+        }
+        let token = Token::read(&token).map_err(|error| error.to_string())?;
+        Ok((address, security.with_token(token)))
+    }
+}
+
 async fn ask(action: Manage, arguments: &ManageArguments) -> Result<RunStatus, String> {
     let patience = Duration::from_secs(arguments.patience);
+    let (address, security) = arguments.whom()?;
     let answer = async {
-        let security = arguments.security.of_admin().map_err(|error| error.to_string())?;
-        let channel = link::dial(Name::Coordinator, &arguments.address, &security, patience).await;
+        let channel = link::dial(Name::Coordinator, &address, &security, patience).await;
         let channel = channel.map_err(|error| error.to_string())?;
         let action = match action {
             Manage::Status => Action::Status,
@@ -81,7 +110,7 @@ async fn ask(action: Manage, arguments: &ManageArguments) -> Result<RunStatus, S
             .map(|answer| spelt_out(answer.into_inner()))
             .map_err(|status| link::printable(status.message()))
     };
-    let silent = || format!("{} did not answer within {} s", arguments.address, arguments.patience);
+    let silent = || format!("{address} did not answer within {} s", arguments.patience);
     // Dialling alone may take all of its patience.
     tokio::time::timeout(2 * patience, answer).await.map_err(|_| silent())?
 }

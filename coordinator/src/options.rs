@@ -1,8 +1,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use link::Security;
+use link::{Security, Token};
 use scenario::Scenario;
 use store::Store;
+
+use crate::CoordinatorError;
 
 /// What a coordinator is told when it starts.
 #[derive(Clone, Debug)]
@@ -29,6 +31,22 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// How the coordinator learns that it is to stop.
     pub terminate: node::Departure,
+}
+
+/// The file of a run's folder that holds a token which nobody was given. It goes to no store.
+pub(crate) const TOKEN: &str = "token";
+
+impl Options {
+    /// The same with a token of its own where any user of this machine could have a word in the run: on loopback, without
+    /// certificates or a token. A run that goes on keeps the token that it has.
+    pub fn with_own_token(self) -> Result<Self, CoordinatorError> {
+        if self.security.protects() || self.insecure || !self.listen.ip().is_loopback() {
+            return Ok(self);
+        }
+        let is_fresh = matches!(self.mode, Mode::Train { .. });
+        let token = Token::keep(&self.folder.join(TOKEN), is_fresh)?;
+        Ok(Options { security: self.security.with_own_token(token), ..self })
+    }
 }
 
 /// How long a coordinator waits for nodes.

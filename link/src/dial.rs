@@ -30,6 +30,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// In which whoever listens must have answered a first call.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How long whoever looks for its token by itself looks again when it is refused: a coordinator that has just begun to listen
+/// may not have left it there yet.
+const TOKEN_COMES: Duration = Duration::from_secs(2);
+
 /// A call that no service knows: every gRPC server answers it, and one that asks for a token asks here.
 const GREETING: &str = "/pom2dib.v1.Nobody/Greet";
 
@@ -44,10 +48,17 @@ pub async fn dial(
     let endpoint = endpoint(address)?;
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
+    let mut refused = None;
     loop {
         let error = match attempt(&endpoint, peer, address, security).await {
             Ok(channel) => return Ok(channel),
-            Err(Failure::Final(problem)) => {
+            Err(Failure::Refused(problem))
+                if security.finds_token()
+                    && refused.get_or_insert_with(Instant::now).elapsed() < TOKEN_COMES.min(patience) =>
+            {
+                problem
+            }
+            Err(Failure::Final(problem) | Failure::Refused(problem)) => {
                 return Err(LinkError::Untrusted { peer, address: address.into(), problem });
             }
             Err(Failure::Passing(error)) => error,
@@ -93,7 +104,7 @@ async fn dial_local(socket: &str, security: &Security) -> Result<Channel, String
     let channel = security.present(tuned(endpoint).connect().await.map_err(|error| innermost(&error))?);
     match greet(channel.clone()).await {
         Ok(()) => Ok(channel),
-        Err(Failure::Passing(reason) | Failure::Final(reason)) => Err(reason),
+        Err(Failure::Passing(reason) | Failure::Final(reason) | Failure::Refused(reason)) => Err(reason),
     }
 }
 
@@ -103,6 +114,8 @@ enum Failure {
     Passing(String),
     /// For a reason that will not: one does not trust the other.
     Final(String),
+    /// For want of the right token.
+    Refused(String),
 }
 
 /// Connects, and asks for a sign that the other side will listen: what keeps this node out is better known now than
@@ -149,7 +162,7 @@ async fn greet(mut channel: Channel) -> Result<(), Failure> {
     };
     match Status::from_header_map(answer.headers()) {
         Some(status) if status.code() == Code::Unauthenticated => {
-            Err(Failure::Final(format!("refuses this node: {}", printable(status.message()))))
+            Err(Failure::Refused(format!("refuses this node: {}", printable(status.message()))))
         }
         _ => Ok(()),
     }

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::{
-    LinkError, Name, Network, TlsFiles,
+    LinkError, Name, Network, Published, TlsFiles,
+    own_token::{self, Finder},
     tls::Tls,
     token::{Guard, Present, Token},
 };
@@ -17,6 +18,10 @@ pub type Channel = InterceptedService<tonic::transport::Channel, Present>;
 pub struct Security {
     tls: Option<Arc<Tls>>,
     token: Option<Token>,
+    /// The token was made here, for want of any other: this user's processes are to find it.
+    is_own: bool,
+    /// Where a token is looked for, if none was given.
+    finder: Option<Finder>,
     network: Network,
 }
 
@@ -31,6 +36,41 @@ impl Security {
         Security { token: Some(token), ..self }
     }
 
+    /// The same with a token that nobody was given, and that this user's other processes are to find.
+    pub fn with_own_token(self, token: Token) -> Self {
+        Security { token: Some(token), is_own: true, ..self }
+    }
+
+    /// The same with the token of whoever listens at that address, if that is on this machine and of this user, and nothing
+    /// else was given to show.
+    pub fn finding_token_of(self, address: &str) -> Self {
+        let finder = if self.protects() { None } else { Finder::of(address) };
+        Security { finder, ..self }
+    }
+
+    /// Leaves the token of a listener at this port for this user's other processes, if it was given none by hand; it is gone
+    /// from there when the answer is dropped.
+    pub fn publish(&self, port: u16) -> Option<Published> {
+        if matches!(self.network, Network::Simulated(_)) {
+            return None;
+        }
+        let found = self.finder.as_ref().and_then(Finder::token);
+        let token = self.token.clone().filter(|_| self.is_own).or(found);
+        if token.is_none() {
+            own_token::clear(port);
+        }
+        token.map(|token| Published::new(port, token))
+    }
+
+    /// Whether it looks for a token when it needs one.
+    pub(crate) fn finds_token(&self) -> bool {
+        self.finder.is_some()
+    }
+
+    fn current_token(&self) -> Option<Token> {
+        self.token.clone().or_else(|| self.finder.as_ref()?.token())
+    }
+
     /// The same on another network than the system's.
     pub fn over(self, network: Network) -> Self {
         Security { network, ..self }
@@ -43,11 +83,11 @@ impl Security {
 
     /// Whether it shows a join token, and asks for one.
     pub fn has_token(&self) -> bool {
-        self.token.is_some()
+        self.current_token().is_some()
     }
 
-    /// Whether it keeps anybody out.
-    pub(crate) fn protects(&self) -> bool {
+    /// Whether it was given anything that keeps anybody out.
+    pub fn protects(&self) -> bool {
         self.tls.is_some() || self.token.is_some()
     }
 
@@ -65,10 +105,10 @@ impl Security {
     }
 
     pub(crate) fn guard(&self) -> Guard {
-        Guard::new(self.token.as_ref())
+        Guard::new(self.current_token().as_ref())
     }
 
     pub(crate) fn present(&self, channel: tonic::transport::Channel) -> Channel {
-        InterceptedService::new(channel, Present::new(self.token.as_ref()))
+        InterceptedService::new(channel, Present::new(self.current_token().as_ref()))
     }
 }

@@ -18,8 +18,8 @@ const SCHEME: &str = "Bearer ";
 /// A token may have so many characters: fewer could be guessed, and more fit into no header.
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=1024;
 
-const NEEDED: &str =
-    "a join token is asked for: give the coordinator's with --token-file FILE or in POM2DIB_TOKEN";
+const NEEDED: &str = "a join token is asked for: give the coordinator's with --token-file FILE or in POM2DIB_TOKEN (a run on loopback has its \
+     own in its folder, in the file \"token\", which only its user can read)";
 const WRONG: &str =
     "the join token is not the coordinator's: give all nodes the same --token-file or POM2DIB_TOKEN";
 
@@ -60,6 +60,11 @@ impl Token {
             problem: "a token is one word of ASCII letters, digits and signs".into(),
         })?;
         Token::new(&text, path)
+    }
+
+    /// The word itself, for the files of its own user.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
     }
 
     fn header(&self) -> MetadataValue<Ascii> {

@@ -23,6 +23,7 @@ pub async fn run(options: Options) -> Result<(), NodeError> {
 /// The same with a compute half that is set to work in another way, in every incarnation anew.
 pub async fn run_with(options: Options, employ: &Employ<Input, Output>) -> Result<(), NodeError> {
     let security = options.security.of_node(Role::Receiver, options.index)?.over(options.network.clone());
+    let security = security.finding_token_of(&options.coordinator);
     node::live(Role::Receiver, options, &security, |joined, options| {
         let security = security.clone();
         async move { take_part(joined, options, security, employ).await }

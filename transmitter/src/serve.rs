@@ -21,6 +21,7 @@ pub async fn run(options: Options) -> Result<(), NodeError> {
 /// The same with a compute half that is set to work in another way, in every incarnation anew.
 pub async fn run_with(options: Options, employ: &Employ<Input, Output>) -> Result<(), NodeError> {
     let security = options.security.of_node(Role::Transmitter, options.index)?.over(options.network.clone());
+    let security = security.finding_token_of(&options.coordinator);
     // What is wrong with its address is said before the coordinator hears of it.
     let listener = listen(&options, &security).await?;
     match advertised(&options, listener.address()).await {
@@ -54,6 +55,7 @@ async fn take_part(
         None => listen(&options, &security).await?,
     };
     let mut server = JoinSet::new();
+    let _token = security.publish(listener.address().port());
     let outcome = live(&mut control, context, (state, employ), &options, listener, &mut server).await;
     // The port must be free again before this node listens anew.
     server.shutdown().await;

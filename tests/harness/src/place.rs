@@ -1,6 +1,7 @@
 use std::{
+    fs::Permissions,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -103,6 +104,19 @@ impl Place {
     /// The same, and waits for the end.
     pub fn run(&self, words: &str) -> Outcome {
         self.start(words).finish()
+    }
+
+    /// The same as another user, and in no folder of this place; none if this user may not.
+    pub fn run_as(&self, uid: u32, words: &str) -> Option<Outcome> {
+        let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
+        let folder = folder.expect("a temporary folder can be made");
+        // Where the program lies, only this user may have a way to.
+        let program = folder.path().join("pom2dib");
+        std::fs::copy(self.program, &program).expect("the program can be copied");
+        let mut command = Command::new(program);
+        command.current_dir("/").env_clear().uid(uid).args(words.split_whitespace());
+        let may = Command::new("true").uid(uid).status().is_ok_and(|status| status.success());
+        may.then(|| Process::start(words, &mut command).finish())
     }
 
     /// Waits until the coordinator of the run in a folder says where it listens.

@@ -156,7 +156,10 @@ impl Wire {
     }
 
     async fn dial(&self, peer: Name, address: SocketAddr) -> Channel {
-        let dialled = link::dial(peer, &address.to_string(), &self.security, PATIENCE).await;
+        let address = address.to_string();
+        // As this user's own programs do.
+        let security = self.security.clone().finding_token_of(&address);
+        let dialled = link::dial(peer, &address, &security, PATIENCE).await;
         dialled.unwrap_or_else(|error| panic!("somebody listens there: {error}"))
     }
 }
