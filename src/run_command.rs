@@ -27,9 +27,15 @@ pub(crate) struct Arguments {
     #[arg(long)]
     force: bool,
 
-    /// Go on from the last checkpoint of the run in this folder
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "preset", "set", "method", "rounds", "seed"])]
+    /// Go on from the last checkpoint of the run in this folder, or from its beginning if it has none yet; with --rounds N, also
+    /// one that has finished, until it has trained N rounds
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "preset", "set", "method", "seed"])]
     resume: Option<PathBuf>,
+
+    /// Begin with the last checkpoint of the run in this folder, which stays as it is, and go on in another folder with what --set,
+    /// --rounds and the like change of its scenario
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "scenario", "preset", "synthetic"])]
+    from: Option<PathBuf>,
 
     /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
     #[arg(long, conflicts_with = "resume")]
@@ -137,6 +143,19 @@ pub(crate) struct Launch {
     /// The coordinator's own arguments.
     pub(crate) coordinator: coordinator::Arguments,
     pub(crate) place: Place,
+    before: Before,
+}
+
+/// What is to be done in the run's folder before it goes on there.
+enum Before {
+    Nothing,
+    /// The run gets so many rounds.
+    Extend(u64),
+    /// The folder is made, of what another run has left in this one.
+    Fork {
+        from: PathBuf,
+        force: bool,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -152,7 +171,11 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
 
 /// Runs a network. Its folder is this process's own for as long as it lives, and for as long as its coordinator does.
 fn launch(launch: Result<Launch, CoordinatorError>) -> ExitCode {
-    let locked = launch.and_then(|launch| Ok((RunLock::take(&launch.coordinator.out)?, launch)));
+    let locked = launch.and_then(|launch| {
+        let lock = RunLock::take(&launch.coordinator.out)?;
+        launch.prepare()?;
+        Ok((lock, launch))
+    });
     match locked {
         Ok((_lock, launch)) if launch.place.in_process => in_process::run(&launch),
         Ok((lock, launch)) => processes::run(&launch, &lock),
@@ -165,22 +188,39 @@ fn launch(launch: Result<Launch, CoordinatorError>) -> ExitCode {
 
 fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
     let mut given = arguments.scenario.clone();
-    let (scenario, out) = match &arguments.resume {
-        Some(folder) => (RunFolder::at(folder).scenario()?, folder.clone()),
-        None => {
+    let out = |scenario: &Scenario| arguments.out.clone().unwrap_or_else(|| folder::fresh(scenario));
+    let mut before = Before::Nothing;
+    let (scenario, out) = match (&arguments.resume, &arguments.from) {
+        (Some(folder), _) => {
+            let mut scenario = RunFolder::at(folder).scenario()?;
+            if let Some(rounds) = given.rounds.take() {
+                scenario.train.rounds = rounds;
+                before = Before::Extend(rounds);
+            }
+            (scenario, folder.clone())
+        }
+        (None, Some(from)) => {
+            let scenario = given.resolve_from(from)?;
+            // All else is written into the new folder.
+            given = ScenarioArguments::default();
+            before = Before::Fork { from: from.clone(), force: arguments.force };
+            let out = out(&scenario);
+            (scenario, out)
+        }
+        (None, None) => {
             if arguments.synthetic {
                 mmfi_run::use_synthetic(&mut given)?;
             }
             mmfi_run::prepare(&given.resolve()?, &mut given)?;
             let scenario = given.resolve()?;
-            let out = arguments.out.clone().unwrap_or_else(|| folder::fresh(&scenario));
+            let out = out(&scenario);
             (scenario, out)
         }
     };
     let mut coordinator = local_coordinator(given, out, &arguments.place);
-    coordinator.resume = arguments.resume.is_some();
-    coordinator.force = arguments.force;
-    Ok(Launch { scenario, coordinator, place: arguments.place.clone() })
+    coordinator.resume = arguments.resume.is_some() || arguments.from.is_some();
+    coordinator.force = arguments.force && arguments.from.is_none();
+    Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before })
 }
 
 fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, CoordinatorError> {
@@ -192,7 +232,7 @@ fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, Coordin
     };
     let mut coordinator = local_coordinator(changes, arguments.folder.clone(), &arguments.place);
     coordinator.evaluate = true;
-    Ok(Launch { scenario, coordinator, place: arguments.place.clone() })
+    Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before: Before::Nothing })
 }
 
 /// A coordinator on a free port of this machine.
@@ -221,6 +261,16 @@ fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, place: &Place) -
 }
 
 impl Launch {
+    /// Does what is to be done first. The folder is locked.
+    fn prepare(&self) -> Result<(), CoordinatorError> {
+        let folder = &self.coordinator.out;
+        match &self.before {
+            Before::Nothing => Ok(()),
+            Before::Extend(rounds) => coordinator::extend(folder, *rounds),
+            Before::Fork { from, force } => coordinator::fork(from, folder, &self.scenario, *force),
+        }
+    }
+
     /// The file into which the coordinator writes its address; an earlier run's is removed.
     pub(crate) fn fresh_address_file(&self) -> PathBuf {
         let file = self.coordinator.out.join("address");
@@ -233,7 +283,8 @@ impl Launch {
     /// itself; where no folder is fit for that, it is told the run's own file.
     pub(crate) fn place_of_nodes(&self, address: &str) -> Place {
         let own = self.coordinator.out.join("token");
-        let security = self.place.security().of_coordinator().map(|security| security.finding_token_of(address));
+        let security =
+            self.place.security().of_coordinator().map(|security| security.finding_token_of(address));
         let finds = security.is_ok_and(|security| security.protects() || security.has_token());
         let token_file = self.place.token_file.clone().or((!finds && own.exists()).then_some(own));
         Place { token_file, ..self.place.clone() }

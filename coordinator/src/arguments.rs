@@ -73,6 +73,19 @@ impl ScenarioArguments {
         Ok(scenario)
     }
 
+    /// The scenario of the run in a folder, changed: that of another run, which goes on from its checkpoint. Its own checkpoints lie
+    /// elsewhere than those of the first.
+    pub fn resolve_from(&self, folder: &Path) -> Result<Scenario, CoordinatorError> {
+        let first = RunFolder::at(folder);
+        let before = first.scenario()?;
+        let mut scenario =
+            ScenarioArguments { scenario: Some(first.file("scenario.toml")), ..self.clone() }.resolve()?;
+        if scenario.checkpoint.store == before.checkpoint.store {
+            scenario.checkpoint.store = None;
+        }
+        Ok(scenario)
+    }
+
     /// The same arguments as words of a command line.
     pub fn words(&self) -> Vec<String> {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
@@ -286,6 +299,13 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         true => RunLock::inherit(&options.folder)?,
         false => RunLock::take(&options.folder)?,
     };
+    let options = match arguments.scenario.rounds.filter(|_| arguments.resume) {
+        Some(rounds) if RunFolder::at(&options.folder).holds_run() => {
+            crate::extend(&options.folder, rounds)?;
+            arguments.options()?
+        }
+        _ => options,
+    };
     let options = options.with_own_token()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -320,10 +340,13 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
 pub fn print_outcome(outcome: &Outcome, scenario: &Scenario, folder: &Path, json: bool) {
     match outcome {
         Outcome::Done(summary) => print_summary(summary, scenario, folder, json),
-        Outcome::Stopped(0) => eprintln!("stopped before the first round"),
         Outcome::Stopped(version) => {
             let (rounds, folder) = (scenario.train.rounds, folder.display());
-            eprintln!("stopped after round {version} of {rounds}; go on with: pom2dib run --resume {folder}");
+            let when = match version {
+                0 => "before the first round".into(),
+                version => format!("after round {version} of {rounds}"),
+            };
+            eprintln!("stopped {when}; go on with: pom2dib run --resume {folder}");
         }
     }
 }

@@ -216,6 +216,19 @@ impl Checkpoints {
 
     // ------------------------------------------------------------------------------- the run's own files, far away
 
+    /// Copies a checkpoint to another store, its manifest last.
+    pub(crate) async fn copy(&self, round: u64, to: &Checkpoints) -> Result<(), CoordinatorError> {
+        let files = self.manifest(round).await?.files;
+        for file in files.keys().map(String::as_str).chain(["manifest.json"]) {
+            let name = format!("{}/{file}", folder(round));
+            let content = self.store.get(&name).await?;
+            let gone =
+                || CoordinatorError::Run(format!("{}: it has just been removed", self.store.name_of(&name)));
+            to.store.put(&name, content.ok_or_else(gone)?).await?;
+        }
+        Ok(())
+    }
+
     /// The store itself.
     pub(crate) fn store(&self) -> &Store {
         &self.store

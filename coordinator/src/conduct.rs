@@ -79,7 +79,12 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
             .add_service(Probe::of(Name::Coordinator));
         listener.serve(router, async { drop(closed.await) }).await
     });
-    let outcome = conductor.conduct().await;
+    let outcome = conductor.conduct().await.map_err(|error| match error {
+        CoordinatorError::File { .. } | CoordinatorError::Store(_) => {
+            CoordinatorError::Run(format!("{error}; {}", conductor.advice()))
+        }
+        error => error,
+    });
     lock::announce_end(conductor.stage.folder.path());
     if let Err(error) = &outcome {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
@@ -206,6 +211,18 @@ impl Conductor {
         self.board.incarnation(incarnation, version, Some(&line));
         eprintln!("{line}: going back to round {version} (incarnation {incarnation})");
         Ok(())
+    }
+
+    /// What to do when the folder or the store has failed. What is advised works: without a checkpoint there is nothing to go on
+    /// from.
+    fn advice(&self) -> String {
+        let folder = self.stage.folder.path().display();
+        let then = match (self.mode, self.stage.saved) {
+            (Mode::Evaluate, _) => format!("judge it again with: pom2dib evaluate {folder}"),
+            (_, Some(_)) => format!("go on with: pom2dib run --resume {folder}"),
+            (_, None) => "start it again, with --force".into(),
+        };
+        format!("see that there is room and a way to it, then {then}")
     }
 
     // ------------------------------------------------------------------------------------------------- training
@@ -374,8 +391,7 @@ impl Conductor {
             match &event {
                 Event::Told(action) => self.heed(*action),
                 Event::Fault(line) => {
-                    let advice = "see that there is room and a way to it, then go on with --resume";
-                    return Err(CoordinatorError::Run(format!("{line}; {advice}")).into());
+                    return Err(CoordinatorError::Run(format!("{line}; {}", self.advice())).into());
                 }
                 // What was said in an earlier incarnation is forgotten.
                 event if event.incarnation() != Some(self.stage.incarnation) => continue,

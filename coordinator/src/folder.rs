@@ -20,8 +20,9 @@ pub struct RunFolder {
 const KEPT_FILES: [&str; 3] = ["metrics.jsonl", "selection.jsonl", "scenario.toml"];
 
 /// The files of a run that mean something only with each other.
-const RUN_FILES: [&str; 8] = [
+const RUN_FILES: [&str; 9] = [
     "scenario.toml",
+    "lineage.json",
     "metrics.jsonl",
     "selection.jsonl",
     "summary.json",
@@ -39,12 +40,23 @@ impl RunFolder {
 
     /// A folder for a fresh run. One that holds a run already is refused, or emptied of it if `force`.
     pub(crate) fn create(path: &Path, scenario: &Scenario, force: bool) -> Result<Self, CoordinatorError> {
+        let folder = RunFolder::make_room(path, force)?;
+        folder.write_whole("scenario.toml", scenario.to_toml().as_bytes())?;
+        Ok(folder)
+    }
+
+    /// The same without its scenario.
+    pub(crate) fn make_room(path: &Path, force: bool) -> Result<Self, CoordinatorError> {
         let folder = RunFolder::at(path);
-        if folder.file("scenario.toml").exists() {
+        if folder.holds_run() {
             // A start that came to nothing, for want of a node or of data, is not worth keeping.
             if !force && folder.file("metrics.jsonl").exists() {
+                let further = match folder.file("summary.json").exists() {
+                    true => "train it further with --resume and more --rounds",
+                    false => "go on with it by --resume",
+                };
                 return Err(CoordinatorError::Input(format!(
-                    "{} holds a run already: choose another --out, or overwrite it with --force",
+                    "{} holds a run already: choose another --out, {further}, or overwrite it with --force",
                     path.display()
                 )));
             }
@@ -53,7 +65,6 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(|error| {
             CoordinatorError::Input(format!("{}: {error}; choose another --out", path.display()))
         })?;
-        folder.write_whole("scenario.toml", scenario.to_toml().as_bytes())?;
         Ok(folder)
     }
 
@@ -104,7 +115,8 @@ impl RunFolder {
         self.changed_scenario(set)
     }
 
-    fn changed_scenario(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
+    /// The same with these assignments.
+    pub(crate) fn changed_scenario(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
         let path = self.file("scenario.toml");
         if !path.exists() {
             return Err(CoordinatorError::Input(format!(

@@ -73,8 +73,9 @@ impl ManageArguments {
         let security = self.security.of_admin().map_err(|error| error.to_string())?;
         let path = Path::new(&self.run);
         if !path.is_dir() {
-            link::check_address(&self.run)
-                .map_err(|_| format!("\"{}\" is neither a run's folder nor an address (host:port)", self.run))?;
+            link::check_address(&self.run).map_err(|_| {
+                format!("\"{}\" is neither a run's folder nor an address (host:port)", self.run)
+            })?;
             return Ok((self.run.clone(), security.finding_token_of(&self.run)));
         }
         let folder = RunFolder::at(path);

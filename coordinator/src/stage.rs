@@ -5,7 +5,8 @@ use randomness::Seed;
 use scenario::Scenario;
 
 use crate::{
-    CoordinatorError, Mode, Options, RunFolder, checkpoints::Checkpoints, incarnations, lock, service::Current, summary::hex,
+    CoordinatorError, Mode, Options, RunFolder, checkpoints::Checkpoints, incarnations, lock,
+    service::Current, summary::hex,
 };
 
 /// What stands before the first node of an incarnation joins.
@@ -46,6 +47,10 @@ impl Stage {
                     Some(_) => {}
                     // What a run without a checkpoint has left is not worth keeping.
                     None if mode == Mode::ResumeOrStart => start_afresh(options, true).await?,
+                    // Its logs are cut back to the beginning as they are to a checkpoint.
+                    None if mode == Mode::Resume && folder.holds_run() => {
+                        eprintln!("{} has no checkpoint yet: it begins anew", options.folder.display());
+                    }
                     None => return Err(no_checkpoint(&options.folder)),
                 }
                 (restore, before)

@@ -4,7 +4,7 @@ use scenario::JointRateRows;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Missing;
+use crate::{Extension, Fork, Missing};
 
 /// What a run comes to: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,12 @@ pub struct Summary {
     /// What receivers went on without in training, where they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+    /// Another run's parameters with which it began, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked: Option<Fork>,
+    /// Where it was given more rounds, if that has made it another run than one that had them from the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<Extension>,
     /// Bytes between transmitters and receivers in training.
     pub wire: Wire,
     /// How long training took.

@@ -2,7 +2,7 @@ use std::{fmt::Write, path::Path};
 
 use scenario::{JointRateRows, Scenario};
 
-use crate::{Missing, Summary, Test};
+use crate::{Extension, Fork, Missing, Summary, Test};
 
 /// The summary for people: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
@@ -13,12 +13,28 @@ pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> S
         "{} on {}: {} rounds, seed {}; {} test samples, {} passes",
         summary.method, summary.scenario, summary.rounds, summary.seed, test.samples, test.passes
     );
+    origin(&mut text, summary);
     scores(&mut text, summary);
     selection(&mut text, summary, scenario);
     training(&mut text, summary);
     let _ = writeln!(text, "fingerprint  {}", summary.fingerprint);
     let _ = writeln!(text, "folder       {}", folder.display());
     text
+}
+
+/// What is not the scenario's own.
+fn origin(text: &mut String, summary: &Summary) {
+    if let Some(Fork { from, round, changed }) = &summary.forked {
+        let _ =
+            writeln!(text, "rounds up to {round} are those of {from}; changed since: {}", changed.join(", "));
+    }
+    for Extension { round, rounds_before, rounds, schedule } in &summary.extended {
+        let _ = writeln!(
+            text,
+            "given {rounds} rounds instead of {rounds_before} at round {round}, from there on with the schedule of {rounds}: \
+             {schedule}"
+        );
+    }
 }
 
 /// What training cost, if there was any.

@@ -4,6 +4,7 @@
 //! overrides, expands the node lists and validates, so that what it returns can be run as it stands.
 
 mod arrays;
+mod changes;
 mod device;
 mod error;
 mod link;
@@ -17,6 +18,7 @@ mod train;
 mod validate;
 
 pub use arrays::{Normalisation, TaskKind};
+pub use changes::Change;
 pub use device::Device;
 pub use error::ScenarioError;
 pub use link::{Link, Policy, Straggler};

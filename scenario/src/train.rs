@@ -134,6 +134,23 @@ impl Train {
         self.selection_rate * self.warmth(round)
     }
 
+    /// What depends on the number of rounds, in words; none if nothing does. So a run whose rounds are all computed alike is the
+    /// beginning of a longer one.
+    pub fn schedule(&self) -> Option<String> {
+        let until = |part: f64| (self.rounds as f64 * part).ceil();
+        let beta = self.beta_start.filter(|start| self.beta_rise > 0.0 && *start != self.beta).map(|start| {
+            format!("beta rises from {start} to {} until round {}", self.beta, until(self.beta_rise))
+        });
+        let bonus = Some(self.entropy_bonus).filter(|bonus| *bonus != 0.0 && self.entropy_until > 0.0);
+        let bonus = bonus.map(|bonus| {
+            format!("the entropy bonus falls from {bonus} to 0 until round {}", until(self.entropy_until))
+        });
+        let warm = until(1.0 - self.cool_down.min(1.0));
+        let cool = (self.cool_down > 0.0).then(|| format!("learning rates fall to 0 from round {warm} on"));
+        let parts: Vec<String> = [beta, bonus, cool].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// What is left of the learning rates: 1, and during the cool-down linearly less; 0 would be right after the last round.
     fn warmth(&self, round: u64) -> f64 {
         share(self.rounds.saturating_sub(round), self.rounds, self.cool_down)
@@ -196,6 +213,25 @@ mod tests {
             assert!((train.entropy_bonus_at(round) - expected).abs() < 1e-15, "round {round}");
         }
         assert_eq!(Train { entropy_until: 0.0, ..train }.entropy_bonus_at(0), 0.0);
+    }
+
+    #[test]
+    fn a_schedule_that_depends_on_the_number_of_rounds_is_put_in_words() {
+        let constant = Train { rounds: 100, entropy_bonus: 0.0, ..Train::default() };
+        assert_eq!(constant.schedule(), None);
+        for round in 0..100 {
+            let longer = Train { rounds: 250, ..constant.clone() };
+            let at = |train: &Train| {
+                [train.beta_at(round), train.entropy_bonus_at(round), train.coding_rate_at(round)]
+            };
+            assert_eq!(at(&constant), at(&longer), "round {round}");
+        }
+        let all = Train { entropy_bonus: 0.2, beta_start: Some(1e-4), cool_down: 0.25, ..constant };
+        assert_eq!(
+            all.schedule().unwrap(),
+            "beta rises from 0.0001 to 0.001 until round 60; the entropy bonus falls from 0.2 to 0 until round 50; \
+             learning rates fall to 0 from round 75 on"
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
 
 use super::{Conductor, out_of_place};
 use crate::{
-    CoordinatorError, Mode, Summary, Timing, Wire, judge::Judge, lock, members::Member, progress::Progress,
-    rounds::Rounds, service::Event, trouble::Trouble,
+    CoordinatorError, Mode, Summary, Timing, Wire, further::Lineage, judge::Judge, lock, members::Member,
+    progress::Progress, rounds::Rounds, service::Event, trouble::Trouble,
 };
 
 /// How long nodes may take to say goodbye once all is done.
@@ -81,6 +81,7 @@ impl Conductor {
         fingerprint: String,
     ) -> Result<Summary, CoordinatorError> {
         let trained = version - self.stage.version();
+        let Lineage { forked, extended } = Lineage::of(&self.stage.folder)?;
         let bytes = rounds.map(|rounds| rounds.bytes).unwrap_or_default();
         let summary = Summary {
             method: self.scenario.train.method.name().into(),
@@ -93,6 +94,8 @@ impl Conductor {
             most_asks: rounds.map_or(0, |rounds| rounds.most_asks),
             most_entries: rounds.map_or(0, |rounds| rounds.most_entries),
             missing: rounds.and_then(|rounds| rounds.missing),
+            forked,
+            extended,
             wire: Wire {
                 feature_bytes: bytes.feature,
                 gradient_bytes: bytes.gradient,

@@ -1,0 +1,181 @@
+//! A run that is trained further than it was to go, and one that is forked off another.
+
+use std::{fs, path::Path};
+
+use scenario::Scenario;
+use serde::{Deserialize, Serialize};
+
+use crate::{CoordinatorError, RunFolder};
+
+/// The file that says where a run has come from, if not from round 0 of its own scenario.
+const FILE: &str = "lineage.json";
+
+/// What a summary of the run must say besides its scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Lineage {
+    pub(crate) forked: Option<Fork>,
+    pub(crate) extended: Vec<Extension>,
+}
+
+/// A run began with the parameters of another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fork {
+    /// The other run's folder.
+    pub from: String,
+    /// The round of its checkpoint: rounds before that are the other run's.
+    pub round: u64,
+    /// The keys of its scenario that were changed, as "key: before -> after".
+    pub changed: Vec<String>,
+}
+
+/// A run was given more rounds, on which its schedules depend: so it is not the same as one that had them from the start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Extension {
+    /// Rounds that were trained by then.
+    pub round: u64,
+    /// How many it had been given before.
+    pub rounds_before: u64,
+    /// How many it was given then.
+    pub rounds: u64,
+    /// Its schedules from there on: those of a run of that many rounds.
+    pub schedule: String,
+}
+
+impl Lineage {
+    pub(crate) fn of(folder: &RunFolder) -> Result<Self, CoordinatorError> {
+        let path = folder.file(FILE);
+        if !path.exists() {
+            return Ok(Lineage::default());
+        }
+        let text = fs::read(&path).map_err(CoordinatorError::file(&path))?;
+        serde_json::from_slice(&text)
+            .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))
+    }
+
+    fn write(&self, folder: &RunFolder) -> Result<(), CoordinatorError> {
+        let text = serde_json::to_vec_pretty(self).expect("a lineage has only strings and numbers");
+        folder.write_whole(FILE, &text)
+    }
+}
+
+/// Gives the run in a folder so many rounds. The folder is locked.
+///
+/// # Errors
+/// If it has trained more already.
+pub fn extend(folder: &Path, rounds: u64) -> Result<(), CoordinatorError> {
+    wait(async {
+        let run = RunFolder::at(folder);
+        let before = run.scenario()?;
+        if rounds == before.train.rounds {
+            return Ok(());
+        }
+        let after = run.changed_scenario(&[format!("train.rounds={rounds}")])?;
+        let trained = run.checkpoints(&before)?.last().await?.unwrap_or(0);
+        if rounds < trained {
+            return Err(CoordinatorError::Input(format!(
+                "--rounds {rounds}: {} has trained {trained} rounds already; give more",
+                folder.display()
+            )));
+        }
+        // What is trained under no schedule, or not at all yet, is the beginning of the longer run.
+        let schedule = after.train.schedule().or(before.train.schedule()).filter(|_| trained > 0);
+        if let Some(schedule) = schedule {
+            let mut lineage = Lineage::of(&run)?;
+            let rounds_before = before.train.rounds;
+            lineage.extended.push(Extension { round: trained, rounds_before, rounds, schedule });
+            lineage.write(&run)?;
+        }
+        // What was summed up is not what the folder holds from now on, and yet not to be lost.
+        for name in ["summary", "recordings", "evaluation"] {
+            let path = run.file(&format!("{name}.json"));
+            if path.exists() {
+                let kept = run.file(&format!("{name}-round-{trained:06}.json"));
+                fs::rename(&path, &kept).map_err(CoordinatorError::file(&path))?;
+            }
+        }
+        run.write_whole("scenario.toml", after.to_toml().as_bytes())
+    })
+}
+
+/// Makes a folder of a run that goes on from the last checkpoint of another one, with another scenario. The folder is locked.
+/// The scenario is written last: what is interrupted before holds no run.
+///
+/// # Errors
+/// If the other run has no checkpoint, the scenario has other networks or no rounds left, or the folder holds a run.
+pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<(), CoordinatorError> {
+    wait(async {
+        let source = RunFolder::at(from);
+        let before = source.scenario()?;
+        if fs::canonicalize(from).is_ok_and(|from| fs::canonicalize(to).is_ok_and(|to| from == to)) {
+            return Err(CoordinatorError::Input(format!(
+                "{} cannot become another run: choose another --out, or go on with it by --resume",
+                from.display()
+            )));
+        }
+        check_networks(&before, scenario)?;
+        let checkpoints = source.checkpoints(&before)?;
+        let name = from.display();
+        let Some(round) = checkpoints.last().await? else {
+            return Err(CoordinatorError::Input(format!(
+                "{name} has no checkpoint yet from which another run could go on"
+            )));
+        };
+        checkpoints.check_numerics(round).await?;
+        if scenario.train.rounds <= round {
+            return Err(CoordinatorError::Input(format!(
+                "{name} has trained {round} rounds, and the new run is to have {} in all: give more with --rounds",
+                scenario.train.rounds
+            )));
+        }
+        let target = RunFolder::make_room(to, force)?;
+        let copies = target.checkpoints(scenario)?;
+        if copies.any().await? {
+            return Err(CoordinatorError::Input(format!(
+                "{} holds checkpoints already: choose another --out",
+                to.display()
+            )));
+        }
+        for log in ["metrics.jsonl", "selection.jsonl"] {
+            fs::copy(source.file(log), target.file(log)).map_err(CoordinatorError::file(source.file(log)))?;
+            target.cut_log(log, round)?;
+        }
+        target.write_incarnation(source.incarnation())?;
+        let changed = before.changes(scenario).iter().map(ToString::to_string).collect();
+        let from = std::path::absolute(from).unwrap_or_else(|_| from.into()).display().to_string();
+        let lineage = Lineage { forked: Some(Fork { from, round, changed }), ..Lineage::of(&source)? };
+        lineage.write(&target)?;
+        checkpoints.copy(round, &copies).await?;
+        target.write_whole("scenario.toml", scenario.to_toml().as_bytes())
+    })
+}
+
+/// Networks of other shapes have no use for a checkpoint.
+fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), CoordinatorError> {
+    let nodes = |scenario: &Scenario| {
+        let modalities = scenario.transmitter.iter().map(|node| node.modalities.clone());
+        (
+            modalities.collect::<Vec<_>>(),
+            scenario.receiver.iter().map(|node| node.task.clone()).collect::<Vec<_>>(),
+        )
+    };
+    let ((observed, tasks), (observed_after, tasks_after)) = (nodes(before), nodes(after));
+    let changes = before.changes(after);
+    let shaped = changes.iter().find(|change| change.key.starts_with("network."));
+    let line = match shaped {
+        Some(change) => change.to_string(),
+        None if observed != observed_after => "modalities of transmitters".into(),
+        None if tasks != tasks_after => "tasks of receivers".into(),
+        None => return Ok(()),
+    };
+    Err(CoordinatorError::Input(format!(
+        "{line} cannot change from a checkpoint on: its networks have their shapes; train anew without --from"
+    )))
+}
+
+/// Does a little work with a store before there is a runtime.
+fn wait<T>(work: impl Future<Output = Result<T, CoordinatorError>>) -> Result<T, CoordinatorError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;
+    runtime.block_on(work)
+}

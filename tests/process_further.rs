@@ -1,0 +1,247 @@
+//! A run goes on from wherever it was cut short, also before its first checkpoint; one that has finished can be trained
+//! further, and another run can begin with what it has learnt.
+
+use harness::{Outcome, PATIENCE, Place, Process, RunFolder, Signal, wait_until};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// Nothing in it depends on how many rounds there are.
+const CONSTANT: &str = "tiny.toml --set train.entropy_bonus=0";
+
+#[test]
+fn a_run_killed_before_its_first_checkpoint_goes_on_from_its_beginning() {
+    let place = Place::new(PROGRAM);
+    let quiet = place.run("run tiny.toml --rounds 100 --out quiet --json").done().json();
+    for way in ["", "--in-process"] {
+        let run = place.start(&format!("run tiny.toml --rounds 100 --out a --force {way}"));
+        wait_until("some rounds", PATIENCE, || (4..100).contains(&place.run_folder("a").rounds()));
+        for process in place.running() {
+            process.signal(Signal::Kill);
+        }
+        run.finish().killed_by(Signal::Kill);
+        place.assert_all_gone();
+        assert!(place.run_folder("a").checkpoints().is_empty());
+
+        place
+            .run("run tiny.toml --rounds 100 --out a")
+            .failed(2, &["a holds a run already", "--resume", "--force"]);
+        let resumed = place.run(&format!("run --resume a --json {way}"));
+        assert!(resumed.stderr.contains("a has no checkpoint yet: it begins anew"), "{resumed}");
+        assert_same(&resumed.done().json(), &quiet);
+        assert_eq!(rounds(&place.run_folder("a")), (0..100).collect::<Vec<u64>>());
+    }
+}
+
+#[test]
+fn a_run_stopped_before_its_first_round_says_what_works() {
+    let place = Place::new(PROGRAM);
+    let coordinator = place.start("coordinator tiny.toml --out a --listen 127.0.0.1:0");
+    place.address("a");
+    place.run("stop a").done();
+    let outcome = coordinator.finish().done();
+    assert!(outcome.stderr.contains("stopped before the first round"), "{outcome}");
+    follow(&place, &outcome).done();
+    assert_eq!(place.run_folder("a").rounds(), 6);
+}
+
+#[test]
+fn a_finished_run_that_is_trained_further_is_the_longer_run() {
+    let place = Place::new(PROGRAM);
+    let straight = place.run(&format!("run {CONSTANT} --rounds 12 --out straight --json")).done().json();
+    for (way, steps) in [("", [6, 7, 12].as_slice()), ("--in-process", &[5, 12])] {
+        let first = steps[0];
+        place.run(&format!("run {CONSTANT} --rounds {first} --out a --force --json {way}")).done();
+        let mut last = Value::Null;
+        for rounds in &steps[1..] {
+            last = place.run(&format!("run --resume a --rounds {rounds} --json {way}")).done().json();
+        }
+        assert_same(&last, &straight);
+        for key in ["rounds", "noise_share", "most_asks", "most_entries", "extended"] {
+            assert_eq!(last[key], straight[key], "{key}");
+        }
+        for key in ["feature_bytes", "gradient_bytes"] {
+            assert_eq!(last["wire"][key], straight["wire"][key], "{key}");
+        }
+        let (a, whole) = (place.run_folder("a"), place.run_folder("straight"));
+        assert_eq!(a.lines("selection.jsonl"), whole.lines("selection.jsonl"));
+        assert_eq!(learnt(&a), learnt(&whole));
+        assert_eq!(a.text("scenario.toml"), whole.text("scenario.toml"));
+        // What was summed up before is not lost.
+        assert_eq!(a.json(&format!("summary-round-{first:06}.json"))["rounds"], first);
+        assert_eq!(place.run("evaluate a --in-process --json").done().json()["test"], straight["test"]);
+    }
+}
+
+#[test]
+fn a_run_that_is_trained_further_under_a_schedule_says_so() {
+    let place = Place::new(PROGRAM);
+    let schedule = "tiny.toml --set train.cool_down=0.5 --in-process --json";
+    let first = place.run(&format!("run {schedule} --rounds 6 --out a")).done().json();
+    assert!(first.get("extended").is_none());
+    let further = place.run("run --resume a --rounds 10 --in-process --json").done().json();
+    let [extension] = further["extended"].as_array().expect("it is said").as_slice() else {
+        panic!("{further}")
+    };
+    assert_eq!(
+        (&extension["round"], &extension["rounds_before"], &extension["rounds"]),
+        (&6.into(), &6.into(), &10.into())
+    );
+    let words = extension["schedule"].as_str().unwrap();
+    assert!(words.contains("learning rates fall to 0 from round 5 on"), "{words}");
+    let table = place.run("run --resume a --rounds 12 --in-process").done().stdout;
+    assert!(table.contains("given 10 rounds instead of 6 at round 6"), "{table}");
+    assert!(table.contains("given 12 rounds instead of 10 at round 10"), "{table}");
+
+    place.run("run --resume a --rounds 11").failed(2, &["--rounds 11", "a has trained 12 rounds already"]);
+    place.run("run --resume a --rounds 0").failed(2, &["train.rounds"]);
+    place.run("run --resume a --rounds 12 --in-process").done();
+}
+
+#[test]
+fn a_run_cut_down_while_it_is_trained_further_goes_on() {
+    let place = Place::new(PROGRAM);
+    let straight = place.run(&format!("run {CONSTANT} --rounds 100 --out straight --json")).done().json();
+    place.run(&format!("run {CONSTANT} --rounds 4 --out a --set checkpoint.every=3")).done();
+    let run = place.start("run --resume a --rounds 100");
+    wait_until("some rounds", PATIENCE, || (9..100).contains(&place.run_folder("a").rounds()));
+    for process in place.running() {
+        process.signal(Signal::Kill);
+    }
+    run.finish().killed_by(Signal::Kill);
+    place.assert_all_gone();
+    assert_same(&place.run("run --resume a --json").done().json(), &straight);
+}
+
+#[test]
+fn another_run_begins_with_what_one_has_learnt() {
+    let place = Place::new(PROGRAM);
+    place.run(&format!("run {CONSTANT} --rounds 6 --out a --in-process")).done();
+    let before = files(&place, "a");
+
+    // Without any change it is the run trained further, elsewhere.
+    let straight =
+        place.run(&format!("run {CONSTANT} --rounds 9 --out straight --in-process --json")).done().json();
+    let same = place.run("run --from a --rounds 9 --out b --json").done().json();
+    assert_same(&same, &straight);
+    assert_eq!(
+        place.run_folder("b").lines("selection.jsonl"),
+        place.run_folder("straight").lines("selection.jsonl")
+    );
+
+    let words = "run --from a --rounds 9 --set train.beta=0.01 --seed 5 --in-process --json";
+    let other = place.run(words).done().json();
+    assert_ne!(other["fingerprint"], straight["fingerprint"]);
+    let fork = &other["forked"];
+    assert_eq!((fork["round"].as_u64(), fork["from"].as_str()), (Some(6), place.path("a").to_str()));
+    let changed = ["seed: 1 -> 5", "train.beta: 0.001 -> 0.01", "train.rounds: 6 -> 9"];
+    assert_eq!(fork["changed"], serde_json::json!(changed));
+    let folder = place.run_folder("runs/tiny-pom2dib-s5");
+    assert_eq!(rounds(&folder), (0..9).collect::<Vec<u64>>());
+    assert_eq!(learnt(&folder)[..6], learnt(&place.run_folder("a"))[..6]);
+    assert_eq!(files(&place, "a"), before, "the first run stays as it is");
+
+    for (words, line) in [
+        ("--out c", "the new run is to have 6 in all: give more with --rounds"),
+        ("--rounds 9 --out a", "a cannot become another run"),
+        ("--rounds 9 --out a --force", "a cannot become another run"),
+        ("--rounds 9 --out b", "b holds a run already"),
+        ("--rounds 9 --out c --set network.feature_dim=8", "network.feature_dim: 4 -> 8 cannot change"),
+        ("--rounds 9 --out c --set network.transmitters=3", "modalities of transmitters cannot change"),
+    ] {
+        place.run(&format!("run --from a {words}")).failed(2, &[line]);
+    }
+    place.run("run --from nowhere --rounds 9 --out c").failed(2, &["nowhere holds no run"]);
+    place.run("run --from a --rounds 9 --out b --force --in-process").done();
+    assert_eq!(files(&place, "a"), before);
+}
+
+#[test]
+fn what_is_advised_when_a_store_fails_works() {
+    let place = Place::new(PROGRAM);
+    let words = "tiny.toml --rounds 100 --set checkpoint.every=0 --set checkpoint.store=safe --restarts 0";
+    let quiet = place.run("run tiny.toml --rounds 100 --out quiet --in-process --json").done().json();
+
+    // Before the first checkpoint, what works is to begin anew.
+    let outcome = fail(&place, &format!("run {words} --out a"));
+    let line = outcome.stderr.lines().last().expect("it complains");
+    assert!(line.ends_with("then start it again, with --force") && !line.contains("--resume"), "{line}");
+    assert_same(&place.run(&format!("run {words} --out a --force --json")).done().json(), &quiet);
+
+    // And afterwards to go on.
+    let run = begin(&place, &format!("run {words} --out a --force"));
+    place.run("stop a").done();
+    run.finish().done();
+    let outcome = fail(&place, "run --resume a --restarts 0");
+    follow(&place, &outcome).done();
+    assert_eq!(place.run_folder("a").json("summary.json")["fingerprint"], quiet["fingerprint"]);
+}
+
+/// Starts a run in the folder a and holds it in the middle.
+fn begin(place: &Place, words: &str) -> Process {
+    let _ = std::fs::remove_file(place.path("a/address"));
+    let run = place.start(words);
+    place.address("a");
+    let before = place.run_folder("a").rounds();
+    wait_until("some more rounds", PATIENCE, || place.run_folder("a").rounds() > before + 2);
+    place.run("pause a").done();
+    run
+}
+
+/// The end of a run whose store, the folder "safe", is gone when it is to save a checkpoint.
+fn fail(place: &Place, words: &str) -> Outcome {
+    let run = begin(place, words);
+    let (safe, away) = (place.path("safe"), place.path("away"));
+    std::fs::rename(&safe, &away).expect("it is there");
+    place.write("safe", "a file where there should be a folder");
+    place.run("stop a").done();
+    let outcome = run.finish();
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    std::fs::remove_file(&safe).expect("it is there");
+    std::fs::rename(&away, &safe).expect("it is there");
+    outcome
+}
+
+/// What the advice in a run's last line comes to: "... go on with: pom2dib ...".
+fn follow(place: &Place, outcome: &Outcome) -> Outcome {
+    let (_, words) = outcome.stderr.rsplit_once("go on with: pom2dib ").expect("it gives advice");
+    place.run(words.trim())
+}
+
+fn assert_same(run: &Value, other: &Value) {
+    assert_eq!(run["fingerprint"], other["fingerprint"]);
+    assert_eq!(run["test"], other["test"]);
+}
+
+fn rounds(folder: &RunFolder) -> Vec<u64> {
+    folder.lines("metrics.jsonl").iter().map(|line| line["round"].as_u64().unwrap()).collect()
+}
+
+/// The log of a run without what the machine had to do with it.
+fn learnt(folder: &RunFolder) -> Vec<Value> {
+    let bare = |mut line: Value| {
+        let fields = line.as_object_mut().expect("a line is an object");
+        fields.remove("seconds");
+        fields.remove("work");
+        fields["bytes"].as_object_mut().expect("so is this").remove("total");
+        line
+    };
+    folder.lines("metrics.jsonl").into_iter().map(bare).collect()
+}
+
+/// Names and contents of all files under a folder but the lock, which says who has had it.
+fn files(place: &Place, name: &str) -> Vec<(String, Vec<u8>)> {
+    let (mut found, mut folders) = (Vec::new(), vec![place.path(name)]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it can be listed").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("lock") {
+                found.push((path.display().to_string(), std::fs::read(&path).expect("it can be read")));
+            }
+        }
+    }
+    found.sort();
+    found
+}
