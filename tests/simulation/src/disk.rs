@@ -96,6 +96,15 @@ impl Disk {
         Ok(())
     }
 
+    /// Whether an object belongs to a checkpoint: what earlier attempts have left beside it does not.
+    async fn is_committed(&self, name: &Path, version: u64) -> bool {
+        let manifest = Path::from(format!("round-{version:06}/manifest.json"));
+        let Ok(found) = self.0.objects.get(&manifest).await else { return false };
+        let files = Manifest::parse(&found.bytes().await.unwrap_or_default()).map(|manifest| manifest.files);
+        let is_named = |file: &str| files.is_ok_and(|files| files.contains_key(file));
+        *name == manifest || name.filename().is_some_and(is_named)
+    }
+
     /// A manifest is there: so must be what it promises.
     async fn committed(&self, manifest: &[u8]) {
         let Ok(manifest) = Manifest::parse(manifest) else {
@@ -169,7 +178,9 @@ impl ObjectStore for Disk {
             async move {
                 let path = path?;
                 disk.half("remove", &path).await?;
-                if let Some(version) = version_of(&path) {
+                if let Some(version) = version_of(&path)
+                    && disk.is_committed(&path, version).await
+                {
                     disk.0.ledger.removes(version);
                 }
                 disk.0.objects.delete(&path).await?;
