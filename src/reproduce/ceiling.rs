@@ -9,16 +9,20 @@ use super::{
 };
 use crate::{figures::named, statistics::Mean};
 
-/// The mean ceiling of a group's joint rates, in nats; none where nothing is estimated.
+/// The mean ceiling of a group's joint rates, in nats; none where nothing is estimated, or it is not known of every run.
 pub(super) fn ceiling(group: &Group, labels: Option<&Labels>) -> Option<f64> {
-    let own: Vec<f64> = group.runs.iter().filter_map(|run| of_run(run, labels)).collect();
+    let estimated = group.runs.iter().filter(|run| named(&run.figures, "joint_rate").is_some());
+    let own: Vec<f64> = estimated.map(|run| of_run(run, labels)).collect::<Option<_>>()?;
     Some(Mean::of(&own)?.mean)
 }
 
-/// Whether a group's joint rate is so near to that, within 5 %, that it says nothing of what was sent.
+/// Whether a group's joint rate is so near to that, within 5 %, that it says nothing of what was sent: by those runs of which both
+/// are known.
 pub(super) fn is_capped(group: &Group, labels: Option<&Labels>) -> bool {
-    let both = group.mean("joint_rate").zip(ceiling(group, labels));
-    both.is_some_and(|(rate, ceiling)| coordinator::at_ceiling(rate.mean, ceiling))
+    let both = |run: &Run| Some((named(&run.figures, "joint_rate")?, of_run(run, labels)?));
+    let (rates, ceilings): (Vec<f64>, Vec<f64>) = group.runs.iter().filter_map(both).unzip();
+    let means = Mean::of(&rates).zip(Mean::of(&ceilings));
+    means.is_some_and(|(rate, ceiling)| coordinator::at_ceiling(rate.mean, ceiling.mean))
 }
 
 /// As it was reported; of records of older programs, from the selection at the end of training and how the test rows share
@@ -73,6 +77,15 @@ mod tests {
         assert!(is_capped(&group, Some(&labels)) && !is_capped(&group, None));
         let (group, labels) = older(183.0);
         assert!(!is_capped(&group, Some(&labels)));
+    }
+
+    #[test]
+    fn where_it_is_not_known_of_every_run_those_of_which_it_is_tell() {
+        let (mut group, labels) = older(193.7);
+        let mut without = group.runs[0].clone();
+        without.granted = Vec::new();
+        group.runs.push(without);
+        assert!(is_capped(&group, Some(&labels)) && ceiling(&group, Some(&labels)).is_none());
     }
 
     #[test]

@@ -186,12 +186,12 @@ impl Page<'_> {
         if name != "joint_rate" {
             return plain;
         }
-        match ceiling(group, self.labels) {
-            _ if is_entropy(group) => "·".into(),
-            Some(ceiling) if is_capped(group, self.labels) => format!("{plain} of {ceiling:.1} †"),
-            Some(ceiling) => format!("{plain} of {ceiling:.1}"),
-            None => plain,
+        if is_entropy(group) {
+            return "·".into();
         }
+        let most = ceiling(group, self.labels).map_or(String::new(), |ceiling| format!(" of {ceiling:.1}"));
+        let mark = if is_capped(group, self.labels) { " †" } else { "" };
+        plain + &most + mark
     }
 
     /// N-CE over seeds and recordings together, of groups whose runs all have losses by recording.
@@ -237,7 +237,7 @@ impl Page<'_> {
         if any(&|group| ceiling(group, self.labels).is_some()) {
             let _ = writeln!(
                 text,
-                "\nBehind a joint rate stands its ceiling: of N rows an estimate can show no more than which row it was, ln N an entry, \
+                "\nBehind a joint rate stands its ceiling, where it is known of all seeds: of N rows an estimate can show no more than which row it was, ln N an entry, \
                  and of test rows that share a recording no more than which recording."
             );
         }
