@@ -20,7 +20,8 @@ pub enum StoreError {
 }
 
 /// The innermost cause: what lies around it repeats it.
-pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+#[cfg(feature = "objects")]
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

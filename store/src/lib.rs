@@ -4,31 +4,48 @@
 //! synced, renamed, and the folder synced.
 
 mod error;
+mod folder;
+mod memory;
+#[cfg(feature = "objects")]
+mod objects;
 mod writer;
 
 pub use error::StoreError;
 pub use writer::Writer;
 
+#[cfg(feature = "objects")]
 pub use object_store;
 
-use std::{path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    pin::Pin,
+};
 
 use bytes::Bytes;
-use object_store::{
-    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, local::LocalFileSystem, memory::InMemory,
-    path::Path,
-};
-use tokio_stream::{Stream, StreamExt};
-use url::Url;
+use percent_encoding::percent_decode_str;
+use tokio_stream::Stream;
+
+use folder::Folder;
+use memory::Memory;
+#[cfg(feature = "objects")]
+use objects::Objects;
 
 /// A place for named objects. Names have parts, with slashes between them.
 #[derive(Clone, Debug)]
 pub struct Store {
-    objects: Arc<dyn ObjectStore>,
-    prefix: Path,
-    /// The folder that it is, if it is one.
-    folder: Option<PathBuf>,
+    place: Place,
     location: String,
+}
+
+/// Where the objects are.
+#[derive(Clone, Debug)]
+enum Place {
+    Folder(Folder),
+    Memory(Memory),
+    #[cfg(feature = "objects")]
+    Objects(Objects),
 }
 
 /// What is known of an object without reading it.
@@ -43,54 +60,69 @@ pub struct Stat {
 /// The content of an object, piece by piece.
 pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>;
 
+/// Does the same with whatever place it is; the error says why, without the object's name.
+macro_rules! at {
+    ($store:expr, $place:ident => $call:expr) => {
+        match &$store.place {
+            Place::Folder($place) => $call,
+            Place::Memory($place) => $call,
+            #[cfg(feature = "objects")]
+            Place::Objects($place) => $call,
+        }
+    };
+}
+
 impl Store {
     /// Opens a store: the path of a folder, which is made if it is not there, or a URL (`s3://bucket/prefix`,
     /// `file:///folder`). What an object store needs to know besides, it takes from the environment (`AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT`, ...).
     pub fn open(location: &str) -> Result<Self, StoreError> {
-        if !location.contains("://") {
+        let fail = |reason: &str| StoreError::Open { location: location.into(), reason: reason.into() };
+        let Some((scheme, rest)) = location.split_once("://") else {
             return Store::folder(PathBuf::from(location));
+        };
+        match scheme {
+            "file" => match rest.strip_prefix("localhost").unwrap_or(rest) {
+                path if path.starts_with('/') => {
+                    let path: Vec<u8> = percent_decode_str(path).collect();
+                    Store::folder(Path::new(OsStr::from_bytes(&path)).into())
+                }
+                _ => Err(fail("it is no path of a folder")),
+            },
+            "memory" => Ok(Store::in_memory()),
+            #[cfg(feature = "cloud")]
+            _ => {
+                let objects = Objects::open(location).map_err(|reason| fail(&reason))?;
+                Ok(Store { place: Place::Objects(objects), location: location.into() })
+            }
+            #[cfg(not(feature = "cloud"))]
+            "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https" => Err(fail(
+                "this program was built without object stores: build it with --features cloud (cargo build --release \
+                 --features cloud)",
+            )),
+            #[cfg(not(feature = "cloud"))]
+            _ => Err(fail("neither a folder, nor a URL like file:///folder or s3://bucket/prefix")),
         }
-        let fail = |reason: String| StoreError::Open { location: location.into(), reason };
-        let url = Url::parse(location).map_err(|error| fail(error.to_string()))?;
-        let (scheme, _) = ObjectStoreScheme::parse(&url).map_err(|error| fail(error.to_string()))?;
-        if scheme == ObjectStoreScheme::Local {
-            return Store::folder(url.to_file_path().map_err(|()| fail("it is no path of a folder".into()))?);
-        }
-        #[cfg(feature = "cloud")]
-        // Somebody may have chosen already, and then that holds.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.to_str()?.to_ascii_lowercase(), value.to_str()?.to_owned()))
-        });
-        let (objects, prefix) =
-            object_store::parse_url_opts(&url, variables).map_err(|error| match error {
-                object_store::Error::Generic { .. } if !cfg!(feature = "cloud") => fail(
-                    "this program was built without object stores: build it with --features cloud".into(),
-                ),
-                error => fail(error.to_string()),
-            })?;
-        Ok(Store { objects: objects.into(), prefix, folder: None, location: location.into() })
     }
 
     /// A folder of this machine.
     pub fn folder(path: PathBuf) -> Result<Self, StoreError> {
         let location = path.display().to_string();
-        let fail = |reason: String| StoreError::Open { location: location.clone(), reason };
-        std::fs::create_dir_all(&path).map_err(|error| fail(error.to_string()))?;
-        let objects = LocalFileSystem::new_with_prefix(&path).map_err(|error| fail(error.to_string()))?;
-        let objects = Arc::new(objects.with_fsync(true));
-        Ok(Store { objects, prefix: Path::default(), folder: Some(path), location })
+        match Folder::open(path) {
+            Ok(folder) => Ok(Store { place: Place::Folder(folder), location }),
+            Err(error) => Err(StoreError::Open { location, reason: error.to_string() }),
+        }
     }
 
     /// A store that is gone with the process.
     pub fn in_memory() -> Self {
-        Store::over(Arc::new(InMemory::new()), "memory")
+        Store { place: Place::Memory(Memory::default()), location: "memory".into() }
     }
 
     /// Any other object store.
-    pub fn over(objects: Arc<dyn ObjectStore>, location: &str) -> Self {
-        Store { objects, prefix: Path::default(), folder: None, location: location.into() }
+    #[cfg(feature = "objects")]
+    pub fn over(objects: std::sync::Arc<dyn object_store::ObjectStore>, location: &str) -> Self {
+        Store { place: Place::Objects(Objects::over(objects)), location: location.into() }
     }
 
     /// The full name of an object, for people.
@@ -100,76 +132,51 @@ impl Store {
 
     /// Writes an object whole.
     pub async fn put(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StoreError> {
-        let put = self.objects.put(&self.path(name), content.into().into()).await;
-        put.map(drop).map_err(|error| self.error(name, error))
+        let content = content.into();
+        at!(self, place => place.put(name, content).await).map_err(|reason| self.error(name, reason))
     }
 
     /// Writes an object whole if there is none of that name. Of several that try at the same time, one does; gives whether it
     /// was this one.
     pub async fn create(&self, name: &str, content: impl Into<Bytes>) -> Result<bool, StoreError> {
-        match self.objects.put_opts(&self.path(name), content.into().into(), PutMode::Create.into()).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(self.error(name, error)),
-        }
+        let content = content.into();
+        at!(self, place => place.create(name, content).await).map_err(|reason| self.error(name, reason))
     }
 
     /// Begins to write an object piece by piece.
     pub fn writer(&self, name: &str) -> Writer {
-        Writer::new(self.objects.clone(), self.path(name), self.name_of(name))
+        let part = at!(self, place => place.part(name));
+        Writer::new(part, self.name_of(name))
     }
 
     /// An object's content; none if it is not there.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
-        let read = async { self.objects.get(&self.path(name)).await?.bytes().await };
-        match read.await {
-            Ok(content) => Ok(Some(content)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.error(name, error)),
-        }
+        at!(self, place => place.get(name).await).map_err(|reason| self.error(name, reason))
     }
 
     /// What is known of an object; none if it is not there.
     pub async fn stat(&self, name: &str) -> Result<Option<Stat>, StoreError> {
-        match self.objects.head(&self.path(name)).await {
-            Ok(meta) => {
-                let tag = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
-                Ok(Some(Stat { size: meta.size, tag }))
-            }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.error(name, error)),
-        }
+        at!(self, place => place.stat(name).await).map_err(|reason| self.error(name, reason))
     }
 
     /// The same piece by piece. It must be there.
     pub async fn read(&self, name: &str) -> Result<Pieces, StoreError> {
-        let result = self.objects.get(&self.path(name)).await.map_err(|error| self.error(name, error))?;
-        let (store, name) = (self.clone(), name.to_owned());
-        let pieces = result.into_stream().map(move |piece| piece.map_err(|error| store.error(&name, error)));
-        Ok(Box::pin(pieces))
+        let store = self.clone();
+        let owned = name.to_owned();
+        let error = move |reason| store.error(&owned, reason);
+        at!(self, place => place.read(name, error).await).map_err(|reason| self.error(name, reason))
     }
 
     /// The names of all objects, in order.
     pub async fn names(&self) -> Result<Vec<String>, StoreError> {
-        let prefix = Some(&self.prefix).filter(|prefix| prefix.parts().next().is_some());
-        let mut objects = self.objects.list(prefix);
-        let mut names = Vec::new();
-        while let Some(object) = objects.next().await {
-            let object = object.map_err(|error| self.error("", error))?;
-            if let Some(parts) = object.location.prefix_match(&self.prefix) {
-                names.push(parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
-            }
-        }
+        let mut names = at!(self, place => place.names().await).map_err(|reason| self.error("", reason))?;
         names.sort();
         Ok(names)
     }
 
     /// Removes an object, if it is there.
     pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
-        match self.objects.delete(&self.path(name)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.error(name, error)),
-        }
+        at!(self, place => place.remove(name).await).map_err(|reason| self.error(name, reason))
     }
 
     /// Removes all objects under a first part of their names, and in a folder whatever else lies there.
@@ -178,35 +185,33 @@ impl Store {
         for name in self.names().await?.into_iter().filter(|name| name.starts_with(&under)) {
             self.remove(&name).await?;
         }
-        let folder = self.folder.as_ref().map(|folder| folder.join(first)).filter(|folder| folder.exists());
-        match folder.map(std::fs::remove_dir_all) {
-            Some(Err(error)) => {
-                Err(StoreError::Object { name: self.name_of(first), reason: error.to_string() })
-            }
+        match &self.place {
+            Place::Folder(folder) => folder.remove_rest(first).map_err(|reason| self.error(first, reason)),
             _ => Ok(()),
         }
     }
 
-    fn path(&self, name: &str) -> Path {
-        let mut path = self.prefix.clone();
-        for part in name.split('/') {
-            path = path.join(part);
-        }
-        path
-    }
-
-    fn error(&self, name: &str, error: object_store::Error) -> StoreError {
-        StoreError::Object { name: self.name_of(name), reason: error::reason(&error) }
+    fn error(&self, name: &str, reason: String) -> StoreError {
+        StoreError::Object { name: self.name_of(name), reason }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio_stream::StreamExt;
+
     use super::*;
 
-    /// A folder and memory: what holds for one holds for the other.
-    fn stores(folder: &std::path::Path) -> [Store; 2] {
-        [Store::open(folder.to_str().unwrap()).unwrap(), Store::in_memory()]
+    /// What holds for a folder holds for memory, and over any implementation of object stores.
+    fn stores(folder: &Path) -> Vec<Store> {
+        let url = format!("file://{}/a%20folder", folder.display());
+        vec![
+            Store::open(folder.join("plain").to_str().unwrap()).unwrap(),
+            Store::open(&url).unwrap(),
+            Store::in_memory(),
+            #[cfg(feature = "objects")]
+            Store::over(std::sync::Arc::new(object_store::memory::InMemory::new()), "objects"),
+        ]
     }
 
     #[tokio::test]
@@ -228,7 +233,8 @@ mod tests {
             assert_eq!(store.names().await.unwrap(), ["b/one", "top"]);
             store.remove_all("a").await.unwrap();
         }
-        assert!(!folder.path().join("a").exists());
+        assert!(folder.path().join("a folder").is_dir());
+        assert!(!folder.path().join("plain/a").exists());
     }
 
     #[tokio::test]
@@ -238,6 +244,7 @@ mod tests {
             assert!(store.create("a/one", "first").await.unwrap());
             assert!(!store.create("a/one", "second").await.unwrap());
             assert_eq!(store.get("a/one").await.unwrap().unwrap(), "first");
+            assert_eq!(store.names().await.unwrap(), ["a/one"]);
         }
     }
 
@@ -264,6 +271,7 @@ mod tests {
             abandoned.abandon().await;
             assert_eq!(store.names().await.unwrap(), ["a/one"]);
 
+            assert!(store.read("a/four").await.is_err());
             let mut pieces = store.read("a/one").await.unwrap();
             let mut size = 0;
             while let Some(piece) = pieces.next().await {
@@ -277,14 +285,14 @@ mod tests {
     fn what_cannot_be_opened_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
-        for location in [path, "s4://bucket/prefix", "file://host/folder"] {
+        for location in [path, "s4://bucket/prefix", "x://", "file://host/folder"] {
             let error = Store::open(location).unwrap_err().to_string();
             assert!(error.starts_with(location), "{error}");
         }
         #[cfg(not(feature = "cloud"))]
         {
             let error = Store::open("s3://bucket/prefix").unwrap_err().to_string();
-            assert!(error.contains("build it with --features cloud"), "{error}");
+            assert!(error.contains("cargo build --release --features cloud"), "{error}");
         }
     }
 }

@@ -1,42 +1,96 @@
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use bytes::Bytes;
-use object_store::{ObjectStore, buffered::BufWriter, path::Path};
+#[cfg(feature = "objects")]
+use object_store::buffered::BufWriter;
+#[cfg(feature = "objects")]
 use tokio::io::AsyncWriteExt;
 
-use crate::{StoreError, error::reason};
+#[cfg(feature = "objects")]
+use crate::error::innermost;
+use crate::{
+    StoreError,
+    folder::{Folder, Staged},
+    memory::Memory,
+};
 
 /// An object that is being written piece by piece. Nothing is to be seen of it before [`Writer::finish`]; one that is
 /// dropped before leaves nothing behind that anybody would take for it.
 pub struct Writer {
-    writer: BufWriter,
+    part: Part,
     name: String,
 }
 
+/// What there is of it so far.
+pub(crate) enum Part {
+    Folder {
+        folder: Folder,
+        path: Result<PathBuf, String>,
+        staged: Option<Staged>,
+    },
+    Memory {
+        memory: Memory,
+        name: String,
+        content: Vec<u8>,
+    },
+    #[cfg(feature = "objects")]
+    Objects(BufWriter),
+}
+
 impl Writer {
-    pub(crate) fn new(objects: Arc<dyn ObjectStore>, path: Path, name: String) -> Self {
-        Writer { writer: BufWriter::new(objects, path), name }
+    pub(crate) fn new(part: Part, name: String) -> Self {
+        Writer { part, name }
     }
 
     /// Adds a piece.
     pub async fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
-        let written = self.writer.put(piece).await;
-        written.map_err(|error| self.error(&error))
+        self.part.write(piece).await.map_err(|reason| error(&self.name, reason))
     }
 
     /// Makes the object what was written: whole, and durable.
-    pub async fn finish(mut self) -> Result<(), StoreError> {
-        let finished = self.writer.shutdown().await;
-        finished.map_err(|error| self.error(&error))
+    pub async fn finish(self) -> Result<(), StoreError> {
+        let name = self.name;
+        self.part.finish().await.map_err(|reason| error(&name, reason))
     }
 
     /// Gives it up, so that nothing is left of it where parts of objects are paid for.
-    pub async fn abandon(mut self) {
-        // A store that cannot even do that has said why before.
-        let _ = self.writer.abort().await;
+    pub async fn abandon(self) {
+        match self.part {
+            // A store that cannot even do that has said why before.
+            #[cfg(feature = "objects")]
+            Part::Objects(mut writer) => drop(writer.abort().await),
+            // Dropping it is enough.
+            part => drop(part),
+        }
+    }
+}
+
+impl Part {
+    async fn write(&mut self, piece: Bytes) -> Result<(), String> {
+        match self {
+            Part::Folder { folder, path, staged } => {
+                *staged = Some(folder.add(path.clone()?, staged.take(), piece).await?);
+                Ok(())
+            }
+            Part::Memory { content, .. } => {
+                content.extend_from_slice(&piece);
+                Ok(())
+            }
+            #[cfg(feature = "objects")]
+            Part::Objects(writer) => writer.put(piece).await.map_err(|error| innermost(&error)),
+        }
     }
 
-    fn error(&self, error: &(dyn std::error::Error + 'static)) -> StoreError {
-        StoreError::Object { name: self.name.clone(), reason: reason(error) }
+    async fn finish(self) -> Result<(), String> {
+        match self {
+            Part::Folder { folder, path, staged } => folder.finish(path?, staged).await,
+            Part::Memory { memory, name, content } => memory.put(&name, content.into()).await,
+            #[cfg(feature = "objects")]
+            Part::Objects(mut writer) => writer.shutdown().await.map_err(|error| innermost(&error)),
+        }
     }
+}
+
+fn error(name: &str, reason: String) -> StoreError {
+    StoreError::Object { name: name.into(), reason }
 }
