@@ -49,8 +49,8 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM tools AS build
-# Object stores for checkpoints; empty for none.
-ARG FEATURES=cloud
+# Certificates, and object stores for checkpoints; empty for neither.
+ARG FEATURES=certs,cloud
 COPY --from=plan /pom2dib/recipe.json .
 RUN cargo chef cook --release --locked --package pom2dib --features "${FEATURES}" --recipe-path recipe.json
 COPY . .

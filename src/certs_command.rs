@@ -7,12 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use authority::{Authority, Found};
 use clap::Subcommand;
 use coordinator::ScenarioArguments;
 use link::Name;
 use time::OffsetDateTime;
-
-use crate::authority::{self, Authority, Found};
 
 /// Make certificates with which the nodes of a network know each other.
 #[derive(clap::Args)]
@@ -114,6 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn new(folder: &Path, network: &Network, days: u32, force: bool) -> anyhow::Result<()> {
+    authority::check()?;
     let (transmitters, receivers) = network.size()?;
     let occupied = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !force {
@@ -171,40 +171,38 @@ fn renew(folder: &Path, days: u32) -> anyhow::Result<()> {
     names.into_iter().try_for_each(|name| authority.issue(name, days))
 }
 
-fn show(folder: &Path, json: bool) -> anyhow::Result<()> {
+fn show(folder: &Path, as_json: bool) -> anyhow::Result<()> {
     let found = authority::found_in(folder)?;
     let now = OffsetDateTime::now_utc();
-    if json {
-        let list: Vec<_> = found.iter().map(|found| found.json(now)).collect();
+    if as_json {
+        let list: Vec<_> = found.iter().map(|found| json(found, now)).collect();
         say(&format!("{}\n", serde_json::json!({ "folder": folder, "certificates": list })));
     } else {
-        found.iter().for_each(|found| say(&found.line(now)));
+        found.iter().for_each(|found| say(&line(found, now)));
     }
     Ok(())
 }
 
-impl Found {
-    fn whose(&self) -> String {
-        self.name.map_or("the authority".into(), |name| name.to_string())
-    }
+fn whose(found: &Found) -> String {
+    found.name.map_or("the authority".into(), |name| name.to_string())
+}
 
-    fn line(&self, now: OffsetDateTime) -> String {
-        let left = match (self.until - now).whole_days() {
-            _ if self.until < now => "expired".into(),
-            days => format!("{days} days left"),
-        };
-        let until = self.until;
-        let (date, hour, minute) = (until.date(), until.hour(), until.minute());
-        format!("{:<20} until {date} {hour:02}:{minute:02} UTC ({left})\n", self.whose())
-    }
+fn line(found: &Found, now: OffsetDateTime) -> String {
+    let until = found.until;
+    let left = match (until - now).whole_days() {
+        _ if until < now => "expired".into(),
+        days => format!("{days} days left"),
+    };
+    let (date, hour, minute) = (until.date(), until.hour(), until.minute());
+    format!("{:<20} until {date} {hour:02}:{minute:02} UTC ({left})\n", whose(found))
+}
 
-    fn json(&self, now: OffsetDateTime) -> serde_json::Value {
-        serde_json::json!({
-            "name": self.name.map_or("ca".into(), Name::stem),
-            "until": self.until.unix_timestamp(),
-            "expired": self.until < now,
-        })
-    }
+fn json(found: &Found, now: OffsetDateTime) -> serde_json::Value {
+    serde_json::json!({
+        "name": found.name.map_or("ca".into(), Name::stem),
+        "until": found.until.unix_timestamp(),
+        "expired": found.until < now,
+    })
 }
 
 fn token(file: &Path, force: bool) -> anyhow::Result<()> {

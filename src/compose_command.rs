@@ -9,11 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use authority::Authority;
 use coordinator::ScenarioArguments;
 use link::Name;
 use scenario::Scenario;
-
-use crate::authority::{self, Authority};
 
 /// How long certificates are valid, in days.
 const DAYS: u32 = 365;
@@ -75,6 +74,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 impl Arguments {
     fn write(&self) -> anyhow::Result<String> {
         let out = &self.out;
+        if self.tls {
+            authority::check()?;
+        }
         let (scenario, data) = self.scenario()?;
         let occupied = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         if occupied && !self.force {

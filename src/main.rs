@@ -1,6 +1,5 @@
 //! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
 
-mod authority;
 mod bench_command;
 mod bench_loss;
 mod bench_run;

@@ -1,15 +1,18 @@
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    prelude::*,
+};
 
 /// Logs to standard error what `POM2DIB_LOG` asks for (`info`, `debug`, `pom2dib_node=trace`, ...); warnings without it.
 pub fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("POM2DIB_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let asked = std::env::var("POM2DIB_LOG").ok().filter(|asked| !asked.is_empty());
+    let warnings = || Targets::new().with_default(LevelFilter::WARN);
+    let wanted = asked.and_then(|asked| asked.parse().ok()).unwrap_or_else(warnings);
     let colours = std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     // A second call (several roles in one process) keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(wanted).try_init();
 }

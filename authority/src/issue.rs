@@ -2,7 +2,6 @@
 
 use std::{
     fs::Permissions,
-    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -16,31 +15,26 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use x509_parser::pem::Pem;
 
+use crate::{AUTHORITY, Found, replace};
+
 /// The authority outlives what it signs, so that certificates can be renewed one by one.
 const AUTHORITY_DAYS: u32 = 3650;
 
 /// Certificates are valid from a little before they are made: clocks differ.
 const HEAD_START: Duration = Duration::hours(1);
 
-/// What the authority's files are called.
-const AUTHORITY: &str = "ca";
-
 /// A folder of certificates and keys, and whoever signs them.
-pub(crate) struct Authority {
+pub struct Authority {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// Whose certificate a file holds, and until when it is valid.
-pub(crate) struct Found {
-    /// None for the authority's own.
-    pub(crate) name: Option<Name>,
-    pub(crate) until: OffsetDateTime,
-}
-
 impl Authority {
     /// Makes an authority in a folder that others cannot enter.
-    pub(crate) fn create(folder: &Path, days: u32) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or `days` leads beyond all calendars.
+    pub fn create(folder: &Path, days: u32) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         std::fs::set_permissions(folder, Permissions::from_mode(0o700))
             .with_context(|| folder.display().to_string())?;
@@ -63,7 +57,10 @@ impl Authority {
     }
 
     /// The authority of a folder.
-    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When its own files are not there or hold something else.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let read = |extension: &str| {
             let path = folder.join(format!("{AUTHORITY}.{extension}"));
             let remedy = || format!("{}: the authority's own files are needed here", path.display());
@@ -76,7 +73,10 @@ impl Authority {
     }
 
     /// Makes somebody's certificate and key, in place of those that there may be.
-    pub(crate) fn issue(&self, name: Name, days: u32) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or `days` leads beyond all calendars.
+    pub fn issue(&self, name: Name, days: u32) -> anyhow::Result<()> {
         let mut params = valid_for(days)?;
         params.distinguished_name = called(&name.stem());
         params.subject_alt_names = CertificateParams::new([name.dns()])?.subject_alt_names;
@@ -95,7 +95,10 @@ impl Authority {
 }
 
 /// What certificates lie in a folder: the authority's first, then by role and index.
-pub(crate) fn found_in(folder: &Path) -> anyhow::Result<Vec<Found>> {
+///
+/// # Errors
+/// When there are none, or one cannot be read.
+pub fn found_in(folder: &Path) -> anyhow::Result<Vec<Found>> {
     let entries = folder.read_dir().with_context(|| folder.display().to_string())?;
     let mut found = Vec::new();
     for entry in entries {
@@ -112,18 +115,6 @@ pub(crate) fn found_in(folder: &Path) -> anyhow::Result<Vec<Found>> {
         true => bail!("{} holds no certificates; `pom2dib certs new` makes some", folder.display()),
         false => Ok(found),
     }
-}
-
-/// Removes all certificates and keys of a folder.
-pub(crate) fn clear(folder: &Path) -> anyhow::Result<()> {
-    for found in found_in(folder)? {
-        let stem = found.name.map_or(AUTHORITY.into(), Name::stem);
-        for extension in ["pem", "key"] {
-            // A key may well have gone to another machine.
-            let _ = std::fs::remove_file(folder.join(format!("{stem}.{extension}")));
-        }
-    }
-    Ok(())
 }
 
 fn valid_until(path: &Path) -> anyhow::Result<OffsetDateTime> {
@@ -152,18 +143,4 @@ fn called(name: &str) -> DistinguishedName {
 fn write(folder: &Path, stem: &str, certificate: &str, key: &KeyPair) -> anyhow::Result<()> {
     replace(&folder.join(format!("{stem}.key")), &key.serialize_pem(), 0o600)?;
     replace(&folder.join(format!("{stem}.pem")), certificate, 0o644)
-}
-
-/// Writes a file of that mode, whole or not at all.
-pub(crate) fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file =
-            tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| path.display().to_string())
 }
