@@ -3,40 +3,13 @@
 
 use std::{net::SocketAddr, sync::LazyLock};
 
-use harness::{Outcome, PATIENCE, Place, Process, Running, Signal, wait_until};
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng, SeedableRng},
-};
+use harness::{Outcome, PATIENCE, Place, Process, Signal, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 /// A run long enough to be killed again and again, which saves a checkpoint after every other round.
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=2";
-
-/// Kills in the random test, all together, unless POM2DIB_KILLS says another number: for a soak of hundreds.
-const KILLS: usize = 36;
-
-#[test]
-fn dozens_of_random_kills_change_no_bit() {
-    let place = Place::new(PROGRAM);
-    let mut random = ChaCha8Rng::seed_from_u64(17);
-    let most = std::env::var("POM2DIB_KILLS").map_or(KILLS, |kills| kills.parse().expect("a number"));
-    let (mut kills, mut runs) = (0, 0);
-    while kills < most {
-        runs += 1;
-        let name = format!("run-{runs}");
-        let mut run = place.start(&format!("run {RUN} --out {name} --restarts 1000 --json"));
-        while kills < most && !run.has_ended() {
-            std::thread::sleep(std::time::Duration::from_millis(u64::from(random.next_u32() % 600)));
-            kills += kill_some(&place, &mut random);
-        }
-        assert_same(&run.finish().done());
-        place.run_folder(&name).assert_nothing_partial_looks_whole();
-    }
-    println!("{kills} processes killed in {runs} runs");
-}
 
 #[test]
 fn a_run_killed_whole_goes_on_with_resume_again_and_again() {
@@ -267,24 +240,6 @@ impl Told {
     fn said(&self, what: &str) {
         assert!(self.0.stdout.contains(what), "{}", self.0.stdout);
     }
-}
-
-/// Kills one process of a run, or two, or all but the one that started them; gives how many.
-fn kill_some(place: &Place, random: &mut ChaCha8Rng) -> usize {
-    let mut children: Vec<Running> =
-        place.running().into_iter().filter(|process| process.role != "run").collect();
-    let most = match random.next_u32() % 8 {
-        0 => children.len(),
-        1 | 2 => 2,
-        _ => 1,
-    };
-    let mut killed = 0;
-    while killed < most && !children.is_empty() {
-        let chosen = random.next_u32() as usize % children.len();
-        children.swap_remove(chosen).signal(Signal::Kill);
-        killed += 1;
-    }
-    killed
 }
 
 /// What a run comes to that nobody disturbs.

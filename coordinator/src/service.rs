@@ -125,10 +125,9 @@ impl Coordinator for Service {
             || first.incarnation != incarnation
             || !self.ordered.take(member, incarnation, version)
         {
-            tracing::warn!(%member, version, "a state that nobody has ordered was refused");
-            return Err(Status::failed_precondition(format!(
-                "nobody has ordered a state of {member} at version {version}"
-            )));
+            let reason = format!("nobody has ordered a state of {member} at version {version}");
+            link::log_refusal("a state", "a caller", &reason);
+            return Err(Status::failed_precondition(reason));
         }
         match self.store(incarnation, member, first, &mut pieces).await {
             Ok(sha256) => {
@@ -296,10 +295,9 @@ impl Service {
         // Looked at before the secret: if both go on meanwhile, what was allowed counts for nothing.
         let current = self.current();
         if !self.members.knows(member, shown) {
-            tracing::warn!(%member, "a caller was refused a state: it does not show the secret of that member");
-            return Err(Status::permission_denied(format!(
-                "the caller does not show the secret that {member} got when it joined"
-            )));
+            let reason = format!("the caller does not show the secret that {member} got when it joined");
+            link::log_refusal("a caller", "a state's stream", &reason);
+            return Err(Status::permission_denied(reason));
         }
         Ok((member, current))
     }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use turmoil::net::TcpStream;
 
-use crate::network::Connections;
+use crate::network::{Connections, Trick};
 
 /// The largest piece that is taken off the simulated network at once, in bytes.
 const PIECE: usize = 64 << 10;
@@ -90,6 +90,14 @@ impl Connection {
             }
             let length = buffer.filled().len();
             piece.truncate(length);
+            // The end cannot come twice, nor be anything else.
+            let trick = (length > 0).then(|| self.connections.trick(&self.hosts)).flatten();
+            match trick {
+                Some(Trick::Double) => piece.extend_from_within(..),
+                // What a frame begins with: who reads it cannot go on.
+                Some(Trick::Garble) => piece.iter_mut().take(9).for_each(|byte| *byte ^= 0xa5),
+                None => {}
+            }
             let pause = self.draws.below(self.connections.latency(&self.hosts) + 1);
             let seen = Instant::now() + Duration::from_millis(pause);
             let seen = self.under_way.back().map_or(seen, |(before, _)| seen.max(*before));

@@ -3,8 +3,9 @@
 use std::{
     fmt,
     ops::Range,
+    path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -27,6 +28,9 @@ use crate::{
     ledger::{Host, Ledger},
 };
 
+/// The logs of a run's folder.
+pub(crate) const LOGS: [&str; 2] = ["metrics.jsonl", "selection.jsonl"];
+
 type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
 
 /// The store. Clones are the same one.
@@ -38,6 +42,8 @@ struct Inner {
     ledger: Ledger,
     /// States that a checkpoint must have.
     hosts: Vec<Host>,
+    /// The run's folder, whose logs a commit vouches for.
+    folder: PathBuf,
     mood: Mutex<Mood>,
 }
 
@@ -48,13 +54,15 @@ struct Mood {
     slowness: u64,
     /// The share of calls that fail.
     failing: f64,
+    /// How many of the next writes leave half of what was to be written.
+    tears: u64,
 }
 
 impl Disk {
     /// An empty store for the checkpoints of these nodes.
-    pub(crate) fn new(ledger: Ledger, hosts: Vec<Host>, draws: Draws) -> Self {
-        let mood = Mutex::new(Mood { draws, slowness: 4, failing: 0.0 });
-        Disk(Arc::new(Inner { objects: InMemory::new(), ledger, hosts, mood }))
+    pub(crate) fn new(ledger: Ledger, hosts: Vec<Host>, folder: PathBuf, draws: Draws) -> Self {
+        let mood = Mutex::new(Mood { draws, slowness: 4, failing: 0.0, tears: 0 });
+        Disk(Arc::new(Inner { objects: InMemory::new(), ledger, hosts, folder, mood }))
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -63,14 +71,31 @@ impl Disk {
 
     /// From now on calls take so many milliseconds, and such a share of them fails.
     pub(crate) fn behave(&self, slowness: u64, failing: f64) {
-        let mut mood = self.0.mood.lock().expect("nobody panics with it");
+        let mut mood = self.mood();
         (mood.slowness, mood.failing) = (slowness, failing);
+    }
+
+    /// The next so many writes leave half of what was to be written.
+    pub(crate) fn tear(&self, writes: u64) {
+        self.mood().tears = writes;
+    }
+
+    /// Whether this write is one of those.
+    fn tears(&self) -> bool {
+        let mut mood = self.mood();
+        let tears = mood.tears > 0;
+        mood.tears = mood.tears.saturating_sub(1);
+        tears
+    }
+
+    fn mood(&self) -> MutexGuard<'_, Mood> {
+        self.0.mood.lock().expect("nobody panics with it")
     }
 
     /// Half of a call: what comes before something is done, or after it.
     async fn half(&self, what: &str, name: &Path) -> Result<()> {
         let (pause, fails) = {
-            let mut mood = self.0.mood.lock().expect("nobody panics with it");
+            let mut mood = self.mood();
             let slowness = mood.slowness;
             let pause = Duration::from_millis(mood.draws.below(slowness + 1));
             (pause, mood.failing > 0.0 && mood.draws.uniform() < mood.failing / 2.0)
@@ -79,7 +104,7 @@ impl Disk {
         tokio::time::sleep(pause).await;
         if fails {
             self.0.ledger.note(format_args!("the store fails to {what} {name}"));
-            return Err(Error::Generic { store: "simulated", source: "input/output error".into() });
+            return Err(broken());
         }
         Ok(())
     }
@@ -127,6 +152,8 @@ impl Disk {
             }
         }
         self.0.ledger.committed(manifest.round, &states);
+        let length = |name: &str| std::fs::metadata(self.0.folder.join(name)).map_or(0, |file| file.len());
+        self.0.ledger.record().synced = LOGS.map(length);
     }
 }
 
@@ -146,6 +173,13 @@ impl fmt::Display for Disk {
 impl ObjectStore for Disk {
     async fn put_opts(&self, to: &Path, what: PutPayload, how: PutOptions) -> Result<PutResult> {
         self.half("begin", to).await?;
+        if self.tears() {
+            let whole: Vec<u8> = what.iter().flat_map(|piece| piece.to_vec()).collect();
+            let half = Bytes::copy_from_slice(&whole[..whole.len() / 2]);
+            self.0.ledger.note(format_args!("the store tears {to}"));
+            self.0.objects.put_opts(to, half.into(), how).await?;
+            return Err(broken());
+        }
         let put = self.0.objects.put_opts(to, what, how).await?;
         self.written(to).await?;
         // It is there, even if whoever wrote it never hears of it.
@@ -201,6 +235,10 @@ impl ObjectStore for Disk {
         self.half("copy", to).await?;
         self.0.objects.copy_opts(from, to, how).await
     }
+}
+
+fn broken() -> Error {
+    Error::Generic { store: "simulated", source: "input/output error".into() }
 }
 
 /// The version to whose checkpoint an object belongs.

@@ -42,6 +42,15 @@ pub(crate) struct Record {
     pub(crate) ended: Vec<(Host, Result<(), String>)>,
     /// Calls of the store.
     pub(crate) store_calls: u64,
+    /// Steps, and evaluation passes, of all nodes.
+    pub(crate) steps: u64,
+    pub(crate) passes: u64,
+    /// How often the run was told to stop.
+    pub(crate) stops: u64,
+    /// Whether something was spoilt that a node or the coordinator may rightly complain of.
+    pub(crate) spoilt: bool,
+    /// The lengths of the run's logs when the last version was committed: so much must have been synced.
+    pub(crate) synced: [u64; 2],
 }
 
 impl Host {
@@ -103,7 +112,30 @@ impl Ledger {
     pub(crate) fn stepped(&self, host: Host, incarnation: u64, weights: Weights) {
         let mut record = self.record();
         record.note(format!("{host} is at version {} in incarnation {incarnation}", weights.version));
+        record.steps += 1;
         record.check_truth(host, weights);
+    }
+
+    /// A node has done an evaluation pass.
+    pub(crate) fn judged(&self, host: Host, pass: u64) {
+        let mut record = self.record();
+        record.note(format!("{host} has done pass {pass}"));
+        record.passes += 1;
+    }
+
+    /// The coordinator has stopped with a checkpoint of a version: it must have been told to, and it must be the last.
+    pub(crate) fn stopped(&self, version: u64) {
+        let mut record = self.record();
+        record.note(format!("the run has stopped at version {version}"));
+        let last = record.last_committed();
+        if record.stops == 0 {
+            record.violation(format!("nobody told the run to stop at version {version}"));
+        } else if version != last {
+            record.violation(format!(
+                "the run says that it stopped at version {version}, and {last} was committed"
+            ));
+        }
+        record.ended.push((Host::Coordinator, Ok(())));
     }
 
     /// A message has reached a node's machine.

@@ -5,14 +5,19 @@
 //! docs/reliability.md.
 
 mod arithmetic;
+mod callers;
 mod connection;
 mod disk;
+mod draws;
+mod hosts;
 mod ledger;
 mod network;
 mod plan;
 mod receiver_machine;
 mod transmitter_machine;
 mod trial;
+mod wide;
 mod world;
 
 pub use trial::{Trial, try_schedule};
+pub use wide::WIDE;

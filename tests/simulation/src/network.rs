@@ -14,7 +14,10 @@ use randomness::{Purpose, Seed};
 use tokio_stream::Stream;
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::connection::{Connection, Cut};
+use crate::{
+    connection::{Connection, Cut},
+    ledger::Host,
+};
 
 /// All connections of a simulated network. Clones are the same ones.
 #[derive(Clone)]
@@ -27,6 +30,17 @@ struct Table {
     /// The longest time that what passes between two hosts takes, in milliseconds: usually, and where it is another.
     latency: u64,
     latencies: BTreeMap<[String; 2], u64>,
+    /// What happens to what passes next from one host to another, which is the first of the two.
+    tricks: BTreeMap<[String; 2], Trick>,
+}
+
+/// What happens to the next bytes on a way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trick {
+    /// They come twice.
+    Double,
+    /// They come spoilt.
+    Garble,
 }
 
 /// The network as one host sees it.
@@ -44,6 +58,7 @@ impl Connections {
             ends: BTreeMap::new(),
             latency,
             latencies: BTreeMap::new(),
+            tricks: BTreeMap::new(),
         })))
     }
 
@@ -65,6 +80,27 @@ impl Connections {
         let latency = latency.unwrap_or(table.latency);
         table.latencies.insert([one.to_owned(), other.to_owned()], latency);
         table.latencies.insert([other.to_owned(), one.to_owned()], latency);
+    }
+
+    /// Lets something happen to what passes next from one host to another.
+    pub(crate) fn play(&self, from: Host, to: Host, trick: Trick) {
+        self.table().tricks.insert([from.to_string(), to.to_string()], trick);
+    }
+
+    /// What happens to bytes that come now, if anything; `hosts` as an end of a connection has them.
+    pub(crate) fn trick(&self, hosts: &[String; 2]) -> Option<Trick> {
+        let [own, from] = hosts;
+        let mut table = self.table();
+        if table.tricks.is_empty() {
+            return None;
+        }
+        table.tricks.remove(&[from.clone(), own.clone()])
+    }
+
+    /// A connection of a host that is none of the run's.
+    pub(crate) async fn connect(&self, host: &str, peer: Host, port: u16) -> io::Result<Box<dyn Socket>> {
+        let stream = TcpStream::connect(format!("{peer}:{port}")).await?;
+        Ok(self.wrap(stream, [host.to_owned(), peer.to_string()]))
     }
 
     /// The longest time that what passes between two hosts takes now, in milliseconds.

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use randomness::{Purpose, Seed, Stream};
 use scenario::Scenario;
 
-use crate::ledger::Host;
+use crate::{ledger::Host, wide::WIDE};
 
 /// Different networks and runs that schedules have. Few, since each is also run undisturbed once.
 const SHAPES: u64 = 24;
@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) silence: u64,
     pub(crate) stall: u64,
     pub(crate) patience: u64,
+    /// Whether the coordinator verifies the draws.
+    pub(crate) verify: bool,
     pub(crate) faults: Vec<(Trigger, Fault)>,
 }
 
@@ -43,6 +45,10 @@ pub(crate) enum Trigger {
     At(Duration),
     /// When the store is called that often: in the middle of writing a checkpoint, or of reading one.
     AtStoreCall(u64),
+    /// When the nodes have taken so many steps together.
+    AtStep(u64),
+    /// When the nodes have done so many evaluation passes together.
+    AtPass(u64),
 }
 
 /// What happens, and for how long.
@@ -77,6 +83,40 @@ pub(crate) enum Kind {
     StoreFails(f64),
     /// Every call of the store takes up to so many milliseconds.
     StoreSlow(u64),
+    /// The next writes of the store leave half of what was to be written.
+    StoreTears(u64),
+    /// The coordinator's machine loses power, and what was not synced of the logs is lost, or nonsense.
+    FolderLoses,
+    /// The run is held for a while.
+    Pause,
+    /// The run is told to stop; a supervisor lets it go on.
+    Stop,
+    /// What passes next from one to the other passes twice.
+    Double(Host, Host),
+    /// What passes next from one to the other is spoilt.
+    Garble(Host, Host),
+    /// Somebody who does not belong to the run does something there.
+    Stranger(Prank, Host),
+}
+
+/// What a stranger does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prank {
+    /// Says what is no HTTP/2, and waits.
+    Garbage,
+    /// Opens many connections, and says next to nothing.
+    Flood,
+    /// Joins as a node of another version or a place that there is not, or begins with another report.
+    BadJoin,
+    /// Tells the coordinator to do what is no action.
+    BadAction,
+    /// Calls a transmitter of another run.
+    OtherRun,
+}
+
+impl Prank {
+    pub(crate) const ALL: [Prank; 5] =
+        [Prank::Garbage, Prank::Flood, Prank::BadJoin, Prank::BadAction, Prank::OtherRun];
 }
 
 impl Shape {
@@ -118,11 +158,15 @@ impl Plan {
     /// A run of that shape that nothing disturbs.
     pub(crate) fn undisturbed(shape: Shape) -> Self {
         let (seed, named, latency) = (0, true, 5);
-        Plan { seed, shape, named, latency, silence: 10, stall: 60, patience: 60, faults: Vec::new() }
+        let (silence, stall, patience, verify) = (10, 60, 60, true);
+        Plan { seed, shape, named, latency, silence, stall, patience, verify, faults: Vec::new() }
     }
 
     /// The schedule of that number.
     pub(crate) fn draw(seed: u64) -> Self {
+        if seed >= WIDE {
+            return Plan::draw_wide(seed);
+        }
         let mut draws = Seed::from_number(seed).stream(Purpose::Test, &[2], 0);
         let shape = Shape::draw(seed % SHAPES);
         let mut plan = Plan {
@@ -133,6 +177,7 @@ impl Plan {
             silence: [3, 10][draws.below(2) as usize],
             stall: [8, 30][draws.below(2) as usize],
             patience: [5, 60][draws.below(2) as usize],
+            verify: false,
             faults: Vec::new(),
         };
         let mut time = Duration::ZERO;
@@ -163,14 +208,14 @@ impl Plan {
         let ends = self.faults.iter().map(|(trigger, fault)| match trigger {
             Trigger::At(time) => *time + fault.lasts,
             // Those that have not happened by then do not happen.
-            Trigger::AtStoreCall(_) => Duration::ZERO,
+            Trigger::AtStoreCall(_) | Trigger::AtStep(_) | Trigger::AtPass(_) => Duration::ZERO,
         });
-        ends.max().unwrap_or_default()
+        ends.max().unwrap_or_default().max(self.latest())
     }
 }
 
 impl Kind {
-    fn draw(shape: &Shape, draws: &mut Stream) -> Self {
+    pub(crate) fn draw(shape: &Shape, draws: &mut Stream) -> Self {
         let hosts = shape.hosts();
         let pair = |draws: &mut Stream| {
             let chosen = draws.subset(hosts.len(), 2);
@@ -229,6 +274,13 @@ impl Kind {
             Kind::Cut(..) => "connection reset",
             Kind::StoreFails(_) => "store fails",
             Kind::StoreSlow(_) => "store slow",
+            Kind::StoreTears(_) => "torn write in the store",
+            Kind::FolderLoses => "unsynced writes lost",
+            Kind::Pause => "run paused",
+            Kind::Stop => "run stopped",
+            Kind::Double(..) => "bytes doubled",
+            Kind::Garble(..) => "bytes garbled",
+            Kind::Stranger(..) => "stranger",
         }
     }
 }
@@ -239,6 +291,7 @@ impl fmt::Display for Fault {
     }
 }
 
-fn between(draws: &mut Stream, low: u64, high: u64) -> u64 {
+/// A number from one to another, both included.
+pub(crate) fn between(draws: &mut Stream, low: u64, high: u64) -> u64 {
     low + draws.below(high - low + 1)
 }

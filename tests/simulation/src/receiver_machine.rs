@@ -7,7 +7,7 @@ use node::{Awaited, Context, Machine, Next, NodeError, Role, Schedule};
 use proto::{
     When,
     v1::{
-        Asks, Cluster, Confusion, Features, Finished, Gradients, ReceiverPass, ReceiverRound, Turn,
+        Asks, Cluster, Confusion, Features, Finished, Gradients, ReceiverPass, ReceiverRound, Turn, View,
         order::Order, report::Report,
     },
 };
@@ -15,6 +15,7 @@ use receiver::{Input, Output};
 
 use crate::{
     arithmetic::{Weights, figure, mix, number, tensor},
+    draws,
     ledger::{Host, Ledger},
 };
 
@@ -25,6 +26,8 @@ pub(crate) struct ReceiverMachine {
     schedule: Schedule,
     inbox: Vec<VecDeque<Features>>,
     stage: Stage,
+    /// By transmitter, what it told of its requests in the round, part by part.
+    told: Vec<Vec<Bytes>>,
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +53,7 @@ impl ReceiverMachine {
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             schedule: Schedule::at(weights.version),
             stage: Stage::Idle { unsent: None },
+            told: vec![Vec::new(); context.scenario.transmitters()],
             context,
             ledger,
             weights,
@@ -85,13 +89,17 @@ impl ReceiverMachine {
 
     /// Sends every transmitter a turn.
     fn send(&self, when: When, gradient: Option<u64>, asks: bool, emit: &mut dyn FnMut(Output)) {
-        for k in 0..self.inbox.len() {
+        let asked = match when {
+            When::Round { round, .. } => draws::asks(&self.context, round),
+            When::Piece { .. } => vec![Bytes::from_static(&[1]); self.inbox.len()],
+        };
+        for (k, asked) in asked.into_iter().enumerate() {
             let gradients = gradient.map(|gradient| {
                 let z = Some(tensor(mix(gradient, k as u64)));
                 Gradients { z, ..Gradients::default() }
             });
             let stamp = Some(self.context.link(k, self.context.index).stamp(when));
-            let asks = asks.then(|| Asks { ticks: Bytes::from_static(&[1]) });
+            let asks = asks.then_some(Asks { ticks: asked });
             emit(Output::Turn(k, Turn { stamp, gradients, asks, ..Turn::default() }));
         }
     }
@@ -129,6 +137,7 @@ impl ReceiverMachine {
             let checked = link.check(features.stamp.as_ref(), when);
             checked.map_err(NodeError::message(format!("features of transmitter {k}")))?;
             sum = mix(sum, number(features.z.as_ref()).unwrap_or_default());
+            self.told[k].push(features.requests);
         }
         Ok(sum)
     }
@@ -148,12 +157,14 @@ impl ReceiverMachine {
                 }
                 self.weights.step(sum);
                 self.ledger.stepped(self.host(), self.context.incarnation, self.weights);
-                emit(Output::Report(Report::ReceiverRound(self.report(round))));
+                let report = self.report(round)?;
+                emit(Output::Report(Report::ReceiverRound(report)));
                 self.stage = Stage::Idle { unsent: Some(gradient) };
                 self.advance(emit)
             }
             Stage::Evaluating { pass, passes } => {
                 let found = mix(self.weights.value, self.receive(When::Piece { pass, piece: 0 })?);
+                self.told.iter_mut().for_each(Vec::clear);
                 let right = (found % 2) as f64;
                 let cross_entropy = figure(found);
                 let clusters = vec![Cluster { id: 0, samples: 1, scores: vec![right], cross_entropy }];
@@ -169,6 +180,7 @@ impl ReceiverMachine {
                     ..ReceiverPass::default()
                 };
                 emit(Output::Report(Report::ReceiverPass(report)));
+                self.ledger.judged(self.host(), pass);
                 if pass + 1 < passes {
                     self.begin_pass(pass + 1, passes, emit);
                     return Ok(());
@@ -180,17 +192,31 @@ impl ReceiverMachine {
         }
     }
 
-    fn report(&self, round: u64) -> ReceiverRound {
+    fn report(&mut self, round: u64) -> Result<ReceiverRound, NodeError> {
+        let told: Vec<Vec<Bytes>> = self.told.iter_mut().map(std::mem::take).collect();
+        let mut granted = Vec::with_capacity(told.len());
+        for (k, parts) in told.iter().enumerate() {
+            let grants = draws::granted(&self.context, k, round, &draws::told(&self.context, parts)?);
+            let own = grants.iter().map(|part| part.for_receiver(self.context.index).len());
+            granted.push(own.sum::<usize>() as u32);
+        }
         let part = |number| figure(mix(self.weights.value, number));
-        ReceiverRound {
+        let mut report = ReceiverRound {
             round,
             cross_entropy: part(0),
             objective: part(1),
             rate: part(2),
             log_likelihood: part(3),
-            granted: vec![1; self.context.scenario.entries_per_receiver()],
+            granted,
             ..ReceiverRound::default()
+        };
+        if self.context.verify {
+            let asks = draws::asks(&self.context, round);
+            report.views =
+                asks.into_iter().zip(told).map(|(asks, requests)| View { asks, requests }).collect();
+            report.batch = draws::BATCH;
         }
+        Ok(report)
     }
 }
 

@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use dib::{Grants, RequestGrid};
 use node::{Awaited, Context, Machine, Next, NodeError, Role, Schedule};
 use proto::{
     When,
-    v1::{Features, Finished, TransmitterPass, TransmitterRound, Turn, order::Order, report::Report},
+    v1::{Features, Finished, TransmitterPass, TransmitterRound, Turn, View, order::Order, report::Report},
 };
 use transmitter::{Input, Output};
 
 use crate::{
     arithmetic::{Weights, figure, mix, number, tensor},
+    draws,
     ledger::{Host, Ledger},
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct TransmitterMachine {
     inbox: Vec<VecDeque<Turn>>,
     /// The round whose gradients are due, the part of it, and what the gradients so far come to.
     sent: Option<(u64, usize, u64)>,
+    /// What was requested in that round, part by part.
+    requests: Vec<RequestGrid>,
     pass: u64,
 }
 
@@ -39,6 +43,7 @@ impl TransmitterMachine {
             inbox: vec![VecDeque::new(); context.scenario.receivers()],
             schedule: Schedule::at(weights.version),
             sent: None,
+            requests: Vec::new(),
             pass: 0,
             context,
             ledger,
@@ -102,10 +107,13 @@ impl TransmitterMachine {
     }
 
     fn train(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        let asks: Vec<Bytes> = self.inbox.iter().map(|turns| asks_of(turns.front())).collect();
         let gradients = self.take_turns(When::round(round), true)?;
         self.learn(gradients, emit);
+        self.requests = draws::requests(&self.context, &asks)?;
         for part in 0..self.context.parts() {
-            self.answer(When::Round { round, part: part as u64 }, emit);
+            let requests = self.requests[part].to_bytes().into();
+            self.answer(When::Round { round, part: part as u64 }, requests, emit);
         }
         self.sent = Some((round, 0, 0));
         Ok(())
@@ -121,19 +129,26 @@ impl TransmitterMachine {
         let Some((round, _, sum)) = self.sent.take() else { return };
         self.weights.step(mix(sum, gradients));
         self.ledger.stepped(self.host(), self.context.incarnation, self.weights);
-        emit(Output::Report(Report::TransmitterRound(TransmitterRound {
+        let granted = draws::granted(&self.context, self.context.index, round, &self.requests);
+        let encoded = granted.iter().flat_map(Grants::ticks).filter(|granted| !granted.is_empty()).count();
+        let mut report = TransmitterRound {
             round,
             log_likelihood: figure(self.weights.value),
-            encoded: vec![1; self.context.scenario.modalities(self.context.index)],
+            encoded: vec![encoded as u32],
             ..TransmitterRound::default()
-        })));
+        };
+        if self.context.verify {
+            let requests = self.requests.iter().map(|grid| grid.to_bytes().into()).collect();
+            (report.view, report.batch) = (Some(View { asks: Bytes::new(), requests }), draws::BATCH);
+        }
+        emit(Output::Report(Report::TransmitterRound(report)));
     }
 
-    fn answer(&self, when: When, emit: &mut dyn FnMut(Output)) {
+    fn answer(&self, when: When, requests: Bytes, emit: &mut dyn FnMut(Output)) {
         for t in 0..self.inbox.len() {
             let stamp = Some(self.context.link(self.context.index, t).stamp(when));
             let z = Some(tensor(mix(self.weights.value, t as u64)));
-            let requests = Bytes::from_static(&[1]);
+            let requests = requests.clone();
             emit(Output::Features(t, Features { stamp, requests, z, ..Features::default() }));
         }
     }
@@ -151,9 +166,10 @@ impl TransmitterMachine {
                 }
                 let when = When::Piece { pass: self.pass, piece: 0 };
                 self.take_turns(when, true)?;
-                self.answer(when, emit);
+                self.answer(when, Bytes::from_static(&[1]), emit);
                 let report = TransmitterPass { pass: self.pass, samples: 1, ..TransmitterPass::default() };
                 emit(Output::Report(Report::TransmitterPass(report)));
+                self.ledger.judged(self.host(), self.pass);
                 self.pass = (self.pass + 1) % evaluate.passes;
                 if self.pass == 0 {
                     self.schedule.done();
@@ -171,6 +187,10 @@ impl TransmitterMachine {
             None => Ok(false),
         }
     }
+}
+
+fn asks_of(turn: Option<&Turn>) -> Bytes {
+    turn.and_then(|turn| turn.asks.as_ref()).map(|asks| asks.ticks.clone()).unwrap_or_default()
 }
 
 impl Machine for TransmitterMachine {

@@ -4,24 +4,24 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fs,
-    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, SystemTime},
 };
 
-use coordinator::{Deadlines, Mode, Outcome, Summary};
-use node::{Compute, Departure, SecurityOptions};
-use randomness::{Purpose, Seed};
+use coordinator::{Outcome, Summary};
+use proto::v1::Action;
+use randomness::{Purpose, Seed, Stream as Draws};
 use turmoil::Sim;
 
 use crate::{
-    disk::Disk,
+    callers::{Errand, Errands, run_errands},
+    disk::{Disk, LOGS},
+    hosts::{coordinator_options, live, node_options},
     ledger::{Host, Ledger},
-    network::Connections,
+    network::{Connections, Trick},
     plan::{Fault, Kind, Plan, Trigger},
-    receiver_machine::ReceiverMachine,
-    transmitter_machine::TransmitterMachine,
+    wide::WIDE,
 };
 
 /// Simulated time goes in steps of this length; in each, every host does all that it can.
@@ -32,9 +32,6 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// In which a run must end once the faults have stopped: simulated time.
 pub(crate) const LIVELY: Duration = Duration::from_secs(60);
-
-/// Where everybody listens, each on its own host.
-const PORT: u16 = 7310;
 
 /// What a store takes for half a call in good days, at most, in milliseconds.
 const BRISK: u64 = 4;
@@ -65,9 +62,13 @@ struct World<'a> {
     due: Vec<(Trigger, Fault)>,
     /// What is to be mended, and when.
     ailing: Vec<(Duration, Kind)>,
+    /// Of what is lost, how much.
+    draws: Draws,
     /// When processes that are down are started.
     down: BTreeMap<Host, Duration>,
     faults: BTreeMap<&'static str, u64>,
+    administrator: Errands,
+    stranger: Errands,
     summary: Rc<RefCell<Option<Summary>>>,
 }
 
@@ -119,10 +120,10 @@ impl<'a> World<'a> {
             .tcp_capacity(4096)
             .build();
         let draws = Seed::from_number(plan.seed).stream(Purpose::Test, &[3], 0);
-        let disk = Disk::new(ledger.clone(), plan.shape.nodes(), draws);
+        let folder = folder.join("run");
+        let disk = Disk::new(ledger.clone(), plan.shape.nodes(), folder.clone(), draws);
         let connections = Connections::new(plan.seed, plan.latency);
         let summary = Rc::new(RefCell::new(None));
-        let folder = folder.join("run");
         let coordinator = coordinator_options(plan, &folder, &disk, &connections);
         let (its_ledger, its_summary) = (ledger.clone(), summary.clone());
         sim.host(Host::Coordinator.to_string(), move || {
@@ -133,9 +134,7 @@ impl<'a> World<'a> {
                         ledger.note("the coordinator has done its work");
                         *summary.borrow_mut() = Some(*done);
                     }
-                    Ok(Outcome::Stopped(version)) => {
-                        ledger.violation(format_args!("nobody told the run to stop at version {version}"));
-                    }
+                    Ok(Outcome::Stopped(version)) => ledger.stopped(version),
                     Err(error) => ledger.ended(Host::Coordinator, Err(error.to_string())),
                 }
                 // The process ends when it is buried.
@@ -148,8 +147,19 @@ impl<'a> World<'a> {
             let ledger = ledger.clone();
             sim.host(host.to_string(), move || live(host, options.clone(), ledger.clone()));
         }
+        let (administrator, stranger) = (Errands::default(), Errands::default());
+        if plan.seed >= WIDE {
+            for (name, errands) in [("administrator", &administrator), ("stranger", &stranger)] {
+                let (errands, connections, ledger) = (errands.clone(), connections.clone(), ledger.clone());
+                sim.host(name, move || {
+                    run_errands(name, errands.clone(), connections.clone(), ledger.clone())
+                });
+            }
+        }
         World {
             plan,
+            administrator,
+            stranger,
             ledger: ledger.clone(),
             sim,
             disk,
@@ -157,6 +167,7 @@ impl<'a> World<'a> {
             folder,
             due: plan.faults.clone(),
             ailing: Vec::new(),
+            draws: Seed::from_number(plan.seed).stream(Purpose::Test, &[8], 0),
             down: BTreeMap::new(),
             faults: BTreeMap::new(),
             summary,
@@ -177,7 +188,7 @@ impl<'a> World<'a> {
                 Ok(()) => self.ledger.note(format_args!("{host} ends")),
                 Err(error) => {
                     self.ledger.note(format_args!("{host} ends: {error}"));
-                    if !is_excusable(host, &error) {
+                    if !is_excusable(host, &error) && !self.ledger.record().spoilt {
                         self.ledger.violation(format_args!("{host} gave up: {error}"));
                     }
                 }
@@ -208,10 +219,15 @@ impl<'a> World<'a> {
 
     /// Lets all faults happen that are due.
     fn strike(&mut self, now: Duration) {
-        let calls = self.ledger.record().store_calls;
+        let (calls, steps, passes) = {
+            let record = self.ledger.record();
+            (record.store_calls, record.steps, record.passes)
+        };
         let is_due = |trigger: &Trigger| match trigger {
             Trigger::At(time) => *time <= now,
             Trigger::AtStoreCall(call) => *call <= calls,
+            Trigger::AtStep(step) => *step <= steps,
+            Trigger::AtPass(pass) => *pass <= passes,
         };
         let (due, later) =
             std::mem::take(&mut self.due).into_iter().partition(|(trigger, _)| is_due(trigger));
@@ -256,6 +272,13 @@ impl<'a> World<'a> {
             }
             Kind::StoreFails(share) => self.disk.behave(BRISK, *share),
             Kind::StoreSlow(slowness) => self.disk.behave(*slowness, 0.0),
+            Kind::StoreTears(writes) => self.disk.tear(*writes),
+            Kind::FolderLoses => self.lose_unsynced(until),
+            Kind::Pause => self.administrator.add(Errand::Manage(Action::Pause)),
+            Kind::Stop => self.administrator.add(Errand::Manage(Action::Stop)),
+            Kind::Double(from, to) => self.spoil(*from, *to, Trick::Double),
+            Kind::Garble(from, to) => self.spoil(*from, *to, Trick::Garble),
+            Kind::Stranger(prank, at) => self.stranger.add(Errand::Prank(*prank, *at)),
         }
     }
 
@@ -270,7 +293,10 @@ impl<'a> World<'a> {
 
     fn heal(&mut self, kind: &Kind) {
         match kind {
-            Kind::Kill(_) | Kind::LoseFolder | Kind::Cut(..) => {}
+            Kind::Kill(_) | Kind::LoseFolder | Kind::Cut(..) | Kind::FolderLoses => {}
+            Kind::Stop | Kind::Double(..) | Kind::Garble(..) | Kind::Stranger(..) => {}
+            Kind::StoreTears(_) => self.disk.tear(0),
+            Kind::Pause => self.administrator.add(Errand::Manage(Action::Resume)),
             Kind::PowerLoss(hosts) => hosts.iter().for_each(|host| self.reconnect(*host)),
             Kind::Freeze(host) => self.reconnect(*host),
             Kind::Partition(one, other) | Kind::OneWay(one, other) | Kind::Hold(one, other) => {
@@ -289,6 +315,31 @@ impl<'a> World<'a> {
         over.iter().for_each(|(_, kind)| self.heal(kind));
         let now = self.sim.elapsed();
         self.down.values_mut().for_each(|at| *at = now + RESTART.min(at.saturating_sub(now)));
+    }
+
+    /// What passes next from one to the other is spoilt: who gets it may say so, and end.
+    fn spoil(&mut self, from: Host, to: Host, trick: Trick) {
+        self.ledger.record().spoilt = true;
+        self.connections.play(from, to, trick);
+    }
+
+    /// The coordinator's machine loses power. Of its logs there is what had been synced when the last version was
+    /// committed; of the rest, some, and then perhaps a block of zeros.
+    fn lose_unsynced(&mut self, until: Duration) {
+        self.kill(Host::Coordinator, until);
+        let synced = self.ledger.record().synced;
+        for (name, synced) in LOGS.into_iter().zip(synced) {
+            let Ok(mut content) = fs::read(self.folder.join(name)) else { continue };
+            let unsynced = (content.len() as u64).saturating_sub(synced);
+            let kept = synced + self.draws.below(unsynced + 1);
+            let zeros = self.draws.below(2) * self.draws.below(100);
+            content.truncate(kept as usize);
+            content.extend(std::iter::repeat_n(0, zeros as usize));
+            fs::write(self.folder.join(name), content).expect("the folder is there");
+            self.ledger.note(format_args!(
+                "{name} keeps {kept} bytes, {synced} of them synced, and has {zeros} zeros more"
+            ));
+        }
     }
 
     /// The names of all other hosts.
@@ -314,89 +365,5 @@ fn is_excusable(host: Host, error: &str) -> bool {
         ]
         .iter()
         .any(|excuse| error.contains(excuse)),
-    }
-}
-
-/// The life of a node's process.
-async fn live(host: Host, options: node::Options, ledger: Ledger) -> turmoil::Result {
-    let how = match host {
-        Host::Transmitter(_) => {
-            let ledger = ledger.clone();
-            let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
-                Compute::inline(activity, |emit| {
-                    emit(transmitter::Output::Ready { data: [0; 32], files: Vec::new() });
-                    TransmitterMachine::new(context, state.as_deref(), ledger.clone())
-                })
-            };
-            transmitter::run_with(options, &employ).await
-        }
-        _ => {
-            let ledger = ledger.clone();
-            let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
-                Compute::inline(activity, |emit| {
-                    emit(receiver::Output::Ready { data: [0; 32], label_entropy: 1.0, files: Vec::new() });
-                    ReceiverMachine::new(context, state.as_deref(), ledger.clone())
-                })
-            };
-            receiver::run_with(options, &employ).await
-        }
-    };
-    ledger.ended(host, how.map_err(|error| error.to_string()));
-    // The process ends when it is buried.
-    std::future::pending().await
-}
-
-fn everywhere() -> SocketAddr {
-    (Ipv4Addr::UNSPECIFIED, PORT).into()
-}
-
-fn coordinator_options(
-    plan: &Plan,
-    folder: &Path,
-    disk: &Disk,
-    connections: &Connections,
-) -> coordinator::Options {
-    let patience = Duration::from_secs(600);
-    coordinator::Options {
-        scenario: plan.shape.scenario(),
-        mode: Mode::ResumeOrStart,
-        folder: folder.into(),
-        store: Some(disk.store()),
-        listen: everywhere(),
-        security: link::Security::default().over(connections.seen_by(&Host::Coordinator.to_string())),
-        insecure: true,
-        json: true,
-        verify: false,
-        deadlines: Deadlines {
-            join: patience,
-            rejoin: patience,
-            silence: Duration::from_secs(plan.silence),
-            stall: Duration::from_secs(plan.stall),
-        },
-        terminate: Departure::default(),
-    }
-}
-
-fn node_options(plan: &Plan, host: Host, connections: &Connections) -> node::Options {
-    let (Host::Transmitter(index) | Host::Receiver(index)) = host else {
-        unreachable!("the coordinator is no node");
-    };
-    node::Options {
-        coordinator: format!("{}:{PORT}", Host::Coordinator),
-        index: plan.named.then_some(index as u32),
-        listen: everywhere(),
-        advertise: Some(format!("{host}:{PORT}")),
-        tcp_only: false,
-        data: None,
-        device: Some(scenario::Device::Cpu),
-        threads: 1,
-        security: SecurityOptions::default(),
-        insecure: true,
-        patience: plan.patience,
-        end_with_parent: false,
-        network: connections.seen_by(&host.to_string()),
-        departure: Departure::default(),
-        health: None,
-        state_of_health: node::Health::default(),
     }
 }

@@ -1,21 +1,33 @@
 //! Thousands of schedules of faults: safety (never two truths about a round, never a lost committed checkpoint), then
 //! liveness (when the faults stop, the run ends, and with what an undisturbed run ends with).
 //!
-//! `POM2DIB_SCHEDULES=3000` tries so many schedules; `POM2DIB_SCHEDULE=17` tries that one, and prints what happens in it.
+//! The gate tries the same ones every time, and for a minute ones that nobody has tried: their base is printed.
+//! `POM2DIB_SCHEDULES=10000` tries so many instead, half of them wide; `POM2DIB_SCHEDULE=17` tries that one, and prints what
+//! happens in it; `POM2DIB_EXPLORE=600` tries new ones for so many seconds, from `POM2DIB_BASE` if that is given.
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use pom2dib_simulation::{Trial, try_schedule};
+use pom2dib_simulation::{Trial, WIDE, try_schedule};
 
-/// Schedules in the gate.
+/// Schedules in the gate, and wide ones.
 const SCHEDULES: u64 = 300;
+const WIDE_SCHEDULES: u64 = 60;
 
-/// Of those, how many are run again.
+/// Of the former, how many are run again.
 const REPLAYED: u64 = 30;
+
+/// For how many seconds the gate tries new ones.
+const EXPLORE: u64 = 60;
+
+/// Between two lines that say how far many schedules are.
+const PROGRESS: Duration = Duration::from_secs(30);
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
@@ -30,28 +42,32 @@ fn whatever_fails_a_run_tells_one_truth_and_ends_when_the_faults_do() {
         assert!(trial.violations.is_empty(), "schedule {seed}: {:#?}", trial.violations);
         return;
     }
-    let schedules = number("POM2DIB_SCHEDULES").unwrap_or(SCHEDULES);
-    let start = Instant::now();
-    let trials = try_schedules(schedules);
-    report(&trials, start);
-    let failed: Vec<&Trial> = trials.iter().filter(|trial| !trial.violations.is_empty()).collect();
-    for trial in &failed {
-        println!("schedule {}: {}", trial.seed, trial.violations.join("; "));
+    let (narrow, wide) = match number("POM2DIB_SCHEDULES") {
+        Some(all) => (all - all / 2, all / 2),
+        None => (SCHEDULES, WIDE_SCHEDULES),
+    };
+    let seed = |at| if at < narrow { at } else { WIDE + at - narrow };
+    judge(&try_schedules(|at| (at < narrow + wide).then(|| seed(at)), Some(narrow + wide)));
+}
+
+#[test]
+fn so_it_is_with_schedules_that_nobody_has_tried() {
+    if number("POM2DIB_SCHEDULE").or(number("POM2DIB_SCHEDULES")).is_some() {
+        return;
     }
-    let first = failed.first().map(|trial| {
-        let seed = trial.seed;
-        format!("POM2DIB_SCHEDULE={seed} cargo test --release -p pom2dib-simulation whatever -- --nocapture")
-    });
-    assert!(
-        failed.is_empty(),
-        "{} of {schedules} schedules failed; see the first again with\n{first:?}",
-        failed.len()
-    );
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+    let base = number("POM2DIB_BASE").unwrap_or(clock % (1 << 31));
+    println!("base {base}: POM2DIB_BASE={base} tries the same schedules");
+    let end = Instant::now() + Duration::from_secs(number("POM2DIB_EXPLORE").unwrap_or(EXPLORE));
+    // Every fourth as narrow as the older ones, which are quick.
+    let seed = |at: u64| if at.is_multiple_of(4) { base + at } else { WIDE + base + at };
+    judge(&try_schedules(|at| (Instant::now() < end).then(|| seed(at)), None));
 }
 
 #[test]
 fn the_same_schedule_brings_the_same_events() {
-    for seed in 0..number("POM2DIB_REPLAYS").unwrap_or(REPLAYED) {
+    let replayed = number("POM2DIB_REPLAYS").unwrap_or(REPLAYED);
+    for seed in (0..replayed).chain(WIDE..WIDE + replayed / 3) {
         let (once, again) = (try_schedule(seed), try_schedule(seed));
         let differs = once.log.iter().zip(&again.log).find(|(once, again)| once != again);
         assert_eq!(differs, None, "schedule {seed}");
@@ -59,18 +75,29 @@ fn the_same_schedule_brings_the_same_events() {
     }
 }
 
-/// Tries so many schedules, on all cores.
-fn try_schedules(count: u64) -> Vec<Trial> {
-    let next = AtomicU64::new(0);
+/// Tries schedules on all cores: those of the numbers that `seed` gives for 0, 1, ..., until it gives none.
+fn try_schedules(seed: impl Fn(u64) -> Option<u64> + Sync, all: Option<u64>) -> Vec<Trial> {
+    let (start, next, told) = (Instant::now(), AtomicU64::new(0), Mutex::new(Instant::now()));
+    let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         let mut trials = Vec::new();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= count {
-                return trials;
+        while let Some(seed) = seed(next.fetch_add(1, Ordering::Relaxed)) {
+            let trial = try_schedule(seed);
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if !trial.violations.is_empty() {
+                failed.fetch_add(1, Ordering::Relaxed);
+                println!("schedule {seed}: {}", trial.violations.join("; "));
             }
-            trials.push(try_schedule(seed));
+            let mut told = told.lock().expect("nobody panics with it");
+            if told.elapsed() > PROGRESS {
+                *told = Instant::now();
+                let of = all.map(|all| format!(" of {all}")).unwrap_or_default();
+                let (seconds, failed) = (start.elapsed().as_secs(), failed.load(Ordering::Relaxed));
+                println!("{done}{of} schedules after {seconds} s, {failed} failed");
+            }
+            trials.push(Trial { log: Vec::new(), ..trial });
         }
+        trials
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut trials: Vec<Trial> = std::thread::scope(|scope| {
@@ -78,7 +105,17 @@ fn try_schedules(count: u64) -> Vec<Trial> {
         workers.into_iter().flat_map(|worker| worker.join().expect("a trial catches panics")).collect()
     });
     trials.sort_by_key(|trial| trial.seed);
+    report(&trials, start);
     trials
+}
+
+/// None may have failed; says how to see the first that has again.
+fn judge(trials: &[Trial]) {
+    let mut failed = trials.iter().filter(|trial| !trial.violations.is_empty()).peekable();
+    let Some(Trial { seed, .. }) = failed.peek() else { return };
+    let again =
+        format!("POM2DIB_SCHEDULE={seed} cargo test --release -p pom2dib-simulation whatever -- --nocapture");
+    panic!("{} of {} schedules failed; see the first again with\n{again}", failed.count(), trials.len());
 }
 
 fn report(trials: &[Trial], start: Instant) {

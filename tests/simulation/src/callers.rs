@@ -1,0 +1,210 @@
+//! Two hosts more: an administrator, who holds the run and ends it, and a stranger, who knows all but what is secret.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use link::{Channel, Name, Security};
+use proto::{
+    Link, When,
+    v1::{
+        Action, Asks, Finished, Join, ManageRequest, Order, Report, Role, Turn,
+        coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
+    },
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tonic::Status;
+
+use crate::{
+    hosts::PORT,
+    ledger::{Host, Ledger},
+    network::Connections,
+    plan::Prank,
+};
+
+/// What one of them is to do. Clones are the same list.
+#[derive(Clone, Default)]
+pub(crate) struct Errands(Arc<Mutex<VecDeque<Errand>>>);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Errand {
+    Manage(Action),
+    Prank(Prank, Host),
+}
+
+/// Between two looks at the list, and two tries at an errand.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections of a flood.
+const FLOOD: usize = 40;
+
+impl Errands {
+    pub(crate) fn add(&self, errand: Errand) {
+        self.0.lock().expect("nobody panics with it").push_back(errand);
+    }
+
+    /// Stays on the list until it is done.
+    fn first(&self) -> Option<Errand> {
+        self.0.lock().expect("nobody panics with it").front().cloned()
+    }
+
+    fn done(&self) {
+        self.0.lock().expect("nobody panics with it").pop_front();
+    }
+}
+
+/// The life of a host that runs errands, in order, each until somebody has heard it.
+pub(crate) async fn run_errands(
+    name: &'static str,
+    errands: Errands,
+    connections: Connections,
+    ledger: Ledger,
+) -> turmoil::Result {
+    let caller =
+        Caller { security: Security::default().over(connections.seen_by(name)), name, connections, ledger };
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(errand) = errands.first() else { continue };
+        let done = match &errand {
+            Errand::Manage(action) => caller.manage(*action).await,
+            Errand::Prank(prank, host) => {
+                // Nobody may be there to hear it: then it is over.
+                caller.play(*prank, *host).await;
+                true
+            }
+        };
+        if done {
+            errands.done();
+        }
+    }
+}
+
+struct Caller {
+    name: &'static str,
+    security: Security,
+    connections: Connections,
+    ledger: Ledger,
+}
+
+impl Caller {
+    async fn dial(&self, host: Host) -> Option<Channel> {
+        let name = match host {
+            Host::Coordinator => Name::Coordinator,
+            Host::Transmitter(index) => Name::Transmitter(index as u32),
+            Host::Receiver(index) => Name::Receiver(index as u32),
+        };
+        link::dial(name, &format!("{host}:{PORT}"), &self.security, Duration::ZERO).await.ok()
+    }
+
+    /// Tells the coordinator something; whether it has heard it.
+    async fn manage(&self, action: Action) -> bool {
+        let ask = async {
+            let mut client = CoordinatorClient::new(self.dial(Host::Coordinator).await?);
+            if action == Action::Stop {
+                // It may act before it answers.
+                self.ledger.record().stops += 1;
+            }
+            client.manage(ManageRequest { action: action.into() }).await.ok()
+        };
+        let heard = tokio::time::timeout(Duration::from_secs(3), ask).await.ok().flatten().is_some();
+        if heard {
+            self.ledger.note(format_args!("the coordinator is told: {action:?}"));
+        }
+        heard
+    }
+
+    /// Does what nobody may do. It must be refused, and if it is not, the ledger has it.
+    async fn play(&self, prank: Prank, at: Host) {
+        let refused = tokio::time::timeout(Duration::from_secs(12), self.try_to(prank, at)).await;
+        if let Ok(Some(Ok(()))) = refused {
+            self.ledger.violation(format_args!("{at} takes what a stranger does: {prank:?}"));
+        }
+    }
+
+    /// What comes of it; nothing if nobody was there to refuse it.
+    async fn try_to(&self, prank: Prank, at: Host) -> Option<Result<(), Status>> {
+        match prank {
+            Prank::Garbage => {
+                let mut stream = self.connections.connect(self.name, at, PORT).await.ok()?;
+                let _ = stream
+                    .write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &[0xff; 300]].concat())
+                    .await;
+                let _ = stream.read(&mut [0; 100]).await;
+                None
+            }
+            Prank::Flood => {
+                let mut held = Vec::new();
+                for _ in 0..FLOOD {
+                    let mut stream = self.connections.connect(self.name, at, PORT).await.ok()?;
+                    let _ = stream.write_all(b"P").await;
+                    held.push(stream);
+                }
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                None
+            }
+            Prank::BadJoin => {
+                let protocol = Bytes::copy_from_slice(&proto::protocol_digest());
+                let good = Join {
+                    role: Role::Receiver.into(),
+                    index: None,
+                    version: proto::VERSION.into(),
+                    protocol,
+                };
+                let old = Join { version: "0.0.0".into(), ..good.clone() };
+                let beyond = Join { index: Some(99), ..good };
+                let mut refused = None;
+                for first in [
+                    report::Report::Join(old),
+                    report::Report::Join(beyond),
+                    report::Report::Finished(Finished {}),
+                ] {
+                    match self.control(first).await? {
+                        Ok(()) => return Some(Ok(())),
+                        Err(status) => refused = Some(Err(status)),
+                    }
+                }
+                refused
+            }
+            Prank::BadAction => {
+                let mut client = CoordinatorClient::new(self.dial(at).await?);
+                Some(client.manage(ManageRequest { action: 99 }).await.map(drop))
+            }
+            Prank::OtherRun => self.exchange(at, Bytes::from_static(&[9; 16]), 1).await,
+        }
+    }
+
+    /// Opens a control stream with a first report; what the coordinator says to that.
+    async fn control(&self, first: report::Report) -> Option<Result<(), Status>> {
+        let mut client = CoordinatorClient::new(self.dial(Host::Coordinator).await?);
+        let reports = tokio_stream::once(Report { report: Some(first) });
+        let answer = match client.control(reports).await {
+            Ok(orders) => orders.into_inner().message().await,
+            Err(status) => Err(status),
+        };
+        match answer {
+            Ok(Some(Order { order: Some(order::Order::Welcome(_)) })) => Some(Ok(())),
+            Ok(_) => None,
+            Err(status) => Some(Err(status)),
+        }
+    }
+
+    /// Calls a transmitter as receiver 0.
+    async fn exchange(&self, at: Host, run: Bytes, incarnation: u64) -> Option<Result<(), Status>> {
+        let Host::Transmitter(k) = at else { return None };
+        let mut client = TransmitterClient::new(self.dial(at).await?);
+        let link = Link { run, incarnation, transmitter: k as u32, receiver: 0 };
+        let asks = Some(Asks { ticks: Bytes::from_static(&[1]) });
+        let turn = Turn { stamp: Some(link.stamp(When::round(0))), asks, ..Turn::default() };
+        match client.exchange(tokio_stream::once(turn)).await {
+            Ok(features) => match features.into_inner().message().await {
+                Ok(Some(_)) => Some(Ok(())),
+                Ok(None) => None,
+                Err(status) => Some(Err(status)),
+            },
+            Err(status) => Some(Err(status)),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The processes of a run: what they are told, and their lives.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use coordinator::{Deadlines, Mode};
+use node::{Compute, Departure, SecurityOptions};
+
+use crate::{
+    disk::Disk,
+    ledger::{Host, Ledger},
+    network::Connections,
+    plan::Plan,
+    receiver_machine::ReceiverMachine,
+    transmitter_machine::TransmitterMachine,
+};
+
+/// Where everybody listens, each on its own host.
+pub(crate) const PORT: u16 = 7310;
+
+/// The life of a node's process.
+pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> turmoil::Result {
+    let how = match host {
+        Host::Transmitter(_) => {
+            let ledger = ledger.clone();
+            let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
+                Compute::inline(activity, |emit| {
+                    emit(transmitter::Output::Ready { data: [0; 32], files: Vec::new() });
+                    TransmitterMachine::new(context, state.as_deref(), ledger.clone())
+                })
+            };
+            transmitter::run_with(options, &employ).await
+        }
+        _ => {
+            let ledger = ledger.clone();
+            let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
+                Compute::inline(activity, |emit| {
+                    emit(receiver::Output::Ready { data: [0; 32], label_entropy: 1.0, files: Vec::new() });
+                    ReceiverMachine::new(context, state.as_deref(), ledger.clone())
+                })
+            };
+            receiver::run_with(options, &employ).await
+        }
+    };
+    ledger.ended(host, how.map_err(|error| error.to_string()));
+    // The process ends when it is buried.
+    std::future::pending().await
+}
+
+fn everywhere() -> SocketAddr {
+    (Ipv4Addr::UNSPECIFIED, PORT).into()
+}
+
+pub(crate) fn coordinator_options(
+    plan: &Plan,
+    folder: &Path,
+    disk: &Disk,
+    connections: &Connections,
+) -> coordinator::Options {
+    let patience = Duration::from_secs(600);
+    coordinator::Options {
+        scenario: plan.shape.scenario(),
+        mode: Mode::ResumeOrStart,
+        folder: folder.into(),
+        store: Some(disk.store()),
+        listen: everywhere(),
+        security: link::Security::default().over(connections.seen_by(&Host::Coordinator.to_string())),
+        insecure: true,
+        json: true,
+        verify: plan.verify,
+        deadlines: Deadlines {
+            join: patience,
+            rejoin: patience,
+            silence: Duration::from_secs(plan.silence),
+            stall: Duration::from_secs(plan.stall),
+        },
+        terminate: Departure::default(),
+    }
+}
+
+pub(crate) fn node_options(plan: &Plan, host: Host, connections: &Connections) -> node::Options {
+    let (Host::Transmitter(index) | Host::Receiver(index)) = host else {
+        unreachable!("the coordinator is no node");
+    };
+    node::Options {
+        coordinator: format!("{}:{PORT}", Host::Coordinator),
+        index: plan.named.then_some(index as u32),
+        listen: everywhere(),
+        advertise: Some(format!("{host}:{PORT}")),
+        tcp_only: false,
+        data: None,
+        device: Some(scenario::Device::Cpu),
+        threads: 1,
+        security: SecurityOptions::default(),
+        insecure: true,
+        patience: plan.patience,
+        end_with_parent: false,
+        network: connections.seen_by(&host.to_string()),
+        departure: Departure::default(),
+        health: None,
+        state_of_health: node::Health::default(),
+    }
+}
