@@ -11,10 +11,11 @@ use link::{Channel, Name, Security};
 use proto::{
     Link, When,
     v1::{
-        Action, Asks, Finished, Join, ManageRequest, Order, Report, Role, Turn,
+        Action, Asks, Finished, Join, LoadRequest, ManageRequest, Order, Report, Role, StatePiece, Turn,
         coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
     },
 };
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Status;
 
@@ -119,13 +120,27 @@ impl Caller {
     /// Does what nobody may do. It must be refused, and if it is not, the ledger has it.
     async fn play(&self, prank: Prank, at: Host) {
         let refused = tokio::time::timeout(Duration::from_secs(12), self.try_to(prank, at)).await;
-        if let Ok(Some(Ok(()))) = refused {
-            self.ledger.violation(format_args!("{at} takes what a stranger does: {prank:?}"));
+        match refused {
+            Ok(Some(Ok(()))) => {
+                self.ledger.violation(format_args!("{at} takes what a stranger does: {prank:?}"))
+            }
+            Ok(Some(Err(status))) => {
+                let run = self.ledger.record().run.as_ref().map(|(run, _)| hex(run));
+                if run.is_some_and(|run| status.message().contains(&run)) {
+                    self.ledger.violation(format_args!(
+                        "{at} tells a stranger the run's name: {}",
+                        status.message()
+                    ));
+                }
+            }
+            Ok(None) | Err(_) => {}
         }
     }
 
     /// What comes of it; nothing if nobody was there to refuse it.
     async fn try_to(&self, prank: Prank, at: Host) -> Option<Result<(), Status>> {
+        let known = self.ledger.record().run.clone();
+        let (run, incarnation) = known.unwrap_or((Bytes::from_static(&[7; 16]), 1));
         match prank {
             Prank::Garbage => {
                 let mut stream = self.connections.connect(self.name, at, PORT).await.ok()?;
@@ -172,7 +187,24 @@ impl Caller {
                 let mut client = CoordinatorClient::new(self.dial(at).await?);
                 Some(client.manage(ManageRequest { action: 99 }).await.map(drop))
             }
-            Prank::OtherRun => self.exchange(at, Bytes::from_static(&[9; 16]), 1).await,
+            Prank::Save => {
+                let mut client = CoordinatorClient::new(self.dial(at).await?);
+                let data = Bytes::from_static(b"a state of a stranger's");
+                let sha256 = Bytes::copy_from_slice(&Sha256::digest(&data));
+                let version = self.ledger.record().last_committed();
+                let role = Role::Transmitter.into();
+                let piece =
+                    StatePiece { run, incarnation, role, version, data, sha256, ..StatePiece::default() };
+                Some(client.save(tokio_stream::once(piece)).await.map(drop))
+            }
+            Prank::Load => {
+                let mut client = CoordinatorClient::new(self.dial(at).await?);
+                let request =
+                    LoadRequest { run, incarnation, role: Role::Receiver.into(), ..LoadRequest::default() };
+                Some(client.load(request).await.map(drop))
+            }
+            Prank::Impostor => self.exchange(at, run, incarnation).await,
+            Prank::OtherRun => self.exchange(at, Bytes::from_static(&[9; 16]), incarnation).await,
         }
     }
 
@@ -207,4 +239,8 @@ impl Caller {
             Err(status) => Some(Err(status)),
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

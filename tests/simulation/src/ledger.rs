@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use node::Role;
 
 use crate::arithmetic::Weights;
@@ -49,6 +50,8 @@ pub(crate) struct Record {
     pub(crate) stops: u64,
     /// Whether something was spoilt that a node or the coordinator may rightly complain of.
     pub(crate) spoilt: bool,
+    /// The run's name and incarnation, as the last machine had them.
+    pub(crate) run: Option<(Bytes, u64)>,
     /// The lengths of the run's logs when the last version was committed: so much must have been synced.
     pub(crate) synced: [u64; 2],
 }
@@ -121,6 +124,11 @@ impl Ledger {
         let mut record = self.record();
         record.note(format!("{host} has done pass {pass}"));
         record.passes += 1;
+    }
+
+    /// A machine knows its run.
+    pub(crate) fn knows(&self, run: &Bytes, incarnation: u64) {
+        self.record().run = Some((run.clone(), incarnation));
     }
 
     /// The coordinator has stopped with a checkpoint of a version: it must have been told to, and it must be the last.

@@ -110,13 +110,27 @@ pub(crate) enum Prank {
     BadJoin,
     /// Tells the coordinator to do what is no action.
     BadAction,
+    /// Sends a state of a committed version in a node's name.
+    Save,
+    /// Asks for a node's state.
+    Load,
+    /// Calls a transmitter as the receiver that it waits for, but for what is secret.
+    Impostor,
     /// Calls a transmitter of another run.
     OtherRun,
 }
 
 impl Prank {
-    pub(crate) const ALL: [Prank; 5] =
-        [Prank::Garbage, Prank::Flood, Prank::BadJoin, Prank::BadAction, Prank::OtherRun];
+    pub(crate) const ALL: [Prank; 8] = [
+        Prank::Garbage,
+        Prank::Flood,
+        Prank::BadJoin,
+        Prank::BadAction,
+        Prank::Save,
+        Prank::Load,
+        Prank::Impostor,
+        Prank::OtherRun,
+    ];
 }
 
 impl Shape {

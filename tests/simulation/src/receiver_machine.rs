@@ -49,6 +49,7 @@ impl ReceiverMachine {
             None => Weights::initial(&name),
         };
         ledger.began(host, context.incarnation, weights);
+        ledger.knows(&context.run, context.incarnation);
         Ok(ReceiverMachine {
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             schedule: Schedule::at(weights.version),

@@ -120,7 +120,9 @@ impl Kind {
             7..10 => {
                 let prank = Prank::ALL[draws.below(Prank::ALL.len() as u64) as usize];
                 let at = match prank {
-                    Prank::OtherRun => Host::Transmitter(draws.below(shape.transmitters as u64) as usize),
+                    Prank::Impostor | Prank::OtherRun => {
+                        Host::Transmitter(draws.below(shape.transmitters as u64) as usize)
+                    }
                     Prank::Garbage | Prank::Flood => match any(draws) {
                         // Nobody listens there.
                         Host::Receiver(_) => Host::Coordinator,
