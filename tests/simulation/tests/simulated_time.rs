@@ -16,7 +16,7 @@ use std::{
 
 use pom2dib_simulation::{Trial, WIDE, try_schedule};
 
-/// Schedules in the gate, and wide ones.
+/// Schedules in the gate. Wide ones are for campaigns, and for `POM2DIB_WIDE=1`.
 const SCHEDULES: u64 = 300;
 const WIDE_SCHEDULES: u64 = 60;
 
@@ -44,7 +44,8 @@ fn whatever_fails_a_run_tells_one_truth_and_ends_when_the_faults_do() {
     }
     let (narrow, wide) = match number("POM2DIB_SCHEDULES") {
         Some(all) => (all - all / 2, all / 2),
-        None => (SCHEDULES, WIDE_SCHEDULES),
+        None if number("POM2DIB_WIDE").is_some() => (SCHEDULES, WIDE_SCHEDULES),
+        None => (SCHEDULES, 0),
     };
     let seed = |at| if at < narrow { at } else { WIDE + at - narrow };
     judge(&try_schedules(|at| (at < narrow + wide).then(|| seed(at)), Some(narrow + wide)));
@@ -60,7 +61,8 @@ fn so_it_is_with_schedules_that_nobody_has_tried() {
     println!("base {base}: POM2DIB_BASE={base} tries the same schedules");
     let end = Instant::now() + Duration::from_secs(number("POM2DIB_EXPLORE").unwrap_or(EXPLORE));
     // Every fourth as narrow as the older ones, which are quick.
-    let seed = |at: u64| if at.is_multiple_of(4) { base + at } else { WIDE + base + at };
+    let wide = number("POM2DIB_WIDE").is_some();
+    let seed = |at: u64| if !wide || at.is_multiple_of(4) { base + at } else { WIDE + base + at };
     judge(&try_schedules(|at| (Instant::now() < end).then(|| seed(at)), None));
 }
 
