@@ -52,6 +52,8 @@ FROM tools AS build
 # Certificates, and object stores for checkpoints; empty for neither.
 ARG FEATURES=certs,cloud
 COPY --from=plan /pom2dib/recipe.json .
+# Crates of others are built against these.
+COPY stubs stubs
 RUN cargo chef cook --release --locked --package pom2dib --features "${FEATURES}" --recipe-path recipe.json
 COPY . .
 RUN cargo build --release --locked --package pom2dib --features "${FEATURES}"
