@@ -6,10 +6,10 @@ mod bits;
 mod secret;
 mod stamp;
 mod tensor;
-/// Generated from `proto/pom2dib.proto`.
+/// Generated from `proto/pom2dib.proto`: `cargo test --release -p pom2dib-proto` writes it anew after a change.
 #[allow(missing_docs, clippy::pedantic, reason = "generated code; the .proto file has the comments")]
 pub mod v1 {
-    tonic::include_proto!("pom2dib.v1");
+    include!("../generated/pom2dib.v1.rs");
 }
 
 pub use bits::{decode_bits, decode_ticks, encode_bits, encode_ticks};
