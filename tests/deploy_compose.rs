@@ -104,6 +104,34 @@ fn the_image_for_gpus_starts_where_there_is_none() {
     assert!(error.contains("device cuda:0 cannot be had"), "{error}");
 }
 
+/// Builders that export one tag side by side fail ("already exists"), and a service without `build` must find the image there.
+#[test]
+fn one_service_builds_the_image_and_the_others_depend_on_it() {
+    for (file, builder, dependants) in [
+        ("docker-compose.yml", "coordinator", &["transmitter", "receiver"][..]),
+        ("docker-compose.cuda.yml", "transmitter", &["receiver"]),
+    ] {
+        let text = std::fs::read_to_string(Path::new(ROOT).join(file)).unwrap();
+        let builds = text.lines().filter(|line| line.trim() == "build:").count();
+        assert_eq!(builds, 1, "{file}");
+        assert!(service(&text, builder).contains("\n    build:\n"), "{file}: {builder}");
+        for dependant in dependants {
+            let line = format!("\n    depends_on: [{builder}]\n");
+            assert!(service(&text, dependant).contains(&line), "{file}: {dependant}");
+        }
+    }
+}
+
+/// A service's lines in a compose file.
+fn service<'a>(file: &'a str, name: &str) -> &'a str {
+    let (_, rest) = file.split_once("\nservices:\n").expect("a compose file has services");
+    let start = rest.find(&format!("  {name}:\n")).expect("it has this one") + name.len() + 4;
+    let is_next =
+        |(at, _): &(usize, &str)| !rest[at + 1..].starts_with("   ") && !rest[at + 1..].starts_with('\n');
+    let end = rest[start..].match_indices('\n').map(|(at, text)| (start + at, text)).find(is_next);
+    &rest[start - 1..end.map_or(rest.len(), |(at, _)| at + 1)]
+}
+
 #[test]
 fn the_default_network_trains_to_its_end_by_either_kind_of_compose() {
     let Some(engine) = engine() else { return };

@@ -73,6 +73,14 @@ fn the_manifests_are_valid_by_the_schemas_of_kubernetes() {
     }
 }
 
+/// Without kubectl: with the tag `latest` an image that was loaded into the cluster's nodes would never be found.
+#[test]
+fn the_image_is_of_this_version() {
+    let text = std::fs::read_to_string(format!("{MANIFESTS}/kustomization.yaml")).unwrap();
+    let tags: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("newTag: ")).collect();
+    assert_eq!(tags, [env!("CARGO_PKG_VERSION")]);
+}
+
 #[test]
 fn the_manifests_name_ports_variables_and_words_that_the_program_knows() {
     if !has("kubectl", &["kustomize", "--help"]) {
