@@ -1,5 +1,7 @@
 //! The numerical half against finite differences, against candle's tape and against plain code.
 
+#![allow(clippy::disallowed_methods, reason = "tests compare with functions that were written by others")]
+
 mod encoder;
 mod input;
 mod loss;
