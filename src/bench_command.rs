@@ -43,7 +43,7 @@ enum What {
     /// Each size N runs as N transmitters and N receivers, processes of their own, with the scenario's lists of nodes
     /// repeated cyclically to that number. A receiver may still ask no more than E_t transmitters at a tick, so that it is
     /// granted about as much whatever N is: what grows with N beyond that is what the size costs. Selectors take their
-    /// steps, but with a learning rate of 0 (unless --set train.selection_rate says otherwise): a small network would soon
+    /// steps, but with a learning rate of 0 (unless --set train.selection_lr says otherwise): a small network would soon
     /// learn to ask for less, and its costs would be spread over fewer entries.
     ///
     /// Seconds are those of training rounds, after a warm-up of 10: reading or making data at the start is not among them.
@@ -116,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 /// What is to be run, checked.
 fn plan(arguments: &Arguments) -> anyhow::Result<Planned> {
     let mut scenario = arguments.scenario.clone();
+    scenario.warn_of_deprecated_keys();
     scenario.rounds = scenario.rounds.or(Some(60));
     scenario.set.push("evaluation.passes=1".into());
     Planned::new(scenario)

@@ -92,8 +92,9 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
 fn trained(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
     let (scenario, out) = (plan(arguments, loss)?, folder(arguments, loss));
     if out.join("summary.json").exists() {
-        let written = std::fs::read_to_string(out.join("scenario.toml")).unwrap_or_default();
-        if written != scenario.resolve()?.to_toml() {
+        // Compared as scenarios, since a key may have had another name when the file was written.
+        let written = scenario::Scenario::read(&out.join("scenario.toml"), &[]).ok();
+        if written != Some(scenario.resolve()?) {
             bail!("{} holds a run of another scenario: choose another --out, or remove it", out.display());
         }
         return read(&out.join("summary.json"));

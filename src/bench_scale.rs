@@ -78,7 +78,7 @@ fn plan(arguments: &Arguments, size: usize) -> anyhow::Result<Planned> {
     let mut scenario = arguments.scenario.clone();
     scenario.rounds = scenario.rounds.or(Some(ROUNDS));
     // First, so that the user's own word goes before it.
-    scenario.set.insert(0, "train.selection_rate=0.0".into());
+    scenario.set.insert(0, "train.selection_lr=0.0".into());
     for nodes in ["transmitters", "receivers"] {
         scenario.set.push(format!("network.{nodes}={size}"));
     }

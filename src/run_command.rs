@@ -161,6 +161,8 @@ enum Before {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.end_with_parent {
         node::end_with_parent();
+    } else {
+        arguments.scenario.warn_of_deprecated_keys();
     }
     launch(launch_of_run(arguments))
 }

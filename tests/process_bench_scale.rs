@@ -42,7 +42,7 @@ fn a_size_that_cannot_be_is_refused_before_anything_runs() {
 #[test]
 fn a_run_that_fails_is_named_by_its_size() {
     let place = Place::new(PROGRAM);
-    let outcome = place.run("bench scale tiny.toml --sizes 2 --rounds 3 --set train.coding_rate=1e30");
+    let outcome = place.run("bench scale tiny.toml --sizes 2 --rounds 3 --set train.coding_lr=1e30");
     assert_eq!(outcome.status.code(), Some(1), "{outcome}");
     let last = outcome.stderr.lines().last().unwrap();
     assert!(last.starts_with("error: 2x2: the run failed"), "{outcome}");

@@ -63,3 +63,19 @@ fn a_preset_goes_before_the_file_and_what_is_set_before_the_preset() {
     place.run("run --preset papers tiny.toml").failed(2, &["no preset \"papers\"", "paper"]);
     place.run("run --resume a --preset paper").failed(2, &["--preset"]);
 }
+
+#[test]
+fn a_deprecated_key_is_understood_and_its_new_name_is_said_once() {
+    let place = Place::new(PROGRAM);
+    let tiny = std::fs::read_to_string(place.path("tiny.toml")).unwrap();
+    place.write("old.toml", tiny.replace("rounds = 6", "rounds = 1\ncoding_rate = 0.5"));
+    let words = "run old.toml --set train.selection_rate=0.25 --out a --json";
+    let outcome = place.run(words);
+    let warnings = "warning: train.coding_rate is deprecated: its name is train.coding_lr now\n\
+                    warning: train.selection_rate is deprecated: its name is train.selection_lr now\n";
+    assert_eq!(outcome.stderr.matches("deprecated").count(), 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(warnings), "{}", outcome.stderr);
+    outcome.done();
+    let scenario = place.run_folder("a").text("scenario.toml");
+    assert!(scenario.contains("coding_lr = 0.5\nselection_lr = 0.25\n"), "{scenario}");
+}

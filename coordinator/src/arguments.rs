@@ -86,6 +86,16 @@ impl ScenarioArguments {
         Ok(scenario)
     }
 
+    /// Says on standard error which keys have another name now, a line each. Only the process that the user started calls
+    /// this: those that it starts get the same words.
+    pub fn warn_of_deprecated_keys(&self) {
+        // A file that cannot be read is told by who reads it.
+        let text = self.scenario.as_ref().map(|path| std::fs::read_to_string(path).unwrap_or_default());
+        for line in scenario::deprecated_keys(&text.unwrap_or_default(), &self.overrides()) {
+            eprintln!("warning: {line}");
+        }
+    }
+
     /// The same arguments as words of a command line.
     pub fn words(&self) -> Vec<String> {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
@@ -283,6 +293,8 @@ fn absolute(path: &Path) -> Result<PathBuf, CoordinatorError> {
 pub fn main(arguments: Arguments) -> ExitCode {
     if arguments.end_with_parent {
         node::end_with_parent();
+    } else {
+        arguments.scenario.warn_of_deprecated_keys();
     }
     match conduct(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -110,7 +110,7 @@ impl Selector {
         let train = &context.scenario.train;
         let score = self.score(context, choice, advantages)?;
         self.network.clip_gradients(train.selection_clip)?;
-        self.network.step(&crate::adamw(train.selection_rate_at(round), train.weight_decay))?;
+        self.network.step(&crate::adamw(train.selection_lr_at(round), train.weight_decay))?;
         Ok(score)
     }
 

@@ -12,6 +12,7 @@ mod method;
 mod mmfi;
 mod preset;
 mod read;
+mod renamed;
 #[cfg(test)]
 mod shipped;
 mod train;
@@ -25,6 +26,7 @@ pub use link::{Link, Policy, Straggler};
 pub use method::{Coding, Method, Rate, Selection};
 pub use mmfi::{MmFi, MmFiSplit};
 pub use preset::Preset;
+pub use renamed::deprecated_keys;
 pub use train::{Baseline, Credit, LogMass, RateEstimator, SparseTerm, Train};
 
 use serde::{Deserialize, Serialize};

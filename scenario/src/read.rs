@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use crate::{
     Preset, Scenario, ScenarioError,
+    renamed::{rename, renamed},
     validate::{MOST_NODES, within},
 };
 
@@ -37,6 +38,7 @@ impl Scenario {
         overrides: &[String],
     ) -> Result<Self, ScenarioError> {
         let mut table: Table = text.parse().map_err(|error| malformed(origin, text, &error))?;
+        rename(&mut table);
         if let Some(preset) = preset {
             preset.apply(&mut table);
         }
@@ -86,7 +88,8 @@ fn set(table: &mut Table, assignment: &str) -> Result<(), ScenarioError> {
     let Some((path, text)) = assignment.split_once('=') else {
         return Err(fail("write it as key=value, for example train.rounds=500".into()));
     };
-    let keys: Vec<&str> = path.trim().split('.').collect();
+    let path = renamed(path.trim());
+    let keys: Vec<&str> = path.split('.').collect();
     let (last, parents) = keys.split_last().expect("split gives at least one piece");
     let mut here = table;
     for key in parents {
@@ -269,8 +272,8 @@ mod tests {
             ("train.entropy_until=nan", "train.entropy_until is NaN; it must be from 0 to 1"),
             ("train.cool_down=-0.1", "train.cool_down is -0.1; it must be from 0 to 1"),
             ("train.gamma=nan", "train.gamma is NaN; it must be 0 or more"),
-            ("train.coding_rate=inf", "train.coding_rate is inf; it must be 0 or more"),
-            ("train.selection_rate=-1e-9", "train.selection_rate is -0.000000001; it must be 0 or more"),
+            ("train.coding_lr=inf", "train.coding_lr is inf; it must be 0 or more"),
+            ("train.selection_lr=-1e-9", "train.selection_lr is -0.000000001; it must be 0 or more"),
             ("train.weight_decay=-0.5", "train.weight_decay is -0.5; it must be 0 or more"),
             ("train.selection_clip=-inf", "train.selection_clip is -inf; it must be 0 or more"),
             ("evaluation.passes=0", "evaluation.passes is 0; it must be from 1 to 10000"),
@@ -339,8 +342,8 @@ mod tests {
                 scenario.checkpoint.every = every;
                 scenario.data.path = path.map(Into::into);
                 let train = &mut scenario.train;
-                (train.beta, train.gamma, train.coding_rate) = (reals[0], reals[1], reals[2]);
-                (train.selection_rate, train.weight_decay) = (reals[3], reals[4]);
+                (train.beta, train.gamma, train.coding_lr) = (reals[0], reals[1], reals[2]);
+                (train.selection_lr, train.weight_decay) = (reals[3], reals[4]);
                 train.selection_clip = reals[5];
                 scenario.transmitter[1].device = Device::Cuda(feature_dim);
                 scenario

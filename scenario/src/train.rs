@@ -46,9 +46,11 @@ pub struct Train {
     /// The share of the rounds after which that weight has fallen, linearly, to 0.
     pub entropy_until: f64,
     /// Learning rate of encoders and decoders.
-    pub coding_rate: f64,
+    #[serde(alias = "coding_rate")]
+    pub coding_lr: f64,
     /// Learning rate of selectors.
-    pub selection_rate: f64,
+    #[serde(alias = "selection_rate")]
+    pub selection_lr: f64,
     /// The share of the rounds, the last ones, during which both learning rates fall linearly to 0.
     pub cool_down: f64,
     /// Decoupled weight decay of AdamW.
@@ -125,13 +127,13 @@ impl Train {
     }
 
     /// The learning rate of encoders and decoders in a round.
-    pub fn coding_rate_at(&self, round: u64) -> f64 {
-        self.coding_rate * self.warmth(round)
+    pub fn coding_lr_at(&self, round: u64) -> f64 {
+        self.coding_lr * self.warmth(round)
     }
 
     /// The learning rate of selectors in a round.
-    pub fn selection_rate_at(&self, round: u64) -> f64 {
-        self.selection_rate * self.warmth(round)
+    pub fn selection_lr_at(&self, round: u64) -> f64 {
+        self.selection_lr * self.warmth(round)
     }
 
     /// What depends on the number of rounds, in words; none if nothing does. So a run whose rounds are all computed alike is the
@@ -182,8 +184,8 @@ impl Default for Train {
             log_mass: LogMass::Sequence,
             entropy_bonus: 0.1,
             entropy_until: 0.5,
-            coding_rate: 1e-4,
-            selection_rate: 5e-5,
+            coding_lr: 1e-4,
+            selection_lr: 5e-5,
             cool_down: 0.0,
             weight_decay: 1e-4,
             selection_clip: 10.0,
@@ -222,7 +224,7 @@ mod tests {
         for round in 0..100 {
             let longer = Train { rounds: 250, ..constant.clone() };
             let at = |train: &Train| {
-                [train.beta_at(round), train.entropy_bonus_at(round), train.coding_rate_at(round)]
+                [train.beta_at(round), train.entropy_bonus_at(round), train.coding_lr_at(round)]
             };
             assert_eq!(at(&constant), at(&longer), "round {round}");
         }
@@ -236,9 +238,9 @@ mod tests {
 
     #[test]
     fn learning_rates_fall_to_nothing_at_the_end() {
-        let train = Train { rounds: 100, coding_rate: 0.4, cool_down: 0.2, ..Train::default() };
-        assert_eq!([0, 80, 90, 100].map(|round| train.coding_rate_at(round)), [0.4, 0.4, 0.2, 0.0]);
-        assert!((train.selection_rate_at(99) - 5e-5 / 20.0).abs() < 1e-18);
-        assert_eq!(Train { cool_down: 0.0, ..train }.coding_rate_at(99), 0.4);
+        let train = Train { rounds: 100, coding_lr: 0.4, cool_down: 0.2, ..Train::default() };
+        assert_eq!([0, 80, 90, 100].map(|round| train.coding_lr_at(round)), [0.4, 0.4, 0.2, 0.0]);
+        assert!((train.selection_lr_at(99) - 5e-5 / 20.0).abs() < 1e-18);
+        assert_eq!(Train { cool_down: 0.0, ..train }.coding_lr_at(99), 0.4);
     }
 }

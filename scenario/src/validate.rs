@@ -58,8 +58,8 @@ impl Scenario {
             ("train.beta", train.beta),
             ("train.entropy_bonus", train.entropy_bonus),
             ("train.gamma", train.gamma),
-            ("train.coding_rate", train.coding_rate),
-            ("train.selection_rate", train.selection_rate),
+            ("train.coding_lr", train.coding_lr),
+            ("train.selection_lr", train.selection_lr),
             ("train.weight_decay", train.weight_decay),
             ("train.selection_clip", train.selection_clip),
         ] {

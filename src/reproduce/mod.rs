@@ -159,6 +159,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
         "--betas: give numbers of 0 or more, for example --betas 0,1e-3,1e-2"
     );
     let mut base = base(arguments)?;
+    base.warn_of_deprecated_keys();
     let first = Point { name: String::new(), values: Vec::new(), set: Vec::new() };
     let scenario = prepare(&mut base, &first, arguments.synthetic)?;
     let half = if scenario.data.source == Source::MmFi { Half::MmFi } else { Half::HandWritten };
@@ -293,8 +294,8 @@ fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> 
     notes.push(format!(
         "learning rates are {:?} for coding and {:?} for selection unless said otherwise, and fall to 0 over the last {} % of the \
          rounds (the paper: 1e-4 and 5e-5, throughout)",
-        train.coding_rate,
-        train.selection_rate,
+        train.coding_lr,
+        train.selection_lr,
         train.cool_down * 100.0
     ));
     notes

@@ -78,7 +78,8 @@ fn of_method(method: &str) -> Kind {
 }
 
 fn of_ratio(scenario: &Scenario, (name, ratio): (&str, f64)) -> Kind {
-    let rate = scenario.train.coding_rate * ratio;
+    let rate = scenario.train.coding_lr * ratio;
+    // By the key's old name, after which runs are named in the records that exist.
     Kind { label: name.into(), set: vec![format!("train.selection_rate={rate:?}")] }
 }
 

@@ -107,6 +107,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<(PathBuf, Vec<Planned>)> {
         data: arguments.data.clone(),
         ..ScenarioArguments::default()
     };
+    ScenarioArguments { set: arguments.set.clone(), ..base.clone() }.warn_of_deprecated_keys();
     // With the first point's values: alone, the file may not be a whole scenario.
     let first = Point { values: Vec::new(), ..points[0].clone() };
     let scenario = prepare(&mut base, &first, arguments.synthetic)?;

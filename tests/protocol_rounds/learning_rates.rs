@@ -12,7 +12,7 @@ use crate::support::local_network::{Shuffled, Snapshot};
 fn the_first_step_is_as_long_as_the_learning_rate_of_its_kind_of_network() {
     // Ratios of selection to coding from 4 : 1 to 1 : 16, and nothing at all.
     for (coding, selection) in [(1e-3, 4e-3), (1e-3, 5e-4), (1.6e-3, 1e-4), (1e-3, 0.0), (0.0, 1e-3)] {
-        let rates = [format!("train.coding_rate={coding:e}"), format!("train.selection_rate={selection:e}")];
+        let rates = [format!("train.coding_lr={coding:e}"), format!("train.selection_lr={selection:e}")];
         let setup = setup_with(&rates.each_ref().map(String::as_str));
         let network = play(&setup, None, &[save(0), train(1), save(1)], &mut Shuffled::new(0));
 
@@ -34,7 +34,7 @@ fn in_the_middle_of_a_cool_down_every_step_is_half_as_long() {
     // Of two rounds, all of which is cool-down: the first has the full rates, the second the half.
     let [warm, cool] = [0.0, 1.0].map(|part| {
         let cool_down = format!("train.cool_down={part:?}");
-        let setup = setup_with(&["train.rounds=2", "train.coding_rate=1e-3", &cool_down]);
+        let setup = setup_with(&["train.rounds=2", "train.coding_lr=1e-3", &cool_down]);
         let network = play(&setup, None, &[save(0), train(2), save(2)], &mut Shuffled::new(0));
         let after_one = play(&setup, None, &[save(0), train(1), save(1)], &mut Shuffled::new(0));
         [tensors(&after_one.snapshots[&1]), tensors(&network.snapshots[&2])]

@@ -28,8 +28,8 @@ const SCENARIO: &str = r#"
     [train]
     ticks_per_round = 5
     samples_per_tick = 3
-    coding_rate = 1e-3
-    selection_rate = 1e-3
+    coding_lr = 1e-3
+    selection_lr = 1e-3
     "#;
 
 fn setup() -> support::local_network::Setup {

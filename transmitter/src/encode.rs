@@ -284,7 +284,7 @@ impl Encoders {
     /// The step of the encoders that took part in a round.
     pub(crate) fn step(&mut self, context: &Context, round: u64) -> Result<(), NodeError> {
         let train = &context.scenario.train;
-        let optimizer = node::adamw(train.coding_rate_at(round), train.weight_decay);
+        let optimizer = node::adamw(train.coding_lr_at(round), train.weight_decay);
         for encoder in &mut self.encoders {
             encoder.network_mut().step(&optimizer)?;
         }

@@ -212,7 +212,7 @@ impl ReceiverMachine {
 
     fn coding_optimizer(&self, round: u64) -> AdamW {
         let train = &self.context.scenario.train;
-        node::adamw(train.coding_rate_at(round), train.weight_decay)
+        node::adamw(train.coding_lr_at(round), train.weight_decay)
     }
 }
 
