@@ -45,6 +45,9 @@ enum Command {
         name: Verified,
         #[command(flatten)]
         folder: Folder,
+        /// Of handwritten: read every file as a run does, and compare none with the published ones: for recordings of your own
+        #[arg(long)]
+        own: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -147,13 +150,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Fetch { name: Fetched::HandWritten, folder, mnist_mirror, fsdd_mirror } => {
             fetch(&folder.of("handwritten"), mnist_mirror, fsdd_mirror)
         }
-        Command::Verify { name: Verified::HandWritten, folder, json } => {
-            verify(&folder.of("handwritten"), *json)
+        Command::Verify { name: Verified::HandWritten, folder, own, json } => {
+            verify(&folder.of("handwritten"), *own, *json)
         }
-        Command::Verify { name: Verified::MmFi, folder, json } => {
+        Command::Verify { name: Verified::MmFi, folder, json, .. } => {
             data_mmfi::verify(&folder.of("mmfi"), *json)
         }
-        Command::Verify { name: Verified::Arrays, folder, json } => {
+        Command::Verify { name: Verified::Arrays, folder, json, .. } => {
             data::check_arrays(&folder.of("arrays"), true).map(|report| verify_arrays(&report, *json))
         }
         Command::Synthesise { name: Synthesised::MmFi, folder, subjects_per_scene, actions, frames } => {
@@ -227,17 +230,20 @@ impl Downloads {
     }
 }
 
-fn verify(folder: &Path, json: bool) -> Result<ExitCode, DataError> {
-    let report = data::verify_handwritten(folder)?;
+fn verify(folder: &Path, own: bool, json: bool) -> Result<ExitCode, DataError> {
+    let report = match own {
+        true => data::check_handwritten(&HandWritten::new(folder))?,
+        false => data::verify_handwritten(folder)?,
+    };
     if json {
         println!("{}", serde_json::to_string(&report).expect("a report has only strings"));
     } else {
-        print_report(&report);
+        print_report(&report, own);
     }
     Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-fn print_report(report: &VerifyReport) {
+fn print_report(report: &VerifyReport, own: bool) {
     for fault in report.faults() {
         match &fault.state {
             FileState::Differs(how) => println!("{}: {how}", fault.path.display()),
@@ -246,7 +252,14 @@ fn print_report(report: &VerifyReport) {
         }
     }
     let faults = report.faults().count();
-    println!("{} files as published, {faults} not", report.files.len() - faults);
+    let sound = report.files.len() - faults;
+    match (own, faults) {
+        (true, _) => println!("{sound} files can be read, {faults} not"),
+        (false, 0) => println!("{sound} files as published, 0 not"),
+        (false, _) => {
+            println!("{sound} files as published, {faults} not (--own asks only whether they can be read)")
+        }
+    }
 }
 
 fn verify_arrays(report: &ArrayReport, json: bool) -> ExitCode {
@@ -308,5 +321,10 @@ fn print_info(info: &Info) {
     for task in &info.tasks {
         println!("  task {:<8} {} classes", task.name, task.classes);
     }
+    if !info.speakers.is_empty() {
+        let speakers = info.speakers.iter().map(|speaker| format!("{} {}", speaker.name, speaker.takes));
+        println!("  takes of each digit: {}", speakers.collect::<Vec<_>>().join(", "));
+    }
+    info.notes.iter().for_each(|note| println!("  note: {note}"));
     println!("  digest {}", info.digest);
 }

@@ -33,6 +33,10 @@ fn print_report(folder: &Path, report: &MmFiReport) {
         let missing = sensor.missing.iter().map(|path| format!("{}: missing", path.display()));
         list(missing.collect(), &format!("missing of {}", sensor.name));
     }
+    list(
+        report.unread.iter().map(|path| format!("{}: there twice, and not read", path.display())).collect(),
+        "twice",
+    );
     println!("{}: {} of 1080 recordings{}", folder.display(), report.recordings, synthetic(report.synthetic));
     println!("  {:<13} {:>8} {:>8} {:>8} {:>9}", "", "sound", "empty", "missing", "malformed");
     for sensor in &report.sensors {
@@ -82,6 +86,7 @@ fn print_info(info: &MmFiInfo) {
         println!("    of each scene  {}", counts(&split.per_scene));
         println!("    of each action {}", counts(&split.per_action));
     }
+    info.notes.iter().for_each(|note| println!("  note: {note}"));
     println!("  digest {}", info.digest);
 }
 

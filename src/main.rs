@@ -9,6 +9,7 @@ mod chart;
 mod compose_command;
 mod data_command;
 mod data_mmfi;
+mod data_notes;
 mod doctor_command;
 mod figures;
 mod flops;

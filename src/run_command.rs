@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
 use scenario::Scenario;
 
-use crate::{folder, in_process, mmfi_run, processes};
+use crate::{data_notes, folder, in_process, mmfi_run, processes};
 
 /// How many seconds a process that was started again may take to join.
 const REJOIN: u64 = 120;
@@ -215,6 +215,7 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
             }
             mmfi_run::prepare(&given.resolve()?, &mut given)?;
             let scenario = given.resolve()?;
+            data_notes::say(&scenario)?;
             let out = out(&scenario);
             (scenario, out)
         }

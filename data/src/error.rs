@@ -78,3 +78,9 @@ pub(crate) fn shown(path: &Path) -> String {
         name => name.replace(char::is_control, "?"),
     }
 }
+
+/// Whether a file's name begins with a dot: desktops and archivers leave such files (AppleDouble's `._`, for one) beside those
+/// that are meant.
+pub(crate) fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}

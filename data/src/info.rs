@@ -30,8 +30,23 @@ pub struct Info {
     pub modalities: Vec<ModalityInfo>,
     /// What receivers may predict.
     pub tasks: Vec<Task>,
+    /// Who speaks, where samples have recordings of speakers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub speakers: Vec<SpeakerInfo>,
+    /// What a user should know of the files, a line each: what is there and not read, for example.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// [`Dataset::digest`](crate::Dataset::digest) in hexadecimal.
     pub digest: String,
+}
+
+/// One speaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SpeakerInfo {
+    /// The name in the files' names.
+    pub name: String,
+    /// How often each digit is spoken.
+    pub takes: u32,
 }
 
 /// One split.
@@ -75,15 +90,32 @@ pub fn info(source: &Source) -> Result<Info, DataError> {
         }
         Source::MmFi(source) => return mmfi::info(source),
     };
+    let names = [&content.train, &content.test].into_iter().flat_map(|part| &part.names);
+    let takes = folder.is_some().then(|| recordings::takes(names)).unwrap_or_default();
     Ok(Info {
         source: source.name(),
         bytes: folder.as_deref().map_or(Ok(0), bytes)?,
+        speakers: takes.into_iter().map(|(name, takes)| SpeakerInfo { name, takes }).collect(),
+        notes: notes(source)?,
         folder,
         splits: vec![split("train", &content.train), split("test", &content.test)],
         modalities: MODALITY_NAMES.iter().filter_map(|name| modality(name)).collect(),
         tasks: TASKS.to_vec(),
         digest: hex(&digest(&content)),
     })
+}
+
+/// What a user should know of a source's files before a run, a line each: files that are there but not read, for example. Quick:
+/// it lists folders and reads no content.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub fn notes(source: &Source) -> Result<Vec<String>, DataError> {
+    match source {
+        Source::Digits | Source::Arrays(_) => Ok(Vec::new()),
+        Source::HandWritten(source) => Ok(handwritten::notes(&source.folder)),
+        Source::MmFi(source) => mmfi::notes(&source.folder),
+    }
 }
 
 fn split(name: &'static str, part: &Part) -> SplitInfo {

@@ -34,11 +34,11 @@ pub use contents::contents;
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};
 pub use handwritten::{
-    HandWritten,
+    HandWritten, check_handwritten,
     idx::{parse_idx_images, parse_idx_labels},
     wav::parse_wav,
 };
-pub use info::{Info, ModalityInfo, SplitInfo, info};
+pub use info::{Info, ModalityInfo, SpeakerInfo, SplitInfo, info, notes};
 pub use modality::is_noise;
 pub use task::{Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};

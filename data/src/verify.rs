@@ -30,25 +30,25 @@ pub struct FileReport {
     pub state: FileState,
 }
 
-/// How a file compares with the published one.
+/// How a file compares with the published one; or, where nobody compares, whether it can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "state", content = "how")]
 pub enum FileState {
-    /// It is the published one.
+    /// It is the published one, or can be read.
     Ok,
     /// It is not there.
     Missing,
-    /// It is another, or none was published; the text says how, in one line.
+    /// It is another, none was published, or it cannot be read; the text says how, in one line.
     Differs(String),
 }
 
 impl VerifyReport {
-    /// Whether every file is the published one.
+    /// Whether every file is as it should be.
     pub fn is_ok(&self) -> bool {
         self.faults().next().is_none()
     }
 
-    /// The files that are not as published.
+    /// The files that are not as they should be.
     pub fn faults(&self) -> impl Iterator<Item = &FileReport> {
         self.files.iter().filter(|file| file.state != FileState::Ok)
     }
@@ -121,16 +121,10 @@ fn recording_file(folder: &Path, name: &ClipName, expected: &str) -> FileReport 
 /// Wav files that were never published: they would be trained on, or would not be understood.
 fn unexpected_files(folder: &Path, catalogue: &Catalogue) -> Result<Vec<FileReport>, DataError> {
     let expected: BTreeSet<String> = catalogue.recordings.iter().map(|(name, _)| name.file_name()).collect();
-    let mut paths = Vec::new();
-    for entry in folder.read_dir().map_err(|source| DataError::io(folder, source))? {
-        let path = entry.map_err(|source| DataError::io(folder, source))?.path();
-        let known =
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| expected.contains(name));
-        if !known && path.extension().is_some_and(|extension| extension == "wav") {
-            paths.push(path);
-        }
-    }
-    paths.sort_unstable();
+    let mut paths = recordings::files(folder)?;
+    paths.retain(|path| {
+        !path.file_name().and_then(|name| name.to_str()).is_some_and(|name| expected.contains(name))
+    });
     let how = || FileState::Differs("is none of the published recordings".into());
     Ok(paths.into_iter().map(|path| FileReport { path, state: how() }).collect())
 }

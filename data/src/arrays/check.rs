@@ -4,7 +4,10 @@ use super::{
     file::{ArrayFile, ENDINGS},
     same_width,
 };
-use crate::{Split, error::DataError};
+use crate::{
+    Split,
+    error::{DataError, is_hidden},
+};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -91,6 +94,9 @@ fn list(folder: &Path) -> Result<Vec<(String, Split, PathBuf)>, DataError> {
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(|source| DataError::io(folder, source))? {
         let path = entry.map_err(|source| DataError::io(folder, source))?.path();
+        if is_hidden(&path) {
+            continue;
+        }
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some((stem, ending)) = file_name.rsplit_once('.') else { continue };
         let split = [(".train", Split::Train), (".test", Split::Test)]

@@ -45,15 +45,20 @@ where
     R: Read + Seek,
 {
     let mut names = Vec::with_capacity(archive.len());
-    for member in archive.file_names() {
+    for (index, member) in archive.file_names().enumerate() {
         let member = member.map_err(problem)?;
-        names.push(member.strip_suffix(".npy").unwrap_or(&member).to_owned());
+        // What a desktop packs beside the arrays: __MACOSX/._x.npy.
+        if !member.split('/').any(|part| part.starts_with('.') || part == "__MACOSX") {
+            names.push((member.strip_suffix(".npy").unwrap_or(&member).to_owned(), index));
+        }
     }
+    let (names, places): (Vec<String>, Vec<usize>) = names.into_iter().unzip();
     let key = match names.as_slice() {
         [only] => only,
         _ => super::member(name, &names).ok_or_else(|| super::no_member("array", name, &names))?,
     };
-    names.iter().position(|known| known == key).ok_or_else(|| super::no_member("array", name, &names))
+    let place = names.iter().position(|known| known == key).map(|place| places[place]);
+    place.ok_or_else(|| super::no_member("array", name, &names))
 }
 
 fn problem(error: ZipError) -> String {

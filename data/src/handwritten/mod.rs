@@ -4,14 +4,19 @@
 //! FOLDER/mnist/train-images-idx3-ubyte(.gz)    and train-labels-idx1-ubyte, t10k-images-..., t10k-labels-...
 //! FOLDER/fsdd/recordings/{digit}_{speaker}_{index}.wav    (or FOLDER/recordings/...)
 //! ```
+//!
+//! MNIST is also read as others leave it: torchvision's `MNIST/raw/`, and names with a dot (`train-images.idx3-ubyte`).
 
+mod check;
 pub(crate) mod idx;
 pub(crate) mod recordings;
 pub(crate) mod wav;
 
+pub use check::check_handwritten;
+
 use crate::{
     content::{Clip, ClipName, Content, PIXELS, Part, Wants},
-    error::DataError,
+    error::{DataError, shown},
 };
 use std::path::{Path, PathBuf};
 
@@ -26,8 +31,13 @@ pub(crate) const MNIST_NAMES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// What to do about a missing file.
-pub(crate) const REMEDY: &str = "run `pom2dib data fetch handwritten`, or put it there";
+/// Where MNIST may lie below the data set's folder: as `fetch` puts it, and as torchvision does.
+const MNIST_PLACES: [&str; 4] = [MNIST, "MNIST/raw", "mnist/MNIST/raw", "mnist/raw"];
+
+/// What to do about a missing file that was published.
+pub(crate) fn remedy(root: &Path) -> String {
+    format!("run `pom2dib data fetch handwritten {}`, or put it there", shown(root))
+}
 
 /// Where it lies, and what it is judged by.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,26 +113,76 @@ fn read_part(folder: &Path, stem: &str, names: Vec<ClipName>, wants: Wants) -> R
 fn read_images(folder: &Path, stem: &str, labels: usize) -> Result<Vec<u8>, DataError> {
     let file = find_mnist(folder, &format!("{stem}-images-idx3-ubyte"))?;
     let (count, pixels) = idx::read_images(&file)?;
-    if count != labels {
-        let problem = format!("holds {count} images, but {stem}-labels-idx1-ubyte holds {labels} labels");
-        return Err(DataError::malformed(&file, problem));
-    }
+    check_counts(folder, stem, count, labels)?;
     Ok(pixels)
+}
+
+/// Checks that there are as many images as labels. Of two files that disagree, the one that has as many as were published is right.
+fn check_counts(folder: &Path, stem: &str, images: usize, labels: usize) -> Result<(), DataError> {
+    if images == labels {
+        return Ok(());
+    }
+    let [images_file, labels_file] =
+        ["images-idx3", "labels-idx1"].map(|kind| find_mnist(folder, &format!("{stem}-{kind}-ubyte")));
+    let (images_file, labels_file) = (images_file?, labels_file?);
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let published = if stem == "train" { 60_000 } else { 10_000 };
+    Err(match images == published {
+        true => DataError::malformed(
+            &labels_file,
+            format!("holds {labels} labels, but {} holds {images} images", name(&images_file)),
+        ),
+        false => DataError::malformed(
+            &images_file,
+            format!("holds {images} images, but {} holds {labels} labels", name(&labels_file)),
+        ),
+    })
 }
 
 fn read_clips(recordings: &Path, names: &[ClipName]) -> Result<Vec<Clip>, DataError> {
     names.iter().map(|name| wav::read(&recordings.join(name.file_name()))).collect()
 }
 
-/// The file of that name, plain or compressed.
+/// The file of that name, plain or compressed, in whichever layout.
 pub(crate) fn find_mnist(folder: &Path, name: &str) -> Result<PathBuf, DataError> {
-    let plain = folder.join(MNIST).join(name);
-    let compressed = folder.join(MNIST).join(format!("{name}.gz"));
-    if plain.exists() {
-        Ok(plain)
-    } else if compressed.exists() {
-        Ok(compressed)
-    } else {
-        Err(DataError::missing(&compressed, REMEDY))
+    let found = spellings(folder, name).find(|path| path.is_file());
+    found.ok_or_else(|| DataError::missing(&folder.join(MNIST).join(format!("{name}.gz")), remedy(folder)))
+}
+
+/// Where a file may be, in the order in which it is looked for: with a hyphen or a dot, or in a folder of its own name, as some
+/// archives have it.
+fn spellings(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    let dotted = name.replace("-idx", ".idx");
+    let names = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+    let names = names.into_iter().chain([format!("{name}/{name}"), format!("{dotted}/{dotted}")]);
+    let names: Vec<String> = names.collect();
+    MNIST_PLACES
+        .into_iter()
+        .flat_map(move |place| names.clone().into_iter().map(move |name| Path::new(place).join(name)))
+        .map({
+            let folder = folder.to_path_buf();
+            move |place| folder.join(place)
+        })
+}
+
+/// What is there but not read, since the same is found at another place: a line each.
+pub(crate) fn notes(folder: &Path) -> Vec<String> {
+    let plain = |path: &Path| {
+        path.with_file_name(path.file_name().unwrap_or_default().to_string_lossy().trim_end_matches(".gz"))
+    };
+    let mut notes = Vec::new();
+    for name in MNIST_NAMES {
+        let Ok(read) = find_mnist(folder, name) else { continue };
+        // A compressed file beside its content is no news.
+        let others = spellings(folder, name).filter(|path| path.is_file() && plain(path) != plain(&read));
+        let line = |other: PathBuf| format!("{} is there too, but {} is read", shown(&other), shown(&read));
+        notes.extend(others.map(line));
     }
+    if let Ok(read) = recordings::folder(folder) {
+        let others = recordings::unread_folders(folder).into_iter();
+        notes.extend(others.map(|other| {
+            format!("{} holds recordings too, but those in {} are read", shown(&other), shown(&read))
+        }));
+    }
+    notes
 }

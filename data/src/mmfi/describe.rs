@@ -34,6 +34,9 @@ pub struct MmFiInfo {
     pub modalities: Vec<&'static str>,
     /// Training and test split: protocol 3, random split of seed 0, of these modalities.
     pub splits: Vec<MmFiSplit>,
+    /// What a user should know of the files, a line each: recordings that are there twice, for example.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// [`Dataset::digest`](crate::Dataset::digest) in hexadecimal.
     pub digest: String,
 }
@@ -72,6 +75,7 @@ pub fn describe(folder: PathBuf, progress: Progress<'_>) -> Result<MmFiInfo, Dat
     Ok(MmFiInfo {
         source: "mmfi",
         synthetic: super::is_synthetic(&folder),
+        notes: super::notes(&folder)?,
         folder,
         bytes: files.map(|files| files.bytes).sum(),
         recordings: index.recordings.len(),
@@ -116,6 +120,8 @@ pub(crate) fn info(source: &MmFi) -> Result<Info, DataError> {
         splits: vec![split("train", Split::Train), split("test", Split::Test)],
         modalities: MODALITY_NAMES.into_iter().map(modality).collect(),
         tasks: TASKS.to_vec(),
+        speakers: Vec::new(),
+        notes: super::notes(&source.folder)?,
         digest: hex(&selection.digest),
     })
 }

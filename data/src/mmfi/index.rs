@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 /// The index's file in the root. The data set's toolbox passes over names that begin with a dot.
 pub(crate) const INDEX_FILE: &str = ".pom2dib-index.json";
 
 /// Counted up when the index changes: others are made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Every frame that there is or should be.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -63,20 +63,30 @@ pub(crate) struct Files {
 }
 
 impl Index {
-    /// The index of a folder: the one that is kept there, if nothing has been added or taken away since; else it is made,
-    /// and kept if the folder can be written to.
+    /// The index of a folder: the one that is kept there, if nothing has been added or taken away since, nor filled where there
+    /// was nothing; else it is made, and kept if the folder can be written to.
     pub(crate) fn open(root: &Path, progress: Progress<'_>) -> Result<Index, DataError> {
         let places = places(root)?;
         let stamp = stamp(root, &places);
         let kept = fs::read(root.join(INDEX_FILE)).ok();
         let kept = kept.and_then(|content| serde_json::from_slice::<Index>(&content).ok());
-        if let Some(index) = kept.filter(|index| index.version == VERSION && index.stamp == stamp) {
+        if let Some(index) = kept.filter(|index| index.version == VERSION && index.stamp == stamp)
+            && index.gaps_are_as_they_were(root)?
+        {
             return Ok(index);
         }
         let recordings = parallel::map(places.len(), progress, |index| Recording::of(root, &places[index]))?;
         let index = Index { version: VERSION, stamp, recordings };
         index.keep(root);
         Ok(index)
+    }
+
+    /// Whether every frame that was empty, missing or too much still is: a copy that is repaired in place leaves no trace in its
+    /// folder's times. They are few, where frames are hundreds of thousands.
+    fn gaps_are_as_they_were(&self, root: &Path) -> Result<bool, DataError> {
+        let as_it_was = |index: usize| Ok(self.recordings[index].gaps_are_as_they_were(root));
+        let all = parallel::map(self.recordings.len(), &|_, _| {}, as_it_was)?;
+        Ok(all.into_iter().all(|as_it_was| as_it_was))
     }
 
     /// Writes the index, whole or not at all. Where that fails it is made again the next time, which costs time only.
@@ -103,6 +113,18 @@ impl Recording {
         }
         let &Place { subject, action, .. } = place;
         Ok(Recording { subject, action, folder: place.folder.clone(), rows, ground_truth, files })
+    }
+
+    fn gaps_are_as_they_were(&self, root: &Path) -> bool {
+        Sensor::ALL.into_iter().zip(&self.files).all(|(sensor, files)| {
+            let Some(files) = files else { return true };
+            let folder = root.join(&self.folder).join(sensor.name());
+            let size =
+                |frame: &usize| fs::metadata(folder.join(sensor.file_name(*frame))).ok().map(|of| of.len());
+            files.empty.iter().all(|frame| size(frame) == Some(0))
+                && files.missing.iter().all(|frame| size(frame).is_none())
+                && files.beyond.iter().all(|frame| size(frame).is_some())
+        })
     }
 }
 
@@ -165,9 +187,10 @@ fn stamp(root: &Path, places: &[Place]) -> String {
         let names = Sensor::ALL.map(Sensor::name).into_iter().chain([GROUND_TRUTH]);
         for name in names {
             let metadata = fs::metadata(root.join(&place.folder).join(name)).ok();
-            let since = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
-            let since = since.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            hash.update(since.map_or(0, |since| since.as_nanos()).to_le_bytes());
+            // When it was changed as its own clock has it, which no copying tool sets back; and when it says that it was.
+            let times =
+                metadata.as_ref().map(|of| [of.ctime(), of.ctime_nsec(), of.mtime(), of.mtime_nsec()]);
+            times.unwrap_or_default().iter().for_each(|time| hash.update(time.to_le_bytes()));
             hash.update(metadata.map_or(0, |metadata| metadata.len()).to_le_bytes());
         }
     }

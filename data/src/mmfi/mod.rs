@@ -43,6 +43,7 @@ pub use verify::{MmFiReport, SensorReport, verify};
 pub(crate) use dataset::{TASK_NAMES, open};
 pub(crate) use describe::info;
 pub(crate) use modality::MODALITY_NAMES;
+pub(crate) use tree::notes;
 
 use crate::error::DataError;
 use std::path::PathBuf;

@@ -116,10 +116,11 @@ fn frames(source: &MmFi, recording: &Recording, sensors: &[Sensor]) -> Result<Ve
     for &sensor in sensors {
         let path = folder.join(sensor.name());
         let Some(files) = &recording.files[sensor as usize] else {
-            return Err(DataError::missing(
-                &path,
-                "the scenario reads this modality; `pom2dib data verify mmfi` lists what is there",
-            ));
+            let remedy = format!(
+                "the scenario reads this modality; `pom2dib data verify mmfi {}` lists what is there",
+                shown(&source.folder)
+            );
+            return Err(DataError::missing(&path, remedy));
         };
         complete(files, sensor, &folder, recording.rows)?;
         files.empty.iter().for_each(|&frame| is_whole[frame] = false);

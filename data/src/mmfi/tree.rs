@@ -7,7 +7,7 @@
 //! ```
 
 use super::protocol::{ACTIONS, SUBJECTS, scene};
-use crate::error::DataError;
+use crate::error::{DataError, shown};
 use std::path::{Path, PathBuf};
 
 /// The poses of a recording, beside its folders of frames.
@@ -20,6 +20,8 @@ pub(crate) struct Place {
     pub(crate) action: u8,
     /// Its folder below the root.
     pub(crate) folder: PathBuf,
+    /// Other folders of the same recording, in other packings: they are not read.
+    pub(crate) unread: Vec<PathBuf>,
 }
 
 /// All recordings that are there, by subject, then action.
@@ -28,13 +30,10 @@ pub(crate) fn places(root: &Path) -> Result<Vec<Place>, DataError> {
         return Err(DataError::missing(root, "it should be the folder that holds E01 to E04"));
     }
     let of_subject = |subject: u8| {
-        let below = subject_folder(root, subject);
-        let folder = move |action: u8| below.as_ref().map(|folder| folder.join(format!("A{action:02}")));
-        let place = move |action| Some(Place { subject, action, folder: folder(action)? });
-        (1..=ACTIONS).filter_map(place)
+        let packings = packings(root, subject);
+        (1..=ACTIONS).filter_map(move |action| place(root, &packings, subject, action))
     };
-    let all = (1..=SUBJECTS).flat_map(of_subject);
-    let places: Vec<Place> = all.filter(|place| root.join(&place.folder).is_dir()).collect();
+    let places: Vec<Place> = (1..=SUBJECTS).flat_map(of_subject).collect();
     match places.is_empty() {
         true => Err(DataError::malformed(
             root,
@@ -44,12 +43,37 @@ pub(crate) fn places(root: &Path) -> Result<Vec<Place>, DataError> {
     }
 }
 
-/// A subject's folder below the root, in whichever packing.
-fn subject_folder(root: &Path, subject: u8) -> Option<PathBuf> {
+/// A subject's folders below the root, in whichever packings: an archive that was unpacked twice may leave a part in each.
+fn packings(root: &Path, subject: u8) -> Vec<PathBuf> {
     let (scene, subject) = (format!("E{:02}", scene(subject)), format!("S{subject:02}"));
     let plain = Path::new(&scene).join(&subject);
     let doubled = Path::new(&scene).join(&plain);
-    [plain, doubled, subject.into()].into_iter().find(|folder| root.join(folder).is_dir())
+    [plain, doubled, subject.into()].into_iter().filter(|folder| root.join(folder).is_dir()).collect()
+}
+
+/// A recording, if any packing has it: of several the first that has its poses.
+fn place(root: &Path, packings: &[PathBuf], subject: u8, action: u8) -> Option<Place> {
+    let folders = packings.iter().map(|folder| folder.join(format!("A{action:02}")));
+    let mut folders: Vec<PathBuf> = folders.filter(|folder| root.join(folder).is_dir()).collect();
+    if folders.len() > 1 {
+        // Stable: among those that have poses, and among those that have none, the order of the packings stays.
+        folders.sort_by_key(|folder| !root.join(folder).join(GROUND_TRUTH).is_file());
+    }
+    let mut folders = folders.into_iter();
+    Some(Place { subject, action, folder: folders.next()?, unread: folders.collect() })
+}
+
+/// What a user should know of a tree: recordings that are there twice.
+pub(crate) fn notes(root: &Path) -> Result<Vec<String>, DataError> {
+    let places = places(root)?;
+    let twice: Vec<&Place> = places.iter().filter(|place| !place.unread.is_empty()).collect();
+    let Some(first) = twice.first() else { return Ok(Vec::new()) };
+    let (read, unread) = (root.join(&first.folder), root.join(&first.unread[0]));
+    let count = match twice.len() {
+        1 => "a recording is".into(),
+        count => format!("{count} recordings are"),
+    };
+    Ok(vec![format!("{count} there twice: {} is read, {} is not", shown(&read), shown(&unread))])
 }
 
 #[cfg(test)]
@@ -67,6 +91,28 @@ mod tests {
         let found: Vec<_> =
             found.iter().map(|place| (place.subject, place.action, place.folder.to_str().unwrap())).collect();
         assert_eq!(found, [(2, 3, "E01/S02/A03"), (11, 1, "E02/E02/S11/A01"), (31, 27, "S31/A27")]);
+    }
+
+    #[test]
+    fn what_lies_in_two_packings_is_found_in_either_and_what_is_there_twice_is_said() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["E01/S01/A01", "E01/S01/A02", "E01/E01/S01/A02", "E01/E01/S01/A03", "S01/A04"] {
+            create_dir_all(root.path().join(folder)).unwrap();
+        }
+        let found = |action: usize| {
+            let places = places(root.path()).unwrap();
+            assert_eq!(places.len(), 4);
+            places[action - 1].folder.to_str().unwrap().to_owned()
+        };
+        assert_eq!([1, 2, 3, 4].map(found), ["E01/S01/A01", "E01/S01/A02", "E01/E01/S01/A03", "S01/A04"]);
+        let note = notes(root.path()).unwrap().join("; ");
+        assert!(
+            note.contains("a recording is there twice") && note.contains("E01/E01/S01/A02 is not"),
+            "{note}"
+        );
+        // Half of one that was never unpacked to its end goes behind the whole one.
+        std::fs::write(root.path().join("E01/E01/S01/A02").join(GROUND_TRUTH), "").unwrap();
+        assert_eq!(found(2), "E01/E01/S01/A02");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct MmFiReport {
     pub synthetic: bool,
     /// Recordings, of 1080: one subject's doing of one action each.
     pub recordings: usize,
+    /// Folders of recordings that are there twice: these are not read.
+    pub unread: Vec<PathBuf>,
     /// The poses, then every modality.
     pub sensors: Vec<SensorReport>,
 }
@@ -60,7 +62,13 @@ pub fn verify(root: &Path, progress: Progress<'_>) -> Result<MmFiReport, DataErr
             sum.malformed.extend(part.malformed);
         }
     }
-    Ok(MmFiReport { synthetic: super::is_synthetic(root), recordings: places.len(), sensors })
+    let unread = places.iter().flat_map(|place| place.unread.iter().map(|folder| root.join(folder)));
+    Ok(MmFiReport {
+        synthetic: super::is_synthetic(root),
+        recordings: places.len(),
+        unread: unread.collect(),
+        sensors,
+    })
 }
 
 fn empty_reports() -> Vec<SensorReport> {

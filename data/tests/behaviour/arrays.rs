@@ -117,6 +117,22 @@ fn every_format_is_read_and_the_only_member_or_the_one_of_that_name_is_taken() {
 }
 
 #[test]
+fn hidden_files_and_what_desktops_pack_are_nobodys() {
+    let folder = sound_folder();
+    let sound = check_arrays(folder.path(), true).unwrap();
+    fs::write(folder.path().join("._left.train.npy"), "AppleDouble").unwrap();
+    fs::write(folder.path().join(".left.test.npy"), "hidden").unwrap();
+    let right = npy("|u1", "(4, 3)", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    let members =
+        [("__MACOSX/._arr_0.npy", b"AppleDouble".to_vec()), ("arr_0.npy", right), ("._b.npy", vec![])];
+    fs::write(folder.path().join("right.train.npz"), npz(&members, zip::CompressionMethod::Deflated))
+        .unwrap();
+    assert_eq!(check_arrays(folder.path(), true).unwrap(), sound);
+    let data = opened(folder.path(), Normalisation::None, &["right"], &[]).unwrap();
+    assert_eq!(read(data.as_ref(), "right", Split::Train, 3), [9.0, 10.0, 11.0]);
+}
+
+#[test]
 fn normalisation_is_that_of_the_training_rows_in_both_splits() {
     let folder = sound_folder();
     let data = opened(folder.path(), Normalisation::MinMax, &["left"], &[]).unwrap();

@@ -188,6 +188,48 @@ fn the_index_is_kept_and_made_anew_when_files_come_or_go() {
     assert_eq!(samples(), 12);
 }
 
+#[test]
+fn the_index_is_made_anew_when_a_gap_is_filled_in_place() {
+    let (_folder, root) = small();
+    let samples = || opened(manual(&root), &[], &[]).map(|data| data.samples(Split::Train)).unwrap_or(0);
+    let radar = |frame| root.join(format!("E01/S01/A02/mmwave/frame00{frame}.bin"));
+    let whole = fs::read(radar(3)).unwrap();
+    // What a copy in place does: the folder's own times stay.
+    let folder = fs::File::open(root.join("E01/S01/A02/mmwave")).unwrap();
+    let modified = folder.metadata().unwrap().modified().unwrap();
+    fs::write(radar(3), []).unwrap();
+    assert_eq!(samples(), 15);
+    fs::write(radar(3), &whole).unwrap();
+    assert_eq!(folder.metadata().unwrap().modified().unwrap(), modified);
+    assert_eq!(samples(), 16);
+    // A copying tool that sets the folder's time back: a missing file comes, and one too many goes.
+    let after = |change: &dyn Fn()| {
+        change();
+        folder.set_modified(modified).unwrap();
+        samples()
+    };
+    assert_eq!(after(&|| fs::remove_file(radar(2)).unwrap()), 0);
+    assert_eq!(after(&|| fs::write(radar(2), &whole).unwrap()), 16);
+    assert_eq!(after(&|| fs::write(radar(5), &whole).unwrap()), 0);
+    assert_eq!(after(&|| fs::remove_file(radar(5)).unwrap()), 16);
+}
+
+#[test]
+fn recordings_that_are_there_twice_or_half_are_found_and_said() {
+    let (_folder, root) = small();
+    let plain = opened(manual(&root), &[], &[]).unwrap().digest();
+    assert!(describe(root.clone(), &|_, _| {}).unwrap().notes.is_empty());
+    fs::create_dir_all(root.join("E01/E01/S01")).unwrap();
+    fs::rename(root.join("E01/S01/A02"), root.join("E01/E01/S01/A02")).unwrap();
+    assert_eq!(opened(manual(&root), &[], &[]).unwrap().digest(), plain, "half in each packing");
+    fs::create_dir_all(root.join("E01/E01/S01/A01")).unwrap();
+    let described = describe(root.clone(), &|_, _| {}).unwrap();
+    assert!(described.notes[0].contains("E01/S01/A01 is read, "), "{:?}", described.notes);
+    let report = verify(&root, &|_, _| {}).unwrap();
+    assert_eq!(report.unread, [root.join("E01/E01/S01/A01")]);
+    assert!(report.is_ok());
+}
+
 /// What is done to a sound tree, and words of the error that opening it must give.
 type Case = (&'static str, fn(&Path), &'static [&'static str]);
 
