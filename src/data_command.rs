@@ -8,13 +8,10 @@ use std::{
 };
 
 use clap::{Subcommand, ValueEnum};
-use data::{
-    ArrayReport, DataError, FetchEvent, FileState, HandWritten, Info, Mirrors, Source, VerifyReport,
-    mmfi::Plan,
-};
+use data::{DataError, FetchEvent, FileState, HandWritten, Info, Mirrors, Source, VerifyReport, mmfi::Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::data_mmfi;
+use crate::{data_arrays, data_mmfi, data_scenario};
 
 /// Fetch, check, describe or make up a data set.
 #[derive(clap::Args)]
@@ -45,6 +42,9 @@ enum Command {
         name: Verified,
         #[command(flatten)]
         folder: Folder,
+        /// Verify what this scenario reads, and refuse whatever its run would refuse
+        #[arg(long, value_name = "FILE")]
+        scenario: Option<PathBuf>,
         /// Of handwritten: read every file as a run does, and compare none with the published ones: for recordings of your own
         #[arg(long)]
         own: bool,
@@ -75,6 +75,9 @@ enum Command {
         name: Described,
         #[command(flatten)]
         folder: Folder,
+        /// Of arrays: the scenario that says which of them are tasks; without one, what looks like one is taken for one
+        #[arg(long, value_name = "FILE")]
+        scenario: Option<PathBuf>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -135,13 +138,35 @@ struct Folder {
     data: Option<PathBuf>,
 }
 
+impl Verified {
+    fn name(self) -> &'static str {
+        match self {
+            Verified::HandWritten => "handwritten",
+            Verified::MmFi => "mmfi",
+            Verified::Arrays => "arrays",
+        }
+    }
+}
+
+impl Described {
+    fn name(self) -> &'static str {
+        match self {
+            Described::HandWritten => "handwritten",
+            Described::Digits => "digits",
+            Described::Arrays => "arrays",
+            Described::MmFi => "mmfi",
+        }
+    }
+}
+
 impl Folder {
+    /// The one that was given, if any was.
+    fn given(&self) -> Option<PathBuf> {
+        self.folder.as_ref().or(self.data.as_ref()).cloned()
+    }
+
     fn of(&self, name: &str) -> PathBuf {
-        self.folder
-            .as_ref()
-            .or(self.data.as_ref())
-            .cloned()
-            .unwrap_or_else(|| Path::new("data-cache").join(name))
+        self.given().unwrap_or_else(|| Path::new("data-cache").join(name))
     }
 }
 
@@ -150,24 +175,33 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Fetch { name: Fetched::HandWritten, folder, mnist_mirror, fsdd_mirror } => {
             fetch(&folder.of("handwritten"), mnist_mirror, fsdd_mirror)
         }
-        Command::Verify { name: Verified::HandWritten, folder, own, json } => {
+        Command::Verify { scenario: Some(scenario), name, folder, json, .. } => {
+            data_scenario::verify(scenario, folder.given(), name.name(), *json)
+        }
+        Command::Verify { name: Verified::HandWritten, folder, own, json, .. } => {
             verify(&folder.of("handwritten"), *own, *json)
         }
         Command::Verify { name: Verified::MmFi, folder, json, .. } => {
             data_mmfi::verify(&folder.of("mmfi"), *json)
         }
         Command::Verify { name: Verified::Arrays, folder, json, .. } => {
-            data::check_arrays(&folder.of("arrays"), true).map(|report| verify_arrays(&report, *json))
+            data::check_arrays(&folder.of("arrays"), true).map(|report| data_arrays::verify(&report, *json))
         }
         Command::Synthesise { name: Synthesised::MmFi, folder, subjects_per_scene, actions, frames } => {
             let plan = Plan { subjects_per_scene: *subjects_per_scene, actions: *actions, frames: *frames };
             data_mmfi::synthetic_tree(folder, plan)
         }
-        Command::Info { name: Described::Arrays, folder, json } => {
-            data::check_arrays(&folder.of("arrays"), false).map(|report| describe_arrays(&report, *json))
+        Command::Info { scenario: Some(scenario), name, folder, json } => {
+            data_scenario::info(scenario, folder.given(), name.name(), *json)
         }
-        Command::Info { name: Described::MmFi, folder, json } => data_mmfi::info(&folder.of("mmfi"), *json),
-        Command::Info { name: Described::HandWritten, folder, json } => {
+        Command::Info { name: Described::Arrays, folder, json, .. } => {
+            data::check_arrays(&folder.of("arrays"), false)
+                .map(|report| data_arrays::describe(&report, *json))
+        }
+        Command::Info { name: Described::MmFi, folder, json, .. } => {
+            data_mmfi::info(&folder.of("mmfi"), *json)
+        }
+        Command::Info { name: Described::HandWritten, folder, json, .. } => {
             info(&Source::HandWritten(HandWritten::new(folder.of("handwritten"))), *json)
         }
         Command::Info { name: Described::Digits, json, .. } => info(&Source::Digits, *json),
@@ -235,12 +269,16 @@ fn verify(folder: &Path, own: bool, json: bool) -> Result<ExitCode, DataError> {
         true => data::check_handwritten(&HandWritten::new(folder))?,
         false => data::verify_handwritten(folder)?,
     };
-    if json {
-        println!("{}", serde_json::to_string(&report).expect("a report has only strings"));
-    } else {
-        print_report(&report, own);
+    Ok(print_verified(&report, own, json))
+}
+
+/// Says what was found, and gives the exit status for it.
+pub(crate) fn print_verified(report: &VerifyReport, own: bool, json: bool) -> ExitCode {
+    match json {
+        true => println!("{}", serde_json::to_string(report).expect("a report has only strings")),
+        false => print_report(report, own),
     }
-    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }
 
 fn print_report(report: &VerifyReport, own: bool) {
@@ -262,36 +300,7 @@ fn print_report(report: &VerifyReport, own: bool) {
     }
 }
 
-fn verify_arrays(report: &ArrayReport, json: bool) -> ExitCode {
-    if json {
-        print_json(report);
-    } else {
-        report.problems().for_each(|problem| println!("{problem}"));
-        let faults = report.problems().count();
-        println!("{} files can be used together, {faults} not", report.files.len() - faults);
-    }
-    if report.problems().count() == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) }
-}
-
-fn describe_arrays(report: &ArrayReport, json: bool) -> ExitCode {
-    if json {
-        print_json(report);
-        return ExitCode::SUCCESS;
-    }
-    println!("arrays in {}", report.folder.display());
-    for file in &report.files {
-        let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
-        let (shape, what) = (shape.join(" x "), file.problem.as_deref().unwrap_or(file.element));
-        println!("  {:<16} {:<5} {shape:<20} {what}", file.array, file.split);
-    }
-    ExitCode::SUCCESS
-}
-
-fn print_json(report: &ArrayReport) {
-    println!("{}", serde_json::to_string(report).expect("a report has only strings and numbers"));
-}
-
-fn info(source: &Source, json: bool) -> Result<ExitCode, DataError> {
+pub(crate) fn info(source: &Source, json: bool) -> Result<ExitCode, DataError> {
     let info = data::info(source)?;
     if json {
         println!("{}", serde_json::to_string(&info).expect("an info has only strings and numbers"));
@@ -318,8 +327,11 @@ fn print_info(info: &Info) {
         let sizes: Vec<String> = modality.shape.iter().map(usize::to_string).collect();
         println!("  modality {:<8} {}", modality.name, sizes.join(" x "));
     }
-    for task in &info.tasks {
-        println!("  task {:<8} {} classes", task.name, task.classes);
+    for (task, balance) in info.tasks.iter().zip(&info.balance) {
+        match balance {
+            Some(balance) => println!("  task {:<8} {}", task.name, data_arrays::classes(balance)),
+            None => println!("  task {:<8} {} values", task.name, task.classes),
+        }
     }
     if !info.speakers.is_empty() {
         let speakers = info.speakers.iter().map(|speaker| format!("{} {}", speaker.name, speaker.takes));

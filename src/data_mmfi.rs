@@ -86,6 +86,8 @@ fn print_info(info: &MmFiInfo) {
         println!("    of each scene  {}", counts(&split.per_scene));
         println!("    of each action {}", counts(&split.per_action));
     }
+    let baselines = info.majority.iter().map(|(task, share)| format!("{task} {:.2} %", 100.0 * share));
+    println!("  majority baseline: {}", baselines.collect::<Vec<_>>().join(", "));
     info.notes.iter().for_each(|note| println!("  note: {note}"));
     println!("  digest {}", info.digest);
 }

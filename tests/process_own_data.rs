@@ -172,6 +172,105 @@ fn what_is_wrong_with_a_file_or_a_name_is_said_by_the_run() {
 }
 
 #[test]
+fn what_labels_are_taken_for_is_said_first_and_counted_in_the_summary() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO.replace("task = \"place\"", "task = \"animal\""));
+    write_arrays(&place, "all");
+    for (split, rows) in [("train", 60), ("test", 10)] {
+        // Whole floats, most of them 0; and texts.
+        let kind =
+            (0..rows).flat_map(|row| [0.0f64, 1.0, 0.0, 2.0][row % 4].to_le_bytes()).collect::<Vec<u8>>();
+        place.write(&format!("all/kind.{split}.npy"), npy("<f8", &format!("({rows},)"), &kind));
+        let animal =
+            (0..rows).flat_map(|row| [b"dog", b"cat"][row % 2].map(|letter| [letter, 0, 0, 0])).flatten();
+        let animal = animal.collect::<Vec<u8>>();
+        place.write(&format!("all/animal.{split}.npy"), npy("<U3", &format!("({rows},)"), &animal));
+    }
+    let outcome = place.run("run own.toml --data all --out a --json").done();
+    let first: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with("note: ")).collect();
+    assert!(
+        first[0].contains("note: animal.train.npy: texts, learnt as 2 classes from 0: \"cat\", \"dog\""),
+        "{outcome}"
+    );
+    assert!(
+        first[1].contains("note: kind.train.npy: whole numbers 0 to 2 as float64, learnt as 3 classes"),
+        "{outcome}"
+    );
+    let test = &outcome.json()["test"];
+    let counts = &test["classes"];
+    assert_eq!(counts[0]["train"].to_string(), "[30,15,15]");
+    assert_eq!(counts[0]["test"].to_string(), "[5,3,2]");
+    assert_eq!((&counts[0]["majority"], &counts[1]["names"][1]), (&0.5.into(), &"dog".into()));
+    let kept = place.run_folder("a").json("classes.json");
+    assert_eq!(&kept, counts);
+    for (row, confusion) in
+        test["tasks"].as_array().unwrap().iter().zip(test["confusion"].as_array().unwrap())
+    {
+        let counts = confusion["counts"].as_array().unwrap();
+        let recall = |class: usize| {
+            let of = counts[class].as_array().unwrap();
+            let there: f64 = of.iter().map(|count| count.as_f64().unwrap()).sum();
+            of[class].as_f64().unwrap() / there
+        };
+        let mean = (0..counts.len()).map(recall).sum::<f64>() / counts.len() as f64;
+        assert!((row["balanced_accuracy"].as_f64().unwrap() - mean).abs() < 1e-12, "{row}");
+        assert!((0.0..=1.0).contains(&row["macro_f1"].as_f64().unwrap()), "{row}");
+    }
+    let table = place.run("evaluate a").done().stdout;
+    assert!(table.contains("majority baseline: kind 50.00 %, animal 50.00 %"), "{table}");
+}
+
+#[test]
+fn a_sample_whose_label_is_ignored_is_neither_learnt_nor_judged() {
+    let place = Place::new(PROGRAM);
+    write_arrays(&place, "all");
+    let ignoring = SCENARIO.replace("task = \"kind\"", "task = \"kind\"\n    ignore = -1");
+    place.write("own.toml", ignoring);
+    let labels = |none: i8| {
+        (0..60).map(|row| if row % 5 == 0 { none } else { (row % 3) as i8 } as u8).collect::<Vec<u8>>()
+    };
+    place.write("all/kind.train.npy", npy("|i1", "(60,)", &labels(-1)));
+    place.write("all/kind.test.npy", npy("|i1", "(10,)", &labels(-1)[..10]));
+    let test = place.run("run own.toml --data all --out a --json").done().json()["test"].clone();
+    assert_eq!(test["samples"], 10, "the other receiver judges all of them");
+    let judged: u64 = test["confusion"][0]["counts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!(judged, 2 * 8, "two passes over the eight that have a label");
+    let counted: u64 =
+        test["classes"][0]["train"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(counted, 48);
+    place.write("own.toml", SCENARIO);
+    place
+        .run("run own.toml --data all --out b")
+        .failed(2, &["kind.train.npy: row 0 is of class -1", "ignore = -1"]);
+}
+
+#[test]
+fn a_scenario_is_verified_by_whatever_its_run_refuses() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO);
+    write_arrays(&place, "all");
+    place.write("all/spare.train.npy", "broken");
+    let verify = "data verify arrays --data all --scenario own.toml";
+    place.run(verify).done();
+    assert_eq!(place.run("data verify arrays --data all").status.code(), Some(2));
+    place.write("all/kind.test.npy", npy("|u1", "(10,)", &[7; 10]));
+    let verified = place.run(verify);
+    assert_eq!(verified.status.code(), Some(2), "{verified}");
+    assert!(verified.stdout.contains("kind.test.npy: row 0 is of class 7"), "{verified}");
+    let described = place.run("data info arrays --data all --scenario own.toml --json").done().json();
+    assert_eq!(described["tasks"].as_array().unwrap().len(), 2, "{described}");
+    place
+        .run("data verify mmfi --data all --scenario own.toml")
+        .failed(2, &["own.toml reads arrays, not mmfi"]);
+}
+
+#[test]
 fn a_file_that_has_changed_since_the_checkpoint_is_refused_by_name() {
     let place = Place::new(PROGRAM);
     place.write("own.toml", SCENARIO);

@@ -5,7 +5,7 @@ use link::printable;
 use proto::{
     WireError, check_finite, check_length,
     v1::{
-        Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass,
+        Classes, Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass,
         TransmitterRound, report::Report,
     },
 };
@@ -16,6 +16,13 @@ pub(crate) const TOP1: &str = "top1";
 
 /// What a task can be judged by: right answers; the mean squared error; for poses, that and how far joints are off.
 const METRICS: [&[&str]; 3] = [&[TOP1], &["mse"], &["mse", "mpjpe", "pa-mpjpe"]];
+
+/// More classes than any task has.
+const MOST_CLASSES: usize = 1 << 16;
+
+/// Notes of a node, and bytes of each.
+const MOST_NOTES: usize = 20;
+const LONGEST_NOTE: usize = 4000;
 
 /// The longest name of a data file, in bytes.
 const LONGEST_NAME: usize = 200;
@@ -57,7 +64,26 @@ pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {
         }
         check_length("the digest of a data file", "bytes", file.sha256.len(), 32)?;
     }
-    Ok(())
+    // People read them as they are.
+    let is_line = |note: &String| note.len() <= LONGEST_NOTE && !note.contains(char::is_control);
+    if report.notes.len() > MOST_NOTES || !report.notes.iter().all(is_line) {
+        return Err(WireError::Missing("notes of a line each"));
+    }
+    report.classes.as_ref().map_or(Ok(()), classes)
+}
+
+fn classes(report: &Classes) -> Result<(), WireError> {
+    check_length("test", "classes", report.test.len(), report.train.len())?;
+    let (count, names) = (report.train.len(), report.names.len());
+    if !(2..=MOST_CLASSES).contains(&count) || names > count {
+        return Err(WireError::Missing("classes in their range"));
+    }
+    // Sums of them must not overflow.
+    let is_count = |count: &u64| *count <= u64::from(u32::MAX);
+    match report.train.iter().chain(&report.test).all(is_count) {
+        true => Ok(()),
+        false => Err(WireError::Missing("counts of classes in their range")),
+    }
 }
 
 /// What a receiver says of the round that is due from it: `entries` counts of at most `ticks` ticks.

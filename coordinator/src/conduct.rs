@@ -29,7 +29,7 @@ use crate::{
     service::{Current, Event, Service},
     stage::Stage,
     stall,
-    summary::hex,
+    summary::{ClassCounts, hex},
     trouble::Trouble,
 };
 
@@ -123,6 +123,8 @@ struct Conductor {
     stopping: bool,
     /// This node is to end, and would like a checkpoint before.
     leaving: Option<Member>,
+    /// Of the receivers that tell classes.
+    classes: Vec<ClassCounts>,
 }
 
 impl Conductor {
@@ -144,6 +146,7 @@ impl Conductor {
             paused: false,
             stopping: false,
             leaving: None,
+            classes: Vec::new(),
         };
         conductor.board.incarnation(conductor.stage.incarnation, conductor.stage.version(), None);
         if let Some(version) = conductor.stage.saved {

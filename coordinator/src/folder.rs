@@ -20,9 +20,10 @@ pub struct RunFolder {
 const KEPT_FILES: [&str; 3] = ["metrics.jsonl", "selection.jsonl", "scenario.toml"];
 
 /// The files of a run that mean something only with each other.
-const RUN_FILES: [&str; 9] = [
+const RUN_FILES: [&str; 10] = [
     "scenario.toml",
     "lineage.json",
+    "classes.json",
     "metrics.jsonl",
     "selection.jsonl",
     "summary.json",

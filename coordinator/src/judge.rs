@@ -7,7 +7,8 @@ use scenario::{Rate, RateEstimator, Scenario, Source, Train};
 use crate::{
     CoordinatorError, Missing, Recordings, check,
     interval::{Cell, bootstrap_interval},
-    summary::{Confusion, TaskResult, Test},
+    score::ClassScores,
+    summary::{ClassCounts, Confusion, TaskResult, Test},
 };
 
 /// Of a task with more classes, a summary has no counts of answers: they go with the square of that number.
@@ -21,16 +22,19 @@ pub(crate) struct Judge {
     /// m(k) of every transmitter.
     modalities: Vec<usize>,
     receiver_count: usize,
+    /// Of the receivers that tell classes.
+    classes: Vec<ClassCounts>,
 }
 
 impl Judge {
-    pub(crate) fn new(scenario: &Scenario) -> Self {
+    pub(crate) fn new(scenario: &Scenario, classes: Vec<ClassCounts>) -> Self {
         Judge {
             passes: scenario.evaluation.passes,
             receivers: BTreeMap::new(),
             transmitters: BTreeMap::new(),
             modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             receiver_count: scenario.receivers(),
+            classes,
         }
     }
 
@@ -84,7 +88,8 @@ impl Judge {
         let passes = self.passes as f64;
         let rates = self.receivers.values().flat_map(|report| &report.entries).map(|entry| entry.rate);
         let granted = self.receivers.values().map(|report| report.entries.len() as f64);
-        let first = self.receivers.range((0, 0)..(0, 1)).next().map(|(_, report)| samples(&report.clusters));
+        // Who leaves out samples without a label judges fewer than others.
+        let first = self.receivers.range((0, 0)..(1, 0)).map(|(_, report)| samples(&report.clusters)).max();
         let joint = self.transmitters.range((0, 0)..(1, 0)).map(|(_, report)| report);
         Test {
             n_ce: -losses,
@@ -103,6 +108,7 @@ impl Judge {
                 _ => "bootstrap over test recordings and passes".into(),
             },
             tasks,
+            classes: self.classes.iter().filter(|of| of.train.len() <= MOST_CLASSES_SHOWN).cloned().collect(),
             confusion: (0..self.receiver_count).filter_map(|t| self.confusion(scenario, t)).collect(),
             selected_entries: granted.sum::<f64>() / passes,
             selection: self.selection(scenario),
@@ -115,7 +121,10 @@ impl Judge {
     fn task(&self, scenario: &Scenario, seed: Seed, t: usize) -> Vec<TaskResult> {
         let name = &scenario.receiver[t].task;
         let metrics = self.receivers.get(&(0, t)).map(|report| report.metrics.as_slice()).unwrap_or_default();
+        let by_class = self.class_scores(t);
+        let majority = self.classes.iter().find(|of| of.receiver == t).map(|of| of.majority);
         let row = |(position, metric): (usize, &String)| {
+            let by_class = by_class.as_ref().filter(|_| metric == check::TOP1);
             let scores = self.cells(t, |cluster| cluster.scores[position]);
             TaskResult {
                 name: name.clone(),
@@ -123,9 +132,21 @@ impl Judge {
                 value: mean(&scores),
                 ci95: bootstrap_interval(seed, name, &scores),
                 ce: self.loss(t),
+                balanced_accuracy: by_class.map(ClassScores::balanced_accuracy),
+                macro_f1: by_class.map(ClassScores::macro_f1),
+                majority: by_class.and(majority),
             }
         };
         metrics.iter().enumerate().map(row).collect()
+    }
+
+    /// What receiver t told of each class in all passes; none if it tells no classes.
+    fn class_scores(&self, t: usize) -> Option<ClassScores> {
+        let classes = self.receivers.get(&(0, t))?.classes as usize;
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        let cells = reports.flat_map(|report| &report.confusion);
+        let cells = cells.map(|cell| (cell.label as usize, cell.answer as usize, cell.samples));
+        (classes > 0).then(|| ClassScores::of(classes, cells))
     }
 
     /// What receiver t took its classes for in all passes, if there are any, and not more than anybody looks at.

@@ -25,10 +25,16 @@ pub(crate) fn compare_data(ready: &BTreeMap<Member, Ready>) -> Result<(), Coordi
     compare_contents(files())
 }
 
-/// Row i of all files of a split is of the same sample.
-fn compare_rows<'a>(mut files: impl Iterator<Item = Known<'a>>) -> Result<(), CoordinatorError> {
-    let Some((first, expected)) = files.next() else { return Ok(()) };
-    match files.find(|(_, file)| file.rows != expected.rows) {
+/// Row i of all files of a split is of the same sample. Of files that disagree, those are right that are as long as most; of as many,
+/// as the first.
+fn compare_rows<'a>(files: impl Iterator<Item = Known<'a>>) -> Result<(), CoordinatorError> {
+    let files: Vec<Known<'a>> = files.collect();
+    let mut as_many: BTreeMap<u64, usize> = BTreeMap::new();
+    files.iter().for_each(|(_, file)| *as_many.entry(file.rows).or_default() += 1);
+    // Of several that are largest, `max_by_key` gives the last: hence from behind.
+    let usual = files.iter().rev().max_by_key(|(_, file)| as_many[&file.rows]);
+    let Some((first, expected)) = usual else { return Ok(()) };
+    match files.iter().find(|(_, file)| file.rows != expected.rows) {
         None => Ok(()),
         Some((other, file)) => Err(CoordinatorError::Input(format!(
             "{other}: {} has {} rows, but {} of {first} has {}: row i of both must be of the same sample",
@@ -90,6 +96,18 @@ mod tests {
             line,
             "receiver 1: digit.test.npy has 5 rows, but left.test.npy of transmitter 1 has 4: row i of both must be of the \
              same sample"
+        );
+    }
+
+    #[test]
+    fn the_odd_file_out_is_blamed_and_not_the_first() {
+        let others = [("right.train.npy", false, 10, 1), ("digit.train.npy", false, 10, 2)];
+        let line = compare(&[("left.train.npy", false, 11, 3)], &others);
+        assert!(
+            line.starts_with(
+                "transmitter 1: left.train.npy has 11 rows, but right.train.npy of receiver 1 has 10"
+            ),
+            "{line}"
         );
     }
 

@@ -80,6 +80,9 @@ pub struct Test {
     /// What each class was taken for: of every receiver with a classification of at most 100 classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Confusion>,
+    /// How many samples each class has: of every receiver with a classification of at most 100 classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassCounts>,
     /// Entries granted, mean over passes.
     pub selected_entries: f64,
     /// Share of passes in which an entry was granted, by receiver, transmitter and modality.
@@ -102,6 +105,26 @@ impl Test {
 /// Whether an estimate lies within 5 % of what it can be at most.
 pub fn at_ceiling(rate: f64, ceiling: f64) -> bool {
     ceiling > 0.0 && rate >= 0.95 * ceiling
+}
+
+/// How many samples the classes of a receiver's task have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassCounts {
+    /// The receiver's index.
+    pub receiver: usize,
+    /// Its task.
+    pub task: String,
+    /// What the classes are called, if their labels are texts: that of class c in place c.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Training samples of each class.
+    pub train: Vec<u64>,
+    /// Test samples of each class.
+    pub test: Vec<u64>,
+    /// Classes without a training sample.
+    pub empty: Vec<usize>,
+    /// What always answering the commonest training class scores.
+    pub majority: f64,
 }
 
 /// What a receiver took each class for, in all passes together.
@@ -129,6 +152,16 @@ pub struct TaskResult {
     pub ci95: [f64; 2],
     /// Cross entropy in nats; for regression the mean squared error in training units, those of the normalised targets.
     pub ce: f64,
+    /// Of a classification: the mean over the classes that the test has of the fraction of each that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balanced_accuracy: Option<f64>,
+    /// Of a classification: the mean over the classes that the test has, or that were answered, of the harmonic mean of precision
+    /// and recall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<f64>,
+    /// Of a classification: what always answering the commonest training class scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub majority: Option<f64>,
 }
 
 /// Bytes between transmitters and receivers in training.

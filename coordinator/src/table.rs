@@ -2,7 +2,7 @@ use std::{fmt::Write, path::Path};
 
 use scenario::{JointRateRows, Scenario};
 
-use crate::{Extension, Fork, Missing, Summary, Test};
+use crate::{Extension, Fork, Missing, Summary, TaskResult, Test};
 
 /// The summary for people: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
@@ -88,6 +88,7 @@ fn scores(text: &mut String, summary: &Summary) {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     let _ = writeln!(text, "  intervals: {}", test.ci95_over);
+    guesses(text, test);
     if test.tasks.iter().any(|task| task.metric == "mse") {
         let _ = writeln!(
             text,
@@ -123,6 +124,22 @@ fn joint(test: &Test) -> String {
         Some(ceiling) => format!("{plain}, of at most {ceiling:.2}"),
         None => plain,
     }
+}
+
+/// What classes score when every class counts alike, and what always answering the commonest would score.
+fn guesses(text: &mut String, test: &Test) {
+    let line = |text: &mut String, what: &str, score: &dyn Fn(&TaskResult) -> Option<f64>| {
+        let scores: Vec<String> = test
+            .tasks
+            .iter()
+            .filter_map(|task| Some(format!("{} {:.2} %", task.name, 100.0 * score(task)?)))
+            .collect();
+        if !scores.is_empty() {
+            let _ = writeln!(text, "  {what}: {}", scores.join(", "));
+        }
+    };
+    line(text, "balanced accuracy", &|task| task.balanced_accuracy);
+    line(text, "majority baseline", &|task| task.majority);
 }
 
 /// What receivers went on without, if they may.

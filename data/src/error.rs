@@ -29,6 +29,12 @@ pub enum DataError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// A scenario does not say what is to be read.
+    #[error("{problem}")]
+    Scenario {
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// A modality that the data set does not have.
     #[error("no modality is called {name:?}: the names are {known}")]
     UnknownModality {

@@ -1,9 +1,9 @@
 //! What a data set holds, for people to read.
 
 use crate::{
-    Source,
+    Balance, Source,
     catalogue::hex,
-    content::{Part, Wants},
+    content::{Content, Part, Wants},
     digits,
     error::DataError,
     handwritten::{self, recordings},
@@ -30,6 +30,8 @@ pub struct Info {
     pub modalities: Vec<ModalityInfo>,
     /// What receivers may predict.
     pub tasks: Vec<Task>,
+    /// How many samples each class of a task has, in the tasks' order; none of tasks of values.
+    pub balance: Vec<Option<Balance>>,
     /// Who speaks, where samples have recordings of speakers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub speakers: Vec<SpeakerInfo>,
@@ -101,6 +103,7 @@ pub fn info(source: &Source) -> Result<Info, DataError> {
         splits: vec![split("train", &content.train), split("test", &content.test)],
         modalities: MODALITY_NAMES.iter().filter_map(|name| modality(name)).collect(),
         tasks: TASKS.to_vec(),
+        balance: TASKS.iter().map(|task| balance(*task, &content)).collect(),
         digest: hex(&digest(&content)),
     })
 }
@@ -116,6 +119,10 @@ pub fn notes(source: &Source) -> Result<Vec<String>, DataError> {
         Source::HandWritten(source) => Ok(handwritten::notes(&source.folder)),
         Source::MmFi(source) => mmfi::notes(&source.folder),
     }
+}
+
+fn balance(task: Task, content: &Content) -> Option<Balance> {
+    Balance::of(&task.targets(&content.train.labels), &task.targets(&content.test.labels))
 }
 
 fn split(name: &'static str, part: &Part) -> SplitInfo {

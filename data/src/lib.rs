@@ -27,8 +27,8 @@ mod task;
 mod verify;
 
 pub use arrays::{
-    ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Normalisation,
-    TaskKind, check_array_name, check_arrays, parse_array,
+    ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Label, Normalisation,
+    TaskKind, TaskReport, check_array_name, check_arrays, check_arrays_of, parse_array,
 };
 pub use contents::contents;
 pub use error::DataError;
@@ -40,7 +40,7 @@ pub use handwritten::{
 };
 pub use info::{Info, ModalityInfo, SpeakerInfo, SplitInfo, info, notes};
 pub use modality::is_noise;
-pub use task::{Targets, Task};
+pub use task::{About, Balance, IGNORED, Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};
 
 use arrays::Arrays;
@@ -142,6 +142,11 @@ pub trait Dataset: Send + Sync {
     /// # Panics
     /// When the task was not among the needs and its targets have to be read.
     fn targets(&self, task: &str, split: Split) -> Option<Targets>;
+
+    /// What a user should know of a task.
+    fn about(&self, _task: &str) -> About {
+        About::default()
+    }
 
     /// For a task of values: what 1 in its targets is in the units of the data, for each value. None: the same.
     fn units(&self, _task: &str) -> Option<Vec<f64>> {

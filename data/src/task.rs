@@ -11,12 +11,72 @@ pub struct Task {
     pub classes: usize,
 }
 
+/// The label of a sample that has none: it is neither trained on nor judged.
+pub const IGNORED: u32 = u32::MAX;
+
+/// What a user should know of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// What the classes are called, if their labels are texts: that of class c in place c.
+    pub names: Vec<String>,
+    /// A line each.
+    pub notes: Vec<String>,
+}
+
+/// How many samples each class has.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Balance {
+    /// How many classes there are.
+    pub classes: usize,
+    /// Training samples of each class.
+    pub train: Vec<u64>,
+    /// Test samples of each class.
+    pub test: Vec<u64>,
+    /// Classes without a training sample.
+    pub empty: Vec<usize>,
+    /// The share of test samples that are of the commonest training class: what always answering that would score.
+    pub majority: f64,
+}
+
+impl Balance {
+    /// Counts classes; none for a task of values. Samples without a label do not count.
+    pub fn of(train: &Targets, test: &Targets) -> Option<Self> {
+        match (train, test) {
+            (Targets::Classes { labels: train, classes }, Targets::Classes { labels: test, .. }) => {
+                Some(Balance::of_counts(counts(train, *classes), counts(test, *classes)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same of counts.
+    pub fn of_counts(train: Vec<u64>, test: Vec<u64>) -> Self {
+        let empty = (0..train.len()).filter(|&class| train[class] == 0).collect();
+        // Of several that are commonest the first.
+        let commonest = (0..train.len()).rev().max_by_key(|&class| train[class]);
+        let right = commonest.and_then(|class| test.get(class)).copied().unwrap_or(0);
+        let majority = right as f64 / test.iter().sum::<u64>().max(1) as f64;
+        Balance { classes: train.len(), train, test, empty, majority }
+    }
+}
+
+fn counts(labels: &[u32], classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    for &label in labels {
+        // Those that are ignored are beyond all classes.
+        if let Some(count) = counts.get_mut(label as usize) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
 /// What a task wants predicted of every sample of a split.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// Classification.
     Classes {
-        /// One class per sample, below `classes`.
+        /// One class per sample, below `classes`, or [`IGNORED`].
         labels: Vec<u32>,
         /// How many classes there are.
         classes: usize,
@@ -75,6 +135,17 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_are_counted_and_guessing_the_commonest_is_judged_by_the_test() {
+        let targets = |labels: &[u32]| Targets::Classes { labels: labels.to_vec(), classes: 4 };
+        let balance = Balance::of(&targets(&[2, 0, 2, IGNORED, 1, 1]), &targets(&[1, 1, 2, IGNORED, 3]));
+        let balance = balance.unwrap();
+        assert_eq!((balance.train, balance.test), (vec![1, 2, 2, 0], vec![0, 2, 1, 1]));
+        assert_eq!((balance.classes, balance.empty, balance.majority), (4, vec![3], 0.5));
+        let values = Targets::Values { width: 1, values: vec![1.0] };
+        assert_eq!(Balance::of(&values, &values), None);
+    }
 
     #[test]
     fn every_digit_has_its_class() {

@@ -31,10 +31,15 @@ fn arrays(scenario: &Scenario, folder: PathBuf) -> data::ArraySource {
         scenario::TaskKind::Classification => data::TaskKind::Classification,
         scenario::TaskKind::Regression => data::TaskKind::Regression,
     };
+    let label = |label: &scenario::Label| match label {
+        scenario::Label::Number(number) => data::Label::Number(*number),
+        scenario::Label::Text(text) => data::Label::Text(text.clone()),
+    };
     let task = |receiver: &scenario::Receiver| data::ArrayTask {
         name: receiver.task.clone(),
         kind: receiver.kind.map(kind),
         classes: receiver.classes,
+        ignore: receiver.ignore.iter().map(label).collect(),
     };
     data::ArraySource {
         folder,

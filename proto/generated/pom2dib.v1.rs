@@ -165,6 +165,24 @@ pub struct Ready {
     /// what it reads and others need not (arrays): rows must agree, and contents where names do
     #[prost(message, repeated, tag = "6")]
     pub files: ::prost::alloc::vec::Vec<DataFile>,
+    /// of its task, if that is a classification (receivers)
+    #[prost(message, optional, tag = "7")]
+    pub classes: ::core::option::Option<Classes>,
+    /// what a user should know of its data, a line each
+    #[prost(string, repeated, tag = "8")]
+    pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How many samples each class has, and what the classes are called if their labels are texts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Classes {
+    #[prost(uint64, repeated, tag = "1")]
+    pub train: ::prost::alloc::vec::Vec<u64>,
+    /// as many as in train
+    #[prost(uint64, repeated, tag = "2")]
+    pub test: ::prost::alloc::vec::Vec<u64>,
+    /// none, or at most as many
+    #[prost(string, repeated, tag = "3")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DataFile {

@@ -1,5 +1,5 @@
 use candle_core::{DType, Tensor};
-use data::Targets;
+use data::{IGNORED, Targets};
 use dib::{
     AdamW, Block, Input, Labels, Network, Numbers, ResidualMlp, RowAddresses, Segment, Upload,
     entry_embedding, initial_weights,
@@ -306,10 +306,7 @@ fn backward(
     meter.turn_to(Work::Decode);
     let (output, trace) = network.forward(input, blocks, Some(rows))?;
     let (losses, upstream) = match targets {
-        Targets::Classes { labels, classes } => {
-            let labels = Labels::new(labels, *classes, output.device())?;
-            (dib::cross_entropy(&output, &labels)?, dib::cross_entropy_gradient(&output, &labels, weight)?)
-        }
+        Targets::Classes { labels, classes } => judge_classes(&output, labels, *classes, weight)?,
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
             (
@@ -321,6 +318,27 @@ fn backward(
     meter.turn_to(Work::Backward);
     let input_gradients = network.backward_to_input(&trace, &upstream)?;
     Ok(Backward { losses, input_gradients })
+}
+
+/// The loss of every row and its gradient. A row without a label costs nothing and teaches nothing; it counts as a row of its tick.
+fn judge_classes(
+    output: &Tensor,
+    labels: &[u32],
+    classes: usize,
+    weight: f64,
+) -> Result<(Tensor, Tensor), NodeError> {
+    // Any class will do for what is left out afterwards.
+    let stand_ins: Vec<u32> = labels.iter().map(|&label| if label == IGNORED { 0 } else { label }).collect();
+    let judges = Labels::new(&stand_ins, classes, output.device())?;
+    let losses = dib::cross_entropy(output, &judges)?;
+    let gradient = dib::cross_entropy_gradient(output, &judges, weight)?;
+    if !labels.contains(&IGNORED) {
+        return Ok((losses, gradient));
+    }
+    let counts: Vec<f64> = labels.iter().map(|&label| f64::from(u8::from(label != IGNORED))).collect();
+    let counts = Tensor::from_slice(&counts, labels.len(), output.device())?;
+    let of_rows = counts.to_dtype(gradient.dtype())?.unsqueeze(1)?;
+    Ok(((losses * counts)?, gradient.broadcast_mul(&of_rows)?))
 }
 
 /// The embeddings of all (k, m), in order: 0.1 x standard normal, never trained.

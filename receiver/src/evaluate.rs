@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use data::Targets;
+use data::{IGNORED, Targets};
 use node::{Context, NodeError};
 use proto::{
     When,
@@ -71,6 +71,8 @@ impl Pass {
         let output = decoders.infer(context, &granted, samples.len())?;
         let judged = judge_rows(&output, &task.test_targets(samples.clone()), task)?;
         for (sample, row) in samples.clone().zip(judged) {
+            // Without a label there is nothing to judge by.
+            let Some(row) = row else { continue };
             let id = task.cluster(sample);
             let scores = vec![0.0; row.scores.len()];
             let cluster = self.clusters.entry(id).or_insert(Cluster { id, scores, ..Cluster::default() });
@@ -130,16 +132,18 @@ struct Judged {
     answer: Option<(u32, u32)>,
 }
 
-fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec<Judged>, NodeError> {
+/// What each row comes to; none where it has no label.
+fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec<Option<Judged>>, NodeError> {
     match targets {
         Targets::Classes { labels, classes } => {
-            let judges = dib::Labels::new(labels, *classes, output.device())?;
+            let stand_in = |&label: &u32| if label == IGNORED { 0 } else { label };
+            let stand_ins: Vec<u32> = labels.iter().map(stand_in).collect();
+            let judges = dib::Labels::new(&stand_ins, *classes, output.device())?;
             let losses = dib::cross_entropy(output, &judges)?.to_vec1::<f64>()?.into_iter();
             let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
-            let judged = |(loss, (&label, answer))| Judged {
-                loss,
-                scores: vec![f64::from(u8::from(label == answer))],
-                answer: Some((label, answer)),
+            let judged = |(loss, (&label, answer))| {
+                let scores = vec![f64::from(u8::from(label == answer))];
+                (label != IGNORED).then_some(Judged { loss, scores, answer: Some((label, answer)) })
             };
             Ok(losses.zip(labels.iter().zip(answers)).map(judged).collect())
         }
@@ -152,7 +156,7 @@ fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec
                 if task.is_pose() {
                     scores.extend([dib::joint_error(&row, target), dib::aligned_joint_error(&row, target)]);
                 }
-                Judged { loss, scores, answer: None }
+                Some(Judged { loss, scores, answer: None })
             };
             Ok(losses.zip(rows).zip(values.chunks_exact(*width)).map(judged).collect())
         }

@@ -39,6 +39,10 @@ pub enum Output {
         label_entropy: f64,
         /// The files that it alone may read.
         files: Vec<DataFile>,
+        /// How many samples each class has, of a classification.
+        balance: Option<data::Balance>,
+        /// What a user should know of the task.
+        about: data::About,
     },
     /// A turn for a transmitter.
     Turn(usize, Turn),

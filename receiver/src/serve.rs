@@ -8,7 +8,7 @@ use link::{Channel, LinkError, Name, Security};
 use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
 use proto::{
     When, check_length,
-    v1::{Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
+    v1::{Classes, Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
 };
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
@@ -118,7 +118,8 @@ fn spawn(
         node::restore_data(dataset.as_mut(), state.as_deref())?;
         let task = TaskData::new(dataset.as_ref(), &task)?;
         let (data, label_entropy) = (task.digest(), task.label_entropy());
-        emit(Output::Ready { data, label_entropy, files: dataset.files() });
+        let (balance, about, files) = (task.balance().cloned(), task.about().clone(), dataset.files());
+        emit(Output::Ready { data, label_entropy, files, balance, about });
         ReceiverMachine::new(context, task, state.as_deref())
     })
 }
@@ -136,12 +137,14 @@ async fn report_ready(
             return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
-    let Output::Ready { data, label_entropy, files } = output else {
+    let Output::Ready { data, label_entropy, files, balance, about } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
     let (data, files) = (data.to_vec().into(), node::files(files));
-    let ready = Ready { data, label_entropy, device, files, ..Ready::default() };
+    let data::About { names, notes } = about;
+    let classes = balance.map(|balance| Classes { train: balance.train, test: balance.test, names });
+    let ready = Ready { data, label_entropy, device, files, classes, notes, ..Ready::default() };
     control.report(Report::Ready(ready)).await
 }
 

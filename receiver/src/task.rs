@@ -1,4 +1,4 @@
-use data::{Dataset, Kept, Split, Targets};
+use data::{About, Balance, Dataset, Kept, Split, Targets};
 use node::NodeError;
 
 /// What a receiver knows of its task: labels, and which test rows share a recording.
@@ -12,6 +12,8 @@ pub struct TaskData {
     units: Vec<f64>,
     kept: Vec<Kept>,
     is_pose: bool,
+    balance: Option<Balance>,
+    about: About,
 }
 
 impl TaskData {
@@ -30,11 +32,14 @@ impl TaskData {
             Targets::Classes { .. } => Vec::new(),
             Targets::Values { width, .. } => dataset.units(task).unwrap_or_else(|| vec![1.0; *width]),
         };
+        let test = targets(Split::Test)?;
         Ok(TaskData {
+            balance: Balance::of(&train, &test),
+            about: dataset.about(task),
             train,
             units,
             kept: dataset.kept(),
-            test: targets(Split::Test)?,
+            test,
             clusters: dataset.clusters(),
             label_entropy,
             digest: dataset.digest(),
@@ -45,6 +50,16 @@ impl TaskData {
     /// H(Y_t) of the training labels in nats; 0 for regression.
     pub fn label_entropy(&self) -> f64 {
         self.label_entropy
+    }
+
+    /// How many samples each class has, of a classification.
+    pub fn balance(&self) -> Option<&Balance> {
+        self.balance.as_ref()
+    }
+
+    /// What a user should know of it.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// What it is judged by: the fraction of right answers, or the mean squared error in the units of the data; poses also by how

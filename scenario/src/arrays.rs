@@ -26,6 +26,30 @@ pub enum TaskKind {
     Regression,
 }
 
+/// A label as it stands in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Label {
+    /// A number; of one-hot rows, the column.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+/// Reads one label or a list of them.
+pub(crate) fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Label>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a label, a whole number or a text, or a list of such")]
+    enum Labels {
+        One(Label),
+        More(Vec<Label>),
+    }
+    Ok(match Labels::deserialize(deserializer)? {
+        Labels::One(label) => vec![label],
+        Labels::More(labels) => labels,
+    })
+}
+
 /// The most classes of a task.
 const MOST_CLASSES: usize = 1 << 16;
 
@@ -48,9 +72,11 @@ impl Scenario {
             }
             let same = |other: &&crate::Receiver| other.task == receiver.task;
             let first = self.receiver.iter().find(same).unwrap_or(receiver);
-            if (first.kind, first.classes) != (receiver.kind, receiver.classes) {
+            let keys =
+                |receiver: &crate::Receiver| (receiver.kind, receiver.classes, receiver.ignore.clone());
+            if keys(first) != keys(receiver) {
                 let message = format!(
-                    "has task \"{}\" with other kind or classes than an earlier one: give both the same",
+                    "has task \"{}\" with other kind, classes or ignore than an earlier one: give both the same",
                     receiver.task
                 );
                 return Err(ScenarioError::invalid(format!("receiver[{t}]"), message));

@@ -18,7 +18,7 @@ mod shipped;
 mod train;
 mod validate;
 
-pub use arrays::{Normalisation, TaskKind};
+pub use arrays::{Label, Normalisation, TaskKind};
 pub use changes::Change;
 pub use device::Device;
 pub use error::ScenarioError;
@@ -188,12 +188,16 @@ pub struct Transmitter {
 pub struct Receiver {
     /// What it infers.
     pub task: String,
-    /// Of arrays: the kind of task. Default: integers are classes, floats are values.
+    /// Of arrays: the kind of task. Default: integers, texts and one-hot rows are classes, and so are floats that are exactly 0 to
+    /// C-1 with C at most 100; other floats are values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<TaskKind>,
     /// Of arrays: how many classes there are. Default: one more than the largest training label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
+    /// Of arrays: labels that say that a sample has none: it is neither learnt nor judged by this receiver. One or a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "arrays::one_or_more")]
+    pub ignore: Vec<Label>,
     /// Where it computes.
     #[serde(default)]
     pub device: Device,

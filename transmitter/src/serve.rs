@@ -172,7 +172,7 @@ async fn report_ready(
     };
     let device = node::device_name(&context.device);
     let data = data.to_vec().into();
-    let ready = Ready { address, data, label_entropy: 0.0, device, socket, files: node::files(files) };
+    let ready = Ready { address, data, device, socket, files: node::files(files), ..Ready::default() };
     control.report(Report::Ready(ready)).await
 }
 

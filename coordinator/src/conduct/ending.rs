@@ -19,7 +19,7 @@ impl Conductor {
         self.board.phase("evaluating");
         let passes = self.scenario.evaluation.passes;
         self.order(Order::Evaluate(Evaluate { passes }))?;
-        let mut judge = Judge::new(&self.scenario);
+        let mut judge = Judge::new(&self.scenario, self.classes.clone());
         let mut progress = Progress::new("evaluation passes", passes, 0);
         while !judge.is_complete() {
             match self.next_event().await? {

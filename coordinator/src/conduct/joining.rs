@@ -6,12 +6,13 @@ use std::{
 };
 
 use node::Role;
-use proto::v1::{Ready, Start, report::Report};
+use proto::v1::{Classes, Ready, Start, report::Report};
 use tokio::time::Instant;
 
 use super::{Conductor, blame, out_of_place};
 use crate::{
-    CoordinatorError, check, members::Member, same_data::compare_data, service::Event, trouble::Trouble,
+    CoordinatorError, check, members::Member, same_data::compare_data, service::Event, summary::ClassCounts,
+    trouble::Trouble,
 };
 
 /// Names of the nodes still missing are said after this long.
@@ -61,6 +62,7 @@ impl Conductor {
             }
         }
         compare_data(&ready)?;
+        self.take_note(&ready, again)?;
         tracing::info!(nodes = ready.len(), "all nodes are ready");
         let of = |role| self.members.all().filter(move |member| member.role == role);
         let start = Start {
@@ -72,6 +74,28 @@ impl Conductor {
         Conductor::all_read(&self.members.start(&start))?;
         let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();
         Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// Writes down what receivers' classes are, and says at the first start what the nodes say of their data.
+    fn take_note(&mut self, ready: &BTreeMap<Member, Ready>, again: bool) -> Result<(), CoordinatorError> {
+        if !again {
+            let notes: BTreeSet<&String> = ready.values().flat_map(|ready| &ready.notes).collect();
+            notes.into_iter().for_each(|note| eprintln!("note: {note}"));
+        }
+        let counts = |(member, ready): (&Member, &Ready)| {
+            let classes = ready.classes.clone().filter(|_| member.role == Role::Receiver)?;
+            let receiver = member.index;
+            let Classes { train, test, names } = classes;
+            let data::Balance { train, test, empty, majority, .. } = data::Balance::of_counts(train, test);
+            let task = self.scenario.receiver[receiver].task.clone();
+            Some(ClassCounts { receiver, task, names, train, test, empty, majority })
+        };
+        self.classes = ready.iter().filter_map(counts).collect();
+        if self.classes.is_empty() {
+            return Ok(());
+        }
+        let text = serde_json::to_vec_pretty(&self.classes).expect("classes have only strings and numbers");
+        self.stage.folder.write_whole("classes.json", &text)
     }
 
     /// Frees a place that somebody has left, for whoever comes next.

@@ -25,6 +25,10 @@ pub(crate) enum Kind {
     Bf16,
     F32,
     F64,
+    /// Texts of so many characters of four bytes.
+    Text(usize),
+    /// Texts of so many bytes.
+    Bytes(usize),
 }
 
 impl Kind {
@@ -35,12 +39,19 @@ impl Kind {
             Kind::U16 | Kind::I16 | Kind::F16 | Kind::Bf16 => 2,
             Kind::U32 | Kind::I32 | Kind::F32 => 4,
             Kind::U64 | Kind::I64 | Kind::F64 => 8,
+            Kind::Text(length) => 4 * length,
+            Kind::Bytes(length) => length,
         }
     }
 
     /// Whether values need not be whole.
     pub(crate) fn is_float(self) -> bool {
         matches!(self, Kind::F16 | Kind::Bf16 | Kind::F32 | Kind::F64)
+    }
+
+    /// Whether values are texts, which only a task may have.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Kind::Text(_) | Kind::Bytes(_))
     }
 
     /// The name as numpy has it.
@@ -59,12 +70,14 @@ impl Kind {
             Kind::Bf16 => "bfloat16",
             Kind::F32 => "float32",
             Kind::F64 => "float64",
+            Kind::Text(_) => "str",
+            Kind::Bytes(_) => "bytes",
         }
     }
 }
 
 impl Element {
-    /// Decodes whole values into `values`, which is cleared before. Integers beyond 2^53 are rounded.
+    /// Decodes whole values into `values`, which is cleared before. Integers beyond 2^53 are rounded; of texts there are none.
     pub(crate) fn decode(self, bytes: &[u8], values: &mut Vec<f64>) {
         values.clear();
         match self.kind {
@@ -81,7 +94,21 @@ impl Element {
             Kind::U64 => self.words(bytes, values, |word| u64::from_le_bytes(word) as f64),
             Kind::I64 => self.words(bytes, values, |word| i64::from_le_bytes(word) as f64),
             Kind::F64 => self.words(bytes, values, f64::from_le_bytes),
+            Kind::Text(_) | Kind::Bytes(_) => {}
         }
+    }
+
+    /// Decodes a text, which zeros fill up; none if it is no text.
+    pub(crate) fn text(self, bytes: &[u8]) -> Option<String> {
+        let text = match self.kind {
+            Kind::Text(_) => {
+                let (words, _) = bytes.as_chunks::<4>();
+                let of = if self.big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+                words.iter().map(|&word| char::from_u32(of(word))).collect::<Option<String>>()?
+            }
+            _ => std::str::from_utf8(bytes).ok()?.to_owned(),
+        };
+        Some(text.trim_end_matches('\0').to_owned())
     }
 
     fn words<const N: usize>(self, bytes: &[u8], values: &mut Vec<f64>, value: impl Fn([u8; N]) -> f64) {

@@ -1,6 +1,6 @@
 //! An array in a file, read in place.
 
-use super::{layout::Layout, npy, npz, safetensors_file};
+use super::{fortran, layout::Layout, npy, npz, safetensors_file};
 use crate::{Split, error::DataError};
 use sha2::{Digest, Sha256};
 use std::{
@@ -28,8 +28,17 @@ pub(crate) struct ArrayFile {
 }
 
 impl ArrayFile {
-    /// Opens the file of an array and a split in a folder, and checks its head.
+    /// Opens the file of numbers of an array and a split in a folder, and checks its head.
     pub(crate) fn open(folder: &Path, name: &str, split: Split) -> Result<Self, DataError> {
+        let file = Self::open_task(folder, name, split)?;
+        match file.layout.element.kind.is_text() {
+            false => Ok(file),
+            true => Err(file.malformed("holds texts, which only a task can have: save numbers")),
+        }
+    }
+
+    /// The same of a task, which may have texts.
+    pub(crate) fn open_task(folder: &Path, name: &str, split: Split) -> Result<Self, DataError> {
         Self::open_path(find(folder, name, split)?, name)
     }
 
@@ -41,6 +50,15 @@ impl ArrayFile {
         let found = locate(ending, BufReader::new(&file), length, name);
         let (layout, unpacked) = found.map_err(|problem| DataError::malformed(&path, problem))?;
         let values = unpacked.unwrap_or(file);
+        let (layout, values) = match layout.is_fortran {
+            false => (layout, values),
+            true => fortran::turned(layout, &values).map_err(|source| {
+                DataError::malformed(
+                    &path,
+                    format!("cannot be turned from Fortran order ({source}): see that TMPDIR has room, or save numpy.ascontiguousarray(array)"),
+                )
+            })?,
+        };
         Ok(ArrayFile { path, layout, values, row: Mutex::default() })
     }
 
@@ -76,22 +94,50 @@ impl ArrayFile {
         &self,
         mut visit: impl FnMut(usize, &[f64]) -> Result<(), DataError>,
     ) -> Result<[u8; 32], DataError> {
+        let mut values = Vec::new();
+        self.scan_pieces(|first, piece| {
+            self.layout.element.decode(piece, &mut values);
+            for (row, values) in (first..).zip(values.chunks_exact(self.layout.width)) {
+                self.check_values(row, values)?;
+                visit(row, values)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads all texts in order, one a row, and gives the SHA-256 of type, shape and texts.
+    pub(crate) fn scan_texts(&self, mut visit: impl FnMut(String)) -> Result<[u8; 32], DataError> {
+        if self.layout.width != 1 {
+            let width = self.layout.width;
+            return Err(self.malformed(format!("has {width} texts a row, but a class is one")));
+        }
+        self.scan_pieces(|first, piece| {
+            for (row, bytes) in (first..).zip(piece.chunks_exact(self.layout.row_bytes())) {
+                let text = self.layout.element.text(bytes);
+                visit(text.ok_or_else(|| {
+                    self.malformed(format!("row {row} is no text: save it with astype(str)"))
+                })?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads whole rows, a piece at a time with the number of its first, and gives the SHA-256 of type, shape and values.
+    fn scan_pieces(
+        &self,
+        mut visit: impl FnMut(usize, &[u8]) -> Result<(), DataError>,
+    ) -> Result<[u8; 32], DataError> {
         let layout = &self.layout;
         let mut hash = Sha256::new();
         hash.update(format!("{:?} {:?}\n", layout.element, layout.shape));
         let rows_at_once = (PIECE / layout.row_bytes()).clamp(1, layout.rows);
         let mut bytes = vec![0; rows_at_once * layout.row_bytes()];
-        let mut values = Vec::new();
         for first in (0..layout.rows).step_by(rows_at_once) {
             let rows = rows_at_once.min(layout.rows - first);
             let piece = &mut bytes[..rows * layout.row_bytes()];
             self.read_at(first, piece)?;
             hash.update(&*piece);
-            layout.element.decode(piece, &mut values);
-            for (row, values) in (first..).zip(values.chunks_exact(layout.width)) {
-                self.check_values(row, values)?;
-                visit(row, values)?;
-            }
+            visit(first, piece)?;
         }
         Ok(hash.finalize().into())
     }
@@ -159,9 +205,22 @@ fn find(folder: &Path, name: &str, split: Split) -> Result<PathBuf, DataError> {
             let second = second.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Err(DataError::malformed(&first, format!("and {second} are both there: remove one of them")))
         }
-        _ => Err(DataError::missing(
-            &path("npy"),
-            format!("save the array of \"{name}\" there (or as {stem}.npz or {stem}.safetensors)"),
-        )),
+        _ => {
+            let other = resembling(folder, &stem).map(|other| format!("; {other} is read by nobody"));
+            let other = other.unwrap_or_default();
+            Err(DataError::missing(
+                &path("npy"),
+                format!("save the array of \"{name}\" there (or as {stem}.npz or {stem}.safetensors){other}"),
+            ))
+        }
     }
+}
+
+/// A file that may well be meant, but has another ending or spelling.
+fn resembling(folder: &Path, stem: &str) -> Option<String> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], ".");
+    let names = folder.read_dir().ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut found: Vec<String> = names.filter(|name| plain(name).starts_with(&plain(stem))).collect();
+    found.sort_unstable();
+    found.into_iter().find(|name| !name.chars().any(char::is_control))
 }

@@ -16,6 +16,8 @@ pub(crate) struct Layout {
     pub(crate) width: usize,
     /// Where the values begin in the file.
     pub(crate) start: u64,
+    /// Whether the first axis varies fastest (Fortran order): such a file is turned when it is opened.
+    pub(crate) is_fortran: bool,
 }
 
 impl Layout {
@@ -35,7 +37,7 @@ impl Layout {
         if rows == 0 || width == 0 {
             return Err(format!("has the shape {shape:?}: it holds no values"));
         }
-        Ok(Layout { element, shape, rows, width, start })
+        Ok(Layout { element, shape, rows, width, start, is_fortran: false })
     }
 
     /// Bytes of a row.

@@ -5,6 +5,8 @@
 mod check;
 mod element;
 mod file;
+mod fortran;
+mod labels;
 mod layout;
 mod normal;
 mod npy;
@@ -12,11 +14,11 @@ mod npz;
 mod safetensors_file;
 mod target;
 
-pub use check::{ArrayReport, FileReport, check_arrays};
+pub use check::{ArrayReport, FileReport, TaskReport, check_arrays, check_arrays_of};
 pub use file::parse_array;
 pub use normal::Normalisation;
 
-use crate::{Dataset, Needs, Split, Targets, error::DataError, modality::is_noise};
+use crate::{About, Dataset, Needs, Split, Targets, error::DataError, modality::is_noise};
 use file::ArrayFile;
 use normal::{Fit, Map};
 use randomness::{Purpose, Seed};
@@ -47,10 +49,29 @@ pub struct ArraySource {
 pub struct ArrayTask {
     /// The array's name.
     pub name: String,
-    /// Without one, integers are classes and floats are values.
+    /// Without one, integers, texts and one-hot rows are classes, and so are floats that are exactly 0 to C-1 with C at most 100;
+    /// other floats are values.
     pub kind: Option<TaskKind>,
     /// Without one, one more than the largest training label.
     pub classes: Option<usize>,
+    /// Labels that say that there is none.
+    pub ignore: Vec<Label>,
+}
+
+impl ArrayTask {
+    /// A task of which nothing but the array is known.
+    pub fn plain(name: &str) -> Self {
+        ArrayTask { name: name.into(), kind: None, classes: None, ignore: Vec::new() }
+    }
+}
+
+/// A label as it stands in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// A number; of one-hot rows, the column.
+    Number(i64),
+    /// A text.
+    Text(String),
 }
 
 /// The kinds of task.
@@ -134,6 +155,25 @@ impl Modality {
         let test = files[1].scan(|_, _| Ok(()))?;
         Ok(Modality { kept: Kept::new(name, [train, test], fit.finish()), files })
     }
+
+    /// Checks that what is read stays within float32 when it is normalised.
+    fn check_range(&self) -> Result<(), DataError> {
+        let mut out = vec![0.0; self.files[0].layout.width];
+        for file in &self.files {
+            file.scan(|row, values| {
+                self.kept.map.apply(values, &mut out);
+                check_normalised(file, row, &out)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn check_normalised(file: &ArrayFile, row: usize, values: &[f32]) -> Result<(), DataError> {
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err(file.malformed(format!("row {row} leaves float32's range when it is normalised"))),
+    }
 }
 
 /// The arrays that a node needs.
@@ -156,7 +196,7 @@ impl Arrays {
         }
         for name in needs.tasks {
             check_name(name)?;
-            let plain = ArrayTask { name: name.clone(), kind: None, classes: None };
+            let plain = ArrayTask::plain(name);
             let task = source.tasks.iter().find(|task| task.name == *name).unwrap_or(&plain);
             targets.insert(name.clone(), Target::open(&source.folder, task, source.normalisation)?);
         }
@@ -178,9 +218,10 @@ impl Arrays {
                 "holds the samples, but this node needs none of its arrays",
             ));
         };
-        for (_, files) in self.opened() {
-            for (file, first) in files.iter().zip(first) {
-                same_rows(file, first)?;
+        for split in 0..2 {
+            let files: Vec<&ArrayFile> = self.opened().map(|(_, files)| &files[split]).collect();
+            if let Some(problem) = odd_ones_out(&files).next() {
+                return Err(problem);
             }
         }
         Ok([first[0].layout.rows, first[1].layout.rows])
@@ -217,16 +258,15 @@ impl Dataset for Arrays {
         assert_eq!(out.len(), known.files[0].layout.width, "values of {modality}");
         let file = &known.files[split.index() as usize];
         file.with_row(sample, |row| known.kept.map.apply(row, out))?;
-        match out.iter().all(|value| value.is_finite()) {
-            true => Ok(()),
-            false => {
-                Err(file.malformed(format!("row {sample} leaves float32's range when it is normalised")))
-            }
-        }
+        check_normalised(file, sample, out)
     }
 
     fn targets(&self, task: &str, split: Split) -> Option<Targets> {
         self.targets.get(task).map(|target| target.targets(split))
+    }
+
+    fn about(&self, task: &str) -> About {
+        self.targets.get(task).map(|target| target.about.clone()).unwrap_or_default()
     }
 
     fn units(&self, task: &str) -> Option<Vec<f64>> {
@@ -300,17 +340,22 @@ fn check_name(name: &str) -> Result<(), DataError> {
     })
 }
 
-/// Checks that two files of a split have as many rows.
-fn same_rows(file: &ArrayFile, first: &ArrayFile) -> Result<(), DataError> {
-    if file.layout.rows == first.layout.rows {
-        return Ok(());
-    }
-    Err(file.malformed(format!(
-        "has {} rows, but {} has {}: row i of both must be of the same sample",
-        file.layout.rows,
-        first.file_name(),
-        first.layout.rows
-    )))
+/// What is wrong with each file of a split that has another number of rows than most; of as many, than the first.
+fn odd_ones_out<'a>(files: &[&'a ArrayFile]) -> impl Iterator<Item = DataError> {
+    let as_many = |rows: usize| files.iter().filter(|file| file.layout.rows == rows).count();
+    // Of several that are largest, `max_by_key` gives the last: hence from behind.
+    let usual: Option<&'a ArrayFile> =
+        files.iter().rev().copied().max_by_key(|file| as_many(file.layout.rows));
+    let files: Vec<&ArrayFile> = files.to_vec();
+    files.into_iter().filter_map(move |file| {
+        let usual = usual.filter(|usual| usual.layout.rows != file.layout.rows)?;
+        Some(file.malformed(format!(
+            "has {} rows, but {} has {} rows: row i of both must be of the same sample",
+            file.layout.rows,
+            usual.file_name(),
+            usual.layout.rows
+        )))
+    })
 }
 
 /// Checks that the rows of both splits have the same shape.

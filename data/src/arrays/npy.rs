@@ -14,6 +14,9 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest dictionary that is read, in bytes; numpy itself reads no longer one.
 const LONGEST: u32 = 10_000;
 
+/// The longest text that can name a class.
+const LONGEST_TEXT: usize = 1 << 12;
+
 /// Reads the head; the error says what is wrong with it.
 pub(crate) fn read_layout(reader: &mut impl Read) -> Result<Layout, String> {
     let mut fixed = [0; 8];
@@ -47,10 +50,9 @@ pub(crate) fn read_layout(reader: &mut impl Read) -> Result<Layout, String> {
     fill(reader, &mut text)?;
     let text = std::str::from_utf8(&text).map_err(|_| strange("is no text"))?;
     let head = Head::parse(text)?;
-    if head.fortran_order {
-        return Err("is in column-major (Fortran) order: save numpy.ascontiguousarray(array) instead".into());
-    }
-    Layout::new(element(&head.descr)?, head.shape, u64::from(before + length))
+    let layout = Layout::new(element(&head.descr)?, head.shape, u64::from(before + length))?;
+    // Of rows of one value both orders are the same.
+    Ok(Layout { is_fortran: head.fortran_order && layout.width > 1, ..layout })
 }
 
 fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), String> {
@@ -69,7 +71,7 @@ fn element(descr: &str) -> Result<Element, String> {
     let unknown = || {
         format!(
             "holds elements of type {descr:?}, but bool, int8 to int64, uint8 to uint64, float16, float32 or float64 are \
-             needed: convert it with astype"
+             needed, or texts (str) of a task: convert it with astype"
         )
     };
     let (order, name) = descr.split_at_checked(1).ok_or_else(unknown)?;
@@ -86,12 +88,16 @@ fn element(descr: &str) -> Result<Element, String> {
         "f2" => Kind::F16,
         "f4" => Kind::F32,
         "f8" => Kind::F64,
-        _ => return Err(unknown()),
+        text => match (text.get(..1), text.get(1..).and_then(|length| length.parse().ok())) {
+            (Some("U"), Some(length @ 1..=LONGEST_TEXT)) => Kind::Text(length),
+            (Some("S"), Some(length @ 1..=LONGEST_TEXT)) => Kind::Bytes(length),
+            _ => return Err(unknown()),
+        },
     };
     match order {
         "<" => Ok(Element { kind, big_endian: false }),
         ">" => Ok(Element { kind, big_endian: true }),
-        "|" if kind.size() == 1 => Ok(Element { kind, big_endian: false }),
+        "|" if kind.size() == 1 || matches!(kind, Kind::Bytes(_)) => Ok(Element { kind, big_endian: false }),
         _ => Err(unknown()),
     }
 }
@@ -190,7 +196,8 @@ impl<'a> Rest<'a> {
             let digits = rest.len() - rest.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
             let (number, rest) = rest.split_at(digits);
             shape.push(number.parse().map_err(|_| strange("has a shape of other things than sizes"))?);
-            self.0 = rest;
+            // Python 2 wrote long integers so: 400L.
+            self.0 = rest.strip_prefix('L').unwrap_or(rest);
             if !self.take(",") {
                 self.expect(")")?;
                 break;
@@ -223,14 +230,28 @@ pub(crate) mod tests {
         assert_eq!((found.start, found.bytes()), (128, 120));
         let found = layout("{\"shape\":(7,),\"descr\":\"|u1\",\"fortran_order\":False}").unwrap();
         assert_eq!((found.rows, found.width), (7, 1));
+        let found = layout("{'descr': '<f8', 'fortran_order': False, 'shape': (400L, 3L), }").unwrap();
+        assert_eq!(found.shape, [400, 3]);
+        let fortran = |shape: &str| {
+            layout(&format!("{{'descr': '<f8', 'fortran_order': True, 'shape': {shape}, }}"))
+                .unwrap()
+                .is_fortran
+        };
+        assert!(fortran("(3, 4)") && !fortran("(3,)") && !fortran("(3, 1)"));
+        let found = layout("{'descr': '>U7', 'fortran_order': False, 'shape': (3,), }").unwrap();
+        assert_eq!((found.element.kind, found.row_bytes()), (Kind::Text(7), 28));
+        let found = layout("{'descr': '|S7', 'fortran_order': False, 'shape': (3,), }").unwrap();
+        assert_eq!((found.element.kind, found.row_bytes()), (Kind::Bytes(7), 7));
     }
 
     #[test]
     fn every_other_header_is_refused_by_what_is_wrong_with_it() {
         for (dictionary, expected) in [
-            ("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }", "numpy.ascontiguousarray"),
             ("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "type \"|O\""),
-            ("{'descr': '<U7', 'fortran_order': False, 'shape': (3,), }", "type \"<U7\""),
+            ("{'descr': '<U0', 'fortran_order': False, 'shape': (3,), }", "type \"<U0\""),
+            ("{'descr': '<U99999', 'fortran_order': False, 'shape': (3,), }", "type \"<U99999\""),
+            ("{'descr': '|U7', 'fortran_order': False, 'shape': (3,), }", "type \"|U7\""),
+            ("{'descr': '<f8', 'fortran_order': False, 'shape': (3LL,), }", "no \")\""),
             ("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }", "convert it with astype"),
             ("{'descr': '|f8', 'fortran_order': False, 'shape': (3,), }", "type \"|f8\""),
             ("{'descr': '', 'fortran_order': False, 'shape': (3,), }", "type \"\""),

@@ -3,18 +3,17 @@
 use super::{
     ArrayTask, Kept, TaskKind,
     file::ArrayFile,
+    labels::{self, Classes, Survey},
     normal::{Fit, Map, Normalisation},
 };
-use crate::{Split, Targets, error::DataError};
+use crate::{About, Split, Targets, error::DataError};
 use std::path::Path;
-
-/// More classes than any task has: what claims more is no class.
-const MOST_CLASSES: usize = 1 << 16;
 
 /// A task's targets of both splits.
 pub(crate) struct Target {
     pub(crate) kept: Kept,
     pub(crate) files: [ArrayFile; 2],
+    pub(crate) about: About,
     labels: Labels,
 }
 
@@ -36,83 +35,59 @@ impl Target {
         task: &ArrayTask,
         normalisation: Normalisation,
     ) -> Result<Self, DataError> {
-        let files = [Split::Train, Split::Test].map(|split| ArrayFile::open(folder, &task.name, split));
-        let [train, test] = files;
+        let [train, test] =
+            [Split::Train, Split::Test].map(|split| ArrayFile::open_task(folder, &task.name, split));
         let files = [train?, test?];
         super::same_width(&files)?;
-        let inferred = match files[0].layout.element.kind.is_float() {
-            true => TaskKind::Regression,
-            false => TaskKind::Classification,
-        };
-        match task.kind.unwrap_or(inferred) {
-            TaskKind::Classification => Self::classes(task, files),
-            TaskKind::Regression => Self::values(task, files, normalisation),
+        if files[0].layout.element.kind.is_text() != files[1].layout.element.kind.is_text() {
+            let [train, test] = [0, 1].map(|split: usize| files[split].layout.element.kind.name());
+            let other = files[0].file_name();
+            return Err(
+                files[1].malformed(format!("holds {test}, but {other} {train}: save both the same way"))
+            );
+        }
+        let wants_values = task.kind == Some(TaskKind::Regression);
+        let [train, test] = [0, 1].map(|split| Survey::of(&files[split], wants_values));
+        let surveys = [train?, test?];
+        match task.kind.unwrap_or_else(|| infer(task, &files, &surveys)) {
+            TaskKind::Classification => Self::classes(task, files, &surveys),
+            TaskKind::Regression => Self::values(task, files, surveys, normalisation),
         }
     }
 
-    fn classes(task: &ArrayTask, files: [ArrayFile; 2]) -> Result<Self, DataError> {
-        for file in &files {
-            if file.layout.element.kind.is_float() {
-                return Err(file.malformed(format!(
-                    "holds {}, but classes are whole numbers: save it with astype(numpy.int64)",
-                    file.layout.element.kind.name()
-                )));
-            }
-            if file.layout.width != 1 {
-                return Err(file.malformed(format!(
-                    "has {} values a row, but a class is one number from 0 (of one-hot rows take argmax(axis=1))",
-                    file.layout.width
-                )));
-            }
-        }
-        let (trained, train_sum) = read_labels(&files[0])?;
-        let classes = match task.classes {
-            Some(classes) => classes,
-            None => trained.iter().max().map_or(0, |&label| label as usize + 1),
-        };
-        if classes < 2 {
-            return Err(files[0].malformed("has class 0 alone; a task has two classes or more"));
-        }
-        let (tested, test_sum) = read_labels(&files[1])?;
-        for (file, labels) in files.iter().zip([&trained, &tested]) {
-            if let Some(row) = labels.iter().position(|&label| label as usize >= classes) {
-                let (given, last) = (labels[row], classes - 1);
-                let remedy = match task.classes {
-                    Some(_) => "the receiver's key classes says so".to_owned(),
-                    None => format!("the training labels, {}, have no other", files[0].file_name()),
-                };
-                return Err(file.malformed(format!(
-                    "row {row} is of class {given}, but classes are 0 to {last}: {remedy}"
-                )));
-            }
-        }
-        let kept = Kept::new(&task.name, [train_sum, test_sum], Map { shift: vec![0.0], scale: vec![1.0] });
-        Ok(Target { kept, files, labels: Labels::Classes { splits: [trained, tested], classes } })
+    fn classes(task: &ArrayTask, files: [ArrayFile; 2], surveys: &[Survey; 2]) -> Result<Self, DataError> {
+        let classes = Classes::of(task, &files, surveys)?;
+        let sums = [surveys[0].sum, surveys[1].sum];
+        let kept = Kept::new(&task.name, sums, Map { shift: vec![0.0], scale: vec![1.0] });
+        let notes = labels::notes(task, &files, &classes);
+        let Classes { splits, count, names } = classes;
+        let about = About { names, notes };
+        Ok(Target { kept, files, about, labels: Labels::Classes { splits, classes: count } })
     }
 
     fn values(
         task: &ArrayTask,
         files: [ArrayFile; 2],
+        surveys: [Survey; 2],
         normalisation: Normalisation,
     ) -> Result<Self, DataError> {
-        if task.classes.is_some() {
-            return Err(files[0].malformed(
-                "is a task of values, but the receiver's key classes is set: remove it, or set kind = \"classification\"",
-            ));
+        if files[0].layout.element.kind.is_text() {
+            return Err(files[0].malformed("holds texts, which are classes: remove kind = \"regression\""));
         }
-        let mut fit = Fit::new(normalisation, files[0].layout.width);
-        let mut splits = [Vec::new(), Vec::new()];
-        let train = files[0].scan(|_, row| {
-            fit.row(row);
-            splits[0].extend(row);
-            Ok(())
-        })?;
-        let test = files[1].scan(|_, row| {
-            splits[1].extend(row);
-            Ok(())
-        })?;
-        let kept = Kept::new(&task.name, [train, test], fit.finish());
-        Ok(Target { kept, files, labels: Labels::Values { splits } })
+        if task.classes.is_some() || !task.ignore.is_empty() {
+            let key = if task.classes.is_some() { "classes" } else { "ignore" };
+            return Err(files[0].malformed(format!(
+                "is a task of values, but the receiver's key {key} is set: remove it, or set kind = \"classification\""
+            )));
+        }
+        let width = files[0].layout.width;
+        let mut fit = Fit::new(normalisation, width);
+        surveys[0].numbers().chunks_exact(width).for_each(|row| fit.row(row));
+        let kept = Kept::new(&task.name, [surveys[0].sum, surveys[1].sum], fit.finish());
+        let notes = value_note(task, &files[0], &surveys[0]).into_iter().collect();
+        let about = About { names: Vec::new(), notes };
+        let splits = surveys.map(Survey::into_numbers);
+        Ok(Target { kept, files, about, labels: Labels::Values { splits } })
     }
 
     /// The targets of a split; values are normalised.
@@ -134,18 +109,30 @@ impl Target {
     }
 }
 
-/// Class labels, and the file's SHA-256.
-fn read_labels(file: &ArrayFile) -> Result<(Vec<u32>, [u8; 32]), DataError> {
-    let mut labels = Vec::with_capacity(file.layout.rows);
-    let sum = file.scan(|row, values| {
-        let label = values[0];
-        if !(0.0..MOST_CLASSES as f64).contains(&label) {
-            return Err(file.malformed(format!(
-                "row {row} is of class {label}, but classes count from 0 and there are at most {MOST_CLASSES}"
-            )));
-        }
-        labels.push(label as u32);
-        Ok(())
-    })?;
-    Ok((labels, sum))
+/// The kind of a task that nobody has said: texts and integers are classes, and so are one-hot rows; floats are classes only if
+/// they are exactly 0 to C-1.
+fn infer(task: &ArrayTask, files: &[ArrayFile; 2], surveys: &[Survey; 2]) -> TaskKind {
+    let [train, test] = surveys;
+    let is_classes = match files[0].layout.element.kind.is_float() {
+        false => true,
+        true if files[0].layout.width == 1 => labels::are_float_classes([train, test], &task.ignore),
+        true => train.is_one_hot && test.is_one_hot,
+    };
+    if is_classes { TaskKind::Classification } else { TaskKind::Regression }
+}
+
+/// Says that floats are values, where nobody has; of whole numbers also why, since they may well be meant as classes.
+fn value_note(task: &ArrayTask, file: &ArrayFile, train: &Survey) -> Option<String> {
+    if task.kind.is_some() {
+        return None;
+    }
+    let (name, kind) = (file.file_name(), file.layout.element.kind.name());
+    let whole = file.layout.width == 1 && train.numbers().iter().all(|value| value.fract() == 0.0);
+    Some(match whole {
+        true => format!(
+            "{name}: whole numbers as {kind}, but not exactly 0 to C-1 with C at most 100, learnt as values (kind = \
+             \"classification\" learns them as classes)"
+        ),
+        false => format!("{name}: {kind}, learnt as values"),
+    })
 }

@@ -9,7 +9,7 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    Split,
+    Balance, Split, Task,
     catalogue::hex,
     error::DataError,
     info::{Info, ModalityInfo, SplitInfo},
@@ -34,6 +34,8 @@ pub struct MmFiInfo {
     pub modalities: Vec<&'static str>,
     /// Training and test split: protocol 3, random split of seed 0, of these modalities.
     pub splits: Vec<MmFiSplit>,
+    /// What always answering the commonest training class scores, by task.
+    pub majority: Vec<(&'static str, f64)>,
     /// What a user should know of the files, a line each: recordings that are there twice, for example.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -72,7 +74,11 @@ pub fn describe(folder: PathBuf, progress: Progress<'_>) -> Result<MmFiInfo, Dat
         MmFi { modalities: modalities.iter().map(|&name| name.into()).collect(), ..MmFi::at(folder.clone()) };
     let selection = Selection::new(&source, &index)?;
     let files = index.recordings.iter().flat_map(|recording| recording.files.iter().flatten());
+    let splits = [("train", Split::Train), ("test", Split::Test)];
+    let [train, test] = splits.map(|(name, of)| split(name, &selection, of));
+    let majority = |task: &Task| Some((task.name, balance(task.name, [&train, &test])?.majority));
     Ok(MmFiInfo {
+        majority: TASKS.iter().filter_map(majority).collect(),
         source: "mmfi",
         synthetic: super::is_synthetic(&folder),
         notes: super::notes(&folder)?,
@@ -80,7 +86,7 @@ pub fn describe(folder: PathBuf, progress: Progress<'_>) -> Result<MmFiInfo, Dat
         bytes: files.map(|files| files.bytes).sum(),
         recordings: index.recordings.len(),
         modalities,
-        splits: vec![split("train", &selection, Split::Train), split("test", &selection, Split::Test)],
+        splits: vec![train, test],
         digest: hex(&selection.digest),
     })
 }
@@ -98,10 +104,25 @@ fn split(name: &'static str, selection: &Selection, split: Split) -> MmFiSplit {
     MmFiSplit { name, samples, recordings, subjects: subjects.len(), per_scene, per_action }
 }
 
+/// The classes of a task; none of poses, which are values.
+fn balance(task: &str, [train, test]: [&MmFiSplit; 2]) -> Option<Balance> {
+    let counts = |split: &MmFiSplit| -> Option<Vec<u64>> {
+        let counts: &[usize] = match task {
+            "scene" => &split.per_scene,
+            "action" => &split.per_action,
+            _ => return None,
+        };
+        Some(counts.iter().map(|&count| count as u64).collect())
+    };
+    Some(Balance::of_counts(counts(train)?, counts(test)?))
+}
+
 /// The same in the terms of all data sets, for a run's own choice of frames.
 pub(crate) fn info(source: &MmFi) -> Result<Info, DataError> {
     let index = Index::open(&source.folder, &|_, _| {})?;
     let selection = Selection::new(source, &index)?;
+    let [train, test] =
+        [("train", Split::Train), ("test", Split::Test)].map(|(name, of)| split(name, &selection, of));
     let split = |name, split| SplitInfo {
         name,
         samples: selection.samples(split).len(),
@@ -120,6 +141,7 @@ pub(crate) fn info(source: &MmFi) -> Result<Info, DataError> {
         splits: vec![split("train", Split::Train), split("test", Split::Test)],
         modalities: MODALITY_NAMES.into_iter().map(modality).collect(),
         tasks: TASKS.to_vec(),
+        balance: TASKS.iter().map(|task| balance(task.name, [&train, &test])).collect(),
         speakers: Vec::new(),
         notes: super::notes(&source.folder)?,
         digest: hex(&selection.digest),

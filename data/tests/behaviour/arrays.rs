@@ -150,7 +150,7 @@ fn normalisation_is_that_of_the_training_rows_in_both_splits() {
 fn a_task_is_of_the_kind_and_has_the_classes_that_it_is_said_to() {
     let folder = sound_folder();
     let with = |name: &str, kind, classes| {
-        let task = ArrayTask { name: name.into(), kind, classes };
+        let task = ArrayTask { kind, classes, ..ArrayTask::plain(name) };
         let needs = Needs { modalities: &[], tasks: &[name.to_owned()] };
         open(&source(folder.path(), Normalisation::None, &[task]), Seed::from_number(1), &needs)
             .map(|data| data.targets(name, Split::Test).unwrap())
@@ -166,7 +166,13 @@ fn a_task_is_of_the_kind_and_has_the_classes_that_it_is_said_to() {
         "{line}"
     );
     let line = refused(with("place", Some(TaskKind::Classification), None));
-    assert!(line.contains("place.train.safetensors: holds float32, but classes are whole numbers"), "{line}");
+    assert!(line.contains("place.test.safetensors: row 1 is of class 7, but classes are 0 to 3"), "{line}");
+    let wave = safetensors_file("place", "F32", "[4,1]", &floats(&[1., 3.5, 1., 3.]));
+    let whole = fs::read(folder.path().join("place.train.safetensors")).unwrap();
+    fs::write(folder.path().join("place.train.safetensors"), wave).unwrap();
+    let line = refused(with("place", Some(TaskKind::Classification), None));
+    assert!(line.contains("place.train.safetensors: row 1 holds 3.5, but classes are whole numbers"), "{line}");
+    fs::write(folder.path().join("place.train.safetensors"), whole).unwrap();
     let line = refused(with("place", None, Some(3)));
     assert!(line.contains("place.train.safetensors: is a task of values"), "{line}");
 }
@@ -363,9 +369,9 @@ fn a_folder_is_verified_file_by_file() {
     let report = check_arrays(folder.path(), true).unwrap();
     let problems: Vec<&str> = report.problems().collect();
     let expected = [
+        "kind.test.npy: has 3 rows, but left.test.npy has 2 rows",
         "left.test.npy: row 0 holds NaN",
         "place.test.npy is missing",
-        "right.test.npz: has 2 rows, but kind.test.npy has 3",
         "right.train.npz: is no readable .npz file",
     ];
     assert_eq!(problems.len(), expected.len(), "{problems:?}");

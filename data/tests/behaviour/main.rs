@@ -6,6 +6,7 @@ mod contents;
 mod difficulty;
 mod folders;
 mod handwritten;
+mod labels;
 mod layouts;
 mod mmfi;
 mod mmfi_formats;

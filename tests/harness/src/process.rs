@@ -120,7 +120,7 @@ impl Outcome {
 
 /// A line that says how far a run is.
 fn is_progress(line: &str) -> bool {
-    ["rounds ", "evaluation passes ", "waiting for "].iter().any(|start| line.starts_with(start))
+    ["rounds ", "evaluation passes ", "waiting for ", "note: "].iter().any(|start| line.starts_with(start))
 }
 
 impl std::fmt::Display for Outcome {
