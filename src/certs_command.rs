@@ -1,7 +1,6 @@
 //! `pom2dib certs new|add|renew|show|token`.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -221,5 +220,5 @@ fn name(text: &str) -> Result<Name, String> {
 
 /// A reader that has gone away needs no answer.
 fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    node::say(text);
 }

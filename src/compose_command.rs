@@ -2,7 +2,6 @@
 
 use std::{
     fs::Permissions,
-    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -61,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match arguments.write() {
         Ok(lines) => {
             // A reader that has gone away has the files.
-            let _ = std::io::stdout().write_all(lines.as_bytes());
+            node::say(lines.as_ref());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -15,6 +15,11 @@ use crate::{data_arrays, data_mmfi, data_scenario};
 
 /// Fetch, check, describe or make up a data set.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib data fetch handwritten
+  pom2dib data info arrays --data DIR
+  pom2dib data verify arrays --data DIR --scenario mine.toml
+  pom2dib data verify handwritten DIR --own")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -12,23 +12,28 @@ use scenario::Scenario;
 
 use crate::{data_arrays, data_mmfi};
 
-/// What a scenario reads, in a folder that goes before its own.
-struct Reading {
-    scenario: Scenario,
-    source: Source,
+/// What a scenario reads.
+pub(crate) struct Reading {
+    pub(crate) scenario: Scenario,
+    pub(crate) source: Source,
 }
 
 impl Reading {
     fn new(path: &Path, folder: Option<PathBuf>, name: &str) -> Result<Self, DataError> {
-        let input = |problem: String| DataError::Scenario { problem };
         let given =
             ScenarioArguments { scenario: Some(path.into()), data: folder, ..ScenarioArguments::default() };
+        let reading = Reading::of(&given)?;
+        match reading.source.name() {
+            known if known == name => Ok(reading),
+            other => Err(input(format!("{} reads {other}, not {name}: name that", path.display()))),
+        }
+    }
+
+    /// What a scenario reads that was given on the command line.
+    pub(crate) fn of(given: &ScenarioArguments) -> Result<Self, DataError> {
         let scenario = given.resolve().map_err(|error| input(error.to_string()))?;
         let source = node::data_source(&scenario, None).map_err(|error| input(error.to_string()))?;
-        match source.name() == name {
-            true => Ok(Reading { scenario, source }),
-            false => Err(input(format!("{} reads {}, not {name}: name that", path.display(), source.name()))),
-        }
+        Ok(Reading { scenario, source })
     }
 
     fn modalities(&self) -> Vec<String> {
@@ -39,9 +44,18 @@ impl Reading {
         self.scenario.receiver.iter().map(|node| node.task.clone()).collect()
     }
 
-    fn arrays(&self, source: &data::ArraySource, values: bool) -> Result<data::ArrayReport, DataError> {
+    /// Whether its arrays can be used together; with values, whether each can be read.
+    pub(crate) fn arrays(
+        &self,
+        source: &data::ArraySource,
+        values: bool,
+    ) -> Result<data::ArrayReport, DataError> {
         data::check_arrays_of(source, &self.modalities(), &self.tasks(), values)
     }
+}
+
+fn input(problem: String) -> DataError {
+    DataError::Scenario { problem }
 }
 
 /// Verifies what a scenario reads: whatever its run would refuse is refused.

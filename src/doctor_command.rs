@@ -320,7 +320,7 @@ fn complain(line: &str, status: u8) -> ExitCode {
 
 /// A reader that has gone away has seen enough.
 fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    node::say(text);
 }
 
 #[cfg(test)]

@@ -1,11 +1,16 @@
 //! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
 
+// Standard output and error may be closed or full: its `println` and `eprintln` do not panic then.
+#[macro_use]
+extern crate node;
+
 mod bench_command;
 mod bench_loss;
 mod bench_run;
 mod bench_scale;
 mod certs_command;
 mod chart;
+mod check_command;
 mod compose_command;
 mod data_arrays;
 mod data_command;
@@ -19,7 +24,9 @@ mod folder;
 mod growth_plot;
 mod heat_map;
 mod in_process;
+mod init_command;
 mod logged;
+mod loopback;
 mod mmfi_run;
 mod node_watch;
 mod origin;
@@ -38,19 +45,30 @@ mod sweep;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use coordinator::{Manage, ManageArguments, manage};
 use node::HealthArguments;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const BEGIN: &str = "\
+To begin with:
+  pom2dib run                     trains and judges a network on digits made by code, in half a minute
+  pom2dib init mine.toml          writes a scenario file that explains every key
+  pom2dib check mine.toml         looks whether it and its data would be accepted
+  pom2dib run mine.toml           runs it
+  pom2dib report runs/NAME        writes a page about a run
+
+Exit status: 0 done; 1 the run failed, or standard output cannot be written; 2 something in the input is wrong. Whoever stops reading
+standard output, as `head` does, changes no status.";
+
 /// A network of transmitters and receivers that learns what to send to whom.
 ///
 /// K transmitters each observe several modalities, T receivers each solve one task. They train together over gRPC:
 /// features forward, gradients back. Start with `pom2dib run`.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = BEGIN)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -60,6 +78,8 @@ struct Cli {
 enum Command {
     /// Train and judge a whole network on this machine
     Run(run_command::Arguments),
+    Init(init_command::Arguments),
+    Check(check_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
     /// Write an HTML page of a run, or of several side by side.
@@ -93,6 +113,13 @@ enum Command {
     Health(HealthArguments),
     /// Write a compose file with a container for every node of a scenario
     Compose(compose_command::Arguments),
+    /// Write a shell's completions of this program's commands and flags to standard output
+    ///
+    /// For example, for bash: pom2dib completions bash > ~/.local/share/bash-completion/completions/pom2dib
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Run one transmitter: all it needs is the coordinator's address
     Transmitter(node::Options),
     /// Run one receiver: all it needs is the coordinator's address
@@ -104,6 +131,8 @@ fn main() -> ExitCode {
     link::raise_descriptor_limit();
     match node::parse::<Cli>().command {
         Command::Run(arguments) => run_command::run(&arguments),
+        Command::Init(arguments) => init_command::run(&arguments),
+        Command::Check(arguments) => check_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
@@ -119,7 +148,15 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor_command::run(&arguments),
         Command::Health(arguments) => node::health(&arguments),
         Command::Compose(arguments) => compose_command::run(&arguments),
+        Command::Completions { shell } => completions(shell),
         Command::Transmitter(options) => node::main(options, transmitter::run),
         Command::Receiver(options) => node::main(options, receiver::run),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "pom2dib", &mut text);
+    print!("{}", String::from_utf8_lossy(&text));
+    ExitCode::SUCCESS
 }

@@ -180,6 +180,8 @@ impl Node {
             arguments.extend(["--device".into(), device.to_string()]);
         }
         arguments.extend(["--threads".into(), launch.threads().to_string()]);
+        let own = std::net::SocketAddr::new(launch.coordinator.listen.ip(), 0);
+        arguments.extend(["--listen".into(), own.to_string()]);
         arguments.extend(launch.place.tcp_only.then(|| "--tcp-only".into()));
         let arguments = with_security(arguments, &launch.place_of_nodes(address));
         Node { role, index, arguments, log, lives: 0 }

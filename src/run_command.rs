@@ -5,13 +5,19 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
 use scenario::Scenario;
 
-use crate::{data_notes, folder, in_process, mmfi_run, processes};
+use crate::{data_notes, folder, in_process, loopback, mmfi_run, processes};
 
 /// How many seconds a process that was started again may take to join.
 const REJOIN: u64 = 120;
 
 /// Train and judge a whole network on this machine: a coordinator, K transmitters and T receivers as processes.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib run                                        # digits made by code; needs no files
+  pom2dib run scenarios/handwritten.toml --data data-cache/handwritten --seed 7
+  pom2dib run mine.toml --set train.beta=1e-4 --set network.transmitter_limit=2 --out runs/mine
+  pom2dib run mine.toml --rounds 50 --json | jq .test.tasks
+  pom2dib run --resume runs/mine")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
@@ -67,6 +73,7 @@ pub(crate) struct EvaluateArguments {
 
 /// Where and how the nodes run.
 #[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Where and how the nodes run")]
 pub(crate) struct Place {
     /// Where the nodes compute: cpu, cuda:N or auto; goes before the scenario's devices
     #[arg(long, env = "POM2DIB_DEVICE", value_name = "DEVICE")]
@@ -77,7 +84,7 @@ pub(crate) struct Place {
     pub(crate) in_process: bool,
 
     /// Let the nodes talk over TCP instead of Unix-domain sockets
-    #[arg(long, env = "POM2DIB_TCP_ONLY")]
+    #[arg(long, env = "POM2DIB_TCP_ONLY", value_parser = node::boolean)]
     pub(crate) tcp_only: bool,
 
     /// Encrypt all connections and show certificates: a folder as `pom2dib certs new` makes it
@@ -98,7 +105,7 @@ pub(crate) struct Place {
     pub(crate) restarts: u32,
 
     /// Verify all draws of every round: a node that cheats or diverges is named
-    #[arg(long, env = "POM2DIB_VERIFY")]
+    #[arg(long, env = "POM2DIB_VERIFY", value_parser = node::boolean)]
     pub(crate) verify: bool,
 
     /// Print the summary as one JSON object, and nothing else, on standard output
@@ -220,7 +227,7 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
             (scenario, out)
         }
     };
-    let mut coordinator = local_coordinator(given, out, &arguments.place);
+    let mut coordinator = local_coordinator(given, out, &arguments.place)?;
     coordinator.resume = arguments.resume.is_some() || arguments.from.is_some();
     coordinator.force = arguments.force && arguments.from.is_none();
     Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before })
@@ -233,21 +240,26 @@ fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, Coordin
         set: arguments.set.clone(),
         ..ScenarioArguments::default()
     };
-    let mut coordinator = local_coordinator(changes, arguments.folder.clone(), &arguments.place);
+    let mut coordinator = local_coordinator(changes, arguments.folder.clone(), &arguments.place)?;
     coordinator.evaluate = true;
     Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before: Before::Nothing })
 }
 
 /// A coordinator on a free port of this machine.
-fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, place: &Place) -> coordinator::Arguments {
-    coordinator::Arguments {
+fn local_coordinator(
+    scenario: ScenarioArguments,
+    out: PathBuf,
+    place: &Place,
+) -> Result<coordinator::Arguments, CoordinatorError> {
+    let listen = loopback::free_port().map_err(CoordinatorError::Run)?;
+    Ok(coordinator::Arguments {
         scenario,
         out,
         force: false,
         resume: false,
         resume_or_start: false,
         evaluate: false,
-        listen: ([127, 0, 0, 1], 0).into(),
+        listen,
         security: place.security(),
         insecure: false,
         json: place.json,
@@ -260,7 +272,7 @@ fn local_coordinator(scenario: ScenarioArguments, out: PathBuf, place: &Place) -
         health: None,
         end_with_parent: true,
         lock_inherited: true,
-    }
+    })
 }
 
 impl Launch {
@@ -306,7 +318,8 @@ impl Launch {
         node::Options {
             coordinator: address.into(),
             index: Some(index as u32),
-            listen: ([127, 0, 0, 1], 0).into(),
+            // Where the coordinator is, on whatever port is free.
+            listen: std::net::SocketAddr::new(self.coordinator.listen.ip(), 0),
             advertise: None,
             tcp_only: self.place.tcp_only,
             threads: self.threads(),

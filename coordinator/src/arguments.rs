@@ -1,5 +1,4 @@
 use std::{
-    io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -21,6 +20,7 @@ const SET: &str = "POM2DIB_SET";
 
 /// Which scenario, with which changes.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "What is run")]
 pub struct ScenarioArguments {
     /// The scenario file; without one, the built-in digits, which need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
@@ -45,8 +45,8 @@ pub struct ScenarioArguments {
     #[arg(long, env = "POM2DIB_ROUNDS")]
     pub rounds: Option<u64>,
 
-    /// The seed (short for --set seed=...)
-    #[arg(long, env = "POM2DIB_SEED")]
+    /// The seed, 0 to 2^64 - 1 (short for --set seed=...)
+    #[arg(long, env = "POM2DIB_SEED", value_parser = node::seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
 
     /// Folder of the data set, or for arrays the URL of an object store (short for --set data.path=...)
@@ -133,6 +133,10 @@ impl ScenarioArguments {
 
 /// What the coordinator is told on the command line.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib coordinator scenarios/digits.toml --out by-hand       # nodes of this machine
+  pom2dib coordinator mine.toml --out run --listen 0.0.0.0:7310 --tls certs
+  pom2dib coordinator mine.toml --out run --resume-or-start     # for a supervisor that restarts")]
 pub struct Arguments {
     /// The scenario.
     #[command(flatten)]
@@ -143,7 +147,7 @@ pub struct Arguments {
     pub out: PathBuf,
 
     /// Overwrite the run that --out holds
-    #[arg(long, env = "POM2DIB_FORCE")]
+    #[arg(long, env = "POM2DIB_FORCE", value_parser = node::boolean)]
     pub force: bool,
 
     /// Go on from the last checkpoint of the run in --out
@@ -151,7 +155,7 @@ pub struct Arguments {
     pub resume: bool,
 
     /// Go on from the last checkpoint of the run in --out if there is one, else start it: for supervisors that restart
-    #[arg(long, env = "POM2DIB_RESUME_OR_START", conflicts_with_all = ["force", "evaluate", "resume"])]
+    #[arg(long, env = "POM2DIB_RESUME_OR_START", value_parser = node::boolean, conflicts_with_all = ["force", "evaluate", "resume"])]
     pub resume_or_start: bool,
 
     /// Only evaluate the last checkpoint of the run in --out
@@ -167,16 +171,16 @@ pub struct Arguments {
     pub security: node::SecurityOptions,
 
     /// Listen on an address that other machines can reach although nothing protects it
-    #[arg(long, env = "POM2DIB_INSECURE")]
+    #[arg(long, env = "POM2DIB_INSECURE", value_parser = node::boolean)]
     pub insecure: bool,
 
     /// Print the summary as one JSON object
-    #[arg(long, env = "POM2DIB_JSON")]
+    #[arg(long, env = "POM2DIB_JSON", value_parser = node::boolean)]
     pub json: bool,
 
     /// Let all nodes say what they see of the draws of every round, compare it, and compute again what follows from the
     /// seed: a node that cheats or diverges is named
-    #[arg(long, env = "POM2DIB_VERIFY")]
+    #[arg(long, env = "POM2DIB_VERIFY", value_parser = node::boolean)]
     pub verify: bool,
 
     /// How many seconds the nodes may take to join and get ready
@@ -363,13 +367,12 @@ pub fn print_outcome(outcome: &Outcome, scenario: &Scenario, folder: &Path, json
     }
 }
 
-/// Prints the summary on standard output: a table, or one JSON object. A reader that has gone away is no failure of
-/// the run, which is over and lies in its folder.
+/// Prints the summary on standard output: a table, or one JSON object. The run is over and lies in its folder.
 fn print_summary(summary: &Summary, scenario: &Scenario, folder: &Path, json: bool) {
     let text = if json {
         serde_json::to_string(summary).expect("a summary has only strings and numbers") + "\n"
     } else {
         render(summary, scenario, folder)
     };
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    node::say(&text);
 }

@@ -2,6 +2,10 @@
 //!
 //! It is not on the path of features and gradients. Its control stream is one totally ordered list of orders.
 
+// Standard output and error may be closed or full: its `println` and `eprintln` do not panic then.
+#[macro_use]
+extern crate node;
+
 mod arguments;
 mod board;
 mod check;

@@ -1,6 +1,6 @@
 //! `status`, `pause`, `resume` and `stop`: what people may ask of a run under way.
 
-use std::{io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use link::{Name, Security, Token};
 use node::SecurityOptions;
@@ -56,8 +56,7 @@ pub fn manage(action: Manage, arguments: &ManageArguments) -> ExitCode {
     match answer {
         Ok(status) => {
             let text = if arguments.json { to_json(&status) } else { to_text(action, &status) };
-            // A reader that has gone away has seen enough.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            node::say(&text);
             ExitCode::SUCCESS
         }
         Err(line) => {

@@ -230,7 +230,7 @@ pub fn check_address(address: &str) -> Result<(), LinkError> {
 fn endpoint(address: &str) -> Result<Endpoint, LinkError> {
     let bad = || LinkError::BadAddress(address.into());
     let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
-    if host.is_empty() || port.parse::<u16>().is_err() {
+    if host.is_empty() || host.contains('/') || port.parse::<u16>().is_err() {
         return Err(bad());
     }
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| bad())?;

@@ -69,7 +69,7 @@ pub enum LinkError {
     )]
     Exposed(SocketAddr),
     /// What was given is no address.
-    #[error("\"{0}\" is no address; write host:port, for example 127.0.0.1:7310")]
+    #[error("\"{0}\" is no address; write host:port, for example {example}", example = example(.0))]
     BadAddress(String),
     /// Nobody answered in time.
     #[error(
@@ -102,4 +102,14 @@ pub enum LinkError {
         /// Why, as the end of a sentence.
         problem: String,
     },
+}
+
+/// The address that was probably meant: of a URL its host and port.
+fn example(given: &str) -> String {
+    let meant = given.split_once("://").map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
+    match meant {
+        Some(host) if dial::check_address(host).is_ok() => format!("{host}, without a scheme or path"),
+        Some(host) if !host.is_empty() => format!("{host}:7310, without a scheme or path"),
+        _ => "127.0.0.1:7310".into(),
+    }
 }

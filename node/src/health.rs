@@ -1,6 +1,6 @@
 //! Whether this process is well, for those who start it again if it is not: containers, probes, supervisors.
 
-use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use link::{LinkError, Listener, Name, Security};
 use tonic_health::{
@@ -80,7 +80,7 @@ pub fn health(arguments: &HealthArguments) -> ExitCode {
     match answer {
         Ok(line) => {
             // A reader that has gone away has the exit status.
-            let _ = writeln!(std::io::stdout(), "{line}");
+            crate::say(&format!("{line}\n"));
             ExitCode::SUCCESS
         }
         Err(line) => {

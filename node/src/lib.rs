@@ -26,11 +26,13 @@ mod parent;
 mod parse;
 mod passage;
 mod probe;
+mod say;
 mod schedule;
 mod security;
 mod selector;
 mod source;
 mod state;
+mod switch;
 mod witness;
 
 pub use activity::{Activity, Awaited};
@@ -55,11 +57,13 @@ pub use parent::{end_with_parent, main};
 pub use parse::parse;
 pub use passage::{Fate, Packet, Passage};
 pub use probe::Probe;
+pub use say::{complain, say};
 pub use schedule::{Next, Schedule};
 pub use security::SecurityOptions;
 pub use selector::{Choice, Selector};
 pub use source::data_source;
 pub use state::{is_parameter, pack_state, restore, save, unpack_state};
+pub use switch::{boolean, seed};
 pub use witness::batch_digest;
 
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub struct Options {
     pub advertise: Option<String>,
 
     /// Use TCP also between nodes of one machine, not Unix-domain sockets
-    #[arg(long, env = "POM2DIB_TCP_ONLY")]
+    #[arg(long, env = "POM2DIB_TCP_ONLY", value_parser = crate::boolean)]
     pub tcp_only: bool,
 
     /// Folder of the data set on this machine; goes before the scenario's data.path
@@ -44,7 +44,7 @@ pub struct Options {
     pub security: SecurityOptions,
 
     /// Listen on an address that other machines can reach although nothing protects it
-    #[arg(long, env = "POM2DIB_INSECURE")]
+    #[arg(long, env = "POM2DIB_INSECURE", value_parser = crate::boolean)]
     pub insecure: bool,
 
     /// How many seconds to wait for the coordinator to answer, at the start and whenever it is lost

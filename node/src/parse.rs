@@ -1,16 +1,52 @@
-use clap::{Parser, error::ErrorKind};
+use std::io::IsTerminal;
+
+use clap::{
+    Command, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use crate::{complain, say};
 
 /// Reads the command line. What is wrong with it is said in one line, like whatever else is wrong with what users give.
 pub fn parse<C: Parser>() -> C {
     C::try_parse().unwrap_or_else(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if !std::io::stdout().is_terminal() => {
+            say(&error.render().to_string());
+            std::process::exit(0)
+        }
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
         _ => {
-            eprintln!("{}; try --help", one_line(&error.to_string()));
+            let mut command = C::command();
+            // Until then its arguments do not know what they are called.
+            command.build();
+            let variable = variable(&error, &command).map(|name| format!(" (the environment's {name})"));
+            let variable = variable.unwrap_or_default();
+            complain(&format!("{}{variable}; try --help", one_line(&error.to_string())));
             std::process::exit(2)
         }
     })
+}
+
+/// The environment variable that holds the value with which an error finds fault: a user who has given no flag cannot know the one
+/// that is named.
+fn variable(error: &clap::Error, command: &Command) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (flag, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    // What stands on the command line goes before the environment.
+    if std::env::args().skip(1).any(|word| word == value || word.ends_with(&format!("={value}"))) {
+        return None;
+    }
+    let of_command = command.get_arguments().find_map(|argument| {
+        let name = argument.get_env()?.to_str()?;
+        let is_it = argument.to_string() == flag && std::env::var(name).is_ok_and(|found| found == value);
+        is_it.then(|| name.to_owned())
+    });
+    of_command.or_else(|| command.get_subcommands().find_map(|below| variable(error, below)))
 }
 
 /// The paragraphs that say what is wrong and what would be right.

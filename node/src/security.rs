@@ -9,6 +9,7 @@ const TOKEN: &str = "POM2DIB_TOKEN";
 
 /// With what a process proves that it is invited, and what it asks of others.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Who is let in")]
 pub struct SecurityOptions {
     /// Encrypt all connections, and let nobody in without a certificate: a folder with ca.pem and this process's own
     /// certificate and key (see `pom2dib certs`)

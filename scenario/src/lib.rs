@@ -13,6 +13,7 @@ mod mmfi;
 mod preset;
 mod read;
 mod renamed;
+mod seed;
 #[cfg(test)]
 mod shipped;
 mod train;
@@ -55,7 +56,8 @@ use serde::{Deserialize, Serialize};
 pub struct Scenario {
     /// A name for tables and folders.
     pub name: String,
-    /// From this number all randomness of the run derives.
+    /// From this number all randomness of the run derives. In TOML, one beyond 2^63 - 1 stands in quotes.
+    #[serde(with = "seed")]
     pub seed: u64,
     /// Where samples come from.
     pub data: Data,

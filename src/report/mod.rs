@@ -11,7 +11,6 @@ mod recorded;
 mod scores;
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -57,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             let json = || serde_json::to_string(&written).expect("it has only strings and numbers");
             let text = if arguments.json { json() } else { written.page.clone() };
             // The page is written, whoever wants to hear of it.
-            let _ = writeln!(std::io::stdout(), "{text}");
+            println!("{text}");
             ExitCode::SUCCESS
         }
         // All that can be wrong is what was given: a folder that holds no whole run, a file that cannot be written.

@@ -171,7 +171,10 @@ fn a_task_is_of_the_kind_and_has_the_classes_that_it_is_said_to() {
     let whole = fs::read(folder.path().join("place.train.safetensors")).unwrap();
     fs::write(folder.path().join("place.train.safetensors"), wave).unwrap();
     let line = refused(with("place", Some(TaskKind::Classification), None));
-    assert!(line.contains("place.train.safetensors: row 1 holds 3.5, but classes are whole numbers"), "{line}");
+    assert!(
+        line.contains("place.train.safetensors: row 1 holds 3.5, but classes are whole numbers"),
+        "{line}"
+    );
     fs::write(folder.path().join("place.train.safetensors"), whole).unwrap();
     let line = refused(with("place", None, Some(3)));
     assert!(line.contains("place.train.safetensors: is a task of values"), "{line}");

@@ -1,8 +1,8 @@
 //! What the values of a task's file mean: classes by number, by name, by column, or values; and what is said of each.
 
 use pom2dib_data::{
-    About, ArraySource, ArrayTask, Balance, IGNORED, Label, Needs, Normalisation, Source, Split, Targets, TaskKind,
-    check_arrays, check_arrays_of, open,
+    About, ArraySource, ArrayTask, Balance, IGNORED, Label, Needs, Normalisation, Source, Split, Targets,
+    TaskKind, check_arrays, check_arrays_of, open,
 };
 use randomness::Seed;
 use std::{fs, path::Path};
@@ -50,7 +50,12 @@ fn folder(train: Vec<u8>, test: Vec<u8>) -> tempfile::TempDir {
 }
 
 fn source(folder: &Path, task: ArrayTask) -> ArraySource {
-    ArraySource { folder: folder.into(), normalisation: Normalisation::None, noise_width: 5, tasks: vec![task] }
+    ArraySource {
+        folder: folder.into(),
+        normalisation: Normalisation::None,
+        noise_width: 5,
+        tasks: vec![task],
+    }
 }
 
 /// Targets of both splits, and what is said of them.
@@ -140,7 +145,10 @@ fn one_hot_rows_are_understood_as_integers_and_as_floats() {
     assert_eq!(opened(sound.path(), plain()).unwrap().0[0], classes(&[1, 0], 3));
     fs::write(sound.path().join("lab.train.npy"), npy("|u1", false, "(2, 3)", &[0, 1, 1, 1, 0, 0])).unwrap();
     let line = opened(sound.path(), plain()).unwrap_err();
-    assert!(line.contains("lab.train.npy: has 3 values a row") && line.contains("single 1 among zeros"), "{line}");
+    assert!(
+        line.contains("lab.train.npy: has 3 values a row") && line.contains("single 1 among zeros"),
+        "{line}"
+    );
     // Floats that are not one-hot are values, as ever.
     let values = folder(rows(&hot), rows(&[[0., 0.5, 1.]]));
     assert!(matches!(opened(values.path(), plain()).unwrap().0[0], Targets::Values { width: 3, .. }));
@@ -153,7 +161,10 @@ fn labels_that_do_not_count_from_0_without_gaps_are_named() {
         opened(folder.path(), plain()).map(|(_, about)| about.notes.join("; "))
     };
     let notes = said(&[1, 2, 3], &[1]).unwrap();
-    assert!(notes.contains("lab.train.npy: class 0 is in no row, of 4") && notes.contains("subtract 1"), "{notes}");
+    assert!(
+        notes.contains("lab.train.npy: class 0 is in no row, of 4") && notes.contains("subtract 1"),
+        "{notes}"
+    );
     let notes = said(&[0, 1000, 2000], &[0]).unwrap();
     assert!(notes.contains("classes 1 to 999, 1001 to 1999 are in no row, of 2001"), "{notes}");
     let notes = said(&[0, 1, 255, 2], &[0]).unwrap();
@@ -182,7 +193,10 @@ fn ignored_labels_are_none_in_every_form() {
     assert_eq!(about.names, ["a", "b"]);
     let nothing_left = folder(integers(&[0, 1]), integers(&[9, 9]));
     let line = ignoring(nothing_left.path(), vec![Label::Number(9)]).unwrap_err();
-    assert!(line.contains("lab.test.npy: has only labels that the receiver's key ignore leaves out"), "{line}");
+    assert!(
+        line.contains("lab.test.npy: has only labels that the receiver's key ignore leaves out"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -206,9 +220,13 @@ fn what_arrays_are_as_tasks_is_reported_with_and_without_a_scenario() {
     let [task] = report.tasks.as_slice() else { panic!("{:?}", report.tasks) };
     let balance = task.balance.as_ref().unwrap();
     assert_eq!((task.array.as_str(), task.kind), ("lab", Some("classification")));
-    assert_eq!((&*balance.train, &*balance.test, &*balance.empty), (&[1, 2, 0, 1][..], &[1, 1, 0, 0][..], &[2][..]));
+    assert_eq!(
+        (&*balance.train, &*balance.test, &*balance.empty),
+        (&[1, 2, 0, 1][..], &[1, 1, 0, 0][..], &[2][..])
+    );
     assert_eq!(balance.majority, 0.5);
-    let unread: Vec<_> = report.unread.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    let unread: Vec<_> =
+        report.unread.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(unread, ["Other_train.mat", "lab.train.csv", "lonely.npy"]);
 
     let named = |modalities: &[&str], tasks: &[&str]| {
@@ -216,7 +234,8 @@ fn what_arrays_are_as_tasks_is_reported_with_and_without_a_scenario() {
         check_arrays_of(&source(folder.path(), plain()), &owned(modalities), &owned(tasks), true).unwrap()
     };
     assert_eq!(named(&["x", "noise-1"], &["lab"]).problems().count(), 0);
-    let problems = |report: &pom2dib_data::ArrayReport| report.problems().map(str::to_owned).collect::<Vec<_>>();
+    let problems =
+        |report: &pom2dib_data::ArrayReport| report.problems().map(str::to_owned).collect::<Vec<_>>();
     let report = named(&["gone", "x"], &["x"]);
     let [missing] = &*problems(&report) else { panic!("{:?}", problems(&report)) };
     assert!(missing.contains("gone.train.npy is missing"), "{missing}");
@@ -231,7 +250,11 @@ fn what_arrays_are_as_tasks_is_reported_with_and_without_a_scenario() {
     fs::write(folder.path().join("wide.test.npy"), large([3e38, 1.0])).unwrap();
     let source = ArraySource { normalisation: Normalisation::Standard, ..source(folder.path(), plain()) };
     let report = check_arrays_of(&source, &["wide".into()], &[], true).unwrap();
-    assert!(problems(&report)[0].contains("wide.test.npy: row 0 leaves float32's range"), "{:?}", problems(&report));
+    assert!(
+        problems(&report)[0].contains("wide.test.npy: row 0 leaves float32's range"),
+        "{:?}",
+        problems(&report)
+    );
 }
 
 #[test]
@@ -240,5 +263,8 @@ fn a_missing_array_is_told_what_is_there_in_its_stead() {
     fs::remove_file(folder.path().join("lab.train.npy")).unwrap();
     fs::write(folder.path().join("lab_train.csv"), "").unwrap();
     let line = opened(folder.path(), plain()).unwrap_err();
-    assert!(line.contains("lab.train.npy is missing") && line.contains("lab_train.csv is read by nobody"), "{line}");
+    assert!(
+        line.contains("lab.train.npy is missing") && line.contains("lab_train.csv is read by nobody"),
+        "{line}"
+    );
 }
