@@ -1,7 +1,7 @@
 //! `pom2dib doctor`: walks the way to a coordinator or transmitter hop by hop and names the one that is broken.
 
 use std::{
-    io::{ErrorKind, Write},
+    io::ErrorKind,
     net::SocketAddr,
     process::ExitCode,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -161,8 +161,13 @@ impl Arguments {
     async fn enter(&self, security: &Security) -> Result<Channel, String> {
         link::dial(self.peer, &self.address, security, Duration::ZERO).await.map_err(|error| match error {
             LinkError::Untrusted { peer, problem, .. } => {
-                let other = problem.contains("is made out to");
-                let hint = if other { "; if that is whom you mean, say so with --peer" } else { "" };
+                let hint = match problem.as_str() {
+                    problem if problem.contains("is made out to") => "; if that is whom you mean, say so with --peer",
+                    problem if problem.contains("speaks TLS") || problem.contains("another authority") => {
+                        "; or is it another program's port?"
+                    }
+                    _ => "",
+                };
                 format!("{peer} {problem}{hint}")
             }
             LinkError::Unreachable { error, .. } => format!(

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use coordinator::RunLock;
 use rustix::process::{Pid, kill_process};
 use tokio::{
@@ -56,7 +57,7 @@ pub(crate) fn run(launch: &Launch, lock: &RunLock) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(supervise(launch, lock)),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot start the async runtime")),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {}", link::printable(&format!("{error:#}")));
@@ -68,8 +69,9 @@ pub(crate) fn run(launch: &Launch, lock: &RunLock) -> ExitCode {
 /// returns is killed; and if this process itself is killed, its children see their standard input close and end.
 async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> {
     let address_file = launch.fresh_address_file();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let watch = |kind| signal(kind).context("cannot watch for signals");
+    let mut interrupt = watch(SignalKind::interrupt())?;
+    let mut terminate = watch(SignalKind::terminate())?;
     let mut restarts = launch.place.restarts;
     let mut coordinator = start_coordinator(&launch.coordinator, &launch.place, lock)?;
     let address = loop {
@@ -262,6 +264,7 @@ fn with_security(arguments: Vec<String>, place: &Place) -> Vec<OsString> {
 /// Starts this program again in another role.
 fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Lifeline> {
     let mut command = Command::new(std::env::current_exe()?);
+    let role = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
     // A round allocates and frees the same megabytes again and again: without this, the allocator gives them back to the
     // system in between, and a tenth of the time goes into page faults.
@@ -270,7 +273,7 @@ fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Resu
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));
     }
-    let mut child = command.spawn()?;
+    let mut child = command.spawn().with_context(|| format!("cannot start a process of the {role}"))?;
     let stdin = child.stdin.take();
     Ok(Lifeline { child, _stdin: stdin })
 }

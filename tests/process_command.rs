@@ -128,13 +128,26 @@ fn what_is_empty_or_lacks_its_files_is_named_with_what_to_do() {
         .run("run tiny.toml --set checkpoint.store=\"\"")
         .failed(2, &["checkpoint.store", "is empty", "leave the key out"]);
     std::fs::create_dir(place.path("nothing")).unwrap();
-    place
-        .run("run tiny.toml --tls nothing --out a")
-        .failed(2, &["nothing", "no certificate", "pom2dib certs new"]);
-    place
-        .run("coordinator tiny.toml --tls nothing")
-        .failed(2, &["nothing", "no certificate", "pom2dib certs new"]);
-    place.run("run tiny.toml --tls nowhere --out a").failed(2, &["nowhere", "pom2dib certs new"]);
+    for words in ["run tiny.toml --out a --tls", "coordinator tiny.toml --tls"] {
+        place.run(&format!("{words} nothing")).failed(2, &["nothing/ca.pem", "pom2dib certs new"]);
+        place.run(&format!("{words} nowhere")).failed(2, &["nowhere/ca.pem", "pom2dib certs new"]);
+    }
+}
+
+#[test]
+fn too_few_open_files_are_told_with_who_lacks_them_and_what_to_do() {
+    let place = Place::new(PROGRAM);
+    for limit in [8, 12, 16] {
+        let script = format!("ulimit -n {limit} && exec '{PROGRAM}' run tiny.toml --out a{limit}");
+        let mut command = Command::new("sh");
+        let output =
+            command.args(["-c", &script]).current_dir(place.path("")).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{said}");
+        let line = said.lines().find(|line| line.contains("os error 24")).unwrap_or_else(|| panic!("{said}"));
+        assert!(line.contains("ulimit -n 4096") && !line.starts_with("error: Too many"), "{said}");
+    }
+    place.assert_all_gone();
 }
 
 #[test]
@@ -183,6 +196,24 @@ fn completions_know_the_commands_and_help_has_groups_and_examples() {
         assert!(help.contains(part), "{part} in {help}");
     }
     assert!(place.run("--help").done().stdout.contains("Exit status: 0 done; 1 the run failed"));
+}
+
+#[test]
+fn the_doctor_leaves_no_warning_behind_and_names_a_foreign_server_behind_tls() {
+    let place = Place::new(PROGRAM);
+    for authority in ["own", "foreign"] {
+        place.run(&format!("certs new {authority} --scenario tiny.toml")).done();
+    }
+    let coordinator = place.start("coordinator tiny.toml --out a --listen 127.0.0.1:0 --tls own");
+    let address = place.address("a");
+    place.run(&format!("doctor {address} --tls own")).done();
+    assert!(!coordinator.stderr().contains("WARN"), "{}", coordinator.stderr());
+    // To who has another authority, it is a foreign server.
+    let outcome = place.run(&format!("doctor {address} --tls foreign"));
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    for words in ["another authority", "another program's port"] {
+        assert!(outcome.stderr.contains(words), "{outcome}");
+    }
 }
 
 /// A machine without 127.0.0.1 is made of a network of its own, where that is allowed.

@@ -93,7 +93,7 @@ pub fn info(source: &Source) -> Result<Info, DataError> {
         Source::MmFi(source) => return mmfi::info(source),
     };
     let names = [&content.train, &content.test].into_iter().flat_map(|part| &part.names);
-    let takes = folder.is_some().then(|| recordings::takes(names)).unwrap_or_default();
+    let takes = if folder.is_some() { recordings::takes(names) } else { Default::default() };
     Ok(Info {
         source: source.name(),
         bytes: folder.as_deref().map_or(Ok(0), bytes)?,

@@ -17,6 +17,9 @@ use crate::{
     tls::Tls,
 };
 
+/// What is said of a caller that goes before it has shaken hands.
+const LEFT: &str = "it left in mid-handshake";
+
 /// Lets callers in who show a certificate, until nobody takes them any more. A handshake counts as waiting for a first
 /// request: it has to be done in the same time, and the oldest makes way when there are too many.
 pub(crate) async fn shake_hands(
@@ -55,6 +58,8 @@ async fn attend(
         Ok((stream, name)) => {
             drop(shaken.send(Ok(Accepted::tls(stream, address, name, place))).await);
         }
+        // `pom2dib doctor` looks so whether the port is open; there was nobody to refuse.
+        Err(reason) if reason == LEFT => tracing::debug!(from = from(address), reason, "a caller has left"),
         Err(reason) => strangers::log_refusal("a caller", from(address), &reason),
     }
 }
@@ -66,7 +71,10 @@ async fn shake(
 ) -> Result<(TlsStream<Counted>, Name), String> {
     let acceptor = TlsAcceptor::from(tls.current().server.clone());
     let stream = acceptor.accept(Counted::boxed(stream, count)).await;
-    let stream = stream.map_err(|error| distrust::of_caller(&error))?;
+    let stream = stream.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => LEFT.into(),
+        _ => distrust::of_caller(&error),
+    })?;
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let name = Name::of(shown.ok_or("it shows no certificate")?)
         .map_err(|problem| format!("its certificate {problem}"))?;

@@ -18,7 +18,16 @@ pub fn say(text: &str) {
 
 /// Writes a line to standard error, if that can be written at all.
 pub fn complain(line: &str) {
-    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    let _ = std::io::stderr().lock().write_all(format!("{line}{}\n", remedy(line)).as_bytes());
+}
+
+/// What to do about a limit of the system that any file or socket may meet.
+fn remedy(line: &str) -> &'static str {
+    // EMFILE, as Rust writes it.
+    match line.contains("(os error 24)") {
+        true => "; raise the limit on open files, for example with `ulimit -n 4096`",
+        false => "",
+    }
 }
 
 /// Like the standard library's, but by [`say`]: crates that take this project's macros (`#[macro_use] extern crate node`) print

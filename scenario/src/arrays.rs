@@ -72,11 +72,11 @@ impl Scenario {
             }
             let same = |other: &&crate::Receiver| other.task == receiver.task;
             let first = self.receiver.iter().find(same).unwrap_or(receiver);
-            let keys =
-                |receiver: &crate::Receiver| (receiver.kind, receiver.classes, receiver.ignore.clone());
-            if keys(first) != keys(receiver) {
+            let differs = (first.kind, first.classes) != (receiver.kind, receiver.classes);
+            if differs || first.ignore != receiver.ignore {
+                let what = if differs { "kind or classes" } else { "labels to ignore" };
                 let message = format!(
-                    "has task \"{}\" with other kind, classes or ignore than an earlier one: give both the same",
+                    "has task \"{}\" with other {what} than an earlier one: give both the same",
                     receiver.task
                 );
                 return Err(ScenarioError::invalid(format!("receiver[{t}]"), message));

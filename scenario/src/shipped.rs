@@ -27,7 +27,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 16] = [
+const WITHOUT_DEFAULT: [&str; 17] = [
     "data.path",
     "mmfi.train_subjects",
     "mmfi.train_actions",
@@ -39,6 +39,7 @@ const WITHOUT_DEFAULT: [&str; 16] = [
     "checkpoint.store",
     "transmitter.modalities",
     "receiver.task",
+    "receiver.ignore",
     "link.transmitter",
     "link.receiver",
     "link.bandwidth",

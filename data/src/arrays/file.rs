@@ -8,7 +8,7 @@ use std::{
     io::{BufReader, Read, Seek},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 /// The kinds of file, by the ending of their names.
@@ -22,9 +22,20 @@ const PIECE: usize = 1 << 20;
 pub(crate) struct ArrayFile {
     pub(crate) path: PathBuf,
     pub(crate) layout: Layout,
-    values: File,
+    file: File,
+    /// Of an archive: which of its members.
+    member: Option<usize>,
+    /// From when they are first read: what is packed or in Fortran order is unpacked only after its shape has been judged.
+    values: OnceLock<Values>,
+    unpacking: Mutex<()>,
     /// A buffer for the next row that is read.
     row: Mutex<(Vec<u8>, Vec<f64>)>,
+}
+
+/// Where the rows lie one after the other.
+struct Values {
+    file: File,
+    start: u64,
 }
 
 impl ArrayFile {
@@ -48,18 +59,47 @@ impl ArrayFile {
         let length = file.metadata().map_err(|source| DataError::io(&path, source))?.len();
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let found = locate(ending, BufReader::new(&file), length, name);
-        let (layout, unpacked) = found.map_err(|problem| DataError::malformed(&path, problem))?;
-        let values = unpacked.unwrap_or(file);
-        let (layout, values) = match layout.is_fortran {
-            false => (layout, values),
-            true => fortran::turned(layout, &values).map_err(|source| {
-                DataError::malformed(
-                    &path,
-                    format!("cannot be turned from Fortran order ({source}): see that TMPDIR has room, or save numpy.ascontiguousarray(array)"),
-                )
-            })?,
+        let (layout, member) = found.map_err(|problem| DataError::malformed(&path, problem))?;
+        Ok(ArrayFile {
+            path,
+            layout,
+            file,
+            member,
+            values: OnceLock::new(),
+            unpacking: Mutex::default(),
+            row: Mutex::default(),
+        })
+    }
+
+    /// The rows, unpacked if they have to be.
+    fn values(&self) -> Result<&Values, DataError> {
+        // The file has one position for whoever unpacks.
+        let _alone = self.unpacking.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(values) = self.values.get() {
+            return Ok(values);
+        }
+        let (unpacked, start) = match self.member {
+            None => (None, self.layout.start),
+            Some(member) => npz::unpack(BufReader::new(&self.file), member, &self.layout)
+                .map_err(|problem| self.malformed(problem))?,
         };
-        Ok(ArrayFile { path, layout, values, row: Mutex::default() })
+        let file = match unpacked {
+            Some(file) => file,
+            None => self.file.try_clone().map_err(|source| DataError::io(&self.path, source))?,
+        };
+        let values = match self.layout.is_fortran {
+            false => Values { file, start },
+            true => Values {
+                file: fortran::turned(&self.layout, start, &file).map_err(|source| {
+                    self.malformed(format!(
+                        "cannot be turned from Fortran order ({source}): see that TMPDIR has room, or save \
+                         numpy.ascontiguousarray(array)"
+                    ))
+                })?,
+                start: 0,
+            },
+        };
+        Ok(self.values.get_or_init(|| values))
     }
 
     /// The file's name without its folder.
@@ -143,8 +183,9 @@ impl ArrayFile {
     }
 
     fn read_at(&self, row: usize, bytes: &mut [u8]) -> Result<(), DataError> {
-        let place = self.layout.start + row as u64 * self.layout.row_bytes() as u64;
-        self.values.read_exact_at(bytes, place).map_err(|source| DataError::io(&self.path, source))
+        let values = self.values()?;
+        let place = values.start + row as u64 * self.layout.row_bytes() as u64;
+        values.file.read_exact_at(bytes, place).map_err(|source| DataError::io(&self.path, source))
     }
 
     fn check_values(&self, row: usize, values: &[f64]) -> Result<(), DataError> {
@@ -158,15 +199,15 @@ impl ArrayFile {
     }
 }
 
-/// Finds an array in a file of this kind and length.
+/// Finds an array in a file of this kind and length; in an archive, also which of its members it is.
 fn locate(
     ending: &str,
     mut file: impl Read + Seek,
     length: u64,
     name: &str,
-) -> Result<(Layout, Option<File>), String> {
+) -> Result<(Layout, Option<usize>), String> {
     match ending {
-        "npz" => npz::read_layout(file, name),
+        "npz" => npz::read_layout(file, name).map(|(layout, member)| (layout, Some(member))),
         "safetensors" => Ok((safetensors_file::read_layout(&mut file, length, name)?, None)),
         _ => {
             let layout = npy::read_layout(&mut file)?;
@@ -179,7 +220,12 @@ fn locate(
 /// Finds an array in the content of a file (`ending` is `npy`, `npz` or `safetensors`) and gives its shape; the error says what is
 /// wrong with it.
 pub fn parse_array(ending: &str, content: &[u8], name: &str) -> Result<Vec<usize>, String> {
-    let (layout, _) = locate(ending, std::io::Cursor::new(content), content.len() as u64, name)?;
+    let content = std::io::Cursor::new(content);
+    let length = content.get_ref().len() as u64;
+    let (layout, member) = locate(ending, content.clone(), length, name)?;
+    if let Some(member) = member {
+        npz::unpack(content, member, &layout)?;
+    }
     Ok(layout.shape)
 }
 

@@ -10,8 +10,8 @@ use std::{
 /// Bytes of rows that are turned at once.
 const BLOCK: usize = 1 << 26;
 
-/// The same array with its rows one after the other, in a temporary file without a name.
-pub(crate) fn turned(layout: Layout, values: &File) -> io::Result<(Layout, File)> {
+/// The same array with its rows one after the other, in a temporary file without a name; its values begin at `start`.
+pub(crate) fn turned(layout: &Layout, start: u64, values: &File) -> io::Result<File> {
     let (size, width) = (layout.element.kind.size(), layout.width);
     let mut turned = tempfile::tempfile()?;
     let rows_at_once = (BLOCK / layout.row_bytes()).clamp(1, layout.rows);
@@ -21,7 +21,7 @@ pub(crate) fn turned(layout: Layout, values: &File) -> io::Result<(Layout, File)
         let rows = rows_at_once.min(layout.rows - first);
         for position in 0..width {
             // A value of all rows lies together; where those of the next position begin, all rows have gone by.
-            let place = layout.start + ((position * layout.rows + first) * size) as u64;
+            let place = start + ((position * layout.rows + first) * size) as u64;
             values.read_exact_at(&mut column[..rows * size], place)?;
             let at = row_major(position, &layout.shape[1..]) * size;
             for (row, value) in column[..rows * size].chunks_exact(size).enumerate() {
@@ -30,7 +30,7 @@ pub(crate) fn turned(layout: Layout, values: &File) -> io::Result<(Layout, File)
         }
         turned.write_all(&block[..rows * layout.row_bytes()])?;
     }
-    Ok((Layout { start: 0, is_fortran: false, ..layout }, turned))
+    Ok(turned)
 }
 
 /// Where a value of a sample of this shape lies in row-major order, if it is the `position`-th with the first axis fastest.
@@ -67,9 +67,9 @@ mod tests {
             file.write_all(&bytes).unwrap();
             let element = Element { kind: Kind::U8, big_endian: false };
             let layout = Layout { is_fortran: true, ..Layout::new(element, shape, 7).unwrap() };
-            let (layout, turned) = super::turned(layout, &file).unwrap();
+            let turned = super::turned(&layout, layout.start, &file).unwrap();
             let mut found = vec![0; count];
-            turned.read_exact_at(&mut found, layout.start).unwrap();
+            turned.read_exact_at(&mut found, 0).unwrap();
             assert_eq!(found, (0..count as u8).collect::<Vec<_>>());
         }
         // numpy: numpy.arange(12).reshape(2, 3, 2).ravel(order="F") begins 0, 6, 2, 8: positions 0, 1 are (0, 0), (1, 0).

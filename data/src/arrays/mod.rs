@@ -144,9 +144,19 @@ struct Modality {
 
 impl Modality {
     fn open(folder: &Path, name: &str, normalisation: Normalisation) -> Result<Self, DataError> {
+        Self::fit(name, Self::heads(folder, name)?, normalisation)
+    }
+
+    /// Both files of a modality, of which nothing but the heads is read.
+    fn heads(folder: &Path, name: &str) -> Result<[ArrayFile; 2], DataError> {
         let [train, test] = [Split::Train, Split::Test].map(|split| ArrayFile::open(folder, name, split));
         let files = [train?, test?];
         same_width(&files)?;
+        Ok(files)
+    }
+
+    /// Reads both and fits the normalisation.
+    fn fit(name: &str, files: [ArrayFile; 2], normalisation: Normalisation) -> Result<Self, DataError> {
         let mut fit = Fit::new(normalisation, files[0].layout.width);
         let train = files[0].scan(|_, row| {
             fit.row(row);
@@ -188,44 +198,62 @@ pub(crate) struct Arrays {
 impl Arrays {
     /// Opens what is needed, reads it once, and fits the normalisation.
     pub(crate) fn open(source: &ArraySource, seed: Seed, needs: &Needs) -> Result<Self, DataError> {
-        let (mut modalities, mut targets) = (BTreeMap::new(), BTreeMap::new());
+        let (mut modalities, mut tasks) = (Vec::new(), Vec::new());
         for name in needs.modalities.iter().filter(|name| !is_noise(name)) {
             check_name(name)?;
-            let modality = Modality::open(&source.folder, name, source.normalisation)?;
-            modalities.insert(name.clone(), modality);
+            modalities.push((name, Modality::heads(&source.folder, name)?));
         }
         for name in needs.tasks {
             check_name(name)?;
-            let plain = ArrayTask::plain(name);
-            let task = source.tasks.iter().find(|task| task.name == *name).unwrap_or(&plain);
-            targets.insert(name.clone(), Target::open(&source.folder, task, source.normalisation)?);
+            let known = source.tasks.iter().find(|task| task.name == *name).cloned();
+            tasks.push((
+                known.unwrap_or_else(|| ArrayTask::plain(name)),
+                Target::heads(&source.folder, name)?,
+            ));
         }
-        let arrays = Arrays { seed, noise_width: source.noise_width, samples: [0; 2], modalities, targets };
-        let samples = arrays.count_rows(&source.folder)?;
-        Ok(Arrays { samples, ..arrays })
+        // Before anything is unpacked or read.
+        let heads = modalities.iter().map(|(_, files)| files).chain(tasks.iter().map(|(_, files)| files));
+        let samples = count_rows(&source.folder, heads)?;
+        let fitted = |(name, files): (&String, [ArrayFile; 2])| {
+            Ok((name.clone(), Modality::fit(name, files, source.normalisation)?))
+        };
+        let read = |(task, files): (ArrayTask, [ArrayFile; 2])| {
+            Ok((task.name.clone(), Target::read(&task, files, source.normalisation)?))
+        };
+        Ok(Arrays {
+            seed,
+            noise_width: source.noise_width,
+            samples,
+            modalities: modalities.into_iter().map(fitted).collect::<Result<_, DataError>>()?,
+            targets: tasks.into_iter().map(read).collect::<Result<_, DataError>>()?,
+        })
     }
 
     fn opened(&self) -> impl Iterator<Item = (&Kept, &[ArrayFile; 2])> {
         let modalities = self.modalities.values().map(|modality| (&modality.kept, &modality.files));
         modalities.chain(self.targets.values().map(|target| (&target.kept, &target.files)))
     }
+}
 
-    /// The rows of both splits, in which all files agree.
-    fn count_rows(&self, folder: &Path) -> Result<[usize; 2], DataError> {
-        let Some((_, first)) = self.opened().next() else {
-            return Err(DataError::malformed(
-                folder,
-                "holds the samples, but this node needs none of its arrays",
-            ));
-        };
-        for split in 0..2 {
-            let files: Vec<&ArrayFile> = self.opened().map(|(_, files)| &files[split]).collect();
-            if let Some(problem) = odd_ones_out(&files).next() {
-                return Err(problem);
-            }
+/// The rows of both splits, in which all files agree.
+fn count_rows<'a>(
+    folder: &Path,
+    pairs: impl Iterator<Item = &'a [ArrayFile; 2]>,
+) -> Result<[usize; 2], DataError> {
+    let pairs: Vec<&[ArrayFile; 2]> = pairs.collect();
+    let Some(first) = pairs.first() else {
+        return Err(DataError::malformed(
+            folder,
+            "holds the samples, but this node needs none of its arrays",
+        ));
+    };
+    for split in 0..2 {
+        let files: Vec<&ArrayFile> = pairs.iter().map(|files| &files[split]).collect();
+        if let Some(problem) = odd_ones_out(&files).next() {
+            return Err(problem);
         }
-        Ok([first[0].layout.rows, first[1].layout.rows])
     }
+    Ok([first[0].layout.rows, first[1].layout.rows])
 }
 
 impl Dataset for Arrays {

@@ -7,14 +7,26 @@ use std::{
 };
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
-/// Finds the array of that name, or the only one: gives what it is and, where it is compressed, its content unpacked to
-/// a temporary file without a name. The archive's checksum is compared; the error says what is wrong.
-pub(crate) fn read_layout<R: Read + Seek>(archive: R, name: &str) -> Result<(Layout, Option<File>), String> {
+/// Finds the array of that name, or the only one, by its head alone: what it is, and which member. The error says what is wrong.
+pub(crate) fn read_layout<R: Read + Seek>(archive: R, name: &str) -> Result<(Layout, usize), String> {
     let mut archive = ZipArchive::new(archive).map_err(problem)?;
     let index = index_of(&archive, name)?;
     let mut member = archive.by_index(index).map_err(problem)?;
     let layout = npy::read_layout(&mut member).map_err(|problem| format!("its array {problem}"))?;
     layout.check_length(member.size()).map_err(|problem| format!("its array {problem}"))?;
+    Ok((layout, index))
+}
+
+/// Reads a member of this layout to its end and compares the archive's checksum. Gives where its values begin and, where they are
+/// compressed, a temporary file without a name in which they lie unpacked.
+pub(crate) fn unpack<R: Read + Seek>(
+    archive: R,
+    index: usize,
+    layout: &Layout,
+) -> Result<(Option<File>, u64), String> {
+    let mut archive = ZipArchive::new(archive).map_err(problem)?;
+    let mut member = archive.by_index(index).map_err(problem)?;
+    io::copy(&mut member.by_ref().take(layout.start), &mut io::sink()).map_err(damaged)?;
     // The length is known to be right: no archive makes more of itself than it says.
     let mut unpacked = match member.compression() {
         CompressionMethod::Stored => None,
@@ -36,7 +48,7 @@ pub(crate) fn read_layout<R: Read + Seek>(archive: R, name: &str) -> Result<(Lay
         Some(_) => 0,
         None => member.data_start().ok_or("is a damaged archive: save it again")? + layout.start,
     };
-    Ok((Layout { start, ..layout }, unpacked))
+    Ok((unpacked, start))
 }
 
 /// The member that is the array of that name, or the only one.

@@ -35,8 +35,13 @@ impl Target {
         task: &ArrayTask,
         normalisation: Normalisation,
     ) -> Result<Self, DataError> {
+        Self::read(task, Self::heads(folder, &task.name)?, normalisation)
+    }
+
+    /// Both files of a task, of which nothing but the heads is read.
+    pub(crate) fn heads(folder: &Path, name: &str) -> Result<[ArrayFile; 2], DataError> {
         let [train, test] =
-            [Split::Train, Split::Test].map(|split| ArrayFile::open_task(folder, &task.name, split));
+            [Split::Train, Split::Test].map(|split| ArrayFile::open_task(folder, name, split));
         let files = [train?, test?];
         super::same_width(&files)?;
         if files[0].layout.element.kind.is_text() != files[1].layout.element.kind.is_text() {
@@ -46,6 +51,15 @@ impl Target {
                 files[1].malformed(format!("holds {test}, but {other} {train}: save both the same way"))
             );
         }
+        Ok(files)
+    }
+
+    /// Understands the targets in both files.
+    pub(crate) fn read(
+        task: &ArrayTask,
+        files: [ArrayFile; 2],
+        normalisation: Normalisation,
+    ) -> Result<Self, DataError> {
         let wants_values = task.kind == Some(TaskKind::Regression);
         let [train, test] = [0, 1].map(|split| Survey::of(&files[split], wants_values));
         let surveys = [train?, test?];

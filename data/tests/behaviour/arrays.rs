@@ -358,6 +358,30 @@ fn a_file_that_is_not_there_or_there_twice_is_named() {
 }
 
 #[test]
+fn an_archive_is_judged_by_its_shape_before_it_is_unpacked() {
+    let folder = sound_folder();
+    // Zeros pack a thousandfold. The archive is damaged, which only who unpacks it finds out.
+    let packed = |shape: &str, values: usize| {
+        let mut archive =
+            npz(&[("left.npy", npy("<f4", shape, &vec![0; 4 * values]))], zip::CompressionMethod::Deflated);
+        let middle = archive.len() / 2;
+        archive[middle..middle + 40].fill(0xff);
+        fs::remove_file(folder.path().join("left.train.npy")).unwrap_or_default();
+        fs::write(folder.path().join("left.train.npz"), archive).unwrap();
+    };
+    let refused = || opened(folder.path(), Normalisation::None, &["left", "right"], &["kind"]).err().unwrap();
+    packed("(4, 1048576)", 4 << 20);
+    let line = refused();
+    assert!(line.contains("left.test.npy: has rows of shape [2, 1]"), "{line}");
+    packed("(2000000, 2, 1)", 4_000_000);
+    let line = refused();
+    assert!(line.contains("left.train.npz: has 2000000 rows, but right.train.npz has 4 rows"), "{line}");
+    packed("(4, 2, 1)", 8);
+    let line = refused();
+    assert!(line.contains("left.train.npz: "), "{line}");
+}
+
+#[test]
 fn a_folder_is_verified_file_by_file() {
     let folder = sound_folder();
     let report = check_arrays(folder.path(), true).unwrap();
