@@ -2,20 +2,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use safetensors::SafeTensors;
-use serde::{Deserialize, Serialize};
+use scenario::Scenario;
 use store::{Pieces, Store, Writer};
 
 use crate::{
-    CoordinatorError,
+    CoordinatorError, Manifest,
+    manifest::{incarnation_of, state_name},
     members::Member,
     summary::{fingerprint_of, sha256_hex},
 };
 
 /// Committed checkpoints that are kept: the last, and the one before for the case that the last is damaged.
 const KEPT: usize = 2;
-
-/// How the name of a state ends.
-const STATE: &str = ".safetensors";
 
 /// What makes a checkpoint one.
 const MANIFEST: &str = "manifest.json";
@@ -28,40 +26,6 @@ const MANIFEST: &str = "manifest.json";
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoints {
     store: Store,
-}
-
-/// What is written of a checkpoint once all its files are there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Steps that all parameters have taken.
-    pub round: u64,
-    /// Version of the program that wrote it.
-    pub program: String,
-    /// [`dib::NUMERICS`] of that program.
-    #[serde(default = "first_numerics")]
-    pub numerics: u32,
-    /// SHA-256 of every file. Their names hold the incarnation that wrote them; those of the first versions do not.
-    pub files: BTreeMap<String, String>,
-}
-
-/// Manifests of the first version do not say it.
-fn first_numerics() -> u32 {
-    1
-}
-
-impl Manifest {
-    /// Reads a manifest.
-    ///
-    /// # Errors
-    /// If the text is no JSON of that form.
-    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(text)
-    }
-
-    /// The file that holds a member's state.
-    fn file_of(&self, member: Member) -> Option<&str> {
-        self.files.keys().map(String::as_str).find(|file| is_state_of(member, file))
-    }
 }
 
 impl Checkpoints {
@@ -86,18 +50,14 @@ impl Checkpoints {
 
     /// Makes a checkpoint valid, then removes what is not needed any more: all but the last two, and what attempts that came
     /// to nothing have left.
-    pub(crate) async fn commit(
-        &self,
-        round: u64,
-        files: BTreeMap<String, String>,
-    ) -> Result<(), CoordinatorError> {
-        let manifest = Manifest { round, program: proto::VERSION.into(), numerics: dib::NUMERICS, files };
-        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest has only strings and numbers");
-        self.store.put(&manifest_name(round), text).await?;
+    pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<(), CoordinatorError> {
+        self.store.put(&manifest_name(manifest.round), manifest.to_text()).await?;
         let names = self.store.names().await?;
-        self.remove_leftovers(&manifest, &names).await?;
+        self.remove_leftovers(manifest, &names).await?;
         let rounds: BTreeSet<u64> = names.iter().filter_map(|name| round_of(name)).collect();
-        let kept: BTreeSet<u64> = committed(&names).into_iter().rev().take(KEPT).collect();
+        // A later one would have been gone on from, had it been whole.
+        let earlier = committed(&names).into_iter().filter(|round| *round <= manifest.round);
+        let kept: BTreeSet<u64> = earlier.rev().take(KEPT).collect();
         for outdated in rounds.difference(&kept) {
             self.store.remove_all(&folder(*outdated)).await?;
         }
@@ -117,15 +77,19 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The round of the last checkpoint that is whole, if there is any. Every file is compared with the manifest; one that
-    /// is damaged is passed over, and said.
+    /// The round of the last checkpoint that is whole, if there is any: it has a state of every member, and every file is what
+    /// the manifest says. One that is not is passed over, and said. How many transmitters and receivers there are a manifest says
+    /// itself; those of the first versions do not, and `members` does, if that is known.
     ///
     /// # Errors
     /// If there are checkpoints and none is whole, or the store cannot be read.
-    pub(crate) async fn last(&self) -> Result<Option<u64>, CoordinatorError> {
+    pub(crate) async fn last(
+        &self,
+        members: Option<(usize, usize)>,
+    ) -> Result<Option<u64>, CoordinatorError> {
         let mut damage = None;
         for round in committed(&self.store.names().await?).into_iter().rev() {
-            match self.find_damage(round).await? {
+            match self.find_damage(round, members).await? {
                 None => {
                     if let Some(damage) = damage {
                         tracing::warn!(damage, round, "going on from the checkpoint before");
@@ -157,12 +121,24 @@ impl Checkpoints {
     }
 
     /// What is wrong with a checkpoint, if anything is.
-    async fn find_damage(&self, round: u64) -> Result<Option<String>, CoordinatorError> {
+    async fn find_damage(
+        &self,
+        round: u64,
+        members: Option<(usize, usize)>,
+    ) -> Result<Option<String>, CoordinatorError> {
         let manifest = match self.manifest(round).await {
             Ok(manifest) => manifest,
             Err(CoordinatorError::Input(line)) => return Ok(Some(line)),
             Err(error) => return Err(error),
         };
+        let is_of =
+            |reason: String| Ok(Some(format!("{}: {reason}", self.store.name_of(&manifest_name(round)))));
+        if manifest.round != round {
+            return is_of(format!("it is the manifest of round {}", manifest.round));
+        }
+        if let Some(member) = manifest.missing(members) {
+            return is_of(format!("it names no state of {member}"));
+        }
         for (file, expected) in &manifest.files {
             let name = format!("{}/{file}", folder(round));
             let content = self.store.get(&name).await?;
@@ -207,7 +183,8 @@ impl Checkpoints {
         Ok(fingerprint_of(&hashes))
     }
 
-    async fn manifest(&self, round: u64) -> Result<Manifest, CoordinatorError> {
+    /// The manifest of a round.
+    pub(crate) async fn manifest(&self, round: u64) -> Result<Manifest, CoordinatorError> {
         let name = manifest_name(round);
         let text = self.store.get(&name).await?.unwrap_or_default();
         Manifest::parse(&text)
@@ -217,16 +194,25 @@ impl Checkpoints {
     // ------------------------------------------------------------------------------- the run's own files, far away
 
     /// Copies a checkpoint to another store, its manifest last.
-    pub(crate) async fn copy(&self, round: u64, to: &Checkpoints) -> Result<(), CoordinatorError> {
-        let files = self.manifest(round).await?.files;
-        for file in files.keys().map(String::as_str).chain(["manifest.json"]) {
+    pub(crate) async fn copy(
+        &self,
+        round: u64,
+        to: &Checkpoints,
+        scenario: &Scenario,
+    ) -> Result<(), CoordinatorError> {
+        let mut manifest = self.manifest(round).await?;
+        for file in manifest.files.keys() {
             let name = format!("{}/{file}", folder(round));
             let content = self.store.get(&name).await?;
             let gone =
                 || CoordinatorError::Run(format!("{}: it has just been removed", self.store.name_of(&name)));
             to.store.put(&name, content.ok_or_else(gone)?).await?;
         }
-        Ok(())
+        // It is another run's from here on.
+        if let Some(run) = &mut manifest.run {
+            run.scenario = scenario.to_toml();
+        }
+        Ok(to.store.put(&manifest_name(round), manifest.to_text()).await?)
     }
 
     /// The store itself.
@@ -239,24 +225,20 @@ impl Checkpoints {
         Ok(self.store.put(name, content).await?)
     }
 
+    /// The last incarnation of which a state is left, if one is.
+    pub(crate) async fn last_incarnation(&self) -> Result<Option<u64>, CoordinatorError> {
+        Ok(self.store.names().await?.iter().filter_map(|name| incarnation_of(name)).max())
+    }
+
+    /// The full name of a file that is kept, for people.
+    pub(crate) fn name_of(&self, name: &str) -> String {
+        self.store.name_of(name)
+    }
+
     /// A file that was kept.
     pub(crate) async fn kept(&self, name: &str) -> Result<Option<Bytes>, CoordinatorError> {
         Ok(self.store.get(name).await?)
     }
-}
-
-/// The name of a member's state within a checkpoint, as an incarnation writes it.
-pub(crate) fn state_name(member: Member, incarnation: u64) -> String {
-    format!("{}-{}.{incarnation}{STATE}", member.role.name(), member.index)
-}
-
-/// Whether a file of that name holds a state of a member, of whatever incarnation or, as in the first versions, of none.
-fn is_state_of(member: Member, file: &str) -> bool {
-    let own = format!("{}-{}", member.role.name(), member.index);
-    let rest = file.strip_suffix(STATE).and_then(|file| file.strip_prefix(&own));
-    rest.is_some_and(|rest| {
-        rest.is_empty() || rest.strip_prefix('.').is_some_and(|number| number.parse::<u64>().is_ok())
-    })
 }
 
 fn folder(round: u64) -> String {
@@ -280,6 +262,7 @@ fn committed(names: &[String]) -> BTreeSet<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::tests::binding;
 
     const MEMBERS: [Member; 2] =
         [Member { role: node::Role::Transmitter, index: 0 }, Member { role: node::Role::Receiver, index: 0 }];
@@ -299,19 +282,19 @@ mod tests {
 
     async fn write_and_commit(checkpoints: &Checkpoints, round: u64) {
         let files = write(checkpoints, round).await;
-        checkpoints.commit(round, files).await.unwrap();
+        checkpoints.commit(&Manifest::new(round, files, binding())).await.unwrap();
     }
 
     #[tokio::test]
     async fn only_a_committed_checkpoint_counts_and_the_last_two_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(Store::folder(directory.path().into()).unwrap());
-        assert_eq!(checkpoints.last().await.unwrap(), None);
+        assert_eq!(checkpoints.last(None).await.unwrap(), None);
         write(&checkpoints, 10).await;
-        assert_eq!(checkpoints.last().await.unwrap(), None);
+        assert_eq!(checkpoints.last(None).await.unwrap(), None);
         for round in [20, 30, 40] {
             write_and_commit(&checkpoints, round).await;
-            assert_eq!(checkpoints.last().await.unwrap(), Some(round));
+            assert_eq!(checkpoints.last(None).await.unwrap(), Some(round));
         }
         let folders = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let mut folders: Vec<_> = folders.collect();
@@ -329,32 +312,14 @@ mod tests {
         }
         let spoil = |name: &str, content: &str| std::fs::write(directory.path().join(name), content).unwrap();
         spoil("round-000030/receiver-0.1.safetensors", "receiver 0 at 3");
-        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        assert_eq!(checkpoints.last(None).await.unwrap(), Some(20));
         write_and_commit(&checkpoints, 30).await;
-        assert_eq!(checkpoints.last().await.unwrap(), Some(30));
+        assert_eq!(checkpoints.last(None).await.unwrap(), Some(30));
         spoil("round-000030/manifest.json", "{\"round\": 30, \"pro");
-        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        assert_eq!(checkpoints.last(None).await.unwrap(), Some(20));
         std::fs::remove_file(directory.path().join("round-000020/transmitter-0.1.safetensors")).unwrap();
-        let error = checkpoints.last().await.unwrap_err();
+        let error = checkpoints.last(None).await.unwrap_err();
         assert!(error.is_input() && error.to_string().contains("round-000030/manifest.json"), "{error}");
-    }
-
-    #[test]
-    fn a_state_is_known_by_its_name_with_its_incarnation_or_without() {
-        let member = Member { role: node::Role::Transmitter, index: 1 };
-        for name in [&state_name(member, 7), "transmitter-1.safetensors", "transmitter-1.0.safetensors"] {
-            assert!(is_state_of(member, name), "{name}");
-        }
-        let other = Member { index: 11, ..member };
-        for name in [
-            &state_name(other, 7),
-            "receiver-1.7.safetensors",
-            "transmitter-1.x.safetensors",
-            "transmitter-1.safetensors.7",
-            "transmitter-1..safetensors",
-        ] {
-            assert!(!is_state_of(member, name), "{name}");
-        }
     }
 
     #[tokio::test]
@@ -364,7 +329,7 @@ mod tests {
         let mut again = checkpoints.state_writer(20, MEMBERS[0], 2);
         again.write("something else".into()).await.unwrap();
         again.finish().await.unwrap();
-        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        assert_eq!(checkpoints.last(None).await.unwrap(), Some(20));
         let mut state = checkpoints.state(20, MEMBERS[0]).await.unwrap();
         let content = tokio_stream::StreamExt::next(&mut state).await.unwrap().unwrap();
         assert_eq!(content, "transmitter 0 at 20");
@@ -385,10 +350,41 @@ mod tests {
         }
         let manifest = serde_json::json!({ "round": 20, "program": "0.2.0", "numerics": 2, "files": files });
         checkpoints.keep("round-000020/manifest.json", manifest.to_string()).await.unwrap();
-        assert_eq!(checkpoints.last().await.unwrap(), Some(20));
+        assert_eq!(checkpoints.last(None).await.unwrap(), Some(20));
         for member in MEMBERS {
             assert!(checkpoints.state(20, member).await.is_ok());
         }
+    }
+
+    #[tokio::test]
+    async fn a_new_checkpoint_outlives_later_ones_that_are_damaged() {
+        let checkpoints = Checkpoints::new(Store::in_memory());
+        for round in [20, 30, 40] {
+            write_and_commit(&checkpoints, round).await;
+        }
+        for round in [30, 40] {
+            checkpoints.keep(&manifest_name(round), "damaged").await.unwrap();
+        }
+        write_and_commit(&checkpoints, 25).await;
+        assert_eq!(checkpoints.last(None).await.unwrap(), Some(25));
+        let names = checkpoints.store.names().await.unwrap();
+        assert!(names.iter().all(|name| name.starts_with("round-000025/")), "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_without_a_state_of_every_member_is_passed_over() {
+        let checkpoints = Checkpoints::new(Store::in_memory());
+        write_and_commit(&checkpoints, 20).await;
+        let mut files = write(&checkpoints, 30).await;
+        for left in ["receiver 0", "transmitter 0"] {
+            files.pop_first();
+            checkpoints.commit(&Manifest::new(30, files.clone(), binding())).await.unwrap();
+            assert_eq!(checkpoints.last(None).await.unwrap(), Some(20), "{left} is missing");
+        }
+        checkpoints.clear().await.unwrap();
+        checkpoints.commit(&Manifest::new(30, files, binding())).await.unwrap();
+        let error = checkpoints.last(None).await.unwrap_err();
+        assert!(error.is_input() && error.to_string().contains("names no state of transmitter 0"), "{error}");
     }
 
     /// A store that fails at one of its writes, as a full disk does, or a process that is killed there.
@@ -492,7 +488,7 @@ mod tests {
                 }
                 files.insert(state_name(member, 1), sha256_hex(state.as_bytes()));
             }
-            if checkpoints.commit(round, files).await.is_err() {
+            if checkpoints.commit(&Manifest::new(round, files, binding())).await.is_err() {
                 return last;
             }
             last = Some(round);
@@ -506,7 +502,7 @@ mod tests {
             let failing = Failing { inner: Default::default(), writes_left: writes.into() };
             let checkpoints = Checkpoints::new(Store::over(std::sync::Arc::new(failing), "test"));
             let committed = commit_until_failure(&checkpoints).await;
-            let found = checkpoints.last().await.unwrap();
+            let found = checkpoints.last(None).await.unwrap();
             // A commit whose manifest is there and whose cleaning up failed has not been acknowledged, but counts.
             assert!(found >= committed, "after {writes} writes {found:?} is left of {committed:?}");
             assert!(
@@ -520,9 +516,9 @@ mod tests {
     async fn the_numerics_of_another_program_are_refused() {
         let checkpoints = Checkpoints::new(Store::in_memory());
         write_and_commit(&checkpoints, 20).await;
-        let manifest = checkpoints.kept("round-000020/manifest.json").await.unwrap().unwrap();
-        let old = String::from_utf8(manifest.to_vec()).unwrap().replace("\"numerics\"", "\"of old\"");
-        checkpoints.keep("round-000020/manifest.json", old).await.unwrap();
+        let files = checkpoints.manifest(20).await.unwrap().files;
+        let old = serde_json::json!({ "round": 20, "program": "0.1.0", "files": files });
+        checkpoints.keep("round-000020/manifest.json", old.to_string()).await.unwrap();
         let refusal = checkpoints.check_numerics(20).await.unwrap_err().to_string();
         assert!(refusal.contains("computed by numerics version 1, and this"), "{refusal}");
     }

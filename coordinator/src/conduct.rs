@@ -18,9 +18,8 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     CoordinatorError, Mode, Options, Outcome, Summary,
     board::Board,
-    check_names,
-    checkpoints::state_name,
-    lock,
+    check_names, lock,
+    manifest::state_name,
     members::{Member, Members},
     options::Deadlines,
     ordered::Ordered,
@@ -178,7 +177,10 @@ impl Conductor {
         let devices = self.gather().await?;
         let mut rounds = match self.mode {
             Mode::Evaluate => None,
-            _ => Some(Rounds::new(&self.scenario, &self.stage.folder, self.stage.version(), self.verify)?),
+            _ => {
+                let (folder, committed) = (&self.stage.folder, self.stage.committed.as_ref());
+                Some(Rounds::new(&self.scenario, folder, self.stage.version(), committed, self.verify)?)
+            }
         };
         let start = Instant::now();
         let mut version = self.stage.version();
@@ -305,7 +307,7 @@ impl Conductor {
             }
         }
         self.ordered.end();
-        self.stage.commit(version, files).await?;
+        self.stage.commit(version, files, rounds.commit()?).await?;
         self.board.checkpoint(version);
         tracing::info!(version, "checkpoint committed");
         Ok(())

@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -142,10 +142,17 @@ impl RunFolder {
         write().map_err(CoordinatorError::file(&path))
     }
 
-    /// The last incarnation that was written down here; 0 if there was none.
-    pub(crate) fn incarnation(&self) -> u64 {
-        let text = fs::read_to_string(self.file("incarnation")).unwrap_or_default();
-        text.trim().parse().unwrap_or(0)
+    /// What was written down here of the last incarnation, if anything.
+    pub(crate) fn incarnation(&self) -> Result<Option<Vec<u8>>, CoordinatorError> {
+        let path = self.file("incarnation");
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let advice = "let it be a file that this user can read, with the number that it held";
+                Err(CoordinatorError::Input(format!("{}: {error}; {advice}", path.display())))
+            }
+        }
     }
 
     /// Writes an incarnation down, before anybody hears of it.
@@ -182,41 +189,6 @@ impl RunFolder {
         }
         Ok(())
     }
-
-    // --------------------------------------------------------------------------------------------- logs
-
-    /// Opens a log for appending.
-    pub(crate) fn log(&self, name: &str) -> Result<File, CoordinatorError> {
-        let path = self.file(name);
-        File::options().create(true).append(true).open(&path).map_err(CoordinatorError::file(path))
-    }
-
-    /// The lines of a log that are whole.
-    pub(crate) fn lines(&self, name: &str) -> Result<Vec<serde_json::Value>, CoordinatorError> {
-        let path = self.file(name);
-        let text = fs::read_to_string(&path).map_err(CoordinatorError::file(&path))?;
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-    }
-
-    /// Cuts a log back to the lines of rounds before `round`.
-    pub(crate) fn cut_log(&self, name: &str, round: u64) -> Result<(), CoordinatorError> {
-        let path = self.file(name);
-        if !path.exists() {
-            return Ok(());
-        }
-        let file = File::open(&path).map_err(CoordinatorError::file(&path))?;
-        let mut kept = Vec::new();
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(CoordinatorError::file(&path))?;
-            let of =
-                serde_json::from_str::<serde_json::Value>(&line).ok().and_then(|line| line["round"].as_u64());
-            if of.is_some_and(|of| of < round) {
-                kept.extend_from_slice(line.as_bytes());
-                kept.push(b'\n');
-            }
-        }
-        self.write_whole(name, &kept)
-    }
 }
 
 #[cfg(test)]
@@ -245,7 +217,7 @@ mod tests {
         let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
         folder.write_incarnation(3).unwrap();
         let again = RunFolder::create(directory.path(), &scenario(), false).unwrap();
-        assert_eq!(again.incarnation(), 0);
+        assert_eq!(again.incarnation().unwrap(), None);
     }
 
     #[test]
@@ -253,15 +225,6 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = RunFolder::create(&file.path().join("run"), &scenario(), false).unwrap_err();
         assert!(error.is_input() && error.to_string().contains("choose another --out"), "{error}");
-    }
-
-    #[test]
-    fn logs_are_cut_back_to_a_round() {
-        let directory = tempfile::tempdir().unwrap();
-        let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
-        folder.write_whole("metrics.jsonl", b"{\"round\":0}\n{\"round\":1}\n{\"round\":2}\n{\"rou").unwrap();
-        folder.cut_log("metrics.jsonl", 2).unwrap();
-        assert_eq!(fs::read(folder.file("metrics.jsonl")).unwrap(), b"{\"round\":0}\n{\"round\":1}\n");
     }
 
     #[tokio::test]
@@ -288,8 +251,12 @@ mod tests {
     fn an_incarnation_is_written_down() {
         let directory = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
-        assert_eq!(folder.incarnation(), 0);
+        assert_eq!(folder.incarnation().unwrap(), None);
         folder.write_incarnation(2).unwrap();
-        assert_eq!(folder.incarnation(), 2);
+        assert_eq!(folder.incarnation().unwrap().unwrap(), b"2");
+        fs::remove_file(folder.file("incarnation")).unwrap();
+        fs::create_dir(folder.file("incarnation")).unwrap();
+        let error = folder.incarnation().unwrap_err();
+        assert!(error.is_input() && error.to_string().contains("incarnation: "), "{error}");
     }
 }

@@ -70,7 +70,7 @@ pub fn extend(folder: &Path, rounds: u64) -> Result<(), CoordinatorError> {
             return Ok(());
         }
         let after = run.changed_scenario(&[format!("train.rounds={rounds}")])?;
-        let trained = run.checkpoints(&before)?.last().await?.unwrap_or(0);
+        let trained = run.checkpoints(&before)?.last(None).await?.unwrap_or(0);
         if rounds < trained {
             return Err(CoordinatorError::Input(format!(
                 "--rounds {rounds}: {} has trained {trained} rounds already; give more",
@@ -115,7 +115,7 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
         check_networks(&before, scenario)?;
         let checkpoints = source.checkpoints(&before)?;
         let name = from.display();
-        let Some(round) = checkpoints.last().await? else {
+        let Some(round) = checkpoints.last(None).await? else {
             return Err(CoordinatorError::Input(format!(
                 "{name} has no checkpoint yet from which another run could go on"
             )));
@@ -137,14 +137,13 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
         }
         for log in ["metrics.jsonl", "selection.jsonl"] {
             fs::copy(source.file(log), target.file(log)).map_err(CoordinatorError::file(source.file(log)))?;
-            target.cut_log(log, round)?;
         }
-        target.write_incarnation(source.incarnation())?;
+        target.write_incarnation(checkpoints.last_incarnation().await?.unwrap_or(0))?;
         let changed = before.changes(scenario).iter().map(ToString::to_string).collect();
         let from = std::path::absolute(from).unwrap_or_else(|_| from.into()).display().to_string();
         let lineage = Lineage { forked: Some(Fork { from, round, changed }), ..Lineage::of(&source)? };
         lineage.write(&target)?;
-        checkpoints.copy(round, &copies).await?;
+        checkpoints.copy(round, &copies, scenario).await?;
         target.write_whole("scenario.toml", scenario.to_toml().as_bytes())
     })
 }

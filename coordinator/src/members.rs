@@ -25,6 +25,15 @@ pub(crate) struct Member {
     pub(crate) index: usize,
 }
 
+impl Member {
+    /// The members of a run, transmitters first.
+    pub(crate) fn all(transmitters: usize, receivers: usize) -> impl Iterator<Item = Member> {
+        let transmitters = (0..transmitters).map(|index| Member { role: Role::Transmitter, index });
+        let receivers = (0..receivers).map(|index| Member { role: Role::Receiver, index });
+        transmitters.chain(receivers)
+    }
+}
+
 impl std::fmt::Display for Member {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} {}", self.role.name(), self.index)
@@ -160,10 +169,8 @@ impl Members {
     }
 
     /// All places, transmitters first.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Member> {
-        let transmitters = (0..self.transmitters).map(|index| Member { role: Role::Transmitter, index });
-        let receivers = (0..self.receivers).map(|index| Member { role: Role::Receiver, index });
-        transmitters.chain(receivers)
+    pub(crate) fn all(&self) -> impl Iterator<Item = Member> + use<> {
+        Member::all(self.transmitters, self.receivers)
     }
 
     pub(crate) fn total(&self) -> usize {

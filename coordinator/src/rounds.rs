@@ -1,18 +1,19 @@
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fs::File,
-    io::Write,
-};
+use std::collections::BTreeMap;
 
 use proto::v1::{ReceiverRound, TransmitterRound};
 use scenario::Scenario;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{CoordinatorError, Missing, RunFolder, check, verify::Verifier};
+use crate::{
+    Binding, CoordinatorError, Missing, RunFolder, Written, check,
+    log::{Log, lines},
+    totals::{Tally, Totals, WireBytes},
+    verify::Verifier,
+};
 
-/// Rounds over which late figures ("mass on noise") are taken.
-const LATE: usize = 100;
+const METRICS: &str = "metrics.jsonl";
+const SELECTION: &str = "selection.jsonl";
 
 /// A line of metrics.jsonl. Means are over the round's ticks; everything in nats unless said.
 #[derive(Clone, Debug, Serialize)]
@@ -26,7 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) rate: Vec<f64>,
     /// The longest of the receivers' times between rounds.
     pub(crate) seconds: f64,
-    pub(crate) bytes: Bytes,
+    pub(crate) bytes: WireBytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
     /// What receivers went on without, where they may.
@@ -34,23 +35,6 @@ pub(crate) struct Metrics {
     pub(crate) missing: Option<Missing>,
     /// Seconds that all nodes together spent on each kind of work.
     pub(crate) work: BTreeMap<&'static str, f64>,
-}
-
-/// Bytes on the wire between transmitters and receivers.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Bytes {
-    pub(crate) feature: u64,
-    pub(crate) gradient: u64,
-    pub(crate) total: u64,
-}
-
-/// What a summary needs of a round.
-struct Tally {
-    bytes: Bytes,
-    most_asks: u32,
-    most_entries: u32,
-    missing: Option<Missing>,
-    seconds: f64,
 }
 
 /// A line of selection.jsonl: what was chosen, as shares of the round's ticks.
@@ -73,17 +57,16 @@ pub(crate) struct Rounds {
     /// m(k), by transmitter.
     modalities: Vec<usize>,
     pending: BTreeMap<u64, Pending>,
+    /// Of each (k, m): whether it is noise.
+    noise: Vec<bool>,
     verifier: Option<Verifier>,
-    metrics: File,
-    selection: File,
+    metrics: Log,
+    selection: Log,
     next: u64,
     wire_before: u64,
-    late: VecDeque<Vec<Vec<u32>>>,
-    /// What went over the wire in all rounds of the run, however often it was interrupted; rounds that were lost count once.
-    pub(crate) bytes: Bytes,
-    pub(crate) most_asks: u32,
-    pub(crate) most_entries: u32,
-    pub(crate) missing: Option<Missing>,
+    /// What all rounds come to.
+    pub(crate) totals: Totals,
+    /// How long each took, as far as the log says.
     pub(crate) seconds: Vec<f64>,
 }
 
@@ -94,40 +77,47 @@ struct Pending {
 }
 
 impl Rounds {
-    /// From round `first` on; with `verify`, all that is reported of draws is verified.
+    /// From round `first` on, where a checkpoint says what came before if there is one that does; with `verify`, all that is
+    /// reported of draws is verified.
     pub(crate) fn new(
         scenario: &Scenario,
         folder: &RunFolder,
         first: u64,
+        committed: Option<&Binding>,
         verify: bool,
     ) -> Result<Self, CoordinatorError> {
-        for name in ["metrics.jsonl", "selection.jsonl"] {
-            folder.cut_log(name, first)?;
-        }
+        let open = |name| Log::open(folder, name, first, committed.and_then(|run| run.logs.get(name)));
+        let names = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
         let mut rounds = Rounds {
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
             ticks: scenario.train.ticks_per_round,
             modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
+            noise: names.map(|name| name.starts_with("noise")).collect(),
             pending: BTreeMap::new(),
             verifier: verify.then(|| Verifier::new(scenario)),
-            metrics: folder.log("metrics.jsonl")?,
-            selection: folder.log("selection.jsonl")?,
+            metrics: open(METRICS)?,
+            selection: open(SELECTION)?,
             next: first,
             wire_before: 0,
-            late: VecDeque::new(),
-            bytes: Bytes::default(),
-            most_asks: 0,
-            most_entries: 0,
-            missing: None,
+            totals: Totals::default(),
             seconds: Vec::new(),
         };
-        for (metrics, selection) in
-            folder.lines("metrics.jsonl")?.iter().zip(&folder.lines("selection.jsonl")?)
-        {
+        for (metrics, selection) in lines(folder, METRICS)?.iter().zip(&lines(folder, SELECTION)?) {
             rounds.recall(metrics, selection);
         }
+        // What the checkpoint says holds, whatever has become of the logs.
+        if let Some(run) = committed {
+            rounds.totals = run.totals.clone();
+        }
         Ok(rounds)
+    }
+
+    /// Makes the logs durable; says what has been written of each, and what the rounds come to.
+    pub(crate) fn commit(&self) -> Result<(BTreeMap<String, Written>, Totals), CoordinatorError> {
+        let (metrics, selection) = (self.metrics.sync()?, self.selection.sync()?);
+        let logs = BTreeMap::from([(METRICS.to_owned(), metrics), (SELECTION.to_owned(), selection)]);
+        Ok((logs, self.totals.clone()))
     }
 
     /// Counts a round that was logged before this process, or this incarnation, began.
@@ -136,16 +126,22 @@ impl Rounds {
         let most = |name: &str| metrics[name].as_u64().unwrap_or(0) as u32;
         let ticks = |share: &Value| (share.as_f64().unwrap_or(0.0) * self.ticks as f64).round() as u32;
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let granted = list(&selection["granted"]);
-        let granted = granted.iter().map(|entries| list(entries).iter().map(ticks).collect()).collect();
-        let tally = Tally {
-            bytes: Bytes { feature: count("feature"), gradient: count("gradient"), total: count("total") },
+        let granted: Vec<Vec<u32>> = list(&selection["granted"])
+            .iter()
+            .map(|entries| list(entries).iter().map(ticks).collect())
+            .collect();
+        self.seconds.push(metrics["seconds"].as_f64().unwrap_or(0.0));
+        self.totals.add(Tally {
+            bytes: WireBytes {
+                feature: count("feature"),
+                gradient: count("gradient"),
+                total: count("total"),
+            },
             most_asks: most("most_asks"),
             most_entries: most("most_entries"),
             missing: serde_json::from_value(metrics["missing"].clone()).ok(),
-            seconds: metrics["seconds"].as_f64().unwrap_or(0.0),
-        };
-        self.tally(tally, granted);
+            granted: self.noise_and_all(granted.iter()),
+        });
     }
 
     /// Rounds that every node has reported.
@@ -209,7 +205,7 @@ impl Rounds {
             verifier.verify(&receivers, &transmitters).map_err(CoordinatorError::Run)?;
         }
         let wire: u64 = transmitters.iter().map(|report| report.wire_bytes).sum();
-        let bytes = Bytes {
+        let bytes = WireBytes {
             feature: receivers.iter().map(|report| report.feature_bytes).sum(),
             gradient: receivers.iter().map(|report| report.gradient_bytes).sum(),
             total: wire.saturating_sub(self.wire_before),
@@ -243,55 +239,30 @@ impl Rounds {
             encoded: transmitters.iter().flat_map(|report| report.encoded.iter().map(share)).collect(),
             asked: transmitters.iter().map(|report| share(&report.asked)).collect(),
         };
-        let tally = Tally {
+        self.seconds.push(metrics.seconds);
+        self.totals.add(Tally {
             bytes: metrics.bytes,
             most_asks: metrics.most_asks,
             most_entries: metrics.most_entries,
             missing: metrics.missing,
-            seconds: metrics.seconds,
-        };
-        self.tally(tally, receivers.iter().map(|report| report.granted.clone()).collect());
-        append(&mut self.metrics, "metrics.jsonl", &metrics)?;
-        append(&mut self.selection, "selection.jsonl", &selection)?;
+            granted: self.noise_and_all(receivers.iter().map(|report| &report.granted)),
+        });
+        self.metrics.append(&metrics)?;
+        self.selection.append(&selection)?;
         Ok(metrics)
     }
 
-    fn tally(&mut self, round: Tally, granted: Vec<Vec<u32>>) {
-        self.bytes.feature += round.bytes.feature;
-        self.bytes.gradient += round.bytes.gradient;
-        self.bytes.total += round.bytes.total;
-        self.most_asks = self.most_asks.max(round.most_asks);
-        self.most_entries = self.most_entries.max(round.most_entries);
-        if let Some(missing) = round.missing {
-            self.missing.get_or_insert_default().add(missing);
-        }
-        self.seconds.push(round.seconds);
-        self.late.push_back(granted);
-        if self.late.len() > LATE {
-            self.late.pop_front();
-        }
-    }
-
-    /// The noise entries' share of all grants of the last 100 rounds, if there were any.
-    pub(crate) fn noise_share(&self, scenario: &Scenario) -> Option<f64> {
-        let names = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
-        let noise: Vec<bool> = names.map(|name| name.starts_with("noise")).collect();
-        let (mut on_noise, mut all) = (0u64, 0u64);
-        for counts in self.late.iter().flatten() {
-            for (count, noise) in counts.iter().zip(&noise) {
+    /// How often noise entries were granted, and how often any, of the receivers' counts by (k, m).
+    fn noise_and_all<'a>(&self, granted: impl Iterator<Item = &'a Vec<u32>>) -> (u64, u64) {
+        let (mut on_noise, mut all) = (0, 0);
+        for counts in granted {
+            for (count, noise) in counts.iter().zip(&self.noise) {
                 all += u64::from(*count);
                 on_noise += if *noise { u64::from(*count) } else { 0 };
             }
         }
-        (all > 0).then(|| on_noise as f64 / all as f64)
+        (on_noise, all)
     }
-}
-
-fn append(file: &mut File, name: &str, line: &impl Serialize) -> Result<(), CoordinatorError> {
-    let mut text = serde_json::to_vec(line).expect("a line has only numbers and lists");
-    text.push(b'\n');
-    // One write a line: a crash leaves at most one broken line, at the end, and resuming cuts it off.
-    file.write_all(&text).map_err(CoordinatorError::file(name))
 }
 
 /// Adds up where the nodes' time went.

@@ -1,13 +1,19 @@
-use std::{net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use bytes::Bytes;
 use randomness::Seed;
 use scenario::Scenario;
 
 use crate::{
-    CoordinatorError, Mode, Options, RunFolder, checkpoints::Checkpoints, incarnations, lock,
-    service::Current, summary::hex,
+    Binding, CoordinatorError, Manifest, Mode, Options, RunFolder, Written, checkpoints::Checkpoints,
+    incarnations, lock, service::Current, summary::hex, totals::Totals,
 };
+
+/// The highest incarnation that is taken for one: no run comes near it, and it can still be counted up.
+const HIGHEST: u64 = u64::MAX / 2;
+
+/// What is proposed for an incarnation that cannot be read is so much higher than any that is known: some may have left nothing.
+const LEAP: u64 = 1000;
 
 /// What stands before the first node of an incarnation joins.
 pub(crate) struct Stage {
@@ -22,6 +28,8 @@ pub(crate) struct Stage {
     pub(crate) checkpoints: Checkpoints,
     /// The version of the checkpoint from which the run goes on.
     pub(crate) restore: Option<u64>,
+    /// What that checkpoint says of the run, unless it is one of the first versions.
+    pub(crate) committed: Option<Binding>,
     /// The version of the last checkpoint.
     pub(crate) saved: Option<u64>,
     /// Nothing is trained: whoever trains on from the same checkpoints is not disturbed.
@@ -39,9 +47,8 @@ impl Stage {
             }
             mode => {
                 let checkpoints = open_checkpoints(&folder, options, &options.scenario)?;
-                let restore = checkpoints.last().await?;
-                // The incarnation must be higher than any before, wherever that was written down.
-                let before = folder.incarnation().max(kept_incarnation(&checkpoints).await?);
+                let restore = checkpoints.last(members(&folder, &checkpoints).await).await?;
+                let before = last_incarnation(&folder, &checkpoints).await?;
                 match restore {
                     Some(round) if mode != Mode::Evaluate => go_on(&folder, &checkpoints, round).await?,
                     Some(_) => {}
@@ -58,6 +65,11 @@ impl Stage {
         };
         let scenario =
             if restore.is_some() { own_scenario(&folder, options)? } else { options.scenario.clone() };
+        let checkpoints = open_checkpoints(&folder, options, &scenario)?;
+        let committed = match restore {
+            Some(round) => bound(&folder, &checkpoints.manifest(round).await?)?,
+            None => None,
+        };
         let mut run = [0; 16];
         getrandom::fill(&mut run)
             .map_err(|error| CoordinatorError::Run(format!("the system gives no random bytes: {error}")))?;
@@ -65,10 +77,11 @@ impl Stage {
             run: Bytes::copy_from_slice(&run),
             incarnation: before,
             seed: Seed::from_number(scenario.seed),
-            checkpoints: open_checkpoints(&folder, options, &scenario)?,
+            checkpoints,
             scenario,
             folder,
             restore,
+            committed,
             saved: restore,
             only_judges: options.mode == Mode::Evaluate,
         };
@@ -87,7 +100,12 @@ impl Stage {
     pub(crate) async fn go_back(&mut self) -> Result<(), CoordinatorError> {
         self.check_ownership().await?;
         // A fresh run over an old one has emptied its folder, but not a store elsewhere: what counts is its own.
-        self.restore = if self.saved.is_some() { self.checkpoints.last().await? } else { None };
+        let members = (self.scenario.transmitters(), self.scenario.receivers());
+        self.restore = if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
+        self.committed = match self.restore {
+            Some(round) => self.checkpoints.manifest(round).await?.run,
+            None => None,
+        };
         self.saved = self.restore;
         self.begin_incarnation().await
     }
@@ -120,13 +138,22 @@ impl Stage {
     pub(crate) async fn commit(
         &mut self,
         version: u64,
-        files: std::collections::BTreeMap<String, String>,
+        files: BTreeMap<String, String>,
+        (logs, totals): (BTreeMap<String, Written>, Totals),
     ) -> Result<(), CoordinatorError> {
+        let run = Binding {
+            incarnation: self.incarnation,
+            transmitters: self.scenario.transmitters(),
+            receivers: self.scenario.receivers(),
+            scenario: self.scenario.to_toml(),
+            logs,
+            totals,
+        };
         if self.is_elsewhere() {
             self.check_ownership().await?;
             self.folder.keep_files(&self.checkpoints).await?;
         }
-        self.checkpoints.commit(version, files).await?;
+        self.checkpoints.commit(&Manifest::new(version, files, run)).await?;
         self.saved = Some(version);
         Ok(())
     }
@@ -198,7 +225,58 @@ fn no_checkpoint(folder: &Path) -> CoordinatorError {
     CoordinatorError::Input(format!("{folder} has no checkpoint: train with checkpoint.every, or to the end"))
 }
 
-async fn kept_incarnation(checkpoints: &Checkpoints) -> Result<u64, CoordinatorError> {
-    let text = checkpoints.kept("incarnation").await?.unwrap_or_default();
-    Ok(std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0))
+/// How many transmitters and receivers the run has, by its own scenario, if that can be read where it lies.
+async fn members(folder: &RunFolder, checkpoints: &Checkpoints) -> Option<(usize, usize)> {
+    let scenario = if folder.holds_run() {
+        folder.scenario().ok()?
+    } else {
+        let text = checkpoints.kept("scenario.toml").await.ok()??;
+        Scenario::parse(std::str::from_utf8(&text).ok()?, "the store's scenario", &[]).ok()?
+    };
+    Some((scenario.transmitters(), scenario.receivers()))
+}
+
+/// What a checkpoint says of the run, which must be the one of the folder's scenario.
+fn bound(folder: &RunFolder, manifest: &Manifest) -> Result<Option<Binding>, CoordinatorError> {
+    let path = folder.file("scenario.toml");
+    if manifest.run.is_none() {
+        eprintln!(
+            "warning: the checkpoint of round {} is of an earlier version of this program: whether {} and the logs have \
+             changed since it was made cannot be told",
+            manifest.round,
+            path.display()
+        );
+    }
+    match manifest.differs_from(&folder.scenario()?) {
+        None => Ok(manifest.run.clone()),
+        Some(line) => Err(CoordinatorError::Input(format!(
+            "{}: {line}: put it back to go on, or train anew in another folder",
+            path.display()
+        ))),
+    }
+}
+
+/// The last incarnation, wherever it was written down: the next must be higher than any before.
+async fn last_incarnation(folder: &RunFolder, checkpoints: &Checkpoints) -> Result<u64, CoordinatorError> {
+    let known = checkpoints.last_incarnation().await?.filter(|known| *known <= HIGHEST).unwrap_or(0);
+    let own = (folder.file("incarnation").display().to_string(), folder.incarnation()?);
+    let kept = checkpoints.kept("incarnation").await?.map(|text| text.to_vec());
+    let kept = (checkpoints.name_of("incarnation"), kept);
+    let mut last = known;
+    for (name, text) in [own, kept] {
+        let Some(text) = text else { continue };
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        last = match number.filter(|number| *number <= HIGHEST) {
+            Some(number) => last.max(number),
+            None => {
+                let text: String = String::from_utf8_lossy(&text).chars().take(20).collect();
+                return Err(CoordinatorError::Input(format!(
+                    "{name}: it should hold the number of the last incarnation, and holds {text:?}: write {} into it, \
+                     which is higher than any that this run has left a trace of",
+                    known + LEAP
+                )));
+            }
+        };
+    }
+    Ok(last)
 }

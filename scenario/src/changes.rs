@@ -48,6 +48,11 @@ fn flatten(path: &str, value: &Value, keys: &mut BTreeMap<String, String>) {
                 flatten(&path, value, keys);
             }
         }
+        Value::Array(list) if list.iter().any(Value::is_table) => {
+            for (position, value) in list.iter().enumerate() {
+                flatten(&format!("{path}[{position}]"), value, keys);
+            }
+        }
         value => drop(keys.insert(path.into(), value.to_string())),
     }
 }

@@ -6,6 +6,7 @@
 mod arrays;
 mod changes;
 mod device;
+mod difference;
 mod error;
 mod link;
 mod method;

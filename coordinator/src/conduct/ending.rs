@@ -82,7 +82,7 @@ impl Conductor {
     ) -> Result<Summary, CoordinatorError> {
         let trained = version - self.stage.version();
         let Lineage { forked, extended } = Lineage::of(&self.stage.folder)?;
-        let bytes = rounds.map(|rounds| rounds.bytes).unwrap_or_default();
+        let totals = rounds.map(|rounds| rounds.totals.clone()).unwrap_or_default();
         let summary = Summary {
             method: self.scenario.train.method.name().into(),
             scenario: self.scenario.name.clone(),
@@ -90,16 +90,16 @@ impl Conductor {
             rounds: version,
             device,
             test: judge.test(&self.scenario, self.stage.seed),
-            noise_share: rounds.and_then(|rounds| rounds.noise_share(&self.scenario)),
-            most_asks: rounds.map_or(0, |rounds| rounds.most_asks),
-            most_entries: rounds.map_or(0, |rounds| rounds.most_entries),
-            missing: rounds.and_then(|rounds| rounds.missing),
+            noise_share: totals.noise_share(),
+            most_asks: totals.most_asks,
+            most_entries: totals.most_entries,
+            missing: totals.missing,
             forked,
             extended,
             wire: Wire {
-                feature_bytes: bytes.feature,
-                gradient_bytes: bytes.gradient,
-                total_bytes: bytes.total,
+                feature_bytes: totals.bytes.feature,
+                gradient_bytes: totals.bytes.gradient,
+                total_bytes: totals.bytes.total,
             },
             timing: Timing {
                 seconds,

@@ -1,0 +1,69 @@
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Missing;
+
+/// Rounds over which late figures ("mass on noise") are taken.
+const LATE: usize = 100;
+
+/// What all rounds of a run come to, however often it was interrupted; rounds that were lost count once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// What went over the wire.
+    pub bytes: WireBytes,
+    /// The largest number of transmitters that a receiver asked at a tick.
+    pub most_asks: u32,
+    /// The largest number of entries that a transmitter granted at a tick.
+    pub most_entries: u32,
+    /// What receivers went on without, where they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// Grants of noise entries, and of all, in each of the last 100 rounds.
+    pub late: VecDeque<(u64, u64)>,
+}
+
+/// WireBytes on the wire between transmitters and receivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireBytes {
+    /// Payload of features.
+    pub feature: u64,
+    /// Payload of gradients.
+    pub gradient: u64,
+    /// Everything through the sockets.
+    pub total: u64,
+}
+
+/// What a round adds.
+pub(crate) struct Tally {
+    pub(crate) bytes: WireBytes,
+    pub(crate) most_asks: u32,
+    pub(crate) most_entries: u32,
+    pub(crate) missing: Option<Missing>,
+    /// Grants of noise entries, and of all.
+    pub(crate) granted: (u64, u64),
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, round: Tally) {
+        self.bytes.feature += round.bytes.feature;
+        self.bytes.gradient += round.bytes.gradient;
+        self.bytes.total += round.bytes.total;
+        self.most_asks = self.most_asks.max(round.most_asks);
+        self.most_entries = self.most_entries.max(round.most_entries);
+        if let Some(missing) = round.missing {
+            self.missing.get_or_insert_default().add(missing);
+        }
+        self.late.push_back(round.granted);
+        if self.late.len() > LATE {
+            self.late.pop_front();
+        }
+    }
+
+    /// The noise entries' share of all grants of the last 100 rounds, if there were any.
+    pub(crate) fn noise_share(&self) -> Option<f64> {
+        let sum = |of: fn(&(u64, u64)) -> u64| self.late.iter().map(of).sum::<u64>();
+        let (on_noise, all) = (sum(|round| round.0), sum(|round| round.1));
+        (all > 0).then(|| on_noise as f64 / all as f64)
+    }
+}
