@@ -128,7 +128,10 @@ enum Command {
 
 fn main() -> ExitCode {
     node::log_to_stderr();
-    link::raise_descriptor_limit();
+    if let Err(line) = link::raise_descriptor_limit() {
+        eprintln!("error: {line}");
+        return ExitCode::from(2);
+    }
     match node::parse::<Cli>().command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Init(arguments) => init_command::run(&arguments),

@@ -127,8 +127,8 @@ fn a_machine_whose_cable_is_cut_is_named_and_takes_part_again_when_it_is_mended(
 #[test]
 fn the_doctor_names_the_hop_that_is_broken() {
     let Some(world) = World::new() else { return };
-    world.ip.write("word", "correct-horse-battery");
-    world.ip.write("other", "wrong-horse-battery");
+    world.ip.write_secret("word", "correct-horse-battery");
+    world.ip.write_secret("other", "wrong-horse-battery");
     let coordinator = world.start("alice", "coordinator tiny.toml --listen 0.0.0.0:7310 --token-file word");
     wait_until("the coordinator", PATIENCE, || world.ip.path("run/address").exists());
 
@@ -161,8 +161,8 @@ fn the_doctor_names_the_hop_that_is_broken() {
 #[test]
 fn what_keeps_a_node_out_is_said_in_one_line() {
     let Some(world) = World::new() else { return };
-    world.ip.write("word", "correct-horse-battery");
-    world.ip.write("other", "wrong-horse-battery");
+    world.ip.write_secret("word", "correct-horse-battery");
+    world.ip.write_secret("other", "wrong-horse-battery");
     let coordinator = world.start("alice", "coordinator tiny.toml --listen 0.0.0.0:7310 --token-file word");
     wait_until("the coordinator", PATIENCE, || world.ip.path("run/address").exists());
     let refused = |words: &str, expected: &[&str]| {

@@ -9,7 +9,7 @@ fn a_process_is_alive_from_its_start_and_ready_while_it_has_its_place_in_a_run()
     let place = Place::new(PROGRAM);
     let (door, health) = (free_port(), free_port());
     let (door, health) = (format!("127.0.0.1:{door}"), format!("127.0.0.1:{health}"));
-    place.write("word", "correct-horse-battery");
+    place.write_secret("word", "correct-horse-battery");
     let ask = |words: &str| place.run(&format!("POM2DIB_HEALTH={health} health {words}"));
     ask("--patience 1").failed(1, &["nobody answers", &health]);
 

@@ -196,10 +196,13 @@ mod tests {
     #[test]
     fn a_folder_that_others_can_enter_is_no_place_for_a_token() {
         let folder = tempfile::tempdir().unwrap();
+        let close = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+        close(folder.path());
         assert!(is_private(folder.path()));
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o750)).unwrap();
         assert!(!is_private(folder.path()));
         let link = tempfile::tempdir().unwrap();
+        close(link.path());
         std::os::unix::fs::symlink(link.path(), folder.path().join("link")).unwrap();
         assert!(is_private(link.path()) && !is_private(&folder.path().join("link")));
     }

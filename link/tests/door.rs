@@ -60,7 +60,7 @@ async fn a_byte_now_and_then_does_not_hold_a_place_and_a_request_does() {
 
 #[tokio::test]
 async fn a_flood_of_connections_keeps_no_node_out_and_sends_none_away() {
-    raise_descriptor_limit();
+    raise_descriptor_limit().unwrap();
     let address = listen(&Security::default()).await;
     let before = dial_once(address, &Security::default()).await.unwrap();
     let mut flood = Vec::new();

@@ -96,7 +96,13 @@ async fn ask(arguments: &HealthArguments) -> Result<String, String> {
     let service = if *ready { READY } else { "" };
     let answer = async {
         let channel = link::dial(Name::Coordinator, address, &Security::default(), patience).await;
-        let mut client = HealthClient::new(channel.map_err(|error| error.to_string())?);
+        let mut client = HealthClient::new(channel.map_err(|error| match error {
+            // A health port asks nobody for credentials; the other ports of the program do.
+            link::LinkError::Untrusted { problem, .. } => {
+                format!("{address}: {problem}; is it what --health was given?")
+            }
+            error => error.to_string(),
+        })?);
         let answer = client.check(HealthCheckRequest { service: service.into() }).await;
         answer.map_err(|status| {
             let said = link::printable(status.message());

@@ -38,7 +38,7 @@ impl Scenario {
         overrides: &[String],
     ) -> Result<Self, ScenarioError> {
         let mut table: Table = text.parse().map_err(|error| malformed(origin, text, &error))?;
-        rename(&mut table);
+        let renamed = rename(&mut table);
         if let Some(preset) = preset {
             preset.apply(&mut table);
         }
@@ -46,7 +46,7 @@ impl Scenario {
             set(&mut table, assignment)?;
         }
         // Unchanged, the text itself is deserialised: its errors then carry a line number.
-        let scenario: Scenario = if preset.is_none() && overrides.is_empty() {
+        let scenario: Scenario = if preset.is_none() && overrides.is_empty() && !renamed {
             toml::from_str(text).map_err(|error| malformed(origin, text, &error))?
         } else {
             table.try_into().map_err(|error| misplaced(origin, &error))?

@@ -46,10 +46,8 @@ pub struct Train {
     /// The share of the rounds after which that weight has fallen, linearly, to 0.
     pub entropy_until: f64,
     /// Learning rate of encoders and decoders.
-    #[serde(alias = "coding_rate")]
     pub coding_lr: f64,
     /// Learning rate of selectors.
-    #[serde(alias = "selection_rate")]
     pub selection_lr: f64,
     /// The share of the rounds, the last ones, during which both learning rates fall linearly to 0.
     pub cool_down: f64,

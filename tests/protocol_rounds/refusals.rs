@@ -46,7 +46,7 @@ type Damage<M> = (fn(&mut M), &'static str);
 fn a_turn_that_does_not_fit_is_refused() {
     let cases: [Damage<Turn>; 21] = [
         (|turn| turn.stamp = None, "no stamp"),
-        (|turn| stamp(&mut turn.stamp).run = Bytes::from_static(b"other"), "of run 6f74686572, expected"),
+        (|turn| stamp(&mut turn.stamp).run = Bytes::from_static(b"other"), "of another run"),
         (|turn| stamp(&mut turn.stamp).incarnation = 3, "of incarnation 3, expected 0"),
         (|turn| stamp(&mut turn.stamp).transmitter = 2, "of transmitter 2, expected 0"),
         (|turn| stamp(&mut turn.stamp).receiver = 0, "of receiver 0, expected 1"),
@@ -88,7 +88,7 @@ fn a_turn_that_does_not_fit_is_refused() {
 fn features_that_do_not_fit_are_refused() {
     let cases: [Damage<Features>; 23] = [
         (|features| features.stamp = None, "no stamp"),
-        (|features| stamp(&mut features.stamp).run = Bytes::new(), "of run , expected"),
+        (|features| stamp(&mut features.stamp).run = Bytes::new(), "of another run"),
         (|features| stamp(&mut features.stamp).incarnation = 3, "of incarnation 3, expected 0"),
         (|features| stamp(&mut features.stamp).transmitter = 2, "of transmitter 2, expected 1"),
         (|features| stamp(&mut features.stamp).receiver = 0, "of receiver 0, expected 1"),

@@ -17,6 +17,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     node::log_to_stderr();
-    link::raise_descriptor_limit();
+    if let Err(line) = link::raise_descriptor_limit() {
+        node::complain(&format!("error: {line}"));
+        return ExitCode::from(2);
+    }
     node::main(node::parse::<Arguments>().options, pom2dib_transmitter::run)
 }

@@ -38,7 +38,13 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
             let ledger = ledger.clone();
             let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
                 Compute::inline(activity, |emit| {
-                    emit(receiver::Output::Ready { data: [0; 32], label_entropy: 1.0, files: Vec::new(), balance: None, about: Default::default() });
+                    emit(receiver::Output::Ready {
+                        data: [0; 32],
+                        label_entropy: 1.0,
+                        files: Vec::new(),
+                        balance: None,
+                        about: Default::default(),
+                    });
                     ReceiverMachine::new(context, state.as_deref(), ledger.clone())
                 })
             };
