@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{ExitCode, Stdio},
 };
 
 use anyhow::{Context, bail};
@@ -11,6 +11,7 @@ use coordinator::{ScenarioArguments, Summary};
 use crate::{
     bench_run,
     plot::{self, Axis, Diagram},
+    program,
 };
 
 /// What `bench loss` is told.
@@ -115,7 +116,7 @@ fn judged(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
     if !kept.exists() {
         eprintln!("loss {loss}: judging the network that was trained without");
         let log = arguments.out.join("stderr.log");
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = program::again()?;
         command.arg("evaluate").arg(folder(arguments, 0.0)).arg("--json");
         command.args(over(loss).iter().flat_map(|assignment| ["--set", assignment]));
         let output = command.stdin(Stdio::null()).stderr(std::fs::File::create(&log)?).output()?;

@@ -3,13 +3,15 @@
 use std::{
     fs::File,
     path::Path,
-    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    process::{Child, ExitCode, ExitStatus, Stdio},
 };
 
 use anyhow::bail;
 use coordinator::ScenarioArguments;
 use data::Info;
 use scenario::Scenario;
+
+use crate::program;
 
 /// What a benchmark runs, checked.
 pub(crate) struct Planned {
@@ -34,7 +36,7 @@ pub(crate) fn complain(error: &anyhow::Error, status: u8) -> ExitCode {
 
 /// Starts `pom2dib run` with these words into `out`. `log` takes what it says meanwhile.
 pub(crate) fn start(words: Vec<String>, out: &Path, log: &Path) -> anyhow::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = program::again()?;
     command.arg("run").args(words).arg("--out").arg(out).arg("--json");
     // What `run` tells its nodes, for those that are tasks of its own process.
     command.env("MIMALLOC_PURGE_DELAY", "-1");

@@ -8,7 +8,7 @@ use scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::plot;
+use crate::{plot, program};
 
 /// The file of a sweep's point.
 const FILE: &str = "origin.json";
@@ -133,7 +133,7 @@ fn nearby(scenario: &Scenario, modalities: &[String], tasks: &[String]) -> anyho
 }
 
 fn build() -> anyhow::Result<String> {
-    let program = std::env::current_exe()?;
+    let program = program::executable()?;
     let content = std::fs::read(&program).with_context(|| program.display().to_string())?;
     Ok(hex(&Sha256::digest(content)))
 }

@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     in_process::address,
+    program,
     run_command::{Launch, Place},
 };
 
@@ -263,7 +264,7 @@ fn with_security(arguments: Vec<String>, place: &Place) -> Vec<OsString> {
 
 /// Starts this program again in another role.
 fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Lifeline> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::from(program::again()?);
     let role = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
     // A round allocates and frees the same megabytes again and again: without this, the allocator gives them back to the

@@ -19,7 +19,7 @@ use super::{
     plan::{Found, Planned, finished},
     progress::Progress,
 };
-use crate::{processes::OF_ONE_PROCESS, run_command::Place};
+use crate::{processes::OF_ONE_PROCESS, program, run_command::Place};
 
 /// Between two looks at how far the runs are.
 const LOOK: Duration = Duration::from_secs(1);
@@ -135,7 +135,7 @@ fn start(
     if planned.found != Found::Checkpoint {
         planned.origin.write(&planned.folder)?;
     }
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::from(program::again()?);
     command.args(words(planned, place, parallel)).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log(planned))?);
     // What `run` tells its nodes, for those that are tasks of its own process.

@@ -1,0 +1,56 @@
+//! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
+//!
+//! The command is a thin `main` over [`Program`], and so may be a program of one's own:
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     pom2dib::Program::new().run()
+//! }
+//! ```
+
+// Standard output and error may be closed or full: its `println` and `eprintln` do not panic then.
+#[macro_use]
+extern crate node;
+
+mod bench_command;
+mod bench_loss;
+mod bench_run;
+mod bench_scale;
+mod certs_command;
+mod chart;
+mod check_command;
+mod cli;
+mod compose_command;
+mod data_arrays;
+mod data_command;
+mod data_mmfi;
+mod data_notes;
+mod data_scenario;
+mod doctor_command;
+mod figures;
+mod flops;
+mod folder;
+mod growth_plot;
+mod heat_map;
+mod in_process;
+mod init_command;
+mod logged;
+mod loopback;
+mod mmfi_run;
+mod node_watch;
+mod origin;
+mod peak;
+mod picture;
+mod plot;
+mod processes;
+mod program;
+mod report;
+mod reproduce;
+mod run_command;
+mod run_log;
+mod size_figures;
+mod slow;
+mod statistics;
+mod sweep;
+
+pub use program::Program;
