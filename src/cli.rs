@@ -8,7 +8,7 @@ use node::HealthArguments;
 
 use crate::{
     bench_command, certs_command, check_command, compose_command, data_command, doctor_command, init_command,
-    report, reproduce, run_command, sweep,
+    predict, report, reproduce, run_command, sweep,
 };
 
 const BEGIN: &str = "\
@@ -18,6 +18,7 @@ To begin with:
   pom2dib check mine.toml         looks whether it and its data would be accepted
   pom2dib run mine.toml           runs it
   pom2dib report runs/NAME        writes a page about a run
+  pom2dib predict runs/NAME --out answers.csv    lets its networks answer rows
 
 Exit status: 0 done; 1 the run failed, or standard output cannot be written; 2 something in the input is wrong. Whoever stops reading
 standard output, as `head` does, changes no status.";
@@ -41,6 +42,8 @@ enum Command {
     Check(check_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
+    // What it says of itself stands at its arguments.
+    Predict(predict::Arguments),
     /// Write an HTML page of a run, or of several side by side.
     ///
     /// The page needs nothing else: scores with their intervals, curves over the rounds, who was granted what, a drawing of the
@@ -92,6 +95,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Init(arguments) => init_command::run(&arguments),
         Command::Check(arguments) => check_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),

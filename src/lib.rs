@@ -42,6 +42,7 @@ mod origin;
 mod peak;
 mod picture;
 mod plot;
+mod predict;
 mod processes;
 mod program;
 mod report;

@@ -172,7 +172,9 @@ fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), Coordinator
 }
 
 /// Does a little work with a store before there is a runtime.
-fn wait<T>(work: impl Future<Output = Result<T, CoordinatorError>>) -> Result<T, CoordinatorError> {
+pub(crate) fn wait<T>(
+    work: impl Future<Output = Result<T, CoordinatorError>>,
+) -> Result<T, CoordinatorError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;

@@ -38,6 +38,7 @@ mod stall;
 mod summary;
 mod table;
 mod totals;
+mod trained;
 mod trouble;
 mod verify;
 
@@ -57,3 +58,4 @@ pub use recordings::Recordings;
 pub use summary::{ClassCounts, Confusion, Summary, TaskResult, Test, Timing, Wire, at_ceiling};
 pub(crate) use table::render;
 pub use totals::{Totals, WireBytes};
+pub use trained::Trained;

@@ -220,7 +220,7 @@ fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, Coord
     Ok(scenario)
 }
 
-fn no_checkpoint(folder: &Path) -> CoordinatorError {
+pub(crate) fn no_checkpoint(folder: &Path) -> CoordinatorError {
     let folder = folder.display();
     CoordinatorError::Input(format!("{folder} has no checkpoint: train with checkpoint.every, or to the end"))
 }
@@ -237,7 +237,7 @@ async fn members(folder: &RunFolder, checkpoints: &Checkpoints) -> Option<(usize
 }
 
 /// What a checkpoint says of the run, which must be the one of the folder's scenario.
-fn bound(folder: &RunFolder, manifest: &Manifest) -> Result<Option<Binding>, CoordinatorError> {
+pub(crate) fn bound(folder: &RunFolder, manifest: &Manifest) -> Result<Option<Binding>, CoordinatorError> {
     let path = folder.file("scenario.toml");
     if manifest.run.is_none() {
         eprintln!(

@@ -23,12 +23,14 @@ mod modality;
 mod paired;
 mod pairing;
 mod read_ahead;
+mod rows;
 mod task;
 mod verify;
 
 pub use arrays::{
-    ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Label, Normalisation,
-    TaskKind, TaskReport, check_array_name, check_arrays, check_arrays_of, parse_array,
+    ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Label, NewArray,
+    Normalisation, TaskKind, TaskReport, Values, check_array_name, check_arrays, check_arrays_of,
+    parse_array, write_npz,
 };
 pub use contents::contents;
 pub use error::DataError;
@@ -40,6 +42,7 @@ pub use handwritten::{
 };
 pub use info::{Info, ModalityInfo, SpeakerInfo, SplitInfo, info, notes};
 pub use modality::is_noise;
+pub use rows::{Trained, TrainedTask, open_rows};
 pub use task::{About, Balance, IGNORED, Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};
 
@@ -150,6 +153,11 @@ pub trait Dataset: Send + Sync {
 
     /// For a task of values: what 1 in its targets is in the units of the data, for each value. None: the same.
     fn units(&self, _task: &str) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// For a task of values: what 0 in its targets is in the units of the data, for each value. None: 0.
+    fn origins(&self, _task: &str) -> Option<Vec<f64>> {
         None
     }
 

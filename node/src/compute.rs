@@ -161,7 +161,7 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> R + Sync)
 }
 
 /// Runs `work` in a thread pool of its own, where the kernels find how many threads they may use.
-fn on_threads(threads: u16, work: impl FnOnce() + Send) {
+pub fn on_threads<R: Send>(threads: u16, work: impl FnOnce() -> R + Send) -> R {
     if threads <= 1 {
         return work();
     }
@@ -169,7 +169,7 @@ fn on_threads(threads: u16, work: impl FnOnce() + Send) {
         Ok(pool) => pool.install(work),
         Err(error) => {
             tracing::warn!(%error, threads, "no threads to be had: computing on one");
-            work();
+            work()
         }
     }
 }

@@ -36,6 +36,15 @@ pub fn restore_data(dataset: &mut dyn Dataset, state: Option<&[u8]>) -> Result<(
     Ok(dataset.restore(&kept)?)
 }
 
+/// All that a checkpoint's state keeps of data, in the order of the arrays' names.
+pub fn all_kept(state: &[u8]) -> Result<Vec<Kept>, NodeError> {
+    let tensors = unpack_state(state, &Device::Cpu)?;
+    let mut names: Vec<&str> =
+        tensors.keys().filter_map(|name| name.strip_prefix(PREFIX)?.strip_suffix(".sha256")).collect();
+    names.sort_unstable();
+    Ok(names.into_iter().filter_map(|name| from_tensors(name, &tensors)).collect())
+}
+
 /// What is kept of an array; none if something is missing or of another type.
 fn from_tensors(name: &str, tensors: &HashMap<String, Tensor>) -> Option<Kept> {
     let tensor = |what: &str| tensors.get(&format!("{PREFIX}{name}.{what}"));

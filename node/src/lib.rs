@@ -37,7 +37,7 @@ mod witness;
 
 pub use activity::{Activity, Awaited};
 pub use address::own_address;
-pub use compute::{Compute, Employ, Machine, in_parallel, join_machines};
+pub use compute::{Compute, Employ, Machine, in_parallel, join_machines, on_threads};
 pub use context::Context;
 pub use control::{Control, Joined};
 pub use convert::{adamw, baseline, coding, files, log_mass, rate_estimator, sparse_term};
@@ -48,7 +48,7 @@ pub use fetch::data_nearby;
 pub use fixed_selection::FixedSelection;
 pub use health::{Health, HealthArguments, health};
 pub use held::pass_on;
-pub use kept::restore_data;
+pub use kept::{all_kept, restore_data};
 pub use life::live;
 pub use log::log_to_stderr;
 pub use meter::{Meter, Work};

@@ -8,7 +8,10 @@ use proto::{
     v1::{Cluster, Confusion, EntryRate, ReceiverPass},
 };
 
-use crate::{decode::Decoders, granted::Granted, missing::MissingCount, received::Received, task::TaskData};
+use crate::{
+    answers::Answers, decode::Decoders, granted::Granted, missing::MissingCount, received::Received,
+    task::TaskData,
+};
 
 /// A pass over the whole test set under one draw of u (Algorithm 2).
 pub(crate) struct Pass {
@@ -58,14 +61,15 @@ impl Pass {
         self.piece + 1 == self.pieces
     }
 
-    /// Decodes and judges the piece that is due, and goes on to the next.
+    /// Decodes and judges the piece that is due, and goes on to the next. Gives what it makes of each row, if that is to be told.
     pub(crate) fn judge(
         &mut self,
         context: &Context,
         task: &TaskData,
         decoders: &Decoders,
         received: &[Received],
-    ) -> Result<(), NodeError> {
+        tells: bool,
+    ) -> Result<Option<Answers>, NodeError> {
         let samples = context.piece(self.piece as usize, task.test_samples());
         let granted = Granted::new(context, self.number, received);
         let output = decoders.infer(context, &granted, samples.len())?;
@@ -89,7 +93,9 @@ impl Pass {
         self.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
         self.missing.add(context, received);
         self.piece += 1;
-        Ok(())
+        let answers =
+            tells.then(|| Answers::of(self.number, samples, context.feature_dim(), &granted, &output));
+        answers.transpose()
     }
 
     pub(crate) fn report(self, context: &Context, task: &TaskData) -> ReceiverPass {

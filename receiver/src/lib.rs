@@ -1,5 +1,6 @@
 //! A receiver: solves one task with what it asks transmitters for, and sends gradients back.
 
+mod answers;
 mod decode;
 mod evaluate;
 mod granted;
@@ -12,6 +13,7 @@ mod serve;
 mod task;
 mod witness;
 
+pub use answers::{Answers, UsedFeature};
 pub use machine::{Input, Output, ReceiverMachine};
 pub use received::check_features;
 pub use serve::{run, run_with};

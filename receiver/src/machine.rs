@@ -15,7 +15,7 @@ use proto::{
 use scenario::Selection;
 
 use self::training::Round;
-use crate::{decode::Decoders, evaluate::Pass, received::Received, task::TaskData};
+use crate::{answers::Answers, decode::Decoders, evaluate::Pass, received::Received, task::TaskData};
 
 /// What goes into a receiver's machine.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub enum Output {
     Report(Report),
     /// Some transmitters have answered what is due, and others have not: patience with them begins.
     Incomplete(When),
+    /// What it makes of the rows of a piece of an evaluation: of a machine that is to [tell](ReceiverMachine::tell_answers) alone.
+    Answers(Answers),
     /// The state at a version, for the coordinator to keep.
     State(u64, Vec<u8>),
 }
@@ -77,6 +79,8 @@ pub struct ReceiverMachine {
     /// What was last said to be incomplete.
     incomplete: Option<When>,
     stage: Stage,
+    /// Whether it tells what it makes of every row of an evaluation.
+    tells: bool,
     meter: Meter,
 }
 
@@ -113,6 +117,7 @@ impl ReceiverMachine {
             schedule: Schedule::default(),
             version: 0,
             stage: Stage::Idle { unsent: None },
+            tells: false,
             meter: Meter::default(),
             context,
             task,
@@ -125,6 +130,11 @@ impl ReceiverMachine {
             machine.restore(state)?;
         }
         Ok(machine)
+    }
+
+    /// From now on it tells what it makes of every row of an evaluation.
+    pub fn tell_answers(&mut self) {
+        self.tells = true;
     }
 
     /// All networks of this receiver.

@@ -94,7 +94,7 @@ async fn live(
                         break;
                     }
                 }
-                Output::Ready { .. } => {}
+                Output::Ready { .. } | Output::Answers(_) => {}
             },
         }
     }

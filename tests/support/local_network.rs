@@ -263,7 +263,7 @@ impl LocalNetwork {
                 receiver::Output::Report(report) => Some(Output::Report(report)),
                 receiver::Output::State(version, state) => Some(Output::State(version, state)),
                 receiver::Output::Incomplete(when) => Some(Output::Incomplete(when)),
-                receiver::Output::Ready { .. } => None,
+                receiver::Output::Ready { .. } | receiver::Output::Answers(_) => None,
             });
         });
         self.collect(Node::Receiver(t), outputs, outcome)

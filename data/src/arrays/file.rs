@@ -237,6 +237,11 @@ pub(crate) fn stem(name: &str, split: Split) -> String {
     }
 }
 
+/// Whether a folder has a file of an array and a split.
+pub(crate) fn is_there(folder: &Path, name: &str, split: Split) -> bool {
+    ENDINGS.iter().any(|ending| folder.join(format!("{}.{ending}", stem(name, split))).exists())
+}
+
 /// The one file of an array and a split.
 fn find(folder: &Path, name: &str, split: Split) -> Result<PathBuf, DataError> {
     if !folder.is_dir() {

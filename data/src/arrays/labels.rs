@@ -75,7 +75,7 @@ impl Survey {
         }
     }
 
-    fn columns(&self, width: usize) -> Vec<u32> {
+    pub(crate) fn columns(&self, width: usize) -> Vec<u32> {
         match &self.cells {
             Cells::Columns(columns) => columns.clone(),
             _ => {
@@ -104,7 +104,7 @@ pub(crate) fn are_float_classes([train, test]: [&Survey; 2], ignore: &[Label]) -
         && test.iter().all(|&value| value as usize <= largest)
 }
 
-fn is_ignored(value: f64, ignore: &[Label]) -> bool {
+pub(crate) fn is_ignored(value: f64, ignore: &[Label]) -> bool {
     ignore.iter().any(|label| matches!(label, Label::Number(number) if *number as f64 == value))
 }
 
@@ -167,7 +167,8 @@ fn check_some_count(files: &[ArrayFile; 2], splits: &[Vec<u32>; 2]) -> Result<()
     }
 }
 
-fn numbers(task: &ArrayTask, file: &ArrayFile, values: &[f64]) -> Result<Vec<u32>, DataError> {
+/// The classes of numbers, each by itself.
+pub(crate) fn numbers(task: &ArrayTask, file: &ArrayFile, values: &[f64]) -> Result<Vec<u32>, DataError> {
     let label = |(row, &value): (usize, &f64)| {
         if is_ignored(value, &task.ignore) {
             return Ok(IGNORED);

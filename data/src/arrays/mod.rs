@@ -13,10 +13,15 @@ mod npy;
 mod npz;
 mod safetensors_file;
 mod target;
+mod unseen;
+mod write;
 
 pub use check::{ArrayReport, FileReport, TaskReport, check_arrays, check_arrays_of};
 pub use file::parse_array;
 pub use normal::Normalisation;
+pub use write::{NewArray, Values, write_npz};
+
+pub(crate) use unseen::Unseen;
 
 use crate::{About, Dataset, Needs, Split, Targets, error::DataError, modality::is_noise};
 use file::ArrayFile;
@@ -299,6 +304,10 @@ impl Dataset for Arrays {
 
     fn units(&self, task: &str) -> Option<Vec<f64>> {
         self.targets.get(task).map(|target| target.kept.map.scale.clone())
+    }
+
+    fn origins(&self, task: &str) -> Option<Vec<f64>> {
+        self.targets.get(task).map(|target| target.kept.map.shift.clone())
     }
 
     /// Neighbouring rows, where there are very many; else every row is one of its own.

@@ -46,7 +46,10 @@ impl ReceiverMachine {
         if !last {
             self.send_piece(&pass, pass.piece + 1, emit);
         }
-        pass.judge(&self.context, &self.task, &self.decoders, &received)?;
+        let answers = pass.judge(&self.context, &self.task, &self.decoders, &received, self.tells)?;
+        if let Some(answers) = answers {
+            emit(Output::Answers(answers));
+        }
         if !last {
             self.stage = Stage::Evaluating(Box::new(pass));
             return Ok(());

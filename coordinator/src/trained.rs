@@ -1,0 +1,71 @@
+//! A trained run, read for whoever uses its networks.
+
+use std::{fs, path::Path};
+
+use node::Role;
+use scenario::Scenario;
+use tokio_stream::StreamExt;
+
+use crate::{
+    ClassCounts, CoordinatorError, RunFolder,
+    further::wait,
+    members::Member,
+    stage::{bound, no_checkpoint},
+};
+
+/// What a run's last checkpoint holds.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// What was trained.
+    pub scenario: Scenario,
+    /// Steps that all parameters have taken.
+    pub version: u64,
+    /// The transmitters' states, by index: safetensors files.
+    pub transmitters: Vec<Vec<u8>>,
+    /// The receivers' states, by index.
+    pub receivers: Vec<Vec<u8>>,
+    /// The classes of the receivers that tell any, as `classes.json` has them.
+    pub classes: Vec<ClassCounts>,
+}
+
+impl Trained {
+    /// Reads the last whole checkpoint of the run in a folder, which is locked.
+    ///
+    /// # Errors
+    /// If the folder holds no run, or no checkpoint that is whole and of its scenario.
+    pub fn open(folder: &Path) -> Result<Self, CoordinatorError> {
+        wait(async {
+            let run = RunFolder::at(folder);
+            let scenario = run.scenario()?;
+            let members = (scenario.transmitters(), scenario.receivers());
+            let checkpoints = run.checkpoints(&scenario)?;
+            let version = checkpoints.last(Some(members)).await?.ok_or_else(|| no_checkpoint(folder))?;
+            bound(&run, &checkpoints.manifest(version).await?)?;
+            let (mut transmitters, mut receivers) = (Vec::new(), Vec::new());
+            for member in Member::all(members.0, members.1) {
+                let mut pieces = checkpoints.state(version, member).await?;
+                let mut state = Vec::new();
+                while let Some(piece) = pieces.next().await {
+                    state.extend_from_slice(&piece?);
+                }
+                match member.role {
+                    Role::Transmitter => transmitters.push(state),
+                    Role::Receiver => receivers.push(state),
+                }
+            }
+            let classes = classes(&run)?;
+            Ok(Trained { scenario, version, transmitters, receivers, classes })
+        })
+    }
+}
+
+/// None in runs of earlier versions.
+fn classes(run: &RunFolder) -> Result<Vec<ClassCounts>, CoordinatorError> {
+    let path = run.file("classes.json");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read(&path).map_err(CoordinatorError::file(&path))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,110 @@
+//! Rows that a trained network is to infer: of whatever split, they stand in for the test split.
+
+use crate::{About, Dataset, Kept, Needs, Source, Split, Targets, arrays::Unseen, error::DataError, open};
+use randomness::Seed;
+
+/// What a checkpoint, and the run's folder, say of the data that a network was trained on.
+#[derive(Clone, Debug, Default)]
+pub struct Trained {
+    /// What is kept of each array.
+    pub kept: Vec<Kept>,
+    /// The receivers' tasks.
+    pub tasks: Vec<TrainedTask>,
+}
+
+/// A task as a network has learnt it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainedTask {
+    /// Its name.
+    pub name: String,
+    /// Outputs of its decoder: classes, or values.
+    pub outputs: usize,
+    /// What its classes are called, if their labels were texts.
+    pub names: Vec<String>,
+}
+
+/// Opens the rows of a split for a trained network. The data set that is given has them as its test split, and no training rows that
+/// mean anything. Of arrays only the files of that split are read, and a task without a file has no labels ([`crate::IGNORED`], or
+/// values that are no numbers); other data sets are read as a run reads them.
+///
+/// # Errors
+/// As [`open`](crate::open); the file that does not fit what the network was trained on.
+pub fn open_rows(
+    source: &Source,
+    seed: Seed,
+    needs: &Needs,
+    split: Split,
+    trained: &Trained,
+) -> Result<Box<dyn Dataset>, DataError> {
+    match source {
+        Source::Arrays(source) => Ok(Box::new(Unseen::open(source, seed, needs, split, trained)?)),
+        _ => Ok(Box::new(Rows { inner: open(source, seed, needs)?, split })),
+    }
+}
+
+/// The epoch whose draws rows of a split have here: of training rows, one that training never comes to.
+pub(crate) fn epoch_of(split: Split) -> u64 {
+    if split == Split::Train { u64::MAX } else { 0 }
+}
+
+/// A data set, one of whose splits stands in for the test split.
+struct Rows {
+    inner: Box<dyn Dataset>,
+    split: Split,
+}
+
+impl Rows {
+    fn of(&self, split: Split) -> Split {
+        if split == Split::Test { self.split } else { split }
+    }
+}
+
+impl Dataset for Rows {
+    fn samples(&self, split: Split) -> usize {
+        self.inner.samples(self.of(split))
+    }
+
+    fn width(&self, modality: &str) -> Option<usize> {
+        self.inner.width(modality)
+    }
+
+    fn read(
+        &self,
+        modality: &str,
+        split: Split,
+        sample: usize,
+        epoch: u64,
+        out: &mut [f32],
+    ) -> Result<(), DataError> {
+        let epoch = if split == Split::Test { epoch_of(self.split) } else { epoch };
+        self.inner.read(modality, self.of(split), sample, epoch, out)
+    }
+
+    fn targets(&self, task: &str, split: Split) -> Option<Targets> {
+        self.inner.targets(task, self.of(split))
+    }
+
+    fn about(&self, task: &str) -> About {
+        self.inner.about(task)
+    }
+
+    fn units(&self, task: &str) -> Option<Vec<f64>> {
+        self.inner.units(task)
+    }
+
+    fn origins(&self, task: &str) -> Option<Vec<f64>> {
+        self.inner.origins(task)
+    }
+
+    fn is_pose(&self, task: &str) -> bool {
+        self.inner.is_pose(task)
+    }
+
+    fn clusters(&self) -> Vec<u32> {
+        (0..self.samples(Split::Test) as u32).collect()
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        self.inner.digest()
+    }
+}

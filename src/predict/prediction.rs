@@ -1,0 +1,150 @@
+use coordinator::Trained;
+use data::{Dataset, IGNORED, Split, Targets};
+use receiver::Answers;
+
+/// What a receiver makes of all rows. Everything is by pass, then by row.
+pub(crate) struct Prediction {
+    pub(crate) receiver: usize,
+    pub(crate) task: String,
+    pub(crate) rows: usize,
+    pub(crate) passes: usize,
+    pub(crate) answers: Kind,
+    /// Whether entry (k, m) was decoded: `entries` of them.
+    pub(crate) used: Vec<bool>,
+    pub(crate) entries: usize,
+    /// The features, if they are wanted: `entries` times `feature_dim`, zeros where none was decoded.
+    pub(crate) z: Option<Vec<f32>>,
+    pub(crate) feature_dim: usize,
+}
+
+/// Answers, and labels by row.
+pub(crate) enum Kind {
+    Classes {
+        classes: usize,
+        /// `classes` of them.
+        probabilities: Vec<f32>,
+        answers: Vec<u32>,
+        /// Those that are there.
+        labels: Vec<Option<u32>>,
+        /// What classes are called, if their labels were texts.
+        names: Vec<String>,
+    },
+    Values {
+        width: usize,
+        /// `width` of them, in the units of the data.
+        values: Vec<f32>,
+        /// By row; no numbers where there are none.
+        labels: Vec<f32>,
+    },
+}
+
+impl Prediction {
+    pub(crate) fn new(
+        trained: &Trained,
+        dataset: &dyn Dataset,
+        t: usize,
+        answers: Vec<Answers>,
+        passes: u64,
+        keep_z: bool,
+    ) -> Self {
+        let scenario = &trained.scenario;
+        let (rows, passes) = (dataset.samples(Split::Test), passes as usize);
+        let (entries, feature_dim) = (scenario.entries_per_receiver(), scenario.network.feature_dim);
+        let mut used = vec![false; passes * rows * entries];
+        let mut z = keep_z.then(|| vec![0.0; passes * rows * entries * feature_dim]);
+        let mut outputs = Vec::new();
+        // Pieces come pass by pass, and in order.
+        for piece in answers {
+            outputs.extend(piece.outputs);
+            for feature in piece.features {
+                let runs = feature.rows.iter().flat_map(|run| run.clone());
+                for (row, values) in runs.zip(feature.z.chunks_exact(feature_dim)) {
+                    let place =
+                        (piece.pass as usize * rows + piece.rows.start + row) * entries + feature.entry;
+                    used[place] = true;
+                    if let Some(z) = &mut z {
+                        z[place * feature_dim..][..feature_dim].copy_from_slice(values);
+                    }
+                }
+            }
+        }
+        let task = scenario.receiver[t].task.clone();
+        let answers = Kind::new(trained, dataset, t, &task, outputs);
+        Prediction { receiver: t, task, rows, passes, answers, used, entries, z, feature_dim }
+    }
+
+    /// How many rows have labels.
+    pub(crate) fn labelled(&self) -> usize {
+        match &self.answers {
+            Kind::Classes { labels, .. } => labels.iter().flatten().count(),
+            Kind::Values { width, labels, .. } => {
+                labels.chunks_exact(*width).filter(|row| !row.iter().any(|value| value.is_nan())).count()
+            }
+        }
+    }
+
+    /// Of classes with labels: the fraction of right answers, over all passes.
+    pub(crate) fn accuracy(&self) -> Option<f64> {
+        let Kind::Classes { answers, labels, .. } = &self.answers else { return None };
+        let judged = labels.iter().flatten().count() * self.passes;
+        let is_right = |(at, answer): &(usize, &u32)| labels[at % self.rows] == Some(**answer);
+        let right = answers.iter().enumerate().filter(is_right).count();
+        (judged > 0).then(|| right as f64 / judged as f64)
+    }
+}
+
+impl Kind {
+    fn new(trained: &Trained, dataset: &dyn Dataset, t: usize, task: &str, outputs: Vec<f32>) -> Self {
+        match dataset.targets(task, Split::Test).expect("the machine has read them") {
+            Targets::Classes { labels, classes } => {
+                let of = trained.classes.iter().find(|of| of.receiver == t);
+                let rows = || outputs.chunks_exact(classes);
+                Kind::Classes {
+                    classes,
+                    answers: rows().map(largest).collect(),
+                    probabilities: rows().flat_map(softmax).collect(),
+                    labels: labels.into_iter().map(|label| (label != IGNORED).then_some(label)).collect(),
+                    names: of.map(|of| of.names.clone()).unwrap_or_default(),
+                }
+            }
+            Targets::Values { width, values } => {
+                let units = dataset.units(task).unwrap_or_else(|| vec![1.0; width]);
+                let origins = dataset.origins(task).unwrap_or_else(|| vec![0.0; width]);
+                let in_units = |values: Vec<f32>| {
+                    let place = |(at, value): (usize, f32)| {
+                        (f64::from(value) * units[at % width] + origins[at % width]) as f32
+                    };
+                    values.into_iter().enumerate().map(place).collect::<Vec<f32>>()
+                };
+                Kind::Values { width, values: in_units(outputs), labels: in_units(values) }
+            }
+        }
+    }
+}
+
+/// The number of the largest, the first of several.
+fn largest(logits: &[f32]) -> u32 {
+    let first = (0..logits.len()).rev().max_by(|&one, &other| logits[one].total_cmp(&logits[other]));
+    first.unwrap_or(0) as u32
+}
+
+/// Probabilities of logits.
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let masses: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
+    let sum: f64 = masses.iter().sum();
+    masses.into_iter().map(|mass| (mass / sum) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_add_up_and_the_first_of_the_largest_is_the_answer() {
+        let probabilities = softmax(&[1000.0, 1000.0, 998.0]);
+        assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{probabilities:?}");
+        assert!((probabilities[0] / probabilities[2] - 2f32.exp()).abs() < 1e-3);
+        assert_eq!(largest(&[-1.0, 3.0, 3.0, 2.0]), 1);
+    }
+}
