@@ -54,6 +54,7 @@ fn withstand(place: &Place, words: &str, stranger: &Wire) {
 
     network.begin_another_incarnation(words);
     network.refuse_the_secret_of_the_old_incarnation();
+    network.send_away_who_says_nothing(stranger);
     assert_eq!(files(&place.path("a/checkpoints")), before, "a committed checkpoint has changed");
 
     let disturbed = network.end();
@@ -217,6 +218,17 @@ impl<'a> Network<'a> {
         let receiver = self.speaker(Name::Receiver(0));
         let refusal = exchange(&receiver, self.transmitters[0], &new.link(0, 0), pair);
         assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
+    }
+
+    /// While a run is held, its receivers have nothing to say for long; but they have said who they are.
+    fn send_away_who_says_nothing(&self, stranger: &Wire) {
+        let call = |k: usize| stranger.exchange_in_silence(self.transmitters[k], k as u32);
+        let mut silent: Vec<_> = [0, 1, 0, 1].map(|k| call(k).expect("the call itself is taken")).into();
+        for link in &mut silent {
+            let refusal = link.answer().expect_err("a refusal");
+            assert_eq!(refusal.code(), Code::DeadlineExceeded, "{refusal}");
+        }
+        assert_eq!(self.status()["incarnation"], 2, "nobody else was sent away");
     }
 
     // ------------------------------------------------------------------------------------------------- the run

@@ -196,8 +196,6 @@ impl Patience {
 /// The streams to all transmitters.
 struct Links {
     turns: Vec<mpsc::Sender<Turn>>,
-    /// What the first turn to each is to show, by transmitter; empty once it has gone out.
-    secrets: Vec<Bytes>,
     features: mpsc::Receiver<(usize, Result<Features, NodeError>)>,
     /// What reads from them; it ends with the links.
     _readers: JoinSet<()>,
@@ -223,7 +221,8 @@ impl Links {
         let (arrived, features) = mpsc::channel(2 * transmitters);
         let mut turns = Vec::with_capacity(transmitters);
         let mut readers = JoinSet::new();
-        for (k, (address, socket)) in start.transmitters.iter().zip(&start.sockets).enumerate() {
+        let places = start.transmitters.iter().zip(&start.sockets).zip(&start.secrets);
+        for (k, ((address, socket), secret)) in places.enumerate() {
             let socket = if options.tcp_only { "" } else { socket };
             let unreachable =
                 |error: LinkError| NodeError::Unreachable { peer: format!("transmitter {k}"), error };
@@ -234,16 +233,17 @@ impl Links {
             let client = TransmitterClient::new(channel)
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit);
-            let (sender, outgoing) = mpsc::channel(context.messages_under_way());
+            // One more, which says who calls: the first order may be long in coming.
+            let (sender, outgoing) = mpsc::channel(1 + context.messages_under_way());
+            let _ = sender.try_send(greeting(context, k, secret));
             turns.push(sender);
             readers.spawn(read(k, client, outgoing, arrived.clone(), context.clone()));
         }
-        Ok(Links { turns, secrets: start.secrets.clone(), features, _readers: readers })
+        Ok(Links { turns, features, _readers: readers })
     }
 
     /// Sends a turn without waiting for anybody. A link that has ended says so among the features.
-    fn send(&mut self, k: usize, mut turn: Turn) -> Result<(), NodeError> {
-        turn.secret = std::mem::take(&mut self.secrets[k]);
+    fn send(&mut self, k: usize, turn: Turn) -> Result<(), NodeError> {
         match self.turns[k].try_send(turn) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(NodeError::protocol(format!("transmitter {k}"), "does not read its turns"))
@@ -259,6 +259,12 @@ impl Links {
             None => std::future::pending().await,
         }
     }
+}
+
+/// What a stream to transmitter k begins with: whose it is, and the secret of the pair.
+fn greeting(context: &Context, k: usize, secret: &Bytes) -> Turn {
+    let stamp = Some(context.link(k, context.index).stamp(When::round(0)));
+    Turn { stamp, secret: secret.clone(), ..Turn::default() }
 }
 
 /// Opens the stream to transmitter k and passes its features on until it ends; the last word is why.

@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use link::{Identity, Name};
 use node::{Context, NodeError};
@@ -10,6 +13,9 @@ use tonic::{Request, Response, Status, Streaming};
 /// What is said to whoever does not know the secret of the receiver that it speaks as.
 const STRANGER: &str =
     "the caller does not show the secret of this receiver, which the coordinator gives it at the start";
+
+/// In which whoever opens a stream must have said who it is. A receiver does so at once.
+const FIRST_WORD: Duration = Duration::from_secs(10);
 
 /// The way back to a receiver.
 type Back = mpsc::Sender<Result<Features, Status>>;
@@ -107,10 +113,16 @@ struct Caller {
 
 impl Caller {
     async fn listen(self, mut turns: Streaming<Turn>, sender: Back) {
-        let first = match turns.message().await {
-            Ok(Some(turn)) => turn,
+        let first = match tokio::time::timeout(FIRST_WORD, turns.message()).await {
+            Ok(Ok(Some(turn))) => turn,
             // Nobody we know: nothing that concerns the run.
-            Ok(None) | Err(_) => return,
+            Ok(Ok(None) | Err(_)) => return,
+            Err(_) => {
+                let reason = format!("nobody said who calls within {} s", FIRST_WORD.as_secs());
+                link::log_refusal("a caller", "a link", &reason);
+                let _ = sender.send(Err(Status::deadline_exceeded(reason))).await;
+                return;
+            }
         };
         let t = match self.admit(&first, &sender) {
             Ok(t) => t,
@@ -122,7 +134,8 @@ impl Caller {
         };
         let link = (self.context.index, t);
         let seconds = |turn: &Turn| self.context.turn_seconds(link, payload(turn));
-        node::pass_on((t, format!("receiver {t}")), Some(first), turns, seconds, &self.arrived).await;
+        let first = (!is_greeting(&first)).then_some(first);
+        node::pass_on((t, format!("receiver {t}")), first, turns, seconds, &self.arrived).await;
     }
 
     /// Who is calling: the receiver of its certificate if it has shown one, which knows the secret of its pair with this
@@ -151,6 +164,11 @@ impl Caller {
             false => Err(Status::failed_precondition(format!("receiver {t} is connected already"))),
         }
     }
+}
+
+/// Whether a turn says nothing but who calls: the first orders may be long in coming.
+fn is_greeting(first: &Turn) -> bool {
+    first.asks.is_none() && first.gradients.is_none()
 }
 
 /// Bytes of gradients in a turn: what makes it long.

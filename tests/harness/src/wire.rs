@@ -144,10 +144,19 @@ impl Wire {
 
     /// Dials a transmitter with this first turn.
     pub fn exchange(&self, transmitter: SocketAddr, first: Turn) -> Result<FakeLink, Status> {
+        let k = first.stamp.as_ref().map_or(0, |stamp| stamp.transmitter);
+        self.call(transmitter, k, Some(first))
+    }
+
+    /// Dials transmitter k and says nothing.
+    pub fn exchange_in_silence(&self, transmitter: SocketAddr, k: u32) -> Result<FakeLink, Status> {
+        self.call(transmitter, k, None)
+    }
+
+    fn call(&self, transmitter: SocketAddr, k: u32, first: Option<Turn>) -> Result<FakeLink, Status> {
         let handle = self.runtime.handle().clone();
         let (turns, outgoing) = mpsc::channel(16);
-        let k = first.stamp.as_ref().map_or(0, |stamp| stamp.transmitter);
-        send(&handle, &turns, first);
+        first.into_iter().for_each(|first| send(&handle, &turns, first));
         let features = in_time(&handle, async {
             let mut client = TransmitterClient::new(self.dial(Name::Transmitter(k), transmitter).await);
             client.exchange(ReceiverStream::new(outgoing)).await
