@@ -18,6 +18,12 @@ fn a_scenario_that_was_edited_is_refused_by_its_key() {
         ("samples_per_tick = 20", "samples_per_tick = 10", "train.samples_per_tick is 10"),
         ("task = \"parity\"", "task = \"digit\"", "receiver[0].task is \"digit\", and is \"parity\""),
         ("[[receiver]]\n", &format!("{third}[[receiver]]\n"), "receiver["),
+        // The entropy bonus falls over all rounds.
+        (
+            "\nrounds = 6\n",
+            "\nrounds = 8\n",
+            "train.rounds is 8, and 6 rounds were given to what was trained",
+        ),
     ] {
         assert!(scenario.contains(from), "{from} in {scenario}");
         cut.place.write("cut/scenario.toml", scenario.replacen(from, to, 1));

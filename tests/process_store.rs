@@ -31,6 +31,45 @@ fn a_run_whose_folder_is_lost_goes_on_from_its_store_alone() {
 }
 
 #[test]
+fn a_run_is_trained_further_from_its_store_alone_and_the_store_tells_of_it() {
+    let place = Place::new(PROGRAM);
+    let stored = "tiny.toml --set train.cool_down=0.5 --set checkpoint.store=safe";
+    place.run(&format!("run {stored} --rounds 6 --out a --in-process")).done();
+    let straight = place.run("run --resume a --rounds 10 --in-process --json").done().json();
+    assert_eq!(straight["extended"][0]["rounds"], 10);
+
+    // Everything but the store is lost, twice: what was added before is known each time.
+    let further = |out: &str, rounds: u64| {
+        let words = format!("--rounds {rounds} --resume --out {out} --listen 127.0.0.1:0 --json");
+        let coordinator = place.start(&format!("coordinator {stored} {words}"));
+        let address = place.address(out);
+        let _nodes = ["transmitter", "transmitter", "receiver", "receiver"]
+            .map(|role| place.start(&format!("{role} --coordinator {address}")));
+        coordinator.finish().done().json()
+    };
+    let again = further("b", 14);
+    assert_eq!((&again["rounds"], place.run_folder("b").rounds()), (&14.into(), 14));
+    let steps = |summary: &Value| -> Vec<u64> {
+        let steps = summary["extended"].as_array().expect("it is said");
+        steps.iter().map(|step| step["rounds"].as_u64().expect("a number")).collect()
+    };
+    assert_eq!(steps(&again), [10, 14]);
+    assert_eq!(steps(&further("c", 14)), [10, 14]);
+    assert_eq!(steps(&further("d", 16)), [10, 14, 16]);
+    let words = "tiny.toml --set checkpoint.store=safe --resume --rounds 15 --out e --listen 127.0.0.1:0";
+    place.run(&format!("coordinator {words}")).failed(2, &["--rounds 15", "has trained 16 rounds already"]);
+    let words = "tiny.toml --set checkpoint.store=empty --resume --rounds 15 --out f --listen 127.0.0.1:0";
+    place.run(&format!("coordinator {words}")).failed(2, &["empty has no checkpoint"]);
+
+    // Of those who had it before, one claim is left.
+    let claims = std::fs::read_dir(place.path("safe/incarnations")).expect("there are claims").count();
+    assert_eq!(claims, 1);
+    // Whoever begins anew there has no part in that.
+    place.run(&format!("run {stored} --rounds 6 --out g --force --in-process")).done();
+    assert!(!place.path("safe/lineage.json").exists());
+}
+
+#[test]
 fn an_interrupted_run_sums_up_what_an_uninterrupted_one_does() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done();

@@ -320,7 +320,12 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
             crate::extend(&options.folder, rounds)?;
             arguments.options()?
         }
-        _ => options,
+        // The folder's scenario counts from here on; where the store is, these words say.
+        Some(rounds) => {
+            crate::further::extend_from_store(&options.folder, &options.scenario, rounds)?;
+            options
+        }
+        None => options,
     };
     let options = options.with_own_token()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

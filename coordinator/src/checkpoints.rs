@@ -7,6 +7,7 @@ use store::{Pieces, Store, Writer};
 
 use crate::{
     CoordinatorError, Manifest,
+    further::LINEAGE,
     manifest::{incarnation_of, state_name},
     members::Member,
     summary::{fingerprint_of, sha256_hex},
@@ -38,14 +39,20 @@ impl Checkpoints {
         self.store.writer(&format!("{}/{}", folder(round), state_name(member, incarnation)))
     }
 
-    /// A member's state at a version that is committed.
-    pub(crate) async fn state(&self, round: u64, member: Member) -> Result<Pieces, CoordinatorError> {
+    /// A member's state at a version that is committed, and its SHA-256 by the manifest: what is read may have been damaged since
+    /// the checkpoint was found whole.
+    pub(crate) async fn state(
+        &self,
+        round: u64,
+        member: Member,
+    ) -> Result<(Pieces, String), CoordinatorError> {
         let manifest = self.manifest(round).await?;
         let file = manifest.file_of(member).ok_or_else(|| {
             let manifest = self.store.name_of(&manifest_name(round));
             CoordinatorError::Input(format!("{manifest}: it names no state of {member}"))
         })?;
-        Ok(self.store.read(&format!("{}/{file}", folder(round))).await?)
+        let state = self.store.read(&format!("{}/{file}", folder(round))).await?;
+        Ok((state, manifest.files[file].clone()))
     }
 
     /// Makes a checkpoint valid, then removes what is not needed any more: all but the last two, and what attempts that came
@@ -108,7 +115,7 @@ impl Checkpoints {
 
     /// Whether there is any.
     pub(crate) async fn any(&self) -> Result<bool, CoordinatorError> {
-        Ok(!committed(&self.store.names().await?).is_empty())
+        Ok(self.newest().await?.is_some())
     }
 
     /// Removes all checkpoints.
@@ -118,6 +125,11 @@ impl Checkpoints {
             self.store.remove_all(&folder(round)).await?;
         }
         Ok(())
+    }
+
+    /// Removes what was kept of where an earlier run there had come from.
+    pub(crate) async fn forget_lineage(&self) -> Result<(), CoordinatorError> {
+        Ok(self.store.remove(LINEAGE).await?)
     }
 
     /// What is wrong with a checkpoint, if anything is.
@@ -143,13 +155,22 @@ impl Checkpoints {
             let name = format!("{}/{file}", folder(round));
             let content = self.store.get(&name).await?;
             if content.is_none_or(|content| sha256_hex(&content) != *expected) {
-                let name = self.store.name_of(&name);
-                return Ok(Some(format!("{name}: it is not what the checkpoint's manifest says")));
+                return Ok(Some(self.damaged(&name)));
             }
             // Hashing a large network takes a while, in which others have a word.
             tokio::task::yield_now().await;
         }
         Ok(None)
+    }
+
+    /// What is said of an object that is not what the manifest says.
+    pub(crate) fn damaged(&self, name: &str) -> String {
+        format!("{}: it is not what the checkpoint's manifest says", self.store.name_of(name))
+    }
+
+    /// The round of the last checkpoint that has a manifest, whole or not.
+    pub(crate) async fn newest(&self) -> Result<Option<u64>, CoordinatorError> {
+        Ok(committed(&self.store.names().await?).last().copied())
     }
 
     /// Whether a run can go on from a checkpoint to the bit.
@@ -166,11 +187,17 @@ impl Checkpoints {
     }
 
     /// The fingerprint of a checkpoint: of the parameters' values alone, whatever else is in the files.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Input`] if the checkpoint has been damaged since it was written.
     pub(crate) async fn fingerprint(&self, round: u64) -> Result<String, CoordinatorError> {
         let mut hashes = BTreeMap::new();
-        for file in self.manifest(round).await?.files.keys() {
+        for (file, expected) in &self.manifest(round).await?.files {
             let name = format!("{}/{file}", folder(round));
             let content = self.store.get(&name).await?.unwrap_or_default();
+            if sha256_hex(&content) != *expected {
+                return Err(CoordinatorError::Input(self.damaged(&name)));
+            }
             let tensors = SafeTensors::deserialize(&content).map_err(|error| {
                 CoordinatorError::Input(format!("{}: {error}", self.store.name_of(&name)))
             })?;
@@ -330,7 +357,8 @@ mod tests {
         again.write("something else".into()).await.unwrap();
         again.finish().await.unwrap();
         assert_eq!(checkpoints.last(None).await.unwrap(), Some(20));
-        let mut state = checkpoints.state(20, MEMBERS[0]).await.unwrap();
+        let (mut state, hash) = checkpoints.state(20, MEMBERS[0]).await.unwrap();
+        assert_eq!(hash, sha256_hex(b"transmitter 0 at 20"));
         let content = tokio_stream::StreamExt::next(&mut state).await.unwrap().unwrap();
         assert_eq!(content, "transmitter 0 at 20");
         // The next commit of that version removes what is not its own.

@@ -189,7 +189,11 @@ impl Conductor {
         }
         let seconds = start.elapsed().as_secs_f64();
         let judge = self.evaluate(version).await?;
-        let fingerprint = self.stage.checkpoints.fingerprint(version).await?;
+        let fingerprint = self.stage.checkpoints.fingerprint(version).await.map_err(|error| match error {
+            // It has been damaged since; there may be one before.
+            CoordinatorError::Input(line) => Trouble::Lost(line),
+            error => error.into(),
+        })?;
         let summary = self.sum_up(devices, version, seconds, rounds.as_ref(), &judge, fingerprint)?;
         self.dismiss().await;
         Ok(summary)
@@ -400,6 +404,8 @@ impl Conductor {
                 }
                 // What was said in an earlier incarnation is forgotten.
                 event if event.incarnation() != Some(self.stage.incarnation) => continue,
+                // There is the one before.
+                Event::Damaged(_, line) => return Err(Trouble::Lost(line.clone())),
                 Event::Gone(_, member, _) => self.members.release(*member),
                 _ => self.moved = Instant::now(),
             }
@@ -435,7 +441,7 @@ fn out_of_place(event: &Event) -> CoordinatorError {
         }
         Event::Saved { member, version, .. } => (member, format!("a state of version {version}")),
         Event::Gone(_, member, reason) => (member, reason.clone()),
-        Event::Told(_) | Event::Fault(_) | Event::Tick => {
+        Event::Told(_) | Event::Fault(_) | Event::Damaged(..) | Event::Tick => {
             return CoordinatorError::Run("nothing is out of place".into());
         }
     };

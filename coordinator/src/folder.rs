@@ -7,7 +7,7 @@ use std::{
 use scenario::Scenario;
 use store::Store;
 
-use crate::{CoordinatorError, checkpoints::Checkpoints};
+use crate::{CoordinatorError, checkpoints::Checkpoints, further::LINEAGE};
 
 /// A run's folder: scenario, logs, checkpoints and summary.
 #[derive(Clone, Debug)]
@@ -15,14 +15,14 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// What a run needs besides its checkpoints to go on. The scenario comes last: a folder that has it holds a run, and who is
-/// interrupted while fetching must not be taken for that.
-const KEPT_FILES: [&str; 3] = ["metrics.jsonl", "selection.jsonl", "scenario.toml"];
+/// What a run needs besides its checkpoints to go on; a lineage only some have. The scenario comes last: a folder that has it holds
+/// a run, and who is interrupted while fetching must not be taken for that.
+const KEPT_FILES: [&str; 4] = ["metrics.jsonl", "selection.jsonl", LINEAGE, "scenario.toml"];
 
 /// The files of a run that mean something only with each other.
 const RUN_FILES: [&str; 10] = [
     "scenario.toml",
-    "lineage.json",
+    LINEAGE,
     "classes.json",
     "metrics.jsonl",
     "selection.jsonl",
@@ -173,8 +173,11 @@ impl RunFolder {
     pub(crate) async fn keep_files(&self, checkpoints: &Checkpoints) -> Result<(), CoordinatorError> {
         for name in KEPT_FILES {
             let path = self.file(name);
-            let content = fs::read(&path).map_err(CoordinatorError::file(&path))?;
-            checkpoints.keep(name, content).await?;
+            match fs::read(&path) {
+                Ok(content) => checkpoints.keep(name, content).await?,
+                Err(error) if name == LINEAGE && error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(CoordinatorError::file(&path)(error)),
+            }
         }
         Ok(())
     }

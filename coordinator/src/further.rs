@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 use scenario::Scenario;
 use serde::{Deserialize, Serialize};
 
-use crate::{CoordinatorError, RunFolder};
+use crate::{CoordinatorError, RunFolder, checkpoints::Checkpoints};
 
 /// The file that says where a run has come from, if not from round 0 of its own scenario.
-const FILE: &str = "lineage.json";
+pub(crate) const LINEAGE: &str = "lineage.json";
 
 /// What a summary of the run must say besides its scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct Extension {
 
 impl Lineage {
     pub(crate) fn of(folder: &RunFolder) -> Result<Self, CoordinatorError> {
-        let path = folder.file(FILE);
+        let path = folder.file(LINEAGE);
         if !path.exists() {
             return Ok(Lineage::default());
         }
@@ -52,9 +52,20 @@ impl Lineage {
             .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))
     }
 
+    /// How many rounds a run has that had so many when its checkpoint of a round was made, by what is written here.
+    pub(crate) fn rounds_since(&self, round: u64, rounds: u64) -> u64 {
+        let later = self.extended.iter().filter(|extension| extension.round >= round);
+        later.fold(
+            rounds,
+            |rounds, extension| {
+                if extension.rounds_before == rounds { extension.rounds } else { rounds }
+            },
+        )
+    }
+
     fn write(&self, folder: &RunFolder) -> Result<(), CoordinatorError> {
         let text = serde_json::to_vec_pretty(self).expect("a lineage has only strings and numbers");
-        folder.write_whole(FILE, &text)
+        folder.write_whole(LINEAGE, &text)
     }
 }
 
@@ -63,38 +74,67 @@ impl Lineage {
 /// # Errors
 /// If it has trained more already.
 pub fn extend(folder: &Path, rounds: u64) -> Result<(), CoordinatorError> {
+    let run = RunFolder::at(folder);
+    wait(async { give_rounds(&run, &run.checkpoints(&run.scenario()?)?, rounds).await })
+}
+
+/// The same for a run of which nothing is left but what lies in its store: the folder gets it first.
+///
+/// # Errors
+/// If there is no checkpoint, or the run has trained more already.
+pub(crate) fn extend_from_store(
+    folder: &Path,
+    store: &Scenario,
+    rounds: u64,
+) -> Result<(), CoordinatorError> {
+    let run = RunFolder::at(folder);
     wait(async {
-        let run = RunFolder::at(folder);
-        let before = run.scenario()?;
-        if rounds == before.train.rounds {
-            return Ok(());
-        }
-        let after = run.changed_scenario(&[format!("train.rounds={rounds}")])?;
-        let trained = run.checkpoints(&before)?.last(None).await?.unwrap_or(0);
-        if rounds < trained {
+        let checkpoints = run.checkpoints(store)?;
+        if checkpoints.last(None).await?.is_none() {
             return Err(CoordinatorError::Input(format!(
-                "--rounds {rounds}: {} has trained {trained} rounds already; give more",
-                folder.display()
+                "{} has no checkpoint from which the run could be trained further",
+                store.checkpoint.store.as_deref().unwrap_or_default()
             )));
         }
-        // What is trained under no schedule, or not at all yet, is the beginning of the longer run.
-        let schedule = after.train.schedule().or(before.train.schedule()).filter(|_| trained > 0);
-        if let Some(schedule) = schedule {
-            let mut lineage = Lineage::of(&run)?;
-            let rounds_before = before.train.rounds;
-            lineage.extended.push(Extension { round: trained, rounds_before, rounds, schedule });
-            lineage.write(&run)?;
-        }
-        // What was summed up is not what the folder holds from now on, and yet not to be lost.
-        for name in ["summary", "recordings", "evaluation"] {
-            let path = run.file(&format!("{name}.json"));
-            if path.exists() {
-                let kept = run.file(&format!("{name}-round-{trained:06}.json"));
-                fs::rename(&path, &kept).map_err(CoordinatorError::file(&path))?;
-            }
-        }
-        run.write_whole("scenario.toml", after.to_toml().as_bytes())
+        run.fetch_files(&checkpoints).await?;
+        give_rounds(&run, &checkpoints, rounds).await
     })
+}
+
+async fn give_rounds(
+    run: &RunFolder,
+    checkpoints: &Checkpoints,
+    rounds: u64,
+) -> Result<(), CoordinatorError> {
+    let before = run.scenario()?;
+    if rounds == before.train.rounds {
+        return Ok(());
+    }
+    let after = run.changed_scenario(&[format!("train.rounds={rounds}")])?;
+    let trained = checkpoints.last(None).await?.unwrap_or(0);
+    if rounds < trained {
+        return Err(CoordinatorError::Input(format!(
+            "--rounds {rounds}: {} has trained {trained} rounds already; give more",
+            run.path().display()
+        )));
+    }
+    // What is trained under no schedule, or not at all yet, is the beginning of the longer run.
+    let schedule = after.train.schedule().or(before.train.schedule()).filter(|_| trained > 0);
+    if let Some(schedule) = schedule {
+        let mut lineage = Lineage::of(run)?;
+        let rounds_before = before.train.rounds;
+        lineage.extended.push(Extension { round: trained, rounds_before, rounds, schedule });
+        lineage.write(run)?;
+    }
+    // What was summed up is not what the folder holds from now on, and yet not to be lost.
+    for name in ["summary", "recordings", "evaluation"] {
+        let path = run.file(&format!("{name}.json"));
+        if path.exists() {
+            let kept = run.file(&format!("{name}-round-{trained:06}.json"));
+            fs::rename(&path, &kept).map_err(CoordinatorError::file(&path))?;
+        }
+    }
+    run.write_whole("scenario.toml", after.to_toml().as_bytes())
 }
 
 /// Makes a folder of a run that goes on from the last checkpoint of another one, with another scenario. The folder is locked.
@@ -141,7 +181,9 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
         target.write_incarnation(checkpoints.last_incarnation().await?.unwrap_or(0))?;
         let changed = before.changes(scenario).iter().map(ToString::to_string).collect();
         let from = std::path::absolute(from).unwrap_or_else(|_| from.into()).display().to_string();
-        let lineage = Lineage { forked: Some(Fork { from, round, changed }), ..Lineage::of(&source)? };
+        let mut lineage = Lineage { forked: Some(Fork { from, round, changed }), ..Lineage::of(&source)? };
+        // Rounds that the other run was given and had not begun are its own affair.
+        lineage.extended.retain(|extension| extension.round < round);
         lineage.write(&target)?;
         checkpoints.copy(round, &copies, scenario).await?;
         target.write_whole("scenario.toml", scenario.to_toml().as_bytes())

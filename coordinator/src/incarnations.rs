@@ -8,12 +8,22 @@ use crate::CoordinatorError;
 /// The first part of the names of all claims.
 const CLAIMS: &str = "incarnations";
 
-/// Claims the first number after `before` and after all that are claimed.
+/// Claims the first number after `before` and after all that are claimed; then removes the claims of lower ones, of which nobody
+/// has to know any more.
 pub(crate) async fn claim(store: &Store, before: u64) -> Result<u64, CoordinatorError> {
     let mut next = before.max(last(store).await?) + 1;
     let claimant = format!("process {}\n", std::process::id());
-    while !store.create(&name(next), claimant.clone()).await? {
-        next += 1;
+    loop {
+        let is_free = store.create(&name(next), claimant.clone()).await?;
+        // The claim that was there a moment ago may have been removed for a higher one since.
+        let last = last(store).await?;
+        if is_free && last <= next {
+            break;
+        }
+        next = next.max(last) + 1;
+    }
+    for lower in claims(store).await?.into_iter().filter(|number| *number < next) {
+        store.remove(&name(lower)).await?;
     }
     Ok(next)
 }
@@ -35,9 +45,14 @@ pub(crate) async fn check(store: &Store, own: u64) -> Result<(), CoordinatorErro
 
 /// The highest number that is claimed; 0 if none is.
 async fn last(store: &Store) -> Result<u64, CoordinatorError> {
+    Ok(claims(store).await?.into_iter().max().unwrap_or(0))
+}
+
+/// All numbers that are claimed.
+async fn claims(store: &Store) -> Result<Vec<u64>, CoordinatorError> {
     let names = store.names().await?;
     let number = |name: &String| name.split_once('/').filter(|(first, _)| *first == CLAIMS)?.1.parse().ok();
-    Ok(names.iter().filter_map(number).max().unwrap_or(0))
+    Ok(names.iter().filter_map(number).collect())
 }
 
 fn name(number: u64) -> String {
@@ -62,7 +77,9 @@ mod tests {
             line.contains("memory/incarnations/000003") && line.contains("another coordinator"),
             "{line}"
         );
+        assert_eq!(claims(&store).await.unwrap(), [3], "lower ones are gone");
         assert_eq!(claim(&store, 1_234_567).await.unwrap(), 1_234_568);
         assert_eq!(claim(&store, 0).await.unwrap(), 1_234_569);
+        assert_eq!(claims(&store).await.unwrap(), [1_234_569]);
     }
 }

@@ -47,6 +47,14 @@ impl RunLock {
         RunLock::take_within(folder, PATIENCE)
     }
 
+    /// Takes a folder now or not at all.
+    ///
+    /// # Errors
+    /// If somebody else has it, ending or not, or it cannot be written to.
+    pub fn take_now(folder: &Path) -> Result<Self, CoordinatorError> {
+        RunLock::take_within(folder, Duration::ZERO)
+    }
+
     /// Whether nobody has a folder, as far as can be told.
     pub(crate) fn is_free(folder: &Path) -> bool {
         File::open(path(folder)).is_ok_and(|file| file.try_lock_shared().is_ok())

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use scenario::Scenario;
 use serde::{Deserialize, Serialize};
 
-use crate::{members::Member, summary::sha256_hex, totals::Totals};
+use crate::{further::Lineage, members::Member, summary::sha256_hex, totals::Totals};
 
 /// How the name of a state ends.
 const STATE: &str = ".safetensors";
@@ -119,14 +119,17 @@ impl Manifest {
         members.find(|member| self.file_of(*member).is_none())
     }
 
-    /// What differs between what was trained and what a scenario says, in one line, if something does.
-    pub(crate) fn differs_from(&self, scenario: &Scenario) -> Option<String> {
+    /// What differs between what was trained and what a scenario says, in one line, if something does. How many rounds there are
+    /// is free where nothing depends on it; else the run's lineage must say what they have become.
+    pub(crate) fn differs_from(&self, scenario: &Scenario, lineage: &Lineage) -> Option<String> {
         let run = self.run.as_ref()?;
         let trained = match Scenario::parse(&run.scenario, "the checkpoint's scenario", &[]) {
             Ok(trained) => trained,
             Err(error) => return Some(error.to_string()),
         };
-        let difference = trained.differences(scenario).into_iter().next()?;
+        let Some(difference) = trained.differences(scenario).into_iter().next() else {
+            return self.other_rounds(&trained, scenario, lineage);
+        };
         let say = |value: Option<String>| {
             value.map_or_else(|| "is not given".into(), |value| format!("is {value}"))
         };
@@ -137,6 +140,19 @@ impl Manifest {
             say(difference.before),
             self.round
         ))
+    }
+
+    fn other_rounds(&self, trained: &Scenario, scenario: &Scenario, lineage: &Lineage) -> Option<String> {
+        let (now, before) = (scenario.train.rounds, trained.train.rounds);
+        let schedule = trained.train.schedule()?;
+        let expected = lineage.rounds_since(self.round, before);
+        (now != expected).then(|| {
+            format!(
+                "train.rounds is {now}, and {expected} rounds were given to what was trained to round {} under a schedule that \
+                 depends on them ({schedule}); more are given with --resume and --rounds",
+                self.round
+            )
+        })
     }
 }
 
@@ -164,6 +180,7 @@ pub(crate) mod tests {
     use node::Role;
 
     use super::*;
+    use crate::further::Extension;
 
     /// One transmitter and one receiver.
     pub(crate) fn binding() -> Binding {
@@ -223,16 +240,47 @@ pub(crate) mod tests {
         let manifest = manifest(&FILES);
         let differs = |change: &str| {
             let text = &manifest.run.as_ref().unwrap().scenario;
-            manifest.differs_from(&Scenario::parse(text, "test", &[change.into()]).unwrap())
+            let scenario = Scenario::parse(text, "test", &[change.into()]).unwrap();
+            manifest.differs_from(&scenario, &Lineage::default())
         };
         let line = differs("seed=2").unwrap();
         assert_eq!(line, "seed is 2, and is 1 in what was trained to round 20");
         assert_eq!(differs("data.path=elsewhere"), None);
-        assert_eq!(differs("train.rounds=7"), None, "what comes of that a run's lineage says");
+        assert_eq!(differs("train.rounds=7"), None, "nothing depends on it");
         assert!(differs("train.entropy_bonus=0.1").is_some());
         assert!(
             differs("network.receivers=2").unwrap().starts_with("receiver[1].task is \"digit\", and is not")
         );
+    }
+
+    #[test]
+    fn under_a_schedule_other_rounds_are_those_that_the_lineage_tells_of() {
+        let scheduled = |rounds: u64| {
+            let changes = ["train.cool_down=0.5".to_owned(), format!("train.rounds={rounds}")];
+            Scenario::parse(&binding().scenario, "test", &changes).unwrap()
+        };
+        let run = Binding { scenario: scheduled(40).to_toml(), ..binding() };
+        let manifest = Manifest { run: Some(run), ..manifest(&FILES) };
+        let given = |steps: &[(u64, u64, u64)]| {
+            let extension = |&(round, rounds_before, rounds)| Extension {
+                round,
+                rounds_before,
+                rounds,
+                schedule: "learning rates fall".into(),
+            };
+            Lineage { extended: steps.iter().map(extension).collect(), ..Lineage::default() }
+        };
+        let differs = |rounds, steps| manifest.differs_from(&scheduled(rounds), &given(steps));
+        assert_eq!(differs(40, &[]), None);
+        let line = differs(60, &[]).unwrap();
+        assert!(line.starts_with("train.rounds is 60, and 40 rounds were given to what was"), "{line}");
+        assert!(line.contains("learning rates fall to 0 from round 20 on"), "{line}");
+        assert_eq!(differs(60, &[(20, 40, 60)]), None);
+        assert_eq!(differs(80, &[(20, 40, 60), (30, 60, 80)]), None);
+        // Longer ago than this checkpoint, which has them already.
+        assert_eq!(differs(40, &[(10, 30, 40)]), None);
+        assert!(differs(40, &[(20, 40, 60)]).unwrap().contains("is 40, and 60 rounds"));
+        assert!(differs(61, &[(20, 40, 60)]).is_some());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::{
     invited,
     members::{Admitted, Member, Members, Orders, Refusal, role},
     ordered::Ordered,
+    summary::hex,
 };
 
 /// State travels in pieces of this many bytes.
@@ -57,6 +58,8 @@ pub(crate) enum Event {
     Told(Action),
     /// The store of checkpoints has failed.
     Fault(String),
+    /// The checkpoint from which the run is to go on has been damaged.
+    Damaged(u64, String),
     /// Nothing has happened for a moment.
     Tick,
 }
@@ -67,6 +70,7 @@ impl Event {
         match self {
             Event::Report(incarnation, ..)
             | Event::Gone(incarnation, ..)
+            | Event::Damaged(incarnation, _)
             | Event::Saved { incarnation, .. } => Some(*incarnation),
             Event::Told(_) | Event::Fault(_) | Event::Tick => None,
         }
@@ -152,12 +156,20 @@ impl Coordinator for Service {
         }
         let version =
             current.restore.ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?;
-        let state = match self.checkpoints.state(version, member).await {
-            Ok(state) => state,
+        let (state, expected) = match self.checkpoints.state(version, member).await {
+            Ok(found) => found,
             Err(error) => return Err(self.fault(error).await),
         };
         let (pieces, stream) = mpsc::channel(4);
-        tokio::spawn(send_state(state, pieces));
+        let (events, incarnation) = (self.events.clone(), current.incarnation);
+        tokio::spawn(async move {
+            if send_state(state, &expected, &pieces).await == Sent::Damaged {
+                let line =
+                    format!("the state of {member} in the checkpoint of round {version} has been damaged");
+                let _ = pieces.send(Err(Status::aborted(line.clone()))).await;
+                let _ = events.send(Event::Damaged(incarnation, line)).await;
+            }
+        });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -379,15 +391,28 @@ async fn write_state(
     }
 }
 
-/// Sends a state in pieces; the last, which is empty, carries the hash of the whole.
-async fn send_state(mut state: Pieces, pieces: mpsc::Sender<Result<StatePiece, Status>>) {
+/// How a state went out.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    /// Whole, or not to its end: then who asked for it knows.
+    Done,
+    /// It was read whole, and is not what it should be; its end has not gone out.
+    Damaged,
+}
+
+/// Sends a state in pieces; the last, which is empty, carries the hash of the whole, if that is what is expected.
+async fn send_state(
+    mut state: Pieces,
+    expected: &str,
+    pieces: &mpsc::Sender<Result<StatePiece, Status>>,
+) -> Sent {
     let mut hash = Sha256::new();
     while let Some(read) = state.next().await {
         let data = match read {
             Ok(data) => data,
             Err(error) => {
                 let _ = pieces.send(Err(Status::internal(error.to_string()))).await;
-                return;
+                return Sent::Done;
             }
         };
         hash.update(&data);
@@ -395,10 +420,15 @@ async fn send_state(mut state: Pieces, pieces: mpsc::Sender<Result<StatePiece, S
         for start in (0..data.len()).step_by(PIECE) {
             let data = data.slice(start..(start + PIECE).min(data.len()));
             if pieces.send(Ok(StatePiece { data, ..StatePiece::default() })).await.is_err() {
-                return;
+                return Sent::Done;
             }
         }
     }
-    let sha256 = hash.finalize().to_vec().into();
+    let sha256 = hash.finalize();
+    if hex(&sha256) != expected {
+        return Sent::Damaged;
+    }
+    let sha256 = sha256.to_vec().into();
     let _ = pieces.send(Ok(StatePiece { sha256, ..StatePiece::default() })).await;
+    Sent::Done
 }

@@ -6,7 +6,7 @@ use scenario::Scenario;
 
 use crate::{
     Binding, CoordinatorError, Manifest, Mode, Options, RunFolder, Written, checkpoints::Checkpoints,
-    incarnations, lock, service::Current, summary::hex, totals::Totals,
+    further::Lineage, incarnations, lock, service::Current, summary::hex, totals::Totals,
 };
 
 /// The highest incarnation that is taken for one: no run comes near it, and it can still be counted up.
@@ -40,13 +40,15 @@ impl Stage {
     /// Opens or makes the run's folder, and finds the checkpoint from which the run goes on.
     pub(crate) async fn set(options: &Options, address: SocketAddr) -> Result<Self, CoordinatorError> {
         let folder = RunFolder::at(&options.folder);
-        let (restore, before) = match options.mode {
+        let overwrites = options.mode == Mode::Train { force: true };
+        let (restore, before, newest) = match options.mode {
             Mode::Train { force } => {
                 start_afresh(options, force).await?;
-                (None, 0)
+                (None, 0, None)
             }
             mode => {
                 let checkpoints = open_checkpoints(&folder, options, &options.scenario)?;
+                let newest = checkpoints.newest().await?;
                 let restore = checkpoints.last(members(&folder, &checkpoints).await).await?;
                 let before = last_incarnation(&folder, &checkpoints).await?;
                 match restore {
@@ -60,7 +62,7 @@ impl Stage {
                     }
                     None => return Err(no_checkpoint(&options.folder)),
                 }
-                (restore, before)
+                (restore, before, newest)
             }
         };
         let scenario =
@@ -87,8 +89,18 @@ impl Stage {
         };
         stage.begin_incarnation().await?;
         // Whoever was at work with what lies there has lost it now, and writes nothing more.
-        if stage.restore.is_none() && stage.is_elsewhere() {
-            stage.checkpoints.clear().await?;
+        if stage.is_elsewhere() {
+            if overwrites {
+                stage.checkpoints.clear().await?;
+            } else if stage.checkpoints.newest().await? != newest {
+                return Err(CoordinatorError::Run(format!(
+                    "{}: another coordinator has just written a checkpoint there: start again",
+                    stage.checkpoints.name_of("")
+                )));
+            }
+            if stage.restore.is_none() {
+                stage.checkpoints.forget_lineage().await?;
+            }
         }
         stage.folder.write_whole("address", address.to_string().as_bytes())?;
         lock::name_run(stage.folder.path(), &hex(&run));
@@ -99,7 +111,6 @@ impl Stage {
     /// Sets the stage anew for the next incarnation, at the last committed checkpoint or, if there is none, the beginning.
     pub(crate) async fn go_back(&mut self) -> Result<(), CoordinatorError> {
         self.check_ownership().await?;
-        // A fresh run over an old one has emptied its folder, but not a store elsewhere: what counts is its own.
         let members = (self.scenario.transmitters(), self.scenario.receivers());
         self.restore = if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
         self.committed = match self.restore {
@@ -247,7 +258,7 @@ pub(crate) fn bound(folder: &RunFolder, manifest: &Manifest) -> Result<Option<Bi
             path.display()
         );
     }
-    match manifest.differs_from(&folder.scenario()?) {
+    match manifest.differs_from(&folder.scenario()?, &Lineage::of(folder)?) {
         None => Ok(manifest.run.clone()),
         Some(line) => Err(CoordinatorError::Input(format!(
             "{}: {line}: put it back to go on, or train anew in another folder",

@@ -11,6 +11,7 @@ use crate::{
     further::wait,
     members::Member,
     stage::{bound, no_checkpoint},
+    summary::sha256_hex,
 };
 
 /// What a run's last checkpoint holds.
@@ -43,10 +44,16 @@ impl Trained {
             bound(&run, &checkpoints.manifest(version).await?)?;
             let (mut transmitters, mut receivers) = (Vec::new(), Vec::new());
             for member in Member::all(members.0, members.1) {
-                let mut pieces = checkpoints.state(version, member).await?;
+                let (mut pieces, expected) = checkpoints.state(version, member).await?;
                 let mut state = Vec::new();
                 while let Some(piece) = pieces.next().await {
                     state.extend_from_slice(&piece?);
+                }
+                if sha256_hex(&state) != expected {
+                    return Err(CoordinatorError::Input(format!(
+                        "{}: the state of {member} at round {version} has been damaged",
+                        folder.display()
+                    )));
                 }
                 match member.role {
                     Role::Transmitter => transmitters.push(state),

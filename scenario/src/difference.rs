@@ -3,7 +3,8 @@
 use crate::{Change, Scenario};
 
 /// Keys that change nothing that is trained: where things lie and are computed, how often they are saved, how they are judged,
-/// how a round travels, how long the clock waits, and how many rounds there are (what comes of more, a run's lineage says).
+/// how a round travels, how long the clock waits, and how many rounds there are (where a schedule depends on that, a run's lineage
+/// tells of it).
 const FREE: [&str; 9] = [
     "name",
     "data.path",
