@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use link::{Channel, Name, Security};
 use proto::{
-    Link, When,
+    Link, Secret, When,
     v1::{
         Action, Asks, Finished, Join, LoadRequest, ManageRequest, Order, Report, Role, StatePiece, Turn,
         coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
@@ -21,9 +21,9 @@ use tonic::Status;
 
 use crate::{
     hosts::PORT,
+    kinds::Prank,
     ledger::{Host, Ledger},
     network::Connections,
-    plan::Prank,
 };
 
 /// What one of them is to do. Clones are the same list.
@@ -91,6 +91,11 @@ struct Caller {
 }
 
 impl Caller {
+    /// A member's secret, if it has joined, and its incarnation.
+    fn secret_of(&self, host: Host) -> Option<(Secret, u64)> {
+        self.ledger.record().secrets.get(&host).cloned()
+    }
+
     async fn dial(&self, host: Host) -> Option<Channel> {
         let name = match host {
             Host::Coordinator => Name::Coordinator,
@@ -188,23 +193,55 @@ impl Caller {
                 Some(client.manage(ManageRequest { action: 99 }).await.map(drop))
             }
             Prank::Save => {
-                let mut client = CoordinatorClient::new(self.dial(at).await?);
-                let data = Bytes::from_static(b"a state of a stranger's");
-                let sha256 = Bytes::copy_from_slice(&Sha256::digest(&data));
                 let version = self.ledger.record().last_committed();
-                let role = Role::Transmitter.into();
-                let piece =
-                    StatePiece { run, incarnation, role, version, data, sha256, ..StatePiece::default() };
-                Some(client.save(tokio_stream::once(piece)).await.map(drop))
+                self.save(Host::Transmitter(0), &[], run, incarnation, version).await
             }
-            Prank::Load => {
-                let mut client = CoordinatorClient::new(self.dial(at).await?);
-                let request =
-                    LoadRequest { run, incarnation, role: Role::Receiver.into(), ..LoadRequest::default() };
-                Some(client.load(request).await.map(drop))
+            Prank::Load => self.load(Host::Receiver(0), &[], run, incarnation).await,
+            Prank::UnorderedSave => {
+                let (secret, incarnation) = self.secret_of(at)?;
+                let committed = self.ledger.record().last_committed();
+                let mut refused = None;
+                for version in [u64::MAX, committed] {
+                    match self.save(at, &secret.to_bytes(), run.clone(), incarnation, version).await? {
+                        Ok(()) => return Some(Ok(())),
+                        Err(status) => refused = Some(Err(status)),
+                    }
+                }
+                refused
             }
-            Prank::Impostor => self.exchange(at, run, incarnation).await,
-            Prank::OtherRun => self.exchange(at, Bytes::from_static(&[9; 16]), incarnation).await,
+            Prank::OldLoad => {
+                let (secret, incarnation) = self.secret_of(at)?;
+                self.load(at, &secret.to_bytes(), run, incarnation - 1).await
+            }
+            Prank::OtherMember => {
+                let (secret, incarnation) = self.secret_of(at)?;
+                // Nobody has this place.
+                let other = match at {
+                    Host::Receiver(_) => Host::Transmitter(0),
+                    _ => Host::Receiver(0),
+                };
+                match self.load(other, &secret.to_bytes(), run.clone(), incarnation).await? {
+                    Ok(()) => Some(Ok(())),
+                    Err(_) => self.save(other, &secret.to_bytes(), run, incarnation, u64::MAX).await,
+                }
+            }
+            Prank::OtherPair => {
+                let (secret, incarnation) = self.secret_of(at)?;
+                let other = secret.of_pair(1).to_bytes();
+                self.exchange(at, run, incarnation, other).await
+            }
+            Prank::Silence => {
+                let mut client = TransmitterClient::new(self.dial(at).await?);
+                let silent = client.exchange(tokio_stream::pending::<Turn>()).await;
+                match silent.ok()?.into_inner().message().await {
+                    Err(status) => Some(Err(status)),
+                    Ok(_) => None,
+                }
+            }
+            Prank::Impostor => self.exchange(at, run, incarnation, Bytes::new()).await,
+            Prank::OtherRun => {
+                self.exchange(at, Bytes::from_static(&[9; 16]), incarnation, Bytes::new()).await
+            }
         }
     }
 
@@ -223,13 +260,51 @@ impl Caller {
         }
     }
 
+    /// Sends a state in a member's name.
+    async fn save(
+        &self,
+        member: Host,
+        secret: &[u8],
+        run: Bytes,
+        incarnation: u64,
+        version: u64,
+    ) -> Option<Result<(), Status>> {
+        let mut client = CoordinatorClient::new(self.dial(Host::Coordinator).await?);
+        let data = Bytes::from_static(b"a state of nobody's");
+        let sha256 = Bytes::copy_from_slice(&Sha256::digest(&data));
+        let (role, index) = place_of(member);
+        let secret = Bytes::copy_from_slice(secret);
+        let piece = StatePiece { run, role, index, version, data, sha256, incarnation, secret };
+        Some(client.save(tokio_stream::once(piece)).await.map(drop))
+    }
+
+    /// Asks for a member's state.
+    async fn load(
+        &self,
+        member: Host,
+        secret: &[u8],
+        run: Bytes,
+        incarnation: u64,
+    ) -> Option<Result<(), Status>> {
+        let mut client = CoordinatorClient::new(self.dial(Host::Coordinator).await?);
+        let (role, index) = place_of(member);
+        let request = LoadRequest { run, role, index, incarnation, secret: Bytes::copy_from_slice(secret) };
+        Some(client.load(request).await.map(drop))
+    }
+
     /// Calls a transmitter as receiver 0.
-    async fn exchange(&self, at: Host, run: Bytes, incarnation: u64) -> Option<Result<(), Status>> {
+    async fn exchange(
+        &self,
+        at: Host,
+        run: Bytes,
+        incarnation: u64,
+        secret: Bytes,
+    ) -> Option<Result<(), Status>> {
         let Host::Transmitter(k) = at else { return None };
         let mut client = TransmitterClient::new(self.dial(at).await?);
         let link = Link { run, incarnation, transmitter: k as u32, receiver: 0 };
         let asks = Some(Asks { ticks: Bytes::from_static(&[1]) });
-        let turn = Turn { stamp: Some(link.stamp(When::round(0))), asks, ..Turn::default() };
+        let turn = Turn { stamp: Some(link.stamp(When::round(0))), asks, secret, ..Turn::default() };
         match client.exchange(tokio_stream::once(turn)).await {
             Ok(features) => match features.into_inner().message().await {
                 Ok(Some(_)) => Some(Ok(())),
@@ -238,6 +313,15 @@ impl Caller {
             },
             Err(status) => Some(Err(status)),
         }
+    }
+}
+
+/// A node's role and index, as a message has them.
+fn place_of(member: Host) -> (i32, u32) {
+    match member {
+        Host::Receiver(t) => (Role::Receiver.into(), t as u32),
+        Host::Transmitter(k) => (Role::Transmitter.into(), k as u32),
+        Host::Coordinator => unreachable!("the coordinator is no member"),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -80,6 +81,39 @@ impl Disk {
         self.mood().tears = writes;
     }
 
+    /// Flips a bit of a committed checkpoint, where another one is whole. Which, these draws decide.
+    pub(crate) fn flip(&self, draws: &mut Draws) {
+        let whole = self.0.ledger.record().whole();
+        if whole.len() < 2 {
+            return;
+        }
+        // Mostly of the last one.
+        let version = whole[whole.len() - 1 - draws.below(3) as usize / 2];
+        let manifest = format!("round-{version:06}/manifest.json");
+        let files = Manifest::parse(&self.read(&manifest)).map(|manifest| manifest.files).unwrap_or_default();
+        let states = files.into_keys().map(|file| format!("round-{version:06}/{file}"));
+        let names: Vec<String> = states.chain([manifest]).collect();
+        let name = &names[draws.below(names.len() as u64) as usize];
+        let mut content = self.read(name).to_vec();
+        if content.is_empty() {
+            return;
+        }
+        let at = draws.below(content.len() as u64) as usize;
+        content[at] ^= 1 << draws.below(8);
+        self.0.ledger.note(format_args!("a bit of byte {at} of {name} flips"));
+        self.0.ledger.damages(version);
+        let _ = at_once(self.0.objects.put(&Path::from(name.as_str()), Bytes::from(content).into()));
+    }
+
+    /// An object as it is now; empty if it is not there.
+    fn read(&self, name: &str) -> Bytes {
+        at_once(async {
+            let found = self.0.objects.get(&Path::from(name)).await.ok()?;
+            found.bytes().await.ok()
+        })
+        .unwrap_or_default()
+    }
+
     /// Whether this write is one of those.
     fn tears(&self) -> bool {
         let mut mood = self.mood();
@@ -112,9 +146,8 @@ impl Disk {
     /// An object has been written: what does it mean?
     async fn written(&self, name: &Path) -> Result<()> {
         let content = self.0.objects.get(name).await?.bytes().await?;
-        if name.as_ref() == "incarnation" {
-            let number = std::str::from_utf8(&content).ok().and_then(|text| text.parse().ok());
-            self.0.ledger.incarnation(number.unwrap_or(0));
+        if let Some(number) = name.as_ref().strip_prefix("incarnations/") {
+            self.0.ledger.incarnation(number.parse().unwrap_or(0));
         } else if name.as_ref().ends_with("/manifest.json") {
             self.committed(&content).await;
         }
@@ -151,7 +184,8 @@ impl Disk {
                 _ => self.0.ledger.violation(format_args!("a manifest stands without {name}")),
             }
         }
-        self.0.ledger.committed(manifest.round, &states);
+        let incarnation = manifest.run.as_ref().map_or(0, |run| run.incarnation);
+        self.0.ledger.committed(manifest.round, incarnation, &states);
         let length = |name: &str| std::fs::metadata(self.0.folder.join(name)).map_or(0, |file| file.len());
         self.0.ledger.record().synced = LOGS.map(length);
     }
@@ -173,7 +207,7 @@ impl fmt::Display for Disk {
 impl ObjectStore for Disk {
     async fn put_opts(&self, to: &Path, what: PutPayload, how: PutOptions) -> Result<PutResult> {
         self.half("begin", to).await?;
-        if self.tears() {
+        if is_long(to) && self.tears() {
             let whole: Vec<u8> = what.iter().flat_map(|piece| piece.to_vec()).collect();
             let half = Bytes::copy_from_slice(&whole[..whole.len() / 2]);
             self.0.ledger.note(format_args!("the store tears {to}"));
@@ -234,6 +268,23 @@ impl ObjectStore for Disk {
     async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
         self.half("copy", to).await?;
         self.0.objects.copy_opts(from, to, how).await
+    }
+}
+
+/// Whether an object may be written in part where a store keeps no promise: states and logs are long. All else is written at once, or
+/// not at all.
+fn is_long(name: &Path) -> bool {
+    [".safetensors", ".jsonl"].iter().any(|end| name.as_ref().ends_with(end))
+}
+
+/// What takes no time in memory.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut context) {
+            return done;
+        }
     }
 }
 

@@ -43,11 +43,14 @@ pub(crate) fn granted(context: &Context, k: usize, round: u64, requests: &[Reque
     requests.iter().enumerate().map(of_part).collect()
 }
 
-/// The requests that came as bytes, part by part.
+/// The requests that came as bytes, part by part; none where nothing came.
 pub(crate) fn told(context: &Context, parts: &[Bytes]) -> Result<Vec<RequestGrid>, NodeError> {
     let grid = |(part, bytes): (usize, &Bytes)| {
-        let receivers = context.scenario.receivers();
-        RequestGrid::from_bytes(context.part(part).len(), receivers, 1, bytes)
+        let (ticks, receivers) = (context.part(part).len(), context.scenario.receivers());
+        if bytes.is_empty() {
+            return Ok(RequestGrid::new(ticks, receivers, 1));
+        }
+        RequestGrid::from_bytes(ticks, receivers, 1, bytes)
             .map_err(|error| NodeError::protocol("a transmitter", error.to_string()))
     };
     parts.iter().enumerate().map(grid).collect()

@@ -60,8 +60,10 @@ fn everywhere() -> SocketAddr {
     (Ipv4Addr::UNSPECIFIED, PORT).into()
 }
 
+/// What a coordinator on a host is told.
 pub(crate) fn coordinator_options(
     plan: &Plan,
+    host: &str,
     folder: &Path,
     disk: &Disk,
     connections: &Connections,
@@ -73,7 +75,7 @@ pub(crate) fn coordinator_options(
         folder: folder.into(),
         store: Some(disk.store()),
         listen: everywhere(),
-        security: link::Security::default().over(connections.seen_by(&Host::Coordinator.to_string())),
+        security: link::Security::default().over(connections.seen_by(host)),
         insecure: true,
         json: true,
         verify: plan.verify,

@@ -3,12 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use bytes::Bytes;
-use node::Role;
+use node::{Context, Role};
+use proto::Secret;
 
 use crate::arithmetic::Weights;
 
@@ -52,6 +54,22 @@ pub(crate) struct Record {
     pub(crate) spoilt: bool,
     /// The run's name and incarnation, as the last machine had them.
     pub(crate) run: Option<(Bytes, u64)>,
+    /// What each node is known by, and in which incarnation.
+    pub(crate) secrets: BTreeMap<Host, (Secret, u64)>,
+    /// The folder in which the run's coordinator is at work.
+    pub(crate) holds: Option<PathBuf>,
+    /// How often somebody has started a rival.
+    pub(crate) rivals: u64,
+    /// Versions that a coordinator has committed after another one had taken the run over: they may be gone on from.
+    overtaken: BTreeSet<u64>,
+    /// Versions of which a file has been damaged since they were committed.
+    damaged: BTreeSet<u64>,
+    /// And those that have been removed.
+    gone: BTreeSet<u64>,
+    /// Whether a log has been damaged: of its lines, some may be lost.
+    pub(crate) logs_damaged: bool,
+    /// Receivers go on without what comes late: then the clock has a word in what is true, until it is committed.
+    skips: bool,
     /// The lengths of the run's logs when the last version was committed: so much must have been synced.
     pub(crate) synced: [u64; 2],
 }
@@ -82,6 +100,11 @@ impl Ledger {
         Ledger(Arc::new(Mutex::new(Record { truth, ..Record::default() })))
     }
 
+    /// One of a run whose receivers go on without what comes late.
+    pub(crate) fn of_skipping() -> Self {
+        Ledger(Arc::new(Mutex::new(Record { skips: true, ..Record::default() })))
+    }
+
     pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
         self.0.lock().expect("no code panics while it holds this lock")
     }
@@ -104,10 +127,12 @@ impl Ledger {
         record.check_truth(host, weights);
         match record.incarnations.get(&incarnation).copied() {
             None => record.violation(format!("incarnation {incarnation} was not written down before {host} knew")),
-            Some(committed) if committed != version => record.violation(format!(
+            Some(committed) if committed == version => {}
+            // Damaged while it was fetched, or committed by a coordinator that had lost the run.
+            Some(committed) if version > committed && record.is_doubtful(version) => {}
+            Some(committed) => record.violation(format!(
                 "{host} begins incarnation {incarnation} at version {version}, and version {committed} was committed"
             )),
-            Some(_) => {}
         }
     }
 
@@ -116,6 +141,9 @@ impl Ledger {
         let mut record = self.record();
         record.note(format!("{host} is at version {} in incarnation {incarnation}", weights.version));
         record.steps += 1;
+        if record.skips {
+            record.truth.insert((host, weights.version), weights.value);
+        }
         record.check_truth(host, weights);
     }
 
@@ -126,9 +154,11 @@ impl Ledger {
         record.passes += 1;
     }
 
-    /// A machine knows its run.
-    pub(crate) fn knows(&self, run: &Bytes, incarnation: u64) {
-        self.record().run = Some((run.clone(), incarnation));
+    /// A machine knows its run, and has a secret.
+    pub(crate) fn knows(&self, host: Host, context: &Context) {
+        let mut record = self.record();
+        record.run = Some((context.run.clone(), context.incarnation));
+        record.secrets.insert(host, (context.secret.clone(), context.incarnation));
     }
 
     /// The coordinator has stopped with a checkpoint of a version: it must have been told to, and it must be the last.
@@ -138,7 +168,7 @@ impl Ledger {
         let last = record.last_committed();
         if record.stops == 0 {
             record.violation(format!("nobody told the run to stop at version {version}"));
-        } else if version != last {
+        } else if version != last && !record.is_doubtful(version) {
             record.violation(format!(
                 "the run says that it stopped at version {version}, and {last} was committed"
             ));
@@ -154,22 +184,27 @@ impl Ledger {
         }
     }
 
-    /// An incarnation is written down.
+    /// An incarnation is claimed.
     pub(crate) fn incarnation(&self, incarnation: u64) {
         let mut record = self.record();
-        record.note(format!("incarnation {incarnation} is written down"));
-        if record.incarnations.last_key_value().is_some_and(|(last, _)| *last >= incarnation) {
-            record.violation(format!("incarnation {incarnation} is written down after a later one"));
+        record.note(format!("incarnation {incarnation} is claimed"));
+        if record.last_incarnation() >= incarnation {
+            // Of two that claim at the same time, one may come too late: then it must claim another.
+            if record.rivals == 0 {
+                record.violation(format!("incarnation {incarnation} is claimed after a later one"));
+            }
+            return;
         }
         let committed = record.last_committed();
         record.incarnations.insert(incarnation, committed);
     }
 
-    /// The manifest of a version is written, over states of these hosts.
-    pub(crate) fn committed(&self, version: u64, states: &[(Host, Weights)]) {
+    /// The manifest of a version is written by an incarnation, over states of these hosts.
+    pub(crate) fn committed(&self, version: u64, incarnation: u64, states: &[(Host, Weights)]) {
         let mut record = self.record();
         record.note(format!("version {version} is committed"));
-        if version < record.last_committed() {
+        let is_overtaken = incarnation < record.last_incarnation();
+        if version < record.last_committed() && !is_overtaken {
             record.violation(format!("version {version} is committed after a later one"));
         }
         for (host, weights) in states {
@@ -179,7 +214,14 @@ impl Ledger {
             }
             record.check_truth(*host, *weights);
         }
+        if is_overtaken {
+            record.note(format!("but incarnation {incarnation} had lost the run"));
+            record.overtaken.insert(version);
+            return;
+        }
         record.committed.insert(version);
+        record.damaged.remove(&version);
+        record.gone.remove(&version);
     }
 
     /// Something of a version's checkpoint is removed from the store.
@@ -188,6 +230,12 @@ impl Ledger {
         if record.committed.contains(&version) && version == record.last_committed() {
             record.violation(format!("the last committed version, {version}, is removed"));
         }
+        record.gone.insert(version);
+    }
+
+    /// A file of a committed version's checkpoint is damaged.
+    pub(crate) fn damages(&self, version: u64) {
+        self.record().damaged.insert(version);
     }
 
     /// A process has ended.
@@ -223,8 +271,27 @@ impl Record {
         self.incarnations.len() as u64
     }
 
-    /// The last version that was committed; 0, the beginning, if none was.
+    /// The highest incarnation that anybody has claimed.
+    fn last_incarnation(&self) -> u64 {
+        self.incarnations.last_key_value().map_or(0, |(last, _)| *last)
+    }
+
+    /// The last version that was committed and is whole; 0, the beginning, if none is.
     pub(crate) fn last_committed(&self) -> u64 {
-        self.committed.last().copied().unwrap_or(0)
+        self.committed.difference(&self.damaged).last().copied().unwrap_or(0)
+    }
+
+    /// Versions that are committed, whole, and still there.
+    pub(crate) fn whole(&self) -> Vec<u64> {
+        self.committed
+            .iter()
+            .filter(|version| !self.damaged.contains(version) && !self.gone.contains(version))
+            .copied()
+            .collect()
+    }
+
+    /// Whether a coordinator may or may not take a version for the last one.
+    fn is_doubtful(&self, version: u64) -> bool {
+        self.damaged.contains(&version) || self.overtaken.contains(&version)
     }
 }

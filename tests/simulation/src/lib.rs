@@ -10,14 +10,15 @@ mod connection;
 mod disk;
 mod draws;
 mod hosts;
+mod kinds;
 mod ledger;
 mod network;
 mod plan;
 mod receiver_machine;
+mod rival;
 mod transmitter_machine;
 mod trial;
-mod wide;
 mod world;
 
+pub use plan::WIDE;
 pub use trial::{Trial, try_schedule};
-pub use wide::WIDE;

@@ -5,10 +5,18 @@ use std::{fmt, time::Duration};
 use randomness::{Purpose, Seed, Stream};
 use scenario::Scenario;
 
-use crate::{ledger::Host, wide::WIDE};
+use crate::{kinds::Kind, ledger::Host};
 
-/// Different networks and runs that schedules have. Few, since each is also run undisturbed once.
+/// Schedules with this number and higher ones are wide: they have larger networks, more kinds of faults, and blows that wait for a
+/// moment.
+pub const WIDE: u64 = 1 << 32;
+
+/// Different networks and runs that schedules have, and that wide ones have. Few, since each is also run undisturbed once.
 const SHAPES: u64 = 24;
+const WIDE_SHAPES: u64 = 32;
+
+/// By when a blow of a wide schedule that waits for a moment has come, or does not come any more.
+const LATEST: Duration = Duration::from_secs(12);
 
 /// All that is decided of a run before it begins.
 #[derive(Clone, Debug)]
@@ -36,6 +44,8 @@ pub(crate) struct Shape {
     pub(crate) rounds: u64,
     pub(crate) every: u64,
     pub(crate) parts: usize,
+    /// Receivers go on without answers that do not come for half a second after the first.
+    pub(crate) skips: bool,
 }
 
 /// When a fault happens.
@@ -58,90 +68,33 @@ pub(crate) struct Fault {
     pub(crate) lasts: Duration,
 }
 
-/// Kinds of faults.
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    /// Processes are killed; their system closes their connections.
-    Kill(Vec<Host>),
-    /// Machines lose power; nobody closes anything.
-    PowerLoss(Vec<Host>),
-    /// The coordinator's machine is lost with its folder; the store is elsewhere.
-    LoseFolder,
-    /// Nothing passes between two hosts, and what was under way is lost.
-    Partition(Host, Host),
-    /// Nothing passes from one to the other.
-    OneWay(Host, Host),
-    /// What passes between two hosts is held up, and comes later.
-    Hold(Host, Host),
-    /// A host neither hears nor is heard for a while, but loses nothing.
-    Freeze(Host),
-    /// A way takes up to so many milliseconds.
-    Slow(Host, Host, u64),
-    /// The connections between two hosts are reset.
-    Cut(Host, Host),
-    /// A share of the store's calls fails.
-    StoreFails(f64),
-    /// Every call of the store takes up to so many milliseconds.
-    StoreSlow(u64),
-    /// The next writes of the store leave half of what was to be written.
-    StoreTears(u64),
-    /// The coordinator's machine loses power, and what was not synced of the logs is lost, or nonsense.
-    FolderLoses,
-    /// The run is held for a while.
-    Pause,
-    /// The run is told to stop; a supervisor lets it go on.
-    Stop,
-    /// What passes next from one to the other passes twice.
-    Double(Host, Host),
-    /// What passes next from one to the other is spoilt.
-    Garble(Host, Host),
-    /// Somebody who does not belong to the run does something there.
-    Stranger(Prank, Host),
-}
-
-/// What a stranger does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Prank {
-    /// Says what is no HTTP/2, and waits.
-    Garbage,
-    /// Opens many connections, and says next to nothing.
-    Flood,
-    /// Joins as a node of another version or a place that there is not, or begins with another report.
-    BadJoin,
-    /// Tells the coordinator to do what is no action.
-    BadAction,
-    /// Sends a state of a committed version in a node's name.
-    Save,
-    /// Asks for a node's state.
-    Load,
-    /// Calls a transmitter as the receiver that it waits for, but for what is secret.
-    Impostor,
-    /// Calls a transmitter of another run.
-    OtherRun,
-}
-
-impl Prank {
-    pub(crate) const ALL: [Prank; 8] = [
-        Prank::Garbage,
-        Prank::Flood,
-        Prank::BadJoin,
-        Prank::BadAction,
-        Prank::Save,
-        Prank::Load,
-        Prank::Impostor,
-        Prank::OtherRun,
-    ];
-}
-
 impl Shape {
+    /// That of a schedule.
+    fn of(seed: u64) -> Self {
+        if seed < WIDE { Shape::draw(seed % SHAPES) } else { Shape::draw_wide(seed % WIDE_SHAPES) }
+    }
+
     fn draw(number: u64) -> Self {
         let mut draws = Seed::from_number(number).stream(Purpose::Test, &[1], 0);
+        Shape::between(&mut draws, (1, 3), 40, false)
+    }
+
+    fn draw_wide(number: u64) -> Self {
+        let mut draws = Seed::from_number(number).stream(Purpose::Test, &[6], 0);
+        // Small ones, since most faults need no more, and some as large as any test's.
+        let is_large = number.is_multiple_of(4);
+        let (nodes, longest) = if is_large { ((3, 6), 12) } else { ((1, 3), 30) };
+        Shape::between(&mut draws, nodes, longest, number % 8 == 3)
+    }
+
+    fn between(draws: &mut Stream, (fewest, most): (u64, u64), longest: u64, skips: bool) -> Self {
         Shape {
-            transmitters: between(&mut draws, 1, 3) as usize,
-            receivers: between(&mut draws, 1, 3) as usize,
-            rounds: between(&mut draws, 3, 40),
-            every: between(&mut draws, 0, 6),
-            parts: between(&mut draws, 1, 2) as usize,
+            transmitters: between(draws, fewest, most) as usize,
+            receivers: between(draws, fewest, most) as usize,
+            rounds: between(draws, 3, longest),
+            every: between(draws, 0, 6),
+            parts: between(draws, 1, 2) as usize,
+            skips,
         }
     }
 
@@ -156,12 +109,14 @@ impl Shape {
 
     pub(crate) fn scenario(&self) -> Scenario {
         let Shape { rounds, every, .. } = self;
+        let policy = if self.skips { "skip" } else { "wait" };
         let part = 20 / self.parts;
         let transmitters = "[[transmitter]]\nmodalities = [\"fft\"]\n".repeat(self.transmitters);
         let receivers = "[[receiver]]\ntask = \"digit\"\n".repeat(self.receivers);
         let text = format!(
             "[network]\nreceiver_limit = 1\n[train]\nrounds = {rounds}\nticks_per_round = 20\n\
              ticks_per_part = {part}\n[evaluation]\npasses = 2\n\
+             [straggler]\npolicy = \"{policy}\"\ndeadline = 0.4\npatience = 0.5\n\
              [checkpoint]\nevery = {every}\nstore = \"simulated\"\n{transmitters}{receivers}"
         );
         Scenario::parse(&text, "the simulation", &[]).expect("it is as it should be")
@@ -178,11 +133,9 @@ impl Plan {
 
     /// The schedule of that number.
     pub(crate) fn draw(seed: u64) -> Self {
-        if seed >= WIDE {
-            return Plan::draw_wide(seed);
-        }
-        let mut draws = Seed::from_number(seed).stream(Purpose::Test, &[2], 0);
-        let shape = Shape::draw(seed % SHAPES);
+        let is_wide = seed >= WIDE;
+        let mut draws = Seed::from_number(seed).stream(Purpose::Test, &[if is_wide { 7 } else { 2 }], 0);
+        let shape = Shape::of(seed);
         let mut plan = Plan {
             seed,
             shape,
@@ -191,21 +144,21 @@ impl Plan {
             silence: [3, 10][draws.below(2) as usize],
             stall: [8, 30][draws.below(2) as usize],
             patience: [5, 60][draws.below(2) as usize],
-            verify: false,
+            verify: is_wide && draws.below(2) == 0,
             faults: Vec::new(),
         };
         let mut time = Duration::ZERO;
-        for _ in 0..between(&mut draws, 1, 20) {
+        let (most, longest) = if is_wide { (12, 10_000) } else { (20, 20_000) };
+        for _ in 0..between(&mut draws, 1, most) {
             // Some blows come at once, others when the network is about to recover or has done so.
             let pause = [0, 30, 300, 1_000, 3_000][draws.below(5) as usize];
             time += Duration::from_millis(draws.below(pause + 1));
-            let trigger = match draws.below(4) {
-                0 => Trigger::AtStoreCall(between(&mut draws, 1, 200)),
-                _ => Trigger::At(time),
-            };
-            let longest = [100, 500, 3_000, 20_000][draws.below(4) as usize];
+            let trigger = Trigger::draw(&shape, is_wide, time, &mut draws);
+            let longest = [100, 500, 3_000, longest][draws.below(4) as usize];
             let lasts = Duration::from_millis(draws.below(longest));
-            plan.faults.push((trigger, Fault { kind: Kind::draw(&shape, &mut draws), lasts }));
+            let kind =
+                if is_wide { Kind::draw_wide(&shape, &mut draws) } else { Kind::draw(&shape, &mut draws) };
+            plan.faults.push((trigger, Fault { kind, lasts }));
         }
         plan
     }
@@ -219,82 +172,30 @@ impl Plan {
 
     /// When there are no more faults to come, and none goes on.
     pub(crate) fn calm(&self) -> Duration {
+        let is_wide = self.seed >= WIDE;
         let ends = self.faults.iter().map(|(trigger, fault)| match trigger {
             Trigger::At(time) => *time + fault.lasts,
+            _ if is_wide => LATEST + fault.lasts,
             // Those that have not happened by then do not happen.
-            Trigger::AtStoreCall(_) | Trigger::AtStep(_) | Trigger::AtPass(_) => Duration::ZERO,
+            _ => Duration::ZERO,
         });
-        ends.max().unwrap_or_default().max(self.latest())
+        ends.max().unwrap_or_default()
     }
 }
 
-impl Kind {
-    pub(crate) fn draw(shape: &Shape, draws: &mut Stream) -> Self {
-        let hosts = shape.hosts();
-        let pair = |draws: &mut Stream| {
-            let chosen = draws.subset(hosts.len(), 2);
-            let (one, other) = (hosts[chosen[0]], hosts[chosen[1]]);
-            if draws.below(2) == 0 { (one, other) } else { (other, one) }
-        };
-        let some = |draws: &mut Stream| {
-            let most = if draws.below(3) == 0 { hosts.len() as u64 } else { 1 };
-            let count = between(draws, 1, most) as usize;
-            draws.subset(hosts.len(), count).into_iter().map(|index| hosts[index]).collect()
-        };
-        match draws.below(15) {
-            0..3 => Kind::Kill(some(draws)),
-            3..5 => Kind::PowerLoss(some(draws)),
-            5 => Kind::LoseFolder,
-            6 => Kind::Kill(vec![Host::Coordinator]),
-            7 => {
-                let (one, other) = pair(draws);
-                Kind::Partition(one, other)
-            }
-            8 => {
-                let (one, other) = pair(draws);
-                Kind::OneWay(one, other)
-            }
-            9 => {
-                let (one, other) = pair(draws);
-                Kind::Hold(one, other)
-            }
-            10 => Kind::Freeze(hosts[draws.below(hosts.len() as u64) as usize]),
-            11 => {
-                let (one, other) = pair(draws);
-                Kind::Slow(one, other, between(draws, 50, 2_000))
-            }
-            12 => {
-                let (one, other) = pair(draws);
-                Kind::Cut(one, other)
-            }
-            13 => Kind::StoreFails([0.02, 0.2, 1.0][draws.below(3) as usize]),
-            _ => Kind::StoreSlow(between(draws, 20, 1_000)),
-        }
-    }
-
-    /// Its name, in tables.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Kind::Kill(hosts) if hosts.len() > 1 => "several killed",
-            Kind::Kill(hosts) if hosts[0] == Host::Coordinator => "coordinator killed",
-            Kind::Kill(_) => "node killed",
-            Kind::PowerLoss(_) => "power loss",
-            Kind::LoseFolder => "folder lost",
-            Kind::Partition(..) => "partition",
-            Kind::OneWay(..) => "one-way partition",
-            Kind::Hold(..) => "messages held up",
-            Kind::Freeze(_) => "host frozen",
-            Kind::Slow(..) => "slow way",
-            Kind::Cut(..) => "connection reset",
-            Kind::StoreFails(_) => "store fails",
-            Kind::StoreSlow(_) => "store slow",
-            Kind::StoreTears(_) => "torn write in the store",
-            Kind::FolderLoses => "unsynced writes lost",
-            Kind::Pause => "run paused",
-            Kind::Stop => "run stopped",
-            Kind::Double(..) => "bytes doubled",
-            Kind::Garble(..) => "bytes garbled",
-            Kind::Stranger(..) => "stranger",
+impl Trigger {
+    fn draw(shape: &Shape, is_wide: bool, time: Duration, draws: &mut Stream) -> Self {
+        let nodes = (shape.transmitters + shape.receivers) as u64;
+        let moment = draws.below(if is_wide { 8 } else { 4 });
+        match moment {
+            0 => Trigger::AtStoreCall(between(draws, 1, 200)),
+            _ if !is_wide => Trigger::At(time),
+            // Before the first checkpoint.
+            1 => Trigger::AtStep(between(draws, 1, nodes * shape.every.max(2))),
+            2 => Trigger::AtStep(between(draws, 1, nodes * shape.rounds)),
+            // In evaluation.
+            3 | 4 => Trigger::AtPass(between(draws, 1, 2 * nodes)),
+            _ => Trigger::At(time),
         }
     }
 }

@@ -25,6 +25,12 @@ pub(crate) struct ReceiverMachine {
     weights: Weights,
     schedule: Schedule,
     inbox: Vec<VecDeque<Features>>,
+    /// By transmitter, the answers that are still owed and that this receiver goes on without.
+    given_up: Vec<VecDeque<When>>,
+    /// Whether a transmitter's answer to what is due is among them.
+    excused: Vec<bool>,
+    /// What was last said to be incomplete.
+    incomplete: Option<When>,
     stage: Stage,
     /// By transmitter, what it told of its requests in the round, part by part.
     told: Vec<Vec<Bytes>>,
@@ -49,9 +55,12 @@ impl ReceiverMachine {
             None => Weights::initial(&name),
         };
         ledger.began(host, context.incarnation, weights);
-        ledger.knows(&context.run, context.incarnation);
+        ledger.knows(host, &context);
         Ok(ReceiverMachine {
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
+            given_up: vec![VecDeque::new(); context.scenario.transmitters()],
+            excused: vec![false; context.scenario.transmitters()],
+            incomplete: None,
             schedule: Schedule::at(weights.version),
             stage: Stage::Idle { unsent: None },
             told: vec![Vec::new(); context.scenario.transmitters()],
@@ -133,7 +142,13 @@ impl ReceiverMachine {
     fn receive(&mut self, when: When) -> Result<u64, NodeError> {
         let mut sum = 0;
         for k in 0..self.inbox.len() {
-            let features = self.inbox[k].pop_front().expect("all transmitters have answered");
+            if std::mem::take(&mut self.excused[k]) {
+                // It says so with its gradient, which is that of another sum.
+                sum = mix(sum, u64::MAX);
+                self.told[k].push(Bytes::new());
+                continue;
+            }
+            let features = self.inbox[k].pop_front().expect("all others have answered");
             let link = self.context.link(k, self.context.index);
             let checked = link.check(features.stamp.as_ref(), when);
             checked.map_err(NodeError::message(format!("features of transmitter {k}")))?;
@@ -141,6 +156,44 @@ impl ReceiverMachine {
             self.told[k].push(features.requests);
         }
         Ok(sum)
+    }
+
+    /// The moment of the features that are due.
+    fn due(&self) -> Option<When> {
+        match self.stage {
+            Stage::Idle { .. } => None,
+            Stage::Training { round, part, .. } => Some(When::Round { round, part: part as u64 }),
+            Stage::Evaluating { pass, .. } => Some(When::Piece { pass, piece: 0 }),
+        }
+    }
+
+    fn is_awaited(&self, k: usize) -> bool {
+        self.inbox[k].is_empty() && !self.excused[k]
+    }
+
+    /// Goes on without those that have not answered what is due, but for those that owe too much already.
+    fn give_up(&mut self, when: When) {
+        for k in 0..self.inbox.len() {
+            if self.is_awaited(k) && self.given_up[k].len() < self.context.most_given_up() {
+                self.given_up[k].push_back(when);
+                self.excused[k] = true;
+            }
+        }
+    }
+
+    /// Does all that the features so far allow.
+    fn go_on(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        while self.due().is_some() && (0..self.inbox.len()).all(|k| !self.is_awaited(k)) {
+            self.incomplete = None;
+            self.complete(emit)?;
+        }
+        let Some(when) = self.due() else { return Ok(()) };
+        let some_are_here = self.inbox.iter().any(|features| !features.is_empty());
+        if self.context.scenario.skips() && some_are_here && self.incomplete != Some(when) {
+            self.incomplete = Some(when);
+            emit(Output::Incomplete(when));
+        }
+        Ok(())
     }
 
     /// All transmitters have answered: goes on with what they sent first.
@@ -209,6 +262,7 @@ impl ReceiverMachine {
             rate: part(2),
             log_likelihood: part(3),
             granted,
+            feature_bytes: 8 * told.iter().flatten().filter(|part| !part.is_empty()).count() as u64,
             ..ReceiverRound::default()
         };
         if self.context.verify {
@@ -233,24 +287,31 @@ impl Machine for ReceiverMachine {
             }
             Input::Features(k, features) => {
                 self.ledger.heard(self.host(), self.context.incarnation, features.stamp.as_ref());
+                if let Some(when) = self.given_up[k].pop_front() {
+                    // It must be the one that is owed.
+                    let link = self.context.link(k, self.context.index);
+                    let checked = link.check(features.stamp.as_ref(), when);
+                    return checked.map_err(NodeError::message(format!("features of transmitter {k}")));
+                }
                 if matches!(self.stage, Stage::Idle { .. }) {
                     let peer = format!("transmitter {k}");
                     return Err(NodeError::protocol(peer, "sent features that nobody asked for"));
                 }
                 self.inbox[k].push_back(features);
-                while self.inbox.iter().all(|features| !features.is_empty()) {
-                    self.complete(emit)?;
-                }
-                Ok(())
+                self.go_on(emit)
             }
-            // Nobody is passed over here.
-            Input::Overdue(_) => Ok(()),
+            Input::Overdue(when) => {
+                if self.due() == Some(when) {
+                    self.give_up(when);
+                }
+                self.go_on(emit)
+            }
         }
     }
 
     fn awaited(&self) -> Awaited {
         let waits = !matches!(self.stage, Stage::Idle { .. });
-        let missing = (0..self.inbox.len()).filter(|&k| waits && self.inbox[k].is_empty());
+        let missing = (0..self.inbox.len()).filter(|&k| waits && self.is_awaited(k));
         Awaited { version: self.weights.version, peers: missing.collect() }
     }
 }

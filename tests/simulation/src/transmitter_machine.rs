@@ -39,7 +39,7 @@ impl TransmitterMachine {
             None => Weights::initial(&name),
         };
         ledger.began(host, context.incarnation, weights);
-        ledger.knows(&context.run, context.incarnation);
+        ledger.knows(host, &context);
         Ok(TransmitterMachine {
             inbox: vec![VecDeque::new(); context.scenario.receivers()],
             schedule: Schedule::at(weights.version),

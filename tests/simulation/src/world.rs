@@ -18,10 +18,11 @@ use crate::{
     callers::{Errand, Errands, run_errands},
     disk::{Disk, LOGS},
     hosts::{coordinator_options, live, node_options},
+    kinds::Kind,
     ledger::{Host, Ledger},
     network::{Connections, Trick},
-    plan::{Fault, Kind, Plan, Trigger},
-    wide::WIDE,
+    plan::{Fault, Plan, Trigger, WIDE},
+    rival::{RIVAL, Rival, Work},
 };
 
 /// Simulated time goes in steps of this length; in each, every host does all that it can.
@@ -69,6 +70,7 @@ struct World<'a> {
     faults: BTreeMap<&'static str, u64>,
     administrator: Errands,
     stranger: Errands,
+    rival: Rival,
     summary: Rc<RefCell<Option<Summary>>>,
 }
 
@@ -124,18 +126,23 @@ impl<'a> World<'a> {
         let disk = Disk::new(ledger.clone(), plan.shape.nodes(), folder.clone(), draws);
         let connections = Connections::new(plan.seed, plan.latency);
         let summary = Rc::new(RefCell::new(None));
-        let coordinator = coordinator_options(plan, &folder, &disk, &connections);
+        let host = Host::Coordinator.to_string();
+        let coordinator = coordinator_options(plan, &host, &folder, &disk, &connections);
         let (its_ledger, its_summary) = (ledger.clone(), summary.clone());
-        sim.host(Host::Coordinator.to_string(), move || {
+        sim.host(host, move || {
             let (options, ledger, summary) = (coordinator.clone(), its_ledger.clone(), its_summary.clone());
             async move {
-                match coordinator::run(options).await {
+                let ended = match Work::begin(options.folder.clone(), &ledger) {
+                    Ok(_work) => coordinator::run(options).await.map_err(|error| error.to_string()),
+                    Err(error) => Err(error),
+                };
+                match ended {
                     Ok(Outcome::Done(done)) => {
                         ledger.note("the coordinator has done its work");
                         *summary.borrow_mut() = Some(*done);
                     }
                     Ok(Outcome::Stopped(version)) => ledger.stopped(version),
-                    Err(error) => ledger.ended(Host::Coordinator, Err(error.to_string())),
+                    Err(error) => ledger.ended(Host::Coordinator, Err(error)),
                 }
                 // The process ends when it is buried.
                 std::future::pending().await
@@ -147,7 +154,12 @@ impl<'a> World<'a> {
             let ledger = ledger.clone();
             sim.host(host.to_string(), move || live(host, options.clone(), ledger.clone()));
         }
-        let (administrator, stranger) = (Errands::default(), Errands::default());
+        let (administrator, stranger, rival) = (Errands::default(), Errands::default(), Rival::default());
+        if plan.seed >= WIDE {
+            let options = coordinator_options(plan, RIVAL, &folder, &disk, &connections);
+            let (its_orders, ledger) = (rival.clone(), ledger.clone());
+            sim.host(RIVAL, move || its_orders.clone().live(options.clone(), ledger.clone()));
+        }
         if plan.seed >= WIDE {
             for (name, errands) in [("administrator", &administrator), ("stranger", &stranger)] {
                 let (errands, connections, ledger) = (errands.clone(), connections.clone(), ledger.clone());
@@ -160,6 +172,7 @@ impl<'a> World<'a> {
             plan,
             administrator,
             stranger,
+            rival,
             ledger: ledger.clone(),
             sim,
             disk,
@@ -188,7 +201,12 @@ impl<'a> World<'a> {
                 Ok(()) => self.ledger.note(format_args!("{host} ends")),
                 Err(error) => {
                     self.ledger.note(format_args!("{host} ends: {error}"));
-                    if !is_excusable(host, &error) && !self.ledger.record().spoilt {
+                    let (spoilt, rivals) = {
+                        let record = self.ledger.record();
+                        (record.spoilt, record.rivals > 0)
+                    };
+                    let is_excused = is_excusable(host, &error) || rivals && is_a_rivals_doing(&error);
+                    if !is_excused && !spoilt {
                         self.ledger.violation(format_args!("{host} gave up: {error}"));
                     }
                 }
@@ -255,6 +273,7 @@ impl<'a> World<'a> {
             }
             Kind::LoseFolder => {
                 self.kill(Host::Coordinator, until);
+                self.end_rival();
                 // What is not there cannot be lost.
                 let _ = fs::remove_dir_all(&self.folder);
             }
@@ -279,7 +298,40 @@ impl<'a> World<'a> {
             Kind::Double(from, to) => self.spoil(*from, *to, Trick::Double),
             Kind::Garble(from, to) => self.spoil(*from, *to, Trick::Garble),
             Kind::Stranger(prank, at) => self.stranger.add(Errand::Prank(*prank, *at)),
+            Kind::SecondRun => self.start_rival(self.folder.clone()),
+            Kind::SecondCoordinator => self.start_rival(self.folder.with_file_name(RIVAL)),
+            Kind::StoreFlips => self.disk.flip(&mut self.draws),
+            Kind::LogFlips => self.flip_log(),
         }
+    }
+
+    fn start_rival(&mut self, folder: PathBuf) {
+        self.end_rival();
+        self.ledger.record().rivals += 1;
+        self.rival.start(folder);
+    }
+
+    /// Its process is killed, if there is one.
+    fn end_rival(&mut self) {
+        self.rival.forget();
+        if self.plan.seed >= WIDE {
+            self.sim.crash(RIVAL);
+            self.sim.bounce(RIVAL);
+        }
+    }
+
+    fn flip_log(&mut self) {
+        let path = self.folder.join(LOGS[self.draws.below(2) as usize]);
+        let Ok(mut content) = fs::read(&path) else { return };
+        if content.is_empty() {
+            return;
+        }
+        let at = self.draws.below(content.len() as u64) as usize;
+        content[at] ^= 1 << self.draws.below(8);
+        // Its writer goes on at the end of the same file.
+        fs::write(&path, content).expect("the folder is there");
+        self.ledger.note(format_args!("a bit of byte {at} of {} flips", path.display()));
+        self.ledger.record().logs_damaged = true;
     }
 
     /// Mends what has ailed long enough.
@@ -295,6 +347,8 @@ impl<'a> World<'a> {
         match kind {
             Kind::Kill(_) | Kind::LoseFolder | Kind::Cut(..) | Kind::FolderLoses => {}
             Kind::Stop | Kind::Double(..) | Kind::Garble(..) | Kind::Stranger(..) => {}
+            Kind::StoreFlips | Kind::LogFlips => {}
+            Kind::SecondRun | Kind::SecondCoordinator => self.end_rival(),
             Kind::StoreTears(_) => self.disk.tear(0),
             Kind::Pause => self.administrator.add(Errand::Manage(Action::Resume)),
             Kind::PowerLoss(hosts) => hosts.iter().for_each(|host| self.reconnect(*host)),
@@ -327,6 +381,7 @@ impl<'a> World<'a> {
     /// committed; of the rest, some, and then perhaps a block of zeros.
     fn lose_unsynced(&mut self, until: Duration) {
         self.kill(Host::Coordinator, until);
+        self.end_rival();
         let synced = self.ledger.record().synced;
         for (name, synced) in LOGS.into_iter().zip(synced) {
             let Ok(mut content) = fs::read(self.folder.join(name)) else { continue };
@@ -351,6 +406,11 @@ impl<'a> World<'a> {
     fn reconnect(&self, host: Host) {
         self.others(host).iter().for_each(|other| self.sim.release(host.to_string(), other.as_str()));
     }
+}
+
+/// Whether a coordinator may end with that error because there is another one.
+fn is_a_rivals_doing(error: &str) -> bool {
+    ["is taken", "another coordinator"].iter().any(|excuse| error.contains(excuse))
 }
 
 /// Whether a process may end with that error. A supervisor starts it again; but what it says must be the faults' doing.

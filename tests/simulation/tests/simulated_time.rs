@@ -16,9 +16,9 @@ use std::{
 
 use pom2dib_simulation::{Trial, WIDE, try_schedule};
 
-/// Schedules in the gate. Wide ones are for campaigns, and for `POM2DIB_WIDE=1`.
+/// Schedules in the gate, narrow and wide.
 const SCHEDULES: u64 = 300;
-const WIDE_SCHEDULES: u64 = 60;
+const WIDE_SCHEDULES: u64 = 100;
 
 /// Of the former, how many are run again.
 const REPLAYED: u64 = 30;
@@ -44,8 +44,7 @@ fn whatever_fails_a_run_tells_one_truth_and_ends_when_the_faults_do() {
     }
     let (narrow, wide) = match number("POM2DIB_SCHEDULES") {
         Some(all) => (all - all / 2, all / 2),
-        None if number("POM2DIB_WIDE").is_some() => (SCHEDULES, WIDE_SCHEDULES),
-        None => (SCHEDULES, 0),
+        None => (SCHEDULES, WIDE_SCHEDULES),
     };
     let seed = |at| if at < narrow { at } else { WIDE + at - narrow };
     judge(&try_schedules(|at| (at < narrow + wide).then(|| seed(at)), Some(narrow + wide)));
@@ -60,9 +59,8 @@ fn so_it_is_with_schedules_that_nobody_has_tried() {
     let base = number("POM2DIB_BASE").unwrap_or(clock % (1 << 31));
     println!("base {base}: POM2DIB_BASE={base} tries the same schedules");
     let end = Instant::now() + Duration::from_secs(number("POM2DIB_EXPLORE").unwrap_or(EXPLORE));
-    // Every fourth as narrow as the older ones, which are quick.
-    let wide = number("POM2DIB_WIDE").is_some();
-    let seed = |at: u64| if !wide || at.is_multiple_of(4) { base + at } else { WIDE + base + at };
+    // Every fourth is narrow.
+    let seed = |at: u64| if at.is_multiple_of(4) { base + at } else { WIDE + base + at };
     judge(&try_schedules(|at| (Instant::now() < end).then(|| seed(at)), None));
 }
 

@@ -1,0 +1,92 @@
+//! A host more: somebody starts a second coordinator, in the run's own folder or with another one at the same store.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use coordinator::{Options, Outcome, RunLock};
+
+use crate::ledger::Ledger;
+
+/// Its host.
+pub(crate) const RIVAL: &str = "rival";
+
+/// Between two looks at whether it is wanted.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is to be started. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Rival(Arc<Mutex<Option<PathBuf>>>);
+
+impl Rival {
+    /// Starts a coordinator in that folder.
+    pub(crate) fn start(&self, folder: PathBuf) {
+        *self.0.lock().expect("nobody panics with it") = Some(folder);
+    }
+
+    /// Lets one that has not begun yet be.
+    pub(crate) fn forget(&self) {
+        drop(self.wanted());
+    }
+
+    fn wanted(&self) -> Option<PathBuf> {
+        self.0.lock().expect("nobody panics with it").take()
+    }
+
+    /// The life of its host, with options that are right but for the folder.
+    pub(crate) async fn live(self, options: Options, ledger: Ledger) -> turmoil::Result {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let Some(folder) = self.wanted() else { continue };
+            match take(&folder) {
+                Ok(_lock) => {
+                    if ledger.record().holds.as_ref() == Some(&folder) {
+                        ledger.violation("a folder that a coordinator works in is let to another one");
+                    }
+                    ledger.note("a rival begins");
+                    match coordinator::run(Options { folder, ..options.clone() }).await {
+                        Ok(Outcome::Done(_) | Outcome::Stopped(_)) => {
+                            ledger.violation("a rival without nodes has ended the run")
+                        }
+                        Err(error) => ledger.note(format_args!("a rival ends: {error}")),
+                    }
+                }
+                Err(error) => ledger.note(format_args!("a rival is refused: {error}")),
+            }
+        }
+    }
+}
+
+/// The lock of a folder, or that it is taken; by whom is of the real machine, and different every time.
+fn take(folder: &Path) -> Result<RunLock, String> {
+    RunLock::take_now(folder).map_err(|error| {
+        let line = error.to_string();
+        line.split_once(": ").map_or(line.as_str(), |(first, _)| first).to_owned()
+    })
+}
+
+/// As long as it is there, a coordinator works in the run's folder.
+pub(crate) struct Work {
+    ledger: Ledger,
+    _lock: RunLock,
+}
+
+impl Work {
+    /// Takes the folder.
+    ///
+    /// # Errors
+    /// If somebody else has it.
+    pub(crate) fn begin(folder: PathBuf, ledger: &Ledger) -> Result<Self, String> {
+        let lock = take(&folder)?;
+        ledger.record().holds = Some(folder);
+        Ok(Work { ledger: ledger.clone(), _lock: lock })
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.ledger.record().holds = None;
+    }
+}
