@@ -74,7 +74,7 @@ fn setup(scenario: Scenario, folder: Option<PathBuf>) -> anyhow::Result<Setup> {
         scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect();
     let tasks: Vec<String> = scenario.receiver.iter().map(|node| node.task.clone()).collect();
     let needs = data::Needs { modalities: &modalities, tasks: &tasks };
-    let dataset = data::open(&source, seed, &needs)?;
+    let dataset = source.open(seed, &needs)?;
     Ok(Setup { scenario: scenario.into(), seed, dataset: dataset.into() })
 }
 

@@ -133,7 +133,7 @@ fn open(scenario: &Scenario, seed: Seed) -> Result<Arc<dyn Dataset>> {
     let modalities = &scenario.transmitter[0].modalities;
     let tasks = [scenario.receiver[0].task.clone()];
     let source = node::data_source(scenario, None)?;
-    Ok(data::open(&source, seed, &data::Needs { modalities, tasks: &tasks })?.into())
+    Ok(source.open(seed, &data::Needs { modalities, tasks: &tasks })?.into())
 }
 
 /// One input in, its outputs out.

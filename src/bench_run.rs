@@ -23,7 +23,7 @@ pub(crate) struct Planned {
 impl Planned {
     pub(crate) fn new(arguments: ScenarioArguments) -> anyhow::Result<Self> {
         let scenario = arguments.resolve()?;
-        let info = data::info(&node::data_source(&scenario, None)?)?;
+        let info = node::data_source(&scenario, None)?.info()?;
         Ok(Planned { arguments, scenario, info })
     }
 }

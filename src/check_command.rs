@@ -3,11 +3,8 @@
 use std::process::ExitCode;
 
 use coordinator::ScenarioArguments;
-use data::Source;
 use scenario::Scenario;
 use serde_json::json;
-
-use crate::data_scenario::Reading;
 
 /// Check a scenario and its data as a run does before its first round, and begin nothing. Values of data are not read, but labels
 /// are; `pom2dib data verify NAME --scenario FILE` reads everything.
@@ -39,22 +36,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 /// The scenario, and what a user should know of its data.
 fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), String> {
-    let reading = Reading::of(arguments).map_err(|error| error.to_string())?;
-    let mut notes = data::notes(&reading.source).map_err(|error| error.to_string())?;
-    match &reading.source {
-        Source::Digits => {}
-        Source::HandWritten(_) | Source::MmFi(_) => {
-            data::info(&reading.source).map_err(|error| error.to_string())?;
-        }
-        Source::Arrays(source) => {
-            let report = reading.arrays(source, false).map_err(|error| error.to_string())?;
-            if let Some(problem) = report.problems().next() {
-                return Err(problem.to_owned());
-            }
-            notes.extend(report.tasks.into_iter().flat_map(|task| task.notes));
-        }
-    }
-    Ok((reading.scenario, notes))
+    let scenario = arguments.resolve().map_err(|error| error.to_string())?;
+    let data = node::data_source(&scenario, None).map_err(|error| error.to_string())?;
+    let notes = data.check().map_err(|error| error.to_string())?;
+    Ok((scenario, notes))
 }
 
 fn say(scenario: &Scenario, notes: &[String], json: bool) {

@@ -7,11 +7,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Subcommand, ValueEnum};
-use data::{DataError, FetchEvent, FileState, HandWritten, Info, Mirrors, Source, VerifyReport, mmfi::Plan};
+use clap::{Subcommand, ValueEnum, builder::PossibleValuesParser};
+use coordinator::ScenarioArguments;
+use data::{Chosen, DataError, FetchEvent, Mirrors, Report, Settings, mmfi::Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::{data_arrays, data_mmfi, data_scenario};
+use crate::{mmfi_run, slow::Slow};
 
 /// Fetch, check, describe or make up a data set.
 #[derive(clap::Args)]
@@ -44,7 +45,8 @@ enum Command {
     /// malformed, or does not fit the others
     Verify {
         /// Which data set
-        name: Verified,
+        #[arg(value_parser = PossibleValuesParser::new(data::source_names()))]
+        name: String,
         #[command(flatten)]
         folder: Folder,
         /// Verify what this scenario reads, and refuse whatever its run would refuse
@@ -77,7 +79,8 @@ enum Command {
     /// Say what a data set holds: samples, modalities, tasks
     Info {
         /// Which data set
-        name: Described,
+        #[arg(value_parser = PossibleValuesParser::new(data::source_names()))]
+        name: String,
         #[command(flatten)]
         folder: Folder,
         /// Of arrays: the scenario that says which of them are tasks; without one, what looks like one is taken for one
@@ -97,40 +100,12 @@ enum Synthesised {
     MmFi,
 }
 
-/// Data sets that consist of files.
-#[derive(Clone, Copy, ValueEnum)]
-enum Verified {
-    /// MNIST images and FSDD recordings
-    #[value(name = "handwritten")]
-    HandWritten,
-    /// People moving before cameras, lidar, radar and WiFi
-    #[value(name = "mmfi")]
-    MmFi,
-    /// Arrays of your own
-    Arrays,
-}
-
 /// Data sets that can be downloaded.
 #[derive(Clone, Copy, ValueEnum)]
 enum Fetched {
     /// MNIST images and FSDD recordings
     #[value(name = "handwritten")]
     HandWritten,
-}
-
-/// All data sets.
-#[derive(Clone, Copy, ValueEnum)]
-enum Described {
-    /// MNIST images and FSDD recordings
-    #[value(name = "handwritten")]
-    HandWritten,
-    /// Digits drawn and spoken by code
-    Digits,
-    /// Arrays of your own
-    Arrays,
-    /// People moving before cameras, lidar, radar and WiFi
-    #[value(name = "mmfi")]
-    MmFi,
 }
 
 #[derive(clap::Args)]
@@ -141,27 +116,6 @@ struct Folder {
     /// The same; without either, data-cache/ and the data set's name
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-}
-
-impl Verified {
-    fn name(self) -> &'static str {
-        match self {
-            Verified::HandWritten => "handwritten",
-            Verified::MmFi => "mmfi",
-            Verified::Arrays => "arrays",
-        }
-    }
-}
-
-impl Described {
-    fn name(self) -> &'static str {
-        match self {
-            Described::HandWritten => "handwritten",
-            Described::Digits => "digits",
-            Described::Arrays => "arrays",
-            Described::MmFi => "mmfi",
-        }
-    }
 }
 
 impl Folder {
@@ -180,41 +134,33 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Fetch { name: Fetched::HandWritten, folder, mnist_mirror, fsdd_mirror } => {
             fetch(&folder.of("handwritten"), mnist_mirror, fsdd_mirror)
         }
-        Command::Verify { scenario: Some(scenario), name, folder, json, .. } => {
-            data_scenario::verify(scenario, folder.given(), name.name(), *json)
-        }
-        Command::Verify { name: Verified::HandWritten, folder, own, json, .. } => {
-            verify(&folder.of("handwritten"), *own, *json)
-        }
-        Command::Verify { name: Verified::MmFi, folder, json, .. } => {
-            data_mmfi::verify(&folder.of("mmfi"), *json)
-        }
-        Command::Verify { name: Verified::Arrays, folder, json, .. } => {
-            data::check_arrays(&folder.of("arrays"), true).map(|report| data_arrays::verify(&report, *json))
+        Command::Verify { name, folder, scenario, own, json } => {
+            let published = !own && scenario.is_none();
+            chosen(name, folder, scenario.as_ref()).and_then(|data| verify(&data, published, *json))
         }
         Command::Synthesise { name: Synthesised::MmFi, folder, subjects_per_scene, actions, frames } => {
             let plan = Plan { subjects_per_scene: *subjects_per_scene, actions: *actions, frames: *frames };
-            data_mmfi::synthetic_tree(folder, plan)
+            synthesise(folder, plan)
         }
-        Command::Info { scenario: Some(scenario), name, folder, json } => {
-            data_scenario::info(scenario, folder.given(), name.name(), *json)
+        Command::Info { name, folder, scenario, json } => {
+            chosen(name, folder, scenario.as_ref()).and_then(|data| info(&data, *json))
         }
-        Command::Info { name: Described::Arrays, folder, json, .. } => {
-            data::check_arrays(&folder.of("arrays"), false)
-                .map(|report| data_arrays::describe(&report, *json))
-        }
-        Command::Info { name: Described::MmFi, folder, json, .. } => {
-            data_mmfi::info(&folder.of("mmfi"), *json)
-        }
-        Command::Info { name: Described::HandWritten, folder, json, .. } => {
-            info(&Source::HandWritten(HandWritten::new(folder.of("handwritten"))), *json)
-        }
-        Command::Info { name: Described::Digits, json, .. } => info(&Source::Digits, *json),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::from(2)
     })
+}
+
+/// Makes a synthetic tree.
+fn synthesise(folder: &Path, plan: Plan) -> Result<ExitCode, DataError> {
+    mmfi_run::synthesise(folder, plan)?;
+    eprintln!(
+        "a synthetic tree ({plan}) is in {}; use it with --data {}",
+        folder.display(),
+        folder.display()
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn fetch(folder: &Path, mnist: &[String], fsdd: &[String]) -> Result<ExitCode, DataError> {
@@ -269,79 +215,50 @@ impl Downloads {
     }
 }
 
-fn verify(folder: &Path, own: bool, json: bool) -> Result<ExitCode, DataError> {
-    let report = match own {
-        true => data::check_handwritten(&HandWritten::new(folder))?,
-        false => data::verify_handwritten(folder)?,
+/// The data set of that name: what a scenario reads, or without one everything in the folder.
+fn chosen(name: &str, folder: &Folder, scenario: Option<&PathBuf>) -> Result<Chosen, DataError> {
+    let Some(path) = scenario else { return Chosen::new(Settings::new(name, Some(folder.of(name)))) };
+    let input = |problem: String| DataError::Scenario { problem };
+    let given = ScenarioArguments {
+        scenario: Some(path.clone()),
+        data: folder.given(),
+        ..ScenarioArguments::default()
     };
-    Ok(print_verified(&report, own, json))
+    let scenario = given.resolve().map_err(|error| input(error.to_string()))?;
+    let data = node::data_source(&scenario, None).map_err(|error| input(error.to_string()))?;
+    match scenario.data.source.as_str() {
+        known if known == name => Ok(data),
+        other => Err(input(format!("{} reads {other}, not {name}: name that", path.display()))),
+    }
+}
+
+fn verify(data: &Chosen, published: bool, json: bool) -> Result<ExitCode, DataError> {
+    let slow = Slow::new(format!("reading every file{}", place(data)));
+    let report = data.verify(published, &|done, of| slow.show(done, of))?;
+    drop(slow);
+    Ok(say(&report, json))
+}
+
+fn info(data: &Chosen, json: bool) -> Result<ExitCode, DataError> {
+    let slow = Slow::new(format!("indexing{}", place(data)));
+    let report = data.describe(&|done, of| slow.show(done, of))?;
+    drop(slow);
+    Ok(say(&report, json))
+}
+
+/// Where it is, behind what is done there.
+fn place(data: &Chosen) -> String {
+    data.settings().folder.as_ref().map(|folder| format!(" in {}", folder.display())).unwrap_or_default()
 }
 
 /// Says what was found, and gives the exit status for it.
-pub(crate) fn print_verified(report: &VerifyReport, own: bool, json: bool) -> ExitCode {
+fn say(report: &Report, json: bool) -> ExitCode {
     match json {
-        true => println!("{}", serde_json::to_string(report).expect("a report has only strings")),
-        false => print_report(report, own),
+        true => println!("{}", report.json),
+        false => print!("{}", report.text),
     }
-    if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) }
-}
-
-fn print_report(report: &VerifyReport, own: bool) {
-    for fault in report.faults() {
-        match &fault.state {
-            FileState::Differs(how) => println!("{}: {how}", fault.path.display()),
-            FileState::Missing => println!("{}: missing", fault.path.display()),
-            FileState::Ok => {}
-        }
+    if let Some(refusal) = &report.refusal {
+        eprintln!("error: {refusal}");
     }
-    let faults = report.faults().count();
-    let sound = report.files.len() - faults;
-    match (own, faults) {
-        (true, _) => println!("{sound} files can be read, {faults} not"),
-        (false, 0) => println!("{sound} files as published, 0 not"),
-        (false, _) => {
-            println!("{sound} files as published, {faults} not (--own asks only whether they can be read)")
-        }
-    }
-}
-
-pub(crate) fn info(source: &Source, json: bool) -> Result<ExitCode, DataError> {
-    let info = data::info(source)?;
-    if json {
-        println!("{}", serde_json::to_string(&info).expect("an info has only strings and numbers"));
-    } else {
-        print_info(&info);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn print_info(info: &Info) {
-    match &info.folder {
-        Some(folder) => println!("{} in {} ({} bytes)", info.source, folder.display(), info.bytes),
-        None => println!("{}, made by this program", info.source),
-    }
-    for split in &info.splits {
-        let counts: Vec<String> = split.per_digit.iter().map(usize::to_string).collect();
-        let counts = counts.join(" ");
-        println!(
-            "  {:<5} {} samples, {} recordings; of each digit {counts}",
-            split.name, split.samples, split.recordings
-        );
-    }
-    for modality in &info.modalities {
-        let sizes: Vec<String> = modality.shape.iter().map(usize::to_string).collect();
-        println!("  modality {:<8} {}", modality.name, sizes.join(" x "));
-    }
-    for (task, balance) in info.tasks.iter().zip(&info.balance) {
-        match balance {
-            Some(balance) => println!("  task {:<8} {}", task.name, data_arrays::classes(balance)),
-            None => println!("  task {:<8} {} values", task.name, task.classes),
-        }
-    }
-    if !info.speakers.is_empty() {
-        let speakers = info.speakers.iter().map(|speaker| format!("{} {}", speaker.name, speaker.takes));
-        println!("  takes of each digit: {}", speakers.collect::<Vec<_>>().join(", "));
-    }
-    info.notes.iter().for_each(|note| println!("  note: {note}"));
-    println!("  digest {}", info.digest);
+    if report.is_sound && report.refusal.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }

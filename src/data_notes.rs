@@ -8,9 +8,9 @@ use scenario::Scenario;
 /// # Errors
 /// When a folder of the data cannot be listed.
 pub(crate) fn say(scenario: &Scenario) -> Result<(), CoordinatorError> {
-    // A run that lacks its folder says so itself.
-    let Ok(source) = node::data_source(scenario, None) else { return Ok(()) };
-    let notes = data::notes(&source).map_err(|error| CoordinatorError::Input(error.to_string()))?;
+    let input = |error: String| CoordinatorError::Input(error);
+    let data = node::data_source(scenario, None).map_err(|error| input(error.to_string()))?;
+    let notes = data.notes().map_err(|error| input(error.to_string()))?;
     notes.iter().for_each(|note| eprintln!("note: {note}"));
     Ok(())
 }

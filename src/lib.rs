@@ -21,11 +21,8 @@ mod chart;
 mod check_command;
 mod cli;
 mod compose_command;
-mod data_arrays;
 mod data_command;
-mod data_mmfi;
 mod data_notes;
-mod data_scenario;
 mod doctor_command;
 mod figures;
 mod flops;
@@ -55,3 +52,8 @@ mod statistics;
 mod sweep;
 
 pub use program::Program;
+
+/// What a data set of your own is made of: `Source`, `Dataset`.
+pub use data;
+/// Draws that every node makes for itself and alike: `Seed`, `Purpose`.
+pub use randomness;

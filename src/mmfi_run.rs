@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coordinator::{CoordinatorError, ScenarioArguments};
-use data::{DataError, Source, mmfi};
+use data::{DataError, mmfi};
 use scenario::Scenario;
 
 use crate::slow::Slow;
@@ -14,7 +14,7 @@ const SYNTHETIC: &str = "data-cache/mmfi-synthetic";
 /// Makes the synthetic tree if there is none yet, and has the scenario read it.
 pub(crate) fn use_synthetic(arguments: &mut ScenarioArguments) -> Result<(), CoordinatorError> {
     let scenario = arguments.resolve()?;
-    if scenario.data.source != scenario::Source::MmFi {
+    if scenario.data.source != "mmfi" {
         let line =
             format!("--synthetic is for MM-Fi: give scenarios/mmfi.toml instead of \"{}\"", scenario.name);
         return Err(CoordinatorError::Input(line));
@@ -30,22 +30,20 @@ pub(crate) fn synthesise(folder: &Path, plan: mmfi::Plan) -> Result<(), DataErro
     mmfi::synthesise(folder, plan, &|done, of| slow.show(done, of))
 }
 
-/// Indexes the files once, before all nodes would; and lets the scenario's name say that a tree is synthetic, so that no
+/// Does once what all nodes would have to do otherwise: indexes the files of MM-Fi; and lets the scenario's name say that a tree is synthetic, so that no
 /// table is taken for one of the real data.
 pub(crate) fn prepare(
     scenario: &Scenario,
     arguments: &mut ScenarioArguments,
 ) -> Result<(), CoordinatorError> {
-    if scenario.data.source != scenario::Source::MmFi {
-        return Ok(());
-    }
-    let source =
+    let data =
         node::data_source(scenario, None).map_err(|error| CoordinatorError::Input(error.to_string()))?;
-    let Source::MmFi(source) = source else { return Ok(()) };
-    let slow = Slow::new(format!("indexing {}", source.folder.display()));
-    source.index(&|done, of| slow.show(done, of)).map_err(input)?;
-    if mmfi::is_synthetic(&source.folder) && !scenario.name.ends_with("-synthetic") {
-        eprintln!("note: {} is a synthetic tree, not the MM-Fi data", source.folder.display());
+    let folder = data.settings().folder.as_deref();
+    let slow = Slow::new(format!("indexing {}", folder.unwrap_or(Path::new("the data")).display()));
+    data.prepare(&|done, of| slow.show(done, of)).map_err(input)?;
+    let Some(folder) = folder.filter(|_| scenario.data.source == "mmfi") else { return Ok(()) };
+    if mmfi::is_synthetic(folder) && !scenario.name.ends_with("-synthetic") {
+        eprintln!("note: {} is a synthetic tree, not the MM-Fi data", folder.display());
         arguments.set.push(format!("name=\"{}-synthetic\"", scenario.name.replace(['"', '\\'], "-")));
     }
     Ok(())

@@ -19,7 +19,7 @@ const SHORT: usize = 12;
 /// Data, numerics and build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// SHA-256 of everything that the network reads, [`data::contents`].
+    /// SHA-256 of everything that the network reads, [`data::Source::contents`].
     pub(crate) data: String,
     /// [`dib::NUMERICS`].
     pub(crate) numerics: u32,
@@ -90,7 +90,7 @@ pub(crate) struct Origins {
 }
 
 /// What is read of which data.
-type What = (data::Source, Vec<String>, Vec<String>);
+type What = (data::Settings, Vec<String>, Vec<String>);
 
 impl Origins {
     /// Of a run of this scenario.
@@ -114,13 +114,13 @@ impl Origins {
             names.sort();
             names.dedup();
         }
-        let source = node::data_source(scenario, nearby(scenario, &modalities, &tasks)?)?;
-        let what = (source, modalities, tasks);
+        let data = node::data_source(scenario, nearby(scenario, &modalities, &tasks)?)?;
+        let what = (data.settings().clone(), modalities, tasks);
         if let Some((_, digest)) = self.known.iter().find(|(known, _)| *known == what) {
             return Ok(digest.clone());
         }
-        let (source, modalities, tasks) = &what;
-        let digest = hex(&data::contents(source, &data::Needs { modalities, tasks })?);
+        let (_, modalities, tasks) = &what;
+        let digest = hex(&data.contents(&data::Needs { modalities, tasks })?);
         self.known.push((what, digest.clone()));
         Ok(digest)
     }

@@ -336,7 +336,7 @@ fn live(options: node::Options, known: Arc<Mutex<Vec<Context>>>) -> Result<(), N
         Compute::spawn(options.threads, activity, move |emit| {
             let source = node::data_source(&context.scenario, None)?;
             let modalities = &context.scenario.transmitter[context.index].modalities;
-            let dataset = data::open(&source, context.seed, &data::Needs { modalities, tasks: &[] })?;
+            let dataset = source.open(context.seed, &data::Needs { modalities, tasks: &[] })?;
             emit(Output::Ready { data: dataset.digest(), files: dataset.files() });
             TransmitterMachine::new(context, dataset.into(), state.as_deref())
         })

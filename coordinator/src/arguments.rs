@@ -69,7 +69,7 @@ impl ScenarioArguments {
         if let Some(store) = scenario.checkpoint.store.as_mut().filter(|store| !store.contains("://")) {
             *store = absolute(Path::new(store))?.to_string_lossy().into_owned();
         }
-        crate::check_names(&scenario)?;
+        node::check_data_names(&scenario)?;
         Ok(scenario)
     }
 

@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     CoordinatorError, Mode, Options, Outcome, Summary,
     board::Board,
-    check_names, lock,
+    lock,
     manifest::state_name,
     members::{Member, Members},
     options::Deadlines,
@@ -50,7 +50,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Conducts a run from the first join to the summary, or until it is told to stop.
 pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
-    check_names(&options.scenario)?;
+    node::check_data_names(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
     let _token = options.security.publish(listener.address().port());
     let stage = Stage::set(&options, listener.address()).await?;

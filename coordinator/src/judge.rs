@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass};
 use randomness::Seed;
-use scenario::{Rate, RateEstimator, Scenario, Source, Train};
+use scenario::{Rate, RateEstimator, Scenario, Train};
 
 use crate::{
     CoordinatorError, Missing, Recordings, check,
@@ -103,10 +103,7 @@ impl Judge {
             joint_rate_samples: joint.map(|report| report.samples).max().unwrap_or(0),
             samples: first.unwrap_or(0),
             passes: self.passes,
-            ci95_over: match scenario.data.source {
-                Source::Arrays => "bootstrap over test rows and passes".into(),
-                _ => "bootstrap over test recordings and passes".into(),
-            },
+            ci95_over: format!("bootstrap over test {} and passes", clusters(scenario)),
             tasks,
             classes: self.classes.iter().filter(|of| of.train.len() <= MOST_CLASSES_SHOWN).cloned().collect(),
             confusion: (0..self.receiver_count).filter_map(|t| self.confusion(scenario, t)).collect(),
@@ -222,6 +219,12 @@ impl Judge {
         }
         selection
     }
+}
+
+/// What test rows share that one cluster of the bootstrap has, in the plural.
+fn clusters(scenario: &Scenario) -> &'static str {
+    // A run of data that this program does not know is judged by one that does.
+    node::data_source(scenario, None).map_or("rows", |data| data.clusters_are())
 }
 
 /// What the rates are.

@@ -1,5 +1,12 @@
 //! A data set before its modalities are computed: pixels, waveforms and their digits.
 
+use crate::{
+    Needs, Task,
+    error::DataError,
+    modality::{MODALITY_NAMES, Modality},
+    task::TASK_NAMES,
+};
+
 /// Pixels of an image's side.
 pub(crate) const SIDE: usize = 28;
 
@@ -13,6 +20,28 @@ pub(crate) struct Wants {
     pub(crate) images: bool,
     /// Waveforms.
     pub(crate) clips: bool,
+}
+
+impl Wants {
+    /// Checks the names in `needs` and says which raw content they take.
+    pub(crate) fn of(needs: &Needs) -> Result<Self, DataError> {
+        let mut wants = Wants::default();
+        for name in needs.modalities {
+            match Modality::named(name) {
+                Some(Modality::Fft) => wants.images = true,
+                Some(Modality::Mel) => wants.clips = true,
+                Some(Modality::Noise) => {}
+                None => {
+                    let known = MODALITY_NAMES.join(", ");
+                    return Err(DataError::UnknownModality { name: name.clone(), known });
+                }
+            }
+        }
+        match needs.tasks.iter().find(|name| Task::named(name).is_none()) {
+            Some(name) => Err(DataError::UnknownTask { name: name.clone(), known: TASK_NAMES.join(", ") }),
+            None => Ok(wants),
+        }
+    }
 }
 
 /// Both splits.

@@ -3,36 +3,14 @@
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Needs, Source, Split,
-    arrays::Arrays,
-    check,
-    content::{Content, Part, Wants},
-    digits,
+    Dataset, Needs, Split, Targets,
+    content::{Content, Part},
     error::DataError,
-    handwritten, mmfi,
     paired::digest,
 };
-use randomness::Seed;
 
-/// SHA-256 over everything that is read for these modalities and tasks, values included; of MM-Fi, whose files are many and
-/// large, over their frames, sizes and ground truth. Digits are made by code, and another build is what may change them.
-/// It takes as long as reading all of it once.
-///
-/// # Errors
-/// As [`open`](crate::open).
-pub fn contents(source: &Source, needs: &Needs) -> Result<[u8; 32], DataError> {
-    Ok(match source {
-        Source::Digits => digest(&digits::make(Wants::default())),
-        Source::HandWritten(source) => of_content(&handwritten::load(source, check(needs)?)?),
-        Source::Arrays(source) => of_arrays(&Arrays::open(source, Seed::from_number(0), needs)?),
-        Source::MmFi(source) => {
-            let info = mmfi::info(source)?;
-            Sha256::digest(format!("pom2dib mmfi contents v1\n{}\n{}\n", info.digest, info.bytes)).into()
-        }
-    })
-}
-
-fn of_content(content: &Content) -> [u8; 32] {
+/// Over labels, names, pixels and waveforms, as far as they were loaded.
+pub(crate) fn of_content(content: &Content) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"pom2dib contents v1");
     hash.update(digest(content));
@@ -47,16 +25,32 @@ fn of_content(content: &Content) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The same array may lie in files of different kinds.
-fn of_arrays(arrays: &Arrays) -> [u8; 32] {
-    use crate::Dataset;
-    let line = |file: &crate::DataFile| {
-        let stem = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
-        let split = if file.split == Split::Train { "train" } else { "test" };
-        format!("{stem} {split} {} {}\n", file.rows, crate::catalogue::hex(&file.sha256))
-    };
-    let mut lines: Vec<String> = arrays.files().iter().map(line).collect();
-    lines.sort();
-    lines.dedup();
-    Sha256::digest(format!("pom2dib arrays contents v1\n{}", lines.concat())).into()
+/// Over everything that a data set gives of these modalities, in the first epoch, and of these tasks.
+pub(crate) fn of_dataset(dataset: &dyn Dataset, needs: &Needs) -> Result<[u8; 32], DataError> {
+    let mut hash = Sha256::new();
+    hash.update(b"pom2dib data set contents v1");
+    hash.update(dataset.digest());
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    for split in [Split::Train, Split::Test] {
+        for name in needs.modalities {
+            let known = needs.modalities.join(", ");
+            let unknown = || DataError::UnknownModality { name: name.clone(), known };
+            let mut values = vec![0.0; dataset.width(name).ok_or_else(unknown)?];
+            for sample in 0..dataset.samples(split) {
+                dataset.read(name, split, sample, 0, &mut values)?;
+                hash.update(bytes(&values));
+            }
+        }
+        for name in needs.tasks {
+            let known = needs.tasks.join(", ");
+            let unknown = || DataError::UnknownTask { name: name.clone(), known };
+            match dataset.targets(name, split).ok_or_else(unknown)? {
+                Targets::Classes { labels, .. } => {
+                    hash.update(labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>());
+                }
+                Targets::Values { values, .. } => hash.update(bytes(&values)),
+            }
+        }
+    }
+    Ok(hash.finalize().into())
 }

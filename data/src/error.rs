@@ -35,6 +35,14 @@ pub enum DataError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// A key of a scenario whose value cannot be used.
+    #[error("scenario: {key} {problem}")]
+    Key {
+        /// The key at fault.
+        key: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// A modality that the data set does not have.
     #[error("no modality is called {name:?}: the names are {known}")]
     UnknownModality {

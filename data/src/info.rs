@@ -1,25 +1,22 @@
 //! What a data set holds, for people to read.
 
 use crate::{
-    Balance, Source,
+    Balance, Dataset, Report, Settings, Split, Targets,
+    arrays::classes,
     catalogue::hex,
-    content::{Content, Part, Wants},
-    digits,
-    error::DataError,
-    handwritten::{self, recordings},
-    mmfi,
+    content::{Content, Part},
     modality::{MODALITY_NAMES, Modality},
     paired::digest,
     task::{TASKS, Task},
 };
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::{collections::BTreeSet, fmt::Write, path::PathBuf};
 
 /// What a data set holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Info {
     /// The name as scenarios write it.
-    pub source: &'static str,
+    pub source: String,
     /// Its folder, where it has one.
     pub folder: Option<PathBuf>,
     /// Bytes of its files.
@@ -29,7 +26,7 @@ pub struct Info {
     /// What transmitters may observe.
     pub modalities: Vec<ModalityInfo>,
     /// What receivers may predict.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<TaskInfo>,
     /// How many samples each class of a task has, in the tasks' order; none of tasks of values.
     pub balance: Vec<Option<Balance>>,
     /// Who speaks, where samples have recordings of speakers.
@@ -69,55 +66,123 @@ pub struct SplitInfo {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModalityInfo {
     /// The name as scenarios write it.
-    pub name: &'static str,
+    pub name: String,
     /// Sizes of the dimensions, outermost first.
     pub shape: Vec<usize>,
     /// Values per sample.
     pub width: usize,
 }
 
-/// Describes a data set from its labels and names alone: quick, and no check of images or waveforms.
-///
-/// # Errors
-/// As [`open`](crate::open).
-pub fn info(source: &Source) -> Result<Info, DataError> {
-    let (content, folder) = match source {
-        Source::Digits => (digits::make(Wants::default()), None),
-        Source::HandWritten(source) => {
-            (handwritten::load(source, Wants::default())?, Some(source.folder.clone()))
-        }
-        Source::Arrays(source) => {
-            let remedy = "is a folder of arrays: `pom2dib data info arrays` describes those";
-            return Err(DataError::malformed(&source.folder, remedy));
-        }
-        Source::MmFi(source) => return mmfi::info(source),
-    };
-    let names = [&content.train, &content.test].into_iter().flat_map(|part| &part.names);
-    let takes = if folder.is_some() { recordings::takes(names) } else { Default::default() };
-    Ok(Info {
-        source: source.name(),
-        bytes: folder.as_deref().map_or(Ok(0), bytes)?,
-        speakers: takes.into_iter().map(|(name, takes)| SpeakerInfo { name, takes }).collect(),
-        notes: notes(source)?,
-        folder,
-        splits: vec![split("train", &content.train), split("test", &content.test)],
-        modalities: MODALITY_NAMES.iter().filter_map(|name| modality(name)).collect(),
-        tasks: TASKS.to_vec(),
-        balance: TASKS.iter().map(|task| balance(*task, &content)).collect(),
-        digest: hex(&digest(&content)),
-    })
+/// One task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskInfo {
+    /// The name as scenarios write it.
+    pub name: String,
+    /// How many classes there are; for regression, how many values.
+    pub classes: usize,
 }
 
-/// What a user should know of a source's files before a run, a line each: files that are there but not read, for example. Quick:
-/// it lists folders and reads no content.
-///
-/// # Errors
-/// When a folder cannot be listed.
-pub fn notes(source: &Source) -> Result<Vec<String>, DataError> {
-    match source {
-        Source::Digits | Source::Arrays(_) => Ok(Vec::new()),
-        Source::HandWritten(source) => Ok(handwritten::notes(&source.folder)),
-        Source::MmFi(source) => mmfi::notes(&source.folder),
+impl From<Task> for TaskInfo {
+    fn from(task: Task) -> Self {
+        TaskInfo { name: task.name.into(), classes: task.classes }
+    }
+}
+
+impl Info {
+    /// The same in words.
+    pub(crate) fn report(&self) -> Report {
+        let mut text = match &self.folder {
+            Some(folder) => format!("{} in {} ({} bytes)\n", self.source, folder.display(), self.bytes),
+            None => format!("{}, made by this program\n", self.source),
+        };
+        for split in &self.splits {
+            let counts: Vec<String> = split.per_digit.iter().map(usize::to_string).collect();
+            let counts = match counts.is_empty() {
+                true => String::new(),
+                false => format!("; of each digit {}", counts.join(" ")),
+            };
+            let (name, samples, recordings) = (split.name, split.samples, split.recordings);
+            let _ = writeln!(text, "  {name:<5} {samples} samples, {recordings} recordings{counts}");
+        }
+        for modality in &self.modalities {
+            let sizes: Vec<String> = modality.shape.iter().map(usize::to_string).collect();
+            let _ = writeln!(text, "  modality {:<8} {}", modality.name, sizes.join(" x "));
+        }
+        for (task, balance) in self.tasks.iter().zip(&self.balance) {
+            let what = balance.as_ref().map_or_else(|| format!("{} values", task.classes), classes);
+            let _ = writeln!(text, "  task {:<8} {what}", task.name);
+        }
+        if !self.speakers.is_empty() {
+            let speakers = self.speakers.iter().map(|speaker| format!("{} {}", speaker.name, speaker.takes));
+            let _ = writeln!(text, "  takes of each digit: {}", speakers.collect::<Vec<_>>().join(", "));
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
+        let _ = writeln!(text, "  digest {}", self.digest);
+        Report::new(text, self, true)
+    }
+}
+
+/// Describes images with recordings that lie in no files.
+pub(crate) fn info_of_content(source: &str, content: &Content) -> Info {
+    Info {
+        source: source.into(),
+        folder: None,
+        bytes: 0,
+        splits: vec![split("train", &content.train), split("test", &content.test)],
+        modalities: MODALITY_NAMES.iter().filter_map(|name| modality(name)).collect(),
+        tasks: TASKS.map(TaskInfo::from).to_vec(),
+        balance: TASKS.iter().map(|task| balance(*task, content)).collect(),
+        speakers: Vec::new(),
+        notes: Vec::new(),
+        digest: hex(&digest(content)),
+    }
+}
+
+/// Describes what a data set shows of itself.
+pub(crate) fn info_of_dataset(
+    dataset: &dyn Dataset,
+    settings: &Settings,
+    modalities: &[String],
+    tasks: &[String],
+) -> Info {
+    let clusters: BTreeSet<u32> = dataset.clusters().into_iter().collect();
+    let split = |(name, split)| {
+        let samples = dataset.samples(split);
+        let recordings = if split == Split::Test { clusters.len() } else { samples };
+        SplitInfo { name, samples, recordings, per_digit: Vec::new() }
+    };
+    let modality = |name: &String| {
+        let width = dataset.width(name)?;
+        Some(ModalityInfo { name: name.clone(), shape: vec![width], width })
+    };
+    let targets: Vec<(&String, [Targets; 2])> = tasks
+        .iter()
+        .filter_map(|name| {
+            let of = |split| dataset.targets(name, split);
+            Some((name, [of(Split::Train)?, of(Split::Test)?]))
+        })
+        .collect();
+    let outputs = |targets: &Targets| match targets {
+        Targets::Classes { classes, .. } => *classes,
+        Targets::Values { width, .. } => *width,
+    };
+    let task = |(name, [train, _]): &(&String, [Targets; 2])| TaskInfo {
+        name: (*name).clone(),
+        classes: outputs(train),
+    };
+    Info {
+        source: settings.source.clone(),
+        folder: settings.folder.clone(),
+        bytes: 0,
+        splits: [("train", Split::Train), ("test", Split::Test)].map(split).to_vec(),
+        modalities: modalities.iter().filter_map(modality).collect(),
+        tasks: targets.iter().map(task).collect(),
+        balance: targets.iter().map(|(_, [train, test])| Balance::of(train, test)).collect(),
+        speakers: Vec::new(),
+        notes: Vec::new(),
+        digest: hex(&dataset.digest()),
     }
 }
 
@@ -133,25 +198,8 @@ fn split(name: &'static str, part: &Part) -> SplitInfo {
 
 fn modality(name: &'static str) -> Option<ModalityInfo> {
     Modality::named(name).map(|modality| ModalityInfo {
-        name,
+        name: name.into(),
         shape: modality.shape().to_vec(),
         width: modality.width(),
     })
-}
-
-/// The size of all files that opening may read.
-fn bytes(folder: &Path) -> Result<u64, DataError> {
-    let size = |path: PathBuf| match path.metadata() {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(source) => Err(DataError::io(&path, source)),
-    };
-    let mut total = 0;
-    for name in handwritten::MNIST_NAMES {
-        total += size(handwritten::find_mnist(folder, name)?)?;
-    }
-    let recordings = recordings::folder(folder)?;
-    for name in recordings::list(folder)? {
-        total += size(recordings.join(name.file_name()))?;
-    }
-    Ok(total)
 }

@@ -1,9 +1,9 @@
 //! Where samples come from: HandWritten (MNIST images paired with FSDD recordings), digits made by code, MM-Fi, and arrays of
 //! anybody's own.
 //!
-//! The first two go through one pipeline; [`mmfi`] and arrays read their files as they are needed. [`open`] loads what a node's
-//! [`Needs`] ask for and nothing else: a receiver reads
-//! labels, a transmitter without `mel` reads no recording. A [`Dataset`] then gives any modality of any sample of any
+//! The first two go through one pipeline; [`mmfi`] and arrays read their files as they are needed. Each is a
+//! [`Source`], which has a name; [`register`] adds one of your own. [`Chosen::open`] loads what a node's [`Needs`] ask for and nothing
+//! else: a receiver reads labels, a transmitter without `mel` reads no recording. A [`Dataset`] then gives any modality of any sample of any
 //! epoch; pairing, augmentation and noise are drawn from addressed randomness, so that every node sees the same.
 
 mod arrays;
@@ -24,6 +24,7 @@ mod paired;
 mod pairing;
 mod read_ahead;
 mod rows;
+mod source;
 mod task;
 mod verify;
 
@@ -32,7 +33,6 @@ pub use arrays::{
     Normalisation, TaskKind, TaskReport, Values, check_array_name, check_arrays, check_arrays_of,
     parse_array, write_npz,
 };
-pub use contents::contents;
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};
 pub use handwritten::{
@@ -40,17 +40,12 @@ pub use handwritten::{
     idx::{parse_idx_images, parse_idx_labels},
     wav::parse_wav,
 };
-pub use info::{Info, ModalityInfo, SpeakerInfo, SplitInfo, info, notes};
+pub use info::{Info, ModalityInfo, SpeakerInfo, SplitInfo, TaskInfo};
 pub use modality::is_noise;
-pub use rows::{Trained, TrainedTask, open_rows};
+pub use rows::{Trained, TrainedTask};
+pub use source::{Chosen, Report, Settings, Source, register, source_names};
 pub use task::{About, Balance, IGNORED, Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};
-
-use arrays::Arrays;
-use content::Wants;
-use modality::Modality;
-use paired::PairedDigits;
-use randomness::Seed;
 
 /// Which samples: those to train on, or those to judge by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,31 +62,6 @@ impl Split {
         match self {
             Split::Train => 0,
             Split::Test => 1,
-        }
-    }
-}
-
-/// Where a data set comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// Digits drawn and spoken by code: needs no files.
-    Digits,
-    /// MNIST and FSDD.
-    HandWritten(HandWritten),
-    /// Arrays of anybody's own.
-    Arrays(ArraySource),
-    /// MM-Fi, from the published tree.
-    MmFi(mmfi::MmFi),
-}
-
-impl Source {
-    /// The name as scenarios write it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Source::Digits => "digits",
-            Source::HandWritten(_) => "handwritten",
-            Source::Arrays(_) => "arrays",
-            Source::MmFi(_) => "mmfi",
         }
     }
 }
@@ -192,58 +162,4 @@ pub trait Dataset: Send + Sync {
     fn restore(&mut self, _kept: &[Kept]) -> Result<(), DataError> {
         Ok(())
     }
-}
-
-/// The modalities that a scenario with this `data.source` may name; none for an unknown source, or if any name will do.
-pub fn modality_names(source_name: &str) -> &'static [&'static str] {
-    match source_name {
-        "digits" | "handwritten" => &modality::MODALITY_NAMES,
-        "mmfi" => &mmfi::MODALITY_NAMES,
-        _ => &[],
-    }
-}
-
-/// The tasks that a scenario with this `data.source` may name; none for an unknown source, or if any name will do.
-pub fn task_names(source_name: &str) -> &'static [&'static str] {
-    match source_name {
-        "digits" | "handwritten" => &task::TASK_NAMES,
-        "mmfi" => &mmfi::TASK_NAMES,
-        _ => &[],
-    }
-}
-
-/// Opens a data set for a run with this seed and loads what is needed.
-///
-/// # Errors
-/// One line: an unknown modality or task by its name, or the file that is missing, truncated or wrong.
-pub fn open(source: &Source, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-    let (content, frozen_audio) = match source {
-        Source::Digits => (digits::make(check(needs)?), false),
-        Source::HandWritten(source) => (handwritten::load(source, check(needs)?)?, source.frozen_audio),
-        Source::Arrays(source) => return Ok(Box::new(Arrays::open(source, seed, needs)?)),
-        Source::MmFi(source) => return mmfi::open(source, seed, needs),
-    };
-    Ok(Box::new(PairedDigits::new(content, seed, frozen_audio)))
-}
-
-/// Checks the names in `needs` and says which raw content they take.
-fn check(needs: &Needs) -> Result<Wants, DataError> {
-    let mut wants = Wants::default();
-    for name in needs.modalities {
-        match Modality::named(name) {
-            Some(Modality::Fft) => wants.images = true,
-            Some(Modality::Mel) => wants.clips = true,
-            Some(Modality::Noise) => {}
-            None => {
-                let known = modality::MODALITY_NAMES.join(", ");
-                return Err(DataError::UnknownModality { name: name.clone(), known });
-            }
-        }
-    }
-    for name in needs.tasks {
-        if Task::named(name).is_none() {
-            return Err(DataError::UnknownTask { name: name.clone(), known: task::TASK_NAMES.join(", ") });
-        }
-    }
-    Ok(wants)
 }

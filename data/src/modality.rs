@@ -8,6 +8,10 @@ pub(crate) const MODALITY_NAMES: [&str; 11] = [
     "noise-9",
 ];
 
+/// The names of noise, which every data set but those of one's own has.
+pub(crate) const NOISE_NAMES: [&str; 9] =
+    ["noise-1", "noise-2", "noise-3", "noise-4", "noise-5", "noise-6", "noise-7", "noise-8", "noise-9"];
+
 /// Whether a modality of that name is noise, whatever the data set.
 pub fn is_noise(name: &str) -> bool {
     Modality::named(name) == Some(Modality::Noise)

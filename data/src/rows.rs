@@ -1,7 +1,6 @@
 //! Rows that a trained network is to infer: of whatever split, they stand in for the test split.
 
-use crate::{About, Dataset, Kept, Needs, Source, Split, Targets, arrays::Unseen, error::DataError, open};
-use randomness::Seed;
+use crate::{About, Dataset, Kept, Split, Targets, error::DataError};
 
 /// What a checkpoint, and the run's folder, say of the data that a network was trained on.
 #[derive(Clone, Debug, Default)]
@@ -23,34 +22,15 @@ pub struct TrainedTask {
     pub names: Vec<String>,
 }
 
-/// Opens the rows of a split for a trained network. The data set that is given has them as its test split, and no training rows that
-/// mean anything. Of arrays only the files of that split are read, and a task without a file has no labels ([`crate::IGNORED`], or
-/// values that are no numbers); other data sets are read as a run reads them.
-///
-/// # Errors
-/// As [`open`](crate::open); the file that does not fit what the network was trained on.
-pub fn open_rows(
-    source: &Source,
-    seed: Seed,
-    needs: &Needs,
-    split: Split,
-    trained: &Trained,
-) -> Result<Box<dyn Dataset>, DataError> {
-    match source {
-        Source::Arrays(source) => Ok(Box::new(Unseen::open(source, seed, needs, split, trained)?)),
-        _ => Ok(Box::new(Rows { inner: open(source, seed, needs)?, split })),
-    }
-}
-
 /// The epoch whose draws rows of a split have here: of training rows, one that training never comes to.
 pub(crate) fn epoch_of(split: Split) -> u64 {
     if split == Split::Train { u64::MAX } else { 0 }
 }
 
 /// A data set, one of whose splits stands in for the test split.
-struct Rows {
-    inner: Box<dyn Dataset>,
-    split: Split,
+pub(crate) struct Rows {
+    pub(crate) inner: Box<dyn Dataset>,
+    pub(crate) split: Split,
 }
 
 impl Rows {

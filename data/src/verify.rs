@@ -1,6 +1,7 @@
 //! Whether HandWritten's files are those that were published.
 
 use crate::{
+    Report,
     catalogue::{Catalogue, recordings_digest, sum_of},
     content::ClipName,
     error::DataError,
@@ -46,6 +47,28 @@ impl VerifyReport {
     /// Whether every file is as it should be.
     pub fn is_ok(&self) -> bool {
         self.faults().next().is_none()
+    }
+
+    /// Which files are not as they should be; `published` says what that is.
+    pub(crate) fn report(&self, published: bool) -> Report {
+        let line = |fault: &FileReport| match &fault.state {
+            FileState::Differs(how) => format!("{}: {how}\n", fault.path.display()),
+            FileState::Missing => format!("{}: missing\n", fault.path.display()),
+            FileState::Ok => String::new(),
+        };
+        let mut text: String = self.faults().map(line).collect();
+        let faults = self.faults().count();
+        let sound = self.files.len() - faults;
+        text += &match (published, faults) {
+            (false, _) => format!("{sound} files can be read, {faults} not\n"),
+            (true, 0) => format!("{sound} files as published, 0 not\n"),
+            (true, _) => {
+                format!(
+                    "{sound} files as published, {faults} not (--own asks only whether they can be read)\n"
+                )
+            }
+        };
+        Report::new(text, self, self.is_ok())
     }
 
     /// The files that are not as they should be.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use scenario::{Scenario, Source};
+use scenario::Scenario;
 use sha2::{Digest, Sha256};
 use store::Store;
 use tokio_stream::StreamExt;
@@ -31,7 +31,7 @@ pub async fn data_nearby(
     let place = folder.or_else(|| scenario.data.path.clone());
     let url = place.as_ref().and_then(|place| place.to_str()).filter(|place| place.contains("://"));
     match url {
-        Some(url) if scenario.data.source == Source::Arrays => {
+        Some(url) if scenario.data.source == "arrays" => {
             let store = Store::open(url).map_err(input)?;
             let sum = Sha256::digest(url);
             let short: String = sum[..8].iter().map(|byte| format!("{byte:02x}")).collect();

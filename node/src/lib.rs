@@ -61,7 +61,7 @@ pub use say::{complain, say};
 pub use schedule::{Next, Schedule};
 pub use security::SecurityOptions;
 pub use selector::{Choice, Selector};
-pub use source::data_source;
+pub use source::{check_data_names, data_source};
 pub use state::{is_parameter, pack_state, restore, save, unpack_state};
 pub use switch::{boolean, seed};
 pub use witness::batch_digest;

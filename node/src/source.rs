@@ -1,32 +1,64 @@
+//! The scenario's data set. (`scenario` and `data` are leaves and know nothing of each other.)
+
 use std::path::PathBuf;
 
-use data::mmfi::{Listed, MmFi, Protocol, SplitRule};
-use scenario::{MmFiSplit, Scenario};
+use data::{ArrayTask, Chosen, DataError, Settings};
+use scenario::{Receiver, Scenario, ScenarioError};
+use serde_json::{Map, Value};
 
 use crate::NodeError;
 
 /// The data set of a scenario, in the folder that this node was given or else the scenario's.
-pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<data::Source, NodeError> {
-    let own = || folder.clone().or_else(|| scenario.data.path.clone());
-    let files = |name: &str, remedy: &str| {
-        let line = format!("scenario \"{name}\" reads files: say where with --data DIR or data.path{remedy}");
-        own().ok_or(NodeError::Input(line))
-    };
-    Ok(match scenario.data.source {
-        scenario::Source::Digits => data::Source::Digits,
-        scenario::Source::HandWritten => data::Source::HandWritten(data::HandWritten {
-            folder: files("handwritten", "")?,
-            validation: scenario.data.validation,
-            frozen_audio: scenario.data.frozen_audio,
-        }),
-        scenario::Source::Arrays => data::Source::Arrays(arrays(scenario, files("arrays", "")?)),
-        scenario::Source::MmFi => {
-            data::Source::MmFi(mmfi(scenario, files("mmfi", ", or run it with --synthetic")?)?)
-        }
+///
+/// # Errors
+/// A data set that this program does not know.
+pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<Chosen, NodeError> {
+    Ok(Chosen::new(settings(scenario, folder))?)
+}
+
+/// Checks that this program knows the scenario's data set, which knows all keys, modalities and tasks that the scenario names.
+///
+/// # Errors
+/// The key, and what it may say.
+pub fn check_data_names(scenario: &Scenario) -> Result<(), ScenarioError> {
+    let own: Vec<String> = scenario.data.own.keys().cloned().collect();
+    let checked = Chosen::new(settings(scenario, None)).and_then(|chosen| chosen.check_names(&own));
+    checked.map_err(|error| match error {
+        DataError::Key { key, problem } => ScenarioError::invalid(key, problem),
+        other => ScenarioError::invalid("data", other.to_string()),
     })
 }
 
-fn arrays(scenario: &Scenario, folder: PathBuf) -> data::ArraySource {
+fn settings(scenario: &Scenario, folder: Option<PathBuf>) -> Settings {
+    let data = &scenario.data;
+    Settings {
+        source: data.source.clone(),
+        folder: folder.or_else(|| data.path.clone()),
+        keys: match scenario::BUILT_IN_SOURCES.contains(&data.source.as_str()) {
+            true => built_in_keys(scenario),
+            false => object(&data.own),
+        },
+        transmitters: scenario.transmitter.iter().map(|node| node.modalities.clone()).collect(),
+        tasks: scenario.receiver.iter().map(task).collect(),
+    }
+}
+
+/// The keys of `[data]`, and those of `[mmfi]` under its name.
+fn built_in_keys(scenario: &Scenario) -> Map<String, Value> {
+    let mut keys = object(&scenario.data);
+    keys.retain(|key, _| key != "source" && key != "path");
+    keys.insert("mmfi".into(), object(&scenario.mmfi).into());
+    keys
+}
+
+fn object(section: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(section) {
+        Ok(Value::Object(keys)) => keys,
+        other => unreachable!("a section of a scenario is a table, not {other:?}"),
+    }
+}
+
+fn task(receiver: &Receiver) -> ArrayTask {
     let kind = |kind: scenario::TaskKind| match kind {
         scenario::TaskKind::Classification => data::TaskKind::Classification,
         scenario::TaskKind::Regression => data::TaskKind::Regression,
@@ -35,51 +67,44 @@ fn arrays(scenario: &Scenario, folder: PathBuf) -> data::ArraySource {
         scenario::Label::Number(number) => data::Label::Number(*number),
         scenario::Label::Text(text) => data::Label::Text(text.clone()),
     };
-    let task = |receiver: &scenario::Receiver| data::ArrayTask {
+    ArrayTask {
         name: receiver.task.clone(),
         kind: receiver.kind.map(kind),
         classes: receiver.classes,
         ignore: receiver.ignore.iter().map(label).collect(),
-    };
-    data::ArraySource {
-        folder,
-        normalisation: match scenario.data.normalisation {
-            scenario::Normalisation::None => data::Normalisation::None,
-            scenario::Normalisation::Standard => data::Normalisation::Standard,
-            scenario::Normalisation::MinMax => data::Normalisation::MinMax,
-        },
-        noise_width: scenario.data.noise_width,
-        tasks: scenario.receiver.iter().map(task).collect(),
     }
 }
 
-/// Which frames of a tree are the scenario's.
-fn mmfi(scenario: &Scenario, folder: PathBuf) -> Result<MmFi, NodeError> {
-    let chosen = &scenario.mmfi;
-    let unknown = || NodeError::Input(format!("mmfi.protocol is {}; it must be 1, 2 or 3", chosen.protocol));
-    let [train, test] = SplitRule::manual_defaults();
-    let split = match chosen.split {
-        MmFiSplit::Random => SplitRule::Random { ratio: chosen.split_ratio, seed: chosen.split_seed },
-        MmFiSplit::CrossSubject => SplitRule::CrossSubject,
-        MmFiSplit::CrossScene => SplitRule::CrossScene,
-        MmFiSplit::Manual => SplitRule::Manual {
-            train: listed(train, &chosen.train_subjects, &chosen.train_actions),
-            test: listed(test, &chosen.test_subjects, &chosen.test_actions),
-        },
-    };
-    Ok(MmFi {
-        folder,
-        protocol: Protocol::numbered(chosen.protocol).ok_or_else(unknown)?,
-        split,
-        standardise: chosen.standardise,
-        modalities: scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect(),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What is listed in place of the default.
-fn listed(default: Listed, subjects: &Option<Vec<u8>>, actions: &Option<Vec<u8>>) -> Listed {
-    Listed {
-        subjects: subjects.clone().unwrap_or(default.subjects),
-        actions: actions.clone().unwrap_or(default.actions),
+    fn scenario(text: &str) -> Scenario {
+        let nodes = "[[transmitter]]\nmodalities = [\"left\"]\n[[receiver]]\ntask = \"inside\"\n\
+                     [network]\nreceiver_limit = 1\n";
+        Scenario::parse(&format!("{text}\n{nodes}"), "test", &[]).unwrap()
+    }
+
+    #[test]
+    fn the_built_in_data_sets_are_those_whose_keys_the_scenario_knows() {
+        assert_eq!(data::source_names(), scenario::BUILT_IN_SOURCES);
+    }
+
+    #[test]
+    fn a_data_set_that_no_program_has_is_refused_by_name() {
+        let unknown = scenario("[data]\nsource = \"mars\"\nradius = 2\n");
+        let line = "data.source is \"mars\", which is no data set of this program: it has `digits`, `handwritten`, `arrays`, `mmfi`";
+        assert_eq!(check_data_names(&unknown).unwrap_err().to_string(), format!("scenario: {line}"));
+        let refused = data_source(&unknown, None).unwrap_err();
+        assert_eq!(refused.to_string(), format!("scenario: {line}"));
+    }
+
+    #[test]
+    fn sections_reach_the_data_set_as_they_are() {
+        let chosen = data_source(&scenario("[data]\nsource = \"mmfi\"\npath = \"tree\""), None).unwrap();
+        let settings = chosen.settings();
+        assert_eq!(settings.folder.as_deref(), Some(std::path::Path::new("tree")));
+        assert_eq!(settings.keys["mmfi"]["split_ratio"], 0.8);
+        assert_eq!((&settings.keys["noise_width"], settings.keys.len()), (&Value::from(196), 5));
     }
 }

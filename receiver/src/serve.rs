@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use data::{Needs, open};
+use data::Needs;
 use link::{Channel, LinkError, Name, Security};
 use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
 use proto::{
@@ -114,7 +114,7 @@ fn spawn(
         let task = context.scenario.receiver[context.index].task.clone();
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };
-        let mut dataset = open(&source, context.seed, &needs)?;
+        let mut dataset = source.open(context.seed, &needs)?;
         node::restore_data(dataset.as_mut(), state.as_deref())?;
         let task = TaskData::new(dataset.as_ref(), &task)?;
         let (data, label_entropy) = (task.digest(), task.label_entropy());

@@ -62,7 +62,7 @@ impl Scenario {
         let of_handwritten =
             [("data.validation", self.data.validation), ("data.frozen_audio", self.data.frozen_audio)];
         for (key, is_set) in of_handwritten {
-            if is_set && self.data.source != crate::Source::HandWritten {
+            if is_set && self.data.source != "handwritten" {
                 return Err(ScenarioError::invalid(key, "is for data.source \"handwritten\" alone"));
             }
         }

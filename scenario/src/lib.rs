@@ -5,6 +5,7 @@
 
 mod arrays;
 mod changes;
+mod data;
 mod device;
 mod difference;
 mod error;
@@ -22,6 +23,7 @@ mod validate;
 
 pub use arrays::{Label, Normalisation, TaskKind};
 pub use changes::Change;
+pub use data::{BUILT_IN_SOURCES, Data};
 pub use device::Device;
 pub use error::ScenarioError;
 pub use link::{Link, Policy, Straggler};
@@ -81,39 +83,6 @@ pub struct Scenario {
     /// Emulated links; where several match, the last holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub link: Vec<Link>,
-}
-
-/// Where samples come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Data {
-    /// The kind of data set.
-    pub source: Source,
-    /// Its folder, where it has one. A node's own `--data` goes before it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<std::path::PathBuf>,
-    /// Of HandWritten: whether a held-out part of the training set stands in for the test set.
-    pub validation: bool,
-    /// Of HandWritten: whether every training image keeps the clip and the augmentation that it has in the first epoch.
-    pub frozen_audio: bool,
-    /// Of arrays: how modalities and regression targets are normalised.
-    pub normalisation: Normalisation,
-    /// Of arrays: values in a sample of a noise modality.
-    pub noise_width: usize,
-}
-
-/// The data sets that this program reads or makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// Digits drawn and spoken by code: needs no files.
-    Digits,
-    /// MNIST images paired with FSDD recordings.
-    HandWritten,
-    /// Arrays of anybody's own.
-    Arrays,
-    /// MM-Fi, from the published tree.
-    MmFi,
 }
 
 /// Sizes and limits of the network.
@@ -274,19 +243,6 @@ impl Default for Scenario {
             transmitter: Vec::new(),
             receiver: Vec::new(),
             link: Vec::new(),
-        }
-    }
-}
-
-impl Default for Data {
-    fn default() -> Self {
-        Data {
-            source: Source::Digits,
-            path: None,
-            validation: false,
-            frozen_audio: false,
-            normalisation: Normalisation::Standard,
-            noise_width: 196,
         }
     }
 }

@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use crate::{
     Preset, Scenario, ScenarioError,
+    data::take_own_keys,
     renamed::{rename, renamed},
     validate::{MOST_NODES, within},
 };
@@ -45,12 +46,15 @@ impl Scenario {
         for assignment in overrides {
             set(&mut table, assignment)?;
         }
+        let own = take_own_keys(&mut table);
         // Unchanged, the text itself is deserialised: its errors then carry a line number.
-        let scenario: Scenario = if preset.is_none() && overrides.is_empty() && !renamed {
+        let mut scenario: Scenario = if preset.is_none() && overrides.is_empty() && !renamed && own.is_empty()
+        {
             toml::from_str(text).map_err(|error| malformed(origin, text, &error))?
         } else {
             table.try_into().map_err(|error| misplaced(origin, &error))?
         };
+        scenario.data.own = own;
         let scenario = scenario.expanded()?;
         scenario.validate()?;
         Ok(scenario)
@@ -218,10 +222,7 @@ mod tests {
                 "[train]\nmethod = \"best\"\n",
                 "my.toml: line 2: unknown variant `best`, expected one of `pom2dib`, `rs-dib`, ",
             ),
-            (
-                "[data]\nsource = \"cifar\"\n",
-                "my.toml: line 2: unknown variant `cifar`, expected one of `digits`, ",
-            ),
+            ("[data]\nsource = 3\n", "my.toml: line 2: invalid type: integer `3`, expected a string"),
             ("seed = -1\n", "my.toml: line 1: invalid value: integer `-1`, expected u64"),
             ("[[transmitter]]\n", "my.toml: line 1: missing field `modalities`"),
             (

@@ -172,9 +172,7 @@ impl Arguments {
         let needs = Needs { modalities: &modalities, tasks: &tasks };
         let seed = Seed::from_number(scenario.seed);
         let learnt = learnt(trained)?;
-        Ok(data::open_rows(&source, seed, &needs, self.split.split(), &learnt)
-            .map_err(NodeError::from)?
-            .into())
+        Ok(source.open_rows(seed, &needs, self.split.split(), &learnt).map_err(NodeError::from)?.into())
     }
 
     /// Writes the file whole or not at all.

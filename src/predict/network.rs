@@ -74,8 +74,8 @@ impl Network {
         for k in 0..self.transmitters.len() {
             self.transmit(k, transmitter::Input::Order(order.clone()))?;
         }
-        for t in 0..self.receivers.len() {
-            self.receive(t, receiver::Input::Order(order.clone()), &mut answers[t])?;
+        for (t, answers) in answers.iter_mut().enumerate() {
+            self.receive(t, receiver::Input::Order(order.clone()), answers)?;
         }
         while let Some(letter) = self.under_way.pop_front() {
             match letter {

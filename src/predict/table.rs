@@ -138,12 +138,8 @@ pub(crate) fn json_lines(
         });
         match &prediction.answers {
             Kind::Classes { answers, labels, names, .. } => {
-                let class = |class: u32| match names.get(class as usize) {
-                    Some(name) => json!(name),
-                    None => json!(class),
-                };
-                object["answer"] = class(answers[line]);
-                object["label"] = labels[row].map_or(Value::Null, class);
+                object["answer"] = named(names, answers[line]);
+                object["label"] = labels[row].map_or(Value::Null, |class| named(names, class));
                 object["probabilities"] = prediction.probabilities_at(line).iter().map(number).collect();
             }
             Kind::Values { width, values, labels } => {
@@ -163,6 +159,11 @@ pub(crate) fn json_lines(
         writeln!(file, "{object}")?;
     }
     Ok(())
+}
+
+/// A class by its name, if its labels were texts.
+fn named(names: &[String], class: u32) -> Value {
+    names.get(class as usize).map_or_else(|| json!(class), |name| json!(name))
 }
 
 /// A number as short as it reads back to the same f32.

@@ -23,10 +23,9 @@ impl Labels {
     /// # Errors
     /// Data that cannot be read.
     pub(super) fn read(scenario: &Scenario) -> anyhow::Result<Self> {
-        let source = node::data_source(scenario, None)?;
         let names: Vec<String> = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
         let needs = Needs { modalities: &[], tasks: &names };
-        let data = data::open(&source, Seed::from_number(scenario.seed), &needs)?;
+        let data = node::data_source(scenario, None)?.open(Seed::from_number(scenario.seed), &needs)?;
         let labels = |task: &String| match data.targets(task, Split::Test)? {
             Targets::Classes { labels, .. } => Some(labels),
             Targets::Values { .. } => None,

@@ -1,7 +1,7 @@
 //! What a large-sample joint rate could come to at most, whatever was sent: of N rows, an estimate can show no more than which row
 //! it was, and of rows that share a recording no more than which recording.
 
-use scenario::{JointRateRows, Source};
+use scenario::JointRateRows;
 
 use super::{
     bound::Labels,
@@ -39,7 +39,7 @@ fn of_run(run: &Run, labels: Option<&Labels>) -> Option<f64> {
     let rows = usize::try_from(run.joint_rate_samples).ok()?;
     let clips = labels?.recordings.get(..rows)?;
     let shares = run.granted.last()?;
-    let with_clips = matches!(run.scenario.data.source, Source::HandWritten | Source::Digits);
+    let with_clips = ["handwritten", "digits"].contains(&run.scenario.data.source.as_str());
     let of_modality = |modality: &String| match with_clips && modality == "mel" {
         true => super::bound::entropy_of(clips.iter()),
         false => (rows as f64).ln(),

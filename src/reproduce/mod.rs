@@ -23,7 +23,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use coordinator::ScenarioArguments;
-use scenario::{Scenario, Source};
+use scenario::Scenario;
 
 use self::{
     bound::Labels,
@@ -162,7 +162,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     base.warn_of_deprecated_keys();
     let first = Point { name: String::new(), values: Vec::new(), set: Vec::new() };
     let scenario = prepare(&mut base, &first, arguments.synthetic)?;
-    let half = if scenario.data.source == Source::MmFi { Half::MmFi } else { Half::HandWritten };
+    let half = if scenario.data.source == "mmfi" { Half::MmFi } else { Half::HandWritten };
     let targets = each(&arguments.targets, half)?;
     let seeds = |target: Target| arguments.seeds.unwrap_or(target.seeds());
     let recipes: Vec<Recipe> = targets.iter().map(|&target| recipe(target, half, &scenario, betas)).collect();

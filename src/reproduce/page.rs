@@ -18,7 +18,6 @@ use crate::{
     statistics::{Interval, Mean},
     sweep::written,
 };
-use scenario::Source;
 
 /// Figures that have no column.
 const NOT_SHOWN: [&str; 2] = ["seconds", "joint_ceiling"];
@@ -224,7 +223,7 @@ impl Page<'_> {
     /// What is to be known of HandWritten's recordings.
     fn people(&self) -> Option<String> {
         let (_, run) = self.all().next()?;
-        (run.scenario.data.source == Source::HandWritten).then(|| {
+        (run.scenario.data.source == "handwritten").then(|| {
             " The test set's are 300, five takes of each of ten digits by 6 speakers, all of whom are in the training set too: nothing \
              here says how a new speaker would fare."
                 .into()

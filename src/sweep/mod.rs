@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context;
 use coordinator::ScenarioArguments;
-use scenario::{Scenario, Source};
+use scenario::Scenario;
 
 use self::{axis::Axis, point::product};
 pub(crate) use self::{
@@ -146,8 +146,8 @@ pub(crate) fn prepare(
     }
     let scenario = base.resolve()?;
     mmfi_run::prepare(&scenario, base)?;
-    if scenario.data.source == Source::HandWritten {
-        data::info(&node::data_source(&scenario, None)?)?;
+    if scenario.data.source == "handwritten" {
+        node::data_source(&scenario, None)?.info()?;
     }
     let scenario = base.resolve()?;
     // The point's own values go again; what preparing has added stays.

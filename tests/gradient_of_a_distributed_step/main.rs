@@ -17,7 +17,7 @@ use std::{
 };
 
 use candle_core::{DType, Tensor, backprop::GradStore};
-use data::{Dataset, Needs, Source};
+use data::{Dataset, Needs};
 use dib::RequestGrid;
 use oracle::{Oracle, Round, selection::Selection};
 use played_round::{PlayedRound, Start, on_one_thread, owner, tensors, ticks_of};
@@ -286,7 +286,7 @@ fn digits(method: &str, beta: &str) -> Setup {
     let dataset = DATASET.get_or_init(|| {
         let modalities = scenario.transmitter.iter().flat_map(|transmitter| transmitter.modalities.clone());
         let needs = Needs { modalities: &modalities.collect::<Vec<_>>(), tasks: &[] };
-        data::open(&Source::Digits, seed, &needs).unwrap().into()
+        node::data_source(&scenario, None).unwrap().open(seed, &needs).unwrap().into()
     });
     Setup { scenario: Arc::new(scenario), seed, dataset: dataset.clone() }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use data::{Needs, open};
+use data::Needs;
 use link::{ByteCount, Listener, Name, Security};
 use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Probe, Role};
 use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
@@ -146,7 +146,7 @@ fn spawn(
     Compute::spawn(options.threads, activity, move |emit| {
         let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
-        let mut dataset = open(&source, context.seed, &needs)?;
+        let mut dataset = source.open(context.seed, &needs)?;
         node::restore_data(dataset.as_mut(), state.as_deref())?;
         emit(Output::Ready { data: dataset.digest(), files: dataset.files() });
         TransmitterMachine::new(context, dataset.into(), state.as_deref())

@@ -12,7 +12,9 @@ mod normal;
 mod npy;
 mod npz;
 mod safetensors_file;
+mod source;
 mod target;
+mod text;
 mod unseen;
 mod write;
 
@@ -21,6 +23,8 @@ pub use file::parse_array;
 pub use normal::Normalisation;
 pub use write::{NewArray, Values, write_npz};
 
+pub(crate) use source::ArrayFiles;
+pub(crate) use text::classes;
 pub(crate) use unseen::Unseen;
 
 use crate::{About, Dataset, Needs, Split, Targets, error::DataError, modality::is_noise};

@@ -4,8 +4,11 @@
 
 mod draw;
 mod glyphs;
+mod source;
 mod speech;
 mod words;
+
+pub(crate) use source::Digits;
 
 use crate::content::{Clip, ClipName, Content, PIXELS, Part, Wants};
 use randomness::{Purpose, Seed, Stream};

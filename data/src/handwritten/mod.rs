@@ -10,9 +10,11 @@
 mod check;
 pub(crate) mod idx;
 pub(crate) mod recordings;
+mod source;
 pub(crate) mod wav;
 
 pub use check::check_handwritten;
+pub(crate) use source::HandWrittenFiles;
 
 use crate::{
     content::{Clip, ClipName, Content, PIXELS, Part, Wants},

@@ -35,27 +35,33 @@ struct MmFiDataset {
     poses: Option<[Vec<f32>; 2]>,
 }
 
-/// Opens the data set: reads the index, the poses if they are needed, and no frame but those that scales are made from.
-pub(crate) fn open(source: &MmFi, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-    if let Some(name) = needs.modalities.iter().find(|name| !MODALITY_NAMES.contains(&name.as_str())) {
-        return Err(DataError::UnknownModality { name: name.clone(), known: MODALITY_NAMES.join(", ") });
-    }
-    if let Some(name) = needs.tasks.iter().find(|name| !TASK_NAMES.contains(&name.as_str())) {
-        return Err(DataError::UnknownTask { name: name.clone(), known: TASK_NAMES.join(", ") });
-    }
-    let selection = Selection::new(source, &Index::open(&source.folder, &|_, _| {})?)?;
-    let poses = needs.tasks.iter().any(|task| task == "pose").then(|| poses(&selection)).transpose()?;
-    let mut frames = Frames { seed, selection, scales: [const { None }; Sensor::ALL.len()] };
-    let sensors: Vec<Sensor> = needs.modalities.iter().filter_map(|name| Sensor::named(name)).collect();
-    if source.standardise {
-        for &sensor in &sensors {
-            frames.scales[sensor as usize] = Some(Scale::of(&frames, sensor)?);
+impl MmFi {
+    /// Opens the data set: reads the index, the poses if they are needed, and no frame but those that scales are made from.
+    ///
+    /// # Errors
+    /// One line: an unknown modality or task by its name, or the file that is missing, truncated or wrong.
+    pub fn open(&self, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+        let source = self;
+        if let Some(name) = needs.modalities.iter().find(|name| !MODALITY_NAMES.contains(&name.as_str())) {
+            return Err(DataError::UnknownModality { name: name.clone(), known: MODALITY_NAMES.join(", ") });
         }
+        if let Some(name) = needs.tasks.iter().find(|name| !TASK_NAMES.contains(&name.as_str())) {
+            return Err(DataError::UnknownTask { name: name.clone(), known: TASK_NAMES.join(", ") });
+        }
+        let selection = Selection::new(source, &Index::open(&source.folder, &|_, _| {})?)?;
+        let poses = needs.tasks.iter().any(|task| task == "pose").then(|| poses(&selection)).transpose()?;
+        let mut frames = Frames { seed, selection, scales: [const { None }; Sensor::ALL.len()] };
+        let sensors: Vec<Sensor> = needs.modalities.iter().filter_map(|name| Sensor::named(name)).collect();
+        if source.standardise {
+            for &sensor in &sensors {
+                frames.scales[sensor as usize] = Some(Scale::of(&frames, sensor)?);
+            }
+        }
+        let frames = Arc::new(frames);
+        let read_ahead = (!sensors.is_empty()).then(|| ahead(frames.clone())).transpose();
+        let read_ahead = read_ahead.map_err(|error| DataError::io(&source.folder, error))?;
+        Ok(Box::new(MmFiDataset { frames, read_ahead, poses }))
     }
-    let frames = Arc::new(frames);
-    let read_ahead = (!sensors.is_empty()).then(|| ahead(frames.clone())).transpose();
-    let read_ahead = read_ahead.map_err(|error| DataError::io(&source.folder, error))?;
-    Ok(Box::new(MmFiDataset { frames, read_ahead, poses }))
 }
 
 /// Reads frames ahead; which cannot be read, whoever needs them will say.

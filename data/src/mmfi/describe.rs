@@ -12,7 +12,7 @@ use crate::{
     Balance, Split, Task,
     catalogue::hex,
     error::DataError,
-    info::{Info, ModalityInfo, SplitInfo},
+    info::{Info, ModalityInfo, SplitInfo, TaskInfo},
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, path::PathBuf};
@@ -63,7 +63,7 @@ pub struct MmFiSplit {
 /// Describes a tree from its index: quick once that is made, and no check of any frame.
 ///
 /// # Errors
-/// As [`open`](crate::open).
+/// As [`MmFi::open`].
 pub fn describe(folder: PathBuf, progress: Progress<'_>) -> Result<MmFiInfo, DataError> {
     let index = Index::open(&folder, progress)?;
     let everywhere = |sensor: &Sensor| {
@@ -117,33 +117,39 @@ fn balance(task: &str, [train, test]: [&MmFiSplit; 2]) -> Option<Balance> {
     Some(Balance::of_counts(counts(train)?, counts(test)?))
 }
 
-/// The same in the terms of all data sets, for a run's own choice of frames.
-pub(crate) fn info(source: &MmFi) -> Result<Info, DataError> {
-    let index = Index::open(&source.folder, &|_, _| {})?;
-    let selection = Selection::new(source, &index)?;
-    let [train, test] =
-        [("train", Split::Train), ("test", Split::Test)].map(|(name, of)| split(name, &selection, of));
-    let split = |name, split| SplitInfo {
-        name,
-        samples: selection.samples(split).len(),
-        recordings: selection.by_recording(split).count(),
-        per_digit: Vec::new(),
-    };
-    let modality = |name| {
-        let shape = Sensor::named(name).map_or(vec![NOISE_WIDTH], |sensor| sensor.shape().to_vec());
-        ModalityInfo { name, width: shape.iter().product(), shape }
-    };
-    let files = index.recordings.iter().flat_map(|recording| recording.files.iter().flatten());
-    Ok(Info {
-        source: "mmfi",
-        folder: Some(source.folder.clone()),
-        bytes: files.map(|files| files.bytes).sum(),
-        splits: vec![split("train", Split::Train), split("test", Split::Test)],
-        modalities: MODALITY_NAMES.into_iter().map(modality).collect(),
-        tasks: TASKS.to_vec(),
-        balance: TASKS.iter().map(|task| balance(task.name, [&train, &test])).collect(),
-        speakers: Vec::new(),
-        notes: super::notes(&source.folder)?,
-        digest: hex(&selection.digest),
-    })
+impl MmFi {
+    /// The same in the terms of all data sets, for a run's own choice of frames.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn info(&self) -> Result<Info, DataError> {
+        let source = self;
+        let index = Index::open(&source.folder, &|_, _| {})?;
+        let selection = Selection::new(source, &index)?;
+        let [train, test] =
+            [("train", Split::Train), ("test", Split::Test)].map(|(name, of)| split(name, &selection, of));
+        let split = |name, split| SplitInfo {
+            name,
+            samples: selection.samples(split).len(),
+            recordings: selection.by_recording(split).count(),
+            per_digit: Vec::new(),
+        };
+        let modality = |name| {
+            let shape = Sensor::named(name).map_or(vec![NOISE_WIDTH], |sensor| sensor.shape().to_vec());
+            ModalityInfo { name: name.into(), width: shape.iter().product(), shape }
+        };
+        let files = index.recordings.iter().flat_map(|recording| recording.files.iter().flatten());
+        Ok(Info {
+            source: "mmfi".into(),
+            folder: Some(source.folder.clone()),
+            bytes: files.map(|files| files.bytes).sum(),
+            splits: vec![split("train", Split::Train), split("test", Split::Test)],
+            modalities: MODALITY_NAMES.into_iter().map(modality).collect(),
+            tasks: TASKS.map(TaskInfo::from).to_vec(),
+            balance: TASKS.iter().map(|task| balance(task.name, [&train, &test])).collect(),
+            speakers: Vec::new(),
+            notes: super::notes(&source.folder)?,
+            digest: hex(&selection.digest),
+        })
+    }
 }

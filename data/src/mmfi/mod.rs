@@ -22,8 +22,10 @@ mod points;
 mod protocol;
 mod scale;
 mod selection;
+mod source;
 mod split;
 mod synthetic;
+mod text;
 mod tree;
 mod verify;
 
@@ -40,9 +42,9 @@ pub use split::{Listed, SplitRule};
 pub use synthetic::{Plan, is_synthetic, synthesise};
 pub use verify::{MmFiReport, SensorReport, verify};
 
-pub(crate) use dataset::{TASK_NAMES, open};
-pub(crate) use describe::info;
+pub(crate) use dataset::TASK_NAMES;
 pub(crate) use modality::MODALITY_NAMES;
+pub(crate) use source::MmFiTree;
 pub(crate) use tree::notes;
 
 use crate::error::DataError;
@@ -81,7 +83,7 @@ impl MmFi {
     /// data set afterwards need not.
     ///
     /// # Errors
-    /// As [`open`](crate::open).
+    /// As [`open`](Self::open).
     pub fn index(&self, progress: Progress<'_>) -> Result<(), DataError> {
         selection::Selection::new(self, &index::Index::open(&self.folder, progress)?).map(drop)
     }

@@ -1,8 +1,9 @@
 //! Arrays of anybody's own: what is read of them, and how every malformed file is refused.
 
+use crate::folders::arrays;
 use pom2dib_data::{
-    ArraySource, ArrayTask, Dataset, Kept, Needs, Normalisation, Source, Split, Targets, TaskKind,
-    check_arrays, open,
+    ArraySource, ArrayTask, Chosen, Dataset, Kept, Needs, Normalisation, Split, Targets, TaskKind,
+    check_arrays,
 };
 use randomness::Seed;
 use std::{fs, io::Write, path::Path};
@@ -62,13 +63,8 @@ fn sound_folder() -> tempfile::TempDir {
     folder
 }
 
-fn source(folder: &Path, normalisation: Normalisation, tasks: &[ArrayTask]) -> Source {
-    Source::Arrays(ArraySource {
-        folder: folder.into(),
-        normalisation,
-        noise_width: 5,
-        tasks: tasks.to_vec(),
-    })
+fn source(folder: &Path, normalisation: Normalisation, tasks: &[ArrayTask]) -> Chosen {
+    arrays(ArraySource { folder: folder.into(), normalisation, noise_width: 5, tasks: tasks.to_vec() })
 }
 
 fn opened(
@@ -79,7 +75,7 @@ fn opened(
 ) -> Result<Box<dyn Dataset>, String> {
     let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.into()).collect() };
     let needs = Needs { modalities: &owned(modalities), tasks: &owned(tasks) };
-    open(&source(folder, normalisation, &[]), Seed::from_number(1), &needs).map_err(|error| error.to_string())
+    source(folder, normalisation, &[]).open(Seed::from_number(1), &needs).map_err(|error| error.to_string())
 }
 
 fn read(dataset: &dyn Dataset, modality: &str, split: Split, sample: usize) -> Vec<f32> {
@@ -152,7 +148,8 @@ fn a_task_is_of_the_kind_and_has_the_classes_that_it_is_said_to() {
     let with = |name: &str, kind, classes| {
         let task = ArrayTask { kind, classes, ..ArrayTask::plain(name) };
         let needs = Needs { modalities: &[], tasks: &[name.to_owned()] };
-        open(&source(folder.path(), Normalisation::None, &[task]), Seed::from_number(1), &needs)
+        source(folder.path(), Normalisation::None, &[task])
+            .open(Seed::from_number(1), &needs)
             .map(|data| data.targets(name, Split::Test).unwrap())
             .map_err(|error| error.to_string())
     };

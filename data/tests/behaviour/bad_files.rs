@@ -1,7 +1,7 @@
 //! Files that are missing, truncated or wrong: one line that names the culprit.
 
-use crate::folders::{gzip, idx, opened, small_folder, write_wav};
-use pom2dib_data::{HandWritten, Needs, Source, open};
+use crate::folders::{digits, gzip, handwritten, idx, opened, small_folder, write_wav};
+use pom2dib_data::{HandWritten, Needs};
 use randomness::Seed;
 use std::{fs, path::Path};
 
@@ -99,7 +99,7 @@ fn cut(path: &Path, bytes: usize) {
 fn each_fault_gives_one_line_that_names_its_file() {
     for (case, spoil, words) in CASES {
         let folder = small_folder();
-        let source = Source::HandWritten(HandWritten::new(folder.path()));
+        let source = handwritten(HandWritten::new(folder.path()));
         opened(&source, &["fft", "mel"]).unwrap();
         spoil(folder.path());
         let error = opened(&source, &["fft", "mel"]).err().expect(case).to_string();
@@ -114,14 +114,14 @@ fn each_fault_gives_one_line_that_names_its_file() {
 fn recordings_that_are_too_few_to_hold_some_out_are_refused() {
     let folder = small_folder();
     let source = HandWritten { validation: true, ..HandWritten::new(folder.path()) };
-    let error = opened(&Source::HandWritten(source), &["mel"]).err().unwrap().to_string();
+    let error = opened(&handwritten(source), &["mel"]).err().unwrap().to_string();
     assert!(error.contains("recordings") && error.contains("more than 10 times"), "{error}");
 }
 
 #[test]
 fn what_is_not_needed_is_not_read() {
     let folder = small_folder();
-    let source = Source::HandWritten(HandWritten::new(folder.path()));
+    let source = handwritten(HandWritten::new(folder.path()));
     fs::write(folder.path().join("fsdd/recordings/3_anna_2.wav"), "no sound").unwrap();
     opened(&source, &["fft", "noise-1"]).unwrap();
     fs::remove_file(folder.path().join("mnist/train-images-idx3-ubyte.gz")).unwrap();
@@ -132,7 +132,7 @@ fn what_is_not_needed_is_not_read() {
 #[test]
 fn recordings_may_lie_right_in_the_folder() {
     let folder = small_folder();
-    let source = Source::HandWritten(HandWritten::new(folder.path()));
+    let source = handwritten(HandWritten::new(folder.path()));
     let usual = opened(&source, &["mel"]).unwrap().digest();
     fs::rename(folder.path().join("fsdd/recordings"), folder.path().join("recordings")).unwrap();
     assert_eq!(opened(&source, &["mel"]).unwrap().digest(), usual);
@@ -148,7 +148,7 @@ fn unknown_names_are_named() {
     ] {
         let (modalities, tasks) = (strings(modalities), strings(tasks));
         let needs = Needs { modalities: &modalities, tasks: &tasks };
-        let error = open(&Source::Digits, Seed::from_number(1), &needs).err().unwrap().to_string();
+        let error = digits().open(Seed::from_number(1), &needs).err().unwrap().to_string();
         assert!(words.iter().all(|word| error.contains(word)) && !error.contains('\n'), "{error}");
     }
 }

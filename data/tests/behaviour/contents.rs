@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use crate::folders::{gzip, small_folder, write_wav};
+use crate::folders::{arrays, gzip, handwritten, small_folder, write_wav};
 use pom2dib_data::{
-    ArraySource, HandWritten, Needs, Normalisation, Source, contents,
+    ArraySource, Chosen, HandWritten, Needs, Normalisation,
     mmfi::{self, MmFi, Plan},
 };
 
@@ -12,14 +12,14 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.into()).collect()
 }
 
-fn of(source: &Source, modalities: &[&str], tasks: &[&str]) -> [u8; 32] {
-    contents(source, &Needs { modalities: &names(modalities), tasks: &names(tasks) }).unwrap()
+fn of(source: &Chosen, modalities: &[&str], tasks: &[&str]) -> [u8; 32] {
+    source.contents(&Needs { modalities: &names(modalities), tasks: &names(tasks) }).unwrap()
 }
 
 #[test]
 fn one_pixel_and_one_sample_of_a_waveform_change_it_and_packing_does_not() {
     let folder = small_folder();
-    let source = Source::HandWritten(HandWritten::new(folder.path()));
+    let source = handwritten(HandWritten::new(folder.path()));
     let all = || of(&source, &["fft", "mel"], &["digit"]);
     let images_only = || of(&source, &["fft"], &["digit"]);
     let [whole, images] = [all(), images_only()];
@@ -71,7 +71,7 @@ fn one_value_of_an_array_changes_it_and_an_array_that_is_not_read_does_not() {
             write(&format!("{array}.{split}.npy"), &values);
         }
     }
-    let source = Source::Arrays(ArraySource {
+    let source = arrays(ArraySource {
         folder: folder.path().into(),
         normalisation: Normalisation::Standard,
         noise_width: 3,
@@ -97,7 +97,7 @@ fn another_tree_of_mmfi_has_another() {
         let path = folder.path().join(name);
         mmfi::synthesise(&path, plan(actions), &|_, _| ()).unwrap();
         let source = MmFi { modalities: names(&["depth"]), ..MmFi::at(path) };
-        of(&Source::MmFi(source), &["depth"], &["action"])
+        source.contents().unwrap()
     };
     assert_eq!(digest("a", 2), digest("b", 2));
     assert_ne!(digest("c", 3), digest("a", 2));

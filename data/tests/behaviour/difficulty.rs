@@ -1,15 +1,15 @@
 //! The built-in digits are neither trivial nor hopeless: a linear classifier over one modality is far above chance and far
 //! from perfect, and two modalities together know more than each alone.
 
-use crate::folders::opened;
-use pom2dib_data::{Dataset, Source, Split, Targets};
+use crate::folders::{digits, opened};
+use pom2dib_data::{Dataset, Split, Targets};
 
 const TRAIN: usize = 5_000;
 const TEST: usize = 2_000;
 
 #[test]
 fn one_modality_is_not_enough_and_two_are_better() {
-    let digits = opened(&Source::Digits, &["fft", "mel"]).unwrap();
+    let digits = opened(&digits(), &["fft", "mel"]).unwrap();
     let image = accuracy(&*digits, &["fft"]);
     let audio = accuracy(&*digits, &["mel"]);
     let both = accuracy(&*digits, &["fft", "mel"]);

@@ -1,7 +1,7 @@
 //! A small HandWritten folder, and the real one where there is one.
 
 use flate2::{Compression, write::GzEncoder};
-use pom2dib_data::{DataError, Dataset, Needs, Source, open};
+use pom2dib_data::{ArraySource, Chosen, DataError, Dataset, HandWritten, Needs, Settings};
 use randomness::Seed;
 use std::{
     fs,
@@ -10,9 +10,28 @@ use std::{
 };
 
 /// Opens with seed 1 and what is needed.
-pub(crate) fn opened(source: &Source, modalities: &[&str]) -> Result<Box<dyn Dataset>, DataError> {
+pub(crate) fn opened(source: &Chosen, modalities: &[&str]) -> Result<Box<dyn Dataset>, DataError> {
     let modalities: Vec<String> = modalities.iter().map(|&name| name.into()).collect();
-    open(source, Seed::from_number(1), &Needs { modalities: &modalities, tasks: &["digit".into()] })
+    source.open(Seed::from_number(1), &Needs { modalities: &modalities, tasks: &["digit".into()] })
+}
+
+/// The built-in digits.
+pub(crate) fn digits() -> Chosen {
+    Chosen::new(Settings::new("digits", None)).unwrap()
+}
+
+/// HandWritten as it is described.
+pub(crate) fn handwritten(own: HandWritten) -> Chosen {
+    let settings = Settings::new("handwritten", Some(own.folder));
+    let settings = settings.with("validation", own.validation).with("frozen_audio", own.frozen_audio);
+    Chosen::new(settings).unwrap()
+}
+
+/// Arrays as they are described.
+pub(crate) fn arrays(own: ArraySource) -> Chosen {
+    let settings = Settings { tasks: own.tasks, ..Settings::new("arrays", Some(own.folder)) };
+    let normalisation = serde_json::to_value(own.normalisation).unwrap();
+    Chosen::new(settings.with("normalisation", normalisation).with("noise_width", own.noise_width)).unwrap()
 }
 
 /// The real data's folder; says so when there is none.

@@ -1,14 +1,14 @@
 //! The real data, where there is some.
 
-use crate::folders::{opened, real_data};
-use pom2dib_data::{Dataset, HandWritten, Source, Split, Targets, info, verify_handwritten};
+use crate::folders::{handwritten, opened, real_data};
+use pom2dib_data::{Dataset, HandWritten, Split, Targets, verify_handwritten};
 
 const GEORGE: &str = include_str!("../fixtures/mel-0_george_0.txt");
 
 #[test]
 fn handwritten_has_its_sizes_and_scales() {
     let Some(folder) = real_data() else { return };
-    let dataset = opened(&Source::HandWritten(HandWritten::new(folder)), &["fft", "mel"]).unwrap();
+    let dataset = opened(&handwritten(HandWritten::new(folder)), &["fft", "mel"]).unwrap();
     assert_eq!((dataset.samples(Split::Train), dataset.samples(Split::Test)), (60_000, 10_000));
 
     let mut row = vec![0.0; 196];
@@ -24,7 +24,7 @@ fn handwritten_has_its_sizes_and_scales() {
 #[test]
 fn test_images_take_the_thirty_clips_of_their_digit_in_turn() {
     let Some(folder) = real_data() else { return };
-    let dataset = opened(&Source::HandWritten(HandWritten::new(folder)), &[]).unwrap();
+    let dataset = opened(&handwritten(HandWritten::new(folder)), &[]).unwrap();
     let Some(Targets::Classes { labels, .. }) = dataset.targets("digit", Split::Test) else { panic!() };
     let mut seen = [0; 10];
     for (cluster, digit) in dataset.clusters().into_iter().zip(labels) {
@@ -36,12 +36,12 @@ fn test_images_take_the_thirty_clips_of_their_digit_in_turn() {
 #[test]
 fn what_is_held_out_for_validation_is_no_longer_trained_on() {
     let Some(folder) = real_data() else { return };
-    let source = Source::HandWritten(HandWritten { validation: true, ..HandWritten::new(&folder) });
-    let described = info(&source).unwrap();
+    let source = handwritten(HandWritten { validation: true, ..HandWritten::new(&folder) });
+    let described = source.info().unwrap();
     let sizes: Vec<_> = described.splits.iter().map(|split| (split.samples, split.recordings)).collect();
     assert_eq!(sizes, [(50_000, 2_400), (10_000, 300)]);
 
-    let (held_out, plain) = (opened(&source, &[]).unwrap(), Source::HandWritten(HandWritten::new(folder)));
+    let (held_out, plain) = (opened(&source, &[]).unwrap(), handwritten(HandWritten::new(folder)));
     let plain = opened(&plain, &[]).unwrap();
     let digits = |dataset: &dyn Dataset, split| match dataset.targets("digit", split) {
         Some(Targets::Classes { labels, .. }) => labels,
@@ -57,7 +57,7 @@ fn frozen_audio_is_that_of_the_first_epoch_in_all_of_them() {
     let Some(folder) = real_data() else { return };
     let open = |frozen_audio| {
         let source = HandWritten { frozen_audio, ..HandWritten::new(&folder) };
-        opened(&Source::HandWritten(source), &["mel", "noise-1"]).unwrap()
+        opened(&handwritten(source), &["mel", "noise-1"]).unwrap()
     };
     let row = |dataset: &dyn Dataset, modality, epoch| {
         let mut row = vec![0.0; dataset.width(modality).unwrap()];
@@ -75,7 +75,7 @@ fn frozen_audio_is_that_of_the_first_epoch_in_all_of_them() {
 #[test]
 fn a_recording_has_the_standardised_spectrogram_that_librosa_gives_it() {
     let Some(folder) = real_data() else { return };
-    let dataset = opened(&Source::HandWritten(HandWritten::new(folder)), &["mel"]).unwrap();
+    let dataset = opened(&handwritten(HandWritten::new(folder)), &["mel"]).unwrap();
     // The first test clip: 0_george_0.wav.
     let sample = dataset.clusters().iter().position(|&cluster| cluster == 0).unwrap();
     let mut computed = vec![0.0; 512];
@@ -100,7 +100,7 @@ fn the_published_files_are_recognised() {
 #[test]
 fn its_description_says_what_is_there() {
     let Some(folder) = real_data() else { return };
-    let info = info(&Source::HandWritten(HandWritten::new(folder))).unwrap();
+    let info = handwritten(HandWritten::new(folder)).info().unwrap();
     let sizes: Vec<_> = info.splits.iter().map(|split| (split.samples, split.recordings)).collect();
     assert_eq!(sizes, [(60_000, 2_700), (10_000, 300)]);
     assert_eq!(info.splits[1].per_digit[..3], [980, 1135, 1032]);

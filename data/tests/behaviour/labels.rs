@@ -1,8 +1,9 @@
 //! What the values of a task's file mean: classes by number, by name, by column, or values; and what is said of each.
 
+use crate::folders::arrays;
 use pom2dib_data::{
-    About, ArraySource, ArrayTask, Balance, IGNORED, Label, Needs, Normalisation, Source, Split, Targets,
-    TaskKind, check_arrays, check_arrays_of, open,
+    About, ArraySource, ArrayTask, Balance, IGNORED, Label, Needs, Normalisation, Split, Targets, TaskKind,
+    check_arrays, check_arrays_of,
 };
 use randomness::Seed;
 use std::{fs, path::Path};
@@ -61,8 +62,8 @@ fn source(folder: &Path, task: ArrayTask) -> ArraySource {
 /// Targets of both splits, and what is said of them.
 fn opened(folder: &Path, task: ArrayTask) -> Result<([Targets; 2], About), String> {
     let needs = Needs { modalities: &[], tasks: &["lab".to_owned()] };
-    let source = Source::Arrays(source(folder, task));
-    let data = open(&source, Seed::from_number(1), &needs).map_err(|error| error.to_string())?;
+    let source = arrays(source(folder, task));
+    let data = source.open(Seed::from_number(1), &needs).map_err(|error| error.to_string())?;
     let targets = [Split::Train, Split::Test].map(|split| data.targets("lab", split).unwrap());
     Ok((targets, data.about("lab")))
 }
@@ -129,7 +130,7 @@ fn texts_are_classes_in_the_order_of_the_alphabet() {
     assert!(line.contains("lab.test.npy: holds int64, but lab.train.npy bytes"), "{line}");
     let source = source(folder.path(), plain());
     let needs = Needs { modalities: &["lab".to_owned()], tasks: &[] };
-    let line = open(&Source::Arrays(source), Seed::from_number(1), &needs).err().unwrap().to_string();
+    let line = arrays(source).open(Seed::from_number(1), &needs).err().unwrap().to_string();
     assert!(line.contains("lab.train.npy: holds texts, which only a task can have"), "{line}");
 }
 

@@ -1,11 +1,11 @@
 //! HandWritten as others leave it: layouts, files beside those that are meant, recordings of one's own.
 
-use crate::folders::{gzip, idx, opened, small_folder, write_wav};
-use pom2dib_data::{FileState, HandWritten, Source, check_handwritten, info, notes, verify_handwritten};
+use crate::folders::{gzip, handwritten, idx, opened, small_folder, write_wav};
+use pom2dib_data::{Chosen, FileState, HandWritten, check_handwritten, verify_handwritten};
 use std::{fs, path::Path};
 
-fn source(root: &Path) -> Source {
-    Source::HandWritten(HandWritten::new(root))
+fn source(root: &Path) -> Chosen {
+    handwritten(HandWritten::new(root))
 }
 
 fn digest(root: &Path) -> [u8; 32] {
@@ -37,7 +37,7 @@ fn mnist_is_found_in_every_known_layout() {
         let folder = small_folder();
         rename_mnist(folder.path(), place, dotted);
         assert_eq!(digest(folder.path()), usual, "{place} with dots");
-        assert!(info(&source(folder.path())).unwrap().bytes > 0);
+        assert!(source(folder.path()).info().unwrap().bytes > 0);
     }
     // Kaggle's archive: a folder of each file's name, and the file in it.
     let folder = small_folder();
@@ -83,18 +83,18 @@ fn what_is_there_twice_is_said_and_the_usual_place_is_read() {
     let folder = small_folder();
     let root = folder.path();
     let usual = digest(root);
-    assert!(notes(&source(root)).unwrap().is_empty());
+    assert!(source(root).notes().unwrap().is_empty());
     fs::create_dir_all(root.join("MNIST/raw")).unwrap();
     fs::write(root.join("MNIST/raw/train-labels-idx1-ubyte"), "other").unwrap();
     fs::create_dir(root.join("recordings")).unwrap();
     // An empty folder holds nothing that could be missed.
-    assert_eq!(notes(&source(root)).unwrap().len(), 1);
+    assert_eq!(source(root).notes().unwrap().len(), 1);
     fs::write(root.join("recordings/0_zoe_0.wav"), "other").unwrap();
-    let said = notes(&source(root)).unwrap();
+    let said = source(root).notes().unwrap();
     assert_eq!(digest(root), usual);
     assert!(said[0].contains("MNIST/raw/train-labels-idx1-ubyte is there too"), "{said:?}");
     assert!(said[1].contains("recordings holds recordings too"), "{said:?}");
-    assert_eq!(info(&source(root)).unwrap().notes, said);
+    assert_eq!(source(root).info().unwrap().notes, said);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_new_speaker_with_fewer_takes_is_read_and_counted() {
         }
     }
     assert_ne!(digest(folder.path()), usual);
-    let described = info(&source(folder.path())).unwrap();
+    let described = source(folder.path()).info().unwrap();
     let takes: Vec<_> =
         described.speakers.iter().map(|speaker| (speaker.name.as_str(), speaker.takes)).collect();
     assert_eq!(takes, [("anna", 7), ("bert", 7), ("me", 6)]);

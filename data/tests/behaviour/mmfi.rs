@@ -1,9 +1,8 @@
 //! Trees of MM-Fi: what is read of them, and what is said of bad ones.
 
 use pom2dib_data::{
-    DataError, Dataset, Needs, Source, Split, Targets, info,
+    DataError, Dataset, Needs, Split, Targets,
     mmfi::{Listed, MmFi, Plan, SplitRule, describe, is_synthetic, synthesise, verify},
-    open,
 };
 use randomness::Seed;
 use std::{
@@ -53,7 +52,7 @@ fn manual(root: &Path) -> MmFi {
 fn opened(source: MmFi, modalities: &[&str], tasks: &[&str]) -> Result<Box<dyn Dataset>, DataError> {
     let strings = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let (modalities, tasks) = (strings(modalities), strings(tasks));
-    open(&Source::MmFi(source), Seed::from_number(7), &Needs { modalities: &modalities, tasks: &tasks })
+    source.open(Seed::from_number(7), &Needs { modalities: &modalities, tasks: &tasks })
 }
 
 fn read(dataset: &dyn Dataset, modality: &str, split: Split, sample: usize, epoch: u64) -> Vec<f32> {
@@ -385,7 +384,7 @@ fn a_synthetic_tree_is_marked_and_the_same_every_time() {
     let refused =
         synthesise(&one.join("new"), Plan { subjects_per_scene: 11, actions: 2, frames: 4 }, &|_, _| {});
     assert!(refused.unwrap_err().to_string().contains("at most 40 subjects"));
-    let info = info(&Source::MmFi(manual(&one))).unwrap();
+    let info = manual(&one).info().unwrap();
     assert_eq!((info.splits[0].samples, info.splits[1].recordings), (16, 4));
 }
 

@@ -1,7 +1,7 @@
 //! Reading samples: shapes, and that what is read depends on its address alone.
 
-use crate::folders::{opened, small_folder};
-use pom2dib_data::{Dataset, HandWritten, Needs, Source, Split, Targets, modality_names, open, task_names};
+use crate::folders::{digits, handwritten, opened, small_folder};
+use pom2dib_data::{ArrayTask, Chosen, Dataset, HandWritten, Needs, Settings, Split, Targets};
 use randomness::Seed;
 
 const MODALITIES: [(&str, usize); 4] = [("fft", 196), ("mel", 512), ("noise-1", 196), ("noise-2", 196)];
@@ -13,13 +13,13 @@ fn read(dataset: &dyn Dataset, modality: &str, split: Split, sample: usize, epoc
     out
 }
 
-fn everything(source: &Source) -> Box<dyn Dataset> {
+fn everything(source: &Chosen) -> Box<dyn Dataset> {
     opened(source, &MODALITIES.map(|(name, _)| name)).unwrap()
 }
 
 #[test]
 fn built_in_digits_have_their_sizes() {
-    let digits = everything(&Source::Digits);
+    let digits = everything(&digits());
     assert_eq!((digits.samples(Split::Train), digits.samples(Split::Test)), (20_000, 4_000));
     for (modality, width) in MODALITIES {
         assert_eq!(digits.width(modality), Some(width));
@@ -44,7 +44,7 @@ fn built_in_digits_have_their_sizes() {
 #[test]
 fn reading_ahead_changes_nothing_and_what_was_not_read_ahead_is_read_too() {
     let folder = small_folder();
-    let source = Source::HandWritten(HandWritten::new(folder.path()));
+    let source = handwritten(HandWritten::new(folder.path()));
     let (dataset, plain) = (everything(&source), everything(&source));
     for (modality, _) in MODALITIES {
         for split in [Split::Train, Split::Test] {
@@ -62,7 +62,7 @@ fn reading_ahead_changes_nothing_and_what_was_not_read_ahead_is_read_too() {
 #[test]
 fn a_sample_is_the_same_whenever_it_is_read_and_another_in_another_epoch() {
     let folder = small_folder();
-    let dataset = everything(&Source::HandWritten(HandWritten::new(folder.path())));
+    let dataset = everything(&handwritten(HandWritten::new(folder.path())));
     for (modality, _) in MODALITIES {
         let first = read(&*dataset, modality, Split::Train, 7, 3);
         // Something else between.
@@ -80,7 +80,7 @@ fn a_sample_is_the_same_whenever_it_is_read_and_another_in_another_epoch() {
 #[test]
 fn many_threads_read_the_same_as_one() {
     let folder = small_folder();
-    let dataset = everything(&Source::HandWritten(HandWritten::new(folder.path())));
+    let dataset = everything(&handwritten(HandWritten::new(folder.path())));
     let dataset = &*dataset;
     let all = |backwards: bool| {
         let mut samples: Vec<usize> = (0..40).collect();
@@ -105,11 +105,10 @@ fn many_threads_read_the_same_as_one() {
 #[test]
 fn another_seed_pairs_and_augments_otherwise_but_has_the_same_content() {
     let folder = small_folder();
-    let source = Source::HandWritten(HandWritten::new(folder.path()));
+    let source = handwritten(HandWritten::new(folder.path()));
     let modalities = MODALITIES.map(|(name, _)| name.to_string());
-    let with = |seed| {
-        open(&source, Seed::from_number(seed), &Needs { modalities: &modalities, tasks: &[] }).unwrap()
-    };
+    let with =
+        |seed| source.open(Seed::from_number(seed), &Needs { modalities: &modalities, tasks: &[] }).unwrap();
     let (one, other) = (with(1), with(2));
     assert_eq!(one.digest(), other.digest());
     for (modality, same) in [("fft", true), ("mel", false), ("noise-1", false)] {
@@ -122,7 +121,7 @@ fn another_seed_pairs_and_augments_otherwise_but_has_the_same_content() {
 #[test]
 fn nodes_with_other_needs_agree() {
     let folder = small_folder();
-    for source in [Source::Digits, Source::HandWritten(HandWritten::new(folder.path()))] {
+    for source in [digits(), handwritten(HandWritten::new(folder.path()))] {
         let full = everything(&source);
         for needs in [&["fft"][..], &["mel", "noise-2"], &[]] {
             let some = opened(&source, needs).unwrap();
@@ -139,14 +138,14 @@ fn nodes_with_other_needs_agree() {
 
 #[test]
 fn noise_is_shared_by_name_and_standard_normal() {
-    let digits = opened(&Source::Digits, &["noise-1", "noise-2"]).unwrap();
-    let other = opened(&Source::Digits, &["noise-2"]).unwrap();
+    let both = opened(&digits(), &["noise-1", "noise-2"]).unwrap();
+    let other = opened(&digits(), &["noise-2"]).unwrap();
     let row = |dataset: &dyn Dataset, name| read(dataset, name, Split::Train, 5, 9);
-    assert_eq!(row(&*digits, "noise-2"), row(&*other, "noise-2"));
-    assert_ne!(row(&*digits, "noise-1"), row(&*digits, "noise-2"));
+    assert_eq!(row(&*both, "noise-2"), row(&*other, "noise-2"));
+    assert_ne!(row(&*both, "noise-1"), row(&*both, "noise-2"));
 
     let values: Vec<f32> =
-        (0..200).flat_map(|sample| read(&*digits, "noise-1", Split::Train, sample, 0)).collect();
+        (0..200).flat_map(|sample| read(&*both, "noise-1", Split::Train, sample, 0)).collect();
     let count = values.len() as f32;
     let mean = values.iter().sum::<f32>() / count;
     let variance = values.iter().map(|value| value * value).sum::<f32>() / count;
@@ -158,7 +157,7 @@ fn noise_is_shared_by_name_and_standard_normal() {
 #[test]
 fn another_label_or_another_name_is_another_digest() {
     let folder = small_folder();
-    let digest = || opened(&Source::HandWritten(HandWritten::new(folder.path())), &[]).unwrap().digest();
+    let digest = || opened(&handwritten(HandWritten::new(folder.path())), &[]).unwrap().digest();
     let before = digest();
     let file = folder.path().join("mnist/t10k-labels-idx1-ubyte");
     let mut bytes = std::fs::read(&file).unwrap();
@@ -169,11 +168,33 @@ fn another_label_or_another_name_is_another_digest() {
 
 #[test]
 fn scenarios_can_be_checked_before_anything_is_opened() {
+    let checked = |source: &str, modality: &str, task: &str| {
+        let (transmitters, tasks) = (vec![vec![modality.into()]], vec![ArrayTask::plain(task)]);
+        let chosen = Chosen::new(Settings { transmitters, tasks, ..Settings::new(source, None) })?;
+        chosen.check_names(&[])
+    };
+    let refused = |source, modality, task| checked(source, modality, task).unwrap_err().to_string();
     for source in ["digits", "handwritten"] {
         for name in ["fft", "mel", "noise-1", "noise-2", "noise-9"] {
-            assert!(modality_names(source).contains(&name));
+            checked(source, name, "ring").unwrap();
         }
-        assert_eq!(task_names(source), ["parity", "ring", "digit"]);
+        assert_eq!(
+            refused(source, "fft", "scene"),
+            format!(
+                "scenario: receiver[0].task names \"scene\"; the data set \"{source}\" has parity, ring, digit"
+            )
+        );
+        assert!(
+            refused(source, "noise-10", "ring")
+                .starts_with("scenario: transmitter[0].modalities names \"noise-10\"")
+        );
     }
-    assert!(modality_names("nothing").is_empty() && task_names("nothing").is_empty());
+    checked("mmfi", "wifi-csi", "pose").unwrap();
+    checked("arrays", "anything", "at-all").unwrap();
+    assert!(refused("arrays", "noise-1", "at-all").contains("names noise only"));
+    assert!(refused("arrays", "anything", "noise-1").contains("is noise and has no file"));
+    assert!(
+        refused("nothing", "fft", "ring")
+            .starts_with("scenario: data.source is \"nothing\", which is no data set")
+    );
 }

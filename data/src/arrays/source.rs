@@ -1,0 +1,131 @@
+use randomness::Seed;
+use sha2::{Digest, Sha256};
+
+use super::{
+    ArrayReport, ArraySource, Arrays, Normalisation, Unseen, check_array_name, check_arrays, check_arrays_of,
+};
+use crate::{
+    DataFile, Dataset, Info, Needs, Report, Settings, Source, Split, Trained,
+    catalogue::hex,
+    error::DataError,
+    mmfi::Progress,
+    modality::{NOISE_NAMES, is_noise},
+};
+
+/// Values of a sample of noise, unless a scenario says otherwise.
+const NOISE_WIDTH: usize = 196;
+
+/// `data.source = "arrays"`: files of numbers in a folder. Their names are whatever the files are called.
+pub(crate) struct ArrayFiles;
+
+impl ArraySource {
+    /// What a scenario says of it.
+    fn of(settings: &Settings) -> Result<Self, DataError> {
+        Ok(ArraySource {
+            folder: settings.files()?.into(),
+            normalisation: settings.key("normalisation")?.unwrap_or(Normalisation::Standard),
+            noise_width: settings.key("noise_width")?.unwrap_or(NOISE_WIDTH),
+            tasks: settings.tasks.clone(),
+        })
+    }
+}
+
+impl Source for ArrayFiles {
+    /// Only noise has a name before there are files.
+    fn modalities(&self) -> Vec<String> {
+        NOISE_NAMES.map(String::from).to_vec()
+    }
+
+    fn tasks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn clusters_are(&self) -> &'static str {
+        "rows"
+    }
+
+    fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+        Ok(Box::new(Arrays::open(&ArraySource::of(settings)?, seed, needs)?))
+    }
+
+    /// Only the files of that split are read.
+    fn open_rows(
+        &self,
+        settings: &Settings,
+        seed: Seed,
+        needs: &Needs,
+        split: Split,
+        trained: &Trained,
+    ) -> Result<Box<dyn Dataset>, DataError> {
+        Ok(Box::new(Unseen::open(&ArraySource::of(settings)?, seed, needs, split, trained)?))
+    }
+
+    /// Arrays have any names, of which only the nodes that have them know whether they are there.
+    fn check_names(&self, settings: &Settings) -> Result<(), DataError> {
+        let refuse = |key: &str, problem: String| DataError::Key { key: key.into(), problem };
+        let check = |name: &str, key: &str| check_array_name(name).map_err(|problem| refuse(key, problem));
+        for (k, modalities) in settings.transmitters.iter().enumerate() {
+            let key = format!("transmitter[{k}].modalities");
+            modalities.iter().try_for_each(|name| check(name, &key))?;
+            if modalities.iter().all(|name| is_noise(name)) {
+                let problem = "names noise only; it takes an array to know how many samples there are";
+                return Err(refuse(&key, problem.into()));
+            }
+        }
+        for (t, task) in settings.tasks.iter().enumerate() {
+            let key = format!("receiver[{t}].task");
+            check(&task.name, &key)?;
+            if is_noise(&task.name) {
+                return Err(refuse(&key, format!("names \"{}\", which is noise and has no file", task.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, settings: &Settings) -> Result<Vec<String>, DataError> {
+        let report = report(settings, false)?;
+        if let Some(problem) = report.problems().next() {
+            return Err(DataError::Scenario { problem: problem.into() });
+        }
+        Ok(report.tasks.into_iter().flat_map(|task| task.notes).collect())
+    }
+
+    /// The same array may lie in files of different kinds.
+    fn contents(&self, settings: &Settings, needs: &Needs) -> Result<[u8; 32], DataError> {
+        let line = |file: &DataFile| {
+            let stem = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
+            let split = if file.split == Split::Train { "train" } else { "test" };
+            format!("{stem} {split} {} {}\n", file.rows, hex(&file.sha256))
+        };
+        let arrays = Arrays::open(&ArraySource::of(settings)?, Seed::from_number(0), needs)?;
+        let mut lines: Vec<String> = arrays.files().iter().map(line).collect();
+        lines.sort();
+        lines.dedup();
+        Ok(Sha256::digest(format!("pom2dib arrays contents v1\n{}", lines.concat())).into())
+    }
+
+    fn info(&self, settings: &Settings) -> Result<Info, DataError> {
+        let remedy = "is a folder of arrays: `pom2dib data info arrays` describes those";
+        Err(DataError::malformed(settings.files()?, remedy))
+    }
+
+    fn describe(&self, settings: &Settings, _: Progress<'_>) -> Result<Report, DataError> {
+        Ok(report(settings, false)?.described())
+    }
+
+    fn verify(&self, settings: &Settings, _published: bool, _: Progress<'_>) -> Result<Report, DataError> {
+        Ok(report(settings, true)?.verified())
+    }
+}
+
+/// Whether the arrays that a run reads can be used together, or without a run all of the folder; with values, whether each can be
+/// read.
+fn report(settings: &Settings, values: bool) -> Result<ArrayReport, DataError> {
+    match settings.has_nodes() {
+        true => {
+            let (modalities, tasks) = (settings.modalities(), settings.task_names());
+            check_arrays_of(&ArraySource::of(settings)?, &modalities, &tasks, values)
+        }
+        false => check_arrays(settings.files()?, values),
+    }
+}

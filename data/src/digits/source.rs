@@ -1,0 +1,46 @@
+use randomness::Seed;
+
+use crate::{
+    Dataset, Info, Needs, Settings, Source,
+    content::Wants,
+    digits,
+    error::DataError,
+    info::info_of_content,
+    modality::MODALITY_NAMES,
+    paired::{PairedDigits, digest},
+    task::TASK_NAMES,
+};
+
+/// `data.source = "digits"`: drawn and spoken by code, without files.
+pub(crate) struct Digits;
+
+impl Source for Digits {
+    fn modalities(&self) -> Vec<String> {
+        MODALITY_NAMES.map(String::from).to_vec()
+    }
+
+    fn tasks(&self) -> Vec<String> {
+        TASK_NAMES.map(String::from).to_vec()
+    }
+
+    fn clusters_are(&self) -> &'static str {
+        "recordings"
+    }
+
+    fn open(&self, _settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+        Ok(Box::new(PairedDigits::new(digits::make(Wants::of(needs)?), seed, false)))
+    }
+
+    fn check(&self, _settings: &Settings) -> Result<Vec<String>, DataError> {
+        Ok(Vec::new())
+    }
+
+    /// They are made by code, and another build is what may change them.
+    fn contents(&self, _settings: &Settings, _needs: &Needs) -> Result<[u8; 32], DataError> {
+        Ok(digest(&digits::make(Wants::default())))
+    }
+
+    fn info(&self, settings: &Settings) -> Result<Info, DataError> {
+        Ok(info_of_content(&settings.source, &digits::make(Wants::default())))
+    }
+}

@@ -1,0 +1,96 @@
+use std::path::{Path, PathBuf};
+
+use randomness::Seed;
+
+use super::{HandWritten, MNIST_NAMES, check_handwritten, find_mnist, load, notes, recordings};
+use crate::{
+    Dataset, Info, Needs, Report, Settings, Source, SpeakerInfo, content::Wants, contents::of_content,
+    error::DataError, info::info_of_content, mmfi::Progress, modality::MODALITY_NAMES, paired::PairedDigits,
+    task::TASK_NAMES, verify::verify_handwritten,
+};
+
+/// `data.source = "handwritten"`: MNIST images paired with FSDD recordings.
+pub(crate) struct HandWrittenFiles;
+
+impl HandWritten {
+    /// What a scenario says of it.
+    fn of(settings: &Settings) -> Result<Self, DataError> {
+        Ok(HandWritten {
+            folder: settings.files()?.into(),
+            validation: settings.key("validation")?.unwrap_or(false),
+            frozen_audio: settings.key("frozen_audio")?.unwrap_or(false),
+        })
+    }
+}
+
+impl Source for HandWrittenFiles {
+    fn modalities(&self) -> Vec<String> {
+        MODALITY_NAMES.map(String::from).to_vec()
+    }
+
+    fn tasks(&self) -> Vec<String> {
+        TASK_NAMES.map(String::from).to_vec()
+    }
+
+    fn clusters_are(&self) -> &'static str {
+        "recordings"
+    }
+
+    fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+        let own = HandWritten::of(settings)?;
+        let content = load(&own, Wants::of(needs)?)?;
+        Ok(Box::new(PairedDigits::new(content, seed, own.frozen_audio)))
+    }
+
+    fn notes(&self, settings: &Settings) -> Result<Vec<String>, DataError> {
+        // A run that lacks its folder says so itself.
+        Ok(settings.folder.as_deref().map(notes).unwrap_or_default())
+    }
+
+    /// Reads labels and names.
+    fn check(&self, settings: &Settings) -> Result<Vec<String>, DataError> {
+        Ok(self.info(settings)?.notes)
+    }
+
+    fn contents(&self, settings: &Settings, needs: &Needs) -> Result<[u8; 32], DataError> {
+        Ok(of_content(&load(&HandWritten::of(settings)?, Wants::of(needs)?)?))
+    }
+
+    /// Describes it from its labels and names alone: quick, and no check of images or waveforms.
+    fn info(&self, settings: &Settings) -> Result<Info, DataError> {
+        let own = HandWritten::of(settings)?;
+        let content = load(&own, Wants::default())?;
+        let names = [&content.train, &content.test].into_iter().flat_map(|part| &part.names);
+        let takes = recordings::takes(names).into_iter();
+        Ok(Info {
+            bytes: bytes(&own.folder)?,
+            speakers: takes.map(|(name, takes)| SpeakerInfo { name, takes }).collect(),
+            notes: notes(&own.folder),
+            folder: Some(own.folder),
+            ..info_of_content(&settings.source, &content)
+        })
+    }
+
+    fn verify(&self, settings: &Settings, published: bool, _: Progress<'_>) -> Result<Report, DataError> {
+        let own = HandWritten::of(settings)?;
+        let report = if published { verify_handwritten(&own.folder)? } else { check_handwritten(&own)? };
+        Ok(report.report(published))
+    }
+}
+
+/// The size of all files that opening may read.
+fn bytes(folder: &Path) -> Result<u64, DataError> {
+    let size = |path: PathBuf| match path.metadata() {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(source) => Err(DataError::io(&path, source)),
+    };
+    let mut total = 0;
+    for name in MNIST_NAMES {
+        total += size(find_mnist(folder, name)?)?;
+    }
+    let recordings = recordings::folder(folder)?;
+    for name in recordings::list(folder)? {
+        total += size(recordings.join(name.file_name()))?;
+    }
+    Ok(total)
+}

@@ -1,0 +1,95 @@
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::Normalisation;
+
+/// The data sets that this project brings. Their keys are those of [`Data`]; any others are a data set's own, of a program that
+/// knows one of another name.
+pub const BUILT_IN_SOURCES: [&str; 4] = ["digits", "handwritten", "arrays", "mmfi"];
+
+/// Where samples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// The name of the data set. Whether there is one of that name, the program says and not the scenario.
+    pub source: String,
+    /// Its folder, where it has one. A node's own `--data` goes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<std::path::PathBuf>,
+    /// Of HandWritten: whether a held-out part of the training set stands in for the test set.
+    pub validation: bool,
+    /// Of HandWritten: whether every training image keeps the clip and the augmentation that it has in the first epoch.
+    pub frozen_audio: bool,
+    /// Of arrays: how modalities and regression targets are normalised.
+    pub normalisation: Normalisation,
+    /// Of arrays: values in a sample of a noise modality.
+    pub noise_width: usize,
+    /// Keys that a data set of another name than the built-in ones brings.
+    #[serde(flatten, skip_deserializing)]
+    pub own: Table,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Data {
+            source: BUILT_IN_SOURCES[0].into(),
+            path: None,
+            validation: false,
+            frozen_audio: false,
+            normalisation: Normalisation::Standard,
+            noise_width: 196,
+            own: Table::new(),
+        }
+    }
+}
+
+/// Takes out of a scenario's table what stands in `[data]` beside the keys of [`Data`], if it names a data set that is not built in.
+pub(crate) fn take_own_keys(scenario: &mut Table) -> Table {
+    let Some(data) = scenario.get_mut("data").and_then(|data| data.as_table_mut()) else {
+        return Table::new();
+    };
+    let is_own = |name: &str| !BUILT_IN_SOURCES.contains(&name);
+    if !data.get("source").and_then(|name| name.as_str()).is_some_and(is_own) {
+        return Table::new();
+    }
+    let all = Data { path: Some(Default::default()), ..Data::default() };
+    let known = Table::try_from(all).expect("there are strings, numbers and truth values only");
+    let own: Vec<String> = data.keys().filter(|key| !known.contains_key(*key)).cloned().collect();
+    own.into_iter().filter_map(|key| data.remove_entry(&key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Scenario;
+
+    const OWN: &str = "[data]\nradius = 2.5\nsource = \"rings\"\nnames = [\"a\", \"b\"]\nmore.deep = 1\n\
+                       [[transmitter]]\nmodalities = [\"left\"]\n[[receiver]]\ntask = \"inside\"\n\
+                       [network]\nreceiver_limit = 1\n";
+
+    #[test]
+    fn a_data_set_of_ones_own_gets_its_keys_and_they_are_written_and_read_back() {
+        let scenario = Scenario::parse(OWN, "own.toml", &["data.seeds=3".into()]).unwrap();
+        let own = &scenario.data.own;
+        assert_eq!(own.len(), 4);
+        assert_eq!((own["radius"].as_float(), own["seeds"].as_integer()), (Some(2.5), Some(3)));
+        assert_eq!(own["more"]["deep"].as_integer(), Some(1));
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+        let [change] = &scenario.changes(&Scenario::parse(OWN, "own.toml", &[]).unwrap())[..] else {
+            panic!("one key differs")
+        };
+        assert_eq!(change.to_string(), "data.seeds: 3 -> not set");
+    }
+
+    #[test]
+    fn a_built_in_data_set_has_no_other_keys_than_its_own() {
+        let text = OWN
+            .replace("rings", "digits")
+            .replace("more.deep = 1\n", "")
+            .replace("names = [\"a\", \"b\"]\n", "");
+        let message = Scenario::parse(&text, "my.toml", &[]).unwrap_err().to_string();
+        assert!(
+            message.starts_with("my.toml: line 2: unknown field `radius`, expected one of `source`, "),
+            "{message}"
+        );
+    }
+}
