@@ -7,8 +7,8 @@ use coordinator::{Manage, ManageArguments, manage};
 use node::HealthArguments;
 
 use crate::{
-    bench_command, certs_command, check_command, compose_command, data_command, doctor_command, init_command,
-    predict, report, reproduce, run_command, sweep,
+    bench_command, certs_command, check_command, compose_command, data_command, doctor_command, export,
+    init_command, predict, report, reproduce, run_command, sweep,
 };
 
 const BEGIN: &str = "\
@@ -44,6 +44,7 @@ enum Command {
     Evaluate(run_command::EvaluateArguments),
     // What it says of itself stands at its arguments.
     Predict(predict::Arguments),
+    Export(export::Arguments),
     /// Write an HTML page of a run, or of several side by side.
     ///
     /// The page needs nothing else: scores with their intervals, curves over the rounds, who was granted what, a drawing of the
@@ -96,6 +97,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Check(arguments) => check_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),

@@ -20,7 +20,8 @@ use node::NodeError;
 use randomness::Seed;
 use serde_json::json;
 
-use self::{network::Network, prediction::Prediction};
+pub(crate) use self::network::Network;
+use self::prediction::Prediction;
 
 /// Write what a trained network answers to every row of a data set.
 ///
@@ -143,7 +144,7 @@ impl Arguments {
             let _lock = RunLock::take(&self.run)?;
             Trained::open(&self.run)?
         };
-        let dataset = self.rows(&trained)?;
+        let dataset = rows(&trained, self.data.clone(), self.split.split())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(|| u16::try_from(cores).unwrap_or(u16::MAX));
         let answers = node::on_threads(threads, || {
@@ -157,22 +158,6 @@ impl Arguments {
         self.write(format, &trained, &predictions)?;
         self.say(&trained, &predictions);
         Ok(())
-    }
-
-    /// The rows, as the network was trained to read them.
-    fn rows(&self, trained: &Trained) -> anyhow::Result<Arc<dyn Dataset>> {
-        let scenario = &trained.scenario;
-        let modalities: Vec<String> =
-            scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect();
-        let tasks: Vec<String> = scenario.receiver.iter().map(|node| node.task.clone()).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let wanted = [modalities.as_slice(), &tasks].concat();
-        let folder = runtime.block_on(node::data_nearby(scenario, self.data.clone(), &wanted))?;
-        let source = node::data_source(scenario, folder)?;
-        let needs = Needs { modalities: &modalities, tasks: &tasks };
-        let seed = Seed::from_number(scenario.seed);
-        let learnt = learnt(trained)?;
-        Ok(source.open_rows(seed, &needs, self.split.split(), &learnt).map_err(NodeError::from)?.into())
     }
 
     /// Writes the file whole or not at all.
@@ -228,6 +213,26 @@ impl Arguments {
             );
         }
     }
+}
+
+/// The rows of a split, as the network was trained to read them, in a folder or where the run's are.
+pub(crate) fn rows(
+    trained: &Trained,
+    data: Option<PathBuf>,
+    split: Split,
+) -> anyhow::Result<Arc<dyn Dataset>> {
+    let scenario = &trained.scenario;
+    let modalities: Vec<String> =
+        scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect();
+    let tasks: Vec<String> = scenario.receiver.iter().map(|node| node.task.clone()).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let wanted = [modalities.as_slice(), &tasks].concat();
+    let folder = runtime.block_on(node::data_nearby(scenario, data, &wanted))?;
+    let source = node::data_source(scenario, folder)?;
+    let needs = Needs { modalities: &modalities, tasks: &tasks };
+    let seed = Seed::from_number(scenario.seed);
+    let learnt = learnt(trained)?;
+    Ok(source.open_rows(seed, &needs, split, &learnt).map_err(NodeError::from)?.into())
 }
 
 /// What the checkpoint says of the data.

@@ -67,6 +67,12 @@ impl Network {
         Ok(network)
     }
 
+    /// The networks of all nodes.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &dib::Network> {
+        let of_transmitters = self.transmitters.iter().flat_map(TransmitterMachine::networks);
+        of_transmitters.chain(self.receivers.iter().flat_map(ReceiverMachine::networks))
+    }
+
     /// What every receiver makes of all rows, in each of so many passes, piece by piece.
     pub(crate) fn answers(mut self, passes: u64) -> Result<Vec<Vec<Answers>>, NodeError> {
         let order = Order::Evaluate(Evaluate { passes });

@@ -20,6 +20,8 @@ pub struct NewArray {
 pub enum Values {
     /// `float32`.
     Floats(Vec<f32>),
+    /// `float64`.
+    Doubles(Vec<f64>),
     /// `int64`.
     Integers(Vec<i64>),
     /// `bool`.
@@ -34,6 +36,9 @@ impl Values {
         match self {
             Values::Floats(values) => {
                 ("<f4".into(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+            Values::Doubles(values) => {
+                ("<f8".into(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
             }
             Values::Integers(values) => {
                 ("<i8".into(), values.iter().flat_map(|value| value.to_le_bytes()).collect())

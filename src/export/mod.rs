@@ -1,0 +1,300 @@
+//! `pom2dib export`: the networks of a run for other programs.
+
+mod graph;
+mod network;
+mod onnx;
+mod rows;
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use candle_core::{Device, Tensor};
+use coordinator::{RunFolder, RunLock, Trained};
+use data::{NewArray, Values};
+use dib::{Coding, Phase, common, entry_embedding, receiver_embedding};
+use randomness::Seed;
+use serde_json::{Value, json};
+
+use self::{graph::Graph, network::Exported};
+
+/// Write every network of a run's last checkpoint as safetensors, and encoders and decoders as ONNX too, with the common randomness and
+/// the normalisation that who uses them needs.
+#[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib export runs/mine --out networks
+  pom2dib export runs/mine --out networks --rows 100    # with 100 test rows, and what the networks make of them")]
+pub(crate) struct Arguments {
+    /// The run's folder
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// The folder to be made
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Write into the folder if it is there already
+    #[arg(long)]
+    force: bool,
+
+    /// Write the first N test rows too, and what this program's networks make of them
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    rows: usize,
+
+    /// Folder of the data set, for --rows, if it has moved
+    #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match arguments.export() {
+        Ok(written) => {
+            println!("{written} networks are in {}; export.json says what is what", arguments.out.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {}", link::printable(&format!("{error:#}")));
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl Arguments {
+    /// Gives how many networks were written.
+    fn export(&self) -> anyhow::Result<usize> {
+        if self.out.exists() && !self.force {
+            bail!("{} is there already: give another --out, or --force", self.out.display());
+        }
+        // Where there is no run, there is nothing to be locked.
+        RunFolder::at(&self.run).scenario()?;
+        let trained = {
+            let _lock = RunLock::take(&self.run)?;
+            Trained::open(&self.run)?
+        };
+        let networks = networks(&trained)?;
+        // Before anything is written.
+        let graphs = networks.iter().map(|of| of.graph(&trained)).collect::<anyhow::Result<Vec<_>>>()?;
+        let rows = match self.rows {
+            0 => None,
+            count => Some(rows::rows(&trained, self.data.clone(), count)?),
+        };
+        fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
+        for (of, graph) in networks.iter().zip(graphs) {
+            of.network.write(&self.out)?;
+            if let Some(graph) = graph {
+                write(&self.out, &format!("{}.onnx", of.network.stem()), &graph)?;
+            }
+        }
+        self.write_arrays("common.npz", &common_arrays(&trained))?;
+        let normalisation = normalisation(&trained)?;
+        if !normalisation.is_empty() {
+            self.write_arrays("normalisation.npz", &normalisation)?;
+        }
+        if let Some(rows) = rows {
+            self.write_arrays("rows.npz", &rows)?;
+        }
+        let told = serde_json::to_string_pretty(&told(&trained, &networks)?)?;
+        write(&self.out, "export.json", told.as_bytes())?;
+        Ok(networks.len())
+    }
+
+    fn write_arrays(&self, name: &str, arrays: &[NewArray]) -> anyhow::Result<()> {
+        let path = self.out.join(name);
+        let write = || {
+            let mut file = BufWriter::new(fs::File::create(&path)?);
+            data::write_npz(&mut file, arrays)?;
+            file.flush()
+        };
+        write().with_context(|| path.display().to_string())
+    }
+}
+
+fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, content).with_context(|| path.display().to_string())
+}
+
+/// What a network is in its run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Of transmitter k, for modality m.
+    Encoder(usize, usize),
+    TransmitterSelector(usize),
+    ReceiverSelector(usize),
+    Joint(usize),
+    Local(usize),
+}
+
+struct OfRun {
+    part: Part,
+    network: Exported,
+}
+
+impl OfRun {
+    /// As ONNX; none of a selector, whose outputs are not what it draws.
+    fn graph(&self, trained: &Trained) -> anyhow::Result<Option<Vec<u8>>> {
+        let d = trained.scenario.network.feature_dim;
+        Ok(match self.part {
+            Part::Encoder(..) => {
+                Some(Graph::of_encoder(&self.network, d, node::coding(&trained.scenario.train))?)
+            }
+            Part::Joint(_) => Some(Graph::of_decoder(&self.network, None)?),
+            Part::Local(_) => Some(Graph::of_decoder(&self.network, Some(d))?),
+            Part::TransmitterSelector(_) | Part::ReceiverSelector(_) => None,
+        })
+    }
+}
+
+/// All networks of a run: transmitters' first.
+fn networks(trained: &Trained) -> anyhow::Result<Vec<OfRun>> {
+    let mut all = Vec::new();
+    let mut add = |part, name: &str, state: &HashMap<String, Tensor>| {
+        let is_selector = matches!(part, Part::TransmitterSelector(_) | Part::ReceiverSelector(_));
+        if is_selector && !state.keys().any(|full| full.starts_with(&format!("{name}/"))) {
+            // Where everybody takes part, nobody selects.
+            return Ok(());
+        }
+        all.push(OfRun { part, network: Exported::new(name, state)? });
+        anyhow::Ok(())
+    };
+    for (k, state) in trained.transmitters.iter().enumerate() {
+        let state = node::unpack_state(state, &Device::Cpu)?;
+        for m in 0..trained.scenario.modalities(k) {
+            add(Part::Encoder(k, m), &format!("transmitter{k}/encoder{m}"), &state)?;
+        }
+        add(Part::TransmitterSelector(k), &format!("transmitter{k}/selector"), &state)?;
+    }
+    for (t, state) in trained.receivers.iter().enumerate() {
+        let state = node::unpack_state(state, &Device::Cpu)?;
+        add(Part::Joint(t), &format!("receiver{t}/joint"), &state)?;
+        add(Part::Local(t), &format!("receiver{t}/local"), &state)?;
+        add(Part::ReceiverSelector(t), &format!("receiver{t}/selector"), &state)?;
+    }
+    Ok(all)
+}
+
+/// The entries of a receiver, (k, m), in the order in which a joint decoder takes them.
+fn entries(trained: &Trained) -> Vec<(usize, usize)> {
+    let scenario = &trained.scenario;
+    (0..scenario.transmitters()).flat_map(|k| (0..scenario.modalities(k)).map(move |m| (k, m))).collect()
+}
+
+/// What all nodes draw alike: u of every pass of an evaluation, and the embeddings, which are task inputs.
+fn common_arrays(trained: &Trained) -> Vec<NewArray> {
+    let (scenario, d) = (&trained.scenario, trained.scenario.network.feature_dim);
+    let seed = Seed::from_number(scenario.seed);
+    let passes = 0..scenario.evaluation.passes;
+    let u: Vec<Vec<f32>> = passes.map(|pass| common(seed, Phase::Evaluate, pass, d)).collect();
+    let receivers: Vec<Vec<f32>> =
+        (0..scenario.receivers()).map(|t| receiver_embedding(seed, t, d)).collect();
+    let entries: Vec<Vec<f32>> =
+        entries(trained).into_iter().map(|(k, m)| entry_embedding(seed, k, m, d)).collect();
+    [("u", u), ("receivers", receivers), ("entries", entries)]
+        .map(|(name, rows)| floats(name, vec![rows.len(), d], rows.concat()))
+        .to_vec()
+}
+
+/// How arrays were normalised: value x of position i has become (x - shift[i]) / scale[i].
+fn normalisation(trained: &Trained) -> anyhow::Result<Vec<NewArray>> {
+    let mut arrays: Vec<NewArray> = Vec::new();
+    for state in trained.transmitters.iter().chain(&trained.receivers) {
+        for kept in node::all_kept(state)? {
+            for (what, values) in [("shift", kept.shift()), ("scale", kept.scale())] {
+                let name = format!("{}.{what}", kept.name);
+                if !arrays.iter().any(|array| array.name == name) {
+                    // As they are applied: in float64.
+                    let values = Values::Doubles(values.to_vec());
+                    arrays.push(NewArray { name, shape: vec![kept.shift().len()], values });
+                }
+            }
+        }
+    }
+    Ok(arrays)
+}
+
+fn floats(name: &str, shape: Vec<usize>, values: Vec<f32>) -> NewArray {
+    NewArray { name: name.into(), shape, values: Values::Floats(values) }
+}
+
+/// What `export.json` says.
+fn told(trained: &Trained, networks: &[OfRun]) -> anyhow::Result<Value> {
+    let scenario = &trained.scenario;
+    let coding = node::coding(&scenario.train);
+    let names = |names: &[&str]| json!(names);
+    let network = |of: &OfRun| {
+        let stem = of.network.stem();
+        let mut told = json!({
+            "name": of.network.name,
+            "kind": "residual-mlp",
+            "inputs": of.network.inputs()?,
+            "outputs": of.network.outputs()?,
+            "safetensors": format!("{stem}.safetensors"),
+        });
+        let (what, onnx) = match of.part {
+            Part::Encoder(k, m) => {
+                (told["transmitter"], told["entry"]) = (json!(k), json!(m));
+                told["modality"] = json!(scenario.transmitter[k].modalities[m]);
+                let (given, given_back) = match coding {
+                    Coding::Gaussian => (names(&["x", "embedding", "noise"]), names(&["z", "mu", "std"])),
+                    _ => (names(&["x", "embedding"]), names(&["z"])),
+                };
+                ("encoder", Some((given, given_back)))
+            }
+            Part::Joint(t) => {
+                told["receiver"] = json!(t);
+                ("joint", Some((names(&["z"]), names(&["output"]))))
+            }
+            Part::Local(t) => {
+                told["receiver"] = json!(t);
+                ("local", Some((names(&["z", "embedding"]), names(&["output"]))))
+            }
+            Part::TransmitterSelector(k) => {
+                told["transmitter"] = json!(k);
+                ("selector", None)
+            }
+            Part::ReceiverSelector(t) => {
+                told["receiver"] = json!(t);
+                ("selector", None)
+            }
+        };
+        told["part"] = json!(what);
+        if let Some((given, given_back)) = onnx {
+            told["onnx"] = json!({ "file": format!("{stem}.onnx"), "inputs": given, "outputs": given_back });
+        }
+        anyhow::Ok(told)
+    };
+    let classes = |t: usize| trained.classes.iter().find(|classes| classes.receiver == t);
+    let tasks: Vec<Value> = scenario
+        .receiver
+        .iter()
+        .enumerate()
+        .map(|(t, receiver)| {
+            let (kind, names) = match classes(t) {
+                Some(classes) => ("classification", json!(classes.names)),
+                None => ("regression", json!([])),
+            };
+            json!({ "receiver": t, "task": receiver.task, "kind": kind, "names": names })
+        })
+        .collect();
+    let entries: Vec<Value> = entries(trained)
+        .into_iter()
+        .map(|(k, m)| json!({ "transmitter": k, "modality": scenario.transmitter[k].modalities[m] }))
+        .collect();
+    Ok(json!({
+        "program": proto::VERSION,
+        "scenario": scenario.name,
+        "method": scenario.train.method.name(),
+        "seed": scenario.seed.to_string(),
+        "round": trained.version,
+        "feature_dim": scenario.network.feature_dim,
+        "opset": onnx::OPERATORS,
+        "tasks": tasks,
+        "entries": entries,
+        "networks": networks.iter().map(network).collect::<anyhow::Result<Vec<Value>>>()?,
+    }))
+}

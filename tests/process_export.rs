@@ -1,0 +1,90 @@
+//! Networks that are exported compute elsewhere what they compute here.
+
+use std::{path::PathBuf, process::Command};
+
+use harness::Place;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// The script of docs/export.md.
+fn script() -> &'static str {
+    let page = include_str!("../docs/export.md");
+    let (_, behind) = page.split_once("```python\n").expect("the page has a script");
+    let (script, _) = behind.split_once("```").expect("which ends");
+    assert!(script.starts_with("# check.py\n"));
+    script
+}
+
+/// A Python that can run ONNX files, if there is one.
+fn python() -> Option<PathBuf> {
+    let given = std::env::var_os("POM2DIB_PYTHON").map(PathBuf::from);
+    let python = given.unwrap_or_else(|| "python3".into());
+    let words = ["-c", "import numpy, onnx, onnxruntime"];
+    let found = Command::new(&python).args(words).output().ok()?.status.success();
+    found.then_some(python)
+}
+
+#[test]
+fn onnxruntime_comes_to_the_same_on_100_rows_with_every_coding() {
+    let Some(python) = python() else {
+        eprintln!("skipped: no python3 with numpy, onnx and onnxruntime; POM2DIB_PYTHON may name one");
+        return;
+    };
+    let place = Place::new(PROGRAM);
+    place.write("check.py", script());
+    let check = "import onnx, pathlib, sys\n\
+                 for path in pathlib.Path(sys.argv[1]).glob('*.onnx'):\n    onnx.checker.check_model(path, full_check=True)";
+    let run = |words: &[&str]| {
+        let output = Command::new(&python).args(words).current_dir(place.path("")).output();
+        let output = output.expect("Python starts");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("a text")
+    };
+    for method in ["pom2dib", "vddib", "dlsc"] {
+        place.run(&format!("run tiny.toml --method {method} --out {method}")).done();
+        place.run(&format!("export {method} --out networks-{method} --rows 100")).done();
+        let folder = format!("networks-{method}");
+        run(&["-c", check, &folder]);
+        let said = run(&["check.py", &folder]);
+        assert!(said.starts_with("all agree"), "{said}");
+        println!("{method}: {said}");
+    }
+    // The script would notice: of another network's rows it says that they differ.
+    std::fs::copy(
+        place.path("networks-pom2dib/transmitter0-encoder1.onnx"),
+        place.path("networks-pom2dib/transmitter0-encoder0.onnx"),
+    )
+    .unwrap();
+    let wrong =
+        Command::new(&python).args(["check.py", "networks-pom2dib"]).current_dir(place.path("")).output();
+    assert!(!wrong.unwrap().status.success());
+}
+
+#[test]
+fn every_network_is_written_and_the_parameters_are_the_checkpoints() {
+    let place = Place::new(PROGRAM);
+    place.run("run tiny.toml --out a").done();
+    place.run("export a --out networks").done();
+    let told = place.run_folder("networks").json("export.json");
+    let networks = told["networks"].as_array().unwrap();
+    // Of each of two transmitters an encoder for each modality and a selector; of each of two receivers three networks.
+    let count = |part: &str| networks.iter().filter(|network| network["part"] == part).count();
+    let modalities = told["entries"].as_array().unwrap().len();
+    assert_eq!((count("encoder"), count("joint"), count("local"), count("selector")), (modalities, 2, 2, 4));
+    for network in networks {
+        let file = network["safetensors"].as_str().unwrap();
+        let content = std::fs::read(place.path("networks").join(file)).unwrap();
+        assert!(content.windows(9).any(|text| text == b"block1.w1"), "{file}");
+        let onnx = &network["onnx"]["file"];
+        assert_eq!(onnx.is_string(), network["part"] != "selector", "{file}");
+        assert!(onnx.as_str().is_none_or(|onnx| place.path("networks").join(onnx).is_file()), "{file}");
+    }
+    assert!(place.path("networks/common.npz").is_file());
+    // Nothing of the data is needed, and so it is not asked for.
+    assert!(!place.path("networks/rows.npz").exists());
+
+    place.run("export a --out networks").failed(2, &["networks is there already", "--force"]);
+    place.run("export a --out networks --force").done();
+    place.run("export nowhere --out b").failed(2, &["nowhere"]);
+    assert!(!place.path("b").exists());
+}
