@@ -49,8 +49,8 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM tools AS build
-# Certificates, and object stores for checkpoints; empty for neither.
-ARG FEATURES=certs,cloud
+# Certificates. "certs,cloud" also reaches object stores; empty is for neither.
+ARG FEATURES=certs
 COPY --from=plan /pom2dib/recipe.json .
 # Crates of others are built against these.
 COPY stubs stubs

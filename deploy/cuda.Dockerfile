@@ -34,7 +34,9 @@ WORKDIR /pom2dib
 COPY . .
 # What GPUs it is for: 80 is A100, 89 is L4 and RTX 40, 90 is H100 and H200.
 ARG COMPUTE_CAPABILITY=90
-RUN CUDA_COMPUTE_CAP=${COMPUTE_CAPABILITY} deploy/build-cuda.sh build --locked --package pom2dib --features certs,cloud
+# Certificates. "certs,cloud" also reaches object stores.
+ARG FEATURES=certs
+RUN CUDA_COMPUTE_CAP=${COMPUTE_CAPABILITY} deploy/build-cuda.sh build --locked --package pom2dib --features "${FEATURES}"
 
 FROM base AS runtime
 COPY --from=build /pom2dib/target/cuda/x86_64-unknown-linux-gnu/release/pom2dib /usr/local/bin/pom2dib

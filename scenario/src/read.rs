@@ -119,11 +119,28 @@ fn parse_value(text: &str) -> Value {
 /// One line out of TOML's message, with the line number where there is one.
 fn malformed(origin: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
     let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+    let large_seed = line.and_then(|line| large_seed(text.lines().nth(line - 1)?));
     let origin = match line {
         Some(line) => format!("{origin}: line {line}"),
         None => origin.into(),
     };
-    ScenarioError::Malformed { origin, message: error.message().lines().collect::<Vec<_>>().join("; ") }
+    let message = large_seed.unwrap_or_else(|| error.message().lines().collect::<Vec<_>>().join("; "));
+    ScenarioError::Malformed { origin, message }
+}
+
+/// What to say of a line with a seed that is no whole number of TOML's, which end at 2^63 - 1.
+fn large_seed(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let digits = value.split('#').next()?.trim().replace('_', "");
+    let is_large = digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_err();
+    if key.trim() != "seed" || digits.is_empty() || !is_large {
+        return None;
+    }
+    let remedy = match digits.parse::<u64>() {
+        Ok(seed) => format!("beyond {} it stands in quotes: seed = \"{seed}\"", i64::MAX),
+        Err(_) => format!("beyond {} it stands in quotes", i64::MAX),
+    };
+    Some(format!("a seed is from 0 to {}, and {remedy}", u64::MAX))
 }
 
 /// The same for a table that overrides have changed, which has no lines: names the key instead.
@@ -163,6 +180,28 @@ mod tests {
 
     fn refusal(text: &str, overrides: &[&str]) -> String {
         parse(text, overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_seed_that_is_too_large_for_toml_is_told_its_range_and_that_quotes_help() {
+        let with = |line: &str| format!("name = \"x\"\n{line}\n{SMALL}");
+        for (line, remedy) in [
+            ("seed = 18446744073709551615", "stands in quotes: seed = \"18446744073709551615\""),
+            ("seed = 9_223_372_036_854_775_808 # large", "stands in quotes: seed = \"9223372036854775808\""),
+            ("seed=18446744073709551616", "beyond 9223372036854775807 it stands in quotes"),
+        ] {
+            let said = refusal(&with(line), &[]);
+            assert!(
+                said.starts_with("my.toml: line 2: a seed is from 0 to 18446744073709551615, and"),
+                "{said}"
+            );
+            assert!(said.ends_with(remedy) && !said.contains('\n'), "{said}");
+        }
+        // What is advised works, in the file and on the command line.
+        let quoted = parse(&with("seed = \"18446744073709551615\""), &[]).unwrap();
+        assert_eq!(quoted, parse(&with(""), &["seed=18446744073709551615"]).unwrap());
+        assert_eq!(quoted.seed, u64::MAX);
+        assert!(!refusal(&with("seeds = 18446744073709551615"), &[]).contains("a seed is"));
     }
 
     #[test]
