@@ -11,6 +11,12 @@ pub(crate) struct Round {
     pub(crate) round: u64,
     pub(crate) sum_rate: f64,
     pub(crate) n_ce: f64,
+    /// Of each receiver; none in logs of before.
+    #[serde(default)]
+    pub(crate) ce: Vec<f64>,
+    /// Likewise.
+    #[serde(default)]
+    pub(crate) rate: Vec<f64>,
     pub(crate) loss: f64,
     /// The log-likelihood (21).
     pub(crate) logl: f64,

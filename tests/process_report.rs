@@ -46,8 +46,20 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
     );
     // Six rounds are drawn one by one, and nothing says otherwise.
     assert!(texts(&page, "p").contains(&"Every round.".into()) && !text.contains("equally long"));
-    // Four curves, of one run each, with a band.
-    assert_eq!((with_class(&page, "curve"), with_class(&page, "band")), (4, 4));
+    // Six charts of one curve, with a band; of two receivers each a curve for cross entropy and rate; and one for each kind of work.
+    let log = place.run_folder("a").text("metrics.jsonl");
+    let rounds: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds = rounds[0]["work"].as_object().unwrap().len();
+    assert_eq!((with_class(&page, "curve"), with_class(&page, "band")), (6 + 4 + kinds, 6));
+    assert_eq!(with_class(&page, "point"), 6 * (6 + 4 + kinds));
+    let said = texts(&page, "title");
+    for (t, task) in ["parity", "digit"].into_iter().enumerate() {
+        let (start, ce) = (format!("receiver {t} · {task}: round 5: "), rounds[5]["ce"][t].as_f64().unwrap());
+        let own = said.iter().filter_map(|title| title.strip_prefix(&start)?.parse::<f64>().ok());
+        assert!(own.into_iter().any(|shown| (shown / ce - 1.0).abs() < 1e-3), "{start}{ce} in {said:?}");
+    }
+    let heads = page.descendants().filter(|node| node.tag_name().name() == "th");
+    assert!(heads.into_iter().all(|head| matches!(head.attribute("scope"), Some("col" | "row"))));
     assert!(with_class(&page, "heat") > 0 && with_class(&page, "link") > 0);
     assert_rates(&page, &summary["test"]);
     assert_confusions(&page, &summary["test"]);
@@ -73,9 +85,14 @@ fn a_page_of_two_runs_lays_them_side_by_side_and_says_what_differs() {
     assert_eq!(row(&page, "method"), ["method", "pom2dib", "tadib"]);
     assert_eq!(row(&page, "train.beta"), ["train.beta", "0.001", "0.5"]);
     assert!(!texts(&page, "td").contains(&"train.gamma".into()), "what does not differ is not said");
-    // Two curves each, and no bands to hide them.
-    assert_eq!((with_class(&page, "curve"), with_class(&page, "band")), (8, 0));
-    assert_eq!(texts(&page, "h3").iter().filter(|title| *title == "b").count(), 4);
+    // In six charts there are two curves each, and no bands to hide them. What is each run's own stands side by side.
+    assert!(with_class(&page, "curve") > 2 * (6 + 4));
+    assert_eq!(with_class(&page, "band"), 0);
+    assert_eq!(texts(&page, "h3").iter().filter(|title| *title == "b").count(), 6);
+    let beside: Vec<Node<'_, '_>> =
+        page.descendants().filter(|node| node.attribute("class") == Some("beside")).collect();
+    assert_eq!(beside.len(), 6);
+    assert!(beside.iter().all(|part| part.children().filter(Node::is_element).count() == 2));
 }
 
 #[test]
@@ -95,7 +112,7 @@ fn a_run_that_was_cut_short_has_a_page_of_what_there_is_that_says_so() {
     let page = parse(&text);
     let note = texts(&page, "p").into_iter().find(|text| text.contains("has not ended")).unwrap();
     assert!(note.starts_with("a has not ended: 5 of 6 rounds are logged"), "{note}");
-    assert_eq!(with_class(&page, "curve"), 4);
+    assert!(with_class(&page, "curve") > 6 + 4);
 
     // One that has not got anywhere yet.
     place.write("b/scenario.toml", place.run_folder("a").text("scenario.toml"));

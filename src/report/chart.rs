@@ -14,8 +14,10 @@ const MOST_POINTS: usize = 300;
 
 /// A quantity over the rounds of a run.
 pub(crate) struct Curve {
-    /// The run's number among those on the page: its colour.
+    /// The run's number among those on the page, or the receiver's: its colour.
     pub(crate) run: usize,
+    /// What it is called where one points at it.
+    pub(crate) name: String,
     /// A value a round.
     pub(crate) values: Vec<f64>,
 }
@@ -37,10 +39,10 @@ struct Frame {
 
 /// A chart of all curves. With one, a band shows how far rounds that were put together lie apart.
 pub(crate) fn chart(title: &str, curves: &[Curve]) -> String {
-    let bins: Vec<(usize, Vec<Bin>)> = curves
+    let bins: Vec<(&Curve, Vec<Bin>)> = curves
         .iter()
         .filter(|curve| !curve.values.is_empty())
-        .map(|curve| (curve.run, binned(&curve.values)))
+        .map(|curve| (curve, binned(&curve.values)))
         .collect();
     let all = || bins.iter().flat_map(|(_, bins)| bins);
     let low = all().map(|bin| bin.low).fold(f64::INFINITY, f64::min);
@@ -53,13 +55,14 @@ pub(crate) fn chart(title: &str, curves: &[Curve]) -> String {
     let room = if high > low { 0.05 * (high - low) } else { high.abs().max(1.0) * 0.1 };
     let frame = Frame { rounds: rounds as f64, values: low - room..high + room };
     let mut svg = frame.axes();
-    for (run, bins) in &bins {
+    for (Curve { run, name, .. }, bins) in &bins {
         if curves.len() == 1 {
             let _ =
                 write!(svg, "<path class=\"band\" fill=\"{}\" d=\"{}\"/>", colour(*run), frame.band(bins));
         }
         let _ =
             writeln!(svg, "<path class=\"curve\" stroke=\"{}\" d=\"{}\"/>", colour(*run), frame.line(bins));
+        svg += &frame.points(name, bins);
     }
     format!(
         "<figure><figcaption>{title}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
@@ -128,6 +131,21 @@ impl Frame {
         path(bins.iter().map(|bin| (self.x(bin.round), self.y(bin.mean))))
     }
 
+    /// What is said where one points at a curve: round and value.
+    fn points(&self, name: &str, bins: &[Bin]) -> String {
+        let point = |bin: &Bin| {
+            format!(
+                "<circle class=\"point\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"><title>{}: round {:.0}: {}</title></circle>",
+                self.x(bin.round),
+                self.y(bin.mean),
+                escape(name),
+                bin.round.floor(),
+                number(bin.mean)
+            )
+        };
+        bins.iter().map(point).collect()
+    }
+
     fn band(&self, bins: &[Bin]) -> String {
         let above = bins.iter().map(|bin| (self.x(bin.round), self.y(bin.high)));
         let below = bins.iter().rev().map(|bin| (self.x(bin.round), self.y(bin.low)));
@@ -171,8 +189,9 @@ mod tests {
 
     #[test]
     fn a_constant_is_drawn_and_nothing_is_not() {
-        let constant = chart("rate", &[Curve { run: 0, values: vec![2.0; 5] }]);
+        let constant = chart("rate", &[Curve { run: 0, name: "a".into(), values: vec![2.0; 5] }]);
+        assert!(constant.contains("<title>a: round 0: 2.000</title>"), "{constant}");
         assert!(constant.contains("class=\"curve\"") && !constant.contains("NaN"), "{constant}");
-        assert_eq!(chart("rate", &[Curve { run: 0, values: Vec::new() }]), "");
+        assert_eq!(chart("rate", &[Curve { run: 0, name: "a".into(), values: Vec::new() }]), "");
     }
 }

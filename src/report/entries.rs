@@ -37,14 +37,16 @@ pub(super) const DARKEST: u64 = 50;
 
 /// A matrix for each classification.
 pub(crate) fn confusions(run: &Recorded) -> String {
-    let all = run.summary.iter().flat_map(|summary| &summary.test.confusion);
-    all.map(confusion).collect()
+    let Some(test) = run.summary.as_ref().map(|summary| &summary.test) else { return String::new() };
+    let names = |receiver: usize| test.classes.iter().find(|of| of.receiver == receiver);
+    let of = |one: &Confusion| confusion(one, names(one.receiver).map_or(&[], |of| &of.names));
+    test.confusion.iter().map(of).collect()
 }
 
-/// Rows are labels, columns answers; the darker, the larger the share of its row.
-fn confusion(confusion: &Confusion) -> String {
-    let classes = 0..confusion.counts.len();
-    let head = classes.clone().map(|class| class.to_string());
+/// Rows are labels, columns answers, by their names if they have any; the darker, the larger the share of its row.
+fn confusion(confusion: &Confusion, names: &[String]) -> String {
+    let name = |class: usize| names.get(class).map_or_else(|| class.to_string(), |name| escape(name));
+    let head = (0..confusion.counts.len()).map(name);
     let mut rows = row("th", std::iter::once("label \\ answer".into()).chain(head));
     for (label, counts) in confusion.counts.iter().enumerate() {
         let all: u64 = counts.iter().sum();
@@ -58,7 +60,7 @@ fn confusion(confusion: &Confusion) -> String {
             }
         };
         let cells: String = counts.iter().map(cell).collect();
-        rows += &format!("<tr><th>{label}</th>{cells}</tr>\n");
+        rows += &format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", name(label));
     }
     format!(
         "<figure><figcaption>receiver {} · {}: samples, all passes</figcaption>{}</figure>\n",

@@ -33,9 +33,10 @@ pub(crate) fn mark(number: usize) -> String {
     format!("<span class=\"mark\" style=\"background:{}\"></span>", colour(number))
 }
 
-/// A row of a table: `tag` is that of its cells, which are HTML already.
+/// A row of a table: `tag` is that of its cells, which are HTML already. A row of heads is that of the columns below.
 pub(crate) fn row(tag: &str, cells: impl IntoIterator<Item = String>) -> String {
-    let cells: String = cells.into_iter().map(|cell| format!("<{tag}>{cell}</{tag}>")).collect();
+    let scope = if tag == "th" { " scope=\"col\"" } else { "" };
+    let cells: String = cells.into_iter().map(|cell| format!("<{tag}{scope}>{cell}</{tag}>")).collect();
     format!("<tr>{cells}</tr>\n")
 }
 

@@ -1,5 +1,7 @@
 //! The page, put together.
 
+use std::collections::BTreeSet;
+
 use super::{
     chart::{Curve, chart, together},
     configuration::{configuration, differences},
@@ -18,11 +20,13 @@ const STYLE: &str = include_str!("style.css");
 type Quantity = fn(&Round) -> f64;
 
 /// What is drawn over the rounds.
-const CURVES: [(&str, Quantity); 4] = [
+const CURVES: [(&str, Quantity); 6] = [
     ("N-CE, nats", |round| round.n_ce),
     ("sum-rate, nats", |round| round.sum_rate),
     ("loss (sum of the objectives)", |round| round.loss),
     ("log-likelihood (21)", |round| round.logl),
+    ("bytes on the wire", |round| round.bytes.total as f64),
+    ("seconds", |round| round.seconds),
 ];
 
 /// One page of one run, or of several side by side.
@@ -34,6 +38,8 @@ pub(crate) fn page(runs: &[Recorded]) -> String {
         unequal(runs),
         section("Results", &scores(runs)),
         section("Training", &curves(runs)),
+        section("Training by receiver", &each(runs, by_receiver)),
+        section("Work", &each(runs, work)),
         section("On the wire", &wire(runs)),
         section("Selection", &each(runs, heat_map)),
         section("Network", &each(runs, drawing)),
@@ -101,19 +107,24 @@ fn section(title: &str, content: &str) -> String {
     if content.is_empty() { String::new() } else { format!("<h2>{title}</h2>\n{content}") }
 }
 
-/// A part of the page for every run that has something to show there, under its name if there are several.
+/// A part of the page for every run that has something to show there; of several, each under its name and beside the others.
 fn each(runs: &[Recorded], of: impl Fn(&Recorded) -> String) -> String {
     let part = |(number, run): (usize, &Recorded)| match of(run) {
         content if content.is_empty() || runs.len() == 1 => content,
-        content => format!("<h3>{}{}</h3>\n{content}", mark(number), escape(&run.folder)),
+        content => format!("<div><h3>{}{}</h3>\n{content}</div>\n", mark(number), escape(&run.folder)),
     };
-    runs.iter().enumerate().map(part).collect()
+    let parts: String = runs.iter().enumerate().map(part).collect();
+    match runs.len() > 1 && !parts.is_empty() {
+        true => format!("<div class=\"beside\">{parts}</div>\n"),
+        false => parts,
+    }
 }
 
 fn curves(runs: &[Recorded]) -> String {
     let chart_of = |(title, of): (&str, Quantity)| {
         let curve = |(run, recorded): (usize, &Recorded)| Curve {
             run,
+            name: recorded.folder.clone(),
             values: recorded.rounds.iter().map(of).collect(),
         };
         chart(title, &runs.iter().enumerate().map(curve).collect::<Vec<_>>())
@@ -131,6 +142,48 @@ fn curves(runs: &[Recorded]) -> String {
         _ => runs.iter().enumerate().map(name).collect::<String>(),
     };
     format!("<p class=\"dim\">{legend}</p>\n<div class=\"row\">{charts}</div>\n")
+}
+
+/// Cross entropy and rate of each receiver.
+fn by_receiver(run: &Recorded) -> String {
+    let receivers = || run.scenario.receiver.iter().enumerate();
+    let chart_of = |title: &str, of: fn(&Round) -> &[f64]| {
+        let curve = |(t, receiver): (usize, &scenario::Receiver)| Curve {
+            run: t,
+            name: format!("receiver {t} · {}", receiver.task),
+            values: run.rounds.iter().filter_map(|round| of(round).get(t).copied()).collect(),
+        };
+        chart(title, &receivers().map(curve).collect::<Vec<_>>())
+    };
+    let charts = chart_of("cross entropy, nats (of values, mean squared error)", |round| &round.ce)
+        + &chart_of("rate, nats", |round| &round.rate);
+    if charts.is_empty() {
+        return charts;
+    }
+    let name = |(t, receiver): (usize, &scenario::Receiver)| {
+        format!("{}receiver {t} · {} ", mark(t), escape(&receiver.task))
+    };
+    let legend: String = receivers().map(name).collect();
+    format!("<p class=\"dim\">{legend}</p>\n<div class=\"row\">{charts}</div>\n")
+}
+
+/// Seconds that all nodes together spend on each kind of work in a round.
+fn work(run: &Recorded) -> String {
+    let kinds: BTreeSet<&String> = run.rounds.iter().flat_map(|round| round.work.keys()).collect();
+    let seconds = |round: &Round, kind: &String| round.work.get(kind).copied().unwrap_or(0.0);
+    let curve = |(number, kind): (usize, &&String)| Curve {
+        run: number,
+        name: (*kind).clone(),
+        values: run.rounds.iter().map(|round| seconds(round, kind)).collect(),
+    };
+    let drawn =
+        chart("seconds of all nodes together", &kinds.iter().enumerate().map(curve).collect::<Vec<_>>());
+    if drawn.is_empty() {
+        return drawn;
+    }
+    let name = |(number, kind): (usize, &&String)| format!("{}{} ", mark(number), escape(kind));
+    let legend: String = kinds.iter().enumerate().map(name).collect();
+    format!("<p class=\"dim\">{legend}</p>\n<div class=\"row\">{drawn}</div>\n")
 }
 
 #[cfg(test)]
