@@ -52,6 +52,9 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
     let kinds = rounds[0]["work"].as_object().unwrap().len();
     assert_eq!((with_class(&page, "curve"), with_class(&page, "band")), (6 + 4 + kinds, 6));
     assert_eq!(with_class(&page, "point"), 6 * (6 + 4 + kinds));
+    // A way over the plane, with both ends; and a legend of five shades for the heat map.
+    assert_eq!((with_class(&page, "way"), with_class(&page, "end")), (1, 2));
+    assert!(texts(&page, "figcaption").iter().any(|text| text.contains(": 0 % 25 % 50 % 75 % 100 %; to")));
     let said = texts(&page, "title");
     for (t, task) in ["parity", "digit"].into_iter().enumerate() {
         let (start, ce) = (format!("receiver {t} · {task}: round 5: "), rounds[5]["ce"][t].as_f64().unwrap());

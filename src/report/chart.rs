@@ -23,10 +23,10 @@ pub(crate) struct Curve {
 }
 
 /// Some rounds together.
-struct Bin {
+pub(super) struct Bin {
     /// The middle of them.
     round: f64,
-    mean: f64,
+    pub(super) mean: f64,
     low: f64,
     high: f64,
 }
@@ -76,7 +76,8 @@ pub(crate) fn together(rounds: usize) -> usize {
     rounds.div_ceil(MOST_POINTS).max(1)
 }
 
-fn binned(values: &[f64]) -> Vec<Bin> {
+/// Values of rounds, put together so that they can be told apart.
+pub(super) fn binned(values: &[f64]) -> Vec<Bin> {
     let size = together(values.len());
     let bin = |(number, values): (usize, &[f64])| Bin {
         round: (number * size) as f64 + values.len() as f64 / 2.0,

@@ -68,8 +68,19 @@ pub(crate) fn heat_map(run: &Recorded) -> String {
     format!(
         "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
          aria-label=\"granted share of each entry over rounds\">{svg}</svg>\
-         <figcaption>granted share of the ticks, from none (blank) to all; to the right, rounds</figcaption></figure>\n"
+         <figcaption>granted share of the ticks: {}; to the right, rounds</figcaption></figure>\n",
+        legend()
     )
+}
+
+/// What the shades mean.
+fn legend() -> String {
+    let shade = |percent: &u32| {
+        format!(
+            "<span class=\"mark\" style=\"background:color-mix(in srgb, var(--heat) {percent}%, transparent)\"></span>{percent} % "
+        )
+    };
+    [0, 25, 50, 75, 100].iter().map(shade).collect::<String>().trim_end().to_owned()
 }
 
 /// Means of so many rounds that they fit, by receiver and entry.

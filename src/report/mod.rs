@@ -7,6 +7,7 @@ mod entries;
 mod heat_map;
 mod html;
 mod page;
+mod plane;
 mod recorded;
 mod scores;
 

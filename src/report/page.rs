@@ -9,6 +9,7 @@ use super::{
     entries::{confusions, rates},
     heat_map::heat_map,
     html::{escape, mark},
+    plane::plane,
     recorded::Recorded,
     scores::{scores, wire},
 };
@@ -133,6 +134,7 @@ fn curves(runs: &[Recorded]) -> String {
     if charts.is_empty() {
         return charts;
     }
+    let charts = charts + &plane(runs);
     let name = |(number, run): (usize, &Recorded)| format!("{}{} ", mark(number), escape(&run.folder));
     let legend = match runs.len() {
         1 => match together(runs[0].rounds.len()) {
