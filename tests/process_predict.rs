@@ -180,6 +180,24 @@ fn a_csv_has_a_head_and_a_line_for_every_row_and_receiver() {
 }
 
 #[test]
+fn one_hot_labels_are_evaluated_resumed_and_predicted() {
+    let place = Place::new(PROGRAM);
+    place.write("halves.toml", SCENARIO);
+    write_arrays(&place, "halves", 50);
+    for (split, rows) in [("train", 60), ("test", 50)] {
+        let hot = (0..rows).flat_map(|row| (0..3).map(move |class| u8::from(class == row % 3)));
+        let content = npy("|u1", &format!("({rows}, 3)"), &hot.collect::<Vec<u8>>());
+        place.write(&format!("halves/digit.{split}.npy"), content);
+    }
+    let summary = place.run("run halves.toml --rounds 4 --in-process --out trained --json").done().json();
+    let again = place.run("evaluate trained --in-process --json").done().json();
+    assert_eq!(again["test"]["tasks"], summary["test"]["tasks"]);
+    let told = place.run("predict trained --out a.csv --passes 3 --json").done().json();
+    assert_eq!(told["tasks"][0]["top1"], summary["test"]["tasks"][0]["value"]);
+    place.run("run --resume trained --rounds 6 --in-process").done();
+}
+
+#[test]
 fn digits_are_predicted_from_both_splits() {
     let place = Place::new(PROGRAM);
     let words =

@@ -346,7 +346,7 @@ impl Dataset for Arrays {
         let targets = self.targets.values_mut().map(|known| (&mut known.kept, &known.files));
         for (own, files) in modalities.chain(targets) {
             let kept = all_kept.iter().find(|kept| kept.name == own.name);
-            let kept = kept.filter(|kept| kept.is_sound(files[0].layout.width)).ok_or_else(|| {
+            let kept = kept.filter(|kept| kept.is_sound(own.map.shift.len())).ok_or_else(|| {
                 files[0].malformed("is not what the checkpoint was trained on: start a new run")
             })?;
             if let Some(changed) = (0..2).find(|&split| own.sha256[split] != kept.sha256[split]) {
