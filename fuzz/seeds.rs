@@ -98,6 +98,7 @@ fn messages() {
         granted,
         z: z(4),
         rates: vec![0.5; 4],
+        received_rates: Vec::new(),
     };
     message("features", 1, &features);
     let view = View { asks: vec![0xff, 0x0f].into(), requests: vec![vec![1; 5].into(), vec![1].into()] };

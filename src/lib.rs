@@ -24,6 +24,7 @@ mod compose_command;
 mod data_command;
 mod data_notes;
 mod doctor_command;
+mod evaluate_snr;
 mod export;
 mod figures;
 mod flops;

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
 use scenario::Scenario;
 
-use crate::{data_notes, folder, in_process, loopback, mmfi_run, processes};
+use crate::{data_notes, evaluate_snr, folder, in_process, loopback, mmfi_run, processes};
 
 /// How many seconds a process that was started again may take to join.
 const REJOIN: u64 = 120;
@@ -63,9 +63,13 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Change how it is judged: a key of evaluation, straggler or link, for example --set evaluation.passes=1 (may be repeated)
+    /// Change how it is judged: a key of evaluation, straggler, link or channel, for example --set evaluation.passes=1 (may be repeated)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+
+    /// Judge at each of these Es/N0 of all channels with noise: a table, and snr.json, snr.svg and snr.png in the run's folder
+    #[arg(long, value_name = "DB,...", value_delimiter = ',', allow_hyphen_values = true)]
+    snr_db: Vec<f64>,
 
     #[command(flatten)]
     place: Place,
@@ -175,7 +179,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
-    launch(launch_of_evaluation(arguments))
+    if arguments.snr_db.is_empty() {
+        return launch(launch_of_evaluation(arguments));
+    }
+    let EvaluateArguments { folder, data, set, snr_db, place } = arguments;
+    evaluate_snr::run(&evaluate_snr::Sweep { folder, data: data.as_deref(), set, place }, snr_db)
 }
 
 /// Runs a network. Its folder is this process's own for as long as it lives, and for as long as its coordinator does.

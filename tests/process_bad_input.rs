@@ -33,6 +33,24 @@ const SCENARIOS: &[Case] = &[
         &["train.ticks_per_round is 1", "two samples"],
     ),
     ("run tiny.toml --set train.beta=-1", &["train.beta is -1", "0 or more"]),
+    (
+        "run tiny.toml --set channel=[{kind=\"fog\"}]",
+        &["unknown variant `fog`", "`ideal`, `awgn`, `rayleigh`"],
+    ),
+    (
+        "run tiny.toml --set channel=[{kind=\"awgn\",snr_db=nan}]",
+        &["channel 0: snr_db is NaN", "-200 to 200"],
+    ),
+    ("run tiny.toml --set channel=[{kind=\"awgn\"}]", &["channel 0: snr_db is missing"]),
+    (
+        "run tiny.toml --set channel=[{kind=\"rician\",snr_db=3,k_factor=-1.0}]",
+        &["channel 0: k_factor is -1", "from 0"],
+    ),
+    ("run tiny.toml --set channel=[{transmitter=2}]", &["channel 0: transmitter is 2", "from 0 to 1"]),
+    (
+        "run tiny.toml --set channel=[{transmitter=1},{kind=\"awgn\",snr_db=3}]",
+        &["channel 0 never holds", "channel 1 overlaps", "more general one first"],
+    ),
     ("run smell.toml", &["transmitter[0].modalities", "\"smell\"", "fft, mel"]),
     ("run guess.toml", &["receiver[0].task", "\"guess\"", "parity, ring, digit"]),
 ];

@@ -207,7 +207,8 @@ fn answer(turn: Turn) -> Features {
     let granted = (0..3).map(|tick| Entry { tick, modality: 0 }).collect();
     let requests = turn.asks.expect("it asks").ticks;
     let z = Some(encode_tensor(&[0.1; 24], &[3, 2, 4]));
-    Features { stamp: turn.stamp, requests, granted, z, rates: vec![0.5; 3] }
+    let rates = vec![0.5; 3];
+    Features { stamp: turn.stamp, requests, granted, z, rates, received_rates: Vec::new() }
 }
 
 fn gradients(turn: &mut Turn) -> &mut Gradients {

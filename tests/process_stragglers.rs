@@ -51,7 +51,7 @@ fn a_trained_network_can_be_judged_over_other_links() {
     let rate = |summary: &Value| summary["test"]["sum_rate"].as_f64().unwrap();
     assert!(rate(&few) < 0.1 * rate(&all), "{} and {} nats", rate(&few), rate(&all));
     let refused = place.run("evaluate a --set train.rounds=9");
-    refused.failed(2, &["--set train.rounds=9", "evaluation, straggler and link"]);
+    refused.failed(2, &["--set train.rounds=9", "evaluation, straggler, link and channel"]);
 }
 
 #[test]

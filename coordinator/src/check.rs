@@ -5,8 +5,8 @@ use link::printable;
 use proto::{
     WireError, check_finite, check_length,
     v1::{
-        Classes, Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound, TransmitterPass,
-        TransmitterRound, report::Report,
+        Air, Classes, Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound,
+        TransmitterPass, TransmitterRound, report::Report,
     },
 };
 use scenario::Scenario;
@@ -101,8 +101,20 @@ pub(crate) fn receiver_round(
     if let Some(missing) = &report.missing {
         check_missing(missing, entries, ticks)?;
     }
+    check_air(report.air.as_ref())?;
     let ReceiverRound { cross_entropy, objective, rate, log_likelihood, seconds, .. } = *report;
     check_finite("the report of a round", &[cross_entropy, objective, rate, log_likelihood, seconds])
+}
+
+/// What was spent in the air.
+fn check_air(air: Option<&Air>) -> Result<(), WireError> {
+    let Some(Air { uses, noisy_uses, snr, capacity, sent, received }) = air else { return Ok(()) };
+    check_finite("what was spent in the air", &[*uses, *noisy_uses, *snr, *capacity, *sent])?;
+    check_finite("the rate of what arrived", received.as_slice())?;
+    match (0.0..=*uses).contains(noisy_uses) && *capacity >= 0.0 {
+        true => Ok(()),
+        false => Err(WireError::Missing("channel uses in their range")),
+    }
 }
 
 /// What a receiver went on without: `entries` counts of at most `most` each.
@@ -162,6 +174,7 @@ pub(crate) fn receiver_pass(
     if let Some(missing) = &report.missing {
         check_missing(missing, modalities.iter().sum(), usize::MAX)?;
     }
+    check_air(report.air.as_ref())?;
     for entry in &report.entries {
         moment("receiver", entry.receiver.into(), t as u64)?;
         rate_of_entry(entry, modalities)?;

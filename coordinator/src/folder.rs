@@ -104,12 +104,15 @@ impl RunFolder {
     }
 
     /// The same for an evaluation in which these assignments hold: they change nothing that was trained.
-    pub(crate) fn scenario_judged(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
+    ///
+    /// # Errors
+    /// If an assignment would change what was trained, or the scenario cannot be.
+    pub fn scenario_judged(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
         for assignment in set {
             let (key, _) = assignment.split_once(['.', '=']).unwrap_or((assignment, ""));
-            if !["evaluation", "straggler", "link"].contains(&key.trim()) {
+            if !["evaluation", "straggler", "link", "channel"].contains(&key.trim()) {
                 return Err(CoordinatorError::Input(format!(
-                    "--set {assignment}: only keys of evaluation, straggler and link can change once a run is trained"
+                    "--set {assignment}: only keys of evaluation, straggler, link and channel can change once a run is trained"
                 )));
             }
         }

@@ -5,7 +5,7 @@ use randomness::Seed;
 use scenario::{Rate, RateEstimator, Scenario, Train};
 
 use crate::{
-    CoordinatorError, Missing, Recordings, check,
+    CoordinatorError, Missing, OnAir, Recordings, check,
     interval::{Cell, bootstrap_interval},
     score::ClassScores,
     summary::{ClassCounts, Confusion, TaskResult, Test},
@@ -112,6 +112,11 @@ impl Judge {
             entry_rates: self.entry_rates(),
             missing: Missing::sum(self.receivers.values().filter_map(|report| report.missing.as_ref())),
         }
+    }
+
+    /// What a test sample spends in the air; none if all channels are ideal.
+    pub(crate) fn channel(&self) -> Option<OnAir> {
+        OnAir::of(self.receivers.values().filter_map(|report| report.air.as_ref()), self.passes)
     }
 
     /// A row for each metric of receiver t's task.

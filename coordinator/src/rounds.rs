@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    Binding, CoordinatorError, Missing, RunFolder, Written, check,
+    Binding, CoordinatorError, Missing, OnAir, RunFolder, Written, check,
     log::{Log, lines},
     totals::{Tally, Totals, WireBytes},
     verify::Verifier,
@@ -33,6 +33,9 @@ pub(crate) struct Metrics {
     /// What receivers went on without, where they may.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) missing: Option<Missing>,
+    /// What a sample spent in the air, where any channel is not ideal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) channel: Option<OnAir>,
     /// Seconds that all nodes together spent on each kind of work.
     pub(crate) work: BTreeMap<&'static str, f64>,
 }
@@ -225,6 +228,7 @@ impl Rounds {
             most_asks: receivers.iter().map(|report| report.most_asks).max().unwrap_or(0),
             most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
             missing: Missing::sum(receivers.iter().filter_map(|report| report.missing.as_ref())),
+            channel: OnAir::of(receivers.iter().filter_map(|report| report.air.as_ref()), 1),
             work: work(
                 receivers
                     .iter()

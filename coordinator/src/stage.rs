@@ -220,6 +220,7 @@ fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, Coord
         scenario.evaluation = options.scenario.evaluation.clone();
         scenario.straggler = options.scenario.straggler;
         scenario.link.clone_from(&options.scenario.link);
+        scenario.channel.clone_from(&options.scenario.channel);
     }
     if options.mode == Mode::ResumeOrStart && scenario != options.scenario {
         let folder = folder.path().display();

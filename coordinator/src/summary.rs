@@ -4,7 +4,7 @@ use scenario::JointRateRows;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Extension, Fork, Missing};
+use crate::{Extension, Fork, Missing, OnAir};
 
 /// What a run comes to: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Summary {
     /// What receivers went on without in training, where they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+    /// What a test sample spends in the air, mean over the passes, where any channel is not ideal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<OnAir>,
     /// Another run's parameters with which it began, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Fork>,

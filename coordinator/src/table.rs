@@ -2,7 +2,7 @@ use std::{fmt::Write, path::Path};
 
 use scenario::{JointRateRows, Scenario};
 
-use crate::{Extension, Fork, Missing, Summary, TaskResult, Test};
+use crate::{Extension, Fork, Missing, OnAir, Summary, TaskResult, Test};
 
 /// The summary for people: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
@@ -107,7 +107,20 @@ fn scores(text: &mut String, summary: &Summary) {
         joint(test)
     );
     let _ = writeln!(text, "  entries    {:>8.2}", test.selected_entries);
+    on_air(text, summary.channel);
     missing(text, test.missing);
+}
+
+/// What a sample spends in the air, where it meets any.
+fn on_air(text: &mut String, channel: Option<OnAir>) {
+    let Some(OnAir { uses, snr_db, rate_sent, rate_received, capacity }) = channel else { return };
+    let at = snr_db.map_or(String::new(), |snr_db| format!(" at {snr_db:.1} dB"));
+    let arrived = rate_received.map_or(String::new(), |rate| format!(", {rate:.2} arrive"));
+    let capacity = capacity.map_or(String::new(), |capacity| format!("; capacity {capacity:.2} nats"));
+    let _ = writeln!(
+        text,
+        "  channel    {uses:>8.2} uses a sample{at}; {rate_sent:.2} nats sent{arrived}{capacity}"
+    );
 }
 
 /// The large-sample rate, and what it can be at most.

@@ -39,7 +39,22 @@ impl Verifier {
             let granted = self.verify_requests(k, round, &requests, &asked).map_err(at)?;
             self.verify_counts(k, &granted, receivers, transmitter).map_err(at)?;
         }
+        self.verify_gains(round, receivers).map_err(at)?;
         self.verify_batches(receivers, transmitters).map_err(at)
+    }
+
+    /// What every receiver's channels drew is what follows from the seed.
+    fn verify_gains(&self, round: u64, receivers: &[&ReceiverRound]) -> Result<(), String> {
+        for (t, report) in receivers.iter().enumerate() {
+            let expected = match self.scenario.channels().any(|(_, to, _)| to == t) {
+                true => node::air_digest(&self.scenario, self.seed, t, round).to_vec(),
+                false => Vec::new(),
+            };
+            if report.gains != expected {
+                return Err(format!("receiver {t} drew other gains or noise than the seed says"));
+            }
+        }
+        Ok(())
     }
 
     /// All nodes use the same samples.
@@ -301,6 +316,24 @@ task = "parity"
     #[test]
     fn an_honest_round_passes() {
         assert_eq!(verdict(|_, _| ()), Ok(()));
+    }
+
+    #[test]
+    fn who_draws_other_gains_than_the_seed_says_is_named() {
+        let (_, mut receivers, transmitters) = honest();
+        let set = ["channel=[{receiver=1,kind=\"rayleigh\",snr_db=5}]".to_owned()];
+        let scenario = Scenario::parse(SCENARIO, "test", &set).unwrap();
+        let seed = Seed::from_number(scenario.seed);
+        let verifier = Verifier::new(&scenario);
+        let verdict = |receivers: &[ReceiverRound]| {
+            verifier.verify(&receivers.iter().collect::<Vec<_>>(), &transmitters.iter().collect::<Vec<_>>())
+        };
+        let line = "receiver 1 drew other gains or noise than the seed says in round 3";
+        assert_eq!(verdict(&receivers), Err(line.into()), "it says nothing");
+        receivers[1].gains = node::air_digest(&scenario, seed, 1, ROUND).to_vec().into();
+        assert_eq!(verdict(&receivers), Ok(()));
+        receivers[1].gains = node::air_digest(&scenario, seed, 1, ROUND + 1).to_vec().into();
+        assert_eq!(verdict(&receivers), Err(line.into()));
     }
 
     #[test]

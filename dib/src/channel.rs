@@ -1,5 +1,15 @@
 //! What happens to features in the air: the place where other channels stand.
 
+mod air;
+mod fading;
+mod observed;
+mod power;
+
+pub use air::{Air, Block, Csi, Equaliser, Snr};
+pub use fading::Fading;
+pub use observed::Observed;
+pub use power::{Amplified, Power, PowerGroup};
+
 use crate::common::Phase;
 
 /// One crossing of a channel: the features of one entry (k, t, m) for the samples of one tick. It addresses whatever a channel
@@ -23,13 +33,13 @@ pub struct Crossing {
 
 /// A channel from one transmitter to one receiver, applied once, at the receiver, to what it has taken out of a message.
 ///
-/// All three functions work in place on [samples, feature_dim] values, row by row, of one [`Crossing`]. `T` is f32 in runs, and
-/// f64 where gradients are checked.
+/// All functions work on [samples, feature_dim] values, row by row, of one [`Crossing`]. `T` is f32 in runs, and f64 where
+/// gradients are checked.
 ///
 /// # Contract
 ///
 /// - What is drawn depends on the crossing alone, never on the order of calls: [`pull_back`](Channel::pull_back) may come long after
-///   [`send`](Channel::send), and a checkpoint holds nothing of a channel.
+///   [`send`](Channel::send), and a checkpoint holds nothing of a channel. So a transmitter can compute what arrives, too.
 /// - A row's result depends on no other row, and finite values stay finite.
 /// - `pull_back` is the exact transpose of the derivative of `send`.
 ///
@@ -48,8 +58,10 @@ pub struct Crossing {
 ///         gradient.iter_mut().for_each(|value| *value *= self.0);
 ///     }
 ///
-///     fn spread(&self, _: &Crossing, std: &mut [f64]) {
+///     fn observe(&self, _: &Crossing, rows: usize, [z, mu, std]: [&mut [f64]; 3]) -> Vec<f64> {
+///         z.iter_mut().chain(mu).for_each(|value| *value *= self.0);
 ///         std.iter_mut().for_each(|value| *value *= self.0.abs());
+///         vec![self.0; rows]
 ///     }
 /// }
 ///
@@ -66,8 +78,29 @@ pub trait Channel<T>: Send + Sync {
     /// Replaces the gradient with respect to what arrived by that with respect to what was sent.
     fn pull_back(&self, crossing: &Crossing, gradient: &mut [T]);
 
-    /// Replaces the standard deviations of p(z|x) by those of p(z'|x): what the rate of what arrives is counted with, (17).
-    fn spread(&self, crossing: &Crossing, std: &mut [T]);
+    /// Replaces z and the means and deviations of p(z|x) by what arrives of them, given the gains: what the rate of what arrives
+    /// is counted with, (17). They are turned so that deviations stay those of single values; no rate depends on such a turn,
+    /// nor on how the receiver equalises. Gives what z and mu were multiplied with, one number a row.
+    fn observe(&self, crossing: &Crossing, rows: usize, z_mu_std: [&mut [T]; 3]) -> Vec<f64>;
+
+    /// What so many rows of a crossing meet; none where nothing can be said of it, as of [`Ideal`].
+    fn measure(&self, _crossing: &Crossing, _rows: usize) -> Option<Measure> {
+        None
+    }
+}
+
+/// What some rows meet in the air.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measure {
+    /// Es/N0 at average fading power, in dB; none without noise.
+    pub snr_db: Option<f64>,
+    /// log(1 + |h|^2 Es/N0) of a channel use, in nats, mean over the rows; none without noise.
+    pub capacity: Option<f64>,
+}
+
+/// How many complex symbols carry a feature of so many values: two values a symbol, an odd one with nothing beside it.
+pub fn channel_uses(feature_dim: usize) -> usize {
+    feature_dim.div_ceil(2)
 }
 
 /// The channel on which everything arrives as it was sent. It touches nothing.
@@ -79,5 +112,7 @@ impl<T> Channel<T> for Ideal {
 
     fn pull_back(&self, _: &Crossing, _: &mut [T]) {}
 
-    fn spread(&self, _: &Crossing, _: &mut [T]) {}
+    fn observe(&self, _: &Crossing, rows: usize, _: [&mut [T]; 3]) -> Vec<f64> {
+        vec![1.0; rows]
+    }
 }

@@ -6,6 +6,7 @@ use kernels::elementwise::add;
 use kernels::rate::{RateEstimator, rate_gradient};
 use kernels::{gaussian, quantise};
 
+use crate::channel::{Amplified, Observed};
 use crate::nn::{Input, Network, RowAddresses, Trace};
 use crate::{Error, Result};
 
@@ -77,6 +78,15 @@ pub struct Encoded {
     output: Tensor,
     noise: Option<Tensor>,
     trace: Trace,
+}
+
+/// What becomes of features on their way, as far as gradients must come back through it.
+#[derive(Clone, Copy, Default)]
+pub struct Way<'a> {
+    /// What was sent, if not the features themselves.
+    pub amplified: Option<&'a Amplified>,
+    /// What arrived, if the rate that the encoder pays for is that of what arrives.
+    pub observed: Option<&'a Observed>,
 }
 
 /// A rate that the encoder pays for.
@@ -159,17 +169,62 @@ impl Encoder {
     /// over the wire. `rate` adds d(sum over its groups of weight * rate), of a Gaussian encoder: elsewhere rates have no
     /// gradient.
     pub fn backward(&mut self, encoded: &Encoded, dz: &Tensor, rate: Option<RateTerm<'_>>) -> Result<()> {
+        self.backward_through(Way::default(), encoded, dz, rate)
+    }
+
+    /// The same for features that were sent otherwise than as they are: `dz` is with respect to what was sent, and the rate that of
+    /// what was sent, or of what arrived.
+    pub fn backward_through(
+        &mut self,
+        way: Way<'_>,
+        encoded: &Encoded,
+        dz: &Tensor,
+        rate: Option<RateTerm<'_>>,
+    ) -> Result<()> {
         let Encoded { features, output, noise, trace } = encoded;
         let upstream = match (&features.posterior, noise, self.coding) {
-            (Some(posterior), Some(noise), _) => {
-                let packed = self.rate_gradient(&features.z, posterior, rate)?;
-                add(&packed.get(0)?, &dz.contiguous()?)?;
+            (Some(_), Some(noise), _) => {
+                let packed = self.gradient_of_sample(way, features, dz, rate)?;
                 gaussian::backward(&packed, output, noise)?
             }
-            (.., Coding::Quantised { .. }) => quantise::backward(&dz.contiguous()?, output)?,
-            _ => dz.clone(),
+            (.., coding) => {
+                let dz = match way.amplified {
+                    Some(amplified) => amplified.pull_back(dz, None)?.get(0)?,
+                    None => dz.clone(),
+                };
+                match coding {
+                    Coding::Quantised { .. } => quantise::backward(&dz.contiguous()?, output)?,
+                    _ => dz,
+                }
+            }
         };
         self.network.backward(trace, &upstream)
+    }
+
+    /// That with respect to z, mu and std as they were drawn, packed.
+    fn gradient_of_sample(
+        &self,
+        way: Way<'_>,
+        features: &Features,
+        dz: &Tensor,
+        rate: Option<RateTerm<'_>>,
+    ) -> Result<Tensor> {
+        let sent = way.amplified.map_or(features, |amplified| &amplified.features);
+        let rated = way.observed.map_or(sent, |observed| &observed.features);
+        let Some(posterior) = &rated.posterior else {
+            return Err(Error::Noise { name: self.network.name().to_owned() });
+        };
+        let mut packed = self.rate_gradient(&rated.z, posterior, rate)?;
+        if let Some(observed) = way.observed {
+            packed = observed.pull_back(&packed)?;
+        }
+        match way.amplified {
+            Some(amplified) => amplified.pull_back(dz, Some(&packed)),
+            None => {
+                add(&packed.get(0)?, &dz.contiguous()?)?;
+                Ok(packed)
+            }
+        }
     }
 
     /// That of z, mu and std, packed.

@@ -30,12 +30,15 @@ pub const NUMERICS: u32 = 2;
 
 pub use baseline::{Baseline, SparseTerm, advantages, cost};
 pub use cap::{Grants, GridError, RequestGrid, cap, grants};
-pub use channel::{Channel, Crossing, Ideal};
+pub use channel::{
+    Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, Ideal, Measure,
+    Observed, Power, PowerGroup, Snr, channel_uses,
+};
 pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, entry_embedding, initial_weights, receiver_embedding,
     reparameterisation, selection_stream,
 };
-pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm};
+pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};
 pub use error::{Error, Result};
 pub use kernels::{Numbers, Upload, with_numbers, with_values};

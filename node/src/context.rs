@@ -123,9 +123,9 @@ impl Context {
     pub fn largest_message(&self, k: usize) -> usize {
         let entries = self.ticks() * self.scenario.modalities(k);
         let z = entries * self.samples() * self.feature_dim() * 4;
-        // A granted entry costs at most 12 bytes of indices and 9 of rate; requests are one bit each; costs 8 bytes.
+        // A granted entry costs at most 12 bytes of indices and 9 of each rate; requests are one bit each; costs 8 bytes.
         let requests = entries * self.scenario.receivers() / 8;
-        z + 24 * entries + requests + 16 * self.ticks() + proto::ENVELOPE_BYTES
+        z + 33 * entries + requests + 16 * self.ticks() + proto::ENVELOPE_BYTES
     }
 }
 

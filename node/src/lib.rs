@@ -6,6 +6,7 @@
 
 mod activity;
 mod address;
+mod air;
 mod compute;
 mod context;
 mod control;
@@ -37,6 +38,7 @@ mod witness;
 
 pub use activity::{Activity, Awaited};
 pub use address::own_address;
+pub use air::{air, air_digest};
 pub use compute::{Compute, Employ, Machine, in_parallel, join_machines, on_threads};
 pub use context::Context;
 pub use control::{Control, Joined};

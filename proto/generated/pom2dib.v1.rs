@@ -92,6 +92,9 @@ pub struct Features {
     /// nats, one an entry: over the tick's samples; of a tick with one sample, what that adds to the round's rate
     #[prost(double, repeated, tag = "5")]
     pub rates: ::prost::alloc::vec::Vec<f64>,
+    /// the same of what arrives over the channel, where that is counted; else none
+    #[prost(double, repeated, tag = "6")]
+    pub received_rates: ::prost::alloc::vec::Vec<f64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entry {
@@ -241,6 +244,34 @@ pub struct ReceiverRound {
     pub batch: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "14")]
     pub missing: ::core::option::Option<Missing>,
+    /// of the entries that crossed a channel, a sample, mean over the round; absent where none can
+    #[prost(message, optional, tag = "15")]
+    pub air: ::core::option::Option<Air>,
+    /// digest of its channels' draws at all ticks; only where draws are verified
+    #[prost(bytes = "bytes", tag = "16")]
+    pub gains: ::prost::bytes::Bytes,
+}
+/// What entries spent in the air, summed over those that crossed a channel which is not ideal.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Air {
+    /// complex symbols
+    #[prost(double, tag = "1")]
+    pub uses: f64,
+    /// those of them that met noise
+    #[prost(double, tag = "2")]
+    pub noisy_uses: f64,
+    /// sum of Es/N0 in dB over the latter
+    #[prost(double, tag = "3")]
+    pub snr: f64,
+    /// nats: sum of log(1 + |h|^2 Es/N0) over the same
+    #[prost(double, tag = "4")]
+    pub capacity: f64,
+    /// rate of what was sent, nats
+    #[prost(double, tag = "5")]
+    pub sent: f64,
+    /// rate of what arrived, nats; absent where it is not counted
+    #[prost(double, optional, tag = "6")]
+    pub received: ::core::option::Option<f64>,
 }
 /// What a receiver went on without, in a round or a pass. In evaluation, the samples of a tick count as an entry.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -320,6 +351,9 @@ pub struct ReceiverPass {
     /// of a classification, all samples: ordered by label, then answer
     #[prost(message, repeated, tag = "8")]
     pub confusion: ::prost::alloc::vec::Vec<Confusion>,
+    /// as a round's, mean over the test samples
+    #[prost(message, optional, tag = "9")]
+    pub air: ::core::option::Option<Air>,
 }
 /// How often one class was taken for another, or for itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -43,6 +43,18 @@ pub enum Purpose {
     Loss,
     /// The same in an evaluation pass.
     EvaluationLoss,
+    /// The gain of a channel in a block of training.
+    Gain,
+    /// The same in an evaluation pass.
+    EvaluationGain,
+    /// A channel's SNR at a training tick.
+    Snr,
+    /// The same in an evaluation pass.
+    EvaluationSnr,
+    /// The noise that a channel adds to an entry of a training tick.
+    AirNoise,
+    /// The same in an evaluation pass.
+    EvaluationAirNoise,
     /// Initial weights of a network.
     Weights,
     /// What a network's module draws in training, such as a dropout's masks.
@@ -72,6 +84,12 @@ impl Purpose {
             Purpose::EvaluationReparameterisation => "evaluation-reparameterisation",
             Purpose::Loss => "loss",
             Purpose::EvaluationLoss => "evaluation-loss",
+            Purpose::Gain => "gain",
+            Purpose::EvaluationGain => "evaluation-gain",
+            Purpose::Snr => "snr",
+            Purpose::EvaluationSnr => "evaluation-snr",
+            Purpose::AirNoise => "air-noise",
+            Purpose::EvaluationAirNoise => "evaluation-air-noise",
             Purpose::Weights => "weights",
             Purpose::Module => "module",
             Purpose::Content => "content",

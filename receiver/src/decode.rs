@@ -239,7 +239,8 @@ fn judged(
     let mut objectives = cross_entropies.clone();
     if let Some((local_losses, _)) = local.split_first() {
         for (entry, losses) in granted.entries.iter().zip(local_losses.f64s().chunks(samples)) {
-            objectives[entry.tick] += beta * (weight * sum(losses) + granted.received(entry).rate);
+            let paid = granted.received(entry).paid(context.scenario.train.rate_at);
+            objectives[entry.tick] += beta * (weight * sum(losses) + paid);
         }
     }
     let gradients = z_gradients(context, granted, joint_gradients, local.get(1..).unwrap_or_default());

@@ -9,8 +9,8 @@ use proto::{
 };
 
 use crate::{
-    answers::Answers, decode::Decoders, granted::Granted, missing::MissingCount, received::Received,
-    task::TaskData,
+    air::AirCount, answers::Answers, decode::Decoders, granted::Granted, missing::MissingCount,
+    received::Received, task::TaskData,
 };
 
 /// A pass over the whole test set under one draw of u (Algorithm 2).
@@ -29,6 +29,7 @@ pub(crate) struct Pass {
     confusion: BTreeMap<(u32, u32), u64>,
     feature_bytes: u64,
     missing: MissingCount,
+    air: AirCount,
 }
 
 impl Pass {
@@ -50,6 +51,7 @@ impl Pass {
             confusion: BTreeMap::new(),
             feature_bytes: 0,
             missing: MissingCount::new(context),
+            air: AirCount::default(),
         }
     }
 
@@ -92,6 +94,7 @@ impl Pass {
         }
         self.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
         self.missing.add(context, received);
+        received.iter().for_each(|received| self.air.add(&received.air));
         self.piece += 1;
         let answers =
             tells.then(|| Answers::of(self.number, samples, context.feature_dim(), &granted, &output));
@@ -121,6 +124,7 @@ impl Pass {
             entries,
             feature_bytes: self.feature_bytes,
             missing: self.missing.report(context),
+            air: self.air.report(context, task.test_samples()),
             metrics: task.metrics().iter().map(|&metric| metric.into()).collect(),
             classes: task.classes().map_or(0, |classes| classes as u32),
             confusion: confusion.collect(),

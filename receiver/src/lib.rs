@@ -1,5 +1,6 @@
 //! A receiver: solves one task with what it asks transmitters for, and sends gradients back.
 
+mod air;
 mod answers;
 mod decode;
 mod evaluate;

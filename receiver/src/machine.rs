@@ -6,7 +6,7 @@ mod training;
 use std::{collections::VecDeque, sync::Arc};
 
 use data::DataFile;
-use dib::{BatchOrder, Channel, Ideal, Network};
+use dib::{BatchOrder, Channel, Network};
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
@@ -107,9 +107,10 @@ impl ReceiverMachine {
         };
         let decoders = Decoders::new(&context, task.outputs())?;
         let batches = BatchOrder::new(context.seed, task.train_samples());
-        let ideal: Arc<dyn Channel<f32>> = Arc::new(Ideal);
         let mut machine = ReceiverMachine {
-            channels: vec![ideal; context.scenario.transmitters()],
+            channels: (0..context.scenario.transmitters())
+                .map(|k| context.channel(k, context.index))
+                .collect(),
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             given_up: vec![VecDeque::new(); context.scenario.transmitters()],
             excused: vec![false; context.scenario.transmitters()],

@@ -6,8 +6,12 @@ use proto::{
     Payload, When, WireError, check_finite, check_length, encode_bits,
     v1::{Features, Used},
 };
+use scenario::RateAt;
 
-use crate::passage::{moment, passage, runs};
+use crate::{
+    air::AirCount,
+    passage::{moment, passage, runs},
+};
 
 /// A transmitter's features of a part of a round (or of a piece), checked, as far as they have come over its link.
 pub(crate) struct Received {
@@ -29,6 +33,8 @@ pub(crate) struct Received {
     pub(crate) packets: usize,
     /// Modality and fate of every packet that has not come.
     pub(crate) missing: Vec<(usize, Fate)>,
+    /// What was spent in the air.
+    pub(crate) air: AirCount,
 }
 
 /// An entry of which something has come.
@@ -38,13 +44,24 @@ pub(crate) struct ReceivedEntry {
     pub(crate) modality: usize,
     /// Where its values begin among those of all entries.
     start: usize,
-    /// Nats, in proportion to what has come.
+    /// Of what was sent, in nats, in proportion to what has come.
     pub(crate) rate: f64,
+    /// Of what arrived, likewise, if that is counted.
+    pub(crate) received_rate: Option<f64>,
     /// The samples that have come: runs of them, in order.
     pub(crate) samples: Vec<Range<usize>>,
 }
 
 impl ReceivedEntry {
+    /// The rate that is trained with.
+    pub(crate) fn paid(&self, rate_at: RateAt) -> f64 {
+        match rate_at {
+            RateAt::Sent => self.rate,
+            // Over an ideal channel what is sent arrives.
+            RateAt::Received => self.received_rate.unwrap_or(self.rate),
+        }
+    }
+
     /// How many of its samples have come.
     fn count(&self) -> usize {
         self.samples.iter().map(Range::len).sum()
@@ -78,6 +95,10 @@ impl Received {
         let payload = Payload::check("z", features.z.as_ref(), &shape)?;
         check_length("rates", "values", features.rates.len(), granted.len())?;
         check_finite("rates", &features.rates)?;
+        let counts_received = context.counts_received(k, context.index, phase);
+        let received_rates = if counts_received { granted.len() } else { 0 };
+        check_length("received_rates", "values", features.received_rates.len(), received_rates)?;
+        check_finite("received_rates", &features.received_rates)?;
         let all_granted = grants.ticks().map(<[_]>::len).collect();
         let passage = passage(context, k, when, samples, granted.iter().copied());
         let groups = context.groups(samples);
@@ -92,10 +113,15 @@ impl Received {
             used: None,
             packets,
             missing: Vec::new(),
+            air: AirCount::default(),
         };
-        let sources = received.take(&granted, &features.rates, samples, &groups, passage.as_ref());
+        let rates = (features.rates.as_slice(), features.received_rates.as_slice());
+        let sources = received.take(&granted, rates, samples, &groups, passage.as_ref());
         received.take_out(&payload, &sources, samples, context.feature_dim());
         received.cross(&groups, context.feature_dim());
+        if context.scenario.channel_between(k, context.index).is_some() {
+            received.count_air(samples, &groups, context.feature_dim());
+        }
         Ok(received)
     }
 
@@ -111,6 +137,7 @@ impl Received {
             used: Some(Used::default()),
             packets: 0,
             missing: Vec::new(),
+            air: AirCount::default(),
         }
     }
 
@@ -128,7 +155,7 @@ impl Received {
     fn take(
         &mut self,
         granted: &[(usize, usize)],
-        rates: &[f64],
+        (rates, received_rates): (&[f64], &[f64]),
         samples: usize,
         groups: &[usize],
         passage: Option<&Passage>,
@@ -143,8 +170,10 @@ impl Received {
             used.push(!runs.is_empty());
             if !runs.is_empty() {
                 let share = runs.iter().map(Range::len).sum::<usize>() as f64 / samples as f64;
-                let rate = rate * share;
-                self.entries.push(ReceivedEntry { tick, modality, start: 0, rate, samples: runs });
+                let (rate, received_rate) =
+                    (rate * share, received_rates.get(source).map(|rate| rate * share));
+                let samples = runs;
+                self.entries.push(ReceivedEntry { tick, modality, start: 0, rate, received_rate, samples });
                 sources.push(source);
             }
         }
@@ -178,6 +207,17 @@ impl Received {
                 self.channel.send(&crossing, &mut self.z[start..end]);
                 start = end;
             }
+        }
+    }
+
+    /// Counts what the entries, of so many samples each, spent in the air.
+    fn count_air(&mut self, samples: usize, groups: &[usize], feature_dim: usize) {
+        for entry in &self.entries {
+            for (group, rows) in arrived(groups, &entry.samples) {
+                let crossing = crossing(&self.crossing, entry, group);
+                self.air.cross(self.channel.as_ref(), &crossing, rows, feature_dim);
+            }
+            self.air.rate(samples, entry.rate, entry.received_rate);
         }
     }
 
@@ -288,8 +328,9 @@ mod tests {
             self.send(crossing, gradient);
         }
 
-        fn spread(&self, crossing: &Crossing, std: &mut [f32]) {
-            self.send(crossing, std);
+        fn observe(&self, crossing: &Crossing, rows: usize, parts: [&mut [f32]; 3]) -> Vec<f64> {
+            parts.into_iter().for_each(|part| self.send(crossing, part));
+            vec![gain(crossing).into(); rows]
         }
     }
 
@@ -315,6 +356,7 @@ mod tests {
             used: None,
             packets: 0,
             missing: Vec::new(),
+            air: AirCount::default(),
         };
         received.take_out(&payload, sources, SAMPLES, 2);
         received.cross(&GROUPS, 2);
@@ -324,7 +366,7 @@ mod tests {
     /// Of a modality, these runs of samples.
     fn entry(modality: usize, runs: &[(usize, usize)]) -> ReceivedEntry {
         let samples = runs.iter().map(|&(start, end)| start..end).collect();
-        ReceivedEntry { tick: 0, modality, start: 0, rate: 0.0, samples }
+        ReceivedEntry { tick: 0, modality, start: 0, rate: 0.0, received_rate: None, samples }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a receiver says of the draws of a round, where they are verified.
 
 use bytes::Bytes;
-use node::batch_digest;
+use node::{air_digest, batch_digest};
 use proto::{
     encode_ticks,
     v1::{Features, ReceiverRound, View},
@@ -40,5 +40,10 @@ impl ReceiverMachine {
         let batches = &mut self.batches;
         let digest = batch_digest(ticks.flat_map(|tick| batches.positions(tick, samples)));
         report.batch = Bytes::copy_from_slice(&digest);
+        let (scenario, t) = (&self.context.scenario, self.context.index);
+        if scenario.channels().any(|(_, to, _)| to == t) {
+            let digest = air_digest(scenario, self.context.seed, t, report.round);
+            report.gains = Bytes::copy_from_slice(&digest);
+        }
     }
 }

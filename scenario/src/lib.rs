@@ -5,6 +5,7 @@
 
 mod arrays;
 mod changes;
+mod channel;
 mod data;
 mod device;
 mod difference;
@@ -18,11 +19,13 @@ mod renamed;
 mod seed;
 #[cfg(test)]
 mod shipped;
+mod snr;
 mod train;
 mod validate;
 
 pub use arrays::{Label, Normalisation, TaskKind};
 pub use changes::Change;
+pub use channel::{Block, Channel, ChannelKind, Csi, Equaliser, Power, RateAt};
 pub use data::{BUILT_IN_SOURCES, Data};
 pub use device::Device;
 pub use error::ScenarioError;
@@ -31,6 +34,7 @@ pub use method::{Coding, Method, Rate, Selection};
 pub use mmfi::{MmFi, MmFiSplit};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
+pub use snr::SnrDb;
 pub use train::{Baseline, Credit, LogMass, RateEstimator, SparseTerm, Train};
 
 use serde::{Deserialize, Serialize};
@@ -83,6 +87,9 @@ pub struct Scenario {
     /// Emulated links; where several match, the last holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub link: Vec<Link>,
+    /// What features meet in the air; where several match, the last holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channel: Vec<Channel>,
 }
 
 /// Sizes and limits of the network.
@@ -243,6 +250,7 @@ impl Default for Scenario {
             transmitter: Vec::new(),
             receiver: Vec::new(),
             link: Vec::new(),
+            channel: Vec::new(),
         }
     }
 }

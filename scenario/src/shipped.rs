@@ -24,10 +24,11 @@ const SMALLEST: &str = r#"
     [[receiver]]
     task = "digit"
     [[link]]
+    [[channel]]
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 17] = [
+const WITHOUT_DEFAULT: [&str; 24] = [
     "data.path",
     "mmfi.train_subjects",
     "mmfi.train_actions",
@@ -43,6 +44,13 @@ const WITHOUT_DEFAULT: [&str; 17] = [
     "link.transmitter",
     "link.receiver",
     "link.bandwidth",
+    "channel.transmitter",
+    "channel.receiver",
+    "channel.snr_db",
+    "channel.k_factor",
+    "channel.shape",
+    "channel.erasure",
+    "channel.peak",
     "receiver.kind",
     "receiver.classes",
 ];
@@ -172,7 +180,10 @@ fn the_choices_in_the_comments_are_those_of_the_program() {
     for (file, text) in FILES {
         let mut compared = 0;
         for (key, comment) in comments(text) {
-            let override_ = format!("{key}=unknown");
+            let override_ = match key.strip_prefix("channel.") {
+                Some(key) => format!("channel=[{{{key}=\"unknown\"}}]"),
+                None => format!("{key}=unknown"),
+            };
             let message =
                 Scenario::parse(SMALLEST, "test", &[override_]).err().map(|error| error.to_string());
             // ... unknown variant `unknown`, expected `this` or `that`, in `section.key`

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GRADIENT_BLOCK_TICKS, Method};
+use crate::{GRADIENT_BLOCK_TICKS, Method, RateAt};
 
 /// How the network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub struct Train {
     pub sparse_term: SparseTerm,
     /// How (17) is estimated.
     pub rate_estimator: RateEstimator,
+    /// Whether the rate that is trained with is that of what is sent or of what arrives.
+    pub rate_at: RateAt,
     /// What is subtracted from a cost before it weighs a score.
     pub baseline: Baseline,
     /// Whose costs judge what a transmitter's selector draws.
@@ -177,6 +179,7 @@ impl Default for Train {
             gamma: 0.0,
             sparse_term: SparseTerm::Own,
             rate_estimator: RateEstimator::PerDimension,
+            rate_at: RateAt::Sent,
             baseline: Baseline::LeaveOneOut,
             credit: Credit::Shared,
             log_mass: LogMass::Sequence,

@@ -14,6 +14,7 @@ impl Scenario {
         self.validate_network()?;
         self.validate_train()?;
         self.validate_links()?;
+        self.validate_channels()?;
         if self.checkpoint.store.as_ref().is_some_and(|store| store.trim().is_empty()) {
             let what = "is empty; give a folder or the URL of an object store, or leave the key out";
             return Err(ScenarioError::invalid("checkpoint.store", what));

@@ -1,6 +1,6 @@
 //! What runs have come to, side by side.
 
-use coordinator::{Summary, TaskResult};
+use coordinator::{OnAir, Summary, TaskResult};
 
 use super::{
     html::{bytes, escape, mark, number, row, table},
@@ -31,6 +31,14 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
     }
     line("N-CE, nats", &|run| of_summary(run, |summary| Some(number(summary.test.n_ce))));
     line("sum-rate, nats", &|run| of_summary(run, |summary| Some(number(summary.test.sum_rate))));
+    let on_air = |of: fn(&OnAir) -> Option<f64>| {
+        move |run: &Recorded| of_summary(run, |summary| summary.channel.as_ref().and_then(of).map(number))
+    };
+    line("channel uses a sample", &on_air(|air| Some(air.uses)));
+    line("Es/N0, dB", &on_air(|air| air.snr_db));
+    line("rate sent over channels, nats", &on_air(|air| Some(air.rate_sent)));
+    line("rate that arrives, nats", &on_air(|air| air.rate_received));
+    line("capacity of the uses, nats", &on_air(|air| air.capacity));
     line("its estimator", &|run| {
         of_summary(run, |summary| {
             Some(format!("{}, N = {}", escape(&summary.test.rate_estimator), summary.test.rate_samples))

@@ -1,5 +1,6 @@
 //! The gradient that a network of machines computes, message by message, is that of the whole objective.
 
+mod channels;
 mod options;
 #[path = "../support/oracle/mod.rs"]
 mod oracle;

@@ -5,7 +5,7 @@ use dib::{Encoded, Features, Numbers};
 use node::NodeError;
 use proto::Packer;
 
-use crate::{rates::GroupRates, round_groups::RoundGroups};
+use crate::{on_air::OnAir, rates::GroupRates, round_groups::RoundGroups};
 
 /// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
 pub(crate) struct Coded {
@@ -17,11 +17,15 @@ pub(crate) struct Coded {
 pub(crate) struct CodedModality {
     /// The entries (tick, receiver), in the order of the encoder's rows.
     pub(crate) entries: Vec<(usize, usize)>,
+    /// As the rate of what is sent is counted with them.
     pub(crate) features: Features,
+    pub(crate) on_air: OnAir,
     /// What the backward pass needs; none in evaluation.
     pub(crate) encoded: Option<Encoded>,
     pub(crate) groups: RateGroups,
     pub(crate) rates: GroupRates,
+    /// Those of what arrives, where they are counted.
+    pub(crate) received_rates: Option<GroupRates>,
 }
 
 /// Whose rates make up those of the entries.
@@ -38,27 +42,39 @@ struct Fetched<'a> {
     z: &'a [f32],
     /// One an entry, in nats.
     rates: Vec<f64>,
+    /// Of what arrives, where that is counted.
+    received_rates: Option<Vec<f64>>,
+}
+
+/// What a receiver gets.
+pub(crate) struct Packed {
+    /// `samples` rows of d values an entry.
+    pub(crate) z: proto::v1::Tensor,
+    /// One an entry, in nats.
+    pub(crate) rates: Vec<f64>,
+    /// The same of what arrives at it; none if that is not counted.
+    pub(crate) received_rates: Vec<f64>,
 }
 
 impl Coded {
-    /// For every receiver, z and rates of its entries (tick, modality), in their order: `samples` rows of d values an entry.
+    /// For every receiver, z and rates of its entries (tick, modality), in their order: `samples` rows of d values an entry. Which
+    /// receivers get the rates of what arrives, `counts_received` says.
     pub(crate) fn pack(
         &self,
         entries: &[Vec<(usize, usize)>],
         (samples, d): (usize, usize),
-    ) -> Result<Vec<(proto::v1::Tensor, Vec<f64>)>, NodeError> {
+        counts_received: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Packed>, NodeError> {
         let coded = || self.modalities.iter().flatten();
         let z: Vec<Tensor> =
-            coded().map(|coded| coded.features.z.contiguous()).collect::<Result<_, candle_core::Error>>()?;
-        let estimated = coded().filter_map(|coded| match &coded.rates {
-            GroupRates::Estimated(rates) => Some(rates),
-            GroupRates::Known(_) => None,
-        });
+            coded().map(|coded| coded.sent().contiguous()).collect::<Result<_, candle_core::Error>>()?;
+        let estimated = coded().flat_map(CodedModality::estimated);
         let wanted: Vec<&Tensor> = z.iter().chain(estimated).collect();
         let packed = dib::with_numbers(&wanted, |numbers| {
             let fetched = self.fetched(numbers.split_at(z.len()));
-            let of_receiver =
-                |(t, entries): (usize, &Vec<_>)| self.packed(&fetched, t, entries, [samples, d]);
+            let of_receiver = |(t, entries): (usize, &Vec<_>)| {
+                self.packed(&fetched, (t, counts_received(t)), entries, [samples, d])
+            };
             entries.iter().enumerate().map(of_receiver).collect()
         })?;
         Ok(packed)
@@ -68,11 +84,15 @@ impl Coded {
     fn fetched<'a>(&self, (z, estimated): (&'a [Numbers<'a>], &[Numbers<'_>])) -> Vec<Option<Fetched<'a>>> {
         let (mut z, mut estimated) = (z.iter(), estimated.iter());
         let mut of_modality = |coded: &CodedModality| {
-            let rates = match &coded.rates {
-                GroupRates::Estimated(_) => estimated.next().expect("it was asked for").f64s(),
-                GroupRates::Known(rates) => rates,
+            let mut found = |rates: &GroupRates| match rates {
+                GroupRates::Estimated(_) => {
+                    coded.entry_rates(estimated.next().expect("it was asked for").f64s())
+                }
+                GroupRates::Known(rates) => coded.entry_rates(rates),
             };
-            Fetched { z: z.next().expect("it was asked for").f32s(), rates: coded.entry_rates(rates) }
+            let rates = found(&coded.rates);
+            let received_rates = coded.received_rates.as_ref().map(found);
+            Fetched { z: z.next().expect("it was asked for").f32s(), rates, received_rates }
         };
         self.modalities.iter().map(|coded| coded.as_ref().map(&mut of_modality)).collect()
     }
@@ -81,25 +101,42 @@ impl Coded {
     fn packed(
         &self,
         fetched: &[Option<Fetched<'_>>],
-        t: usize,
+        (t, counts_received): (usize, bool),
         entries: &[(usize, usize)],
         [samples, d]: [usize; 2],
-    ) -> (proto::v1::Tensor, Vec<f64>) {
+    ) -> Packed {
         let shape = [entries.len(), samples, d];
         let mut packer = Packer::new(shape.iter().product());
         let mut rates = Vec::with_capacity(entries.len());
+        let mut received_rates = Vec::new();
         for &(tick, m) in entries {
             let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
             let of_modality = fetched[m].as_ref().expect("a granted entry is encoded");
             let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
             packer.extend(of_modality.z[place * samples * d..(place + 1) * samples * d].iter().copied());
             rates.push(of_modality.rates[place]);
+            if counts_received {
+                received_rates.extend(of_modality.received_rates.as_ref().map(|rates| rates[place]));
+            }
         }
-        (packer.pack(&shape), rates)
+        Packed { z: packer.pack(&shape), rates, received_rates }
     }
 }
 
 impl CodedModality {
+    /// What is sent, [rows, feature_dim].
+    fn sent(&self) -> &Tensor {
+        self.on_air.amplified.as_ref().map_or(&self.features.z, |amplified| &amplified.sent)
+    }
+
+    /// The rates that are where they were computed: of what is sent, then of what arrives.
+    fn estimated(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.rates).chain(&self.received_rates).filter_map(|rates| match rates {
+            GroupRates::Estimated(rates) => Some(rates),
+            GroupRates::Known(_) => None,
+        })
+    }
+
     /// The rate of every entry in nats, given those of all groups (or rows): the mean over its own, by samples.
     fn entry_rates(&self, found: &[f64]) -> Vec<f64> {
         let groups = match &self.groups {

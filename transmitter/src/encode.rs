@@ -11,6 +11,7 @@ use node::{Context, Meter, NodeError, Work};
 use crate::{
     coded::{Coded, CodedModality, RateGroups},
     learned::Learned,
+    on_air::Sending,
     rates::{GroupRates, group_rates},
     round_groups::RoundGroups,
 };
@@ -41,6 +42,10 @@ struct Batch<'a> {
     phase: Phase,
     split: Split,
     first_moment: u64,
+    /// The evaluation pass; 0 in training.
+    pass: u64,
+    /// In training the first tick, in evaluation the first group of test samples; none of what is not sent.
+    first_tick: Option<u64>,
     samples: &'a [Vec<SampleAt>],
 }
 
@@ -101,7 +106,14 @@ impl Encoders {
         grants: &Grants,
         meter: &mut Meter,
     ) -> Result<Coded, NodeError> {
-        let batch = Batch { phase: Phase::Train, split: Split::Train, first_moment: first_tick, samples };
+        let batch = Batch {
+            phase: Phase::Train,
+            split: Split::Train,
+            first_moment: first_tick,
+            pass: 0,
+            first_tick: Some(first_tick),
+            samples,
+        };
         self.encode_all(context, &batch, grants, meter)
     }
 
@@ -109,14 +121,21 @@ impl Encoders {
     pub(crate) fn encode_piece(
         &self,
         context: &Context,
+        (pass, piece): (u64, u64),
         moment: u64,
         samples: Range<usize>,
         grants: &Grants,
         meter: &mut Meter,
     ) -> Result<Coded, NodeError> {
         let samples = [samples.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
-        let batch =
-            Batch { phase: Phase::Evaluate, split: Split::Test, first_moment: moment, samples: &samples };
+        let batch = Batch {
+            phase: Phase::Evaluate,
+            split: Split::Test,
+            first_moment: moment,
+            pass,
+            first_tick: Some(context.first_tick(piece)),
+            samples: &samples,
+        };
         self.encode_all(context, &batch, grants, meter)
     }
 
@@ -131,8 +150,14 @@ impl Encoders {
     ) -> Result<Coded, NodeError> {
         let at = |&sample: &usize| SampleAt { sample, epoch: u64::MAX };
         let samples = [samples.iter().map(at).collect()];
-        let batch =
-            Batch { phase: Phase::Evaluate, split: Split::Train, first_moment: moment, samples: &samples };
+        let batch = Batch {
+            phase: Phase::Evaluate,
+            split: Split::Train,
+            first_moment: moment,
+            pass: 0,
+            first_tick: None,
+            samples: &samples,
+        };
         self.encode_all(context, &batch, grants, meter)
     }
 
@@ -193,8 +218,25 @@ impl Encoders {
             Phase::Evaluate => (encoder.infer(input, noise)?, None),
         };
         meter.turn_to(Work::Rate);
-        let (groups, rates) = rates(context, batch, &entries, &features)?;
-        Ok(CodedModality { entries, features, encoded, groups, rates })
+        let (phase, pass) = (batch.phase, batch.pass);
+        let rows_of_entry = rows / entries.len();
+        let sending = Sending {
+            context,
+            phase,
+            pass,
+            first_tick: batch.first_tick,
+            modality: m,
+            entries: &entries,
+            rows: rows_of_entry,
+        };
+        let on_air = sending.send(&features)?;
+        let features = on_air.sent(&features).clone();
+        let (groups, found) = rates(context, batch, &entries, &features)?;
+        let received_rates = match &on_air.observed {
+            Some(observed) => Some(rates(context, batch, &entries, &observed.features)?.1),
+            None => None,
+        };
+        Ok(CodedModality { entries, features, on_air, encoded, groups, rates: found, received_rates })
     }
 
     /// Rows (x, embedding of t) of all entries' samples: what several receivers get of a tick is read once, and goes
@@ -264,19 +306,20 @@ impl Encoders {
             let is_used = |entry: usize| places[entry].is_some();
             meter.turn_to(Work::Backward);
             let encoder = &mut self.encoders[m];
+            let way = coded.on_air.way(train.rate_at);
             if context.scenario.rates_over_rounds() {
                 let groups = RoundGroups::new(&coded.entries);
                 let (weights, paid) = groups.weights(is_used, beta);
                 let rows = Some(RateRows { order: &groups.order, paid: paid.as_deref() });
                 let rate = RateTerm { estimator, groups: &groups.sizes, weights: &weights, rows };
-                encoder.backward(encoded, &gradient, Some(rate))?;
+                encoder.backward_through(way, encoded, &gradient, Some(rate))?;
                 continue;
             }
             let groups = vec![context.samples(); coded.entries.len()];
             let weights: Vec<f64> =
                 (0..places.len()).map(|entry| if is_used(entry) { beta } else { 0.0 }).collect();
             let rate = RateTerm { estimator, groups: &groups, weights: &weights, rows: None };
-            encoder.backward(encoded, &gradient, Some(rate))?;
+            encoder.backward_through(way, encoded, &gradient, Some(rate))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod evaluate;
 mod exchange;
 mod learned;
 mod machine;
+mod on_air;
 mod rates;
 mod read_ahead;
 mod round_groups;

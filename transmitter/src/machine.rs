@@ -14,7 +14,7 @@ use scenario::{JointRateRows, Selection};
 
 use crate::{
     asked::Asked,
-    coded::Coded,
+    coded::{Coded, Packed},
     encode::Encoders,
     evaluate::Pass,
     learned::Learned,
@@ -322,8 +322,11 @@ impl TransmitterMachine {
     ) -> Result<(), NodeError> {
         let entries: Vec<Vec<(usize, usize)>> =
             (0..self.inbox.len()).map(|t| grants.for_receiver(t)).collect();
-        let packed = coded.pack(&entries, (samples, self.context.feature_dim()))?;
-        for (t, (entries, (z, rates))) in entries.into_iter().zip(packed).enumerate() {
+        let (k, phase) = (self.context.index, phase_of(when));
+        let counts = |t| self.context.counts_received(k, t, phase);
+        let packed = coded.pack(&entries, (samples, self.context.feature_dim()), counts)?;
+        for (t, (entries, Packed { z, rates, received_rates })) in entries.into_iter().zip(packed).enumerate()
+        {
             let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
             let features = Features {
                 stamp: Some(self.context.link(self.context.index, t).stamp(when)),
@@ -331,6 +334,7 @@ impl TransmitterMachine {
                 granted: granted.collect(),
                 z: Some(z),
                 rates,
+                received_rates,
             };
             emit(Output::Features(t, features));
         }
@@ -427,6 +431,7 @@ impl TransmitterMachine {
         self.read_ahead_of_piece(&pass);
         let coded = self.encoders.encode_piece(
             &self.context,
+            (number, piece),
             address,
             samples.clone(),
             &pass.grants,
@@ -451,6 +456,14 @@ impl TransmitterMachine {
             self.schedule.done();
         }
         Ok(())
+    }
+}
+
+/// The phase of a moment.
+fn phase_of(when: When) -> Phase {
+    match when {
+        When::Round { .. } => Phase::Train,
+        When::Piece { .. } => Phase::Evaluate,
     }
 }
 

@@ -94,6 +94,7 @@ impl Conductor {
             most_asks: totals.most_asks,
             most_entries: totals.most_entries,
             missing: totals.missing,
+            channel: judge.channel(),
             forked,
             extended,
             wire: Wire {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests compare with functions that were written by others")]
 
+mod channel;
 mod encoder;
 mod input;
 mod loss;

@@ -10,7 +10,10 @@ use proto::{
 };
 
 use super::{Output, ReceiverMachine, Stage};
-use crate::{granted::Granted, missing::MissingCount, received::Received, selection::Asked, witness::Told};
+use crate::{
+    air::AirCount, granted::Granted, missing::MissingCount, received::Received, selection::Asked,
+    witness::Told,
+};
 
 /// A training round under way.
 pub(super) struct Round {
@@ -28,6 +31,7 @@ pub(super) struct Round {
     feature_bytes: u64,
     gradient_bytes: u64,
     missing: MissingCount,
+    air: AirCount,
     told: Told,
 }
 
@@ -65,6 +69,7 @@ impl ReceiverMachine {
             feature_bytes: 0,
             gradient_bytes: 0,
             missing: MissingCount::new(&self.context),
+            air: AirCount::default(),
             told: Told::default(),
         }));
         Ok(())
@@ -108,6 +113,7 @@ impl ReceiverMachine {
         round.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
         round.gradient_bytes += granted.gradient_bytes(&self.context);
         round.missing.add(&self.context, &received);
+        received.iter().for_each(|received| round.air.add(&received.air));
         round.part += 1;
         let of = |(z, received): (_, &Received)| Gradients {
             z: Some(z),
@@ -149,6 +155,7 @@ impl ReceiverMachine {
             seconds: 0.0,
             work: self.meter.take(),
             missing: round.missing.report(&self.context),
+            air: round.air.report(&self.context, self.context.ticks() * self.context.samples()),
             ..ReceiverRound::default()
         };
         self.meter.turn_to(Work::Pack);

@@ -3,10 +3,12 @@
 use candle_core::{DType, Device, Result, Tensor};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
-use scenario::Method;
+use scenario::{Method, RateAt};
 
 use super::{
-    Oracle, mean, network,
+    Oracle,
+    air::Sent,
+    mean, network,
     rate::{rate, term},
     rows, sum,
 };
@@ -24,9 +26,9 @@ pub(crate) struct Judged {
 /// An entry's features at a tick, each [samples, feature_dim].
 #[derive(Clone)]
 pub(super) struct Coded {
-    z: Tensor,
+    pub(super) z: Tensor,
     /// Mean and deviation of Gaussian ones.
-    posterior: Option<(Tensor, Tensor)>,
+    pub(super) posterior: Option<(Tensor, Tensor)>,
 }
 
 impl Oracle<'_> {
@@ -43,9 +45,14 @@ impl Oracle<'_> {
                     features.push(Tensor::zeros(shape, DType::F64, &Device::Cpu)?);
                     continue;
                 }
-                let (z, rate) = self.coded(k, t, m, tick)?;
+                let (sent, rate) = self.coded(k, t, m, tick)?;
                 rates += rate.to_scalar::<f64>()?;
-                extras.push((beta * (self.local_loss(t, tick, k, m, &z)? + rate)?)?);
+                let paid = match self.setup.scenario.train.rate_at {
+                    RateAt::Received if sent.link.is_some() => self.rate_received(&[k, t, m, tick])?,
+                    _ => rate,
+                };
+                let z = sent.arrived()?;
+                extras.push((beta * (self.local_loss(t, tick, k, m, &z)? + paid)?)?);
                 features.push(z);
             }
         }
@@ -64,9 +71,10 @@ impl Oracle<'_> {
         }
     }
 
-    /// z [samples, feature_dim] of an entry, and its rate; of a tick's only sample, its term of the round's rate.
-    fn coded(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<(Tensor, Tensor)> {
-        let own = self.encode(k, t, m, tick)?;
+    /// What is sent of an entry, and its rate; of a tick's only sample, its term of the round's rate.
+    fn coded(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<(Sent, Tensor)> {
+        let sent_now = self.send([k, t, m, tick])?;
+        let own = &sent_now.rated;
         let estimator = self.setup.scenario.train.rate_estimator;
         let Some(sent) = &self.sent else {
             let rate = match (&own.posterior, self.setup.scenario.train.method) {
@@ -74,11 +82,11 @@ impl Oracle<'_> {
                 (None, Method::VDDIB) => self.bits()?,
                 (None, _) => Tensor::new(mean(entropies(&own.z.to_vec2()?).into_iter()), &Device::Cpu)?,
             };
-            return Ok((own.z, rate));
+            return Ok((sent_now, rate));
         };
         let ticks: Vec<usize> = (0..self.samples.len()).filter(|&at| sent[t][at].contains(&(k, m))).collect();
         let position = ticks.iter().position(|&at| at == tick).expect("what is granted was sent");
-        let all = ticks.iter().map(|&at| self.encode(k, t, m, at)).collect::<Result<Vec<_>>>()?;
+        let all = ticks.iter().map(|&at| Ok(self.send([k, t, m, at])?.rated)).collect::<Result<Vec<_>>>()?;
         let rate = match (&own.posterior, self.setup.scenario.train.method) {
             (Some(_), _) => {
                 let posteriors = all.iter().filter_map(|coded| coded.posterior.clone());
@@ -91,11 +99,11 @@ impl Oracle<'_> {
                 Tensor::new(entropies(&rows)[position], &Device::Cpu)?
             }
         };
-        Ok((own.z, rate))
+        Ok((sent_now, rate))
     }
 
     /// The features of an entry at a tick.
-    fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<Coded> {
+    pub(super) fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<Coded> {
         let key = [k, t, m, tick];
         if let Some(coded) = self.encoded.borrow().as_ref().and_then(|encoded| encoded.get(&key)) {
             return Ok(coded.clone());

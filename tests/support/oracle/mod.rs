@@ -3,6 +3,7 @@
 //!
 //! With the machines it shares what is addressed (weights, draws, data, embeddings) and nothing of how they compute.
 
+mod air;
 mod coding;
 mod credit;
 pub(crate) mod draw;

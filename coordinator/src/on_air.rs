@@ -1,0 +1,64 @@
+use proto::v1::Air;
+use serde::{Deserialize, Serialize};
+
+/// What a sample spends in the air: of all entries that cross a channel which is not ideal, to all receivers together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OnAir {
+    /// Channel uses: complex symbols.
+    pub uses: f64,
+    /// Es/N0 at average fading power in dB, mean over the uses with noise; none if none has any.
+    pub snr_db: Option<f64>,
+    /// Rate of what was sent, in nats, as in `sum_rate`.
+    pub rate_sent: f64,
+    /// The same estimate of what arrived, given the gains; none where it is not counted.
+    pub rate_received: Option<f64>,
+    /// Sum over the uses of log(1 + |h|^2 Es/N0), in nats; none where some have no noise.
+    pub capacity: Option<f64>,
+}
+
+impl OnAir {
+    /// What receivers have reported, summed, over so many samples' worth of reports of each; none if none has.
+    pub(crate) fn of<'a>(reports: impl Iterator<Item = &'a Air>, count: u64) -> Option<Self> {
+        let reports: Vec<&Air> = reports.collect();
+        if reports.is_empty() {
+            return None;
+        }
+        let sum = |of: fn(&Air) -> f64| reports.iter().map(|report| of(report)).sum::<f64>();
+        let (uses, noisy) = (sum(|air| air.uses), sum(|air| air.noisy_uses));
+        let each = |sum: f64| sum / count as f64;
+        // Whoever was granted nothing over a channel has nothing to count.
+        let spending = || reports.iter().filter(|report| report.uses > 0.0);
+        let received = spending().all(|report| report.received.is_some());
+        Some(OnAir {
+            uses: each(uses),
+            snr_db: (noisy > 0.0).then(|| sum(|air| air.snr) / noisy),
+            rate_sent: each(sum(|air| air.sent)),
+            rate_received: received.then(|| each(sum(|air| air.received.unwrap_or(0.0)))),
+            capacity: (noisy >= uses).then(|| each(sum(|air| air.capacity))),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_receivers_spend_is_summed_and_what_is_not_known_is_not_said() {
+        let one =
+            Air { uses: 12.0, noisy_uses: 12.0, snr: 120.0, capacity: 24.0, sent: 9.0, received: Some(7.0) };
+        let other =
+            Air { uses: 24.0, noisy_uses: 24.0, snr: 0.0, capacity: 6.0, sent: 3.0, received: Some(2.0) };
+        let both = OnAir::of([one, other].iter(), 1).unwrap();
+        assert_eq!((both.uses, both.snr_db), (36.0, Some(120.0 / 36.0)));
+        assert_eq!((both.rate_sent, both.rate_received, both.capacity), (12.0, Some(9.0), Some(30.0)));
+        let halves = OnAir::of([one, one].iter(), 2).unwrap();
+        assert_eq!((halves.uses, halves.snr_db, halves.capacity), (12.0, Some(10.0), Some(24.0)));
+        let nothing = Air::default();
+        assert_eq!(OnAir::of([one, nothing].iter(), 1).unwrap().rate_received, Some(7.0));
+        let unknown = Air { received: None, noisy_uses: 0.0, ..other };
+        let mixed = OnAir::of([one, unknown].iter(), 1).unwrap();
+        assert_eq!((mixed.rate_received, mixed.capacity, mixed.snr_db), (None, None, Some(10.0)));
+        assert_eq!(OnAir::of(std::iter::empty(), 1), None);
+    }
+}

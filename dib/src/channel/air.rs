@@ -1,0 +1,259 @@
+use kernels::Real;
+use randomness::{Purpose, Seed, Stream};
+
+use super::{Channel, Crossing, Fading, Measure, channel_uses};
+use crate::common::Phase;
+
+/// A link through the air: y = h s + n for every complex symbol s, which is two values of a feature side by side. An odd last value
+/// has nothing beside it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Air {
+    /// From this all draws derive.
+    pub seed: Seed,
+    /// Values in a feature.
+    pub feature_dim: usize,
+    /// Ticks in a round (or groups in a piece of the test set).
+    pub ticks_per_round: usize,
+    /// What h is drawn from.
+    pub fading: Fading,
+    /// For how long it holds.
+    pub block: Block,
+    /// Es/N0; none: there is no noise.
+    pub snr: Option<Snr>,
+    /// What the receiver does about h.
+    pub csi: Csi,
+}
+
+/// For how long a gain holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// All samples of a tick, of all modalities.
+    Tick,
+    /// All ticks of a round.
+    Round,
+    /// One sample of a tick.
+    Sample,
+}
+
+/// Es/N0 of a complex symbol at average fading power, in dB.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Snr {
+    /// Always this.
+    Fixed(f64),
+    /// Drawn for every tick, uniform from the one to the other.
+    Range(f64, f64),
+}
+
+/// What a receiver knows of the gain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Csi {
+    /// All of it.
+    Known(Equaliser),
+    /// Nothing: z' = y.
+    Unknown,
+}
+
+/// How a known gain is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equaliser {
+    /// z' = h* y.
+    Conjugate,
+    /// z' = h* y / |h|^2; nothing where h = 0.
+    ZeroForcing,
+    /// z' = h* y / (|h|^2 + N0); nothing where both are 0.
+    Mmse,
+}
+
+/// What the symbols of a row meet.
+#[derive(Clone, Copy, Debug)]
+struct Condition {
+    /// h.
+    gain: [f64; 2],
+    /// N0, the variance of the noise of a complex symbol.
+    noise: f64,
+    /// w of z' = w y.
+    weight: [f64; 2],
+}
+
+impl Condition {
+    /// |h|^2.
+    fn power(&self) -> f64 {
+        self.gain[0] * self.gain[0] + self.gain[1] * self.gain[1]
+    }
+
+    /// w h, what a symbol is multiplied with on its whole way.
+    fn through(&self) -> [f64; 2] {
+        times(self.weight, self.gain)
+    }
+}
+
+impl Air {
+    /// h of a crossing's row.
+    pub fn gain(&self, crossing: &Crossing, row: usize) -> [f64; 2] {
+        let (block, sample) = match self.block {
+            Block::Tick => (crossing.tick, 0),
+            Block::Round => (crossing.tick / self.ticks_per_round as u64, 0),
+            Block::Sample => (crossing.tick, row as u64),
+        };
+        let purpose = crossing.purpose(Purpose::Gain, Purpose::EvaluationGain);
+        let indices = [crossing.transmitter as u64, crossing.receiver as u64, crossing.pass, sample];
+        self.fading.draw(&mut self.seed.stream(purpose, &indices, block))
+    }
+
+    /// Es/N0 at a crossing's tick, in dB; none without noise.
+    pub fn snr_db(&self, crossing: &Crossing) -> Option<f64> {
+        Some(match self.snr? {
+            Snr::Fixed(snr_db) => snr_db,
+            Snr::Range(low, high) => {
+                let purpose = crossing.purpose(Purpose::Snr, Purpose::EvaluationSnr);
+                let indices = [crossing.transmitter as u64, crossing.receiver as u64, crossing.pass];
+                self.seed.stream(purpose, &indices, crossing.tick).uniform_in(low, high)
+            }
+        })
+    }
+
+    /// N0 = 10^(-snr / 10), the power of a symbol being 1.
+    fn noise_power(&self, crossing: &Crossing) -> f64 {
+        self.snr_db(crossing).map_or(0.0, |snr_db| libm::pow(10.0, -snr_db / 10.0))
+    }
+
+    fn condition(&self, crossing: &Crossing, row: usize, noise: f64) -> Condition {
+        let gain = self.gain(crossing, row);
+        let power = gain[0] * gain[0] + gain[1] * gain[1];
+        let over = |below: f64| if below > 0.0 { 1.0 / below } else { 0.0 };
+        let factor = match self.csi {
+            Csi::Unknown => return Condition { gain, noise, weight: [1.0, 0.0] },
+            Csi::Known(Equaliser::Conjugate) => 1.0,
+            // Nobody draws a gain so small that this overflows, but finite must stay finite.
+            Csi::Known(Equaliser::ZeroForcing) if power < f64::from(f32::MIN_POSITIVE) => 0.0,
+            Csi::Known(Equaliser::ZeroForcing) => over(power),
+            Csi::Known(Equaliser::Mmse) => over(power + noise),
+        };
+        Condition { gain, noise, weight: [factor * gain[0], -factor * gain[1]] }
+    }
+
+    /// The condition of every row of so many values: drawn once where all rows share it.
+    fn conditions(&self, crossing: &Crossing, values: usize) -> Vec<Condition> {
+        let rows = values / self.feature_dim;
+        let noise = self.noise_power(crossing);
+        match self.block {
+            Block::Sample => (0..rows).map(|row| self.condition(crossing, row, noise)).collect(),
+            _ if rows == 0 => Vec::new(),
+            _ => vec![self.condition(crossing, 0, noise); rows],
+        }
+    }
+
+    /// Where the noise of a crossing comes from: two normals a symbol, row after row.
+    fn noise_stream(&self, crossing: &Crossing) -> Stream {
+        let purpose = crossing.purpose(Purpose::AirNoise, Purpose::EvaluationAirNoise);
+        let Crossing { transmitter, receiver, modality, pass, tick, .. } = *crossing;
+        let indices = [transmitter as u64, receiver as u64, modality as u64, pass];
+        self.seed.stream(purpose, &indices, tick)
+    }
+
+    /// The draws of a crossing of so many rows, as bytes: SNR, gains, then noise.
+    pub fn testimony(&self, crossing: &Crossing, rows: usize) -> Vec<u8> {
+        let mut numbers = vec![self.snr_db(crossing).unwrap_or(f64::INFINITY)];
+        let gains = if self.block == Block::Sample { rows } else { 1 };
+        numbers.extend((0..gains).flat_map(|row| self.gain(crossing, row)));
+        if self.snr.is_some() {
+            let mut stream = self.noise_stream(crossing);
+            numbers.extend((0..2 * rows * channel_uses(self.feature_dim)).map(|_| stream.normal()));
+        }
+        numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    /// Adds to every symbol, multiplied by what `through` makes of its row's condition, its noise multiplied by what `weight` does.
+    fn cross<T: Real>(
+        &self,
+        crossing: &Crossing,
+        values: &mut [T],
+        through: impl Fn(&Condition) -> [f64; 2],
+        weight: impl Fn(&Condition) -> [f64; 2],
+    ) {
+        let conditions = self.conditions(crossing, values.len());
+        let mut noise = self.snr.is_some().then(|| self.noise_stream(crossing));
+        for (row, condition) in values.chunks_exact_mut(self.feature_dim).zip(&conditions) {
+            let (through, weight) = (through(condition), weight(condition));
+            let deviation = libm::sqrt(condition.noise / 2.0);
+            for symbol in row.chunks_mut(2) {
+                let [mut re, mut im] = times(through, read(symbol));
+                if let Some(stream) = &mut noise {
+                    let drawn = [deviation * stream.normal(), deviation * stream.normal()];
+                    let [noise_re, noise_im] = times(weight, drawn);
+                    (re, im) = (re + noise_re, im + noise_im);
+                }
+                write(symbol, [re, im]);
+            }
+        }
+    }
+}
+
+impl<T: Real> Channel<T> for Air {
+    fn send(&self, crossing: &Crossing, features: &mut [T]) {
+        self.cross(crossing, features, Condition::through, |condition| condition.weight);
+    }
+
+    fn pull_back(&self, crossing: &Crossing, gradient: &mut [T]) {
+        let conditions = self.conditions(crossing, gradient.len());
+        for (row, condition) in gradient.chunks_exact_mut(self.feature_dim).zip(&conditions) {
+            // The transpose of a multiplication with a complex number is that with its conjugate.
+            let [re, im] = condition.through();
+            row.chunks_mut(2).for_each(|symbol| write(symbol, times([re, -im], read(symbol))));
+        }
+    }
+
+    /// |h| s + e^(-j arg h) n: a gain that is known can be turned back, and so the noise stays circular. What is erased tells nothing:
+    /// mean 0 and deviation 1, whatever was sent.
+    fn observe(&self, crossing: &Crossing, rows: usize, [z, mu, std]: [&mut [T]; 3]) -> Vec<f64> {
+        let magnitude = |condition: &Condition| libm::sqrt(condition.power());
+        let turn = |condition: &Condition| match magnitude(condition) {
+            0.0 => [1.0, 0.0],
+            magnitude => [condition.gain[0] / magnitude, -condition.gain[1] / magnitude],
+        };
+        self.cross(crossing, z, |condition| [magnitude(condition), 0.0], turn);
+        let conditions = self.conditions(crossing, rows * self.feature_dim);
+        let posteriors = mu.chunks_exact_mut(self.feature_dim).zip(std.chunks_exact_mut(self.feature_dim));
+        for ((mu, std), condition) in posteriors.zip(&conditions) {
+            let (gain, power) = (magnitude(condition), condition.power());
+            mu.iter_mut().for_each(|mu| *mu = T::from_f64(gain * mu.to_f64()));
+            for std in std {
+                let variance = power * std.to_f64() * std.to_f64() + condition.noise / 2.0;
+                *std = T::from_f64(if variance > 0.0 { libm::sqrt(variance) } else { 1.0 });
+            }
+        }
+        conditions.iter().map(magnitude).collect()
+    }
+
+    fn measure(&self, crossing: &Crossing, rows: usize) -> Option<Measure> {
+        let conditions = self.conditions(crossing, rows * self.feature_dim);
+        let capacity = |condition: &Condition| libm::log1p(condition.power() / condition.noise);
+        let mean = conditions.iter().map(capacity).sum::<f64>() / rows.max(1) as f64;
+        Some(Measure { snr_db: self.snr_db(crossing), capacity: self.snr.is_some().then_some(mean) })
+    }
+}
+
+impl Crossing {
+    fn purpose(&self, train: Purpose, evaluate: Purpose) -> Purpose {
+        match self.phase {
+            Phase::Train => train,
+            Phase::Evaluate => evaluate,
+        }
+    }
+}
+
+fn times([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
+    [a * c - b * d, a * d + b * c]
+}
+
+/// A symbol of two values, or of one.
+fn read<T: Real>(symbol: &[T]) -> [f64; 2] {
+    [symbol[0].to_f64(), symbol.get(1).map_or(0.0, |value| value.to_f64())]
+}
+
+fn write<T: Real>(symbol: &mut [T], [re, im]: [f64; 2]) {
+    symbol[0] = T::from_f64(re);
+    if let Some(value) = symbol.get_mut(1) {
+        *value = T::from_f64(im);
+    }
+}

@@ -1,0 +1,84 @@
+//! Channels: symbol errors against closed forms, power, and gradients through all of the way.
+
+mod errors;
+mod gradients;
+mod power;
+
+use pom2dib_dib::{Air, Crossing, Csi, Equaliser, Fading, FadingBlock, Phase, Snr};
+use randomness::Seed;
+
+/// A link of features of two symbols.
+fn air(fading: Fading, snr: Option<Snr>, csi: Csi) -> Air {
+    Air {
+        seed: Seed::from_number(5),
+        feature_dim: 4,
+        ticks_per_round: 20,
+        fading,
+        block: FadingBlock::Tick,
+        snr,
+        csi,
+    }
+}
+
+fn crossing(modality: usize, tick: u64) -> Crossing {
+    Crossing { phase: Phase::Train, pass: 0, transmitter: 1, receiver: 2, modality, tick }
+}
+
+const ZERO_FORCING: Csi = Csi::Known(Equaliser::ZeroForcing);
+
+const KINDS: [Fading; 5] = [
+    Fading::None,
+    Fading::Rayleigh,
+    Fading::Rician { k_factor: 3.0 },
+    Fading::Nakagami { shape: 2.0 },
+    Fading::Erasure { probability: 0.5 },
+];
+
+const KNOWLEDGE: [Csi; 4] =
+    [Csi::Known(Equaliser::Conjugate), ZERO_FORCING, Csi::Known(Equaliser::Mmse), Csi::Unknown];
+
+#[test]
+fn a_gain_is_shared_by_modalities_and_noise_by_nobody() {
+    use pom2dib_dib::Channel;
+
+    let air = air(Fading::Rayleigh, Some(Snr::Range(0.0, 20.0)), Csi::Unknown);
+    let gain = |modality, tick| air.gain(&crossing(modality, tick), 0);
+    assert_eq!(gain(0, 7), gain(1, 7));
+    assert_ne!(gain(0, 7), gain(0, 8));
+    assert_eq!(air.snr_db(&crossing(0, 7)), air.snr_db(&crossing(1, 7)));
+    assert_ne!(air.snr_db(&crossing(0, 7)), air.snr_db(&crossing(0, 8)));
+    let evaluated = Crossing { phase: Phase::Evaluate, ..crossing(0, 7) };
+    assert_ne!(air.gain(&evaluated, 0), gain(0, 7));
+    assert_ne!(air.gain(&Crossing { pass: 1, ..evaluated }, 0), air.gain(&evaluated, 0));
+    let round = Air { block: FadingBlock::Round, ..air };
+    assert_eq!(round.gain(&crossing(0, 20), 0), round.gain(&crossing(0, 39), 0));
+    assert_ne!(round.gain(&crossing(0, 19), 0), round.gain(&crossing(0, 20), 0));
+    let sample = Air { block: FadingBlock::Sample, ..air };
+    assert_ne!(sample.gain(&crossing(0, 7), 0), sample.gain(&crossing(0, 7), 1));
+    // Of nothing, what arrives is the noise.
+    let noise = |modality, tick| {
+        let mut values = [0.0; 8];
+        air.send(&crossing(modality, tick), &mut values);
+        values
+    };
+    assert_eq!(noise(0, 7), noise(0, 7));
+    assert_ne!(noise(0, 7), noise(1, 7));
+    assert_ne!(noise(0, 7), noise(0, 8));
+    assert!(noise(0, 7).iter().all(|value| *value != 0.0));
+}
+
+#[test]
+fn a_row_does_not_depend_on_the_others() {
+    use pom2dib_dib::Channel;
+
+    for block in [FadingBlock::Tick, FadingBlock::Round, FadingBlock::Sample] {
+        for fading in KINDS {
+            let air = Air { block, ..air(fading, Some(Snr::Fixed(3.0)), ZERO_FORCING) };
+            let mut all: Vec<f64> = (0..20).map(f64::from).collect();
+            let mut first = all[..8].to_vec();
+            air.send(&crossing(0, 3), &mut all);
+            air.send(&crossing(0, 3), &mut first);
+            assert_eq!(all[..8], first);
+        }
+    }
+}

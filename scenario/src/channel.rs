@@ -1,0 +1,407 @@
+//! What features meet in the air: gain, noise, power.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Rate, Scenario, ScenarioError, snr::SnrDb, validate::within};
+
+/// The channel of a pair, or of several that are alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Channel {
+    /// Of which transmitter; none: of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmitter: Option<usize>,
+    /// To which receiver; none: to all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<usize>,
+    /// What happens to a symbol.
+    pub kind: ChannelKind,
+    /// Es/N0 per complex symbol at average fading power.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snr_db: Option<SnrDb>,
+    /// For how long a gain holds.
+    pub block: Block,
+    /// Who knows the gain.
+    pub csi: Csi,
+    /// What a receiver that knows the gain does about it.
+    pub equaliser: Equaliser,
+    /// Of `rician`: power of the line of sight over that of the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k_factor: Option<f64>,
+    /// Of `nakagami`: m.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<f64>,
+    /// Of `erasure`: the probability that a block is erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<f64>,
+    /// How the power of a symbol becomes 1.
+    pub power: Power,
+    /// The largest power that a symbol is sent with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<f64>,
+}
+
+/// What happens to a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelKind {
+    /// Nothing.
+    Ideal,
+    /// Noise.
+    Awgn,
+    /// A gain CN(0, 1), and noise.
+    Rayleigh,
+    /// A gain around a line of sight, and noise.
+    Rician,
+    /// A gain whose power has a gamma law, and noise.
+    Nakagami,
+    /// A gain of 0 or 1, without noise.
+    Erasure,
+}
+
+/// For how long a gain holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Block {
+    /// All samples of a tick.
+    Tick,
+    /// All ticks of a round.
+    Round,
+    /// One sample.
+    Sample,
+}
+
+/// Who knows the gain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Csi {
+    /// The receiver.
+    Receiver,
+    /// The transmitter too.
+    Both,
+    /// Nobody.
+    None,
+}
+
+/// What a receiver that knows the gain h does about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Equaliser {
+    /// h* y.
+    Conjugate,
+    /// h* y / |h|^2.
+    ZeroForcing,
+    /// h* y / (|h|^2 + N0).
+    Mmse,
+}
+
+/// How the mean power of a complex symbol becomes 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Power {
+    /// Of each sample, on average over its own noise.
+    Sample,
+    /// The same of an entry's samples of a tick together.
+    Entry,
+    /// Of each sample as it was drawn.
+    Realised,
+}
+
+/// Which rate is trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RateAt {
+    /// That of what is sent.
+    Sent,
+    /// That of what arrives.
+    Received,
+}
+
+/// dB. More is a mistyped number.
+const MOST_DB: f64 = 200.0;
+
+impl Default for Channel {
+    fn default() -> Self {
+        Channel {
+            transmitter: None,
+            receiver: None,
+            kind: ChannelKind::Ideal,
+            snr_db: None,
+            block: Block::Tick,
+            csi: Csi::Receiver,
+            equaliser: Equaliser::Mmse,
+            k_factor: None,
+            shape: None,
+            erasure: None,
+            power: Power::Sample,
+            peak: None,
+        }
+    }
+}
+
+impl Channel {
+    /// Whether its gain differs from block to block.
+    pub fn fades(&self) -> bool {
+        !matches!(self.kind, ChannelKind::Ideal | ChannelKind::Awgn)
+    }
+
+    fn has_noise(&self) -> bool {
+        !matches!(self.kind, ChannelKind::Ideal | ChannelKind::Erasure)
+    }
+
+    fn covers(&self, other: &Channel) -> bool {
+        let of = |own: Option<usize>, other: Option<usize>| own.is_none() || own == other;
+        of(self.transmitter, other.transmitter) && of(self.receiver, other.receiver)
+    }
+}
+
+impl Scenario {
+    /// The channel from transmitter k to receiver t; none if what is sent there arrives as it is.
+    pub fn channel_between(&self, k: usize, t: usize) -> Option<&Channel> {
+        let of = |index: Option<usize>, of: usize| index.is_none_or(|index| index == of);
+        let holds = |channel: &&Channel| of(channel.transmitter, k) && of(channel.receiver, t);
+        self.channel.iter().rev().find(holds).filter(|channel| channel.kind != ChannelKind::Ideal)
+    }
+
+    /// The channels of all pairs that have one: transmitter, receiver, channel.
+    pub fn channels(&self) -> impl Iterator<Item = (usize, usize, &Channel)> {
+        let pairs = (0..self.transmitters()).flat_map(|k| (0..self.receivers()).map(move |t| (k, t)));
+        pairs.filter_map(|(k, t)| Some((k, t, self.channel_between(k, t)?)))
+    }
+
+    /// Whether all samples over which a rate is estimated meet the same: only then can that of what arrives be.
+    pub fn is_steady(&self, channel: &Channel) -> bool {
+        let with_every_tick =
+            channel.snr_db.is_some_and(SnrDb::is_range) || (channel.fades() && channel.block == Block::Tick);
+        let with_every_sample = channel.fades() && channel.block == Block::Sample;
+        !(with_every_sample || (with_every_tick && self.rates_over_rounds()))
+    }
+
+    /// What sets the SNR of all channels with noise on a command line, everything else of them being as it is; none if there are none.
+    pub fn channels_at(&self, snr_db: f64) -> Option<String> {
+        let mut channels = self.channel.clone();
+        let noisy = channels.iter_mut().filter(|channel| channel.has_noise());
+        let changed = noisy.map(|channel| channel.snr_db = Some(SnrDb::Fixed(snr_db))).count();
+        let tables = toml::Value::try_from(&channels).expect("channels have only strings and numbers");
+        (changed > 0).then(|| format!("channel={tables}"))
+    }
+
+    pub(crate) fn validate_channels(&self) -> Result<(), ScenarioError> {
+        for (number, channel) in self.channel.iter().enumerate() {
+            self.validate_channel(number, channel)?;
+            let later = self.channel.iter().skip(number + 1).position(|later| later.covers(channel));
+            if let Some(later) = later {
+                let by = number + 1 + later;
+                let what =
+                    format!("never holds: channel {by} overlaps all of it; put the more general one first");
+                return Err(ScenarioError::invalid(format!("channel {number}"), what));
+            }
+        }
+        self.validate_rate_at()
+    }
+
+    fn validate_channel(&self, number: usize, channel: &Channel) -> Result<(), ScenarioError> {
+        let key = |key: &str| format!("channel {number}: {key}");
+        let below = |name: &str, index: Option<usize>, count: usize| match index {
+            Some(index) => within(&key(name), index, 0, count - 1),
+            None => Ok(()),
+        };
+        below("transmitter", channel.transmitter, self.transmitters())?;
+        below("receiver", channel.receiver, self.receivers())?;
+        let snr_db = channel.snr_db.map(SnrDb::ends);
+        let wants = |name: &str, value: bool, wanted: bool, whose: &str| match (value, wanted) {
+            (false, true) => Err(ScenarioError::invalid(key(name), format!("is missing; {whose} needs it"))),
+            (true, false) => Err(ScenarioError::invalid(key(name), format!("is for {whose} alone"))),
+            _ => Ok(()),
+        };
+        let noisy = "a channel with noise (awgn, rayleigh, rician, nakagami)";
+        wants("snr_db", snr_db.is_some(), channel.has_noise(), noisy)?;
+        let kind = channel.kind;
+        wants("k_factor", channel.k_factor.is_some(), kind == ChannelKind::Rician, "kind \"rician\"")?;
+        wants("shape", channel.shape.is_some(), kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
+        wants("erasure", channel.erasure.is_some(), kind == ChannelKind::Erasure, "kind \"erasure\"")?;
+        if let Some([low, high]) = snr_db {
+            range(&key("snr_db"), low, -MOST_DB, MOST_DB)?;
+            range(&key("snr_db"), high, -MOST_DB, MOST_DB)?;
+            if low > high {
+                let what = format!("goes from {low} to {high}; put the smaller first");
+                return Err(ScenarioError::invalid(key("snr_db"), what));
+            }
+        }
+        let given = |name: &str, value: Option<f64>, low: f64, high: f64| match value {
+            Some(value) => range(&key(name), value, low, high),
+            None => Ok(()),
+        };
+        given("k_factor", channel.k_factor, 0.0, 1e6)?;
+        given("shape", channel.shape, 0.5, 1e6)?;
+        given("erasure", channel.erasure, 0.0, 1.0)?;
+        given("peak", channel.peak, 1.0, 1e6)
+    }
+
+    fn validate_rate_at(&self) -> Result<(), ScenarioError> {
+        if self.train.rate_at == RateAt::Sent {
+            return Ok(());
+        }
+        let refuse =
+            |what: &str| Err(ScenarioError::invalid("train.rate_at", format!("is \"received\", but {what}")));
+        if self.train.method.rate != Rate::Information {
+            return refuse("this method's features have no density: set \"sent\"");
+        }
+        match self.channels().find(|(_, _, channel)| !self.is_steady(channel)) {
+            Some((k, t, _)) => refuse(&format!(
+                "samples over which a rate is estimated meet different gains from transmitter {k} to receiver {t}: set \"sent\", or \
+                 a longer block"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn range(key: &str, value: f64, low: f64, high: f64) -> Result<(), ScenarioError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(ScenarioError::invalid(key, format!("is {value}; it must be from {low} to {high}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCENARIO: &str = r#"
+        [[transmitter]]
+        modalities = ["fft"]
+        [[transmitter]]
+        modalities = ["mel"]
+        [[receiver]]
+        task = "digit"
+        [[receiver]]
+        task = "parity"
+    "#;
+
+    fn parse(channels: &str) -> Result<Scenario, ScenarioError> {
+        Scenario::parse(&format!("{SCENARIO}\n{channels}"), "my.toml", &[])
+    }
+
+    #[test]
+    fn the_last_table_that_matches_holds() {
+        let tables = "[[channel]]\nkind = \"awgn\"\nsnr_db = 10\n\
+                      [[channel]]\ntransmitter = 1\nkind = \"rayleigh\"\nsnr_db = [0, 20]\n\
+                      [[channel]]\ntransmitter = 1\nreceiver = 0\n";
+        let scenario = parse(tables).unwrap();
+        let kind = |k, t| scenario.channel_between(k, t).map(|channel| channel.kind);
+        assert_eq!([kind(0, 0), kind(0, 1)], [Some(ChannelKind::Awgn); 2]);
+        assert_eq!([kind(1, 0), kind(1, 1)], [None, Some(ChannelKind::Rayleigh)]);
+        assert_eq!(scenario.channels().count(), 3);
+        assert_eq!(scenario.channel_between(0, 0).unwrap().snr_db.unwrap().ends(), [10.0, 10.0]);
+        assert_eq!(scenario.channel_between(1, 1).unwrap().snr_db.unwrap().ends(), [0.0, 20.0]);
+        assert_eq!(parse("").unwrap().channel_between(0, 0), None);
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+    }
+
+    #[test]
+    fn all_channels_can_be_set_on_the_command_line() {
+        let overrides = ["channel=[{kind=\"awgn\",snr_db=10}]".to_owned()];
+        let scenario = Scenario::parse(SCENARIO, "my.toml", &overrides).unwrap();
+        assert_eq!(scenario.channel_between(1, 1).unwrap().kind, ChannelKind::Awgn);
+    }
+
+    #[test]
+    fn the_snr_of_all_noise_can_be_set_at_once() {
+        let tables = "[[channel]]\nkind = \"rician\"\nsnr_db = 10\nk_factor = 2.0\ncsi = \"none\"\n\
+                      [[channel]]\ntransmitter = 1\nkind = \"erasure\"\nerasure = 0.5\n";
+        let scenario = parse(tables).unwrap();
+        let set = scenario.channels_at(-3.0).unwrap();
+        let changed = Scenario::parse(&scenario.to_toml(), "again", &[set]).unwrap();
+        assert_eq!(changed.channel[0].snr_db, Some(SnrDb::Fixed(-3.0)));
+        assert_eq!(changed.changes(&scenario).len(), 1);
+        assert_eq!(parse("").unwrap().channels_at(3.0), None);
+    }
+
+    #[test]
+    fn what_no_channel_can_be_is_refused_by_its_key() {
+        let noisy = "is missing; a channel with noise (awgn, rayleigh, rician, nakagami) needs it";
+        for (tables, expected) in [
+            ("kind = \"awgn\"\nsnr_db = nan", "channel 0: snr_db is NaN; it must be from -200 to 200"),
+            ("kind = \"awgn\"\nsnr_db = inf", "channel 0: snr_db is inf; it must be from -200 to 200"),
+            ("kind = \"awgn\"", &format!("channel 0: snr_db {noisy}")),
+            ("kind = \"awgn\"\nsnr_db = [5, 1]", "channel 0: snr_db goes from 5 to 1; put the smaller first"),
+            (
+                "kind = \"rician\"\nsnr_db = 1\nk_factor = -1.0",
+                "channel 0: k_factor is -1; it must be from 0 to 1000000",
+            ),
+            ("kind = \"rician\"\nsnr_db = 1", "channel 0: k_factor is missing; kind \"rician\" needs it"),
+            ("kind = \"awgn\"\nsnr_db = 1\nshape = 2.0", "channel 0: shape is for kind \"nakagami\" alone"),
+            (
+                "kind = \"nakagami\"\nsnr_db = 1\nshape = 0.4",
+                "channel 0: shape is 0.4; it must be from 0.5 to 1000000",
+            ),
+            ("kind = \"erasure\"\nerasure = 1.5", "channel 0: erasure is 1.5; it must be from 0 to 1"),
+            (
+                "kind = \"erasure\"\nerasure = 0.5\nsnr_db = 3",
+                "channel 0: snr_db is for a channel with noise (awgn, rayleigh, rician, nakagami) alone",
+            ),
+            ("transmitter = 2", "channel 0: transmitter is 2; it must be from 0 to 1"),
+            ("receiver = 9", "channel 0: receiver is 9; it must be from 0 to 1"),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\npeak = 0.5",
+                "channel 0: peak is 0.5; it must be from 1 to 1000000",
+            ),
+            (
+                "transmitter = 1\n[[channel]]\n",
+                "channel 0 never holds: channel 1 overlaps all of it; put the more general one first",
+            ),
+            (
+                "receiver = 1\n[[channel]]\ntransmitter = 0\n[[channel]]\nreceiver = 1",
+                "channel 0 never holds: channel 2 overlaps all of it; put the more general one first",
+            ),
+        ] {
+            let message = parse(&format!("[[channel]]\n{tables}")).unwrap_err().to_string();
+            assert_eq!(message, format!("scenario: {expected}"), "{tables}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_channel_at_all_is_refused_in_one_line() {
+        for (tables, expected) in [
+            ("kind = \"fog\"", "unknown variant `fog`, expected one of `ideal`, `awgn`, `rayleigh`, "),
+            (
+                "snr = 10",
+                "unknown field `snr`, expected one of `transmitter`, `receiver`, `kind`, `snr_db`, ",
+            ),
+            (
+                "snr_db = \"high\"",
+                "invalid type: string \"high\", expected a number of dB, or the two ends of a range",
+            ),
+            ("snr_db = [1]", "invalid length 1, expected a number of dB, or the two ends of a range"),
+            ("snr_db = [1, 2, 3]", "invalid length 3, expected a number of dB, or the two ends of a range"),
+        ] {
+            let message = parse(&format!("[[channel]]\n{tables}")).unwrap_err().to_string();
+            assert!(message.starts_with("my.toml: line "), "{message}");
+            assert!(message.contains(expected) && message.lines().count() == 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_what_arrives_wants_one_gain_for_all_its_samples() {
+        let rayleigh = |more: &[&str]| {
+            let mut set: Vec<String> = more.iter().map(|&assignment| assignment.into()).collect();
+            set.push("train.rate_at=received".into());
+            Scenario::parse(SCENARIO, "my.toml", &set).map(drop).map_err(|error| error.to_string())
+        };
+        rayleigh(&["channel=[{kind=\"rayleigh\",snr_db=5}]"]).unwrap();
+        rayleigh(&["channel=[{kind=\"rayleigh\",snr_db=5,block=\"round\"}]", "train.samples_per_tick=1"])
+            .unwrap();
+        rayleigh(&["channel=[{kind=\"awgn\",snr_db=5,block=\"sample\"}]", "train.samples_per_tick=1"])
+            .unwrap();
+        for refused in [
+            &["channel=[{kind=\"rayleigh\",snr_db=5,block=\"sample\"}]"][..],
+            &["channel=[{kind=\"rayleigh\",snr_db=5}]", "train.samples_per_tick=1"],
+            &["channel=[{kind=\"awgn\",snr_db=[0,5]}]", "train.samples_per_tick=1"],
+            &["channel=[{kind=\"awgn\",snr_db=5}]", "train.method=dlsc"],
+        ] {
+            let message = rayleigh(refused).unwrap_err();
+            assert!(message.starts_with("scenario: train.rate_at is \"received\", but "), "{message}");
+        }
+    }
+}

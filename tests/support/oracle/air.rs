@@ -1,0 +1,162 @@
+//! Power, gain, noise and equalisation as the formulas say, symbol by symbol; draws from their addresses.
+
+use candle_core::{Device, Result, Tensor};
+use randomness::Purpose;
+use scenario::{Block, Channel, ChannelKind, Csi, Equaliser, Power, SnrDb};
+
+use super::{Oracle, coding::Coded, rate::rate};
+
+/// An entry's features at a tick on their way.
+pub(super) struct Sent {
+    /// As the rate of what is sent is counted with them.
+    pub(super) rated: Coded,
+    /// What is sent, [samples, feature_dim].
+    symbols: Tensor,
+    /// What they meet; none over an ideal channel.
+    pub(super) link: Option<Link>,
+}
+
+/// What the symbols of an entry meet.
+pub(super) struct Link {
+    /// h of every sample.
+    gains: Vec<[f64; 2]>,
+    /// N0.
+    noise_power: f64,
+    /// n of every symbol, sample by sample.
+    noise: Vec<[f64; 2]>,
+    csi: Csi,
+    equaliser: Equaliser,
+}
+
+impl Oracle<'_> {
+    /// An entry [k, t, m, tick], encoded and scaled.
+    pub(super) fn send(&self, key: [usize; 4]) -> Result<Sent> {
+        let [k, t, m, tick] = key;
+        let coded = self.encode(k, t, m, tick)?;
+        let Some(channel) = self.setup.scenario.channel_between(k, t) else {
+            return Ok(Sent { symbols: coded.z.clone(), rated: coded, link: None });
+        };
+        let link = Some(self.link(channel, key, coded.z.dim(0)?)?);
+        let uses = (self.feature_dim() / 2) as f64;
+        if channel.power == Power::Realised {
+            let norm = coded.z.sqr()?.sum_keepdim(1)?.sqrt()?;
+            let symbols = (coded.z.broadcast_div(&norm)? * uses.sqrt())?;
+            return Ok(Sent { rated: coded, symbols, link });
+        }
+        let energy = match &coded.posterior {
+            Some((mu, std)) => (mu.sqr()? + std.sqr()?)?,
+            None => coded.z.sqr()?,
+        };
+        let power = match channel.power {
+            Power::Entry => (energy.sum_all()? / (uses * coded.z.dim(0)? as f64))?.reshape((1, 1))?,
+            _ => (energy.sum_keepdim(1)? / uses)?,
+        };
+        let scale = power.sqrt()?.recip()?;
+        let scaled = |tensor: &Tensor| tensor.broadcast_mul(&scale);
+        let posterior = match &coded.posterior {
+            Some((mu, std)) => Some((scaled(mu)?, scaled(std)?)),
+            None => None,
+        };
+        let z = scaled(&coded.z)?;
+        Ok(Sent { symbols: z.clone(), rated: Coded { z, posterior }, link })
+    }
+
+    /// The rate of what arrives of an entry, given the gains: of h* y / |h|, whose parts have noise N0 / 2 each.
+    pub(super) fn rate_received(&self, key: &[usize; 4]) -> Result<Tensor> {
+        let sent = self.send(*key)?;
+        let link = sent.link.as_ref().expect("it crosses a channel");
+        let (mu, std) = sent.rated.posterior.as_ref().expect("it has a density");
+        let magnitude = link.column(|[re, im], _| re.hypot(im))?;
+        let turned = link.turned(self.feature_dim(), |[re, im], [a, b]| {
+            [(re * a + im * b) / re.hypot(im), (re * b - im * a) / re.hypot(im)]
+        })?;
+        let z = (sent.rated.z.broadcast_mul(&magnitude)? + turned)?;
+        let variance = (std.broadcast_mul(&magnitude)?.sqr()? + link.noise_power / 2.0)?;
+        rate(self.setup.scenario.train.rate_estimator, &z, &mu.broadcast_mul(&magnitude)?, &variance.sqrt()?)
+    }
+
+    fn link(&self, channel: &Channel, [k, t, m, tick]: [usize; 4], samples: usize) -> Result<Link> {
+        let (seed, moment) = (self.setup.seed, self.first_tick + tick as u64);
+        let (k, t, m) = (k as u64, t as u64, m as u64);
+        let snr_db = match channel.snr_db {
+            Some(SnrDb::Fixed(snr_db)) => snr_db,
+            Some(SnrDb::Range(low, high)) => {
+                low + (high - low) * seed.stream(Purpose::Snr, &[k, t, 0], moment).uniform()
+            }
+            None => f64::INFINITY,
+        };
+        let gain = |sample: usize| {
+            let (sample, block) = match channel.block {
+                Block::Tick => (0, moment),
+                Block::Round => (0, self.round),
+                Block::Sample => (sample as u64, moment),
+            };
+            let mut stream = seed.stream(Purpose::Gain, &[k, t, 0, sample], block);
+            match channel.kind {
+                ChannelKind::Awgn => [1.0, 0.0],
+                ChannelKind::Rayleigh => [(); 2].map(|()| stream.normal() / 2f64.sqrt()),
+                other => panic!("the oracle knows no channel of kind {other:?}"),
+            }
+        };
+        let noise_power = 10f64.powf(-snr_db / 10.0);
+        let mut stream = seed.stream(Purpose::AirNoise, &[k, t, m, 0], moment);
+        let mut symbol = || [(); 2].map(|()| stream.normal() * (noise_power / 2.0).sqrt());
+        Ok(Link {
+            gains: (0..samples).map(gain).collect(),
+            noise_power,
+            noise: (0..samples * self.feature_dim() / 2).map(|_| symbol()).collect(),
+            csi: channel.csi,
+            equaliser: channel.equaliser,
+        })
+    }
+}
+
+impl Sent {
+    /// z', [samples, feature_dim].
+    pub(super) fn arrived(&self) -> Result<Tensor> {
+        let Some(link) = &self.link else { return Ok(self.symbols.clone()) };
+        let (samples, d) = self.symbols.dims2()?;
+        let pairs = self.symbols.reshape((samples, d / 2, 2))?;
+        let part = |number| pairs.narrow(2, number, 1)?.squeeze(2);
+        let (re, im) = (part(0)?, part(1)?);
+        let of = |number: usize| link.column(move |gain, link| product(link.weight(gain), gain)[number]);
+        let (a, b) = (of(0)?, of(1)?);
+        let through_re = (re.broadcast_mul(&a)? - im.broadcast_mul(&b)?)?;
+        let through_im = (re.broadcast_mul(&b)? + im.broadcast_mul(&a)?)?;
+        let through = Tensor::stack(&[through_re, through_im], 2)?.reshape((samples, d))?;
+        through + link.turned(d, |gain, noise| product(link.weight(gain), noise))?
+    }
+}
+
+impl Link {
+    /// w of z' = w y.
+    fn weight(&self, [re, im]: [f64; 2]) -> [f64; 2] {
+        let power = re * re + im * im;
+        let over = match (self.csi, self.equaliser) {
+            (Csi::None, _) => return [1.0, 0.0],
+            (_, Equaliser::Conjugate) => 1.0,
+            (_, Equaliser::ZeroForcing) => power,
+            (_, Equaliser::Mmse) => power + self.noise_power,
+        };
+        [re / over, -im / over]
+    }
+
+    /// A number of every sample, [samples, 1].
+    fn column(&self, of: impl Fn([f64; 2], &Link) -> f64) -> Result<Tensor> {
+        let values: Vec<f64> = self.gains.iter().map(|gain| of(*gain, self)).collect();
+        Tensor::from_vec(values, (self.gains.len(), 1), &Device::Cpu)
+    }
+
+    /// What becomes of the noise, [samples, feature_dim], given the gain.
+    fn turned(&self, d: usize, of: impl Fn([f64; 2], [f64; 2]) -> [f64; 2]) -> Result<Tensor> {
+        let of_sample = |(gain, noise): (&[f64; 2], &[[f64; 2]])| {
+            noise.iter().flat_map(|noise| of(*gain, *noise)).collect::<Vec<_>>()
+        };
+        let values: Vec<f64> = self.gains.iter().zip(self.noise.chunks(d / 2)).flat_map(of_sample).collect();
+        Tensor::from_vec(values, (self.gains.len(), d), &Device::Cpu)
+    }
+}
+
+fn product([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
+    [a * c - b * d, a * d + b * c]
+}
