@@ -102,6 +102,7 @@ fn of_two_folders_with_one_store_the_later_has_the_run() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
     let first = start(&place, &format!("run {RUN} --out a --set checkpoint.store=safe --restarts 0"));
+    wait_until("the end of all that was under way", PATIENCE, || rests(&place.run("status a").stdout));
 
     let words = "tiny.toml --set checkpoint.store=safe --resume --out b --listen 127.0.0.1:0 --json";
     let second = place.start(&format!("coordinator {words}"));
@@ -110,9 +111,7 @@ fn of_two_folders_with_one_store_the_later_has_the_run() {
         .map(|role| place.start(&format!("{role} --coordinator {address}")));
     assert_same(&second.finish().done(), &quiet);
 
-    // A checkpoint that was being written as the pause came may have told the first run already: then nobody hears this.
-    place.run(&format!("resume {}", place.address("a")));
-    let outcome = first.finish();
+    let outcome = go_on(&place, first);
     assert_eq!(outcome.status.code(), Some(1), "{outcome}");
     assert!(outcome.stderr.contains("another coordinator has gone on with this run"), "{outcome}");
     let names = std::fs::read_dir(place.path("safe")).expect("it is there").flatten();
@@ -128,6 +127,18 @@ fn start(place: &Place, words: &str) -> Process {
     wait_until("some rounds", PATIENCE, || place.run_folder("a").rounds() > 3);
     tell(place, "pause");
     run
+}
+
+/// Whether a held run with this status has nothing under way any more: its four nodes wait for orders, and the last checkpoint that was
+/// due has been written.
+fn rests(status: &str) -> bool {
+    let number_after = |word: &str| -> Option<u64> {
+        let rest = status.split_once(word)?.1;
+        rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+    };
+    let (round, saved) = (number_after("paused, round "), number_after("last checkpoint: round "));
+    status.matches("waits for orders").count() == 4
+        && round.zip(saved).is_some_and(|(round, saved)| saved == round - round % 2)
 }
 
 fn go_on(place: &Place, run: Process) -> Outcome {
