@@ -8,8 +8,9 @@ use prost::Message;
 use proto::{
     Link, Packer, When,
     v1::{
-        Asks, Cluster, Confusion, Entry, EntryRate, Features, Gradients, Order, ReceiverPass, ReceiverRound, Report,
-        StatePiece, TransmitterRound, Turn, View, Welcome, order, report,
+        Asks, Cluster, Confusion, Entry, EntryRate, Failed, Features, Gradients, Join, LoadRequest,
+        ManageRequest, Order, Ready, ReceiverPass, ReceiverRound, Report, Role, StatePiece, TransmitterRound,
+        Turn, View, Welcome, order, report,
     },
 };
 use randomness::{Purpose, Seed};
@@ -22,7 +23,11 @@ fn main() {
     ] {
         write("scenario", name, text.as_bytes());
     }
-    write("manifest", "good", br#"{"round":4,"program":"0.2.0","numerics":2,"files":{"receiver-0.safetensors":"00ff"}}"#);
+    write(
+        "manifest",
+        "good",
+        br#"{"round":4,"program":"0.2.0","numerics":2,"files":{"receiver-0.safetensors":"00ff"}}"#,
+    );
     write("idx", "labels", &[&[0][..], &[0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 9]].concat());
     let images = [&[2, 0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[5; 784]].concat();
     write("idx", "images", &images);
@@ -30,13 +35,16 @@ fn main() {
     arrays();
     mmfi();
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
-    let network = Network::new("n", Box::new(ResidualMlp::new(1, 1)), stream, DType::F32, &Device::Cpu).expect("a network can be made");
+    let network = Network::new("n", Box::new(ResidualMlp::new(1, 1)), stream, DType::F32, &Device::Cpu)
+        .expect("a network can be made");
     let state = node::save(std::iter::once(&network), &[], 3).expect("it can be saved");
     // The header is what a fuzzer can make something of; the weights would only slow it down.
     write("checkpoint", "header", &state[..state.len().min(4096)]);
     let small = node::pack_state(Vec::new(), 3).expect("it can be packed");
     write("checkpoint", "without-networks", &small);
     messages();
+    calls();
+    sessions();
 }
 
 /// One array in each kind of file.
@@ -46,7 +54,9 @@ fn arrays() {
     let values = [7; 12];
     let npy = [&head[..], &values].concat();
     write("arrays", "npy", &[&[0], &npy[..]].concat());
-    for (name, method) in [("stored", zip::CompressionMethod::Stored), ("deflated", zip::CompressionMethod::Deflated)] {
+    for (name, method) in
+        [("stored", zip::CompressionMethod::Stored), ("deflated", zip::CompressionMethod::Deflated)]
+    {
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default().compression_method(method);
         archive.start_file("left.npy", options).expect("memory takes everything");
@@ -89,7 +99,12 @@ fn messages() {
         Some(packer.pack(&[entries, 2, 2]))
     };
     let gradients = Some(Gradients { z: z(3), costs: vec![0.5; 12], used: None });
-    let turn = Turn { stamp: stamp(), gradients, asks: Some(Asks { ticks: vec![0xff, 0x0f].into() }), ..Turn::default() };
+    let turn = Turn {
+        stamp: stamp(),
+        gradients,
+        asks: Some(Asks { ticks: vec![0xff, 0x0f].into() }),
+        ..Turn::default()
+    };
     message("turn", 0, &turn);
     let granted = [0, 3, 6, 9].map(|tick| Entry { tick, modality: 0 }).to_vec();
     let features = Features {
@@ -102,7 +117,11 @@ fn messages() {
     };
     message("features", 1, &features);
     let view = View { asks: vec![0xff, 0x0f].into(), requests: vec![vec![1; 5].into(), vec![1].into()] };
-    let round = ReceiverRound { granted: vec![1, 2, 3], views: vec![view.clone(), view.clone()], ..Default::default() };
+    let round = ReceiverRound {
+        granted: vec![1, 2, 3],
+        views: vec![view.clone(), view.clone()],
+        ..Default::default()
+    };
     let report = |report| Report { report: Some(report) };
     message("receiver-round", 2, &report(report::Report::ReceiverRound(round)));
     let round = TransmitterRound { encoded: vec![3, 4], asked: 2, view: Some(view), ..Default::default() };
@@ -112,14 +131,83 @@ fn messages() {
         entries: vec![EntryRate { transmitter: 1, receiver: 0, modality: 0, rate: 0.5, ceiling: None }],
         metrics: vec!["top1".into()],
         classes: 2,
-        confusion: vec![Confusion { label: 0, answer: 0, samples: 1 }, Confusion { label: 0, answer: 1, samples: 1 }],
+        confusion: vec![
+            Confusion { label: 0, answer: 0, samples: 1 },
+            Confusion { label: 0, answer: 1, samples: 1 },
+        ],
         ..Default::default()
     };
     message("receiver-pass", 2, &report(report::Report::ReceiverPass(pass)));
     let scenario = include_str!("../scenarios/digits.toml").lines().filter(|line| !line.starts_with('#'));
     let welcome = Welcome { scenario: scenario.collect::<Vec<_>>().join("\n"), ..Default::default() };
     message("welcome", 3, &Order { order: Some(order::Order::Welcome(welcome)) });
-    message("piece", 4, &StatePiece { data: vec![1, 2, 3].into(), sha256: vec![4].into(), ..Default::default() });
+    message(
+        "piece",
+        4,
+        &StatePiece { data: vec![1, 2, 3].into(), sha256: vec![4].into(), ..Default::default() },
+    );
+}
+
+/// Calls at the doors of a coordinator and a transmitter, as they should be but for what only members know.
+fn calls() {
+    let protocol = proto::protocol_digest().to_vec();
+    let join = Join {
+        role: Role::Receiver.into(),
+        index: Some(0),
+        version: proto::VERSION.into(),
+        protocol: protocol.into(),
+    };
+    let report = |report| Report { report: Some(report) }.encode_to_vec();
+    let ready =
+        Ready { data: vec![0; 32].into(), label_entropy: 1.0, device: "none".into(), ..Default::default() };
+    let (join, ready) = (report(report::Report::Join(join)), report(report::Report::Ready(ready)));
+    call("join", 3, &[&join]);
+    call("join-and-ready", 3, &[&join, &ready]);
+    let failed =
+        report(report::Report::Failed(Failed { message: "no more".into(), input: false, lost: true }));
+    call("join-and-fail", 3, &[&join, &failed]);
+    let piece = StatePiece {
+        role: Role::Receiver.into(),
+        version: 1,
+        data: vec![1, 2, 3].into(),
+        sha256: vec![4; 32].into(),
+        ..Default::default()
+    };
+    call("save", 4, &[&piece.encode_to_vec()]);
+    call(
+        "load",
+        5 | 128,
+        &[&LoadRequest { role: Role::Receiver.into(), secret: vec![7; 32].into(), ..Default::default() }
+            .encode_to_vec()],
+    );
+    call("status", 6 | 128, &[&ManageRequest::default().encode_to_vec()]);
+    call("pause", 6 | 128, &[&ManageRequest { action: 1 }.encode_to_vec()]);
+    let link = Link { run: vec![7; 16].into(), incarnation: 1, transmitter: 0, receiver: 0 };
+    let greeting =
+        Turn { stamp: Some(link.stamp(When::round(0))), secret: vec![7; 32].into(), ..Default::default() };
+    let turn = Turn { asks: Some(Asks { ticks: vec![0b111].into() }), ..greeting.clone() };
+    call("exchange", 7, &[&greeting.encode_to_vec(), &turn.encode_to_vec()]);
+    write("server", "garbage", &[0, 0xff, 0xff, 0xff]);
+    write("server", "settings", &[&[2, 0, 0, 6, 4, 0, 0, 0, 0, 0][..], &[0, 3, 0, 0, 0, 100]].concat());
+}
+
+/// A call of that kind with its messages, as the target `server` takes them.
+fn call(name: &str, kind: u8, messages: &[&[u8]]) {
+    let length = |message: &[u8]| (message.len() as u16).to_le_bytes().to_vec();
+    let messages = messages.iter().flat_map(|message| [length(message), message.to_vec()].concat());
+    write("server", name, &std::iter::once(kind).chain(messages).collect::<Vec<u8>>());
+}
+
+/// Sessions of every kind in which all goes well, and some in which not all does.
+fn sessions() {
+    for kind in 0..8 {
+        write("session", &format!("good-{kind}"), &[kind]);
+        let mixed = (0..120u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8);
+        write("session", &format!("mixed-{kind}"), &std::iter::once(kind).chain(mixed).collect::<Vec<u8>>());
+        // All come in some order, and one late in the session is damaged.
+        let late = (0..160).map(|at| if at == 120 { 230 } else { 2 * (at % 5) as u8 });
+        write("session", &format!("late-{kind}"), &std::iter::once(kind).chain(late).collect::<Vec<u8>>());
+    }
 }
 
 fn message(name: &str, kind: u8, message: &impl Message) {

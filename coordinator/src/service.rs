@@ -159,6 +159,12 @@ impl Coordinator for Service {
             current.restore.ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?;
         let (state, expected) = match self.checkpoints.state(version, member).await {
             Ok(found) => found,
+            // The manifest has been damaged since the checkpoint was found whole.
+            Err(CoordinatorError::Input(line)) => {
+                self.tell(Event::Damaged(current.incarnation, line.clone())).await?;
+                // To the node it is a coordinator that was lost, which it joins again.
+                return Err(Status::data_loss(line));
+            }
             Err(error) => return Err(self.fault(error).await),
         };
         let (pieces, stream) = mpsc::channel(4);
@@ -167,7 +173,7 @@ impl Coordinator for Service {
             if send_state(state, &expected, &pieces).await == Sent::Damaged {
                 let line =
                     format!("the state of {member} in the checkpoint of round {version} has been damaged");
-                let _ = pieces.send(Err(Status::aborted(line.clone()))).await;
+                let _ = pieces.send(Err(Status::data_loss(line.clone()))).await;
                 let _ = events.send(Event::Damaged(incarnation, line)).await;
             }
         });

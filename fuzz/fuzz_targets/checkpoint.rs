@@ -14,7 +14,8 @@ thread_local! {
 
 fn network() -> Network {
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
-    Network::new("n", Box::new(ResidualMlp::new(1, 1)), stream, DType::F32, &Device::Cpu).expect("a network can be made")
+    Network::new("n", Box::new(ResidualMlp::new(1, 1)), stream, DType::F32, &Device::Cpu)
+        .expect("a network can be made")
 }
 
 fuzz_target!(|content: &[u8]| {
