@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Rate, Scenario, ScenarioError, snr::SnrDb, validate::within};
+use crate::{Rate, Scenario, ScenarioError, pair::names, snr::SnrDb, validate::within_reals};
 
 /// The channel of a pair, or of several that are alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,8 +158,7 @@ impl Channel {
 impl Scenario {
     /// The channel from transmitter k to receiver t; none if what is sent there arrives as it is.
     pub fn channel_between(&self, k: usize, t: usize) -> Option<&Channel> {
-        let of = |index: Option<usize>, of: usize| index.is_none_or(|index| index == of);
-        let holds = |channel: &&Channel| of(channel.transmitter, k) && of(channel.receiver, t);
+        let holds = |channel: &&Channel| names(channel.transmitter, k) && names(channel.receiver, t);
         self.channel.iter().rev().find(holds).filter(|channel| channel.kind != ChannelKind::Ideal)
     }
 
@@ -202,12 +201,7 @@ impl Scenario {
 
     fn validate_channel(&self, number: usize, channel: &Channel) -> Result<(), ScenarioError> {
         let key = |key: &str| format!("channel {number}: {key}");
-        let below = |name: &str, index: Option<usize>, count: usize| match index {
-            Some(index) => within(&key(name), index, 0, count - 1),
-            None => Ok(()),
-        };
-        below("transmitter", channel.transmitter, self.transmitters())?;
-        below("receiver", channel.receiver, self.receivers())?;
+        self.validate_pair(&format!("channel {number}"), channel.transmitter, channel.receiver)?;
         let snr_db = channel.snr_db.map(SnrDb::ends);
         let wants = |name: &str, value: bool, wanted: bool, whose: &str| match (value, wanted) {
             (false, true) => Err(ScenarioError::invalid(key(name), format!("is missing; {whose} needs it"))),
@@ -221,15 +215,15 @@ impl Scenario {
         wants("shape", channel.shape.is_some(), kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
         wants("erasure", channel.erasure.is_some(), kind == ChannelKind::Erasure, "kind \"erasure\"")?;
         if let Some([low, high]) = snr_db {
-            range(&key("snr_db"), low, -MOST_DB, MOST_DB)?;
-            range(&key("snr_db"), high, -MOST_DB, MOST_DB)?;
+            within_reals(&key("snr_db"), low, -MOST_DB, MOST_DB)?;
+            within_reals(&key("snr_db"), high, -MOST_DB, MOST_DB)?;
             if low > high {
                 let what = format!("goes from {low} to {high}; put the smaller first");
                 return Err(ScenarioError::invalid(key("snr_db"), what));
             }
         }
         let given = |name: &str, value: Option<f64>, low: f64, high: f64| match value {
-            Some(value) => range(&key(name), value, low, high),
+            Some(value) => within_reals(&key(name), value, low, high),
             None => Ok(()),
         };
         given("k_factor", channel.k_factor, 0.0, 1e6)?;
@@ -255,13 +249,6 @@ impl Scenario {
             None => Ok(()),
         }
     }
-}
-
-fn range(key: &str, value: f64, low: f64, high: f64) -> Result<(), ScenarioError> {
-    if (low..=high).contains(&value) {
-        return Ok(());
-    }
-    Err(ScenarioError::invalid(key, format!("is {value}; it must be from {low} to {high}")))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod error;
 mod link;
 mod method;
 mod mmfi;
+mod pair;
 mod preset;
 mod read;
 mod renamed;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Scenario, ScenarioError, validate::within};
+use crate::{Scenario, ScenarioError, pair::names, validate::within_reals};
 
 /// What receivers do about features that are lost or late.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,8 +62,7 @@ impl Default for Straggler {
 impl Scenario {
     /// The emulated link from transmitter k to receiver t, if it is emulated.
     pub fn link_between(&self, k: usize, t: usize) -> Option<Link> {
-        let of = |index: Option<usize>, of: usize| index.is_none_or(|index| index == of);
-        self.link.iter().rev().find(|link| of(link.transmitter, k) && of(link.receiver, t)).copied()
+        self.link.iter().rev().find(|link| names(link.transmitter, k) && names(link.receiver, t)).copied()
     }
 
     /// Whether receivers may go on without what is lost or late.
@@ -73,8 +72,8 @@ impl Scenario {
 
     pub(crate) fn validate_links(&self) -> Result<(), ScenarioError> {
         let Straggler { deadline, patience, .. } = self.straggler;
-        range("straggler.deadline", deadline, LONGEST)?;
-        range("straggler.patience", patience, LONGEST)?;
+        within_reals("straggler.deadline", deadline, 0.0, LONGEST)?;
+        within_reals("straggler.patience", patience, 0.0, LONGEST)?;
         // What an emulated link holds back is no straggler: else a run would depend on the clock.
         if self.skips() && patience <= deadline {
             let what = format!("is {patience}; it must be above straggler.deadline ({deadline})");
@@ -82,15 +81,10 @@ impl Scenario {
         }
         for (number, link) in self.link.iter().enumerate() {
             let key = |key: &str| format!("link {number}: {key}");
-            let below = |name: &str, index: Option<usize>, count: usize| match index {
-                Some(index) => within(&key(name), index, 0, count - 1),
-                None => Ok(()),
-            };
-            below("transmitter", link.transmitter, self.transmitters())?;
-            below("receiver", link.receiver, self.receivers())?;
-            range(&key("loss"), link.loss, MOST_LOSS)?;
-            range(&key("delay"), link.delay, LONGEST)?;
-            range(&key("jitter"), link.jitter, LONGEST)?;
+            self.validate_pair(&format!("link {number}"), link.transmitter, link.receiver)?;
+            within_reals(&key("loss"), link.loss, 0.0, MOST_LOSS)?;
+            within_reals(&key("delay"), link.delay, 0.0, LONGEST)?;
+            within_reals(&key("jitter"), link.jitter, 0.0, LONGEST)?;
             if let Some(bandwidth) =
                 link.bandwidth.filter(|bandwidth| !(bandwidth.is_finite() && *bandwidth >= 1.0))
             {
@@ -100,13 +94,6 @@ impl Scenario {
         }
         Ok(())
     }
-}
-
-fn range(key: &str, value: f64, most: f64) -> Result<(), ScenarioError> {
-    if (0.0..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(ScenarioError::invalid(key, format!("is {value}; it must be from 0 to {most}")))
 }
 
 #[cfg(test)]

@@ -102,3 +102,11 @@ pub(crate) fn within(key: &str, value: usize, low: usize, high: usize) -> Result
     let range = if high == usize::MAX { format!("at least {low}") } else { format!("from {low} to {high}") };
     Err(ScenarioError::invalid(key, format!("is {value}; it must be {range}")))
 }
+
+/// The same for a number that need not be whole.
+pub(crate) fn within_reals(key: &str, value: f64, low: f64, high: f64) -> Result<(), ScenarioError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(ScenarioError::invalid(key, format!("is {value}; it must be from {low} to {high}")))
+}
