@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::{
     bench_loss,
     bench_run::{self, Planned},
-    bench_scale, flops,
+    bench_scale,
+    complain::complain,
+    flops,
     logged::{Logged, quantile},
     peak,
     run_log::Round,
@@ -95,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
     let planned = match plan(arguments) {
         Ok(planned) => planned,
-        Err(error) => return bench_run::complain(&error, 2),
+        Err(error) => return complain(&error, 2),
     };
     match measure(arguments.turns, &planned) {
         Ok(report) => {
@@ -109,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(error) => bench_run::complain(&error, 1),
+        Err(error) => complain(&error, 1),
     }
 }
 

@@ -10,6 +10,7 @@ use coordinator::{ScenarioArguments, Summary};
 
 use crate::{
     bench_run,
+    complain::complain,
     plot::{self, Axis, Diagram},
     program,
 };
@@ -45,14 +46,14 @@ struct Point {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let planned: Result<Vec<_>, _> = rates(arguments).into_iter().map(|loss| plan(arguments, loss)).collect();
     if let Err(error) = planned {
-        return bench_run::complain(&error, 2);
+        return complain(&error, 2);
     }
     match measure(arguments) {
         Ok(points) => {
             print(&points, arguments.json);
             ExitCode::SUCCESS
         }
-        Err(error) => bench_run::complain(&error, 1),
+        Err(error) => complain(&error, 1),
     }
 }
 

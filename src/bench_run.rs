@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::Path,
-    process::{Child, ExitCode, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
 };
 
 use anyhow::bail;
@@ -26,12 +26,6 @@ impl Planned {
         let info = node::data_source(&scenario, None)?.info()?;
         Ok(Planned { arguments, scenario, info })
     }
-}
-
-/// Ends a benchmark with an error's line.
-pub(crate) fn complain(error: &anyhow::Error, status: u8) -> ExitCode {
-    eprintln!("error: {error:#}");
-    ExitCode::from(status)
 }
 
 /// Starts `pom2dib run` with these words into `out`. `log` takes what it says meanwhile.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     bench_run::{self, Planned},
+    complain::complain,
     growth_plot,
     logged::Logged,
     node_watch::{Seen, Watch},
@@ -66,11 +67,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     // All sizes are checked before the first is run: a mistake in the last must not cost the time of the others.
     let planned = match arguments.sizes.iter().map(|size| plan(arguments, *size)).collect() {
         Ok(planned) => planned,
-        Err(error) => return bench_run::complain(&error, 2),
+        Err(error) => return complain(&error, 2),
     };
     match measure(arguments, planned) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => bench_run::complain(&error, 1),
+        Err(error) => complain(&error, 1),
     }
 }
 

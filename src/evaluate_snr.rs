@@ -1,9 +1,9 @@
-//! `pom2dib evaluate DIR --snr-db`: one checkpoint judged at several SNRs.
+//! `pom2dib evaluate DIR --snr-db`: evaluates one checkpoint at several SNRs.
 
 use std::{
     ffi::OsString,
     path::Path,
-    process::{Command, ExitCode, Stdio},
+    process::{ExitCode, Stdio},
 };
 
 use anyhow::{Context, bail};
@@ -13,8 +13,10 @@ use serde_json::json;
 use crate::{
     bench_run,
     chart::{Axis, Chart, Diagram, Line, Look, Mark, Series},
+    complain::complain,
     picture,
     processes::OF_ONE_PROCESS,
+    program,
     run_command::Place,
 };
 
@@ -36,14 +38,14 @@ pub(crate) fn run(sweep: &Sweep<'_>, snrs: &[f64]) -> ExitCode {
     snrs.dedup();
     let planned = match plan(sweep, &snrs) {
         Ok(planned) => planned,
-        Err(error) => return bench_run::complain(&error, 2),
+        Err(error) => return complain(&error, 2),
     };
     match measure(sweep, &snrs, &planned) {
         Ok(points) => {
             print(&points, sweep.place.json);
             ExitCode::SUCCESS
         }
-        Err(error) => bench_run::complain(&error, 1),
+        Err(error) => complain(&error, 1),
     }
 }
 
@@ -80,7 +82,7 @@ fn measure(sweep: &Sweep<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Resul
 /// Judges with one more assignment, in a process of its own.
 fn judge(sweep: &Sweep<'_>, set: &str) -> anyhow::Result<Summary> {
     let log = sweep.folder.join("snr.log");
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = program::again()?;
     command.arg("evaluate").arg(sweep.folder).arg("--json").args(place_words(sweep.place));
     command.args(sweep.data.into_iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
     let set = sweep.set.iter().map(String::as_str).chain([set]);
@@ -92,7 +94,7 @@ fn judge(sweep: &Sweep<'_>, set: &str) -> anyhow::Result<Summary> {
     let said = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
     let output = command.stdin(Stdio::null()).stderr(said).output()?;
     bench_run::check(output.status, &log)?;
-    // It said nothing that anybody needs.
+    // After success the log has no further use.
     let _ = std::fs::remove_file(&log);
     serde_json::from_slice(&output.stdout).context("what an evaluation printed")
 }

@@ -20,6 +20,7 @@ mod certs_command;
 mod chart;
 mod check_command;
 mod cli;
+mod complain;
 mod compose_command;
 mod data_command;
 mod data_notes;

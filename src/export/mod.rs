@@ -22,6 +22,7 @@ use randomness::Seed;
 use serde_json::{Value, json};
 
 use self::{graph::Graph, network::Exported};
+use crate::complain::complain;
 
 /// Write every network of a run's last checkpoint as safetensors, and encoders and decoders as ONNX too, with the common randomness and
 /// the normalisation that who uses them needs.
@@ -57,10 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             println!("{written} networks are in {}; export.json says what is what", arguments.out.display());
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("error: {}", link::printable(&format!("{error:#}")));
-            ExitCode::from(2)
-        }
+        Err(error) => complain(&error, 2),
     }
 }
 

@@ -22,8 +22,9 @@ use serde_json::json;
 
 pub(crate) use self::network::Network;
 use self::prediction::Prediction;
+use crate::complain::complain;
 
-/// Write what a trained network answers to every row of a data set.
+/// Write the answers of a trained network to every row of a data set.
 ///
 /// The networks of the run's last checkpoint compute as `evaluate` lets them, to the same bits, in this process alone: pass p has the
 /// draw of u, and the selection, of pass p of an evaluation. Of arrays only the files of one split are needed, and of those no labels.
@@ -119,8 +120,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match arguments.predict() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", link::printable(&format!("{error:#}")));
-            ExitCode::from(if is_run(&error) { 1 } else { 2 })
+            let status = if is_run(&error) { 1 } else { 2 };
+            complain(&error, status)
         }
     }
 }

@@ -39,7 +39,7 @@ use self::{
     target::{Half, Target, each, half_of},
 };
 use crate::{
-    bench_run,
+    complain::complain,
     origin::{self, Kinship},
     picture, plot,
     run_command::Place,
@@ -141,11 +141,11 @@ struct Plan {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let plan = match plan(arguments) {
         Ok(plan) => plan,
-        Err(error) => return bench_run::complain(&error, 2),
+        Err(error) => return complain(&error, 2),
     };
     match conduct(arguments, &plan) {
         Ok(code) => code,
-        Err(error) => bench_run::complain(&error, 1),
+        Err(error) => complain(&error, 1),
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) use self::{
     table::{Table, written},
 };
 use crate::{
-    bench_run, mmfi_run,
+    complain::complain,
+    mmfi_run,
     origin::{self, Kinship, Origins},
     run_command::Place,
 };
@@ -90,11 +91,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let (out, planned) = match plan(arguments) {
         Ok(planned) => planned,
-        Err(error) => return bench_run::complain(&error, 2),
+        Err(error) => return complain(&error, 2),
     };
     match conduct(arguments, &out, &planned) {
         Ok(code) => code,
-        Err(error) => bench_run::complain(&error, 1),
+        Err(error) => complain(&error, 1),
     }
 }
 
