@@ -18,7 +18,7 @@ To begin with:
   pom2dib check mine.toml         looks whether it and its data would be accepted
   pom2dib run mine.toml           runs it
   pom2dib report runs/NAME        writes a page about a run
-  pom2dib predict runs/NAME --out answers.csv    lets its networks answer rows
+  pom2dib predict runs/NAME --out answers.csv    writes its networks' answers to rows
 
 Exit status: 0 done; 1 the run failed, or standard output cannot be written; 2 something in the input is wrong. Whoever stops reading
 standard output, as `head` does, changes no status.";

@@ -52,7 +52,8 @@ impl Lineage {
             .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))
     }
 
-    /// How many rounds a run has that had so many when its checkpoint of a round was made, by what is written here.
+    /// The number of rounds that this lineage gives a run today, where the scenario of its checkpoint at `round` had `rounds`: later
+    /// extensions are applied in order.
     pub(crate) fn rounds_since(&self, round: u64, rounds: u64) -> u64 {
         let later = self.extended.iter().filter(|extension| extension.round >= round);
         later.fold(

@@ -8,8 +8,8 @@ use crate::CoordinatorError;
 /// The first part of the names of all claims.
 const CLAIMS: &str = "incarnations";
 
-/// Claims the first number after `before` and after all that are claimed; then removes the claims of lower ones, of which nobody
-/// has to know any more.
+/// Claims the lowest number above `before` and above every claimed number. Then removes the claims of lower numbers, which have no
+/// further use.
 pub(crate) async fn claim(store: &Store, before: u64) -> Result<u64, CoordinatorError> {
     let mut next = before.max(last(store).await?) + 1;
     let claimant = format!("process {}\n", std::process::id());

@@ -17,7 +17,7 @@ pub struct OnAir {
 }
 
 impl OnAir {
-    /// What receivers have reported, summed, over so many samples' worth of reports of each; none if none has.
+    /// The sum of the receivers' reports, divided by `count`, the number of reports of each receiver; none without reports.
     pub(crate) fn of<'a>(reports: impl Iterator<Item = &'a Air>, count: u64) -> Option<Self> {
         let reports: Vec<&Air> = reports.collect();
         if reports.is_empty() {
@@ -26,7 +26,7 @@ impl OnAir {
         let sum = |of: fn(&Air) -> f64| reports.iter().map(|report| of(report)).sum::<f64>();
         let (uses, noisy) = (sum(|air| air.uses), sum(|air| air.noisy_uses));
         let each = |sum: f64| sum / count as f64;
-        // Whoever was granted nothing over a channel has nothing to count.
+        // A receiver that was granted no entry over a channel has nothing to count.
         let spending = || reports.iter().filter(|report| report.uses > 0.0);
         let received = spending().all(|report| report.received.is_some());
         Some(OnAir {

@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What happens at the coordinator's door. What a node says belongs to the incarnation in which it joined.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "nearly all of them are reports, and few wait at a time")]
+#[allow(clippy::large_enum_variant, reason = "almost every event is a report, and the queue is short")]
 pub(crate) enum Event {
     /// A node said something.
     Report(u64, Member, report::Report),

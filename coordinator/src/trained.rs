@@ -1,4 +1,4 @@
-//! A trained run, read for whoever uses its networks.
+//! Reads the last checkpoint of a run for commands that use its networks.
 
 use std::{fs, path::Path};
 

@@ -83,7 +83,7 @@ pub trait Channel<T>: Send + Sync {
     /// nor on how the receiver equalises. Gives what z and mu were multiplied with, one number a row.
     fn observe(&self, crossing: &Crossing, rows: usize, z_mu_std: [&mut [T]; 3]) -> Vec<f64>;
 
-    /// What so many rows of a crossing meet; none where nothing can be said of it, as of [`Ideal`].
+    /// SNR and capacity of a crossing, mean over `rows` rows; none for a channel without them, such as [`Ideal`].
     fn measure(&self, _crossing: &Crossing, _rows: usize) -> Option<Measure> {
         None
     }
@@ -98,7 +98,7 @@ pub struct Measure {
     pub capacity: Option<f64>,
 }
 
-/// How many complex symbols carry a feature of so many values: two values a symbol, an odd one with nothing beside it.
+/// The number of complex symbols of a feature of `feature_dim` values: two values a symbol; an odd last value takes a symbol alone.
 pub fn channel_uses(feature_dim: usize) -> usize {
     feature_dim.div_ceil(2)
 }

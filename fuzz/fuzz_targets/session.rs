@@ -4,7 +4,7 @@
 
 mod support {
     #[path = "../../../tests/support/local_network.rs"]
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "the tests use the rest of it")]
     pub(crate) mod local_network;
     #[path = "../../../tests/support/toy_data.rs"]
     pub(crate) mod toy_data;

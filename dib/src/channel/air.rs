@@ -124,7 +124,7 @@ impl Air {
         let factor = match self.csi {
             Csi::Unknown => return Condition { gain, noise, weight: [1.0, 0.0] },
             Csi::Known(Equaliser::Conjugate) => 1.0,
-            // Nobody draws a gain so small that this overflows, but finite must stay finite.
+            // 1 / |h|^2 would overflow f32. Such a gain is never drawn in practice, but finite values must stay finite.
             Csi::Known(Equaliser::ZeroForcing) if power < f64::from(f32::MIN_POSITIVE) => 0.0,
             Csi::Known(Equaliser::ZeroForcing) => over(power),
             Csi::Known(Equaliser::Mmse) => over(power + noise),
