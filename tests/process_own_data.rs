@@ -37,9 +37,11 @@ const SCENARIO: &str = r#"
     task = "place"
 "#;
 
-/// The text of the page's code blocks in a language, in order.
+/// The text of the page's code blocks in a language, in order; without those of its last section, which is about a program of one's
+/// own (tests/process_own_dataset.rs).
 fn blocks(language: &str) -> Vec<&'static str> {
-    let opened = PAGE.split("```").skip(1).step_by(2);
+    let (arrays, _) = PAGE.split_once("\n## A data set of your own program\n").expect("it has that section");
+    let opened = arrays.split("```").skip(1).step_by(2);
     opened.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
 }
 
