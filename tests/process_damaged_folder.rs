@@ -51,6 +51,7 @@ fn logs_that_were_damaged_are_said_and_cost_nothing_that_the_summary_says() {
     let second = metrics.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     let bytes =
         String::from_utf8(metrics.clone()).unwrap().find("\"feature\":").unwrap() + "\"feature\":".len();
+    cut.copy("undamaged");
     let undamaged = cut.go_on("undamaged");
     assert!(!undamaged.stderr.contains("warning"), "{}", undamaged.stderr);
     for (name, damaged) in [
@@ -73,6 +74,7 @@ fn logs_that_were_damaged_are_said_and_cost_nothing_that_the_summary_says() {
         let lines = cut.place.run_folder(name).lines("metrics.jsonl");
         let rounds: Vec<u64> = lines.iter().map(|line| line["round"].as_u64().unwrap()).collect();
         assert!(rounds.ends_with(&[4, 5]) && rounds.is_sorted(), "{name}: {rounds:?}");
+        cut.remove(name);
     }
     cut.copy("gone");
     fs::remove_file(cut.place.path("gone/selection.jsonl")).unwrap();
@@ -155,6 +157,7 @@ fn an_incarnation_that_cannot_be_read_or_counted_up_is_told_with_what_helps() {
         let remedy = refused.stderr.split("write ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
         cut.place.write(&file, remedy);
         cut.go_on(&name);
+        cut.remove(&name);
     }
 }
 
@@ -172,7 +175,6 @@ impl Cut {
         let cut = Cut { place, whole };
         fs::remove_dir_all(cut.place.path("cut/checkpoints/round-000006")).unwrap();
         fs::remove_file(cut.place.path("cut/summary.json")).unwrap();
-        cut.copy("undamaged");
         cut
     }
 
@@ -181,6 +183,11 @@ impl Cut {
         let copied =
             Command::new("cp").arg("-r").args([self.place.path("cut"), self.place.path(name)]).status();
         assert!(copied.unwrap().success());
+    }
+
+    /// Removes a run's folder. A checkpoint holds some 50 MB: all the copies of a test together would take gigabytes.
+    fn remove(&self, name: &str) {
+        fs::remove_dir_all(self.place.path(name)).unwrap();
     }
 
     /// Goes on with a run to its end, which must be that of the whole one, wire and selection included.
