@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use candle_core::{DType, Device};
-use dib::{Network, ResidualMlp};
+use dib::{
+    Network, ResidualMlp,
+    coding::{Component, Encoder, EntryTable, Marginal},
+};
 use prost::Message;
 use proto::{
     Link, Packer, When,
@@ -42,9 +45,21 @@ fn main() {
     write("checkpoint", "header", &state[..state.len().min(4096)]);
     let small = node::pack_state(Vec::new(), 3).expect("it can be packed");
     write("checkpoint", "without-networks", &small);
+    code();
     messages();
     calls();
     sessions();
+}
+
+/// A table of three dimensions, and a stream that it codes.
+fn code() {
+    let prior = Marginal::new(vec![Component { weight: 1.0, location: 0.3, scale: 0.4 }]);
+    let table = EntryTable::new(&[0.5, 1.0, 2.0].map(|step| (prior.clone(), step)));
+    let mut encoder = Encoder::default();
+    (0..60).for_each(|at| table.encode(at % 3, (at * 7 % 32) as u8, (at % 5) as i32 - 2, &mut encoder));
+    let bytes = table.to_bytes();
+    let length = (bytes.len() as u16).to_le_bytes();
+    write("code", "good", &[&length[..], &bytes, &encoder.finish()].concat());
 }
 
 /// One array in each kind of file.

@@ -108,6 +108,15 @@ pub fn reparameterisation(
     noise
 }
 
+/// The dithers of entry (k, t, m) at a tick, each below [`DITHERS`](crate::coding::DITHERS): `count` of them, sample by sample.
+/// Both ends draw them.
+pub fn dithers(seed: Seed, phase: Phase, [k, t, m]: [usize; 3], tick: u64, count: usize) -> Vec<u8> {
+    let purpose = phase.choose(Purpose::Dither, Purpose::EvaluationDither);
+    let mut dithers = vec![0; count];
+    seed.stream(purpose, &[k as u64, t as u64, m as u64], tick).fill_below_32(&mut dithers);
+    dithers
+}
+
 /// The stream of a network's initial weights, by the network's name in the run.
 pub fn initial_weights(seed: Seed, name: &str) -> Stream {
     seed.named_stream(Purpose::Weights, name, &[], 0)

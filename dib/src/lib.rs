@@ -12,6 +12,7 @@
 pub mod baseline;
 pub mod cap;
 pub mod channel;
+pub mod coding;
 pub mod common;
 pub mod encoder;
 pub mod entropy;
@@ -35,8 +36,8 @@ pub use channel::{
     Observed, Power, PowerGroup, Snr, channel_uses,
 };
 pub use common::{
-    BatchOrder, Phase, SampleAt, SelectorNode, common, entry_embedding, initial_weights, receiver_embedding,
-    reparameterisation, selection_stream,
+    BatchOrder, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding, initial_weights,
+    receiver_embedding, reparameterisation, selection_stream,
 };
 pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};

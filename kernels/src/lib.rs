@@ -21,6 +21,7 @@ mod gemm_call;
 mod lanes;
 pub mod layer_norm;
 pub mod loss;
+pub mod prior;
 pub mod product;
 pub mod quantise;
 pub mod rate;

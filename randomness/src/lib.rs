@@ -39,6 +39,10 @@ pub enum Purpose {
     Reparameterisation,
     /// The same in an evaluation pass.
     EvaluationReparameterisation,
+    /// The dithers of an entry's quantiser, at both ends.
+    Dither,
+    /// The same in an evaluation pass.
+    EvaluationDither,
     /// What an emulated link does to an entry of a training tick.
     Loss,
     /// The same in an evaluation pass.
@@ -82,6 +86,8 @@ impl Purpose {
             Purpose::EvaluationSelection => "evaluation-selection",
             Purpose::Reparameterisation => "reparameterisation",
             Purpose::EvaluationReparameterisation => "evaluation-reparameterisation",
+            Purpose::Dither => "dither",
+            Purpose::EvaluationDither => "evaluation-dither",
             Purpose::Loss => "loss",
             Purpose::EvaluationLoss => "evaluation-loss",
             Purpose::Gain => "gain",
@@ -226,6 +232,18 @@ impl Stream {
         }
     }
 
+    /// Fills a slice with uniform integers below 32.
+    pub fn fill_below_32(&mut self, out: &mut [u8]) {
+        // Twelve of five bits from one draw.
+        for chunk in out.chunks_mut(12) {
+            let mut bits = self.generator.next_u64();
+            for value in chunk {
+                *value = (bits & 31) as u8;
+                bits >>= 5;
+            }
+        }
+    }
+
     /// A uniform permutation of `0..length` (Fisher-Yates).
     pub fn permutation(&mut self, length: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..length as u32).collect();
@@ -309,6 +327,20 @@ mod tests {
         // The 99.9 % quantile of chi-squared with 6 degrees of freedom.
         assert!(chi_squared < 22.46, "{chi_squared}");
     }
+
+    #[test]
+    fn integers_below_32_are_uniform_and_pinned() {
+        let mut stream = seed().stream(Purpose::Test, &[], 3);
+        let mut drawn = vec![0; 320_000];
+        stream.fill_below_32(&mut drawn);
+        assert_eq!(drawn[..4], PINNED_BELOW_32);
+        let mut counts = [0f64; 32];
+        drawn.iter().for_each(|&value| counts[usize::from(value)] += 1.0);
+        let chi_squared: f64 = counts.iter().map(|count| (count - 1e4).powi(2) / 1e4).sum();
+        // The 99.9 % quantile of chi-squared with 31 degrees of freedom.
+        assert!(chi_squared < 61.1, "{chi_squared}");
+    }
+    const PINNED_BELOW_32: [u8; 4] = [18, 14, 2, 17];
 
     #[test]
     fn permutations_and_subsets_hold_every_element_once() {

@@ -11,5 +11,6 @@ mod network;
 mod optimizer;
 mod oracle;
 mod pose;
+mod prior;
 mod rate;
 mod support;

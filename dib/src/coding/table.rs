@@ -1,0 +1,400 @@
+//! Integer tables: what a dithered value is coded with.
+//!
+//! A table belongs to one dimension of an entry. It holds the cumulative counts of the prior's mass at multiples of step / 32.
+//! With the dither u = (j - 16) / 32 the interval of the integer q reaches from (32 q - j) / 32 steps to a step more: its edges
+//! stand in the table whatever j is, so that one table serves all 32 dithers. Whoever owns the prior makes it, once; everybody
+//! else reads integers, and no function of a number with a point is ever computed at two places.
+
+use super::bits::{BitReader, BitWriter, unzigzag, zigzag};
+use super::coder::{Decoder, Encoder, Share, TOTAL};
+use super::{CodeError, DITHERS, MOST_STEP, Marginal};
+
+/// Edges of a table to a step.
+const PER_STEP: usize = DITHERS as usize;
+/// Steps that a table covers at least, so that with every dither some interval lies inside.
+const FEWEST: i64 = 2;
+/// And at most. Beyond lies what escapes.
+const MOST: i64 = 512;
+/// A table begins and ends within this many steps of 0.
+const FARTHEST: i64 = 1 << 26;
+/// The mass on each side that may escape: there the escape symbol costs less than the longer table.
+const TAIL: f64 = 1.0 / 4096.0;
+
+/// The tables of an entry's dimensions, and the steps that their intervals are measured in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EntryTable {
+    dimensions: Vec<Table>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Table {
+    /// The width of an interval.
+    step: f32,
+    /// Steps from 0 at which the table begins.
+    low: i64,
+    /// Counts up to every edge, from 0 at the first: 32 edges a step, and the last. In 32 edges at least one count.
+    cumulative: Vec<u32>,
+}
+
+impl EntryTable {
+    /// Of every dimension's prior and step.
+    pub fn new(dimensions: &[(Marginal, f32)]) -> Self {
+        let table = |(prior, step): &(Marginal, f32)| Table::new(prior, *step);
+        EntryTable { dimensions: dimensions.iter().map(table).collect() }
+    }
+
+    /// How many dimensions an entry has.
+    pub fn len(&self) -> usize {
+        self.dimensions.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.dimensions.is_empty()
+    }
+
+    /// The step of a dimension.
+    pub fn step(&self, dimension: usize) -> f32 {
+        self.dimensions[dimension].step
+    }
+
+    /// Codes an integer, which was made with the `dither`-th of [`DITHERS`].
+    pub fn encode(&self, dimension: usize, dither: u8, value: i32, encoder: &mut Encoder) {
+        let table = self.dimensions[dimension].at(dither);
+        let value = i64::from(value);
+        let place = value - table.first;
+        if let Some(share) = usize::try_from(place).ok().and_then(|place| table.share(place)) {
+            encoder.push(share);
+            return;
+        }
+        encoder.push(table.escape());
+        let (below, above) = (-1 - place, place - table.intervals as i64);
+        encoder.push_any(if place < 0 { 2 * below as u64 + 1 } else { 2 * above as u64 });
+    }
+
+    /// The integer that was coded with that dither.
+    ///
+    /// # Errors
+    /// If the stream ends before, or its escape leads out of all integers.
+    pub fn decode(&self, dimension: usize, dither: u8, decoder: &mut Decoder<'_>) -> Result<i32, CodeError> {
+        let table = self.dimensions[dimension].at(dither);
+        let value = match table.find(decoder.peek()) {
+            Some((place, share)) => {
+                decoder.take(share)?;
+                table.first + place as i64
+            }
+            None => {
+                decoder.take(table.escape())?;
+                let coded = decoder.any()?;
+                let far = (coded / 2) as i64;
+                if coded % 2 == 1 {
+                    table.first - 1 - far
+                } else {
+                    table.first + table.intervals as i64 + far
+                }
+            }
+        };
+        i32::try_from(value).map_err(|_| CodeError::Damaged)
+    }
+
+    /// The tables as they travel.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = BitWriter::default();
+        self.dimensions.iter().for_each(|table| table.write(&mut writer));
+        writer.finish()
+    }
+
+    /// The tables of an entry of so many dimensions, as they came.
+    ///
+    /// # Errors
+    /// If they are none that [`EntryTable::to_bytes`] gives.
+    pub fn from_bytes(bytes: &[u8], dimensions: usize) -> Result<Self, CodeError> {
+        let mut reader = BitReader::new(bytes);
+        let dimensions = (0..dimensions).map(|_| Table::read(&mut reader)).collect::<Result<_, _>>()?;
+        reader.finish()?;
+        Ok(EntryTable { dimensions })
+    }
+}
+
+impl Table {
+    fn new(prior: &Marginal, step: f32) -> Self {
+        let at = |edge: f64| edge * f64::from(step);
+        let below = |edge: i64| prior.below(at(edge as f64));
+        let above = |edge: i64| prior.above(at(edge as f64));
+        let low = last(|edge| below(edge) <= TAIL);
+        let high = last(|edge| above(edge) > TAIL) + 1;
+        let (low, high) = match high - low {
+            wide if wide > MOST => {
+                let middle = last(|edge| below(edge) <= 0.5).clamp(MOST - FARTHEST, FARTHEST - MOST);
+                (middle - MOST / 2, middle + MOST / 2)
+            }
+            narrow if narrow < FEWEST => (low.min(FARTHEST - FEWEST), low.min(FARTHEST - FEWEST) + FEWEST),
+            _ => (low, high),
+        };
+        let steps = (high - low) as u32;
+        // A count for every step, and one to escape with.
+        let shared = f64::from(TOTAL - steps - 1);
+        let start = prior.below(at(low as f64));
+        let mut most = 0;
+        let cumulative = |edge: u32| {
+            let mass = prior.below(at(low as f64 + f64::from(edge) / PER_STEP as f64)) - start;
+            most = most.max((shared * mass.clamp(0.0, 1.0)) as u32);
+            most + edge / PER_STEP as u32
+        };
+        Table { step, low, cumulative: (0..=steps * PER_STEP as u32).map(cumulative).collect() }
+    }
+
+    fn at(&self, dither: u8) -> Shifted<'_> {
+        let dither = usize::from(dither) % PER_STEP;
+        let begin = (PER_STEP - dither) % PER_STEP;
+        let intervals = (self.cumulative.len() - 1 - begin) / PER_STEP;
+        let first = self.low + i64::from(dither > 0);
+        Shifted { cumulative: &self.cumulative[begin..], intervals, first }
+    }
+
+    fn write(&self, writer: &mut BitWriter) {
+        writer.put(self.step.to_bits().into(), 32);
+        writer.put_golomb(zigzag(self.low), 2);
+        writer.put_golomb((self.cumulative.len() / PER_STEP) as u64, 2);
+        let mut differences = Differences::default();
+        for edge in 1..self.cumulative.len() {
+            let step = u32::from(edge.is_multiple_of(PER_STEP));
+            let change = differences.change(self.cumulative[edge] - self.cumulative[edge - 1] - step);
+            writer.put_golomb(change, differences.order);
+            differences.follow(change);
+        }
+    }
+
+    fn read(reader: &mut BitReader<'_>) -> Result<Self, CodeError> {
+        let step = f32::from_bits(reader.take(32)? as u32);
+        if !(1.0 / MOST_STEP..=MOST_STEP).contains(&step) {
+            return Err(CodeError::Step { step });
+        }
+        let (low, steps) = (unzigzag(reader.take_golomb(2)?), reader.take_golomb(2)? as i64);
+        if low.abs() > FARTHEST || !(FEWEST..=MOST).contains(&steps) {
+            return Err(CodeError::Damaged);
+        }
+        let mut cumulative = vec![0];
+        let mut differences = Differences::default();
+        let mut sum = 0;
+        for edge in 1..=steps as usize * PER_STEP {
+            let change = reader.take_golomb(differences.order)?;
+            sum += differences.follow(change).ok_or(CodeError::Damaged)?
+                + u32::from(edge.is_multiple_of(PER_STEP));
+            if sum >= TOTAL {
+                return Err(CodeError::Damaged);
+            }
+            cumulative.push(sum);
+        }
+        Ok(Table { step, low, cumulative })
+    }
+}
+
+/// How much neighbouring counts differ, and how many digits that is worth.
+#[derive(Default)]
+struct Differences {
+    last: i64,
+    /// Twice the mean of what was coded of late.
+    mean: u64,
+    order: u32,
+}
+
+impl Differences {
+    /// What is coded for the next count.
+    fn change(&self, count: u32) -> u64 {
+        zigzag(i64::from(count) - self.last)
+    }
+
+    /// The count that a change leads to; none if there is no such count.
+    fn follow(&mut self, change: u64) -> Option<u32> {
+        self.last += unzigzag(change);
+        self.mean = self.mean / 2 + change;
+        self.order = (self.mean / 2 + 1).ilog2();
+        u32::try_from(self.last).ok().filter(|count| *count < TOTAL)
+    }
+}
+
+/// A table as it is with one dither.
+struct Shifted<'a> {
+    /// From the first interval's lower edge on.
+    cumulative: &'a [u32],
+    intervals: usize,
+    /// The integer of the first interval.
+    first: i64,
+}
+
+impl Shifted<'_> {
+    fn edge(&self, place: usize) -> u32 {
+        self.cumulative[place * PER_STEP] - self.cumulative[0]
+    }
+
+    fn share(&self, place: usize) -> Option<Share> {
+        (place < self.intervals).then(|| {
+            let start = self.edge(place);
+            Share { start, count: self.edge(place + 1) - start }
+        })
+    }
+
+    /// What is left: of all integers outside together.
+    fn escape(&self) -> Share {
+        let start = self.edge(self.intervals);
+        Share { start, count: TOTAL - start }
+    }
+
+    /// The interval that a number lies in; none if it escapes.
+    fn find(&self, at: u32) -> Option<(usize, Share)> {
+        if at >= self.edge(self.intervals) {
+            return None;
+        }
+        let (mut low, mut high) = (0, self.intervals);
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if self.edge(middle) <= at { low = middle } else { high = middle }
+        }
+        self.share(low).map(|share| (low, share))
+    }
+}
+
+/// The last number of steps of which something is true that is true up to some number and no further.
+fn last(is_so: impl Fn(i64) -> bool) -> i64 {
+    let (mut low, mut high) = (-FARTHEST, FARTHEST);
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if is_so(middle) { low = middle } else { high = middle }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::coding::{Component, quantise, restore};
+
+    fn component() -> impl Strategy<Value = Component> {
+        (0.01..1.0, -50.0..50.0, -7.0..7.0_f64).prop_map(|(weight, location, log_scale)| Component {
+            weight,
+            location,
+            scale: log_scale.exp(),
+        })
+    }
+
+    fn marginal() -> impl Strategy<Value = Marginal> {
+        prop::collection::vec(component(), 1..4).prop_map(Marginal::new)
+    }
+
+    fn table() -> impl Strategy<Value = EntryTable> {
+        prop::collection::vec((marginal(), (-7.0..7.0_f32).prop_map(f32::exp)), 1..4)
+            .prop_map(|dimensions| EntryTable::new(&dimensions))
+    }
+
+    proptest! {
+        #[test]
+        fn every_interval_has_a_count_with_every_dither(table in table()) {
+            for table in &table.dimensions {
+                for dither in 0..DITHERS {
+                    let table = table.at(dither);
+                    prop_assert!(table.intervals >= 1 && table.escape().count >= 1);
+                    prop_assert!((0..table.intervals).all(|place| table.share(place).unwrap().count >= 1));
+                    let end = table.escape();
+                    prop_assert_eq!(end.start + end.count, TOTAL);
+                }
+            }
+        }
+
+        #[test]
+        fn tables_come_back(table in table()) {
+            let bytes = table.to_bytes();
+            prop_assert_eq!(EntryTable::from_bytes(&bytes, table.len()).unwrap(), table.clone());
+            prop_assert!(EntryTable::from_bytes(&bytes[..bytes.len() - 1], table.len()).is_err());
+            prop_assert!(EntryTable::from_bytes(&[&bytes[..], &[0]].concat(), table.len()).is_err());
+        }
+
+        #[test]
+        fn any_integer_comes_back(
+            table in table(),
+            values in prop::collection::vec((any::<i32>(), -40..40_i32, any::<bool>(), 0..DITHERS), 0..60),
+        ) {
+            let values: Vec<(i32, u8)> =
+                values.into_iter().map(|(far, near, is_near, dither)| (if is_near { near } else { far }, dither)).collect();
+            let all = [(i32::MIN, 0), (i32::MAX, 31), (i32::MIN, 31), (i32::MAX, 0), (0, 16)].iter().chain(&values);
+            let mut encoder = Encoder::default();
+            for (position, &(value, dither)) in all.clone().enumerate() {
+                table.encode(position % table.len(), dither, value, &mut encoder);
+            }
+            let stream = encoder.finish();
+            let mut decoder = Decoder::new(&stream).unwrap();
+            for (position, &(value, dither)) in all.enumerate() {
+                prop_assert_eq!(table.decode(position % table.len(), dither, &mut decoder).unwrap(), value);
+            }
+            decoder.finish().unwrap();
+        }
+
+        #[test]
+        fn damaged_tables_are_refused_or_good(table in table(), at in any::<prop::sample::Index>(), bit in 0..8) {
+            let mut bytes = table.to_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1_u8 << bit;
+            // A flipped bit may give another table; whatever is let in can be coded with.
+            let Ok(other) = EntryTable::from_bytes(&bytes, table.len()) else { return Ok(()) };
+            let mut encoder = Encoder::default();
+            (0..DITHERS).for_each(|dither| other.encode(0, dither, 3, &mut encoder));
+            let stream = encoder.finish();
+            let mut decoder = Decoder::new(&stream).unwrap();
+            for dither in 0..DITHERS {
+                prop_assert_eq!(other.decode(0, dither, &mut decoder).unwrap(), 3);
+            }
+        }
+
+        #[test]
+        fn anything_is_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(table) = EntryTable::from_bytes(&bytes, 2) {
+                prop_assert_eq!(table.to_bytes(), bytes);
+            }
+        }
+    }
+
+    /// Values of the prior, coded: within 2 % of what the prior says they are worth, and of the tables' cross entropy.
+    #[test]
+    fn messages_take_their_cross_entropy() {
+        let mut stream = randomness::Seed::from_number(3).stream(randomness::Purpose::Test, &[], 0);
+        let component = |weight, location, scale| Component { weight, location, scale };
+        let prior = Marginal::new(vec![component(0.7, -1.0, 0.4), component(0.3, 3.0, 0.2)]);
+        for (step, values) in [(2.0_f32, 1200), (1.0, 20_000), (0.25, 500)] {
+            let table = EntryTable::new(&[(prior.clone(), step)]);
+            let mut encoder = Encoder::default();
+            let (mut worth, mut coded) = (0.0, Vec::new());
+            for _ in 0..values {
+                let (location, scale) = if stream.uniform() < 0.7 { (-1.0, 0.4) } else { (3.0, 0.2) };
+                let at = stream.uniform();
+                let mu = (location + scale * (at / (1.0 - at)).ln()) as f32;
+                let dither = stream.below(DITHERS.into()) as u8;
+                let value = quantise(mu, step, dither);
+                let z = f64::from(restore(value, step, dither));
+                let half = f64::from(step) / 2.0;
+                worth -= (prior.below(z + half) - prior.below(z - half)).log2();
+                table.encode(0, dither, value, &mut encoder);
+                coded.push((dither, value));
+            }
+            let ideal = encoder.ideal_bits();
+            let bytes = encoder.finish();
+            let bits = 8.0 * bytes.len() as f64;
+            assert!(bytes.len() >= 200 && bits < 1.02 * ideal && bits >= ideal - 1.0, "{bits} for {ideal}");
+            assert!((ideal / worth - 1.0).abs() < 0.01, "{ideal} for {worth}");
+            let mut decoder = Decoder::new(&bytes).unwrap();
+            for (dither, value) in coded {
+                assert_eq!(table.decode(0, dither, &mut decoder).unwrap(), value);
+            }
+            decoder.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_table_takes_few_bytes() {
+        let prior = |scale| Marginal::new(vec![Component { weight: 1.0, location: 0.3, scale }]);
+        let bytes = |scale, step| EntryTable::new(&[(prior(scale), step)]).to_bytes().len();
+        assert!(bytes(1.0, 2.0) < 150, "{}", bytes(1.0, 2.0));
+        assert!(bytes(0.01, 1.0) < 40, "{}", bytes(0.01, 1.0));
+    }
+}
