@@ -1,9 +1,56 @@
 //! Transposing in tiles, so that caches and vector units have whole lines to work with.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
 use crate::Real;
+use crate::access::{for_dtype, read};
+#[cfg(feature = "cuda")]
+use crate::cuda::host;
+use crate::threads::for_rows;
 
 /// Rows and columns of a tile that is transposed at once.
 pub(crate) const TILE: usize = 16;
+
+/// The transpose of every matrix of a list, [count, rows, columns] to [count, columns, rows], in new memory.
+pub fn transpose_each(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&TransposeEach)
+}
+
+struct TransposeEach;
+
+impl CustomOp1 for TransposeEach {
+    fn name(&self) -> &'static str {
+        "transpose-each"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        for_dtype!(x, self.name(), each(x, layout))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        host::apply_1(self, x, layout)
+    }
+}
+
+fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    let (count, rows, columns) = layout.shape().dims3()?;
+    let (x, size) = (read::<T>(x, layout)?, rows * columns);
+    let mut target = vec![T::ZERO; count * size];
+    for_rows(&mut target, size, |first, targets| {
+        for (target, source) in targets.chunks_exact_mut(size).zip(x[first * size..].chunks_exact(size)) {
+            // Long lines are written, since what is read may lie scattered.
+            for (column, line) in target.chunks_exact_mut(rows).enumerate() {
+                for (value, from) in line.iter_mut().zip(source.chunks_exact(columns)) {
+                    *value = from[column];
+                }
+            }
+        }
+    });
+    Ok((T::to_cpu_storage_owned(target), Shape::from((count, columns, rows))))
+}
 
 /// Adds the rows of the transpose, [rows, columns], of a source whose lines are `stride` apart. A strip of rows is put
 /// together where it stays in the nearest cache.
@@ -60,8 +107,22 @@ fn riffle<T: Real>(tile: [[T; TILE]; TILE]) -> [[T; TILE]; TILE] {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
     use crate::product::tests::random;
+
+    #[test]
+    fn every_matrix_of_a_list_is_transposed() {
+        for shape in [(0, 3, 4), (3, 1, 5), (200, 7, 33)] {
+            let values = random::<f32>(1, shape.0 * shape.1 * shape.2);
+            let x = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            let expected = x.transpose(1, 2).unwrap().contiguous().unwrap();
+            let got = transpose_each(&x).unwrap();
+            assert_eq!(got.dims(), expected.dims());
+            assert_eq!(got.to_vec3::<f32>().unwrap(), expected.to_vec3::<f32>().unwrap());
+        }
+    }
 
     #[test]
     fn every_value_changes_places_in_whole_tiles_and_in_what_is_left_of_them() {

@@ -32,6 +32,15 @@ impl Blocks<'_> {
         Ok(())
     }
 
+    /// Calls `add` with the blocks of the places of samples, so many each: those of a matrix [samples x places, channels].
+    ///
+    /// # Errors
+    /// `add`'s.
+    pub(crate) fn of_places(self, places: usize, add: impl FnOnce(Blocks<'_>) -> Result<()>) -> Result<()> {
+        let rows: Vec<usize> = self.rows.iter().map(|rows| rows * places).collect();
+        add(Blocks { rows: &rows, ..self })
+    }
+
     /// Forgets what a gradient holds of an earlier step, where blocks do not replace it as a whole.
     ///
     /// # Errors

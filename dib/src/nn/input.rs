@@ -51,9 +51,20 @@ impl Block {
         Ok(weight.narrow(0, self.column, self.values.dim(1)?)?)
     }
 
-    /// The columns of the input that it stands in.
+    /// The columns of the input that it stands in: a view of them on a GPU, whose operations take one, a copy elsewhere.
     fn columns(&self, dense: &Tensor) -> Result<Tensor> {
-        Ok(dense.narrow(1, self.column, self.values.dim(1)?)?)
+        let columns = dense.narrow(1, self.column, self.values.dim(1)?)?;
+        Ok(if dense.device().is_cpu() { columns.contiguous()? } else { columns })
+    }
+
+    /// Adds its rows to the rows of the whole input where they stand.
+    fn spread_into(&self, dense: &Tensor) -> Result<()> {
+        if !dense.device().is_cpu() {
+            return Ok(spread(&self.columns(dense)?, &self.values, &self.segments)?);
+        }
+        let right = dense.dim(1)? - self.column - self.values.dim(1)?;
+        let wide = self.values.pad_with_zeros(1, self.column, right)?;
+        Ok(spread(dense, &wide, &self.segments)?)
     }
 
     /// Whether every row stands in the input's row of the same number.
@@ -117,7 +128,7 @@ impl Input {
             Input::Blocks { rows, blocks } => {
                 let dense = Tensor::zeros((*rows, inputs), like.dtype(), like.device())?;
                 for block in blocks {
-                    spread(&block.columns(&dense)?, &block.values, &block.segments)?;
+                    block.spread_into(&dense)?;
                 }
                 Ok(dense)
             }
@@ -172,13 +183,7 @@ impl Input {
     pub fn add_to(&self, out: &Tensor) -> Result<()> {
         match self {
             Input::Dense(x) => add(out, x)?,
-            Input::Blocks { blocks, .. } => {
-                for block in blocks {
-                    let right = out.dim(1)? - block.column - block.values.dim(1)?;
-                    let wide = block.values.pad_with_zeros(1, block.column, right)?;
-                    spread(out, &wide, &block.segments)?;
-                }
-            }
+            Input::Blocks { blocks, .. } => blocks.iter().try_for_each(|block| block.spread_into(out))?,
         }
         Ok(())
     }

@@ -108,7 +108,7 @@ pub struct Product {
 
 impl Product {
     /// Operations of one row's product: a multiplication and an addition each.
-    fn operations(&self) -> f64 {
+    pub(super) fn operations(&self) -> f64 {
         2.0 * (self.rows * self.inner * self.columns) as f64
     }
 }

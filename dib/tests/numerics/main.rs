@@ -5,6 +5,7 @@
 mod channel;
 mod encoder;
 mod input;
+mod layers;
 mod loss;
 mod module;
 mod network;
@@ -12,5 +13,6 @@ mod optimizer;
 mod oracle;
 mod pose;
 mod prior;
+mod promises;
 mod rate;
 mod support;

@@ -1,11 +1,13 @@
 //! The operations on NVIDIA GPUs, beside those of the CPU: the same formulas, to within rounding.
 //!
 //! The kernels lie in `kernels/cuda`, compiled to PTX by the build script; matrix products go to cuBLAS in full f32. All
-//! work of a device goes to one stream, in order, and nothing here waits for it but [`staging`], where numbers come back.
+//! work of a device goes to one stream, in order, and nothing here waits for it but [`staging`], where numbers come back, and
+//! [`host`], for operations that have no kernel.
 
 pub(crate) mod adamw;
 pub(crate) mod elementwise;
 pub(crate) mod gaussian;
+pub(crate) mod host;
 mod launch;
 pub(crate) mod layer_norm;
 pub(crate) mod loss;

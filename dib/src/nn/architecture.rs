@@ -1,0 +1,123 @@
+//! What a network may be, as plain data: what a scenario chooses from.
+
+use super::kinds;
+use super::misfit::Misfit;
+use super::module::Module;
+
+/// A network's kind, with its sizes. [`Architecture::build`] makes it a [`Module`] for samples of a shape.
+///
+/// A sample's shape has one to three axes: a flat width; time steps x channels, or points x channels; or channels x height x
+/// width. After what the kind describes, a linear layer maps to the outputs.
+///
+/// ```
+/// use pom2dib_dib::nn::{Architecture, Layer};
+///
+/// let layers = vec![Layer::Flatten, Layer::Linear { width: 100 }, Layer::Relu];
+/// let architecture = Architecture::Sequential { layers };
+/// let module = architecture.build(&[1, 28, 28], 48)?;
+/// assert_eq!((module.inputs(), module.outputs()), (784, 48));
+///
+/// // An image is not flat.
+/// let architecture = Architecture::Sequential { layers: vec![Layer::Linear { width: 100 }] };
+/// let misfit = architecture.build(&[1, 28, 28], 48).err().unwrap();
+/// assert_eq!(misfit.to_string(), "layer 1 (linear) got 1 x 28 x 28 and wants one width, or steps x channels");
+/// # Ok::<(), pom2dib_dib::nn::Misfit>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Architecture {
+    /// Residual blocks of these sizes, each with a layer normalisation behind it: the paper's are 512 and 256. It takes the
+    /// values of a sample in their order, whatever its shape.
+    ResidualMlp {
+        /// The sizes of the blocks, at least one.
+        hidden: Vec<usize>,
+    },
+    /// Layers one behind the other.
+    Sequential {
+        /// The first is given the sample.
+        layers: Vec<Layer>,
+    },
+}
+
+/// A layer of [`Architecture::Sequential`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// A linear map with a bias: of a flat width, or of the channels of each time step or point.
+    Linear {
+        /// How many values come out.
+        width: usize,
+    },
+    /// The larger of a value and 0.
+    Relu,
+    /// x times the standard normal distribution function of x.
+    Gelu,
+    /// In training, drops values with this probability, and scales the others up.
+    Dropout {
+        /// The probability, from 0 up to, but not, 1.
+        rate: f64,
+    },
+    /// All values of a sample as one flat width, in the order of its shape (channels, then height, then width).
+    Flatten,
+}
+
+/// One line of a network's description.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSummary {
+    /// Its number, as in [`Misfit::layer`]; or the name of a part that no list numbers, such as `output`.
+    pub number: String,
+    /// Its kind and sizes, such as `conv2d 3 x 3`.
+    pub kind: String,
+    /// The shape that comes out, outermost axis first.
+    pub output: Vec<usize>,
+    /// How many numbers it learns.
+    pub parameters: usize,
+    /// Floating-point operations of the matrix products of one sample's forward pass.
+    pub operations: f64,
+    /// How many values of a sample are kept for the backward pass.
+    pub kept: usize,
+}
+
+impl Architecture {
+    /// A module from samples of this shape (outermost axis first, without the axis of samples) to `outputs` values.
+    ///
+    /// # Errors
+    /// What does not fit. Whatever the numbers, it neither panics nor asks for memory.
+    pub fn build(&self, shape: &[usize], outputs: usize) -> Result<Box<dyn Module>, Misfit> {
+        Ok(kinds::build(self, shape, outputs)?.0)
+    }
+
+    /// What each layer does to a sample, the last linear one included.
+    ///
+    /// # Errors
+    /// As [`Architecture::build`].
+    pub fn describe(&self, shape: &[usize], outputs: usize) -> Result<Vec<LayerSummary>, Misfit> {
+        Ok(kinds::build(self, shape, outputs)?.1)
+    }
+
+    /// The name of the kind, as scenarios have it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Architecture::ResidualMlp { .. } => "residual-mlp",
+            Architecture::Sequential { .. } => "sequential",
+        }
+    }
+}
+
+impl Layer {
+    /// The name of its kind, as scenarios have it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Layer::Linear { .. } => "linear",
+            Layer::Relu => "relu",
+            Layer::Gelu => "gelu",
+            Layer::Dropout { .. } => "dropout",
+            Layer::Flatten => "flatten",
+        }
+    }
+}
+
+impl Default for Architecture {
+    /// The paper's.
+    fn default() -> Self {
+        Architecture::ResidualMlp { hidden: vec![512, 256] }
+    }
+}

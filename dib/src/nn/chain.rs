@@ -1,0 +1,136 @@
+//! Layers one behind the other, as a module.
+
+use std::any::Any;
+
+use candle_core::Tensor;
+use randomness::Stream;
+
+use super::gradient::Blocks;
+use super::input::Input;
+use super::module::{Draws, Kept, Module, Product, kept};
+use super::parameter::{Layout, Parameter};
+use super::stage::{Pass, Stage, Way};
+use crate::Result;
+use crate::common::Phase;
+
+/// The module of all kinds that are made of layers. Its input is made dense.
+pub(crate) struct Chain {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) layout: Layout,
+    pub(crate) stages: Stages,
+}
+
+/// Layers one behind the other.
+pub(crate) struct Stages {
+    stages: Vec<Box<dyn Stage>>,
+    /// The first that has parameters: no gradient is wanted before it, unless the input wants one.
+    first_that_learns: usize,
+}
+
+impl Stages {
+    pub(crate) fn new(stages: Vec<Box<dyn Stage>>) -> Self {
+        let first_that_learns = stages.iter().position(|stage| stage.learns()).unwrap_or(stages.len());
+        Stages { stages, first_that_learns }
+    }
+
+    /// [`Stage::initialise`] of all.
+    pub(crate) fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()> {
+        self.stages.iter().try_for_each(|stage| stage.initialise(parameters, stream))
+    }
+
+    /// [`Stage::forward`] of all, first to last, and what each of them keeps.
+    pub(crate) fn forward(&self, pass: Pass<'_>, mut x: Tensor) -> Result<(Tensor, Vec<Kept>)> {
+        let mut all_kept = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            let (output, kept) = stage.forward(pass, x)?;
+            all_kept.push(kept);
+            x = output;
+        }
+        Ok((x, all_kept))
+    }
+
+    /// [`Stage::backward`] of all, last to first.
+    pub(crate) fn backward(&self, way: Way<'_>, kept: &[Kept], upstream: Tensor) -> Result<Option<Tensor>> {
+        let mut upstream = upstream;
+        for (number, (stage, kept)) in self.stages.iter().zip(kept).enumerate().rev() {
+            let to_input = way.to_input || number > self.first_that_learns;
+            match stage.backward(Way { to_input, ..way }, kept.as_ref(), upstream)? {
+                Some(gradient) => upstream = gradient,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(upstream))
+    }
+
+    /// [`Stage::products`] of all: of the input are those of the first that learns.
+    pub(crate) fn products(&self) -> Vec<Product> {
+        let mut products = Vec::new();
+        for (number, stage) in self.stages.iter().enumerate() {
+            let first = number <= self.first_that_learns;
+            let mark = |product: Product| Product { of_input: first && product.of_input, ..product };
+            products.extend(stage.products().into_iter().map(mark));
+        }
+        products
+    }
+}
+
+impl Module for Chain {
+    fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()> {
+        self.stages.initialise(parameters, stream)
+    }
+
+    fn forward(
+        &self,
+        parameters: &[Parameter],
+        input: &Input,
+        _: &[usize],
+        phase: Phase,
+        draws: Draws<'_>,
+    ) -> Result<(Tensor, Kept)> {
+        // The last layer is linear: there are parameters.
+        let x = input.matrix(self.inputs, &parameters[0].value)?;
+        let (output, kept) = self.stages.forward(Pass { parameters, phase, draws }, x)?;
+        Ok((output, Box::new(kept)))
+    }
+
+    fn backward(
+        &self,
+        parameters: &[Parameter],
+        input: &Input,
+        all_kept: &(dyn Any + Send),
+        upstream: &Tensor,
+        blocks: Blocks<'_>,
+        to_input: bool,
+    ) -> Result<Vec<Tensor>> {
+        let all_kept: &Vec<Kept> = kept(all_kept)?;
+        // The last layer is linear, which leaves what it is given as it is.
+        let way = Way { parameters, blocks, to_input };
+        match self.stages.backward(way, all_kept, upstream.clone())? {
+            Some(gradient) if to_input => input.of_blocks(&gradient),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn products(&self) -> Vec<Product> {
+        self.stages.products()
+    }
+
+    /// As the trait has it, but for inputs with fewer rows' worth of values: here, they are made dense.
+    fn operations(&self, rows: f64, _: f64, to_input: bool) -> f64 {
+        let passes = |product: &Product| if product.of_input && !to_input { 2.0 } else { 3.0 };
+        self.products().iter().map(|product| product.operations() * rows * passes(product)).sum()
+    }
+}

@@ -1,0 +1,42 @@
+//! Functions of single values.
+
+use std::any::Any;
+
+use candle_core::Tensor;
+use kernels::activation::{gelu, gelu_backward, relu};
+use kernels::elementwise::mask_relu;
+
+use crate::Result;
+use crate::nn::module::{Kept, kept};
+use crate::nn::stage::{Pass, Stage, Way};
+
+/// The larger of a value and 0. What stands behind a layer that rectifies by itself is not one of these.
+pub(crate) struct Relu;
+
+impl Stage for Relu {
+    fn forward(&self, _: Pass<'_>, x: Tensor) -> Result<(Tensor, Kept)> {
+        let output = relu(&x)?;
+        Ok((output.clone(), Box::new(output)))
+    }
+
+    fn backward(&self, way: Way<'_>, output: &(dyn Any + Send), upstream: Tensor) -> Result<Option<Tensor>> {
+        let output: &Tensor = kept(output)?;
+        mask_relu(&upstream, output)?;
+        Ok(way.to_input.then_some(upstream))
+    }
+}
+
+/// x times the standard normal distribution function of x.
+pub(crate) struct Gelu;
+
+impl Stage for Gelu {
+    fn forward(&self, _: Pass<'_>, x: Tensor) -> Result<(Tensor, Kept)> {
+        Ok((gelu(&x)?, Box::new(x)))
+    }
+
+    fn backward(&self, way: Way<'_>, x: &(dyn Any + Send), upstream: Tensor) -> Result<Option<Tensor>> {
+        let x: &Tensor = kept(x)?;
+        gelu_backward(&upstream, x)?;
+        Ok(way.to_input.then_some(upstream))
+    }
+}

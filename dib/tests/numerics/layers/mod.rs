@@ -1,0 +1,4 @@
+//! Networks by configuration, a family of layers a file.
+
+mod dropout;
+mod plain;

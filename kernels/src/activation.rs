@@ -1,0 +1,172 @@
+//! Functions of single numbers that stand by themselves, behind no bias.
+
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+
+use crate::Real;
+use crate::access::{for_dtype, read, write};
+#[cfg(feature = "cuda")]
+use crate::cuda::host;
+use crate::lanes::vectorise;
+use crate::threads::for_rows;
+
+/// The larger of every number and 0; what is not a number stays so. Its gradient is
+/// [`mask_relu`](crate::elementwise::mask_relu)'s.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&Forward::Relu)
+}
+
+/// x Phi(x), with Phi the standard normal distribution function (GELU, without the approximation by a tanh).
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&Forward::Gelu)
+}
+
+/// gradient = gradient (Phi(x) + x phi(x)), in place, with phi the standard normal density; shapes are equal.
+pub fn gelu_backward(gradient: &Tensor, x: &Tensor) -> Result<()> {
+    gradient.inplace_op2(x, &GeluBackward)
+}
+
+enum Forward {
+    Relu,
+    Gelu,
+}
+
+impl CustomOp1 for Forward {
+    fn name(&self) -> &'static str {
+        match self {
+            Forward::Relu => "relu",
+            Forward::Gelu => "gelu",
+        }
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        for_dtype!(x, self.name(), forward(self, x, layout))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        host::apply_1(self, x, layout)
+    }
+}
+
+fn forward<T: Real>(kind: &Forward, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    let mut output = read::<T>(x, layout)?.to_vec();
+    for_rows(&mut output, 1, |_, values| match kind {
+        Forward::Relu => vectorise(
+            #[inline(always)]
+            || values.iter_mut().for_each(|value| *value = T::ZERO.larger(*value)),
+        ),
+        Forward::Gelu => vectorise(
+            #[inline(always)]
+            || values.iter_mut().for_each(|value| *value *= T::normal_share(*value)),
+        ),
+    });
+    Ok((T::to_cpu_storage_owned(output), layout.shape().clone()))
+}
+
+struct GeluBackward;
+
+impl InplaceOp2 for GeluBackward {
+    fn name(&self) -> &'static str {
+        "gelu-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &mut CpuStorage,
+        gradient_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+    ) -> Result<()> {
+        if gradient_layout.shape() != x_layout.shape() {
+            bail!("{}: shapes {:?} and {:?} differ", self.name(), gradient_layout.shape(), x_layout.shape());
+        }
+        for_dtype!(x, self.name(), backward((gradient, gradient_layout), (x, x_layout)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &mut CudaStorage,
+        gradient_layout: &Layout,
+        x: &CudaStorage,
+        x_layout: &Layout,
+    ) -> Result<()> {
+        host::update_2(self, (gradient, gradient_layout), (x, x_layout))
+    }
+}
+
+fn backward<T: Real>(gradient: (&mut CpuStorage, &Layout), x: (&CpuStorage, &Layout)) -> Result<()> {
+    let (gradient, x) = (write::<T>(gradient.0, gradient.1)?, read::<T>(x.0, x.1)?);
+    let root = T::from_f64(0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
+    for_rows(gradient, 1, |first, gradient| {
+        let x = &x[first..];
+        vectorise(
+            #[inline(always)]
+            || {
+                for (gradient, &x) in gradient.iter_mut().zip(x) {
+                    let density = root * (-T::HALF * x * x).exp();
+                    *gradient *= T::normal_share(x) + x * density;
+                }
+            },
+        );
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// What lies below x of a standard normal, from a function of another's.
+    fn phi(x: f64) -> f64 {
+        0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
+    }
+
+    #[test]
+    fn gelu_and_its_slope_are_those_of_the_formula() {
+        let points: Vec<f64> = (-1200..=1200).map(|i| f64::from(i) * 0.01).collect();
+        for (dtype, tolerance) in [(candle_core::DType::F32, 1e-6), (candle_core::DType::F64, 1e-14)] {
+            let x = Tensor::new(points.as_slice(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            let slope = x.ones_like().unwrap();
+            gelu_backward(&slope, &x).unwrap();
+            let numbers =
+                |tensor: &Tensor| tensor.to_dtype(candle_core::DType::F64).unwrap().to_vec1::<f64>().unwrap();
+            let (values, slopes, points) = (numbers(&gelu(&x).unwrap()), numbers(&slope), numbers(&x));
+            for ((value, slope), x) in values.into_iter().zip(slopes).zip(points) {
+                let density = libm::exp(-0.5 * x * x) / (2.0 * std::f64::consts::PI).sqrt();
+                assert!((value - x * phi(x)).abs() < tolerance * x.abs().max(1.0), "{value} at {x}");
+                assert!(
+                    (slope - phi(x) - x * density).abs() < tolerance * x.abs().max(1.0),
+                    "{slope} at {x}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_rectifier_lets_through_what_is_positive_or_no_number() {
+        let x = Tensor::new(&[-1f32, 0.0, 2.0, f32::NAN], &Device::Cpu).unwrap();
+        let got = relu(&x).unwrap().to_vec1::<f32>().unwrap();
+        assert!(got[..3] == [0.0, 0.0, 2.0] && got[3].is_nan());
+        assert_eq!(x.to_vec1::<f32>().unwrap()[0], -1.0);
+    }
+
+    #[test]
+    fn the_bits_do_not_depend_on_threads() {
+        let x =
+            Tensor::from_vec(crate::product::tests::random::<f32>(1, 50_000), 50_000, &Device::Cpu).unwrap();
+        let of = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let slope = x.ones_like().unwrap();
+                gelu_backward(&slope, &x).unwrap();
+                (gelu(&x).unwrap().to_vec1::<f32>().unwrap(), slope.to_vec1::<f32>().unwrap())
+            })
+        };
+        assert!(of(1) == of(2) && of(1) == of(4));
+    }
+}

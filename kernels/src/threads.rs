@@ -1,0 +1,46 @@
+//! Rows that do not depend on each other, computed on several threads.
+
+use rayon::prelude::*;
+
+/// From so many numbers on, a loop is worth being shared out.
+const WORTH: usize = 16 * 1024;
+
+/// Lets `work` write consecutive pieces of whole rows: it is given a piece's first row, and the piece. On all threads of the
+/// pool that this thread belongs to; on this thread, if it belongs to none. What is written must not depend on the pieces.
+pub(crate) fn for_rows<T: Send>(rows: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    if width == 0 || rows.is_empty() {
+        return;
+    }
+    let threads = match rayon::current_thread_index() {
+        Some(_) if rows.len() >= WORTH => rayon::current_num_threads(),
+        _ => 1,
+    };
+    if threads == 1 {
+        return work(0, rows);
+    }
+    // Several pieces a thread, so that one that is held up leaves its share to the others.
+    let piece = (rows.len() / width).div_ceil(4 * threads);
+    rows.par_chunks_mut(piece * width).enumerate().for_each(|(number, rows)| work(number * piece, rows));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_written_once_on_any_number_of_threads() {
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for (count, width) in [(0, 3), (7, 3), (40_001, 3), (3, 40_000)] {
+                let mut rows = vec![0; count * width];
+                let write = |first: usize, piece: &mut [usize]| {
+                    for (number, row) in piece.chunks_exact_mut(width).enumerate() {
+                        row.iter_mut().for_each(|value| *value += first + number + 1);
+                    }
+                };
+                pool.install(|| for_rows(&mut rows, width, write));
+                assert!(rows.iter().enumerate().all(|(place, &value)| value == place / width + 1));
+            }
+        }
+    }
+}
