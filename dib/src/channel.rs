@@ -58,10 +58,10 @@ pub struct Crossing {
 ///         gradient.iter_mut().for_each(|value| *value *= self.0);
 ///     }
 ///
-///     fn observe(&self, _: &Crossing, rows: usize, [z, mu, std]: [&mut [f64]; 3]) -> Vec<f64> {
+///     fn observe(&self, _: &Crossing, _: usize, [z, mu, std]: [&mut [f64]; 3]) -> Vec<f64> {
 ///         z.iter_mut().chain(mu).for_each(|value| *value *= self.0);
 ///         std.iter_mut().for_each(|value| *value *= self.0.abs());
-///         vec![self.0; rows]
+///         vec![self.0; std.len()]
 ///     }
 /// }
 ///
@@ -80,7 +80,7 @@ pub trait Channel<T>: Send + Sync {
 
     /// Replaces z and the means and deviations of p(z|x) by what arrives of them, given the gains: what the rate of what arrives
     /// is counted with, (17). They are turned so that deviations stay those of single values; no rate depends on such a turn,
-    /// nor on how the receiver equalises. Gives what z and mu were multiplied with, one number a row.
+    /// nor on how the receiver equalises. Gives what z and mu were multiplied with, one number a value.
     fn observe(&self, crossing: &Crossing, rows: usize, z_mu_std: [&mut [T]; 3]) -> Vec<f64>;
 
     /// SNR and capacity of a crossing, mean over `rows` rows; none for a channel without them, such as [`Ideal`].
@@ -112,7 +112,7 @@ impl<T> Channel<T> for Ideal {
 
     fn pull_back(&self, _: &Crossing, _: &mut [T]) {}
 
-    fn observe(&self, _: &Crossing, rows: usize, _: [&mut [T]; 3]) -> Vec<f64> {
-        vec![1.0; rows]
+    fn observe(&self, _: &Crossing, _: usize, [z, ..]: [&mut [T]; 3]) -> Vec<f64> {
+        vec![1.0; z.len()]
     }
 }

@@ -10,14 +10,24 @@ use sha2::{Digest, Sha256};
 
 use crate::Context;
 
+/// Of a tapped delay line: each path has 1/e of the power of the one before.
+const DEFAULT_DECAY: f64 = 1.0;
+
 /// What features of transmitter k meet on their way to receiver t; none if they arrive as they are sent.
 pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> Option<Air> {
     let channel = scenario.channel_between(k, t)?;
+    let k_factor = channel.k_factor.unwrap_or_default();
     // What a kind needs, a checked scenario has.
     let fading = match channel.kind {
+        ChannelKind::Rayleigh | ChannelKind::Rician if channel.taps.is_some() => Fading::Multipath {
+            taps: channel.taps.unwrap_or(1),
+            decay: channel.decay.unwrap_or(DEFAULT_DECAY),
+            subcarriers: channel.subcarriers.unwrap_or(1),
+            k_factor,
+        },
         ChannelKind::Ideal | ChannelKind::Awgn => Fading::None,
         ChannelKind::Rayleigh => Fading::Rayleigh,
-        ChannelKind::Rician => Fading::Rician { k_factor: channel.k_factor.unwrap_or_default() },
+        ChannelKind::Rician => Fading::Rician { k_factor },
         ChannelKind::Nakagami => Fading::Nakagami { shape: channel.shape.unwrap_or(1.0) },
         ChannelKind::Erasure => Fading::Erasure { probability: channel.erasure.unwrap_or_default() },
     };

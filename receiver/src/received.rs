@@ -328,9 +328,10 @@ mod tests {
             self.send(crossing, gradient);
         }
 
-        fn observe(&self, crossing: &Crossing, rows: usize, parts: [&mut [f32]; 3]) -> Vec<f64> {
+        fn observe(&self, crossing: &Crossing, _: usize, parts: [&mut [f32]; 3]) -> Vec<f64> {
+            let values = parts[0].len();
             parts.into_iter().for_each(|part| self.send(crossing, part));
-            vec![gain(crossing).into(); rows]
+            vec![gain(crossing).into(); values]
         }
     }
 

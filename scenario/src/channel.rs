@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Rate, Scenario, ScenarioError, pair::names, snr::SnrDb, validate::within_reals};
+use crate::{
+    Rate, Scenario, ScenarioError,
+    pair::names,
+    snr::SnrDb,
+    validate::{within, within_reals},
+};
 
 /// The channel of a pair, or of several that are alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +39,15 @@ pub struct Channel {
     /// Of `erasure`: the probability that a block is erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<f64>,
+    /// Of `rayleigh` and `rician`: paths of a tapped delay line, over which features go by OFDM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taps: Option<usize>,
+    /// Of `taps`: subcarriers of an OFDM symbol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subcarriers: Option<usize>,
+    /// Of `taps`: the power of path l falls as exp(-decay l).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decay: Option<f64>,
     /// How the power of a symbol becomes 1.
     pub power: Power,
     /// The largest power that a symbol is sent with.
@@ -120,6 +134,9 @@ pub enum RateAt {
 /// dB. More is a mistyped number.
 const MOST_DB: f64 = 200.0;
 
+/// Of an OFDM symbol, as many as in 5G NR and more.
+const MOST_SUBCARRIERS: usize = 4096;
+
 impl Default for Channel {
     fn default() -> Self {
         Channel {
@@ -133,6 +150,9 @@ impl Default for Channel {
             k_factor: None,
             shape: None,
             erasure: None,
+            taps: None,
+            subcarriers: None,
+            decay: None,
             power: Power::Sample,
             peak: None,
         }
@@ -214,6 +234,15 @@ impl Scenario {
         wants("k_factor", channel.k_factor.is_some(), kind == ChannelKind::Rician, "kind \"rician\"")?;
         wants("shape", channel.shape.is_some(), kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
         wants("erasure", channel.erasure.is_some(), kind == ChannelKind::Erasure, "kind \"erasure\"")?;
+        let scattered = matches!(kind, ChannelKind::Rayleigh | ChannelKind::Rician);
+        let by_ofdm = channel.taps.is_some();
+        wants("taps", by_ofdm, by_ofdm && scattered, "kinds \"rayleigh\" and \"rician\"")?;
+        wants("subcarriers", channel.subcarriers.is_some(), by_ofdm, "a channel with taps")?;
+        wants("decay", channel.decay.is_some(), by_ofdm && channel.decay.is_some(), "a channel with taps")?;
+        if let (Some(taps), Some(subcarriers)) = (channel.taps, channel.subcarriers) {
+            within(&key("subcarriers"), subcarriers, 1, MOST_SUBCARRIERS)?;
+            within(&key("taps"), taps, 1, subcarriers)?;
+        }
         if let Some([low, high]) = snr_db {
             within_reals(&key("snr_db"), low, -MOST_DB, MOST_DB)?;
             within_reals(&key("snr_db"), high, -MOST_DB, MOST_DB)?;
@@ -229,6 +258,7 @@ impl Scenario {
         given("k_factor", channel.k_factor, 0.0, 1e6)?;
         given("shape", channel.shape, 0.5, 1e6)?;
         given("erasure", channel.erasure, 0.0, 1.0)?;
+        given("decay", channel.decay, 0.0, 100.0)?;
         given("peak", channel.peak, 1.0, 1e6)
     }
 
@@ -327,6 +357,26 @@ mod tests {
             (
                 "kind = \"erasure\"\nerasure = 0.5\nsnr_db = 3",
                 "channel 0: snr_db is for a channel with noise (awgn, rayleigh, rician, nakagami) alone",
+            ),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\ntaps = 4\nsubcarriers = 8",
+                "channel 0: taps is for kinds \"rayleigh\" and \"rician\" alone",
+            ),
+            (
+                "kind = \"rayleigh\"\nsnr_db = 1\ntaps = 4",
+                "channel 0: subcarriers is missing; a channel with taps needs it",
+            ),
+            (
+                "kind = \"rayleigh\"\nsnr_db = 1\ndecay = 0.5",
+                "channel 0: decay is for a channel with taps alone",
+            ),
+            (
+                "kind = \"rayleigh\"\nsnr_db = 1\ntaps = 9\nsubcarriers = 8",
+                "channel 0: taps is 9; it must be from 1 to 8",
+            ),
+            (
+                "kind = \"rayleigh\"\nsnr_db = 1\ntaps = 2\nsubcarriers = 8\ndecay = nan",
+                "channel 0: decay is NaN; it must be from 0 to 100",
             ),
             ("transmitter = 2", "channel 0: transmitter is 2; it must be from 0 to 1"),
             ("receiver = 9", "channel 0: receiver is 9; it must be from 0 to 1"),

@@ -28,7 +28,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 24] = [
+const WITHOUT_DEFAULT: [&str; 27] = [
     "data.path",
     "mmfi.train_subjects",
     "mmfi.train_actions",
@@ -50,6 +50,9 @@ const WITHOUT_DEFAULT: [&str; 24] = [
     "channel.k_factor",
     "channel.shape",
     "channel.erasure",
+    "channel.taps",
+    "channel.subcarriers",
+    "channel.decay",
     "channel.peak",
     "receiver.kind",
     "receiver.classes",

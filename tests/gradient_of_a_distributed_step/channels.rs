@@ -24,6 +24,17 @@ fn of_features_over_rayleigh_and_every_equaliser() {
 }
 
 #[test]
+fn of_features_over_the_subcarriers_of_a_delay_line() {
+    let paths = "kind=\"rayleigh\",snr_db=5,taps=3,subcarriers=3,decay=0.4";
+    over(TWO_BY_TWO, paths, &[]);
+    over(
+        THREE_BY_TWO,
+        &format!("{paths},block=\"round\",equaliser=\"conjugate\""),
+        &["train.rate_at=received"],
+    );
+}
+
+#[test]
 fn of_the_rate_of_what_arrives() {
     let received = "train.rate_at=received";
     over(TWO_BY_TWO, "kind=\"rayleigh\",snr_db=5", &[received]);

@@ -65,20 +65,32 @@ pub enum Equaliser {
 }
 
 /// What the symbols of a row meet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Condition {
-    /// h.
-    gain: [f64; 2],
     /// N0, the variance of the noise of a complex symbol.
     noise: f64,
+    /// What symbol i meets, at i modulo their number: one that all of them meet, or one for each subcarrier.
+    carriers: Vec<Carrier>,
+}
+
+/// What symbols of the same gain meet.
+#[derive(Clone, Copy, Debug)]
+struct Carrier {
+    /// h.
+    gain: [f64; 2],
     /// w of z' = w y.
     weight: [f64; 2],
 }
 
-impl Condition {
+impl Carrier {
     /// |h|^2.
     fn power(&self) -> f64 {
         self.gain[0] * self.gain[0] + self.gain[1] * self.gain[1]
+    }
+
+    /// |h|.
+    fn magnitude(&self) -> f64 {
+        libm::sqrt(self.power())
     }
 
     /// w h, what a symbol is multiplied with on its whole way.
@@ -87,9 +99,25 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// What symbol i meets.
+    fn carrier(&self, symbol: usize) -> &Carrier {
+        &self.carriers[symbol % self.carriers.len()]
+    }
+}
+
+/// The conditions of a crossing's rows: one for each, or one that all of them share.
+struct Conditions(Vec<Condition>);
+
+impl Conditions {
+    fn of_row(&self, row: usize) -> &Condition {
+        &self.0[row % self.0.len()]
+    }
+}
+
 impl Air {
-    /// h of a crossing's row.
-    pub fn gain(&self, crossing: &Crossing, row: usize) -> [f64; 2] {
+    /// h of a crossing's row: one that all its symbols meet, or one for each subcarrier that they lie on.
+    pub fn gains(&self, crossing: &Crossing, row: usize) -> Vec<[f64; 2]> {
         let (block, sample) = match self.block {
             Block::Tick => (crossing.tick, 0),
             Block::Round => (crossing.tick / self.ticks_per_round as u64, 0),
@@ -97,7 +125,7 @@ impl Air {
         };
         let purpose = crossing.purpose(Purpose::Gain, Purpose::EvaluationGain);
         let indices = [crossing.transmitter as u64, crossing.receiver as u64, crossing.pass, sample];
-        self.fading.draw(&mut self.seed.stream(purpose, &indices, block))
+        self.fading.draw(&mut self.seed.stream(purpose, &indices, block), channel_uses(self.feature_dim))
     }
 
     /// Es/N0 at a crossing's tick, in dB; none without noise.
@@ -117,30 +145,31 @@ impl Air {
         self.snr_db(crossing).map_or(0.0, |snr_db| libm::pow(10.0, -snr_db / 10.0))
     }
 
-    fn condition(&self, crossing: &Crossing, row: usize, noise: f64) -> Condition {
-        let gain = self.gain(crossing, row);
+    /// What is done about a gain, N0 being `noise`.
+    fn carrier(&self, gain: [f64; 2], noise: f64) -> Carrier {
         let power = gain[0] * gain[0] + gain[1] * gain[1];
         let over = |below: f64| if below > 0.0 { 1.0 / below } else { 0.0 };
         let factor = match self.csi {
-            Csi::Unknown => return Condition { gain, noise, weight: [1.0, 0.0] },
+            Csi::Unknown => return Carrier { gain, weight: [1.0, 0.0] },
             Csi::Known(Equaliser::Conjugate) => 1.0,
             // 1 / |h|^2 would overflow f32. Such a gain is never drawn in practice, but finite values must stay finite.
             Csi::Known(Equaliser::ZeroForcing) if power < f64::from(f32::MIN_POSITIVE) => 0.0,
             Csi::Known(Equaliser::ZeroForcing) => over(power),
             Csi::Known(Equaliser::Mmse) => over(power + noise),
         };
-        Condition { gain, noise, weight: [factor * gain[0], -factor * gain[1]] }
+        Carrier { gain, weight: [factor * gain[0], -factor * gain[1]] }
     }
 
-    /// The condition of every row of so many values: drawn once where all rows share it.
-    fn conditions(&self, crossing: &Crossing, values: usize) -> Vec<Condition> {
-        let rows = values / self.feature_dim;
+    fn condition(&self, crossing: &Crossing, row: usize, noise: f64) -> Condition {
+        let gains = self.gains(crossing, row);
+        Condition { noise, carriers: gains.into_iter().map(|gain| self.carrier(gain, noise)).collect() }
+    }
+
+    /// The conditions of so many rows.
+    fn conditions(&self, crossing: &Crossing, rows: usize) -> Conditions {
         let noise = self.noise_power(crossing);
-        match self.block {
-            Block::Sample => (0..rows).map(|row| self.condition(crossing, row, noise)).collect(),
-            _ if rows == 0 => Vec::new(),
-            _ => vec![self.condition(crossing, 0, noise); rows],
-        }
+        let different = if self.block == Block::Sample { rows } else { rows.min(1) };
+        Conditions((0..different).map(|row| self.condition(crossing, row, noise)).collect())
     }
 
     /// Where the noise of a crossing comes from: two normals a symbol, row after row.
@@ -155,7 +184,7 @@ impl Air {
     pub fn testimony(&self, crossing: &Crossing, rows: usize) -> Vec<u8> {
         let mut numbers = vec![self.snr_db(crossing).unwrap_or(f64::INFINITY)];
         let gains = if self.block == Block::Sample { rows } else { 1 };
-        numbers.extend((0..gains).flat_map(|row| self.gain(crossing, row)));
+        numbers.extend((0..gains).flat_map(|row| self.gains(crossing, row)).flatten());
         if self.snr.is_some() {
             let mut stream = self.noise_stream(crossing);
             numbers.extend((0..2 * rows * channel_uses(self.feature_dim)).map(|_| stream.normal()));
@@ -163,24 +192,25 @@ impl Air {
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    /// Adds to every symbol, multiplied by what `through` makes of its row's condition, its noise multiplied by what `weight` does.
+    /// Adds to every symbol, multiplied by what `through` makes of what it meets, its noise multiplied by what `weight` does.
     fn cross<T: Real>(
         &self,
         crossing: &Crossing,
         values: &mut [T],
-        through: impl Fn(&Condition) -> [f64; 2],
-        weight: impl Fn(&Condition) -> [f64; 2],
+        through: impl Fn(&Carrier) -> [f64; 2],
+        weight: impl Fn(&Carrier) -> [f64; 2],
     ) {
-        let conditions = self.conditions(crossing, values.len());
+        let conditions = self.conditions(crossing, values.len() / self.feature_dim);
         let mut noise = self.snr.is_some().then(|| self.noise_stream(crossing));
-        for (row, condition) in values.chunks_exact_mut(self.feature_dim).zip(&conditions) {
-            let (through, weight) = (through(condition), weight(condition));
+        for (row, values) in values.chunks_exact_mut(self.feature_dim).enumerate() {
+            let condition = conditions.of_row(row);
             let deviation = libm::sqrt(condition.noise / 2.0);
-            for symbol in row.chunks_mut(2) {
-                let [mut re, mut im] = times(through, read(symbol));
+            for (number, symbol) in values.chunks_mut(2).enumerate() {
+                let carrier = condition.carrier(number);
+                let [mut re, mut im] = times(through(carrier), read(symbol));
                 if let Some(stream) = &mut noise {
                     let drawn = [deviation * stream.normal(), deviation * stream.normal()];
-                    let [noise_re, noise_im] = times(weight, drawn);
+                    let [noise_re, noise_im] = times(weight(carrier), drawn);
                     (re, im) = (re + noise_re, im + noise_im);
                 }
                 write(symbol, [re, im]);
@@ -191,44 +221,52 @@ impl Air {
 
 impl<T: Real> Channel<T> for Air {
     fn send(&self, crossing: &Crossing, features: &mut [T]) {
-        self.cross(crossing, features, Condition::through, |condition| condition.weight);
+        self.cross(crossing, features, Carrier::through, |carrier| carrier.weight);
     }
 
     fn pull_back(&self, crossing: &Crossing, gradient: &mut [T]) {
-        let conditions = self.conditions(crossing, gradient.len());
-        for (row, condition) in gradient.chunks_exact_mut(self.feature_dim).zip(&conditions) {
-            // The transpose of a multiplication with a complex number is that with its conjugate.
-            let [re, im] = condition.through();
-            row.chunks_mut(2).for_each(|symbol| write(symbol, times([re, -im], read(symbol))));
+        let conditions = self.conditions(crossing, gradient.len() / self.feature_dim);
+        for (row, gradient) in gradient.chunks_exact_mut(self.feature_dim).enumerate() {
+            for (number, symbol) in gradient.chunks_mut(2).enumerate() {
+                // The transpose of a multiplication with a complex number is that with its conjugate.
+                let [re, im] = conditions.of_row(row).carrier(number).through();
+                write(symbol, times([re, -im], read(symbol)));
+            }
         }
     }
 
     /// |h| s + e^(-j arg h) n: a gain that is known can be turned back, and so the noise stays circular. What is erased tells nothing:
     /// mean 0 and deviation 1, whatever was sent.
     fn observe(&self, crossing: &Crossing, rows: usize, [z, mu, std]: [&mut [T]; 3]) -> Vec<f64> {
-        let magnitude = |condition: &Condition| libm::sqrt(condition.power());
-        let turn = |condition: &Condition| match magnitude(condition) {
+        let turn = |carrier: &Carrier| match carrier.magnitude() {
             0.0 => [1.0, 0.0],
-            magnitude => [condition.gain[0] / magnitude, -condition.gain[1] / magnitude],
+            magnitude => [carrier.gain[0] / magnitude, -carrier.gain[1] / magnitude],
         };
-        self.cross(crossing, z, |condition| [magnitude(condition), 0.0], turn);
-        let conditions = self.conditions(crossing, rows * self.feature_dim);
+        self.cross(crossing, z, |carrier| [carrier.magnitude(), 0.0], turn);
+        let conditions = self.conditions(crossing, rows);
         let posteriors = mu.chunks_exact_mut(self.feature_dim).zip(std.chunks_exact_mut(self.feature_dim));
-        for ((mu, std), condition) in posteriors.zip(&conditions) {
-            let (gain, power) = (magnitude(condition), condition.power());
-            mu.iter_mut().for_each(|mu| *mu = T::from_f64(gain * mu.to_f64()));
-            for std in std {
-                let variance = power * std.to_f64() * std.to_f64() + condition.noise / 2.0;
+        let mut gains = Vec::with_capacity(rows * self.feature_dim);
+        for (row, (mu, std)) in posteriors.enumerate() {
+            let condition = conditions.of_row(row);
+            for (value, (mu, std)) in mu.iter_mut().zip(std).enumerate() {
+                let carrier = condition.carrier(value / 2);
+                *mu = T::from_f64(carrier.magnitude() * mu.to_f64());
+                let variance = carrier.power() * std.to_f64() * std.to_f64() + condition.noise / 2.0;
                 *std = T::from_f64(if variance > 0.0 { libm::sqrt(variance) } else { 1.0 });
+                gains.push(carrier.magnitude());
             }
         }
-        conditions.iter().map(magnitude).collect()
+        gains
     }
 
     fn measure(&self, crossing: &Crossing, rows: usize) -> Option<Measure> {
-        let conditions = self.conditions(crossing, rows * self.feature_dim);
-        let capacity = |condition: &Condition| libm::log1p(condition.power() / condition.noise);
-        let mean = conditions.iter().map(capacity).sum::<f64>() / rows.max(1) as f64;
+        let conditions = self.conditions(crossing, rows);
+        let uses = channel_uses(self.feature_dim);
+        let capacity = |condition: &Condition| {
+            let of_use = |number| libm::log1p(condition.carrier(number).power() / condition.noise);
+            (0..uses).map(of_use).sum::<f64>() / uses as f64
+        };
+        let mean = (0..rows).map(|row| capacity(conditions.of_row(row))).sum::<f64>() / rows.max(1) as f64;
         Some(Measure { snr_db: self.snr_db(crossing), capacity: self.snr.is_some().then_some(mean) })
     }
 }
@@ -242,7 +280,7 @@ impl Crossing {
     }
 }
 
-fn times([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
+pub(super) fn times([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
     [a * c - b * d, a * d + b * c]
 }
 

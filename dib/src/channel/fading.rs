@@ -1,5 +1,7 @@
 use randomness::Stream;
 
+use super::air::times;
+
 /// What the gain h of a link is drawn from, once a block. On average |h|^2 is 1, but of [`Fading::Erasure`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fading {
@@ -17,6 +19,19 @@ pub enum Fading {
         /// m, from 1/2. 1 is Rayleigh.
         shape: f64,
     },
+    /// OFDM over a tapped delay line: paths h_l ~ CN(0, p_l) at whole sample delays l = 0, 1, ... whose powers fall as
+    /// p_l ~ exp(-decay l) and add up to 1. A symbol on subcarrier i meets h = sum over l of h_l exp(-2 pi j i l / subcarriers). The
+    /// cyclic prefix is longer than the delays, so that no symbol meets another.
+    Multipath {
+        /// How many paths, from 1 to `subcarriers`.
+        taps: usize,
+        /// The decay of power from one path to the next, in nepers of power; 0: all are alike.
+        decay: f64,
+        /// How many subcarriers. Symbol i of a feature lies on subcarrier i mod `subcarriers`.
+        subcarriers: usize,
+        /// K of a line of sight on the first path beside all of these, as in `Rician`; 0: there is none.
+        k_factor: f64,
+    },
     /// h = 0 with this probability, else 1.
     Erasure {
         /// Of a block.
@@ -25,9 +40,12 @@ pub enum Fading {
 }
 
 impl Fading {
-    /// Draws real and imaginary part.
-    pub(super) fn draw(&self, stream: &mut Stream) -> [f64; 2] {
-        match *self {
+    /// Draws h for so many symbols side by side: one that all of them meet, or one for each subcarrier that they lie on.
+    pub(super) fn draw(&self, stream: &mut Stream, symbols: usize) -> Vec<[f64; 2]> {
+        vec![match *self {
+            Fading::Multipath { taps, decay, subcarriers, k_factor } => {
+                return multipath(stream, &powers(taps, decay), k_factor, subcarriers, symbols);
+            }
             Fading::None => [1.0, 0.0],
             Fading::Rayleigh => scattered(stream, 1.0),
             Fading::Rician { k_factor } => {
@@ -40,8 +58,38 @@ impl Fading {
                 [magnitude * cosine, magnitude * sine]
             }
             Fading::Erasure { probability } => [f64::from(u8::from(stream.uniform() >= probability)), 0.0],
-        }
+        }]
     }
+}
+
+/// p_l: the mean powers of the paths, which add up to 1.
+fn powers(taps: usize, decay: f64) -> Vec<f64> {
+    let relative: Vec<f64> = (0..taps).map(|tap| libm::exp(-decay * tap as f64)).collect();
+    let sum: f64 = relative.iter().sum();
+    relative.iter().map(|power| power / sum).collect()
+}
+
+/// h of the first subcarriers, as many as symbols need.
+fn multipath(
+    stream: &mut Stream,
+    powers: &[f64],
+    k_factor: f64,
+    subcarriers: usize,
+    symbols: usize,
+) -> Vec<[f64; 2]> {
+    let mut paths: Vec<[f64; 2]> =
+        powers.iter().map(|power| scattered(stream, power / (k_factor + 1.0))).collect();
+    paths[0][0] += libm::sqrt(k_factor / (k_factor + 1.0));
+    let turn = |product: usize| {
+        let angle = -2.0 * std::f64::consts::PI * (product % subcarriers) as f64 / subcarriers as f64;
+        let (sine, cosine) = libm::sincos(angle);
+        [cosine, sine]
+    };
+    let at = |carrier: usize| {
+        let turned = paths.iter().enumerate().map(|(delay, path)| times(*path, turn(carrier * delay)));
+        turned.fold([0.0; 2], |[re, im], [a, b]| [re + a, im + b])
+    };
+    (0..symbols.min(subcarriers)).map(at).collect()
 }
 
 /// CN(0, power).
@@ -79,13 +127,16 @@ mod tests {
     fn powers(fading: Fading, number: u64, count: usize) -> Vec<f64> {
         let mut stream = Seed::from_number(1).stream(Purpose::Test, &[number], 0);
         let power = |[re, im]: [f64; 2]| re * re + im * im;
-        (0..count).map(|_| power(fading.draw(&mut stream))).collect()
+        (0..count).map(|_| power(fading.draw(&mut stream, 1)[0])).collect()
     }
 
     #[test]
     fn powers_have_mean_one_and_the_variance_of_their_law() {
         const COUNT: usize = 200_000;
-        let cases: [(Fading, f64); 8] = [
+        let multipath = |k_factor| Fading::Multipath { taps: 3, decay: 0.5, subcarriers: 8, k_factor };
+        let cases: [(Fading, f64); 10] = [
+            (multipath(0.0), 1.0),
+            (multipath(4.0), 9.0 / 25.0),
             (Fading::None, 0.0),
             (Fading::Rayleigh, 1.0),
             (Fading::Rician { k_factor: 0.0 }, 1.0),
@@ -117,6 +168,31 @@ mod tests {
             |(at, power): (usize, &f64)| ((at as f64 + 0.5) / count - (1.0 - (-power).exp())).abs();
         let largest = powers.iter().enumerate().map(distance).fold(0.0, f64::max);
         assert!(largest < 1.95 / count.sqrt(), "{largest}");
+    }
+
+    #[test]
+    fn subcarriers_are_as_alike_as_the_paths_make_them() {
+        // E h_i h*_j = sum over l of p_l exp(-2 pi j (i - j) l / subcarriers): the definition, summed the other way round.
+        const COUNT: usize = 20_000;
+        let (taps, decay, subcarriers) = (3, 0.5, 8);
+        let fading = Fading::Multipath { taps, decay, subcarriers, k_factor: 0.0 };
+        let mut stream = Seed::from_number(1).stream(Purpose::Test, &[40], 0);
+        let draws: Vec<Vec<[f64; 2]>> = (0..COUNT).map(|_| fading.draw(&mut stream, 20)).collect();
+        assert!(draws.iter().all(|draw| draw.len() == subcarriers));
+        assert_eq!(fading.draw(&mut stream, 2).len(), 2);
+        for (i, j) in [(0, 0), (1, 0), (4, 0), (7, 3), (2, 5)] {
+            let products = draws.iter().map(|draw| times(draw[i], [draw[j][0], -draw[j][1]]));
+            let [re, im] = products.fold([0.0; 2], |[re, im], [a, b]| [re + a, im + b]);
+            let weights = [1.0, (-0.5f64).exp(), (-1.0f64).exp()];
+            let expected = weights.iter().enumerate().fold([0.0; 2], |[re, im], (delay, weight)| {
+                let angle = -2.0 * std::f64::consts::PI * (i as f64 - j as f64) * delay as f64 / 8.0;
+                let power = weight / weights.iter().sum::<f64>();
+                [re + power * angle.cos(), im + power * angle.sin()]
+            });
+            let error = 4.0 / (COUNT as f64).sqrt();
+            assert!((re / COUNT as f64 - expected[0]).abs() < error, "({i}, {j}): {re} for {expected:?}");
+            assert!((im / COUNT as f64 - expected[1]).abs() < error, "({i}, {j}): {im} for {expected:?}");
+        }
     }
 
     #[test]

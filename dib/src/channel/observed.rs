@@ -10,11 +10,10 @@ use crate::{Features, Posterior, Result};
 pub struct Observed {
     /// z', with the mean and deviation of p(z'|x, gains).
     pub features: Features,
-    /// What each row's z and mu were multiplied with.
+    /// What each value of z and mu was multiplied with.
     gains: Vec<f64>,
     /// Deviations before and after.
     stds: [Vec<f64>; 2],
-    width: usize,
 }
 
 impl Observed {
@@ -31,7 +30,7 @@ impl Observed {
             return Ok(None);
         };
         let before = std.clone();
-        let mut gains = Vec::with_capacity(z.len() / width);
+        let mut gains = Vec::with_capacity(z.len());
         let mut start = 0;
         for (channel, crossing, rows) in crossings {
             let values = start..start + rows * width;
@@ -42,7 +41,7 @@ impl Observed {
         let like = |values: &[f64]| tensor(values, &features.z);
         let posterior = Some(Posterior { mu: like(&mu)?, std: like(&std)? });
         let features = Features { z: like(&z)?, posterior };
-        Ok(Some(Observed { features, gains, stds: [before, std], width }))
+        Ok(Some(Observed { features, gains, stds: [before, std] }))
     }
 
     /// From a gradient with respect to z', mu' and std' to that with respect to z, mu and std, each packed as [3, rows, feature_dim].
@@ -52,16 +51,13 @@ impl Observed {
     pub fn pull_back(&self, gradient: &Tensor) -> Result<Tensor> {
         let mut parts = pieces(gradient)?;
         for part in &mut parts[..2] {
-            for (row, gain) in part.chunks_exact_mut(self.width).zip(&self.gains) {
-                row.iter_mut().for_each(|value| *value *= gain);
-            }
+            part.iter_mut().zip(&self.gains).for_each(|(value, gain)| *value *= gain);
         }
         let [before, after] = &self.stds;
         // std'^2 = gain^2 std^2 + noise.
         let ratios = before.iter().zip(after).map(|(before, after)| before / after);
-        let gains = self.gains.iter().flat_map(|gain| std::iter::repeat_n(gain * gain, self.width));
-        for ((value, ratio), power) in parts[2].iter_mut().zip(ratios).zip(gains) {
-            *value *= power * ratio;
+        for ((value, ratio), gain) in parts[2].iter_mut().zip(ratios).zip(&self.gains) {
+            *value *= gain * gain * ratio;
         }
         packed(&parts, &gradient.get(0)?)
     }

@@ -26,7 +26,11 @@ fn crossing(modality: usize, tick: u64) -> Crossing {
 
 const ZERO_FORCING: Csi = Csi::Known(Equaliser::ZeroForcing);
 
-const KINDS: [Fading; 5] = [
+/// Two symbols lie on two subcarriers.
+const MULTIPATH: Fading = Fading::Multipath { taps: 2, decay: 0.7, subcarriers: 2, k_factor: 1.0 };
+
+const KINDS: [Fading; 6] = [
+    MULTIPATH,
     Fading::None,
     Fading::Rayleigh,
     Fading::Rician { k_factor: 3.0 },
@@ -42,19 +46,19 @@ fn a_gain_is_shared_by_modalities_and_noise_by_nobody() {
     use pom2dib_dib::Channel;
 
     let air = air(Fading::Rayleigh, Some(Snr::Range(0.0, 20.0)), Csi::Unknown);
-    let gain = |modality, tick| air.gain(&crossing(modality, tick), 0);
+    let gain = |modality, tick| air.gains(&crossing(modality, tick), 0);
     assert_eq!(gain(0, 7), gain(1, 7));
     assert_ne!(gain(0, 7), gain(0, 8));
     assert_eq!(air.snr_db(&crossing(0, 7)), air.snr_db(&crossing(1, 7)));
     assert_ne!(air.snr_db(&crossing(0, 7)), air.snr_db(&crossing(0, 8)));
     let evaluated = Crossing { phase: Phase::Evaluate, ..crossing(0, 7) };
-    assert_ne!(air.gain(&evaluated, 0), gain(0, 7));
-    assert_ne!(air.gain(&Crossing { pass: 1, ..evaluated }, 0), air.gain(&evaluated, 0));
+    assert_ne!(air.gains(&evaluated, 0), gain(0, 7));
+    assert_ne!(air.gains(&Crossing { pass: 1, ..evaluated }, 0), air.gains(&evaluated, 0));
     let round = Air { block: FadingBlock::Round, ..air };
-    assert_eq!(round.gain(&crossing(0, 20), 0), round.gain(&crossing(0, 39), 0));
-    assert_ne!(round.gain(&crossing(0, 19), 0), round.gain(&crossing(0, 20), 0));
+    assert_eq!(round.gains(&crossing(0, 20), 0), round.gains(&crossing(0, 39), 0));
+    assert_ne!(round.gains(&crossing(0, 19), 0), round.gains(&crossing(0, 20), 0));
     let sample = Air { block: FadingBlock::Sample, ..air };
-    assert_ne!(sample.gain(&crossing(0, 7), 0), sample.gain(&crossing(0, 7), 1));
+    assert_ne!(sample.gains(&crossing(0, 7), 0), sample.gains(&crossing(0, 7), 1));
     // Of nothing, what arrives is the noise.
     let noise = |modality, tick| {
         let mut values = [0.0; 8];

@@ -1,5 +1,7 @@
 //! Power, gain, noise and equalisation as the formulas say, symbol by symbol; draws from their addresses.
 
+use std::f64::consts::PI;
+
 use candle_core::{Device, Result, Tensor};
 use randomness::Purpose;
 use scenario::{Block, Channel, ChannelKind, Csi, Equaliser, Power, SnrDb};
@@ -18,8 +20,9 @@ pub(super) struct Sent {
 
 /// What the symbols of an entry meet.
 pub(super) struct Link {
-    /// h of every sample.
+    /// h of every symbol, sample by sample.
     gains: Vec<[f64; 2]>,
+    samples: usize,
     /// N0.
     noise_power: f64,
     /// n of every symbol, sample by sample.
@@ -66,7 +69,8 @@ impl Oracle<'_> {
         let sent = self.send(*key)?;
         let link = sent.link.as_ref().expect("it crosses a channel");
         let (mu, std) = sent.rated.posterior.as_ref().expect("it has a density");
-        let magnitude = link.column(|[re, im], _| re.hypot(im))?;
+        let magnitude = link.of_gains(|[re, im], _| re.hypot(im))?;
+        let magnitude = Tensor::stack(&[&magnitude, &magnitude], 2)?.flatten(1, 2)?;
         let turned = link.turned(self.feature_dim(), |[re, im], [a, b]| {
             [(re * a + im * b) / re.hypot(im), (re * b - im * a) / re.hypot(im)]
         })?;
@@ -85,7 +89,8 @@ impl Oracle<'_> {
             }
             None => f64::INFINITY,
         };
-        let gain = |sample: usize| {
+        let symbols = self.feature_dim() / 2;
+        let gains = |sample: usize| {
             let (sample, block) = match channel.block {
                 Block::Tick => (0, moment),
                 Block::Round => (0, self.round),
@@ -93,8 +98,22 @@ impl Oracle<'_> {
             };
             let mut stream = seed.stream(Purpose::Gain, &[k, t, 0, sample], block);
             match channel.kind {
-                ChannelKind::Awgn => [1.0, 0.0],
-                ChannelKind::Rayleigh => [(); 2].map(|()| stream.normal() / 2f64.sqrt()),
+                ChannelKind::Awgn => vec![[1.0, 0.0]; symbols],
+                ChannelKind::Rayleigh => {
+                    let (taps, subcarriers) = (channel.taps.unwrap_or(1), channel.subcarriers.unwrap_or(1));
+                    let power = |tap: usize| (-channel.decay.unwrap_or(1.0) * tap as f64).exp();
+                    let whole: f64 = (0..taps).map(power).sum();
+                    let mut path =
+                        |tap| [(); 2].map(|()| stream.normal() * (power(tap) / whole / 2.0).sqrt());
+                    let paths: Vec<[f64; 2]> = (0..taps).map(&mut path).collect();
+                    let turned = |symbol: usize, tap: usize| {
+                        let angle = -2.0 * PI * (symbol * tap) as f64 / subcarriers as f64;
+                        product(paths[tap], [angle.cos(), angle.sin()])
+                    };
+                    let sum = |one: [f64; 2], other: [f64; 2]| [one[0] + other[0], one[1] + other[1]];
+                    let at = |symbol| (0..taps).map(|tap| turned(symbol, tap)).fold([0.0; 2], sum);
+                    (0..symbols).map(at).collect()
+                }
                 other => panic!("the oracle knows no channel of kind {other:?}"),
             }
         };
@@ -102,7 +121,8 @@ impl Oracle<'_> {
         let mut stream = seed.stream(Purpose::AirNoise, &[k, t, m, 0], moment);
         let mut symbol = || [(); 2].map(|()| stream.normal() * (noise_power / 2.0).sqrt());
         Ok(Link {
-            gains: (0..samples).map(gain).collect(),
+            gains: (0..samples).flat_map(gains).collect(),
+            samples,
             noise_power,
             noise: (0..samples * self.feature_dim() / 2).map(|_| symbol()).collect(),
             csi: channel.csi,
@@ -119,7 +139,7 @@ impl Sent {
         let pairs = self.symbols.reshape((samples, d / 2, 2))?;
         let part = |number| pairs.narrow(2, number, 1)?.squeeze(2);
         let (re, im) = (part(0)?, part(1)?);
-        let of = |number: usize| link.column(move |gain, link| product(link.weight(gain), gain)[number]);
+        let of = |number: usize| link.of_gains(move |gain, link| product(link.weight(gain), gain)[number]);
         let (a, b) = (of(0)?, of(1)?);
         let through_re = (re.broadcast_mul(&a)? - im.broadcast_mul(&b)?)?;
         let through_im = (re.broadcast_mul(&b)? + im.broadcast_mul(&a)?)?;
@@ -141,19 +161,17 @@ impl Link {
         [re / over, -im / over]
     }
 
-    /// A number of every sample, [samples, 1].
-    fn column(&self, of: impl Fn([f64; 2], &Link) -> f64) -> Result<Tensor> {
+    /// A number of every symbol, [samples, feature_dim / 2].
+    fn of_gains(&self, of: impl Fn([f64; 2], &Link) -> f64) -> Result<Tensor> {
         let values: Vec<f64> = self.gains.iter().map(|gain| of(*gain, self)).collect();
-        Tensor::from_vec(values, (self.gains.len(), 1), &Device::Cpu)
+        Tensor::from_vec(values, (self.samples, self.gains.len() / self.samples), &Device::Cpu)
     }
 
-    /// What becomes of the noise, [samples, feature_dim], given the gain.
+    /// What becomes of the noise, [samples, feature_dim], given the gains.
     fn turned(&self, d: usize, of: impl Fn([f64; 2], [f64; 2]) -> [f64; 2]) -> Result<Tensor> {
-        let of_sample = |(gain, noise): (&[f64; 2], &[[f64; 2]])| {
-            noise.iter().flat_map(|noise| of(*gain, *noise)).collect::<Vec<_>>()
-        };
-        let values: Vec<f64> = self.gains.iter().zip(self.noise.chunks(d / 2)).flat_map(of_sample).collect();
-        Tensor::from_vec(values, (self.gains.len(), d), &Device::Cpu)
+        let values: Vec<f64> =
+            self.gains.iter().zip(&self.noise).flat_map(|(gain, noise)| of(*gain, *noise)).collect();
+        Tensor::from_vec(values, (self.samples, d), &Device::Cpu)
     }
 }
 

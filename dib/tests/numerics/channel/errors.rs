@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use pom2dib_dib::{Air, Channel, Csi, Equaliser, Fading, FadingBlock, Snr};
 
-use super::{ZERO_FORCING, air, crossing};
+use super::{MULTIPATH, ZERO_FORCING, air, crossing};
 use crate::support::stream;
 
 const SYMBOLS: usize = 1_000_000;
@@ -95,7 +95,7 @@ fn symbol_errors_over_rayleigh_are_those_of_the_closed_form() {
 #[test]
 fn equalisers_do_what_their_formulas_say() {
     let noiseless = |csi| air(Fading::Rayleigh, None, csi);
-    let gain = noiseless(Csi::Unknown).gain(&crossing(0, 3), 0);
+    let gain = noiseless(Csi::Unknown).gains(&crossing(0, 3), 0)[0];
     let power = gain[0] * gain[0] + gain[1] * gain[1];
     let arrived = |air: Air| {
         let mut values = [0.3, -0.7, 1.1, 0.2];
@@ -156,6 +156,17 @@ fn mmse_is_the_linear_equaliser_with_the_least_error() {
 }
 
 #[test]
+fn every_symbol_meets_the_gain_of_its_subcarrier() {
+    // Three symbols on two subcarriers: the third lies on the first one again.
+    let air = Air { feature_dim: 6, ..air(MULTIPATH, None, Csi::Unknown) };
+    let gains = air.gains(&crossing(0, 3), 0);
+    let mut values = [1.0, 0.0, 0.0, 1.0, 2.0, 0.0];
+    air.send(&crossing(0, 3), &mut values);
+    let ([a, b], [c, d]) = (gains[0], gains[1]);
+    assert_eq!(values, [a, b, -d, c, 2.0 * a, 2.0 * b]);
+}
+
+#[test]
 fn an_odd_value_has_nothing_beside_it() {
     let air = Air { feature_dim: 3, ..air(Fading::Rayleigh, None, ZERO_FORCING) };
     let mut values = [0.3, -0.7, 1.1, 0.5, 0.25, -2.0];
@@ -178,6 +189,12 @@ fn capacity_is_that_of_the_gains() {
     let at = |share: usize| (1.0 - 10f64.powf(0.7) * ((share as f64 + 0.5) / 1e5).ln()).ln();
     let expected = (0..100_000).map(at).sum::<f64>() / 1e5;
     assert!((got - expected).abs() < 0.01, "{got}, not {expected}");
+    let carriers = air(MULTIPATH, Some(Snr::Fixed(snr_db)), ZERO_FORCING);
+    let gains = carriers.gains(&crossing(0, 0), 0);
+    let expected =
+        gains.iter().map(|[re, im]| (1.0 + (re * re + im * im) * 10f64.powf(0.7)).ln()).sum::<f64>();
+    let got = Channel::<f64>::measure(&carriers, &crossing(0, 0), 5).unwrap().capacity.unwrap();
+    assert!((got - expected / 2.0).abs() < 1e-12 && gains.len() == 2 && gains[0] != gains[1], "{got}");
     let erased = air(Fading::Erasure { probability: 0.5 }, None, ZERO_FORCING);
     assert_eq!(Channel::<f64>::measure(&erased, &crossing(0, 0), 5).unwrap().capacity, None);
 }
