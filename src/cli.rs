@@ -1,6 +1,6 @@
 //! The command line: every command, and who does it.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use coordinator::{Manage, ManageArguments, manage};
@@ -8,7 +8,7 @@ use node::HealthArguments;
 
 use crate::{
     bench_command, certs_command, check_command, compose_command, data_command, doctor_command, export,
-    init_command, predict, report, reproduce, run_command, sweep,
+    init_command, predict, records, report, reproduce, run_command, sweep,
 };
 
 const BEGIN: &str = "\
@@ -51,6 +51,7 @@ enum Command {
     /// network, the rate of each entry, confusion matrices, bytes beside the rate that would do, and the configuration; of several
     /// runs also what differs in that. A run that is still going on, or was cut short, gets a page of what there is, which says so.
     Report(report::Arguments),
+    Records(records::Arguments),
     // What these two say of themselves is longer, and stands at their arguments.
     Sweep(sweep::Arguments),
     Reproduce(reproduce::Arguments),
@@ -89,9 +90,9 @@ enum Command {
     Receiver(node::Options),
 }
 
-/// Reads the command line and does what it says.
-pub(crate) fn run() -> ExitCode {
-    match node::parse::<Cli>().command {
+/// Reads a command line, whose first word is the program, and does what it says.
+pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+    match node::parse_from::<Cli>(words).command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Init(arguments) => init_command::run(&arguments),
         Command::Check(arguments) => check_command::run(&arguments),
@@ -99,6 +100,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Records(arguments) => records::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Bench(arguments) => bench_command::run(&arguments),

@@ -45,6 +45,7 @@ mod plot;
 mod predict;
 mod processes;
 mod program;
+mod records;
 mod report;
 mod reproduce;
 mod run_command;

@@ -1,7 +1,8 @@
 use std::{
+    ffi::OsString,
     path::PathBuf,
     process::{Command, ExitCode},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use data::Source;
@@ -11,13 +12,25 @@ use crate::cli;
 /// The program `pom2dib` with all its commands, and what you add to it.
 ///
 /// `run` starts the coordinator, the transmitters and the receivers of a network as processes of the same executable, each in a
-/// role of its own: whatever program calls [`Program::run`] is also what its nodes are, and so its nodes know what it adds.
+/// role of its own: whatever program calls [`Program::run`] is also what its nodes are, and so its nodes know what it adds. A
+/// program that lives in another one, such as a Python module in its interpreter, says with [`Program::started_by`] how it is started.
 ///
 /// A program chooses its own allocator. The command `pom2dib` sets mimalloc, with which a round is faster.
 #[derive(Default)]
 pub struct Program {
     data: Vec<(&'static str, Arc<dyn Source>)>,
+    arguments: Option<Vec<OsString>>,
+    start: Option<Start>,
 }
+
+/// How a program is started that is no executable of its own.
+struct Start {
+    command: Vec<OsString>,
+    file: PathBuf,
+}
+
+/// That of this process, if its program has said so.
+static START: OnceLock<Start> = OnceLock::new();
 
 impl Program {
     /// The program as it is.
@@ -29,6 +42,19 @@ impl Program {
     /// hyphens and underscores. A node of a program that lacks it is refused.
     pub fn data(mut self, name: &'static str, source: impl Source + 'static) -> Self {
         self.data.push((name, Arc::new(source)));
+        self
+    }
+
+    /// Takes these words behind the program's name for the command line, instead of those of this process.
+    pub fn arguments(mut self, words: impl IntoIterator<Item = OsString>) -> Self {
+        self.arguments = Some(words.into_iter().collect());
+        self
+    }
+
+    /// Says which command starts this program again, for nodes and runs of its own; what it is to do comes behind. Without this it is
+    /// the executable of this process. `file` is what has the program in it: by its contents, builds are told apart.
+    pub fn started_by(mut self, command: impl IntoIterator<Item = OsString>, file: PathBuf) -> Self {
+        self.start = Some(Start { command: command.into_iter().collect(), file });
         self
     }
 
@@ -44,16 +70,27 @@ impl Program {
             eprintln!("error: {line}");
             return ExitCode::from(2);
         }
-        cli::run()
+        if let Some(start) = self.start {
+            // A second program of one process would be the same one.
+            let _ = START.set(start);
+        }
+        let words =
+            self.arguments.map(|words| [OsString::from("pom2dib")].into_iter().chain(words).collect());
+        cli::run(words.unwrap_or_else(|| std::env::args_os().collect()))
     }
 }
 
 /// A command that starts this program again; what it is to do comes behind. The only place that knows how that is done.
 pub(crate) fn again() -> std::io::Result<Command> {
-    Ok(Command::new(executable()?))
+    let Some((first, others)) = START.get().and_then(|start| start.command.split_first()) else {
+        return Ok(Command::new(executable()?));
+    };
+    let mut command = Command::new(first);
+    command.args(others);
+    Ok(command)
 }
 
 /// The file that this program is.
 pub(crate) fn executable() -> std::io::Result<PathBuf> {
-    std::env::current_exe()
+    START.get().map_or_else(std::env::current_exe, |start| Ok(start.file.clone()))
 }

@@ -50,6 +50,10 @@ pub(crate) struct Arguments {
     /// End when standard input is closed (the parent process is gone)
     #[arg(long, hide = true)]
     end_with_parent: bool,
+
+    /// Say on standard error which folder it is, as soon as that is known: for programs that follow the run
+    #[arg(long, hide = true)]
+    say_folder: bool,
 }
 
 /// Judge the last checkpoint of a run again: Algorithm 2 on the whole test set.
@@ -175,7 +179,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     } else {
         arguments.scenario.warn_of_deprecated_keys();
     }
-    launch(launch_of_run(arguments))
+    let planned = launch_of_run(arguments);
+    if let Some(launch) = planned.as_ref().ok().filter(|_| arguments.say_folder) {
+        eprintln!("folder {}", launch.coordinator.out.display());
+    }
+    launch(planned)
 }
 
 pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {

@@ -249,3 +249,15 @@ fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let length = (dictionary.len() as u16).to_le_bytes();
     [b"\x93NUMPY\x01\0", &length[..], dictionary.as_bytes(), values].concat()
 }
+
+#[test]
+fn scenarios_that_come_with_the_program_go_by_their_names_unless_there_is_a_file_of_that_name() {
+    let place = Place::new(PROGRAM);
+    assert_eq!(place.run("check digits --json").done().json()["name"], "digits");
+    let said = place.run("check handwritten --data nowhere --json");
+    said.failed(2, &["nowhere"]);
+    place.write("digits", std::fs::read_to_string(place.path("tiny.toml")).unwrap());
+    assert_eq!(place.run("check digits --json").done().json()["name"], "tiny");
+    place.run("run digits --rounds 1 --out a --json").done();
+    assert_eq!(place.run_folder("a").rounds(), 1);
+}

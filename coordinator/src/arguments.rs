@@ -11,8 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, RunLock, Summary, render};
 
-/// The scenario that runs when none is named: it needs no files.
-const BUILT_IN: &str = include_str!("../../scenarios/digits.toml");
+/// The scenarios that come with the program, by their names. The first runs when none is named: it needs no files.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("digits", include_str!("../../scenarios/digits.toml")),
+    ("handwritten", include_str!("../../scenarios/handwritten.toml")),
+    ("mmfi", include_str!("../../scenarios/mmfi.toml")),
+];
 
 /// Changes of keys may be in the environment as well, with semicolons or line ends between them. Those on the command line go
 /// before them, and what has a flag of its own before both.
@@ -22,7 +26,7 @@ const SET: &str = "POM2DIB_SET";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What is run")]
 pub struct ScenarioArguments {
-    /// The scenario file; without one, the built-in digits, which need no download
+    /// The scenario: a file, or one that is built in (digits, handwritten, mmfi); without one, digits, which need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     pub scenario: Option<PathBuf>,
 
@@ -58,9 +62,12 @@ impl ScenarioArguments {
     /// Reads the scenario, changes it and checks it, names of modalities and tasks included.
     pub fn resolve(&self) -> Result<Scenario, CoordinatorError> {
         let overrides = self.overrides();
-        let mut scenario = match &self.scenario {
-            Some(path) => Scenario::read_with(path, self.preset, &overrides)?,
-            None => Scenario::parse_with(BUILT_IN, "the built-in digits", self.preset, &overrides)?,
+        let mut scenario = match (self.built_in(), &self.scenario) {
+            (None, Some(path)) => Scenario::read_with(path, self.preset, &overrides)?,
+            (found, _) => {
+                let (name, text) = found.unwrap_or(BUILT_IN[0]);
+                Scenario::parse_with(text, &format!("the built-in {name}"), self.preset, &overrides)?
+            }
         };
         if let Some(folder) = &self.data {
             let is_url = folder.to_str().is_some_and(|place| place.contains("://"));
@@ -71,6 +78,12 @@ impl ScenarioArguments {
         }
         node::check_data_names(&scenario)?;
         Ok(scenario)
+    }
+
+    /// The built-in scenario that is named, by its name and text. A file of the same name goes before it.
+    fn built_in(&self) -> Option<(&'static str, &'static str)> {
+        let path = self.scenario.as_ref().filter(|path| !path.exists())?;
+        BUILT_IN.into_iter().find(|(name, _)| path.as_os_str() == *name)
     }
 
     /// The scenario of the run in a folder, changed: that of another run, which goes on from its checkpoint. Its own checkpoints lie

@@ -56,7 +56,7 @@ pub use log::log_to_stderr;
 pub use meter::{Meter, Work};
 pub use options::Options;
 pub use parent::{end_with_parent, main};
-pub use parse::parse;
+pub use parse::{parse, parse_from};
 pub use passage::{Fate, Packet, Passage};
 pub use probe::Probe;
 pub use say::{complain, say};

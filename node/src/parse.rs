@@ -1,4 +1,4 @@
-use std::io::IsTerminal;
+use std::{ffi::OsString, io::IsTerminal};
 
 use clap::{
     Command, Parser,
@@ -7,9 +7,15 @@ use clap::{
 
 use crate::{complain, say};
 
-/// Reads the command line. What is wrong with it is said in one line, like whatever else is wrong with what users give.
+/// Reads the command line of this process, as [`parse_from`] does.
 pub fn parse<C: Parser>() -> C {
-    C::try_parse().unwrap_or_else(|error| match error.kind() {
+    parse_from(std::env::args_os().collect())
+}
+
+/// Reads a command line, whose first word is the program. What is wrong with it is said in one line, like whatever else is wrong
+/// with what users give, and ends the process.
+pub fn parse_from<C: Parser>(words: Vec<OsString>) -> C {
+    C::try_parse_from(&words).unwrap_or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if !std::io::stdout().is_terminal() => {
             say(&error.render().to_string());
             std::process::exit(0)
@@ -21,7 +27,8 @@ pub fn parse<C: Parser>() -> C {
             let mut command = C::command();
             // Until then its arguments do not know what they are called.
             command.build();
-            let variable = variable(&error, &command).map(|name| format!(" (the environment's {name})"));
+            let variable =
+                variable(&error, &command, &words).map(|name| format!(" (the environment's {name})"));
             let variable = variable.unwrap_or_default();
             complain(&format!("{}{variable}; try --help", one_line(&error.to_string())));
             std::process::exit(2)
@@ -31,14 +38,15 @@ pub fn parse<C: Parser>() -> C {
 
 /// The environment variable that holds the value with which an error finds fault: a user who has given no flag cannot know the one
 /// that is named.
-fn variable(error: &clap::Error, command: &Command) -> Option<String> {
+fn variable(error: &clap::Error, command: &Command, words: &[OsString]) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
     let (flag, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
     // What stands on the command line goes before the environment.
-    if std::env::args().skip(1).any(|word| word == value || word.ends_with(&format!("={value}"))) {
+    let given = words.iter().skip(1).map(|word| word.to_string_lossy());
+    if { given }.any(|word| word == value || word.ends_with(&format!("={value}"))) {
         return None;
     }
     let of_command = command.get_arguments().find_map(|argument| {
@@ -46,7 +54,7 @@ fn variable(error: &clap::Error, command: &Command) -> Option<String> {
         let is_it = argument.to_string() == flag && std::env::var(name).is_ok_and(|found| found == value);
         is_it.then(|| name.to_owned())
     });
-    of_command.or_else(|| command.get_subcommands().find_map(|below| variable(error, below)))
+    of_command.or_else(|| command.get_subcommands().find_map(|below| variable(error, below, words)))
 }
 
 /// The paragraphs that say what is wrong and what would be right.

@@ -19,7 +19,7 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 
-use recorded::Recorded;
+pub(crate) use recorded::Recorded;
 
 /// Which runs, and where the page goes.
 #[derive(clap::Args)]
