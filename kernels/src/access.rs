@@ -79,6 +79,8 @@ pub(crate) fn write<'a, T: Real>(storage: &'a mut CpuStorage, layout: &Layout) -
 
 fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
     match layout.contiguous_offsets() {
+        // A view of no numbers may begin behind the end of its storage.
+        Some((start, end)) if start == end => Ok((0, 0)),
         Some(offsets) => Ok(offsets),
         None => bail!("an operand of shape {:?} is not contiguous", layout.shape()),
     }

@@ -31,7 +31,12 @@ pub fn accumulate_affine_gradient(affine_gradient: &Tensor, input: &Tensor, upst
 /// Replaces the gradient with respect to the output by that with respect to the input of the rectifier before: zero
 /// where `input` is not positive. All [rows, n], affine [2, n].
 pub fn backward_through_relu(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
-    gradient.inplace_op3(input, affine, &Backward)
+    gradient.inplace_op3(input, affine, &Backward { through_relu: true })
+}
+
+/// The same where no rectifier stands before: nothing is masked.
+pub fn backward_alone(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
+    gradient.inplace_op3(input, affine, &Backward { through_relu: false })
 }
 
 type Operand<'a> = (&'a CpuStorage, &'a Layout);
@@ -111,7 +116,9 @@ impl InplaceOp3 for AffineGradient {
     }
 }
 
-struct Backward;
+struct Backward {
+    through_relu: bool,
+}
 
 impl InplaceOp3 for Backward {
     fn name(&self) -> &'static str {
@@ -129,11 +136,12 @@ impl InplaceOp3 for Backward {
     ) -> Result<()> {
         let name = InplaceOp3::name(self);
         check(name, input_layout, gradient_layout, affine_layout)?;
-        for_dtype!(
-            input,
-            name,
-            backward((gradient, gradient_layout), (input, input_layout), (affine, affine_layout))
-        )
+        let (gradient, input, affine) =
+            ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
+        match self.through_relu {
+            true => for_dtype!(input.0, name, backward_through(gradient, input, affine)),
+            false => for_dtype!(input.0, name, backward_only(gradient, input, affine)),
+        }
     }
 
     #[cfg(feature = "cuda")]
@@ -150,6 +158,9 @@ impl InplaceOp3 for Backward {
         check(name, input_layout, gradient_layout, affine_layout)?;
         let (gradient, from, affine) =
             ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
+        if !self.through_relu {
+            return crate::cuda::host::update_3(self, gradient, from, affine);
+        }
         for_cuda_dtype!(input, name, crate::cuda::layer_norm::backward(gradient, from, affine))
     }
 }
@@ -227,7 +238,23 @@ fn affine_gradient_rows<T: Real>(sums: &mut [T], input: &[T], upstream: &[T]) {
     }
 }
 
-fn backward<T: Real>(
+fn backward_through<T: Real>(
+    gradient: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    affine: Operand<'_>,
+) -> Result<()> {
+    backward::<T, true>(gradient, input, affine)
+}
+
+fn backward_only<T: Real>(
+    gradient: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    affine: Operand<'_>,
+) -> Result<()> {
+    backward::<T, false>(gradient, input, affine)
+}
+
+fn backward<T: Real, const MASKED: bool>(
     gradient: (&mut CpuStorage, &Layout),
     input: Operand<'_>,
     affine: Operand<'_>,
@@ -240,16 +267,16 @@ fn backward<T: Real>(
             let gain = &affine[..affine.len() / 2];
             let rows = input.chunks_exact(gain.len());
             for (gradient, row) in gradient.chunks_exact_mut(gain.len()).zip(rows) {
-                backward_row(gradient, row, gain);
+                backward_row::<T, MASKED>(gradient, row, gain);
             }
         },
     );
     Ok(())
 }
 
-/// With g = upstream * gain and n the normalised row: (g - mean(g) - n mean(g n)) / std, masked.
+/// With g = upstream * gain and n the normalised row: (g - mean(g) - n mean(g n)) / std, masked if it is to be.
 #[inline(always)]
-fn backward_row<T: Real>(gradient: &mut [T], row: &[T], gain: &[T]) {
+fn backward_row<T: Real, const MASKED: bool>(gradient: &mut [T], row: &[T], gain: &[T]) {
     let count = T::from_f64(row.len() as f64);
     let (mean, inverse) = statistics(row);
     let (plain, projected) = backward_sums(gradient, row, gain, mean, inverse);
@@ -257,7 +284,7 @@ fn backward_row<T: Real>(gradient: &mut [T], row: &[T], gain: &[T]) {
     for ((gradient, &x), &gain) in gradient.iter_mut().zip(row).zip(gain) {
         let normal = (x - mean) * inverse;
         let value = (*gradient * gain - plain - normal * projected) * inverse;
-        *gradient = if x > T::ZERO { value } else { T::ZERO };
+        *gradient = if !MASKED || x > T::ZERO { value } else { T::ZERO };
     }
 }
 
@@ -289,11 +316,11 @@ mod tests {
                 #[inline(always)]
                 || {
                     affine_gradient_rows(&mut fast.0, &x, &upstream);
-                    backward_row(&mut fast.1[..width], &x[..width], &affine[..width]);
+                    backward_row::<_, true>(&mut fast.1[..width], &x[..width], &affine[..width]);
                 },
             );
             affine_gradient_rows(&mut plain.0, &x, &upstream);
-            backward_row(&mut plain.1[..width], &x[..width], &affine[..width]);
+            backward_row::<_, true>(&mut plain.1[..width], &x[..width], &affine[..width]);
             assert_eq!(fast, plain);
         }
     }

@@ -15,11 +15,13 @@
 mod access;
 pub mod activation;
 pub mod adamw;
+pub mod attention;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod elementwise;
 pub mod gaussian;
 mod gemm_call;
+pub mod groups;
 mod lanes;
 pub mod layer_norm;
 pub mod loss;
@@ -30,6 +32,7 @@ pub mod rate;
 mod rate_joint;
 mod rate_per_dimension;
 mod real;
+pub mod recurrent;
 pub mod segments;
 mod threads;
 pub mod transpose;

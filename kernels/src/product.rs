@@ -238,7 +238,7 @@ fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
 }
 
 /// C = A B or C += A B, piece by piece.
-fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
+pub(crate) fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
     if let Some(b_values) = straightened(a, b) {
         return multiply_into(c, a, Matrix::new(&b_values, b.rows, b.columns), accumulate);
     }

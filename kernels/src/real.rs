@@ -33,6 +33,8 @@ pub trait Real: WithDType + Neg<Output = Self> + OnDevice {
     fn ln(self) -> Self;
     /// ln(1 + `self`) for a number from 0 upwards, accurate near 0.
     fn ln_1p(self) -> Self;
+    /// The hyperbolic tangent; in f32 branch-free, within 4 ulp.
+    fn tanh(self) -> Self;
     /// The square root, correctly rounded.
     fn sqrt(self) -> Self;
     /// `self` * `factor` + `summand`, rounded once.
@@ -148,6 +150,22 @@ impl Real for f32 {
         if x < 0.0 { tail } else { 1.0 - tail }
     }
 
+    /// Cephes' polynomial near 0, and 1 - 2 / (e^2|x| + 1) elsewhere.
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        let magnitude = if self < 0.0 { -self } else { self };
+        let square = self * self;
+        let mut series = -5.704_988_7e-3;
+        series = series * square + 2.063_909e-2;
+        series = series * square - 5.373_971_5e-2;
+        series = series * square + 1.333_144_2e-1;
+        series = series * square - 3.333_328e-1;
+        let near = series * square * self + self;
+        let far = 1.0 - 2.0 / (Real::exp(magnitude + magnitude) + 1.0);
+        let far = if self < 0.0 { -far } else { far };
+        if magnitude < 0.625 { near } else { far }
+    }
+
     #[inline(always)]
     fn sqrt(self) -> Self {
         self.sqrt()
@@ -201,6 +219,11 @@ impl Real for f64 {
     #[inline(always)]
     fn normal_share(self) -> Self {
         0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2)
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        libm::tanh(self)
     }
 
     #[inline(always)]
@@ -263,6 +286,20 @@ mod tests {
         assert!(Real::exp(f32::NAN).is_nan());
         // Subnormal results lose precision gradually.
         assert!((f64::from(Real::exp(-95f32)) / libm::exp(-95.0) - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_hyperbolic_tangent_is_within_four_ulp_of_libm() {
+        let mut worst: f64 = 0.0;
+        let mut x = 1e-30f32;
+        while x < 30.0 {
+            worst = worst.max(ulps(Real::tanh(x), libm::tanh(f64::from(x))));
+            assert_eq!(Real::tanh(-x), -Real::tanh(x));
+            x *= 1.000_31;
+        }
+        assert!(worst < 4.0, "{worst}");
+        assert_eq!([0.0, f32::INFINITY, f32::NEG_INFINITY].map(Real::tanh), [0.0, 1.0, -1.0]);
+        assert!(Real::tanh(f32::NAN).is_nan());
     }
 
     #[test]

@@ -36,6 +36,42 @@ pub enum Architecture {
         /// The first is given the sample.
         layers: Vec<Layer>,
     },
+    /// A point cloud, points x channels: the same linear layers with rectifiers for every point, then the maximum over the
+    /// points. The order of the points does not matter. Of several largest points the first alone has the gradient.
+    Points {
+        /// The widths of the linear layers, at least one.
+        hidden: Vec<usize>,
+    },
+    /// Gated recurrent units over time steps x channels; the last step's state of the last layer goes on. Equations, order of
+    /// gates (r, z, n) and initial values are PyTorch's.
+    Gru {
+        /// The width of the state.
+        hidden: usize,
+        /// How many lie on top of each other.
+        layers: usize,
+    },
+    /// Long short-term memory over time steps x channels; the last step's output of the last layer goes on. Equations, order of
+    /// gates (i, f, g, o) and initial values are PyTorch's.
+    Lstm {
+        /// The width of the state.
+        hidden: usize,
+        /// How many lie on top of each other.
+        layers: usize,
+    },
+    /// A transformer encoder with normalisation first, over patches of an image or of a time series: a linear map of each
+    /// patch plus a learned position, blocks of self-attention and of a rectifier-like (GELU) network four times as wide, a
+    /// last normalisation, and the mean over the patches.
+    Attention {
+        /// How many blocks.
+        blocks: usize,
+        /// How many heads each has; they divide the width.
+        heads: usize,
+        /// How many values a patch is mapped to.
+        width: usize,
+        /// Height and width of a patch, which divide those of the sample; of time steps or points the first alone counts, and
+        /// the second is 1.
+        patch: [usize; 2],
+    },
 }
 
 /// A layer of [`Architecture::Sequential`].
@@ -98,6 +134,10 @@ impl Architecture {
         match self {
             Architecture::ResidualMlp { .. } => "residual-mlp",
             Architecture::Sequential { .. } => "sequential",
+            Architecture::Points { .. } => "points",
+            Architecture::Gru { .. } => "gru",
+            Architecture::Lstm { .. } => "lstm",
+            Architecture::Attention { .. } => "attention",
         }
     }
 }

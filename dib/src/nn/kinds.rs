@@ -1,5 +1,7 @@
 //! From a description to a module.
 
+use kernels::recurrent::Cell;
+
 use super::architecture::{Architecture, Layer, LayerSummary};
 use super::builder::{Builder, Summary};
 use super::layers::activation::{Gelu, Relu};
@@ -10,8 +12,9 @@ use super::misfit::Misfit;
 use super::module::Module;
 use super::residual_mlp::ResidualMlp;
 use super::shape::{self, Shape, checked_size};
+use super::{attention, points, recurrent};
 
-type Built = (Box<dyn Module>, Vec<LayerSummary>);
+pub(super) type Built = (Box<dyn Module>, Vec<LayerSummary>);
 
 /// A module from samples of a shape to so many outputs, and what its layers do.
 pub(super) fn build(architecture: &Architecture, axes: &[usize], outputs: usize) -> Result<Built, Misfit> {
@@ -21,6 +24,12 @@ pub(super) fn build(architecture: &Architecture, axes: &[usize], outputs: usize)
             let mut builder = Builder::new(architecture.kind(), axes)?;
             add_layers(&mut builder, layers, "")?;
             builder.finish(outputs)
+        }
+        Architecture::Points { hidden } => points::build(hidden, axes, outputs),
+        &Architecture::Gru { hidden, layers } => recurrent::build(Cell::Gru, hidden, layers, axes, outputs),
+        &Architecture::Lstm { hidden, layers } => recurrent::build(Cell::Lstm, hidden, layers, axes, outputs),
+        &Architecture::Attention { blocks, heads, width, patch } => {
+            attention::build(attention::Sizes { blocks, heads, width, patch }, axes, outputs)
         }
     }
 }

@@ -29,6 +29,11 @@ impl Linear {
         self.weight
     }
 
+    /// The index of the bias.
+    pub fn bias(&self) -> usize {
+        self.bias
+    }
+
     /// x [rows, inputs] to [rows, outputs].
     ///
     /// # Errors
@@ -50,8 +55,30 @@ impl Linear {
         upstream: &Tensor,
         blocks: Blocks<'_>,
     ) -> Result<Tensor> {
+        self.add_gradients(parameters, x, upstream, blocks)?;
+        self.to_input(parameters, upstream)
+    }
+
+    /// Adds the parameters' gradients, given that with respect to the output.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn add_gradients(
+        &self,
+        parameters: &[Parameter],
+        x: &Tensor,
+        upstream: &Tensor,
+        blocks: Blocks<'_>,
+    ) -> Result<()> {
         add_weight_gradient(&parameters[self.weight].gradient, x, upstream, blocks)?;
-        add_bias_gradient(&parameters[self.bias].gradient, upstream, blocks)?;
+        add_bias_gradient(&parameters[self.bias].gradient, upstream, blocks)
+    }
+
+    /// The gradient with respect to the input, given that with respect to the output.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn to_input(&self, parameters: &[Parameter], upstream: &Tensor) -> Result<Tensor> {
         Ok(product(upstream, &parameters[self.weight].value, Transpose::Right)?)
     }
 }

@@ -6,8 +6,10 @@
 //! module promises: gradients are summed in the order of their blocks, and draws are addressed.
 
 mod architecture;
+mod attention;
 mod builder;
 mod chain;
+mod encoder_block;
 mod gradient;
 mod input;
 mod kinds;
@@ -18,6 +20,8 @@ mod module;
 mod network;
 mod optimizer;
 mod parameter;
+mod points;
+mod recurrent;
 mod residual_mlp;
 mod shape;
 mod stage;
@@ -31,5 +35,5 @@ pub use misfit::Misfit;
 pub use module::{Draws, Kept, Module, Product, RowAddresses, kept};
 pub use network::{Network, Trace};
 pub use optimizer::AdamW;
-pub use parameter::{Layout, Parameter, draw_xavier};
+pub use parameter::{Layout, Parameter, draw_uniform, draw_xavier};
 pub use residual_mlp::ResidualMlp;

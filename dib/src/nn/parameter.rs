@@ -75,9 +75,16 @@ impl Layout {
 /// If it is no matrix, or the device fails.
 pub fn draw_xavier(weight: &Tensor, stream: &mut Stream) -> Result<()> {
     let (inputs, outputs) = weight.dims2()?;
-    let bound = libm::sqrt(6.0 / (inputs + outputs) as f64);
-    let drawn: Vec<f64> = (0..inputs * outputs).map(|_| stream.uniform_in(-bound, bound)).collect();
-    let drawn = Tensor::from_vec(drawn, (inputs, outputs), &Device::Cpu)?;
-    let drawn = drawn.to_dtype(weight.dtype())?.to_device(weight.device())?;
-    Ok(kernels::elementwise::assign(weight, &drawn)?)
+    draw_uniform(weight, libm::sqrt(6.0 / (inputs + outputs) as f64), stream)
+}
+
+/// Draws a parameter uniformly from +-bound, in its order.
+///
+/// # Errors
+/// If the device fails.
+pub fn draw_uniform(parameter: &Tensor, bound: f64, stream: &mut Stream) -> Result<()> {
+    let drawn: Vec<f64> = (0..parameter.elem_count()).map(|_| stream.uniform_in(-bound, bound)).collect();
+    let drawn = Tensor::from_vec(drawn, parameter.shape(), &Device::Cpu)?;
+    let drawn = drawn.to_dtype(parameter.dtype())?.to_device(parameter.device())?;
+    Ok(kernels::elementwise::assign(parameter, &drawn)?)
 }

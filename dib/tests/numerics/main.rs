@@ -2,17 +2,21 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests compare with functions that were written by others")]
 
+mod attention;
 mod channel;
 mod encoder;
 mod input;
+mod kinds;
 mod layers;
 mod loss;
 mod module;
 mod network;
 mod optimizer;
 mod oracle;
+mod points;
 mod pose;
 mod prior;
 mod promises;
 mod rate;
+mod recurrent;
 mod support;
