@@ -23,6 +23,7 @@ use crate::access::{for_dtype, read};
 use crate::cuda::host;
 use crate::lanes::vectorise;
 use crate::product::{Matrix, multiply_into};
+use crate::threads::for_rows;
 
 mod gru;
 mod lstm;
@@ -225,23 +226,24 @@ fn forward<T: Real>(
             let before = sizes.step(states, cell.kept(), step - 1, width);
             multiply_into(&mut from_state, before, weight, true);
         }
-        vectorise(
-            #[inline(always)]
-            || {
-                for row in 0..rows {
-                    let place = row * time + step;
-                    let from_input = &inputs[place * gated..][..gated];
-                    let from_state = &from_state[row * gated..][..gated];
-                    let (past, now) = kept[row * time * line..].split_at_mut(step * line);
-                    let (before, now) = (past.len().checked_sub(line), &mut now[..line]);
-                    let before = before.map(|start| &past[start..]);
-                    match cell {
-                        Cell::Gru => gru::forward(from_input, from_state, before, now, width),
-                        Cell::Lstm => lstm::forward(from_input, from_state, before, now, width),
+        for_rows(&mut kept, time * line, |first, sequences| {
+            vectorise(
+                #[inline(always)]
+                || {
+                    for (row, sequence) in (first..).zip(sequences.chunks_exact_mut(time * line)) {
+                        let from_input = &inputs[(row * time + step) * gated..][..gated];
+                        let from_state = &from_state[row * gated..][..gated];
+                        let (past, now) = sequence.split_at_mut(step * line);
+                        let (before, now) = (past.len().checked_sub(line), &mut now[..line]);
+                        let before = before.map(|start| &past[start..]);
+                        match cell {
+                            Cell::Gru => gru::forward(from_input, from_state, before, now, width),
+                            Cell::Lstm => lstm::forward(from_input, from_state, before, now, width),
+                        }
                     }
-                }
-            },
-        );
+                },
+            );
+        });
     }
     Ok((T::to_cpu_storage_owned(kept), Shape::from((rows, time, line))))
 }
@@ -293,6 +295,44 @@ fn backward<T: Real>(
         }
     }
     Ok((T::to_cpu_storage_owned(out), Shape::from((cell.sides(), rows * time, gated))))
+}
+
+/// target = combine(target, a), number by number. In this form, as in the next three, the compiler vectorises.
+#[inline(always)]
+fn combine<T: Real>(target: &mut [T], a: &[T], combine: impl Fn(T, T) -> T) {
+    for (target, &a) in target.iter_mut().zip(a) {
+        *target = combine(*target, a);
+    }
+}
+
+/// target = combine(target, a, b).
+#[inline(always)]
+fn combine_2<T: Real>(target: &mut [T], a: &[T], b: &[T], combine: impl Fn(T, T, T) -> T) {
+    for ((target, &a), &b) in target.iter_mut().zip(a).zip(b) {
+        *target = combine(*target, a, b);
+    }
+}
+
+/// target = combine(target, a, b, c).
+#[inline(always)]
+fn combine_3<T: Real>(target: &mut [T], a: &[T], b: &[T], c: &[T], combine: impl Fn(T, T, T, T) -> T) {
+    for (((target, &a), &b), &c) in target.iter_mut().zip(a).zip(b).zip(c) {
+        *target = combine(*target, a, b, c);
+    }
+}
+
+#[inline(always)]
+fn sigmoid_all<T: Real>(values: &mut [T]) {
+    for value in values {
+        *value = T::sigmoid(*value);
+    }
+}
+
+#[inline(always)]
+fn tanh_all<T: Real>(values: &mut [T]) {
+    for value in values {
+        *value = T::tanh(*value);
+    }
 }
 
 fn transposed<T: Real>(values: &[T], rows: usize, columns: usize) -> Vec<T> {

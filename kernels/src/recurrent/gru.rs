@@ -1,5 +1,6 @@
-//! One step of one row of a gated recurrent unit.
+//! One step of one row of a gated recurrent unit, in passes that vectorise.
 
+use super::{combine, combine_2, combine_3, sigmoid_all, tanh_all};
 use crate::Real;
 
 /// What is kept of a step: r, z, n, the state's part of n, and the new state.
@@ -14,23 +15,20 @@ pub(super) fn forward<T: Real>(
     now: &mut [T],
     width: usize,
 ) {
-    let (a, s) = (thirds(from_input, width), thirds(from_state, width));
-    let (r, rest) = now.split_at_mut(width);
-    let (z, rest) = rest.split_at_mut(width);
+    let (gates, rest) = now.split_at_mut(2 * width);
     let (n, rest) = rest.split_at_mut(width);
     let (part, state) = rest.split_at_mut(width);
-    let state = &mut state[..width];
-    for lane in 0..width {
-        r[lane] = T::sigmoid(a[0][lane] + s[0][lane]);
-        z[lane] = T::sigmoid(a[1][lane] + s[1][lane]);
-        part[lane] = s[2][lane];
-        n[lane] = T::tanh(a[2][lane] + r[lane] * s[2][lane]);
-        state[lane] = (T::ONE - z[lane]) * n[lane];
-    }
+    combine_2(gates, from_input, from_state, |_, a, s| a + s);
+    sigmoid_all(gates);
+    let (r, z) = gates.split_at(width);
+
+    part.copy_from_slice(&from_state[2 * width..]);
+    combine_3(n, &from_input[2 * width..], r, part, |_, a, r, s| a + r * s);
+    tanh_all(n);
+
+    combine_2(state, z, n, |_, z, n| (T::ONE - z) * n);
     if let Some(before) = before {
-        for ((state, &z), &before) in state.iter_mut().zip(&*z).zip(&before[4 * width..5 * width]) {
-            *state += z * before;
-        }
+        combine_2(state, z, &before[4 * width..5 * width], |state, z, before| state + z * before);
     }
 }
 
@@ -51,34 +49,19 @@ pub(super) fn backward<T: Real>(
     let (z, rest) = rest.split_at(width);
     let (n, rest) = rest.split_at(width);
     let part = &rest[..width];
-    let before = before.map(|before| &before[4 * width..5 * width]);
-    let ([dr, dz, dn], [sr, sz, sn]) = (thirds_mut(at_input, width), thirds_mut(at_state, width));
-    let (upstream, state) = (&upstream[..width], &mut state[..width]);
-    for lane in 0..width {
-        let past = match before {
-            Some(before) => before[lane],
-            None => T::ZERO,
-        };
-        let (r, z, n) = (r[lane], z[lane], n[lane]);
-        let gradient = upstream[lane] + state[lane];
-        dz[lane] = gradient * (past - n) * (z * (T::ONE - z));
-        dn[lane] = gradient * (T::ONE - z) * (T::ONE - n * n);
-        dr[lane] = dn[lane] * part[lane] * (r * (T::ONE - r));
-        (sr[lane], sz[lane], sn[lane]) = (dr[lane], dz[lane], dn[lane] * r);
-        state[lane] = gradient * z;
+    let (dr, rest) = at_input.split_at_mut(width);
+    let (dz, dn) = rest.split_at_mut(width);
+    combine(state, upstream, |state, upstream| state + upstream);
+
+    combine(dz, n, |_, n| -n);
+    if let Some(before) = before {
+        combine(dz, &before[4 * width..5 * width], |dz, before| dz + before);
     }
-}
+    combine_2(dz, state, z, |dz, state, z| state * dz * (z * (T::ONE - z)));
+    combine_3(dn, state, z, n, |_, state, z, n| state * (T::ONE - z) * (T::ONE - n * n));
+    combine_3(dr, dn, part, r, |_, dn, part, r| dn * part * (r * (T::ONE - r)));
+    combine(state, z, |state, z| state * z);
 
-#[inline(always)]
-fn thirds<T>(values: &[T], width: usize) -> [&[T]; 3] {
-    let (first, rest) = values.split_at(width);
-    let (second, third) = rest.split_at(width);
-    [first, second, &third[..width]]
-}
-
-#[inline(always)]
-fn thirds_mut<T>(values: &mut [T], width: usize) -> [&mut [T]; 3] {
-    let (first, rest) = values.split_at_mut(width);
-    let (second, third) = rest.split_at_mut(width);
-    [first, second, &mut third[..width]]
+    at_state.copy_from_slice(at_input);
+    combine(&mut at_state[2 * width..], r, |dn, r| dn * r);
 }

@@ -1,5 +1,6 @@
-//! One step of one row of long short-term memory.
+//! One step of one row of long short-term memory, in passes that vectorise.
 
+use super::{combine, combine_2, combine_3, sigmoid_all, tanh_all};
 use crate::Real;
 
 /// What is kept of a step: i, f, g, o, the new memory, and the new state.
@@ -14,26 +15,21 @@ pub(super) fn forward<T: Real>(
     now: &mut [T],
     width: usize,
 ) {
-    let (a, s) = (quarters(from_input, width), quarters(from_state, width));
     let (gates, rest) = now.split_at_mut(4 * width);
-    let [i, f, g, o] = quarters_mut(gates, width);
     let (memory, state) = rest.split_at_mut(width);
-    let state = &mut state[..width];
-    for lane in 0..width {
-        i[lane] = T::sigmoid(a[0][lane] + s[0][lane]);
-        f[lane] = T::sigmoid(a[1][lane] + s[1][lane]);
-        g[lane] = T::tanh(a[2][lane] + s[2][lane]);
-        o[lane] = T::sigmoid(a[3][lane] + s[3][lane]);
-        memory[lane] = i[lane] * g[lane];
-    }
+    combine_2(gates, from_input, from_state, |_, a, s| a + s);
+    sigmoid_all(&mut gates[..2 * width]);
+    tanh_all(&mut gates[2 * width..3 * width]);
+    sigmoid_all(&mut gates[3 * width..]);
+    let [i, f, g, o] = quarters(gates, width);
+
+    combine_2(memory, i, g, |_, i, g| i * g);
     if let Some(before) = before {
-        for ((memory, &f), &before) in memory.iter_mut().zip(&*f).zip(&before[4 * width..5 * width]) {
-            *memory += f * before;
-        }
+        combine_2(memory, f, &before[4 * width..5 * width], |memory, f, before| memory + f * before);
     }
-    for ((state, &o), &memory) in state.iter_mut().zip(&*o).zip(&*memory) {
-        *state = o * T::tanh(memory);
-    }
+    state.copy_from_slice(memory);
+    tanh_all(state);
+    combine(state, o, |state, o| o * state);
 }
 
 /// The gradient with respect to what input and state add to the gates. `state` is that with respect to the new state as later
@@ -48,28 +44,29 @@ pub(super) fn backward<T: Real>(
     at_gates: &mut [T],
     width: usize,
 ) {
-    let (gates, rest) = now.split_at(4 * width);
-    let [i, f, g, o] = quarters(gates, width);
-    let new = &rest[..width];
-    let before = before.map(|before| &before[4 * width..5 * width]);
-    let [di, df, dg, dq] = quarters_mut(at_gates, width);
-    let (upstream, state, memory) = (&upstream[..width], &mut state[..width], &mut memory[..width]);
-    for lane in 0..width {
-        let past = match before {
-            Some(before) => before[lane],
-            None => T::ZERO,
-        };
-        let (i, f, g, o) = (i[lane], f[lane], g[lane], o[lane]);
-        let squashed = T::tanh(new[lane]);
-        let gradient = upstream[lane] + state[lane];
-        let at_memory = gradient * o * (T::ONE - squashed * squashed) + memory[lane];
-        di[lane] = at_memory * g * (i * (T::ONE - i));
-        df[lane] = at_memory * past * (f * (T::ONE - f));
-        dg[lane] = at_memory * i * (T::ONE - g * g);
-        dq[lane] = gradient * squashed * (o * (T::ONE - o));
-        state[lane] = T::ZERO;
-        memory[lane] = at_memory * f;
+    let [i, f, g, o] = quarters(&now[..4 * width], width);
+    let (di, rest) = at_gates.split_at_mut(width);
+    let (df, rest) = rest.split_at_mut(width);
+    let (dg, squashed) = rest.split_at_mut(width);
+    combine(state, upstream, |state, upstream| state + upstream);
+    // The place of the last gate's gradient holds tanh(c') until then.
+    squashed.copy_from_slice(&now[4 * width..5 * width]);
+    tanh_all(squashed);
+    let of_tanh = |memory, state, o, squashed: T| memory + state * o * (T::ONE - squashed * squashed);
+    combine_3(memory, state, o, squashed, of_tanh);
+
+    combine_3(di, memory, g, i, |_, memory, g, i| memory * g * (i * (T::ONE - i)));
+    match before {
+        Some(before) => {
+            let before = &before[4 * width..5 * width];
+            combine_3(df, memory, before, f, |_, memory, before, f| memory * before * (f * (T::ONE - f)));
+        }
+        None => df.fill(T::ZERO),
     }
+    combine_3(dg, memory, i, g, |_, memory, i, g| memory * i * (T::ONE - g * g));
+    combine_2(squashed, state, o, |squashed, state, o| state * squashed * (o * (T::ONE - o)));
+    combine(memory, f, |memory, f| memory * f);
+    state.fill(T::ZERO);
 }
 
 #[inline(always)]
@@ -78,12 +75,4 @@ fn quarters<T>(values: &[T], width: usize) -> [&[T]; 4] {
     let (second, rest) = rest.split_at(width);
     let (third, fourth) = rest.split_at(width);
     [first, second, third, &fourth[..width]]
-}
-
-#[inline(always)]
-fn quarters_mut<T>(values: &mut [T], width: usize) -> [&mut [T]; 4] {
-    let (first, rest) = values.split_at_mut(width);
-    let (second, rest) = rest.split_at_mut(width);
-    let (third, fourth) = rest.split_at_mut(width);
-    [first, second, third, &mut fourth[..width]]
 }
