@@ -5,15 +5,20 @@
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_kernels::adamw::{AdamWStep, adamw};
+use pom2dib_kernels::attention::{attend, attend_gradient};
 use pom2dib_kernels::elementwise::{
     accumulate_rows, add, add_bias, add_bias_relu, assign, clear, clip, mask_relu,
 };
-use pom2dib_kernels::layer_norm::{accumulate_affine_gradient, backward_through_relu, layer_norm};
+use pom2dib_kernels::groups::{Summary, summarise, summarise_gradient};
+use pom2dib_kernels::layer_norm::{
+    accumulate_affine_gradient, backward_alone, backward_through_relu, layer_norm,
+};
 use pom2dib_kernels::loss::{
     Labels, cross_entropy, cross_entropy_gradient, mean_squared_error, mean_squared_error_gradient,
 };
 use pom2dib_kernels::product::{Transpose, accumulate_product, assign_product, product};
 use pom2dib_kernels::rate::{RateEstimator, rate_gradient, rates, row_rates};
+use pom2dib_kernels::recurrent::{Cell, states, unroll, unroll_gradient};
 use pom2dib_kernels::segments::{Segment, collect, spread};
 use pom2dib_kernels::{Upload, gaussian, open_cuda, quantise, with_numbers};
 use randomness::{Purpose, Seed, Stream};
@@ -201,6 +206,40 @@ fn layer_normalisation() {
                 vec![output, t[3].clone(), t[2].clone()]
             });
         }
+    }
+}
+
+/// These have no kernels: they go through the host, views of a larger tensor and all.
+#[test]
+fn recurrence_attention_and_groups() {
+    for dtype in DTYPES {
+        for (cell, gates) in [(Cell::Gru, 3), (Cell::Lstm, 4)] {
+            let operands = [
+                normal(1, &[7, 5, gates * 9], dtype),
+                normal(2, &[9, gates * 9], dtype),
+                normal(3, &[gates * 9], dtype),
+                normal(4, &[7, 5, 9], dtype),
+            ];
+            check("unroll", &operands, |t| {
+                let unrolled = unroll(cell, &t[0], &t[1], &t[2]).unwrap();
+                let [at_input, at_state] = unroll_gradient(cell, &unrolled, &t[3], &t[1]).unwrap();
+                vec![states(cell, &unrolled).unwrap(), at_input, at_state]
+            });
+        }
+        check("attend", &[normal(1, &[12, 18], dtype), normal(2, &[12, 6], dtype)], |t| {
+            vec![attend(&t[0], 4, 2).unwrap(), attend_gradient(&t[0], &t[1], 4, 2).unwrap()]
+        });
+        for summary in [Summary::Largest, Summary::Mean] {
+            check("summarise", &[normal(1, &[12, 6], dtype), normal(2, &[3, 6], dtype)], |t| {
+                let gradient = summarise_gradient(&t[0], &t[1], 4, summary).unwrap();
+                vec![summarise(&t[0], 4, summary).unwrap(), gradient]
+            });
+        }
+        let operands = [normal(1, &[12, 6], dtype), normal(2, &[2, 6], dtype), normal(3, &[3, 12, 6], dtype)];
+        check("layer norm alone", &operands, |t| {
+            backward_alone(&t[2].get(1).unwrap(), &t[0], &t[1]).unwrap();
+            vec![t[2].clone()]
+        });
     }
 }
 

@@ -116,16 +116,8 @@ impl Tape {
             start += rows;
         }
         let outputs: Vec<Tensor> = recorded.iter().map(|block| block.output.detach()).collect();
-        let output = self.joined(&outputs, self.outputs, x)?;
+        let output = joined(&outputs, self.outputs, parameters)?;
         Ok((output, Box::new(Activations { variables, blocks: recorded })))
-    }
-
-    /// Rows of so many columns one below the other; none, of the kind of `like`, where there are none.
-    fn joined(&self, parts: &[Tensor], columns: usize, like: &Tensor) -> Result<Tensor> {
-        if parts.is_empty() {
-            return Ok(Tensor::zeros((0, columns), like.dtype(), like.device())?);
-        }
-        Ok(Tensor::cat(parts, 0)?.contiguous()?)
     }
 }
 
@@ -166,7 +158,7 @@ impl Module for Tape {
         // Parameters are no variables of candle's: nothing is recorded.
         let values = self.values(parameters.iter().map(|parameter| parameter.value.clone()));
         let outputs = if x.dim(0)? == 0 { vec![] } else { vec![self.run(&values, &x)?] };
-        Ok((self.joined(&outputs, self.outputs, &x)?, Box::new(())))
+        Ok((joined(&outputs, self.outputs, parameters)?, Box::new(())))
     }
 
     fn backward(
@@ -206,13 +198,21 @@ impl Module for Tape {
             Ok(())
         })?;
         match to_input {
-            true => input.of_blocks(&self.joined(&at_input, self.inputs, upstream)?),
+            true => input.of_blocks(&joined(&at_input, self.inputs, parameters)?),
             false => Ok(Vec::new()),
         }
     }
 
     fn products(&self) -> Vec<Product> {
         self.products.clone()
+    }
+}
+
+/// Rows of so many columns one below the other. Where there are none, a view of nothing: a GPU's memory has no size of 0.
+fn joined(parts: &[Tensor], columns: usize, parameters: &[Parameter]) -> Result<Tensor> {
+    match parts {
+        [] => Ok(parameters[0].value.flatten_all()?.narrow(0, 0, 0)?.reshape((0, columns))?),
+        parts => Ok(Tensor::cat(parts, 0)?.contiguous()?),
     }
 }
 

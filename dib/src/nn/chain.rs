@@ -101,6 +101,9 @@ impl Module for Chain {
         draws: Draws<'_>,
     ) -> Result<(Tensor, Kept)> {
         // The last layer is linear: there are parameters.
+        if input.rows()? == 0 {
+            return Ok((no_rows(parameters, self.outputs)?, Box::new(Vec::<Kept>::new())));
+        }
         let x = input.matrix(self.inputs, &parameters[0].value)?;
         let (output, kept) = self.stages.forward(Pass { parameters, phase, draws }, x)?;
         Ok((output, Box::new(kept)))
@@ -116,6 +119,10 @@ impl Module for Chain {
         to_input: bool,
     ) -> Result<Vec<Tensor>> {
         let all_kept: &Vec<Kept> = kept(all_kept)?;
+        if input.rows()? == 0 {
+            let gradient = no_rows(parameters, self.inputs)?;
+            return if to_input { input.of_blocks(&gradient) } else { Ok(Vec::new()) };
+        }
         // The last layer is linear, which leaves what it is given as it is.
         let way = Way { parameters, blocks, to_input };
         match self.stages.backward(way, all_kept, upstream.clone())? {
@@ -133,4 +140,9 @@ impl Module for Chain {
         let passes = |product: &Product| if product.of_input && !to_input { 2.0 } else { 3.0 };
         self.products().iter().map(|product| product.operations() * rows * passes(product)).sum()
     }
+}
+
+/// A matrix of no rows and so many columns, of the kind of the parameters: a view, since a GPU's memory has no size of 0.
+fn no_rows(parameters: &[Parameter], columns: usize) -> Result<Tensor> {
+    Ok(parameters[0].value.flatten_all()?.narrow(0, 0, 0)?.reshape((0, columns))?)
 }
