@@ -6,11 +6,13 @@
 //! On the CPU every operation gives the same bits whatever the instruction set, the machine's load, the number of threads or
 //! of rows beside a row: sums run over a fixed number of lanes in a fixed order, the compiler never reassociates or contracts
 //! them, and a matrix product is specified down to its bits ([`product`](product/index.html)). It runs on the calling thread;
-//! products, and the operations of single layers, on all threads of the pool that this thread belongs to. Fused multiply-add is assumed (every x86-64 with AVX2, every AArch64).
+//! products, and most operations of single layers, on all threads of the pool that this thread belongs to. Fused multiply-add is
+//! assumed (every x86-64 with AVX2, every AArch64).
 //!
 //! With the feature `cuda` every operation also runs on NVIDIA GPUs, in the order in which they are called: the same
 //! formulas, to within rounding. Only [`with_numbers`] waits for the device, and so do the operations of layers that have no
-//! kernel there yet (activations, transposes): they take their operands to the CPU and bring the result back.
+//! kernel there yet (activations, transposes, recurrence, attention, groups of rows): they take their operands to the CPU and
+//! bring the result back.
 
 mod access;
 pub mod activation;
