@@ -11,7 +11,7 @@ use kernels::elementwise::{add, assign};
 use randomness::Stream;
 
 use crate::initial::draw;
-use crate::rehearsal::{Refusal, Rehearsed, rehearse};
+use crate::rehearsal::{Refusal, Rehearsed, compare, rehearse};
 use crate::variables::{Values, Variable};
 
 /// What a graph is: variables and rows [rows, inputs] to [rows, outputs].
@@ -23,10 +23,11 @@ pub(crate) type Graph = dyn Fn(VarBuilder<'static>, &Tensor) -> candle_core::Res
 /// the network's parameters, made anew in each pass, so that no step and no restored checkpoint is missed. The graph is built
 /// anew for each block: let it do nothing else that takes time. It must not keep what it is given.
 ///
-/// **What it may use.** Whatever candle differentiates rightly. Not everything is: the kernel's gradient of `conv1d` is wrong for
+/// **What it may use.** Whatever candle differentiates rightly. Not everything is: both gradients of `conv1d` are wrong for
 /// batches, that of `max_pool2d` is divided by the window, `max` gives each of several largest values the whole gradient, and a
-/// strided `conv2d` may fail on odd sizes. (Checked with candle 0.11.1.) What has no backward pass at all, what draws without an
-/// address, and what mixes rows is refused by [`Tape::new`].
+/// strided `conv2d` may fail on odd sizes. (Checked with candle 0.11.1.) [`Tape::new`] compares all gradients with finite
+/// differences on a few rows, and refuses what is wrong there; equal largest values, which it does not meet, it cannot refuse. It
+/// also refuses what has no backward pass at all, what draws without an address, and what mixes rows.
 ///
 /// **What is promised.** The same build gives the same bits on the same number of threads; and since every gradient block is by
 /// itself, how a round is cut into parts at its gradient blocks changes none. What is *not* promised is the same bits on
@@ -57,11 +58,26 @@ struct Activations {
 }
 
 impl Tape {
-    /// A module of rows of so many numbers. The graph is run on a few rows to see what it asks for, and what comes out.
+    /// A module of rows of so many numbers. The graph is run on a few rows, in f32 and in f64 (`rows.dtype()` and
+    /// `variables.dtype()` say which), to see what it asks for, what comes out, and whether its gradients are right.
     ///
     /// # Errors
     /// If it fails, or cannot keep what modules promise.
     pub fn new(
+        inputs: usize,
+        graph: impl Fn(VarBuilder<'static>, &Tensor) -> candle_core::Result<Tensor> + Send + Sync + 'static,
+    ) -> std::result::Result<Self, Refusal> {
+        let tape = Tape::with_own_gradients(inputs, graph)?;
+        compare(inputs, &tape.graph)?;
+        Ok(tape)
+    }
+
+    /// The same for a graph whose gradients are meant not to be those of its output, such as a straight-through estimate of a
+    /// rounding, or that has no f64: they are not compared with finite differences.
+    ///
+    /// # Errors
+    /// The others of [`Tape::new`].
+    pub fn with_own_gradients(
         inputs: usize,
         graph: impl Fn(VarBuilder<'static>, &Tensor) -> candle_core::Result<Tensor> + Send + Sync + 'static,
     ) -> std::result::Result<Self, Refusal> {

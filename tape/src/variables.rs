@@ -58,17 +58,19 @@ struct Recorded {
     variables: Vec<Variable>,
     values: BTreeMap<String, Var>,
     stream: Stream,
+    dtype: DType,
 }
 
 impl Recorder {
-    pub(crate) fn new(stream: Stream) -> Self {
-        let recorded = Recorded { variables: Vec::new(), values: BTreeMap::new(), stream };
+    pub(crate) fn new(stream: Stream, dtype: DType) -> Self {
+        let recorded = Recorded { variables: Vec::new(), values: BTreeMap::new(), stream, dtype };
         Recorder(Arc::new(Mutex::new(recorded)))
     }
 
     /// A builder whose requests are noted.
     pub(crate) fn builder(&self) -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, Device::Cpu)
+        let dtype = self.0.lock().unwrap_or_else(PoisonError::into_inner).dtype;
+        VarBuilder::from_backend(Box::new(self.clone()), dtype, Device::Cpu)
     }
 
     /// What was asked for, in order, and the values that were made up.
@@ -88,7 +90,8 @@ impl SimpleBackend for Recorder {
             return value.to_dtype(dtype);
         }
         let drawn = draw(init, &shape, &mut recorded.stream);
-        let value = Var::from_tensor(&Tensor::from_vec(drawn, &shape, &Device::Cpu)?.to_dtype(DType::F32)?)?;
+        let value =
+            Var::from_tensor(&Tensor::from_vec(drawn, &shape, &Device::Cpu)?.to_dtype(recorded.dtype)?)?;
         recorded.variables.push(Variable { name: name.to_owned(), shape, init });
         let tensor = value.to_dtype(dtype)?;
         recorded.values.insert(name.to_owned(), value);

@@ -304,6 +304,30 @@ fn what_cannot_keep_the_promises_of_a_module_is_refused() {
     assert!(refusal(twice).contains("variable w is asked for with shape [4, 3], and with [3, 4]"));
 }
 
+/// Operations of candle's whose backward passes are wrong, and what is meant to be another gradient than that of the output.
+#[test]
+fn wrong_gradients_are_refused_unless_they_are_meant() {
+    let convolved = |variables: VarBuilder<'static>, rows: &Tensor| {
+        let signals = rows.reshape(((), 1, 4))?;
+        candle_nn::conv1d(1, 2, 3, Default::default(), variables)?.forward(&signals)?.flatten_from(1)
+    };
+    let line = refusal(convolved);
+    assert!(line.starts_with("candle's gradient of ") && line.contains("finite differences say"), "{line}");
+
+    let pooled = |variables: VarBuilder<'static>, rows: &Tensor| {
+        let mapped = candle_nn::linear(4, 4, variables)?.forward(rows)?;
+        mapped.reshape(((), 1, 2, 2))?.max_pool2d(2)?.flatten_from(1)
+    };
+    assert!(refusal(pooled).starts_with("candle's gradient of "));
+
+    let rounded = |variables: VarBuilder<'static>, rows: &Tensor| {
+        let mapped = candle_nn::linear(4, 2, variables)?.forward(rows)?;
+        &mapped + (mapped.round()? - &mapped)?.detach()
+    };
+    assert!(refusal(rounded).starts_with("candle's gradient of "));
+    assert_eq!(Tape::with_own_gradients(4, rounded).unwrap().outputs(), 2);
+}
+
 /// A variable may be asked for several times, and then is one: its gradients add up.
 #[test]
 fn shared_variables_are_one() {
