@@ -68,8 +68,7 @@ pub enum Architecture {
         heads: usize,
         /// How many values a patch is mapped to.
         width: usize,
-        /// Height and width of a patch, which divide those of the sample; of time steps or points the first alone counts, and
-        /// the second is 1.
+        /// Height and width of a patch, which divide those of the sample; of time steps or points the first alone counts.
         patch: [usize; 2],
     },
 }

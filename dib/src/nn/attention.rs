@@ -84,21 +84,21 @@ struct Patches {
 
 impl Patches {
     fn of(shape: Shape, patch: [usize; 2]) -> std::result::Result<Self, Misfit> {
-        let misfit = |wants: &str| Err(Misfit::of(KIND, &shape.axes(), wants));
-        let (sample, channels) = match shape {
-            Shape::Flat(_) => return misfit("wants time steps x channels, or channels x height x width"),
-            Shape::Line { steps, channels } => ([steps, 1], channels),
-            Shape::Plane { channels, height, width } => ([height, width], channels),
+        let misfit = |wants: String| Err(Misfit::of(KIND, &shape.axes(), wants));
+        let (sample, patch, channels) = match shape {
+            Shape::Flat(_) => {
+                return misfit("wants time steps x channels, or channels x height x width".into());
+            }
+            Shape::Line { steps, channels } => ([steps, 1], [patch[0], 1], channels),
+            Shape::Plane { channels, height, width } => ([height, width], patch, channels),
         };
-        if patch.contains(&0) || sample[0] % patch[0] != 0 || sample[1] % patch[1] != 0 {
-            let [height, width] = patch;
-            return misfit(&match shape {
+        let [high, wide] = patch;
+        if patch.contains(&0) || sample[0] % high != 0 || sample[1] % wide != 0 {
+            return misfit(match shape {
                 Shape::Plane { .. } => {
-                    format!("wants patches that divide height and width, which {height} x {width} do not")
+                    format!("wants patches that divide height and width, which {high} x {wide} do not")
                 }
-                _ => format!(
-                    "wants patches [n, 1] of n steps that divide it, which [{height}, {width}] is not"
-                ),
+                _ => format!("wants patches that divide the steps, which {high} does not"),
             });
         }
         Ok(Patches { sample, patch, channels })
