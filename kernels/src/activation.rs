@@ -11,8 +11,7 @@ use crate::cuda::host;
 use crate::lanes::vectorise;
 use crate::threads::for_rows;
 
-/// The larger of every number and 0; what is not a number stays so. Its gradient is
-/// [`mask_relu`](crate::elementwise::mask_relu)'s.
+/// The larger of every number and 0; what is not a number stays so.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Forward::Relu)
 }
@@ -22,9 +21,15 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Forward::Gelu)
 }
 
+/// gradient = 0 where the rectifier's output was not positive, in place; shapes are equal. As
+/// [`mask_relu`](crate::elementwise::mask_relu), but shared out over threads.
+pub fn relu_backward(gradient: &Tensor, output: &Tensor) -> Result<()> {
+    gradient.inplace_op2(output, &Backward::Relu)
+}
+
 /// gradient = gradient (Phi(x) + x phi(x)), in place, with phi the standard normal density; shapes are equal.
 pub fn gelu_backward(gradient: &Tensor, x: &Tensor) -> Result<()> {
-    gradient.inplace_op2(x, &GeluBackward)
+    gradient.inplace_op2(x, &Backward::Gelu)
 }
 
 enum Forward {
@@ -65,11 +70,17 @@ fn forward<T: Real>(kind: &Forward, x: &CpuStorage, layout: &Layout) -> Result<(
     Ok((T::to_cpu_storage_owned(output), layout.shape().clone()))
 }
 
-struct GeluBackward;
+enum Backward {
+    Relu,
+    Gelu,
+}
 
-impl InplaceOp2 for GeluBackward {
+impl InplaceOp2 for Backward {
     fn name(&self) -> &'static str {
-        "gelu-backward"
+        match self {
+            Backward::Relu => "relu-backward",
+            Backward::Gelu => "gelu-backward",
+        }
     }
 
     fn cpu_fwd(
@@ -82,7 +93,7 @@ impl InplaceOp2 for GeluBackward {
         if gradient_layout.shape() != x_layout.shape() {
             bail!("{}: shapes {:?} and {:?} differ", self.name(), gradient_layout.shape(), x_layout.shape());
         }
-        for_dtype!(x, self.name(), backward((gradient, gradient_layout), (x, x_layout)))
+        for_dtype!(x, self.name(), backward(self, (gradient, gradient_layout), (x, x_layout)))
     }
 
     #[cfg(feature = "cuda")]
@@ -97,22 +108,50 @@ impl InplaceOp2 for GeluBackward {
     }
 }
 
-fn backward<T: Real>(gradient: (&mut CpuStorage, &Layout), x: (&CpuStorage, &Layout)) -> Result<()> {
+fn backward<T: Real>(
+    kind: &Backward,
+    gradient: (&mut CpuStorage, &Layout),
+    x: (&CpuStorage, &Layout),
+) -> Result<()> {
     let (gradient, x) = (write::<T>(gradient.0, gradient.1)?, read::<T>(x.0, x.1)?);
-    let root = T::from_f64(0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
     for_rows(gradient, 1, |first, gradient| {
         let x = &x[first..];
-        vectorise(
-            #[inline(always)]
-            || {
-                for (gradient, &x) in gradient.iter_mut().zip(x) {
-                    let density = root * (-T::HALF * x * x).exp();
-                    *gradient *= T::normal_share(x) + x * density;
-                }
-            },
-        );
+        match kind {
+            Backward::Relu => vectorise(
+                #[inline(always)]
+                || mask(gradient, x),
+            ),
+            Backward::Gelu => vectorise(
+                #[inline(always)]
+                || through_gelu(gradient, x),
+            ),
+        }
     });
     Ok(())
+}
+
+/// By way of a buffer: written where they were read, choices become stores under a mask, which take some processors twenty times
+/// as long.
+#[inline(always)]
+fn mask<T: Real>(gradient: &mut [T], output: &[T]) {
+    const LENGTH: usize = 128;
+    let mut buffer = [T::ZERO; LENGTH];
+    for (gradient, output) in gradient.chunks_mut(LENGTH).zip(output.chunks(LENGTH)) {
+        let length = gradient.len();
+        for (kept, (&gradient, &output)) in buffer.iter_mut().zip(gradient.iter().zip(output)) {
+            *kept = if output > T::ZERO { gradient } else { T::ZERO };
+        }
+        gradient.copy_from_slice(&buffer[..length]);
+    }
+}
+
+#[inline(always)]
+fn through_gelu<T: Real>(gradient: &mut [T], x: &[T]) {
+    let root = T::from_f64(0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
+    for (gradient, &x) in gradient.iter_mut().zip(x) {
+        let density = root * (-T::HALF * x * x).exp();
+        *gradient *= T::normal_share(x) + x * density;
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +192,9 @@ mod tests {
         let got = relu(&x).unwrap().to_vec1::<f32>().unwrap();
         assert!(got[..3] == [0.0, 0.0, 2.0] && got[3].is_nan());
         assert_eq!(x.to_vec1::<f32>().unwrap()[0], -1.0);
+        let gradient = Tensor::new(&[5f32, 6.0, -7.0, 8.0], &Device::Cpu).unwrap();
+        relu_backward(&gradient, &relu(&x).unwrap()).unwrap();
+        assert_eq!(gradient.to_vec1::<f32>().unwrap(), [0.0, 0.0, -7.0, 0.0]);
     }
 
     #[test]

@@ -60,6 +60,33 @@ pub(crate) fn sum_of_three<T: Real>(xs: &[T], ys: &[T], zs: &[T], term: impl Fn(
     fold(lanes)
 }
 
+/// How many numbers a short loop takes at a time.
+const SHORT: usize = 8;
+
+/// target = `combine`(target, source), number by number, of slices of one length: for channels of a place, which are so few that to set
+/// up a longer loop would cost more than the loop.
+#[inline(always)]
+pub(crate) fn combine_short<T: Real>(target: &mut [T], source: &[T], combine: impl Fn(T, T) -> T) {
+    let (targets, target) = target.as_chunks_mut::<SHORT>();
+    let (sources, source) = source.as_chunks::<SHORT>();
+    let mut number = 0;
+    while number < targets.len() && number < sources.len() {
+        let (mut chunk, other) = (targets[number], sources[number]);
+        let mut lane = 0;
+        while lane < SHORT {
+            chunk[lane] = combine(chunk[lane], other[lane]);
+            lane += 1;
+        }
+        targets[number] = chunk;
+        number += 1;
+    }
+    let mut rest = 0;
+    while rest < target.len() && rest < source.len() {
+        target[rest] = combine(target[rest], source[rest]);
+        rest += 1;
+    }
+}
+
 /// The lanes added up as a tree.
 #[inline(always)]
 pub(crate) fn fold<T: Real>(mut lanes: [T; LANES]) -> T {

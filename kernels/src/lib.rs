@@ -11,22 +11,26 @@
 //!
 //! With the feature `cuda` every operation also runs on NVIDIA GPUs, in the order in which they are called: the same
 //! formulas, to within rounding. Only [`with_numbers`] waits for the device, and so do the operations of layers that have no
-//! kernel there yet (activations, transposes, recurrence, attention, groups of rows): they take their operands to the CPU and
-//! bring the result back.
+//! kernel there yet (activations, transposes, convolutions, pools, group normalisation, recurrence, attention, groups of rows): they
+//! take their operands to the CPU and bring the result back.
 
 mod access;
 pub mod activation;
 pub mod adamw;
 pub mod attention;
+pub mod convolution;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod elementwise;
 pub mod gaussian;
 mod gemm_call;
+pub mod group_norm;
 pub mod groups;
 mod lanes;
 pub mod layer_norm;
 pub mod loss;
+mod patches;
+pub mod pool;
 pub mod prior;
 pub mod product;
 pub mod quantise;
@@ -37,6 +41,7 @@ mod real;
 pub mod recurrent;
 pub mod segments;
 mod threads;
+mod tiles;
 pub mod transpose;
 mod upload;
 

@@ -11,16 +11,40 @@ pub(crate) fn for_rows<T: Send>(rows: &mut [T], width: usize, work: impl Fn(usiz
     if width == 0 || rows.is_empty() {
         return;
     }
-    let threads = match rayon::current_thread_index() {
-        Some(_) if rows.len() >= WORTH => rayon::current_num_threads(),
-        _ => 1,
-    };
+    let threads = if rows.len() >= WORTH { threads() } else { 1 };
     if threads == 1 {
         return work(0, rows);
     }
     // Several pieces a thread, so that one that is held up leaves its share to the others.
     let piece = (rows.len() / width).div_ceil(4 * threads);
     rows.par_chunks_mut(piece * width).enumerate().for_each(|(number, rows)| work(number * piece, rows));
+}
+
+/// Lets `work` write consecutive pieces of so many rows, as [`for_rows`] does, with memory of its thread's own, which it finds as it
+/// left it.
+pub(crate) fn for_pieces<T: Send>(
+    rows: &mut [T],
+    width: usize,
+    piece: usize,
+    work: impl Fn(&mut Vec<T>, usize, &mut [T]) + Sync,
+) {
+    if width == 0 || piece == 0 {
+        return;
+    }
+    if threads() == 1 {
+        let mut own = Vec::new();
+        for (number, rows) in rows.chunks_mut(piece * width).enumerate() {
+            work(&mut own, number * piece, rows);
+        }
+        return;
+    }
+    let pieces = rows.par_chunks_mut(piece * width).enumerate();
+    pieces.for_each_init(Vec::new, |own, (number, rows)| work(own, number * piece, rows));
+}
+
+/// All threads of the pool that this thread belongs to; 1, if it belongs to none.
+pub(crate) fn threads() -> usize {
+    rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
 }
 
 #[cfg(test)]

@@ -43,8 +43,8 @@ fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)>
         for (target, source) in targets.chunks_exact_mut(size).zip(x[first * size..].chunks_exact(size)) {
             // Long lines are written, since what is read may lie scattered.
             for (column, line) in target.chunks_exact_mut(rows).enumerate() {
-                for (value, from) in line.iter_mut().zip(source.chunks_exact(columns)) {
-                    *value = from[column];
+                for (row, value) in line.iter_mut().enumerate() {
+                    *value = source[row * columns + column];
                 }
             }
         }

@@ -4,11 +4,14 @@
 #![cfg(feature = "cuda")]
 
 use candle_core::{DType, Device, Tensor};
+use pom2dib_kernels::activation::{gelu, gelu_backward, relu, relu_backward};
 use pom2dib_kernels::adamw::{AdamWStep, adamw};
 use pom2dib_kernels::attention::{attend, attend_gradient};
+use pom2dib_kernels::convolution::{Patches, accumulate_weight_gradient, convolve, input_gradient};
 use pom2dib_kernels::elementwise::{
     accumulate_rows, add, add_bias, add_bias_relu, assign, clear, clip, mask_relu,
 };
+use pom2dib_kernels::group_norm::{self, group_norm, group_norm_backward};
 use pom2dib_kernels::groups::{Summary, summarise, summarise_gradient};
 use pom2dib_kernels::layer_norm::{
     accumulate_affine_gradient, backward_alone, backward_through_relu, layer_norm,
@@ -16,10 +19,12 @@ use pom2dib_kernels::layer_norm::{
 use pom2dib_kernels::loss::{
     Labels, cross_entropy, cross_entropy_gradient, mean_squared_error, mean_squared_error_gradient,
 };
+use pom2dib_kernels::pool::{max_pool, max_pool_gradient, mean_pool, mean_pool_gradient};
 use pom2dib_kernels::product::{Transpose, accumulate_product, assign_product, product};
 use pom2dib_kernels::rate::{RateEstimator, rate_gradient, rates, row_rates};
 use pom2dib_kernels::recurrent::{Cell, states, unroll, unroll_gradient};
 use pom2dib_kernels::segments::{Segment, collect, spread};
+use pom2dib_kernels::transpose::transpose_each;
 use pom2dib_kernels::{Upload, gaussian, open_cuda, quantise, with_numbers};
 use randomness::{Purpose, Seed, Stream};
 
@@ -239,6 +244,50 @@ fn recurrence_attention_and_groups() {
         check("layer norm alone", &operands, |t| {
             backward_alone(&t[2].get(1).unwrap(), &t[0], &t[1]).unwrap();
             vec![t[2].clone()]
+        });
+    }
+}
+
+/// These have no kernels either.
+#[test]
+fn layers_of_images() {
+    let patches =
+        Patches { height: 5, width: 4, channels: 4, kernel: [3, 2], stride: [2, 1], padding: [1, 1] };
+    let window = Patches { padding: [0, 0], ..patches };
+    for dtype in DTYPES {
+        let operands = [
+            normal(1, &[3, patches.size()], dtype),
+            normal(2, &[2, 12, 3], dtype),
+            normal(3, &[6], dtype),
+            normal(4, &[3, patches.places() * 6], dtype),
+            normal(5, &[2, 2, 12, 3], dtype),
+        ];
+        check("convolution", &operands, |t| {
+            let gradient = t[4].get(1).unwrap();
+            accumulate_weight_gradient(&gradient, &t[0], &t[3], patches).unwrap();
+            let output = convolve(&t[0], &t[1], &t[2], patches, true).unwrap();
+            vec![output, t[4].clone(), input_gradient(&t[3], &t[1], patches).unwrap()]
+        });
+        let operands = [normal(1, &[3, window.size()], dtype), normal(2, &[3, window.places() * 4], dtype)];
+        check("pools", &operands, |t| {
+            let largest = max_pool(&t[0], window).unwrap();
+            let at_largest = max_pool_gradient(&t[1], &t[0], &largest, window).unwrap();
+            let mean = mean_pool(&t[0], window).unwrap();
+            vec![largest, at_largest, mean, mean_pool_gradient(&t[1], window).unwrap()]
+        });
+        let operands = [normal(1, &[3, 20], dtype), normal(2, &[2, 4], dtype), normal(3, &[3, 20], dtype)];
+        check("group norm", &operands, |t| {
+            let output = group_norm(&t[0], &t[1], 2).unwrap();
+            group_norm_backward(&t[2], &t[0], &t[1], 2).unwrap();
+            group_norm::accumulate_affine_gradient(&t[1], &t[0], &t[2], 2).unwrap();
+            vec![output, t[2].clone(), t[1].clone()]
+        });
+        check("activations", &[normal(1, &[3, 20], dtype), normal(2, &[3, 20], dtype)], |t| {
+            let [straight, bent] = [relu(&t[0]).unwrap(), gelu(&t[0]).unwrap()];
+            relu_backward(&t[1], &straight).unwrap();
+            gelu_backward(&t[1], &t[0]).unwrap();
+            let turned = transpose_each(&t[0].reshape((3, 4, 5)).unwrap()).unwrap();
+            vec![straight, bent, t[1].clone(), turned]
         });
     }
 }

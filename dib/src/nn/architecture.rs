@@ -12,15 +12,19 @@ use super::module::Module;
 /// ```
 /// use pom2dib_dib::nn::{Architecture, Layer};
 ///
-/// let layers = vec![Layer::Flatten, Layer::Linear { width: 100 }, Layer::Relu];
+/// let layers = vec![
+///     Layer::Conv2d { channels: 8, kernel: [3, 3], stride: [1, 1], padding: [1, 1], groups: 1 },
+///     Layer::Relu,
+///     Layer::MaxPool { kernel: [2, 2], stride: [2, 2] },
+///     Layer::Flatten,
+/// ];
 /// let architecture = Architecture::Sequential { layers };
 /// let module = architecture.build(&[1, 28, 28], 48)?;
 /// assert_eq!((module.inputs(), module.outputs()), (784, 48));
 ///
-/// // An image is not flat.
-/// let architecture = Architecture::Sequential { layers: vec![Layer::Linear { width: 100 }] };
-/// let misfit = architecture.build(&[1, 28, 28], 48).err().unwrap();
-/// assert_eq!(misfit.to_string(), "layer 1 (linear) got 1 x 28 x 28 and wants one width, or steps x channels");
+/// // A vector has no height and width.
+/// let misfit = architecture.build(&[784], 48).err().unwrap();
+/// assert_eq!(misfit.to_string(), "layer 1 (conv2d) got 784 and wants channels x height x width");
 /// # Ok::<(), pom2dib_dib::nn::Misfit>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -73,9 +77,53 @@ pub enum Architecture {
     },
 }
 
-/// A layer of [`Architecture::Sequential`].
+/// A layer of [`Architecture::Sequential`]. Sizes in two numbers are height and width; where time steps or points come, of
+/// kernels and strides of pools the first alone counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
+    /// A convolution over time steps x channels.
+    Conv1d {
+        /// How many channels come out.
+        channels: usize,
+        /// How many steps it sees at once.
+        kernel: usize,
+        /// How many steps it moves on.
+        stride: usize,
+        /// How many steps of zeros stand before and behind.
+        padding: usize,
+        /// Into how many groups the channels fall, each with maps of its own.
+        groups: usize,
+    },
+    /// A convolution over channels x height x width.
+    Conv2d {
+        /// How many channels come out.
+        channels: usize,
+        /// How high and wide the patch is that it sees at once.
+        kernel: [usize; 2],
+        /// How far it moves on.
+        stride: [usize; 2],
+        /// How many lines of zeros stand around.
+        padding: [usize; 2],
+        /// Into how many groups the channels fall, each with maps of its own.
+        groups: usize,
+    },
+    /// The largest value of a window, channel by channel. Of equal ones the first counts, alone. What no whole window covers
+    /// at the end is left out.
+    MaxPool {
+        /// The window.
+        kernel: [usize; 2],
+        /// How far it moves on.
+        stride: [usize; 2],
+    },
+    /// The mean of a window, channel by channel. What no whole window covers at the end is left out.
+    AvgPool {
+        /// The window.
+        kernel: [usize; 2],
+        /// How far it moves on.
+        stride: [usize; 2],
+    },
+    /// The mean over all places of a sample, channel by channel.
+    GlobalMean,
     /// A linear map with a bias: of a flat width, or of the channels of each time step or point.
     Linear {
         /// How many values come out.
@@ -85,6 +133,13 @@ pub enum Layer {
     Relu,
     /// x times the standard normal distribution function of x.
     Gelu,
+    /// Each place's channels (or a flat sample's values) to mean 0 and variance 1, times a gain, plus a bias.
+    LayerNorm,
+    /// Each group of channels, over all places of the sample, to mean 0 and variance 1; then a gain and a bias for each channel.
+    GroupNorm {
+        /// How many groups.
+        groups: usize,
+    },
     /// In training, drops values with this probability, and scales the others up.
     Dropout {
         /// The probability, from 0 up to, but not, 1.
@@ -92,6 +147,11 @@ pub enum Layer {
     },
     /// All values of a sample as one flat width, in the order of its shape (channels, then height, then width).
     Flatten,
+    /// The layers of a list, plus what goes into it. Where shapes differ, what goes in is mapped linearly, without a bias:
+    /// place by place, at strides that give the same height and width (a 1 x 1 convolution).
+    Residual(Vec<Layer>),
+    /// Always refused: a sample's output would depend on the others of its batch.
+    BatchNorm,
 }
 
 /// One line of a network's description.
@@ -145,11 +205,20 @@ impl Layer {
     /// The name of its kind, as scenarios have it.
     pub fn kind(&self) -> &'static str {
         match self {
+            Layer::Conv1d { .. } => "conv1d",
+            Layer::Conv2d { .. } => "conv2d",
+            Layer::MaxPool { .. } => "max-pool",
+            Layer::AvgPool { .. } => "avg-pool",
+            Layer::GlobalMean => "global-mean",
             Layer::Linear { .. } => "linear",
             Layer::Relu => "relu",
             Layer::Gelu => "gelu",
+            Layer::LayerNorm => "layer-norm",
+            Layer::GroupNorm { .. } => "group-norm",
             Layer::Dropout { .. } => "dropout",
             Layer::Flatten => "flatten",
+            Layer::Residual(_) => "residual",
+            Layer::BatchNorm => "batch-norm",
         }
     }
 }

@@ -5,7 +5,7 @@ use super::chain::{Chain, Stages};
 use super::layers::dense::Dense;
 use super::layers::order::Turn;
 use super::misfit::Misfit;
-use super::module::{Module, Product};
+use super::module::Module;
 use super::parameter::Layout;
 use super::shape::{self, Shape};
 use super::stage::Stage;
@@ -53,17 +53,41 @@ impl Builder {
         summary: Summary<'_>,
         output: Shape,
     ) -> Result<(), Misfit> {
+        let operations = stage.products().iter().fold(0.0, |sum, product| sum + product.operations());
+        self.push_counted(stage, summary, output, operations)
+    }
+
+    /// The same of a layer around others, with the operations that are its own.
+    pub(crate) fn push_counted(
+        &mut self,
+        stage: impl Stage + 'static,
+        summary: Summary<'_>,
+        output: Shape,
+        operations: f64,
+    ) -> Result<(), Misfit> {
         let learnt = shape::sum(self.layout.iter().map(|(_, sizes)| shape::product(sizes)));
         let (Some(_), Some(_)) = (learnt, shape::product(&output.axes())) else {
             let wants =
                 "wants smaller sizes: a sample, or what a network learns, may have 2^31 numbers at most";
             return Err(Misfit::of(summary.kind, &self.shape.axes(), wants).at(summary.number));
         };
-        let operations = stage.products().iter().map(Product::operations).sum();
         self.shape = output;
         self.note(summary, operations);
         self.stages.push(Box::new(stage));
         Ok(())
+    }
+
+    /// The layers that `add` adds, which go into another one rather than behind those so far.
+    ///
+    /// # Errors
+    /// `add`'s.
+    pub(crate) fn nested(
+        &mut self,
+        add: impl FnOnce(&mut Builder) -> Result<(), Misfit>,
+    ) -> Result<Stages, Misfit> {
+        let before = std::mem::take(&mut self.stages);
+        add(self)?;
+        Ok(Stages::new(std::mem::replace(&mut self.stages, before)))
     }
 
     /// The number of one more layer that draws.

@@ -34,6 +34,11 @@ impl Stages {
         Stages { stages, first_that_learns }
     }
 
+    /// [`Stage::learns`] of any.
+    pub(crate) fn learn(&self) -> bool {
+        self.first_that_learns < self.stages.len()
+    }
+
     /// [`Stage::initialise`] of all.
     pub(crate) fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()> {
         self.stages.iter().try_for_each(|stage| stage.initialise(parameters, stream))

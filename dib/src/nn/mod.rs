@@ -26,6 +26,7 @@ mod residual_mlp;
 mod shape;
 mod stage;
 mod state;
+mod windows;
 
 pub use architecture::{Architecture, Layer, LayerSummary};
 pub use gradient::{Blocks, add_bias_gradient, add_weight_gradient};

@@ -3,8 +3,7 @@
 use std::any::Any;
 
 use candle_core::Tensor;
-use kernels::activation::{gelu, gelu_backward, relu};
-use kernels::elementwise::mask_relu;
+use kernels::activation::{gelu, gelu_backward, relu, relu_backward};
 
 use crate::Result;
 use crate::nn::module::{Kept, kept};
@@ -21,7 +20,7 @@ impl Stage for Relu {
 
     fn backward(&self, way: Way<'_>, output: &(dyn Any + Send), upstream: Tensor) -> Result<Option<Tensor>> {
         let output: &Tensor = kept(output)?;
-        mask_relu(&upstream, output)?;
+        relu_backward(&upstream, output)?;
         Ok(way.to_input.then_some(upstream))
     }
 }

@@ -3,7 +3,8 @@
 use std::any::Any;
 
 use candle_core::Tensor;
-use kernels::elementwise::{add_bias, add_bias_relu, mask_relu};
+use kernels::activation::relu_backward;
+use kernels::elementwise::{add_bias, add_bias_relu};
 use kernels::product::{Transpose, product};
 use randomness::Stream;
 
@@ -74,7 +75,7 @@ impl Stage for Dense {
         let samples = upstream.dim(0)?;
         let upstream = upstream.reshape((samples * self.places, self.outputs))?;
         if let Some(output) = output {
-            mask_relu(&upstream, output)?;
+            relu_backward(&upstream, output)?;
         }
         let (weight, bias) = (&way.parameters[self.weight], &way.parameters[self.bias]);
         way.blocks.of_places(self.places, |blocks| {

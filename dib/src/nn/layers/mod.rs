@@ -1,6 +1,10 @@
 //! The layers that networks by configuration are made of, a family a file.
 
 pub(super) mod activation;
+pub(super) mod convolution;
 pub(super) mod dense;
 pub(super) mod dropout;
+pub(super) mod norm;
 pub(super) mod order;
+pub(super) mod pool;
+pub(super) mod residual;

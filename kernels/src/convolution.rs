@@ -1,0 +1,480 @@
+//! Convolutions: products of an image's patches, a line each, with the weights.
+//!
+//! Patches are laid out piece by piece, where a piece stays in the cache, and pieces are shared out over threads. Bits are those of
+//! [`product`](crate::product) of the whole matrix of patches: every value of the output is a sum over a patch in order, and a
+//! weight's gradient adds 512 places of the images at a time.
+
+use std::ops::Range;
+
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, InplaceOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use crate::Real;
+use crate::access::{for_dtype, read, write};
+#[cfg(feature = "cuda")]
+use crate::cuda::host;
+use crate::lanes::{combine_short, vectorise};
+pub use crate::patches::Patches;
+use crate::product::{DEPTH, Matrix, multiply_here};
+use crate::threads::{for_pieces, threads};
+use crate::transpose::transpose_into;
+
+/// The convolution plus a bias, and the larger of that and 0 if it `rectifies`: x [images, size of an image], weight
+/// [groups, values of a patch, outputs of a group], bias \[outputs\]; the result is [images, places x outputs]. The channels of
+/// a group of `x` go to the outputs of the same group.
+pub fn convolve(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    patches: Patches,
+    rectifies: bool,
+) -> Result<Tensor> {
+    x.apply_op3_no_bwd(weight, bias, &Forward { patches, rectifies })
+}
+
+/// gradient += that of the weights, given that with respect to the result: gradient as the weights, upstream as the result.
+pub fn accumulate_weight_gradient(
+    gradient: &Tensor,
+    x: &Tensor,
+    upstream: &Tensor,
+    patches: Patches,
+) -> Result<()> {
+    gradient.inplace_op3(x, upstream, &WeightGradient { patches })
+}
+
+/// The gradient with respect to x, given that with respect to the result.
+pub fn input_gradient(upstream: &Tensor, weight: &Tensor, patches: Patches) -> Result<Tensor> {
+    upstream.apply_op2_no_bwd(weight, &InputGradient { patches })
+}
+
+/// Numbers of patches that are laid out at a time: they stay in a core's second cache.
+const NUMBERS: usize = 1 << 16;
+
+/// How many patches of so many values are laid out at a time: many enough to be worth a product with large weights.
+fn piece(depth: usize) -> usize {
+    (NUMBERS / depth).clamp(256, 4096)
+}
+
+/// How a convolution falls into products.
+#[derive(Clone, Copy)]
+struct Sizes {
+    patches: Patches,
+    images: usize,
+    groups: usize,
+    /// Values of a patch, of a group's channels.
+    depth: usize,
+    /// Outputs of a group.
+    columns: usize,
+    outputs: usize,
+}
+
+impl Sizes {
+    /// Those of images, or what comes of them, with these weights. Images have `width` values.
+    fn new(
+        name: &str,
+        patches: Patches,
+        images: &Layout,
+        weight: &Layout,
+        width: impl Fn(usize) -> usize,
+    ) -> Result<Self> {
+        patches.check(name)?;
+        let ((images, got), (groups, depth, columns)) = (images.shape().dims2()?, weight.shape().dims3()?);
+        let outputs = groups * columns;
+        let fits = outputs > 0
+            && patches.channels.is_multiple_of(groups)
+            && depth == patches.depth(patches.channels / groups)
+            && got == width(outputs);
+        if !fits {
+            bail!("{name}: weights {:?} do not fit {got} values and {patches:?}", weight.shape());
+        }
+        Ok(Sizes { patches, images, groups, depth, columns, outputs })
+    }
+
+    /// The channels of a group.
+    fn channels(&self, group: usize) -> Range<usize> {
+        let width = self.patches.channels / self.groups;
+        group * width..(group + 1) * width
+    }
+
+    /// The outputs of a group that start in a line of all outputs.
+    fn of_group<'a, T: Real>(&self, lines: &'a [T], group: usize, rows: usize) -> Matrix<'a, T> {
+        let start = group * self.columns;
+        Matrix { row_stride: self.outputs, ..Matrix::new(&lines[start..], rows, self.columns) }
+    }
+
+    /// The weights of a group.
+    fn weight<'a, T: Real>(&self, weight: &'a [T], group: usize) -> Matrix<'a, T> {
+        let size = self.depth * self.columns;
+        Matrix::new(&weight[group * size..(group + 1) * size], self.depth, self.columns)
+    }
+
+    /// The patches of consecutive places, one a line: laid out in `lines`, where they do not lie so already.
+    fn lines<'a, T: Real>(
+        &self,
+        x: &'a [T],
+        places: Range<usize>,
+        group: usize,
+        lines: &'a mut Vec<T>,
+    ) -> Matrix<'a, T> {
+        let count = places.len();
+        if self.groups == 1 && self.patches.is_places() {
+            return Matrix::new(&x[places.start * self.depth..], count, self.depth);
+        }
+        lines.resize(count * self.depth, T::ZERO);
+        self.patches.gather(x, places, self.channels(group), lines);
+        Matrix::new(lines, count, self.depth)
+    }
+}
+
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+struct Forward {
+    patches: Patches,
+    rectifies: bool,
+}
+
+impl CustomOp3 for Forward {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let sizes = Sizes::new(self.name(), self.patches, x_layout, weight_layout, |_| self.patches.size())?;
+        if bias_layout.shape().dims() != [sizes.outputs] {
+            bail!("{}: a bias of shape {:?} for {} outputs", self.name(), bias_layout.shape(), sizes.outputs);
+        }
+        let operands = ((x, x_layout), (weight, weight_layout), (bias, bias_layout));
+        for_dtype!(x, self.name(), forward(sizes, self.rectifies, operands))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        host::apply_3(self, (x, x_layout), (weight, weight_layout), (bias, bias_layout))
+    }
+}
+
+fn forward<T: Real>(
+    sizes: Sizes,
+    rectifies: bool,
+    (x, weight, bias): (Operand<'_>, Operand<'_>, Operand<'_>),
+) -> Result<(CpuStorage, Shape)> {
+    let (x, weight, bias) =
+        (read::<T>(x.0, x.1)?, read::<T>(weight.0, weight.1)?, read::<T>(bias.0, bias.1)?);
+    let Sizes { patches, images, outputs, .. } = sizes;
+    let mut output = vec![T::ZERO; images * patches.places() * outputs];
+    for_pieces(&mut output, outputs, piece(sizes.depth), |lines, first, output| {
+        let count = output.len() / outputs;
+        for group in 0..sizes.groups {
+            let a = sizes.lines(x, first..first + count, group, lines);
+            let start = group * sizes.columns;
+            multiply_here(&mut output[start..], outputs, a, sizes.weight(weight, group), false);
+        }
+        vectorise(
+            #[inline(always)]
+            || add_bias(output, bias, rectifies),
+        );
+    });
+    Ok((T::to_cpu_storage_owned(output), Shape::from((images, patches.places() * outputs))))
+}
+
+#[inline(always)]
+fn add_bias<T: Real>(output: &mut [T], bias: &[T], rectifies: bool) {
+    for line in output.chunks_exact_mut(bias.len()) {
+        combine_short(line, bias, |value, bias| {
+            let sum = value + bias;
+            if rectifies { T::ZERO.larger(sum) } else { sum }
+        });
+    }
+}
+
+struct WeightGradient {
+    patches: Patches,
+}
+
+impl InplaceOp3 for WeightGradient {
+    fn name(&self) -> &'static str {
+        "convolution-weight-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &mut CpuStorage,
+        gradient_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        upstream: &CpuStorage,
+        upstream_layout: &Layout,
+    ) -> Result<()> {
+        let (name, patches) = (self.name(), self.patches);
+        let sizes = Sizes::new(name, patches, x_layout, gradient_layout, |_| patches.size())?;
+        if upstream_layout.shape().dims() != [sizes.images, patches.places() * sizes.outputs] {
+            bail!("{name}: {:?} does not come of {:?}", upstream_layout.shape(), x_layout.shape());
+        }
+        let operands = ((gradient, gradient_layout), (x, x_layout), (upstream, upstream_layout));
+        for_dtype!(x, name, weight_gradient(sizes, operands))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &mut CudaStorage,
+        gradient_layout: &Layout,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        upstream: &CudaStorage,
+        upstream_layout: &Layout,
+    ) -> Result<()> {
+        host::update_3(self, (gradient, gradient_layout), (x, x_layout), (upstream, upstream_layout))
+    }
+}
+
+fn weight_gradient<T: Real>(
+    sizes: Sizes,
+    (gradient, x, upstream): ((&mut CpuStorage, &Layout), Operand<'_>, Operand<'_>),
+) -> Result<()> {
+    let (x, upstream) = (read::<T>(x.0, x.1)?, read::<T>(upstream.0, upstream.1)?);
+    let gradient = write::<T>(gradient.0, gradient.1)?;
+    let total = sizes.images * sizes.patches.places();
+    let add = |gradient: &mut [T], start: usize, lines: &mut Vec<T>| {
+        let places = start..(start + DEPTH).min(total);
+        let parts = gradient.chunks_exact_mut(sizes.depth * sizes.columns);
+        for (group, gradient) in parts.enumerate() {
+            let b = sizes.of_group(&upstream[start * sizes.outputs..], group, places.len());
+            let a = sizes.lines(x, places.clone(), group, lines);
+            multiply_here(gradient, sizes.columns, a.transposed(), b, true);
+        }
+    };
+    let starts: Vec<usize> = (0..total).step_by(DEPTH).collect();
+    let threads = threads();
+    if threads == 1 || starts.len() == 1 {
+        let mut lines = Vec::new();
+        starts.into_iter().for_each(|start| add(gradient, start, &mut lines));
+        return Ok(());
+    }
+    // Pieces by themselves, a few at a time, and then added in order: the sums of one thread.
+    for starts in starts.chunks(4 * threads) {
+        let of_piece = |lines: &mut Vec<T>, &start: &usize| {
+            let mut part = vec![T::ZERO; gradient.len()];
+            add(&mut part, start, lines);
+            part
+        };
+        let parts: Vec<Vec<T>> = starts.par_iter().map_init(Vec::new, of_piece).collect();
+        for part in parts {
+            gradient.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+        }
+    }
+    Ok(())
+}
+
+struct InputGradient {
+    patches: Patches,
+}
+
+impl CustomOp2 for InputGradient {
+    fn name(&self) -> &'static str {
+        "convolution-input-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        upstream: &CpuStorage,
+        upstream_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (name, patches) = (self.name(), self.patches);
+        let width = |outputs: usize| patches.places() * outputs;
+        let sizes = Sizes::new(name, patches, upstream_layout, weight_layout, width)?;
+        for_dtype!(upstream, name, back(sizes, (upstream, upstream_layout), (weight, weight_layout)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        upstream: &CudaStorage,
+        upstream_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        host::apply_2(self, (upstream, upstream_layout), (weight, weight_layout))
+    }
+}
+
+fn back<T: Real>(sizes: Sizes, upstream: Operand<'_>, weight: Operand<'_>) -> Result<(CpuStorage, Shape)> {
+    let (upstream, weight) = (read::<T>(upstream.0, upstream.1)?, read::<T>(weight.0, weight.1)?);
+    let Sizes { patches, images, groups, depth, columns, outputs } = sizes;
+    let (size, places) = (patches.size(), patches.places());
+    let transposed = transposed_weights(sizes, weight);
+    let mut gradient = vec![T::ZERO; images * size];
+    let piece = piece(depth);
+    for_pieces(&mut gradient, size, (piece / places).max(1), |lines, first, gradient| {
+        let (offset, count) = (first * places, gradient.len() / size * places);
+        for start in (0..count).step_by(piece) {
+            let end = (start + piece).min(count);
+            lines.resize((end - start) * depth, T::ZERO);
+            for group in 0..groups {
+                let a = sizes.of_group(&upstream[(offset + start) * outputs..], group, end - start);
+                let b = &transposed[group * depth * columns..(group + 1) * depth * columns];
+                multiply_here(lines, depth, a, Matrix::new(b, columns, depth), false);
+                vectorise(
+                    #[inline(always)]
+                    || patches.scatter(lines, start..end, sizes.channels(group), gradient),
+                );
+            }
+        }
+    });
+    Ok((T::to_cpu_storage_owned(gradient), Shape::from((images, size))))
+}
+
+/// The weights of every group, outputs x values of a patch.
+fn transposed_weights<T: Real>(sizes: Sizes, weight: &[T]) -> Vec<T> {
+    let Sizes { depth, columns, .. } = sizes;
+    let mut transposed = Vec::with_capacity(weight.len());
+    for weight in weight.chunks_exact(depth * columns) {
+        transpose_into(&mut transposed, weight, columns, columns, depth);
+    }
+    transposed
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::patches::tests::ODD;
+    use crate::product::tests::random;
+    use crate::product::{Transpose, accumulate_product, product};
+
+    fn tensor(number: u64, shape: &[usize]) -> Tensor {
+        let values = random::<f32>(number, shape.iter().product());
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    fn bits(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// The whole matrix of patches, of all channels.
+    fn whole(x: &Tensor, patches: Patches) -> Tensor {
+        let places = x.dim(0).unwrap() * patches.places();
+        let depth = patches.depth(patches.channels);
+        let mut lines = vec![0.0; places * depth];
+        patches.gather(&bits(x), 0..places, 0..patches.channels, &mut lines);
+        Tensor::from_vec(lines, (places, depth), &Device::Cpu).unwrap()
+    }
+
+    /// On 1, 2 and 4 threads.
+    fn on_threads(check: impl Fn() + Sync) {
+        for threads in [1, 2, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(&check);
+        }
+    }
+
+    #[test]
+    fn a_convolution_is_the_product_of_all_patches_bit_for_bit() {
+        let large =
+            Patches { height: 28, width: 28, channels: 3, kernel: [5, 5], stride: [1, 1], padding: [2, 2] };
+        for (patches, images) in ODD.map(|odd| (odd, 3)).into_iter().chain([(large, 11)]) {
+            for outputs in [1, 5, 24] {
+                let depth = patches.depth(patches.channels);
+                let x = tensor(1, &[images, patches.size()]);
+                let weight = tensor(2, &[1, depth, outputs]);
+                let bias = tensor(3, &[outputs]);
+                let upstream = tensor(4, &[images, patches.places() * outputs]);
+                let start = tensor(5, &[1, depth, outputs]);
+                let lines = whole(&x, patches);
+                let flat = weight.get(0).unwrap();
+                let expected = product(&lines, &flat, Transpose::Neither).unwrap();
+                crate::elementwise::add_bias_relu(&expected, &bias).unwrap();
+                let by_place = upstream.reshape((images * patches.places(), outputs)).unwrap();
+                let gradient = start.get(0).unwrap().force_contiguous().unwrap();
+                accumulate_product(&gradient, &lines, &by_place, Transpose::Left).unwrap();
+                let wanted = product(&by_place, &flat, Transpose::Right).unwrap();
+                let mut back = vec![0f32; images * patches.size()];
+                let all = 0..images * patches.places();
+                patches.scatter(&bits(&wanted), all, 0..patches.channels, &mut back);
+                on_threads(|| {
+                    let got = convolve(&x, &weight, &bias, patches, true).unwrap();
+                    assert_eq!(bits(&got), bits(&expected), "{patches:?}");
+                    let sum = start.force_contiguous().unwrap();
+                    accumulate_weight_gradient(&sum, &x, &upstream, patches).unwrap();
+                    assert_eq!(bits(&sum), bits(&gradient), "{patches:?}");
+                    let got = input_gradient(&upstream, &weight, patches).unwrap();
+                    assert_eq!(bits(&got), back, "{patches:?}");
+                });
+            }
+        }
+    }
+
+    /// Groups are convolutions of their own, side by side.
+    #[test]
+    fn groups_are_convolutions_side_by_side() {
+        let of = |channels: usize| Patches {
+            height: 5,
+            width: 6,
+            channels,
+            kernel: [3, 2],
+            stride: [2, 1],
+            padding: [1, 1],
+        };
+        let (patches, part) = (of(6), of(2));
+        let (x, places) = (tensor(1, &[4, 5 * 6, 6]), patches.places());
+        let (weight, bias) = (tensor(2, &[3, part.depth(2), 5]), tensor(3, &[15]));
+        let upstream = tensor(4, &[4, places, 15]);
+        let flat = |tensor: &Tensor| tensor.flatten_from(1).unwrap();
+        let output = convolve(&flat(&x), &weight, &bias, patches, false).unwrap();
+        let output = output.reshape((4, places, 15)).unwrap();
+        let gradient = weight.zeros_like().unwrap();
+        accumulate_weight_gradient(&gradient, &flat(&x), &flat(&upstream), patches).unwrap();
+        let back = input_gradient(&flat(&upstream), &weight, patches).unwrap().reshape((4, 30, 6)).unwrap();
+        for group in 0..3 {
+            let own = |tensor: &Tensor, width: usize| {
+                tensor.narrow(2, group * width, width).unwrap().contiguous().unwrap()
+            };
+            let weight = weight.narrow(0, group, 1).unwrap();
+            let bias = bias.narrow(0, 5 * group, 5).unwrap();
+            let alone = convolve(&flat(&own(&x, 2)), &weight, &bias, part, false).unwrap();
+            assert_eq!(bits(&alone), bits(&own(&output, 5)));
+            let sum = weight.zeros_like().unwrap();
+            let upstream = flat(&own(&upstream, 5));
+            accumulate_weight_gradient(&sum, &flat(&own(&x, 2)), &upstream, part).unwrap();
+            assert_eq!(bits(&sum), bits(&gradient.narrow(0, group, 1).unwrap().contiguous().unwrap()));
+            let alone = input_gradient(&upstream, &weight, part).unwrap();
+            assert_eq!(bits(&alone), bits(&own(&back, 2)));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let patches = ODD[0];
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+        let (x, weight, bias) = (zeros(&[2, 35]), zeros(&[1, 9, 4]), zeros(&[4]));
+        assert!(convolve(&x, &weight, &bias, patches, false).is_ok());
+        assert!(convolve(&zeros(&[2, 36]), &weight, &bias, patches, false).is_err());
+        assert!(convolve(&x, &zeros(&[1, 8, 4]), &bias, patches, false).is_err());
+        assert!(convolve(&x, &weight, &zeros(&[5]), patches, false).is_err());
+        let large = Patches { kernel: [9, 9], ..patches };
+        assert!(convolve(&x, &zeros(&[1, 81, 4]), &bias, large, false).is_err());
+        assert!(input_gradient(&x, &weight, patches).is_err());
+        assert!(accumulate_weight_gradient(&weight, &x, &x, patches).is_err());
+    }
+}
