@@ -1,0 +1,162 @@
+"""Running networks."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ._arrays import Arrays
+from ._errors import Error
+from ._live import Live
+from ._program import call
+from ._progress import Progress
+from ._run import Run
+from ._sweep import Sweep, values
+from ._words import assignments, flags, toml
+
+#: A path, as a text or a pathlib.Path.
+PathLike = str | os.PathLike[str]
+
+
+def run(
+    scenario: PathLike | None = None,
+    *,
+    data: PathLike | Arrays | None = None,
+    rounds: int | None = None,
+    seed: int | None = None,
+    method: str | None = None,
+    preset: str | None = None,
+    set: Mapping[str, Any] | None = None,
+    out: PathLike | None = None,
+    force: bool = False,
+    resume: PathLike | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    in_process: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Trains and judges a network on this machine, and returns when it is done.
+
+    Ctrl-C lets the run save a checkpoint, from which ``resume`` goes on, and raises KeyboardInterrupt.
+
+    Args:
+        scenario: a scenario's file, or ``"digits"``, ``"handwritten"`` or ``"mmfi"``; without one, digits, which need no data.
+            With ``Arrays`` as data and no scenario, a transmitter for every modality and a receiver for every task.
+        data: the folder of the data set, or arrays.
+        rounds: how many rounds to train.
+        seed: the same seed gives the same parameters, bit for bit.
+        method: pom2dib, rs-dib, tadib, vddib or dlsc.
+        preset: hyper-parameters that go before the scenario's: ``"paper"``.
+        set: keys of the scenario and their values, ``{"train.beta": 1e-3}``.
+        out: the run's folder; without it, a fresh one under runs/.
+        force: overwrite the run that ``out`` holds.
+        resume: the folder of a run that goes on from its last checkpoint; with ``rounds``, also a finished one.
+        device: where the nodes compute: ``"cpu"``, ``"cuda:0"`` or ``"auto"``.
+        threads: of each node, for its products; no result depends on it.
+        in_process: all nodes as tasks of one process, instead of a process each.
+        progress: draw how far it is, in a terminal or a notebook.
+
+    Raises:
+        Error: with the program's own line.
+    """
+    given = {name: value for name, value in locals().items() if name != "progress"}
+    with start(**given) as live:
+        bar: Progress | None = None
+        try:
+            for round in live:
+                bar = bar or Progress(live.result.scenario.get("train", {}).get("rounds"), progress)
+                bar.update(round)
+        finally:
+            if bar is not None:
+                bar.end()
+        return live.result
+
+
+def start(
+    scenario: PathLike | None = None,
+    *,
+    data: PathLike | Arrays | None = None,
+    rounds: int | None = None,
+    seed: int | None = None,
+    method: str | None = None,
+    preset: str | None = None,
+    set: Mapping[str, Any] | None = None,
+    out: PathLike | None = None,
+    force: bool = False,
+    resume: PathLike | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    in_process: bool = False,
+) -> Live:
+    """Begins a run, and returns at once: the run's rounds come by iterating. Takes what ``run`` takes.
+
+    Raises:
+        Error: if the arguments contradict each other. What is wrong with the scenario or the data is raised by iterating.
+    """
+    if resume is not None and any(given is not None for given in (scenario, seed, method, preset, set, out)):
+        raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set and out", status=2)
+    words = [] if scenario is None else [os.fspath(scenario)]
+    words += assignments(set or {})
+    folder_of_data: PathLike | None = data.folder if isinstance(data, Arrays) else data
+    words += flags({"data": folder_of_data, "rounds": rounds, "seed": seed, "method": method, "preset": preset})
+    words += flags({"out": out, "force": force, "resume": resume, "device": device, "threads": threads})
+    words += flags({"in-process": in_process})
+    keep: list[object] = [data]
+    if isinstance(data, Arrays) and scenario is None and resume is None:
+        # Read while the run begins, and copied into its folder.
+        file = tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8")
+        file.write(data.scenario())
+        file.flush()
+        words = [file.name, *words]
+        keep.append(file)
+    known = resume if resume is not None else out
+    return Live(words, None if known is None else Path(known), goes_on=resume is not None, keep=keep)
+
+
+def sweep(
+    scenario: PathLike | None = None,
+    *,
+    grid: Mapping[str, Any],
+    data: PathLike | Arrays | None = None,
+    rounds: int | None = None,
+    out: PathLike | None = None,
+    parallel: int = 1,
+    device: str | None = None,
+    in_process: bool = False,
+) -> Sweep:
+    """Runs a scenario at every combination of values, and returns when all runs are done.
+
+    Interrupted, or with runs that failed, the same call goes on where it was: what is done in ``out`` is left alone.
+
+    Args:
+        scenario: as ``run`` takes it.
+        grid: keys of the scenario, each with the values that it takes: ``{"train.beta": [0, 1e-3], "seed": range(5)}``.
+        data: the folder of the data set, or arrays.
+        rounds: how many rounds to train each run.
+        out: the folder of the sweep; without it, runs/NAME-sweep.
+        parallel: how many runs at a time; they share the cores.
+        device: where the nodes compute.
+        in_process: all nodes of a run as tasks of one process.
+
+    Raises:
+        Error: if any run failed, with the program's own line.
+    """
+    if isinstance(data, Arrays) and scenario is None:
+        raise Error("a sweep over arrays needs a scenario: write data.scenario() to a file", status=2)
+    words = [] if scenario is None else [os.fspath(scenario)]
+    for key, of in grid.items():
+        words += ["--set", f"{key}={','.join(toml(value, key) for value in values(of))}"]
+    folder_of_data: PathLike | None = data.folder if isinstance(data, Arrays) else data
+    words += flags({"data": folder_of_data, "rounds": rounds, "out": out, "parallel": parallel, "device": device})
+    words += flags({"in-process": in_process})
+    return Sweep(_folder_of_sweep(call("sweep", "--json", *words)))
+
+
+
+def _folder_of_sweep(printed: str) -> Path:
+    """The folder in which a sweep's runs lie, of what it prints."""
+    return Path(json.loads(printed)["points"][0]["folder"]).parent

@@ -1,0 +1,79 @@
+"""The program as a process of its own: how it is started, and what it says.
+
+Runs are never made in the caller's process. So none changes its signal handlers, ends it, or holds its lock, and several may go on
+at a time, also in a process that was forked.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+
+from ._errors import Error, InternalError
+
+#: What a Rust program that panicked ends with.
+_PANICKED = 101
+
+#: How long what is told to end may take over its last checkpoints, in seconds.
+_LAST_CHECKPOINT = 40.0
+
+
+def start() -> list[str]:
+    """The command that starts the program; what it is to do comes behind."""
+    if not sys.executable:
+        raise Error("this interpreter does not know its own path (sys.executable), and so cannot start nodes", status=2)
+    return [sys.executable, "-m", "pom2dib"]
+
+
+def call(*words: str | os.PathLike[str]) -> str:
+    """Runs a command of the program and returns what it prints, for example ``call("check", "mine.toml")``.
+
+    Raises:
+        Error: with the line that the command complains with.
+    """
+    # A group of its own: a terminal's Ctrl-C comes by the caller, who waits until what it is to save is saved.
+    process = subprocess.Popen(
+        [*start(), *(os.fspath(word) for word in words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        printed, said = process.communicate()
+    except BaseException:
+        end(process)
+        raise
+    if process.returncode != 0:
+        raise error(process.returncode, said.splitlines())
+    return printed
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Tells a process to save what it has and to end; one that takes too long is killed, as at a second Ctrl-C."""
+    process.terminate()
+    try:
+        process.wait(_LAST_CHECKPOINT)
+    except BaseException as impatience:
+        process.kill()
+        process.wait()
+        if not isinstance(impatience, subprocess.TimeoutExpired):
+            raise
+
+
+def error(status: int, said: Iterable[str]) -> Error:
+    """The exception for a program that ended so, after saying so."""
+    said = [line for line in said if line.strip()]
+    complaints = [line for line in said if line.startswith("error: ")]
+    panics = [at for at, line in enumerate(said) if " panicked at " in line]
+    if status == _PANICKED:
+        return InternalError(" ".join(said[panics[-1] :][:2]) if panics else "the program panicked", status)
+    if complaints:
+        return Error(complaints[-1].removeprefix("error: "), status)
+    if status < 0:
+        return Error(f"the program was killed by signal {-status}", status)
+    return Error(said[-1] if said else f"the program ended with status {status} and said nothing", status)

@@ -1,0 +1,40 @@
+"""docs/python.md does as it says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import matplotlib.pyplot
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+README = Path(__file__).parents[1] / "README.md"
+
+
+def snippets(page: Path) -> list[tuple[str, str]]:
+    """The language and text of each."""
+    return re.findall(r"^```(python|sh)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def test_every_snippet_of_the_page_runs_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = sysconfig.get_path("scripts")
+    names: dict[str, object] = {}
+    found = snippets(PAGE)
+    assert len(found) > 8
+    for language, text in found:
+        if language == "python":
+            exec(compile(text, str(PAGE), "exec"), names)
+        else:
+            subprocess.run(["sh", "-ec", text], check=True, env={"PATH": f"{scripts}:/usr/bin:/bin"})
+    matplotlib.pyplot.close("all")
+    for written in ("selection.png", "records.csv", "first/report.html"):
+        assert Path(written).stat().st_size > 1000
+
+
+def test_the_example_of_the_package_runs() -> None:
+    ((language, text),) = snippets(README)
+    assert language == "python"
+    exec(compile(text, str(README), "exec"), {})
