@@ -282,7 +282,7 @@ pub(crate) fn multiply_here<T: Real>(
 }
 
 /// Up to so many columns a product in tiles is faster than the `gemm` crate's.
-const NARROW: usize = 16;
+const NARROW: usize = 8;
 
 /// A row-major copy of a transposed B, where that is worth its while. The `gemm` crate would read such a B across its
 /// lines, and long lines whose length is a power of two fight for the same few places of the cache; the plain loop wants

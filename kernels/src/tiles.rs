@@ -16,7 +16,6 @@ pub(crate) fn multiply_tiles<T: Real>(
     let mut column = 0;
     while column < b.columns {
         column += match b.columns - column {
-            16.. => strip::<T, 4, 16>(c, line, a, b, column, accumulate),
             8.. => strip::<T, 6, 8>(c, line, a, b, column, accumulate),
             4.. => strip::<T, 6, 4>(c, line, a, b, column, accumulate),
             _ => strip::<T, 8, 1>(c, line, a, b, column, accumulate),
