@@ -129,10 +129,10 @@ fn measure(turns: usize, planned: &Planned) -> anyhow::Result<Report> {
     eprintln!("measuring the matrix-product peak");
     let cores = std::thread::available_parallelism()?.get();
     let (peak_one_core, peak_all_cores) = (peak::square(1), peak::square(cores));
-    let peak_at_shapes = peak::at_shapes(scenario, info);
+    let peak_at_shapes = peak::at_shapes(scenario, info)?;
     let runs = take_turns(turns, arguments)?;
     let entries_per_tick = runs[0].1[0].entries_per_tick();
-    let operations = flops::round(scenario, info, &runs[0].1[0].chosen()).total();
+    let operations = flops::round(scenario, info, &runs[0].1[0].chosen())?.total();
     let timed = |(name, runs): &(&'static str, Vec<Logged>)| timed(name, runs, operations / peak_all_cores);
     Ok(Report {
         cores,

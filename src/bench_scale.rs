@@ -115,7 +115,7 @@ fn measure_one(planned: &Planned) -> anyhow::Result<SizeFigures> {
     let out = folder.path().join("run");
     let seen = run_once(planned, &out, &folder.path().join("stderr"))?;
     let logged = Logged::read(&out)?;
-    Ok(SizeFigures::new(&planned.scenario, &planned.info, &logged, seen))
+    SizeFigures::new(&planned.scenario, &planned.info, &logged, seen)
 }
 
 /// Runs a network to its end and watches its processes. `log` takes what it says meanwhile.

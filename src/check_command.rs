@@ -6,6 +6,8 @@ use coordinator::ScenarioArguments;
 use scenario::Scenario;
 use serde_json::json;
 
+use crate::model_command;
+
 /// Check a scenario and its data as a run does before its first round, and begin nothing. Values of data are not read, but labels
 /// are; `pom2dib data verify NAME --scenario FILE` reads everything.
 #[derive(clap::Args)]
@@ -39,6 +41,7 @@ fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), Strin
     let scenario = arguments.resolve().map_err(|error| error.to_string())?;
     let data = node::data_source(&scenario, None).map_err(|error| error.to_string())?;
     let notes = data.check().map_err(|error| error.to_string())?;
+    model_command::check(&scenario).map_err(|error| error.to_string())?;
     Ok((scenario, notes))
 }
 

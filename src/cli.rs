@@ -8,7 +8,7 @@ use node::HealthArguments;
 
 use crate::{
     bench_command, certs_command, check_command, compose_command, data_command, doctor_command, export,
-    init_command, predict, records, report, reproduce, run_command, sweep,
+    init_command, model_command, predict, records, report, reproduce, run_command, sweep,
 };
 
 const BEGIN: &str = "\
@@ -16,6 +16,7 @@ To begin with:
   pom2dib run                     trains and judges a network on digits made by code, in half a minute
   pom2dib init mine.toml          writes a scenario file that explains every key
   pom2dib check mine.toml         looks whether it and its data would be accepted
+  pom2dib model mine.toml         shows its networks, layer by layer
   pom2dib run mine.toml           runs it
   pom2dib report runs/NAME        writes a page about a run
   pom2dib predict runs/NAME --out answers.csv    writes its networks' answers to rows
@@ -42,7 +43,8 @@ enum Command {
     Check(check_command::Arguments),
     /// Judge a trained run again on the whole test set
     Evaluate(run_command::EvaluateArguments),
-    // What it says of itself stands at its arguments.
+    // What they say of themselves stands at their arguments.
+    Model(model_command::Arguments),
     Predict(predict::Arguments),
     Export(export::Arguments),
     /// Write an HTML page of a run, or of several side by side.
@@ -97,6 +99,7 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
         Command::Init(arguments) => init_command::run(&arguments),
         Command::Check(arguments) => check_command::run(&arguments),
         Command::Evaluate(arguments) => run_command::evaluate(&arguments),
+        Command::Model(arguments) => model_command::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

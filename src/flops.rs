@@ -7,8 +7,9 @@
 //! and an addition count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
 
 use data::Info;
-use dib::{Module, ResidualMlp};
-use scenario::Scenario;
+use dib::Module;
+use node::NodeError;
+use scenario::{Described, Scenario};
 use serde::Serialize;
 
 use crate::logged::Chosen;
@@ -43,7 +44,10 @@ impl Operations {
 }
 
 /// Operations of one training round.
-pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Operations {
+///
+/// # Errors
+/// A kind of network that this program does not know.
+pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result<Operations, NodeError> {
     let (d, samples, ticks) = (
         scenario.network.feature_dim,
         scenario.train.samples_per_tick as f64,
@@ -51,55 +55,71 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Operat
     );
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
     let coded = node::coding(&scenario.train).outputs(d);
-    let encoders = modalities
-        .zip(chosen.granted.iter().zip(&chosen.encoded))
-        .map(|(modality, (entries, encoded))| {
-            let width = width(info, modality);
-            step((width + d, coded), samples * entries, samples * encoded * width as f64, false)
-        })
-        .sum();
-    let entries: f64 = chosen.granted.iter().sum();
+    let mut encoders = 0.0;
+    for (modality, (entries, encoded)) in modalities.zip(chosen.granted.iter().zip(&chosen.encoded)) {
+        let modules = node::encoder(&scenario.encoder(modality), &axes(info, modality), d, coded)?;
+        let (rows, seen) = (samples * entries, samples * encoded);
+        // What a trunk learns from is what the head wants of its input.
+        let learns = modules.trunk.is_some();
+        let given = (modules.head.inputs() - d) as f64;
+        encoders += operations(modules.head.as_ref(), rows, seen * given, learns);
+        encoders += modules.trunk.map_or(0.0, |trunk| trunk.operations(seen, seen, false));
+    }
+    // All receivers' entries are spread over them evenly.
+    let entries = chosen.granted.iter().sum::<f64>() / scenario.receivers() as f64;
     let features = samples * entries * d as f64;
-    // All receivers' entries are spread over local decoders of (nearly) the same size.
-    let outputs = outputs(scenario, info);
-    let mean_outputs = outputs.iter().sum::<usize>() as f64 / outputs.len() as f64;
-    let local_decoders = step((2 * d, mean_outputs.round() as usize), samples * entries, features, true);
     let joint = scenario.entries_per_receiver() * d;
-    let of_joint = |outputs: &usize| {
-        step((joint, *outputs), ticks * samples, features / scenario.receivers() as f64, true)
-    };
-    let joint_decoders = outputs.iter().map(of_joint).sum();
-    let [receiver_selectors, transmitter_selectors] = selectors(scenario, chosen);
-    Operations { encoders, local_decoders, joint_decoders, receiver_selectors, transmitter_selectors }
+    let (mut local_decoders, mut joint_decoders) = (0.0, 0.0);
+    for receiver in &scenario.receiver {
+        let (task, outputs) = (&receiver.task, outputs(info, &receiver.task));
+        local_decoders += step(&scenario.local(task), (2 * d, outputs), samples * entries, features, true)?;
+        joint_decoders += step(&scenario.joint(task), (joint, outputs), ticks * samples, features, true)?;
+    }
+    let [receiver_selectors, transmitter_selectors] = selectors(scenario, chosen)?;
+    Ok(Operations { encoders, local_decoders, joint_decoders, receiver_selectors, transmitter_selectors })
 }
 
 /// Those of the receivers, and those of the transmitters.
-fn selectors(scenario: &Scenario, chosen: &Chosen) -> [f64; 2] {
+fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError> {
     if !scenario.train.method.selects() {
-        return [0.0; 2];
+        return Ok([0.0; 2]);
     }
     let (d, ticks) = (scenario.network.feature_dim, scenario.train.ticks_per_round as f64);
-    let each = |shape: (usize, usize), rows: f64| step(shape, rows, rows * shape.0 as f64, false);
+    let each = |shape: (usize, usize), rows: f64| {
+        step(&scenario.selector(), shape, rows, rows * shape.0 as f64, false)
+    };
     let shape = (d, scenario.receiver_limit() + scenario.transmitters());
-    let of_receivers = each(shape, scenario.receivers() as f64 * ticks);
-    let of_transmitter = |(k, asked): (usize, &f64)| each((2 * d, 2 * scenario.modalities(k)), *asked);
-    [of_receivers, chosen.asked.iter().enumerate().map(of_transmitter).sum()]
+    let of_receivers = each(shape, scenario.receivers() as f64 * ticks)?;
+    let mut of_transmitters = 0.0;
+    for (k, asked) in chosen.asked.iter().enumerate() {
+        of_transmitters += each((2 * d, 2 * scenario.modalities(k)), *asked)?;
+    }
+    Ok([of_receivers, of_transmitters])
 }
 
 /// Operations of a training step of a network of so many inputs and outputs: of so many rows, whose inputs hold so many values
 /// that neither repeat nor are zero.
-fn step((inputs, outputs): (usize, usize), rows: f64, values: f64, to_input: bool) -> f64 {
-    ResidualMlp::new(inputs, outputs).operations(rows, values / inputs as f64, to_input)
+fn step(
+    described: &Described,
+    (inputs, outputs): (usize, usize),
+    rows: f64,
+    values: f64,
+    to_input: bool,
+) -> Result<f64, NodeError> {
+    Ok(operations(node::module(described, &[inputs], outputs)?.as_ref(), rows, values, to_input))
 }
 
-/// Values of a sample of a modality. What the data set does not know, no run is made with.
-pub(crate) fn width(info: &Info, modality: &str) -> usize {
-    info.modalities.iter().find(|known| known.name == modality).map_or(0, |known| known.width)
+fn operations(module: &dyn Module, rows: f64, values: f64, to_input: bool) -> f64 {
+    module.operations(rows, values / module.inputs() as f64, to_input)
 }
 
-/// Classes of the receivers' tasks.
-fn outputs(scenario: &Scenario, info: &Info) -> Vec<usize> {
-    let classes =
-        |task: &str| info.tasks.iter().find(|known| known.name == task).map_or(0, |known| known.classes);
-    scenario.receiver.iter().map(|receiver| classes(&receiver.task)).collect()
+/// The axes of a sample of a modality. What the data set does not know, no run is made with.
+pub(crate) fn axes(info: &Info, modality: &str) -> Vec<usize> {
+    let known = info.modalities.iter().find(|known| known.name == modality);
+    known.map_or(vec![0], |known| known.shape.clone())
+}
+
+/// Classes of a task, or its values.
+pub(crate) fn outputs(info: &Info, task: &str) -> usize {
+    info.tasks.iter().find(|known| known.name == task).map_or(0, |known| known.classes)
 }

@@ -37,6 +37,7 @@ mod init_command;
 mod logged;
 mod loopback;
 mod mmfi_run;
+mod model_command;
 mod node_watch;
 mod origin;
 mod peak;
@@ -56,6 +57,13 @@ mod statistics;
 mod sweep;
 
 pub use program::Program;
+
+/// The tensors that networks compute with.
+pub use candle_core as candle;
+/// What a network of your own is made of: `dib::nn::Module`.
+pub use dib;
+/// What a network of your own is to be.
+pub use node::Wanted;
 
 /// What a data set of your own is made of: `Source`, `Dataset`.
 pub use data;

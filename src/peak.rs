@@ -7,8 +7,9 @@ use std::{
 
 use candle_core::{Device, Tensor};
 use data::Info;
-use dib::{Module, ResidualMlp, nn::Product};
+use dib::nn::Product;
 use kernels::product::{Transpose, accumulate_product};
+use node::NodeError;
 use scenario::Scenario;
 use serde::Serialize;
 
@@ -34,14 +35,19 @@ pub(crate) fn square(cores: usize) -> f64 {
 
 /// The products that a round of the scenario is made of: an encoder's of one entry forward, the widest modality's first,
 /// and a block of ticks of a weight gradient.
-pub(crate) fn at_shapes(scenario: &Scenario, info: &Info) -> Vec<Shape> {
+///
+/// # Errors
+/// A kind of network that this program does not know.
+pub(crate) fn at_shapes(scenario: &Scenario, info: &Info) -> Result<Vec<Shape>, NodeError> {
     let rows = scenario.train.ticks_per_round * scenario.train.samples_per_tick;
     let block =
         scenario::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
-    let widest = modalities.map(|modality| flops::width(info, modality)).max().unwrap_or(0);
+    let width = |modality: &&String| flops::axes(info, modality).iter().product::<usize>();
+    let Some(widest) = modalities.max_by_key(width) else { return Ok(Vec::new()) };
     let outputs = node::coding(&scenario.train).outputs(scenario.network.feature_dim);
-    let products = ResidualMlp::new(widest, outputs).products();
+    let modules = node::encoder(&scenario.encoder(widest), &flops::axes(info, widest), 0, outputs)?;
+    let products = modules.trunk.unwrap_or(modules.head).products();
     let mut shapes: Vec<_> =
         products.iter().map(|product| (rows * product.rows, product.inner, product.columns)).collect();
     let size = |product: &&Product| product.inner * product.columns;
@@ -50,7 +56,7 @@ pub(crate) fn at_shapes(scenario: &Scenario, info: &Info) -> Vec<Shape> {
     let mut seen = HashSet::new();
     shapes.retain(|shape| seen.insert(*shape));
     let measured = |(rows, inner, columns)| Shape { rows, inner, columns, rate: rate(rows, inner, columns) };
-    shapes.into_iter().map(measured).collect()
+    Ok(shapes.into_iter().map(measured).collect())
 }
 
 /// The best rate of a product on this thread.

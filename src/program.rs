@@ -6,6 +6,8 @@ use std::{
 };
 
 use data::Source;
+use dib::Module;
+use node::{Build, Wanted, register_kind};
 
 use crate::cli;
 
@@ -21,6 +23,7 @@ pub struct Program {
     data: Vec<(&'static str, Arc<dyn Source>)>,
     arguments: Option<Vec<OsString>>,
     start: Option<Start>,
+    models: Vec<(&'static str, Arc<Build>)>,
 }
 
 /// How a program is started that is no executable of its own.
@@ -58,12 +61,26 @@ impl Program {
         self
     }
 
+    /// Adds a kind of network, which scenarios then name in `network.joint.kind` and its like; `examples/own_model.rs` is one. `build`
+    /// makes one, or says in a line what is wrong with its keys. The name is of letters, digits, hyphens and underscores. A node of
+    /// a program that lacks it is refused.
+    pub fn model(
+        mut self,
+        name: &'static str,
+        build: impl Fn(&Wanted<'_>) -> Result<Box<dyn Module>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.models.push((name, Arc::new(build)));
+        self
+    }
+
     /// Does what the command line says, and gives the exit status: 0 if that was done, 1 if it failed, 2 if something in the input is
     /// wrong. To be called once, first thing in `main`, with no other thread running. What is wrong with the command line ends the
     /// process here.
     pub fn run(self) -> ExitCode {
         node::log_to_stderr();
         let added = self.data.into_iter().try_for_each(|(name, source)| data::register(name, source));
+        let added = added
+            .and_then(|()| self.models.into_iter().try_for_each(|(name, build)| register_kind(name, build)));
         if let Err(line) =
             added.and_then(|()| link::raise_descriptor_limit().map_err(|line| line.to_string()))
         {

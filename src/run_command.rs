@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
 use scenario::Scenario;
 
-use crate::{data_notes, evaluate_snr, folder, in_process, loopback, mmfi_run, processes};
+use crate::{data_notes, evaluate_snr, folder, in_process, loopback, mmfi_run, model_command, processes};
 
 /// How many seconds a process that was started again may take to join.
 const REJOIN: u64 = 120;
@@ -239,6 +239,7 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
             mmfi_run::prepare(&given.resolve()?, &mut given)?;
             let scenario = given.resolve()?;
             data_notes::say(&scenario)?;
+            model_command::check(&scenario)?;
             let out = out(&scenario);
             (scenario, out)
         }

@@ -48,11 +48,11 @@ pub(crate) struct Wire {
 }
 
 impl SizeFigures {
-    pub(crate) fn new(scenario: &Scenario, info: &Info, logged: &Logged, seen: Seen) -> Self {
+    pub(crate) fn new(scenario: &Scenario, info: &Info, logged: &Logged, seen: Seen) -> anyhow::Result<Self> {
         let chosen = logged.chosen();
         let entries: f64 = chosen.granted.iter().sum();
         let seconds = |share| quantile(logged.rounds.iter().map(|round| round.seconds).collect(), share);
-        SizeFigures {
+        Ok(SizeFigures {
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
             rounds: logged.rounds.len(),
@@ -63,8 +63,8 @@ impl SizeFigures {
             processor_per_entry: seen.processor.map(|seconds| seconds.over(entries)),
             bytes_per_entry: Wire::of(scenario, logged, entries),
             peak_memory: seen.peak_memory,
-            operations_per_entry: flops::round(scenario, info, &chosen).over(entries),
-        }
+            operations_per_entry: flops::round(scenario, info, &chosen)?.over(entries),
+        })
     }
 
     /// "4x4".

@@ -77,6 +77,7 @@ impl ScenarioArguments {
             *store = absolute(Path::new(store))?.to_string_lossy().into_owned();
         }
         node::check_data_names(&scenario)?;
+        node::check_kinds(&scenario)?;
         Ok(scenario)
     }
 

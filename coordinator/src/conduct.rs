@@ -51,6 +51,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Conducts a run from the first join to the summary, or until it is told to stop.
 pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     node::check_data_names(&options.scenario)?;
+    node::check_kinds(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
     let _token = options.security.publish(listener.address().port());
     let stage = Stage::set(&options, listener.address()).await?;

@@ -155,7 +155,8 @@ pub(crate) fn info_of_dataset(
     };
     let modality = |name: &String| {
         let width = dataset.width(name)?;
-        Some(ModalityInfo { name: name.clone(), shape: vec![width], width })
+        let shape = dataset.shape(name)?;
+        Some(ModalityInfo { name: name.clone(), shape, width })
     };
     let targets: Vec<(&String, [Targets; 2])> = tasks
         .iter()
@@ -199,7 +200,7 @@ fn split(name: &'static str, part: &Part) -> SplitInfo {
 fn modality(name: &'static str) -> Option<ModalityInfo> {
     Modality::named(name).map(|modality| ModalityInfo {
         name: name.into(),
-        shape: modality.shape().to_vec(),
+        shape: modality.axes(),
         width: modality.width(),
     })
 }

@@ -83,6 +83,12 @@ pub trait Dataset: Send + Sync {
     /// Values per sample of a modality, loaded or not. `None` for an unknown name, and for an array that was not among the needs.
     fn width(&self, modality: &str) -> Option<usize>;
 
+    /// The axes of a modality's sample, outermost first, as networks that look at more than one width see them: channels x height x
+    /// width, time steps x channels, or points x channels. Their product is the width. Default: one axis.
+    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
+        Some(vec![self.width(modality)?])
+    }
+
     /// Writes one sample of a modality, `width` values, to `out`.
     ///
     /// `epoch` addresses pairing, augmentation and noise of the training split; the test split ignores it. What is

@@ -46,6 +46,11 @@ impl Modality {
         }
     }
 
+    /// The axes that networks see: one channel, rows and columns.
+    pub(crate) fn axes(self) -> Vec<usize> {
+        [&[1], &self.shape()[..]].concat()
+    }
+
     /// Values per sample.
     pub(crate) fn width(self) -> usize {
         self.shape().iter().product()

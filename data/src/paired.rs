@@ -168,6 +168,10 @@ impl Dataset for PairedDigits {
         Modality::named(modality).map(Modality::width)
     }
 
+    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
+        Modality::named(modality).map(Modality::axes)
+    }
+
     fn read(
         &self,
         modality: &str,

@@ -48,6 +48,10 @@ impl Dataset for Rows {
         self.inner.width(modality)
     }
 
+    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
+        self.inner.shape(modality)
+    }
+
     fn read(
         &self,
         modality: &str,

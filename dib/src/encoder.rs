@@ -181,11 +181,35 @@ impl Encoder {
         dz: &Tensor,
         rate: Option<RateTerm<'_>>,
     ) -> Result<()> {
-        let Encoded { features, output, noise, trace } = encoded;
-        let upstream = match (&features.posterior, noise, self.coding) {
+        let upstream = self.gradient_of_outputs(way, encoded, dz, rate)?;
+        self.network.backward(&encoded.trace, &upstream)
+    }
+
+    /// The same; returns what the blocks of the input that learn want, too: see [`Network::backward_to_input`].
+    pub fn backward_to_input(
+        &mut self,
+        way: Way<'_>,
+        encoded: &Encoded,
+        dz: &Tensor,
+        rate: Option<RateTerm<'_>>,
+    ) -> Result<Vec<Tensor>> {
+        let upstream = self.gradient_of_outputs(way, encoded, dz, rate)?;
+        self.network.backward_to_input(&encoded.trace, &upstream)
+    }
+
+    /// That with respect to the network's outputs.
+    fn gradient_of_outputs(
+        &self,
+        way: Way<'_>,
+        encoded: &Encoded,
+        dz: &Tensor,
+        rate: Option<RateTerm<'_>>,
+    ) -> Result<Tensor> {
+        let Encoded { features, output, noise, .. } = encoded;
+        match (&features.posterior, noise, self.coding) {
             (Some(_), Some(noise), _) => {
                 let packed = self.gradient_of_sample(way, features, dz, rate)?;
-                gaussian::backward(&packed, output, noise)?
+                Ok(gaussian::backward(&packed, output, noise)?)
             }
             (.., coding) => {
                 let dz = match way.amplified {
@@ -193,12 +217,11 @@ impl Encoder {
                     None => dz.clone(),
                 };
                 match coding {
-                    Coding::Quantised { .. } => quantise::backward(&dz.contiguous()?, output)?,
-                    _ => dz,
+                    Coding::Quantised { .. } => Ok(quantise::backward(&dz.contiguous()?, output)?),
+                    _ => Ok(dz),
                 }
             }
-        };
-        self.network.backward(trace, &upstream)
+        }
     }
 
     /// That with respect to z, mu and std as they were drawn, packed.

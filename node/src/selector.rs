@@ -1,5 +1,5 @@
 use candle_core::{DType, Tensor};
-use dib::{Draw, Input, Network, ResidualMlp, RowAddresses, SelectorShape, Trace, initial_weights};
+use dib::{Draw, Input, Network, RowAddresses, SelectorShape, Trace, initial_weights};
 use randomness::Stream;
 
 use crate::{Context, NodeError};
@@ -39,7 +39,7 @@ impl Selector {
         let kind = crate::log_mass(context.scenario.train.log_mass);
         shape.check(kind).map_err(|error| NodeError::Input(format!("{name}: {error}")))?;
         let weights = initial_weights(context.seed, name);
-        let module = Box::new(ResidualMlp::new(inputs, shape.outputs()));
+        let module = crate::module(&context.scenario.selector(), &[inputs], shape.outputs())?;
         let network = Network::new(name, module, weights, DType::F32, &context.device)?;
         Ok(Selector { network, shape })
     }

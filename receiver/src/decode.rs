@@ -1,11 +1,12 @@
 use candle_core::{DType, Tensor};
 use data::{IGNORED, Targets};
 use dib::{
-    AdamW, Block, Input, Labels, Network, Numbers, ResidualMlp, RowAddresses, Segment, Upload,
-    entry_embedding, initial_weights,
+    AdamW, Block, Input, Labels, Network, Numbers, RowAddresses, Segment, Upload, entry_embedding,
+    initial_weights,
 };
 use node::{Context, Meter, NodeError, Work};
 use proto::Packer;
+use scenario::Described;
 
 use crate::{
     granted::{Granted, GrantedEntry},
@@ -35,15 +36,17 @@ impl Decoders {
         let d = context.feature_dim();
         let embeddings = entry_embeddings(context);
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
-        let build = |name: &str, inputs| {
+        let scenario = &context.scenario;
+        let task = &scenario.receiver[context.index].task;
+        let build = |name: &str, described: &Described, inputs| {
             let name = format!("receiver{}/{name}", context.index);
             let weights = initial_weights(context.seed, &name);
-            let module = Box::new(ResidualMlp::new(inputs, outputs));
-            Network::new(&name, module, weights, DType::F32, &context.device)
+            let module = node::module(described, &[inputs], outputs)?;
+            Ok::<_, NodeError>(Network::new(&name, module, weights, DType::F32, &context.device)?)
         };
         Ok(Decoders {
-            joint: build("joint", context.scenario.entries_per_receiver() * d)?,
-            local: build("local", 2 * d)?,
+            joint: build("joint", &scenario.joint(task), scenario.entries_per_receiver() * d)?,
+            local: build("local", &scenario.local(task), 2 * d)?,
             embeddings,
         })
     }

@@ -10,9 +10,12 @@ mod data;
 mod device;
 mod difference;
 mod error;
+mod keys;
+mod layer;
 mod link;
 mod method;
 mod mmfi;
+mod model;
 mod pair;
 mod preset;
 mod read;
@@ -30,9 +33,11 @@ pub use channel::{Block, Channel, ChannelKind, Csi, Equaliser, Power, RateAt};
 pub use data::{BUILT_IN_SOURCES, Data};
 pub use device::Device;
 pub use error::ScenarioError;
+pub use layer::Layer;
 pub use link::{Link, Policy, Straggler};
 pub use method::{Coding, Method, Rate, Selection};
 pub use mmfi::{MmFi, MmFiSplit};
+pub use model::{Described, Kind, Model, Models, OwnKeys};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
@@ -111,6 +116,14 @@ pub struct Network {
     /// T: the list of receivers, repeated cyclically to this number. Default: its length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receivers: Option<usize>,
+    /// The encoders, by modality.
+    pub encoder: Models,
+    /// The decoders of all features together, by task.
+    pub joint: Models,
+    /// The decoders of single features, by task.
+    pub local: Models,
+    /// All selectors.
+    pub selector: Model,
 }
 
 /// Weight gradients are summed over blocks of this many ticks, each block by itself and in order, so that how a round
@@ -265,6 +278,10 @@ impl Default for Network {
             limits: true,
             transmitters: None,
             receivers: None,
+            encoder: Models::default(),
+            joint: Models::default(),
+            local: Models::default(),
+            selector: Model::default(),
         }
     }
 }

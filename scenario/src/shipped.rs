@@ -95,7 +95,15 @@ fn known_keys() -> Vec<String> {
     for name in listed("unknown = 1") {
         let (section, list) = (format!("[{name}]\nunknown = 1"), format!("[[{name}]]\nunknown = 1"));
         let inner = [listed(&section), listed(&list)].concat();
-        keys.extend(inner.iter().map(|key| format!("{name}.{key}")));
+        for key in &inner {
+            // Some are sections themselves.
+            let key = format!("{name}.{key}");
+            let below = listed(&format!("[{key}]\nunknown = 1"));
+            keys.extend(below.iter().map(|below| format!("{key}.{below}")));
+            if below.is_empty() {
+                keys.push(key);
+            }
+        }
         if inner.is_empty() {
             keys.push(name);
         }
@@ -127,7 +135,16 @@ fn defaults() -> BTreeMap<String, Value> {
                 continue;
             }
         };
-        defaults.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+        for (key, value) in section {
+            match value {
+                Value::Table(below) => {
+                    defaults.extend(
+                        below.into_iter().map(|(last, value)| (format!("{name}.{key}.{last}"), value)),
+                    );
+                }
+                value => drop(defaults.insert(format!("{name}.{key}"), value)),
+            }
+        }
     }
     defaults.retain(|key, _| !WITHOUT_DEFAULT.contains(&key.as_str()));
     defaults

@@ -12,6 +12,7 @@ impl Scenario {
         self.validate_arrays()?;
         self.mmfi.validate()?;
         self.validate_network()?;
+        self.validate_models()?;
         self.validate_train()?;
         self.validate_links()?;
         self.validate_channels()?;

@@ -19,6 +19,7 @@ use coordinator::{RunFolder, RunLock, Trained};
 use data::{NewArray, Values};
 use dib::{Coding, Phase, common, entry_embedding, receiver_embedding};
 use randomness::Seed;
+use scenario::Described;
 use serde_json::{Value, json};
 
 use self::{graph::Graph, network::Exported};
@@ -150,6 +151,14 @@ impl OfRun {
 
 /// All networks of a run: transmitters' first.
 fn networks(trained: &Trained) -> anyhow::Result<Vec<OfRun>> {
+    let trunk = trained.scenario.models().into_iter().find(|described| described.model.outputs.is_some());
+    if let Some(Described { key, model }) = trunk {
+        let (kind, ours) = (model.kind.name(), scenario::Kind::default());
+        bail!(
+            "{key}: an encoder of the kind \"{kind}\" cannot be exported; one of the kind \"{}\" can",
+            ours.name()
+        );
+    }
     let mut all = Vec::new();
     let mut add = |part, name: &str, state: &HashMap<String, Tensor>| {
         let is_selector = matches!(part, Part::TransmitterSelector(_) | Part::ReceiverSelector(_));

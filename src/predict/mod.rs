@@ -260,7 +260,9 @@ fn learnt(trained: &Trained) -> anyhow::Result<data::Trained> {
 /// Outputs of receiver t's joint decoder, by the bias of its last layer.
 fn outputs(t: usize, state: &[u8]) -> anyhow::Result<usize> {
     let tensors = node::unpack_state(state, &candle_core::Device::Cpu)?;
-    let name = format!("receiver{t}/joint/linear.b");
-    let bias = tensors.get(&name).with_context(|| format!("the checkpoint has no tensor \"{name}\""))?;
+    let names = ["linear.b", "output.b"].map(|name| format!("receiver{t}/joint/{name}"));
+    let bias = names.iter().find_map(|name| tensors.get(name));
+    let [paper, layers] = &names;
+    let bias = bias.with_context(|| format!("the checkpoint has neither \"{paper}\" nor \"{layers}\""))?;
     Ok(bias.elem_count())
 }

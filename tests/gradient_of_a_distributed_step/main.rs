@@ -158,6 +158,58 @@ fn of_credit_that_receivers_share_under_a_tight_cap() {
 }
 
 #[test]
+fn of_networks_of_other_sizes() {
+    let sizes = [
+        "network.encoder.hidden=[24,12,8]",
+        "network.encoder.wide.hidden=[16]",
+        "network.joint.hidden=[9,9]",
+        "network.local.place.hidden=[7]",
+        "network.selector.hidden=[10]",
+        "train.beta=0.5",
+    ];
+    let selection = agrees(&toy(THREE_BY_TWO, &sizes), Start::Unsettled);
+    assert!(selection.granted.iter().flatten().any(|granted| !granted.is_empty()));
+}
+
+#[test]
+fn of_layers_as_trunks_decoders_and_selectors() {
+    let networks = [
+        r#"network.encoder={kind="sequential",outputs=5,layers=["linear 7","relu","linear 6","gelu"],head={hidden=[9]}}"#,
+        r#"network.encoder.wide={kind="sequential",outputs=3,shape=[3,2],layers=["linear 4","relu","flatten"]}"#,
+        r#"network.joint={kind="sequential",layers=["linear 8","gelu"]}"#,
+        r#"network.local={kind="sequential",layers=["linear 8","relu","linear 5"]}"#,
+        r#"network.selector={kind="sequential",layers=["linear 6","gelu"]}"#,
+        "train.beta=0.5",
+    ];
+    for scenario in [TWO_BY_TWO, THREE_BY_TWO] {
+        let setup = toy(scenario, &networks);
+        agrees(&setup, Start::Unsettled);
+    }
+    // A trunk runs once for all receivers of a round of several parts, too.
+    let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
+    agrees(
+        &toy(TIGHTLY_CAPPED, &[&networks[..], &[&ticks, "train.ticks_per_part=10"]].concat()),
+        Start::Unsettled,
+    );
+}
+
+#[test]
+fn of_layers_points_recurrence_and_attention_together() {
+    let networks = [
+        r#"network.encoder={kind="points",outputs=4,shape=[3,1],hidden=[5,6]}"#,
+        r#"network.encoder.wide={kind="gru",outputs=3,shape=[3,2],hidden=4}"#,
+        r#"network.joint={kind="attention",shape=[4,6],patch=[1,1],blocks=1,heads=2,width=6}"#,
+        r#"network.joint.colour={kind="sequential",layers=["linear 8","gelu"]}"#,
+        r#"network.local={kind="gru",shape=[2,4],hidden=5}"#,
+        r#"network.selector={kind="sequential",layers=["linear 6","gelu"]}"#,
+        "train.beta=0.5",
+    ];
+    // Six entries of four values each.
+    agrees(&toy(THREE_BY_TWO, &networks), Start::Unsettled);
+    agrees(&toy(THREE_BY_TWO, &[&networks[..], &["train.method=tadib"]].concat()), Start::Unsettled);
+}
+
+#[test]
 fn of_an_entropy_bonus_and_a_rising_beta() {
     let train = ["train.rounds=20", "train.entropy_bonus=0.5", "train.beta=0.5", "train.beta_start=1e-2"];
     agrees(&toy(THREE_BY_TWO, &train), Start::Unsettled);
@@ -434,13 +486,14 @@ fn network(parameter: &str) -> &str {
 /// Whether a network has anything to learn from a round: joint decoders and receivers' selectors always do.
 fn took_part(network: &str, selection: &Selection) -> bool {
     let (_, part) = network.split_once('/').expect("a network's name starts with its node's");
-    match (owner(network), part.strip_prefix("encoder")) {
+    let of_modality = part.strip_prefix("encoder").or(part.strip_prefix("trunk"));
+    match (owner(network), of_modality) {
         (Node::Receiver(t), _) => {
             part != "local" || selection.granted[t].iter().any(|entries| !entries.is_empty())
         }
         (Node::Transmitter(k), None) => selection.asks.iter().flatten().flatten().any(|&asked| asked == k),
         (Node::Transmitter(k), Some(m)) => {
-            let m = m.parse().expect("an encoder's name ends with its index");
+            let m = m.parse().expect("its name ends with its modality");
             selection.granted.iter().flatten().flatten().any(|&entry| entry == (k, m))
         }
     }

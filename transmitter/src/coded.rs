@@ -1,7 +1,7 @@
 //! What the encoders have made of a part of a round, and how it goes to the receivers.
 
 use candle_core::Tensor;
-use dib::{Encoded, Features, Numbers};
+use dib::{Encoded, Features, Numbers, Trace};
 use node::NodeError;
 use proto::Packer;
 
@@ -22,6 +22,8 @@ pub(crate) struct CodedModality {
     pub(crate) on_air: OnAir,
     /// What the backward pass needs; none in evaluation.
     pub(crate) encoded: Option<Encoded>,
+    /// What the backward pass of the encoder's trunk needs, if it has one.
+    pub(crate) seen: Option<Trace>,
     pub(crate) groups: RateGroups,
     pub(crate) rates: GroupRates,
     /// Those of what arrives, where they are counted.

@@ -3,8 +3,8 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use data::{Dataset, Split};
 use dib::{
-    Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, ResidualMlp,
-    RowAddresses, SampleAt, Segment, Upload, initial_weights, reparameterisation,
+    Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, RowAddresses,
+    SampleAt, Segment, Trace, Upload, initial_weights, reparameterisation,
 };
 use node::{Context, Meter, NodeError, Work};
 
@@ -14,11 +14,14 @@ use crate::{
     on_air::Sending,
     rates::{GroupRates, group_rates},
     round_groups::RoundGroups,
+    trunk::{Seen, Trunk},
 };
 
 /// The encoders f_k^m of a transmitter, one a modality.
 pub(crate) struct Encoders {
     encoders: Vec<Encoder>,
+    /// Of each encoder the part that sees a sample for all receivers alike, where it has one.
+    trunks: Vec<Option<Trunk>>,
     coding: Coding,
     widths: Vec<usize>,
     dataset: Arc<dyn Dataset>,
@@ -30,6 +33,8 @@ pub(crate) struct Encoders {
 struct Planned {
     m: usize,
     entries: Vec<(usize, usize)>,
+    /// The ticks whose samples are read.
+    ticks: Vec<usize>,
     x: usize,
     noise: Option<usize>,
     samples: Vec<Segment>,
@@ -74,27 +79,28 @@ impl Encoders {
             })
             .collect::<Result<Vec<usize>, NodeError>>()?;
         let coding = node::coding(&context.scenario.train);
-        let encoders = widths
-            .iter()
-            .enumerate()
-            .map(|(m, width)| {
-                let name = format!("transmitter{k}/encoder{m}");
-                let weights = initial_weights(context.seed, &name);
-                let module = Box::new(ResidualMlp::new(width + d, coding.outputs(d)));
-                let network = Network::new(&name, module, weights, DType::F32, &context.device)?;
-                Encoder::new(network, d, coding)
-            })
-            .collect::<Result<Vec<Encoder>, _>>()?;
+        let (mut encoders, mut trunks) = (Vec::new(), Vec::new());
+        for (m, modality) in modalities.iter().enumerate() {
+            let axes = dataset.shape(modality).unwrap_or_else(|| vec![widths[m]]);
+            let described = context.scenario.encoder(modality);
+            let modules = node::encoder(&described, &axes, d, coding.outputs(d))?;
+            let name = format!("transmitter{k}/encoder{m}");
+            let weights = initial_weights(context.seed, &name);
+            let network = Network::new(&name, modules.head, weights, DType::F32, &context.device)?;
+            encoders.push(Encoder::new(network, d, coding)?);
+            trunks.push(modules.trunk.map(|module| Trunk::new(context, m, module)).transpose()?);
+        }
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
-        Ok(Encoders { encoders, coding, widths, dataset, embeddings })
+        Ok(Encoders { encoders, trunks, coding, widths, dataset, embeddings })
     }
 
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
-        self.encoders.iter().map(Encoder::network)
+        self.encoders.iter().map(Encoder::network).chain(self.trunks.iter().flatten().map(Trunk::network))
     }
 
     pub(crate) fn networks_mut(&mut self) -> impl Iterator<Item = &mut Network> {
-        self.encoders.iter_mut().map(Encoder::network_mut)
+        let trunks = self.trunks.iter_mut().flatten().map(Trunk::network_mut);
+        self.encoders.iter_mut().map(Encoder::network_mut).chain(trunks)
     }
 
     /// Encodes all granted entries of a part of a training round, with what the backward pass needs.
@@ -195,15 +201,12 @@ impl Encoders {
         meter: &mut Meter,
     ) -> Result<CodedModality, NodeError> {
         meter.turn_to(Work::Encode);
-        let Planned { m, entries, x, noise, samples, receivers, rows } = planned;
-        let block = |values: &Tensor, column, segments| Block {
-            values: values.clone(),
-            column,
-            segments,
-            learns: false,
-        };
-        let x_and_receivers =
-            vec![block(&uploaded[x], 0, samples), block(&self.embeddings, self.widths[m], receivers)];
+        let Planned { m, entries, ticks, x, noise, samples, receivers, rows } = planned;
+        let (x, seen) = self.see(context, batch, m, &ticks, &uploaded[x])?;
+        let column = x.dim(1)?;
+        let x = Block { values: x, column: 0, segments: samples, learns: seen.is_some() };
+        let values = self.embeddings.clone();
+        let x_and_receivers = vec![x, Block { values, column, segments: receivers, learns: false }];
         let input = Input::Blocks { rows, blocks: x_and_receivers };
         let noise = noise.map(|noise| &uploaded[noise]);
         let encoder = &self.encoders[m];
@@ -236,7 +239,28 @@ impl Encoders {
             Some(observed) => Some(rates(context, batch, &entries, &observed.features)?.1),
             None => None,
         };
-        Ok(CodedModality { entries, features, on_air, encoded, groups, rates: found, received_rates })
+        Ok(CodedModality { entries, features, on_air, encoded, seen, groups, rates: found, received_rates })
+    }
+
+    /// What the encoder's head is given of samples [rows, width]: what its trunk makes of them, with what that needs for its
+    /// backward pass; without a trunk, the samples.
+    fn see(
+        &self,
+        context: &Context,
+        batch: &Batch<'_>,
+        m: usize,
+        ticks: &[usize],
+        x: &Tensor,
+    ) -> Result<(Tensor, Option<Trace>), NodeError> {
+        match (&self.trunks[m], batch.phase) {
+            (None, _) => Ok((x.clone(), None)),
+            (Some(trunk), Phase::Evaluate) => Ok((trunk.infer(x)?, None)),
+            (Some(trunk), Phase::Train) => {
+                let seen = Seen { first_moment: batch.first_moment, ticks, all_ticks: batch.samples.len() };
+                let (values, trace) = trunk.forward(context, &seen, x.clone())?;
+                Ok((values, Some(trace)))
+            }
+        }
     }
 
     /// Rows (x, embedding of t) of all entries' samples: what several receivers get of a tick is read once, and goes
@@ -251,14 +275,14 @@ impl Encoders {
     ) -> Result<Planned, NodeError> {
         let width = self.widths[m];
         let name = &context.scenario.transmitter[context.index].modalities[m];
-        let (mut x, mut last) = (Vec::new(), None);
+        let (mut x, mut ticks) = (Vec::new(), Vec::new());
         let (mut samples, mut receivers) = (Vec::new(), Vec::new());
         let (mut source, mut target) = (0, 0);
         // Entries come tick by tick.
         for &(tick, t) in &entries {
             let rows = batch.samples[tick].len();
-            if last != Some(tick) {
-                last = Some(tick);
+            if ticks.last() != Some(&tick) {
+                ticks.push(tick);
                 source = x.len() / width;
                 read_tick(self.dataset.as_ref(), name, width, batch, tick, &mut x)?;
             }
@@ -271,7 +295,7 @@ impl Encoders {
         let draws = self.coding == Coding::Gaussian;
         let noise =
             draws.then(|| upload.add(noise(context, batch, m, &entries), (target, context.feature_dim())));
-        Ok(Planned { m, entries, x, noise, samples, receivers, rows: target })
+        Ok(Planned { m, entries, ticks, x, noise, samples, receivers, rows: target })
     }
 
     /// Backward pass of a part of a round.
@@ -305,21 +329,28 @@ impl Encoders {
             // Nobody pays for what nobody used.
             let is_used = |entry: usize| places[entry].is_some();
             meter.turn_to(Work::Backward);
-            let encoder = &mut self.encoders[m];
+            let (encoder, trunk) = (&mut self.encoders[m], &mut self.trunks[m]);
+            let mut backward = |way, gradient: &Tensor, rate| -> Result<(), NodeError> {
+                let (Some(trunk), Some(seen)) = (&mut *trunk, &coded.seen) else {
+                    return Ok(encoder.backward_through(way, encoded, gradient, Some(rate))?);
+                };
+                let at_head = encoder.backward_to_input(way, encoded, gradient, Some(rate))?;
+                at_head.iter().try_for_each(|at_head| trunk.backward(seen, at_head))
+            };
             let way = coded.on_air.way(train.rate_at);
             if context.scenario.rates_over_rounds() {
                 let groups = RoundGroups::new(&coded.entries);
                 let (weights, paid) = groups.weights(is_used, beta);
                 let rows = Some(RateRows { order: &groups.order, paid: paid.as_deref() });
                 let rate = RateTerm { estimator, groups: &groups.sizes, weights: &weights, rows };
-                encoder.backward_through(way, encoded, &gradient, Some(rate))?;
+                backward(way, &gradient, rate)?;
                 continue;
             }
             let groups = vec![context.samples(); coded.entries.len()];
             let weights: Vec<f64> =
                 (0..places.len()).map(|entry| if is_used(entry) { beta } else { 0.0 }).collect();
             let rate = RateTerm { estimator, groups: &groups, weights: &weights, rows: None };
-            encoder.backward_through(way, encoded, &gradient, Some(rate))?;
+            backward(way, &gradient, rate)?;
         }
         Ok(())
     }
@@ -331,7 +362,7 @@ impl Encoders {
         for encoder in &mut self.encoders {
             encoder.network_mut().step(&optimizer)?;
         }
-        Ok(())
+        self.trunks.iter_mut().flatten().try_for_each(|trunk| trunk.step(&optimizer))
     }
 }
 

@@ -14,6 +14,7 @@ mod round_groups;
 mod selection;
 mod sent;
 mod serve;
+mod trunk;
 mod witness;
 
 pub use learned::check_gradients;

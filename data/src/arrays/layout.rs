@@ -21,6 +21,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// The axes of a row: one, of one value, where the file has the sample's axis alone.
+    pub(crate) fn of_a_row(&self) -> Vec<usize> {
+        match self.shape.get(1..) {
+            Some(axes) if !axes.is_empty() => axes.to_vec(),
+            _ => vec![self.width],
+        }
+    }
+
     /// Checks the shape; the error says what is wrong with it.
     pub(crate) fn new(element: Element, shape: Vec<usize>, start: u64) -> Result<Self, String> {
         let Some((&rows, trailing)) = shape.split_first() else {

@@ -277,6 +277,13 @@ impl Dataset for Arrays {
         }
     }
 
+    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
+        match is_noise(modality) {
+            true => Some(vec![self.noise_width]),
+            false => self.modalities.get(modality).map(|known| known.files[0].layout.of_a_row()),
+        }
+    }
+
     fn read(
         &self,
         modality: &str,

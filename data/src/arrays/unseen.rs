@@ -181,6 +181,13 @@ impl Dataset for Unseen {
         }
     }
 
+    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
+        match is_noise(modality) {
+            true => Some(vec![self.noise_width]),
+            false => self.modalities.get(modality).map(|(file, _)| file.layout.of_a_row()),
+        }
+    }
+
     fn read(
         &self,
         modality: &str,

@@ -126,6 +126,13 @@ impl Dataset for MmFiDataset {
         }
     }
 
+    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
+        match Sensor::named(modality) {
+            Some(sensor) => Some(sensor.axes()),
+            None => Some(vec![self.width(modality)?]),
+        }
+    }
+
     fn read(
         &self,
         modality: &str,

@@ -135,7 +135,7 @@ impl MmFi {
             per_digit: Vec::new(),
         };
         let modality = |name| {
-            let shape = Sensor::named(name).map_or(vec![NOISE_WIDTH], |sensor| sensor.shape().to_vec());
+            let shape = Sensor::named(name).map_or(vec![NOISE_WIDTH], Sensor::axes);
             ModalityInfo { name: name.into(), width: shape.iter().product(), shape }
         };
         let files = index.recordings.iter().flat_map(|recording| recording.files.iter().flatten());

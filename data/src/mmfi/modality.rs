@@ -86,6 +86,14 @@ impl Sensor {
         }
     }
 
+    /// The axes that networks see: an image has one channel.
+    pub(crate) fn axes(self) -> Vec<usize> {
+        match self {
+            Sensor::Depth => [&[1], self.shape()].concat(),
+            _ => self.shape().to_vec(),
+        }
+    }
+
     /// Values of a frame.
     pub(crate) fn width(self) -> usize {
         self.shape().iter().product()

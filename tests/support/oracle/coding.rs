@@ -56,8 +56,10 @@ impl Oracle<'_> {
                 features.push(z);
             }
         }
+        let described = self.setup.scenario.joint(&self.setup.scenario.receiver[t].task);
+        let features = Tensor::cat(&features, 1)?;
         let joint =
-            network::forward(&self.variables, &format!("receiver{t}/joint"), &Tensor::cat(&features, 1)?)?;
+            network::described(&self.variables, &format!("receiver{t}/joint"), &described, &features)?;
         let loss = self.loss(t, tick, &joint)?;
         Ok(Judged { cross_entropy: loss.to_scalar()?, objective: (loss + sum(&extras)?)?, rate: rates })
     }
@@ -120,8 +122,20 @@ impl Oracle<'_> {
         let samples = self.samples[tick].len();
         let x = self.observe(k, m, tick)?;
         let embedding = rows(&receiver_embedding(seed, t, d), d)?.broadcast_as((samples, d))?;
-        let input = Tensor::cat(&[x, embedding], 1)?;
-        let output = network::forward(&self.variables, &format!("transmitter{k}/encoder{m}"), &input)?;
+        let described = self.setup.scenario.encoder(&self.setup.scenario.transmitter[k].modalities[m]);
+        let name = format!("transmitter{k}/encoder{m}");
+        let output = match described.model.outputs {
+            Some(_) => {
+                let seen =
+                    network::described(&self.variables, &format!("transmitter{k}/trunk{m}"), &described, &x)?;
+                let input = Tensor::cat(&[seen, embedding], 1)?;
+                network::described(&self.variables, &name, &described.head(), &input)?
+            }
+            None => {
+                let input = Tensor::cat(&[x, embedding], 1)?;
+                network::described(&self.variables, &name, &described, &input)?
+            }
+        };
         match self.setup.scenario.train.method {
             Method::VDDIB => return Ok(Coded { z: self.quantise(&output)?, posterior: None }),
             Method::DLSC => return Ok(Coded { z: output, posterior: None }),
@@ -167,7 +181,9 @@ impl Oracle<'_> {
         let embedding = entry_embedding(self.setup.seed, k, m, self.feature_dim());
         let embedding = rows(&embedding, self.feature_dim())?.broadcast_as(z.shape())?;
         let input = Tensor::cat(&[z, &embedding], 1)?;
-        self.loss(t, tick, &network::forward(&self.variables, &format!("receiver{t}/local"), &input)?)
+        let described = self.setup.scenario.local(&self.setup.scenario.receiver[t].task);
+        let output = network::described(&self.variables, &format!("receiver{t}/local"), &described, &input)?;
+        self.loss(t, tick, &output)
     }
 
     /// Mean over samples of the cross entropy, or of the squared error.

@@ -7,6 +7,7 @@ mod air;
 mod coding;
 mod credit;
 pub(crate) mod draw;
+mod kinds;
 mod network;
 mod rate;
 pub(crate) mod selection;

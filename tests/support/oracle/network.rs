@@ -1,17 +1,76 @@
-//! The base network, from the formulas.
+//! The networks that a scenario describes, from the formulas.
 
 use std::collections::BTreeMap;
 
 use candle_core::{D, Result, Tensor, Var};
+use scenario::{Described, Kind, Layer, Model};
 
-/// Residual block to 512, layer normalisation, residual block to 256, layer normalisation, linear.
-pub(crate) fn forward(variables: &BTreeMap<String, Var>, name: &str, x: &Tensor) -> Result<Tensor> {
+use super::kinds;
+
+/// The parameters of all networks.
+pub(super) type Variables = BTreeMap<String, Var>;
+
+/// A network of whatever kind, of rows [rows, values].
+pub(crate) fn described(
+    variables: &Variables,
+    name: &str,
+    Described { model, .. }: &Described,
+    x: &Tensor,
+) -> Result<Tensor> {
+    match &model.kind {
+        Kind::ResidualMlp { .. } => forward(variables, name, x),
+        Kind::Sequential { layers } => {
+            let y = layers.iter().enumerate().try_fold(as_seen(model, x)?, |x, (number, layer)| {
+                let linear = |x: &Tensor| linear(variables, &format!("{name}/layer{}", number + 1), x);
+                match layer {
+                    Layer::Linear { .. } => linear(&x),
+                    Layer::Relu => relu(&x),
+                    Layer::Gelu => x.gelu_erf(),
+                    Layer::Flatten => x.flatten_from(1),
+                    Layer::Dropout { .. } => panic!("the oracle draws no masks"),
+                }
+            })?;
+            linear(variables, &format!("{name}/output"), &y)
+        }
+        Kind::Points { hidden } => kinds::points(variables, name, hidden.len(), &as_seen(model, x)?),
+        Kind::Gru { hidden, layers: 1 } => kinds::gru(variables, name, *hidden, &as_seen(model, x)?),
+        Kind::Attention { blocks, heads, patch: [steps, 1], .. } => {
+            kinds::attention(variables, name, (*blocks, *heads, *steps), &as_seen(model, x)?)
+        }
+        Kind::Gru { .. } | Kind::Lstm { .. } | Kind::Attention { .. } => {
+            panic!("the oracle knows one layer of a GRU, and attention over time")
+        }
+        Kind::Own { .. } => panic!("the oracle knows no kinds of anybody's own"),
+    }
+}
+
+/// Rows with the axes that a model gives them.
+fn as_seen(model: &Model, x: &Tensor) -> Result<Tensor> {
+    match &model.shape {
+        Some(shape) => x.reshape([&[x.dim(0)?], shape.as_slice()].concat()),
+        None => Ok(x.clone()),
+    }
+}
+
+/// x W + b along the last axis.
+pub(super) fn linear(variables: &Variables, name: &str, x: &Tensor) -> Result<Tensor> {
+    let part = |part: &str| &variables[&format!("{name}.{part}")];
+    let (w, b) = (part("w"), part("b"));
+    let (mut axes, inputs) = (x.dims().to_vec(), x.dim(D::Minus1)?);
+    let y = x.reshape(((), inputs))?.matmul(w)?.broadcast_add(b)?;
+    *axes.last_mut().expect("there are rows") = y.dim(1)?;
+    y.reshape(axes)
+}
+
+/// Residual blocks, each with a layer normalisation behind it, then a linear layer.
+fn forward(variables: &Variables, name: &str, x: &Tensor) -> Result<Tensor> {
     let parameter = |part: &str| variables.get(&format!("{name}/{part}"));
     let weights = |part: &str| parameter(part).unwrap_or_else(|| panic!("{name} has no {part}"));
-    let x = residual_block(&parameter, "block1", x)?;
-    let x = layer_norm(weights("norm1.affine"), &x)?;
-    let x = residual_block(&parameter, "block2", &x)?;
-    let x = layer_norm(weights("norm2.affine"), &x)?;
+    let mut x = x.clone();
+    for n in (1..).take_while(|n| parameter(&format!("block{n}.w1")).is_some()) {
+        x = residual_block(&parameter, &format!("block{n}"), &x)?;
+        x = layer_norm(weights(&format!("norm{n}.affine")), &x)?;
+    }
     x.matmul(weights("linear.w"))?.broadcast_add(weights("linear.b"))
 }
 
@@ -35,12 +94,12 @@ fn residual_block<'a>(
 }
 
 /// With derivative 0 at 0, where candle's own has 1: the units of a decoder that is given zeros stand exactly there.
-fn relu(x: &Tensor) -> Result<Tensor> {
+pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
     x * x.detach().gt(0.0)?.to_dtype(x.dtype())?
 }
 
 /// `affine` [2, n]: gain and bias.
-fn layer_norm(affine: &Var, x: &Tensor) -> Result<Tensor> {
+pub(super) fn layer_norm(affine: &Var, x: &Tensor) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + 1e-5)?.sqrt()?;
     centred.broadcast_div(&deviation)?.broadcast_mul(&affine.get(0)?)?.broadcast_add(&affine.get(1)?)

@@ -128,7 +128,7 @@ impl Oracle<'_> {
     /// A selector's logits. Those of rs-dib are in no state: they keep their initial weights.
     fn selector(&self, name: &str, input: &Tensor) -> Result<Tensor> {
         if self.setup.scenario.train.method != Method::RS_DIB {
-            return network::forward(&self.variables, name, input)?.get(0);
+            return network::described(&self.variables, name, &self.setup.scenario.selector(), input)?.get(0);
         }
         let (receiver, limit) = (name.starts_with("receiver"), self.setup.scenario.receiver_limit());
         let outputs = match self.index_of(name) {

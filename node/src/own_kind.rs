@@ -1,0 +1,104 @@
+//! Kinds of network that a program of one's own adds.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use dib::Module;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// What a network of one's own is to be.
+pub struct Wanted<'a> {
+    /// The axes of a row that goes in, outermost first: of an encoder those of the modality's sample, else one.
+    pub shape: &'a [usize],
+    /// How many values a row that comes out has.
+    pub outputs: usize,
+    keys: Map<String, Value>,
+    asked: RefCell<Vec<String>>,
+}
+
+/// Makes a network, or says in a line what is wrong with what it is to be.
+pub type Build = dyn Fn(&Wanted<'_>) -> Result<Box<dyn Module>, String> + Send + Sync;
+
+/// What a program has added, in that order.
+static ADDED: RwLock<Vec<(&'static str, Arc<Build>)>> = RwLock::new(Vec::new());
+
+impl Wanted<'_> {
+    /// How many values a row that goes in has.
+    pub fn inputs(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The value of a key of the network's table, if the scenario sets it. A key that nobody asks for is refused.
+    ///
+    /// # Errors
+    /// The key, if its value is of another type.
+    pub fn key<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
+        self.asked.borrow_mut().push(key.to_owned());
+        let Some(value) = self.keys.get(key) else { return Ok(None) };
+        serde_json::from_value(value.clone()).map(Some).map_err(|error| format!("{key} is {value}: {error}"))
+    }
+
+    /// A key that the scenario sets and nobody has asked for.
+    fn not_asked(&self) -> Option<String> {
+        let asked = self.asked.borrow();
+        let key = self.keys.keys().find(|key| !asked.contains(key))?;
+        let known = if asked.is_empty() { "no keys of its own".to_owned() } else { asked.join(", ") };
+        Some(format!("{key} is unknown: the kind has {known}"))
+    }
+}
+
+/// Adds a kind of network to those that this process knows, under the name that scenarios call it by.
+///
+/// # Errors
+/// A name that is taken, or is not 1 to 64 letters, digits, hyphens and underscores.
+pub fn register_kind(name: &'static str, build: Arc<Build>) -> Result<(), String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err(format!(
+            "a kind of network is called {name:?}, but its name is 1 to 64 letters, digits, hyphens and underscores"
+        ));
+    }
+    if kind_names().contains(&name) {
+        return Err(format!("two kinds of network are called \"{name}\": give one another name"));
+    }
+    ADDED.write().unwrap_or_else(PoisonError::into_inner).push((name, build));
+    Ok(())
+}
+
+/// The names of all kinds that this process knows.
+pub(crate) fn kind_names() -> Vec<&'static str> {
+    let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
+    scenario::Kind::NAMES.into_iter().chain(added.iter().map(|(name, _)| *name)).collect()
+}
+
+/// A network of a kind that this program has added; none if it has not.
+pub(crate) fn build_own(
+    name: &str,
+    keys: &impl serde::Serialize,
+    shape: &[usize],
+    outputs: usize,
+) -> Option<Result<Box<dyn Module>, String>> {
+    let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
+    let build = added.iter().find(|(known, _)| *known == name).map(|(_, build)| build.clone())?;
+    drop(added);
+    let keys = match serde_json::to_value(keys) {
+        Ok(Value::Object(keys)) => keys,
+        other => unreachable!("a table is an object, not {other:?}"),
+    };
+    let wanted = Wanted { shape, outputs, keys, asked: RefCell::default() };
+    let built = build(&wanted).and_then(|module| {
+        let (inputs, outputs) = (module.inputs(), module.outputs());
+        match wanted.not_asked() {
+            Some(line) => Err(line),
+            None if (inputs, outputs) == (wanted.inputs(), wanted.outputs) => Ok(module),
+            None => {
+                let (given, asked) = (wanted.inputs(), wanted.outputs);
+                Err(format!("\"{name}\" maps {inputs} values to {outputs}; it is to map {given} to {asked}"))
+            }
+        }
+    });
+    Some(built)
+}

@@ -1,0 +1,683 @@
+//! What a network is: its kind, with the parameters of that kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use toml::{Table, Value};
+
+use crate::{
+    Layer, Scenario, ScenarioError,
+    keys::{Keys, given},
+    layer::LARGEST_WIDTH,
+    validate::within,
+};
+
+/// Bounds that keep a mistyped number from asking for absurd amounts of memory.
+const MOST_BLOCKS: usize = 64;
+const MOST_AXES: usize = 3;
+const LONGEST_AXIS: usize = 1 << 20;
+
+/// The tables' keys.
+const ENCODER: &str = "network.encoder";
+const JOINT: &str = "network.joint";
+const LOCAL: &str = "network.local";
+const SELECTOR: &str = "network.selector";
+
+/// The table below an encoder's, of what knows the receiver.
+const HEAD: &str = "head";
+
+/// The networks of one part: one kind for all of them, and others by name: encoders by modality, decoders by task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Models {
+    /// What holds where no name does.
+    pub all: Model,
+    /// What holds for a name. It stands by itself: what it leaves out has the kind's default, and not what [`Models::all`] says.
+    pub named: BTreeMap<String, Model>,
+}
+
+/// A network.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Model {
+    /// What it computes.
+    pub kind: Kind,
+    /// The axes that it sees in what it is given, outermost first; none: those that the data has, or one width.
+    pub shape: Option<Vec<usize>>,
+    /// Of an encoder of another kind than the paper's, whose trunk it is: how many values the trunk makes of a sample.
+    pub outputs: Option<usize>,
+    /// Of such an encoder: what makes mu and std of these values, and of whom they are for. Default: the paper's network.
+    pub head: Option<Box<Model>>,
+}
+
+/// A network that the scenario describes, with the key of its table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// Such as `network.encoder.mel`.
+    pub key: String,
+    /// What it says.
+    pub model: Model,
+}
+
+impl Described {
+    /// The head of an encoder, of which this is the trunk.
+    pub fn head(&self) -> Described {
+        let model = self.model.head.as_deref().cloned().unwrap_or_default();
+        Described { key: format!("{}.{HEAD}", self.key), model }
+    }
+}
+
+/// The keys of a network of one's own kind.
+pub type OwnKeys = Table;
+
+/// The kinds of network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// The paper's: residual blocks, each with a layer normalisation behind it, then a linear layer.
+    ResidualMlp {
+        /// The blocks' sizes, in order.
+        hidden: Vec<usize>,
+    },
+    /// Layers one behind the other, then a linear layer.
+    Sequential {
+        /// The first is given the sample.
+        layers: Vec<Layer>,
+    },
+    /// The same linear layers with rectifiers for every point, the maximum over the points, then a linear layer.
+    Points {
+        /// The widths of the layers.
+        hidden: Vec<usize>,
+    },
+    /// Gated recurrent units over time steps, then a linear layer.
+    Gru {
+        /// The width of the state.
+        hidden: usize,
+        /// How many lie on top of each other.
+        layers: usize,
+    },
+    /// Long short-term memory over time steps, then a linear layer.
+    Lstm {
+        /// The width of the state.
+        hidden: usize,
+        /// How many lie on top of each other.
+        layers: usize,
+    },
+    /// A transformer encoder over patches or time steps, then a linear layer.
+    Attention {
+        /// How many blocks.
+        blocks: usize,
+        /// How many heads each has.
+        heads: usize,
+        /// How many values a patch is mapped to.
+        width: usize,
+        /// Height and width of a patch; of time steps the first alone counts.
+        patch: [usize; 2],
+    },
+    /// One that a program of one's own adds. Whether there is one of that name, the program says and not the scenario.
+    Own {
+        /// Its name.
+        name: String,
+        /// Its own keys.
+        keys: OwnKeys,
+    },
+}
+
+impl Kind {
+    /// The names of those that are built in.
+    pub const NAMES: [&str; 6] = ["residual-mlp", "sequential", "points", "gru", "lstm", "attention"];
+
+    /// The name that scenarios write.
+    pub fn name(&self) -> &str {
+        match self {
+            Kind::ResidualMlp { .. } => "residual-mlp",
+            Kind::Sequential { .. } => "sequential",
+            Kind::Points { .. } => "points",
+            Kind::Gru { .. } => "gru",
+            Kind::Lstm { .. } => "lstm",
+            Kind::Attention { .. } => "attention",
+            Kind::Own { name, .. } => name,
+        }
+    }
+
+    fn from_keys(name: &str, keys: &mut Keys) -> Result<Self, String> {
+        let state = |keys: &mut Keys| {
+            let hidden = given("hidden", keys.number("hidden", 1, LARGEST_WIDTH)?)?;
+            Ok::<_, String>((hidden, keys.number("layers", 1, MOST_BLOCKS)?.unwrap_or(1)))
+        };
+        Ok(match name {
+            "residual-mlp" => {
+                keys.take("hidden")?.map_or_else(Kind::default, |hidden| Kind::ResidualMlp { hidden })
+            }
+            "sequential" => {
+                let layers = given("layers", keys.take("layers")?)?;
+                Kind::Sequential { layers: Layer::list(layers).map_err(|what| format!("layers: {what}"))? }
+            }
+            "points" => Kind::Points { hidden: given("hidden", keys.take("hidden")?)? },
+            "gru" => state(keys).map(|(hidden, layers)| Kind::Gru { hidden, layers })?,
+            "lstm" => state(keys).map(|(hidden, layers)| Kind::Lstm { hidden, layers })?,
+            "attention" => Kind::Attention {
+                blocks: keys.number("blocks", 1, MOST_BLOCKS)?.unwrap_or(2),
+                heads: keys.number("heads", 1, LARGEST_WIDTH)?.unwrap_or(4),
+                width: keys.number("width", 1, LARGEST_WIDTH)?.unwrap_or(64),
+                patch: given("patch", keys.pair("patch", 1, LARGEST_WIDTH)?)?,
+            },
+            own => Kind::Own { name: own.to_owned(), keys: keys.rest() },
+        })
+    }
+
+    /// Its own keys.
+    fn to_table(&self) -> Table {
+        let number = |size: usize| Value::Integer(size as i64);
+        let table =
+            |keys: Vec<(&str, Value)>| keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        match self {
+            Kind::ResidualMlp { hidden } | Kind::Points { hidden } => table(vec![("hidden", sizes(hidden))]),
+            Kind::Sequential { layers } => {
+                table(vec![("layers", Value::Array(layers.iter().map(Layer::to_value).collect()))])
+            }
+            Kind::Gru { hidden, layers } | Kind::Lstm { hidden, layers } => {
+                table(vec![("hidden", number(*hidden)), ("layers", number(*layers))])
+            }
+            Kind::Attention { blocks, heads, width, patch } => table(vec![
+                ("blocks", number(*blocks)),
+                ("heads", number(*heads)),
+                ("width", number(*width)),
+                ("patch", sizes(patch)),
+            ]),
+            Kind::Own { keys, .. } => keys.clone(),
+        }
+    }
+}
+
+impl Default for Kind {
+    /// The paper's.
+    fn default() -> Self {
+        Kind::ResidualMlp { hidden: vec![512, 256] }
+    }
+}
+
+impl Models {
+    /// The network for a modality or task, where `part` is the key of the table of them all.
+    fn of(&self, part: &str, name: &str) -> Described {
+        match self.named.get(name) {
+            Some(model) => Described { key: format!("{part}.{name}"), model: model.clone() },
+            None => Described { key: part.into(), model: self.all.clone() },
+        }
+    }
+
+    /// All of them.
+    fn each(&self, part: &str) -> Vec<Described> {
+        let all = Described { key: part.into(), model: self.all.clone() };
+        let named = self.named.keys().map(|name| self.of(part, name));
+        std::iter::once(all).chain(named).collect()
+    }
+}
+
+// --------------------------------------------------------------------------------------------- reading and writing
+
+impl Model {
+    fn from_table(table: Table) -> Result<Self, String> {
+        let mut keys = Keys::new(table);
+        let name = keys.take::<String>("kind")?.unwrap_or_else(|| Kind::default().name().to_owned());
+        // The paper's takes what comes as one width, and is all of an encoder.
+        let is_papers = name == Kind::default().name();
+        let mut model = Model::default();
+        if !is_papers {
+            model.shape = keys.take("shape")?;
+            model.outputs = keys.number("outputs", 1, LARGEST_WIDTH)?;
+            let head = keys.take::<Table>(HEAD)?.map(Model::from_table).transpose();
+            model.head = head.map_err(|what| format!("{HEAD}: {what}"))?.map(Box::new);
+        }
+        model.kind = Kind::from_keys(&name, &mut keys)?;
+        keys.end()?;
+        Ok(model)
+    }
+
+    fn to_table(&self) -> Table {
+        let mut table = self.kind.to_table();
+        table.insert("kind".into(), self.kind.name().into());
+        if let Some(shape) = &self.shape {
+            table.insert("shape".into(), sizes(shape));
+        }
+        if let Some(outputs) = self.outputs {
+            table.insert("outputs".into(), Value::Integer(outputs as i64));
+        }
+        if let Some(head) = &self.head {
+            table.insert(HEAD.into(), head.to_table().into());
+        }
+        table
+    }
+}
+
+fn sizes(sizes: &[usize]) -> Value {
+    Value::Array(sizes.iter().map(|&size| Value::Integer(size as i64)).collect())
+}
+
+impl<'de> Deserialize<'de> for Model {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Model::from_table(Table::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_table().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Models {
+    /// Tables are networks by name, but for a head's; all else is of the one for all.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = Table::deserialize(deserializer)?;
+        let (named, own): (Table, Table) =
+            table.into_iter().partition(|(key, value)| value.is_table() && key != HEAD);
+        let all = Model::from_table(own).map_err(D::Error::custom)?;
+        let read = |(name, value): (String, Value)| match value {
+            Value::Table(table) => match Model::from_table(table) {
+                Ok(model) => Ok((name, model)),
+                Err(line) => Err(format!("{name}: {line}")),
+            },
+            other => Err(format!("{name} is {other} and no table")),
+        };
+        let named = named.into_iter().map(read).collect::<Result<_, String>>().map_err(D::Error::custom)?;
+        Ok(Models { all, named })
+    }
+}
+
+impl Serialize for Models {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut table = self.all.to_table();
+        let named = self.named.iter().map(|(name, model)| (name.clone(), model.to_table().into()));
+        table.extend(named);
+        table.serialize(serializer)
+    }
+}
+
+// --------------------------------------------------------------------------------------------- validation
+
+impl Scenario {
+    /// The network that encodes a modality.
+    pub fn encoder(&self, modality: &str) -> Described {
+        self.network.encoder.of(ENCODER, modality)
+    }
+
+    /// The network that decodes all features together for a task.
+    pub fn joint(&self, task: &str) -> Described {
+        self.network.joint.of(JOINT, task)
+    }
+
+    /// The network that decodes single features for a task.
+    pub fn local(&self, task: &str) -> Described {
+        self.network.local.of(LOCAL, task)
+    }
+
+    /// The network of all selectors.
+    pub fn selector(&self) -> Described {
+        Described { key: SELECTOR.into(), model: self.network.selector.clone() }
+    }
+
+    /// All networks that the scenario describes, heads too.
+    pub fn models(&self) -> Vec<Described> {
+        let network = &self.network;
+        let encoders = network.encoder.each(ENCODER);
+        let heads = encoders.iter().filter(|encoder| encoder.model.outputs.is_some()).map(Described::head);
+        let heads: Vec<Described> = heads.collect();
+        [encoders, heads, network.joint.each(JOINT), network.local.each(LOCAL), vec![self.selector()]]
+            .concat()
+    }
+
+    pub(crate) fn validate_models(&self) -> Result<(), ScenarioError> {
+        let network = &self.network;
+        for Described { key, model } in network.encoder.each(ENCODER) {
+            model.validate_encoder(&key)?;
+        }
+        for Described { key, model } in self.models() {
+            model.validate(&key)?;
+            if !key.starts_with(ENCODER) || key.ends_with(&format!(".{HEAD}")) {
+                model.is_no_trunk(&key)?;
+            }
+        }
+        let modalities: BTreeSet<&str> =
+            self.transmitter.iter().flat_map(|node| &node.modalities).map(String::as_str).collect();
+        let tasks: BTreeSet<&str> = self.receiver.iter().map(|node| node.task.as_str()).collect();
+        names_are_known(ENCODER, &network.encoder, &modalities, "transmitter observes")?;
+        names_are_known(JOINT, &network.joint, &tasks, "receiver has the task")?;
+        names_are_known(LOCAL, &network.local, &tasks, "receiver has the task")
+    }
+}
+
+fn names_are_known(
+    part: &str,
+    models: &Models,
+    names: &BTreeSet<&str>,
+    who: &str,
+) -> Result<(), ScenarioError> {
+    let unknown = models.named.keys().find(|name| !names.contains(name.as_str()));
+    let Some(unknown) = unknown else { return Ok(()) };
+    let known: Vec<&str> = names.iter().copied().collect();
+    let what = format!("describes a network for what no {who}; there are {}", known.join(", "));
+    Err(ScenarioError::invalid(format!("{part}.{unknown}"), what))
+}
+
+impl Model {
+    fn validate(&self, key: &str) -> Result<(), ScenarioError> {
+        if let Some(shape) = &self.shape {
+            let key = format!("{key}.shape");
+            within(&format!("{key}: the number of its axes"), shape.len(), 1, MOST_AXES)?;
+            let mut axes = shape.iter().enumerate();
+            axes.try_for_each(|(n, &size)| within(&format!("{key}[{n}]"), size, 1, LONGEST_AXIS))?;
+        }
+        match &self.kind {
+            Kind::ResidualMlp { hidden } | Kind::Points { hidden } => {
+                widths(&format!("{key}.hidden"), hidden)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An encoder of another kind than the paper's is a trunk with a head.
+    fn validate_encoder(&self, key: &str) -> Result<(), ScenarioError> {
+        if matches!(self.kind, Kind::ResidualMlp { .. }) {
+            return Ok(());
+        }
+        if self.outputs.is_none() {
+            let what =
+                "is missing: say how many values its head is to get of a sample, for example outputs = 64";
+            return Err(ScenarioError::invalid(format!("{key}.outputs"), what));
+        }
+        Ok(())
+    }
+
+    fn is_no_trunk(&self, key: &str) -> Result<(), ScenarioError> {
+        let given = [("outputs", self.outputs.is_some()), (HEAD, self.head.is_some())];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((name, _)) => {
+                let what = "is for encoders alone: how many values come out of this network is known";
+                Err(ScenarioError::invalid(format!("{key}.{name}"), what))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// So many layers of these widths.
+fn widths(key: &str, widths: &[usize]) -> Result<(), ScenarioError> {
+    within(&format!("{key}: the number of its sizes"), widths.len(), 1, MOST_BLOCKS)?;
+    let mut each = widths.iter().enumerate();
+    each.try_for_each(|(n, &width)| within(&format!("{key}[{n}]"), width, 1, LARGEST_WIDTH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCENARIO: &str = "[[transmitter]]\nmodalities = [\"fft\"]\n[[transmitter]]\nmodalities = [\"mel\"]\n\
+                            [[receiver]]\ntask = \"digit\"\n";
+
+    fn parse(networks: &str) -> Result<Scenario, String> {
+        Scenario::parse(&format!("{networks}\n{SCENARIO}"), "my.toml", &[]).map_err(|error| error.to_string())
+    }
+
+    fn mlp(hidden: &[usize]) -> Kind {
+        Kind::ResidualMlp { hidden: hidden.to_vec() }
+    }
+
+    #[test]
+    fn every_network_has_the_kind_that_is_nearest_to_it() {
+        let scenario = parse(
+            "[network.encoder]\nhidden = [64, 32]\n[network.encoder.mel]\nhidden = [16]\n\
+             [network.joint.digit]\nhidden = [4]\n[network.selector]\nkind = \"residual-mlp\"\n",
+        )
+        .unwrap();
+        assert_eq!(scenario.encoder("fft").model.kind, mlp(&[64, 32]));
+        assert_eq!(scenario.encoder("mel").model.kind, mlp(&[16]));
+        assert_eq!(scenario.joint("digit").model.kind, mlp(&[4]));
+        assert_eq!(scenario.local("digit").model.kind, mlp(&[512, 256]));
+        assert_eq!(scenario.network.selector, Model::default());
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+    }
+
+    #[test]
+    fn sizes_can_be_set_on_the_command_line_and_count_as_a_difference() {
+        let set = ["network.encoder.hidden=[8]".to_owned(), "network.joint.digit.hidden=[4, 2]".to_owned()];
+        let scenario = Scenario::parse(SCENARIO, "my.toml", &set).unwrap();
+        assert_eq!(scenario.encoder("mel").model.kind, mlp(&[8]));
+        assert_eq!(scenario.joint("digit").model.kind, mlp(&[4, 2]));
+        let differences = scenario.differences(&parse("").unwrap());
+        let keys: Vec<&str> = differences.iter().map(|change| change.key.as_str()).collect();
+        let joint = ["network.joint.digit.hidden", "network.joint.digit.kind"];
+        assert_eq!(keys, [&["network.encoder.hidden"], &joint[..]].concat());
+    }
+
+    #[test]
+    fn layers_are_lines_or_tables_and_are_read_back() {
+        let scenario = parse(
+            "[network.encoder]\nkind = \"sequential\"\noutputs = 9\nshape = [14, 14]\nhead = { hidden = [5] }\n\
+             layers = [\"linear 8\", \"relu\", { kind = \"linear\", width = 4 }, \"dropout rate 0.5\", \"flatten\"]\n\
+             [network.encoder.mel]\nhidden = [3]\n",
+        )
+        .unwrap();
+        let described = scenario.encoder("fft");
+        let linear = |width| Layer::Linear { width };
+        let layers = vec![linear(8), Layer::Relu, linear(4), Layer::Dropout { rate: 0.5 }, Layer::Flatten];
+        assert_eq!(described.model.kind, Kind::Sequential { layers });
+        assert_eq!(
+            (described.model.outputs, described.model.shape.as_deref()),
+            (Some(9), Some(&[14, 14][..]))
+        );
+        let head = described.head();
+        assert_eq!((head.key.as_str(), head.model.kind), ("network.encoder.head", mlp(&[5])));
+        assert_eq!(scenario.encoder("mel").model.kind, mlp(&[3]));
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+    }
+
+    #[test]
+    fn kinds_with_sizes_alone_are_read_back_and_their_mistakes_named() {
+        let read = |keys: &str| parse(&format!("[network.joint]\n{keys}"));
+        for (keys, kind) in [
+            ("kind = \"points\"\nhidden = [8, 4]", Kind::Points { hidden: vec![8, 4] }),
+            ("kind = \"gru\"\nhidden = 8", Kind::Gru { hidden: 8, layers: 1 }),
+            ("kind = \"lstm\"\nhidden = 8\nlayers = 2", Kind::Lstm { hidden: 8, layers: 2 }),
+            (
+                "kind = \"attention\"\npatch = 2",
+                Kind::Attention { blocks: 2, heads: 4, width: 64, patch: [2, 2] },
+            ),
+            (
+                "kind = \"attention\"\npatch = [5, 1]\nblocks = 1\nheads = 2\nwidth = 8",
+                Kind::Attention { blocks: 1, heads: 2, width: 8, patch: [5, 1] },
+            ),
+        ] {
+            let scenario = read(keys).unwrap();
+            assert_eq!(scenario.joint("digit").model.kind, kind);
+            assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+        }
+        for (keys, expected) in [
+            ("kind = \"points\"", "my.toml: line 1: hidden is missing"),
+            (
+                "kind = \"points\"\nhidden = 3",
+                "my.toml: line 1: hidden: invalid type: integer `3`, expected a sequence",
+            ),
+            (
+                "kind = \"points\"\nhidden = [0]",
+                "scenario: network.joint.hidden[0] is 0; it must be from 1 to 16384",
+            ),
+            ("kind = \"gru\"", "my.toml: line 1: hidden is missing"),
+            (
+                "kind = \"gru\"\nhidden = [3]",
+                "my.toml: line 1: hidden: invalid type: sequence, expected usize",
+            ),
+            (
+                "kind = \"lstm\"\nhidden = 3\nlayers = 65",
+                "my.toml: line 1: layers is 65; it must be from 1 to 64",
+            ),
+            ("kind = \"attention\"", "my.toml: line 1: patch is missing"),
+            (
+                "kind = \"attention\"\npatch = [1, 2, 3]",
+                "my.toml: line 1: patch has 3 sizes; give one for both",
+            ),
+            ("kind = \"attention\"\npatch = 0", "my.toml: line 1: patch is 0; it must be from 1 to 16384"),
+            (
+                "kind = \"attention\"\npatch = 1\nhead = 2",
+                "my.toml: line 1: head: invalid type: integer `2`, expected a map",
+            ),
+        ] {
+            let message = read(keys).unwrap_err();
+            assert!(message.starts_with(expected), "{keys}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_in_layers_is_one_line_that_names_the_layer() {
+        for (layers, expected) in [
+            ("", "layers: there are 0 layers; there must be from 1 to 256"),
+            ("3", "layers: layer 1 is integer; write it as a line such as \"relu\", or as a table"),
+            ("\"\"", "layers: layer 1 is empty; write a kind, such as \"relu\""),
+            ("\"relu\", \"rleu\"", "layers: layer 2 is \"rleu\"; a layer is one of "),
+            ("{ width = 3 }", "layers: layer 1: kind is missing"),
+            ("{ kind = 3 }", "layers: layer 1: kind: invalid type: integer `3`, expected a string"),
+            (
+                "\"batch-norm\"",
+                "layers: layer 1 (batch-norm) is no layer here: what becomes of a sample must not",
+            ),
+            ("\"linear\"", "layers: layer 1 (linear): width is missing"),
+            ("\"linear 0\"", "layers: layer 1 (linear): width is 0; it must be from 1 to 16384"),
+            ("\"linear 99999\"", "layers: layer 1 (linear): width is 99999; it must be from 1 to 16384"),
+            ("\"linear -3\"", "layers: layer 1 (linear): width: invalid value: integer `-3`, expected usize"),
+            (
+                "\"linear 2.5\"",
+                "layers: layer 1 (linear): width: invalid type: floating point `2.5`, expected",
+            ),
+            ("\"linear wide\"", "layers: layer 1 (linear): \"wide\" is the last word; a value must follow"),
+            ("\"linear 3 width 4\"", "layers: layer 1 (linear): width is said twice"),
+            ("\"linear 3 bias no\"", "layers: layer 1 (linear): bias: \"no\" is no number"),
+            (
+                "\"linear 3 bias 1\"",
+                "layers: layer 1 (linear): unknown field `bias`, expected one of `kind`, `width`",
+            ),
+            ("\"relu 3\"", "layers: layer 1 (relu): \"3\" is the last word; a value must follow"),
+            (
+                "{ kind = \"relu\", width = 3 }",
+                "layers: layer 1 (relu): unknown field `width`, expected one of `kind`",
+            ),
+            ("\"dropout\"", "layers: layer 1 (dropout): rate is missing"),
+            ("\"dropout 1\"", "layers: layer 1 (dropout): rate is 1; it must be from 0 to below 1"),
+            ("\"dropout -0.1\"", "layers: layer 1 (dropout): rate is -0.1; it must be from 0 to below 1"),
+            (
+                "{ kind = \"dropout\", rate = nan }",
+                "layers: layer 1 (dropout): rate is NaN; it must be from 0 to",
+            ),
+        ] {
+            let text = format!("[network.encoder]\nkind = \"sequential\"\noutputs = 3\nlayers = [{layers}]");
+            let message = parse(&text).unwrap_err();
+            assert!(message.starts_with(&format!("my.toml: line 1: {expected}")), "{layers}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_around_layers_is_one_line_that_names_the_key() {
+        let layers = "kind = \"sequential\"\nlayers = [\"relu\"]";
+        for (networks, expected) in [
+            ("[network.joint]\nkind = \"sequential\"", "my.toml: line 1: layers is missing"),
+            (
+                "[network.joint]\nkind = \"sequential\"\nlayers = \"relu\"",
+                "my.toml: line 1: layers: invalid type: string \"relu\"",
+            ),
+            (
+                "[network.joint]\nkind = 3",
+                "my.toml: line 1: kind: invalid type: integer `3`, expected a string",
+            ),
+            (
+                "[network.joint]\nhidden = [3]\nLAYERS",
+                "my.toml: line 1: unknown field `hidden`, expected one of `kind`, `shape`, `outputs`, `head`, `layers`",
+            ),
+            (
+                "[network.encoder]\noutputs = 3",
+                "my.toml: line 1: unknown field `outputs`, expected one of `kind`, `hidden`",
+            ),
+            (
+                "[network.encoder.head]\nhidden = [3]",
+                "my.toml: line 1: unknown field `head`, expected one of `kind`, `hidden`",
+            ),
+            (
+                "[network.encoder]\nLAYERS",
+                "scenario: network.encoder.outputs is missing: say how many values its head is to get of a sample",
+            ),
+            (
+                "[network.encoder]\nLAYERS\noutputs = 0",
+                "my.toml: line 1: outputs is 0; it must be from 1 to 16384",
+            ),
+            ("[network.local]\nLAYERS\noutputs = 3", "scenario: network.local.outputs is for encoders alone"),
+            (
+                "[network.encoder]\nLAYERS\noutputs = 3\nhead = { kind = \"sequential\", layers = [\"relu\"], outputs = 3 }",
+                "scenario: network.encoder.head.outputs is for encoders alone",
+            ),
+            (
+                "[network.encoder]\nLAYERS\noutputs = 3\nhead = { hidden = [0] }",
+                "scenario: network.encoder.head.hidden[0] is 0; it must be from 1 to 16384",
+            ),
+            (
+                "[network.selector]\nLAYERS\nshape = []",
+                "scenario: network.selector.shape: the number of its axes is 0; it must be from 1 to 3",
+            ),
+            (
+                "[network.selector]\nLAYERS\nshape = [2, 0]",
+                "scenario: network.selector.shape[1] is 0; it must be from 1 to 1048576",
+            ),
+        ] {
+            let message = parse(&networks.replace("LAYERS", layers)).unwrap_err();
+            assert!(message.starts_with(expected), "{networks}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_ones_own_keeps_its_keys() {
+        let scenario = parse("[network.encoder]\nkind = \"mine\"\noutputs = 9\ndepth = 3\n").unwrap();
+        let described = scenario.encoder("fft");
+        let Kind::Own { name, keys } = &described.model.kind else { panic!("not its own kind") };
+        assert_eq!((name.as_str(), keys["depth"].as_integer()), ("mine", Some(3)));
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_in_one_line() {
+        for (networks, expected) in [
+            (
+                "[network.encoder]\nhiden = [8]",
+                "my.toml: line 1: unknown field `hiden`, expected one of `kind`, `hidden`",
+            ),
+            (
+                "[network.joint.digit]\nwidth = 8",
+                "my.toml: line 1: digit: unknown field `width`, expected one of ",
+            ),
+            (
+                "[network.selector]\nhidden = 8",
+                "my.toml: line 1: hidden: invalid type: integer `8`, expected a sequence",
+            ),
+            (
+                "[network.local]\nhidden = [-1]",
+                "my.toml: line 1: hidden: invalid value: integer `-1`, expected usize",
+            ),
+            (
+                "[network.encoder]\nhidden = [8, 0]",
+                "scenario: network.encoder.hidden[1] is 0; it must be from 1 to 16384",
+            ),
+            (
+                "[network.encoder.depth]\nhidden = [8]",
+                "scenario: network.encoder.depth describes a network for what no transmitter observes; there are fft, mel",
+            ),
+            (
+                "[network.local.mood]\nhidden = [8]",
+                "scenario: network.local.mood describes a network for what no receiver has the task; there are digit",
+            ),
+        ] {
+            let message = parse(networks).unwrap_err();
+            assert!(message.starts_with(expected), "{networks}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+        let many = format!("[network.encoder]\nhidden = {:?}", [1; 65]);
+        let expected =
+            "scenario: network.encoder.hidden: the number of its sizes is 65; it must be from 1 to 64";
+        assert_eq!(parse(&many).unwrap_err(), expected);
+    }
+}

@@ -1,0 +1,240 @@
+//! Networks of the sizes that a scenario gives them.
+
+use harness::{PATIENCE, Place, Signal, wait_until};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// Of every part another size, and of one modality and one task one of its own.
+const SIZES: &str = r#"
+[network.encoder]
+hidden = [24, 12]
+[network.encoder.mel]
+hidden = [16]
+[network.joint]
+hidden = [20, 20]
+[network.local.digit]
+hidden = [4]
+[network.selector]
+hidden = [8]
+"#;
+
+fn place() -> Place {
+    let place = Place::new(PROGRAM);
+    let tiny = std::fs::read_to_string(place.path("tiny.toml")).unwrap();
+    place.write("sized.toml", format!("{tiny}{SIZES}"));
+    place
+}
+
+#[test]
+fn they_are_the_same_in_processes_and_in_one_and_after_a_resumption() {
+    let place = place();
+    let processes =
+        place.run("run sized.toml --set train.entropy_bonus=0 --out processes --json").done().json();
+    let tasks = place
+        .run("run sized.toml --set train.entropy_bonus=0 --rounds 4 --out tasks --in-process --json")
+        .done();
+    assert_ne!(tasks.json()["fingerprint"], processes["fingerprint"]);
+    let resumed = place.run("run --resume tasks --rounds 6 --json").done().json();
+    assert_eq!(resumed["fingerprint"], processes["fingerprint"]);
+    assert!(resumed["fingerprint"].is_string());
+
+    // What was trained keeps its size.
+    let line = "network.encoder.mel.hidden: [16] -> [17] cannot change from a checkpoint on";
+    place
+        .run("run --from tasks --set network.encoder.mel.hidden=[17] --rounds 8 --out other")
+        .failed(2, &[line]);
+}
+
+#[test]
+fn they_predict_and_can_be_exported() {
+    let place = place();
+    place.run("run sized.toml --out a").done();
+    place.run("predict a --out answers.csv").done();
+    let answers = std::fs::read_to_string(place.path("answers.csv")).unwrap();
+    assert!(answers.lines().count() > 100, "{answers}");
+
+    place.run("export a --out networks --rows 5").done();
+    let width = |file: &str, name: &str| {
+        let content = std::fs::read(place.path("networks").join(file)).unwrap();
+        let tensors = safetensors_header(&content);
+        tensors[name]["shape"].as_array().map(|shape| shape.last().unwrap().as_u64().unwrap())
+    };
+    // The modalities of transmitter 1 are fft and mel.
+    assert_eq!(width("transmitter1-encoder0.safetensors", "block2.w1"), Some(12));
+    assert_eq!(width("transmitter1-encoder1.safetensors", "block1.w1"), Some(16));
+    assert_eq!(width("transmitter1-encoder1.safetensors", "block2.w1"), None);
+    assert_eq!(width("receiver0-joint.safetensors", "block2.w1"), Some(20));
+    assert_eq!(width("receiver0-local.safetensors", "block2.w1"), Some(256));
+    assert_eq!(width("receiver1-local.safetensors", "block1.w1"), Some(4));
+    assert_eq!(width("receiver1-selector.safetensors", "block1.w1"), Some(8));
+}
+
+/// What safetensors say of themselves: a length, and so many bytes of JSON.
+fn safetensors_header(content: &[u8]) -> serde_json::Value {
+    let (length, rest) = content.split_first_chunk().unwrap();
+    serde_json::from_slice(&rest[..u64::from_le_bytes(*length) as usize]).unwrap()
+}
+
+#[test]
+fn a_network_that_cannot_be_is_refused_before_anything_starts() {
+    let place = place();
+    for (set, expected) in [
+        ("network.encoder.hidden=[0]", "network.encoder.hidden[0] is 0; it must be from 1 to 16384"),
+        ("network.joint.width=3", "unknown field `width`, expected one of `kind`, `hidden`"),
+        (
+            "network.local.mood.hidden=[3]",
+            "network.local.mood describes a network for what no receiver has the task",
+        ),
+        (
+            "network.selector.kind=oracle",
+            "network.selector.kind is \"oracle\", which is no kind of network of this program",
+        ),
+    ] {
+        place.run(&format!("run sized.toml --out a --set {set}")).failed(2, &[expected]);
+        assert_eq!(place.run_folder("a").rounds(), 0);
+    }
+}
+
+/// Every part of the network of layers, with masks.
+const LAYERS: &str = r#"
+[network.encoder]
+kind = "sequential"
+outputs = 10
+layers = ["flatten", "linear 24", "relu", "dropout 0.2"]
+head = { hidden = [16] }
+[network.encoder.mel]
+kind = "sequential"
+outputs = 6
+layers = [{ kind = "flatten" }, { kind = "linear", width = 12 }, "gelu"]
+[network.joint]
+kind = "sequential"
+layers = ["linear 20", "relu", "dropout 0.1"]
+[network.local]
+kind = "sequential"
+layers = ["linear 20", "relu"]
+[network.selector]
+kind = "sequential"
+layers = ["linear 8", "gelu"]
+"#;
+
+fn layered() -> Place {
+    let place = Place::new(PROGRAM);
+    let tiny = std::fs::read_to_string(place.path("tiny.toml")).unwrap();
+    place.write("layers.toml", format!("{tiny}{LAYERS}"));
+    place
+}
+
+#[test]
+fn layers_come_to_the_same_in_processes_in_one_in_parts_and_after_a_kill() {
+    let place = layered();
+    let run = "run layers.toml --rounds 40 --set train.entropy_bonus=0 --set checkpoint.every=5";
+    let processes = place.run(&format!("{run} --out processes --json")).done().json();
+    let tasks = place.run(&format!("{run} --out tasks --in-process --threads 3 --json")).done().json();
+    assert_eq!((&tasks["fingerprint"], &tasks["test"]), (&processes["fingerprint"], &processes["test"]));
+
+    let killed = place.start(&format!("{run} --out killed"));
+    wait_until("a checkpoint", PATIENCE, || !place.run_folder("killed").checkpoints().is_empty());
+    for process in place.running() {
+        process.signal(Signal::Kill);
+    }
+    killed.finish();
+    place.assert_all_gone();
+    let resumed = place.run("run --resume killed --json").done().json();
+    assert_eq!(resumed["fingerprint"], processes["fingerprint"]);
+
+    let long = "run layers.toml --set train.ticks_per_round=30 --rounds 3";
+    let parts = place.run(&format!("{long} --set train.ticks_per_part=10 --out parts --json")).done().json();
+    let whole = place.run(&format!("{long} --set train.ticks_per_part=30 --out whole --json")).done().json();
+    assert_eq!(parts["fingerprint"], whole["fingerprint"]);
+}
+
+#[test]
+fn layers_are_shown_predict_and_are_not_exported() {
+    let place = layered();
+    let told = place.run("model layers.toml --json --check-gradients").done().json();
+    let networks = told["networks"].as_array().unwrap();
+    let named = |name: &str| networks.iter().find(|network| network["network"] == name).unwrap();
+    let trunk = named("encoder of mel: trunk");
+    assert_eq!(trunk["key"], "network.encoder.mel");
+    assert_eq!(trunk["layers"].as_array().unwrap().len(), 4, "{trunk}");
+    assert_eq!(named("encoder of fft: head")["layers"][0]["shape"], serde_json::json!([16]));
+    for network in networks {
+        assert!(network["gradient_error"].as_f64().unwrap() < 1e-6, "{network}");
+        let sum = |key: &str| {
+            network["layers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|layer| layer[key].as_f64().unwrap())
+                .sum::<f64>()
+        };
+        assert_eq!(sum("parameters"), network["parameters"].as_f64().unwrap());
+        assert_eq!(network["bytes"].as_f64().unwrap(), 16.0 * sum("parameters"));
+    }
+    let text = place.run("model layers.toml").done().stdout;
+    assert!(text.contains("encoder of fft: trunk (network.encoder, sequential)"), "{text}");
+
+    place.run("run layers.toml --out a").done();
+    place.run("predict a --out answers.csv").done();
+    let line = "network.encoder: an encoder of the kind \"sequential\" cannot be exported; one of the kind \"residual-mlp\" can";
+    place.run("export a --out networks").failed(2, &[line]);
+    assert!(!place.path("networks").exists());
+}
+
+#[test]
+fn a_layer_that_does_not_fit_is_refused_before_anything_starts() {
+    let place = layered();
+    for (set, expected) in [
+        (
+            "network.encoder.layers=[\"linear_24\"]",
+            "layers: layer 1 is \"linear_24\"; a layer is one of linear, ",
+        ),
+        (
+            "network.encoder.layers=[\"relu\",{kind=\"linear\",width=4}]",
+            "network.encoder.layers: layer 2 (linear) got 1 x 14 x 14 and wants one width, or steps x channels",
+        ),
+        (
+            "network.encoder.layers=[\"relu\"]",
+            "network.encoder: sequential got 1 x 14 x 14 at its end, and wants one width there",
+        ),
+        ("network.encoder.shape=[14,13]", "network.encoder.shape is 14 x 13, but what comes is 1 x 14 x 14"),
+        (
+            "network.joint.shape=[2,10]",
+            "network.joint: sequential got 2 x 20 at its end, and wants one width there",
+        ),
+    ] {
+        for command in ["run", "check", "model"] {
+            let out = if command == "run" { "--out a" } else { "" };
+            place.run(&format!("{command} layers.toml {out} --set {set}")).failed(2, &[expected]);
+        }
+        assert!(!place.path("a").exists());
+    }
+}
+
+/// The code blocks of docs/models.md in a language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let blocks = include_str!("../docs/models.md").split("```").skip(1).step_by(2);
+    blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
+}
+
+#[test]
+fn the_page_shows_scenarios_and_commands_that_are_accepted() {
+    let place = Place::new(PROGRAM);
+    let tiny = std::fs::read_to_string(place.path("tiny.toml")).unwrap();
+    for (number, block) in blocks("toml").into_iter().enumerate() {
+        place.write(&format!("page{number}.toml"), format!("{tiny}{block}"));
+        place.run(&format!("check page{number}.toml")).done();
+        let told = place.run(&format!("model page{number}.toml --json")).done().json();
+        assert!(told["networks"].as_array().unwrap().len() > 5, "{told}");
+    }
+    let commands: Vec<&str> = blocks("sh")
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("pom2dib "))
+        .collect();
+    assert!(commands.len() >= 2, "{commands:?}");
+    for command in commands {
+        // What can be run can be checked, in less time.
+        place.run(&command.replacen("run ", "check ", 1)).done();
+    }
+}

@@ -1,0 +1,109 @@
+//! A program with a kind of network of its own (`examples/own_model.rs`) runs networks of processes, and a program that lacks the kind
+//! is told so.
+
+use std::{path::Path, sync::LazyLock};
+
+use harness::Place;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// The kind for every part of the network, with keys of its own.
+const SINES: &str = r#"
+[network.encoder]
+kind = "sines"
+outputs = 12
+waves = 16
+[network.joint]
+kind = "sines"
+[network.local.digit]
+kind = "sines"
+waves = 8
+[network.selector]
+kind = "sines"
+"#;
+
+/// Cargo builds examples before tests, beside the program.
+static OWN: LazyLock<String> = LazyLock::new(|| {
+    let own = Path::new(PROGRAM).with_file_name("examples").join("own_model");
+    assert!(own.exists(), "{} is missing: cargo build --release --workspace --examples", own.display());
+    own.display().to_string()
+});
+
+fn place(program: &'static str) -> Place {
+    let place = Place::new(program);
+    let tiny = std::fs::read_to_string(place.path("tiny.toml")).unwrap();
+    place.write("sines.toml", format!("{tiny}{SINES}"));
+    place
+}
+
+#[test]
+fn its_nodes_know_the_kind_and_come_to_the_same_as_tasks_of_one() {
+    let place = place(OWN.as_str());
+    let processes = place.run("run sines.toml --out processes --json").done().json();
+    let tasks =
+        place.run("run sines.toml --rounds 3 --set train.entropy_bonus=0 --out tasks --in-process --json");
+    assert_ne!(tasks.done().json()["fingerprint"], processes["fingerprint"]);
+    let tasks = place.run("run sines.toml --out same --in-process --json").done().json();
+    assert_eq!(processes["fingerprint"], tasks["fingerprint"]);
+    assert!(processes["fingerprint"].is_string());
+    assert_eq!(place.run("evaluate same --json").done().json()["test"], processes["test"]);
+}
+
+#[test]
+fn its_gradients_are_those_of_finite_differences() {
+    let place = place(OWN.as_str());
+    let told = place.run("model sines.toml --json --check-gradients").done().json();
+    let networks = told["networks"].as_array().unwrap();
+    let own: Vec<_> = networks.iter().filter(|network| network["kind"] == "sines").collect();
+    assert!(own.len() > 5, "{told}");
+    for network in &own {
+        assert!(network["gradient_error"].as_f64().unwrap() < 1e-6, "{network}");
+    }
+    // An image spectrum of 14 x 14 to 16 waves and 12 outputs.
+    let trunk = own.iter().find(|network| network["network"] == "encoder of fft: trunk").unwrap();
+    assert_eq!((&trunk["key"], &trunk["outputs"]), (&"network.encoder".into(), &12.into()));
+    assert_eq!(trunk["parameters"], 196 * 16 + 16 + 16 * 12 + 12);
+}
+
+#[test]
+fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
+    let place = place(OWN.as_str());
+    for (set, expected) in [
+        ("network.joint.wave=3", "network.joint: wave is unknown: the kind has waves"),
+        ("network.joint.waves=many", "network.joint: waves is \"many\": invalid type: string"),
+        ("network.joint.kind=cosines", "which is no kind of network of this program: it has `residual-mlp`"),
+    ] {
+        place.run(&format!("run sines.toml --out a --set {set}")).failed(2, &[expected]);
+        assert_eq!(place.run_folder("a").rounds(), 0);
+    }
+}
+
+#[test]
+fn a_program_without_it_is_refused_by_name() {
+    let (own, plain) = (place(OWN.as_str()), place(PROGRAM));
+    let missing = "network.encoder.kind is \"sines\", which is no kind of network of this program";
+    plain.run("run sines.toml --out a").failed(2, &[missing, "`sequential`"]);
+
+    // A node of another program than the coordinator's says so to everybody.
+    let coordinator = own.start("coordinator sines.toml --out a --listen 127.0.0.1:0");
+    let address = own.address("a");
+    let node = plain.start(&format!("transmitter --coordinator {address} --index 0"));
+    let said = node.finish();
+    assert!(!said.status.success() && said.stderr.contains(missing), "{said}");
+    let ended = coordinator.finish();
+    assert!(!ended.status.success() && ended.stderr.contains(missing), "{ended}");
+}
+
+#[test]
+fn the_page_s_commands_are_accepted() {
+    let place = place(OWN.as_str());
+    let prefix = "cargo run --release --example own_model -- ";
+    let lines = include_str!("../docs/models.md").lines();
+    let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix(prefix)).collect();
+    assert_eq!(commands.len(), 2);
+    for command in commands {
+        place.run(&command.replacen("run ", "check ", 1)).done();
+    }
+    let own = include_str!("../examples/own_model.rs");
+    assert!(own.lines().count() <= 60 && own.contains(&format!("//! {}run", prefix)));
+}

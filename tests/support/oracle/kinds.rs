@@ -1,0 +1,72 @@
+//! Networks over points and time steps, from the formulas, in f64: rows are [samples, places, channels].
+
+use candle_core::{D, Result, Tensor};
+
+use super::network::{Variables, layer_norm, linear, relu};
+
+/// The same linear layers for every point, and the largest over the points.
+pub(super) fn points(variables: &Variables, name: &str, layers: usize, x: &Tensor) -> Result<Tensor> {
+    let each = (1..=layers)
+        .try_fold(x.clone(), |x, number| relu(&linear(variables, &format!("{name}/point{number}"), &x)?))?;
+    linear(variables, &format!("{name}/output"), &each.max(1)?)
+}
+
+/// h = (1 - z) n + z h, step by step.
+pub(super) fn gru(variables: &Variables, name: &str, hidden: usize, x: &Tensor) -> Result<Tensor> {
+    let (samples, steps, _) = x.dims3()?;
+    let mut h = Tensor::zeros((samples, hidden), x.dtype(), x.device())?;
+    for step in 0..steps {
+        let of_input =
+            linear(variables, &format!("{name}/layer1.input"), &x.narrow(1, step, 1)?.squeeze(1)?)?;
+        let of_state = linear(variables, &format!("{name}/layer1.state"), &h)?;
+        let gate = |from: &Tensor, number: usize| from.narrow(1, number * hidden, hidden);
+        let r = sigmoid(&(gate(&of_input, 0)? + gate(&of_state, 0)?)?)?;
+        let z = sigmoid(&(gate(&of_input, 1)? + gate(&of_state, 1)?)?)?;
+        let n = (gate(&of_input, 2)? + (r * gate(&of_state, 2)?)?)?.tanh()?;
+        h = (&n + (z * (h - &n)?)?)?;
+    }
+    linear(variables, &format!("{name}/output"), &h)
+}
+
+fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    (x.neg()?.exp()? + 1.0)?.recip()
+}
+
+/// A transformer encoder with normalisation first, over patches of so many steps.
+pub(super) fn attention(
+    variables: &Variables,
+    name: &str,
+    (blocks, heads, steps): (usize, usize, usize),
+    x: &Tensor,
+) -> Result<Tensor> {
+    let (samples, time, channels) = x.dims3()?;
+    let part = |part: &str| format!("{name}/{part}");
+    let patches = x.reshape((samples, time / steps, steps * channels))?;
+    let mut x = linear(variables, &part("patch"), &patches)?.broadcast_add(&variables[&part("position")])?;
+    for number in 1..=blocks {
+        let part = |part: &str| format!("{name}/block{number}.{part}");
+        let norm = |which: &str, x: &Tensor| layer_norm(&variables[&part(which)], x);
+        let qkv = linear(variables, &part("qkv"), &norm("norm1.affine", &x)?)?;
+        let said = linear(variables, &part("out"), &attend(&qkv, heads)?)?;
+        x = (x + said)?;
+        let wide = linear(variables, &part("up"), &norm("norm2.affine", &x)?)?.gelu_erf()?;
+        x = (x + linear(variables, &part("down"), &wide)?)?;
+    }
+    let mean = layer_norm(&variables[&part("norm.affine")], &x)?.mean(1)?;
+    linear(variables, &part("output"), &mean)
+}
+
+/// What each head says at each place: the values of all places, by how well their keys answer its query.
+fn attend(qkv: &Tensor, heads: usize) -> Result<Tensor> {
+    let width = qkv.dim(2)? / 3;
+    let size = width / heads;
+    let of_head = |head: usize| {
+        let of = |which: usize| qkv.narrow(2, which * width + head * size, size)?.contiguous();
+        let (query, key, value) = (of(0)?, of(1)?, of(2)?);
+        let scores = (query.matmul(&key.transpose(1, 2)?.contiguous()?)? / (size as f64).sqrt())?;
+        let masses = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
+        masses.broadcast_div(&masses.sum_keepdim(D::Minus1)?)?.matmul(&value)
+    };
+    let said = (0..heads).map(of_head).collect::<Result<Vec<Tensor>>>()?;
+    Tensor::cat(&said, 2)
+}
