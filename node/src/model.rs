@@ -146,8 +146,20 @@ fn architecture(kind: &Kind) -> Result<Architecture, Own<'_>> {
     }
 }
 
-fn layer(layer: &Layer) -> nn::Layer {
-    match layer {
+fn layer(described: &Layer) -> nn::Layer {
+    match described {
+        &Layer::Conv1d { channels, kernel, stride, padding, groups } => {
+            nn::Layer::Conv1d { channels, kernel, stride, padding, groups }
+        }
+        &Layer::Conv2d { channels, kernel, stride, padding, groups } => {
+            nn::Layer::Conv2d { channels, kernel, stride, padding, groups }
+        }
+        &Layer::MaxPool { kernel, stride } => nn::Layer::MaxPool { kernel, stride },
+        &Layer::AvgPool { kernel, stride } => nn::Layer::AvgPool { kernel, stride },
+        Layer::GlobalMean => nn::Layer::GlobalMean,
+        Layer::LayerNorm => nn::Layer::LayerNorm,
+        Layer::GroupNorm { groups } => nn::Layer::GroupNorm { groups: *groups },
+        Layer::Residual(layers) => nn::Layer::Residual(layers.iter().map(layer).collect()),
         Layer::Linear { width } => nn::Layer::Linear { width: *width },
         Layer::Relu => nn::Layer::Relu,
         Layer::Gelu => nn::Layer::Gelu,

@@ -6,11 +6,54 @@ use crate::keys::{Keys, given};
 
 /// Bounds that keep a mistyped number from asking for absurd amounts of memory.
 pub(crate) const LARGEST_WIDTH: usize = 16_384;
+const LARGEST_WINDOW: usize = 1024;
 const MOST_LAYERS: usize = 256;
 
 /// A layer, without its shapes: those follow from the samples.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
+    /// A convolution over time steps.
+    Conv1d {
+        /// How many channels come out.
+        channels: usize,
+        /// How many steps it sees at once.
+        kernel: usize,
+        /// How many steps it moves on.
+        stride: usize,
+        /// How many steps of zeros stand before and behind.
+        padding: usize,
+        /// Into how many groups the channels fall, each with maps of its own.
+        groups: usize,
+    },
+    /// A convolution over height and width.
+    Conv2d {
+        /// How many channels come out.
+        channels: usize,
+        /// How high and wide the window is that it sees at once.
+        kernel: [usize; 2],
+        /// How far it moves on.
+        stride: [usize; 2],
+        /// How many lines of zeros stand around.
+        padding: [usize; 2],
+        /// Into how many groups the channels fall, each with maps of its own.
+        groups: usize,
+    },
+    /// The largest value of a window.
+    MaxPool {
+        /// The window.
+        kernel: [usize; 2],
+        /// How far it moves on.
+        stride: [usize; 2],
+    },
+    /// The mean of a window.
+    AvgPool {
+        /// The window.
+        kernel: [usize; 2],
+        /// How far it moves on.
+        stride: [usize; 2],
+    },
+    /// The mean over all places of a sample, channel by channel.
+    GlobalMean,
     /// A linear map with a bias.
     Linear {
         /// How many values come out.
@@ -20,6 +63,13 @@ pub enum Layer {
     Relu,
     /// x times the standard normal distribution function of x.
     Gelu,
+    /// Each place's channels to mean 0 and variance 1, times a gain, plus a bias.
+    LayerNorm,
+    /// Each group of channels, over all places, to mean 0 and variance 1, times a gain, plus a bias.
+    GroupNorm {
+        /// How many groups.
+        groups: usize,
+    },
     /// In training, drops values, and scales the others up.
     Dropout {
         /// How probable it is that a value is dropped.
@@ -27,24 +77,40 @@ pub enum Layer {
     },
     /// All values of a sample as one width.
     Flatten,
+    /// What some layers make of what comes, plus what comes.
+    Residual(Vec<Layer>),
 }
 
-const KINDS: [&str; 5] = ["linear", "relu", "gelu", "dropout", "flatten"];
+const KINDS: [&str; 13] = [
+    "conv1d",
+    "conv2d",
+    "max-pool",
+    "avg-pool",
+    "global-mean",
+    "linear",
+    "relu",
+    "gelu",
+    "layer-norm",
+    "group-norm",
+    "dropout",
+    "flatten",
+    "residual",
+];
 
 const BATCH_NORM: &str = "is no layer here: what becomes of a sample must not depend on the others of its batch, which differ between \
-                          training and use, and from node to node";
+                          training and use, and from node to node; layer-norm and group-norm normalise a sample by itself";
 
 impl Layer {
-    /// Layers out of their list.
+    /// Layers out of their list, which `above` numbers: "4." within a residual layer that is the fourth.
     ///
     /// # Errors
     /// The number of the layer, and what is wrong with it.
-    pub(crate) fn list(values: Vec<Value>) -> Result<Vec<Layer>, String> {
+    pub(crate) fn list(values: Vec<Value>, above: &str) -> Result<Vec<Layer>, String> {
         if values.is_empty() || values.len() > MOST_LAYERS {
             return Err(format!("there are {} layers; there must be from 1 to {MOST_LAYERS}", values.len()));
         }
         let read = |(number, value): (usize, Value)| {
-            let number = number + 1;
+            let number = format!("{above}{}", number + 1);
             let table = match value {
                 Value::Table(table) => table,
                 Value::String(line) => table_of(&line).map_err(|what| format!("layer {number} {what}"))?,
@@ -55,15 +121,22 @@ impl Layer {
                     ));
                 }
             };
-            Layer::from_table(table, number)
+            Layer::from_table(table, &number)
         };
         values.into_iter().enumerate().map(read).collect()
     }
 
-    fn from_table(table: Table, number: usize) -> Result<Layer, String> {
+    fn from_table(table: Table, number: &str) -> Result<Layer, String> {
         let mut keys = Keys::new(table);
         let kind = keys.take::<String>("kind").and_then(|kind| given("kind", kind));
         let kind = kind.map_err(|what| format!("layer {number}: {what}"))?;
+        if kind == "residual" {
+            let inner = keys.take::<Vec<Value>>("layers").and_then(|layers| given("layers", layers));
+            let named = |what: String| format!("layer {number} (residual): {what}");
+            let inner = inner.map_err(named)?;
+            keys.end().map_err(named)?;
+            return Ok(Layer::Residual(Layer::list(inner, &format!("{number}."))?));
+        }
         if kind == "batch-norm" {
             return Err(format!("layer {number} (batch-norm) {BATCH_NORM}"));
         }
@@ -76,7 +149,33 @@ impl Layer {
 
     fn from_keys(kind: &str, keys: &mut Keys) -> Result<Layer, String> {
         Ok(match kind {
+            "conv1d" => Layer::Conv1d {
+                channels: given("channels", keys.number("channels", 1, LARGEST_WIDTH)?)?,
+                kernel: given("kernel", keys.number("kernel", 1, LARGEST_WINDOW)?)?,
+                stride: keys.number("stride", 1, LARGEST_WINDOW)?.unwrap_or(1),
+                padding: keys.number("padding", 0, LARGEST_WINDOW)?.unwrap_or(0),
+                groups: keys.number("groups", 1, LARGEST_WIDTH)?.unwrap_or(1),
+            },
+            "conv2d" => Layer::Conv2d {
+                channels: given("channels", keys.number("channels", 1, LARGEST_WIDTH)?)?,
+                kernel: given("kernel", keys.pair("kernel", 1, LARGEST_WINDOW)?)?,
+                stride: keys.pair("stride", 1, LARGEST_WINDOW)?.unwrap_or([1, 1]),
+                padding: keys.pair("padding", 0, LARGEST_WINDOW)?.unwrap_or([0, 0]),
+                groups: keys.number("groups", 1, LARGEST_WIDTH)?.unwrap_or(1),
+            },
+            "max-pool" | "avg-pool" => {
+                let kernel = given("kernel", keys.pair("kernel", 1, LARGEST_WINDOW)?)?;
+                // Windows stand side by side.
+                let stride = keys.pair("stride", 1, LARGEST_WINDOW)?.unwrap_or(kernel);
+                match kind {
+                    "max-pool" => Layer::MaxPool { kernel, stride },
+                    _ => Layer::AvgPool { kernel, stride },
+                }
+            }
             "linear" => Layer::Linear { width: given("width", keys.number("width", 1, LARGEST_WIDTH)?)? },
+            "group-norm" => {
+                Layer::GroupNorm { groups: given("groups", keys.number("groups", 1, LARGEST_WIDTH)?)? }
+            }
             "dropout" => {
                 let rate = given("rate", keys.take::<f64>("rate")?)?;
                 if !(0.0..1.0).contains(&rate) {
@@ -84,22 +183,46 @@ impl Layer {
                 }
                 Layer::Dropout { rate }
             }
+            "global-mean" => Layer::GlobalMean,
             "relu" => Layer::Relu,
             "gelu" => Layer::Gelu,
+            "layer-norm" => Layer::LayerNorm,
             _ => Layer::Flatten,
         })
     }
 
-    /// As it is written: on a line.
+    /// As it is written: on a line, if it is not a list itself.
     pub(crate) fn to_value(&self) -> Value {
-        Value::String(match self {
+        let line = match self {
+            Layer::Residual(layers) => {
+                let layers = layers.iter().map(Layer::to_value).collect();
+                let table = [("kind", Value::from("residual")), ("layers", Value::Array(layers))];
+                return Value::Table(table.map(|(key, value)| (key.to_owned(), value)).into_iter().collect());
+            }
+            Layer::Conv1d { channels, kernel, stride, padding, groups } => {
+                format!("conv1d {channels} {kernel} stride {stride} padding {padding} groups {groups}")
+            }
+            Layer::Conv2d { channels, kernel, stride, padding, groups } => {
+                let [kernel, stride, padding] = [kernel, stride, padding].map(by);
+                format!("conv2d {channels} {kernel} stride {stride} padding {padding} groups {groups}")
+            }
+            Layer::MaxPool { kernel, stride } => format!("max-pool {} stride {}", by(kernel), by(stride)),
+            Layer::AvgPool { kernel, stride } => format!("avg-pool {} stride {}", by(kernel), by(stride)),
             Layer::Linear { width } => format!("linear {width}"),
+            Layer::GroupNorm { groups } => format!("group-norm {groups}"),
             Layer::Dropout { rate } => format!("dropout {rate}"),
+            Layer::GlobalMean => "global-mean".into(),
             Layer::Relu => "relu".into(),
             Layer::Gelu => "gelu".into(),
+            Layer::LayerNorm => "layer-norm".into(),
             Layer::Flatten => "flatten".into(),
-        })
+        };
+        Value::String(line)
     }
+}
+
+fn by([height, width]: &[usize; 2]) -> String {
+    format!("{height}x{width}")
 }
 
 /// The table that a line stands for: the kind, its sizes, and then names with their values.
@@ -107,7 +230,10 @@ fn table_of(line: &str) -> Result<Table, String> {
     let mut words = line.split_whitespace().peekable();
     let kind = words.next().ok_or("is empty; write a kind, such as \"relu\"")?;
     let sizes: &[&str] = match kind {
+        "conv1d" | "conv2d" => &["channels", "kernel"],
+        "max-pool" | "avg-pool" => &["kernel"],
         "linear" => &["width"],
+        "group-norm" => &["groups"],
         "dropout" => &["rate"],
         _ => &[],
     };
@@ -132,10 +258,14 @@ fn table_of(line: &str) -> Result<Table, String> {
     Ok(table)
 }
 
-/// A number.
+/// A number, or two with an x between them.
 fn value_of(word: &str) -> Result<Value, String> {
     let whole = |word: &str| word.parse::<i64>().ok().map(Value::Integer);
+    let pair = |word: &str| {
+        let (height, width) = word.split_once('x')?;
+        Some(Value::Array(vec![whole(height)?, whole(width)?]))
+    };
     let real = |word: &str| word.parse::<f64>().ok().map(Value::Float);
-    let value = whole(word).or_else(|| real(word));
-    value.ok_or_else(|| format!("\"{word}\" is no number"))
+    let value = whole(word).or_else(|| pair(word)).or_else(|| real(word));
+    value.ok_or_else(|| format!("\"{word}\" is no number, and no two such as 3x3"))
 }

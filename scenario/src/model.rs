@@ -148,7 +148,9 @@ impl Kind {
             }
             "sequential" => {
                 let layers = given("layers", keys.take("layers")?)?;
-                Kind::Sequential { layers: Layer::list(layers).map_err(|what| format!("layers: {what}"))? }
+                Kind::Sequential {
+                    layers: Layer::list(layers, "").map_err(|what| format!("layers: {what}"))?,
+                }
             }
             "points" => Kind::Points { hidden: given("hidden", keys.take("hidden")?)? },
             "gru" => state(keys).map(|(hidden, layers)| Kind::Gru { hidden, layers })?,
@@ -526,6 +528,29 @@ mod tests {
     }
 
     #[test]
+    fn layers_of_images_are_read_back_with_all_their_sizes() {
+        let text = "[network.encoder]\nkind = \"sequential\"\noutputs = 9\nlayers = [\"conv2d 8 5x3 stride 2 padding 1x2\", \
+                    \"max-pool 2\", { kind = \"residual\", layers = [\"conv2d 8 3 padding 1 groups 2\", \"group-norm 4\"] }, \
+                    \"avg-pool 2x1 stride 1\", \"global-mean\", \"layer-norm\"]\n\
+                    [network.encoder.mel]\nkind = \"sequential\"\noutputs = 9\nlayers = [\"conv1d 8 5 stride 2\"]\n";
+        let scenario = parse(text).unwrap();
+        let conv =
+            |kernel, stride, padding, groups| Layer::Conv2d { channels: 8, kernel, stride, padding, groups };
+        let layers = vec![
+            conv([5, 3], [2, 2], [1, 2], 1),
+            Layer::MaxPool { kernel: [2, 2], stride: [2, 2] },
+            Layer::Residual(vec![conv([3, 3], [1, 1], [1, 1], 2), Layer::GroupNorm { groups: 4 }]),
+            Layer::AvgPool { kernel: [2, 1], stride: [1, 1] },
+            Layer::GlobalMean,
+            Layer::LayerNorm,
+        ];
+        assert_eq!(scenario.encoder("fft").model.kind, Kind::Sequential { layers });
+        let layers = vec![Layer::Conv1d { channels: 8, kernel: 5, stride: 2, padding: 0, groups: 1 }];
+        assert_eq!(scenario.encoder("mel").model.kind, Kind::Sequential { layers });
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+    }
+
+    #[test]
     fn every_mistake_in_layers_is_one_line_that_names_the_layer() {
         for (layers, expected) in [
             ("", "layers: there are 0 layers; there must be from 1 to 256"),
@@ -559,6 +584,34 @@ mod tests {
                 "layers: layer 1 (relu): unknown field `width`, expected one of `kind`",
             ),
             ("\"dropout\"", "layers: layer 1 (dropout): rate is missing"),
+            ("\"conv2d\"", "layers: layer 1 (conv2d): channels is missing"),
+            ("\"conv2d 8\"", "layers: layer 1 (conv2d): kernel is missing"),
+            (
+                "\"conv2d 8 3x\"",
+                "layers: layer 1 (conv2d): kernel: \"3x\" is no number, and no two such as 3x3",
+            ),
+            ("\"conv2d 8 0x3\"", "layers: layer 1 (conv2d): kernel is 0; it must be from 1 to 1024"),
+            ("\"conv2d 8 3 stride 0\"", "layers: layer 1 (conv2d): stride is 0; it must be from 1 to 1024"),
+            (
+                "\"conv2d 8 3 dilation 2\"",
+                "layers: layer 1 (conv2d): unknown field `dilation`, expected one of ",
+            ),
+            (
+                "{ kind = \"conv2d\", channels = 8, kernel = [1, 2, 3] }",
+                "layers: layer 1 (conv2d): kernel has 3 sizes; give one for both directions, or two",
+            ),
+            ("\"conv1d 8 3x3\"", "layers: layer 1 (conv1d): kernel: invalid type: sequence, expected usize"),
+            ("\"max-pool\"", "layers: layer 1 (max-pool): kernel is missing"),
+            ("\"group-norm\"", "layers: layer 1 (group-norm): groups is missing"),
+            ("{ kind = \"residual\" }", "layers: layer 1 (residual): layers is missing"),
+            (
+                "{ kind = \"residual\", layers = [] }",
+                "layers: there are 0 layers; there must be from 1 to 256",
+            ),
+            (
+                "\"relu\", { kind = \"residual\", layers = [\"relu\", \"linear\"] }",
+                "layers: layer 2.2 (linear): width is missing",
+            ),
             ("\"dropout 1\"", "layers: layer 1 (dropout): rate is 1; it must be from 0 to below 1"),
             ("\"dropout -0.1\"", "layers: layer 1 (dropout): rate is -0.1; it must be from 0 to below 1"),
             (

@@ -87,7 +87,8 @@ impl Listed {
             let _ = writeln!(
                 text,
                 "  {name:<8} {kind:<24} {shape:>16} {parameters:>12} parameters {:>12.1} kFLOP",
-                operations / 1e3
+                // A sum of nothing is -0.
+                operations.abs() / 1e3
             );
         };
         line("input", "", self.shape(), 0, 0.0);
