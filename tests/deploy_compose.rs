@@ -249,3 +249,34 @@ fn a_written_compose_file_runs_its_scenario_with_certificates() {
         assert!(table.contains("pom2dib on tiny: 5 rounds"), "{table}");
     }
 }
+
+/// Whoever builds with caches gets the same image: the file has the other's base and its last stage, and says how to build the same
+/// package. The other has no mount: the builder of docker-compose 1.29 refuses a file with one.
+#[test]
+fn the_file_with_caches_is_of_the_same_image_and_the_plain_one_has_no_mounts() {
+    let read = |name: &str| std::fs::read_to_string(Path::new(ROOT).join(name)).expect("it is there");
+    let (plain, cached) = (read("Dockerfile"), read("deploy/cached.Dockerfile"));
+    let instructions = |text: &str| -> Vec<String> {
+        let joined = text.replace("\\\n", " ");
+        let lines = joined.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    let (plain, cached) = (instructions(&plain), instructions(&cached));
+    assert!(plain.iter().all(|line| !line.contains("--mount")));
+    let base =
+        plain.iter().position(|line| line.starts_with("FROM base AS prebuilt")).expect("it has that stage");
+    assert_eq!(cached[..base], plain[..base]);
+    let last =
+        |lines: &[String]| lines[lines.len() - 2..].join("\n").replace("/built/", "/pom2dib/target/release/");
+    assert_eq!(last(&cached), last(&plain));
+    let build = |lines: &[String]| {
+        let command = lines.iter().rev().find(|line| line.contains("cargo build")).expect("it builds");
+        let words =
+            command.split_whitespace().skip_while(|word| *word != "cargo").take_while(|word| *word != "&&");
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(build(&cached), build(&plain));
+    assert!(cached.iter().any(|line| line.contains("--mount=type=cache,target=/pom2dib/target")));
+    let over = read("docker-compose.cached.yml");
+    assert!(over.contains("dockerfile: deploy/cached.Dockerfile"));
+}
