@@ -14,6 +14,11 @@ use time::OffsetDateTime;
 
 /// Make certificates with which the nodes of a network know each other.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib certs new certs --transmitters 3 --receivers 3
+  pom2dib certs show certs
+  pom2dib certs renew certs
+  pom2dib certs token token    # a word that all nodes show, in place of certificates")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

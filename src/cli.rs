@@ -13,7 +13,7 @@ use crate::{
 
 const BEGIN: &str = "\
 To begin with:
-  pom2dib run                     trains and judges a network on digits made by code, in half a minute
+  pom2dib run                     trains and judges a network on digits made by code, in about a minute
   pom2dib init mine.toml          writes a scenario file that explains every key
   pom2dib check mine.toml         looks whether it and its data would be accepted
   pom2dib model mine.toml         shows its networks, layer by layer

@@ -31,6 +31,9 @@ const SKEW: f64 = 60.0;
 
 /// Where to go, and as whom.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib doctor coordinator.example:7310
+  pom2dib doctor node-2.example:7311 --peer transmitter-2 --tls certs")]
 pub(crate) struct Arguments {
     /// Where the coordinator or transmitter should listen, as host:port
     #[arg(env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "HOST:PORT")]

@@ -23,6 +23,8 @@ use crate::{
 /// Whose checkpoint is judged, and how.
 pub(crate) struct Sweep<'a> {
     pub(crate) folder: &'a Path,
+    /// Whether it is the one that scored best on validation rows.
+    pub(crate) best: bool,
     pub(crate) data: Option<&'a Path>,
     /// Assignments that hold at every SNR.
     pub(crate) set: &'a [String],
@@ -84,6 +86,7 @@ fn judge(sweep: &Sweep<'_>, set: &str) -> anyhow::Result<Summary> {
     let log = sweep.folder.join("snr.log");
     let mut command = program::again()?;
     command.arg("evaluate").arg(sweep.folder).arg("--json").args(place_words(sweep.place));
+    command.args(sweep.best.then_some("--best"));
     command.args(sweep.data.into_iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
     let set = sweep.set.iter().map(String::as_str).chain([set]);
     command.args(set.flat_map(|assignment| ["--set", assignment]));

@@ -292,11 +292,13 @@ fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
     ] {
         words.extend([format!("--{name}"), seconds.to_string()]);
     }
+    words.extend(arguments.command.iter().flat_map(|command| ["--command".into(), command.clone()]));
     for (name, set) in [
         ("force", arguments.force),
         ("resume", arguments.resume),
         ("resume-or-start", arguments.resume_or_start),
         ("evaluate", arguments.evaluate),
+        ("best", arguments.best),
         ("json", arguments.json),
         ("verify", arguments.verify),
         ("lock-inherited", arguments.lock_inherited),

@@ -58,10 +58,18 @@ pub(crate) struct Arguments {
 
 /// Judge the last checkpoint of a run again: Algorithm 2 on the whole test set.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib evaluate runs/mine
+  pom2dib evaluate runs/mine --best --set evaluation.passes=100
+  pom2dib evaluate runs/mine --snr-db -6,0,6,12    # of a run whose channels have noise")]
 pub(crate) struct EvaluateArguments {
     /// The run's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+
+    /// Judge the checkpoint that scored best on validation rows (evaluation.every), instead of the last
+    #[arg(long)]
+    best: bool,
 
     /// Folder of the data set, if it has moved
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
@@ -190,8 +198,9 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
     if arguments.snr_db.is_empty() {
         return launch(launch_of_evaluation(arguments));
     }
-    let EvaluateArguments { folder, data, set, snr_db, place } = arguments;
-    evaluate_snr::run(&evaluate_snr::Sweep { folder, data: data.as_deref(), set, place }, snr_db)
+    let EvaluateArguments { folder, best, data, set, snr_db, place } = arguments;
+    let sweep = evaluate_snr::Sweep { folder, best: *best, data: data.as_deref(), set, place };
+    evaluate_snr::run(&sweep, snr_db)
 }
 
 /// Runs a network. Its folder is this process's own for as long as it lives, and for as long as its coordinator does.
@@ -259,6 +268,7 @@ fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, Coordin
     };
     let mut coordinator = local_coordinator(changes, arguments.folder.clone(), &arguments.place)?;
     coordinator.evaluate = true;
+    coordinator.best = arguments.best;
     Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before: Before::Nothing })
 }
 
@@ -276,6 +286,8 @@ fn local_coordinator(
         resume: false,
         resume_or_start: false,
         evaluate: false,
+        command: Some(coordinator::command_line()),
+        best: false,
         listen,
         security: place.security(),
         insecure: false,

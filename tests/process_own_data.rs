@@ -125,6 +125,77 @@ fn nodes_that_have_their_own_files_only_learn_what_nodes_with_all_files_do() {
 }
 
 #[test]
+fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_out() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO);
+    write_arrays(&place, "all");
+    let plain = place.run("run own.toml --data all --out plain --json").done().json();
+    place.write(
+        "all/speaker.train.npy",
+        npy("|u1", "(60,)", &(0..60).map(|row| row / 12).collect::<Vec<_>>()),
+    );
+    let apart = |name: &str, arrays: &[(&str, &[&str])], set: &str| {
+        for (folder, names) in arrays {
+            for name in *names {
+                let content = std::fs::read(place.path(&format!("all/{name}.npy"))).expect("it was written");
+                place.write(&format!("{folder}/{name}.npy"), content);
+            }
+        }
+        let words = format!("coordinator own.toml {set} --out {name} --listen 127.0.0.1:0 --json");
+        let coordinator = place.start(&words);
+        let nodes = start_nodes(&place, name);
+        (coordinator.finish(), nodes)
+    };
+    // Held out by group: every node knows the groups.
+    let set = "--set evaluation.every=2 --set data.groups=speaker";
+    let together = place.run(&format!("run own.toml --data all {set} --out groups --json")).done().json();
+    assert_ne!(together["fingerprint"], plain["fingerprint"]);
+    let files: Vec<(&str, Vec<String>)> = [("t0", "left"), ("t1", "right"), ("r0", "kind"), ("r1", "place")]
+        .map(|(folder, array)| {
+            (folder, vec![format!("{array}.train"), format!("{array}.test"), "speaker.train".into()])
+        })
+        .into();
+    let borrowed: Vec<(&str, Vec<&str>)> =
+        files.iter().map(|(folder, names)| (*folder, names.iter().map(String::as_str).collect())).collect();
+    let all: Vec<(&str, &[&str])> =
+        borrowed.iter().map(|(folder, names)| (*folder, names.as_slice())).collect();
+    let (outcome, nodes) = apart("groups-apart", &all, set);
+    let summary = outcome.done().json();
+    nodes.into_iter().for_each(|node| drop(node.finish().done()));
+    for field in ["fingerprint", "test", "validation"] {
+        assert_eq!(summary[field], together[field], "{field}");
+    }
+
+    // Files of rows for validation: none is held out.
+    for name in ["left", "right", "kind", "place"] {
+        let content = std::fs::read(place.path(&format!("all/{name}.test.npy"))).expect("it was written");
+        place.write(&format!("all/{name}.validation.npy"), content);
+    }
+    let set = "--set evaluation.every=2";
+    let together = place.run(&format!("run own.toml --data all {set} --out files --json")).done().json();
+    assert_eq!(together["fingerprint"], plain["fingerprint"]);
+    assert!(together["validation"]["best_round"].is_u64());
+    let brought: [(&str, &[&str]); 3] =
+        [("t0", &["left.validation"]), ("t1", &["right.validation"]), ("r0", &["kind.validation"])];
+    // One of them lacks its file, and holds rows out.
+    let (outcome, nodes) = apart("files-apart", &brought, set);
+    outcome.failed(2, &["receiver 1", "reads other data", "validation rows"]);
+    drop(nodes);
+    let (outcome, nodes) = apart("files-whole", &[("r1", &["place.validation"])], set);
+    let summary = outcome.done().json();
+    nodes.into_iter().for_each(|node| drop(node.finish().done()));
+    for field in ["fingerprint", "test", "validation"] {
+        assert_eq!(summary[field], together[field], "{field}");
+    }
+
+    // What is missing in a folder that all share is named.
+    std::fs::remove_file(place.path("all/kind.validation.npy")).expect("it was written");
+    place.run(&format!("run own.toml --data all {set} --out c")).failed(2, &["kind.validation.npy"]);
+    let verified = place.run("data verify arrays --data all --scenario own.toml");
+    assert!(verified.done().stdout.contains("left.validation.npy"), "nobody reads it");
+}
+
+#[test]
 fn rows_that_do_not_fit_are_named_with_both_files_and_nodes_before_round_0() {
     let place = Place::new(PROGRAM);
     place.write("own.toml", SCENARIO);

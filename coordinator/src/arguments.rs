@@ -9,7 +9,9 @@ use node::{Departure, Health};
 use scenario::{Preset, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, RunLock, Summary, render};
+use crate::{
+    CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, RunLock, Summary, command_line, render,
+};
 
 /// The scenarios that come with the program, by their names. The first runs when none is named: it needs no files.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -176,6 +178,10 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "force")]
     pub evaluate: bool,
 
+    /// Evaluate the checkpoint that scored best on validation rows, instead of the last
+    #[arg(long, requires = "evaluate")]
+    pub best: bool,
+
     /// Where to listen
     #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:7310", value_name = "IP:PORT")]
     pub listen: SocketAddr,
@@ -222,6 +228,10 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
 
+    /// What was typed to start the run, if not this
+    #[arg(long, hide = true)]
+    pub command: Option<String>,
+
     /// The parent process has locked the run's folder, for this one too
     #[arg(long, hide = true)]
     pub lock_inherited: bool,
@@ -244,6 +254,8 @@ impl Arguments {
         Ok(Options {
             scenario,
             mode,
+            command: self.command.clone().unwrap_or_else(command_line),
+            best: self.best,
             folder: self.out.clone(),
             store: None,
             listen: self.listen,

@@ -64,7 +64,12 @@ impl Checkpoints {
         let rounds: BTreeSet<u64> = names.iter().filter_map(|name| round_of(name)).collect();
         // A later one would have been gone on from, had it been whole.
         let earlier = committed(&names).into_iter().filter(|round| *round <= manifest.round);
-        let kept: BTreeSet<u64> = earlier.rev().take(KEPT).collect();
+        let mut kept: BTreeSet<u64> = earlier.rev().take(KEPT).collect();
+        // Whichever of them the run goes on from, the best of what came before it must be there.
+        for round in kept.clone() {
+            let Ok(other) = self.manifest(round).await else { continue };
+            kept.extend(other.run.and_then(|run| run.best).map(|best| best.round));
+        }
         for outdated in rounds.difference(&kept) {
             self.store.remove_all(&folder(*outdated)).await?;
         }
@@ -111,6 +116,25 @@ impl Checkpoints {
                 "{line}; no other checkpoint is whole: restore it from a copy"
             )))
         })
+    }
+
+    /// The round of the checkpoint that scored best on validation rows by the time of the last whole one; none where nothing was judged.
+    ///
+    /// # Errors
+    /// As [`last`](Self::last), of the best.
+    pub(crate) async fn best(
+        &self,
+        members: Option<(usize, usize)>,
+    ) -> Result<Option<u64>, CoordinatorError> {
+        let Some(last) = self.last(members).await? else { return Ok(None) };
+        let Some(best) = self.manifest(last).await?.run.and_then(|run| run.best) else { return Ok(None) };
+        match self.find_damage(best.round, members).await? {
+            None => Ok(Some(best.round)),
+            Some(line) => Err(CoordinatorError::Input(format!(
+                "{line}: the checkpoint of round {}, the best, is not whole; leave out --best for the last",
+                best.round
+            ))),
+        }
     }
 
     /// Whether there is any.
@@ -238,6 +262,7 @@ impl Checkpoints {
         // It is another run's from here on.
         if let Some(run) = &mut manifest.run {
             run.scenario = scenario.to_toml();
+            run.best = None;
         }
         Ok(to.store.put(&manifest_name(round), manifest.to_text()).await?)
     }

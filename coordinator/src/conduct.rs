@@ -1,5 +1,6 @@
 mod ending;
 mod joining;
+mod validating;
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +31,7 @@ use crate::{
     stall,
     summary::{ClassCounts, hex},
     trouble::Trouble,
+    validation::Best,
 };
 
 /// Rounds for which sync ticks are granted ahead of the slowest receiver: enough that nobody waits for the grant.
@@ -125,6 +127,8 @@ struct Conductor {
     leaving: Option<Member>,
     /// Of the receivers that tell classes.
     classes: Vec<ClassCounts>,
+    /// The version that has scored best on validation rows, where there are any.
+    best: Option<Best>,
 }
 
 impl Conductor {
@@ -147,6 +151,7 @@ impl Conductor {
             stopping: false,
             leaving: None,
             classes: Vec::new(),
+            best: None,
         };
         conductor.board.incarnation(conductor.stage.incarnation, conductor.stage.version(), None);
         if let Some(version) = conductor.stage.saved {
@@ -175,6 +180,7 @@ impl Conductor {
 
     /// From the first join to the summary, without a loss.
     async fn incarnation(&mut self) -> Result<Summary, Trouble> {
+        self.best = self.stage.committed.as_ref().and_then(|run| run.best);
         let devices = self.gather().await?;
         let mut rounds = match self.mode {
             Mode::Evaluate => None,
@@ -237,18 +243,25 @@ impl Conductor {
 
     // ------------------------------------------------------------------------------------------------- training
 
-    /// Trains stretch by stretch; each ends with a checkpoint. Gives the version reached.
+    /// Trains stretch by stretch; each ends with an evaluation on validation rows, a checkpoint, or both. Gives the version reached.
     async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, Trouble> {
         let last = self.scenario.train.rounds;
         let every = self.scenario.checkpoint.every;
         let mut progress = Progress::new("rounds", last, first);
         let mut version = first;
-        while version < last {
+        while version < last && !self.is_out_of_patience() {
             self.board.phase("training");
-            let whole = version.checked_div(every);
-            let boundary = whole.map_or(last, |whole| (whole + 1).saturating_mul(every).min(last));
-            let reached = self.train_to(rounds, version, boundary, &mut progress).await?;
-            if self.stage.saved != Some(reached) {
+            let boundary =
+                next_multiple(version, every).min(next_multiple(version, self.scenario.evaluation.every));
+            let reached = self.train_to(rounds, version, boundary.min(last), &mut progress).await?;
+            let mut is_best = false;
+            if reached > version && self.scenario.validates_at(reached) {
+                is_best = self.validate(rounds, reached, &mut progress).await?;
+            }
+            // Where it is neither due nor the best, it need not be the end either.
+            let is_due = reached == next_multiple(version, every) || reached == last;
+            let ends = self.stopping || self.leaving.is_some() || self.is_out_of_patience();
+            if (is_due || is_best || ends) && self.stage.saved != Some(reached) {
                 self.save(rounds, reached, &mut progress).await?;
             }
             version = reached;
@@ -261,6 +274,15 @@ impl Conductor {
             }
         }
         progress.end();
+        if version < last
+            && let Some(best) = self.best
+        {
+            eprintln!(
+                "training ends early, after round {version} of {last}: {} evaluations on validation rows were no better than that \
+                 of round {}",
+                best.since, best.round
+            );
+        }
         Ok(version)
     }
 
@@ -312,7 +334,7 @@ impl Conductor {
             }
         }
         self.ordered.end();
-        self.stage.commit(version, files, rounds.commit()?).await?;
+        self.stage.commit(version, files, rounds.commit()?, self.best).await?;
         self.board.checkpoint(version);
         tracing::info!(version, "checkpoint committed");
         Ok(())
@@ -427,6 +449,11 @@ impl Conductor {
         self.board.paused(self.paused);
         tracing::info!(?action, "told");
     }
+}
+
+/// The next multiple of a number of rounds; none comes where there is no such number.
+fn next_multiple(version: u64, every: u64) -> u64 {
+    version.checked_div(every).map_or(u64::MAX, |whole| (whole + 1).saturating_mul(every))
 }
 
 fn blame(member: Member, message: &str, input: bool) -> CoordinatorError {

@@ -7,7 +7,7 @@ use std::{
 use scenario::Scenario;
 use store::Store;
 
-use crate::{CoordinatorError, checkpoints::Checkpoints, further::LINEAGE};
+use crate::{CoordinatorError, checkpoints::Checkpoints, further::LINEAGE, started::STARTS};
 
 /// A run's folder: scenario, logs, checkpoints and summary.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct RunFolder {
 const KEPT_FILES: [&str; 4] = ["metrics.jsonl", "selection.jsonl", LINEAGE, "scenario.toml"];
 
 /// The files of a run that mean something only with each other.
-const RUN_FILES: [&str; 10] = [
+const RUN_FILES: [&str; 11] = [
     "scenario.toml",
     LINEAGE,
     "classes.json",
@@ -31,6 +31,7 @@ const RUN_FILES: [&str; 10] = [
     "recordings.json",
     "incarnation",
     "address",
+    STARTS,
 ];
 
 impl RunFolder {

@@ -9,6 +9,7 @@ use crate::{
     interval::{Cell, bootstrap_interval},
     score::ClassScores,
     summary::{ClassCounts, Confusion, TaskResult, Test},
+    validation::Validated,
 };
 
 /// Of a task with more classes, a summary has no counts of answers: they go with the square of that number.
@@ -16,6 +17,8 @@ const MOST_CLASSES_SHOWN: usize = 100;
 
 /// Gathers the nodes' reports of evaluation passes.
 pub(crate) struct Judge {
+    /// The number of the first.
+    first: u64,
     passes: u64,
     receivers: BTreeMap<(u64, usize), ReceiverPass>,
     transmitters: BTreeMap<(u64, usize), TransmitterPass>,
@@ -29,6 +32,7 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn new(scenario: &Scenario, classes: Vec<ClassCounts>) -> Self {
         Judge {
+            first: node::first_pass(false),
             passes: scenario.evaluation.passes,
             receivers: BTreeMap::new(),
             transmitters: BTreeMap::new(),
@@ -38,24 +42,30 @@ impl Judge {
         }
     }
 
+    /// The same of passes over validation rows.
+    pub(crate) fn of_validation(scenario: &Scenario) -> Self {
+        let (first, passes) = (node::first_pass(true), scenario.evaluation.validation_passes);
+        Judge { first, passes, ..Judge::new(scenario, Vec::new()) }
+    }
+
     pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) -> Result<(), CoordinatorError> {
         let due = self.receivers.keys().filter(|(_, known)| *known == t).count() as u64;
-        check::receiver_pass(&report, due, t, &self.modalities)
+        check::receiver_pass(&report, self.first + due, t, &self.modalities)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
         let is_other =
             |first: &ReceiverPass| first.metrics != report.metrics || first.classes != report.classes;
         if self.receivers.get(&(0, t)).is_some_and(is_other) {
             return Err(CoordinatorError::Run(format!("receiver {t} changed its metrics between passes")));
         }
-        self.receivers.insert((report.pass, t), report);
+        self.receivers.insert((due, t), report);
         Ok(())
     }
 
     pub(crate) fn transmitter(&mut self, k: usize, report: TransmitterPass) -> Result<(), CoordinatorError> {
         let due = self.transmitters.keys().filter(|(_, known)| *known == k).count() as u64;
-        check::transmitter_pass(&report, due, k, self.receiver_count, &self.modalities)
+        check::transmitter_pass(&report, self.first + due, k, self.receiver_count, &self.modalities)
             .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
-        self.transmitters.insert((report.pass, k), report);
+        self.transmitters.insert((due, k), report);
         Ok(())
     }
 
@@ -79,6 +89,26 @@ impl Judge {
             reports.map(|report| report.clusters.as_slice()).collect()
         };
         Recordings::of(&(0..self.receiver_count).map(of).collect::<Vec<Vec<&[Cluster]>>>())
+    }
+
+    /// What was scored on validation rows; of training and of the best it knows nothing.
+    pub(crate) fn validated(&self) -> Validated {
+        let ce: Vec<f64> = (0..self.receiver_count).map(|t| self.loss(t)).collect();
+        let first_score = |t| mean(&self.cells(t, |cluster| cluster.scores.first().copied().unwrap_or(0.0)));
+        let rates = self.receivers.values().flat_map(|report| &report.entries).map(|entry| entry.rate);
+        Validated {
+            n_ce: -ce.iter().sum::<f64>(),
+            gap: 0.0,
+            sum_rate: rates.sum::<f64>() / self.passes as f64,
+            scores: (0..self.receiver_count).map(first_score).collect(),
+            ce,
+            best: false,
+        }
+    }
+
+    /// What had gone through the transmitters' sockets when all passes were done.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        self.transmitters.range((self.passes - 1, 0)..).map(|(_, report)| report.wire_bytes).sum()
     }
 
     /// The scores.

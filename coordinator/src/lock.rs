@@ -12,6 +12,7 @@ use std::{
 
 use rustix::io::Errno;
 
+pub(crate) use self::owner::{host, now};
 use self::{heartbeat::Heartbeat, owner::Owner};
 use crate::CoordinatorError;
 

@@ -15,6 +15,9 @@ use crate::{
 
 /// Whom to ask, and how to show the answer.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "Examples, of `status`:
+  pom2dib status runs/mine
+  pom2dib status coordinator.example:7310 --tls certs --json")]
 pub struct ManageArguments {
     /// The run's folder, or where its coordinator listens, as host:port
     #[arg(env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "DIR or HOST:PORT")]

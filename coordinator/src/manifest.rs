@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use scenario::Scenario;
 use serde::{Deserialize, Serialize};
 
-use crate::{further::Lineage, members::Member, summary::sha256_hex, totals::Totals};
+use crate::{further::Lineage, members::Member, summary::sha256_hex, totals::Totals, validation::Best};
 
 /// How the name of a state ends.
 const STATE: &str = ".safetensors";
@@ -46,6 +46,9 @@ pub struct Binding {
     pub logs: BTreeMap<String, Written>,
     /// What those rounds came to.
     pub totals: Totals,
+    /// The version that had scored best on validation rows by then, where there are any: its checkpoint is kept too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
 }
 
 /// The beginning of a file.
@@ -188,7 +191,7 @@ pub(crate) mod tests {
                         [[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
         let scenario = Scenario::parse(scenario, "test", &[]).unwrap().to_toml();
         let (logs, totals) = (BTreeMap::new(), Totals::default());
-        Binding { incarnation: 3, transmitters: 1, receivers: 1, scenario, logs, totals }
+        Binding { incarnation: 3, transmitters: 1, receivers: 1, scenario, logs, totals, best: None }
     }
 
     fn manifest(files: &[&str]) -> Manifest {

@@ -13,6 +13,10 @@ pub struct Options {
     pub scenario: Scenario,
     /// What to do.
     pub mode: Mode,
+    /// What was typed to start it.
+    pub command: String,
+    /// Evaluate the checkpoint that scored best on validation rows instead of the last.
+    pub best: bool,
     /// The run's folder.
     pub folder: PathBuf,
     /// Where its checkpoints lie, if that is open already; else it is opened as the scenario says.
@@ -83,6 +87,6 @@ pub enum Mode {
     Resume,
     /// The same if there is one, else start afresh.
     ResumeOrStart,
-    /// Evaluate the folder's last checkpoint.
+    /// Evaluate the folder's last checkpoint, or its [best](Options::best).
     Evaluate,
 }

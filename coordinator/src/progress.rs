@@ -5,7 +5,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::rounds::Metrics;
+use crate::{rounds::Metrics, validation::Validated};
 
 /// Between plain lines, where there is no terminal to draw a bar on.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -19,6 +19,8 @@ pub(crate) struct Progress {
     unit: &'static str,
     started: Instant,
     first: u64,
+    /// What was last scored on validation rows.
+    validated: String,
 }
 
 impl Progress {
@@ -32,13 +34,35 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress { bar, last_line: now, shown: done, total, unit, started: now, first: done }
+        Progress {
+            bar,
+            last_line: now,
+            shown: done,
+            total,
+            unit,
+            started: now,
+            first: done,
+            validated: String::new(),
+        }
     }
 
     /// A training round is done.
     pub(crate) fn round(&mut self, metrics: &Metrics) {
-        let message = format!("N-CE {:.3}  sum-rate {:.1} nats", metrics.n_ce, metrics.sum_rate);
+        let Metrics { n_ce, sum_rate, .. } = metrics;
+        let message = format!("N-CE {n_ce:.3}  sum-rate {sum_rate:.1} nats{}", self.validated);
         self.show(metrics.round + 1, &message);
+    }
+
+    /// The version to which a round has led was judged on validation rows; `best` is the version that scored best so far.
+    pub(crate) fn validated(&mut self, metrics: &Metrics, best: u64) {
+        let Some(Validated { n_ce, gap, .. }) = &metrics.validation else { return };
+        let place = if *gap < 0.0 { "above" } else { "below" };
+        let far = gap.abs();
+        self.validated =
+            format!("  validation N-CE {n_ce:.3}, {far:.3} {place} training, best at round {best}");
+        if self.bar.is_none() {
+            eprintln!("round {} of {}{}", metrics.round + 1, self.total, self.validated);
+        }
     }
 
     /// So many units are done.

@@ -9,6 +9,7 @@ use crate::{
     Binding, CoordinatorError, Missing, OnAir, RunFolder, Written, check,
     log::{Log, lines},
     totals::{Tally, Totals, WireBytes},
+    validation::{Recent, Validated},
     verify::Verifier,
 };
 
@@ -30,6 +31,9 @@ pub(crate) struct Metrics {
     pub(crate) bytes: WireBytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
+    /// What the version to which the round led scores on validation rows, where it was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) validation: Option<Validated>,
     /// What receivers went on without, where they may.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) missing: Option<Missing>,
@@ -54,6 +58,7 @@ struct SelectionLine {
 
 /// Gathers the nodes' reports of rounds and logs each round once it is whole.
 pub(crate) struct Rounds {
+    scenario: Scenario,
     transmitters: usize,
     receivers: usize,
     ticks: usize,
@@ -66,6 +71,9 @@ pub(crate) struct Rounds {
     metrics: Log,
     selection: Log,
     next: u64,
+    /// The line of the last round, while its version is judged on validation rows.
+    held: Option<Metrics>,
+    recent: Recent,
     wire_before: u64,
     /// What all rounds come to.
     pub(crate) totals: Totals,
@@ -92,6 +100,7 @@ impl Rounds {
         let open = |name| Log::open(folder, name, first, committed.and_then(|run| run.logs.get(name)));
         let names = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
         let mut rounds = Rounds {
+            scenario: scenario.clone(),
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
             ticks: scenario.train.ticks_per_round,
@@ -102,6 +111,8 @@ impl Rounds {
             metrics: open(METRICS)?,
             selection: open(SELECTION)?,
             next: first,
+            held: None,
+            recent: Recent::default(),
             wire_before: 0,
             totals: Totals::default(),
             seconds: Vec::new(),
@@ -134,6 +145,7 @@ impl Rounds {
             .map(|entries| list(entries).iter().map(ticks).collect())
             .collect();
         self.seconds.push(metrics["seconds"].as_f64().unwrap_or(0.0));
+        self.recent.push(metrics["n_ce"].as_f64().unwrap_or(0.0));
         self.totals.add(Tally {
             bytes: WireBytes {
                 feature: count("feature"),
@@ -145,6 +157,19 @@ impl Rounds {
             missing: serde_json::from_value(metrics["missing"].clone()).ok(),
             granted: self.noise_and_all(granted.iter()),
         });
+    }
+
+    /// Completes the line of the last round with what its version scores on validation rows, and gives it. `wire` is what had gone
+    /// through the transmitters' sockets by then: none of it belongs to the next round.
+    pub(crate) fn validated(&mut self, validated: Validated, wire: u64) -> Result<Metrics, CoordinatorError> {
+        let out_of_turn =
+            || CoordinatorError::Run("a version was judged whose round was not reported".into());
+        let line = self.held.take().ok_or_else(out_of_turn)?;
+        let gap = self.recent.gap_to(validated.n_ce);
+        let metrics = Metrics { validation: Some(Validated { gap, ..validated }), ..line };
+        self.wire_before = wire;
+        self.metrics.append(&metrics)?;
+        Ok(metrics)
     }
 
     /// Rounds that every node has reported.
@@ -225,6 +250,7 @@ impl Rounds {
             rate: receivers.iter().map(|report| report.rate).collect(),
             seconds: receivers.iter().map(|report| report.seconds).fold(0.0, f64::max),
             bytes,
+            validation: None,
             most_asks: receivers.iter().map(|report| report.most_asks).max().unwrap_or(0),
             most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
             missing: Missing::sum(receivers.iter().filter_map(|report| report.missing.as_ref())),
@@ -251,7 +277,11 @@ impl Rounds {
             missing: metrics.missing,
             granted: self.noise_and_all(receivers.iter().map(|report| &report.granted)),
         });
-        self.metrics.append(&metrics)?;
+        self.recent.push(metrics.n_ce);
+        match self.scenario.validates_at(self.next + 1) {
+            true => self.held = Some(metrics.clone()),
+            false => self.metrics.append(&metrics)?,
+        }
         self.selection.append(&selection)?;
         Ok(metrics)
     }

@@ -6,7 +6,8 @@ use scenario::Scenario;
 
 use crate::{
     Binding, CoordinatorError, Manifest, Mode, Options, RunFolder, Written, checkpoints::Checkpoints,
-    further::Lineage, incarnations, lock, service::Current, summary::hex, totals::Totals,
+    further::Lineage, incarnations, lock, service::Current, started::Started, summary::hex, totals::Totals,
+    validation::Best,
 };
 
 /// The highest incarnation that is taken for one: no run comes near it, and it can still be counted up.
@@ -49,7 +50,11 @@ impl Stage {
             mode => {
                 let checkpoints = open_checkpoints(&folder, options, &options.scenario)?;
                 let newest = checkpoints.newest().await?;
-                let restore = checkpoints.last(members(&folder, &checkpoints).await).await?;
+                let members = members(&folder, &checkpoints).await;
+                let restore = match options.best {
+                    true => Some(checkpoints.best(members).await?.ok_or_else(|| no_best(&options.folder))?),
+                    false => checkpoints.last(members).await?,
+                };
                 let before = last_incarnation(&folder, &checkpoints).await?;
                 match restore {
                     Some(round) if mode != Mode::Evaluate => go_on(&folder, &checkpoints, round).await?,
@@ -88,6 +93,9 @@ impl Stage {
             only_judges: options.mode == Mode::Evaluate,
         };
         stage.begin_incarnation().await?;
+        if !stage.only_judges {
+            Started::write(&stage.folder, &options.command)?;
+        }
         // Whoever was at work with what lies there has lost it now, and writes nothing more.
         if stage.is_elsewhere() {
             if overwrites {
@@ -112,7 +120,11 @@ impl Stage {
     pub(crate) async fn go_back(&mut self) -> Result<(), CoordinatorError> {
         self.check_ownership().await?;
         let members = (self.scenario.transmitters(), self.scenario.receivers());
-        self.restore = if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
+        // What is only judged stays what it is.
+        if !self.only_judges {
+            self.restore =
+                if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
+        }
         self.committed = match self.restore {
             Some(round) => self.checkpoints.manifest(round).await?.run,
             None => None,
@@ -151,6 +163,7 @@ impl Stage {
         version: u64,
         files: BTreeMap<String, String>,
         (logs, totals): (BTreeMap<String, Written>, Totals),
+        best: Option<Best>,
     ) -> Result<(), CoordinatorError> {
         let run = Binding {
             incarnation: self.incarnation,
@@ -159,6 +172,7 @@ impl Stage {
             scenario: self.scenario.to_toml(),
             logs,
             totals,
+            best,
         };
         if self.is_elsewhere() {
             self.check_ownership().await?;
@@ -235,6 +249,14 @@ fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, Coord
 pub(crate) fn no_checkpoint(folder: &Path) -> CoordinatorError {
     let folder = folder.display();
     CoordinatorError::Input(format!("{folder} has no checkpoint: train with checkpoint.every, or to the end"))
+}
+
+pub(crate) fn no_best(folder: &Path) -> CoordinatorError {
+    let folder = folder.display();
+    CoordinatorError::Input(format!(
+        "{folder} has no best checkpoint: nothing was judged on validation rows in training (evaluation.every); leave out --best for the \
+         last"
+    ))
 }
 
 /// How many transmitters and receivers the run has, by its own scenario, if that can be read where it lies.

@@ -4,7 +4,7 @@ use scenario::JointRateRows;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Extension, Fork, Missing, OnAir};
+use crate::{Extension, Fork, Missing, OnAir, Validation};
 
 /// What a run comes to: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Summary {
     /// Another run's parameters with which it began, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Fork>,
+    /// What was the best version on validation rows, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// Where it was given more rounds, if that has made it another run than one that had them from the start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<Extension>,

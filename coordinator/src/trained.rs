@@ -1,4 +1,4 @@
-//! Reads the last checkpoint of a run for commands that use its networks.
+//! Reads a checkpoint of a run for commands that use its networks.
 
 use std::{fs, path::Path};
 
@@ -10,11 +10,11 @@ use crate::{
     ClassCounts, CoordinatorError, RunFolder,
     further::wait,
     members::Member,
-    stage::{bound, no_checkpoint},
+    stage::{bound, no_best, no_checkpoint},
     summary::sha256_hex,
 };
 
-/// What a run's last checkpoint holds.
+/// What a run's last checkpoint holds, or its best.
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// What was trained.
@@ -35,12 +35,27 @@ impl Trained {
     /// # Errors
     /// If the folder holds no run, or no checkpoint that is whole and of its scenario.
     pub fn open(folder: &Path) -> Result<Self, CoordinatorError> {
+        Self::read(folder, false)
+    }
+
+    /// The same of the checkpoint that scored best on validation rows.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); that nothing was judged on validation rows.
+    pub fn open_best(folder: &Path) -> Result<Self, CoordinatorError> {
+        Self::read(folder, true)
+    }
+
+    fn read(folder: &Path, best: bool) -> Result<Self, CoordinatorError> {
         wait(async {
             let run = RunFolder::at(folder);
             let scenario = run.scenario()?;
             let members = (scenario.transmitters(), scenario.receivers());
             let checkpoints = run.checkpoints(&scenario)?;
-            let version = checkpoints.last(Some(members)).await?.ok_or_else(|| no_checkpoint(folder))?;
+            let version = match best {
+                true => checkpoints.best(Some(members)).await?.ok_or_else(|| no_best(folder))?,
+                false => checkpoints.last(Some(members)).await?.ok_or_else(|| no_checkpoint(folder))?,
+            };
             bound(&run, &checkpoints.manifest(version).await?)?;
             let (mut transmitters, mut receivers) = (Vec::new(), Vec::new());
             for member in Member::all(members.0, members.1) {

@@ -16,6 +16,7 @@ mod error;
 mod fetch;
 mod fft;
 mod handwritten;
+mod held_out;
 mod info;
 mod mel;
 pub mod mmfi;
@@ -40,6 +41,7 @@ pub use handwritten::{
     idx::{parse_idx_images, parse_idx_labels},
     wav::parse_wav,
 };
+pub use held_out::Divided;
 pub use info::{Info, ModalityInfo, SpeakerInfo, SplitInfo, TaskInfo};
 pub use modality::is_noise;
 pub use rows::{Trained, TrainedTask};
@@ -145,6 +147,11 @@ pub trait Dataset: Send + Sync {
 
     /// For each test sample the index of the recording that it shares with others: the clusters of a bootstrap.
     fn clusters(&self) -> Vec<u32>;
+
+    /// For each training sample the group that it shares with others, if such groups are known: a group is held out as a whole.
+    fn groups(&self) -> Option<Vec<u32>> {
+        None
+    }
 
     /// SHA-256 over what all nodes must agree on (sample counts, labels, recordings' names, modality shapes), whatever
     /// each of them has loaded.

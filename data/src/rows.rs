@@ -22,6 +22,20 @@ pub struct TrainedTask {
     pub names: Vec<String>,
 }
 
+impl Trained {
+    /// What a node has trained on, whose tasks are these.
+    pub(crate) fn of(dataset: &dyn Dataset, tasks: &[String]) -> Self {
+        let task = |name: &String| {
+            let outputs = match dataset.targets(name, Split::Train)? {
+                Targets::Classes { classes, .. } => classes,
+                Targets::Values { width, .. } => width,
+            };
+            Some(TrainedTask { name: name.clone(), outputs, names: dataset.about(name).names })
+        };
+        Trained { kept: dataset.kept(), tasks: tasks.iter().filter_map(task).collect() }
+    }
+}
+
 /// The epoch whose draws rows of a split have here: of training rows, one that training never comes to.
 pub(crate) fn epoch_of(split: Split) -> u64 {
     if split == Split::Train { u64::MAX } else { 0 }

@@ -90,6 +90,22 @@ pub enum Targets {
     },
 }
 
+impl Targets {
+    /// Those of some samples, in this order.
+    pub(crate) fn of_rows(&self, rows: &[u32]) -> Targets {
+        match self {
+            Targets::Classes { labels, classes } => {
+                let labels = rows.iter().map(|&row| labels[row as usize]).collect();
+                Targets::Classes { labels, classes: *classes }
+            }
+            Targets::Values { width, values } => {
+                let row = |&row: &u32| &values[row as usize * width..][..*width];
+                Targets::Values { width: *width, values: rows.iter().flat_map(row).copied().collect() }
+            }
+        }
+    }
+}
+
 /// The tasks of the HandWritten scenario.
 pub(crate) const TASKS: [Task; 3] = [
     Task { name: "parity", classes: 2 },

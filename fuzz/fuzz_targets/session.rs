@@ -39,7 +39,7 @@ fuzz_target!(|content: &[u8]| {
         Order::Train(Train { to: 2 }),
         Order::Save(SaveState { version: 2 }),
         Order::Train(Train { to: 3 }),
-        Order::Evaluate(Evaluate { passes: 1 }),
+        Order::Evaluate(Evaluate { passes: 1, validation: false }),
         Order::Stop(Stop {}),
     ] {
         network.order(&order);

@@ -36,7 +36,9 @@ pub async fn data_nearby(
             let sum = Sha256::digest(url);
             let short: String = sum[..8].iter().map(|byte| format!("{byte:02x}")).collect();
             let cache = Path::new(CACHE).join(short);
-            copy_arrays(&store, &cache, arrays).await?;
+            let groups = scenario.data.groups.as_ref().filter(|_| scenario.data.hold_out > 0.0);
+            let wanted: Vec<String> = arrays.iter().chain(groups).cloned().collect();
+            copy_arrays(&store, &cache, &wanted).await?;
             Ok(Some(cache))
         }
         _ => Ok(place),
@@ -48,7 +50,7 @@ async fn copy_arrays(store: &Store, cache: &Path, arrays: &[String]) -> Result<(
     std::fs::create_dir_all(cache).map_err(|error| cannot(cache, &error))?;
     for name in arrays.iter().filter(|name| !data::is_noise(name)) {
         data::check_array_name(name).map_err(NodeError::Input)?;
-        for split in ["train", "test"] {
+        for split in ["train", "test", "validation"] {
             for ending in ENDINGS {
                 copy(store, cache, &format!("{name}.{split}.{ending}")).await?;
             }

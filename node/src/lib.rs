@@ -36,6 +36,7 @@ mod selector;
 mod source;
 mod state;
 mod switch;
+mod validation;
 mod witness;
 
 pub use activity::{Activity, Awaited};
@@ -67,9 +68,10 @@ pub use say::{complain, say};
 pub use schedule::{Next, Schedule};
 pub use security::SecurityOptions;
 pub use selector::{Choice, Selector};
-pub use source::{check_data_names, data_source};
+pub use source::{check_data_names, data_source, open_data};
 pub use state::{is_parameter, pack_state, restore, save, unpack_state};
 pub use switch::{boolean, seed};
+pub use validation::{first_pass, is_validation};
 pub use witness::batch_digest;
 
 use std::time::Duration;

@@ -4,6 +4,9 @@ use crate::{Departure, Health, SecurityOptions};
 
 /// What a transmitter or receiver is told when it starts; all else comes from the coordinator.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "Examples, of a transmitter and a receiver:
+  pom2dib transmitter --coordinator coordinator.example:7310 --listen 0.0.0.0:7311 --tls certs --data DIR
+  pom2dib receiver --coordinator 127.0.0.1:7310 --index 2")]
 pub struct Options {
     /// Where the coordinator listens, as host:port
     #[arg(long, env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "HOST:PORT")]

@@ -88,7 +88,13 @@ mod tests {
     fn an_order_closes_the_stretch_and_holds_back_what_follows() {
         let mut schedule = Schedule::at(0);
         let save = Order::Save(SaveState { version: 2 });
-        for order in [train(2), save.clone(), Order::Evaluate(Evaluate { passes: 1 }), train(4), train(5)] {
+        for order in [
+            train(2),
+            save.clone(),
+            Order::Evaluate(Evaluate { passes: 1, validation: false }),
+            train(4),
+            train(5),
+        ] {
             schedule.push(order);
         }
         assert_eq!(schedule.next(1), Next::Round(1));
@@ -97,7 +103,7 @@ mod tests {
         assert_eq!(schedule.current(2), Some(&save));
         schedule.done();
         assert_eq!(schedule.next(2), Next::Close);
-        assert_eq!(schedule.current(2), Some(&Order::Evaluate(Evaluate { passes: 1 })));
+        assert_eq!(schedule.current(2), Some(&Order::Evaluate(Evaluate { passes: 1, validation: false })));
         schedule.done();
         assert_eq!(schedule.next(2), Next::Round(2));
         assert_eq!(schedule.next(5), Next::Wait);

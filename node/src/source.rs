@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use data::{ArrayTask, Chosen, DataError, Settings};
+use data::{ArrayTask, Chosen, DataError, Divided, Needs, Settings};
 use scenario::{Receiver, Scenario, ScenarioError};
 use serde_json::{Map, Value};
 
-use crate::NodeError;
+use crate::{Context, NodeError, restore_data};
 
 /// The data set of a scenario, in the folder that this node was given or else the scenario's.
 ///
@@ -14,6 +14,22 @@ use crate::NodeError;
 /// A data set that this program does not know.
 pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<Chosen, NodeError> {
     Ok(Chosen::new(settings(scenario, folder))?)
+}
+
+/// Opens the data set for a node, as its state knows it if it goes on, and divides it into rows to train on and rows to validate on.
+///
+/// # Errors
+/// A data set that this program does not know; the file that is missing, wrong, or has changed since the state was saved.
+pub fn open_data(
+    context: &Context,
+    folder: Option<PathBuf>,
+    needs: &Needs,
+    state: Option<&[u8]>,
+) -> Result<Divided, NodeError> {
+    let source = data_source(&context.scenario, folder)?;
+    let mut dataset = source.open(context.seed, needs)?;
+    restore_data(dataset.as_mut(), state)?;
+    Ok(source.divide(dataset, context.seed, needs, context.scenario.data.hold_out)?)
 }
 
 /// Checks that this program knows the scenario's data set, which knows all keys, modalities and tasks that the scenario names.
@@ -105,6 +121,6 @@ mod tests {
         let settings = chosen.settings();
         assert_eq!(settings.folder.as_deref(), Some(std::path::Path::new("tree")));
         assert_eq!(settings.keys["mmfi"]["split_ratio"], 0.8);
-        assert_eq!((&settings.keys["noise_width"], settings.keys.len()), (&Value::from(196), 5));
+        assert_eq!((&settings.keys["noise_width"], settings.keys.len()), (&Value::from(196), 6));
     }
 }

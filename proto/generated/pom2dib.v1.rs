@@ -520,6 +520,9 @@ pub struct SaveState {
 pub struct Evaluate {
     #[prost(uint64, tag = "1")]
     pub passes: u64,
+    /// over the validation rows instead of the test set: those passes are numbered from 2^32 on
+    #[prost(bool, tag = "2")]
+    pub validation: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Stop {}

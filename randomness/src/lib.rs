@@ -63,6 +63,8 @@ pub enum Purpose {
     Weights,
     /// What a network's module draws in training, such as a dropout's masks.
     Module,
+    /// Which training rows are held out for validation.
+    HoldOut,
     /// Content of built-in data sets.
     Content,
     /// Resampling for confidence intervals.
@@ -98,6 +100,7 @@ impl Purpose {
             Purpose::EvaluationAirNoise => "evaluation-air-noise",
             Purpose::Weights => "weights",
             Purpose::Module => "module",
+            Purpose::HoldOut => "hold-out",
             Purpose::Content => "content",
             Purpose::Bootstrap => "bootstrap",
             Purpose::Test => "test",

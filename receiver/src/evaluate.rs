@@ -13,10 +13,11 @@ use crate::{
     received::Received, task::TaskData,
 };
 
-/// A pass over the whole test set under one draw of u (Algorithm 2).
+/// A pass over the whole test set, or all validation rows, under one draw of u (Algorithm 2).
 pub(crate) struct Pass {
     pub(crate) number: u64,
-    pub(crate) passes: u64,
+    /// The number behind that of the last pass.
+    pub(crate) end: u64,
     /// Which transmitters are asked, for the whole pass.
     pub(crate) asked: Vec<bool>,
     /// The piece whose features are due.
@@ -33,16 +34,10 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    pub(crate) fn new(
-        context: &Context,
-        task: &TaskData,
-        number: u64,
-        passes: u64,
-        asked: Vec<bool>,
-    ) -> Self {
+    pub(crate) fn new(context: &Context, task: &TaskData, number: u64, end: u64, asked: Vec<bool>) -> Self {
         Pass {
             number,
-            passes,
+            end,
             asked,
             piece: 0,
             pieces: context.pieces(task.test_samples()) as u64,

@@ -10,7 +10,7 @@ use dib::{BatchOrder, Channel, Network};
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
-    v1::{Finished, Gradients, Turn, order::Order, report::Report},
+    v1::{Evaluate, Finished, Gradients, Turn, order::Order, report::Report},
 };
 use scenario::Selection;
 
@@ -60,6 +60,8 @@ pub enum Output {
 pub struct ReceiverMachine {
     pub(crate) context: Context,
     pub(crate) task: TaskData,
+    /// Its task on validation rows, where there are any.
+    validation: Option<TaskData>,
     pub(crate) selector: Option<Selector>,
     /// The selection of the whole run, where it is drawn once.
     pub(crate) fixed: Option<FixedSelection>,
@@ -122,6 +124,7 @@ impl ReceiverMachine {
             meter: Meter::default(),
             context,
             task,
+            validation: None,
             selector,
             fixed,
             decoders,
@@ -131,6 +134,19 @@ impl ReceiverMachine {
             machine.restore(state)?;
         }
         Ok(machine)
+    }
+
+    /// What it is judged by when passes over validation rows are ordered.
+    pub fn validate_on(&mut self, validation: Option<TaskData>) {
+        self.validation = validation;
+    }
+
+    /// The rows that a pass judges.
+    pub(crate) fn judged(&self, pass: u64) -> &TaskData {
+        match &self.validation {
+            Some(validation) if node::is_validation(pass) => validation,
+            _ => &self.task,
+        }
     }
 
     /// From now on it tells what it makes of every row of an evaluation.
@@ -187,7 +203,16 @@ impl ReceiverMachine {
                 ));
                 self.schedule.done();
             }
-            Some(Order::Evaluate(evaluate)) => self.begin_pass(0, evaluate.passes, emit)?,
+            Some(Order::Evaluate(Evaluate { validation: true, .. })) if self.validation.is_none() => {
+                return Err(NodeError::protocol(
+                    "the coordinator",
+                    "orders a validation, and no rows are held out",
+                ));
+            }
+            Some(Order::Evaluate(Evaluate { passes, validation })) => {
+                let first = node::first_pass(validation);
+                self.begin_pass(first, first + passes, emit)?;
+            }
             Some(Order::Stop(_)) => {
                 emit(Output::Report(Report::Finished(Finished {})));
                 return Ok(false);
@@ -222,7 +247,9 @@ impl ReceiverMachine {
     fn samples_of(&self, when: When) -> usize {
         match when {
             When::Round { .. } => self.context.samples(),
-            When::Piece { piece, .. } => self.context.piece(piece as usize, self.task.test_samples()).len(),
+            When::Piece { pass, piece } => {
+                self.context.piece(piece as usize, self.judged(pass).test_samples()).len()
+            }
         }
     }
 

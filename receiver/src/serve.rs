@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use data::Needs;
+use data::{Divided, Needs};
 use link::{Channel, LinkError, Name, Security};
 use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
 use proto::{
@@ -112,15 +112,16 @@ fn spawn(
     let folder = options.data.clone();
     Compute::spawn(options.threads, activity, move |emit| {
         let task = context.scenario.receiver[context.index].task.clone();
-        let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };
-        let mut dataset = source.open(context.seed, &needs)?;
-        node::restore_data(dataset.as_mut(), state.as_deref())?;
-        let task = TaskData::new(dataset.as_ref(), &task)?;
+        let Divided { train, validation } = node::open_data(&context, folder, &needs, state.as_deref())?;
+        let validation = validation.map(|rows| TaskData::new(rows.as_ref(), &task)).transpose()?;
+        let task = TaskData::new(train.as_ref(), &task)?;
         let (data, label_entropy) = (task.digest(), task.label_entropy());
-        let (balance, about, files) = (task.balance().cloned(), task.about().clone(), dataset.files());
+        let (balance, about, files) = (task.balance().cloned(), task.about().clone(), train.files());
         emit(Output::Ready { data, label_entropy, files, balance, about });
-        ReceiverMachine::new(context, task, state.as_deref())
+        let mut machine = ReceiverMachine::new(context, task, state.as_deref())?;
+        machine.validate_on(validation);
+        Ok(machine)
     })
 }
 

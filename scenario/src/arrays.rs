@@ -66,6 +66,14 @@ impl Scenario {
                 return Err(ScenarioError::invalid(key, "is for data.source \"handwritten\" alone"));
             }
         }
+        let is_built_in = crate::BUILT_IN_SOURCES.contains(&self.data.source.as_str());
+        if self.data.groups.is_some()
+            && self.data.hold_out > 0.0
+            && is_built_in
+            && self.data.source != "arrays"
+        {
+            return Err(ScenarioError::invalid("data.groups", "is for data.source \"arrays\" alone"));
+        }
         for (t, receiver) in self.receiver.iter().enumerate() {
             if let Some(classes) = receiver.classes {
                 within(&format!("classes of receiver {t}"), classes, 2, MOST_CLASSES)?;

@@ -24,6 +24,11 @@ pub struct Data {
     pub normalisation: Normalisation,
     /// Of arrays: values in a sample of a noise modality.
     pub noise_width: usize,
+    /// The share of the training rows that is held out for validation; data that brings rows for validation keeps all its training rows.
+    pub hold_out: f64,
+    /// Of arrays: the array whose values say which training rows belong together, and are held out together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
     /// Keys that a data set of another name than the built-in ones brings.
     #[serde(flatten, skip_deserializing)]
     pub own: Table,
@@ -38,6 +43,8 @@ impl Default for Data {
             frozen_audio: false,
             normalisation: Normalisation::Standard,
             noise_width: 196,
+            hold_out: 0.0,
+            groups: None,
             own: Table::new(),
         }
     }
@@ -52,7 +59,7 @@ pub(crate) fn take_own_keys(scenario: &mut Table) -> Table {
     if !data.get("source").and_then(|name| name.as_str()).is_some_and(is_own) {
         return Table::new();
     }
-    let all = Data { path: Some(Default::default()), ..Data::default() };
+    let all = Data { path: Some(Default::default()), groups: Some(String::new()), ..Data::default() };
     let known = Table::try_from(all).expect("there are strings, numbers and truth values only");
     let own: Vec<String> = data.keys().filter(|key| !known.contains_key(*key)).cloned().collect();
     own.into_iter().filter_map(|key| data.remove_entry(&key)).collect()

@@ -140,6 +140,12 @@ pub struct Evaluation {
     pub joint_rate_samples: usize,
     /// Which rows it is over.
     pub joint_rate_rows: JointRateRows,
+    /// Rounds between evaluations on validation rows, in training; 0 for none. There is one at the end of training, too.
+    pub every: u64,
+    /// Passes over the validation rows each time.
+    pub validation_passes: u64,
+    /// After so many evaluations on validation rows without a better one training ends; 0 for never.
+    pub patience: u64,
 }
 
 /// Over which rows the large-sample joint rate is estimated.
@@ -243,6 +249,12 @@ impl Scenario {
         if self.rates_over_rounds() { self.train.ticks_per_round } else { self.train.ticks_per_part }
     }
 
+    /// Whether the network is evaluated on validation rows when it has been trained for so many rounds.
+    pub fn validates_at(&self, rounds: u64) -> bool {
+        let every = self.evaluation.every;
+        every > 0 && (rounds.is_multiple_of(every) || rounds == self.train.rounds)
+    }
+
     /// E_k in force at transmitter k.
     pub fn transmitter_limit(&self, k: usize) -> usize {
         if self.limited() { self.network.transmitter_limit } else { self.receivers() * self.modalities(k) }
@@ -288,7 +300,14 @@ impl Default for Network {
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Evaluation { passes: 10, joint_rate_samples: 2000, joint_rate_rows: JointRateRows::Test }
+        Evaluation {
+            passes: 10,
+            joint_rate_samples: 2000,
+            joint_rate_rows: JointRateRows::Test,
+            every: 0,
+            validation_passes: 3,
+            patience: 0,
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::{
     validate::{MOST_NODES, within},
 };
 
+/// The share of the training rows that is held out for a validation curve, unless a scenario says another.
+const HELD_OUT: f64 = 0.1;
+
 impl Scenario {
     /// Reads a scenario file, applies overrides of the form `a.b=value`, expands the node lists and validates.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ScenarioError> {
@@ -55,7 +58,7 @@ impl Scenario {
             table.try_into().map_err(|error| misplaced(origin, &error))?
         };
         scenario.data.own = own;
-        let scenario = scenario.expanded()?;
+        let scenario = scenario.expanded()?.with_rows_to_validate_on();
         scenario.validate()?;
         Ok(scenario)
     }
@@ -63,6 +66,14 @@ impl Scenario {
     /// The scenario as TOML text. Reading it back gives the same scenario.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a scenario has only strings, numbers and lists")
+    }
+
+    /// Whoever wants a validation curve and does not say of how many rows gets it of a tenth.
+    fn with_rows_to_validate_on(mut self) -> Self {
+        if self.evaluation.every > 0 && self.data.hold_out == 0.0 {
+            self.data.hold_out = HELD_OUT;
+        }
+        self
     }
 
     /// Repeats the node lists cyclically to the numbers that the network asks for.

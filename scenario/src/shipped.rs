@@ -28,8 +28,9 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 27] = [
+const WITHOUT_DEFAULT: [&str; 28] = [
     "data.path",
+    "data.groups",
     "mmfi.train_subjects",
     "mmfi.train_actions",
     "mmfi.test_subjects",

@@ -6,6 +6,9 @@ const LARGEST_FEATURE: usize = 4096;
 const MOST_BITS: usize = 16;
 const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 
+/// The largest share of the training rows that is held out.
+const MOST_HELD_OUT: f64 = 0.9;
+
 impl Scenario {
     /// Checks every value that no type checks. Names of modalities and tasks are the data set's to check.
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
@@ -20,6 +23,7 @@ impl Scenario {
             let what = "is empty; give a folder or the URL of an object store, or leave the key out";
             return Err(ScenarioError::invalid("checkpoint.store", what));
         }
+        within_reals("data.hold_out", self.data.hold_out, 0.0, MOST_HELD_OUT)?;
         self.validate_evaluation()
     }
 
@@ -92,6 +96,11 @@ impl Scenario {
 
     fn validate_evaluation(&self) -> Result<(), ScenarioError> {
         within("evaluation.passes", self.evaluation.passes as usize, 1, 10_000)?;
+        within("evaluation.validation_passes", self.evaluation.validation_passes as usize, 1, 10_000)?;
+        if self.evaluation.patience > 0 && self.evaluation.every == 0 {
+            let what = "ends training by evaluations on validation rows, of which there are none: set evaluation.every";
+            return Err(ScenarioError::invalid("evaluation.patience", what));
+        }
         within("evaluation.joint_rate_samples", self.evaluation.joint_rate_samples, 2, 20_000)
     }
 }

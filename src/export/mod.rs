@@ -36,6 +36,10 @@ pub(crate) struct Arguments {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
+    /// Take the checkpoint that scored best on validation rows (evaluation.every), instead of the last
+    #[arg(long)]
+    best: bool,
+
     /// The folder to be made
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -73,7 +77,7 @@ impl Arguments {
         RunFolder::at(&self.run).scenario()?;
         let trained = {
             let _lock = RunLock::take(&self.run)?;
-            Trained::open(&self.run)?
+            if self.best { Trained::open_best(&self.run)? } else { Trained::open(&self.run)? }
         };
         let networks = networks(&trained)?;
         // Before anything is written.

@@ -42,6 +42,10 @@ pub(crate) struct Arguments {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
+    /// Take the checkpoint that scored best on validation rows (evaluation.every), instead of the last
+    #[arg(long)]
+    best: bool,
+
     /// Folder of the rows: a data set of the same kind; of arrays, also the URL of an object store. Without it, the run's own
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
@@ -143,7 +147,7 @@ impl Arguments {
         RunFolder::at(&self.run).scenario()?;
         let trained = {
             let _lock = RunLock::take(&self.run)?;
-            Trained::open(&self.run)?
+            if self.best { Trained::open_best(&self.run)? } else { Trained::open(&self.run)? }
         };
         let dataset = rows(&trained, self.data.clone(), self.split.split())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -230,7 +230,7 @@ fn failure(tamper: impl FnMut(Letter) -> Vec<Letter>) -> Option<Failure> {
 fn failure_in(setup: &Setup, delivery: &mut dyn Delivery) -> Option<Failure> {
     let mut network = LocalNetwork::new(setup, 0, None).unwrap();
     network.order(&Order::Train(Train { to: ROUND + 2 }));
-    network.order(&Order::Evaluate(Evaluate { passes: 1 }));
+    network.order(&Order::Evaluate(Evaluate { passes: 1, validation: false }));
     network.run(delivery).err()
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Encoders {
     coding: Coding,
     widths: Vec<usize>,
     dataset: Arc<dyn Dataset>,
+    /// Validation rows, where there are any, in the place of the test split.
+    validation: Option<Arc<dyn Dataset>>,
     /// The embeddings of the receivers, [T, feature_dim]: an encoder's input says for whom it encodes.
     embeddings: Tensor,
 }
@@ -45,6 +47,7 @@ struct Planned {
 /// What to encode: where draws are addressed, and which samples belong to which tick.
 struct Batch<'a> {
     phase: Phase,
+    dataset: &'a dyn Dataset,
     split: Split,
     first_moment: u64,
     /// The evaluation pass; 0 in training.
@@ -91,7 +94,20 @@ impl Encoders {
             trunks.push(modules.trunk.map(|module| Trunk::new(context, m, module)).transpose()?);
         }
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
-        Ok(Encoders { encoders, trunks, coding, widths, dataset, embeddings })
+        Ok(Encoders { encoders, trunks, coding, widths, dataset, validation: None, embeddings })
+    }
+
+    pub(crate) fn validate_on(&mut self, validation: Option<Arc<dyn Dataset>>) {
+        self.validation = validation;
+    }
+
+    /// The data set whose test split a pass is over.
+    pub(crate) fn judged(&self, pass: u64) -> Result<&dyn Dataset, NodeError> {
+        let none = || NodeError::protocol("the coordinator", "orders a validation, and no rows are held out");
+        match node::is_validation(pass) {
+            true => self.validation.as_deref().ok_or_else(none),
+            false => Ok(self.dataset.as_ref()),
+        }
     }
 
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
@@ -114,6 +130,7 @@ impl Encoders {
     ) -> Result<Coded, NodeError> {
         let batch = Batch {
             phase: Phase::Train,
+            dataset: self.dataset.as_ref(),
             split: Split::Train,
             first_moment: first_tick,
             pass: 0,
@@ -136,6 +153,7 @@ impl Encoders {
         let samples = [samples.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
         let batch = Batch {
             phase: Phase::Evaluate,
+            dataset: self.judged(pass)?,
             split: Split::Test,
             first_moment: moment,
             pass,
@@ -158,6 +176,7 @@ impl Encoders {
         let samples = [samples.iter().map(at).collect()];
         let batch = Batch {
             phase: Phase::Evaluate,
+            dataset: self.dataset.as_ref(),
             split: Split::Train,
             first_moment: moment,
             pass: 0,
@@ -284,7 +303,7 @@ impl Encoders {
             if ticks.last() != Some(&tick) {
                 ticks.push(tick);
                 source = x.len() / width;
-                read_tick(self.dataset.as_ref(), name, width, batch, tick, &mut x)?;
+                read_tick(name, width, batch, tick, &mut x)?;
             }
             samples.push(Segment { source, target, rows, repeat: false });
             receivers.push(Segment { source: t, target, rows, repeat: true });
@@ -379,7 +398,6 @@ fn entries_of(grants: &Grants, m: usize) -> Vec<(usize, usize)> {
 
 /// Adds one tick's samples of a modality, row after row.
 fn read_tick(
-    dataset: &dyn Dataset,
     name: &str,
     width: usize,
     batch: &Batch<'_>,
@@ -389,7 +407,7 @@ fn read_tick(
     let (samples, start) = (&batch.samples[tick], values.len());
     values.resize(start + samples.len() * width, 0.0);
     for (out, at) in values[start..].chunks_exact_mut(width).zip(samples) {
-        dataset.read(name, batch.split, at.sample, at.epoch, out)?;
+        batch.dataset.read(name, batch.split, at.sample, at.epoch, out)?;
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use proto::v1::{EntryRate, TransmitterPass};
 
 use crate::{coded::Coded, rates::group_rates};
 
-/// A pass over the whole test set under one selection (Algorithm 2).
+/// A pass over the whole test set, or all validation rows, under one selection (Algorithm 2).
 pub(crate) struct Pass {
-    number: u64,
+    pub(crate) number: u64,
     /// The piece whose turns are due.
     pub(crate) piece: u64,
     /// Which receivers ask, for the whole pass.

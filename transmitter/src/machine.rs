@@ -8,7 +8,7 @@ use dib::{BatchOrder, Grants, Network, Phase, RequestGrid, grants, receiver_embe
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
-    v1::{Entry, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
+    v1::{Entry, Evaluate, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
 };
 use scenario::{JointRateRows, Selection};
 
@@ -70,8 +70,8 @@ pub struct TransmitterMachine {
     sent: Option<Sent>,
     /// The evaluation pass under way, once its selection is drawn.
     pass: Option<Pass>,
-    /// The number of that pass, or of the next.
-    pass_number: u64,
+    /// How many passes of the evaluation under way are done.
+    passes_done: u64,
     meter: Meter,
 }
 
@@ -103,7 +103,7 @@ impl TransmitterMachine {
             inbox: vec![VecDeque::new(); receivers],
             sent: None,
             pass: None,
-            pass_number: 0,
+            passes_done: 0,
             meter: Meter::default(),
             selector,
             fixed,
@@ -114,6 +114,11 @@ impl TransmitterMachine {
             machine.restore(state)?;
         }
         Ok(machine)
+    }
+
+    /// What passes over validation rows encode.
+    pub fn validate_on(&mut self, validation: Option<Arc<dyn Dataset>>) {
+        self.encoders.validate_on(validation);
     }
 
     /// All networks of this transmitter.
@@ -177,7 +182,7 @@ impl TransmitterMachine {
                 if !self.turns_are_in() {
                     return Ok(false);
                 }
-                self.evaluate_piece(evaluate.passes, emit)?;
+                self.evaluate_piece(evaluate, emit)?;
                 Ok(true)
             }
             Some(Order::Stop(_)) => {
@@ -405,9 +410,14 @@ impl TransmitterMachine {
     }
 
     /// Answers the turns of one piece of an evaluation pass; the first piece of a pass draws its selection.
-    fn evaluate_piece(&mut self, passes: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let test_samples = self.dataset.samples(Split::Test);
-        let (number, piece) = (self.pass_number, self.pass.as_ref().map_or(0, |pass| pass.piece));
+    fn evaluate_piece(
+        &mut self,
+        Evaluate { passes, validation }: Evaluate,
+        emit: &mut dyn FnMut(Output),
+    ) -> Result<(), NodeError> {
+        let number = node::first_pass(validation) + self.passes_done;
+        let test_samples = self.encoders.judged(number)?.samples(Split::Test);
+        let piece = self.pass.as_ref().map_or(0, |pass| pass.piece);
         let when = When::Piece { pass: number, piece };
         let turns = self.take_turns(when)?;
         let mut asked = Vec::with_capacity(turns.len());
@@ -428,7 +438,7 @@ impl TransmitterMachine {
         let samples = self.context.piece(piece as usize, test_samples);
         let pieces = self.context.pieces(test_samples) as u64;
         let address = number * pieces + piece;
-        self.read_ahead_of_piece(&pass);
+        self.read_ahead_of_piece(&pass)?;
         let coded = self.encoders.encode_piece(
             &self.context,
             (number, piece),
@@ -451,8 +461,8 @@ impl TransmitterMachine {
             self.keep_training_rows(&mut pass, passes * pieces)?;
         }
         emit(Output::Report(Report::TransmitterPass(pass.report(&self.context)?)));
-        self.pass_number = (number + 1) % passes;
-        if self.pass_number == 0 {
+        self.passes_done = (self.passes_done + 1) % passes;
+        if self.passes_done == 0 {
             self.schedule.done();
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! Which samples come next is known from the seed; which modalities will be granted is not, but it changes slowly.
 
 use data::Split;
+use node::NodeError;
 
 use crate::{evaluate::Pass, machine::TransmitterMachine, sent::Sent};
 
@@ -28,14 +29,16 @@ impl TransmitterMachine {
     }
 
     /// The samples of the pass's next piece, of the modalities that it grants.
-    pub(crate) fn read_ahead_of_piece(&self, pass: &Pass) {
-        let piece = self.context.piece(pass.piece as usize + 1, self.dataset.samples(Split::Test));
+    pub(crate) fn read_ahead_of_piece(&self, pass: &Pass) -> Result<(), NodeError> {
+        let dataset = self.encoders.judged(pass.number)?;
+        let piece = self.context.piece(pass.piece as usize + 1, dataset.samples(Split::Test));
         let samples: Vec<(usize, u64)> = piece.map(|sample| (sample, 0)).collect();
         let granted = || pass.grants.ticks().flatten();
         for (m, name) in self.context.scenario.transmitter[self.context.index].modalities.iter().enumerate() {
             if granted().any(|&(_, of)| of == m) {
-                self.dataset.read_ahead(name, Split::Test, &samples);
+                dataset.read_ahead(name, Split::Test, &samples);
             }
         }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use data::Needs;
+use data::{Divided, Needs};
 use link::{ByteCount, Listener, Name, Security};
 use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Probe, Role};
 use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
@@ -144,12 +144,12 @@ fn spawn(
 ) -> Compute<Input, Output> {
     let folder = options.data.clone();
     Compute::spawn(options.threads, activity, move |emit| {
-        let source = node::data_source(&context.scenario, folder)?;
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
-        let mut dataset = source.open(context.seed, &needs)?;
-        node::restore_data(dataset.as_mut(), state.as_deref())?;
-        emit(Output::Ready { data: dataset.digest(), files: dataset.files() });
-        TransmitterMachine::new(context, dataset.into(), state.as_deref())
+        let Divided { train, validation } = node::open_data(&context, folder, &needs, state.as_deref())?;
+        emit(Output::Ready { data: train.digest(), files: train.files() });
+        let mut machine = TransmitterMachine::new(context, train, state.as_deref())?;
+        machine.validate_on(validation);
+        Ok(machine)
     })
 }
 

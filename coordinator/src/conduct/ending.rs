@@ -18,7 +18,7 @@ impl Conductor {
     pub(super) async fn evaluate(&mut self, version: u64) -> Result<Judge, Trouble> {
         self.board.phase("evaluating");
         let passes = self.scenario.evaluation.passes;
-        self.order(Order::Evaluate(Evaluate { passes }))?;
+        self.order(Order::Evaluate(Evaluate { passes, validation: false }))?;
         let mut judge = Judge::new(&self.scenario, self.classes.clone());
         let mut progress = Progress::new("evaluation passes", passes, 0);
         while !judge.is_complete() {
@@ -95,6 +95,7 @@ impl Conductor {
             most_entries: totals.most_entries,
             missing: totals.missing,
             channel: judge.channel(),
+            validation: self.validation(version),
             forked,
             extended,
             wire: Wire {

@@ -62,7 +62,7 @@ impl fmt::Display for Owner {
 }
 
 /// The name of this machine, or of this container.
-pub(super) fn host() -> String {
+pub(crate) fn host() -> String {
     static HOST: LazyLock<String> = LazyLock::new(|| {
         let file = std::fs::read_to_string("/proc/sys/kernel/hostname");
         let name = file.ok().or_else(|| {
@@ -88,7 +88,8 @@ fn is_there(pid: u32) -> bool {
     }
 }
 
-fn now() -> String {
+/// The time, in UTC.
+pub(crate) fn now() -> String {
     let now = OffsetDateTime::now_utc();
     let (date, time) = (now.date(), now.time());
     format!(

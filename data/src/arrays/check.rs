@@ -2,7 +2,7 @@
 
 use super::{
     ArraySource, ArrayTask, Modality, check_name,
-    file::{ArrayFile, ENDINGS},
+    file::{ArrayFile, ENDINGS, Part},
     normal::Normalisation,
     odd_ones_out, same_width,
     target::Target,
@@ -38,7 +38,7 @@ pub struct FileReport {
     pub path: PathBuf,
     /// The array's name: that of a modality or of a task.
     pub array: String,
-    /// `train` or `test`.
+    /// `train`, `test` or `validation`.
     pub split: &'static str,
     /// The shape, the sample's axis first; empty if it cannot be told.
     pub shape: Vec<usize>,
@@ -77,7 +77,7 @@ impl ArrayReport {
     }
 }
 
-/// Looks at all files `NAME.train.*` and `NAME.test.*` of a folder: heads, labels, and how they fit each other. `values` says
+/// Looks at all files `NAME.train.*`, `NAME.test.*` and `NAME.validation.*` of a folder: heads, labels, and how they fit each other. `values` says
 /// whether all values are read too.
 ///
 /// # Errors
@@ -117,7 +117,16 @@ pub fn check_arrays_of(
     for &name in
         wanted.iter().filter(|name| !arrays.iter().any(|(array, ..)| array == **name)).collect::<Vec<_>>()
     {
-        arrays.push((name.clone(), Split::Train, folder.join(format!("{name}.train.npy"))));
+        arrays.push((name.clone(), Split::Train.into(), folder.join(format!("{name}.train.npy"))));
+    }
+    // If any has rows for validation, all must.
+    let validated: Vec<String> = arrays
+        .iter()
+        .filter(|(_, part, _)| *part == Part::Validation)
+        .map(|(array, ..)| array.clone())
+        .collect();
+    for &name in wanted.iter().filter(|name| !validated.is_empty() && !validated.contains(name)) {
+        arrays.push((name.clone(), Part::Validation, folder.join(format!("{name}.validation.npy"))));
     }
     arrays.sort_by(|one, other| one.2.cmp(&other.2));
     let files = check_files(folder, arrays, values, source.normalisation);
@@ -129,7 +138,7 @@ pub fn check_arrays_of(
     Ok(ArrayReport { folder: folder.into(), files, tasks, unread })
 }
 
-type Array = (String, Split, PathBuf);
+type Array = (String, Part, PathBuf);
 
 fn check_files(
     folder: &Path,
@@ -146,7 +155,7 @@ fn check_files(
         .collect();
     let mut files: Vec<FileReport> = opened
         .iter()
-        .map(|((array, split, path), file)| {
+        .map(|((array, part, path), file)| {
             let layout = file.as_ref().ok().map(|file| &file.layout);
             let problem = match file {
                 Err(error) => Some(error.to_string()),
@@ -156,20 +165,20 @@ fn check_files(
             FileReport {
                 path: path.clone(),
                 array: array.clone(),
-                split: word(*split),
+                split: part.word(),
                 shape: layout.map(|layout| layout.shape.clone()).unwrap_or_default(),
                 element: layout.map_or("", |layout| layout.element.kind.name()),
                 problem,
             }
         })
         .collect();
-    for split in [Split::Train, Split::Test] {
-        let of_split: Vec<&ArrayFile> = opened
+    for part in Part::ALL {
+        let of_part: Vec<&ArrayFile> = opened
             .iter()
-            .filter(|((_, of, _), _)| *of == split)
+            .filter(|((_, of, _), _)| *of == part)
             .filter_map(|(_, file)| file.as_ref().ok())
             .collect();
-        for problem in odd_ones_out(&of_split) {
+        for problem in odd_ones_out(&of_part) {
             let DataError::Malformed { path, .. } = &problem else { continue };
             if let Some(file) = files.iter_mut().find(|file| file.path == *path) {
                 file.problem.get_or_insert(problem.to_string());
@@ -178,10 +187,11 @@ fn check_files(
     }
     for at in 0..files.len() {
         let array = files[at].array.clone();
-        let halves = files.iter().filter(|file| file.array == array).count();
-        let problem = match halves {
-            1 => missing_half(folder, &array),
-            _ if files[at].split == "test" => pair(folder, &array, values, normalisation).err(),
+        let halves = files.iter().filter(|file| file.array == array && file.split != "validation").count();
+        let problem = match files[at].split {
+            "validation" => validation_fits(folder, &array).err(),
+            _ if halves == 1 => missing_half(folder, &array),
+            "test" => pair(folder, &array, values, normalisation).err(),
             _ => None,
         };
         let known: Vec<String> = files.iter().filter_map(|file| file.problem.clone()).collect();
@@ -204,6 +214,15 @@ fn read(file: &ArrayFile) -> Result<(), DataError> {
 /// What is to be said of an array that has one split only.
 fn missing_half(folder: &Path, array: &str) -> Option<DataError> {
     [Split::Train, Split::Test].into_iter().find_map(|split| ArrayFile::open_task(folder, array, split).err())
+}
+
+/// Whether the rows for validation have the shape of those to train on.
+fn validation_fits(folder: &Path, array: &str) -> Result<(), DataError> {
+    let open = |part: Part| ArrayFile::open_task(folder, array, part);
+    let (Ok(train), Ok(validation)) = (open(Split::Train.into()), open(Part::Validation)) else {
+        return Ok(());
+    };
+    same_width(&[train, validation])
 }
 
 /// Whether both splits fit each other; and, if values are read, whether what is normalised stays within float32.
@@ -271,12 +290,10 @@ fn list(folder: &Path) -> Result<Listed, DataError> {
         }
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let (stem, ending) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
-        let split = [(".train", Split::Train), (".test", Split::Test)]
-            .into_iter()
-            .find_map(|(suffix, split)| Some((stem.strip_suffix(suffix)?, split)));
-        match split {
-            Some((array, split)) if ENDINGS.contains(&ending) => {
-                listed.arrays.push((array.to_owned(), split, path));
+        let (array, split) = stem.rsplit_once('.').unwrap_or_default();
+        match Part::ALL.into_iter().find(|part| part.word() == split) {
+            Some(part) if ENDINGS.contains(&ending) => {
+                listed.arrays.push((array.to_owned(), part, path));
             }
             _ if path.is_file() && looks_meant(&file_name.to_lowercase()) => listed.unread.push(path),
             _ => {}
@@ -293,11 +310,4 @@ fn looks_meant(name: &str) -> bool {
     let array = ENDINGS.iter().any(|ending| name.ends_with(&format!(".{ending}")));
     let other = [".csv", ".tsv", ".mat", ".h5", ".hdf5", ".pkl", ".pt", ".parquet", ".gz", ".txt"];
     array || split && other.iter().any(|ending| name.ends_with(ending))
-}
-
-fn word(split: Split) -> &'static str {
-    match split {
-        Split::Train => "train",
-        Split::Test => "test",
-    }
 }

@@ -17,6 +17,50 @@ pub(crate) const ENDINGS: [&str; 3] = ["npy", "npz", "safetensors"];
 /// Bytes that are read at once when a whole file is.
 const PIECE: usize = 1 << 20;
 
+/// Which rows the files of an array hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Those of a split.
+    Of(Split),
+    /// Those for validation.
+    Validation,
+}
+
+impl From<Split> for Part {
+    fn from(split: Split) -> Self {
+        Part::Of(split)
+    }
+}
+
+impl Part {
+    pub(crate) const ALL: [Part; 3] = [Part::Of(Split::Train), Part::Of(Split::Test), Part::Validation];
+
+    /// What stands for it in names of files.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Part::Of(Split::Train) => "train",
+            Part::Of(Split::Test) => "test",
+            Part::Validation => "validation",
+        }
+    }
+
+    /// The index that addresses this part's draws.
+    pub(crate) fn index(self) -> u64 {
+        match self {
+            Part::Of(split) => split.index(),
+            Part::Validation => 2,
+        }
+    }
+
+    /// The epoch of its draws, where training has none of them.
+    pub(crate) fn epoch(self) -> u64 {
+        match self {
+            Part::Of(split) => crate::rows::epoch_of(split),
+            Part::Validation => 0,
+        }
+    }
+}
+
 /// An open file with an array. Of its values none are kept: a row is read where it lies, and what the system's page cache holds
 /// of the file is all the memory that it takes.
 pub(crate) struct ArrayFile {
@@ -40,8 +84,8 @@ struct Values {
 
 impl ArrayFile {
     /// Opens the file of numbers of an array and a split in a folder, and checks its head.
-    pub(crate) fn open(folder: &Path, name: &str, split: Split) -> Result<Self, DataError> {
-        let file = Self::open_task(folder, name, split)?;
+    pub(crate) fn open(folder: &Path, name: &str, part: impl Into<Part>) -> Result<Self, DataError> {
+        let file = Self::open_task(folder, name, part)?;
         match file.layout.element.kind.is_text() {
             false => Ok(file),
             true => Err(file.malformed("holds texts, which only a task can have: save numbers")),
@@ -49,8 +93,8 @@ impl ArrayFile {
     }
 
     /// The same of a task, which may have texts.
-    pub(crate) fn open_task(folder: &Path, name: &str, split: Split) -> Result<Self, DataError> {
-        Self::open_path(find(folder, name, split)?, name)
+    pub(crate) fn open_task(folder: &Path, name: &str, part: impl Into<Part>) -> Result<Self, DataError> {
+        Self::open_path(find(folder, name, part.into())?, name)
     }
 
     /// Opens a file, and checks its head.
@@ -230,24 +274,21 @@ pub fn parse_array(ending: &str, content: &[u8], name: &str) -> Result<Vec<usize
 }
 
 /// `NAME.train` or `NAME.test`: the file's name but for its ending.
-pub(crate) fn stem(name: &str, split: Split) -> String {
-    match split {
-        Split::Train => format!("{name}.train"),
-        Split::Test => format!("{name}.test"),
-    }
+pub(crate) fn stem(name: &str, part: Part) -> String {
+    format!("{name}.{}", part.word())
 }
 
-/// Whether a folder has a file of an array and a split.
-pub(crate) fn is_there(folder: &Path, name: &str, split: Split) -> bool {
-    ENDINGS.iter().any(|ending| folder.join(format!("{}.{ending}", stem(name, split))).exists())
+/// Whether a folder has a file of a part of an array.
+pub(crate) fn is_there(folder: &Path, name: &str, part: Part) -> bool {
+    ENDINGS.iter().any(|ending| folder.join(format!("{}.{ending}", stem(name, part))).exists())
 }
 
-/// The one file of an array and a split.
-fn find(folder: &Path, name: &str, split: Split) -> Result<PathBuf, DataError> {
+/// The one file of a part of an array.
+fn find(folder: &Path, name: &str, part: Part) -> Result<PathBuf, DataError> {
     if !folder.is_dir() {
         return Err(DataError::missing(folder, "give the folder of the arrays with --data DIR or data.path"));
     }
-    let stem = stem(name, split);
+    let stem = stem(name, part);
     let path = |ending: &str| folder.join(format!("{stem}.{ending}"));
     let mut there = ENDINGS.iter().map(|ending| path(ending)).filter(|path| path.exists());
     match (there.next(), there.next()) {

@@ -29,6 +29,7 @@ pub(crate) use unseen::Unseen;
 
 use crate::{About, Dataset, Needs, Split, Targets, error::DataError, modality::is_noise};
 use file::ArrayFile;
+use labels::{Cells, Survey};
 use normal::{Fit, Map};
 use randomness::{Purpose, Seed};
 use std::{
@@ -202,6 +203,8 @@ pub(crate) struct Arrays {
     samples: [usize; 2],
     modalities: BTreeMap<String, Modality>,
     targets: BTreeMap<String, Target>,
+    /// Which training rows belong together, where that is said.
+    groups: Option<Vec<u32>>,
 }
 
 impl Arrays {
@@ -235,7 +238,31 @@ impl Arrays {
             samples,
             modalities: modalities.into_iter().map(fitted).collect::<Result<_, DataError>>()?,
             targets: tasks.into_iter().map(read).collect::<Result<_, DataError>>()?,
+            groups: None,
         })
+    }
+
+    /// Which training rows belong together, by the values of an array: equal ones make a group.
+    fn read_groups(&self, folder: &Path, name: &str) -> Result<Vec<u32>, DataError> {
+        check_name(name)?;
+        let file = ArrayFile::open_task(folder, name, Split::Train)?;
+        if file.layout.width != 1 || file.layout.rows != self.samples[0] {
+            return Err(file.malformed(format!(
+                "has the shape {:?}, but as data.groups it should hold one number or text for each of the {} training rows",
+                file.layout.shape, self.samples[0]
+            )));
+        }
+        let values: Vec<String> = match Survey::of(&file, true)?.cells {
+            Cells::Texts(texts) => texts,
+            Cells::Numbers(numbers) => numbers.iter().map(f64::to_string).collect(),
+            Cells::Columns(columns) => columns.iter().map(u32::to_string).collect(),
+        };
+        let mut known = BTreeMap::new();
+        let number = |value: String| {
+            let next = known.len() as u32;
+            *known.entry(value).or_insert(next)
+        };
+        Ok(values.into_iter().map(number).collect())
     }
 
     fn opened(&self) -> impl Iterator<Item = (&Kept, &[ArrayFile; 2])> {
@@ -325,6 +352,10 @@ impl Dataset for Arrays {
     fn clusters(&self) -> Vec<u32> {
         let rows = self.samples[1];
         (0..rows).map(|row| (row * rows.min(MOST_CLUSTERS) / rows) as u32).collect()
+    }
+
+    fn groups(&self) -> Option<Vec<u32>> {
+        self.groups.clone()
     }
 
     /// The same for all arrays: [`Dataset::files`] says what must agree.

@@ -3,6 +3,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     ArrayReport, ArraySource, Arrays, Normalisation, Unseen, check_array_name, check_arrays, check_arrays_of,
+    file::{ArrayFile, Part, is_there},
 };
 use crate::{
     DataFile, Dataset, Info, Needs, Report, Settings, Source, Split, Trained,
@@ -45,7 +46,15 @@ impl Source for ArrayFiles {
     }
 
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-        Ok(Box::new(Arrays::open(&ArraySource::of(settings)?, seed, needs)?))
+        let mut arrays = Arrays::open(&ArraySource::of(settings)?, seed, needs)?;
+        // Only who holds rows out has to know.
+        if settings.key::<f64>("hold_out")?.is_some_and(|share| share > 0.0) {
+            arrays.groups = settings
+                .key::<String>("groups")?
+                .map(|name| arrays.read_groups(settings.files()?, &name))
+                .transpose()?;
+        }
+        Ok(Box::new(arrays))
     }
 
     /// Only the files of that split are read.
@@ -57,13 +66,34 @@ impl Source for ArrayFiles {
         split: Split,
         trained: &Trained,
     ) -> Result<Box<dyn Dataset>, DataError> {
-        Ok(Box::new(Unseen::open(&ArraySource::of(settings)?, seed, needs, split, trained)?))
+        Ok(Box::new(Unseen::open(&ArraySource::of(settings)?, seed, needs, split.into(), trained)?))
+    }
+
+    /// Those of the files NAME.validation.*, if any array of the run has one here: then all must.
+    fn open_validation(
+        &self,
+        settings: &Settings,
+        seed: Seed,
+        needs: &Needs,
+        trained: &dyn Dataset,
+    ) -> Result<Option<Box<dyn Dataset>>, DataError> {
+        let source = ArraySource::of(settings)?;
+        let arrays = [settings.modalities(), settings.task_names()].concat();
+        let brings = |name: &String| !is_noise(name) && is_there(&source.folder, name, Part::Validation);
+        if !arrays.iter().any(brings) {
+            return Ok(None);
+        }
+        let trained = Trained::of(trained, needs.tasks);
+        Ok(Some(Box::new(Unseen::open(&source, seed, needs, Part::Validation, &trained)?)))
     }
 
     /// Arrays have any names, of which only the nodes that have them know whether they are there.
     fn check_names(&self, settings: &Settings) -> Result<(), DataError> {
         let refuse = |key: &str, problem: String| DataError::Key { key: key.into(), problem };
         let check = |name: &str, key: &str| check_array_name(name).map_err(|problem| refuse(key, problem));
+        if let Some(groups) = settings.key::<String>("groups")? {
+            check(&groups, "data.groups")?;
+        }
         for (k, modalities) in settings.transmitters.iter().enumerate() {
             let key = format!("transmitter[{k}].modalities");
             modalities.iter().try_for_each(|name| check(name, &key))?;
@@ -99,6 +129,7 @@ impl Source for ArrayFiles {
         };
         let arrays = Arrays::open(&ArraySource::of(settings)?, Seed::from_number(0), needs)?;
         let mut lines: Vec<String> = arrays.files().iter().map(line).collect();
+        lines.extend(of_validation(settings, needs)?);
         lines.sort();
         lines.dedup();
         Ok(Sha256::digest(format!("pom2dib arrays contents v1\n{}", lines.concat())).into())
@@ -118,14 +149,38 @@ impl Source for ArrayFiles {
     }
 }
 
+/// What is read for validation besides, a line a file.
+fn of_validation(settings: &Settings, needs: &Needs) -> Result<Vec<String>, DataError> {
+    if settings.key::<f64>("hold_out")?.is_none_or(|share| share == 0.0) {
+        return Ok(Vec::new());
+    }
+    let folder = settings.files()?;
+    let arrays = needs.modalities.iter().chain(needs.tasks).cloned();
+    let arrays = arrays.filter(|name| !is_noise(name) && is_there(folder, name, Part::Validation));
+    let groups = settings.key::<String>("groups")?.map(|name| (name, Part::Of(Split::Train)));
+    let line = |(name, part): (String, Part)| {
+        let file = ArrayFile::open_task(folder, &name, part)?;
+        let sum = match file.layout.element.kind.is_text() {
+            true => file.scan_texts(drop)?,
+            false => file.scan(|_, _| Ok(()))?,
+        };
+        Ok(format!("{name} {} for validation {} {}\n", part.word(), file.layout.rows, hex(&sum)))
+    };
+    arrays.map(|name| (name, Part::Validation)).chain(groups).map(line).collect()
+}
+
 /// Whether the arrays that a run reads can be used together, or without a run all of the folder; with values, whether each can be
 /// read.
 fn report(settings: &Settings, values: bool) -> Result<ArrayReport, DataError> {
-    match settings.has_nodes() {
-        true => {
-            let (modalities, tasks) = (settings.modalities(), settings.task_names());
-            check_arrays_of(&ArraySource::of(settings)?, &modalities, &tasks, values)
-        }
-        false => check_arrays(settings.files()?, values),
+    if !settings.has_nodes() {
+        return check_arrays(settings.files()?, values);
     }
+    let (modalities, tasks) = (settings.modalities(), settings.task_names());
+    let mut report = check_arrays_of(&ArraySource::of(settings)?, &modalities, &tasks, values)?;
+    if settings.key::<f64>("hold_out")?.is_none_or(|share| share == 0.0) {
+        let (unread, read) = report.files.into_iter().partition(|file| file.split == "validation");
+        report.files = read;
+        report.unread.extend(Vec::into_iter(unread).map(|file| file.path).filter(|path| path.exists()));
+    }
+    Ok(report)
 }

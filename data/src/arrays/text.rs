@@ -43,7 +43,7 @@ impl ArrayReport {
         let of_tasks = self.tasks.iter().flat_map(|task| &task.notes).map(|note| format!("  note: {note}\n"));
         let unread = self.unread.iter().map(|path| {
             format!(
-                "  note: {} is not read: arrays are NAME.train and NAME.test as .npy, .npz or .safetensors\n",
+                "  note: {} is not read: arrays are NAME.train and NAME.test (with evaluation.every NAME.validation too) as .npy, .npz or .safetensors\n",
                 path.display()
             )
         });

@@ -2,7 +2,7 @@
 
 use super::{
     ArraySource, ArrayTask, Kept,
-    file::{self, ArrayFile},
+    file::{self, ArrayFile, Part},
     labels::{Cells, Survey, is_ignored, numbers},
     odd_ones_out,
 };
@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, path::Path};
 /// The rows of one split, which stand in for the test split: normalised as the checkpoint keeps it, whatever files it was trained on.
 pub(crate) struct Unseen {
     seed: Seed,
-    split: Split,
+    part: Part,
     noise_width: usize,
     rows: usize,
     modalities: BTreeMap<String, (ArrayFile, Kept)>,
@@ -35,14 +35,14 @@ impl Unseen {
         source: &ArraySource,
         seed: Seed,
         needs: &Needs,
-        split: Split,
+        part: Part,
         trained: &Trained,
     ) -> Result<Self, DataError> {
         let folder = source.folder.as_path();
         let mut modalities = BTreeMap::new();
         for name in needs.modalities.iter().filter(|name| !is_noise(name)) {
             super::check_name(name)?;
-            let file = ArrayFile::open(folder, name, split)?;
+            let file = ArrayFile::open(folder, name, part)?;
             let kept = kept_of(trained, name, &file)?;
             if kept.shift().len() != file.layout.width {
                 return Err(file.malformed(format!(
@@ -53,9 +53,11 @@ impl Unseen {
             }
             modalities.insert(name.clone(), (file, kept.clone()));
         }
-        let labels = needs.tasks.iter().filter(|name| file::is_there(folder, name, split));
+        // What is validated has labels; of other rows they may be missing.
+        let wants = |name: &&String| part == Part::Validation || file::is_there(folder, name, part);
+        let labels = needs.tasks.iter().filter(wants);
         let labels: BTreeMap<&String, ArrayFile> = labels
-            .map(|name| Ok((name, ArrayFile::open_task(folder, name, split)?)))
+            .map(|name| Ok((name, ArrayFile::open_task(folder, name, part)?)))
             .collect::<Result<_, DataError>>()?;
         let files: Vec<&ArrayFile> =
             modalities.values().map(|(file, _)| file).chain(labels.values()).collect();
@@ -70,7 +72,7 @@ impl Unseen {
             Ok((name.clone(), of.read(labels.get(name), rows)?))
         };
         let targets = needs.tasks.iter().map(target).collect::<Result<_, DataError>>()?;
-        Ok(Unseen { seed, split, noise_width: source.noise_width, rows, modalities, targets })
+        Ok(Unseen { seed, part, noise_width: source.noise_width, rows, modalities, targets })
     }
 }
 
@@ -197,9 +199,8 @@ impl Dataset for Unseen {
         out: &mut [f32],
     ) -> Result<(), DataError> {
         if is_noise(modality) {
-            let epoch = crate::rows::epoch_of(self.split);
-            let address = [self.split.index(), sample as u64];
-            self.seed.named_stream(Purpose::Noise, modality, &address, epoch).fill_normal(out);
+            let address = [self.part.index(), sample as u64];
+            self.seed.named_stream(Purpose::Noise, modality, &address, self.part.epoch()).fill_normal(out);
             return Ok(());
         }
         let (file, kept) = self.modalities.get(modality).expect("the modality was among the needs");

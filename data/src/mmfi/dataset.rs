@@ -186,6 +186,12 @@ impl Dataset for MmFiDataset {
         self.selection().samples(Split::Test).iter().map(|(recording, _)| u32::from(*recording)).collect()
     }
 
+    /// Likewise of the training samples.
+    fn groups(&self) -> Option<Vec<u32>> {
+        let samples = self.selection().samples(Split::Train).iter();
+        Some(samples.map(|(recording, _)| u32::from(*recording)).collect())
+    }
+
     fn digest(&self) -> [u8; 32] {
         self.selection().digest
     }

@@ -1,9 +1,14 @@
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use randomness::Seed;
 
 use super::{Report, Settings, Source, source, source_names};
-use crate::{Dataset, Info, Needs, Split, Trained, error::DataError, mmfi::Progress};
+use crate::{
+    Dataset, Divided, Info, Needs, Split, Trained,
+    error::DataError,
+    held_out::{bring, hold_out},
+    mmfi::Progress,
+};
 
 /// A data set that somebody has chosen, with what was said of it.
 #[derive(Clone)]
@@ -78,6 +83,30 @@ impl Chosen {
         trained: &Trained,
     ) -> Result<Box<dyn Dataset>, DataError> {
         self.source.open_rows(&self.settings, seed, needs, split, trained)
+    }
+
+    /// Divides what a node has opened into rows to train on and rows to validate on: those that the data set brings for validation, or
+    /// a share of the training rows, drawn from the seed. A share of 0 leaves it as it is.
+    ///
+    /// # Errors
+    /// As [`Source::open_validation`]; that too few rows are left.
+    pub fn divide(
+        &self,
+        dataset: Box<dyn Dataset>,
+        seed: Seed,
+        needs: &Needs,
+        share: f64,
+    ) -> Result<Divided, DataError> {
+        if share == 0.0 {
+            return Ok(Divided { train: dataset.into(), validation: None });
+        }
+        match self.source.open_validation(&self.settings, seed, needs, dataset.as_ref())? {
+            Some(validation) => Ok(bring(dataset, validation)),
+            None => {
+                let folder = self.settings.folder.as_deref().unwrap_or(Path::new(&self.settings.source));
+                hold_out(dataset, seed, share, folder)
+            }
+        }
     }
 
     /// As [`Source::prepare`].

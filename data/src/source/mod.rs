@@ -52,6 +52,21 @@ pub trait Source: Send + Sync {
         Ok(Box::new(Rows { inner: self.open(settings, seed, needs)?, split }))
     }
 
+    /// Opens the rows that the data set itself brings for validation, as [`open_rows`](Self::open_rows) does; none if it brings none, and
+    /// training rows are held out instead. `trained` is the data set as this node has opened it.
+    ///
+    /// # Errors
+    /// As [`open_rows`](Self::open_rows).
+    fn open_validation(
+        &self,
+        _settings: &Settings,
+        _seed: Seed,
+        _needs: &Needs,
+        _trained: &dyn Dataset,
+    ) -> Result<Option<Box<dyn Dataset>>, DataError> {
+        Ok(None)
+    }
+
     /// The keys of `[data]` that it knows, beside `source` and `path`: whatever else stands there is refused.
     fn keys(&self) -> Vec<String> {
         Vec::new()

@@ -11,3 +11,4 @@ mod layouts;
 mod mmfi;
 mod mmfi_formats;
 mod reading;
+mod validation;

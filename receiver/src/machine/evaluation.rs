@@ -1,4 +1,4 @@
-//! A receiver's part of a pass over the test set.
+//! A receiver's part of a pass over the test set, or over validation rows.
 
 use node::NodeError;
 use proto::{
@@ -10,14 +10,15 @@ use super::{Output, ReceiverMachine, Stage};
 use crate::evaluate::Pass;
 
 impl ReceiverMachine {
+    /// Begins a pass, of those before `end`.
     pub(super) fn begin_pass(
         &mut self,
         pass: u64,
-        passes: u64,
+        end: u64,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
         let asked = self.ask_for_pass(pass)?;
-        let pass = Pass::new(&self.context, &self.task, pass, passes, asked);
+        let pass = Pass::new(&self.context, self.judged(pass), pass, end, asked);
         self.send_piece(&pass, 0, emit);
         self.stage = Stage::Evaluating(Box::new(pass));
         Ok(())
@@ -46,7 +47,8 @@ impl ReceiverMachine {
         if !last {
             self.send_piece(&pass, pass.piece + 1, emit);
         }
-        let answers = pass.judge(&self.context, &self.task, &self.decoders, &received, self.tells)?;
+        let task = self.judged(pass.number);
+        let answers = pass.judge(&self.context, task, &self.decoders, &received, self.tells)?;
         if let Some(answers) = answers {
             emit(Output::Answers(answers));
         }
@@ -54,10 +56,11 @@ impl ReceiverMachine {
             self.stage = Stage::Evaluating(Box::new(pass));
             return Ok(());
         }
-        let (next, passes) = (pass.number + 1, pass.passes);
-        emit(Output::Report(Report::ReceiverPass(pass.report(&self.context, &self.task))));
-        if next < passes {
-            return self.begin_pass(next, passes, emit);
+        let (next, end) = (pass.number + 1, pass.end);
+        let report = pass.report(&self.context, self.judged(next - 1));
+        emit(Output::Report(Report::ReceiverPass(report)));
+        if next < end {
+            return self.begin_pass(next, end, emit);
         }
         self.schedule.done();
         self.advance(emit)

@@ -72,6 +72,8 @@ pub(crate) fn coordinator_options(
     coordinator::Options {
         scenario: plan.shape.scenario(),
         mode: Mode::ResumeOrStart,
+        best: false,
+        command: "a simulation".into(),
         folder: folder.into(),
         store: Some(disk.store()),
         listen: everywhere(),

@@ -1,0 +1,63 @@
+//! Judging the network on validation rows, between two rounds of training.
+
+use node::Role;
+use proto::v1::{Evaluate, order::Order, report::Report};
+
+use super::Conductor;
+use crate::{
+    judge::Judge,
+    members::Member,
+    progress::Progress,
+    rounds::Rounds,
+    service::Event,
+    trouble::Trouble,
+    validation::{Best, Validation},
+};
+
+impl Conductor {
+    /// Judges a version on the validation rows, and logs what it scores. Gives whether it is the best so far.
+    pub(super) async fn validate(
+        &mut self,
+        rounds: &mut Rounds,
+        version: u64,
+        progress: &mut Progress,
+    ) -> Result<bool, Trouble> {
+        self.board.phase("validating");
+        let passes = self.scenario.evaluation.validation_passes;
+        self.order(Order::Evaluate(Evaluate { passes, validation: true }))?;
+        let mut judge = Judge::of_validation(&self.scenario);
+        while !judge.is_complete() || rounds.whole() < version {
+            match self.next_event().await? {
+                Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
+                    judge.receiver(index, report)?
+                }
+                Event::Report(
+                    _,
+                    Member { role: Role::Transmitter, index },
+                    Report::TransmitterPass(report),
+                ) => judge.transmitter(index, report)?,
+                event => self.take_round(rounds, event, progress)?,
+            }
+        }
+        let mut validated = judge.validated();
+        let best = Best::after(self.best, version, validated.n_ce);
+        validated.best = best.round == version;
+        self.best = Some(best);
+        let metrics = rounds.validated(validated, judge.wire_bytes())?;
+        progress.validated(&metrics, best.round);
+        Ok(best.round == version)
+    }
+
+    /// Whether training is to end, since no version was better than the best for so long.
+    pub(super) fn is_out_of_patience(&self) -> bool {
+        let patience = self.scenario.evaluation.patience;
+        patience > 0 && self.best.is_some_and(|best| best.since >= patience)
+    }
+
+    /// What a summary says of the versions that were judged.
+    pub(super) fn validation(&self, version: u64) -> Option<Validation> {
+        let best = self.best?;
+        let stopped_early = self.is_out_of_patience() && version < self.scenario.train.rounds;
+        Some(Validation { best_round: best.round, best_n_ce: best.n_ce, stopped_early })
+    }
+}

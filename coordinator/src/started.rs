@@ -1,0 +1,86 @@
+//! By which command, where and when a run was started, each time that it was.
+
+use std::{fs::File, io::Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CoordinatorError, RunFolder,
+    lock::{host, now},
+};
+
+/// The file that says it, a line of JSON for each start.
+pub(crate) const STARTS: &str = "starts.jsonl";
+
+/// A start of a run's coordinator, to train.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// When, in UTC.
+    pub at: String,
+    /// The machine's name.
+    pub host: String,
+    /// What was typed, as a shell would take it.
+    pub command: String,
+    /// Version of the program.
+    pub program: String,
+}
+
+impl Started {
+    /// Writes down that this process starts the run in a folder.
+    pub(crate) fn write(folder: &RunFolder, command: &str) -> Result<(), CoordinatorError> {
+        let (at, command, program) = (now(), command.to_owned(), proto::VERSION.into());
+        let started = Started { at, host: host(), command, program };
+        let line = serde_json::to_string(&started).expect("it has only strings") + "\n";
+        let path = folder.file(STARTS);
+        let file = File::options().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(CoordinatorError::file(&path))
+    }
+
+    /// All starts of the run in a folder, the first first; none of one of earlier versions.
+    pub fn all(folder: &RunFolder) -> Vec<Self> {
+        let text = std::fs::read_to_string(folder.file(STARTS)).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+/// What this process was told, as a shell would take it; the program by its name alone.
+pub fn command_line() -> String {
+    let mut words = std::env::args();
+    let program = words.next().unwrap_or_default();
+    let name = program.rsplit('/').next().unwrap_or_default().to_owned();
+    let words: Vec<String> = std::iter::once(name).chain(words).map(|word| quoted(&word)).collect();
+    words.join(" ")
+}
+
+/// A word with quotes around it, if a shell would take it for something else without.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_as_a_shell_takes_them() {
+        let written = ["run", "--set=a.b=1e-4", "", "two words", "it's", "[{loss=0.5}]"].map(quoted);
+        let expected = ["run", "--set=a.b=1e-4", "''", "'two words'", r"'it'\''s'", "'[{loss=0.5}]'"];
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn every_start_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = RunFolder::at(directory.path());
+        assert_eq!(Started::all(&folder), []);
+        for command in ["pom2dib run", "pom2dib run --resume a"] {
+            Started::write(&folder, command).unwrap();
+        }
+        let commands: Vec<String> = Started::all(&folder).into_iter().map(|start| start.command).collect();
+        assert_eq!(commands, ["pom2dib run", "pom2dib run --resume a"]);
+    }
+}
