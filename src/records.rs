@@ -10,7 +10,12 @@ use std::{
 use anyhow::{Context, bail};
 use coordinator::{Summary, TaskResult};
 
-use crate::{complain::complain, figures::csv_line, report::Recorded, run_log::Round};
+use crate::{
+    complain::complain,
+    figures::csv_line,
+    report::Recorded,
+    run_log::{Round, Validated},
+};
 
 /// The columns. Those that a row has nothing to say of are empty.
 const HEAD: [&str; 15] = [
@@ -33,11 +38,12 @@ const HEAD: [&str; 15] = [
 
 /// Write all that runs have observed as one table: a row an observation, named by receiver and entry.
 ///
-/// Columns: run (its folder), scenario, method, seed; split (train or test); round (of train: which, counted from 0; of test: how many
+/// Columns: run (its folder), scenario, method, seed; split (train, validation or test); round (which, counted from 0; of test: how many
 /// were trained); quantity; receiver and task; transmitter, modality (its place there) and name of it; value; low and high (the ends of
 /// the 95 % interval, where there is one). What has no receiver is of the whole network; what has a transmitter is of an entry.
 /// Quantities of train: sum_rate, n_ce, loss, logl, ce, rate (nats), granted (share of ticks), seconds, feature_bytes, gradient_bytes,
 /// total_bytes. Of test: n_ce, sum_rate, joint_rate, ce, rate (nats), entries, granted (share of passes), and each metric of a task.
+/// Of validation: n_ce, gap (nats).
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Folders of runs, finished or not
@@ -172,6 +178,10 @@ fn of_round(round: &Round) -> Vec<Row> {
         row("gradient_bytes", round.bytes.gradient as f64),
         row("total_bytes", round.bytes.total as f64),
     ];
+    if let Some(Validated { n_ce, gap }) = round.validation {
+        let judged = |quantity: &str, value: f64| Row::new("validation", round.round, quantity, value);
+        rows.extend([judged("n_ce", n_ce), judged("gap", gap)]);
+    }
     for (quantity, values) in [("ce", &round.ce), ("rate", &round.rate)] {
         rows.extend(values.iter().enumerate().map(|(t, value)| row(quantity, *value).of(t)));
     }

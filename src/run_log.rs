@@ -18,6 +18,9 @@ pub(crate) struct Round {
     #[serde(default)]
     pub(crate) rate: Vec<f64>,
     pub(crate) loss: f64,
+    /// What the version to which it led scores on validation rows, where that was judged.
+    #[serde(default)]
+    pub(crate) validation: Option<Validated>,
     /// The log-likelihood (21).
     pub(crate) logl: f64,
     /// The longest of the receivers' times between rounds.
@@ -25,6 +28,14 @@ pub(crate) struct Round {
     pub(crate) bytes: Bytes,
     /// Seconds of all nodes together, by kind of work.
     pub(crate) work: BTreeMap<String, f64>,
+}
+
+/// A score on validation rows, in nats.
+#[derive(Clone, Copy, Deserialize)]
+pub(crate) struct Validated {
+    pub(crate) n_ce: f64,
+    /// By how much that is below training's.
+    pub(crate) gap: f64,
 }
 
 /// Bytes of a round on the wire.

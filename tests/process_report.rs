@@ -44,6 +44,10 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
         rounds == 6.0 && near(seconds, timing("seconds")) && near(rate, timing("rounds_per_second")),
         "{time}"
     );
+    // When, where and by what it was started.
+    let command = row(&page, "by")[1].clone();
+    assert!(command.starts_with("pom2dib run tiny.toml --set 'name=<tiny>&co' --set"), "{command}");
+    assert!(row(&page, "started")[1].ends_with(" UTC") && !row(&page, "on the machine")[1].is_empty());
     // Six rounds are drawn one by one, and nothing says otherwise.
     assert!(texts(&page, "p").contains(&"Every round.".into()) && !text.contains("equally long"));
     // Six charts of one curve, with a band; of two receivers each a curve for cross entropy and rate; and one for each kind of work.
@@ -96,6 +100,34 @@ fn a_page_of_two_runs_lays_them_side_by_side_and_says_what_differs() {
         page.descendants().filter(|node| node.attribute("class") == Some("beside")).collect();
     assert_eq!(beside.len(), 6);
     assert!(beside.iter().all(|part| part.children().filter(Node::is_element).count() == 2));
+}
+
+#[test]
+fn what_was_scored_on_validation_rows_is_drawn_beside_training_and_axes_may_be_logarithmic() {
+    let place = Place::new(PROGRAM);
+    let words = "tiny.toml --in-process --set data.hold_out=0.02 --set evaluation.every=2";
+    let summary = place.run(&format!("run {words} --out a --json")).done().json();
+    place.run("report a").done();
+    let text = place.run_folder("a").text("report.html");
+    let page = parse(&text);
+    assert_needs_nothing_else(&text, &page);
+    assert!(texts(&page, "h2").contains(&"Validation".into()));
+    // Three versions were judged: a dot for each N-CE, and one for each gap.
+    assert_eq!(with_class(&page, "dot"), 6);
+    let (best, said) = (&summary["validation"]["best_round"], texts(&page, "title"));
+    assert!(row(&page, "best on validation rows")[1].starts_with(&format!("round {best}, N-CE -")));
+    let lines = place.run_folder("a").lines("metrics.jsonl");
+    let last = lines[5]["validation"]["n_ce"].as_f64().unwrap();
+    let shown =
+        said.iter().find_map(|title| title.strip_prefix("validation: round 5: ")?.parse::<f64>().ok());
+    assert!((shown.unwrap() / last - 1.0).abs() < 1e-3, "{last} in {said:?}");
+
+    place.run("report a --log rounds,values --out log.html").done();
+    let log = std::fs::read_to_string(place.path("log.html")).unwrap();
+    assert_needs_nothing_else(&log, &parse(&log));
+    assert_ne!(log, text);
+    assert!(!log.contains("NaN"));
+    place.run("report a --log height").failed(2, &["rounds", "values"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, ops::Range};
 
-use super::html::{colour, escape, number};
+use super::html::{colour, dashes, escape, number};
 use crate::picture::ticks;
 
 const WIDTH: f64 = 520.0;
@@ -20,6 +20,35 @@ pub(crate) struct Curve {
     pub(crate) name: String,
     /// A value a round.
     pub(crate) values: Vec<f64>,
+    /// The rounds of the values, where not each has one.
+    pub(crate) rounds: Option<Vec<u64>>,
+}
+
+impl Curve {
+    /// One that has a value each round.
+    pub(crate) fn of_each_round(run: usize, name: impl Into<String>, values: Vec<f64>) -> Self {
+        Curve { run, name: name.into(), values, rounds: None }
+    }
+
+    /// The number of rounds up to its end.
+    fn length(&self) -> usize {
+        match &self.rounds {
+            Some(rounds) => rounds.last().map_or(0, |round| *round as usize + 1),
+            None => self.values.len(),
+        }
+    }
+
+    /// Its points: where each round has one, put together so that they can be told apart.
+    fn bins(&self) -> Vec<Bin> {
+        let Some(rounds) = &self.rounds else { return binned(&self.values) };
+        let bin = |(&round, &value): (&u64, &f64)| Bin {
+            round: round as f64,
+            mean: value,
+            low: value,
+            high: value,
+        };
+        rounds.iter().zip(&self.values).map(bin).collect()
+    }
 }
 
 /// Some rounds together.
@@ -31,37 +60,54 @@ pub(super) struct Bin {
     high: f64,
 }
 
+/// Which axes are logarithmic.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Logarithmic {
+    /// That of the rounds.
+    pub(crate) rounds: bool,
+    /// That of the values, where all are above 0.
+    pub(crate) values: bool,
+}
+
 /// Where values are drawn.
 struct Frame {
     rounds: f64,
     values: Range<f64>,
+    logarithmic: Logarithmic,
 }
 
 /// A chart of all curves. With one, a band shows how far rounds that were put together lie apart.
-pub(crate) fn chart(title: &str, curves: &[Curve]) -> String {
-    let bins: Vec<(&Curve, Vec<Bin>)> = curves
-        .iter()
-        .filter(|curve| !curve.values.is_empty())
-        .map(|curve| (curve, binned(&curve.values)))
-        .collect();
+pub(crate) fn chart(title: &str, curves: &[Curve], logarithmic: Logarithmic) -> String {
+    let bins: Vec<(&Curve, Vec<Bin>)> =
+        curves.iter().filter(|curve| !curve.values.is_empty()).map(|curve| (curve, curve.bins())).collect();
     let all = || bins.iter().flat_map(|(_, bins)| bins);
     let low = all().map(|bin| bin.low).fold(f64::INFINITY, f64::min);
     let high = all().map(|bin| bin.high).fold(f64::NEG_INFINITY, f64::max);
-    let rounds = curves.iter().map(|curve| curve.values.len()).max().unwrap_or(0);
+    let rounds = curves.iter().map(Curve::length).max().unwrap_or(0);
     if bins.is_empty() {
         return String::new();
     }
+    let logarithmic = Logarithmic { values: logarithmic.values && low > 0.0, ..logarithmic };
     // A constant has a place too.
     let room = if high > low { 0.05 * (high - low) } else { high.abs().max(1.0) * 0.1 };
-    let frame = Frame { rounds: rounds as f64, values: low - room..high + room };
+    let values = if logarithmic.values { low / 1.1..high * 1.1 } else { low - room..high + room };
+    let frame = Frame { rounds: rounds as f64, values, logarithmic };
     let mut svg = frame.axes();
-    for (Curve { run, name, .. }, bins) in &bins {
+    for (Curve { run, name, rounds, .. }, bins) in &bins {
         if curves.len() == 1 {
             let _ =
                 write!(svg, "<path class=\"band\" fill=\"{}\" d=\"{}\"/>", colour(*run), frame.band(bins));
         }
-        let _ =
-            writeln!(svg, "<path class=\"curve\" stroke=\"{}\" d=\"{}\"/>", colour(*run), frame.line(bins));
+        let _ = writeln!(
+            svg,
+            "<path class=\"curve\" stroke=\"{}\"{} d=\"{}\"/>",
+            colour(*run),
+            dashes(*run),
+            frame.line(bins)
+        );
+        if rounds.is_some() {
+            svg += &frame.dots(&colour(*run), bins);
+        }
         svg += &frame.points(name, bins);
     }
     format!(
@@ -91,19 +137,28 @@ pub(super) fn binned(values: &[f64]) -> Vec<Bin> {
 impl Frame {
     fn x(&self, round: f64) -> f64 {
         let (left, _, _, right) = MARGINS;
-        left + round / self.rounds * (WIDTH - left - right)
+        let share = match self.logarithmic.rounds {
+            // The first round has a place too.
+            true => round.ln_1p() / self.rounds.ln_1p(),
+            false => round / self.rounds,
+        };
+        left + share * (WIDTH - left - right)
     }
 
     fn y(&self, value: f64) -> f64 {
         let (_, bottom, top, _) = MARGINS;
-        let share = (value - self.values.start) / (self.values.end - self.values.start);
+        let place = |value: f64| if self.logarithmic.values { value.ln() } else { value };
+        let [low, high] = [self.values.start, self.values.end].map(place);
+        let share = (place(value) - low) / (high - low);
         HEIGHT - bottom - share * (HEIGHT - bottom - top)
     }
 
     fn axes(&self) -> String {
         let (left, bottom, _, right) = MARGINS;
         let mut svg = String::new();
-        for value in ticks(&self.values, 5) {
+        let logarithmic = self.logarithmic;
+        let of = |range: &Range<f64>, is_log| if is_log { log_ticks(range) } else { ticks(range, 5) };
+        for value in of(&self.values, logarithmic.values) {
             let y = self.y(value);
             let _ = write!(
                 svg,
@@ -114,7 +169,8 @@ impl Frame {
                 value = tick_label(value),
             );
         }
-        for round in ticks(&(0.0..self.rounds), 5) {
+        let from = if logarithmic.rounds { 1.0 } else { 0.0 };
+        for round in of(&(from..self.rounds), logarithmic.rounds) {
             let x = self.x(round);
             let y = HEIGHT - bottom + 16.0;
             let _ = write!(
@@ -147,6 +203,15 @@ impl Frame {
         bins.iter().map(point).collect()
     }
 
+    /// Where there are so few points that each is to be seen.
+    fn dots(&self, colour: &str, bins: &[Bin]) -> String {
+        let dot = |bin: &Bin| {
+            let (x, y) = (self.x(bin.round), self.y(bin.mean));
+            format!("<circle class=\"dot\" fill=\"{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>")
+        };
+        bins.iter().map(dot).collect()
+    }
+
     fn band(&self, bins: &[Bin]) -> String {
         let above = bins.iter().map(|bin| (self.x(bin.round), self.y(bin.high)));
         let below = bins.iter().rev().map(|bin| (self.x(bin.round), self.y(bin.low)));
@@ -160,6 +225,17 @@ fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
         let _ = write!(path, "{}{x:.1} {y:.1}", if number == 0 { 'M' } else { 'L' });
     }
     path
+}
+
+/// Powers of ten in a range above 0; where there are few, twice and five times as much too.
+fn log_ticks(range: &Range<f64>) -> Vec<f64> {
+    let (low, high) = (range.start.log10().floor() as i32, range.end.log10().ceil() as i32);
+    let all = |steps: &[f64]| -> Vec<f64> {
+        let ticks = (low..=high).flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
+        ticks.filter(|tick| (range.start..=range.end).contains(tick)).collect()
+    };
+    let fine = all(&[1.0, 2.0, 5.0]);
+    if fine.len() > 8 { all(&[1.0]) } else { fine }
 }
 
 /// A tick is a round number: what its arithmetic leaves behind is none of it.
@@ -189,10 +265,35 @@ mod tests {
     }
 
     #[test]
+    fn logarithmic_axes_give_every_power_of_ten_the_same_room() {
+        let values: Vec<f64> = (0..100).map(|round| 10f64.powf(f64::from(round) / 25.0)).collect();
+        let logarithmic = Logarithmic { rounds: false, values: true };
+        let frame = Frame { rounds: 100.0, values: 1.0..1e4, logarithmic };
+        let steps: Vec<f64> =
+            (0..4).map(|power| frame.y(10f64.powi(power)) - frame.y(10f64.powi(power + 1))).collect();
+        assert!(steps.iter().all(|step| (step - steps[0]).abs() < 1e-9 && *step > 0.0), "{steps:?}");
+        assert_eq!(log_ticks(&(0.5..3.0)), [0.5, 1.0, 2.0]);
+        assert_eq!(log_ticks(&(0.9..1.1e6)), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6]);
+        let drawn = |logarithmic| chart("rate", &[Curve::of_each_round(0, "a", values.clone())], logarithmic);
+        assert_ne!(drawn(logarithmic), drawn(Logarithmic::default()));
+        // What is not above 0 has no logarithm.
+        let negative =
+            |logarithmic| chart("N-CE", &[Curve::of_each_round(0, "a", vec![-1.0, 2.0])], logarithmic);
+        assert_eq!(negative(logarithmic), negative(Logarithmic::default()));
+        let early = Frame {
+            rounds: 1000.0,
+            values: 0.0..1.0,
+            logarithmic: Logarithmic { rounds: true, values: false },
+        };
+        assert!(early.x(0.5) > MARGINS.0 && early.x(1000.0) == WIDTH - MARGINS.3);
+        assert!(!drawn(Logarithmic { rounds: true, values: true }).contains("NaN"));
+    }
+
+    #[test]
     fn a_constant_is_drawn_and_nothing_is_not() {
-        let constant = chart("rate", &[Curve { run: 0, name: "a".into(), values: vec![2.0; 5] }]);
+        let constant = chart("rate", &[Curve::of_each_round(0, "a", vec![2.0; 5])], Logarithmic::default());
         assert!(constant.contains("<title>a: round 0: 2.000</title>"), "{constant}");
         assert!(constant.contains("class=\"curve\"") && !constant.contains("NaN"), "{constant}");
-        assert_eq!(chart("rate", &[Curve { run: 0, name: "a".into(), values: Vec::new() }]), "");
+        assert_eq!(chart("rate", &[Curve::of_each_round(0, "a", Vec::new())], Logarithmic::default()), "");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    html::{colour, escape},
+    html::{colour, dashes, escape},
     recorded::Recorded,
 };
 
@@ -36,9 +36,10 @@ pub(crate) fn drawing(run: &Recorded) -> String {
             let (from, to, middle) = (places[entry], receiver_place(t), (LEFT + RIGHT) / 2.0);
             let _ = writeln!(
                 svg,
-                "<path class=\"link\" stroke=\"{}\" stroke-width=\"{:.2}\" d=\"M{LEFT} {from:.1}C{middle} {from:.1} {middle} {to:.1} {RIGHT} \
+                "<path class=\"link\" stroke=\"{}\"{} stroke-width=\"{:.2}\" d=\"M{LEFT} {from:.1}C{middle} {from:.1} {middle} {to:.1} {RIGHT} \
                  {to:.1}\"><title>{}</title></path>",
                 colour(t),
+                dashes(t),
                 WIDEST * share,
                 escape(&what)
             );

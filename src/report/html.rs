@@ -1,7 +1,10 @@
 //! Pieces of HTML that is also well-formed XML.
 
-/// How many colours there are for runs and receivers; more of them begin again.
+/// How many colours there are for runs and receivers; more of them begin again, with dashes.
 const COLOURS: usize = 8;
+
+/// How lines of a colour that is there for the first, second, ... time are dashed.
+const DASHES: [&str; 4] = ["", "7 4", "2 3", "10 3 2 3"];
 
 /// Text as it may stand in an element or an attribute. What no XML may hold becomes a replacement character.
 pub(crate) fn escape(text: &str) -> String {
@@ -28,9 +31,24 @@ pub(crate) fn colour(number: usize) -> String {
     format!("var(--c{})", number % COLOURS)
 }
 
-/// A little square of the n-th colour.
+/// What makes the n-th line another than those of the same colour: an attribute, or nothing.
+pub(crate) fn dashes(number: usize) -> String {
+    match DASHES[number / COLOURS % DASHES.len()] {
+        "" => String::new(),
+        dashes => format!(" stroke-dasharray=\"{dashes}\""),
+    }
+}
+
+/// A little square of the n-th colour; of one that is there already, a piece of its line.
 pub(crate) fn mark(number: usize) -> String {
-    format!("<span class=\"mark\" style=\"background:{}\"></span>", colour(number))
+    let colour = colour(number);
+    match dashes(number) {
+        dashes if dashes.is_empty() => format!("<span class=\"mark\" style=\"background:{colour}\"></span>"),
+        dashes => format!(
+            "<svg class=\"mark-line\" viewBox=\"0 0 26 10\" width=\"26\" height=\"10\" aria-hidden=\"true\"><path class=\"key\" \
+             stroke=\"{colour}\"{dashes} d=\"M0 5H26\"/></svg>"
+        ),
+    }
 }
 
 /// A row of a table: `tag` is that of its cells, which are HTML already. A row of heads is that of the columns below.
@@ -72,6 +90,15 @@ mod tests {
     #[test]
     fn nothing_of_a_text_is_taken_for_markup() {
         assert_eq!(escape("a<b>&\"c'\u{1}\u{ffff}\n"), "a&lt;b&gt;&amp;&quot;c&#39;\u{fffd}\u{fffd}\n");
+    }
+
+    #[test]
+    fn no_two_of_thirty_two_lines_look_the_same() {
+        let looks: std::collections::BTreeSet<String> =
+            (0..32).map(|number| colour(number) + &dashes(number)).collect();
+        assert_eq!(looks.len(), 32);
+        let marks: std::collections::BTreeSet<String> = (0..32).map(mark).collect();
+        assert_eq!(marks.len(), 32);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod page;
 mod plane;
 mod recorded;
 mod scores;
+mod validation;
 
 use std::{
     path::{Path, PathBuf},
@@ -19,10 +20,15 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 
+use chart::Logarithmic;
 pub(crate) use recorded::Recorded;
 
 /// Which runs, and where the page goes.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib report runs/mine
+  pom2dib report runs/one runs/other --out both.html
+  pom2dib report runs/mine --log rounds,values")]
 pub(crate) struct Arguments {
     /// Folders of runs
     #[arg(value_name = "DIR", required = true)]
@@ -32,9 +38,22 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
+    /// Axes that are logarithmic: that of the rounds, and that of the values in charts in which all are above 0
+    #[arg(long, value_enum, value_name = "AXIS,...", value_delimiter = ',')]
+    log: Vec<Axis>,
+
     /// Print one JSON object: where the page is, and how far each run has got
     #[arg(long)]
     json: bool,
+}
+
+/// An axis of a chart.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Axis {
+    /// The rounds
+    Rounds,
+    /// The values
+    Values,
 }
 
 /// What was written, for programs.
@@ -76,7 +95,9 @@ fn write(arguments: &Arguments) -> anyhow::Result<Written> {
         (None, [folder]) => folder.join("report.html"),
         (None, _) => Path::new("report.html").into(),
     };
-    std::fs::write(&out, page::page(&runs))
+    let is_log = |axis| arguments.log.contains(&axis);
+    let axes = Logarithmic { rounds: is_log(Axis::Rounds), values: is_log(Axis::Values) };
+    std::fs::write(&out, page::page(&runs, axes))
         .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
     let seen = |run: Recorded| Seen {
         rounds: run.rounds.len(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    chart::{Curve, chart, together},
+    chart::{Curve, Logarithmic, chart, together},
     configuration::{configuration, differences},
     drawing::drawing,
     entries::{confusions, rates},
@@ -12,6 +12,7 @@ use super::{
     plane::plane,
     recorded::Recorded,
     scores::{scores, wire},
+    validation::validation,
 };
 use crate::run_log::Round;
 
@@ -31,16 +32,17 @@ const CURVES: [(&str, Quantity); 6] = [
 ];
 
 /// One page of one run, or of several side by side.
-pub(crate) fn page(runs: &[Recorded]) -> String {
+pub(crate) fn page(runs: &[Recorded], axes: Logarithmic) -> String {
     let title = title(runs);
     let body = [
         format!("<h1>{title}</h1>\n<p class=\"dim\">pom2dib {}</p>\n", env!("CARGO_PKG_VERSION")),
         runs.iter().map(unfinished).collect(),
         unequal(runs),
         section("Results", &scores(runs)),
-        section("Training", &curves(runs)),
-        section("Training by receiver", &each(runs, by_receiver)),
-        section("Work", &each(runs, work)),
+        section("Training", &curves(runs, axes)),
+        section("Validation", &validation(runs, axes)),
+        section("Training by receiver", &each(runs, |run| by_receiver(run, axes))),
+        section("Work", &each(runs, |run| work(run, axes))),
         section("On the wire", &wire(runs)),
         section("Selection", &each(runs, heat_map)),
         section("Network", &each(runs, drawing)),
@@ -121,14 +123,12 @@ fn each(runs: &[Recorded], of: impl Fn(&Recorded) -> String) -> String {
     }
 }
 
-fn curves(runs: &[Recorded]) -> String {
+fn curves(runs: &[Recorded], axes: Logarithmic) -> String {
     let chart_of = |(title, of): (&str, Quantity)| {
-        let curve = |(run, recorded): (usize, &Recorded)| Curve {
-            run,
-            name: recorded.folder.clone(),
-            values: recorded.rounds.iter().map(of).collect(),
+        let curve = |(run, recorded): (usize, &Recorded)| {
+            Curve::of_each_round(run, &*recorded.folder, recorded.rounds.iter().map(of).collect())
         };
-        chart(title, &runs.iter().enumerate().map(curve).collect::<Vec<_>>())
+        chart(title, &runs.iter().enumerate().map(curve).collect::<Vec<_>>(), axes)
     };
     let charts: String = CURVES.into_iter().map(chart_of).collect();
     if charts.is_empty() {
@@ -147,15 +147,14 @@ fn curves(runs: &[Recorded]) -> String {
 }
 
 /// Cross entropy and rate of each receiver.
-fn by_receiver(run: &Recorded) -> String {
+fn by_receiver(run: &Recorded, axes: Logarithmic) -> String {
     let receivers = || run.scenario.receiver.iter().enumerate();
     let chart_of = |title: &str, of: fn(&Round) -> &[f64]| {
-        let curve = |(t, receiver): (usize, &scenario::Receiver)| Curve {
-            run: t,
-            name: format!("receiver {t} · {}", receiver.task),
-            values: run.rounds.iter().filter_map(|round| of(round).get(t).copied()).collect(),
+        let curve = |(t, receiver): (usize, &scenario::Receiver)| {
+            let values = run.rounds.iter().filter_map(|round| of(round).get(t).copied()).collect();
+            Curve::of_each_round(t, format!("receiver {t} · {}", receiver.task), values)
         };
-        chart(title, &receivers().map(curve).collect::<Vec<_>>())
+        chart(title, &receivers().map(curve).collect::<Vec<_>>(), axes)
     };
     let charts = chart_of("cross entropy, nats (of values, mean squared error)", |round| &round.ce)
         + &chart_of("rate, nats", |round| &round.rate);
@@ -170,16 +169,17 @@ fn by_receiver(run: &Recorded) -> String {
 }
 
 /// Seconds that all nodes together spend on each kind of work in a round.
-fn work(run: &Recorded) -> String {
+fn work(run: &Recorded, axes: Logarithmic) -> String {
     let kinds: BTreeSet<&String> = run.rounds.iter().flat_map(|round| round.work.keys()).collect();
     let seconds = |round: &Round, kind: &String| round.work.get(kind).copied().unwrap_or(0.0);
-    let curve = |(number, kind): (usize, &&String)| Curve {
-        run: number,
-        name: (*kind).clone(),
-        values: run.rounds.iter().map(|round| seconds(round, kind)).collect(),
+    let curve = |(number, kind): (usize, &&String)| {
+        Curve::of_each_round(number, *kind, run.rounds.iter().map(|round| seconds(round, kind)).collect())
     };
-    let drawn =
-        chart("seconds of all nodes together", &kinds.iter().enumerate().map(curve).collect::<Vec<_>>());
+    let drawn = chart(
+        "seconds of all nodes together",
+        &kinds.iter().enumerate().map(curve).collect::<Vec<_>>(),
+        axes,
+    );
     if drawn.is_empty() {
         return drawn;
     }

@@ -4,7 +4,7 @@ use std::{fmt::Write, ops::Range};
 
 use super::{
     chart::{binned, tick_label},
-    html::{colour, escape, number},
+    html::{colour, dashes, escape, number},
     recorded::Recorded,
 };
 use crate::picture::ticks;
@@ -31,7 +31,12 @@ pub(crate) fn plane(runs: &[Recorded]) -> String {
     for (run, way) in ways.iter().filter(|(_, way)| !way.is_empty()) {
         let line: Vec<String> = way.iter().map(|at| format!("{:.1} {:.1}", x(at.0), y(at.1))).collect();
         let colour = colour(*run);
-        let _ = writeln!(svg, "<path class=\"way\" stroke=\"{colour}\" d=\"M{}\"/>", line.join("L"));
+        let _ = writeln!(
+            svg,
+            "<path class=\"way\" stroke=\"{colour}\"{} d=\"M{}\"/>",
+            dashes(*run),
+            line.join("L")
+        );
         let ends = [("none", way[0], "first"), (colour.as_str(), way[way.len() - 1], "last")];
         for (fill, at, which) in ends {
             let _ = writeln!(

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use coordinator::{RunFolder, Summary};
+use coordinator::{RunFolder, Started, Summary};
 use scenario::Scenario;
 
 use crate::run_log::{self, Round};
@@ -17,6 +17,8 @@ pub(crate) struct Recorded {
     pub(crate) rounds: Vec<Round>,
     /// By round, receiver and (k, m): the share of ticks at which the entry was granted.
     pub(crate) granted: Vec<Vec<Vec<f64>>>,
+    /// When, where and by which commands it was started; none of a run of earlier versions.
+    pub(crate) starts: Vec<Started>,
     /// None if the run has not ended.
     pub(crate) summary: Option<Summary>,
 }
@@ -39,6 +41,7 @@ impl Recorded {
             folder: path.display().to_string(),
             rounds: run_log::rounds(path)?,
             granted,
+            starts: Started::all(&folder),
             summary: summary(&folder.file("summary.json"))?,
             scenario,
         })

@@ -1,6 +1,6 @@
 //! What runs have come to, side by side.
 
-use coordinator::{OnAir, Summary, TaskResult};
+use coordinator::{OnAir, Started, Summary, TaskResult};
 
 use super::{
     html::{bytes, escape, mark, number, row, table},
@@ -65,10 +65,24 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
     line("grants of noise", &|run| {
         of_summary(run, |summary| summary.noise_share.map(|share| format!("{:.1} %", 100.0 * share)))
     });
+    line("best on validation rows", &|run| {
+        of_summary(run, |summary| {
+            let validation = summary.validation.as_ref()?;
+            let ended = if validation.stopped_early { ", where no later one was better" } else { "" };
+            Some(format!(
+                "round {}, N-CE {} nats{ended}",
+                validation.best_round,
+                number(validation.best_n_ce)
+            ))
+        })
+    });
     line("entries that went missing", &|run| {
         of_summary(run, |summary| summary.missing.map(|missing| format!("{:.2} %", 100.0 * missing.share())))
     });
     line("training", &|run| Some(time(run)));
+    line("started", &|run| of_starts(run, |start| escape(&start.at)));
+    line("on the machine", &|run| of_starts(run, |start| escape(&start.host)));
+    line("by", &|run| of_starts(run, |start| format!("<code>{}</code>", escape(&start.command))));
     line("device", &|run| of_summary(run, |summary| Some(escape(&summary.device))));
     line("fingerprint", &|run| {
         of_summary(run, |summary| Some(format!("<code>{}</code>", escape(&summary.fingerprint))))
@@ -124,6 +138,12 @@ fn theory(run: &Recorded) -> Option<f64> {
     let nats = run.rounds.iter().map(|round| round.sum_rate).sum::<f64>() / run.rounds.len() as f64;
     let is_rate = run.scenario.train.method.rate != scenario::Rate::Entropy;
     is_rate.then_some(nats.max(0.0) / (8.0 * std::f64::consts::LN_2))
+}
+
+/// Of each start of a run, if it is known.
+fn of_starts(run: &Recorded, of: impl Fn(&Started) -> String) -> Option<String> {
+    let starts: Vec<String> = run.starts.iter().map(of).collect();
+    (!starts.is_empty()).then(|| starts.join("<br/>"))
 }
 
 fn of_summary(run: &Recorded, of: impl Fn(&Summary) -> Option<String>) -> Option<String> {
