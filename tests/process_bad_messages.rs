@@ -208,7 +208,7 @@ fn answer(turn: Turn) -> Features {
     let requests = turn.asks.expect("it asks").ticks;
     let z = Some(encode_tensor(&[0.1; 24], &[3, 2, 4]));
     let rates = vec![0.5; 3];
-    Features { stamp: turn.stamp, requests, granted, z, rates, received_rates: Vec::new() }
+    Features { stamp: turn.stamp, requests, granted, z, rates, ..Features::default() }
 }
 
 fn gradients(turn: &mut Turn) -> &mut Gradients {

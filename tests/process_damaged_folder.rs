@@ -199,6 +199,7 @@ impl Cut {
             fields.remove("timing");
             // Frames of connections that were opened twice.
             fields["wire"].as_object_mut().unwrap().remove("total_bytes");
+            fields["rates"].as_object_mut().unwrap().remove("socket_bytes");
             summary
         };
         let summary = outcome.json();

@@ -79,6 +79,6 @@ fn answer_as_if_nobody_else_had_asked(turn: Turn) -> Features {
         granted: (0..3).map(|tick| Entry { tick, modality: 0 }).collect(),
         z: Some(packer.pack(&[3, 2, 4])),
         rates: vec![0.5; 3],
-        received_rates: Vec::new(),
+        ..Features::default()
     }
 }

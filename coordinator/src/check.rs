@@ -5,7 +5,7 @@ use link::printable;
 use proto::{
     WireError, check_finite, check_length,
     v1::{
-        Air, Classes, Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound,
+        Air, Classes, Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound, Spent,
         TransmitterPass, TransmitterRound, report::Report,
     },
 };
@@ -142,6 +142,7 @@ pub(crate) fn transmitter_round(
         at_most("a modality", "ticks", encoded, ticks)?;
     }
     at_most("a round", "asks", report.asked, ticks * receivers)?;
+    spent(report.spent.as_ref())?;
     check_finite("the report of a round", &[report.log_likelihood])
 }
 
@@ -225,7 +226,13 @@ pub(crate) fn transmitter_pass(
         index("receiver", entry.receiver, receivers)?;
         rate_of_entry(entry, modalities)?;
     }
-    Ok(())
+    spent(report.spent.as_ref())
+}
+
+fn spent(spent: Option<&Spent>) -> Result<(), WireError> {
+    let Some(spent) = spent else { return Ok(()) };
+    let numbers: Vec<f64> = [spent.estimate, spent.prior, spent.coded_bits].into_iter().flatten().collect();
+    check_finite("what features came to", &numbers)
 }
 
 fn rate_of_entry(entry: &EntryRate, modalities: &[usize]) -> Result<(), WireError> {

@@ -5,7 +5,7 @@ use randomness::Seed;
 use scenario::{Rate, RateEstimator, Scenario, Train};
 
 use crate::{
-    CoordinatorError, Missing, OnAir, Recordings, check,
+    CoordinatorError, Missing, OnAir, Rates, Recordings, check,
     interval::{Cell, bootstrap_interval},
     score::ClassScores,
     summary::{ClassCounts, Confusion, TaskResult, Test},
@@ -149,6 +149,11 @@ impl Judge {
         OnAir::of(self.receivers.values().filter_map(|report| report.air.as_ref()), self.passes)
     }
 
+    /// What a test sample's features come to, where so many bytes had gone through the transmitters' sockets before.
+    pub(crate) fn rates(&self, before: u64) -> Option<Rates> {
+        Rates::of_passes(self.transmitters.values(), before)
+    }
+
     /// A row for each metric of receiver t's task.
     fn task(&self, scenario: &Scenario, seed: Seed, t: usize) -> Vec<TaskResult> {
         let name = &scenario.receiver[t].task;
@@ -269,6 +274,7 @@ fn rate_estimator(train: &Train) -> &'static str {
         (Rate::Entropy, _) => "entropy, no mutual information",
         (Rate::Information, RateEstimator::PerDimension) => "per-dimension",
         (Rate::Information, RateEstimator::Joint) => "joint",
+        (Rate::Information, RateEstimator::Prior) => "prior",
     }
 }
 

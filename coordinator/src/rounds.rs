@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
-use proto::v1::{ReceiverRound, TransmitterRound};
+use proto::v1::{ReceiverRound, Spent, TransmitterRound};
 use scenario::Scenario;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    Binding, CoordinatorError, Missing, OnAir, RunFolder, Written, check,
+    Binding, CoordinatorError, Missing, OnAir, Rates, RunFolder, Written, check,
     log::{Log, lines},
     totals::{Tally, Totals, WireBytes},
     validation::{Recent, Validated},
@@ -40,6 +40,9 @@ pub(crate) struct Metrics {
     /// What a sample spent in the air, where any channel is not ideal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<OnAir>,
+    /// What a sample's features came to, where rates are counted against learned priors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rates: Option<Rates>,
     /// Seconds that all nodes together spent on each kind of work.
     pub(crate) work: BTreeMap<&'static str, f64>,
 }
@@ -62,6 +65,8 @@ pub(crate) struct Rounds {
     transmitters: usize,
     receivers: usize,
     ticks: usize,
+    /// Samples of a round, where rates are counted against learned priors.
+    samples: Option<usize>,
     /// m(k), by transmitter.
     modalities: Vec<usize>,
     pending: BTreeMap<u64, Pending>,
@@ -104,6 +109,10 @@ impl Rounds {
             transmitters: scenario.transmitters(),
             receivers: scenario.receivers(),
             ticks: scenario.train.ticks_per_round,
+            samples: scenario
+                .train
+                .has_priors()
+                .then_some(scenario.train.ticks_per_round * scenario.train.samples_per_tick),
             modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             noise: names.map(|name| name.starts_with("noise")).collect(),
             pending: BTreeMap::new(),
@@ -150,6 +159,7 @@ impl Rounds {
             bytes: WireBytes {
                 feature: count("feature"),
                 gradient: count("gradient"),
+                table: count("table"),
                 total: count("total"),
             },
             most_asks: most("most_asks"),
@@ -157,6 +167,11 @@ impl Rounds {
             missing: serde_json::from_value(metrics["missing"].clone()).ok(),
             granted: self.noise_and_all(granted.iter()),
         });
+    }
+
+    /// What had gone through the transmitters' sockets at the end of the last round, of those that are up now.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        self.wire_before
     }
 
     /// Completes the line of the last round with what its version scores on validation rows, and gives it. `wire` is what had gone
@@ -232,16 +247,18 @@ impl Rounds {
         if let Some(verifier) = &self.verifier {
             verifier.verify(&receivers, &transmitters).map_err(CoordinatorError::Run)?;
         }
+        let spent: Vec<&Spent> = transmitters.iter().filter_map(|report| report.spent.as_ref()).collect();
         let wire: u64 = transmitters.iter().map(|report| report.wire_bytes).sum();
         let bytes = WireBytes {
             feature: receivers.iter().map(|report| report.feature_bytes).sum(),
             gradient: receivers.iter().map(|report| report.gradient_bytes).sum(),
+            table: spent.iter().map(|spent| spent.table_bytes).sum(),
             total: wire.saturating_sub(self.wire_before),
         };
         self.wire_before = wire;
         let metrics = Metrics {
             round: self.next,
-            sum_rate: receivers.iter().map(|report| report.rate).sum(),
+            sum_rate: sum_of_rates(&receivers),
             n_ce: -receivers.iter().map(|report| report.cross_entropy).sum::<f64>(),
             loss: receivers.iter().map(|report| report.objective).sum(),
             logl: receivers.iter().map(|report| report.log_likelihood).sum::<f64>()
@@ -255,6 +272,9 @@ impl Rounds {
             most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
             missing: Missing::sum(receivers.iter().filter_map(|report| report.missing.as_ref())),
             channel: OnAir::of(receivers.iter().filter_map(|report| report.air.as_ref()), 1),
+            rates: self
+                .samples
+                .map(|samples| Rates::of_round(&spent, samples, sum_of_rates(&receivers), bytes.total)),
             work: work(
                 receivers
                     .iter()
@@ -297,6 +317,11 @@ impl Rounds {
         }
         (on_noise, all)
     }
+}
+
+/// The rate of a tick's granted entries in nats, mean over the round.
+fn sum_of_rates(receivers: &[&ReceiverRound]) -> f64 {
+    receivers.iter().map(|report| report.rate).sum()
 }
 
 /// Adds up where the nodes' time went.

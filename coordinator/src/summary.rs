@@ -4,7 +4,7 @@ use scenario::JointRateRows;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Extension, Fork, Missing, OnAir, Validation};
+use crate::{Extension, Fork, Missing, OnAir, Rates, Validation, totals::is_zero};
 
 /// What a run comes to: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Summary {
     /// What a test sample spends in the air, mean over the passes, where any channel is not ideal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<OnAir>,
+    /// What a test sample's features come to, mean over the passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// Another run's parameters with which it began, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Fork>,
@@ -177,6 +180,9 @@ pub struct Wire {
     pub feature_bytes: u64,
     /// Payload of gradients.
     pub gradient_bytes: u64,
+    /// Tables of dithered features, if there are any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub table_bytes: u64,
     /// Everything through the sockets: payload, selection, costs, rates and framing.
     pub total_bytes: u64,
 }

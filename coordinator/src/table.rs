@@ -2,7 +2,7 @@ use std::{fmt::Write, path::Path};
 
 use scenario::{JointRateRows, Scenario};
 
-use crate::{Extension, Fork, Missing, OnAir, Summary, TaskResult, Test};
+use crate::{Extension, Fork, Missing, OnAir, Rates, Summary, TaskResult, Test};
 
 /// The summary for people: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
@@ -107,8 +107,32 @@ fn scores(text: &mut String, summary: &Summary) {
         joint(test)
     );
     let _ = writeln!(text, "  entries    {:>8.2}", test.selected_entries);
+    rates(text, summary.rates.as_ref());
     on_air(text, summary.channel);
     missing(text, test.missing);
+}
+
+/// What a test sample's features come to, where they are coded or their rate is one that could be.
+fn rates(text: &mut String, rates: Option<&Rates>) {
+    let Some(Rates { estimate_nats, prior_nats: Some(prior), coded_bits, message_bytes, socket_bytes }) =
+        rates
+    else {
+        return;
+    };
+    let bits = |nats: f64| nats / std::f64::consts::LN_2;
+    let _ = write!(text, "  bits       ");
+    if let Some(estimate) = estimate_nats {
+        let _ = write!(text, "{:.1} by (17), ", bits(*estimate));
+    }
+    let _ = write!(text, "{:.1} against the prior", bits(*prior));
+    if let Some(coded) = coded_bits {
+        let _ = write!(text, ", {coded:.1} coded");
+    }
+    let _ = write!(text, ", {:.1} in messages", 8.0 * message_bytes);
+    if let Some(sockets) = socket_bytes {
+        let _ = write!(text, ", {:.1} through sockets", 8.0 * sockets);
+    }
+    let _ = writeln!(text, " for a test sample");
 }
 
 /// What a sample spends in the air, where it meets any.

@@ -30,8 +30,16 @@ pub struct WireBytes {
     pub feature: u64,
     /// Payload of gradients.
     pub gradient: u64,
+    /// Tables of dithered features.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub table: u64,
     /// Everything through the sockets.
     pub total: u64,
+}
+
+/// For numbers that most runs have none of.
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a round adds.
@@ -48,6 +56,7 @@ impl Totals {
     pub(crate) fn add(&mut self, round: Tally) {
         self.bytes.feature += round.bytes.feature;
         self.bytes.gradient += round.bytes.gradient;
+        self.bytes.table += round.bytes.table;
         self.bytes.total += round.bytes.total;
         self.most_asks = self.most_asks.max(round.most_asks);
         self.most_entries = self.most_entries.max(round.most_entries);

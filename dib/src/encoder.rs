@@ -224,6 +224,29 @@ impl Encoder {
         }
     }
 
+    /// The same of a Gaussian encoder, given the whole gradients with respect to z, mu and std as they were drawn, of which the first
+    /// is not yet traced back to the others, packed as [3, rows, feature_dim]. With `to_input`, returns what
+    /// [`Encoder::backward_to_input`] does, else nothing.
+    ///
+    /// # Errors
+    /// If shapes do not fit, or the encoder draws nothing.
+    pub fn backward_packed(
+        &mut self,
+        encoded: &Encoded,
+        packed: &Tensor,
+        to_input: bool,
+    ) -> Result<Vec<Tensor>> {
+        let Encoded { output, noise: Some(noise), trace, .. } = encoded else {
+            return Err(Error::Noise { name: self.network.name().to_owned() });
+        };
+        let upstream = gaussian::backward(packed, output, noise)?;
+        if to_input {
+            return self.network.backward_to_input(trace, &upstream);
+        }
+        self.network.backward(trace, &upstream)?;
+        Ok(Vec::new())
+    }
+
     /// That with respect to z, mu and std as they were drawn, packed.
     fn gradient_of_sample(
         &self,

@@ -122,7 +122,13 @@ impl Context {
     /// The largest message in bytes on a link of transmitter k: all its modalities granted at every tick.
     pub fn largest_message(&self, k: usize) -> usize {
         let entries = self.ticks() * self.scenario.modalities(k);
-        let z = entries * self.samples() * self.feature_dim() * 4;
+        let d = self.feature_dim();
+        // A dithered value escapes with at most 14 and 67 bits; a dimension's table has at most 2^14 counts at 2^14 edges.
+        let (of_value, tables) = match self.scenario.train.coding() {
+            scenario::Coding::Dithered => (11, self.scenario.modalities(k) * d * (1 << 14)),
+            _ => (4, 0),
+        };
+        let z = entries * self.samples() * d * of_value + tables;
         // A granted entry costs at most 12 bytes of indices and 9 of each rate; requests are one bit each; costs 8 bytes.
         let requests = entries * self.scenario.receivers() / 8;
         z + 33 * entries + requests + 16 * self.ticks() + proto::ENVELOPE_BYTES

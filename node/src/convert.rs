@@ -25,20 +25,22 @@ pub fn sparse_term(term: scenario::SparseTerm) -> dib::SparseTerm {
     }
 }
 
-/// The estimator of the rate (17).
+/// The estimator of the rate (17); beside a rate against a prior, that by which it is told elsewhere.
 pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator {
     match estimator {
-        scenario::RateEstimator::PerDimension => dib::RateEstimator::PerDimension,
+        scenario::RateEstimator::PerDimension | scenario::RateEstimator::Prior => {
+            dib::RateEstimator::PerDimension
+        }
         scenario::RateEstimator::Joint => dib::RateEstimator::Joint,
     }
 }
 
-/// How a method's encoders code.
+/// How a run's encoders code. Of dithered features they put out the means.
 pub fn coding(train: &scenario::Train) -> dib::Coding {
-    match train.method.coding {
+    match train.coding() {
         scenario::Coding::Gaussian => dib::Coding::Gaussian,
         scenario::Coding::Quantised => dib::Coding::Quantised { bits: train.bits },
-        scenario::Coding::Deterministic => dib::Coding::Deterministic,
+        scenario::Coding::Deterministic | scenario::Coding::Dithered => dib::Coding::Deterministic,
     }
 }
 

@@ -86,7 +86,7 @@ pub struct Features {
     /// this receiver's granted entries, ordered by tick, then modality
     #[prost(message, repeated, tag = "3")]
     pub granted: ::prost::alloc::vec::Vec<Entry>,
-    /// \[entries, samples, feature_dim\]
+    /// \[entries, samples, feature_dim\]; absent where features are dithered
     #[prost(message, optional, tag = "4")]
     pub z: ::core::option::Option<Tensor>,
     /// nats, one an entry: over the tick's samples; of a tick with one sample, what that adds to the round's rate
@@ -95,6 +95,31 @@ pub struct Features {
     /// the same of what arrives over the channel, where that is counted; else none
     #[prost(double, repeated, tag = "6")]
     pub received_rates: ::prost::alloc::vec::Vec<f64>,
+    /// dithered features, in place of z
+    #[prost(message, optional, tag = "7")]
+    pub coded: ::core::option::Option<Coded>,
+    /// dithered features: of this message and those after it, until others come
+    #[prost(message, optional, tag = "8")]
+    pub tables: ::core::option::Option<Tables>,
+}
+/// The integers of all entries, in the order of z: one stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Coded {
+    /// the number of the tables that it is coded with
+    #[prost(uint64, tag = "1")]
+    pub table: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub stream: ::prost::bytes::Bytes,
+}
+/// What this receiver's features of a transmitter are coded with.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tables {
+    /// twice the version that they were made of; and 1 of an evaluation
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// by modality: those of all dimensions, with their steps
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entry {
@@ -327,6 +352,30 @@ pub struct TransmitterRound {
     /// as a receiver's
     #[prost(bytes = "bytes", tag = "9")]
     pub batch: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "10")]
+    pub spent: ::core::option::Option<Spent>,
+}
+/// What features came to, summed over entries and samples.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Spent {
+    /// (17) in nats; absent in training
+    #[prost(double, optional, tag = "1")]
+    pub estimate: ::core::option::Option<f64>,
+    /// against the learned priors, nats; absent where there are none, and in training
+    #[prost(double, optional, tag = "2")]
+    pub prior: ::core::option::Option<f64>,
+    /// the streams of dithered features
+    #[prost(double, optional, tag = "3")]
+    pub coded_bits: ::core::option::Option<f64>,
+    /// the messages of features, without tables
+    #[prost(uint64, tag = "4")]
+    pub message_bytes: u64,
+    /// the tables
+    #[prost(uint64, tag = "5")]
+    pub table_bytes: u64,
+    /// of an evaluation's pass
+    #[prost(uint64, tag = "6")]
+    pub samples: u64,
 }
 /// What a receiver found in a pass over the test set.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -405,8 +454,11 @@ pub struct TransmitterPass {
     /// N of the estimate
     #[prost(uint64, tag = "3")]
     pub samples: u64,
+    /// what went through its sockets so far
     #[prost(uint64, tag = "4")]
     pub wire_bytes: u64,
+    #[prost(message, optional, tag = "5")]
+    pub spent: ::core::option::Option<Spent>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Finished {}

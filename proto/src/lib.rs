@@ -17,6 +17,7 @@ pub use secret::Secret;
 pub use stamp::{Link, When};
 pub use tensor::{Packer, Payload};
 
+use prost::Message;
 use sha2::{Digest, Sha256};
 
 /// The version of this program, as nodes present it when they join.
@@ -89,6 +90,14 @@ pub enum WireError {
         /// Where.
         position: usize,
     },
+    /// A table or a stream of dithered features that cannot be read.
+    #[error("{what} {problem}")]
+    Code {
+        /// Which table or stream.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An index or a bit out of range.
     #[error("{what} names {got}, but there are only {bound}")]
     Index {
@@ -99,6 +108,17 @@ pub enum WireError {
         /// The number of things it may name.
         bound: usize,
     },
+}
+
+/// The bytes of a message of features as it travels, and those of its tables among them: as in a run's first incarnation, so that
+/// what is reported does not tell how often a run was interrupted.
+pub fn feature_message_bytes(features: &v1::Features) -> (u64, u64) {
+    let stamp = |stamp: &v1::Stamp| stamp.encoded_len() as u64;
+    let own = features.stamp.as_ref().map_or(0, stamp);
+    let first = features.stamp.clone().map_or(0, |own| stamp(&v1::Stamp { incarnation: 1, ..own }));
+    let whole = features.encoded_len() as u64 - own + first;
+    let tables = features.tables.as_ref().map_or(0, |tables| tables.encoded_len() as u64);
+    (whole, tables)
 }
 
 /// Checks that all numbers of a field are finite.

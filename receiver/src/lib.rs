@@ -11,6 +11,7 @@ mod passage;
 mod received;
 mod selection;
 mod serve;
+mod tables;
 mod task;
 mod witness;
 

@@ -15,7 +15,9 @@ use proto::{
 use scenario::Selection;
 
 use self::training::Round;
-use crate::{answers::Answers, decode::Decoders, evaluate::Pass, received::Received, task::TaskData};
+use crate::{
+    answers::Answers, decode::Decoders, evaluate::Pass, received::Received, tables::Tables, task::TaskData,
+};
 
 /// What goes into a receiver's machine.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub struct ReceiverMachine {
     pub(crate) batches: BatchOrder,
     /// What the features of each transmitter come through.
     channels: Vec<Arc<dyn Channel<f32>>>,
+    /// What their dithered features are read with.
+    tables: Tables,
     schedule: Schedule,
     /// Steps that all parameters have taken.
     version: u64,
@@ -113,6 +117,7 @@ impl ReceiverMachine {
             channels: (0..context.scenario.transmitters())
                 .map(|k| context.channel(k, context.index))
                 .collect(),
+            tables: Tables::new(&context, task.test_samples()),
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             given_up: vec![VecDeque::new(); context.scenario.transmitters()],
             excused: vec![false; context.scenario.transmitters()],
@@ -227,6 +232,10 @@ impl ReceiverMachine {
 
     /// Takes the features of all transmitters out of the inbox, checked.
     pub(crate) fn receive(&mut self, when: When, asked: &[Vec<bool>]) -> Result<Vec<Received>, NodeError> {
+        if let When::Piece { pass, .. } = when {
+            let samples = self.judged(pass).test_samples();
+            self.tables.judge_samples(&self.context, samples);
+        }
         let mut received = Vec::with_capacity(self.inbox.len());
         for k in 0..self.inbox.len() {
             if std::mem::take(&mut self.excused[k]) {
@@ -237,7 +246,9 @@ impl ReceiverMachine {
             let asked: Vec<bool> = asked.iter().map(|asked| asked[k]).collect();
             let samples = self.samples_of(when);
             let channel = self.channels[k].clone();
-            let checked = Received::check(&self.context, k, when, &asked, samples, &features, channel);
+            let tables = &self.tables;
+            let checked =
+                Received::check(&self.context, k, when, &asked, samples, &features, (channel, tables));
             received.push(checked.map_err(NodeError::message(format!("features of transmitter {k}")))?);
         }
         Ok(received)
@@ -293,6 +304,9 @@ impl ReceiverMachine {
                 self.advance(emit)
             }
             Input::Features(k, features) => {
+                // Also of a message that comes too late: later ones are coded with them.
+                let taken = self.tables.take(&self.context, k, &features);
+                taken.map_err(NodeError::message(format!("features of transmitter {k}")))?;
                 if let Some(&when) = self.given_up[k].front() {
                     return self.forget(k, when, &features);
                 }

@@ -7,22 +7,28 @@ use node::{Context, Fate, Packet, Passage};
 use proto::{When, v1::Features};
 
 /// How the entries (tick, modality) that transmitter k sends fare, `samples` samples of each: a packet for every entry and
-/// group of samples, in order. None if the link is not emulated.
+/// group of samples, in order. Of dithered features, the stream's bytes are shared out evenly. None if the link is not emulated.
 pub(crate) fn passage(
     context: &Context,
     k: usize,
     when: When,
     samples: usize,
-    entries: impl Iterator<Item = (usize, usize)>,
+    features: &Features,
 ) -> Option<Passage> {
     let groups = context.groups(samples);
+    let rows = features.granted.len() * samples;
+    let bytes = |size: usize| match &features.coded {
+        Some(coded) => (coded.stream.len() * size).div_ceil(rows.max(1)),
+        None => 4 * size * context.feature_dim(),
+    };
+    let entries = features.granted.iter().map(|entry| (entry.tick as usize, entry.modality as usize));
     let (phase, pass, first_tick) = moment(context, when);
     let packets: Vec<Packet> = entries
         .flat_map(|(tick, modality)| {
             let packet = move |(group, size): (usize, &usize)| Packet {
                 modality,
                 tick: first_tick.wrapping_add((tick + group) as u64),
-                bytes: 4 * size * context.feature_dim(),
+                bytes: bytes(*size),
             };
             groups.iter().enumerate().map(packet)
         })
@@ -53,12 +59,16 @@ pub(crate) fn seconds(context: &Context, k: usize, features: &Features) -> f64 {
         When::Round { round, part } => round < scenario.train.rounds && part < context.parts() as u64,
         When::Piece { pass, piece } => pass < scenario.evaluation.passes && piece < u64::from(u32::MAX),
     };
-    let samples = features.z.as_ref().and_then(|z| z.shape.get(1)).map_or(0, |samples| *samples as usize);
+    let samples = match (&features.coded, when) {
+        (None, _) => features.z.as_ref().and_then(|z| z.shape.get(1)).map_or(0, |samples| *samples as usize),
+        (Some(_), When::Round { .. }) => context.samples(),
+        // All pieces but the last have so many, and nobody waits for that one longer than for another.
+        (Some(_), When::Piece { .. }) => context.ticks() * context.samples(),
+    };
     if !possible || samples > context.ticks() * context.samples() {
         return 0.0;
     }
-    let entries = features.granted.iter().map(|entry| (entry.tick as usize, entry.modality as usize));
-    passage(context, k, when, samples, entries).map_or(0.0, |passage| passage.seconds)
+    passage(context, k, when, samples, features).map_or(0.0, |passage| passage.seconds)
 }
 
 /// The samples of an entry that arrive: runs of them, in order. Without fates all do.

@@ -11,6 +11,7 @@ use scenario::RateAt;
 use crate::{
     air::AirCount,
     passage::{moment, passage, runs},
+    tables::{Tables, is_dithered},
 };
 
 /// A transmitter's features of a part of a round (or of a piece), checked, as far as they have come over its link.
@@ -79,7 +80,7 @@ impl Received {
         asked: &[bool],
         samples: usize,
         features: &Features,
-        channel: Arc<dyn Channel<f32>>,
+        (channel, tables): (Arc<dyn Channel<f32>>, &Tables),
     ) -> Result<Self, WireError> {
         context.link(k, context.index).check(features.stamp.as_ref(), when)?;
         let (phase, first_tick) = address(context, when);
@@ -91,8 +92,7 @@ impl Received {
         let grants = grants(context.seed, k, phase, first_tick, &requests, limit);
         let granted = grants.for_receiver(context.index);
         check_entries(features, &granted)?;
-        let shape = [granted.len(), samples, context.feature_dim()];
-        let payload = Payload::check("z", features.z.as_ref(), &shape)?;
+        let values = Values::check(context, k, when, (&granted, samples), features, tables)?;
         check_length("rates", "values", features.rates.len(), granted.len())?;
         check_finite("rates", &features.rates)?;
         let counts_received = context.counts_received(k, context.index, phase);
@@ -100,7 +100,7 @@ impl Received {
         check_length("received_rates", "values", features.received_rates.len(), received_rates)?;
         check_finite("received_rates", &features.received_rates)?;
         let all_granted = grants.ticks().map(<[_]>::len).collect();
-        let passage = passage(context, k, when, samples, granted.iter().copied());
+        let passage = passage(context, k, when, samples, features);
         let groups = context.groups(samples);
         let packets = granted.len() * groups.len();
         let mut received = Received {
@@ -108,7 +108,7 @@ impl Received {
             z: Vec::new(),
             channel,
             crossing: first_crossing(context, k, when),
-            feature_bytes: payload.bytes(),
+            feature_bytes: values.bytes(features),
             all_granted,
             used: None,
             packets,
@@ -117,7 +117,7 @@ impl Received {
         };
         let rates = (features.rates.as_slice(), features.received_rates.as_slice());
         let sources = received.take(&granted, rates, samples, &groups, passage.as_ref());
-        received.take_out(&payload, &sources, samples, context.feature_dim());
+        received.take_out(&values, &sources, samples, context.feature_dim());
         received.cross(&groups, context.feature_dim());
         if context.scenario.channel_between(k, context.index).is_some() {
             received.count_air(samples, &groups, context.feature_dim());
@@ -184,15 +184,18 @@ impl Received {
     }
 
     /// Takes the features that have come out of the message.
-    fn take_out(&mut self, payload: &Payload, sources: &[usize], samples: usize, feature_dim: usize) {
+    fn take_out(&mut self, values: &Values, sources: &[usize], samples: usize, feature_dim: usize) {
         let rows: usize = self.entries.iter().map(ReceivedEntry::count).sum();
         self.z = Vec::with_capacity(rows * feature_dim);
         for (entry, source) in self.entries.iter_mut().zip(sources) {
             entry.start = self.z.len();
             let first = source * samples;
             for run in &entry.samples {
-                let values = (first + run.start) * feature_dim..(first + run.end) * feature_dim;
-                self.z.extend(payload.values(values));
+                let range = (first + run.start) * feature_dim..(first + run.end) * feature_dim;
+                match values {
+                    Values::Sent(payload) => self.z.extend(payload.values(range)),
+                    Values::Read(values) => self.z.extend(&values[range]),
+                }
             }
         }
     }
@@ -225,6 +228,42 @@ impl Received {
     /// what was sent.
     pub(crate) fn pull_back(&self, entry: &ReceivedEntry, gradient: &mut [f32]) {
         self.channel.pull_back(&crossing(&self.crossing, entry, 0), gradient);
+    }
+}
+
+/// The values of all granted entries of a message.
+enum Values {
+    /// As they were sent.
+    Sent(Payload),
+    /// Of dithered features.
+    Read(Vec<f32>),
+}
+
+impl Values {
+    fn check(
+        context: &Context,
+        k: usize,
+        when: When,
+        (granted, samples): (&[(usize, usize)], usize),
+        features: &Features,
+        tables: &Tables,
+    ) -> Result<Self, WireError> {
+        if is_dithered(context) {
+            return Ok(Values::Read(tables.read(context, k, when, (granted, samples), features)?));
+        }
+        if features.coded.is_some() {
+            return Err(WireError::Missing("coded features to expect: features are not dithered"));
+        }
+        let shape = [granted.len(), samples, context.feature_dim()];
+        Ok(Values::Sent(Payload::check("z", features.z.as_ref(), &shape)?))
+    }
+
+    /// Their bytes in the message.
+    fn bytes(&self, features: &Features) -> u64 {
+        match self {
+            Values::Sent(payload) => payload.bytes(),
+            Values::Read(_) => features.coded.as_ref().map_or(0, |coded| coded.stream.len() as u64),
+        }
     }
 }
 
@@ -262,7 +301,10 @@ pub fn check_features(
     asked: &[bool],
     features: &Features,
 ) -> Result<(), WireError> {
-    Received::check(context, k, when, asked, context.samples(), features, Arc::new(Ideal)).map(drop)
+    let mut tables = Tables::new(context, context.ticks() * context.samples());
+    tables.take(context, k, features)?;
+    Received::check(context, k, when, asked, context.samples(), features, (Arc::new(Ideal), &tables))
+        .map(drop)
 }
 
 /// Where the cap's draws of a moment are addressed.
@@ -359,7 +401,7 @@ mod tests {
             missing: Vec::new(),
             air: AirCount::default(),
         };
-        received.take_out(&payload, sources, SAMPLES, 2);
+        received.take_out(&Values::Sent(payload), sources, SAMPLES, 2);
         received.cross(&GROUPS, 2);
         received
     }

@@ -6,6 +6,7 @@
 mod arrays;
 mod changes;
 mod channel;
+mod coding;
 mod data;
 mod device;
 mod difference;
@@ -41,7 +42,7 @@ pub use model::{Described, Kind, Model, Models, OwnKeys};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
-pub use train::{Baseline, Credit, LogMass, RateEstimator, SparseTerm, Train};
+pub use train::{Baseline, Credit, LogMass, RateEstimator, SparseTerm, Train, TrainCoding};
 
 use serde::{Deserialize, Serialize};
 

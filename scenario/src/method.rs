@@ -34,12 +34,14 @@ pub enum Coding {
     Quantised,
     /// The outputs themselves.
     Deterministic,
+    /// The outputs, rounded to learned steps after a dither was added that receivers take away again: integers travel.
+    Dithered,
 }
 
 /// What is counted as the rate of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
-    /// The estimate (17) of I(X;Z), by `train.rate_estimator`, which encoders learn to lower.
+    /// An information, by `train.rate_estimator`, which encoders learn to lower.
     Information,
     /// The bits of a feature: a constant.
     Bits,

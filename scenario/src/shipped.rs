@@ -28,7 +28,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 28] = [
+const WITHOUT_DEFAULT: [&str; 29] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",
@@ -38,6 +38,7 @@ const WITHOUT_DEFAULT: [&str; 28] = [
     "network.transmitters",
     "network.receivers",
     "train.beta_start",
+    "train.coding",
     "checkpoint.store",
     "transmitter.modalities",
     "receiver.task",

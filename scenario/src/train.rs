@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GRADIENT_BLOCK_TICKS, Method, RateAt};
+use crate::{Coding, GRADIENT_BLOCK_TICKS, Method, Rate, RateAt};
 
 /// How the network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +12,11 @@ pub struct Train {
     pub method: Method,
     /// Bits of a feature's value under `vddib`.
     pub bits: u32,
+    /// How an encoder's outputs become a feature, if not as the method has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coding: Option<TrainCoding>,
+    /// Of dithered features: rounds between tables.
+    pub table_every: u64,
     /// Optimizer steps.
     pub rounds: u64,
     /// Draws of the common randomness a round.
@@ -33,7 +38,7 @@ pub struct Train {
     pub gamma: f64,
     /// Whose grants the sparse term counts.
     pub sparse_term: SparseTerm,
-    /// How (17) is estimated.
+    /// How the rate is estimated.
     pub rate_estimator: RateEstimator,
     /// Whether the rate that is trained with is that of what is sent or of what arrives.
     pub rate_at: RateAt,
@@ -51,7 +56,9 @@ pub struct Train {
     pub coding_lr: f64,
     /// Learning rate of selectors.
     pub selection_lr: f64,
-    /// The share of the rounds, the last ones, during which both learning rates fall linearly to 0.
+    /// Learning rate of the priors and steps that features are coded with.
+    pub prior_lr: f64,
+    /// The share of the rounds, the last ones, during which all learning rates fall linearly to 0.
     pub cool_down: f64,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f64,
@@ -69,14 +76,26 @@ pub enum SparseTerm {
     Global,
 }
 
-/// Estimators of the rate (17).
+/// Codings that a scenario may ask for in place of its method's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainCoding {
+    /// A sample of a Gaussian, as f32.
+    Gaussian,
+    /// Integers, entropy-coded: [`Coding::Dithered`].
+    Dithered,
+}
+
+/// Estimators of the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RateEstimator {
-    /// Sum of one-dimensional estimates: at most feature_dim x ln N.
+    /// (17) as a sum of one-dimensional estimates: at most feature_dim x ln N.
     PerDimension,
-    /// The vector density: at most ln N.
+    /// (17) with the vector density: at most ln N.
     Joint,
+    /// Against a learned prior, which a receiver can know: no less than the information.
+    Prior,
 }
 
 /// What is subtracted from a cost before it weighs a score.
@@ -131,6 +150,25 @@ impl Train {
         self.coding_lr * self.warmth(round)
     }
 
+    /// The learning rate of priors in a round.
+    pub fn prior_lr_at(&self, round: u64) -> f64 {
+        self.prior_lr * self.warmth(round)
+    }
+
+    /// How an encoder's outputs become a feature.
+    pub fn coding(&self) -> Coding {
+        match self.coding {
+            None => self.method.coding,
+            Some(TrainCoding::Gaussian) => Coding::Gaussian,
+            Some(TrainCoding::Dithered) => Coding::Dithered,
+        }
+    }
+
+    /// Whether there are learned priors: a rate is told by them.
+    pub fn has_priors(&self) -> bool {
+        self.method.rate == Rate::Information && self.rate_estimator == RateEstimator::Prior
+    }
+
     /// The learning rate of selectors in a round.
     pub fn selection_lr_at(&self, round: u64) -> f64 {
         self.selection_lr * self.warmth(round)
@@ -169,6 +207,8 @@ impl Default for Train {
         Train {
             method: Method::POM2DIB,
             bits: 1,
+            coding: None,
+            table_every: 20,
             rounds: 2000,
             ticks_per_round: 20,
             samples_per_tick: 20,
@@ -187,6 +227,7 @@ impl Default for Train {
             entropy_until: 0.5,
             coding_lr: 1e-4,
             selection_lr: 5e-5,
+            prior_lr: 5e-3,
             cool_down: 0.0,
             weight_decay: 1e-4,
             selection_clip: 10.0,

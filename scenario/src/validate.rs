@@ -19,6 +19,7 @@ impl Scenario {
         self.validate_train()?;
         self.validate_links()?;
         self.validate_channels()?;
+        self.validate_coding()?;
         if self.checkpoint.store.as_ref().is_some_and(|store| store.trim().is_empty()) {
             let what = "is empty; give a folder or the URL of an object store, or leave the key out";
             return Err(ScenarioError::invalid("checkpoint.store", what));
@@ -70,6 +71,7 @@ impl Scenario {
             ("train.gamma", train.gamma),
             ("train.coding_lr", train.coding_lr),
             ("train.selection_lr", train.selection_lr),
+            ("train.prior_lr", train.prior_lr),
             ("train.weight_decay", train.weight_decay),
             ("train.selection_clip", train.selection_clip),
         ] {

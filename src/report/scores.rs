@@ -1,6 +1,8 @@
 //! What runs have come to, side by side.
 
-use coordinator::{OnAir, Started, Summary, TaskResult};
+use std::f64::consts::LN_2;
+
+use coordinator::{OnAir, Rates, Started, Summary, TaskResult};
 
 use super::{
     html::{bytes, escape, mark, number, row, table},
@@ -57,6 +59,19 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
             })
         })
     });
+    // Of runs with learned priors: without, there is nothing to hold a rate against.
+    let bits = |of: fn(&Rates) -> Option<f64>| {
+        move |run: &Recorded| {
+            let of = |rates: &Rates| rates.prior_nats.and(of(rates)).map(number);
+            of_summary(run, |summary| summary.rates.as_ref().and_then(of))
+        }
+    };
+    line("bits a test sample by (17)", &bits(|rates| Some(rates.estimate_nats? / LN_2)));
+    line("against the prior", &bits(|rates| Some(rates.prior_nats? / LN_2)));
+    line("coded", &bits(|rates| rates.coded_bits));
+    line("in messages", &bits(|rates| Some(8.0 * rates.message_bytes)));
+    line("through sockets", &bits(|rates| Some(8.0 * rates.socket_bytes?)));
+    line("coded for one by (17)", &bits(|rates| rates.ratios()[0]));
     line("entries", &|run| of_summary(run, |summary| Some(number(summary.test.selected_entries))));
     line("limits", &|run| Some(limits(run)));
     line("most asks, entries at a tick", &|run| {

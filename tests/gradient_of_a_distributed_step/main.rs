@@ -6,6 +6,7 @@ mod options;
 mod oracle;
 #[path = "../support/played_round.rs"]
 mod played_round;
+mod priors;
 #[path = "../support/reports.rs"]
 mod reports;
 mod single_samples;
@@ -486,6 +487,11 @@ fn network(parameter: &str) -> &str {
 /// Whether a network has anything to learn from a round: joint decoders and receivers' selectors always do.
 fn took_part(network: &str, selection: &Selection) -> bool {
     let (_, part) = network.split_once('/').expect("a network's name starts with its node's");
+    if let (Node::Transmitter(k), Some(prior)) = (owner(network), part.strip_prefix("prior")) {
+        let (m, t) = prior.split_once('-').expect("a prior's name ends with its modality and receiver");
+        let (m, t): (usize, usize) = (m.parse().unwrap(), t.parse().unwrap());
+        return selection.granted[t].iter().flatten().any(|&entry| entry == (k, m));
+    }
     let of_modality = part.strip_prefix("encoder").or(part.strip_prefix("trunk"));
     match (owner(network), of_modality) {
         (Node::Receiver(t), _) => {

@@ -2,6 +2,7 @@
 
 mod learning_rates;
 mod parts;
+mod priors;
 mod refusals;
 mod rounds;
 mod stragglers;

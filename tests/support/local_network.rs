@@ -95,6 +95,7 @@ pub(crate) struct LocalNetwork {
     pub(crate) work: Vec<f64>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there are few of them, and they do not live long")]
 enum Parcel {
     Order(Order),
     Letter(Letter),

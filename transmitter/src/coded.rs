@@ -1,11 +1,11 @@
 //! What the encoders have made of a part of a round, and how it goes to the receivers.
 
 use candle_core::Tensor;
-use dib::{Encoded, Features, Numbers, Trace};
+use dib::{Encoded, Features, Numbers, Trace, coding::Encoder};
 use node::NodeError;
 use proto::Packer;
 
-use crate::{on_air::OnAir, rates::GroupRates, round_groups::RoundGroups};
+use crate::{dithered::Dithered, on_air::OnAir, rates::GroupRates, round_groups::RoundGroups};
 
 /// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
 pub(crate) struct Coded {
@@ -28,6 +28,8 @@ pub(crate) struct CodedModality {
     pub(crate) rates: GroupRates,
     /// Those of what arrives, where they are counted.
     pub(crate) received_rates: Option<GroupRates>,
+    /// What travels, if that is not the features themselves.
+    pub(crate) dithered: Option<Dithered>,
 }
 
 /// Whose rates make up those of the entries.
@@ -50,8 +52,10 @@ struct Fetched<'a> {
 
 /// What a receiver gets.
 pub(crate) struct Packed {
-    /// `samples` rows of d values an entry.
-    pub(crate) z: proto::v1::Tensor,
+    /// `samples` rows of d values an entry; none of dithered features.
+    pub(crate) z: Option<proto::v1::Tensor>,
+    /// The same, if it is dithered.
+    pub(crate) coded: Option<proto::v1::Coded>,
     /// One an entry, in nats.
     pub(crate) rates: Vec<f64>,
     /// The same of what arrives at it; none if that is not counted.
@@ -66,6 +70,7 @@ impl Coded {
         entries: &[Vec<(usize, usize)>],
         (samples, d): (usize, usize),
         counts_received: impl Fn(usize) -> bool,
+        is_dithered: bool,
     ) -> Result<Vec<Packed>, NodeError> {
         let coded = || self.modalities.iter().flatten();
         let z: Vec<Tensor> =
@@ -75,7 +80,7 @@ impl Coded {
         let packed = dib::with_numbers(&wanted, |numbers| {
             let fetched = self.fetched(numbers.split_at(z.len()));
             let of_receiver = |(t, entries): (usize, &Vec<_>)| {
-                self.packed(&fetched, (t, counts_received(t)), entries, [samples, d])
+                self.packed(&fetched, (t, counts_received(t)), entries, [samples, d], is_dithered)
             };
             entries.iter().enumerate().map(of_receiver).collect()
         })?;
@@ -106,22 +111,42 @@ impl Coded {
         (t, counts_received): (usize, bool),
         entries: &[(usize, usize)],
         [samples, d]: [usize; 2],
+        is_dithered: bool,
     ) -> Packed {
         let shape = [entries.len(), samples, d];
-        let mut packer = Packer::new(shape.iter().product());
+        // Where all is dithered, the stream of no entries is empty.
+        let coded = is_dithered.then(|| self.stream(t, entries, [samples, d]));
+        let mut packer = Packer::new(if is_dithered { 0 } else { shape.iter().product() });
         let mut rates = Vec::with_capacity(entries.len());
         let mut received_rates = Vec::new();
         for &(tick, m) in entries {
             let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
             let of_modality = fetched[m].as_ref().expect("a granted entry is encoded");
             let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
-            packer.extend(of_modality.z[place * samples * d..(place + 1) * samples * d].iter().copied());
+            if !is_dithered {
+                packer.extend(of_modality.z[place * samples * d..(place + 1) * samples * d].iter().copied());
+            }
             rates.push(of_modality.rates[place]);
             if counts_received {
                 received_rates.extend(of_modality.received_rates.as_ref().map(|rates| rates[place]));
             }
         }
-        Packed { z: packer.pack(&shape), rates, received_rates }
+        let z = (!is_dithered).then(|| packer.pack(&shape));
+        Packed { z, coded, rates, received_rates }
+    }
+
+    /// The stream of a receiver's entries.
+    fn stream(&self, t: usize, entries: &[(usize, usize)], shape: [usize; 2]) -> proto::v1::Coded {
+        let mut encoder = Encoder::default();
+        let mut table = 0;
+        for &(tick, m) in entries {
+            let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
+            let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
+            let dithered = coded.dithered.as_ref().expect("all of a run's features are dithered, or none");
+            dithered.encode((m, t), place, shape, &mut encoder);
+            table = dithered.table();
+        }
+        proto::v1::Coded { table, stream: encoder.finish().into() }
     }
 }
 

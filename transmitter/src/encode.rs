@@ -10,8 +10,10 @@ use node::{Context, Meter, NodeError, Work};
 
 use crate::{
     coded::{Coded, CodedModality, RateGroups},
+    dithered::{Dithered, Moment},
     learned::Learned,
-    on_air::Sending,
+    on_air::{OnAir, Sending},
+    priors::{EntryRows, Lesson, Priors, backward_from_prior, values},
     rates::{GroupRates, group_rates},
     round_groups::RoundGroups,
     trunk::{Seen, Trunk},
@@ -29,6 +31,8 @@ pub(crate) struct Encoders {
     validation: Option<Arc<dyn Dataset>>,
     /// The embeddings of the receivers, [T, feature_dim]: an encoder's input says for whom it encodes.
     embeddings: Tensor,
+    /// Where rates are counted against priors.
+    pub(crate) priors: Option<Priors>,
 }
 
 /// What the encoder of a modality is to be given: numbers of what is uploaded, and where that stands.
@@ -94,7 +98,8 @@ impl Encoders {
             trunks.push(modules.trunk.map(|module| Trunk::new(context, m, module)).transpose()?);
         }
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
-        Ok(Encoders { encoders, trunks, coding, widths, dataset, validation: None, embeddings })
+        let priors = Priors::new(context)?;
+        Ok(Encoders { encoders, trunks, coding, widths, dataset, validation: None, embeddings, priors })
     }
 
     pub(crate) fn validate_on(&mut self, validation: Option<Arc<dyn Dataset>>) {
@@ -111,12 +116,15 @@ impl Encoders {
     }
 
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
-        self.encoders.iter().map(Encoder::network).chain(self.trunks.iter().flatten().map(Trunk::network))
+        let trunks = self.trunks.iter().flatten().map(Trunk::network);
+        let priors = self.priors.iter().flat_map(Priors::networks);
+        self.encoders.iter().map(Encoder::network).chain(trunks).chain(priors)
     }
 
     pub(crate) fn networks_mut(&mut self) -> impl Iterator<Item = &mut Network> {
         let trunks = self.trunks.iter_mut().flatten().map(Trunk::network_mut);
-        self.encoders.iter_mut().map(Encoder::network_mut).chain(trunks)
+        let priors = self.priors.iter_mut().flat_map(Priors::networks_mut);
+        self.encoders.iter_mut().map(Encoder::network_mut).chain(trunks).chain(priors)
     }
 
     /// Encodes all granted entries of a part of a training round, with what the backward pass needs.
@@ -242,6 +250,32 @@ impl Encoders {
         meter.turn_to(Work::Rate);
         let (phase, pass) = (batch.phase, batch.pass);
         let rows_of_entry = rows / entries.len();
+        if let Some(priors) = &self.priors {
+            let rows = EntryRows { entries: &entries, rows: rows_of_entry, d: context.feature_dim() };
+            let moment = Moment { phase, first: batch.first_moment };
+            let (dithered, features) = match priors.in_force(phase) {
+                Some(tables) => {
+                    let (dithered, features) = Dithered::new(context, tables, m, moment, rows, &features.z)?;
+                    (Some(dithered), features)
+                }
+                None => (None, features),
+            };
+            let found = priors.row_rates(m, rows, &features, dithered.is_some())?;
+            let (groups, rates) = prior_rates(context, batch, &entries, &found);
+            let on_air = OnAir { amplified: None, observed: None };
+            let rates = GroupRates::Known(rates);
+            return Ok(CodedModality {
+                entries,
+                features,
+                on_air,
+                encoded,
+                seen,
+                groups,
+                rates,
+                received_rates: None,
+                dithered,
+            });
+        }
         let sending = Sending {
             context,
             phase,
@@ -258,7 +292,17 @@ impl Encoders {
             Some(observed) => Some(rates(context, batch, &entries, &observed.features)?.1),
             None => None,
         };
-        Ok(CodedModality { entries, features, on_air, encoded, seen, groups, rates: found, received_rates })
+        Ok(CodedModality {
+            entries,
+            features,
+            on_air,
+            encoded,
+            seen,
+            groups,
+            rates: found,
+            received_rates,
+            dithered: None,
+        })
     }
 
     /// What the encoder's head is given of samples [rows, width]: what its trunk makes of them, with what that needs for its
@@ -349,6 +393,26 @@ impl Encoders {
             let is_used = |entry: usize| places[entry].is_some();
             meter.turn_to(Work::Backward);
             let (encoder, trunk) = (&mut self.encoders[m], &mut self.trunks[m]);
+            if let Some(priors) = &mut self.priors {
+                let rows =
+                    EntryRows { entries: &coded.entries, rows: context.samples(), d: context.feature_dim() };
+                let lesson = Lesson {
+                    features: &coded.features,
+                    noise: coded.dithered.as_ref().map(|dithered| dithered.noise.as_slice()),
+                    dz: &values(&gradient)?,
+                    weights: &(0..places.len())
+                        .map(|entry| if is_used(entry) { beta } else { 0.0 })
+                        .collect::<Vec<f64>>(),
+                    ticks: grants.ticks().count(),
+                };
+                let (to_z, to_std) = priors.learn(context, m, rows, &lesson)?;
+                let trunk = trunk.as_mut().zip(coded.seen.as_ref());
+                let at_head = backward_from_prior(encoder, encoded, (to_z, to_std), trunk.is_some())?;
+                if let Some((trunk, seen)) = trunk {
+                    at_head.iter().try_for_each(|at_head| trunk.backward(seen, at_head))?;
+                }
+                continue;
+            }
             let mut backward = |way, gradient: &Tensor, rate| -> Result<(), NodeError> {
                 let (Some(trunk), Some(seen)) = (&mut *trunk, &coded.seen) else {
                     return Ok(encoder.backward_through(way, encoded, gradient, Some(rate))?);
@@ -381,8 +445,35 @@ impl Encoders {
         for encoder in &mut self.encoders {
             encoder.network_mut().step(&optimizer)?;
         }
-        self.trunks.iter_mut().flatten().try_for_each(|trunk| trunk.step(&optimizer))
+        self.trunks.iter_mut().flatten().try_for_each(|trunk| trunk.step(&optimizer))?;
+        match &mut self.priors {
+            Some(priors) => priors.step(train.prior_lr_at(round)),
+            None => Ok(()),
+        }
     }
+}
+
+/// What [`rates`] gives, of what every row adds against a prior: it is the row's own, and a group's rate their mean.
+fn prior_rates(
+    context: &Context,
+    batch: &Batch<'_>,
+    entries: &[(usize, usize)],
+    found: &[f64],
+) -> (RateGroups, Vec<f64>) {
+    if batch.phase == Phase::Train && context.scenario.rates_over_rounds() {
+        let groups = RoundGroups::new(entries);
+        let by_group = groups.order.iter().map(|&row| found[row as usize]).collect();
+        return (RateGroups::Round(groups), by_group);
+    }
+    let groups: Vec<Vec<usize>> = entries.iter().map(|(tick, _)| vec![batch.samples[*tick].len()]).collect();
+    let mut start = 0;
+    let mean = |&rows: &usize| {
+        let own = &found[start..start + rows];
+        start += rows;
+        own.iter().sum::<f64>() / rows as f64
+    };
+    let rates = groups.iter().flatten().map(mean).collect();
+    (RateGroups::Own(groups), rates)
 }
 
 /// The (tick, receiver) pairs that are granted modality m, in order.

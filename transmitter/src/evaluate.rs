@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::Tensor;
-use dib::{Coding, Features, Grants, Posterior, RateEstimator, RequestGrid};
+use dib::{Features, Grants, Posterior, RateEstimator, RequestGrid};
 use node::{Context, NodeError};
 use proto::v1::{EntryRate, TransmitterPass};
+use scenario::Coding;
 
 use crate::{coded::Coded, rates::group_rates};
 
@@ -61,7 +62,7 @@ impl Pass {
                 let copies = copies(&all)?;
                 // Of deterministic features, copies of a row lie at distance 0 from each other: they have no density.
                 let is_entropy =
-                    all.posterior.is_none() && node::coding(&context.scenario.train) == Coding::Deterministic;
+                    all.posterior.is_none() && context.scenario.train.coding() == Coding::Deterministic;
                 let all = if is_entropy { once(&all, &copies)? } else { all };
                 let rows = [all.z.dim(0)?];
                 Ok(EntryRate {
@@ -73,7 +74,8 @@ impl Pass {
                 })
             })
             .collect::<Result<Vec<_>, NodeError>>()?;
-        Ok(TransmitterPass { pass: self.number, joint, samples: self.kept_samples as u64, wire_bytes: 0 })
+        let samples = self.kept_samples as u64;
+        Ok(TransmitterPass { pass: self.number, joint, samples, wire_bytes: 0, spent: None })
     }
 }
 

@@ -2,18 +2,22 @@
 
 mod asked;
 mod coded;
+mod dithered;
 mod encode;
 mod evaluate;
 mod exchange;
 mod learned;
 mod machine;
 mod on_air;
+mod priors;
 mod rates;
 mod read_ahead;
 mod round_groups;
 mod selection;
 mod sent;
 mod serve;
+mod spent;
+mod tables;
 mod trunk;
 mod witness;
 

@@ -8,7 +8,10 @@ use dib::{BatchOrder, Grants, Network, Phase, RequestGrid, grants, receiver_embe
 use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
 use proto::{
     When,
-    v1::{Entry, Evaluate, Features, Finished, TransmitterRound, Turn, order::Order, report::Report},
+    v1::{
+        Entry, Evaluate, Features, Finished, Spent, TransmitterPass, TransmitterRound, Turn, order::Order,
+        report::Report,
+    },
 };
 use scenario::{JointRateRows, Selection};
 
@@ -19,6 +22,7 @@ use crate::{
     evaluate::Pass,
     learned::Learned,
     sent::{Sent, SentPart},
+    spent,
 };
 
 /// What goes into a transmitter's machine.
@@ -63,7 +67,7 @@ pub struct TransmitterMachine {
     pub(crate) batches: BatchOrder,
     schedule: Schedule,
     /// Steps that all parameters have taken.
-    version: u64,
+    pub(crate) version: u64,
     /// Turns that have come and are not answered yet, per receiver.
     pub(crate) inbox: Vec<VecDeque<Turn>>,
     /// The round whose gradients are due.
@@ -72,6 +76,10 @@ pub struct TransmitterMachine {
     pass: Option<Pass>,
     /// How many passes of the evaluation under way are done.
     passes_done: u64,
+    /// Whether receivers are to get the tables of dithered features with what is sent next.
+    pub(crate) tables_due: bool,
+    /// What features have come to since the last report.
+    spent: Spent,
     meter: Meter,
 }
 
@@ -104,6 +112,8 @@ impl TransmitterMachine {
             sent: None,
             pass: None,
             passes_done: 0,
+            tables_due: false,
+            spent: Spent::default(),
             meter: Meter::default(),
             selector,
             fixed,
@@ -235,6 +245,8 @@ impl TransmitterMachine {
             learned.extend(turn.learned);
             asks.push(turn.asks.ok_or_else(missing)?);
         }
+        // Whoever begins a stretch may have lost what it had.
+        self.tables_due |= self.sent.is_none();
         self.learn(&learned, emit)?;
         self.answer(round, &asks, emit)
     }
@@ -278,6 +290,7 @@ impl TransmitterMachine {
         asks: &[Vec<bool>],
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
+        self.make_tables(round)?;
         let first_tick = self.context.first_tick(round);
         let moments: Vec<u64> = (first_tick..first_tick + self.context.ticks() as u64).collect();
         let asked = Asked::new(asks);
@@ -317,33 +330,41 @@ impl TransmitterMachine {
     }
 
     /// Answers every receiver: the requests before the cap, and its granted entries of `samples` samples each.
+    /// Gives the sum of all their rates in nats.
     fn send(
-        &self,
+        &mut self,
         when: When,
         requests: &Bytes,
         grants: &Grants,
         (coded, samples): (&Coded, usize),
         emit: &mut dyn FnMut(Output),
-    ) -> Result<(), NodeError> {
+    ) -> Result<f64, NodeError> {
         let entries: Vec<Vec<(usize, usize)>> =
             (0..self.inbox.len()).map(|t| grants.for_receiver(t)).collect();
         let (k, phase) = (self.context.index, phase_of(when));
         let counts = |t| self.context.counts_received(k, t, phase);
-        let packed = coded.pack(&entries, (samples, self.context.feature_dim()), counts)?;
-        for (t, (entries, Packed { z, rates, received_rates })) in entries.into_iter().zip(packed).enumerate()
-        {
+        let is_dithered = self.context.scenario.train.coding() == scenario::Coding::Dithered;
+        let packed = coded.pack(&entries, (samples, self.context.feature_dim()), counts, is_dithered)?;
+        let mut sum = 0.0;
+        for (t, (entries, packed)) in entries.into_iter().zip(packed).enumerate() {
+            let Packed { z, coded, rates, received_rates } = packed;
+            sum += rates.iter().sum::<f64>();
             let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
             let features = Features {
                 stamp: Some(self.context.link(self.context.index, t).stamp(when)),
                 requests: requests.clone(),
                 granted: granted.collect(),
-                z: Some(z),
+                z,
                 rates,
                 received_rates,
+                coded,
+                tables: self.tables_for(t, phase),
             };
+            spent::add_message(&mut self.spent, &features);
             emit(Output::Features(t, features));
         }
-        Ok(())
+        self.tables_due = false;
+        Ok(sum)
     }
 
     /// The kernel P(A | A') of section VII-A.
@@ -364,6 +385,7 @@ impl TransmitterMachine {
         self.meter.turn_to(Work::Select);
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
+        let spent = std::mem::take(&mut self.spent);
         let mut report = TransmitterRound {
             round: sent.round,
             log_likelihood,
@@ -372,6 +394,7 @@ impl TransmitterMachine {
             work: self.meter.take(),
             encoded: sent.encoded(self.context.scenario.modalities(self.context.index)),
             asked: sent.asked.rows.len() as u32,
+            spent: Some(spent).filter(|_| self.context.scenario.train.has_priors()),
             ..TransmitterRound::default()
         };
         if self.context.verify {
@@ -426,6 +449,9 @@ impl TransmitterMachine {
                 || NodeError::protocol(format!("receiver {t}"), "sent an evaluation turn without asks");
             asked.push(turn.asks.ok_or_else(missing)?[0]);
         }
+        if piece == 0 && self.passes_done == 0 {
+            self.make_tables_of_evaluation()?;
+        }
         if piece == 0 {
             let requests = self.requests_of_pass(number, &asked)?;
             let grants = self.grant(Phase::Evaluate, number, &requests);
@@ -448,7 +474,9 @@ impl TransmitterMachine {
             &mut self.meter,
         )?;
         let requests = Bytes::from(pass.requests.to_bytes());
-        self.send(when, &requests, &pass.grants, (&coded, samples.len()), emit)?;
+        let rates = self.send(when, &requests, &pass.grants, (&coded, samples.len()), emit)?;
+        self.spent.samples += samples.len() as u64;
+        spent::add_rates(&mut self.spent, &self.context, &coded, samples.len(), rates)?;
         if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Test {
             pass.keep(&self.context, &coded)?;
         }
@@ -460,7 +488,9 @@ impl TransmitterMachine {
         if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Train {
             self.keep_training_rows(&mut pass, passes * pieces)?;
         }
-        emit(Output::Report(Report::TransmitterPass(pass.report(&self.context)?)));
+        let report =
+            TransmitterPass { spent: Some(std::mem::take(&mut self.spent)), ..pass.report(&self.context)? };
+        emit(Output::Report(Report::TransmitterPass(report)));
         self.passes_done = (self.passes_done + 1) % passes;
         if self.passes_done == 0 {
             self.schedule.done();

@@ -1,9 +1,11 @@
 //! What the rate of an entry is under each kind of coding.
 
 use candle_core::Tensor;
-use dib::{Features, Posterior, RateEstimator};
+use dib::{Features, Posterior, RateEstimator, coding::uniform_rates};
 use node::{Context, NodeError};
-use scenario::Rate;
+use scenario::{Coding, Rate};
+
+use crate::priors::values;
 
 /// The rates of groups of samples, or of the samples, in nats.
 pub(crate) enum GroupRates {
@@ -31,6 +33,13 @@ pub(crate) fn group_rates(
     groups: &[usize],
 ) -> Result<GroupRates, NodeError> {
     Ok(match context.scenario.train.method.rate {
+        Rate::Information if context.scenario.train.coding() == Coding::Dithered => {
+            let Posterior { mu, std } = posterior(features)?;
+            // The posterior's deviation is that of noise uniform over a step.
+            let widths: Vec<f32> = values(std)?.iter().map(|std| std * 12_f32.sqrt()).collect();
+            let of = [&values(&features.z)?[..], &values(mu)?, &widths];
+            GroupRates::Known(uniform_rates(estimator, of, context.feature_dim(), groups))
+        }
         Rate::Information => {
             let Posterior { mu, std } = posterior(features)?;
             GroupRates::Estimated(dib::rates(estimator, &features.z, mu, std, groups)?)

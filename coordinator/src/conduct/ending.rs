@@ -95,12 +95,14 @@ impl Conductor {
             most_entries: totals.most_entries,
             missing: totals.missing,
             channel: judge.channel(),
+            rates: judge.rates(rounds.map_or(0, Rounds::wire_bytes)),
             validation: self.validation(version),
             forked,
             extended,
             wire: Wire {
                 feature_bytes: totals.bytes.feature,
                 gradient_bytes: totals.bytes.gradient,
+                table_bytes: totals.bytes.table,
                 total_bytes: totals.bytes.total,
             },
             timing: Timing {

@@ -8,12 +8,14 @@ mod bits;
 mod coder;
 mod dither;
 mod marginal;
+mod posterior;
 mod prior;
 mod table;
 
 pub use coder::{Decoder, Encoder, PRECISION, Share, TOTAL};
 pub use dither::{DITHERS, MOST_STEP, quantise, restore};
 pub use marginal::{Component, Marginal};
+pub use posterior::{log_densities, uniform_rates};
 pub use prior::{COMPONENTS, Prior, PriorKind};
 pub use table::EntryTable;
 

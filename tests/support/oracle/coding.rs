@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
-use scenario::{Method, RateAt};
+use scenario::{Method, RateAt, RateEstimator};
 
 use super::{
     Oracle,
@@ -78,6 +78,10 @@ impl Oracle<'_> {
         let sent_now = self.send([k, t, m, tick])?;
         let own = &sent_now.rated;
         let estimator = self.setup.scenario.train.rate_estimator;
+        if estimator == RateEstimator::Prior {
+            let rate = self.prior_rate([k, t, m], own)?;
+            return Ok((sent_now, rate));
+        }
         let Some(sent) = &self.sent else {
             let rate = match (&own.posterior, self.setup.scenario.train.method) {
                 (Some((mu, std)), _) => rate(estimator, &own.z, mu, std)?,
@@ -136,6 +140,9 @@ impl Oracle<'_> {
                 network::described(&self.variables, &name, &described, &input)?
             }
         };
+        if self.setup.scenario.train.coding() == scenario::Coding::Dithered {
+            return Ok(Coded { z: self.dither([k, t, m, tick], &output)?, posterior: None });
+        }
         match self.setup.scenario.train.method {
             Method::VDDIB => return Ok(Coded { z: self.quantise(&output)?, posterior: None }),
             Method::DLSC => return Ok(Coded { z: output, posterior: None }),

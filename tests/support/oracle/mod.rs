@@ -9,6 +9,7 @@ mod credit;
 pub(crate) mod draw;
 mod kinds;
 mod network;
+mod prior;
 mod rate;
 pub(crate) mod selection;
 

@@ -15,6 +15,7 @@ pub(crate) fn rate(estimator: RateEstimator, z: &Tensor, mu: &Tensor, std: &Tens
     let (own, every) = match estimator {
         RateEstimator::PerDimension => (own, every),
         RateEstimator::Joint => (own.sum_keepdim(1)?, every.sum_keepdim(2)?),
+        RateEstimator::Prior => candle_core::bail!("a rate against a prior is of no mixture"),
     };
     let mixture = every.exp()?.mean(1)?.log()?;
     (own - mixture)?.sum(1)?.mean(0)
@@ -33,6 +34,7 @@ pub(crate) fn term(
     let every = match estimator {
         RateEstimator::PerDimension => every,
         RateEstimator::Joint => every.sum_keepdim(1)?,
+        RateEstimator::Prior => candle_core::bail!("a rate against a prior is of no mixture"),
     };
     let mixture = every.exp()?.mean(0)?.log()?;
     (every.get(i)? - mixture)?.sum_all()

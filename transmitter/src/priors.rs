@@ -1,0 +1,236 @@
+//! The priors of a transmitter's entries: what their rate is counted against, and what dithered features are coded with.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use dib::{
+    Encoded, Encoder, Features, Network, Posterior, Way,
+    coding::{EntryTable, Prior, PriorKind, log_densities},
+    initial_weights,
+};
+use node::{Context, NodeError};
+use scenario::Coding;
+
+/// The prior r of every entry, learned with the encoders.
+pub(crate) struct Priors {
+    /// By modality, then receiver.
+    priors: Vec<Vec<Prior>>,
+    /// Of dithered features, those in force in training, and in the evaluation under way.
+    training: Option<Tables>,
+    evaluation: Option<Tables>,
+    d: usize,
+}
+
+/// The tables of all entries.
+#[derive(Clone)]
+pub(crate) struct Tables {
+    /// What messages call them: twice the version that they were made of, and 1 for those of an evaluation.
+    pub(crate) number: u64,
+    /// By modality, then receiver.
+    pub(crate) of: Arc<Vec<Vec<EntryTable>>>,
+}
+
+/// The rows of one modality's encoder: of entries (tick, receiver), so many rows each.
+#[derive(Clone, Copy)]
+pub(crate) struct EntryRows<'a> {
+    pub(crate) entries: &'a [(usize, usize)],
+    pub(crate) rows: usize,
+    pub(crate) d: usize,
+}
+
+impl EntryRows<'_> {
+    /// The entries of a receiver: their positions.
+    fn of(&self, t: usize) -> Vec<usize> {
+        (0..self.entries.len()).filter(|&position| self.entries[position].1 == t).collect()
+    }
+
+    /// The values of some entries, one after the other.
+    fn gather(&self, values: &[f32], positions: &[usize]) -> Result<Tensor, NodeError> {
+        let size = self.rows * self.d;
+        let taken: Vec<f32> =
+            positions.iter().flat_map(|&position| &values[position * size..][..size]).copied().collect();
+        Ok(Tensor::from_vec(taken, (positions.len() * self.rows, self.d), &Device::Cpu)?)
+    }
+
+    /// Puts values back where [`EntryRows::gather`] found them.
+    fn scatter(&self, taken: &Tensor, positions: &[usize], values: &mut [f32]) -> Result<(), NodeError> {
+        let size = self.rows * self.d;
+        dib::with_values(taken, |taken| {
+            for (of, &position) in taken.chunks_exact(size).zip(positions) {
+                values[position * size..][..size].copy_from_slice(of);
+            }
+        })?;
+        Ok(())
+    }
+}
+
+/// What a modality's prior learns from.
+pub(crate) struct Lesson<'a> {
+    /// As they were sent.
+    pub(crate) features: &'a Features,
+    /// Of dithered features (z - mu) / step, row after row.
+    pub(crate) noise: Option<&'a [f32]>,
+    /// What receivers want of z, row after row.
+    pub(crate) dz: &'a [f32],
+    /// What a nat of each entry's rate, the mean over its rows, costs.
+    pub(crate) weights: &'a [f64],
+    /// Of how many ticks the entries are.
+    pub(crate) ticks: usize,
+}
+
+impl Priors {
+    /// Those of transmitter k, if the rate is counted against priors.
+    pub(crate) fn new(context: &Context) -> Result<Option<Self>, NodeError> {
+        let (scenario, k, d) = (&context.scenario, context.index, context.feature_dim());
+        if !scenario.train.has_priors() {
+            return Ok(None);
+        }
+        let is_dithered = scenario.train.coding() == Coding::Dithered;
+        let kind = if is_dithered { PriorKind::Dithered } else { PriorKind::Density };
+        let prior = |m: usize, t: usize| {
+            let name = format!("transmitter{k}/prior{m}-{t}");
+            Prior::new(&name, kind, d, DType::F32, initial_weights(context.seed, &name))
+        };
+        let of_modality = |m: usize| (0..scenario.receivers()).map(|t| prior(m, t)).collect();
+        let priors = (0..scenario.modalities(k)).map(of_modality).collect::<Result<_, _>>()?;
+        Ok(Some(Priors { priors, training: None, evaluation: None, d }))
+    }
+
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.priors.iter().flatten().map(Prior::network)
+    }
+
+    pub(crate) fn networks_mut(&mut self) -> impl Iterator<Item = &mut Network> {
+        self.priors.iter_mut().flatten().map(Prior::network_mut)
+    }
+
+    /// The tables of a round: made anew every `every` rounds, else those of before, which the state keeps. Says whether they are new.
+    pub(crate) fn tables_of_round(&mut self, round: u64, every: u64) -> Result<bool, NodeError> {
+        let number = 2 * (round / every * every);
+        if self.training.as_ref().is_some_and(|tables| tables.number == number) {
+            return Ok(false);
+        }
+        if round.is_multiple_of(every) {
+            self.priors.iter_mut().flatten().try_for_each(Prior::hold)?;
+        }
+        self.training = Some(Tables { number, of: Arc::new(self.tables(Prior::held_table)?) });
+        Ok(true)
+    }
+
+    /// The tables of an evaluation at a version: of the priors as they are.
+    pub(crate) fn tables_of_evaluation(&mut self, version: u64) -> Result<(), NodeError> {
+        let of = Arc::new(self.tables(Prior::table)?);
+        self.evaluation = Some(Tables { number: 2 * version + 1, of });
+        Ok(())
+    }
+
+    fn tables(&self, of: fn(&Prior) -> dib::Result<EntryTable>) -> Result<Vec<Vec<EntryTable>>, NodeError> {
+        let of_modality = |priors: &Vec<Prior>| priors.iter().map(of).collect::<Result<_, _>>();
+        Ok(self.priors.iter().map(of_modality).collect::<Result<_, _>>()?)
+    }
+
+    /// The tables in force, if features are dithered.
+    pub(crate) fn in_force(&self, phase: dib::Phase) -> Option<&Tables> {
+        match phase {
+            dib::Phase::Train => self.training.as_ref(),
+            dib::Phase::Evaluate => self.evaluation.as_ref(),
+        }
+    }
+
+    /// log p(z|x) / r(z) of every row of a modality, in nats; of dithered features minus the logarithm of the prior's mass in their
+    /// intervals.
+    pub(crate) fn row_rates(
+        &self,
+        m: usize,
+        rows: EntryRows<'_>,
+        features: &Features,
+        is_dithered: bool,
+    ) -> Result<Vec<f64>, NodeError> {
+        let z = values(&features.z)?;
+        let mut masses = vec![0.0; z.len()];
+        for (t, prior) in self.priors[m].iter().enumerate() {
+            let positions = rows.of(t);
+            if !positions.is_empty() {
+                let of_receiver = prior.log_mass(&rows.gather(&z, &positions)?)?;
+                rows.scatter(&of_receiver, &positions, &mut masses)?;
+            }
+        }
+        let mut rates: Vec<f64> =
+            masses.chunks_exact(self.d).map(|row| -row.iter().copied().map(f64::from).sum::<f64>()).collect();
+        if let Some(posterior) = features.posterior.as_ref().filter(|_| !is_dithered) {
+            let Posterior { mu, std } = posterior;
+            let densities = log_densities([&z, &values(mu)?, &values(std)?], self.d);
+            rates.iter_mut().zip(densities).for_each(|(rate, density)| *rate += density);
+        }
+        Ok(rates)
+    }
+
+    /// Adds the gradients of a modality's priors; gives the whole gradient with respect to z, and what the rate wants of the standard
+    /// deviations where features are Gaussian.
+    pub(crate) fn learn(
+        &mut self,
+        context: &Context,
+        m: usize,
+        rows: EntryRows<'_>,
+        lesson: &Lesson<'_>,
+    ) -> Result<(Vec<f32>, Vec<f32>), NodeError> {
+        let z = values(&lesson.features.z)?;
+        let size = rows.rows * rows.d;
+        let of_row = |weight: &f64| vec![-(*weight / rows.rows as f64) as f32; size];
+        let dmass: Vec<f32> = lesson.weights.iter().flat_map(of_row).collect();
+        let mut to_z = vec![0.0; z.len()];
+        for (t, prior) in self.priors[m].iter_mut().enumerate() {
+            let positions = rows.of(t);
+            if positions.is_empty() {
+                continue;
+            }
+            let mut rows_of_tick = vec![0; lesson.ticks];
+            positions.iter().for_each(|&position| rows_of_tick[rows.entries[position].0] += rows.rows);
+            let take = |values: &[f32]| rows.gather(values, &positions);
+            let noise = lesson.noise.map(take).transpose()?;
+            let blocks = context.gradient_blocks(&rows_of_tick);
+            let of_receiver =
+                prior.learn(&take(&z)?, noise.as_ref(), &take(lesson.dz)?, &take(&dmass)?, &blocks)?;
+            rows.scatter(&of_receiver, &positions, &mut to_z)?;
+        }
+        // log p(z|x) at z = mu + std noise is - ln std and what does not change.
+        let to_std = match (&lesson.features.posterior, lesson.noise) {
+            (Some(Posterior { std, .. }), None) => {
+                values(std)?.iter().zip(&dmass).map(|(std, dmass)| dmass / std).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok((to_z, to_std))
+    }
+
+    /// The step of those that took part.
+    pub(crate) fn step(&mut self, rate: f64) -> Result<(), NodeError> {
+        Ok(self.priors.iter_mut().flatten().try_for_each(|prior| prior.step(rate))?)
+    }
+}
+
+/// Adds an encoder's gradients, given the whole ones with respect to z and, of Gaussian features, that of the rate with respect to
+/// std: z = mu + std noise takes the former to mu and std. With `to_input`, gives what the blocks of the input that learn want.
+pub(crate) fn backward_from_prior(
+    encoder: &mut Encoder,
+    encoded: &Encoded,
+    (to_z, to_std): (Vec<f32>, Vec<f32>),
+    to_input: bool,
+) -> Result<Vec<Tensor>, NodeError> {
+    let (shape, device) = (encoded.features.z.dims2()?, encoded.features.z.device());
+    if to_std.is_empty() {
+        let to_z = Tensor::from_vec(to_z, shape, device)?;
+        return Ok(match to_input {
+            true => encoder.backward_to_input(Way::default(), encoded, &to_z, None)?,
+            false => encoder.backward(encoded, &to_z, None).map(|()| Vec::new())?,
+        });
+    }
+    let to_mu = vec![0.0; to_z.len()];
+    let packed = Tensor::from_vec([to_z, to_mu, to_std].concat(), (3, shape.0, shape.1), device)?;
+    Ok(encoder.backward_packed(encoded, &packed, to_input)?)
+}
+
+/// The numbers of an f32 tensor, wherever it is.
+pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>, NodeError> {
+    Ok(dib::with_values(&tensor.contiguous()?, <[f32]>::to_vec)?)
+}
