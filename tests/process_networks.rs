@@ -187,7 +187,7 @@ fn a_layer_that_does_not_fit_is_refused_before_anything_starts() {
     for (set, expected) in [
         (
             "network.encoder.layers=[\"linear_24\"]",
-            "layers: layer 1 is \"linear_24\"; a layer is one of linear, ",
+            "layers: layer 1 is \"linear_24\"; a layer is one of conv1d, ",
         ),
         (
             "network.encoder.layers=[\"relu\",{kind=\"linear\",width=4}]",
