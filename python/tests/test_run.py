@@ -140,6 +140,8 @@ def test_whoever_lets_go_of_a_run_ends_it() -> None:
 
 INTERRUPTED = """
 import signal, pom2dib
+# Started in the background by a shell, it would inherit that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 try:
     pom2dib.run("tiny.toml", set={"train.rounds": 100000}, out="a")
