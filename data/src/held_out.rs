@@ -9,7 +9,11 @@ use std::{
 use randomness::{Purpose, Seed};
 use sha2::{Digest, Sha256};
 
-use crate::{About, DataFile, Dataset, Kept, Split, Targets, error::DataError, rows::epoch_of};
+use crate::{
+    Dataset, Split,
+    error::DataError,
+    view::{Part, View},
+};
 
 /// A data set's rows to train on, and those to validate on.
 pub struct Divided {
@@ -43,17 +47,16 @@ pub(crate) fn hold_out(
         (0..rows as u32).partition(|&row| held.contains(&groups[row as usize]));
     let inner: Arc<dyn Dataset> = dataset.into();
     let digest = mixed(inner.digest(), b"held out", &held);
-    let train = Arc::new(TrainingRows { inner: inner.clone(), rows: kept, digest });
-    Ok(Divided { train, validation: Some(Arc::new(HeldOut { inner, rows: held })) })
+    let train = Arc::new(training_rows(inner.clone(), Some(kept), digest));
+    Ok(Divided { train, validation: Some(Arc::new(validation_rows(inner, held))) })
 }
 
 /// Trains on all rows, and validates on rows that the data set brings for that.
 pub(crate) fn bring(dataset: Box<dyn Dataset>, validation: Box<dyn Dataset>) -> Divided {
     let inner: Arc<dyn Dataset> = dataset.into();
-    let rows = (0..inner.samples(Split::Train) as u32).collect();
     let count = validation.samples(Split::Test) as u32;
     let digest = mixed(inner.digest(), b"brought", &[count]);
-    let train = Arc::new(TrainingRows { inner, rows, digest });
+    let train = Arc::new(training_rows(inner, None, digest));
     Divided { train, validation: Some(validation.into()) }
 }
 
@@ -84,175 +87,18 @@ fn mixed(digest: [u8; 32], what: &[u8], rows: &[u32]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// A data set that trains on some of its rows.
-struct TrainingRows {
-    inner: Arc<dyn Dataset>,
-    /// Of the training split, in its order.
-    rows: Vec<u32>,
-    digest: [u8; 32],
+/// A data set that trains on some of its rows; none: on all of them.
+fn training_rows(inner: Arc<dyn Dataset>, rows: Option<Vec<u32>>, digest: [u8; 32]) -> View {
+    let train = Part { rows, ..Part::whole(Split::Train) };
+    View { inner, train, test: Part::whole(Split::Test), clusters: None, digest, trains: true }
 }
 
-impl TrainingRows {
-    fn row(&self, split: Split, sample: usize) -> usize {
-        match split {
-            Split::Train => self.rows[sample] as usize,
-            Split::Test => sample,
-        }
-    }
-}
-
-impl Dataset for TrainingRows {
-    fn samples(&self, split: Split) -> usize {
-        match split {
-            Split::Train => self.rows.len(),
-            Split::Test => self.inner.samples(split),
-        }
-    }
-
-    fn width(&self, modality: &str) -> Option<usize> {
-        self.inner.width(modality)
-    }
-
-    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
-        self.inner.shape(modality)
-    }
-
-    fn read(
-        &self,
-        modality: &str,
-        split: Split,
-        sample: usize,
-        epoch: u64,
-        out: &mut [f32],
-    ) -> Result<(), DataError> {
-        self.inner.read(modality, split, self.row(split, sample), epoch, out)
-    }
-
-    fn read_ahead(&self, modality: &str, split: Split, samples: &[(usize, u64)]) {
-        let rows: Vec<(usize, u64)> =
-            samples.iter().map(|&(sample, epoch)| (self.row(split, sample), epoch)).collect();
-        self.inner.read_ahead(modality, split, &rows);
-    }
-
-    fn targets(&self, task: &str, split: Split) -> Option<Targets> {
-        let targets = self.inner.targets(task, split)?;
-        Some(match split {
-            Split::Train => targets.of_rows(&self.rows),
-            Split::Test => targets,
-        })
-    }
-
-    fn about(&self, task: &str) -> About {
-        self.inner.about(task)
-    }
-
-    fn units(&self, task: &str) -> Option<Vec<f64>> {
-        self.inner.units(task)
-    }
-
-    fn origins(&self, task: &str) -> Option<Vec<f64>> {
-        self.inner.origins(task)
-    }
-
-    fn is_pose(&self, task: &str) -> bool {
-        self.inner.is_pose(task)
-    }
-
-    fn clusters(&self) -> Vec<u32> {
-        self.inner.clusters()
-    }
-
-    fn digest(&self) -> [u8; 32] {
-        self.digest
-    }
-
-    fn files(&self) -> Vec<DataFile> {
-        self.inner.files()
-    }
-
-    fn kept(&self) -> Vec<Kept> {
-        self.inner.kept()
-    }
-}
-
-/// Held-out rows, in the place of a test split: as in an epoch that training never comes to.
-struct HeldOut {
-    inner: Arc<dyn Dataset>,
-    rows: Vec<u32>,
-}
-
-impl HeldOut {
-    fn row(&self, split: Split, sample: usize, epoch: u64) -> (usize, u64) {
-        match split {
-            Split::Train => (sample, epoch),
-            Split::Test => (self.rows[sample] as usize, epoch_of(Split::Train)),
-        }
-    }
-}
-
-impl Dataset for HeldOut {
-    fn samples(&self, split: Split) -> usize {
-        match split {
-            Split::Train => self.inner.samples(split),
-            Split::Test => self.rows.len(),
-        }
-    }
-
-    fn width(&self, modality: &str) -> Option<usize> {
-        self.inner.width(modality)
-    }
-
-    fn shape(&self, modality: &str) -> Option<Vec<usize>> {
-        self.inner.shape(modality)
-    }
-
-    fn read(
-        &self,
-        modality: &str,
-        split: Split,
-        sample: usize,
-        epoch: u64,
-        out: &mut [f32],
-    ) -> Result<(), DataError> {
-        let (row, epoch) = self.row(split, sample, epoch);
-        self.inner.read(modality, Split::Train, row, epoch, out)
-    }
-
-    /// Nothing: what is said here would take the place of what training reads next.
-    fn read_ahead(&self, _modality: &str, _split: Split, _samples: &[(usize, u64)]) {}
-
-    fn targets(&self, task: &str, split: Split) -> Option<Targets> {
-        let targets = self.inner.targets(task, Split::Train)?;
-        Some(match split {
-            Split::Train => targets,
-            Split::Test => targets.of_rows(&self.rows),
-        })
-    }
-
-    fn about(&self, task: &str) -> About {
-        self.inner.about(task)
-    }
-
-    fn units(&self, task: &str) -> Option<Vec<f64>> {
-        self.inner.units(task)
-    }
-
-    fn origins(&self, task: &str) -> Option<Vec<f64>> {
-        self.inner.origins(task)
-    }
-
-    fn is_pose(&self, task: &str) -> bool {
-        self.inner.is_pose(task)
-    }
-
-    /// One: nothing is resampled.
-    fn clusters(&self) -> Vec<u32> {
-        vec![0; self.rows.len()]
-    }
-
-    fn digest(&self) -> [u8; 32] {
-        self.inner.digest()
-    }
+/// Held-out rows, in the place of the test split. They are one cluster: nothing is resampled.
+fn validation_rows(inner: Arc<dyn Dataset>, rows: Vec<u32>) -> View {
+    let clusters = Some(vec![0; rows.len()]);
+    let digest = inner.digest();
+    let test = Part::tested(Split::Train, Some(rows));
+    View { inner, train: Part::whole(Split::Train), test, clusters, digest, trains: false }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod rows;
 mod source;
 mod task;
 mod verify;
+mod view;
 
 pub use arrays::{
     ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Label, NewArray,

@@ -55,7 +55,7 @@ impl Part {
     /// The epoch of its draws, where training has none of them.
     pub(crate) fn epoch(self) -> u64 {
         match self {
-            Part::Of(split) => crate::rows::epoch_of(split),
+            Part::Of(split) => crate::view::epoch_of(split),
             Part::Validation => 0,
         }
     }

@@ -16,7 +16,7 @@ use randomness::Seed;
 
 use crate::{
     Dataset, Info, Needs, Split, Trained, contents::of_dataset, error::DataError, info::info_of_dataset,
-    mmfi::Progress, rows::Rows,
+    mmfi::Progress, rows::in_place_of_the_test_split,
 };
 
 /// A data set that scenarios can name: which modalities and tasks it has, and how it is opened.
@@ -49,7 +49,7 @@ pub trait Source: Send + Sync {
         split: Split,
         _trained: &Trained,
     ) -> Result<Box<dyn Dataset>, DataError> {
-        Ok(Box::new(Rows { inner: self.open(settings, seed, needs)?, split }))
+        Ok(Box::new(in_place_of_the_test_split(self.open(settings, seed, needs)?, split)))
     }
 
     /// Opens the rows that the data set itself brings for validation, as [`open_rows`](Self::open_rows) does; none if it brings none, and
