@@ -149,7 +149,8 @@ impl Judge {
         OnAir::of(self.receivers.values().filter_map(|report| report.air.as_ref()), self.passes)
     }
 
-    /// What a test sample's features come to, where so many bytes had gone through the transmitters' sockets before.
+    /// The rates of a test sample's features. `before` is the number of bytes that had gone through the transmitters' sockets when the
+    /// evaluation began.
     pub(crate) fn rates(&self, before: u64) -> Option<Rates> {
         Rates::of_passes(self.transmitters.values(), before)
     }

@@ -18,8 +18,8 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// A test sample's, of all transmitters' passes in order, before which so many bytes had gone through their sockets; none if they do
-    /// not say.
+    /// Means over the test samples of all passes, from the transmitters' reports. `before` is the number of bytes that had gone through
+    /// their sockets when the evaluation began. None if the reports hold no counts.
     pub(crate) fn of_passes<'a>(
         reports: impl Iterator<Item = &'a TransmitterPass> + Clone,
         before: u64,
@@ -36,7 +36,7 @@ impl Rates {
         })
     }
 
-    /// A sample's in a training round of so many, against learned priors, of which all entries together cost `prior` nats.
+    /// Means over the `samples` of a training round. `prior` is the rate of all entries against the learned priors, in nats a sample.
     pub(crate) fn of_round(spent: &[&Spent], samples: usize, prior: f64, socket_bytes: u64) -> Self {
         let socket_bytes = Some(socket_bytes as f64 / samples as f64);
         Rates { prior_nats: Some(prior), socket_bytes, ..Rates::of(spent, samples as f64) }

@@ -33,7 +33,7 @@ pub struct Summary {
     /// What a test sample spends in the air, mean over the passes, where any channel is not ideal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<OnAir>,
-    /// What a test sample's features come to, mean over the passes.
+    /// The rates of a test sample's features, mean over the passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
     /// Another run's parameters with which it began, if it did.

@@ -112,7 +112,7 @@ fn scores(text: &mut String, summary: &Summary) {
     missing(text, test.missing);
 }
 
-/// What a test sample's features come to, where they are coded or their rate is one that could be.
+/// The rates of a test sample's features, if they have a rate against a prior.
 fn rates(text: &mut String, rates: Option<&Rates>) {
     let Some(Rates { estimate_nats, prior_nats: Some(prior), coded_bits, message_bytes, socket_bytes }) =
         rates

@@ -95,10 +95,9 @@ pub(crate) struct LocalNetwork {
     pub(crate) work: Vec<f64>,
 }
 
-#[allow(clippy::large_enum_variant, reason = "there are few of them, and they do not live long")]
 enum Parcel {
     Order(Order),
-    Letter(Letter),
+    Letter(Box<Letter>),
     Overdue(When),
 }
 
@@ -200,7 +199,7 @@ impl LocalNetwork {
             match self.take((from, to)) {
                 Parcel::Order(order) => self.obey(to, order)?,
                 Parcel::Letter(letter) => {
-                    for letter in delivery.pass(letter) {
+                    for letter in delivery.pass(*letter) {
                         self.read(to, letter)?;
                     }
                 }
@@ -309,7 +308,7 @@ impl LocalNetwork {
         let depth = 1 + self.depths.get(&from).copied().unwrap_or_default();
         let letter = Letter { k, t, message, depth };
         self.letters.push(letter.clone());
-        self.streams.entry((Some(from), to)).or_default().push_back(Parcel::Letter(letter));
+        self.streams.entry((Some(from), to)).or_default().push_back(Parcel::Letter(Box::new(letter)));
     }
 }
 

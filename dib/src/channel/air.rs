@@ -165,7 +165,7 @@ impl Air {
         Condition { noise, carriers: gains.into_iter().map(|gain| self.carrier(gain, noise)).collect() }
     }
 
-    /// The conditions of so many rows.
+    /// The conditions of a crossing of `rows` rows.
     fn conditions(&self, crossing: &Crossing, rows: usize) -> Conditions {
         let noise = self.noise_power(crossing);
         let different = if self.block == Block::Sample { rows } else { rows.min(1) };

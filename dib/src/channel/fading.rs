@@ -40,7 +40,7 @@ pub enum Fading {
 }
 
 impl Fading {
-    /// Draws h for so many symbols side by side: one that all of them meet, or one for each subcarrier that they lie on.
+    /// Draws the gains h of `symbols` consecutive symbols: a single gain for all of them, or one gain for each subcarrier in use.
     pub(super) fn draw(&self, stream: &mut Stream, symbols: usize) -> Vec<[f64; 2]> {
         vec![match *self {
             Fading::Multipath { taps, decay, subcarriers, k_factor } => {

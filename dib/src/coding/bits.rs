@@ -50,7 +50,7 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, used: 0 }
     }
 
-    /// A number of so many digits, at most 63.
+    /// Reads an unsigned number of `digits` binary digits, at most 63.
     pub(super) fn take(&mut self, digits: u32) -> Result<u64, CodeError> {
         let mut value = 0;
         for _ in 0..digits {

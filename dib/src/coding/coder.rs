@@ -16,7 +16,7 @@ const LOW: u32 = 1 << 16;
 const STATE_BYTES: usize = 3;
 /// How many binary digits of an integer one symbol takes at most.
 const DIGITS: u32 = 8;
-/// An Exp-Golomb number has at most so many digits behind its first: enough for the distance of any two i32.
+/// The largest number of digits after the leading one of an Exp-Golomb number: enough for the difference of any two i32.
 const MOST_DIGITS: u32 = 33;
 
 /// A part of [0, [`TOTAL`]): what a symbol is coded with.
@@ -59,7 +59,7 @@ impl Encoder {
         self.shares.push(share);
     }
 
-    /// A number of so many binary digits, all values of which are equally likely.
+    /// Codes a number of `digits` binary digits, all values being equally likely.
     pub fn push_digits(&mut self, value: u64, digits: u32) {
         let mut left = digits;
         while left > 0 {
@@ -241,7 +241,7 @@ mod tests {
         #[test]
         fn no_bytes_are_read_past_their_end(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let Ok(mut decoder) = Decoder::new(&bytes) else { return Ok(()) };
-            // More numbers than so many bytes can hold: it has to say that it ends.
+            // 400 numbers are more than 40 bytes can hold: the decoder must report the end.
             let outcome = (0..400).try_for_each(|_| decoder.any().map(drop));
             prop_assert!(outcome.is_err() || bytes.is_empty());
         }

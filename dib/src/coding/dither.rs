@@ -13,7 +13,8 @@ pub fn quantise(mu: f32, step: f32, dither: u8) -> i32 {
     (f64::from(mu) / f64::from(step) + u).round() as i32
 }
 
-/// The value that an integer stands for: of a fixed order of operations, each rounded by itself, so that both ends agree to the bit.
+/// Restores z = step (q - u) from the integer q. The order of operations is fixed and each is rounded by itself, so that sender and
+/// receiver agree to the bit.
 pub fn restore(value: i32, step: f32, dither: u8) -> f32 {
     let in_32nds = i64::from(DITHERS) * i64::from(value) + 16 - i64::from(dither);
     (f64::from(step) * in_32nds as f64 / f64::from(DITHERS)) as f32
