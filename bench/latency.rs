@@ -151,7 +151,7 @@ fn run(
     ensure!(!coordinator.has_ended(), "the run did not begin: {}", coordinator.stderr().trim());
     let door = place.address(out);
     let scenario = Scenario::read(&place.path(out).join("scenario.toml"), &[])?;
-    // As `run` starts its nodes: see src/processes.rs.
+    // As `run` starts its nodes: see src/run/processes.rs.
     let node = |role: &str, index: usize, words: &str| {
         let words = format!("--coordinator {door} --index {index} {words} {data}");
         place.start(&format!("MIMALLOC_PURGE_DELAY=-1 {role} {words}"))

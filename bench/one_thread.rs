@@ -11,7 +11,7 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use local_network::{LocalNetwork, Setup, Shuffled};
-use node::Work;
+use node::ProfilerPhase;
 use proto::v1::{Train, order::Order};
 use randomness::Seed;
 use scenario::Scenario;
@@ -112,7 +112,9 @@ fn report(measured: &Measured, rounds: u64) {
         at(0.1),
         at(0.9)
     );
-    for (work, spent) in Work::ALL.iter().zip(&measured.work).filter(|(work, _)| **work != Work::Wait) {
+    for (work, spent) in
+        ProfilerPhase::ALL.iter().zip(&measured.work).filter(|(work, _)| **work != ProfilerPhase::Wait)
+    {
         println!("  {:<10} {:>8.1} ms", work.name(), 1e3 * spent / rounds as f64);
     }
 }

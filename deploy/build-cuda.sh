@@ -3,7 +3,7 @@
 #
 #   deploy/build-cuda.sh                        the program: target/cuda/x86_64-unknown-linux-gnu/release/pom2dib
 #   deploy/build-cuda.sh test --no-run ARGS     any other command of cargo, with profile, feature and target added
-#   deploy/build-cuda.sh --check COMMAND ARGS   the same without candle's own kernels, lightly optimised: in minutes it shows
+#   deploy/build-cuda.sh --check COMMAND ARGS   the same without candle's own kernels, not optimised: in minutes it shows
 #                                               that everything compiles, links and starts; it computes on no GPU
 #
 # Needs Python 3 with venv, and PyPI for the first time. CUDA_COMPUTE_CAP names the GPUs (90: H100 and H200, the default).
@@ -88,7 +88,7 @@ build() {
     [ $# -eq 0 ] || shift
     local profile=(--release)
     if [ -n "$check" ]; then
-        profile=(--config profile.dev.opt-level=1 --config profile.dev.debug=false)
+        profile=(--config profile.dev.opt-level=0 --config profile.dev.debug=false)
         RUSTFLAGS+=' -D warnings'
     fi
     cargo "$command" "${profile[@]}" --features cuda --target "$target" "$@"

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use candle_core::Device;
 use data::Dataset;
-use dib::{Network, Phase, RequestGrid, grants};
+use dib::{ChoiceGrid, Network, Phase, grants};
 use node::{Context, Machine};
 use proto::{
     Payload, Secret, decode_ticks,
@@ -78,7 +78,7 @@ fn play(out: &mut dyn Write) -> Result<()> {
     else {
         bail!("a receiver opens a round with a turn")
     };
-    let ticks = turn.asks.as_ref().map_or(Ok(Vec::new()), |asks| decode_ticks(&asks.ticks, 5))?;
+    let ticks = turn.requests.as_ref().map_or(Ok(Vec::new()), |requests| decode_ticks(&requests.ticks, 5))?;
     writeln!(out, "\n2. Receiver 0 requests transmitter 0 at every tick that is true: {ticks:?}")?;
 
     // The transmitter has heard from all receivers: it chooses entries, caps them, and encodes what it grants.
@@ -146,14 +146,14 @@ fn feed<M: Machine>(machine: &mut M, input: M::Input) -> Result<Vec<M::Output>> 
 /// What the transmitter chose before its cap, what it grants, and what it sends.
 fn print_features(out: &mut dyn Write, features: &Features, modalities: &[String], seed: Seed) -> Result<()> {
     writeln!(out, "\n3. Transmitter 0 chooses modalities, and its cap grants at most 2 a tick")?;
-    let chosen = RequestGrid::from_bytes(5, 1, modalities.len(), &features.requests)?;
+    let chosen = ChoiceGrid::from_bytes(5, 1, modalities.len(), &features.choices)?;
     // The cap's draw is common randomness: a receiver computes it again, and refuses a transmitter that grants anything else.
     let granted = grants(seed, 0, Phase::Train, 0, &chosen, 2);
     let names = |entries: &[(usize, usize)]| -> String {
         entries.iter().map(|&(_, m)| modalities[m].as_str()).collect::<Vec<_>>().join(", ")
     };
     for tick in 0..5 {
-        let (chosen, granted) = (names(&chosen.requests_at(tick)), names(granted.at(tick)));
+        let (chosen, granted) = (names(&chosen.choices_at(tick)), names(granted.at(tick)));
         writeln!(out, "   tick {tick}: chosen {chosen}; granted {granted}")?;
     }
     let z = features.z.as_ref().context("features have a tensor")?;

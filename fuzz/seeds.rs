@@ -117,21 +117,21 @@ fn messages() {
     let turn = Turn {
         stamp: stamp(),
         gradients,
-        asks: Some(Asks { ticks: vec![0xff, 0x0f].into() }),
+        requests: Some(Requests { ticks: vec![0xff, 0x0f].into() }),
         ..Turn::default()
     };
     message("turn", 0, &turn);
     let granted = [0, 3, 6, 9].map(|tick| Entry { tick, modality: 0 }).to_vec();
     let features = Features {
         stamp: stamp(),
-        requests: vec![0b1, 0b0001_0000, 0, 0b1, 0b0001_0000].into(),
+        choices: vec![0b1, 0b0001_0000, 0, 0b1, 0b0001_0000].into(),
         granted,
         z: z(4),
         rates: vec![0.5; 4],
         received_rates: Vec::new(),
     };
     message("features", 1, &features);
-    let view = View { asks: vec![0xff, 0x0f].into(), requests: vec![vec![1; 5].into(), vec![1].into()] };
+    let view = View { requests: vec![0xff, 0x0f].into(), choices: vec![vec![1; 5].into(), vec![1].into()] };
     let round = ReceiverRound {
         granted: vec![1, 2, 3],
         views: vec![view.clone(), view.clone()],
@@ -139,7 +139,7 @@ fn messages() {
     };
     let report = |report| Report { report: Some(report) };
     message("receiver-round", 2, &report(report::Report::ReceiverRound(round)));
-    let round = TransmitterRound { encoded: vec![3, 4], asked: 2, view: Some(view), ..Default::default() };
+    let round = TransmitterRound { encoded: vec![3, 4], requested: 2, view: Some(view), ..Default::default() };
     message("transmitter-round", 2, &report(report::Report::TransmitterRound(round)));
     let pass = ReceiverPass {
         clusters: vec![Cluster { id: 1, samples: 2, scores: vec![1.0], cross_entropy: 0.5 }],
@@ -200,7 +200,7 @@ fn calls() {
     let link = Link { run: vec![7; 16].into(), incarnation: 1, transmitter: 0, receiver: 0 };
     let greeting =
         Turn { stamp: Some(link.stamp(When::round(0))), secret: vec![7; 32].into(), ..Default::default() };
-    let turn = Turn { asks: Some(Asks { ticks: vec![0b111].into() }), ..greeting.clone() };
+    let turn = Turn { requests: Some(Requests { ticks: vec![0b111].into() }), ..greeting.clone() };
     call("exchange", 7, &[&greeting.encode_to_vec(), &turn.encode_to_vec()]);
     write("server", "garbage", &[0, 0xff, 0xff, 0xff]);
     write("server", "settings", &[&[2, 0, 0, 6, 4, 0, 0, 0, 0, 0][..], &[0, 3, 0, 0, 0, 100]].concat());

@@ -7,7 +7,7 @@ use harness::{FakeNode, Place, Process, Wire, join};
 use proto::{
     Link, Packer, When,
     v1::{
-        Asks, Entry, Failed, Features, Gradients, Ready, ReceiverPass, ReceiverRound, Role, Start,
+        Entry, Failed, Features, Gradients, Ready, ReceiverPass, ReceiverRound, Requests, Role, Start,
         TransmitterRound, Turn, order::Order, report::Report,
     },
 };
@@ -37,9 +37,12 @@ const TURNS: &[Case<Turn>] = &[
     (|turn| turn.stamp.as_mut().unwrap().round = 5, "of moment round 5, expected round 1"),
     (|turn| turn.stamp.as_mut().unwrap().incarnation = 2, "of incarnation 2, expected 1"),
     (|turn| turn.stamp.as_mut().unwrap().receiver = 1, "of receiver 1, expected 0"),
-    (|turn| turn.asks = None, "closing turn in mid-stretch"),
-    (|turn| turn.asks = Some(Asks { ticks: vec![0; 9].into() }), "asks has 9 bytes, expected 1"),
-    (|turn| turn.asks = Some(Asks { ticks: vec![0b1000].into() }), "asks names 3, but there are only 3"),
+    (|turn| turn.requests = None, "closing turn in mid-stretch"),
+    (|turn| turn.requests = Some(Requests { ticks: vec![0; 9].into() }), "requests has 9 bytes, expected 1"),
+    (
+        |turn| turn.requests = Some(Requests { ticks: vec![0b1000].into() }),
+        "requests names 3, but there are only 3",
+    ),
     (|turn| turn.gradients = None, "no gradients"),
     (
         |turn| gradients(turn).z = Some(encode_tensor(&[0.0; 8], &[1, 2, 4])),
@@ -54,8 +57,8 @@ const TURNS: &[Case<Turn>] = &[
 const FEATURES: &[Case<Features>] = &[
     (|features| features.stamp = None, "no stamp"),
     (|features| features.stamp.as_mut().unwrap().round = 9, "of moment round 9, expected round 0"),
-    (|features| features.requests = vec![0b111, 0].into(), "no well-formed requests"),
-    (|features| features.requests = vec![0].into(), "0 for this receiver at tick 0, expected at least one"),
+    (|features| features.choices = vec![0b111, 0].into(), "no well-formed choices"),
+    (|features| features.choices = vec![0].into(), "0 for this receiver at tick 0, expected at least one"),
     (|features| features.granted.truncate(2), "granted has 2 entries, expected 3"),
     (|features| features.granted[1].modality = 4, "(1, 4), expected (1, 0)"),
     (
@@ -95,13 +98,14 @@ fn a_receivers_turn_that_does_not_fit_is_named() {
 
         let stamp = |round| Some(network.link().stamp(When::round(round)));
         let secret = start.secrets[0].clone();
-        let first = Turn { stamp: stamp(0), gradients: None, asks: asks(), secret };
+        let first = Turn { stamp: stamp(0), gradients: None, requests: requests(), secret };
         let mut link = network.wire.exchange(start.transmitters[0].parse().unwrap(), first).unwrap();
         let features = link.answer().unwrap().expect("a good turn is answered");
         assert_eq!(features.z.unwrap().shape, [3, 2, 4]);
         let gradients =
             Gradients { z: Some(encode_tensor(&[0.1; 24], &[3, 2, 4])), costs: vec![1.0; 3], used: None };
-        let mut turn = Turn { stamp: stamp(1), gradients: Some(gradients), asks: asks(), ..Turn::default() };
+        let mut turn =
+            Turn { stamp: stamp(1), gradients: Some(gradients), requests: requests(), ..Turn::default() };
         spoil(&mut turn);
         link.send(turn);
 
@@ -198,17 +202,17 @@ fn started(node: &mut FakeNode) -> Start {
 }
 
 /// All three ticks.
-fn asks() -> Option<Asks> {
-    Some(Asks { ticks: vec![0b111].into() })
+fn requests() -> Option<Requests> {
+    Some(Requests { ticks: vec![0b111].into() })
 }
 
 /// What a good transmitter says to a turn that asks for all three ticks: everything is granted.
 fn answer(turn: Turn) -> Features {
     let granted = (0..3).map(|tick| Entry { tick, modality: 0 }).collect();
-    let requests = turn.asks.expect("it asks").ticks;
+    let choices = turn.requests.expect("it requests").ticks;
     let z = Some(encode_tensor(&[0.1; 24], &[3, 2, 4]));
     let rates = vec![0.5; 3];
-    Features { stamp: turn.stamp, requests, granted, z, rates, ..Features::default() }
+    Features { stamp: turn.stamp, choices, granted, z, rates, ..Features::default() }
 }
 
 fn gradients(turn: &mut Turn) -> &mut Gradients {

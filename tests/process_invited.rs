@@ -174,7 +174,7 @@ fn what_is_wrong_with_certificates_or_token_is_said_before_anybody_is_dialled() 
     place.assert_all_gone();
 }
 
-/// A network started by hand, in mid-run.
+/// A network started manually, in mid-run.
 struct Network {
     coordinator: Process,
     nodes: Vec<Process>,

@@ -173,7 +173,7 @@ fn a_node_that_is_told_to_end_leaves_after_a_checkpoint() {
     assert_same(&network.finish());
 }
 
-/// A network started by hand.
+/// A network started manually.
 struct Network<'a> {
     place: &'a Place,
     coordinator: Process,

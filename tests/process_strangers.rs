@@ -54,7 +54,7 @@ fn a_node_with_other_data_is_named_before_the_first_round() {
     assert!(!place.run_folder("a").has("metrics.jsonl"));
 }
 
-/// A network started by hand, in mid-run, as a stranger sees it.
+/// A network started manually, in mid-run, as a stranger sees it.
 struct Network {
     coordinator: Process,
     nodes: Vec<Process>,

@@ -44,10 +44,10 @@ fn an_honest_run_passes_and_is_the_same_with_and_without_proof() {
 #[test]
 fn a_transmitter_that_tells_every_receiver_another_story_is_named() {
     let outcome = cheat("--verify");
-    outcome.failed(1, &["transmitter 0 told receiver", "other requests than the others", "in round 0"]);
+    outcome.failed(1, &["transmitter 0 told receiver", "other choices than the others", "in round 0"]);
 }
 
-/// A run whose only transmitter tells every receiver that nobody else asked, which each of them must believe.
+/// A run whose only transmitter tells every receiver that nobody else requested, which each of them must believe.
 fn cheat(words: &str) -> Outcome {
     let place = Place::new(PROGRAM);
     place.write("two.toml", SCENARIO);
@@ -63,7 +63,7 @@ fn cheat(words: &str) -> Outcome {
     let data: Vec<u8> = (0..digest.len()).step_by(2).map(byte).collect();
     cheat.report(Report::Ready(Ready { address: own.to_string(), data: data.into(), ..Ready::default() }));
     assert!(matches!(cheat.order(), Ok(Some(Order::Start(_)))));
-    let view = Some(View { requests: vec![vec![0b0011_1111].into()], ..View::default() });
+    let view = Some(View { choices: vec![vec![0b0011_1111].into()], ..View::default() });
     cheat.report(Report::TransmitterRound(TransmitterRound { encoded: vec![3], view, ..Default::default() }));
     coordinator.finish()
 }
@@ -75,7 +75,7 @@ fn answer_as_if_nobody_else_had_asked(turn: Turn) -> Features {
     Features {
         stamp: turn.stamp,
         // (Tick, receiver) in order.
-        requests: vec![0b0001_0101 << receiver].into(),
+        choices: vec![0b0001_0101 << receiver].into(),
         granted: (0..3).map(|tick| Entry { tick, modality: 0 }).collect(),
         z: Some(packer.pack(&[3, 2, 4])),
         rates: vec![0.5; 3],

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use node::{Departure, Health};
+use node::{Health, Shutdown};
 use scenario::{Preset, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -211,11 +211,11 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_REJOIN", default_value_t = 600, value_name = "SECONDS")]
     pub rejoin: u64,
 
-    /// After how many seconds without a sign of life a node is lost (it gives one every second)
+    /// After how many seconds without a heartbeats a node is lost (it gives one every second)
     #[arg(long, env = "POM2DIB_SILENCE", default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..))]
     pub silence: u64,
 
-    /// After how many seconds in which nothing moves, although all nodes give signs of life, the network goes back to its
+    /// After how many seconds in which nothing moves, although all nodes give heartbeats, the network goes back to its
     /// last checkpoint; more than the longest round or piece of evaluation takes
     #[arg(long, env = "POM2DIB_STALL", default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub stall: u64,
@@ -272,7 +272,7 @@ impl Arguments {
                 silence: Duration::from_secs(self.silence),
                 stall: Duration::from_secs(self.stall),
             },
-            terminate: Departure::default(),
+            terminate: Shutdown::default(),
         })
     }
 
@@ -364,9 +364,9 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         let terminate = if arguments.end_with_parent {
             // A terminal's Ctrl-C goes to the whole family: it is for the parent to say what it means.
             let _ignored = signal(SignalKind::interrupt());
-            Departure::on(&[SignalKind::terminate()])
+            Shutdown::on(&[SignalKind::terminate()])
         } else {
-            Departure::on(&[SignalKind::terminate(), SignalKind::interrupt()])
+            Shutdown::on(&[SignalKind::terminate(), SignalKind::interrupt()])
         };
         let health = Health::serve(arguments.health)
             .await

@@ -141,7 +141,7 @@ pub(crate) fn transmitter_round(
     for &encoded in &report.encoded {
         at_most("a modality", "ticks", encoded, ticks)?;
     }
-    at_most("a round", "asks", report.asked, ticks * receivers)?;
+    at_most("a round", "requests", report.requested, ticks * receivers)?;
     spent(report.spent.as_ref())?;
     check_finite("the report of a round", &[report.log_likelihood])
 }
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(refused_missing(missing(&[0, 4, 0], &[0; 3])), "missing has 4 ticks, expected 3");
         assert_eq!(refused(|report| report.granted[1] = 4), "granted has 4 ticks, expected 3");
         assert!(refused(|report| report.rate = f64::NAN).contains("holds NaN"));
-        let report = TransmitterRound { round: 7, encoded: vec![3, 0], asked: 6, ..Default::default() };
+        let report = TransmitterRound { round: 7, encoded: vec![3, 0], requested: 6, ..Default::default() };
         let refused = |change: fn(&mut TransmitterRound)| {
             let mut report = report.clone();
             change(&mut report);
@@ -314,7 +314,7 @@ mod tests {
         transmitter_round(&report, 7, 2, 3, 2).unwrap();
         assert_eq!(refused(|report| report.encoded.truncate(1)), "encoded has 1 modalities, expected 2");
         assert_eq!(refused(|report| report.encoded[0] = 4), "a modality has 4 ticks, expected 3");
-        assert_eq!(refused(|report| report.asked = 7), "a round has 7 asks, expected 6");
+        assert_eq!(refused(|report| report.requested = 7), "a round has 7 requests, expected 6");
         assert_eq!(refused(|report| report.round = 6), "the message is of round 6, expected 7");
     }
 

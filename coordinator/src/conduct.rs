@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     CoordinatorError, Mode, Options, Outcome, Summary,
-    board::Board,
+    interruption::Interruption,
     lock,
     manifest::state_name,
     members::{Member, Members},
@@ -27,10 +27,10 @@ use crate::{
     progress::Progress,
     rounds::Rounds,
     service::{Current, Event, Service},
-    stage::Stage,
+    setup::Setup,
+    shared_status::SharedStatus,
     stall,
     summary::{ClassCounts, hex},
-    trouble::Trouble,
     validation::Best,
 };
 
@@ -56,23 +56,23 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     node::check_kinds(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
     let _token = options.security.publish(listener.address().port());
-    let stage = Stage::set(&options, listener.address()).await?;
-    let options = Options { scenario: stage.scenario.clone(), ..options };
+    let setup = Setup::set(&options, listener.address()).await?;
+    let options = Options { scenario: setup.scenario.clone(), ..options };
     let (events, inbox) = mpsc::channel(1024);
     let (transmitters, receivers) = (options.scenario.transmitters(), options.scenario.receivers());
     let service = Service {
-        run: stage.run.clone(),
-        current: Arc::new(Mutex::new(stage.current())),
+        run: setup.run.clone(),
+        current: Arc::new(Mutex::new(setup.current())),
         scenario: options.scenario.to_toml().into(),
-        seed: stage.seed.to_bytes(),
+        seed: setup.seed.to_bytes(),
         verify: options.verify,
-        checkpoints: stage.checkpoints.clone(),
-        members: Members::new(transmitters, receivers, stage.incarnation).into(),
+        checkpoints: setup.checkpoints.clone(),
+        members: Members::new(transmitters, receivers, setup.incarnation).into(),
         ordered: Arc::default(),
-        board: Board::new(&options.scenario).into(),
+        shared_status: SharedStatus::new(&options.scenario).into(),
         events,
     };
-    let mut conductor = Conductor::new(options, stage, &service, inbox);
+    let mut conductor = Conductor::new(options, setup, &service, inbox);
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(async move {
         let router = listener
@@ -87,7 +87,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         }
         error => error,
     });
-    lock::announce_end(conductor.stage.folder.path());
+    lock::announce_end(conductor.setup.folder.path());
     if let Err(error) = &outcome {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
@@ -108,12 +108,12 @@ struct Conductor {
     mode: Mode,
     verify: bool,
     deadlines: Deadlines,
-    terminate: node::Departure,
-    stage: Stage,
+    terminate: node::Shutdown,
+    setup: Setup,
     current: Arc<Mutex<Current>>,
     members: Arc<Members>,
     ordered: Arc<Ordered>,
-    board: Arc<Board>,
+    shared_status: Arc<SharedStatus>,
     inbox: mpsc::Receiver<Event>,
     /// When anything but a heartbeat came last.
     moved: Instant,
@@ -132,18 +132,18 @@ struct Conductor {
 }
 
 impl Conductor {
-    fn new(options: Options, stage: Stage, service: &Service, inbox: mpsc::Receiver<Event>) -> Self {
+    fn new(options: Options, setup: Setup, service: &Service, inbox: mpsc::Receiver<Event>) -> Self {
         let conductor = Conductor {
             scenario: options.scenario,
             mode: options.mode,
             verify: options.verify,
             deadlines: options.deadlines,
             terminate: options.terminate,
-            stage,
+            setup,
             current: service.current.clone(),
             members: service.members.clone(),
             ordered: service.ordered.clone(),
-            board: service.board.clone(),
+            shared_status: service.shared_status.clone(),
             inbox,
             moved: Instant::now(),
             failing_since: None,
@@ -153,9 +153,9 @@ impl Conductor {
             classes: Vec::new(),
             best: None,
         };
-        conductor.board.incarnation(conductor.stage.incarnation, conductor.stage.version(), None);
-        if let Some(version) = conductor.stage.saved {
-            conductor.board.checkpoint(version);
+        conductor.shared_status.incarnation(conductor.setup.incarnation, conductor.setup.version(), None);
+        if let Some(version) = conductor.setup.saved {
+            conductor.shared_status.checkpoint(version);
         }
         conductor
     }
@@ -165,40 +165,40 @@ impl Conductor {
         loop {
             match self.incarnation().await {
                 Ok(summary) => return Ok(Outcome::Done(Box::new(summary))),
-                Err(Trouble::Stopped(version)) => return Ok(Outcome::Stopped(version)),
-                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(Interruption::Stopped(version)) => return Ok(Outcome::Stopped(version)),
+                Err(Interruption::Fatal(error)) => return Err(error),
                 // Who is lost need not come back for the end: as when all are told to end at the same time.
-                Err(Trouble::Lost(line)) if self.stopping => {
+                Err(Interruption::Lost(line)) if self.stopping => {
                     eprintln!("{line}: ending without a further checkpoint");
                     self.members.order(Order::Abort(Abort { reason: "the run was told to stop".into() }));
-                    return Ok(Outcome::Stopped(self.stage.saved.unwrap_or(0)));
+                    return Ok(Outcome::Stopped(self.setup.saved.unwrap_or(0)));
                 }
-                Err(Trouble::Lost(line)) => self.roll_back(line).await?,
+                Err(Interruption::Lost(line)) => self.roll_back(line).await?,
             }
         }
     }
 
     /// From the first join to the summary, without a loss.
-    async fn incarnation(&mut self) -> Result<Summary, Trouble> {
-        self.best = self.stage.committed.as_ref().and_then(|run| run.best);
+    async fn incarnation(&mut self) -> Result<Summary, Interruption> {
+        self.best = self.setup.committed.as_ref().and_then(|run| run.best);
         let devices = self.gather().await?;
         let mut rounds = match self.mode {
             Mode::Evaluate => None,
             _ => {
-                let (folder, committed) = (&self.stage.folder, self.stage.committed.as_ref());
-                Some(Rounds::new(&self.scenario, folder, self.stage.version(), committed, self.verify)?)
+                let (folder, committed) = (&self.setup.folder, self.setup.committed.as_ref());
+                Some(Rounds::new(&self.scenario, folder, self.setup.version(), committed, self.verify)?)
             }
         };
         let start = Instant::now();
-        let mut version = self.stage.version();
+        let mut version = self.setup.version();
         if let Some(rounds) = &mut rounds {
             version = self.train(rounds, version).await?;
         }
         let seconds = start.elapsed().as_secs_f64();
         let judge = self.evaluate(version).await?;
-        let fingerprint = self.stage.checkpoints.fingerprint(version).await.map_err(|error| match error {
+        let fingerprint = self.setup.checkpoints.fingerprint(version).await.map_err(|error| match error {
             // It has been damaged since; there may be one before.
-            CoordinatorError::Input(line) => Trouble::Lost(line),
+            CoordinatorError::Input(line) => Interruption::Lost(line),
             error => error.into(),
         })?;
         let summary = self.sum_up(devices, version, seconds, rounds.as_ref(), &judge, fingerprint)?;
@@ -219,12 +219,12 @@ impl Conductor {
         }
         self.members.close_door();
         self.ordered.end();
-        self.stage.go_back().await?;
-        *self.current.lock().expect("no code panics while it holds this lock") = self.stage.current();
-        self.members.roll_back(self.stage.incarnation, &line);
+        self.setup.go_back().await?;
+        *self.current.lock().expect("no code panics while it holds this lock") = self.setup.current();
+        self.members.roll_back(self.setup.incarnation, &line);
         self.leaving = None;
-        let (incarnation, version) = (self.stage.incarnation, self.stage.version());
-        self.board.incarnation(incarnation, version, Some(&line));
+        let (incarnation, version) = (self.setup.incarnation, self.setup.version());
+        self.shared_status.incarnation(incarnation, version, Some(&line));
         eprintln!("{line}: going back to round {version} (incarnation {incarnation})");
         Ok(())
     }
@@ -232,8 +232,8 @@ impl Conductor {
     /// What to do when the folder or the store has failed. What is advised works: without a checkpoint there is nothing to go on
     /// from.
     fn advice(&self) -> String {
-        let folder = self.stage.folder.path().display();
-        let then = match (self.mode, self.stage.saved) {
+        let folder = self.setup.folder.path().display();
+        let then = match (self.mode, self.setup.saved) {
             (Mode::Evaluate, _) => format!("judge it again with: pom2dib evaluate {folder}"),
             (_, Some(_)) => format!("go on with: pom2dib run --resume {folder}"),
             (_, None) => "start it again, with --force".into(),
@@ -244,13 +244,13 @@ impl Conductor {
     // ------------------------------------------------------------------------------------------------- training
 
     /// Trains stretch by stretch; each ends with an evaluation on validation rows, a checkpoint, or both. Gives the version reached.
-    async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, Trouble> {
+    async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, Interruption> {
         let last = self.scenario.train.rounds;
         let every = self.scenario.checkpoint.every;
         let mut progress = Progress::new("rounds", last, first);
         let mut version = first;
         while version < last && !self.is_out_of_patience() {
-            self.board.phase("training");
+            self.shared_status.phase("training");
             let boundary =
                 next_multiple(version, every).min(next_multiple(version, self.scenario.evaluation.every));
             let reached = self.train_to(rounds, version, boundary.min(last), &mut progress).await?;
@@ -261,16 +261,16 @@ impl Conductor {
             // Where it is neither due nor the best, it need not be the end either.
             let is_due = reached == next_multiple(version, every) || reached == last;
             let ends = self.stopping || self.leaving.is_some() || self.is_out_of_patience();
-            if (is_due || is_best || ends) && self.stage.saved != Some(reached) {
+            if (is_due || is_best || ends) && self.setup.saved != Some(reached) {
                 self.save(rounds, reached, &mut progress).await?;
             }
             version = reached;
             if self.stopping {
                 self.dismiss().await;
-                return Err(Trouble::Stopped(version));
+                return Err(Interruption::Stopped(version));
             }
             if let Some(member) = self.leaving {
-                return Err(Trouble::left(member, "it was told to end"));
+                return Err(Interruption::left(member, "it was told to end"));
             }
         }
         progress.end();
@@ -294,7 +294,7 @@ impl Conductor {
         first: u64,
         boundary: u64,
         progress: &mut Progress,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, Interruption> {
         let mut granted = first;
         loop {
             let finished = rounds.finished_by_receivers();
@@ -320,22 +320,22 @@ impl Conductor {
         rounds: &mut Rounds,
         version: u64,
         progress: &mut Progress,
-    ) -> Result<(), Trouble> {
-        self.board.phase("saving a checkpoint");
-        self.ordered.begin(self.stage.incarnation, version, self.members.all());
+    ) -> Result<(), Interruption> {
+        self.shared_status.phase("saving a checkpoint");
+        self.ordered.begin(self.setup.incarnation, version, self.members.all());
         self.order(Order::Save(SaveState { version }))?;
         let mut files = BTreeMap::new();
         while files.len() < self.members.total() || rounds.whole() < version {
             match self.next_event().await? {
                 Event::Saved { member, version: saved, sha256, .. } if saved == version => {
-                    files.insert(state_name(member, self.stage.incarnation), hex(&sha256));
+                    files.insert(state_name(member, self.setup.incarnation), hex(&sha256));
                 }
                 event => self.take_round(rounds, event, progress)?,
             }
         }
         self.ordered.end();
-        self.stage.commit(version, files, rounds.commit()?, self.best).await?;
-        self.board.checkpoint(version);
+        self.setup.commit(version, files, rounds.commit()?, self.best).await?;
+        self.shared_status.checkpoint(version);
         tracing::info!(version, "checkpoint committed");
         Ok(())
     }
@@ -358,7 +358,7 @@ impl Conductor {
         };
         if let Some(metrics) = whole {
             self.failing_since = None;
-            self.board.rounds_done(rounds.whole());
+            self.shared_status.rounds_done(rounds.whole());
             progress.round(&metrics);
         }
         Ok(())
@@ -367,28 +367,28 @@ impl Conductor {
     // ------------------------------------------------------------------------------------------------- events
 
     /// Sends an order to everybody.
-    fn order(&self, order: Order) -> Result<(), Trouble> {
+    fn order(&self, order: Order) -> Result<(), Interruption> {
         Conductor::all_read(&self.members.order(order))
     }
 
     /// Who does not read its orders is lost.
-    fn all_read(deaf: &[Member]) -> Result<(), Trouble> {
+    fn all_read(deaf: &[Member]) -> Result<(), Interruption> {
         match deaf.first() {
             None => Ok(()),
-            Some(deaf) => Err(Trouble::left(*deaf, "it does not read its orders")),
+            Some(deaf) => Err(Interruption::left(*deaf, "it does not read its orders")),
         }
     }
 
     /// The next event of a run under way, in which a node that fails, leaves or stands still is a loss.
-    async fn next_event(&mut self) -> Result<Event, Trouble> {
+    async fn next_event(&mut self) -> Result<Event, Interruption> {
         match self.next().await? {
             Event::Report(_, member, Report::Failed(failed)) if failed.lost => {
-                Err(Trouble::Lost(format!("{member}: {}", failed.message)))
+                Err(Interruption::Lost(format!("{member}: {}", failed.message)))
             }
             Event::Report(_, member, Report::Failed(failed)) => {
                 Err(CoordinatorError::Run(format!("{member}: {}", failed.message)).into())
             }
-            Event::Gone(_, member, reason) => Err(Trouble::left(member, &reason)),
+            Event::Gone(_, member, reason) => Err(Interruption::left(member, &reason)),
             Event::Report(_, member, Report::Leaving(_)) => {
                 self.leaving = Some(member);
                 Ok(Event::Tick)
@@ -396,19 +396,19 @@ impl Conductor {
             Event::Tick if !self.paused && self.moved.elapsed() > self.deadlines.stall => {
                 let line = stall::blame(&self.members.status(), self.moved.elapsed());
                 self.moved = Instant::now();
-                Err(Trouble::Lost(line))
+                Err(Interruption::Lost(line))
             }
             event => Ok(event),
         }
     }
 
     /// The next event of this incarnation, or a tick if nothing happens.
-    async fn next(&mut self) -> Result<Event, Trouble> {
+    async fn next(&mut self) -> Result<Event, Interruption> {
         loop {
             if let Some((member, silence)) = self.members.silent(self.deadlines.silence) {
                 self.members.release(member);
                 let reason = format!("it has said nothing for {} s", silence.as_secs());
-                return Ok(Event::Gone(self.stage.incarnation, member, reason));
+                return Ok(Event::Gone(self.setup.incarnation, member, reason));
             }
             // In this order, whatever is ready: no draw decides.
             let event = tokio::select! {
@@ -426,9 +426,9 @@ impl Conductor {
                     return Err(CoordinatorError::Run(format!("{line}; {}", self.advice())).into());
                 }
                 // What was said in an earlier incarnation is forgotten.
-                event if event.incarnation() != Some(self.stage.incarnation) => continue,
+                event if event.incarnation() != Some(self.setup.incarnation) => continue,
                 // There is the one before.
-                Event::Damaged(_, line) => return Err(Trouble::Lost(line.clone())),
+                Event::Damaged(_, line) => return Err(Interruption::Lost(line.clone())),
                 Event::Gone(_, member, _) => self.members.release(*member),
                 _ => self.moved = Instant::now(),
             }
@@ -442,11 +442,11 @@ impl Conductor {
             Action::Resume => (self.paused, self.moved) = (false, Instant::now()),
             Action::Stop => {
                 self.stopping = true;
-                lock::announce_end(self.stage.folder.path());
+                lock::announce_end(self.setup.folder.path());
             }
             Action::Status => {}
         }
-        self.board.paused(self.paused);
+        self.shared_status.paused(self.paused);
         tracing::info!(?action, "told");
     }
 }

@@ -7,17 +7,17 @@
 extern crate node;
 
 mod arguments;
-mod board;
 mod check;
 mod checkpoints;
 mod conduct;
 mod error;
+mod evaluation;
 mod folder;
 mod further;
 mod incarnations;
+mod interruption;
 mod interval;
 mod invited;
-mod judge;
 mod lock;
 mod log;
 mod manage;
@@ -34,14 +34,14 @@ mod rounds;
 mod same_data;
 mod score;
 mod service;
-mod stage;
+mod setup;
+mod shared_status;
 mod stall;
 mod started;
 mod summary;
 mod table;
 mod totals;
 mod trained;
-mod trouble;
 mod validation;
 mod verify;
 

@@ -230,7 +230,7 @@ impl Members {
         self.table().seats.clear();
     }
 
-    // ------------------------------------------------------------------------------------------------- signs of life
+    // ------------------------------------------------------------------------------------------------- heartbeats
 
     /// A member has said something in an incarnation.
     pub(crate) fn heard(&self, member: Member, incarnation: u64, heartbeat: Option<Heartbeat>) {

@@ -34,7 +34,7 @@ pub struct Options {
     /// How long to wait for nodes.
     pub deadlines: Deadlines,
     /// How the coordinator learns that it is to stop.
-    pub terminate: node::Departure,
+    pub terminate: node::Shutdown,
 }
 
 /// The file of a run's folder that holds a token which nobody was given. It goes to no store.
@@ -60,9 +60,9 @@ pub struct Deadlines {
     pub join: Duration,
     /// For one that was lost to come back; zero: its loss ends the run.
     pub rejoin: Duration,
-    /// For a sign of life: after this long without one a node is lost.
+    /// For a heartbeats: after this long without one a node is lost.
     pub silence: Duration,
-    /// For anything to move while all give signs of life.
+    /// For anything to move while all give heartbeats.
     pub stall: Duration,
 }
 

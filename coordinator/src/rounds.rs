@@ -55,8 +55,9 @@ struct SelectionLine {
     granted: Vec<Vec<f64>>,
     /// By (k, m): the share of ticks at which it was granted to anybody, and so encoded.
     encoded: Vec<f64>,
-    /// By transmitter: how many receivers asked it at a tick, mean over ticks.
-    asked: Vec<f64>,
+    /// By transmitter: how many receivers requested it at a tick, mean over ticks.
+    #[serde(rename = "asked")]
+    requested: Vec<f64>,
 }
 
 /// Gathers the nodes' reports of rounds and logs each round once it is whole.
@@ -287,7 +288,7 @@ impl Rounds {
             round: self.next,
             granted: receivers.iter().map(|report| report.granted.iter().map(share).collect()).collect(),
             encoded: transmitters.iter().flat_map(|report| report.encoded.iter().map(share)).collect(),
-            asked: transmitters.iter().map(|report| share(&report.asked)).collect(),
+            requested: transmitters.iter().map(|report| share(&report.requested)).collect(),
         };
         self.seconds.push(metrics.seconds);
         self.totals.add(Tally {
@@ -328,7 +329,7 @@ fn sum_of_rates(receivers: &[&ReceiverRound]) -> f64 {
 fn work<'a>(nodes: impl Iterator<Item = &'a Vec<f64>>) -> BTreeMap<&'static str, f64> {
     let mut sums = BTreeMap::new();
     for seconds in nodes {
-        for (work, seconds) in node::Work::ALL.iter().zip(seconds) {
+        for (work, seconds) in node::ProfilerPhase::ALL.iter().zip(seconds) {
             *sums.entry(work.name()).or_insert(0.0) += seconds;
         }
     }

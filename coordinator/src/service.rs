@@ -16,13 +16,12 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    CoordinatorError,
-    board::Board,
-    check,
+    CoordinatorError, check,
     checkpoints::Checkpoints,
     invited,
     members::{Admitted, Member, Members, Orders, Refusal, role},
     ordered::Ordered,
+    shared_status::SharedStatus,
     summary::hex,
 };
 
@@ -38,7 +37,7 @@ const LARGEST_STATE: u64 = 4 << 30;
 /// How many orders may wait for a node to read them: it is told of no more than a handful of rounds ahead.
 const ORDERS: usize = 64;
 
-/// Who claims a place that somebody has gets it if its holder gives no sign of life for this long. Heartbeats come every
+/// Who claims a place that somebody has gets it if its holder gives no heartbeats for this long. Heartbeats come every
 /// second: so a refusal takes about one, and a node that was started again need not wait until its death is noticed.
 const PROOF_OF_LIFE: Duration = Duration::from_secs(3);
 
@@ -98,7 +97,7 @@ pub(crate) struct Service {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) members: Arc<Members>,
     pub(crate) ordered: Arc<Ordered>,
-    pub(crate) board: Arc<Board>,
+    pub(crate) shared_status: Arc<SharedStatus>,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -191,7 +190,7 @@ impl Coordinator for Service {
         if action != Action::Status {
             self.tell(Event::Told(action)).await?;
         }
-        Ok(Response::new(self.board.status(self.members.status())))
+        Ok(Response::new(self.shared_status.status(self.members.status())))
     }
 }
 
@@ -266,7 +265,7 @@ impl Service {
         Ok(admitted)
     }
 
-    /// Lets a node in. If its place is taken, waits for a sign of life of its holder: a node that was started again may
+    /// Lets a node in. If its place is taken, waits for a heartbeats of its holder: a node that was started again may
     /// be here before anybody has noticed that it was gone.
     async fn admit(&self, join: &Join, orders: &Orders) -> Result<Admitted, Status> {
         let came = Instant::now();
@@ -289,7 +288,7 @@ impl Service {
             }
             if came.elapsed() > PROOF_OF_LIFE && !evicted {
                 evicted = true;
-                let end = "it gave no sign of life when its place was claimed";
+                let end = "it gave no heartbeats when its place was claimed";
                 for mute in holders.into_iter().filter(|holder| !self.members.spoke_since(*holder, came)) {
                     self.tell(Event::Gone(self.current().incarnation, mute, end.into())).await?;
                 }

@@ -1,4 +1,4 @@
-//! Who is to blame when everybody gives signs of life and nothing moves.
+//! Who is to blame when everybody gives heartbeats and nothing moves.
 
 use std::time::Duration;
 

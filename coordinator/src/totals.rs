@@ -12,7 +12,7 @@ const LATE: usize = 100;
 pub struct Totals {
     /// What went over the wire.
     pub bytes: WireBytes,
-    /// The largest number of transmitters that a receiver asked at a tick.
+    /// The largest number of transmitters that a receiver requested at a tick.
     pub most_asks: u32,
     /// The largest number of entries that a transmitter granted at a tick.
     pub most_entries: u32,

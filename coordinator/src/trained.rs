@@ -10,7 +10,7 @@ use crate::{
     ClassCounts, CoordinatorError, RunFolder,
     further::wait,
     members::Member,
-    stage::{bound, no_best, no_checkpoint},
+    setup::{bound, no_best, no_checkpoint},
     summary::sha256_hex,
 };
 

@@ -1,11 +1,11 @@
 //! Proof of the draws: what the nodes say that they saw of a round is compared, and what follows from the seed computed anew.
 //!
-//! A selector's own draw depends on logits that only its owner knows. So what is proved is that all saw the same requests,
-//! that nobody was served who had not asked, that limits and caps hold, and that all used the same samples; not that a
+//! A selector's own draw depends on logits that only its owner knows. So what is proved is that all saw the same choices,
+//! that nobody was served who had not requested, that limits and caps hold, and that all used the same samples; not that a
 //! node follows its policy.
 
 use bytes::Bytes;
-use dib::{Grants, Phase, RequestGrid, grants};
+use dib::{ChoiceGrid, Grants, Phase, grants};
 use proto::{
     decode_ticks,
     v1::{ReceiverRound, TransmitterRound},
@@ -32,11 +32,11 @@ impl Verifier {
     ) -> Result<(), String> {
         let round = transmitters.first().map_or(0, |report| report.round);
         let at = |line: String| format!("{line} in round {round}");
-        let asks = self.verify_asks(receivers).map_err(at)?;
+        let requests = self.verify_requests(receivers).map_err(at)?;
         for (k, transmitter) in transmitters.iter().enumerate() {
-            let requests = self.verify_views(k, receivers, transmitter).map_err(at)?;
-            let asked: Vec<&[bool]> = asks.iter().map(|asks| asks[k].as_slice()).collect();
-            let granted = self.verify_requests(k, round, &requests, &asked).map_err(at)?;
+            let choices = self.verify_views(k, receivers, transmitter).map_err(at)?;
+            let requested: Vec<&[bool]> = requests.iter().map(|requests| requests[k].as_slice()).collect();
+            let granted = self.verify_choices(k, round, &choices, &requested).map_err(at)?;
             self.verify_counts(k, &granted, receivers, transmitter).map_err(at)?;
         }
         self.verify_gains(round, receivers).map_err(at)?;
@@ -75,57 +75,57 @@ impl Verifier {
         }
     }
 
-    /// Every receiver asks within its limit, (9). Gives who asked whom: by receiver, transmitter, tick.
-    fn verify_asks(&self, receivers: &[&ReceiverRound]) -> Result<Vec<Vec<Vec<bool>>>, String> {
+    /// Every receiver requests within its limit, (9). Gives who requested whom: by receiver, transmitter, tick.
+    fn verify_requests(&self, receivers: &[&ReceiverRound]) -> Result<Vec<Vec<Vec<bool>>>, String> {
         let (ticks, limit) = (self.scenario.train.ticks_per_round, self.scenario.receiver_limit());
         let mut all = Vec::with_capacity(receivers.len());
         for (t, report) in receivers.iter().enumerate() {
             if report.views.len() != self.scenario.transmitters() {
                 return Err(format!("receiver {t} does not say what it saw of every transmitter"));
             }
-            let asks = report.views.iter().map(|view| decode_ticks(&view.asks, ticks));
-            let asks: Vec<Vec<bool>> =
-                asks.collect::<Result<_, _>>().map_err(|error| format!("receiver {t}: {error}"))?;
+            let requests = report.views.iter().map(|view| decode_ticks(&view.requests, ticks));
+            let requests: Vec<Vec<bool>> =
+                requests.collect::<Result<_, _>>().map_err(|error| format!("receiver {t}: {error}"))?;
             for tick in 0..ticks {
-                let count = asks.iter().filter(|asks| asks[tick]).count();
+                let count = requests.iter().filter(|requests| requests[tick]).count();
                 if count == 0 || count > limit {
                     return Err(format!(
-                        "receiver {t} asked {count} transmitters (1 to {limit} are allowed)"
+                        "receiver {t} requested {count} transmitters (1 to {limit} are allowed)"
                     ));
                 }
             }
-            all.push(asks);
+            all.push(requests);
         }
         Ok(all)
     }
 
-    /// Everybody was told the same requests of transmitter k. Gives them, part by part.
+    /// Everybody was told the same choices of transmitter k. Gives them, part by part.
     fn verify_views(
         &self,
         k: usize,
         receivers: &[&ReceiverRound],
         transmitter: &TransmitterRound,
-    ) -> Result<Vec<RequestGrid>, String> {
-        let own = transmitter.view.as_ref().map(|view| &view.requests);
-        let own = own.ok_or_else(|| format!("transmitter {k} does not say what it was requested"))?;
+    ) -> Result<Vec<ChoiceGrid>, String> {
+        let own = transmitter.view.as_ref().map(|view| &view.choices);
+        let own = own.ok_or_else(|| format!("transmitter {k} does not say what it chose"))?;
         let told = receivers
             .iter()
             .enumerate()
-            .map(|(t, report)| (format!("receiver {t}"), self.heard(&report.views[k].requests, own)));
+            .map(|(t, report)| (format!("receiver {t}"), self.heard(&report.views[k].choices, own)));
         let views: Vec<_> = std::iter::once((format!("transmitter {k}"), own.clone())).chain(told).collect();
         let odd = odd_ones(&views.iter().map(|(_, view)| view).collect::<Vec<_>>());
         if odd == [0] {
-            return Err(format!("transmitter {k} reports other requests than it told all receivers"));
+            return Err(format!("transmitter {k} reports other choices than it told all receivers"));
         }
         if !odd.is_empty() {
             let odd = names(&views, &odd);
             return Err(format!(
-                "transmitter {k} told {odd} other requests than the others, unless {odd} says so falsely"
+                "transmitter {k} told {odd} other choices than the others, unless {odd} says so falsely"
             ));
         }
         let modalities = self.scenario.modalities(k);
         let grid = |(part, bytes): (usize, &bytes::Bytes)| {
-            RequestGrid::from_bytes(self.part(part).len(), receivers.len(), modalities, bytes)
+            ChoiceGrid::from_bytes(self.part(part).len(), receivers.len(), modalities, bytes)
                 .map_err(|error| format!("transmitter {k}: {error}"))
         };
         let parts = self.scenario.train.ticks_per_round.div_ceil(self.scenario.ticks_per_part());
@@ -143,25 +143,25 @@ impl Verifier {
             .collect()
     }
 
-    /// Requests are made for those who asked and for nobody else. Gives what the cap leaves of them, (10).
-    fn verify_requests(
+    /// Choices are made for receivers that requested and for no others. Gives what the cap leaves of them, (10).
+    fn verify_choices(
         &self,
         k: usize,
         round: u64,
-        requests: &[RequestGrid],
-        asked: &[&[bool]],
+        choices: &[ChoiceGrid],
+        requested: &[&[bool]],
     ) -> Result<Vec<Grants>, String> {
         let limit = self.scenario.transmitter_limit(k);
-        let mut granted = Vec::with_capacity(requests.len());
-        for (part, grid) in requests.iter().enumerate() {
+        let mut granted = Vec::with_capacity(choices.len());
+        for (part, grid) in choices.iter().enumerate() {
             let ticks = self.part(part);
             for (row, tick) in ticks.clone().enumerate() {
-                let requested = grid.requests_at(row);
-                for (t, asked) in asked.iter().enumerate() {
-                    let got = requested.iter().any(|(receiver, _)| *receiver == t);
-                    if got != asked[tick] {
-                        let did = if got { "requested for" } else { "passed over" };
-                        let why = if got { "had not asked it" } else { "had asked it" };
+                let chosen = grid.choices_at(row);
+                for (t, requested) in requested.iter().enumerate() {
+                    let got = chosen.iter().any(|(receiver, _)| *receiver == t);
+                    if got != requested[tick] {
+                        let did = if got { "chosen for" } else { "passed over" };
+                        let why = if got { "had not requested it" } else { "had requested it" };
                         return Err(format!("transmitter {k} {did} receiver {t}, which {why}"));
                     }
                 }
@@ -187,7 +187,7 @@ impl Verifier {
                 let count = ticks.filter(|(_, modality)| *modality == m).count();
                 let reported = granted_to(report, first + m);
                 // Under "skip", whoever went on without a message does not know what was granted in it.
-                let heard = report.views[k].requests.iter().all(|part| !part.is_empty());
+                let heard = report.views[k].choices.iter().all(|part| !part.is_empty());
                 if reported > count || (heard && reported < count) {
                     return Err(format!(
                         "receiver {t} reports {reported} grants of modality {m} of transmitter {k}, where the cap leaves \
@@ -258,17 +258,17 @@ task = "parity"
 
     const ROUND: u64 = 3;
 
-    /// The reports of an honest round: receiver 0 asks transmitter 0 at every tick, receiver 1 at every other one and
-    /// transmitter 1 at the rest. Where both ask, the cap takes one entry away.
+    /// The reports of an honest round: receiver 0 requests transmitter 0 at every tick, receiver 1 at every other one and
+    /// transmitter 1 at the rest. Where both request, the cap takes one entry away.
     fn honest() -> (Verifier, Vec<ReceiverRound>, Vec<TransmitterRound>) {
         let scenario = Scenario::parse(SCENARIO, "test", &[]).unwrap();
-        let asks = |t: usize, k: usize, tick: usize| {
+        let requests = |t: usize, k: usize, tick: usize| {
             [(t == 0 || tick.is_multiple_of(2)), (t == 1 && !tick.is_multiple_of(2))][k]
         };
         let grid = |k: usize, part: usize| {
-            let mut grid = RequestGrid::new(10, 2, scenario.modalities(k));
+            let mut grid = ChoiceGrid::new(10, 2, scenario.modalities(k));
             for row in 0..10 {
-                (0..2).filter(|&t| asks(t, k, 10 * part + row)).for_each(|t| grid.set(row, t, 0));
+                (0..2).filter(|&t| requests(t, k, 10 * part + row)).for_each(|t| grid.set(row, t, 0));
             }
             grid
         };
@@ -276,12 +276,12 @@ task = "parity"
         let granted = |k: usize, part: usize| {
             grants(seed, k, Phase::Train, ROUND * 20 + 10 * part as u64, &grid(k, part), 1)
         };
-        let requests = |k| -> Vec<Bytes> { (0..2).map(|part| grid(k, part).to_bytes().into()).collect() };
+        let choices = |k| -> Vec<Bytes> { (0..2).map(|part| grid(k, part).to_bytes().into()).collect() };
         let batch = Bytes::from_static(b"batch");
         let receivers = (0..2).map(|t| {
             let count = |k| (0..2).map(|part| granted(k, part).for_receiver(t).len() as u32).sum();
-            let asks_of = |k| (0..20).map(|tick| asks(t, k, tick)).collect::<Vec<_>>();
-            let view = |k| View { asks: encode_ticks(&asks_of(k)), requests: requests(k) };
+            let requests_of = |k| (0..20).map(|tick| requests(t, k, tick)).collect::<Vec<_>>();
+            let view = |k| View { requests: encode_ticks(&requests_of(k)), choices: choices(k) };
             ReceiverRound {
                 round: ROUND,
                 granted: vec![count(0), 0, count(1)],
@@ -294,7 +294,7 @@ task = "parity"
             let ticks = |part| granted(k, part).ticks().filter(|granted| !granted.is_empty()).count() as u32;
             let mut encoded = vec![ticks(0) + ticks(1)];
             encoded.resize(scenario.modalities(k), 0);
-            let view = Some(View { asks: Bytes::new(), requests: requests(k) });
+            let view = Some(View { requests: Bytes::new(), choices: choices(k) });
             TransmitterRound { round: ROUND, encoded, view, batch: batch.clone(), ..Default::default() }
         });
         (Verifier::new(&scenario), receivers.collect(), transmitters.collect())
@@ -306,11 +306,11 @@ task = "parity"
         verifier.verify(&receivers.iter().collect::<Vec<_>>(), &transmitters.iter().collect::<Vec<_>>())
     }
 
-    /// Flips a request of the first tick of a round.
-    fn flip(requests: &mut [Bytes], bit: u8) {
-        let mut bytes = requests[0].to_vec();
+    /// Flips a choice of the first tick of a round.
+    fn flip(choices: &mut [Bytes], bit: u8) {
+        let mut bytes = choices[0].to_vec();
         bytes[0] ^= 1 << bit;
-        requests[0] = bytes.into();
+        choices[0] = bytes.into();
     }
 
     #[test]
@@ -338,27 +338,27 @@ task = "parity"
 
     #[test]
     fn who_tells_one_receiver_something_else_is_named() {
-        let line = verdict(|receivers, _| flip(&mut receivers[1].views[0].requests, 1)).unwrap_err();
+        let line = verdict(|receivers, _| flip(&mut receivers[1].views[0].choices, 1)).unwrap_err();
         assert_eq!(
             line,
-            "transmitter 0 told receiver 1 other requests than the others, unless receiver 1 says so falsely in round 3"
+            "transmitter 0 told receiver 1 other choices than the others, unless receiver 1 says so falsely in round 3"
         );
         let own = |_: &mut [ReceiverRound], transmitters: &mut [TransmitterRound]| {
-            flip(&mut transmitters[0].view.as_mut().unwrap().requests, 1);
+            flip(&mut transmitters[0].view.as_mut().unwrap().choices, 1);
         };
         let line = verdict(own).unwrap_err();
-        assert_eq!(line, "transmitter 0 reports other requests than it told all receivers in round 3");
+        assert_eq!(line, "transmitter 0 reports other choices than it told all receivers in round 3");
     }
 
     #[test]
     fn who_requests_for_those_who_did_not_ask_or_passes_over_those_who_did_is_named() {
-        // At tick 1 receiver 1 did not ask transmitter 0, at tick 0 it did. (Tick, receiver, modality) in order.
+        // At tick 1 receiver 1 did not request transmitter 0, at tick 0 it did. (Tick, receiver, modality) in order.
         for (bit, line) in
-            [(6, "requested for receiver 1, which had not asked it"), (2, "passed over receiver 1")]
+            [(6, "chosen for receiver 1, which had not requested it"), (2, "passed over receiver 1")]
         {
             let everywhere = |receivers: &mut [ReceiverRound], transmitters: &mut [TransmitterRound]| {
-                receivers.iter_mut().for_each(|receiver| flip(&mut receiver.views[0].requests, bit));
-                flip(&mut transmitters[0].view.as_mut().unwrap().requests, bit);
+                receivers.iter_mut().for_each(|receiver| flip(&mut receiver.views[0].choices, bit));
+                flip(&mut transmitters[0].view.as_mut().unwrap().choices, bit);
             };
             let found = verdict(everywhere).unwrap_err();
             assert!(found.starts_with("transmitter 0 ") && found.contains(line), "{found}");
@@ -368,8 +368,8 @@ task = "parity"
     #[test]
     fn who_asks_too_many_is_named() {
         let line =
-            verdict(|receivers, _| receivers[0].views[1].asks = encode_ticks(&[true; 20])).unwrap_err();
-        assert_eq!(line, "receiver 0 asked 2 transmitters (1 to 1 are allowed) in round 3");
+            verdict(|receivers, _| receivers[0].views[1].requests = encode_ticks(&[true; 20])).unwrap_err();
+        assert_eq!(line, "receiver 0 requested 2 transmitters (1 to 1 are allowed) in round 3");
     }
 
     #[test]

@@ -16,10 +16,14 @@ pub(crate) const PIXELS: usize = SIDE * SIDE;
 /// Which raw content to load; labels and clip names always are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
-    /// Pixels.
+    /// Pixels, for whatever is made of them.
     pub(crate) images: bool,
     /// Waveforms.
     pub(crate) clips: bool,
+    /// Spectra of the pixels.
+    pub(crate) spectra: bool,
+    /// Pixels as they are.
+    pub(crate) pixels: bool,
 }
 
 impl Wants {
@@ -28,7 +32,8 @@ impl Wants {
         let mut wants = Wants::default();
         for name in needs.modalities {
             match Modality::named(name) {
-                Some(Modality::Fft) => wants.images = true,
+                Some(Modality::Image) => (wants.images, wants.pixels) = (true, true),
+                Some(Modality::Fft) => (wants.images, wants.spectra) = (true, true),
                 Some(Modality::Mel) => wants.clips = true,
                 Some(Modality::Noise) => {}
                 None => {

@@ -55,6 +55,11 @@ pub(crate) fn magnitudes(images: &[u8]) -> Vec<f32> {
     out
 }
 
+/// A pixel less MNIST's mean, over its standard deviation.
+pub(crate) fn standardised(pixel: u8) -> f32 {
+    (f32::from(pixel) / 255.0 - MEAN) / DEVIATION
+}
+
 /// Plans and buffers, kept from image to image.
 struct Transform {
     rows: Arc<dyn RealToComplex<f32>>,
@@ -86,7 +91,7 @@ impl Transform {
         for row in 0..CROP {
             let start = (MARGIN + row) * SIDE + MARGIN;
             for (value, &pixel) in self.row.iter_mut().zip(&image[start..start + CROP]) {
-                *value = (f32::from(pixel) / 255.0 - MEAN) / DEVIATION;
+                *value = standardised(pixel);
             }
             self.rows
                 .process_with_scratch(&mut self.row, &mut self.half_row, &mut self.row_scratch)

@@ -3,11 +3,11 @@
 use crate::{
     Dataset, Split, Targets, Task,
     augment::{Augmentation, NoiseBank, plain_waveform},
-    content::{Clip, ClipName, Content, Part},
+    content::{Clip, ClipName, Content, PIXELS, Part, Wants},
     error::DataError,
     fft,
     mel::{self, Mel, Scratch},
-    modality::{MODALITY_NAMES, Modality},
+    modality::{MODALITY_NAMES, Modality, NOISE_NAMES},
     pairing::Pairing,
     read_ahead::ReadAhead,
 };
@@ -42,9 +42,16 @@ struct Rows {
     frozen_audio: bool,
     /// The clip of each test sample.
     test_pairs: Vec<u32>,
+    pixels: Option<Pixels>,
     spectra: Option<Spectra>,
     audio: Option<Audio>,
     digest: [u8; 32],
+}
+
+/// The images of both splits, [`PIXELS`] bytes a sample.
+struct Pixels {
+    train: Vec<u8>,
+    test: Vec<u8>,
 }
 
 /// `fft` of both splits, [`fft::WIDTH`] values a sample.
@@ -66,21 +73,26 @@ struct Audio {
 
 impl PairedDigits {
     /// Computes what does not change from epoch to epoch of the content that was loaded.
-    pub(crate) fn new(content: Content, seed: Seed, frozen_audio: bool) -> Self {
-        PairedDigits { rows: Arc::new(Rows::new(content, seed, frozen_audio)), read_ahead: OnceLock::new() }
+    pub(crate) fn new(content: Content, wants: Wants, seed: Seed, frozen_audio: bool) -> Self {
+        PairedDigits {
+            rows: Arc::new(Rows::new(content, wants, seed, frozen_audio)),
+            read_ahead: OnceLock::new(),
+        }
     }
 }
 
 impl Rows {
-    fn new(content: Content, seed: Seed, frozen_audio: bool) -> Self {
+    fn new(content: Content, wants: Wants, seed: Seed, frozen_audio: bool) -> Self {
         let digest = digest(&content);
         let Content { train, test } = content;
+        let images = train.images.zip(test.images);
         Rows {
             seed,
             train_pairing: Pairing::new(&train.names),
             frozen_audio,
             test_pairs: Pairing::new(&test.names).cycled(&test.labels),
-            spectra: train.images.zip(test.images).map(|(train, test)| Spectra::new(&train, &test)),
+            spectra: images.as_ref().filter(|_| wants.spectra).map(|(train, test)| Spectra::new(train, test)),
+            pixels: images.filter(|_| wants.pixels).map(|(train, test)| Pixels { train, test }),
             audio: train.clips.zip(test.clips).map(|(train, test)| Audio::new(train, &test, seed)),
             train_labels: train.labels,
             test_labels: test.labels,
@@ -93,6 +105,16 @@ impl Rows {
             Split::Train => &self.train_labels,
             Split::Test => &self.test_labels,
         }
+    }
+
+    fn read_image(&self, split: Split, sample: usize, out: &mut [f32]) {
+        let pixels = self.pixels.as_ref().expect("image was not among the needs");
+        let bytes = match split {
+            Split::Train => &pixels.train,
+            Split::Test => &pixels.test,
+        };
+        let bytes = &bytes[sample * PIXELS..][..PIXELS];
+        out.iter_mut().zip(bytes).for_each(|(value, &pixel)| *value = fft::standardised(pixel));
     }
 
     fn read_fft(&self, split: Split, sample: usize, out: &mut [f32]) {
@@ -131,6 +153,7 @@ impl Rows {
         let kind = Modality::named(modality).unwrap_or_else(|| panic!("no modality is called {modality:?}"));
         assert_eq!(out.len(), kind.width(), "values of {modality}");
         match kind {
+            Modality::Image => self.read_image(split, sample, out),
             Modality::Fft => self.read_fft(split, sample, out),
             Modality::Mel => self.read_mel(split, sample, epoch, out),
             Modality::Noise => self.read_noise(modality, split, sample, epoch, out),
@@ -152,7 +175,7 @@ fn ahead(rows: Arc<Rows>) -> Option<ReadAhead<Address>> {
 /// Which of the names it is, if its rows have to be computed and not only copied.
 fn computed(modality: &str, split: Split) -> Option<usize> {
     let is_computed = match Modality::named(modality)? {
-        Modality::Fft => false,
+        Modality::Image | Modality::Fft => false,
         Modality::Mel => split == Split::Train,
         Modality::Noise => true,
     };
@@ -264,7 +287,8 @@ pub(crate) fn digest(content: &Content) -> [u8; 32] {
             hash.update(b"\n");
         }
     }
-    for name in MODALITY_NAMES {
+    // Those that there were from the beginning: more of them make no other data of the same files.
+    for name in ["fft", "mel"].iter().chain(&NOISE_NAMES) {
         let width = Modality::named(name).map_or(0, Modality::width);
         hash.update(format!("{name} {width}\n"));
     }

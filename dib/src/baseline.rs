@@ -4,7 +4,7 @@
 //! subtracted from the cost of that tick; only its variance changes. Receivers send raw costs; every node
 //! subtracts its own baseline.
 
-/// What is subtracted from a cost before it weighs a log-mass.
+/// What is subtracted from a cost before it weighs a log-probability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
     /// H(Y_t) of the training labels in nats, 0 for regression: what a receiver's cross entropy starts from.
@@ -16,7 +16,7 @@ pub enum Baseline {
 }
 
 /// The advantage of each tick of a round: its cost less the baseline, and 0 where it took no part (at a
-/// transmitter: where the receiver did not ask). Costs of ticks that took no part are not looked at.
+/// transmitter: where the receiver did not request). Costs of ticks that took no part are not looked at.
 ///
 /// With [`Baseline::LeaveOneOut`] a tick that took part alone has nothing to be compared with: its advantage
 /// is 0.
@@ -48,7 +48,7 @@ pub fn advantages(kind: Baseline, costs: &[f64], took_part: &[bool], label_entro
 /// Whose entries the sparse term of Remark 7 counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SparseTerm {
-    /// The receiver's own granted entries and its own asks.
+    /// The receiver's own granted entries and its own requests.
     Own,
     /// Everybody's granted entries, as the authors' script does.
     Global,
@@ -57,19 +57,19 @@ pub enum SparseTerm {
 /// The cost of a receiver at a tick: its objective, plus the penalty of 1 if it was granted nothing (section
 /// VII-A), plus `gamma` for everything that the sparse term counts.
 ///
-/// `granted_own` and `granted_all` are numbers of entries, of this receiver and of all; `asks` is the number
-/// of transmitters that this receiver asked.
+/// `granted_own` and `granted_all` are numbers of entries, of this receiver and of all; `requests` is the number
+/// of transmitters that this receiver requested.
 pub fn cost(
     objective: f64,
     granted_own: usize,
-    asks: usize,
+    requests: usize,
     granted_all: usize,
     gamma: f64,
     sparse: SparseTerm,
 ) -> f64 {
     let penalty = if granted_own == 0 { 1.0 } else { 0.0 };
     let counted = match sparse {
-        SparseTerm::Own => granted_own + asks,
+        SparseTerm::Own => granted_own + requests,
         SparseTerm::Global => granted_all,
     };
     objective + penalty + gamma * counted as f64
@@ -78,7 +78,7 @@ pub fn cost(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selection::{Draw, LogMass, SelectorShape};
+    use crate::selection::{Draw, LogProbability, SelectorShape};
 
     #[test]
     fn baselines_are_subtracted_where_a_tick_took_part() {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn probability(logits: &[f32], draw: &Draw) -> f64 {
-        shape().log_mass(logits, draw, LogMass::Sequence).exp()
+        shape().log_probability(logits, draw, LogProbability::Sequence).exp()
     }
 
     /// The gradient of the expected cost: central differences of two steps (exact in f32), extrapolated to
@@ -146,7 +146,7 @@ mod tests {
         // Two ticks with different u, thus different logits; all pairs of draws, by their probability.
         let logits: [[f32; 5]; 2] = [[0.5, -0.25, 1.0, -0.5, 0.125], [-1.0, 0.75, 0.0, 0.25, -2.0]];
         for kind in [Baseline::LabelEntropy, Baseline::LeaveOneOut, Baseline::None] {
-            for mass in [LogMass::Sequence, LogMass::Set] {
+            for mass in [LogProbability::Sequence, LogProbability::Set] {
                 let mut estimate = [vec![0.0; 5], vec![0.0; 5]];
                 for first in all_draws() {
                     for second in all_draws() {
@@ -154,7 +154,7 @@ mod tests {
                         let weight = probability(&logits[0], &first) * probability(&logits[1], &second);
                         let advantages = advantages(kind, &pair.map(cost_of), &[true; 2], 1.3);
                         for tick in 0..2 {
-                            shape().add_log_mass_gradient(
+                            shape().add_log_probability_gradient(
                                 &logits[tick],
                                 pair[tick],
                                 mass,

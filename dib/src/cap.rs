@@ -1,15 +1,15 @@
 //! The cap of a transmitter: the kernel P(A given A') of section VII-A of the paper.
 //!
-//! Selectors draw without knowing of each other, so together they may request more entries of a transmitter
+//! Selectors draw without knowing of each other, so together they may choose more entries of a transmitter
 //! than the E_k it may send at a tick, constraint (10). It then keeps a uniform subset of E_k. The draw is
-//! common randomness: from the requests in its message and the seed, anyone can compute what a transmitter
+//! common randomness: from the choices in its message and the seed, anyone can compute what a transmitter
 //! must grant.
 
 use randomness::{Purpose, Seed};
 
 use crate::common::Phase;
 
-/// What transmitter k grants at a tick: all `requests` if they are `limit` (E_k) or fewer, otherwise a
+/// What transmitter k grants at a tick: all `choices` if they are `limit` (E_k) or fewer, otherwise a
 /// uniform subset of `limit`. Both are (receiver, modality) pairs in increasing order.
 ///
 /// ```
@@ -29,14 +29,14 @@ pub fn cap(
     transmitter: usize,
     phase: Phase,
     tick: u64,
-    requests: &[(usize, usize)],
+    choices: &[(usize, usize)],
     limit: usize,
 ) -> Vec<(usize, usize)> {
-    if requests.len() <= limit {
-        return requests.to_vec();
+    if choices.len() <= limit {
+        return choices.to_vec();
     }
     let mut stream = seed.stream(Purpose::Cap, &[transmitter as u64, phase.index()], tick);
-    stream.subset(requests.len(), limit).into_iter().map(|position| requests[position]).collect()
+    stream.subset(choices.len(), limit).into_iter().map(|position| choices[position]).collect()
 }
 
 /// Applies the [cap](cap()) to each tick of a round. `first_tick` is the tick of the grid's first row: later
@@ -46,13 +46,12 @@ pub fn grants(
     transmitter: usize,
     phase: Phase,
     first_tick: u64,
-    requests: &RequestGrid,
+    choices: &ChoiceGrid,
     limit: usize,
 ) -> Grants {
-    let at = |row: usize| {
-        cap(seed, transmitter, phase, first_tick + row as u64, &requests.requests_at(row), limit)
-    };
-    Grants { ticks: (0..requests.ticks).map(at).collect() }
+    let at =
+        |row: usize| cap(seed, transmitter, phase, first_tick + row as u64, &choices.choices_at(row), limit);
+    Grants { ticks: (0..choices.ticks).map(at).collect() }
 }
 
 /// What a transmitter grants in a round (a of the paper, its part of one transmitter).
@@ -82,12 +81,12 @@ impl Grants {
     }
 }
 
-/// Why bytes are no grid of requests.
+/// Why bytes are no grid of choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GridError {
     /// Too few or too many bytes.
     #[error(
-        "{found} bytes of requests, not {expected} ({ticks} ticks x {receivers} receivers x {modalities})"
+        "{found} bytes of choices, not {expected} ({ticks} ticks x {receivers} receivers x {modalities})"
     )]
     Length {
         /// Bytes found.
@@ -102,25 +101,25 @@ pub enum GridError {
         modalities: usize,
     },
     /// The last byte has bits beyond the last entry.
-    #[error("requests beyond the last entry: the unused bits of the last byte must be 0")]
+    #[error("choices beyond the last entry: the unused bits of the last byte must be 0")]
     StrayBits,
 }
 
-/// The entries requested of a transmitter in a round, before the cap (A' of the paper): one bit for each
+/// The entries that a transmitter chose in a round, before the cap (A' of the paper): one bit for each
 /// (tick of the round, receiver, modality), in that order, lowest bit of the first byte first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestGrid {
+pub struct ChoiceGrid {
     ticks: usize,
     receivers: usize,
     modalities: usize,
     bits: Vec<u8>,
 }
 
-impl RequestGrid {
-    /// A grid without requests.
+impl ChoiceGrid {
+    /// A grid without choices.
     pub fn new(ticks: usize, receivers: usize, modalities: usize) -> Self {
         let bits = vec![0; (ticks * receivers * modalities).div_ceil(8)];
-        RequestGrid { ticks, receivers, modalities, bits }
+        ChoiceGrid { ticks, receivers, modalities, bits }
     }
 
     /// A grid of this shape from what [`to_bytes`](Self::to_bytes) gave.
@@ -142,7 +141,7 @@ impl RequestGrid {
         if used != 0 && bytes.last().is_some_and(|last| last >> used != 0) {
             return Err(GridError::StrayBits);
         }
-        Ok(RequestGrid { ticks, receivers, modalities, bits: bytes.to_vec() })
+        Ok(ChoiceGrid { ticks, receivers, modalities, bits: bytes.to_vec() })
     }
 
     /// The bits, for the wire.
@@ -165,7 +164,7 @@ impl RequestGrid {
         self.modalities
     }
 
-    /// Whether a modality is requested for a receiver at a tick of the round.
+    /// Whether a modality is chosen for a receiver at a tick of the round.
     ///
     /// # Panics
     /// If there is no such entry.
@@ -183,8 +182,8 @@ impl RequestGrid {
         self.bits[bit / 8] |= 1 << (bit % 8);
     }
 
-    /// The (receiver, modality) pairs requested at a tick of the round, in increasing order.
-    pub fn requests_at(&self, tick: usize) -> Vec<(usize, usize)> {
+    /// The (receiver, modality) pairs chosen at a tick of the round, in increasing order.
+    pub fn choices_at(&self, tick: usize) -> Vec<(usize, usize)> {
         let entries = (0..self.receivers)
             .flat_map(|receiver| (0..self.modalities).map(move |modality| (receiver, modality)));
         entries.filter(|&(receiver, modality)| self.get(tick, receiver, modality)).collect()
@@ -211,14 +210,14 @@ mod tests {
         Seed::from_number(1)
     }
 
-    fn some_grid() -> impl Strategy<Value = RequestGrid> {
+    fn some_grid() -> impl Strategy<Value = ChoiceGrid> {
         let shape = (1usize..6, 1usize..5, 1usize..5);
         let bits = |(ticks, receivers, modalities)| {
             let bits = proptest::collection::vec(any::<bool>(), ticks * receivers * modalities);
             (Just((ticks, receivers, modalities)), bits)
         };
         shape.prop_flat_map(bits).prop_map(|((ticks, receivers, modalities), bits)| {
-            let mut grid = RequestGrid::new(ticks, receivers, modalities);
+            let mut grid = ChoiceGrid::new(ticks, receivers, modalities);
             for (index, _) in bits.iter().enumerate().filter(|(_, bit)| **bit) {
                 let (row, modality) = (index / modalities, index % modalities);
                 grid.set(row / receivers, row % receivers, modality);
@@ -235,11 +234,11 @@ mod tests {
             let granted = grants(seed(), 1, Phase::Train, first_tick, &grid, limit);
             prop_assert_eq!(granted.ticks().len(), grid.ticks());
             for tick in 0..grid.ticks() {
-                let requests = grid.requests_at(tick);
-                prop_assert_eq!(granted.at(tick).len(), requests.len().min(limit));
-                prop_assert!(granted.at(tick).iter().all(|entry| requests.contains(entry)));
+                let choices = grid.choices_at(tick);
+                prop_assert_eq!(granted.at(tick).len(), choices.len().min(limit));
+                prop_assert!(granted.at(tick).iter().all(|entry| choices.contains(entry)));
                 prop_assert!(granted.at(tick).is_sorted_by(|one, next| one < next));
-                let alone = cap(seed(), 1, Phase::Train, first_tick + tick as u64, &requests, limit);
+                let alone = cap(seed(), 1, Phase::Train, first_tick + tick as u64, &choices, limit);
                 prop_assert_eq!(granted.at(tick), alone);
             }
         }
@@ -250,7 +249,7 @@ mod tests {
         ) {
             let granted = grants(seed(), 2, Phase::Evaluate, first_tick, &grid, limit);
             let (ticks, receivers, modalities) = (grid.ticks(), grid.receivers(), grid.modalities());
-            let received = RequestGrid::from_bytes(ticks, receivers, modalities, &grid.to_bytes()).unwrap();
+            let received = ChoiceGrid::from_bytes(ticks, receivers, modalities, &grid.to_bytes()).unwrap();
             prop_assert_eq!(&received, &grid);
             prop_assert_eq!(grants(seed(), 2, Phase::Evaluate, first_tick, &received, limit), granted);
         }
@@ -301,23 +300,23 @@ mod tests {
 
     #[test]
     fn bits_are_where_the_wire_says() {
-        let mut grid = RequestGrid::new(2, 3, 2);
+        let mut grid = ChoiceGrid::new(2, 3, 2);
         grid.set(0, 0, 1);
         grid.set(1, 1, 0);
         grid.set(1, 2, 1);
         assert_eq!(grid.to_bytes(), [0b0000_0010, 0b0000_1001]);
-        assert_eq!(grid.requests_at(1), [(1, 0), (2, 1)]);
+        assert_eq!(grid.choices_at(1), [(1, 0), (2, 1)]);
         assert!(grid.get(0, 0, 1) && !grid.get(0, 0, 0));
     }
 
     #[test]
     fn bad_bytes_are_refused() {
-        let read = |bytes: &[u8]| RequestGrid::from_bytes(2, 3, 2, bytes);
+        let read = |bytes: &[u8]| ChoiceGrid::from_bytes(2, 3, 2, bytes);
         for bytes in [&[0u8; 1][..], &[0; 3], &[]] {
             assert!(matches!(read(bytes), Err(GridError::Length { expected: 2, .. })));
         }
         assert_eq!(read(&[0xff, 0x1f]), Err(GridError::StrayBits));
         assert!(read(&[0xff, 0x0f]).is_ok());
-        assert!(RequestGrid::from_bytes(2, 2, 2, &[0xff]).is_ok());
+        assert!(ChoiceGrid::from_bytes(2, 2, 2, &[0xff]).is_ok());
     }
 }

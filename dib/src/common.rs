@@ -68,9 +68,9 @@ fn embedding(seed: Seed, indices: &[u64], dim: usize) -> Vec<f32> {
 /// Whose selector draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SelectorNode {
-    /// Receiver t: which transmitters to ask.
+    /// Receiver t: which transmitters to request.
     Receiver(usize),
-    /// Transmitter k: which modalities to request.
+    /// Transmitter k: which modalities to choose.
     Transmitter(usize),
 }
 

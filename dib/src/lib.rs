@@ -2,7 +2,7 @@
 //!
 //! Numbers: networks ([`nn`]) with hand-written passes, their optimizer, the [`Encoder`], the [`rate`](mod@rate) (17) and
 //! the losses speak candle tensors, f32 in runs and f64 in tests; their hot loops are in the crate `kernels`.
-//! Decisions: who is asked, what is granted and what it costs.
+//! Decisions: who is requested, what is granted and what it costs.
 
 #![cfg_attr(
     test,
@@ -30,7 +30,7 @@ pub mod selection;
 pub const NUMERICS: u32 = 2;
 
 pub use baseline::{Baseline, SparseTerm, advantages, cost};
-pub use cap::{Grants, GridError, RequestGrid, cap, grants};
+pub use cap::{ChoiceGrid, Grants, GridError, cap, grants};
 pub use channel::{
     Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, Ideal, Measure,
     Observed, Power, PowerGroup, Snr, channel_uses,
@@ -50,4 +50,4 @@ pub use loss::{
 pub use nn::{AdamW, Block, Input, Module, Network, Parameter, ResidualMlp, RowAddresses, Segment, Trace};
 pub use pose::{aligned_joint_error, joint_error};
 pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, rates, row_rates};
-pub use selection::{Draw, LogMass, MAX_SET_COUNT, SelectorShape, ShapeError};
+pub use selection::{Draw, LogProbability, MAX_SET_COUNT, SelectorShape, ShapeError};

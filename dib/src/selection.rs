@@ -10,7 +10,7 @@
 
 use randomness::Stream;
 
-/// The largest draw whose [`LogMass::Set`] is computed: it takes one step for each of its 2^12 subsets.
+/// The largest draw whose [`LogProbability::Set`] is computed: it takes one step for each of its 2^12 subsets.
 pub const MAX_SET_COUNT: usize = 12;
 
 /// What a selector drew.
@@ -27,9 +27,9 @@ impl Draw {
     }
 }
 
-/// Which event's log-mass the score function, (21), differentiates.
+/// Which event's log-probability the score function, (21), differentiates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogMass {
+pub enum LogProbability {
     /// The items in the order in which they were drawn.
     #[default]
     Sequence,
@@ -50,7 +50,9 @@ pub enum ShapeError {
         items: usize,
     },
     /// Too many subsets.
-    #[error("log-mass `set` takes draws of at most {MAX_SET_COUNT} items, not {counts}: use `sequence`")]
+    #[error(
+        "log-probability `set` takes draws of at most {MAX_SET_COUNT} items, not {counts}: use `sequence`"
+    )]
     Set {
         /// The largest count asked for.
         counts: usize,
@@ -65,7 +67,7 @@ pub enum ShapeError {
 /// [cap](crate::cap::cap()).
 ///
 /// ```
-/// use pom2dib_dib::{Draw, LogMass, SelectorShape};
+/// use pom2dib_dib::{Draw, LogProbability, SelectorShape};
 /// use randomness::{Purpose, Seed};
 ///
 /// // One or two out of three, all alike.
@@ -74,7 +76,7 @@ pub enum ShapeError {
 /// assert!((1..=2).contains(&draw.items.len()));
 /// // Item 1 alone: with probability 1/2 one item is drawn, with 1/3 this one.
 /// let alone = Draw { items: vec![1] };
-/// assert!((shape.log_mass(&logits, &alone, LogMass::Sequence) - (1f64 / 6.0).ln()).abs() < 1e-12);
+/// assert!((shape.log_probability(&logits, &alone, LogProbability::Sequence) - (1f64 / 6.0).ln()).abs() < 1e-12);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelectorShape {
@@ -90,18 +92,18 @@ impl SelectorShape {
         self.counts + self.items
     }
 
-    /// Whether a selector can have this shape, and log-masses of this kind be had for all its draws. To be
+    /// Whether a selector can have this shape, and log-probabilities of this kind be had for all its draws. To be
     /// asked once, before a run.
     ///
     /// # Errors
-    /// If the largest count is 0 or exceeds the number of items; for [`LogMass::Set`] if it exceeds
+    /// If the largest count is 0 or exceeds the number of items; for [`LogProbability::Set`] if it exceeds
     /// [`MAX_SET_COUNT`].
-    pub fn check(&self, kind: LogMass) -> Result<(), ShapeError> {
+    pub fn check(&self, kind: LogProbability) -> Result<(), ShapeError> {
         let SelectorShape { counts, items } = *self;
         if counts == 0 || counts > items {
             return Err(ShapeError::Counts { counts, items });
         }
-        if kind == LogMass::Set && counts > MAX_SET_COUNT {
+        if kind == LogProbability::Set && counts > MAX_SET_COUNT {
             return Err(ShapeError::Set { counts });
         }
         Ok(())
@@ -132,26 +134,26 @@ impl SelectorShape {
     /// # Panics
     /// If the logits or the draw are not of this shape, or if [`check`](Self::check) refuses this kind for
     /// them.
-    pub fn log_mass(&self, logits: &[f32], draw: &Draw, kind: LogMass) -> f64 {
+    pub fn log_probability(&self, logits: &[f32], draw: &Draw, kind: LogProbability) -> f64 {
         let (count_head, item_head) = self.heads(logits);
         let count = count_head[draw.items.len() - 1] - log_sum_exp(&count_head);
         let items = Split::new(&item_head, draw);
         match kind {
-            LogMass::Sequence => count + items.sequence_log_mass(),
-            LogMass::Set => count + items.set_log_mass(),
+            LogProbability::Sequence => count + items.sequence_log_probability(),
+            LogProbability::Set => count + items.set_log_probability(),
         }
     }
 
-    /// Adds `weight` times the gradient of [`log_mass`](Self::log_mass) by the logits to `gradient` (c + n
+    /// Adds `weight` times the gradient of [`log_probability`](Self::log_probability) by the logits to `gradient` (c + n
     /// values): one term of (21), where the weight is the advantage.
     ///
     /// # Panics
-    /// As for [`log_mass`](Self::log_mass), or if the gradient is not of this shape.
-    pub fn add_log_mass_gradient(
+    /// As for [`log_probability`](Self::log_probability), or if the gradient is not of this shape.
+    pub fn add_log_probability_gradient(
         &self,
         logits: &[f32],
         draw: &Draw,
-        kind: LogMass,
+        kind: LogProbability,
         weight: f64,
         gradient: &mut [f64],
     ) {
@@ -167,8 +169,8 @@ impl SelectorShape {
 
         let split = Split::new(&item_head, draw);
         let score = match kind {
-            LogMass::Sequence => split.sequence_score(),
-            LogMass::Set => split.set_score(),
+            LogProbability::Sequence => split.sequence_score(),
+            LogProbability::Set => split.set_score(),
         };
         for (item, sum) in item_gradient.iter_mut().enumerate() {
             let derivative = match draw.items.iter().position(|&drawn| drawn == item) {
@@ -199,7 +201,7 @@ struct Split {
     undrawn: f64,
 }
 
-/// The gradient of a log-mass by the item head.
+/// The gradient of a log-probability by the item head.
 struct Score {
     /// By the logit of each drawn item.
     drawn: Vec<f64>,
@@ -230,8 +232,8 @@ impl Split {
         remainders
     }
 
-    /// The sum of the log-masses of the steps, in the drawn order.
-    fn sequence_log_mass(&self) -> f64 {
+    /// The sum of the log-probabilities of the steps, in the drawn order.
+    fn sequence_log_probability(&self) -> f64 {
         self.drawn.iter().zip(self.sequence_remainders()).map(|(logit, remainder)| logit - remainder).sum()
     }
 
@@ -269,8 +271,8 @@ impl Split {
         remainders
     }
 
-    /// For each subset: the log-mass of its being what the first steps drew, in whatever order.
-    fn set_log_masses(&self, remainders: &[f64]) -> Vec<f64> {
+    /// For each subset: the log-probability of its being what the first steps drew, in whatever order.
+    fn set_log_probabilities(&self, remainders: &[f64]) -> Vec<f64> {
         let mut masses = vec![f64::NEG_INFINITY; remainders.len()];
         masses[0] = 0.0;
         for set in 1..masses.len() {
@@ -283,8 +285,8 @@ impl Split {
         masses
     }
 
-    fn set_log_mass(&self) -> f64 {
-        self.set_log_masses(&self.set_remainders())[self.full()]
+    fn set_log_probability(&self) -> f64 {
+        self.set_log_probabilities(&self.set_remainders())[self.full()]
     }
 
     /// As for the sequence, at every subset that the draw may have gone through, by the probability that it
@@ -304,7 +306,7 @@ impl Split {
 
     /// For each subset: the probability that the draw passed through it, given all it drew in the end.
     fn set_passages(&self, remainders: &[f64]) -> Vec<f64> {
-        let masses = self.set_log_masses(remainders);
+        let masses = self.set_log_probabilities(remainders);
         let mut passed = vec![0.0; masses.len()];
         passed[self.full()] = 1.0;
         for set in (1..masses.len()).rev() {
@@ -367,7 +369,7 @@ mod tests {
     use proptest::prelude::*;
     use randomness::{Purpose, Seed};
 
-    const KINDS: [LogMass; 2] = [LogMass::Sequence, LogMass::Set];
+    const KINDS: [LogProbability; 2] = [LogProbability::Sequence, LogProbability::Set];
 
     /// Every draw that a shape can give, in every order.
     fn all_draws(shape: SelectorShape) -> Vec<Draw> {
@@ -402,19 +404,25 @@ mod tests {
         shape.prop_flat_map(move |shape| (Just(shape), logits(shape, bound)))
     }
 
-    fn score(shape: SelectorShape, logits: &[f32], draw: &Draw, kind: LogMass) -> Vec<f64> {
+    fn score(shape: SelectorShape, logits: &[f32], draw: &Draw, kind: LogProbability) -> Vec<f64> {
         let mut gradient = vec![0.0; shape.outputs()];
-        shape.add_log_mass_gradient(logits, draw, kind, 1.0, &mut gradient);
+        shape.add_log_probability_gradient(logits, draw, kind, 1.0, &mut gradient);
         gradient
     }
 
-    /// The derivative of the log-mass by one logit: central differences of two steps, extrapolated to none.
-    fn difference(shape: SelectorShape, logits: &[f32], draw: &Draw, kind: LogMass, index: usize) -> f64 {
+    /// The derivative of the log-probability by one logit: central differences of two steps, extrapolated to none.
+    fn difference(
+        shape: SelectorShape,
+        logits: &[f32],
+        draw: &Draw,
+        kind: LogProbability,
+        index: usize,
+    ) -> f64 {
         let central = |step: f32| {
             let at = |offset: f32| {
                 let mut moved = logits.to_vec();
                 moved[index] += offset;
-                shape.log_mass(&moved, draw, kind)
+                shape.log_probability(&moved, draw, kind)
             };
             (at(step) - at(-step)) / (2.0 * f64::from(step))
         };
@@ -425,10 +433,10 @@ mod tests {
         #[test]
         fn masses_sum_to_one((shape, logits) in shape_and_logits(50)) {
             let total = |draws: &[Draw], kind| -> f64 {
-                draws.iter().map(|draw| shape.log_mass(&logits, draw, kind).exp()).sum()
+                draws.iter().map(|draw| shape.log_probability(&logits, draw, kind).exp()).sum()
             };
-            prop_assert!((total(&all_draws(shape), LogMass::Sequence) - 1.0).abs() < 1e-12);
-            prop_assert!((total(&all_sets(shape), LogMass::Set) - 1.0).abs() < 1e-12);
+            prop_assert!((total(&all_draws(shape), LogProbability::Sequence) - 1.0).abs() < 1e-12);
+            prop_assert!((total(&all_sets(shape), LogProbability::Set) - 1.0).abs() < 1e-12);
         }
 
         #[test]
@@ -440,9 +448,9 @@ mod tests {
                 let draws = all_draws(shape);
                 let orders: Vec<&Draw> = draws.iter().filter(is_order).collect();
                 let masses: Vec<f64> =
-                    orders.iter().map(|order| shape.log_mass(&logits, order, LogMass::Sequence)).collect();
+                    orders.iter().map(|order| shape.log_probability(&logits, order, LogProbability::Sequence)).collect();
                 for order in orders {
-                    let mass = shape.log_mass(&logits, order, LogMass::Set);
+                    let mass = shape.log_probability(&logits, order, LogProbability::Set);
                     prop_assert!((mass - log_sum_exp(&masses)).abs() < 1e-11);
                 }
             }
@@ -460,11 +468,11 @@ mod tests {
 
         #[test]
         fn the_expected_score_is_zero((shape, logits) in shape_and_logits(50)) {
-            for (kind, draws) in [(LogMass::Sequence, all_draws(shape)), (LogMass::Set, all_sets(shape))] {
+            for (kind, draws) in [(LogProbability::Sequence, all_draws(shape)), (LogProbability::Set, all_sets(shape))] {
                 let mut expectation = vec![0.0; shape.outputs()];
                 for draw in draws {
-                    let mass = shape.log_mass(&logits, &draw, kind).exp();
-                    shape.add_log_mass_gradient(&logits, &draw, kind, mass, &mut expectation);
+                    let mass = shape.log_probability(&logits, &draw, kind).exp();
+                    shape.add_log_probability_gradient(&logits, &draw, kind, mass, &mut expectation);
                 }
                 prop_assert!(expectation.iter().all(|value| value.abs() < 1e-12), "{expectation:?}");
             }
@@ -494,7 +502,8 @@ mod tests {
         }
         let chi_squared: f64 = (draws.iter().zip(&counts))
             .map(|(draw, count)| {
-                let expected = f64::from(total) * shape.log_mass(&logits, draw, LogMass::Sequence).exp();
+                let expected =
+                    f64::from(total) * shape.log_probability(&logits, draw, LogProbability::Sequence).exp();
                 (count - expected).powi(2) / expected
             })
             .sum();
@@ -529,13 +538,14 @@ mod tests {
         // Four standard errors.
         assert!((seconds / 1e4 - share).abs() < 4.0 * (share * (1.0 - share) / 1e4).sqrt());
 
-        let mass = |items: &[usize], kind| shape.log_mass(&logits, &Draw { items: items.to_vec() }, kind);
+        let mass =
+            |items: &[usize], kind| shape.log_probability(&logits, &Draw { items: items.to_vec() }, kind);
         for kind in KINDS {
             assert!((mass(&[0, 1], kind) - share.ln()).abs() < 1e-14);
         }
         // The giant left out twice: 1 x e^-100 for the first, e^-99 for the second, in two orders.
-        assert!((mass(&[1, 2], LogMass::Sequence) - (-199.0)).abs() < 1e-12);
-        assert!((mass(&[1, 2], LogMass::Set) - (-199.0 + 2f64.ln())).abs() < 1e-12);
+        assert!((mass(&[1, 2], LogProbability::Sequence) - (-199.0)).abs() < 1e-12);
+        assert!((mass(&[1, 2], LogProbability::Set) - (-199.0 + 2f64.ln())).abs() < 1e-12);
     }
 
     #[test]
@@ -545,19 +555,19 @@ mod tests {
         let draw = Draw { items: (0..MAX_SET_COUNT).map(|item| 7 * item).collect() };
         let steps = (0..MAX_SET_COUNT).map(|step| ((step + 1) as f64 / (5000 - step) as f64).ln());
         let expected = steps.sum::<f64>() - (MAX_SET_COUNT as f64).ln();
-        assert!((shape.log_mass(&logits, &draw, LogMass::Set) - expected).abs() < 1e-11);
-        assert!(score(shape, &logits, &draw, LogMass::Set).iter().sum::<f64>().abs() < 1e-11);
+        assert!((shape.log_probability(&logits, &draw, LogProbability::Set) - expected).abs() < 1e-11);
+        assert!(score(shape, &logits, &draw, LogProbability::Set).iter().sum::<f64>().abs() < 1e-11);
     }
 
     #[test]
     fn impossible_shapes_are_refused() {
         for (counts, items) in [(0, 3), (4, 3), (0, 0)] {
-            let refused = SelectorShape { counts, items }.check(LogMass::Sequence);
+            let refused = SelectorShape { counts, items }.check(LogProbability::Sequence);
             assert_eq!(refused, Err(ShapeError::Counts { counts, items }));
         }
         let large = SelectorShape { counts: 13, items: 13 };
-        assert_eq!(large.check(LogMass::Set), Err(ShapeError::Set { counts: 13 }));
-        assert_eq!(large.check(LogMass::Sequence), Ok(()));
+        assert_eq!(large.check(LogProbability::Set), Err(ShapeError::Set { counts: 13 }));
+        assert_eq!(large.check(LogProbability::Sequence), Ok(()));
     }
 
     #[test]

@@ -68,8 +68,8 @@ fn turn(content: &[u8]) {
             let _ = transmitter::check_gradients(&CONTEXT, &granted, is_last, turn.gradients.as_ref());
         }
     }
-    if let Some(asks) = turn.asks {
-        let _ = decode_ticks(&asks.ticks, CONTEXT.ticks());
+    if let Some(requests) = turn.requests {
+        let _ = decode_ticks(&requests.ticks, CONTEXT.ticks());
     }
 }
 
@@ -78,8 +78,8 @@ fn features(content: &[u8]) {
     for part in 0..2 {
         let when = When::Round { round: 0, part };
         let ticks = CONTEXT.part(part as usize).len();
-        for asked in [vec![false; ticks], (0..ticks).map(|tick| tick % 3 == 0).collect()] {
-            let _ = receiver::check_features(&CONTEXT, 0, when, &asked, &features);
+        for requested in [vec![false; ticks], (0..ticks).map(|tick| tick % 3 == 0).collect()] {
+            let _ = receiver::check_features(&CONTEXT, 0, when, &requested, &features);
         }
     }
 }
@@ -91,7 +91,7 @@ fn report(content: &[u8]) {
     }
     if let report::Report::ReceiverRound(round) = &report {
         for view in &round.views {
-            let _ = decode_ticks(&view.asks, CONTEXT.ticks());
+            let _ = decode_ticks(&view.requests, CONTEXT.ticks());
         }
     }
 }

@@ -16,7 +16,7 @@ use tonic::{
 use tower::{BoxError, ServiceExt};
 
 use crate::{
-    Channel, FRAME, KEEPALIVE, LinkError, Name, Network, Security, Simulated, Socket, WINDOW,
+    Channel, FRAME, KEEPALIVE, LinkError, Name, Security, Simulated, Socket, Transport, WINDOW,
     distrust::{self, Distrust},
     local, printable, tls,
 };
@@ -127,13 +127,13 @@ async fn attempt(
     security: &Security,
 ) -> Result<Channel, Failure> {
     let connected = match (security.network(), security.tls()) {
-        (Network::Simulated(network), _) => {
+        (Transport::Simulated(network), _) => {
             let network = network.clone();
             let connect = move |uri| connect_simulated(uri, network.clone());
             endpoint.connect_with_connector(tower::service_fn(connect)).await
         }
-        (Network::System, None) => endpoint.connect().await,
-        (Network::System, Some(tls)) => {
+        (Transport::System, None) => endpoint.connect().await,
+        (Transport::System, Some(tls)) => {
             let tls = tls.clone();
             let connect = move |uri| connect_over_tls(uri, tls.clone(), peer);
             endpoint.connect_with_connector(tower::service_fn(connect)).await

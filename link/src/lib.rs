@@ -12,7 +12,6 @@ mod identity;
 mod listen;
 mod local;
 mod name;
-mod network;
 mod own_token;
 mod places;
 mod printable;
@@ -20,6 +19,7 @@ mod security;
 mod strangers;
 mod tls;
 mod token;
+mod transport;
 
 pub use counting::ByteCount;
 pub use descriptors::raise_descriptor_limit;
@@ -29,12 +29,12 @@ pub use identity::Identity;
 pub use listen::{GuardedRouter, GuardedServer, Listener};
 pub use local::LocalDoor;
 pub use name::Name;
-pub use network::{Callers, Connecting, Network, Simulated, Socket};
 pub use own_token::Published;
 pub use printable::printable;
 pub use security::{Channel, Security};
 pub use strangers::log_refusal;
 pub use token::{Guard, Present, Token};
+pub use transport::{Callers, Connecting, Simulated, Socket, Transport};
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 

@@ -12,7 +12,7 @@ use tonic::{
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
-    ByteCount, Callers, FRAME, Guard, KEEPALIVE, LinkError, LocalDoor, Network, Security, WINDOW,
+    ByteCount, Callers, FRAME, Guard, KEEPALIVE, LinkError, LocalDoor, Security, Transport, WINDOW,
     accepted::Accepted,
     arrivals::{self, Arrivals},
     counting::Counted,
@@ -67,12 +67,14 @@ impl Listener {
         }
         let fail = |error| LinkError::Listen { address, error };
         let (door, address) = match security.network() {
-            Network::System => {
+            Transport::System => {
                 let listener = TcpListener::bind(address).await.map_err(fail)?;
                 let address = listener.local_addr().map_err(fail)?;
                 (Door::System(listener), address)
             }
-            Network::Simulated(network) => (Door::Simulated(network.listen(address).map_err(fail)?), address),
+            Transport::Simulated(network) => {
+                (Door::Simulated(network.listen(address).map_err(fail)?), address)
+            }
         };
         let (count, security, limits) = (ByteCount::default(), security.clone(), Limits::usual());
         Ok(Listener { door, local: None, address, count, security, limits })

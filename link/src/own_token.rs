@@ -52,7 +52,7 @@ impl Published {
             folders(true).into_iter().map(|folder| file_of(&folder, port)).filter(is_written).collect();
         if files.is_empty() {
             tracing::warn!(
-                "there is no folder that only this user can enter: who is started by hand needs --token-file with the \
+                "there is no folder that only this user can enter: who is started manually needs --token-file with the \
                  file \"token\" of the run's folder"
             );
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::{
-    LinkError, Name, Network, Published, TlsFiles,
+    LinkError, Name, Published, TlsFiles, Transport,
     own_token::{self, Finder},
     tls::Tls,
     token::{Guard, Present, Token},
@@ -22,7 +22,7 @@ pub struct Security {
     is_own: bool,
     /// Where a token is looked for, if none was given.
     finder: Option<Finder>,
-    network: Network,
+    network: Transport,
 }
 
 impl Security {
@@ -51,7 +51,7 @@ impl Security {
     /// Leaves the token of a listener at this port for this user's other processes, if it was given none by hand; it is gone
     /// from there when the answer is dropped.
     pub fn publish(&self, port: u16) -> Option<Published> {
-        if matches!(self.network, Network::Simulated(_)) {
+        if matches!(self.network, Transport::Simulated(_)) {
             return None;
         }
         let found = self.finder.as_ref().and_then(Finder::token);
@@ -72,7 +72,7 @@ impl Security {
     }
 
     /// The same on another network than the system's.
-    pub fn over(self, network: Network) -> Self {
+    pub fn over(self, network: Transport) -> Self {
         Security { network, ..self }
     }
 
@@ -97,10 +97,10 @@ impl Security {
 
     /// Whether it dials the system's TCP without certificates.
     pub(crate) fn is_plain_tcp(&self) -> bool {
-        self.tls.is_none() && matches!(self.network, Network::System)
+        self.tls.is_none() && matches!(self.network, Transport::System)
     }
 
-    pub(crate) fn network(&self) -> &Network {
+    pub(crate) fn network(&self) -> &Transport {
         &self.network
     }
 

@@ -34,7 +34,7 @@ pub struct Tensor {
     #[prost(bytes = "bytes", tag = "3")]
     pub data: ::prost::bytes::Bytes,
 }
-/// The first turn of a round asks, for all its ticks. A turn brings the gradients of the part before its own: the first
+/// The first turn of a round has the requests of all its ticks. A turn brings the gradients of the part before its own: the first
 /// those of the last part of the round before.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Turn {
@@ -45,7 +45,7 @@ pub struct Turn {
     pub gradients: ::core::option::Option<Gradients>,
     /// of this round, with its first turn; absent in the closing turn of a stretch
     #[prost(message, optional, tag = "3")]
-    pub asks: ::core::option::Option<Asks>,
+    pub requests: ::core::option::Option<Requests>,
     /// with the first turn of a stream only: the pair's, from Start
     #[prost(bytes = "bytes", tag = "4")]
     pub secret: ::prost::bytes::Bytes,
@@ -70,8 +70,8 @@ pub struct Used {
     pub entries: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Asks {
-    /// a bit for every tick of the round: does the receiver ask this transmitter?
+pub struct Requests {
+    /// a bit for every tick of the round: does the receiver request this transmitter?
     #[prost(bytes = "bytes", tag = "1")]
     pub ticks: ::prost::bytes::Bytes,
 }
@@ -80,9 +80,9 @@ pub struct Asks {
 pub struct Features {
     #[prost(message, optional, tag = "1")]
     pub stamp: ::core::option::Option<Stamp>,
-    /// a bit for every (tick, receiver, modality): what was requested before the cap
+    /// a bit for every (tick, receiver, modality): what the transmitter chose, before the cap
     #[prost(bytes = "bytes", tag = "2")]
-    pub requests: ::prost::bytes::Bytes,
+    pub choices: ::prost::bytes::Bytes,
     /// this receiver's granted entries, ordered by tick, then modality
     #[prost(message, repeated, tag = "3")]
     pub granted: ::prost::alloc::vec::Vec<Entry>,
@@ -240,13 +240,13 @@ pub struct ReceiverRound {
     /// sum over granted entries, nats
     #[prost(double, tag = "4")]
     pub rate: f64,
-    /// log-mass x (cost - baseline), (21)
+    /// log-probability x (cost - baseline), (21)
     #[prost(double, tag = "5")]
     pub log_likelihood: f64,
     /// ticks at which each (k, m) was granted and used, in (k, m) order
     #[prost(uint32, repeated, tag = "6")]
     pub granted: ::prost::alloc::vec::Vec<u32>,
-    /// the largest number of transmitters asked at a tick
+    /// the largest number of transmitters requested at a tick
     #[prost(uint32, tag = "7")]
     pub most_asks: u32,
     /// payload of z received
@@ -317,12 +317,12 @@ pub struct Missing {
 /// What a node saw, or says, of the draws of a round at a transmitter.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct View {
-    /// a bit for every tick: did this receiver ask? Empty in a transmitter's own view
+    /// a bit for every tick: did this receiver request? Empty in a transmitter's own view
     #[prost(bytes = "bytes", tag = "1")]
-    pub asks: ::prost::bytes::Bytes,
-    /// by part: what was requested before the cap, as it stands in Features
+    pub requests: ::prost::bytes::Bytes,
+    /// by part: what the transmitter chose, before the cap, as it stands in Features
     #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub requests: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    pub choices: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 /// What a transmitter saw of a training round.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -343,9 +343,9 @@ pub struct TransmitterRound {
     /// ticks at which each modality was granted to anybody
     #[prost(uint32, repeated, tag = "6")]
     pub encoded: ::prost::alloc::vec::Vec<u32>,
-    /// (tick, receiver) pairs that asked
+    /// (tick, receiver) pairs that requested
     #[prost(uint32, tag = "7")]
-    pub asked: u32,
+    pub requested: u32,
     /// its own; only where draws are verified
     #[prost(message, optional, tag = "8")]
     pub view: ::core::option::Option<View>,

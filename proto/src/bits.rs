@@ -21,14 +21,14 @@ pub fn decode_bits(what: &'static str, bytes: &[u8], count: usize) -> Result<Vec
     }
 }
 
-/// A bit for every tick: does the receiver ask?
+/// A bit for every tick: does the receiver request?
 pub fn encode_ticks(ticks: &[bool]) -> Bytes {
     encode_bits(ticks)
 }
 
 /// The same back.
 pub fn decode_ticks(bytes: &[u8], ticks: usize) -> Result<Vec<bool>, WireError> {
-    decode_bits("asks", bytes, ticks)
+    decode_bits("requests", bytes, ticks)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use dib::{
     AdamW, Block, Input, Labels, Network, Numbers, RowAddresses, Segment, Upload, entry_embedding,
     initial_weights,
 };
-use node::{Context, Meter, NodeError, Work};
+use node::{Context, NodeError, Profiler, ProfilerPhase};
 use proto::Packer;
 use scenario::Described;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the decoding of a part of a round found.
-pub(crate) struct Judged {
+pub(crate) struct Decoded {
     /// Cross entropy of the joint decoder at every tick: mean over samples, nats.
     pub(crate) cross_entropies: Vec<f64>,
     /// The receiver's objective at every tick.
@@ -88,11 +88,11 @@ impl Decoders {
         rows: &[usize],
         granted: &Granted<'_>,
         beta: f64,
-        meter: &mut Meter,
-    ) -> Result<Judged, NodeError> {
+        profiler: &mut Profiler,
+    ) -> Result<Decoded, NodeError> {
         let samples = context.samples();
         let weight = 1.0 / samples as f64;
-        meter.turn_to(Work::Pack);
+        profiler.turn_to(ProfilerPhase::Pack);
         let mut upload = Upload::new();
         let joint = JointInput::plan(context, granted, samples, &mut upload);
         let local =
@@ -104,7 +104,7 @@ impl Decoders {
             &task.train_targets(rows),
             granted,
             weight,
-            meter,
+            profiler,
         )?;
         let local_rows: Vec<usize> = granted
             .entries
@@ -114,8 +114,8 @@ impl Decoders {
             .collect();
         let targets = task.train_targets(&local_rows);
         let local =
-            self.learn_local(context, uploaded[local].clone(), &targets, granted, beta * weight, meter)?;
-        meter.turn_to(Work::Pack);
+            self.learn_local(context, uploaded[local].clone(), &targets, granted, beta * weight, profiler)?;
+        profiler.turn_to(ProfilerPhase::Pack);
         let of_joint = joint.tensors().count();
         let tensors: Vec<&Tensor> = joint.tensors().chain(local.iter().flat_map(Backward::tensors)).collect();
         Ok(dib::with_numbers(&tensors, |numbers| {
@@ -131,13 +131,13 @@ impl Decoders {
         targets: &Targets,
         granted: &Granted<'_>,
         weight: f64,
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<Backward, NodeError> {
         let samples = context.samples();
         let blocks = context.gradient_blocks(&vec![samples; granted.ticks]);
         let of_row = |row: usize| granted.address(row / samples, row % samples);
         let rows = RowAddresses { seed: context.seed, of_row: &of_row };
-        backward(&mut self.joint, (input, &blocks, rows), targets, weight, meter)
+        backward(&mut self.joint, (input, &blocks, rows), targets, weight, profiler)
     }
 
     /// Over all granted entries; none if there are none.
@@ -148,7 +148,7 @@ impl Decoders {
         targets: &Targets,
         granted: &Granted<'_>,
         weight: f64,
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<Option<Backward>, NodeError> {
         if granted.entries.is_empty() {
             return Ok(None);
@@ -173,7 +173,7 @@ impl Decoders {
         let blocks = context.gradient_blocks(&rows_of_ticks);
         let of_row = |row: usize| granted.address(granted.entries[row / samples].tick, row % samples);
         let rows = RowAddresses { seed: context.seed, of_row: &of_row };
-        backward(&mut self.local, (input, &blocks, rows), targets, weight, meter).map(Some)
+        backward(&mut self.local, (input, &blocks, rows), targets, weight, profiler).map(Some)
     }
 }
 
@@ -233,7 +233,7 @@ fn judged(
     beta: f64,
     joint: &[Numbers<'_>],
     local: &[Numbers<'_>],
-) -> Judged {
+) -> Decoded {
     let samples = context.samples();
     let weight = 1.0 / samples as f64;
     let (joint_losses, joint_gradients) = joint.split_first().expect("a decoder has losses");
@@ -247,7 +247,7 @@ fn judged(
         }
     }
     let gradients = z_gradients(context, granted, joint_gradients, local.get(1..).unwrap_or_default());
-    Judged { cross_entropies, objectives, gradients }
+    Decoded { cross_entropies, objectives, gradients }
 }
 
 /// Adds up what both decoders want of every z and pulls that back through its channel, in the order in which its transmitter
@@ -305,9 +305,9 @@ fn backward(
     (input, blocks, rows): (Input, &[usize], RowAddresses<'_>),
     targets: &Targets,
     weight: f64,
-    meter: &mut Meter,
+    profiler: &mut Profiler,
 ) -> Result<Backward, NodeError> {
-    meter.turn_to(Work::Decode);
+    profiler.turn_to(ProfilerPhase::Decode);
     let (output, trace) = network.forward(input, blocks, Some(rows))?;
     let (losses, upstream) = match targets {
         Targets::Classes { labels, classes } => judge_classes(&output, labels, *classes, weight)?,
@@ -319,7 +319,7 @@ fn backward(
             )
         }
     };
-    meter.turn_to(Work::Backward);
+    profiler.turn_to(ProfilerPhase::Backward);
     let input_gradients = network.backward_to_input(&trace, &upstream)?;
     Ok(Backward { losses, input_gradients })
 }

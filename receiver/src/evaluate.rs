@@ -18,8 +18,8 @@ pub(crate) struct Pass {
     pub(crate) number: u64,
     /// The number behind that of the last pass.
     pub(crate) end: u64,
-    /// Which transmitters are asked, for the whole pass.
-    pub(crate) asked: Vec<bool>,
+    /// Which transmitters are requested, for the whole pass.
+    pub(crate) requested: Vec<bool>,
     /// The piece whose features are due.
     pub(crate) piece: u64,
     pieces: u64,
@@ -34,11 +34,17 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    pub(crate) fn new(context: &Context, task: &TaskData, number: u64, end: u64, asked: Vec<bool>) -> Self {
+    pub(crate) fn new(
+        context: &Context,
+        task: &TaskData,
+        number: u64,
+        end: u64,
+        requested: Vec<bool>,
+    ) -> Self {
         Pass {
             number,
             end,
-            asked,
+            requested,
             piece: 0,
             pieces: context.pieces(task.test_samples()) as u64,
             clusters: BTreeMap::new(),
@@ -128,7 +134,7 @@ impl Pass {
 }
 
 /// What a row comes to.
-struct Judged {
+struct Evaluated {
     /// Cross entropy in nats, or mean squared error in training units.
     loss: f64,
     /// One a metric of the task.
@@ -138,7 +144,11 @@ struct Judged {
 }
 
 /// What each row comes to; none where it has no label.
-fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec<Option<Judged>>, NodeError> {
+fn judge_rows(
+    output: &Tensor,
+    targets: &Targets,
+    task: &TaskData,
+) -> Result<Vec<Option<Evaluated>>, NodeError> {
     match targets {
         Targets::Classes { labels, classes } => {
             let stand_in = |&label: &u32| if label == IGNORED { 0 } else { label };
@@ -148,7 +158,7 @@ fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec
             let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
             let judged = |(loss, (&label, answer))| {
                 let scores = vec![f64::from(u8::from(label == answer))];
-                (label != IGNORED).then_some(Judged { loss, scores, answer: Some((label, answer)) })
+                (label != IGNORED).then_some(Evaluated { loss, scores, answer: Some((label, answer)) })
             };
             Ok(losses.zip(labels.iter().zip(answers)).map(judged).collect())
         }
@@ -161,7 +171,7 @@ fn judge_rows(output: &Tensor, targets: &Targets, task: &TaskData) -> Result<Vec
                 if task.is_pose() {
                     scores.extend([dib::joint_error(&row, target), dib::aligned_joint_error(&row, target)]);
                 }
-                Some(Judged { loss, scores, answer: None })
+                Some(Evaluated { loss, scores, answer: None })
             };
             Ok(losses.zip(rows).zip(values.chunks_exact(*width)).map(judged).collect())
         }

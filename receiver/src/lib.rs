@@ -1,19 +1,19 @@
-//! A receiver: solves one task with what it asks transmitters for, and sends gradients back.
+//! A receiver: solves one task with what the requested transmitters send, and sends gradients back.
 
 mod air;
 mod answers;
+mod audit;
 mod decode;
+mod emulation;
 mod evaluate;
 mod granted;
 mod machine;
 mod missing;
-mod passage;
 mod received;
 mod selection;
 mod serve;
 mod tables;
 mod task;
-mod witness;
 
 pub use answers::{Answers, UsedFeature};
 pub use machine::{Input, Output, ReceiverMachine};

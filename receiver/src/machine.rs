@@ -1,4 +1,4 @@
-//! The compute half of a receiver: decode, judge, send gradients back, step, ask again.
+//! The compute half of a receiver: decode, judge, send gradients back, step, request again.
 
 mod evaluation;
 mod training;
@@ -7,7 +7,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use data::DataFile;
 use dib::{BatchOrder, Channel, Network};
-use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use node::{
+    Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Schedule, Selector,
+};
 use proto::{
     When,
     v1::{Evaluate, Finished, Gradients, Turn, order::Order, report::Report},
@@ -84,14 +86,14 @@ pub struct ReceiverMachine {
     excused: Vec<bool>,
     /// What was last said to be incomplete.
     incomplete: Option<When>,
-    stage: Stage,
+    stage: Awaiting,
     /// Whether it tells what it makes of every row of an evaluation.
     tells: bool,
-    meter: Meter,
+    profiler: Profiler,
 }
 
 /// What the machine is waiting for.
-enum Stage {
+enum Awaiting {
     /// An order.
     Idle {
         /// Gradients of the last round, not sent yet.
@@ -124,9 +126,9 @@ impl ReceiverMachine {
             incomplete: None,
             schedule: Schedule::default(),
             version: 0,
-            stage: Stage::Idle { unsent: None },
+            stage: Awaiting::Idle { unsent: None },
             tells: false,
-            meter: Meter::default(),
+            profiler: Profiler::default(),
             context,
             task,
             validation: None,
@@ -176,7 +178,7 @@ impl ReceiverMachine {
 
     /// Does all that the orders so far allow.
     fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        while let Stage::Idle { unsent } = &mut self.stage {
+        while let Awaiting::Idle { unsent } = &mut self.stage {
             let unsent = unsent.take();
             match self.schedule.next(self.version) {
                 Next::Round(round) => self.open(round, unsent, emit)?,
@@ -189,7 +191,7 @@ impl ReceiverMachine {
                     }
                 }
                 Next::Wait => {
-                    self.stage = Stage::Idle { unsent };
+                    self.stage = Awaiting::Idle { unsent };
                     return Ok(());
                 }
             }
@@ -231,7 +233,11 @@ impl ReceiverMachine {
     // ------------------------------------------------------------------------------------------------- features
 
     /// Takes the features of all transmitters out of the inbox, checked.
-    pub(crate) fn receive(&mut self, when: When, asked: &[Vec<bool>]) -> Result<Vec<Received>, NodeError> {
+    pub(crate) fn receive(
+        &mut self,
+        when: When,
+        requested: &[Vec<bool>],
+    ) -> Result<Vec<Received>, NodeError> {
         if let When::Piece { pass, .. } = when {
             let samples = self.judged(pass).test_samples();
             self.tables.judge_samples(&self.context, samples);
@@ -239,16 +245,16 @@ impl ReceiverMachine {
         let mut received = Vec::with_capacity(self.inbox.len());
         for k in 0..self.inbox.len() {
             if std::mem::take(&mut self.excused[k]) {
-                received.push(Received::nothing(&self.context, k, when, asked.len()));
+                received.push(Received::nothing(&self.context, k, when, requested.len()));
                 continue;
             }
             let features = self.inbox[k].pop_front().expect("all others have answered");
-            let asked: Vec<bool> = asked.iter().map(|asked| asked[k]).collect();
+            let requested: Vec<bool> = requested.iter().map(|requested| requested[k]).collect();
             let samples = self.samples_of(when);
             let channel = self.channels[k].clone();
             let tables = &self.tables;
             let checked =
-                Received::check(&self.context, k, when, &asked, samples, &features, (channel, tables));
+                Received::check(&self.context, k, when, &requested, samples, &features, (channel, tables));
             received.push(checked.map_err(NodeError::message(format!("features of transmitter {k}")))?);
         }
         Ok(received)
@@ -267,10 +273,10 @@ impl ReceiverMachine {
     /// All transmitters have answered: goes on with what they sent first.
     fn complete(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         self.incomplete = None;
-        match std::mem::replace(&mut self.stage, Stage::Idle { unsent: None }) {
-            Stage::Training(round) => self.learn(round, emit),
-            Stage::Evaluating(pass) => self.judge_piece(*pass, emit),
-            Stage::Idle { .. } => {
+        match std::mem::replace(&mut self.stage, Awaiting::Idle { unsent: None }) {
+            Awaiting::Training(round) => self.learn(round, emit),
+            Awaiting::Evaluating(pass) => self.judge_piece(*pass, emit),
+            Awaiting::Idle { .. } => {
                 Err(NodeError::protocol("transmitters", "sent features that nobody asked for"))
             }
         }
@@ -283,13 +289,13 @@ impl Machine for ReceiverMachine {
 
     fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         let outcome = self.take(input, emit);
-        self.meter.turn_to(Work::Wait);
+        self.profiler.turn_to(ProfilerPhase::Wait);
         outcome
     }
 
     fn awaited(&self) -> Awaited {
         let peers = match self.stage {
-            Stage::Idle { .. } => Vec::new(),
+            Awaiting::Idle { .. } => Vec::new(),
             _ => (0..self.inbox.len()).filter(|&k| self.is_awaited(k)).collect(),
         };
         Awaited { version: self.version, peers }
@@ -310,7 +316,7 @@ impl ReceiverMachine {
                 if let Some(&when) = self.given_up[k].front() {
                     return self.forget(k, when, &features);
                 }
-                if matches!(self.stage, Stage::Idle { .. }) {
+                if matches!(self.stage, Awaiting::Idle { .. }) {
                     return Err(NodeError::protocol(
                         format!("transmitter {k}"),
                         "sent features that nobody asked for",
@@ -375,18 +381,18 @@ impl ReceiverMachine {
     /// The moment of the features that are due.
     fn due(&self) -> Option<When> {
         match &self.stage {
-            Stage::Idle { .. } => None,
-            Stage::Training(round) => Some(When::Round { round: round.round, part: round.part as u64 }),
-            Stage::Evaluating(pass) => Some(pass.when()),
+            Awaiting::Idle { .. } => None,
+            Awaiting::Training(round) => Some(When::Round { round: round.round, part: round.part as u64 }),
+            Awaiting::Evaluating(pass) => Some(pass.when()),
         }
     }
 
     /// How many messages each transmitter still owes this receiver.
     fn parts_due(&self) -> usize {
         match &self.stage {
-            Stage::Idle { .. } => 0,
-            Stage::Training(round) => self.context.parts() - round.part,
-            Stage::Evaluating(_) => 1,
+            Awaiting::Idle { .. } => 0,
+            Awaiting::Training(round) => self.context.parts() - round.part,
+            Awaiting::Evaluating(_) => 1,
         }
     }
 }

@@ -1,4 +1,4 @@
-use node::{Context, Fate};
+use node::{Context, PacketOutcome};
 use proto::v1::Missing;
 
 use crate::received::Received;
@@ -20,8 +20,12 @@ impl MissingCount {
         for (k, received) in received.iter().enumerate() {
             self.counts.absent += u32::from(received.is_absent());
             self.counts.used += (received.packets - received.missing.len()) as u64;
-            for &(modality, fate) in &received.missing {
-                let counts = if fate == Fate::Lost { &mut self.counts.lost } else { &mut self.counts.late };
+            for &(modality, outcome) in &received.missing {
+                let counts = if outcome == PacketOutcome::Lost {
+                    &mut self.counts.lost
+                } else {
+                    &mut self.counts.late
+                };
                 counts[context.entry(k, modality)] += 1;
             }
         }

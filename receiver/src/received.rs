@@ -1,7 +1,7 @@
 use std::{ops::Range, sync::Arc};
 
-use dib::{Channel, Crossing, Ideal, Phase, RequestGrid, grants};
-use node::{Context, Fate, Passage};
+use dib::{Channel, ChoiceGrid, Crossing, Ideal, Phase, grants};
+use node::{Context, LinkOutcome, PacketOutcome};
 use proto::{
     Payload, When, WireError, check_finite, check_length, encode_bits,
     v1::{Features, Used},
@@ -10,7 +10,7 @@ use scenario::RateAt;
 
 use crate::{
     air::AirCount,
-    passage::{moment, passage, runs},
+    emulation::{link_outcome, moment, runs},
     tables::{Tables, is_dithered},
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Received {
     pub(crate) used: Option<Used>,
     /// How many packets were sent: of every granted entry, its samples of a tick.
     pub(crate) packets: usize,
-    /// Modality and fate of every packet that has not come.
-    pub(crate) missing: Vec<(usize, Fate)>,
+    /// Modality and outcome of every packet that has not come.
+    pub(crate) missing: Vec<(usize, PacketOutcome)>,
     /// What was spent in the air.
     pub(crate) air: AirCount,
 }
@@ -70,14 +70,14 @@ impl ReceivedEntry {
 }
 
 impl Received {
-    /// Checks everything that a message claims: its moment, that only asked ticks are answered, that the grants are
-    /// what the cap makes of the requests, shapes and finiteness. Then takes what comes over its link out of it, once, and
+    /// Checks everything that a message claims: its moment, that only requested ticks are answered, that the grants are
+    /// what the cap makes of the choices, shapes and finiteness. Then takes what comes over its link out of it, once, and
     /// sends that through the channel.
     pub(crate) fn check(
         context: &Context,
         k: usize,
         when: When,
-        asked: &[bool],
+        requested: &[bool],
         samples: usize,
         features: &Features,
         (channel, tables): (Arc<dyn Channel<f32>>, &Tables),
@@ -85,11 +85,11 @@ impl Received {
         context.link(k, context.index).check(features.stamp.as_ref(), when)?;
         let (phase, first_tick) = address(context, when);
         let (receivers, modalities) = (context.scenario.receivers(), context.scenario.modalities(k));
-        let requests = RequestGrid::from_bytes(asked.len(), receivers, modalities, &features.requests)
-            .map_err(|_| WireError::Missing("well-formed requests"))?;
-        check_asked(&requests, asked, context.index)?;
+        let choices = ChoiceGrid::from_bytes(requested.len(), receivers, modalities, &features.choices)
+            .map_err(|_| WireError::Missing("well-formed choices"))?;
+        check_requested(&choices, requested, context.index)?;
         let limit = context.scenario.transmitter_limit(k);
-        let grants = grants(context.seed, k, phase, first_tick, &requests, limit);
+        let grants = grants(context.seed, k, phase, first_tick, &choices, limit);
         let granted = grants.for_receiver(context.index);
         check_entries(features, &granted)?;
         let values = Values::check(context, k, when, (&granted, samples), features, tables)?;
@@ -100,7 +100,7 @@ impl Received {
         check_length("received_rates", "values", features.received_rates.len(), received_rates)?;
         check_finite("received_rates", &features.received_rates)?;
         let all_granted = grants.ticks().map(<[_]>::len).collect();
-        let passage = passage(context, k, when, samples, features);
+        let link_outcome = link_outcome(context, k, when, samples, features);
         let groups = context.groups(samples);
         let packets = granted.len() * groups.len();
         let mut received = Received {
@@ -116,7 +116,7 @@ impl Received {
             air: AirCount::default(),
         };
         let rates = (features.rates.as_slice(), features.received_rates.as_slice());
-        let sources = received.take(&granted, rates, samples, &groups, passage.as_ref());
+        let sources = received.take(&granted, rates, samples, &groups, link_outcome.as_ref());
         received.take_out(&values, &sources, samples, context.feature_dim());
         received.cross(&groups, context.feature_dim());
         if context.scenario.channel_between(k, context.index).is_some() {
@@ -158,15 +158,17 @@ impl Received {
         (rates, received_rates): (&[f64], &[f64]),
         samples: usize,
         groups: &[usize],
-        passage: Option<&Passage>,
+        link_outcome: Option<&LinkOutcome>,
     ) -> Vec<usize> {
         let mut sources = Vec::with_capacity(granted.len());
         let mut used = Vec::with_capacity(granted.len());
         for (source, (&(tick, modality), rate)) in granted.iter().zip(rates).enumerate() {
-            let fates = passage.map(|passage| &passage.fates[source * groups.len()..][..groups.len()]);
-            let missing = fates.into_iter().flatten().filter(|fate| **fate != Fate::Arrives);
-            self.missing.extend(missing.map(|fate| (modality, *fate)));
-            let runs = runs(groups, fates);
+            let outcomes = link_outcome
+                .map(|link_outcome| &link_outcome.outcomes[source * groups.len()..][..groups.len()]);
+            let missing =
+                outcomes.into_iter().flatten().filter(|outcome| **outcome != PacketOutcome::Arrives);
+            self.missing.extend(missing.map(|outcome| (modality, *outcome)));
+            let runs = runs(groups, outcomes);
             used.push(!runs.is_empty());
             if !runs.is_empty() {
                 let share = runs.iter().map(Range::len).sum::<usize>() as f64 / samples as f64;
@@ -292,18 +294,18 @@ fn arrived(groups: &[usize], runs: &[Range<usize>]) -> Vec<(usize, usize)> {
     arrived
 }
 
-/// Checks what transmitter k sent of a part of a round in which this receiver asked it at these ticks, as the machine does
+/// Checks what transmitter k sent of a part of a round in which this receiver requested it at these ticks, as the machine does
 /// before it computes with it.
 pub fn check_features(
     context: &Context,
     k: usize,
     when: When,
-    asked: &[bool],
+    requested: &[bool],
     features: &Features,
 ) -> Result<(), WireError> {
     let mut tables = Tables::new(context, context.ticks() * context.samples());
     tables.take(context, k, features)?;
-    Received::check(context, k, when, asked, context.samples(), features, (Arc::new(Ideal), &tables))
+    Received::check(context, k, when, requested, context.samples(), features, (Arc::new(Ideal), &tables))
         .map(drop)
 }
 
@@ -317,15 +319,15 @@ fn address(context: &Context, when: When) -> (Phase, u64) {
     }
 }
 
-/// Whoever is asked requests at least one entry, and whoever is not, none.
-fn check_asked(requests: &RequestGrid, asked: &[bool], t: usize) -> Result<(), WireError> {
-    for (tick, &asked) in asked.iter().enumerate() {
-        let requested = requests.requests_at(tick).iter().filter(|(receiver, _)| *receiver == t).count();
-        if asked != (requested > 0) {
-            let expected = if asked { "at least one" } else { "none" };
+/// A requested transmitter chooses at least one entry; one that is not requested, none.
+fn check_requested(choices: &ChoiceGrid, requested: &[bool], t: usize) -> Result<(), WireError> {
+    for (tick, &requested) in requested.iter().enumerate() {
+        let chosen = choices.choices_at(tick).iter().filter(|(receiver, _)| *receiver == t).count();
+        if requested != (chosen > 0) {
+            let expected = if requested { "at least one" } else { "none" };
             return Err(WireError::Stamp {
-                what: "requests",
-                got: format!("{requested} for this receiver at tick {tick}"),
+                what: "choices",
+                got: format!("{chosen} for this receiver at tick {tick}"),
                 expected: expected.into(),
             });
         }
@@ -333,7 +335,7 @@ fn check_asked(requests: &RequestGrid, asked: &[bool], t: usize) -> Result<(), W
     Ok(())
 }
 
-/// The granted entries must be exactly what anybody can recompute from the requests and the seed.
+/// The granted entries must be exactly what anybody can recompute from the choices and the seed.
 fn check_entries(features: &Features, expected: &[(usize, usize)]) -> Result<(), WireError> {
     let granted: Vec<(usize, usize)> =
         features.granted.iter().map(|entry| (entry.tick as usize, entry.modality as usize)).collect();

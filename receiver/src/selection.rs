@@ -1,4 +1,4 @@
-//! What a receiver's selector does: draw whom to ask, and learn from what that cost.
+//! What a receiver's selector does: draw whom to request, and learn from what that cost.
 
 use candle_core::Tensor;
 use dib::{Draw, Phase, RowAddresses, SelectorNode, common, selection_stream};
@@ -7,35 +7,35 @@ use randomness::Stream;
 
 use crate::ReceiverMachine;
 
-/// Whom this receiver asked at the ticks of a round, and what its selector needs to learn from it.
-pub(crate) struct Asked {
+/// Whom this receiver requested at the ticks of a round, and what its selector needs to learn from it.
+pub(crate) struct Requested {
     /// For every tick, which transmitters.
     pub(crate) transmitters: Vec<Vec<bool>>,
     pub(crate) choice: Option<Choice>,
 }
 
-impl Asked {
-    /// The largest number of transmitters asked at a tick.
+impl Requested {
+    /// The largest number of transmitters requested at a tick.
     pub(crate) fn most(&self) -> u32 {
         self.transmitters
             .iter()
-            .map(|asked| asked.iter().filter(|asked| **asked).count() as u32)
+            .map(|requested| requested.iter().filter(|requested| **requested).count() as u32)
             .max()
             .unwrap_or(0)
     }
 }
 
-/// Which of all transmitters a draw asks.
-fn asked(draw: &Draw, transmitters: usize) -> Vec<bool> {
+/// Which of all transmitters a draw requests.
+fn requested(draw: &Draw, transmitters: usize) -> Vec<bool> {
     (0..transmitters).map(|k| draw.contains(k)).collect()
 }
 
 impl ReceiverMachine {
-    /// Draws whom to ask at every tick of a round: selector v_t on u_n.
-    pub(crate) fn ask(&self, round: u64) -> Result<Asked, NodeError> {
+    /// Draws whom to request at every tick of a round: selector v_t on u_n.
+    pub(crate) fn request(&self, round: u64) -> Result<Requested, NodeError> {
         let (ticks, transmitters) = (self.context.ticks(), self.context.scenario.transmitters());
         let Some(selector) = &self.selector else {
-            return Ok(Asked { transmitters: vec![self.always_asked(); ticks], choice: None });
+            return Ok(Requested { transmitters: vec![self.always_requested(); ticks], choice: None });
         };
         let first = self.context.first_tick(round);
         let moments: Vec<u64> = (first..first + ticks as u64).collect();
@@ -43,24 +43,24 @@ impl ReceiverMachine {
         let choice = selector.choose(self.common(Phase::Train, &moments)?, rows, |row| {
             self.selection_stream(Phase::Train, moments[row])
         })?;
-        let asked = choice.draws.iter().map(|draw| asked(draw, transmitters)).collect();
-        Ok(Asked { transmitters: asked, choice: Some(choice) })
+        let requested = choice.draws.iter().map(|draw| requested(draw, transmitters)).collect();
+        Ok(Requested { transmitters: requested, choice: Some(choice) })
     }
 
-    /// Whom to ask in an evaluation pass: one draw (Algorithm 2).
+    /// Whom to request in an evaluation pass: one draw (Algorithm 2).
     pub(crate) fn ask_for_pass(&self, pass: u64) -> Result<Vec<bool>, NodeError> {
         let transmitters = self.context.scenario.transmitters();
-        let Some(selector) = &self.selector else { return Ok(self.always_asked()) };
+        let Some(selector) = &self.selector else { return Ok(self.always_requested()) };
         let draws = selector.draw(&self.common(Phase::Evaluate, &[pass])?, |_| {
             self.selection_stream(Phase::Evaluate, pass)
         })?;
-        Ok(draws.iter().flat_map(|draw| asked(draw, transmitters)).collect())
+        Ok(draws.iter().flat_map(|draw| requested(draw, transmitters)).collect())
     }
 
-    /// Whom this receiver asks if nothing is learnt about that: everybody, unless it was drawn once and for all.
-    fn always_asked(&self) -> Vec<bool> {
+    /// Whom this receiver requests if nothing is learnt about that: everybody, unless it was drawn once and for all.
+    fn always_requested(&self) -> Vec<bool> {
         match &self.fixed {
-            Some(fixed) => fixed.asks(self.context.index),
+            Some(fixed) => fixed.requests(self.context.index),
             None => vec![true; self.context.scenario.transmitters()],
         }
     }
@@ -78,7 +78,7 @@ impl ReceiverMachine {
         selection_stream(self.context.seed, phase, SelectorNode::Receiver(t), t, moment)
     }
 
-    /// One step of the selector along the score function (21). Gives log-mass x advantage, mean over ticks.
+    /// One step of the selector along the score function (21). Gives log-probability x advantage, mean over ticks.
     pub(crate) fn learn_selection(
         &mut self,
         round: u64,

@@ -13,7 +13,7 @@ use proto::{
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::{Input, Output, ReceiverMachine, TaskData, passage};
+use crate::{Input, Output, ReceiverMachine, TaskData, emulation};
 
 /// Takes part in a run as a receiver, from joining to the end.
 pub async fn run(options: Options) -> Result<(), NodeError> {
@@ -283,7 +283,7 @@ async fn read(
             let _ = arrived.send((k, Err(loss))).await;
         }
         Ok(response) => {
-            let seconds = |features: &Features| passage::seconds(&context, k, features);
+            let seconds = |features: &Features| emulation::seconds(&context, k, features);
             node::pass_on((k, name), None, response.into_inner(), seconds, &arrived).await;
         }
     }

@@ -9,7 +9,7 @@ use dib::{
 use node::Context;
 use proto::{When, WireError, check_length, v1::Features};
 
-use crate::passage::moment;
+use crate::emulation::moment;
 
 /// How many sets of tables of a transmitter are kept: those in force, those that came ahead of their message, and one to spare.
 const KEPT: usize = 4;

@@ -42,7 +42,7 @@ pub use model::{Described, Kind, Model, Models, OwnKeys};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
-pub use train::{Baseline, Credit, LogMass, RateEstimator, SparseTerm, Train, TrainCoding};
+pub use train::{Baseline, Credit, LogProbability, RateEstimator, SparseTerm, Train, TrainCoding};
 
 use serde::{Deserialize, Serialize};
 

@@ -46,9 +46,9 @@ pub struct Train {
     pub baseline: Baseline,
     /// Whose costs judge what a transmitter's selector draws.
     pub credit: Credit,
-    /// Which log-mass the score function differentiates.
-    pub log_mass: LogMass,
-    /// Weight of the log-mass of its own draw in a selector's cost, at the start: it keeps selectors undecided.
+    /// Which log-probability the score function differentiates.
+    pub log_mass: LogProbability,
+    /// Weight of the log-probability of its own draw in a selector's cost, at the start: it keeps selectors undecided.
     pub entropy_bonus: f64,
     /// The share of the rounds after which that weight has fallen, linearly, to 0.
     pub entropy_until: f64,
@@ -120,10 +120,10 @@ pub enum Credit {
     Shared,
 }
 
-/// Which log-mass the score function differentiates.
+/// Which log-probability the score function differentiates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogMass {
+pub enum LogProbability {
     /// Of the drawn sequence.
     Sequence,
     /// Of the drawn set: the same expectation, less variance.
@@ -222,7 +222,7 @@ impl Default for Train {
             rate_at: RateAt::Sent,
             baseline: Baseline::LeaveOneOut,
             credit: Credit::Shared,
-            log_mass: LogMass::Sequence,
+            log_mass: LogProbability::Sequence,
             entropy_bonus: 0.1,
             entropy_until: 0.5,
             coding_lr: 1e-4,

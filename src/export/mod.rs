@@ -23,7 +23,7 @@ use scenario::Described;
 use serde_json::{Value, json};
 
 use self::{graph::Graph, network::Exported};
-use crate::complain::complain;
+use crate::cli::complain::complain;
 
 /// Write every network of a run's last checkpoint as safetensors, and encoders and decoders as ONNX too, with the common randomness and
 /// the normalisation that who uses them needs.

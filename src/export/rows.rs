@@ -18,7 +18,7 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
     let seed = Seed::from_number(scenario.seed);
     let dataset = predict::rows(trained, data, Split::Test)?;
     let count = count.min(dataset.samples(Split::Test));
-    let machines = predict::Network::new(trained, dataset.clone(), 1, Some(scenario::Device::Cpu))?;
+    let machines = predict::Machines::new(trained, dataset.clone(), 1, Some(scenario::Device::Cpu))?;
     let infer = |name: &str, x: &Tensor| {
         let network = machines.networks().find(|network| network.name() == name);
         Ok::<_, anyhow::Error>(network.with_context(|| format!("there is no network {name}"))?.infer(x)?)

@@ -1,6 +1,6 @@
 //! `pom2dib predict`: what a trained network makes of rows, one by one.
 
-mod network;
+mod machines;
 mod prediction;
 mod table;
 
@@ -20,9 +20,9 @@ use node::NodeError;
 use randomness::Seed;
 use serde_json::json;
 
-pub(crate) use self::network::Network;
+pub(crate) use self::machines::Machines;
 use self::prediction::Prediction;
-use crate::complain::complain;
+use crate::cli::complain::complain;
 
 /// Write the answers of a trained network to every row of a data set.
 ///
@@ -153,7 +153,7 @@ impl Arguments {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(|| u16::try_from(cores).unwrap_or(u16::MAX));
         let answers = node::on_threads(threads, || {
-            Network::new(&trained, dataset.clone(), self.passes, self.device)?.answers(self.passes)
+            Machines::new(&trained, dataset.clone(), self.passes, self.device)?.answers(self.passes)
         })?;
         let predictions: Vec<Prediction> = answers
             .into_iter()

@@ -3,7 +3,7 @@
 use std::{fmt::Write, ops::Range};
 
 use super::html::{colour, dashes, escape, number};
-use crate::picture::ticks;
+use crate::draw::picture::ticks;
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 260.0;

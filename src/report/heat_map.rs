@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{chart::tick_label, html::escape, recorded::Recorded};
-use crate::picture::ticks;
+use crate::draw::picture::ticks;
 
 /// Columns, each of some rounds.
 const MOST_COLUMNS: usize = 160;

@@ -14,7 +14,7 @@ use super::{
     scores::{scores, wire},
     validation::validation,
 };
-use crate::run_log::Round;
+use crate::records::run_log::Round;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -42,7 +42,7 @@ pub(crate) fn page(runs: &[Recorded], axes: Logarithmic) -> String {
         section("Training", &curves(runs, axes)),
         section("Validation", &validation(runs, axes)),
         section("Training by receiver", &each(runs, |run| by_receiver(run, axes))),
-        section("Work", &each(runs, |run| work(run, axes))),
+        section("ProfilerPhase", &each(runs, |run| work(run, axes))),
         section("On the wire", &wire(runs)),
         section("Selection", &each(runs, heat_map)),
         section("Network", &each(runs, drawing)),
@@ -191,7 +191,7 @@ fn work(run: &Recorded, axes: Logarithmic) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::entries::DARKEST, *};
-    use crate::picture::tests::contrast;
+    use crate::draw::picture::tests::contrast;
 
     /// The colour of a name in a block of the style sheet.
     fn color(block: &str, name: &str) -> [u8; 3] {

@@ -7,7 +7,7 @@ use super::{
     html::{colour, dashes, escape, number},
     recorded::Recorded,
 };
-use crate::picture::ticks;
+use crate::draw::picture::ticks;
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 320.0;

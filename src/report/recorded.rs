@@ -4,7 +4,7 @@ use anyhow::Context;
 use coordinator::{RunFolder, Started, Summary};
 use scenario::Scenario;
 
-use crate::run_log::{self, Round};
+use crate::records::run_log::{self, Round};
 
 /// Over so many last rounds it is counted who is granted what.
 const LATE: usize = 100;

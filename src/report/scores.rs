@@ -8,7 +8,7 @@ use super::{
     html::{bytes, escape, mark, number, row, table},
     recorded::Recorded,
 };
-use crate::run_log::Bytes;
+use crate::records::run_log::Bytes;
 
 /// Nothing is known.
 const NONE: &str = "–";

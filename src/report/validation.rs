@@ -5,7 +5,7 @@ use super::{
     html::{escape, mark},
     recorded::Recorded,
 };
-use crate::run_log::Validated;
+use crate::records::run_log::Validated;
 
 /// The curve of a run beside that of its training, or the curves of several; and by how much each lies below training.
 pub(crate) fn validation(runs: &[Recorded], axes: Logarithmic) -> String {

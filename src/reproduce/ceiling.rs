@@ -7,7 +7,7 @@ use super::{
     bound::Labels,
     results::{Group, Run},
 };
-use crate::{figures::named, statistics::Mean};
+use crate::{records::figures::named, statistics::Mean};
 
 /// The mean ceiling of a group's joint rates, in nats; none where nothing is estimated, or it is not known of every run.
 pub(super) fn ceiling(group: &Group, labels: Option<&Labels>) -> Option<f64> {

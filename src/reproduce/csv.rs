@@ -1,7 +1,7 @@
 //! The numbers behind a table or figure, as CSV.
 
 use super::{draw::entry_names, paper::Statement, results::Group, target::Target};
-use crate::figures::{columns, csv_line};
+use crate::records::figures::{columns, csv_line};
 
 /// What a picture shows, a line a point.
 pub(super) fn behind(target: Target, groups: &[Group], statements: &[Statement]) -> String {

@@ -10,8 +10,10 @@ use super::{
     target::Target,
 };
 use crate::{
-    chart::{Axis, Chart, Diagram, Line, Look, Mark, Series, spread},
-    heat_map::{Chunk, HeatMaps, Strip},
+    draw::{
+        chart::{Axis, Chart, Diagram, Line, Look, Mark, Series, spread},
+        heat_map::{Chunk, HeatMaps, Strip},
+    },
     statistics::Mean,
 };
 
@@ -276,7 +278,7 @@ pub(super) fn entry_names(run: &Run) -> Vec<String> {
 
 /// Which run of a group it is; its rate, N-CE and expected entries; the same of the end of training.
 pub(super) fn caption(label: &str, run: &Run) -> [String; 3] {
-    let of = |name: &str| crate::figures::named(&run.figures, name).unwrap_or(f64::NAN);
+    let of = |name: &str| crate::records::figures::named(&run.figures, name).unwrap_or(f64::NAN);
     [
         format!("{label}, seed {}", run.seed),
         format!(
@@ -304,7 +306,7 @@ mod tests {
         super::{paper::Paper, recipe::recipe, results::tests::group, target::Half},
         *,
     };
-    use crate::picture::svg;
+    use crate::draw::picture::svg;
 
     /// The picture of a table or figure from made-up runs of all its kinds.
     fn drawn(target: Target, half: Half) -> String {

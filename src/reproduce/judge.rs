@@ -8,7 +8,7 @@ use super::{
     verdict::{Differences, FEWEST, FEWEST_OF_TWO_KINDS, Verdict, of_two_kinds, optimum, verdict},
 };
 use crate::{
-    figures::named,
+    records::figures::named,
     statistics::{Cluster, Interval, Mean},
 };
 

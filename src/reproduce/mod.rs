@@ -39,10 +39,10 @@ use self::{
     target::{Half, Target, each, half_of},
 };
 use crate::{
-    complain::complain,
-    origin::{self, Kinship},
-    picture, plot,
-    run_command::Place,
+    cli::complain::complain,
+    draw::{picture, plot},
+    records::origin::{self, Kinship},
+    run::LaunchOptions,
     sweep::{End, Planned, Point, plan_points, prepare, run_points, say_what_is_there, verdict},
 };
 
@@ -121,7 +121,7 @@ pub(crate) struct Arguments {
     records: Option<PathBuf>,
 
     #[command(flatten)]
-    place: Place,
+    place: LaunchOptions,
 }
 
 /// Everything that is to be run and made.

@@ -14,7 +14,7 @@ use super::{
     verdict::{FEWEST, Verdict},
 };
 use crate::{
-    figures::{columns, named},
+    records::figures::{columns, named},
     statistics::{Interval, Mean},
     sweep::written,
 };

@@ -7,8 +7,8 @@ use scenario::Evaluation;
 
 use super::results::Run;
 use crate::{
-    origin::Kinship,
-    plot,
+    draw::plot,
+    records::origin::Kinship,
     sweep::{Found, Planned, difference},
 };
 
@@ -78,7 +78,7 @@ fn check(run: &Run, planned: &Planned) -> anyhow::Result<()> {
 mod tests {
     use super::{super::results::tests::group, *};
     use crate::{
-        origin::{Origin, Origins},
+        records::origin::{Origin, Origins},
         sweep::Point,
     };
 
@@ -136,7 +136,7 @@ mod tests {
     fn there_is_no_record_of_what_was_not_run_and_none_is_read_of_what_lies_there_whole() {
         let (_folder, records, _) = recorded(27);
         let mut planned = planned(&[]);
-        planned.found = Found::Finished(Box::new(crate::figures::tests::summary(-1.0, 30.0)));
+        planned.found = Found::Finished(Box::new(crate::records::figures::tests::summary(-1.0, 30.0)));
         assert_eq!(records.read(&planned).unwrap(), None);
         planned.found = Found::Nothing;
         planned.point.name = "seed=2".into();

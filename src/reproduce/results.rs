@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::verdict::Differences;
 use crate::{
-    figures::{figures, named},
-    heat_map::binned,
-    origin::Origin,
-    run_log::{self, Round},
+    draw::heat_map::binned,
+    records::{
+        figures::{figures, named},
+        origin::Origin,
+        run_log::{self, Round},
+    },
     statistics::{Cluster, Interval, Mean},
     sweep::Planned,
 };
@@ -289,7 +291,7 @@ fn mean_of(pieces: &[Piece]) -> Piece {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::figures::tests::summary;
+    use crate::records::figures::tests::summary;
 
     /// Made up: one run for each N-CE, at 30 nats, with a rate that rises and falls again and two entries.
     pub(in super::super) fn group(label: &str, n_ces: &[f64]) -> Group {

@@ -25,10 +25,9 @@ pub(crate) use self::{
     table::{Table, written},
 };
 use crate::{
-    complain::complain,
-    mmfi_run,
-    origin::{self, Kinship, Origins},
-    run_command::Place,
+    cli::complain::complain,
+    records::origin::{self, Kinship, Origins},
+    run::{LaunchOptions, mmfi},
 };
 
 /// Run a scenario at every combination of values, and make one table of it
@@ -85,7 +84,7 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
 
     #[command(flatten)]
-    place: Place,
+    place: LaunchOptions,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -143,10 +142,10 @@ pub(crate) fn prepare(
     let given = base.set.len();
     base.set.extend(point.set.iter().cloned());
     if synthetic {
-        mmfi_run::use_synthetic(base)?;
+        mmfi::use_synthetic(base)?;
     }
     let scenario = base.resolve()?;
-    mmfi_run::prepare(&scenario, base)?;
+    mmfi::prepare(&scenario, base)?;
     if scenario.data.source == "handwritten" {
         node::data_source(&scenario, None)?.info()?;
     }

@@ -7,7 +7,7 @@ use coordinator::{RunFolder, ScenarioArguments, Summary};
 use scenario::Scenario;
 
 use super::point::Point;
-use crate::origin::{Kinship, Origin, Origins};
+use crate::records::origin::{Kinship, Origin, Origins};
 
 /// A point that can be run as it stands.
 #[derive(Clone)]

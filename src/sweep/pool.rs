@@ -19,7 +19,10 @@ use super::{
     plan::{Found, Planned, finished},
     progress::Progress,
 };
-use crate::{processes::OF_ONE_PROCESS, program, run_command::Place};
+use crate::{
+    program,
+    run::{LaunchOptions, processes::OF_ONE_PROCESS},
+};
 
 /// Between two looks at how far the runs are.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,7 +41,7 @@ pub(crate) enum End {
 /// lets the runs save a checkpoint and leaves the rest open; told twice, it ends them at once.
 pub(crate) fn run(
     planned: &[Planned],
-    place: &Place,
+    place: &LaunchOptions,
     parallel: usize,
     heard: &mut dyn FnMut(&Planned, &End),
 ) -> anyhow::Result<Vec<End>> {
@@ -48,7 +51,7 @@ pub(crate) fn run(
 
 async fn conduct(
     planned: &[Planned],
-    place: &Place,
+    place: &LaunchOptions,
     parallel: usize,
     heard: &mut dyn FnMut(&Planned, &End),
 ) -> anyhow::Result<Vec<End>> {
@@ -127,7 +130,7 @@ fn already(planned: &Planned) -> End {
 /// not meant for it.
 fn start(
     planned: &Planned,
-    place: &Place,
+    place: &LaunchOptions,
     parallel: usize,
 ) -> anyhow::Result<(Pid, impl Future<Output = std::io::Result<ExitStatus>> + use<>)> {
     std::fs::create_dir_all(&planned.folder)?;
@@ -160,7 +163,7 @@ fn log(planned: &Planned) -> std::path::PathBuf {
 }
 
 /// `run` and what it is told.
-fn words(planned: &Planned, place: &Place, parallel: usize) -> Vec<OsString> {
+fn words(planned: &Planned, place: &LaunchOptions, parallel: usize) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["run".into(), "--end-with-parent".into(), "--json".into()];
     let folder = planned.folder.clone().into_os_string();
     if planned.found == Found::Checkpoint {
@@ -177,7 +180,7 @@ fn words(planned: &Planned, place: &Place, parallel: usize) -> Vec<OsString> {
 }
 
 /// The share of a node, when so many runs share the cores.
-fn threads(planned: &Planned, place: &Place, parallel: usize) -> u16 {
+fn threads(planned: &Planned, place: &LaunchOptions, parallel: usize) -> u16 {
     let nodes = planned.scenario.transmitters().max(planned.scenario.receivers());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     place.threads.unwrap_or_else(|| u16::try_from(cores / (nodes * parallel)).unwrap_or(u16::MAX).max(1))

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{plan::Planned, pool::End};
 use crate::{
-    figures::{columns, csv_line, figures, named},
-    plot,
+    draw::plot,
+    records::figures::{columns, csv_line, figures, named},
     statistics::Mean,
 };
 
@@ -265,7 +265,7 @@ mod tests {
         super::{axis::Axis, point::product},
         *,
     };
-    use crate::{figures::tests::summary, origin::Origins};
+    use crate::records::{figures::tests::summary, origin::Origins};
 
     fn planned(folder: &Path) -> Vec<Planned> {
         let axes = ["train.beta=0,0.5", "seed=1..2"].map(|text| Axis::parse(text).unwrap());

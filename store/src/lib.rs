@@ -35,13 +35,13 @@ use objects::Objects;
 /// A place for named objects. Names have parts, with slashes between them.
 #[derive(Clone, Debug)]
 pub struct Store {
-    place: Place,
+    place: Root,
     location: String,
 }
 
 /// Where the objects are.
 #[derive(Clone, Debug)]
-enum Place {
+enum Root {
     Folder(Folder),
     Memory(Memory),
     #[cfg(feature = "objects")]
@@ -64,10 +64,10 @@ pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>;
 macro_rules! at {
     ($store:expr, $place:ident => $call:expr) => {
         match &$store.place {
-            Place::Folder($place) => $call,
-            Place::Memory($place) => $call,
+            Root::Folder($place) => $call,
+            Root::Memory($place) => $call,
             #[cfg(feature = "objects")]
-            Place::Objects($place) => $call,
+            Root::Objects($place) => $call,
         }
     };
 }
@@ -93,7 +93,7 @@ impl Store {
             #[cfg(feature = "cloud")]
             _ => {
                 let objects = Objects::open(location).map_err(|reason| fail(&reason))?;
-                Ok(Store { place: Place::Objects(objects), location: location.into() })
+                Ok(Store { place: Root::Objects(objects), location: location.into() })
             }
             #[cfg(not(feature = "cloud"))]
             "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https" => Err(fail(
@@ -109,20 +109,20 @@ impl Store {
     pub fn folder(path: PathBuf) -> Result<Self, StoreError> {
         let location = path.display().to_string();
         match Folder::open(path) {
-            Ok(folder) => Ok(Store { place: Place::Folder(folder), location }),
+            Ok(folder) => Ok(Store { place: Root::Folder(folder), location }),
             Err(error) => Err(StoreError::Open { location, reason: error.to_string() }),
         }
     }
 
     /// A store that is gone with the process.
     pub fn in_memory() -> Self {
-        Store { place: Place::Memory(Memory::default()), location: "memory".into() }
+        Store { place: Root::Memory(Memory::default()), location: "memory".into() }
     }
 
     /// Any other object store.
     #[cfg(feature = "objects")]
     pub fn over(objects: std::sync::Arc<dyn object_store::ObjectStore>, location: &str) -> Self {
-        Store { place: Place::Objects(Objects::over(objects)), location: location.into() }
+        Store { place: Root::Objects(Objects::over(objects)), location: location.into() }
     }
 
     /// The full name of an object, for people.
@@ -186,7 +186,7 @@ impl Store {
             self.remove(&name).await?;
         }
         match &self.place {
-            Place::Folder(folder) => folder.remove_rest(first).map_err(|reason| self.error(first, reason)),
+            Root::Folder(folder) => folder.remove_rest(first).map_err(|reason| self.error(first, reason)),
             _ => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ use std::{
 
 use candle_core::{DType, Tensor, backprop::GradStore};
 use data::{Dataset, Needs};
-use dib::RequestGrid;
+use dib::ChoiceGrid;
 use oracle::{Oracle, Round, selection::Selection};
 use played_round::{PlayedRound, Start, on_one_thread, owner, tensors, ticks_of};
 use proto::{
@@ -222,14 +222,14 @@ fn of_no_baseline_at_the_start_of_toy_data() {
 }
 
 #[test]
-fn of_empty_hands_in_a_round_of_several_parts() {
+fn where_nothing_is_granted_in_a_round_of_several_parts() {
     let ticks = scenario::GRADIENT_BLOCK_TICKS + 2;
     let ticks = format!("train.ticks_per_round={ticks}");
     let setup = toy(TIGHTLY_CAPPED, &[&ticks, "train.ticks_per_part=10"]);
     for start in [Start::Initial, Start::Unsettled] {
         let selection = agrees(&setup, start);
-        let empty_hands = selection.granted.iter().flatten().filter(|granted| granted.is_empty()).count();
-        assert!(empty_hands > 0, "the cap left nobody empty-handed: the test has lost its point");
+        let without_entry = selection.granted.iter().flatten().filter(|granted| granted.is_empty()).count();
+        assert!(without_entry > 0, "the cap left every receiver an entry: the test has lost its point");
     }
 }
 
@@ -384,11 +384,12 @@ fn compare_played(setup: &Setup, start: Start, played: &PlayedRound) -> Selectio
 fn assert_selected(setup: &Setup, played: &PlayedRound, selection: &Selection) {
     for letter in &played.network.letters {
         match &letter.message {
-            Message::Turn(Turn { asks: Some(asks), .. }) => {
+            Message::Turn(Turn { requests: Some(requests), .. }) => {
                 let ticks = setup.scenario.train.ticks_per_round;
-                for (tick, asked) in decode_ticks(&asks.ticks, ticks).unwrap().into_iter().enumerate() {
-                    let drawn = selection.asks[letter.t][tick].contains(&letter.k);
-                    assert_eq!(asked, drawn, "does {} ask {} at tick {tick}?", letter.t, letter.k);
+                for (tick, requested) in decode_ticks(&requests.ticks, ticks).unwrap().into_iter().enumerate()
+                {
+                    let drawn = selection.requests[letter.t][tick].contains(&letter.k);
+                    assert_eq!(requested, drawn, "does {} request {} at tick {tick}?", letter.t, letter.k);
                 }
             }
             Message::Turn(_) => {}
@@ -400,13 +401,13 @@ fn assert_selected(setup: &Setup, played: &PlayedRound, selection: &Selection) {
 fn assert_requested(setup: &Setup, k: usize, features: &Features, selection: &Selection) {
     let (ticks, receivers) = (ticks_of(setup, features), setup.scenario.receivers());
     let modalities = setup.scenario.modalities(k);
-    let requests = RequestGrid::from_bytes(ticks.len(), receivers, modalities, &features.requests).unwrap();
+    let choices = ChoiceGrid::from_bytes(ticks.len(), receivers, modalities, &features.choices).unwrap();
     for t in 0..receivers {
         for tick in ticks.clone() {
             for m in 0..modalities {
-                let drawn = selection.requests[k][t][tick].contains(&m);
-                let requested = requests.get(tick - ticks.start, t, m);
-                assert_eq!(requested, drawn, "is ({k}, {t}, {m}) requested at tick {tick}?");
+                let drawn = selection.choices[k][t][tick].contains(&m);
+                let chosen = choices.get(tick - ticks.start, t, m);
+                assert_eq!(chosen, drawn, "is ({k}, {t}, {m}) chosen at tick {tick}?");
             }
         }
     }
@@ -497,7 +498,9 @@ fn took_part(network: &str, selection: &Selection) -> bool {
         (Node::Receiver(t), _) => {
             part != "local" || selection.granted[t].iter().any(|entries| !entries.is_empty())
         }
-        (Node::Transmitter(k), None) => selection.asks.iter().flatten().flatten().any(|&asked| asked == k),
+        (Node::Transmitter(k), None) => {
+            selection.requests.iter().flatten().flatten().any(|&requested| requested == k)
+        }
         (Node::Transmitter(k), Some(m)) => {
             let m = m.parse().expect("its name ends with its modality");
             selection.granted.iter().flatten().flatten().any(|&entry| entry == (k, m))

@@ -48,12 +48,12 @@ fn a_round_in_parts_is_one_causal_round_trip_of_a_message_a_part_each_way() {
                 features,
                 parts().map(|(round, part)| (round, part, causes(round) + 1)).collect::<Vec<_>>()
             );
-            // A turn follows the features of the part before its own; the first of a round asks.
+            // A turn follows the features of the part before its own; the first of a round requests.
             let expected = parts()
                 .map(|(round, part)| (round, part, causes(round) + 2 * u64::from(part > 0), part == 0));
-            let (closing, asking): (Vec<_>, Vec<_>) =
+            let (closing, requesting): (Vec<_>, Vec<_>) =
                 turns.into_iter().partition(|turn| turn.1 == 0 && !turn.3);
-            assert_eq!(asking, expected.collect::<Vec<_>>());
+            assert_eq!(requesting, expected.collect::<Vec<_>>());
             let rounds: Vec<u64> = closing.iter().map(|turn| turn.0).collect();
             assert_eq!(rounds, [3, ROUNDS], "closing turns");
         }
@@ -72,7 +72,7 @@ fn causes(round: u64) -> u64 {
 
 fn of_training_turn(turn: &Turn, depth: u64) -> Option<(u64, u64, u64, bool)> {
     let stamp = turn.stamp.as_ref().unwrap();
-    (stamp.phase() == Phase::Train).then_some((stamp.round, stamp.part, depth, turn.asks.is_some()))
+    (stamp.phase() == Phase::Train).then_some((stamp.round, stamp.part, depth, turn.requests.is_some()))
 }
 
 fn of_training(features: &Features, depth: u64) -> Option<(u64, u64, u64)> {

@@ -2,10 +2,12 @@
 //! that says whose it was and what is wrong with it.
 
 use bytes::Bytes;
-use dib::RequestGrid;
+use dib::ChoiceGrid;
 use proto::{
     encode_ticks,
-    v1::{self, Asks, Entry, Evaluate, Features, Gradients, Stamp, Tensor, Train, Turn, Used, order::Order},
+    v1::{
+        self, Entry, Evaluate, Features, Gradients, Requests, Stamp, Tensor, Train, Turn, Used, order::Order,
+    },
 };
 
 use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Node, Setup};
@@ -62,15 +64,15 @@ fn a_turn_that_does_not_fit_is_refused() {
         (|turn| poison(z(&mut gradients(turn).z)), "gradient of z holds NaN at position 0"),
         (|turn| gradients(turn).costs.truncate(4), "costs has 4 values, expected 5"),
         (|turn| gradients(turn).costs[3] = f64::INFINITY, "costs holds inf at position 3"),
-        (|turn| turn.asks = None, "sent a closing turn in mid-stretch"),
-        (|turn| turn.asks = Some(Asks { ticks: Bytes::new() }), "asks has 0 bytes, expected 1"),
+        (|turn| turn.requests = None, "sent a closing turn in mid-stretch"),
+        (|turn| turn.requests = Some(Requests { ticks: Bytes::new() }), "requests has 0 bytes, expected 1"),
         (
-            |turn| turn.asks = Some(Asks { ticks: Bytes::from_static(&[0, 0]) }),
-            "asks has 2 bytes, expected 1",
+            |turn| turn.requests = Some(Requests { ticks: Bytes::from_static(&[0, 0]) }),
+            "requests has 2 bytes, expected 1",
         ),
         (
-            |turn| turn.asks = Some(Asks { ticks: encode_ticks(&[true; 6]) }),
-            "asks names 5, but there are only 5",
+            |turn| turn.requests = Some(Requests { ticks: encode_ticks(&[true; 6]) }),
+            "requests names 5, but there are only 5",
         ),
     ];
     for (corrupt, complaint) in cases {
@@ -94,8 +96,8 @@ fn features_that_do_not_fit_are_refused() {
         (|features| stamp(&mut features.stamp).receiver = 0, "of receiver 0, expected 1"),
         (|features| stamp(&mut features.stamp).round = 3, "of moment round 3, expected round 2"),
         (|features| stamp(&mut features.stamp).phase = 1, "of moment piece 2 of evaluation pass 0, expected"),
-        (|features| features.requests = Bytes::from_static(&[0; 3]), "no well-formed requests"),
-        (|features| features.requests = Bytes::from_static(&[0, 0, 0, 128]), "no well-formed requests"),
+        (|features| features.choices = Bytes::from_static(&[0; 3]), "no well-formed choices"),
+        (|features| features.choices = Bytes::from_static(&[0, 0, 0, 128]), "no well-formed choices"),
         (|features| request(features, true), "for this receiver at tick"),
         (|features| request(features, false), "of requests 0 for this receiver at tick"),
         (|features| features.granted.clear(), "granted has 0 entries, expected"),
@@ -274,15 +276,15 @@ fn poison(tensor: &mut Tensor) {
     tensor.data = [&f32::NAN.to_le_bytes(), &tensor.data[4..]].concat().into();
 }
 
-/// Claims a request for the receiver at the first tick at which it did not ask; or none at the first at which it did.
+/// Claims a choice for the receiver at the first tick at which it did not request; or none at the first at which it did.
 fn request(features: &mut Features, claim: bool) {
-    let before = RequestGrid::from_bytes(TICKS, RECEIVERS, MODALITIES_OF_1, &features.requests).unwrap();
-    let requested = |tick: usize| before.requests_at(tick).iter().any(|(t, _)| *t == FEATURES.t);
+    let before = ChoiceGrid::from_bytes(TICKS, RECEIVERS, MODALITIES_OF_1, &features.choices).unwrap();
+    let chosen = |tick: usize| before.choices_at(tick).iter().any(|(t, _)| *t == FEATURES.t);
     let target =
-        (0..TICKS).find(|&tick| requested(tick) != claim).expect("it asks at some ticks and not at others");
-    let mut after = RequestGrid::new(TICKS, RECEIVERS, MODALITIES_OF_1);
+        (0..TICKS).find(|&tick| chosen(tick) != claim).expect("it requests at some ticks and not at others");
+    let mut after = ChoiceGrid::new(TICKS, RECEIVERS, MODALITIES_OF_1);
     for tick in 0..TICKS {
-        for (t, m) in before.requests_at(tick) {
+        for (t, m) in before.choices_at(tick) {
             if (tick, t) != (target, FEATURES.t) {
                 after.set(tick, t, m);
             }
@@ -291,5 +293,5 @@ fn request(features: &mut Features, claim: bool) {
     if claim {
         after.set(target, FEATURES.t, 0);
     }
-    features.requests = after.to_bytes().into();
+    features.choices = after.to_bytes().into();
 }

@@ -5,7 +5,7 @@ use crate::setup;
 use crate::support::local_network::{
     Delivery, Letter, LocalNetwork, Message, Node, Setup, Shuffled, Snapshot,
 };
-use dib::{Phase, RequestGrid, grants};
+use dib::{ChoiceGrid, Phase, grants};
 use proto::{
     decode_ticks,
     v1::{
@@ -23,9 +23,9 @@ const PIECES: u64 = 2;
 /// What a letter is, as far as the protocol prescribes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Turn { round: u64, gradients: bool, asks: bool },
+    Turn { round: u64, gradients: bool, requests: bool },
     Features { round: u64 },
-    TurnOfPiece { pass: u64, piece: u64, gradients: bool, asks: bool },
+    TurnOfPiece { pass: u64, piece: u64, gradients: bool, requests: bool },
     FeaturesOfPiece { pass: u64, piece: u64 },
 }
 
@@ -111,18 +111,18 @@ fn limits_hold_and_grants_can_be_recomputed_from_the_requests() {
                 v1::Phase::Train => (Phase::Train, 5 * stamp.round, 5),
                 v1::Phase::Evaluate => (Phase::Evaluate, stamp.pass, 1),
             };
-            let bits = &features[0].requests;
-            let requests =
-                RequestGrid::from_bytes(ticks, RECEIVERS, setup.scenario.modalities(k), bits).unwrap();
-            let expected = grants(setup.seed, k, phase, first_tick, &requests, limit);
+            let bits = &features[0].choices;
+            let choices =
+                ChoiceGrid::from_bytes(ticks, RECEIVERS, setup.scenario.modalities(k), bits).unwrap();
+            let expected = grants(setup.seed, k, phase, first_tick, &choices, limit);
             for (t, features) in features.iter().enumerate() {
-                assert_eq!(features.requests, bits, "transmitter {k} tells receivers different requests");
+                assert_eq!(features.choices, bits, "transmitter {k} tells receivers different choices");
                 assert_eq!(granted(features), expected.for_receiver(t));
             }
             for tick in 0..ticks {
                 let granted = features.iter().map(|features| at(tick, features)).sum::<usize>();
                 assert!(granted <= limit, "transmitter {k} granted {granted} at a tick");
-                times_capped += usize::from(requests.requests_at(tick).len() > limit);
+                times_capped += usize::from(choices.choices_at(tick).len() > limit);
             }
         }
     }
@@ -135,15 +135,15 @@ fn receivers_ask_at_least_one_transmitter_and_at_most_their_limit() {
     let network = trained_and_evaluated(&setup);
     for t in 0..RECEIVERS {
         for (round, report) in receiver_rounds(&network, t).enumerate() {
-            let mut asks = [0; 5];
+            let mut requests = [0; 5];
             for k in 0..TRANSMITTERS {
-                let ticks = &turn(&network, k, t, round as u64).asks.as_ref().unwrap().ticks;
-                for (count, asked) in asks.iter_mut().zip(decode_ticks(ticks, 5).unwrap()) {
-                    *count += usize::from(asked);
+                let ticks = &turn(&network, k, t, round as u64).requests.as_ref().unwrap().ticks;
+                for (count, requested) in requests.iter_mut().zip(decode_ticks(ticks, 5).unwrap()) {
+                    *count += usize::from(requested);
                 }
             }
-            assert!(asks.iter().all(|count| (1..=setup.scenario.network.receiver_limit).contains(count)));
-            assert_eq!(report.most_asks as usize, asks.into_iter().max().unwrap());
+            assert!(requests.iter().all(|count| (1..=setup.scenario.network.receiver_limit).contains(count)));
+            assert_eq!(report.most_asks as usize, requests.into_iter().max().unwrap());
         }
     }
 }
@@ -233,8 +233,9 @@ pub(crate) fn assert_same(network: &LocalNetwork, expected: &LocalNetwork) {
 
 /// The letters of a link in training: the last turn closes the stretch.
 fn rounds() -> impl Iterator<Item = Kind> {
-    let round = |round| [Kind::Turn { round, gradients: round > 0, asks: true }, Kind::Features { round }];
-    (0..ROUNDS).flat_map(round).chain([Kind::Turn { round: ROUNDS, gradients: true, asks: false }])
+    let round =
+        |round| [Kind::Turn { round, gradients: round > 0, requests: true }, Kind::Features { round }];
+    (0..ROUNDS).flat_map(round).chain([Kind::Turn { round: ROUNDS, gradients: true, requests: false }])
 }
 
 /// The letters of a link in an evaluation.
@@ -242,7 +243,7 @@ fn pieces() -> impl Iterator<Item = Kind> {
     let pieces = (0..PASSES).flat_map(|pass| (0..PIECES).map(move |piece| (pass, piece)));
     pieces.flat_map(|(pass, piece)| {
         [
-            Kind::TurnOfPiece { pass, piece, gradients: false, asks: true },
+            Kind::TurnOfPiece { pass, piece, gradients: false, requests: true },
             Kind::FeaturesOfPiece { pass, piece },
         ]
     })
@@ -252,11 +253,11 @@ fn kind(message: &Message) -> Kind {
     match message {
         Message::Turn(turn) => {
             let stamp = turn.stamp.as_ref().unwrap();
-            let (gradients, asks) = (turn.gradients.is_some(), turn.asks.is_some());
+            let (gradients, requests) = (turn.gradients.is_some(), turn.requests.is_some());
             match stamp.phase() {
-                v1::Phase::Train => Kind::Turn { round: stamp.round, gradients, asks },
+                v1::Phase::Train => Kind::Turn { round: stamp.round, gradients, requests },
                 v1::Phase::Evaluate => {
-                    Kind::TurnOfPiece { pass: stamp.pass, piece: stamp.round, gradients, asks }
+                    Kind::TurnOfPiece { pass: stamp.pass, piece: stamp.round, gradients, requests }
                 }
             }
         }

@@ -95,7 +95,7 @@ impl Delivery for Impatient {
 /// The streams from transmitter 0 come first in their order: they move last, and patience with them always ends.
 #[derive(Default)]
 struct SlowTransmitter {
-    asked: u64,
+    requested: u64,
     answered: u64,
     furthest: u64,
 }
@@ -111,8 +111,8 @@ impl Delivery for SlowTransmitter {
                 self.answered = self.answered.max(stamp.round + 1);
             }
             Message::Features(Features { stamp: Some(stamp), .. }) => {
-                self.asked = self.asked.max(stamp.round + 1);
-                self.furthest = self.furthest.max(self.asked - self.answered);
+                self.requested = self.requested.max(stamp.round + 1);
+                self.furthest = self.furthest.max(self.requested - self.answered);
             }
             _ => {}
         }

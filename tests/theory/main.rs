@@ -49,7 +49,7 @@ pub(crate) const ONE_RECEIVER: &str = r#"
     samples_per_tick = 3
     "#;
 
-/// A tick of one transmitter and two receivers, for whom it cannot do all that they may ask.
+/// A tick of one transmitter and two receivers, for whom it cannot do all that they may request.
 pub(crate) const COUPLED: &str = r#"
     seed = 8
     [network]

@@ -1,28 +1,28 @@
 //! Everything that may be drawn at a tick, and how probable it is.
 
 use candle_core::{Result, Tensor};
-use scenario::LogMass;
+use scenario::LogProbability;
 
 use crate::oracle::{
     Oracle,
-    draw::{log_mass, orders},
+    draw::{log_probability, orders},
     selection::Selection,
 };
 use crate::support::local_network::Setup;
 
-/// A selection, and the probability that the caps make these grants of its requests.
+/// A selection, and the probability that the caps make these grants of its choices.
 pub(crate) struct Outcome {
     pub(crate) selection: Selection,
     of_grants: f64,
 }
 
-/// Everything that may happen at a tick: all asks, then all requests for those who ask, then all grants.
+/// Everything that may happen at a tick: all requests, then all choices for those who request, then all grants.
 pub(crate) fn outcomes(setup: &Setup) -> Vec<Outcome> {
     let scenario = &setup.scenario;
     let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
     let nothing = Selection {
-        asks: vec![vec![Vec::new()]; receivers],
-        requests: vec![vec![vec![Vec::new()]; receivers]; transmitters],
+        requests: vec![vec![Vec::new()]; receivers],
+        choices: vec![vec![vec![Vec::new()]; receivers]; transmitters],
         granted: vec![vec![Vec::new()]; receivers],
     };
     let mut outcomes = vec![Outcome { selection: nothing, of_grants: 1.0 }];
@@ -30,23 +30,23 @@ pub(crate) fn outcomes(setup: &Setup) -> Vec<Outcome> {
         outcomes = branch(
             outcomes,
             |_| draws(scenario.receiver_limit(), transmitters),
-            |outcome, asks| {
-                outcome.selection.asks[t][0] = asks;
+            |outcome, requests| {
+                outcome.selection.requests[t][0] = requests;
             },
         );
     }
     for (k, t) in (0..transmitters).flat_map(|k| (0..receivers).map(move |t| (k, t))) {
         let modalities = scenario.modalities(k);
         let counts = scenario.transmitter_limit(k).min(modalities);
-        let drawn = |outcome: &Outcome| match outcome.selection.asks[t][0].contains(&k) {
+        let drawn = |outcome: &Outcome| match outcome.selection.requests[t][0].contains(&k) {
             true => draws(counts, modalities),
             false => vec![Vec::new()],
         };
-        outcomes = branch(outcomes, drawn, |outcome, items| outcome.selection.requests[k][t][0] = items);
+        outcomes = branch(outcomes, drawn, |outcome, items| outcome.selection.choices[k][t][0] = items);
     }
     for k in 0..transmitters {
         let kept = |outcome: &Outcome| {
-            let kept = capped(&requests(k, outcome), scenario.transmitter_limit(k));
+            let kept = capped(&choices(k, outcome), scenario.transmitter_limit(k));
             let of_each = 1.0 / kept.len() as f64;
             kept.into_iter().map(|kept| (kept, of_each)).collect()
         };
@@ -82,9 +82,9 @@ fn draws(counts: usize, items: usize) -> Vec<Vec<usize>> {
     sizes.flat_map(|size| subsets(&items, size)).flat_map(|subset| orders(&subset)).collect()
 }
 
-/// What a cap may leave of requests.
-fn capped(requests: &[(usize, usize)], limit: usize) -> Vec<Vec<(usize, usize)>> {
-    subsets(requests, limit.min(requests.len()))
+/// What a cap may leave of choices.
+fn capped(choices: &[(usize, usize)], limit: usize) -> Vec<Vec<(usize, usize)>> {
+    subsets(choices, limit.min(choices.len()))
 }
 
 fn subsets<I: Copy>(items: &[I], size: usize) -> Vec<Vec<I>> {
@@ -95,10 +95,10 @@ fn subsets<I: Copy>(items: &[I], size: usize) -> Vec<Vec<I>> {
         .collect()
 }
 
-/// All (t, m) requested of transmitter k.
-fn requests(k: usize, outcome: &Outcome) -> Vec<(usize, usize)> {
-    let requests = outcome.selection.requests[k].iter().enumerate();
-    requests.flat_map(|(t, ticks)| ticks[0].iter().map(move |&m| (t, m))).collect()
+/// All (t, m) chosen of transmitter k.
+fn choices(k: usize, outcome: &Outcome) -> Vec<(usize, usize)> {
+    let choices = outcome.selection.choices[k].iter().enumerate();
+    choices.flat_map(|(t, ticks)| ticks[0].iter().map(move |&m| (t, m))).collect()
 }
 
 /// `[t][tick]`, of the one tick.
@@ -114,21 +114,21 @@ pub(crate) fn costs(oracle: &Oracle, selection: &Selection) -> Result<Vec<Vec<f6
 pub(crate) fn probabilities(setup: &Setup, oracle: &Oracle, outcomes: &[Outcome]) -> Result<Vec<f64>> {
     let scenario = &setup.scenario;
     let receivers = 0..scenario.receivers();
-    let asking = receivers.clone().map(|t| oracle.receiver_logits(t, 0)).collect::<Result<Vec<_>>>()?;
-    let requesting = (0..scenario.transmitters())
+    let requesting = receivers.clone().map(|t| oracle.receiver_logits(t, 0)).collect::<Result<Vec<_>>>()?;
+    let choosing = (0..scenario.transmitters())
         .map(|k| receivers.clone().map(|t| oracle.transmitter_logits(k, t, 0)).collect())
         .collect::<Result<Vec<Vec<_>>>>()?;
-    let log_mass = |logits: &Tensor, counts, items: &[usize]| {
-        log_mass(&logits.detach(), counts, items, LogMass::Sequence)?.to_scalar::<f64>()
+    let log_probability = |logits: &Tensor, counts, items: &[usize]| {
+        log_probability(&logits.detach(), counts, items, LogProbability::Sequence)?.to_scalar::<f64>()
     };
     let probability = |Outcome { selection, of_grants }: &Outcome| {
         let mut sum = of_grants.ln();
         for t in receivers.clone() {
-            let asks = &selection.asks[t][0];
-            sum += log_mass(&asking[t], scenario.receiver_limit(), asks)?;
-            for &k in asks {
+            let requests = &selection.requests[t][0];
+            sum += log_probability(&requesting[t], scenario.receiver_limit(), requests)?;
+            for &k in requests {
                 let counts = oracle.transmitter_counts(k);
-                sum += log_mass(&requesting[k][t], counts, &selection.requests[k][t][0])?;
+                sum += log_probability(&choosing[k][t], counts, &selection.choices[k][t][0])?;
             }
         }
         Ok(sum.exp())

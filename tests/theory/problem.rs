@@ -22,7 +22,7 @@ impl Entry {
     pub(crate) const ALL: [Entry; 4] = [Entry::HIGH, Entry::NOISE, Entry::LOW, Entry::UNSURE];
 }
 
-/// (9) and (10): how many transmitters a receiver may ask, and how many entries a transmitter may encode.
+/// (9) and (10): how many transmitters a receiver may request, and how many entries a transmitter may encode.
 const RECEIVER_LIMIT: usize = 2;
 const TRANSMITTER_LIMIT: usize = 3;
 
@@ -130,7 +130,7 @@ impl Sets {
         receivers && (0..2).all(|k| self.encoded(k) == TRANSMITTER_LIMIT)
     }
 
-    /// Nobody is left empty-handed.
+    /// Every receiver is granted an entry.
     pub(crate) fn serves_everybody(&self) -> bool {
         self.0.iter().all(|entries| !entries.is_empty())
     }

@@ -19,17 +19,17 @@ const CERTAIN: f32 = 60.0;
 
 /// What every selector draws, whatever u is.
 struct Policy {
-    /// `[t]`: whom receiver t asks, in drawn order.
-    asks: Vec<Vec<usize>>,
-    /// `[k]`: what transmitter k requests for whoever asks, in drawn order.
+    /// `[t]`: whom receiver t requests, in drawn order.
     requests: Vec<Vec<usize>>,
+    /// `[k]`: what transmitter k chooses for a receiver that requests it, in drawn order.
+    choices: Vec<Vec<usize>>,
 }
 
 impl Policy {
     /// The entries (k, m) of receiver t, where no cap binds.
     fn entries(&self, t: usize) -> Vec<(usize, usize)> {
-        let of = |k: usize| self.requests[k].iter().map(move |&m| (k, m));
-        let mut entries: Vec<_> = self.asks[t].iter().flat_map(|&k| of(k)).collect();
+        let of = |k: usize| self.choices[k].iter().map(move |&m| (k, m));
+        let mut entries: Vec<_> = self.requests[t].iter().flat_map(|&k| of(k)).collect();
         entries.sort_unstable();
         entries
     }
@@ -38,10 +38,10 @@ impl Policy {
     fn logits(&self, setup: &Setup, node: Node) -> Vec<f32> {
         let scenario = &setup.scenario;
         let (counts, items, drawn) = match node {
-            Node::Receiver(t) => (scenario.receiver_limit(), scenario.transmitters(), &self.asks[t]),
+            Node::Receiver(t) => (scenario.receiver_limit(), scenario.transmitters(), &self.requests[t]),
             Node::Transmitter(k) => {
                 let modalities = scenario.modalities(k);
-                (scenario.transmitter_limit(k).min(modalities), modalities, &self.requests[k])
+                (scenario.transmitter_limit(k).min(modalities), modalities, &self.choices[k])
             }
         };
         let count = |count: usize| if count + 1 == drawn.len() { CERTAIN } else { 0.0 };
@@ -94,7 +94,7 @@ fn a_certain_policy_costs_in_expectation_what_its_selection_costs_and_no_policy_
 
 #[test]
 fn machines_whose_policy_is_certain_compute_the_objective_of_its_selection() {
-    let policy = Policy { asks: vec![vec![1, 0], vec![0]], requests: vec![vec![1], vec![1, 0]] };
+    let policy = Policy { requests: vec![vec![1, 0], vec![0]], choices: vec![vec![1], vec![1, 0]] };
     let setup = toy_setup(NETWORK, &["train.beta=0.2"]);
     on_one_thread(|| {
         let played = play(&setup, &policy);
@@ -127,15 +127,15 @@ fn expected(setup: &Setup, oracle: &Oracle, outcomes: &[Outcome], objectives: &[
     probabilities.iter().zip(objectives).map(|(probability, objective)| probability * objective).sum()
 }
 
-/// The policy that draws a selection; who is not asked may be certain of anything.
+/// The policy that draws a selection; who is not requested may be certain of anything.
 fn policy(setup: &Setup, selection: &Selection) -> Policy {
-    let requests = |k: usize| match selection.requests[k][0][0].as_slice() {
+    let choices = |k: usize| match selection.choices[k][0][0].as_slice() {
         [] => vec![0],
         drawn => drawn.to_vec(),
     };
     Policy {
-        asks: vec![selection.asks[0][0].clone()],
-        requests: (0..setup.scenario.transmitters()).map(requests).collect(),
+        requests: vec![selection.requests[0][0].clone()],
+        choices: (0..setup.scenario.transmitters()).map(choices).collect(),
     }
 }
 

@@ -6,12 +6,12 @@ use dib::{
     Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, RowAddresses,
     SampleAt, Segment, Trace, Upload, initial_weights, reparameterisation,
 };
-use node::{Context, Meter, NodeError, Work};
+use node::{Context, NodeError, Profiler, ProfilerPhase};
 
 use crate::{
     coded::{Coded, CodedModality, RateGroups},
     dithered::{Dithered, Moment},
-    learned::Learned,
+    gradient_feedback::GradientFeedback,
     on_air::{OnAir, Sending},
     priors::{EntryRows, Lesson, Priors, backward_from_prior, values},
     rates::{GroupRates, group_rates},
@@ -134,7 +134,7 @@ impl Encoders {
         first_tick: u64,
         samples: &[Vec<SampleAt>],
         grants: &Grants,
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<Coded, NodeError> {
         let batch = Batch {
             phase: Phase::Train,
@@ -145,7 +145,7 @@ impl Encoders {
             first_tick: Some(first_tick),
             samples,
         };
-        self.encode_all(context, &batch, grants, meter)
+        self.encode_all(context, &batch, grants, profiler)
     }
 
     /// Encodes a piece of the test set under the one selection of a pass, tape-free.
@@ -156,7 +156,7 @@ impl Encoders {
         moment: u64,
         samples: Range<usize>,
         grants: &Grants,
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<Coded, NodeError> {
         let samples = [samples.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
         let batch = Batch {
@@ -168,7 +168,7 @@ impl Encoders {
             first_tick: Some(context.first_tick(piece)),
             samples: &samples,
         };
-        self.encode_all(context, &batch, grants, meter)
+        self.encode_all(context, &batch, grants, profiler)
     }
 
     /// Encodes rows of the training set as in an epoch that training never comes to, under the one selection of a pass, tape-free.
@@ -178,7 +178,7 @@ impl Encoders {
         moment: u64,
         samples: &[usize],
         grants: &Grants,
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<Coded, NodeError> {
         let at = |&sample: &usize| SampleAt { sample, epoch: u64::MAX };
         let samples = [samples.iter().map(at).collect()];
@@ -191,7 +191,7 @@ impl Encoders {
             first_tick: None,
             samples: &samples,
         };
-        self.encode_all(context, &batch, grants, meter)
+        self.encode_all(context, &batch, grants, profiler)
     }
 
     fn encode_all(
@@ -199,9 +199,9 @@ impl Encoders {
         context: &Context,
         batch: &Batch<'_>,
         grants: &Grants,
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<Coded, NodeError> {
-        meter.turn_to(Work::Read);
+        profiler.turn_to(ProfilerPhase::Read);
         let mut upload = Upload::new();
         let mut planned = Vec::new();
         for m in 0..self.encoders.len() {
@@ -214,7 +214,7 @@ impl Encoders {
         let mut modalities: Vec<Option<CodedModality>> = (0..self.encoders.len()).map(|_| None).collect();
         for planned in planned {
             let m = planned.m;
-            modalities[m] = Some(self.encode_modality(context, batch, planned, &uploaded, meter)?);
+            modalities[m] = Some(self.encode_modality(context, batch, planned, &uploaded, profiler)?);
         }
         Ok(Coded { modalities })
     }
@@ -225,9 +225,9 @@ impl Encoders {
         batch: &Batch<'_>,
         planned: Planned,
         uploaded: &[Tensor],
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<CodedModality, NodeError> {
-        meter.turn_to(Work::Encode);
+        profiler.turn_to(ProfilerPhase::Encode);
         let Planned { m, entries, ticks, x, noise, samples, receivers, rows } = planned;
         let (x, seen) = self.see(context, batch, m, &ticks, &uploaded[x])?;
         let column = x.dim(1)?;
@@ -247,7 +247,7 @@ impl Encoders {
             }
             Phase::Evaluate => (encoder.infer(input, noise)?, None),
         };
-        meter.turn_to(Work::Rate);
+        profiler.turn_to(ProfilerPhase::Rate);
         let (phase, pass) = (batch.phase, batch.pass);
         let rows_of_entry = rows / entries.len();
         if let Some(priors) = &self.priors {
@@ -367,14 +367,14 @@ impl Encoders {
         context: &Context,
         coded: &Coded,
         grants: &Grants,
-        learned: &[Learned],
+        learned: &[GradientFeedback],
         beta: f64,
-        meter: &mut Meter,
+        profiler: &mut Profiler,
     ) -> Result<(), NodeError> {
         let train = &context.scenario.train;
         let estimator = node::rate_estimator(train.rate_estimator);
         let sent: Vec<Vec<(usize, usize)>> = (0..learned.len()).map(|t| grants.for_receiver(t)).collect();
-        meter.turn_to(Work::Pack);
+        profiler.turn_to(ProfilerPhase::Pack);
         let mut upload = Upload::new();
         let mut used = Vec::new();
         for (m, coded) in coded.modalities.iter().enumerate() {
@@ -391,7 +391,7 @@ impl Encoders {
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
             // Nobody pays for what nobody used.
             let is_used = |entry: usize| places[entry].is_some();
-            meter.turn_to(Work::Backward);
+            profiler.turn_to(ProfilerPhase::Backward);
             let (encoder, trunk) = (&mut self.encoders[m], &mut self.trunks[m]);
             if let Some(priors) = &mut self.priors {
                 let rows =
@@ -535,7 +535,7 @@ fn rates(
 /// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.
 fn places(
     sent: &[Vec<(usize, usize)>],
-    learned: &[Learned],
+    learned: &[GradientFeedback],
     m: usize,
     entries: &[(usize, usize)],
 ) -> Vec<Option<usize>> {
@@ -549,7 +549,7 @@ fn places(
 /// What the receivers want of the z of some entries, in the order of the encoder's rows: nothing of what they did not use.
 fn z_gradient(
     context: &Context,
-    learned: &[Learned],
+    learned: &[GradientFeedback],
     places: &[Option<usize>],
     entries: &[(usize, usize)],
 ) -> Vec<f32> {

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::Tensor;
-use dib::{Features, Grants, Posterior, RateEstimator, RequestGrid};
+use dib::{ChoiceGrid, Features, Grants, Posterior, RateEstimator};
 use node::{Context, NodeError};
 use proto::v1::{EntryRate, TransmitterPass};
 use scenario::Coding;
@@ -13,9 +13,9 @@ pub(crate) struct Pass {
     pub(crate) number: u64,
     /// The piece whose turns are due.
     pub(crate) piece: u64,
-    /// Which receivers ask, for the whole pass.
-    pub(crate) asked: Vec<bool>,
-    pub(crate) requests: RequestGrid,
+    /// Which receivers request, for the whole pass.
+    pub(crate) requested: Vec<bool>,
+    pub(crate) choices: ChoiceGrid,
     pub(crate) grants: Grants,
     /// Features of the first samples of every entry (receiver, modality), for the large-sample joint rate. Only the first
     /// pass keeps them.
@@ -24,8 +24,8 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    pub(crate) fn new(number: u64, asked: Vec<bool>, requests: RequestGrid, grants: Grants) -> Self {
-        Pass { number, piece: 0, asked, requests, grants, kept: BTreeMap::new(), kept_samples: 0 }
+    pub(crate) fn new(number: u64, requested: Vec<bool>, choices: ChoiceGrid, grants: Grants) -> Self {
+        Pass { number, piece: 0, requested, choices, grants, kept: BTreeMap::new(), kept_samples: 0 }
     }
 
     /// Whether it is the one of which the large-sample rate is estimated.

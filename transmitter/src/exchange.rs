@@ -168,7 +168,7 @@ impl Caller {
 
 /// Whether a turn says nothing but who calls: the first orders may be long in coming.
 fn is_greeting(first: &Turn) -> bool {
-    first.asks.is_none() && first.gradients.is_none()
+    first.requests.is_none() && first.gradients.is_none()
 }
 
 /// Bytes of gradients in a turn: what makes it long.

@@ -4,8 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use data::{DataFile, Dataset, Split};
-use dib::{BatchOrder, Grants, Network, Phase, RequestGrid, grants, receiver_embedding};
-use node::{Awaited, Context, FixedSelection, Machine, Meter, Next, NodeError, Schedule, Selector, Work};
+use dib::{BatchOrder, ChoiceGrid, Grants, Network, Phase, grants, receiver_embedding};
+use node::{
+    Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Schedule, Selector,
+};
 use proto::{
     When,
     v1::{
@@ -16,11 +18,11 @@ use proto::{
 use scenario::{JointRateRows, Selection};
 
 use crate::{
-    asked::Asked,
     coded::{Coded, Packed},
     encode::Encoders,
     evaluate::Pass,
-    learned::Learned,
+    gradient_feedback::GradientFeedback,
+    requested::Requested,
     sent::{Sent, SentPart},
     spent,
 };
@@ -80,13 +82,13 @@ pub struct TransmitterMachine {
     pub(crate) tables_due: bool,
     /// What features have come to since the last report.
     spent: Spent,
-    meter: Meter,
+    profiler: Profiler,
 }
 
 /// A turn as far as it concerns this transmitter: one receiver's, checked.
 struct Checked {
-    learned: Option<Learned>,
-    asks: Option<Vec<bool>>,
+    learned: Option<GradientFeedback>,
+    requests: Option<Vec<bool>>,
 }
 
 impl TransmitterMachine {
@@ -114,7 +116,7 @@ impl TransmitterMachine {
             passes_done: 0,
             tables_due: false,
             spent: Spent::default(),
-            meter: Meter::default(),
+            profiler: Profiler::default(),
             selector,
             fixed,
             context,
@@ -222,45 +224,51 @@ impl TransmitterMachine {
         let learned = match (&self.sent, &turn.gradients) {
             (Some(sent), gradients) => {
                 let granted = sent.parts[sent.due].grants.for_receiver(t);
-                Some(Learned::check(&self.context, &granted, sent.is_last_due(), gradients.as_ref())?)
+                Some(GradientFeedback::check(
+                    &self.context,
+                    &granted,
+                    sent.is_last_due(),
+                    gradients.as_ref(),
+                )?)
             }
             (None, None) => None,
             (None, Some(_)) => return Err(proto::WireError::Missing("round that its gradients belong to")),
         };
-        let asks = turn.asks.map(|asks| proto::decode_ticks(&asks.ticks, ticks)).transpose()?;
-        Ok(Checked { learned, asks })
+        let requests =
+            turn.requests.map(|requests| proto::decode_ticks(&requests.ticks, ticks)).transpose()?;
+        Ok(Checked { learned, requests })
     }
 
     // ------------------------------------------------------------------------------------------------- training
 
     /// One round: step on the gradients of the round before, then draw, cap, encode and answer.
     fn train(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Pack);
+        self.profiler.turn_to(ProfilerPhase::Pack);
         let turns = self.take_turns(When::round(round))?;
         let mut learned = Vec::with_capacity(turns.len());
-        let mut asks = Vec::with_capacity(turns.len());
+        let mut requests = Vec::with_capacity(turns.len());
         for (t, turn) in turns.into_iter().enumerate() {
             let missing =
                 || NodeError::protocol(format!("receiver {t}"), "sent a closing turn in mid-stretch");
             learned.extend(turn.learned);
-            asks.push(turn.asks.ok_or_else(missing)?);
+            requests.push(turn.requests.ok_or_else(missing)?);
         }
         // Whoever begins a stretch may have lost what it had.
         self.tables_due |= self.sent.is_none();
         self.learn(&learned, emit)?;
-        self.answer(round, &asks, emit)
+        self.answer(round, &requests, emit)
     }
 
     /// The end of a stretch: step on the last gradients.
     fn close(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let learned = self.take_gradients(When::round(round), "asks where a closing turn is due")?;
+        let learned = self.take_gradients(When::round(round), "requests where a closing turn is due")?;
         self.learn(&learned, emit)
     }
 
-    /// The gradients of turns that must not ask.
-    fn take_gradients(&mut self, when: When, complaint: &str) -> Result<Vec<Learned>, NodeError> {
+    /// The gradients of turns that must not request.
+    fn take_gradients(&mut self, when: When, complaint: &str) -> Result<Vec<GradientFeedback>, NodeError> {
         let turns = self.take_turns(when)?;
-        match turns.iter().position(|turn| turn.asks.is_some()) {
+        match turns.iter().position(|turn| turn.requests.is_some()) {
             Some(t) => Err(NodeError::protocol(format!("receiver {t}"), complaint)),
             None => Ok(turns.into_iter().filter_map(|turn| turn.learned).collect()),
         }
@@ -268,73 +276,80 @@ impl TransmitterMachine {
 
     /// The backward pass of a part that is not its round's last.
     fn learn_part(&mut self, when: When) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Pack);
-        let learned = self.take_gradients(when, "asks in mid-round")?;
+        self.profiler.turn_to(ProfilerPhase::Pack);
+        let learned = self.take_gradients(when, "requests in mid-round")?;
         self.backward(&learned)
     }
 
     /// The backward pass of the part that is due.
-    fn backward(&mut self, learned: &[Learned]) -> Result<(), NodeError> {
+    fn backward(&mut self, learned: &[GradientFeedback]) -> Result<(), NodeError> {
         let sent = self.sent.as_mut().expect("gradients are only taken for what was sent");
         let beta = self.context.scenario.train.beta_at(sent.round);
         let part = &sent.parts[sent.due];
-        self.encoders.backward(&self.context, &part.coded, &part.grants, learned, beta, &mut self.meter)?;
+        self.encoders.backward(
+            &self.context,
+            &part.coded,
+            &part.grants,
+            learned,
+            beta,
+            &mut self.profiler,
+        )?;
         sent.due += 1;
         Ok(())
     }
 
-    /// Draws modalities for all who asked, caps, encodes every granted entry of the round, answers every receiver.
+    /// Draws modalities for all who requested, caps, encodes every granted entry of the round, answers every receiver.
     fn answer(
         &mut self,
         round: u64,
-        asks: &[Vec<bool>],
+        requests: &[Vec<bool>],
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
         self.make_tables(round)?;
         let first_tick = self.context.first_tick(round);
         let moments: Vec<u64> = (first_tick..first_tick + self.context.ticks() as u64).collect();
-        let asked = Asked::new(asks);
-        self.meter.turn_to(Work::Select);
-        let choice = self.choose(&moments, &asked)?;
+        let requested = Requested::new(requests);
+        self.profiler.turn_to(ProfilerPhase::Select);
+        let choice = self.choose(&moments, &requested)?;
         let mut parts = Vec::with_capacity(self.context.parts());
         for part in 0..self.context.parts() {
             let ticks = self.context.part(part);
             let draws = choice.as_ref().map(|choice| choice.draws.as_slice());
-            let requests = self.requests(&asked, &ticks, draws);
+            let choices = self.choices(&requested, &ticks, draws);
             let when = When::Round { round, part: part as u64 };
-            parts.push(self.send_part(when, &moments[ticks], &requests, emit)?);
+            parts.push(self.send_part(when, &moments[ticks], &choices, emit)?);
         }
-        let sent = Sent { round, asked, choice, parts, due: 0 };
+        let sent = Sent { round, requested, choice, parts, due: 0 };
         self.read_ahead_of_round(&sent);
         self.sent = Some(sent);
         Ok(())
     }
 
-    /// Caps and encodes what is requested at some ticks, and sends every receiver its own.
+    /// Caps and encodes what is chosen at some ticks, and sends every receiver its own.
     fn send_part(
         &mut self,
         when: When,
         moments: &[u64],
-        requests: &RequestGrid,
+        choices: &ChoiceGrid,
         emit: &mut dyn FnMut(Output),
     ) -> Result<SentPart, NodeError> {
-        self.meter.turn_to(Work::Select);
-        let grants = self.grant(Phase::Train, moments[0], requests);
+        self.profiler.turn_to(ProfilerPhase::Select);
+        let grants = self.grant(Phase::Train, moments[0], choices);
         let samples: Vec<_> =
             moments.iter().map(|&tick| self.batches.positions(tick, self.context.samples())).collect();
-        let coded = self.encoders.encode(&self.context, moments[0], &samples, &grants, &mut self.meter)?;
-        self.meter.turn_to(Work::Pack);
-        let requests = Bytes::from(requests.to_bytes());
-        self.send(when, &requests, &grants, (&coded, self.context.samples()), emit)?;
-        Ok(SentPart { requests, grants, coded })
+        let coded = self.encoders.encode(&self.context, moments[0], &samples, &grants, &mut self.profiler)?;
+        self.profiler.turn_to(ProfilerPhase::Pack);
+        let choices = Bytes::from(choices.to_bytes());
+        self.send(when, &choices, &grants, (&coded, self.context.samples()), emit)?;
+        Ok(SentPart { choices, grants, coded })
     }
 
-    /// Answers every receiver: the requests before the cap, and its granted entries of `samples` samples each.
+    /// Answers every receiver: the choices before the cap, and its granted entries of `samples` samples each.
     /// Gives the sum of all their rates in nats.
     fn send(
         &mut self,
         when: When,
-        requests: &Bytes,
+        choices: &Bytes,
         grants: &Grants,
         (coded, samples): (&Coded, usize),
         emit: &mut dyn FnMut(Output),
@@ -352,7 +367,7 @@ impl TransmitterMachine {
             let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
             let features = Features {
                 stamp: Some(self.context.link(self.context.index, t).stamp(when)),
-                requests: requests.clone(),
+                choices: choices.clone(),
                 granted: granted.collect(),
                 z,
                 rates,
@@ -368,21 +383,21 @@ impl TransmitterMachine {
     }
 
     /// The kernel P(A | A') of section VII-A.
-    fn grant(&self, phase: Phase, first_tick: u64, requests: &RequestGrid) -> Grants {
+    fn grant(&self, phase: Phase, first_tick: u64, choices: &ChoiceGrid) -> Grants {
         let k = self.context.index;
-        grants(self.context.seed, k, phase, first_tick, requests, self.context.scenario.transmitter_limit(k))
+        grants(self.context.seed, k, phase, first_tick, choices, self.context.scenario.transmitter_limit(k))
     }
 
     /// The last backward pass and the step of the round whose gradients have come.
-    fn learn(&mut self, learned: &[Learned], emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+    fn learn(&mut self, learned: &[GradientFeedback], emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         if self.sent.is_none() {
             return Ok(());
         }
         self.backward(learned)?;
-        self.meter.turn_to(Work::Optimize);
+        self.profiler.turn_to(ProfilerPhase::Optimize);
         let sent = self.sent.take().expect("its gradients have just been taken");
         self.encoders.step(&self.context, sent.round)?;
-        self.meter.turn_to(Work::Select);
+        self.profiler.turn_to(ProfilerPhase::Select);
         let log_likelihood = self.learn_selection(&sent, learned)?;
         self.version += 1;
         let spent = std::mem::take(&mut self.spent);
@@ -391,14 +406,14 @@ impl TransmitterMachine {
             log_likelihood,
             most_entries: sent.most_entries(),
             wire_bytes: 0,
-            work: self.meter.take(),
+            work: self.profiler.take(),
             encoded: sent.encoded(self.context.scenario.modalities(self.context.index)),
-            asked: sent.asked.rows.len() as u32,
+            requested: sent.requested.rows.len() as u32,
             spent: Some(spent).filter(|_| self.context.scenario.train.has_priors()),
             ..TransmitterRound::default()
         };
         if self.context.verify {
-            self.testify(&mut report, &sent);
+            self.record_audit(&mut report, &sent);
         }
         emit(Output::Report(Report::TransmitterRound(report)));
         Ok(())
@@ -425,7 +440,7 @@ impl TransmitterMachine {
                 moment,
                 rows,
                 &pass.grants,
-                &mut self.meter,
+                &mut self.profiler,
             )?;
             pass.keep(&self.context, &coded)?;
         }
@@ -443,23 +458,23 @@ impl TransmitterMachine {
         let piece = self.pass.as_ref().map_or(0, |pass| pass.piece);
         let when = When::Piece { pass: number, piece };
         let turns = self.take_turns(when)?;
-        let mut asked = Vec::with_capacity(turns.len());
+        let mut requested = Vec::with_capacity(turns.len());
         for (t, turn) in turns.into_iter().enumerate() {
             let missing =
-                || NodeError::protocol(format!("receiver {t}"), "sent an evaluation turn without asks");
-            asked.push(turn.asks.ok_or_else(missing)?[0]);
+                || NodeError::protocol(format!("receiver {t}"), "sent an evaluation turn without requests");
+            requested.push(turn.requests.ok_or_else(missing)?[0]);
         }
         if piece == 0 && self.passes_done == 0 {
             self.make_tables_of_evaluation()?;
         }
         if piece == 0 {
-            let requests = self.requests_of_pass(number, &asked)?;
-            let grants = self.grant(Phase::Evaluate, number, &requests);
-            self.pass = Some(Pass::new(number, asked.clone(), requests, grants));
+            let choices = self.choices_of_pass(number, &requested)?;
+            let grants = self.grant(Phase::Evaluate, number, &choices);
+            self.pass = Some(Pass::new(number, requested.clone(), choices, grants));
         }
         let mut pass = self.pass.take().expect("the first piece has begun it");
-        if let Some(t) = (0..asked.len()).find(|&t| pass.asked[t] != asked[t]) {
-            return Err(NodeError::protocol(format!("receiver {t}"), "changed its asks in mid-pass"));
+        if let Some(t) = (0..requested.len()).find(|&t| pass.requested[t] != requested[t]) {
+            return Err(NodeError::protocol(format!("receiver {t}"), "changed its requests in mid-pass"));
         }
         let samples = self.context.piece(piece as usize, test_samples);
         let pieces = self.context.pieces(test_samples) as u64;
@@ -471,10 +486,10 @@ impl TransmitterMachine {
             address,
             samples.clone(),
             &pass.grants,
-            &mut self.meter,
+            &mut self.profiler,
         )?;
-        let requests = Bytes::from(pass.requests.to_bytes());
-        let rates = self.send(when, &requests, &pass.grants, (&coded, samples.len()), emit)?;
+        let choices = Bytes::from(pass.choices.to_bytes());
+        let rates = self.send(when, &choices, &pass.grants, (&coded, samples.len()), emit)?;
         self.spent.samples += samples.len() as u64;
         spent::add_rates(&mut self.spent, &self.context, &coded, samples.len(), rates)?;
         if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Test {
@@ -525,7 +540,7 @@ impl Machine for TransmitterMachine {
             }
         }
         let outcome = self.advance(emit);
-        self.meter.turn_to(Work::Wait);
+        self.profiler.turn_to(ProfilerPhase::Wait);
         outcome
     }
 

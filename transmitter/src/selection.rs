@@ -1,26 +1,26 @@
-//! What a transmitter's selector does: draw modalities for those who asked, and learn from what that cost.
+//! What a transmitter's selector does: draw modalities for those who requested, and learn from what that cost.
 
 use std::ops::Range;
 
 use candle_core::Tensor;
-use dib::{Draw, Phase, RequestGrid, RowAddresses, SelectorNode, common, selection_stream};
+use dib::{ChoiceGrid, Draw, Phase, RowAddresses, SelectorNode, common, selection_stream};
 use node::{Choice, Context, NodeError, Selector};
 use randomness::Stream;
 use scenario::Credit;
 
-use crate::{TransmitterMachine, asked::Asked, learned::Learned, sent::Sent};
+use crate::{TransmitterMachine, gradient_feedback::GradientFeedback, requested::Requested, sent::Sent};
 
 impl TransmitterMachine {
-    /// Lets the selector v_k draw for those who asked.
-    pub(crate) fn choose(&self, moments: &[u64], asked: &Asked) -> Result<Option<Choice>, NodeError> {
+    /// Lets the selector v_k draw for those who requested.
+    pub(crate) fn choose(&self, moments: &[u64], requested: &Requested) -> Result<Option<Choice>, NodeError> {
         let Some(selector) = &self.selector else { return Ok(None) };
-        let input = self.selector_input(Phase::Train, moments, asked)?;
+        let input = self.selector_input(Phase::Train, moments, requested)?;
         let of_row = |row: usize| {
-            let (tick, t): (usize, usize) = asked.rows[row];
+            let (tick, t): (usize, usize) = requested.rows[row];
             (moments[tick], t as u64)
         };
         let rows = RowAddresses { seed: self.context.seed, of_row: &of_row };
-        let stream = |row| self.selection_stream(Phase::Train, moments, asked.rows[row]);
+        let stream = |row| self.selection_stream(Phase::Train, moments, requested.rows[row]);
         selector.choose(input, rows, stream).map(Some)
     }
 
@@ -29,81 +29,90 @@ impl TransmitterMachine {
         selection_stream(self.context.seed, phase, node, receiver, moments[tick])
     }
 
-    /// The requests of some ticks before the cap: what was drawn for those who asked, at that tick or once and for all; else
+    /// The choices of some ticks before the cap: what was drawn for those who requested, at that tick or once and for all; else
     /// everything.
-    pub(crate) fn requests(
+    pub(crate) fn choices(
         &self,
-        asked: &Asked,
+        requested: &Requested,
         ticks: &Range<usize>,
         draws: Option<&[Draw]>,
-    ) -> RequestGrid {
+    ) -> ChoiceGrid {
         let modalities = self.context.scenario.modalities(self.context.index);
-        let mut requests = RequestGrid::new(ticks.len(), self.inbox.len(), modalities);
-        for row in asked.rows_of(ticks) {
-            let (tick, t) = asked.rows[row];
-            let requested = |m: usize| match (draws, &self.fixed) {
+        let mut choices = ChoiceGrid::new(ticks.len(), self.inbox.len(), modalities);
+        for row in requested.rows_of(ticks) {
+            let (tick, t) = requested.rows[row];
+            let chosen = |m: usize| match (draws, &self.fixed) {
                 (Some(draws), _) => draws[row].contains(m),
                 (None, Some(fixed)) => fixed.grants(self.context.index, t, m),
                 (None, None) => true,
             };
-            (0..modalities).filter(|&m| requested(m)).for_each(|m| requests.set(tick - ticks.start, t, m));
+            (0..modalities).filter(|&m| chosen(m)).for_each(|m| choices.set(tick - ticks.start, t, m));
         }
-        requests
+        choices
     }
 
-    /// Rows (u, embedding of t) for every tick at which receiver t asked.
-    fn selector_input(&self, phase: Phase, moments: &[u64], asked: &Asked) -> Result<Tensor, NodeError> {
+    /// Rows (u, embedding of t) for every tick at which receiver t requested.
+    fn selector_input(
+        &self,
+        phase: Phase,
+        moments: &[u64],
+        requested: &Requested,
+    ) -> Result<Tensor, NodeError> {
         let d = self.context.feature_dim();
         let common: Vec<Vec<f32>> =
             moments.iter().map(|&moment| common(self.context.seed, phase, moment, d)).collect();
-        let mut rows = Vec::with_capacity(asked.rows.len() * 2 * d);
-        for &(tick, t) in &asked.rows {
+        let mut rows = Vec::with_capacity(requested.rows.len() * 2 * d);
+        for &(tick, t) in &requested.rows {
             rows.extend_from_slice(&common[tick]);
             rows.extend_from_slice(&self.embeddings[t]);
         }
-        Ok(Tensor::from_vec(rows, (asked.rows.len(), 2 * d), &self.context.device)?)
+        Ok(Tensor::from_vec(rows, (requested.rows.len(), 2 * d), &self.context.device)?)
     }
 
-    /// The requests of a whole evaluation pass: one draw (Algorithm 2).
-    pub(crate) fn requests_of_pass(&self, pass: u64, asked: &[bool]) -> Result<RequestGrid, NodeError> {
-        let asks: Vec<Vec<bool>> = asked.iter().map(|&asked| vec![asked]).collect();
-        let asked = Asked::new(&asks);
-        let Some(selector) = &self.selector else { return Ok(self.requests(&asked, &(0..1), None)) };
-        let input = self.selector_input(Phase::Evaluate, &[pass], &asked)?;
-        let draws =
-            selector.draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], asked.rows[row]))?;
-        Ok(self.requests(&asked, &(0..1), Some(&draws)))
+    /// The choices of a whole evaluation pass: one draw (Algorithm 2).
+    pub(crate) fn choices_of_pass(&self, pass: u64, requested: &[bool]) -> Result<ChoiceGrid, NodeError> {
+        let requests: Vec<Vec<bool>> = requested.iter().map(|&requested| vec![requested]).collect();
+        let requested = Requested::new(&requests);
+        let Some(selector) = &self.selector else { return Ok(self.choices(&requested, &(0..1), None)) };
+        let input = self.selector_input(Phase::Evaluate, &[pass], &requested)?;
+        let draws = selector
+            .draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], requested.rows[row]))?;
+        Ok(self.choices(&requested, &(0..1), Some(&draws)))
     }
 
-    /// One step of the selector along the score function: the receivers' costs judge the requests made for them.
-    pub(crate) fn learn_selection(&mut self, sent: &Sent, learned: &[Learned]) -> Result<f64, NodeError> {
+    /// One step of the selector along the score function: the receivers' costs judge the choices made for them.
+    pub(crate) fn learn_selection(
+        &mut self,
+        sent: &Sent,
+        learned: &[GradientFeedback],
+    ) -> Result<f64, NodeError> {
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), &sent.choice) else { return Ok(0.0) };
         if choice.draws.is_empty() {
             return Ok(0.0);
         }
         let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
-        Ok(selector.learn(&self.context, sent.round, choice, &advantages)? / sent.asked.ticks as f64)
+        Ok(selector.learn(&self.context, sent.round, choice, &advantages)? / sent.requested.ticks as f64)
     }
 }
 
 /// What judges each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with shared
-/// credit also the costs of the others that asked at that tick, each less its own baseline.
+/// credit also the costs of the others that requested at that tick, each less its own baseline.
 fn advantages(
     context: &Context,
     selector: &Selector,
     sent: &Sent,
     choice: &Choice,
-    learned: &[Learned],
+    learned: &[GradientFeedback],
     label_entropies: &[f64],
 ) -> Vec<f64> {
     let train = &context.scenario.train;
-    let asked = &sent.asked;
+    let requested = &sent.requested;
     let mut own_costs: Vec<Vec<f64>> = learned.iter().map(|learned| learned.costs.clone()).collect();
-    for (row, &(tick, t)) in asked.rows.iter().enumerate() {
+    for (row, &(tick, t)) in requested.rows.iter().enumerate() {
         own_costs[t][tick] += selector.entropy_bonus(context, sent.round, choice, row);
     }
     let judge = |t: usize, costs: &[f64]| {
-        dib::advantages(node::baseline(train.baseline), costs, &asked.ticks_of(t), label_entropies[t])
+        dib::advantages(node::baseline(train.baseline), costs, &requested.ticks_of(t), label_entropies[t])
     };
     let own: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &own_costs[t])).collect();
     let bare: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &learned[t].costs)).collect();
@@ -113,8 +122,8 @@ fn advantages(
         (false, Credit::Own) => 0.0,
     };
     let of_row = |&(tick, t): &(usize, usize)| {
-        let all = &asked.rows[asked.rows_of(&(tick..tick + 1))];
+        let all = &requested.rows[requested.rows_of(&(tick..tick + 1))];
         all.iter().map(|&(_, of)| credit(tick, t, of)).sum()
     };
-    asked.rows.iter().map(of_row).collect()
+    requested.rows.iter().map(of_row).collect()
 }

@@ -2,12 +2,12 @@ use bytes::Bytes;
 use dib::Grants;
 use node::Choice;
 
-use crate::{asked::Asked, coded::Coded};
+use crate::{coded::Coded, requested::Requested};
 
 /// What a transmitter must remember of a round until its gradients come.
 pub(crate) struct Sent {
     pub(crate) round: u64,
-    pub(crate) asked: Asked,
+    pub(crate) requested: Requested,
     pub(crate) choice: Option<Choice>,
     pub(crate) parts: Vec<SentPart>,
     /// The part whose gradients are due.
@@ -16,8 +16,8 @@ pub(crate) struct Sent {
 
 /// What was sent of some ticks of a round.
 pub(crate) struct SentPart {
-    /// What was requested before the cap.
-    pub(crate) requests: Bytes,
+    /// What was chosen before the cap.
+    pub(crate) choices: Bytes,
     pub(crate) grants: Grants,
     pub(crate) coded: Coded,
 }

@@ -7,19 +7,19 @@ use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
 
 use super::{Conductor, out_of_place};
 use crate::{
-    CoordinatorError, Mode, Summary, Timing, Wire, further::Lineage, judge::Judge, lock, members::Member,
-    progress::Progress, rounds::Rounds, service::Event, trouble::Trouble,
+    CoordinatorError, Mode, Summary, Timing, Wire, evaluation::Evaluation, further::Lineage,
+    interruption::Interruption, lock, members::Member, progress::Progress, rounds::Rounds, service::Event,
 };
 
 /// How long nodes may take to say goodbye once all is done.
 const PARTING: Duration = Duration::from_secs(10);
 
 impl Conductor {
-    pub(super) async fn evaluate(&mut self, version: u64) -> Result<Judge, Trouble> {
-        self.board.phase("evaluating");
+    pub(super) async fn evaluate(&mut self, version: u64) -> Result<Evaluation, Interruption> {
+        self.shared_status.phase("evaluating");
         let passes = self.scenario.evaluation.passes;
         self.order(Order::Evaluate(Evaluate { passes, validation: false }))?;
-        let mut judge = Judge::new(&self.scenario, self.classes.clone());
+        let mut judge = Evaluation::new(&self.scenario, self.classes.clone());
         let mut progress = Progress::new("evaluation passes", passes, 0);
         while !judge.is_complete() {
             match self.next_event().await? {
@@ -37,10 +37,10 @@ impl Conductor {
             // All that is trained is saved already.
             if self.stopping {
                 self.order(Order::Abort(Abort { reason: "the run was told to stop".into() }))?;
-                return Err(Trouble::Stopped(version));
+                return Err(Interruption::Stopped(version));
             }
             if let Some(member) = self.leaving {
-                return Err(Trouble::left(member, "it was told to end"));
+                return Err(Interruption::left(member, "it was told to end"));
             }
             progress.show(judge.finished(), "");
         }
@@ -51,8 +51,8 @@ impl Conductor {
 
     /// Lets all nodes go. Everything is done: whatever becomes of them now changes nothing.
     pub(super) async fn dismiss(&mut self) {
-        self.board.phase("saying goodbye");
-        lock::announce_end(self.stage.folder.path());
+        self.shared_status.phase("saying goodbye");
+        lock::announce_end(self.setup.folder.path());
         self.members.order(Order::Stop(Stop {}));
         let mut present: BTreeSet<Member> = self.members.all().collect();
         let goodbyes = async {
@@ -77,11 +77,11 @@ impl Conductor {
         version: u64,
         seconds: f64,
         rounds: Option<&Rounds>,
-        judge: &Judge,
+        judge: &Evaluation,
         fingerprint: String,
     ) -> Result<Summary, CoordinatorError> {
-        let trained = version - self.stage.version();
-        let Lineage { forked, extended } = Lineage::of(&self.stage.folder)?;
+        let trained = version - self.setup.version();
+        let Lineage { forked, extended } = Lineage::of(&self.setup.folder)?;
         let totals = rounds.map(|rounds| rounds.totals.clone()).unwrap_or_default();
         let summary = Summary {
             method: self.scenario.train.method.name().into(),
@@ -89,7 +89,7 @@ impl Conductor {
             seed: self.scenario.seed,
             rounds: version,
             device,
-            test: judge.test(&self.scenario, self.stage.seed),
+            test: judge.test(&self.scenario, self.setup.seed),
             noise_share: totals.noise_share(),
             most_asks: totals.most_asks,
             most_entries: totals.most_entries,
@@ -116,10 +116,10 @@ impl Conductor {
         // The summary comes last: a run that has one is done.
         if let Some(recordings) = judge.recordings().filter(|_| self.mode != Mode::Evaluate) {
             let text = serde_json::to_vec(&recordings).expect("it has only numbers");
-            self.stage.folder.write_whole("recordings.json", &text)?;
+            self.setup.folder.write_whole("recordings.json", &text)?;
         }
         let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
-        self.stage.folder.write_whole(name, &text)?;
+        self.setup.folder.write_whole(name, &text)?;
         Ok(summary)
     }
 }

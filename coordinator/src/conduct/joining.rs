@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::{Conductor, blame, out_of_place};
 use crate::{
-    CoordinatorError, check, members::Member, same_data::compare_data, service::Event, summary::ClassCounts,
-    trouble::Trouble,
+    CoordinatorError, check, interruption::Interruption, members::Member, same_data::compare_data,
+    service::Event, summary::ClassCounts,
 };
 
 /// Names of the nodes still missing are said after this long.
@@ -21,8 +21,8 @@ const PATIENT: Duration = Duration::from_secs(5);
 impl Conductor {
     /// Waits until every node has joined and is ready, then starts them all.
     /// Gives where they compute.
-    pub(super) async fn gather(&mut self) -> Result<String, Trouble> {
-        self.board.phase("waiting for nodes");
+    pub(super) async fn gather(&mut self) -> Result<String, Interruption> {
+        self.shared_status.phase("waiting for nodes");
         let again = self.failing_since.is_some();
         let patience = if again { self.deadlines.rejoin } else { self.deadlines.join };
         let mut ready: BTreeMap<Member, Ready> = BTreeMap::new();
@@ -47,7 +47,7 @@ impl Conductor {
                 Event::Gone(_, member, _) | Event::Report(_, member, Report::Leaving(_)) => {
                     self.let_go(member, &mut ready);
                 }
-                Event::Told(_) if self.stopping => return Err(Trouble::Stopped(self.stage.version())),
+                Event::Told(_) if self.stopping => return Err(Interruption::Stopped(self.setup.version())),
                 Event::Told(_) | Event::Tick => {}
                 event => return Err(out_of_place(&event).into()),
             }
@@ -95,7 +95,7 @@ impl Conductor {
             return Ok(());
         }
         let text = serde_json::to_vec_pretty(&self.classes).expect("classes have only strings and numbers");
-        self.stage.folder.write_whole("classes.json", &text)
+        self.setup.folder.write_whole("classes.json", &text)
     }
 
     /// Frees a place that somebody has left, for whoever comes next.

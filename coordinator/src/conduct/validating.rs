@@ -5,12 +5,12 @@ use proto::v1::{Evaluate, order::Order, report::Report};
 
 use super::Conductor;
 use crate::{
-    judge::Judge,
+    evaluation::Evaluation,
+    interruption::Interruption,
     members::Member,
     progress::Progress,
     rounds::Rounds,
     service::Event,
-    trouble::Trouble,
     validation::{Best, Validation},
 };
 
@@ -21,11 +21,11 @@ impl Conductor {
         rounds: &mut Rounds,
         version: u64,
         progress: &mut Progress,
-    ) -> Result<bool, Trouble> {
-        self.board.phase("validating");
+    ) -> Result<bool, Interruption> {
+        self.shared_status.phase("validating");
         let passes = self.scenario.evaluation.validation_passes;
         self.order(Order::Evaluate(Evaluate { passes, validation: true }))?;
-        let mut judge = Judge::of_validation(&self.scenario);
+        let mut judge = Evaluation::of_validation(&self.scenario);
         while !judge.is_complete() || rounds.whole() < version {
             match self.next_event().await? {
                 Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {

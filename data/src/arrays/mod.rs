@@ -3,13 +3,13 @@
 //! Row i of all files of a split is of the same sample. A node opens its own files and no others; rows are read in place.
 
 mod check;
-mod element;
+pub(crate) mod element;
 mod file;
 mod fortran;
 mod labels;
 mod layout;
 mod normal;
-mod npy;
+pub(crate) mod npy;
 mod npz;
 mod safetensors_file;
 mod source;

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn names_and_clips_are_in_order() {
-        let content = make(Wants { images: false, clips: true });
+        let content = make(Wants { clips: true, ..Wants::default() });
         for (part, takes) in [(content.train, 20), (content.test, 3)] {
             assert!(part.names.is_sorted());
             assert_eq!(part.names.len(), 100 * takes);

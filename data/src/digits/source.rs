@@ -28,7 +28,8 @@ impl Source for Digits {
     }
 
     fn open(&self, _settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-        Ok(Box::new(PairedDigits::new(digits::make(Wants::of(needs)?), seed, false)))
+        let wants = Wants::of(needs)?;
+        Ok(Box::new(PairedDigits::new(digits::make(wants), wants, seed, false)))
     }
 
     fn check(&self, _settings: &Settings) -> Result<Vec<String>, DataError> {

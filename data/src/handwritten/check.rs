@@ -22,7 +22,7 @@ pub fn check_handwritten(source: &HandWritten) -> Result<VerifyReport, DataError
     files.extend(all_recordings(root)?);
     if files.iter().all(|file| file.state == FileState::Ok) {
         // Each by itself is sound: what is left is whether they fit each other.
-        let wants = Wants { images: true, clips: false };
+        let wants = Wants { images: true, ..Wants::default() };
         if let Err(error) = load(source, wants) {
             files.push(report(&error, root));
         }

@@ -38,8 +38,9 @@ impl Source for HandWrittenFiles {
 
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
         let own = HandWritten::of(settings)?;
-        let content = load(&own, Wants::of(needs)?)?;
-        Ok(Box::new(PairedDigits::new(content, seed, own.frozen_audio)))
+        let wants = Wants::of(needs)?;
+        let content = load(&own, wants)?;
+        Ok(Box::new(PairedDigits::new(content, wants, seed, own.frozen_audio)))
     }
 
     fn notes(&self, settings: &Settings) -> Result<Vec<String>, DataError> {

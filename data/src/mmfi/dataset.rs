@@ -7,7 +7,7 @@ use super::{
     modality::{JOINTS, MODALITY_NAMES, NOISE_WIDTH, Sensor, is_noise},
     protocol::{ACTIONS, SCENES},
     scale::Scale,
-    selection::{Place, Selection},
+    selection::{SampledRecording, Selection},
     tree::GROUND_TRUTH,
 };
 use crate::{Dataset, Needs, Split, Targets, Task, error::DataError, read_ahead::ReadAhead};
@@ -100,7 +100,7 @@ impl MmFiDataset {
         &self.frames.selection
     }
 
-    fn classes(&self, split: Split, classes: u8, class: impl Fn(&Place) -> u32) -> Targets {
+    fn classes(&self, split: Split, classes: u8, class: impl Fn(&SampledRecording) -> u32) -> Targets {
         let samples = self.selection().samples(split);
         let labels =
             (0..samples.len()).map(|sample| class(self.selection().sample(split, sample).0)).collect();

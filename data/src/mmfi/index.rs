@@ -5,7 +5,7 @@ use super::{
     modality::{JOINTS, Sensor},
     npy::{Npy, parse_npy},
     parallel::{self, Progress},
-    tree::{GROUND_TRUTH, Place, places},
+    tree::{GROUND_TRUTH, Sequence, places},
 };
 use crate::{catalogue::hex, error::DataError};
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ impl Index {
 }
 
 impl Recording {
-    fn of(root: &Path, place: &Place) -> Result<Recording, DataError> {
+    fn of(root: &Path, place: &Sequence) -> Result<Recording, DataError> {
         let folder = root.join(&place.folder);
         let (poses, ground_truth) = read_poses(&folder)?;
         let rows = poses.shape[0];
@@ -111,7 +111,7 @@ impl Recording {
         for sensor in Sensor::ALL {
             files[sensor as usize] = Files::of(&folder, sensor, rows)?;
         }
-        let &Place { subject, action, .. } = place;
+        let &Sequence { subject, action, .. } = place;
         Ok(Recording { subject, action, folder: place.folder.clone(), rows, ground_truth, files })
     }
 
@@ -180,7 +180,7 @@ impl Files {
 }
 
 /// Digest of when the folders of frames and the poses last changed.
-fn stamp(root: &Path, places: &[Place]) -> String {
+fn stamp(root: &Path, places: &[Sequence]) -> String {
     let mut hash = Sha256::new();
     for place in places {
         hash.update(place.folder.as_os_str().as_encoded_bytes());

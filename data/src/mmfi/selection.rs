@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// The samples of both splits, of the recordings of an index.
 pub(crate) struct Selection {
-    recordings: Vec<Place>,
+    recordings: Vec<SampledRecording>,
     /// (recording, frame) of every sample, of both splits: four bytes a frame are all that is held.
     samples: [Vec<(u16, u16)>; 2],
     /// What all nodes must agree on.
@@ -24,13 +24,13 @@ pub(crate) struct Selection {
 }
 
 /// A recording of which there are samples.
-pub(crate) struct Place {
+pub(crate) struct SampledRecording {
     pub(crate) folder: PathBuf,
     pub(crate) subject: u8,
     pub(crate) action: u8,
 }
 
-impl Place {
+impl SampledRecording {
     /// 0 to 3.
     pub(crate) fn scene_class(&self) -> u32 {
         u32::from(scene(self.subject)) - 1
@@ -67,7 +67,7 @@ impl Selection {
                 let number = selection.recordings.len() as u16;
                 selection.samples[split].extend(frames.into_iter().map(|frame| (number, frame)));
                 let folder = source.folder.join(&recording.folder);
-                selection.recordings.push(Place { folder, subject, action });
+                selection.recordings.push(SampledRecording { folder, subject, action });
             }
         }
         for (split, name) in [(Split::Train, "train on"), (Split::Test, "judge by")] {
@@ -90,13 +90,13 @@ impl Selection {
     }
 
     /// The recording and the frame of a sample.
-    pub(crate) fn sample(&self, split: Split, sample: usize) -> (&Place, usize) {
+    pub(crate) fn sample(&self, split: Split, sample: usize) -> (&SampledRecording, usize) {
         let (recording, frame) = self.samples(split)[sample];
         (&self.recordings[usize::from(recording)], usize::from(frame))
     }
 
     /// The recordings of a split, each with its samples' frames.
-    pub(crate) fn by_recording(&self, split: Split) -> impl Iterator<Item = (&Place, Vec<usize>)> {
+    pub(crate) fn by_recording(&self, split: Split) -> impl Iterator<Item = (&SampledRecording, Vec<usize>)> {
         let runs = self.samples(split).chunk_by(|one, next| one.0 == next.0);
         runs.map(|run| {
             let frames = run.iter().map(|(_, frame)| usize::from(*frame)).collect();

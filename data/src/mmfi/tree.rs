@@ -15,7 +15,7 @@ pub(crate) const GROUND_TRUTH: &str = "ground_truth.npy";
 
 /// One subject's doing of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Sequence {
     pub(crate) subject: u8,
     pub(crate) action: u8,
     /// Its folder below the root.
@@ -25,7 +25,7 @@ pub(crate) struct Place {
 }
 
 /// All recordings that are there, by subject, then action.
-pub(crate) fn places(root: &Path) -> Result<Vec<Place>, DataError> {
+pub(crate) fn places(root: &Path) -> Result<Vec<Sequence>, DataError> {
     if !root.is_dir() {
         return Err(DataError::missing(root, "it should be the folder that holds E01 to E04"));
     }
@@ -33,7 +33,7 @@ pub(crate) fn places(root: &Path) -> Result<Vec<Place>, DataError> {
         let packings = packings(root, subject);
         (1..=ACTIONS).filter_map(move |action| place(root, &packings, subject, action))
     };
-    let places: Vec<Place> = (1..=SUBJECTS).flat_map(of_subject).collect();
+    let places: Vec<Sequence> = (1..=SUBJECTS).flat_map(of_subject).collect();
     match places.is_empty() {
         true => Err(DataError::malformed(
             root,
@@ -52,7 +52,7 @@ fn packings(root: &Path, subject: u8) -> Vec<PathBuf> {
 }
 
 /// A recording, if any packing has it: of several the first that has its poses.
-fn place(root: &Path, packings: &[PathBuf], subject: u8, action: u8) -> Option<Place> {
+fn place(root: &Path, packings: &[PathBuf], subject: u8, action: u8) -> Option<Sequence> {
     let folders = packings.iter().map(|folder| folder.join(format!("A{action:02}")));
     let mut folders: Vec<PathBuf> = folders.filter(|folder| root.join(folder).is_dir()).collect();
     if folders.len() > 1 {
@@ -60,13 +60,13 @@ fn place(root: &Path, packings: &[PathBuf], subject: u8, action: u8) -> Option<P
         folders.sort_by_key(|folder| !root.join(folder).join(GROUND_TRUTH).is_file());
     }
     let mut folders = folders.into_iter();
-    Some(Place { subject, action, folder: folders.next()?, unread: folders.collect() })
+    Some(Sequence { subject, action, folder: folders.next()?, unread: folders.collect() })
 }
 
 /// What a user should know of a tree: recordings that are there twice.
 pub(crate) fn notes(root: &Path) -> Result<Vec<String>, DataError> {
     let places = places(root)?;
-    let twice: Vec<&Place> = places.iter().filter(|place| !place.unread.is_empty()).collect();
+    let twice: Vec<&Sequence> = places.iter().filter(|place| !place.unread.is_empty()).collect();
     let Some(first) = twice.first() else { return Ok(Vec::new()) };
     let (read, unread) = (root.join(&first.folder), root.join(&first.unread[0]));
     let count = match twice.len() {

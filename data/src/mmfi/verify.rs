@@ -5,7 +5,7 @@ use super::{
     index::{Files, parse_poses},
     modality::Sensor,
     parallel::{self, Progress},
-    tree::{GROUND_TRUTH, Place, places},
+    tree::{GROUND_TRUTH, Sequence, places},
 };
 use crate::error::DataError;
 use serde::Serialize;
@@ -76,7 +76,7 @@ fn empty_reports() -> Vec<SensorReport> {
     names.map(|name| SensorReport { name: name.into(), ..SensorReport::default() }).collect()
 }
 
-fn recording(root: &Path, place: &Place) -> Result<Vec<SensorReport>, DataError> {
+fn recording(root: &Path, place: &Sequence) -> Result<Vec<SensorReport>, DataError> {
     let folder = root.join(&place.folder);
     let mut reports = empty_reports();
     let rows = poses(&folder.join(GROUND_TRUTH), &mut reports[0]);

@@ -181,7 +181,7 @@ impl Air {
     }
 
     /// The draws of a crossing of so many rows, as bytes: SNR, gains, then noise.
-    pub fn testimony(&self, crossing: &Crossing, rows: usize) -> Vec<u8> {
+    pub fn audit_record(&self, crossing: &Crossing, rows: usize) -> Vec<u8> {
         let mut numbers = vec![self.snr_db(crossing).unwrap_or(f64::INFINITY)];
         let gains = if self.block == Block::Sample { rows } else { 1 };
         numbers.extend((0..gains).flat_map(|row| self.gains(crossing, row)).flatten());

@@ -10,7 +10,7 @@ use std::{
 
 use coordinator::{Deadlines, Mode};
 use link::{Callers, Connecting, Name, Security, Simulated, Socket};
-use node::{Awaited, Compute, Departure, Machine, NodeError, SecurityOptions};
+use node::{Awaited, Compute, Shutdown, Machine, NodeError, SecurityOptions};
 use proto::v1::{Action, ManageRequest, coordinator_client::CoordinatorClient};
 use scenario::Scenario;
 use store::Store;
@@ -162,7 +162,7 @@ fn coordinator_options(network: &Network, folder: &TempDir) -> coordinator::Opti
             silence: Duration::from_secs(10),
             stall: LONG_ENOUGH,
         },
-        terminate: Departure::default(),
+        terminate: Shutdown::default(),
     }
 }
 
@@ -181,7 +181,7 @@ fn node_options(network: &Network) -> node::Options {
         patience: 60,
         end_with_parent: false,
         network: link::Network::Simulated(Arc::new(network.clone())),
-        departure: Departure::default(),
+        shutdown: Shutdown::default(),
         health: None,
         state_of_health: node::Health::default(),
     }

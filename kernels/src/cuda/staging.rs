@@ -19,15 +19,15 @@ use crate::Numbers;
 const ALIGNMENT: usize = 256;
 
 /// Page-locked memory of one thread for one device and direction.
-struct Stage {
+struct Buffer {
     memory: PinnedHostSlice<u8>,
     /// When the last copy out of it was over.
     read: CudaEvent,
 }
 
 thread_local! {
-    static UPLOADS: RefCell<HashMap<DeviceId, Stage>> = RefCell::new(HashMap::new());
-    static DOWNLOADS: RefCell<HashMap<DeviceId, Stage>> = RefCell::new(HashMap::new());
+    static UPLOADS: RefCell<HashMap<DeviceId, Buffer>> = RefCell::new(HashMap::new());
+    static DOWNLOADS: RefCell<HashMap<DeviceId, Buffer>> = RefCell::new(HashMap::new());
 }
 
 /// Copies all parts to the device in one go; where each starts there.
@@ -114,11 +114,11 @@ unsafe fn fetch(device: &CudaDevice, target: *mut u8, operand: Operand, width: u
 
 /// The thread's memory for a device, of at least so many bytes.
 fn stage<'a>(
-    stages: &'a mut HashMap<DeviceId, Stage>,
+    stages: &'a mut HashMap<DeviceId, Buffer>,
     device: &CudaDevice,
     bytes: usize,
     flags: u32,
-) -> Result<&'a mut Stage> {
+) -> Result<&'a mut Buffer> {
     let room = stages.get(&device.id()).map_or(0, |stage| stage.memory.len());
     if room < bytes.max(1) {
         let context = device.cuda_stream().context().clone();
@@ -126,7 +126,7 @@ fn stage<'a>(
         let memory =
             unsafe { context.alloc_pinned_with_flags(bytes.max(1).next_power_of_two(), flags) }.w()?;
         let read = context.new_event(None).w()?;
-        if let Some(old) = stages.insert(device.id(), Stage { memory, read }) {
+        if let Some(old) = stages.insert(device.id(), Buffer { memory, read }) {
             old.read.synchronize().w()?;
         }
     }

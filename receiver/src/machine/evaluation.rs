@@ -3,10 +3,10 @@
 use node::NodeError;
 use proto::{
     When, encode_ticks,
-    v1::{Asks, Turn, report::Report},
+    v1::{Requests, Turn, report::Report},
 };
 
-use super::{Output, ReceiverMachine, Stage};
+use super::{Awaiting, Output, ReceiverMachine};
 use crate::evaluate::Pass;
 
 impl ReceiverMachine {
@@ -17,10 +17,10 @@ impl ReceiverMachine {
         end: u64,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
-        let asked = self.ask_for_pass(pass)?;
-        let pass = Pass::new(&self.context, self.judged(pass), pass, end, asked);
+        let requested = self.ask_for_pass(pass)?;
+        let pass = Pass::new(&self.context, self.judged(pass), pass, end, requested);
         self.send_piece(&pass, 0, emit);
-        self.stage = Stage::Evaluating(Box::new(pass));
+        self.stage = Awaiting::Evaluating(Box::new(pass));
         Ok(())
     }
 
@@ -29,7 +29,7 @@ impl ReceiverMachine {
             let when = When::Piece { pass: pass.number, piece };
             let turn = Turn {
                 stamp: Some(self.context.link(k, self.context.index).stamp(when)),
-                asks: Some(Asks { ticks: encode_ticks(&[pass.asked[k]]) }),
+                requests: Some(Requests { ticks: encode_ticks(&[pass.requested[k]]) }),
                 ..Turn::default()
             };
             emit(Output::Turn(k, turn));
@@ -42,7 +42,7 @@ impl ReceiverMachine {
         mut pass: Pass,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
-        let received = self.receive(pass.when(), std::slice::from_ref(&pass.asked))?;
+        let received = self.receive(pass.when(), std::slice::from_ref(&pass.requested))?;
         let last = pass.is_last_piece();
         if !last {
             self.send_piece(&pass, pass.piece + 1, emit);
@@ -53,7 +53,7 @@ impl ReceiverMachine {
             emit(Output::Answers(answers));
         }
         if !last {
-            self.stage = Stage::Evaluating(Box::new(pass));
+            self.stage = Awaiting::Evaluating(Box::new(pass));
             return Ok(());
         }
         let (next, end) = (pass.number + 1, pass.end);

@@ -3,22 +3,22 @@
 use std::{collections::VecDeque, ops::Range};
 
 use dib::AdamW;
-use node::{Next, NodeError, Work};
+use node::{Next, NodeError, ProfilerPhase};
 use proto::{
     When, encode_ticks,
-    v1::{Asks, Gradients, ReceiverRound, Turn, report::Report},
+    v1::{Gradients, ReceiverRound, Requests, Turn, report::Report},
 };
 
-use super::{Output, ReceiverMachine, Stage};
+use super::{Awaiting, Output, ReceiverMachine};
 use crate::{
-    air::AirCount, granted::Granted, missing::MissingCount, received::Received, selection::Asked,
-    witness::Told,
+    air::AirCount, audit::HeardChoices, granted::Granted, missing::MissingCount, received::Received,
+    selection::Requested,
 };
 
 /// A training round under way.
 pub(super) struct Round {
     pub(super) round: u64,
-    asked: Asked,
+    requested: Requested,
     /// The part that is due.
     pub(super) part: usize,
     // What the parts so far have brought, tick by tick.
@@ -32,34 +32,34 @@ pub(super) struct Round {
     gradient_bytes: u64,
     missing: MissingCount,
     air: AirCount,
-    told: Told,
+    told: HeardChoices,
 }
 
 impl ReceiverMachine {
-    /// Opens a round: draws whom to ask and sends every transmitter its turn, with the gradients of the round before.
+    /// Opens a round: draws whom to request and sends every transmitter its turn, with the gradients of the round before.
     pub(super) fn open(
         &mut self,
         round: u64,
         gradients: Option<Vec<Gradients>>,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Select);
-        let asked = self.ask(round)?;
-        self.meter.turn_to(Work::Pack);
+        self.profiler.turn_to(ProfilerPhase::Select);
+        let requested = self.request(round)?;
+        self.profiler.turn_to(ProfilerPhase::Pack);
         let mut gradients = gradients.map(Vec::into_iter);
         for k in 0..self.context.scenario.transmitters() {
-            let ticks: Vec<bool> = asked.transmitters.iter().map(|asked| asked[k]).collect();
+            let ticks: Vec<bool> = requested.transmitters.iter().map(|requested| requested[k]).collect();
             let turn = Turn {
                 stamp: Some(self.context.link(k, self.context.index).stamp(When::round(round))),
                 gradients: gradients.as_mut().and_then(Iterator::next),
-                asks: Some(Asks { ticks: encode_ticks(&ticks) }),
+                requests: Some(Requests { ticks: encode_ticks(&ticks) }),
                 ..Turn::default()
             };
             emit(Output::Turn(k, turn));
         }
-        self.stage = Stage::Training(Box::new(Round {
+        self.stage = Awaiting::Training(Box::new(Round {
             round,
-            asked,
+            requested,
             part: 0,
             cross_entropies: Vec::new(),
             objectives: Vec::new(),
@@ -70,12 +70,12 @@ impl ReceiverMachine {
             gradient_bytes: 0,
             missing: MissingCount::new(&self.context),
             air: AirCount::default(),
-            told: Told::default(),
+            told: HeardChoices::default(),
         }));
         Ok(())
     }
 
-    /// Ends a stretch: the last gradients, and no asks.
+    /// Ends a stretch: the last gradients, and no requests.
     pub(super) fn close(&self, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
         for (k, gradients) in gradients.into_iter().enumerate() {
             let link = self.context.link(k, self.context.index);
@@ -90,22 +90,24 @@ impl ReceiverMachine {
         mut round: Box<Round>,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Pack);
+        self.profiler.turn_to(ProfilerPhase::Pack);
         let part = round.part as u64;
         let ticks = self.context.part(round.part);
         if self.context.verify {
             round.told.hear(self.inbox.iter().map(VecDeque::front));
         }
-        let received =
-            self.receive(When::Round { round: round.round, part }, &round.asked.transmitters[ticks.clone()])?;
+        let received = self.receive(
+            When::Round { round: round.round, part },
+            &round.requested.transmitters[ticks.clone()],
+        )?;
         let first_tick = self.context.first_tick(round.round) + ticks.start as u64;
         let rows = self.batch_rows(first_tick..first_tick + ticks.len() as u64);
         let granted = Granted::new(&self.context, first_tick, &received);
         let beta = self.context.scenario.train.beta_at(round.round);
         let judged =
-            self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.meter)?;
-        let asked = &round.asked.transmitters[ticks];
-        round.costs.extend(self.costs(asked, &received, &granted, &judged.objectives)?);
+            self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.profiler)?;
+        let requested = &round.requested.transmitters[ticks];
+        round.costs.extend(self.costs(requested, &received, &granted, &judged.objectives)?);
         round.cross_entropies.extend(judged.cross_entropies);
         round.objectives.extend(judged.objectives);
         round.rates.extend(granted.rates_of_ticks());
@@ -129,7 +131,7 @@ impl ReceiverMachine {
             let stamp = Some(self.context.link(k, self.context.index).stamp(when));
             emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), ..Turn::default() }));
         }
-        self.stage = Stage::Training(round);
+        self.stage = Awaiting::Training(round);
         Ok(())
     }
 
@@ -140,8 +142,9 @@ impl ReceiverMachine {
         mut gradients: Vec<Gradients>,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
-        self.meter.turn_to(Work::Select);
-        let log_likelihood = self.learn_selection(round.round, round.asked.choice.as_ref(), &round.costs)?;
+        self.profiler.turn_to(ProfilerPhase::Select);
+        let log_likelihood =
+            self.learn_selection(round.round, round.requested.choice.as_ref(), &round.costs)?;
         let mut report = ReceiverRound {
             round: round.round,
             cross_entropy: mean(&round.cross_entropies),
@@ -149,34 +152,34 @@ impl ReceiverMachine {
             rate: mean(&round.rates),
             log_likelihood,
             granted: round.granted,
-            most_asks: round.asked.most(),
+            most_asks: round.requested.most(),
             feature_bytes: round.feature_bytes,
             gradient_bytes: round.gradient_bytes,
             seconds: 0.0,
-            work: self.meter.take(),
+            work: self.profiler.take(),
             missing: round.missing.report(&self.context),
             air: round.air.report(&self.context, self.context.ticks() * self.context.samples()),
             ..ReceiverRound::default()
         };
-        self.meter.turn_to(Work::Pack);
+        self.profiler.turn_to(ProfilerPhase::Pack);
         if self.context.verify {
-            self.testify(&mut report, &round.asked, round.told);
+            self.record_audit(&mut report, &round.requested, round.told);
         }
         gradients.iter_mut().for_each(|gradients| gradients.costs.clone_from(&round.costs));
-        self.stage = Stage::Idle { unsent: Some(gradients) };
+        self.stage = Awaiting::Idle { unsent: Some(gradients) };
         // The decoders' own step is not on the transmitters' way: the next turn goes out first if it may.
         self.version += 1;
         self.advance_before_step(emit)?;
-        self.meter.turn_to(Work::Optimize);
+        self.profiler.turn_to(ProfilerPhase::Optimize);
         self.decoders.step(&self.coding_optimizer(round.round))?;
-        self.meter.turn_to(Work::Pack);
+        self.profiler.turn_to(ProfilerPhase::Pack);
         emit(Output::Report(Report::ReceiverRound(report)));
         self.advance(emit)
     }
 
     /// Opens the next round if it is granted already. Nothing else may happen before the decoders have stepped.
     fn advance_before_step(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        if let (Stage::Idle { unsent }, Next::Round(round)) =
+        if let (Awaiting::Idle { unsent }, Next::Round(round)) =
             (&mut self.stage, self.schedule.next(self.version))
         {
             let unsent = unsent.take();
@@ -191,21 +194,28 @@ impl ReceiverMachine {
         ticks.flat_map(|tick| self.batches.positions(tick, samples)).map(|position| position.sample).collect()
     }
 
-    /// The costs of some ticks: objective, penalty for an empty hand, sparse term.
+    /// The costs of some ticks: objective, penalty for a receiver without a granted entry, sparse term.
     fn costs(
         &self,
-        asked: &[Vec<bool>],
+        requested: &[Vec<bool>],
         received: &[Received],
         granted: &Granted<'_>,
         objectives: &[f64],
     ) -> Result<Vec<f64>, NodeError> {
         let train = &self.context.scenario.train;
-        let costs: Vec<f64> = (0..asked.len())
+        let costs: Vec<f64> = (0..requested.len())
             .map(|tick| {
                 let own = granted.entries_at(tick);
-                let asks = asked[tick].iter().filter(|asked| **asked).count();
+                let requests = requested[tick].iter().filter(|requested| **requested).count();
                 let all = received.iter().map(|received| received.all_granted[tick]).sum();
-                dib::cost(objectives[tick], own, asks, all, train.gamma, node::sparse_term(train.sparse_term))
+                dib::cost(
+                    objectives[tick],
+                    own,
+                    requests,
+                    all,
+                    train.gamma,
+                    node::sparse_term(train.sparse_term),
+                )
             })
             .collect();
         match costs.iter().all(|cost| cost.is_finite()) {

@@ -24,7 +24,7 @@ impl<A: Fn(Turn) -> Features + Send + Sync + 'static> Transmitter for FakeTransm
         tokio::spawn(async move {
             while let Ok(Some(turn)) = turns.message().await {
                 // A stream begins by saying whose it is.
-                if turn.asks.is_none() && turn.gradients.is_none() {
+                if turn.requests.is_none() && turn.gradients.is_none() {
                     continue;
                 }
                 if features.send(Ok(answer(turn))).await.is_err() {

@@ -11,12 +11,20 @@ use tempfile::TempDir;
 
 use crate::{Outcome, PATIENCE, Process, RunFolder, Running, wait_for, wait_until};
 
-/// The smallest scenario with everything in it: two transmitters, two receivers, a few rounds of few samples.
+/// The smallest scenario with everything in it: two transmitters, two receivers, small networks, a few rounds of few samples.
 const TINY: &str = r#"
 name = "tiny"
 [network]
 feature_dim = 4
 transmitter_limit = 2
+[network.encoder]
+hidden = [32, 16]
+[network.joint]
+hidden = [32, 16]
+[network.local]
+hidden = [32, 16]
+[network.selector]
+hidden = [32, 16]
 [train]
 rounds = 6
 ticks_per_round = 3

@@ -1,56 +1,56 @@
-//! Who asks whom, and what is granted: as little of it as a coordinator needs that verifies the draws.
+//! Who requests whom, and what is granted: as little of it as a coordinator needs that verifies the draws.
 
 use bytes::Bytes;
-use dib::{Grants, Phase, RequestGrid, grants};
+use dib::{ChoiceGrid, Grants, Phase, grants};
 use node::{Context, NodeError};
 use proto::{decode_ticks, encode_ticks};
 
 /// The samples of a round, for all that anybody knows: everybody has the same ones.
 pub(crate) const BATCH: Bytes = Bytes::from_static(&[5; 32]);
 
-/// By transmitter, at which ticks of a round receiver t asks it: at each tick one, (9), in turn.
-pub(crate) fn asks(context: &Context, round: u64) -> Vec<Bytes> {
+/// By transmitter, at which ticks of a round receiver t requests it: at each tick one, (9), in turn.
+pub(crate) fn requests(context: &Context, round: u64) -> Vec<Bytes> {
     let transmitters = context.scenario.transmitters();
-    let asked = |tick: usize| (tick + context.index + round as usize) % transmitters;
-    let of = |k| encode_ticks(&(0..context.ticks()).map(|tick| asked(tick) == k).collect::<Vec<_>>());
+    let requested = |tick: usize| (tick + context.index + round as usize) % transmitters;
+    let of = |k| encode_ticks(&(0..context.ticks()).map(|tick| requested(tick) == k).collect::<Vec<_>>());
     (0..transmitters).map(of).collect()
 }
 
-/// What transmitter k is requested in each part of a round, for receivers that have asked so: its only modality.
-pub(crate) fn requests(context: &Context, asks: &[Bytes]) -> Result<Vec<RequestGrid>, NodeError> {
-    let asked = |asks: &Bytes| {
-        decode_ticks(asks, context.ticks()).map_err(NodeError::message("a receiver's turn".to_owned()))
+/// What transmitter k chooses in each part of a round for the receivers that requested it: its only modality.
+pub(crate) fn choices(context: &Context, requests: &[Bytes]) -> Result<Vec<ChoiceGrid>, NodeError> {
+    let requested = |requests: &Bytes| {
+        decode_ticks(requests, context.ticks()).map_err(NodeError::message("a receiver's turn".to_owned()))
     };
-    let asks = asks.iter().map(asked).collect::<Result<Vec<_>, _>>()?;
+    let requests = requests.iter().map(requested).collect::<Result<Vec<_>, _>>()?;
     let of_part = |part| {
         let ticks = context.part(part);
-        let mut grid = RequestGrid::new(ticks.len(), asks.len(), 1);
+        let mut grid = ChoiceGrid::new(ticks.len(), requests.len(), 1);
         for (row, tick) in ticks.enumerate() {
-            (0..asks.len()).filter(|&t| asks[t][tick]).for_each(|t| grid.set(row, t, 0));
+            (0..requests.len()).filter(|&t| requests[t][tick]).for_each(|t| grid.set(row, t, 0));
         }
         grid
     };
     Ok((0..context.parts()).map(of_part).collect())
 }
 
-/// What the cap of transmitter k leaves of its requests, (10), part by part.
-pub(crate) fn granted(context: &Context, k: usize, round: u64, requests: &[RequestGrid]) -> Vec<Grants> {
+/// What the cap of transmitter k leaves of its choices, (10), part by part.
+pub(crate) fn granted(context: &Context, k: usize, round: u64, choices: &[ChoiceGrid]) -> Vec<Grants> {
     let limit = context.scenario.transmitter_limit(k);
-    let of_part = |(part, grid): (usize, &RequestGrid)| {
+    let of_part = |(part, grid): (usize, &ChoiceGrid)| {
         let first = context.first_tick(round) + context.part(part).start as u64;
         grants(context.seed, k, Phase::Train, first, grid, limit)
     };
-    requests.iter().enumerate().map(of_part).collect()
+    choices.iter().enumerate().map(of_part).collect()
 }
 
-/// The requests that came as bytes, part by part; none where nothing came.
-pub(crate) fn told(context: &Context, parts: &[Bytes]) -> Result<Vec<RequestGrid>, NodeError> {
+/// The choices that came as bytes, part by part; none where nothing came.
+pub(crate) fn told(context: &Context, parts: &[Bytes]) -> Result<Vec<ChoiceGrid>, NodeError> {
     let grid = |(part, bytes): (usize, &Bytes)| {
         let (ticks, receivers) = (context.part(part).len(), context.scenario.receivers());
         if bytes.is_empty() {
-            return Ok(RequestGrid::new(ticks, receivers, 1));
+            return Ok(ChoiceGrid::new(ticks, receivers, 1));
         }
-        RequestGrid::from_bytes(ticks, receivers, 1, bytes)
+        ChoiceGrid::from_bytes(ticks, receivers, 1, bytes)
             .map_err(|error| NodeError::protocol("a transmitter", error.to_string()))
     };
     parts.iter().enumerate().map(grid).collect()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use coordinator::{Deadlines, Mode};
-use node::{Compute, Departure, SecurityOptions};
+use node::{Compute, SecurityOptions, Shutdown};
 
 use crate::{
     disk::Disk,
@@ -87,7 +87,7 @@ pub(crate) fn coordinator_options(
             silence: Duration::from_secs(plan.silence),
             stall: Duration::from_secs(plan.stall),
         },
-        terminate: Departure::default(),
+        terminate: Shutdown::default(),
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn node_options(plan: &Plan, host: Host, connections: &Connections) -
         patience: plan.patience,
         end_with_parent: false,
         network: connections.seen_by(&host.to_string()),
-        departure: Departure::default(),
+        shutdown: Shutdown::default(),
         health: None,
         state_of_health: node::Health::default(),
     }

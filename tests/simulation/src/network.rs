@@ -62,8 +62,8 @@ impl Connections {
         })))
     }
 
-    pub(crate) fn seen_by(&self, host: &str) -> link::Network {
-        link::Network::Simulated(Arc::new(View { host: host.into(), connections: self.clone() }))
+    pub(crate) fn seen_by(&self, host: &str) -> link::Transport {
+        link::Transport::Simulated(Arc::new(View { host: host.into(), connections: self.clone() }))
     }
 
     /// Resets all connections between two hosts, at both ends.

@@ -7,7 +7,7 @@ use node::{Awaited, Context, Machine, Next, NodeError, Role, Schedule};
 use proto::{
     When,
     v1::{
-        Asks, Cluster, Confusion, Features, Finished, Gradients, ReceiverPass, ReceiverRound, Turn, View,
+        Cluster, Confusion, Features, Finished, Gradients, ReceiverPass, ReceiverRound, Requests, Turn, View,
         order::Order, report::Report,
     },
 };
@@ -32,7 +32,7 @@ pub(crate) struct ReceiverMachine {
     /// What was last said to be incomplete.
     incomplete: Option<When>,
     stage: Stage,
-    /// By transmitter, what it told of its requests in the round, part by part.
+    /// By transmitter, what it told of its choices in the round, part by part.
     told: Vec<Vec<Bytes>>,
 }
 
@@ -98,19 +98,19 @@ impl ReceiverMachine {
     }
 
     /// Sends every transmitter a turn.
-    fn send(&self, when: When, gradient: Option<u64>, asks: bool, emit: &mut dyn FnMut(Output)) {
-        let asked = match when {
-            When::Round { round, .. } => draws::asks(&self.context, round),
+    fn send(&self, when: When, gradient: Option<u64>, requests: bool, emit: &mut dyn FnMut(Output)) {
+        let requested = match when {
+            When::Round { round, .. } => draws::requests(&self.context, round),
             When::Piece { .. } => vec![Bytes::from_static(&[1]); self.inbox.len()],
         };
-        for (k, asked) in asked.into_iter().enumerate() {
+        for (k, requested) in requested.into_iter().enumerate() {
             let gradients = gradient.map(|gradient| {
                 let z = Some(tensor(mix(gradient, k as u64)));
                 Gradients { z, ..Gradients::default() }
             });
             let stamp = Some(self.context.link(k, self.context.index).stamp(when));
-            let asks = asks.then_some(Asks { ticks: asked });
-            emit(Output::Turn(k, Turn { stamp, gradients, asks, ..Turn::default() }));
+            let requests = requests.then_some(Requests { ticks: requested });
+            emit(Output::Turn(k, Turn { stamp, gradients, requests, ..Turn::default() }));
         }
     }
 
@@ -153,7 +153,7 @@ impl ReceiverMachine {
             let checked = link.check(features.stamp.as_ref(), when);
             checked.map_err(NodeError::message(format!("features of transmitter {k}")))?;
             sum = mix(sum, number(features.z.as_ref()).unwrap_or_default());
-            self.told[k].push(features.requests);
+            self.told[k].push(features.choices);
         }
         Ok(sum)
     }
@@ -266,9 +266,12 @@ impl ReceiverMachine {
             ..ReceiverRound::default()
         };
         if self.context.verify {
-            let asks = draws::asks(&self.context, round);
-            report.views =
-                asks.into_iter().zip(told).map(|(asks, requests)| View { asks, requests }).collect();
+            let requests = draws::requests(&self.context, round);
+            report.views = requests
+                .into_iter()
+                .zip(told)
+                .map(|(requests, choices)| View { requests, choices })
+                .collect();
             report.batch = draws::BATCH;
         }
         Ok(report)

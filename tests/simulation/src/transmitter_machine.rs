@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use dib::{Grants, RequestGrid};
+use dib::{ChoiceGrid, Grants};
 use node::{Awaited, Context, Machine, Next, NodeError, Role, Schedule};
 use proto::{
     When,
@@ -25,8 +25,8 @@ pub(crate) struct TransmitterMachine {
     inbox: Vec<VecDeque<Turn>>,
     /// The round whose gradients are due, the part of it, and what the gradients so far come to.
     sent: Option<(u64, usize, u64)>,
-    /// What was requested in that round, part by part.
-    requests: Vec<RequestGrid>,
+    /// What was chosen in that round, part by part.
+    choices: Vec<ChoiceGrid>,
     pass: u64,
 }
 
@@ -44,7 +44,7 @@ impl TransmitterMachine {
             inbox: vec![VecDeque::new(); context.scenario.receivers()],
             schedule: Schedule::at(weights.version),
             sent: None,
-            requests: Vec::new(),
+            choices: Vec::new(),
             pass: 0,
             context,
             ledger,
@@ -87,18 +87,18 @@ impl TransmitterMachine {
         self.inbox.iter().all(|turns| !turns.is_empty())
     }
 
-    /// What the gradients, or else the asks, of all receivers come to, in index order.
-    fn take_turns(&mut self, when: When, asks: bool) -> Result<u64, NodeError> {
+    /// What the gradients, or else the requests, of all receivers come to, in index order.
+    fn take_turns(&mut self, when: When, requests: bool) -> Result<u64, NodeError> {
         let mut sum = 0;
         for t in 0..self.inbox.len() {
             let turn = self.inbox[t].pop_front().expect("all turns are in");
             let peer = format!("turn of receiver {t}");
             let link = self.context.link(self.context.index, t);
             link.check(turn.stamp.as_ref(), when).map_err(NodeError::message(peer.clone()))?;
-            if turn.asks.is_some() != asks {
+            if turn.requests.is_some() != requests {
                 return Err(NodeError::protocol(
                     peer,
-                    "asks where it should not, or does not where it should",
+                    "requests where it should not, or does not where it should",
                 ));
             }
             let gradients = turn.gradients.as_ref().and_then(|gradients| number(gradients.z.as_ref()));
@@ -108,13 +108,13 @@ impl TransmitterMachine {
     }
 
     fn train(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let asks: Vec<Bytes> = self.inbox.iter().map(|turns| asks_of(turns.front())).collect();
+        let requests: Vec<Bytes> = self.inbox.iter().map(|turns| requests_of(turns.front())).collect();
         let gradients = self.take_turns(When::round(round), true)?;
         self.learn(gradients, emit);
-        self.requests = draws::requests(&self.context, &asks)?;
+        self.choices = draws::choices(&self.context, &requests)?;
         for part in 0..self.context.parts() {
-            let requests = self.requests[part].to_bytes().into();
-            self.answer(When::Round { round, part: part as u64 }, requests, emit);
+            let choices = self.choices[part].to_bytes().into();
+            self.answer(When::Round { round, part: part as u64 }, choices, emit);
         }
         self.sent = Some((round, 0, 0));
         Ok(())
@@ -130,7 +130,7 @@ impl TransmitterMachine {
         let Some((round, _, sum)) = self.sent.take() else { return };
         self.weights.step(mix(sum, gradients));
         self.ledger.stepped(self.host(), self.context.incarnation, self.weights);
-        let granted = draws::granted(&self.context, self.context.index, round, &self.requests);
+        let granted = draws::granted(&self.context, self.context.index, round, &self.choices);
         let encoded = granted.iter().flat_map(Grants::ticks).filter(|granted| !granted.is_empty()).count();
         let mut report = TransmitterRound {
             round,
@@ -139,18 +139,18 @@ impl TransmitterMachine {
             ..TransmitterRound::default()
         };
         if self.context.verify {
-            let requests = self.requests.iter().map(|grid| grid.to_bytes().into()).collect();
-            (report.view, report.batch) = (Some(View { asks: Bytes::new(), requests }), draws::BATCH);
+            let choices = self.choices.iter().map(|grid| grid.to_bytes().into()).collect();
+            (report.view, report.batch) = (Some(View { requests: Bytes::new(), choices }), draws::BATCH);
         }
         emit(Output::Report(Report::TransmitterRound(report)));
     }
 
-    fn answer(&self, when: When, requests: Bytes, emit: &mut dyn FnMut(Output)) {
+    fn answer(&self, when: When, choices: Bytes, emit: &mut dyn FnMut(Output)) {
         for t in 0..self.inbox.len() {
             let stamp = Some(self.context.link(self.context.index, t).stamp(when));
             let z = Some(tensor(mix(self.weights.value, t as u64)));
-            let requests = requests.clone();
-            emit(Output::Features(t, Features { stamp, requests, z, ..Features::default() }));
+            let choices = choices.clone();
+            emit(Output::Features(t, Features { stamp, choices, z, ..Features::default() }));
         }
     }
 
@@ -190,8 +190,8 @@ impl TransmitterMachine {
     }
 }
 
-fn asks_of(turn: Option<&Turn>) -> Bytes {
-    turn.and_then(|turn| turn.asks.as_ref()).map(|asks| asks.ticks.clone()).unwrap_or_default()
+fn requests_of(turn: Option<&Turn>) -> Bytes {
+    turn.and_then(|turn| turn.requests.as_ref()).map(|requests| requests.ticks.clone()).unwrap_or_default()
 }
 
 impl Machine for TransmitterMachine {

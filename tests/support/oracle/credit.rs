@@ -6,17 +6,17 @@ use candle_core::{Result, Tensor};
 use data::{Split, Targets};
 use scenario::{Baseline, Credit, SparseTerm};
 
-use super::{Oracle, draw::log_mass, mean, selection::Selection, sum};
+use super::{Oracle, draw::log_probability, mean, selection::Selection, sum};
 use crate::support::local_network::Node;
 
 impl Oracle<'_> {
-    /// Receiver t's cost at every tick: objective, 1 for an empty hand, the sparse term.
+    /// Receiver t's cost at every tick: objective, 1 where nothing is granted, the sparse term.
     pub(crate) fn costs(&self, selection: &Selection, t: usize, objectives: &[f64]) -> Vec<f64> {
         let train = &self.setup.scenario.train;
         let cost = |(tick, objective): (usize, &f64)| {
             let own = selection.granted[t][tick].len();
             let counted = match train.sparse_term {
-                SparseTerm::Own => own + selection.asks[t][tick].len(),
+                SparseTerm::Own => own + selection.requests[t][tick].len(),
                 SparseTerm::Global => selection.granted.iter().map(|granted| granted[tick].len()).sum(),
             };
             objective + if own == 0 { 1.0 } else { 0.0 } + train.gamma * counted as f64
@@ -36,7 +36,7 @@ impl Oracle<'_> {
             .collect()
     }
 
-    /// A selector's sum over the ticks of what judges its draw x the log-mass of that draw; `costs` are by receiver and
+    /// A selector's sum over the ticks of what judges its draw x the log-probability of that draw; `costs` are by receiver and
     /// tick.
     pub(crate) fn score(&self, node: Node, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
         match node {
@@ -45,23 +45,26 @@ impl Oracle<'_> {
         }
     }
 
-    /// Its own costs judge its own asks.
+    /// Its own costs judge its own requests.
     fn score_of_receiver(&self, t: usize, selection: &Selection, costs: &[f64]) -> Result<Tensor> {
         let (limit, kind) = (self.setup.scenario.receiver_limit(), self.setup.scenario.train.log_mass);
         let masses = (0..self.ticks())
             .map(|tick| {
-                log_mass(&self.receiver_logits(t, tick)?, limit, &selection.asks[t][tick], kind).map(Some)
+                log_probability(&self.receiver_logits(t, tick)?, limit, &selection.requests[t][tick], kind)
+                    .map(Some)
             })
             .collect::<Result<Vec<_>>>()?;
         let advantages = self.advantages(t, &masses, &self.with_entropy_bonus(costs, &masses)?);
         self.weighed(&masses, &advantages)
     }
 
-    /// Each receiver's costs judge the requests that were made for it; if credit is shared, also those that were made for
-    /// others at a tick at which it asked too.
+    /// Each receiver's costs judge the choices that were made for it; if credit is shared, also those that were made for
+    /// others at a tick at which it requested too.
     fn score_of_transmitter(&self, k: usize, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
         let masses = (0..costs.len())
-            .map(|t| (0..self.ticks()).map(|tick| self.log_mass_of_requests(k, t, tick, selection)).collect())
+            .map(|t| {
+                (0..self.ticks()).map(|tick| self.log_probability_of_choices(k, t, tick, selection)).collect()
+            })
             .collect::<Result<Vec<Vec<_>>>>()?;
         let mut terms = Vec::new();
         for t in 0..costs.len() {
@@ -78,30 +81,30 @@ impl Oracle<'_> {
         sum(&terms)
     }
 
-    /// None where t does not ask k.
-    fn log_mass_of_requests(
+    /// None where t does not request k.
+    fn log_probability_of_choices(
         &self,
         k: usize,
         t: usize,
         tick: usize,
         selection: &Selection,
     ) -> Result<Option<Tensor>> {
-        if !selection.asks[t][tick].contains(&k) {
+        if !selection.requests[t][tick].contains(&k) {
             return Ok(None);
         }
         let (logits, limit) = (self.transmitter_logits(k, t, tick)?, self.transmitter_counts(k));
-        let requests = &selection.requests[k][t][tick];
-        log_mass(&logits, limit, requests, self.setup.scenario.train.log_mass).map(Some)
+        let choices = &selection.choices[k][t][tick];
+        log_probability(&logits, limit, choices, self.setup.scenario.train.log_mass).map(Some)
     }
 
-    /// The sum over the draws of advantage x log-mass.
+    /// The sum over the draws of advantage x log-probability.
     fn weighed(&self, masses: &[Option<Tensor>], advantages: &[f64]) -> Result<Tensor> {
         let draws =
             masses.iter().zip(advantages).filter_map(|(mass, advantage)| Some((mass.as_ref()?, advantage)));
         sum(&draws.map(|(mass, &advantage)| mass * advantage).collect::<Result<Vec<_>>>()?)
     }
 
-    /// Costs, to which every draw adds its own log-mass as a number, times a weight that falls linearly to 0.
+    /// Costs, to which every draw adds its own log-probability as a number, times a weight that falls linearly to 0.
     fn with_entropy_bonus(&self, costs: &[f64], masses: &[Option<Tensor>]) -> Result<Vec<f64>> {
         let train = &self.setup.scenario.train;
         let weight = train.entropy_bonus * (1.0 - self.progress(train.entropy_until));

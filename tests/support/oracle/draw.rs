@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use randomness::Stream;
-use scenario::LogMass;
+use scenario::LogProbability;
 
 /// Draws from the softmaxes of `counts` logits (how many, less one) and of the others (which); in drawn order.
 pub(crate) fn draw(logits: &[f64], counts: usize, stream: &mut Stream) -> Vec<usize> {
@@ -24,24 +24,29 @@ fn categorical(logits: &[f64], stream: &mut Stream) -> usize {
     (0..masses.len()).find(|&position| target < reached(position)).expect("a uniform below 1")
 }
 
-/// The log-mass of a draw of `items`, or of their set: `logits` [counts + items].
-pub(crate) fn log_mass(logits: &Tensor, counts: usize, items: &[usize], kind: LogMass) -> Result<Tensor> {
+/// The log-probability of a draw of `items`, or of their set: `logits` [counts + items].
+pub(crate) fn log_probability(
+    logits: &Tensor,
+    counts: usize,
+    items: &[usize],
+    kind: LogProbability,
+) -> Result<Tensor> {
     let count_logits = logits.narrow(0, 0, counts)?;
     let item_logits = logits.narrow(0, counts, logits.dim(0)? - counts)?;
     let count = (count_logits.get(items.len() - 1)? - count_logits.exp()?.sum_all()?.log()?)?;
     match kind {
-        LogMass::Sequence => count + sequence_log_mass(&item_logits, items)?,
-        LogMass::Set => {
+        LogProbability::Sequence => count + sequence_log_probability(&item_logits, items)?,
+        LogProbability::Set => {
             let orders: Vec<Tensor> = (orders(items).iter())
-                .map(|order| sequence_log_mass(&item_logits, order)?.exp())
+                .map(|order| sequence_log_probability(&item_logits, order)?.exp())
                 .collect::<Result<_>>()?;
             count + Tensor::stack(&orders, 0)?.sum_all()?.log()?
         }
     }
 }
 
-/// The sum over the steps of the log-mass of each item among those that are left.
-fn sequence_log_mass(logits: &Tensor, items: &[usize]) -> Result<Tensor> {
+/// The sum over the steps of the log-probability of each item among those that are left.
+fn sequence_log_probability(logits: &Tensor, items: &[usize]) -> Result<Tensor> {
     let mut steps = Vec::new();
     for (step, &item) in items.iter().enumerate() {
         let left: Vec<Tensor> = (0..logits.dim(0)?)

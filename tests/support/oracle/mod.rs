@@ -50,13 +50,13 @@ pub(crate) struct Oracle<'a> {
 pub(crate) struct Round {
     /// What every coding gradient is of: the sum of all receivers' objectives over the ticks.
     pub(crate) objective: Tensor,
-    /// What every selection gradient is of: the sum of advantage x log-mass over nodes and ticks.
+    /// What every selection gradient is of: the sum of advantage x log-probability over nodes and ticks.
     pub(crate) score: Tensor,
     /// By receiver.
     pub(crate) receivers: Vec<Figures>,
     /// `[t][tick]`: what receiver t's selection is judged by.
     pub(crate) costs: Vec<Vec<f64>>,
-    /// Advantage x log-mass of every selector, mean over ticks.
+    /// Advantage x log-probability of every selector, mean over ticks.
     pub(crate) log_likelihoods: BTreeMap<Node, f64>,
 }
 

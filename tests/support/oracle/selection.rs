@@ -1,8 +1,8 @@
-//! Who asks whom for what in a round, and how that is drawn.
+//! Who requests whom for what in a round, and how that is drawn.
 
 use candle_core::{DType, Device, Result, Tensor};
 use dib::{
-    Network, Phase, RequestGrid, ResidualMlp, SelectorNode, common, grants, initial_weights,
+    ChoiceGrid, Network, Phase, ResidualMlp, SelectorNode, common, grants, initial_weights,
     receiver_embedding, selection_stream,
 };
 use scenario::Method;
@@ -12,29 +12,29 @@ use super::{Oracle, draw::draw, network, rows};
 /// The selection of a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    /// `[t][tick]`: whom receiver t asks, in drawn order.
-    pub(crate) asks: Vec<Vec<Vec<usize>>>,
-    /// `[k][t][tick]`: the modalities that k requests for t, in drawn order; none where t does not ask k.
-    pub(crate) requests: Vec<Vec<Vec<Vec<usize>>>>,
+    /// `[t][tick]`: whom receiver t requests, in drawn order.
+    pub(crate) requests: Vec<Vec<Vec<usize>>>,
+    /// `[k][t][tick]`: the modalities that k chooses for t, in drawn order; none where t does not request k.
+    pub(crate) choices: Vec<Vec<Vec<Vec<usize>>>>,
     /// `[t][tick]`: the entries (k, m) that t is granted.
     pub(crate) granted: Vec<Vec<Vec<(usize, usize)>>>,
 }
 
 impl Oracle<'_> {
-    /// Draws the round's asks and requests from the nodes' addressed streams; grants are as given.
+    /// Draws the round's requests and choices from the nodes' addressed streams; grants are as given.
     pub(crate) fn select(&self, granted: Vec<Vec<Vec<(usize, usize)>>>) -> Result<Selection> {
         let scenario = &self.setup.scenario;
         if scenario.train.method == Method::RS_DIB {
             return self.select_once(granted);
         }
         let (ticks, receivers) = (0..self.ticks(), 0..scenario.receivers());
-        let asks = (receivers.clone())
-            .map(|t| ticks.clone().map(|tick| self.draw_asks(t, tick)).collect::<Result<_>>())
+        let requests = (receivers.clone())
+            .map(|t| ticks.clone().map(|tick| self.draw_requests(t, tick)).collect::<Result<_>>())
             .collect::<Result<Vec<Vec<_>>>>()?;
-        let requests = (0..scenario.transmitters())
+        let choices = (0..scenario.transmitters())
             .map(|k| {
                 let drawn_for = |t: usize| {
-                    let at = |tick: usize| match asks[t][tick].contains(&k) {
+                    let at = |tick: usize| match requests[t][tick].contains(&k) {
                         true => self.draw_requests(k, t, tick),
                         false => Ok(Vec::new()),
                     };
@@ -43,11 +43,11 @@ impl Oracle<'_> {
                 receivers.clone().map(drawn_for).collect::<Result<Vec<_>>>()
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Selection { asks, requests, granted })
+        Ok(Selection { requests, choices, granted })
     }
 
     /// The one selection of rs-dib: drawn at u_0 again and again, each time as for the next tick, until the cap leaves nobody
-    /// empty-handed. Who is not granted anything of a transmitter does not ask it.
+    /// empty-handed. Who is not granted anything of a transmitter does not request it.
     fn select_once(&self, granted: Vec<Vec<Vec<(usize, usize)>>>) -> Result<Selection> {
         let scenario = &self.setup.scenario;
         let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
@@ -55,7 +55,7 @@ impl Oracle<'_> {
         let once = loop {
             let mut once = vec![Vec::new(); receivers];
             for k in 0..transmitters {
-                let mut requests = RequestGrid::new(1, receivers, scenario.modalities(k));
+                let mut choices = ChoiceGrid::new(1, receivers, scenario.modalities(k));
                 for t in 0..receivers {
                     let logits = self.receiver_logits_at(t, 0)?.to_vec1()?;
                     let node = SelectorNode::Receiver(t);
@@ -67,11 +67,11 @@ impl Oracle<'_> {
                     let node = SelectorNode::Transmitter(k);
                     let mut stream = selection_stream(self.setup.seed, Phase::Train, node, t, number);
                     for m in draw(&logits, self.transmitter_counts(k), &mut stream) {
-                        requests.set(0, t, m);
+                        choices.set(0, t, m);
                     }
                 }
                 let limit = scenario.transmitter_limit(k);
-                let capped = grants(self.setup.seed, k, Phase::Train, number, &requests, limit);
+                let capped = grants(self.setup.seed, k, Phase::Train, number, &choices, limit);
                 for (t, once) in once.iter_mut().enumerate() {
                     once.extend(capped.for_receiver(t).into_iter().map(|(_, m)| (k, m)));
                 }
@@ -82,17 +82,18 @@ impl Oracle<'_> {
             number += 1;
         };
         let of = |t: usize, k: usize| once[t].iter().filter(move |entry| entry.0 == k).map(|entry| entry.1);
-        let asks = |t: usize| (0..transmitters).filter(|&k| of(t, k).next().is_some()).collect::<Vec<_>>();
-        let requests = |k: usize, t: usize| vec![of(t, k).collect::<Vec<_>>(); self.ticks()];
+        let requests =
+            |t: usize| (0..transmitters).filter(|&k| of(t, k).next().is_some()).collect::<Vec<_>>();
+        let choices = |k: usize, t: usize| vec![of(t, k).collect::<Vec<_>>(); self.ticks()];
         assert!((0..receivers).all(|t| granted[t].iter().all(|granted| *granted == once[t])));
         Ok(Selection {
-            asks: (0..receivers).map(|t| vec![asks(t); self.ticks()]).collect(),
-            requests: (0..transmitters).map(|k| (0..receivers).map(|t| requests(k, t)).collect()).collect(),
+            requests: (0..receivers).map(|t| vec![requests(t); self.ticks()]).collect(),
+            choices: (0..transmitters).map(|k| (0..receivers).map(|t| choices(k, t)).collect()).collect(),
             granted,
         })
     }
 
-    fn draw_asks(&self, t: usize, tick: usize) -> Result<Vec<usize>> {
+    fn draw_requests(&self, t: usize, tick: usize) -> Result<Vec<usize>> {
         let scenario = &self.setup.scenario;
         if !scenario.train.method.selects() {
             return Ok((0..scenario.transmitters()).collect());

@@ -1,0 +1,289 @@
+use std::collections::BTreeMap;
+
+use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass};
+use randomness::Seed;
+use scenario::{Rate, RateEstimator, Scenario, Train};
+
+use crate::{
+    CoordinatorError, Missing, OnAir, Rates, Recordings, check,
+    interval::{Cell, bootstrap_interval},
+    score::ClassScores,
+    summary::{ClassCounts, Confusion, TaskResult, Test},
+    validation::Validated,
+};
+
+/// Of a task with more classes, a summary has no counts of answers: they go with the square of that number.
+const MOST_CLASSES_SHOWN: usize = 100;
+
+/// Gathers the nodes' reports of evaluation passes.
+pub(crate) struct Evaluation {
+    /// The number of the first.
+    first: u64,
+    passes: u64,
+    receivers: BTreeMap<(u64, usize), ReceiverPass>,
+    transmitters: BTreeMap<(u64, usize), TransmitterPass>,
+    /// m(k) of every transmitter.
+    modalities: Vec<usize>,
+    receiver_count: usize,
+    /// Of the receivers that tell classes.
+    classes: Vec<ClassCounts>,
+}
+
+impl Evaluation {
+    pub(crate) fn new(scenario: &Scenario, classes: Vec<ClassCounts>) -> Self {
+        Evaluation {
+            first: node::first_pass(false),
+            passes: scenario.evaluation.passes,
+            receivers: BTreeMap::new(),
+            transmitters: BTreeMap::new(),
+            modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
+            receiver_count: scenario.receivers(),
+            classes,
+        }
+    }
+
+    /// The same of passes over validation rows.
+    pub(crate) fn of_validation(scenario: &Scenario) -> Self {
+        let (first, passes) = (node::first_pass(true), scenario.evaluation.validation_passes);
+        Evaluation { first, passes, ..Evaluation::new(scenario, Vec::new()) }
+    }
+
+    pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) -> Result<(), CoordinatorError> {
+        let due = self.receivers.keys().filter(|(_, known)| *known == t).count() as u64;
+        check::receiver_pass(&report, self.first + due, t, &self.modalities)
+            .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
+        let is_other =
+            |first: &ReceiverPass| first.metrics != report.metrics || first.classes != report.classes;
+        if self.receivers.get(&(0, t)).is_some_and(is_other) {
+            return Err(CoordinatorError::Run(format!("receiver {t} changed its metrics between passes")));
+        }
+        self.receivers.insert((due, t), report);
+        Ok(())
+    }
+
+    pub(crate) fn transmitter(&mut self, k: usize, report: TransmitterPass) -> Result<(), CoordinatorError> {
+        let due = self.transmitters.keys().filter(|(_, known)| *known == k).count() as u64;
+        check::transmitter_pass(&report, self.first + due, k, self.receiver_count, &self.modalities)
+            .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
+        self.transmitters.insert((due, k), report);
+        Ok(())
+    }
+
+    /// Passes that all receivers have finished.
+    pub(crate) fn finished(&self) -> u64 {
+        let whole =
+            |pass: &u64| self.receivers.range((*pass, 0)..(*pass + 1, 0)).count() == self.receiver_count;
+        (0..self.passes).take_while(whole).count() as u64
+    }
+
+    /// Whether all reports of all passes are in.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.finished() == self.passes
+            && self.transmitters.len() as u64 == self.passes * self.modalities.len() as u64
+    }
+
+    /// What every receiver lost on each test recording.
+    pub(crate) fn recordings(&self) -> Option<Recordings> {
+        let of = |t: usize| {
+            let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+            reports.map(|report| report.clusters.as_slice()).collect()
+        };
+        Recordings::of(&(0..self.receiver_count).map(of).collect::<Vec<Vec<&[Cluster]>>>())
+    }
+
+    /// What was scored on validation rows; of training and of the best it knows nothing.
+    pub(crate) fn validated(&self) -> Validated {
+        let ce: Vec<f64> = (0..self.receiver_count).map(|t| self.loss(t)).collect();
+        let first_score = |t| mean(&self.cells(t, |cluster| cluster.scores.first().copied().unwrap_or(0.0)));
+        let rates = self.receivers.values().flat_map(|report| &report.entries).map(|entry| entry.rate);
+        Validated {
+            n_ce: -ce.iter().sum::<f64>(),
+            gap: 0.0,
+            sum_rate: rates.sum::<f64>() / self.passes as f64,
+            scores: (0..self.receiver_count).map(first_score).collect(),
+            ce,
+            best: false,
+        }
+    }
+
+    /// What had gone through the transmitters' sockets when all passes were done.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        self.transmitters.range((self.passes - 1, 0)..).map(|(_, report)| report.wire_bytes).sum()
+    }
+
+    /// The scores.
+    pub(crate) fn test(&self, scenario: &Scenario, seed: Seed) -> Test {
+        let losses = (0..self.receiver_count).map(|t| self.loss(t)).sum::<f64>();
+        let tasks = (0..self.receiver_count).flat_map(|t| self.task(scenario, seed, t)).collect();
+        let passes = self.passes as f64;
+        let rates = self.receivers.values().flat_map(|report| &report.entries).map(|entry| entry.rate);
+        let granted = self.receivers.values().map(|report| report.entries.len() as f64);
+        // Who leaves out samples without a label judges fewer than others.
+        let first = self.receivers.range((0, 0)..(1, 0)).map(|(_, report)| samples(&report.clusters)).max();
+        let joint = self.transmitters.range((0, 0)..(1, 0)).map(|(_, report)| report);
+        Test {
+            n_ce: -losses,
+            n_ce_ci95: self.n_ce_interval(seed),
+            sum_rate: rates.sum::<f64>() / passes,
+            rate_estimator: rate_estimator(&scenario.train).into(),
+            rate_samples: scenario.rate_samples(),
+            joint_rate: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.rate).sum(),
+            joint_ceiling: joint.clone().flat_map(|report| &report.joint).map(|entry| entry.ceiling).sum(),
+            joint_rate_rows: scenario.evaluation.joint_rate_rows,
+            joint_rate_samples: joint.map(|report| report.samples).max().unwrap_or(0),
+            samples: first.unwrap_or(0),
+            passes: self.passes,
+            ci95_over: format!("bootstrap over test {} and passes", clusters(scenario)),
+            tasks,
+            classes: self.classes.iter().filter(|of| of.train.len() <= MOST_CLASSES_SHOWN).cloned().collect(),
+            confusion: (0..self.receiver_count).filter_map(|t| self.confusion(scenario, t)).collect(),
+            selected_entries: granted.sum::<f64>() / passes,
+            selection: self.selection(scenario),
+            entry_rates: self.entry_rates(),
+            missing: Missing::sum(self.receivers.values().filter_map(|report| report.missing.as_ref())),
+        }
+    }
+
+    /// What a test sample spends in the air; none if all channels are ideal.
+    pub(crate) fn channel(&self) -> Option<OnAir> {
+        OnAir::of(self.receivers.values().filter_map(|report| report.air.as_ref()), self.passes)
+    }
+
+    /// The rates of a test sample's features. `before` is the number of bytes that had gone through the transmitters' sockets when the
+    /// evaluation began.
+    pub(crate) fn rates(&self, before: u64) -> Option<Rates> {
+        Rates::of_passes(self.transmitters.values(), before)
+    }
+
+    /// A row for each metric of receiver t's task.
+    fn task(&self, scenario: &Scenario, seed: Seed, t: usize) -> Vec<TaskResult> {
+        let name = &scenario.receiver[t].task;
+        let metrics = self.receivers.get(&(0, t)).map(|report| report.metrics.as_slice()).unwrap_or_default();
+        let by_class = self.class_scores(t);
+        let majority = self.classes.iter().find(|of| of.receiver == t).map(|of| of.majority);
+        let row = |(position, metric): (usize, &String)| {
+            let by_class = by_class.as_ref().filter(|_| metric == check::TOP1);
+            let scores = self.cells(t, |cluster| cluster.scores[position]);
+            TaskResult {
+                name: name.clone(),
+                metric: metric.clone(),
+                value: mean(&scores),
+                ci95: bootstrap_interval(seed, name, &scores),
+                ce: self.loss(t),
+                balanced_accuracy: by_class.map(ClassScores::balanced_accuracy),
+                macro_f1: by_class.map(ClassScores::macro_f1),
+                majority: by_class.and(majority),
+            }
+        };
+        metrics.iter().enumerate().map(row).collect()
+    }
+
+    /// What receiver t told of each class in all passes; none if it tells no classes.
+    fn class_scores(&self, t: usize) -> Option<ClassScores> {
+        let classes = self.receivers.get(&(0, t))?.classes as usize;
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        let cells = reports.flat_map(|report| &report.confusion);
+        let cells = cells.map(|cell| (cell.label as usize, cell.answer as usize, cell.samples));
+        (classes > 0).then(|| ClassScores::of(classes, cells))
+    }
+
+    /// What receiver t took its classes for in all passes, if there are any, and not more than anybody looks at.
+    fn confusion(&self, scenario: &Scenario, t: usize) -> Option<Confusion> {
+        let classes = self.receivers.get(&(0, t))?.classes as usize;
+        if !(1..=MOST_CLASSES_SHOWN).contains(&classes) {
+            return None;
+        }
+        let mut counts = vec![vec![0; classes]; classes];
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        for cell in reports.flat_map(|report| &report.confusion) {
+            counts[cell.label as usize][cell.answer as usize] += cell.samples;
+        }
+        Some(Confusion { receiver: t, task: scenario.receiver[t].task.clone(), counts })
+    }
+
+    /// Cross entropy in nats of receiver t's joint decoder (or the mean squared error in training units).
+    fn loss(&self, t: usize) -> f64 {
+        mean(&self.cells(t, |cluster| cluster.cross_entropy))
+    }
+
+    /// The interval of N-CE: recordings and passes are resampled for all receivers at once, since they share them.
+    fn n_ce_interval(&self, seed: Seed) -> Option<[f64; 2]> {
+        let mut together = self.cells(0, |cluster| cluster.cross_entropy);
+        for t in 1..self.receiver_count {
+            let own = self.cells(t, |cluster| cluster.cross_entropy);
+            for (sums, cells) in together.iter_mut().zip(own) {
+                let same =
+                    |(id, cell): (&u32, &Cell)| sums.get(id).is_some_and(|sum| sum.samples == cell.samples);
+                if sums.len() != cells.len() || !cells.iter().all(same) {
+                    return None;
+                }
+                cells.iter().for_each(|(id, cell)| sums.entry(*id).or_default().sum += cell.sum);
+            }
+        }
+        let [low, high] = bootstrap_interval(seed, "N-CE", &together);
+        Some([-high, -low])
+    }
+
+    /// What receiver t has found, by pass and cluster.
+    fn cells(&self, t: usize, value: impl Fn(&Cluster) -> f64) -> Vec<BTreeMap<u32, Cell>> {
+        let cell = |cluster: &Cluster| Cell { samples: cluster.samples.into(), sum: value(cluster) };
+        let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+        reports
+            .map(|report| report.clusters.iter().map(|cluster| (cluster.id, cell(cluster))).collect())
+            .collect()
+    }
+
+    fn entry_rates(&self) -> Vec<Vec<Vec<Option<f64>>>> {
+        let of = |t: usize, k: usize, m: usize| {
+            let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+            let is_it = |entry: &&EntryRate| (entry.transmitter as usize, entry.modality as usize) == (k, m);
+            let rates: Vec<f64> = reports
+                .filter_map(|report| report.entries.iter().find(is_it))
+                .map(|entry| entry.rate)
+                .collect();
+            (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+        };
+        let of_transmitter = |t: usize, k: usize| (0..self.modalities[k]).map(|m| of(t, k, m)).collect();
+        let of_receiver = |t: usize| (0..self.modalities.len()).map(|k| of_transmitter(t, k)).collect();
+        (0..self.receiver_count).map(of_receiver).collect()
+    }
+
+    fn selection(&self, scenario: &Scenario) -> Vec<Vec<Vec<f64>>> {
+        let empty: Vec<Vec<f64>> =
+            scenario.transmitter.iter().map(|transmitter| vec![0.0; transmitter.modalities.len()]).collect();
+        let mut selection = vec![empty; self.receiver_count];
+        for ((_, t), report) in &self.receivers {
+            for entry in &report.entries {
+                selection[*t][entry.transmitter as usize][entry.modality as usize] +=
+                    1.0 / self.passes as f64;
+            }
+        }
+        selection
+    }
+}
+
+/// What test rows share that one cluster of the bootstrap has, in the plural.
+fn clusters(scenario: &Scenario) -> &'static str {
+    // A run of data that this program does not know is judged by one that does.
+    node::data_source(scenario, None).map_or("rows", |data| data.clusters_are())
+}
+
+/// What the rates are.
+fn rate_estimator(train: &Train) -> &'static str {
+    match (train.method.rate, train.rate_estimator) {
+        (Rate::Bits, _) => "bits",
+        (Rate::Entropy, _) => "entropy, no mutual information",
+        (Rate::Information, RateEstimator::PerDimension) => "per-dimension",
+        (Rate::Information, RateEstimator::Joint) => "joint",
+        (Rate::Information, RateEstimator::Prior) => "prior",
+    }
+}
+
+fn samples(clusters: &[Cluster]) -> u64 {
+    clusters.iter().map(|cluster| u64::from(cluster.samples)).sum()
+}
+
+fn mean(passes: &[BTreeMap<u32, Cell>]) -> f64 {
+    let cells = || passes.iter().flat_map(BTreeMap::values);
+    cells().map(|cell| cell.sum).sum::<f64>() / cells().map(|cell| cell.samples).sum::<f64>()
+}

@@ -1,0 +1,316 @@
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+
+use bytes::Bytes;
+use randomness::Seed;
+use scenario::Scenario;
+
+use crate::{
+    Binding, CoordinatorError, Manifest, Mode, Options, RunFolder, Written, checkpoints::Checkpoints,
+    further::Lineage, incarnations, lock, service::Current, started::Started, summary::hex, totals::Totals,
+    validation::Best,
+};
+
+/// The highest incarnation that is taken for one: no run comes near it, and it can still be counted up.
+const HIGHEST: u64 = u64::MAX / 2;
+
+/// What is proposed for an incarnation that cannot be read is so much higher than any that is known: some may have left nothing.
+const LEAP: u64 = 1000;
+
+/// What stands before the first node of an incarnation joins.
+pub(crate) struct Setup {
+    /// The run's name on the wire.
+    pub(crate) run: Bytes,
+    /// Counted up, and written down, before anybody hears of it.
+    pub(crate) incarnation: u64,
+    pub(crate) seed: Seed,
+    /// What is run. One that goes on has its folder's.
+    pub(crate) scenario: Scenario,
+    pub(crate) folder: RunFolder,
+    pub(crate) checkpoints: Checkpoints,
+    /// The version of the checkpoint from which the run goes on.
+    pub(crate) restore: Option<u64>,
+    /// What that checkpoint says of the run, unless it is one of the first versions.
+    pub(crate) committed: Option<Binding>,
+    /// The version of the last checkpoint.
+    pub(crate) saved: Option<u64>,
+    /// Nothing is trained: whoever trains on from the same checkpoints is not disturbed.
+    only_judges: bool,
+}
+
+impl Setup {
+    /// Opens or makes the run's folder, and finds the checkpoint from which the run goes on.
+    pub(crate) async fn set(options: &Options, address: SocketAddr) -> Result<Self, CoordinatorError> {
+        let folder = RunFolder::at(&options.folder);
+        let overwrites = options.mode == Mode::Train { force: true };
+        let (restore, before, newest) = match options.mode {
+            Mode::Train { force } => {
+                start_afresh(options, force).await?;
+                (None, 0, None)
+            }
+            mode => {
+                let checkpoints = open_checkpoints(&folder, options, &options.scenario)?;
+                let newest = checkpoints.newest().await?;
+                let members = members(&folder, &checkpoints).await;
+                let restore = match options.best {
+                    true => Some(checkpoints.best(members).await?.ok_or_else(|| no_best(&options.folder))?),
+                    false => checkpoints.last(members).await?,
+                };
+                let before = last_incarnation(&folder, &checkpoints).await?;
+                match restore {
+                    Some(round) if mode != Mode::Evaluate => go_on(&folder, &checkpoints, round).await?,
+                    Some(_) => {}
+                    // What a run without a checkpoint has left is not worth keeping.
+                    None if mode == Mode::ResumeOrStart => start_afresh(options, true).await?,
+                    // Its logs are cut back to the beginning as they are to a checkpoint.
+                    None if mode == Mode::Resume && folder.holds_run() => {
+                        eprintln!("{} has no checkpoint yet: it begins anew", options.folder.display());
+                    }
+                    None => return Err(no_checkpoint(&options.folder)),
+                }
+                (restore, before, newest)
+            }
+        };
+        let scenario =
+            if restore.is_some() { own_scenario(&folder, options)? } else { options.scenario.clone() };
+        let checkpoints = open_checkpoints(&folder, options, &scenario)?;
+        let committed = match restore {
+            Some(round) => bound(&folder, &checkpoints.manifest(round).await?)?,
+            None => None,
+        };
+        let mut run = [0; 16];
+        getrandom::fill(&mut run)
+            .map_err(|error| CoordinatorError::Run(format!("the system gives no random bytes: {error}")))?;
+        let mut setup = Setup {
+            run: Bytes::copy_from_slice(&run),
+            incarnation: before,
+            seed: Seed::from_number(scenario.seed),
+            checkpoints,
+            scenario,
+            folder,
+            restore,
+            committed,
+            saved: restore,
+            only_judges: options.mode == Mode::Evaluate,
+        };
+        setup.begin_incarnation().await?;
+        if !setup.only_judges {
+            Started::write(&setup.folder, &options.command)?;
+        }
+        // Whoever was at work with what lies there has lost it now, and writes nothing more.
+        if setup.is_elsewhere() {
+            if overwrites {
+                setup.checkpoints.clear().await?;
+            } else if setup.checkpoints.newest().await? != newest {
+                return Err(CoordinatorError::Run(format!(
+                    "{}: another coordinator has just written a checkpoint there: start again",
+                    setup.checkpoints.name_of("")
+                )));
+            }
+            if setup.restore.is_none() {
+                setup.checkpoints.forget_lineage().await?;
+            }
+        }
+        setup.folder.write_whole("address", address.to_string().as_bytes())?;
+        lock::name_run(setup.folder.path(), &hex(&run));
+        tracing::info!(%address, run = hex(&run), "listening");
+        Ok(setup)
+    }
+
+    /// Sets the setup anew for the next incarnation, at the last committed checkpoint or, if there is none, the beginning.
+    pub(crate) async fn go_back(&mut self) -> Result<(), CoordinatorError> {
+        self.check_ownership().await?;
+        let members = (self.scenario.transmitters(), self.scenario.receivers());
+        // What is only judged stays what it is.
+        if !self.only_judges {
+            self.restore =
+                if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
+        }
+        self.committed = match self.restore {
+            Some(round) => self.checkpoints.manifest(round).await?.run,
+            None => None,
+        };
+        self.saved = self.restore;
+        self.begin_incarnation().await
+    }
+
+    /// Counts the incarnation up and writes it down, wherever the run may go on from.
+    async fn begin_incarnation(&mut self) -> Result<(), CoordinatorError> {
+        if !self.is_elsewhere() {
+            self.incarnation += 1;
+            return self.folder.write_incarnation(self.incarnation);
+        }
+        self.incarnation = incarnations::claim(self.checkpoints.store(), self.incarnation).await?;
+        self.folder.write_incarnation(self.incarnation)?;
+        self.checkpoints.keep("incarnation", self.incarnation.to_string()).await
+    }
+
+    /// Whether it writes checkpoints to a store elsewhere, which other folders may share.
+    fn is_elsewhere(&self) -> bool {
+        self.scenario.checkpoint.store.is_some() && !self.only_judges
+    }
+
+    /// Makes sure that no coordinator with another folder has gone on with the run. The folder itself is locked.
+    async fn check_ownership(&self) -> Result<(), CoordinatorError> {
+        match self.is_elsewhere() {
+            true => incarnations::check(self.checkpoints.store(), self.incarnation).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Commits a checkpoint, with all that the run needs to go on from its store alone if that is elsewhere.
+    pub(crate) async fn commit(
+        &mut self,
+        version: u64,
+        files: BTreeMap<String, String>,
+        (logs, totals): (BTreeMap<String, Written>, Totals),
+        best: Option<Best>,
+    ) -> Result<(), CoordinatorError> {
+        let run = Binding {
+            incarnation: self.incarnation,
+            transmitters: self.scenario.transmitters(),
+            receivers: self.scenario.receivers(),
+            scenario: self.scenario.to_toml(),
+            logs,
+            totals,
+            best,
+        };
+        if self.is_elsewhere() {
+            self.check_ownership().await?;
+            self.folder.keep_files(&self.checkpoints).await?;
+        }
+        self.checkpoints.commit(&Manifest::new(version, files, run)).await?;
+        self.saved = Some(version);
+        Ok(())
+    }
+
+    /// Steps that all parameters have taken at the start of the incarnation.
+    pub(crate) fn version(&self) -> u64 {
+        self.restore.unwrap_or(0)
+    }
+
+    /// What the door must know of it.
+    pub(crate) fn current(&self) -> Current {
+        Current { incarnation: self.incarnation, restore: self.restore }
+    }
+}
+
+/// The store of a run's checkpoints: the one that is open already, or the one of its scenario.
+fn open_checkpoints(
+    folder: &RunFolder,
+    options: &Options,
+    scenario: &Scenario,
+) -> Result<Checkpoints, CoordinatorError> {
+    match &options.store {
+        Some(store) => Ok(Checkpoints::new(store.clone())),
+        None => folder.checkpoints(scenario),
+    }
+}
+
+/// Makes room for a run from the beginning in its folder; a store elsewhere must have room already, or is to be overwritten.
+async fn start_afresh(options: &Options, force: bool) -> Result<(), CoordinatorError> {
+    let folder = RunFolder::create(&options.folder, &options.scenario, force)?;
+    let Some(location) = &options.scenario.checkpoint.store else { return Ok(()) };
+    let checkpoints = open_checkpoints(&folder, options, &options.scenario)?;
+    if !force && checkpoints.any().await? {
+        return Err(CoordinatorError::Input(format!(
+            "{location} holds the checkpoints of a run already: choose another checkpoint.store, or overwrite them with --force"
+        )));
+    }
+    Ok(())
+}
+
+/// Makes sure that the run can go on from a checkpoint, and that its own files are in the folder.
+async fn go_on(folder: &RunFolder, checkpoints: &Checkpoints, round: u64) -> Result<(), CoordinatorError> {
+    checkpoints.check_numerics(round).await?;
+    if folder.holds_run() { Ok(()) } else { folder.fetch_files(checkpoints).await }
+}
+
+/// The scenario with which the run began; only where data and checkpoints lie may have changed, and how it is judged.
+fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, CoordinatorError> {
+    let mut scenario = folder.scenario()?;
+    scenario.data.path = options.scenario.data.path.clone().or(scenario.data.path);
+    scenario.checkpoint.store = options.scenario.checkpoint.store.clone().or(scenario.checkpoint.store);
+    if options.mode == Mode::Evaluate {
+        scenario.evaluation = options.scenario.evaluation.clone();
+        scenario.straggler = options.scenario.straggler;
+        scenario.link.clone_from(&options.scenario.link);
+        scenario.channel.clone_from(&options.scenario.channel);
+    }
+    if options.mode == Mode::ResumeOrStart && scenario != options.scenario {
+        let folder = folder.path().display();
+        eprintln!(
+            "{folder} holds a run of another scenario and goes on with that; for this one choose another --out, or take \
+             the folder away"
+        );
+    }
+    Ok(scenario)
+}
+
+pub(crate) fn no_checkpoint(folder: &Path) -> CoordinatorError {
+    let folder = folder.display();
+    CoordinatorError::Input(format!("{folder} has no checkpoint: train with checkpoint.every, or to the end"))
+}
+
+pub(crate) fn no_best(folder: &Path) -> CoordinatorError {
+    let folder = folder.display();
+    CoordinatorError::Input(format!(
+        "{folder} has no best checkpoint: nothing was judged on validation rows in training (evaluation.every); leave out --best for the \
+         last"
+    ))
+}
+
+/// How many transmitters and receivers the run has, by its own scenario, if that can be read where it lies.
+async fn members(folder: &RunFolder, checkpoints: &Checkpoints) -> Option<(usize, usize)> {
+    let scenario = if folder.holds_run() {
+        folder.scenario().ok()?
+    } else {
+        let text = checkpoints.kept("scenario.toml").await.ok()??;
+        Scenario::parse(std::str::from_utf8(&text).ok()?, "the store's scenario", &[]).ok()?
+    };
+    Some((scenario.transmitters(), scenario.receivers()))
+}
+
+/// What a checkpoint says of the run, which must be the one of the folder's scenario.
+pub(crate) fn bound(folder: &RunFolder, manifest: &Manifest) -> Result<Option<Binding>, CoordinatorError> {
+    let path = folder.file("scenario.toml");
+    if manifest.run.is_none() {
+        eprintln!(
+            "warning: the checkpoint of round {} is of an earlier version of this program: whether {} and the logs have \
+             changed since it was made cannot be told",
+            manifest.round,
+            path.display()
+        );
+    }
+    match manifest.differs_from(&folder.scenario()?, &Lineage::of(folder)?) {
+        None => Ok(manifest.run.clone()),
+        Some(line) => Err(CoordinatorError::Input(format!(
+            "{}: {line}: put it back to go on, or train anew in another folder",
+            path.display()
+        ))),
+    }
+}
+
+/// The last incarnation, wherever it was written down: the next must be higher than any before.
+async fn last_incarnation(folder: &RunFolder, checkpoints: &Checkpoints) -> Result<u64, CoordinatorError> {
+    let known = checkpoints.last_incarnation().await?.filter(|known| *known <= HIGHEST).unwrap_or(0);
+    let own = (folder.file("incarnation").display().to_string(), folder.incarnation()?);
+    let kept = checkpoints.kept("incarnation").await?.map(|text| text.to_vec());
+    let kept = (checkpoints.name_of("incarnation"), kept);
+    let mut last = known;
+    for (name, text) in [own, kept] {
+        let Some(text) = text else { continue };
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        last = match number.filter(|number| *number <= HIGHEST) {
+            Some(number) => last.max(number),
+            None => {
+                let text: String = String::from_utf8_lossy(&text).chars().take(20).collect();
+                return Err(CoordinatorError::Input(format!(
+                    "{name}: it should hold the number of the last incarnation, and holds {text:?}: write {} into it, \
+                     which is higher than any that this run has left a trace of",
+                    known + LEAP
+                )));
+            }
+        };
+    }
+    Ok(last)
+}

@@ -1,0 +1,34 @@
+use std::{fmt, io, net::SocketAddr, pin::Pin, sync::Arc};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
+
+/// The network on which listeners and dialers meet.
+#[derive(Clone, Debug, Default)]
+pub enum Transport {
+    /// The system's.
+    #[default]
+    System,
+    /// One that a test simulates, with a clock and faults of its own. It knows no certificates, and no Unix-domain sockets.
+    Simulated(Arc<dyn Simulated>),
+}
+
+/// A network that is simulated.
+pub trait Simulated: fmt::Debug + Send + Sync {
+    /// Listens at an address.
+    fn listen(&self, address: SocketAddr) -> io::Result<Callers>;
+
+    /// Connects to `host:port`.
+    fn connect(&self, address: String) -> Connecting;
+}
+
+/// Whoever connects to a listener of a simulated network, and from where. Dropping it frees the address.
+pub type Callers = Pin<Box<dyn Stream<Item = io::Result<(Box<dyn Socket>, SocketAddr)>> + Send>>;
+
+/// A connection of a simulated network, once it stands.
+pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>;
+
+/// A byte stream of any kind of socket.
+pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}

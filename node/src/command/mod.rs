@@ -1,0 +1,17 @@
+//! What all programs of the project share: flags, environment variables, standard output, log, credentials.
+
+pub(crate) mod address;
+pub(crate) mod log;
+pub(crate) mod options;
+pub(crate) mod parse;
+pub(crate) mod say;
+pub(crate) mod security;
+pub(crate) mod switch;
+
+pub use address::own_address;
+pub use log::log_to_stderr;
+pub use options::Options;
+pub use parse::{parse, parse_from};
+pub use say::{complain, say};
+pub use security::SecurityOptions;
+pub use switch::{boolean, seed};

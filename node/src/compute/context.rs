@@ -1,0 +1,141 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use candle_core::Device;
+use proto::Secret;
+use randomness::Seed;
+use scenario::{GRADIENT_BLOCK_TICKS, Scenario};
+
+/// Rounds by which a receiver may be ahead of a transmitter.
+const ROUNDS_GIVEN_UP: usize = 4;
+
+/// What a node knows of the run it takes part in.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The scenario, as the coordinator resolved it.
+    pub scenario: Arc<Scenario>,
+    /// From this all draws derive.
+    pub seed: Seed,
+    /// The run's 16 bytes.
+    pub run: Bytes,
+    /// Counted up at every rollback.
+    pub incarnation: u64,
+    /// This node's index among its kind.
+    pub index: usize,
+    /// What it is known by until it joins again. That of a transmitter gives those of its pairs.
+    pub secret: Secret,
+    /// Where it computes.
+    pub device: Device,
+    /// Whether it says in its reports what it saw of the draws.
+    pub verify: bool,
+}
+
+impl Context {
+    /// The link between transmitter k and receiver t.
+    pub fn link(&self, k: usize, t: usize) -> proto::Link {
+        proto::Link {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            transmitter: k as u32,
+            receiver: t as u32,
+        }
+    }
+
+    /// d: values in a feature, in u and in an embedding.
+    pub fn feature_dim(&self) -> usize {
+        self.scenario.network.feature_dim
+    }
+
+    /// Ticks in a round.
+    pub fn ticks(&self) -> usize {
+        self.scenario.train.ticks_per_round
+    }
+
+    /// Samples in a tick.
+    pub fn samples(&self) -> usize {
+        self.scenario.train.samples_per_tick
+    }
+
+    /// How many parts a round travels in.
+    pub fn parts(&self) -> usize {
+        self.ticks().div_ceil(self.scenario.ticks_per_part())
+    }
+
+    /// The ticks of a part, within their round.
+    pub fn part(&self, part: usize) -> std::ops::Range<usize> {
+        let size = self.scenario.ticks_per_part();
+        (part * size).min(self.ticks())..((part + 1).saturating_mul(size)).min(self.ticks())
+    }
+
+    /// How many messages can be on their way from one peer to another: those of all parts of a round, a closing turn, and
+    /// the first of what follows; and those that a receiver does not wait for. More wait for nobody who keeps to the
+    /// protocol.
+    pub fn messages_under_way(&self) -> usize {
+        self.parts() + 2 + self.most_given_up()
+    }
+
+    /// How many answers a transmitter may owe a receiver that goes on without them: those of a few rounds, so that nobody
+    /// runs away from a transmitter that is always slow. None where everybody waits.
+    pub fn most_given_up(&self) -> usize {
+        if self.scenario.skips() { ROUNDS_GIVEN_UP * self.parts() } else { 0 }
+    }
+
+    /// The first tick of a round.
+    pub fn first_tick(&self, round: u64) -> u64 {
+        round * self.ticks() as u64
+    }
+
+    /// The position of entry (k, m) among a receiver's possible entries, in (k, m) order.
+    pub fn entry(&self, k: usize, m: usize) -> usize {
+        (0..k).map(|earlier| self.scenario.modalities(earlier)).sum::<usize>() + m
+    }
+
+    /// How many pieces of a round's size cover the test set.
+    pub fn pieces(&self, test_samples: usize) -> usize {
+        test_samples.div_ceil(self.ticks() * self.samples())
+    }
+
+    /// The test samples of a piece.
+    pub fn piece(&self, piece: usize, test_samples: usize) -> std::ops::Range<usize> {
+        let size = self.ticks() * self.samples();
+        (piece * size).min(test_samples)..((piece + 1) * size).min(test_samples)
+    }
+
+    /// How many of so many consecutive samples belong to each tick: what travels, or is lost, together.
+    pub fn groups(&self, samples: usize) -> Vec<usize> {
+        groups(samples, self.samples())
+    }
+
+    /// The sizes of the groups over which the rate of so many consecutive samples is estimated: a tick's, or where a tick has
+    /// one only a round's.
+    pub fn rate_groups(&self, samples: usize) -> Vec<usize> {
+        groups(samples, self.scenario.rate_samples())
+    }
+
+    /// How many of `rows_of_tick` fall into each gradient block of a round, or of a part.
+    pub fn gradient_blocks(&self, rows_of_tick: &[usize]) -> Vec<usize> {
+        // Ticks of one sample never travel in parts, and blocks of ten rows would take their time.
+        let ticks = if self.scenario.rates_over_rounds() { 20 } else { 1 } * GRADIENT_BLOCK_TICKS;
+        rows_of_tick.chunks(ticks).map(|block| block.iter().sum()).filter(|rows| *rows > 0).collect()
+    }
+
+    /// The largest message in bytes on a link of transmitter k: all its modalities granted at every tick.
+    pub fn largest_message(&self, k: usize) -> usize {
+        let entries = self.ticks() * self.scenario.modalities(k);
+        let d = self.feature_dim();
+        // A dithered value escapes with at most 14 and 67 bits; a dimension's table has at most 2^14 counts at 2^14 edges.
+        let (of_value, tables) = match self.scenario.train.coding() {
+            scenario::Coding::Dithered => (11, self.scenario.modalities(k) * d * (1 << 14)),
+            _ => (4, 0),
+        };
+        let z = entries * self.samples() * d * of_value + tables;
+        // A granted entry costs at most 12 bytes of indices and 9 of each rate; choices are one bit each; costs 8 bytes.
+        let choices = entries * self.scenario.receivers() / 8;
+        z + 33 * entries + choices + 16 * self.ticks() + proto::ENVELOPE_BYTES
+    }
+}
+
+/// So many samples in groups of `size`, of which the last may be smaller.
+fn groups(samples: usize, size: usize) -> Vec<usize> {
+    (0..samples).step_by(size).map(|first| size.min(samples - first)).collect()
+}

@@ -1,0 +1,67 @@
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use data::Kept;
+use dib::Network;
+
+use crate::NodeError;
+
+/// The tensor that holds the number of steps that all parameters of a state have taken.
+const VERSION: &str = "version";
+
+/// Packs a node's tensors at a version as a safetensors file.
+pub fn pack_state(mut tensors: Vec<(String, Tensor)>, version: u64) -> Result<Vec<u8>, NodeError> {
+    tensors.push((VERSION.into(), Tensor::new(&[version as i64], &Device::Cpu)?));
+    safetensors::serialize(tensors, None)
+        .map_err(|error| NodeError::Input(format!("the state cannot be packed: {error}")))
+}
+
+/// Saves networks at a version, and what is to be kept of the data, as a safetensors file.
+pub fn save<'a>(
+    networks: impl Iterator<Item = &'a Network>,
+    kept: &[Kept],
+    version: u64,
+) -> Result<Vec<u8>, NodeError> {
+    let mut tensors = crate::compute::kept::tensors(kept)?;
+    for network in networks {
+        tensors.extend(network.export()?);
+    }
+    pack_state(tensors, version)
+}
+
+/// Restores networks from what [`save`] gave; each checks its own tensors. Gives the version.
+pub fn restore<'a>(
+    state: &[u8],
+    device: &Device,
+    networks: impl Iterator<Item = &'a mut Network>,
+) -> Result<u64, NodeError> {
+    let tensors = unpack_state(state, device)?;
+    for network in networks {
+        network.import(&tensors)?;
+    }
+    state_version(&tensors)
+}
+
+/// Unpacks a safetensors file. What its tensors must be is for the networks to check.
+pub fn unpack_state(bytes: &[u8], device: &Device) -> Result<HashMap<String, Tensor>, NodeError> {
+    candle_core::safetensors::load_buffer(bytes, device)
+        .map_err(|error| NodeError::Input(format!("the checkpoint cannot be read: {error}")))
+}
+
+/// The version of an unpacked state.
+fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
+    let version = tensors.get(VERSION).and_then(|tensor| tensor.to_vec1::<i64>().ok());
+    match version.as_deref() {
+        Some([version]) if *version >= 0 => Ok(*version as u64),
+        _ => Err(NodeError::Input(format!(
+            "the checkpoint has no tensor \"{VERSION}\" with one count of rounds"
+        ))),
+    }
+}
+
+/// Whether a tensor of a state is a parameter's value (and not a moment, a step count, the version or kept of the data).
+pub fn is_parameter(name: &str) -> bool {
+    name != VERSION
+        && !name.starts_with(crate::compute::kept::PREFIX)
+        && ![".m", ".v", ".steps"].iter().any(|suffix| name.ends_with(suffix))
+}

@@ -1,0 +1,346 @@
+pub(crate) mod activity;
+pub(crate) mod health;
+pub(crate) mod join;
+pub(crate) mod parent;
+pub(crate) mod probe;
+pub(crate) mod schedule;
+pub(crate) mod shutdown;
+
+pub use activity::{Activity, Awaited};
+pub use health::{Health, HealthArguments, health};
+pub use join::live;
+pub use parent::{end_with_parent, main};
+pub use probe::Probe;
+pub use schedule::{Next, Schedule};
+pub use shutdown::Shutdown;
+
+use bytes::Bytes;
+use link::{Channel, Name, Security};
+use proto::{
+    Secret,
+    v1::{
+        Failed, Join, Leaving, LoadRequest, Order, Report, Start, StatePiece, Welcome,
+        coordinator_client::CoordinatorClient, order::Order as Kind, report,
+    },
+};
+use randomness::Seed;
+use scenario::Scenario;
+use sha2::{Digest, Sha256};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::{Context, HEARTBEAT, NodeError, Options, Role, resolve_device};
+
+/// State travels in pieces of this many bytes.
+const PIECE: usize = 1 << 20;
+
+/// The largest message that the coordinator sends, in bytes: a scenario of some thousand nodes, or a piece of a state.
+const LARGEST_MESSAGE: usize = 4 << 20;
+
+/// The largest state, in bytes, as the coordinator takes it.
+const LARGEST_STATE: usize = 4 << 30;
+
+/// A node's side of the coordinator's control stream.
+#[derive(Debug)]
+pub struct Control {
+    client: CoordinatorClient<Channel>,
+    reports: mpsc::Sender<Report>,
+    orders: Streaming<Order>,
+    role: Role,
+    run: Bytes,
+    incarnation: u64,
+    index: u32,
+    /// Shown with whatever state is written or read, as it stands in `Welcome`.
+    secret: Bytes,
+    activity: Activity,
+    heart: JoinHandle<()>,
+}
+
+/// What a node holds once the coordinator has let it in.
+#[derive(Debug)]
+pub struct Joined {
+    /// The control stream.
+    pub control: Control,
+    /// The run that it takes part in.
+    pub context: Context,
+    /// Its state at the checkpoint from which the run goes on, as a safetensors file.
+    pub state: Option<Vec<u8>>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.heart.abort();
+    }
+}
+
+impl Control {
+    /// Dials the coordinator, presents version and protocol, and takes the scenario and an index.
+    pub async fn join(role: Role, options: &Options, security: &Security) -> Result<Joined, NodeError> {
+        let channel =
+            link::dial(Name::Coordinator, &options.coordinator, security, options.patience()).await?;
+        match tokio::time::timeout(options.patience(), Control::greet(role, options, channel)).await {
+            Ok(joined) => joined,
+            Err(_) => Err(lost(&format!("it did not answer within {} s", options.patience))),
+        }
+    }
+
+    async fn greet(role: Role, options: &Options, channel: Channel) -> Result<Joined, NodeError> {
+        let mut client = CoordinatorClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+        let (reports, outgoing) = mpsc::channel(64);
+        let join = Join {
+            role: proto::v1::Role::from(role).into(),
+            index: options.index,
+            version: proto::VERSION.into(),
+            protocol: Bytes::copy_from_slice(&proto::protocol_digest()),
+        };
+        send(&reports, report::Report::Join(join)).await?;
+        let orders = client.control(ReceiverStream::new(outgoing)).await.map_err(refusal)?.into_inner();
+        let activity = Activity::preparing();
+        let heart = tokio::spawn(beat(reports.clone(), activity.clone(), options.shutdown.clone()));
+        let (run, incarnation, index, secret) = (Bytes::new(), 0, 0, Bytes::new());
+        let mut control =
+            Control { client, reports, orders, role, run, incarnation, index, secret, activity, heart };
+        let welcome = match control.order().await? {
+            Kind::Welcome(welcome) => welcome,
+            other => return Err(NodeError::unexpected(&other, "where Welcome was due")),
+        };
+        (control.run, control.incarnation) = (welcome.run.clone(), welcome.incarnation);
+        (control.index, control.secret) = (welcome.index, welcome.secret.clone());
+        let outcome = async {
+            let context = context(role, &welcome, options)?;
+            if !welcome.restore {
+                return Ok((context, None));
+            }
+            match control.load().await {
+                Ok(state) => Ok((context, Some(state))),
+                // An incarnation that has just ended gives no states: the control stream says so.
+                Err(error) => Err(control.explain(error).await),
+            }
+        }
+        .await;
+        match outcome {
+            Ok((context, state)) => {
+                tracing::info!(role = role.name(), index = context.index, "joined");
+                Ok(Joined { control, context, state })
+            }
+            Err(error) => Err(control.fail(error).await),
+        }
+    }
+
+    /// Where the compute half writes down what it does, for the heartbeats.
+    pub fn activity(&self) -> Activity {
+        self.activity.clone()
+    }
+
+    /// The next order. The end of the incarnation or of the run, or the coordinator's disappearance, is an error.
+    pub async fn order(&mut self) -> Result<Kind, NodeError> {
+        match self.orders.message().await {
+            Ok(Some(Order { order: Some(Kind::Abort(abort)) })) => {
+                Err(NodeError::Aborted(link::printable(&abort.reason)))
+            }
+            Ok(Some(Order { order: Some(Kind::Rollback(rollback)) })) => {
+                Err(NodeError::RolledBack(link::printable(&rollback.reason)))
+            }
+            Ok(Some(Order { order: Some(order) })) => Ok(order),
+            Ok(Some(Order { order: None })) => {
+                Err(NodeError::protocol("the coordinator", "sent an empty order"))
+            }
+            Ok(None) => Err(lost("it closed the control stream")),
+            Err(status) => Err(refusal(status)),
+        }
+    }
+
+    /// Sends a report.
+    pub async fn report(&self, report: report::Report) -> Result<(), NodeError> {
+        send(&self.reports, report).await
+    }
+
+    /// A peer is lost. Its loss may be the first sign of an end that the coordinator knows more about, or of the
+    /// coordinator's own: gives its word or its loss if that comes within the grace time, and the peer's loss if not.
+    pub async fn explain(&mut self, loss: NodeError) -> NodeError {
+        self.last_word().await.unwrap_or(loss)
+    }
+
+    /// How the control stream ends, if it does within the grace time.
+    async fn last_word(&mut self) -> Option<NodeError> {
+        let end = async {
+            loop {
+                if let Err(error) = self.order().await {
+                    return error;
+                }
+            }
+        };
+        tokio::time::timeout(crate::GRACE, end).await.ok()
+    }
+
+    /// This node's work is done and said so: waits until the coordinator has heard it and closes the stream.
+    pub async fn finish(&mut self) {
+        self.last_word().await;
+    }
+
+    /// The next order, which must be the start of the run.
+    pub async fn start(&mut self) -> Result<Start, NodeError> {
+        match self.order().await? {
+            Kind::Start(start) => Ok(start),
+            other => Err(NodeError::unexpected(&other, "where Start was due")),
+        }
+    }
+
+    /// Tells the coordinator why this node cannot go on, and gives what it ends with: its own error, unless the coordinator has
+    /// an answer that counts for more.
+    pub async fn fail(&mut self, error: NodeError) -> NodeError {
+        match error {
+            NodeError::Aborted(_) | NodeError::Refused(_) | NodeError::RolledBack(_) => return error,
+            // What it said before it was lost may wait to be read.
+            NodeError::CoordinatorLost(_) => return self.last_word().await.unwrap_or(error),
+            _ => {}
+        }
+        let failed = Failed { message: error.to_string(), input: error.is_input(), lost: error.is_loss() };
+        // A coordinator that does not hear it any more has had its last word: it waits to be read.
+        let _ = self.report(report::Report::Failed(failed)).await;
+        // The coordinator answers a failure with its abort, by going back, or by hanging up: then it has been heard.
+        match self.last_word().await {
+            Some(back @ NodeError::RolledBack(_)) => back,
+            // Who was lost may have ended for a reason that only the coordinator knows.
+            Some(end @ NodeError::Aborted(_)) if error.is_loss() => end,
+            // A loss ends no node as long as the coordinator may come back, to whom it is one, too.
+            None | Some(NodeError::CoordinatorLost(_)) if error.is_loss() => {
+                lost(&format!("it did not hear that this node has {error}"))
+            }
+            _ => error,
+        }
+    }
+
+    /// Streams this node's state at a version to the coordinator.
+    pub async fn save(&mut self, version: u64, state: Vec<u8>) -> Result<(), NodeError> {
+        let pieces = self.pieces(version, Bytes::from(state));
+        match self.client.save(tokio_stream::iter(pieces)).await {
+            Ok(_) => Ok(()),
+            // An incarnation that has just ended takes no states: the control stream says so.
+            Err(status) => Err(self.explain(refusal(status)).await),
+        }
+    }
+
+    /// Cuts a state into pieces; the last carries the hash of the whole.
+    fn pieces(&self, version: u64, state: Bytes) -> Vec<StatePiece> {
+        let hash = Bytes::copy_from_slice(&Sha256::digest(&state));
+        let count = state.len().div_ceil(PIECE).max(1);
+        let piece = |number: usize| StatePiece {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            role: proto::v1::Role::from(self.role).into(),
+            index: self.index,
+            version,
+            data: state.slice(number * PIECE..((number + 1) * PIECE).min(state.len())),
+            sha256: if number + 1 == count { hash.clone() } else { Bytes::new() },
+            secret: if number == 0 { self.secret.clone() } else { Bytes::new() },
+        };
+        (0..count).map(piece).collect()
+    }
+
+    /// Fetches this node's state at the checkpoint from which the run goes on.
+    async fn load(&mut self) -> Result<Vec<u8>, NodeError> {
+        let request = LoadRequest {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            role: proto::v1::Role::from(self.role).into(),
+            index: self.index,
+            secret: self.secret.clone(),
+        };
+        let mut stream = self.client.load(request).await.map_err(refusal)?.into_inner();
+        let mut state = Vec::new();
+        while let Some(piece) = stream.message().await.map_err(refusal)? {
+            if state.len() + piece.data.len() > LARGEST_STATE {
+                return Err(NodeError::protocol("the coordinator", "sent a state beyond all bounds"));
+            }
+            state.extend_from_slice(&piece.data);
+            if !piece.sha256.is_empty() {
+                return match Sha256::digest(&state).as_slice() == piece.sha256 {
+                    true => Ok(state),
+                    false => Err(NodeError::protocol(
+                        "the coordinator",
+                        "sent a state that does not match its hash",
+                    )),
+                };
+            }
+        }
+        Err(NodeError::protocol("the coordinator", "sent a state without an end"))
+    }
+}
+
+fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, NodeError> {
+    let scenario = Scenario::parse(&welcome.scenario, "the coordinator's scenario", &[])?;
+    crate::check_kinds(&scenario)?;
+    let seed: [u8; 32] = welcome
+        .seed
+        .as_ref()
+        .try_into()
+        .map_err(|_| NodeError::protocol("the coordinator", "sent a seed that is not 32 bytes"))?;
+    let secret = Secret::read("the member's secret", &welcome.secret)
+        .map_err(NodeError::message("the coordinator"))?;
+    let index = welcome.index as usize;
+    let (count, device) = match role {
+        Role::Transmitter => {
+            (scenario.transmitters(), scenario.transmitter.get(index).map(|node| node.device))
+        }
+        Role::Receiver => (scenario.receivers(), scenario.receiver.get(index).map(|node| node.device)),
+    };
+    let Some(device) = device else {
+        let what = format!("gave index {index} of {count} {}s", role.name());
+        return Err(NodeError::protocol("the coordinator", what));
+    };
+    Ok(Context {
+        scenario: scenario.into(),
+        seed: Seed::from_bytes(seed),
+        run: welcome.run.clone(),
+        incarnation: welcome.incarnation,
+        index,
+        secret,
+        device: resolve_device(options.device.unwrap_or(device))?,
+        verify: welcome.verify,
+    })
+}
+
+/// Says once a second what the node is doing, and once that it is to leave.
+async fn beat(reports: mpsc::Sender<Report>, activity: Activity, shutdown: Shutdown) {
+    let mut leaves = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(HEARTBEAT) => {}
+            () = shutdown.announced(), if !leaves => {
+                leaves = true;
+                if send(&reports, report::Report::Leaving(Leaving {})).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if send(&reports, report::Report::Heartbeat(activity.heartbeat())).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send(reports: &mpsc::Sender<Report>, report: report::Report) -> Result<(), NodeError> {
+    let sent = reports.send(Report { report: Some(report) }).await;
+    sent.map_err(|_| lost("the control stream is closed"))
+}
+
+/// A refusal comes as a status with a message of the coordinator's own; anything else is a lost connection.
+fn refusal(status: Status) -> NodeError {
+    let message = link::printable(status.message());
+    match status.code() {
+        tonic::Code::FailedPrecondition
+        | tonic::Code::InvalidArgument
+        | tonic::Code::PermissionDenied
+        | tonic::Code::Unauthenticated
+        | tonic::Code::AlreadyExists => NodeError::Refused(message),
+        tonic::Code::Aborted => NodeError::Aborted(message),
+        _ => lost(&message),
+    }
+}
+
+fn lost(reason: &str) -> NodeError {
+    NodeError::CoordinatorLost(reason.into())
+}

@@ -1,0 +1,110 @@
+//! What the scenario says of the air, as channels.
+
+use std::sync::Arc;
+
+use dib::{
+    Air, Channel, Crossing, Csi, Equaliser, Fading, FadingBlock, Ideal, Phase, Power, PowerGroup, Snr,
+};
+use scenario::{Block, ChannelKind, RateAt, Scenario, SnrDb};
+use sha2::{Digest, Sha256};
+
+use crate::Context;
+
+/// Of a tapped delay line: each path has 1/e of the power of the one before.
+const DEFAULT_DECAY: f64 = 1.0;
+
+/// What features of transmitter k meet on their way to receiver t; none if they arrive as they are sent.
+pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> Option<Air> {
+    let channel = scenario.channel_between(k, t)?;
+    let k_factor = channel.k_factor.unwrap_or_default();
+    // What a kind needs, a checked scenario has.
+    let fading = match channel.kind {
+        ChannelKind::Rayleigh | ChannelKind::Rician if channel.taps.is_some() => Fading::Multipath {
+            taps: channel.taps.unwrap_or(1),
+            decay: channel.decay.unwrap_or(DEFAULT_DECAY),
+            subcarriers: channel.subcarriers.unwrap_or(1),
+            k_factor,
+        },
+        ChannelKind::Ideal | ChannelKind::Awgn => Fading::None,
+        ChannelKind::Rayleigh => Fading::Rayleigh,
+        ChannelKind::Rician => Fading::Rician { k_factor },
+        ChannelKind::Nakagami => Fading::Nakagami { shape: channel.shape.unwrap_or(1.0) },
+        ChannelKind::Erasure => Fading::Erasure { probability: channel.erasure.unwrap_or_default() },
+    };
+    let equaliser = match channel.equaliser {
+        scenario::Equaliser::Conjugate => Equaliser::Conjugate,
+        scenario::Equaliser::ZeroForcing => Equaliser::ZeroForcing,
+        scenario::Equaliser::Mmse => Equaliser::Mmse,
+    };
+    Some(Air {
+        seed,
+        feature_dim: scenario.network.feature_dim,
+        ticks_per_round: scenario.train.ticks_per_round,
+        fading,
+        block: match channel.block {
+            Block::Tick => FadingBlock::Tick,
+            Block::Round => FadingBlock::Round,
+            Block::Sample => FadingBlock::Sample,
+        },
+        snr: channel.snr_db.map(|snr_db| match snr_db {
+            SnrDb::Fixed(snr_db) => Snr::Fixed(snr_db),
+            SnrDb::Range(low, high) => Snr::Range(low, high),
+        }),
+        csi: match channel.csi {
+            scenario::Csi::None => Csi::Unknown,
+            scenario::Csi::Receiver | scenario::Csi::Both => Csi::Known(equaliser),
+        },
+    })
+}
+
+/// A receiver's digest of what its channels draw in a round, whoever is granted what: SNR and gain at every tick of every
+/// transmitter, and the noise of every modality.
+pub fn air_digest(scenario: &Scenario, seed: randomness::Seed, t: usize, round: u64) -> [u8; 32] {
+    let (ticks, samples) = (scenario.train.ticks_per_round as u64, scenario.train.samples_per_tick);
+    let mut digest = Sha256::new();
+    for transmitter in 0..scenario.transmitters() {
+        let Some(air) = air(scenario, seed, transmitter, t) else { continue };
+        for modality in 0..scenario.modalities(transmitter) {
+            for tick in round * ticks..(round + 1) * ticks {
+                let phase = Phase::Train;
+                let crossing = Crossing { phase, pass: 0, transmitter, receiver: t, modality, tick };
+                digest.update(air.audit_record(&crossing, samples));
+            }
+        }
+    }
+    digest.finalize().into()
+}
+
+impl Context {
+    /// The channel from transmitter k to receiver t.
+    pub fn channel<T: 'static>(&self, k: usize, t: usize) -> Arc<dyn Channel<T>>
+    where
+        Air: Channel<T>,
+    {
+        match air(&self.scenario, self.seed, k, t) {
+            Some(air) => Arc::new(air),
+            None => Arc::new(Ideal),
+        }
+    }
+
+    /// How so many rows, an entry's samples of a tick, are sent from transmitter k to receiver t.
+    pub fn power(&self, k: usize, t: usize, rows: usize) -> PowerGroup {
+        let channel = self.scenario.channel_between(k, t);
+        let power = channel.map(|channel| match channel.power {
+            scenario::Power::Sample => Power::Sample,
+            scenario::Power::Entry => Power::Entry,
+            scenario::Power::Realised => Power::Realised,
+        });
+        PowerGroup { rows, power, peak: channel.and_then(|channel| channel.peak) }
+    }
+
+    /// Whether the rate of what arrives at receiver t of transmitter k is counted: in evaluation where all samples of an estimate
+    /// meet the same, in training where it is trained with.
+    pub fn counts_received(&self, k: usize, t: usize, phase: Phase) -> bool {
+        let train = &self.scenario.train;
+        let channel = self.scenario.channel_between(k, t);
+        let can_be = channel.is_some_and(|channel| self.scenario.is_steady(channel));
+        let wanted = phase == Phase::Evaluate || train.rate_at == RateAt::Received;
+        can_be && wanted && train.method.rate == scenario::Rate::Information
+    }
+}

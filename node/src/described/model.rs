@@ -1,0 +1,226 @@
+//! The networks that a scenario describes. (`scenario` and `dib` are leaves and know nothing of each other.)
+
+use dib::{
+    Module,
+    nn::{self, Architecture, LayerSummary},
+};
+use scenario::{Described, Kind, Layer, Scenario, ScenarioError};
+
+use crate::{
+    NodeError,
+    described::own_kind::{build_own, kind_names},
+};
+
+/// What an encoder computes.
+pub struct EncoderModules {
+    /// From a sample to what the head is given of it; none where the head sees the sample itself.
+    pub trunk: Option<Box<dyn Module>>,
+    /// From that and the task input to the coding's outputs.
+    pub head: Box<dyn Module>,
+}
+
+/// The encoder of a modality whose samples have these axes, with a task input of `d` values.
+///
+/// # Errors
+/// A kind that this program does not know, and what does not fit the samples.
+pub fn encoder(
+    described: &Described,
+    axes: &[usize],
+    d: usize,
+    outputs: usize,
+) -> Result<EncoderModules, NodeError> {
+    let Some(seen) = described.model.outputs else {
+        let width = axes.iter().product::<usize>();
+        return Ok(EncoderModules { trunk: None, head: module(described, &[width + d], outputs)? });
+    };
+    let trunk = module(described, axes, seen)?;
+    Ok(EncoderModules { trunk: Some(trunk), head: module(&described.head(), &[seen + d], outputs)? })
+}
+
+/// What a network of the scenario computes, from rows with these axes to so many values.
+///
+/// # Errors
+/// A kind that this program does not know, and what does not fit the rows.
+pub fn module(described: &Described, axes: &[usize], outputs: usize) -> Result<Box<dyn Module>, NodeError> {
+    let axes = seen(described, axes)?;
+    match architecture(&described.model.kind) {
+        Ok(architecture) => Ok(architecture.build(axes, outputs).map_err(misfit(described))?),
+        Err(own) => own_module(described, own, axes, outputs),
+    }
+}
+
+/// What each layer of a network of the scenario does to a row.
+///
+/// # Errors
+/// As [`module`].
+pub fn layers(described: &Described, axes: &[usize], outputs: usize) -> Result<Vec<LayerSummary>, NodeError> {
+    let axes = seen(described, axes)?;
+    match architecture(&described.model.kind) {
+        Ok(architecture) => Ok(architecture.describe(axes, outputs).map_err(misfit(described))?),
+        Err(own) => {
+            let module = own_module(described, own, axes, outputs)?;
+            let parameters = module.layout().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+            // Forward is a third of a step.
+            let operations = module.operations(1.0, 1.0, true) / 3.0;
+            // What it keeps, it alone knows.
+            let (number, kind) = ("1".to_owned(), own.name.to_owned());
+            Ok(vec![LayerSummary { number, kind, output: vec![outputs], parameters, operations, kept: 0 }])
+        }
+    }
+}
+
+/// A kind of somebody's own.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    name: &'a str,
+    keys: &'a scenario::OwnKeys,
+}
+
+fn own_module(
+    described: &Described,
+    Own { name, keys }: Own<'_>,
+    axes: &[usize],
+    outputs: usize,
+) -> Result<Box<dyn Module>, NodeError> {
+    let key = &described.key;
+    match build_own(name, keys, axes, outputs) {
+        Some(built) => built.map_err(|line| ScenarioError::invalid(format!("{key}:"), line).into()),
+        None => Err(ScenarioError::invalid(format!("{key}.kind"), unknown(name)).into()),
+    }
+}
+
+/// What does not fit, at the key of the table, or of its list of layers.
+fn misfit(described: &Described) -> impl Fn(nn::Misfit) -> ScenarioError {
+    |misfit| {
+        let list = if misfit.layer.is_some() { ".layers" } else { "" };
+        ScenarioError::invalid(format!("{}{list}:", described.key), misfit.to_string())
+    }
+}
+
+/// The axes that a network sees of what comes with others.
+fn seen<'a>(described: &'a Described, axes: &'a [usize]) -> Result<&'a [usize], ScenarioError> {
+    match &described.model.shape {
+        Some(shape) => reshaped(&described.key, shape, axes),
+        None => Ok(axes),
+    }
+}
+
+/// The axes that a scenario gives to what has others.
+fn reshaped<'a>(key: &str, shape: &'a [usize], axes: &[usize]) -> Result<&'a [usize], ScenarioError> {
+    let size = |axes: &[usize]| axes.iter().try_fold(1usize, |size, &axis| size.checked_mul(axis));
+    if size(shape) == size(axes) {
+        return Ok(shape);
+    }
+    let by = |axes: &[usize]| axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    let what = format!("is {}, but what comes is {}: give axes with as many values", by(shape), by(axes));
+    Err(ScenarioError::invalid(format!("{key}.shape"), what))
+}
+
+/// Checks that this program knows the kinds of all networks of the scenario.
+///
+/// # Errors
+/// The key, and what it may say.
+pub fn check_kinds(scenario: &Scenario) -> Result<(), ScenarioError> {
+    for Described { key, model } in scenario.models() {
+        if !kind_names().contains(&model.kind.name()) {
+            return Err(ScenarioError::invalid(format!("{key}.kind"), unknown(model.kind.name())));
+        }
+    }
+    Ok(())
+}
+
+/// The same in the words of `dib`, if it is a built-in kind.
+fn architecture(kind: &Kind) -> Result<Architecture, Own<'_>> {
+    match kind {
+        Kind::ResidualMlp { hidden } => Ok(Architecture::ResidualMlp { hidden: hidden.clone() }),
+        Kind::Sequential { layers } => {
+            Ok(Architecture::Sequential { layers: layers.iter().map(layer).collect() })
+        }
+        Kind::Points { hidden } => Ok(Architecture::Points { hidden: hidden.clone() }),
+        &Kind::Gru { hidden, layers } => Ok(Architecture::Gru { hidden, layers }),
+        &Kind::Lstm { hidden, layers } => Ok(Architecture::Lstm { hidden, layers }),
+        &Kind::Attention { blocks, heads, width, patch } => {
+            Ok(Architecture::Attention { blocks, heads, width, patch })
+        }
+        Kind::Own { name, keys } => Err(Own { name, keys }),
+    }
+}
+
+fn layer(described: &Layer) -> nn::Layer {
+    match described {
+        &Layer::Conv1d { channels, kernel, stride, padding, groups } => {
+            nn::Layer::Conv1d { channels, kernel, stride, padding, groups }
+        }
+        &Layer::Conv2d { channels, kernel, stride, padding, groups } => {
+            nn::Layer::Conv2d { channels, kernel, stride, padding, groups }
+        }
+        &Layer::MaxPool { kernel, stride } => nn::Layer::MaxPool { kernel, stride },
+        &Layer::AvgPool { kernel, stride } => nn::Layer::AvgPool { kernel, stride },
+        Layer::GlobalMean => nn::Layer::GlobalMean,
+        Layer::LayerNorm => nn::Layer::LayerNorm,
+        Layer::GroupNorm { groups } => nn::Layer::GroupNorm { groups: *groups },
+        Layer::Residual(layers) => nn::Layer::Residual(layers.iter().map(layer).collect()),
+        Layer::Linear { width } => nn::Layer::Linear { width: *width },
+        Layer::Relu => nn::Layer::Relu,
+        Layer::Gelu => nn::Layer::Gelu,
+        Layer::Dropout { rate } => nn::Layer::Dropout { rate: *rate },
+        Layer::Flatten => nn::Layer::Flatten,
+    }
+}
+
+fn unknown(kind: &str) -> String {
+    let known: Vec<String> = kind_names().iter().map(|name| format!("`{name}`")).collect();
+    let known = known.join(", ");
+    format!("is \"{kind}\", which is no kind of network of this program: it has {known}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(networks: &str) -> Scenario {
+        let nodes = "[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
+        Scenario::parse(&format!("network.receiver_limit = 1\n{networks}\n{nodes}"), "test", &[]).unwrap()
+    }
+
+    #[test]
+    fn a_kind_that_no_program_has_is_refused_by_its_key() {
+        let scenario = scenario("network.joint.digit.kind = \"oracle\"");
+        let line = "scenario: network.joint.digit.kind is \"oracle\", which is no kind of network of this program: it has `residual-mlp`";
+        assert!(check_kinds(&scenario).unwrap_err().to_string().starts_with(line));
+        let refused = module(&scenario.joint("digit"), &[1], 1).err().unwrap();
+        assert!(refused.to_string().starts_with(line) && refused.is_input(), "{refused}");
+    }
+
+    #[test]
+    fn an_encoder_of_another_kind_is_a_trunk_with_a_head() {
+        let plain = encoder(&scenario("").encoder("fft"), &[1, 14, 14], 24, 48).unwrap();
+        assert!(plain.trunk.is_none());
+        assert_eq!((plain.head.inputs(), plain.head.outputs()), (196 + 24, 48));
+
+        let layers =
+            "network.encoder = { kind = \"sequential\", outputs = 7, layers = [\"flatten\", \"linear 9\"] }";
+        let described = scenario(layers).encoder("fft");
+        let EncoderModules { trunk: Some(trunk), head } = encoder(&described, &[1, 14, 14], 24, 48).unwrap()
+        else {
+            panic!("there is no trunk")
+        };
+        assert_eq!((trunk.inputs(), trunk.outputs()), (196, 7));
+        assert_eq!((head.inputs(), head.outputs()), (7 + 24, 48));
+    }
+
+    #[test]
+    fn a_layer_that_does_not_fit_is_named_with_what_came_and_what_it_wants() {
+        let layers =
+            "network.encoder = { kind = \"sequential\", outputs = 7, layers = [\"relu\", \"linear 9\"] }";
+        let refused = encoder(&scenario(layers).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();
+        let line = "scenario: network.encoder.layers: layer 2 (linear) got 1 x 14 x 14 and wants one width, or steps x channels";
+        assert_eq!(refused.to_string(), line);
+        let shape = layers.replace("outputs = 7", "outputs = 7, shape = [2, 97]");
+        let refused = encoder(&scenario(&shape).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();
+        let line = "scenario: network.encoder.shape is 2 x 97, but what comes is 1 x 14 x 14: give axes with as many values";
+        assert_eq!(refused.to_string(), line);
+        let fitting = layers.replace("outputs = 7", "outputs = 7, shape = [14, 14]");
+        encoder(&scenario(&fitting).encoder("fft"), &[1, 14, 14], 24, 48).err();
+    }
+}

@@ -1,0 +1,104 @@
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::{sync::mpsc, time::Instant};
+use tonic::Streaming;
+
+use crate::NodeError;
+
+/// Passes on what comes over a peer's stream, and last why it ended. Each message is held back for as many seconds as it
+/// would be on its way over an emulated link.
+pub async fn pass_on<M>(
+    (peer, name): (usize, String),
+    first: Option<M>,
+    mut stream: Streaming<M>,
+    seconds: impl Fn(&M) -> f64,
+    arrived: &mpsc::Sender<(usize, Result<M, NodeError>)>,
+) {
+    let mut held = DelayQueue::default();
+    if let Some(first) = first {
+        held.push(seconds(&first), Ok(first));
+    }
+    let mut open = true;
+    loop {
+        tokio::select! {
+            message = held.next() => {
+                let last = message.is_err();
+                if arrived.send((peer, message)).await.is_err() || last {
+                    return;
+                }
+            }
+            message = stream.message(), if open => match message {
+                Ok(Some(message)) => held.push(seconds(&message), Ok(message)),
+                end => {
+                    open = false;
+                    let reason = match end {
+                        Err(status) => link::printable(status.message()),
+                        _ => "it closed the stream".to_owned(),
+                    };
+                    held.push(0.0, Err(NodeError::Lost { peer: name.clone(), reason }));
+                }
+            },
+        }
+    }
+}
+
+/// The messages of a stream, each held back until it is due. None overtakes another.
+#[derive(Debug)]
+struct DelayQueue<T> {
+    waiting: VecDeque<(Instant, T)>,
+}
+
+impl<T> Default for DelayQueue<T> {
+    fn default() -> Self {
+        DelayQueue { waiting: VecDeque::new() }
+    }
+}
+
+impl<T> DelayQueue<T> {
+    /// Holds a message back for so many seconds from now.
+    fn push(&mut self, seconds: f64, message: T) {
+        let due = Instant::now() + Duration::from_secs_f64(seconds);
+        let due = self.waiting.back().map_or(due, |(before, _)| due.max(*before));
+        self.waiting.push_back((due, message));
+    }
+
+    /// The next message that is due; waits for ever if none is held. Nothing is lost if the wait is given up.
+    async fn next(&mut self) -> T {
+        let Some((due, _)) = self.waiting.front() else { return std::future::pending().await };
+        // A timer is too coarse for what is due at once.
+        if *due > Instant::now() {
+            tokio::time::sleep_until(*due).await;
+        }
+        self.waiting.pop_front().expect("looked at just now").1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_message_comes_before_it_is_due_and_none_overtakes_another() {
+        let mut held = DelayQueue::default();
+        let start = Instant::now();
+        let messages = [(0.0, 'a'), (0.08, 'b'), (0.01, 'c'), (0.12, 'd')];
+        for (seconds, message) in messages {
+            held.push(seconds, message);
+        }
+        let mut came = String::new();
+        for (seconds, _) in messages {
+            came.push(held.next().await);
+            assert!(start.elapsed() >= Duration::from_secs_f64(seconds), "{came}");
+        }
+        assert_eq!(came, "abcd");
+        assert!(tokio::time::timeout(Duration::from_millis(20), held.next()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_loses_nothing() {
+        let mut held = DelayQueue::default();
+        held.push(0.05, 'a');
+        assert!(tokio::time::timeout(Duration::from_millis(5), held.next()).await.is_err());
+        assert_eq!(held.next().await, 'a');
+    }
+}

@@ -1,0 +1,194 @@
+//! What an emulated link does to a message: seeded, so that all who compute it agree and no run differs from the next.
+
+use dib::Phase;
+use randomness::{Purpose, Seed};
+use scenario::{Link, Policy, Straggler};
+
+use crate::Context;
+
+/// Some samples of an entry that travel together: those of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The entry's modality.
+    pub modality: usize,
+    /// The tick; in evaluation, the group of so many samples within the test set.
+    pub tick: u64,
+    /// Its size in bytes.
+    pub bytes: usize,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketOutcome {
+    /// It arrives, and in time.
+    Arrives,
+    /// It never arrives.
+    Lost,
+    /// It arrives after the deadline.
+    Late,
+}
+
+/// How the packets of a message fare on their way from a transmitter to a receiver.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkOutcome {
+    /// What becomes of each packet.
+    pub outcomes: Vec<PacketOutcome>,
+    /// Seconds after the message was sent when nothing more of it is to be expected.
+    pub seconds: f64,
+}
+
+/// Who sends to whom, and in which phase: pass 0 in training.
+struct Address {
+    seed: Seed,
+    k: usize,
+    t: usize,
+    phase: Phase,
+    pass: u64,
+}
+
+impl Context {
+    /// How the packets of a message fare, in the order in which they are sent; none if the link is not emulated, and all
+    /// arrive at once. `pass` is that of an evaluation, 0 in training.
+    pub fn link_outcome(
+        &self,
+        (k, t): (usize, usize),
+        phase: Phase,
+        pass: u64,
+        packets: &[Packet],
+    ) -> Option<LinkOutcome> {
+        let link = self.scenario.link_between(k, t)?;
+        let address = Address { seed: self.seed, k, t, phase, pass };
+        Some(LinkOutcome::over(&link, &self.scenario.straggler, &address, packets))
+    }
+
+    /// Seconds that a turn of so many bytes takes from receiver t to transmitter k. None is ever lost.
+    pub fn turn_seconds(&self, (k, t): (usize, usize), bytes: usize) -> f64 {
+        self.scenario.link_between(k, t).map_or(0.0, |link| link.delay + serialised(&link, bytes))
+    }
+}
+
+impl LinkOutcome {
+    fn over(link: &Link, straggler: &Straggler, address: &Address, packets: &[Packet]) -> Self {
+        let mut outcomes = Vec::with_capacity(packets.len());
+        // The sender's side is busy so long; what else a packet takes, it takes beside the others.
+        let (mut sent, mut seconds) = (0.0, link.delay);
+        for packet in packets {
+            let mut draw = address.stream(packet);
+            let once = serialised(link, packet.bytes);
+            sent += once;
+            let mut lost = draw.uniform() < link.loss;
+            let mut on_its_way = link.delay + link.jitter * draw.uniform();
+            while lost && straggler.policy == Policy::Wait {
+                // Its loss is known a round trip later, and it is sent again.
+                sent += once;
+                on_its_way += 2.0 * link.delay;
+                lost = draw.uniform() < link.loss;
+            }
+            let mut arrives = sent + on_its_way;
+            outcomes.push(match straggler.policy {
+                Policy::Skip if lost => PacketOutcome::Lost,
+                Policy::Skip if arrives > straggler.deadline => PacketOutcome::Late,
+                _ => PacketOutcome::Arrives,
+            });
+            if straggler.policy == Policy::Skip {
+                arrives = arrives.min(straggler.deadline);
+            }
+            seconds = arrives.max(seconds);
+        }
+        LinkOutcome { outcomes, seconds }
+    }
+}
+
+impl Address {
+    fn stream(&self, packet: &Packet) -> randomness::Stream {
+        let (k, t, m) = (self.k as u64, self.t as u64, packet.modality as u64);
+        match self.phase {
+            Phase::Train => self.seed.stream(Purpose::Loss, &[k, t, m], packet.tick),
+            Phase::Evaluate => self.seed.stream(Purpose::EvaluationLoss, &[k, t, m, self.pass], packet.tick),
+        }
+    }
+}
+
+/// Seconds that so many bytes take to go out.
+fn serialised(link: &Link, bytes: usize) -> f64 {
+    link.bandwidth.map_or(0.0, |bandwidth| bytes as f64 / bandwidth)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SKIP: Straggler = Straggler { policy: Policy::Skip, deadline: 1.0, patience: 30.0 };
+    const WAIT: Straggler = Straggler { policy: Policy::Wait, ..SKIP };
+
+    fn address(phase: Phase) -> Address {
+        Address { seed: Seed::from_number(1), k: 1, t: 2, phase, pass: 0 }
+    }
+
+    fn packets(count: u64) -> Vec<Packet> {
+        (0..count).map(|tick| Packet { modality: 0, tick, bytes: 100 }).collect()
+    }
+
+    fn count(link_outcome: &LinkOutcome, outcome: PacketOutcome) -> usize {
+        link_outcome.outcomes.iter().filter(|other| **other == outcome).count()
+    }
+
+    #[test]
+    fn so_many_are_lost_as_the_link_says_and_each_by_a_draw_of_its_own() {
+        let link = Link { loss: 0.3, ..Link::default() };
+        let link_outcome = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(10_000));
+        // Five standard deviations of a binomial count.
+        assert!(
+            count(&link_outcome, PacketOutcome::Lost).abs_diff(3000) < 230,
+            "{}",
+            count(&link_outcome, PacketOutcome::Lost)
+        );
+        assert_eq!(link_outcome.seconds, 0.0);
+        // A draw is a packet's own, whatever travels with it.
+        let alone = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(10_000)[77..78]);
+        assert_eq!(alone.outcomes[0], link_outcome.outcomes[77]);
+        let evaluated = LinkOutcome::over(&link, &SKIP, &address(Phase::Evaluate), &packets(10_000));
+        assert_ne!(evaluated.outcomes, link_outcome.outcomes);
+    }
+
+    #[test]
+    fn who_waits_loses_nothing_and_pays_in_time() {
+        let link = Link { loss: 0.5, delay: 0.25, bandwidth: Some(1000.0), ..Link::default() };
+        let link_outcome = LinkOutcome::over(&link, &WAIT, &address(Phase::Train), &packets(1));
+        // Sent so often: each time 0.1 s to go out, and a round trip before the next.
+        let again = ((link_outcome.seconds - 0.35) / 0.6).round();
+        assert!((link_outcome.seconds - (0.35 + 0.6 * again)).abs() < 1e-12, "{}", link_outcome.seconds);
+        let many = LinkOutcome::over(&link, &WAIT, &address(Phase::Train), &packets(1000));
+        assert_eq!(count(&many, PacketOutcome::Arrives), 1000);
+        assert!(many.seconds > 150.0, "half of 1000 packets are sent again: {}", many.seconds);
+    }
+
+    #[test]
+    fn what_waits_for_others_to_go_out_may_come_too_late() {
+        let link = Link { delay: 0.5, bandwidth: Some(1000.0), ..Link::default() };
+        let link_outcome = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(8));
+        assert_eq!(
+            (count(&link_outcome, PacketOutcome::Arrives), count(&link_outcome, PacketOutcome::Late)),
+            (5, 3)
+        );
+        assert_eq!(link_outcome.outcomes[..5], [PacketOutcome::Arrives; 5]);
+        assert_eq!(link_outcome.seconds, 1.0, "after the deadline nothing is to be expected");
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_complete_or_given_up_in_time(
+            loss in 0.0..0.9, delay in 0.0..2.0, jitter in 0.0..2.0, bandwidth in 10.0..1e5, count in 0u64..40,
+        ) {
+            let link = Link { loss, delay, jitter, bandwidth: Some(bandwidth), ..Link::default() };
+            let skipped = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(count));
+            prop_assert_eq!(skipped.outcomes.len() as u64, count);
+            prop_assert!(skipped.seconds <= delay.max(SKIP.deadline));
+            let waited = LinkOutcome::over(&link, &WAIT, &address(Phase::Train), &packets(count));
+            prop_assert!(waited.outcomes.iter().all(|outcome| *outcome == PacketOutcome::Arrives));
+            prop_assert!(waited.seconds >= skipped.seconds);
+        }
+    }
+}

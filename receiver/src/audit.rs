@@ -1,0 +1,54 @@
+//! What a receiver says of the draws of a round, where they are verified.
+
+use bytes::Bytes;
+use node::{air_digest, batch_digest};
+use proto::{
+    encode_ticks,
+    v1::{Features, ReceiverRound, View},
+};
+
+use crate::{ReceiverMachine, selection::Requested};
+
+/// What the transmitters have told of their choices in a round so far.
+#[derive(Default)]
+pub(crate) struct HeardChoices {
+    /// By part, then transmitter.
+    parts: Vec<Vec<Bytes>>,
+}
+
+impl HeardChoices {
+    /// Takes down what all transmitters tell with a part.
+    pub(crate) fn hear<'a>(&mut self, features: impl Iterator<Item = Option<&'a Features>>) {
+        let choices = |features: Option<&Features>| features.map(|told| told.choices.clone());
+        self.parts.push(features.map(|features| choices(features).unwrap_or_default()).collect());
+    }
+}
+
+impl ReceiverMachine {
+    /// Adds to the report of a round whom this receiver requested, what it was told, and which samples it used.
+    pub(crate) fn record_audit(
+        &mut self,
+        report: &mut ReceiverRound,
+        requested: &Requested,
+        told: HeardChoices,
+    ) {
+        let transmitters = self.context.scenario.transmitters();
+        let view = |k: usize| {
+            let requests: Vec<bool> = requested.transmitters.iter().map(|requested| requested[k]).collect();
+            let choices = told.parts.iter().map(|part| part[k].clone()).collect();
+            View { requests: encode_ticks(&requests), choices }
+        };
+        report.views = (0..transmitters).map(view).collect();
+        let first = self.context.first_tick(report.round);
+        let ticks = first..first + self.context.ticks() as u64;
+        let samples = self.context.samples();
+        let batches = &mut self.batches;
+        let digest = batch_digest(ticks.flat_map(|tick| batches.positions(tick, samples)));
+        report.batch = Bytes::copy_from_slice(&digest);
+        let (scenario, t) = (&self.context.scenario, self.context.index);
+        if scenario.channels().any(|(_, to, _)| to == t) {
+            let digest = air_digest(scenario, self.context.seed, t, report.round);
+            report.gains = Bytes::copy_from_slice(&digest);
+        }
+    }
+}

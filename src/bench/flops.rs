@@ -1,0 +1,125 @@
+//! The floating-point operations that a round cannot do without, counted from the scenario and the grants.
+//!
+//! Counted are the matrix products of the networks that take part: forward, and backward once for the weights and once
+//! for the inputs where somebody needs them (nobody needs the gradient of raw data, u or embeddings). Receivers that get
+//! the same sample share its first linear maps; where nothing is granted, a joint decoder has nothing to multiply; a
+//! selector looks at what is asked for; embeddings go through the first maps once, which counts as nothing. A product
+//! and an addition count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
+
+use data::Info;
+use dib::Module;
+use node::NodeError;
+use scenario::{Described, Scenario};
+use serde::Serialize;
+
+use crate::bench::logged::Chosen;
+
+/// Operations of a training round, by the networks that need them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Operations {
+    pub(crate) encoders: f64,
+    pub(crate) local_decoders: f64,
+    pub(crate) joint_decoders: f64,
+    pub(crate) receiver_selectors: f64,
+    pub(crate) transmitter_selectors: f64,
+}
+
+impl Operations {
+    /// All of them.
+    pub(crate) fn total(&self) -> f64 {
+        let Operations { encoders, local_decoders, joint_decoders, .. } = self;
+        encoders + local_decoders + joint_decoders + self.receiver_selectors + self.transmitter_selectors
+    }
+
+    /// Each of them, so many times smaller: the share of one of `parts` equal parts.
+    pub(crate) fn over(self, parts: f64) -> Self {
+        Operations {
+            encoders: self.encoders / parts,
+            local_decoders: self.local_decoders / parts,
+            joint_decoders: self.joint_decoders / parts,
+            receiver_selectors: self.receiver_selectors / parts,
+            transmitter_selectors: self.transmitter_selectors / parts,
+        }
+    }
+}
+
+/// Operations of one training round.
+///
+/// # Errors
+/// A kind of network that this program does not know.
+pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result<Operations, NodeError> {
+    let (d, samples, ticks) = (
+        scenario.network.feature_dim,
+        scenario.train.samples_per_tick as f64,
+        scenario.train.ticks_per_round as f64,
+    );
+    let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
+    let coded = node::coding(&scenario.train).outputs(d);
+    let mut encoders = 0.0;
+    for (modality, (entries, encoded)) in modalities.zip(chosen.granted.iter().zip(&chosen.encoded)) {
+        let modules = node::encoder(&scenario.encoder(modality), &axes(info, modality), d, coded)?;
+        let (rows, seen) = (samples * entries, samples * encoded);
+        // What a trunk learns from is what the head wants of its input.
+        let learns = modules.trunk.is_some();
+        let given = (modules.head.inputs() - d) as f64;
+        encoders += operations(modules.head.as_ref(), rows, seen * given, learns);
+        encoders += modules.trunk.map_or(0.0, |trunk| trunk.operations(seen, seen, false));
+    }
+    // All receivers' entries are spread over them evenly.
+    let entries = chosen.granted.iter().sum::<f64>() / scenario.receivers() as f64;
+    let features = samples * entries * d as f64;
+    let joint = scenario.entries_per_receiver() * d;
+    let (mut local_decoders, mut joint_decoders) = (0.0, 0.0);
+    for receiver in &scenario.receiver {
+        let (task, outputs) = (&receiver.task, outputs(info, &receiver.task));
+        local_decoders += step(&scenario.local(task), (2 * d, outputs), samples * entries, features, true)?;
+        joint_decoders += step(&scenario.joint(task), (joint, outputs), ticks * samples, features, true)?;
+    }
+    let [receiver_selectors, transmitter_selectors] = selectors(scenario, chosen)?;
+    Ok(Operations { encoders, local_decoders, joint_decoders, receiver_selectors, transmitter_selectors })
+}
+
+/// Those of the receivers, and those of the transmitters.
+fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError> {
+    if !scenario.train.method.selects() {
+        return Ok([0.0; 2]);
+    }
+    let (d, ticks) = (scenario.network.feature_dim, scenario.train.ticks_per_round as f64);
+    let each = |shape: (usize, usize), rows: f64| {
+        step(&scenario.selector(), shape, rows, rows * shape.0 as f64, false)
+    };
+    let shape = (d, scenario.receiver_limit() + scenario.transmitters());
+    let of_receivers = each(shape, scenario.receivers() as f64 * ticks)?;
+    let mut of_transmitters = 0.0;
+    for (k, asked) in chosen.asked.iter().enumerate() {
+        of_transmitters += each((2 * d, 2 * scenario.modalities(k)), *asked)?;
+    }
+    Ok([of_receivers, of_transmitters])
+}
+
+/// Operations of a training step of a network of so many inputs and outputs: of so many rows, whose inputs hold so many values
+/// that neither repeat nor are zero.
+fn step(
+    described: &Described,
+    (inputs, outputs): (usize, usize),
+    rows: f64,
+    values: f64,
+    to_input: bool,
+) -> Result<f64, NodeError> {
+    Ok(operations(node::module(described, &[inputs], outputs)?.as_ref(), rows, values, to_input))
+}
+
+fn operations(module: &dyn Module, rows: f64, values: f64, to_input: bool) -> f64 {
+    module.operations(rows, values / module.inputs() as f64, to_input)
+}
+
+/// The axes of a sample of a modality. What the data set does not know, no run is made with.
+pub(crate) fn axes(info: &Info, modality: &str) -> Vec<usize> {
+    let known = info.modalities.iter().find(|known| known.name == modality);
+    known.map_or(vec![0], |known| known.shape.clone())
+}
+
+/// Classes of a task, or its values.
+pub(crate) fn outputs(info: &Info, task: &str) -> usize {
+    info.tasks.iter().find(|known| known.name == task).map_or(0, |known| known.classes)
+}

@@ -1,0 +1,217 @@
+//! `pom2dib bench loss`: what lost entries cost in accuracy.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::{Context, bail};
+use coordinator::{ScenarioArguments, Summary};
+
+use crate::{
+    bench::measured_run,
+    cli::complain::complain,
+    draw::plot::{self, Axis, Diagram},
+    program,
+};
+
+/// What `bench loss` is told.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    scenario: ScenarioArguments,
+
+    /// The probabilities with which every link loses an entry; 0 is always among them
+    #[arg(long, value_name = "P,...", value_delimiter = ',', default_values_t = [0.1, 0.2, 0.4, 0.6])]
+    loss: Vec<f64>,
+
+    /// Where the runs go, and loss.csv and loss.svg. What is there already is not computed again
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Print the table as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Scores over links of one loss rate.
+struct Point {
+    loss: f64,
+    /// Of the network that was trained over such links.
+    same: Summary,
+    /// Of the network that was trained without loss.
+    without: Summary,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let planned: Result<Vec<_>, _> = rates(arguments).into_iter().map(|loss| plan(arguments, loss)).collect();
+    if let Err(error) = planned {
+        return complain(&error, 2);
+    }
+    match measure(arguments) {
+        Ok(points) => {
+            print(&points, arguments.json);
+            ExitCode::SUCCESS
+        }
+        Err(error) => complain(&error, 1),
+    }
+}
+
+/// The loss rates, each once, the smallest first.
+fn rates(arguments: &Arguments) -> Vec<f64> {
+    let mut rates = arguments.loss.clone();
+    rates.push(0.0);
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
+    rates
+}
+
+/// What makes a link lose so much, as words of a command line.
+fn over(loss: f64) -> [String; 2] {
+    ["straggler.policy=skip".into(), format!("link=[{{loss={loss:?}}}]")]
+}
+
+fn plan(arguments: &Arguments, loss: f64) -> anyhow::Result<ScenarioArguments> {
+    let mut scenario = arguments.scenario.clone();
+    scenario.set.extend(over(loss));
+    scenario.resolve().with_context(|| format!("loss {loss}"))?;
+    Ok(scenario)
+}
+
+fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
+    let mut points = Vec::new();
+    for loss in rates(arguments) {
+        let same = trained(arguments, loss)?;
+        let without = judged(arguments, loss)?;
+        points.push(Point { loss, same, without });
+        // After every point: what there is can be looked at, and an interrupted command leaves it.
+        plot::write(&arguments.out, &[("loss.csv", table(&points)), ("loss.svg", draw(&points)?)])?;
+    }
+    Ok(points)
+}
+
+/// The network that is trained over such links, on its own scenario: one that lies there of another is refused.
+fn trained(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
+    let (scenario, out) = (plan(arguments, loss)?, folder(arguments, loss));
+    if out.join("summary.json").exists() {
+        // Compared as scenarios, since a key may have had another name when the file was written.
+        let written = scenario::Scenario::read(&out.join("scenario.toml"), &[]).ok();
+        if written != Some(scenario.resolve()?) {
+            bail!("{} holds a run of another scenario: choose another --out, or remove it", out.display());
+        }
+        return read(&out.join("summary.json"));
+    }
+    eprintln!("loss {loss}: training");
+    let mut words = scenario.words();
+    // What an interrupted command has left of it.
+    words.push("--force".into());
+    std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
+    let log = arguments.out.join("stderr.log");
+    measured_run::check(measured_run::start(words, &out, &log)?.wait()?, &log)?;
+    read(&out.join("summary.json"))
+}
+
+/// The network that was trained without loss, judged over such links.
+fn judged(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
+    let kept = folder(arguments, 0.0).join(format!("judged-at-{loss}.json"));
+    if !kept.exists() {
+        eprintln!("loss {loss}: judging the network that was trained without");
+        let log = arguments.out.join("stderr.log");
+        let mut command = program::again()?;
+        command.arg("evaluate").arg(folder(arguments, 0.0)).arg("--json");
+        command.args(over(loss).iter().flat_map(|assignment| ["--set", assignment]));
+        let output = command.stdin(Stdio::null()).stderr(std::fs::File::create(&log)?).output()?;
+        measured_run::check(output.status, &log)?;
+        std::fs::write(&kept, output.stdout).with_context(|| kept.display().to_string())?;
+    }
+    read(&kept)
+}
+
+fn folder(arguments: &Arguments, loss: f64) -> PathBuf {
+    arguments.out.join(format!("trained-at-{loss}"))
+}
+
+fn read(path: &Path) -> anyhow::Result<Summary> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&text).with_context(|| path.display().to_string())
+}
+
+/// A line for every loss rate, network and task.
+fn table(points: &[Point]) -> String {
+    let mut text =
+        "trained_at,judged_at,task,metric,value,ci95_low,ci95_high,ce,n_ce,sum_rate,missing\n".to_owned();
+    for (trained_at, judged_at, summary) in rows(points) {
+        let test = &summary.test;
+        let missing = test.missing.map_or(0.0, |missing| missing.share());
+        for task in &test.tasks {
+            let [low, high] = task.ci95;
+            text += &format!(
+                "{trained_at},{judged_at},{},{},{:.5},{low:.5},{high:.5},{:.5},{:.5},{:.3},{missing:.5}\n",
+                task.name, task.metric, task.value, task.ce, test.n_ce, test.sum_rate
+            );
+        }
+    }
+    text
+}
+
+/// Trained at, judged at, and what came of it; the network that was trained without loss once a rate.
+fn rows(points: &[Point]) -> Vec<(f64, f64, &Summary)> {
+    let own =
+        points.iter().filter(|point| point.loss > 0.0).map(|point| (point.loss, point.loss, &point.same));
+    points.iter().map(|point| (0.0, point.loss, &point.without)).chain(own).collect()
+}
+
+/// A diagram a task: the score over the loss rate.
+fn draw(points: &[Point]) -> anyhow::Result<String> {
+    let Some(first) = points.first() else { return Ok(String::new()) };
+    let score = |summary: &Summary, task: usize| 100.0 * summary.test.tasks[task].value;
+    let diagram = |task: usize| {
+        let line = |of: fn(&Point) -> &Summary| {
+            points.iter().map(|point| (point.loss, score(of(point), task))).collect::<Vec<_>>()
+        };
+        let lines = vec![
+            ("trained over such links", line(|point| &point.same)),
+            ("trained without loss", line(|point| &point.without)),
+        ];
+        let least =
+            lines.iter().flat_map(|(_, points)| points).map(|(_, score)| *score).fold(100.0, f64::min);
+        let title = format!("{}: top-1, %", first.same.test.tasks[task].name);
+        Diagram { title, lines, y: (least - 0.1 * (100.0 - least)).max(0.0) - 0.5..100.5 }
+    };
+    let diagrams: Vec<Diagram> = (0..first.same.test.tasks.len()).map(diagram).collect();
+    let most = points.iter().map(|point| point.loss).fold(0.1, f64::max);
+    let axis = Axis {
+        title: "share of entries that links lose",
+        range: -0.02..most + 0.02,
+        labels: 6,
+        name: &|at| ((at * 100.0).round() / 100.0).to_string(),
+    };
+    plot::side_by_side("Accuracy over links that lose entries", &diagrams, &axis)
+}
+
+fn print(points: &[Point], json: bool) {
+    if json {
+        let rows: Vec<_> = rows(points)
+            .into_iter()
+            .map(|(trained_at, judged_at, summary)| {
+                serde_json::json!({"trained_at": trained_at, "judged_at": judged_at, "test": summary.test})
+            })
+            .collect();
+        println!("{}", serde_json::json!({ "rows": rows }));
+        return;
+    }
+    print!("{:>10}{:>10}{:>10}{:>10}{:>10}", "trained at", "judged at", "missing", "N-CE", "sum-rate");
+    for task in points.iter().take(1).flat_map(|point| &point.same.test.tasks) {
+        print!("{:>12}", task.name);
+    }
+    println!();
+    for (trained_at, judged_at, summary) in rows(points) {
+        let test = &summary.test;
+        let missing = 100.0 * test.missing.map_or(0.0, |missing| missing.share());
+        print!("{trained_at:>10}{judged_at:>10}{missing:>8.2} %{:>10.3}{:>10.1}", test.n_ce, test.sum_rate);
+        for task in &test.tasks {
+            print!("{:>10.2} %", 100.0 * task.value);
+        }
+        println!();
+    }
+}

@@ -1,0 +1,244 @@
+//! `pom2dib bench`: how fast this machine could be, how fast the program is, and where the time goes.
+
+pub(crate) mod flops;
+pub(crate) mod growth_plot;
+pub(crate) mod logged;
+pub(crate) mod loss;
+pub(crate) mod measured_run;
+pub(crate) mod node_watch;
+pub(crate) mod peak;
+pub(crate) mod scale;
+pub(crate) mod size_figures;
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use coordinator::ScenarioArguments;
+use serde::Serialize;
+
+use crate::{
+    bench::{
+        logged::{Logged, quantile},
+        measured_run::Planned,
+    },
+    cli::complain::complain,
+    records::run_log::Round,
+};
+
+/// Measure the matrix-product peak of this machine, the time of a round in one process and in several, and the share
+/// of the peak that a round reaches. With `scale`, how the cost of what is sent grows with the network; with `loss`, what
+/// lost entries cost in accuracy.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+
+    #[command(flatten)]
+    scenario: ScenarioArguments,
+
+    /// How often each way of running is timed; they take turns
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    turns: usize,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What else may be measured.
+#[derive(clap::Subcommand)]
+enum What {
+    /// Measure what a granted entry costs in ever larger networks: seconds, bytes on the wire, memory of a node.
+    ///
+    /// Each size N runs as N transmitters and N receivers, processes of their own, with the scenario's lists of nodes
+    /// repeated cyclically to that number. A receiver may still ask no more than E_t transmitters at a tick, so that it is
+    /// granted about as much whatever N is: what grows with N beyond that is what the size costs. Selectors take their
+    /// steps, but with a learning rate of 0 (unless --set train.selection_lr says otherwise): a small network would soon
+    /// learn to ask for less, and its costs would be spread over fewer entries.
+    ///
+    /// Seconds are those of training rounds, after a warm-up of 10: reading or making data at the start is not among them.
+    /// Give the machine nothing else to do meanwhile. The largest size needs 2 N + 2 processes, and N x N connections.
+    Scale(scale::Arguments),
+    /// Measure what lost entries cost in accuracy: over links that lose more and more, with straggler.policy = "skip".
+    ///
+    /// At each loss rate a network is trained and judged, and the network that was trained without loss is judged too: so
+    /// one sees what training over such links is worth. ProfilerPhase that is done is not done again: a command that was interrupted
+    /// goes on where it was.
+    Loss(loss::Arguments),
+}
+
+/// What the benchmark found. Seconds and floating-point operations a second.
+#[derive(Serialize)]
+struct Report {
+    cores: usize,
+    /// Square products of 1024, f32: one core, and all of them at once.
+    peak_one_core: f64,
+    peak_all_cores: f64,
+    /// Products at the shapes of the scenario, one core.
+    peak_at_shapes: Vec<peak::Shape>,
+    entries_per_tick: f64,
+    /// Necessary operations of a round.
+    operations: f64,
+    runs: Vec<Timed>,
+}
+
+/// One way of running.
+#[derive(Serialize)]
+struct Timed {
+    name: &'static str,
+    rounds: usize,
+    median_seconds: f64,
+    /// First and last decile.
+    spread: [f64; 2],
+    /// Necessary operations over what all cores' peak could do in the median time.
+    efficiency: f64,
+    /// Seconds of a round, all nodes together, by kind of work.
+    work: BTreeMap<String, f64>,
+    bytes_per_round: f64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match &arguments.what {
+        Some(What::Scale(arguments)) => return scale::run(arguments),
+        Some(What::Loss(arguments)) => return loss::run(arguments),
+        None => {}
+    }
+    let planned = match plan(arguments) {
+        Ok(planned) => planned,
+        Err(error) => return complain(&error, 2),
+    };
+    match measure(arguments.turns, &planned) {
+        Ok(report) => {
+            if arguments.json {
+                println!(
+                    "{}",
+                    serde_json::to_string(&report).expect("a report has only strings and numbers")
+                );
+            } else {
+                print_report(&report);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => complain(&error, 1),
+    }
+}
+
+/// What is to be run, checked.
+fn plan(arguments: &Arguments) -> anyhow::Result<Planned> {
+    let mut scenario = arguments.scenario.clone();
+    scenario.warn_of_deprecated_keys();
+    scenario.rounds = scenario.rounds.or(Some(60));
+    scenario.set.push("evaluation.passes=1".into());
+    Planned::new(scenario)
+}
+
+fn measure(turns: usize, planned: &Planned) -> anyhow::Result<Report> {
+    let Planned { arguments, scenario, info } = planned;
+    eprintln!("measuring the matrix-product peak");
+    let cores = std::thread::available_parallelism()?.get();
+    let (peak_one_core, peak_all_cores) = (peak::square(1), peak::square(cores));
+    let peak_at_shapes = peak::at_shapes(scenario, info)?;
+    let runs = take_turns(turns, arguments)?;
+    let entries_per_tick = runs[0].1[0].entries_per_tick();
+    let operations = flops::round(scenario, info, &runs[0].1[0].chosen())?.total();
+    let timed = |(name, runs): &(&'static str, Vec<Logged>)| timed(name, runs, operations / peak_all_cores);
+    Ok(Report {
+        cores,
+        peak_one_core,
+        peak_all_cores,
+        peak_at_shapes,
+        entries_per_tick,
+        operations,
+        runs: runs.iter().map(timed).collect(),
+    })
+}
+
+/// Runs in several processes and in one, alternately, so that both see the same machine.
+fn take_turns(
+    turns: usize,
+    scenario: &ScenarioArguments,
+) -> anyhow::Result<Vec<(&'static str, Vec<Logged>)>> {
+    let folder = tempfile::tempdir()?;
+    let mut runs = vec![("processes", Vec::new()), ("in-process", Vec::new())];
+    for turn in 0..turns.max(1) {
+        for ((name, logged), flag) in runs.iter_mut().zip([None, Some("--in-process")]) {
+            eprintln!("turn {} of {turns}: {name}", turn + 1);
+            let out = folder.path().join(format!("{name}-{turn}"));
+            let mut words = scenario.words();
+            words.extend(flag.map(str::to_owned));
+            let log = folder.path().join("stderr");
+            measured_run::check(measured_run::start(words, &out, &log)?.wait()?, &log)?;
+            logged.push(Logged::read(&out)?);
+        }
+    }
+    Ok(runs)
+}
+
+fn timed(name: &'static str, runs: &[Logged], floor: f64) -> Timed {
+    let counted: Vec<&Round> = runs.iter().flat_map(|run| &run.rounds).collect();
+    let quantile = |share: f64| quantile(counted.iter().map(|round| round.seconds).collect(), share);
+    let mut work = BTreeMap::new();
+    for (kind, spent) in counted.iter().flat_map(|round| &round.work) {
+        *work.entry(kind.clone()).or_insert(0.0) += spent / counted.len() as f64;
+    }
+    Timed {
+        name,
+        rounds: counted.len(),
+        median_seconds: quantile(0.5),
+        spread: [quantile(0.1), quantile(0.9)],
+        efficiency: floor / quantile(0.5),
+        work,
+        bytes_per_round: counted.iter().map(|round| round.bytes.total as f64).sum::<f64>()
+            / counted.len() as f64,
+    }
+}
+
+fn print_report(report: &Report) {
+    let giga = |value: f64| value / 1e9;
+    println!(
+        "{} cores; f32 matrix product of 1024: {:.0} GFLOP/s on one, {:.0} on all",
+        report.cores,
+        giga(report.peak_one_core),
+        giga(report.peak_all_cores)
+    );
+    println!("at the shapes of a round, one core:");
+    for shape in &report.peak_at_shapes {
+        println!(
+            "  {:>5} x {:<4} times {:<4} x {:<4} {:>6.0} GFLOP/s",
+            shape.rows,
+            shape.inner,
+            shape.inner,
+            shape.columns,
+            giga(shape.rate)
+        );
+    }
+    println!(
+        "a round of {:.2} entries a tick needs {:.1} GFLOP: at least {:.3} s",
+        report.entries_per_tick,
+        giga(report.operations),
+        report.operations / report.peak_all_cores
+    );
+    for run in &report.runs {
+        println!();
+        println!(
+            "{}: {:.3} s a round (median of {}; 10 % to 90 %: {:.3} to {:.3}), efficiency {:.2}, {:.2} MB a round",
+            run.name,
+            run.median_seconds,
+            run.rounds,
+            run.spread[0],
+            run.spread[1],
+            run.efficiency,
+            run.bytes_per_round / 1e6
+        );
+        for (work, seconds) in &run.work {
+            println!("  {work:<10} {:>8.1} ms", 1e3 * seconds);
+        }
+    }
+    if let [processes, in_process] = report.runs.as_slice() {
+        println!();
+        println!(
+            "processes take {:.3} times as long as one process",
+            processes.median_seconds / in_process.median_seconds
+        );
+    }
+}

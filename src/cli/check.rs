@@ -1,0 +1,71 @@
+//! `pom2dib check`: whether a scenario and its data would be accepted, without a run.
+
+use std::process::ExitCode;
+
+use coordinator::ScenarioArguments;
+use scenario::Scenario;
+use serde_json::json;
+
+use crate::cli::model;
+
+/// Check a scenario and its data as a run does before its first round, and begin nothing. Values of data are not read, but labels
+/// are; `pom2dib data verify NAME --scenario FILE` reads everything.
+#[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib check scenarios/handwritten.toml --data data-cache/handwritten
+  pom2dib check mine.toml --set network.receiver_limit=3")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    scenario: ScenarioArguments,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match check(&arguments.scenario) {
+        Ok((scenario, notes)) => {
+            say(&scenario, &notes, arguments.json);
+            ExitCode::SUCCESS
+        }
+        Err(line) => {
+            eprintln!("error: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The scenario, and what a user should know of its data.
+fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), String> {
+    let scenario = arguments.resolve().map_err(|error| error.to_string())?;
+    let data = node::data_source(&scenario, None).map_err(|error| error.to_string())?;
+    let notes = data.check().map_err(|error| error.to_string())?;
+    model::check(&scenario).map_err(|error| error.to_string())?;
+    Ok((scenario, notes))
+}
+
+fn say(scenario: &Scenario, notes: &[String], json: bool) {
+    let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
+    if json {
+        let facts = json!({
+            "name": scenario.name,
+            "transmitters": transmitters,
+            "receivers": receivers,
+            "rounds": scenario.train.rounds,
+            "method": scenario.train.method.name(),
+            "seed": scenario.seed,
+            "notes": notes,
+        });
+        println!("{facts}");
+        return;
+    }
+    println!(
+        "{} can be run: {} by {transmitters} transmitters and {receivers} receivers, {} rounds, seed {}",
+        scenario.name,
+        scenario.train.method.name(),
+        scenario.train.rounds,
+        scenario.seed
+    );
+    notes.iter().for_each(|note| println!("  note: {note}"));
+}

@@ -1,0 +1,139 @@
+//! The command line: every command, and who does it.
+
+pub(crate) mod certs;
+pub(crate) mod check;
+pub(crate) mod complain;
+pub(crate) mod compose;
+pub(crate) mod data;
+pub(crate) mod doctor;
+pub(crate) mod evaluate_snr;
+pub(crate) mod init;
+pub(crate) mod model;
+pub(crate) mod slow;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use coordinator::{Manage, ManageArguments, manage};
+use node::HealthArguments;
+
+use crate::{bench, export, predict, records, report, reproduce, run, sweep};
+
+const BEGIN: &str = "\
+To begin with:
+  pom2dib run                     trains and judges a network on digits made by code, in about a minute
+  pom2dib init mine.toml          writes a scenario file that explains every key
+  pom2dib check mine.toml         looks whether it and its data would be accepted
+  pom2dib model mine.toml         shows its networks, layer by layer
+  pom2dib run mine.toml           runs it
+  pom2dib report runs/NAME        writes a page about a run
+  pom2dib predict runs/NAME --out answers.csv    writes its networks' answers to rows
+
+Exit status: 0 done; 1 the run failed, or standard output cannot be written; 2 something in the input is wrong. Whoever stops reading
+standard output, as `head` does, changes no status.";
+
+/// A network of transmitters and receivers that learns what to send to whom.
+///
+/// K transmitters each observe several modalities, T receivers each solve one task. They train together over gRPC:
+/// features forward, gradients back. Start with `pom2dib run`.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, after_help = BEGIN)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train and judge a whole network on this machine
+    Run(run::Arguments),
+    Init(init::Arguments),
+    Check(check::Arguments),
+    /// Judge a trained run again on the whole test set
+    Evaluate(run::EvaluateArguments),
+    // What they say of themselves stands at their arguments.
+    Model(model::Arguments),
+    Predict(predict::Arguments),
+    Export(export::Arguments),
+    /// Write an HTML page of a run, or of several side by side.
+    ///
+    /// The page needs nothing else: scores with their intervals, curves over the rounds, who was granted what, a drawing of the
+    /// network, the rate of each entry, confusion matrices, bytes beside the rate that would do, and the configuration; of several
+    /// runs also what differs in that. A run that is still going on, or was cut short, gets a page of what there is, which says so.
+    Report(report::Arguments),
+    Records(records::Arguments),
+    // What these two say of themselves is longer, and stands at their arguments.
+    Sweep(sweep::Arguments),
+    Reproduce(reproduce::Arguments),
+    /// Measure how fast a round is, how fast this machine could be, and where the time goes; or how costs grow
+    Bench(bench::Arguments),
+    /// Fetch, check or describe a data set
+    Data(data::Arguments),
+    /// Make the certificates or the token with which the nodes of a network know each other
+    Certs(certs::Arguments),
+    /// Run the coordinator of a network whose nodes are started manually
+    Coordinator(coordinator::Arguments),
+    /// Show how a run under way stands, and what every node of it is doing
+    Status(ManageArguments),
+    /// Hold a run under way: no more rounds are granted
+    Pause(ManageArguments),
+    /// Let a run that was held go on
+    Resume(ManageArguments),
+    /// End a run under way with a checkpoint, from which it can go on later
+    Stop(ManageArguments),
+    /// Look for what is broken on the way to a coordinator or transmitter: name, port, TLS, version, speed
+    Doctor(doctor::Arguments),
+    /// Ask a process for its health, as containers do
+    Health(HealthArguments),
+    /// Write a compose file with a container for every node of a scenario
+    Compose(compose::Arguments),
+    /// Write a shell's completions of this program's commands and flags to standard output
+    ///
+    /// For example, for bash: pom2dib completions bash > ~/.local/share/bash-completion/completions/pom2dib
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Run one transmitter: all it needs is the coordinator's address
+    Transmitter(node::Options),
+    /// Run one receiver: all it needs is the coordinator's address
+    Receiver(node::Options),
+}
+
+/// Reads a command line, whose first word is the program, and does what it says.
+pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+    match node::parse_from::<Cli>(words).command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Evaluate(arguments) => run::evaluate(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Records(arguments) => records::run(&arguments),
+        Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
+        Command::Coordinator(arguments) => coordinator::main(arguments),
+        Command::Status(arguments) => manage(Manage::Status, &arguments),
+        Command::Pause(arguments) => manage(Manage::Pause, &arguments),
+        Command::Resume(arguments) => manage(Manage::Resume, &arguments),
+        Command::Stop(arguments) => manage(Manage::Stop, &arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Health(arguments) => node::health(&arguments),
+        Command::Compose(arguments) => compose::run(&arguments),
+        Command::Completions { shell } => completions(shell),
+        Command::Transmitter(options) => node::main(options, transmitter::run),
+        Command::Receiver(options) => node::main(options, receiver::run),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "pom2dib", &mut text);
+    print!("{}", String::from_utf8_lossy(&text));
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,104 @@
+//! `pom2dib model`: the networks that a scenario describes.
+
+mod gradients;
+mod listed;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use coordinator::{CoordinatorError, ScenarioArguments};
+use scenario::{Described, Kind, Scenario};
+use serde_json::{Value, json};
+
+use self::listed::{Listed, listed};
+use crate::cli::complain::complain;
+
+/// The largest difference between a gradient and its finite difference, against the gradient, in f64.
+const TOLERANCE: f64 = 1e-5;
+
+/// Show every network of a scenario: its layers, shapes, parameters, operations and memory.
+///
+/// Operations are those of the matrix products of one sample's forward pass; a training step takes about three times as many. Memory
+/// is that of values, gradients and the optimizer's moments, and of what a sample leaves for the backward pass.
+#[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib model
+  pom2dib model mine.toml --set network.encoder.hidden=[64,32]
+  pom2dib model mine.toml --check-gradients")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    scenario: ScenarioArguments,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Compare the gradients of every network with finite differences, in f64: of each parameter, and of what goes in
+    #[arg(long)]
+    check_gradients: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let listed = match arguments.listed() {
+        Ok(listed) => listed,
+        Err(error) => return complain(&error, 2),
+    };
+    match arguments.show(&listed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, 1),
+    }
+}
+
+/// Checks that all networks fit their data, before any node finds that one does not. The paper's fit whatever comes: then the data is
+/// not looked at.
+///
+/// # Errors
+/// The network's key, and what does not fit.
+pub(crate) fn check(scenario: &Scenario) -> Result<(), CoordinatorError> {
+    let is_papers = |described: &Described| described.model.kind.name() == Kind::default().name();
+    if scenario.models().iter().all(is_papers) {
+        return Ok(());
+    }
+    let input = |error: String| CoordinatorError::Input(error);
+    let data = node::data_source(scenario, None).map_err(|error| input(error.to_string()))?;
+    let info = data.info().map_err(|error| input(error.to_string()))?;
+    listed(scenario, &info).map(drop).map_err(|error| input(error.to_string()))
+}
+
+impl Arguments {
+    fn listed(&self) -> anyhow::Result<Vec<Listed>> {
+        let scenario = self.scenario.resolve()?;
+        let info = node::data_source(&scenario, None)?.info()?;
+        Ok(listed(&scenario, &info)?)
+    }
+
+    fn show(&self, listed: &[Listed]) -> anyhow::Result<()> {
+        let mut errors = vec![None; listed.len()];
+        if self.check_gradients {
+            for (listed, error) in listed.iter().zip(&mut errors) {
+                *error = Some(gradients::largest_error(listed.module()?)?);
+            }
+        }
+        if self.json {
+            let networks: Vec<Value> =
+                listed.iter().zip(&errors).map(|(listed, error)| listed.to_json(*error)).collect();
+            println!("{}", json!({ "networks": networks }));
+        } else {
+            let texts: Vec<String> =
+                listed.iter().zip(&errors).map(|(listed, error)| listed.to_text(*error)).collect();
+            print!("{}", texts.join("\n"));
+        }
+        let wrong = |(listed, error): (&Listed, &Option<f64>)| {
+            // What is no number is wrong, too.
+            error.is_some_and(|error| error.is_nan() || error >= TOLERANCE).then(|| listed.what.clone())
+        };
+        let wrong: Vec<String> = listed.iter().zip(&errors).filter_map(wrong).collect();
+        if !wrong.is_empty() {
+            bail!(
+                "gradients differ from finite differences by more than {TOLERANCE:e}: {}",
+                wrong.join(", ")
+            );
+        }
+        Ok(())
+    }
+}

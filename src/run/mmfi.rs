@@ -1,0 +1,54 @@
+//! What a run with MM-Fi needs before its nodes start: an index of the files, or a synthetic tree of them.
+
+use std::path::{Path, PathBuf};
+
+use coordinator::{CoordinatorError, ScenarioArguments};
+use data::{DataError, mmfi};
+use scenario::Scenario;
+
+use crate::cli::slow::Slow;
+
+/// Where `--synthetic` keeps its tree.
+const SYNTHETIC: &str = "data-cache/mmfi-synthetic";
+
+/// Makes the synthetic tree if there is none yet, and has the scenario read it.
+pub(crate) fn use_synthetic(arguments: &mut ScenarioArguments) -> Result<(), CoordinatorError> {
+    let scenario = arguments.resolve()?;
+    if scenario.data.source != "mmfi" {
+        let line =
+            format!("--synthetic is for MM-Fi: give scenarios/mmfi.toml instead of \"{}\"", scenario.name);
+        return Err(CoordinatorError::Input(line));
+    }
+    synthesise(Path::new(SYNTHETIC), mmfi::Plan::default()).map_err(input)?;
+    arguments.data = Some(PathBuf::from(SYNTHETIC));
+    Ok(())
+}
+
+/// Makes a synthetic tree, with a word about it.
+pub(crate) fn synthesise(folder: &Path, plan: mmfi::Plan) -> Result<(), DataError> {
+    let slow = Slow::new(format!("making a synthetic tree ({plan}) in {}", folder.display()));
+    mmfi::synthesise(folder, plan, &|done, of| slow.show(done, of))
+}
+
+/// Does once what all nodes would have to do otherwise: indexes the files of MM-Fi; and lets the scenario's name say that a tree is synthetic, so that no
+/// table is taken for one of the real data.
+pub(crate) fn prepare(
+    scenario: &Scenario,
+    arguments: &mut ScenarioArguments,
+) -> Result<(), CoordinatorError> {
+    let data =
+        node::data_source(scenario, None).map_err(|error| CoordinatorError::Input(error.to_string()))?;
+    let folder = data.settings().folder.as_deref();
+    let slow = Slow::new(format!("indexing {}", folder.unwrap_or(Path::new("the data")).display()));
+    data.prepare(&|done, of| slow.show(done, of)).map_err(input)?;
+    let Some(folder) = folder.filter(|_| scenario.data.source == "mmfi") else { return Ok(()) };
+    if mmfi::is_synthetic(folder) && !scenario.name.ends_with("-synthetic") {
+        eprintln!("note: {} is a synthetic tree, not the MM-Fi data", folder.display());
+        arguments.set.push(format!("name=\"{}-synthetic\"", scenario.name.replace(['"', '\\'], "-")));
+    }
+    Ok(())
+}
+
+fn input(error: DataError) -> CoordinatorError {
+    CoordinatorError::Input(error.to_string())
+}

@@ -1,0 +1,374 @@
+//! `pom2dib run` and `pom2dib evaluate`.
+
+pub(crate) mod data_notes;
+pub(crate) mod folder;
+pub(crate) mod in_process;
+pub(crate) mod loopback;
+pub(crate) mod mmfi;
+pub(crate) mod processes;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
+use scenario::Scenario;
+
+use crate::cli::{evaluate_snr, model};
+
+/// How many seconds a process that was started again may take to join.
+const REJOIN: u64 = 120;
+
+/// Train and judge a whole network on this machine: a coordinator, K transmitters and T receivers as processes.
+#[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib run                                        # digits made by code; needs no files
+  pom2dib run scenarios/handwritten.toml --data data-cache/handwritten --seed 7
+  pom2dib run mine.toml --set train.beta=1e-4 --set network.transmitter_limit=2 --out runs/mine
+  pom2dib run mine.toml --rounds 50 --json | jq .test.tasks
+  pom2dib run --resume runs/mine")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    scenario: ScenarioArguments,
+
+    #[command(flatten)]
+    place: LaunchOptions,
+
+    /// The run's folder; by default a fresh one under runs/
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Overwrite the run that --out holds
+    #[arg(long)]
+    force: bool,
+
+    /// Go on from the last checkpoint of the run in this folder, or from its beginning if it has none yet; with --rounds N, also
+    /// one that has finished, until it has trained N rounds
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "preset", "set", "method", "seed"])]
+    resume: Option<PathBuf>,
+
+    /// Begin with the last checkpoint of the run in this folder, which stays as it is, and go on in another folder with what --set,
+    /// --rounds and the like change of its scenario
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "scenario", "preset", "synthetic"])]
+    from: Option<PathBuf>,
+
+    /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
+    #[arg(long, conflicts_with = "resume")]
+    synthetic: bool,
+
+    /// End when standard input is closed (the parent process is gone)
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
+
+    /// Say on standard error which folder it is, as soon as that is known: for programs that follow the run
+    #[arg(long, hide = true)]
+    say_folder: bool,
+}
+
+/// Judge the last checkpoint of a run again: Algorithm 2 on the whole test set.
+#[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib evaluate runs/mine
+  pom2dib evaluate runs/mine --best --set evaluation.passes=100
+  pom2dib evaluate runs/mine --snr-db -6,0,6,12    # of a run whose channels have noise")]
+pub(crate) struct EvaluateArguments {
+    /// The run's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Judge the checkpoint that scored best on validation rows (evaluation.every), instead of the last
+    #[arg(long)]
+    best: bool,
+
+    /// Folder of the data set, if it has moved
+    #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Change how it is judged: a key of evaluation, straggler, link or channel, for example --set evaluation.passes=1 (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Judge at each of these Es/N0 of all channels with noise: a table, and snr.json, snr.svg and snr.png in the run's folder
+    #[arg(long, value_name = "DB,...", value_delimiter = ',', allow_hyphen_values = true)]
+    snr_db: Vec<f64>,
+
+    #[command(flatten)]
+    place: LaunchOptions,
+}
+
+/// Where and how the nodes run.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Where and how the nodes run")]
+pub(crate) struct LaunchOptions {
+    /// Where the nodes compute: cpu, cuda:N or auto; goes before the scenario's devices
+    #[arg(long, env = "POM2DIB_DEVICE", value_name = "DEVICE")]
+    pub(crate) device: Option<scenario::Device>,
+
+    /// Run all nodes as tasks of this process instead of processes of their own
+    #[arg(long)]
+    pub(crate) in_process: bool,
+
+    /// Let the nodes talk over TCP instead of Unix-domain sockets
+    #[arg(long, env = "POM2DIB_TCP_ONLY", value_parser = node::boolean)]
+    pub(crate) tcp_only: bool,
+
+    /// Encrypt all connections and show certificates: a folder as `pom2dib certs new` makes it
+    #[arg(long, env = "POM2DIB_TLS", value_name = "DIR")]
+    pub(crate) tls: Option<PathBuf>,
+
+    /// Let nobody in without the join token in this file; POM2DIB_TOKEN can hold the token itself
+    #[arg(long, env = "POM2DIB_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Threads for the matrix products of each node; without it, its share of the cores. No result depends on it
+    #[arg(long, env = "POM2DIB_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+
+    /// How often a process of the run that is killed is started again, all together; the network then goes on from its last
+    /// checkpoint
+    #[arg(long, env = "POM2DIB_RESTARTS", default_value_t = 10, value_name = "N")]
+    pub(crate) restarts: u32,
+
+    /// Verify all draws of every round: a node that cheats or diverges is named
+    #[arg(long, env = "POM2DIB_VERIFY", value_parser = node::boolean)]
+    pub(crate) verify: bool,
+
+    /// Print the summary as one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl LaunchOptions {
+    /// Who is let in.
+    pub(crate) fn security(&self) -> node::SecurityOptions {
+        let (tls, token_file) = (self.tls.clone(), self.token_file.clone());
+        node::SecurityOptions { tls, token_file, ..Default::default() }
+    }
+
+    /// The same as words of a command line.
+    pub(crate) fn security_words(&self) -> Vec<OsString> {
+        let flags = [("--tls", &self.tls), ("--token-file", &self.token_file)];
+        let given =
+            flags.into_iter().filter_map(|(flag, path)| Some([flag.into(), path.clone()?.into_os_string()]));
+        given.flatten().collect()
+    }
+
+    /// All of it as words of a command line of `run`, but for --json, with so many threads for each node.
+    pub(crate) fn words(&self, threads: u16) -> Vec<OsString> {
+        let mut words = self.security_words();
+        let device = self.device.map(|device| device.to_string());
+        words.extend(device.into_iter().flat_map(|device| ["--device".into(), device.into()]));
+        words.extend(["--threads".into(), threads.to_string().into()]);
+        words.extend(["--restarts".into(), self.restarts.to_string().into()]);
+        for (flag, set) in
+            [("--in-process", self.in_process), ("--tcp-only", self.tcp_only), ("--verify", self.verify)]
+        {
+            words.extend(set.then(|| flag.into()));
+        }
+        words
+    }
+}
+
+/// A whole network to be run on this machine.
+pub(crate) struct Launch {
+    pub(crate) scenario: Scenario,
+    /// The coordinator's own arguments.
+    pub(crate) coordinator: coordinator::Arguments,
+    pub(crate) place: LaunchOptions,
+    before: Before,
+}
+
+/// What is to be done in the run's folder before it goes on there.
+enum Before {
+    Nothing,
+    /// The run gets so many rounds.
+    Extend(u64),
+    /// The folder is made, of what another run has left in this one.
+    Fork {
+        from: PathBuf,
+        force: bool,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if arguments.end_with_parent {
+        node::end_with_parent();
+    } else {
+        arguments.scenario.warn_of_deprecated_keys();
+    }
+    let planned = launch_of_run(arguments);
+    if let Some(launch) = planned.as_ref().ok().filter(|_| arguments.say_folder) {
+        eprintln!("folder {}", launch.coordinator.out.display());
+    }
+    launch(planned)
+}
+
+pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
+    if arguments.snr_db.is_empty() {
+        return launch(launch_of_evaluation(arguments));
+    }
+    let EvaluateArguments { folder, best, data, set, snr_db, place } = arguments;
+    let sweep = evaluate_snr::Sweep { folder, best: *best, data: data.as_deref(), set, place };
+    evaluate_snr::run(&sweep, snr_db)
+}
+
+/// Runs a network. Its folder is this process's own for as long as it lives, and for as long as its coordinator does.
+fn launch(launch: Result<Launch, CoordinatorError>) -> ExitCode {
+    let locked = launch.and_then(|launch| {
+        let lock = RunLock::take(&launch.coordinator.out)?;
+        launch.prepare()?;
+        Ok((lock, launch))
+    });
+    match locked {
+        Ok((_lock, launch)) if launch.place.in_process => in_process::run(&launch),
+        Ok((lock, launch)) => processes::run(&launch, &lock),
+        Err(error) => {
+            eprintln!("error: {}", link::printable(&error.to_string()));
+            ExitCode::from(if error.is_input() { 2 } else { 1 })
+        }
+    }
+}
+
+fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
+    let mut given = arguments.scenario.clone();
+    let out = |scenario: &Scenario| arguments.out.clone().unwrap_or_else(|| folder::fresh(scenario));
+    let mut before = Before::Nothing;
+    let (scenario, out) = match (&arguments.resume, &arguments.from) {
+        (Some(folder), _) => {
+            let mut scenario = RunFolder::at(folder).scenario()?;
+            if let Some(rounds) = given.rounds.take() {
+                scenario.train.rounds = rounds;
+                before = Before::Extend(rounds);
+            }
+            (scenario, folder.clone())
+        }
+        (None, Some(from)) => {
+            let scenario = given.resolve_from(from)?;
+            // All else is written into the new folder.
+            given = ScenarioArguments::default();
+            before = Before::Fork { from: from.clone(), force: arguments.force };
+            let out = out(&scenario);
+            (scenario, out)
+        }
+        (None, None) => {
+            if arguments.synthetic {
+                mmfi::use_synthetic(&mut given)?;
+            }
+            mmfi::prepare(&given.resolve()?, &mut given)?;
+            let scenario = given.resolve()?;
+            data_notes::say(&scenario)?;
+            model::check(&scenario)?;
+            let out = out(&scenario);
+            (scenario, out)
+        }
+    };
+    let mut coordinator = local_coordinator(given, out, &arguments.place)?;
+    coordinator.resume = arguments.resume.is_some() || arguments.from.is_some();
+    coordinator.force = arguments.force && arguments.from.is_none();
+    Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before })
+}
+
+fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, CoordinatorError> {
+    let scenario = RunFolder::at(&arguments.folder).scenario()?;
+    let changes = ScenarioArguments {
+        data: arguments.data.clone(),
+        set: arguments.set.clone(),
+        ..ScenarioArguments::default()
+    };
+    let mut coordinator = local_coordinator(changes, arguments.folder.clone(), &arguments.place)?;
+    coordinator.evaluate = true;
+    coordinator.best = arguments.best;
+    Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before: Before::Nothing })
+}
+
+/// A coordinator on a free port of this machine.
+fn local_coordinator(
+    scenario: ScenarioArguments,
+    out: PathBuf,
+    place: &LaunchOptions,
+) -> Result<coordinator::Arguments, CoordinatorError> {
+    let listen = loopback::free_port().map_err(CoordinatorError::Run)?;
+    Ok(coordinator::Arguments {
+        scenario,
+        out,
+        force: false,
+        resume: false,
+        resume_or_start: false,
+        evaluate: false,
+        command: Some(coordinator::command_line()),
+        best: false,
+        listen,
+        security: place.security(),
+        insecure: false,
+        json: place.json,
+        verify: place.verify,
+        patience: 120,
+        // Who is not started again does not come back.
+        rejoin: if place.restarts > 0 && !place.in_process { REJOIN } else { 0 },
+        silence: 10,
+        stall: 600,
+        health: None,
+        end_with_parent: true,
+        lock_inherited: true,
+    })
+}
+
+impl Launch {
+    /// Does what is to be done first. The folder is locked.
+    fn prepare(&self) -> Result<(), CoordinatorError> {
+        let folder = &self.coordinator.out;
+        match &self.before {
+            Before::Nothing => Ok(()),
+            Before::Extend(rounds) => coordinator::extend(folder, *rounds),
+            Before::Fork { from, force } => coordinator::fork(from, folder, &self.scenario, *force),
+        }
+    }
+
+    /// The file into which the coordinator writes its address; an earlier run's is removed.
+    pub(crate) fn fresh_address_file(&self) -> PathBuf {
+        let file = self.coordinator.out.join("address");
+        // It may well not be there.
+        let _ = std::fs::remove_file(&file);
+        file
+    }
+
+    /// The place with what a node shows to the coordinator at an address. A node finds a token that the coordinator has made for
+    /// itself; where no folder is fit for that, it is told the run's own file.
+    pub(crate) fn place_of_nodes(&self, address: &str) -> LaunchOptions {
+        let own = self.coordinator.out.join("token");
+        let security =
+            self.place.security().of_coordinator().map(|security| security.finding_token_of(address));
+        let finds = security.is_ok_and(|security| security.protects() || security.has_token());
+        let token_file = self.place.token_file.clone().or((!finds && own.exists()).then_some(own));
+        LaunchOptions { token_file, ..self.place.clone() }
+    }
+
+    /// Each node's share of the cores: transmitters and receivers mostly compute in turns, so that only nodes of one kind
+    /// have to share them.
+    pub(crate) fn threads(&self) -> u16 {
+        let nodes = self.scenario.transmitters().max(self.scenario.receivers());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.place.threads.unwrap_or_else(|| u16::try_from(cores / nodes).unwrap_or(u16::MAX).max(1))
+    }
+
+    /// What every node is told.
+    pub(crate) fn node_options(&self, address: &str, index: usize) -> node::Options {
+        node::Options {
+            coordinator: address.into(),
+            index: Some(index as u32),
+            // Where the coordinator is, on whatever port is free.
+            listen: std::net::SocketAddr::new(self.coordinator.listen.ip(), 0),
+            advertise: None,
+            tcp_only: self.place.tcp_only,
+            threads: self.threads(),
+            data: None,
+            device: self.place.device,
+            security: self.place_of_nodes(address).security(),
+            insecure: false,
+            patience: 60,
+            health: None,
+            end_with_parent: true,
+            network: link::Transport::System,
+            shutdown: node::Shutdown::default(),
+            state_of_health: node::Health::default(),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What a transmitter says of the draws of a round, where they are verified.
+
+use bytes::Bytes;
+use node::batch_digest;
+use proto::v1::{TransmitterRound, View};
+
+use crate::{TransmitterMachine, sent::Sent};
+
+impl TransmitterMachine {
+    /// Adds to the report of a round what it told all receivers of the choices, and which samples it encoded.
+    pub(crate) fn record_audit(&mut self, report: &mut TransmitterRound, sent: &Sent) {
+        let choices = sent.parts.iter().map(|part| part.choices.clone()).collect();
+        report.view = Some(View { requests: Bytes::new(), choices });
+        let first = self.context.first_tick(sent.round);
+        let ticks = first..first + self.context.ticks() as u64;
+        let samples = self.context.samples();
+        let batches = &mut self.batches;
+        let digest = batch_digest(ticks.flat_map(|tick| batches.positions(tick, samples)));
+        report.batch = Bytes::copy_from_slice(&digest);
+    }
+}

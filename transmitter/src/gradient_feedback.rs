@@ -1,0 +1,63 @@
+use node::Context;
+use proto::{
+    Payload, WireError, check_finite, check_length, decode_bits,
+    v1::{Gradients, Used},
+};
+
+/// What a receiver sent back for a part of a round, checked.
+pub(crate) struct GradientFeedback {
+    /// Gradients of its objective with respect to the z that it used, `[entries, samples, feature_dim]`.
+    pub(crate) z: Payload,
+    /// Where the gradient of each granted entry stands in `z`; none for one that was lost or late.
+    pub(crate) places: Vec<Option<usize>>,
+    /// Its cost at every tick of the round, if this is the round's last part; else none.
+    pub(crate) costs: Vec<f64>,
+}
+
+/// Checks what a receiver sent back for the entries (tick, modality) that it was granted, as the machine does before it
+/// computes with it.
+pub fn check_gradients(
+    context: &Context,
+    granted: &[(usize, usize)],
+    is_last: bool,
+    gradients: Option<&Gradients>,
+) -> Result<(), WireError> {
+    GradientFeedback::check(context, granted, is_last, gradients).map(drop)
+}
+
+impl GradientFeedback {
+    /// Checks gradients against what this receiver was granted.
+    pub(crate) fn check(
+        context: &Context,
+        granted: &[(usize, usize)],
+        is_last: bool,
+        gradients: Option<&Gradients>,
+    ) -> Result<Self, WireError> {
+        let gradients = gradients.ok_or(WireError::Missing("gradients"))?;
+        let used = used(context, granted.len(), gradients.used.as_ref())?;
+        let shape = [used.iter().filter(|used| **used).count(), context.samples(), context.feature_dim()];
+        let z = Payload::check("gradient of z", gradients.z.as_ref(), &shape)?;
+        let costs = if is_last { context.ticks() } else { 0 };
+        check_length("costs", "values", gradients.costs.len(), costs)?;
+        check_finite("costs", &gradients.costs)?;
+        Ok(GradientFeedback { z, places: places(&used), costs: gradients.costs.clone() })
+    }
+}
+
+/// Which of so many granted entries the receiver used: all, unless it may go on without and says so.
+fn used(context: &Context, granted: usize, used: Option<&Used>) -> Result<Vec<bool>, WireError> {
+    match used {
+        None => Ok(vec![true; granted]),
+        Some(_) if !context.scenario.skips() => {
+            Err(WireError::Missing("gradients of some entries, though straggler.policy is \"wait\""))
+        }
+        Some(used) if used.entries.is_empty() => Ok(vec![false; granted]),
+        Some(used) => decode_bits("used entries", &used.entries, granted),
+    }
+}
+
+/// Numbers those that were used.
+fn places(used: &[bool]) -> Vec<Option<usize>> {
+    let mut next = 0..;
+    used.iter().map(|used| if *used { next.next() } else { None }).collect()
+}
