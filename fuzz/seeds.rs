@@ -11,8 +11,8 @@ use prost::Message;
 use proto::{
     Link, Packer, When,
     v1::{
-        Asks, Cluster, Confusion, Entry, EntryRate, Failed, Features, Gradients, Join, LoadRequest,
-        ManageRequest, Order, Ready, ReceiverPass, ReceiverRound, Report, Role, StatePiece, TransmitterRound,
+        Cluster, Confusion, Entry, EntryRate, Failed, Features, Gradients, Join, LoadRequest,
+        ManageRequest, Order, Ready, ReceiverPass, ReceiverRound, Report, Requests, Role, StatePiece, TransmitterRound,
         Turn, View, Welcome, order, report,
     },
 };

@@ -8,7 +8,7 @@ use std::{
 use harness::{PATIENCE, Place, Process, Wire, join, wait_until};
 use proto::{
     Link, When,
-    v1::{Asks, Join, Role, StatePiece, Turn},
+    v1::{Join, Requests, Role, StatePiece, Turn},
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -132,8 +132,8 @@ impl Network {
     fn send_a_huge_turn(&self) {
         let link = Link { run: vec![7; 16].into(), incarnation: 1, transmitter: 0, receiver: 0 };
         for _ in 0..10 {
-            let asks = Some(Asks { ticks: vec![0xff; 8 << 20].into() });
-            let turn = Turn { stamp: Some(link.stamp(When::round(0))), asks, ..Turn::default() };
+            let requests = Some(Requests { ticks: vec![0xff; 8 << 20].into() });
+            let turn = Turn { stamp: Some(link.stamp(When::round(0))), requests, ..Turn::default() };
             let answer = self.wire.exchange(self.transmitter, turn).map(|mut link| link.answer());
             assert!(!matches!(answer, Ok(Ok(Some(_)))), "nobody answers that");
         }

@@ -11,7 +11,7 @@ use link::{Channel, Name, Security};
 use proto::{
     Link, Secret, When,
     v1::{
-        Action, Asks, Finished, Join, LoadRequest, ManageRequest, Order, Report, Role, StatePiece, Turn,
+        Action, Finished, Join, LoadRequest, ManageRequest, Order, Report, Requests, Role, StatePiece, Turn,
         coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
     },
 };
@@ -303,8 +303,8 @@ impl Caller {
         let Host::Transmitter(k) = at else { return None };
         let mut client = TransmitterClient::new(self.dial(at).await?);
         let link = Link { run, incarnation, transmitter: k as u32, receiver: 0 };
-        let asks = Some(Asks { ticks: Bytes::from_static(&[1]) });
-        let turn = Turn { stamp: Some(link.stamp(When::round(0))), asks, secret, ..Turn::default() };
+        let requests = Some(Requests { ticks: Bytes::from_static(&[1]) });
+        let turn = Turn { stamp: Some(link.stamp(When::round(0))), requests, secret, ..Turn::default() };
         match client.exchange(tokio_stream::once(turn)).await {
             Ok(features) => match features.into_inner().message().await {
                 Ok(Some(_)) => Some(Ok(())),
