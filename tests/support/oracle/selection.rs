@@ -35,7 +35,7 @@ impl Oracle<'_> {
             .map(|k| {
                 let drawn_for = |t: usize| {
                     let at = |tick: usize| match requests[t][tick].contains(&k) {
-                        true => self.draw_requests(k, t, tick),
+                        true => self.draw_choices(k, t, tick),
                         false => Ok(Vec::new()),
                     };
                     ticks.clone().map(at).collect::<Result<Vec<_>>>()
@@ -103,7 +103,7 @@ impl Oracle<'_> {
         Ok(draw(&logits, scenario.receiver_limit(), &mut stream))
     }
 
-    fn draw_requests(&self, k: usize, t: usize, tick: usize) -> Result<Vec<usize>> {
+    fn draw_choices(&self, k: usize, t: usize, tick: usize) -> Result<Vec<usize>> {
         let scenario = &self.setup.scenario;
         if !scenario.train.method.selects() {
             return Ok((0..scenario.modalities(k)).collect());
