@@ -196,6 +196,27 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
 }
 
 #[test]
+fn layers_see_the_axes_that_arrays_have() {
+    let place = Place::new(PROGRAM);
+    write_arrays(&place, "all");
+    let layers = |first: &str| {
+        format!(
+            "{SCENARIO}[network.encoder.left]\nkind = \"sequential\"\nlayers = [\"{first}\", \"relu\", \"flatten\"]\noutputs = 4\n"
+        )
+    };
+    place.write("over-time.toml", layers("conv1d 3 2"));
+    place.run("check over-time.toml --data all").done();
+    let listed = place.run("model over-time.toml --data all").done().stdout;
+    assert!(listed.contains("network.encoder.left, sequential"), "{listed}");
+    place.run("run over-time.toml --data all --out over-time --json").done();
+    place.write("over-images.toml", layers("conv2d 3 2x2"));
+    for command in ["check", "run"] {
+        let words = ["network.encoder.left.layers: layer 1 (conv2d) got 2 x 2"];
+        place.run(&format!("{command} over-images.toml --data all")).failed(2, &words);
+    }
+}
+
+#[test]
 fn rows_that_do_not_fit_are_named_with_both_files_and_nodes_before_round_0() {
     let place = Place::new(PROGRAM);
     place.write("own.toml", SCENARIO);

@@ -9,6 +9,7 @@ use crate::{
     DataFile, Dataset, Info, Needs, Report, Settings, Source, Split, Trained,
     catalogue::hex,
     error::DataError,
+    info::info_of_dataset,
     mmfi::Progress,
     modality::{NOISE_NAMES, is_noise},
 };
@@ -135,9 +136,16 @@ impl Source for ArrayFiles {
         Ok(Sha256::digest(format!("pom2dib arrays contents v1\n{}", lines.concat())).into())
     }
 
+    /// Of the arrays that a scenario names: of a folder by itself nobody knows which are tasks.
     fn info(&self, settings: &Settings) -> Result<Info, DataError> {
-        let remedy = "is a folder of arrays: `pom2dib data info arrays` describes those";
-        Err(DataError::malformed(settings.files()?, remedy))
+        let (modalities, tasks) = (settings.modalities(), settings.task_names());
+        if modalities.is_empty() && tasks.is_empty() {
+            let remedy = "is a folder of arrays: `pom2dib data info arrays` describes those";
+            return Err(DataError::malformed(settings.files()?, remedy));
+        }
+        let needs = Needs { modalities: &modalities, tasks: &tasks };
+        let arrays = self.open(settings, Seed::from_number(0), &needs)?;
+        Ok(info_of_dataset(arrays.as_ref(), settings, &modalities, &tasks))
     }
 
     fn describe(&self, settings: &Settings, _: Progress<'_>) -> Result<Report, DataError> {
