@@ -157,7 +157,11 @@ fn what_makes_no_sense_is_said_by_its_key() {
     refused("data.hold_out=1", &["data.hold_out is 1", "from 0 to 0.9"]);
     refused("data.hold_out=-0.1", &["data.hold_out is -0.1"]);
     refused("evaluation.validation_passes=0", &["evaluation.validation_passes is 0"]);
-    refused("data.groups=speaker --set data.hold_out=0.1", &["data.groups", "arrays"]);
+    refused("data.groups=age --set data.hold_out=0.1", &["data.groups is \"age\"", "must be \"speaker\""]);
+    refused(
+        "data.groups=speaker --set data.source=mmfi --set data.hold_out=0.1",
+        &["data.groups", "whole recordings"],
+    );
     place.run("run tiny.toml --out a").done();
     place.run("evaluate a --best").failed(2, &["a has no best checkpoint"]);
     // What is held out decides what is trained.

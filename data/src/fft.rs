@@ -27,15 +27,15 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// The range of the values given.
-    pub(crate) fn of(values: &[f32]) -> Self {
+    /// The range of all values of the rows given.
+    pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a [f32]>) -> Self {
         let start = Range { low: f32::INFINITY, high: f32::NEG_INFINITY };
-        values
-            .iter()
-            .fold(start, |range, &value| Range { low: range.low.min(value), high: range.high.max(value) })
+        let wider =
+            |range: Range, &value: &f32| Range { low: range.low.min(value), high: range.high.max(value) };
+        rows.into_iter().fold(start, |range, row| row.iter().fold(range, wider))
     }
 
-    /// Maps the range onto 0 to 1. Values outside it, which only the test set can have, stay outside.
+    /// Maps the range onto 0 to 1. Values outside it, which only images that are not trained on can have, stay outside.
     pub(crate) fn scale(self, values: &mut [f32]) {
         // All-equal images have no range: everything becomes 0.
         let factor = if self.high > self.low { 1.0 / (self.high - self.low) } else { 0.0 };
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn scaling_maps_the_range_onto_zero_to_one_and_survives_a_constant() {
         let mut values = [2.0, 4.0, 3.0];
-        Range::of(&values).scale(&mut values);
+        Range::of([&values[..]]).scale(&mut values);
         assert_eq!(values, [0.0, 1.0, 0.5]);
         let mut constant = [5.0; 3];
-        Range::of(&constant).scale(&mut constant);
+        Range::of([&constant[..]]).scale(&mut constant);
         assert_eq!(constant, [0.0; 3]);
     }
 }

@@ -10,10 +10,59 @@ use randomness::{Purpose, Seed};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Dataset, Split,
+    Dataset, Settings, Split,
     error::DataError,
     view::{Part, View},
 };
+
+/// What a run holds out: how much, and what belongs together.
+pub(crate) struct HoldOut {
+    seed: Seed,
+    share: f64,
+    /// What `data.groups` names.
+    pub(crate) groups: Option<String>,
+}
+
+impl HoldOut {
+    /// What a scenario says of it.
+    pub(crate) fn of(settings: &Settings, seed: Seed) -> Result<Self, DataError> {
+        let share = settings.key("hold_out")?.unwrap_or(0.0);
+        Ok(HoldOut { seed, share, groups: settings.key("groups")? })
+    }
+
+    /// Nothing.
+    pub(crate) fn nothing() -> Self {
+        HoldOut { seed: Seed::from_number(0), share: 0.0, groups: None }
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.share == 0.0
+    }
+
+    /// The training rows that [`hold_out`] holds out, for whoever fits something on the others. None where it will refuse.
+    pub(crate) fn rows(&self, groups: &[u32]) -> Held {
+        self.draw(groups, &[])
+    }
+
+    /// Draws whole groups until the share is reached. `address` tells draws from each other.
+    pub(crate) fn draw(&self, groups: &[u32], address: &[u64]) -> Held {
+        if self.is_nothing() {
+            return Held::default();
+        }
+        let held = held_out_groups(groups, self.seed, address, self.share).unwrap_or_default();
+        Held(groups.iter().map(|group| held.contains(group)).collect())
+    }
+}
+
+/// Of each of so many things, whether it is held out; by default none is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held(pub(crate) Vec<bool>);
+
+impl Held {
+    pub(crate) fn contains(&self, number: usize) -> bool {
+        self.0.get(number).copied().unwrap_or(false)
+    }
+}
 
 /// A data set's rows to train on, and those to validate on.
 pub struct Divided {
@@ -36,7 +85,7 @@ pub(crate) fn hold_out(
 ) -> Result<Divided, DataError> {
     let rows = dataset.samples(Split::Train);
     let groups = dataset.groups().unwrap_or_else(|| (0..rows as u32).collect());
-    let held = held_out_groups(&groups, seed, share).ok_or_else(|| {
+    let held = held_out_groups(&groups, seed, &[], share).ok_or_else(|| {
         let problem = format!(
             "has {rows} training rows in a single group, of which data.hold_out = {share} can hold none out: set it to 0, or \
              give more"
@@ -61,13 +110,13 @@ pub(crate) fn bring(dataset: Box<dyn Dataset>, validation: Box<dyn Dataset>) -> 
 }
 
 /// The groups that are held out; none if nothing would be left, or nothing held out.
-fn held_out_groups(groups: &[u32], seed: Seed, share: f64) -> Option<BTreeSet<u32>> {
+fn held_out_groups(groups: &[u32], seed: Seed, address: &[u64], share: f64) -> Option<BTreeSet<u32>> {
     let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();
     groups.iter().for_each(|group| *sizes.entry(*group).or_default() += 1);
     let sizes: Vec<(u32, usize)> = sizes.into_iter().collect();
     let wanted = (share * groups.len() as f64).ceil() as usize;
     let (mut held, mut count) = (BTreeSet::new(), 0);
-    for place in seed.stream(Purpose::HoldOut, &[], 0).permutation(sizes.len()) {
+    for place in seed.stream(Purpose::HoldOut, address, 0).permutation(sizes.len()) {
         let (group, size) = sizes[place as usize];
         if count >= wanted || held.len() + 1 == sizes.len() {
             break;
@@ -106,7 +155,7 @@ mod tests {
     use super::*;
 
     fn held(groups: &[u32], share: f64, seed: u64) -> Vec<u32> {
-        let held = held_out_groups(groups, Seed::from_number(seed), share);
+        let held = held_out_groups(groups, Seed::from_number(seed), &[], share);
         held.map(|held| held.into_iter().collect()).unwrap_or_default()
     }
 

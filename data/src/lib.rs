@@ -17,6 +17,7 @@ mod fetch;
 mod fft;
 mod handwritten;
 mod held_out;
+mod held_recordings;
 mod info;
 mod mel;
 pub mod mmfi;

@@ -6,6 +6,8 @@ use crate::{
     content::{Clip, ClipName, Content, PIXELS, Part, Wants},
     error::DataError,
     fft,
+    held_out::Held,
+    held_recordings::HeldRecordings,
     mel::{self, Mel, Scratch},
     modality::{MODALITY_NAMES, Modality, NOISE_NAMES},
     pairing::Pairing,
@@ -13,7 +15,10 @@ use crate::{
 };
 use randomness::{Purpose, Seed};
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 /// Images paired with clips, whatever they were made from.
 pub(crate) struct PairedDigits {
@@ -37,7 +42,10 @@ struct Rows {
     seed: Seed,
     train_labels: Vec<u8>,
     test_labels: Vec<u8>,
+    /// Of images that are not held out.
     train_pairing: Pairing,
+    /// The clip of each training image that is.
+    held_pairs: BTreeMap<u32, u32>,
     /// Whether audio is that of the first epoch in all of them.
     frozen_audio: bool,
     /// The clip of each test sample.
@@ -65,6 +73,8 @@ struct Audio {
     mel: Mel,
     bank: NoiseBank,
     clips: Vec<Clip>,
+    /// Of each training clip that is held out.
+    held: BTreeMap<u32, Vec<f32>>,
     /// [`mel::WIDTH`] values per test clip.
     test: Vec<f32>,
     /// Buffers not in use: as many as threads ever read at once.
@@ -72,28 +82,36 @@ struct Audio {
 }
 
 impl PairedDigits {
-    /// Computes what does not change from epoch to epoch of the content that was loaded.
-    pub(crate) fn new(content: Content, wants: Wants, seed: Seed, frozen_audio: bool) -> Self {
-        PairedDigits {
-            rows: Arc::new(Rows::new(content, wants, seed, frozen_audio)),
-            read_ahead: OnceLock::new(),
-        }
+    /// Computes what does not change from epoch to epoch of the content that was loaded. Of training images that are held out nothing
+    /// counts for the others.
+    pub(crate) fn new(
+        content: Content,
+        wants: Wants,
+        seed: Seed,
+        frozen_audio: bool,
+        held: HeldRecordings,
+    ) -> Self {
+        let rows = Rows::new(content, wants, seed, frozen_audio, held);
+        PairedDigits { rows: Arc::new(rows), read_ahead: OnceLock::new() }
     }
 }
 
 impl Rows {
-    fn new(content: Content, wants: Wants, seed: Seed, frozen_audio: bool) -> Self {
+    fn new(content: Content, wants: Wants, seed: Seed, frozen_audio: bool, held: HeldRecordings) -> Self {
         let digest = digest(&content);
         let Content { train, test } = content;
+        let HeldRecordings { rows, clips, pairs } = held;
         let images = train.images.zip(test.images);
+        let spectra = images.as_ref().filter(|_| wants.spectra);
         Rows {
             seed,
-            train_pairing: Pairing::new(&train.names),
+            train_pairing: Pairing::among(&train.names, |clip| !clips.contains(clip)),
             frozen_audio,
             test_pairs: Pairing::new(&test.names).cycled(&test.labels),
-            spectra: images.as_ref().filter(|_| wants.spectra).map(|(train, test)| Spectra::new(train, test)),
+            spectra: spectra.map(|(train, test)| Spectra::new(train, test, &rows)),
             pixels: images.filter(|_| wants.pixels).map(|(train, test)| Pixels { train, test }),
-            audio: train.clips.zip(test.clips).map(|(train, test)| Audio::new(train, &test, seed)),
+            audio: train.clips.zip(test.clips).map(|(train, test)| Audio::new(train, &test, &pairs, seed)),
+            held_pairs: pairs,
             train_labels: train.labels,
             test_labels: test.labels,
             digest,
@@ -129,6 +147,9 @@ impl Rows {
     fn read_mel(&self, split: Split, sample: usize, epoch: u64, out: &mut [f32]) {
         let audio = self.audio.as_ref().expect("mel was not among the needs");
         match split {
+            Split::Train if self.held_pairs.contains_key(&(sample as u32)) => {
+                out.copy_from_slice(&audio.held[&self.held_pairs[&(sample as u32)]]);
+            }
             Split::Train => {
                 let epoch = if self.frozen_audio { 0 } else { epoch };
                 let clip = self.train_pairing.drawn(self.seed, self.train_labels[sample], sample, epoch);
@@ -237,11 +258,12 @@ impl Dataset for PairedDigits {
 }
 
 impl Spectra {
-    fn new(train_images: &[u8], test_images: &[u8]) -> Self {
+    fn new(train_images: &[u8], test_images: &[u8], held: &Held) -> Self {
         let mut train = fft::magnitudes(train_images);
         let mut test = fft::magnitudes(test_images);
-        // The training set's range for both: what a receiver will see must not depend on the test set.
-        let range = fft::Range::of(&train);
+        // The training set's range for all: what a receiver will see must depend neither on the test set nor on what is held out.
+        let images = train.chunks_exact(fft::WIDTH).enumerate().filter(|(row, _)| !held.contains(*row));
+        let range = fft::Range::of(images.map(|(_, image)| image));
         range.scale(&mut train);
         range.scale(&mut test);
         Spectra { train, test }
@@ -249,16 +271,24 @@ impl Spectra {
 }
 
 impl Audio {
-    fn new(clips: Vec<Clip>, test_clips: &[Clip], seed: Seed) -> Self {
+    fn new(clips: Vec<Clip>, test_clips: &[Clip], held_pairs: &BTreeMap<u32, u32>, seed: Seed) -> Self {
         let mel = Mel::new();
         let mut scratch = mel.scratch();
-        let mut test = vec![0.0; test_clips.len() * mel::WIDTH];
-        for (clip, out) in test_clips.iter().zip(test.chunks_exact_mut(mel::WIDTH)) {
+        let mut plain = |clip: &Clip, out: &mut [f32]| {
             plain_waveform(clip, scratch.waveform());
             mel.spectrogram(&mut scratch, out);
             mel::standardise(out);
-        }
-        Audio { mel, bank: NoiseBank::new(seed), clips, test, pool: Mutex::new(vec![scratch]) }
+        };
+        let mut test = vec![0.0; test_clips.len() * mel::WIDTH];
+        test_clips.iter().zip(test.chunks_exact_mut(mel::WIDTH)).for_each(|(clip, out)| plain(clip, out));
+        let held: BTreeSet<u32> = held_pairs.values().copied().collect();
+        let spectrogram = |clip: u32| {
+            let mut out = vec![0.0; mel::WIDTH];
+            plain(&clips[clip as usize], &mut out);
+            (clip, out)
+        };
+        let held = held.into_iter().map(spectrogram).collect();
+        Audio { mel, bank: NoiseBank::new(seed), clips, held, test, pool: Mutex::new(vec![scratch]) }
     }
 
     fn augmented(&self, clip: usize, augmentation: &Augmentation, out: &mut [f32]) {

@@ -9,9 +9,15 @@ pub(crate) struct Pairing {
 }
 
 impl Pairing {
+    /// With all clips.
     pub(crate) fn new(names: &[ClipName]) -> Self {
+        Self::among(names, |_| true)
+    }
+
+    /// With those clips alone for which it holds.
+    pub(crate) fn among(names: &[ClipName], holds: impl Fn(usize) -> bool) -> Self {
         let mut of_digit: [Vec<u32>; 10] = Default::default();
-        for (clip, name) in names.iter().enumerate() {
+        for (clip, name) in names.iter().enumerate().filter(|(clip, _)| holds(*clip)) {
             of_digit[usize::from(name.digit)].push(clip as u32);
         }
         Pairing { of_digit }

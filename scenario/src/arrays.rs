@@ -66,14 +66,7 @@ impl Scenario {
                 return Err(ScenarioError::invalid(key, "is for data.source \"handwritten\" alone"));
             }
         }
-        let is_built_in = crate::BUILT_IN_SOURCES.contains(&self.data.source.as_str());
-        if self.data.groups.is_some()
-            && self.data.hold_out > 0.0
-            && is_built_in
-            && self.data.source != "arrays"
-        {
-            return Err(ScenarioError::invalid("data.groups", "is for data.source \"arrays\" alone"));
-        }
+        self.validate_groups()?;
         for (t, receiver) in self.receiver.iter().enumerate() {
             if let Some(classes) = receiver.classes {
                 within(&format!("classes of receiver {t}"), classes, 2, MOST_CLASSES)?;
@@ -91,5 +84,22 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+    /// What belongs together where training rows are held out: of arrays an array, of recorded digits the speakers.
+    fn validate_groups(&self) -> Result<(), ScenarioError> {
+        let Some(groups) = self.data.groups.as_deref().filter(|_| self.data.hold_out > 0.0) else {
+            return Ok(());
+        };
+        let refuse = |message: String| Err(ScenarioError::invalid("data.groups", message));
+        match self.data.source.as_str() {
+            "digits" | "handwritten" if groups != "speaker" => refuse(format!(
+                "is \"{groups}\"; of data.source \"{}\" it must be \"speaker\", or not be set",
+                self.data.source
+            )),
+            "mmfi" => {
+                refuse("is not for data.source \"mmfi\", of which whole recordings are held out".into())
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -26,7 +26,8 @@ pub struct Data {
     pub noise_width: usize,
     /// The share of the training rows that is held out for validation; data that brings rows for validation keeps all its training rows.
     pub hold_out: f64,
-    /// Of arrays: the array whose values say which training rows belong together, and are held out together.
+    /// What is held out together: of arrays the rows with equal values in the array of this name, of digits and HandWritten, where it is
+    /// `speaker`, all recordings of a speaker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<String>,
     /// Keys that a data set of another name than the built-in ones brings.

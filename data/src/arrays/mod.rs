@@ -27,7 +27,12 @@ pub(crate) use source::ArrayFiles;
 pub(crate) use text::classes;
 pub(crate) use unseen::Unseen;
 
-use crate::{About, Dataset, Needs, Split, Targets, error::DataError, modality::is_noise};
+use crate::{
+    About, Dataset, Needs, Split, Targets,
+    error::DataError,
+    held_out::{Held, HoldOut},
+    modality::is_noise,
+};
 use file::ArrayFile;
 use labels::{Cells, Survey};
 use normal::{Fit, Map};
@@ -154,7 +159,7 @@ struct Modality {
 
 impl Modality {
     fn open(folder: &Path, name: &str, normalisation: Normalisation) -> Result<Self, DataError> {
-        Self::fit(name, Self::heads(folder, name)?, normalisation)
+        Self::fit(name, Self::heads(folder, name)?, normalisation, &Held::default())
     }
 
     /// Both files of a modality, of which nothing but the heads is read.
@@ -165,11 +170,18 @@ impl Modality {
         Ok(files)
     }
 
-    /// Reads both and fits the normalisation.
-    fn fit(name: &str, files: [ArrayFile; 2], normalisation: Normalisation) -> Result<Self, DataError> {
+    /// Reads both and fits the normalisation on training rows that are not held out.
+    fn fit(
+        name: &str,
+        files: [ArrayFile; 2],
+        normalisation: Normalisation,
+        held: &Held,
+    ) -> Result<Self, DataError> {
         let mut fit = Fit::new(normalisation, files[0].layout.width);
-        let train = files[0].scan(|_, row| {
-            fit.row(row);
+        let train = files[0].scan(|row, values| {
+            if !held.contains(row) {
+                fit.row(values);
+            }
             Ok(())
         })?;
         let test = files[1].scan(|_, _| Ok(()))?;
@@ -208,8 +220,13 @@ pub(crate) struct Arrays {
 }
 
 impl Arrays {
-    /// Opens what is needed, reads it once, and fits the normalisation.
-    pub(crate) fn open(source: &ArraySource, seed: Seed, needs: &Needs) -> Result<Self, DataError> {
+    /// Opens what is needed, reads it once, and fits the normalisation on the training rows that are not held out.
+    pub(crate) fn open(
+        source: &ArraySource,
+        seed: Seed,
+        needs: &Needs,
+        hold_out: &HoldOut,
+    ) -> Result<Self, DataError> {
         let (mut modalities, mut tasks) = (Vec::new(), Vec::new());
         for name in needs.modalities.iter().filter(|name| !is_noise(name)) {
             check_name(name)?;
@@ -226,11 +243,12 @@ impl Arrays {
         // Before anything is unpacked or read.
         let heads = modalities.iter().map(|(_, files)| files).chain(tasks.iter().map(|(_, files)| files));
         let samples = count_rows(&source.folder, heads)?;
+        let (groups, held) = held_out(&source.folder, samples[0], hold_out)?;
         let fitted = |(name, files): (&String, [ArrayFile; 2])| {
-            Ok((name.clone(), Modality::fit(name, files, source.normalisation)?))
+            Ok((name.clone(), Modality::fit(name, files, source.normalisation, &held)?))
         };
         let read = |(task, files): (ArrayTask, [ArrayFile; 2])| {
-            Ok((task.name.clone(), Target::read(&task, files, source.normalisation)?))
+            Ok((task.name.clone(), Target::read(&task, files, source.normalisation, &held)?))
         };
         Ok(Arrays {
             seed,
@@ -238,37 +256,51 @@ impl Arrays {
             samples,
             modalities: modalities.into_iter().map(fitted).collect::<Result<_, DataError>>()?,
             targets: tasks.into_iter().map(read).collect::<Result<_, DataError>>()?,
-            groups: None,
+            groups,
         })
-    }
-
-    /// Which training rows belong together, by the values of an array: equal ones make a group.
-    fn read_groups(&self, folder: &Path, name: &str) -> Result<Vec<u32>, DataError> {
-        check_name(name)?;
-        let file = ArrayFile::open_task(folder, name, Split::Train)?;
-        if file.layout.width != 1 || file.layout.rows != self.samples[0] {
-            return Err(file.malformed(format!(
-                "has the shape {:?}, but as data.groups it should hold one number or text for each of the {} training rows",
-                file.layout.shape, self.samples[0]
-            )));
-        }
-        let values: Vec<String> = match Survey::of(&file, true)?.cells {
-            Cells::Texts(texts) => texts,
-            Cells::Numbers(numbers) => numbers.iter().map(f64::to_string).collect(),
-            Cells::Columns(columns) => columns.iter().map(u32::to_string).collect(),
-        };
-        let mut known = BTreeMap::new();
-        let number = |value: String| {
-            let next = known.len() as u32;
-            *known.entry(value).or_insert(next)
-        };
-        Ok(values.into_iter().map(number).collect())
     }
 
     fn opened(&self) -> impl Iterator<Item = (&Kept, &[ArrayFile; 2])> {
         let modalities = self.modalities.values().map(|modality| (&modality.kept, &modality.files));
         modalities.chain(self.targets.values().map(|target| (&target.kept, &target.files)))
     }
+}
+
+/// Which of so many training rows belong together, where that is said, and which are held out.
+fn held_out(folder: &Path, rows: usize, hold_out: &HoldOut) -> Result<(Option<Vec<u32>>, Held), DataError> {
+    // Only who holds rows out has to know.
+    if hold_out.is_nothing() {
+        return Ok((None, Held::default()));
+    }
+    let groups = hold_out.groups.as_ref().map(|name| read_groups(folder, name, rows)).transpose()?;
+    let held = match &groups {
+        Some(groups) => hold_out.rows(groups),
+        None => hold_out.rows(&(0..rows as u32).collect::<Vec<_>>()),
+    };
+    Ok((groups, held))
+}
+
+/// Which training rows belong together, by the values of an array: equal ones make a group.
+fn read_groups(folder: &Path, name: &str, rows: usize) -> Result<Vec<u32>, DataError> {
+    check_name(name)?;
+    let file = ArrayFile::open_task(folder, name, Split::Train)?;
+    if file.layout.width != 1 || file.layout.rows != rows {
+        return Err(file.malformed(format!(
+            "has the shape {:?}, but as data.groups it should hold one number or text for each of the {rows} training rows",
+            file.layout.shape
+        )));
+    }
+    let values: Vec<String> = match Survey::of(&file, true)?.cells {
+        Cells::Texts(texts) => texts,
+        Cells::Numbers(numbers) => numbers.iter().map(f64::to_string).collect(),
+        Cells::Columns(columns) => columns.iter().map(u32::to_string).collect(),
+    };
+    let mut known = BTreeMap::new();
+    let number = |value: String| {
+        let next = known.len() as u32;
+        *known.entry(value).or_insert(next)
+    };
+    Ok(values.into_iter().map(number).collect())
 }
 
 /// The rows of both splits, in which all files agree.

@@ -9,6 +9,7 @@ use crate::{
     DataFile, Dataset, Info, Needs, Report, Settings, Source, Split, Trained,
     catalogue::hex,
     error::DataError,
+    held_out::HoldOut,
     info::info_of_dataset,
     mmfi::Progress,
     modality::{NOISE_NAMES, is_noise},
@@ -47,15 +48,12 @@ impl Source for ArrayFiles {
     }
 
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-        let mut arrays = Arrays::open(&ArraySource::of(settings)?, seed, needs)?;
-        // Only who holds rows out has to know.
-        if settings.key::<f64>("hold_out")?.is_some_and(|share| share > 0.0) {
-            arrays.groups = settings
-                .key::<String>("groups")?
-                .map(|name| arrays.read_groups(settings.files()?, &name))
-                .transpose()?;
-        }
-        Ok(Box::new(arrays))
+        // Who is brought rows for validation holds none out.
+        let hold_out = match brings_validation(settings)? {
+            true => HoldOut::nothing(),
+            false => HoldOut::of(settings, seed)?,
+        };
+        Ok(Box::new(Arrays::open(&ArraySource::of(settings)?, seed, needs, &hold_out)?))
     }
 
     /// Only the files of that split are read.
@@ -78,14 +76,17 @@ impl Source for ArrayFiles {
         needs: &Needs,
         trained: &dyn Dataset,
     ) -> Result<Option<Box<dyn Dataset>>, DataError> {
-        let source = ArraySource::of(settings)?;
-        let arrays = [settings.modalities(), settings.task_names()].concat();
-        let brings = |name: &String| !is_noise(name) && is_there(&source.folder, name, Part::Validation);
-        if !arrays.iter().any(brings) {
+        if !brings_validation(settings)? {
             return Ok(None);
         }
         let trained = Trained::of(trained, needs.tasks);
-        Ok(Some(Box::new(Unseen::open(&source, seed, needs, Part::Validation, &trained)?)))
+        Ok(Some(Box::new(Unseen::open(
+            &ArraySource::of(settings)?,
+            seed,
+            needs,
+            Part::Validation,
+            &trained,
+        )?)))
     }
 
     /// Arrays have any names, of which only the nodes that have them know whether they are there.
@@ -128,7 +129,8 @@ impl Source for ArrayFiles {
             let split = if file.split == Split::Train { "train" } else { "test" };
             format!("{stem} {split} {} {}\n", file.rows, hex(&file.sha256))
         };
-        let arrays = Arrays::open(&ArraySource::of(settings)?, Seed::from_number(0), needs)?;
+        let arrays =
+            Arrays::open(&ArraySource::of(settings)?, Seed::from_number(0), needs, &HoldOut::nothing())?;
         let mut lines: Vec<String> = arrays.files().iter().map(line).collect();
         lines.extend(of_validation(settings, needs)?);
         lines.sort();
@@ -155,6 +157,13 @@ impl Source for ArrayFiles {
     fn verify(&self, settings: &Settings, _published: bool, _: Progress<'_>) -> Result<Report, DataError> {
         Ok(report(settings, true)?.verified())
     }
+}
+
+/// Whether any array of the run has a file for validation here.
+fn brings_validation(settings: &Settings) -> Result<bool, DataError> {
+    let folder = settings.files()?;
+    let arrays = [settings.modalities(), settings.task_names()].concat();
+    Ok(arrays.iter().any(|name| !is_noise(name) && is_there(folder, name, Part::Validation)))
 }
 
 /// What is read for validation besides, a line a file.

@@ -6,7 +6,7 @@ use super::{
     labels::{self, Classes, Survey},
     normal::{Fit, Map, Normalisation},
 };
-use crate::{About, Split, Targets, error::DataError};
+use crate::{About, Split, Targets, error::DataError, held_out::Held};
 use std::path::Path;
 
 /// A task's targets of both splits.
@@ -35,7 +35,7 @@ impl Target {
         task: &ArrayTask,
         normalisation: Normalisation,
     ) -> Result<Self, DataError> {
-        Self::read(task, Self::heads(folder, &task.name)?, normalisation)
+        Self::read(task, Self::heads(folder, &task.name)?, normalisation, &Held::default())
     }
 
     /// Both files of a task, of which nothing but the heads is read.
@@ -54,18 +54,19 @@ impl Target {
         Ok(files)
     }
 
-    /// Understands the targets in both files.
+    /// Understands the targets in both files. Values are normalised by the training rows that are not held out.
     pub(crate) fn read(
         task: &ArrayTask,
         files: [ArrayFile; 2],
         normalisation: Normalisation,
+        held: &Held,
     ) -> Result<Self, DataError> {
         let wants_values = task.kind == Some(TaskKind::Regression);
         let [train, test] = [0, 1].map(|split| Survey::of(&files[split], wants_values));
         let surveys = [train?, test?];
         match task.kind.unwrap_or_else(|| infer(task, &files, &surveys)) {
             TaskKind::Classification => Self::classes(task, files, &surveys),
-            TaskKind::Regression => Self::values(task, files, surveys, normalisation),
+            TaskKind::Regression => Self::values(task, files, surveys, normalisation, held),
         }
     }
 
@@ -84,6 +85,7 @@ impl Target {
         files: [ArrayFile; 2],
         surveys: [Survey; 2],
         normalisation: Normalisation,
+        held: &Held,
     ) -> Result<Self, DataError> {
         if files[0].layout.element.kind.is_text() {
             return Err(files[0].malformed("holds texts, which are classes: remove kind = \"regression\""));
@@ -96,7 +98,8 @@ impl Target {
         }
         let width = files[0].layout.width;
         let mut fit = Fit::new(normalisation, width);
-        surveys[0].numbers().chunks_exact(width).for_each(|row| fit.row(row));
+        let rows = surveys[0].numbers().chunks_exact(width).enumerate();
+        rows.filter(|(row, _)| !held.contains(*row)).for_each(|(_, values)| fit.row(values));
         let kept = Kept::new(&task.name, [surveys[0].sum, surveys[1].sum], fit.finish());
         let notes = value_note(task, &files[0], &surveys[0]).into_iter().collect();
         let about = About { names: Vec::new(), notes };

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use randomness::Seed;
 
 use crate::{
@@ -5,6 +7,8 @@ use crate::{
     content::Wants,
     digits,
     error::DataError,
+    held_out::HoldOut,
+    held_recordings::HeldRecordings,
     info::info_of_content,
     modality::MODALITY_NAMES,
     paired::{PairedDigits, digest},
@@ -27,9 +31,12 @@ impl Source for Digits {
         "recordings"
     }
 
-    fn open(&self, _settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+    fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
         let wants = Wants::of(needs)?;
-        Ok(Box::new(PairedDigits::new(digits::make(wants), wants, seed, false)))
+        let content = digits::make(wants);
+        let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
+            .map_err(|problem| DataError::malformed(Path::new(&settings.source), problem))?;
+        Ok(Box::new(PairedDigits::new(content, wants, seed, false, held)))
     }
 
     fn check(&self, _settings: &Settings) -> Result<Vec<String>, DataError> {

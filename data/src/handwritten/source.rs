@@ -4,9 +4,10 @@ use randomness::Seed;
 
 use super::{HandWritten, MNIST_NAMES, check_handwritten, find_mnist, load, notes, recordings};
 use crate::{
-    Dataset, Info, Needs, Report, Settings, Source, SpeakerInfo, content::Wants, contents::of_content,
-    error::DataError, info::info_of_content, mmfi::Progress, modality::MODALITY_NAMES, paired::PairedDigits,
-    task::TASK_NAMES, verify::verify_handwritten,
+    Dataset, Info, Needs, Report, Settings, Source, SpeakerInfo, Split, Trained, content::Wants,
+    contents::of_content, error::DataError, held_out::HoldOut, held_recordings::HeldRecordings,
+    info::info_of_content, mmfi::Progress, modality::MODALITY_NAMES, paired::PairedDigits,
+    rows::in_place_of_the_test_split, task::TASK_NAMES, verify::verify_handwritten,
 };
 
 /// `data.source = "handwritten"`: MNIST images paired with FSDD recordings.
@@ -40,7 +41,27 @@ impl Source for HandWrittenFiles {
         let own = HandWritten::of(settings)?;
         let wants = Wants::of(needs)?;
         let content = load(&own, wants)?;
-        Ok(Box::new(PairedDigits::new(content, wants, seed, own.frozen_audio)))
+        let folder = recordings::folder(&own.folder)?;
+        let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
+            .map_err(|problem| DataError::malformed(&folder, problem))?;
+        Ok(Box::new(PairedDigits::new(content, wants, seed, own.frozen_audio, held)))
+    }
+
+    /// Other recordings than those that the network was trained on may be too few to hold any out.
+    fn open_rows(
+        &self,
+        settings: &Settings,
+        seed: Seed,
+        needs: &Needs,
+        split: Split,
+        _trained: &Trained,
+    ) -> Result<Box<dyn Dataset>, DataError> {
+        let own = HandWritten::of(settings)?;
+        let wants = Wants::of(needs)?;
+        let content = load(&own, wants)?;
+        let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?).unwrap_or_default();
+        let dataset = Box::new(PairedDigits::new(content, wants, seed, own.frozen_audio, held));
+        Ok(Box::new(in_place_of_the_test_split(dataset, split)))
     }
 
     fn notes(&self, settings: &Settings) -> Result<Vec<String>, DataError> {

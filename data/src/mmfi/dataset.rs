@@ -10,7 +10,9 @@ use super::{
     selection::{SampledRecording, Selection},
     tree::GROUND_TRUTH,
 };
-use crate::{Dataset, Needs, Split, Targets, Task, error::DataError, read_ahead::ReadAhead};
+use crate::{
+    Dataset, Needs, Split, Targets, Task, error::DataError, held_out::HoldOut, read_ahead::ReadAhead,
+};
 use randomness::{Purpose, Seed};
 use std::sync::Arc;
 
@@ -41,6 +43,16 @@ impl MmFi {
     /// # Errors
     /// One line: an unknown modality or task by its name, or the file that is missing, truncated or wrong.
     pub fn open(&self, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+        self.open_without(&HoldOut::nothing(), seed, needs)
+    }
+
+    /// The same for a run that holds recordings out: no scale is made from those.
+    pub(crate) fn open_without(
+        &self,
+        hold_out: &HoldOut,
+        seed: Seed,
+        needs: &Needs,
+    ) -> Result<Box<dyn Dataset>, DataError> {
         let source = self;
         if let Some(name) = needs.modalities.iter().find(|name| !MODALITY_NAMES.contains(&name.as_str())) {
             return Err(DataError::UnknownModality { name: name.clone(), known: MODALITY_NAMES.join(", ") });
@@ -53,8 +65,9 @@ impl MmFi {
         let mut frames = Frames { seed, selection, scales: [const { None }; Sensor::ALL.len()] };
         let sensors: Vec<Sensor> = needs.modalities.iter().filter_map(|name| Sensor::named(name)).collect();
         if source.standardise {
+            let held = hold_out.rows(&recordings(&frames.selection, Split::Train));
             for &sensor in &sensors {
-                frames.scales[sensor as usize] = Some(Scale::of(&frames, sensor)?);
+                frames.scales[sensor as usize] = Some(Scale::of(&frames, sensor, &held)?);
             }
         }
         let frames = Arc::new(frames);
@@ -93,6 +106,11 @@ fn poses(selection: &Selection) -> Result<[Vec<f32>; 2], DataError> {
         Ok(poses)
     };
     Ok([of_split(Split::Train)?, of_split(Split::Test)?])
+}
+
+/// The recording of each sample.
+fn recordings(selection: &Selection, split: Split) -> Vec<u32> {
+    selection.samples(split).iter().map(|(recording, _)| u32::from(*recording)).collect()
 }
 
 impl MmFiDataset {
@@ -183,13 +201,12 @@ impl Dataset for MmFiDataset {
 
     /// A recording is one subject's doing of one action: its frames resemble each other.
     fn clusters(&self) -> Vec<u32> {
-        self.selection().samples(Split::Test).iter().map(|(recording, _)| u32::from(*recording)).collect()
+        recordings(self.selection(), Split::Test)
     }
 
     /// Likewise of the training samples.
     fn groups(&self) -> Option<Vec<u32>> {
-        let samples = self.selection().samples(Split::Train).iter();
-        Some(samples.map(|(recording, _)| u32::from(*recording)).collect())
+        Some(recordings(self.selection(), Split::Train))
     }
 
     fn digest(&self) -> [u8; 32] {

@@ -8,7 +8,7 @@ use super::{
     frames::{Address, Frames},
     modality::Sensor,
 };
-use crate::{Split, error::DataError};
+use crate::{Split, error::DataError, held_out::Held};
 
 /// Training frames from which a scale is made, evenly over the split: the same at every node.
 const FRAMES: usize = 256;
@@ -22,15 +22,16 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// Reads some training frames of a sensor, as they are.
-    pub(crate) fn of(frames: &Frames, sensor: Sensor) -> Result<Scale, DataError> {
-        let samples = frames.selection.samples(Split::Train).len();
-        let count = samples.min(FRAMES);
+    /// Reads some training frames of a sensor, as they are, and none that is held out.
+    pub(crate) fn of(frames: &Frames, sensor: Sensor, held: &Held) -> Result<Scale, DataError> {
+        let samples = 0..frames.selection.samples(Split::Train).len();
+        let samples: Vec<usize> = samples.filter(|&sample| !held.contains(sample)).collect();
+        let count = samples.len().min(FRAMES);
         let width = sensor.width();
         let (mut sums, mut squares) = (vec![0.0f64; width], vec![0.0f64; width]);
         let mut values = vec![0.0; width];
         for number in 0..count {
-            let sample = number * samples / count;
+            let sample = samples[number * samples.len() / count];
             frames.read(Address { sensor, split: Split::Train, sample, epoch: 0 }, &mut values)?;
             for (position, &value) in values.iter().enumerate() {
                 sums[position] += f64::from(value);

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Listed, MODALITY_NAMES, MmFi, Progress, Protocol, SplitRule, TASK_NAMES, describe, notes, verify,
 };
-use crate::{Dataset, Info, Needs, Report, Settings, Source, error::DataError};
+use crate::{Dataset, Info, Needs, Report, Settings, Source, error::DataError, held_out::HoldOut};
 
 /// `data.source = "mmfi"`: the published tree of files, or a synthetic one.
 pub(crate) struct MmFiTree;
@@ -77,7 +77,7 @@ impl Source for MmFiTree {
     }
 
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-        MmFi::of(settings)?.open(seed, needs)
+        MmFi::of(settings)?.open_without(&HoldOut::of(settings, seed)?, seed, needs)
     }
 
     /// Indexes the files.

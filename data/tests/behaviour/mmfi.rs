@@ -1,7 +1,7 @@
 //! Trees of MM-Fi: what is read of them, and what is said of bad ones.
 
 use pom2dib_data::{
-    DataError, Dataset, Needs, Split, Targets,
+    Chosen, DataError, Dataset, Divided, Needs, Settings, Split, Targets,
     mmfi::{Listed, MmFi, Plan, SplitRule, describe, is_synthetic, synthesise, verify},
 };
 use randomness::Seed;
@@ -141,6 +141,30 @@ fn standardised_modalities_lie_about_0_in_units_of_their_spread() {
 }
 
 #[test]
+fn no_scale_is_made_of_recordings_that_are_held_out() {
+    let (_folder, root) = small();
+    let section = serde_json::json!({
+        "protocol": 3, "standardise": true, "split": "manual", "split_ratio": 0.8, "split_seed": 0,
+        "train_subjects": [1, 11, 21], "test_subjects": [31], "train_actions": [1, 2], "test_actions": [1, 2],
+    });
+    let rgb = ["rgb".to_owned()];
+    let needs = Needs { modalities: &rgb, tasks: &[] };
+    for seed in (1..=5).map(Seed::from_number) {
+        let settings = Settings::new("mmfi", Some(root.clone())).with("mmfi", section.clone());
+        let source = Chosen::new(settings.with("hold_out", 0.3)).unwrap();
+        let opened = source.open(seed, &needs).unwrap();
+        let Divided { train, validation } = source.divide(opened, seed, &needs, 0.3).unwrap();
+        assert_eq!((train.samples(Split::Train), validation.unwrap().samples(Split::Test)), (16, 8));
+        let mut mean = vec![0.0; train.width("rgb").unwrap()];
+        for sample in 0..16 {
+            let values = read(train.as_ref(), "rgb", Split::Train, sample, 0);
+            mean.iter_mut().zip(values).for_each(|(mean, value)| *mean += value / 16.0);
+        }
+        assert!(mean.iter().all(|mean| mean.abs() < 1e-4), "{mean:?}");
+    }
+}
+
+#[test]
 fn frames_without_radar_points_are_left_out_for_whoever_the_run_lets_read_radar() {
     let (_folder, root) = small();
     let radar = root.join("E01/S01/A02/mmwave/frame003.bin");
@@ -185,6 +209,28 @@ fn the_index_is_kept_and_made_anew_when_files_come_or_go() {
     assert_eq!(samples(), 12);
     fs::write(root.join(".pom2dib-index.json"), "broken").unwrap();
     assert_eq!(samples(), 12);
+}
+
+/// AppleDouble files and the like, wherever a copy leaves them.
+#[test]
+fn hidden_files_are_nobodys() {
+    let (_folder, root) = small();
+    let before = describe(root.clone(), &|_, _| {}).unwrap();
+    let hidden = [
+        ".DS_Store",
+        "._E01",
+        "E01/._S01",
+        "E01/S01/._A01",
+        "E01/S01/A01/._mmwave",
+        "E01/S01/A01/._ground_truth.npy",
+        "E01/S01/A01/mmwave/._frame002.bin",
+        "E01/S01/A01/rgb/.DS_Store",
+    ];
+    hidden.into_iter().for_each(|name| fs::write(root.join(name), "AppleDouble").unwrap());
+    fs::remove_file(root.join(".pom2dib-index.json")).unwrap();
+    assert_eq!(describe(root.clone(), &|_, _| {}).unwrap(), before);
+    let report = verify(&root, &|_, _| {}).unwrap();
+    assert!(report.is_ok(), "{report:?}");
 }
 
 #[test]

@@ -7,6 +7,8 @@ use pom2dib_data::{
 use randomness::Seed;
 use std::{fs, path::Path};
 
+use crate::folders::{small_folder, write_wav};
+
 /// Twenty training rows of five speakers, whose only value is the row's number, and four test rows.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -133,20 +135,129 @@ fn files_for_validation_are_taken_and_all_rows_are_trained_on() {
 }
 
 #[test]
-fn held_out_rows_of_digits_are_heard_as_in_no_epoch_of_training() {
-    let source = Chosen::new(Settings::new("digits", None)).unwrap();
-    let (seed, mel) = (Seed::from_number(1), ["mel".to_owned()]);
-    let needs = Needs { modalities: &mel, tasks: &[] };
-    let Divided { train, validation } =
-        source.divide(source.open(seed, &needs).unwrap(), seed, &needs, 0.1).unwrap();
-    let validation = validation.unwrap();
-    let all = source.open(seed, &needs).unwrap().samples(Split::Train);
-    assert_eq!(validation.samples(Split::Test), all.div_ceil(10));
-    assert_eq!(train.samples(Split::Train) + validation.samples(Split::Test), all);
-    let read = |epoch| {
-        let mut out = vec![0.0; validation.width("mel").unwrap()];
-        validation.read("mel", Split::Test, 3, epoch, &mut out).unwrap();
-        out
+fn digits_have_held_out_images_with_recordings_that_are_held_out_too() {
+    let folder = small_folder();
+    let mut sides = [0, 0];
+    let before = heard(folder.path(), None);
+    for digit in 0..10 {
+        for (speaker, take) in [("anna", 5), ("anna", 6), ("bert", 5), ("bert", 6)] {
+            let file = folder.path().join(format!("fsdd/recordings/{digit}_{speaker}_{take}.wav"));
+            let content = fs::read(&file).unwrap();
+            write_wav(&file, 8000, 1, (0..2500).map(|at: i32| (at * at % 9000) as i16));
+            let [trained, validated] = heard(folder.path(), None);
+            fs::write(&file, content).unwrap();
+            let changed = [trained != before[0], validated != before[1]];
+            assert_ne!(changed, [true, true], "{digit}_{speaker}_{take} is heard on both sides");
+            sides[0] += usize::from(changed[0]);
+            sides[1] += usize::from(changed[1]);
+        }
+    }
+    assert!(sides[0] > 10 && sides[1] > 5, "{sides:?}");
+}
+
+#[test]
+fn a_speaker_is_heard_on_one_side_where_groups_are_speakers() {
+    let folder = small_folder();
+    let before = heard(folder.path(), Some("speaker"));
+    let mut changed = Vec::new();
+    for speaker in ["anna", "bert"] {
+        let files = || (0..10).flat_map(|digit| [5, 6].map(|take| format!("{digit}_{speaker}_{take}.wav")));
+        let place = |name: String| folder.path().join("fsdd/recordings").join(name);
+        let contents: Vec<Vec<u8>> = files().map(|name| fs::read(place(name)).unwrap()).collect();
+        for name in files() {
+            write_wav(&place(name), 8000, 1, (0..2500).map(|at: i32| (at * at % 9000) as i16));
+        }
+        let after = heard(folder.path(), Some("speaker"));
+        changed.push([after[0] != before[0], after[1] != before[1]]);
+        files().zip(contents).for_each(|(name, content)| fs::write(place(name), content).unwrap());
+    }
+    changed.sort_unstable();
+    assert_eq!(changed, [[false, true], [true, false]]);
+
+    let refused = |groups: &str| {
+        let settings = Settings::new("handwritten", Some(folder.path().into()));
+        divide(settings.with("hold_out", 0.3).with("groups", groups), 1, &["mel"], &[])
+            .err()
+            .unwrap()
+            .to_string()
     };
-    assert_eq!(read(0), read(7), "always the same");
+    assert!(
+        refused("age").contains("data.groups = \"age\", which must be \"speaker\""),
+        "{}",
+        refused("age")
+    );
+    for entry in fs::read_dir(folder.path().join("fsdd/recordings")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("bert") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let alone = refused("speaker");
+    assert!(alone.contains("fsdd/recordings: holds a single speaker of digit 0"), "{alone}");
+}
+
+/// All that training hears of a folder like HandWritten's in three epochs, and all that validation hears.
+fn heard(folder: &Path, groups: Option<&str>) -> [Vec<f32>; 2] {
+    let mut settings = Settings::new("handwritten", Some(folder.into())).with("hold_out", 0.3);
+    if let Some(groups) = groups {
+        settings = settings.with("groups", groups);
+    }
+    let Divided { train, validation } = divide(settings, 1, &["mel"], &[]).unwrap();
+    let validation = validation.unwrap();
+    assert_eq!((train.samples(Split::Train), validation.samples(Split::Test)), (28, 12));
+    let all = |dataset: &dyn Dataset, split, epochs| {
+        let mut values = Vec::new();
+        for epoch in 0..epochs {
+            for sample in 0..dataset.samples(split) {
+                let mut out = vec![0.0; dataset.width("mel").unwrap()];
+                dataset.read("mel", split, sample, epoch, &mut out).unwrap();
+                values.extend(out);
+            }
+        }
+        values
+    };
+    [all(train.as_ref(), Split::Train, 3), all(validation.as_ref(), Split::Test, 1)]
+}
+
+#[test]
+fn nothing_is_fitted_on_rows_that_are_held_out() {
+    for seed in 1..=6 {
+        let folder = folder();
+        let values = (0..20).map(|row| (row * row) as f32 + 0.5).collect();
+        write(folder.path(), "size.train", values);
+        write(folder.path(), "size.test", vec![0.5; 4]);
+        let settings = Settings {
+            tasks: vec![ArrayTask::plain("size")],
+            ..settings(folder.path()).with("normalisation", "standard")
+        };
+        let plain = settings.clone().with("normalisation", "none");
+        let Divided { train, .. } = divide(plain, seed, &["left"], &[]).unwrap();
+        let rows = rows(train.as_ref(), Split::Train);
+        let Divided { train, .. } = divide(settings, seed, &["left"], &["size"]).unwrap();
+        assert_eq!(train.kept().len(), 2);
+        for kept in train.kept() {
+            let value = |row: usize| if kept.name == "left" { row as f64 } else { (row * row) as f64 + 0.5 };
+            let mean = rows.iter().map(|&row| value(row)).sum::<f64>() / rows.len() as f64;
+            assert!((kept.shift()[0] - mean).abs() < 1e-9, "{}: {} {mean}", kept.name, kept.shift()[0]);
+        }
+
+        let folder = small_folder();
+        let settings = Settings::new("handwritten", Some(folder.path().into())).with("hold_out", 0.3);
+        let Divided { train, .. } = divide(settings, seed, &["fft"], &[]).unwrap();
+        let spectra = all_values(train.as_ref(), "fft");
+        let ends =
+            spectra.iter().fold((1.0f32, 0.0f32), |(low, high), &value| (low.min(value), high.max(value)));
+        assert_eq!(ends, (0.0, 1.0), "the range of those that are trained on");
+        assert!(spectra.iter().all(|value| (0.0..=1.0).contains(value)));
+    }
+}
+
+fn all_values(dataset: &dyn Dataset, modality: &str) -> Vec<f32> {
+    let mut values = Vec::new();
+    for sample in 0..dataset.samples(Split::Train) {
+        let mut out = vec![0.0; dataset.width(modality).unwrap()];
+        dataset.read(modality, Split::Train, sample, 0, &mut out).unwrap();
+        values.extend(out);
+    }
+    values
 }
