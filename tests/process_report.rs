@@ -65,8 +65,31 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
         let own = said.iter().filter_map(|title| title.strip_prefix(&start)?.parse::<f64>().ok());
         assert!(own.into_iter().any(|shown| (shown / ce - 1.0).abs() < 1e-3), "{start}{ce} in {said:?}");
     }
-    let heads = page.descendants().filter(|node| node.tag_name().name() == "th");
-    assert!(heads.into_iter().all(|head| matches!(head.attribute("scope"), Some("col" | "row"))));
+    assert_heads(&page);
+    // What one points at: a receiver's rate, and who was granted what in which rounds.
+    let shown = |start: &str| {
+        said.iter().filter_map(|title| title.strip_prefix(start)?.parse::<f64>().ok()).collect::<Vec<_>>()
+    };
+    let rate = rounds[2]["rate"][1].as_f64().unwrap();
+    assert!(
+        shown("receiver 1 · digit: round 2: ").iter().any(|shown| (shown / rate - 1.0).abs() < 1e-3),
+        "{rate}"
+    );
+    let granted = |title: &&String| title.starts_with("round") && title.ends_with(" %");
+    assert!(said.iter().filter(granted).count() >= 10, "{said:?}");
+    for (task, digits) in summary["test"]["tasks"].as_array().unwrap().iter().zip(["parity", "digit"]) {
+        let name = format!("{digits}: balanced accuracy, macro F1, majority baseline");
+        let shares =
+            ["balanced_accuracy", "macro_f1", "majority"].map(|key| 100.0 * task[key].as_f64().unwrap());
+        let shown: Vec<f64> = row(&page, &name)[1]
+            .split(", ")
+            .map(|part| part.trim_end_matches(" %").parse().unwrap())
+            .collect();
+        assert!(
+            shares.iter().zip(&shown).all(|(share, shown)| (share - shown).abs() < 0.01),
+            "{shown:?} {shares:?}"
+        );
+    }
     assert!(with_class(&page, "heat") > 0 && with_class(&page, "link") > 0);
     assert_rates(&page, &summary["test"]);
     assert_confusions(&page, &summary["test"]);
@@ -91,7 +114,8 @@ fn a_page_of_two_runs_lays_them_side_by_side_and_says_what_differs() {
     assert!(note.ends_with("their rounds are a 6, b 3."), "{note}");
     assert_eq!(row(&page, "method"), ["method", "pom2dib", "tadib"]);
     assert_eq!(row(&page, "train.beta"), ["train.beta", "0.001", "0.5"]);
-    assert!(!texts(&page, "td").contains(&"train.gamma".into()), "what does not differ is not said");
+    assert!(!texts(&page, "th").contains(&"train.gamma".into()), "what does not differ is not said");
+    assert_heads(&page);
     // In six charts there are two curves each, and no bands to hide them. What is each run's own stands side by side.
     assert!(with_class(&page, "curve") > 2 * (6 + 4));
     assert_eq!(with_class(&page, "band"), 0);
@@ -228,6 +252,20 @@ fn assert_confusions(page: &Document<'_>, test: &Value) {
         let right: u64 = (0..counts.len()).map(|class| counts[class][class].as_u64().unwrap()).sum();
         let top1 = task["value"].as_f64().unwrap();
         assert!((right as f64 / samples as f64 - top1).abs() < 1e-12, "{right} right, top-1 {top1}");
+    }
+}
+
+/// Every head says of what it is one, and every row of a table begins with one.
+fn assert_heads(page: &Document<'_>) {
+    let heads = page.descendants().filter(|node| node.tag_name().name() == "th");
+    assert!(heads.into_iter().all(|head| matches!(head.attribute("scope"), Some("col" | "row"))));
+    let rows: Vec<Node<'_, '_>> = page.descendants().filter(|node| node.tag_name().name() == "tr").collect();
+    assert!(rows.len() > 10);
+    for row in rows {
+        let cells: Vec<Node<'_, '_>> = row.children().filter(Node::is_element).collect();
+        let scopes: Vec<Option<&str>> = cells.iter().map(|cell| cell.attribute("scope")).collect();
+        let is_head = scopes[1..].iter().all(|scope| *scope == Some("col"));
+        assert!(is_head || scopes[0] == Some("row"), "{}", all_text(row));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    html::{escape, mark, row, table},
+    html::{escape, head, mark, row, table},
     recorded::Recorded,
 };
 
@@ -24,12 +24,12 @@ pub(crate) fn differences(runs: &[Recorded]) -> String {
     let names: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
     let differs = |name: &&&String| all.iter().any(|keys| keys.get(**name) != all[0].get(**name));
     let heads = runs.iter().enumerate().map(|(number, run)| mark(number) + &escape(&run.folder));
-    let mut rows = row("th", std::iter::once(String::new()).chain(heads));
+    let mut rows = head(std::iter::once(String::new()).chain(heads));
     let mut count = 0;
     for name in names.iter().filter(differs) {
         let value =
             |keys: &BTreeMap<String, String>| keys.get(*name).map_or("not set".into(), |value| escape(value));
-        rows += &row("td", std::iter::once(escape(name)).chain(all.iter().map(value)));
+        rows += &row(&escape(name), all.iter().map(value));
         count += 1;
     }
     if count == 0 { "<p>They do not differ.</p>\n".into() } else { table("", &rows) }

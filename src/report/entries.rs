@@ -3,7 +3,7 @@
 use coordinator::Confusion;
 
 use super::{
-    html::{escape, number, row, table},
+    html::{escape, head, number, row, table},
     recorded::Recorded,
 };
 
@@ -11,7 +11,7 @@ use super::{
 pub(crate) fn rates(run: &Recorded) -> String {
     let Some(test) = run.summary.as_ref().map(|summary| &summary.test) else { return String::new() };
     let tasks = run.scenario.receiver.iter().map(|receiver| escape(&receiver.task));
-    let mut rows = row("th", std::iter::once(String::new()).chain(tasks));
+    let mut rows = head(std::iter::once(String::new()).chain(tasks));
     let mut names = run.entry_names().into_iter();
     for (k, transmitter) in run.scenario.transmitter.iter().enumerate() {
         for m in 0..transmitter.modalities.len() {
@@ -21,7 +21,7 @@ pub(crate) fn rates(run: &Recorded) -> String {
                 Some(format!("{} <span class=\"dim\">in {:.0} %</span>", number(*rate), 100.0 * share))
             };
             let cells = (0..run.scenario.receivers()).map(|t| cell(t).unwrap_or_else(|| "·".into()));
-            rows += &row("td", std::iter::once(escape(&names.next().unwrap_or_default())).chain(cells));
+            rows += &row(&escape(&names.next().unwrap_or_default()), cells);
         }
     }
     table("", &rows)
@@ -46,8 +46,8 @@ pub(crate) fn confusions(run: &Recorded) -> String {
 /// Rows are labels, columns answers, by their names if they have any; the darker, the larger the share of its row.
 fn confusion(confusion: &Confusion, names: &[String]) -> String {
     let name = |class: usize| names.get(class).map_or_else(|| class.to_string(), |name| escape(name));
-    let head = (0..confusion.counts.len()).map(name);
-    let mut rows = row("th", std::iter::once("label \\ answer".into()).chain(head));
+    let answers = (0..confusion.counts.len()).map(name);
+    let mut rows = head(std::iter::once("label \\ answer".into()).chain(answers));
     for (label, counts) in confusion.counts.iter().enumerate() {
         let all: u64 = counts.iter().sum();
         let cell = |count: &u64| {

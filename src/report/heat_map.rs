@@ -46,6 +46,8 @@ pub(crate) fn heat_map(run: &Recorded) -> String {
             let levels: Vec<usize> =
                 columns.iter().map(|column| (column[t][entry] * LEVELS as f64).round() as usize).collect();
             draw_row(&mut shades, &levels, top, width);
+            let shares: Vec<f64> = columns.iter().map(|column| column[t][entry]).collect();
+            svg += &words(&shares, &levels, rounds, top, width);
             top += ROW;
         }
         let _ = writeln!(svg, "<path class=\"axis\" d=\"M{LEFT} {top:.1}H{WIDTH}\"/>");
@@ -71,6 +73,27 @@ pub(crate) fn heat_map(run: &Recorded) -> String {
          <figcaption>granted share of the ticks: {}; to the right, rounds</figcaption></figure>\n",
         legend()
     )
+}
+
+/// What is said of a row where one points: of neighbours of one shade their rounds and mean share.
+fn words(shares: &[f64], levels: &[usize], rounds: usize, top: f64, width: f64) -> String {
+    let size = rounds.div_ceil(MOST_COLUMNS);
+    let (mut words, mut start) = (String::new(), 0);
+    for run in levels.chunk_by(|one, other| one == other) {
+        let end = start + run.len();
+        let share = shares[start..end].iter().sum::<f64>() / run.len() as f64;
+        let (first, last) = (start * size, (end * size).min(rounds) - 1);
+        let of = if first == last { format!("round {first}") } else { format!("rounds {first} to {last}") };
+        let (x, length) = (LEFT + start as f64 * width, run.len() as f64 * width);
+        let _ = write!(
+            words,
+            "<rect class=\"point\" x=\"{x:.2}\" y=\"{top:.1}\" width=\"{length:.2}\" height=\"{ROW}\"><title>{of}: {:.0} \
+             %</title></rect>",
+            100.0 * share
+        );
+        start = end;
+    }
+    words
 }
 
 /// What the shades mean.
@@ -124,6 +147,16 @@ mod tests {
         assert_eq!(shades[10].matches('M').count(), 2);
         assert_eq!(shades[3].matches('M').count(), 1);
         assert!(shades[0].is_empty() && shades[10].contains("h4.00"), "{shades:?}");
+    }
+
+    #[test]
+    fn what_one_points_at_is_said_with_its_rounds() {
+        let words = words(&[0.0, 0.96, 1.0, 0.3], &[0, 10, 10, 3], 4, 0.0, 2.0);
+        let titles: Vec<&str> =
+            words.split("<title>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+        assert_eq!(titles, ["round 0: 0 %", "rounds 1 to 2: 98 %", "round 3: 30 %"]);
+        let many = super::words(&[0.5, 0.5], &[5, 5], 2 * MOST_COLUMNS - 1, 0.0, 2.0);
+        assert!(many.contains("<title>rounds 0 to 3: 50 %"), "{many}");
     }
 
     #[test]

@@ -51,11 +51,19 @@ pub(crate) fn mark(number: usize) -> String {
     }
 }
 
-/// A row of a table: `tag` is that of its cells, which are HTML already. A row of heads is that of the columns below.
-pub(crate) fn row(tag: &str, cells: impl IntoIterator<Item = String>) -> String {
-    let scope = if tag == "th" { " scope=\"col\"" } else { "" };
-    let cells: String = cells.into_iter().map(|cell| format!("<{tag}{scope}>{cell}</{tag}>")).collect();
-    format!("<tr>{cells}</tr>\n")
+/// The first row of a table, whose cells, HTML already, are the heads of the columns below. A corner without a word is no head.
+pub(crate) fn head(cells: impl IntoIterator<Item = String>) -> String {
+    let cell = |cell: String| match cell.is_empty() {
+        true => "<td></td>".into(),
+        false => format!("<th scope=\"col\">{cell}</th>"),
+    };
+    format!("<tr>{}</tr>\n", cells.into_iter().map(cell).collect::<String>())
+}
+
+/// A row of a table: what it is, and its cells, all of them HTML already.
+pub(crate) fn row(name: &str, cells: impl IntoIterator<Item = String>) -> String {
+    let cells: String = cells.into_iter().map(|cell| format!("<td>{cell}</td>")).collect();
+    format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n")
 }
 
 /// A table that may be wider than the page.

@@ -5,7 +5,7 @@ use std::f64::consts::LN_2;
 use coordinator::{OnAir, Rates, Started, Summary, TaskResult};
 
 use super::{
-    html::{bytes, escape, mark, number, row, table},
+    html::{bytes, escape, head, mark, number, row, table},
     recorded::Recorded,
 };
 use crate::records::run_log::Bytes;
@@ -16,12 +16,12 @@ const NONE: &str = "–";
 /// A row a figure, a column a run.
 pub(crate) fn scores(runs: &[Recorded]) -> String {
     let names = runs.iter().enumerate().map(|(number, run)| mark(number) + &escape(&run.folder));
-    let mut rows = row("th", std::iter::once(String::new()).chain(names));
+    let mut rows = head(std::iter::once(String::new()).chain(names));
     let mut line = |name: &str, of: &dyn Fn(&Recorded) -> Option<String>| {
         let cells: Vec<Option<String>> = runs.iter().map(of).collect();
         if cells.iter().any(Option::is_some) {
             let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(|| NONE.into()));
-            rows += &row("td", std::iter::once(escape(name)).chain(cells));
+            rows += &row(&escape(name), cells);
         }
     };
     line("method", &|run| Some(run.scenario.train.method.name().into()));
@@ -29,18 +29,14 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
     line("rounds", &|run| Some(format!("{} of {}", run.rounds.len(), run.scenario.train.rounds)));
     for (name, metric, place) in tasks(runs) {
         let title = format!("{name}: {metric}");
-        line(&title, &|run| of_summary(run, |summary| task(summary, &name, &metric, place).map(score)));
+        let of = |run: &Recorded, of: &dyn Fn(&TaskResult) -> Option<String>| {
+            of_summary(run, |summary| task(summary, &name, &metric, place).and_then(of))
+        };
+        line(&title, &|run| of(run, &|result| Some(score(result))));
+        line(&format!("{name}: balanced accuracy, macro F1, majority baseline"), &|run| of(run, &by_class));
     }
     line("N-CE, nats", &|run| of_summary(run, |summary| Some(number(summary.test.n_ce))));
     line("sum-rate, nats", &|run| of_summary(run, |summary| Some(number(summary.test.sum_rate))));
-    let on_air = |of: fn(&OnAir) -> Option<f64>| {
-        move |run: &Recorded| of_summary(run, |summary| summary.channel.as_ref().and_then(of).map(number))
-    };
-    line("channel uses a sample", &on_air(|air| Some(air.uses)));
-    line("Es/N0, dB", &on_air(|air| air.snr_db));
-    line("rate sent over channels, nats", &on_air(|air| Some(air.rate_sent)));
-    line("rate that arrives, nats", &on_air(|air| air.rate_received));
-    line("capacity of the uses, nats", &on_air(|air| air.capacity));
     line("its estimator", &|run| {
         of_summary(run, |summary| {
             Some(format!("{}, N = {}", escape(&summary.test.rate_estimator), summary.test.rate_samples))
@@ -59,6 +55,14 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
             })
         })
     });
+    let on_air = |of: fn(&OnAir) -> Option<f64>| {
+        move |run: &Recorded| of_summary(run, |summary| summary.channel.as_ref().and_then(of).map(number))
+    };
+    line("channel uses a sample", &on_air(|air| Some(air.uses)));
+    line("Es/N0, dB", &on_air(|air| air.snr_db));
+    line("rate sent over channels, nats", &on_air(|air| Some(air.rate_sent)));
+    line("rate that arrives, nats", &on_air(|air| air.rate_received));
+    line("capacity of the uses, nats", &on_air(|air| air.capacity));
     // Of runs with learned priors: without, there is nothing to hold a rate against.
     let bits = |of: fn(&Rates) -> Option<f64>| {
         move |run: &Recorded| {
@@ -124,16 +128,15 @@ fn time(run: &Recorded) -> String {
 
 /// Bytes that went over the wire, and what the rates say would do.
 pub(crate) fn wire(runs: &[Recorded]) -> String {
-    let head = ["", "features", "gradients", "all", "a sample's features", "by the sum-rate"];
-    let mut rows = row("th", head.map(str::to_owned));
+    let heads = ["", "features", "gradients", "all", "a sample's features", "by the sum-rate"];
+    let mut rows = head(heads.map(str::to_owned));
     for (place, run) in runs.iter().enumerate().filter(|(_, run)| !run.rounds.is_empty()) {
         let sum =
             |of: &dyn Fn(&Bytes) -> u64| run.rounds.iter().map(|round| of(&round.bytes)).sum::<u64>() as f64;
         let features = sum(&|bytes| bytes.feature);
         rows += &row(
-            "td",
+            &(mark(place) + &escape(&run.folder)),
             [
-                mark(place) + &escape(&run.folder),
                 bytes(features),
                 bytes(sum(&|bytes| bytes.gradient)),
                 bytes(sum(&|bytes| bytes.total)),
@@ -196,6 +199,12 @@ fn score(result: &TaskResult) -> String {
     };
     let [low, high] = result.ci95.map(|end| number(scale * end));
     format!("{}{unit} <span class=\"dim\">[{low}, {high}]</span>", number(scale * result.value))
+}
+
+/// How well classes are told apart, of which some may be rare.
+fn by_class(result: &TaskResult) -> Option<String> {
+    let shares = [result.balanced_accuracy?, result.macro_f1?, result.majority?];
+    Some(shares.map(|share| format!("{} %", number(100.0 * share))).join(", "))
 }
 
 fn limits(run: &Recorded) -> String {
