@@ -250,6 +250,27 @@ fn a_written_compose_file_runs_its_scenario_with_certificates() {
     }
 }
 
+/// BuildKit takes the file with caches, and what one build leaves in them the next one finds. In the place of cargo stands a script that
+/// counts its builds in the folder that is kept.
+#[test]
+fn a_build_finds_what_the_one_before_left_in_the_caches() {
+    let Some(engine) = engine() else { return };
+    let place = Place::new(PROGRAM);
+    let cargo = "#!/bin/sh\nset -e\ncount=$(cat target/count 2>/dev/null || echo 0)\nmkdir -p target/release\n\
+                 echo $((count + 1)) > target/count\nprintf '#!/bin/sh\\necho %s %s\\n' \"$(cat target/count)\" \"$*\" > \
+                 target/release/pom2dib\nchmod +x target/release/pom2dib\n";
+    let mut counts = Vec::new();
+    for source in ["one", "another"] {
+        // What is built anew, and not only taken from the builder's layers.
+        place.write("source", format!("{source} {}", std::process::id()));
+        let Some(said) = engine.build_with_caches(&place.path(""), cargo) else { return };
+        let (count, words) = said.trim().split_once(' ').expect("a count, and what cargo was told");
+        assert_eq!(words, "build --release --locked --package pom2dib --features certs");
+        counts.push(count.parse::<u64>().unwrap());
+    }
+    assert_eq!(counts[1], counts[0] + 1);
+}
+
 /// Whoever builds with caches gets the same image: the file has the other's base and its last stage, and says how to build the same
 /// package. The other has no mount: the builder of docker-compose 1.29 refuses a file with one.
 #[test]

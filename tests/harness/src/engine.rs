@@ -1,6 +1,7 @@
 //! Containers for tests: an engine, an image around the program under test, and compose projects.
 
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -106,6 +107,40 @@ impl Engine {
     /// The image that the one under test stands on.
     pub fn base(&self) -> String {
         base().expect("it was there before")
+    }
+
+    /// Builds deploy/cached.Dockerfile by BuildKit from a folder, with a stand-in for cargo, and gives what the program in the image says.
+    /// Nothing where no client speaks to BuildKit: then a line says so.
+    pub fn build_with_caches(&self, folder: &Path, cargo: &str) -> Option<String> {
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("it can be written");
+        write("cargo", cargo);
+        std::fs::set_permissions(folder.join("cargo"), std::fs::Permissions::from_mode(0o755))
+            .expect("it is ours");
+        let (base, tools, image) = (self.base(), format!("{IMAGE}:tools"), format!("{IMAGE}:cached"));
+        write("tools.Dockerfile", &format!("FROM {base}\nCOPY cargo /usr/local/bin/cargo\n"));
+        let file = self.root.join("deploy/cached.Dockerfile");
+        // A newer client wants the plug-in buildx for it; Debian's does not.
+        let build = |client: &str, file: &Path, tag: &str, arguments: &[&str]| {
+            let mut command = Command::new(client);
+            command.env("DOCKER_BUILDKIT", "1").args(["build", "--quiet", "--tag", tag, "--file"]).arg(file);
+            command.args(arguments.iter().flat_map(|argument| ["--build-arg", argument])).arg(folder);
+            let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() { Ok(()) } else { Err(said) }
+        };
+        let clients = ["docker", "/usr/bin/docker"];
+        let made = clients.into_iter().find_map(|client| {
+            build(client, &folder.join("tools.Dockerfile"), &tools, &[]).ok().map(|()| client)
+        });
+        let Some(client) = made else {
+            eprintln!("skipped: no client speaks to BuildKit here");
+            return None;
+        };
+        let arguments = [format!("BASE={base}"), format!("RUST={tools}")];
+        build(client, &file, &image, &[&arguments[0], &arguments[1]])
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Some(ask("docker", &["run", "--rm", &image]).expect("the program in it runs"))
     }
 
     /// Runs the image once, and gives what it says.
