@@ -119,6 +119,14 @@ fn what_is_no_address_is_told_with_the_one_that_was_meant() {
             place.run(&words).failed(2, &[given, "alice:7310, without a scheme or path"]);
         }
     }
+    for words in ["coordinator tiny.toml --listen", "coordinator tiny.toml --health", "transmitter --listen"]
+    {
+        for given in ["http://127.0.0.1:7310", "localhost:7310"] {
+            place
+                .run(&format!("{words} {given}"))
+                .failed(2, &[given, "127.0.0.1:7310", "without a name or scheme"]);
+        }
+    }
 }
 
 #[test]
@@ -195,7 +203,29 @@ fn completions_know_the_commands_and_help_has_groups_and_examples() {
     for part in ["What is run:", "Where and how the nodes run:", "Examples:", "--tls", "--seed"] {
         assert!(help.contains(part), "{part} in {help}");
     }
-    assert!(place.run("--help").done().stdout.contains("Exit status: 0 done; 1 the run failed"));
+    let help = place.run("--help").done().stdout;
+    assert!(help.contains("Exit status: 0 done; 1 the run failed"));
+    let mut seen = 0;
+    for command in commands(&help) {
+        let help = place.run(&format!("{command} --help")).done().stdout;
+        let inner = commands(&help).into_iter().map(|inner| format!("{command} {inner}"));
+        for command in std::iter::once(command.clone()).chain(inner) {
+            let help = place.run(&format!("{command} --help")).done().stdout;
+            let (_, examples) = help.split_once("\nExample").unwrap_or_else(|| panic!("no example: {help}"));
+            assert!(examples.contains("\n  pom2dib "), "{command}: {examples}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen}");
+}
+
+/// The commands that a help text lists, but for `help` itself.
+fn commands(help: &str) -> Vec<String> {
+    let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
+    let lines = listed.lines().take_while(|line| line.starts_with("  "));
+    let names =
+        lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::{path::PathBuf, process::Command, time::Duration};
 
 use harness::{Place, Process};
+use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
@@ -195,6 +196,36 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
     assert!(verified.done().stdout.contains("left.validation.npy"), "nobody reads it");
 }
 
+/// Which version is the best, and when training ends, depend on no test row.
+#[test]
+fn the_best_and_the_end_of_training_never_see_the_test_set() {
+    let place = Place::new(PROGRAM);
+    place.write("own.toml", SCENARIO);
+    write_arrays(&place, "all");
+    let set = "--rounds 40 --set train.coding_lr=3e-3 --set evaluation.every=1 --set evaluation.patience=2";
+    let run = |out: &str| {
+        let words = format!("run own.toml --data all {set} --in-process --out {out} --json");
+        let summary = place.run(&words).done().json();
+        let lines = place.run_folder(out).lines("metrics.jsonl");
+        let curve: Vec<Value> = lines.iter().map(|line| line["validation"].clone()).collect();
+        (summary, curve)
+    };
+    let (first, curve) = run("a");
+    for (array, shape, width) in [("left", "(10, 2, 2)", 4), ("right", "(10, 3)", 3), ("place", "(10, 1)", 1)]
+    {
+        let content = npy("<f4", shape, &floats(10 * width, |at| 7.0 - at as f32));
+        place.write(&format!("all/{array}.test.npy"), content);
+    }
+    place.write("all/kind.test.npy", npy("|u1", "(10,)", &[1; 10]));
+    let (second, other) = run("b");
+    assert_ne!(first["test"], second["test"], "those are other test rows");
+    for key in ["rounds", "fingerprint", "validation"] {
+        assert_eq!(first[key], second[key], "{key}");
+    }
+    assert_eq!(curve, other);
+    assert!(curve.iter().all(|validation| validation["n_ce"].is_f64()));
+}
+
 #[test]
 fn layers_see_the_axes_that_arrays_have() {
     let place = Place::new(PROGRAM);
@@ -312,6 +343,11 @@ fn what_labels_are_taken_for_is_said_first_and_counted_in_the_summary() {
     }
     let table = place.run("evaluate a").done().stdout;
     assert!(table.contains("majority baseline: kind 50.00 %, animal 50.00 %"), "{table}");
+    // A page calls classes by their names.
+    place.run("report a").done();
+    let page = place.run_folder("a").text("report.html");
+    assert!(page.contains("<th scope=\"col\">cat</th><th scope=\"col\">dog</th>"), "{page}");
+    assert!(["cat", "dog"].iter().all(|name| page.contains(&format!("<th scope=\"row\">{name}</th>"))));
 }
 
 #[test]
@@ -362,6 +398,46 @@ fn a_scenario_is_verified_by_whatever_its_run_refuses() {
     place
         .run("data verify mmfi --data all --scenario own.toml")
         .failed(2, &["own.toml reads arrays, not mmfi"]);
+}
+
+/// What shows only where nodes divide their rows, or build their networks: `data verify`, `check` and the run say the same.
+#[test]
+fn what_the_nodes_of_a_run_would_refuse_is_refused_before() {
+    let place = Place::new(PROGRAM);
+    write_arrays(&place, "all");
+    place.write("all/one.train.npy", npy("|u1", "(60,)", &[1; 60]));
+    place.write("all/few.train.npy", npy("|u1", "(50,)", &[1; 50]));
+    let refused_by_all = |line: &[&str]| {
+        place.run("run own.toml --data all --out a").failed(2, line);
+        place.run("check own.toml --data all").failed(2, line);
+        let verified = place.run("data verify arrays --data all --scenario own.toml");
+        assert_eq!(verified.status.code(), Some(2), "{verified}");
+        assert!(line.iter().all(|part| verified.stderr.contains(part)), "{verified}");
+    };
+    let holds_out = |keys: &str| {
+        place.write(
+            "own.toml",
+            SCENARIO.replace("[data]", &format!("[data]\n    hold_out = 0.1\n    {keys}")),
+        );
+    };
+    let refused = |keys: &str, line: &[&str]| {
+        holds_out(keys);
+        refused_by_all(line);
+    };
+    refused("groups = \"one\"", &["60 training rows in a single group"]);
+    refused("groups = \"few\"", &["few.train.npy: has the shape [50]"]);
+    refused("groups = \"none\"", &["none.train.npy is missing"]);
+    for array in ["left", "right", "kind", "place"] {
+        let content = std::fs::read(place.path(&format!("all/{array}.test.npy"))).unwrap();
+        place.write(&format!("all/{array}.validation.npy"), content);
+    }
+    holds_out("");
+    place.run("data verify arrays --data all --scenario own.toml").done();
+    place.write("all/kind.validation.npy", npy("|u1", "(10,)", &[7; 10]));
+    refused("", &["kind.validation.npy: row 0 is of class 7"]);
+    let layers = "[network.encoder]\n    kind = \"sequential\"\n    layers = [\"conv2d 8 3\"]\n    outputs = 8\n    [train]";
+    place.write("own.toml", SCENARIO.replace("[train]", layers));
+    refused_by_all(&["network.encoder", "conv2d"]);
 }
 
 #[test]

@@ -24,6 +24,42 @@ fn a_run_says_one_json_object_and_leaves_a_whole_folder() {
 }
 
 #[test]
+fn numbers_in_logs_are_as_short_as_they_read_back() {
+    let place = Place::new(PROGRAM);
+    place.run("run tiny.toml --in-process --out a").done();
+    place.run("predict a --out a/answers.jsonl --passes 1").done();
+    let folder = place.run_folder("a");
+    let mut seen = 0;
+    for name in ["metrics.jsonl", "selection.jsonl", "summary.json", "recordings.json", "answers.jsonl"] {
+        let text = folder.text(name);
+        let words = text.split(|letter: char| !(letter.is_ascii_digit() || "+-.eE".contains(letter)));
+        for word in words.filter(|word| word.contains('.')) {
+            // Versions have two dots.
+            let Ok(value) = word.parse::<f64>() else { continue };
+            let read: Value = serde_json::from_str(word).unwrap();
+            assert_eq!(read.as_f64(), Some(value), "{name}: {word} is read back as it was");
+            let shortest = [value.to_string(), format!("{value:?}"), format!("{:?}", value as f32)];
+            let digits =
+                |text: &str| text.split(['e', 'E']).next().unwrap().trim_start_matches(['-', '0', '.']).len();
+            assert!(
+                shortest[..2].iter().any(|short| digits(word) <= digits(short)),
+                "{name}: {word} {value}"
+            );
+            // A number of single precision has nine digits, and not the seventeen that it has as one of double precision.
+            let is_single = f64::from(value as f32) == value;
+            assert!(!is_single || digits(word) <= digits(&shortest[2]), "{name}: {word} {}", shortest[2]);
+            seen += 1;
+        }
+    }
+    assert!(seen > 200, "{seen}");
+    let table = place.run("records a").done().stdout;
+    for (round, line) in folder.lines("metrics.jsonl").iter().enumerate() {
+        let row = format!(",train,{round},sum_rate,,,,,,{},,", line["sum_rate"]);
+        assert!(table.contains(&row), "{row} in {table}");
+    }
+}
+
+#[test]
 fn evaluate_gives_the_scores_and_the_fingerprint_of_the_run() {
     let place = Place::new(PROGRAM);
     let run = place.run("run tiny.toml --out a --json").done().json();

@@ -183,7 +183,7 @@ pub struct Arguments {
     pub best: bool,
 
     /// Where to listen
-    #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:7310", value_name = "IP:PORT")]
+    #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:7310", value_name = "IP:PORT", value_parser = node::listening)]
     pub listen: SocketAddr,
 
     /// Who is let in.
@@ -221,7 +221,7 @@ pub struct Arguments {
     pub stall: u64,
 
     /// Where the coordinator says how it is, to anybody who asks by the standard gRPC health service (see `pom2dib health`)
-    #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT")]
+    #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT", value_parser = node::listening)]
     pub health: Option<SocketAddr>,
 
     /// End when standard input is closed (the parent process is gone)

@@ -15,7 +15,8 @@ mod selection;
 
 pub use audit::batch_digest;
 pub use command::{
-    Options, SecurityOptions, boolean, complain, log_to_stderr, own_address, parse, parse_from, say, seed,
+    Options, SecurityOptions, boolean, complain, listening, log_to_stderr, own_address, parse, parse_from,
+    say, seed,
 };
 pub use compute::{
     Compute, Context, Employ, Machine, Profiler, ProfilerPhase, all_kept, device_name, first_pass,

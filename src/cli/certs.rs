@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Make an authority, and a certificate for the coordinator, every node and an administrator
+    #[command(after_long_help = "Examples:
+  pom2dib certs new certs --transmitters 3 --receivers 3
+  pom2dib certs new certs --scenario mine.toml --days 30")]
     New {
         /// The folder, which only you will be able to enter
         folder: PathBuf,
@@ -39,6 +42,8 @@ enum Command {
         force: bool,
     },
     /// Make further certificates with the authority of a folder
+    #[command(after_long_help = "Example:
+  pom2dib certs add certs transmitter-3 receiver-3")]
     Add {
         /// The folder
         folder: PathBuf,
@@ -52,6 +57,8 @@ enum Command {
         force: bool,
     },
     /// Replace all certificates of a folder by new ones of the same authority; running nodes take them up by themselves
+    #[command(after_long_help = "Example:
+  pom2dib certs renew certs --days 90")]
     Renew {
         /// The folder
         folder: PathBuf,
@@ -59,6 +66,8 @@ enum Command {
         validity: Validity,
     },
     /// Say whose certificates are in a folder, and until when they are valid
+    #[command(after_long_help = "Example:
+  pom2dib certs show certs")]
     Show {
         /// The folder
         folder: PathBuf,
@@ -67,6 +76,8 @@ enum Command {
         json: bool,
     },
     /// Make a join token, the simpler and weaker means
+    #[command(after_long_help = "Example:
+  pom2dib certs token token && pom2dib coordinator mine.toml --token-file token")]
     Token {
         /// The file, which only you will be able to read
         file: PathBuf,

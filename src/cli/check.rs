@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use coordinator::ScenarioArguments;
+use data::{Chosen, Needs};
+use randomness::Seed;
 use scenario::Scenario;
 use serde_json::json;
 
@@ -41,8 +43,25 @@ fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), Strin
     let scenario = arguments.resolve().map_err(|error| error.to_string())?;
     let data = node::data_source(&scenario, None).map_err(|error| error.to_string())?;
     let notes = data.check().map_err(|error| error.to_string())?;
-    model::check(&scenario).map_err(|error| error.to_string())?;
-    Ok((scenario, notes))
+    match refusal(&scenario, &data, false) {
+        Some(line) => Err(line),
+        None => Ok((scenario, notes)),
+    }
+}
+
+/// Why the nodes of a scenario would refuse its data, or its networks do not fit it, in one line. The data is opened and divided into rows
+/// to train on and rows to validate on as nodes do it; with `values` all modalities are read too, and else no more than labels.
+pub(crate) fn refusal(scenario: &Scenario, data: &Chosen, values: bool) -> Option<String> {
+    let modalities = if values { data.settings().modalities() } else { Vec::new() };
+    let tasks = data.settings().task_names();
+    let needs = Needs { modalities: &modalities, tasks: &tasks };
+    let (seed, share) = (Seed::from_number(scenario.seed), scenario.data.hold_out);
+    let opened = || data.divide(data.open(seed, &needs)?, seed, &needs, share).map(drop);
+    // Without rows to hold out, labels were looked at before.
+    let opened = if values || share > 0.0 { opened().err() } else { None };
+    opened
+        .map(|error| error.to_string())
+        .or_else(|| model::check(scenario).err().map(|error| error.to_string()))
 }
 
 fn say(scenario: &Scenario, notes: &[String], json: bool) {

@@ -11,8 +11,12 @@ use clap::{Subcommand, ValueEnum, builder::PossibleValuesParser};
 use coordinator::ScenarioArguments;
 use data::{Chosen, DataError, FetchEvent, Mirrors, Report, Settings, mmfi::Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use scenario::Scenario;
 
-use crate::{cli::slow::Slow, run::mmfi};
+use crate::{
+    cli::{check, slow::Slow},
+    run::mmfi,
+};
 
 /// Fetch, check, describe or make up a data set.
 #[derive(clap::Args)]
@@ -29,6 +33,8 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Download a data set from its public mirrors, checking every file; what is there already is kept
+    #[command(after_long_help = "Example:
+  pom2dib data fetch handwritten data-cache/handwritten")]
     Fetch {
         /// Which data set
         name: Fetched,
@@ -43,6 +49,10 @@ enum Command {
     },
     /// Compare every file with the published one; of MM-Fi and arrays, read every file and list what is missing, empty or
     /// malformed, or does not fit the others
+    #[command(after_long_help = "Examples:
+  pom2dib data verify handwritten --data DIR           # every file beside the published one
+  pom2dib data verify handwritten --data DIR --own     # with recordings of your own
+  pom2dib data verify arrays --data DIR --scenario mine.toml")]
     Verify {
         /// Which data set
         #[arg(value_parser = PossibleValuesParser::new(data::source_names()))]
@@ -60,6 +70,8 @@ enum Command {
         json: bool,
     },
     /// Make a tree of files in a data set's formats by code, for tests and trials
+    #[command(after_long_help = "Example:
+  pom2dib data synthesise mmfi data-cache/mmfi --subjects-per-scene 2 --actions 3")]
     Synthesise {
         /// Which data set
         name: Synthesised,
@@ -77,6 +89,9 @@ enum Command {
         frames: u16,
     },
     /// Say what a data set holds: samples, modalities, tasks
+    #[command(after_long_help = "Examples:
+  pom2dib data info digits
+  pom2dib data info arrays --data DIR --scenario mine.toml --json")]
     Info {
         /// Which data set
         #[arg(value_parser = PossibleValuesParser::new(data::source_names()))]
@@ -136,14 +151,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         }
         Command::Verify { name, folder, scenario, own, json } => {
             let published = !own && scenario.is_none();
-            chosen(name, folder, scenario.as_ref()).and_then(|data| verify(&data, published, *json))
+            chosen(name, folder, scenario.as_ref())
+                .and_then(|(data, scenario)| verify(&data, scenario.as_ref(), published, *json))
         }
         Command::Synthesise { name: Synthesised::MmFi, folder, subjects_per_scene, actions, frames } => {
             let plan = Plan { subjects_per_scene: *subjects_per_scene, actions: *actions, frames: *frames };
             synthesise(folder, plan)
         }
         Command::Info { name, folder, scenario, json } => {
-            chosen(name, folder, scenario.as_ref()).and_then(|data| info(&data, *json))
+            chosen(name, folder, scenario.as_ref()).and_then(|(data, _)| info(&data, *json))
         }
     };
     outcome.unwrap_or_else(|error| {
@@ -215,9 +231,15 @@ impl Downloads {
     }
 }
 
-/// The data set of that name: what a scenario reads, or without one everything in the folder.
-fn chosen(name: &str, folder: &Folder, scenario: Option<&PathBuf>) -> Result<Chosen, DataError> {
-    let Some(path) = scenario else { return Chosen::new(Settings::new(name, Some(folder.of(name)))) };
+/// The data set of that name: what a scenario reads, with the scenario, or without one everything in the folder.
+fn chosen(
+    name: &str,
+    folder: &Folder,
+    scenario: Option<&PathBuf>,
+) -> Result<(Chosen, Option<Scenario>), DataError> {
+    let Some(path) = scenario else {
+        return Ok((Chosen::new(Settings::new(name, Some(folder.of(name))))?, None));
+    };
     let input = |problem: String| DataError::Scenario { problem };
     let given = ScenarioArguments {
         scenario: Some(path.clone()),
@@ -227,14 +249,23 @@ fn chosen(name: &str, folder: &Folder, scenario: Option<&PathBuf>) -> Result<Cho
     let scenario = given.resolve().map_err(|error| input(error.to_string()))?;
     let data = node::data_source(&scenario, None).map_err(|error| input(error.to_string()))?;
     match scenario.data.source.as_str() {
-        known if known == name => Ok(data),
+        known if known == name => Ok((data, Some(scenario))),
         other => Err(input(format!("{} reads {other}, not {name}: name that", path.display()))),
     }
 }
 
-fn verify(data: &Chosen, published: bool, json: bool) -> Result<ExitCode, DataError> {
+fn verify(
+    data: &Chosen,
+    scenario: Option<&Scenario>,
+    published: bool,
+    json: bool,
+) -> Result<ExitCode, DataError> {
     let slow = Slow::new(format!("reading every file{}", place(data)));
-    let report = data.verify(published, &|done, of| slow.show(done, of))?;
+    let mut report = data.verify(published, &|done, of| slow.show(done, of))?;
+    if let Some(scenario) = scenario.filter(|_| report.is_sound && report.refusal.is_none()) {
+        // Files may be sound, and yet be none that the scenario's nodes can use.
+        report.refusal = check::refusal(scenario, data, true);
+    }
     drop(slow);
     Ok(say(&report, json))
 }

@@ -88,8 +88,9 @@ enum Command {
     /// Write a compose file with a container for every node of a scenario
     Compose(compose::Arguments),
     /// Write a shell's completions of this program's commands and flags to standard output
-    ///
-    /// For example, for bash: pom2dib completions bash > ~/.local/share/bash-completion/completions/pom2dib
+    #[command(after_long_help = "Examples:
+  pom2dib completions bash > ~/.local/share/bash-completion/completions/pom2dib
+  pom2dib completions zsh > ~/.zfunc/_pom2dib")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,

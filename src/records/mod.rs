@@ -51,6 +51,9 @@ const HEAD: [&str; 15] = [
 /// total_bytes. Of test: n_ce, sum_rate, joint_rate, ce, rate (nats), entries, granted (share of passes), and each metric of a task.
 /// Of validation: n_ce, gap (nats).
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib records runs/mine
+  pom2dib records runs/a runs/b --out records.csv")]
 pub(crate) struct Arguments {
     /// Folders of runs, finished or not
     #[arg(value_name = "DIR", required = true)]

@@ -14,4 +14,4 @@ pub use options::Options;
 pub use parse::{parse, parse_from};
 pub use say::{complain, say};
 pub use security::SecurityOptions;
-pub use switch::{boolean, seed};
+pub use switch::{boolean, listening, seed};

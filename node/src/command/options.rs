@@ -17,7 +17,7 @@ pub struct Options {
     pub index: Option<u32>,
 
     /// Where this node listens (transmitters); port 0 takes a free one
-    #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:0", value_name = "IP:PORT")]
+    #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:0", value_name = "IP:PORT", value_parser = crate::listening)]
     pub listen: SocketAddr,
 
     /// The address at which receivers reach this transmitter, where it is not the one it listens on; one that listens on
@@ -55,7 +55,7 @@ pub struct Options {
     pub patience: u64,
 
     /// Where this node says how it is, to anybody who asks by the standard gRPC health service (see `pom2dib health`)
-    #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT")]
+    #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT", value_parser = crate::listening)]
     pub health: Option<SocketAddr>,
 
     /// End when standard input is closed (the parent process is gone)

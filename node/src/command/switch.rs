@@ -1,5 +1,7 @@
 //! Values of flags and of their environment variables.
 
+use std::net::SocketAddr;
+
 /// A switch as people write it in an environment variable; nothing is off.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text.trim().to_lowercase().as_str() {
@@ -12,6 +14,13 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 /// A seed.
 pub fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
+}
+
+/// An address to listen on.
+pub fn listening(text: &str) -> Result<SocketAddr, String> {
+    let right = "it must be an IP address of this machine and a port, without a name or scheme: 127.0.0.1:7310, or 0.0.0.0:7310 and \
+                 [::]:7310 for all of its addresses";
+    text.parse().map_err(|_| right.into())
 }
 
 #[cfg(test)]
@@ -28,6 +37,14 @@ mod tests {
         }
         for neither in ["2", "maybe", "-1", "onn"] {
             assert!(boolean(neither).unwrap_err().contains("1, true, yes or on"), "{neither}");
+        }
+    }
+
+    #[test]
+    fn who_listens_has_an_address_and_no_name() {
+        assert_eq!(listening("[::]:7310").map(|address| address.port()), Ok(7310));
+        for wrong in ["http://127.0.0.1:7310", "localhost:7310", "127.0.0.1", ":7310", ""] {
+            assert!(listening(wrong).unwrap_err().contains("127.0.0.1:7310"), "{wrong}");
         }
     }
 

@@ -56,6 +56,9 @@ impl Health {
 
 /// Whom to ask for its health, and what of it.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib health                            # of the process in this container
+  pom2dib health 127.0.0.1:7300 --ready")]
 pub struct HealthArguments {
     /// Where the process says how it is: what it was given as --health
     #[arg(env = "POM2DIB_HEALTH", default_value = "127.0.0.1:7300", value_name = "HOST:PORT")]
