@@ -28,7 +28,13 @@ use crate::{
 /// of the peak that a round reaches. With `scale`, how the cost of what is sent grows with the network; with `loss`, what
 /// lost entries cost in accuracy.
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_long_help = "Examples:
+  pom2dib bench
+  pom2dib bench handwritten --data DIR --turns 4
+  pom2dib bench scale --help"
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
@@ -58,12 +64,16 @@ enum What {
     ///
     /// Seconds are those of training rounds, after a warm-up of 10: reading or making data at the start is not among them.
     /// Give the machine nothing else to do meanwhile. The largest size needs 2 N + 2 processes, and N x N connections.
+    #[command(after_long_help = "Example:
+  pom2dib bench scale --out scale")]
     Scale(scale::Arguments),
     /// Measure what lost entries cost in accuracy: over links that lose more and more, with straggler.policy = "skip".
     ///
     /// At each loss rate a network is trained and judged, and the network that was trained without loss is judged too: so
-    /// one sees what training over such links is worth. ProfilerPhase that is done is not done again: a command that was interrupted
+    /// one sees what training over such links is worth. Work that is done is not done again: a command that was interrupted
     /// goes on where it was.
+    #[command(after_long_help = "Example:
+  pom2dib bench loss --out loss")]
     Loss(loss::Arguments),
 }
 

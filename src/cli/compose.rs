@@ -21,6 +21,9 @@ const DATA: &str = "/data";
 
 /// Write a compose file with one service for every node of a scenario.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  pom2dib compose --scenario mine.toml --out net && docker compose -f net/docker-compose.yml up
+  pom2dib compose --scenario mine.toml --data DIR --tls --out net")]
 pub(crate) struct Arguments {
     /// The scenario file; without one, the built-in digits
     #[arg(long, value_name = "SCENARIO")]

@@ -87,7 +87,7 @@ fn words(shares: &[f64], levels: &[usize], rounds: usize, top: f64, width: f64) 
         let (x, length) = (LEFT + start as f64 * width, run.len() as f64 * width);
         let _ = write!(
             words,
-            "<rect class=\"point\" x=\"{x:.2}\" y=\"{top:.1}\" width=\"{length:.2}\" height=\"{ROW}\"><title>{of}: {:.0} \
+            "<rect class=\"share\" x=\"{x:.2}\" y=\"{top:.1}\" width=\"{length:.2}\" height=\"{ROW}\"><title>{of}: {:.0} \
              %</title></rect>",
             100.0 * share
         );

@@ -69,7 +69,12 @@ const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// done is not run again. Of every run that is done a small record stays in OUT/records (or --records), from which tables and
 /// figures are made again when the runs are gone, or were made elsewhere. Fig. 2(a) to (f) are called fig2a to fig2f.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_long_help = "Examples:
+  pom2dib reproduce table1 --data data-cache/handwritten
+  pom2dib reproduce all --data data-cache/handwritten --out reproduced"
+)]
 pub(crate) struct Arguments {
     /// What to make; several may be named
     #[arg(required = true, value_name = "WHAT")]

@@ -45,7 +45,12 @@ use crate::{
 /// In the end OUT holds sweep.csv (a row a point), sweep-seeds.csv (means over seeds with 95 % intervals, Student's t) and
 /// sweep.json (both). A point that fails is listed with its error; the exit status is then 1.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_long_help = "Examples:
+  pom2dib sweep --set train.beta=0,1e-4,1e-3 --set seed=1..5 --out betas
+  pom2dib sweep mine.toml --data DIR --set train.method=pom2dib,tadib"
+)]
 pub(crate) struct Arguments {
     /// The scenario file; without one, the built-in digits, which need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
