@@ -7,7 +7,9 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-const RAYLEIGH: &str = "--set channel=[{kind=\"rayleigh\",snr_db=[0,10],csi=\"both\"}]";
+/// All that networks can see, and a mean that checkpoints keep.
+const RAYLEIGH: &str = "--set channel=[{kind=\"rayleigh\",snr_db=[0,10],csi=\"both\",power=\"average\"}] \
+                        --set network.see_channel=true --set train.baseline=gains --set evaluation.draw=tick";
 
 #[test]
 fn a_channel_draws_the_same_however_the_nodes_are_run_and_whoever_is_killed() {
@@ -17,6 +19,9 @@ fn a_channel_draws_the_same_however_the_nodes_are_run_and_whoever_is_killed() {
     let in_one = place.run(&format!("run {run} --in-process --out in-one")).done().json();
     assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
     assert_eq!((&in_one["test"], &in_one["channel"]), (&processes["test"], &processes["channel"]));
+    assert_eq!(in_one["strengths"], processes["strengths"]);
+    let clear = in_one["strengths"]["clear"].as_u64().unwrap();
+    assert!(clear > 0, "{}", in_one["strengths"]);
 
     let killed = place.start(&format!("run {run} --restarts 1000 --out killed"));
     let mut kills = 0;
@@ -84,4 +89,39 @@ fn a_checkpoint_is_judged_at_several_snrs() {
         assert!(place.path("a").join(name).exists(), "{name}");
     }
     assert_eq!(place.run(words).done().stdout.lines().count(), 3);
+}
+
+#[test]
+fn gains_of_a_file_are_replayed_and_what_is_wrong_with_them_is_said_before_the_first_round() {
+    let place = Place::new(PROGRAM);
+    let write = |name: &str, shape: &[usize], values: data::Values| {
+        let array = data::NewArray { name: "gains".into(), shape: shape.into(), values };
+        data::write_npz(std::fs::File::create(place.path(name)).unwrap(), &[array]).unwrap();
+    };
+    let set = |file: &str, more: &str| {
+        format!(
+            "run tiny.toml --set channel=[{{kind=\"trace\",snr_db=10,trace=\"{file}\"}}] --in-process --json {more}"
+        )
+    };
+    place.run(&set("none.npz", "--out a")).failed(2, &["channel 0: trace", "none.npz"]);
+    // Two transmitters, two receivers.
+    let (shape, count) = ([3, 2, 2], 12);
+    write("short.npz", &[3, 1], data::Values::Complex(vec![[1.0, 0.0]; 3]));
+    place
+        .run(&set("short.npz", "--out a"))
+        .failed(2, &["short.npz", "has the shape [3, 1]", "times x transmitters"]);
+    let mut odd = vec![[1.0, 0.0]; count];
+    odd[1] = [f64::INFINITY, 0.0];
+    write("odd.npz", &shape, data::Values::Complex(odd));
+    place
+        .run(&set("odd.npz", "--out a"))
+        .failed(2, &["odd.npz", "at time 0 from transmitter 0", "must be finite"]);
+    write("real.npz", &shape, data::Values::Doubles(vec![1.0; count]));
+    place.run(&set("real.npz", "--out a")).failed(2, &["real.npz", "complex64 or complex128"]);
+
+    write("ones.npz", &shape, data::Values::Complex(vec![[1.0, 0.0]; count]));
+    let ones = place.run(&set("ones.npz", "--out ones")).done().json();
+    let awgn = "run tiny.toml --set channel=[{kind=\"awgn\",snr_db=10}] --in-process --out awgn --json";
+    let awgn = place.run(awgn).done().json();
+    assert_eq!(ones["fingerprint"], awgn["fingerprint"], "gains of 1 are no gains");
 }

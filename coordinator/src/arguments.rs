@@ -14,10 +14,11 @@ use crate::{
 };
 
 /// The scenarios that come with the program, by their names. The first runs when none is named: it needs no files.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("digits", include_str!("../../scenarios/digits.toml")),
     ("handwritten", include_str!("../../scenarios/handwritten.toml")),
     ("mmfi", include_str!("../../scenarios/mmfi.toml")),
+    ("two-links", include_str!("../../scenarios/two-links.toml")),
 ];
 
 /// Changes of keys may be in the environment as well, with semicolons or line ends between them. Those on the command line go
@@ -28,7 +29,7 @@ const SET: &str = "POM2DIB_SET";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What is run")]
 pub struct ScenarioArguments {
-    /// The scenario: a file, or one that is built in (digits, handwritten, mmfi); without one, digits, which need no download
+    /// The scenario: a file, or one that is built in (digits, handwritten, mmfi, two-links); without one, digits, which need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     pub scenario: Option<PathBuf>,
 
@@ -80,6 +81,7 @@ impl ScenarioArguments {
         }
         node::check_data_names(&scenario)?;
         node::check_kinds(&scenario)?;
+        node::check_traces(&scenario)?;
         Ok(scenario)
     }
 

@@ -2,11 +2,12 @@
 //! named, and must not take the coordinator along.
 
 use link::printable;
+use node::STRENGTH_STEPS;
 use proto::{
     WireError, check_finite, check_length,
     v1::{
         Air, Classes, Confusion, EntryRate, Failed, Missing, Ready, ReceiverPass, ReceiverRound, Spent,
-        TransmitterPass, TransmitterRound, report::Report,
+        Strengths, TransmitterPass, TransmitterRound, report::Report,
     },
 };
 use scenario::Scenario;
@@ -117,6 +118,17 @@ fn check_air(air: Option<&Air>) -> Result<(), WireError> {
     }
 }
 
+/// Parts are no more than the whole.
+fn check_strengths(strengths: Option<&Strengths>) -> Result<(), WireError> {
+    let Some(Strengths { clear, strongest, links, granted }) = strengths else { return Ok(()) };
+    check_length("links", "strengths", links.len(), STRENGTH_STEPS)?;
+    check_length("granted", "strengths", granted.len(), STRENGTH_STEPS)?;
+    match strongest <= clear && granted.iter().zip(links).all(|(granted, links)| granted <= links) {
+        true => Ok(()),
+        false => Err(WireError::Missing("counts of links that are part of all")),
+    }
+}
+
 /// What a receiver went on without: `entries` counts of at most `most` each.
 fn check_missing(missing: &Missing, entries: usize, most: usize) -> Result<(), WireError> {
     for counts in [&missing.lost, &missing.late] {
@@ -176,6 +188,12 @@ pub(crate) fn receiver_pass(
         check_missing(missing, modalities.iter().sum(), usize::MAX)?;
     }
     check_air(report.air.as_ref())?;
+    check_strengths(report.strengths.as_ref())?;
+    let shares = if report.shares.is_empty() { 0 } else { report.entries.len() };
+    check_length("shares", "entries", report.shares.len(), shares)?;
+    if report.shares.iter().any(|share| !(*share > 0.0 && *share <= 1.0)) {
+        return Err(WireError::Missing("shares from 0 to 1"));
+    }
     for entry in &report.entries {
         moment("receiver", entry.receiver.into(), t as u64)?;
         rate_of_entry(entry, modalities)?;

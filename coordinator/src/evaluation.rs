@@ -5,7 +5,7 @@ use randomness::Seed;
 use scenario::{Rate, RateEstimator, Scenario, Train};
 
 use crate::{
-    CoordinatorError, Missing, OnAir, Rates, Recordings, check,
+    CoordinatorError, Missing, OnAir, Rates, Recordings, Strengths, check,
     interval::{Cell, bootstrap_interval},
     score::ClassScores,
     summary::{ClassCounts, Confusion, TaskResult, Test},
@@ -117,7 +117,7 @@ impl Evaluation {
         let tasks = (0..self.receiver_count).flat_map(|t| self.task(scenario, seed, t)).collect();
         let passes = self.passes as f64;
         let rates = self.receivers.values().flat_map(|report| &report.entries).map(|entry| entry.rate);
-        let granted = self.receivers.values().map(|report| report.entries.len() as f64);
+        let granted = self.receivers.values().flat_map(shares).map(|(_, share)| share);
         // Who leaves out samples without a label judges fewer than others.
         let first = self.receivers.range((0, 0)..(1, 0)).map(|(_, report)| samples(&report.clusters)).max();
         let joint = self.transmitters.range((0, 0)..(1, 0)).map(|(_, report)| report);
@@ -147,6 +147,11 @@ impl Evaluation {
     /// What a test sample spends in the air; none if all channels are ideal.
     pub(crate) fn channel(&self) -> Option<OnAir> {
         OnAir::of(self.receivers.values().filter_map(|report| report.air.as_ref()), self.passes)
+    }
+
+    /// How strong links were, where any changes from tick to tick.
+    pub(crate) fn strengths(&self) -> Option<Strengths> {
+        Strengths::of(self.receivers.values().filter_map(|report| report.strengths.as_ref()))
     }
 
     /// The rates of a test sample's features. `before` is the number of bytes that had gone through the transmitters' sockets when the
@@ -237,11 +242,13 @@ impl Evaluation {
         let of = |t: usize, k: usize, m: usize| {
             let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
             let is_it = |entry: &&EntryRate| (entry.transmitter as usize, entry.modality as usize) == (k, m);
-            let rates: Vec<f64> = reports
-                .filter_map(|report| report.entries.iter().find(is_it))
-                .map(|entry| entry.rate)
+            let found: Vec<(f64, f64)> = reports
+                .filter_map(|report| shares(report).find(|(entry, _)| is_it(entry)))
+                .map(|(entry, share)| (entry.rate, share))
                 .collect();
-            (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+            // Of the samples for which it was granted.
+            let granted = found.iter().map(|(_, share)| share).sum::<f64>();
+            (granted > 0.0).then(|| found.iter().map(|(rate, _)| rate).sum::<f64>() / granted)
         };
         let of_transmitter = |t: usize, k: usize| (0..self.modalities[k]).map(|m| of(t, k, m)).collect();
         let of_receiver = |t: usize| (0..self.modalities.len()).map(|k| of_transmitter(t, k)).collect();
@@ -253,9 +260,9 @@ impl Evaluation {
             scenario.transmitter.iter().map(|transmitter| vec![0.0; transmitter.modalities.len()]).collect();
         let mut selection = vec![empty; self.receiver_count];
         for ((_, t), report) in &self.receivers {
-            for entry in &report.entries {
+            for (entry, share) in shares(report) {
                 selection[*t][entry.transmitter as usize][entry.modality as usize] +=
-                    1.0 / self.passes as f64;
+                    share / self.passes as f64;
             }
         }
         selection
@@ -277,6 +284,12 @@ fn rate_estimator(train: &Train) -> &'static str {
         (Rate::Information, RateEstimator::Joint) => "joint",
         (Rate::Information, RateEstimator::Prior) => "prior",
     }
+}
+
+/// The entries of a pass, and for what part of the test samples each was granted.
+fn shares(report: &ReceiverPass) -> impl Iterator<Item = (&EntryRate, f64)> {
+    let share = |position: usize| report.shares.get(position).copied().unwrap_or(1.0);
+    report.entries.iter().enumerate().map(move |(position, entry)| (entry, share(position)))
 }
 
 fn samples(clusters: &[Cluster]) -> u64 {

@@ -4,7 +4,7 @@ use scenario::JointRateRows;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Extension, Fork, Missing, OnAir, Rates, Validation, totals::is_zero};
+use crate::{Extension, Fork, Missing, OnAir, Rates, Strengths, Validation, totals::is_zero};
 
 /// What a run comes to: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Summary {
     /// What a test sample spends in the air, mean over the passes, where any channel is not ideal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<OnAir>,
+    /// How strong links were in the evaluation, where any changes from tick to tick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strengths: Option<Strengths>,
     /// The rates of a test sample's features, mean over the passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,

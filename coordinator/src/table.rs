@@ -2,7 +2,7 @@ use std::{fmt::Write, path::Path};
 
 use scenario::{JointRateRows, Scenario};
 
-use crate::{Extension, Fork, Missing, OnAir, Rates, Summary, TaskResult, Test};
+use crate::{Extension, Fork, Missing, OnAir, Rates, Strengths, Summary, TaskResult, Test};
 
 /// The summary for people: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
@@ -109,6 +109,7 @@ fn scores(text: &mut String, summary: &Summary) {
     let _ = writeln!(text, "  entries    {:>8.2}", test.selected_entries);
     rates(text, summary.rates.as_ref());
     on_air(text, summary.channel);
+    strengths(text, summary.strengths.as_ref());
     missing(text, test.missing);
 }
 
@@ -144,6 +145,16 @@ fn on_air(text: &mut String, channel: Option<OnAir>) {
     let _ = writeln!(
         text,
         "  channel    {uses:>8.2} uses a sample{at}; {rate_sent:.2} nats sent{arrived}{capacity}"
+    );
+}
+
+/// How often the strongest link was requested, where links change.
+fn strengths(text: &mut String, strengths: Option<&Strengths>) {
+    let Some(Strengths { clear, strongest_requested: Some(share), .. }) = strengths else { return };
+    let _ = writeln!(
+        text,
+        "  links      {:>8.1} % of {clear} clear choices (more than 1 dB) requested the strongest",
+        100.0 * share
     );
 }
 

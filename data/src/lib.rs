@@ -34,7 +34,7 @@ mod view;
 pub use arrays::{
     ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Label, NewArray,
     Normalisation, TaskKind, TaskReport, Values, check_array_name, check_arrays, check_arrays_of,
-    parse_array, write_npz,
+    parse_array, read_complex, write_npz,
 };
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};

@@ -2,13 +2,18 @@
 
 mod air;
 mod fading;
+mod mac;
 mod observed;
 mod power;
+mod sight;
+mod trace;
 
 pub use air::{Air, Block, Csi, Equaliser, Snr};
 pub use fading::Fading;
+pub use mac::Mac;
 pub use observed::Observed;
 pub use power::{Amplified, Power, PowerGroup};
+pub use trace::GainTrace;
 
 use crate::common::Phase;
 

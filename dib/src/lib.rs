@@ -21,6 +21,7 @@ pub mod loss;
 pub mod nn;
 mod pose;
 pub mod rate;
+pub mod regression;
 pub mod selection;
 
 /// Counted up whenever the same scenario and seed give other bits than before: a run cannot go on where another version
@@ -32,8 +33,8 @@ pub const NUMERICS: u32 = 2;
 pub use baseline::{Baseline, SparseTerm, advantages, cost};
 pub use cap::{ChoiceGrid, Grants, GridError, cap, grants};
 pub use channel::{
-    Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, Ideal, Measure,
-    Observed, Power, PowerGroup, Snr, channel_uses,
+    Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, GainTrace, Ideal, Mac,
+    Measure, Observed, Power, PowerGroup, Snr, channel_uses,
 };
 pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding, initial_weights,
@@ -50,4 +51,5 @@ pub use loss::{
 pub use nn::{AdamW, Block, Input, Module, Network, Parameter, ResidualMlp, RowAddresses, Segment, Trace};
 pub use pose::{aligned_joint_error, joint_error};
 pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, rates, row_rates};
+pub use regression::advantages_over_gains;
 pub use selection::{Draw, LogProbability, MAX_SET_COUNT, SelectorShape, ShapeError};

@@ -28,13 +28,16 @@ pub use control::{
     end_with_parent, health, live, main,
 };
 pub use described::{
-    Build, EncoderModules, Wanted, adamw, air, air_digest, baseline, check_data_names, check_kinds, coding,
-    data_nearby, data_source, encoder, files, layers, log_probability, module, open_data, rate_estimator,
-    register_kind, sparse_term,
+    Build, EncoderModules, Wanted, adamw, advantages, air, air_digest, check_data_names, check_kinds,
+    check_traces, coding, data_nearby, data_source, encoder, files, layers, log_probability, module,
+    open_data, rate_estimator, register_kind, sparse_term,
 };
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;
-pub use selection::{Choice, FixedSelection, Selector};
+pub use selection::{
+    AirTime, CLEAR_DB, Choice, FIRST_STRENGTH_DB, FixedSelection, STRENGTH_STEP_DB, STRENGTH_STEPS, Selector,
+    strength_step,
+};
 
 use std::time::Duration;
 

@@ -403,6 +403,28 @@ pub struct ReceiverPass {
     /// as a round's, mean over the test samples
     #[prost(message, optional, tag = "9")]
     pub air: ::core::option::Option<Air>,
+    /// absent where no link changes from tick to tick
+    #[prost(message, optional, tag = "10")]
+    pub strengths: ::core::option::Option<Strengths>,
+    /// of each of `entries`, for what part of the test samples it was granted; empty: for all
+    #[prost(double, repeated, tag = "11")]
+    pub shares: ::prost::alloc::vec::Vec<f64>,
+}
+/// How strong a receiver's links were in a pass, |h|^2 Es/N0, counted over the groups of test samples that share a gain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Strengths {
+    /// groups at which one link was stronger than all others by more than 1 dB
+    #[prost(uint64, tag = "1")]
+    pub clear: u64,
+    /// those of them at which its transmitter was requested
+    #[prost(uint64, tag = "2")]
+    pub strongest: u64,
+    /// links by strength, in 40 steps of 2 dB from -40 dB on
+    #[prost(uint64, repeated, tag = "3")]
+    pub links: ::prost::alloc::vec::Vec<u64>,
+    /// those of them whose transmitter granted anything
+    #[prost(uint64, repeated, tag = "4")]
+    pub granted: ::prost::alloc::vec::Vec<u64>,
 }
 /// How often one class was taken for another, or for itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,4 +1,4 @@
-use dib::{Channel, Crossing, channel_uses};
+use dib::{Channel, Crossing, Measure, channel_uses};
 use node::Context;
 use proto::v1::Air;
 
@@ -20,7 +20,13 @@ impl AirCount {
         samples: usize,
         feature_dim: usize,
     ) {
-        let Some(measure) = channel.measure(crossing, samples) else { return };
+        if let Some(measure) = channel.measure(crossing, samples) {
+            self.count(measure, samples, feature_dim);
+        }
+    }
+
+    /// Adds the uses of some samples of a feature that met this.
+    pub(crate) fn count(&mut self, measure: Measure, samples: usize, feature_dim: usize) {
         let uses = (samples * channel_uses(feature_dim)) as f64;
         self.sums.uses += uses;
         if let (Some(snr_db), Some(capacity)) = (measure.snr_db, measure.capacity) {

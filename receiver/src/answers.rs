@@ -30,17 +30,23 @@ pub struct UsedFeature {
 }
 
 impl Answers {
-    /// Of a piece that has just been decoded.
+    /// Of a piece that has just been decoded, of so many samples a tick.
     pub(crate) fn of(
         pass: u64,
         rows: Range<usize>,
-        feature_dim: usize,
+        (samples, feature_dim): (usize, usize),
         granted: &Granted<'_>,
         output: &Tensor,
     ) -> Result<Self, NodeError> {
         let feature = |entry| {
             let z = granted.features(entry, feature_dim).to_vec();
-            UsedFeature { entry: entry.entry, rows: granted.received(entry).samples.clone(), z }
+            let first = entry.tick * samples;
+            let run = |run: &Range<usize>| first + run.start..first + run.end;
+            UsedFeature {
+                entry: entry.entry,
+                rows: granted.received(entry).samples.iter().map(run).collect(),
+                z,
+            }
         };
         let features = granted.entries.iter().map(feature).collect();
         let outputs = output.flatten_all()?.to_vec1()?;

@@ -31,6 +31,13 @@ pub(crate) struct Decoders {
     embeddings: Tensor,
 }
 
+/// Numbers of what is uploaded for the local decoder.
+struct LocalUpload {
+    features: usize,
+    /// The gain of every entry's link, if the receiver sees any.
+    gains: Option<usize>,
+}
+
 impl Decoders {
     pub(crate) fn new(context: &Context, outputs: usize) -> Result<Self, NodeError> {
         let d = context.feature_dim();
@@ -38,6 +45,7 @@ impl Decoders {
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
         let scenario = &context.scenario;
         let task = &scenario.receiver[context.index].task;
+        let gains = scenario.gains_at_receiver(context.index);
         let build = |name: &str, described: &Described, inputs| {
             let name = format!("receiver{}/{name}", context.index);
             let weights = initial_weights(context.seed, &name);
@@ -45,8 +53,8 @@ impl Decoders {
             Ok::<_, NodeError>(Network::new(&name, module, weights, DType::F32, &context.device)?)
         };
         Ok(Decoders {
-            joint: build("joint", &scenario.joint(task), scenario.entries_per_receiver() * d)?,
-            local: build("local", &scenario.local(task), 2 * d)?,
+            joint: build("joint", &scenario.joint(task), scenario.entries_per_receiver() * d + gains)?,
+            local: build("local", &scenario.local(task), 2 * d + gains.min(1))?,
             embeddings,
         })
     }
@@ -95,8 +103,7 @@ impl Decoders {
         profiler.turn_to(ProfilerPhase::Pack);
         let mut upload = Upload::new();
         let joint = JointInput::plan(context, granted, samples, &mut upload);
-        let local =
-            upload.add(local_features(context, granted), (granted.rows(samples), context.feature_dim()));
+        let local = LocalUpload::new(context, granted, &mut upload);
         let uploaded = upload.send(&context.device)?;
         let joint = self.learn_joint(
             context,
@@ -113,8 +120,8 @@ impl Decoders {
             .copied()
             .collect();
         let targets = task.train_targets(&local_rows);
-        let local =
-            self.learn_local(context, uploaded[local].clone(), &targets, granted, beta * weight, profiler)?;
+        let inputs = (uploaded[local.features].clone(), local.gains.map(|gains| uploaded[gains].clone()));
+        let local = self.learn_local(context, inputs, &targets, granted, beta * weight, profiler)?;
         profiler.turn_to(ProfilerPhase::Pack);
         let of_joint = joint.tensors().count();
         let tensors: Vec<&Tensor> = joint.tensors().chain(local.iter().flat_map(Backward::tensors)).collect();
@@ -144,7 +151,7 @@ impl Decoders {
     fn learn_local(
         &mut self,
         context: &Context,
-        z: Tensor,
+        (z, gains): (Tensor, Option<Tensor>),
         targets: &Targets,
         granted: &Granted<'_>,
         weight: f64,
@@ -166,8 +173,16 @@ impl Decoders {
             segments: granted.entries.iter().enumerate().map(of_entry).collect(),
             learns: false,
         };
-        let z_and_embeddings = vec![Block::whole(z, 0, true)?, embeddings];
-        let input = Input::Blocks { rows: granted.rows(samples), blocks: z_and_embeddings };
+        let mut blocks = vec![Block::whole(z, 0, true)?, embeddings];
+        let of_gain =
+            |position| Segment { source: position, target: position * samples, rows: samples, repeat: true };
+        blocks.extend(gains.map(|values| Block {
+            values,
+            column: 2 * d,
+            segments: (0..granted.entries.len()).map(of_gain).collect(),
+            learns: false,
+        }));
+        let input = Input::Blocks { rows: granted.rows(samples), blocks };
         let rows_of_ticks: Vec<usize> =
             granted.entries_of_ticks().iter().map(|entries| entries * samples).collect();
         let blocks = context.gradient_blocks(&rows_of_ticks);
@@ -184,6 +199,8 @@ struct JointInput {
     d: usize,
     /// Of each block: which (k, m), its number among what is uploaded, and where its rows stand.
     blocks: Vec<(usize, usize, Vec<Segment>)>,
+    /// Of the gains of all links, if the receiver sees any: likewise, and their column.
+    gains: Option<(usize, usize, Vec<Segment>)>,
 }
 
 impl JointInput {
@@ -204,7 +221,33 @@ impl JointInput {
             let rows = z.len() / d;
             (entry, upload.add(z, (rows, d)), segments)
         });
-        JointInput { rows: granted.ticks * samples, d, blocks: blocks.collect() }
+        let blocks = blocks.collect();
+        let gains = JointInput::plan_gains(context, granted, samples, upload);
+        JointInput { rows: granted.ticks * samples, d, blocks, gains }
+    }
+
+    /// The gains of all links at every tick, behind all features; in evaluation, at every group of samples.
+    fn plan_gains(
+        context: &Context,
+        granted: &Granted<'_>,
+        samples: usize,
+        upload: &mut Upload,
+    ) -> Option<(usize, usize, Vec<Segment>)> {
+        let width = context.scenario.gains_at_receiver(context.index);
+        if width == 0 {
+            return None;
+        }
+        let (mut values, mut segments, mut target) = (Vec::new(), Vec::new(), 0);
+        for tick in 0..granted.ticks {
+            for (group, rows) in context.groups(samples).into_iter().enumerate() {
+                segments.push(Segment { source: values.len() / width, target, rows, repeat: true });
+                values.extend(context.gains_at_receiver(context.index, granted.time(tick, group)));
+                target += rows;
+            }
+        }
+        let rows = values.len() / width;
+        let column = context.scenario.entries_per_receiver() * context.feature_dim();
+        Some((upload.add(values, (rows, width)), column, segments))
     }
 
     fn input(self, uploaded: &[Tensor]) -> Input {
@@ -214,7 +257,30 @@ impl JointInput {
             segments,
             learns: true,
         };
-        Input::Blocks { rows: self.rows, blocks: self.blocks.into_iter().map(block).collect() }
+        let features = self.blocks.into_iter().map(block);
+        let gains = self.gains.map(|(number, column, segments)| Block {
+            values: uploaded[number].clone(),
+            column,
+            segments,
+            learns: false,
+        });
+        Input::Blocks { rows: self.rows, blocks: features.chain(gains).collect() }
+    }
+}
+
+impl LocalUpload {
+    fn new(context: &Context, granted: &Granted<'_>, upload: &mut Upload) -> Self {
+        let rows = granted.rows(context.samples());
+        let features = upload.add(local_features(context, granted), (rows, context.feature_dim()));
+        let sees = context.scenario.gains_at_receiver(context.index) > 0;
+        let of_entry = |entry: &GrantedEntry| {
+            context.gains_at_receiver(context.index, granted.time(entry.tick, 0))[entry.k]
+        };
+        let gains = sees.then(|| {
+            let values = granted.entries.iter().map(of_entry).collect();
+            upload.add(values, (granted.entries.len(), 1))
+        });
+        LocalUpload { features, gains }
     }
 }
 
@@ -269,14 +335,26 @@ fn z_gradients(
         }
     }
     let size = samples * d;
-    let mut gradient = Vec::with_capacity(size);
-    // By tick, then k, then m: so each transmitter's come in the order in which it sent them.
-    for (position, entry) in granted.entries.iter().enumerate() {
+    let wanted = |position: usize, gradient: &mut Vec<f32>| {
         let (block, number) = place_of[position];
         let joint = &joint[block].f32s()[number * size..(number + 1) * size];
         let local = &local[0].f32s()[position * size..(position + 1) * size];
         gradient.clear();
         gradient.extend(joint.iter().zip(local).map(|(joint, local)| joint + local));
+    };
+    let mut gradient = Vec::with_capacity(size);
+    let mut together = Vec::new();
+    if let Some(mac) = context.mac(context.index) {
+        together = vec![Vec::new(); granted.entries.len()];
+        together.iter_mut().enumerate().for_each(|(position, gradient)| wanted(position, gradient));
+        granted.pull_back_together(context, &mac, &mut together);
+    }
+    // By tick, then k, then m: so each transmitter's come in the order in which it sent them.
+    for (position, entry) in granted.entries.iter().enumerate() {
+        match together.get_mut(position) {
+            Some(of_all) => std::mem::swap(&mut gradient, of_all),
+            None => wanted(position, &mut gradient),
+        }
         granted.pull_back(entry, &mut gradient);
         packers[entry.k].extend(gradient.iter().copied());
     }

@@ -62,6 +62,7 @@ pub(crate) fn seconds(context: &Context, k: usize, features: &Features) -> f64 {
     let samples = match (&features.coded, when) {
         (None, _) => features.z.as_ref().and_then(|z| z.shape.get(1)).map_or(0, |samples| *samples as usize),
         (Some(_), When::Round { .. }) => context.samples(),
+        (Some(_), When::Piece { .. }) if context.scenario.evaluates_by_tick() => context.samples(),
         // All pieces but the last have so many, and nobody waits for that one longer than for another.
         (Some(_), When::Piece { .. }) => context.ticks() * context.samples(),
     };

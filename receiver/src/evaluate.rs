@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use data::{IGNORED, Targets};
-use node::{Context, NodeError};
+use dib::Phase;
+use node::{AirTime, Context, NodeError};
 use proto::{
     When,
     v1::{Cluster, Confusion, EntryRate, ReceiverPass},
@@ -10,7 +11,7 @@ use proto::{
 
 use crate::{
     air::AirCount, answers::Answers, decode::Decoders, granted::Granted, missing::MissingCount,
-    received::Received, task::TaskData,
+    received::Received, strengths::StrengthCount, task::TaskData,
 };
 
 /// A pass over the whole test set, or all validation rows, under one draw of u (Algorithm 2).
@@ -18,19 +19,20 @@ pub(crate) struct Pass {
     pub(crate) number: u64,
     /// The number behind that of the last pass.
     pub(crate) end: u64,
-    /// Which transmitters are requested, for the whole pass.
-    pub(crate) requested: Vec<bool>,
-    /// The piece whose features are due.
+    /// Which transmitters are requested, at every tick of the piece whose features are due; where a draw holds for the whole pass, at one.
+    pub(crate) requested: Vec<Vec<bool>>,
+    /// That piece.
     pub(crate) piece: u64,
     pieces: u64,
     clusters: BTreeMap<u32, Cluster>,
-    /// Rates of the granted entries, weighted by samples.
-    rates: BTreeMap<usize, f64>,
+    /// Rates of the granted entries, weighted by samples, and for how many of the samples they were granted.
+    rates: BTreeMap<usize, (f64, usize)>,
     /// Of a classification: samples by (label, answer).
     confusion: BTreeMap<(u32, u32), u64>,
     feature_bytes: u64,
     missing: MissingCount,
     air: AirCount,
+    strengths: StrengthCount,
 }
 
 impl Pass {
@@ -39,7 +41,7 @@ impl Pass {
         task: &TaskData,
         number: u64,
         end: u64,
-        requested: Vec<bool>,
+        requested: Vec<Vec<bool>>,
     ) -> Self {
         Pass {
             number,
@@ -53,6 +55,7 @@ impl Pass {
             feature_bytes: 0,
             missing: MissingCount::new(context),
             air: AirCount::default(),
+            strengths: StrengthCount::new(context),
         }
     }
 
@@ -64,18 +67,22 @@ impl Pass {
         self.piece + 1 == self.pieces
     }
 
-    /// Decodes and judges the piece that is due, and goes on to the next. Gives what it makes of each row, if that is to be told.
+    /// Decodes and judges a piece that has come, of which it requested so at every tick. Gives what it makes of each row, if that is to be
+    /// told.
     pub(crate) fn judge(
         &mut self,
         context: &Context,
         task: &TaskData,
         decoders: &Decoders,
-        received: &[Received],
+        (piece, requested, received): (u64, &[Vec<bool>], &[Received]),
         tells: bool,
     ) -> Result<Option<Answers>, NodeError> {
-        let samples = context.piece(self.piece as usize, task.test_samples());
-        let granted = Granted::new(context, self.number, received);
-        let output = decoders.infer(context, &granted, samples.len())?;
+        let samples = context.piece(piece as usize, task.test_samples());
+        let time = AirTime { phase: Phase::Evaluate, pass: self.number, tick: context.first_tick(piece) };
+        let granted = Granted::new(context, time, received);
+        // All ticks of a piece have as many.
+        let of_tick = samples.len() / requested.len().max(1);
+        let output = decoders.infer(context, &granted, of_tick)?;
         let judged = judge_rows(&output, &task.test_targets(samples.clone()), task)?;
         for (sample, row) in samples.clone().zip(judged) {
             // Without a label there is nothing to judge by.
@@ -91,24 +98,30 @@ impl Pass {
             }
         }
         for (entry, rate) in granted.rates() {
-            *self.rates.entry(entry).or_default() += rate * samples.len() as f64 / task.test_samples() as f64;
+            let (sum, count) = self.rates.entry(entry).or_default();
+            *sum += rate * of_tick as f64 / task.test_samples() as f64;
+            *count += of_tick;
         }
+        self.strengths.add(context, requested, &granted, &context.groups(of_tick));
         self.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
         self.missing.add(context, received);
         received.iter().for_each(|received| self.air.add(&received.air));
-        self.piece += 1;
-        let answers =
-            tells.then(|| Answers::of(self.number, samples, context.feature_dim(), &granted, &output));
+        let shape = (of_tick, context.feature_dim());
+        let answers = tells.then(|| Answers::of(self.number, samples, shape, &granted, &output));
         answers.transpose()
     }
 
     pub(crate) fn report(self, context: &Context, task: &TaskData) -> ReceiverPass {
         let pairs = (0..context.scenario.transmitters())
             .flat_map(|k| (0..context.scenario.modalities(k)).map(move |m| (k, m)));
+        // Granted for the whole pass, as where a draw holds for one, needs no word.
+        let share = |&(_, count): &(f64, usize)| count as f64 / task.test_samples() as f64;
+        let by_tick = context.scenario.evaluates_by_tick();
+        let shares = self.rates.values().filter(|_| by_tick).map(share).collect();
         let entries = pairs
             .enumerate()
             .filter_map(|(position, (k, m))| {
-                self.rates.get(&position).map(|&rate| EntryRate {
+                self.rates.get(&position).map(|&(rate, _)| EntryRate {
                     transmitter: k as u32,
                     receiver: context.index as u32,
                     modality: m as u32,
@@ -129,6 +142,8 @@ impl Pass {
             metrics: task.metrics().iter().map(|&metric| metric.into()).collect(),
             classes: task.classes().map_or(0, |classes| classes as u32),
             confusion: confusion.collect(),
+            strengths: self.strengths.report(),
+            shares,
         }
     }
 }

@@ -1,8 +1,12 @@
 use std::collections::BTreeMap;
 
-use node::Context;
+use dib::Mac;
+use node::{AirTime, Context};
 
-use crate::received::{Received, ReceivedEntry};
+use crate::{
+    mac::{self, Slots},
+    received::{Received, ReceivedEntry},
+};
 
 /// A granted entry of this receiver, and where its features are.
 #[derive(Clone, Copy)]
@@ -18,8 +22,8 @@ pub(crate) struct GrantedEntry {
 /// All granted entries of a part of a round (or of a piece), ordered by tick, then k, then m.
 pub(crate) struct Granted<'a> {
     received: &'a [Received],
-    /// The moment of its first tick: the tick of training, or the evaluation pass.
-    moment: u64,
+    /// When its first tick is.
+    time: AirTime,
     pub(crate) entries: Vec<GrantedEntry>,
     /// The positions of the entries of each (k, m) that was granted at all, in (k, m) order, by tick.
     pub(crate) by_entry: BTreeMap<usize, Vec<usize>>,
@@ -28,7 +32,7 @@ pub(crate) struct Granted<'a> {
 }
 
 impl<'a> Granted<'a> {
-    pub(crate) fn new(context: &Context, moment: u64, received: &'a [Received]) -> Self {
+    pub(crate) fn new(context: &Context, time: AirTime, received: &'a [Received]) -> Self {
         let mut entries = Vec::new();
         for (k, received) in received.iter().enumerate() {
             for (number, of) in received.entries.iter().enumerate() {
@@ -43,16 +47,29 @@ impl<'a> Granted<'a> {
         }
         let per_transmitter = received.iter().map(|received| received.entries.len()).collect();
         let ticks = received[0].all_granted.len();
-        Granted { received, moment, entries, by_entry, ticks, per_transmitter }
+        Granted { received, time, entries, by_entry, ticks, per_transmitter }
     }
 
     pub(crate) fn entries_at(&self, tick: usize) -> usize {
         self.entries.iter().filter(|granted| granted.tick == tick).count()
     }
 
-    /// Where draws for a sample of a tick are addressed.
+    /// Where draws for a sample of a tick of training are addressed.
     pub(crate) fn address(&self, tick: usize, sample: usize) -> (u64, u64) {
-        (self.moment + tick as u64, sample as u64)
+        (self.time.tick + tick as u64, sample as u64)
+    }
+
+    /// When a group of samples of a tick meets its gains.
+    pub(crate) fn time(&self, tick: usize, group: usize) -> AirTime {
+        self.time.later(tick + group)
+    }
+
+    /// For every transmitter, whether it granted anything at a tick.
+    pub(crate) fn granters(&self, tick: usize) -> Vec<bool> {
+        let mut granters = vec![false; self.received.len()];
+        let at = |granted: &&GrantedEntry| granted.tick == tick;
+        self.entries.iter().filter(at).for_each(|granted| granters[granted.k] = true);
+        granters
     }
 
     /// Samples of all entries together, of so many each.
@@ -84,6 +101,23 @@ impl<'a> Granted<'a> {
 
     pub(crate) fn received(&self, granted: &GrantedEntry) -> &ReceivedEntry {
         &self.received[granted.k].entries[granted.number]
+    }
+
+    /// Turns the gradients of what was heard together into those of what was sent: of all entries, in their order.
+    pub(crate) fn pull_back_together(&self, context: &Context, mac: &Mac, gradients: &mut [Vec<f32>]) {
+        let position = |k: usize, number: usize| {
+            self.entries.iter().position(|granted| (granted.k, granted.number) == (k, number))
+        };
+        for (tick, slot, senders) in Slots::new(context, self.received).iter() {
+            let positions: Vec<(usize, usize)> =
+                senders.iter().filter_map(|&(k, number)| Some((k, position(k, number)?))).collect();
+            let mut taken: Vec<Vec<f32>> =
+                positions.iter().map(|&(_, position)| std::mem::take(&mut gradients[position])).collect();
+            let mut together: Vec<(usize, &mut [f32])> =
+                positions.iter().map(|(k, _)| *k).zip(taken.iter_mut().map(Vec::as_mut_slice)).collect();
+            mac::pull_back(mac, self.received, (tick, slot), &mut together);
+            positions.iter().zip(taken).for_each(|(&(_, position), own)| gradients[position] = own);
+        }
     }
 
     /// Turns the gradient of an entry's features of a tick of training into that of what its transmitter sent.

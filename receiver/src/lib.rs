@@ -7,11 +7,13 @@ mod decode;
 mod emulation;
 mod evaluate;
 mod granted;
+mod mac;
 mod machine;
 mod missing;
 mod received;
 mod selection;
 mod serve;
+mod strengths;
 mod tables;
 mod task;
 

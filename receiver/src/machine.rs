@@ -6,7 +6,7 @@ mod training;
 use std::{collections::VecDeque, sync::Arc};
 
 use data::DataFile;
-use dib::{BatchOrder, Channel, Network};
+use dib::{BatchOrder, Channel, Mac, Network};
 use node::{
     Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Schedule, Selector,
 };
@@ -14,11 +14,12 @@ use proto::{
     When,
     v1::{Evaluate, Finished, Gradients, Turn, order::Order, report::Report},
 };
-use scenario::Selection;
+use scenario::{Requests, Selection};
 
 use self::training::Round;
 use crate::{
-    answers::Answers, decode::Decoders, evaluate::Pass, received::Received, tables::Tables, task::TaskData,
+    answers::Answers, decode::Decoders, evaluate::Pass, mac, received::Received, tables::Tables,
+    task::TaskData,
 };
 
 /// What goes into a receiver's machine.
@@ -73,6 +74,8 @@ pub struct ReceiverMachine {
     pub(crate) batches: BatchOrder,
     /// What the features of each transmitter come through.
     channels: Vec<Arc<dyn Channel<f32>>>,
+    /// What those come through that are heard together.
+    mac: Option<Mac>,
     /// What their dithered features are read with.
     tables: Tables,
     schedule: Schedule,
@@ -109,6 +112,7 @@ impl ReceiverMachine {
     /// Builds the networks of receiver t: from their initial weights, or from a checkpoint's state.
     pub fn new(context: Context, task: TaskData, state: Option<&[u8]>) -> Result<Self, NodeError> {
         let (selector, fixed) = match context.scenario.train.method.selection {
+            Selection::Learned if context.scenario.train.requests == Requests::Strongest => (None, None),
             Selection::Learned => (Some(Selector::of_receiver(&context, context.index)?), None),
             Selection::Fixed => (None, Some(FixedSelection::draw(&context)?)),
             Selection::Full => (None, None),
@@ -119,6 +123,7 @@ impl ReceiverMachine {
             channels: (0..context.scenario.transmitters())
                 .map(|k| context.channel(k, context.index))
                 .collect(),
+            mac: context.mac(context.index),
             tables: Tables::new(&context, task.test_samples()),
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             given_up: vec![VecDeque::new(); context.scenario.transmitters()],
@@ -206,7 +211,7 @@ impl ReceiverMachine {
             Some(Order::Save(save)) => {
                 emit(Output::State(
                     save.version,
-                    node::save(self.networks(), self.task.kept(), self.version)?,
+                    node::save(self.networks(), self.task.kept(), Vec::new(), self.version)?,
                 ));
                 self.schedule.done();
             }
@@ -257,15 +262,20 @@ impl ReceiverMachine {
                 Received::check(&self.context, k, when, &requested, samples, &features, (channel, tables));
             received.push(checked.map_err(NodeError::message(format!("features of transmitter {k}")))?);
         }
+        if let Some(mac) = &self.mac {
+            let groups = self.context.groups(self.samples_of(when));
+            mac::hear(&self.context, mac, &mut received, &groups);
+        }
         Ok(received)
     }
 
-    /// Samples of an entry at a moment: a tick's in training, the whole piece's in evaluation.
+    /// Samples of an entry at a moment: a tick's in training, in evaluation a tick's of the piece, which may be the whole.
     fn samples_of(&self, when: When) -> usize {
         match when {
             When::Round { .. } => self.context.samples(),
             When::Piece { pass, piece } => {
-                self.context.piece(piece as usize, self.judged(pass).test_samples()).len()
+                let samples = self.context.piece(piece as usize, self.judged(pass).test_samples()).len();
+                samples / self.context.ticks_of_piece(samples).max(1)
             }
         }
     }

@@ -151,6 +151,23 @@ impl Received {
         &self.z[entry.start..entry.start + entry.count() * feature_dim]
     }
 
+    /// The values of the entry of that number, of `feature_dim` a sample.
+    pub(crate) fn values(&self, entry: usize, feature_dim: usize) -> &[f32] {
+        self.features(&self.entries[entry], feature_dim)
+    }
+
+    /// Puts others in their place.
+    pub(crate) fn set_values(&mut self, entry: usize, feature_dim: usize, values: &[f32]) {
+        let start = self.entries[entry].start;
+        let end = start + self.entries[entry].count() * feature_dim;
+        self.z[start..end].copy_from_slice(values);
+    }
+
+    /// That of its first tick and modality.
+    pub(crate) fn first_crossing(&self) -> &Crossing {
+        &self.crossing
+    }
+
     /// Takes the granted entries, as far as they come over the link; the position of each in the message.
     fn take(
         &mut self,
@@ -315,7 +332,7 @@ fn address(context: &Context, when: When) -> (Phase, u64) {
         When::Round { round, part } => {
             (Phase::Train, context.first_tick(round) + context.part(part as usize).start as u64)
         }
-        When::Piece { pass, .. } => (Phase::Evaluate, pass),
+        When::Piece { pass, piece } => (Phase::Evaluate, context.selection_moment(pass, piece)),
     }
 }
 

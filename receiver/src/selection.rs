@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 use dib::{Draw, Phase, RowAddresses, SelectorNode, common, selection_stream};
-use node::{Choice, NodeError};
+use node::{AirTime, Choice, NodeError};
 use randomness::Stream;
+use scenario::Requests;
 
 use crate::ReceiverMachine;
 
@@ -31,46 +32,69 @@ fn requested(draw: &Draw, transmitters: usize) -> Vec<bool> {
 }
 
 impl ReceiverMachine {
-    /// Draws whom to request at every tick of a round: selector v_t on u_n.
+    /// Draws whom to request at every tick of a round: selector v_t on u_n, and on the gains that it sees.
     pub(crate) fn request(&self, round: u64) -> Result<Requested, NodeError> {
         let (ticks, transmitters) = (self.context.ticks(), self.context.scenario.transmitters());
-        let Some(selector) = &self.selector else {
-            return Ok(Requested { transmitters: vec![self.always_requested(); ticks], choice: None });
-        };
         let first = self.context.first_tick(round);
+        let time = AirTime::of_training(first);
+        let Some(selector) = &self.selector else {
+            return Ok(Requested {
+                transmitters: self.requested_without_learning(time, ticks),
+                choice: None,
+            });
+        };
         let moments: Vec<u64> = (first..first + ticks as u64).collect();
         let rows = RowAddresses { seed: self.context.seed, of_row: &|row| (moments[row], 0) };
-        let choice = selector.choose(self.common(Phase::Train, &moments)?, rows, |row| {
+        let choice = selector.choose(self.selector_input(&moments, time)?, rows, |row| {
             self.selection_stream(Phase::Train, moments[row])
         })?;
         let requested = choice.draws.iter().map(|draw| requested(draw, transmitters)).collect();
         Ok(Requested { transmitters: requested, choice: Some(choice) })
     }
 
-    /// Whom to request in an evaluation pass: one draw (Algorithm 2).
-    pub(crate) fn ask_for_pass(&self, pass: u64) -> Result<Vec<bool>, NodeError> {
+    /// Whom to request at so many ticks of an evaluation pass, from those of a piece on. Where a draw holds for a pass (Algorithm 2), it is
+    /// the only tick of its first piece.
+    pub(crate) fn request_for_piece(
+        &self,
+        pass: u64,
+        piece: u64,
+        ticks: usize,
+    ) -> Result<Vec<Vec<bool>>, NodeError> {
         let transmitters = self.context.scenario.transmitters();
-        let Some(selector) = &self.selector else { return Ok(self.always_requested()) };
-        let draws = selector.draw(&self.common(Phase::Evaluate, &[pass])?, |_| {
-            self.selection_stream(Phase::Evaluate, pass)
+        let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_tick(piece) };
+        let Some(selector) = &self.selector else { return Ok(self.requested_without_learning(time, ticks)) };
+        let first = self.context.selection_moment(pass, piece);
+        let moments: Vec<u64> = (0..ticks as u64).map(|tick| first.wrapping_add(tick)).collect();
+        let draws = selector.draw(&self.selector_input(&moments, time)?, |row| {
+            self.selection_stream(Phase::Evaluate, moments[row])
         })?;
-        Ok(draws.iter().flat_map(|draw| requested(draw, transmitters)).collect())
+        Ok(draws.iter().map(|draw| requested(draw, transmitters)).collect())
     }
 
-    /// Whom this receiver requests if nothing is learnt about that: everybody, unless it was drawn once and for all.
-    fn always_requested(&self) -> Vec<bool> {
-        match &self.fixed {
-            Some(fixed) => fixed.requests(self.context.index),
-            None => vec![true; self.context.scenario.transmitters()],
+    /// Whom this receiver requests if nothing is learnt about that: those whose links are the strongest, if it goes by that; else everybody,
+    /// unless it was drawn once and for all.
+    fn requested_without_learning(&self, first: AirTime, ticks: usize) -> Vec<Vec<bool>> {
+        let (scenario, t) = (&self.context.scenario, self.context.index);
+        if scenario.train.requests == Requests::Strongest {
+            return (0..ticks).map(|tick| self.context.strongest(t, first.later(tick))).collect();
         }
+        let always = match &self.fixed {
+            Some(fixed) => fixed.requests(t),
+            None => vec![true; scenario.transmitters()],
+        };
+        vec![always; ticks]
     }
 
-    /// The common randomness of ticks (or passes), a row each.
-    fn common(&self, phase: Phase, moments: &[u64]) -> Result<Tensor, NodeError> {
-        let d = self.context.feature_dim();
-        let rows: Vec<f32> =
-            moments.iter().flat_map(|&moment| common(self.context.seed, phase, moment, d)).collect();
-        Ok(Tensor::from_vec(rows, (moments.len(), d), &self.context.device)?)
+    /// The common randomness of some ticks (or of a pass), a row each, and beside it the gains that the selector sees, from a time on.
+    fn selector_input(&self, moments: &[u64], first: AirTime) -> Result<Tensor, NodeError> {
+        let (context, t) = (&self.context, self.context.index);
+        let width = context.feature_dim() + context.scenario.gains_at_receiver_selector(t);
+        let mut rows = Vec::with_capacity(moments.len() * width);
+        for (tick, &moment) in moments.iter().enumerate() {
+            rows.extend(common(context.seed, first.phase, moment, context.feature_dim()));
+            rows.extend(context.gains_at_receiver(t, first.later(tick)));
+        }
+        Ok(Tensor::from_vec(rows, (moments.len(), width), &context.device)?)
     }
 
     fn selection_stream(&self, phase: Phase, moment: u64) -> Stream {
@@ -86,11 +110,13 @@ impl ReceiverMachine {
         costs: &[f64],
     ) -> Result<f64, NodeError> {
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
-        let baseline = node::baseline(self.context.scenario.train.baseline);
+        let baseline = self.context.scenario.train.baseline;
         let bonus = |row| selector.entropy_bonus(&self.context, round, choice, row);
         let costs: Vec<f64> = costs.iter().enumerate().map(|(row, cost)| cost + bonus(row)).collect();
         let took_part = vec![true; costs.len()];
-        let advantages = dib::advantages(baseline, &costs, &took_part, self.task.label_entropy());
+        let first = AirTime::of_training(self.context.first_tick(round));
+        let gains = |tick| self.context.gains_at_receiver(self.context.index, first.later(tick));
+        let advantages = node::advantages(baseline, &costs, &took_part, self.task.label_entropy(), gains);
         Ok(selector.learn(&self.context, round, choice, &advantages)? / costs.len() as f64)
     }
 }

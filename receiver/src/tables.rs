@@ -97,7 +97,7 @@ impl Tables {
         let (phase, _, first_tick) = moment(context, when);
         match when {
             When::Round { .. } => (phase, first_tick),
-            When::Piece { pass, piece } => (phase, pass.wrapping_mul(self.pieces).wrapping_add(piece)),
+            When::Piece { pass, piece } => (phase, context.feature_moment(pass, piece, self.pieces)),
         }
     }
 }

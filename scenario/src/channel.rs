@@ -39,6 +39,9 @@ pub struct Channel {
     /// Of `erasure`: the probability that a block is erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<f64>,
+    /// Of `trace`: a .npz file with complex gains, [times, transmitters, receivers].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// Of `rayleigh` and `rician`: paths of a tapped delay line, over which features go by OFDM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taps: Option<usize>,
@@ -71,6 +74,10 @@ pub enum ChannelKind {
     Nakagami,
     /// A gain of 0 or 1, without noise.
     Erasure,
+    /// Gains that a file has, and noise.
+    Trace,
+    /// A gain CN(0, 1); and all that transmitters send to the receiver in the same slot, added up, and noise.
+    Mac,
 }
 
 /// For how long a gain holds.
@@ -119,6 +126,8 @@ pub enum Power {
     Entry,
     /// Of each sample as it was drawn.
     Realised,
+    /// Of all samples of an entry, on average: by a running mean of its rounds.
+    Average,
 }
 
 /// Which rate is trained with.
@@ -150,6 +159,7 @@ impl Default for Channel {
             k_factor: None,
             shape: None,
             erasure: None,
+            trace: None,
             taps: None,
             subcarriers: None,
             decay: None,
@@ -192,8 +202,10 @@ impl Scenario {
     pub fn is_steady(&self, channel: &Channel) -> bool {
         let with_every_tick =
             channel.snr_db.is_some_and(SnrDb::is_range) || (channel.fades() && channel.block == Block::Tick);
+        // Others' features arrive with it.
+        let is_shared = channel.kind == ChannelKind::Mac;
         let with_every_sample = channel.fades() && channel.block == Block::Sample;
-        !(with_every_sample || (with_every_tick && self.rates_over_rounds()))
+        !(is_shared || with_every_sample || (with_every_tick && self.rates_over_rounds()))
     }
 
     /// What sets the SNR of all channels with noise on a command line, everything else of them being as it is; none if there are none.
@@ -216,7 +228,46 @@ impl Scenario {
                 return Err(ScenarioError::invalid(format!("channel {number}"), what));
             }
         }
+        self.validate_mac()?;
         self.validate_rate_at()
+    }
+
+    /// Who is heard together shares one noise, and comes or is lost together.
+    fn validate_mac(&self) -> Result<(), ScenarioError> {
+        let refuse = |what: String| Err(ScenarioError::invalid("channel", what));
+        let is_mac = |channel: &Channel| channel.kind == ChannelKind::Mac;
+        let mut first: Vec<Option<(usize, SnrDb)>> = vec![None; self.receivers()];
+        for (k, t, channel) in self.channels().filter(|(_, _, channel)| is_mac(channel)) {
+            if self.skips() {
+                return refuse(
+                    "of kind \"mac\" needs straggler.policy = \"wait\": what is heard together cannot be lost one by one".into(),
+                );
+            }
+            if channel.csi == Csi::None {
+                return refuse(format!(
+                    "of kind \"mac\" needs csi = \"receiver\" or \"both\"; that from transmitter {k} to receiver {t} has \"none\""
+                ));
+            }
+            let Some(snr_db) = channel.snr_db.filter(|snr_db| !snr_db.is_range()) else {
+                return refuse(format!(
+                    "of kind \"mac\" needs one snr_db, no range; that from transmitter {k} to receiver {t} has another"
+                ));
+            };
+            match first[t] {
+                Some((other, its)) if its != snr_db => {
+                    return refuse(format!(
+                        "of kind \"mac\" has one noise: transmitters {other} and {k} must have the same snr_db to receiver {t}"
+                    ));
+                }
+                _ => first[t] = Some((k, snr_db)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what transmitter k sends to receiver t is heard together with what others send.
+    pub fn is_mac(&self, k: usize, t: usize) -> bool {
+        self.channel_between(k, t).is_some_and(|channel| channel.kind == ChannelKind::Mac)
     }
 
     fn validate_channel(&self, number: usize, channel: &Channel) -> Result<(), ScenarioError> {
@@ -228,12 +279,17 @@ impl Scenario {
             (true, false) => Err(ScenarioError::invalid(key(name), format!("is for {whose} alone"))),
             _ => Ok(()),
         };
-        let noisy = "a channel with noise (awgn, rayleigh, rician, nakagami)";
+        let noisy = "a channel with noise (awgn, rayleigh, rician, nakagami, trace, mac)";
         wants("snr_db", snr_db.is_some(), channel.has_noise(), noisy)?;
         let kind = channel.kind;
         wants("k_factor", channel.k_factor.is_some(), kind == ChannelKind::Rician, "kind \"rician\"")?;
         wants("shape", channel.shape.is_some(), kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
         wants("erasure", channel.erasure.is_some(), kind == ChannelKind::Erasure, "kind \"erasure\"")?;
+        wants("trace", channel.trace.is_some(), kind == ChannelKind::Trace, "kind \"trace\"")?;
+        if kind == ChannelKind::Trace && channel.block == Block::Sample {
+            let what = "is \"sample\", but a trace has one gain for a tick: set \"tick\" or \"round\"";
+            return Err(ScenarioError::invalid(key("block"), what));
+        }
         let scattered = matches!(kind, ChannelKind::Rayleigh | ChannelKind::Rician);
         let by_ofdm = channel.taps.is_some();
         wants("taps", by_ofdm, by_ofdm && scattered, "kinds \"rayleigh\" and \"rician\"")?;
@@ -336,8 +392,39 @@ mod tests {
     }
 
     #[test]
+    fn who_is_heard_together_has_one_noise_and_is_known() {
+        let mac = "[[channel]]\nkind = \"mac\"\nsnr_db = 3\n";
+        let scenario = parse(mac).unwrap();
+        assert!(scenario.is_mac(0, 0) && scenario.is_mac(1, 1));
+        assert!(!scenario.is_steady(scenario.channel_between(0, 0).unwrap()));
+        let other = format!("{mac}[[channel]]\ntransmitter = 1\nkind = \"mac\"\nsnr_db = 4\n");
+        let ideal = format!("{mac}[[channel]]\ntransmitter = 1\n");
+        assert!(!parse(&ideal).unwrap().is_mac(1, 0));
+        for (tables, expected) in [
+            (other, "transmitters 0 and 1 must have the same snr_db to receiver 0"),
+            (mac.replace('3', "[1, 2]"), "needs one snr_db, no range"),
+            (format!("{mac}csi = \"none\""), "needs csi = \"receiver\" or \"both\""),
+            (format!("straggler.policy = \"skip\"\n{mac}"), "needs straggler.policy = \"wait\""),
+        ] {
+            let refused = Scenario::parse(
+                &(if tables.starts_with("straggler") {
+                    let (first, rest) = tables.split_once('\n').unwrap();
+                    format!("{first}\n{SCENARIO}\n{rest}")
+                } else {
+                    format!("{SCENARIO}\n{tables}")
+                }),
+                "my.toml",
+                &[],
+            );
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(expected) && refused.lines().count() == 1, "{refused}");
+        }
+    }
+
+    #[test]
     fn what_no_channel_can_be_is_refused_by_its_key() {
-        let noisy = "is missing; a channel with noise (awgn, rayleigh, rician, nakagami) needs it";
+        let noisy =
+            "is missing; a channel with noise (awgn, rayleigh, rician, nakagami, trace, mac) needs it";
         for (tables, expected) in [
             ("kind = \"awgn\"\nsnr_db = nan", "channel 0: snr_db is NaN; it must be from -200 to 200"),
             ("kind = \"awgn\"\nsnr_db = inf", "channel 0: snr_db is inf; it must be from -200 to 200"),
@@ -353,10 +440,19 @@ mod tests {
                 "kind = \"nakagami\"\nsnr_db = 1\nshape = 0.4",
                 "channel 0: shape is 0.4; it must be from 0.5 to 1000000",
             ),
+            ("kind = \"trace\"\nsnr_db = 1", "channel 0: trace is missing; kind \"trace\" needs it"),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\ntrace = \"a.npz\"",
+                "channel 0: trace is for kind \"trace\" alone",
+            ),
+            (
+                "kind = \"trace\"\nsnr_db = 1\ntrace = \"a.npz\"\nblock = \"sample\"",
+                "channel 0: block is \"sample\", but a trace has one gain for a tick: set \"tick\" or \"round\"",
+            ),
             ("kind = \"erasure\"\nerasure = 1.5", "channel 0: erasure is 1.5; it must be from 0 to 1"),
             (
                 "kind = \"erasure\"\nerasure = 0.5\nsnr_db = 3",
-                "channel 0: snr_db is for a channel with noise (awgn, rayleigh, rician, nakagami) alone",
+                "channel 0: snr_db is for a channel with noise (awgn, rayleigh, rician, nakagami, trace, mac) alone",
             ),
             (
                 "kind = \"awgn\"\nsnr_db = 1\ntaps = 4\nsubcarriers = 8",

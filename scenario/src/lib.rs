@@ -24,6 +24,7 @@ mod renamed;
 mod seed;
 #[cfg(test)]
 mod shipped;
+mod sight;
 mod snr;
 mod train;
 mod validate;
@@ -42,7 +43,7 @@ pub use model::{Described, Kind, Model, Models, OwnKeys};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
-pub use train::{Baseline, Credit, LogProbability, RateEstimator, SparseTerm, Train, TrainCoding};
+pub use train::{Baseline, Credit, LogProbability, RateEstimator, Requests, SparseTerm, Train, TrainCoding};
 
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,8 @@ pub struct Network {
     pub transmitter_limit: usize,
     /// Whether the limits hold; without them E_t = K and E_k = T m(k).
     pub limits: bool,
+    /// Whether networks are given the gains of the links that they may know.
+    pub see_channel: bool,
     /// K: the list of transmitters, repeated cyclically to this number. Default: its length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transmitters: Option<usize>,
@@ -137,6 +140,8 @@ pub const GRADIENT_BLOCK_TICKS: usize = 10;
 pub struct Evaluation {
     /// Passes over the test set, each with one draw of u (Algorithm 2).
     pub passes: u64,
+    /// For how much of a pass one draw of u, and of the selection, holds.
+    pub draw: EvaluationDraw,
     /// N of the large-sample joint rate estimate.
     pub joint_rate_samples: usize,
     /// Which rows it is over.
@@ -147,6 +152,17 @@ pub struct Evaluation {
     pub validation_passes: u64,
     /// After so many evaluations on validation rows without a better one training ends; 0 for never.
     pub patience: u64,
+}
+
+/// For how long a draw of u and of the selection holds in evaluation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvaluationDraw {
+    /// A pass over the test set (Algorithm 2).
+    #[default]
+    Pass,
+    /// A group of `samples_per_tick` test samples, as in training.
+    Tick,
 }
 
 /// Over which rows the large-sample joint rate is estimated.
@@ -289,6 +305,7 @@ impl Default for Network {
             receiver_limit: 2,
             transmitter_limit: 4,
             limits: true,
+            see_channel: false,
             transmitters: None,
             receivers: None,
             encoder: Models::default(),
@@ -303,6 +320,7 @@ impl Default for Evaluation {
     fn default() -> Self {
         Evaluation {
             passes: 10,
+            draw: EvaluationDraw::Pass,
             joint_rate_samples: 2000,
             joint_rate_rows: JointRateRows::Test,
             every: 0,

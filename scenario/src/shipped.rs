@@ -6,10 +6,11 @@ use toml::{Table, Value};
 
 use crate::Scenario;
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("mmfi.toml", include_str!("../../scenarios/mmfi.toml")),
     ("digits.toml", include_str!("../../scenarios/digits.toml")),
     ("handwritten.toml", include_str!("../../scenarios/handwritten.toml")),
+    ("two-links.toml", include_str!("../../scenarios/two-links.toml")),
 ];
 
 /// Keys that stand in the first file only: nobody else would want to read them.
@@ -28,7 +29,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 29] = [
+const WITHOUT_DEFAULT: [&str; 30] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",
@@ -52,6 +53,7 @@ const WITHOUT_DEFAULT: [&str; 29] = [
     "channel.k_factor",
     "channel.shape",
     "channel.erasure",
+    "channel.trace",
     "channel.taps",
     "channel.subcarriers",
     "channel.decay",
@@ -157,6 +159,10 @@ fn shipped_files_can_be_run_as_they_are_and_with_every_key_set() {
     for (file, text) in FILES {
         let scenario = Scenario::parse(text, file, &[]).unwrap();
         assert_eq!(format!("{}.toml", scenario.name), file);
+        // Its channel is in force, and is of a kind to which not all keys belong.
+        if file == "two-links.toml" {
+            continue;
+        }
         // The manual split's lists are for that only.
         Scenario::parse(&with_all_keys_set(text), file, &["mmfi.split=manual".into()]).unwrap();
     }

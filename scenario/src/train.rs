@@ -42,6 +42,8 @@ pub struct Train {
     pub rate_estimator: RateEstimator,
     /// Whether the rate that is trained with is that of what is sent or of what arrives.
     pub rate_at: RateAt,
+    /// Who says whom a receiver requests, where its method learns that.
+    pub requests: Requests,
     /// What is subtracted from a cost before it weighs a score.
     pub baseline: Baseline,
     /// Whose costs judge what a transmitter's selector draws.
@@ -106,8 +108,20 @@ pub enum Baseline {
     LabelEntropy,
     /// The mean over the round's other ticks.
     LeaveOneOut,
+    /// What the round's other ticks say of a tick with its gains: their costs' regression on the gains that the node sees.
+    Gains,
     /// Nothing.
     None,
+}
+
+/// Who says whom a receiver requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Requests {
+    /// Its selector.
+    Learned,
+    /// The gains: at every tick it requests the E_t transmitters whose links are the strongest. Nothing is learnt about that.
+    Strongest,
 }
 
 /// Whose costs judge what a transmitter's selector draws for a receiver at a tick.
@@ -220,6 +234,7 @@ impl Default for Train {
             sparse_term: SparseTerm::Own,
             rate_estimator: RateEstimator::PerDimension,
             rate_at: RateAt::Sent,
+            requests: Requests::Learned,
             baseline: Baseline::LeaveOneOut,
             credit: Credit::Shared,
             log_mass: LogProbability::Sequence,

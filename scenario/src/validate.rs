@@ -19,6 +19,7 @@ impl Scenario {
         self.validate_train()?;
         self.validate_links()?;
         self.validate_channels()?;
+        self.validate_sight()?;
         self.validate_coding()?;
         if self.checkpoint.store.as_ref().is_some_and(|store| store.trim().is_empty()) {
             let what = "is empty; give a folder or the URL of an object store, or leave the key out";

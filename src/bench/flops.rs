@@ -9,7 +9,7 @@
 use data::Info;
 use dib::Module;
 use node::NodeError;
-use scenario::{Described, Scenario};
+use scenario::{Described, Requests, Scenario};
 use serde::Serialize;
 
 use crate::bench::logged::Chosen;
@@ -56,12 +56,17 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
     let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
     let coded = node::coding(&scenario.train).outputs(d);
     let mut encoders = 0.0;
-    for (modality, (entries, encoded)) in modalities.zip(chosen.granted.iter().zip(&chosen.encoded)) {
-        let modules = node::encoder(&scenario.encoder(modality), &axes(info, modality), d, coded)?;
+    let seen_by = |k: usize| vec![scenario.gains_at_transmitter(k); scenario.modalities(k)];
+    let gains = (0..scenario.transmitters()).flat_map(seen_by);
+    for ((modality, gains), (entries, encoded)) in
+        modalities.zip(gains).zip(chosen.granted.iter().zip(&chosen.encoded))
+    {
+        let task_input = d + gains;
+        let modules = node::encoder(&scenario.encoder(modality), &axes(info, modality), task_input, coded)?;
         let (rows, seen) = (samples * entries, samples * encoded);
         // What a trunk learns from is what the head wants of its input.
         let learns = modules.trunk.is_some();
-        let given = (modules.head.inputs() - d) as f64;
+        let given = (modules.head.inputs() - task_input) as f64;
         encoders += operations(modules.head.as_ref(), rows, seen * given, learns);
         encoders += modules.trunk.map_or(0.0, |trunk| trunk.operations(seen, seen, false));
     }
@@ -70,10 +75,12 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
     let features = samples * entries * d as f64;
     let joint = scenario.entries_per_receiver() * d;
     let (mut local_decoders, mut joint_decoders) = (0.0, 0.0);
-    for receiver in &scenario.receiver {
+    for (t, receiver) in scenario.receiver.iter().enumerate() {
         let (task, outputs) = (&receiver.task, outputs(info, &receiver.task));
-        local_decoders += step(&scenario.local(task), (2 * d, outputs), samples * entries, features, true)?;
-        joint_decoders += step(&scenario.joint(task), (joint, outputs), ticks * samples, features, true)?;
+        let gains = scenario.gains_at_receiver(t);
+        let (local, joint) = ((2 * d + gains.min(1), outputs), (joint + gains, outputs));
+        local_decoders += step(&scenario.local(task), local, samples * entries, features, true)?;
+        joint_decoders += step(&scenario.joint(task), joint, ticks * samples, features, true)?;
     }
     let [receiver_selectors, transmitter_selectors] = selectors(scenario, chosen)?;
     Ok(Operations { encoders, local_decoders, joint_decoders, receiver_selectors, transmitter_selectors })
@@ -88,11 +95,16 @@ fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError
     let each = |shape: (usize, usize), rows: f64| {
         step(&scenario.selector(), shape, rows, rows * shape.0 as f64, false)
     };
-    let shape = (d, scenario.receiver_limit() + scenario.transmitters());
-    let of_receivers = each(shape, scenario.receivers() as f64 * ticks)?;
-    let mut of_transmitters = 0.0;
+    let (mut of_receivers, mut of_transmitters) = (0.0, 0.0);
+    if scenario.train.requests == Requests::Learned {
+        let outputs = scenario.receiver_limit() + scenario.transmitters();
+        for t in 0..scenario.receivers() {
+            of_receivers += each((d + scenario.gains_at_receiver_selector(t), outputs), ticks)?;
+        }
+    }
     for (k, asked) in chosen.asked.iter().enumerate() {
-        of_transmitters += each((2 * d, 2 * scenario.modalities(k)), *asked)?;
+        let inputs = 2 * d + scenario.gains_at_transmitter_selector(k);
+        of_transmitters += each((inputs, 2 * scenario.modalities(k)), *asked)?;
     }
     Ok([of_receivers, of_transmitters])
 }

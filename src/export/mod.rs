@@ -163,6 +163,11 @@ fn networks(trained: &Trained) -> anyhow::Result<Vec<OfRun>> {
             ours.name()
         );
     }
+    if trained.scenario.network.see_channel {
+        bail!(
+            "network.see_channel: networks that are given gains cannot be exported; those of a run without it can"
+        );
+    }
     let mut all = Vec::new();
     let mut add = |part, name: &str, state: &HashMap<String, Tensor>| {
         let is_selector = matches!(part, Part::TransmitterSelector(_) | Part::ReceiverSelector(_));

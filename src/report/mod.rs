@@ -10,6 +10,7 @@ mod page;
 mod plane;
 mod recorded;
 mod scores;
+mod strengths;
 mod validation;
 
 use std::{

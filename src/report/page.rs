@@ -12,6 +12,7 @@ use super::{
     plane::plane,
     recorded::Recorded,
     scores::{scores, wire},
+    strengths::strengths,
     validation::validation,
 };
 use crate::records::run_log::Round;
@@ -45,6 +46,7 @@ pub(crate) fn page(runs: &[Recorded], axes: Logarithmic) -> String {
         section("ProfilerPhase", &each(runs, |run| work(run, axes))),
         section("On the wire", &wire(runs)),
         section("Selection", &each(runs, heat_map)),
+        section("Strength of links", &each(runs, strengths)),
         section("Network", &each(runs, drawing)),
         section("Rate of each entry on the test set", &each(runs, rates)),
         section(

@@ -1,6 +1,7 @@
 //! What is sent meets noise and fading: gradients come back through equalisation, gain and power.
 
-use crate::played_round::Start;
+use crate::oracle::Oracle;
+use crate::played_round::{PlayedRound, Start, on_one_thread, tensors};
 use crate::{THREE_BY_TWO, TIGHTLY_CAPPED, TWO_BY_TWO, agrees, toy};
 
 fn over(scenario: &str, channel: &str, more: &[&str]) {
@@ -61,4 +62,97 @@ fn of_features_without_a_density_over_rayleigh() {
 fn of_entries_that_a_link_loses_over_a_channel() {
     let lossy = ["straggler.policy=skip", "link=[{loss=0.4}]"];
     over(THREE_BY_TWO, "kind=\"rayleigh\",snr_db=5", &lossy);
+}
+
+#[test]
+fn of_networks_that_see_the_channel() {
+    let see = "network.see_channel=true";
+    let gains = "train.baseline=gains";
+    over(TWO_BY_TWO, "kind=\"rayleigh\",snr_db=5", &[see]);
+    over(TWO_BY_TWO, "kind=\"rayleigh\",snr_db=5,csi=\"both\"", &[see, gains, "train.ticks_per_round=7"]);
+    // Receivers see one transmitter's links, whose strength is drawn, and that transmitter none.
+    over(THREE_BY_TWO, "transmitter=1,kind=\"awgn\",snr_db=[-3,10]", &[see, gains]);
+    over(THREE_BY_TWO, "receiver=1,kind=\"rayleigh\",snr_db=5,csi=\"both\",block=\"round\"", &[see, gains]);
+    // One selection for the whole run goes by no gain; decoders and encoders see it all the same.
+    let both = "kind=\"rayleigh\",snr_db=5,csi=\"both\",taps=2,subcarriers=2";
+    over(TWO_BY_TWO, both, &[see, "train.method=rs-dib"]);
+    over(TWO_BY_TWO, both, &[see, "train.method=dlsc", "train.credit=own"]);
+}
+
+#[test]
+fn of_requests_that_go_by_the_strength_of_links() {
+    let strongest = ["train.requests=strongest", "evaluation.draw=tick", "network.receiver_limit=1"];
+    over(TWO_BY_TWO, "kind=\"rayleigh\",snr_db=5", &strongest);
+    over(
+        THREE_BY_TWO,
+        "kind=\"rayleigh\",snr_db=[0,9]",
+        &[&strongest[..2], &["network.see_channel=true"]].concat(),
+    );
+}
+
+#[test]
+fn of_features_whose_power_is_limited_on_average() {
+    let average = "kind=\"rayleigh\",snr_db=5,power=\"average\"";
+    over(TWO_BY_TWO, average, &[]);
+    over(
+        TIGHTLY_CAPPED,
+        average,
+        &["train.rate_at=received", "train.ticks_per_round=13", "train.ticks_per_part=10"],
+    );
+}
+
+#[test]
+fn a_round_moves_the_mean_of_an_entrys_power_by_a_tenth_towards_its_own() {
+    let set = ["train.beta=0.5", "channel=[{kind=\"awgn\",snr_db=5,power=\"average\"}]"];
+    let setup = toy(TIGHTLY_CAPPED, &set);
+    on_one_thread(|| {
+        let played = PlayedRound::play(&setup, Start::Unsettled);
+        let oracle = Oracle::new(&setup, played.round, &played.before).unwrap();
+        let granted = played.granted(&setup);
+        let after = tensors(&played.network.snapshots[&(played.round + 1)]);
+        let mut moved = 0;
+        for k in 0..2 {
+            let means: Vec<Vec<f32>> = after[&format!("transmitter{k}/power.mean")].to_vec2().unwrap();
+            for (m, means) in means.iter().enumerate() {
+                for (t, &mean) in means.iter().enumerate() {
+                    let ticks: Vec<usize> =
+                        (0..granted[t].len()).filter(|&tick| granted[t][tick].contains(&(k, m))).collect();
+                    let expected = if ticks.is_empty() {
+                        1.7
+                    } else {
+                        moved += 1;
+                        1.7 + 0.1 * (power_of(&oracle, [k, t, m], &ticks) - 1.7)
+                    };
+                    assert!(
+                        (f64::from(mean) - expected).abs() < 1e-5 * expected,
+                        "{k} {m} {t}: {mean}, {expected}"
+                    );
+                }
+            }
+        }
+        assert!(moved > 1, "hardly anything was sent");
+    });
+}
+
+/// The mean power of a symbol of an entry before it is scaled, over the ticks at which it is sent.
+fn power_of(oracle: &Oracle<'_>, [k, t, m]: [usize; 3], ticks: &[usize]) -> f64 {
+    let of_tick = |&tick: &usize| {
+        let (mu, std) = oracle.encode(k, t, m, tick).unwrap().posterior.unwrap();
+        let of_value = (mu.sqr().unwrap() + std.sqr().unwrap()).unwrap().mean_all().unwrap();
+        2.0 * of_value.to_scalar::<f64>().unwrap()
+    };
+    ticks.iter().map(of_tick).sum::<f64>() / ticks.len() as f64
+}
+
+#[test]
+fn of_features_that_are_heard_together() {
+    over(TWO_BY_TWO, "kind=\"mac\",snr_db=5", &[]);
+    over(THREE_BY_TWO, "kind=\"mac\",snr_db=5,block=\"sample\",power=\"entry\"", &["train.method=tadib"]);
+    // One of three is heard alone.
+    let channels = "kind=\"mac\",snr_db=5},{transmitter=1,kind=\"awgn\",snr_db=3";
+    over(
+        THREE_BY_TWO,
+        channels,
+        &["train.ticks_per_round=13", "train.ticks_per_part=10", "network.receiver_limit=3"],
+    );
 }

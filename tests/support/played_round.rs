@@ -153,6 +153,8 @@ fn unsettle(snapshot: &Snapshot) -> Snapshot {
         let parameters_and_moments = tensors.filter(|(name, _)| name != "version");
         let moved = parameters_and_moments.map(|(name, tensor)| {
             let tensor = if node::is_parameter(&name) { moved(&name, &tensor) } else { tensor };
+            // As if features had had that power so far.
+            let tensor = if name.ends_with("/power.mean") { (tensor + 1.7).unwrap() } else { tensor };
             (name, tensor)
         });
         node::pack_state(moved.collect(), LATER).unwrap()

@@ -1,14 +1,15 @@
 use std::{ops::Range, sync::Arc};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use data::{Dataset, Split};
 use dib::{
     Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, RowAddresses,
     SampleAt, Segment, Trace, Upload, initial_weights, reparameterisation,
 };
-use node::{Context, NodeError, Profiler, ProfilerPhase};
+use node::{AirTime, Context, NodeError, Profiler, ProfilerPhase};
 
 use crate::{
+    averages::Averages,
     coded::{Coded, CodedModality, RateGroups},
     dithered::{Dithered, Moment},
     gradient_feedback::GradientFeedback,
@@ -33,6 +34,8 @@ pub(crate) struct Encoders {
     embeddings: Tensor,
     /// Where rates are counted against priors.
     pub(crate) priors: Option<Priors>,
+    /// Where a channel's power is limited on average.
+    averages: Option<Averages>,
 }
 
 /// What the encoder of a modality is to be given: numbers of what is uploaded, and where that stands.
@@ -45,6 +48,8 @@ struct Planned {
     noise: Option<usize>,
     samples: Vec<Segment>,
     receivers: Vec<Segment>,
+    /// Of the gains of the links to them, if the transmitter sees any.
+    gains: Option<(usize, Vec<Segment>)>,
     rows: usize,
 }
 
@@ -62,6 +67,12 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// When a group of samples of a tick meets its gains. What is not sent meets what would have been met then.
+    fn time(&self, tick: usize, group: usize) -> AirTime {
+        let first = self.first_tick.unwrap_or(self.first_moment);
+        AirTime { phase: self.phase, pass: self.pass, tick: first }.later(tick + group)
+    }
+
     /// Tick and sample of a row of a training round, of the rows of these (tick, receiver) entries.
     fn address(&self, entries: &[(usize, usize)], row: usize, samples: usize) -> (u64, u64) {
         let (tick, _) = entries[row / samples];
@@ -90,7 +101,8 @@ impl Encoders {
         for (m, modality) in modalities.iter().enumerate() {
             let axes = dataset.shape(modality).unwrap_or_else(|| vec![widths[m]]);
             let described = context.scenario.encoder(modality);
-            let modules = node::encoder(&described, &axes, d, coding.outputs(d))?;
+            let task_input = d + context.scenario.gains_at_transmitter(k);
+            let modules = node::encoder(&described, &axes, task_input, coding.outputs(d))?;
             let name = format!("transmitter{k}/encoder{m}");
             let weights = initial_weights(context.seed, &name);
             let network = Network::new(&name, modules.head, weights, DType::F32, &context.device)?;
@@ -99,7 +111,18 @@ impl Encoders {
         }
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
         let priors = Priors::new(context)?;
-        Ok(Encoders { encoders, trunks, coding, widths, dataset, validation: None, embeddings, priors })
+        let averages = Averages::new(context);
+        Ok(Encoders {
+            encoders,
+            trunks,
+            coding,
+            widths,
+            dataset,
+            validation: None,
+            embeddings,
+            priors,
+            averages,
+        })
     }
 
     pub(crate) fn validate_on(&mut self, validation: Option<Arc<dyn Dataset>>) {
@@ -148,7 +171,7 @@ impl Encoders {
         self.encode_all(context, &batch, grants, profiler)
     }
 
-    /// Encodes a piece of the test set under the one selection of a pass, tape-free.
+    /// Encodes a piece of the test set, tape-free: under the one selection of a pass, or that of each of its ticks.
     pub(crate) fn encode_piece(
         &self,
         context: &Context,
@@ -158,7 +181,9 @@ impl Encoders {
         grants: &Grants,
         profiler: &mut Profiler,
     ) -> Result<Coded, NodeError> {
-        let samples = [samples.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
+        let of_tick = samples.len() / context.ticks_of_piece(samples.len()).max(1);
+        let all: Vec<SampleAt> = samples.map(|sample| SampleAt { sample, epoch: 0 }).collect();
+        let samples: Vec<Vec<SampleAt>> = all.chunks(of_tick.max(1)).map(<[_]>::to_vec).collect();
         let batch = Batch {
             phase: Phase::Evaluate,
             dataset: self.judged(pass)?,
@@ -228,13 +253,19 @@ impl Encoders {
         profiler: &mut Profiler,
     ) -> Result<CodedModality, NodeError> {
         profiler.turn_to(ProfilerPhase::Encode);
-        let Planned { m, entries, ticks, x, noise, samples, receivers, rows } = planned;
+        let Planned { m, entries, ticks, x, noise, samples, receivers, gains, rows } = planned;
         let (x, seen) = self.see(context, batch, m, &ticks, &uploaded[x])?;
         let column = x.dim(1)?;
         let x = Block { values: x, column: 0, segments: samples, learns: seen.is_some() };
         let values = self.embeddings.clone();
-        let x_and_receivers = vec![x, Block { values, column, segments: receivers, learns: false }];
-        let input = Input::Blocks { rows, blocks: x_and_receivers };
+        let mut given = vec![x, Block { values, column, segments: receivers, learns: false }];
+        given.extend(gains.map(|(values, segments)| Block {
+            values: uploaded[values].clone(),
+            column: column + context.feature_dim(),
+            segments,
+            learns: false,
+        }));
+        let input = Input::Blocks { rows, blocks: given };
         let noise = noise.map(|noise| &uploaded[noise]);
         let encoder = &self.encoders[m];
         let (features, encoded) = match batch.phase {
@@ -284,6 +315,7 @@ impl Encoders {
             modality: m,
             entries: &entries,
             rows: rows_of_entry,
+            averages: self.averages.as_ref(),
         };
         let on_air = sending.send(&features)?;
         let features = on_air.sent(&features).clone();
@@ -358,7 +390,8 @@ impl Encoders {
         let draws = self.coding == Coding::Gaussian;
         let noise =
             draws.then(|| upload.add(noise(context, batch, m, &entries), (target, context.feature_dim())));
-        Ok(Planned { m, entries, ticks, x, noise, samples, receivers, rows: target })
+        let gains = plan_gains(context, batch, &entries, upload);
+        Ok(Planned { m, entries, ticks, x, noise, samples, receivers, gains, rows: target })
     }
 
     /// Backward pass of a part of a round.
@@ -438,6 +471,30 @@ impl Encoders {
         Ok(())
     }
 
+    /// What a state keeps beside networks.
+    pub(crate) fn means(&self) -> Result<Vec<(String, Tensor)>, NodeError> {
+        self.averages.iter().map(Averages::tensor).collect()
+    }
+
+    /// Takes it from a state.
+    pub(crate) fn restore_means(&mut self, state: &[u8]) -> Result<(), NodeError> {
+        match &mut self.averages {
+            Some(averages) => averages.restore(&node::unpack_state(state, &Device::Cpu)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves the running means of power by a round whose parts were encoded so.
+    pub(crate) fn learn_power<'a>(
+        &mut self,
+        context: &Context,
+        parts: impl Iterator<Item = &'a Coded> + Clone,
+    ) {
+        if let Some(averages) = &mut self.averages {
+            averages.learn(context.samples(), parts);
+        }
+    }
+
     /// The step of the encoders that took part in a round.
     pub(crate) fn step(&mut self, context: &Context, round: u64) -> Result<(), NodeError> {
         let train = &context.scenario.train;
@@ -485,6 +542,29 @@ fn entries_of(grants: &Grants, m: usize) -> Vec<(usize, usize)> {
         .filter(|&(_, _, modality)| modality == m)
         .map(|(tick, t, _)| (tick, t))
         .collect()
+}
+
+/// The gain of the link to each entry's receiver, for every group of its samples.
+fn plan_gains(
+    context: &Context,
+    batch: &Batch<'_>,
+    entries: &[(usize, usize)],
+    upload: &mut Upload,
+) -> Option<(usize, Vec<Segment>)> {
+    let width = context.scenario.gains_at_transmitter(context.index);
+    if width == 0 {
+        return None;
+    }
+    let (mut values, mut segments, mut target) = (Vec::new(), Vec::new(), 0);
+    for &(tick, t) in entries {
+        for (group, rows) in context.groups(batch.samples[tick].len()).into_iter().enumerate() {
+            segments.push(Segment { source: values.len() / width, target, rows, repeat: true });
+            values.extend(context.gains_at_transmitter(context.index, t, batch.time(tick, group)));
+            target += rows;
+        }
+    }
+    let rows = values.len() / width;
+    Some((upload.add(values, (rows, width)), segments))
 }
 
 /// Adds one tick's samples of a modality, row after row.

@@ -1,31 +1,47 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use candle_core::Tensor;
-use dib::{ChoiceGrid, Features, Grants, Posterior, RateEstimator};
+use dib::{ChoiceGrid, Features, Grants, Phase, Posterior, RateEstimator, grants};
 use node::{Context, NodeError};
 use proto::v1::{EntryRate, TransmitterPass};
 use scenario::Coding;
 
 use crate::{coded::Coded, rates::group_rates};
 
-/// A pass over the whole test set, or all validation rows, under one selection (Algorithm 2).
+/// A pass over the whole test set, or all validation rows: under one selection (Algorithm 2), or one for every group of samples.
 pub(crate) struct Pass {
     pub(crate) number: u64,
     /// The piece whose turns are due.
     pub(crate) piece: u64,
-    /// Which receivers request, for the whole pass.
-    pub(crate) requested: Vec<bool>,
+    /// What each receiver requests at every tick of the piece; where a draw holds for the whole pass, at one.
+    pub(crate) requested: Vec<Vec<bool>>,
     pub(crate) choices: ChoiceGrid,
     pub(crate) grants: Grants,
-    /// Features of the first samples of every entry (receiver, modality), for the large-sample joint rate. Only the first
-    /// pass keeps them.
-    kept: BTreeMap<(usize, usize), Vec<Features>>,
-    kept_samples: usize,
+    /// All entries (receiver, modality) that were granted so far.
+    granted: BTreeSet<(usize, usize)>,
+    /// Features of the first samples of every entry (receiver, modality), for the large-sample joint rate, and their number. Only the
+    /// first pass keeps them.
+    kept: BTreeMap<(usize, usize), (Vec<Features>, usize)>,
 }
 
 impl Pass {
-    pub(crate) fn new(number: u64, requested: Vec<bool>, choices: ChoiceGrid, grants: Grants) -> Self {
-        Pass { number, piece: 0, requested, choices, grants, kept: BTreeMap::new(), kept_samples: 0 }
+    pub(crate) fn new(number: u64, requested: Vec<Vec<bool>>, choices: ChoiceGrid, grants: Grants) -> Self {
+        let granted = entries_of(&grants).collect();
+        Pass { number, piece: 0, requested, choices, grants, granted, kept: BTreeMap::new() }
+    }
+
+    /// The selection of its next piece.
+    pub(crate) fn go_on(&mut self, requested: Vec<Vec<bool>>, choices: ChoiceGrid, grants: Grants) {
+        self.granted.extend(entries_of(&grants));
+        (self.requested, self.choices, self.grants) = (requested, choices, grants);
+    }
+
+    /// All that was granted in it, as of one tick.
+    pub(crate) fn all_grants(&self, context: &Context) -> Grants {
+        let modalities = context.scenario.modalities(context.index);
+        let mut all = ChoiceGrid::new(1, context.scenario.receivers(), modalities);
+        self.granted.iter().for_each(|&(t, m)| all.set(0, t, m));
+        grants(context.seed, context.index, Phase::Evaluate, self.number, &all, usize::MAX)
     }
 
     /// Whether it is the one of which the large-sample rate is estimated.
@@ -36,20 +52,23 @@ impl Pass {
     /// Keeps what the large-sample estimate needs of a piece.
     pub(crate) fn keep(&mut self, context: &Context, coded: &Coded) -> Result<(), NodeError> {
         let wanted = context.scenario.evaluation.joint_rate_samples;
-        if self.number > 0 || self.kept_samples >= wanted {
+        if !self.is_first() {
             return Ok(());
         }
-        let mut samples = 0;
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
             let rows = coded.features.z.dim(0)? / coded.entries.len();
-            samples = rows.min(wanted - self.kept_samples);
             for (position, &(_, t)) in coded.entries.iter().enumerate() {
-                let cut = |tensor: &Tensor| tensor.narrow(0, position * rows, samples)?.force_contiguous();
-                self.kept.entry((t, m)).or_default().push(each(&coded.features, cut)?);
+                let (pieces, count) = self.kept.entry((t, m)).or_default();
+                let samples = rows.min(wanted - *count);
+                if samples > 0 {
+                    let cut =
+                        |tensor: &Tensor| tensor.narrow(0, position * rows, samples)?.force_contiguous();
+                    pieces.push(each(&coded.features, cut)?);
+                    *count += samples;
+                }
             }
         }
-        self.kept_samples += samples;
         Ok(())
     }
 
@@ -57,7 +76,7 @@ impl Pass {
         let joint = self
             .kept
             .iter()
-            .map(|(&(t, m), pieces)| {
+            .map(|(&(t, m), (pieces, _))| {
                 let all = joined(pieces)?;
                 let copies = copies(&all)?;
                 // Of deterministic features, copies of a row lie at distance 0 from each other: they have no density.
@@ -74,9 +93,14 @@ impl Pass {
                 })
             })
             .collect::<Result<Vec<_>, NodeError>>()?;
-        let samples = self.kept_samples as u64;
+        let samples = self.kept.values().map(|(_, count)| *count as u64).max().unwrap_or(0);
         Ok(TransmitterPass { pass: self.number, joint, samples, wire_bytes: 0, spent: None })
     }
+}
+
+/// The entries (receiver, modality) that are granted at any tick.
+fn entries_of(grants: &Grants) -> impl Iterator<Item = (usize, usize)> {
+    grants.ticks().flatten().map(|&(t, m)| (t, m))
 }
 
 /// The same of all tensors of features.

@@ -1,6 +1,7 @@
 //! A transmitter: observes modalities, encodes what is granted, learns from what receivers send back.
 
 mod audit;
+mod averages;
 mod coded;
 mod dithered;
 mod encode;

@@ -142,6 +142,7 @@ impl TransmitterMachine {
         let selector = self.selector.iter_mut().map(Selector::network_mut);
         let networks = selector.chain(self.encoders.networks_mut());
         self.version = node::restore(state, &self.context.device, networks)?;
+        self.encoders.restore_means(state)?;
         self.schedule = Schedule::at(self.version);
         Ok(())
     }
@@ -185,7 +186,7 @@ impl TransmitterMachine {
             Some(Order::Save(save)) => {
                 emit(Output::State(
                     save.version,
-                    node::save(self.networks(), &self.dataset.kept(), self.version)?,
+                    node::save(self.networks(), &self.dataset.kept(), self.encoders.means()?, self.version)?,
                 ));
                 self.schedule.done();
                 Ok(true)
@@ -209,7 +210,13 @@ impl TransmitterMachine {
 
     /// Takes the turns of all receivers, checked against the moment and against what was sent.
     fn take_turns(&mut self, when: When) -> Result<Vec<Checked>, NodeError> {
-        let ticks = if matches!(when, When::Round { .. }) { self.context.ticks() } else { 1 };
+        let ticks = match when {
+            When::Round { .. } => self.context.ticks(),
+            When::Piece { pass, piece } => {
+                let samples = self.encoders.judged(pass)?.samples(Split::Test);
+                self.context.ticks_of_piece(self.context.piece(piece as usize, samples).len())
+            }
+        };
         let mut checked = Vec::with_capacity(self.inbox.len());
         for t in 0..self.inbox.len() {
             let turn = self.inbox[t].pop_front().expect("all turns are in");
@@ -396,6 +403,7 @@ impl TransmitterMachine {
         self.backward(learned)?;
         self.profiler.turn_to(ProfilerPhase::Optimize);
         let sent = self.sent.take().expect("its gradients have just been taken");
+        self.encoders.learn_power(&self.context, sent.parts.iter().map(|part| &part.coded));
         self.encoders.step(&self.context, sent.round)?;
         self.profiler.turn_to(ProfilerPhase::Select);
         let log_likelihood = self.learn_selection(&sent, learned)?;
@@ -421,9 +429,9 @@ impl TransmitterMachine {
 
     // ------------------------------------------------------------------------------------------------- evaluation
 
-    /// Encodes what the large-sample joint rate of the first pass is over, where that is training rows. Draws are addressed from
-    /// `first` on, beyond those of all pieces.
-    fn keep_training_rows(&mut self, pass: &mut Pass, first: u64) -> Result<(), NodeError> {
+    /// Encodes what the large-sample joint rate of the first pass is over, where that is training rows. Draws are addressed as those of
+    /// a pass behind all others, of so many pieces.
+    fn keep_training_rows(&mut self, pass: &mut Pass, (behind, pieces): (u64, u64)) -> Result<(), NodeError> {
         let wanted = self.context.scenario.evaluation.joint_rate_samples;
         let all = self.dataset.samples(Split::Train);
         // Evenly over the set, whatever its order; none twice.
@@ -433,13 +441,14 @@ impl TransmitterMachine {
         if !pass.is_first() {
             return Ok(());
         }
+        let grants = pass.all_grants(&self.context);
         for (piece, rows) in rows.chunks(at_once).enumerate() {
-            let moment = first + piece as u64;
+            let moment = self.context.feature_moment(behind, piece as u64, pieces);
             let coded = self.encoders.encode_training_rows(
                 &self.context,
                 moment,
                 rows,
-                &pass.grants,
+                &grants,
                 &mut self.profiler,
             )?;
             pass.keep(&self.context, &coded)?;
@@ -462,23 +471,29 @@ impl TransmitterMachine {
         for (t, turn) in turns.into_iter().enumerate() {
             let missing =
                 || NodeError::protocol(format!("receiver {t}"), "sent an evaluation turn without requests");
-            requested.push(turn.requests.ok_or_else(missing)?[0]);
+            requested.push(turn.requests.ok_or_else(missing)?);
         }
         if piece == 0 && self.passes_done == 0 {
             self.make_tables_of_evaluation()?;
         }
-        if piece == 0 {
-            let choices = self.choices_of_pass(number, &requested)?;
-            let grants = self.grant(Phase::Evaluate, number, &choices);
-            self.pass = Some(Pass::new(number, requested.clone(), choices, grants));
+        let by_tick = self.context.scenario.evaluates_by_tick();
+        if piece == 0 || by_tick {
+            let choices = self.choices_of_piece(number, piece, &requested)?;
+            let first = self.context.selection_moment(number, piece);
+            let grants = self.grant(Phase::Evaluate, first, &choices);
+            match &mut self.pass {
+                Some(pass) => pass.go_on(requested.clone(), choices, grants),
+                None => self.pass = Some(Pass::new(number, requested.clone(), choices, grants)),
+            }
         }
         let mut pass = self.pass.take().expect("the first piece has begun it");
         if let Some(t) = (0..requested.len()).find(|&t| pass.requested[t] != requested[t]) {
             return Err(NodeError::protocol(format!("receiver {t}"), "changed its requests in mid-pass"));
         }
         let samples = self.context.piece(piece as usize, test_samples);
+        let of_tick = samples.len() / self.context.ticks_of_piece(samples.len()).max(1);
         let pieces = self.context.pieces(test_samples) as u64;
-        let address = number * pieces + piece;
+        let address = self.context.feature_moment(number, piece, pieces);
         self.read_ahead_of_piece(&pass)?;
         let coded = self.encoders.encode_piece(
             &self.context,
@@ -489,9 +504,9 @@ impl TransmitterMachine {
             &mut self.profiler,
         )?;
         let choices = Bytes::from(pass.choices.to_bytes());
-        let rates = self.send(when, &choices, &pass.grants, (&coded, samples.len()), emit)?;
+        let rates = self.send(when, &choices, &pass.grants, (&coded, of_tick), emit)?;
         self.spent.samples += samples.len() as u64;
-        spent::add_rates(&mut self.spent, &self.context, &coded, samples.len(), rates)?;
+        spent::add_rates(&mut self.spent, &self.context, &coded, of_tick, rates)?;
         if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Test {
             pass.keep(&self.context, &coded)?;
         }
@@ -501,7 +516,7 @@ impl TransmitterMachine {
             return Ok(());
         }
         if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Train {
-            self.keep_training_rows(&mut pass, passes * pieces)?;
+            self.keep_training_rows(&mut pass, (passes, pieces))?;
         }
         let report =
             TransmitterPass { spent: Some(std::mem::take(&mut self.spent)), ..pass.report(&self.context)? };

@@ -4,6 +4,8 @@ use dib::{Amplified, Channel, Crossing, Features, Observed, Phase, PowerGroup, W
 use node::{Context, NodeError};
 use scenario::RateAt;
 
+use crate::averages::Averages;
+
 /// The features of some entries as they are sent, and as they arrive.
 pub(crate) struct OnAir {
     /// None where all of them go over ideal channels.
@@ -25,6 +27,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) entries: &'a [(usize, usize)],
     /// How many rows each has.
     pub(crate) rows: usize,
+    /// Where a channel's power is limited on average.
+    pub(crate) averages: Option<&'a Averages>,
 }
 
 impl Sending<'_> {
@@ -36,7 +40,11 @@ impl Sending<'_> {
             return Ok(OnAir { amplified: None, observed: None });
         }
         let groups = context.groups(self.rows);
-        let power = |&(_, t): &(usize, usize)| groups.iter().map(move |&rows| context.power(k, t, rows));
+        let average = |t| self.averages.map_or(0.0, |averages| averages.of(self.modality, t));
+        let power = |&(_, t): &(usize, usize)| {
+            let average = average(t);
+            groups.iter().map(move |&rows| context.power(k, t, rows, average))
+        };
         let groups: Vec<PowerGroup> = self.entries.iter().flat_map(power).collect();
         let amplified = Amplified::new(features, &groups)?;
         let counted = |&(_, t): &(usize, usize)| context.counts_received(k, t, self.phase);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use dib::{ChoiceGrid, Draw, Phase, RowAddresses, SelectorNode, common, selection_stream};
-use node::{Choice, Context, NodeError, Selector};
+use node::{AirTime, Choice, Context, NodeError, Selector};
 use randomness::Stream;
 use scenario::Credit;
 
@@ -14,7 +14,7 @@ impl TransmitterMachine {
     /// Lets the selector v_k draw for those who requested.
     pub(crate) fn choose(&self, moments: &[u64], requested: &Requested) -> Result<Option<Choice>, NodeError> {
         let Some(selector) = &self.selector else { return Ok(None) };
-        let input = self.selector_input(Phase::Train, moments, requested)?;
+        let input = self.selector_input(AirTime::of_training(moments[0]), moments, requested)?;
         let of_row = |row: usize| {
             let (tick, t): (usize, usize) = requested.rows[row];
             (moments[tick], t as u64)
@@ -51,33 +51,48 @@ impl TransmitterMachine {
         choices
     }
 
-    /// Rows (u, embedding of t) for every tick at which receiver t requested.
+    /// Rows (u, embedding of t) for every tick at which receiver t requested, and beside them the gain of the link to it if this transmitter
+    /// sees any; gains are those from a time on.
     fn selector_input(
         &self,
-        phase: Phase,
+        first: AirTime,
         moments: &[u64],
         requested: &Requested,
     ) -> Result<Tensor, NodeError> {
-        let d = self.context.feature_dim();
+        let (context, d) = (&self.context, self.context.feature_dim());
+        let width = 2 * d + context.scenario.gains_at_transmitter_selector(context.index);
         let common: Vec<Vec<f32>> =
-            moments.iter().map(|&moment| common(self.context.seed, phase, moment, d)).collect();
-        let mut rows = Vec::with_capacity(requested.rows.len() * 2 * d);
+            moments.iter().map(|&moment| common(context.seed, first.phase, moment, d)).collect();
+        let mut rows = Vec::with_capacity(requested.rows.len() * width);
         for &(tick, t) in &requested.rows {
             rows.extend_from_slice(&common[tick]);
             rows.extend_from_slice(&self.embeddings[t]);
+            rows.extend(context.gains_at_transmitter(context.index, t, first.later(tick)));
         }
-        Ok(Tensor::from_vec(rows, (requested.rows.len(), 2 * d), &self.context.device)?)
+        Ok(Tensor::from_vec(rows, (requested.rows.len(), width), &context.device)?)
     }
 
-    /// The choices of a whole evaluation pass: one draw (Algorithm 2).
-    pub(crate) fn choices_of_pass(&self, pass: u64, requested: &[bool]) -> Result<ChoiceGrid, NodeError> {
-        let requests: Vec<Vec<bool>> = requested.iter().map(|&requested| vec![requested]).collect();
-        let requested = Requested::new(&requests);
-        let Some(selector) = &self.selector else { return Ok(self.choices(&requested, &(0..1), None)) };
-        let input = self.selector_input(Phase::Evaluate, &[pass], &requested)?;
-        let draws = selector
-            .draw(&input, |row| self.selection_stream(Phase::Evaluate, &[pass], requested.rows[row]))?;
-        Ok(self.choices(&requested, &(0..1), Some(&draws)))
+    /// The choices of an evaluation pass, at the ticks of a piece. `requests` has what each receiver requested, tick by tick. Where a draw holds
+    /// for the pass (Algorithm 2), they are those of the only tick of its first piece.
+    pub(crate) fn choices_of_piece(
+        &self,
+        pass: u64,
+        piece: u64,
+        requests: &[Vec<bool>],
+    ) -> Result<ChoiceGrid, NodeError> {
+        let requested = Requested::new(requests);
+        let ticks = 0..requested.ticks;
+        let Some(selector) = &self.selector else { return Ok(self.choices(&requested, &ticks, None)) };
+        if requested.rows.is_empty() {
+            return Ok(self.choices(&requested, &ticks, Some(&[])));
+        }
+        let first = self.context.selection_moment(pass, piece);
+        let moments: Vec<u64> = (0..requested.ticks as u64).map(|tick| first.wrapping_add(tick)).collect();
+        let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_tick(piece) };
+        let input = self.selector_input(time, &moments, &requested)?;
+        let stream = |row: usize| self.selection_stream(Phase::Evaluate, &moments, requested.rows[row]);
+        let draws = selector.draw(&input, stream)?;
+        Ok(self.choices(&requested, &ticks, Some(&draws)))
     }
 
     /// One step of the selector along the score function: the receivers' costs judge the choices made for them.
@@ -111,8 +126,10 @@ fn advantages(
     for (row, &(tick, t)) in requested.rows.iter().enumerate() {
         own_costs[t][tick] += selector.entropy_bonus(context, sent.round, choice, row);
     }
+    let first = AirTime::of_training(context.first_tick(sent.round));
     let judge = |t: usize, costs: &[f64]| {
-        dib::advantages(node::baseline(train.baseline), costs, &requested.ticks_of(t), label_entropies[t])
+        let gains = |tick| context.gains_at_transmitter(context.index, t, first.later(tick));
+        node::advantages(train.baseline, costs, &requested.ticks_of(t), label_entropies[t], gains)
     };
     let own: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &own_costs[t])).collect();
     let bare: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &learned[t].costs)).collect();

@@ -95,6 +95,7 @@ impl Conductor {
             most_entries: totals.most_entries,
             missing: totals.missing,
             channel: judge.channel(),
+            strengths: judge.strengths(),
             rates: judge.rates(rounds.map_or(0, Rounds::wire_bytes)),
             validation: self.validation(version),
             forked,

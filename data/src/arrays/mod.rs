@@ -3,6 +3,7 @@
 //! Row i of all files of a split is of the same sample. A node opens its own files and no others; rows are read in place.
 
 mod check;
+mod complex;
 pub(crate) mod element;
 mod file;
 mod fortran;
@@ -19,6 +20,7 @@ mod unseen;
 mod write;
 
 pub use check::{ArrayReport, FileReport, TaskReport, check_arrays, check_arrays_of};
+pub use complex::read_complex;
 pub use file::parse_array;
 pub use normal::Normalisation;
 pub use write::{NewArray, Values, write_npz};

@@ -17,8 +17,16 @@ const LONGEST: u32 = 10_000;
 /// The longest text that can name a class.
 const LONGEST_TEXT: usize = 1 << 12;
 
-/// Reads the head; the error says what is wrong with it.
+/// Reads the head of an array of real numbers or texts; the error says what is wrong with it.
 pub(crate) fn read_layout(reader: &mut impl Read) -> Result<Layout, String> {
+    let (head, start) = read_head(reader)?;
+    let layout = Layout::new(element(&head.descr)?, head.shape, start)?;
+    // Of rows of one value both orders are the same.
+    Ok(Layout { is_fortran: head.fortran_order && layout.width > 1, ..layout })
+}
+
+/// Reads the head of any array, and gives where its values begin.
+pub(crate) fn read_head(reader: &mut impl Read) -> Result<(Head, u64), String> {
     let mut fixed = [0; 8];
     fill(reader, &mut fixed)?;
     let (magic, version) = fixed.split_at(MAGIC.len());
@@ -49,10 +57,7 @@ pub(crate) fn read_layout(reader: &mut impl Read) -> Result<Layout, String> {
     let mut text = vec![0; length as usize];
     fill(reader, &mut text)?;
     let text = std::str::from_utf8(&text).map_err(|_| strange("is no text"))?;
-    let head = Head::parse(text)?;
-    let layout = Layout::new(element(&head.descr)?, head.shape, u64::from(before + length))?;
-    // Of rows of one value both orders are the same.
-    Ok(Layout { is_fortran: head.fortran_order && layout.width > 1, ..layout })
+    Ok((Head::parse(text)?, u64::from(before + length)))
 }
 
 fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), String> {
@@ -103,10 +108,11 @@ fn element(descr: &str) -> Result<Element, String> {
 }
 
 /// What the dictionary says.
-struct Head {
-    descr: String,
-    fortran_order: bool,
-    shape: Vec<usize>,
+pub(crate) struct Head {
+    /// The type of the elements.
+    pub(crate) descr: String,
+    pub(crate) fortran_order: bool,
+    pub(crate) shape: Vec<usize>,
 }
 
 impl Head {

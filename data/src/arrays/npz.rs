@@ -52,7 +52,7 @@ pub(crate) fn unpack<R: Read + Seek>(
 }
 
 /// The member that is the array of that name, or the only one.
-fn index_of<R>(archive: &ZipArchive<R>, name: &str) -> Result<usize, String>
+pub(crate) fn index_of<R>(archive: &ZipArchive<R>, name: &str) -> Result<usize, String>
 where
     R: Read + Seek,
 {
@@ -73,11 +73,11 @@ where
     place.ok_or_else(|| super::no_member("array", name, &names))
 }
 
-fn problem(error: ZipError) -> String {
+pub(crate) fn problem(error: ZipError) -> String {
     let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     format!("is no readable .npz file ({reason}): write it with numpy.savez or numpy.savez_compressed")
 }
 
-fn damaged(error: io::Error) -> String {
+pub(crate) fn damaged(error: io::Error) -> String {
     format!("is a damaged archive ({error}): save it again")
 }

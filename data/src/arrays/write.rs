@@ -22,6 +22,8 @@ pub enum Values {
     Floats(Vec<f32>),
     /// `float64`.
     Doubles(Vec<f64>),
+    /// `complex128`: real and imaginary parts.
+    Complex(Vec<[f64; 2]>),
     /// `int64`.
     Integers(Vec<i64>),
     /// `bool`.
@@ -39,6 +41,9 @@ impl Values {
             }
             Values::Doubles(values) => {
                 ("<f8".into(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+            Values::Complex(values) => {
+                ("<c16".into(), values.iter().flatten().flat_map(|part| part.to_le_bytes()).collect())
             }
             Values::Integers(values) => {
                 ("<i8".into(), values.iter().flat_map(|value| value.to_le_bytes()).collect())

@@ -123,6 +123,9 @@ impl Air {
             Block::Round => (crossing.tick / self.ticks_per_round as u64, 0),
             Block::Sample => (crossing.tick, row as u64),
         };
+        if let Fading::Trace(trace) = self.fading {
+            return vec![trace.gain(block, crossing.transmitter, crossing.receiver)];
+        }
         let purpose = crossing.purpose(Purpose::Gain, Purpose::EvaluationGain);
         let indices = [crossing.transmitter as u64, crossing.receiver as u64, crossing.pass, sample];
         self.fading.draw(&mut self.seed.stream(purpose, &indices, block), channel_uses(self.feature_dim))
@@ -141,7 +144,7 @@ impl Air {
     }
 
     /// N0 = 10^(-snr / 10), the power of a symbol being 1.
-    fn noise_power(&self, crossing: &Crossing) -> f64 {
+    pub(super) fn noise_power(&self, crossing: &Crossing) -> f64 {
         self.snr_db(crossing).map_or(0.0, |snr_db| libm::pow(10.0, -snr_db / 10.0))
     }
 
@@ -173,7 +176,7 @@ impl Air {
     }
 
     /// Where the noise of a crossing comes from: two normals a symbol, row after row.
-    fn noise_stream(&self, crossing: &Crossing) -> Stream {
+    pub(super) fn noise_stream(&self, crossing: &Crossing) -> Stream {
         let purpose = crossing.purpose(Purpose::AirNoise, Purpose::EvaluationAirNoise);
         let Crossing { transmitter, receiver, modality, pass, tick, .. } = *crossing;
         let indices = [transmitter as u64, receiver as u64, modality as u64, pass];
@@ -285,11 +288,11 @@ pub(super) fn times([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
 }
 
 /// A symbol of two values, or of one.
-fn read<T: Real>(symbol: &[T]) -> [f64; 2] {
+pub(super) fn read<T: Real>(symbol: &[T]) -> [f64; 2] {
     [symbol[0].to_f64(), symbol.get(1).map_or(0.0, |value| value.to_f64())]
 }
 
-fn write<T: Real>(symbol: &mut [T], [re, im]: [f64; 2]) {
+pub(super) fn write<T: Real>(symbol: &mut [T], [re, im]: [f64; 2]) {
     symbol[0] = T::from_f64(re);
     if let Some(value) = symbol.get_mut(1) {
         *value = T::from_f64(im);

@@ -1,6 +1,6 @@
 use randomness::Stream;
 
-use super::air::times;
+use super::{GainTrace, air::times};
 
 /// What the gain h of a link is drawn from, once a block. On average |h|^2 is 1, but of [`Fading::Erasure`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +32,8 @@ pub enum Fading {
         /// K of a line of sight on the first path beside all of these, as in `Rician`; 0: there is none.
         k_factor: f64,
     },
+    /// The gains of a trace, as they are: a time of it for every block, whatever their mean power. Nothing is drawn.
+    Trace(&'static GainTrace),
     /// h = 0 with this probability, else 1.
     Erasure {
         /// Of a block.
@@ -46,7 +48,8 @@ impl Fading {
             Fading::Multipath { taps, decay, subcarriers, k_factor } => {
                 return multipath(stream, &powers(taps, decay), k_factor, subcarriers, symbols);
             }
-            Fading::None => [1.0, 0.0],
+            // Whose they are, the crossing says.
+            Fading::None | Fading::Trace(_) => [1.0, 0.0],
             Fading::Rayleigh => scattered(stream, 1.0),
             Fading::Rician { k_factor } => {
                 let [re, im] = scattered(stream, 1.0 / (k_factor + 1.0));

@@ -39,6 +39,8 @@ pub struct Amplified {
     pub features: Features,
     /// What is sent, [rows, feature_dim].
     pub sent: Tensor,
+    /// Of each group that is scaled by a mean, the sum of |mu|^2 + |std|^2 over its rows, from which that mean goes on; 0 of others.
+    pub energies: Vec<f64>,
     /// z, and mu and std if there are any, as they were.
     before: Vec<Vec<f64>>,
     /// z as it is in `features`.
@@ -67,14 +69,16 @@ impl Amplified {
         let before = host(features)?;
         // Without a posterior a feature is its own mean.
         let energetic = if before.len() == 1 { &before[..] } else { &before[1..] };
-        let mut scales = Vec::new();
+        let (mut scales, mut energies) = (Vec::new(), Vec::new());
         let mut start = 0;
         for group in groups {
             let energy = |rows: std::ops::Range<usize>| {
                 let values = rows.start * width..rows.end * width;
                 energetic.iter().map(|part| square(&part[values.clone()])).sum::<f64>()
             };
-            scales.extend(group.scales(width, start, energy));
+            scales.extend(group.scales(width, start, &energy));
+            let is_average = matches!(group.power, Some(Power::Average(_)));
+            energies.push(if is_average { energy(start..start + group.rows) } else { 0.0 });
             start += group.rows;
         }
         let mut after = before.clone();
@@ -97,6 +101,7 @@ impl Amplified {
         Ok(Amplified {
             features: Features { z: like(&after[0])?, posterior },
             sent: like(&sent)?,
+            energies,
             before,
             scaled: after.swap_remove(0),
             scales,

@@ -2,6 +2,7 @@
 
 mod errors;
 mod gradients;
+mod mac;
 mod power;
 
 use pom2dib_dib::{Air, Crossing, Csi, Equaliser, Fading, FadingBlock, Phase, Snr};

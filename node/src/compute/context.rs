@@ -85,6 +85,28 @@ impl Context {
         round * self.ticks() as u64
     }
 
+    /// Where u, the selection and the cap's draws of an evaluation are addressed: those of a pass, or where they are drawn for every group
+    /// of samples, those of a piece's first. Passes over validation rows are numbered from 2^32 on; no test set has 2^24 groups.
+    pub fn selection_moment(&self, pass: u64, piece: u64) -> u64 {
+        match self.scenario.evaluates_by_tick() {
+            true => pass.wrapping_mul(1 << 24).wrapping_add(self.first_tick(piece)),
+            false => pass,
+        }
+    }
+
+    /// Where what is drawn for the features of a piece's first tick is addressed, in a pass of so many pieces.
+    pub fn feature_moment(&self, pass: u64, piece: u64, pieces: u64) -> u64 {
+        match self.scenario.evaluates_by_tick() {
+            true => self.selection_moment(pass, piece),
+            false => pass.wrapping_mul(pieces).wrapping_add(piece),
+        }
+    }
+
+    /// Ticks of a piece of so many test samples: where a selection holds for a pass, the whole piece is one.
+    pub fn ticks_of_piece(&self, samples: usize) -> usize {
+        if self.scenario.evaluates_by_tick() { samples.div_ceil(self.samples()) } else { 1 }
+    }
+
     /// The position of entry (k, m) among a receiver's possible entries, in (k, m) order.
     pub fn entry(&self, k: usize, m: usize) -> usize {
         (0..k).map(|earlier| self.scenario.modalities(earlier)).sum::<usize>() + m
@@ -92,13 +114,30 @@ impl Context {
 
     /// How many pieces of a round's size cover the test set.
     pub fn pieces(&self, test_samples: usize) -> usize {
-        test_samples.div_ceil(self.ticks() * self.samples())
+        let even = self.even_samples(test_samples);
+        even.div_ceil(self.ticks() * self.samples()) + usize::from(even < test_samples)
     }
 
     /// The test samples of a piece.
     pub fn piece(&self, piece: usize, test_samples: usize) -> std::ops::Range<usize> {
-        let size = self.ticks() * self.samples();
-        (piece * size).min(test_samples)..((piece + 1) * size).min(test_samples)
+        let (size, even) = (self.ticks() * self.samples(), self.even_samples(test_samples));
+        if piece >= even.div_ceil(size) {
+            return if piece < self.pieces(test_samples) {
+                even..test_samples
+            } else {
+                test_samples..test_samples
+            };
+        }
+        piece * size..((piece + 1) * size).min(even)
+    }
+
+    /// The test samples whose pieces are cut as they come. Where a piece has several ticks, all of them have as many samples: a last
+    /// group of fewer is a piece by itself.
+    fn even_samples(&self, test_samples: usize) -> usize {
+        match self.scenario.evaluates_by_tick() {
+            true => test_samples - test_samples % self.samples(),
+            false => test_samples,
+        }
     }
 
     /// How many of so many consecutive samples belong to each tick: what travels, or is lost, together.

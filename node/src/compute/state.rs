@@ -16,13 +16,15 @@ pub fn pack_state(mut tensors: Vec<(String, Tensor)>, version: u64) -> Result<Ve
         .map_err(|error| NodeError::Input(format!("the state cannot be packed: {error}")))
 }
 
-/// Saves networks at a version, and what is to be kept of the data, as a safetensors file.
+/// Saves networks at a version, what is to be kept of the data, and other tensors, as a safetensors file.
 pub fn save<'a>(
     networks: impl Iterator<Item = &'a Network>,
     kept: &[Kept],
+    others: Vec<(String, Tensor)>,
     version: u64,
 ) -> Result<Vec<u8>, NodeError> {
     let mut tensors = crate::compute::kept::tensors(kept)?;
+    tensors.extend(others);
     for network in networks {
         tensors.extend(network.export()?);
     }
@@ -59,9 +61,9 @@ fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
     }
 }
 
-/// Whether a tensor of a state is a parameter's value (and not a moment, a step count, the version or kept of the data).
+/// Whether a tensor of a state is a parameter's value (and not a moment, a step count, a running mean, the version or kept of the data).
 pub fn is_parameter(name: &str) -> bool {
     name != VERSION
         && !name.starts_with(crate::compute::kept::PREFIX)
-        && ![".m", ".v", ".steps"].iter().any(|suffix| name.ends_with(suffix))
+        && ![".m", ".v", ".steps", ".mean"].iter().any(|suffix| name.ends_with(suffix))
 }

@@ -272,6 +272,7 @@ impl Control {
 fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, NodeError> {
     let scenario = Scenario::parse(&welcome.scenario, "the coordinator's scenario", &[])?;
     crate::check_kinds(&scenario)?;
+    crate::check_traces(&scenario)?;
     let seed: [u8; 32] = welcome
         .seed
         .as_ref()

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use dib::{
-    Air, Channel, Crossing, Csi, Equaliser, Fading, FadingBlock, Ideal, Phase, Power, PowerGroup, Snr,
+    Air, Channel, Crossing, Csi, Equaliser, Fading, FadingBlock, Ideal, Mac, Phase, Power, PowerGroup, Snr,
 };
 use scenario::{Block, ChannelKind, RateAt, Scenario, SnrDb};
 use sha2::{Digest, Sha256};
 
-use crate::Context;
+use crate::{Context, described::trace::trace};
 
 /// Of a tapped delay line: each path has 1/e of the power of the one before.
 const DEFAULT_DECAY: f64 = 1.0;
@@ -26,10 +26,14 @@ pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> O
             k_factor,
         },
         ChannelKind::Ideal | ChannelKind::Awgn => Fading::None,
-        ChannelKind::Rayleigh => Fading::Rayleigh,
+        ChannelKind::Rayleigh | ChannelKind::Mac => Fading::Rayleigh,
         ChannelKind::Rician => Fading::Rician { k_factor },
         ChannelKind::Nakagami => Fading::Nakagami { shape: channel.shape.unwrap_or(1.0) },
         ChannelKind::Erasure => Fading::Erasure { probability: channel.erasure.unwrap_or_default() },
+        // Whoever takes part has read it before.
+        ChannelKind::Trace => {
+            channel.trace.as_ref().and_then(|path| trace(path, scenario)).map_or(Fading::None, Fading::Trace)
+        }
     };
     let equaliser = match channel.equaliser {
         scenario::Equaliser::Conjugate => Equaliser::Conjugate,
@@ -81,19 +85,28 @@ impl Context {
     where
         Air: Channel<T>,
     {
-        match air(&self.scenario, self.seed, k, t) {
+        // What is heard together, no channel of one link changes.
+        match air(&self.scenario, self.seed, k, t).filter(|_| !self.scenario.is_mac(k, t)) {
             Some(air) => Arc::new(air),
             None => Arc::new(Ideal),
         }
     }
 
-    /// How so many rows, an entry's samples of a tick, are sent from transmitter k to receiver t.
-    pub fn power(&self, k: usize, t: usize, rows: usize) -> PowerGroup {
+    /// What receiver t hears several transmitters over at once; none if it hears all alone.
+    pub fn mac(&self, t: usize) -> Option<Mac> {
+        let k = (0..self.scenario.transmitters()).find(|&k| self.scenario.is_mac(k, t))?;
+        air(&self.scenario, self.seed, k, t).map(|air| Mac { air })
+    }
+
+    /// How so many rows, an entry's samples of a tick, are sent from transmitter k to receiver t; `average` is the running mean of the
+    /// entry's power.
+    pub fn power(&self, k: usize, t: usize, rows: usize, average: f64) -> PowerGroup {
         let channel = self.scenario.channel_between(k, t);
         let power = channel.map(|channel| match channel.power {
             scenario::Power::Sample => Power::Sample,
             scenario::Power::Entry => Power::Entry,
             scenario::Power::Realised => Power::Realised,
+            scenario::Power::Average => Power::Average(average),
         });
         PowerGroup { rows, power, peak: channel.and_then(|channel| channel.peak) }
     }

@@ -1,12 +1,28 @@
 //! The scenario's choices in the words of the mathematics (both crates are leaves and know nothing of each other).
 
-/// The baseline of the score function.
-pub fn baseline(baseline: scenario::Baseline) -> dib::Baseline {
-    match baseline {
+/// The advantage of each tick of a round by the run's baseline: of its cost, 0 where it took no part. `gains` gives what the node sees
+/// of the channel at each tick, as many numbers at every one.
+///
+/// # Panics
+/// If `costs` and `took_part` differ in length.
+pub fn advantages(
+    baseline: scenario::Baseline,
+    costs: &[f64],
+    took_part: &[bool],
+    label_entropy: f64,
+    gains: impl Fn(usize) -> Vec<f32>,
+) -> Vec<f64> {
+    let kind = match baseline {
         scenario::Baseline::LabelEntropy => dib::Baseline::LabelEntropy,
         scenario::Baseline::LeaveOneOut => dib::Baseline::LeaveOneOut,
         scenario::Baseline::None => dib::Baseline::None,
-    }
+        scenario::Baseline::Gains => {
+            let of_tick = |tick| gains(tick).into_iter().map(f64::from).collect();
+            let gains: Vec<Vec<f64>> = (0..costs.len()).map(of_tick).collect();
+            return dib::advantages_over_gains(costs, took_part, &gains);
+        }
+    };
+    dib::advantages(kind, costs, took_part, label_entropy)
 }
 
 /// The log-probability that the score function differentiates.

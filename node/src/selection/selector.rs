@@ -19,19 +19,21 @@ pub struct Choice {
 }
 
 impl Selector {
-    /// v_t: u in, E_t + K logits out.
+    /// v_t: u in, and the gains that it sees; E_t + K logits out.
     pub fn of_receiver(context: &Context, t: usize) -> Result<Self, NodeError> {
         let scenario = &context.scenario;
         let shape = SelectorShape { counts: scenario.receiver_limit(), items: scenario.transmitters() };
-        Selector::new(context, &format!("receiver{t}/selector"), context.feature_dim(), shape)
+        let inputs = context.feature_dim() + scenario.gains_at_receiver_selector(t);
+        Selector::new(context, &format!("receiver{t}/selector"), inputs, shape)
     }
 
-    /// v_k: (u, embedding of t) in, min(E_k, m(k)) + m(k) logits out.
+    /// v_k: (u, embedding of t) in, and the gain of the link to t if it sees any; min(E_k, m(k)) + m(k) logits out.
     pub fn of_transmitter(context: &Context, k: usize) -> Result<Self, NodeError> {
         let modalities = context.scenario.modalities(k);
         let counts = context.scenario.transmitter_limit(k).min(modalities);
         let shape = SelectorShape { counts, items: modalities };
-        Selector::new(context, &format!("transmitter{k}/selector"), 2 * context.feature_dim(), shape)
+        let inputs = 2 * context.feature_dim() + context.scenario.gains_at_transmitter_selector(k);
+        Selector::new(context, &format!("transmitter{k}/selector"), inputs, shape)
     }
 
     /// A selector with `inputs` values in; its name addresses its initial weights.

@@ -2,7 +2,7 @@
 
 use node::NodeError;
 use proto::{
-    When, encode_ticks,
+    encode_ticks,
     v1::{Requests, Turn, report::Report},
 };
 
@@ -17,19 +17,25 @@ impl ReceiverMachine {
         end: u64,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
-        let requested = self.ask_for_pass(pass)?;
+        let requested = self.requested_of_piece(pass, 0)?;
         let pass = Pass::new(&self.context, self.judged(pass), pass, end, requested);
-        self.send_piece(&pass, 0, emit);
+        self.send_piece(&pass, emit);
         self.stage = Awaiting::Evaluating(Box::new(pass));
         Ok(())
     }
 
-    fn send_piece(&self, pass: &Pass, piece: u64, emit: &mut dyn FnMut(Output)) {
+    /// Whom this receiver requests at the ticks of a piece.
+    fn requested_of_piece(&self, pass: u64, piece: u64) -> Result<Vec<Vec<bool>>, NodeError> {
+        let samples = self.context.piece(piece as usize, self.judged(pass).test_samples()).len();
+        self.request_for_piece(pass, piece, self.context.ticks_of_piece(samples))
+    }
+
+    fn send_piece(&self, pass: &Pass, emit: &mut dyn FnMut(Output)) {
         for k in 0..self.context.scenario.transmitters() {
-            let when = When::Piece { pass: pass.number, piece };
+            let ticks: Vec<bool> = pass.requested.iter().map(|requested| requested[k]).collect();
             let turn = Turn {
-                stamp: Some(self.context.link(k, self.context.index).stamp(when)),
-                requests: Some(Requests { ticks: encode_ticks(&[pass.requested[k]]) }),
+                stamp: Some(self.context.link(k, self.context.index).stamp(pass.when())),
+                requests: Some(Requests { ticks: encode_ticks(&ticks) }),
                 ..Turn::default()
             };
             emit(Output::Turn(k, turn));
@@ -42,13 +48,19 @@ impl ReceiverMachine {
         mut pass: Pass,
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
-        let received = self.receive(pass.when(), std::slice::from_ref(&pass.requested))?;
-        let last = pass.is_last_piece();
+        let received = self.receive(pass.when(), &pass.requested)?;
+        let (piece, last) = (pass.piece, pass.is_last_piece());
+        let requested = pass.requested.clone();
         if !last {
-            self.send_piece(&pass, pass.piece + 1, emit);
+            pass.piece += 1;
+            if self.context.scenario.evaluates_by_tick() {
+                pass.requested = self.requested_of_piece(pass.number, pass.piece)?;
+            }
+            self.send_piece(&pass, emit);
         }
         let task = self.judged(pass.number);
-        let answers = pass.judge(&self.context, task, &self.decoders, &received, self.tells)?;
+        let judged = (piece, requested.as_slice(), received.as_slice());
+        let answers = pass.judge(&self.context, task, &self.decoders, judged, self.tells)?;
         if let Some(answers) = answers {
             emit(Output::Answers(answers));
         }

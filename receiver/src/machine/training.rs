@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, ops::Range};
 
 use dib::AdamW;
-use node::{Next, NodeError, ProfilerPhase};
+use node::{AirTime, Next, NodeError, ProfilerPhase};
 use proto::{
     When, encode_ticks,
     v1::{Gradients, ReceiverRound, Requests, Turn, report::Report},
@@ -102,7 +102,7 @@ impl ReceiverMachine {
         )?;
         let first_tick = self.context.first_tick(round.round) + ticks.start as u64;
         let rows = self.batch_rows(first_tick..first_tick + ticks.len() as u64);
-        let granted = Granted::new(&self.context, first_tick, &received);
+        let granted = Granted::new(&self.context, AirTime::of_training(first_tick), &received);
         let beta = self.context.scenario.train.beta_at(round.round);
         let judged =
             self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.profiler)?;

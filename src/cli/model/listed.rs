@@ -112,6 +112,9 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
     let d = scenario.network.feature_dim;
     let mut all = Vec::new();
     let modalities = scenario.transmitter.iter().flat_map(|node| &node.modalities);
+    let most = |of: &dyn Fn(usize) -> usize, count: usize| (0..count).map(of).max().unwrap_or(0);
+    let at_transmitter = most(&|k| scenario.gains_at_transmitter(k), scenario.transmitters());
+    let at_receiver = most(&|t| scenario.gains_at_receiver(t), scenario.receivers());
     for modality in modalities.collect::<BTreeSet<_>>() {
         let (described, axes) = (scenario.encoder(modality), flops::axes(info, modality));
         let coded = node::coding(&scenario.train).outputs(d);
@@ -119,9 +122,13 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
         match described.model.outputs {
             Some(seen) => {
                 all.push(Listed::new(format!("{what}: trunk"), &described, &axes, seen)?);
-                all.push(Listed::new(format!("{what}: head"), &described.head(), &[seen + d], coded)?);
+                let head = [seen + d + at_transmitter];
+                all.push(Listed::new(format!("{what}: head"), &described.head(), &head, coded)?);
             }
-            None => all.push(Listed::new(what, &described, &[axes.iter().product::<usize>() + d], coded)?),
+            None => {
+                let inputs = axes.iter().product::<usize>() + d + at_transmitter;
+                all.push(Listed::new(what, &described, &[inputs], coded)?);
+            }
         }
     }
     for task in scenario.receiver.iter().map(|node| &node.task).collect::<BTreeSet<_>>() {
@@ -130,21 +137,27 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
         all.push(Listed::new(
             format!("joint decoder of {task}"),
             &scenario.joint(task),
-            &[entries * d],
+            &[entries * d + at_receiver],
             outputs,
         )?);
-        all.push(Listed::new(format!("local decoder of {task}"), &scenario.local(task), &[2 * d], outputs)?);
+        let inputs = [2 * d + at_receiver.min(1)];
+        all.push(Listed::new(format!("local decoder of {task}"), &scenario.local(task), &inputs, outputs)?);
     }
     if scenario.train.method.is_partial() {
         let outputs = scenario.receiver_limit() + scenario.transmitters();
-        all.push(Listed::new("selectors of receivers".into(), &scenario.selector(), &[d], outputs)?);
+        all.push(Listed::new(
+            "selectors of receivers".into(),
+            &scenario.selector(),
+            &[d + at_receiver],
+            outputs,
+        )?);
         let outputs = |k: usize| {
             let modalities = scenario.modalities(k);
             scenario.transmitter_limit(k).min(modalities) + modalities
         };
         for outputs in (0..scenario.transmitters()).map(outputs).collect::<BTreeSet<_>>() {
             let what = format!("selectors of transmitters, {outputs} logits");
-            all.push(Listed::new(what, &scenario.selector(), &[2 * d], outputs)?);
+            all.push(Listed::new(what, &scenario.selector(), &[2 * d + at_transmitter], outputs)?);
         }
     }
     Ok(all)

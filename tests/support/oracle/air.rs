@@ -21,10 +21,10 @@ pub(super) struct Sent {
 /// What the symbols of an entry meet.
 pub(super) struct Link {
     /// h of every symbol, sample by sample.
-    gains: Vec<[f64; 2]>,
+    pub(super) gains: Vec<[f64; 2]>,
     samples: usize,
     /// N0.
-    noise_power: f64,
+    pub(super) noise_power: f64,
     /// n of every symbol, sample by sample.
     noise: Vec<[f64; 2]>,
     csi: Csi,
@@ -52,6 +52,7 @@ impl Oracle<'_> {
         };
         let power = match channel.power {
             Power::Entry => (energy.sum_all()? / (uses * coded.z.dim(0)? as f64))?.reshape((1, 1))?,
+            Power::Average => Tensor::new(&[[f64::from(self.means[&k][m][t])]], &Device::Cpu)?,
             _ => (energy.sum_keepdim(1)? / uses)?,
         };
         let scale = power.sqrt()?.recip()?;
@@ -62,6 +63,49 @@ impl Oracle<'_> {
         };
         let z = scaled(&coded.z)?;
         Ok(Sent { symbols: z.clone(), rated: Coded { z, posterior }, link })
+    }
+
+    /// What stands in the place of an entry that is heard together with others, given all granted entries of the tick: those that lie as far
+    /// behind the first of their transmitter are heard with it, and one noise.
+    pub(super) fn heard(&self, [k, t, m, tick]: [usize; 4], granted: &[(usize, usize)]) -> Result<Tensor> {
+        let of = |k: usize| {
+            let mut own: Vec<usize> =
+                granted.iter().filter(|entry| entry.0 == k).map(|entry| entry.1).collect();
+            own.sort_unstable();
+            own
+        };
+        let slot = of(k).iter().position(|&own| own == m).expect("it is granted");
+        let multiplied =
+            |symbols: &Tensor, link: &Link, by: &dyn Fn([f64; 2]) -> [f64; 2]| -> Result<Tensor> {
+                let (samples, d) = symbols.dims2()?;
+                let pairs = symbols.reshape((samples, d / 2, 2))?;
+                let (re, im) = (pairs.narrow(2, 0, 1)?.squeeze(2)?, pairs.narrow(2, 1, 1)?.squeeze(2)?);
+                let (a, b) = (link.of_gains(|gain, _| by(gain)[0])?, link.of_gains(|gain, _| by(gain)[1])?);
+                let products = [((&re * &a)? - (&im * &b)?)?, ((&re * &b)? + (&im * &a)?)?];
+                Tensor::stack(&products, 2)?.reshape((samples, d))
+            };
+        let mut heard: Option<Tensor> = None;
+        for sender in (0..self.setup.scenario.transmitters()).filter(|&k| self.setup.scenario.is_mac(k, t)) {
+            let Some(&modality) = of(sender).get(slot) else { continue };
+            let sent = self.send([sender, t, modality, tick])?;
+            let link = sent.link.as_ref().expect("it crosses a channel");
+            let own = multiplied(&sent.symbols, link, &|gain| gain)?;
+            heard = Some(match heard {
+                Some(others) => (others + own)?,
+                None => own,
+            });
+        }
+        let own = self.send([k, t, m, tick])?;
+        let link = own.link.as_ref().expect("it crosses a channel");
+        let moment = self.first_tick + tick as u64;
+        let mut stream =
+            self.setup.seed.stream(Purpose::AirNoise, &[u64::MAX, t as u64, slot as u64, 0], moment);
+        let (samples, d) = own.symbols.dims2()?;
+        let noise: Vec<f64> =
+            (0..samples * d).map(|_| stream.normal() * (link.noise_power / 2.0).sqrt()).collect();
+        let heard =
+            (heard.expect("it is heard itself") + Tensor::from_vec(noise, (samples, d), &Device::Cpu)?)?;
+        multiplied(&heard, link, &|[re, im]| [re / (re * re + im * im), -im / (re * re + im * im)])
     }
 
     /// The rate of what arrives of an entry, given the gains: of h* y / |h|, whose parts have noise N0 / 2 each.
@@ -79,7 +123,12 @@ impl Oracle<'_> {
         rate(self.setup.scenario.train.rate_estimator, &z, &mu.broadcast_mul(&magnitude)?, &variance.sqrt()?)
     }
 
-    fn link(&self, channel: &Channel, [k, t, m, tick]: [usize; 4], samples: usize) -> Result<Link> {
+    pub(super) fn link(
+        &self,
+        channel: &Channel,
+        [k, t, m, tick]: [usize; 4],
+        samples: usize,
+    ) -> Result<Link> {
         let (seed, moment) = (self.setup.seed, self.first_tick + tick as u64);
         let (k, t, m) = (k as u64, t as u64, m as u64);
         let snr_db = match channel.snr_db {
@@ -99,7 +148,7 @@ impl Oracle<'_> {
             let mut stream = seed.stream(Purpose::Gain, &[k, t, 0, sample], block);
             match channel.kind {
                 ChannelKind::Awgn => vec![[1.0, 0.0]; symbols],
-                ChannelKind::Rayleigh => {
+                ChannelKind::Rayleigh | ChannelKind::Mac => {
                     let (taps, subcarriers) = (channel.taps.unwrap_or(1), channel.subcarriers.unwrap_or(1));
                     let power = |tap: usize| (-channel.decay.unwrap_or(1.0) * tap as f64).exp();
                     let whole: f64 = (0..taps).map(power).sum();

@@ -10,7 +10,9 @@ use super::{
     air::Sent,
     mean, network,
     rate::{rate, term},
-    rows, sum,
+    rows,
+    sight::beside,
+    sum,
 };
 
 /// What a receiver makes of a tick.
@@ -25,10 +27,10 @@ pub(crate) struct Judged {
 
 /// An entry's features at a tick, each [samples, feature_dim].
 #[derive(Clone)]
-pub(super) struct Coded {
+pub(crate) struct Coded {
     pub(super) z: Tensor,
     /// Mean and deviation of Gaussian ones.
-    pub(super) posterior: Option<(Tensor, Tensor)>,
+    pub(crate) posterior: Option<(Tensor, Tensor)>,
 }
 
 impl Oracle<'_> {
@@ -51,13 +53,16 @@ impl Oracle<'_> {
                     RateAt::Received if sent.link.is_some() => self.rate_received(&[k, t, m, tick])?,
                     _ => rate,
                 };
-                let z = sent.arrived()?;
+                let z = match self.setup.scenario.is_mac(k, t) {
+                    true => self.heard([k, t, m, tick], granted)?,
+                    false => sent.arrived()?,
+                };
                 extras.push((beta * (self.local_loss(t, tick, k, m, &z)? + paid)?)?);
                 features.push(z);
             }
         }
         let described = self.setup.scenario.joint(&self.setup.scenario.receiver[t].task);
-        let features = Tensor::cat(&features, 1)?;
+        let features = beside(Tensor::cat(&features, 1)?, &self.seen_by_receiver(t, tick)?)?;
         let joint =
             network::described(&self.variables, &format!("receiver{t}/joint"), &described, &features)?;
         let loss = self.loss(t, tick, &joint)?;
@@ -109,7 +114,7 @@ impl Oracle<'_> {
     }
 
     /// The features of an entry at a tick.
-    pub(super) fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<Coded> {
+    pub(crate) fn encode(&self, k: usize, t: usize, m: usize, tick: usize) -> Result<Coded> {
         let key = [k, t, m, tick];
         if let Some(coded) = self.encoded.borrow().as_ref().and_then(|encoded| encoded.get(&key)) {
             return Ok(coded.clone());
@@ -126,6 +131,7 @@ impl Oracle<'_> {
         let samples = self.samples[tick].len();
         let x = self.observe(k, m, tick)?;
         let embedding = rows(&receiver_embedding(seed, t, d), d)?.broadcast_as((samples, d))?;
+        let embedding = beside(embedding, &self.seen_by_transmitter(k, t, tick)?)?;
         let described = self.setup.scenario.encoder(&self.setup.scenario.transmitter[k].modalities[m]);
         let name = format!("transmitter{k}/encoder{m}");
         let output = match described.model.outputs {
@@ -187,7 +193,9 @@ impl Oracle<'_> {
     fn local_loss(&self, t: usize, tick: usize, k: usize, m: usize, z: &Tensor) -> Result<Tensor> {
         let embedding = entry_embedding(self.setup.seed, k, m, self.feature_dim());
         let embedding = rows(&embedding, self.feature_dim())?.broadcast_as(z.shape())?;
-        let input = Tensor::cat(&[z, &embedding], 1)?;
+        let gains = self.seen_by_receiver(t, tick)?;
+        let own = gains.get(k).map_or(&[][..], std::slice::from_ref);
+        let input = beside(Tensor::cat(&[z, &embedding], 1)?, own)?;
         let described = self.setup.scenario.local(&self.setup.scenario.receiver[t].task);
         let output = network::described(&self.variables, &format!("receiver{t}/local"), &described, &input)?;
         self.loss(t, tick, &output)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
 use data::{Split, Targets};
-use scenario::{Baseline, Credit, SparseTerm};
+use scenario::{Baseline, Credit, Requests, SparseTerm};
 
 use super::{Oracle, draw::log_probability, mean, selection::Selection, sum};
 use crate::support::local_network::Node;
@@ -31,7 +31,10 @@ impl Oracle<'_> {
             return Ok(BTreeMap::new());
         }
         let transmitters = (0..scenario.transmitters()).map(Node::Transmitter);
-        (transmitters.chain((0..scenario.receivers()).map(Node::Receiver)))
+        // Who goes by the strength of links learns nothing about whom to request.
+        let learns = scenario.train.requests == Requests::Learned;
+        let receivers = if learns { 0..scenario.receivers() } else { 0..0 };
+        (transmitters.chain(receivers.map(Node::Receiver)))
             .map(|node| Ok((node, self.score(node, selection, costs)?)))
             .collect()
     }
@@ -54,7 +57,8 @@ impl Oracle<'_> {
                     .map(Some)
             })
             .collect::<Result<Vec<_>>>()?;
-        let advantages = self.advantages(t, &masses, &self.with_entropy_bonus(costs, &masses)?);
+        let gains = self.gains_of_ticks(|tick| self.seen_by_receiver(t, tick))?;
+        let advantages = self.advantages(t, &masses, &self.with_entropy_bonus(costs, &masses)?, &gains);
         self.weighed(&masses, &advantages)
     }
 
@@ -69,10 +73,11 @@ impl Oracle<'_> {
         let mut terms = Vec::new();
         for t in 0..costs.len() {
             let judged = self.with_entropy_bonus(&costs[t], &masses[t])?;
-            let mut advantages = self.advantages(t, &masses[t], &judged);
+            let gains = |t: usize| self.gains_of_ticks(|tick| self.seen_by_transmitter(k, t, tick));
+            let mut advantages = self.advantages(t, &masses[t], &judged, &gains(t)?);
             if self.setup.scenario.train.credit == Credit::Shared {
                 for other in (0..costs.len()).filter(|&other| other != t) {
-                    let others = self.advantages(other, &masses[other], &costs[other]);
+                    let others = self.advantages(other, &masses[other], &costs[other], &gains(other)?);
                     advantages.iter_mut().zip(others).for_each(|(advantage, other)| *advantage += other);
                 }
             }
@@ -113,7 +118,7 @@ impl Oracle<'_> {
     }
 
     /// Each cost less its baseline, where there was a draw; elsewhere 0.
-    fn advantages(&self, t: usize, masses: &[Option<Tensor>], costs: &[f64]) -> Vec<f64> {
+    fn advantages(&self, t: usize, masses: &[Option<Tensor>], costs: &[f64], gains: &[Vec<f64>]) -> Vec<f64> {
         let drawn: Vec<usize> = (0..costs.len()).filter(|&tick| masses[tick].is_some()).collect();
         let advantage = |tick: usize| {
             let others: Vec<f64> =
@@ -122,11 +127,19 @@ impl Oracle<'_> {
                 _ if !drawn.contains(&tick) => 0.0,
                 Baseline::None => costs[tick],
                 Baseline::LabelEntropy => costs[tick] - self.label_entropy(t),
-                Baseline::LeaveOneOut if others.is_empty() => 0.0,
+                Baseline::LeaveOneOut | Baseline::Gains if others.is_empty() => 0.0,
+                Baseline::Gains => {
+                    let others: Vec<usize> = drawn.iter().copied().filter(|&other| other != tick).collect();
+                    costs[tick] - regression(&others, costs, gains, &gains[tick])
+                }
                 Baseline::LeaveOneOut => costs[tick] - mean(others.into_iter()),
             }
         };
         (0..costs.len()).map(advantage).collect()
+    }
+
+    fn gains_of_ticks(&self, of: impl Fn(usize) -> Result<Vec<f64>>) -> Result<Vec<Vec<f64>>> {
+        (0..self.ticks()).map(of).collect()
     }
 
     /// H(Y_t) of the training labels in nats.
@@ -141,4 +154,27 @@ impl Oracle<'_> {
             }
         }
     }
+}
+
+/// What a linear fit to some ticks, with weight 1 on its squared slopes, says at other gains: its equations by Gauss's elimination.
+fn regression(ticks: &[usize], costs: &[f64], gains: &[Vec<f64>], at: &[f64]) -> f64 {
+    let row = |gains: &[f64]| [&[1.0], gains].concat();
+    let width = at.len() + 1;
+    let mut system = vec![vec![0.0; width + 1]; width];
+    for i in 0..width {
+        for &tick in ticks {
+            let values = row(&gains[tick]);
+            (0..width).for_each(|j| system[i][j] += values[i] * values[j]);
+            system[i][width] += values[i] * costs[tick];
+        }
+        system[i][i] += if i > 0 { 1.0 } else { 0.0 };
+    }
+    for pivot in 0..width {
+        let own = system[pivot].clone();
+        for (_, row) in system.iter_mut().enumerate().filter(|(i, _)| *i != pivot) {
+            let factor = row[pivot] / own[pivot];
+            row.iter_mut().zip(&own).for_each(|(value, own)| *value -= factor * own);
+        }
+    }
+    row(at).iter().enumerate().map(|(i, value)| value * system[i][width] / system[i][i]).sum()
 }

@@ -12,6 +12,7 @@ mod network;
 mod prior;
 mod rate;
 pub(crate) mod selection;
+mod sight;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -44,6 +45,8 @@ pub(crate) struct Oracle<'a> {
     encoded: RefCell<Option<Encoded>>,
     /// All parameters of all nodes, in f64.
     pub(crate) variables: BTreeMap<String, Var>,
+    /// Running means of power, [modalities, receivers], by transmitter.
+    means: BTreeMap<usize, Vec<Vec<f32>>>,
 }
 
 /// What a round comes to.
@@ -80,7 +83,18 @@ impl<'a> Oracle<'a> {
             .filter(|(name, _)| node::is_parameter(name))
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_dtype(DType::F64)?)?)))
             .collect::<Result<_>>()?;
-        Ok(Oracle { setup, round, first_tick, samples, sent: None, encoded: RefCell::default(), variables })
+        let mean = |k: usize| Some((k, tensors.get(&format!("transmitter{k}/power.mean"))?.to_vec2().ok()?));
+        let means = (0..setup.scenario.transmitters()).filter_map(mean).collect();
+        Ok(Oracle {
+            setup,
+            round,
+            first_tick,
+            samples,
+            sent: None,
+            encoded: RefCell::default(),
+            variables,
+            means,
+        })
     }
 
     /// With rates over the round, of all that was sent in it.

@@ -5,9 +5,9 @@ use dib::{
     ChoiceGrid, Network, Phase, ResidualMlp, SelectorNode, common, grants, initial_weights,
     receiver_embedding, selection_stream,
 };
-use scenario::Method;
+use scenario::{Method, Requests};
 
-use super::{Oracle, draw::draw, network, rows};
+use super::{Oracle, draw::draw, network, rows, sight::beside};
 
 /// The selection of a round.
 #[derive(Clone, Debug)]
@@ -57,13 +57,13 @@ impl Oracle<'_> {
             for k in 0..transmitters {
                 let mut choices = ChoiceGrid::new(1, receivers, scenario.modalities(k));
                 for t in 0..receivers {
-                    let logits = self.receiver_logits_at(t, 0)?.to_vec1()?;
+                    let logits = self.receiver_logits_at(t, 0, &[])?.to_vec1()?;
                     let node = SelectorNode::Receiver(t);
                     let mut stream = selection_stream(self.setup.seed, Phase::Train, node, t, number);
                     if !draw(&logits, scenario.receiver_limit(), &mut stream).contains(&k) {
                         continue;
                     }
-                    let logits = self.transmitter_logits_at(k, t, 0)?.to_vec1()?;
+                    let logits = self.transmitter_logits_at(k, t, 0, &[])?.to_vec1()?;
                     let node = SelectorNode::Transmitter(k);
                     let mut stream = selection_stream(self.setup.seed, Phase::Train, node, t, number);
                     for m in draw(&logits, self.transmitter_counts(k), &mut stream) {
@@ -98,6 +98,9 @@ impl Oracle<'_> {
         if !scenario.train.method.selects() {
             return Ok((0..scenario.transmitters()).collect());
         }
+        if scenario.train.requests == Requests::Strongest {
+            return self.strongest(t, tick);
+        }
         let logits = self.receiver_logits(t, tick)?.to_vec1()?;
         let mut stream = self.selection_stream(SelectorNode::Receiver(t), t, tick);
         Ok(draw(&logits, scenario.receiver_limit(), &mut stream))
@@ -119,11 +122,12 @@ impl Oracle<'_> {
 
     /// The logits of v_t at a tick, [E_t + K].
     pub(crate) fn receiver_logits(&self, t: usize, tick: usize) -> Result<Tensor> {
-        self.receiver_logits_at(t, self.first_tick + tick as u64)
+        let gains = if self.seen_by_selectors() { self.seen_by_receiver(t, tick)? } else { Vec::new() };
+        self.receiver_logits_at(t, self.first_tick + tick as u64, &gains)
     }
 
-    fn receiver_logits_at(&self, t: usize, tick: u64) -> Result<Tensor> {
-        self.selector(&format!("receiver{t}/selector"), &self.common(tick)?)
+    fn receiver_logits_at(&self, t: usize, tick: u64, gains: &[f64]) -> Result<Tensor> {
+        self.selector(&format!("receiver{t}/selector"), &beside(self.common(tick)?, gains)?)
     }
 
     /// A selector's logits. Those of rs-dib are in no state: they keep their initial weights.
@@ -151,13 +155,14 @@ impl Oracle<'_> {
 
     /// The logits of v_k for receiver t at a tick, [min(E_k, m(k)) + m(k)].
     pub(crate) fn transmitter_logits(&self, k: usize, t: usize, tick: usize) -> Result<Tensor> {
-        self.transmitter_logits_at(k, t, self.first_tick + tick as u64)
+        let gains = if self.seen_by_selectors() { self.seen_by_transmitter(k, t, tick)? } else { Vec::new() };
+        self.transmitter_logits_at(k, t, self.first_tick + tick as u64, &gains)
     }
 
-    fn transmitter_logits_at(&self, k: usize, t: usize, tick: u64) -> Result<Tensor> {
+    fn transmitter_logits_at(&self, k: usize, t: usize, tick: u64, gains: &[f64]) -> Result<Tensor> {
         let d = self.feature_dim();
         let embedding = rows(&receiver_embedding(self.setup.seed, t, d), d)?;
-        let input = Tensor::cat(&[self.common(tick)?, embedding], 1)?;
+        let input = beside(Tensor::cat(&[self.common(tick)?, embedding], 1)?, gains)?;
         self.selector(&format!("transmitter{k}/selector"), &input)
     }
 
