@@ -10,6 +10,7 @@ mod granted;
 mod machine;
 mod missing;
 mod received;
+mod returned;
 mod selection;
 mod serve;
 mod tables;

@@ -90,15 +90,20 @@ impl Context {
         (0..k).map(|earlier| self.scenario.modalities(earlier)).sum::<usize>() + m
     }
 
-    /// How many pieces of a round's size cover the test set.
+    /// How many pieces cover the test set: each travels in one message.
     pub fn pieces(&self, test_samples: usize) -> usize {
-        test_samples.div_ceil(self.ticks() * self.samples())
+        test_samples.div_ceil(self.scenario.piece_samples())
     }
 
     /// The test samples of a piece.
     pub fn piece(&self, piece: usize, test_samples: usize) -> std::ops::Range<usize> {
-        let size = self.ticks() * self.samples();
-        (piece * size).min(test_samples)..((piece + 1) * size).min(test_samples)
+        let size = self.scenario.piece_samples();
+        piece.saturating_mul(size).min(test_samples)..(piece + 1).saturating_mul(size).min(test_samples)
+    }
+
+    /// The number within the test set of a piece's first group of a tick's samples.
+    pub fn first_group(&self, piece: u64) -> u64 {
+        piece.wrapping_mul((self.scenario.piece_samples() / self.samples()) as u64)
     }
 
     /// How many of so many consecutive samples belong to each tick: what travels, or is lost, together.
@@ -122,14 +127,20 @@ impl Context {
     /// The largest message in bytes on a link of transmitter k: all its modalities granted at every tick.
     pub fn largest_message(&self, k: usize) -> usize {
         let entries = self.ticks() * self.scenario.modalities(k);
+        // In evaluation there is one tick, of a whole piece.
+        let rows =
+            (entries * self.samples()).max(self.scenario.modalities(k) * self.scenario.piece_samples());
         let d = self.feature_dim();
         // A dithered value escapes with at most 14 and 67 bits; a dimension's table has at most 2^14 counts at 2^14 edges.
         let (of_value, tables) = match self.scenario.train.coding() {
             scenario::Coding::Dithered => (11, self.scenario.modalities(k) * d * (1 << 14)),
+            // A simulated value has a number of at most 34 bits, a dimension of its prior nine numbers.
+            _ if self.scenario.train.simulates() => (5, self.scenario.modalities(k) * d * 36),
             _ => (4, 0),
         };
-        let z = entries * self.samples() * d * of_value + tables;
-        // A granted entry costs at most 12 bytes of indices and 9 of each rate; choices are one bit each; costs 8 bytes.
+        let z = rows * d * of_value + tables;
+        // A granted entry costs at most 12 bytes of indices or of a scale, and 9 of each rate; choices are one bit each; costs 8
+        // bytes.
         let choices = entries * self.scenario.receivers() / 8;
         z + 33 * entries + choices + 16 * self.ticks() + proto::ENVELOPE_BYTES
     }

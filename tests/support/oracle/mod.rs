@@ -42,6 +42,8 @@ pub(crate) struct Oracle<'a> {
     sent: Option<Sent>,
     /// What has been encoded in the round under evaluation: an entry's features are components of many mixtures.
     encoded: RefCell<Option<Encoded>>,
+    /// Where somebody asks for the gradients with respect to what receivers decode: those, as variables of their own.
+    pub(crate) decoded: RefCell<Option<HashMap<[usize; 4], Var>>>,
     /// All parameters of all nodes, in f64.
     pub(crate) variables: BTreeMap<String, Var>,
 }
@@ -80,7 +82,16 @@ impl<'a> Oracle<'a> {
             .filter(|(name, _)| node::is_parameter(name))
             .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.to_dtype(DType::F64)?)?)))
             .collect::<Result<_>>()?;
-        Ok(Oracle { setup, round, first_tick, samples, sent: None, encoded: RefCell::default(), variables })
+        Ok(Oracle {
+            setup,
+            round,
+            first_tick,
+            samples,
+            sent: None,
+            encoded: RefCell::default(),
+            decoded: RefCell::default(),
+            variables,
+        })
     }
 
     /// With rates over the round, of all that was sent in it.
