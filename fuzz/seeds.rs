@@ -11,7 +11,7 @@ use prost::Message;
 use proto::{
     Link, Packer, When,
     v1::{
-        Cluster, Confusion, Entry, EntryRate, Failed, Features, Gradients, Join, LoadRequest,
+        Cluster, Confusion, EntryRate, Failed, Features, Gradients, Join, LoadRequest,
         ManageRequest, Order, Ready, ReceiverPass, ReceiverRound, Report, Requests, Role, StatePiece, TransmitterRound,
         Turn, View, Welcome, order, report,
     },
@@ -121,14 +121,14 @@ fn messages() {
         ..Turn::default()
     };
     message("turn", 0, &turn);
-    let granted = [0, 3, 6, 9].map(|tick| Entry { tick, modality: 0 }).to_vec();
     let features = Features {
         stamp: stamp(),
         choices: vec![0b1, 0b0001_0000, 0, 0b1, 0b0001_0000].into(),
-        granted,
+        // Of two modalities the first, at ticks 0, 3, 6 and 9.
+        granted: vec![0b0100_0001, 0b0001_0000, 0b100].into(),
         z: z(4),
         rates: vec![0.5; 4],
-        received_rates: Vec::new(),
+        ..Features::default()
     };
     message("features", 1, &features);
     let view = View { requests: vec![0xff, 0x0f].into(), choices: vec![vec![1; 5].into(), vec![1].into()] };

@@ -7,7 +7,7 @@ use harness::{FakeNode, Place, Process, Wire, join};
 use proto::{
     Link, Packer, When,
     v1::{
-        Entry, Failed, Features, Gradients, Ready, ReceiverPass, ReceiverRound, Requests, Role, Start,
+        Failed, Features, Gradients, Ready, ReceiverPass, ReceiverRound, Requests, Role, Start,
         TransmitterRound, Turn, order::Order, report::Report,
     },
 };
@@ -59,8 +59,8 @@ const FEATURES: &[Case<Features>] = &[
     (|features| features.stamp.as_mut().unwrap().round = 9, "of moment round 9, expected round 0"),
     (|features| features.choices = vec![0b111, 0].into(), "no well-formed choices"),
     (|features| features.choices = vec![0].into(), "0 for this receiver at tick 0, expected at least one"),
-    (|features| features.granted.truncate(2), "granted has 2 entries, expected 3"),
-    (|features| features.granted[1].modality = 4, "(1, 4), expected (1, 0)"),
+    (|features| features.granted = vec![7, 0].into(), "granted has 2 bytes, expected 1"),
+    (|features| features.granted = vec![0b101].into(), "(tick, modality) (2, 0), expected (1, 0)"),
     (
         |features| features.z = Some(encode_tensor(&[0.0; 24], &[3, 4, 2])),
         "shape [3, 4, 2], expected [3, 2, 4]",
@@ -208,7 +208,7 @@ fn requests() -> Option<Requests> {
 
 /// What a good transmitter says to a turn that asks for all three ticks: everything is granted.
 fn answer(turn: Turn) -> Features {
-    let granted = (0..3).map(|tick| Entry { tick, modality: 0 }).collect();
+    let granted = vec![0b111].into();
     let choices = turn.requests.expect("it requests").ticks;
     let z = Some(encode_tensor(&[0.1; 24], &[3, 2, 4]));
     let rates = vec![0.5; 3];

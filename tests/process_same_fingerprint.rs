@@ -46,6 +46,32 @@ fn a_network_that_learns_from_single_samples_does_so_however_its_nodes_are_run()
 }
 
 #[test]
+fn a_network_whose_features_and_gradients_are_coded_is_the_same_however_its_nodes_are_run() {
+    let place = Place::new(PROGRAM);
+    let coded = "tiny.toml --rounds 6 --set train.coding=dithered --set train.rate_estimator=prior --set train.table_every=2";
+    let expected =
+        place.run(&format!("run {coded} --set train.gradient_coding=bf16 --out whole --json")).done().json();
+    assert!(expected["rates"]["coded_bits"].as_f64().unwrap() > 0.0, "{expected}");
+    for words in ["--out one --in-process", "--out tcp --tcp-only --threads 3"] {
+        let words = format!("run {coded} --set train.gradient_coding=bf16 {words} --json");
+        let other = place.run(&words).done().json();
+        assert_eq!((fingerprint(&other), &other["test"]), (fingerprint(&expected), &expected["test"]));
+        for key in ["estimate_nats", "prior_nats", "coded_bits", "message_bytes"] {
+            assert_eq!(other["rates"][key], expected["rates"][key], "{key}");
+        }
+    }
+    // More samples in a message surround them with fewer bytes, and change nothing that was learnt.
+    let large = "--set evaluation.samples_per_message=1000 --out large --in-process --json";
+    let large = place.run(&format!("run {coded} --set train.gradient_coding=bf16 {large}")).done().json();
+    assert_eq!(fingerprint(&large), fingerprint(&expected));
+    let around = |summary: &Value| {
+        let rates = &summary["rates"];
+        rates["message_bytes"].as_f64().unwrap() - rates["coded_bits"].as_f64().unwrap() / 8.0
+    };
+    assert!(around(&large) < around(&expected) / 2.0, "{} beside {}", large["rates"], expected["rates"]);
+}
+
+#[test]
 fn another_seed_gives_another_fingerprint() {
     let place = Place::new(PROGRAM);
     let run = |seed: u64| {

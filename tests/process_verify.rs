@@ -3,7 +3,7 @@
 use harness::{Outcome, Place, Wire, join};
 use proto::{
     Packer,
-    v1::{Entry, Features, Ready, Role, TransmitterRound, Turn, View, order::Order, report::Report},
+    v1::{Features, Ready, Role, TransmitterRound, Turn, View, order::Order, report::Report},
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -76,7 +76,7 @@ fn answer_as_if_nobody_else_had_asked(turn: Turn) -> Features {
         stamp: turn.stamp,
         // (Tick, receiver) in order.
         choices: vec![0b0001_0101 << receiver].into(),
-        granted: (0..3).map(|tick| Entry { tick, modality: 0 }).collect(),
+        granted: vec![0b111].into(),
         z: Some(packer.pack(&[3, 2, 4])),
         rates: vec![0.5; 3],
         ..Features::default()

@@ -117,6 +117,18 @@ pub fn dithers(seed: Seed, phase: Phase, [k, t, m]: [usize; 3], tick: u64, count
     dithers
 }
 
+/// The keys of the proposals and of the arrival times by which entry (k, t, m) is simulated in an evaluation. Both ends draw the first; the
+/// second is private to transmitter k by convention.
+pub fn simulation_keys(seed: Seed, [k, t, m]: [usize; 3], tick: u64) -> [u64; 2] {
+    let key = |purpose| seed.stream(purpose, &[k as u64, t as u64, m as u64], tick).below(u64::MAX);
+    [key(Purpose::Proposal), key(Purpose::Arrival)]
+}
+
+/// The stream by which receiver t rounds the gradients of entry (k, t, m) at a tick of training. Private by convention.
+pub fn gradient_rounding(seed: Seed, [k, t, m]: [usize; 3], tick: u64) -> Stream {
+    seed.stream(Purpose::GradientRounding, &[k as u64, t as u64, m as u64], tick)
+}
+
 /// The stream of a network's initial weights, by the network's name in the run.
 pub fn initial_weights(seed: Seed, name: &str) -> Stream {
     seed.named_stream(Purpose::Weights, name, &[], 0)

@@ -37,8 +37,8 @@ pub use channel::{
     Measure, Observed, Power, PowerGroup, Snr, channel_uses,
 };
 pub use common::{
-    BatchOrder, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding, initial_weights,
-    receiver_embedding, reparameterisation, selection_stream,
+    BatchOrder, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding, gradient_rounding,
+    initial_weights, receiver_embedding, reparameterisation, selection_stream, simulation_keys,
 };
 pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};

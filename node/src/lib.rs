@@ -29,8 +29,8 @@ pub use control::{
 };
 pub use described::{
     Build, EncoderModules, Wanted, adamw, advantages, air, air_digest, check_data_names, check_kinds,
-    check_traces, coding, data_nearby, data_source, encoder, files, layers, log_probability, module,
-    open_data, rate_estimator, register_kind, sparse_term,
+    check_traces, coding, data_nearby, data_source, encoder, files, gradient_element, layers, log_probability,
+    module, open_data, rate_estimator, register_kind, rounding, sparse_term,
 };
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;

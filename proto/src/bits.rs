@@ -21,6 +21,11 @@ pub fn decode_bits(what: &'static str, bytes: &[u8], count: usize) -> Result<Vec
     }
 }
 
+/// The places of the bits that are set, in order.
+pub fn set_bits(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    (0..8 * bytes.len()).filter(|place| bytes[place / 8] >> (place % 8) & 1 == 1)
+}
+
 /// A bit for every tick: does the receiver request?
 pub fn encode_ticks(ticks: &[bool]) -> Bytes {
     encode_bits(ticks)

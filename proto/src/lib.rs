@@ -12,9 +12,9 @@ pub mod v1 {
     include!("../generated/pom2dib.v1.rs");
 }
 
-pub use bits::{decode_bits, decode_ticks, encode_bits, encode_ticks};
+pub use bits::{decode_bits, decode_ticks, encode_bits, encode_ticks, set_bits};
 pub use secret::Secret;
-pub use stamp::{Link, When};
+pub use stamp::{Incoming, Link, When, shorten};
 pub use tensor::{Packer, Payload};
 
 use prost::Message;
@@ -51,12 +51,14 @@ pub enum WireError {
         expected: String,
     },
     /// A payload of another type.
-    #[error("{what} has element type {got}, expected f32")]
+    #[error("{what} has element type {got}, expected {expected}")]
     ElementType {
         /// Which payload.
         what: &'static str,
         /// The number on the wire.
         got: i32,
+        /// What was expected.
+        expected: &'static str,
     },
     /// A payload of another shape.
     #[error("{what} has shape {got:?}, expected {expected:?}")]
@@ -110,16 +112,43 @@ pub enum WireError {
     },
 }
 
-/// The bytes of a message of features as it travels, and those of its tables among them: as in a run's first incarnation, so that
-/// what is reported does not tell how often a run was interrupted.
+/// The bytes of a message of features as it travels, and those of its tables among them: with a short stamp, as all but a stream's first
+/// have, so that what is reported does not tell how often a run was interrupted.
 pub fn feature_message_bytes(features: &v1::Features) -> (u64, u64) {
-    let stamp = |stamp: &v1::Stamp| stamp.encoded_len() as u64;
-    let own = features.stamp.as_ref().map_or(0, stamp);
-    let first = features.stamp.clone().map_or(0, |own| stamp(&v1::Stamp { incarnation: 1, ..own }));
-    let whole = features.encoded_len() as u64 - own + first;
+    let stamp = |stamp: &Option<v1::Stamp>| stamp.as_ref().map_or(0, |stamp| stamp.encoded_len() as u64);
+    let mut short = features.stamp.clone();
+    shorten(&mut short);
+    let whole = features.encoded_len() as u64 - stamp(&features.stamp) + stamp(&short);
     let tables = features.tables.as_ref().map_or(0, |tables| tables.encoded_len() as u64);
     (whole, tables)
 }
+
+/// The (tick, modality) of every entry that a message of features grants to its receiver, by tick, then modality, where its transmitter
+/// has so many modalities. What bits there may be is not checked.
+pub fn granted(features: &v1::Features, modalities: usize) -> Vec<(usize, usize)> {
+    set_bits(&features.granted).map(|place| (place / modalities, place % modalities)).collect()
+}
+
+/// The bits of entries (tick, modality), all of them among the first `ticks`.
+pub fn encode_granted(granted: &[(usize, usize)], ticks: usize, modalities: usize) -> bytes::Bytes {
+    let mut bits = vec![false; ticks * modalities];
+    granted.iter().for_each(|(tick, modality)| bits[tick * modalities + modality] = true);
+    encode_bits(&bits)
+}
+
+/// Rates in whole 1024ths of a nat, as those of dithered features travel.
+pub fn encode_rate(nats: f64) -> i32 {
+    // What is not finite or absurd becomes the nearest that can be said.
+    (nats * RATES_PER_NAT).round() as i32
+}
+
+/// The same back, in nats.
+pub fn decode_rate(rate: i32) -> f64 {
+    f64::from(rate) / RATES_PER_NAT
+}
+
+/// In how many parts a nat of a rate is told.
+const RATES_PER_NAT: f64 = 1024.0;
 
 /// Checks that all numbers of a field are finite.
 pub fn check_finite(what: &'static str, values: &[f64]) -> Result<(), WireError> {

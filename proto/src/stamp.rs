@@ -75,10 +75,58 @@ impl Link {
         }
     }
 
+    /// Puts back what [`shorten`] left out of the stamp of a message that came on this link's own stream. A stamp that says whose it is
+    /// stays as it is.
+    pub fn complete(&self, stamp: &mut Option<Stamp>) {
+        if let Some(stamp) = stamp.as_mut().filter(|stamp| is_short(stamp)) {
+            stamp.run = self.run.clone();
+            stamp.incarnation = self.incarnation;
+            stamp.transmitter = self.transmitter;
+            stamp.receiver = self.receiver;
+        }
+    }
+
     /// Checks that a stamp belongs to this link and to this moment.
     pub fn check(&self, stamp: Option<&Stamp>, when: When) -> Result<(), WireError> {
         let got = self.read(stamp)?;
         if got == when { Ok(()) } else { Err(mismatch("moment", got.to_string(), when.to_string())) }
+    }
+}
+
+/// Leaves out of a stamp what all stamps on a stream have in common. The first message of a stream must have it.
+pub fn shorten(stamp: &mut Option<Stamp>) {
+    if let Some(stamp) = stamp {
+        stamp.run = Bytes::new();
+        stamp.incarnation = 0;
+        stamp.transmitter = 0;
+        stamp.receiver = 0;
+    }
+}
+
+fn is_short(stamp: &Stamp) -> bool {
+    stamp.run.is_empty() && (stamp.incarnation, stamp.transmitter, stamp.receiver) == (0, 0, 0)
+}
+
+/// What has come of a stream between a receiver and a transmitter: its first message says whose it is, and the others need not.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    link: Link,
+    is_known: bool,
+}
+
+impl Incoming {
+    /// A stream of a link of which nothing has come.
+    pub fn new(link: Link) -> Self {
+        Incoming { link, is_known: false }
+    }
+
+    /// Completes the stamp of the next message. One that does not fit stays as it is, for whoever checks it to refuse, and so does a
+    /// short one as long as nothing has said whose the stream is.
+    pub fn complete(&mut self, stamp: &mut Option<Stamp>) {
+        if self.is_known {
+            self.link.complete(stamp);
+        }
+        self.is_known |= self.link.read(stamp.as_ref()).is_ok();
     }
 }
 
@@ -117,6 +165,8 @@ fn mismatch(what: &'static str, got: String, expected: String) -> WireError {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
 
     fn link() -> Link {
@@ -129,6 +179,43 @@ mod tests {
             assert_eq!(link().read(Some(&link().stamp(when))).unwrap(), when);
             link().check(Some(&link().stamp(when)), when).unwrap();
         }
+    }
+
+    #[test]
+    fn a_short_stamp_is_the_streams_once_that_is_known() {
+        let when = When::Piece { pass: 4, piece: 5 };
+        let short = || {
+            let mut stamp = Some(link().stamp(when));
+            shorten(&mut stamp);
+            stamp
+        };
+        let mut incoming = Incoming::new(link());
+        let mut first = short();
+        incoming.complete(&mut first);
+        assert!(matches!(link().check(first.as_ref(), when), Err(WireError::AnotherRun)));
+        // Another's word makes nothing known.
+        let mut other = Some(Stamp { incarnation: 2, ..link().stamp(when) });
+        incoming.complete(&mut other);
+        let mut still_short = short();
+        incoming.complete(&mut still_short);
+        assert_eq!(still_short, short());
+
+        incoming.complete(&mut Some(link().stamp(When::round(0))));
+        let mut second = short();
+        incoming.complete(&mut second);
+        assert_eq!(second, Some(link().stamp(when)));
+        // What says whose it is goes by what it says.
+        for foreign in [
+            Stamp { run: Bytes::from_static(b"x"), ..link().stamp(when) },
+            Stamp { incarnation: 2, ..link().stamp(when) },
+            Stamp { receiver: 1, ..short().unwrap() },
+        ] {
+            let mut stamp = Some(foreign.clone());
+            incoming.complete(&mut stamp);
+            assert_eq!(stamp, Some(foreign));
+            assert!(link().check(stamp.as_ref(), when).is_err());
+        }
+        assert!(short().unwrap().encoded_len() < 8);
     }
 
     #[test]

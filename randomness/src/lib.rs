@@ -43,6 +43,12 @@ pub enum Purpose {
     Dither,
     /// The same in an evaluation pass.
     EvaluationDither,
+    /// The proposals of an entry whose features are simulated, at both ends; in evaluation only.
+    Proposal,
+    /// Their arrival times.
+    Arrival,
+    /// Which way a receiver rounds the gradients that it sends back.
+    GradientRounding,
     /// What an emulated link does to an entry of a training tick.
     Loss,
     /// The same in an evaluation pass.
@@ -90,6 +96,9 @@ impl Purpose {
             Purpose::EvaluationReparameterisation => "evaluation-reparameterisation",
             Purpose::Dither => "dither",
             Purpose::EvaluationDither => "evaluation-dither",
+            Purpose::Proposal => "proposal",
+            Purpose::Arrival => "arrival",
+            Purpose::GradientRounding => "gradient-rounding",
             Purpose::Loss => "loss",
             Purpose::EvaluationLoss => "evaluation-loss",
             Purpose::Gain => "gain",

@@ -1,15 +1,16 @@
 use candle_core::{DType, Tensor};
 use data::{IGNORED, Targets};
 use dib::{
-    AdamW, Block, Input, Labels, Network, Numbers, RowAddresses, Segment, Upload, entry_embedding,
-    initial_weights,
+    AdamW, Block, Input, Labels, Network, Numbers, RowAddresses, Segment, Upload,
+    coding::{ErrorFeedback, Owing},
+    entry_embedding, initial_weights,
 };
 use node::{Context, NodeError, Profiler, ProfilerPhase};
-use proto::Packer;
 use scenario::Described;
 
 use crate::{
     granted::{Granted, GrantedEntry},
+    returned::Returned,
     task::TaskData,
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Decoders {
     local: Network,
     /// Of all (k, m), [entries, feature_dim].
     embeddings: Tensor,
+    /// Where the gradients of features are rounded.
+    feedback: Option<ErrorFeedback>,
 }
 
 /// Numbers of what is uploaded for the local decoder.
@@ -56,15 +59,18 @@ impl Decoders {
             joint: build("joint", &scenario.joint(task), scenario.entries_per_receiver() * d + gains)?,
             local: build("local", &scenario.local(task), 2 * d + gains.min(1))?,
             embeddings,
+            feedback: feedback(context)?,
         })
     }
 
-    pub(crate) fn networks(&self) -> [&Network; 2] {
-        [&self.joint, &self.local]
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
+        let feedback = self.feedback.iter().map(ErrorFeedback::network);
+        [&self.joint, &self.local].into_iter().chain(feedback)
     }
 
-    pub(crate) fn networks_mut(&mut self) -> [&mut Network; 2] {
-        [&mut self.joint, &mut self.local]
+    pub(crate) fn networks_mut(&mut self) -> impl Iterator<Item = &mut Network> {
+        let feedback = self.feedback.iter_mut().map(ErrorFeedback::network_mut);
+        [&mut self.joint, &mut self.local].into_iter().chain(feedback)
     }
 
     pub(crate) fn step(&mut self, optimizer: &AdamW) -> Result<(), NodeError> {
@@ -125,10 +131,15 @@ impl Decoders {
         profiler.turn_to(ProfilerPhase::Pack);
         let of_joint = joint.tensors().count();
         let tensors: Vec<&Tensor> = joint.tensors().chain(local.iter().flat_map(Backward::tensors)).collect();
-        Ok(dib::with_numbers(&tensors, |numbers| {
+        let mut owing = self.feedback.as_ref().map(ErrorFeedback::begin).transpose()?;
+        let judged = dib::with_numbers(&tensors, |numbers| {
             let (joint, local) = numbers.split_at(of_joint);
-            judged(context, granted, beta, joint, local)
-        })?)
+            judged(context, granted, beta, (joint, local), owing.as_mut())
+        })?;
+        if let Some((feedback, owing)) = self.feedback.as_mut().zip(owing) {
+            feedback.end(owing)?;
+        }
+        Ok(judged)
     }
 
     fn learn_joint(
@@ -297,8 +308,8 @@ fn judged(
     context: &Context,
     granted: &Granted<'_>,
     beta: f64,
-    joint: &[Numbers<'_>],
-    local: &[Numbers<'_>],
+    (joint, local): (&[Numbers<'_>], &[Numbers<'_>]),
+    owing: Option<&mut Owing>,
 ) -> Decoded {
     let samples = context.samples();
     let weight = 1.0 / samples as f64;
@@ -312,7 +323,8 @@ fn judged(
             objectives[entry.tick] += beta * (weight * sum(losses) + paid);
         }
     }
-    let gradients = z_gradients(context, granted, joint_gradients, local.get(1..).unwrap_or_default());
+    let of_local = local.get(1..).unwrap_or_default();
+    let gradients = z_gradients(context, granted, (joint_gradients, of_local), owing);
     Decoded { cross_entropies, objectives, gradients }
 }
 
@@ -322,12 +334,12 @@ fn judged(
 fn z_gradients(
     context: &Context,
     granted: &Granted<'_>,
-    joint: &[Numbers<'_>],
-    local: &[Numbers<'_>],
+    (joint, local): (&[Numbers<'_>], &[Numbers<'_>]),
+    mut owing: Option<&mut Owing>,
 ) -> Vec<proto::v1::Tensor> {
     let (samples, d) = (context.samples(), context.feature_dim());
-    let sent = &granted.per_transmitter;
-    let mut packers: Vec<Packer> = sent.iter().map(|entries| Packer::new(entries * samples * d)).collect();
+    let mut returned: Vec<Returned> =
+        granted.per_transmitter.iter().map(|&entries| Returned::new(context, entries)).collect();
     let mut place_of = vec![(0, 0); granted.entries.len()];
     for (block, positions) in granted.by_entry.values().enumerate() {
         for (number, &position) in positions.iter().enumerate() {
@@ -356,10 +368,10 @@ fn z_gradients(
             None => wanted(position, &mut gradient),
         }
         granted.pull_back(entry, &mut gradient);
-        packers[entry.k].extend(gradient.iter().copied());
+        let tick = granted.address(entry.tick, 0).0;
+        returned[entry.k].add(context, (entry, tick), &mut gradient, owing.as_deref_mut());
     }
-    let packed = packers.into_iter().zip(sent).map(|(packer, entries)| packer.pack(&[*entries, samples, d]));
-    packed.collect()
+    returned.into_iter().map(Returned::pack).collect()
 }
 
 /// What a decoder's passes found, where it was computed.
@@ -421,6 +433,14 @@ fn judge_classes(
     let counts = Tensor::from_slice(&counts, labels.len(), output.device())?;
     let of_rows = counts.to_dtype(gradient.dtype())?.unsqueeze(1)?;
     Ok(((losses * counts)?, gradient.broadcast_mul(&of_rows)?))
+}
+
+/// What the receiver owes of its gradients, where they are rounded.
+fn feedback(context: &Context) -> Result<Option<ErrorFeedback>, NodeError> {
+    let Some(rounding) = node::rounding(context.scenario.train.gradient_coding) else { return Ok(None) };
+    let name = format!("receiver{}/gradients", context.index);
+    let sizes = [context.scenario.entries_per_receiver(), context.feature_dim()];
+    Ok(Some(ErrorFeedback::new(&name, rounding, sizes, initial_weights(context.seed, &name))?))
 }
 
 /// The embeddings of all (k, m), in order: 0.1 x standard normal, never trained.

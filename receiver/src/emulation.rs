@@ -16,14 +16,15 @@ pub(crate) fn link_outcome(
     features: &Features,
 ) -> Option<LinkOutcome> {
     let groups = context.groups(samples);
-    let rows = features.granted.len() * samples;
+    let entries = proto::granted(features, context.scenario.modalities(k));
+    let rows = entries.len() * samples;
     let bytes = |size: usize| match &features.coded {
         Some(coded) => (coded.stream.len() * size).div_ceil(rows.max(1)),
         None => 4 * size * context.feature_dim(),
     };
-    let entries = features.granted.iter().map(|entry| (entry.tick as usize, entry.modality as usize));
     let (phase, pass, first_tick) = moment(context, when);
     let packets: Vec<Packet> = entries
+        .into_iter()
         .flat_map(|(tick, modality)| {
             let packet = move |(group, size): (usize, &usize)| Packet {
                 modality,
@@ -43,7 +44,7 @@ pub(crate) fn moment(context: &Context, when: When) -> (Phase, u64, u64) {
             let start = context.part(part as usize).start as u64;
             (Phase::Train, 0, context.first_tick(round) + start)
         }
-        When::Piece { pass, piece } => (Phase::Evaluate, pass, context.first_tick(piece)),
+        When::Piece { pass, piece } => (Phase::Evaluate, pass, context.first_group(piece)),
     }
 }
 
@@ -64,9 +65,12 @@ pub(crate) fn seconds(context: &Context, k: usize, features: &Features) -> f64 {
         (Some(_), When::Round { .. }) => context.samples(),
         (Some(_), When::Piece { .. }) if context.scenario.evaluates_by_tick() => context.samples(),
         // All pieces but the last have so many, and nobody waits for that one longer than for another.
-        (Some(_), When::Piece { .. }) => context.ticks() * context.samples(),
+        (Some(_), When::Piece { .. }) => context.scenario.piece_samples(),
     };
-    if !possible || samples > context.ticks() * context.samples() {
+    // A bit is an entry: no message has more bits than ticks and modalities.
+    let bits = 8 * features.granted.len();
+    let most = context.ticks() * context.scenario.modalities(k) + 7;
+    if !possible || bits > most || samples > context.scenario.piece_samples().max(context.samples()) {
         return 0.0;
     }
     link_outcome(context, k, when, samples, features).map_or(0.0, |link_outcome| link_outcome.seconds)

@@ -136,9 +136,4 @@ impl<'a> Granted<'a> {
             counts[granted.entry] += 1;
         }
     }
-
-    /// Bytes of the gradient of the entries' z in training.
-    pub(crate) fn gradient_bytes(&self, context: &Context) -> u64 {
-        (self.entries.len() * context.samples() * context.feature_dim() * 4) as u64
-    }
 }

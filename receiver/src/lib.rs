@@ -11,6 +11,7 @@ mod mac;
 mod machine;
 mod missing;
 mod received;
+mod returned;
 mod selection;
 mod serve;
 mod strengths;

@@ -1,17 +1,21 @@
 use std::{ops::Range, sync::Arc};
 
-use dib::{Channel, ChoiceGrid, Crossing, Ideal, Phase, grants};
+use dib::{
+    Channel, ChoiceGrid, Crossing, Ideal, Phase,
+    coding::{CodeError, Decoder, Levels},
+    grants,
+};
 use node::{Context, LinkOutcome, PacketOutcome};
 use proto::{
-    Payload, When, WireError, check_finite, check_length, encode_bits,
+    Payload, When, WireError, check_finite, check_length, decode_bits, decode_rate, encode_bits,
     v1::{Features, Used},
 };
-use scenario::RateAt;
+use scenario::{Coding, RateAt};
 
 use crate::{
     air::AirCount,
     emulation::{link_outcome, moment, runs},
-    tables::{Tables, is_dithered},
+    tables::{Tables, is_dithered, is_simulated},
 };
 
 /// A transmitter's features of a part of a round (or of a piece), checked, as far as they have come over its link.
@@ -91,10 +95,9 @@ impl Received {
         let limit = context.scenario.transmitter_limit(k);
         let grants = grants(context.seed, k, phase, first_tick, &choices, limit);
         let granted = grants.for_receiver(context.index);
-        check_entries(features, &granted)?;
+        check_granted(features, (requested.len(), modalities), &granted)?;
         let values = Values::check(context, k, when, (&granted, samples), features, tables)?;
-        check_length("rates", "values", features.rates.len(), granted.len())?;
-        check_finite("rates", &features.rates)?;
+        let rates = rates(context, features, granted.len())?;
         let counts_received = context.counts_received(k, context.index, phase);
         let received_rates = if counts_received { granted.len() } else { 0 };
         check_length("received_rates", "values", features.received_rates.len(), received_rates)?;
@@ -115,7 +118,7 @@ impl Received {
             missing: Vec::new(),
             air: AirCount::default(),
         };
-        let rates = (features.rates.as_slice(), features.received_rates.as_slice());
+        let rates = (rates.as_slice(), features.received_rates.as_slice());
         let sources = received.take(&granted, rates, samples, &groups, link_outcome.as_ref());
         received.take_out(&values, &sources, samples, context.feature_dim());
         received.cross(&groups, context.feature_dim());
@@ -254,7 +257,7 @@ impl Received {
 enum Values {
     /// As they were sent.
     Sent(Payload),
-    /// Of dithered features.
+    /// Of coded features.
     Read(Vec<f32>),
 }
 
@@ -267,11 +270,18 @@ impl Values {
         features: &Features,
         tables: &Tables,
     ) -> Result<Self, WireError> {
-        if is_dithered(context) {
-            return Ok(Values::Read(tables.read(context, k, when, (granted, samples), features)?));
+        match context.scenario.travels_as() {
+            Coding::Dithered => {
+                return Ok(Values::Read(tables.read(context, k, when, (granted, samples), features)?));
+            }
+            Coding::Gaussian if is_simulated(context, when) => {
+                return Ok(Values::Read(tables.read(context, k, when, (granted, samples), features)?));
+            }
+            Coding::Quantised => return Ok(Values::Read(levels(context, (granted, samples), features)?)),
+            Coding::Gaussian | Coding::Deterministic => {}
         }
         if features.coded.is_some() {
-            return Err(WireError::Missing("coded features to expect: features are not dithered"));
+            return Err(WireError::Missing("coded features to expect: features travel as f32"));
         }
         let shape = [granted.len(), samples, context.feature_dim()];
         Ok(Values::Sent(Payload::check("z", features.z.as_ref(), &shape)?))
@@ -353,18 +363,57 @@ fn check_requested(choices: &ChoiceGrid, requested: &[bool], t: usize) -> Result
 }
 
 /// The granted entries must be exactly what anybody can recompute from the choices and the seed.
-fn check_entries(features: &Features, expected: &[(usize, usize)]) -> Result<(), WireError> {
-    let granted: Vec<(usize, usize)> =
-        features.granted.iter().map(|entry| (entry.tick as usize, entry.modality as usize)).collect();
-    check_length("granted", "entries", granted.len(), expected.len())?;
-    match granted.iter().zip(expected).find(|(got, expected)| got != expected) {
-        None => Ok(()),
-        Some((got, expected)) => Err(WireError::Stamp {
-            what: "grant",
-            got: format!("(tick, modality) {got:?}"),
-            expected: format!("{expected:?} by the cap's draw"),
-        }),
+fn check_granted(
+    features: &Features,
+    (ticks, modalities): (usize, usize),
+    expected: &[(usize, usize)],
+) -> Result<(), WireError> {
+    decode_bits("granted", &features.granted, ticks * modalities)?;
+    let granted = proto::granted(features, modalities);
+    let odd = (0..granted.len().max(expected.len())).find(|&at| granted.get(at) != expected.get(at));
+    let Some(at) = odd else { return Ok(()) };
+    let entry =
+        |entries: &[(usize, usize)]| entries.get(at).map_or("none".into(), |entry| format!("{entry:?}"));
+    Err(WireError::Stamp {
+        what: "grant",
+        got: format!("(tick, modality) {}", entry(&granted)),
+        expected: format!("{} by the cap's draw", entry(expected)),
+    })
+}
+
+/// The rates of so many entries, in nats.
+fn rates(context: &Context, features: &Features, entries: usize) -> Result<Vec<f64>, WireError> {
+    let dithered = features.coded.as_ref().filter(|_| is_dithered(context));
+    let coded = dithered.map_or(&[][..], |coded| coded.rates.as_slice());
+    check_length("rates", "values", features.rates.len(), if dithered.is_some() { 0 } else { entries })?;
+    check_finite("rates", &features.rates)?;
+    check_length("coded rates", "values", coded.len(), if dithered.is_some() { entries } else { 0 })?;
+    Ok(features.rates.iter().copied().chain(coded.iter().map(|&rate| decode_rate(rate))).collect())
+}
+
+/// The values of quantised features, `samples` rows of d values an entry.
+fn levels(
+    context: &Context,
+    (granted, samples): (&[(usize, usize)], usize),
+    features: &Features,
+) -> Result<Vec<f32>, WireError> {
+    let coded = features.coded.as_ref().ok_or(WireError::Missing("coded features"))?;
+    let code = |what: &str, problem: String| WireError::Code { what: what.into(), problem };
+    if features.z.is_some() {
+        return Err(code("z", "is there beside coded features".into()));
     }
+    if coded.table != 0 || !coded.rates.is_empty() {
+        return Err(code("the message", "tells tables or rates beside quantised features".into()));
+    }
+    let stream = |error: CodeError| code("the stream of coded features", error.to_string());
+    let mut decoder = Decoder::new(&coded.stream).map_err(stream)?;
+    let mut levels = Levels::new(context.scenario.train.bits, context.feature_dim());
+    let mut values = Vec::with_capacity(granted.len() * samples * context.feature_dim());
+    for &(_, m) in granted {
+        levels.decode(m, samples, &mut decoder, &mut values).map_err(stream)?;
+    }
+    decoder.finish().map_err(stream)?;
+    Ok(values)
 }
 
 #[cfg(test)]

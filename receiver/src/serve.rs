@@ -7,7 +7,7 @@ use data::{Divided, Needs};
 use link::{Channel, LinkError, Name, Security};
 use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
 use proto::{
-    When, check_length,
+    Incoming, When, check_length,
     v1::{Classes, Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
 };
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
@@ -244,7 +244,9 @@ impl Links {
     }
 
     /// Sends a turn without waiting for anybody. A link that has ended says so among the features.
-    fn send(&mut self, k: usize, turn: Turn) -> Result<(), NodeError> {
+    fn send(&mut self, k: usize, mut turn: Turn) -> Result<(), NodeError> {
+        // The greeting has said whose the stream is.
+        proto::shorten(&mut turn.stamp);
         match self.turns[k].try_send(turn) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(NodeError::protocol(format!("transmitter {k}"), "does not read its turns"))
@@ -283,8 +285,12 @@ async fn read(
             let _ = arrived.send((k, Err(loss))).await;
         }
         Ok(response) => {
-            let seconds = |features: &Features| emulation::seconds(&context, k, features);
-            node::pass_on((k, name), None, response.into_inner(), seconds, &arrived).await;
+            let mut incoming = Incoming::new(context.link(k, context.index));
+            let arrives = |features: &mut Features| {
+                incoming.complete(&mut features.stamp);
+                emulation::seconds(&context, k, features)
+            };
+            node::pass_on((k, name), None, response.into_inner(), arrives, &arrived).await;
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The tables of dithered features that a receiver has been sent, and what it reads with them.
 
-use std::collections::BTreeMap;
+use std::{collections::VecDeque, sync::Arc};
 
 use dib::{
-    coding::{Decoder, EntryTable, restore},
-    dithers,
+    coding::{CodeError, Decoder, EntryTable, SharedPrior, restore},
+    dithers, simulation_keys,
 };
 use node::Context;
 use proto::{When, WireError, check_length, v1::Features};
@@ -14,17 +14,70 @@ use crate::emulation::moment;
 /// How many sets of tables of a transmitter are kept: those in force, those that came ahead of their message, and one to spare.
 const KEPT: usize = 4;
 
+/// Tables of a transmitter, by modality, as far as they have come.
+#[derive(Clone)]
+struct Set {
+    number: u64,
+    of: Vec<Option<Table>>,
+}
+
+/// What an entry is read with.
+#[derive(Clone)]
+enum Table {
+    /// Dithered features.
+    Dithered(Arc<EntryTable>),
+    /// Simulated ones.
+    Simulated(Arc<SharedPrior>),
+}
+
+impl Table {
+    fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, CodeError> {
+        let d = context.feature_dim();
+        Ok(match is_dithered(context) {
+            true => Table::Dithered(Arc::new(EntryTable::from_bytes(bytes, d)?)),
+            false => Table::Simulated(Arc::new(SharedPrior::from_bytes(bytes, d)?)),
+        })
+    }
+
+    /// The values of so many rows of an entry [k, t, m] at a moment.
+    fn read(
+        &self,
+        context: &Context,
+        (address, phase, moment): ([usize; 3], dib::Phase, u64),
+        samples: usize,
+        decoder: &mut Decoder<'_>,
+    ) -> Result<Vec<f32>, CodeError> {
+        let d = context.feature_dim();
+        match self {
+            Table::Dithered(table) => {
+                // No more is set aside than the stream's bytes can hold.
+                let mut values = Vec::new();
+                let drawn = dithers(context.seed, phase, address, moment, samples * d);
+                for (at, &dither) in drawn.iter().enumerate() {
+                    let integer = table.decode(at % d, dither, decoder)?;
+                    values.push(restore(integer, table.step(at % d), dither));
+                }
+                Ok(values)
+            }
+            Table::Simulated(prior) => {
+                let [key, _] = simulation_keys(context.seed, address, moment);
+                prior.decode(samples, key, decoder)
+            }
+        }
+    }
+}
+
 /// The tables of all transmitters.
 pub(crate) struct Tables {
-    /// By transmitter: by number, those of its entries by modality.
-    of: Vec<BTreeMap<u64, Vec<EntryTable>>>,
+    /// By transmitter, in the order in which they came last.
+    of: Vec<VecDeque<Set>>,
     /// How many pieces the evaluation pass that is due has.
     pieces: u64,
 }
 
 impl Tables {
     pub(crate) fn new(context: &Context, test_samples: usize) -> Self {
-        let of = vec![BTreeMap::new(); context.scenario.transmitters()];
+        let of = vec![VecDeque::new(); context.scenario.transmitters()];
         Tables { of, pieces: context.pieces(test_samples) as u64 }
     }
 
@@ -36,20 +89,25 @@ impl Tables {
     /// Takes what comes with a message of transmitter k, whatever becomes of the rest of it.
     pub(crate) fn take(&mut self, context: &Context, k: usize, features: &Features) -> Result<(), WireError> {
         let Some(tables) = &features.tables else { return Ok(()) };
-        if !is_dithered(context) {
-            return Err(WireError::Missing("tables to expect: features are not dithered"));
+        if !is_dithered(context) && !context.scenario.train.simulates() {
+            return Err(WireError::Missing("tables to expect: features are not coded with any"));
         }
         check_length("tables", "entries", tables.entries.len(), context.scenario.modalities(k))?;
-        let read = |(m, bytes): (usize, &bytes::Bytes)| {
-            EntryTable::from_bytes(bytes, context.feature_dim()).map_err(|error| WireError::Code {
+        let sets = &mut self.of[k];
+        // What does not come anew is as it was in the tables of that number, or else in the last ones.
+        let before = sets.iter().position(|set| set.number == tables.number);
+        let before = before.and_then(|place| sets.remove(place)).or_else(|| sets.back().cloned());
+        let mut of = before.map_or_else(|| vec![None; tables.entries.len()], |set| set.of);
+        for (m, bytes) in tables.entries.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
+            let table = Table::from_bytes(context, bytes).map_err(|error| WireError::Code {
                 what: format!("the table of modality {m}"),
                 problem: error.to_string(),
-            })
-        };
-        let read = tables.entries.iter().enumerate().map(read).collect::<Result<_, _>>()?;
-        self.of[k].insert(tables.number, read);
-        while self.of[k].len() > KEPT {
-            self.of[k].pop_first();
+            })?;
+            of[m] = Some(table);
+        }
+        sets.push_back(Set { number: tables.number, of });
+        if sets.len() > KEPT {
+            sets.pop_front();
         }
         Ok(())
     }
@@ -74,19 +132,19 @@ impl Tables {
             decoder.finish().map_err(stream)?;
             return Ok(Vec::new());
         }
-        let tables = self.of[k].get(&coded.table).ok_or_else(|| {
-            code("the message", format!("is coded with table {}, which has not come", coded.table))
-        })?;
+        let missing = |what: String| code("the message", format!("is coded with {what}, which has not come"));
+        let set = self.of[k].iter().find(|set| set.number == coded.table);
+        let set = set.ok_or_else(|| missing(format!("table {}", coded.table)))?;
         let (phase, first) = self.address(context, when);
-        let (d, t) = (context.feature_dim(), context.index);
-        // No more is set aside than the stream's bytes can hold.
+        if !is_dithered(context) && !coded.rates.is_empty() {
+            return Err(code("the message", "tells rates beside simulated features".into()));
+        }
         let mut values = Vec::new();
         for &(tick, m) in granted {
-            let drawn = dithers(context.seed, phase, [k, t, m], first.wrapping_add(tick as u64), samples * d);
-            for (at, &dither) in drawn.iter().enumerate() {
-                let integer = tables[m].decode(at % d, dither, &mut decoder).map_err(stream)?;
-                values.push(restore(integer, tables[m].step(at % d), dither));
-            }
+            let none = || missing(format!("table {} of modality {m}", coded.table));
+            let table = set.of[m].as_ref().ok_or_else(none)?;
+            let at = ([k, context.index, m], phase, first.wrapping_add(tick as u64));
+            values.extend(table.read(context, at, samples, &mut decoder).map_err(stream)?);
         }
         decoder.finish().map_err(stream)?;
         Ok(values)
@@ -105,4 +163,9 @@ impl Tables {
 /// Whether integers travel.
 pub(crate) fn is_dithered(context: &Context) -> bool {
     context.scenario.train.coding() == scenario::Coding::Dithered
+}
+
+/// Whether what is sent then are numbers of proposals.
+pub(crate) fn is_simulated(context: &Context, when: When) -> bool {
+    context.scenario.train.simulates() && matches!(when, When::Piece { .. })
 }

@@ -3,6 +3,15 @@
 use crate::{Coding, RateEstimator, Scenario, ScenarioError, TrainCoding, validate::within};
 
 impl Scenario {
+    /// As what features travel. Quantised ones travel as levels where all of them arrive as they were sent; over a channel their values
+    /// do.
+    pub fn travels_as(&self) -> Coding {
+        match self.train.coding() {
+            Coding::Quantised if self.channels().next().is_some() => Coding::Deterministic,
+            coding => coding,
+        }
+    }
+
     /// Checks `train.coding` and `train.rate_estimator` against the method, the channels and each other.
     pub(crate) fn validate_coding(&self) -> Result<(), ScenarioError> {
         let train = &self.train;
@@ -12,6 +21,7 @@ impl Scenario {
         let coding = match train.coding {
             Some(TrainCoding::Gaussian) => "gaussian",
             Some(TrainCoding::Dithered) => "dithered",
+            Some(TrainCoding::Simulated) => "simulated",
             None => "",
         };
         if train.coding.is_some() && train.method.coding != Coding::Gaussian {
@@ -29,10 +39,10 @@ impl Scenario {
             );
             return refuse("train.rate_estimator", what);
         }
-        if train.coding() == Coding::Dithered && !is_prior {
-            let what =
-                "is \"dithered\", which is coded with a prior: set train.rate_estimator = \"prior\" too"
-                    .into();
+        if (train.coding() == Coding::Dithered || train.simulates()) && !is_prior {
+            let what = format!(
+                "is \"{coding}\", which is coded with a prior: set train.rate_estimator = \"prior\" too"
+            );
             return refuse("train.coding", what);
         }
         match self.channels().next() {
@@ -69,6 +79,8 @@ mod tests {
             assert_eq!((train.coding(), train.has_priors()), (Coding::Dithered, true));
             assert_eq!(parse(&set[1..]).unwrap().train.coding(), Coding::Gaussian);
         }
+        let simulated = parse(&["train.coding=simulated", "train.rate_estimator=prior"]).unwrap().train;
+        assert_eq!((simulated.coding(), simulated.simulates()), (Coding::Gaussian, true));
         let default = parse(&[]).unwrap().train;
         assert_eq!((default.coding(), default.has_priors()), (Coding::Gaussian, false));
     }
@@ -78,6 +90,16 @@ mod tests {
         let prior = "train.rate_estimator=prior";
         for (set, key, remedy) in [
             (&["train.coding=dithered"][..], "train.coding is", "rate_estimator = \"prior\" too"),
+            (
+                &["train.coding=simulated"][..],
+                "train.coding is \"simulated\"",
+                "rate_estimator = \"prior\" too",
+            ),
+            (
+                &["evaluation.samples_per_message=30"],
+                "evaluation.samples_per_message is 30",
+                "a multiple of train.samples_per_tick, 20",
+            ),
             (&["train.coding=dithered", prior, "train.method=vddib"], "train.coding is", "leave the key out"),
             (&["train.coding=gaussian", "train.method=dlsc"], "train.coding is", "leave the key out"),
             (&[prior, "train.method=vddib"], "train.rate_estimator is", "leave the key out"),

@@ -43,7 +43,9 @@ pub use model::{Described, Kind, Model, Models, OwnKeys};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
-pub use train::{Baseline, Credit, LogProbability, RateEstimator, Requests, SparseTerm, Train, TrainCoding};
+pub use train::{
+    Baseline, Credit, GradientCoding, LogProbability, RateEstimator, Requests, SparseTerm, Train, TrainCoding,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +144,9 @@ pub struct Evaluation {
     pub passes: u64,
     /// For how much of a pass one draw of u, and of the selection, holds.
     pub draw: EvaluationDraw,
+    /// Test samples that travel in one message. Default: those of a round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_per_message: Option<usize>,
     /// N of the large-sample joint rate estimate.
     pub joint_rate_samples: usize,
     /// Which rows it is over.
@@ -266,6 +271,12 @@ impl Scenario {
         if self.rates_over_rounds() { self.train.ticks_per_round } else { self.train.ticks_per_part }
     }
 
+    /// Samples of a piece of an evaluation: what travels in one message.
+    pub fn piece_samples(&self) -> usize {
+        let of_round = self.train.ticks_per_round * self.train.samples_per_tick;
+        self.evaluation.samples_per_message.unwrap_or(of_round)
+    }
+
     /// Whether the network is evaluated on validation rows when it has been trained for so many rounds.
     pub fn validates_at(&self, rounds: u64) -> bool {
         let every = self.evaluation.every;
@@ -321,6 +332,7 @@ impl Default for Evaluation {
         Evaluation {
             passes: 10,
             draw: EvaluationDraw::Pass,
+            samples_per_message: None,
             joint_rate_samples: 2000,
             joint_rate_rows: JointRateRows::Test,
             every: 0,

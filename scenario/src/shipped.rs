@@ -40,6 +40,7 @@ const WITHOUT_DEFAULT: [&str; 30] = [
     "network.receivers",
     "train.beta_start",
     "train.coding",
+    "evaluation.samples_per_message",
     "checkpoint.store",
     "transmitter.modalities",
     "receiver.task",
@@ -237,4 +238,23 @@ fn all_files_say_the_same_of_a_key() {
     for (file, text) in others {
         assert_eq!(comments(text), first, "{file}");
     }
+}
+
+/// What travels in bits is HandWritten's network otherwise.
+#[test]
+fn the_scenario_in_bits_differs_from_handwritten_where_it_says_so() {
+    let parse = |text, file| Scenario::parse(text, file, &[]).unwrap();
+    let bits = parse(include_str!("../../scenarios/handwritten-bits.toml"), "handwritten-bits.toml");
+    let changes = bits.differences(&parse(FILES[2].1, FILES[2].0));
+    let keys: Vec<&str> = changes.iter().map(|change| change.key.as_str()).collect();
+    let expected = [
+        "network.feature_dim",
+        "train.beta",
+        "train.beta_rise",
+        "train.beta_start",
+        "train.coding",
+        "train.prior_lr",
+        "train.rate_estimator",
+    ];
+    assert_eq!(keys, expected);
 }

@@ -17,6 +17,8 @@ pub struct Train {
     pub coding: Option<TrainCoding>,
     /// Of dithered features: rounds between tables.
     pub table_every: u64,
+    /// How receivers send the gradients of features back.
+    pub gradient_coding: GradientCoding,
     /// Optimizer steps.
     pub rounds: u64,
     /// Draws of the common randomness a round.
@@ -86,6 +88,20 @@ pub enum TrainCoding {
     Gaussian,
     /// Integers, entropy-coded: [`Coding::Dithered`].
     Dithered,
+    /// A sample of a Gaussian: in training as f32, in evaluation by relative entropy coding against the prior.
+    Simulated,
+}
+
+/// How the gradients of features travel back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GradientCoding {
+    /// As they are computed.
+    F32,
+    /// Rounded at random to the upper half of an f32, with error feedback.
+    Bf16,
+    /// Rounded at random to integers of 8 bits, with a scale for each entry and tick, and error feedback.
+    Int8,
 }
 
 /// Estimators of the rate.
@@ -173,9 +189,14 @@ impl Train {
     pub fn coding(&self) -> Coding {
         match self.coding {
             None => self.method.coding,
-            Some(TrainCoding::Gaussian) => Coding::Gaussian,
+            Some(TrainCoding::Gaussian | TrainCoding::Simulated) => Coding::Gaussian,
             Some(TrainCoding::Dithered) => Coding::Dithered,
         }
+    }
+
+    /// Whether evaluation sends Gaussian features as the numbers of proposals.
+    pub fn simulates(&self) -> bool {
+        self.coding == Some(TrainCoding::Simulated)
     }
 
     /// Whether there are learned priors: a rate is told by them.
@@ -223,6 +244,7 @@ impl Default for Train {
             bits: 1,
             coding: None,
             table_every: 20,
+            gradient_coding: GradientCoding::F32,
             rounds: 2000,
             ticks_per_round: 20,
             samples_per_tick: 20,

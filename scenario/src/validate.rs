@@ -104,6 +104,14 @@ impl Scenario {
             let what = "ends training by evaluations on validation rows, of which there are none: set evaluation.every";
             return Err(ScenarioError::invalid("evaluation.patience", what));
         }
+        if let Some(samples) = self.evaluation.samples_per_message {
+            within("evaluation.samples_per_message", samples, 1, MOST_SAMPLES_PER_ROUND)?;
+            let tick = self.train.samples_per_tick;
+            if !samples.is_multiple_of(tick) {
+                let what = format!("is {samples}; it must be a multiple of train.samples_per_tick, {tick}");
+                return Err(ScenarioError::invalid("evaluation.samples_per_message", what));
+            }
+        }
         within("evaluation.joint_rate_samples", self.evaluation.joint_rate_samples, 2, 20_000)
     }
 }

@@ -9,6 +9,7 @@ mod played_round;
 mod priors;
 #[path = "../support/reports.rs"]
 mod reports;
+mod rounded;
 mod single_samples;
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,7 +23,7 @@ use candle_core::{DType, Tensor, backprop::GradStore};
 use data::{Dataset, Needs};
 use dib::ChoiceGrid;
 use oracle::{Oracle, Round, selection::Selection};
-use played_round::{PlayedRound, Start, on_one_thread, owner, tensors, ticks_of};
+use played_round::{PlayedRound, Start, granted_by, on_one_thread, owner, tensors, ticks_of};
 use proto::{
     decode_ticks,
     v1::{Features, Turn},
@@ -271,7 +272,7 @@ fn of_messages_that_come_too_late() {
     let setup = toy(THREE_BY_TWO, &["straggler.policy=skip", "train.beta=0.5"]);
     let played = on_one_thread(|| PlayedRound::play_by(&setup, Start::Unsettled, &mut Impatient));
     let granted = |granted: Vec<Vec<Vec<_>>>| granted.iter().flatten().flatten().count();
-    let sent: usize = features(&played).map(|letter| letter.2.granted.len()).sum();
+    let sent: usize = features(&played).map(|(k, _, features)| granted_by(&setup, k, features).len()).sum();
     assert!((1..sent).contains(&granted(played.granted(&setup))), "some messages were to come too late");
     agrees_with(&setup, played);
 }
@@ -295,8 +296,8 @@ fn assert_lost_by_draw(setup: &Setup, played: &PlayedRound) {
     let mut counts = [0, 0];
     for (k, t, features) in features(played) {
         let first = ticks_of(setup, features).start;
-        for entry in &features.granted {
-            let (tick, m) = (first + entry.tick as usize, entry.modality as usize);
+        for (tick, m) in granted_by(setup, k, features) {
+            let tick = first + tick;
             let moment = played.round * setup.scenario.train.ticks_per_round as u64 + tick as u64;
             let mut draw = setup.seed.stream(Purpose::Loss, &[k as u64, t as u64, m as u64], moment);
             let lost = draw.uniform() < 0.4;
@@ -495,6 +496,8 @@ fn took_part(network: &str, selection: &Selection) -> bool {
     }
     let of_modality = part.strip_prefix("encoder").or(part.strip_prefix("trunk"));
     match (owner(network), of_modality) {
+        // What a receiver owes of rounded gradients is no function, and learns nothing.
+        (Node::Receiver(_), _) if part == "gradients" => false,
         (Node::Receiver(t), _) => {
             part != "local" || selection.granted[t].iter().any(|entries| !entries.is_empty())
         }

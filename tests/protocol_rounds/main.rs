@@ -1,5 +1,6 @@
 //! What the nodes of a network say to each other in a round, and what they do not let each other say.
 
+mod gradients;
 mod learning_rates;
 mod parts;
 mod priors;

@@ -5,7 +5,9 @@ use dib::coding::EntryTable;
 use proto::v1::{Coded, Features, Spent, TransmitterPass, order::Order, report::Report};
 use randomness::{Purpose, Seed, Stream};
 
-use crate::rounds::{RECEIVERS, ROUNDS, Stubborn, TRANSMITTERS, assert_same, evaluate, play, save, train};
+use crate::rounds::{
+    MODALITIES, RECEIVERS, ROUNDS, Stubborn, TRANSMITTERS, assert_same, evaluate, play, save, train,
+};
 use crate::setup_with;
 use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Setup, Shuffled};
 
@@ -15,31 +17,79 @@ fn dithered(more: &[&str]) -> Setup {
     setup_with(&[&DITHERED, more].concat())
 }
 
-fn features(network: &LocalNetwork) -> impl Iterator<Item = &Features> {
-    network.letters.iter().filter_map(|letter| match &letter.message {
-        Message::Features(features) => Some(features),
-        Message::Turn(_) => None,
-    })
-}
-
 #[test]
 fn integers_travel_and_tables_come_before_they_are_needed() {
     let network = play(&dithered(&[]), None, &[train(ROUNDS), evaluate()], &mut Shuffled::new(0));
-    let mut with_tables = 0;
-    for features in features(&network) {
-        let stamp = features.stamp.as_ref().unwrap();
-        assert!(features.z.is_none());
-        let Coded { table, stream } = features.coded.as_ref().unwrap();
-        assert_eq!(stream.is_empty(), features.granted.is_empty());
-        let is_evaluation = stamp.phase() == proto::v1::Phase::Evaluate;
-        let expected = if is_evaluation { 2 * ROUNDS + 1 } else { 2 * (stamp.round / 3 * 3) };
-        assert!(stream.is_empty() || *table == expected, "table {table} in round {}", stamp.round);
-        let is_due =
-            if is_evaluation { stamp.pass == 0 && stamp.round == 0 } else { stamp.round.is_multiple_of(3) };
-        assert_eq!(features.tables.is_some(), is_due, "{stamp:?}");
-        with_tables += usize::from(is_due);
+    for k in 0..TRANSMITTERS {
+        for t in 0..RECEIVERS {
+            let link = network.letters.iter().filter(|letter| (letter.k, letter.t) == (k, t));
+            let mut known = (u64::MAX, vec![false; MODALITIES[k]]);
+            for features in link.filter_map(of_letter) {
+                assert_told(k, features, &mut known);
+            }
+        }
     }
-    assert_eq!(with_tables, 4 * TRANSMITTERS * RECEIVERS);
+}
+
+/// A message brings the tables that it is coded with and that have not come, and no others. `known` are the number of the last tables
+/// and the modalities of which one has come.
+fn assert_told(k: usize, features: &Features, (number, has): &mut (u64, Vec<bool>)) {
+    let stamp = features.stamp.as_ref().unwrap();
+    assert!(features.z.is_none());
+    let Coded { table, stream, rates } = features.coded.as_ref().unwrap();
+    let entries = proto::granted(features, MODALITIES[k]);
+    assert_eq!(
+        (stream.is_empty(), rates.len(), features.rates.len()),
+        (entries.is_empty(), entries.len(), 0)
+    );
+    let is_evaluation = stamp.phase() == proto::v1::Phase::Evaluate;
+    let expected = if is_evaluation { 2 * ROUNDS + 1 } else { 2 * (stamp.round / 3 * 3) };
+    assert!(stream.is_empty() || *table == expected, "table {table} in round {}", stamp.round);
+    let is_new = *number != expected;
+    if is_evaluation && is_new {
+        has.fill(false);
+    }
+    let Some(tables) = &features.tables else {
+        assert!(!is_new && entries.iter().all(|&(_, m)| has[m]), "{stamp:?}: tables are missing");
+        return;
+    };
+    assert_eq!((tables.number, tables.entries.len()), (expected, MODALITIES[k]));
+    *number = expected;
+    for (m, bytes) in tables.entries.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
+        assert!(entries.iter().any(|&(_, of)| of == m), "{stamp:?}: nothing is coded with the table of {m}");
+        let table = EntryTable::from_bytes(bytes, 4).unwrap();
+        assert_eq!((table.len(), table.to_bytes()), (4, bytes.to_vec()));
+        has[m] = true;
+    }
+    assert!(entries.iter().all(|&(_, m)| has[m]), "{stamp:?}: a table is missing");
+}
+
+/// Tables are made anew only when ten times their bytes have been coded with them: they stay a tenth of all, but for those that a
+/// stretch began with and the last.
+#[test]
+fn tables_take_a_tenth_of_what_is_coded_with_them() {
+    let setup = dithered(&["train.table_every=1", "train.samples_per_tick=40", "train.rounds=120"]);
+    let network = play(&setup, None, &[train(120), save(120)], &mut Shuffled::new(0));
+    let (mut coded, mut tables, mut renewals) = (0, 0, 0);
+    for features in network.letters.iter().filter_map(of_letter) {
+        coded += features.coded.as_ref().unwrap().stream.len();
+        let entries =
+            features.tables.iter().flat_map(|tables| &tables.entries).filter(|bytes| !bytes.is_empty());
+        for bytes in entries {
+            tables += bytes.len();
+            renewals += 1;
+        }
+    }
+    let entries = MODALITIES.iter().sum::<usize>() * RECEIVERS;
+    assert!(renewals > 2 * entries, "{renewals} tables: the test has lost its point");
+    assert!(tables * 10 < coded * 13, "{tables} bytes of tables for {coded} coded");
+}
+
+fn of_letter(letter: &Letter) -> Option<&Features> {
+    match &letter.message {
+        Message::Features(features) => Some(features),
+        Message::Turn(_) => None,
+    }
 }
 
 #[test]
@@ -89,6 +139,37 @@ fn a_pass_says_what_its_features_came_to() {
     assert!(some.iter().all(|spent| 8.0 * spent.message_bytes as f64 > spent.coded_bits.unwrap()));
 }
 
+#[test]
+fn simulated_features_travel_as_numbers_in_evaluations_alone() {
+    let simulated = ["train.coding=simulated", "train.rate_estimator=prior"];
+    let orders = [train(2), save(2), evaluate()];
+    let network = play(&setup_with(&simulated), None, &orders, &mut Shuffled::new(0));
+    let mut entries = 0;
+    for features in network.letters.iter().filter_map(of_letter) {
+        let is_evaluation = features.stamp.as_ref().unwrap().phase() == proto::v1::Phase::Evaluate;
+        assert_eq!((features.coded.is_some(), features.z.is_some()), (is_evaluation, !is_evaluation));
+        let granted = proto::set_bits(&features.granted).count();
+        assert_eq!(features.rates.len(), granted);
+        if let Some(Coded { table, stream, rates }) = &features.coded {
+            assert!(rates.is_empty() && stream.is_empty() == (granted == 0));
+            assert!(granted == 0 || *table == 5);
+            entries += granted;
+        }
+    }
+    assert!(entries > 0, "nothing was granted: the test has lost its point");
+    // It trains as Gaussian features do.
+    let gaussian = play(&setup_with(&simulated[1..]), None, &orders[..2], &mut Shuffled::new(1));
+    assert_eq!(network.snapshots[&2], gaussian.snapshots[&2]);
+    let again = play(&setup_with(&simulated), None, &orders, &mut Shuffled::new(2));
+    assert_eq!(passes(&again), passes(&network));
+}
+
+/// What all nodes report of evaluation passes.
+fn passes(network: &LocalNetwork) -> Vec<Report> {
+    let is_pass = |report: &&Report| matches!(report, Report::ReceiverPass(_) | Report::TransmitterPass(_));
+    network.reports.values().flatten().filter(is_pass).cloned().collect()
+}
+
 /// Any stream moves next, and any patience ends at once.
 struct Impatient(Stream);
 
@@ -117,19 +198,18 @@ type Damage = (fn(&mut Features), &'static str);
 
 #[test]
 fn damaged_tables_and_streams_are_refused_by_name() {
-    let cases: [Damage; 9] = [
+    let cases: [Damage; 11] = [
         (|features| features.coded = None, "no coded features"),
         (|features| features.z = Some(proto::v1::Tensor::default()), "z is there beside coded features"),
         (|features| coded(features).table += 1, "is coded with table 1, which has not come"),
         (|features| shorten(&mut coded(features).stream), "the stream of coded features "),
         (|features| lengthen(&mut coded(features).stream), "the stream of coded features has 1 bytes after"),
         (|features| features.tables = None, "is coded with table 0, which has not come"),
+        (|features| tables(features).fill(Bytes::new()), "is coded with table 0 of modality "),
+        (|features| coded(features).rates.truncate(0), "coded rates has 0 values, expected"),
         (|features| drop(tables(features).pop()), "tables has 2 entries, expected 3"),
-        (|features| shorten(&mut tables(features)[1]), "the table of modality 1 ends before its last symbol"),
-        (
-            |features| tables(features)[2] = Bytes::from_static(&[0; 40]),
-            "the table of modality 2 has a step of 0",
-        ),
+        (|features| shorten(first(tables(features))), " ends before its last symbol"),
+        (|features| *first(tables(features)) = Bytes::from_static(&[0; 40]), " has a step of 0"),
     ];
     for (corrupt, complaint) in cases {
         let failure = failure(corrupt).unwrap_or_else(|| panic!("nobody noticed: {complaint}"));
@@ -151,7 +231,7 @@ fn failure(corrupt: fn(&mut Features)) -> Option<Failure> {
         }
         fn pass(&mut self, mut letter: Letter) -> Vec<Letter> {
             if let (1, Message::Features(features)) = (letter.k, &mut letter.message)
-                && !features.granted.is_empty()
+                && proto::set_bits(&features.granted).count() > 1
             {
                 (self.0)(features);
             }
@@ -172,20 +252,15 @@ fn tables(features: &mut Features) -> &mut Vec<Bytes> {
     &mut features.tables.as_mut().unwrap().entries
 }
 
+/// The first that is there.
+fn first(tables: &mut [Bytes]) -> &mut Bytes {
+    tables.iter_mut().find(|bytes| !bytes.is_empty()).unwrap()
+}
+
 fn shorten(bytes: &mut Bytes) {
     bytes.truncate(bytes.len() - 1);
 }
 
 fn lengthen(bytes: &mut Bytes) {
     *bytes = [&bytes[..], &[0]].concat().into();
-}
-
-#[test]
-fn a_table_on_the_wire_is_what_its_owner_made() {
-    let network = play(&dithered(&[]), None, &[train(1), save(1)], &mut Shuffled::new(0));
-    let tables = features(&network).flat_map(|features| &features.tables.as_ref().unwrap().entries);
-    for bytes in tables {
-        let table = EntryTable::from_bytes(bytes, 4).unwrap();
-        assert_eq!((table.len(), table.to_bytes()), (4, bytes.to_vec()));
-    }
 }

@@ -5,9 +5,7 @@ use bytes::Bytes;
 use dib::ChoiceGrid;
 use proto::{
     encode_ticks,
-    v1::{
-        self, Entry, Evaluate, Features, Gradients, Requests, Stamp, Tensor, Train, Turn, Used, order::Order,
-    },
+    v1::{self, Evaluate, Features, Gradients, Requests, Stamp, Tensor, Train, Turn, Used, order::Order},
 };
 
 use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Node, Setup};
@@ -99,12 +97,12 @@ fn features_that_do_not_fit_are_refused() {
         (|features| features.choices = Bytes::from_static(&[0; 3]), "no well-formed choices"),
         (|features| features.choices = Bytes::from_static(&[0, 0, 0, 128]), "no well-formed choices"),
         (|features| request(features, true), "for this receiver at tick"),
-        (|features| request(features, false), "of requests 0 for this receiver at tick"),
-        (|features| features.granted.clear(), "granted has 0 entries, expected"),
-        (|features| features.granted.push(Entry { tick: 4, modality: 2 }), "granted has"),
-        (|features| features.granted.swap(0, 1), "by the cap's draw"),
-        (|features| features.granted[0].tick = 99, "of grant (tick, modality) (99, "),
-        (|features| features.granted[0].modality = 99, "99), expected"),
+        (|features| request(features, false), "of choices 0 for this receiver at tick"),
+        (|features| features.granted = Bytes::new(), "granted has 0 bytes, expected"),
+        (|features| flip(&mut features.granted, 15), "granted names 15, but there are only 15"),
+        (|features| features.granted = Bytes::from_static(&[0; 2]), "(tick, modality) none, expected ("),
+        (|features| features.granted = Bytes::from_static(&[0xff, 0x7f]), "by the cap's draw"),
+        (|features| features.coded = Some(v1::Coded::default()), "no coded features to expect"),
         (|features| features.z = None, "no z"),
         (|features| z(&mut features.z).element = 0, "z has element type 0, expected f32"),
         (|features| z(&mut features.z).shape[1] = 4, "z has shape ["),
@@ -274,6 +272,12 @@ fn shorten(tensor: &mut Tensor) {
 /// Makes a payload's first value no number.
 fn poison(tensor: &mut Tensor) {
     tensor.data = [&f32::NAN.to_le_bytes(), &tensor.data[4..]].concat().into();
+}
+
+fn flip(bits: &mut Bytes, place: usize) {
+    let mut bytes = bits.to_vec();
+    bytes[place / 8] ^= 1 << (place % 8);
+    *bits = bytes.into();
 }
 
 /// Claims a choice for the receiver at the first tick at which it did not request; or none at the first at which it did.

@@ -15,6 +15,8 @@ use proto::{
 
 pub(crate) const TRANSMITTERS: usize = 3;
 pub(crate) const RECEIVERS: usize = 2;
+/// m(k).
+pub(crate) const MODALITIES: [usize; 3] = [2, 3, 1];
 pub(crate) const ROUNDS: u64 = 7;
 const PASSES: u64 = 2;
 /// The 30 test samples in pieces of a round's size.
@@ -86,10 +88,11 @@ fn payloads_are_what_the_granted_entries_need() {
             let needs = |entries: usize| entries * train.samples_per_tick * d * 4;
             let mut entries = 0;
             for (k, _, features) in features {
-                assert_eq!(payload(&features.z), needs(features.granted.len()));
+                let count = granted(k, features).len();
+                assert_eq!(payload(&features.z), needs(count));
                 let gradients = turn(&network, k, t, round as u64 + 1).gradients.as_ref().unwrap();
-                assert_eq!(payload(&gradients.z), needs(features.granted.len()));
-                entries += features.granted.len();
+                assert_eq!(payload(&gradients.z), needs(count));
+                entries += count;
             }
             assert_eq!(report.granted.iter().sum::<u32>() as usize, entries);
             assert_eq!(report.feature_bytes as usize, needs(entries));
@@ -117,10 +120,10 @@ fn limits_hold_and_grants_can_be_recomputed_from_the_requests() {
             let expected = grants(setup.seed, k, phase, first_tick, &choices, limit);
             for (t, features) in features.iter().enumerate() {
                 assert_eq!(features.choices, bits, "transmitter {k} tells receivers different choices");
-                assert_eq!(granted(features), expected.for_receiver(t));
+                assert_eq!(granted(k, features), expected.for_receiver(t));
             }
             for tick in 0..ticks {
-                let granted = features.iter().map(|features| at(tick, features)).sum::<usize>();
+                let granted = features.iter().map(|features| at(tick, k, features)).sum::<usize>();
                 assert!(granted <= limit, "transmitter {k} granted {granted} at a tick");
                 times_capped += usize::from(choices.choices_at(tick).len() > limit);
             }
@@ -316,11 +319,11 @@ fn payload(tensor: &Option<v1::Tensor>) -> usize {
 }
 
 /// The granted entries (tick, modality) of a message.
-fn granted(features: &Features) -> Vec<(usize, usize)> {
-    features.granted.iter().map(|entry| (entry.tick as usize, entry.modality as usize)).collect()
+fn granted(k: usize, features: &Features) -> Vec<(usize, usize)> {
+    proto::granted(features, MODALITIES[k])
 }
 
 /// How many entries a message grants at a tick.
-fn at(tick: usize, features: &Features) -> usize {
-    granted(features).into_iter().filter(|&(of, _)| of == tick).count()
+fn at(tick: usize, k: usize, features: &Features) -> usize {
+    granted(k, features).into_iter().filter(|&(of, _)| of == tick).count()
 }

@@ -82,12 +82,12 @@ impl PlayedRound {
 
     /// `[t][tick]`: the entries (k, m) granted to receiver t, as the features said, and used, as its turns said.
     pub(crate) fn granted(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
-        self.entries(setup, |letter, features| self.used(letter.k, letter.t, features))
+        self.entries(setup, |letter, features| self.used(setup, (letter.k, letter.t), features))
     }
 
     /// The same, used or not.
     pub(crate) fn sent(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
-        self.entries(setup, |_, features| vec![true; features.granted.len()])
+        self.entries(setup, |letter, features| vec![true; granted_by(setup, letter.k, features).len()])
     }
 
     fn entries(
@@ -101,8 +101,9 @@ impl PlayedRound {
             let Message::Features(features) = &letter.message else { continue };
             let first_tick = ticks_of(setup, features).start;
             let counted = counted(letter, features);
-            for (entry, _) in features.granted.iter().zip(counted).filter(|(_, counted)| *counted) {
-                granted[letter.t][first_tick + entry.tick as usize].push((letter.k, entry.modality as usize));
+            let entries = granted_by(setup, letter.k, features).into_iter().zip(counted);
+            for ((tick, m), _) in entries.filter(|(_, counted)| *counted) {
+                granted[letter.t][first_tick + tick].push((letter.k, m));
             }
         }
         granted.iter_mut().flatten().for_each(|entries| entries.sort_unstable());
@@ -111,7 +112,8 @@ impl PlayedRound {
 
     /// Which of the entries in features receiver t used: it says so with their gradients, in the turn after the one that they
     /// answer.
-    fn used(&self, k: usize, t: usize, features: &Features) -> Vec<bool> {
+    fn used(&self, setup: &Setup, (k, t): (usize, usize), features: &Features) -> Vec<bool> {
+        let count = granted_by(setup, k, features).len();
         let link = self.network.letters.iter().filter(|letter| (letter.k, letter.t) == (k, t));
         let turns = link.filter_map(|letter| match &letter.message {
             Message::Turn(turn) => Some(turn),
@@ -121,11 +123,16 @@ impl PlayedRound {
         let next = turns.skip_while(|turn| moment(&turn.stamp) != moment(&features.stamp)).nth(1);
         let gradients = next.and_then(|turn| turn.gradients.as_ref()).expect("gradients go back");
         match &gradients.used {
-            None => vec![true; features.granted.len()],
-            Some(used) if used.entries.is_empty() => vec![false; features.granted.len()],
-            Some(used) => decode_bits("used", &used.entries, features.granted.len()).unwrap(),
+            None => vec![true; count],
+            Some(used) if used.entries.is_empty() => vec![false; count],
+            Some(used) => decode_bits("used", &used.entries, count).unwrap(),
         }
     }
+}
+
+/// The entries (tick, modality) that transmitter k's message grants.
+pub(crate) fn granted_by(setup: &Setup, k: usize, features: &Features) -> Vec<(usize, usize)> {
+    proto::granted(features, setup.scenario.modalities(k))
 }
 
 /// The ticks of its round that a message is about.

@@ -1,11 +1,18 @@
 //! What the encoders have made of a part of a round, and how it goes to the receivers.
 
 use candle_core::Tensor;
-use dib::{Encoded, Features, Numbers, Trace, coding::Encoder};
-use node::NodeError;
-use proto::Packer;
+use dib::{
+    Encoded, Features, Numbers, Phase, Trace,
+    coding::{Encoder, Levels},
+};
+use node::{Context, NodeError};
+use proto::{Packer, encode_rate};
+use scenario::Coding;
 
-use crate::{dithered::Dithered, on_air::OnAir, rates::GroupRates, round_groups::RoundGroups};
+use crate::{
+    dithered::Dithered, on_air::OnAir, rates::GroupRates, round_groups::RoundGroups,
+    simulated::SimulatedEntries,
+};
 
 /// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
 pub(crate) struct Coded {
@@ -30,6 +37,8 @@ pub(crate) struct CodedModality {
     pub(crate) received_rates: Option<GroupRates>,
     /// What travels, if that is not the features themselves.
     pub(crate) dithered: Option<Dithered>,
+    /// The same, of simulated features.
+    pub(crate) simulated: Option<SimulatedEntries>,
 }
 
 /// Whose rates make up those of the entries.
@@ -50,27 +59,57 @@ struct Fetched<'a> {
     received_rates: Option<Vec<f64>>,
 }
 
+/// As what features travel, and how many values an entry has.
+pub(crate) struct Form {
+    coding: Coding,
+    /// Whether Gaussian values travel as numbers of proposals.
+    simulates: bool,
+    /// Of a quantised value.
+    bits: u32,
+    samples: usize,
+    d: usize,
+}
+
+impl Form {
+    /// That of a run's features, of entries of so many samples.
+    pub(crate) fn of(context: &Context, phase: Phase, samples: usize) -> Self {
+        let train = &context.scenario.train;
+        let coding = context.scenario.travels_as();
+        let simulates = phase == Phase::Evaluate && train.simulates();
+        Form { coding, simulates, bits: train.bits, samples, d: context.feature_dim() }
+    }
+
+    /// Values of an entry.
+    fn size(&self) -> usize {
+        self.samples * self.d
+    }
+}
+
 /// What a receiver gets.
+#[derive(Default)]
 pub(crate) struct Packed {
-    /// `samples` rows of d values an entry; none of dithered features.
+    /// `samples` rows of d values an entry; none of features that are coded.
     pub(crate) z: Option<proto::v1::Tensor>,
-    /// The same, if it is dithered.
+    /// Those.
     pub(crate) coded: Option<proto::v1::Coded>,
-    /// One an entry, in nats.
+    /// One an entry, in nats; of dithered features they are with what is coded.
     pub(crate) rates: Vec<f64>,
     /// The same of what arrives at it; none if that is not counted.
     pub(crate) received_rates: Vec<f64>,
+    /// The sum of the rates, however they travel.
+    pub(crate) sum: f64,
+    /// Of dithered features, how many bits each of the entries took: (modality, bits).
+    pub(crate) bits: Vec<(usize, u64)>,
 }
 
 impl Coded {
-    /// For every receiver, z and rates of its entries (tick, modality), in their order: `samples` rows of d values an entry. Which
-    /// receivers get the rates of what arrives, `counts_received` says.
+    /// For every receiver, features and rates of its entries (tick, modality), in their order. Which receivers get the rates of what
+    /// arrives, `counts_received` says.
     pub(crate) fn pack(
         &self,
         entries: &[Vec<(usize, usize)>],
-        (samples, d): (usize, usize),
+        form: &Form,
         counts_received: impl Fn(usize) -> bool,
-        is_dithered: bool,
     ) -> Result<Vec<Packed>, NodeError> {
         let coded = || self.modalities.iter().flatten();
         let z: Vec<Tensor> =
@@ -80,7 +119,7 @@ impl Coded {
         let packed = dib::with_numbers(&wanted, |numbers| {
             let fetched = self.fetched(numbers.split_at(z.len()));
             let of_receiver = |(t, entries): (usize, &Vec<_>)| {
-                self.packed(&fetched, (t, counts_received(t)), entries, [samples, d], is_dithered)
+                self.packed(&fetched, (t, counts_received(t)), entries, form)
             };
             entries.iter().enumerate().map(of_receiver).collect()
         })?;
@@ -110,44 +149,95 @@ impl Coded {
         fetched: &[Option<Fetched<'_>>],
         (t, counts_received): (usize, bool),
         entries: &[(usize, usize)],
-        [samples, d]: [usize; 2],
-        is_dithered: bool,
+        form: &Form,
     ) -> Packed {
-        let shape = [entries.len(), samples, d];
-        // Where all is dithered, the stream of no entries is empty.
-        let coded = is_dithered.then(|| self.stream(t, entries, [samples, d]));
-        let mut packer = Packer::new(if is_dithered { 0 } else { shape.iter().product() });
-        let mut rates = Vec::with_capacity(entries.len());
-        let mut received_rates = Vec::new();
-        for &(tick, m) in entries {
-            let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
-            let of_modality = fetched[m].as_ref().expect("a granted entry is encoded");
-            let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
-            if !is_dithered {
-                packer.extend(of_modality.z[place * samples * d..(place + 1) * samples * d].iter().copied());
+        let places: Vec<Place<'_>> =
+            entries.iter().map(|&(tick, m)| self.place(fetched, (tick, t, m))).collect();
+        let rates: Vec<f64> = places.iter().map(|at| at.fetched.rates[at.place]).collect();
+        let received = |at: &Place<'_>| at.fetched.received_rates.as_ref().map(|rates| rates[at.place]);
+        let received_rates = places.iter().filter(|_| counts_received).filter_map(received).collect();
+        let packed = Packed { sum: rates.iter().sum(), received_rates, ..Packed::default() };
+        match form.coding {
+            Coding::Dithered => {
+                let (mut coded, bits) = dithered(t, &places, form);
+                coded.rates = rates.into_iter().map(encode_rate).collect();
+                Packed { coded: Some(coded), bits, ..packed }
             }
-            rates.push(of_modality.rates[place]);
-            if counts_received {
-                received_rates.extend(of_modality.received_rates.as_ref().map(|rates| rates[place]));
+            Coding::Gaussian if form.simulates => Packed { coded: Some(simulated(&places)), rates, ..packed },
+            Coding::Quantised => Packed { coded: Some(quantised(&places, form)), rates, ..packed },
+            Coding::Gaussian | Coding::Deterministic => {
+                let shape = [entries.len(), form.samples, form.d];
+                let mut packer = Packer::new(shape.iter().product());
+                places.iter().for_each(|at| packer.extend(at.values(form).iter().copied()));
+                Packed { z: Some(packer.pack(&shape)), rates, ..packed }
             }
         }
-        let z = (!is_dithered).then(|| packer.pack(&shape));
-        Packed { z, coded, rates, received_rates }
     }
 
-    /// The stream of a receiver's entries.
-    fn stream(&self, t: usize, entries: &[(usize, usize)], shape: [usize; 2]) -> proto::v1::Coded {
-        let mut encoder = Encoder::default();
-        let mut table = 0;
-        for &(tick, m) in entries {
-            let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
-            let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
-            let dithered = coded.dithered.as_ref().expect("all of a run's features are dithered, or none");
-            dithered.encode((m, t), place, shape, &mut encoder);
-            table = dithered.table();
-        }
-        proto::v1::Coded { table, stream: encoder.finish().into() }
+    /// Where the entry (tick, receiver, modality) stands.
+    fn place<'a>(
+        &'a self,
+        fetched: &'a [Option<Fetched<'a>>],
+        (tick, t, m): (usize, usize, usize),
+    ) -> Place<'a> {
+        let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
+        let fetched = fetched[m].as_ref().expect("a granted entry is encoded");
+        let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
+        Place { m, coded, fetched, place }
     }
+}
+
+/// An entry among those of its modality.
+struct Place<'a> {
+    m: usize,
+    coded: &'a CodedModality,
+    fetched: &'a Fetched<'a>,
+    place: usize,
+}
+
+impl Place<'_> {
+    /// Its values, row after row.
+    fn values(&self, form: &Form) -> &[f32] {
+        &self.fetched.z[self.place * form.size()..(self.place + 1) * form.size()]
+    }
+}
+
+/// The stream of receiver t's entries, where they are dithered, and how many bits each took.
+fn dithered(t: usize, places: &[Place<'_>], form: &Form) -> (proto::v1::Coded, Vec<(usize, u64)>) {
+    let mut encoder = Encoder::default();
+    let (mut table, mut bits) = (0, Vec::with_capacity(places.len()));
+    for Place { m, coded, place, .. } in places {
+        let dithered = coded.dithered.as_ref().expect("all of a run's features are dithered, or none");
+        let first = encoder.symbols();
+        dithered.encode((*m, t), *place, [form.samples, form.d], &mut encoder);
+        bits.push((*m, encoder.ideal_bits_from(first).ceil() as u64));
+        table = dithered.table();
+    }
+    let coded = proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() };
+    (coded, bits)
+}
+
+/// The stream of simulated entries.
+fn simulated(places: &[Place<'_>]) -> proto::v1::Coded {
+    let mut encoder = Encoder::default();
+    let mut table = 0;
+    for Place { coded, place, .. } in places {
+        let simulated =
+            coded.simulated.as_ref().expect("all of an evaluation's features are simulated, or none");
+        simulated.write(*place, &mut encoder);
+        table = simulated.table();
+    }
+    proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
+}
+
+/// The stream of entries that are quantised: the levels of each dimension of a modality, by how often it has had them so far.
+fn quantised(places: &[Place<'_>], form: &Form) -> proto::v1::Coded {
+    let mut encoder = Encoder::default();
+    let mut levels = Levels::new(form.bits, form.d);
+    for at in places {
+        levels.encode(at.m, at.values(form), &mut encoder);
+    }
+    proto::v1::Coded { stream: encoder.finish().into(), ..proto::v1::Coded::default() }
 }
 
 impl CodedModality {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use dib::{
     Features, Phase, Posterior,
-    coding::{Encoder, quantise, restore},
+    coding::{Encoder, EntryTable, quantise, restore},
     dithers,
 };
 use node::{Context, NodeError};
@@ -16,7 +16,7 @@ pub(crate) struct Dithered {
     dithers: Vec<u8>,
     /// (z - mu) / step.
     pub(crate) noise: Vec<f32>,
-    tables: Tables,
+    tables: Tables<EntryTable>,
 }
 
 /// Where dithers are addressed.
@@ -32,7 +32,7 @@ impl Dithered {
     /// deviation of noise that is uniform over a step.
     pub(crate) fn new(
         context: &Context,
-        tables: &Tables,
+        tables: &Tables<EntryTable>,
         m: usize,
         moment: Moment,
         rows: EntryRows<'_>,

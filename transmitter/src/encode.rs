@@ -17,6 +17,7 @@ use crate::{
     priors::{EntryRows, Lesson, Priors, backward_from_prior, values},
     rates::{GroupRates, group_rates},
     round_groups::RoundGroups,
+    simulated::SimulatedEntries,
     trunk::{Seen, Trunk},
 };
 
@@ -190,7 +191,7 @@ impl Encoders {
             split: Split::Test,
             first_moment: moment,
             pass,
-            first_tick: Some(context.first_tick(piece)),
+            first_tick: Some(context.first_group(piece)),
             samples: &samples,
         };
         self.encode_all(context, &batch, grants, profiler)
@@ -291,6 +292,15 @@ impl Encoders {
                 }
                 None => (None, features),
             };
+            // What nobody gets need not be simulated.
+            let (simulated, features) = match priors.shared(phase).filter(|_| batch.first_tick.is_some()) {
+                Some(tables) => {
+                    let at = (m, batch.first_moment);
+                    let (simulated, features) = SimulatedEntries::new(context, tables, at, rows, &features)?;
+                    (Some(simulated), features)
+                }
+                None => (None, features),
+            };
             let found = priors.row_rates(m, rows, &features, dithered.is_some())?;
             let (groups, rates) = prior_rates(context, batch, &entries, &found);
             let on_air = OnAir { amplified: None, observed: None };
@@ -305,6 +315,7 @@ impl Encoders {
                 rates,
                 received_rates: None,
                 dithered,
+                simulated,
             });
         }
         let sending = Sending {
@@ -334,6 +345,7 @@ impl Encoders {
             rates: found,
             received_rates,
             dithered: None,
+            simulated: None,
         })
     }
 

@@ -5,7 +5,10 @@ use std::{
 
 use link::{Identity, Name};
 use node::{Context, NodeError};
-use proto::v1::{Features, Turn, transmitter_server::Transmitter};
+use proto::{
+    Incoming,
+    v1::{Features, Turn, transmitter_server::Transmitter},
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,23 +23,34 @@ const FIRST_WORD: Duration = Duration::from_secs(10);
 /// The way back to a receiver.
 type Back = mpsc::Sender<Result<Features, Status>>;
 
+/// A receiver's place.
+#[derive(Default)]
+struct Slot {
+    back: Option<Back>,
+    /// Whether a message has said whose the stream is: the others need not.
+    is_known: bool,
+}
+
 /// The ways back to the receivers, once they have dialled.
 pub(crate) struct Outgoing {
-    receivers: Vec<Mutex<Option<Back>>>,
+    receivers: Vec<Mutex<Slot>>,
 }
 
 impl Outgoing {
     pub(crate) fn new(receivers: usize) -> Self {
-        Outgoing { receivers: (0..receivers).map(|_| Mutex::new(None)).collect() }
+        Outgoing { receivers: (0..receivers).map(|_| Mutex::default()).collect() }
     }
 
     /// Sends features to receiver t. A link that has ended says so among the turns.
     ///
     /// # Errors
     /// If the receiver has not read more of its features than it can have asked for.
-    pub(crate) fn send(&self, t: usize, features: Features) -> Result<(), NodeError> {
-        let slot = self.slot(t);
-        let Some(sender) = slot.as_ref() else { return Ok(()) };
+    pub(crate) fn send(&self, t: usize, mut features: Features) -> Result<(), NodeError> {
+        let mut slot = self.slot(t);
+        if std::mem::replace(&mut slot.is_known, true) {
+            proto::shorten(&mut features.stamp);
+        }
+        let Some(sender) = slot.back.as_ref() else { return Ok(()) };
         match sender.try_send(Ok(features)) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(NodeError::protocol(format!("receiver {t}"), "does not read its features"))
@@ -48,14 +62,14 @@ impl Outgoing {
     /// Takes receiver t's place; a second claim while the first is alive is refused.
     fn claim(&self, t: usize, sender: &Back) -> bool {
         let mut slot = self.slot(t);
-        if slot.is_some() {
+        if slot.back.is_some() {
             return false;
         }
-        *slot = Some(sender.clone());
+        *slot = Slot { back: Some(sender.clone()), is_known: false };
         true
     }
 
-    fn slot(&self, t: usize) -> std::sync::MutexGuard<'_, Option<Back>> {
+    fn slot(&self, t: usize) -> std::sync::MutexGuard<'_, Slot> {
         self.receivers[t].lock().expect("no code panics while it holds this lock")
     }
 }
@@ -133,9 +147,15 @@ impl Caller {
             }
         };
         let link = (self.context.index, t);
-        let seconds = |turn: &Turn| self.context.turn_seconds(link, payload(turn));
+        let mut incoming = Incoming::new(self.context.link(link.0, t));
+        // It says whose the stream is; that is checked.
+        incoming.complete(&mut first.stamp.clone());
+        let arrives = |turn: &mut Turn| {
+            incoming.complete(&mut turn.stamp);
+            self.context.turn_seconds(link, payload(turn))
+        };
         let first = (!is_greeting(&first)).then_some(first);
-        node::pass_on((t, format!("receiver {t}")), first, turns, seconds, &self.arrived).await;
+        node::pass_on((t, format!("receiver {t}")), first, turns, arrives, &self.arrived).await;
     }
 
     /// Who is calling: the receiver of its certificate if it has shown one, which knows the secret of its pair with this
@@ -174,5 +194,5 @@ fn is_greeting(first: &Turn) -> bool {
 /// Bytes of gradients in a turn: what makes it long.
 fn payload(turn: &Turn) -> usize {
     let z = turn.gradients.as_ref().and_then(|gradients| gradients.z.as_ref());
-    z.map_or(0, |z| z.data.len())
+    z.map_or(0, |z| z.data.len() + z.scales.len())
 }

@@ -36,7 +36,8 @@ impl GradientFeedback {
         let gradients = gradients.ok_or(WireError::Missing("gradients"))?;
         let used = used(context, granted.len(), gradients.used.as_ref())?;
         let shape = [used.iter().filter(|used| **used).count(), context.samples(), context.feature_dim()];
-        let z = Payload::check("gradient of z", gradients.z.as_ref(), &shape)?;
+        let element = node::gradient_element(context.scenario.train.gradient_coding);
+        let z = Payload::check_of(element, "gradient of z", gradients.z.as_ref(), &shape)?;
         let costs = if is_last { context.ticks() } else { 0 };
         check_length("costs", "values", gradients.costs.len(), costs)?;
         check_finite("costs", &gradients.costs)?;

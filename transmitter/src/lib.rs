@@ -18,6 +18,7 @@ mod round_groups;
 mod selection;
 mod sent;
 mod serve;
+mod simulated;
 mod spent;
 mod tables;
 mod trunk;

@@ -9,22 +9,23 @@ use node::{
     Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Schedule, Selector,
 };
 use proto::{
-    When,
+    When, encode_granted,
     v1::{
-        Entry, Evaluate, Features, Finished, Spent, TransmitterPass, TransmitterRound, Turn, order::Order,
+        Evaluate, Features, Finished, Spent, TransmitterPass, TransmitterRound, Turn, order::Order,
         report::Report,
     },
 };
 use scenario::{JointRateRows, Selection};
 
 use crate::{
-    coded::{Coded, Packed},
+    coded::{Coded, Form, Packed},
     encode::Encoders,
     evaluate::Pass,
     gradient_feedback::GradientFeedback,
     requested::Requested,
     sent::{Sent, SentPart},
     spent,
+    tables::Told,
 };
 
 /// What goes into a transmitter's machine.
@@ -78,8 +79,8 @@ pub struct TransmitterMachine {
     pass: Option<Pass>,
     /// How many passes of the evaluation under way are done.
     passes_done: u64,
-    /// Whether receivers are to get the tables of dithered features with what is sent next.
-    pub(crate) tables_due: bool,
+    /// Which tables of dithered features the receivers have.
+    pub(crate) told: Told,
     /// What features have come to since the last report.
     spent: Spent,
     profiler: Profiler,
@@ -114,7 +115,7 @@ impl TransmitterMachine {
             sent: None,
             pass: None,
             passes_done: 0,
-            tables_due: false,
+            told: Told::nothing(receivers, context.scenario.modalities(context.index)),
             spent: Spent::default(),
             profiler: Profiler::default(),
             selector,
@@ -261,7 +262,9 @@ impl TransmitterMachine {
             requests.push(turn.requests.ok_or_else(missing)?);
         }
         // Whoever begins a stretch may have lost what it had.
-        self.tables_due |= self.sent.is_none();
+        if self.sent.is_none() {
+            self.told.forget();
+        }
         self.learn(&learned, emit)?;
         self.answer(round, &requests, emit)
     }
@@ -365,27 +368,29 @@ impl TransmitterMachine {
             (0..self.inbox.len()).map(|t| grants.for_receiver(t)).collect();
         let (k, phase) = (self.context.index, phase_of(when));
         let counts = |t| self.context.counts_received(k, t, phase);
-        let is_dithered = self.context.scenario.train.coding() == scenario::Coding::Dithered;
-        let packed = coded.pack(&entries, (samples, self.context.feature_dim()), counts, is_dithered)?;
+        let form = Form::of(&self.context, phase, samples);
+        let packed = coded.pack(&entries, &form, counts)?;
+        let (ticks, modalities) = (grants.ticks().len(), self.context.scenario.modalities(k));
         let mut sum = 0.0;
         for (t, (entries, packed)) in entries.into_iter().zip(packed).enumerate() {
-            let Packed { z, coded, rates, received_rates } = packed;
-            sum += rates.iter().sum::<f64>();
-            let granted = entries.iter().map(|&(tick, m)| Entry { tick: tick as u32, modality: m as u32 });
+            let Packed { z, coded, rates, received_rates, bits, sum: own } = packed;
+            sum += own;
+            if let (Phase::Train, Some(priors)) = (phase, &mut self.encoders.priors) {
+                bits.into_iter().try_for_each(|(m, bits)| priors.count((m, t), bits))?;
+            }
             let features = Features {
                 stamp: Some(self.context.link(self.context.index, t).stamp(when)),
                 choices: choices.clone(),
-                granted: granted.collect(),
+                granted: encode_granted(&entries, ticks, modalities),
                 z,
                 rates,
                 received_rates,
                 coded,
-                tables: self.tables_for(t, phase),
+                tables: self.tables_for(t, phase, &entries),
             };
             spent::add_message(&mut self.spent, &features);
             emit(Output::Features(t, features));
         }
-        self.tables_due = false;
         Ok(sum)
     }
 

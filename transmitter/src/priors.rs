@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use dib::{
     Encoded, Encoder, Features, Network, Posterior, Way,
-    coding::{EntryTable, Prior, PriorKind, log_densities},
+    coding::{EntryTable, Prior, PriorKind, SharedPrior, log_densities},
     initial_weights,
 };
 use node::{Context, NodeError};
@@ -16,19 +16,24 @@ pub(crate) struct Priors {
     /// By modality, then receiver.
     priors: Vec<Vec<Prior>>,
     /// Of dithered features, those in force in training, and in the evaluation under way.
-    training: Option<Tables>,
-    evaluation: Option<Tables>,
+    training: Option<Tables<EntryTable>>,
+    evaluation: Option<Tables<EntryTable>>,
+    /// Of simulated ones, the priors of the evaluation under way.
+    shared: Option<Tables<SharedPrior>>,
     d: usize,
 }
 
 /// The tables of all entries.
 #[derive(Clone)]
-pub(crate) struct Tables {
-    /// What messages call them: twice the version that they were made of, and 1 for those of an evaluation.
+pub(crate) struct Tables<T> {
+    /// What messages call them: twice the round in which any of them may have been made last; and 1 of those of an evaluation.
     pub(crate) number: u64,
     /// By modality, then receiver.
-    pub(crate) of: Arc<Vec<Vec<EntryTable>>>,
+    pub(crate) of: Vec<Vec<Arc<T>>>,
 }
+
+/// How many bytes are coded with a table before another takes its place, for each of its own.
+const WORTH: u64 = 10;
 
 /// The rows of one modality's encoder: of entries (tick, receiver), so many rows each.
 #[derive(Clone, Copy)]
@@ -93,7 +98,7 @@ impl Priors {
         };
         let of_modality = |m: usize| (0..scenario.receivers()).map(|t| prior(m, t)).collect();
         let priors = (0..scenario.modalities(k)).map(of_modality).collect::<Result<_, _>>()?;
-        Ok(Some(Priors { priors, training: None, evaluation: None, d }))
+        Ok(Some(Priors { priors, training: None, evaluation: None, shared: None, d }))
     }
 
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
@@ -104,33 +109,87 @@ impl Priors {
         self.priors.iter_mut().flatten().map(Prior::network_mut)
     }
 
-    /// The tables of a round: made anew every `every` rounds, else those of before, which the state keeps. Says whether they are new.
-    pub(crate) fn tables_of_round(&mut self, round: u64, every: u64) -> Result<bool, NodeError> {
+    /// Sees to the tables of a round: every `every` rounds, those that have been coded with for long enough are made anew, and those
+    /// that nothing has been coded with. The state keeps the others. Gives (modality, receiver) of the new ones.
+    pub(crate) fn tables_of_round(
+        &mut self,
+        round: u64,
+        every: u64,
+    ) -> Result<Vec<(usize, usize)>, NodeError> {
         let number = 2 * (round / every * every);
-        if self.training.as_ref().is_some_and(|tables| tables.number == number) {
-            return Ok(false);
-        }
+        let mut tables = match self.training.take() {
+            Some(tables) if tables.number == number => {
+                self.training = Some(tables);
+                return Ok(Vec::new());
+            }
+            Some(tables) => tables,
+            None => Tables { number, of: self.tables(Prior::held_table)? },
+        };
+        tables.number = number;
+        let mut renewed = Vec::new();
         if round.is_multiple_of(every) {
-            self.priors.iter_mut().flatten().try_for_each(Prior::hold)?;
+            for (m, t) in self.entries() {
+                let (prior, table) = (&mut self.priors[m][t], &mut tables.of[m][t]);
+                let coded = prior.coded_bits()?;
+                if coded == 0 || coded >= 8 * WORTH * table.to_bytes().len() as u64 {
+                    prior.hold()?;
+                    *table = Arc::new(prior.held_table()?);
+                    renewed.push((m, t));
+                }
+            }
         }
-        self.training = Some(Tables { number, of: Arc::new(self.tables(Prior::held_table)?) });
-        Ok(true)
+        self.training = Some(tables);
+        Ok(renewed)
     }
 
-    /// The tables of an evaluation at a version: of the priors as they are.
-    pub(crate) fn tables_of_evaluation(&mut self, version: u64) -> Result<(), NodeError> {
-        let of = Arc::new(self.tables(Prior::table)?);
-        self.evaluation = Some(Tables { number: 2 * version + 1, of });
+    /// Counts bits that were coded in training with the table of an entry.
+    pub(crate) fn count(&mut self, (m, t): (usize, usize), bits: u64) -> Result<(), NodeError> {
+        Ok(self.priors[m][t].count(bits)?)
+    }
+
+    /// The tables of an evaluation at a version, or what receivers of simulated features have of the priors: as they are.
+    pub(crate) fn tables_of_evaluation(&mut self, version: u64, simulates: bool) -> Result<(), NodeError> {
+        let number = 2 * version + 1;
+        match simulates {
+            true => self.shared = Some(Tables { number, of: self.tables(Prior::shared)? }),
+            false => self.evaluation = Some(Tables { number, of: self.tables(Prior::table)? }),
+        }
         Ok(())
     }
 
-    fn tables(&self, of: fn(&Prior) -> dib::Result<EntryTable>) -> Result<Vec<Vec<EntryTable>>, NodeError> {
-        let of_modality = |priors: &Vec<Prior>| priors.iter().map(of).collect::<Result<_, _>>();
+    /// What receivers have of the priors, where features are simulated.
+    pub(crate) fn shared(&self, phase: dib::Phase) -> Option<&Tables<SharedPrior>> {
+        self.shared.as_ref().filter(|_| phase == dib::Phase::Evaluate)
+    }
+
+    /// The number of what receivers are to have.
+    pub(crate) fn number(&self, phase: dib::Phase) -> Option<u64> {
+        let shared = self.shared(phase).map(|tables| tables.number);
+        self.in_force(phase).map(|tables| tables.number).or(shared)
+    }
+
+    /// What a receiver is to have of a modality's entry, as it travels.
+    pub(crate) fn bytes(&self, phase: dib::Phase, (m, t): (usize, usize)) -> Vec<u8> {
+        let shared = || self.shared(phase).map(|tables| tables.of[m][t].to_bytes());
+        self.in_force(phase).map(|tables| tables.of[m][t].to_bytes()).or_else(shared).unwrap_or_default()
+    }
+
+    /// (modality, receiver) of all priors.
+    fn entries(&self) -> Vec<(usize, usize)> {
+        let of_modality =
+            |(m, priors): (usize, &Vec<Prior>)| (0..priors.len()).map(move |t| (m, t)).collect::<Vec<_>>();
+        self.priors.iter().enumerate().flat_map(of_modality).collect()
+    }
+
+    fn tables<T>(&self, of: fn(&Prior) -> dib::Result<T>) -> Result<Vec<Vec<Arc<T>>>, NodeError> {
+        let of_modality = |priors: &Vec<Prior>| {
+            priors.iter().map(|prior| of(prior).map(Arc::new)).collect::<Result<_, _>>()
+        };
         Ok(self.priors.iter().map(of_modality).collect::<Result<_, _>>()?)
     }
 
     /// The tables in force, if features are dithered.
-    pub(crate) fn in_force(&self, phase: dib::Phase) -> Option<&Tables> {
+    pub(crate) fn in_force(&self, phase: dib::Phase) -> Option<&Tables<EntryTable>> {
         match phase {
             dib::Phase::Train => self.training.as_ref(),
             dib::Phase::Evaluate => self.evaluation.as_ref(),

@@ -7,30 +7,72 @@ use scenario::Coding;
 
 use crate::machine::TransmitterMachine;
 
+/// Which tables the receivers have been told of.
+pub(crate) struct Told {
+    /// By receiver: the number of the last ones.
+    numbers: Vec<Option<u64>>,
+    /// By receiver, then modality: whether it has that table.
+    has: Vec<Vec<bool>>,
+}
+
+impl Told {
+    /// Nothing has been told.
+    pub(crate) fn nothing(receivers: usize, modalities: usize) -> Self {
+        Told { numbers: vec![None; receivers], has: vec![vec![false; modalities]; receivers] }
+    }
+
+    /// Nobody has any table any more: whoever begins a stretch, or an evaluation, may have lost what it had, or have others.
+    pub(crate) fn forget(&mut self) {
+        *self = Told::nothing(self.numbers.len(), self.has.first().map_or(0, Vec::len));
+    }
+}
+
 impl TransmitterMachine {
     /// The tables of a round, if features are dithered.
     pub(crate) fn make_tables(&mut self, round: u64) -> Result<(), NodeError> {
         let train = &self.context.scenario.train;
         if let (Some(priors), Coding::Dithered) = (&mut self.encoders.priors, train.coding()) {
-            self.tables_due |= priors.tables_of_round(round, train.table_every)?;
+            for (m, t) in priors.tables_of_round(round, train.table_every)? {
+                self.told.has[t][m] = false;
+            }
         }
         Ok(())
     }
 
     /// Those of an evaluation, which is about to begin.
     pub(crate) fn make_tables_of_evaluation(&mut self) -> Result<(), NodeError> {
-        let coding = self.context.scenario.train.coding();
-        if let (Some(priors), Coding::Dithered) = (&mut self.encoders.priors, coding) {
-            priors.tables_of_evaluation(self.version)?;
-            self.tables_due = true;
+        let train = &self.context.scenario.train;
+        let simulates = train.simulates();
+        if let (Some(priors), true) =
+            (&mut self.encoders.priors, simulates || train.coding() == Coding::Dithered)
+        {
+            priors.tables_of_evaluation(self.version, simulates)?;
+            self.told.forget();
         }
         Ok(())
     }
 
-    /// The tables of receiver t's entries, if it is to get them.
-    pub(crate) fn tables_for(&self, t: usize, phase: Phase) -> Option<Tables> {
-        let tables = self.encoders.priors.as_ref()?.in_force(phase).filter(|_| self.tables_due)?;
-        let entries = tables.of.iter().map(|of| of[t].to_bytes().into()).collect();
-        Some(Tables { number: tables.number, entries })
+    /// What receiver t is to be told of the tables in force with a message that brings it entries (tick, modality): those of theirs that
+    /// it does not have.
+    pub(crate) fn tables_for(
+        &mut self,
+        t: usize,
+        phase: Phase,
+        entries: &[(usize, usize)],
+    ) -> Option<Tables> {
+        let priors = self.encoders.priors.as_ref()?;
+        let number = priors.number(phase)?;
+        let has = &mut self.told.has[t];
+        let mut is_needed = vec![false; has.len()];
+        for &(_, m) in entries {
+            is_needed[m] |= !std::mem::replace(&mut has[m], true);
+        }
+        let is_new = self.told.numbers[t].replace(number) != Some(number);
+        let bytes = |(m, is_needed): (usize, &bool)| match is_needed {
+            true => priors.bytes(phase, (m, t)).into(),
+            false => bytes::Bytes::new(),
+        };
+        let entries = is_needed.iter().enumerate().map(bytes).collect();
+        (is_new || is_needed.contains(&true)).then_some(Tables { number, entries })
     }
 }

@@ -80,8 +80,18 @@ impl Encoder {
 
     /// How many bits the symbols so far are worth: the cross entropy that the stream is measured against.
     pub fn ideal_bits(&self) -> f64 {
+        self.ideal_bits_from(0)
+    }
+
+    /// Those of the symbols from one on.
+    pub fn ideal_bits_from(&self, symbol: usize) -> f64 {
         let bits = |share: &Share| f64::from(PRECISION) - libm::log2(f64::from(share.count));
-        self.shares.iter().map(bits).sum()
+        self.shares[symbol..].iter().map(bits).sum()
+    }
+
+    /// How many symbols there are so far.
+    pub fn symbols(&self) -> usize {
+        self.shares.len()
     }
 
     /// The stream; of no symbols, an empty one.

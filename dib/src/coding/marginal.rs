@@ -35,6 +35,30 @@ impl Marginal {
         self.sum(|Component { location, scale, .. }| sigmoid((location - value) / scale))
     }
 
+    /// The logarithm of the density at a value.
+    pub fn log_density(&self, value: f64) -> f64 {
+        libm::log(self.sum(|Component { location, scale, .. }| {
+            let y = (value - location) / scale;
+            sigmoid(y) * sigmoid(-y) / scale
+        }))
+    }
+
+    /// The scale of the narrowest component.
+    pub fn narrowest(&self) -> f64 {
+        self.components.iter().map(|component| component.scale).fold(f64::INFINITY, f64::min)
+    }
+
+    /// A draw from it, given two uniform ones in (0, 1).
+    pub fn sample(&self, which: f64, at: f64) -> f64 {
+        let mut below = 0.0;
+        let chosen = self.components.iter().find(|component| {
+            below += component.weight;
+            which < below
+        });
+        let Component { location, scale, .. } = chosen.unwrap_or(&self.components[self.components.len() - 1]);
+        location + scale * (libm::log(at) - libm::log(1.0 - at))
+    }
+
     fn sum(&self, of: impl Fn(&Component) -> f64) -> f64 {
         self.components.iter().map(|component| component.weight * of(component)).sum()
     }

@@ -7,16 +7,26 @@
 mod bits;
 mod coder;
 mod dither;
+mod feedback;
+mod levels;
 mod marginal;
+mod numbers;
 mod posterior;
 mod prior;
+mod proposals;
+mod simulated;
 mod table;
 
 pub use coder::{Decoder, Encoder, PRECISION, Share, TOTAL};
 pub use dither::{DITHERS, MOST_STEP, quantise, restore};
+pub use feedback::{ErrorFeedback, Owing, Rounded, Rounding, restore_bf16, restore_int8};
+pub use levels::Levels;
 pub use marginal::{Component, Marginal};
+pub use numbers::Numbers;
 pub use posterior::{log_densities, uniform_rates};
 pub use prior::{COMPONENTS, Prior, PriorKind};
+pub use proposals::{Block, Chosen, Gaussian, MOST_PROPOSALS, divergence};
+pub use simulated::{SharedPrior, Simulated};
 pub use table::EntryTable;
 
 /// What is wrong with a stream or a table.

@@ -7,7 +7,7 @@ use kernels::elementwise::{accumulate_rows, add, assign};
 use kernels::prior::{Mixture, gradient, log_mass};
 use randomness::Stream;
 
-use super::{Component, EntryTable, MOST_STEP, Marginal};
+use super::{Component, EntryTable, MOST_STEP, Marginal, SharedPrior};
 use crate::common::Phase;
 use crate::nn::{AdamW, Blocks, Draws, Input, Kept, Layout, Module, Network, Parameter, Product};
 use crate::{Error, Result};
@@ -58,6 +58,10 @@ const LOG_SCALES: usize = 2;
 const LOG_STEP: usize = 3;
 /// What the tables in force were made of: the others, row by row. It has no gradient, and stays until it is set anew.
 const HELD: usize = 4;
+/// How many bits have been coded with them. Likewise.
+const CODED: usize = 5;
+/// The largest whole number up to which an f32 counts.
+const MOST_CODED: f64 = (1 << 24) as f64;
 
 impl Prior {
     /// The prior of features of d values, as it begins.
@@ -130,13 +134,29 @@ impl Prior {
     /// # Errors
     /// If the features are not dithered.
     pub fn hold(&mut self) -> Result<()> {
-        let parameters: Vec<&Parameter> = self.network.parameters().collect();
-        let [logits, locations, log_scales, log_step, held] = parameters.as_slice() else {
-            return Err(Error::Trace);
-        };
-        let log_step = log_step.value.unsqueeze(0)?;
-        let all = Tensor::cat(&[&logits.value, &locations.value, &log_scales.value, &log_step], 0)?;
-        Ok(assign(&held.value, &all)?)
+        assign(&self.parameter(HELD)?.value, &self.all()?)?;
+        let coded = &self.parameter(CODED)?.value;
+        Ok(assign(coded, &coded.zeros_like()?)?)
+    }
+
+    /// Counts bits that have been coded with the tables in force.
+    ///
+    /// # Errors
+    /// If the features are not dithered.
+    pub fn count(&mut self, bits: u64) -> Result<()> {
+        let coded = self.coded_bits()? + bits;
+        let parameter = &self.parameter(CODED)?.value;
+        let counted = Tensor::new(&[(coded as f64).min(MOST_CODED)], &Device::Cpu)?;
+        Ok(assign(parameter, &counted.to_dtype(parameter.dtype())?)?)
+    }
+
+    /// How many bits have been coded with the tables in force, as far as is counted: up to 2^24.
+    ///
+    /// # Errors
+    /// If the features are not dithered.
+    pub fn coded_bits(&self) -> Result<u64> {
+        let coded: Vec<f64> = self.parameter(CODED)?.value.to_dtype(DType::F64)?.to_vec1()?;
+        Ok(coded.first().map_or(0, |coded| *coded as u64))
     }
 
     /// The tables in force.
@@ -144,8 +164,7 @@ impl Prior {
     /// # Errors
     /// If the features are not dithered.
     pub fn held_table(&self) -> Result<EntryTable> {
-        let held = self.network.parameters().nth(HELD).ok_or(Error::Trace)?;
-        table(&held.value)
+        table(&self.parameter(HELD)?.value)
     }
 
     /// The tables of the prior as it is.
@@ -153,12 +172,29 @@ impl Prior {
     /// # Errors
     /// If the features are not dithered.
     pub fn table(&self) -> Result<EntryTable> {
-        let parameters: Vec<&Parameter> = self.network.parameters().collect();
-        let [logits, locations, log_scales, log_step, _] = parameters.as_slice() else {
-            return Err(Error::Trace);
-        };
-        let log_step = log_step.value.unsqueeze(0)?;
-        table(&Tensor::cat(&[&logits.value, &locations.value, &log_scales.value, &log_step], 0)?)
+        table(&self.all()?)
+    }
+
+    /// The prior as both ends of a link can have it.
+    ///
+    /// # Errors
+    /// If it has numbers that none has.
+    pub fn shared(&self) -> Result<SharedPrior> {
+        let value = |index| Ok::<_, Error>(self.parameter(index)?.value.to_dtype(DType::F32)?);
+        let rows = Tensor::cat(&[value(LOGITS)?, value(LOCATIONS)?, value(LOG_SCALES)?], 0)?;
+        let rows: Vec<f32> = rows.flatten_all()?.to_vec1()?;
+        SharedPrior::new(&rows, self.d).map_err(|_| Error::Trace)
+    }
+
+    /// What tables are made of, row by row.
+    fn all(&self) -> Result<Tensor> {
+        let value = |index| Ok::<_, Error>(self.parameter(index)?.value.clone());
+        let log_step = value(LOG_STEP)?.unsqueeze(0)?;
+        Ok(Tensor::cat(&[value(LOGITS)?, value(LOCATIONS)?, value(LOG_SCALES)?, log_step], 0)?)
+    }
+
+    fn parameter(&self, index: usize) -> Result<&Parameter> {
+        self.network.parameters().nth(index).ok_or(Error::Trace)
     }
 
     /// The network that it is.
@@ -206,6 +242,7 @@ impl MixtureModule {
         if kind == PriorKind::Dithered {
             layout.add("log_step".into(), &[d]);
             layout.add("held".into(), &[3 * COMPONENTS + 1, d]);
+            layout.add("coded".into(), &[1]);
         }
         MixtureModule { kind, d, layout }
     }

@@ -89,7 +89,7 @@ impl Context {
     /// of samples, those of a piece's first. Passes over validation rows are numbered from 2^32 on; no test set has 2^24 groups.
     pub fn selection_moment(&self, pass: u64, piece: u64) -> u64 {
         match self.scenario.evaluates_by_tick() {
-            true => pass.wrapping_mul(1 << 24).wrapping_add(self.first_tick(piece)),
+            true => pass.wrapping_mul(1 << 24).wrapping_add(self.first_group(piece)),
             false => pass,
         }
     }
@@ -112,15 +112,15 @@ impl Context {
         (0..k).map(|earlier| self.scenario.modalities(earlier)).sum::<usize>() + m
     }
 
-    /// How many pieces of a round's size cover the test set.
+    /// How many pieces cover the test set: each travels in one message.
     pub fn pieces(&self, test_samples: usize) -> usize {
         let even = self.even_samples(test_samples);
-        even.div_ceil(self.ticks() * self.samples()) + usize::from(even < test_samples)
+        even.div_ceil(self.scenario.piece_samples()) + usize::from(even < test_samples)
     }
 
     /// The test samples of a piece.
     pub fn piece(&self, piece: usize, test_samples: usize) -> std::ops::Range<usize> {
-        let (size, even) = (self.ticks() * self.samples(), self.even_samples(test_samples));
+        let (size, even) = (self.scenario.piece_samples(), self.even_samples(test_samples));
         if piece >= even.div_ceil(size) {
             return if piece < self.pieces(test_samples) {
                 even..test_samples
@@ -138,6 +138,11 @@ impl Context {
             true => test_samples - test_samples % self.samples(),
             false => test_samples,
         }
+    }
+
+    /// The number within the test set of a piece's first group of a tick's samples.
+    pub fn first_group(&self, piece: u64) -> u64 {
+        piece.wrapping_mul((self.scenario.piece_samples() / self.samples()) as u64)
     }
 
     /// How many of so many consecutive samples belong to each tick: what travels, or is lost, together.
@@ -161,14 +166,20 @@ impl Context {
     /// The largest message in bytes on a link of transmitter k: all its modalities granted at every tick.
     pub fn largest_message(&self, k: usize) -> usize {
         let entries = self.ticks() * self.scenario.modalities(k);
+        // In evaluation there is one tick, of a whole piece.
+        let rows =
+            (entries * self.samples()).max(self.scenario.modalities(k) * self.scenario.piece_samples());
         let d = self.feature_dim();
         // A dithered value escapes with at most 14 and 67 bits; a dimension's table has at most 2^14 counts at 2^14 edges.
         let (of_value, tables) = match self.scenario.train.coding() {
             scenario::Coding::Dithered => (11, self.scenario.modalities(k) * d * (1 << 14)),
+            // A simulated value has a number of at most 34 bits, a dimension of its prior nine numbers.
+            _ if self.scenario.train.simulates() => (5, self.scenario.modalities(k) * d * 36),
             _ => (4, 0),
         };
-        let z = entries * self.samples() * d * of_value + tables;
-        // A granted entry costs at most 12 bytes of indices and 9 of each rate; choices are one bit each; costs 8 bytes.
+        let z = rows * d * of_value + tables;
+        // A granted entry costs at most 12 bytes of indices or of a scale, and 9 of each rate; choices are one bit each; costs 8
+        // bytes.
         let choices = entries * self.scenario.receivers() / 8;
         z + 33 * entries + choices + 16 * self.ticks() + proto::ENVELOPE_BYTES
     }

@@ -60,6 +60,24 @@ pub fn coding(train: &scenario::Train) -> dib::Coding {
     }
 }
 
+/// As what the gradients of features travel.
+pub fn gradient_element(coding: scenario::GradientCoding) -> proto::v1::ElementType {
+    match coding {
+        scenario::GradientCoding::F32 => proto::v1::ElementType::F32,
+        scenario::GradientCoding::Bf16 => proto::v1::ElementType::Bf16,
+        scenario::GradientCoding::Int8 => proto::v1::ElementType::Int8,
+    }
+}
+
+/// To what they are rounded; none if they are not.
+pub fn rounding(coding: scenario::GradientCoding) -> Option<dib::coding::Rounding> {
+    match coding {
+        scenario::GradientCoding::F32 => None,
+        scenario::GradientCoding::Bf16 => Some(dib::coding::Rounding::Bf16),
+        scenario::GradientCoding::Int8 => Some(dib::coding::Rounding::Int8),
+    }
+}
+
 /// The optimizer with a learning rate and a weight decay.
 pub fn adamw(rate: f64, decay: f64) -> dib::AdamW {
     dib::AdamW { decay, ..dib::AdamW::new(rate) }

@@ -9,7 +9,9 @@ pub(crate) mod source;
 pub(crate) mod trace;
 
 pub use channel::{air, air_digest};
-pub use convert::{adamw, advantages, coding, files, log_probability, rate_estimator, sparse_term};
+pub use convert::{
+    adamw, advantages, coding, files, gradient_element, log_probability, rate_estimator, rounding, sparse_term,
+};
 pub use fetch::data_nearby;
 pub use model::{EncoderModules, check_kinds, encoder, layers, module};
 pub use own_kind::{Build, Wanted, register_kind};

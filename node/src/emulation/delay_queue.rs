@@ -11,12 +11,12 @@ pub async fn pass_on<M>(
     (peer, name): (usize, String),
     first: Option<M>,
     mut stream: Streaming<M>,
-    seconds: impl Fn(&M) -> f64,
+    mut arrives: impl FnMut(&mut M) -> f64,
     arrived: &mpsc::Sender<(usize, Result<M, NodeError>)>,
 ) {
     let mut held = DelayQueue::default();
-    if let Some(first) = first {
-        held.push(seconds(&first), Ok(first));
+    if let Some(mut first) = first {
+        held.push(arrives(&mut first), Ok(first));
     }
     let mut open = true;
     loop {
@@ -28,7 +28,7 @@ pub async fn pass_on<M>(
                 }
             }
             message = stream.message(), if open => match message {
-                Ok(Some(message)) => held.push(seconds(&message), Ok(message)),
+                Ok(Some(mut message)) => held.push(arrives(&mut message), Ok(message)),
                 end => {
                     open = false;
                     let reason = match end {

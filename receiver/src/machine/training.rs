@@ -6,7 +6,7 @@ use dib::AdamW;
 use node::{AirTime, Next, NodeError, ProfilerPhase};
 use proto::{
     When, encode_ticks,
-    v1::{Gradients, ReceiverRound, Requests, Turn, report::Report},
+    v1::{Gradients, ReceiverRound, Requests, Tensor, Turn, report::Report},
 };
 
 use super::{Awaiting, Output, ReceiverMachine};
@@ -113,7 +113,7 @@ impl ReceiverMachine {
         round.rates.extend(granted.rates_of_ticks());
         granted.count(&mut round.granted);
         round.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
-        round.gradient_bytes += granted.gradient_bytes(&self.context);
+        round.gradient_bytes += judged.gradients.iter().map(payload).sum::<u64>();
         round.missing.add(&self.context, &received);
         received.iter().for_each(|received| round.air.add(&received.air));
         round.part += 1;
@@ -231,6 +231,11 @@ impl ReceiverMachine {
         let train = &self.context.scenario.train;
         node::adamw(train.coding_lr_at(round), train.weight_decay)
     }
+}
+
+/// Bytes of the values of a message, with their scales.
+fn payload(tensor: &Tensor) -> u64 {
+    (tensor.data.len() + tensor.scales.len()) as u64
 }
 
 fn mean(values: &[f64]) -> f64 {

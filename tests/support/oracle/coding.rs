@@ -1,6 +1,6 @@
 //! The objective of a receiver at a tick.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
 use scenario::{Method, RateAt, RateEstimator};
@@ -28,7 +28,7 @@ pub(crate) struct Judged {
 /// An entry's features at a tick, each [samples, feature_dim].
 #[derive(Clone)]
 pub(crate) struct Coded {
-    pub(super) z: Tensor,
+    pub(crate) z: Tensor,
     /// Mean and deviation of Gaussian ones.
     pub(crate) posterior: Option<(Tensor, Tensor)>,
 }
@@ -55,7 +55,7 @@ impl Oracle<'_> {
                 };
                 let z = match self.setup.scenario.is_mac(k, t) {
                     true => self.heard([k, t, m, tick], granted)?,
-                    false => sent.arrived()?,
+                    false => self.decoded([k, t, m, tick], sent.arrived()?)?,
                 };
                 extras.push((beta * (self.local_loss(t, tick, k, m, &z)? + paid)?)?);
                 features.push(z);
@@ -67,6 +67,16 @@ impl Oracle<'_> {
             network::described(&self.variables, &format!("receiver{t}/joint"), &described, &features)?;
         let loss = self.loss(t, tick, &joint)?;
         Ok(Judged { cross_entropy: loss.to_scalar()?, objective: (loss + sum(&extras)?)?, rate: rates })
+    }
+
+    /// What is decoded of an entry: a variable of its own where somebody asks for its gradient.
+    fn decoded(&self, key: [usize; 4], z: Tensor) -> Result<Tensor> {
+        let mut decoded = self.decoded.borrow_mut();
+        let Some(variables) = decoded.as_mut() else { return Ok(z) };
+        let variable = Var::from_tensor(&z.detach())?;
+        let z = variable.as_tensor().clone();
+        variables.insert(key, variable);
+        Ok(z)
     }
 
     /// The weight of what an entry adds: it may rise geometrically.
@@ -85,7 +95,13 @@ impl Oracle<'_> {
         let estimator = self.setup.scenario.train.rate_estimator;
         if estimator == RateEstimator::Prior {
             let rate = self.prior_rate([k, t, m], own)?;
-            return Ok((sent_now, rate));
+            if own.posterior.is_some() {
+                return Ok((sent_now, rate));
+            }
+            // Of dithered features rates are told in 1024ths of a nat; what is learnt from them is not rounded.
+            let told = (rate.to_scalar::<f64>()? * 1024.0).round() / 1024.0;
+            let error = told - rate.to_scalar::<f64>()?;
+            return Ok((sent_now, (rate + error)?));
         }
         let Some(sent) = &self.sent else {
             let rate = match (&own.posterior, self.setup.scenario.train.method) {

@@ -43,6 +43,8 @@ pub(crate) struct Oracle<'a> {
     sent: Option<Sent>,
     /// What has been encoded in the round under evaluation: an entry's features are components of many mixtures.
     encoded: RefCell<Option<Encoded>>,
+    /// Where somebody asks for the gradients with respect to what receivers decode: those, as variables of their own.
+    pub(crate) decoded: RefCell<Option<HashMap<[usize; 4], Var>>>,
     /// All parameters of all nodes, in f64.
     pub(crate) variables: BTreeMap<String, Var>,
     /// Running means of power, [modalities, receivers], by transmitter.
@@ -92,6 +94,7 @@ impl<'a> Oracle<'a> {
             samples,
             sent: None,
             encoded: RefCell::default(),
+            decoded: RefCell::default(),
             variables,
             means,
         })

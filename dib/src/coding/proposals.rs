@@ -1,0 +1,268 @@
+//! Relative entropy coding: a number of bits near KL(p || r) that tells a receiver a sample of p, where both ends know r alone.
+//!
+//! Both ends draw the same endless list of proposals from r. The sender gives each an arrival time of a Poisson process and chooses the one
+//! whose time, over its weight p / r, is the smallest: it is distributed as p, exactly (C. T. Li and A. El Gamal, "Strong functional
+//! representation lemma", 2018; "Poisson functional representation"). Its number is what travels. No later proposal can be chosen once
+//! its time alone, over the largest weight that there is, exceeds the best so far.
+
+use super::Marginal;
+
+/// Proposals that are looked at before a choice that is not certain is taken all the same.
+pub const MOST_PROPOSALS: u32 = 1 << 20;
+/// Up to so many nats of the largest log-weight the search is meant to end: its proposals grow as the exponential.
+const FEASIBLE: f64 = 14.0;
+/// Proposals that are looked at where it is not: what is chosen is not exact anyway.
+const FEW_PROPOSALS: u32 = 1 << 10;
+/// How far around its mean a Gaussian is looked at, in deviations.
+const REACH: f64 = 12.0;
+/// Steps on each side of it.
+const STEPS: i32 = 24;
+
+/// A Gaussian in every dimension of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Gaussian {
+    /// Its mean.
+    pub mean: f64,
+    /// Its standard deviation.
+    pub deviation: f64,
+}
+
+/// The prior of a block of dimensions, which both ends know to the bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    dimensions: Vec<Marginal>,
+}
+
+/// A proposal that was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// Its number, from 0.
+    pub number: u32,
+    /// What it is.
+    pub values: Vec<f32>,
+    /// Whether no later one could have been chosen. Where not, the values follow p only nearly.
+    pub is_exact: bool,
+}
+
+impl Block {
+    /// Of these dimensions' priors.
+    pub fn new(dimensions: Vec<Marginal>) -> Self {
+        Block { dimensions }
+    }
+
+    /// The proposal of a number in the list of a key, as f32: every operation is rounded by itself, so that both ends agree to the bit.
+    pub fn proposal(&self, key: u64, number: u32) -> Vec<f32> {
+        // Mixed first: lists of neighbouring keys, and neighbours in a list, have nothing in common.
+        let mut draws = Draws { state: mixed(key ^ mixed(number.into())) };
+        self.dimensions
+            .iter()
+            .map(|dimension| dimension.sample(draws.uniform(), draws.uniform()) as f32)
+            .collect()
+    }
+
+    /// Chooses a proposal in the list of `key` for a Gaussian; `own` is the sender's own key, for the arrival times.
+    pub fn choose(&self, target: &[Gaussian], key: u64, own: u64) -> Chosen {
+        let most = self.largest_log_weight(target);
+        let mut arrivals = Draws { state: mixed(own) };
+        let (mut time, mut best) = (0.0, f64::INFINITY);
+        let mut chosen = Chosen { number: 0, values: self.proposal(key, 0), is_exact: false };
+        for number in 0..if most <= FEASIBLE { MOST_PROPOSALS } else { FEW_PROPOSALS } {
+            time -= libm::log(1.0 - arrivals.uniform());
+            if libm::log(time) - most >= best {
+                return Chosen { is_exact: true, ..chosen };
+            }
+            let values = self.proposal(key, number);
+            let score = libm::log(time) - self.log_weight(target, &values);
+            if score < best {
+                best = score;
+                chosen = Chosen { number, values, is_exact: false };
+            }
+        }
+        chosen
+    }
+
+    /// log p / r of a proposal, in nats.
+    fn log_weight(&self, target: &[Gaussian], values: &[f32]) -> f64 {
+        let of = |((prior, gaussian), value): ((&Marginal, &Gaussian), &f32)| {
+            log_weight(prior, *gaussian, f64::from(*value))
+        };
+        self.dimensions.iter().zip(target).zip(values).map(of).sum()
+    }
+
+    /// A bound of that over all values: D_inf(p || r), in nats.
+    pub fn largest_log_weight(&self, target: &[Gaussian]) -> f64 {
+        self.dimensions.iter().zip(target).map(|(prior, gaussian)| largest_log_weight(prior, *gaussian)).sum()
+    }
+}
+
+fn log_weight(prior: &Marginal, Gaussian { mean, deviation }: Gaussian, value: f64) -> f64 {
+    let far = (value - mean) / deviation;
+    -0.5 * far * far
+        - libm::log(deviation * libm::sqrt(2.0 * std::f64::consts::PI))
+        - prior.log_density(value)
+}
+
+/// A bound of the log-weight over all values, from a grid around the Gaussian's mean. Beyond deviation^2 / scale of the narrowest
+/// component it only falls; and at its top, between two points of the grid, it is above the nearer by no more than its curvature, at most
+/// 1 / deviation^2 + 1.5 / scale^2, allows.
+pub(super) fn largest_log_weight(prior: &Marginal, gaussian: Gaussian) -> f64 {
+    let (deviation, narrowest) = (gaussian.deviation, prior.narrowest());
+    let step = deviation * (REACH + deviation / narrowest) / f64::from(STEPS);
+    let at = |place: i32| log_weight(prior, gaussian, gaussian.mean + f64::from(place) * step);
+    let highest = (-STEPS..=STEPS).map(at).fold(f64::NEG_INFINITY, f64::max);
+    highest + 0.125 * step * step * (1.0 / (deviation * deviation) + 1.5 / (narrowest * narrowest))
+}
+
+/// KL(p || r) of a Gaussian to a prior in nats, by the trapezoidal rule.
+pub fn divergence(prior: &Marginal, gaussian: Gaussian) -> f64 {
+    let step = gaussian.deviation * REACH / f64::from(STEPS);
+    let at = |place: i32| {
+        let value = gaussian.mean + f64::from(place) * step;
+        let far = (value - gaussian.mean) / gaussian.deviation;
+        let density = libm::exp(-0.5 * far * far) / libm::sqrt(2.0 * std::f64::consts::PI);
+        density * log_weight(prior, gaussian, value)
+    };
+    (-STEPS..=STEPS).map(at).sum::<f64>() * step / gaussian.deviation
+}
+
+/// Uniform draws that can begin anywhere: a counter that is mixed (G. Steele, D. Lea and C. Flood, "Fast splittable pseudorandom number
+/// generators", 2014). Keys come from addressed streams.
+struct Draws {
+    state: u64,
+}
+
+impl Draws {
+    /// In (0, 1), with 52 random digits.
+    fn uniform(&mut self) -> f64 {
+        self.state = self.state.wrapping_add(STRIDE);
+        ((mixed(self.state) >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
+    }
+}
+
+/// An odd number near 2^64 over the golden ratio.
+const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A number whose bits have all to do with all of another's.
+pub(super) fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::coding::{Component, Decoder, Encoder, Numbers};
+
+    fn prior() -> Marginal {
+        let component = |weight, location, scale| Component { weight, location, scale };
+        Marginal::new(vec![component(0.5, -1.0, 0.4), component(0.2, 0.3, 1.0), component(0.3, 2.0, 0.3)])
+    }
+
+    fn block(dimensions: usize) -> Block {
+        Block::new(vec![prior(); dimensions])
+    }
+
+    fn key(number: u64) -> u64 {
+        randomness::Seed::from_number(8).stream(randomness::Purpose::Test, &[], number).below(u64::MAX)
+    }
+
+    /// Samples chosen for one Gaussian from many lists, and what each took.
+    fn samples(target: &[Gaussian], count: u64) -> Vec<Chosen> {
+        let block = block(target.len());
+        (0..count).map(|number| block.choose(target, key(2 * number), key(2 * number + 1))).collect()
+    }
+
+    /// The largest distance of two distributions of so many samples each that chance alone exceeds once in a million: Kolmogorov and
+    /// Smirnov's.
+    fn bound(count: usize) -> f64 {
+        (-(0.5e-6_f64).ln() / count as f64).sqrt()
+    }
+
+    #[test]
+    fn what_is_chosen_follows_the_gaussian() {
+        let targets =
+            [(0.4, 0.3), (-2.0, 0.1), (3.1, 0.6)].map(|(mean, deviation)| Gaussian { mean, deviation });
+        let count = 4000;
+        for target in targets {
+            let mut chosen: Vec<f64> =
+                samples(&[target], count).iter().map(|chosen| f64::from(chosen.values[0])).collect();
+            let mut stream = randomness::Seed::from_number(9).stream(randomness::Purpose::Test, &[], 0);
+            let mut drawn: Vec<f64> =
+                (0..count).map(|_| target.mean + target.deviation * stream.normal()).collect();
+            chosen.sort_by(f64::total_cmp);
+            drawn.sort_by(f64::total_cmp);
+            let below = |sorted: &[f64], value: f64| {
+                sorted.partition_point(|other| *other <= value) as f64 / count as f64
+            };
+            let apart = chosen
+                .iter()
+                .chain(&drawn)
+                .map(|value| (below(&chosen, *value) - below(&drawn, *value)).abs());
+            let apart = apart.fold(0.0, f64::max);
+            assert!(apart < bound(count as usize), "{target:?}: two distributions are {apart} apart");
+        }
+    }
+
+    #[test]
+    fn dimensions_of_a_block_do_not_tell_of_each_other() {
+        let target = [Gaussian { mean: 0.2, deviation: 0.3 }, Gaussian { mean: 1.5, deviation: 0.2 }];
+        let far: Vec<[f64; 2]> = samples(&target, 3000)
+            .iter()
+            .map(|chosen| {
+                [0, 1].map(|at| (f64::from(chosen.values[at]) - target[at].mean) / target[at].deviation)
+            })
+            .collect();
+        let mean = |of: &dyn Fn(&[f64; 2]) -> f64| far.iter().map(of).sum::<f64>() / far.len() as f64;
+        // Five deviations of a mean of 3000.
+        let bound = 5.0 / (far.len() as f64).sqrt();
+        assert!(mean(&|far| far[0]).abs() < bound && mean(&|far| far[0] * far[1]).abs() < bound);
+        assert!((mean(&|far| far[1] * far[1]) - 1.0).abs() < 2.0 * bound);
+    }
+
+    #[test]
+    fn a_sample_takes_little_more_than_its_divergence() {
+        for target in [
+            vec![Gaussian { mean: 0.4, deviation: 0.2 }; 1],
+            vec![
+                Gaussian { mean: 1.9, deviation: 0.1 },
+                Gaussian { mean: -1.2, deviation: 0.15 },
+                Gaussian { mean: 0.0, deviation: 0.3 },
+            ],
+        ] {
+            let kl = target.iter().map(|gaussian| divergence(&prior(), *gaussian)).sum::<f64>()
+                / std::f64::consts::LN_2;
+            let chosen = samples(&target, 2000);
+            assert!(chosen.iter().all(|chosen| chosen.is_exact));
+            let (mut encoder, mut numbers) = (Encoder::default(), Numbers::default());
+            chosen.iter().for_each(|chosen| numbers.encode(chosen.number, &mut encoder));
+            let stream = encoder.finish();
+            let bits = 8.0 * stream.len() as f64 / chosen.len() as f64;
+            assert!(bits < kl + (kl + 1.0).log2() + 2.5, "{bits} bits for {kl}");
+            let (mut decoder, mut numbers) = (Decoder::new(&stream).unwrap(), Numbers::default());
+            for (at, chosen) in chosen.iter().enumerate() {
+                let number = numbers.decode(&mut decoder).unwrap();
+                assert_eq!(block(target.len()).proposal(key(2 * at as u64), number), chosen.values);
+            }
+            decoder.finish().unwrap();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_weight_exceeds_its_bound(mean in -5.0..5.0_f64, log in -4.0..1.5_f64, value in -8.0..8.0_f64) {
+            let gaussian = Gaussian { mean, deviation: log.exp() };
+            let at = mean + value * gaussian.deviation;
+            prop_assert!(log_weight(&prior(), gaussian, at) <= largest_log_weight(&prior(), gaussian) + 1e-9);
+        }
+    }
+
+    #[test]
+    fn proposals_are_pinned() {
+        let bits: Vec<u32> = block(2).proposal(7, 3).into_iter().map(f32::to_bits).collect();
+        assert_eq!(bits, PINNED);
+    }
+    const PINNED: [u32; 2] = [0xbf71_94eb, 0xbf85_59ad];
+}
