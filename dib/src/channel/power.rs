@@ -76,7 +76,7 @@ impl Amplified {
                 let values = rows.start * width..rows.end * width;
                 energetic.iter().map(|part| square(&part[values.clone()])).sum::<f64>()
             };
-            scales.extend(group.scales(width, start, &energy));
+            scales.extend(group.scales(width, start, energy));
             let is_average = matches!(group.power, Some(Power::Average(_)));
             energies.push(if is_average { energy(start..start + group.rows) } else { 0.0 });
             start += group.rows;
