@@ -80,6 +80,7 @@ impl ScenarioArguments {
         }
         node::check_data_names(&scenario)?;
         node::check_kinds(&scenario)?;
+        node::bind_weights(&mut scenario)?;
         Ok(scenario)
     }
 

@@ -28,9 +28,9 @@ pub use control::{
     end_with_parent, health, live, main,
 };
 pub use described::{
-    Build, EncoderModules, Wanted, adamw, air, air_digest, baseline, check_data_names, check_kinds, coding,
-    data_nearby, data_source, encoder, files, layers, log_probability, module, open_data, rate_estimator,
-    register_kind, sparse_term,
+    Build, EncoderModules, Wanted, WeightFiles, adamw, air, air_digest, baseline, bind_weights,
+    check_data_names, check_kinds, coding, data_nearby, data_source, encoder, files, layers, log_probability,
+    module, network, open_data, rate_estimator, register_kind, seen, sparse_term,
 };
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;

@@ -28,7 +28,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 29] = [
+const WITHOUT_DEFAULT: [&str; 33] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",
@@ -37,6 +37,10 @@ const WITHOUT_DEFAULT: [&str; 29] = [
     "mmfi.test_actions",
     "network.transmitters",
     "network.receivers",
+    "network.encoder.weights",
+    "network.joint.weights",
+    "network.local.weights",
+    "network.selector.weights",
     "train.beta_start",
     "train.coding",
     "checkpoint.store",
