@@ -53,6 +53,7 @@ fn play(out: &mut dyn Write) -> Result<()> {
         run: Bytes::from_static(b"one round"),
         incarnation: 0,
         index: 0,
+        weights: node::WeightFiles::default(),
         device: Device::Cpu,
         verify: false,
         secret: Secret::new([0; 32]),

@@ -60,6 +60,103 @@ fn onnxruntime_comes_to_the_same_on_100_rows_with_every_coding() {
     assert!(!wrong.unwrap().status.success());
 }
 
+/// Of every kind and layer, with samples of one, two and three axes, and odd sizes.
+const KINDS: [&str; 3] = [
+    r#"
+[network.encoder.noise-1]
+kind = "sequential"
+shape = [196]
+outputs = 7
+layers = ["linear 20", "layer-norm", "gelu", "group-norm 4", { kind = "residual", layers = ["linear 12", "relu"] }]
+[network.encoder.fft]
+kind = "sequential"
+outputs = 10
+layers = [
+    "conv2d 6 3x2 stride 2x1 padding 1", "layer-norm", "relu", "max-pool 2x3 stride 2",
+    { kind = "residual", layers = ["conv2d 9 3 stride 2 padding 1 groups 3", "group-norm 3", "gelu"] },
+    "avg-pool 2 stride 1", "dropout 0.1", "flatten",
+]
+[network.encoder.mel]
+kind = "sequential"
+shape = [32, 16]
+outputs = 9
+layers = [
+    "conv1d 12 5 stride 2 padding 1 groups 2", "relu", "linear 10", "group-norm 5", "layer-norm", "max-pool 3",
+    { kind = "residual", layers = ["conv1d 8 3 stride 2 padding 1", "relu"] }, "avg-pool 2 stride 1", "global-mean",
+]
+[network.joint]
+kind = "lstm"
+hidden = 6
+layers = 2
+shape = [5, 4]
+"#,
+    r#"
+[network.encoder.noise-2]
+kind = "points"
+shape = [49, 4]
+hidden = [12, 20]
+outputs = 6
+[network.encoder.fft]
+kind = "attention"
+patch = [7, 2]
+blocks = 2
+heads = 2
+width = 12
+outputs = 8
+[network.encoder.mel]
+kind = "gru"
+shape = [16, 32]
+hidden = 9
+layers = 2
+outputs = 7
+head = { kind = "sequential", layers = ["linear 11", "relu"] }
+[network.local]
+kind = "gru"
+shape = [4, 2]
+hidden = 5
+"#,
+    r#"
+[network.encoder.fft]
+kind = "sequential"
+outputs = 5
+layers = ["conv2d 4 3", "relu", "global-mean"]
+[network.encoder.mel]
+kind = "attention"
+shape = [32, 16]
+patch = 4
+blocks = 1
+heads = 3
+width = 12
+outputs = 6
+"#,
+];
+
+#[test]
+fn onnxruntime_comes_to_the_same_with_networks_of_every_kind() {
+    let Some(python) = python() else {
+        eprintln!("skipped: no python3 with numpy, onnx and onnxruntime; POM2DIB_PYTHON may name one");
+        return;
+    };
+    let place = Place::new(PROGRAM);
+    place.write("check.py", script());
+    for (number, kinds) in KINDS.into_iter().enumerate() {
+        place.write_tiny_with("kinds.toml", kinds);
+        place.run(&format!("run kinds.toml --out run{number} --in-process")).done();
+        place.run(&format!("export run{number} --out networks{number} --rows 100")).done();
+        let check = "import onnx, pathlib, sys\n\
+                     for path in pathlib.Path(sys.argv[1]).glob('*.onnx'):\n    onnx.checker.check_model(path, full_check=True)";
+        let folder = format!("networks{number}");
+        for words in [&["-c", check, &folder][..], &["check.py", &folder]] {
+            let output = Command::new(&python).args(words).current_dir(place.path("")).output();
+            let output = output.expect("Python starts");
+            let (said, complained) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{kinds}: {complained}");
+            println!("{said}");
+        }
+    }
+}
+
 #[test]
 fn every_network_is_written_and_the_parameters_are_the_checkpoints() {
     let place = Place::new(PROGRAM);

@@ -101,3 +101,46 @@ fn what_is_wrong_is_said_in_one_line_before_the_first_round_or_when_a_file_is_re
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
+
+/// Points of lidar and radar, an image of depth, and 10 packets of 3 antennas x 90 subcarriers each.
+const NETWORKS: &str = r#"
+[network.encoder.lidar]
+kind = "points"
+hidden = [8, 16]
+outputs = 8
+[network.encoder.mmwave]
+kind = "points"
+hidden = [8]
+outputs = 8
+[network.encoder.depth]
+kind = "sequential"
+layers = ["conv2d 4 8 stride 8", "relu", "conv2d 4 3 stride 2 padding 1", "relu", "flatten"]
+outputs = 8
+[network.encoder.wifi-csi]
+kind = "gru"
+order = [2, 0, 1]
+shape = [10, 270]
+hidden = 6
+outputs = 8
+"#;
+
+#[test]
+fn each_sensor_has_a_network_of_its_kind() {
+    let place = place();
+    let shipped = include_str!("../scenarios/mmfi.toml");
+    place.write("kinds.toml", format!("{shipped}{NETWORKS}"));
+    let told = place.run("model kinds.toml --data tree --json").done().json();
+    let networks = told["networks"].as_array().unwrap();
+    let trunk = |name: &str| {
+        let name = format!("encoder of {name}: trunk");
+        networks.iter().find(|network| network["network"] == name.as_str()).unwrap()
+    };
+    assert_eq!(trunk("wifi-csi")["shape"], serde_json::json!([10, 270]));
+    assert_eq!(trunk("lidar")["layers"][0]["shape"], serde_json::json!([1200, 8]));
+    let run = format!("run kinds.toml --data tree {SMALL} --json");
+    let summary = place.run(&format!("{run} --out a")).done().json();
+    let alone = place.run(&format!("{run} --in-process --threads 2 --out b")).done().json();
+    assert_eq!(alone["fingerprint"], summary["fingerprint"]);
+    place.run("export a --out networks --data tree --rows 3").done();
+    assert!(place.path("networks/transmitter1-trunk0.safetensors").is_file());
+}

@@ -31,8 +31,7 @@ static OWN: LazyLock<String> = LazyLock::new(|| {
 
 fn place(program: &'static str) -> Place {
     let place = Place::new(program);
-    let tiny = std::fs::read_to_string(place.path("tiny.toml")).unwrap();
-    place.write("sines.toml", format!("{tiny}{SINES}"));
+    place.write_tiny_with("sines.toml", SINES);
     place
 }
 

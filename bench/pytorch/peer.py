@@ -25,6 +25,10 @@ FEATURE_DIM, RECEIVER_LIMIT, TRANSMITTER_LIMIT = 24, 2, 4
 TICKS, SAMPLES, BETA = 20, 20, 1e-3
 CODING_RATE, SELECTION_RATE, WEIGHT_DECAY, SELECTION_CLIP = 1e-4, 5e-5, 1e-4, 10.0
 
+# The same of scenarios/handwritten-cnn.toml, for --cnn: what images a modality's encoder convolves, and what its trunk gives.
+CONVOLVED: dict[str, tuple[int, int]] = {}
+SEEN = 128
+
 K, T = len(TRANSMITTERS), len(RECEIVERS)
 ENTRIES = [(k, m) for k, modalities in enumerate(TRANSMITTERS) for m in range(len(modalities))]
 RINGS = [0, 5, 5, 5, 1, 5, 2, 5, 3, 4]
@@ -47,12 +51,22 @@ class ResidualBlock(nn.Module):
         return F.relu_(self.second(hidden) + self.shortcut(x))
 
 
+def use_convolutions():
+    """The image in place of its spectrum, and convolutional encoders of image and mel spectrogram."""
+    for modalities in TRANSMITTERS:
+        modalities[:] = ["image" if name == "fft" else name for name in modalities]
+    del WIDTHS["fft"]
+    WIDTHS["image"] = 784
+    CONVOLVED.update({"image": (28, 28), "mel": (16, 32)})
+
+
 class Base(nn.Sequential):
     """The base network of all encoders, decoders and selectors."""
 
-    def __init__(self, inputs: int, outputs: int):
-        blocks = ResidualBlock(inputs, 512), nn.LayerNorm(512), ResidualBlock(512, 256), nn.LayerNorm(256)
-        super().__init__(*blocks, nn.Linear(256, outputs))
+    def __init__(self, inputs: int, outputs: int, sizes: tuple[int, ...] = (512, 256)):
+        pairs = zip((inputs, *sizes), sizes)
+        blocks = [layer for before, size in pairs for layer in (ResidualBlock(before, size), nn.LayerNorm(size))]
+        super().__init__(*blocks, nn.Linear(sizes[-1], outputs))
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
@@ -60,13 +74,50 @@ class Base(nn.Sequential):
                     nn.init.zeros_(layer.bias)
 
 
+class Trunk(nn.Sequential):
+    """Two convolutions, and a linear layer."""
+
+    def __init__(self, height: int, width: int):
+        halves = [nn.Conv2d(1, 8, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU()]
+        places = -(-height // 4) * -(-width // 4)
+        super().__init__(nn.Unflatten(1, (1, height, width)), *halves, nn.Flatten(), nn.Linear(16 * places, SEEN))
+        for layer in self.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+
+class Encoder(nn.Module):
+    """The base network of a sample and the receiver's embedding; behind a trunk, a smaller one of what that sees."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.trunk = Trunk(*CONVOLVED[name]) if name in CONVOLVED else None
+        d, inputs = FEATURE_DIM, SEEN if self.trunk else WIDTHS[name]
+        self.head = Base(inputs + d, 2 * d, (256,)) if self.trunk else Base(inputs + d, 2 * d)
+
+    def see(self, samples: Tensor, tick: Tensor) -> Tensor:
+        """What the head is given of the samples of ticks, [n, samples, values]: a trunk runs once a tick."""
+        if self.trunk is None:
+            return samples[tick]
+        ticks, of_entry = tick.unique(return_inverse=True)
+        return self.trunk(samples[ticks].flatten(0, 1)).view(len(ticks), SAMPLES, -1)[of_entry]
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """mu and what std is made of, of samples with the embedding behind each."""
+        if self.trunk is not None:
+            samples, embedding = rows.split([rows.shape[-1] - FEATURE_DIM, FEATURE_DIM], -1)
+            rows = torch.cat((self.trunk(samples), embedding), -1)
+        return self.head(rows)
+
+
 class Networks(nn.Module):
     """All networks of all nodes."""
 
     def __init__(self):
         super().__init__()
-        d, widths = FEATURE_DIM, [WIDTHS[TRANSMITTERS[k][m]] for k, m in ENTRIES]
-        self.encoders = nn.ModuleList(Base(width + d, 2 * d) for width in widths)
+        d = FEATURE_DIM
+        self.encoders = nn.ModuleList(Encoder(TRANSMITTERS[k][m]) for k, m in ENTRIES)
         self.joint = nn.ModuleList(Base(len(ENTRIES) * d, classes) for classes in RECEIVERS.values())
         self.local = nn.ModuleList(Base(2 * d, classes) for classes in RECEIVERS.values())
         self.asking = nn.ModuleList(Base(d, RECEIVER_LIMIT + K) for _ in range(T))
@@ -78,7 +129,7 @@ class Networks(nn.Module):
     def selectors(self) -> list[Base]:
         return [*self.asking, *self.granting]
 
-    def coders(self) -> list[Base]:
+    def coders(self) -> list[nn.Module]:
         return [*self.encoders, *self.joint, *self.local]
 
 
@@ -210,9 +261,9 @@ def encode(networks: Networks, batch: Batch, grants: Grants, noise: Tensor) -> t
     parts = zip(ENTRIES, networks.encoders, grants.tick.split(sizes), grants.receiver.split(sizes))
     for (k, m), encoder, tick, receiver in parts:
         if len(tick) > 0:
-            x = batch.modalities[TRANSMITTERS[k][m]][tick]
+            x = encoder.see(batch.modalities[TRANSMITTERS[k][m]], tick)
             embedding = networks.of_receiver[receiver].unsqueeze(1).expand(-1, SAMPLES, -1)
-            outputs.append(encoder(torch.cat((x, embedding), -1).flatten(0, 1)))
+            outputs.append(encoder.head(torch.cat((x, embedding), -1).flatten(0, 1)))
     mu, raw = torch.cat(outputs).view(-1, SAMPLES, 2 * FEATURE_DIM).chunk(2, -1)
     std = F.softplus(raw - 5)
     z = mu + std * noise
@@ -437,6 +488,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=60, help=f"the first {WARM_UP} are not counted (default 60)")
     parser.add_argument("--threads", type=int, help="of PyTorch (default: its own choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--cnn", action="store_true", help="the networks of scenarios/handwritten-cnn.toml")
     parser.add_argument("--compile", action="store_true", help="let torch.compile fuse the rate's elementwise work")
     parser.add_argument("--arrays", metavar="NPZ", help=f"arrays {', '.join(WIDTHS)} and digit; default: invented")
     parser.add_argument("--rows", type=int, default=10_000, help="how many samples to invent (default 10000)")
@@ -448,6 +500,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
 
+    if arguments.cnn:
+        use_convolutions()
     torch.manual_seed(arguments.seed)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

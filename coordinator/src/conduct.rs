@@ -128,6 +128,8 @@ struct Conductor {
     leaving: Option<Member>,
     /// Of the receivers that tell classes.
     classes: Vec<ClassCounts>,
+    /// A node has networks that give the same bits in the same build alone.
+    same_build: bool,
     /// The version that has scored best on validation rows, where there are any.
     best: Option<Best>,
 }
@@ -152,6 +154,7 @@ impl Conductor {
             stopping: false,
             leaving: None,
             classes: Vec::new(),
+            same_build: false,
             best: None,
         };
         conductor.shared_status.incarnation(conductor.setup.incarnation, conductor.setup.version(), None);

@@ -52,6 +52,10 @@ pub struct Summary {
     pub wire: Wire,
     /// How long training took.
     pub timing: Timing,
+    /// What it takes to come to the same bits, where that is more than scenario and seed: networks of a kind that promises them in the
+    /// same build and with as many threads alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproducible: Option<String>,
     /// SHA-256 over the sorted lines "parameter name, its SHA-256".
     pub fingerprint: String,
 }

@@ -41,6 +41,7 @@ static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context {
     incarnation: 1,
     index: 0,
     secret: Secret::new([7; 32]),
+    weights: node::WeightFiles::default(),
     device: Device::Cpu,
     verify: true,
 });

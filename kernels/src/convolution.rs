@@ -1,8 +1,9 @@
 //! Convolutions: products of an image's patches, a line each, with the weights.
 //!
-//! Patches are laid out piece by piece, where a piece stays in the cache, and pieces are shared out over threads. Bits are those of
+//! Images are taken piece by piece, where a piece stays in the cache, and pieces are shared out over threads. Bits are those of
 //! [`product`](crate::product) of the whole matrix of patches: every value of the output is a sum over a patch in order, and a
-//! weight's gradient adds 512 places of the images at a time.
+//! weight's gradient adds 512 places of the images at a time. The gradient with respect to the images is a convolution itself, of what
+//! comes back: at strides above 1 one for each way in which places lie between the patches.
 
 use std::ops::Range;
 
@@ -15,9 +16,10 @@ use crate::Real;
 use crate::access::{for_dtype, read, write};
 #[cfg(feature = "cuda")]
 use crate::cuda::host;
-use crate::lanes::{combine_short, vectorise};
+use crate::lanes::{vectorise, vectorise_for};
 pub use crate::patches::Patches;
-use crate::product::{DEPTH, Matrix, multiply_here};
+use crate::product::DEPTH;
+use crate::seen::{Back, Seen, Sight, Strips, accumulate_seen, multiply_seen};
 use crate::threads::{for_pieces, threads};
 use crate::transpose::transpose_into;
 
@@ -47,14 +49,6 @@ pub fn accumulate_weight_gradient(
 /// The gradient with respect to x, given that with respect to the result.
 pub fn input_gradient(upstream: &Tensor, weight: &Tensor, patches: Patches) -> Result<Tensor> {
     upstream.apply_op2_no_bwd(weight, &InputGradient { patches })
-}
-
-/// Numbers of patches that are laid out at a time: they stay in a core's second cache.
-const NUMBERS: usize = 1 << 16;
-
-/// How many patches of so many values are laid out at a time: many enough to be worth a product with large weights.
-fn piece(depth: usize) -> usize {
-    (NUMBERS / depth).clamp(256, 4096)
 }
 
 /// How a convolution falls into products.
@@ -92,39 +86,21 @@ impl Sizes {
         Ok(Sizes { patches, images, groups, depth, columns, outputs })
     }
 
+    /// That of what comes out.
+    fn shape(&self) -> Shape {
+        Shape::from((self.images, self.patches.places() * self.outputs))
+    }
+
     /// The channels of a group.
     fn channels(&self, group: usize) -> Range<usize> {
         let width = self.patches.channels / self.groups;
         group * width..(group + 1) * width
     }
 
-    /// The outputs of a group that start in a line of all outputs.
-    fn of_group<'a, T: Real>(&self, lines: &'a [T], group: usize, rows: usize) -> Matrix<'a, T> {
-        let start = group * self.columns;
-        Matrix { row_stride: self.outputs, ..Matrix::new(&lines[start..], rows, self.columns) }
-    }
-
     /// The weights of a group.
-    fn weight<'a, T: Real>(&self, weight: &'a [T], group: usize) -> Matrix<'a, T> {
+    fn weight<'a, T: Real>(&self, weight: &'a [T], group: usize) -> &'a [T] {
         let size = self.depth * self.columns;
-        Matrix::new(&weight[group * size..(group + 1) * size], self.depth, self.columns)
-    }
-
-    /// The patches of consecutive places, one a line: laid out in `lines`, where they do not lie so already.
-    fn lines<'a, T: Real>(
-        &self,
-        x: &'a [T],
-        places: Range<usize>,
-        group: usize,
-        lines: &'a mut Vec<T>,
-    ) -> Matrix<'a, T> {
-        let count = places.len();
-        if self.groups == 1 && self.patches.is_places() {
-            return Matrix::new(&x[places.start * self.depth..], count, self.depth);
-        }
-        lines.resize(count * self.depth, T::ZERO);
-        self.patches.gather(x, places, self.channels(group), lines);
-        Matrix::new(lines, count, self.depth)
+        &weight[group * size..(group + 1) * size]
     }
 }
 
@@ -178,31 +154,35 @@ fn forward<T: Real>(
 ) -> Result<(CpuStorage, Shape)> {
     let (x, weight, bias) =
         (read::<T>(x.0, x.1)?, read::<T>(weight.0, weight.1)?, read::<T>(bias.0, bias.1)?);
-    let Sizes { patches, images, outputs, .. } = sizes;
-    let mut output = vec![T::ZERO; images * patches.places() * outputs];
-    for_pieces(&mut output, outputs, piece(sizes.depth), |lines, first, output| {
-        let count = output.len() / outputs;
-        for group in 0..sizes.groups {
-            let a = sizes.lines(x, first..first + count, group, lines);
-            let start = group * sizes.columns;
-            multiply_here(&mut output[start..], outputs, a, sizes.weight(weight, group), false);
-        }
-        vectorise(
-            #[inline(always)]
-            || add_bias(output, bias, rectifies),
-        );
-    });
-    Ok((T::to_cpu_storage_owned(output), Shape::from((images, patches.places() * outputs))))
+    Ok((T::to_cpu_storage_owned(convolution(sizes, rectifies, x, weight, bias)), sizes.shape()))
 }
 
-#[inline(always)]
-fn add_bias<T: Real>(output: &mut [T], bias: &[T], rectifies: bool) {
-    for line in output.chunks_exact_mut(bias.len()) {
-        combine_short(line, bias, |value, bias| {
-            let sum = value + bias;
-            if rectifies { T::ZERO.larger(sum) } else { sum }
-        });
-    }
+/// Places of images that are taken at a time: they stay in a core's second cache.
+const PLACES: usize = 2048;
+
+fn convolution<T: Real>(sizes: Sizes, rectifies: bool, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
+    let Sizes { patches, images, groups, depth, columns, outputs } = sizes;
+    let (places, sight) = (patches.places(), Sight::new(patches, groups));
+    let of_group = |group| strips(sizes.weight(weight, group), columns, depth, columns);
+    let weights: Vec<Strips<T>> = (0..groups).map(of_group).collect();
+    let mut output = vec![T::ZERO; images * places * outputs];
+    let piece = PLACES.div_ceil(places);
+    for_pieces(&mut output, places * outputs, piece, |surrounded, first, output| {
+        let count = output.len() / (places * outputs);
+        sight.surround(&x[first * patches.size()..(first + count) * patches.size()], surrounded);
+        let mut starts = Vec::new();
+        for (group, weights) in weights.iter().enumerate() {
+            sight.starts(0..count * places, group, &mut starts);
+            let seen = Seen { sight: &sight, values: surrounded, starts: &starts };
+            let own = group * columns..(group + 1) * columns;
+            let output = &mut output[own.start..];
+            vectorise(
+                #[inline(always)]
+                || multiply_seen(output, outputs, seen, weights, (&bias[own.clone()], rectifies)),
+            );
+        }
+    });
+    output
 }
 
 struct WeightGradient {
@@ -252,28 +232,36 @@ fn weight_gradient<T: Real>(
 ) -> Result<()> {
     let (x, upstream) = (read::<T>(x.0, x.1)?, read::<T>(upstream.0, upstream.1)?);
     let gradient = write::<T>(gradient.0, gradient.1)?;
-    let total = sizes.images * sizes.patches.places();
-    let add = |gradient: &mut [T], start: usize, lines: &mut Vec<T>| {
-        let places = start..(start + DEPTH).min(total);
-        let parts = gradient.chunks_exact_mut(sizes.depth * sizes.columns);
-        for (group, gradient) in parts.enumerate() {
-            let b = sizes.of_group(&upstream[start * sizes.outputs..], group, places.len());
-            let a = sizes.lines(x, places.clone(), group, lines);
-            multiply_here(gradient, sizes.columns, a.transposed(), b, true);
+    let Sizes { patches, images, groups, depth, columns, outputs } = sizes;
+    let (places, sight) = (patches.places(), Sight::new(patches, groups));
+    let total = images * places;
+    let mut surrounded = Vec::new();
+    sight.surround(x, &mut surrounded);
+    let add = |gradient: &mut [T], first: usize, starts: &mut Vec<usize>| {
+        let own = first..(first + DEPTH).min(total);
+        let upstream = &upstream[first * outputs..own.end * outputs];
+        for (group, gradient) in gradient.chunks_exact_mut(depth * columns).enumerate() {
+            sight.starts(own.clone(), group, starts);
+            let seen = Seen { sight: &sight, values: &surrounded, starts };
+            let strips = strips(&upstream[group * columns..], outputs, own.len(), columns);
+            vectorise(
+                #[inline(always)]
+                || accumulate_seen(gradient, seen, &strips),
+            );
         }
     };
     let starts: Vec<usize> = (0..total).step_by(DEPTH).collect();
     let threads = threads();
     if threads == 1 || starts.len() == 1 {
-        let mut lines = Vec::new();
-        starts.into_iter().for_each(|start| add(gradient, start, &mut lines));
+        let mut memory = Vec::new();
+        starts.into_iter().for_each(|start| add(gradient, start, &mut memory));
         return Ok(());
     }
     // Pieces by themselves, a few at a time, and then added in order: the sums of one thread.
     for starts in starts.chunks(4 * threads) {
-        let of_piece = |lines: &mut Vec<T>, &start: &usize| {
+        let of_piece = |memory: &mut Vec<usize>, &start: &usize| {
             let mut part = vec![T::ZERO; gradient.len()];
-            add(&mut part, start, lines);
+            add(&mut part, start, memory);
             part
         };
         let parts: Vec<Vec<T>> = starts.par_iter().map_init(Vec::new, of_piece).collect();
@@ -320,38 +308,66 @@ impl CustomOp2 for InputGradient {
 
 fn back<T: Real>(sizes: Sizes, upstream: Operand<'_>, weight: Operand<'_>) -> Result<(CpuStorage, Shape)> {
     let (upstream, weight) = (read::<T>(upstream.0, upstream.1)?, read::<T>(weight.0, weight.1)?);
-    let Sizes { patches, images, groups, depth, columns, outputs } = sizes;
-    let (size, places) = (patches.size(), patches.places());
-    let transposed = transposed_weights(sizes, weight);
+    let Sizes { patches, images, groups, outputs, .. } = sizes;
+    let (size, places, channels) = (patches.size(), patches.places(), patches.channels);
+    // Places that lie further behind are seen by no patch.
+    let [down, across] = [0, 1].map(|axis| patches.stride[axis].min(patches.kernel[axis]));
+    let shifts = (0..down).flat_map(|y| (0..across).map(move |x| [y, x]));
+    let backs = shifts.filter_map(|shifts| Back::new(&patches, outputs, groups, shifts));
+    let backs: Vec<(Back, Vec<Strips<T>>)> = backs
+        .map(|back| {
+            let weights = (0..groups).map(|group| turned(sizes, &back.taps, sizes.weight(weight, group)));
+            let weights = weights.collect();
+            (back, weights)
+        })
+        .collect();
+    let zeros = vec![T::ZERO; channels];
     let mut gradient = vec![T::ZERO; images * size];
-    let piece = piece(depth);
-    for_pieces(&mut gradient, size, (piece / places).max(1), |lines, first, gradient| {
-        let (offset, count) = (first * places, gradient.len() / size * places);
-        for start in (0..count).step_by(piece) {
-            let end = (start + piece).min(count);
-            lines.resize((end - start) * depth, T::ZERO);
-            for group in 0..groups {
-                let a = sizes.of_group(&upstream[(offset + start) * outputs..], group, end - start);
-                let b = &transposed[group * depth * columns..(group + 1) * depth * columns];
-                multiply_here(lines, depth, a, Matrix::new(b, columns, depth), false);
+    for_pieces(&mut gradient, size, PLACES.div_ceil(places), |surrounded, first, gradient| {
+        let count = gradient.len() / size;
+        let upstream = &upstream[first * places * outputs..(first + count) * places * outputs];
+        let (mut starts, mut made) = (Vec::new(), Vec::new());
+        for (back, weights) in &backs {
+            back.sight.surround(upstream, surrounded);
+            made.resize(count * back.targets.len() * channels, T::ZERO);
+            for (group, weights) in weights.iter().enumerate() {
+                back.sight.starts(0..count * back.sight.places(), group, &mut starts);
+                let seen = Seen { sight: &back.sight, values: surrounded, starts: &starts };
+                let own = sizes.channels(group);
+                let made = &mut made[own.start..];
                 vectorise(
                     #[inline(always)]
-                    || patches.scatter(lines, start..end, sizes.channels(group), gradient),
+                    || multiply_seen(made, channels, seen, weights, (&zeros[own.clone()], false)),
                 );
+            }
+            let of_images = made.chunks_exact(back.targets.len() * channels);
+            for (image, made) in gradient.chunks_exact_mut(size).zip(of_images) {
+                for (&target, made) in back.targets.iter().zip(made.chunks_exact(channels)) {
+                    image[target..target + channels].copy_from_slice(made);
+                }
             }
         }
     });
     Ok((T::to_cpu_storage_owned(gradient), Shape::from((images, size))))
 }
 
-/// The weights of every group, outputs x values of a patch.
-fn transposed_weights<T: Real>(sizes: Sizes, weight: &[T]) -> Vec<T> {
-    let Sizes { depth, columns, .. } = sizes;
-    let mut transposed = Vec::with_capacity(weight.len());
-    for weight in weight.chunks_exact(depth * columns) {
-        transpose_into(&mut transposed, weight, columns, columns, depth);
+/// The weights of some taps of a group, with outputs and channels exchanged.
+fn turned<T: Real>(sizes: Sizes, taps: &[usize], weight: &[T]) -> Strips<T> {
+    let (channels, columns) = (sizes.patches.channels / sizes.groups, sizes.columns);
+    let mut turned = Vec::with_capacity(taps.len() * columns * channels);
+    for tap in taps {
+        let own = &weight[tap * channels * columns..(tap + 1) * channels * columns];
+        transpose_into(&mut turned, own, columns, columns, channels);
     }
-    transposed
+    strips(&turned, channels, taps.len() * columns, channels)
+}
+
+/// The columns of lines, in strips.
+fn strips<T: Real>(matrix: &[T], line: usize, lines: usize, columns: usize) -> Strips<T> {
+    vectorise_for(
+        #[inline(always)]
+        |is_wide| Strips::of(matrix, line, lines, columns, is_wide),
+    )
 }
 
 #[cfg(test)]
@@ -359,7 +375,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
-    use crate::patches::tests::ODD;
+    use crate::patches::tests::{ODD, gathered, scatter};
     use crate::product::tests::random;
     use crate::product::{Transpose, accumulate_product, product};
 
@@ -376,9 +392,13 @@ mod tests {
     fn whole(x: &Tensor, patches: Patches) -> Tensor {
         let places = x.dim(0).unwrap() * patches.places();
         let depth = patches.depth(patches.channels);
-        let mut lines = vec![0.0; places * depth];
-        patches.gather(&bits(x), 0..places, 0..patches.channels, &mut lines);
+        let lines = gathered(&patches, &bits(x), 0..places, &(0..patches.channels));
         Tensor::from_vec(lines, (places, depth), &Device::Cpu).unwrap()
+    }
+
+    /// But for the order of sums.
+    fn near(got: &[f32], expected: &[f32]) -> bool {
+        got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-4 * (1.0 + expected.abs()))
     }
 
     /// On 1, 2 and 4 threads.
@@ -393,8 +413,11 @@ mod tests {
     fn a_convolution_is_the_product_of_all_patches_bit_for_bit() {
         let large =
             Patches { height: 28, width: 28, channels: 3, kernel: [5, 5], stride: [1, 1], padding: [2, 2] };
-        for (patches, images) in ODD.map(|odd| (odd, 3)).into_iter().chain([(large, 11)]) {
-            for outputs in [1, 5, 24] {
+        // Of more than 512 values a patch.
+        let deep =
+            Patches { height: 4, width: 5, channels: 120, kernel: [3, 3], stride: [1, 1], padding: [1, 1] };
+        for (patches, images) in ODD.map(|odd| (odd, 3)).into_iter().chain([(large, 11), (deep, 2)]) {
+            for outputs in [1, 5, 8, 24] {
                 let depth = patches.depth(patches.channels);
                 let x = tensor(1, &[images, patches.size()]);
                 let weight = tensor(2, &[1, depth, outputs]);
@@ -408,10 +431,12 @@ mod tests {
                 let by_place = upstream.reshape((images * patches.places(), outputs)).unwrap();
                 let gradient = start.get(0).unwrap().force_contiguous().unwrap();
                 accumulate_product(&gradient, &lines, &by_place, Transpose::Left).unwrap();
-                let wanted = product(&by_place, &flat, Transpose::Right).unwrap();
+                let wanted = bits(&product(&by_place, &flat, Transpose::Right).unwrap());
                 let mut back = vec![0f32; images * patches.size()];
                 let all = 0..images * patches.places();
-                patches.scatter(&bits(&wanted), all, 0..patches.channels, &mut back);
+                scatter(&patches, &wanted, all, &(0..patches.channels), &mut back);
+                let alone = bits(&input_gradient(&upstream, &weight, patches).unwrap());
+                assert!(near(&alone, &back), "{patches:?}");
                 on_threads(|| {
                     let got = convolve(&x, &weight, &bias, patches, true).unwrap();
                     assert_eq!(bits(&got), bits(&expected), "{patches:?}");
@@ -419,7 +444,7 @@ mod tests {
                     accumulate_weight_gradient(&sum, &x, &upstream, patches).unwrap();
                     assert_eq!(bits(&sum), bits(&gradient), "{patches:?}");
                     let got = input_gradient(&upstream, &weight, patches).unwrap();
-                    assert_eq!(bits(&got), back, "{patches:?}");
+                    assert_eq!(bits(&got), alone, "{patches:?}");
                 });
             }
         }

@@ -6,78 +6,41 @@ use gemm::Parallelism;
 use crate::Real;
 use crate::product::Matrix;
 
-/// C = A B over a depth of at most `DEPTH`, or C += A B: `c` is row-major, [a.rows, b.columns]. On all threads of the pool that
-/// this thread belongs to; on this one, if it belongs to none.
+/// C = A B over a depth of at most `DEPTH`, or C += A B: `c` is row-major, [a.rows, b.columns].
 ///
 /// # Panics
 ///
 /// If a slice is shorter than its shape asks for.
 pub(crate) fn gemm_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
-    gemm_lines(c, b.columns, a, b, accumulate, parallelism());
-}
-
-/// The same on this thread alone, into lines of `c` that are `line` apart.
-///
-/// # Panics
-///
-/// If a slice is shorter than its shape asks for, or lines are.
-pub(crate) fn gemm_here<T: Real>(
-    c: &mut [T],
-    line: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    accumulate: bool,
-) {
-    gemm_lines(c, line, a, b, accumulate, Parallelism::None);
-}
-
-fn gemm_lines<T: Real>(
-    c: &mut [T],
-    line: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    accumulate: bool,
-    parallelism: Parallelism,
-) {
-    assert!(line >= b.columns, "lines of a product are too short");
-    check(c.len(), line, a, b);
+    check(c.len(), a, b);
     // SAFETY: `check` has made sure that every element that the shapes and strides address lies inside its slice,
     // `c` is borrowed exclusively, and T is f32 or f64, the types that the crate dispatches on.
-    unsafe { call(c.as_mut_ptr(), line, a, b, accumulate, parallelism) }
+    unsafe { call(c.as_mut_ptr(), a, b, accumulate) }
 }
 
 /// A B in new memory that is not filled with zeros first.
 pub(crate) fn gemm_new<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     let length = a.rows * b.columns;
     let mut c = Vec::with_capacity(length);
-    check(length, b.columns, a, b);
+    check(length, a, b);
     // SAFETY: as above; the memory is the vector's own, and the product writes each of its `length` elements without
     // reading it, since it does not accumulate.
     unsafe {
-        call(c.as_mut_ptr(), b.columns, a, b, false, parallelism());
+        call(c.as_mut_ptr(), a, b, false);
         c.set_len(length);
     }
     c
 }
 
-fn check<T>(c: usize, line: usize, a: Matrix<'_, T>, b: Matrix<'_, T>) {
+fn check<T>(c: usize, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     assert_eq!(a.columns, b.rows, "the inner sizes of a product differ");
-    let needed = if a.rows == 0 { 0 } else { (a.rows - 1) * line + b.columns };
-    assert!(c >= needed && a.fits() && b.fits(), "an operand of a product is too short");
+    assert!(c >= a.rows * b.columns && a.fits() && b.fits(), "an operand of a product is too short");
 }
 
 /// # Safety
 ///
-/// `c` points to a.rows lines of b.columns elements, `line` apart, that nobody else uses, readable if `accumulate`; `a` and `b`
-/// fit.
-unsafe fn call<T: Real>(
-    c: *mut T,
-    line: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    accumulate: bool,
-    parallelism: Parallelism,
-) {
+/// `c` points to a.rows * b.columns elements that nobody else uses, readable if `accumulate`; `a` and `b` fit.
+unsafe fn call<T: Real>(c: *mut T, a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
     // SAFETY: passed on from the caller. Strides fit an isize because slices do.
     unsafe {
         gemm::gemm(
@@ -86,7 +49,7 @@ unsafe fn call<T: Real>(
             a.columns,
             c,
             1,
-            line as isize,
+            b.columns as isize,
             accumulate,
             a.values.as_ptr(),
             a.column_stride as isize,
@@ -99,7 +62,7 @@ unsafe fn call<T: Real>(
             false,
             false,
             false,
-            parallelism,
+            parallelism(),
         );
     }
 }

@@ -11,6 +11,23 @@ pub(crate) fn vectorise<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Work(work))
 }
 
+/// The same for work that is told whether a register holds 16 numbers of 32 bits.
+#[inline]
+pub(crate) fn vectorise_for<R>(work: impl FnMut(bool) -> R) -> R {
+    Arch::new().dispatch(WorkFor(work))
+}
+
+struct WorkFor<F>(F);
+
+impl<R, F: FnMut(bool) -> R> WithSimd for WorkFor<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> R {
+        (self.0)(S::F32_LANES >= 16)
+    }
+}
+
 /// A closure of which more is asked than FnOnce: the compiler's shim from a borrowing closure to FnOnce is not inlined.
 struct Work<F>(F);
 

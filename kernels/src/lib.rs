@@ -39,9 +39,9 @@ mod rate_joint;
 mod rate_per_dimension;
 mod real;
 pub mod recurrent;
+mod seen;
 pub mod segments;
 mod threads;
-mod tiles;
 pub mod transpose;
 mod upload;
 

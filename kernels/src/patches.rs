@@ -1,11 +1,6 @@
-//! The patches of an image that a convolution multiplies: laid out side by side as lines of a matrix, and added up again.
-
-use std::ops::Range;
+//! The patches of an image that a convolution, or a pool, looks at.
 
 use candle_core::{Result, bail};
-
-use crate::Real;
-use crate::lanes::combine_short;
 
 /// An image, and the patches of it that a convolution looks at. Images lie place by place, each with its channels side by
 /// side; time steps are an image of one line.
@@ -23,14 +18,6 @@ pub struct Patches {
     pub stride: [usize; 2],
     /// How many lines and places of zeros stand on each side of the image.
     pub padding: [usize; 2],
-}
-
-/// Consecutive patches of one line.
-struct Line {
-    sample: usize,
-    /// From the top.
-    number: usize,
-    patches: Range<usize>,
 }
 
 impl Patches {
@@ -54,11 +41,6 @@ impl Patches {
         self.height * self.width * self.channels
     }
 
-    /// Whether a patch is a place: then patches lie as they should already.
-    pub(crate) fn is_places(&self) -> bool {
-        (self.kernel, self.stride, self.padding) == ([1, 1], [1, 1], [0, 0])
-    }
-
     pub(crate) fn check(&self, name: &str) -> Result<()> {
         if self.stride.contains(&0) || self.kernel.contains(&0) || self.size() == 0 || self.places() == 0 {
             bail!("{name}: {self:?} has no patches");
@@ -70,184 +52,14 @@ impl Patches {
     pub(crate) fn depth(&self, channels: usize) -> usize {
         self.kernel[0] * self.kernel[1] * channels
     }
-
-    /// The lines that consecutive patches, counted over all images, stand in.
-    fn lines(&self, places: Range<usize>) -> impl Iterator<Item = Line> {
-        let [lines, columns] = self.output();
-        let mut place = places.start;
-        std::iter::from_fn(move || {
-            (place < places.end).then(|| {
-                let (line, first) = (place / columns, place % columns);
-                let last = columns.min(first + places.end - place);
-                place += last - first;
-                Line { sample: line / lines, number: line % lines, patches: first..last }
-            })
-        })
-    }
-
-    /// The line of the image that a line of patches sees with its tap of that number; none if it is one of zeros.
-    fn source(&self, line: &Line, tap: usize) -> Option<Range<usize>> {
-        let y = (line.number * self.stride[0] + tap).checked_sub(self.padding[0])?;
-        let start = (line.sample * self.height + y) * self.width * self.channels;
-        (y < self.height).then_some(start..start + self.width * self.channels)
-    }
-
-    /// Where the first of a line's patches begins, if `padding` places of zeros stand before the line.
-    fn start(&self, line: &Line) -> usize {
-        line.patches.start * self.stride[1] * self.channels
-    }
-
-    /// Values of a line with its zeros, and those of the zeros on one side.
-    fn padded(&self) -> (usize, usize) {
-        let side = self.padding[1] * self.channels;
-        (self.width * self.channels + 2 * side, side)
-    }
-
-    /// Writes consecutive patches, counted over all images, one a line: their taps line by line, each with the channels of a
-    /// group.
-    pub(crate) fn gather<T: Real>(
-        &self,
-        x: &[T],
-        places: Range<usize>,
-        group: Range<usize>,
-        lines: &mut [T],
-    ) {
-        let run = self.kernel[1] * group.len();
-        let depth = self.kernel[0] * run;
-        let (width, side) = self.padded();
-        // With zeros around it, a line has no ends to be careful about.
-        let (mut padded, zeros) = (vec![T::ZERO; width], vec![T::ZERO; width]);
-        let mut start = 0;
-        for line in self.lines(places) {
-            let end = start + line.patches.len() * depth;
-            for tap in 0..self.kernel[0] {
-                let seen = match self.source(&line, tap) {
-                    Some(source) if side == 0 => &x[source],
-                    Some(source) => {
-                        padded[side..width - side].copy_from_slice(&x[source]);
-                        &padded
-                    }
-                    None => &zeros,
-                };
-                self.gather_line(
-                    &seen[self.start(&line)..],
-                    &line,
-                    &group,
-                    &mut lines[start + tap * run..end],
-                );
-            }
-            start = end;
-        }
-    }
-
-    /// Writes what the patches of a line see of one line of the image, to the beginnings of lines that lie a patch's depth apart.
-    fn gather_line<T: Real>(&self, from: &[T], line: &Line, group: &Range<usize>, to: &mut [T]) {
-        let step = self.stride[1] * self.channels;
-        let depth = self.depth(group.len());
-        // All channels of neighbouring places lie side by side.
-        let (taps, length) = match group.len() == self.channels {
-            true => (1, self.kernel[1] * self.channels),
-            false => (self.kernel[1], group.len()),
-        };
-        for tap in 0..taps {
-            let from = &from[tap * self.channels + group.start..];
-            copy(from, step, &mut to[tap * length..], depth, length, line.patches.len());
-        }
-    }
-
-    /// Adds every value of patches to the value of the image that it stands for: [`Patches::gather`] the other way round. In the
-    /// order of the patches.
-    #[inline(always)]
-    pub(crate) fn scatter<T: Real>(
-        &self,
-        lines: &[T],
-        places: Range<usize>,
-        group: Range<usize>,
-        x: &mut [T],
-    ) {
-        let run = self.kernel[1] * group.len();
-        let depth = self.kernel[0] * run;
-        let (width, side) = self.padded();
-        let mut padded = vec![T::ZERO; width];
-        let mut start = 0;
-        for line in self.lines(places) {
-            for tap in 0..self.kernel[0] {
-                let Some(target) = self.source(&line, tap) else { continue };
-                // What falls on zeros around the line is left there.
-                padded[side..width - side].copy_from_slice(&x[target.clone()]);
-                self.scatter_line(
-                    &lines[start + tap * run..],
-                    &line,
-                    &group,
-                    &mut padded[self.start(&line)..],
-                );
-                x[target].copy_from_slice(&padded[side..width - side]);
-            }
-            start += line.patches.len() * depth;
-        }
-    }
-
-    #[inline(always)]
-    fn scatter_line<T: Real>(&self, from: &[T], line: &Line, group: &Range<usize>, to: &mut [T]) {
-        let step = self.stride[1] * self.channels;
-        let depth = self.depth(group.len());
-        let (taps, length) = match group.len() == self.channels {
-            true => (1, self.kernel[1] * self.channels),
-            false => (self.kernel[1], group.len()),
-        };
-        for patch in 0..line.patches.len() {
-            for tap in 0..taps {
-                let to = &mut to[patch * step + tap * self.channels + group.start..][..length];
-                let from = &from[patch * depth + tap * length..][..length];
-                combine_short(to, from, |to, from| to + from);
-            }
-        }
-    }
-}
-
-/// Copies `count` runs of one length, which lie `step` apart, to places `depth` apart.
-fn copy<T: Real>(from: &[T], step: usize, to: &mut [T], depth: usize, length: usize, count: usize) {
-    // A call for a copy costs more than a short copy.
-    match length {
-        1 => copy_short::<T, 1>(from, step, to, depth, count),
-        2 => copy_short::<T, 2>(from, step, to, depth, count),
-        3 => copy_short::<T, 3>(from, step, to, depth, count),
-        4 => copy_short::<T, 4>(from, step, to, depth, count),
-        5 => copy_short::<T, 5>(from, step, to, depth, count),
-        6 => copy_short::<T, 6>(from, step, to, depth, count),
-        7 => copy_short::<T, 7>(from, step, to, depth, count),
-        8 => copy_short::<T, 8>(from, step, to, depth, count),
-        9 => copy_short::<T, 9>(from, step, to, depth, count),
-        12 => copy_short::<T, 12>(from, step, to, depth, count),
-        16 => copy_short::<T, 16>(from, step, to, depth, count),
-        24 => copy_short::<T, 24>(from, step, to, depth, count),
-        48 => copy_short::<T, 48>(from, step, to, depth, count),
-        _ => {
-            for number in 0..count {
-                to[number * depth..][..length].copy_from_slice(&from[number * step..][..length]);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn copy_short<T: Real, const LENGTH: usize>(
-    from: &[T],
-    step: usize,
-    to: &mut [T],
-    depth: usize,
-    count: usize,
-) {
-    for number in 0..count {
-        let run: &[T] = &from[number * step..][..LENGTH];
-        to[number * depth..][..LENGTH].copy_from_slice(run);
-    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::ops::Range;
+
     use super::*;
-    use crate::product::tests::random;
+    use crate::Real;
 
     /// Odd ones, with paddings, strides that do not divide, and patches that see nothing but zeros on one side.
     pub(crate) const ODD: [Patches; 7] = [
@@ -260,73 +72,47 @@ pub(crate) mod tests {
         Patches { height: 8, width: 9, channels: 2, kernel: [2, 2], stride: [3, 4], padding: [0, 0] },
     ];
 
-    /// What a patch sees, by its definition.
-    fn seen(patches: &Patches, x: &[f64], place: usize, group: &Range<usize>) -> Vec<f64> {
+    /// Where the values of a patch stand among those of all images, by its definition; none of zeros.
+    fn stand(patches: &Patches, place: usize, group: &Range<usize>) -> Vec<Option<usize>> {
         let [lines, columns] = patches.output();
         let (sample, line, column) = (place / (lines * columns), place / columns % lines, place % columns);
-        let mut values = Vec::new();
+        let mut stand = Vec::new();
         for dy in 0..patches.kernel[0] {
             for dx in 0..patches.kernel[1] {
                 let y = (line * patches.stride[0] + dy).checked_sub(patches.padding[0]);
-                let x_of = (column * patches.stride[1] + dx).checked_sub(patches.padding[1]);
-                for channel in group.clone() {
-                    values.push(match (y, x_of) {
-                        (Some(y), Some(at)) if y < patches.height && at < patches.width => {
-                            x[((sample * patches.height + y) * patches.width + at) * patches.channels
-                                + channel]
-                        }
-                        _ => 0.0,
-                    });
-                }
+                let x = (column * patches.stride[1] + dx).checked_sub(patches.padding[1]);
+                let y = y.filter(|&y| y < patches.height);
+                let x = x.filter(|&x| x < patches.width);
+                let at = y.zip(x).map(|(y, x)| (sample * patches.height + y) * patches.width + x);
+                stand.extend(group.clone().map(|channel| Some(at? * patches.channels + channel)));
             }
         }
-        values
+        stand
     }
 
-    #[test]
-    fn patches_are_what_their_definition_says_in_any_pieces() {
-        for patches in ODD {
-            let x: Vec<f64> = random(1, 3 * patches.size());
-            for group in [0..patches.channels, patches.channels / 2..patches.channels] {
-                let depth = patches.depth(group.len());
-                let total = 3 * patches.places();
-                for piece in [1, 4, total] {
-                    for start in (0..total).step_by(piece) {
-                        let end = (start + piece).min(total);
-                        let mut lines = vec![f64::NAN; (end - start) * depth];
-                        patches.gather(&x, start..end, group.clone(), &mut lines);
-                        for (place, line) in (start..end).zip(lines.chunks_exact(depth)) {
-                            assert_eq!(line, seen(&patches, &x, place, &group), "{patches:?} {place}");
-                        }
-                    }
-                }
-            }
-        }
+    /// Patches, one a line.
+    pub(crate) fn gathered<T: Real>(
+        patches: &Patches,
+        x: &[T],
+        places: Range<usize>,
+        group: &Range<usize>,
+    ) -> Vec<T> {
+        let stand = places.flat_map(|place| stand(patches, place, group));
+        stand.map(|at| at.map_or(T::ZERO, |at| x[at])).collect()
     }
 
-    /// <gather(x), y> = <x, scatter(y)>, and scattering in pieces gives the same bits.
-    #[test]
-    fn scattering_is_the_transpose_of_gathering() {
-        for patches in ODD {
-            for group in [0..patches.channels, patches.channels / 2..patches.channels] {
-                let (total, depth) = (2 * patches.places(), patches.depth(group.len()));
-                let x: Vec<f64> = random(1, 2 * patches.size());
-                let y: Vec<f64> = random(2, total * depth);
-                let mut gathered = vec![0.0; y.len()];
-                patches.gather(&x, 0..total, group.clone(), &mut gathered);
-                let scattered = |piece: usize| {
-                    let mut back = vec![0.0; x.len()];
-                    for start in (0..total).step_by(piece) {
-                        let end = (start + piece).min(total);
-                        patches.scatter(&y[start * depth..], start..end, group.clone(), &mut back);
-                    }
-                    back
-                };
-                let inner = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-                let back = scattered(total);
-                assert!((inner(&gathered, &y) - inner(&x, &back)).abs() < 1e-10, "{patches:?}");
-                assert_eq!(back, scattered(1));
-                assert_eq!(back, scattered(3));
+    /// Adds every value of patches to the one that it stands for.
+    pub(crate) fn scatter<T: Real>(
+        patches: &Patches,
+        lines: &[T],
+        places: Range<usize>,
+        group: &Range<usize>,
+        x: &mut [T],
+    ) {
+        let stand = places.flat_map(|place| stand(patches, place, group));
+        for (at, &value) in stand.zip(lines) {
+            if let Some(at) = at {
+                x[at] += value;
             }
         }
     }

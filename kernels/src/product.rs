@@ -13,9 +13,8 @@ use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
-use crate::gemm_call::{gemm_here, gemm_into, gemm_new};
+use crate::gemm_call::{gemm_into, gemm_new};
 use crate::lanes::vectorise;
-use crate::tiles::multiply_tiles;
 use crate::transpose::{TILE, transpose_into};
 
 /// The depth of a piece. Up to here the `gemm` crate adds up in one go.
@@ -257,32 +256,6 @@ pub(crate) fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_
         }
     }
 }
-
-/// C = A B or C += A B on this thread alone, into lines of `c` that are `line` apart; B's columns lie side by side.
-pub(crate) fn multiply_here<T: Real>(
-    c: &mut [T],
-    line: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    accumulate: bool,
-) {
-    for start in (0..a.columns).step_by(DEPTH) {
-        let end = (start + DEPTH).min(a.columns);
-        let (a, b) = (a.columns(start, end), b.rows(start, end));
-        let accumulate = accumulate || start > 0;
-        if b.columns <= NARROW || special(a.rows, a.columns, b.columns) {
-            vectorise(
-                #[inline(always)]
-                || multiply_tiles(c, line, a, b, accumulate),
-            );
-        } else {
-            gemm_here(c, line, a, b, accumulate);
-        }
-    }
-}
-
-/// Up to so many columns a product in tiles is faster than the `gemm` crate's.
-const NARROW: usize = 8;
 
 /// A row-major copy of a transposed B, where that is worth its while. The `gemm` crate would read such a B across its
 /// lines, and long lines whose length is a power of two fight for the same few places of the cache; the plain loop wants

@@ -28,9 +28,10 @@ pub use control::{
     end_with_parent, health, live, main,
 };
 pub use described::{
-    Build, EncoderModules, Wanted, adamw, advantages, air, air_digest, check_data_names, check_kinds,
-    check_traces, coding, data_nearby, data_source, encoder, files, gradient_element, layers, log_probability,
-    module, open_data, rate_estimator, register_kind, rounding, sparse_term,
+    Build, EncoderModules, Wanted, WeightFiles, adamw, advantages, air, air_digest, bind_weights,
+    check_data_names, check_kinds, check_traces, coding, data_nearby, data_source, encoder, files,
+    gradient_element, layers, log_probability, module, network, open_data, rate_estimator, register_kind,
+    rounding, seen, sparse_term,
 };
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;

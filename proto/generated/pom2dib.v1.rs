@@ -201,6 +201,9 @@ pub struct Ready {
     /// what a user should know of its data, a line each
     #[prost(string, repeated, tag = "8")]
     pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// its networks give the same bits in the same build alone, and with as many threads
+    #[prost(bool, tag = "9")]
+    pub same_build: bool,
 }
 /// How many samples each class has, and what the classes are called if their labels are texts.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

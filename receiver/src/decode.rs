@@ -1,9 +1,9 @@
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use data::{IGNORED, Targets};
 use dib::{
     AdamW, Block, Input, Labels, Network, Numbers, RowAddresses, Segment, Upload,
     coding::{ErrorFeedback, Owing},
-    entry_embedding, initial_weights,
+    entry_embedding,
 };
 use node::{Context, NodeError, Profiler, ProfilerPhase};
 use scenario::Described;
@@ -51,9 +51,7 @@ impl Decoders {
         let gains = scenario.gains_at_receiver(context.index);
         let build = |name: &str, described: &Described, inputs| {
             let name = format!("receiver{}/{name}", context.index);
-            let weights = initial_weights(context.seed, &name);
-            let module = node::module(described, &[inputs], outputs)?;
-            Ok::<_, NodeError>(Network::new(&name, module, weights, DType::F32, &context.device)?)
+            node::network(context, described, &name, node::module(described, &[inputs], outputs)?)
         };
         Ok(Decoders {
             joint: build("joint", &scenario.joint(task), scenario.entries_per_receiver() * d + gains)?,

@@ -48,6 +48,8 @@ pub enum Output {
         balance: Option<data::Balance>,
         /// What a user should know of the task.
         about: data::About,
+        /// Whether its networks give the same bits in the same build alone.
+        same_build: bool,
     },
     /// A turn for a transmitter.
     Turn(usize, Turn),

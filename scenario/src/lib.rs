@@ -39,7 +39,7 @@ pub use layer::Layer;
 pub use link::{Link, Policy, Straggler};
 pub use method::{Coding, Method, Rate, Selection};
 pub use mmfi::{MmFi, MmFiSplit};
-pub use model::{Described, Kind, Model, Models, OwnKeys};
+pub use model::{Described, Kind, Model, Models, OwnKeys, Weights};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;

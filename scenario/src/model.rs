@@ -5,7 +5,7 @@ mod table;
 mod tests;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use toml::Table;
 
@@ -23,6 +23,9 @@ const SELECTOR: &str = "network.selector";
 /// The table below an encoder's, of what knows the receiver.
 const HEAD: &str = "head";
 
+/// The table below a network's, of the file that it begins with.
+const WEIGHTS: &str = "weights";
+
 /// The networks of one part: one kind for all of them, and others by name: encoders by modality, decoders by task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Models {
@@ -33,16 +36,49 @@ pub struct Models {
 }
 
 /// A network.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// What it computes.
     pub kind: Kind,
     /// The axes that it sees in what it is given, outermost first; none: those that the data has, or one width.
     pub shape: Option<Vec<usize>>,
+    /// The axes of what it is given, by their numbers from 0, in the order in which it sees them; none: as they come.
+    pub order: Option<Vec<usize>>,
     /// Of an encoder of another kind than the paper's, whose trunk it is: how many values the trunk makes of a sample.
     pub outputs: Option<usize>,
     /// Of such an encoder: what makes mu and std of these values, and of whom they are for. Default: the paper's network.
     pub head: Option<Box<Model>>,
+    /// The parameters that it begins with; none: they are drawn.
+    pub weights: Option<Weights>,
+    /// Whether its parameters learn. Gradients go through it either way.
+    pub train: bool,
+}
+
+impl Default for Model {
+    /// The paper's, from drawn parameters.
+    fn default() -> Self {
+        Model {
+            kind: Kind::default(),
+            shape: None,
+            order: None,
+            outputs: None,
+            head: None,
+            weights: None,
+            train: true,
+        }
+    }
+}
+
+/// Files of parameters that networks begin with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    /// A safetensors file; or a folder, in which each network has the file of its name, such as `transmitter0-encoder1.safetensors`.
+    pub path: PathBuf,
+    /// The SHA-256 of the file, or of the list of the folder's, in hexadecimal digits. The coordinator writes it down; nodes hold
+    /// what they read against it.
+    pub sha256: Option<String>,
+    /// What tensors of the file are called in the network.
+    pub names: BTreeMap<String, String>,
 }
 
 /// A network that the scenario describes, with the key of its table.
@@ -151,11 +187,26 @@ impl Models {
         }
     }
 
+    /// The files that they begin with, each with the key of its table.
+    fn weights_mut(&mut self, part: &str) -> Vec<(String, &mut Weights)> {
+        let named = self.named.iter_mut().map(|(name, model)| (format!("{part}.{name}"), model));
+        let each = std::iter::once((part.to_owned(), &mut self.all)).chain(named);
+        each.flat_map(|(key, model)| model.weights_mut(&key)).collect()
+    }
+
     /// All of them.
     fn each(&self, part: &str) -> Vec<Described> {
         let all = Described { key: part.into(), model: self.all.clone() };
         let named = self.named.keys().map(|name| self.of(part, name));
         std::iter::once(all).chain(named).collect()
+    }
+}
+
+impl Model {
+    fn weights_mut(&mut self, key: &str) -> Vec<(String, &mut Weights)> {
+        let head = self.head.as_mut().and_then(|head| head.weights.as_mut());
+        let head = head.map(|weights| (format!("{key}.{HEAD}"), weights));
+        self.weights.as_mut().map(|weights| (key.to_owned(), weights)).into_iter().chain(head).collect()
     }
 }
 
@@ -178,6 +229,16 @@ impl Scenario {
     /// The network of all selectors.
     pub fn selector(&self) -> Described {
         Described { key: SELECTOR.into(), model: self.network.selector.clone() }
+    }
+
+    /// The files that networks begin with, each with the key of its network's table.
+    pub fn weights_mut(&mut self) -> Vec<(String, &mut Weights)> {
+        let network = &mut self.network;
+        let mut all = network.encoder.weights_mut(ENCODER);
+        all.extend(network.joint.weights_mut(JOINT));
+        all.extend(network.local.weights_mut(LOCAL));
+        all.extend(network.selector.weights_mut(SELECTOR));
+        all
     }
 
     /// All networks that the scenario describes, heads too.

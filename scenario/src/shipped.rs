@@ -29,7 +29,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 30] = [
+const WITHOUT_DEFAULT: [&str; 34] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",
@@ -38,6 +38,10 @@ const WITHOUT_DEFAULT: [&str; 30] = [
     "mmfi.test_actions",
     "network.transmitters",
     "network.receivers",
+    "network.encoder.weights",
+    "network.joint.weights",
+    "network.local.weights",
+    "network.selector.weights",
     "train.beta_start",
     "train.coding",
     "evaluation.samples_per_message",

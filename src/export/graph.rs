@@ -4,6 +4,7 @@ use dib::Coding;
 use prost::Message;
 
 use super::{
+    kinds::Seen,
     network::Exported,
     onnx::{Attribute, FLOAT, GraphMessage, INT64, Model, Node, Port, Values},
 };
@@ -13,20 +14,37 @@ pub(super) struct Graph {
     message: GraphMessage,
     /// How many values have a name that nobody chose.
     unnamed: usize,
+    /// What the names of parameters begin with.
+    prefix: &'static str,
 }
 
 impl Graph {
     fn new(name: &str) -> Self {
-        Graph { message: GraphMessage { name: name.into(), ..GraphMessage::default() }, unnamed: 0 }
+        Graph {
+            message: GraphMessage { name: name.into(), ..GraphMessage::default() },
+            unnamed: 0,
+            prefix: "",
+        }
     }
 
     /// The graph of an encoder, from `x` [rows, width], the receiver's `embedding` [d] and, where it draws, `noise` [rows, d], to `z`
-    /// [rows, d] and what that was drawn from, `mu` and `std`.
-    pub(super) fn of_encoder(network: &Exported, d: usize, coding: Coding) -> anyhow::Result<Vec<u8>> {
-        let mut graph = Graph::new(&network.name);
-        let x = graph.rows_in("x", network.inputs()? - d);
+    /// [rows, d] and what that was drawn from, `mu` and `std`. What a trunk makes of `x` goes on to the head.
+    pub(super) fn of_encoder(
+        trunk: Option<Seen<'_>>,
+        head: Seen<'_>,
+        d: usize,
+        coding: Coding,
+    ) -> anyhow::Result<Vec<u8>> {
+        let mut graph = Graph::new(&head.network.name);
+        let width = trunk.as_ref().map_or(head.inputs() - d, Seen::inputs);
+        let mut x = graph.rows_in("x", width);
+        if let Some(trunk) = trunk {
+            graph.prefix = "trunk.";
+            x = graph.network(&trunk, &x)?;
+            graph.prefix = "";
+        }
         let joined = graph.with_embedding(&x, d)?;
-        let output = graph.residual_mlp(network, &joined)?;
+        let output = graph.network(&head, &joined)?;
         match coding {
             Coding::Gaussian => graph.draw(&output, d),
             Coding::Deterministic => graph.operation_to("z", "Identity", &[&output], Vec::new()),
@@ -44,16 +62,20 @@ impl Graph {
 
     /// The graph of a decoder, from `z` [rows, inputs] to `output` [rows, outputs]; a local decoder's also from the entry's
     /// `embedding` [d].
-    pub(super) fn of_decoder(network: &Exported, embedding: Option<usize>) -> anyhow::Result<Vec<u8>> {
-        let mut graph = Graph::new(&network.name);
-        let z = graph.rows_in("z", network.inputs()? - embedding.unwrap_or(0));
+    pub(super) fn of_decoder(
+        decoder: Seen<'_>,
+        embedding: Option<usize>,
+        outputs: usize,
+    ) -> anyhow::Result<Vec<u8>> {
+        let mut graph = Graph::new(&decoder.network.name);
+        let z = graph.rows_in("z", decoder.inputs() - embedding.unwrap_or(0));
         let input = match embedding {
             Some(d) => graph.with_embedding(&z, d)?,
             None => z,
         };
-        let output = graph.residual_mlp(network, &input)?;
+        let output = graph.network(&decoder, &input)?;
         graph.operation_to("output", "Identity", &[&output], Vec::new());
-        graph.rows_out("output", network.outputs()?);
+        graph.rows_out("output", outputs);
         Ok(graph.finish())
     }
 
@@ -77,8 +99,12 @@ impl Graph {
     }
 
     /// Residual blocks, each with a layer normalisation behind it, then a linear layer: see `dib::nn::ResidualMlp`.
-    fn residual_mlp(&mut self, network: &Exported, input: &str) -> anyhow::Result<String> {
-        let blocks = network.residual_blocks()?;
+    pub(super) fn residual_mlp(
+        &mut self,
+        network: &Exported,
+        blocks: usize,
+        input: &str,
+    ) -> anyhow::Result<String> {
         let mut x = input.to_owned();
         for n in 1..=blocks {
             let name = |part: &str| format!("block{n}.{part}");
@@ -94,18 +120,12 @@ impl Graph {
             };
             let sum = self.operation("Add", &[&second, &beside]);
             let rectified = self.operation("Relu", &[&sum]);
-            let affine = network.tensor(&format!("norm{n}.affine"))?;
-            let gain = self.tensor(&format!("norm{n}.gain"), &affine.get(0)?)?;
-            let bias = self.tensor(&format!("norm{n}.bias"), &affine.get(1)?)?;
-            x = self.fresh();
-            let epsilon = Attribute::float("epsilon", kernels::layer_norm::EPSILON as f32);
-            let attributes = vec![Attribute::integer("axis", -1), epsilon];
-            self.push("LayerNormalization", &[&rectified, &gain, &bias], &[&x], attributes);
+            x = self.layer_norm(network, &rectified, &format!("norm{n}.affine"))?;
         }
         self.linear(network, &x, "linear.w", "linear.b")
     }
 
-    fn linear(&mut self, network: &Exported, x: &str, w: &str, b: &str) -> anyhow::Result<String> {
+    pub(super) fn linear(&mut self, network: &Exported, x: &str, w: &str, b: &str) -> anyhow::Result<String> {
         let (w, b) = (self.parameter(network, w)?, self.parameter(network, b)?);
         let product = self.operation("MatMul", &[x, &w]);
         Ok(self.operation("Add", &[&product, &b]))
@@ -135,18 +155,31 @@ impl Graph {
         self.message.output.push(Port::floats(name, true, width));
     }
 
-    fn parameter(&mut self, network: &Exported, name: &str) -> anyhow::Result<String> {
+    pub(super) fn parameter(&mut self, network: &Exported, name: &str) -> anyhow::Result<String> {
         self.tensor(name, network.tensor(name)?)
     }
 
-    fn tensor(&mut self, name: &str, tensor: &Tensor) -> anyhow::Result<String> {
+    pub(super) fn tensor(&mut self, name: &str, tensor: &Tensor) -> anyhow::Result<String> {
+        let name = format!("{}{name}", self.prefix);
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         if values.iter().any(|value| !value.is_finite()) {
             bail!("\"{name}\" holds a number that is not finite");
         }
         let dims = tensor.dims().iter().map(|&size| size as i64).collect();
-        self.initialise(name, dims, FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect());
-        Ok(name.into())
+        self.initialise(&name, dims, FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect());
+        Ok(name)
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, value: f32) -> String {
+        let name = self.fresh();
+        self.constant(&name, value)
+    }
+
+    /// A list of whole numbers.
+    pub(super) fn numbers(&mut self, values: &[i64]) -> String {
+        let name = self.fresh();
+        self.integers(&name, values)
     }
 
     fn constant(&mut self, name: &str, value: f32) -> String {
@@ -163,9 +196,18 @@ impl Graph {
         name.into()
     }
 
-    fn operation(&mut self, kind: &str, inputs: &[&str]) -> String {
+    pub(super) fn operation(&mut self, kind: &str, inputs: &[&str]) -> String {
+        self.operation_with(kind, inputs, Vec::new())
+    }
+
+    pub(super) fn operation_with(
+        &mut self,
+        kind: &str,
+        inputs: &[&str],
+        attributes: Vec<Attribute>,
+    ) -> String {
         let output = self.fresh();
-        self.push(kind, inputs, &[&output], Vec::new());
+        self.push(kind, inputs, &[&output], attributes);
         output
     }
 
@@ -173,7 +215,7 @@ impl Graph {
         self.push(kind, inputs, &[output], attributes);
     }
 
-    fn push(&mut self, kind: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<Attribute>) {
+    pub(super) fn push(&mut self, kind: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<Attribute>) {
         let owned = |names: &[&str]| names.iter().map(|&name| name.into()).collect();
         let name = format!("{kind}{}", self.message.node.len());
         let node =
@@ -181,7 +223,7 @@ impl Graph {
         self.message.node.push(node);
     }
 
-    fn fresh(&mut self) -> String {
+    pub(super) fn fresh(&mut self) -> String {
         self.unnamed += 1;
         format!("v{}", self.unnamed)
     }

@@ -1,12 +1,14 @@
 //! `pom2dib export`: the networks of a run for other programs.
 
 mod graph;
+mod kinds;
+mod layers;
 mod network;
+mod networks;
 mod onnx;
 mod rows;
 
 use std::{
-    collections::HashMap,
     fs,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
@@ -14,15 +16,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use candle_core::{Device, Tensor};
 use coordinator::{RunFolder, RunLock, Trained};
 use data::{NewArray, Values};
 use dib::{Coding, Phase, common, entry_embedding, receiver_embedding};
 use randomness::Seed;
-use scenario::Described;
 use serde_json::{Value, json};
 
-use self::{graph::Graph, network::Exported};
+use self::networks::{OfRun, Part, networks};
 use crate::cli::complain::complain;
 
 /// Write every network of a run's last checkpoint as safetensors, and encoders and decoders as ONNX too, with the common randomness and
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "N")]
     rows: usize,
 
-    /// Folder of the data set, for --rows, if it has moved
+    /// Folder of the data set, if it has moved: for --rows, and for networks whose shapes are those of the data
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -79,18 +79,19 @@ impl Arguments {
             let _lock = RunLock::take(&self.run)?;
             if self.best { Trained::open_best(&self.run)? } else { Trained::open(&self.run)? }
         };
-        let networks = networks(&trained)?;
+        let networks = networks(&trained, self.data.clone())?;
         // Before anything is written.
-        let graphs = networks.iter().map(|of| of.graph(&trained)).collect::<anyhow::Result<Vec<_>>>()?;
+        let graphs =
+            networks.iter().map(|of| of.graph(&trained, &networks)).collect::<anyhow::Result<Vec<_>>>()?;
         let rows = match self.rows {
             0 => None,
             count => Some(rows::rows(&trained, self.data.clone(), count)?),
         };
         fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        for (of, graph) in networks.iter().zip(graphs) {
+        for (of, graph) in networks.iter().zip(&graphs) {
             of.network.write(&self.out)?;
             if let Some(graph) = graph {
-                write(&self.out, &format!("{}.onnx", of.network.stem()), &graph)?;
+                write(&self.out, &format!("{}.onnx", of.network.stem()), graph)?;
             }
         }
         self.write_arrays("common.npz", &common_arrays(&trained))?;
@@ -101,7 +102,7 @@ impl Arguments {
         if let Some(rows) = rows {
             self.write_arrays("rows.npz", &rows)?;
         }
-        let told = serde_json::to_string_pretty(&told(&trained, &networks)?)?;
+        let told = serde_json::to_string_pretty(&told(&trained, &networks, &graphs))?;
         write(&self.out, "export.json", told.as_bytes())?;
         Ok(networks.len())
     }
@@ -120,78 +121,6 @@ impl Arguments {
 fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
     let path = folder.join(name);
     fs::write(&path, content).with_context(|| path.display().to_string())
-}
-
-/// What a network is in its run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// Of transmitter k, for modality m.
-    Encoder(usize, usize),
-    TransmitterSelector(usize),
-    ReceiverSelector(usize),
-    Joint(usize),
-    Local(usize),
-}
-
-struct OfRun {
-    part: Part,
-    network: Exported,
-}
-
-impl OfRun {
-    /// As ONNX; none of a selector, whose outputs are not what it draws.
-    fn graph(&self, trained: &Trained) -> anyhow::Result<Option<Vec<u8>>> {
-        let d = trained.scenario.network.feature_dim;
-        Ok(match self.part {
-            Part::Encoder(..) => {
-                Some(Graph::of_encoder(&self.network, d, node::coding(&trained.scenario.train))?)
-            }
-            Part::Joint(_) => Some(Graph::of_decoder(&self.network, None)?),
-            Part::Local(_) => Some(Graph::of_decoder(&self.network, Some(d))?),
-            Part::TransmitterSelector(_) | Part::ReceiverSelector(_) => None,
-        })
-    }
-}
-
-/// All networks of a run: transmitters' first.
-fn networks(trained: &Trained) -> anyhow::Result<Vec<OfRun>> {
-    let trunk = trained.scenario.models().into_iter().find(|described| described.model.outputs.is_some());
-    if let Some(Described { key, model }) = trunk {
-        let (kind, ours) = (model.kind.name(), scenario::Kind::default());
-        bail!(
-            "{key}: an encoder of the kind \"{kind}\" cannot be exported; one of the kind \"{}\" can",
-            ours.name()
-        );
-    }
-    if trained.scenario.network.see_channel {
-        bail!(
-            "network.see_channel: networks that are given gains cannot be exported; those of a run without it can"
-        );
-    }
-    let mut all = Vec::new();
-    let mut add = |part, name: &str, state: &HashMap<String, Tensor>| {
-        let is_selector = matches!(part, Part::TransmitterSelector(_) | Part::ReceiverSelector(_));
-        if is_selector && !state.keys().any(|full| full.starts_with(&format!("{name}/"))) {
-            // Where everybody takes part, nobody selects.
-            return Ok(());
-        }
-        all.push(OfRun { part, network: Exported::new(name, state)? });
-        anyhow::Ok(())
-    };
-    for (k, state) in trained.transmitters.iter().enumerate() {
-        let state = node::unpack_state(state, &Device::Cpu)?;
-        for m in 0..trained.scenario.modalities(k) {
-            add(Part::Encoder(k, m), &format!("transmitter{k}/encoder{m}"), &state)?;
-        }
-        add(Part::TransmitterSelector(k), &format!("transmitter{k}/selector"), &state)?;
-    }
-    for (t, state) in trained.receivers.iter().enumerate() {
-        let state = node::unpack_state(state, &Device::Cpu)?;
-        add(Part::Joint(t), &format!("receiver{t}/joint"), &state)?;
-        add(Part::Local(t), &format!("receiver{t}/local"), &state)?;
-        add(Part::ReceiverSelector(t), &format!("receiver{t}/selector"), &state)?;
-    }
-    Ok(all)
 }
 
 /// The entries of a receiver, (k, m), in the order in which a joint decoder takes them.
@@ -238,17 +167,17 @@ fn floats(name: &str, shape: Vec<usize>, values: Vec<f32>) -> NewArray {
 }
 
 /// What `export.json` says.
-fn told(trained: &Trained, networks: &[OfRun]) -> anyhow::Result<Value> {
+fn told(trained: &Trained, networks: &[OfRun], graphs: &[Option<Vec<u8>>]) -> Value {
     let scenario = &trained.scenario;
     let coding = node::coding(&scenario.train);
     let names = |names: &[&str]| json!(names);
-    let network = |of: &OfRun| {
+    let network = |(of, graph): (&OfRun, &Option<Vec<u8>>)| {
         let stem = of.network.stem();
         let mut told = json!({
             "name": of.network.name,
-            "kind": "residual-mlp",
-            "inputs": of.network.inputs()?,
-            "outputs": of.network.outputs()?,
+            "kind": of.described.model.kind.name(),
+            "inputs": of.inputs(),
+            "outputs": of.outputs,
             "safetensors": format!("{stem}.safetensors"),
         });
         let (what, onnx) = match of.part {
@@ -260,6 +189,11 @@ fn told(trained: &Trained, networks: &[OfRun]) -> anyhow::Result<Value> {
                     _ => (names(&["x", "embedding"]), names(&["z"])),
                 };
                 ("encoder", Some((given, given_back)))
+            }
+            Part::Trunk(k, m) => {
+                (told["transmitter"], told["entry"]) = (json!(k), json!(m));
+                told["shape"] = json!(of.axes[1]);
+                ("trunk", None)
             }
             Part::Joint(t) => {
                 told["receiver"] = json!(t);
@@ -279,10 +213,10 @@ fn told(trained: &Trained, networks: &[OfRun]) -> anyhow::Result<Value> {
             }
         };
         told["part"] = json!(what);
-        if let Some((given, given_back)) = onnx {
+        if let Some((given, given_back)) = onnx.filter(|_| graph.is_some()) {
             told["onnx"] = json!({ "file": format!("{stem}.onnx"), "inputs": given, "outputs": given_back });
         }
-        anyhow::Ok(told)
+        told
     };
     let classes = |t: usize| trained.classes.iter().find(|classes| classes.receiver == t);
     let tasks: Vec<Value> = scenario
@@ -301,7 +235,7 @@ fn told(trained: &Trained, networks: &[OfRun]) -> anyhow::Result<Value> {
         .into_iter()
         .map(|(k, m)| json!({ "transmitter": k, "modality": scenario.transmitter[k].modalities[m] }))
         .collect();
-    Ok(json!({
+    json!({
         "program": proto::VERSION,
         "scenario": scenario.name,
         "method": scenario.train.method.name(),
@@ -311,6 +245,6 @@ fn told(trained: &Trained, networks: &[OfRun]) -> anyhow::Result<Value> {
         "opset": onnx::OPERATORS,
         "tasks": tasks,
         "entries": entries,
-        "networks": networks.iter().map(network).collect::<anyhow::Result<Vec<Value>>>()?,
-    }))
+        "networks": networks.iter().zip(graphs).map(network).collect::<Vec<Value>>(),
+    })
 }

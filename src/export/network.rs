@@ -40,36 +40,6 @@ impl Exported {
         let path = folder.join(format!("{}.safetensors", self.stem()));
         candle_core::safetensors::save(&self.tensors, &path).with_context(|| path.display().to_string())
     }
-
-    /// How many blocks a `residual-mlp` has.
-    ///
-    /// # Errors
-    /// A network that is of another kind.
-    pub(super) fn residual_blocks(&self) -> anyhow::Result<usize> {
-        let blocks = (1..).take_while(|n| self.tensors.contains_key(&format!("block{n}.w1"))).count();
-        let is_known = |name: &String| {
-            let parts = (1..=blocks).flat_map(|n| {
-                let block = ["w1", "b1", "w2", "b2", "shortcut"].map(|part| format!("block{n}.{part}"));
-                block.into_iter().chain([format!("norm{n}.affine")])
-            });
-            ["linear.w", "linear.b"].contains(&name.as_str()) || parts.into_iter().any(|part| part == *name)
-        };
-        if blocks == 0 || !self.tensors.keys().all(is_known) {
-            bail!("{}: its kind of network cannot be exported; a residual-mlp can", self.name);
-        }
-        Ok(blocks)
-    }
-
-    /// Values of a row that goes in.
-    pub(super) fn inputs(&self) -> anyhow::Result<usize> {
-        self.residual_blocks()?;
-        Ok(self.tensor("block1.w1")?.dim(0)?)
-    }
-
-    /// Values of a row that comes out.
-    pub(super) fn outputs(&self) -> anyhow::Result<usize> {
-        Ok(self.tensor("linear.b")?.dim(0)?)
-    }
 }
 
 #[cfg(test)]
@@ -78,22 +48,14 @@ mod tests {
 
     use super::*;
 
-    fn exported(names: &[&str]) -> Exported {
-        let tensor = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
-        let state = names.iter().map(|name| (format!("receiver0/joint/{name}"), tensor.clone())).collect();
-        Exported::new("receiver0/joint", &state).unwrap()
-    }
-
     #[test]
-    fn a_network_of_another_kind_is_refused_by_its_name() {
-        let known =
-            ["block1.w1", "block1.b1", "block1.w2", "block1.b2", "norm1.affine", "linear.w", "linear.b"];
-        assert_eq!(exported(&known).residual_blocks().unwrap(), 1);
-        let line = "receiver0/joint: its kind of network cannot be exported; a residual-mlp can";
-        for other in [&["conv1.kernel", "linear.w", "linear.b"][..], &[&known[..], &["gate"]].concat()] {
-            assert_eq!(exported(other).residual_blocks().unwrap_err().to_string(), line);
-        }
-        // Moments and step counts are an optimizer's.
-        assert_eq!(exported(&["block1.w1", "block1.w1.m", "joint.steps"]).tensors.len(), 1);
+    fn moments_and_step_counts_are_an_optimizers() {
+        let tensor = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
+        let names = ["block1.w1", "block1.w1.m", "block1.w1.v"].map(|name| format!("receiver0/joint/{name}"));
+        let others = ["receiver0/joint.steps", "receiver0/local/block1.w1"].map(String::from);
+        let state = names.into_iter().chain(others).map(|name| (name, tensor.clone())).collect();
+        let exported = Exported::new("receiver0/joint", &state).unwrap();
+        assert_eq!(exported.tensors.keys().collect::<Vec<_>>(), ["block1.w1"]);
+        assert!(exported.tensor("block1.b1").is_err() && Exported::new("receiver1/joint", &state).is_err());
     }
 }

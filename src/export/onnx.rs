@@ -68,7 +68,9 @@ pub(super) struct Attribute {
     f: f32,
     #[prost(int64, tag = "3")]
     i: i64,
-    /// 1: `f` is the value; 2: `i` is.
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    ints: Vec<i64>,
+    /// 1: `f` is the value; 2: `i` is; 7: `ints` are.
     #[prost(int32, tag = "20")]
     kind: i32,
 }
@@ -146,11 +148,15 @@ impl Model {
 
 impl Attribute {
     pub(super) fn float(name: &str, f: f32) -> Self {
-        Attribute { name: name.into(), f, i: 0, kind: 1 }
+        Attribute { name: name.into(), f, kind: 1, ..Attribute::default() }
     }
 
     pub(super) fn integer(name: &str, i: i64) -> Self {
-        Attribute { name: name.into(), f: 0.0, i, kind: 2 }
+        Attribute { name: name.into(), i, kind: 2, ..Attribute::default() }
+    }
+
+    pub(super) fn integers(name: &str, ints: &[i64]) -> Self {
+        Attribute { name: name.into(), ints: ints.to_vec(), kind: 7, ..Attribute::default() }
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
         arrays.push(floats(&name, tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?));
         anyhow::Ok(())
     };
+    let has = |name: &str| machines.networks().any(|network| network.name() == name);
     let mut features: Vec<Vec<Tensor>> = vec![Vec::new(); scenario.receivers()];
     for (k, m) in entries(trained) {
         let modality = &scenario.transmitter[k].modalities[m];
@@ -43,6 +44,8 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
         let x = Tensor::from_vec(x, (count, width), &Device::Cpu)?;
         let stem = format!("transmitter{k}-encoder{m}");
         add(format!("{stem}.x"), &x)?;
+        let trunk = format!("transmitter{k}/trunk{m}");
+        let x = if has(&trunk) { infer(&trunk, &x)? } else { x };
         for (t, features) in features.iter_mut().enumerate() {
             let output =
                 infer(&format!("transmitter{k}/encoder{m}"), &behind(&x, receiver_embedding(seed, t, d))?)?;

@@ -43,6 +43,7 @@ impl Machines {
                 incarnation: 0,
                 index,
                 secret: Secret::new([0; 32]),
+                weights: node::WeightFiles::default(),
                 device: node::resolve_device(device.unwrap_or(own))?,
                 verify: false,
             })

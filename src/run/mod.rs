@@ -234,6 +234,8 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
     let (scenario, out) = match (&arguments.resume, &arguments.from) {
         (Some(folder), _) => {
             let mut scenario = RunFolder::at(folder).scenario()?;
+            // Files that networks began with are to be what they were.
+            node::bind_weights(&mut scenario)?;
             if let Some(rounds) = given.rounds.take() {
                 scenario.train.rounds = rounds;
                 before = Before::Extend(rounds);

@@ -222,6 +222,10 @@ impl Module for Tape {
     fn products(&self) -> Vec<Product> {
         self.products.clone()
     }
+
+    fn is_reproducible(&self) -> bool {
+        false
+    }
 }
 
 /// Rows of so many columns one below the other. Where there are none, a view of nothing: a GPU's memory has no size of 0.

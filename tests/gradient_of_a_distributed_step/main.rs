@@ -212,6 +212,26 @@ fn of_layers_points_recurrence_and_attention_together() {
 }
 
 #[test]
+fn of_convolutions_recurrence_and_masks_together() {
+    let networks = [
+        r#"network.encoder={kind="lstm",outputs=4,shape=[3,1],hidden=5}"#,
+        r#"network.encoder.wide={kind="sequential",outputs=3,shape=[2,1,3],layers=["conv2d 4 1x2 padding 0x1 groups 2","relu","dropout 0.3","max-pool 1x2 stride 1","conv2d 3 1x2 stride 1x2 padding 0x1","gelu","flatten"],head={kind="sequential",layers=["linear 7","relu","dropout 0.2"]}}"#,
+        r#"network.joint={kind="sequential",layers=["dropout 0.1","linear 8","gelu","dropout 0.4"]}"#,
+        r#"network.joint.place={kind="lstm",shape=[6,4],hidden=5}"#,
+        r#"network.local={kind="sequential",layers=["linear 8","gelu","dropout 0.3"]}"#,
+        "train.beta=0.1",
+    ];
+    agrees(&toy(THREE_BY_TWO, &networks), Start::Unsettled);
+    agrees(&toy(THREE_BY_TWO, &[&networks[..], &["train.method=tadib"]].concat()), Start::Unsettled);
+    // Masks are addressed, not drawn message by message.
+    let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
+    agrees(
+        &toy(THREE_BY_TWO, &[&networks[..], &[&ticks, "train.ticks_per_part=10"]].concat()),
+        Start::Unsettled,
+    );
+}
+
+#[test]
 fn of_an_entropy_bonus_and_a_rising_beta() {
     let train = ["train.rounds=20", "train.entropy_bonus=0.5", "train.beta=0.5", "train.beta_start=1e-2"];
     agrees(&toy(THREE_BY_TWO, &train), Start::Unsettled);

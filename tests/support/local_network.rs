@@ -135,6 +135,7 @@ impl Setup {
             incarnation,
             index,
             secret: Secret::new([0; 32]),
+            weights: node::WeightFiles::default(),
             device: Device::Cpu,
             verify: false,
         }

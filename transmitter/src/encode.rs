@@ -1,10 +1,10 @@
 use std::{ops::Range, sync::Arc};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use data::{Dataset, Split};
 use dib::{
     Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, RowAddresses,
-    SampleAt, Segment, Trace, Upload, initial_weights, reparameterisation,
+    SampleAt, Segment, Trace, Upload, reparameterisation,
 };
 use node::{AirTime, Context, NodeError, Profiler, ProfilerPhase};
 
@@ -105,10 +105,11 @@ impl Encoders {
             let task_input = d + context.scenario.gains_at_transmitter(k);
             let modules = node::encoder(&described, &axes, task_input, coding.outputs(d))?;
             let name = format!("transmitter{k}/encoder{m}");
-            let weights = initial_weights(context.seed, &name);
-            let network = Network::new(&name, modules.head, weights, DType::F32, &context.device)?;
+            let head = if modules.trunk.is_some() { described.head() } else { described.clone() };
+            let network = node::network(context, &head, &name, modules.head)?;
             encoders.push(Encoder::new(network, d, coding)?);
-            trunks.push(modules.trunk.map(|module| Trunk::new(context, m, module)).transpose()?);
+            let trunk = modules.trunk.map(|module| Trunk::new(context, &described, m, module));
+            trunks.push(trunk.transpose()?);
         }
         let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
         let priors = Priors::new(context)?;

@@ -48,6 +48,8 @@ pub enum Output {
         data: [u8; 32],
         /// The files that it alone may read.
         files: Vec<DataFile>,
+        /// Whether its networks give the same bits in the same build alone.
+        same_build: bool,
     },
     /// The answer to a receiver's turn.
     Features(usize, Features),

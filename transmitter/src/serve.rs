@@ -146,9 +146,11 @@ fn spawn(
     Compute::spawn(options.threads, activity, move |emit| {
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
         let Divided { train, validation } = node::open_data(&context, folder, &needs, state.as_deref())?;
-        emit(Output::Ready { data: train.digest(), files: train.files() });
+        let (data, files) = (train.digest(), train.files());
         let mut machine = TransmitterMachine::new(context, train, state.as_deref())?;
         machine.validate_on(validation);
+        let same_build = machine.networks().any(|network| !network.module().is_reproducible());
+        emit(Output::Ready { data, files, same_build });
         Ok(machine)
     })
 }
@@ -167,12 +169,13 @@ async fn report_ready(
             return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
-    let Output::Ready { data, files } = output else {
+    let Output::Ready { data, files, same_build } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
     let data = data.to_vec().into();
-    let ready = Ready { address, data, device, socket, files: node::files(files), ..Ready::default() };
+    let files = node::files(files);
+    let ready = Ready { address, data, device, socket, files, same_build, ..Ready::default() };
     control.report(Report::Ready(ready)).await
 }
 

@@ -1,8 +1,9 @@
 //! The part of an encoder that sees a sample, and not for whom it is: it runs once a sample, however many receivers get it.
 
-use candle_core::{DType, Tensor};
-use dib::{AdamW, Input, Module, Network, RowAddresses, Trace, initial_weights};
+use candle_core::Tensor;
+use dib::{AdamW, Input, Module, Network, RowAddresses, Trace};
 use node::{Context, NodeError};
+use scenario::Described;
 
 /// A trunk, from a sample of a modality to what the encoder's head is given of it.
 pub(crate) struct Trunk {
@@ -21,10 +22,14 @@ pub(crate) struct Seen<'a> {
 
 impl Trunk {
     /// That of modality m of this transmitter.
-    pub(crate) fn new(context: &Context, m: usize, module: Box<dyn Module>) -> Result<Self, NodeError> {
+    pub(crate) fn new(
+        context: &Context,
+        described: &Described,
+        m: usize,
+        module: Box<dyn Module>,
+    ) -> Result<Self, NodeError> {
         let name = format!("transmitter{}/trunk{m}", context.index);
-        let weights = initial_weights(context.seed, &name);
-        Ok(Trunk { network: Network::new(&name, module, weights, DType::F32, &context.device)? })
+        Ok(Trunk { network: node::network(context, described, &name, module)? })
     }
 
     /// What the head is given of samples [rows, width] of a training round, with what the backward pass needs.

@@ -111,6 +111,7 @@ impl Conductor {
                 rounds_per_second: trained as f64 / seconds,
                 median_round_seconds: rounds.map_or(0.0, |rounds| median(&rounds.seconds)),
             },
+            reproducible: self.same_build.then(|| "same build and thread count".into()),
             fingerprint,
         };
         let name = if self.mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };

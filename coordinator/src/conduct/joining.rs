@@ -76,7 +76,7 @@ impl Conductor {
         Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    /// Writes down what receivers' classes are, and says at the first start what the nodes say of their data.
+    /// Writes down what receivers' classes are and whether bits are bound to the build, and says at the first start what the nodes say of their data.
     fn take_note(&mut self, ready: &BTreeMap<Member, Ready>, again: bool) -> Result<(), CoordinatorError> {
         if !again {
             let notes: BTreeSet<&String> = ready.values().flat_map(|ready| &ready.notes).collect();
@@ -91,6 +91,7 @@ impl Conductor {
             Some(ClassCounts { receiver, task, names, train, test, empty, majority })
         };
         self.classes = ready.iter().filter_map(counts).collect();
+        self.same_build = ready.values().any(|ready| ready.same_build);
         if self.classes.is_empty() {
             return Ok(());
         }

@@ -81,6 +81,12 @@ pub trait Module: Send + Sync {
     /// The matrix products of one row's forward pass.
     fn products(&self) -> Vec<Product>;
 
+    /// Whether bits follow from parameters, input and draws alone, on any processor and with any number of threads. A module that
+    /// promises them in the same build with as many threads alone says so, and so does the summary of its run.
+    fn is_reproducible(&self) -> bool {
+        true
+    }
+
     /// The floating-point operations of the products of a training step over so many rows: forward, backward to the weights, and
     /// backward to what the products multiply, which of those with the input itself only `to_input` wants. `input_rows` says how
     /// many rows' worth of values the input has: fewer than `rows` where rows repeat or are zero. Both may be means.

@@ -44,6 +44,7 @@ pub struct Network {
     parameters: Vec<Parameter>,
     steps: u32,
     took_part: bool,
+    is_frozen: bool,
 }
 
 /// What a forward pass leaves for its backward pass.
@@ -74,7 +75,34 @@ impl Network {
         }
         let (state, parameters) = module.layout().allocate(name, dtype, device)?;
         module.initialise(&parameters, &mut stream)?;
-        Ok(Network { name: name.to_owned(), module, state, parameters, steps: 0, took_part: false })
+        let name = name.to_owned();
+        Ok(Network { name, module, state, parameters, steps: 0, took_part: false, is_frozen: false })
+    }
+
+    /// Puts values, in the order of the parameters, in the place of what was drawn.
+    ///
+    /// # Errors
+    /// If they are not of the parameters' shapes and dtype.
+    pub fn begin_with(&mut self, values: &[Tensor]) -> Result<()> {
+        if values.len() != self.parameters.len() {
+            let (given, wanted) = (values.len(), self.parameters.len());
+            return Err(Error::Unfit {
+                name: self.name.clone(),
+                problem: format!("is given {given} tensors and has {wanted} parameters"),
+            });
+        }
+        for (parameter, value) in self.parameters.iter().zip(values) {
+            kernels::elementwise::assign(
+                &parameter.value,
+                &value.to_device(self.state.device())?.contiguous()?,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the parameters as they are from now on: steps do nothing, and backward passes give the gradients of inputs alone.
+    pub fn freeze(&mut self) {
+        self.is_frozen = true;
     }
 
     /// x [rows, inputs] to [rows, outputs], in evaluation: nothing is drawn, nothing remembered.
@@ -154,6 +182,9 @@ impl Network {
     }
 
     fn add_gradients(&mut self, trace: &Trace, upstream: &Tensor, to_input: bool) -> Result<Vec<Tensor>> {
+        if self.is_frozen && !to_input {
+            return Ok(Vec::new());
+        }
         let mut blocks = Blocks { rows: &trace.blocks, is_fresh: !self.took_part };
         // Without rows no block replaces what gradients hold; on a GPU one operation for all of them is faster.
         if blocks.rows.iter().all(|&rows| rows == 0) || !self.is_on_cpu() {
@@ -177,8 +208,11 @@ impl Network {
     }
 
     /// One step with the gradients so far; the next backward pass begins new ones. Does nothing where the network took part in
-    /// nothing since the last step: neither values nor moments nor the step count change.
+    /// nothing since the last step, or is frozen: neither values nor moments nor the step count change.
     pub fn step(&mut self, adamw: &AdamW) -> Result<()> {
+        if self.is_frozen {
+            self.took_part = false;
+        }
         if self.took_part {
             kernels::adamw::adamw(&self.state, adamw.at(self.steps + 1))?;
             self.steps += 1;

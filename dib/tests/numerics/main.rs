@@ -13,6 +13,7 @@ mod module;
 mod network;
 mod optimizer;
 mod oracle;
+mod ordered;
 mod points;
 mod pose;
 mod prior;

@@ -196,6 +196,46 @@ fn a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing() {
 }
 
 #[test]
+fn a_frozen_network_stays_as_it_is_and_passes_gradients_on() {
+    let (x, upstream) = (normal(2, &[12, 9], DType::F64), normal(3, &[12, 5], DType::F64));
+    let gradient = |network: &mut Network| {
+        let (_, trace) = forward(network, &x, &[7, 5]);
+        assert!(network.backward(&trace, &upstream).is_ok());
+        let gradient = network.backward_to_input(&trace, &upstream).unwrap().remove(0);
+        network.clip_gradients(1.0).unwrap();
+        network.step(&AdamW::new(1e-2)).unwrap();
+        numbers(&gradient)
+    };
+    let state = |network: &Network| {
+        let tensors = network.export().unwrap().into_iter();
+        tensors
+            .map(|(name, tensor)| (name, numbers(&tensor.to_dtype(DType::F64).unwrap())))
+            .collect::<Vec<_>>()
+    };
+    let mut frozen = network(9, 5, DType::F64);
+    let mut learning = network(9, 5, DType::F64);
+    frozen.freeze();
+    let before = state(&frozen);
+    assert_eq!(gradient(&mut frozen), gradient(&mut learning));
+    gradient(&mut frozen);
+    assert_eq!(state(&frozen), before);
+    assert_ne!(state(&learning), before);
+    assert_eq!((frozen.steps(), learning.steps()), (0, 1));
+}
+
+#[test]
+fn what_a_network_is_to_begin_with_is_its_own_then() {
+    let (mut network, other) = (network(9, 5, DType::F64), untrained(9, 5, 7, DType::F64));
+    let values: Vec<Tensor> = other.parameters().map(|parameter| parameter.value.clone()).collect();
+    network.begin_with(&values).unwrap();
+    let x = normal(2, &[12, 9], DType::F64);
+    assert_eq!(numbers(&network.infer(&x).unwrap()), numbers(&other.infer(&x).unwrap()));
+    assert!(network.begin_with(&values[1..]).is_err());
+    let swapped: Vec<Tensor> = values.into_iter().rev().collect();
+    assert!(network.begin_with(&swapped).is_err());
+}
+
+#[test]
 fn a_network_without_inputs_is_refused() {
     let module = Box::new(ResidualMlp::new(0, 2));
     let refused = Network::new("net", module, stream(1), DType::F32, &Device::Cpu).err();

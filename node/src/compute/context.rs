@@ -6,6 +6,8 @@ use proto::Secret;
 use randomness::Seed;
 use scenario::{GRADIENT_BLOCK_TICKS, Scenario};
 
+use crate::WeightFiles;
+
 /// Rounds by which a receiver may be ahead of a transmitter.
 const ROUNDS_GIVEN_UP: usize = 4;
 
@@ -24,6 +26,8 @@ pub struct Context {
     pub index: usize,
     /// What it is known by until it joins again. That of a transmitter gives those of its pairs.
     pub secret: Secret,
+    /// What its networks begin with.
+    pub weights: WeightFiles,
     /// Where it computes.
     pub device: Device,
     /// Whether it says in its reports what it saw of the draws.

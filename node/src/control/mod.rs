@@ -30,7 +30,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::{Context, HEARTBEAT, NodeError, Options, Role, resolve_device};
+use crate::{Context, HEARTBEAT, NodeError, Options, Role, WeightFiles, resolve_device};
 
 /// State travels in pieces of this many bytes.
 const PIECE: usize = 1 << 20;
@@ -292,6 +292,7 @@ fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, 
         return Err(NodeError::protocol("the coordinator", what));
     };
     Ok(Context {
+        weights: WeightFiles::of_node(&scenario, role, index)?,
         scenario: scenario.into(),
         seed: Seed::from_bytes(seed),
         run: welcome.run.clone(),

@@ -7,13 +7,16 @@ pub(crate) mod model;
 pub(crate) mod own_kind;
 pub(crate) mod source;
 pub(crate) mod trace;
+pub(crate) mod weights;
 
 pub use channel::{air, air_digest};
 pub use convert::{
-    adamw, advantages, coding, files, gradient_element, log_probability, rate_estimator, rounding, sparse_term,
+    adamw, advantages, coding, files, gradient_element, log_probability, rate_estimator, rounding,
+    sparse_term,
 };
 pub use fetch::data_nearby;
-pub use model::{EncoderModules, check_kinds, encoder, layers, module};
+pub use model::{EncoderModules, check_kinds, encoder, layers, module, network, seen};
 pub use own_kind::{Build, Wanted, register_kind};
 pub use source::{check_data_names, data_source, open_data};
 pub use trace::check_traces;
+pub use weights::{WeightFiles, bind_weights};

@@ -1,13 +1,14 @@
 //! The networks that a scenario describes. (`scenario` and `dib` are leaves and know nothing of each other.)
 
+use candle_core::DType;
 use dib::{
-    Module,
+    Module, Network, initial_weights,
     nn::{self, Architecture, LayerSummary},
 };
 use scenario::{Described, Kind, Layer, Scenario, ScenarioError};
 
 use crate::{
-    NodeError,
+    Context, NodeError,
     described::own_kind::{build_own, kind_names},
 };
 
@@ -42,11 +43,36 @@ pub fn encoder(
 /// # Errors
 /// A kind that this program does not know, and what does not fit the rows.
 pub fn module(described: &Described, axes: &[usize], outputs: usize) -> Result<Box<dyn Module>, NodeError> {
-    let axes = seen(described, axes)?;
-    match architecture(&described.model.kind) {
-        Ok(architecture) => Ok(architecture.build(axes, outputs).map_err(misfit(described))?),
-        Err(own) => own_module(described, own, axes, outputs),
+    let seen = seen(described, axes)?;
+    let module = match architecture(&described.model.kind) {
+        Ok(architecture) => architecture.build(&seen, outputs).map_err(misfit(described))?,
+        Err(own) => own_module(described, own, &seen, outputs)?,
+    };
+    Ok(match &described.model.order {
+        Some(order) => Box::new(nn::Ordered::new(module, axes.to_vec(), order.clone())),
+        None => module,
+    })
+}
+
+/// A network of a node, with the parameters that it begins with.
+///
+/// # Errors
+/// A file of parameters that does not fit it.
+pub fn network(
+    context: &Context,
+    described: &Described,
+    name: &str,
+    module: Box<dyn Module>,
+) -> Result<Network, NodeError> {
+    let drawn = initial_weights(context.seed, name);
+    let mut network = Network::new(name, module, drawn, DType::F32, &context.device)?;
+    if let Some(values) = context.weights.values(described, name, network.module().layout())? {
+        network.begin_with(&values)?;
     }
+    if !described.model.train {
+        network.freeze();
+    }
+    Ok(network)
 }
 
 /// What each layer of a network of the scenario does to a row.
@@ -56,9 +82,9 @@ pub fn module(described: &Described, axes: &[usize], outputs: usize) -> Result<B
 pub fn layers(described: &Described, axes: &[usize], outputs: usize) -> Result<Vec<LayerSummary>, NodeError> {
     let axes = seen(described, axes)?;
     match architecture(&described.model.kind) {
-        Ok(architecture) => Ok(architecture.describe(axes, outputs).map_err(misfit(described))?),
+        Ok(architecture) => Ok(architecture.describe(&axes, outputs).map_err(misfit(described))?),
         Err(own) => {
-            let module = own_module(described, own, axes, outputs)?;
+            let module = own_module(described, own, &axes, outputs)?;
             let parameters = module.layout().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
             // Forward is a third of a step.
             let operations = module.operations(1.0, 1.0, true) / 3.0;
@@ -97,12 +123,27 @@ fn misfit(described: &Described) -> impl Fn(nn::Misfit) -> ScenarioError {
     }
 }
 
-/// The axes that a network sees of what comes with others.
-fn seen<'a>(described: &'a Described, axes: &'a [usize]) -> Result<&'a [usize], ScenarioError> {
+/// The axes that a network sees of what comes with others: in its order, and then with its shape.
+///
+/// # Errors
+/// What does not fit.
+pub fn seen(described: &Described, axes: &[usize]) -> Result<Vec<usize>, ScenarioError> {
+    let ordered = match &described.model.order {
+        Some(order) if order.len() != axes.len() => {
+            let what = format!("has {} axes, but what comes is {}", order.len(), by(axes));
+            return Err(ScenarioError::invalid(format!("{}.order", described.key), what));
+        }
+        Some(order) => order.iter().map(|&axis| axes[axis]).collect(),
+        None => axes.to_vec(),
+    };
     match &described.model.shape {
-        Some(shape) => reshaped(&described.key, shape, axes),
-        None => Ok(axes),
+        Some(shape) => Ok(reshaped(&described.key, shape, &ordered)?.to_vec()),
+        None => Ok(ordered),
     }
+}
+
+fn by(axes: &[usize]) -> String {
+    axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
 /// The axes that a scenario gives to what has others.
@@ -111,7 +152,6 @@ fn reshaped<'a>(key: &str, shape: &'a [usize], axes: &[usize]) -> Result<&'a [us
     if size(shape) == size(axes) {
         return Ok(shape);
     }
-    let by = |axes: &[usize]| axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
     let what = format!("is {}, but what comes is {}: give axes with as many values", by(shape), by(axes));
     Err(ScenarioError::invalid(format!("{key}.shape"), what))
 }
@@ -215,6 +255,10 @@ mod tests {
             "network.encoder = { kind = \"sequential\", outputs = 7, layers = [\"relu\", \"linear 9\"] }";
         let refused = encoder(&scenario(layers).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();
         let line = "scenario: network.encoder.layers: layer 2 (linear) got 1 x 14 x 14 and wants one width, or steps x channels";
+        assert_eq!(refused.to_string(), line);
+        let turned = layers.replace("outputs = 7", "outputs = 7, order = [1, 0]");
+        let refused = encoder(&scenario(&turned).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();
+        let line = "scenario: network.encoder.order has 2 axes, but what comes is 1 x 14 x 14";
         assert_eq!(refused.to_string(), line);
         let shape = layers.replace("outputs = 7", "outputs = 7, shape = [2, 97]");
         let refused = encoder(&scenario(&shape).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();

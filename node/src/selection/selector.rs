@@ -1,5 +1,5 @@
-use candle_core::{DType, Tensor};
-use dib::{Draw, Input, Network, RowAddresses, SelectorShape, Trace, initial_weights};
+use candle_core::Tensor;
+use dib::{Draw, Input, Network, RowAddresses, SelectorShape, Trace};
 use randomness::Stream;
 
 use crate::{Context, NodeError};
@@ -40,9 +40,9 @@ impl Selector {
     fn new(context: &Context, name: &str, inputs: usize, shape: SelectorShape) -> Result<Self, NodeError> {
         let kind = crate::log_probability(context.scenario.train.log_mass);
         shape.check(kind).map_err(|error| NodeError::Input(format!("{name}: {error}")))?;
-        let weights = initial_weights(context.seed, name);
-        let module = crate::module(&context.scenario.selector(), &[inputs], shape.outputs())?;
-        let network = Network::new(name, module, weights, DType::F32, &context.device)?;
+        let described = context.scenario.selector();
+        let module = crate::module(&described, &[inputs], shape.outputs())?;
+        let network = crate::network(context, &described, name, module)?;
         Ok(Selector { network, shape })
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use toml::{Table, Value};
 
-use super::{HEAD, Kind, MOST_BLOCKS, Model, Models};
+use super::{HEAD, Kind, MOST_BLOCKS, Model, Models, WEIGHTS, Weights};
 use crate::{
     Layer,
     keys::{Keys, given},
@@ -11,12 +11,13 @@ use crate::{
 };
 
 impl Kind {
-    fn from_keys(name: &str, keys: &mut Keys) -> Result<Self, String> {
+    /// A built-in one, by its name.
+    fn from_keys(name: &str, keys: &mut Keys) -> Result<Option<Self>, String> {
         let state = |keys: &mut Keys| {
             let hidden = given("hidden", keys.number("hidden", 1, LARGEST_WIDTH)?)?;
             Ok::<_, String>((hidden, keys.number("layers", 1, MOST_BLOCKS)?.unwrap_or(1)))
         };
-        Ok(match name {
+        Ok(Some(match name {
             "residual-mlp" => {
                 keys.take("hidden")?.map_or_else(Kind::default, |hidden| Kind::ResidualMlp { hidden })
             }
@@ -35,8 +36,8 @@ impl Kind {
                 width: keys.number("width", 1, LARGEST_WIDTH)?.unwrap_or(64),
                 patch: given("patch", keys.pair("patch", 1, LARGEST_WIDTH)?)?,
             },
-            own => Kind::Own { name: own.to_owned(), keys: keys.rest() },
-        })
+            _ => return Ok(None),
+        }))
     }
 
     /// Its own keys.
@@ -72,11 +73,15 @@ impl Model {
         let mut model = Model::default();
         if !is_papers {
             model.shape = keys.take("shape")?;
+            model.order = keys.take("order")?;
             model.outputs = keys.number("outputs", 1, LARGEST_WIDTH)?;
             let head = keys.take::<Table>(HEAD)?.map(Model::from_table).transpose();
             model.head = head.map_err(|what| format!("{HEAD}: {what}"))?.map(Box::new);
         }
-        model.kind = Kind::from_keys(&name, &mut keys)?;
+        let kind = Kind::from_keys(&name, &mut keys)?;
+        model.weights = Weights::from_keys(&mut keys)?;
+        model.train = keys.take("train")?.unwrap_or(true);
+        model.kind = kind.unwrap_or_else(|| Kind::Own { name, keys: keys.rest() });
         keys.end()?;
         Ok(model)
     }
@@ -87,13 +92,60 @@ impl Model {
         if let Some(shape) = &self.shape {
             table.insert("shape".into(), sizes(shape));
         }
+        if let Some(order) = &self.order {
+            table.insert("order".into(), sizes(order));
+        }
         if let Some(outputs) = self.outputs {
             table.insert("outputs".into(), Value::Integer(outputs as i64));
         }
         if let Some(head) = &self.head {
             table.insert(HEAD.into(), head.to_table().into());
         }
+        if let Some(weights) = &self.weights {
+            table.insert(WEIGHTS.into(), weights.to_value());
+        }
+        table.insert("train".into(), self.train.into());
         table
+    }
+}
+
+impl Weights {
+    /// A path, or a table with more.
+    fn from_keys(keys: &mut Keys) -> Result<Option<Self>, String> {
+        match keys.take::<Value>(WEIGHTS)? {
+            None => Ok(None),
+            Some(Value::String(path)) => Ok(Some(Weights { path: path.into(), ..Weights::default() })),
+            Some(Value::Table(table)) => {
+                let read = Weights::from_table(Keys::new(table));
+                read.map(Some).map_err(|what| format!("{WEIGHTS}: {what}"))
+            }
+            Some(other) => {
+                let kind = other.type_str();
+                Err(format!(
+                    "{WEIGHTS} is {kind}; it must be the path of a safetensors file, or of a folder of them"
+                ))
+            }
+        }
+    }
+
+    fn from_table(mut keys: Keys) -> Result<Self, String> {
+        let path = given("file", keys.take("file")?)?;
+        let (sha256, names) = (keys.take("sha256")?, keys.take("names")?.unwrap_or_default());
+        keys.end()?;
+        Ok(Weights { path, sha256, names })
+    }
+
+    fn to_value(&self) -> Value {
+        let mut table =
+            Table::from_iter([("file".to_owned(), Value::from(self.path.to_string_lossy().into_owned()))]);
+        if let Some(sha256) = &self.sha256 {
+            table.insert("sha256".into(), sha256.as_str().into());
+        }
+        if !self.names.is_empty() {
+            let names = self.names.iter().map(|(name, own)| (name.clone(), own.as_str().into()));
+            table.insert("names".into(), Value::Table(names.collect()));
+        }
+        Value::Table(table)
     }
 }
 
@@ -114,11 +166,11 @@ impl Serialize for Model {
 }
 
 impl<'de> Deserialize<'de> for Models {
-    /// Tables are networks by name, but for a head's; all else is of the one for all.
+    /// Tables are networks by name, but for a head's and a file's; all else is of the one for all.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = Table::deserialize(deserializer)?;
         let (named, own): (Table, Table) =
-            table.into_iter().partition(|(key, value)| value.is_table() && key != HEAD);
+            table.into_iter().partition(|(key, value)| value.is_table() && key != HEAD && key != WEIGHTS);
         let all = Model::from_table(own).map_err(D::Error::custom)?;
         let read = |(name, value): (String, Value)| match value {
             Value::Table(table) => match Model::from_table(table) {

@@ -206,7 +206,7 @@ fn every_mistake_around_layers_is_one_line_that_names_the_key() {
         ("[network.joint]\nkind = 3", "my.toml: line 1: kind: invalid type: integer `3`, expected a string"),
         (
             "[network.joint]\nhidden = [3]\nLAYERS",
-            "my.toml: line 1: unknown field `hidden`, expected one of `kind`, `shape`, `outputs`, `head`, `layers`",
+            "my.toml: line 1: unknown field `hidden`, expected one of `kind`, `shape`, `order`, `outputs`, `head`, `layers`",
         ),
         (
             "[network.encoder]\noutputs = 3",
@@ -236,6 +236,10 @@ fn every_mistake_around_layers_is_one_line_that_names_the_key() {
         (
             "[network.selector]\nLAYERS\nshape = []",
             "scenario: network.selector.shape: the number of its axes is 0; it must be from 1 to 3",
+        ),
+        (
+            "[network.selector]\nLAYERS\norder = [0, 2]",
+            "scenario: network.selector.order is [0, 2]; it must name each of two or three axes once",
         ),
         (
             "[network.selector]\nLAYERS\nshape = [2, 0]",
@@ -296,4 +300,56 @@ fn what_is_no_network_is_refused_in_one_line() {
     let many = format!("[network.encoder]\nhidden = {:?}", [1; 65]);
     let expected = "scenario: network.encoder.hidden: the number of its sizes is 65; it must be from 1 to 64";
     assert_eq!(parse(&many).unwrap_err(), expected);
+}
+
+#[test]
+fn files_to_begin_with_are_read_back_and_found_with_their_keys() {
+    let text = "[network.encoder]\nweights = \"a\"\ntrain = false\n[network.encoder.mel]\nkind = \"gru\"\nhidden = 3\noutputs = 2\n\
+                weights = { file = \"b\", names = { \"fc.weight\" = \"output.w\" } }\nhead = { weights = \"c\" }\n\
+                [network.joint.weights]\nfile = \"d\"\n[network.selector]\nweights = \"e\"\n[network.local]\nkind = \"mine\"\ndepth = 3\nweights = \"f\"";
+    let mut scenario = parse(text).unwrap();
+    assert!(!scenario.encoder("fft").model.train && scenario.encoder("mel").model.train);
+    assert_eq!(scenario.encoder("mel").model.weights.unwrap().names["fc.weight"], "output.w");
+    let Kind::Own { keys, .. } = scenario.local("digit").model.kind else { panic!("not its own kind") };
+    assert_eq!(keys.keys().collect::<Vec<_>>(), ["depth"]);
+    let found: Vec<String> = scenario
+        .weights_mut()
+        .into_iter()
+        .map(|(key, weights)| {
+            weights.sha256 = Some("0a".repeat(32));
+            format!("{key} {}", weights.path.display())
+        })
+        .collect();
+    let expected = [
+        "network.encoder a",
+        "network.encoder.mel b",
+        "network.encoder.mel.head c",
+        "network.joint d",
+        "network.local f",
+        "network.selector e",
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+}
+
+#[test]
+fn every_mistake_around_files_is_one_line_that_names_the_key() {
+    for (networks, expected) in [
+        ("weights = 3", "my.toml: line 1: weights is integer; it must be the path of a safetensors file"),
+        ("weights = { sha256 = \"\" }", "my.toml: line 1: weights: file is missing"),
+        (
+            "weights = { file = \"a\", path = \"b\" }",
+            "my.toml: line 1: weights: unknown field `path`, expected one of `file`, `sha256`, `names`",
+        ),
+        ("weights = \"\"", "scenario: network.joint.weights is empty; name a safetensors file"),
+        (
+            "weights = { file = \"a\", sha256 = \"0A\" }",
+            "scenario: network.joint.weights.sha256 is \"0A\"; it must be 64 of the digits 0 to 9 and a to f",
+        ),
+        ("train = \"no\"", "my.toml: line 1: train: invalid type: string \"no\", expected a boolean"),
+    ] {
+        let message = parse(&format!("[network.joint]\n{networks}")).unwrap_err();
+        assert!(message.starts_with(expected), "{networks}: {message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Described, ENCODER, HEAD, JOINT, Kind, LOCAL, MOST_BLOCKS, Model, Models};
+use super::{Described, ENCODER, HEAD, JOINT, Kind, LOCAL, MOST_BLOCKS, Model, Models, Weights};
 use crate::{Scenario, ScenarioError, layer::LARGEST_WIDTH, validate::within};
 
 const MOST_AXES: usize = 3;
@@ -50,6 +50,19 @@ impl Model {
             let mut axes = shape.iter().enumerate();
             axes.try_for_each(|(n, &size)| within(&format!("{key}[{n}]"), size, 1, LONGEST_AXIS))?;
         }
+        if let Some(order) = &self.order {
+            let mut numbers = order.clone();
+            numbers.sort_unstable();
+            if !(2..=MOST_AXES).contains(&order.len()) || !numbers.into_iter().eq(0..order.len()) {
+                let what = format!(
+                    "is {order:?}; it must name each of two or three axes once, by its number from 0"
+                );
+                return Err(ScenarioError::invalid(format!("{key}.order"), what));
+            }
+        }
+        if let Some(weights) = &self.weights {
+            weights.validate(key)?;
+        }
         match &self.kind {
             Kind::ResidualMlp { hidden } | Kind::Points { hidden } => {
                 widths(&format!("{key}.hidden"), hidden)
@@ -79,6 +92,25 @@ impl Model {
                 Err(ScenarioError::invalid(format!("{key}.{name}"), what))
             }
             None => Ok(()),
+        }
+    }
+}
+
+impl Weights {
+    fn validate(&self, key: &str) -> Result<(), ScenarioError> {
+        if self.path.as_os_str().is_empty() {
+            let what = "is empty; name a safetensors file, or a folder of them as `pom2dib export` makes it";
+            return Err(ScenarioError::invalid(format!("{key}.weights"), what));
+        }
+        let is_digest = |digits: &String| {
+            digits.len() == 64 && digits.chars().all(|digit| matches!(digit, '0'..='9' | 'a'..='f'))
+        };
+        match &self.sha256 {
+            Some(digits) if !is_digest(digits) => {
+                let what = format!("is \"{digits}\"; it must be 64 of the digits 0 to 9 and a to f");
+                Err(ScenarioError::invalid(format!("{key}.weights.sha256"), what))
+            }
+            _ => Ok(()),
         }
     }
 }

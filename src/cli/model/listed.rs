@@ -19,6 +19,8 @@ pub(super) struct Listed {
     described: Described,
     /// The axes of what comes.
     axes: Vec<usize>,
+    /// The axes that it sees.
+    seen: Vec<usize>,
     outputs: usize,
     layers: Vec<LayerSummary>,
 }
@@ -26,17 +28,13 @@ pub(super) struct Listed {
 impl Listed {
     fn new(what: String, described: &Described, axes: &[usize], outputs: usize) -> Result<Self, NodeError> {
         let layers = node::layers(described, axes, outputs)?;
-        Ok(Listed { what, described: described.clone(), axes: axes.to_vec(), outputs, layers })
+        let seen = node::seen(described, axes)?;
+        Ok(Listed { what, described: described.clone(), axes: axes.to_vec(), seen, outputs, layers })
     }
 
     /// What it computes.
     pub(super) fn module(&self) -> Result<Box<dyn Module>, NodeError> {
         node::module(&self.described, &self.axes, self.outputs)
-    }
-
-    /// The axes that it sees.
-    fn shape(&self) -> &[usize] {
-        self.described.model.shape.as_deref().unwrap_or(&self.axes)
     }
 
     fn parameters(&self) -> usize {
@@ -65,7 +63,9 @@ impl Listed {
             "network": self.what,
             "key": self.described.key,
             "kind": self.described.model.kind.name(),
-            "shape": self.shape(),
+            "train": self.described.model.train,
+            "weights": self.described.model.weights.as_ref().map(|weights| &weights.path),
+            "shape": self.seen,
             "outputs": self.outputs,
             "layers": self.layers.iter().map(layer).collect::<Vec<Value>>(),
             "parameters": self.parameters(),
@@ -80,8 +80,12 @@ impl Listed {
     }
 
     pub(super) fn to_text(&self, error: Option<f64>) -> String {
-        let mut text =
-            format!("{} ({}, {})\n", self.what, self.described.key, self.described.model.kind.name());
+        let Described { key, model } = &self.described;
+        let mut text = format!("{} ({key}, {}", self.what, model.kind.name());
+        if let Some(weights) = &model.weights {
+            let _ = write!(text, ", begins with {}", weights.path.display());
+        }
+        text += if model.train { ")\n" } else { ", does not learn)\n" };
         let mut line = |name: &str, kind: &str, shape: &[usize], parameters: usize, operations: f64| {
             let shape = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
             let _ = writeln!(
@@ -91,7 +95,7 @@ impl Listed {
                 operations.abs() / 1e3
             );
         };
-        line("input", "", self.shape(), 0, 0.0);
+        line("input", "", &self.seen, 0, 0.0);
         for layer in &self.layers {
             line(&layer.number, &layer.kind, &layer.output, layer.parameters, layer.operations);
         }

@@ -2,6 +2,7 @@
 
 mod gradients;
 mod listed;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -49,27 +50,33 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Checks that all networks fit their data, before any node finds that one does not. The paper's fit whatever comes: then the data is
-/// not looked at.
+/// Checks that all networks fit their data, and the files that they begin with fit them, before any node finds that one does not. The
+/// paper's fit whatever comes: then the data is not looked at.
 ///
 /// # Errors
 /// The network's key, and what does not fit.
 pub(crate) fn check(scenario: &Scenario) -> Result<(), CoordinatorError> {
-    let is_papers = |described: &Described| described.model.kind.name() == Kind::default().name();
+    let is_papers = |described: &Described| {
+        let model = &described.model;
+        model.kind.name() == Kind::default().name() && model.weights.is_none()
+    };
     if scenario.models().iter().all(is_papers) {
         return Ok(());
     }
     let input = |error: String| CoordinatorError::Input(error);
     let data = node::data_source(scenario, None).map_err(|error| input(error.to_string()))?;
     let info = data.info().map_err(|error| input(error.to_string()))?;
-    listed(scenario, &info).map(drop).map_err(|error| input(error.to_string()))
+    let fits = listed(scenario, &info).and_then(|_| weights::check(scenario, &info));
+    fits.map_err(|error| input(error.to_string()))
 }
 
 impl Arguments {
     fn listed(&self) -> anyhow::Result<Vec<Listed>> {
         let scenario = self.scenario.resolve()?;
         let info = node::data_source(&scenario, None)?.info()?;
-        Ok(listed(&scenario, &info)?)
+        let listed = listed(&scenario, &info)?;
+        weights::check(&scenario, &info)?;
+        Ok(listed)
     }
 
     fn show(&self, listed: &[Listed]) -> anyhow::Result<()> {

@@ -78,6 +78,24 @@ impl Place {
         std::fs::write(&path, content).expect("a file can be written");
     }
 
+    /// Writes `tiny.toml` under another name, with tables of networks; those stand in the place of its own of the same names.
+    pub fn write_tiny_with(&self, name: &str, networks: &str) {
+        let bare = |line: &str| line.split('#').next().unwrap_or_default().trim_end().to_owned();
+        let is_replaced = |table: &str| networks.lines().any(|line| bare(line) == table);
+        let mut text = String::new();
+        let mut skips = false;
+        for line in TINY.lines() {
+            if line.starts_with('[') {
+                skips = is_replaced(line);
+            }
+            if !skips {
+                text += line;
+                text.push('\n');
+            }
+        }
+        self.write(name, text + networks);
+    }
+
     /// Writes a file that nobody else may read.
     pub fn write_secret(&self, name: &str, content: impl AsRef<[u8]>) {
         self.write(name, content);

@@ -28,7 +28,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
             let ledger = ledger.clone();
             let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
                 Compute::inline(activity, |emit| {
-                    emit(transmitter::Output::Ready { data: [0; 32], files: Vec::new() });
+                    emit(transmitter::Output::Ready { data: [0; 32], files: Vec::new(), same_build: false });
                     TransmitterMachine::new(context, state.as_deref(), ledger.clone())
                 })
             };
@@ -44,6 +44,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
                         files: Vec::new(),
                         balance: None,
                         about: Default::default(),
+                        same_build: false,
                     });
                     ReceiverMachine::new(context, state.as_deref(), ledger.clone())
                 })

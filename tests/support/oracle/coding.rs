@@ -63,8 +63,13 @@ impl Oracle<'_> {
         }
         let described = self.setup.scenario.joint(&self.setup.scenario.receiver[t].task);
         let features = beside(Tensor::cat(&features, 1)?, &self.seen_by_receiver(t, tick)?)?;
-        let joint =
-            network::described(&self.variables, &format!("receiver{t}/joint"), &described, &features)?;
+        let joint = network::described(
+            &self.variables,
+            &format!("receiver{t}/joint"),
+            &described,
+            &features,
+            self.draws(tick),
+        )?;
         let loss = self.loss(t, tick, &joint)?;
         Ok(Judged { cross_entropy: loss.to_scalar()?, objective: (loss + sum(&extras)?)?, rate: rates })
     }
@@ -150,16 +155,22 @@ impl Oracle<'_> {
         let embedding = beside(embedding, &self.seen_by_transmitter(k, t, tick)?)?;
         let described = self.setup.scenario.encoder(&self.setup.scenario.transmitter[k].modalities[m]);
         let name = format!("transmitter{k}/encoder{m}");
+        let draws = self.draws(tick);
         let output = match described.model.outputs {
             Some(_) => {
-                let seen =
-                    network::described(&self.variables, &format!("transmitter{k}/trunk{m}"), &described, &x)?;
+                let seen = network::described(
+                    &self.variables,
+                    &format!("transmitter{k}/trunk{m}"),
+                    &described,
+                    &x,
+                    draws,
+                )?;
                 let input = Tensor::cat(&[seen, embedding], 1)?;
-                network::described(&self.variables, &name, &described.head(), &input)?
+                network::described(&self.variables, &name, &described.head(), &input, draws)?
             }
             None => {
                 let input = Tensor::cat(&[x, embedding], 1)?;
-                network::described(&self.variables, &name, &described, &input)?
+                network::described(&self.variables, &name, &described, &input, draws)?
             }
         };
         if self.setup.scenario.train.coding() == scenario::Coding::Dithered {
@@ -205,6 +216,11 @@ impl Oracle<'_> {
         rows(&values, width)
     }
 
+    /// What masks of a tick of the round are drawn from.
+    fn draws(&self, tick: usize) -> network::Draws {
+        network::Draws { seed: self.setup.seed, tick: self.first_tick + tick as u64 }
+    }
+
     /// The loss of the local decoder on an entry, (18).
     fn local_loss(&self, t: usize, tick: usize, k: usize, m: usize, z: &Tensor) -> Result<Tensor> {
         let embedding = entry_embedding(self.setup.seed, k, m, self.feature_dim());
@@ -213,7 +229,8 @@ impl Oracle<'_> {
         let own = gains.get(k).map_or(&[][..], std::slice::from_ref);
         let input = beside(Tensor::cat(&[z, &embedding], 1)?, own)?;
         let described = self.setup.scenario.local(&self.setup.scenario.receiver[t].task);
-        let output = network::described(&self.variables, &format!("receiver{t}/local"), &described, &input)?;
+        let name = format!("receiver{t}/local");
+        let output = network::described(&self.variables, &name, &described, &input, self.draws(tick))?;
         self.loss(t, tick, &output)
     }
 

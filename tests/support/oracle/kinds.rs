@@ -1,8 +1,8 @@
-//! Networks over points and time steps, from the formulas, in f64: rows are [samples, places, channels].
+//! Networks over points, time steps and images, from the formulas, in f64: rows are [samples, places, channels].
 
 use candle_core::{D, Result, Tensor};
 
-use super::network::{Variables, layer_norm, linear, relu};
+use super::network::{Variables, Window, layer_norm, linear, relu};
 
 /// The same linear layers for every point, and the largest over the points.
 pub(super) fn points(variables: &Variables, name: &str, layers: usize, x: &Tensor) -> Result<Tensor> {
@@ -26,6 +26,76 @@ pub(super) fn gru(variables: &Variables, name: &str, hidden: usize, x: &Tensor) 
         h = (&n + (z * (h - &n)?)?)?;
     }
     linear(variables, &format!("{name}/output"), &h)
+}
+
+/// c = f c + i g, h = o tanh(c), step by step.
+pub(super) fn lstm(variables: &Variables, name: &str, hidden: usize, x: &Tensor) -> Result<Tensor> {
+    let (samples, steps, _) = x.dims3()?;
+    let mut h = Tensor::zeros((samples, hidden), x.dtype(), x.device())?;
+    let mut c = h.clone();
+    for step in 0..steps {
+        let now = x.narrow(1, step, 1)?.squeeze(1)?;
+        let of_input = linear(variables, &format!("{name}/layer1.input"), &now)?;
+        let all = (of_input + linear(variables, &format!("{name}/layer1.state"), &h)?)?;
+        let gate = |number: usize| all.narrow(1, number * hidden, hidden);
+        let (i, f, o) = (sigmoid(&gate(0)?)?, sigmoid(&gate(1)?)?, sigmoid(&gate(3)?)?);
+        c = ((f * c)? + (i * gate(2)?.tanh()?)?)?;
+        h = (o * c.tanh()?)?;
+    }
+    linear(variables, &format!("{name}/output"), &h)
+}
+
+/// What each tap of a window sees of images [samples, channels, height, width], line by line: each as high and wide as what comes out.
+fn taps(Window { kernel, stride, padding }: &Window, x: &Tensor) -> Result<Vec<Tensor>> {
+    let [down, across] = *padding;
+    let x = x.pad_with_zeros(2, down, down)?.pad_with_zeros(3, across, across)?;
+    let every = |axis: usize, first: usize| {
+        let count = (x.dim(2 + axis)? - kernel[axis]) / stride[axis] + 1;
+        let numbers = (0..count).map(|number| (first + number * stride[axis]) as u32);
+        Tensor::from_iter(numbers, x.device())
+    };
+    let mut seen = Vec::new();
+    for dy in 0..kernel[0] {
+        for dx in 0..kernel[1] {
+            seen.push(x.index_select(&every(0, dy)?, 2)?.index_select(&every(1, dx)?, 3)?);
+        }
+    }
+    Ok(seen)
+}
+
+/// Weights are [groups, taps x channels of a group, outputs of a group].
+pub(super) fn conv2d(
+    variables: &Variables,
+    name: &str,
+    window: &Window,
+    groups: usize,
+    x: &Tensor,
+) -> Result<Tensor> {
+    let (weight, bias) = (&variables[&format!("{name}.w")], &variables[&format!("{name}.b")]);
+    let channels = x.dim(1)? / groups;
+    let seen = taps(window, x)?;
+    let of_group = |group: usize| {
+        let mut sum: Option<Tensor> = None;
+        for (tap, seen) in seen.iter().enumerate() {
+            let own = seen.narrow(1, group * channels, channels)?.permute((0, 2, 3, 1))?.contiguous()?;
+            let (samples, height, width, _) = own.dims4()?;
+            let weight = weight.get(group)?.narrow(0, tap * channels, channels)?;
+            let product = own.reshape(((), channels))?.matmul(&weight)?;
+            let product = product.reshape((samples, height, width, weight.dim(1)?))?;
+            sum = Some(match sum {
+                Some(sum) => (sum + product)?,
+                None => product,
+            });
+        }
+        Ok(sum.expect("a window has taps"))
+    };
+    let groups = (0..groups).map(of_group).collect::<Result<Vec<Tensor>>>()?;
+    Tensor::cat(&groups, 3)?.broadcast_add(bias)?.permute((0, 3, 1, 2))?.contiguous()
+}
+
+/// The largest that a window sees, channel by channel.
+pub(super) fn max_pool(window: &Window, x: &Tensor) -> Result<Tensor> {
+    Tensor::stack(&taps(window, x)?, 0)?.max(0)
 }
 
 fn sigmoid(x: &Tensor) -> Result<Tensor> {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, Result, Tensor, Var};
+use candle_core::{D, Device, Result, Tensor, Var};
+use randomness::{Purpose, Seed};
 use scenario::{Described, Kind, Layer, Model};
 
 use super::kinds;
@@ -10,20 +11,62 @@ use super::kinds;
 /// The parameters of all networks.
 pub(super) type Variables = BTreeMap<String, Var>;
 
-/// A network of whatever kind, of rows [rows, values].
+/// What a network's masks are drawn from at a tick.
+#[derive(Clone, Copy)]
+pub(crate) struct Draws {
+    pub(crate) seed: Seed,
+    pub(crate) tick: u64,
+}
+
+impl Draws {
+    /// What remains of the values of samples that are dropped with a probability, scaled so that their mean is theirs. Of images they
+    /// are drawn place by place, with the channels of each side by side.
+    fn remaining(self, network: &str, number: u64, rate: f64, x: &Tensor) -> Result<Tensor> {
+        let samples = x.dim(0)?;
+        let mut mask = Vec::new();
+        for sample in 0..samples as u64 {
+            let mut stream = self.seed.named_stream(Purpose::Module, network, &[number, sample], self.tick);
+            let of_value = |_| if stream.uniform() < rate { 0.0 } else { (1.0 - rate).recip() };
+            mask.extend((0..x.elem_count() / samples).map(of_value));
+        }
+        let mask = match *x.dims() {
+            [samples, channels, height, width] => {
+                let by_place = Tensor::from_vec(mask, (samples, height, width, channels), &Device::Cpu)?;
+                by_place.permute((0, 3, 1, 2))?.contiguous()?
+            }
+            _ => Tensor::from_vec(mask, x.shape(), &Device::Cpu)?,
+        };
+        x * mask
+    }
+}
+
+/// A network of whatever kind, of the rows of a tick's samples, [rows, values].
 pub(crate) fn described(
     variables: &Variables,
     name: &str,
     Described { model, .. }: &Described,
     x: &Tensor,
+    draws: Draws,
 ) -> Result<Tensor> {
     match &model.kind {
         Kind::ResidualMlp { .. } => forward(variables, name, x),
         Kind::Sequential { layers } => {
+            let mut dropping = 0..;
             let y = layers.iter().enumerate().try_fold(as_seen(model, x)?, |x, (number, layer)| {
-                let linear = |x: &Tensor| linear(variables, &format!("{name}/layer{}", number + 1), x);
+                let layer_name = format!("{name}/layer{}", number + 1);
                 match layer {
-                    Layer::Linear { .. } => linear(&x),
+                    Layer::Linear { .. } => linear(variables, &layer_name, &x),
+                    &Layer::Conv2d { kernel, stride, padding, groups, .. } => {
+                        let window = Window { kernel, stride, padding };
+                        kinds::conv2d(variables, &layer_name, &window, groups, &x)
+                    }
+                    &Layer::MaxPool { kernel, stride } => {
+                        kinds::max_pool(&Window { kernel, stride, padding: [0, 0] }, &x)
+                    }
+                    &Layer::Dropout { rate } => {
+                        let number = dropping.next().expect("there are numbers enough");
+                        draws.remaining(name, number, rate, &x)
+                    }
                     Layer::Relu => relu(&x),
                     Layer::Gelu => x.gelu_erf(),
                     Layer::Flatten => x.flatten_from(1),
@@ -34,14 +77,22 @@ pub(crate) fn described(
         }
         Kind::Points { hidden } => kinds::points(variables, name, hidden.len(), &as_seen(model, x)?),
         Kind::Gru { hidden, layers: 1 } => kinds::gru(variables, name, *hidden, &as_seen(model, x)?),
+        Kind::Lstm { hidden, layers: 1 } => kinds::lstm(variables, name, *hidden, &as_seen(model, x)?),
         Kind::Attention { blocks, heads, patch: [steps, 1], .. } => {
             kinds::attention(variables, name, (*blocks, *heads, *steps), &as_seen(model, x)?)
         }
         Kind::Gru { .. } | Kind::Lstm { .. } | Kind::Attention { .. } => {
-            panic!("the oracle knows one layer of a GRU, and attention over time")
+            panic!("the oracle knows one layer of a GRU or LSTM, and attention over time")
         }
         Kind::Own { .. } => panic!("the oracle knows no kinds of anybody's own"),
     }
+}
+
+/// What of an image is seen at once.
+pub(super) struct Window {
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) padding: [usize; 2],
 }
 
 /// Rows with the axes that a model gives them.

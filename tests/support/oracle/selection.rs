@@ -133,7 +133,10 @@ impl Oracle<'_> {
     /// A selector's logits. Those of rs-dib are in no state: they keep their initial weights.
     fn selector(&self, name: &str, input: &Tensor) -> Result<Tensor> {
         if self.setup.scenario.train.method != Method::RS_DIB {
-            return network::described(&self.variables, name, &self.setup.scenario.selector(), input)?.get(0);
+            // Nobody drops values of a selector here: its tick does not matter.
+            let draws = network::Draws { seed: self.setup.seed, tick: 0 };
+            return network::described(&self.variables, name, &self.setup.scenario.selector(), input, draws)?
+                .get(0);
         }
         let (receiver, limit) = (name.starts_with("receiver"), self.setup.scenario.receiver_limit());
         let outputs = match self.index_of(name) {
