@@ -10,13 +10,21 @@ use crate::NodeError;
 const VERSION: &str = "version";
 
 /// Packs a node's tensors at a version as a safetensors file.
+///
+/// # Errors
+///
+/// If the tensors cannot be serialised.
 pub fn pack_state(mut tensors: Vec<(String, Tensor)>, version: u64) -> Result<Vec<u8>, NodeError> {
     tensors.push((VERSION.into(), Tensor::new(&[version as i64], &Device::Cpu)?));
     safetensors::serialize(tensors, None)
         .map_err(|error| NodeError::Input(format!("the state cannot be packed: {error}")))
 }
 
-/// Saves networks at a version, and what is to be kept of the data, as a safetensors file.
+/// Saves networks at a version, and the record of the data, as a safetensors file.
+///
+/// # Errors
+///
+/// If the tensors cannot be serialised.
 pub fn save<'a>(
     networks: impl Iterator<Item = &'a Network>,
     kept: &[Kept],
@@ -29,7 +37,11 @@ pub fn save<'a>(
     pack_state(tensors, version)
 }
 
-/// Restores networks from what [`save`] gave; each checks its own tensors. Gives the version.
+/// Restores networks from the output of [`save`]; each checks its own tensors. Returns the version.
+///
+/// # Errors
+///
+/// If the file cannot be read, or a tensor is missing or of another shape.
 pub fn restore<'a>(
     state: &[u8],
     device: &Device,
@@ -42,7 +54,11 @@ pub fn restore<'a>(
     state_version(&tensors)
 }
 
-/// Unpacks a safetensors file. What its tensors must be is for the networks to check.
+/// Unpacks a safetensors file. The networks check its tensors.
+///
+/// # Errors
+///
+/// If the bytes are not a safetensors file.
 pub fn unpack_state(bytes: &[u8], device: &Device) -> Result<HashMap<String, Tensor>, NodeError> {
     candle_core::safetensors::load_buffer(bytes, device)
         .map_err(|error| NodeError::Input(format!("the checkpoint cannot be read: {error}")))
@@ -59,7 +75,7 @@ fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
     }
 }
 
-/// Whether a tensor of a state is a parameter's value (and not a moment, a step count, the version or kept of the data).
+/// Whether a tensor of a state is a parameter's value (not a moment, a step count, the version or a record of data).
 pub fn is_parameter(name: &str) -> bool {
     name != VERSION
         && !name.starts_with(crate::compute::kept::PREFIX)

@@ -1,4 +1,4 @@
-//! The networks that a scenario describes. (`scenario` and `dib` are leaves and know nothing of each other.)
+//! The networks that a scenario describes. (`scenario` and `dib` are leaves and do not depend on each other.)
 
 use dib::{
     Module,
@@ -11,18 +11,18 @@ use crate::{
     described::own_kind::{build_own, kind_names},
 };
 
-/// What an encoder computes.
+/// The modules of an encoder.
 pub struct EncoderModules {
-    /// From a sample to what the head is given of it; none where the head sees the sample itself.
+    /// Maps a sample to the head's input; none where the head takes the sample itself.
     pub trunk: Option<Box<dyn Module>>,
-    /// From that and the task input to the coding's outputs.
+    /// Maps that input and the task input to the coding's outputs.
     pub head: Box<dyn Module>,
 }
 
 /// The encoder of a modality whose samples have these axes, with a task input of `d` values.
 ///
 /// # Errors
-/// A kind that this program does not know, and what does not fit the samples.
+/// For an unknown kind of network, or one that does not fit the samples.
 pub fn encoder(
     described: &Described,
     axes: &[usize],
@@ -37,10 +37,10 @@ pub fn encoder(
     Ok(EncoderModules { trunk: Some(trunk), head: module(&described.head(), &[seen + d], outputs)? })
 }
 
-/// What a network of the scenario computes, from rows with these axes to so many values.
+/// A network of the scenario, from rows with these axes to `outputs` values.
 ///
 /// # Errors
-/// A kind that this program does not know, and what does not fit the rows.
+/// For an unknown kind of network, or one that does not fit the rows.
 pub fn module(described: &Described, axes: &[usize], outputs: usize) -> Result<Box<dyn Module>, NodeError> {
     let axes = seen(described, axes)?;
     match architecture(&described.model.kind) {
@@ -49,7 +49,7 @@ pub fn module(described: &Described, axes: &[usize], outputs: usize) -> Result<B
     }
 }
 
-/// What each layer of a network of the scenario does to a row.
+/// What each layer of a network does to a row.
 ///
 /// # Errors
 /// As [`module`].
@@ -60,16 +60,16 @@ pub fn layers(described: &Described, axes: &[usize], outputs: usize) -> Result<V
         Err(own) => {
             let module = own_module(described, own, axes, outputs)?;
             let parameters = module.layout().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-            // Forward is a third of a step.
+            // The forward pass is a third of a training step.
             let operations = module.operations(1.0, 1.0, true) / 3.0;
-            // What it keeps, it alone knows.
+            // Only the module knows what it stores.
             let (number, kind) = ("1".to_owned(), own.name.to_owned());
             Ok(vec![LayerSummary { number, kind, output: vec![outputs], parameters, operations, kept: 0 }])
         }
     }
 }
 
-/// A kind of somebody's own.
+/// A kind of network that a user's program has added.
 #[derive(Clone, Copy)]
 struct Own<'a> {
     name: &'a str,
@@ -89,7 +89,7 @@ fn own_module(
     }
 }
 
-/// What does not fit, at the key of the table, or of its list of layers.
+/// The error for a network that does not fit, at the key of its table or list of layers.
 fn misfit(described: &Described) -> impl Fn(nn::Misfit) -> ScenarioError {
     |misfit| {
         let list = if misfit.layer.is_some() { ".layers" } else { "" };
@@ -97,7 +97,7 @@ fn misfit(described: &Described) -> impl Fn(nn::Misfit) -> ScenarioError {
     }
 }
 
-/// The axes that a network sees of what comes with others.
+/// The axes that a network sees for inputs with these axes.
 fn seen<'a>(described: &'a Described, axes: &'a [usize]) -> Result<&'a [usize], ScenarioError> {
     match &described.model.shape {
         Some(shape) => reshaped(&described.key, shape, axes),
@@ -105,7 +105,7 @@ fn seen<'a>(described: &'a Described, axes: &'a [usize]) -> Result<&'a [usize], 
     }
 }
 
-/// The axes that a scenario gives to what has others.
+/// Checks a reshaping of axes by the scenario.
 fn reshaped<'a>(key: &str, shape: &'a [usize], axes: &[usize]) -> Result<&'a [usize], ScenarioError> {
     let size = |axes: &[usize]| axes.iter().try_fold(1usize, |size, &axis| size.checked_mul(axis));
     if size(shape) == size(axes) {
@@ -119,7 +119,7 @@ fn reshaped<'a>(key: &str, shape: &'a [usize], axes: &[usize]) -> Result<&'a [us
 /// Checks that this program knows the kinds of all networks of the scenario.
 ///
 /// # Errors
-/// The key, and what it may say.
+/// If a kind is unknown: the key, and its possible values.
 pub fn check_kinds(scenario: &Scenario) -> Result<(), ScenarioError> {
     for Described { key, model } in scenario.models() {
         if !kind_names().contains(&model.kind.name()) {
@@ -129,7 +129,7 @@ pub fn check_kinds(scenario: &Scenario) -> Result<(), ScenarioError> {
     Ok(())
 }
 
-/// The same in the words of `dib`, if it is a built-in kind.
+/// The kind as a value of `dib`, if it is built in.
 fn architecture(kind: &Kind) -> Result<Architecture, Own<'_>> {
     match kind {
         Kind::ResidualMlp { hidden } => Ok(Architecture::ResidualMlp { hidden: hidden.clone() }),
