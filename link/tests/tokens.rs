@@ -1,4 +1,4 @@
-//! Who does not know the join token is told so, whatever it calls.
+//! A caller without the join token is refused with that reason, for any call.
 
 #[allow(dead_code, reason = "every test uses a part of it")]
 mod support;

@@ -10,24 +10,24 @@ use crate::{
 /// Bytes of an f32.
 const SIZE: usize = 4;
 
-/// A payload in the making: values go from where they were computed straight into the message.
+/// Builds a payload: values go straight from their computation into the message.
 #[derive(Debug)]
 pub struct Packer {
     data: Vec<u8>,
 }
 
 impl Packer {
-    /// Room for so many values.
+    /// A packer with room for `values` values.
     pub fn new(values: usize) -> Self {
         Packer { data: Vec::with_capacity(values * SIZE) }
     }
 
-    /// Adds values at the end.
+    /// Appends values.
     pub fn extend(&mut self, values: impl IntoIterator<Item = f32>) {
         self.data.extend(values.into_iter().flat_map(f32::to_le_bytes));
     }
 
-    /// Packs what has been added, as values of a shape.
+    /// Packs the values as a tensor of this shape.
     pub fn pack(self, shape: &[usize]) -> Tensor {
         debug_assert_eq!(self.data.len(), SIZE * shape.iter().product::<usize>());
         Tensor {
@@ -38,14 +38,18 @@ impl Packer {
     }
 }
 
-/// A payload that has been checked, still where it arrived. The default has no values.
+/// A checked payload that shares the memory in which it arrived. The default has no values.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
     data: Bytes,
 }
 
 impl Payload {
-    /// Checks a payload, which must have exactly this type and shape, and only finite values.
+    /// Checks a payload, which must have exactly this type and shape, and finite values only.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`] if it is missing, of another type, shape or length, or has a value that is not finite.
     pub fn check(what: &'static str, tensor: Option<&Tensor>, shape: &[usize]) -> Result<Self, WireError> {
         let tensor = tensor.ok_or(WireError::Missing(what))?;
         if tensor.element != i32::from(ElementType::F32) {
@@ -68,7 +72,7 @@ impl Payload {
         }
     }
 
-    /// How many values it has.
+    /// The number of its values.
     pub fn len(&self) -> usize {
         self.data.len() / SIZE
     }
@@ -78,12 +82,12 @@ impl Payload {
         self.data.len() as u64
     }
 
-    /// Whether it has none.
+    /// Whether it has no values.
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
 
-    /// Some of its values.
+    /// A range of its values.
     ///
     /// # Panics
     /// If the range does not lie within the payload.
