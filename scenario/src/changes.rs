@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use crate::Scenario;
 
 impl Scenario {
-    /// The keys in which another scenario differs from this one, in order, each with its value here and there. Tables in lists
+    /// The keys in which another scenario differs from this one, in order, each with both values. Tables in lists
     /// (`transmitter`, `receiver`, `link`) count as one value.
     pub fn changes(&self, other: &Scenario) -> Vec<Change> {
         let (mut here, mut there) = (keys(self), keys(other));

@@ -1,4 +1,4 @@
-//! Networks as tables of a scenario: reading and writing.
+//! Reading and writing networks as tables of a scenario.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use toml::{Table, Value};
@@ -39,7 +39,7 @@ impl Kind {
         })
     }
 
-    /// Its own keys.
+    /// The kind's own keys.
     fn to_table(&self) -> Table {
         let number = |size: usize| Value::Integer(size as i64);
         let table =
@@ -67,7 +67,7 @@ impl Model {
     fn from_table(table: Table) -> Result<Self, String> {
         let mut keys = Keys::new(table);
         let name = keys.take::<String>("kind")?.unwrap_or_else(|| Kind::default().name().to_owned());
-        // The paper's takes what comes as one width, and is all of an encoder.
+        // The paper's network takes its input as one axis, and has no separate head.
         let is_papers = name == Kind::default().name();
         let mut model = Model::default();
         if !is_papers {
@@ -114,7 +114,7 @@ impl Serialize for Model {
 }
 
 impl<'de> Deserialize<'de> for Models {
-    /// Tables are networks by name, but for a head's; all else is of the one for all.
+    /// Subtables are networks by name, except the head's; all other keys belong to the default network.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = Table::deserialize(deserializer)?;
         let (named, own): (Table, Table) =

@@ -1,4 +1,4 @@
-//! What a checked scenario promises of its networks.
+//! Checks of a scenario's networks.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ impl Model {
         }
     }
 
-    /// An encoder of another kind than the paper's is a trunk with a head.
+    /// Checks an encoder of another kind than the paper's: a trunk with a head.
     fn validate_encoder(&self, key: &str) -> Result<(), ScenarioError> {
         if matches!(self.kind, Kind::ResidualMlp { .. }) {
             return Ok(());
@@ -83,7 +83,7 @@ impl Model {
     }
 }
 
-/// So many layers of these widths.
+/// Checks a list of layer widths.
 fn widths(key: &str, widths: &[usize]) -> Result<(), ScenarioError> {
     within(&format!("{key}: the number of its sizes"), widths.len(), 1, MOST_BLOCKS)?;
     let mut each = widths.iter().enumerate();
