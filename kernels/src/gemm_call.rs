@@ -1,4 +1,4 @@
-//! The one call that leaves safe Rust: a strided matrix product of the `gemm` crate.
+//! The one unsafe call: a strided matrix product of the `gemm` crate.
 #![expect(unsafe_code, reason = "the gemm crate takes raw pointers and strides")]
 
 use gemm::Parallelism;
@@ -6,21 +6,21 @@ use gemm::Parallelism;
 use crate::Real;
 use crate::product::Matrix;
 
-/// C = A B over a depth of at most `DEPTH`, or C += A B: `c` is row-major, [a.rows, b.columns]. On all threads of the pool that
-/// this thread belongs to; on this one, if it belongs to none.
+/// C = A B over a depth of at most `DEPTH`, or C += A B: `c` is row-major, [a.rows, b.columns]. Runs on all threads of
+/// the current thread's pool, or on this thread alone outside a pool.
 ///
 /// # Panics
 ///
-/// If a slice is shorter than its shape asks for.
+/// If a slice is too short for its shape.
 pub(crate) fn gemm_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
     gemm_lines(c, b.columns, a, b, accumulate, parallelism());
 }
 
-/// The same on this thread alone, into lines of `c` that are `line` apart.
+/// The same on this thread alone, into rows of `c` that are `line` apart.
 ///
 /// # Panics
 ///
-/// If a slice is shorter than its shape asks for, or lines are.
+/// If a slice is too short for its shape, or `line` is shorter than a row.
 pub(crate) fn gemm_here<T: Real>(
     c: &mut [T],
     line: usize,
@@ -46,7 +46,7 @@ fn gemm_lines<T: Real>(
     unsafe { call(c.as_mut_ptr(), line, a, b, accumulate, parallelism) }
 }
 
-/// A B in new memory that is not filled with zeros first.
+/// A B in new memory that is not zeroed first.
 pub(crate) fn gemm_new<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     let length = a.rows * b.columns;
     let mut c = Vec::with_capacity(length);
@@ -68,8 +68,8 @@ fn check<T>(c: usize, line: usize, a: Matrix<'_, T>, b: Matrix<'_, T>) {
 
 /// # Safety
 ///
-/// `c` points to a.rows lines of b.columns elements, `line` apart, that nobody else uses, readable if `accumulate`; `a` and `b`
-/// fit.
+/// `c` must point to a.rows rows of b.columns elements, `line` apart, that are not otherwise used, and are initialised
+/// if `accumulate`; `a` and `b` must match in shape.
 unsafe fn call<T: Real>(
     c: *mut T,
     line: usize,
@@ -104,7 +104,7 @@ unsafe fn call<T: Real>(
     }
 }
 
-/// All threads of the pool that this thread belongs to; by itself, if it belongs to none. The bits do not depend on it.
+/// Parallelism over the current thread's pool, or none outside a pool. The bits do not depend on it.
 fn parallelism() -> Parallelism {
     match rayon::current_thread_index() {
         Some(_) if rayon::current_num_threads() > 1 => Parallelism::Rayon(0),

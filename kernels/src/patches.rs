@@ -1,4 +1,4 @@
-//! The patches of an image that a convolution multiplies: laid out side by side as lines of a matrix, and added up again.
+//! Image patches for a convolution: laid out side by side as rows of a matrix, and summed back.
 
 use std::ops::Range;
 
@@ -7,34 +7,34 @@ use candle_core::{Result, bail};
 use crate::Real;
 use crate::lanes::combine_short;
 
-/// An image, and the patches of it that a convolution looks at. Images lie place by place, each with its channels side by
-/// side; time steps are an image of one line.
+/// An image and the patches of it that a convolution sees. Images are stored position by position, with the channels of
+/// a position side by side; time steps are an image of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patches {
     /// Lines of the image.
     pub height: usize,
-    /// Places of a line.
+    /// Positions in a line.
     pub width: usize,
-    /// Values at a place.
+    /// Values at a position.
     pub channels: usize,
-    /// Lines and places of a patch.
+    /// Lines and positions of a patch.
     pub kernel: [usize; 2],
-    /// How far the patch moves on, down and right.
+    /// Stride down and right.
     pub stride: [usize; 2],
-    /// How many lines and places of zeros stand on each side of the image.
+    /// Lines and positions of zeros on each side of the image.
     pub padding: [usize; 2],
 }
 
-/// Consecutive patches of one line.
+/// Consecutive patches of one output line.
 struct Line {
     sample: usize,
-    /// From the top.
+    /// Its number, from the top.
     number: usize,
     patches: Range<usize>,
 }
 
 impl Patches {
-    /// How many patches stand below each other and in a line: none where a patch is larger than the image and its zeros.
+    /// How many patches there are vertically and in a line: none where a patch is larger than the padded image.
     pub fn output(&self) -> [usize; 2] {
         let count = |size: usize, axis: usize| {
             let free = (size + 2 * self.padding[axis]).checked_sub(self.kernel[axis]);
@@ -43,18 +43,18 @@ impl Patches {
         [count(self.height, 0), count(self.width, 1)]
     }
 
-    /// How many patches an image has.
+    /// The number of patches of an image.
     pub fn places(&self) -> usize {
         let [lines, columns] = self.output();
         lines * columns
     }
 
-    /// How many values an image has.
+    /// The number of values of an image.
     pub fn size(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Whether a patch is a place: then patches lie as they should already.
+    /// Whether a patch is a single position: then no rearrangement is needed.
     pub(crate) fn is_places(&self) -> bool {
         (self.kernel, self.stride, self.padding) == ([1, 1], [1, 1], [0, 0])
     }
@@ -66,12 +66,12 @@ impl Patches {
         Ok(())
     }
 
-    /// How many values a patch has, of so many channels.
+    /// The number of values in a patch of `channels` channels.
     pub(crate) fn depth(&self, channels: usize) -> usize {
         self.kernel[0] * self.kernel[1] * channels
     }
 
-    /// The lines that consecutive patches, counted over all images, stand in.
+    /// The output lines of consecutive patches, counted over all images.
     fn lines(&self, places: Range<usize>) -> impl Iterator<Item = Line> {
         let [lines, columns] = self.output();
         let mut place = places.start;
@@ -85,26 +85,26 @@ impl Patches {
         })
     }
 
-    /// The line of the image that a line of patches sees with its tap of that number; none if it is one of zeros.
+    /// The line of the image that an output line sees at vertical tap `tap`; none if it is padding.
     fn source(&self, line: &Line, tap: usize) -> Option<Range<usize>> {
         let y = (line.number * self.stride[0] + tap).checked_sub(self.padding[0])?;
         let start = (line.sample * self.height + y) * self.width * self.channels;
         (y < self.height).then_some(start..start + self.width * self.channels)
     }
 
-    /// Where the first of a line's patches begins, if `padding` places of zeros stand before the line.
+    /// Where the first of a line's patches begins, after `padding` positions of zeros.
     fn start(&self, line: &Line) -> usize {
         line.patches.start * self.stride[1] * self.channels
     }
 
-    /// Values of a line with its zeros, and those of the zeros on one side.
+    /// Values of a padded line, and values of the padding on one side.
     fn padded(&self) -> (usize, usize) {
         let side = self.padding[1] * self.channels;
         (self.width * self.channels + 2 * side, side)
     }
 
-    /// Writes consecutive patches, counted over all images, one a line: their taps line by line, each with the channels of a
-    /// group.
+    /// Writes consecutive patches, counted over all images, one for each row: their taps line by line, each with the
+    /// channels of a group.
     pub(crate) fn gather<T: Real>(
         &self,
         x: &[T],
@@ -115,7 +115,7 @@ impl Patches {
         let run = self.kernel[1] * group.len();
         let depth = self.kernel[0] * run;
         let (width, side) = self.padded();
-        // With zeros around it, a line has no ends to be careful about.
+        // In a padded line, the ends need no special case.
         let (mut padded, zeros) = (vec![T::ZERO; width], vec![T::ZERO; width]);
         let mut start = 0;
         for line in self.lines(places) {
@@ -140,11 +140,12 @@ impl Patches {
         }
     }
 
-    /// Writes what the patches of a line see of one line of the image, to the beginnings of lines that lie a patch's depth apart.
+    /// Copies what the patches of an output line see of one line of the image, to the beginnings of rows that lie a
+    /// patch's depth apart.
     fn gather_line<T: Real>(&self, from: &[T], line: &Line, group: &Range<usize>, to: &mut [T]) {
         let step = self.stride[1] * self.channels;
         let depth = self.depth(group.len());
-        // All channels of neighbouring places lie side by side.
+        // All channels of neighbouring positions are contiguous.
         let (taps, length) = match group.len() == self.channels {
             true => (1, self.kernel[1] * self.channels),
             false => (self.kernel[1], group.len()),
@@ -155,8 +156,8 @@ impl Patches {
         }
     }
 
-    /// Adds every value of patches to the value of the image that it stands for: [`Patches::gather`] the other way round. In the
-    /// order of the patches.
+    /// Adds every value of the patches to its value of the image: the transpose of [`Patches::gather`]. In the order of
+    /// the patches.
     #[inline(always)]
     pub(crate) fn scatter<T: Real>(
         &self,
@@ -173,7 +174,7 @@ impl Patches {
         for line in self.lines(places) {
             for tap in 0..self.kernel[0] {
                 let Some(target) = self.source(&line, tap) else { continue };
-                // What falls on zeros around the line is left there.
+                // Values that fall on padding are dropped.
                 padded[side..width - side].copy_from_slice(&x[target.clone()]);
                 self.scatter_line(
                     &lines[start + tap * run..],
@@ -205,9 +206,9 @@ impl Patches {
     }
 }
 
-/// Copies `count` runs of one length, which lie `step` apart, to places `depth` apart.
+/// Copies `count` runs of equal length, `step` apart, to positions `depth` apart.
 fn copy<T: Real>(from: &[T], step: usize, to: &mut [T], depth: usize, length: usize, count: usize) {
-    // A call for a copy costs more than a short copy.
+    // A call of the copy routine costs more than a short copy.
     match length {
         1 => copy_short::<T, 1>(from, step, to, depth, count),
         2 => copy_short::<T, 2>(from, step, to, depth, count),
@@ -249,7 +250,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::product::tests::random;
 
-    /// Odd ones, with paddings, strides that do not divide, and patches that see nothing but zeros on one side.
+    /// Odd cases, with padding, strides that do not divide, and patches that see only zeros on one side.
     pub(crate) const ODD: [Patches; 7] = [
         Patches { height: 5, width: 7, channels: 1, kernel: [3, 3], stride: [1, 1], padding: [1, 1] },
         Patches { height: 5, width: 7, channels: 4, kernel: [3, 2], stride: [2, 3], padding: [0, 1] },
@@ -260,7 +261,7 @@ pub(crate) mod tests {
         Patches { height: 8, width: 9, channels: 2, kernel: [2, 2], stride: [3, 4], padding: [0, 0] },
     ];
 
-    /// What a patch sees, by its definition.
+    /// The values that a patch sees, by definition.
     fn seen(patches: &Patches, x: &[f64], place: usize, group: &Range<usize>) -> Vec<f64> {
         let [lines, columns] = patches.output();
         let (sample, line, column) = (place / (lines * columns), place / columns % lines, place % columns);

@@ -1,9 +1,9 @@
-//! Matrix products of row-major tensors, either one transposed without a copy.
+//! Matrix products of row-major tensors, where either operand may be transposed without a copy.
 //!
 //! The bits are specified: the depth is cut into pieces of 512; within a piece every element is one chain of fused
-//! multiply-adds in order of depth, starting from 0; pieces are added in order. So an element depends on its own row
-//! and column alone. Large products go to the `gemm` crate, whose kernels compute exactly this; small ones, for which
-//! it takes other paths, to a plain loop.
+//! multiply-adds in order of depth, starting from 0; pieces are added in order. So an element depends only on its own
+//! row and column. Large products use the `gemm` crate, whose kernels compute exactly this; small ones, for which it
+//! takes other paths, use a plain loop.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -18,9 +18,9 @@ use crate::lanes::vectorise;
 use crate::tiles::multiply_tiles;
 use crate::transpose::{TILE, transpose_into};
 
-/// The depth of a piece. Up to here the `gemm` crate adds up in one go.
+/// The depth of a piece. Up to this depth the `gemm` crate sums in one chain.
 pub const DEPTH: usize = 512;
-/// Up to this many elements the `gemm` crate may choose other kernels, which add up in another order.
+/// Up to this many elements the `gemm` crate may choose other kernels, with another order of sums.
 const FEW: usize = 256;
 
 /// Which operand of a product is transposed.
@@ -35,16 +35,28 @@ pub enum Transpose {
 }
 
 /// The product, [m, n], in new memory.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn product(a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<Tensor> {
     a.apply_op2_no_bwd(b, &Product { transpose })
 }
 
 /// Adds the product to `c`, [m, n], in place.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
     c.inplace_op3(a, b, &Update { transpose, accumulate: true })
 }
 
-/// Puts the product into `c`, [m, n], whatever it held.
+/// Writes the product to `c`, [m, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn assign_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
     c.inplace_op3(a, b, &Update { transpose, accumulate: false })
 }
@@ -184,7 +196,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
         Matrix { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    /// The same numbers, rows and columns exchanged.
+    /// The same numbers with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         Matrix {
             values: self.values,
@@ -212,7 +224,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
 }
 
 impl<T> Matrix<'_, T> {
-    /// Whether every element that shape and strides address lies inside the slice.
+    /// Whether shape and strides stay within the slice.
     pub(crate) fn fits(&self) -> bool {
         self.rows == 0
             || self.columns == 0
@@ -258,7 +270,7 @@ pub(crate) fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_
     }
 }
 
-/// C = A B or C += A B on this thread alone, into lines of `c` that are `line` apart; B's columns lie side by side.
+/// C = A B or C += A B on this thread alone, into rows of `c` that are `line` apart; B's columns are contiguous.
 pub(crate) fn multiply_here<T: Real>(
     c: &mut [T],
     line: usize,
@@ -281,12 +293,11 @@ pub(crate) fn multiply_here<T: Real>(
     }
 }
 
-/// Up to so many columns a product in tiles is faster than the `gemm` crate's.
+/// Up to this many columns a product in tiles is faster than the `gemm` crate's.
 const NARROW: usize = 8;
 
-/// A row-major copy of a transposed B, where that is worth its while. The `gemm` crate would read such a B across its
-/// lines, and long lines whose length is a power of two fight for the same few places of the cache; the plain loop wants
-/// its operands side by side.
+/// A row-major copy of a transposed B, where that pays. The `gemm` crate would read such a B across its lines, and long
+/// lines whose length is a power of two compete for the same cache sets; the plain loop needs contiguous operands.
 fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
     let is_transposed = b.row_stride == 1 && b.column_stride > 1;
     let is_long = b.column_stride >= LONG && a.rows >= TILE;
@@ -300,7 +311,7 @@ fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
     })
 }
 
-/// Lines of a matrix from this length on are long, in numbers.
+/// From this length on, in numbers, the lines of a matrix are long.
 const LONG: usize = 512;
 
 /// The specification of one piece, in safe code: C = A B or C += A B.

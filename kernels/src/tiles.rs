@@ -1,10 +1,10 @@
-//! Matrix products of few columns, in tiles of registers: the `gemm` crate's kernels are made for wider ones.
+//! Matrix products with few columns, in tiles of registers: the `gemm` crate's kernels are made for wider ones.
 
 use crate::Real;
 use crate::product::Matrix;
 
-/// C = A B of one piece, or C += A B, with the bits that [`product`](crate::product) specifies: lines of C are `line` apart,
-/// A or its transpose is row-major, and B's columns lie side by side.
+/// C = A B of one piece, or C += A B, with the bits that [`product`](crate::product) specifies: rows of C are `line`
+/// apart, A or its transpose is row-major, and B's columns are contiguous.
 #[inline(always)]
 pub(crate) fn multiply_tiles<T: Real>(
     c: &mut [T],
@@ -23,7 +23,7 @@ pub(crate) fn multiply_tiles<T: Real>(
     }
 }
 
-/// Some columns of C, beginning with one; how many.
+/// Computes some columns of C from a first one on; returns how many.
 #[inline(always)]
 fn strip<T: Real, const ROWS: usize, const COLUMNS: usize>(
     c: &mut [T],
@@ -46,8 +46,9 @@ fn strip<T: Real, const ROWS: usize, const COLUMNS: usize>(
     COLUMNS
 }
 
-/// A tile of C, beginning with a row and a column; how many rows it has. Every element is one chain of fused multiply-adds in order
-/// of depth. Loops of known lengths over arrays, and no iterators: what is unrolled stays in registers.
+/// Computes a tile of C from a first row and column on; returns its number of rows. Every element is one chain of fused
+/// multiply-adds in order of depth. Loops of known lengths over arrays, without iterators: unrolled values stay in
+/// registers.
 #[inline(always)]
 fn tile<T: Real, const ROWS: usize, const COLUMNS: usize>(
     c: &mut [T],
