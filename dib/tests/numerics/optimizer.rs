@@ -71,7 +71,7 @@ fn a_step_ends_what_gradients_add_up() {
     for (stepped, fresh) in stepped.parameters().zip(fresh.parameters()) {
         assert!(numbers(&stepped.gradient) == numbers(&fresh.gradient), "{}", stepped.name);
     }
-    // Without a row, a round's gradient is zero, not that of the round before.
+    // Without rows, a round's gradient is zero, not that of the previous round.
     stepped.step(&AdamW::new(1e-2)).unwrap();
     let nothing = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
     let (_, trace) = forward(&stepped, &nothing(5), &[]);
