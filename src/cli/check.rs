@@ -1,4 +1,4 @@
-//! `pom2dib check`: whether a scenario and its data would be accepted, without a run.
+//! `pom2dib check`: whether a run would accept a scenario and its data.
 
 use std::process::ExitCode;
 
@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::cli::model;
 
-/// Check a scenario and its data as a run does before its first round, and begin nothing. Values of data are not read, but labels
-/// are; `pom2dib data verify NAME --scenario FILE` reads everything.
+/// Check a scenario and its data as a run does before its first round, without starting one. Reads labels of the data
+/// but not its values; `pom2dib data verify NAME --scenario FILE` reads everything.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib check scenarios/handwritten.toml --data data-cache/handwritten
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// The scenario, and what a user should know of its data.
+/// The scenario, and notes on its data for the user.
 fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), String> {
     let scenario = arguments.resolve().map_err(|error| error.to_string())?;
     let data = node::data_source(&scenario, None).map_err(|error| error.to_string())?;

@@ -8,10 +8,10 @@ use super::{
     onnx::{Attribute, FLOAT, GraphMessage, INT64, Model, Node, Port, Values},
 };
 
-/// An ONNX graph that is being put together.
+/// An ONNX graph under construction.
 pub(super) struct Graph {
     message: GraphMessage,
-    /// How many values have a name that nobody chose.
+    /// Number of values with generated names.
     unnamed: usize,
 }
 
@@ -20,8 +20,8 @@ impl Graph {
         Graph { message: GraphMessage { name: name.into(), ..GraphMessage::default() }, unnamed: 0 }
     }
 
-    /// The graph of an encoder, from `x` [rows, width], the receiver's `embedding` [d] and, where it draws, `noise` [rows, d], to `z`
-    /// [rows, d] and what that was drawn from, `mu` and `std`.
+    /// The graph of an encoder, from `x` [rows, width], the receiver's `embedding` [d] and, for random features,
+    /// `noise` [rows, d], to `z` [rows, d] and the parameters of its distribution, `mu` and `std`.
     pub(super) fn of_encoder(network: &Exported, d: usize, coding: Coding) -> anyhow::Result<Vec<u8>> {
         let mut graph = Graph::new(&network.name);
         let x = graph.rows_in("x", network.inputs()? - d);
@@ -42,8 +42,8 @@ impl Graph {
         Ok(graph.finish())
     }
 
-    /// The graph of a decoder, from `z` [rows, inputs] to `output` [rows, outputs]; a local decoder's also from the entry's
-    /// `embedding` [d].
+    /// The graph of a decoder, from `z` [rows, inputs] to `output` [rows, outputs]; a local decoder also takes the
+    /// entry's `embedding` [d].
     pub(super) fn of_decoder(network: &Exported, embedding: Option<usize>) -> anyhow::Result<Vec<u8>> {
         let mut graph = Graph::new(&network.name);
         let z = graph.rows_in("z", network.inputs()? - embedding.unwrap_or(0));
@@ -76,7 +76,7 @@ impl Graph {
         self.rows_out("std", d);
     }
 
-    /// Residual blocks, each with a layer normalisation behind it, then a linear layer: see `dib::nn::ResidualMlp`.
+    /// Residual blocks, each followed by layer normalisation, then a linear layer: see `dib::nn::ResidualMlp`.
     fn residual_mlp(&mut self, network: &Exported, input: &str) -> anyhow::Result<String> {
         let blocks = network.residual_blocks()?;
         let mut x = input.to_owned();
@@ -111,11 +111,11 @@ impl Graph {
         Ok(self.operation("Add", &[&product, &b]))
     }
 
-    /// Rows with the input `embedding` [d] behind each.
+    /// Appends the input `embedding` [d] to each row.
     fn with_embedding(&mut self, rows: &str, d: usize) -> anyhow::Result<String> {
         self.message.input.push(Port::floats("embedding", false, d));
         let count = self.fresh();
-        // The shape's first number.
+        // The first number of the shape.
         self.push("Shape", &[rows], &[&count], vec![Attribute::integer("end", 1)]);
         let width = self.integers("embedding_width", &[i64::try_from(d).context("the feature_dim")?]);
         let shape = self.fresh();

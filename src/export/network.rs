@@ -3,11 +3,11 @@ use std::{collections::HashMap, path::Path};
 use anyhow::{Context, bail};
 use candle_core::Tensor;
 
-/// A network's parameters, as a checkpoint has them.
+/// A network's parameters from a checkpoint.
 pub(super) struct Exported {
-    /// Such as `transmitter0/encoder1`.
+    /// A name such as `transmitter0/encoder1`.
     pub(super) name: String,
-    /// By their names within the network.
+    /// Tensors by their names within the network.
     pub(super) tensors: HashMap<String, Tensor>,
 }
 
@@ -25,7 +25,7 @@ impl Exported {
         Ok(Exported { name: name.into(), tensors })
     }
 
-    /// The file's name, without an ending.
+    /// The file's name without suffix.
     pub(super) fn stem(&self) -> String {
         self.name.replace('/', "-")
     }
@@ -41,10 +41,10 @@ impl Exported {
         candle_core::safetensors::save(&self.tensors, &path).with_context(|| path.display().to_string())
     }
 
-    /// How many blocks a `residual-mlp` has.
+    /// The number of blocks of a `residual-mlp`.
     ///
     /// # Errors
-    /// A network that is of another kind.
+    /// For a network of another kind.
     pub(super) fn residual_blocks(&self) -> anyhow::Result<usize> {
         let blocks = (1..).take_while(|n| self.tensors.contains_key(&format!("block{n}.w1"))).count();
         let is_known = |name: &String| {
@@ -60,13 +60,13 @@ impl Exported {
         Ok(blocks)
     }
 
-    /// Values of a row that goes in.
+    /// Values of an input row.
     pub(super) fn inputs(&self) -> anyhow::Result<usize> {
         self.residual_blocks()?;
         Ok(self.tensor("block1.w1")?.dim(0)?)
     }
 
-    /// Values of a row that comes out.
+    /// Values of an output row.
     pub(super) fn outputs(&self) -> anyhow::Result<usize> {
         Ok(self.tensor("linear.b")?.dim(0)?)
     }
@@ -93,7 +93,7 @@ mod tests {
         for other in [&["conv1.kernel", "linear.w", "linear.b"][..], &[&known[..], &["gate"]].concat()] {
             assert_eq!(exported(other).residual_blocks().unwrap_err().to_string(), line);
         }
-        // Moments and step counts are an optimizer's.
+        // Moments and step counts belong to the optimizer.
         assert_eq!(exported(&["block1.w1", "block1.w1.m", "joint.steps"]).tensors.len(), 1);
     }
 }

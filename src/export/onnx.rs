@@ -1,4 +1,4 @@
-//! The messages of an ONNX file, as far as they are written here: field numbers and names are those of `onnx.proto`.
+//! The messages of an ONNX file that this program writes: field numbers and names are those of `onnx.proto`.
 
 /// Type of values: float32.
 pub(super) const FLOAT: i32 = 1;
@@ -68,7 +68,7 @@ pub(super) struct Attribute {
     f: f32,
     #[prost(int64, tag = "3")]
     i: i64,
-    /// 1: `f` is the value; 2: `i` is.
+    /// 1: the value is in `f`; 2: in `i`.
     #[prost(int32, tag = "20")]
     kind: i32,
 }
