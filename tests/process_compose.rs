@@ -1,4 +1,4 @@
-//! What `pom2dib compose` writes, and what it refuses.
+//! The output of `pom2dib compose`, and its refusals.
 
 use harness::Place;
 

@@ -1,5 +1,5 @@
-//! Arrays of anybody's own: docs/your-own-data.md does what it says, nodes need their own files only, and what does not fit
-//! is named before round 0.
+//! Users' arrays: docs/your-own-data.md is right, nodes need their own files only, and inconsistent files are named
+//! before round 0.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
@@ -10,7 +10,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 const PAGE: &str = include_str!("../docs/your-own-data.md");
 
-/// In which any command of the page must end, on a machine that is busy with other tests.
+/// Time limit for any command of the page, on a machine that is busy with other tests.
 const LONG: Duration = Duration::from_secs(600);
 
 /// Two modalities and two tasks, over files that the tests write.
@@ -38,15 +38,15 @@ const SCENARIO: &str = r#"
     task = "place"
 "#;
 
-/// The text of the page's code blocks in a language, in order; without those of its last section, which is about a program of one's
-/// own (tests/process_own_dataset.rs).
+/// The text of the page's code blocks in a language, in order; without those of its last section, which is about users'
+/// programs (tests/process_own_dataset.rs).
 fn blocks(language: &str) -> Vec<&'static str> {
     let (arrays, _) = PAGE.split_once("\n## A data set of your own program\n").expect("it has that section");
     let opened = arrays.split("```").skip(1).step_by(2);
     opened.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
 }
 
-/// A Python that has what the page's example needs, if there is one.
+/// A Python with the packages of the page's example, if there is one.
 fn python() -> Option<PathBuf> {
     let given = std::env::var_os("POM2DIB_PYTHON").map(PathBuf::from);
     let python = given.unwrap_or_else(|| "python3".into());
@@ -75,7 +75,7 @@ fn the_page_goes_from_arrays_to_a_trained_network_in_ten_commands() {
     for command in commands {
         let (program, words) = command.split_once(' ').expect("a program and what it is told");
         match program {
-            // Done already, by whoever has set this machine up.
+            // Done already, when this machine was set up.
             "python3" if words.contains("pip install") => {}
             "python3" => {
                 let script = place.path(words);
@@ -167,7 +167,7 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
         assert_eq!(summary[field], together[field], "{field}");
     }
 
-    // Files of rows for validation: none is held out.
+    // With files of validation rows none is held out.
     for name in ["left", "right", "kind", "place"] {
         let content = std::fs::read(place.path(&format!("all/{name}.test.npy"))).expect("it was written");
         place.write(&format!("all/{name}.validation.npy"), content);
@@ -178,7 +178,7 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
     assert!(together["validation"]["best_round"].is_u64());
     let brought: [(&str, &[&str]); 3] =
         [("t0", &["left.validation"]), ("t1", &["right.validation"]), ("r0", &["kind.validation"])];
-    // One of them lacks its file, and holds rows out.
+    // One node lacks its file, and holds rows out.
     let (outcome, nodes) = apart("files-apart", &brought, set);
     outcome.failed(2, &["receiver 1", "reads other data", "validation rows"]);
     drop(nodes);
@@ -189,7 +189,7 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
         assert_eq!(summary[field], together[field], "{field}");
     }
 
-    // What is missing in a folder that all share is named.
+    // A file missing in a shared folder is named.
     std::fs::remove_file(place.path("all/kind.validation.npy")).expect("it was written");
     place.run(&format!("run own.toml --data all {set} --out c")).failed(2, &["kind.validation.npy"]);
     let verified = place.run("data verify arrays --data all --scenario own.toml");

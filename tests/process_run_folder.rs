@@ -1,5 +1,5 @@
-//! What a run leaves in its folder and on standard output, what is done with a folder that is there already, and how
-//! a run that was cut down goes on.
+//! The files of a run's folder and its standard output, the treatment of existing folders, and the continuation of an
+//! interrupted run.
 
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
@@ -154,7 +154,7 @@ fn a_run_cut_down_in_the_middle_goes_on_to_the_same_end() {
     }
 }
 
-/// The keys that are relied on from outside.
+/// The keys that other programs rely on.
 fn assert_summary(summary: &Value) {
     assert_eq!(summary["method"], "pom2dib");
     assert_eq!(summary["seed"], 1);
@@ -204,7 +204,7 @@ fn assert_logs(folder: &RunFolder) {
         let shares = numbers(&line["granted"]);
         assert_eq!(shares.len(), 2 * 5);
         assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{line}");
-        // What is encoded is granted to one receiver or to both, and who is granted something has asked for it.
+        // An encoded entry is granted to one receiver or to both, and a receiver with a grant has requested it.
         let (encoded, asked) = (numbers(&line["encoded"]), numbers(&line["asked"]));
         assert_eq!((encoded.len(), asked.len()), (5, 2));
         for (entry, encoded) in encoded.into_iter().enumerate() {

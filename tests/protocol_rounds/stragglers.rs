@@ -1,5 +1,5 @@
-//! Entries that are lost or late, and transmitters that are: who waits learns as if nothing had happened, and who skips goes
-//! on, but never far ahead of a transmitter.
+//! Lost or late entries, and late transmitters: under `wait` the results do not change; under `skip` receivers
+//! continue, but never far ahead of a transmitter.
 
 use proto::v1::{Features, Missing, ReceiverRound, order::Order, report::Report};
 use randomness::{Purpose, Seed, Stream};
@@ -47,7 +47,7 @@ fn what_is_lost_or_late_does_not_depend_on_the_order_of_arrival_nor_on_the_parts
         assert_same(&other, &expected);
         assert!(other.reports == expected.reports, "the nodes report something else");
     }
-    // What has to wait for others to go out depends on what travels together; what is lost does not.
+    // A packet's waiting time depends on the packets sent with it; its loss does not.
     let lossy = |parts: &str| setup_with(&[SKIP, "link=[{loss=0.4}]", "train.ticks_per_round=15", parts]);
     let expected = played(&lossy("train.ticks_per_part=20"), &mut Shuffled::new(0));
     let in_parts = played(&lossy("train.ticks_per_part=10"), &mut Shuffled::new(1));

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// A transmitter that computes nothing: it answers every turn as a test says.
+/// A transmitter that computes nothing: it answers every turn as a test specifies.
 pub(crate) struct FakeTransmitter<A> {
     pub(crate) answer: Arc<A>,
 }
@@ -23,7 +23,7 @@ impl<A: Fn(Turn) -> Features + Send + Sync + 'static> Transmitter for FakeTransm
         let mut turns = request.into_inner();
         tokio::spawn(async move {
             while let Ok(Some(turn)) = turns.message().await {
-                // A stream begins by saying whose it is.
+                // The first turn of a stream only identifies the receiver.
                 if turn.requests.is_none() && turn.gradients.is_none() {
                     continue;
                 }
