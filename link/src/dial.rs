@@ -193,7 +193,7 @@ async fn connect_simulated(
     Ok(TokioIo::new(network.connect(address).await?))
 }
 
-/// The record types with which a TLS server begins: alert or handshake.
+/// Opens a connection on which `peer` has shown its certificate and has accepted this node's.
 async fn connect_over_tls(
     uri: Uri,
     tls: Arc<tls::Tls>,
@@ -225,7 +225,7 @@ async fn speaks_tls(address: &str) -> bool {
         stream.write_all(&tls::hello()?).await?;
         stream.read_u8().await
     };
-    // The kinds of record that a server begins with: an alert, or a handshake.
+    // The record types with which a TLS server begins: alert or handshake.
     matches!(tokio::time::timeout(CONNECT, ask).await, Ok(Ok(0x15 | 0x16)))
 }
 

@@ -89,7 +89,7 @@ pub(super) fn judge(groups: &[Group], claim: Claim, margins: &Margins, guessing:
     Judged { claim, sides, interval, margin, seeds, over_recordings, verdict, why }
 }
 
-/// What the comparisons say: the verdict, the interval that it is from, and words.
+/// The result of the comparisons: the verdict, its interval, and remarks.
 fn found(
     claim: &Claim,
     comparisons: &[Comparison],
