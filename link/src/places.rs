@@ -84,7 +84,7 @@ impl Places {
 
     /// A place for a new connection from an address, or from none over a Unix-domain socket. If needed, the connection
     /// that has waited longest is closed: one from the same address if that has too many, else any. None if all places
-    /// are permanently taken. others for good.
+    /// are permanently taken.
     pub(crate) fn enter(&self, from: Option<IpAddr>) -> Option<Place> {
         let peer = from.map(network);
         let is_neighbour = |waiting: &Waiting| waiting.peer == peer;
