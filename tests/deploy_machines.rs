@@ -159,7 +159,7 @@ fn the_doctor_names_the_hop_that_is_broken() {
 }
 
 #[test]
-fn what_keeps_a_node_out_is_said_in_one_line() {
+fn refusals_of_a_node_are_one_line() {
     let Some(world) = World::new() else { return };
     world.ip.write_secret("word", "correct-horse-battery");
     world.ip.write_secret("other", "wrong-horse-battery");

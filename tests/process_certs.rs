@@ -69,7 +69,7 @@ fn a_token_is_made_for_its_owner_alone() {
 }
 
 #[test]
-fn what_cannot_be_made_or_shown_is_named() {
+fn certificates_that_cannot_be_made_or_shown_are_named() {
     let place = Place::new(PROGRAM);
     let refuse = |words: &str, answer: &[&str]| -> Outcome {
         let outcome = place.run(words);

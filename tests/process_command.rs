@@ -39,7 +39,7 @@ const TALKERS: [&str; 6] = [
 ];
 
 #[test]
-fn whoever_stops_reading_changes_nothing_and_a_full_disk_is_said() {
+fn a_closed_reader_changes_nothing_and_a_full_disk_is_reported() {
     let place = Place::new(PROGRAM);
     for words in TALKERS {
         let output = run(&place, words, closed(), Stdio::piped());
@@ -143,7 +143,7 @@ fn what_is_empty_or_lacks_its_files_is_named_with_what_to_do() {
 }
 
 #[test]
-fn too_few_open_files_are_told_with_who_lacks_them_and_what_to_do() {
+fn too_few_open_files_are_reported_with_the_process_and_advice() {
     let place = Place::new(PROGRAM);
     for limit in [8, 12, 16] {
         let script = format!("ulimit -n {limit} && exec '{PROGRAM}' run tiny.toml --out a{limit}");

@@ -142,7 +142,7 @@ fn a_folder_of_the_first_versions_goes_on_with_one_warning() {
 }
 
 #[test]
-fn an_incarnation_that_cannot_be_read_or_counted_up_is_told_with_what_helps() {
+fn an_incarnation_that_cannot_be_read_or_incremented_is_reported_with_advice() {
     let cut = Cut::new();
     for (number, damaged) in
         ["", "seven", "-1", "18446744073709551615", "99999999999999999999", "\u{1b}[31m"].iter().enumerate()

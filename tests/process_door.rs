@@ -72,7 +72,7 @@ fn is_vile(character: char) -> bool {
 }
 
 #[test]
-fn what_is_no_action_is_refused_and_a_flood_of_strangers_leaves_a_few_lines_and_a_count() {
+fn unknown_actions_are_refused_and_a_flood_leaves_a_few_log_lines_and_a_count() {
     let place = Place::new(PROGRAM);
     let coordinator = place.start("coordinator tiny.toml --insecure --out a --listen 127.0.0.1:0 --json");
     let door = place.address("a");
@@ -105,7 +105,7 @@ fn what_is_no_action_is_refused_and_a_flood_of_strangers_leaves_a_few_lines_and_
 }
 
 #[test]
-fn a_token_or_key_of_ones_own_that_others_can_read_is_refused_before_anybody_is_dialled() {
+fn a_token_or_key_that_others_can_read_is_refused_before_any_connection() {
     let place = Place::new(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     place.run("certs token word").done();

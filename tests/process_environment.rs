@@ -38,7 +38,7 @@ fn a_folder_that_holds_another_run_is_gone_on_with_and_said_so() {
 }
 
 #[test]
-fn a_preset_goes_before_the_file_and_what_is_set_before_the_preset() {
+fn a_preset_overrides_the_file_and_assignments_override_the_preset() {
     let place = Place::new(PROGRAM);
     let small = "--set network.feature_dim=4 --set train.ticks_per_round=2 --rounds 1 --in-process";
     place.run(&format!("run --preset paper tiny.toml {small} --out a")).done();

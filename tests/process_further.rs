@@ -34,7 +34,7 @@ fn a_run_killed_before_its_first_checkpoint_goes_on_from_its_beginning() {
 }
 
 #[test]
-fn a_run_stopped_before_its_first_round_says_what_works() {
+fn a_run_stopped_before_its_first_round_gives_advice_that_works() {
     let place = Place::new(PROGRAM);
     let coordinator = place.start("coordinator tiny.toml --out a --listen 127.0.0.1:0");
     place.address("a");
@@ -114,7 +114,7 @@ fn a_run_cut_down_while_it_is_trained_further_goes_on() {
 }
 
 #[test]
-fn another_run_begins_with_what_one_has_learnt() {
+fn a_forked_run_begins_with_the_parameters_of_another() {
     let place = Place::new(PROGRAM);
     place.run(&format!("run {CONSTANT} --rounds 6 --out a --in-process")).done();
     let before = files(&place, "a");
@@ -157,7 +157,7 @@ fn another_run_begins_with_what_one_has_learnt() {
 }
 
 #[test]
-fn what_is_advised_when_a_store_fails_works() {
+fn the_advice_after_a_store_failure_works() {
     let place = Place::new(PROGRAM);
     let words = "tiny.toml --rounds 100 --set checkpoint.every=0 --set checkpoint.store=safe --restarts 0";
     let quiet = place.run("run tiny.toml --rounds 100 --out quiet --in-process --json").done().json();

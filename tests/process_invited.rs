@@ -58,7 +58,7 @@ fn a_token_shows_in_no_log() {
 }
 
 #[test]
-fn without_the_right_certificate_nobody_takes_part_and_nobody_is_disturbed() {
+fn without_the_right_certificate_a_caller_takes_no_part_and_disturbs_nothing() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
     for folder in ["certs", "foreign"] {
@@ -99,7 +99,7 @@ fn without_the_right_certificate_nobody_takes_part_and_nobody_is_disturbed() {
 }
 
 #[test]
-fn without_the_token_nobody_takes_part_and_nobody_is_disturbed() {
+fn without_the_token_a_caller_takes_no_part_and_disturbs_nothing() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
     place.run("certs token word").done();
@@ -146,7 +146,7 @@ fn certificates_that_are_replaced_in_mid_run_are_used_without_a_restart() {
 }
 
 #[test]
-fn what_is_wrong_with_certificates_or_token_is_said_before_anybody_is_dialled() {
+fn errors_of_certificates_or_token_are_reported_before_any_connection() {
     let place = Place::new(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     place.write_secret("short", "word");

@@ -27,7 +27,7 @@ const RIVALS: [&str; 9] = [
 ];
 
 #[test]
-fn a_run_under_way_keeps_everybody_else_out_of_its_folder_and_ends_as_if_nobody_had_come() {
+fn a_run_under_way_keeps_others_out_of_its_folder_and_is_not_disturbed() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
     for way in ["", "--in-process"] {

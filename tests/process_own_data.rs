@@ -97,7 +97,7 @@ fn the_page_goes_from_arrays_to_a_trained_network_in_ten_commands() {
 }
 
 #[test]
-fn nodes_that_have_their_own_files_only_learn_what_nodes_with_all_files_do() {
+fn nodes_with_only_their_own_files_learn_the_same_as_nodes_with_all_files() {
     let place = Place::new(PROGRAM);
     place.write("own.toml", SCENARIO);
     write_arrays(&place, "all");
@@ -381,7 +381,7 @@ fn a_sample_whose_label_is_ignored_is_neither_learnt_nor_judged() {
 }
 
 #[test]
-fn a_scenario_is_verified_by_whatever_its_run_refuses() {
+fn verify_with_a_scenario_refuses_what_its_run_refuses() {
     let place = Place::new(PROGRAM);
     place.write("own.toml", SCENARIO);
     write_arrays(&place, "all");

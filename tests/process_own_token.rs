@@ -36,7 +36,7 @@ fn another_user_has_no_word_in_a_run_on_loopback() {
 }
 
 #[test]
-fn what_its_user_starts_finds_the_token_of_a_run_by_itself() {
+fn the_users_own_processes_find_the_token_of_a_run() {
     let place = Place::new(PROGRAM);
     let port = harness::free_port();
     // Nodes may start first.
@@ -84,7 +84,7 @@ fn a_coordinator_that_is_started_again_keeps_its_token() {
 }
 
 #[test]
-fn who_says_insecure_or_gives_a_token_has_none_made() {
+fn no_token_is_generated_with_insecure_or_a_given_token() {
     let place = Place::new(PROGRAM);
     place.run("certs token word").done();
     place.run("certs new certs --scenario tiny.toml").done();

@@ -98,7 +98,7 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
 }
 
 #[test]
-fn a_page_of_two_runs_lays_them_side_by_side_and_says_what_differs() {
+fn a_page_of_two_runs_shows_them_side_by_side_with_their_differences() {
     let place = Place::new(PROGRAM);
     place.run("run tiny.toml --in-process --out a").done();
     place.run("run tiny.toml --in-process --rounds 3 --set train.beta=0.5 --method tadib --out b").done();
@@ -156,7 +156,7 @@ fn what_was_scored_on_validation_rows_is_drawn_beside_training_and_axes_may_be_l
 }
 
 #[test]
-fn a_run_that_was_cut_short_has_a_page_of_what_there_is_that_says_so() {
+fn the_page_of_an_interrupted_run_shows_what_exists_and_says_so() {
     let place = Place::new(PROGRAM);
     place.run("run tiny.toml --in-process --out a").done();
     std::fs::remove_file(place.path("a/summary.json")).unwrap();

@@ -162,7 +162,7 @@ fn a_run_that_fails_is_named_on_the_page_and_the_rest_is_made() {
 }
 
 #[test]
-fn what_is_done_is_on_record_when_the_rest_never_is() {
+fn finished_runs_keep_their_records_if_the_others_fail() {
     let place = Place::new(PROGRAM);
     let words = "reproduce fig3 --scenario tiny.toml --rounds 100 --seeds 2 --in-process --out r";
     let killed = place.start(words);
@@ -199,7 +199,7 @@ fn the_other_half_runs_on_a_synthetic_tree() {
 }
 
 #[test]
-fn what_is_wrong_is_found_before_anything_runs() {
+fn errors_are_found_before_anything_runs() {
     let place = Place::new(PROGRAM);
     for (words, expected) in [
         ("fig4 --scenario handwritten", "fig4 is of mmfi, not of handwritten: leave out --scenario"),

@@ -27,13 +27,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=4";
 
 #[test]
-fn who_shows_no_members_secret_changes_nothing() {
+fn a_caller_without_a_members_secret_changes_nothing() {
     let place = Place::new(PROGRAM);
     withstand(&place, "--insecure", &Wire::open());
 }
 
 #[test]
-fn nor_does_who_shows_a_certificate_of_the_network_alone() {
+fn a_caller_with_only_a_certificate_of_the_network_changes_nothing() {
     let place = Place::new(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     withstand(&place, "--tls certs", &Wire::secured(security(&place, Name::Receiver(1))));

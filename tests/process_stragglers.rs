@@ -12,7 +12,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 const POOR: &str = "--set link=[{loss=0.2,delay=0.03,jitter=0.01}]";
 
 #[test]
-fn poor_links_cost_time_but_change_no_bit_for_those_who_wait() {
+fn poor_links_cost_time_but_change_no_bit_under_wait() {
     let place = Place::new(PROGRAM);
     let plain = place.run("run tiny.toml --out plain --json").done().json();
     let poor = place.run(&format!("run tiny.toml {POOR} --out poor --json")).done().json();

@@ -91,7 +91,7 @@ fn a_run_that_fails_is_listed_with_its_last_word() {
 }
 
 #[test]
-fn an_interrupted_sweep_leaves_nobody_behind_and_goes_on_to_the_same_end() {
+fn an_interrupted_sweep_leaves_no_process_behind_and_resumes_to_the_same_end() {
     let place = Place::new(PROGRAM);
     let words =
         "sweep tiny.toml --method pom2dib,rs-dib --rounds 100 --set checkpoint.every=10 --out s --json";
@@ -128,7 +128,7 @@ fn a_sweep_that_is_killed_takes_its_runs_along() {
 }
 
 #[test]
-fn what_is_wrong_is_found_before_anything_runs() {
+fn errors_are_found_before_anything_runs() {
     let place = Place::new(PROGRAM);
     for (words, expected) in [
         ("--set train.beat=0,1", "tiny.toml: unknown field `beat`"),

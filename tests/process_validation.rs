@@ -147,7 +147,7 @@ fn training_ends_when_no_version_is_better_for_as_long_as_it_is_said() {
 }
 
 #[test]
-fn what_makes_no_sense_is_said_by_its_key() {
+fn invalid_values_are_named_by_their_keys() {
     let place = Place::new(PROGRAM);
     let refused = |set: &str, line: &[&str]| {
         place.run(&format!("run tiny.toml --set {set} --out a")).failed(2, line);

@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn confusion_that_does_not_fit_what_was_judged_is_refused() {
+    fn a_confusion_matrix_that_does_not_fit_the_samples_is_refused() {
         let refused = |change: fn(&mut ReceiverPass)| {
             let mut report = pass();
             change(&mut report);

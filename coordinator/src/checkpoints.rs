@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_whatever_write_a_store_fails_no_committed_checkpoint_is_lost() {
+    async fn a_failure_at_any_write_loses_no_committed_checkpoint() {
         for writes in 0..40 {
             let failing = Failing { inner: Default::default(), writes_left: writes.into() };
             let checkpoints = Checkpoints::new(Store::over(std::sync::Arc::new(failing), "test"));

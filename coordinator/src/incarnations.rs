@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_number_is_claimed_once_and_who_is_overtaken_hears_of_it() {
+    async fn every_number_is_claimed_once_and_an_overtaken_coordinator_notices() {
         let store = Store::in_memory();
         assert_eq!(claim(&store, 0).await.unwrap(), 1);
         let (one, other) = tokio::join!(claim(&store, 1), claim(&store, 1));

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_cut_back_to_what_was_committed() {
+    fn a_log_is_cut_back_to_its_committed_part() {
         let two = &THREE[..24];
         for committed in [None, Some(&written(two))] {
             for text in [two, THREE, &[THREE, b"{\"rou"].concat()] {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_damaged_log_remains_what_can_be_read() {
+    fn a_damaged_log_keeps_its_readable_lines() {
         let committed = written(&THREE[..24]);
         assert_eq!(opened(&THREE[12..], Some(&committed)), b"{\"round\":1}\n", "a line is lost");
         assert_eq!(opened(b"", Some(&committed)), b"");

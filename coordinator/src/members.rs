@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn between_two_incarnations_nobody_is_let_in() {
+    fn no_node_is_admitted_between_two_incarnations() {
         let members = Members::new(1, 1, 1);
         let (orders, _kept) = mpsc::channel(1);
         let admit = || members.admit(&join(TRANSMITTER, None), orders.clone());

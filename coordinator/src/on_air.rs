@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_receivers_spend_is_summed_and_what_is_not_known_is_not_said() {
+    fn channel_use_is_summed_over_receivers_and_unknown_values_are_left_out() {
         let one =
             Air { uses: 12.0, noisy_uses: 12.0, snr: 120.0, capacity: 24.0, sent: 9.0, received: Some(7.0) };
         let other =

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn who_computes_is_blamed_before_who_waits() {
+    fn computing_nodes_are_blamed_before_waiting_ones() {
         let nodes = [
             node(Role::Transmitter, 0, Activity::Waiting, &[0, 1]),
             node(Role::Transmitter, 1, Activity::Computing, &[]),

@@ -321,7 +321,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_draws_other_gains_than_the_seed_says_is_named() {
+    fn a_node_with_other_gains_than_the_seeds_is_named() {
         let (_, mut receivers, transmitters) = honest();
         let set = ["channel=[{receiver=1,kind=\"rayleigh\",snr_db=5}]".to_owned()];
         let scenario = Scenario::parse(SCENARIO, "test", &set).unwrap();
@@ -339,7 +339,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_tells_one_receiver_something_else_is_named() {
+    fn a_transmitter_that_tells_receivers_different_choices_is_named() {
         let line = verdict(|receivers, _| flip(&mut receivers[1].views[0].choices, 1)).unwrap_err();
         assert_eq!(
             line,
@@ -353,7 +353,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_requests_for_those_who_did_not_ask_or_passes_over_those_who_did_is_named() {
+    fn a_transmitter_that_chooses_without_a_request_or_ignores_one_is_named() {
         // At tick 1 receiver 1 did not request transmitter 0, at tick 0 it did. (Tick, receiver, modality) in order.
         for (bit, line) in
             [(6, "chosen for receiver 1, which had not requested it"), (2, "passed over receiver 1")]
@@ -368,14 +368,14 @@ task = "parity"
     }
 
     #[test]
-    fn who_asks_too_many_is_named() {
+    fn a_receiver_with_too_many_requests_is_named() {
         let line =
             verdict(|receivers, _| receivers[0].views[1].requests = encode_ticks(&[true; 20])).unwrap_err();
         assert_eq!(line, "receiver 0 requested 2 transmitters (1 to 1 are allowed) in round 3");
     }
 
     #[test]
-    fn who_claims_more_or_less_than_the_cap_leaves_is_named() {
+    fn a_node_that_claims_other_grants_than_the_caps_is_named() {
         let line = verdict(|receivers, _| receivers[1].granted[0] += 1).unwrap_err();
         assert!(line.starts_with("receiver 1 reports") && line.contains("where the cap leaves"), "{line}");
         let line = verdict(|_, transmitters| transmitters[1].encoded[0] -= 1).unwrap_err();
@@ -383,7 +383,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_uses_other_samples_is_named() {
+    fn a_node_with_other_samples_is_named() {
         let line = verdict(|receivers, _| receivers[0].batch = Bytes::from_static(b"other")).unwrap_err();
         assert_eq!(line, "receiver 0 used other samples than the others in round 3");
     }

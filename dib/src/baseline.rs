@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_count_what_the_sparse_term_says() {
+    fn costs_include_the_sparse_term() {
         assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Own), 4.5);
         assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Global), 6.0);
         assert_eq!(cost(2.0, 0, 2, 8, 0.5, SparseTerm::Own), 4.0);

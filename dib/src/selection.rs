@@ -524,7 +524,7 @@ mod tests {
     const PINNED: [&[usize]; 4] = [&[1, 2, 4], &[4, 0, 3], &[1, 2], &[4, 0]];
 
     #[test]
-    fn what_remains_beside_a_giant_is_still_told_apart() {
+    fn small_probabilities_beside_a_dominant_one_keep_their_precision() {
         // Item 0 has all but e^-100 of the probability; the second of a pair is drawn from the rest.
         let shape = SelectorShape { counts: 2, items: 3 };
         let logits = [-50.0, 50.0, 50.0, -50.0, -49.0];

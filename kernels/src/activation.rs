@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rectifier_lets_through_what_is_positive_or_no_number() {
+    fn relu_passes_positive_values_and_nan() {
         let x = Tensor::new(&[-1f32, 0.0, 2.0, f32::NAN], &Device::Cpu).unwrap();
         let got = relu(&x).unwrap().to_vec1::<f32>().unwrap();
         assert!(got[..3] == [0.0, 0.0, 2.0] && got[3].is_nan());

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_seen_wherever_it_stands() {
+    fn nan_is_seen_at_any_position() {
         for place in 0..3 {
             let mut rows = [[1.0, 1.0]; 3];
             rows[place][1] = f32::NAN;

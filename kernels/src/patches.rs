@@ -285,7 +285,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn patches_are_what_their_definition_says_in_any_pieces() {
+    fn patches_follow_their_definition_in_any_pieces() {
         for patches in ODD {
             let x: Vec<f64> = random(1, 3 * patches.size());
             for group in [0..patches.channels, patches.channels / 2..patches.channels] {

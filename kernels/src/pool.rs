@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_stays_so_wherever_it_stands() {
+    fn nan_stays_nan_at_any_position() {
         for place in [0, 1, 5, 6] {
             let mut x = [1f32; 15];
             x[place] = f32::NAN;

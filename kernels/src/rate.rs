@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rows_add_is_the_rate_and_its_gradient_row_by_row() {
+    fn terms_of_rows_add_up_to_the_rate_and_its_gradient() {
         const ROWS: usize = 19;
         const WIDTH: usize = 10;
         let [z, mu, noise] = [1, 2, 3].map(|number| random::<f64>(number, ROWS * WIDTH));

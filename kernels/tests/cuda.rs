@@ -153,7 +153,7 @@ fn single_passes() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_so() {
+fn nan_stays_nan() {
     let Some(gpu) = gpu() else { return };
     let x = Tensor::new(&[[1f32, f32::NAN]], &gpu).unwrap();
     add_bias_relu(&x, &Tensor::new(&[-2f32, 0.0], &gpu).unwrap()).unwrap();
@@ -377,7 +377,7 @@ fn rows_in_several_places() {
 }
 
 #[test]
-fn what_is_uploaded_comes_back() {
+fn uploads_can_be_read_back() {
     let Some(gpu) = gpu() else { return };
     // Of several sizes, so that the staging memory grows and is reused.
     for size in [3, 50_000, 700, 0] {

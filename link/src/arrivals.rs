@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_hangs_up_at_the_door_holds_nobody_up() {
+    async fn a_caller_that_hangs_up_early_delays_no_other() {
         let gone = (0..50).map(|_| Err(io::ErrorKind::ConnectionAborted.into()));
         let arrivals = Box::pin(tokio_stream::iter(gone.chain([arrival()])));
         let begun = Instant::now();

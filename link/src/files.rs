@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_of_ones_own_that_others_can_reach_is_refused_with_the_remedy() {
+    fn a_users_own_secret_that_others_can_read_is_refused_with_the_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("word");
         fs::write(&path, "sixteen-letters-").unwrap();
@@ -120,7 +120,7 @@ mod tests {
     /// Only root can test this: Kubernetes mounts files of root that a group can read, and files from `pom2dib compose`
     /// belong to the user who ran it and are readable for the container's user.
     #[test]
-    fn a_secret_of_somebody_elses_is_for_its_owner_to_judge() {
+    fn permissions_of_other_users_secrets_are_not_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("transmitter-0.key");
         fs::write(&path, "key").unwrap();

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_a_certificate_speaks_as_itself_and_only_the_administrator_manages() {
+    fn a_certificate_acts_for_its_own_node_and_only_the_administrator_manages() {
         let receiver = Identity::Peer(Name::Receiver(1));
         assert_eq!(receiver.check(Name::Receiver(1)), Ok(()));
         for other in [Name::Receiver(0), Name::Transmitter(1), Name::Coordinator, Name::Admin] {

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_without_a_request_makes_way_and_nobody_with_one_does() {
+    async fn the_oldest_connection_without_a_request_is_closed_for_a_new_one() {
         let places = places(100, 3, 3);
         let mut settled = places.enter(HERE).unwrap();
         settled.standing().accept();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_gets_a_place_that_belongs_to_others_until_one_leaves() {
+    async fn a_permanent_place_is_free_only_when_its_holder_leaves() {
         let places = places(3, 3, 3);
         let enter = || places.enter(HERE);
         let settled: Vec<Place> = (0..3)
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_a_health_port_nobody_is_late_and_nobody_settles() {
+    async fn a_health_port_sets_no_deadline_and_gives_no_permanent_place() {
         let places = Places::new(Limits { all: 2, waiting: 2, of_a_peer: 2, patience: None });
         let mut probes: Vec<Place> = (0..2).map(|_| places.enter(HERE).unwrap()).collect();
         probes.iter().for_each(|probe| probe.standing().accept());

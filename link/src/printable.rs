@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_or_hides_is_spelt_out_and_all_else_stays() {
+    fn characters_that_act_on_a_terminal_or_hide_are_spelt_out_and_others_stay() {
         for (text, shown) in [
             ("receiver 1: Größe 東京 😀 \"quoted\" \\ fine", "receiver 1: Größe 東京 😀 \"quoted\" \\ fine"),
             ("\u{1b}[2J\u{1b}]0;owned\u{7}", "\\u{1b}[2J\\u{1b}]0;owned\\u{7}"),

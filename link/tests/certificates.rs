@@ -32,7 +32,7 @@ async fn a_caller_is_known_by_the_name_in_its_certificate() {
 }
 
 #[tokio::test]
-async fn whoever_listens_must_be_whom_one_dials() {
+async fn the_listener_must_be_the_dialled_peer() {
     let authority = Authority::new("a");
     let address = listen(&authority.security(Name::Transmitter(0))).await.to_string();
     let receiver = authority.security(Name::Receiver(0));
@@ -109,7 +109,7 @@ async fn a_caller_whose_certificate_is_of_no_use_is_not_let_in() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_no_use_is_named_before_anybody_is_dialled() {
+async fn an_unusable_certificate_is_named_before_any_connection() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let problem = |files: TlsFiles| Security::default().with_tls(files).unwrap_err().to_string();
     let receiver = Name::Receiver(0);
@@ -154,7 +154,7 @@ async fn renewed_files_are_used_by_the_next_connection() {
 }
 
 #[tokio::test]
-async fn new_files_that_are_of_no_use_leave_the_old_ones_in_use() {
+async fn unusable_new_files_leave_the_old_ones_in_use() {
     let authority = Authority::new("a");
     let address = listen(&authority.security(Name::Coordinator)).await;
     let receiver = authority.security(Name::Receiver(0));
@@ -172,7 +172,7 @@ async fn new_files_that_are_of_no_use_leave_the_old_ones_in_use() {
 }
 
 #[tokio::test]
-async fn callers_who_say_nothing_keep_nobody_waiting() {
+async fn silent_callers_do_not_delay_others() {
     let authority = Authority::new("a");
     let address = listen(&authority.security(Name::Coordinator)).await;
     let mut silent = Vec::new();

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_changed_is_named_with_both_values() {
+    fn changed_keys_are_named_with_both_values() {
         let text = "network.receiver_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
         let read = |set: &[&str]| {
             let set: Vec<String> = set.iter().map(|&assignment| assignment.into()).collect();

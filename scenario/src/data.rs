@@ -77,7 +77,7 @@ mod tests {
                        [network]\nreceiver_limit = 1\n";
 
     #[test]
-    fn a_data_set_of_ones_own_gets_its_keys_and_they_are_written_and_read_back() {
+    fn a_users_data_set_gets_its_keys_which_are_written_and_read_back() {
         let scenario = Scenario::parse(OWN, "own.toml", &["data.seeds=3".into()]).unwrap();
         let own = &scenario.data.own;
         assert_eq!(own.len(), 4);

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_what_is_trained_is_named() {
+    fn keys_that_affect_training_are_named() {
         let change = &scenario(&["seed=2"]).differences(&scenario(&[]))[0];
         assert_eq!(change.to_string(), "seed: 2 -> 1");
         assert_eq!(keys(&["train.beta=0.5", "network.feature_dim=3"]), ["network.feature_dim", "train.beta"]);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_that_is_trained_is_free() {
+    fn keys_that_do_not_affect_training_may_change() {
         let free = [
             "name=other",
             "data.path=elsewhere",

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_link_can_be_is_refused_by_its_key() {
+    fn impossible_links_are_refused_by_their_keys() {
         for (links, expected) in [
             ("[[link]]\nloss = 1.0", "link 0: loss is 1; it must be from 0 to 0.99"),
             ("[[link]]\ndelay = -1.0", "link 0: delay is -1; it must be from 0 to 3600"),

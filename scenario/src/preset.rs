@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_preset_has_its_hyper_parameters_whatever_the_file_says() {
+    fn the_papers_preset_overrides_hyper_parameters_of_any_file() {
         for (file, text, feature_dim) in FILES {
             let busy = text.replace("#beta_start", "beta_start");
             let scenario = with_preset(&busy, &[]);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_goes_before_it_and_it_leaves_all_else_alone() {
+    fn assignments_override_the_preset_which_leaves_other_keys_alone() {
         let (_, text, _) = FILES[0];
         let scenario =
             with_preset(text, &["train.beta=1e-2", "train.beta_start=1e-4", "network.feature_dim=8"]);

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_has_its_default() {
+    fn missing_keys_have_their_defaults() {
         let scenario = parse(SMALL, &[]).unwrap();
         let lists = Scenario {
             transmitter: scenario.transmitter.clone(),

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plot_names_every_size_and_leaves_out_what_is_not_known() {
+    fn the_plot_names_every_size_and_leaves_out_unknown_figures() {
         let known = draw(&[figures(2, true), figures(4, true), figures(16, true)]).unwrap();
         for text in ["2x2", "4x4", "16x16", "time of a granted entry, ms", "processor time", "receiver"] {
             assert!(known.contains(text), "{text}");

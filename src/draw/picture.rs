@@ -208,7 +208,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_png_lets_through_what_is_behind_and_has_letters_without_fonts_of_the_system() {
+    fn a_png_is_transparent_and_has_text_without_system_fonts() {
         let bytes = png(&Half).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
         let mut dots = vec![0; reader.output_buffer_size().unwrap()];

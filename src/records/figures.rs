@@ -111,7 +111,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_each_receiver_is_sent_adds_up_to_the_sum_rate() {
+    fn the_receivers_rates_add_up_to_the_sum_rate() {
         let mut summary = summary(-1.0, 7.0);
         summary.test.entry_rates = vec![vec![vec![Some(4.0), Some(6.0)]], vec![vec![None, Some(0.0)]]];
         let figures = figures(&summary);

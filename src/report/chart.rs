@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_written_without_what_arithmetic_leaves_behind() {
+    fn tick_labels_have_no_rounding_errors() {
         let labels = |range| ticks(&range, 5).into_iter().map(tick_label).collect::<Vec<_>>();
         assert_eq!(labels(-0.33..0.02), ["-0.3", "-0.2", "-0.1", "0"]);
     }

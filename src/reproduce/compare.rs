@@ -103,7 +103,7 @@ mod tests {
     };
 
     #[test]
-    fn what_is_better_depends_on_what_it_is() {
+    fn the_better_direction_depends_on_the_metric() {
         let mean = |mean: f64, half: f64| Mean { mean, half_width: Some(half), n: 3 };
         for (metric, here, paper, interval, expected) in [
             ("n_ce", mean(-0.1, 0.02), -0.39, Some(0.05), Standing::Better),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_compared_in_the_papers_units_and_what_was_not_run_is_not() {
+    fn statements_are_compared_in_the_papers_units_if_they_were_run() {
         let groups = [group("pom2dib", &[-0.30, -0.30])];
         let statements = Paper::read().statements(Target::Table1, Half::MmFi);
         let compared: Vec<Compared> = statements.into_iter().map(|one| compare(&groups, one)).collect();

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_on_no_axis_of_rates() {
+    fn entropies_are_on_no_axis_of_rates() {
         let mut groups = [group("tadib", &[-0.4]), group("dlsc", &[-0.4])];
         groups[1].runs[0].rate_estimator = "entropy, no mutual information".into();
         let [trained, joint] = &planes(&groups, &[], None)[..] else { panic!("two planes") };

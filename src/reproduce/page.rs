@@ -468,7 +468,7 @@ mod tests {
     };
 
     #[test]
-    fn a_page_says_what_was_run_and_how_it_stands_and_what_is_lacking() {
+    fn a_page_lists_the_runs_the_comparison_and_missing_runs() {
         let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
         let recipe = recipe(Target::Table1, Half::MmFi, &scenario, &[]);
         let mut groups = vec![group("pom2dib", &[-0.3, -0.3]), group("tadib", &[-0.2]), group("dlsc", &[])];

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_record_of_what_was_not_run_and_none_is_read_of_what_lies_there_whole() {
+    fn records_exist_only_for_runs_that_were_made_and_are_not_read_beside_whole_folders() {
         let (_folder, records, _) = recorded(27);
         let mut planned = planned(&[]);
         planned.found = Found::Finished(Box::new(crate::records::figures::tests::summary(-1.0, 30.0)));

@@ -69,7 +69,7 @@ mod tests {
         }
 
         #[test]
-        fn holm_gives_up_no_less_than_bonferroni_and_what_it_does_is_the_definition(
+        fn holm_rejects_no_less_than_bonferroni_and_follows_its_definition(
             chances in proptest::collection::vec(0.0_f64..0.1, 1..8)
         ) {
             let given_up = holm(&chances, 0.05);

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_called_the_same_gets_numbers() {
+    fn equal_names_get_numbers() {
         let points = points(&["name=\"a b\",a-b,a.b"]).unwrap();
         let names: Vec<&str> = points.iter().map(|point| point.name.as_str()).collect();
         assert_eq!(names, ["name=a-b", "name=a-b-2", "name=a.b"]);

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_an_ended_process_left_half_written_is_no_object_and_in_nobodys_way() {
+    async fn half_written_files_of_an_ended_process_are_not_objects_and_do_no_harm() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("a")).unwrap();
         fs::write(root.path().join("a/one#1"), "hal").unwrap();

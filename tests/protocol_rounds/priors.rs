@@ -64,7 +64,7 @@ fn order_parts_and_a_new_start_in_between_change_no_bit() {
 }
 
 #[test]
-fn a_pass_says_what_its_features_came_to() {
+fn a_pass_reports_the_rates_of_its_features() {
     let evaluated = |more: &[&str]| {
         let network = play(&setup_with(more), None, &[train(2), evaluate()], &mut Shuffled::new(0));
         let passes = network.reports.into_values().flatten().filter_map(|report| match report {
@@ -181,7 +181,7 @@ fn lengthen(bytes: &mut Bytes) {
 }
 
 #[test]
-fn a_table_on_the_wire_is_what_its_owner_made() {
+fn a_table_from_the_wire_equals_the_original() {
     let network = play(&dithered(&[]), None, &[train(1), save(1)], &mut Shuffled::new(0));
     let tables = features(&network).flat_map(|features| &features.tables.as_ref().unwrap().entries);
     for bytes in tables {

@@ -75,7 +75,7 @@ fn a_round_is_one_causal_round_trip() {
 }
 
 #[test]
-fn payloads_are_what_the_granted_entries_need() {
+fn payloads_have_the_size_of_the_granted_entries() {
     let setup = setup();
     let network = trained_and_evaluated(&setup);
     let (train, d) = (&setup.scenario.train, setup.scenario.network.feature_dim);

@@ -113,7 +113,7 @@ mod tests {
     const STALE: Duration = Duration::from_secs(2);
 
     #[test]
-    fn who_lives_keeps_the_folder_and_who_is_killed_leaves_it() {
+    fn a_living_process_keeps_the_folder_and_a_killed_one_frees_it() {
         let folder = tempfile::tempdir().unwrap();
         let take = || Heartbeat::start_with(folder.path(), BEAT, STALE).unwrap();
         let first = take().expect("nobody has it");

@@ -193,7 +193,7 @@ fn a_round_in_parts_has_the_same_bits() {
 }
 
 #[test]
-fn who_draws_without_an_address_or_gets_another_ones_trace_is_refused() {
+fn draws_without_addresses_and_traces_of_other_modules_are_refused() {
     let mut network = squares(3, 1, DType::F32);
     let x = normal(2, &[4, 3], DType::F32);
     let refused = network.forward(Input::Dense(x.clone()), &[4], None).err();

@@ -217,7 +217,7 @@ fn a_step_needs_the_operations_that_its_layers_need() {
 }
 
 #[test]
-fn what_is_not_a_number_does_not_go_unnoticed() {
+fn nan_does_not_go_unnoticed() {
     let network = network(4, 2, DType::F32);
     let x = Tensor::new(&[[1f32, f32::NAN, 0.0, 2.0], [1.0, 1.0, 0.0, 2.0]], &Device::Cpu).unwrap();
     let output = numbers(&network.infer(&x).unwrap());

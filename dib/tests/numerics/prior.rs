@@ -127,7 +127,7 @@ fn far_from_everything_all_numbers_are_finite() {
 
 /// A prior learns that a feature is constant: its tables then cost next to nothing.
 #[test]
-fn a_prior_learns_what_is_sent() {
+fn a_prior_learns_the_distribution_of_sent_features() {
     let mut prior = Prior::new("prior", PriorKind::Dithered, 1, DType::F32, stream(1)).unwrap();
     let dithers: Vec<u8> = (0..64).map(|at| (at * 7 % 32) as u8).collect();
     let mut rates = Vec::new();

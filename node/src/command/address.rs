@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn loopback_tells_nobody_elsewhere_where_this_machine_is() {
+    async fn a_loopback_address_is_no_use_to_other_machines() {
         let listening = "0.0.0.0:7311".parse().unwrap();
         let error = own_address("127.0.0.1:7310", listening).await.unwrap_err();
         assert!(error.is_input() && error.to_string().contains("--advertise HOST:PORT"), "{error}");

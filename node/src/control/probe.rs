@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_look_carries_what_was_asked_for_and_no_more_than_a_mebibyte() {
+    async fn a_probe_carries_the_requested_bytes_up_to_a_mebibyte() {
         let probe = Probe { who: "transmitter 1".into() };
         let look = |payload: usize, answer: usize| {
             probe.look(Request::new(LookRequest { payload: vec![0; payload].into(), answer: answer as u32 }))

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_does_not_fit_is_named_with_what_came_and_what_it_wants() {
+    fn a_layer_that_does_not_fit_is_named_with_its_input_and_the_shape_it_wants() {
         let layers =
             "network.encoder = { kind = \"sequential\", outputs = 7, layers = [\"relu\", \"linear 9\"] }";
         let refused = encoder(&scenario(layers).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();

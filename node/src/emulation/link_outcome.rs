@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_loses_nothing_and_pays_in_time() {
+    fn wait_loses_nothing_and_takes_longer() {
         let link = Link { loss: 0.5, delay: 0.25, bandwidth: Some(1000.0), ..Link::default() };
         let link_outcome = LinkOutcome::over(&link, &WAIT, &address(Phase::Train), &packets(1));
         // The number of retransmissions: each takes 0.1 s to send, and a round trip before it.
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_others_to_go_out_may_come_too_late() {
+    fn packets_that_wait_for_others_may_come_too_late() {
         let link = Link { delay: 0.5, bandwidth: Some(1000.0), ..Link::default() };
         let link_outcome = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(8));
         assert_eq!(

@@ -48,7 +48,7 @@ fn layers_around_layers_keep_their_promises() {
 }
 
 #[test]
-fn a_layer_around_layers_adds_what_goes_in() {
+fn a_residual_layer_adds_its_input() {
     let network =
         network(&sequential(vec![Layer::Residual(vec![Layer::Linear { width: 4 }])]), &[6], DType::F64);
     let values: Vec<Tensor> = network.parameters().map(|parameter| parameter.value.clone()).collect();

@@ -33,7 +33,7 @@ fn images_that_are_made_flat_keep_their_promises() {
 
 /// Flattened values have the order of the sample.
 #[test]
-fn an_image_made_flat_is_what_it_was() {
+fn a_flattened_image_keeps_its_order() {
     let flat = network(&sequential(vec![Layer::Flatten, LINEAR]), &[2, 3, 5], DType::F32);
     let vector = network(&sequential(vec![LINEAR]), &[30], DType::F32);
     let x = normal(2, &[4, 30], DType::F32);
@@ -45,7 +45,7 @@ fn an_image_made_flat_is_what_it_was() {
 
 /// A linear layer followed by ReLU is one operation: it computes the same as both.
 #[test]
-fn a_linear_layer_and_a_rectifier_are_what_plain_code_says() {
+fn a_linear_layer_and_relu_equal_plain_code() {
     let network = network(&sequential(vec![LINEAR, Layer::Relu]), &[4], DType::F64);
     let x = normal(2, &[6, 4], DType::F64);
     let [w, b, output_w, output_b] =

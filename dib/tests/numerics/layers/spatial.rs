@@ -241,7 +241,7 @@ fn what_does_not_fit_an_image_is_said_in_one_line() {
 }
 
 #[test]
-fn layers_are_described_with_what_comes_out_of_them() {
+fn layers_are_described_with_their_output_shapes() {
     let layers = vec![
         conv2d(8, [3, 3], [1, 1], [1, 1], 1),
         Layer::Relu,
