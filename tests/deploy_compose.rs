@@ -273,8 +273,8 @@ fn a_build_finds_what_the_one_before_left_in_the_caches() {
     assert_eq!(counts[1], counts[0] + 1);
 }
 
-/// Builders with caches get the same image: the file has the other's base and last stage, and builds the same package. The
-/// other has no mount: the builder of docker-compose 1.29 refuses a file with one.
+/// Builders with caches get the same image: the file has the other's base and last stage, and builds the same package.
+/// The other has no mount: the builder of docker-compose 1.29 refuses a file with one.
 #[test]
 fn the_file_with_caches_is_of_the_same_image_and_the_plain_one_has_no_mounts() {
     let read = |name: &str| std::fs::read_to_string(Path::new(ROOT).join(name)).expect("it is there");

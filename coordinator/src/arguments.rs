@@ -28,18 +28,18 @@ const SET: &str = "POM2DIB_SET";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What is run")]
 pub struct ScenarioArguments {
-    /// The scenario: a file, or one that is built in (digits, handwritten, mmfi); without one, digits, which need no download
+    /// The scenario: a file, or a built-in one (digits, handwritten, mmfi); by default digits, which need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     pub scenario: Option<PathBuf>,
 
-    /// Hyper-parameters that go before those of the scenario's file, and behind --set and all flags. paper: those of the paper and
-    /// its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta fixed at 1e-3, learning
-    /// rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
+    /// Hyper-parameters that override those of the scenario's file, and are overridden by --set and flags. paper: those of
+    /// the paper and its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta fixed
+    /// at 1e-3, learning rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
     #[arg(long, env = "POM2DIB_PRESET", value_name = "PRESET", value_parser = parse_preset)]
     pub preset: Option<Preset>,
 
-    /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated); POM2DIB_SET can hold several, with
-    /// semicolons between them, that come before these
+    /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated); POM2DIB_SET can hold several,
+    /// separated by semicolons, which these override
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 

@@ -43,8 +43,8 @@ const FLUSH: Duration = Duration::from_millis(10);
 /// Time limit for sending the last orders to the nodes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The largest message that a node sends, in bytes: a report of an evaluation pass over some ten thousand recordings, or a
-/// piece of a state.
+/// The largest message that a node sends, in bytes: a report of an evaluation pass over some ten thousand recordings,
+/// or a piece of a state.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
 /// Interval between checks for silent nodes.

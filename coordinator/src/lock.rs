@@ -106,8 +106,8 @@ impl RunLock {
         Ok(RunLock(Held::Beating { _heartbeat: heartbeat }))
     }
 
-    /// A copy of the locked file for a child process: it stays open in every process that is started while the copy is there,
-    /// and the folder is locked until the last of them has ended.
+    /// A copy of the locked file for a child process: it stays open in every process that is started while the copy is
+    /// there, and the folder is locked until the last of them has ended.
     ///
     /// # Errors
     ///

@@ -17,7 +17,8 @@ pub struct OnAir {
 }
 
 impl OnAir {
-    /// The sum of the receivers' reports, divided by `count`, the number of reports of each receiver; none without reports.
+    /// The sum of the receivers' reports, divided by `count`, the number of reports of each receiver; none without
+    /// reports.
     pub(crate) fn of<'a>(reports: impl Iterator<Item = &'a Air>, count: u64) -> Option<Self> {
         let reports: Vec<&Air> = reports.collect();
         if reports.is_empty() {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// which.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// The estimate (17) in nats, as in `sum_rate`; beside a learned prior per dimension. None where features have no density.
+    /// The estimate (17) in nats, as in `sum_rate`; beside a learned prior per dimension. None where features have no
+    /// density.
     pub estimate_nats: Option<f64>,
     /// The rate against the learned priors, in nats; none without priors.
     pub prior_nats: Option<f64>,
@@ -37,7 +38,8 @@ impl Rates {
         })
     }
 
-    /// Means over the `samples` of a training round. `prior` is the rate of all entries against the learned priors, in nats a sample.
+    /// Means over the `samples` of a training round. `prior` is the rate of all entries against the learned priors, in
+    /// nats a sample.
     pub(crate) fn of_round(spent: &[&Spent], samples: usize, prior: f64, socket_bytes: u64) -> Self {
         let socket_bytes = Some(socket_bytes as f64 / samples as f64);
         Rates { prior_nats: Some(prior), socket_bytes, ..Rates::of(spent, samples as f64) }

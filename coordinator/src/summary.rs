@@ -153,8 +153,8 @@ pub struct Confusion {
 pub struct TaskResult {
     /// The task.
     pub name: String,
-    /// `top1`, as a fraction, for classification; for regression `mse`, the mean squared error in the units of the data; for
-    /// poses, in metres, also `mpjpe` and `pa-mpjpe` in millimetres.
+    /// `top1`, as a fraction, for classification; for regression `mse`, the mean squared error in the units of the
+    /// data; for poses, in metres, also `mpjpe` and `pa-mpjpe` in millimetres.
     pub metric: String,
     /// The score.
     pub value: f64,

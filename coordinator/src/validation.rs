@@ -18,7 +18,8 @@ pub(crate) struct Validated {
     pub(crate) sum_rate: f64,
     /// Cross entropy by receiver, in nats.
     pub(crate) ce: Vec<f64>,
-    /// The first metric of each receiver's task: top-1 as a fraction, or the mean squared error in the units of the data.
+    /// The first metric of each receiver's task: top-1 as a fraction, or the mean squared error in the units of the
+    /// data.
     pub(crate) scores: Vec<f64>,
     /// Whether it is the best version so far.
     pub(crate) best: bool,

@@ -260,8 +260,8 @@ task = "parity"
 
     const ROUND: u64 = 3;
 
-    /// The reports of an honest round: receiver 0 requests transmitter 0 at every tick, receiver 1 at every other one and
-    /// transmitter 1 at the rest. Where both request, the cap takes one entry away.
+    /// The reports of an honest round: receiver 0 requests transmitter 0 at every tick, receiver 1 at every other one
+    /// and transmitter 1 at the rest. Where both request, the cap takes one entry away.
     fn honest() -> (Verifier, Vec<ReceiverRound>, Vec<TransmitterRound>) {
         let scenario = Scenario::parse(SCENARIO, "test", &[]).unwrap();
         let requests = |t: usize, k: usize, tick: usize| {

@@ -6,7 +6,8 @@ const MILLIMETRES: f64 = 1000.0;
 type Point = [f64; 3];
 type Matrix4 = [[f64; 4]; 4];
 
-/// The mean distance between the joints of two poses in millimetres: MPJPE. Both hold x, y and z of each joint in metres.
+/// The mean distance between the joints of two poses in millimetres: MPJPE. Both hold x, y and z of each joint in
+/// metres.
 ///
 /// # Panics
 /// If they differ in length, or have no joints.
@@ -69,7 +70,8 @@ fn centred(mut points: Vec<Point>) -> (Vec<Point>, Point) {
     (points, middle)
 }
 
-/// Horn's matrix: for a unit quaternion q, q' N q is the sum of products of the target's coordinates and the rotated ones.
+/// Horn's matrix: for a unit quaternion q, q' N q is the sum of products of the target's coordinates and the rotated
+/// ones.
 fn horn_matrix(from: &[Point], to: &[Point]) -> Matrix4 {
     let s = |a: usize, b: usize| -> f64 { from.iter().zip(to).map(|(from, to)| from[a] * to[b]).sum() };
     let (xx, yy, zz) = (s(0, 0), s(1, 1), s(2, 2));

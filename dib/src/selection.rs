@@ -145,8 +145,8 @@ impl SelectorShape {
         }
     }
 
-    /// Adds `weight` times the gradient of [`log_probability`](Self::log_probability) by the logits to `gradient` (c + n
-    /// values): one term of (21), where the weight is the advantage.
+    /// Adds `weight` times the gradient of [`log_probability`](Self::log_probability) by the logits to `gradient` (c +
+    /// n values): one term of (21), where the weight is the advantage.
     ///
     /// # Panics
     /// As for [`log_probability`](Self::log_probability), or if the gradient is not of this shape.

@@ -1,5 +1,5 @@
-//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-mass of an interval of
-//! given width, with all gradients.
+//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-mass of an
+//! interval of given width, with all gradients.
 //!
 //! With y = (z - location) / scale and w = step / scale, the mass of z +- step/2 under one component is sigmoid(b) -
 //! sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^-w) for b = y + w/2, a = y - w/2: a product, whose logarithm involves no
@@ -43,8 +43,8 @@ pub struct MixtureGradient {
     pub log_step: Tensor,
 }
 
-/// In nats, for every value of z, [rows, d]: the log-mass of the interval of its dimension's width around it, or without widths
-/// the log-density.
+/// In nats, for every value of z, [rows, d]: the log-mass of the interval of its dimension's width around it, or
+/// without widths the log-density.
 ///
 /// # Errors
 ///

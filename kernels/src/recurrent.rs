@@ -1,5 +1,5 @@
-//! Gated recurrent units and long short-term memory over whole sequences, forward and back through time, with PyTorch's equations
-//! and its order of gates.
+//! Gated recurrent units and long short-term memory over whole sequences, forward and back through time, with PyTorch's
+//! equations and its order of gates.
 //!
 //! Sequences are [rows, time, ...], so that the steps of a row, and the rows of a gradient block, are contiguous. The
 //! input's contribution to the gates is one product over all steps, which the caller computes; this module does what

@@ -97,8 +97,8 @@ fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError
     Ok([of_receivers, of_transmitters])
 }
 
-/// Operations of a training step of a network with these numbers of inputs and outputs over `rows` rows, whose inputs have
-/// `values` values that neither repeat nor are zero.
+/// Operations of a training step of a network with these numbers of inputs and outputs over `rows` rows, whose inputs
+/// have `values` values that neither repeat nor are zero.
 fn step(
     described: &Described,
     (inputs, outputs): (usize, usize),

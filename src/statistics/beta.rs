@@ -3,7 +3,8 @@
 /// Most steps of the continued fraction; a few dozen suffice for the arguments used here.
 const STEPS: usize = 10_000;
 
-/// I_x(a, b) for a, b > 0 and x from 0 to 1, by its continued fraction (Numerical Recipes 6.4; Abramowitz and Stegun 26.5.8).
+/// I_x(a, b) for a, b > 0 and x from 0 to 1, by its continued fraction (Numerical Recipes 6.4; Abramowitz and Stegun
+/// 26.5.8).
 pub(super) fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return if x <= 0.0 { 0.0 } else { 1.0 };

@@ -37,7 +37,8 @@ use crate::{
 ///
 /// > pom2dib sweep scenarios/handwritten.toml --data DIR --set train.beta=0,1e-4,1e-3 --set seed=1..5
 ///
-/// makes 15 runs. A comma within brackets or quotes belongs to the value: `--set 'mmfi.test_subjects=[1,2],[3,4]'` has two.
+/// makes 15 runs. A comma within brackets or quotes belongs to the value: `--set 'mmfi.test_subjects=[1,2],[3,4]'` has
+/// two.
 ///
 /// After an interruption or failed points, the same command continues: it skips finished points, and resumes the others
 /// from their last checkpoint. More values can be added in the same folder.

@@ -1,5 +1,5 @@
-//! The oracle's tape agrees with finite differences, and the score function is, in expectation, the gradient of the expected
-//! cost.
+//! The oracle's tape agrees with finite differences, and the score function is, in expectation, the gradient of the
+//! expected cost.
 
 use candle_core::{Result, Tensor, Var, backprop::GradStore};
 use randomness::{Purpose, Seed};

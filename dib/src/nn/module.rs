@@ -16,12 +16,13 @@ pub type Kept = Box<dyn Any + Send>;
 
 /// A function of parameters and input, with its gradients: what a [`Network`](super::Network) computes.
 ///
-/// A module holds shapes and indices only. The network owns values, gradients and moments, and lends them to each pass in
-/// the order of the [`Layout`]; so one optimizer, one checkpoint and one fingerprint serve all modules.
+/// A module holds shapes and indices only. The network owns values, gradients and moments, and lends them to each pass
+/// in the order of the [`Layout`]; so one optimizer, one checkpoint and one fingerprint serve all modules.
 ///
 /// # Contract
 ///
-/// - **Shapes.** An input of `rows` rows of [`inputs`](Module::inputs) values gives an output [rows, outputs], and `rows`
+/// - **Shapes.** An input of `rows` rows of [`inputs`](Module::inputs) values gives an output [rows, outputs], and
+///   `rows`
 ///   may be 0. Tensors have the parameters' dtype (f32 in runs, f64 where gradients are checked) and device.
 /// - **Rows are independent.** A row's output depends on no other row: cutting a round into parts changes no bit. (So
 ///   there is no batch normalisation.)

@@ -130,7 +130,8 @@ impl Context {
             _ => (4, 0),
         };
         let z = entries * self.samples() * d * of_value + tables;
-        // A granted entry costs at most 12 bytes of indices and 9 of each rate; choices are one bit each; costs 8 bytes.
+        // A granted entry costs at most 12 bytes of indices and 9 of each rate; choices are one bit each; costs 8
+        // bytes.
         let choices = entries * self.scenario.receivers() / 8;
         z + 33 * entries + choices + 16 * self.ticks() + proto::ENVELOPE_BYTES
     }
