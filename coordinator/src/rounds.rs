@@ -249,6 +249,7 @@ impl Rounds {
             verifier.verify(&receivers, &transmitters).map_err(CoordinatorError::Run)?;
         }
         let spent: Vec<&Spent> = transmitters.iter().filter_map(|report| report.spent.as_ref()).collect();
+        // The sockets' counts are cumulative.
         let wire: u64 = transmitters.iter().map(|report| report.wire_bytes).sum();
         let bytes = WireBytes {
             feature: receivers.iter().map(|report| report.feature_bytes).sum(),
@@ -299,6 +300,7 @@ impl Rounds {
             granted: self.noise_and_all(receivers.iter().map(|report| &report.granted)),
         });
         self.recent.push(metrics.n_ce);
+        // The line is held back until its version has been evaluated on validation rows.
         match self.scenario.validates_at(self.next + 1) {
             true => self.held = Some(metrics.clone()),
             false => self.metrics.append(&metrics)?,

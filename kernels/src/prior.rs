@@ -304,8 +304,10 @@ fn gradient_of<'a, T: Real>(
                     let to_scales = &mut sums.log_scales[here];
                     for at in 0..d {
                         let y = apart(z[at], locations[at], inverses[at]);
+                        // The derivatives of both softplus terms of the log-mass: sigmoids of the distances to the edges.
                         let above = softplus(-(y + halves[at])).1;
                         let below = softplus(y - halves[at]).1;
+                        // The gradient of a log-sum weighs each component by its share of the mass.
                         let share = upstream[at] * (terms[at] - masses[at]).exp();
                         let along = share * (above - below) * inverses[at];
                         let wider = share * (halves[at] * (above + below) + shares[at]);
@@ -319,6 +321,7 @@ fn gradient_of<'a, T: Real>(
             }
         },
     );
+    // Densities have no widths: their gradient is 0.
     if values(parameters[3]).is_empty() {
         sums.log_step.fill(T::ZERO);
     }

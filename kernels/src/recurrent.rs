@@ -235,6 +235,7 @@ fn forward<T: Real>(
             from_state.chunks_exact_mut(gated).for_each(|row| row.copy_from_slice(bias));
         }
         if step > 0 {
+            // The new state is the last vector stored for a step.
             let last = line - width;
             let states = kept.get(last..).unwrap_or_default();
             let before = sizes.step(states, cell.kept(), step - 1, width);

@@ -62,6 +62,7 @@ fn tile<T: Real, const ROWS: usize, const COLUMNS: usize>(
     let mut sums = [[T::ZERO; COLUMNS]; ROWS];
     let depth = a.columns;
     let of_b = |place: usize| &b.values[place * b.row_stride + column..][..COLUMNS];
+    // A is row-major: each row is read along the depth.
     if a.column_stride == 1 {
         let mut lines: [&[T]; ROWS] = [&[]; ROWS];
         let mut number = 0;
@@ -89,6 +90,7 @@ fn tile<T: Real, const ROWS: usize, const COLUMNS: usize>(
         for place in 0..depth {
             let mut factors = [T::ZERO; COLUMNS];
             factors.copy_from_slice(of_b(place));
+            // A is transposed: the factors of all rows are contiguous at each depth.
             let others = &a.values[row + place * a.column_stride..][..ROWS];
             let mut number = 0;
             while number < ROWS {

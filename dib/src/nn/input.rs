@@ -266,6 +266,7 @@ impl Input {
                 .iter()
                 .filter(|block| block.learns)
                 .map(|block| {
+                    // A row at several positions sums their gradients before the product.
                     let weight = block.weight(weight)?;
                     let gradient = product(&block.collected(hidden)?, &weight, Transpose::Right)?;
                     let direct = block.collected(direct)?;

@@ -92,9 +92,11 @@ fn add_layer(builder: &mut Builder, layer: &Layer, number: &str, rectifies: bool
     let summary = |sizes: String, kept| Summary { number, kind, sizes, kept };
     let axes = shape.axes().len();
     match *layer {
+        // The arms with guards come first: they refuse a layer that does not fit.
         Layer::Conv1d { .. } if axes != 2 => misfit("wants steps x channels"),
         Layer::Conv2d { .. } if axes != 3 => misfit("wants channels x height x width"),
         Layer::Conv1d { channels, kernel, stride, padding, groups } => {
+            // Time steps are an image of one column here.
             let window = Window { kernel: [kernel, 1], stride: [stride, 1], padding: [padding, 0] };
             add_convolution(builder, number, kind, window, (groups, channels), rectifies)
         }
@@ -149,6 +151,7 @@ fn add_layer(builder: &mut Builder, layer: &Layer, number: &str, rectifies: bool
         }
         Layer::Flatten => match Turn::to_channels(shape) {
             Some(turn) => builder.push(turn, summary(plain, 0), Shape::Flat(size)),
+            // The values are in order already: only the shape changes.
             None => {
                 builder.shape = Shape::Flat(size);
                 builder.note(summary(plain, 0), 0.0);

@@ -15,6 +15,7 @@ pub(super) fn patches(
     stride: [usize; 2],
     padding: [usize; 2],
 ) -> Result<Patches, String> {
+    // Time steps are an image of one line: the first size applies to its width.
     let line = |[first, _]: [usize; 2], other: usize| [other, first];
     let patches = match shape {
         Shape::Plane { channels, height, width } => {
