@@ -252,8 +252,8 @@ fn a_written_compose_file_runs_its_scenario_with_certificates() {
     }
 }
 
-/// BuildKit takes the file with caches, and what one build leaves in them the next one finds. In the place of cargo stands a script that
-/// counts its builds in the folder that is kept.
+/// BuildKit accepts the file with caches, and a build finds what an earlier one left in them. A script that counts its
+/// builds in the kept folder replaces cargo.
 #[test]
 fn a_build_finds_what_the_one_before_left_in_the_caches() {
     let Some(engine) = engine() else { return };
@@ -263,7 +263,7 @@ fn a_build_finds_what_the_one_before_left_in_the_caches() {
                  target/release/pom2dib\nchmod +x target/release/pom2dib\n";
     let mut counts = Vec::new();
     for source in ["one", "another"] {
-        // What is built anew, and not only taken from the builder's layers.
+        // Stages that run again, instead of coming from the builder's layers.
         place.write("source", format!("{source} {}", std::process::id()));
         let Some(said) = engine.build_with_caches(&place.path(""), cargo) else { return };
         let (count, words) = said.trim().split_once(' ').expect("a count, and what cargo was told");

@@ -219,7 +219,7 @@ fn completions_know_the_commands_and_help_has_groups_and_examples() {
     assert!(seen > 30, "{seen}");
 }
 
-/// The commands that a help text lists, but for `help` itself.
+/// The commands that a help text lists, except `help` itself.
 fn commands(help: &str) -> Vec<String> {
     let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     let lines = listed.lines().take_while(|line| line.starts_with("  "));

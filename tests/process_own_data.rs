@@ -196,7 +196,7 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
     assert!(verified.done().stdout.contains("left.validation.npy"), "nobody reads it");
 }
 
-/// Which version is the best, and when training ends, depend on no test row.
+/// The best version and the end of training do not depend on a test row.
 #[test]
 fn the_best_and_the_end_of_training_never_see_the_test_set() {
     let place = Place::new(PROGRAM);
@@ -343,7 +343,7 @@ fn what_labels_are_taken_for_is_said_first_and_counted_in_the_summary() {
     }
     let table = place.run("evaluate a").done().stdout;
     assert!(table.contains("majority baseline: kind 50.00 %, animal 50.00 %"), "{table}");
-    // A page calls classes by their names.
+    // The page shows classes by name.
     place.run("report a").done();
     let page = place.run_folder("a").text("report.html");
     assert!(page.contains("<th scope=\"col\">cat</th><th scope=\"col\">dog</th>"), "{page}");
@@ -400,7 +400,8 @@ fn verify_with_a_scenario_refuses_what_its_run_refuses() {
         .failed(2, &["own.toml reads arrays, not mmfi"]);
 }
 
-/// What shows only where nodes divide their rows, or build their networks: `data verify`, `check` and the run say the same.
+/// Errors that appear only where nodes divide their rows or build their networks: `data verify`, `check` and the run
+/// report the same.
 #[test]
 fn what_the_nodes_of_a_run_would_refuse_is_refused_before() {
     let place = Place::new(PROGRAM);

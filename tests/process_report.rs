@@ -67,7 +67,7 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
         assert!(own.into_iter().any(|shown| (shown / ce - 1.0).abs() < 1e-3), "{start}{ce} in {said:?}");
     }
     assert_heads(&page);
-    // What one points at: a receiver's rate, and who was granted what in which rounds.
+    // The tooltips: a receiver's rate, and the grants of each round.
     let shown = |start: &str| {
         said.iter().filter_map(|title| title.strip_prefix(start)?.parse::<f64>().ok()).collect::<Vec<_>>()
     };
@@ -256,7 +256,7 @@ fn assert_confusions(page: &Document<'_>, test: &Value) {
     }
 }
 
-/// Every head says of what it is one, and every row of a table begins with one.
+/// Every header states its scope, and every row of a table begins with one.
 fn assert_heads(page: &Document<'_>) {
     let heads = page.descendants().filter(|node| node.tag_name().name() == "th");
     assert!(heads.into_iter().all(|head| matches!(head.attribute("scope"), Some("col" | "row"))));

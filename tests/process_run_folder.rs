@@ -45,7 +45,7 @@ fn numbers_in_logs_are_as_short_as_they_read_back() {
                 shortest[..2].iter().any(|short| digits(word) <= digits(short)),
                 "{name}: {word} {value}"
             );
-            // A number of single precision has nine digits, and not the seventeen that it has as one of double precision.
+            // An f32 is written with nine digits, not with the seventeen of an f64.
             let is_single = f64::from(value as f32) == value;
             assert!(!is_single || digits(word) <= digits(&shortest[2]), "{name}: {word} {}", shortest[2]);
             seen += 1;

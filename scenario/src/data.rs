@@ -27,8 +27,8 @@ pub struct Data {
     /// The share of the training rows that is held out for validation; data with its own validation rows keeps all
     /// training rows.
     pub hold_out: f64,
-    /// What is held out together: of arrays the rows with equal values in the array of this name, of digits and HandWritten, where it is
-    /// `speaker`, all recordings of a speaker.
+    /// Groups that are held out together: for arrays the rows with equal values in the array of this name; for digits
+    /// and HandWritten, with the value `speaker`, all recordings of a speaker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<String>,
     /// Keys of a data set that is not built in.

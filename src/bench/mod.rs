@@ -69,9 +69,9 @@ enum What {
     Scale(scale::Arguments),
     /// Measure the effect of lost entries on accuracy: over links with increasing loss, with straggler.policy = "skip".
     ///
-    /// At each loss rate a network is trained and judged, and the network that was trained without loss is judged too: so
-    /// one sees what training over such links is worth. Work that is done is not done again: a command that was interrupted
-    /// goes on where it was.
+    /// At each loss rate a network is trained and evaluated, and the network trained without loss is evaluated too, to
+    /// show the benefit of training over such links. Finished work is not repeated: an interrupted command continues
+    /// where it stopped.
     #[command(after_long_help = "Example:
   pom2dib bench loss --out loss")]
     Loss(loss::Arguments),

@@ -49,15 +49,16 @@ fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), Strin
     }
 }
 
-/// Why the nodes of a scenario would refuse its data, or its networks do not fit it, in one line. The data is opened and divided into rows
-/// to train on and rows to validate on as nodes do it; with `values` all modalities are read too, and else no more than labels.
+/// One line on why the nodes of a scenario would refuse its data, or why its networks do not fit the data. Opens the
+/// data and divides it into training and validation rows as nodes do; with `values` all modalities are read too,
+/// otherwise only labels.
 pub(crate) fn refusal(scenario: &Scenario, data: &Chosen, values: bool) -> Option<String> {
     let modalities = if values { data.settings().modalities() } else { Vec::new() };
     let tasks = data.settings().task_names();
     let needs = Needs { modalities: &modalities, tasks: &tasks };
     let (seed, share) = (Seed::from_number(scenario.seed), scenario.data.hold_out);
     let opened = || data.divide(data.open(seed, &needs)?, seed, &needs, share).map(drop);
-    // Without rows to hold out, labels were looked at before.
+    // Without held-out rows, labels have been checked already.
     let opened = if values || share > 0.0 { opened().err() } else { None };
     opened
         .map(|error| error.to_string())

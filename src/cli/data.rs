@@ -232,7 +232,7 @@ impl Downloads {
     }
 }
 
-/// The data set of that name: what a scenario reads, with the scenario, or without one everything in the folder.
+/// The data set of that name: the part that a scenario reads, or without one everything in the folder.
 fn chosen(
     name: &str,
     folder: &Folder,
@@ -264,7 +264,7 @@ fn verify(
     let slow = Slow::new(format!("reading every file{}", place(data)));
     let mut report = data.verify(published, &|done, of| slow.show(done, of))?;
     if let Some(scenario) = scenario.filter(|_| report.is_sound && report.refusal.is_none()) {
-        // Files may be sound, and yet be none that the scenario's nodes can use.
+        // Sound files may still be unusable for the scenario's nodes.
         report.refusal = check::refusal(scenario, data, true);
     }
     drop(slow);

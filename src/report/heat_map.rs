@@ -76,7 +76,7 @@ pub(crate) fn heat_map(run: &Recorded) -> String {
     )
 }
 
-/// What is said of a row where one points: of neighbours of one shade their rounds and mean share.
+/// The tooltip of a row: for neighbours of one shade their rounds and mean share.
 fn words(shares: &[f64], levels: &[usize], rounds: usize, top: f64, width: f64) -> String {
     let size = rounds.div_ceil(MOST_COLUMNS);
     let (mut words, mut start) = (String::new(), 0);

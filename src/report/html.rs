@@ -51,7 +51,7 @@ pub(crate) fn mark(number: usize) -> String {
     }
 }
 
-/// The first row of a table, whose cells, HTML already, are the heads of the columns below. A corner without a word is no head.
+/// The first row of a table, whose cells, already HTML, head the columns below. An empty corner is not a header.
 pub(crate) fn head(cells: impl IntoIterator<Item = String>) -> String {
     let cell = |cell: String| match cell.is_empty() {
         true => "<td></td>".into(),
@@ -60,7 +60,7 @@ pub(crate) fn head(cells: impl IntoIterator<Item = String>) -> String {
     format!("<tr>{}</tr>\n", cells.into_iter().map(cell).collect::<String>())
 }
 
-/// A row of a table: what it is, and its cells, all of them HTML already.
+/// A row of a table: its header and its cells, already HTML.
 pub(crate) fn row(name: &str, cells: impl IntoIterator<Item = String>) -> String {
     let cells: String = cells.into_iter().map(|cell| format!("<td>{cell}</td>")).collect();
     format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n")

@@ -201,7 +201,7 @@ fn score(result: &TaskResult) -> String {
     format!("{}{unit} <span class=\"dim\">[{low}, {high}]</span>", number(scale * result.value))
 }
 
-/// How well classes are told apart, of which some may be rare.
+/// Scores with equal weight for every class, since some may be rare.
 fn by_class(result: &TaskResult) -> Option<String> {
     let shares = [result.balanced_accuracy?, result.macro_f1?, result.majority?];
     Some(shares.map(|share| format!("{} %", number(100.0 * share))).join(", "))

@@ -25,6 +25,10 @@ pub fn seed(text: &str) -> Result<u64, String> {
 }
 
 /// An address to listen on.
+///
+/// # Errors
+///
+/// If the text is no such address.
 pub fn listening(text: &str) -> Result<SocketAddr, String> {
     let right = "it must be an IP address of this machine and a port, without a name or scheme: 127.0.0.1:7310, or 0.0.0.0:7310 and \
                  [::]:7310 for all of its addresses";

@@ -109,8 +109,8 @@ impl Engine {
         base().expect("it was there before")
     }
 
-    /// Builds deploy/cached.Dockerfile by BuildKit from a folder, with a stand-in for cargo, and gives what the program in the image says.
-    /// Nothing where no client speaks to BuildKit: then a line says so.
+    /// Builds deploy/cached.Dockerfile with BuildKit from a folder, with a stand-in for cargo, and returns the output
+    /// of the program in the image. None without a client for BuildKit: then a line says so.
     pub fn build_with_caches(&self, folder: &Path, cargo: &str) -> Option<String> {
         let write =
             |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("it can be written");
@@ -120,7 +120,7 @@ impl Engine {
         let (base, tools, image) = (self.base(), format!("{IMAGE}:tools"), format!("{IMAGE}:cached"));
         write("tools.Dockerfile", &format!("FROM {base}\nCOPY cargo /usr/local/bin/cargo\n"));
         let file = self.root.join("deploy/cached.Dockerfile");
-        // A newer client wants the plug-in buildx for it; Debian's does not.
+        // A newer client needs the plug-in buildx for it; Debian's does not.
         let build = |client: &str, file: &Path, tag: &str, arguments: &[&str]| {
             let mut command = Command::new(client);
             command.env("DOCKER_BUILDKIT", "1").args(["build", "--quiet", "--tag", tag, "--file"]).arg(file);
