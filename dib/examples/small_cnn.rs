@@ -2,7 +2,7 @@
 //! its products a second, beside one plain product with as many operations.
 //!
 //! ```sh
-//! cargo run --release -p pom2dib-dib --example small_cnn # on one thread; or on the number in the first argument
+//! cargo run --release -p pom2dib-dib --example small_cnn          # on one thread; or on the number in the first argument
 //! ```
 
 use std::hint::black_box;

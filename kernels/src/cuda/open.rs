@@ -11,11 +11,9 @@ use candle_core::{Device, Result, bail};
 /// Opens GPU `number` with a stream of its own: all tensors made on this device stay on it, and all work is done in
 /// order.
 ///
-///
 /// # Errors
 ///
-/// If there is no such GPU, or a library is missing.
-/// If NVIDIA's libraries are missing, the error names them.
+/// If there is no such GPU, or NVIDIA's libraries are missing: the error names them.
 pub fn open(number: usize) -> Result<Device> {
     let opened = quietly(|| Device::new_cuda_with_stream(number));
     let device = match opened {
@@ -25,18 +23,16 @@ pub fn open(number: usize) -> Result<Device> {
     let cuda = device.as_cuda_device()?;
     let stream = cuda.cuda_stream();
     // SAFETY: no tensor of this device is used on another stream: a node has one device, and one thread that uses it.
-    ///
-    /// # Errors
-    ///
-    /// If the driver fails.
-    unsafe {
-        cuda.disable_event_tracking()
-    };
+    unsafe { cuda.disable_event_tracking() };
     keep_memory(stream.context())?;
     Ok(device)
 }
 
 /// The maker's name of an open GPU, for example "NVIDIA H100 80GB HBM3".
+///
+/// # Errors
+///
+/// If the driver fails.
 pub fn name(device: &Device) -> Result<String> {
     let stream = device.as_cuda_device()?.cuda_stream();
     stream.context().name().map_err(candle_core::Error::wrap)
