@@ -22,8 +22,7 @@ pub type Kept = Box<dyn Any + Send>;
 /// # Contract
 ///
 /// - **Shapes.** An input of `rows` rows of [`inputs`](Module::inputs) values gives an output [rows, outputs], and
-///   `rows`
-///   may be 0. Tensors have the parameters' dtype (f32 in runs, f64 where gradients are checked) and device.
+///   `rows` may be 0. Tensors have the parameters' dtype (f32 in runs, f64 where gradients are checked) and device.
 /// - **Rows are independent.** A row's output depends on no other row: cutting a round into parts changes no bit. (So
 ///   there is no batch normalisation.)
 /// - **Blocks.** `blocks` are the row counts of consecutive blocks of rows, already known in the forward pass, so that
