@@ -1,11 +1,11 @@
-//! Compiles the CUDA kernels to PTX, which the driver turns into machine code for whatever GPU it finds.
+//! Compiles the CUDA kernels to PTX, which the driver compiles for the GPU it finds.
 //!
-//! Only with the feature `cuda`. The compiler is that of `NVCC`, else of `CUDA_HOME`, else the `nvcc` on the path.
+//! Only with the feature `cuda`. The compiler is `NVCC` if set, else that in `CUDA_HOME`, else the `nvcc` on the path.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest GPUs that the kernels run on: Turing, the oldest that CUDA 13 knows.
+/// The oldest GPUs that the kernels support: Turing, the oldest that CUDA 13 supports.
 const ARCHITECTURE: &str = "compute_75";
 
 const MODULES: [&str; 7] = ["adamw", "elementwise", "gaussian", "layer_norm", "loss", "rate", "segments"];

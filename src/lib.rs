@@ -1,6 +1,6 @@
 //! `pom2dib`: distributed, task-oriented semantic communication, simulated with real processes.
 //!
-//! The command is a thin `main` over [`Program`], and so may be a program of one's own:
+//! The command is a thin `main` over [`Program`], and a user's program can be the same:
 //!
 //! ```no_run
 //! fn main() -> std::process::ExitCode {
@@ -8,7 +8,7 @@
 //! }
 //! ```
 
-// Standard output and error may be closed or full: its `println` and `eprintln` do not panic then.
+// Standard output and error may be closed or full: `println` and `eprintln` of `node` do not panic then.
 #[macro_use]
 extern crate node;
 
@@ -29,12 +29,12 @@ pub use program::Program;
 
 /// The tensors that networks compute with.
 pub use candle_core as candle;
-/// What a network of your own is made of: `dib::nn::Module`.
+/// For user-defined networks: `dib::nn::Module`.
 pub use dib;
-/// What a network of your own is to be.
+/// The description of a user-defined network.
 pub use node::Wanted;
 
-/// What a data set of your own is made of: `Source`, `Dataset`.
+/// For user-defined data sets: `Source`, `Dataset`.
 pub use data;
-/// Draws that every node makes for itself and alike: `Seed`, `Purpose`.
+/// Draws that every node computes identically: `Seed`, `Purpose`.
 pub use randomness;

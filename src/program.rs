@@ -11,11 +11,11 @@ use node::{Build, Wanted, register_kind};
 
 use crate::cli;
 
-/// The program `pom2dib` with all its commands, and what you add to it.
+/// The program `pom2dib` with all its commands, and your additions.
 ///
-/// `run` starts the coordinator, the transmitters and the receivers of a network as processes of the same executable, each in a
-/// role of its own: whatever program calls [`Program::run`] is also what its nodes are, and so its nodes know what it adds. A
-/// program that lives in another one, such as a Python module in its interpreter, says with [`Program::started_by`] how it is started.
+/// `run` starts the coordinator, the transmitters and the receivers of a network as processes of the same executable in
+/// different roles. So the nodes run the program that calls [`Program::run`], with all its additions. A program within
+/// another one, such as a Python module in its interpreter, tells with [`Program::started_by`] how to start it.
 ///
 /// A program chooses its own allocator. The command `pom2dib` sets mimalloc, with which a round is faster.
 #[derive(Default)]
@@ -26,44 +26,44 @@ pub struct Program {
     models: Vec<(&'static str, Arc<Build>)>,
 }
 
-/// How a program is started that is no executable of its own.
+/// How to start a program that has no executable of its own.
 struct Start {
     command: Vec<OsString>,
     file: PathBuf,
 }
 
-/// That of this process, if its program has said so.
+/// The setting for this process, if its program made one.
 static START: OnceLock<Start> = OnceLock::new();
 
 impl Program {
-    /// The program as it is.
+    /// The program without additions.
     pub fn new() -> Self {
         Program::default()
     }
 
-    /// Adds a data set, which scenarios then name in `data.source`; `examples/own_dataset.rs` is one. The name is of letters, digits,
-    /// hyphens and underscores. A node of a program that lacks it is refused.
+    /// Adds a data set, which scenarios name in `data.source`; `examples/own_dataset.rs` is an example. The name
+    /// consists of letters, digits, hyphens and underscores. Nodes of a program without it are refused.
     pub fn data(mut self, name: &'static str, source: impl Source + 'static) -> Self {
         self.data.push((name, Arc::new(source)));
         self
     }
 
-    /// Takes these words behind the program's name for the command line, instead of those of this process.
+    /// Sets the command line after the program's name, instead of that of this process.
     pub fn arguments(mut self, words: impl IntoIterator<Item = OsString>) -> Self {
         self.arguments = Some(words.into_iter().collect());
         self
     }
 
-    /// Says which command starts this program again, for nodes and runs of its own; what it is to do comes behind. Without this it is
-    /// the executable of this process. `file` is what has the program in it: by its contents, builds are told apart.
+    /// Sets the command that starts this program again, for nodes and runs; the arguments are appended. The default is
+    /// the executable of this process. `file` is the file that contains the program: its content distinguishes builds.
     pub fn started_by(mut self, command: impl IntoIterator<Item = OsString>, file: PathBuf) -> Self {
         self.start = Some(Start { command: command.into_iter().collect(), file });
         self
     }
 
-    /// Adds a kind of network, which scenarios then name in `network.joint.kind` and its like; `examples/own_model.rs` is one. `build`
-    /// makes one, or says in a line what is wrong with its keys. The name is of letters, digits, hyphens and underscores. A node of
-    /// a program that lacks it is refused.
+    /// Adds a kind of network, which scenarios name in `network.joint.kind` and similar keys; `examples/own_model.rs`
+    /// is an example. `build` makes a network, or returns a line on what is wrong with its keys. The name consists of
+    /// letters, digits, hyphens and underscores. Nodes of a program without it are refused.
     pub fn model(
         mut self,
         name: &'static str,
@@ -73,9 +73,8 @@ impl Program {
         self
     }
 
-    /// Does what the command line says, and gives the exit status: 0 if that was done, 1 if it failed, 2 if something in the input is
-    /// wrong. To be called once, first thing in `main`, with no other thread running. What is wrong with the command line ends the
-    /// process here.
+    /// Runs the command line and returns the exit status: 0 done, 1 failed, 2 wrong input. Call it once, first thing in
+    /// `main`, while no other thread runs. An invalid command line ends the process here.
     pub fn run(self) -> ExitCode {
         node::log_to_stderr();
         let added = self.data.into_iter().try_for_each(|(name, source)| data::register(name, source));
@@ -88,7 +87,7 @@ impl Program {
             return ExitCode::from(2);
         }
         if let Some(start) = self.start {
-            // A second program of one process would be the same one.
+            // A second program in one process would be the same one.
             let _ = START.set(start);
         }
         let words =
@@ -97,7 +96,7 @@ impl Program {
     }
 }
 
-/// A command that starts this program again; what it is to do comes behind. The only place that knows how that is done.
+/// A command that starts this program again, without arguments. No other code knows how.
 pub(crate) fn again() -> std::io::Result<Command> {
     let Some((first, others)) = START.get().and_then(|start| start.command.split_first()) else {
         return Ok(Command::new(executable()?));
@@ -107,7 +106,7 @@ pub(crate) fn again() -> std::io::Result<Command> {
     Ok(command)
 }
 
-/// The file that this program is.
+/// The file that contains this program.
 pub(crate) fn executable() -> std::io::Result<PathBuf> {
     START.get().map_or_else(std::env::current_exe, |start| Ok(start.file.clone()))
 }

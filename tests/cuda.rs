@@ -1,6 +1,7 @@
 //! A GPU computes what the CPU computes: networks to within rounding, runs with the same draws.
 //!
-//! Without a GPU these tests say that they skip, and pass; what a build with CUDA does on such a machine is tested either way.
+//! Without a GPU these tests say that they skip, and pass; the behaviour of a build with CUDA on such a machine is
+//! tested in any case.
 #![cfg(feature = "cuda")]
 
 use std::{
@@ -13,7 +14,7 @@ use dib::{AdamW, Block, Input, Network, ResidualMlp, Segment};
 use harness::{Place, RunFolder};
 use randomness::{Purpose, Seed, Stream};
 
-/// The GPU, or none: then a test has nothing to compare.
+/// The GPU; none where there is nothing to compare.
 fn gpu() -> Option<Device> {
     match kernels::open_cuda(0) {
         Ok(device) => Some(device),
@@ -51,7 +52,7 @@ fn network(number: u64, device: &Device) -> Network {
     Network::new("net", module, stream(number), DType::F32, device).unwrap()
 }
 
-/// Three steps of a network on an input of blocks: outputs, input gradients, and the state it ends in.
+/// Three steps of a network on a block input: outputs, input gradients, and the final state.
 fn three_steps(device: &Device) -> (Vec<Vec<f64>>, Vec<(String, Tensor)>) {
     const ROWS: usize = 60;
     let mut network = network(1, device);
@@ -135,8 +136,8 @@ fn fifty_rounds_take_the_same_way_with_the_same_draws() {
                 largest(&apart[..3]),
                 largest(&apart)
             );
-            // Every step makes what rounding did larger, and once it has turned a draw it is another run: so the beginning
-            // must agree closely, and what is learnt in the end.
+            // Every step amplifies rounding differences, and once they change a draw the runs differ completely: so the
+            // beginning must agree closely, and the trained scores roughly.
             assert!(largest(&apart[..3]) < 1e-3, "{got:?} {expected:?}");
             let end = |values: &[f64]| values[40..].iter().sum::<f64>() / 10.0;
             assert!((end(&got) / end(&expected) - 1.0).abs() < 0.1, "{got:?} {expected:?}");
@@ -153,11 +154,11 @@ fn granted(run: &RunFolder) -> Vec<serde_json::Value> {
     run.lines("selection.jsonl").into_iter().map(|line| line["granted"].clone()).collect()
 }
 
-/// Where the round begins that both devices take from the same state.
+/// The round that both devices start from the same state.
 const FROM: u64 = 30;
 
-/// Goes on from a run's state in that round, for one round on a device. Gives what was granted, and each network's gradient as
-/// its first moments tell it: m' = 0.9 m + 0.1 gradient.
+/// Continues from a run's state for one round on a device. Returns the grants, and each network's gradient from its
+/// first moments: m' = 0.9 m + 0.1 gradient.
 fn one_round(place: &Place, device: &str) -> (Vec<serde_json::Value>, BTreeMap<String, Vec<f64>>) {
     let name = format!("on-{device}").replace(':', "-");
     let copied = Command::new("cp").arg("-r").args([place.path("base"), place.path(&name)]).status();
@@ -170,7 +171,7 @@ fn one_round(place: &Place, device: &str) -> (Vec<serde_json::Value>, BTreeMap<S
     for file in std::fs::read_dir(state(FROM)).unwrap().map(|entry| entry.unwrap().path()) {
         if file.extension().is_some_and(|extension| extension == "safetensors") {
             let read = |path| candle_core::safetensors::load(path, &Device::Cpu).unwrap();
-            // The names of states hold the incarnation that wrote them.
+            // State files are named after the incarnation that wrote them.
             let node = file.file_name().unwrap().to_str().unwrap().split('.').next().unwrap();
             let after = place.path(&name).join(place.run_folder(&name).state(FROM + 1, node));
             let (before, after) = (read(file.clone()), read(after));

@@ -1,6 +1,6 @@
-//! Networks in containers, by the compose file of the repository and by one that `pom2dib compose` writes: they train to
-//! their end, in any size, and neither a killed container nor a cut cable changes a bit of the result. Where no container
-//! engine answers, these tests say that they skip.
+//! Networks in containers, with the compose file of the repository and with one that `pom2dib compose` writes: they
+//! train to their end, in any size, and neither a killed container nor a network failure changes a bit of the result.
+//! Without a container engine, these tests say that they skip.
 
 use std::{path::Path, sync::OnceLock};
 
@@ -10,14 +10,14 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A run that is short, and long enough to be disturbed.
+/// A short run that is long enough to be disturbed.
 const SHORT: &str = "train.rounds=40; checkpoint.every=5; evaluation.passes=1";
 
 fn engine() -> Option<Engine> {
     Engine::find(ROOT, PROGRAM)
 }
 
-/// What became of a run whose coordinator was told to print JSON.
+/// The summary of a run whose coordinator prints JSON.
 fn summary(coordinator: &Container) -> Value {
     let (stdout, stderr) = coordinator.logs();
     let line = stdout.lines().last().unwrap_or_else(|| panic!("no summary: {stderr}"));
@@ -34,26 +34,26 @@ fn assert_all_ended_well(project: &Project<'_>, services: &[(&str, usize)]) {
     }
 }
 
-/// That of [`SHORT`], computed once.
+/// The summary of [`SHORT`] without disturbance, computed once.
 fn undisturbed_short() -> Value {
     static FINGERPRINT: OnceLock<Value> = OnceLock::new();
     FINGERPRINT.get_or_init(|| undisturbed(SHORT)).clone()
 }
 
-/// The fingerprint of the same run as processes of this machine.
+/// The summary of the same run as processes of this machine.
 fn undisturbed(set: &str) -> Value {
     let place = Place::new(PROGRAM);
     let words: String = set.split("; ").map(|assignment| format!(" --set {assignment}")).collect();
     place.run(&format!("run --json --out a{words}")).done().json()["fingerprint"].clone()
 }
 
-/// How a run under way stands, asked in the coordinator's container; nothing if it does not answer.
+/// The status of a run under way, asked in the coordinator's container; none without an answer.
 fn status(project: &Project<'_>) -> Option<Value> {
     let outcome = project.run("exec -T coordinator pom2dib status --json");
     serde_json::from_str(outcome.stdout.lines().last()?).ok()
 }
 
-/// Starts a network and holds its run when it has a checkpoint, so that it does not end while it is being disturbed.
+/// Starts a network and pauses its run once it has a checkpoint, so that it does not end while it is being disturbed.
 fn start_and_hold(project: &Project<'_>) {
     project.run("up --no-build --detach").done();
     wait_until("a checkpoint", PATIENCE, || {
@@ -62,7 +62,7 @@ fn start_and_hold(project: &Project<'_>) {
     project.run("exec -T coordinator pom2dib pause").done();
 }
 
-/// Waits until the network has gone back and is together again.
+/// Waits until the network has gone back to its checkpoint and is complete again.
 fn wait_for_return(project: &Project<'_>) {
     wait_until("the return of who was lost", PATIENCE, || {
         status(project).is_some_and(|status| status["phase"] == "training" && status["incarnation"] == 2)
@@ -88,7 +88,8 @@ fn the_image_holds_one_small_program_and_a_user_who_is_not_root() {
     assert_eq!(all.unwrap(), "10001\npom2dib\n");
 }
 
-/// The program of deploy/build-cuda.sh opens NVIDIA's libraries when it looks for a GPU, and so starts without them.
+/// The program of deploy/build-cuda.sh loads NVIDIA's libraries only when it looks for a GPU, and so starts without
+/// them.
 #[test]
 fn the_image_for_gpus_starts_where_there_is_none() {
     let Some(engine) = engine() else { return };
@@ -104,7 +105,8 @@ fn the_image_for_gpus_starts_where_there_is_none() {
     assert!(error.contains("device cuda:0 cannot be had"), "{error}");
 }
 
-/// Builders that export one tag side by side fail ("already exists"), and a service without `build` must find the image there.
+/// Builders that export one tag concurrently fail ("already exists"), and a service without `build` must find the
+/// image.
 #[test]
 fn one_service_builds_the_image_and_the_others_depend_on_it() {
     for (file, builder, dependants) in [
@@ -136,12 +138,12 @@ fn service<'a>(file: &'a str, name: &str) -> &'a str {
 fn the_default_network_trains_to_its_end_by_either_kind_of_compose() {
     let Some(engine) = engine() else { return };
     for kind in 0..engine.composes() {
-        // In full once: the second time it is enough that the file is taken the same way.
+        // In full once: the second time it suffices that the file is accepted.
         let rounds = if kind == 0 { "300" } else { "20" };
         let project = engine.project(kind, Path::new(ROOT), &[("POM2DIB_ROUNDS", rounds)]);
         let mut up = project.start("up --no-build");
         let healthy = || project.containers("transmitter").iter().any(Container::is_healthy);
-        // A short run may be over before anybody looks at its health.
+        // A short run may end before its health is checked.
         wait_until("a transmitter's health", 2 * PATIENCE, || healthy() || up.has_ended());
         assert!(kind > 0 || !up.has_ended(), "healthy is who has its place in a run");
         up.finish_within(4 * PATIENCE).done();
@@ -149,7 +151,7 @@ fn the_default_network_trains_to_its_end_by_either_kind_of_compose() {
         let (table, _) = project.container("coordinator").logs();
         assert!(table.contains(&format!("pom2dib on digits: {rounds} rounds, seed 1;")), "{table}");
         assert!(table.contains("transmitter 2  noise-1") && table.contains("fingerprint"), "{table}");
-        // Once more: what is done is judged again, and nobody trips over the folder.
+        // Once more: a finished run is only evaluated again, and the folder is no obstacle.
         if kind > 0 {
             project.run("up --no-build").done();
             assert!(project.container("coordinator").logs().0.contains("fingerprint"));
@@ -180,7 +182,7 @@ fn killed_containers_are_started_again_and_change_no_bit() {
     let transmitter = project.containers("transmitter").remove(1);
     transmitter.signal(Signal::Kill);
     wait_for_return(&project);
-    // One that is started again knows nothing of a pause.
+    // A restarted coordinator does not know of the pause.
     let coordinator = project.container("coordinator");
     coordinator.signal(Signal::Kill);
     wait_until("the end of the run", PATIENCE, || {
@@ -225,7 +227,7 @@ fn a_stopped_network_ends_in_its_grace_period_and_goes_on_when_it_is_started_aga
     let project = engine.project(kind, Path::new(ROOT), &[("POM2DIB_SET", SHORT), ("POM2DIB_JSON", "true")]);
     start_and_hold(&project);
     project.run("stop").done();
-    // Nobody had to be killed (137), and nobody says that anything went wrong.
+    // No container had to be killed (137), and none reports an error.
     assert_all_ended_well(&project, &[("coordinator", 1), ("transmitter", 3), ("receiver", 3)]);
     let coordinator = project.container("coordinator");
     assert!(coordinator.logs().1.contains("stopped after round"), "{}", coordinator.logs().1);
@@ -250,8 +252,8 @@ fn a_written_compose_file_runs_its_scenario_with_certificates() {
     }
 }
 
-/// BuildKit takes the file with caches, and what one build leaves in them the next one finds. In the place of cargo stands a script that
-/// counts its builds in the folder that is kept.
+/// BuildKit accepts the file with caches, and a build finds what an earlier one left in them. A script that counts its
+/// builds in the kept folder replaces cargo.
 #[test]
 fn a_build_finds_what_the_one_before_left_in_the_caches() {
     let Some(engine) = engine() else { return };
@@ -261,7 +263,7 @@ fn a_build_finds_what_the_one_before_left_in_the_caches() {
                  target/release/pom2dib\nchmod +x target/release/pom2dib\n";
     let mut counts = Vec::new();
     for source in ["one", "another"] {
-        // What is built anew, and not only taken from the builder's layers.
+        // Stages that run again, instead of coming from the builder's layers.
         place.write("source", format!("{source} {}", std::process::id()));
         let Some(said) = engine.build_with_caches(&place.path(""), cargo) else { return };
         let (count, words) = said.trim().split_once(' ').expect("a count, and what cargo was told");
@@ -271,8 +273,8 @@ fn a_build_finds_what_the_one_before_left_in_the_caches() {
     assert_eq!(counts[1], counts[0] + 1);
 }
 
-/// Whoever builds with caches gets the same image: the file has the other's base and its last stage, and says how to build the same
-/// package. The other has no mount: the builder of docker-compose 1.29 refuses a file with one.
+/// Builders with caches get the same image: the file has the other's base and last stage, and builds the same package.
+/// The other has no mount: the builder of docker-compose 1.29 refuses a file with one.
 #[test]
 fn the_file_with_caches_is_of_the_same_image_and_the_plain_one_has_no_mounts() {
     let read = |name: &str| std::fs::read_to_string(Path::new(ROOT).join(name)).expect("it is there");

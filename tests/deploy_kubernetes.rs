@@ -1,5 +1,5 @@
-//! The manifests for Kubernetes are valid by its own schemas, and fit each other. Where kubectl or kubernetes-validate is
-//! missing, these tests say that they skip.
+//! The manifests for Kubernetes are valid by its own schemas, and consistent with each other. Without kubectl or
+//! kubernetes-validate, these tests say that they skip.
 
 use std::{
     path::{Path, PathBuf},
@@ -61,7 +61,7 @@ fn the_manifests_are_valid_by_the_schemas_of_kubernetes() {
     let file = rendered(&place);
     for version in VERSIONS {
         validate(version, &file).unwrap_or_else(|error| panic!("{version}: {error}"));
-        // It would have noticed.
+        // The validator must detect an error.
         let text = std::fs::read_to_string(&file).unwrap();
         for (right, wrong) in
             [("podManagementPolicy:", "podManagementPolicies:"), ("port: 7300", "port: health")]
@@ -73,7 +73,7 @@ fn the_manifests_are_valid_by_the_schemas_of_kubernetes() {
     }
 }
 
-/// Without kubectl: with the tag `latest` an image that was loaded into the cluster's nodes would never be found.
+/// Without kubectl: with the tag `latest` the cluster's nodes would never use an image loaded into them.
 #[test]
 fn the_image_is_of_this_version() {
     let text = std::fs::read_to_string(format!("{MANIFESTS}/kustomization.yaml")).unwrap();
@@ -97,7 +97,7 @@ fn the_manifests_name_ports_variables_and_words_that_the_program_knows() {
     for variable in variables {
         assert!(help.contains(variable), "{variable}");
     }
-    // Pods bear the label that their service, their budget and their set look for; a job makes its own.
+    // Pods have the label that their service, their budget and their set select; a job makes its own.
     for (role, times) in [("coordinator", 3), ("transmitter", 4), ("receiver", 4)] {
         assert_eq!(text.matches(&format!("secretName: {role}-tls")).count(), 1);
         assert_eq!(text.matches(&format!("app.kubernetes.io/component: {role}")).count(), times, "{role}");

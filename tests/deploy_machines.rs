@@ -1,5 +1,5 @@
-//! The three roles on machines of their own: network namespaces with their own addresses on two networks. Where none can
-//! be made, these tests say that they skip.
+//! The three roles on separate machines: network namespaces with their own addresses on two networks. Where none can be
+//! made, these tests say that they skip.
 
 use harness::{Machines, PATIENCE, Place, Process, RunFolder, wait_until};
 use serde_json::Value;
@@ -8,10 +8,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 const RUN: &str = "tiny.toml --set train.rounds=30 --set checkpoint.every=5";
 
-/// Of enough rounds to be disturbed.
+/// Enough rounds to be disturbed.
 const LONG_RUN: &str = "tiny.toml --set train.rounds=150 --set checkpoint.every=5";
 
-/// Two places: what is started in the one goes through `ip` to a machine, and works in the other's folder.
+/// Two places: programs started in one run through `ip` on a machine, and work in the other's folder.
 struct World {
     machines: Machines,
     ip: Place,
@@ -34,7 +34,7 @@ impl World {
         self.ip.start(&format!("{} {PROGRAM} {words}", self.machines.on(machine)))
     }
 
-    /// Nodes first: they wait for their coordinator.
+    /// Nodes start first and wait for their coordinator.
     fn run(&self, run: &str, coordinator: &str, transmitter: &str, listen: &str) -> Run {
         let node =
             |machine: &str, words: &str| self.start(machine, &format!("{words} --coordinator {coordinator}"));
@@ -68,7 +68,7 @@ impl Run {
     }
 }
 
-/// What the same run comes to on one machine.
+/// The summary of the same run on one machine.
 fn undisturbed(run: &str) -> Value {
     let place = Place::new(PROGRAM);
     place.run(&format!("run {run} --out a --json")).done().json()["fingerprint"].clone()
@@ -91,7 +91,7 @@ fn a_network_speaks_version_6_of_ip_alone() {
 #[test]
 fn receivers_find_transmitters_in_another_network_than_the_coordinators() {
     let Some(world) = World::new() else { return };
-    // Bob cannot be found where he comes from.
+    // Bob is unreachable at the address from which it connects.
     world.machines.connect("carol", 1, false);
     let node = |machine: &str, words: &str| world.start(machine, &format!("{words} --insecure"));
     let bob = |port: u16| {
@@ -159,7 +159,7 @@ fn the_doctor_names_the_hop_that_is_broken() {
 }
 
 #[test]
-fn what_keeps_a_node_out_is_said_in_one_line() {
+fn refusals_of_a_node_are_one_line() {
     let Some(world) = World::new() else { return };
     world.ip.write_secret("word", "correct-horse-battery");
     world.ip.write_secret("other", "wrong-horse-battery");

@@ -1,5 +1,5 @@
-//! Whatever is wrong with what users give is said before the first round, in one line that names it and what would be
-//! right, with exit status 2, nothing on standard output and nobody left running.
+//! Errors in the user's input are reported before the first round, in one line with the cause and the remedy, with exit
+//! status 2, empty standard output and no process left running.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use harness::{Place, free_port};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// What is told to the program, and words of the one line that it must answer.
+/// A command line, and words of the one line that must answer it.
 type Case = (&'static str, &'static [&'static str]);
 
 const SCENARIOS: &[Case] = &[
@@ -87,7 +87,7 @@ const NODES: &[Case] = &[
         "run tiny.toml --out a --set data.source=handwritten --data nowhere",
         &["nowhere is missing", "mnist/ and fsdd/"],
     ),
-    // A flag goes before the environment, for the nodes too.
+    // A flag overrides the environment, for the nodes too.
     (
         "POM2DIB_DATA=elsewhere run tiny.toml --out a --set data.source=handwritten --data nowhere",
         &["nowhere is missing", "mnist/ and fsdd/"],
@@ -187,7 +187,7 @@ fn refuse_all(place: &Place, cases: &[Case]) {
     }
 }
 
-/// Tells the program something wrong and looks at its answer, and at whom it leaves behind.
+/// Runs a wrong command line and checks the answer and that no process is left.
 fn refuse(place: &Place, words: &str, answer: &[&str]) {
     place.run(words).failed(2, answer);
     place.assert_all_gone();

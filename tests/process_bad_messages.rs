@@ -1,5 +1,5 @@
-//! A member of a run whose messages cannot be used is named, with what is wrong with them, and ends the run: nobody
-//! panics, and nobody computes with what it sent.
+//! A member whose messages cannot be used is named, with the problem, and the run ends: no process panics, and none
+//! computes with the messages.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use proto::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// One transmitter with one modality, one receiver: whatever is asked for is granted.
+/// One transmitter with one modality, one receiver: every request is granted.
 const SMALLEST: &str = r#"
 [network]
 feature_dim = 4
@@ -29,7 +29,7 @@ modalities = ["fft"]
 task = "digit"
 "#;
 
-/// What is done to a good message, and what the complaint must say of it.
+/// The damage to a good message, and words of the resulting error.
 type Case<M> = (fn(&mut M), &'static str);
 
 const TURNS: &[Case<Turn>] = &[
@@ -147,7 +147,7 @@ fn a_report_that_does_not_fit_is_named() {
     }
 }
 
-/// A coordinator and whoever has joined it.
+/// A coordinator and its members.
 struct Network {
     place: Place,
     coordinator: Process,
@@ -168,7 +168,7 @@ impl Network {
         self.place.start(&format!("{role} --coordinator {}", self.place.address("a")))
     }
 
-    /// Joins as a node that says what the test says, once it has said that it is ready.
+    /// Joins as a node that a test controls, after it has reported ready.
     fn join(&mut self, role: Role, address: String) -> &mut FakeNode {
         let node = self.wire.join(self.place.address("a"), join(role, None)).expect("the place is free");
         let data = DATA.clone().into();
@@ -178,7 +178,7 @@ impl Network {
         self.nodes.last_mut().expect("it has joined just now")
     }
 
-    /// What the messages between the transmitter and the receiver belong to.
+    /// The link of the messages between transmitter and receiver.
     fn link(&self) -> Link {
         let welcome = &self.nodes[0].welcome;
         Link { run: welcome.run.clone(), incarnation: welcome.incarnation, transmitter: 0, receiver: 0 }
@@ -206,7 +206,7 @@ fn requests() -> Option<Requests> {
     Some(Requests { ticks: vec![0b111].into() })
 }
 
-/// What a good transmitter says to a turn that asks for all three ticks: everything is granted.
+/// A good transmitter's answer to a turn that requests all three ticks: everything is granted.
 fn answer(turn: Turn) -> Features {
     let granted = vec![0b111].into();
     let choices = turn.requests.expect("it requests").ticks;

@@ -1,4 +1,4 @@
-//! `bench loss` trains and judges over lossy links, says what came of it, and does nothing twice.
+//! `bench loss` trains and evaluates over lossy links, reports the results, and repeats no finished work.
 
 use harness::Place;
 

@@ -1,4 +1,4 @@
-//! What `bench scale` says of networks of several sizes fits what such networks must send.
+//! The figures of `bench scale` for networks of several sizes agree with what such networks must send.
 
 use harness::Place;
 use serde_json::Value;
@@ -53,7 +53,7 @@ fn assert_figures(figures: &Value, nodes: f64) {
     assert!(entries > 0.0 && entries <= nodes * TICKS * TRANSMITTER_LIMIT, "{figures}");
     assert_close(number(figures, "seconds_per_entry"), number(figures, "round_seconds") / entries);
 
-    // A feature and its gradient of every sample; a cost of eight bytes a tick on every link.
+    // A feature and its gradient for every sample; a cost of eight bytes a tick on every link.
     let bytes = &figures["bytes_per_entry"];
     assert_close(number(bytes, "payload"), 2.0 * SAMPLES * FEATURE_DIM * 4.0);
     assert_close(number(bytes, "costs"), nodes * nodes * 8.0 * TICKS / entries);
@@ -73,7 +73,7 @@ fn number(value: &Value, key: &str) -> f64 {
     value[key].as_f64().unwrap_or_else(|| panic!("{key} in {value}"))
 }
 
-/// Equal but for the last digits, which decimal notation may cost.
+/// Equal except for the last digits, which decimal notation may cost.
 fn assert_close(value: f64, expected: f64) {
     assert!((value / expected - 1.0).abs() < 1e-9, "{value}, expected {expected}");
 }

@@ -1,4 +1,4 @@
-//! `pom2dib certs` makes what a network needs, keeps keys to their owner and overwrites nothing unasked.
+//! `pom2dib certs` makes the certificates of a network, protects keys from other users and overwrites only on request.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -69,7 +69,7 @@ fn a_token_is_made_for_its_owner_alone() {
 }
 
 #[test]
-fn what_cannot_be_made_or_shown_is_named() {
+fn certificates_that_cannot_be_made_or_shown_are_named() {
     let place = Place::new(PROGRAM);
     let refuse = |words: &str, answer: &[&str]| -> Outcome {
         let outcome = place.run(words);
@@ -88,7 +88,7 @@ fn mode(place: &Place, name: &str) -> u32 {
     fs::metadata(place.path(name)).expect("it is there").permissions().mode() & 0o777
 }
 
-/// Whose certificates are said to be in a folder.
+/// The names of the certificates in a folder, as shown.
 fn shown(place: &Place, folder: &str) -> Vec<String> {
     let list = place.run(&format!("certs show {folder} --json")).done().json();
     let list = list["certificates"].as_array().expect("a list of certificates");

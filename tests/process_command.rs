@@ -1,4 +1,4 @@
-//! The command itself: outputs that are closed or full, variables and values as people write them, and the commands that need no run.
+//! The command itself: closed or full outputs, spellings of variables and values, and the commands that need no run.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ fn run(place: &Place, words: &str, stdout: Stdio, stderr: Stdio) -> Output {
     command.stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
 }
 
-/// An output that nobody reads any more.
+/// An output without a reader.
 fn closed() -> Stdio {
     std::io::pipe().unwrap().1.into()
 }
@@ -39,7 +39,7 @@ const TALKERS: [&str; 6] = [
 ];
 
 #[test]
-fn whoever_stops_reading_changes_nothing_and_a_full_disk_is_said() {
+fn a_closed_reader_changes_nothing_and_a_full_disk_is_reported() {
     let place = Place::new(PROGRAM);
     for words in TALKERS {
         let output = run(&place, words, closed(), Stdio::piped());
@@ -50,7 +50,7 @@ fn whoever_stops_reading_changes_nothing_and_a_full_disk_is_said() {
         assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{words}: {said}");
         assert!(said.starts_with("error: standard output cannot be written: "), "{words}: {said}");
     }
-    // What was found counts, whoever reads it.
+    // The exit status shows the result, even without a reader.
     place.write("h/notes.txt", "");
     let output = run(&place, "data verify handwritten --data h", closed(), Stdio::piped());
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(2), &b""[..]));
@@ -88,7 +88,7 @@ fn switches_in_the_environment_are_taken_as_people_write_them_and_errors_name_th
     ] {
         place.run(words).failed(2, &[variable, value]);
     }
-    // A flag that is wrong by itself has no variable to name.
+    // An invalid flag has no variable to name.
     let outcome = place.run("POM2DIB_PATIENCE=5 receiver --patience soon");
     outcome.failed(2, &["--patience"]);
     assert!(!outcome.stderr.contains("POM2DIB_PATIENCE"), "{outcome}");
@@ -143,7 +143,7 @@ fn what_is_empty_or_lacks_its_files_is_named_with_what_to_do() {
 }
 
 #[test]
-fn too_few_open_files_are_told_with_who_lacks_them_and_what_to_do() {
+fn too_few_open_files_are_reported_with_the_process_and_advice() {
     let place = Place::new(PROGRAM);
     for limit in [8, 12, 16] {
         let script = format!("ulimit -n {limit} && exec '{PROGRAM}' run tiny.toml --out a{limit}");
@@ -219,7 +219,7 @@ fn completions_know_the_commands_and_help_has_groups_and_examples() {
     assert!(seen > 30, "{seen}");
 }
 
-/// The commands that a help text lists, but for `help` itself.
+/// The commands that a help text lists, except `help` itself.
 fn commands(help: &str) -> Vec<String> {
     let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     let lines = listed.lines().take_while(|line| line.starts_with("  "));
@@ -238,7 +238,7 @@ fn the_doctor_leaves_no_warning_behind_and_names_a_foreign_server_behind_tls() {
     let address = place.address("a");
     place.run(&format!("doctor {address} --tls own")).done();
     assert!(!coordinator.stderr().contains("WARN"), "{}", coordinator.stderr());
-    // To who has another authority, it is a foreign server.
+    // For a client with another authority, it is a foreign server.
     let outcome = place.run(&format!("doctor {address} --tls foreign"));
     assert_eq!(outcome.status.code(), Some(1), "{outcome}");
     for words in ["another authority", "another program's port"] {
@@ -246,7 +246,7 @@ fn the_doctor_leaves_no_warning_behind_and_names_a_foreign_server_behind_tls() {
     }
 }
 
-/// A machine without 127.0.0.1 is made of a network of its own, where that is allowed.
+/// Machines without 127.0.0.1 are simulated by network namespaces, where that is allowed.
 #[test]
 fn a_machine_that_has_ipv6_only_runs_and_one_without_loopback_is_told_at_once() {
     let place = Place::new(PROGRAM);

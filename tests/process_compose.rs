@@ -1,4 +1,4 @@
-//! What `pom2dib compose` writes, and what it refuses.
+//! The output of `pom2dib compose`, and its refusals.
 
 use harness::Place;
 
@@ -26,7 +26,7 @@ fn every_node_of_a_scenario_becomes_a_service() {
 }
 
 #[test]
-fn certificates_are_made_for_everybody_and_only_each_ones_own_are_given_to_it() {
+fn each_service_gets_only_its_own_certificate() {
     let place = Place::new(PROGRAM);
     place.run("compose --scenario tiny.toml --tls --out net").done();
     let file = std::fs::read_to_string(place.path("net/docker-compose.yml")).unwrap();

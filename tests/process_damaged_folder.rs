@@ -1,5 +1,5 @@
-//! A run goes on only as the run that it was: what has been edited in its folder since is named, what is damaged is said and
-//! does not make whole checkpoints useless, and what the summary says of all rounds stays true.
+//! A run continues only with its own settings: edits in its folder are named, damage is reported and does not
+//! invalidate whole checkpoints, and the summary over all rounds stays right.
 
 use std::{fs, process::Command};
 
@@ -31,7 +31,7 @@ fn a_scenario_that_was_edited_is_refused_by_its_key() {
             cut.place.run(words).failed(2, &["cut/scenario.toml", key, "put it back"]);
         }
     }
-    // What decides nothing that is trained may change.
+    // Settings that do not affect training may change.
     let free = scenario.replace("name = \"tiny\"", "name = \"other\"").replace("passes = 1", "passes = 2");
     cut.place.write("cut/scenario.toml", free);
     let again = cut.place.run("run --resume cut --in-process --json").done();
@@ -107,7 +107,7 @@ fn a_manifest_that_does_not_name_every_member_makes_no_checkpoint() {
         assert!(again.stderr.contains("round-000006/manifest.json"), "it is passed over: {}", again.stderr);
         assert_eq!(cut.place.run_folder("cut").rounds(), 6);
     }
-    // The round was trained again from the checkpoint before, and that is still there.
+    // The round was trained again from the earlier checkpoint, which still exists.
     assert_eq!(fs::read(cut.place.path(&manifest(4))).unwrap(), older);
     for damaged in &damages {
         cut.place.write(&manifest(6), damaged);
@@ -142,7 +142,7 @@ fn a_folder_of_the_first_versions_goes_on_with_one_warning() {
 }
 
 #[test]
-fn an_incarnation_that_cannot_be_read_or_counted_up_is_told_with_what_helps() {
+fn an_incarnation_that_cannot_be_read_or_incremented_is_reported_with_advice() {
     let cut = Cut::new();
     for (number, damaged) in
         ["", "seven", "-1", "18446744073709551615", "99999999999999999999", "\u{1b}[31m"].iter().enumerate()
@@ -161,7 +161,7 @@ fn an_incarnation_that_cannot_be_read_or_counted_up_is_told_with_what_helps() {
     }
 }
 
-/// A place with a run that was cut down after round 4 of 6, and what it comes to if it is not.
+/// A place with a run that was killed after round 4 of 6, and the summary of the complete run.
 struct Cut {
     place: Place,
     whole: Value,
@@ -185,19 +185,19 @@ impl Cut {
         assert!(copied.unwrap().success());
     }
 
-    /// Removes a run's folder. A checkpoint holds some 50 MB: all the copies of a test together would take gigabytes.
+    /// Removes a run's folder. A checkpoint takes some 50 MB: all copies of a test together would take gigabytes.
     fn remove(&self, name: &str) {
         fs::remove_dir_all(self.place.path(name)).unwrap();
     }
 
-    /// Goes on with a run to its end, which must be that of the whole one, wire and selection included.
+    /// Continues a run to its end, which must equal that of the complete one, including wire and selection.
     fn go_on(&self, name: &str) -> Outcome {
         let outcome = self.place.run(&format!("run --resume {name} --in-process --json")).done();
         let bare = |summary: &Value| {
             let mut summary = summary.clone();
             let fields = summary.as_object_mut().unwrap();
             fields.remove("timing");
-            // Frames of connections that were opened twice.
+            // Framing of connections that were opened twice.
             fields["wire"].as_object_mut().unwrap().remove("total_bytes");
             fields["rates"].as_object_mut().unwrap().remove("socket_bytes");
             summary
@@ -211,7 +211,7 @@ impl Cut {
     }
 }
 
-/// A manifest as the first versions wrote it, of one that this version did.
+/// A manifest of the first version, converted from one of this version.
 fn old_manifest(text: &[u8]) -> Value {
     let mut manifest: Value = serde_json::from_slice(text).unwrap();
     let fields = manifest.as_object_mut().unwrap();

@@ -1,5 +1,5 @@
-//! The scripts of examples/data make arrays of data sets that lie in Python packages, which their scenarios can be run on, and touch
-//! nothing that is not, to the bit, the file that was looked at. The packages here are made up, of the same layout.
+//! The scripts of examples/data convert data sets in Python packages into arrays for their scenarios, and refuse files
+//! that are not, bit for bit, the expected ones. The packages here are made up, with the same layout.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,8 @@ use harness::Place;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// Makes packages up beside itself. A script is run as if its data's SHA-256 were theirs: `python3 made_up.py SCRIPTS NAME ARGUMENT...`
+/// Makes packages in its own folder. A script runs as if the SHA-256 of its data were theirs:
+/// `python3 made_up.py SCRIPTS NAME ARGUMENT...`
 const MADE_UP: &str = r#"
 import hashlib, importlib, os, sys
 import numpy
@@ -110,7 +111,7 @@ fn tell(python: &Path, place: &Place, words: &[&str]) -> Output {
     command.args(words).output().expect("Python starts")
 }
 
-/// What a script prints that makes arrays of a made-up package.
+/// The output of a script that makes arrays of a made-up package.
 fn made(python: &Path, place: &Place, words: &str) -> String {
     place.write("made_up.py", MADE_UP);
     let scripts = scripts().display().to_string();
@@ -120,7 +121,7 @@ fn made(python: &Path, place: &Place, words: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// What Python prints that is told this, with numpy at hand.
+/// The output of Python, with numpy, for this code.
 fn printed(python: &Path, place: &Place, told: &str) -> String {
     let output = tell(python, place, &["-c", &format!("import numpy\n{told}")]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -163,7 +164,7 @@ for fold in range(5):
     printed(&python, &place, look);
     let told = place.run(&format!("check {} --data fold0", scenario("watch"))).done().stdout;
     assert!(told.starts_with("watch can be run"), "{told}");
-    // Convolutions over windows of files; and whole people are held out for validation.
+    // Convolutions over windows of files, with whole persons held out for validation.
     let run = format!(
         "run {} --data fold0 --rounds 2 --set evaluation.every=1 --in-process --json",
         scenario("watch")
@@ -220,7 +221,7 @@ fn what_is_not_the_file_that_was_looked_at_is_refused_before_it_is_read() {
         let place = Place::new(PROGRAM);
         place.write("trap.py", TRAP);
         assert!(tell(&python, &place, &["trap.py", version]).status.success());
-        // The trap is one.
+        // The package is harmful if unpickled.
         let spring = "numpy.load('trap/seglearn/data/watch_dataset.npy', allow_pickle=True)";
         printed(&python, &place, spring);
         std::fs::remove_dir(place.path("unpickled")).expect("it has sprung");

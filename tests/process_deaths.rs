@@ -1,5 +1,5 @@
-//! When a process of a run dies and is not to come back, the whole run ends: soon, with one line that names the dead, and
-//! nobody left over.
+//! When a process of a run is lost for good, the whole run ends: soon, with one line that names the process, and
+//! without leftover processes.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use proto::v1::Role;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// In which a run that cannot go on must have ended.
+/// Time limit for a run that cannot continue to end.
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
@@ -103,7 +103,7 @@ fn a_node_that_leaves_before_the_start_may_be_started_again_under_its_index() {
     let _others = [start("transmitter", 1), start("receiver", 0), start("receiver", 1)];
     let mut again = start("transmitter", 0);
     wait_until("the first round", PATIENCE, || {
-        // Its place is free once the coordinator has noticed. Until then a supervisor would start it again as well.
+        // Its place is free once the coordinator has noticed. Until then a supervisor would restart it as well.
         if again.has_ended() {
             again = start("transmitter", 0);
         }
@@ -112,7 +112,7 @@ fn a_node_that_leaves_before_the_start_may_be_started_again_under_its_index() {
     coordinator.finish().done();
 }
 
-/// A run that would not end by itself, in mid-run.
+/// A run that would not end by itself, in the middle.
 fn start_endless_run() -> (Place, Process) {
     let place = Place::new(PROGRAM);
     let run = place.start("run tiny.toml --out a --rounds 100000 --set checkpoint.every=3 --restarts 0");
@@ -130,7 +130,7 @@ fn run_and_kill(role: &str) -> (Place, Outcome) {
     (place, outcome)
 }
 
-/// The same network by hand: the coordinator, and transmitters 0 and 1 and receivers 0 and 1.
+/// The same network started manually: the coordinator, and transmitters 0 and 1 and receivers 0 and 1.
 fn start_endless_network() -> (Place, Process, Vec<Process>) {
     let place = Place::new(PROGRAM);
     let coordinator =
@@ -149,7 +149,7 @@ fn wait_for_rounds(place: &Place) {
     wait_until("the first rounds", PATIENCE, || place.run_folder("a").rounds() > 3);
 }
 
-/// What a run that did not end has left must not look as if it had.
+/// The folder of a run that did not end must not look as if it had.
 fn assert_unfinished(place: &Place) {
     let folder = place.run_folder("a");
     assert!(!folder.has("summary.json"));

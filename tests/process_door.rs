@@ -1,4 +1,5 @@
-//! What strangers may cost a process: a few places for a moment, a few lines of its log, and none of its terminal.
+//! Limits on what outsiders can cost a process: a few places for a short time, a few lines of its log, and no effect on
+//! its terminal.
 
 use std::{fs::Permissions, io::Write, net::TcpStream, os::unix::fs::PermissionsExt};
 
@@ -7,10 +8,10 @@ use proto::v1::{Failed, Join, Role, report::Report};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// Clears a screen, names a window, turns text round, and says that all is well.
+/// Clears a screen, sets a window title, reverses text, and claims that all is well.
 const VILE: &str = "\u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m \u{202e}dlrow\u{2066} \r\nall is well";
 
-/// How it is shown.
+/// Its printable form.
 const SPELT_OUT: &str =
     "\\u{1b}[2J\\u{1b}]0;owned\\u{7} \\u{9b}31m \\u{202e}dlrow\\u{2066} \\u{d}\\nall is well";
 
@@ -65,13 +66,13 @@ fn words_of_a_peer_reach_no_terminal_as_they_are() {
     assert!(!stderr.contains(is_vile), "{stderr:?}");
 }
 
-/// What no line of a log holds, and no text for a terminal.
+/// Characters that must not occur in a log or in text for a terminal.
 fn is_vile(character: char) -> bool {
     (character.is_control() && character != '\n') || ['\u{202e}', '\u{2066}'].contains(&character)
 }
 
 #[test]
-fn what_is_no_action_is_refused_and_a_flood_of_strangers_leaves_a_few_lines_and_a_count() {
+fn unknown_actions_are_refused_and_a_flood_leaves_a_few_log_lines_and_a_count() {
     let place = Place::new(PROGRAM);
     let coordinator = place.start("coordinator tiny.toml --insecure --out a --listen 127.0.0.1:0 --json");
     let door = place.address("a");
@@ -95,7 +96,7 @@ fn what_is_no_action_is_refused_and_a_flood_of_strangers_leaves_a_few_lines_and_
         node.finish().done();
     }
 
-    // On a slow machine they come in several minutes.
+    // On a slow machine they are spread over several minutes.
     let lines = log.lines().filter(|line| line.contains("a node was refused")).count();
     let count = |line: &str| line.rsplit_once("left_out=")?.1.trim().parse::<usize>().ok();
     let left_out: usize = log.lines().filter_map(count).sum();
@@ -104,7 +105,7 @@ fn what_is_no_action_is_refused_and_a_flood_of_strangers_leaves_a_few_lines_and_
 }
 
 #[test]
-fn a_token_or_key_of_ones_own_that_others_can_read_is_refused_before_anybody_is_dialled() {
+fn a_token_or_key_that_others_can_read_is_refused_before_any_connection() {
     let place = Place::new(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     place.run("certs token word").done();
@@ -122,7 +123,7 @@ fn a_token_or_key_of_ones_own_that_others_can_read_is_refused_before_anybody_is_
             .run(words)
             .failed(2, &[&format!("{file}: "), "its mode is 0640", &format!("`chmod 600 {file}`")]);
     }
-    // What is open to all of certificates is no secret.
+    // A certificate may be readable by all: it is not secret.
     open("certs/receiver-1.pem");
     assert_eq!(
         place.run("doctor 127.0.0.1:1 --tls certs").status.code(),

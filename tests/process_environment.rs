@@ -1,4 +1,4 @@
-//! Keys of the scenario may come from the environment, and a folder's run from an earlier start.
+//! Keys of the scenario may come from the environment, and those of a folder's run from an earlier start.
 
 use harness::Place;
 
@@ -14,7 +14,7 @@ fn the_command_line_goes_before_the_environment_and_the_environment_before_the_f
     let scenario = place.run_folder("a").text("scenario.toml");
     assert_eq!(scenario.matches("[[transmitter]]").count(), 3, "{scenario}");
 
-    // What has a flag or a variable of its own goes before both.
+    // A flag or a variable of its own overrides both.
     place.run(&format!("POM2DIB_SEED=9 {set} run tiny.toml --set train.rounds=2 --out b --json")).done();
     assert_eq!(place.run_folder("b").json("summary.json")["seed"], 9);
     place.run("POM2DIB_SET=train.colour=3 run tiny.toml").failed(2, &["unknown field `colour`"]);
@@ -38,7 +38,7 @@ fn a_folder_that_holds_another_run_is_gone_on_with_and_said_so() {
 }
 
 #[test]
-fn a_preset_goes_before_the_file_and_what_is_set_before_the_preset() {
+fn a_preset_overrides_the_file_and_assignments_override_the_preset() {
     let place = Place::new(PROGRAM);
     let small = "--set network.feature_dim=4 --set train.ticks_per_round=2 --rounds 1 --in-process";
     place.run(&format!("run --preset paper tiny.toml {small} --out a")).done();

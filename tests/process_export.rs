@@ -1,4 +1,4 @@
-//! Networks that are exported compute elsewhere what they compute here.
+//! Exported networks give the same results in another program.
 
 use std::{path::PathBuf, process::Command};
 
@@ -15,7 +15,7 @@ fn script() -> &'static str {
     script
 }
 
-/// A Python that can run ONNX files, if there is one.
+/// A Python with an ONNX runtime, if there is one.
 fn python() -> Option<PathBuf> {
     let given = std::env::var_os("POM2DIB_PYTHON").map(PathBuf::from);
     let python = given.unwrap_or_else(|| "python3".into());
@@ -49,7 +49,7 @@ fn onnxruntime_comes_to_the_same_on_100_rows_with_every_coding() {
         assert!(said.starts_with("all agree"), "{said}");
         println!("{method}: {said}");
     }
-    // The script would notice: of another network's rows it says that they differ.
+    // The script must notice: rows of another network differ.
     std::fs::copy(
         place.path("networks-pom2dib/transmitter0-encoder1.onnx"),
         place.path("networks-pom2dib/transmitter0-encoder0.onnx"),
@@ -164,7 +164,8 @@ fn every_network_is_written_and_the_parameters_are_the_checkpoints() {
     place.run("export a --out networks").done();
     let told = place.run_folder("networks").json("export.json");
     let networks = told["networks"].as_array().unwrap();
-    // Of each of two transmitters an encoder for each modality and a selector; of each of two receivers three networks.
+    // Each of two transmitters has an encoder for each modality and a selector; each of two receivers has three
+    // networks.
     let count = |part: &str| networks.iter().filter(|network| network["part"] == part).count();
     let modalities = told["entries"].as_array().unwrap().len();
     assert_eq!((count("encoder"), count("joint"), count("local"), count("selector")), (modalities, 2, 2, 4));
@@ -177,7 +178,7 @@ fn every_network_is_written_and_the_parameters_are_the_checkpoints() {
         assert!(onnx.as_str().is_none_or(|onnx| place.path("networks").join(onnx).is_file()), "{file}");
     }
     assert!(place.path("networks/common.npz").is_file());
-    // Nothing of the data is needed, and so it is not asked for.
+    // The data is not needed, and so not read.
     assert!(!place.path("networks/rows.npz").exists());
 
     place.run("export a --out networks").failed(2, &["networks is there already", "--force"]);

@@ -1,12 +1,12 @@
-//! A run goes on from wherever it was cut short, also before its first checkpoint; one that has finished can be trained
-//! further, and another run can begin with what it has learnt.
+//! An interrupted run continues from any point, also before its first checkpoint; a finished one can be trained
+//! further, and another run can start from its parameters.
 
 use harness::{Outcome, PATIENCE, Place, Process, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// Nothing in it depends on how many rounds there are.
+/// A scenario in which nothing depends on the number of rounds.
 const CONSTANT: &str = "tiny.toml --set train.entropy_bonus=0";
 
 #[test]
@@ -34,7 +34,7 @@ fn a_run_killed_before_its_first_checkpoint_goes_on_from_its_beginning() {
 }
 
 #[test]
-fn a_run_stopped_before_its_first_round_says_what_works() {
+fn a_run_stopped_before_its_first_round_gives_advice_that_works() {
     let place = Place::new(PROGRAM);
     let coordinator = place.start("coordinator tiny.toml --out a --listen 127.0.0.1:0");
     place.address("a");
@@ -67,7 +67,7 @@ fn a_finished_run_that_is_trained_further_is_the_longer_run() {
         assert_eq!(a.lines("selection.jsonl"), whole.lines("selection.jsonl"));
         assert_eq!(learnt(&a), learnt(&whole));
         assert_eq!(a.text("scenario.toml"), whole.text("scenario.toml"));
-        // What was summed up before is not lost.
+        // The earlier summary is kept.
         assert_eq!(a.json(&format!("summary-round-{first:06}.json"))["rounds"], first);
         assert_eq!(place.run("evaluate a --in-process --json").done().json()["test"], straight["test"]);
     }
@@ -114,12 +114,12 @@ fn a_run_cut_down_while_it_is_trained_further_goes_on() {
 }
 
 #[test]
-fn another_run_begins_with_what_one_has_learnt() {
+fn a_forked_run_begins_with_the_parameters_of_another() {
     let place = Place::new(PROGRAM);
     place.run(&format!("run {CONSTANT} --rounds 6 --out a --in-process")).done();
     let before = files(&place, "a");
 
-    // Without any change it is the run trained further, elsewhere.
+    // Without changes it equals the extended run, in another folder.
     let straight =
         place.run(&format!("run {CONSTANT} --rounds 9 --out straight --in-process --json")).done().json();
     let same = place.run("run --from a --rounds 9 --out b --json").done().json();
@@ -157,18 +157,18 @@ fn another_run_begins_with_what_one_has_learnt() {
 }
 
 #[test]
-fn what_is_advised_when_a_store_fails_works() {
+fn the_advice_after_a_store_failure_works() {
     let place = Place::new(PROGRAM);
     let words = "tiny.toml --rounds 100 --set checkpoint.every=0 --set checkpoint.store=safe --restarts 0";
     let quiet = place.run("run tiny.toml --rounds 100 --out quiet --in-process --json").done().json();
 
-    // Before the first checkpoint, what works is to begin anew.
+    // Before the first checkpoint, the right advice is to start again.
     let outcome = fail(&place, &format!("run {words} --out a"));
     let line = outcome.stderr.lines().last().expect("it complains");
     assert!(line.ends_with("then start it again, with --force") && !line.contains("--resume"), "{line}");
     assert_same(&place.run(&format!("run {words} --out a --force --json")).done().json(), &quiet);
 
-    // And afterwards to go on.
+    // Afterwards it is to continue.
     let run = begin(&place, &format!("run {words} --out a --force"));
     place.run("stop a").done();
     run.finish().done();
@@ -177,7 +177,7 @@ fn what_is_advised_when_a_store_fails_works() {
     assert_eq!(place.run_folder("a").json("summary.json")["fingerprint"], quiet["fingerprint"]);
 }
 
-/// Starts a run in the folder a and holds it in the middle.
+/// Starts a run in the folder a and pauses it in the middle.
 fn begin(place: &Place, words: &str) -> Process {
     let _ = std::fs::remove_file(place.path("a/address"));
     let run = place.start(words);
@@ -188,7 +188,7 @@ fn begin(place: &Place, words: &str) -> Process {
     run
 }
 
-/// The end of a run whose store, the folder "safe", is gone when it is to save a checkpoint.
+/// The end of a run whose store, the folder "safe", is gone when a checkpoint is due.
 fn fail(place: &Place, words: &str) -> Outcome {
     let run = begin(place, words);
     let (safe, away) = (place.path("safe"), place.path("away"));
@@ -202,7 +202,7 @@ fn fail(place: &Place, words: &str) -> Outcome {
     outcome
 }
 
-/// What the advice in a run's last line comes to: "... go on with: pom2dib ...".
+/// Follows the advice in a run's last line: "... go on with: pom2dib ...".
 fn follow(place: &Place, outcome: &Outcome) -> Outcome {
     let (_, words) = outcome.stderr.rsplit_once("go on with: pom2dib ").expect("it gives advice");
     place.run(words.trim())
@@ -217,7 +217,7 @@ fn rounds(folder: &RunFolder) -> Vec<u64> {
     folder.lines("metrics.jsonl").iter().map(|line| line["round"].as_u64().unwrap()).collect()
 }
 
-/// The log of a run without what the machine had to do with it.
+/// The log of a run without values that depend on the machine.
 fn learnt(folder: &RunFolder) -> Vec<Value> {
     let bare = |mut line: Value| {
         let fields = line.as_object_mut().expect("a line is an object");
@@ -229,7 +229,7 @@ fn learnt(folder: &RunFolder) -> Vec<Value> {
     folder.lines("metrics.jsonl").into_iter().map(bare).collect()
 }
 
-/// Names and contents of all files under a folder but the lock, which says who has had it.
+/// Names and contents of all files under a folder except the lock, which names its owners.
 fn files(place: &Place, name: &str) -> Vec<(String, Vec<u8>)> {
     let (mut found, mut folders) = (Vec::new(), vec![place.path(name)]);
     while let Some(folder) = folders.pop() {

@@ -1,4 +1,4 @@
-//! Every process says how it is to whoever asks, by the standard gRPC health service, whatever protects the rest of it.
+//! Every process answers the standard gRPC health service for any client, even if its other ports are protected.
 
 use harness::{PATIENCE, Place, free_port, wait_until};
 

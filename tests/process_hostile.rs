@@ -1,4 +1,5 @@
-//! Whoever floods a network, keeps it waiting or feeds it nonsense costs it little memory and none of its result.
+//! A caller that floods a network, keeps it waiting or sends invalid data costs it little memory and does not change
+//! its result.
 
 use std::{
     io::Write,
@@ -13,10 +14,10 @@ use proto::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// A run long enough for many to call while it goes on.
+/// A run long enough for many calls meanwhile.
 const RUN: &str = "tiny.toml --rounds 100";
 
-/// How much more memory an assault may cost a process, in bytes.
+/// How much more memory an attack may cost a process, in bytes.
 const TOLERATED: u64 = 96 << 20;
 
 #[test]
@@ -48,7 +49,7 @@ fn an_assault_costs_little_memory_and_none_of_the_result() {
     }
 }
 
-/// The most memory that the coordinator and transmitter 0 have held. Empty where the system does not say.
+/// The peak memory of the coordinator and transmitter 0. Empty where the system does not report it.
 fn peaks(place: &Place) -> Vec<(String, u64)> {
     let roles = ["coordinator", "transmitter 0"];
     let process = |role: &str| place.find(role).expect("it takes part in the run");
@@ -103,21 +104,21 @@ impl Network {
     fn flood_with_garbage(&self) {
         let noise: Vec<u8> = (0u32..100_000).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        // A frame that says it is 16 MiB long, and a thousand empty settings.
+        // A frame that claims to be 16 MiB long, and a thousand empty settings.
         let huge = [preface.as_slice(), &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1], &noise].concat();
         let settings = [preface.as_slice(), &[0, 0, 0, 4, 0, 0, 0, 0, 0].repeat(1000)].concat();
         for door in [self.door, self.transmitter] {
             for garbage in [&noise, &huge, &settings] {
                 for _ in 0..20 {
                     let mut stream = TcpStream::connect(door).expect("somebody listens there");
-                    // The other side may well hang up before it has heard everything.
+                    // The other side may hang up before it has received everything.
                     let _ = stream.write_all(garbage);
                 }
             }
         }
     }
 
-    /// Of a run that is not this one: nothing is written.
+    /// A state for another run: it is not written.
     fn send_a_state_without_end(&self) {
         let piece = StatePiece {
             run: vec![7; 16].into(),

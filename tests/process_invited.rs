@@ -1,5 +1,5 @@
-//! Only who is invited takes part, and only as itself. Whoever else calls gets a line that says why and what to do, and
-//! the run goes on as if nobody had called.
+//! Only nodes with valid credentials take part, each only as itself. Other callers get a line with the reason and
+//! advice, and the run is not affected.
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// A run long enough for many to call while it goes on.
+/// A run long enough for many calls meanwhile.
 const RUN: &str = "tiny.toml --rounds 60";
 
 #[test]
@@ -34,7 +34,7 @@ fn a_network_that_asks_for_certificates_or_a_token_learns_the_same() {
         let summary = place.run(&format!("{log} {words} --out {name} --json")).done().json();
         assert_same_run(&summary, &open);
     }
-    // Where everybody shows a certificate, there is no way round that.
+    // With certificates, Unix-domain sockets must not bypass them.
     let way = |run: &str| place.run_folder(run).text("logs/receiver-0.log");
     assert_eq!(way("tls").matches("connected over TCP").count(), 2);
     assert_eq!(way("tls").matches("connected over a Unix-domain socket").count(), 0);
@@ -58,7 +58,7 @@ fn a_token_shows_in_no_log() {
 }
 
 #[test]
-fn without_the_right_certificate_nobody_takes_part_and_nobody_is_disturbed() {
+fn without_the_right_certificate_a_caller_takes_no_part_and_disturbs_nothing() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
     for folder in ["certs", "foreign"] {
@@ -99,7 +99,7 @@ fn without_the_right_certificate_nobody_takes_part_and_nobody_is_disturbed() {
 }
 
 #[test]
-fn without_the_token_nobody_takes_part_and_nobody_is_disturbed() {
+fn without_the_token_a_caller_takes_no_part_and_disturbs_nothing() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
     place.run("certs token word").done();
@@ -133,7 +133,7 @@ fn certificates_that_are_replaced_in_mid_run_are_used_without_a_restart() {
         wait_until("the transmitter's joining", PATIENCE, || transmitter.stderr().contains("joined"));
     }
 
-    // Not only other certificates, but of another authority: who had not read them would be refused.
+    // The certificates are of a new authority too: a node that had not reloaded them would be refused.
     place.run("certs new certs --scenario tiny.toml --force").done();
     let late = place.run(&format!("receiver --coordinator {door} --index 0 --tls old"));
     late.failed(2, &["another authority"]);
@@ -146,7 +146,7 @@ fn certificates_that_are_replaced_in_mid_run_are_used_without_a_restart() {
 }
 
 #[test]
-fn what_is_wrong_with_certificates_or_token_is_said_before_anybody_is_dialled() {
+fn errors_of_certificates_or_token_are_reported_before_any_connection() {
     let place = Place::new(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     place.write_secret("short", "word");
@@ -174,19 +174,19 @@ fn what_is_wrong_with_certificates_or_token_is_said_before_anybody_is_dialled() 
     place.assert_all_gone();
 }
 
-/// A network started manually, in mid-run.
+/// A manually started network, in the middle of its run.
 struct Network {
     coordinator: Process,
     nodes: Vec<Process>,
     door: SocketAddr,
-    /// Where transmitter 0 listens.
+    /// The address of transmitter 0.
     transmitter: SocketAddr,
-    /// What the messages between it and receiver 0 belong to.
+    /// The link of the messages between it and receiver 0.
     link: Link,
 }
 
 impl Network {
-    /// With these words for every process.
+    /// Starts it with these words for every process.
     fn start(place: &Place, security: &str) -> Self {
         let words =
             format!("POM2DIB_LOG=info coordinator {RUN} --out a --listen 127.0.0.1:0 --json {security}");
@@ -206,7 +206,7 @@ impl Network {
         Network { coordinator, nodes: nodes.into(), door, transmitter, link }
     }
 
-    /// Who has a certificate and speaks as somebody else.
+    /// A caller with a certificate that acts as another node is refused.
     fn refuse_impostors(&self, place: &Place) {
         let own = "cannot speak as receiver 0";
         let receiver = Wire::secured(security(place, Name::Receiver(1)));
@@ -235,7 +235,7 @@ impl Network {
         assert!(refusal.message().contains("made out to the administrator: that is no node"), "{refusal}");
     }
 
-    /// Asserts that it ends as a run does in which nobody calls.
+    /// Asserts that it ends as a run without such calls.
     fn end_as(self, quiet: &Value) {
         assert_same_run(&self.coordinator.finish().done().json(), quiet);
         for node in self.nodes {
@@ -257,7 +257,7 @@ fn security(place: &Place, name: Name) -> Security {
     Security::default().with_tls(files).expect("a good certificate")
 }
 
-/// Adds a certificate to a folder that was good once.
+/// Adds an expired certificate to a folder.
 fn expire(place: &Place, folder: &str, name: Name) {
     let text = |file: &str| fs::read_to_string(place.path(&format!("{folder}/{file}"))).expect("it is there");
     let key = rcgen::KeyPair::from_pem(&text("ca.key")).expect("a key");

@@ -1,8 +1,8 @@
-//! Processes are killed at random moments, the one that started them and those that are judging among them: whatever is
-//! killed, and however often, the run ends with the result of one that nobody disturbed, to the bit.
+//! Processes are killed at random moments, including their parent and those that evaluate: whichever are killed, and
+//! however often, the run ends with the result of an undisturbed one, bit for bit.
 //!
-//! `POM2DIB_KILLS=1000 cargo test --release --test process_kills -- --nocapture` is a campaign: it says every half minute how
-//! far it is, and at its end what was killed when. `POM2DIB_KILL_SEED` chooses other moments.
+//! `POM2DIB_KILLS=1000 cargo test --release --test process_kills -- --nocapture` is a campaign: it prints its progress
+//! every half minute and, at its end, which process was killed when. `POM2DIB_KILL_SEED` chooses other moments.
 
 use std::{
     collections::BTreeMap,
@@ -72,7 +72,7 @@ fn campaign(words: &str, most: usize) {
             };
             if !spared && campaign.strike(&place, &name) {
                 let outcome = run.finish();
-                // It may have been done just before.
+                // It may have finished just before.
                 if outcome.status.success() {
                     break outcome;
                 }
@@ -107,7 +107,7 @@ const BEFORE: &str = "before the first checkpoint";
 const TRAINING: &str = "in training";
 const EVALUATION: &str = "in evaluation";
 
-/// What has been killed so far, and what is next.
+/// The kills so far, and the next one.
 struct Campaign {
     random: ChaCha8Rng,
     killed: BTreeMap<(&'static str, &'static str), usize>,
@@ -123,13 +123,14 @@ impl Campaign {
         self.random.next_u32() % bound
     }
 
-    /// Until the next blow. Evaluation is short: it is struck while it lasts, and waited for when training has had enough.
+    /// Pause until the next kill. Evaluation is short: kills come during it, and wait for it once training has had
+    /// enough.
     fn pause(&mut self, folder: &RunFolder, enough: bool) -> Duration {
         let longest = if enough || moment(folder) == EVALUATION { 60 } else { 600 };
         Duration::from_millis(self.below(longest).into())
     }
 
-    /// Kills one, two or all of a run's processes, or the one that started them; whether it was that.
+    /// Kills one, two or all of a run's processes, or their parent; returns whether it was the parent.
     fn strike(&mut self, place: &Place, name: &str) -> bool {
         let when = moment(&place.run_folder(name));
         let running = place.running();

@@ -1,5 +1,5 @@
-//! A run's folder belongs to one run at a time: whoever else wants it is told whose it is, and the run that has it goes on to
-//! the end that it would have had.
+//! A run's folder belongs to one run at a time: other commands are told its owner, and the run that owns it ends with
+//! the same result as undisturbed.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 const RUN: &str = "tiny.toml --rounds 30 --set checkpoint.every=2";
 
-/// In which a run under way must have refused somebody else: well before it would be thought to be ending.
+/// Time within which a run under way must have refused another command: well before it could be taken for ending.
 const AT_ONCE: Duration = Duration::from_secs(25);
 
-/// All that would write to the folder a.
+/// All commands that would write to the folder a.
 const RIVALS: [&str; 9] = [
     "run tiny.toml --out a",
     "run tiny.toml --out a --seed 2 --force",
@@ -27,7 +27,7 @@ const RIVALS: [&str; 9] = [
 ];
 
 #[test]
-fn a_run_under_way_keeps_everybody_else_out_of_its_folder_and_ends_as_if_nobody_had_come() {
+fn a_run_under_way_keeps_others_out_of_its_folder_and_is_not_disturbed() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
     for way in ["", "--in-process"] {
@@ -69,7 +69,7 @@ fn a_run_that_is_ending_is_waited_for() {
     let place = Place::new(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
     let run = start(&place, &format!("run {RUN} --out a"));
-    // Killed, with a coordinator that has no time to notice.
+    // Killed together with a coordinator that has no time to notice.
     let coordinator = place.find("coordinator").expect("it takes part in the run");
     coordinator.signal(Signal::Stop);
     run.signal(Signal::Kill);
@@ -119,7 +119,7 @@ fn of_two_folders_with_one_store_the_later_has_the_run() {
     assert!(whole.iter().any(|entry| entry.file_name() == "round-000030"), "{whole:?}");
 }
 
-/// Starts a run in the folder a and holds it in the middle, after a checkpoint.
+/// Starts a run in the folder a and pauses it in the middle, after a checkpoint.
 fn start(place: &Place, words: &str) -> Process {
     let _ = std::fs::remove_file(place.path("a/address"));
     let run = place.start(words);
@@ -129,8 +129,8 @@ fn start(place: &Place, words: &str) -> Process {
     run
 }
 
-/// Whether a held run with this status has nothing under way any more: its four nodes wait for orders, and the last checkpoint that was
-/// due has been written.
+/// Whether a paused run with this status is idle: its four nodes wait for orders, and the last checkpoint that was due
+/// has been written.
 fn rests(status: &str) -> bool {
     let number_after = |word: &str| -> Option<u64> {
         let rest = status.split_once(word)?.1;
@@ -146,13 +146,13 @@ fn go_on(place: &Place, run: Process) -> Outcome {
     run.finish()
 }
 
-/// Tells the run in the folder a something, and waits until it has heard.
+/// Sends an action to the run in the folder a, and waits until it is done.
 fn tell(place: &Place, action: &str) {
     let address = place.address("a");
     place.run(&format!("{action} {address}")).done();
 }
 
-/// What the lock of the folder a says.
+/// The content of the lock of the folder a.
 fn owner(place: &Place) -> Value {
     let begun = Instant::now();
     wait_for("the lock's owner", PATIENCE, || {
@@ -161,7 +161,7 @@ fn owner(place: &Place) -> Value {
     })
 }
 
-/// The same network with the same scores as that of a run that nobody disturbed.
+/// Asserts the same network with the same scores as in an undisturbed run.
 fn assert_same(run: &Outcome, quiet: &Value) {
     let run = run.json();
     assert_eq!(run["fingerprint"], quiet["fingerprint"]);

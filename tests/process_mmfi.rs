@@ -5,7 +5,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// The shipped scenario, in small.
+/// The shipped scenario, reduced in size.
 const SMALL: &str = "--set network.feature_dim=4 --set train.rounds=3 --set train.ticks_per_round=2 \
                      --set train.samples_per_tick=4 --set evaluation.passes=2";
 
@@ -34,7 +34,8 @@ fn three_tasks_are_judged_each_by_its_own_metrics_whatever_the_nodes_run_as() {
     let value = |row: usize, key: &str| tasks[row][key].as_f64().unwrap();
     // The same in f64 and in f32.
     assert!(value(0, "value") > 0.0 && (value(0, "value") / value(0, "ce") - 1.0).abs() < 1e-5);
-    // Untrained, all joints are guessed near the camera, which is metres away; aligned, a body is not two metres wide.
+    // Untrained, all joints are predicted near the camera, which is metres away; aligned, a body is less than two
+    // metres wide.
     assert!((500.0..20_000.0).contains(&value(1, "value")), "{tasks:?}");
     assert!(
         (50.0..1500.0).contains(&value(2, "value")) && value(2, "value") < value(1, "value"),
@@ -84,14 +85,14 @@ fn what_is_wrong_is_said_in_one_line_before_the_first_round_or_when_a_file_is_re
     place.run("run mmfi.toml --out a --data tree --set mmfi.protocol=4").failed(2, &["mmfi.protocol is 4"]);
     place.run("data synthesise mmfi tree").failed(2, &["tree", "name another folder"]);
 
-    // Without its mark a tree passes for a real one, of which there is nothing to be said.
+    // Without its mark a synthetic tree passes for a real one, about which there is no note.
     std::fs::remove_file(place.path("tree/.pom2dib-synthetic.json")).unwrap();
     for frame in 1..=3 {
         place.write(&format!("tree/E04/S31/A02/rgb/frame00{frame}.npy"), "not what it was");
     }
     let all = "--set network.limits=false --method tadib --set train.samples_per_tick=20";
     let run = format!("run mmfi.toml --data tree --out a --in-process {SMALL} {all}");
-    // What it takes to standardise is read before the first round.
+    // The files needed to standardise are read before the first round.
     place.run(&run).failed(2, &["transmitter 0", "tree/E04/S31/A02/rgb/frame00", "is no .npy file"]);
     let run = format!("{run} --force --set mmfi.standardise=false");
     place.run(&run).failed(1, &["transmitter 0", "tree/E04/S31/A02/rgb/frame00", "is no .npy file"]);

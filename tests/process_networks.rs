@@ -1,10 +1,10 @@
-//! Networks of the sizes that a scenario gives them.
+//! Networks of the sizes that a scenario defines.
 
 use harness::{PATIENCE, Place, Signal, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// Of every part another size, and of one modality and one task one of its own.
+/// Different sizes for every part, and for one modality and one task.
 const SIZES: &str = r#"
 [network.encoder]
 hidden = [24, 12]
@@ -37,7 +37,7 @@ fn they_are_the_same_in_processes_and_in_one_and_after_a_resumption() {
     assert_eq!(resumed["fingerprint"], processes["fingerprint"]);
     assert!(resumed["fingerprint"].is_string());
 
-    // What was trained keeps its size.
+    // A trained network keeps its size.
     let line = "network.encoder.mel.hidden: [16] -> [17] cannot change from a checkpoint on";
     place
         .run("run --from tasks --set network.encoder.mel.hidden=[17] --rounds 8 --out other")
@@ -68,7 +68,7 @@ fn they_predict_and_can_be_exported() {
     assert_eq!(width("receiver1-selector.safetensors", "block1.w1"), Some(8));
 }
 
-/// What safetensors say of themselves: a length, and so many bytes of JSON.
+/// The header of a safetensors file: a length, and JSON of that many bytes.
 fn safetensors_header(content: &[u8]) -> serde_json::Value {
     let (length, rest) = content.split_first_chunk().unwrap();
     serde_json::from_slice(&rest[..u64::from_le_bytes(*length) as usize]).unwrap()
@@ -94,7 +94,7 @@ fn a_network_that_cannot_be_is_refused_before_anything_starts() {
     }
 }
 
-/// Every part of the network of layers, with masks.
+/// A network of layers for every part, with dropout.
 const LAYERS: &str = r#"
 [network.encoder]
 kind = "sequential"
@@ -244,7 +244,7 @@ fn the_page_shows_scenarios_and_commands_that_are_accepted() {
         .collect();
     assert!(commands.len() >= 3, "{commands:?}");
     for command in commands {
-        // What can be run can be checked, in less time.
+        // Every command that runs can also be checked, in less time.
         place.run(&command.replacen("run ", "check ", 1)).done();
     }
     for (number, block) in blocks("toml").into_iter().enumerate() {

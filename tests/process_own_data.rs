@@ -1,5 +1,5 @@
-//! Arrays of anybody's own: docs/your-own-data.md does what it says, nodes need their own files only, and what does not fit
-//! is named before round 0.
+//! Users' arrays: docs/your-own-data.md is right, nodes need their own files only, and inconsistent files are named
+//! before round 0.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
@@ -10,7 +10,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 const PAGE: &str = include_str!("../docs/your-own-data.md");
 
-/// In which any command of the page must end, on a machine that is busy with other tests.
+/// Time limit for any command of the page, on a machine that is busy with other tests.
 const LONG: Duration = Duration::from_secs(600);
 
 /// Two modalities and two tasks, over files that the tests write.
@@ -38,15 +38,15 @@ const SCENARIO: &str = r#"
     task = "place"
 "#;
 
-/// The text of the page's code blocks in a language, in order; without those of its last section, which is about a program of one's
-/// own (tests/process_own_dataset.rs).
+/// The text of the page's code blocks in a language, in order; without those of its last section, which is about users'
+/// programs (tests/process_own_dataset.rs).
 fn blocks(language: &str) -> Vec<&'static str> {
     let (arrays, _) = PAGE.split_once("\n## A data set of your own program\n").expect("it has that section");
     let opened = arrays.split("```").skip(1).step_by(2);
     opened.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
 }
 
-/// A Python that has what the page's example needs, if there is one.
+/// A Python with the packages of the page's example, if there is one.
 fn python() -> Option<PathBuf> {
     let given = std::env::var_os("POM2DIB_PYTHON").map(PathBuf::from);
     let python = given.unwrap_or_else(|| "python3".into());
@@ -75,7 +75,7 @@ fn the_page_goes_from_arrays_to_a_trained_network_in_ten_commands() {
     for command in commands {
         let (program, words) = command.split_once(' ').expect("a program and what it is told");
         match program {
-            // Done already, by whoever has set this machine up.
+            // Done already, when this machine was set up.
             "python3" if words.contains("pip install") => {}
             "python3" => {
                 let script = place.path(words);
@@ -97,7 +97,7 @@ fn the_page_goes_from_arrays_to_a_trained_network_in_ten_commands() {
 }
 
 #[test]
-fn nodes_that_have_their_own_files_only_learn_what_nodes_with_all_files_do() {
+fn nodes_with_only_their_own_files_learn_the_same_as_nodes_with_all_files() {
     let place = Place::new(PROGRAM);
     place.write("own.toml", SCENARIO);
     write_arrays(&place, "all");
@@ -167,7 +167,7 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
         assert_eq!(summary[field], together[field], "{field}");
     }
 
-    // Files of rows for validation: none is held out.
+    // With files of validation rows none is held out.
     for name in ["left", "right", "kind", "place"] {
         let content = std::fs::read(place.path(&format!("all/{name}.test.npy"))).expect("it was written");
         place.write(&format!("all/{name}.validation.npy"), content);
@@ -178,7 +178,7 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
     assert!(together["validation"]["best_round"].is_u64());
     let brought: [(&str, &[&str]); 3] =
         [("t0", &["left.validation"]), ("t1", &["right.validation"]), ("r0", &["kind.validation"])];
-    // One of them lacks its file, and holds rows out.
+    // One node lacks its file, and holds rows out.
     let (outcome, nodes) = apart("files-apart", &brought, set);
     outcome.failed(2, &["receiver 1", "reads other data", "validation rows"]);
     drop(nodes);
@@ -189,14 +189,14 @@ fn nodes_judge_the_same_rows_whether_files_bring_them_or_training_rows_are_held_
         assert_eq!(summary[field], together[field], "{field}");
     }
 
-    // What is missing in a folder that all share is named.
+    // A file missing in a shared folder is named.
     std::fs::remove_file(place.path("all/kind.validation.npy")).expect("it was written");
     place.run(&format!("run own.toml --data all {set} --out c")).failed(2, &["kind.validation.npy"]);
     let verified = place.run("data verify arrays --data all --scenario own.toml");
     assert!(verified.done().stdout.contains("left.validation.npy"), "nobody reads it");
 }
 
-/// Which version is the best, and when training ends, depend on no test row.
+/// The best version and the end of training do not depend on a test row.
 #[test]
 fn the_best_and_the_end_of_training_never_see_the_test_set() {
     let place = Place::new(PROGRAM);
@@ -343,7 +343,7 @@ fn what_labels_are_taken_for_is_said_first_and_counted_in_the_summary() {
     }
     let table = place.run("evaluate a").done().stdout;
     assert!(table.contains("majority baseline: kind 50.00 %, animal 50.00 %"), "{table}");
-    // A page calls classes by their names.
+    // The page shows classes by name.
     place.run("report a").done();
     let page = place.run_folder("a").text("report.html");
     assert!(page.contains("<th scope=\"col\">cat</th><th scope=\"col\">dog</th>"), "{page}");
@@ -381,7 +381,7 @@ fn a_sample_whose_label_is_ignored_is_neither_learnt_nor_judged() {
 }
 
 #[test]
-fn a_scenario_is_verified_by_whatever_its_run_refuses() {
+fn verify_with_a_scenario_refuses_what_its_run_refuses() {
     let place = Place::new(PROGRAM);
     place.write("own.toml", SCENARIO);
     write_arrays(&place, "all");
@@ -400,7 +400,8 @@ fn a_scenario_is_verified_by_whatever_its_run_refuses() {
         .failed(2, &["own.toml reads arrays, not mmfi"]);
 }
 
-/// What shows only where nodes divide their rows, or build their networks: `data verify`, `check` and the run say the same.
+/// Errors that appear only where nodes divide their rows or build their networks: `data verify`, `check` and the run
+/// report the same.
 #[test]
 fn what_the_nodes_of_a_run_would_refuse_is_refused_before() {
     let place = Place::new(PROGRAM);

@@ -1,5 +1,5 @@
-//! A program with a data set of its own (`examples/own_dataset.rs`) runs networks of processes, and a program that lacks the data
-//! set is told so.
+//! A program that adds a data set (`examples/own_dataset.rs`) runs networks of processes, and a program without the
+//! data set is refused.
 
 use std::{path::Path, sync::LazyLock};
 
@@ -32,7 +32,7 @@ fn its_network_learns_and_processes_come_to_the_same_as_tasks_of_one() {
     assert_eq!(processes["fingerprint"], tasks["fingerprint"]);
     assert!(processes["fingerprint"].is_string());
 
-    // A run goes on with the data set's own keys.
+    // A run continues with the data set's own keys.
     let written = place.run_folder("processes").text("scenario.toml");
     assert!(written.contains("source = \"rings\"") && written.contains("noise = 0.1"), "{written}");
     place.run("run --resume processes --rounds 102").done();
@@ -78,7 +78,7 @@ fn a_program_without_it_is_refused_by_name() {
     let missing = "data.source is \"rings\", which is no data set of this program";
     plain.run("run rings.toml --out a").failed(2, &[missing, "`digits`"]);
 
-    // A node of another program than the coordinator's says so to everybody.
+    // A node of another program than the coordinator's reports that.
     let coordinator = own.start("coordinator rings.toml --out a --listen 127.0.0.1:0");
     let address = own.address("a");
     let node = plain.start(&format!("transmitter --coordinator {address} --index 0"));

@@ -1,5 +1,5 @@
-//! A program with a kind of network of its own (`examples/own_model.rs`) runs networks of processes, and a program that lacks the kind
-//! is told so.
+//! A program that adds a kind of network (`examples/own_model.rs`) runs networks of processes, and a program without
+//! the kind is refused.
 
 use std::{path::Path, sync::LazyLock};
 
@@ -83,7 +83,7 @@ fn a_program_without_it_is_refused_by_name() {
     let missing = "network.encoder.kind is \"sines\", which is no kind of network of this program";
     plain.run("run sines.toml --out a").failed(2, &[missing, "`sequential`"]);
 
-    // A node of another program than the coordinator's says so to everybody.
+    // A node of another program than the coordinator's reports that.
     let coordinator = own.start("coordinator sines.toml --out a --listen 127.0.0.1:0");
     let address = own.address("a");
     let node = plain.start(&format!("transmitter --coordinator {address} --index 0"));

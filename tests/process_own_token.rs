@@ -1,5 +1,5 @@
-//! Whoever starts a run on this machine, without certificates or a token, has it for itself: other users of the machine can
-//! neither look nor act, and the user's own programs need not be told anything.
+//! A run started on this machine without certificates or a token is closed to other users of the machine, who can
+//! neither see nor change it, while the user's own programs need no settings.
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt};
 
@@ -7,7 +7,7 @@ use harness::{PATIENCE, Place, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// Somebody without any rights.
+/// A user without any rights.
 const NOBODY: u32 = 65_534;
 
 #[test]
@@ -36,10 +36,10 @@ fn another_user_has_no_word_in_a_run_on_loopback() {
 }
 
 #[test]
-fn what_its_user_starts_finds_the_token_of_a_run_by_itself() {
+fn the_users_own_processes_find_the_token_of_a_run() {
     let place = Place::new(PROGRAM);
     let port = harness::free_port();
-    // Nodes may be there first.
+    // Nodes may start first.
     let node = |role: &str| place.start(&format!("{role} --coordinator 127.0.0.1:{port}"));
     let nodes = ["transmitter", "transmitter", "receiver", "receiver"].map(node);
     let words = format!("coordinator tiny.toml --rounds 20 --out a --listen 127.0.0.1:{port} --json");
@@ -59,7 +59,7 @@ fn what_its_user_starts_finds_the_token_of_a_run_by_itself() {
 
     place.run("status a").failed(1, &["no run is under way in a"]);
     place.run("stop nowhere").failed(1, &["\"nowhere\" is neither a run's folder nor an address"]);
-    // It is the run's own as long as the run goes on, and of no other.
+    // It belongs to this run while the run lasts, and to no other.
     let token = place.run_folder("a").text("token");
     let again = place.run("evaluate a --json").done().json();
     assert_eq!(again["fingerprint"], summary["fingerprint"]);
@@ -84,7 +84,7 @@ fn a_coordinator_that_is_started_again_keeps_its_token() {
 }
 
 #[test]
-fn who_says_insecure_or_gives_a_token_has_none_made() {
+fn no_token_is_generated_with_insecure_or_a_given_token() {
     let place = Place::new(PROGRAM);
     place.run("certs token word").done();
     place.run("certs new certs --scenario tiny.toml").done();
@@ -121,7 +121,7 @@ fn a_token_goes_to_no_store() {
     assert!(files > 4);
 }
 
-/// Waits until the run in a folder is in the middle of it; gives its address.
+/// Waits until the run in a folder is in the middle; returns its address.
 fn begun(place: &Place, folder: &str) -> SocketAddr {
     wait_until("some rounds", PATIENCE, || {
         place.run_folder(folder).has("address") && place.run_folder(folder).rounds() > 0

@@ -1,5 +1,5 @@
-//! A trained run answers rows one by one: to the bits of an evaluation, with labels or without, and as the page says that numpy can
-//! compute it again.
+//! A trained run answers single rows: with the bits of an evaluation, with or without labels, and as the page's numpy
+//! code computes it.
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
@@ -10,7 +10,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 const PAGE: &str = include_str!("../docs/predict.md");
 
-/// What the page's commands are for: docs/your-own-data.md has it with 300 rounds.
+/// The scenario of the page's commands; docs/your-own-data.md has it with 300 rounds.
 const SCENARIO: &str = r#"
     name = "halves"
     [data]
@@ -38,7 +38,7 @@ const SCENARIO: &str = r#"
     task = "ink"
 "#;
 
-/// A place with the scenario, its arrays, and the run "trained" with what more words say.
+/// A place with the scenario, its arrays, and the run "trained" with further words.
 fn trained(words: &str) -> (Place, Value) {
     let place = Place::new(PROGRAM);
     place.write("halves.toml", SCENARIO);
@@ -132,7 +132,7 @@ fn rows_need_no_labels_and_no_training_files() {
         assert_eq!(features.len(), names(&line["entries"]).len());
         assert!(features.values().all(|z| z.as_array().unwrap().len() == 6), "{line}");
     }
-    // Other rows, of any number, and labels that the network does not know.
+    // Other rows, in another number, with labels that the network does not know.
     write_arrays(&place, "other", 7);
     let told = place.run("predict trained --data other --out other.csv --json").done().json();
     assert_eq!((&told["rows"], &told["tasks"][1]["labelled"]), (&7.into(), &7.into()));
@@ -273,7 +273,7 @@ fn python() -> Option<PathBuf> {
     Some(String::from_utf8(output.stdout).expect("a path").trim().into())
 }
 
-/// Sixty training rows, and so many to test.
+/// Sixty training rows, and `test_rows` test rows.
 fn write_arrays(place: &Place, folder: &str, test_rows: usize) {
     for (split, rows) in [("train", 60), ("test", test_rows)] {
         let write =

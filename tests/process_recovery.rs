@@ -1,5 +1,5 @@
-//! A run survives the death of any of its processes, at any moment: it goes back to its last checkpoint and ends with the
-//! result of a run that nobody disturbed, to the bit.
+//! A run survives the loss of any of its processes at any moment: it goes back to its last checkpoint and ends with the
+//! result of an undisturbed run, bit for bit.
 
 use std::{net::SocketAddr, sync::LazyLock};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// A run long enough to be killed again and again, which saves a checkpoint after every other round.
+/// A run long enough to be killed repeatedly, with a checkpoint after every other round.
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=2";
 
 #[test]
@@ -44,7 +44,7 @@ fn a_node_that_died_is_named_and_waited_for_until_somebody_starts_it_again() {
         (Some(2), Some("waiting for nodes"))
     );
 
-    // It need not say which it was: the places of the others are kept for them.
+    // It need not give its index: the places of the others are reserved for them.
     network.nodes.push(place.start(&format!("transmitter --coordinator {}", network.address)));
     assert_same(&network.finish());
 }
@@ -173,7 +173,7 @@ fn a_node_that_is_told_to_end_leaves_after_a_checkpoint() {
     assert_same(&network.finish());
 }
 
-/// A network started manually.
+/// A manually started network.
 struct Network<'a> {
     place: &'a Place,
     coordinator: Process,
@@ -183,12 +183,12 @@ struct Network<'a> {
 }
 
 impl<'a> Network<'a> {
-    /// With these further words to the coordinator.
+    /// Starts it with further words for the coordinator.
     fn start(place: &'a Place, words: &str) -> Self {
         Network::start_with(place, words, "")
     }
 
-    /// With these further words to the coordinator and to transmitter 0.
+    /// Starts it with further words for the coordinator and transmitter 0.
     fn start_with(place: &'a Place, words: &str, first: &str) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], harness::free_port()));
         let coordinator = start_coordinator(place, address, words);
@@ -203,7 +203,7 @@ impl<'a> Network<'a> {
     }
 
     fn start_coordinator_again(&mut self, words: &str) {
-        // Its port is free only when it is gone.
+        // Its port is free only once it has ended.
         wait_until("the end of the coordinator", PATIENCE, || self.coordinator.has_ended());
         self.coordinator = start_coordinator(self.place, self.address, words);
     }
@@ -220,7 +220,7 @@ impl<'a> Network<'a> {
         Told(self.place.run(&format!("{action} {}", self.address)).done())
     }
 
-    /// Waits for the end of all; gives the coordinator's.
+    /// Waits for the end of all; returns the coordinator's.
     fn finish(self) -> Outcome {
         let outcome = self.coordinator.finish().done();
         for node in self.nodes {
@@ -242,11 +242,11 @@ impl Told {
     }
 }
 
-/// What a run comes to that nobody disturbs.
+/// The summary of an undisturbed run.
 static QUIET: LazyLock<Value> =
     LazyLock::new(|| Place::new(PROGRAM).run(&format!("run {RUN} --out quiet --json")).done().json());
 
-/// The same network with the same scores as that of a run that nobody disturbed.
+/// Asserts the same network with the same scores as in an undisturbed run.
 fn assert_same(run: &Outcome) {
     let run = run.json();
     assert_eq!(run["fingerprint"], QUIET["fingerprint"]);

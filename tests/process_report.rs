@@ -1,4 +1,4 @@
-//! The page that `report` writes: of a run, of two side by side, of one that has not ended; and what it refuses.
+//! The page that `report` writes: of a run, of two side by side, of one that has not ended; and its refusals.
 
 use harness::Place;
 use roxmltree::{Document, Node, ParsingOptions};
@@ -34,7 +34,7 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
         let shown: f64 = row[1].split(' ').next().unwrap().parse().unwrap();
         assert!((shown - score).abs() < 0.01, "{title}: {row:?}, {score}");
     }
-    // One account of the time: rounds, seconds and their quotient are the summary's, and go together.
+    // Rounds, seconds and their quotient all come from the summary, and are consistent.
     let time = row(&page, "training")[1].clone();
     let timing = |key: &str| summary["timing"][key].as_f64().unwrap();
     let words: Vec<&str> = time.split(' ').collect();
@@ -44,19 +44,20 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
         rounds == 6.0 && near(seconds, timing("seconds")) && near(rate, timing("rounds_per_second")),
         "{time}"
     );
-    // When, where and by what it was started.
+    // When, where and by which command it was started.
     let command = row(&page, "by")[1].clone();
     assert!(command.starts_with("pom2dib run tiny.toml --set 'name=<tiny>&co' --set"), "{command}");
     assert!(row(&page, "started")[1].ends_with(" UTC") && !row(&page, "on the machine")[1].is_empty());
-    // Six rounds are drawn one by one, and nothing says otherwise.
+    // Six rounds are drawn one by one, without a note to the contrary.
     assert!(texts(&page, "p").contains(&"Every round.".into()) && !text.contains("equally long"));
-    // Six charts of one curve, with a band; of two receivers each a curve for cross entropy and rate; and one for each kind of work.
+    // Six charts of one curve, with a band; two receivers' curves for cross entropy and rate; and one for each profiler
+    // phase.
     let log = place.run_folder("a").text("metrics.jsonl");
     let rounds: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let kinds = rounds[0]["work"].as_object().unwrap().len();
     assert_eq!((with_class(&page, "curve"), with_class(&page, "band")), (6 + 4 + kinds, 6));
     assert_eq!(with_class(&page, "point"), 6 * (6 + 4 + kinds));
-    // A way over the plane, with both ends; and a legend of five shades for the heat map.
+    // A path over the plane, with both ends; and a legend of five shades for the heat map.
     assert_eq!((with_class(&page, "way"), with_class(&page, "end")), (1, 2));
     assert!(texts(&page, "figcaption").iter().any(|text| text.contains(": 0 % 25 % 50 % 75 % 100 %; to")));
     let said = texts(&page, "title");
@@ -66,7 +67,7 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
         assert!(own.into_iter().any(|shown| (shown / ce - 1.0).abs() < 1e-3), "{start}{ce} in {said:?}");
     }
     assert_heads(&page);
-    // What one points at: a receiver's rate, and who was granted what in which rounds.
+    // The tooltips: a receiver's rate, and the grants of each round.
     let shown = |start: &str| {
         said.iter().filter_map(|title| title.strip_prefix(start)?.parse::<f64>().ok()).collect::<Vec<_>>()
     };
@@ -97,7 +98,7 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
 }
 
 #[test]
-fn a_page_of_two_runs_lays_them_side_by_side_and_says_what_differs() {
+fn a_page_of_two_runs_shows_them_side_by_side_with_their_differences() {
     let place = Place::new(PROGRAM);
     place.run("run tiny.toml --in-process --out a").done();
     place.run("run tiny.toml --in-process --rounds 3 --set train.beta=0.5 --method tadib --out b").done();
@@ -116,7 +117,7 @@ fn a_page_of_two_runs_lays_them_side_by_side_and_says_what_differs() {
     assert_eq!(row(&page, "train.beta"), ["train.beta", "0.001", "0.5"]);
     assert!(!texts(&page, "th").contains(&"train.gamma".into()), "what does not differ is not said");
     assert_heads(&page);
-    // In six charts there are two curves each, and no bands to hide them. What is each run's own stands side by side.
+    // Six charts have two curves each, and no bands to hide them. Parts of single runs are side by side.
     assert!(with_class(&page, "curve") > 2 * (6 + 4));
     assert_eq!(with_class(&page, "band"), 0);
     assert_eq!(texts(&page, "h3").iter().filter(|title| *title == "b").count(), 6);
@@ -136,7 +137,7 @@ fn what_was_scored_on_validation_rows_is_drawn_beside_training_and_axes_may_be_l
     let page = parse(&text);
     assert_needs_nothing_else(&text, &page);
     assert!(texts(&page, "h2").contains(&"Validation".into()));
-    // Three versions were judged: a dot for each N-CE, and one for each gap.
+    // Three versions were evaluated: a dot for each N-CE, and one for each gap.
     assert_eq!(with_class(&page, "dot"), 6);
     let (best, said) = (&summary["validation"]["best_round"], texts(&page, "title"));
     assert!(row(&page, "best on validation rows")[1].starts_with(&format!("round {best}, N-CE -")));
@@ -155,7 +156,7 @@ fn what_was_scored_on_validation_rows_is_drawn_beside_training_and_axes_may_be_l
 }
 
 #[test]
-fn a_run_that_was_cut_short_has_a_page_of_what_there_is_that_says_so() {
+fn the_page_of_an_interrupted_run_shows_what_exists_and_says_so() {
     let place = Place::new(PROGRAM);
     place.run("run tiny.toml --in-process --out a").done();
     std::fs::remove_file(place.path("a/summary.json")).unwrap();
@@ -173,7 +174,7 @@ fn a_run_that_was_cut_short_has_a_page_of_what_there_is_that_says_so() {
     assert!(note.starts_with("a has not ended: 5 of 6 rounds are logged"), "{note}");
     assert!(with_class(&page, "curve") > 6 + 4);
 
-    // One that has not got anywhere yet.
+    // A run that has not finished a round.
     place.write("b/scenario.toml", place.run_folder("a").text("scenario.toml"));
     place.run("report b").done();
     let page = place.run_folder("b").text("report.html");
@@ -206,7 +207,7 @@ fn parse(text: &str) -> Document<'_> {
     Document::parse_with_options(text, options).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// No scripts, and nothing is fetched: the only address is the name of HTML.
+/// No scripts, and nothing is fetched: the only address is the XML namespace of HTML.
 fn assert_needs_nothing_else(text: &str, page: &Document<'_>) {
     assert_eq!(text.matches("://").count(), 1, "{text}");
     assert!(!text.contains("@import") && !text.contains("url("));
@@ -218,7 +219,7 @@ fn assert_needs_nothing_else(text: &str, page: &Document<'_>) {
     }
 }
 
-/// Every entry that was granted has its rate.
+/// Every granted entry has its rate.
 fn assert_rates(page: &Document<'_>, test: &Value) {
     let (mut shown, mut granted) = (0, 0);
     for (k, modalities) in [["noise-1", "noise-2", "fft"].as_slice(), &["fft", "mel"]].into_iter().enumerate()
@@ -237,7 +238,7 @@ fn assert_rates(page: &Document<'_>, test: &Value) {
     assert!(granted > 0 && shown >= granted, "{shown} of {granted}");
 }
 
-/// Every matrix has every sample of every pass, and as many on its diagonal as were right.
+/// Every matrix has every sample of every pass, with the right answers on its diagonal.
 fn assert_confusions(page: &Document<'_>, test: &Value) {
     let is_matrix = |node: &Node<'_, '_>| node.attribute("class") == Some("confusion");
     let matrices: Vec<Node<'_, '_>> = page.descendants().filter(is_matrix).collect();
@@ -255,7 +256,7 @@ fn assert_confusions(page: &Document<'_>, test: &Value) {
     }
 }
 
-/// Every head says of what it is one, and every row of a table begins with one.
+/// Every header states its scope, and every row of a table begins with one.
 fn assert_heads(page: &Document<'_>) {
     let heads = page.descendants().filter(|node| node.tag_name().name() == "th");
     assert!(heads.into_iter().all(|head| matches!(head.attribute("scope"), Some("col" | "row"))));

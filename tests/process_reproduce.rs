@@ -1,5 +1,5 @@
-//! Tables and figures of the paper at a tiny number of rounds: every file is there, says what it should, and is made of runs
-//! that are shared and not run twice.
+//! Tables and figures of the paper at a tiny number of rounds: every file exists with the right content, and is made of
+//! runs that are shared and not repeated.
 
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
     let made = &report["made"][0];
     assert_eq!((text(&made["target"]), made["lacking"].as_u64()), ("table1", Some(0)));
 
-    // Every number stands where the runs have it.
+    // Every number equals that of the runs.
     let folder = place.run_folder("r");
     let own = place.run_folder("r/runs/tiny-3/train.method=tadib,seed=1").json("summary.json");
     let other = place.run_folder("r/runs/tiny-3/train.method=tadib,seed=2").json("summary.json");
@@ -28,7 +28,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
     assert_eq!((number["paper"].as_f64(), number["here"]["n"].as_u64()), (Some(-0.3), Some(2)));
     let ring = numbers(made).find(|one| one["metric"] == "ring.top1").unwrap();
     assert!(ring["here"].is_null() && ring["stands"].is_null(), "the tiny scenario has no such task: {ring}");
-    // Networks that have learnt nothing hold no claim, and two seeds can tell none.
+    // Untrained networks support no claim, and two seeds cannot decide any.
     let open = |claim: &Value| claim["holds"].is_null() && claim["verdict"] == "cannot be told";
     assert!(made["claims"].as_array().unwrap().iter().all(open), "{made}");
 
@@ -56,7 +56,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
     );
     assert_picture(&place, &folder, "table1-tiny", &["Table I(a)", "tadib, paper", "N-CE = min(0, R - 2.99"]);
 
-    // The figure needs no run that the table has not made.
+    // The figure uses the runs of the table.
     let figure = place.run(&format!("reproduce fig3 {shrunk}")).done();
     assert!(figure.stderr.contains("2 points in r: 2 done already"), "{figure}");
     let caption = |seed: u32| {
@@ -91,7 +91,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
     let figure = folder.text("fig3-tiny.md");
     assert!(figure.contains("the converged selection drops all noise"));
 
-    // Nor does anything need the runs when their records are there, here or elsewhere.
+    // With their records, here or elsewhere, the runs are not needed.
     std::fs::remove_dir_all(place.path("r/runs")).unwrap();
     let elsewhere = shrunk.replace("--out r", "--out s --records r/records");
     for (words, out) in [(shrunk, "r"), (&elsewhere, "s")] {
@@ -107,7 +107,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
         assert!(!place.path(&format!("{out}/runs")).exists());
     }
 
-    // A record says what it was made of, and what was lost on which test recording.
+    // A record has the run's origin, and its losses by test recording.
     let record: Value =
         serde_json::from_slice(&std::fs::read(place.path("r/records/tiny-3/seed=1.json")).unwrap()).unwrap();
     assert_eq!(text(&record["origin"]["data"]).len(), 64, "{record}");
@@ -124,7 +124,7 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
     };
     assert!((n_ce - figure("n_ce")).abs() < 1e-4, "{n_ce} beside {}", figure("n_ce"));
 
-    // One without the selection over the rounds is good for a table, but for no heat map.
+    // A record without the selection over the rounds suffices for a table, but not for a heat map.
     let name = "r/records/tiny-3/seed=1.json";
     let mut record: Value = serde_json::from_slice(&std::fs::read(place.path(name)).unwrap()).unwrap();
     record["granted"] = Value::Array(Vec::new());
@@ -162,7 +162,7 @@ fn a_run_that_fails_is_named_on_the_page_and_the_rest_is_made() {
 }
 
 #[test]
-fn what_is_done_is_on_record_when_the_rest_never_is() {
+fn finished_runs_keep_their_records_if_the_others_fail() {
     let place = Place::new(PROGRAM);
     let words = "reproduce fig3 --scenario tiny.toml --rounds 100 --seeds 2 --in-process --out r";
     let killed = place.start(words);
@@ -199,7 +199,7 @@ fn the_other_half_runs_on_a_synthetic_tree() {
 }
 
 #[test]
-fn what_is_wrong_is_found_before_anything_runs() {
+fn errors_are_found_before_anything_runs() {
     let place = Place::new(PROGRAM);
     for (words, expected) in [
         ("fig4 --scenario handwritten", "fig4 is of mmfi, not of handwritten: leave out --scenario"),
@@ -229,7 +229,7 @@ fn the_large_sample_rate_over_training_rows_has_no_copies_and_changes_nothing_el
     }
     let of = |summary: &Value, key: &str| summary["test"][key].as_f64().unwrap();
     assert_eq!((of(&plain, "joint_rate_samples"), of(&trained, "joint_rate_samples")), (60.0, 200.0));
-    // Every row is there once, so that an entry's ceiling is ln N; of test rows, those of one recording are copies.
+    // Every row occurs once, so that an entry's upper limit is ln N; in the test set, rows of one recording are copies.
     let entries = of(&trained, "selected_entries");
     assert!((of(&trained, "joint_ceiling") - entries * 200_f64.ln()).abs() < 1e-6, "{trained}");
     for summary in [&plain, &trained] {
@@ -238,7 +238,7 @@ fn the_large_sample_rate_over_training_rows_has_no_copies_and_changes_nothing_el
     assert!(of(&plain, "joint_ceiling") <= entries * 60_f64.ln() + 1e-6);
     let [low, high] = [0, 1].map(|end| plain["test"]["n_ce_ci95"][end].as_f64().unwrap());
     assert!(low < of(&plain, "n_ce") && of(&plain, "n_ce") < high, "{plain}");
-    // What copies of an entropy would do: nothing, since each row counts once.
+    // Copies of rows do not change an entropy, since each row counts once.
     let entropy = run("--method dlsc --out c");
     assert!(entropy["test"]["joint_ceiling"].is_null() && of(&entropy, "joint_rate").is_finite());
     assert!(of(&entropy, "joint_rate") > -500.0, "{entropy}");
@@ -248,7 +248,7 @@ fn numbers(made: &Value) -> impl Iterator<Item = &Value> {
     made["numbers"].as_array().unwrap().iter()
 }
 
-/// The picture is there in both kinds, with these words in it; the PNG has more than a ground.
+/// The picture exists in both formats, with these words in it; the PNG is not empty.
 fn assert_picture(place: &Place, folder: &RunFolder, name: &str, words: &[&str]) {
     let svg = folder.text(&format!("{name}.svg"));
     for word in words {

@@ -1,5 +1,5 @@
-//! What a run leaves in its folder and on standard output, what is done with a folder that is there already, and how
-//! a run that was cut down goes on.
+//! The files of a run's folder and its standard output, the treatment of existing folders, and the continuation of an
+//! interrupted run.
 
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn numbers_in_logs_are_as_short_as_they_read_back() {
                 shortest[..2].iter().any(|short| digits(word) <= digits(short)),
                 "{name}: {word} {value}"
             );
-            // A number of single precision has nine digits, and not the seventeen that it has as one of double precision.
+            // An f32 is written with nine digits, not with the seventeen of an f64.
             let is_single = f64::from(value as f32) == value;
             assert!(!is_single || digits(word) <= digits(&shortest[2]), "{name}: {word} {}", shortest[2]);
             seen += 1;
@@ -154,7 +154,7 @@ fn a_run_cut_down_in_the_middle_goes_on_to_the_same_end() {
     }
 }
 
-/// The keys that are relied on from outside.
+/// The keys that other programs rely on.
 fn assert_summary(summary: &Value) {
     assert_eq!(summary["method"], "pom2dib");
     assert_eq!(summary["seed"], 1);
@@ -204,7 +204,7 @@ fn assert_logs(folder: &RunFolder) {
         let shares = numbers(&line["granted"]);
         assert_eq!(shares.len(), 2 * 5);
         assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{line}");
-        // What is encoded is granted to one receiver or to both, and who is granted something has asked for it.
+        // An encoded entry is granted to one receiver or to both, and a receiver with a grant has requested it.
         let (encoded, asked) = (numbers(&line["encoded"]), numbers(&line["asked"]));
         assert_eq!((encoded.len(), asked.len()), (5, 2));
         for (entry, encoded) in encoded.into_iter().enumerate() {

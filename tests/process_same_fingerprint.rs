@@ -1,4 +1,4 @@
-//! The same seed gives the same network, to the bit, wherever its nodes run and however slowly they are reached.
+//! The same seed gives the same network, bit for bit, wherever its nodes run and however slow their connections are.
 
 use harness::{Outcome, Place, Process, Proxy, free_port};
 use serde_json::Value;
@@ -33,7 +33,7 @@ fn a_network_that_learns_from_single_samples_does_so_however_its_nodes_are_run()
     let place = Place::new(PROGRAM);
     let single = "tiny.toml --set train.samples_per_tick=1 --set train.ticks_per_round=30";
     let whole = place.run(&format!("run {single} --rounds 6 --out whole --json")).done().json();
-    // A rate is over a round, which travels in one part whatever ticks_per_part says.
+    // A rate is over a round, which travels in one part for any ticks_per_part.
     assert_eq!(whole["test"]["rate_samples"], 30);
     assert!(whole["test"]["sum_rate"].as_f64().unwrap() > 0.0, "{whole}");
     let in_one = format!(
@@ -85,11 +85,11 @@ fn fingerprint(summary: &Value) -> String {
     summary["fingerprint"].as_str().expect("a summary has a fingerprint").into()
 }
 
-/// Rounds that are long enough for several parts.
+/// Rounds long enough for several parts.
 const PARTS: &str = "--set train.ticks_per_round=25";
 
-/// The same network by hand: the nodes first and the last index first, then the coordinator, and a slow stretch of
-/// network before everybody's door.
+/// The same network started manually: nodes before the coordinator, the last index first, and a slow proxy before every
+/// process.
 fn by_hand(place: &Place) -> Outcome {
     let door = free_port();
     let receivers =
@@ -97,7 +97,7 @@ fn by_hand(place: &Place) -> Outcome {
     let (transmitters, proxies): (Vec<Process>, Vec<Proxy>) =
         [1, 0].map(|k| slow_transmitter(place, door, k)).into_iter().unzip();
 
-    // A token of its own is found by the coordinator's port, and the nodes call that of a proxy.
+    // Its generated token is found by the coordinator's port, but the nodes dial a proxy's.
     let words = "coordinator tiny.toml --out by-hand --listen 127.0.0.1:0 --insecure --json";
     let coordinator = place.start(words);
     let control = Proxy::start(door, place.address("by-hand"), 7);
@@ -116,7 +116,7 @@ fn slow_transmitter(place: &Place, door: u16, k: u16) -> (Process, Proxy) {
     let port = free_port();
     let proxy = Proxy::start(0, ([127, 0, 0, 1], port).into(), k.into());
     let (own, seen) = (format!("127.0.0.1:{port}"), proxy.address());
-    // No short cut past the proxy.
+    // No shortcut past the proxy.
     let way = format!("--tcp-only --listen {own} --advertise {seen}");
     (place.start(&format!("transmitter --coordinator 127.0.0.1:{door} --index {k} {way}")), proxy)
 }

@@ -1,5 +1,5 @@
-//! A member of a run is known by a secret that it got when it was let in. Whoever does not show it, or shows it out of turn,
-//! is refused and learns nothing: no committed checkpoint changes by a byte, and the run ends as if nobody had called.
+//! A member of a run is identified by the secret that it got on admission. A caller that does not show it, or shows it
+//! out of turn, is refused and learns nothing: no committed checkpoint changes by a byte, and the run is not affected.
 
 use std::{
     collections::BTreeMap,
@@ -23,23 +23,23 @@ use transmitter::{Output, TransmitterMachine};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// A run long enough to be held in the middle, with some checkpoints.
+/// A run long enough to be paused in the middle, with some checkpoints.
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=4";
 
 #[test]
-fn who_shows_no_members_secret_changes_nothing() {
+fn a_caller_without_a_members_secret_changes_nothing() {
     let place = Place::new(PROGRAM);
     withstand(&place, "--insecure", &Wire::open());
 }
 
 #[test]
-fn nor_does_who_shows_a_certificate_of_the_network_alone() {
+fn a_caller_with_only_a_certificate_of_the_network_changes_nothing() {
     let place = Place::new(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     withstand(&place, "--tls certs", &Wire::secured(security(&place, Name::Receiver(1))));
 }
 
-/// A network, started with these words, in which somebody calls who is no member, or speaks out of turn.
+/// A network, started with these words, that outsiders and members out of turn call.
 fn withstand(place: &Place, words: &str, stranger: &Wire) {
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
     let mut network = Network::start(place, words);
@@ -62,8 +62,8 @@ fn withstand(place: &Place, words: &str, stranger: &Wire) {
     assert_eq!(disturbed["test"], quiet["test"]);
 }
 
-/// A network in mid-run. Its transmitter 0 is a thread of this process, which does all that the real one does and also says
-/// what it knows.
+/// A network in the middle of its run. Its transmitter 0 is a thread of this process, which does what a real one does
+/// and also records its contexts.
 struct Network<'a> {
     place: &'a Place,
     words: String,
@@ -77,12 +77,12 @@ struct Network<'a> {
 /// Transmitter 0.
 struct Member {
     wire: Wire,
-    /// What it knew in each incarnation.
+    /// Its context in each incarnation.
     known: Arc<Mutex<Vec<Context>>>,
     life: JoinHandle<Result<(), NodeError>>,
 }
 
-/// What a node is told.
+/// The command line words of a node.
 #[derive(Parser)]
 struct Words {
     #[command(flatten)]
@@ -109,7 +109,7 @@ impl<'a> Network<'a> {
 
     // ------------------------------------------------------------------------------------------------- strangers
 
-    /// Who knows the run's name, its members and its versions, and no secret.
+    /// A caller that knows the run's name, its members and its versions, but no secret.
     fn refuse_states_without_a_secret(&self, stranger: &Wire) {
         let known = self.member.known();
         let committed = self.status()["checkpoint"].as_u64().expect("there is a checkpoint");
@@ -140,7 +140,7 @@ impl<'a> Network<'a> {
         self.assert_says_nothing(nameless.expect("the call itself is taken").answer().map(drop));
     }
 
-    /// A refusal that tells nothing of what would have been right.
+    /// Asserts a refusal that does not reveal the expected values.
     fn assert_says_nothing(&self, answer: Result<(), Status>) {
         let refusal = answer.expect_err("a refusal");
         assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
@@ -172,7 +172,7 @@ impl<'a> Network<'a> {
             let load = wire.load(self.door, load(&of, own, secret.clone()));
             assert_refused(load, Code::FailedPrecondition, "incarnation");
         }
-        // As somebody else: it has neither the secret nor, if there are any, the certificate.
+        // As another node: it has neither the secret nor, if there are any, the certificate.
         for other in [(Role::Transmitter, 1), (Role::Receiver, 0), (Role::Receiver, 9)] {
             let piece = self.piece(&known, other, committed, secret.clone());
             assert_refused(wire.save(self.door, vec![piece]), Code::PermissionDenied, "");
@@ -201,7 +201,7 @@ impl<'a> Network<'a> {
         );
     }
 
-    /// Whoever was a member before the network went back has to join again.
+    /// A member of the incarnation before a rollback has to join again.
     fn refuse_the_secret_of_the_old_incarnation(&self) {
         let all = self.member.known.lock().unwrap().clone();
         let [old, new] = &all[..] else { panic!("there have been {} incarnations", all.len()) };
@@ -220,7 +220,7 @@ impl<'a> Network<'a> {
         assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
     }
 
-    /// While a run is held, its receivers have nothing to say for long; but they have said who they are.
+    /// In a paused run, receivers send nothing for long; but they have identified themselves.
     fn send_away_who_says_nothing(&self, stranger: &Wire) {
         let call = |k: usize| stranger.exchange_in_silence(self.transmitters[k], k as u32);
         let mut silent: Vec<_> = [0, 1, 0, 1].map(|k| call(k).expect("the call itself is taken")).into();
@@ -233,7 +233,7 @@ impl<'a> Network<'a> {
 
     // ------------------------------------------------------------------------------------------------- the run
 
-    /// Lets no more rounds be granted, and waits until all is still.
+    /// Pauses the granting of rounds, and waits until the run is idle.
     fn hold(&self) {
         self.place.run(&format!("pause {}", self.as_administrator())).done();
         self.wait_until_held(1);
@@ -243,7 +243,7 @@ impl<'a> Network<'a> {
         wait_until("the hold", PATIENCE, || {
             let waits = |node: &Value| node["doing"].as_str().unwrap().starts_with("waits for orders");
             let status = self.status();
-            // What has been granted ends with a checkpoint.
+            // Granted rounds end with a checkpoint.
             status["paused"] == true
                 && status["round"] == status["checkpoint"]
                 && status["incarnation"] == incarnation
@@ -252,7 +252,7 @@ impl<'a> Network<'a> {
         });
     }
 
-    /// Receiver 1 is lost and comes back: everybody joins again.
+    /// Receiver 1 is lost and comes back: all nodes join again.
     fn begin_another_incarnation(&mut self, words: &str) {
         self.nodes.pop().expect("receiver 1").signal(Signal::Kill);
         wait_until("the loss to show", PATIENCE, || self.status()["rollbacks"] == 1);
@@ -265,12 +265,12 @@ impl<'a> Network<'a> {
         self.place.run(&format!("status {} --json", self.as_administrator())).done().json()
     }
 
-    /// Where the coordinator is, and what an administrator shows to it.
+    /// The coordinator's address, and an administrator's credentials.
     fn as_administrator(&self) -> String {
         format!("{} {}", self.door, self.words.replace("--insecure", ""))
     }
 
-    /// Lets the run go on to its end, and gives its summary.
+    /// Lets the run continue to its end, and returns its summary.
     fn end(self) -> Value {
         self.place.run(&format!("resume {}", self.as_administrator())).done();
         let summary = self.coordinator.finish().done().json();
@@ -289,7 +289,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// A whole state, which is nobody's.
+    /// A complete state that belongs to no node.
     fn piece(
         &self,
         known: &Context,
@@ -329,7 +329,7 @@ impl Member {
     }
 }
 
-/// A transmitter's life, which writes down what it knows of every incarnation.
+/// A transmitter's life, which records its context of every incarnation.
 fn live(options: node::Options, known: Arc<Mutex<Vec<Context>>>) -> Result<(), NodeError> {
     let employ = move |context: Context, options: &node::Options, state: Option<Vec<u8>>, activity| {
         known.lock().unwrap().push(context.clone());
@@ -350,7 +350,7 @@ fn load(known: &Context, (role, index): (Role, u32), secret: Vec<u8>) -> LoadReq
     LoadRequest { run, role: role.into(), index, incarnation, secret: secret.into() }
 }
 
-/// Calls a transmitter with a first turn; gives its refusal.
+/// Calls a transmitter with a first turn; returns its refusal.
 fn exchange(wire: &Wire, address: SocketAddr, link: &Link, secret: Vec<u8>) -> Status {
     let turn = Turn { stamp: Some(link.stamp(When::round(0))), secret: secret.into(), ..Turn::default() };
     wire.exchange(address, turn).expect("the call itself is taken").answer().expect_err("a refusal")

@@ -1,5 +1,5 @@
-//! Which way the nodes of a run talk to each other: over Unix-domain sockets where these lead to the other end, over TCP
-//! where they do not. Either way, the run is the same.
+//! The connections between nodes: Unix-domain sockets where these lead to the other node, TCP otherwise. The run is the
+//! same with either.
 
 use std::{
     fs::{self, Permissions},
@@ -11,7 +11,7 @@ use harness::{Outcome, PATIENCE, Place, RunFolder, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// What a node logs of its way to another.
+/// A node's log line about its connection.
 const LOCAL: &str = "connected over a Unix-domain socket";
 const TCP: &str = "connected over TCP";
 const OUT_OF_REACH: &str = "the Unix-domain socket is out of reach";
@@ -78,7 +78,7 @@ fn a_receiver_that_cannot_reach_a_socket_takes_tcp() {
     };
     let transmitters = [0, 1].map(|k| start("transmitter", k));
     wait_until("both sockets", PATIENCE, || sockets(&place, "tmp").len() == 2);
-    // As on another machine, where the path leads nowhere; and as if anybody could have put a socket there.
+    // As on another machine, where the path does not exist; and as if any user could have put a socket there.
     let folders = left_in(&place, "tmp");
     fs::remove_dir_all(&folders[0]).expect("it is there");
     fs::set_permissions(&folders[1], Permissions::from_mode(0o755)).expect("it is ours");
@@ -104,7 +104,7 @@ fn a_transmitter_that_cannot_have_a_socket_listens_on_tcp_alone() {
     assert_eq!(outcome.stderr.matches("no Unix-domain socket: listening on TCP only").count(), 2);
 }
 
-/// What a process must see in order to say which ways it goes, and to make its sockets in a folder of the place.
+/// Environment for a process to log its connections, and to make its sockets in a folder of the place.
 fn variables(place: &Place, folder: &str) -> String {
     let folder = place.path(folder);
     fs::create_dir_all(&folder).expect("a folder can be made");
@@ -115,7 +115,7 @@ fn receiver_log(run: &RunFolder, t: usize) -> String {
     run.text(&format!("logs/receiver-{t}.log"))
 }
 
-/// How many connections went over sockets, over TCP, and how many sockets were not reached.
+/// The number of connections over sockets, over TCP, and of sockets that were not reached.
 fn ways(log: &str) -> [usize; 3] {
     // The control stream always goes over TCP, and is not logged.
     [LOCAL, TCP, OUT_OF_REACH].map(|line| log.matches(line).count())
@@ -126,7 +126,7 @@ fn left_in(place: &Place, folder: &str) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("a folder can be listed").path()).collect()
 }
 
-/// The sockets that somebody listens on already.
+/// The sockets that are listening already.
 fn sockets(place: &Place, folder: &str) -> Vec<PathBuf> {
     left_in(place, folder).into_iter().map(|path| path.join("socket")).filter(|path| path.exists()).collect()
 }

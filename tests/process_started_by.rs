@@ -1,5 +1,6 @@
-//! A program that is no executable of its own: all that it starts is started by the command that it names. This file is such a program
-//! as well as its test: what is told "as-program" is the program, and whoever starts it without is refused, as an interpreter would.
+//! A program without an executable of its own: all processes that it starts are started by the command that it names.
+//! This file is both the program and its test: with the argument "as-program" it is the program, and without it
+//! starting a role is refused, as an interpreter would.
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -14,12 +15,12 @@ fn main() -> ExitCode {
     let this = std::env::current_exe().expect("this test is an executable");
     match first {
         Some(word) if word == AS_PROGRAM => {
-            // By what this file holds, its builds are told apart.
+            // The content of this file identifies the build.
             let file = Path::new(&std::env::var_os("PROGRAM_FILE").unwrap_or_default()).to_path_buf();
             let start = [this.into_os_string(), OsString::from(AS_PROGRAM)];
             Program::new().arguments(words).started_by(start, file).run()
         }
-        // What cargo says to tests begins with a dash, or names one.
+        // Cargo's arguments for tests begin with a dash, or name a test.
         Some(word) if ["coordinator", "transmitter", "receiver", "run"].iter().any(|role| word == *role) => {
             eprintln!("error: this is an interpreter, which knows no {}", word.display());
             ExitCode::from(2)
@@ -43,7 +44,7 @@ fn nodes_and_runs_of_its_own_are_started_by_the_command_that_it_names(this: &Pat
     assert_eq!(summary["rounds"], 6);
     place.run(&format!("{AS_PROGRAM} evaluate a")).done();
 
-    // A sweep starts runs, which start nodes; it knows its build by the file.
+    // A sweep starts runs, which start nodes; the file identifies its build.
     let sweep = format!("PROGRAM_FILE=library.so {AS_PROGRAM} sweep tiny.toml --set seed=1,2 --out sweep");
     place.run(&sweep).done();
     let other = sweep.replace("library.so", "other.so");

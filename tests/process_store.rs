@@ -1,4 +1,5 @@
-//! Checkpoints may lie elsewhere, and from there alone a run goes on: the machine of its coordinator may be lost for good.
+//! Checkpoints may be in a remote store, from which alone a run can continue, even if the coordinator's machine is lost
+//! for good.
 
 use harness::{Outcome, PATIENCE, Place, Signal, wait_until};
 use serde_json::Value;
@@ -38,7 +39,7 @@ fn a_run_is_trained_further_from_its_store_alone_and_the_store_tells_of_it() {
     let straight = place.run("run --resume a --rounds 10 --in-process --json").done().json();
     assert_eq!(straight["extended"][0]["rounds"], 10);
 
-    // Everything but the store is lost, twice: what was added before is known each time.
+    // Everything but the store is lost, twice: earlier extensions are known each time.
     let further = |out: &str, rounds: u64| {
         let words = format!("--rounds {rounds} --resume --out {out} --listen 127.0.0.1:0 --json");
         let coordinator = place.start(&format!("coordinator {stored} {words}"));
@@ -61,10 +62,10 @@ fn a_run_is_trained_further_from_its_store_alone_and_the_store_tells_of_it() {
     let words = "tiny.toml --set checkpoint.store=empty --resume --rounds 15 --out f --listen 127.0.0.1:0";
     place.run(&format!("coordinator {words}")).failed(2, &["empty has no checkpoint"]);
 
-    // Of those who had it before, one claim is left.
+    // Of all earlier claims, one is left.
     let claims = std::fs::read_dir(place.path("safe/incarnations")).expect("there are claims").count();
     assert_eq!(claims, 1);
-    // Whoever begins anew there has no part in that.
+    // A new run in that store has no part in that.
     place.run(&format!("run {stored} --rounds 6 --out g --force --in-process")).done();
     assert!(!place.path("safe/lineage.json").exists());
 }
@@ -97,7 +98,7 @@ fn an_object_store_that_this_program_cannot_reach_is_named() {
     outcome.failed(2, &["s4://bucket/a"]);
 }
 
-/// The same summary but for the time that it took, and what the interruption cost on the wire.
+/// Asserts the same summary except for the duration, and the wire traffic of the interruption.
 fn assert_same(run: &Outcome, quiet: &Outcome) {
     let bare = |outcome: &Outcome| {
         let mut summary: Value = outcome.json();

@@ -1,4 +1,5 @@
-//! Lost, late and absent features in networks of processes: who waits learns the same to the bit, who skips goes on.
+//! Lost, late and absent features in networks of processes: under `wait` the results are the same bit for bit, under
+//! `skip` receivers continue.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 const POOR: &str = "--set link=[{loss=0.2,delay=0.03,jitter=0.01}]";
 
 #[test]
-fn poor_links_cost_time_but_change_no_bit_for_those_who_wait() {
+fn poor_links_cost_time_but_change_no_bit_under_wait() {
     let place = Place::new(PROGRAM);
     let plain = place.run("run tiny.toml --out plain --json").done().json();
     let poor = place.run(&format!("run tiny.toml {POOR} --out poor --json")).done().json();
@@ -77,6 +78,6 @@ fn a_transmitter_that_is_too_slow_is_passed_over_until_it_would_be_left_behind()
     }
     assert_eq!(summary["rounds"], 6);
     let absent = summary["missing"]["absent"].as_u64().unwrap();
-    // Of six rounds, receivers go on without four answers each; then they wait for one.
+    // Of six rounds, receivers continue without four answers each; then they wait for one.
     assert!((2..=12).contains(&absent), "{absent} messages were given up");
 }

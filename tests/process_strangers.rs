@@ -1,4 +1,4 @@
-//! Whoever does not belong to a run is refused with a reason, and the run goes on to its end as if nobody had called.
+//! A caller that does not belong to a run is refused with a reason, and the run is not affected.
 
 use std::{
     io::Write,
@@ -13,7 +13,7 @@ use proto::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// A run long enough for many to call while it goes on.
+/// A run long enough for many calls meanwhile.
 const RUN: &str = "tiny.toml --rounds 60";
 
 #[test]
@@ -54,15 +54,15 @@ fn a_node_with_other_data_is_named_before_the_first_round() {
     assert!(!place.run_folder("a").has("metrics.jsonl"));
 }
 
-/// A network started manually, in mid-run, as a stranger sees it.
+/// A manually started network in the middle of its run, as an outsider sees it.
 struct Network {
     coordinator: Process,
     nodes: Vec<Process>,
     wire: Wire,
     door: SocketAddr,
-    /// Where transmitter 0 listens.
+    /// The address of transmitter 0.
     transmitter: SocketAddr,
-    /// What the messages between it and receiver 0 belong to.
+    /// The link of the messages between it and receiver 0.
     link: Link,
 }
 
@@ -85,7 +85,7 @@ impl Network {
         Network { coordinator, nodes: nodes.into(), wire: Wire::open(), door, transmitter, link }
     }
 
-    /// Who says something wrong when joining.
+    /// Nodes with wrong data in their join reports.
     fn refuse_nodes(&self) {
         let (transmitter, receiver) = (Role::Transmitter, Role::Receiver);
         let old = Join { version: "0.0.1".into(), ..join(receiver, None) };
@@ -105,7 +105,7 @@ impl Network {
         assert_eq!(refusal.message(), "the first report must be Join");
     }
 
-    /// Who wants to write or read a state, and knows no member's secret.
+    /// Callers without a member's secret that want to write or read a state.
     fn refuse_states(&self) {
         let (run, role) = (vec![7; 16], Role::Transmitter.into());
         let piece =
@@ -118,14 +118,14 @@ impl Network {
         }
     }
 
-    /// Who calls a transmitter without being the receiver that it waits for.
+    /// Callers of a transmitter that are not the receiver it waits for.
     fn refuse_callers(&self) {
         let stamped = |change: fn(&mut Link)| {
             let mut link = self.link.clone();
             change(&mut link);
             Turn { stamp: Some(link.stamp(When::round(0))), ..Turn::default() }
         };
-        // Whatever it says, it is told the same, and so nothing of what would have been right.
+        // Every message gets the same answer, which reveals nothing of the expected values.
         for turn in [
             stamped(|link| link.run = vec![7; 16].into()),
             stamped(|link| link.incarnation = 2),
@@ -149,7 +149,7 @@ impl Network {
             .failed(2, &["the coordinator refused this node", "transmitter 1 has joined already"]);
     }
 
-    /// Bytes that are no gRPC, on every port; one caller stays and says nothing.
+    /// Bytes that are not gRPC, on every port; one caller stays silent.
     fn send_garbage(&self) -> Vec<TcpStream> {
         let noise: Vec<u8> = (0u32..100_000).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let broken_frames = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &[0xff; 4096]].concat();
@@ -157,7 +157,7 @@ impl Network {
         for port in [self.door, self.transmitter] {
             for garbage in [&noise, b"GET / HTTP/1.1\r\nHost: here\r\n\r\n".as_slice(), &broken_frames, b""] {
                 let mut stream = TcpStream::connect(port).expect("somebody listens there");
-                // The other side may well hang up before it has heard everything.
+                // The other side may hang up before it has received everything.
                 let _ = stream.write_all(garbage);
             }
             silent.push(TcpStream::connect(port).expect("somebody listens there"));

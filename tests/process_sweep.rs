@@ -1,4 +1,4 @@
-//! A sweep runs every point, loses nothing to one that fails, and goes on where it was.
+//! A sweep runs every point, survives failed points, and continues after an interruption.
 
 use harness::{PATIENCE, Place, Signal, wait_until};
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn every_point_is_a_run_and_nothing_is_run_twice() {
     assert_eq!(all(&table["points"], "point"), names);
     assert_eq!(all(&table["points"], "status"), ["done"; 4]);
 
-    // Each is what `run` makes of it.
+    // Each point equals a run by `run`.
     let alone =
         place.run("run tiny.toml --rounds 3 --seed 2 --set train.beta=1e-3 --in-process --out r --json");
     let alone = alone.done().json();
@@ -42,7 +42,7 @@ fn every_point_is_a_run_and_nothing_is_run_twice() {
     assert!(again.stderr.contains("4 points in s: 4 done already"), "{again}");
     assert_eq!(again.json(), table);
 
-    // More seeds are added to what is there; other runs are not.
+    // Seeds can be added to an existing sweep; other runs cannot.
     let more = place.run(&words.replace("seed=1..2", "seed=1..3")).done();
     assert!(
         more.stderr.contains("6 points in s: 4 done already, 0 to go on from a checkpoint, 2 to begin"),
@@ -91,7 +91,7 @@ fn a_run_that_fails_is_listed_with_its_last_word() {
 }
 
 #[test]
-fn an_interrupted_sweep_leaves_nobody_behind_and_goes_on_to_the_same_end() {
+fn an_interrupted_sweep_leaves_no_process_behind_and_resumes_to_the_same_end() {
     let place = Place::new(PROGRAM);
     let words =
         "sweep tiny.toml --method pom2dib,rs-dib --rounds 100 --set checkpoint.every=10 --out s --json";
@@ -128,7 +128,7 @@ fn a_sweep_that_is_killed_takes_its_runs_along() {
 }
 
 #[test]
-fn what_is_wrong_is_found_before_anything_runs() {
+fn errors_are_found_before_anything_runs() {
     let place = Place::new(PROGRAM);
     for (words, expected) in [
         ("--set train.beat=0,1", "tiny.toml: unknown field `beat`"),
@@ -200,7 +200,7 @@ fn what_was_made_of_other_data_or_numerics_is_refused_and_of_another_build_said(
     let first = place.run(&format!("{words} 1,2")).done();
     assert!(!first.stderr.contains("build") && !first.stderr.contains("older"), "{first}");
 
-    // One value of one row: nothing but its content has changed.
+    // One value of one row: only the content has changed.
     write_left(&|row| if row == 3 { 0 } else { left(row) });
     let refused = place.run(&format!("{words} 1..3"));
     refused.failed(
@@ -208,7 +208,7 @@ fn what_was_made_of_other_data_or_numerics_is_refused_and_of_another_build_said(
         &["s/seed=1: choose another --out, or go on with the data", "made of other data (SHA-256 "],
     );
     assert!(!place.path("s/seed=3").exists(), "found before anything runs");
-    // With the data as it was, it goes on.
+    // With the original data, it continues.
     write_left(&left);
     place.run(&format!("{words} 1..3")).done();
 
@@ -224,7 +224,7 @@ fn what_was_made_of_other_data_or_numerics_is_refused_and_of_another_build_said(
     let said = "warning: 1 of 3 points that are there were made by another build of this program\n";
     assert!(other_build.stderr.contains(said), "{other_build}");
 
-    // An older program did not write down what a run was made of.
+    // An older program did not record a run's origin.
     std::fs::remove_file(place.path("s/seed=2/origin.json")).unwrap();
     let older = place.run(&format!("{words} 1..3")).done();
     assert!(older.stderr.contains("note: 1 of 3 points that are there do not say which data"), "{older}");

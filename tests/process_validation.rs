@@ -1,16 +1,16 @@
-//! A validation curve: rows that are held out are judged in training, which changes no other bit; the best checkpoint is kept, and
-//! training ends when none is better any more.
+//! A validation curve: held-out rows are evaluated during training, which changes no other bit; the best checkpoint is
+//! kept, and training ends when none is better any more.
 
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// Rates at which a few rounds make a difference.
+/// Learning rates at which a few rounds make a difference.
 const FAST: &str =
     "--set train.coding_lr=3e-3 --set data.hold_out=0.005 --set evaluation.validation_passes=1";
 
-/// What each round's version scores on validation rows, by the number of its rounds.
+/// The scores of each round's version on validation rows, by the number of rounds.
 fn curve(folder: &RunFolder) -> Vec<(u64, Value)> {
     let judged = |line: Value| {
         let validation = line.get("validation")?.clone();
@@ -59,14 +59,14 @@ fn a_curve_is_drawn_over_rows_that_are_held_out_and_changes_no_other_bit() {
             assert!(scores.iter().all(|score| (0.0..=1.0).contains(&score.as_f64().unwrap())), "{scores:?}");
             assert_ne!(validation["n_ce"], judged["test"]["n_ce"], "those are other rows");
         }
-        // The mean of all rounds of training, of which there are fewer than are compared.
+        // The mean of all rounds of training, which are fewer than the averaging window.
         let lines = place.run_folder("a").lines("metrics.jsonl");
         let mean = lines.iter().map(|line| line["n_ce"].as_f64().unwrap()).sum::<f64>() / lines.len() as f64;
         let (_, last) = curve.last().unwrap();
         let gap = mean - last["n_ce"].as_f64().unwrap();
         assert!((last["gap"].as_f64().unwrap() - gap).abs() < 1e-8, "{last} {gap}");
     }
-    // Without a word on how many, a tenth is held out.
+    // By default, a tenth is held out.
     place.run("run tiny.toml --rounds 2 --set evaluation.every=2 --set evaluation.validation_passes=1 --out tenth").done();
     assert!(place.run_folder("tenth").text("scenario.toml").contains("hold_out = 0.1\n"));
 }
@@ -98,7 +98,7 @@ fn whatever_is_killed_the_curve_and_the_best_are_the_same() {
 #[test]
 fn the_best_checkpoint_outlives_later_ones_and_can_be_judged_and_used() {
     let place = Place::new(PROGRAM);
-    // Nothing is learnt: all versions score the same, and the first is the best.
+    // Without learning all versions score the same, and the first is the best.
     let words = "run tiny.toml --rounds 8 --set train.coding_lr=0 --set train.selection_lr=0 --set evaluation.every=2 \
                  --set data.hold_out=0.005 --set checkpoint.every=1 --out a --json";
     let summary = place.run(words).done().json();
@@ -120,7 +120,7 @@ fn the_best_checkpoint_outlives_later_ones_and_can_be_judged_and_used() {
             assert_eq!(task["top1"], judged["test"]["tasks"][t]["value"]);
         }
     }
-    // A run that goes on from another one has its own best, or none.
+    // A forked run has its own best version, or none.
     place.run("run --from a --out b --rounds 10 --set evaluation.every=0").done();
     place.run("evaluate b --best").failed(2, &["b has no best checkpoint", "evaluation.every", "--best"]);
 }
@@ -128,7 +128,7 @@ fn the_best_checkpoint_outlives_later_ones_and_can_be_judged_and_used() {
 #[test]
 fn training_ends_when_no_version_is_better_for_as_long_as_it_is_said() {
     let place = Place::new(PROGRAM);
-    // Nothing is learnt: all versions score the same.
+    // Without learning all versions score the same.
     let words = "run tiny.toml --rounds 50 --set data.hold_out=0.005 --set train.coding_lr=0 --set train.selection_lr=0 --set evaluation.every=3 \
                  --set evaluation.patience=2";
     for way in ["", "--in-process"] {
@@ -147,7 +147,7 @@ fn training_ends_when_no_version_is_better_for_as_long_as_it_is_said() {
 }
 
 #[test]
-fn what_makes_no_sense_is_said_by_its_key() {
+fn invalid_values_are_named_by_their_keys() {
     let place = Place::new(PROGRAM);
     let refused = |set: &str, line: &[&str]| {
         place.run(&format!("run tiny.toml --set {set} --out a")).failed(2, line);
@@ -164,7 +164,7 @@ fn what_makes_no_sense_is_said_by_its_key() {
     );
     place.run("run tiny.toml --out a").done();
     place.run("evaluate a --best").failed(2, &["a has no best checkpoint"]);
-    // What is held out decides what is trained.
+    // Held-out rows affect training.
     let text = place.run_folder("a").text("scenario.toml").replace("hold_out = 0.0", "hold_out = 0.3");
     place.write("a/scenario.toml", text);
     place.run("run --resume a").failed(2, &["data.hold_out is 0.3, and is 0.0 in what was trained"]);

@@ -1,4 +1,4 @@
-//! With --verify a node that cheats is named, and an honest run is what it would be without.
+//! With --verify a node that cheats is named, and an honest run is unchanged.
 
 use harness::{Outcome, Place, Wire, join};
 use proto::{
@@ -8,7 +8,7 @@ use proto::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-/// One transmitter with one modality, two receivers: whatever is asked for is granted.
+/// One transmitter with one modality, two receivers: every request is granted.
 const SCENARIO: &str = r#"
 [network]
 feature_dim = 4
@@ -47,7 +47,7 @@ fn a_transmitter_that_tells_every_receiver_another_story_is_named() {
     outcome.failed(1, &["transmitter 0 told receiver", "other choices than the others", "in round 0"]);
 }
 
-/// A run whose only transmitter tells every receiver that nobody else requested, which each of them must believe.
+/// A run whose only transmitter tells each receiver that the other did not request, which a receiver cannot check.
 fn cheat(words: &str) -> Outcome {
     let place = Place::new(PROGRAM);
     place.write("two.toml", SCENARIO);

@@ -1,4 +1,4 @@
-//! What goes over the wire: features and gradients of exactly the granted entries, and little beside them.
+//! Bytes on the wire: features and gradients of exactly the granted entries, and little else.
 
 use harness::Place;
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn the_payload_is_what_the_granted_entries_need_and_the_rest_is_small() {
     assert!(overhead < 0.05, "{overhead}");
 }
 
-/// How many entries were granted at how many ticks, out of their shares of each round's ticks.
+/// The number of granted (entry, tick) pairs, from their shares of each round's ticks.
 fn granted_entries(selection: &[Value]) -> u64 {
     let shares = selection.iter().flat_map(|line| line["granted"].as_array().expect("a list a receiver"));
     let shares = shares.flat_map(|receiver| receiver.as_array().expect("a share an entry"));

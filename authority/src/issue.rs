@@ -1,4 +1,4 @@
-//! Making certificates: an authority of one network, and a certificate for each of its processes.
+//! Making certificates: the authority of a network, and a certificate for each of its processes.
 
 use std::{
     fs::Permissions,
@@ -17,13 +17,13 @@ use x509_parser::pem::Pem;
 
 use crate::{AUTHORITY, Found, replace};
 
-/// The authority outlives what it signs, so that certificates can be renewed one by one.
+/// The authority is valid longer than the certificates it signs, so that they can be renewed one by one.
 const AUTHORITY_DAYS: u32 = 3650;
 
-/// Certificates are valid from a little before they are made: clocks differ.
+/// Certificates are valid from a little before they are made, since clocks differ.
 const HEAD_START: Duration = Duration::hours(1);
 
-/// A folder of certificates and keys, and whoever signs them.
+/// A folder of certificates and keys, with the authority that signs them.
 pub struct Authority {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
@@ -33,19 +33,20 @@ impl Authority {
     /// Makes an authority in a folder that others cannot enter.
     ///
     /// # Errors
-    /// When the folder cannot be written, or `days` leads beyond all calendars.
+    /// When the folder cannot be written, or `days` leads beyond the calendar's range.
     pub fn create(folder: &Path, days: u32) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         std::fs::set_permissions(folder, Permissions::from_mode(0o700))
             .with_context(|| folder.display().to_string())?;
-        // Two networks' authorities must not be taken for each other: a certificate of the other one is then told so.
+        // The authorities of two networks must differ in name, so that a certificate of the other network is reported
+        // as such.
         let mut random = [0; 8];
         getrandom::fill(&mut random).context("the system gives no random bytes")?;
         let mut params = valid_for(days.max(AUTHORITY_DAYS))?;
         params.distinguished_name = called(&format!("pom2dib network {:016x}", u64::from_be_bytes(random)));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        // Nobody who comes to trust it elsewhere could be shown a certificate of the world's by it.
+        // A machine that trusts this authority must not accept certificates for public host names from it.
         params.name_constraints = Some(NameConstraints {
             permitted_subtrees: vec![GeneralSubtree::DnsName("pom2dib".into())],
             excluded_subtrees: Vec::new(),
@@ -59,7 +60,7 @@ impl Authority {
     /// The authority of a folder.
     ///
     /// # Errors
-    /// When its own files are not there or hold something else.
+    /// When the authority's files are missing or hold something else.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let read = |extension: &str| {
             let path = folder.join(format!("{AUTHORITY}.{extension}"));
@@ -72,10 +73,10 @@ impl Authority {
         Ok(Authority { folder: folder.into(), issuer })
     }
 
-    /// Makes somebody's certificate and key, in place of those that there may be.
+    /// Makes the certificate and key of `name`, replacing existing ones.
     ///
     /// # Errors
-    /// When the folder cannot be written, or `days` leads beyond all calendars.
+    /// When the folder cannot be written, or `days` leads beyond the calendar's range.
     pub fn issue(&self, name: Name, days: u32) -> anyhow::Result<()> {
         let mut params = valid_for(days)?;
         params.distinguished_name = called(&name.stem());
@@ -94,7 +95,7 @@ impl Authority {
     }
 }
 
-/// What certificates lie in a folder: the authority's first, then by role and index.
+/// The certificates in a folder: the authority's first, then by role and index.
 ///
 /// # Errors
 /// When there are none, or one cannot be read.
@@ -138,8 +139,8 @@ fn called(name: &str) -> DistinguishedName {
     distinguished
 }
 
-/// Writes a key, then its certificate. A node may read them at any moment: each is there whole or not at all, and a node
-/// that finds a new key beside an old certificate keeps what it has.
+/// Writes a key, then its certificate. Nodes may read them at any moment, so each file is written atomically, and a
+/// node that finds a new key beside an old certificate keeps the pair that it has.
 fn write(folder: &Path, stem: &str, certificate: &str, key: &KeyPair) -> anyhow::Result<()> {
     replace(&folder.join(format!("{stem}.key")), &key.serialize_pem(), 0o600)?;
     replace(&folder.join(format!("{stem}.pem")), certificate, 0o644)

@@ -1,4 +1,4 @@
-//! What stands for certificates in a program that was built without them.
+//! Replacement for certificates in a program that was built without them.
 
 use std::{convert::Infallible, path::Path};
 
@@ -7,7 +7,7 @@ use link::Name;
 
 use crate::Found;
 
-/// An authority that cannot be had.
+/// An authority that cannot exist.
 #[derive(Debug)]
 pub struct Authority(Infallible);
 
@@ -15,7 +15,7 @@ impl Authority {
     /// Fails.
     ///
     /// # Errors
-    /// Always; it says how to build a program that can.
+    /// Always; the error says how to build a program with certificates.
     pub fn create(_folder: &Path, _days: u32) -> anyhow::Result<Self> {
         Err(missing())
     }
@@ -23,7 +23,7 @@ impl Authority {
     /// Fails.
     ///
     /// # Errors
-    /// Always; it says how to build a program that can.
+    /// Always; the error says how to build a program with certificates.
     pub fn open(_folder: &Path) -> anyhow::Result<Self> {
         Err(missing())
     }
@@ -40,7 +40,7 @@ impl Authority {
 /// Fails.
 ///
 /// # Errors
-/// Always; it says how to build a program that can.
+/// Always; the error says how to build a program with certificates.
 pub fn found_in(_folder: &Path) -> anyhow::Result<Vec<Found>> {
     Err(missing())
 }

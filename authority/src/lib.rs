@@ -1,4 +1,4 @@
-//! Certificates: an authority of one network, and a certificate for each of its processes.
+//! Certificates: the authority of a network, and a certificate for each of its processes.
 
 #[cfg(feature = "certificates")]
 mod issue;
@@ -17,22 +17,22 @@ use anyhow::Context;
 use link::Name;
 use time::OffsetDateTime;
 
-/// What the authority's files are called.
+/// File name, without suffix, of the authority's certificate and key.
 const AUTHORITY: &str = "ca";
 
-/// Whose certificate a file holds, and until when it is valid.
+/// The owner of a certificate in a file, and the end of its validity.
 #[derive(Debug)]
 pub struct Found {
     /// None for the authority's own.
     pub name: Option<Name>,
-    /// The last moment at which it is.
+    /// The last moment of its validity.
     pub until: OffsetDateTime,
 }
 
-/// Whether this program can make and read certificates at all.
+/// Checks that this program can make and read certificates.
 ///
 /// # Errors
-/// When it was built without them; it says how to build one that can.
+/// When it was built without them; the error says how to build one with them.
 pub fn check() -> anyhow::Result<()> {
     #[cfg(not(feature = "certificates"))]
     left_out::check()?;
@@ -47,14 +47,14 @@ pub fn clear(folder: &Path) -> anyhow::Result<()> {
     for found in found_in(folder)? {
         let stem = found.name.map_or(AUTHORITY.into(), Name::stem);
         for extension in ["pem", "key"] {
-            // A key may well have gone to another machine.
+            // The key may have been moved to another machine.
             let _ = std::fs::remove_file(folder.join(format!("{stem}.{extension}")));
         }
     }
     Ok(())
 }
 
-/// Writes a file of that mode, whole or not at all.
+/// Writes a file with these permissions, atomically.
 ///
 /// # Errors
 /// When its folder cannot be written; the error names the file.

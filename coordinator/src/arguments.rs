@@ -21,11 +21,11 @@ const BUILT_IN: [(&str, &str); 4] = [
     ("two-links", include_str!("../../scenarios/two-links.toml")),
 ];
 
-/// Changes of keys may be in the environment as well, with semicolons or line ends between them. Those on the command line go
-/// before them, and what has a flag of its own before both.
+/// Environment variable with changes of keys, separated by semicolons or line ends. `--set` overrides it, and a flag
+/// for a key overrides both.
 const SET: &str = "POM2DIB_SET";
 
-/// Which scenario, with which changes.
+/// Command line arguments that select a scenario and change its keys.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What is run")]
 pub struct ScenarioArguments {
@@ -33,14 +33,14 @@ pub struct ScenarioArguments {
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     pub scenario: Option<PathBuf>,
 
-    /// Hyper-parameters that go before those of the scenario's file, and behind --set and all flags. paper: those of the paper and
-    /// its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta fixed at 1e-3, learning
-    /// rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
+    /// Hyper-parameters that override those of the scenario's file, and are overridden by --set and flags. paper: those of
+    /// the paper and its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta fixed
+    /// at 1e-3, learning rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
     #[arg(long, env = "POM2DIB_PRESET", value_name = "PRESET", value_parser = parse_preset)]
     pub preset: Option<Preset>,
 
-    /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated); POM2DIB_SET can hold several, with
-    /// semicolons between them, that come before these
+    /// Change a key of the scenario, for example --set train.beta=1e-4 (may be repeated); POM2DIB_SET can hold several,
+    /// separated by semicolons, which these override
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
@@ -63,6 +63,10 @@ pub struct ScenarioArguments {
 
 impl ScenarioArguments {
     /// Reads the scenario, changes it and checks it, names of modalities and tasks included.
+    ///
+    /// # Errors
+    ///
+    /// A [`CoordinatorError`] if the scenario cannot be read, an assignment is wrong, or the scenario is invalid.
     pub fn resolve(&self) -> Result<Scenario, CoordinatorError> {
         let overrides = self.overrides();
         let mut scenario = match (self.built_in(), &self.scenario) {
@@ -86,14 +90,18 @@ impl ScenarioArguments {
         Ok(scenario)
     }
 
-    /// The built-in scenario that is named, by its name and text. A file of the same name goes before it.
+    /// Name and text of the selected built-in scenario. A file of the same name takes precedence.
     fn built_in(&self) -> Option<(&'static str, &'static str)> {
         let path = self.scenario.as_ref().filter(|path| !path.exists())?;
         BUILT_IN.into_iter().find(|(name, _)| path.as_os_str() == *name)
     }
 
-    /// The scenario of the run in a folder, changed: that of another run, which goes on from its checkpoint. Its own checkpoints lie
-    /// elsewhere than those of the first.
+    /// The changed scenario of the run in `folder`, for a run that continues from its checkpoint. The new run keeps its
+    /// checkpoints elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve); also if the folder holds no readable scenario.
     pub fn resolve_from(&self, folder: &Path) -> Result<Scenario, CoordinatorError> {
         let first = RunFolder::at(folder);
         let before = first.scenario()?;
@@ -105,17 +113,17 @@ impl ScenarioArguments {
         Ok(scenario)
     }
 
-    /// Says on standard error which keys have another name now, a line each. Only the process that the user started calls
-    /// this: those that it starts get the same words.
+    /// Prints a line on standard error for each deprecated key. Only the process that the user started calls this:
+    /// child processes get the same arguments.
     pub fn warn_of_deprecated_keys(&self) {
-        // A file that cannot be read is told by who reads it.
+        // An unreadable file is reported when the scenario is read.
         let text = self.scenario.as_ref().map(|path| std::fs::read_to_string(path).unwrap_or_default());
         for line in scenario::deprecated_keys(&text.unwrap_or_default(), &self.overrides()) {
             eprintln!("warning: {line}");
         }
     }
 
-    /// The same arguments as words of a command line.
+    /// The same arguments as command line words.
     pub fn words(&self) -> Vec<String> {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         let mut words: Vec<String> = self.scenario.iter().map(path).collect();
@@ -133,7 +141,8 @@ impl ScenarioArguments {
         words
     }
 
-    /// What is to be set, the later before the earlier: that of the environment, then that of the command line.
+    /// Assignments in order of application: those of the environment, then those of the command line, which override
+    /// them.
     fn assignments(&self) -> Vec<String> {
         let of_environment = std::env::var(SET).unwrap_or_default();
         let mut assignments = split(&of_environment);
@@ -150,7 +159,7 @@ impl ScenarioArguments {
     }
 }
 
-/// What the coordinator is told on the command line.
+/// Command line of the coordinator.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib coordinator scenarios/digits.toml --out by-hand       # nodes of this machine
@@ -177,7 +186,7 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_RESUME_OR_START", value_parser = node::boolean, conflicts_with_all = ["force", "evaluate", "resume"])]
     pub resume_or_start: bool,
 
-    /// Only evaluate the last checkpoint of the run in --out
+    /// Evaluate the last checkpoint of the run in --out and train nothing
     #[arg(long, conflicts_with = "force")]
     pub evaluate: bool,
 
@@ -185,15 +194,15 @@ pub struct Arguments {
     #[arg(long, requires = "evaluate")]
     pub best: bool,
 
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:7310", value_name = "IP:PORT", value_parser = node::listening)]
     pub listen: SocketAddr,
 
-    /// Who is let in.
+    /// Who may connect.
     #[command(flatten)]
     pub security: node::SecurityOptions,
 
-    /// Listen on an address that other machines can reach although nothing protects it
+    /// Listen on an address that other machines can reach even without TLS or a token
     #[arg(long, env = "POM2DIB_INSECURE", value_parser = node::boolean)]
     pub insecure: bool,
 
@@ -201,47 +210,51 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_JSON", value_parser = node::boolean)]
     pub json: bool,
 
-    /// Let all nodes say what they see of the draws of every round, compare it, and compute again what follows from the
-    /// seed: a node that cheats or diverges is named
+    /// Let all nodes report the draws of every round, compare the reports and recompute what follows from the seed: a
+    /// node that cheats or diverges is named
     #[arg(long, env = "POM2DIB_VERIFY", value_parser = node::boolean)]
     pub verify: bool,
 
-    /// How many seconds the nodes may take to join and get ready
+    /// Seconds for all nodes to join and get ready
     #[arg(long, env = "POM2DIB_PATIENCE", default_value_t = 600, value_name = "SECONDS")]
     pub patience: u64,
 
-    /// How many seconds a node that was lost in mid-run may take to come back, before the run fails; 0: it fails at once
+    /// Seconds for a lost node to come back before the run fails; 0: the run fails at once
     #[arg(long, env = "POM2DIB_REJOIN", default_value_t = 600, value_name = "SECONDS")]
     pub rejoin: u64,
 
-    /// After how many seconds without a heartbeats a node is lost (it gives one every second)
+    /// Seconds without a heartbeat after which a node is lost (nodes send one every second)
     #[arg(long, env = "POM2DIB_SILENCE", default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..))]
     pub silence: u64,
 
-    /// After how many seconds in which nothing moves, although all nodes give heartbeats, the network goes back to its
-    /// last checkpoint; more than the longest round or piece of evaluation takes
+    /// Seconds without progress, although all nodes send heartbeats, after which the network goes back to its last
+    /// checkpoint; must exceed the longest round or piece of evaluation
     #[arg(long, env = "POM2DIB_STALL", default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub stall: u64,
 
-    /// Where the coordinator says how it is, to anybody who asks by the standard gRPC health service (see `pom2dib health`)
+    /// Address of the standard gRPC health service, open to any client (see `pom2dib health`)
     #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT", value_parser = node::listening)]
     pub health: Option<SocketAddr>,
 
-    /// End when standard input is closed (the parent process is gone)
+    /// End when standard input is closed (the parent process has ended)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
 
-    /// What was typed to start the run, if not this
+    /// The command that started the run, if it differs from this one
     #[arg(long, hide = true)]
     pub command: Option<String>,
 
-    /// The parent process has locked the run's folder, for this one too
+    /// The parent process holds the lock of the run's folder for this process
     #[arg(long, hide = true)]
     pub lock_inherited: bool,
 }
 
 impl Arguments {
-    /// What is to be run, checked.
+    /// Checks the arguments and turns them into options of a run.
+    ///
+    /// # Errors
+    ///
+    /// [`CoordinatorError::Input`] or a scenario's error if an argument, the scenario or the folder cannot be used.
     pub fn options(&self) -> Result<Options, CoordinatorError> {
         let mode = match (self.resume, self.evaluate, self.resume_or_start) {
             (true, ..) => Mode::Resume,
@@ -279,7 +292,7 @@ impl Arguments {
         })
     }
 
-    /// A scenario that says where the run's own lies, if the folder has nothing of the run.
+    /// A scenario that names the store of the run, for a folder without files of the run.
     fn scenario_of_store(&self) -> Result<Scenario, CoordinatorError> {
         let scenario = self.scenario.resolve()?;
         match scenario.checkpoint.store {
@@ -288,7 +301,7 @@ impl Arguments {
         }
     }
 
-    /// The folder's own scenario; only where the data lies may have changed, and how it is judged.
+    /// The folder's own scenario. Only the location of the data and the evaluation settings may differ.
     fn scenario_of_folder(&self) -> Result<Scenario, CoordinatorError> {
         let folder = RunFolder::at(&self.out);
         let mut scenario =
@@ -304,14 +317,13 @@ fn parse_preset(text: &str) -> Result<Preset, String> {
     text.parse()
 }
 
-/// The assignments in one text.
+/// Splits one text into assignments.
 fn split(text: &str) -> Vec<String> {
     let parts = text.split([';', '\n']).map(str::trim);
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// Nodes may be started in other folders: a path that they all get must not depend on where one stands. It goes into
-/// the scenario, which is text.
+/// Makes a path absolute, since nodes may start in other folders. The path goes into the scenario, which is text.
 fn absolute(path: &Path) -> Result<PathBuf, CoordinatorError> {
     if path.to_str().is_none() {
         let message =
@@ -321,8 +333,8 @@ fn absolute(path: &Path) -> Result<PathBuf, CoordinatorError> {
     Ok(std::path::absolute(path).unwrap_or_else(|_| path.into()))
 }
 
-/// Runs the coordinator to its end on a runtime of its own, prints the summary and gives the exit status: 0 done,
-/// 2 the user's input, 1 the run.
+/// Runs the coordinator on its own runtime, prints the summary and returns the exit status: 0 done, 2 wrong user input,
+/// 1 the run failed.
 pub fn main(arguments: Arguments) -> ExitCode {
     if arguments.end_with_parent {
         node::end_with_parent();
@@ -349,7 +361,7 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
             crate::extend(&options.folder, rounds)?;
             arguments.options()?
         }
-        // The folder's scenario counts from here on; where the store is, these words say.
+        // From here on the folder's scenario applies; the arguments only locate the store.
         Some(rounds) => {
             crate::further::extend_from_store(&options.folder, &options.scenario, rounds)?;
             options
@@ -365,7 +377,7 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
     let (mut scenario, folder, json) = (options.scenario.clone(), options.folder.clone(), options.json);
     let outcome = runtime.block_on(async {
         let terminate = if arguments.end_with_parent {
-            // A terminal's Ctrl-C goes to the whole family: it is for the parent to say what it means.
+            // A terminal sends Ctrl-C to the whole process group: the parent decides what it means.
             let _ignored = signal(SignalKind::interrupt());
             Shutdown::on(&[SignalKind::terminate()])
         } else {
@@ -374,19 +386,19 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
         let health = Health::serve(arguments.health)
             .await
             .map_err(|error| CoordinatorError::Input(error.to_string()))?;
-        // It takes nodes in from now on, or ends at once.
+        // From now on the coordinator admits nodes, or it ends at once.
         health.ready(true).await;
         crate::run(Options { terminate, ..options }).await
     })?;
     if arguments.resume_or_start {
-        // A run that went on has its own.
+        // A continued run has its own scenario.
         scenario = RunFolder::at(&folder).scenario()?;
     }
     print_outcome(&outcome, &scenario, &folder, json);
     Ok(())
 }
 
-/// Prints what a run has come to: its summary on standard output, as a table or as one JSON object, or how to go on with it.
+/// Prints the outcome of a run: the summary on standard output, as a table or one JSON object, or how to continue it.
 pub fn print_outcome(outcome: &Outcome, scenario: &Scenario, folder: &Path, json: bool) {
     match outcome {
         Outcome::Done(summary) => print_summary(summary, scenario, folder, json),
@@ -401,7 +413,7 @@ pub fn print_outcome(outcome: &Outcome, scenario: &Scenario, folder: &Path, json
     }
 }
 
-/// Prints the summary on standard output: a table, or one JSON object. The run is over and lies in its folder.
+/// Prints the summary on standard output, as a table or one JSON object. The run's folder already holds it.
 fn print_summary(summary: &Summary, scenario: &Scenario, folder: &Path, json: bool) {
     let text = if json {
         serde_json::to_string(summary).expect("a summary has only strings and numbers") + "\n"

@@ -1,5 +1,5 @@
-//! What nodes report, checked before it is counted. A node of this build reports nothing else; a broken one must be
-//! named, and must not take the coordinator along.
+//! Checks of nodes' reports before they are counted. Nodes of this build send valid reports only; a broken node must be
+//! named and must not crash the coordinator.
 
 use link::printable;
 use node::STRENGTH_STEPS;
@@ -12,23 +12,28 @@ use proto::{
 };
 use scenario::Scenario;
 
-/// The fraction of right answers.
+/// The metric top-1: the fraction of right answers.
 pub(crate) const TOP1: &str = "top1";
 
-/// What a task can be judged by: right answers; the mean squared error; for poses, that and how far joints are off.
+/// Metrics of the kinds of tasks: top-1; mean squared error; for poses also the errors of joint positions.
 const METRICS: [&[&str]; 3] = [&[TOP1], &["mse"], &["mse", "mpjpe", "pa-mpjpe"]];
 
-/// More classes than any task has.
+/// Upper limit on the classes of a task.
 const MOST_CLASSES: usize = 1 << 16;
 
-/// Notes of a node, and bytes of each.
+/// Upper limits on the notes of a node and on the bytes of each note.
 const MOST_NOTES: usize = 20;
 const LONGEST_NOTE: usize = 4000;
 
 /// The longest name of a data file, in bytes.
 const LONGEST_NAME: usize = 200;
 
-/// Checks a report as the coordinator does before it counts it, from the node of that index, with round or pass 0 due.
+/// Checks a report from the node of index `index` as the coordinator does before it counts it, with round or pass 0
+/// due.
+///
+/// # Errors
+///
+/// [`WireError`] if the report does not fit the scenario.
 pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Result<(), WireError> {
     let modalities: Vec<usize> = (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect();
     let (entries, ticks) = (scenario.entries_per_receiver(), scenario.train.ticks_per_round);
@@ -46,7 +51,7 @@ pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Resul
     }
 }
 
-/// A report whose words can be shown: they go to the terminal, to the other nodes and into the summary.
+/// A report with printable text only: its text goes to the terminal, to other nodes and into the summary.
 pub(crate) fn spelt_out(report: Report) -> Report {
     match report {
         Report::Failed(failed) => Report::Failed(Failed { message: printable(&failed.message), ..failed }),
@@ -55,17 +60,17 @@ pub(crate) fn spelt_out(report: Report) -> Report {
     }
 }
 
-/// What a node says of itself before the start.
+/// Checks a node's report that it is ready, sent before the start.
 pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {
     check_finite("label_entropy", &[report.label_entropy])?;
     for file in &report.files {
-        // They stand in what people are told.
+        // File names appear in messages to users.
         if file.name.is_empty() || file.name.len() > LONGEST_NAME || printable(&file.name) != file.name {
             return Err(WireError::Missing("usable name of a data file"));
         }
         check_length("the digest of a data file", "bytes", file.sha256.len(), 32)?;
     }
-    // People read them as they are.
+    // Notes are shown to users unchanged.
     let is_line = |note: &String| note.len() <= LONGEST_NOTE && !note.contains(char::is_control);
     if report.notes.len() > MOST_NOTES || !report.notes.iter().all(is_line) {
         return Err(WireError::Missing("notes of a line each"));
@@ -87,7 +92,7 @@ fn classes(report: &Classes) -> Result<(), WireError> {
     }
 }
 
-/// What a receiver says of the round that is due from it: `entries` counts of at most `ticks` ticks.
+/// Checks a receiver's report of the round that is due: `entries` counts of at most `ticks` ticks.
 pub(crate) fn receiver_round(
     report: &ReceiverRound,
     due: u64,
@@ -107,7 +112,7 @@ pub(crate) fn receiver_round(
     check_finite("the report of a round", &[cross_entropy, objective, rate, log_likelihood, seconds])
 }
 
-/// What was spent in the air.
+/// Checks a report of channel use.
 fn check_air(air: Option<&Air>) -> Result<(), WireError> {
     let Some(Air { uses, noisy_uses, snr, capacity, sent, received }) = air else { return Ok(()) };
     check_finite("what was spent in the air", &[*uses, *noisy_uses, *snr, *capacity, *sent])?;
@@ -140,7 +145,7 @@ fn check_missing(missing: &Missing, entries: usize, most: usize) -> Result<(), W
     Ok(())
 }
 
-/// What a transmitter says of the round that is due from it.
+/// Checks a transmitter's report of the round that is due.
 pub(crate) fn transmitter_round(
     report: &TransmitterRound,
     due: u64,
@@ -158,7 +163,7 @@ pub(crate) fn transmitter_round(
     check_finite("the report of a round", &[report.log_likelihood])
 }
 
-/// What receiver t says of the evaluation pass that is due from it; `modalities[k]` is m(k).
+/// Checks receiver t's report of the evaluation pass that is due; `modalities[k]` is m(k).
 pub(crate) fn receiver_pass(
     report: &ReceiverPass,
     due: u64,
@@ -201,7 +206,8 @@ pub(crate) fn receiver_pass(
     Ok(())
 }
 
-/// Of a classification the same samples as in the clusters, and as many right answers; of anything else nothing.
+/// Checks a confusion matrix: for a classification it counts the samples and right answers of the clusters; for other
+/// tasks it is empty.
 fn check_confusion(report: &ReceiverPass) -> Result<(), WireError> {
     let is_classification = report.metrics == [TOP1];
     if is_classification != (report.classes > 0) || (!is_classification && !report.confusion.is_empty()) {
@@ -230,7 +236,7 @@ fn place(cell: &Confusion) -> (u32, u32) {
     (cell.label, cell.answer)
 }
 
-/// What transmitter k says of the evaluation pass that is due from it; `modalities[k]` is m(k).
+/// Checks transmitter k's report of the evaluation pass that is due; `modalities[k]` is m(k).
 pub(crate) fn transmitter_pass(
     report: &TransmitterPass,
     due: u64,
@@ -379,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn confusion_that_does_not_fit_what_was_judged_is_refused() {
+    fn a_confusion_matrix_that_does_not_fit_the_samples_is_refused() {
         let refused = |change: fn(&mut ReceiverPass)| {
             let mut report = pass();
             change(&mut report);
@@ -398,7 +404,7 @@ mod tests {
         assert_eq!(refused(|report| report.confusion[1].label = 9), "label names 9, but there are only 2");
         assert_eq!(refused(|report| report.confusion.clear()), other);
         assert_eq!(refused(|report| report.confusion[0].samples = u64::MAX), other);
-        // So many samples, but fewer of them right.
+        // The number of samples is right, but fewer answers are right.
         assert_eq!(refused(|report| report.confusion[0].answer = 1), other);
         assert_eq!(refused(|report| report.classes = 0), unfit);
         assert_eq!(refused(|report| report.metrics[0] = "mse".into()), unfit);

@@ -13,17 +13,17 @@ use crate::{
     summary::{fingerprint_of, sha256_hex},
 };
 
-/// Committed checkpoints that are kept: the last, and the one before for the case that the last is damaged.
+/// Committed checkpoints to keep: the last, and the one before in case the last is damaged.
 const KEPT: usize = 2;
 
-/// What makes a checkpoint one.
+/// Name of the file whose presence makes a checkpoint valid.
 const MANIFEST: &str = "manifest.json";
 
 /// A run's checkpoints in their store.
 ///
-/// A checkpoint is a state of every node and a manifest, which is written last, names the states, and is the commit: without it
-/// the states are nothing. A state's name holds its incarnation, and an incarnation writes it once: so nothing that a manifest
-/// names is ever written again, whatever becomes of an attempt to write the same version anew.
+/// A checkpoint is a state of every node and a manifest. The manifest is written last, names the states, and is the
+/// commit: without it the states are ignored. A state's name holds its incarnation, and an incarnation writes it once.
+/// So no file that a manifest names is ever rewritten, even if another attempt to write the same version fails.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoints {
     store: Store,
@@ -39,8 +39,8 @@ impl Checkpoints {
         self.store.writer(&format!("{}/{}", folder(round), state_name(member, incarnation)))
     }
 
-    /// A member's state at a version that is committed, and its SHA-256 by the manifest: what is read may have been damaged since
-    /// the checkpoint was found whole.
+    /// A member's state at a committed version, and its SHA-256 from the manifest: the state may have been damaged
+    /// since the checkpoint was checked.
     pub(crate) async fn state(
         &self,
         round: u64,
@@ -55,17 +55,17 @@ impl Checkpoints {
         Ok((state, manifest.files[file].clone()))
     }
 
-    /// Makes a checkpoint valid, then removes what is not needed any more: all but the last two, and what attempts that came
-    /// to nothing have left.
+    /// Makes a checkpoint valid, then removes what is no longer needed: all checkpoints but the last two, and leftovers
+    /// of failed attempts.
     pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<(), CoordinatorError> {
         self.store.put(&manifest_name(manifest.round), manifest.to_text()).await?;
         let names = self.store.names().await?;
         self.remove_leftovers(manifest, &names).await?;
         let rounds: BTreeSet<u64> = names.iter().filter_map(|name| round_of(name)).collect();
-        // A later one would have been gone on from, had it been whole.
+        // A whole later checkpoint would have been chosen to continue from.
         let earlier = committed(&names).into_iter().filter(|round| *round <= manifest.round);
         let mut kept: BTreeSet<u64> = earlier.rev().take(KEPT).collect();
-        // Whichever of them the run goes on from, the best of what came before it must be there.
+        // For each kept checkpoint, the best checkpoint at that time must be kept too.
         for round in kept.clone() {
             let Ok(other) = self.manifest(round).await else { continue };
             kept.extend(other.run.and_then(|run| run.best).map(|best| best.round));
@@ -76,7 +76,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes what earlier attempts have left beside a checkpoint's own files.
+    /// Removes the leftovers of earlier attempts beside a checkpoint's own files.
     async fn remove_leftovers(&self, manifest: &Manifest, names: &[String]) -> Result<(), CoordinatorError> {
         let under = format!("{}/", folder(manifest.round));
         let of_it = |name: &&String| {
@@ -89,9 +89,9 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The round of the last checkpoint that is whole, if there is any: it has a state of every member, and every file is what
-    /// the manifest says. One that is not is passed over, and said. How many transmitters and receivers there are a manifest says
-    /// itself; those of the first versions do not, and `members` does, if that is known.
+    /// The round of the last whole checkpoint, if there is one: it has a state of every member, and every file matches
+    /// the manifest. A damaged checkpoint is skipped with a message. The manifest says how many transmitters and
+    /// receivers there are; for manifests of the first versions, which do not say so, `members` does if known.
     ///
     /// # Errors
     /// If there are checkpoints and none is whole, or the store cannot be read.
@@ -118,10 +118,11 @@ impl Checkpoints {
         })
     }
 
-    /// The round of the checkpoint that scored best on validation rows by the time of the last whole one; none where nothing was judged.
+    /// The round of the best checkpoint on validation rows, as of the last whole checkpoint; none if no version was
+    /// evaluated.
     ///
     /// # Errors
-    /// As [`last`](Self::last), of the best.
+    /// As [`last`](Self::last), but about the best checkpoint.
     pub(crate) async fn best(
         &self,
         members: Option<(usize, usize)>,
@@ -137,7 +138,7 @@ impl Checkpoints {
         }
     }
 
-    /// Whether there is any.
+    /// Whether the store holds any checkpoint.
     pub(crate) async fn any(&self) -> Result<bool, CoordinatorError> {
         Ok(self.newest().await?.is_some())
     }
@@ -151,12 +152,12 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes what was kept of where an earlier run there had come from.
+    /// Removes the stored lineage of an earlier run.
     pub(crate) async fn forget_lineage(&self) -> Result<(), CoordinatorError> {
         Ok(self.store.remove(LINEAGE).await?)
     }
 
-    /// What is wrong with a checkpoint, if anything is.
+    /// Describes the damage of a checkpoint, if there is any.
     async fn find_damage(
         &self,
         round: u64,
@@ -181,13 +182,13 @@ impl Checkpoints {
             if content.is_none_or(|content| sha256_hex(&content) != *expected) {
                 return Ok(Some(self.damaged(&name)));
             }
-            // Hashing a large network takes a while, in which others have a word.
+            // Hashing a large network takes a while: let other tasks run.
             tokio::task::yield_now().await;
         }
         Ok(None)
     }
 
-    /// What is said of an object that is not what the manifest says.
+    /// The message about an object that does not match the manifest.
     pub(crate) fn damaged(&self, name: &str) -> String {
         format!("{}: it is not what the checkpoint's manifest says", self.store.name_of(name))
     }
@@ -197,7 +198,7 @@ impl Checkpoints {
         Ok(committed(&self.store.names().await?).last().copied())
     }
 
-    /// Whether a run can go on from a checkpoint to the bit.
+    /// Checks that a run can continue from a checkpoint with the same bits.
     pub(crate) async fn check_numerics(&self, round: u64) -> Result<(), CoordinatorError> {
         match self.manifest(round).await?.numerics {
             dib::NUMERICS => Ok(()),
@@ -210,7 +211,7 @@ impl Checkpoints {
         }
     }
 
-    /// The fingerprint of a checkpoint: of the parameters' values alone, whatever else is in the files.
+    /// The fingerprint of a checkpoint: of the values of its parameters only.
     ///
     /// # Errors
     /// [`CoordinatorError::Input`] if the checkpoint has been damaged since it was written.
@@ -242,7 +243,7 @@ impl Checkpoints {
             .map_err(|error| CoordinatorError::Input(format!("{}: {error}", self.store.name_of(&name))))
     }
 
-    // ------------------------------------------------------------------------------- the run's own files, far away
+    // ------------------------------------------------------------------------ the run's own files in a remote store
 
     /// Copies a checkpoint to another store, its manifest last.
     pub(crate) async fn copy(
@@ -259,7 +260,7 @@ impl Checkpoints {
                 || CoordinatorError::Run(format!("{}: it has just been removed", self.store.name_of(&name)));
             to.store.put(&name, content.ok_or_else(gone)?).await?;
         }
-        // It is another run's from here on.
+        // From here on it belongs to another run.
         if let Some(run) = &mut manifest.run {
             run.scenario = scenario.to_toml();
             run.best = None;
@@ -272,22 +273,22 @@ impl Checkpoints {
         &self.store
     }
 
-    /// Keeps a file of the run beside its checkpoints.
+    /// Stores a file of the run beside its checkpoints.
     pub(crate) async fn keep(&self, name: &str, content: impl Into<Bytes>) -> Result<(), CoordinatorError> {
         Ok(self.store.put(name, content).await?)
     }
 
-    /// The last incarnation of which a state is left, if one is.
+    /// The last incarnation that left a state, if any.
     pub(crate) async fn last_incarnation(&self) -> Result<Option<u64>, CoordinatorError> {
         Ok(self.store.names().await?.iter().filter_map(|name| incarnation_of(name)).max())
     }
 
-    /// The full name of a file that is kept, for people.
+    /// The full name of a stored file, for messages.
     pub(crate) fn name_of(&self, name: &str) -> String {
         self.store.name_of(name)
     }
 
-    /// A file that was kept.
+    /// The content of a stored file.
     pub(crate) async fn kept(&self, name: &str) -> Result<Option<Bytes>, CoordinatorError> {
         Ok(self.store.get(name).await?)
     }
@@ -319,7 +320,7 @@ mod tests {
     const MEMBERS: [Member; 2] =
         [Member { role: node::Role::Transmitter, index: 0 }, Member { role: node::Role::Receiver, index: 0 }];
 
-    /// Writes the states of all members at a version; gives their hashes.
+    /// Writes the states of all members at a version; returns their hashes.
     async fn write(checkpoints: &Checkpoints, round: u64) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for member in MEMBERS {
@@ -386,7 +387,7 @@ mod tests {
         assert_eq!(hash, sha256_hex(b"transmitter 0 at 20"));
         let content = tokio_stream::StreamExt::next(&mut state).await.unwrap().unwrap();
         assert_eq!(content, "transmitter 0 at 20");
-        // The next commit of that version removes what is not its own.
+        // The next commit of that version removes files that do not belong to it.
         write_and_commit(&checkpoints, 20).await;
         let names = checkpoints.store.names().await.unwrap();
         assert_eq!(names.len(), 3, "{names:?}");
@@ -440,7 +441,7 @@ mod tests {
         assert!(error.is_input() && error.to_string().contains("names no state of transmitter 0"), "{error}");
     }
 
-    /// A store that fails at one of its writes, as a full disk does, or a process that is killed there.
+    /// A store that fails at one of its writes, as with a full disk or a killed process.
     #[derive(Debug)]
     struct Failing {
         inner: store::object_store::memory::InMemory,
@@ -524,7 +525,7 @@ mod tests {
         }
     }
 
-    /// Writes checkpoints until a write fails; gives the last that was committed.
+    /// Writes checkpoints until a write fails; returns the last committed one.
     async fn commit_until_failure(checkpoints: &Checkpoints) -> Option<u64> {
         let mut last = None;
         for round in 1.. {
@@ -550,13 +551,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_whatever_write_a_store_fails_no_committed_checkpoint_is_lost() {
+    async fn a_failure_at_any_write_loses_no_committed_checkpoint() {
         for writes in 0..40 {
             let failing = Failing { inner: Default::default(), writes_left: writes.into() };
             let checkpoints = Checkpoints::new(Store::over(std::sync::Arc::new(failing), "test"));
             let committed = commit_until_failure(&checkpoints).await;
             let found = checkpoints.last(None).await.unwrap();
-            // A commit whose manifest is there and whose cleaning up failed has not been acknowledged, but counts.
+            // A commit that failed only after its manifest was written was not acknowledged, but counts.
             assert!(found >= committed, "after {writes} writes {found:?} is left of {committed:?}");
             assert!(
                 found <= committed.map_or(Some(1), |round| Some(round + 1)),

@@ -34,23 +34,27 @@ use crate::{
     validation::Best,
 };
 
-/// Rounds for which sync ticks are granted ahead of the slowest receiver: enough that nobody waits for the grant.
+/// Rounds for which sync ticks are granted ahead of the slowest receiver: enough that no node waits for the grant.
 const AHEAD: u64 = 8;
 
-/// In which what is queued for the nodes is on its way.
+/// Time for queued orders to leave.
 const FLUSH: Duration = Duration::from_millis(10);
 
-/// How long the last words to the nodes may take to go out.
+/// Time limit for sending the last orders to the nodes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The largest message that a node sends, in bytes: a report of an evaluation pass over some ten thousand recordings, or a
-/// piece of a state.
+/// The largest message that a node sends, in bytes: a report of an evaluation pass over some ten thousand recordings,
+/// or a piece of a state.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
-/// Between two looks at who has fallen silent.
+/// Interval between checks for silent nodes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Conducts a run from the first join to the summary, or until it is told to stop.
+/// Conducts a run from the first join to the summary, or until it is stopped.
+///
+/// # Errors
+///
+/// A [`CoordinatorError`] that says why the run ended early.
 pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     node::check_data_names(&options.scenario)?;
     node::check_kinds(&options.scenario)?;
@@ -93,8 +97,8 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
     conductor.members.close();
-    // Order streams end after what is queued in them has gone out. The server hears last that it is to end, so that what
-    // it does does not depend on which of the two it sees first.
+    // Order streams end after their queued orders have been sent. The server is told to end last, so that its behaviour
+    // does not depend on which of the two it sees first.
     tokio::time::sleep(FLUSH).await;
     drop(close);
     let mut server = server;
@@ -116,17 +120,17 @@ struct Conductor {
     ordered: Arc<Ordered>,
     shared_status: Arc<SharedStatus>,
     inbox: mpsc::Receiver<Event>,
-    /// When anything but a heartbeat came last.
+    /// When the last event other than a heartbeat arrived.
     moved: Instant,
-    /// When the first of those losses came after which no round has been finished yet.
+    /// Time of the first loss since the last finished round.
     failing_since: Option<Instant>,
-    /// No more rounds are to be granted for now.
+    /// Whether granting of rounds is paused.
     paused: bool,
-    /// The run is to end at the next version.
+    /// Whether the run ends at the next version.
     stopping: bool,
-    /// This node is to end, and would like a checkpoint before.
+    /// A node that wants to leave, after a checkpoint.
     leaving: Option<Member>,
-    /// Of the receivers that tell classes.
+    /// Class counts of the receivers that classify.
     classes: Vec<ClassCounts>,
     /// A node has networks that give the same bits in the same build alone.
     same_build: bool,
@@ -164,14 +168,14 @@ impl Conductor {
         conductor
     }
 
-    /// Incarnation after incarnation until one reaches the end.
+    /// Runs incarnations until one reaches the end.
     async fn conduct(&mut self) -> Result<Outcome, CoordinatorError> {
         loop {
             match self.incarnation().await {
                 Ok(summary) => return Ok(Outcome::Done(Box::new(summary))),
                 Err(Interruption::Stopped(version)) => return Ok(Outcome::Stopped(version)),
                 Err(Interruption::Fatal(error)) => return Err(error),
-                // Who is lost need not come back for the end: as when all are told to end at the same time.
+                // A lost node need not come back for the end, as when all nodes are stopped at the same time.
                 Err(Interruption::Lost(line)) if self.stopping => {
                     eprintln!("{line}: ending without a further checkpoint");
                     self.members.order(Order::Abort(Abort { reason: "the run was told to stop".into() }));
@@ -182,7 +186,7 @@ impl Conductor {
         }
     }
 
-    /// From the first join to the summary, without a loss.
+    /// Runs from the first join to the summary without a loss.
     async fn incarnation(&mut self) -> Result<Summary, Interruption> {
         self.best = self.setup.committed.as_ref().and_then(|run| run.best);
         let devices = self.gather().await?;
@@ -201,7 +205,7 @@ impl Conductor {
         let seconds = start.elapsed().as_secs_f64();
         let judge = self.evaluate(version).await?;
         let fingerprint = self.setup.checkpoints.fingerprint(version).await.map_err(|error| match error {
-            // It has been damaged since; there may be one before.
+            // The checkpoint was damaged after it was checked; an earlier one may exist.
             CoordinatorError::Input(line) => Interruption::Lost(line),
             error => error.into(),
         })?;
@@ -210,7 +214,7 @@ impl Conductor {
         Ok(summary)
     }
 
-    /// Goes back to the last checkpoint: counts the incarnation up, writes it down, and lets everybody join again.
+    /// Goes back to the last checkpoint: increments the incarnation, writes it down, and lets all nodes join again.
     async fn roll_back(&mut self, line: String) -> Result<(), CoordinatorError> {
         let patience = self.deadlines.rejoin;
         if patience.is_zero() {
@@ -233,8 +237,8 @@ impl Conductor {
         Ok(())
     }
 
-    /// What to do when the folder or the store has failed. What is advised works: without a checkpoint there is nothing to go on
-    /// from.
+    /// What to do after the folder or the store failed. The advice must work: without a checkpoint the run cannot
+    /// continue.
     fn advice(&self) -> String {
         let folder = self.setup.folder.path().display();
         let then = match (self.mode, self.setup.saved) {
@@ -247,7 +251,8 @@ impl Conductor {
 
     // ------------------------------------------------------------------------------------------------- training
 
-    /// Trains stretch by stretch; each ends with an evaluation on validation rows, a checkpoint, or both. Gives the version reached.
+    /// Trains stretch by stretch; each ends with an evaluation on validation rows, a checkpoint, or both. Returns the
+    /// version reached.
     async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, Interruption> {
         let last = self.scenario.train.rounds;
         let every = self.scenario.checkpoint.every;
@@ -262,7 +267,7 @@ impl Conductor {
             if reached > version && self.scenario.validates_at(reached) {
                 is_best = self.validate(rounds, reached, &mut progress).await?;
             }
-            // Where it is neither due nor the best, it need not be the end either.
+            // A checkpoint that is neither due nor the best may be skipped.
             let is_due = reached == next_multiple(version, every) || reached == last;
             let ends = self.stopping || self.leaving.is_some() || self.is_out_of_patience();
             if (is_due || is_best || ends) && self.setup.saved != Some(reached) {
@@ -290,8 +295,8 @@ impl Conductor {
         Ok(version)
     }
 
-    /// Grants rounds a few ahead of the slowest receiver until `boundary`, or until the run or a node is to stop. Gives the
-    /// version reached.
+    /// Grants rounds a few ahead of the slowest receiver until `boundary`, or until the run or a node must stop.
+    /// Returns the version reached.
     async fn train_to(
         &mut self,
         rounds: &mut Rounds,
@@ -302,7 +307,7 @@ impl Conductor {
         let mut granted = first;
         loop {
             let finished = rounds.finished_by_receivers();
-            // What is granted is computed: no version lies before its end.
+            // Granted rounds are always computed: the next version lies at their end.
             let ends = self.stopping || self.leaving.is_some();
             let boundary = if ends { granted } else { boundary };
             if finished >= boundary {
@@ -370,12 +375,12 @@ impl Conductor {
 
     // ------------------------------------------------------------------------------------------------- events
 
-    /// Sends an order to everybody.
+    /// Sends an order to all nodes.
     fn order(&self, order: Order) -> Result<(), Interruption> {
         Conductor::all_read(&self.members.order(order))
     }
 
-    /// Who does not read its orders is lost.
+    /// A node that does not read its orders is lost.
     fn all_read(deaf: &[Member]) -> Result<(), Interruption> {
         match deaf.first() {
             None => Ok(()),
@@ -383,7 +388,7 @@ impl Conductor {
         }
     }
 
-    /// The next event of a run under way, in which a node that fails, leaves or stands still is a loss.
+    /// The next event of a run under way; a node that fails, leaves or stalls counts as lost.
     async fn next_event(&mut self) -> Result<Event, Interruption> {
         match self.next().await? {
             Event::Report(_, member, Report::Failed(failed)) if failed.lost => {
@@ -414,7 +419,7 @@ impl Conductor {
                 let reason = format!("it has said nothing for {} s", silence.as_secs());
                 return Ok(Event::Gone(self.setup.incarnation, member, reason));
             }
-            // In this order, whatever is ready: no draw decides.
+            // Ready events are taken in this fixed order, not at random.
             let event = tokio::select! {
                 biased;
                 () = self.terminate.announced(), if !self.stopping => Event::Told(Action::Stop),
@@ -429,9 +434,9 @@ impl Conductor {
                 Event::Fault(line) => {
                     return Err(CoordinatorError::Run(format!("{line}; {}", self.advice())).into());
                 }
-                // What was said in an earlier incarnation is forgotten.
+                // Messages of an earlier incarnation are dropped.
                 event if event.incarnation() != Some(self.setup.incarnation) => continue,
-                // There is the one before.
+                // An earlier checkpoint exists.
                 Event::Damaged(_, line) => return Err(Interruption::Lost(line.clone())),
                 Event::Gone(_, member, _) => self.members.release(*member),
                 _ => self.moved = Instant::now(),
@@ -455,7 +460,7 @@ impl Conductor {
     }
 }
 
-/// The next multiple of a number of rounds; none comes where there is no such number.
+/// The next multiple of a number of rounds after `version`; the largest number if `every` is 0.
 fn next_multiple(version: u64, every: u64) -> u64 {
     version.checked_div(every).map_or(u64::MAX, |whole| (whole + 1).saturating_mul(every))
 }

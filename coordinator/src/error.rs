@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Why a run ended before its end. One line each, naming the culprit.
+/// Why a run ended early. One line each, naming the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
     /// The scenario cannot be run.
@@ -9,7 +9,7 @@ pub enum CoordinatorError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Link(#[from] link::LinkError),
-    /// What the user gave cannot be used.
+    /// The user's input cannot be used.
     #[error("{0}")]
     Input(String),
     /// A file of the run's folder cannot be read or written.
@@ -17,7 +17,7 @@ pub enum CoordinatorError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
     /// The store of checkpoints cannot be read or written.
@@ -35,12 +35,12 @@ impl CoordinatorError {
         move |error| CoordinatorError::File { path, error }
     }
 
-    /// Blames a node for a message.
+    /// Makes an error that names the node which sent a message.
     pub(crate) fn blame(node: String) -> impl FnOnce(proto::WireError) -> Self {
         move |error| CoordinatorError::Run(format!("{node}: {error}"))
     }
 
-    /// Whether the fault lies in what the user gave (exit status 2) rather than in the run (1).
+    /// Whether the user's input (exit status 2) rather than the run (1) is at fault.
     pub fn is_input(&self) -> bool {
         matches!(
             self,

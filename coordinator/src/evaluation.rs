@@ -12,12 +12,12 @@ use crate::{
     validation::Validated,
 };
 
-/// Of a task with more classes, a summary has no counts of answers: they go with the square of that number.
+/// Above this number of classes the summary omits the confusion matrix, which grows with its square.
 const MOST_CLASSES_SHOWN: usize = 100;
 
 /// Gathers the nodes' reports of evaluation passes.
 pub(crate) struct Evaluation {
-    /// The number of the first.
+    /// The number of the first pass.
     first: u64,
     passes: u64,
     receivers: BTreeMap<(u64, usize), ReceiverPass>,
@@ -25,7 +25,7 @@ pub(crate) struct Evaluation {
     /// m(k) of every transmitter.
     modalities: Vec<usize>,
     receiver_count: usize,
-    /// Of the receivers that tell classes.
+    /// Class counts of the receivers that classify.
     classes: Vec<ClassCounts>,
 }
 
@@ -42,7 +42,7 @@ impl Evaluation {
         }
     }
 
-    /// The same of passes over validation rows.
+    /// The same for passes over validation rows.
     pub(crate) fn of_validation(scenario: &Scenario) -> Self {
         let (first, passes) = (node::first_pass(true), scenario.evaluation.validation_passes);
         Evaluation { first, passes, ..Evaluation::new(scenario, Vec::new()) }
@@ -82,7 +82,7 @@ impl Evaluation {
             && self.transmitters.len() as u64 == self.passes * self.modalities.len() as u64
     }
 
-    /// What every receiver lost on each test recording.
+    /// Every receiver's loss on each test recording.
     pub(crate) fn recordings(&self) -> Option<Recordings> {
         let of = |t: usize| {
             let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
@@ -91,7 +91,7 @@ impl Evaluation {
         Recordings::of(&(0..self.receiver_count).map(of).collect::<Vec<Vec<&[Cluster]>>>())
     }
 
-    /// What was scored on validation rows; of training and of the best it knows nothing.
+    /// The scores on validation rows, without those parts that need the training history.
     pub(crate) fn validated(&self) -> Validated {
         let ce: Vec<f64> = (0..self.receiver_count).map(|t| self.loss(t)).collect();
         let first_score = |t| mean(&self.cells(t, |cluster| cluster.scores.first().copied().unwrap_or(0.0)));
@@ -106,7 +106,7 @@ impl Evaluation {
         }
     }
 
-    /// What had gone through the transmitters' sockets when all passes were done.
+    /// Bytes through the transmitters' sockets when all passes were done.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.transmitters.range((self.passes - 1, 0)..).map(|(_, report)| report.wire_bytes).sum()
     }
@@ -144,7 +144,7 @@ impl Evaluation {
         }
     }
 
-    /// What a test sample spends in the air; none if all channels are ideal.
+    /// Channel use for a test sample; none if all channels are ideal.
     pub(crate) fn channel(&self) -> Option<OnAir> {
         OnAir::of(self.receivers.values().filter_map(|report| report.air.as_ref()), self.passes)
     }
@@ -183,7 +183,7 @@ impl Evaluation {
         metrics.iter().enumerate().map(row).collect()
     }
 
-    /// What receiver t told of each class in all passes; none if it tells no classes.
+    /// Receiver t's counts of each class in all passes; none if it does not classify.
     fn class_scores(&self, t: usize) -> Option<ClassScores> {
         let classes = self.receivers.get(&(0, t))?.classes as usize;
         let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
@@ -192,7 +192,7 @@ impl Evaluation {
         (classes > 0).then(|| ClassScores::of(classes, cells))
     }
 
-    /// What receiver t took its classes for in all passes, if there are any, and not more than anybody looks at.
+    /// Receiver t's confusion matrix over all passes, if it classifies into few enough classes to show.
     fn confusion(&self, scenario: &Scenario, t: usize) -> Option<Confusion> {
         let classes = self.receivers.get(&(0, t))?.classes as usize;
         if !(1..=MOST_CLASSES_SHOWN).contains(&classes) {
@@ -229,7 +229,7 @@ impl Evaluation {
         Some([-high, -low])
     }
 
-    /// What receiver t has found, by pass and cluster.
+    /// Receiver t's results, by pass and cluster.
     fn cells(&self, t: usize, value: impl Fn(&Cluster) -> f64) -> Vec<BTreeMap<u32, Cell>> {
         let cell = |cluster: &Cluster| Cell { samples: cluster.samples.into(), sum: value(cluster) };
         let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
@@ -269,13 +269,13 @@ impl Evaluation {
     }
 }
 
-/// What test rows share that one cluster of the bootstrap has, in the plural.
+/// The plural name of what test rows in one cluster of the bootstrap share.
 fn clusters(scenario: &Scenario) -> &'static str {
-    // A run of data that this program does not know is judged by one that does.
+    // A data set that this program does not know is evaluated by a program that does.
     node::data_source(scenario, None).map_or("rows", |data| data.clusters_are())
 }
 
-/// What the rates are.
+/// Name of the rate estimator.
 fn rate_estimator(train: &Train) -> &'static str {
     match (train.method.rate, train.rate_estimator) {
         (Rate::Bits, _) => "bits",

@@ -15,11 +15,11 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// What a run needs besides its checkpoints to go on; a lineage only some have. The scenario comes last: a folder that has it holds
-/// a run, and who is interrupted while fetching must not be taken for that.
+/// The files besides checkpoints that a run needs to continue; only some runs have a lineage. The scenario comes last:
+/// a folder that has it holds a run, and an interrupted fetch must not look like one.
 const KEPT_FILES: [&str; 4] = ["metrics.jsonl", "selection.jsonl", LINEAGE, "scenario.toml"];
 
-/// The files of a run that mean something only with each other.
+/// The files of a run that are only valid together.
 const RUN_FILES: [&str; 11] = [
     "scenario.toml",
     LINEAGE,
@@ -35,23 +35,23 @@ const RUN_FILES: [&str; 11] = [
 ];
 
 impl RunFolder {
-    /// The folder at a path, whatever is in it.
+    /// The folder at a path, with any content.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         RunFolder { path: path.into() }
     }
 
-    /// A folder for a fresh run. One that holds a run already is refused, or emptied of it if `force`.
+    /// A folder for a fresh run. A folder that already holds a run is refused, or cleared of it if `force`.
     pub(crate) fn create(path: &Path, scenario: &Scenario, force: bool) -> Result<Self, CoordinatorError> {
         let folder = RunFolder::make_room(path, force)?;
         folder.write_whole("scenario.toml", scenario.to_toml().as_bytes())?;
         Ok(folder)
     }
 
-    /// The same without its scenario.
+    /// As [`create`](Self::create), without writing the scenario.
     pub(crate) fn make_room(path: &Path, force: bool) -> Result<Self, CoordinatorError> {
         let folder = RunFolder::at(path);
         if folder.holds_run() {
-            // A start that came to nothing, for want of a node or of data, is not worth keeping.
+            // A start that failed for lack of a node or of data leaves nothing worth keeping.
             if !force && folder.file("metrics.jsonl").exists() {
                 let further = match folder.file("summary.json").exists() {
                     true => "train it further with --resume and more --rounds",
@@ -94,20 +94,24 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Whether a run has left its scenario here.
+    /// Whether the folder holds a run's scenario.
     pub fn holds_run(&self) -> bool {
         self.file("scenario.toml").exists()
     }
 
     /// The scenario of the run that the folder holds.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is no scenario.
     pub fn scenario(&self) -> Result<Scenario, CoordinatorError> {
         self.changed_scenario(&[])
     }
 
-    /// The same for an evaluation in which these assignments hold: they change nothing that was trained.
+    /// The same for an evaluation with these assignments, which must not change what was trained.
     ///
     /// # Errors
-    /// If an assignment would change what was trained, or the scenario cannot be.
+    /// If an assignment would change what was trained, or the scenario cannot be read.
     pub fn scenario_judged(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
         for assignment in set {
             let (key, _) = assignment.split_once(['.', '=']).unwrap_or((assignment, ""));
@@ -120,7 +124,7 @@ impl RunFolder {
         self.changed_scenario(set)
     }
 
-    /// The same with these assignments.
+    /// The same, changed by these assignments.
     pub(crate) fn changed_scenario(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
         let path = self.file("scenario.toml");
         if !path.exists() {
@@ -132,7 +136,7 @@ impl RunFolder {
         Ok(Scenario::read(&path, set)?)
     }
 
-    /// Writes a file so that it is there whole or not at all.
+    /// Writes a file atomically: completely or not at all.
     pub(crate) fn write_whole(&self, name: &str, content: &[u8]) -> Result<(), CoordinatorError> {
         let path = self.file(name);
         let partial = path.with_extension("partial");
@@ -146,7 +150,7 @@ impl RunFolder {
         write().map_err(CoordinatorError::file(&path))
     }
 
-    /// What was written down here of the last incarnation, if anything.
+    /// The record of the last incarnation in this folder, if there is one.
     pub(crate) fn incarnation(&self) -> Result<Option<Vec<u8>>, CoordinatorError> {
         let path = self.file("incarnation");
         match fs::read(&path) {
@@ -159,12 +163,12 @@ impl RunFolder {
         }
     }
 
-    /// Writes an incarnation down, before anybody hears of it.
+    /// Records an incarnation before any node is told of it.
     pub(crate) fn write_incarnation(&self, incarnation: u64) -> Result<(), CoordinatorError> {
         self.write_whole("incarnation", incarnation.to_string().as_bytes())
     }
 
-    /// The run's checkpoints, in the store that the scenario names or, if it names none, in the folder itself.
+    /// The run's checkpoints, in the store that the scenario names or, by default, in the folder itself.
     pub(crate) fn checkpoints(&self, scenario: &Scenario) -> Result<Checkpoints, CoordinatorError> {
         let store = match &scenario.checkpoint.store {
             Some(location) => Store::open(location)?,
@@ -173,7 +177,8 @@ impl RunFolder {
         Ok(Checkpoints::new(store))
     }
 
-    /// Keeps the run's own files beside its checkpoints in a store elsewhere, so that it can go on from there alone.
+    /// Copies the run's own files to a remote store, beside its checkpoints, so that the run can continue from the
+    /// store alone.
     pub(crate) async fn keep_files(&self, checkpoints: &Checkpoints) -> Result<(), CoordinatorError> {
         for name in KEPT_FILES {
             let path = self.file(name);
@@ -186,7 +191,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Fetches what [`keep_files`](Self::keep_files) kept into a folder that has nothing of the run.
+    /// Fetches the files that [`keep_files`](Self::keep_files) stored into a folder without files of the run.
     pub(crate) async fn fetch_files(&self, checkpoints: &Checkpoints) -> Result<(), CoordinatorError> {
         fs::create_dir_all(&self.path).map_err(CoordinatorError::file(&self.path))?;
         for name in KEPT_FILES {
@@ -243,7 +248,7 @@ mod tests {
         for (position, name) in KEPT_FILES.iter().enumerate() {
             let directory = tempfile::tempdir().unwrap();
             let folder = RunFolder::at(directory.path());
-            // A folder in its place lets no file come there.
+            // A folder of the same name makes the write fail.
             fs::create_dir(folder.file(name)).unwrap();
             let earlier = || KEPT_FILES[..position].iter().all(|name| folder.file(name).exists());
             folder.fetch_files(&kept).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! A run that is trained further than it was to go, and one that is forked off another.
+//! Extending a run beyond its number of rounds, and forking a run off another one.
 
 use std::{fs, path::Path};
 
@@ -7,37 +7,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CoordinatorError, RunFolder, checkpoints::Checkpoints};
 
-/// The file that says where a run has come from, if not from round 0 of its own scenario.
+/// The file that records the origin of a run that did not start at round 0 of its own scenario.
 pub(crate) const LINEAGE: &str = "lineage.json";
 
-/// What a summary of the run must say besides its scenario.
+/// Origin of a run, for its summary, besides its scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Lineage {
     pub(crate) forked: Option<Fork>,
     pub(crate) extended: Vec<Extension>,
 }
 
-/// A run began with the parameters of another one.
+/// A run that began with the parameters of another run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fork {
     /// The other run's folder.
     pub from: String,
-    /// The round of its checkpoint: rounds before that are the other run's.
+    /// The round of its checkpoint: earlier rounds belong to the other run.
     pub round: u64,
     /// The keys of its scenario that were changed, as "key: before -> after".
     pub changed: Vec<String>,
 }
 
-/// A run was given more rounds, on which its schedules depend: so it is not the same as one that had them from the start.
+/// An extension of a run by rounds on which its schedules depend: the result differs from a run that had them from the
+/// start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Extension {
-    /// Rounds that were trained by then.
+    /// Rounds trained by then.
     pub round: u64,
-    /// How many it had been given before.
+    /// Number of rounds before the extension.
     pub rounds_before: u64,
-    /// How many it was given then.
+    /// Number of rounds after it.
     pub rounds: u64,
-    /// Its schedules from there on: those of a run of that many rounds.
+    /// Its schedules from there on: those of a run with that many rounds.
     pub schedule: String,
 }
 
@@ -52,8 +53,8 @@ impl Lineage {
             .map_err(|error| CoordinatorError::Input(format!("{}: {error}", path.display())))
     }
 
-    /// The number of rounds that this lineage gives a run today, where the scenario of its checkpoint at `round` had `rounds`: later
-    /// extensions are applied in order.
+    /// The number of rounds of a run under this lineage, if the scenario of its checkpoint at `round` had `rounds`:
+    /// later extensions apply in order.
     pub(crate) fn rounds_since(&self, round: u64, rounds: u64) -> u64 {
         let later = self.extended.iter().filter(|extension| extension.round >= round);
         later.fold(
@@ -70,16 +71,16 @@ impl Lineage {
     }
 }
 
-/// Gives the run in a folder so many rounds. The folder is locked.
+/// Sets the number of rounds of the run in a folder. The caller holds the folder's lock.
 ///
 /// # Errors
-/// If it has trained more already.
+/// If the run has trained more rounds already.
 pub fn extend(folder: &Path, rounds: u64) -> Result<(), CoordinatorError> {
     let run = RunFolder::at(folder);
     wait(async { give_rounds(&run, &run.checkpoints(&run.scenario()?)?, rounds).await })
 }
 
-/// The same for a run of which nothing is left but what lies in its store: the folder gets it first.
+/// The same for a run whose files remain only in its store: they are fetched into the folder first.
 ///
 /// # Errors
 /// If there is no checkpoint, or the run has trained more already.
@@ -119,7 +120,7 @@ async fn give_rounds(
             run.path().display()
         )));
     }
-    // What is trained under no schedule, or not at all yet, is the beginning of the longer run.
+    // Training without a schedule, or no training yet, is the beginning of the longer run.
     let schedule = after.train.schedule().or(before.train.schedule()).filter(|_| trained > 0);
     if let Some(schedule) = schedule {
         let mut lineage = Lineage::of(run)?;
@@ -127,7 +128,7 @@ async fn give_rounds(
         lineage.extended.push(Extension { round: trained, rounds_before, rounds, schedule });
         lineage.write(run)?;
     }
-    // What was summed up is not what the folder holds from now on, and yet not to be lost.
+    // The old results no longer describe the folder's run, but are kept under other names.
     for name in ["summary", "recordings", "evaluation"] {
         let path = run.file(&format!("{name}.json"));
         if path.exists() {
@@ -138,8 +139,8 @@ async fn give_rounds(
     run.write_whole("scenario.toml", after.to_toml().as_bytes())
 }
 
-/// Makes a folder of a run that goes on from the last checkpoint of another one, with another scenario. The folder is locked.
-/// The scenario is written last: what is interrupted before holds no run.
+/// Makes a folder of a run that continues from the last checkpoint of another run, with another scenario. The caller
+/// holds the folder's lock. The scenario is written last: an interrupted fork leaves no run.
 ///
 /// # Errors
 /// If the other run has no checkpoint, the scenario has other networks or no rounds left, or the folder holds a run.
@@ -183,7 +184,7 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
         let changed = before.changes(scenario).iter().map(ToString::to_string).collect();
         let from = std::path::absolute(from).unwrap_or_else(|_| from.into()).display().to_string();
         let mut lineage = Lineage { forked: Some(Fork { from, round, changed }), ..Lineage::of(&source)? };
-        // Rounds that the other run was given and had not begun are its own affair.
+        // Extensions that the other run had not reached do not concern the fork.
         lineage.extended.retain(|extension| extension.round < round);
         lineage.write(&target)?;
         checkpoints.copy(round, &copies, scenario).await?;
@@ -191,7 +192,7 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
     })
 }
 
-/// Networks of other shapes have no use for a checkpoint.
+/// Checks that a checkpoint fits: networks must have the same shapes.
 fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), CoordinatorError> {
     let nodes = |scenario: &Scenario| {
         let modalities = scenario.transmitter.iter().map(|node| node.modalities.clone());
@@ -216,7 +217,7 @@ fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), Coordinator
     )))
 }
 
-/// Does a little work with a store before there is a runtime.
+/// Runs a short operation on a store before there is a runtime.
 pub(crate) fn wait<T>(
     work: impl Future<Output = Result<T, CoordinatorError>>,
 ) -> Result<T, CoordinatorError> {

@@ -1,5 +1,5 @@
-//! Incarnations of a run whose checkpoints lie elsewhere, where coordinators with other folders may find them: each number is
-//! claimed by one of them, and whoever sees a higher one has lost the run.
+//! Incarnations of a run whose checkpoints lie in a remote store, where coordinators with other folders may find them.
+//! Each number is claimed by one coordinator; one that sees a higher number no longer owns the run.
 
 use store::Store;
 
@@ -8,14 +8,14 @@ use crate::CoordinatorError;
 /// The first part of the names of all claims.
 const CLAIMS: &str = "incarnations";
 
-/// Claims the lowest number above `before` and above every claimed number. Then removes the claims of lower numbers, which have no
-/// further use.
+/// Claims the lowest number above `before` and above every claimed number. Then removes the claims of lower numbers,
+/// which are no longer needed.
 pub(crate) async fn claim(store: &Store, before: u64) -> Result<u64, CoordinatorError> {
     let mut next = before.max(last(store).await?) + 1;
     let claimant = format!("process {}\n", std::process::id());
     loop {
         let is_free = store.create(&name(next), claimant.clone()).await?;
-        // The claim that was there a moment ago may have been removed for a higher one since.
+        // A claim may have been removed since, in favour of a higher one.
         let last = last(store).await?;
         if is_free && last <= next {
             break;
@@ -28,10 +28,10 @@ pub(crate) async fn claim(store: &Store, before: u64) -> Result<u64, Coordinator
     Ok(next)
 }
 
-/// Makes sure that nobody has claimed a number after `own`.
+/// Makes sure that no other coordinator has claimed a number after `own`.
 ///
 /// # Errors
-/// If somebody has: that one has the run now.
+/// If another coordinator has: it owns the run now.
 pub(crate) async fn check(store: &Store, own: u64) -> Result<(), CoordinatorError> {
     match last(store).await? {
         last if last > own => Err(CoordinatorError::Run(format!(
@@ -43,12 +43,12 @@ pub(crate) async fn check(store: &Store, own: u64) -> Result<(), CoordinatorErro
     }
 }
 
-/// The highest number that is claimed; 0 if none is.
+/// The highest claimed number; 0 if there is none.
 async fn last(store: &Store) -> Result<u64, CoordinatorError> {
     Ok(claims(store).await?.into_iter().max().unwrap_or(0))
 }
 
-/// All numbers that are claimed.
+/// All claimed numbers.
 async fn claims(store: &Store) -> Result<Vec<u64>, CoordinatorError> {
     let names = store.names().await?;
     let number = |name: &String| name.split_once('/').filter(|(first, _)| *first == CLAIMS)?.1.parse().ok();
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_number_is_claimed_once_and_who_is_overtaken_hears_of_it() {
+    async fn every_number_is_claimed_once_and_an_overtaken_coordinator_notices() {
         let store = Store::in_memory();
         assert_eq!(claim(&store, 0).await.unwrap(), 1);
         let (one, other) = tokio::join!(claim(&store, 1), claim(&store, 1));

@@ -1,18 +1,19 @@
 use crate::{CoordinatorError, members::Member};
 
-/// Why an incarnation, or the run, ended before its end.
+/// Why an incarnation or a run ended early.
 #[derive(Debug)]
 pub(crate) enum Interruption {
-    /// A node is gone, cut off, silent, or stands still: the network goes back to its last checkpoint. One line.
+    /// A node left, lost its connection, fell silent or stalled: the network goes back to its last checkpoint. One
+    /// line.
     Lost(String),
-    /// The run was told to stop; a checkpoint of this version is there.
+    /// The run was stopped; a checkpoint of this version exists.
     Stopped(u64),
-    /// There is nothing to be done about it.
+    /// The run cannot continue.
     Fatal(CoordinatorError),
 }
 
 impl Interruption {
-    /// A node's control stream has ended.
+    /// The interruption caused by the end of a node's control stream.
     pub(crate) fn left(member: Member, reason: &str) -> Self {
         Interruption::Lost(format!("{member} left the run: {reason}"))
     }

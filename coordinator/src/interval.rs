@@ -5,7 +5,7 @@ use randomness::{Purpose, Seed};
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2000;
 
-/// What a receiver found in the test rows of one recording in one pass.
+/// A receiver's results on the test rows of one recording in one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) samples: f64,
@@ -50,7 +50,7 @@ pub(crate) fn bootstrap_interval(seed: Seed, label: &str, passes: &[BTreeMap<u32
 mod tests {
     use super::*;
 
-    /// Clusters with independent means of known spread: the interval must have the width of theory.
+    /// For clusters with independent means of known spread the interval must have its theoretical width.
     #[test]
     fn the_interval_has_the_width_of_the_normal_approximation() {
         let seed = Seed::from_number(5);

@@ -1,4 +1,4 @@
-//! Whose word counts for whom: a caller with a certificate speaks as the node that it is made out to, and as no other.
+//! Which certificate may speak for which node: a caller may act only as the node that its certificate names.
 
 use link::{Identity, Name};
 use node::Role;
@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::members::Member;
 
-/// Checks that a caller may join as it wants to. Without an index it gets that of its certificate.
+/// Checks that a caller may join under the index it asks for. Without an index it gets that of its certificate.
 pub(crate) fn join(mut join: Join, caller: Identity) -> Result<Join, Status> {
     let own = match caller {
         Identity::Nobody | Identity::Token => return Ok(join),
@@ -23,14 +23,14 @@ pub(crate) fn join(mut join: Join, caller: Identity) -> Result<Join, Status> {
     let wanted = match join.role() {
         proto::v1::Role::Transmitter => Name::Transmitter(index),
         proto::v1::Role::Receiver => Name::Receiver(index),
-        // Refused for that itself.
+        // Refused later for having no role.
         proto::v1::Role::Unspecified => return Ok(join),
     };
     caller.check(wanted).map_err(Status::permission_denied)?;
     Ok(join)
 }
 
-/// Checks that a caller may write or read the state of a node: its own.
+/// Checks that a caller may write or read the state of a node: only its own.
 pub(crate) fn state(member: Member, caller: Identity) -> Result<(), Status> {
     let index = member.index as u32;
     let name = match member.role {
@@ -43,8 +43,8 @@ pub(crate) fn state(member: Member, caller: Identity) -> Result<(), Status> {
     })
 }
 
-/// Checks that a caller may have its way with the run: with certificates, any member may look, and only an administrator
-/// may act.
+/// Checks that a caller may manage the run: with certificates, any member may ask for the status, and only an
+/// administrator may change the run.
 pub(crate) fn manage(action: Action, caller: Identity) -> Result<(), Status> {
     match caller {
         Identity::Peer(name) if name != Name::Admin && action != Action::Status => {

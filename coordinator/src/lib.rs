@@ -1,8 +1,8 @@
-//! The coordinator: lets nodes in, grants sync ticks, keeps checkpoints and the run's folder, and sums up.
+//! The coordinator: admits nodes, grants sync ticks, keeps checkpoints and the run's folder, and writes the summary.
 //!
 //! It is not on the path of features and gradients. Its control stream is one totally ordered list of orders.
 
-// Standard output and error may be closed or full: its `println` and `eprintln` do not panic then.
+// Standard output and error may be closed or full: `println` and `eprintln` of `node` do not panic then.
 #[macro_use]
 extern crate node;
 

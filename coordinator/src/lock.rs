@@ -1,4 +1,4 @@
-//! A run's folder has one owner at a time: whoever holds the lock on its file `lock`.
+//! A run's folder has one owner at a time: the process that holds the lock on its file `lock`.
 
 mod heartbeat;
 mod owner;
@@ -16,16 +16,16 @@ pub(crate) use self::owner::{host, now};
 use self::{heartbeat::Heartbeat, owner::Owner};
 use crate::CoordinatorError;
 
-/// The file's name. It is never removed, also not with --force: a lock on a file that is gone keeps nobody out.
+/// The file's name. It is never removed, even with --force: a lock on a removed file would exclude no one.
 const NAME: &str = "lock";
 
-/// How long a new owner waits for one that is ending.
+/// How long a new owner waits for an owner that is ending.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The right to write to a run's folder, for as long as it is held. The system takes it from a process that dies.
+/// The right to write to a run's folder while it is held. The system releases it when the process ends.
 #[derive(Debug)]
 pub struct RunLock(Held);
 
@@ -33,30 +33,30 @@ pub struct RunLock(Held);
 enum Held {
     /// The locked file.
     File(File),
-    /// Where the file system has no locks.
+    /// For file systems without locks.
     Beating { _heartbeat: Heartbeat },
-    /// The parent process holds it too, and this one's copy of its file is open until it ends.
+    /// The parent process holds the lock, and this process keeps a copy of its file open until it ends.
     Inherited,
 }
 
 impl RunLock {
-    /// Takes a folder, which is made if it is not there. Waits for an owner that is ending, and says so.
+    /// Locks a folder, which is created if missing. Waits for an owner that is ending, and says so.
     ///
     /// # Errors
-    /// If somebody else goes on working in it, or it cannot be written to.
+    /// If another process keeps working in it, or it cannot be written to.
     pub fn take(folder: &Path) -> Result<Self, CoordinatorError> {
         RunLock::take_within(folder, PATIENCE)
     }
 
-    /// Takes a folder now or not at all.
+    /// Locks a folder without waiting.
     ///
     /// # Errors
-    /// If somebody else has it, ending or not, or it cannot be written to.
+    /// If another process holds it, ending or not, or it cannot be written to.
     pub fn take_now(folder: &Path) -> Result<Self, CoordinatorError> {
         RunLock::take_within(folder, Duration::ZERO)
     }
 
-    /// Whether nobody has a folder, as far as can be told.
+    /// Whether no process holds a folder, as far as can be told.
     pub(crate) fn is_free(folder: &Path) -> bool {
         File::open(path(folder)).is_ok_and(|file| file.try_lock_shared().is_ok())
     }
@@ -83,7 +83,7 @@ impl RunLock {
             if begun.elapsed() >= patience || owner.as_ref().is_some_and(Owner::is_at_work) {
                 return Err(taken(folder, owner.as_ref()));
             }
-            // An owner that has just come may not have written down who it is.
+            // A new owner may not have written its details yet.
             if begun.elapsed() > 5 * PAUSE && !said {
                 eprintln!("waiting for {} to end in {}", name(owner.as_ref()), folder.display());
                 said = true;
@@ -92,7 +92,7 @@ impl RunLock {
         }
     }
 
-    /// Takes a folder whose file system has no locks.
+    /// Locks a folder whose file system has no locks.
     fn beat(folder: &Path, file: &File, error: &std::io::Error) -> Result<Self, CoordinatorError> {
         let folder_ = folder.display();
         eprintln!(
@@ -106,17 +106,21 @@ impl RunLock {
         Ok(RunLock(Held::Beating { _heartbeat: heartbeat }))
     }
 
-    /// A copy of the locked file for a child process: it stays open in every process that is started while the copy is there,
-    /// and the folder is locked until the last of them has ended.
+    /// A copy of the locked file for a child process: it stays open in every process that is started while the copy is
+    /// there, and the folder is locked until the last of them has ended.
+    ///
+    /// # Errors
+    ///
+    /// If the file descriptor cannot be duplicated.
     pub fn lend(&self) -> std::io::Result<Option<OwnedFd>> {
         match &self.0 {
-            // The one way to double it that does not close it in children.
+            // This way of duplicating keeps the copy open in children.
             Held::File(file) => Ok(Some(rustix::io::dup(file)?)),
             Held::Beating { .. } | Held::Inherited => Ok(None),
         }
     }
 
-    /// The lock that the parent of this process has lent it; taken, should nobody hold it.
+    /// The lock lent by this process's parent; taken if no process holds it.
     pub(crate) fn inherit(folder: &Path) -> Result<Self, CoordinatorError> {
         let file = open(folder)?;
         match file.try_lock() {
@@ -124,25 +128,25 @@ impl RunLock {
                 Owner::this_process().write(&file).map_err(CoordinatorError::file(path(folder)))?;
                 Ok(RunLock(Held::File(file)))
             }
-            // The parent's own, or no file system that locks, and the parent's heart beats.
+            // Either the parent holds the lock, or the file system has no locks and the parent's heartbeat runs.
             Err(_) => Ok(RunLock(Held::Inherited)),
         }
     }
 }
 
-/// Writes the run's name into a folder's lock, for those who find it taken.
+/// Writes the run's name into a folder's lock, for other processes that find it locked.
 pub(crate) fn name_run(folder: &Path, run: &str) {
     note(folder, |owner| owner.run = Some(run.to_owned()));
 }
 
-/// Says in a folder's lock that its owner ends: who wants the folder is to wait.
+/// Notes in a folder's lock that its owner is ending: other processes should wait.
 pub(crate) fn announce_end(folder: &Path) {
     note(folder, |owner| owner.ending = true);
 }
 
-/// Changes what the lock says of its owner. It is for people and for who waits: a disk that is full must not end a run here.
+/// Changes the owner's details in the lock. They are informative only: a full disk must not end a run here.
 fn note(folder: &Path, change: impl FnOnce(&mut Owner)) {
-    // A coordinator that is no process of its own, as in a test, has no lock.
+    // A coordinator within another process, as in a test, has no lock.
     let Ok(file) = File::options().read(true).write(true).open(path(folder)) else { return };
     let Some(mut owner) = Owner::read(&file) else { return };
     change(&mut owner);
@@ -177,7 +181,7 @@ fn name(owner: Option<&Owner>) -> String {
     owner.map_or_else(|| "a run".into(), ToString::to_string)
 }
 
-/// What file systems say that have no locks.
+/// Whether an error means that the file system has no locks.
 fn is_unsupported(error: &std::io::Error) -> bool {
     let codes = [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK, Errno::NOSYS];
     error.kind() == std::io::ErrorKind::Unsupported
@@ -230,7 +234,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let lock = RunLock::take(place.path()).unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        // Ended, and nobody has asked for its exit status: it works no more.
+        // The process has ended, but its exit status has not been collected: it does no more work.
         std::thread::sleep(SHORT);
         note(place.path(), |owner| owner.pid = child.id());
         let begun = Instant::now();

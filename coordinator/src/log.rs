@@ -13,7 +13,7 @@ use crate::{
     summary::{hex, sha256_hex},
 };
 
-/// A log of the run's folder: a line of JSON a round. It knows the hash of all that it holds.
+/// A log of the run's folder with a line of JSON for each round. It keeps the hash of its content.
 pub(crate) struct Log {
     name: &'static str,
     file: File,
@@ -22,8 +22,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens a log at a version: cut back to what it held when that was committed. One that is damaged is said, and keeps the
-    /// lines that can still be read. Where nothing is known of it, it is cut back to the lines of the rounds before.
+    /// Opens a log at a version, cut back to its content when that version was committed. A damaged log is reported and
+    /// keeps its readable lines. Without a record of its content it is cut back to the lines of earlier rounds.
     pub(crate) fn open(
         folder: &RunFolder,
         name: &'static str,
@@ -59,27 +59,27 @@ impl Log {
     pub(crate) fn append(&mut self, line: &impl Serialize) -> Result<(), CoordinatorError> {
         let mut text = serde_json::to_vec(line).expect("a line has only numbers and lists");
         text.push(b'\n');
-        // One write a line: a crash leaves at most one broken line, at the end, and resuming cuts it off.
+        // One write for each line: a crash leaves at most one broken line, at the end, and resuming cuts it off.
         self.file.write_all(&text).map_err(CoordinatorError::file(self.name))?;
         self.bytes += text.len() as u64;
         self.hash.update(&text);
         Ok(())
     }
 
-    /// Makes all that was added durable, and says what it is.
+    /// Makes all lines durable and returns length and hash.
     pub(crate) fn sync(&self) -> Result<Written, CoordinatorError> {
         self.file.sync_data().map_err(CoordinatorError::file(self.name))?;
         Ok(Written { bytes: self.bytes, sha256: hex(&self.hash.clone().finalize()) })
     }
 }
 
-/// The beginning of a text that was written once, if it still is what it was.
+/// The part of a text that was committed, if it is unchanged.
 fn beginning<'a>(text: &'a [u8], written: &Written) -> Option<&'a [u8]> {
     let beginning = text.get(..usize::try_from(written.bytes).ok()?)?;
     (sha256_hex(beginning) == written.sha256).then_some(beginning)
 }
 
-/// The lines of rounds before `version` that can be read, each round once and in order.
+/// The readable lines of rounds before `version`, each round once and in order.
 fn lines_before(text: &[u8], version: u64) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut next = 0;
@@ -94,7 +94,7 @@ fn lines_before(text: &[u8], version: u64) -> Vec<u8> {
     kept
 }
 
-/// The lines of a log, which have been written whole.
+/// The complete lines of a log.
 pub(crate) fn lines(folder: &RunFolder, name: &str) -> Result<Vec<Value>, CoordinatorError> {
     let path = folder.file(name);
     let text = fs::read(&path).map_err(CoordinatorError::file(&path))?;
@@ -107,7 +107,7 @@ mod tests {
 
     const THREE: &[u8] = b"{\"round\":0}\n{\"round\":1}\n{\"round\":2}\n";
 
-    /// A log in a fresh folder that holds a text, opened at version 2; gives what it holds then.
+    /// Opens a log with this text in a fresh folder at version 2; returns its content then.
     fn opened(text: &[u8], committed: Option<&Written>) -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
         let folder = RunFolder::at(directory.path());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_cut_back_to_what_was_committed() {
+    fn a_log_is_cut_back_to_its_committed_part() {
         let two = &THREE[..24];
         for committed in [None, Some(&written(two))] {
             for text in [two, THREE, &[THREE, b"{\"rou"].concat()] {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_damaged_log_remains_what_can_be_read() {
+    fn a_damaged_log_keeps_its_readable_lines() {
         let committed = written(&THREE[..24]);
         assert_eq!(opened(&THREE[12..], Some(&committed)), b"{\"round\":1}\n", "a line is lost");
         assert_eq!(opened(b"", Some(&committed)), b"");

@@ -1,4 +1,4 @@
-//! The coordinator by itself, for machines that run nothing else.
+//! The coordinator as a program of its own, for machines that run nothing else.
 
 use std::process::ExitCode;
 

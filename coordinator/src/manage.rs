@@ -1,4 +1,4 @@
-//! `status`, `pause`, `resume` and `stop`: what people may ask of a run under way.
+//! `status`, `pause`, `resume` and `stop`: requests to a run under way.
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -13,21 +13,21 @@ use crate::{
     stall::{describe, name},
 };
 
-/// Whom to ask, and how to show the answer.
+/// Which coordinator to ask, and how to print the answer.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = "Examples, of `status`:
   pom2dib status runs/mine
   pom2dib status coordinator.example:7310 --tls certs --json")]
 pub struct ManageArguments {
-    /// The run's folder, or where its coordinator listens, as host:port
+    /// The run's folder, or its coordinator's address as host:port
     #[arg(env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "DIR or HOST:PORT")]
     pub run: String,
 
-    /// How many seconds to wait for its answer
+    /// How many seconds to wait for the answer
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     pub patience: u64,
 
-    /// What the coordinator asks for.
+    /// Credentials for the coordinator.
     #[command(flatten)]
     pub security: SecurityOptions,
 
@@ -36,20 +36,20 @@ pub struct ManageArguments {
     pub json: bool,
 }
 
-/// What may be asked of a run.
+/// A request to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manage {
-    /// Only how it stands.
+    /// Report the status only.
     Status,
-    /// To grant no more rounds.
+    /// Grant no more rounds.
     Pause,
-    /// To go on.
+    /// Grant rounds again.
     Resume,
-    /// To save a checkpoint and end.
+    /// Save a checkpoint and end.
     Stop,
 }
 
-/// Asks a coordinator, prints how its run stands and gives the exit status: 0 answered, 1 not.
+/// Sends a request to a coordinator, prints the run's status and returns the exit status: 0 answered, 1 not.
 pub fn manage(action: Manage, arguments: &ManageArguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answer = match runtime {
@@ -70,7 +70,8 @@ pub fn manage(action: Manage, arguments: &ManageArguments) -> ExitCode {
 }
 
 impl ManageArguments {
-    /// Whom to ask, and with what to show: an address, or that of a run's folder, with the token that lies there.
+    /// The coordinator's address and credentials: given directly, or those of a run's folder, with the token stored
+    /// there.
     fn whom(&self) -> Result<(String, Security), String> {
         let security = self.security.of_admin().map_err(|error| error.to_string())?;
         let path = Path::new(&self.run);
@@ -114,11 +115,11 @@ async fn ask(action: Manage, arguments: &ManageArguments) -> Result<RunStatus, S
             .map_err(|status| link::printable(status.message()))
     };
     let silent = || format!("{address} did not answer within {} s", arguments.patience);
-    // Dialling alone may take all of its patience.
+    // Connecting alone may take the whole patience.
     tokio::time::timeout(2 * patience, answer).await.map_err(|_| silent())?
 }
 
-/// A status whose words can be shown, whoever has answered.
+/// A status with printable text only, since any server may have answered.
 fn spelt_out(status: RunStatus) -> RunStatus {
     let [scenario, phase, trouble] =
         [&status.scenario, &status.phase, &status.trouble].map(|text| link::printable(text));

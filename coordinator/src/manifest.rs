@@ -5,48 +5,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::{further::Lineage, members::Member, summary::sha256_hex, totals::Totals, validation::Best};
 
-/// How the name of a state ends.
+/// File name suffix of a state.
 const STATE: &str = ".safetensors";
 
-/// What stands in a manifest's text where its own SHA-256 comes, while that is computed.
+/// Placeholder for the manifest's own SHA-256 while that is computed.
 const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// What is written of a checkpoint once all its files are there: it names them, and binds them to the run that they belong to.
+/// The manifest of a checkpoint, written after all its files: it names them and binds them to their run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// SHA-256 of the manifest's own text with 64 zeros in this place. Those of the first versions have none.
+    /// SHA-256 of the manifest's own text with 64 zeros in this place. Manifests of the first versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     /// Steps that all parameters have taken.
     pub round: u64,
     /// Version of the program that wrote it.
     pub program: String,
-    /// [`dib::NUMERICS`] of that program.
+    /// [`dib::NUMERICS`] of the program that wrote it.
     #[serde(default = "first_numerics")]
     pub numerics: u32,
-    /// SHA-256 of every file. Their names hold the incarnation that wrote them; those of the first versions do not.
+    /// SHA-256 of every file. File names hold the incarnation that wrote them, except in the first versions.
     pub files: BTreeMap<String, String>,
-    /// The run; those of the first versions say nothing of it.
+    /// The run; none in manifests of the first versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Binding>,
 }
 
-/// What a checkpoint is bound to.
+/// The run to which a checkpoint belongs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
     /// The incarnation that wrote it.
     pub incarnation: u64,
-    /// K: there is a state of every transmitter.
+    /// K: the number of transmitters, each with a state.
     pub transmitters: usize,
-    /// T: and of every receiver.
+    /// T: the number of receivers, each with a state.
     pub receivers: usize,
-    /// What was trained: the resolved scenario, as TOML.
+    /// The resolved scenario that was trained, as TOML.
     pub scenario: String,
-    /// What had been written of each log, synced, when the checkpoint was made: the lines of all rounds before its own.
+    /// Synced content of each log at the checkpoint: the lines of all earlier rounds.
     pub logs: BTreeMap<String, Written>,
-    /// What those rounds came to.
+    /// Totals over those rounds.
     pub totals: Totals,
-    /// The version that had scored best on validation rows by then, where there are any: its checkpoint is kept too.
+    /// The best version on validation rows so far, if there are any: its checkpoint is kept too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
 }
@@ -60,10 +60,10 @@ pub struct Written {
     pub sha256: String,
 }
 
-/// Why a text is no manifest.
+/// Why a text is not a valid manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It is no JSON of that form.
+    /// It is not JSON of the expected form.
     #[error(transparent)]
     Malformed(#[from] serde_json::Error),
     /// It has changed since it was written.
@@ -71,13 +71,13 @@ pub enum ManifestError {
     Damaged,
 }
 
-/// Manifests of the first version do not say it.
+/// Default of `numerics` for manifests of the first version, which lack it.
 fn first_numerics() -> u32 {
     1
 }
 
 impl Manifest {
-    /// The manifest of a checkpoint that this program makes.
+    /// The manifest of a checkpoint made by this program.
     pub(crate) fn new(round: u64, files: BTreeMap<String, String>, run: Binding) -> Self {
         let (program, numerics) = (proto::VERSION.into(), dib::NUMERICS);
         Manifest { sha256: None, round, program, numerics, files, run: Some(run) }
@@ -86,7 +86,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// If the text is no JSON of that form, or has changed since it was written.
+    /// If the text is not JSON of the expected form, or has changed since it was written.
     pub fn parse(text: &[u8]) -> Result<Self, ManifestError> {
         let manifest: Manifest = serde_json::from_slice(text)?;
         let is_whole = match (&manifest.sha256, &manifest.run) {
@@ -94,7 +94,7 @@ impl Manifest {
                 let text = String::from_utf8_lossy(text);
                 sha256_hex(text.replacen(own.as_str(), BLANK, 1).as_bytes()) == *own
             }
-            // Whoever writes of the run has written its own hash.
+            // A manifest that names its run also holds its own hash.
             (None, run) => run.is_none(),
         };
         if is_whole { Ok(manifest) } else { Err(ManifestError::Damaged) }
@@ -104,7 +104,7 @@ impl Manifest {
     pub(crate) fn to_text(&self) -> String {
         let blank = Manifest { sha256: Some(BLANK.into()), ..self.clone() };
         let text = serde_json::to_string_pretty(&blank).expect("a manifest has only strings and numbers");
-        // It comes first.
+        // The manifest's hash comes first, so the first match is the right one.
         text.replacen(BLANK, &sha256_hex(text.as_bytes()), 1)
     }
 
@@ -113,8 +113,8 @@ impl Manifest {
         self.files.keys().map(String::as_str).find(|file| is_state_of(member, file))
     }
 
-    /// A member of the run whose state it does not name, if there is one. How many there are it says itself; of one of the
-    /// first versions the caller may know.
+    /// A member of the run without a state in the manifest, if there is one. The manifest says how many members there
+    /// are; for the first versions the caller may know.
     pub(crate) fn missing(&self, known: Option<(usize, usize)>) -> Option<Member> {
         let own = self.run.as_ref().map(|run| (run.transmitters, run.receivers));
         let (transmitters, receivers) = own.or(known).unwrap_or((1, 1));
@@ -122,8 +122,8 @@ impl Manifest {
         members.find(|member| self.file_of(*member).is_none())
     }
 
-    /// What differs between what was trained and what a scenario says, in one line, if something does. How many rounds there are
-    /// is free where nothing depends on it; else the run's lineage must say what they have become.
+    /// The first difference between the trained scenario and `scenario`, as one line. The number of rounds may differ
+    /// if nothing depends on it; otherwise the run's lineage must record the change.
     pub(crate) fn differs_from(&self, scenario: &Scenario, lineage: &Lineage) -> Option<String> {
         let run = self.run.as_ref()?;
         let trained = match Scenario::parse(&run.scenario, "the checkpoint's scenario", &[]) {
@@ -159,17 +159,17 @@ impl Manifest {
     }
 }
 
-/// The name of a member's state within a checkpoint, as an incarnation writes it.
+/// The name of a member's state within a checkpoint of an incarnation.
 pub(crate) fn state_name(member: Member, incarnation: u64) -> String {
     format!("{}-{}.{incarnation}{STATE}", member.role.name(), member.index)
 }
 
-/// The incarnation that wrote a file of that name, if it is a state's and says so.
+/// The incarnation in a state's file name, if there is one.
 pub(crate) fn incarnation_of(file: &str) -> Option<u64> {
     file.strip_suffix(STATE)?.rsplit_once('.')?.1.parse().ok()
 }
 
-/// Whether a file of that name holds a state of a member, of whatever incarnation or, as in the first versions, of none.
+/// Whether a file name is that of a member's state, of any incarnation or, as in the first versions, of none.
 fn is_state_of(member: Member, file: &str) -> bool {
     let own = format!("{}-{}", member.role.name(), member.index);
     let rest = file.strip_suffix(STATE).and_then(|file| file.strip_prefix(&own));
@@ -280,7 +280,7 @@ pub(crate) mod tests {
         assert!(line.contains("learning rates fall to 0 from round 20 on"), "{line}");
         assert_eq!(differs(60, &[(20, 40, 60)]), None);
         assert_eq!(differs(80, &[(20, 40, 60), (30, 60, 80)]), None);
-        // Longer ago than this checkpoint, which has them already.
+        // An extension before this checkpoint, which already includes it.
         assert_eq!(differs(40, &[(10, 30, 40)]), None);
         assert!(differs(40, &[(20, 40, 60)]).unwrap().contains("is 40, and 60 rounds"));
         assert!(differs(61, &[(20, 40, 60)]).is_some());

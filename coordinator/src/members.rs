@@ -15,7 +15,7 @@ use tokio::{
 };
 use tonic::Status;
 
-/// How long the places of nodes that were told to join again are kept from those that ask for none in particular.
+/// How long the places of nodes that were told to join again are closed to nodes that ask for no particular index.
 const RESERVED: Duration = Duration::from_secs(10);
 
 /// A node by role and index.
@@ -40,10 +40,10 @@ impl std::fmt::Display for Member {
     }
 }
 
-/// The way to a member: its order stream.
+/// A member's order stream.
 pub(crate) type Orders = mpsc::Sender<Result<Order, Status>>;
 
-/// Who has joined the incarnation under way.
+/// The members that have joined the current incarnation.
 #[derive(Debug)]
 pub(crate) struct Members {
     transmitters: usize,
@@ -54,10 +54,10 @@ pub(crate) struct Members {
 #[derive(Debug)]
 struct Table {
     incarnation: u64,
-    /// Between two incarnations nobody is let in: what the one before went on from may be gone.
+    /// Whether nodes are admitted. Between two incarnations they are not: the checkpoint for the next is not yet known.
     open: bool,
     seats: BTreeMap<Member, Seat>,
-    /// Who was told to join again, and has not yet.
+    /// Members that were told to join again and have not yet done so.
     expected: BTreeSet<Member>,
     expected_since: Instant,
 }
@@ -66,30 +66,30 @@ struct Table {
 #[derive(Debug)]
 struct Seat {
     orders: Orders,
-    /// What the member is known by, and nobody else has.
+    /// Proves the member's identity; no other node has it.
     secret: Secret,
-    /// Dropped with the seat: so the control stream's reader hears that it is no longer wanted.
+    /// Dropped with the seat, which tells the control stream's reader to stop.
     _hold: oneshot::Sender<()>,
     heard: Instant,
     heartbeat: Option<Heartbeat>,
 }
 
-/// What a node that was let in gets.
+/// Result of admission for a node.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) member: Member,
     pub(crate) incarnation: u64,
     pub(crate) secret: Secret,
-    /// Ends when the member has lost its place.
+    /// Resolves when the member has lost its place.
     pub(crate) dismissed: oneshot::Receiver<()>,
 }
 
-/// Why a node was not let in.
+/// Why a node was not admitted.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It never will be.
+    /// It cannot be admitted at all.
     Never(Status),
-    /// Somebody has the place: these, of whom one may turn out to be gone.
+    /// The place is taken: one of these members may turn out to be gone.
     Taken(Vec<Member>, Status),
     /// The next incarnation has not begun.
     NotYet,
@@ -103,7 +103,7 @@ impl Members {
         Members { transmitters, receivers, table: Mutex::new(table) }
     }
 
-    /// Lets a node in under the index it asks for, or the first free one of its role.
+    /// Admits a node under the index that it asks for, or the first free one of its role.
     pub(crate) fn admit(&self, join: &Join, orders: Orders) -> Result<Admitted, Refusal> {
         let role = role(join.role).map_err(Refusal::Never)?;
         check_build(join).map_err(Refusal::Never)?;
@@ -145,17 +145,17 @@ impl Members {
         Err(Refusal::Taken(vec![of(index)], Status::already_exists(message)))
     }
 
-    /// Frees a place again: whoever had it is no longer listened to.
+    /// Frees a place: reports of its previous holder are ignored from now on.
     pub(crate) fn release(&self, member: Member) {
         self.table().seats.remove(&member);
     }
 
-    /// The incarnation is over: lets nobody in until the next begins.
+    /// Ends the incarnation: no node is admitted until the next begins.
     pub(crate) fn close_door(&self) {
         self.table().open = false;
     }
 
-    /// Sends everybody away to join the next incarnation, all at once: who comes back finds the places free.
+    /// Tells all members to join the next incarnation and frees all their places at once.
     pub(crate) fn roll_back(&self, incarnation: u64, reason: &str) {
         let mut table = self.table();
         (table.incarnation, table.open) = (incarnation, true);
@@ -163,7 +163,7 @@ impl Members {
         table.expected_since = Instant::now();
         for seat in std::mem::take(&mut table.seats).into_values() {
             let rollback = order::Order::Rollback(Rollback { reason: reason.into() });
-            // Who has not read sixty orders is not there to read this one.
+            // A node with sixty unread orders would not read this one either.
             let _ = seat.orders.try_send(Ok(Order { order: Some(rollback) }));
         }
     }
@@ -179,13 +179,14 @@ impl Members {
 
     // ------------------------------------------------------------------------------------------------- secrets
 
-    /// Whether whoever shows this is the member that has its place now. Another place, another incarnation, and another node
-    /// that had the place before, have other secrets.
+    /// Whether `shown` is the secret of the member that holds its place now. Secrets differ between places,
+    /// incarnations and successive nodes at a place.
     pub(crate) fn knows(&self, member: Member, shown: &[u8]) -> bool {
         self.table().seats.get(&member).is_some_and(|seat| seat.secret.is(shown))
     }
 
-    /// Starts everybody: tells each receiver, and nobody else, the secrets of its pairs. Gives who does not read.
+    /// Starts all members: tells each receiver, and no other node, the secrets of its pairs. Returns the members that
+    /// do not read their orders.
     pub(crate) fn start(&self, start: &Start) -> Vec<Member> {
         let secrets = self.transmitter_secrets();
         self.order_each(|member| {
@@ -199,7 +200,7 @@ impl Members {
         })
     }
 
-    /// The transmitters' own, by index. All of them are there when a run starts.
+    /// The transmitters' secrets, by index. All transmitters have joined when a run starts.
     fn transmitter_secrets(&self) -> Vec<Secret> {
         let table = self.table();
         let seats = table.seats.iter().filter(|(member, _)| member.role == Role::Transmitter);
@@ -208,13 +209,13 @@ impl Members {
 
     // ------------------------------------------------------------------------------------------------- orders
 
-    /// Sends an order to everybody who has joined, without waiting for anybody; gives who does not read. Who has left says
-    /// so by other ways.
+    /// Sends an order to all members that have joined, without waiting; returns those that do not read their orders. A
+    /// member that has left is noticed elsewhere.
     pub(crate) fn order(&self, order: order::Order) -> Vec<Member> {
         self.order_each(|_| order.clone())
     }
 
-    /// The same with an order of each one's own.
+    /// The same with an individual order for each member.
     fn order_each(&self, order: impl Fn(Member) -> order::Order) -> Vec<Member> {
         let is_deaf = |member: Member, seat: &Seat| {
             let sent = seat.orders.try_send(Ok(Order { order: Some(order(member)) }));
@@ -232,7 +233,7 @@ impl Members {
 
     // ------------------------------------------------------------------------------------------------- heartbeats
 
-    /// A member has said something in an incarnation.
+    /// Records a report from a member of an incarnation.
     pub(crate) fn heard(&self, member: Member, incarnation: u64, heartbeat: Option<Heartbeat>) {
         let mut table = self.table();
         if table.incarnation != incarnation {
@@ -244,19 +245,19 @@ impl Members {
         }
     }
 
-    /// Whether a member has its place and has said something since a moment.
+    /// Whether a member holds its place and has reported since `moment`.
     pub(crate) fn spoke_since(&self, member: Member, moment: Instant) -> bool {
         self.table().seats.get(&member).is_some_and(|seat| seat.heard > moment)
     }
 
-    /// Who has been silent the longest, if it is longer than `limit`.
+    /// The member that has been silent longest, if longer than `limit`.
     pub(crate) fn silent(&self, limit: Duration) -> Option<(Member, Duration)> {
         let table = self.table();
         let silences = table.seats.iter().map(|(member, seat)| (*member, seat.heard.elapsed()));
         silences.filter(|(_, silence)| *silence > limit).max_by_key(|(_, silence)| *silence)
     }
 
-    /// How all places stand.
+    /// The status of all places.
     pub(crate) fn status(&self) -> Vec<NodeStatus> {
         let table = self.table();
         let status = |member: Member| {
@@ -300,7 +301,7 @@ fn draw_secret() -> Result<Secret, Status> {
     Ok(Secret::new(bytes))
 }
 
-/// Only nodes of the same version and protocol understand each other.
+/// Refuses nodes of another version or protocol.
 fn check_build(join: &Join) -> Result<(), Status> {
     if join.version != proto::VERSION {
         return Err(Status::failed_precondition(format!(
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn between_two_incarnations_nobody_is_let_in() {
+    fn no_node_is_admitted_between_two_incarnations() {
         let members = Members::new(1, 1, 1);
         let (orders, _kept) = mpsc::channel(1);
         let admit = || members.admit(&join(TRANSMITTER, None), orders.clone());

@@ -1,22 +1,22 @@
 use proto::v1;
 use serde::{Deserialize, Serialize};
 
-/// What receivers went on without, under `straggler.policy = "skip"`. In evaluation, an entry's samples of a tick count as an
-/// entry.
+/// Entries that receivers went without under `straggler.policy = "skip"`. In evaluation, an entry's samples of a tick
+/// count as an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
-    /// Entries that came.
+    /// Entries that arrived.
     pub used: u64,
     /// Entries that emulated links lost.
     pub lost: u64,
     /// Entries that took longer than `straggler.deadline`.
     pub late: u64,
-    /// Messages that had not come when `straggler.patience` ended. Unless it is 0, the run depends on the clock.
+    /// Messages that had not arrived when `straggler.patience` ended. Unless it is 0, the run depends on the clock.
     pub absent: u64,
 }
 
 impl Missing {
-    /// What nodes have reported together; none if none has.
+    /// The sum of the nodes' reports; none without reports.
     pub(crate) fn sum<'a>(reports: impl Iterator<Item = &'a v1::Missing>) -> Option<Self> {
         reports.map(Missing::from).reduce(|mut sum, report| {
             sum.add(report);
@@ -31,7 +31,7 @@ impl Missing {
         self.absent = self.absent.saturating_add(other.absent);
     }
 
-    /// The share of the entries in the messages that came which were lost or late.
+    /// Lost and late entries as a share of all entries in the messages that arrived.
     pub fn share(&self) -> f64 {
         let missing = self.lost + self.late;
         missing as f64 / (missing + self.used).max(1) as f64

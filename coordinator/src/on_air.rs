@@ -1,23 +1,24 @@
 use proto::v1::Air;
 use serde::{Deserialize, Serialize};
 
-/// What a sample spends in the air: of all entries that cross a channel which is not ideal, to all receivers together.
+/// Channel use for a sample: of all entries over channels that are not ideal, to all receivers together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OnAir {
     /// Channel uses: complex symbols.
     pub uses: f64,
-    /// Es/N0 at average fading power in dB, mean over the uses with noise; none if none has any.
+    /// Es/N0 at average fading power in dB, mean over the uses with noise; none without noise.
     pub snr_db: Option<f64>,
-    /// Rate of what was sent, in nats, as in `sum_rate`.
+    /// Rate of the sent features, in nats, as in `sum_rate`.
     pub rate_sent: f64,
-    /// The same estimate of what arrived, given the gains; none where it is not counted.
+    /// The same estimate for the received features, given the gains; none where it is not estimated.
     pub rate_received: Option<f64>,
-    /// Sum over the uses of log(1 + |h|^2 Es/N0), in nats; none where some have no noise.
+    /// Sum over the uses of log(1 + |h|^2 Es/N0), in nats; none if some have no noise.
     pub capacity: Option<f64>,
 }
 
 impl OnAir {
-    /// The sum of the receivers' reports, divided by `count`, the number of reports of each receiver; none without reports.
+    /// The sum of the receivers' reports, divided by `count`, the number of reports of each receiver; none without
+    /// reports.
     pub(crate) fn of<'a>(reports: impl Iterator<Item = &'a Air>, count: u64) -> Option<Self> {
         let reports: Vec<&Air> = reports.collect();
         if reports.is_empty() {
@@ -26,7 +27,7 @@ impl OnAir {
         let sum = |of: fn(&Air) -> f64| reports.iter().map(|report| of(report)).sum::<f64>();
         let (uses, noisy) = (sum(|air| air.uses), sum(|air| air.noisy_uses));
         let each = |sum: f64| sum / count as f64;
-        // A receiver that was granted no entry over a channel has nothing to count.
+        // A receiver without a granted entry over a channel reports no uses.
         let spending = || reports.iter().filter(|report| report.uses > 0.0);
         let received = spending().all(|report| report.received.is_some());
         Some(OnAir {
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_receivers_spend_is_summed_and_what_is_not_known_is_not_said() {
+    fn channel_use_is_summed_over_receivers_and_unknown_values_are_left_out() {
         let one =
             Air { uses: 12.0, noisy_uses: 12.0, snr: 120.0, capacity: 24.0, sent: 9.0, received: Some(7.0) };
         let other =

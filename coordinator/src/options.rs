@@ -6,43 +6,47 @@ use store::Store;
 
 use crate::CoordinatorError;
 
-/// What a coordinator is told when it starts.
+/// Settings of a coordinator at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What to run, resolved. In every mode but [`Mode::Train`] it is the folder's own.
     pub scenario: Scenario,
-    /// What to do.
+    /// The mode.
     pub mode: Mode,
-    /// What was typed to start it.
+    /// The command that started it.
     pub command: String,
     /// Evaluate the checkpoint that scored best on validation rows instead of the last.
     pub best: bool,
     /// The run's folder.
     pub folder: PathBuf,
-    /// Where its checkpoints lie, if that is open already; else it is opened as the scenario says.
+    /// The store of its checkpoints, if already open; else it is opened as the scenario says.
     pub store: Option<Store>,
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Who is let in.
+    /// Who may connect.
     pub security: Security,
-    /// Listen there although others can reach it and nothing protects it.
+    /// Listen even on an address that others can reach without TLS or a token.
     pub insecure: bool,
     /// Print the summary as one JSON object instead of a table.
     pub json: bool,
-    /// Let the nodes say what they see of the draws of every round, and verify it.
+    /// Let the nodes report the draws of every round, and verify them.
     pub verify: bool,
     /// How long to wait for nodes.
     pub deadlines: Deadlines,
-    /// How the coordinator learns that it is to stop.
+    /// Signal for the coordinator to stop.
     pub terminate: node::Shutdown,
 }
 
-/// The file of a run's folder that holds a token which nobody was given. It goes to no store.
+/// The file of a run's folder with a token that the run generated for itself. It is never stored remotely.
 pub(crate) const TOKEN: &str = "token";
 
 impl Options {
-    /// The same with a token of its own where any user of this machine could have a word in the run: on loopback, without
-    /// certificates or a token. A run that goes on keeps the token that it has.
+    /// The same with a generated token where any user of this machine could reach the run: on loopback, without
+    /// certificates or a token. A continued run keeps its token.
+    ///
+    /// # Errors
+    ///
+    /// If the folder's token cannot be read or written.
     pub fn with_own_token(self) -> Result<Self, CoordinatorError> {
         if self.security.protects() || self.insecure || !self.listen.ip().is_loopback() {
             return Ok(self);
@@ -56,36 +60,36 @@ impl Options {
 /// How long a coordinator waits for nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// For all to join and to get ready.
+    /// For all nodes to join and get ready.
     pub join: Duration,
-    /// For one that was lost to come back; zero: its loss ends the run.
+    /// For a lost node to come back; zero: the loss ends the run.
     pub rejoin: Duration,
-    /// For a heartbeats: after this long without one a node is lost.
+    /// For a heartbeat: after this long without one a node is lost.
     pub silence: Duration,
-    /// For anything to move while all give heartbeats.
+    /// For progress while all nodes send heartbeats.
     pub stall: Duration,
 }
 
-/// How a coordinator's work ended.
+/// How a coordinator's run ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The run is done.
     Done(Box<crate::Summary>),
-    /// It was told to stop, and has a checkpoint of this version (unless that is 0).
+    /// The run was stopped, and has a checkpoint of this version (unless that is 0).
     Stopped(u64),
 }
 
-/// What a coordinator is to do.
+/// The coordinator's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A fresh run in a fresh folder, or over an old one if `force`.
+    /// Train a fresh run in a fresh folder, or over an old run if `force`.
     Train {
-        /// Empty an existing folder.
+        /// Clear an existing folder.
         force: bool,
     },
-    /// Go on from the last checkpoint.
+    /// Continue from the last checkpoint.
     Resume,
-    /// The same if there is one, else start afresh.
+    /// Continue from the last checkpoint if there is one, else start afresh.
     ResumeOrStart,
     /// Evaluate the folder's last checkpoint, or its [best](Options::best).
     Evaluate,

@@ -5,11 +5,11 @@ use std::{
 
 use crate::members::Member;
 
-/// What members have been ordered to save, if anything: each may save it once, and nobody anything else.
+/// The states that members were ordered to save, if any: each member may save its own once.
 #[derive(Debug, Default)]
 pub(crate) struct Ordered(Mutex<Option<Due>>);
 
-/// A version of an incarnation, and who has not begun to save it.
+/// A version of an incarnation, and the members that have not begun to save it.
 #[derive(Debug)]
 struct Due {
     incarnation: u64,
@@ -24,22 +24,22 @@ impl Due {
 }
 
 impl Ordered {
-    /// From now on each of these may save its state at a version.
+    /// Allows each of these members to save its state at a version.
     pub(crate) fn begin(&self, incarnation: u64, version: u64, members: impl Iterator<Item = Member>) {
         *self.due() = Some(Due { incarnation, version, members: members.collect() });
     }
 
-    /// From now on nobody may: all is saved, or the incarnation is over.
+    /// Ends saving: all states are saved, or the incarnation is over.
     pub(crate) fn end(&self) {
         *self.due() = None;
     }
 
-    /// Whether a member may save its state at a version now. If it may, it may not again.
+    /// Whether a member may save its state at a version now; a second call returns false.
     pub(crate) fn take(&self, member: Member, incarnation: u64, version: u64) -> bool {
         self.due().as_mut().is_some_and(|due| due.is(incarnation, version) && due.members.remove(&member))
     }
 
-    /// Nothing has come of what [`take`](Self::take) allowed: the member may try again.
+    /// Allows a member to try again after the save that [`take`](Self::take) allowed has failed.
     pub(crate) fn give_back(&self, member: Member, incarnation: u64, version: u64) {
         if let Some(due) = self.due().as_mut().filter(|due| due.is(incarnation, version)) {
             due.members.insert(member);

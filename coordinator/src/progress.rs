@@ -7,10 +7,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{rounds::Metrics, validation::Validated};
 
-/// Between plain lines, where there is no terminal to draw a bar on.
+/// Interval between lines where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows on standard error how far the run is: a bar on a terminal, a line now and then elsewhere.
+/// Shows progress of the run on standard error: a bar on a terminal, occasional lines elsewhere.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     last_line: Instant,
@@ -19,12 +19,12 @@ pub(crate) struct Progress {
     unit: &'static str,
     started: Instant,
     first: u64,
-    /// What was last scored on validation rows.
+    /// The last scores on validation rows.
     validated: String,
 }
 
 impl Progress {
-    /// Progress over `total` units of which `done` are done already.
+    /// Progress over `total` units, of which `done` are already done.
     pub(crate) fn new(unit: &'static str, total: u64, done: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}  {{msg}}  {{eta}} left");
@@ -46,14 +46,14 @@ impl Progress {
         }
     }
 
-    /// A training round is done.
+    /// Shows that a training round is done.
     pub(crate) fn round(&mut self, metrics: &Metrics) {
         let Metrics { n_ce, sum_rate, .. } = metrics;
         let message = format!("N-CE {n_ce:.3}  sum-rate {sum_rate:.1} nats{}", self.validated);
         self.show(metrics.round + 1, &message);
     }
 
-    /// The version to which a round has led was judged on validation rows; `best` is the version that scored best so far.
+    /// Shows the scores of the version after a round on validation rows; `best` is the best version so far.
     pub(crate) fn validated(&mut self, metrics: &Metrics, best: u64) {
         let Some(Validated { n_ce, gap, .. }) = &metrics.validation else { return };
         let place = if *gap < 0.0 { "above" } else { "below" };
@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// So many units are done.
+    /// Shows the number of finished units.
     pub(crate) fn show(&mut self, done: u64, message: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
@@ -82,7 +82,7 @@ impl Progress {
         format!("{}:{:02}", seconds / 60, seconds % 60)
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

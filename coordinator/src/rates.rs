@@ -1,25 +1,27 @@
 use proto::v1::{Spent, TransmitterPass};
 use serde::{Deserialize, Serialize};
 
-/// What a sample's features come to: of all entries, to all receivers together. docs/rates.md says which number bounds which.
+/// Rates of a sample's features: of all entries, to all receivers together. docs/rates.md says which number bounds
+/// which.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// The estimate (17) in nats, as in `sum_rate`; beside a learned prior per dimension. None where features have no density.
+    /// The estimate (17) in nats, as in `sum_rate`; beside a learned prior per dimension. None where features have no
+    /// density.
     pub estimate_nats: Option<f64>,
     /// The rate against the learned priors, in nats; none without priors.
     pub prior_nats: Option<f64>,
     /// Bits of the entropy-coded streams; none where features travel as f32.
     pub coded_bits: Option<f64>,
-    /// Bytes of the messages that bring features: with stamps, choices and rates, without the tables.
+    /// Bytes of the messages that carry features, with stamps, choices and rates, without the tables.
     pub message_bytes: f64,
-    /// Bytes through the transmitters' sockets, both directions, with all framing and tables; none if they cannot be told from those of
-    /// before.
+    /// Bytes through the transmitters' sockets, both directions, with all framing and tables; none if they cannot be
+    /// told from earlier ones.
     pub socket_bytes: Option<f64>,
 }
 
 impl Rates {
-    /// Means over the test samples of all passes, from the transmitters' reports. `before` is the number of bytes that had gone through
-    /// their sockets when the evaluation began. None if the reports hold no counts.
+    /// Means over the test samples of all passes, from the transmitters' reports. `before` is the number of bytes
+    /// through their sockets when the evaluation began. None if the reports hold no counts.
     pub(crate) fn of_passes<'a>(
         reports: impl Iterator<Item = &'a TransmitterPass> + Clone,
         before: u64,
@@ -36,7 +38,8 @@ impl Rates {
         })
     }
 
-    /// Means over the `samples` of a training round. `prior` is the rate of all entries against the learned priors, in nats a sample.
+    /// Means over the `samples` of a training round. `prior` is the rate of all entries against the learned priors, in
+    /// nats a sample.
     pub(crate) fn of_round(spent: &[&Spent], samples: usize, prior: f64, socket_bytes: u64) -> Self {
         let socket_bytes = Some(socket_bytes as f64 / samples as f64);
         Rates { prior_nats: Some(prior), socket_bytes, ..Rates::of(spent, samples as f64) }
@@ -57,7 +60,7 @@ impl Rates {
         }
     }
 
-    /// Coded bits for each bit of the estimate, and for each of the rate against the priors.
+    /// Coded bits divided by the estimate in bits, and by the rate against the priors in bits.
     pub fn ratios(&self) -> [Option<f64>; 2] {
         let over = |nats: Option<f64>| Some(self.coded_bits? * std::f64::consts::LN_2 / nats?);
         [over(self.estimate_nats), over(self.prior_nats)]

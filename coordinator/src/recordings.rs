@@ -1,12 +1,13 @@
-//! Losses by test recording: what intervals over several runs are made of.
+//! Losses by test recording, from which intervals over several runs are computed.
 
 use proto::v1::Cluster;
 use serde::{Deserialize, Serialize};
 
-/// More recordings are put together, some at a time: the file stays small, and groups of recordings are independent too.
+/// Above this number recordings are merged in groups: the file stays small, and groups of recordings are independent
+/// too.
 const MOST: usize = 1000;
 
-/// What receivers lose on the rows of each test recording, means over the passes: `recordings.json`.
+/// Receivers' losses on the rows of each test recording, means over the passes: `recordings.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recordings {
@@ -43,7 +44,7 @@ impl Recordings {
     }
 }
 
-/// To six digits.
+/// Rounds to six digits.
 fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }

@@ -31,36 +31,36 @@ pub(crate) struct Metrics {
     pub(crate) bytes: WireBytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
-    /// What the version to which the round led scores on validation rows, where it was judged.
+    /// Scores on validation rows of the version after the round, where it was evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) validation: Option<Validated>,
-    /// What receivers went on without, where they may.
+    /// Missing entries of receivers, under `straggler.policy = "skip"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) missing: Option<Missing>,
-    /// What a sample spent in the air, where any channel is not ideal.
+    /// Channel use for a sample, where any channel is not ideal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<OnAir>,
-    /// What a sample's features came to, where rates are counted against learned priors.
+    /// Rates of a sample's features, where they are counted against learned priors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rates: Option<Rates>,
-    /// Seconds that all nodes together spent on each kind of work.
+    /// Seconds that all nodes together spent in each profiler phase.
     pub(crate) work: BTreeMap<&'static str, f64>,
 }
 
-/// A line of selection.jsonl: what was chosen, as shares of the round's ticks.
+/// A line of selection.jsonl: selection as shares of the round's ticks.
 #[derive(Serialize)]
 struct SelectionLine {
     round: u64,
-    /// By receiver, then (k, m) in order: when the entry was granted.
+    /// By receiver, then (k, m) in order: the share of ticks at which the entry was granted.
     granted: Vec<Vec<f64>>,
-    /// By (k, m): the share of ticks at which it was granted to anybody, and so encoded.
+    /// By (k, m): the share of ticks at which it was granted to any receiver, and so encoded.
     encoded: Vec<f64>,
     /// By transmitter: how many receivers requested it at a tick, mean over ticks.
     #[serde(rename = "asked")]
     requested: Vec<f64>,
 }
 
-/// Gathers the nodes' reports of rounds and logs each round once it is whole.
+/// Gathers the nodes' reports of rounds and logs each round once all have reported it.
 pub(crate) struct Rounds {
     scenario: Scenario,
     transmitters: usize,
@@ -77,13 +77,13 @@ pub(crate) struct Rounds {
     metrics: Log,
     selection: Log,
     next: u64,
-    /// The line of the last round, while its version is judged on validation rows.
+    /// The line of the last round, while its version is evaluated on validation rows.
     held: Option<Metrics>,
     recent: Recent,
     wire_before: u64,
-    /// What all rounds come to.
+    /// Totals over all rounds.
     pub(crate) totals: Totals,
-    /// How long each took, as far as the log says.
+    /// The duration of each round, as far as the log says.
     pub(crate) seconds: Vec<f64>,
 }
 
@@ -94,8 +94,8 @@ struct Pending {
 }
 
 impl Rounds {
-    /// From round `first` on, where a checkpoint says what came before if there is one that does; with `verify`, all that is
-    /// reported of draws is verified.
+    /// Starts at round `first`, with the totals of a checkpoint if it has any; with `verify`, all reported draws are
+    /// verified.
     pub(crate) fn new(
         scenario: &Scenario,
         folder: &RunFolder,
@@ -130,21 +130,21 @@ impl Rounds {
         for (metrics, selection) in lines(folder, METRICS)?.iter().zip(&lines(folder, SELECTION)?) {
             rounds.recall(metrics, selection);
         }
-        // What the checkpoint says holds, whatever has become of the logs.
+        // The checkpoint's totals hold even if the logs are damaged.
         if let Some(run) = committed {
             rounds.totals = run.totals.clone();
         }
         Ok(rounds)
     }
 
-    /// Makes the logs durable; says what has been written of each, and what the rounds come to.
+    /// Makes the logs durable; returns the state of each log, and the totals.
     pub(crate) fn commit(&self) -> Result<(BTreeMap<String, Written>, Totals), CoordinatorError> {
         let (metrics, selection) = (self.metrics.sync()?, self.selection.sync()?);
         let logs = BTreeMap::from([(METRICS.to_owned(), metrics), (SELECTION.to_owned(), selection)]);
         Ok((logs, self.totals.clone()))
     }
 
-    /// Counts a round that was logged before this process, or this incarnation, began.
+    /// Counts a round that was logged before this process or incarnation began.
     fn recall(&mut self, metrics: &Value, selection: &Value) {
         let count = |name: &str| metrics["bytes"][name].as_u64().unwrap_or(0);
         let most = |name: &str| metrics[name].as_u64().unwrap_or(0) as u32;
@@ -170,13 +170,13 @@ impl Rounds {
         });
     }
 
-    /// What had gone through the transmitters' sockets at the end of the last round, of those that are up now.
+    /// Bytes through the sockets of the transmitters now running, at the end of the last round.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire_before
     }
 
-    /// Completes the line of the last round with what its version scores on validation rows, and gives it. `wire` is what had gone
-    /// through the transmitters' sockets by then: none of it belongs to the next round.
+    /// Completes the line of the last round with the scores of its version on validation rows, and returns it. `wire`
+    /// is the number of bytes through the transmitters' sockets by then: they do not count for the next round.
     pub(crate) fn validated(&mut self, validated: Validated, wire: u64) -> Result<Metrics, CoordinatorError> {
         let out_of_turn =
             || CoordinatorError::Run("a version was judged whose round was not reported".into());
@@ -193,13 +193,13 @@ impl Rounds {
         self.next
     }
 
-    /// Rounds that all receivers have finished: sync ticks may be granted from here on.
+    /// Rounds that all receivers have finished: sync ticks may be granted from here.
     pub(crate) fn finished_by_receivers(&self) -> u64 {
         let whole = |pending: &Pending| pending.receivers.len() == self.receivers;
         self.next + self.pending.values().take_while(|pending| whole(pending)).count() as u64
     }
 
-    /// The next round that a node will report: nodes report theirs one after the other.
+    /// The next round that a node will report: nodes report rounds in order.
     fn due(&self, reported: impl Fn(&Pending) -> bool) -> u64 {
         self.next + self.pending.values().filter(|pending| reported(pending)).count() as u64
     }
@@ -228,7 +228,7 @@ impl Rounds {
         self.log_whole()
     }
 
-    /// Logs all rounds that are whole, in order; gives the last.
+    /// Logs all complete rounds in order; returns the last.
     fn log_whole(&mut self) -> Result<Option<Metrics>, CoordinatorError> {
         let mut last = None;
         while let Some(pending) = self.pending.get(&self.next) {
@@ -249,6 +249,7 @@ impl Rounds {
             verifier.verify(&receivers, &transmitters).map_err(CoordinatorError::Run)?;
         }
         let spent: Vec<&Spent> = transmitters.iter().filter_map(|report| report.spent.as_ref()).collect();
+        // The sockets' counts are cumulative.
         let wire: u64 = transmitters.iter().map(|report| report.wire_bytes).sum();
         let bytes = WireBytes {
             feature: receivers.iter().map(|report| report.feature_bytes).sum(),
@@ -299,6 +300,7 @@ impl Rounds {
             granted: self.noise_and_all(receivers.iter().map(|report| &report.granted)),
         });
         self.recent.push(metrics.n_ce);
+        // The line is held back until its version has been evaluated on validation rows.
         match self.scenario.validates_at(self.next + 1) {
             true => self.held = Some(metrics.clone()),
             false => self.metrics.append(&metrics)?,
@@ -307,7 +309,7 @@ impl Rounds {
         Ok(metrics)
     }
 
-    /// How often noise entries were granted, and how often any, of the receivers' counts by (k, m).
+    /// Grants of noise entries, and of all entries, from the receivers' counts by (k, m).
     fn noise_and_all<'a>(&self, granted: impl Iterator<Item = &'a Vec<u32>>) -> (u64, u64) {
         let (mut on_noise, mut all) = (0, 0);
         for counts in granted {
@@ -325,7 +327,7 @@ fn sum_of_rates(receivers: &[&ReceiverRound]) -> f64 {
     receivers.iter().map(|report| report.rate).sum()
 }
 
-/// Adds up where the nodes' time went.
+/// Sums the nodes' times by profiler phase.
 fn work<'a>(nodes: impl Iterator<Item = &'a Vec<f64>>) -> BTreeMap<&'static str, f64> {
     let mut sums = BTreeMap::new();
     for seconds in nodes {
@@ -333,7 +335,7 @@ fn work<'a>(nodes: impl Iterator<Item = &'a Vec<f64>>) -> BTreeMap<&'static str,
             *sums.entry(work.name()).or_insert(0.0) += seconds;
         }
     }
-    // Clocks count nanoseconds: digits beyond those are of the summing, and would only lengthen the log.
+    // Clocks count nanoseconds: further digits come from the summation and would only lengthen the log.
     sums.values_mut().for_each(|seconds| *seconds = (*seconds * 1e9).round() / 1e9);
     sums
 }

@@ -1,4 +1,4 @@
-//! Whether all nodes read parts of the same data.
+//! Checks that all nodes read parts of the same data.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use crate::{CoordinatorError, members::Member};
 /// A node's file.
 type Known<'a> = (&'a Member, &'a DataFile);
 
-/// All nodes must read the same samples and labels; of what each reads by itself, rows must agree, and contents where names do.
+/// All nodes must read the same samples and labels. Of files that only one node reads, the row counts must agree, and
+/// the contents where the names do.
 pub(crate) fn compare_data(ready: &BTreeMap<Member, Ready>) -> Result<(), CoordinatorError> {
     let mut nodes = ready.iter();
     let Some((first, expected)) = nodes.next() else { return Ok(()) };
@@ -25,13 +26,13 @@ pub(crate) fn compare_data(ready: &BTreeMap<Member, Ready>) -> Result<(), Coordi
     compare_contents(files())
 }
 
-/// Row i of all files of a split is of the same sample. Of files that disagree, those are right that are as long as most; of as many,
-/// as the first.
+/// Row i of all files of a split belongs to the same sample. If the lengths of files differ, the commonest length is
+/// taken as right; in a tie, that of the first file.
 fn compare_rows<'a>(files: impl Iterator<Item = Known<'a>>) -> Result<(), CoordinatorError> {
     let files: Vec<Known<'a>> = files.collect();
     let mut as_many: BTreeMap<u64, usize> = BTreeMap::new();
     files.iter().for_each(|(_, file)| *as_many.entry(file.rows).or_default() += 1);
-    // Of several that are largest, `max_by_key` gives the last: hence from behind.
+    // `max_by_key` returns the last of several maxima: hence the reverse order.
     let usual = files.iter().rev().max_by_key(|(_, file)| as_many[&file.rows]);
     let Some((first, expected)) = usual else { return Ok(()) };
     match files.iter().find(|(_, file)| file.rows != expected.rows) {
@@ -46,7 +47,7 @@ fn compare_rows<'a>(files: impl Iterator<Item = Known<'a>>) -> Result<(), Coordi
 fn compare_contents<'a>(files: impl Iterator<Item = Known<'a>>) -> Result<(), CoordinatorError> {
     let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
     for (member, file) in files {
-        // The same array may be kept in files of different kinds.
+        // The same array may be stored in files of different kinds.
         let stem = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
         let (first, expected) = known.entry(stem).or_insert((member, file));
         if file.sha256 != expected.sha256 {

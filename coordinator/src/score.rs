@@ -1,6 +1,6 @@
-//! Scores in which every class counts alike, however common it is.
+//! Scores in which every class has the same weight, however common it is.
 
-/// How often each class was there, was answered, and was answered rightly.
+/// How often each class occurred, was answered, and was answered rightly.
 pub(crate) struct ClassScores {
     there: Vec<u64>,
     answered: Vec<u64>,
@@ -20,13 +20,13 @@ impl ClassScores {
         scores
     }
 
-    /// The mean recall of the classes that are there.
+    /// The mean recall of the classes that occur.
     pub(crate) fn balanced_accuracy(&self) -> f64 {
         let there = (0..self.there.len()).filter(|&class| self.there[class] > 0);
         mean(there.map(|class| self.right[class] as f64 / self.there[class] as f64))
     }
 
-    /// The mean F1, 2 right / (there + answered), of the classes that are there or were answered.
+    /// The mean F1, 2 right / (occurred + answered), of the classes that occur or were answered.
     pub(crate) fn macro_f1(&self) -> f64 {
         let both = |class: usize| self.there[class] + self.answered[class];
         let known = (0..self.there.len()).filter(|&class| both(class) > 0);

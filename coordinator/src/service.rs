@@ -28,44 +28,44 @@ use crate::{
 /// State travels in pieces of this many bytes.
 const PIECE: usize = 1 << 20;
 
-/// In which whoever opens a control stream must have said who it is.
+/// Time limit for the first report on a new control stream, which names the node.
 const FIRST_REPORT: Duration = Duration::from_secs(10);
 
-/// The largest state of a node, in bytes: no network of this program comes near it.
+/// The largest state of a node, in bytes; all networks of this program are far smaller.
 const LARGEST_STATE: u64 = 4 << 30;
 
-/// How many orders may wait for a node to read them: it is told of no more than a handful of rounds ahead.
+/// How many unread orders may wait for a node: rounds are granted only a few ahead.
 const ORDERS: usize = 64;
 
-/// Who claims a place that somebody has gets it if its holder gives no heartbeats for this long. Heartbeats come every
-/// second: so a refusal takes about one, and a node that was started again need not wait until its death is noticed.
+/// A node that claims a taken place gets it if the holder sends no heartbeat for this long. Heartbeats come every
+/// second: a refusal takes about a second, and a restarted node need not wait until its loss is noticed.
 const PROOF_OF_LIFE: Duration = Duration::from_secs(3);
 
-/// Between two looks at whether a place has become free.
+/// Pause between two checks whether a place has become free.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What happens at the coordinator's door. What a node says belongs to the incarnation in which it joined.
+/// An event at the coordinator's service. A node's report belongs to the incarnation in which it joined.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "almost every event is a report, and the queue is short")]
 pub(crate) enum Event {
-    /// A node said something.
+    /// A node's report.
     Report(u64, Member, report::Report),
     /// A node's control stream has ended.
     Gone(u64, Member, String),
-    /// A node's state at the version whose saving was ordered lies in the store, with this SHA-256.
+    /// A node's state at the version that was ordered is in the store, with this SHA-256.
     Saved { incarnation: u64, member: Member, version: u64, sha256: [u8; 32] },
-    /// Somebody wants something of the run.
+    /// A request to manage the run.
     Told(Action),
     /// The store of checkpoints has failed.
     Fault(String),
-    /// The checkpoint from which the run is to go on has been damaged.
+    /// The checkpoint from which the run should continue has been damaged.
     Damaged(u64, String),
-    /// Nothing has happened for a moment.
+    /// No event for a while.
     Tick,
 }
 
 impl Event {
-    /// The incarnation that it belongs to, if to one.
+    /// The incarnation to which the event belongs, if any.
     pub(crate) fn incarnation(&self) -> Option<u64> {
         match self {
             Event::Report(incarnation, ..)
@@ -77,22 +77,22 @@ impl Event {
     }
 }
 
-/// What changes with an incarnation.
+/// State of the service that changes with an incarnation.
 #[derive(Clone, Debug)]
 pub(crate) struct Current {
     pub(crate) incarnation: u64,
-    /// The version of the checkpoint from which nodes restore their state, if they do.
+    /// The version of the checkpoint from which nodes restore their state, if any.
     pub(crate) restore: Option<u64>,
 }
 
-/// What all handlers share.
+/// State that all handlers share.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) run: Bytes,
     pub(crate) current: Arc<Mutex<Current>>,
     pub(crate) scenario: Arc<str>,
     pub(crate) seed: [u8; 32],
-    /// Whether nodes are to say what they see of the draws.
+    /// Whether nodes report the draws they see.
     pub(crate) verify: bool,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) members: Arc<Members>,
@@ -124,7 +124,7 @@ impl Coordinator for Service {
         let version = first.version;
         let (member, current) = self.member(&first.secret, first.role, first.index, caller)?;
         let incarnation = current.incarnation;
-        // Whoever speaks out of turn is refused; nobody else has to hear of it.
+        // A report out of turn is refused without telling other nodes.
         if first.run != self.run
             || first.incarnation != incarnation
             || !self.ordered.take(member, incarnation, version)
@@ -158,10 +158,10 @@ impl Coordinator for Service {
             current.restore.ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?;
         let (state, expected) = match self.checkpoints.state(version, member).await {
             Ok(found) => found,
-            // The manifest has been damaged since the checkpoint was found whole.
+            // The manifest has been damaged since the checkpoint was checked.
             Err(CoordinatorError::Input(line)) => {
                 self.tell(Event::Damaged(current.incarnation, line.clone())).await?;
-                // To the node it is a coordinator that was lost, which it joins again.
+                // The node treats it like a lost coordinator and joins again.
                 return Err(Status::data_loss(line));
             }
             Err(error) => return Err(self.fault(error).await),
@@ -182,7 +182,7 @@ impl Coordinator for Service {
     async fn manage(&self, request: Request<ManageRequest>) -> Result<Response<RunStatus>, Status> {
         let caller = Identity::of(&request);
         let ManageRequest { action } = request.into_inner();
-        // A number that is no action of this build's would pass for the harmless first one.
+        // An unknown action of another build must not be taken for the first, harmless one.
         let action = Action::try_from(action).map_err(|_| {
             Status::invalid_argument(format!("there is no action {action}: install the same build"))
         })?;
@@ -202,7 +202,7 @@ impl Service {
             Ok(Some(Report { report: Some(report::Report::Join(join)) })) => {
                 self.welcome(join, &orders, caller).await
             }
-            // Nobody we know: nothing that concerns the run.
+            // An unknown caller: it does not concern the run.
             _ => Err(Status::invalid_argument("the first report must be Join")),
         };
         let Admitted { member, incarnation, dismissed, .. } = match admitted {
@@ -219,12 +219,12 @@ impl Service {
             end = self.hear(member, incarnation, &mut reports) => {
                 let _ = self.events.send(Event::Gone(incarnation, member, end)).await;
             }
-            // Whoever took its place away knows why.
+            // The cause of the dismissal is already known.
             _ = dismissed => {}
         }
     }
 
-    /// Passes on what a node says; gives why it stopped.
+    /// Passes on a node's reports; returns why the stream ended.
     async fn hear(&self, member: Member, incarnation: u64, reports: &mut Streaming<Report>) -> String {
         loop {
             let report = match reports.message().await {
@@ -260,13 +260,13 @@ impl Service {
             verify: self.verify,
             secret: admitted.secret.to_bytes(),
         };
-        // A node that has left already says so by other ways.
+        // A node that has left already is noticed elsewhere.
         let _ = orders.send(Ok(Order { order: Some(order::Order::Welcome(welcome)) })).await;
         Ok(admitted)
     }
 
-    /// Lets a node in. If its place is taken, waits for a heartbeats of its holder: a node that was started again may
-    /// be here before anybody has noticed that it was gone.
+    /// Admits a node. If its place is taken, waits for a heartbeat of the holder: a restarted node may arrive before
+    /// its loss is noticed.
     async fn admit(&self, join: &Join, orders: &Orders) -> Result<Admitted, Status> {
         let came = Instant::now();
         let mut evicted = false;
@@ -299,8 +299,8 @@ impl Service {
         }
     }
 
-    /// Who speaks, if it shows the secret that this member got when it was let in. A stranger learns nothing of the run, and
-    /// who was let in before somebody else took its place is one.
+    /// The member that sends a request, if it shows the secret it got on admission. Others learn nothing of the run,
+    /// including a node whose place was given to another.
     fn member(
         &self,
         shown: &Bytes,
@@ -310,7 +310,7 @@ impl Service {
     ) -> Result<(Member, Current), Status> {
         let member = Member { role: role(of)?, index: index as usize };
         invited::state(member, caller)?;
-        // Looked at before the secret: if both go on meanwhile, what was allowed counts for nothing.
+        // Read before the secret is checked: if the incarnation changes meanwhile, the permission is void.
         let current = self.current();
         if !self.members.knows(member, shown) {
             let reason = format!("the caller does not show the secret that {member} got when it joined");
@@ -324,7 +324,7 @@ impl Service {
         self.current.lock().expect("no code panics while it holds this lock").clone()
     }
 
-    /// Writes a state to the store piece by piece; it is there only when it is whole and its hash is right.
+    /// Writes a state to the store piece by piece; it becomes visible only when complete and its hash is right.
     async fn store(
         &self,
         incarnation: u64,
@@ -346,7 +346,7 @@ impl Service {
         }
     }
 
-    /// The store has failed: the conductor must hear of it, for the node is not to blame.
+    /// Reports a failure of the store to the conductor: the node is not at fault.
     async fn fault(&self, error: CoordinatorError) -> Status {
         let line = error.to_string();
         let _ = self.events.send(Event::Fault(line.clone())).await;
@@ -360,13 +360,13 @@ impl Service {
 
 /// Why a state was not written.
 enum Unwritten {
-    /// The node did not send it as it should.
+    /// The node sent it wrongly.
     Node(Status),
     /// It could not be stored.
     Store(StoreError),
 }
 
-/// Writes what comes until the piece that carries the hash of the whole; gives that hash.
+/// Writes the pieces up to the one with the hash of the whole; returns that hash.
 async fn write_state(
     writer: &mut Writer,
     member: Member,
@@ -397,16 +397,16 @@ async fn write_state(
     }
 }
 
-/// How a state went out.
+/// How the sending of a state ended.
 #[derive(PartialEq, Eq)]
 enum Sent {
-    /// Whole, or not to its end: then who asked for it knows.
+    /// Complete, or cut off by the node that asked for it, which knows.
     Done,
-    /// It was read whole, and is not what it should be; its end has not gone out.
+    /// The stored state is damaged; its last piece was not sent.
     Damaged,
 }
 
-/// Sends a state in pieces; the last, which is empty, carries the hash of the whole, if that is what is expected.
+/// Sends a state in pieces; the last, which is empty, carries the hash of the whole if that matches the expected one.
 async fn send_state(
     mut state: Pieces,
     expected: &str,
@@ -422,7 +422,7 @@ async fn send_state(
             }
         };
         hash.update(&data);
-        // A store may give larger pieces than a message may hold.
+        // A store may return pieces larger than a message.
         for start in (0..data.len()).step_by(PIECE) {
             let data = data.slice(start..(start + PIECE).min(data.len()));
             if pieces.send(Ok(StatePiece { data, ..StatePiece::default() })).await.is_err() {

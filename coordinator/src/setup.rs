@@ -10,35 +10,35 @@ use crate::{
     validation::Best,
 };
 
-/// The highest incarnation that is taken for one: no run comes near it, and it can still be counted up.
+/// The highest valid incarnation: far above that of any run, and it can still be incremented.
 const HIGHEST: u64 = u64::MAX / 2;
 
-/// What is proposed for an incarnation that cannot be read is so much higher than any that is known: some may have left nothing.
+/// Distance above the highest known incarnation that is proposed if one cannot be read: some may have left no trace.
 const LEAP: u64 = 1000;
 
-/// What stands before the first node of an incarnation joins.
+/// State before the first node of an incarnation joins.
 pub(crate) struct Setup {
     /// The run's name on the wire.
     pub(crate) run: Bytes,
-    /// Counted up, and written down, before anybody hears of it.
+    /// Incremented and written down before any node is told of it.
     pub(crate) incarnation: u64,
     pub(crate) seed: Seed,
-    /// What is run. One that goes on has its folder's.
+    /// The scenario. A continued run has its folder's.
     pub(crate) scenario: Scenario,
     pub(crate) folder: RunFolder,
     pub(crate) checkpoints: Checkpoints,
-    /// The version of the checkpoint from which the run goes on.
+    /// The version of the checkpoint from which the run continues.
     pub(crate) restore: Option<u64>,
-    /// What that checkpoint says of the run, unless it is one of the first versions.
+    /// The checkpoint's record of the run, unless it is of the first versions.
     pub(crate) committed: Option<Binding>,
     /// The version of the last checkpoint.
     pub(crate) saved: Option<u64>,
-    /// Nothing is trained: whoever trains on from the same checkpoints is not disturbed.
+    /// Evaluation only: another coordinator that trains from the same checkpoints is not disturbed.
     only_judges: bool,
 }
 
 impl Setup {
-    /// Opens or makes the run's folder, and finds the checkpoint from which the run goes on.
+    /// Opens or makes the run's folder, and finds the checkpoint from which the run continues.
     pub(crate) async fn set(options: &Options, address: SocketAddr) -> Result<Self, CoordinatorError> {
         let folder = RunFolder::at(&options.folder);
         let overwrites = options.mode == Mode::Train { force: true };
@@ -59,9 +59,9 @@ impl Setup {
                 match restore {
                     Some(round) if mode != Mode::Evaluate => go_on(&folder, &checkpoints, round).await?,
                     Some(_) => {}
-                    // What a run without a checkpoint has left is not worth keeping.
+                    // The remains of a run without a checkpoint are not worth keeping.
                     None if mode == Mode::ResumeOrStart => start_afresh(options, true).await?,
-                    // Its logs are cut back to the beginning as they are to a checkpoint.
+                    // Its logs are cut back to the beginning as they would be to a checkpoint.
                     None if mode == Mode::Resume && folder.holds_run() => {
                         eprintln!("{} has no checkpoint yet: it begins anew", options.folder.display());
                     }
@@ -96,7 +96,7 @@ impl Setup {
         if !setup.only_judges {
             Started::write(&setup.folder, &options.command)?;
         }
-        // Whoever was at work with what lies there has lost it now, and writes nothing more.
+        // Another coordinator that worked on this store has lost the run now and writes no more.
         if setup.is_elsewhere() {
             if overwrites {
                 setup.checkpoints.clear().await?;
@@ -116,11 +116,11 @@ impl Setup {
         Ok(setup)
     }
 
-    /// Sets the setup anew for the next incarnation, at the last committed checkpoint or, if there is none, the beginning.
+    /// Prepares the next incarnation, at the last committed checkpoint or, without one, at the beginning.
     pub(crate) async fn go_back(&mut self) -> Result<(), CoordinatorError> {
         self.check_ownership().await?;
         let members = (self.scenario.transmitters(), self.scenario.receivers());
-        // What is only judged stays what it is.
+        // An evaluation changes nothing.
         if !self.only_judges {
             self.restore =
                 if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
@@ -133,7 +133,7 @@ impl Setup {
         self.begin_incarnation().await
     }
 
-    /// Counts the incarnation up and writes it down, wherever the run may go on from.
+    /// Increments the incarnation and writes it down, in every place from which the run may continue.
     async fn begin_incarnation(&mut self) -> Result<(), CoordinatorError> {
         if !self.is_elsewhere() {
             self.incarnation += 1;
@@ -144,12 +144,12 @@ impl Setup {
         self.checkpoints.keep("incarnation", self.incarnation.to_string()).await
     }
 
-    /// Whether it writes checkpoints to a store elsewhere, which other folders may share.
+    /// Whether checkpoints go to a remote store, which other folders may share.
     fn is_elsewhere(&self) -> bool {
         self.scenario.checkpoint.store.is_some() && !self.only_judges
     }
 
-    /// Makes sure that no coordinator with another folder has gone on with the run. The folder itself is locked.
+    /// Makes sure that no coordinator with another folder has continued the run. The folder itself is locked.
     async fn check_ownership(&self) -> Result<(), CoordinatorError> {
         match self.is_elsewhere() {
             true => incarnations::check(self.checkpoints.store(), self.incarnation).await,
@@ -157,7 +157,7 @@ impl Setup {
         }
     }
 
-    /// Commits a checkpoint, with all that the run needs to go on from its store alone if that is elsewhere.
+    /// Commits a checkpoint, with all the files that the run needs to continue from a remote store alone.
     pub(crate) async fn commit(
         &mut self,
         version: u64,
@@ -188,13 +188,13 @@ impl Setup {
         self.restore.unwrap_or(0)
     }
 
-    /// What the door must know of it.
+    /// The service's state for this incarnation.
     pub(crate) fn current(&self) -> Current {
         Current { incarnation: self.incarnation, restore: self.restore }
     }
 }
 
-/// The store of a run's checkpoints: the one that is open already, or the one of its scenario.
+/// The store of a run's checkpoints: the one already open, or that of its scenario.
 fn open_checkpoints(
     folder: &RunFolder,
     options: &Options,
@@ -206,7 +206,7 @@ fn open_checkpoints(
     }
 }
 
-/// Makes room for a run from the beginning in its folder; a store elsewhere must have room already, or is to be overwritten.
+/// Clears the folder for a run from the beginning; a remote store must be empty already, or may be overwritten.
 async fn start_afresh(options: &Options, force: bool) -> Result<(), CoordinatorError> {
     let folder = RunFolder::create(&options.folder, &options.scenario, force)?;
     let Some(location) = &options.scenario.checkpoint.store else { return Ok(()) };
@@ -219,13 +219,14 @@ async fn start_afresh(options: &Options, force: bool) -> Result<(), CoordinatorE
     Ok(())
 }
 
-/// Makes sure that the run can go on from a checkpoint, and that its own files are in the folder.
+/// Makes sure that the run can continue from a checkpoint, and that its own files are in the folder.
 async fn go_on(folder: &RunFolder, checkpoints: &Checkpoints, round: u64) -> Result<(), CoordinatorError> {
     checkpoints.check_numerics(round).await?;
     if folder.holds_run() { Ok(()) } else { folder.fetch_files(checkpoints).await }
 }
 
-/// The scenario with which the run began; only where data and checkpoints lie may have changed, and how it is judged.
+/// The scenario with which the run began; only the locations of data and checkpoints and the evaluation settings may
+/// differ.
 fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, CoordinatorError> {
     let mut scenario = folder.scenario()?;
     scenario.data.path = options.scenario.data.path.clone().or(scenario.data.path);
@@ -259,7 +260,7 @@ pub(crate) fn no_best(folder: &Path) -> CoordinatorError {
     ))
 }
 
-/// How many transmitters and receivers the run has, by its own scenario, if that can be read where it lies.
+/// The numbers of transmitters and receivers by the run's own scenario, if that can be read.
 async fn members(folder: &RunFolder, checkpoints: &Checkpoints) -> Option<(usize, usize)> {
     let scenario = if folder.holds_run() {
         folder.scenario().ok()?
@@ -270,7 +271,7 @@ async fn members(folder: &RunFolder, checkpoints: &Checkpoints) -> Option<(usize
     Some((scenario.transmitters(), scenario.receivers()))
 }
 
-/// What a checkpoint says of the run, which must be the one of the folder's scenario.
+/// The checkpoint's record of the run, which must belong to the folder's scenario.
 pub(crate) fn bound(folder: &RunFolder, manifest: &Manifest) -> Result<Option<Binding>, CoordinatorError> {
     let path = folder.file("scenario.toml");
     if manifest.run.is_none() {
@@ -290,7 +291,7 @@ pub(crate) fn bound(folder: &RunFolder, manifest: &Manifest) -> Result<Option<Bi
     }
 }
 
-/// The last incarnation, wherever it was written down: the next must be higher than any before.
+/// The highest recorded incarnation, in folder or store: the next must be higher.
 async fn last_incarnation(folder: &RunFolder, checkpoints: &Checkpoints) -> Result<u64, CoordinatorError> {
     let known = checkpoints.last_incarnation().await?.filter(|known| *known <= HIGHEST).unwrap_or(0);
     let own = (folder.file("incarnation").display().to_string(), folder.incarnation()?);

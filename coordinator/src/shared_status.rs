@@ -2,7 +2,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use proto::v1::{NodeStatus, RunStatus};
 
-/// What the conductor writes down about the run as a whole, for whoever asks how it stands.
+/// The conductor's record of the run as a whole, for status requests.
 #[derive(Debug)]
 pub(crate) struct SharedStatus(Mutex<RunStatus>);
 
@@ -12,27 +12,27 @@ impl SharedStatus {
         SharedStatus(Mutex::new(RunStatus { scenario: name, rounds, ..RunStatus::default() }))
     }
 
-    /// What the run is at: joining, training, ...
+    /// Sets the current phase: joining, training, ...
     pub(crate) fn phase(&self, phase: &str) {
         self.run().phase = phase.into();
     }
 
-    /// Whether it is held.
+    /// Sets whether the run is paused.
     pub(crate) fn paused(&self, paused: bool) {
         self.run().paused = paused;
     }
 
-    /// So many rounds have been reported by every node.
+    /// Sets the number of rounds that every node has reported.
     pub(crate) fn rounds_done(&self, rounds: u64) {
         self.run().round = rounds;
     }
 
-    /// A checkpoint of this version is there.
+    /// Sets the version of the last checkpoint.
     pub(crate) fn checkpoint(&self, version: u64) {
         self.run().checkpoint = Some(version);
     }
 
-    /// An incarnation begins at a version: the first, or another because of `trouble`.
+    /// Records the start of an incarnation at a version: the first, or another because of `trouble`.
     pub(crate) fn incarnation(&self, incarnation: u64, version: u64, trouble: Option<&str>) {
         let mut run = self.run();
         (run.incarnation, run.round) = (incarnation, version);
@@ -42,7 +42,7 @@ impl SharedStatus {
         }
     }
 
-    /// The whole status, with that of the nodes.
+    /// The whole status, including the nodes.
     pub(crate) fn status(&self, nodes: Vec<NodeStatus>) -> RunStatus {
         RunStatus { nodes, ..self.run().clone() }
     }

@@ -1,10 +1,10 @@
-//! Who is to blame when everybody gives heartbeats and nothing moves.
+//! Which node holds up a run in which all nodes send heartbeats but nothing progresses.
 
 use std::time::Duration;
 
 use proto::v1::{Activity, Heartbeat, NodeStatus, Role};
 
-/// One line on what each node that holds the others up is doing: who computes, and if nobody does, who waits for whom.
+/// One line on each node that holds the others up: the nodes that compute or, if none does, which node waits for which.
 pub(crate) fn blame(nodes: &[NodeStatus], silence: Duration) -> String {
     let seconds = silence.as_secs();
     let computing: Vec<String> = nodes
@@ -29,7 +29,7 @@ pub(crate) fn blame(nodes: &[NodeStatus], silence: Duration) -> String {
     }
 }
 
-/// What a node does, in a few words.
+/// A short description of what a node is doing.
 pub(crate) fn describe(node: &NodeStatus) -> String {
     let Some(heartbeat) = &node.heartbeat else {
         return if node.joined { "has joined".into() } else { "is missing".into() };
@@ -60,7 +60,7 @@ fn peers(node: &NodeStatus, heartbeat: &Heartbeat) -> String {
     format!("{other} {}", indices.join(", "))
 }
 
-/// A node's name in tables and lines.
+/// A node's name in tables and messages.
 pub(crate) fn name(node: &NodeStatus) -> String {
     let role = match node.role() {
         Role::Transmitter => "transmitter",
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn who_computes_is_blamed_before_who_waits() {
+    fn computing_nodes_are_blamed_before_waiting_ones() {
         let nodes = [
             node(Role::Transmitter, 0, Activity::Waiting, &[0, 1]),
             node(Role::Transmitter, 1, Activity::Computing, &[]),

@@ -1,4 +1,4 @@
-//! By which command, where and when a run was started, each time that it was.
+//! A record of every start of a run: command, machine and time.
 
 use std::{fs::File, io::Write};
 
@@ -9,24 +9,24 @@ use crate::{
     lock::{host, now},
 };
 
-/// The file that says it, a line of JSON for each start.
+/// The file of this record, a line of JSON for each start.
 pub(crate) const STARTS: &str = "starts.jsonl";
 
 /// A start of a run's coordinator, to train.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
-    /// When, in UTC.
+    /// Time of the start, in UTC.
     pub at: String,
     /// The machine's name.
     pub host: String,
-    /// What was typed, as a shell would take it.
+    /// The command, quoted for a shell.
     pub command: String,
     /// Version of the program.
     pub program: String,
 }
 
 impl Started {
-    /// Writes down that this process starts the run in a folder.
+    /// Records that this process starts the run in a folder.
     pub(crate) fn write(folder: &RunFolder, command: &str) -> Result<(), CoordinatorError> {
         let (at, command, program) = (now(), command.to_owned(), proto::VERSION.into());
         let started = Started { at, host: host(), command, program };
@@ -36,14 +36,14 @@ impl Started {
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(CoordinatorError::file(&path))
     }
 
-    /// All starts of the run in a folder, the first first; none of one of earlier versions.
+    /// All starts of the run in a folder, in order; none for runs of earlier versions.
     pub fn all(folder: &RunFolder) -> Vec<Self> {
         let text = std::fs::read_to_string(folder.file(STARTS)).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
 
-/// What this process was told, as a shell would take it; the program by its name alone.
+/// This process's command line, quoted for a shell; the program by its name alone.
 pub fn command_line() -> String {
     let mut words = std::env::args();
     let program = words.next().unwrap_or_default();
@@ -52,7 +52,7 @@ pub fn command_line() -> String {
     words.join(" ")
 }
 
-/// A word with quotes around it, if a shell would take it for something else without.
+/// A word, quoted if a shell would otherwise misread it.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
     match !word.is_empty() && word.chars().all(plain) {

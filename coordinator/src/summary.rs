@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{Extension, Fork, Missing, OnAir, Rates, Strengths, Validation, totals::is_zero};
 
-/// What a run comes to: `summary.json`.
+/// The result of a run: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// How the network was trained.
+    /// The training method.
     pub method: String,
     /// The scenario's name.
     pub scenario: String,
@@ -17,20 +17,20 @@ pub struct Summary {
     pub seed: u64,
     /// Optimizer steps taken.
     pub rounds: u64,
-    /// Where the nodes computed.
+    /// The devices on which the nodes computed.
     pub device: String,
-    /// What it scores on the whole test set.
+    /// Scores on the whole test set.
     pub test: Test,
-    /// The noise entries' share of all grants over the last 100 rounds; none if nothing was trained here.
+    /// The noise entries' share of all grants over the last 100 rounds; none without training.
     pub noise_share: Option<f64>,
-    /// The largest number of transmitters that a receiver asked at any tick, never more than E_t.
+    /// The largest number of transmitters that a receiver requested at any tick, never more than E_t.
     pub most_asks: u32,
     /// The largest number of entries that a transmitter granted at any tick, never more than E_k.
     pub most_entries: u32,
-    /// What receivers went on without in training, where they may.
+    /// Missing entries of receivers in training, under `straggler.policy = "skip"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
-    /// What a test sample spends in the air, mean over the passes, where any channel is not ideal.
+    /// Channel use for a test sample, mean over the passes, where any channel is not ideal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<OnAir>,
     /// How strong links were in the evaluation, where any changes from tick to tick.
@@ -39,13 +39,13 @@ pub struct Summary {
     /// The rates of a test sample's features, mean over the passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
-    /// Another run's parameters with which it began, if it did.
+    /// The run from whose parameters this one began, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Fork>,
-    /// What was the best version on validation rows, where there are any.
+    /// The best version on validation rows, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
-    /// Where it was given more rounds, if that has made it another run than one that had them from the start.
+    /// Extensions that make the run differ from one that had all rounds from the start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<Extension>,
     /// Bytes between transmitters and receivers in training.
@@ -65,7 +65,7 @@ pub struct Summary {
 pub struct Test {
     /// Minus the sum over receivers of the cross entropy (or mean squared error), in nats.
     pub n_ce: f64,
-    /// Its 95 % interval, as those of the tasks.
+    /// Its 95 % interval, computed like those of the tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_ce_ci95: Option<[f64; 2]>,
     /// Rate of all granted entries in nats, by the scenario's estimator over groups of `rate_samples`.
@@ -76,61 +76,62 @@ pub struct Test {
     pub rate_samples: usize,
     /// The same entries' large-sample joint estimates in nats (first pass).
     pub joint_rate: f64,
-    /// What those could come to at most, whatever was sent: the sum over entries of the entropy of how often each distinct row is
-    /// among the N, ln N if none is there twice. An estimate near it says how few rows there were.
+    /// Upper limit of those estimates for any features: the sum over entries of the entropy of the frequencies of
+    /// distinct rows among the N (ln N if all rows differ). An estimate near it only shows that there are few rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint_ceiling: Option<f64>,
-    /// Over which rows they are.
+    /// The rows of those estimates.
     #[serde(default)]
     pub joint_rate_rows: JointRateRows,
-    /// N of those.
+    /// N of those estimates.
     pub joint_rate_samples: u64,
     /// Test samples of a pass.
     pub samples: u64,
     /// Passes over the test set, each with one draw of u.
     pub passes: u64,
-    /// What `ci95` is over.
+    /// What `ci95` resamples.
     pub ci95_over: String,
-    /// One row a task and metric.
+    /// One row for each task and metric.
     pub tasks: Vec<TaskResult>,
-    /// What each class was taken for: of every receiver with a classification of at most 100 classes.
+    /// Confusion matrix of every receiver with a classification of at most 100 classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Confusion>,
-    /// How many samples each class has: of every receiver with a classification of at most 100 classes.
+    /// Class counts of every receiver with a classification of at most 100 classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassCounts>,
     /// Entries granted, mean over passes.
     pub selected_entries: f64,
     /// Share of passes in which an entry was granted, by receiver, transmitter and modality.
     pub selection: Vec<Vec<Vec<f64>>>,
-    /// Rate of an entry in nats, as in `sum_rate`: mean over the passes that granted it, none if none did; in the same order.
+    /// Rate of an entry in nats, as in `sum_rate`: mean over the passes that granted it, none without such a pass; in
+    /// the same order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entry_rates: Vec<Vec<Vec<Option<f64>>>>,
-    /// What receivers went on without, where they may.
+    /// Missing entries of receivers, under `straggler.policy = "skip"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
 }
 
 impl Test {
-    /// Whether the joint rates are so near to what they can be at most that they say nothing of what was sent.
+    /// Whether the joint rates are so close to their upper limit that they carry no information about the features.
     pub fn is_at_ceiling(&self) -> bool {
         self.joint_ceiling.is_some_and(|ceiling| at_ceiling(self.joint_rate, ceiling))
     }
 }
 
-/// Whether an estimate lies within 5 % of what it can be at most.
+/// Whether an estimate lies within 5 % of its upper limit.
 pub fn at_ceiling(rate: f64, ceiling: f64) -> bool {
     ceiling > 0.0 && rate >= 0.95 * ceiling
 }
 
-/// How many samples the classes of a receiver's task have.
+/// Samples of each class of a receiver's task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassCounts {
     /// The receiver's index.
     pub receiver: usize,
     /// Its task.
     pub task: String,
-    /// What the classes are called, if their labels are texts: that of class c in place c.
+    /// Names of the classes, if their labels are texts: that of class c in place c.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// Training samples of each class.
@@ -139,11 +140,11 @@ pub struct ClassCounts {
     pub test: Vec<u64>,
     /// Classes without a training sample.
     pub empty: Vec<usize>,
-    /// What always answering the commonest training class scores.
+    /// Accuracy of always answering the commonest training class.
     pub majority: f64,
 }
 
-/// What a receiver took each class for, in all passes together.
+/// A receiver's confusion matrix, over all passes together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The receiver's index.
@@ -159,8 +160,8 @@ pub struct Confusion {
 pub struct TaskResult {
     /// The task.
     pub name: String,
-    /// `top1`, as a fraction, for classification; for regression `mse`, the mean squared error in the units of the data; for
-    /// poses, in metres, also `mpjpe` and `pa-mpjpe` in millimetres.
+    /// `top1`, as a fraction, for classification; for regression `mse`, the mean squared error in the units of the
+    /// data; for poses, in metres, also `mpjpe` and `pa-mpjpe` in millimetres.
     pub metric: String,
     /// The score.
     pub value: f64,
@@ -168,14 +169,13 @@ pub struct TaskResult {
     pub ci95: [f64; 2],
     /// Cross entropy in nats; for regression the mean squared error in training units, those of the normalised targets.
     pub ce: f64,
-    /// Of a classification: the mean over the classes that the test has of the fraction of each that is told.
+    /// For classification: the mean recall over the classes in the test set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balanced_accuracy: Option<f64>,
-    /// Of a classification: the mean over the classes that the test has, or that were answered, of the harmonic mean of precision
-    /// and recall.
+    /// For classification: the mean F1 score over the classes that are in the test set or were answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
-    /// Of a classification: what always answering the commonest training class scores.
+    /// For classification: accuracy of always answering the commonest training class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub majority: Option<f64>,
 }
@@ -187,7 +187,7 @@ pub struct Wire {
     pub feature_bytes: u64,
     /// Payload of gradients.
     pub gradient_bytes: u64,
-    /// Tables of dithered features, if there are any.
+    /// Tables of dithered features, if any.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub table_bytes: u64,
     /// Everything through the sockets: payload, selection, costs, rates and framing.

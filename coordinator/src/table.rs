@@ -4,7 +4,7 @@ use scenario::{JointRateRows, Scenario};
 
 use crate::{Extension, Fork, Missing, OnAir, Rates, Strengths, Summary, TaskResult, Test};
 
-/// The summary for people: scores, selection, bytes.
+/// The summary as text: scores, selection, bytes.
 pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> String {
     let mut text = String::new();
     let test = &summary.test;
@@ -22,7 +22,7 @@ pub(crate) fn render(summary: &Summary, scenario: &Scenario, folder: &Path) -> S
     text
 }
 
-/// What is not the scenario's own.
+/// Where the run came from, if not from its scenario alone.
 fn origin(text: &mut String, summary: &Summary) {
     if let Some(Fork { from, round, changed }) = &summary.forked {
         let _ =
@@ -37,7 +37,7 @@ fn origin(text: &mut String, summary: &Summary) {
     }
 }
 
-/// What training cost, if there was any.
+/// Cost of training, if there was any.
 fn training(text: &mut String, summary: &Summary) {
     let _ = writeln!(text);
     if summary.timing.rounds_per_second == 0.0 {
@@ -77,7 +77,7 @@ fn scores(text: &mut String, summary: &Summary) {
             ),
             _ => (format!("{:.4}", task.value), format!("{:.4} to {:.4}", task.ci95[0], task.ci95[1])),
         };
-        // The loss is the task's, whatever it is judged by: it stands in the first of its rows.
+        // The loss belongs to the task, not to a metric: it is in the first row of the task.
         let loss = if last == Some(&task.name) { String::new() } else { format!("{:.4}", task.ce) };
         last = Some(&task.name);
         let name = match task.metric.as_str() {
@@ -113,7 +113,7 @@ fn scores(text: &mut String, summary: &Summary) {
     missing(text, test.missing);
 }
 
-/// The rates of a test sample's features, if they have a rate against a prior.
+/// The rates of a test sample's features, if there is a rate against a prior.
 fn rates(text: &mut String, rates: Option<&Rates>) {
     let Some(Rates { estimate_nats, prior_nats: Some(prior), coded_bits, message_bytes, socket_bytes }) =
         rates
@@ -136,7 +136,7 @@ fn rates(text: &mut String, rates: Option<&Rates>) {
     let _ = writeln!(text, " for a test sample");
 }
 
-/// What a sample spends in the air, where it meets any.
+/// Channel use for a sample, if any.
 fn on_air(text: &mut String, channel: Option<OnAir>) {
     let Some(OnAir { uses, snr_db, rate_sent, rate_received, capacity }) = channel else { return };
     let at = snr_db.map_or(String::new(), |snr_db| format!(" at {snr_db:.1} dB"));
@@ -174,7 +174,7 @@ fn joint(test: &Test) -> String {
     }
 }
 
-/// What classes score when every class counts alike, and what always answering the commonest would score.
+/// Scores with equal weight for every class, and the accuracy of always answering the commonest.
 fn guesses(text: &mut String, test: &Test) {
     let line = |text: &mut String, what: &str, score: &dyn Fn(&TaskResult) -> Option<f64>| {
         let scores: Vec<String> = test
@@ -190,7 +190,7 @@ fn guesses(text: &mut String, test: &Test) {
     line(text, "majority baseline", &|task| task.majority);
 }
 
-/// What receivers went on without, if they may.
+/// Missing entries of receivers, if they may go without.
 fn missing(text: &mut String, missing: Option<Missing>) {
     let Some(missing) = missing else { return };
     let share = 100.0 * missing.share();
@@ -202,7 +202,7 @@ fn missing(text: &mut String, missing: Option<Missing>) {
     };
 }
 
-/// Who gets what: a row per transmitter and modality, a column per receiver.
+/// Selection: a row for each transmitter and modality, a column for each receiver.
 fn selection(text: &mut String, summary: &Summary, scenario: &Scenario) {
     let _ = writeln!(text);
     let _ = write!(text, "  {:<28}", "granted in share of passes");
@@ -224,7 +224,7 @@ fn selection(text: &mut String, summary: &Summary, scenario: &Scenario) {
     }
 }
 
-/// A number of bytes for people.
+/// A number of bytes in readable units.
 fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["bytes", "kB", "MB", "GB"];
     let mut value = count as f64;

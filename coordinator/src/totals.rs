@@ -7,23 +7,23 @@ use crate::Missing;
 /// Rounds over which late figures ("mass on noise") are taken.
 const LATE: usize = 100;
 
-/// What all rounds of a run come to, however often it was interrupted; rounds that were lost count once.
+/// Totals over all rounds of a run, over all interruptions; repeated rounds count once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// What went over the wire.
+    /// Bytes on the wire.
     pub bytes: WireBytes,
     /// The largest number of transmitters that a receiver requested at a tick.
     pub most_asks: u32,
     /// The largest number of entries that a transmitter granted at a tick.
     pub most_entries: u32,
-    /// What receivers went on without, where they may.
+    /// Missing entries of receivers, under `straggler.policy = "skip"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
-    /// Grants of noise entries, and of all, in each of the last 100 rounds.
+    /// Grants of noise entries, and of all entries, in each of the last 100 rounds.
     pub late: VecDeque<(u64, u64)>,
 }
 
-/// WireBytes on the wire between transmitters and receivers.
+/// Bytes on the wire between transmitters and receivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireBytes {
     /// Payload of features.
@@ -33,22 +33,22 @@ pub struct WireBytes {
     /// Tables of dithered features.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub table: u64,
-    /// Everything through the sockets.
+    /// All bytes through the sockets.
     pub total: u64,
 }
 
-/// For numbers that most runs have none of.
+/// Leaves out zeros of counts that most runs do not have.
 pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What a round adds.
+/// A round's contribution to the totals.
 pub(crate) struct Tally {
     pub(crate) bytes: WireBytes,
     pub(crate) most_asks: u32,
     pub(crate) most_entries: u32,
     pub(crate) missing: Option<Missing>,
-    /// Grants of noise entries, and of all.
+    /// Grants of noise entries, and of all entries.
     pub(crate) granted: (u64, u64),
 }
 
@@ -69,7 +69,7 @@ impl Totals {
         }
     }
 
-    /// The noise entries' share of all grants of the last 100 rounds, if there were any.
+    /// The noise entries' share of all grants of the last 100 rounds; none without grants.
     pub(crate) fn noise_share(&self) -> Option<f64> {
         let sum = |of: fn(&(u64, u64)) -> u64| self.late.iter().map(of).sum::<u64>();
         let (on_noise, all) = (sum(|round| round.0), sum(|round| round.1));

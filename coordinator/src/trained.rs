@@ -14,10 +14,10 @@ use crate::{
     summary::sha256_hex,
 };
 
-/// What a run's last checkpoint holds, or its best.
+/// Content of a run's last or best checkpoint.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// What was trained.
+    /// The trained scenario.
     pub scenario: Scenario,
     /// Steps that all parameters have taken.
     pub version: u64,
@@ -25,23 +25,23 @@ pub struct Trained {
     pub transmitters: Vec<Vec<u8>>,
     /// The receivers' states, by index.
     pub receivers: Vec<Vec<u8>>,
-    /// The classes of the receivers that tell any, as `classes.json` has them.
+    /// Class counts of the receivers that classify, as in `classes.json`.
     pub classes: Vec<ClassCounts>,
 }
 
 impl Trained {
-    /// Reads the last whole checkpoint of the run in a folder, which is locked.
+    /// Reads the last whole checkpoint of the run in a folder. The caller holds the folder's lock.
     ///
     /// # Errors
-    /// If the folder holds no run, or no checkpoint that is whole and of its scenario.
+    /// If the folder holds no run, or no whole checkpoint of its scenario.
     pub fn open(folder: &Path) -> Result<Self, CoordinatorError> {
         Self::read(folder, false)
     }
 
-    /// The same of the checkpoint that scored best on validation rows.
+    /// As [`open`](Self::open), for the checkpoint that scored best on validation rows.
     ///
     /// # Errors
-    /// As [`open`](Self::open); that nothing was judged on validation rows.
+    /// As [`open`](Self::open); also if no version was evaluated on validation rows.
     pub fn open_best(folder: &Path) -> Result<Self, CoordinatorError> {
         Self::read(folder, true)
     }
@@ -81,7 +81,7 @@ impl Trained {
     }
 }
 
-/// None in runs of earlier versions.
+/// The class counts; none in runs of earlier versions.
 fn classes(run: &RunFolder) -> Result<Vec<ClassCounts>, CoordinatorError> {
     let path = run.file("classes.json");
     if !path.exists() {

@@ -1,4 +1,4 @@
-//! What a network scores on validation rows in training, and which version of it is the best so far.
+//! Scores on validation rows during training, and the best version so far.
 
 use std::collections::VecDeque;
 
@@ -7,24 +7,25 @@ use serde::{Deserialize, Serialize};
 /// Rounds over which training's N-CE is averaged before it is compared: one round's is noisy.
 const ROUNDS_OF_GAP: usize = 20;
 
-/// What a version scores on validation rows, means over the passes: it stands in the line of the round that led to it.
+/// A version's scores on validation rows, means over the passes: part of the line of the round that led to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Validated {
     /// Minus the sum over receivers of the cross entropy (or mean squared error), in nats.
     pub(crate) n_ce: f64,
-    /// By how many nats that is below the N-CE of training, mean over the last rounds.
+    /// How far that is below the N-CE of training in nats, mean over the last rounds.
     pub(crate) gap: f64,
     /// Rate of all granted entries in nats.
     pub(crate) sum_rate: f64,
     /// Cross entropy by receiver, in nats.
     pub(crate) ce: Vec<f64>,
-    /// The first metric of each receiver's task: top-1 as a fraction, or the mean squared error in the units of the data.
+    /// The first metric of each receiver's task: top-1 as a fraction, or the mean squared error in the units of the
+    /// data.
     pub(crate) scores: Vec<f64>,
-    /// Whether no version before was better.
+    /// Whether it is the best version so far.
     pub(crate) best: bool,
 }
 
-/// The version that scored best on validation rows so far: the one with the largest N-CE, of several the first.
+/// The best version on validation rows so far: that with the largest N-CE, the first of several.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Steps that all its parameters had taken.
@@ -32,12 +33,12 @@ pub struct Best {
     /// Its N-CE on the validation rows, in nats.
     #[serde(with = "exact")]
     pub n_ce: f64,
-    /// How many versions were judged since.
+    /// How many versions were evaluated since.
     pub since: u64,
 }
 
 impl Best {
-    /// The best after another version was judged.
+    /// The best version after another one was evaluated.
     pub(crate) fn after(best: Option<Best>, round: u64, n_ce: f64) -> Best {
         match best {
             Some(best) if best.n_ce >= n_ce => Best { since: best.since + 1, ..best },
@@ -46,14 +47,14 @@ impl Best {
     }
 }
 
-/// What a summary says of it.
+/// The summary's part on validation rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// The version that scored best: its checkpoint is kept.
     pub best_round: u64,
     /// Its N-CE on the validation rows, in nats.
     pub best_n_ce: f64,
-    /// Whether training ended because none was better for `evaluation.patience` evaluations.
+    /// Whether training ended because no version was better for `evaluation.patience` evaluations.
     pub stopped_early: bool,
 }
 
@@ -69,7 +70,8 @@ impl Recent {
         }
     }
 
-    /// By how many nats an N-CE lies below their mean, to a billionth: what is read back from a log may differ in its last bit.
+    /// How far an N-CE lies below their mean in nats, rounded to 1e-9: a value read back from a log may differ in its
+    /// last bit.
     pub(crate) fn gap_to(&self, n_ce: f64) -> f64 {
         let mean = self.0.iter().sum::<f64>() / self.0.len().max(1) as f64;
         ((mean - n_ce) * 1e9).round() / 1e9

@@ -1,8 +1,9 @@
-//! Proof of the draws: what the nodes say that they saw of a round is compared, and what follows from the seed computed anew.
+//! Verification of the draws: the nodes' reports of a round are compared, and draws that follow from the seed are
+//! recomputed.
 //!
-//! A selector's own draw depends on logits that only its owner knows. So what is proved is that all saw the same choices,
-//! that nobody was served who had not requested, that limits and caps hold, and that all used the same samples; not that a
-//! node follows its policy.
+//! A selector's own draw depends on logits that only its owner knows. So this verifies that all nodes saw the same
+//! choices, that only receivers that requested were served, that limits and caps hold, and that all nodes used the same
+//! samples; not that a node follows its policy.
 
 use bytes::Bytes;
 use dib::{ChoiceGrid, Grants, Phase, grants};
@@ -13,7 +14,8 @@ use proto::{
 use randomness::Seed;
 use scenario::Scenario;
 
-/// Verifies the reports of whole rounds. An error is one line that names the node at fault, or the two of whom one is.
+/// Verifies the reports of complete rounds. An error is one line that names the node at fault, or two nodes of which
+/// one is at fault.
 pub(crate) struct Verifier {
     scenario: Scenario,
     seed: Seed,
@@ -24,7 +26,7 @@ impl Verifier {
         Verifier { scenario: scenario.clone(), seed: Seed::from_number(scenario.seed) }
     }
 
-    /// Verifies a round of which all reports, in index order, are in.
+    /// Verifies a round from all its reports, in index order.
     pub(crate) fn verify(
         &self,
         receivers: &[&ReceiverRound],
@@ -43,7 +45,7 @@ impl Verifier {
         self.verify_batches(receivers, transmitters).map_err(at)
     }
 
-    /// What every receiver's channels drew is what follows from the seed.
+    /// Every receiver's channel draws follow from the seed.
     fn verify_gains(&self, round: u64, receivers: &[&ReceiverRound]) -> Result<(), String> {
         for (t, report) in receivers.iter().enumerate() {
             let expected = match self.scenario.channels().any(|(_, to, _)| to == t) {
@@ -75,7 +77,7 @@ impl Verifier {
         }
     }
 
-    /// Every receiver requests within its limit, (9). Gives who requested whom: by receiver, transmitter, tick.
+    /// Every receiver requests within its limit, (9). Returns the requests by receiver, transmitter, tick.
     fn verify_requests(&self, receivers: &[&ReceiverRound]) -> Result<Vec<Vec<Vec<bool>>>, String> {
         let (ticks, limit) = (self.scenario.train.ticks_per_round, self.scenario.receiver_limit());
         let mut all = Vec::with_capacity(receivers.len());
@@ -99,7 +101,7 @@ impl Verifier {
         Ok(all)
     }
 
-    /// Everybody was told the same choices of transmitter k. Gives them, part by part.
+    /// All receivers were told the same choices of transmitter k. Returns them, part by part.
     fn verify_views(
         &self,
         k: usize,
@@ -135,7 +137,7 @@ impl Verifier {
         own.iter().enumerate().map(grid).collect()
     }
 
-    /// What a receiver was told, part by part. Of a message that it went on without it knows nothing to compare.
+    /// The choices that a receiver was told, part by part. It knows none of a message that it went without.
     fn heard(&self, told: &[Bytes], own: &[Bytes]) -> Vec<Bytes> {
         let unheard = |part: usize| self.scenario.skips() && told[part].is_empty() && part < own.len();
         (0..told.len())
@@ -143,7 +145,7 @@ impl Verifier {
             .collect()
     }
 
-    /// Choices are made for receivers that requested and for no others. Gives what the cap leaves of them, (10).
+    /// Choices are made only for receivers that requested. Returns those that the cap leaves, (10).
     fn verify_choices(
         &self,
         k: usize,
@@ -172,7 +174,7 @@ impl Verifier {
         Ok(granted)
     }
 
-    /// What was reported as granted and encoded is what the cap leaves.
+    /// The reported grants and encodings are what the cap leaves.
     fn verify_counts(
         &self,
         k: usize,
@@ -186,7 +188,7 @@ impl Verifier {
                 let ticks = granted.iter().flat_map(|part| part.for_receiver(t));
                 let count = ticks.filter(|(_, modality)| *modality == m).count();
                 let reported = granted_to(report, first + m);
-                // Under "skip", whoever went on without a message does not know what was granted in it.
+                // Under "skip", a receiver that went without a message does not know its grants.
                 let heard = report.views[k].choices.iter().all(|part| !part.is_empty());
                 if reported > count || (heard && reported < count) {
                     return Err(format!(
@@ -214,13 +216,13 @@ impl Verifier {
     }
 }
 
-/// At how many ticks an entry was granted, whether it was used, lost or late.
+/// At how many ticks an entry was granted: used, lost or late.
 fn granted_to(report: &ReceiverRound, entry: usize) -> usize {
     let missing = report.missing.as_ref().map_or(0, |missing| missing.lost[entry] + missing.late[entry]);
     (report.granted[entry] + missing) as usize
 }
 
-/// Which of these differ from what most of them are; if there is no such majority, all that differ from the first.
+/// The values that differ from the majority; without a majority, all that differ from the first.
 fn odd_ones<V: PartialEq>(values: &[&V]) -> Vec<usize> {
     let agree = |value: &V| values.iter().filter(|other| ***other == *value).count();
     let most = values.iter().find(|value| 2 * agree(value) > values.len()).or(values.first());
@@ -258,8 +260,8 @@ task = "parity"
 
     const ROUND: u64 = 3;
 
-    /// The reports of an honest round: receiver 0 requests transmitter 0 at every tick, receiver 1 at every other one and
-    /// transmitter 1 at the rest. Where both request, the cap takes one entry away.
+    /// The reports of an honest round: receiver 0 requests transmitter 0 at every tick, receiver 1 at every other one
+    /// and transmitter 1 at the rest. Where both request, the cap takes one entry away.
     fn honest() -> (Verifier, Vec<ReceiverRound>, Vec<TransmitterRound>) {
         let scenario = Scenario::parse(SCENARIO, "test", &[]).unwrap();
         let requests = |t: usize, k: usize, tick: usize| {
@@ -319,7 +321,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_draws_other_gains_than_the_seed_says_is_named() {
+    fn a_node_with_other_gains_than_the_seeds_is_named() {
         let (_, mut receivers, transmitters) = honest();
         let set = ["channel=[{receiver=1,kind=\"rayleigh\",snr_db=5}]".to_owned()];
         let scenario = Scenario::parse(SCENARIO, "test", &set).unwrap();
@@ -337,7 +339,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_tells_one_receiver_something_else_is_named() {
+    fn a_transmitter_that_tells_receivers_different_choices_is_named() {
         let line = verdict(|receivers, _| flip(&mut receivers[1].views[0].choices, 1)).unwrap_err();
         assert_eq!(
             line,
@@ -351,7 +353,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_requests_for_those_who_did_not_ask_or_passes_over_those_who_did_is_named() {
+    fn a_transmitter_that_chooses_without_a_request_or_ignores_one_is_named() {
         // At tick 1 receiver 1 did not request transmitter 0, at tick 0 it did. (Tick, receiver, modality) in order.
         for (bit, line) in
             [(6, "chosen for receiver 1, which had not requested it"), (2, "passed over receiver 1")]
@@ -366,14 +368,14 @@ task = "parity"
     }
 
     #[test]
-    fn who_asks_too_many_is_named() {
+    fn a_receiver_with_too_many_requests_is_named() {
         let line =
             verdict(|receivers, _| receivers[0].views[1].requests = encode_ticks(&[true; 20])).unwrap_err();
         assert_eq!(line, "receiver 0 requested 2 transmitters (1 to 1 are allowed) in round 3");
     }
 
     #[test]
-    fn who_claims_more_or_less_than_the_cap_leaves_is_named() {
+    fn a_node_that_claims_other_grants_than_the_caps_is_named() {
         let line = verdict(|receivers, _| receivers[1].granted[0] += 1).unwrap_err();
         assert!(line.starts_with("receiver 1 reports") && line.contains("where the cap leaves"), "{line}");
         let line = verdict(|_, transmitters| transmitters[1].encoded[0] -= 1).unwrap_err();
@@ -381,7 +383,7 @@ task = "parity"
     }
 
     #[test]
-    fn who_uses_other_samples_is_named() {
+    fn a_node_with_other_samples_is_named() {
         let line = verdict(|receivers, _| receivers[0].batch = Bytes::from_static(b"other")).unwrap_err();
         assert_eq!(line, "receiver 0 used other samples than the others in round 3");
     }

@@ -1,8 +1,8 @@
-//! How fast layers of images are: forward and backward pass of a small network over 200 images of 28 x 28, in operations of its
-//! products a second, beside one plain product that needs as many.
+//! The speed of image layers: forward and backward pass of a small network over 200 images of 28 x 28, in operations of
+//! its products a second, beside one plain product with as many operations.
 //!
 //! ```sh
-//! cargo run --release -p pom2dib-dib --example small_cnn          # on one thread; or on as many as the first argument says
+//! cargo run --release -p pom2dib-dib --example small_cnn          # on one thread; or on the number in the first argument
 //! ```
 
 use std::hint::black_box;
@@ -44,7 +44,7 @@ fn measure() -> Outcome {
         both = both.min(start.elapsed().as_secs_f64());
     }
     let operations = network.module().operations(IMAGES as f64, IMAGES as f64, false);
-    // A square product of about as many.
+    // A square product with about as many operations.
     let side = libm::cbrt(operations / 2.0).round() as usize;
     let square = Tensor::rand(-1f32, 1f32, (side, side), &Device::Cpu)?;
     let mut plain = f64::INFINITY;

@@ -1,25 +1,24 @@
-//! What a selection is judged by: its cost, and the baseline that is subtracted from it.
+//! The cost of a selection, and the baseline that is subtracted from it.
 //!
-//! The score function estimate (21) stays unbiased when whatever does not depend on a tick's own draw is
-//! subtracted from the cost of that tick; only its variance changes. Receivers send raw costs; every node
-//! subtracts its own baseline.
+//! The score function estimate (21) stays unbiased when a quantity that does not depend on a tick's own draw is
+//! subtracted from the cost of that tick; only its variance changes. Receivers send raw costs; every node subtracts its
+//! own baseline.
 
-/// What is subtracted from a cost before it weighs a log-probability.
+/// The baseline, which is subtracted from a cost before it weighs a log-probability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
-    /// H(Y_t) of the training labels in nats, 0 for regression: what a receiver's cross entropy starts from.
+    /// H(Y_t) of the training labels in nats, 0 for regression: the cross entropy of an untrained receiver.
     LabelEntropy,
     /// The mean cost of the other ticks that took part.
     LeaveOneOut,
-    /// Nothing.
+    /// No baseline.
     None,
 }
 
-/// The advantage of each tick of a round: its cost less the baseline, and 0 where it took no part (at a
-/// transmitter: where the receiver did not request). Costs of ticks that took no part are not looked at.
+/// The advantage of each tick of a round: its cost less the baseline, or 0 for a tick that took no part (at a
+/// transmitter: where the receiver did not request), whose cost is ignored.
 ///
-/// With [`Baseline::LeaveOneOut`] a tick that took part alone has nothing to be compared with: its advantage
-/// is 0.
+/// With [`Baseline::LeaveOneOut`] a tick that took part alone has no other tick to compare with: its advantage is 0.
 ///
 /// ```
 /// use pom2dib_dib::{Baseline, advantages};
@@ -45,17 +44,17 @@ pub fn advantages(kind: Baseline, costs: &[f64], took_part: &[bool], label_entro
     costs.iter().zip(took_part).map(|(&cost, &part)| if part { advantage(cost) } else { 0.0 }).collect()
 }
 
-/// Whose entries the sparse term of Remark 7 counts.
+/// Which entries the sparse term of Remark 7 counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SparseTerm {
     /// The receiver's own granted entries and its own requests.
     Own,
-    /// Everybody's granted entries, as the authors' script does.
+    /// All receivers' granted entries, as in the authors' script.
     Global,
 }
 
-/// The cost of a receiver at a tick: its objective, plus the penalty of 1 if it was granted nothing (section
-/// VII-A), plus `gamma` for everything that the sparse term counts.
+/// The cost of a receiver at a tick: its objective, plus the penalty of 1 if no entry was granted (section VII-A), plus
+/// `gamma` for every entry and request that the sparse term counts.
 ///
 /// `granted_own` and `granted_all` are numbers of entries, of this receiver and of all; `requests` is the number
 /// of transmitters that this receiver requested.
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_count_what_the_sparse_term_says() {
+    fn costs_include_the_sparse_term() {
         assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Own), 4.5);
         assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Global), 6.0);
         assert_eq!(cost(2.0, 0, 2, 8, 0.5, SparseTerm::Own), 4.0);
@@ -116,7 +115,7 @@ mod tests {
         (0..3).map(|one| vec![one]).chain(pairs).map(|items| Draw { items }).collect()
     }
 
-    /// A cost that depends on the set alone, and not additively.
+    /// A cost that depends only on the set, and not additively.
     fn cost_of(draw: &Draw) -> f64 {
         let weights: f64 = draw.items.iter().map(|&item| [1.0, -2.5, 0.3][item]).sum();
         weights * weights + 0.7 * draw.items.len() as f64
@@ -126,8 +125,7 @@ mod tests {
         shape().log_probability(logits, draw, LogProbability::Sequence).exp()
     }
 
-    /// The gradient of the expected cost: central differences of two steps (exact in f32), extrapolated to
-    /// none.
+    /// The gradient of the expected cost: central differences with two steps (exact in f32), extrapolated to step 0.
     fn true_gradient(logits: &[f32]) -> Vec<f64> {
         let expected_cost = |index: usize, offset: f32| -> f64 {
             let mut moved = logits.to_vec();

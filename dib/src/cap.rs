@@ -1,16 +1,15 @@
 //! The cap of a transmitter: the kernel P(A given A') of section VII-A of the paper.
 //!
-//! Selectors draw without knowing of each other, so together they may choose more entries of a transmitter
-//! than the E_k it may send at a tick, constraint (10). It then keeps a uniform subset of E_k. The draw is
-//! common randomness: from the choices in its message and the seed, anyone can compute what a transmitter
-//! must grant.
+//! Selectors draw independently, so together they may choose more entries of a transmitter than the E_k it may send at
+//! a tick, constraint (10). It then keeps a uniform subset of E_k. The draw is common randomness: any node can compute
+//! the grants from the choices in a transmitter's message and the seed.
 
 use randomness::{Purpose, Seed};
 
 use crate::common::Phase;
 
-/// What transmitter k grants at a tick: all `choices` if they are `limit` (E_k) or fewer, otherwise a
-/// uniform subset of `limit`. Both are (receiver, modality) pairs in increasing order.
+/// The grants of transmitter k at a tick: all `choices` if they are `limit` (E_k) or fewer, otherwise a uniform subset
+/// of `limit`. Both are (receiver, modality) pairs in increasing order.
 ///
 /// ```
 /// use pom2dib_dib::{Phase, cap};
@@ -54,7 +53,7 @@ pub fn grants(
     Grants { ticks: (0..choices.ticks).map(at).collect() }
 }
 
-/// What a transmitter grants in a round (a of the paper, its part of one transmitter).
+/// A transmitter's grants in a round (a of the paper).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
     /// For each tick of the round: (receiver, modality) pairs, in increasing order.
@@ -81,7 +80,7 @@ impl Grants {
     }
 }
 
-/// Why bytes are no grid of choices.
+/// Why bytes are not a valid grid of choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GridError {
     /// Too few or too many bytes.
@@ -91,7 +90,7 @@ pub enum GridError {
     Length {
         /// Bytes found.
         found: usize,
-        /// Bytes that the shape takes.
+        /// Bytes that the shape needs.
         expected: usize,
         /// Ticks of the shape.
         ticks: usize,
@@ -122,10 +121,10 @@ impl ChoiceGrid {
         ChoiceGrid { ticks, receivers, modalities, bits }
     }
 
-    /// A grid of this shape from what [`to_bytes`](Self::to_bytes) gave.
+    /// A grid of this shape from the output of [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// If there are not as many bytes as the shape takes, or bits beyond its last entry.
+    /// If the number of bytes does not match the shape, or bits beyond the last entry are set.
     pub fn from_bytes(
         ticks: usize,
         receivers: usize,
@@ -144,7 +143,7 @@ impl ChoiceGrid {
         Ok(ChoiceGrid { ticks, receivers, modalities, bits: bytes.to_vec() })
     }
 
-    /// The bits, for the wire.
+    /// The bits as bytes for the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.bits.clone()
     }
@@ -173,7 +172,7 @@ impl ChoiceGrid {
         self.bits[bit / 8] >> (bit % 8) & 1 == 1
     }
 
-    /// Requests a modality for a receiver at a tick of the round.
+    /// Marks a modality as chosen for a receiver at a tick of the round.
     ///
     /// # Panics
     /// If there is no such entry.

@@ -1,18 +1,18 @@
-//! What all nodes draw alike, and what each draws for itself: the addresses of a run's randomness.
+//! Common draws of all nodes and private draws of each: the addresses of a run's randomness.
 //!
-//! Common randomness (section IV-B of the paper) needs no message: every node computes it from the seed.
-//! Draws that are private by convention are addressed by the node that they belong to, so that tests can
-//! compute them too, and a node that restarts finds them again.
+//! Common randomness (section IV-B of the paper) needs no message: every node computes it from the seed. Draws that are
+//! private by convention are addressed by their node, so that tests can compute them too, and a restarted node repeats
+//! them.
 
 use randomness::{Purpose, Seed, Stream};
 
-/// Embeddings are drawn this much smaller than a standard normal.
+/// Embeddings are standard normal draws times this factor.
 const EMBEDDING_SCALE: f64 = 0.1;
 
-/// What a draw belongs to. Training and evaluation never share a draw.
+/// The phase of a draw. Training and evaluation never share a draw.
 ///
-/// Ticks of training are counted from the start of the run. What is drawn once an evaluation pass takes the
-/// pass for its tick; what is drawn every tick of a pass takes `pass * (ticks of a pass) + tick`.
+/// Ticks of training are counted from the start of the run. A draw made once in an evaluation pass uses the pass as its
+/// tick; a draw made at every tick of a pass uses `pass * (ticks of a pass) + tick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Algorithm 1.
@@ -22,7 +22,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The phase as an index of an address.
+    /// The phase as an index in an address.
     pub(crate) fn index(self) -> u64 {
         match self {
             Phase::Train => 0,
@@ -30,7 +30,7 @@ impl Phase {
         }
     }
 
-    /// The purpose that stands for this phase.
+    /// The purpose for this phase.
     fn choose(self, train: Purpose, evaluate: Purpose) -> Purpose {
         match self {
             Phase::Train => train,
@@ -48,14 +48,14 @@ pub fn common(seed: Seed, phase: Phase, tick: u64, feature_dim: usize) -> Vec<f3
     u
 }
 
-/// The embedding of a receiver: `dim` values of 0.1 x a standard normal, never trained. It tells encoders and
-/// transmitters' selectors whom they work for.
+/// The embedding of a receiver: `dim` values of 0.1 x a standard normal, never trained. It identifies the receiver to
+/// encoders and transmitters' selectors.
 pub fn receiver_embedding(seed: Seed, receiver: usize, dim: usize) -> Vec<f32> {
     embedding(seed, &[0, receiver as u64], dim)
 }
 
-/// The embedding of (transmitter, modality): `dim` values of 0.1 x a standard normal, never trained. It tells
-/// a receiver's local decoder what it decodes, (18).
+/// The embedding of (transmitter, modality): `dim` values of 0.1 x a standard normal, never trained. It identifies the
+/// feature to a receiver's local decoder, (18).
 pub fn entry_embedding(seed: Seed, transmitter: usize, modality: usize, dim: usize) -> Vec<f32> {
     embedding(seed, &[1, transmitter as u64, modality as u64], dim)
 }
@@ -65,7 +65,7 @@ fn embedding(seed: Seed, indices: &[u64], dim: usize) -> Vec<f32> {
     (0..dim).map(|_| (EMBEDDING_SCALE * stream.normal()) as f32).collect()
 }
 
-/// Whose selector draws.
+/// The node whose selector draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SelectorNode {
     /// Receiver t: which transmitters to request.
@@ -108,8 +108,8 @@ pub fn reparameterisation(
     noise
 }
 
-/// The dithers of entry (k, t, m) at a tick, each below [`DITHERS`](crate::coding::DITHERS): `count` of them, sample by sample.
-/// Both ends draw them.
+/// The dithers of entry (k, t, m) at a tick, each below [`DITHERS`](crate::coding::DITHERS): `count` of them, sample by
+/// sample. Transmitter and receiver draw the same.
 pub fn dithers(seed: Seed, phase: Phase, [k, t, m]: [usize; 3], tick: u64, count: usize) -> Vec<u8> {
     let purpose = phase.choose(Purpose::Dither, Purpose::EvaluationDither);
     let mut dithers = vec![0; count];
@@ -134,19 +134,19 @@ pub fn initial_weights(seed: Seed, name: &str) -> Stream {
     seed.named_stream(Purpose::Weights, name, &[], 0)
 }
 
-/// A sample at its place in the order of training.
+/// A sample at its position in the order of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SampleAt {
-    /// Which sample of the training set.
+    /// Index of the sample in the training set.
     pub sample: usize,
-    /// In which epoch: pairing, augmentation and noise depend on it.
+    /// The epoch, on which pairing, augmentation and noise depend.
     pub epoch: u64,
 }
 
-/// Which samples belong to which tick: the same at every node, found without replaying earlier ticks.
+/// The samples of each tick: the same at every node, found without replaying earlier ticks.
 ///
-/// The order is one uniform permutation of the training set per epoch, one after the other without end; a
-/// tick takes the next `samples_per_tick` of it, so a tick may straddle two epochs.
+/// The order is an endless sequence of uniform permutations of the training set, one for each epoch; a tick takes the
+/// next `samples_per_tick` of it, so a tick may straddle two epochs.
 ///
 /// ```
 /// use pom2dib_dib::BatchOrder;
@@ -160,8 +160,8 @@ pub struct SampleAt {
 pub struct BatchOrder {
     seed: Seed,
     samples: usize,
-    /// The permutations last used, even epochs in the first place and odd ones in the second: ticks that
-    /// straddle two epochs keep both at hand.
+    /// The permutations last used, of even epochs first and odd ones second, so that ticks that straddle two epochs
+    /// find both.
     permutations: [Option<(u64, Vec<u32>)>; 2],
 }
 
@@ -169,7 +169,7 @@ impl BatchOrder {
     /// The order over a training set of `samples` samples.
     ///
     /// # Panics
-    /// If there are no samples, or 2^32 or more: readers of data refuse such sets.
+    /// If there are no samples, or 2^32 or more: data readers refuse such sets.
     pub fn new(seed: Seed, samples: usize) -> Self {
         assert!(samples > 0 && u32::try_from(samples).is_ok(), "an order of {samples} samples was asked for");
         BatchOrder { seed, samples, permutations: [None, None] }
@@ -181,7 +181,7 @@ impl BatchOrder {
         (first..first + samples_per_tick as u64).map(|place| self.at(place)).collect()
     }
 
-    /// The sample at a place of the endless order.
+    /// The sample at a position of the endless order.
     fn at(&mut self, place: u64) -> SampleAt {
         let epoch = place / self.samples as u64;
         let within = (place % self.samples as u64) as usize;

@@ -1,5 +1,5 @@
-//! The encoder of an entry: Gaussian, z = mu + softplus(raw - 5) * noise, or one of the deterministic kinds it is compared
-//! with.
+//! The encoder of an entry: Gaussian, z = mu + softplus(raw - 5) * noise, or one of the deterministic kinds of other
+//! methods.
 
 use candle_core::{Device, Tensor};
 use kernels::elementwise::add;
@@ -17,14 +17,15 @@ pub enum Coding {
     Gaussian,
     /// The outputs as they are.
     Deterministic,
-    /// Their sigmoid, rounded to one of 2^bits levels from 0 to 1; its gradient passes straight through the rounding.
+    /// Their sigmoid, rounded to one of 2^bits levels from 0 to 1; the gradient ignores the rounding
+    /// (straight-through).
     Quantised {
-        /// Of each value.
+        /// Bits of each value.
         bits: u32,
     },
 }
 
-/// A network and what becomes of its outputs.
+/// A network and the coding of its outputs.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -53,12 +54,12 @@ pub struct Encoder {
     coding: Coding,
 }
 
-/// What an encoder draws for its inputs.
+/// The features that an encoder computes for its inputs.
 #[derive(Clone, Debug)]
 pub struct Features {
     /// The features, [rows, feature_dim].
     pub z: Tensor,
-    /// What they were drawn from; none where nothing is drawn.
+    /// The distribution they were drawn from; none if they are deterministic.
     pub posterior: Option<Posterior>,
 }
 
@@ -71,58 +72,59 @@ pub struct Posterior {
     pub std: Tensor,
 }
 
-/// [`Features`], and what the backward pass needs.
+/// [`Features`], with intermediate values for the backward pass.
 pub struct Encoded {
-    /// What was drawn.
+    /// The features.
     pub features: Features,
     output: Tensor,
     noise: Option<Tensor>,
     trace: Trace,
 }
 
-/// What becomes of features on their way, as far as gradients must come back through it.
+/// What happens to features between encoder and receiver, as far as gradients pass back through it.
 #[derive(Clone, Copy, Default)]
 pub struct Way<'a> {
-    /// What was sent, if not the features themselves.
+    /// The amplified features that were sent, if they differ from the encoder's.
     pub amplified: Option<&'a Amplified>,
-    /// What arrived, if the rate that the encoder pays for is that of what arrives.
+    /// The received features, if the objective uses their rate.
     pub observed: Option<&'a Observed>,
 }
 
-/// A rate that the encoder pays for.
+/// A rate in the encoder's objective.
 #[derive(Clone, Copy, Debug)]
 pub struct RateTerm<'a> {
-    /// Which estimate.
+    /// The estimator.
     pub estimator: RateEstimator,
-    /// The row counts of the groups, each with a rate of its own.
+    /// The row counts of the groups, each with its own rate.
     pub groups: &'a [usize],
-    /// What one nat of each group costs: beta times whatever scales the objective, 0 for a group that nobody used.
+    /// The weight of one nat of each group: beta times the scale of the objective, 0 for an unused group.
     pub weights: &'a [f64],
-    /// None where rows stand group by group and all are paid for.
+    /// None if rows are ordered by group and all are paid for.
     pub rows: Option<RateRows<'a>>,
 }
 
-/// Rows that do not stand group by group, or are not all paid for.
+/// Rows that are not ordered by group, or not all paid for.
 #[derive(Clone, Copy, Debug)]
 pub struct RateRows<'a> {
-    /// The rows' numbers, group by group.
+    /// The rows' indices, group by group.
     pub order: &'a [u32],
-    /// In that order: which add to their group's rate; none: all. The others are components of its mixture only.
+    /// In that order: whether a row adds to its group's rate; none: all do. Other rows are components of the mixture
+    /// only.
     pub paid: Option<&'a [bool]>,
 }
 
 impl Coding {
-    /// How many outputs a network needs for a feature of so many values.
+    /// Network outputs needed for a feature of `feature_dim` values.
     pub fn outputs(self, feature_dim: usize) -> usize {
         if self == Coding::Gaussian { 2 * feature_dim } else { feature_dim }
     }
 }
 
 impl Encoder {
-    /// An encoder whose features are made of the outputs of a network.
+    /// An encoder that makes features of a network's outputs.
     ///
     /// # Errors
-    /// If the network has another number of outputs than [`Coding::outputs`] says.
+    /// If the number of the network's outputs is not [`Coding::outputs`].
     pub fn new(network: Network, feature_dim: usize, coding: Coding) -> Result<Self> {
         let (got, expected) = (network.outputs(), coding.outputs(feature_dim));
         if got != expected {
@@ -131,13 +133,22 @@ impl Encoder {
         Ok(Encoder { network, feature_dim, coding })
     }
 
-    /// In evaluation, x (rows of all inputs) to features; a Gaussian encoder takes standard normal noise
-    /// [rows, feature_dim].
+    /// In evaluation: from x (rows of all inputs) to features; a Gaussian encoder takes standard normal noise [rows,
+    /// feature_dim].
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or a Gaussian encoder gets no noise.
     pub fn infer(&self, x: Input, noise: Option<&Tensor>) -> Result<Features> {
         self.features(&self.network.infer_from(x)?, noise)
     }
 
-    /// In training, the same and what [`Encoder::backward`] needs. `blocks` and `rows`: see [`Network::forward`].
+    /// In training: the same, with intermediate values for [`Encoder::backward`]. `blocks` and `rows`: see
+    /// [`Network::forward`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::infer`]; also those of [`Network::forward`].
     pub fn encode(
         &self,
         x: Input,
@@ -165,15 +176,22 @@ impl Encoder {
         }
     }
 
-    /// Adds the network's gradients, given that of the objective with respect to z, [rows, feature_dim], as it came
-    /// over the wire. `rate` adds d(sum over its groups of weight * rate), of a Gaussian encoder: elsewhere rates have no
-    /// gradient.
+    /// Adds the network's gradients, given the objective's gradient with respect to z, [rows, feature_dim], from the
+    /// wire. `rate` adds d(sum over its groups of weight * rate), for a Gaussian encoder: other rates have no gradient.
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit.
     pub fn backward(&mut self, encoded: &Encoded, dz: &Tensor, rate: Option<RateTerm<'_>>) -> Result<()> {
         self.backward_through(Way::default(), encoded, dz, rate)
     }
 
-    /// The same for features that were sent otherwise than as they are: `dz` is with respect to what was sent, and the rate that of
-    /// what was sent, or of what arrived.
+    /// The same for features that were amplified before sending: `dz` is with respect to the sent features, and the
+    /// rate is that of the sent or of the received features.
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit.
     pub fn backward_through(
         &mut self,
         way: Way<'_>,
@@ -185,7 +203,11 @@ impl Encoder {
         self.network.backward(&encoded.trace, &upstream)
     }
 
-    /// The same; returns what the blocks of the input that learn want, too: see [`Network::backward_to_input`].
+    /// The same; also returns the gradients of the input's blocks that learn: see [`Network::backward_to_input`].
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit.
     pub fn backward_to_input(
         &mut self,
         way: Way<'_>,
@@ -197,7 +219,7 @@ impl Encoder {
         self.network.backward_to_input(&encoded.trace, &upstream)
     }
 
-    /// That with respect to the network's outputs.
+    /// The gradient with respect to the network's outputs.
     fn gradient_of_outputs(
         &self,
         way: Way<'_>,
@@ -224,12 +246,12 @@ impl Encoder {
         }
     }
 
-    /// The same of a Gaussian encoder, given the whole gradients with respect to z, mu and std as they were drawn, of which the first
-    /// is not yet traced back to the others, packed as [3, rows, feature_dim]. With `to_input`, returns what
+    /// The same for a Gaussian encoder, given the total gradients with respect to z, mu and std as drawn, packed as [3,
+    /// rows, feature_dim]; that of z is not yet propagated to mu and std. With `to_input`, returns what
     /// [`Encoder::backward_to_input`] does, else nothing.
     ///
     /// # Errors
-    /// If shapes do not fit, or the encoder draws nothing.
+    /// If shapes do not fit, or the encoder is deterministic.
     pub fn backward_packed(
         &mut self,
         encoded: &Encoded,
@@ -247,7 +269,7 @@ impl Encoder {
         Ok(Vec::new())
     }
 
-    /// That with respect to z, mu and std as they were drawn, packed.
+    /// The gradient with respect to z, mu and std as drawn, packed.
     fn gradient_of_sample(
         &self,
         way: Way<'_>,
@@ -273,7 +295,7 @@ impl Encoder {
         }
     }
 
-    /// That of z, mu and std, packed.
+    /// The rate's gradient with respect to z, mu and std, packed.
     fn rate_gradient(&self, z: &Tensor, posterior: &Posterior, rate: Option<RateTerm<'_>>) -> Result<Tensor> {
         let Posterior { mu, std } = posterior;
         Ok(match rate {
@@ -291,7 +313,7 @@ impl Encoder {
         })
     }
 
-    /// How many values a feature has.
+    /// The number of values of a feature.
     pub fn feature_dim(&self) -> usize {
         self.feature_dim
     }
@@ -301,7 +323,7 @@ impl Encoder {
         &self.network
     }
 
-    /// The network, to step it.
+    /// The network, for its optimizer step.
     pub fn network_mut(&mut self) -> &mut Network {
         &mut self.network
     }
@@ -311,7 +333,7 @@ fn indices(rows: &[u32], device: &Device) -> Result<Tensor> {
     Ok(Tensor::from_slice(rows, rows.len(), device)?)
 }
 
-/// Where each row stands in an order.
+/// The position of each row in an order.
 fn places(order: &[u32]) -> Vec<u32> {
     let mut places = vec![0; order.len()];
     order.iter().zip(0..).for_each(|(&row, place)| places[row as usize] = place);

@@ -1,18 +1,23 @@
-//! The differential entropy of features, by nearest neighbours (Kozachenko and Leonenko): what the paper gives as the rate of
-//! deterministic encoders. It is no mutual information: it depends on the features' scale, and may be negative.
+//! The differential entropy of features, by nearest neighbours (Kozachenko and Leonenko): the paper's rate of
+//! deterministic encoders. It is not a mutual information: it depends on the features' scale, and may be negative.
 
 use candle_core::Tensor;
 
 use crate::Result;
 
-/// Which neighbour's distance counts.
+/// k of the estimator: the neighbour whose distance is used.
 pub const NEIGHBOUR: usize = 5;
 
-/// Below this, distances count as this: features that are the same have no density.
+/// Lower limit on distances: identical features have no density.
 const NEAREST: f64 = 1e-10;
 
-/// One entropy in nats per group of consecutive rows: z is [rows, d], and the sizes in `groups` add up to the rows. A group of
-/// no more rows than [`NEIGHBOUR`] takes the farthest neighbour there is; one of a single row has 0.
+/// One entropy in nats for each group of consecutive rows: z is [rows, d], and the sizes in `groups` add up to the
+/// rows. A group of at most [`NEIGHBOUR`] rows uses the farthest neighbour there is; a group of a single row has
+/// entropy 0.
+///
+/// # Errors
+///
+/// If z is not a matrix of f32.
 pub fn entropy(z: &Tensor, groups: &[usize]) -> Result<Vec<f64>> {
     let rows = terms(z, groups)?;
     let mean = |(constant, logarithms): &(f64, Vec<f64>)| {
@@ -21,7 +26,11 @@ pub fn entropy(z: &Tensor, groups: &[usize]) -> Result<Vec<f64>> {
     Ok(rows.iter().map(mean).collect())
 }
 
-/// What every row adds to the entropy of its group: the mean over the group is its [`entropy`].
+/// Every row's term in the entropy of its group: the mean over the group is its [`entropy`].
+///
+/// # Errors
+///
+/// As [`entropy`].
 pub fn row_entropies(z: &Tensor, groups: &[usize]) -> Result<Vec<f64>> {
     let width = z.dims2()?.1 as f64;
     let rows = terms(z, groups)?;
@@ -31,7 +40,8 @@ pub fn row_entropies(z: &Tensor, groups: &[usize]) -> Result<Vec<f64>> {
     Ok(rows.iter().flat_map(each).collect())
 }
 
-/// Of every group psi(N) - psi(k), and of each of its rows ln(2 x distance to the k-th neighbour), in the maximum norm.
+/// For every group psi(N) - psi(k), and for each of its rows ln(2 x distance to the k-th neighbour), in the maximum
+/// norm.
 fn terms(z: &Tensor, groups: &[usize]) -> Result<Vec<(f64, Vec<f64>)>> {
     let (_, width) = z.dims2()?;
     let z = z.contiguous()?;
@@ -54,7 +64,7 @@ fn of_group(z: &[f32], width: usize) -> (f64, Vec<f64>) {
     (digamma(rows) - digamma(neighbour), logarithms.collect())
 }
 
-/// From a row to its k-th nearest other row.
+/// The distance from a row to its k-th nearest other row.
 fn distance(z: &[f32], width: usize, row: usize, neighbour: usize) -> f64 {
     let own = &z[row * width..(row + 1) * width];
     let mut distances: Vec<f32> = z
@@ -67,7 +77,7 @@ fn distance(z: &[f32], width: usize, row: usize, neighbour: usize) -> f64 {
     f64::from(*nearest)
 }
 
-/// psi of a positive integer: the harmonic number before it, less Euler's constant.
+/// psi of a positive integer: the previous harmonic number less Euler's constant.
 fn digamma(n: usize) -> f64 {
     const EULER: f64 = 0.577_215_664_901_532_9;
     (1..n).map(|i| 1.0 / i as f64).sum::<f64>() - EULER

@@ -1,4 +1,4 @@
-//! What can go wrong in the numerical half.
+//! Errors of the numerical crates.
 
 /// An error of a network, a loss or a rate.
 #[derive(Debug, thiserror::Error)]
@@ -6,42 +6,42 @@ pub enum Error {
     /// A tensor operation failed: shapes or dtypes that do not fit, or the device.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
-    /// A network was asked for that cannot be.
+    /// A network cannot have the requested size.
     #[error("network {name}: {inputs} inputs and {outputs} outputs; there must be at least one of each")]
     Shape {
         /// The network.
         name: String,
-        /// How many inputs were asked for.
+        /// Requested inputs.
         inputs: usize,
-        /// How many outputs were asked for.
+        /// Requested outputs.
         outputs: usize,
     },
-    /// A Gaussian encoder was given nothing to draw from.
+    /// A Gaussian encoder got no noise.
     #[error("network {name}: a Gaussian encoder needs noise")]
     Noise {
         /// The network.
         name: String,
     },
-    /// A module draws, and was not told where its rows are addressed.
+    /// A module draws, but got no addresses of its rows.
     #[error("network {name}: its module draws, and nobody said where the rows are addressed")]
     Addresses {
         /// The network.
         name: String,
     },
-    /// What a forward pass kept was given to the backward pass of another kind of module.
+    /// A backward pass got the intermediate values of another kind of module.
     #[error("a backward pass was given what the forward pass of another kind of network kept")]
     Trace,
-    /// An encoder whose network has another number of outputs than its features take.
+    /// An encoder's network has the wrong number of outputs for its features.
     #[error("network {name}: {got} outputs, but its features take {expected}")]
     Outputs {
         /// The network.
         name: String,
-        /// How many it has.
+        /// Its outputs.
         got: usize,
-        /// How many it should have.
+        /// The expected outputs.
         expected: usize,
     },
-    /// Blocks of rows that do not divide what they should.
+    /// Blocks of rows whose sum is not the number of rows.
     #[error("network {name}: blocks of {blocks} rows in all do not divide {rows} rows")]
     Blocks {
         /// The network.
@@ -62,7 +62,7 @@ pub enum Error {
     Unfit {
         /// The tensor.
         name: String,
-        /// What is wrong with it, and what would be right.
+        /// The problem and the remedy.
         problem: String,
     },
 }

@@ -1,8 +1,8 @@
 //! The mathematics of distributed, multi-modal, multi-task semantic communication, without any input or output.
 //!
-//! Numbers: networks ([`nn`]) with hand-written passes, their optimizer, the [`Encoder`], the [`rate`](mod@rate) (17) and
-//! the losses speak candle tensors, f32 in runs and f64 in tests; their hot loops are in the crate `kernels`.
-//! Decisions: who is requested, what is granted and what it costs.
+//! Numerics: networks ([`nn`]) with hand-written passes, their optimizer, the [`Encoder`], the [`rate`](mod@rate) (17)
+//! and the losses use candle tensors, f32 in runs and f64 in tests; their hot loops are in the crate `kernels`.
+//! Selection: requests, grants and costs.
 
 #![cfg_attr(
     test,
@@ -24,10 +24,11 @@ pub mod rate;
 pub mod regression;
 pub mod selection;
 
-/// Counted up whenever the same scenario and seed give other bits than before: a run cannot go on where another version
-/// left it and end as if nothing had happened.
+/// Incremented whenever the same scenario and seed give different bits than before: a run must not silently continue
+/// from a checkpoint of another version.
 ///
-/// 1: the first. 2: two frames a transform in `mel`; inputs of blocks, whose first linear maps are added up block by block.
+/// 1: the first. 2: two frames for each transform in `mel`; block inputs, whose first linear maps are summed block by
+/// block.
 pub const NUMERICS: u32 = 2;
 
 pub use baseline::{Baseline, SparseTerm, advantages, cost};

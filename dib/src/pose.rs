@@ -1,4 +1,4 @@
-//! How far the joints of a pose are off: MPJPE, and PA-MPJPE after the best rotation, scale and shift.
+//! Errors of joint positions in a pose: MPJPE, and PA-MPJPE after the best rotation, scale and shift.
 
 /// Millimetres in a metre.
 const MILLIMETRES: f64 = 1000.0;
@@ -6,20 +6,21 @@ const MILLIMETRES: f64 = 1000.0;
 type Point = [f64; 3];
 type Matrix4 = [[f64; 4]; 4];
 
-/// The mean distance between the joints of two poses in millimetres: MPJPE. Both hold x, y and z of each joint in metres.
+/// The mean distance between the joints of two poses in millimetres: MPJPE. Both hold x, y and z of each joint in
+/// metres.
 ///
 /// # Panics
-/// When they are not as long as each other, or no joints.
+/// If they differ in length, or have no joints.
 pub fn joint_error(prediction: &[f32], target: &[f32]) -> f64 {
     mean_distance(&points(prediction), &points(target))
 }
 
-/// The same after the prediction is rotated, scaled and shifted so that the sum of the squared distances is least (Procrustes,
+/// The same after the prediction is rotated, scaled and shifted to the least sum of squared distances (Procrustes,
 /// without reflection): PA-MPJPE.
 ///
 /// The rotation is Horn's: the unit quaternion that is the leading eigenvector of a symmetric 4 x 4 matrix, made of the
-/// products of both poses' coordinates about their means. Its eigenvalue is the sum of products after rotation, and so gives
-/// the scale.
+/// products of both poses' coordinates about their means. Its eigenvalue is the sum of products after rotation, from
+/// which the scale follows.
 ///
 /// # Panics
 /// As [`joint_error`].
@@ -28,7 +29,7 @@ pub fn aligned_joint_error(prediction: &[f32], target: &[f32]) -> f64 {
     let (target, middle) = centred(points(target));
     let spread: f64 = prediction.iter().flatten().map(|value| value * value).sum();
     let (product, quaternion) = leading_eigenvector(horn_matrix(&prediction, &target));
-    // Joints that all lie in one point fit best at the target's middle, however they are turned.
+    // Joints that all coincide fit best at the target's mean, with any rotation.
     let scale = if spread > 0.0 { product / spread } else { 0.0 };
     let rotation = rotation(quaternion);
     let aligned: Vec<Point> = prediction
@@ -58,7 +59,7 @@ fn mean_distance(one: &[Point], other: &[Point]) -> f64 {
     MILLIMETRES * one.iter().zip(other).map(distance).sum::<f64>() / one.len() as f64
 }
 
-/// The points about their mean, and that.
+/// The points minus their mean, and the mean.
 fn centred(mut points: Vec<Point>) -> (Vec<Point>, Point) {
     let count = points.len() as f64;
     let middle: Point =
@@ -69,7 +70,8 @@ fn centred(mut points: Vec<Point>) -> (Vec<Point>, Point) {
     (points, middle)
 }
 
-/// Horn's matrix: for a unit quaternion q, q' N q is the sum of products of the target's coordinates and the rotated ones.
+/// Horn's matrix: for a unit quaternion q, q' N q is the sum of products of the target's coordinates and the rotated
+/// ones.
 fn horn_matrix(from: &[Point], to: &[Point]) -> Matrix4 {
     let s = |a: usize, b: usize| -> f64 { from.iter().zip(to).map(|(from, to)| from[a] * to[b]).sum() };
     let (xx, yy, zz) = (s(0, 0), s(1, 1), s(2, 2));
@@ -78,9 +80,9 @@ fn horn_matrix(from: &[Point], to: &[Point]) -> Matrix4 {
     [[xx + yy + zz, x, y, z], [x, xx - yy - zz, xy, xz], [y, xy, yy - xx - zz, yz], [z, xz, yz, zz - xx - yy]]
 }
 
-/// The largest eigenvalue of a symmetric matrix, and its eigenvector: Jacobi's rotations, which always converge.
+/// The largest eigenvalue of a symmetric matrix and its eigenvector, by Jacobi rotations, which always converge.
 fn leading_eigenvector(mut matrix: Matrix4) -> (f64, [f64; 4]) {
-    /// Sweeps over all pairs; convergence is quadratic, and six are plenty.
+    /// Upper limit on sweeps over all pairs; convergence is quadratic, and six usually suffice.
     const SWEEPS: usize = 20;
     let mut vectors: Matrix4 =
         std::array::from_fn(|row| std::array::from_fn(|column| f64::from(u8::from(row == column))));
@@ -95,13 +97,13 @@ fn leading_eigenvector(mut matrix: Matrix4) -> (f64, [f64; 4]) {
     (matrix[leading][leading], vectors.map(|row| row[leading]))
 }
 
-/// Turns rows and columns p and q so that the entry where they meet vanishes.
+/// Rotates rows and columns p and q so that the entry (p, q) becomes zero.
 fn rotate(matrix: &mut Matrix4, vectors: &mut Matrix4, p: usize, q: usize) {
     if matrix[p][q] == 0.0 {
         return;
     }
     let theta = (matrix[q][q] - matrix[p][p]) / (2.0 * matrix[p][q]);
-    // The smaller root: the turn is at most an eighth. An overflowing square leaves none, which is right.
+    // The smaller root: the angle is at most an eighth turn. If the square overflows the tangent is 0, which is right.
     let tangent = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
     let cosine = 1.0 / (tangent * tangent + 1.0).sqrt();
     let sine = tangent * cosine;

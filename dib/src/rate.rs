@@ -5,8 +5,8 @@ pub use kernels::rate::RateEstimator;
 
 use crate::Result;
 
-/// One rate in nats per group of consecutive rows, (17): z, mu and std are [rows, d], and the sizes in `groups` add up
-/// to the rows.
+/// One rate in nats for each group of consecutive rows, (17): z, mu and std are [rows, d], and the sizes in `groups`
+/// add up to the rows.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -19,6 +19,10 @@ use crate::Result;
 /// assert!((rates[0] - 2f64.ln()).abs() < 1e-6);
 /// # Ok::<(), pom2dib_dib::Error>(())
 /// ```
+///
+/// # Errors
+///
+/// If shapes do not fit.
 pub fn rate(
     estimator: RateEstimator,
     z: &Tensor,
@@ -29,7 +33,11 @@ pub fn rate(
     Ok(rates(estimator, z, mu, std, groups)?.to_vec1()?)
 }
 
-/// The same where z is, an f64 tensor \[groups\]: nobody waits for it.
+/// The same on z's device, an f64 tensor \[groups\], without waiting for it.
+///
+/// # Errors
+///
+/// If shapes do not fit.
 pub fn rates(
     estimator: RateEstimator,
     z: &Tensor,
@@ -41,8 +49,12 @@ pub fn rates(
     Ok(kernels::rate::rates(estimator, &z, &mu, &std, groups)?)
 }
 
-/// What every row adds to the rate of its group, in nats, an f64 tensor \[rows\]: the mean over the group is its [`rate`]. Of a round in which every
-/// tick has one sample, that sample's term of (P3).
+/// Every row's term in the rate of its group, in nats, an f64 tensor \[rows\]: the mean over the group is its [`rate`].
+/// In a round with one sample a tick, the sample's term of (P3).
+///
+/// # Errors
+///
+/// If shapes do not fit.
 pub fn row_rates(
     estimator: RateEstimator,
     z: &Tensor,
@@ -55,7 +67,11 @@ pub fn row_rates(
 }
 
 /// The gradient of the sum of the groups' rates with respect to z, mu and std, each [rows, d]: through z and through
-/// every component of the mixture. The three count as independent: that z = mu + std * noise is the encoder's affair.
+/// every component of the mixture. The three count as independent: the encoder applies z = mu + std * noise.
+///
+/// # Errors
+///
+/// If shapes do not fit.
 pub fn rate_gradient(
     estimator: RateEstimator,
     z: &Tensor,
@@ -69,7 +85,11 @@ pub fn rate_gradient(
     Ok((packed.get(0)?, packed.get(1)?, packed.get(2)?))
 }
 
-/// One joint estimate over all rows, in nats: for large numbers of rows, with memory in proportion to them.
+/// One joint estimate over all rows, in nats: for large numbers of rows, with memory linear in their number.
+///
+/// # Errors
+///
+/// If shapes do not fit.
 pub fn joint_rate(z: &Tensor, mu: &Tensor, std: &Tensor) -> Result<f64> {
     let rows = z.dim(0)?;
     if rows == 0 {

@@ -1,19 +1,20 @@
-//! What a selector draws: first how many, then which, without replacement (section IV of the paper).
+//! The distribution of a selector: first the number of items, then the items, without replacement (section IV of the
+//! paper).
 //!
-//! The paper's policies live on all subsets, 2^K of them. The distribution here is structural instead: a
-//! selector puts out one logit for every possible count and one for every item, so its cost grows as K, not
-//! as 2^K. A receiver's items are transmitters, a transmitter's items are its modalities.
+//! The paper's policies range over all 2^K subsets. The distribution here is structured instead: a selector outputs one
+//! logit for every possible count and one for every item, so its cost grows as K, not as 2^K. A receiver's items are
+//! transmitters, a transmitter's items are its modalities.
 //!
-//! All masses are taken as logarithms, in f64, with the remaining items summed up afresh: `1 - (what is
-//! gone)` would lose everything once one item holds nearly all the mass. Transcendentals come from `libm`, so
-//! that every host computes the same bits.
+//! All probabilities are computed as logarithms, in f64, and the sum over the remaining items is recomputed:
+//! `1 - (drawn mass)` would lose all precision once one item has nearly all the probability. Transcendentals come from
+//! `libm`, so that every machine computes the same bits.
 
 use randomness::Stream;
 
-/// The largest draw whose [`LogProbability::Set`] is computed: it takes one step for each of its 2^12 subsets.
+/// The largest draw whose [`LogProbability::Set`] is computed, with one step for each of its 2^12 subsets.
 pub const MAX_SET_COUNT: usize = 12;
 
-/// What a selector drew.
+/// The draw of a selector.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Draw {
     /// The items, each once, in drawn order. Never empty.
@@ -27,24 +28,24 @@ impl Draw {
     }
 }
 
-/// Which event's log-probability the score function, (21), differentiates.
+/// The event whose log-probability the score function, (21), differentiates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogProbability {
     /// The items in the order in which they were drawn.
     #[default]
     Sequence,
-    /// The items in whatever order: the sum over all orders. What the cost depends on is the set alone, so
-    /// this estimates the same gradient with less variance.
+    /// The items in any order: the sum over all orders. The cost depends only on the set, so this estimates the same
+    /// gradient with less variance.
     Set,
 }
 
-/// Why a selector cannot have the shape that was asked for.
+/// Why a selector cannot have the requested shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// More items to be drawn than there are, or none.
+    /// More items to draw than there are, or none.
     #[error("a selector cannot draw up to {counts} of {items} items: the limit must be from 1 to {items}")]
     Counts {
-        /// The largest count asked for.
+        /// The largest requested count.
         counts: usize,
         /// The number of items.
         items: usize,
@@ -54,16 +55,16 @@ pub enum ShapeError {
         "log-probability `set` takes draws of at most {MAX_SET_COUNT} items, not {counts}: use `sequence`"
     )]
     Set {
-        /// The largest count asked for.
+        /// The largest requested count.
         counts: usize,
     },
 }
 
-/// The shape of a selector's distribution. Its logits are `counts` values (how many, less one), then `items`
-/// values (which).
+/// The shape of a selector's distribution. Its logits are `counts` values (for the count, less one), then `items`
+/// values (for the items).
 ///
-/// A receiver's selector v_t draws 1 to E_t out of K transmitters, constraint (9). A transmitter's v_k draws
-/// 1 to min(E_k, m(k)) out of m(k) modalities; constraint (10), on all receivers together, is left to the
+/// A receiver's selector v_t draws 1 to E_t out of K transmitters, constraint (9). A transmitter's v_k draws 1 to
+/// min(E_k, m(k)) out of m(k) modalities; constraint (10), on all receivers together, is enforced by the
 /// [cap](crate::cap::cap()).
 ///
 /// ```
@@ -92,8 +93,8 @@ impl SelectorShape {
         self.counts + self.items
     }
 
-    /// Whether a selector can have this shape, and log-probabilities of this kind be had for all its draws. To be
-    /// asked once, before a run.
+    /// Checks that a selector can have this shape, and that log-probabilities of this kind can be computed for all its
+    /// draws. Call it once, before a run.
     ///
     /// # Errors
     /// If the largest count is 0 or exceeds the number of items; for [`LogProbability::Set`] if it exceeds
@@ -112,7 +113,7 @@ impl SelectorShape {
     /// Draws a count from the softmax of the first c logits, then that many items, one after the other
     /// without replacement, from the softmax of the last n. Takes 1 + count uniforms from the stream.
     ///
-    /// Logits that are no numbers still give some valid draw: whoever computed them is to notice.
+    /// NaN logits still give some valid draw: the code that computed them must detect them.
     ///
     /// # Panics
     /// If the shape is impossible, or if there are not [`outputs`](Self::outputs) logits.
@@ -144,8 +145,8 @@ impl SelectorShape {
         }
     }
 
-    /// Adds `weight` times the gradient of [`log_probability`](Self::log_probability) by the logits to `gradient` (c + n
-    /// values): one term of (21), where the weight is the advantage.
+    /// Adds `weight` times the gradient of [`log_probability`](Self::log_probability) by the logits to `gradient` (c +
+    /// n values): one term of (21), where the weight is the advantage.
     ///
     /// # Panics
     /// As for [`log_probability`](Self::log_probability), or if the gradient is not of this shape.
@@ -192,8 +193,8 @@ impl SelectorShape {
     }
 }
 
-/// The item head as one draw sees it. Only the drawn items are told apart: whatever happens among the others
-/// happens to all of them alike, so n enters once, in their sum.
+/// The item head as one draw sees it. Only the drawn items are distinguished: undrawn items enter through their sum
+/// alone, so n does too.
 struct Split {
     /// The logits of the drawn items, in drawn order.
     drawn: Vec<f64>,
@@ -205,7 +206,7 @@ struct Split {
 struct Score {
     /// By the logit of each drawn item.
     drawn: Vec<f64>,
-    /// How often, in expectation over the steps of the draw, an undrawn item would have been drawn instead.
+    /// The expected number of steps of the draw at which an undrawn item would have been drawn instead.
     escape: f64,
 }
 
@@ -219,7 +220,7 @@ impl Split {
         Split { drawn, undrawn: log_sum_exp(&others) }
     }
 
-    /// Before each step of the drawn order: the log-sum-exp of the items that remain.
+    /// Before each step of the drawn order: the log-sum-exp of the remaining items.
     fn sequence_remainders(&self) -> Vec<f64> {
         let mut remainder = self.undrawn;
         let mut remainders: Vec<f64> = (self.drawn.iter().rev())
@@ -237,7 +238,8 @@ impl Split {
         self.drawn.iter().zip(self.sequence_remainders()).map(|(logit, remainder)| logit - remainder).sum()
     }
 
-    /// Each step raises the logit of its item and lowers all that remained, in proportion to their mass.
+    /// Each step raises the logit of its item and lowers those of all remaining items, in proportion to their
+    /// probability.
     fn sequence_score(&self) -> Score {
         let mut score = Score { drawn: vec![1.0; self.drawn.len()], escape: 0.0 };
         for (step, remainder) in self.sequence_remainders().into_iter().enumerate() {
@@ -259,19 +261,19 @@ impl Split {
         (1 << self.drawn.len()) - 1
     }
 
-    /// For each subset: the log-sum-exp of the items that remain once it is gone.
+    /// For each subset: the log-sum-exp of the items that remain after it is removed.
     fn set_remainders(&self) -> Vec<f64> {
         let full = self.full();
         let mut remainders = vec![self.undrawn; full + 1];
         for gone in (0..full).rev() {
-            // One more item gone leaves what was computed before; that item is put back.
+            // Removing one item less was computed before; that item is added back.
             let item = gone.trailing_ones() as usize;
             remainders[gone] = log_add_exp(remainders[gone | 1 << item], self.drawn[item]);
         }
         remainders
     }
 
-    /// For each subset: the log-probability of its being what the first steps drew, in whatever order.
+    /// For each subset: the log-probability that the first steps drew it, in any order.
     fn set_log_probabilities(&self, remainders: &[f64]) -> Vec<f64> {
         let mut masses = vec![f64::NEG_INFINITY; remainders.len()];
         masses[0] = 0.0;
@@ -289,8 +291,8 @@ impl Split {
         self.set_log_probabilities(&self.set_remainders())[self.full()]
     }
 
-    /// As for the sequence, at every subset that the draw may have gone through, by the probability that it
-    /// did, given where it ended.
+    /// As for the sequence, at every subset that the draw may have passed through, weighted by the probability that it
+    /// did, given its final set.
     fn set_score(&self) -> Score {
         let remainders = self.set_remainders();
         let passed = self.set_passages(&remainders);
@@ -304,7 +306,7 @@ impl Split {
         score
     }
 
-    /// For each subset: the probability that the draw passed through it, given all it drew in the end.
+    /// For each subset: the probability that the draw passed through it, given its final set.
     fn set_passages(&self, remainders: &[f64]) -> Vec<f64> {
         let masses = self.set_log_probabilities(remainders);
         let mut passed = vec![0.0; masses.len()];
@@ -337,7 +339,7 @@ fn categorical(logits: &[f64], stream: &mut Stream) -> usize {
             return position;
         }
     }
-    // A uniform below 1 stays below the same sum: only logits that are no numbers come here.
+    // A uniform below 1 stays below the same sum: only NaN logits lead here.
     logits.len() - 1
 }
 
@@ -371,7 +373,7 @@ mod tests {
 
     const KINDS: [LogProbability; 2] = [LogProbability::Sequence, LogProbability::Set];
 
-    /// Every draw that a shape can give, in every order.
+    /// Every possible draw of a shape, in every order.
     fn all_draws(shape: SelectorShape) -> Vec<Draw> {
         let mut draws = Vec::new();
         let mut prefixes = vec![Vec::new()];
@@ -410,7 +412,7 @@ mod tests {
         gradient
     }
 
-    /// The derivative of the log-probability by one logit: central differences of two steps, extrapolated to none.
+    /// The derivative of the log-probability by one logit: central differences with two steps, extrapolated to step 0.
     fn difference(
         shape: SelectorShape,
         logits: &[f32],
@@ -507,8 +509,7 @@ mod tests {
                 (count - expected).powi(2) / expected
             })
             .sum();
-        // The 99.9 % quantile of chi-squared with 15 degrees of freedom: 4 single items and 12 pairs, less
-        // one.
+        // The 99.9 % quantile of chi-squared with 15 degrees of freedom: 4 single items and 12 pairs, less one.
         assert_eq!(draws.len(), 16);
         assert!(chi_squared < 37.70, "{chi_squared}");
     }
@@ -523,8 +524,8 @@ mod tests {
     const PINNED: [&[usize]; 4] = [&[1, 2, 4], &[4, 0, 3], &[1, 2], &[4, 0]];
 
     #[test]
-    fn what_remains_beside_a_giant_is_still_told_apart() {
-        // Item 0 holds all but e^-100 of the mass; the second of a pair is drawn from the rest.
+    fn small_probabilities_beside_a_dominant_one_keep_their_precision() {
+        // Item 0 has all but e^-100 of the probability; the second of a pair is drawn from the rest.
         let shape = SelectorShape { counts: 2, items: 3 };
         let logits = [-50.0, 50.0, 50.0, -50.0, -49.0];
         let mut stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
@@ -543,7 +544,7 @@ mod tests {
         for kind in KINDS {
             assert!((mass(&[0, 1], kind) - share.ln()).abs() < 1e-14);
         }
-        // The giant left out twice: 1 x e^-100 for the first, e^-99 for the second, in two orders.
+        // The dominant item is left out twice: 1 x e^-100 for the first, e^-99 for the second, in two orders.
         assert!((mass(&[1, 2], LogProbability::Sequence) - (-199.0)).abs() < 1e-12);
         assert!((mass(&[1, 2], LogProbability::Set) - (-199.0 + 2f64.ln())).abs() < 1e-12);
     }

@@ -1,4 +1,4 @@
-//! From candle's storages to slices.
+//! Access to candle's storages as slices.
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
@@ -39,8 +39,12 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// Lets `look` see the numbers of contiguous tensors of one device: where they are, if they are in this machine's memory,
-/// else a copy of all of them, for which the device is waited for once.
+/// Calls `look` with the numbers of contiguous tensors of one device: directly if they are in this machine's memory,
+/// else as a copy of all of them after one wait for the device.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn with_numbers<R>(tensors: &[&Tensor], look: impl FnOnce(&[Numbers<'_>]) -> R) -> Result<R> {
     let storages: Vec<_> = tensors.iter().map(|tensor| tensor.storage_and_layout()).collect();
     #[cfg(feature = "cuda")]
@@ -61,6 +65,10 @@ pub fn with_numbers<R>(tensors: &[&Tensor], look: impl FnOnce(&[Numbers<'_>]) ->
 }
 
 /// [`with_numbers`] of one f32 tensor.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn with_values<R>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> R) -> Result<R> {
     with_numbers(&[tensor], |numbers| look(numbers[0].f32s()))
 }
@@ -79,7 +87,7 @@ pub(crate) fn write<'a, T: Real>(storage: &'a mut CpuStorage, layout: &Layout) -
 
 fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
     match layout.contiguous_offsets() {
-        // A view of no numbers may begin behind the end of its storage.
+        // An empty view may begin behind the end of its storage.
         Some((start, end)) if start == end => Ok((0, 0)),
         Some(offsets) => Ok(offsets),
         None => bail!("an operand of shape {:?} is not contiguous", layout.shape()),

@@ -1,4 +1,4 @@
-//! Functions of single numbers that stand by themselves, behind no bias.
+//! Elementwise activation functions without a bias.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -11,23 +11,39 @@ use crate::cuda::host;
 use crate::lanes::vectorise;
 use crate::threads::for_rows;
 
-/// The larger of every number and 0; what is not a number stays so.
+/// The maximum of every number and 0; NaN stays NaN.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Forward::Relu)
 }
 
 /// x Phi(x), with Phi the standard normal distribution function (GELU, without the approximation by a tanh).
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Forward::Gelu)
 }
 
-/// gradient = 0 where the rectifier's output was not positive, in place; shapes are equal. As
-/// [`mask_relu`](crate::elementwise::mask_relu), but shared out over threads.
+/// gradient = 0 where the ReLU's output was not positive, in place; shapes are equal. Like
+/// [`mask_relu`](crate::elementwise::mask_relu), but on several threads.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn relu_backward(gradient: &Tensor, output: &Tensor) -> Result<()> {
     gradient.inplace_op2(output, &Backward::Relu)
 }
 
 /// gradient = gradient (Phi(x) + x phi(x)), in place, with phi the standard normal density; shapes are equal.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn gelu_backward(gradient: &Tensor, x: &Tensor) -> Result<()> {
     gradient.inplace_op2(x, &Backward::Gelu)
 }
@@ -130,8 +146,8 @@ fn backward<T: Real>(
     Ok(())
 }
 
-/// By way of a buffer: written where they were read, choices become stores under a mask, which take some processors twenty times
-/// as long.
+/// Through a buffer: with the output written to the memory that is read, the selections become masked stores, which
+/// take some processors twenty times as long.
 #[inline(always)]
 fn mask<T: Real>(gradient: &mut [T], output: &[T]) {
     const LENGTH: usize = 128;
@@ -160,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    /// What lies below x of a standard normal, from a function of another's.
+    /// The standard normal distribution function at x, from the complementary error function.
     fn phi(x: f64) -> f64 {
         0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
     }
@@ -187,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rectifier_lets_through_what_is_positive_or_no_number() {
+    fn relu_passes_positive_values_and_nan() {
         let x = Tensor::new(&[-1f32, 0.0, 2.0, f32::NAN], &Device::Cpu).unwrap();
         let got = relu(&x).unwrap().to_vec1::<f32>().unwrap();
         assert!(got[..3] == [0.0, 0.0, 2.0] && got[3].is_nan());

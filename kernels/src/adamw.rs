@@ -13,11 +13,11 @@ use crate::lanes::vectorise;
 /// The numbers of a step, as in torch.optim.AdamW.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWStep {
-    /// 1 - rate * weight decay: what is left of a value before the step proper.
+    /// 1 - rate * weight decay: the factor of a value before the step proper.
     pub keep: f64,
-    /// beta1: how much of the first moment stays.
+    /// beta1: the factor of the first moment.
     pub beta1: f64,
-    /// beta2: how much of the second moment stays.
+    /// beta2: the factor of the second moment.
     pub beta2: f64,
     /// rate / (1 - beta1^t).
     pub rate: f64,
@@ -28,7 +28,11 @@ pub struct AdamWStep {
 }
 
 /// Steps every parameter of `state`, [4, n]: the rows are value, gradient, first moment and second moment. The gradient
-/// stays as it is.
+/// is not changed.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn adamw(state: &Tensor, step: AdamWStep) -> Result<()> {
     state.inplace_op1(&AdamW { step })
 }
@@ -54,7 +58,7 @@ impl InplaceOp1 for AdamW {
     }
 }
 
-/// How many parameters a state has.
+/// The number of parameters in a state.
 fn parameters(state: &Layout) -> Result<usize> {
     match state.shape().dims() {
         &[4, length] => Ok(length),

@@ -1,8 +1,9 @@
-//! Self-attention of the places of each sample, head by head: softmax(Q K^T / sqrt(d)) V over columns of their own.
+//! Self-attention among the positions of each sample, for each head: softmax(Q K^T / sqrt(d)) V over the head's
+//! columns.
 //!
-//! Queries, keys and values lie side by side, [samples * places, 3 * width]; a head has d = width / heads consecutive columns of
-//! each. What a sample's places say depends on no other sample. The softmax is computed again on the way back: that costs a
-//! product of many, and saves [places, places] numbers for every head of every sample.
+//! Queries, keys and values lie side by side, [samples * places, 3 * width]; a head has d = width / heads consecutive
+//! columns of each. Samples do not attend to each other. The backward pass recomputes the softmax: that costs one
+//! product more, and saves [places, places] numbers for every head of every sample.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -16,12 +17,20 @@ use crate::lanes::{sum_of, sum_of_three, vectorise};
 use crate::product::{Matrix, multiply_into};
 use crate::threads::for_rows;
 
-/// What the places say, [samples * places, width], given queries, keys and values, [samples * places, 3 * width].
+/// The output of the attention, [samples * places, width], for queries, keys and values, [samples * places, 3 * width].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn attend(projections: &Tensor, places: usize, heads: usize) -> Result<Tensor> {
     projections.apply_op1_no_bwd(&Attend { places, heads })
 }
 
-/// The gradient with respect to queries, keys and values, given that with respect to what the places say.
+/// The gradient with respect to queries, keys and values, given that with respect to the output.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn attend_gradient(
     projections: &Tensor,
     upstream: &Tensor,
@@ -115,7 +124,7 @@ impl Sizes {
         self.width / self.heads
     }
 
-    /// A head's columns of a sample's lines, which are `parts` times as long as the width; `part` counts queries, keys, values.
+    /// A head's columns of a sample's rows, which have `parts` times the width; `part` selects queries, keys or values.
     fn head<T: Copy>(self, sample: &[T], parts: usize, part: usize, head: usize) -> Matrix<'_, T> {
         Matrix {
             values: &sample[part * self.width + head * self.depth()..],
@@ -126,7 +135,7 @@ impl Sizes {
         }
     }
 
-    /// Writes a head's columns of such lines.
+    /// Writes a head's columns of such rows.
     fn put<T: Copy>(self, sample: &mut [T], parts: usize, part: usize, head: usize, values: &[T]) {
         let (start, depth) = (part * self.width + head * self.depth(), self.depth());
         for (line, values) in sample.chunks_exact_mut(parts * self.width).zip(values.chunks_exact(depth)) {
@@ -134,7 +143,7 @@ impl Sizes {
         }
     }
 
-    /// How much attention each place of a sample pays to each: [places, places].
+    /// The attention weights between the positions of a sample: [places, places].
     fn attention<T: Real>(self, sample: &[T], head: usize) -> Vec<T> {
         let (queries, keys) = (self.head(sample, 3, 0, head), self.head(sample, 3, 1, head));
         let mut scores = vec![T::ZERO; self.places * self.places];
@@ -167,7 +176,7 @@ fn softmax<T: Real>(row: &mut [T], scale: T) {
     }
 }
 
-/// gradient = the gradient with respect to the scores before scale and softmax, given that with respect to the shares.
+/// gradient = the gradient with respect to the scores before scale and softmax, given that with respect to the weights.
 #[inline(always)]
 fn softmax_gradient<T: Real>(gradient: &mut [T], shares: &[T], scale: T) {
     let mean = sum_of_three(gradient, shares, shares, |gradient, share, _| gradient * share);
@@ -264,7 +273,7 @@ mod tests {
         assert!(attend_gradient(&qkv, &zeros(6, 3), 3, 2).is_err());
     }
 
-    /// Keys that are all alike give every place the mean of the values.
+    /// With identical keys every position gets the mean of the values.
     #[test]
     fn equal_scores_share_equally() {
         let rows = [[1f32, 0.0, 2.0], [5.0, 0.0, 4.0], [-3.0, 0.0, 9.0]];

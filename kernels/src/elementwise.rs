@@ -1,4 +1,4 @@
-//! Biases, rectifiers, column sums, and other single passes over memory.
+//! Biases, ReLU, column sums, and other single passes over memory.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -11,47 +11,79 @@ use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, vectorise};
 
 /// values += bias for every row, in place: values [rows, n], bias \[n\].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn add_bias(values: &Tensor, bias: &Tensor) -> Result<()> {
     values.inplace_op2(bias, &Update::AddBias)
 }
 
-/// values = relu(values + bias) for every row, in place: values [rows, n], bias \[n\]. What is not a number stays so.
+/// values = relu(values + bias) for every row, in place: values [rows, n], bias \[n\]. NaN stays NaN.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn add_bias_relu(values: &Tensor, bias: &Tensor) -> Result<()> {
     values.inplace_op2(bias, &Update::AddBiasRelu)
 }
 
-/// gradient = 0 where the rectifier's output was not positive, in place; shapes are equal.
+/// gradient = 0 where the ReLU's output was not positive, in place; shapes are equal.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn mask_relu(gradient: &Tensor, output: &Tensor) -> Result<()> {
     gradient.inplace_op2(output, &Update::MaskRelu)
 }
 
-/// sums += the sum over the rows, which is computed by itself first: sums \[n\], values [rows, n].
+/// sums += the sum over the rows, which is computed separately first: sums \[n\], values [rows, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_rows(sums: &Tensor, values: &Tensor) -> Result<()> {
     sums.inplace_op2(values, &Update::AccumulateRows)
 }
 
 /// target += source; shapes are equal.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn add(target: &Tensor, source: &Tensor) -> Result<()> {
     target.inplace_op2(source, &Update::Add)
 }
 
 /// target = source; shapes are equal.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn assign(target: &Tensor, source: &Tensor) -> Result<()> {
     target.inplace_op2(source, &Update::Assign)
 }
 
-/// values = 0, whatever they were.
+/// values = 0.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn clear(values: &Tensor) -> Result<()> {
     values.inplace_op1(&Clear)
 }
 
 /// Scales values whose norm is above `norm` down to it, as torch's clip_grad_norm_ does: by norm / (root of the sum of
 /// their squares, in f64, + 1e-6).
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn clip(values: &Tensor, norm: f64) -> Result<()> {
     values.inplace_op1(&Clip { norm })
 }
 
-/// What an operand does to the tensor that is updated.
+/// The effect of an operand on the tensor that is updated.
 pub(crate) enum Update {
     AddBias,
     AddBiasRelu,

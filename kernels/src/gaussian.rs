@@ -10,16 +10,24 @@ use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
 
-/// What is subtracted from `raw`: an untrained encoder starts with a small standard deviation.
+/// Subtracted from `raw`, so that an untrained encoder has a small standard deviation.
 pub const SHIFT: f64 = 5.0;
 
 /// z, mu and std, packed as [3, rows, d]: output [rows, 2 d] holds mu and raw side by side, noise is [rows, d].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn sample(output: &Tensor, noise: &Tensor) -> Result<Tensor> {
     output.apply_op2_no_bwd(noise, &Sample)
 }
 
-/// The gradient with respect to the output, [rows, 2 d], from those with respect to z, mu and std, packed as
-/// [3, rows, d], where z is not yet traced back to mu and std.
+/// The gradient with respect to the output, [rows, 2 d], from those with respect to z, mu and std, packed as [3, rows,
+/// d]. That of z is not yet propagated to mu and std.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn backward(gradient: &Tensor, output: &Tensor, noise: &Tensor) -> Result<Tensor> {
     gradient.apply_op3_no_bwd(output, noise, &Backward)
 }
@@ -185,7 +193,7 @@ fn backward_all<T: Real>(
     Ok(T::to_cpu_storage_owned(result))
 }
 
-/// ln(1 + e^x), which neither overflows nor loses small values.
+/// ln(1 + e^x), without overflow and accurate for small values.
 #[inline(always)]
 fn softplus<T: Real>(x: T) -> T {
     x.larger(T::ZERO) + T::magnitude_decay(x).ln_1p()

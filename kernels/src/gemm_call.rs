@@ -1,4 +1,4 @@
-//! The one call that leaves safe Rust: a strided matrix product of the `gemm` crate.
+//! The one unsafe call: a strided matrix product of the `gemm` crate.
 #![expect(unsafe_code, reason = "the gemm crate takes raw pointers and strides")]
 
 use gemm::Parallelism;
@@ -10,7 +10,7 @@ use crate::product::Matrix;
 ///
 /// # Panics
 ///
-/// If a slice is shorter than its shape asks for.
+/// If a slice is too short for its shape.
 pub(crate) fn gemm_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
     check(c.len(), a, b);
     // SAFETY: `check` has made sure that every element that the shapes and strides address lies inside its slice,
@@ -18,7 +18,7 @@ pub(crate) fn gemm_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>
     unsafe { call(c.as_mut_ptr(), a, b, accumulate) }
 }
 
-/// A B in new memory that is not filled with zeros first.
+/// A B in new memory that is not zeroed first.
 pub(crate) fn gemm_new<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     let length = a.rows * b.columns;
     let mut c = Vec::with_capacity(length);
@@ -67,7 +67,7 @@ unsafe fn call<T: Real>(c: *mut T, a: Matrix<'_, T>, b: Matrix<'_, T>, accumulat
     }
 }
 
-/// All threads of the pool that this thread belongs to; by itself, if it belongs to none. The bits do not depend on it.
+/// Parallelism over the current thread's pool, or none outside a pool. The bits do not depend on it.
 fn parallelism() -> Parallelism {
     match rayon::current_thread_index() {
         Some(_) if rayon::current_num_threads() > 1 => Parallelism::Rayon(0),

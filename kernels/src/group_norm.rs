@@ -1,8 +1,9 @@
-//! Group normalisation: over all places of an image and the channels of a group.
+//! Group normalisation: over all positions of an image and the channels of a group.
 //!
-//! With mean m and variance v of an image's group: n = (x - m) / sqrt(v + epsilon), output = n * gain + bias, where every channel has a
-//! gain and a bias: the rows of `affine`, [2, channels]. Images lie as in [`convolution`](crate::convolution), and epsilon is that of
-//! [`layer_norm`](crate::layer_norm). Sums run over the places first, channel by channel, then over the channels.
+//! With mean m and variance v of an image's group: n = (x - m) / sqrt(v + epsilon), output = n * gain + bias, where
+//! every channel has a gain and a bias: the rows of `affine`, [2, channels]. The layout of images is that of
+//! [`convolution`](crate::convolution), and epsilon that of [`layer_norm`](crate::layer_norm). Sums run over the
+//! positions first, channel by channel, then over the channels.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -17,11 +18,20 @@ use crate::layer_norm::EPSILON;
 use crate::threads::for_rows;
 
 /// The normalised, scaled and shifted images: x [images, places x channels], affine [2, channels].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn group_norm(x: &Tensor, affine: &Tensor, groups: usize) -> Result<Tensor> {
     x.apply_op2_no_bwd(affine, &Forward { groups })
 }
 
-/// affine_gradient += the gradient with respect to gain and bias, summed over the images by itself first.
+/// affine_gradient += the gradient with respect to gain and bias, whose sum over the images is computed separately
+/// first.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_affine_gradient(
     affine_gradient: &Tensor,
     x: &Tensor,
@@ -32,13 +42,17 @@ pub fn accumulate_affine_gradient(
 }
 
 /// Replaces the gradient with respect to the output by that with respect to x.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn group_norm_backward(gradient: &Tensor, x: &Tensor, affine: &Tensor, groups: usize) -> Result<()> {
     gradient.inplace_op3(x, affine, &Backward { groups })
 }
 
 type Operand<'a> = (&'a CpuStorage, &'a Layout);
 
-/// How images fall into groups.
+/// How an image's channels form groups.
 #[derive(Clone, Copy)]
 struct Sizes {
     groups: usize,
@@ -65,12 +79,12 @@ impl Sizes {
         self.places * self.channels
     }
 
-    /// How many values a group has.
+    /// The number of values in a group.
     fn count<T: Real>(&self) -> T {
         T::from_f64((self.size() / self.groups) as f64)
     }
 
-    /// Gives every channel the sum over its group.
+    /// Replaces every channel's sum by that of its group.
     #[inline(always)]
     fn share_out<T: Real>(&self, sums: &mut [T]) {
         for group in sums.chunks_exact_mut(self.channels / self.groups) {
@@ -80,7 +94,7 @@ impl Sizes {
     }
 }
 
-/// What the rows of a thread share: a few numbers a channel.
+/// Working memory of a thread: a few numbers for each channel.
 struct Scratch<T> {
     mean: Vec<T>,
     inverse: Vec<T>,
@@ -130,7 +144,8 @@ impl<T: Real> Scratch<T> {
         }
     }
 
-    /// The sums over an image's places, channel by channel, of upstream (`plain`) and of upstream times n (`projected`).
+    /// The sums over an image's positions, channel by channel, of upstream (`plain`) and of upstream times n
+    /// (`projected`).
     #[inline(always)]
     fn project(&mut self, sizes: Sizes, x: &[T], upstream: &[T]) {
         self.measure(sizes, x);
@@ -382,7 +397,7 @@ mod tests {
         }
     }
 
-    /// With one place, all channels of one group are a row of a layer normalisation.
+    /// With one position, the channels of one group are a row of a layer normalisation.
     #[test]
     fn one_group_of_one_place_is_a_layer_normalisation() {
         let tensor = |number, shape: [usize; 2]| {

@@ -1,5 +1,5 @@
-//! Consecutive rows in groups of equal size, such as the points of a cloud or the patches of an image: column by column, the
-//! largest value or the mean of each group, and the way back.
+//! Consecutive rows in groups of equal size, such as the points of a cloud or the patches of an image: the maximum or
+//! mean of each group, column by column, and its gradient.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -12,22 +12,30 @@ use crate::cuda::host;
 use crate::lanes::vectorise;
 use crate::threads::for_rows;
 
-/// What stands for a group.
+/// The summary of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Summary {
-    /// The largest value of each column. What is not a number counts as larger than all, so that it is seen.
+    /// The maximum of each column. NaN counts as the largest, so that it shows.
     Largest,
     /// The mean of each column, added up in order of rows.
     Mean,
 }
 
 /// The summaries of groups of `size` rows: values [groups * size, n] to [groups, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn summarise(values: &Tensor, size: usize, summary: Summary) -> Result<Tensor> {
     values.apply_op1_no_bwd(&Forward { size, summary })
 }
 
-/// The gradient with respect to the values, [groups * size, n], given that with respect to the summaries, upstream [groups, n].
-/// Of several largest values the first alone has it.
+/// The gradient with respect to the values, [groups * size, n], given that with respect to the summaries, upstream
+/// [groups, n]. Of several equal maxima the first gets it all.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn summarise_gradient(
     values: &Tensor,
     upstream: &Tensor,
@@ -47,7 +55,7 @@ struct Backward {
     summary: Summary,
 }
 
-/// How many groups there are, and how wide they are.
+/// The number of groups, and their width.
 fn groups(name: &str, values: &Layout, size: usize) -> Result<(usize, usize)> {
     let (rows, width) = values.shape().dims2()?;
     if size == 0 || rows % size != 0 {
@@ -148,7 +156,7 @@ fn largest<T: Real>(out: &mut [T], group: &[T], width: usize) {
     }
 }
 
-/// Whether a value takes the place of the largest so far.
+/// Whether a value replaces the maximum so far.
 #[inline(always)]
 #[expect(clippy::eq_op, clippy::neg_cmp_op_on_partial_ord, reason = "what is not a number counts as largest")]
 fn exceeds<T: Real>(value: T, best: T) -> bool {
@@ -249,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_seen_wherever_it_stands() {
+    fn nan_is_seen_at_any_position() {
         for place in 0..3 {
             let mut rows = [[1.0, 1.0]; 3];
             rows[place][1] = f32::NAN;

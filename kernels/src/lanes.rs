@@ -1,11 +1,11 @@
-//! Loops that vectorise: the instruction set is picked at run time, and sums run in a fixed order all the same.
+//! Loops that vectorise: the instruction set is picked at run time, but the order of sums is fixed.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::Real;
 
-/// Runs a closure compiled for the best instruction set of this machine. That holds for what is inlined into it: mark
-/// the closure, and every function with a loop that it calls, `#[inline(always)]`.
+/// Runs a closure compiled for the best instruction set of this machine. This only covers inlined code: mark the
+/// closure, and every function with a loop that it calls, `#[inline(always)]`.
 #[inline]
 pub(crate) fn vectorise<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Work(work))
@@ -40,7 +40,7 @@ impl<R, F: FnMut() -> R> WithSimd for Work<F> {
     }
 }
 
-/// Running sums side by side. A multiple of every vector width, so that the bits do not depend on it.
+/// Number of parallel running sums: a multiple of every vector width, so that the bits do not depend on it.
 pub(crate) const LANES: usize = 16;
 
 /// The sum of `term(x)` over a slice.
@@ -77,11 +77,11 @@ pub(crate) fn sum_of_three<T: Real>(xs: &[T], ys: &[T], zs: &[T], term: impl Fn(
     fold(lanes)
 }
 
-/// How many numbers a short loop takes at a time.
+/// Numbers that a short loop takes at a time.
 const SHORT: usize = 8;
 
-/// target = `combine`(target, source), number by number, of slices of one length: for channels of a place, which are so few that to set
-/// up a longer loop would cost more than the loop.
+/// target = `combine`(target, source), elementwise, of slices of one length: for the channels of a position, which are
+/// so few that starting a longer loop would cost more than the loop.
 #[inline(always)]
 pub(crate) fn combine_short<T: Real>(target: &mut [T], source: &[T], combine: impl Fn(T, T) -> T) {
     let (targets, target) = target.as_chunks_mut::<SHORT>();
@@ -104,7 +104,7 @@ pub(crate) fn combine_short<T: Real>(target: &mut [T], source: &[T], combine: im
     }
 }
 
-/// The lanes added up as a tree.
+/// The lanes summed as a tree.
 #[inline(always)]
 pub(crate) fn fold<T: Real>(mut lanes: [T; LANES]) -> T {
     let mut width = LANES / 2;

@@ -1,8 +1,8 @@
-//! Layer normalisation over the features, as it follows a rectifier.
+//! Layer normalisation over the features, usually after a ReLU.
 //!
-//! With mean m and variance v of a row: n = (x - m) / sqrt(v + [`EPSILON`]), output = n * gain + bias. Gain and bias are
-//! the two rows of one tensor, `affine`, [2, n]. The statistics of a row are computed again where they are needed:
-//! that costs less than carrying them.
+//! With mean m and variance v of a row: n = (x - m) / sqrt(v + [`EPSILON`]), output = n * gain + bias. Gain and bias
+//! are the two rows of one tensor, `affine`, [2, n]. The statistics of a row are recomputed where they are needed,
+//! which is cheaper than storing them.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -18,23 +18,39 @@ use crate::lanes::{sum_of, sum_of_three, vectorise};
 pub const EPSILON: f64 = 1e-5;
 
 /// The normalised, scaled and shifted rows: input [rows, n], affine [2, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn layer_norm(input: &Tensor, affine: &Tensor) -> Result<Tensor> {
     input.apply_op2_no_bwd(affine, &Forward)
 }
 
-/// affine_gradient += the gradient with respect to gain and bias, summed over the rows by itself first:
+/// affine_gradient += the gradient with respect to gain and bias, whose sum over the rows is computed separately first:
 /// affine_gradient [2, n], input and upstream [rows, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_affine_gradient(affine_gradient: &Tensor, input: &Tensor, upstream: &Tensor) -> Result<()> {
     affine_gradient.inplace_op3(input, upstream, &AffineGradient)
 }
 
-/// Replaces the gradient with respect to the output by that with respect to the input of the rectifier before: zero
-/// where `input` is not positive. All [rows, n], affine [2, n].
+/// Replaces the gradient with respect to the output by that with respect to the input of the preceding ReLU: zero where
+/// `input` is not positive. All [rows, n], affine [2, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn backward_through_relu(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
     gradient.inplace_op3(input, affine, &Backward { through_relu: true })
 }
 
-/// The same where no rectifier stands before: nothing is masked.
+/// The same without a preceding ReLU: nothing is masked.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn backward_alone(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
     gradient.inplace_op3(input, affine, &Backward { through_relu: false })
 }
@@ -274,7 +290,7 @@ fn backward<T: Real, const MASKED: bool>(
     Ok(())
 }
 
-/// With g = upstream * gain and n the normalised row: (g - mean(g) - n mean(g n)) / std, masked if it is to be.
+/// With g = upstream * gain and n the normalised row: (g - mean(g) - n mean(g n)) / std, masked if `MASKED`.
 #[inline(always)]
 fn backward_row<T: Real, const MASKED: bool>(gradient: &mut [T], row: &[T], gain: &[T]) {
     let count = T::from_f64(row.len() as f64);

@@ -1,18 +1,18 @@
-//! The hot loops, as operations on candle tensors: each has one implementation per device.
+//! The hot loops, as operations on candle tensors, with one implementation for each kind of device.
 //!
-//! Values are contiguous, row-major tensors of f32 or f64; anything else is refused by name. Nothing here knows about
-//! networks, ticks or nodes.
+//! Operands are contiguous, row-major tensors of f32 or f64; others are refused with an error. This crate knows nothing
+//! of networks, ticks or nodes.
 //!
-//! On the CPU every operation gives the same bits whatever the instruction set, the machine's load, the number of threads or
-//! of rows beside a row: sums run over a fixed number of lanes in a fixed order, the compiler never reassociates or contracts
-//! them, and a matrix product is specified down to its bits ([`product`](product/index.html)). It runs on the calling thread;
-//! products, and most operations of single layers, on all threads of the pool that this thread belongs to. Fused multiply-add is
-//! assumed (every x86-64 with AVX2, every AArch64).
+//! On the CPU every operation gives the same bits for any instruction set, load of the machine, number of threads, and
+//! number of other rows: sums run over a fixed number of lanes in a fixed order, the compiler never reassociates or
+//! contracts them, and the bits of a matrix product are specified ([`product`](product/index.html)). Operations run on
+//! the calling thread; products, and most operations of single layers, on all threads of its pool. Fused multiply-add
+//! is assumed (every x86-64 with AVX2, every AArch64).
 //!
-//! With the feature `cuda` every operation also runs on NVIDIA GPUs, in the order in which they are called: the same
-//! formulas, to within rounding. Only [`with_numbers`] waits for the device, and so do the operations of layers that have no
-//! kernel there yet (activations, transposes, convolutions, pools, group normalisation, recurrence, attention, groups of rows): they
-//! take their operands to the CPU and bring the result back.
+//! With the feature `cuda` every operation also runs on NVIDIA GPUs, in the order of the calls: the same formulas, to
+//! within rounding. Only [`with_numbers`] waits for the device, and so do the operations of layers without a kernel
+//! (activations, transposes, convolutions, pools, group normalisation, recurrence, attention, groups of rows): they
+//! copy their operands to the CPU and the result back.
 
 mod access;
 pub mod activation;

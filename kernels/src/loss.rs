@@ -10,7 +10,7 @@ use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
 
-/// Labels on the device of the logits that they judge.
+/// Labels, on the device of their logits.
 #[derive(Clone, Debug)]
 pub struct Labels {
     /// u32, \[rows\]: all below `classes`.
@@ -19,7 +19,11 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// One label a row; an error if one is none of the classes.
+    /// One label for each row; an error if one is not below `classes`.
+    ///
+    /// # Errors
+    ///
+    /// If a label is not below `classes`, or the device fails.
     pub fn new(labels: &[u32], classes: usize, device: &Device) -> Result<Self> {
         if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
             bail!("cross-entropy: label {label} is none of {classes} classes");
@@ -29,21 +33,37 @@ impl Labels {
 }
 
 /// -log softmax(logits)\[label\] of every row in nats, an f64 tensor \[rows\]: logits [rows, classes].
+///
+/// # Errors
+///
+/// If shapes, number types or devices do not fit.
 pub fn cross_entropy(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
     logits.apply_op2_no_bwd(&labels.values, &CrossEntropy { classes: labels.classes, weight: None })
 }
 
 /// `weight` (softmax(logits) - onehot(label)): [rows, classes].
+///
+/// # Errors
+///
+/// If shapes, number types or devices do not fit.
 pub fn cross_entropy_gradient(logits: &Tensor, labels: &Labels, weight: f64) -> Result<Tensor> {
     logits.apply_op2_no_bwd(&labels.values, &CrossEntropy { classes: labels.classes, weight: Some(weight) })
 }
 
-/// The mean over the outputs of the squared error, of every row, an f64 tensor \[rows\]: both [rows, outputs].
+/// The mean over the outputs of the squared error, for every row, an f64 tensor \[rows\]: both [rows, outputs].
+///
+/// # Errors
+///
+/// If shapes, number types or devices do not fit.
 pub fn mean_squared_error(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
     prediction.apply_op2_no_bwd(target, &SquaredError { weight: None })
 }
 
 /// `weight` times the gradient of the sum of [`mean_squared_error`]: [rows, outputs].
+///
+/// # Errors
+///
+/// If shapes, number types or devices do not fit.
 pub fn mean_squared_error_gradient(prediction: &Tensor, target: &Tensor, weight: f64) -> Result<Tensor> {
     prediction.apply_op2_no_bwd(target, &SquaredError { weight: Some(weight) })
 }

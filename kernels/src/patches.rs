@@ -8,20 +8,20 @@ use candle_core::{Result, bail};
 pub struct Patches {
     /// Lines of the image.
     pub height: usize,
-    /// Places of a line.
+    /// Positions in a line.
     pub width: usize,
-    /// Values at a place.
+    /// Values at a position.
     pub channels: usize,
-    /// Lines and places of a patch.
+    /// Lines and positions of a patch.
     pub kernel: [usize; 2],
-    /// How far the patch moves on, down and right.
+    /// Stride down and right.
     pub stride: [usize; 2],
-    /// How many lines and places of zeros stand on each side of the image.
+    /// Lines and positions of zeros on each side of the image.
     pub padding: [usize; 2],
 }
 
 impl Patches {
-    /// How many patches stand below each other and in a line: none where a patch is larger than the image and its zeros.
+    /// How many patches there are vertically and in a line: none where a patch is larger than the padded image.
     pub fn output(&self) -> [usize; 2] {
         let count = |size: usize, axis: usize| {
             let free = (size + 2 * self.padding[axis]).checked_sub(self.kernel[axis]);
@@ -30,13 +30,13 @@ impl Patches {
         [count(self.height, 0), count(self.width, 1)]
     }
 
-    /// How many patches an image has.
+    /// The number of patches of an image.
     pub fn places(&self) -> usize {
         let [lines, columns] = self.output();
         lines * columns
     }
 
-    /// How many values an image has.
+    /// The number of values of an image.
     pub fn size(&self) -> usize {
         self.height * self.width * self.channels
     }
@@ -48,7 +48,7 @@ impl Patches {
         Ok(())
     }
 
-    /// How many values a patch has, of so many channels.
+    /// The number of values in a patch of `channels` channels.
     pub(crate) fn depth(&self, channels: usize) -> usize {
         self.kernel[0] * self.kernel[1] * channels
     }
@@ -61,7 +61,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::Real;
 
-    /// Odd ones, with paddings, strides that do not divide, and patches that see nothing but zeros on one side.
+    /// Odd cases, with padding, strides that do not divide, and patches that see only zeros on one side.
     pub(crate) const ODD: [Patches; 7] = [
         Patches { height: 5, width: 7, channels: 1, kernel: [3, 3], stride: [1, 1], padding: [1, 1] },
         Patches { height: 5, width: 7, channels: 4, kernel: [3, 2], stride: [2, 3], padding: [0, 1] },

@@ -1,7 +1,7 @@
-//! Pools: the maximum or the mean of an image's patches, channel by channel.
+//! Pooling: the maximum or the mean of an image's patches, channel by channel.
 //!
-//! Images lie as in [`convolution`](crate::convolution). Patches have no padding here; what no whole patch covers at the ends of
-//! lines and columns is left out.
+//! The layout of images is that of [`convolution`](crate::convolution). Patches have no padding here; incomplete
+//! patches at the ends of lines and columns are left out.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -15,23 +15,39 @@ use crate::lanes::{combine_short, vectorise};
 use crate::patches::Patches;
 use crate::threads::for_rows;
 
-/// The largest value of every patch, [images, size] to [images, places x channels]; what is not a number stays so.
+/// The maximum of every patch, [images, size] to [images, places x channels]; NaN stays NaN.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn max_pool(x: &Tensor, patches: Patches) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Forward { patches, mean: false })
 }
 
-/// The gradient with respect to x, given that with respect to the maxima, `output`: of equal values of a patch the first alone
-/// gets it, line by line.
+/// The gradient with respect to x, given that with respect to the maxima, `output`: of equal values of a patch only the
+/// first, line by line, gets it.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn max_pool_gradient(upstream: &Tensor, x: &Tensor, output: &Tensor, patches: Patches) -> Result<Tensor> {
     upstream.apply_op3_no_bwd(x, output, &MaxGradient { patches })
 }
 
 /// The mean of every patch, [images, size] to [images, places x channels].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn mean_pool(x: &Tensor, patches: Patches) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Forward { patches, mean: true })
 }
 
 /// The gradient with respect to x, given that with respect to the means.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn mean_pool_gradient(upstream: &Tensor, patches: Patches) -> Result<Tensor> {
     upstream.apply_op1_no_bwd(&MeanGradient { patches })
 }
@@ -45,12 +61,12 @@ fn check(name: &str, patches: Patches, layout: &Layout, width: usize) -> Result<
     Ok(images)
 }
 
-/// How many values an image has behind a pool.
+/// The number of values of an image after pooling.
 fn pooled(patches: Patches) -> usize {
     patches.places() * patches.channels
 }
 
-/// Where the channels of a patch's places start in an image, line by line.
+/// Where the channels of a patch's positions start in an image, line by line.
 #[inline(always)]
 fn starts(patches: Patches, columns: usize, number: usize) -> impl Iterator<Item = usize> {
     let Patches { width, channels, kernel, stride, .. } = patches;
@@ -116,10 +132,10 @@ fn maxima<T: Real>(patches: Patches, x: &[T], output: &mut [T]) {
     }
 }
 
-/// How many channels a loop takes at a time.
+/// Channels that a loop takes at a time.
 const WIDTH: usize = 8;
 
-/// The largest values of a patch's first channels.
+/// The maxima of a patch's first channels.
 #[inline(always)]
 fn largest_of<T: Real, const N: usize>(patches: Patches, columns: usize, number: usize, x: &[T]) -> [T; N] {
     let mut largest = [T::LOWEST; N];
@@ -128,7 +144,7 @@ fn largest_of<T: Real, const N: usize>(patches: Patches, columns: usize, number:
         let mut lane = 0;
         while lane < N {
             let value = values[lane];
-            // What is not a number differs from itself.
+            // NaN differs from itself.
             #[expect(clippy::eq_op, reason = "a test for what is not a number")]
             let replaces = (value > largest[lane]) | (value != value);
             largest[lane] = if replaces { value } else { largest[lane] };
@@ -150,7 +166,7 @@ fn means<T: Real>(patches: Patches, x: &[T], output: &mut [T]) {
     }
 }
 
-/// What each value of a patch counts in its mean.
+/// The weight of each value of a patch in its mean.
 #[inline(always)]
 fn share<T: Real>(patches: Patches) -> T {
     T::from_f64(1.0 / (patches.kernel[0] * patches.kernel[1]) as f64)
@@ -224,7 +240,7 @@ fn max_gradient<T: Real>(
     Ok((T::to_cpu_storage_owned(gradient), Shape::from((images, size))))
 }
 
-/// Adds to one image's gradient; `left` is what of a patch's gradient nobody has got yet.
+/// Adds to one image's gradient; `left` is the part of a patch's gradient that has not been assigned yet.
 #[inline(always)]
 fn to_maxima<T: Real>(
     patches: Patches,
@@ -245,7 +261,7 @@ fn to_maxima<T: Real>(
     }
 }
 
-/// Gives the channels of a place what is left, where they are the largest.
+/// Assigns the remaining gradient to the channels of a position where they are the maxima.
 #[inline(always)]
 fn give<T: Real>(gradient: &mut [T], x: &[T], largest: &[T], left: &mut [T]) {
     let (gradients, gradient) = gradient.as_chunks_mut::<WIDTH>();
@@ -340,7 +356,7 @@ mod tests {
 
     use super::*;
 
-    /// 3 x 5 places of one channel; patches of 2 x 2, two apart: a line and a column are left over.
+    /// 3 x 5 positions of one channel; patches of 2 x 2, two apart: a line and a column are left over.
     const PATCHES: Patches =
         Patches { height: 3, width: 5, channels: 1, kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
 
@@ -380,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_stays_so_wherever_it_stands() {
+    fn nan_stays_nan_at_any_position() {
         for place in [0, 1, 5, 6] {
             let mut x = [1f32; 15];
             x[place] = f32::NAN;

@@ -1,24 +1,24 @@
-//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-mass of an interval of
-//! given width, with all gradients.
+//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-mass of an
+//! interval of given width, with all gradients.
 //!
-//! With y = (z - location) / scale and w = step / scale, the mass of z +- step/2 under one component is
-//! sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^-w) for b = y + w/2, a = y - w/2: a product, of which the logarithm
-//! has no difference that could cancel. As w goes to 0 it is the density times step, so that both cases are one loop.
+//! With y = (z - location) / scale and w = step / scale, the mass of z +- step/2 under one component is sigmoid(b) -
+//! sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^-w) for b = y + w/2, a = y - w/2: a product, whose logarithm involves no
+//! cancellation. As w goes to 0 it is the density times step, so that one loop computes both cases.
 
 use candle_core::{Result, Tensor, bail};
 
 use crate::lanes::vectorise;
 use crate::{Numbers, Real, with_numbers};
 
-/// How many scales from its location a value may lie before it counts as lying there: beyond, f32 has no digits left.
+/// Largest distance of a value from its location in scales; beyond it is clamped, since f32 has no digits left.
 const FARTHEST: f64 = 1e6;
-/// The largest logarithm of a width in scales: its exponential is a number in f32, and so is its inverse.
+/// The largest logarithm of a width in scales: its exponential and the inverse are finite in f32.
 const WIDEST: f64 = 60.0;
 
 /// The parameters of a feature of d dimensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Mixture<'a> {
-    /// Whose softmax over components are their weights, [components, d].
+    /// Logits of the weights: their softmax over components, [components, d].
     pub logits: &'a Tensor,
     /// The components' locations, [components, d].
     pub locations: &'a Tensor,
@@ -43,8 +43,12 @@ pub struct MixtureGradient {
     pub log_step: Tensor,
 }
 
-/// In nats, for every value of z, [rows, d]: the log-mass of the interval of its dimension's width around it, or without widths
-/// the log-density.
+/// In nats, for every value of z, [rows, d]: the log-mass of the interval of its dimension's width around it, or
+/// without widths the log-density.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn log_mass(z: &Tensor, mixture: Mixture<'_>) -> Result<Tensor> {
     let shape = mixture.shape(z)?;
     let empty = Tensor::zeros(0, z.dtype(), z.device())?;
@@ -60,6 +64,10 @@ pub fn log_mass(z: &Tensor, mixture: Mixture<'_>) -> Result<Tensor> {
 }
 
 /// The gradient of the sum of the log-masses of z, each times its number in `upstream`, both [rows, d].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn gradient(z: &Tensor, upstream: &Tensor, mixture: Mixture<'_>) -> Result<MixtureGradient> {
     let shape = mixture.shape(z)?;
     if upstream.dims() != z.dims() {
@@ -100,7 +108,7 @@ impl<'a> Mixture<'a> {
         Ok(Sizes { rows, components, d })
     }
 
-    /// Some tensors, and this one's four; `empty` stands for widths that there are not.
+    /// `first`, followed by this mixture's four tensors; `empty` replaces missing widths.
     fn operands(&self, first: &[&'a Tensor], empty: &'a Tensor) -> Vec<&'a Tensor> {
         let own = [self.logits, self.locations, self.log_scales, self.log_step.unwrap_or(empty)];
         first.iter().copied().chain(own).collect()
@@ -111,7 +119,7 @@ fn tensor<T: Real>(values: Vec<T>, shape: &[usize]) -> Result<Tensor> {
     Tensor::from_vec(values, shape, &candle_core::Device::Cpu)
 }
 
-/// What all rows share, by component and dimension.
+/// Values common to all rows, by component and dimension.
 struct Prepared<T> {
     weights: Vec<T>,
     /// ln weight + ln (1 - e^-w), or - ln scale for densities.
@@ -126,7 +134,7 @@ struct Prepared<T> {
 }
 
 impl<T: Real> Prepared<T> {
-    /// In f64, from libm: there are few of them, and all hosts agree.
+    /// In f64, with libm: there are few of them, and all machines agree.
     fn new<'a>(
         parameters: &[Numbers<'a>],
         Sizes { components, d, .. }: Sizes,
@@ -181,7 +189,7 @@ fn softplus<T: Real>(x: T) -> (T, T) {
     (x.larger(T::ZERO) + decay.ln_1p(), numerator / (T::ONE + decay))
 }
 
-/// How many scales z lies from a location, as far as that is told apart.
+/// Distance of z from a location in scales, clamped.
 #[inline(always)]
 fn apart<T: Real>(z: T, location: T, inverse: T) -> T {
     let farthest = T::from_f64(FARTHEST);
@@ -296,8 +304,10 @@ fn gradient_of<'a, T: Real>(
                     let to_scales = &mut sums.log_scales[here];
                     for at in 0..d {
                         let y = apart(z[at], locations[at], inverses[at]);
+                        // The derivatives of both softplus terms of the log-mass: sigmoids of the distances to the edges.
                         let above = softplus(-(y + halves[at])).1;
                         let below = softplus(y - halves[at]).1;
+                        // The gradient of a log-sum weighs each component by its share of the mass.
                         let share = upstream[at] * (terms[at] - masses[at]).exp();
                         let along = share * (above - below) * inverses[at];
                         let wider = share * (halves[at] * (above + below) + shares[at]);
@@ -311,6 +321,7 @@ fn gradient_of<'a, T: Real>(
             }
         },
     );
+    // Densities have no widths: their gradient is 0.
     if values(parameters[3]).is_empty() {
         sums.log_step.fill(T::ZERO);
     }

@@ -1,9 +1,9 @@
-//! Matrix products of row-major tensors, either one transposed without a copy.
+//! Matrix products of row-major tensors, where either operand may be transposed without a copy.
 //!
 //! The bits are specified: the depth is cut into pieces of 512; within a piece every element is one chain of fused
-//! multiply-adds in order of depth, starting from 0; pieces are added in order. So an element depends on its own row
-//! and column alone. Large products go to the `gemm` crate, whose kernels compute exactly this; small ones, for which
-//! it takes other paths, to a plain loop.
+//! multiply-adds in order of depth, starting from 0; pieces are added in order. So an element depends only on its own
+//! row and column. Large products use the `gemm` crate, whose kernels compute exactly this; small ones, for which it
+//! takes other paths, use a plain loop.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -17,9 +17,9 @@ use crate::gemm_call::{gemm_into, gemm_new};
 use crate::lanes::vectorise;
 use crate::transpose::{TILE, transpose_into};
 
-/// The depth of a piece. Up to here the `gemm` crate adds up in one go.
+/// The depth of a piece. Up to this depth the `gemm` crate sums in one chain.
 pub const DEPTH: usize = 512;
-/// Up to this many elements the `gemm` crate may choose other kernels, which add up in another order.
+/// Up to this many elements the `gemm` crate may choose other kernels, with another order of sums.
 const FEW: usize = 256;
 
 /// Which operand of a product is transposed.
@@ -34,16 +34,28 @@ pub enum Transpose {
 }
 
 /// The product, [m, n], in new memory.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn product(a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<Tensor> {
     a.apply_op2_no_bwd(b, &Product { transpose })
 }
 
 /// Adds the product to `c`, [m, n], in place.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
     c.inplace_op3(a, b, &Update { transpose, accumulate: true })
 }
 
-/// Puts the product into `c`, [m, n], whatever it held.
+/// Writes the product to `c`, [m, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn assign_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
     c.inplace_op3(a, b, &Update { transpose, accumulate: false })
 }
@@ -183,7 +195,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
         Matrix { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    /// The same numbers, rows and columns exchanged.
+    /// The same numbers with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         Matrix {
             values: self.values,
@@ -211,7 +223,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
 }
 
 impl<T> Matrix<'_, T> {
-    /// Whether every element that shape and strides address lies inside the slice.
+    /// Whether shape and strides stay within the slice.
     pub(crate) fn fits(&self) -> bool {
         self.rows == 0
             || self.columns == 0
@@ -273,7 +285,7 @@ fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
     })
 }
 
-/// Lines of a matrix from this length on are long, in numbers.
+/// From this length on, in numbers, the lines of a matrix are long.
 const LONG: usize = 512;
 
 /// The specification of one piece, in safe code: C = A B or C += A B.

@@ -14,6 +14,10 @@ use crate::lanes::vectorise;
 pub const MOST_BITS: u32 = 16;
 
 /// z of any shape, for an output of that shape.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn quantise(output: &Tensor, bits: u32) -> Result<Tensor> {
     if !(1..=MOST_BITS).contains(&bits) {
         bail!("quantise: {bits} bits are not from 1 to {MOST_BITS}");
@@ -21,8 +25,11 @@ pub fn quantise(output: &Tensor, bits: u32) -> Result<Tensor> {
     output.apply_op1_no_bwd(&Quantise { top: f64::from((1u32 << bits) - 1) })
 }
 
-/// The straight-through gradient with respect to the output, given that with respect to z: rounding counts as if it were not
-/// there.
+/// The straight-through gradient with respect to the output, given that with respect to z: rounding is ignored.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn backward(gradient: &Tensor, output: &Tensor) -> Result<Tensor> {
     gradient.apply_op2_no_bwd(output, &Backward)
 }

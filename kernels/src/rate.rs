@@ -1,7 +1,7 @@
 //! The rate of an encoder, (17), over groups of consecutive rows.
 //!
 //! In a group of N rows: 1/N sum_i [ log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ) ], with p(.|x_j) the diagonal
-//! Gaussian of mean mu_j and deviation std_j. All in the logarithm; the constant of the density cancels.
+//! Gaussian of mean mu_j and deviation std_j. Computed in logarithms; the constant of the density cancels.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -13,7 +13,7 @@ use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
 use crate::{Real, rate_joint as joint, rate_per_dimension as per_dimension};
 
-/// Which densities enter (17).
+/// The densities in (17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateEstimator {
     /// The sum of one-dimensional estimates: at most d ln N; in the population it overstates I(X;Z).
@@ -24,6 +24,10 @@ pub enum RateEstimator {
 
 /// The rate of every group in nats, an f64 tensor \[groups\]: z, mu and std are [rows, d], the sizes in `groups` add up
 /// to the rows.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn rates(
     estimator: RateEstimator,
     z: &Tensor,
@@ -34,8 +38,12 @@ pub fn rates(
     z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::Rates })
 }
 
-/// What every row adds to its group's rate, in nats, an f64 tensor \[rows\]: log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ),
-/// the mean of which over the group is its rate.
+/// Every row's term in its group's rate, in nats, an f64 tensor \[rows\]: log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ),
+/// whose mean over the group is the rate.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn row_rates(
     estimator: RateEstimator,
     z: &Tensor,
@@ -47,8 +55,12 @@ pub fn row_rates(
 }
 
 /// The gradient of the sum of the groups' rates, each times its weight, through z and every component of the mixture:
-/// packed as [3, rows, d] with respect to z, mu and std. Where only some rows are paid for, of those groups' mean over all
-/// their rows, to which the others add nothing; components of the mixture they are all the same.
+/// packed as [3, rows, d] with respect to z, mu and std. If only some rows are paid for, their terms alone are summed,
+/// still divided by the number of all rows in the group; the other rows remain components of the mixture.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn rate_gradient(
     estimator: RateEstimator,
     z: &Tensor,
@@ -69,11 +81,11 @@ struct Rate<'a> {
 
 #[derive(Clone, Copy)]
 enum Wanted<'a> {
-    /// A value a group.
+    /// One value for each group.
     Rates,
-    /// A value a row.
+    /// One value for each row.
     RowRates,
-    /// The gradient with weights, one a group; if not all rows are paid for, which are.
+    /// The gradient with one weight for each group, and the rows that are paid for, if not all are.
     Gradient { weights: &'a [f64], paid: Option<&'a [bool]> },
 }
 
@@ -163,7 +175,7 @@ impl<'a, T: Real> Group<'a, T> {
     }
 }
 
-/// Where the gradient of a group goes, cleared: slices like those of [`Group`].
+/// Zeroed memory for the gradient of a group: slices like those of [`Group`].
 pub(crate) struct GroupGradient<'a, T> {
     pub(crate) z: &'a mut [T],
     pub(crate) mu: &'a mut [T],
@@ -231,7 +243,7 @@ fn gradients<T: Real>(op: &Rate<'_>, all: Group<'_, T>, weights: &[f64], paid: O
     for (&rows, &weight) in op.groups.iter().zip(weights) {
         let first = start;
         start += rows;
-        // What does not count must not bring in what is not finite.
+        // A group of weight 0 must not contribute NaN or infinity.
         if weight == 0.0 {
             continue;
         }
@@ -257,7 +269,7 @@ mod tests {
     use super::*;
     use crate::product::tests::random;
 
-    /// Value and gradient as this machine's best instructions compute them, and as the baseline's do.
+    /// Checks that value and gradient have the same bits with this machine's best instructions and with the baseline's.
     fn same_bits<T: Real>(estimator: RateEstimator, rows: usize, width: usize) {
         let [z, mu, noise] = [1, 2, 3].map(|number| random::<T>(number, rows * width));
         let std: Vec<T> = noise.iter().map(|noise| (*noise * T::HALF).exp()).collect();
@@ -291,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rows_add_is_the_rate_and_its_gradient_row_by_row() {
+    fn terms_of_rows_add_up_to_the_rate_and_its_gradient() {
         const ROWS: usize = 19;
         const WIDTH: usize = 10;
         let [z, mu, noise] = [1, 2, 3].map(|number| random::<f64>(number, ROWS * WIDTH));
@@ -313,7 +325,7 @@ mod tests {
                 let mut paid = [false; ROWS];
                 paid[row] = true;
                 let part = gradients(&op, all, &weights, Some(&paid));
-                // A row's z has a say in its own term alone.
+                // A row's z occurs in its own term only.
                 let others =
                     part[..ROWS * WIDTH].chunks(WIDTH).enumerate().filter(|(other, _)| *other != row);
                 assert!(others.flat_map(|(_, to_z)| to_z).all(|to_z| *to_z == 0.0));

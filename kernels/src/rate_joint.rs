@@ -1,14 +1,14 @@
-//! (17) with the density of the whole vector, sixteen components side by side.
+//! (17) with the density of the whole vector, sixteen components in parallel.
 
 use crate::Real;
 use crate::lanes::{LANES, fold};
 use crate::rate::{Group, GroupGradient};
 
-/// Panels of components that are gone through together for all rows: they stay in the first cache.
+/// Panels of components that are processed together for all rows, so that they stay in the first-level cache.
 const TILE: usize = 8;
 type Lanes<T> = [T; LANES];
 
-/// The rate of a group in nats. Memory is in proportion to the group, whatever its size.
+/// The rate of a group in nats. Memory grows linearly with the group.
 #[inline(always)]
 pub(crate) fn value<T: Real>(group: Group<'_, T>) -> f64 {
     let (own, sums) = densities(group);
@@ -17,7 +17,7 @@ pub(crate) fn value<T: Real>(group: Group<'_, T>) -> f64 {
     surplus / rows + libm::log(rows)
 }
 
-/// What every row adds: their mean is [`value`].
+/// Every row's term: their mean is [`value`].
 #[inline(always)]
 pub(crate) fn values_of_rows<T: Real>(group: Group<'_, T>, values: &mut [f64]) {
     let (own, sums) = densities(group);
@@ -27,7 +27,7 @@ pub(crate) fn values_of_rows<T: Real>(group: Group<'_, T>, values: &mut [f64]) {
     }
 }
 
-/// Of every row of a group, the log density under its own component and the sum of its densities under all.
+/// For every row of a group, the log density under its own component and the sum of its densities under all.
 #[inline(always)]
 fn densities<T: Real>(group: Group<'_, T>) -> (Vec<f64>, Vec<LogSum>) {
     let mixture = Mixture::new(group);
@@ -50,7 +50,7 @@ fn densities<T: Real>(group: Group<'_, T>) -> (Vec<f64>, Vec<LogSum>) {
     (own, sums)
 }
 
-/// Writes `weight` times the gradient of [`value`], to which only rows that are paid for add.
+/// Writes `weight` times the gradient of [`value`], with only the terms of rows that are paid for.
 #[inline(always)]
 pub(crate) fn gradient<T: Real>(
     group: Group<'_, T>,
@@ -162,7 +162,7 @@ fn exponentiate<T: Real>(exponents: &mut [Lanes<T>]) -> (T, T) {
     (highest, fold(sums))
 }
 
-/// A sum of exponentials that is kept as e^highest * sum.
+/// A sum of exponentials, stored as e^highest * sum.
 #[derive(Clone, Copy)]
 struct LogSum {
     highest: f64,

@@ -1,9 +1,9 @@
-//! (17) one dimension at a time, eight dimensions side by side.
+//! (17) one dimension at a time, eight dimensions in parallel.
 
 use crate::Real;
 use crate::rate::{Group, GroupGradient};
 
-/// Dimensions side by side.
+/// Dimensions in parallel.
 const WIDTH: usize = 8;
 type Lanes<T> = [T; WIDTH];
 
@@ -27,7 +27,7 @@ pub(crate) fn value<T: Real>(group: Group<'_, T>) -> f64 {
     total / rows + group.width as f64 * libm::log(rows)
 }
 
-/// What every row adds: their mean is [`value`].
+/// Every row's term: their mean is [`value`].
 #[inline(always)]
 pub(crate) fn values_of_rows<T: Real>(group: Group<'_, T>, values: &mut [f64]) {
     let mut panel = Panel::new(group.rows());
@@ -42,7 +42,7 @@ pub(crate) fn values_of_rows<T: Real>(group: Group<'_, T>, values: &mut [f64]) {
     }
 }
 
-/// Writes `weight` times the gradient of [`value`], to which only rows that are paid for add.
+/// Writes `weight` times the gradient of [`value`], with only the terms of rows that are paid for.
 #[inline(always)]
 pub(crate) fn gradient<T: Real>(
     group: Group<'_, T>,
@@ -68,7 +68,7 @@ pub(crate) fn gradient<T: Real>(
     }
 }
 
-/// Eight dimensions of a group, by row, with room for the mixture of one row and for gradients.
+/// Eight dimensions of a group, by row, with working memory for the mixture of one row and for gradients.
 struct Panel<T> {
     z: Vec<Lanes<T>>,
     mu: Vec<Lanes<T>>,
@@ -78,7 +78,7 @@ struct Panel<T> {
     log: Vec<Lanes<T>>,
     /// (z_i - mu_j) / std_j for every j.
     deviations: Vec<Lanes<T>>,
-    /// exp of the exponent of component j less the largest.
+    /// exp of the exponent of component j minus the largest.
     shares: Vec<Lanes<T>>,
     /// 1 / sum of the shares.
     inverse_sum: Lanes<T>,
@@ -108,7 +108,7 @@ impl<T: Real> Panel<T> {
         self.z.len()
     }
 
-    /// Dimensions from `start`; lanes past the last one are the same everywhere, so that they come to nothing.
+    /// Loads dimensions from `start`; lanes past the last one are constant, so that they contribute 0.
     #[inline(always)]
     fn load(&mut self, group: Group<'_, T>, start: usize) {
         let columns = WIDTH.min(group.width - start);
@@ -127,7 +127,7 @@ impl<T: Real> Panel<T> {
         }
     }
 
-    /// log p(z_i|x_i) - log sum_j p(z_i|x_j) of row i, and what its derivatives need.
+    /// log p(z_i|x_i) - log sum_j p(z_i|x_j) of row i, and intermediate values for its derivatives.
     #[inline(always)]
     fn mix(&mut self, row: usize) -> Lanes<T> {
         let z = self.z[row];
@@ -162,7 +162,7 @@ impl<T: Real> Panel<T> {
         surplus
     }
 
-    /// The derivatives of what [`Panel::mix`] has computed for row i: its own component less the mixture's.
+    /// The derivatives of [`Panel::mix`] for row i: those of its own component minus the mixture's.
     #[inline(always)]
     fn differentiate(&mut self, row: usize) {
         let mut to_z = [T::ZERO; WIDTH];
@@ -188,7 +188,7 @@ impl<T: Real> Panel<T> {
     }
 }
 
-/// A value per lane.
+/// A value for each lane.
 #[inline(always)]
 fn each<T: Real>(value: impl Fn(usize) -> T) -> Lanes<T> {
     let mut lanes = [T::ZERO; WIDTH];

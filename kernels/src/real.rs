@@ -4,11 +4,11 @@ use std::ops::Neg;
 
 use candle_core::{CpuStorage, DType, Error, Result, WithDType};
 
-/// What a number type needs for GPUs, in a build with CUDA.
+/// Requirements of a number type for GPUs, in a build with CUDA.
 #[cfg(feature = "cuda")]
 pub(crate) use crate::cuda::CudaReal as OnDevice;
 
-/// What a number type needs for GPUs: nothing, in a build without CUDA.
+/// Requirements of a number type for GPUs: none in a build without CUDA.
 #[cfg(not(feature = "cuda"))]
 pub trait OnDevice {}
 #[cfg(not(feature = "cuda"))]
@@ -16,7 +16,7 @@ impl OnDevice for f32 {}
 #[cfg(not(feature = "cuda"))]
 impl OnDevice for f64 {}
 
-/// f32, in which runs are computed, or f64, in which tests check the mathematics.
+/// f32, for runs, or f64, for tests of the mathematics.
 pub trait Real: WithDType + Neg<Output = Self> + OnDevice {
     /// 0.
     const ZERO: Self;
@@ -24,14 +24,14 @@ pub trait Real: WithDType + Neg<Output = Self> + OnDevice {
     const ONE: Self;
     /// 1/2.
     const HALF: Self;
-    /// Below every number.
+    /// A value below every number.
     const LOWEST: Self;
 
     /// e to the power of `self`; in f32 branch-free, within 2 ulp, 0 below the range and infinite above it.
     fn exp(self) -> Self;
     /// The natural logarithm of a normal positive number; in f32 branch-free, within 2 ulp.
     fn ln(self) -> Self;
-    /// ln(1 + `self`) for a number from 0 upwards, accurate near 0.
+    /// ln(1 + `self`) for a nonnegative number, accurate near 0.
     fn ln_1p(self) -> Self;
     /// The hyperbolic tangent; in f32 branch-free, within 4 ulp.
     fn tanh(self) -> Self;
@@ -50,7 +50,7 @@ pub trait Real: WithDType + Neg<Output = Self> + OnDevice {
         }
     }
 
-    /// The nearest integer, away from zero where two are equally near.
+    /// The nearest integer, ties away from zero.
     fn round(self) -> Self;
 
     /// 1 / (1 + e^-x), the derivative of ln(1 + e^x).
@@ -67,10 +67,10 @@ pub trait Real: WithDType + Neg<Output = Self> + OnDevice {
         (-x.larger(-x)).exp()
     }
 
-    /// The share of a standard normal below `self`; in f32 branch-free, within 3e-7.
+    /// The standard normal distribution function of `self`; in f32 branch-free, within 3e-7.
     fn normal_share(self) -> Self;
 
-    /// The larger of two numbers, the second one if either is not a number.
+    /// The larger of two numbers; the second one if either is NaN.
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
         if self > other { self } else { other }
@@ -89,7 +89,7 @@ impl Real for f32 {
     fn exp(self) -> Self {
         const LOW: f32 = -104.0;
         const HIGH: f32 = 89.0;
-        // 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits.
+        // 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
         const ROUNDER: f32 = 12_582_912.0;
         // ln 2 in two pieces; n times the first is exact.
         const LN_2_HIGH: f32 = 0.693_359_4;
@@ -129,7 +129,7 @@ impl Real for f32 {
         s * (half_square + (odd + even)) + power * 9.058_001e-6 - half_square + f + power * 0.693_138_1
     }
 
-    /// ln of the rounded sum, corrected for what the rounding lost.
+    /// ln of the rounded sum, corrected for the rounding error.
     #[inline(always)]
     fn ln_1p(self) -> Self {
         let sum = 1.0 + self;

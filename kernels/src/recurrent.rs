@@ -1,17 +1,18 @@
-//! Gated recurrent units and long short-term memory over whole sequences, forward and back through time, with PyTorch's equations
-//! and its order of gates.
+//! Gated recurrent units and long short-term memory over whole sequences, forward and back through time, with PyTorch's
+//! equations and its order of gates.
 //!
-//! Sequences are [rows, time, ...], so that a row's steps, and the rows of a gradient block, stand side by side. What an input
-//! adds to the gates is one product over all steps, and so the caller's affair; here is what must wait for the step before: one
-//! product of all rows with the weights of the state, [n, gates * n], and the cells. With W the weights and c their bias, a cell
-//! is given a = x V + b of the input and s = h W + c of the state h before, which begins with 0.
+//! Sequences are [rows, time, ...], so that the steps of a row, and the rows of a gradient block, are contiguous. The
+//! input's contribution to the gates is one product over all steps, which the caller computes; this module does what
+//! depends on the previous step: one product of all rows with the weights of the state, [n, gates * n], and the cells.
+//! With W the state's weights and c their bias, a cell takes a = x V + b of the input and s = h W + c of the previous
+//! state h, which begins with 0.
 //!
 //! | cell | gates | step |
 //! | --- | --- | --- |
 //! | GRU | r, z, n | r = sigmoid(a + s), z = sigmoid(a + s), n = tanh(a + r s), h' = (1 - z) n + z h |
 //! | LSTM | i, f, g, o | i, f, o = sigmoid(a + s), g = tanh(a + s), c' = f c + i g, h' = o tanh(c') |
 //!
-//! (ONNX orders GRU's gates z, r, n, and calls this n `linear_before_reset`; it orders LSTM's i, o, f, g.)
+//! (ONNX orders GRU's gates z, r, n, and calls this form of n `linear_before_reset`; it orders LSTM's i, o, f, g.)
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -28,7 +29,7 @@ use crate::threads::for_rows;
 mod gru;
 mod lstm;
 
-/// Which recurrence.
+/// The kind of recurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
     /// A gated recurrent unit.
@@ -38,7 +39,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// How many gates it has: the weights of input and state are so many times as wide as the state.
+    /// The number of gates: the weights of input and state are this many times as wide as the state.
     pub fn gates(self) -> usize {
         match self {
             Cell::Gru => 3,
@@ -46,7 +47,7 @@ impl Cell {
         }
     }
 
-    /// How many vectors of the width of the state [`unroll`] keeps of a step.
+    /// The number of vectors of the state's width that [`unroll`] stores for each step.
     pub fn kept(self) -> usize {
         match self {
             Cell::Gru => gru::KEPT,
@@ -54,7 +55,7 @@ impl Cell {
         }
     }
 
-    /// How many gradients there are for a step: where r stands between input and state, theirs differ.
+    /// The number of gradients for a step: with r between input and state, theirs differ.
     fn sides(self) -> usize {
         match self {
             Cell::Gru => 2,
@@ -63,20 +64,32 @@ impl Cell {
     }
 }
 
-/// Runs through the sequences: `inputs` [rows, time, gates * n] is what the input adds to the gates, `weight` [n, gates * n] and
-/// `bias` [gates * n] are the state's. Returns what [`states`] and [`unroll_gradient`] want.
+/// Runs through the sequences: `inputs` [rows, time, gates * n] is the input's contribution to the gates, `weight` [n,
+/// gates * n] and `bias` [gates * n] are the state's. Returns the input of [`states`] and [`unroll_gradient`].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn unroll(cell: Cell, inputs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     inputs.apply_op3_no_bwd(weight, bias, &Forward { cell })
 }
 
-/// The states behind every step, [rows, time, n].
+/// The states after every step, [rows, time, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn states(cell: Cell, unrolled: &Tensor) -> Result<Tensor> {
     let width = unrolled.dim(2)? / cell.kept();
     unrolled.narrow(2, (cell.kept() - 1) * width, width)?.contiguous()
 }
 
-/// The gradients with respect to what input and state add to the gates, each [rows * time, gates * n], given `upstream`
-/// [rows, time, n], that with respect to the states behind every step.
+/// The gradients with respect to the contributions of input and state to the gates, each [rows * time, gates * n],
+/// given `upstream` [rows, time, n], that with respect to the states after every step.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn unroll_gradient(
     cell: Cell,
     unrolled: &Tensor,
@@ -188,7 +201,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// One step of sequences of `vectors` vectors a step, as a matrix of which the first `columns` columns count.
+    /// One step of sequences with `vectors` vectors in each step, as a matrix of which the first `columns` columns are
+    /// used.
     fn step<T: Copy>(self, sequences: &[T], vectors: usize, step: usize, columns: usize) -> Matrix<'_, T> {
         let line = vectors * self.width;
         let start = (step * line).min(sequences.len());
@@ -221,6 +235,7 @@ fn forward<T: Real>(
             from_state.chunks_exact_mut(gated).for_each(|row| row.copy_from_slice(bias));
         }
         if step > 0 {
+            // The new state is the last vector stored for a step.
             let last = line - width;
             let states = kept.get(last..).unwrap_or_default();
             let before = sizes.step(states, cell.kept(), step - 1, width);
@@ -259,12 +274,12 @@ fn backward<T: Real>(
     let weight = read::<T>(weight.0, weight.1)?;
     let Sizes { rows, time, width } = sizes;
     let (gated, line) = (cell.gates() * width, cell.kept() * width);
-    // Straightened once, not at every step.
+    // Transposed once, not at every step.
     let weight = transposed(weight, width, gated);
     let weight = Matrix::new(&weight, gated, width);
     let side = rows * time * gated;
     let mut out = vec![T::ZERO; cell.sides() * side];
-    // The gradients that a step hands to the one before: with respect to the state and, of the LSTM, to its memory.
+    // The gradients passed to the previous step: with respect to the state and, for the LSTM, its memory.
     let (mut state, mut memory) = (vec![T::ZERO; rows * width], vec![T::ZERO; rows * width]);
     for step in (0..time).rev() {
         vectorise(
@@ -297,7 +312,7 @@ fn backward<T: Real>(
     Ok((T::to_cpu_storage_owned(out), Shape::from((cell.sides(), rows * time, gated))))
 }
 
-/// target = combine(target, a), number by number. In this form, as in the next three, the compiler vectorises.
+/// target = combine(target, a), elementwise. In this form, as in the next two, the compiler vectorises.
 #[inline(always)]
 fn combine<T: Real>(target: &mut [T], a: &[T], combine: impl Fn(T, T) -> T) {
     for (target, &a) in target.iter_mut().zip(a) {

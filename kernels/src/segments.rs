@@ -1,4 +1,4 @@
-//! Rows that stand in several places: spreading them out, and collecting what their places want of them.
+//! Rows that occur at several positions of a matrix: spreading them out, and summing the gradients of their positions.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -10,32 +10,40 @@ use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::vectorise;
 
-/// Consecutive rows of one matrix, and the consecutive rows of another where they stand.
+/// Consecutive rows of a source matrix, and the consecutive rows of a target matrix where they occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The first row that is spread.
     pub source: usize,
-    /// The first row where it stands.
+    /// The first target row.
     pub target: usize,
-    /// In how many rows it stands.
+    /// The number of target rows.
     pub rows: usize,
-    /// Whether the one source row stands in all of them, or that many source rows do, one each.
+    /// Whether one source row occurs in all of them, or as many source rows, one each.
     pub repeat: bool,
 }
 
 impl Segment {
-    /// How many source rows it has.
+    /// The number of its source rows.
     pub fn source_rows(&self) -> usize {
         if self.repeat { 1 } else { self.rows }
     }
 }
 
-/// targets += sources, row by row as the segments say: targets [m, n], sources [k, n].
+/// targets += sources, row by row according to the segments: targets [m, n], sources [k, n].
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn spread(targets: &Tensor, sources: &Tensor, segments: &[Segment]) -> Result<()> {
     targets.inplace_op2(sources, &Spread(segments))
 }
 
-/// sources += targets, the other way round: sources [k, n], targets [m, n]. In the order of segments and rows.
+/// sources += targets, the transpose of [`spread`]: sources [k, n], targets [m, n]. In the order of segments and rows.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn collect(sources: &Tensor, targets: &Tensor, segments: &[Segment]) -> Result<()> {
     sources.inplace_op2(targets, &Collect(segments))
 }

@@ -1,12 +1,12 @@
-//! Rows that do not depend on each other, computed on several threads.
+//! Independent rows, computed on several threads.
 
 use rayon::prelude::*;
 
-/// From so many numbers on, a loop is worth being shared out.
+/// From this many numbers on, a loop is worth sharing among threads.
 const WORTH: usize = 16 * 1024;
 
-/// Lets `work` write consecutive pieces of whole rows: it is given a piece's first row, and the piece. On all threads of the
-/// pool that this thread belongs to; on this thread, if it belongs to none. What is written must not depend on the pieces.
+/// Lets `work` write consecutive pieces of whole rows: it gets a piece's first row, and the piece. Runs on all threads
+/// of the current thread's pool, or on this thread alone outside a pool. The result must not depend on the pieces.
 pub(crate) fn for_rows<T: Send>(rows: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     if width == 0 || rows.is_empty() {
         return;
@@ -15,13 +15,13 @@ pub(crate) fn for_rows<T: Send>(rows: &mut [T], width: usize, work: impl Fn(usiz
     if threads == 1 {
         return work(0, rows);
     }
-    // Several pieces a thread, so that one that is held up leaves its share to the others.
+    // Several pieces for each thread, so that a delayed thread leaves work to the others.
     let piece = (rows.len() / width).div_ceil(4 * threads);
     rows.par_chunks_mut(piece * width).enumerate().for_each(|(number, rows)| work(number * piece, rows));
 }
 
-/// Lets `work` write consecutive pieces of so many rows, as [`for_rows`] does, with memory of its thread's own, which it finds as it
-/// left it.
+/// Lets `work` write consecutive pieces of a given number of rows, as [`for_rows`] does, with working memory of its
+/// thread, which keeps its content between pieces.
 pub(crate) fn for_pieces<T: Send>(
     rows: &mut [T],
     width: usize,
@@ -42,7 +42,7 @@ pub(crate) fn for_pieces<T: Send>(
     pieces.for_each_init(Vec::new, |own, (number, rows)| work(own, number * piece, rows));
 }
 
-/// All threads of the pool that this thread belongs to; 1, if it belongs to none.
+/// The number of threads in the current thread's pool; 1 outside a pool.
 pub(crate) fn threads() -> usize {
     rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
 }

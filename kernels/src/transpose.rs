@@ -1,4 +1,4 @@
-//! Transposing in tiles, so that caches and vector units have whole lines to work with.
+//! Transposing in tiles, so that caches and vector units work on whole lines.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -10,10 +10,14 @@ use crate::access::{for_dtype, read};
 use crate::cuda::host;
 use crate::threads::for_rows;
 
-/// Rows and columns of a tile that is transposed at once.
+/// Rows and columns of a tile.
 pub(crate) const TILE: usize = 16;
 
 /// The transpose of every matrix of a list, [count, rows, columns] to [count, columns, rows], in new memory.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn transpose_each(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&TransposeEach)
 }
@@ -41,7 +45,7 @@ fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)>
     let mut target = vec![T::ZERO; count * size];
     for_rows(&mut target, size, |first, targets| {
         for (target, source) in targets.chunks_exact_mut(size).zip(x[first * size..].chunks_exact(size)) {
-            // Long lines are written, since what is read may lie scattered.
+            // Writes go to contiguous lines; only the reads are scattered.
             for (column, line) in target.chunks_exact_mut(rows).enumerate() {
                 for (row, value) in line.iter_mut().enumerate() {
                     *value = source[row * columns + column];
@@ -52,8 +56,8 @@ fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)>
     Ok((T::to_cpu_storage_owned(target), Shape::from((count, columns, rows))))
 }
 
-/// Adds the rows of the transpose, [rows, columns], of a source whose lines are `stride` apart. A strip of rows is put
-/// together where it stays in the nearest cache.
+/// Appends the rows of the transpose, [rows, columns], of a source whose lines are `stride` apart. A strip of rows is
+/// assembled where it stays in the nearest cache.
 #[inline(always)]
 pub(crate) fn transpose_into<T: Real>(
     target: &mut Vec<T>,
@@ -88,8 +92,8 @@ pub(crate) fn transpose_into<T: Real>(
     }
 }
 
-/// Deals the lower half of the lines in between the upper half's, value by value: four times that (log2 of 16), and lines
-/// and columns have changed places: shuffles of registers, for a vector unit.
+/// Interleaves the lower half of the lines with the upper half, value by value. After four of these steps (log2 of 16),
+/// lines and columns are exchanged; a vector unit does it with register shuffles.
 #[inline(always)]
 fn riffle<T: Real>(tile: [[T; TILE]; TILE]) -> [[T; TILE]; TILE] {
     let mut dealt = [[T::ZERO; TILE]; TILE];

@@ -1,26 +1,30 @@
-//! Values on their way to a device.
+//! Copying values to a device.
 
 use candle_core::{Device, Result, Shape, Tensor};
 
-/// Tensors that are made together: on a GPU, all of them are one copy.
+/// Tensors that are made together: on a GPU, with a single copy.
 #[derive(Debug, Default)]
 pub struct Upload {
     parts: Vec<(Vec<f32>, Shape)>,
 }
 
 impl Upload {
-    /// Nothing so far.
+    /// An empty upload.
     pub fn new() -> Self {
         Upload::default()
     }
 
-    /// Adds a tensor; its number, from 0.
+    /// Adds a tensor; returns its number, from 0.
     pub fn add(&mut self, values: Vec<f32>, shape: impl Into<Shape>) -> usize {
         self.parts.push((values, shape.into()));
         self.parts.len() - 1
     }
 
-    /// All tensors, in the order in which they were added. An error if values and shape do not fit.
+    /// All tensors, in the order in which they were added.
+    ///
+    /// # Errors
+    ///
+    /// If values and shape do not fit, or the device fails.
     pub fn send(self, device: &Device) -> Result<Vec<Tensor>> {
         match device {
             #[cfg(feature = "cuda")]

@@ -30,7 +30,7 @@ use randomness::{Purpose, Seed, Stream};
 
 const DTYPES: [DType; 2] = [DType::F32, DType::F64];
 
-/// The GPU, or none: then a test has nothing to compare.
+/// The GPU; none where there is nothing to compare.
 fn gpu() -> Option<Device> {
     match open_cuda(0) {
         Ok(device) => Some(device),
@@ -56,7 +56,7 @@ fn positive(number: u64, shape: &[usize], dtype: DType) -> Tensor {
     (normal(number, shape, dtype).abs().unwrap() + 0.05).unwrap()
 }
 
-/// How far apart numbers may be, as a share of the largest.
+/// Allowed difference of numbers, relative to the largest.
 fn tolerance(dtype: DType) -> f64 {
     if dtype == DType::F64 { 1e-11 } else { 3e-5 }
 }
@@ -74,7 +74,7 @@ fn distance(got: &Tensor, expected: &Tensor) -> f64 {
     error / norm(&mut expected.iter().copied()).max(1e-300)
 }
 
-/// Does the same on both devices, with copies of the operands, and compares what comes of it.
+/// Runs the same operation on both devices, with copies of the operands, and compares the results.
 fn check(name: &str, operands: &[Tensor], run: impl Fn(&[Tensor]) -> Vec<Tensor>) {
     let Some(gpu) = gpu() else { return };
     let copies = |device: &Device| -> Vec<Tensor> {
@@ -153,7 +153,7 @@ fn single_passes() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_so() {
+fn nan_stays_nan() {
     let Some(gpu) = gpu() else { return };
     let x = Tensor::new(&[[1f32, f32::NAN]], &gpu).unwrap();
     add_bias_relu(&x, &Tensor::new(&[-2f32, 0.0], &gpu).unwrap()).unwrap();
@@ -214,7 +214,7 @@ fn layer_normalisation() {
     }
 }
 
-/// These have no kernels: they go through the host, views of a larger tensor and all.
+/// These have no kernels: they run on the host, views of a larger tensor included.
 #[test]
 fn recurrence_attention_and_groups() {
     for dtype in DTYPES {
@@ -318,7 +318,7 @@ fn losses() {
 #[test]
 fn rates_and_their_gradients() {
     let uneven = [20, 1, 7, 12];
-    // More groups than a launch takes.
+    // More groups than fit in a launch.
     let many = [3; 150];
     for dtype in DTYPES {
         for groups in [&uneven[..], &many[..]] {
@@ -354,7 +354,7 @@ fn a_joint_rate_of_many_samples() {
 
 #[test]
 fn rows_in_several_places() {
-    // More segments than a launch takes, some of rows that stand in several places.
+    // More segments than fit in a launch, some of rows that occur at several positions.
     let segment = |number: usize| match number % 3 {
         0 => Segment { source: number % 40, target: 5 * number, rows: 4, repeat: true },
         1 => Segment { source: number % 36, target: 5 * number, rows: 5, repeat: false },
@@ -377,9 +377,9 @@ fn rows_in_several_places() {
 }
 
 #[test]
-fn what_is_uploaded_comes_back() {
+fn uploads_can_be_read_back() {
     let Some(gpu) = gpu() else { return };
-    // Of several sizes, so that the memory between grows and is used again.
+    // Of several sizes, so that the staging memory grows and is reused.
     for size in [3, 50_000, 700, 0] {
         let mut upload = Upload::new();
         let ramp: Vec<f32> = (0..size).map(|value| value as f32).collect();

@@ -11,15 +11,15 @@ use tonic::transport::server::Connected;
 
 use crate::{Name, counting::Counted, identity::Caller, places::Place};
 
-/// A connection that is ready to be served, and who is at its other end.
+/// A connection that is ready to be served, and its peer.
 pub(crate) struct Accepted {
     stream: Stream,
     caller: Caller,
-    /// One of so many connections that there may be.
+    /// Its place among the limited number of connections.
     place: Place,
 }
 
-/// Bytes are counted where they meet the socket: under TLS, as they are encrypted.
+/// Bytes are counted at the socket: under TLS, as encrypted.
 enum Stream {
     Plain(Counted),
     Tls(Box<TlsStream<Counted>>),
@@ -41,8 +41,8 @@ impl Accepted {
         Accepted { stream: Stream::Tls(stream.into()), caller, place }
     }
 
-    /// Ends a connection that has lost its place. Whatever is done with it asks here first: who sends a byte now and then,
-    /// or reads nothing of what it is sent, gains no time by it.
+    /// Ends a connection that has lost its place. Every read and write checks this first, so that a peer that sends
+    /// single bytes, or reads nothing, gains no time.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.place.poll_lost(context) {
             Poll::Pending => Ok(()),
@@ -59,7 +59,7 @@ impl Connected for Accepted {
     }
 }
 
-/// Does the same with either kind of stream.
+/// Calls the same method on either kind of stream.
 macro_rules! either {
     ($accepted:ident, $stream:ident => $call:expr) => {
         match &mut $accepted.stream {

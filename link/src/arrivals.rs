@@ -1,4 +1,4 @@
-//! Whoever connects, over whatever kind of socket, and what happens when the system lets nobody in.
+//! Incoming connections over any kind of socket, and what happens when the system refuses to accept more.
 
 use std::{io, net::SocketAddr, pin::Pin, time::Duration};
 
@@ -14,44 +14,45 @@ use crate::{
     strangers,
 };
 
-/// Before the next try when the system lets nobody in.
+/// Pause before the next attempt when the system refuses to accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A connection, and from where; from nowhere if over a Unix-domain socket.
+/// A connection and the peer's address; none over a Unix-domain socket.
 pub(crate) type Arrival = (Box<dyn Socket>, Option<SocketAddr>);
 
 pub(crate) type Arrivals<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
-/// Whoever connects over TCP.
+/// Incoming connections over TCP.
 pub(crate) fn over_tcp(listener: TcpListener) -> Arrivals<io::Result<Arrival>> {
     Box::pin(TcpListenerStream::new(listener).map(|stream| {
         let stream = stream?;
-        // A bare listener leaves Nagle's algorithm on, which holds a round's last packet back.
+        // A bare listener leaves Nagle's algorithm on, which delays a round's last packet.
         stream.set_nodelay(true)?;
         let from = stream.peer_addr().ok();
         Ok((Box::new(stream) as Box<dyn Socket>, from))
     }))
 }
 
-/// Whoever connects over a Unix-domain socket.
+/// Incoming connections over a Unix-domain socket.
 pub(crate) fn over_socket(listener: UnixListener) -> Arrivals<io::Result<Arrival>> {
     Box::pin(UnixListenerStream::new(listener).map(|stream| Ok((Box::new(stream?) as Box<dyn Socket>, None))))
 }
 
-/// Whoever connects on a simulated network.
+/// Incoming connections on a simulated network.
 pub(crate) fn over_simulated(callers: Callers) -> Arrivals<io::Result<Arrival>> {
     Box::pin(callers.map(|caller| caller.map(|(stream, from)| (stream, Some(from)))))
 }
 
-/// Gives whoever connects a place. Where the system lets nobody in, since this process may open no more files, who has
-/// waited longest makes way, and the next try is a moment later: to try at once would take a whole core.
+/// Gives every incoming connection a place. If the system refuses to accept one because this process has too many open
+/// files, the connection that has waited longest is closed, and the next attempt follows after a pause: without it the
+/// loop would use a whole core.
 pub(crate) fn seated(arrivals: Arrivals<io::Result<Arrival>>, places: Places) -> Arrivals<(Arrival, Place)> {
     let seat = move |arrival: io::Result<Arrival>| {
         let places = places.clone();
         async move {
             match arrival {
                 Ok(arrival) => seat(arrival, &places),
-                // It has hung up before it was let in: that is its affair.
+                // The caller hung up before it was accepted: nothing to do.
                 Err(error) if is_passing(error.kind()) => None,
                 Err(error) => {
                     strangers::log_refusal("a caller", "the system", &error.to_string());
@@ -78,14 +79,14 @@ fn seat(arrival: Arrival, places: &Places) -> Option<(Arrival, Place)> {
     Some((arrival, place))
 }
 
-/// From where somebody comes, for a log.
+/// The peer's address, for a log.
 pub(crate) fn from(address: Option<SocketAddr>) -> String {
     address.map_or("this machine".into(), |address| address.to_string())
 }
 
 fn is_passing(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, InvalidInput, NotConnected};
-    // A socket option cannot be set on a connection that is gone: some systems call that invalid.
+    // Setting a socket option fails on a connection that is gone: some systems report that as invalid input.
     matches!(kind, ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected)
 }
 
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_hangs_up_at_the_door_holds_nobody_up() {
+    async fn a_caller_that_hangs_up_early_delays_no_other() {
         let gone = (0..50).map(|_| Err(io::ErrorKind::ConnectionAborted.into()));
         let arrivals = Box::pin(tokio_stream::iter(gone.chain([arrival()])));
         let begun = Instant::now();

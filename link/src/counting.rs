@@ -27,7 +27,7 @@ impl ByteCount {
     }
 }
 
-/// A stream, over whatever kind of socket, whose bytes are counted.
+/// A stream over any kind of socket whose bytes are counted.
 pub(crate) struct Counted {
     stream: Box<dyn Socket>,
     count: ByteCount,

@@ -2,17 +2,19 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Fewer than the async runtime, standard streams and the first sockets take: with less, even its start may panic.
+/// Fewest open files to work with: the async runtime, standard streams and first sockets need almost as many, and
+/// without them even the runtime's start may panic.
 const LEAST: usize = 32;
 
-/// Enough for a listener's connections and all else; more would only make programs slow that close everything.
+/// Enough for a listener's connections and all else; a higher limit would slow down programs that close every
+/// descriptor.
 const ENOUGH: u64 = 16_384;
 
-/// Lets this process open as many files as it may need, if the system does: the soft limit is often 1,024, and the hard
-/// one far higher. For the start of a program; what it starts later has the same limit.
+/// Raises the limit of open files as far as needed, if the system allows it: the soft limit is often 1,024, and the
+/// hard limit far higher. Call it at the start of a program; child processes inherit the limit.
 ///
 /// # Errors
-/// If the system allows so few that the program cannot work: one line that gives both numbers, and the system's error.
+/// If the limit is too low for the program to work: one line with both numbers and the system's error.
 pub fn raise_descriptor_limit() -> Result<(), String> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(ENOUGH).min(ENOUGH);

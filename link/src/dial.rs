@@ -24,21 +24,26 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// In which a connection must stand, its handshake included.
+/// Time limit for opening a connection, including its handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// In which whoever listens must have answered a first call.
+/// Time limit for the answer to the first call.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long whoever looks for its token by itself looks again when it is refused: a coordinator that has just begun to listen
-/// may not have left it there yet.
+/// How long a process that finds its token by itself tries again after a refusal: a coordinator that has just begun to
+/// listen may not have stored the token yet.
 const TOKEN_COMES: Duration = Duration::from_secs(2);
 
-/// A call that no service knows: every gRPC server answers it, and one that asks for a token asks here.
+/// A call to an unknown service: every gRPC server answers it, and a server that demands a token checks the token
+/// first.
 const GREETING: &str = "/pom2dib.v1.Nobody/Greet";
 
-/// Connects to `peer` at `host:port`, trying again until `patience` is over: nodes may be started in any order. Where
-/// certificates are used, whoever listens there must show that of `peer`.
+/// Connects to `peer` at `host:port` and retries until `patience` is over, since nodes may start in any order. With
+/// certificates, the server must show that of `peer`.
+///
+/// # Errors
+///
+/// If the address is invalid, the server does not answer in time, or one side does not trust the other.
 pub async fn dial(
     peer: Name,
     address: &str,
@@ -73,8 +78,11 @@ pub async fn dial(
 }
 
 /// Connects to a node that may be on this machine: over its Unix-domain socket if the path leads there (empty: it has
-/// none), and to `host:port` as [`dial`] does if not. Where certificates are used, or the
-/// network is simulated, always the latter.
+/// none), otherwise to `host:port` as [`dial`] does. With certificates or a simulated network always the latter.
+///
+/// # Errors
+///
+/// As [`dial`].
 pub async fn dial_nearest(
     peer: Name,
     socket: &str,
@@ -88,7 +96,7 @@ pub async fn dial_nearest(
                 tracing::debug!(address, socket, "connected over a Unix-domain socket");
                 return Ok(channel);
             }
-            // On another machine or in another container, it is as it should be.
+            // Expected for a node on another machine or in another container.
             Err(reason) => tracing::debug!(address, socket, reason, "the Unix-domain socket is out of reach"),
         }
     }
@@ -97,7 +105,7 @@ pub async fn dial_nearest(
     Ok(channel)
 }
 
-/// Tries once: whoever gives out the path listens on it already.
+/// Tries once: a node that gives out the path is already listening on it.
 async fn dial_local(socket: &str, security: &Security) -> Result<Channel, String> {
     local::check(socket).await.map_err(|error| error.to_string())?;
     let endpoint = Endpoint::from_shared(format!("unix:{socket}")).map_err(|error| innermost(&error))?;
@@ -108,18 +116,17 @@ async fn dial_local(socket: &str, security: &Security) -> Result<Channel, String
     }
 }
 
-/// Why an attempt has failed.
+/// Why an attempt failed.
 enum Failure {
-    /// For a reason that may pass: nobody listens there yet.
+    /// The cause may be temporary: no server listens there yet.
     Passing(String),
-    /// For a reason that will not: one does not trust the other.
+    /// The cause is permanent: one side does not trust the other.
     Final(String),
-    /// For want of the right token.
+    /// The token was missing or wrong.
     Refused(String),
 }
 
-/// Connects, and asks for a sign that the other side will listen: what keeps this node out is better known now than
-/// when it is in the middle of something.
+/// Connects and checks that the server will accept calls: a refusal is better noticed now than in the middle of a run.
 async fn attempt(
     endpoint: &Endpoint,
     peer: Name,
@@ -171,7 +178,7 @@ async fn greet(mut channel: Channel) -> Result<(), Failure> {
 fn failure(error: &Error) -> Failure {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     match causes.filter_map(|cause| cause.downcast_ref()).next() {
-        // A certificate says what its maker likes.
+        // The text of a certificate comes from outside.
         Some(Distrust(problem)) => Failure::Final(printable(problem)),
         None => Failure::Passing(printable(&innermost(error))),
     }
@@ -186,7 +193,7 @@ async fn connect_simulated(
     Ok(TokioIo::new(network.connect(address).await?))
 }
 
-/// Opens a connection over which `peer` has shown its certificate, and has taken this node's.
+/// Opens a connection on which `peer` has shown its certificate and has accepted this node's.
 async fn connect_over_tls(
     uri: Uri,
     tls: Arc<tls::Tls>,
@@ -203,26 +210,30 @@ async fn connect_over_tls(
     };
     let connector = TlsConnector::from(tls.current().client.clone());
     let mut stream = connector.connect(peer.server_name(), stream).await.map_err(distrust)?;
-    // In TLS 1.3, whoever dials has finished before the other side has looked at its certificate. HTTP/2 lets a server
-    // speak first: when something comes, it is content.
+    // In TLS 1.3 the client finishes the handshake before the server has checked the client's certificate. An HTTP/2
+    // server speaks first: its first bytes show that it accepted the certificate.
     match stream.fill_buf().await.map_err(distrust)? {
         [] => Err("it closed the connection after the handshake".into()),
         _ => Ok(TokioIo::new(stream)),
     }
 }
 
-/// Whether whoever listens there answers a first message of TLS.
+/// Whether the server at an address answers a first TLS message.
 async fn speaks_tls(address: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(&tls::hello()?).await?;
         stream.read_u8().await
     };
-    // The kinds of record that a server begins with: an alert, or a handshake.
+    // The record types with which a TLS server begins: alert or handshake.
     matches!(tokio::time::timeout(CONNECT, ask).await, Ok(Ok(0x15 | 0x16)))
 }
 
-/// Checks that an address can be dialled, as far as its spelling tells.
+/// Checks the syntax of an address.
+///
+/// # Errors
+///
+/// [`LinkError::BadAddress`] if it is not of the form host:port.
 pub fn check_address(address: &str) -> Result<(), LinkError> {
     endpoint(address).map(drop)
 }
@@ -237,7 +248,7 @@ fn endpoint(address: &str) -> Result<Endpoint, LinkError> {
     Ok(tuned(endpoint))
 }
 
-/// This project's settings of a connection.
+/// Applies this project's connection settings.
 fn tuned(endpoint: Endpoint) -> Endpoint {
     endpoint
         .tcp_nodelay(true)
@@ -250,7 +261,7 @@ fn tuned(endpoint: Endpoint) -> Endpoint {
         .max_frame_size(FRAME)
 }
 
-/// The system's own words: tonic's outermost error says only "transport error".
+/// The system's own error: tonic's outermost error says only "transport error".
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

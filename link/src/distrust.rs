@@ -1,11 +1,11 @@
-//! Why a connection that should be encrypted is not, in words that say what to do.
+//! Why a TLS connection failed, in words that say what to do.
 
 use std::{fmt, io};
 
 use time::OffsetDateTime;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, pki_types::UnixTime};
 
-/// Why a peer is not trusted, or does not trust this node: trying again will not help.
+/// Why one side does not trust the other: retrying will not help.
 #[derive(Debug)]
 pub(crate) struct Distrust(pub(crate) String);
 
@@ -17,7 +17,7 @@ impl fmt::Display for Distrust {
 
 impl std::error::Error for Distrust {}
 
-/// What is wrong with a certificate, as the end of "a certificate that ...".
+/// The problem with a certificate, as the end of "a certificate that ...".
 pub(crate) fn of_certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -47,8 +47,8 @@ pub(crate) fn of_certificate(error: &CertificateError) -> String {
     }
 }
 
-/// What went wrong when a peer was dialled, as the end of "PEER at ADDRESS ...". Nothing if it may be a matter of the
-/// connection, so that trying again may help.
+/// The error of an outgoing connection, as the end of "PEER at ADDRESS ...". None if the connection itself may have
+/// failed, so that retrying may help.
 pub(crate) fn of_dialling(error: &io::Error) -> Option<Distrust> {
     let line = match rustls_error(error)? {
         Error::InvalidMessage(_) => {
@@ -61,7 +61,7 @@ pub(crate) fn of_dialling(error: &io::Error) -> Option<Distrust> {
     Some(Distrust(line))
 }
 
-/// What went wrong with a caller's handshake.
+/// The error of an incoming handshake.
 pub(crate) fn of_caller(error: &io::Error) -> String {
     match rustls_error(error) {
         Some(Error::InvalidMessage(_)) => "it does not speak TLS".into(),

@@ -1,4 +1,4 @@
-//! Files that prove who somebody is: small, and replaced while they are in use.
+//! Files with credentials: small, and replaced while in use.
 
 use std::{
     fs::{File, Metadata},
@@ -9,28 +9,28 @@ use std::{
 
 use crate::LinkError;
 
-/// No certificate, key or token is larger, in bytes.
+/// Upper limit on the size of a certificate, key or token, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Where a node's certificate and key are, and the certificate of the authority that it trusts. All are PEM files.
+/// Paths of a node's certificate and key and of the certificate of the authority that it trusts. All are PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The authority's certificate.
     pub ca: PathBuf,
-    /// The node's own certificate; those between it and the authority's after it, if there are any.
+    /// The node's own certificate, followed by intermediate certificates, if any.
     pub cert: PathBuf,
     /// The key of that certificate.
     pub key: PathBuf,
 }
 
 impl TlsFiles {
-    /// The files of that name in a folder as `pom2dib certs new` makes it.
+    /// The files of `name` in a folder made by `pom2dib certs new`.
     pub fn in_folder(folder: &Path, name: crate::Name) -> Self {
         let own = |extension| folder.join(format!("{}.{extension}", name.stem()));
         TlsFiles { ca: folder.join("ca.pem"), cert: own("pem"), key: own("key") }
     }
 
-    /// What tells whether a file has been replaced or written to since.
+    /// Versions of the files, to notice replaced or changed files.
     pub(crate) fn versions(&self) -> Versions {
         [&self.ca, &self.cert, &self.key].map(|path| {
             let metadata = path.metadata().ok()?;
@@ -39,26 +39,26 @@ impl TlsFiles {
     }
 }
 
-/// When, how long and which: of each file.
+/// Of each file: modification time, size and inode.
 pub(crate) type Versions = [Option<[i64; 4]>; 3];
 
-/// What makes certificates, for whom has none.
+/// Advice on how to make certificates.
 pub(crate) const MAKES_CERTIFICATES: &str = "`pom2dib certs new DIR` makes certificates";
 
-/// What makes a join token.
+/// Advice on how to make a join token.
 pub(crate) const MAKES_TOKEN: &str = "`pom2dib certs token FILE` makes a token";
 
-/// Who but the owner may do something with a file.
+/// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Reads a small file. `remedy` is for one that cannot be read.
+/// Reads a small file. `remedy` is added to the error if it cannot be read.
 pub(crate) fn read(path: &Path, remedy: &str) -> Result<Vec<u8>, LinkError> {
     read_if(path, remedy, |_| Ok(()))
 }
 
-/// Reads a small file that proves who one is. As ssh does, it refuses one that belongs to the caller and is open to others:
-/// the caller can close it. What belongs to somebody else, as in a container that is given a key, is for its owner to
-/// judge.
+/// Reads a small file with credentials. Like ssh, it refuses a file of the calling user that others can access: the
+/// user can fix that. Permissions of other users' files, such as a key mounted into a container, are left to their
+/// owners.
 pub(crate) fn read_secret(path: &Path, remedy: &str) -> Result<Vec<u8>, LinkError> {
     read_if(path, remedy, |metadata| {
         let own = metadata.uid() == rustix::process::geteuid().as_raw();
@@ -81,7 +81,7 @@ fn read_if(
     let unfit = |problem: String| LinkError::Credentials { path: path.into(), problem };
     let unreadable = |error: std::io::Error| unfit(format!("{error}; {remedy}"));
     let file = File::open(path).map_err(unreadable)?;
-    // Of the file that is open: the path may lead to another one by now.
+    // Checks the open file: the path may lead to another file by now.
     check(&file.metadata().map_err(unreadable)?).map_err(unfit)?;
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_of_ones_own_that_others_can_reach_is_refused_with_the_remedy() {
+    fn a_users_own_secret_that_others_can_read_is_refused_with_the_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("word");
         fs::write(&path, "sixteen-letters-").unwrap();
@@ -117,10 +117,10 @@ mod tests {
         }
     }
 
-    /// As root can try it: what Kubernetes mounts belongs to root and is open to a group, and what `pom2dib compose` writes
-    /// belongs to whoever wrote it and is open to the container's user.
+    /// Only root can test this: Kubernetes mounts files of root that a group can read, and files from `pom2dib compose`
+    /// belong to the user who ran it and are readable for the container's user.
     #[test]
-    fn a_secret_of_somebody_elses_is_for_its_owner_to_judge() {
+    fn permissions_of_other_users_secrets_are_not_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("transmitter-0.key");
         fs::write(&path, "key").unwrap();

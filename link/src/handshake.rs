@@ -1,4 +1,4 @@
-//! The handshakes of a listener: many at once, none for long.
+//! TLS handshakes of a listener: many at once, each with a time limit.
 
 use std::{io, sync::Arc};
 
@@ -17,11 +17,11 @@ use crate::{
     tls::Tls,
 };
 
-/// What is said of a caller that goes before it has shaken hands.
+/// The reason logged for a caller that leaves during the handshake.
 const LEFT: &str = "it left in mid-handshake";
 
-/// Lets callers in who show a certificate, until nobody takes them any more. A handshake counts as waiting for a first
-/// request: it has to be done in the same time, and the oldest makes way when there are too many.
+/// Admits callers with a valid certificate until the listener closes. A handshake counts as waiting for a first
+/// request: it has the same time limit, and the oldest is closed when there are too many.
 pub(crate) async fn shake_hands(
     mut arrivals: Arrivals<(Arrival, Place)>,
     tls: Arc<Tls>,
@@ -54,11 +54,11 @@ async fn attend(
         reason = place.lost() => Err(reason.into()),
     };
     match outcome {
-        // If nobody takes it, the listener is closing.
+        // If there is no reader, the listener is closing.
         Ok((stream, name)) => {
             drop(shaken.send(Ok(Accepted::tls(stream, address, name, place))).await);
         }
-        // `pom2dib doctor` looks so whether the port is open; there was nobody to refuse.
+        // `pom2dib doctor` tests in this way whether the port is open; nothing was refused.
         Err(reason) if reason == LEFT => tracing::debug!(from = from(address), reason, "a caller has left"),
         Err(reason) => strangers::log_refusal("a caller", from(address), &reason),
     }

@@ -4,25 +4,30 @@ use tonic::Request;
 
 use crate::{Name, places::Standing};
 
-/// Who is calling, as far as a listener can tell. Every request that a [`Listener`](crate::Listener) hands on carries one.
+/// The caller's identity, as far as a listener can tell. Every request from a [`Listener`](crate::Listener) carries
+/// one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Identity {
-    /// Anybody: neither certificates nor a token are asked for.
+    /// Unknown: the listener demands neither certificates nor a token.
     #[default]
     Nobody,
-    /// Somebody who knows the join token.
+    /// A caller that knows the join token.
     Token,
     /// The holder of a certificate.
     Peer(Name),
 }
 
 impl Identity {
-    /// Whose request it is.
+    /// The identity of a request's caller.
     pub fn of<T>(request: &Request<T>) -> Identity {
         request.extensions().get().copied().unwrap_or_default()
     }
 
-    /// Checks that the caller may speak as `name`: the holder of a certificate only as itself.
+    /// Checks that the caller may act as `name`: the holder of a certificate only as itself.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if it may not.
     pub fn check(self, name: Name) -> Result<(), String> {
         match self {
             Identity::Peer(own) if own != name => {
@@ -32,7 +37,11 @@ impl Identity {
         }
     }
 
-    /// Checks that the caller may manage the run. Where there are certificates, only the administrator's will do.
+    /// Checks that the caller may manage the run. With certificates, only the administrator may.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if it may not.
     pub fn check_admin(self) -> Result<(), String> {
         match self {
             Identity::Peer(own) if own != Name::Admin => Err(format!(
@@ -43,12 +52,12 @@ impl Identity {
     }
 }
 
-/// What a connection says of who is at its other end.
+/// What a connection reveals about its peer.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    /// From where; none for a Unix-domain socket.
+    /// Its address; none for a Unix-domain socket.
     pub(crate) address: Option<SocketAddr>,
-    /// The holder of the certificate that was shown.
+    /// The name in the certificate that it showed.
     pub(crate) name: Option<Name>,
     /// The place of the connection.
     pub(crate) standing: Standing,
@@ -59,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_a_certificate_speaks_as_itself_and_only_the_administrator_manages() {
+    fn a_certificate_acts_for_its_own_node_and_only_the_administrator_manages() {
         let receiver = Identity::Peer(Name::Receiver(1));
         assert_eq!(receiver.check(Name::Receiver(1)), Ok(()));
         for other in [Name::Receiver(0), Name::Transmitter(1), Name::Coordinator, Name::Admin] {

@@ -1,4 +1,4 @@
-//! Channels: listening, dialling, limits, who is let in, and a count of what really goes through the sockets.
+//! Connections: listening, dialling, limits, access control, and a count of the bytes through the sockets.
 
 mod accepted;
 mod arrivals;
@@ -38,20 +38,20 @@ pub use transport::{Callers, Connecting, Simulated, Socket, Transport};
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// How long HTTP/2 waits for any sign of life before it asks for one, and then for the answer.
+/// How long an idle HTTP/2 connection waits before it sends a ping, and then for the answer.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// HTTP/2 flow-control windows in bytes, of a stream and of a connection (which carries one stream). A message must fit
-/// into one, or its sender stops in the middle until the receiver's credit comes, a round trip later; a round's features
-/// are some hundred kilobytes a link, and megabytes in large scenarios. A window is a limit and not a reservation, and one
-/// turn and one answer are under way at most: so there is no reason to be sparing, nor for windows that adapt themselves.
+/// into one, or its sender stops in the middle until the receiver's credit arrives, a round trip later; a round's
+/// features are some hundred kilobytes a link, and megabytes in large scenarios. A window is a limit and not a
+/// reservation, and at most one turn and one answer are under way, so neither small nor adaptive windows are needed.
 pub(crate) const WINDOW: u32 = 16 << 20;
 
-/// The longest HTTP/2 frame in bytes. Every frame costs its own calls to the system, and the 16 KiB of the standard cut
-/// a message into dozens: with these, 300 kB there and back take half the time, 3 MB a third to a half.
+/// The longest HTTP/2 frame in bytes. Every frame costs its own system calls, and the standard's 16 KiB cut a message
+/// into dozens: with these, 300 kB there and back take half the time, 3 MB a third to a half.
 pub(crate) const FRAME: u32 = 1 << 20;
 
-/// What can go wrong with a channel before anything is said. One line each.
+/// Errors of connections before any message. One line each.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The address cannot be listened on.
@@ -59,19 +59,19 @@ pub enum LinkError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// Somebody else could reach an address that nothing protects.
+    /// Other machines could reach an address without TLS or a token.
     #[error(
         "{0} can be reached from other machines and nothing protects it: give --tls DIR or --token-file FILE, listen on \
          127.0.0.1, or say --insecure"
     )]
     Exposed(SocketAddr),
-    /// What was given is no address.
+    /// The text is not an address.
     #[error("\"{0}\" is no address; write host:port, for example {example}", example = example(.0))]
     BadAddress(String),
-    /// Nobody answered in time.
+    /// No answer in time.
     #[error(
         "nobody answers at {address} after {seconds} s: {error}; is it started, and is the address right? \
          `pom2dib doctor {address}` looks hop by hop"
@@ -79,7 +79,7 @@ pub enum LinkError {
     Unreachable {
         /// The address.
         address: String,
-        /// How long it was tried.
+        /// How long the connection was tried.
         seconds: u64,
         /// The last failure.
         error: String,
@@ -92,10 +92,10 @@ pub enum LinkError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A peer was reached, and one does not trust the other.
+    /// A peer was reached, but one side does not trust the other.
     #[error("{peer} at {address} {problem}")]
     Untrusted {
-        /// Who should be there.
+        /// The expected peer.
         peer: Name,
         /// The address.
         address: String,
@@ -104,7 +104,7 @@ pub enum LinkError {
     },
 }
 
-/// The address that was probably meant: of a URL its host and port.
+/// The address that was probably meant: for a URL its host and port.
 fn example(given: &str) -> String {
     let meant = given.split_once("://").map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
     match meant {

@@ -20,17 +20,16 @@ use crate::{
     places::{Limits, Places},
 };
 
-/// A server whose services see only calls that a [`Guard`] has let through, each with its
-/// [`Identity`](crate::Identity).
+/// A server whose services only see calls that a [`Guard`] has accepted, each with its [`Identity`](crate::Identity).
 pub type GuardedServer = Server<Stack<InterceptorLayer<Guard>, Identity>>;
 
 /// The same with services.
 pub type GuardedRouter = Router<Stack<InterceptorLayer<Guard>, Identity>>;
 
-/// Streams on one connection at a time: a peer needs one for its own, and one for a state.
+/// Streams on one connection at a time: a peer needs one for its control stream or link, and one for a state.
 const MOST_STREAMS: u32 = 16;
 
-/// Bytes of a call's headers: ours are a few hundred.
+/// Upper limit on a call's headers in bytes: this project's have a few hundred.
 const LARGEST_HEADERS: u32 = 16 << 10;
 
 /// A bound listener, before it serves.
@@ -44,7 +43,7 @@ pub struct Listener {
     limits: Limits,
 }
 
-/// Where callers come in.
+/// The source of incoming connections.
 enum Door {
     System(TcpListener),
     Simulated(Callers),
@@ -60,7 +59,11 @@ impl fmt::Debug for Door {
 }
 
 impl Listener {
-    /// Binds. An address that other machines can reach asks for certificates or a token, or for `insecure`.
+    /// Binds to an address. One that other machines can reach requires certificates, a token, or `insecure`.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be bound, or lacks the required protection.
     pub async fn bind(address: SocketAddr, security: &Security, insecure: bool) -> Result<Self, LinkError> {
         if !address.ip().is_loopback() && !security.protects() && !insecure {
             return Err(LinkError::Exposed(address));
@@ -80,16 +83,20 @@ impl Listener {
         Ok(Listener { door, local: None, address, count, security, limits })
     }
 
-    /// Binds at an address at which probes ask for the process's health. They show nothing, and there are many of one
-    /// machine: so no connection has to make a request in time, and none is counted by its address.
+    /// Binds to an address for health probes. Probes show no credentials, and many may come from one machine: so their
+    /// connections have no deadline for a request, and no limit for each address.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be bound.
     pub async fn bind_for_health(address: SocketAddr) -> Result<Self, LinkError> {
         let listener = Listener::bind(address, &Security::default(), true).await?;
         Ok(Listener { limits: Limits::of_health(), ..listener })
     }
 
-    /// Listens on a Unix-domain socket as well; nothing if the system does not let it, since TCP leads everywhere, and
-    /// nothing where certificates are asked for: over the socket nobody would show one. Nor on a simulated network. The way to the socket is there for
-    /// as long as the door is held.
+    /// Listens on a Unix-domain socket as well. Returns none if the system refuses it (TCP still works), with
+    /// certificates (a peer on the socket would show none), or on a simulated network. The socket exists while the
+    /// returned value is held.
     pub fn open_local(&mut self) -> Option<LocalDoor> {
         if !self.security.is_plain_tcp() {
             return None;
@@ -106,17 +113,17 @@ impl Listener {
         }
     }
 
-    /// Where it listens, with the port that the system chose if 0 was asked for.
+    /// The address on which it listens, with the port that the system chose if 0 was given.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The count of what goes through its sockets.
+    /// The count of bytes through its sockets.
     pub fn count(&self) -> ByteCount {
         self.count.clone()
     }
 
-    /// A server with this project's HTTP/2 settings, to which a service is added before [`Listener::serve`].
+    /// A server with this project's HTTP/2 settings; add services before [`Listener::serve`].
     pub fn server(&self) -> GuardedServer {
         Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -129,7 +136,11 @@ impl Listener {
             .layer(InterceptorLayer::new(self.security.guard()))
     }
 
-    /// Serves until `stop` resolves; open streams are then cut by the caller's ending.
+    /// Serves until `stop` resolves; streams that are still open end when the caller exits.
+    ///
+    /// # Errors
+    ///
+    /// If the server fails.
     pub async fn serve(
         self,
         router: GuardedRouter,
@@ -138,7 +149,7 @@ impl Listener {
         router.serve_with_incoming_shutdown(self.incoming(), stop).await
     }
 
-    /// Whoever connects and may, by either way.
+    /// Accepted connections from both sources.
     fn incoming(self) -> Arrivals<io::Result<Accepted>> {
         let (count, places) = (self.count, Places::new(self.limits));
         let arrivals = match self.door {

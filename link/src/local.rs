@@ -1,4 +1,4 @@
-//! Unix-domain sockets: the shorter way between two nodes of one machine.
+//! Unix-domain sockets: the faster connection between two nodes of one machine.
 
 use std::{
     fs::Permissions,
@@ -10,18 +10,18 @@ use std::{
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
-/// What the folders of these sockets are called, before some random letters.
+/// Prefix of these sockets' folders, before the random letters.
 const FOLDER: &str = "pom2dib-";
 
-/// So many that nobody guesses them, and that no folder of another machine or container has the same: a node that finds
-/// the path is on the machine that it leads to.
+/// Enough that the path cannot be guessed and differs on every machine and container: a node that finds the path is on
+/// the right machine.
 const RANDOM_LETTERS: usize = 20;
 
 /// The socket's name in its folder.
 const SOCKET: &str = "socket";
 
-/// The way to a Unix-domain socket, in a temporary folder that nobody but its owner may enter. Dropping it removes the
-/// way; who has connected stays connected.
+/// Access to a Unix-domain socket, in a temporary folder that only its owner may enter. Dropping it removes the path;
+/// existing connections stay.
 #[derive(Debug)]
 pub struct LocalDoor {
     path: String,
@@ -34,8 +34,8 @@ impl LocalDoor {
         &self.path
     }
 
-    /// Makes the folder and listens in it. Fails where the system's temporary folder cannot be written to, or has so long
-    /// a name that a socket's path (about 100 bytes) cannot hold it.
+    /// Makes the folder and listens in it. Fails if the system's temporary folder cannot be written to, or its name is
+    /// too long for a socket's path (about 100 bytes).
     pub(crate) fn open() -> io::Result<(UnixListener, LocalDoor)> {
         let folder = tempfile::Builder::new()
             .prefix(FOLDER)
@@ -49,8 +49,8 @@ impl LocalDoor {
     }
 }
 
-/// Checks a path that came off the wire, before it is dialled: nobody is to be sent to another program's socket. It must
-/// be one that [`LocalDoor::open`] makes, in a folder that is closed to others; so who can connect is of the same user.
+/// Checks a path from the wire before it is dialled, so that no node is directed to another program's socket. It must
+/// be a path that [`LocalDoor::open`] makes, in a folder closed to others, so that its owner is the same user.
 pub(crate) async fn check(path: &str) -> io::Result<()> {
     let path = Path::new(path);
     let folder = path.parent().filter(|_| path.is_absolute() && path.ends_with(SOCKET));

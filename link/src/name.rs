@@ -3,11 +3,11 @@ use std::fmt;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use webpki::EndEntityCert;
 
-/// What the names in this project's certificates end in.
+/// Suffix of the names in this project's certificates.
 const DOMAIN: &str = ".pom2dib";
 
-/// Whom a certificate is made out to: one process of a network, or whoever manages it. It stands in the certificate as a
-/// DNS name, `transmitter-0.pom2dib`, and has nothing to do with the address of a machine.
+/// The subject of a certificate: a process of a network, or its administrator. It is in the certificate as a DNS name,
+/// `transmitter-0.pom2dib`, and is unrelated to the machine's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Name {
     /// The coordinator.
@@ -16,12 +16,12 @@ pub enum Name {
     Transmitter(u32),
     /// Receiver t.
     Receiver(u32),
-    /// Whoever may manage the run, and takes no part in it.
+    /// The administrator, who may manage the run but is no node.
     Admin,
 }
 
 impl Name {
-    /// What the files of its certificate and key are called, before `.pem` and `.key`.
+    /// File name of its certificate and key, without `.pem` and `.key`.
     pub fn stem(self) -> String {
         match self {
             Name::Coordinator => "coordinator".into(),
@@ -45,21 +45,21 @@ impl Name {
             _ if stem == "admin" => Name::Admin,
             _ => return None,
         };
-        // Numbers can be written in many ways, names in one.
+        // A number may be written in several ways, a name in only one.
         (name.stem() == stem).then_some(name)
     }
 
-    /// Whether it is somebody whom others dial.
+    /// Whether other processes dial it.
     pub fn listens(self) -> bool {
         matches!(self, Name::Coordinator | Name::Transmitter(_))
     }
 
-    /// Whether it is somebody who dials others.
+    /// Whether it dials other processes.
     pub fn dials(self) -> bool {
         self != Name::Coordinator
     }
 
-    /// Whom a certificate is made out to; why nobody, if that is so. Who signed it has to be checked besides.
+    /// The subject of a certificate, or why it has none. The signature must be checked separately.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Result<Name, String> {
         let certificate =
             EndEntityCert::try_from(certificate).map_err(|error| format!("is damaged ({error})"))?;
@@ -74,13 +74,13 @@ impl Name {
         }
     }
 
-    /// The name that its certificate is checked for.
+    /// The name against which its certificate is checked.
     pub(crate) fn server_name(self) -> ServerName<'static> {
         ServerName::try_from(self.dns()).expect("letters, a number and a dot make a DNS name")
     }
 }
 
-/// As it is called in a sentence.
+/// The name in messages.
 impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,5 +1,5 @@
-//! The token of a coordinator that was given none: it lies in the run's folder, and as long as the coordinator lives also in a
-//! folder that only its user can enter, under its port, where the processes of that user find it by themselves.
+//! The token that a coordinator generates if it was given none: it is stored in the run's folder and, while the
+//! coordinator lives, in a folder that only its user can enter, under its port, where that user's processes find it.
 
 use std::{
     fs::{DirBuilder, Permissions},
@@ -16,7 +16,12 @@ use crate::{LinkError, Token};
 const BYTES: usize = 32;
 
 impl Token {
-    /// The token that a file holds. One that is `fresh`, or whose file is not there, is made, so that only this user can read it.
+    /// The token in a file. If `fresh` is set or the file does not exist, a new token is written there, readable only
+    /// by this user.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written, or holds no token.
     pub fn keep(path: &Path, fresh: bool) -> Result<Token, LinkError> {
         if !fresh && path.exists() {
             return Token::read(path);
@@ -31,7 +36,7 @@ impl Token {
     }
 }
 
-/// A token that this user's other processes find, as long as this is held.
+/// A token that this user's other processes can find while this value is held.
 #[derive(Debug)]
 pub struct Published {
     files: Vec<PathBuf>,
@@ -39,7 +44,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// Lays a token where those look for it who dial this port. Says so in the log if there is no such place.
+    /// Stores a token where processes that dial this port look for it. Logs if there is no such place.
     pub(crate) fn new(port: u16, token: Token) -> Self {
         let is_written = |file: &PathBuf| match write(file, token.text()) {
             Ok(()) => true,
@@ -63,7 +68,7 @@ impl Published {
 impl Drop for Published {
     fn drop(&mut self) {
         for file in &self.files {
-            // Who listens at that port by now has its own there.
+            // Another listener at that port may have stored its own token by now.
             if std::fs::read_to_string(file).is_ok_and(|text| text.trim() == self.token.text()) {
                 let _ = std::fs::remove_file(file);
             }
@@ -71,16 +76,16 @@ impl Drop for Published {
     }
 }
 
-/// Removes what a killed process has left under a port at which another one listens now.
+/// Removes the token that a killed process left under a port on which another process listens now.
 pub(crate) fn clear(port: u16) {
     for folder in folders(false) {
-        // There is hardly ever any.
+        // The file rarely exists.
         let _ = std::fs::remove_file(file_of(&folder, port));
     }
 }
 
-/// The token of whoever listens at an address of this machine, looked for whenever it is needed: whoever that is may not be
-/// there yet. What was found last stays known.
+/// Looks up the token of the listener at an address of this machine whenever it is needed, since the listener may not
+/// have started yet. The last token found is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Finder {
     port: u16,
@@ -105,7 +110,7 @@ impl Finder {
     }
 }
 
-/// The token that was left last under a port.
+/// The token last stored under a port.
 fn find(port: u16) -> Option<Token> {
     let files = folders(false).into_iter().map(|folder| file_of(&folder, port));
     let written = |file: &PathBuf| file.symlink_metadata().ok()?.modified().ok();
@@ -117,8 +122,8 @@ fn file_of(folder: &Path, port: u16) -> PathBuf {
     folder.join(format!("token-{port}"))
 }
 
-/// The folders of this user's tokens that are there, or can be made: that of the session, and one that processes of other
-/// sessions see too. Nobody else can enter them, or has made them.
+/// The existing (or, if `make`, creatable) folders for this user's tokens: that of the session, and one that is visible
+/// to other sessions. Both must belong to this user and be closed to others.
 fn folders(make: bool) -> Vec<PathBuf> {
     let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let session = session.filter(|folder| folder.is_absolute() && is_private(folder));
@@ -127,7 +132,7 @@ fn folders(make: bool) -> Vec<PathBuf> {
         session.into_iter().map(|folder| folder.join("pom2dib")).chain([shared]).collect();
     folders.retain(|folder| {
         if make {
-            // It may be there already, and by whom it was made is looked at next.
+            // It may exist already; its owner is checked next.
             let _ = DirBuilder::new().mode(0o700).create(folder);
         }
         is_private(folder)
@@ -145,7 +150,7 @@ fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Writes a file that only this user can read, whole or not at all.
+/// Writes a file that only this user can read, atomically.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(folder)?;
@@ -174,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_token_is_found_under_its_port_as_long_as_it_is_published() {
-        // A port that nobody listens at: it cannot be bound.
+        // No listener can have port 0.
         let port = 0;
         let folder = tempfile::tempdir().unwrap();
         let token = Token::keep(&folder.path().join("token"), true).unwrap();

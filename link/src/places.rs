@@ -1,4 +1,5 @@
-//! The places at a door. Who has made a request that was accepted keeps its own; all others share a few, for a moment.
+//! Limits on a listener's connections. A connection keeps its place after an accepted request; all others share a few
+//! places, for a short time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,18 +14,18 @@ use tokio::{sync::oneshot, time::Sleep};
 
 use crate::{descriptors, strangers};
 
-/// In which a connection must have made a request that was accepted, its handshake included. To say something is not
-/// enough: a byte costs its sender nothing.
+/// Time limit for a connection's first accepted request, including its handshake. Sending bytes is not enough, since
+/// they cost a sender nothing.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
-/// Connections that a listener holds at most: more than the largest network makes.
+/// Upper limit on a listener's connections: more than the largest network makes.
 const MOST: usize = 8192;
 
-/// Of these, how many may be without a request.
+/// Upper limit on connections without an accepted request.
 const MOST_WAITING: usize = 512;
 
-/// And how many of those may come from one address. All nodes of a machine share one: so only connections that have made
-/// no request are counted.
+/// Upper limit on those from one address. All nodes of a machine share an address, so only connections without an
+/// accepted request count.
 const MOST_OF_A_PEER: usize = 256;
 
 /// How many connections a listener holds, and for how long.
@@ -33,21 +34,21 @@ pub(crate) struct Limits {
     all: usize,
     waiting: usize,
     of_a_peer: usize,
-    /// None: nobody is sent away for being silent, and nobody has a place for good.
+    /// None: no connection is closed for being silent, and none keeps its place permanently.
     patience: Option<Duration>,
 }
 
 impl Limits {
-    /// What the protocol needs, as far as this process may open files.
+    /// The limits that the protocol needs, within the process's limit of open files.
     pub(crate) fn usual() -> Self {
-        // A quarter of the descriptors is for what else a process does: files, and connections of its own.
+        // A quarter of the descriptors remains for other uses: files, and outgoing connections.
         let all = MOST.min(descriptors::allowed() / 4 * 3);
         let (waiting, of_a_peer) = (MOST_WAITING.min(all / 4), MOST_OF_A_PEER.min(all / 8));
         Limits { all, waiting, of_a_peer, patience: Some(FIRST_REQUEST) }
     }
 
-    /// For an address at which anybody may ask for the process's health, all probes of a machine from one address: no
-    /// deadline, and none but the oldest makes way.
+    /// Limits for an address of health probes, which may all come from one address: no deadline, and only the oldest
+    /// connection is closed for a new one.
     pub(crate) fn of_health() -> Self {
         let waiting = Limits::usual().waiting;
         Limits { all: waiting, waiting, of_a_peer: waiting, patience: None }
@@ -72,7 +73,7 @@ struct Table {
 
 struct Waiting {
     peer: Option<IpAddr>,
-    /// Sends the connection away; dropped unused, it says that the connection may stay.
+    /// Closes the connection; if dropped unused, the connection may stay.
     send_away: oneshot::Sender<()>,
 }
 
@@ -81,9 +82,9 @@ impl Places {
         Places { table: Arc::default(), limits }
     }
 
-    /// A place for a new connection from an address, or from nowhere if it comes over a Unix-domain socket. Who has waited
-    /// longest makes way for it: of its own address if that has too many, or else of all. Nothing if all places belong to
-    /// others for good.
+    /// A place for a new connection from an address, or from none over a Unix-domain socket. If needed, the connection
+    /// that has waited longest is closed: one from the same address if that has too many, else any. None if all places
+    /// are permanently taken.
     pub(crate) fn enter(&self, from: Option<IpAddr>) -> Option<Place> {
         let peer = from.map(network);
         let is_neighbour = |waiting: &Waiting| waiting.peer == peer;
@@ -106,12 +107,12 @@ impl Places {
         Some(Place { standing, trial: Some(Trial { sent_away, deadline }), lost: None })
     }
 
-    /// The system gives no more descriptors: who has waited longest gives one back.
+    /// Closes the connection that has waited longest, when the system has no more descriptors.
     pub(crate) fn make_room(&self) {
         self.table().send_oldest_away(|_| true);
     }
 
-    /// So many connections there may be.
+    /// The largest number of connections.
     pub(crate) fn most(&self) -> usize {
         self.limits.all
     }
@@ -142,7 +143,7 @@ impl Drop for Table {
     }
 }
 
-/// Whose address it is: who has one of IPv6 has the 2^64 of its network.
+/// The network of an address: the owner of an IPv6 address usually has the 2^64 addresses of its network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -150,12 +151,12 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A connection's place, given back when it is dropped.
+/// A connection's place, freed when dropped.
 pub(crate) struct Place {
     standing: Standing,
-    /// Until a request has been accepted.
+    /// Present until a request has been accepted.
     trial: Option<Trial>,
-    /// Why the place is lost, once it is: whoever asks again hears it again.
+    /// Why the place was lost, once it is: later polls return it again.
     lost: Option<&'static str>,
 }
 
@@ -165,12 +166,12 @@ struct Trial {
 }
 
 impl Place {
-    /// What a request that is accepted makes the place one for good with.
+    /// A handle by which an accepted request makes the place permanent.
     pub(crate) fn standing(&self) -> Standing {
         self.standing.clone()
     }
 
-    /// Ready with the reason when the place is lost, and from then on.
+    /// Ready with the reason once the place is lost, and on every later poll.
     pub(crate) fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
         if let Some(reason) = self.lost {
             return Poll::Ready(reason);
@@ -206,7 +207,7 @@ impl Drop for Place {
     }
 }
 
-/// By which whoever judges a request knows its connection.
+/// A handle to the connection of a request.
 #[derive(Clone)]
 pub(crate) struct Standing {
     id: u64,
@@ -214,13 +215,13 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// A request of this connection was accepted: it stays for as long as it likes.
+    /// Records that a request was accepted: the connection may stay.
     pub(crate) fn accept(&self) {
         if self.places.limits.patience.is_none() {
             return;
         }
         let mut table = self.places.table();
-        // One that has just been sent away stays so.
+        // A connection that has just been told to close stays closed.
         if table.waiting.remove(&self.id).is_some() {
             table.settled.insert(self.id);
         }
@@ -241,7 +242,7 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
-    /// Why a place is lost, if it is.
+    /// Why a place was lost, if it was.
     async fn lost(place: &mut Place) -> Option<&'static str> {
         tokio::select! { biased; reason = place.lost() => Some(reason), () = std::future::ready(()) => None }
     }
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_without_a_request_makes_way_and_nobody_with_one_does() {
+    async fn the_oldest_connection_without_a_request_is_closed_for_a_new_one() {
         let places = places(100, 3, 3);
         let mut settled = places.enter(HERE).unwrap();
         settled.standing().accept();
@@ -267,7 +268,7 @@ mod tests {
             assert_eq!(lost(place).await.is_some(), at < 2, "{at}");
         }
         assert_eq!(lost(&mut settled).await, None);
-        // Whoever was sent away is not let in by a request that came too late.
+        // An accepted request that comes too late does not restore the place.
         waiting[0].standing().accept();
         assert!(lost(&mut waiting[0]).await.is_some());
         assert_eq!(places.table().settled.len(), 1);
@@ -279,12 +280,12 @@ mod tests {
         let mut other = places.enter(address("10.0.0.1")).unwrap();
         let _flood: Vec<Place> = (0..50).map(|_| places.enter(address("10.0.0.2")).unwrap()).collect();
         assert_eq!(lost(&mut other).await, None);
-        // A network of IPv6 is one address.
+        // An IPv6 network counts as one address.
         let one_of = |host: u64| places.enter(address(&format!("2001:db8::{host:x}"))).unwrap();
         let _flood: Vec<Place> = (1..50).map(one_of).collect();
         assert_eq!(lost(&mut other).await, None);
         assert_eq!(places.table().waiting.len(), 5);
-        // Nodes of one machine share an address: those that have been let in do not count.
+        // Nodes of one machine share an address: those with an accepted request do not count.
         let nodes: Vec<Place> = (0..40).map(|_| places.enter(address("10.0.0.3")).unwrap()).collect();
         drop(nodes);
         let settle = |_| {
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_gets_a_place_that_belongs_to_others_until_one_leaves() {
+    async fn a_permanent_place_is_free_only_when_its_holder_leaves() {
         let places = places(3, 3, 3);
         let enter = || places.enter(HERE);
         let settled: Vec<Place> = (0..3)
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_a_health_port_nobody_is_late_and_nobody_settles() {
+    async fn a_health_port_sets_no_deadline_and_gives_no_permanent_place() {
         let places = Places::new(Limits { all: 2, waiting: 2, of_a_peer: 2, patience: None });
         let mut probes: Vec<Place> = (0..2).map(|_| places.enter(HERE).unwrap()).collect();
         probes.iter().for_each(|probe| probe.standing().accept());

@@ -1,14 +1,14 @@
-//! Text that somebody else has written, as a terminal or a log may show it.
+//! Text from outside, made safe for a terminal or a log.
 
-/// How many characters of it are shown: a reason has one line, whoever gives it.
+/// How many characters are shown, so that a reason stays short.
 const LONGEST: usize = 2000;
 
-/// Text from outside (a peer's name, version or reason) as one line that moves no cursor and hides nothing: control
-/// characters, ANSI's among them, line ends, and what reorders text or cannot be seen become `\u{1b}` and the like. What is
-/// too long is cut, and says so.
+/// Text from outside (a peer's name, version or reason) as one line without effects on the terminal: control
+/// characters, including ANSI escapes, line ends, and characters that reorder text or are invisible become `\u{1b}` and
+/// the like. Longer text is cut, and marked as cut.
 ///
-/// Whoever prints or logs what a peer has written passes it through here, once it has come off the wire at the latest
-/// where it leaves for a terminal. To do so twice changes nothing.
+/// Apply it to every text of a peer that is printed or logged, at the latest on its way to a terminal. Applying it
+/// twice changes nothing.
 pub fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(4 * LONGEST));
     for (at, character) in text.chars().enumerate() {
@@ -26,15 +26,15 @@ pub fn printable(text: &str) -> String {
     line
 }
 
-/// Whether a character acts on a terminal, on the order of the text, or leaves no trace.
+/// Whether a character acts on a terminal, reorders text, or is invisible.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
             // Marks, embeddings, overrides and isolates of the writing direction.
             '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            // Line ends that not every terminal takes for one.
+            // Line ends that only some terminals honour.
             | '\u{2028}' | '\u{2029}'
-            // Nothing that one sees.
+            // Invisible characters.
             | '\u{00ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_or_hides_is_spelt_out_and_all_else_stays() {
+    fn characters_that_act_on_a_terminal_or_hide_are_spelt_out_and_others_stay() {
         for (text, shown) in [
             ("receiver 1: Größe 東京 😀 \"quoted\" \\ fine", "receiver 1: Größe 東京 😀 \"quoted\" \\ fine"),
             ("\u{1b}[2J\u{1b}]0;owned\u{7}", "\\u{1b}[2J\\u{1b}]0;owned\\u{7}"),

@@ -9,24 +9,28 @@ use crate::{
     token::{Guard, Present, Token},
 };
 
-/// A way to a peer, on which every call shows the join token if there is one.
+/// A connection to a peer on which every call shows the join token, if there is one.
 pub type Channel = InterceptedService<tonic::transport::Channel, Present>;
 
-/// What a node proves itself with and asks of others, certificates, a join token, both, or nothing, and the network on
-/// which it does so. Cheap to clone; clones share what they have read.
+/// A node's credentials and its demands on others: certificates, a join token, both, or neither, and the network that
+/// it uses. Cheap to clone; clones share what they have read.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
     tls: Option<Arc<Tls>>,
     token: Option<Token>,
-    /// The token was made here, for want of any other: this user's processes are to find it.
+    /// Whether the token was generated here, so that this user's processes must be able to find it.
     is_own: bool,
-    /// Where a token is looked for, if none was given.
+    /// Looks up a token, if none was given.
     finder: Option<Finder>,
     network: Transport,
 }
 
 impl Security {
-    /// The same with certificates, read from these files.
+    /// The same with certificates from these files.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or used.
     pub fn with_tls(self, files: TlsFiles) -> Result<Self, LinkError> {
         Ok(Security { tls: Some(Tls::open(files)?.into()), ..self })
     }
@@ -36,20 +40,20 @@ impl Security {
         Security { token: Some(token), ..self }
     }
 
-    /// The same with a token that nobody was given, and that this user's other processes are to find.
+    /// The same with a generated token, which this user's other processes can find.
     pub fn with_own_token(self, token: Token) -> Self {
         Security { token: Some(token), is_own: true, ..self }
     }
 
-    /// The same with the token of whoever listens at that address, if that is on this machine and of this user, and nothing
-    /// else was given to show.
+    /// The same with the token of the listener at that address, if it is on this machine and of this user, and no other
+    /// credentials were given.
     pub fn finding_token_of(self, address: &str) -> Self {
         let finder = if self.protects() { None } else { Finder::of(address) };
         Security { finder, ..self }
     }
 
-    /// Leaves the token of a listener at this port for this user's other processes, if it was given none by hand; it is gone
-    /// from there when the answer is dropped.
+    /// Makes a generated token of a listener at this port available to this user's other processes, until the result is
+    /// dropped. None if the token was given.
     pub fn publish(&self, port: u16) -> Option<Published> {
         if matches!(self.network, Transport::Simulated(_)) {
             return None;
@@ -62,7 +66,7 @@ impl Security {
         token.map(|token| Published::new(port, token))
     }
 
-    /// Whether it looks for a token when it needs one.
+    /// Whether it looks up a token when it needs one.
     pub(crate) fn finds_token(&self) -> bool {
         self.finder.is_some()
     }
@@ -71,22 +75,22 @@ impl Security {
         self.token.clone().or_else(|| self.finder.as_ref()?.token())
     }
 
-    /// The same on another network than the system's.
+    /// The same on another network instead of the system's.
     pub fn over(self, network: Transport) -> Self {
         Security { network, ..self }
     }
 
-    /// Whom this node's certificate is made out to, if it has one.
+    /// The name in this node's certificate, if it has one.
     pub fn name(&self) -> Option<Name> {
         self.tls.as_ref().map(|tls| tls.name())
     }
 
-    /// Whether it shows a join token, and asks for one.
+    /// Whether it shows a join token, and demands one.
     pub fn has_token(&self) -> bool {
         self.current_token().is_some()
     }
 
-    /// Whether it was given anything that keeps anybody out.
+    /// Whether it has any access control.
     pub fn protects(&self) -> bool {
         self.tls.is_some() || self.token.is_some()
     }

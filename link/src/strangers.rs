@@ -1,4 +1,4 @@
-//! What strangers do at a door, in a log that they cannot fill.
+//! A log of refused callers that they cannot flood.
 
 use std::{
     fmt,
@@ -8,16 +8,16 @@ use std::{
 
 use crate::printable;
 
-/// So many lines on strangers stand in a log within [`WINDOW`], whoever they are and whatever they want.
+/// Upper limit on lines about refused callers within [`WINDOW`].
 const LINES: u64 = 20;
 
-/// After which there may be as many again.
+/// Time after which the limit starts anew.
 const WINDOW: Duration = Duration::from_secs(60);
 
 static LOG: Mutex<Meter> = Mutex::new(Meter { begun: None, lines: 0, left_out: 0 });
 
-/// Logs that somebody was refused: who, and why. Of many such lines it logs the first, and how many it has left out with
-/// the first one of the next minute, or when the listener ends.
+/// Logs that a caller was refused: who, and why. Above the limit, lines are only counted; the number left out is logged
+/// with the first line of the next minute, or when the listener ends.
 pub fn log_refusal(who: &str, from: impl fmt::Display, reason: &str) {
     let verdict = LOG.lock().expect("no code panics while it holds this lock").count(Instant::now());
     let Some(left_out) = verdict else { return };
@@ -26,7 +26,7 @@ pub fn log_refusal(who: &str, from: impl fmt::Display, reason: &str) {
     tracing::warn!(from, reason, "{who} was refused");
 }
 
-/// Logs how many lines have been left out, if any: nothing more is to come.
+/// Logs how many lines were left out, if any, at the end.
 pub(crate) fn log_rest() {
     let left_out = LOG.lock().map(|mut meter| std::mem::take(&mut meter.left_out));
     say_left_out(left_out.unwrap_or(0));
@@ -46,7 +46,7 @@ struct Meter {
 }
 
 impl Meter {
-    /// Whether another line may be logged now, and if so how many were not since the last one that was.
+    /// Whether another line may be logged now and, if so, how many were left out since the last one.
     fn count(&mut self, now: Instant) -> Option<u64> {
         if self.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= WINDOW) {
             (self.begun, self.lines) = (Some(now), 0);

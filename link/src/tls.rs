@@ -15,11 +15,11 @@ use tokio_rustls::rustls::{
 
 use crate::{LinkError, Name, TlsFiles, distrust, files};
 
-/// What HTTP/2 is called in a handshake.
+/// The name of HTTP/2 in a handshake.
 const ALPN: &[u8] = b"h2";
 
-/// A node's certificate, and whom it trusts. The files are looked at before every new connection: who renews a
-/// certificate need not restart a node, and what is connected stays so.
+/// A node's certificate and the authority that it trusts. The files are checked before every new connection: renewing a
+/// certificate needs no restart, and existing connections stay.
 #[derive(Debug)]
 pub(crate) struct Tls {
     files: TlsFiles,
@@ -30,11 +30,11 @@ pub(crate) struct Tls {
 #[derive(Debug)]
 struct State {
     loaded: Arc<Loaded>,
-    /// The files as they were when they were last read, whether they could be used or not.
+    /// Versions of the files at the last read, valid or not.
     versions: files::Versions,
 }
 
-/// Both sides of a handshake, with one state of the files.
+/// Settings of both sides of a handshake, from one version of the files.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) server: Arc<ServerConfig>,
@@ -42,19 +42,19 @@ pub(crate) struct Loaded {
 }
 
 impl Tls {
-    /// Reads the files, which must be of use now.
+    /// Reads the files, which must be valid now.
     pub(crate) fn open(files: TlsFiles) -> Result<Self, LinkError> {
         let versions = files.versions();
         let (name, loaded) = load(&files)?;
         Ok(Tls { files, name, state: Mutex::new(State { loaded: loaded.into(), versions }) })
     }
 
-    /// Whom the certificate is made out to.
+    /// The subject of the certificate.
     pub(crate) fn name(&self) -> Name {
         self.name
     }
 
-    /// What the files hold now. Where that is of no use, what they held before, and the log says why.
+    /// The current content of the files or, if they are invalid, the last valid content, with the reason in the log.
     pub(crate) fn current(&self) -> Arc<Loaded> {
         let versions = self.files.versions();
         let mut state = self.state.lock().expect("no code panics while it holds this lock");
@@ -82,7 +82,8 @@ impl Tls {
     }
 }
 
-/// Reads the files and checks them against each other and the clock: what a peer would find is better said here.
+/// Reads the files and checks them against each other and the clock, so that problems are reported here and not by a
+/// peer.
 fn load(files: &TlsFiles) -> Result<(Name, Loaded), LinkError> {
     let roots = Arc::new(authorities(&files.ca)?);
     let chain = certificates(&files.cert)?;
@@ -114,14 +115,14 @@ fn load(files: &TlsFiles) -> Result<(Name, Loaded), LinkError> {
         .map_err(keyless)?;
     server.alpn_protocols = vec![ALPN.into()];
     client.alpn_protocols = vec![ALPN.into()];
-    // Every connection shows its certificates anew: nobody comes in on what was valid yesterday.
+    // Every connection shows its certificates again: an expired certificate cannot resume a session.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
     client.resumption = Resumption::disabled();
     Ok((name, Loaded { server: server.into(), client: client.into() }))
 }
 
-/// Whether peers with the same authority would take this certificate now, for all that its holder does.
+/// Whether peers with the same authority would accept this certificate now, in every role that its subject has.
 fn check(
     name: Name,
     chain: &[CertificateDer<'_>],
@@ -160,7 +161,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, LinkError> 
     }
 }
 
-/// A client's first message, for finding out whether somebody speaks TLS.
+/// A client's first message, to test whether a server speaks TLS.
 pub(crate) fn hello() -> io::Result<Vec<u8>> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
@@ -174,7 +175,7 @@ pub(crate) fn hello() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// ring builds with a C compiler alone.
+/// ring needs only a C compiler to build.
 fn provider() -> Arc<CryptoProvider> {
     ring::default_provider().into()
 }

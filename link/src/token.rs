@@ -1,4 +1,4 @@
-//! The join token: a word that all nodes of a network know and nobody else.
+//! The join token: a shared secret of all nodes of a network.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -11,11 +11,12 @@ use tonic::{
 
 use crate::{Identity, LinkError, arrivals, files, identity::Caller, strangers};
 
-/// Where gRPC, like HTTP, carries what proves a caller's right; logs and proxies know to leave it out.
+/// The header for credentials in gRPC as in HTTP; logs and proxies omit it by convention.
 const HEADER: &str = "authorization";
 const SCHEME: &str = "Bearer ";
 
-/// A token may have so many characters: fewer could be guessed, and more fit into no header.
+/// Allowed lengths of a token in characters: shorter ones could be guessed, and longer ones would not fit into a
+/// header.
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=1024;
 
 const NEEDED: &str = "a join token is asked for: give the coordinator's with --token-file FILE or in POM2DIB_TOKEN (a run on loopback has its \
@@ -23,7 +24,7 @@ const NEEDED: &str = "a join token is asked for: give the coordinator's with --t
 const WRONG: &str =
     "the join token is not the coordinator's: give all nodes the same --token-file or POM2DIB_TOKEN";
 
-/// A join token. It never shows in a log.
+/// A join token. It never appears in a log.
 #[derive(Clone)]
 pub struct Token(Arc<str>);
 
@@ -34,7 +35,11 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// A token as it was given, without the white space around it. `whence` is the file or variable that holds it.
+    /// Makes a token from a text, without surrounding white space. `whence` names its file or variable in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Credentials`] if the text is too short, too long, or has characters that a header cannot carry.
     pub fn new(text: &str, whence: &Path) -> Result<Token, LinkError> {
         let text = text.trim();
         let unfit = |problem: String| LinkError::Credentials { path: whence.into(), problem };
@@ -52,7 +57,11 @@ impl Token {
         }
     }
 
-    /// Reads a token's file.
+    /// Reads a token from a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); also if the file cannot be read or is open to others.
     pub fn read(path: &Path) -> Result<Token, LinkError> {
         let bytes = files::read_secret(path, files::MAKES_TOKEN)?;
         let text = String::from_utf8(bytes).map_err(|_| LinkError::Credentials {
@@ -62,7 +71,7 @@ impl Token {
         Token::new(&text, path)
     }
 
-    /// The word itself, for the files of its own user.
+    /// The token as text, for files of its own user.
     pub(crate) fn text(&self) -> &str {
         &self.0
     }
@@ -74,14 +83,14 @@ impl Token {
         value
     }
 
-    /// Whether a header carries this token. How long that takes depends on its length alone.
+    /// Whether a header carries this token. The time taken depends on the length only.
     fn is_in(&self, header: &MetadataValue<Ascii>) -> bool {
         let shown = header.as_bytes().strip_prefix(SCHEME.as_bytes()).unwrap_or_default();
         shown.ct_eq(self.0.as_bytes()).into()
     }
 }
 
-/// Shows the token, if there is one, with every call.
+/// Adds the token, if there is one, to every call.
 #[derive(Clone, Debug)]
 pub struct Present(Option<MetadataValue<Ascii>>);
 
@@ -100,7 +109,7 @@ impl Interceptor for Present {
     }
 }
 
-/// Looks at every call before its service does: asks for the token, if there is one, and says who is calling.
+/// Checks every call before its service does: demands the token, if there is one, and attaches the caller's identity.
 #[derive(Clone, Debug)]
 pub struct Guard(Option<Token>);
 
@@ -121,9 +130,9 @@ impl Guard {
 
 impl Interceptor for Guard {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        // Further on nobody needs to know the connection.
+        // Services do not need the connection.
         let caller = request.extensions_mut().remove::<Caller>();
-        // Taken away, so that nobody further on has it to log.
+        // Removed, so that no service can log it.
         let shown = request.metadata_mut().remove(HEADER);
         if let Err(reason) = self.check(shown.as_ref()) {
             let address = caller.and_then(|caller| caller.address);
@@ -143,7 +152,8 @@ impl Interceptor for Guard {
     }
 }
 
-/// Whether it is a call at all. Where nothing is asked for, that is what tells a node from whoever else has found the port.
+/// Whether the request is a gRPC call. Without access control, only this tells a node from other programs that found
+/// the port.
 fn is_grpc(request: &Request<()>) -> bool {
     let kind = request.metadata().get("content-type").map(|kind| kind.as_bytes());
     kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))

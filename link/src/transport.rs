@@ -9,11 +9,11 @@ pub enum Transport {
     /// The system's.
     #[default]
     System,
-    /// One that a test simulates, with a clock and faults of its own. It knows no certificates, and no Unix-domain sockets.
+    /// A network simulated by a test, with its own clock and faults. It has no certificates and no Unix-domain sockets.
     Simulated(Arc<dyn Simulated>),
 }
 
-/// A network that is simulated.
+/// A simulated network.
 pub trait Simulated: fmt::Debug + Send + Sync {
     /// Listens at an address.
     fn listen(&self, address: SocketAddr) -> io::Result<Callers>;
@@ -22,10 +22,10 @@ pub trait Simulated: fmt::Debug + Send + Sync {
     fn connect(&self, address: String) -> Connecting;
 }
 
-/// Whoever connects to a listener of a simulated network, and from where. Dropping it frees the address.
+/// Incoming connections of a simulated network's listener, with addresses. Dropping it frees the address.
 pub type Callers = Pin<Box<dyn Stream<Item = io::Result<(Box<dyn Socket>, SocketAddr)>> + Send>>;
 
-/// A connection of a simulated network, once it stands.
+/// A connection of a simulated network, once established.
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>;
 
 /// A byte stream of any kind of socket.

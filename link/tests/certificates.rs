@@ -1,5 +1,5 @@
-//! Only who shows a certificate of the same authority is let in, is known by its name, and dials nobody else than whom it
-//! means to; and who renews certificates need not restart anybody.
+//! Only callers with a certificate of the same authority are admitted, each under the name in its certificate; a node
+//! connects only to the peer that it expects; and renewing certificates needs no restart.
 
 #[allow(dead_code, reason = "every test uses a part of it")]
 mod support;
@@ -32,7 +32,7 @@ async fn a_caller_is_known_by_the_name_in_its_certificate() {
 }
 
 #[tokio::test]
-async fn whoever_listens_must_be_whom_one_dials() {
+async fn the_listener_must_be_the_dialled_peer() {
     let authority = Authority::new("a");
     let address = listen(&authority.security(Name::Transmitter(0))).await.to_string();
     let receiver = authority.security(Name::Receiver(0));
@@ -52,7 +52,7 @@ async fn an_authority_that_is_not_the_same_is_named_at_either_end() {
     let line = refused(address, &theirs.security(Name::Receiver(0))).await;
     assert!(line.contains("shows a certificate that is of another authority than ca.pem"), "{line}");
 
-    // One who trusts both is still not trusted.
+    // A node that trusts both authorities is still not trusted itself.
     let files = theirs.files(Name::Receiver(0));
     fs::write(&files.ca, format!("{}{}", ours.pem(), theirs.pem())).unwrap();
     let line = refused(address, &Security::default().with_tls(files).unwrap()).await;
@@ -93,7 +93,7 @@ async fn a_caller_whose_certificate_is_of_no_use_is_not_let_in() {
     ] {
         assert_eq!(shake_hands(address, &ours, files.as_ref()).await, Err(Some(alert)));
     }
-    // Of our authority, but of nobody in a network.
+    // From the right authority, but for no role in a network.
     for (stem, names) in [
         ("nobody", vec!["example.org".to_owned()]),
         ("several", vec![Name::Receiver(0).dns(), Name::Receiver(1).dns()]),
@@ -109,7 +109,7 @@ async fn a_caller_whose_certificate_is_of_no_use_is_not_let_in() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_no_use_is_named_before_anybody_is_dialled() {
+async fn an_unusable_certificate_is_named_before_any_connection() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let problem = |files: TlsFiles| Security::default().with_tls(files).unwrap_err().to_string();
     let receiver = Name::Receiver(0);
@@ -154,7 +154,7 @@ async fn renewed_files_are_used_by_the_next_connection() {
 }
 
 #[tokio::test]
-async fn new_files_that_are_of_no_use_leave_the_old_ones_in_use() {
+async fn unusable_new_files_leave_the_old_ones_in_use() {
     let authority = Authority::new("a");
     let address = listen(&authority.security(Name::Coordinator)).await;
     let receiver = authority.security(Name::Receiver(0));
@@ -172,7 +172,7 @@ async fn new_files_that_are_of_no_use_leave_the_old_ones_in_use() {
 }
 
 #[tokio::test]
-async fn callers_who_say_nothing_keep_nobody_waiting() {
+async fn silent_callers_do_not_delay_others() {
     let authority = Authority::new("a");
     let address = listen(&authority.security(Name::Coordinator)).await;
     let mut silent = Vec::new();
@@ -184,7 +184,7 @@ async fn callers_who_say_nothing_keep_nobody_waiting() {
     let channel = tokio::time::timeout(SOON, dial_once(address, &receiver)).await;
 
     channel.expect("nobody is waited for").unwrap();
-    // Who has been silent longest has been sent away.
+    // The connection that was silent longest has been closed.
     let end = tokio::time::timeout(SOON, silent[0].read(&mut [0])).await;
     assert!(matches!(end.expect("it is closed"), Ok(0) | Err(_)));
 }
@@ -202,8 +202,8 @@ async fn with_certificates_there_is_no_unix_socket_and_no_bind_is_exposed() {
     assert!(error.contains("--tls DIR or --token-file FILE") && error.contains("--insecure"), "{error}");
 }
 
-/// A caller that looks at no certificate of its own, unlike this project's: nothing, or with what alert it is refused
-/// (none: the connection is closed after the handshake).
+/// Connects as a caller that, unlike this project's, does not check its own certificate. Returns nothing, or the alert
+/// with which it is refused (none: the connection is closed after the handshake).
 async fn shake_hands(
     address: SocketAddr,
     trusted: &Authority,
@@ -227,7 +227,7 @@ async fn shake_hands(
     let connector = TlsConnector::from(Arc::new(config));
     let name = ServerName::try_from("coordinator.pom2dib").unwrap();
     let mut stream = connector.connect(name, TcpStream::connect(address).await.unwrap()).await.unwrap();
-    // Whether one was let in shows when the other side speaks.
+    // The first bytes from the other side show whether the caller was admitted.
     let said = tokio::time::timeout(SOON, stream.read(&mut [0])).await.expect("an answer in time");
     let _ = stream.shutdown().await;
     match said {

@@ -1,4 +1,5 @@
-//! Whoever makes a request that is accepted has a place at a door. Whatever else comes is cheap, and lasts a moment.
+//! A connection with an accepted request keeps its place. Other connections are cheap and are closed after a short
+//! time.
 
 #[allow(dead_code, reason = "every test uses a part of it")]
 mod support;
@@ -23,10 +24,10 @@ use tokio::{
 use tonic::{body::Body, codegen::http, transport::Endpoint};
 use tower::ServiceExt;
 
-/// In which a connection must have made a request that is accepted.
+/// Time limit for a connection's first accepted request.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// By when it must be over without one, on a busy machine.
+/// Time by which a connection without one must be closed, on a busy machine.
 const OVER: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn a_byte_now_and_then_does_not_hold_a_place_and_a_request_does() {
     assert!(silent >= DEADLINE && pings >= DEADLINE, "{silent:?} {pings:?}: too early");
     assert!(refused, "it may call for as long as it likes");
     assert!(probe.is_err(), "a probe of the health port was sent away after {probe:?}");
-    // The node that has called once is still there, on the same connection.
+    // The node that has called once is still connected, on the same connection.
     assert!(begun.elapsed() > DEADLINE);
     assert_eq!(who_am_i(channel).await, format!("{:?}", Identity::Nobody));
 }
@@ -76,14 +77,14 @@ async fn a_flood_of_connections_keeps_no_node_out_and_sends_none_away() {
     for node in [before, channel] {
         assert_eq!(who_am_i(node).await, format!("{:?}", Identity::Nobody));
     }
-    // Who has been there longest has been sent away.
+    // The connection that has waited longest has been closed.
     assert!(matches!(
         timeout(SOON, flood[0].read(&mut [0; 99])).await.expect("it is closed"),
         Ok(_) | Err(_)
     ));
 }
 
-/// A port for probes.
+/// A port for health probes.
 async fn health_port() -> SocketAddr {
     let listener = Listener::bind_for_health(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.address();
@@ -92,7 +93,7 @@ async fn health_port() -> SocketAddr {
     address
 }
 
-/// Says something first, and more every half second; gives after how long it is sent away.
+/// Sends `first`, then `more` every half second; returns the time until the connection is closed.
 async fn ended(address: SocketAddr, first: &[u8], more: &[u8]) -> Duration {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -109,7 +110,7 @@ async fn ended(address: SocketAddr, first: &[u8], more: &[u8]) -> Duration {
     begun.elapsed()
 }
 
-/// Whether somebody who calls again and again with the wrong token loses its connection.
+/// Whether a caller that repeats calls with a wrong token loses its connection.
 async fn a_caller_with_the_wrong_token_is_cut() -> bool {
     let address = listen(&with_token("a-word-that-is-long-enough")).await;
     let connections = Arc::new(AtomicUsize::new(0));
@@ -127,7 +128,7 @@ async fn a_caller_with_the_wrong_token_is_cut() -> bool {
             .header("authorization", "Bearer a-word-that-is-wrong-enough")
             .body(Body::empty())
             .unwrap();
-        // Refused, or cut off in the middle of it.
+        // Refused, or cut off during the call.
         let _ = channel.clone().oneshot(call).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -1,4 +1,4 @@
-//! Who does not know the join token is told so, whatever it calls.
+//! A caller without the join token is refused with that reason, for any call.
 
 #[allow(dead_code, reason = "every test uses a part of it")]
 mod support;
@@ -7,7 +7,7 @@ use pom2dib_link::{Identity, Name, Security};
 use support::{Authority, dial_once, listen, refused, who_am_i, with_token};
 
 #[tokio::test]
-async fn only_who_knows_the_token_is_let_in() {
+async fn only_callers_with_the_token_are_admitted() {
     let right = with_token("a-word-that-is-long-enough");
     let address = listen(&right).await;
 
@@ -26,7 +26,7 @@ async fn only_who_knows_the_token_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_asks_for_does_no_harm() {
+async fn a_token_that_is_not_required_does_no_harm() {
     let address = listen(&Security::default()).await;
     let channel = dial_once(address, &with_token("a-word-that-is-long-enough")).await.unwrap();
     assert_eq!(who_am_i(channel).await, format!("{:?}", Identity::Nobody));

@@ -1,7 +1,7 @@
 use dib::SampleAt;
 use sha2::{Digest, Sha256};
 
-/// The digest of a round's samples, by which nodes can be compared: all must have drawn the same ones.
+/// The digest of a round's samples, for comparing nodes: all must have drawn the same ones.
 pub fn batch_digest(samples: impl Iterator<Item = SampleAt>) -> [u8; 32] {
     let mut digest = Sha256::new();
     for SampleAt { sample, epoch } in samples {

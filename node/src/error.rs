@@ -1,6 +1,6 @@
 use proto::v1::order::Order;
 
-/// Why a node ended before its work was done. One line each.
+/// Why a node ended early. One line each.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// A channel could not be opened.
@@ -18,13 +18,13 @@ pub enum NodeError {
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
-    /// What the user asked of this node cannot be had.
+    /// The user's settings for this node cannot be used.
     #[error("{0}")]
     Input(String),
     /// A peer's message cannot be used.
     #[error("{peer}: {error}")]
     Message {
-        /// Whose message.
+        /// The peer that sent it.
         peer: String,
         /// What is wrong with it.
         error: proto::WireError,
@@ -32,28 +32,28 @@ pub enum NodeError {
     /// A peer broke the protocol.
     #[error("{peer}: {what}")]
     Protocol {
-        /// Who.
+        /// The peer.
         peer: String,
         /// What it did.
         what: String,
     },
-    /// A peer is gone.
+    /// A peer was lost.
     #[error("lost {peer}: {reason}")]
     Lost {
-        /// Who.
+        /// The peer.
         peer: String,
-        /// What was seen.
+        /// What this node observed.
         reason: String,
     },
-    /// A peer is not where it was said to be.
+    /// A peer cannot be reached at its announced address.
     #[error("{peer}: {error}")]
     Unreachable {
-        /// Who.
+        /// The peer.
         peer: String,
-        /// What was tried.
+        /// The failed attempt.
         error: link::LinkError,
     },
-    /// The coordinator is gone.
+    /// The coordinator was lost.
     #[error("lost the coordinator: {0}")]
     CoordinatorLost(String),
     /// The compute thread has panicked.
@@ -62,42 +62,42 @@ pub enum NodeError {
     /// The coordinator refused this node.
     #[error("the coordinator refused this node: {0}")]
     Refused(String),
-    /// The incarnation is over: somebody was lost, and the network goes on from its last checkpoint.
+    /// The incarnation is over: a node was lost, and the network continues from its last checkpoint.
     #[error("back to the last checkpoint: {0}")]
     RolledBack(String),
     /// The coordinator ended the run.
     #[error("the coordinator ended the run: {0}")]
     Aborted(String),
-    /// A value that training has driven out of the finite numbers.
+    /// Training has made a value infinite or NaN.
     #[error("{0}; try a smaller learning rate")]
     Diverged(String),
 }
 
 impl NodeError {
-    /// Blames a peer for a message.
+    /// Makes an error that names the peer which sent a message.
     pub fn message(peer: impl Into<String>) -> impl FnOnce(proto::WireError) -> NodeError {
         let peer = peer.into();
         move |error| NodeError::Message { peer, error }
     }
 
-    /// Blames a peer for what it did.
+    /// Makes an error that names a peer which broke the protocol.
     pub fn protocol(peer: impl Into<String>, what: impl Into<String>) -> NodeError {
         NodeError::Protocol { peer: peer.into(), what: what.into() }
     }
 
-    /// Blames the coordinator for an order that was not due, by its name: what is in it may be secret.
+    /// Makes an error for an unexpected order, which it names only: the content may be secret.
     pub fn unexpected(order: &Order, when: &str) -> NodeError {
         let whole = format!("{order:?}");
         let name = whole.split('(').next().unwrap_or_default();
         NodeError::protocol("the coordinator", format!("sent {name} {when}"))
     }
 
-    /// Whether somebody is gone, and this node could go on if they came back.
+    /// Whether a peer or the coordinator was lost, and this node could continue if it came back.
     pub fn is_loss(&self) -> bool {
         matches!(self, NodeError::Lost { .. } | NodeError::Unreachable { .. } | NodeError::CoordinatorLost(_))
     }
 
-    /// Whether the fault lies in what the user gave (exit status 2) rather than in the run (1).
+    /// Whether the user's input (exit status 2) rather than the run (1) is at fault.
     pub fn is_input(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! A process's life: joining the coordinator, its control stream, the compute thread, state, the end.
+//! A process's life: joining the coordinator, its control stream, the compute thread, state, shutdown.
 //!
 //! A node is two halves. The async half owns links and never computes; the compute half is a plain state machine on a
 //! thread of its own: message in, messages out, no sockets and no clock. So the same machine runs in processes, in one
@@ -42,10 +42,10 @@ pub use selection::{
 
 use std::time::Duration;
 
-/// How long a node that lost a peer waits for the coordinator's word on why, before it ends by itself.
+/// How long a node that lost a peer waits for the coordinator to tell why, before it ends by itself.
 pub const GRACE: Duration = Duration::from_secs(3);
 
-/// Between two heartbeats to the coordinator.
+/// Interval between two heartbeats to the coordinator.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The two kinds of node.

@@ -11,7 +11,11 @@ pub fn encode_bits(bits: &[bool]) -> Bytes {
     bytes.into()
 }
 
-/// Unpacks so many bits; the length must fit and no bit beyond the last may be set.
+/// Unpacks `count` bits; the length must match, and no bit beyond the last may be set.
+///
+/// # Errors
+///
+/// [`WireError`] if the length does not match or a later bit is set.
 pub fn decode_bits(what: &'static str, bytes: &[u8], count: usize) -> Result<Vec<bool>, WireError> {
     check_length(what, "bytes", bytes.len(), count.div_ceil(8))?;
     let bit = |place: usize| bytes[place / 8] >> (place % 8) & 1 == 1;
@@ -31,7 +35,11 @@ pub fn encode_ticks(ticks: &[bool]) -> Bytes {
     encode_bits(ticks)
 }
 
-/// The same back.
+/// Unpacks the bits of [`encode_ticks`].
+///
+/// # Errors
+///
+/// As [`decode_bits`].
 pub fn decode_ticks(bytes: &[u8], ticks: usize) -> Result<Vec<bool>, WireError> {
     decode_bits("requests", bytes, ticks)
 }

@@ -1,12 +1,12 @@
 //! The wire: generated messages and services, and their checked conversion.
 //!
-//! Whatever comes off a socket is checked here before it is used: stamps, shapes, lengths, finiteness. No tensors.
+//! Everything from a socket is checked here before it is used: stamps, shapes, lengths, finiteness. No tensors.
 
 mod bits;
 mod secret;
 mod stamp;
 mod tensor;
-/// Generated from `proto/pom2dib.proto`: `cargo test --release -p pom2dib-proto` writes it anew after a change.
+/// Generated from `proto/pom2dib.proto`; `cargo test --release -p pom2dib-proto` regenerates it after a change.
 #[allow(missing_docs, clippy::pedantic, reason = "generated code; the .proto file has the comments")]
 pub mod v1 {
     include!("../generated/pom2dib.v1.rs");
@@ -23,37 +23,37 @@ use sha2::{Digest, Sha256};
 /// The version of this program, as nodes present it when they join.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Bytes of protobuf around a payload, generously: fields of fixed size, tags and lengths.
+/// Upper limit on the bytes of protobuf around a payload: fields of fixed size, tags and lengths.
 pub const ENVELOPE_BYTES: usize = 4096;
 
-/// SHA-256 of the protocol's text: two nodes that differ in it do not understand each other.
+/// SHA-256 of the protocol's text: nodes with different digests do not understand each other.
 pub fn protocol_digest() -> [u8; 32] {
     Sha256::digest(include_str!("../proto/pom2dib.proto")).into()
 }
 
-/// What can be wrong with a message. One line each; the caller adds whose message it was.
+/// Errors of a message. One line each; the caller adds the sender.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// A part is not there.
+    /// A part is missing.
     #[error("the message has no {0}")]
     Missing(&'static str),
-    /// It belongs to another run. Which one was expected is nobody's to learn.
+    /// It belongs to another run. The message does not reveal the expected run.
     #[error("the message is of another run")]
     AnotherRun,
     /// It belongs to another incarnation, link, phase, pass or round.
     #[error("the message is of {what} {got}, expected {expected}")]
     Stamp {
-        /// Which part of the stamp.
+        /// The part of the stamp.
         what: &'static str,
-        /// What stands in the message.
+        /// The value in the message.
         got: String,
-        /// What was expected.
+        /// The expected value.
         expected: String,
     },
     /// A payload of another type.
     #[error("{what} has element type {got}, expected {expected}")]
     ElementType {
-        /// Which payload.
+        /// The payload.
         what: &'static str,
         /// The number on the wire.
         got: i32,
@@ -63,51 +63,51 @@ pub enum WireError {
     /// A payload of another shape.
     #[error("{what} has shape {got:?}, expected {expected:?}")]
     Shape {
-        /// Which payload.
+        /// The payload.
         what: &'static str,
         /// The shape on the wire.
         got: Vec<u64>,
-        /// What was expected.
+        /// The expected shape.
         expected: Vec<u64>,
     },
     /// A field of another length.
     #[error("{what} has {got} {unit}, expected {expected}")]
     Length {
-        /// Which field.
+        /// The field.
         what: &'static str,
-        /// Of what its length is counted.
+        /// The unit of its length.
         unit: &'static str,
         /// The length on the wire.
         got: usize,
-        /// What was expected.
+        /// The expected length.
         expected: usize,
     },
     /// A value that is not finite.
     #[error("{what} holds {value} at position {position}; only finite numbers may travel")]
     NotFinite {
-        /// Which field.
+        /// The field.
         what: &'static str,
         /// The value.
         value: f64,
-        /// Where.
+        /// Its position.
         position: usize,
     },
     /// A table or a stream of dithered features that cannot be read.
     #[error("{what} {problem}")]
     Code {
-        /// Which table or stream.
+        /// The table or stream.
         what: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// An index or a bit out of range.
     #[error("{what} names {got}, but there are only {bound}")]
     Index {
-        /// Which field.
+        /// The field.
         what: &'static str,
         /// The index.
         got: usize,
-        /// The number of things it may name.
+        /// The exclusive upper bound of the index.
         bound: usize,
     },
 }
@@ -151,6 +151,10 @@ pub fn decode_rate(rate: i32) -> f64 {
 const RATES_PER_NAT: f64 = 1024.0;
 
 /// Checks that all numbers of a field are finite.
+///
+/// # Errors
+///
+/// [`WireError::NotFinite`] for the first number that is not.
 pub fn check_finite(what: &'static str, values: &[f64]) -> Result<(), WireError> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
@@ -159,6 +163,10 @@ pub fn check_finite(what: &'static str, values: &[f64]) -> Result<(), WireError>
 }
 
 /// Checks the length of a field.
+///
+/// # Errors
+///
+/// [`WireError::Length`] if it differs.
 pub fn check_length(
     what: &'static str,
     unit: &'static str,

@@ -4,14 +4,14 @@ use subtle::ConstantTimeEq;
 
 use crate::WireError;
 
-/// What the derivation of a pair's secret begins with, so that no other use of SHA-256 gives the same.
+/// Prefix of the hash that derives a pair's secret, so that no other use of SHA-256 gives the same value.
 const PAIR: &[u8] = b"pom2dib pair";
 
 /// Bytes of a secret.
 const SIZE: usize = 32;
 
-/// What a member shows to be taken for itself: random bytes that the coordinator drew for it and gave to nobody else. A member
-/// gets another whenever it is let in. It never shows in a log.
+/// A member's proof of identity: random bytes that the coordinator drew for it and gave to no other node. A member gets
+/// a new one whenever it is admitted. It never appears in a log.
 #[derive(Clone)]
 pub struct Secret([u8; SIZE]);
 
@@ -21,24 +21,28 @@ impl Secret {
         Secret(bytes)
     }
 
-    /// A secret as it stands in a message, which must have 32 bytes.
+    /// Reads a secret from a message; it must have 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Length`] if it has not.
     pub fn read(what: &'static str, bytes: &[u8]) -> Result<Self, WireError> {
         let wrong = |_| WireError::Length { what, unit: "bytes", got: bytes.len(), expected: SIZE };
         Ok(Secret(bytes.try_into().map_err(wrong)?))
     }
 
-    /// The same as it stands in a message.
+    /// The secret's bytes for a message.
     pub fn to_bytes(&self) -> Bytes {
         Bytes::copy_from_slice(&self.0)
     }
 
-    /// Whether these bytes, from whomever, are the secret. How long that takes depends on their number alone.
+    /// Whether these bytes are the secret. The time taken depends on their number only.
     pub fn is(&self, shown: &[u8]) -> bool {
         shown.ct_eq(&self.0).into()
     }
 
-    /// The secret of the pair of a transmitter, whose own this is, and a receiver: what the receiver shows to the transmitter.
-    /// Nothing follows from it for any other pair.
+    /// The secret of a pair, derived from the transmitter's own secret (this one): the receiver shows it to the
+    /// transmitter. It reveals nothing about other pairs.
     pub fn of_pair(&self, receiver: u32) -> Secret {
         let hash = Sha256::new().chain_update(PAIR).chain_update(self.0).chain_update(receiver.to_le_bytes());
         Secret(hash.finalize().into())

@@ -5,12 +5,12 @@ use crate::{
     v1::{Phase, Stamp},
 };
 
-/// One (transmitter, receiver) pair of one run: what all stamps on its stream have in common.
+/// A (transmitter, receiver) pair of a run: the common part of all stamps on its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The run's 16 bytes.
     pub run: Bytes,
-    /// Counted up at every rollback.
+    /// Incremented at every rollback.
     pub incarnation: u64,
     /// k.
     pub transmitter: u32,
@@ -18,7 +18,7 @@ pub struct Link {
     pub receiver: u32,
 }
 
-/// The moment that a message belongs to.
+/// The position of a message in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// A part of a training round: some ticks of it, or all.
@@ -53,7 +53,11 @@ impl Link {
         }
     }
 
-    /// Checks that a stamp belongs to this link, whatever the moment, and reads the moment.
+    /// Checks that a stamp belongs to this link and returns its moment.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`] if a part is missing or belongs to another run, incarnation or link.
     pub fn read(&self, stamp: Option<&Stamp>) -> Result<When, WireError> {
         let stamp = stamp.ok_or(WireError::Missing("stamp"))?;
         if stamp.run != self.run {
@@ -87,6 +91,10 @@ impl Link {
     }
 
     /// Checks that a stamp belongs to this link and to this moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); also [`WireError::Stamp`] for another moment.
     pub fn check(&self, stamp: Option<&Stamp>, when: When) -> Result<(), WireError> {
         let got = self.read(stamp)?;
         if got == when { Ok(()) } else { Err(mismatch("moment", got.to_string(), when.to_string())) }

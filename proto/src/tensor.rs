@@ -129,7 +129,7 @@ impl Payload {
         }
     }
 
-    /// How many values it has.
+    /// The number of its values.
     pub fn len(&self) -> usize {
         self.data.len() / SIZE
     }
@@ -139,12 +139,12 @@ impl Payload {
         self.bytes
     }
 
-    /// Whether it has none.
+    /// Whether it has no values.
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
 
-    /// Some of its values.
+    /// A range of its values.
     ///
     /// # Panics
     /// If the range does not lie within the payload.

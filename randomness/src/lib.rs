@@ -1,8 +1,8 @@
 //! Addressed randomness: every draw of a run is a pure function of (seed, purpose, indices, tick).
 //!
-//! The coordinator hands every node one 32-byte [`Seed`]. A draw is addressed, never replayed: the key of a
-//! ChaCha20 stream is the SHA-256 of (seed, purpose, indices), its stream number is the tick. So any node can
-//! compute any draw of any tick directly, and draws with different addresses never overlap.
+//! The coordinator sends every node one 32-byte [`Seed`]. A draw is addressed, never replayed: the key of a ChaCha20
+//! stream is the SHA-256 of (seed, purpose, indices), its stream number is the tick. So any node can compute any draw
+//! of any tick directly, and draws with different addresses never overlap.
 //!
 //! Transcendental functions come from the `libm` crate, so that every host computes the same bits.
 
@@ -12,7 +12,7 @@ use rand_chacha::{
 };
 use sha2::{Digest, Sha256};
 
-/// What a draw is for. Each purpose has a stream family of its own.
+/// The purpose of a draw. Each purpose has its own family of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// The common randomness u_n of a training tick.
@@ -29,7 +29,7 @@ pub enum Purpose {
     Noise,
     /// The fixed embeddings of receivers and of (transmitter, modality) pairs.
     Embedding,
-    /// Which requests survive the cap of a transmitter.
+    /// The choices that survive the cap of a transmitter.
     Cap,
     /// A selector's own draw.
     Selection,
@@ -67,15 +67,15 @@ pub enum Purpose {
     EvaluationAirNoise,
     /// Initial weights of a network.
     Weights,
-    /// What a network's module draws in training, such as a dropout's masks.
+    /// Draws of a network's module in training, such as a dropout's masks.
     Module,
-    /// Which training rows are held out for validation.
+    /// The training rows held out for validation.
     HoldOut,
     /// Content of built-in data sets.
     Content,
     /// Resampling for confidence intervals.
     Bootstrap,
-    /// Free for tests and benchmarks.
+    /// Reserved for tests and benchmarks.
     Test,
 }
 
@@ -128,7 +128,7 @@ impl std::fmt::Debug for Seed {
 }
 
 impl Seed {
-    /// The seed that the scenario's number stands for.
+    /// The seed for the scenario's number.
     pub fn from_number(number: u64) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"pom2dib seed v1");
@@ -136,7 +136,7 @@ impl Seed {
         Seed(hash.finalize().into())
     }
 
-    /// A seed that came over the wire.
+    /// A seed from the wire.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Seed(bytes)
     }
@@ -146,7 +146,7 @@ impl Seed {
         self.0
     }
 
-    /// The stream of draws at an address. `indices` says whose or which; `tick` when.
+    /// The stream of draws at an address. `indices` identify the object; `tick` the time.
     pub fn stream(self, purpose: Purpose, indices: &[u64], tick: u64) -> Stream {
         self.derive(purpose, |hash| {
             for index in indices {
@@ -156,7 +156,7 @@ impl Seed {
         })
     }
 
-    /// Like [`Seed::stream`], for things that are known by a name (a noise modality, a network).
+    /// Like [`Seed::stream`], for objects with a name (a noise modality, a network).
     pub fn named_stream(self, purpose: Purpose, name: &str, indices: &[u64], tick: u64) -> Stream {
         self.derive(purpose, |hash| {
             hash.update(b"name");

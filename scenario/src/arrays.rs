@@ -1,14 +1,14 @@
-//! What a scenario says of arrays of anybody's own.
+//! The scenario's keys for arrays from users.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Scenario, ScenarioError, validate::within};
 
-/// How the values of arrays are normalised, each position of a row by itself, over the training rows.
+/// How the values of arrays are normalised, separately for each position of a row, over the training rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalisation {
-    /// Not at all.
+    /// No normalisation.
     None,
     /// To mean 0 and standard deviation 1.
     Standard,
@@ -20,17 +20,17 @@ pub enum Normalisation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
-    /// One of some classes.
+    /// One of several classes.
     Classification,
     /// One or more values.
     Regression,
 }
 
-/// A label as it stands in a file.
+/// A label in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Label {
-    /// A number; of one-hot rows, the column.
+    /// A number; for one-hot rows, the column.
     Number(i64),
     /// A text.
     Text(String),
@@ -50,10 +50,10 @@ pub(crate) fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> 
     })
 }
 
-/// The most classes of a task.
+/// Upper limit on the classes of a task.
 const MOST_CLASSES: usize = 1 << 16;
 
-/// The most values of a sample of noise.
+/// Upper limit on the values of a noise sample.
 const WIDEST: usize = 1 << 20;
 
 impl Scenario {

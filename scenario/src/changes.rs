@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use crate::Scenario;
 
 impl Scenario {
-    /// The keys in which another scenario differs from this one, in order, each with its value here and there. Tables in lists
+    /// The keys in which another scenario differs from this one, in order, each with both values. Tables in lists
     /// (`transmitter`, `receiver`, `link`) count as one value.
     pub fn changes(&self, other: &Scenario) -> Vec<Change> {
         let (mut here, mut there) = (keys(self), keys(other));
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_changed_is_named_with_both_values() {
+    fn changed_keys_are_named_with_both_values() {
         let text = "network.receiver_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
         let read = |set: &[&str]| {
             let set: Vec<String> = set.iter().map(|&assignment| assignment.into()).collect();

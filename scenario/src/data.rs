@@ -3,34 +3,35 @@ use toml::Table;
 
 use crate::Normalisation;
 
-/// The data sets that this project brings. Their keys are those of [`Data`]; any others are a data set's own, of a program that
-/// knows one of another name.
+/// The built-in data sets, whose keys are those of [`Data`]. A data set with another name is added by a user's program
+/// and brings its own keys.
 pub const BUILT_IN_SOURCES: [&str; 4] = ["digits", "handwritten", "arrays", "mmfi"];
 
-/// Where samples come from.
+/// The source of samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
-    /// The name of the data set. Whether there is one of that name, the program says and not the scenario.
+    /// The name of the data set. The program checks that it exists, not the scenario.
     pub source: String,
-    /// Its folder, where it has one. A node's own `--data` goes before it.
+    /// Its folder, if it has one. A node's own `--data` overrides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<std::path::PathBuf>,
-    /// Of HandWritten: whether a held-out part of the training set stands in for the test set.
+    /// HandWritten: whether a held-out part of the training set replaces the test set.
     pub validation: bool,
-    /// Of HandWritten: whether every training image keeps the clip and the augmentation that it has in the first epoch.
+    /// HandWritten: whether every training image keeps the clip and the augmentation of the first epoch.
     pub frozen_audio: bool,
-    /// Of arrays: how modalities and regression targets are normalised.
+    /// Arrays: how modalities and regression targets are normalised.
     pub normalisation: Normalisation,
-    /// Of arrays: values in a sample of a noise modality.
+    /// Arrays: values in a sample of a noise modality.
     pub noise_width: usize,
-    /// The share of the training rows that is held out for validation; data that brings rows for validation keeps all its training rows.
+    /// The share of the training rows that is held out for validation; data with its own validation rows keeps all
+    /// training rows.
     pub hold_out: f64,
-    /// What is held out together: of arrays the rows with equal values in the array of this name, of digits and HandWritten, where it is
-    /// `speaker`, all recordings of a speaker.
+    /// Groups that are held out together: for arrays the rows with equal values in the array of this name; for digits
+    /// and HandWritten, with the value `speaker`, all recordings of a speaker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<String>,
-    /// Keys that a data set of another name than the built-in ones brings.
+    /// Keys of a data set that is not built in.
     #[serde(flatten, skip_deserializing)]
     pub own: Table,
 }
@@ -51,7 +52,8 @@ impl Default for Data {
     }
 }
 
-/// Takes out of a scenario's table what stands in `[data]` beside the keys of [`Data`], if it names a data set that is not built in.
+/// Removes from a scenario's table the keys in `[data]` that [`Data`] lacks, if it names a data set that is not built
+/// in.
 pub(crate) fn take_own_keys(scenario: &mut Table) -> Table {
     let Some(data) = scenario.get_mut("data").and_then(|data| data.as_table_mut()) else {
         return Table::new();
@@ -75,7 +77,7 @@ mod tests {
                        [network]\nreceiver_limit = 1\n";
 
     #[test]
-    fn a_data_set_of_ones_own_gets_its_keys_and_they_are_written_and_read_back() {
+    fn a_users_data_set_gets_its_keys_which_are_written_and_read_back() {
         let scenario = Scenario::parse(OWN, "own.toml", &["data.seeds=3".into()]).unwrap();
         let own = &scenario.data.own;
         assert_eq!(own.len(), 4);

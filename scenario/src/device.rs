@@ -1,13 +1,13 @@
 use serde::{Deserialize, Serialize};
 
-/// Where a node computes.
+/// The device on which a node computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
-    /// The best that is there.
+    /// The best device available.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// The n-th CUDA device.
     Cuda(usize),

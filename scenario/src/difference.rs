@@ -1,10 +1,9 @@
-//! In what two scenarios differ, as far as it decides what is trained.
+//! Differences of two scenarios that affect training.
 
 use crate::{Change, Scenario};
 
-/// Keys that change nothing that is trained: where things lie and are computed, how often they are saved, how they are judged,
-/// how a round travels, how long the clock waits, and how many rounds there are (where a schedule depends on that, a run's lineage
-/// tells of it).
+/// Keys that do not affect training: locations of data and computation, checkpoint intervals, evaluation, how a round
+/// travels, time limits, and the number of rounds (where a schedule depends on it, a run's lineage records it).
 const FREE: [&str; 9] = [
     "name",
     "data.path",
@@ -18,7 +17,7 @@ const FREE: [&str; 9] = [
 ];
 
 impl Scenario {
-    /// In what another scenario differs from this one that matters to what is trained, sorted by key.
+    /// The differences of another scenario from this one that affect training, sorted by key.
     pub fn differences(&self, other: &Scenario) -> Vec<Change> {
         self.changes(other).into_iter().filter(|change| !is_free(&change.key)).collect()
     }
@@ -46,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_what_is_trained_is_named() {
+    fn keys_that_affect_training_are_named() {
         let change = &scenario(&["seed=2"]).differences(&scenario(&[]))[0];
         assert_eq!(change.to_string(), "seed: 2 -> 1");
         assert_eq!(keys(&["train.beta=0.5", "network.feature_dim=3"]), ["network.feature_dim", "train.beta"]);
@@ -57,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_that_is_trained_is_free() {
+    fn keys_that_do_not_affect_training_may_change() {
         let free = [
             "name=other",
             "data.path=elsewhere",

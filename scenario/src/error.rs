@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// What can be wrong with a scenario. Each message is one line that names the culprit and the remedy.
+/// Errors of a scenario. Each message is one line with the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file cannot be read.
@@ -8,15 +8,15 @@ pub enum ScenarioError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// The text is no TOML, or has an unknown key or a value of the wrong type.
+    /// The text is not TOML, or has an unknown key or a value of the wrong type.
     #[error("{origin}: {message}")]
     Malformed {
         /// The file, or the override.
         origin: String,
-        /// What is wrong, on one line.
+        /// The problem, on one line.
         message: String,
     },
     /// A key's value cannot be used.
@@ -24,13 +24,13 @@ pub enum ScenarioError {
     Invalid {
         /// The key at fault.
         key: String,
-        /// What is wrong and what would be right.
+        /// The problem and the remedy.
         message: String,
     },
 }
 
 impl ScenarioError {
-    /// A value that cannot be used: which key, and why.
+    /// Makes an error for a value that cannot be used: the key, and the reason.
     pub fn invalid(key: impl Into<String>, message: impl Into<String>) -> Self {
         ScenarioError::Invalid { key: key.into(), message: message.into() }
     }

@@ -1,9 +1,9 @@
-//! A table's keys, as they are taken out of it.
+//! Reading the keys of a table, each of which is removed as it is read.
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// What is left of a table, and what was looked for.
+/// The remaining keys of a table, and the keys that were looked for.
 pub(crate) struct Keys {
     table: Table,
     known: Vec<&'static str>,
@@ -14,14 +14,14 @@ impl Keys {
         Keys { table, known: Vec::new() }
     }
 
-    /// The value of a key, if it is there.
+    /// The value of a key, if it is set.
     pub(crate) fn take<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<Option<T>, String> {
         self.known.push(key);
         let read = |value: Value| value.try_into().map_err(|error| misread(key, &error));
         self.table.remove(key).map(read).transpose()
     }
 
-    /// A number from `low` to `high`, if it is there.
+    /// A number from `low` to `high`, if the key is set.
     pub(crate) fn number(
         &mut self,
         key: &'static str,
@@ -53,12 +53,12 @@ impl Keys {
         Ok(Some([in_range(key, height, low, high)?, in_range(key, width, low, high)?]))
     }
 
-    /// All that nobody has taken.
+    /// All keys that have not been read.
     pub(crate) fn rest(&mut self) -> Table {
         std::mem::take(&mut self.table)
     }
 
-    /// Refuses what nobody has taken.
+    /// Refuses keys that have not been read.
     pub(crate) fn end(self) -> Result<(), String> {
         let Some(unknown) = self.table.keys().next() else { return Ok(()) };
         let known: Vec<String> = self.known.iter().map(|key| format!("`{key}`")).collect();
@@ -66,7 +66,7 @@ impl Keys {
     }
 }
 
-/// A value that must be there.
+/// A required value.
 pub(crate) fn given<T>(key: &str, value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| format!("{key} is missing"))
 }

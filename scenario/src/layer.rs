@@ -1,83 +1,83 @@
-//! A layer of a sequential network: a table, or the same on one line.
+//! A layer of a sequential network: a table, or its short form on one line.
 
 use toml::{Table, Value};
 
 use crate::keys::{Keys, given};
 
-/// Bounds that keep a mistyped number from asking for absurd amounts of memory.
+/// Limits that keep a mistyped number from allocating absurd amounts of memory.
 pub(crate) const LARGEST_WIDTH: usize = 16_384;
 const LARGEST_WINDOW: usize = 1024;
 const MOST_LAYERS: usize = 256;
 
-/// A layer, without its shapes: those follow from the samples.
+/// A layer without its shapes, which follow from the samples.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// A convolution over time steps.
     Conv1d {
-        /// How many channels come out.
+        /// Output channels.
         channels: usize,
-        /// How many steps it sees at once.
+        /// Window size in steps.
         kernel: usize,
-        /// How many steps it moves on.
+        /// Stride in steps.
         stride: usize,
-        /// How many steps of zeros stand before and behind.
+        /// Zero steps added before and after.
         padding: usize,
-        /// Into how many groups the channels fall, each with maps of its own.
+        /// Number of groups into which the channels are divided, each with its own weights.
         groups: usize,
     },
     /// A convolution over height and width.
     Conv2d {
-        /// How many channels come out.
+        /// Output channels.
         channels: usize,
-        /// How high and wide the window is that it sees at once.
+        /// Height and width of the window.
         kernel: [usize; 2],
-        /// How far it moves on.
+        /// Stride down and right.
         stride: [usize; 2],
-        /// How many lines of zeros stand around.
+        /// Zero rows and columns added on each side.
         padding: [usize; 2],
-        /// Into how many groups the channels fall, each with maps of its own.
+        /// Number of groups into which the channels are divided, each with its own weights.
         groups: usize,
     },
     /// The largest value of a window.
     MaxPool {
         /// The window.
         kernel: [usize; 2],
-        /// How far it moves on.
+        /// Stride down and right.
         stride: [usize; 2],
     },
     /// The mean of a window.
     AvgPool {
         /// The window.
         kernel: [usize; 2],
-        /// How far it moves on.
+        /// Stride down and right.
         stride: [usize; 2],
     },
-    /// The mean over all places of a sample, channel by channel.
+    /// The mean over all positions of a sample, channel by channel.
     GlobalMean,
     /// A linear map with a bias.
     Linear {
-        /// How many values come out.
+        /// Output values.
         width: usize,
     },
-    /// The larger of a value and 0.
+    /// The maximum of a value and 0.
     Relu,
     /// x times the standard normal distribution function of x.
     Gelu,
-    /// Each place's channels to mean 0 and variance 1, times a gain, plus a bias.
+    /// Normalises each position's channels to mean 0 and variance 1, times a gain, plus a bias.
     LayerNorm,
-    /// Each group of channels, over all places, to mean 0 and variance 1, times a gain, plus a bias.
+    /// Normalises each group of channels, over all positions, to mean 0 and variance 1, times a gain, plus a bias.
     GroupNorm {
-        /// How many groups.
+        /// Number of groups.
         groups: usize,
     },
-    /// In training, drops values, and scales the others up.
+    /// In training, drops values and scales up the rest.
     Dropout {
-        /// How probable it is that a value is dropped.
+        /// The probability of dropping a value.
         rate: f64,
     },
-    /// All values of a sample as one width.
+    /// Flattens a sample to one axis.
     Flatten,
-    /// What some layers make of what comes, plus what comes.
+    /// The output of some layers plus their input.
     Residual(Vec<Layer>),
 }
 
@@ -101,10 +101,10 @@ const BATCH_NORM: &str = "is no layer here: what becomes of a sample must not de
                           training and use, and from node to node; layer-norm and group-norm normalise a sample by itself";
 
 impl Layer {
-    /// Layers out of their list, which `above` numbers: "4." within a residual layer that is the fourth.
+    /// Reads layers from a list. `above` prefixes their numbers: "4." within a residual layer that is the fourth.
     ///
     /// # Errors
-    /// The number of the layer, and what is wrong with it.
+    /// The number of the layer, and the problem.
     pub(crate) fn list(values: Vec<Value>, above: &str) -> Result<Vec<Layer>, String> {
         if values.is_empty() || values.len() > MOST_LAYERS {
             return Err(format!("there are {} layers; there must be from 1 to {MOST_LAYERS}", values.len()));
@@ -165,7 +165,7 @@ impl Layer {
             },
             "max-pool" | "avg-pool" => {
                 let kernel = given("kernel", keys.pair("kernel", 1, LARGEST_WINDOW)?)?;
-                // Windows stand side by side.
+                // By default windows do not overlap.
                 let stride = keys.pair("stride", 1, LARGEST_WINDOW)?.unwrap_or(kernel);
                 match kind {
                     "max-pool" => Layer::MaxPool { kernel, stride },
@@ -191,7 +191,7 @@ impl Layer {
         })
     }
 
-    /// As it is written: on a line, if it is not a list itself.
+    /// The layer as in a scenario: on one line, unless it is a list.
     pub(crate) fn to_value(&self) -> Value {
         let line = match self {
             Layer::Residual(layers) => {
@@ -225,7 +225,7 @@ fn by([height, width]: &[usize; 2]) -> String {
     format!("{height}x{width}")
 }
 
-/// The table that a line stands for: the kind, its sizes, and then names with their values.
+/// The table of a one-line layer: the kind, its sizes, and then names with values.
 fn table_of(line: &str) -> Result<Table, String> {
     let mut words = line.split_whitespace().peekable();
     let kind = words.next().ok_or("is empty; write a kind, such as \"relu\"")?;

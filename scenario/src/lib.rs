@@ -1,7 +1,7 @@
-//! The scenario file: what is simulated. Types, defaults, reading, overriding and validation.
+//! The scenario file, which defines a simulation. Types, defaults, reading, overriding and validation.
 //!
-//! A scenario is TOML. Every key has a default; an unknown key is an error. [`Scenario::read`] applies `--set a.b=value`
-//! overrides, expands the node lists and validates, so that what it returns can be run as it stands.
+//! A scenario is TOML. Every key has a default; an unknown key is an error. [`Scenario::read`] applies
+//! `--set a.b=value` overrides, expands the node lists and validates; its result is ready to run.
 
 mod arrays;
 mod changes;
@@ -49,7 +49,7 @@ pub use train::{
 
 use serde::{Deserialize, Serialize};
 
-/// A whole experiment: data, network, training and judgement.
+/// A whole experiment: data, network, training and evaluation.
 ///
 /// ```
 /// use pom2dib_scenario::Scenario;
@@ -73,31 +73,31 @@ use serde::{Deserialize, Serialize};
 pub struct Scenario {
     /// A name for tables and folders.
     pub name: String,
-    /// From this number all randomness of the run derives. In TOML, one beyond 2^63 - 1 stands in quotes.
+    /// The seed of all randomness of the run. In TOML, a number beyond 2^63 - 1 must be in quotes.
     #[serde(with = "seed")]
     pub seed: u64,
-    /// Where samples come from.
+    /// The source of samples.
     pub data: Data,
-    /// Which frames of MM-Fi are used.
+    /// The frames of MM-Fi that are used.
     pub mmfi: MmFi,
     /// Sizes and limits of the network.
     pub network: Network,
-    /// How it is trained.
+    /// Training.
     pub train: Train,
-    /// How it is judged.
+    /// Evaluation.
     pub evaluation: Evaluation,
-    /// When its state is saved.
+    /// Checkpoints.
     pub checkpoint: Checkpoint,
-    /// What receivers do about features that are lost or late.
+    /// Treatment of features that are lost or late.
     pub straggler: Straggler,
     /// The transmitters, in index order.
     pub transmitter: Vec<Transmitter>,
     /// The receivers, in index order.
     pub receiver: Vec<Receiver>,
-    /// Emulated links; where several match, the last holds.
+    /// Emulated links; of several that match, the last applies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub link: Vec<Link>,
-    /// What features meet in the air; where several match, the last holds.
+    /// Channels that features cross; of several that match, the last applies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channel: Vec<Channel>,
 }
@@ -108,11 +108,11 @@ pub struct Scenario {
 pub struct Network {
     /// Values in a feature z, and in the common randomness u.
     pub feature_dim: usize,
-    /// E_t: how many transmitters a receiver may ask at a tick, (9).
+    /// E_t: the largest number of transmitters that a receiver requests at a tick, (9).
     pub receiver_limit: usize,
-    /// E_k: how many entries a transmitter may encode at a tick, (10).
+    /// E_k: the largest number of entries that a transmitter encodes at a tick, (10).
     pub transmitter_limit: usize,
-    /// Whether the limits hold; without them E_t = K and E_k = T m(k).
+    /// Whether the limits apply; without them E_t = K and E_k = T m(k).
     pub limits: bool,
     /// Whether networks are given the gains of the links that they may know.
     pub see_channel: bool,
@@ -122,21 +122,21 @@ pub struct Network {
     /// T: the list of receivers, repeated cyclically to this number. Default: its length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receivers: Option<usize>,
-    /// The encoders, by modality.
+    /// Encoders, by modality.
     pub encoder: Models,
-    /// The decoders of all features together, by task.
+    /// Joint decoders, by task.
     pub joint: Models,
-    /// The decoders of single features, by task.
+    /// Local decoders, by task.
     pub local: Models,
-    /// All selectors.
+    /// Selectors.
     pub selector: Model,
 }
 
-/// Weight gradients are summed over blocks of this many ticks, each block by itself and in order, so that how a round
-/// is cut into parts of whole blocks changes no bit of the result.
+/// Weight gradients are summed over blocks of this many ticks, each block separately and in order, so that cutting a
+/// round into parts of whole blocks changes no bit of the result.
 pub const GRADIENT_BLOCK_TICKS: usize = 10;
 
-/// How the trained network is judged.
+/// Evaluation of the trained network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evaluation {
@@ -149,13 +149,13 @@ pub struct Evaluation {
     pub samples_per_message: Option<usize>,
     /// N of the large-sample joint rate estimate.
     pub joint_rate_samples: usize,
-    /// Which rows it is over.
+    /// The rows over which it is taken.
     pub joint_rate_rows: JointRateRows,
-    /// Rounds between evaluations on validation rows, in training; 0 for none. There is one at the end of training, too.
+    /// Rounds between evaluations on validation rows during training; 0 for none. Training also ends with one.
     pub every: u64,
-    /// Passes over the validation rows each time.
+    /// Passes over the validation rows in each evaluation.
     pub validation_passes: u64,
-    /// After so many evaluations on validation rows without a better one training ends; 0 for never.
+    /// Training ends after this many evaluations on validation rows without a better one; 0 for never.
     pub patience: u64,
 }
 
@@ -174,20 +174,20 @@ pub enum EvaluationDraw {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JointRateRows {
-    /// The first of the test set. Where rows share a recording, an estimate can show no more than which recording it was.
+    /// The first rows of the test set. Where rows share a recording, an estimate can only show which recording it was.
     #[default]
     Test,
-    /// As many of the training set, augmented as in no epoch of training: no two of them are the same.
+    /// As many rows of the training set, with an augmentation that no training epoch uses: no two of them are the same.
     Train,
 }
 
-/// When the network's state is saved.
+/// Checkpoints of the network's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkpoint {
     /// Rounds between checkpoints; 0 for the end only.
     pub every: u64,
-    /// Where they lie: the path of a folder, or the URL of an object store. Default: in the run's folder.
+    /// The store: the path of a folder, or the URL of an object store. Default: the run's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
 }
@@ -196,9 +196,9 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transmitter {
-    /// What it observes, in the order of its modality indices.
+    /// The modalities that it observes, in order of their indices.
     pub modalities: Vec<String>,
-    /// Where it computes.
+    /// Its device.
     #[serde(default)]
     pub device: Device,
 }
@@ -207,19 +207,20 @@ pub struct Transmitter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receiver {
-    /// What it infers.
+    /// The task that it solves.
     pub task: String,
-    /// Of arrays: the kind of task. Default: integers, texts and one-hot rows are classes, and so are floats that are exactly 0 to
-    /// C-1 with C at most 100; other floats are values.
+    /// Arrays: the kind of task. Default: classification for integers, texts, one-hot rows, and floats that are exactly
+    /// 0 to C-1 with C at most 100; regression for other floats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<TaskKind>,
-    /// Of arrays: how many classes there are. Default: one more than the largest training label.
+    /// Arrays: the number of classes. Default: one more than the largest training label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
-    /// Of arrays: labels that say that a sample has none: it is neither learnt nor judged by this receiver. One or a list.
+    /// Arrays: labels that mark a sample without one: this receiver neither trains on it nor evaluates it. One or a
+    /// list.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "arrays::one_or_more")]
     pub ignore: Vec<Label>,
-    /// Where it computes.
+    /// Its device.
     #[serde(default)]
     pub device: Device,
 }
@@ -245,28 +246,29 @@ impl Scenario {
         self.transmitter.iter().map(|transmitter| transmitter.modalities.len()).sum()
     }
 
-    /// Whether the limits (9) and (10) hold for this run.
+    /// Whether the limits (9) and (10) apply to this run.
     pub fn limited(&self) -> bool {
         self.network.limits && self.train.method.is_partial()
     }
 
-    /// E_t in force.
+    /// E_t in effect.
     pub fn receiver_limit(&self) -> usize {
         if self.limited() { self.network.receiver_limit } else { self.transmitters() }
     }
 
-    /// Whether a tick has one sample, as in the paper's Algorithm 1: then the marginal of a rate is taken over the round's
-    /// samples on which the entry was granted, since a tick has none beside it.
+    /// Whether a tick has one sample, as in the paper's Algorithm 1: then the marginal of a rate is taken over the
+    /// round's samples on which the entry was granted, since a tick has no others.
     pub fn rates_over_rounds(&self) -> bool {
         self.train.samples_per_tick == 1
     }
 
-    /// N of the rate estimate (17): the samples of a tick; with one sample a tick those of a round, in training at most.
+    /// N of the rate estimate (17): the samples of a tick; with one sample a tick at most those of a round, in
+    /// training.
     pub fn rate_samples(&self) -> usize {
         if self.rates_over_rounds() { self.train.ticks_per_round } else { self.train.samples_per_tick }
     }
 
-    /// Ticks that travel in one message: all of a round where no rate is known before all of it is encoded.
+    /// Ticks that travel in one message: all of a round if rates are only known once all of it is encoded.
     pub fn ticks_per_part(&self) -> usize {
         if self.rates_over_rounds() { self.train.ticks_per_round } else { self.train.ticks_per_part }
     }
@@ -283,7 +285,7 @@ impl Scenario {
         every > 0 && (rounds.is_multiple_of(every) || rounds == self.train.rounds)
     }
 
-    /// E_k in force at transmitter k.
+    /// E_k in effect at transmitter k.
     pub fn transmitter_limit(&self, k: usize) -> usize {
         if self.limited() { self.network.transmitter_limit } else { self.receivers() * self.modalities(k) }
     }

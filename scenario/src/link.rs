@@ -1,56 +1,56 @@
-//! Emulated links, and what receivers do about features that are lost or late.
+//! Emulated links, and the treatment of features that are lost or late.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Scenario, ScenarioError, pair::names, validate::within_reals};
 
-/// What receivers do about features that are lost or late.
+/// A receiver's treatment of features that are lost or late.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Straggler {
-    /// Wait for them, or go on without.
+    /// Whether to wait for them or to go without.
     pub policy: Policy,
-    /// Under `skip`: seconds that an entry may take over its emulated link. What takes longer is late.
+    /// Under `skip`: seconds that an entry may take over its emulated link; slower entries are late.
     pub deadline: f64,
-    /// Under `skip`: seconds that a receiver waits, once the first transmitter has answered, for those that have not.
+    /// Under `skip`: seconds that a receiver waits for the other transmitters after the first has answered.
     pub patience: f64,
 }
 
-/// What a receiver does about an entry that is lost or late.
+/// A receiver's treatment of an entry that is lost or late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// It is sent again until it arrives, and waited for: exact.
+    /// The entry is sent again until it arrives, and the receiver waits: exact.
     Wait,
-    /// It is decoded without, as if it had not been granted.
+    /// The receiver decodes without it, as if it had not been granted.
     Skip,
 }
 
-/// An emulated link, or several that are alike.
+/// An emulated link, or several identical ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Link {
-    /// Of which transmitter; none: of all.
+    /// The transmitter; none: all transmitters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transmitter: Option<usize>,
-    /// To which receiver; none: to all.
+    /// The receiver; none: all receivers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receiver: Option<usize>,
     /// The probability that an entry is lost on its way.
     pub loss: f64,
-    /// Seconds from one end to the other.
+    /// One-way delay in seconds.
     pub delay: f64,
-    /// Up to so many seconds more, uniformly, for each entry.
+    /// Additional delay of each entry in seconds, uniform from 0 to this value.
     pub jitter: f64,
-    /// Bytes a second; none: as many as there are.
+    /// Bytes a second; none: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<f64>,
 }
 
-/// No link loses more: under `wait`, an entry is sent again until it arrives.
+/// Upper limit on the loss: under `wait`, an entry is sent again until it arrives.
 const MOST_LOSS: f64 = 0.99;
 
-/// Seconds. More is a mistyped number.
+/// Upper limit in seconds, to catch mistyped numbers.
 const LONGEST: f64 = 3600.0;
 
 impl Default for Straggler {
@@ -65,7 +65,7 @@ impl Scenario {
         self.link.iter().rev().find(|link| names(link.transmitter, k) && names(link.receiver, t)).copied()
     }
 
-    /// Whether receivers may go on without what is lost or late.
+    /// Whether receivers go without entries that are lost or late.
     pub fn skips(&self) -> bool {
         self.straggler.policy == Policy::Skip
     }
@@ -74,7 +74,7 @@ impl Scenario {
         let Straggler { deadline, patience, .. } = self.straggler;
         within_reals("straggler.deadline", deadline, 0.0, LONGEST)?;
         within_reals("straggler.patience", patience, 0.0, LONGEST)?;
-        // What an emulated link holds back is no straggler: else a run would depend on the clock.
+        // An entry that an emulated link delays must not count as absent: otherwise the run would depend on the clock.
         if self.skips() && patience <= deadline {
             let what = format!("is {patience}; it must be above straggler.deadline ({deadline})");
             return Err(ScenarioError::invalid("straggler.patience", what));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_link_can_be_is_refused_by_its_key() {
+    fn impossible_links_are_refused_by_their_keys() {
         for (links, expected) in [
             ("[[link]]\nloss = 1.0", "link 0: loss is 1; it must be from 0 to 0.99"),
             ("[[link]]\ndelay = -1.0", "link 0: delay is -1; it must be from 0 to 3600"),

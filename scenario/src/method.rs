@@ -1,51 +1,51 @@
-//! The methods that the paper compares (section VIII), and what each is made of.
+//! The methods that the paper compares (section VIII), and their parts.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// A method: who chooses what is sent, how it is coded, and what that costs. A scenario names one of [`Method::ALL`].
+/// A method: selection, coding and rate. A scenario names one of [`Method::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
     name: &'static str,
-    /// Who chooses.
+    /// How entries are selected.
     pub selection: Selection,
     /// How an encoder's outputs become a feature.
     pub coding: Coding,
-    /// What is counted as its rate.
+    /// The rate that is counted.
     pub rate: Rate,
 }
 
-/// Who chooses what is sent to whom.
+/// How entries are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Selectors, that learn, within the limits (9) and (10).
+    /// Learned selectors, within the limits (9) and (10).
     Learned,
     /// One random draw within the limits, for the whole run.
     Fixed,
-    /// Everybody sends everything to everybody.
+    /// Full participation: every transmitter sends all modalities to every receiver.
     Full,
 }
 
 /// How an encoder's outputs become a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// A sample of a Gaussian.
+    /// A sample of a Gaussian distribution.
     Gaussian,
-    /// Their sigmoid, in `train.bits` bits a value.
+    /// The outputs' sigmoid, in `train.bits` bits a value.
     Quantised,
     /// The outputs themselves.
     Deterministic,
-    /// The outputs, rounded to learned steps after a dither was added that receivers take away again: integers travel.
+    /// The outputs with a dither added, rounded to learned steps; receivers subtract the dither. Integers travel.
     Dithered,
 }
 
-/// What is counted as the rate of an entry.
+/// The rate that is counted for an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
-    /// An information, by `train.rate_estimator`, which encoders learn to lower.
+    /// A mutual information by `train.rate_estimator`, which encoders learn to reduce.
     Information,
     /// The bits of a feature: a constant.
     Bits,
-    /// The differential entropy of the features, which is no information. Nobody pays for it.
+    /// The differential entropy of the features, which is not a mutual information. It is not part of the objective.
     Entropy,
 }
 
@@ -64,7 +64,7 @@ impl Method {
     /// Full participation, deterministic coding in `bits` a value.
     pub const VDDIB: Method =
         Method { name: "vddib", selection: Selection::Full, coding: Coding::Quantised, rate: Rate::Bits };
-    /// Full participation, deterministic coding, no rate to pay for.
+    /// Full participation, deterministic coding, no rate in the objective.
     pub const DLSC: Method = Method {
         name: "dlsc",
         selection: Selection::Full,
@@ -72,7 +72,7 @@ impl Method {
         rate: Rate::Entropy,
     };
 
-    /// All of them.
+    /// All methods.
     pub const ALL: [Method; 5] =
         [Method::POM2DIB, Method::RS_DIB, Method::TADIB, Method::VDDIB, Method::DLSC];
 
@@ -81,17 +81,17 @@ impl Method {
         [first.name, second.name, third.name, fourth.name, fifth.name]
     };
 
-    /// Whether selectors learn what to choose.
+    /// Whether selectors are learned.
     pub fn selects(self) -> bool {
         self.selection == Selection::Learned
     }
 
-    /// Whether not everybody sends everything to everybody.
+    /// Whether participation is less than full.
     pub fn is_partial(self) -> bool {
         self.selection != Selection::Full
     }
 
-    /// The name as scenarios write it.
+    /// The name in scenarios.
     pub fn name(self) -> &'static str {
         self.name
     }

@@ -2,34 +2,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ScenarioError, validate::within};
 
-/// Subjects that there are, and actions.
+/// Numbers of subjects and actions in the data set.
 const SUBJECTS: usize = 40;
 const ACTIONS: usize = 27;
 
-/// Which frames of MM-Fi are used. Other data sets pass over it.
+/// The frames of MM-Fi that are used. Other data sets ignore it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MmFi {
-    /// Which actions: 1 the daily ones, 2 the exercises of rehabilitation, 3 all.
+    /// Actions: 1 the daily ones, 2 the rehabilitation exercises, 3 all.
     pub protocol: u8,
-    /// Whether modalities are brought about their mean and into units of their spread.
+    /// Whether modalities are standardised to mean 0 and standard deviation 1.
     pub standardise: bool,
     /// How recordings are split.
     pub split: MmFiSplit,
-    /// Of the random split: the share of subjects that is trained on.
+    /// Random split: the share of subjects for training.
     pub split_ratio: f64,
-    /// Of the random split: the seed of its first permutation.
+    /// Random split: the seed of its first permutation.
     pub split_seed: u32,
-    /// Of the manual split: whom is trained on. Default: everybody.
+    /// Manual split: subjects for training. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_subjects: Option<Vec<u8>>,
-    /// Of the manual split: at what. Default: actions 1 to 21.
+    /// Manual split: actions for training. Default: 1 to 21.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_actions: Option<Vec<u8>>,
-    /// Of the manual split: who judges. Default: everybody.
+    /// Manual split: subjects for testing. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_subjects: Option<Vec<u8>>,
-    /// Of the manual split: at what. Default: actions 22 to 27.
+    /// Manual split: actions for testing. Default: 22 to 27.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_actions: Option<Vec<u8>>,
 }
@@ -38,13 +38,13 @@ pub struct MmFi {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MmFiSplit {
-    /// For every action by itself, by a permutation of the subjects.
+    /// Separately for every action, by a permutation of the subjects.
     Random,
-    /// Every fifth subject judges.
+    /// Every fifth subject is for testing.
     CrossSubject,
-    /// The scene E04 judges.
+    /// Scene E04 is for testing.
     CrossScene,
-    /// As the lists of subjects and actions say.
+    /// By the lists of subjects and actions.
     Manual,
 }
 
@@ -67,7 +67,7 @@ impl Default for MmFi {
 impl MmFi {
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
         within("mmfi.protocol", self.protocol.into(), 1, 3)?;
-        // At least one subject on either side.
+        // At least one subject on each side.
         if !(0.025..0.999).contains(&self.split_ratio) {
             let what = format!("is {}; it must be from 0.025 to below 0.999", self.split_ratio);
             return Err(ScenarioError::invalid("mmfi.split_ratio", what));

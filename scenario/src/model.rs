@@ -1,4 +1,4 @@
-//! What a network is: its kind, with the parameters of that kind.
+//! A network: its kind, with the parameters of that kind.
 
 mod table;
 #[cfg(test)]
@@ -11,16 +11,16 @@ use toml::Table;
 
 use crate::{Layer, Scenario};
 
-/// A bound that keeps a mistyped number from asking for absurd amounts of memory.
+/// A limit that keeps a mistyped number from allocating absurd amounts of memory.
 const MOST_BLOCKS: usize = 64;
 
-/// The tables' keys.
+/// Keys of the networks' tables.
 const ENCODER: &str = "network.encoder";
 const JOINT: &str = "network.joint";
 const LOCAL: &str = "network.local";
 const SELECTOR: &str = "network.selector";
 
-/// The table below an encoder's, of what knows the receiver.
+/// The table, below an encoder's, of the head, which depends on the receiver.
 const HEAD: &str = "head";
 
 /// The table below a network's, of the file that it begins with.
@@ -29,24 +29,25 @@ const WEIGHTS: &str = "weights";
 /// The networks of one part: one kind for all of them, and others by name: encoders by modality, decoders by task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Models {
-    /// What holds where no name does.
+    /// The default.
     pub all: Model,
-    /// What holds for a name. It stands by itself: what it leaves out has the kind's default, and not what [`Models::all`] says.
+    /// Networks by name. Keys that they leave out take the kind's default, not that of [`Models::all`].
     pub named: BTreeMap<String, Model>,
 }
 
 /// A network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// What it computes.
+    /// Its kind.
     pub kind: Kind,
-    /// The axes that it sees in what it is given, outermost first; none: those that the data has, or one width.
+    /// The axes of its input, outermost first; none: those of the data, or one axis.
     pub shape: Option<Vec<usize>>,
     /// The axes of what it is given, by their numbers from 0, in the order in which it sees them; none: as they come.
     pub order: Option<Vec<usize>>,
     /// Of an encoder of another kind than the paper's, whose trunk it is: how many values the trunk makes of a sample.
     pub outputs: Option<usize>,
-    /// Of such an encoder: what makes mu and std of these values, and of whom they are for. Default: the paper's network.
+    /// For a trunk: the head, from those values and the receiver's embedding to mu and std. Default: the paper's
+    /// network.
     pub head: Option<Box<Model>>,
     /// The parameters that it begins with; none: they are drawn.
     pub weights: Option<Weights>,
@@ -81,40 +82,40 @@ pub struct Weights {
     pub names: BTreeMap<String, String>,
 }
 
-/// A network that the scenario describes, with the key of its table.
+/// A network of the scenario, with the key of its table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
     /// Such as `network.encoder.mel`.
     pub key: String,
-    /// What it says.
+    /// The network.
     pub model: Model,
 }
 
 impl Described {
-    /// The head of an encoder, of which this is the trunk.
+    /// The head of an encoder whose trunk this is.
     pub fn head(&self) -> Described {
         let model = self.model.head.as_deref().cloned().unwrap_or_default();
         Described { key: format!("{}.{HEAD}", self.key), model }
     }
 }
 
-/// The keys of a network of one's own kind.
+/// The keys of a network kind that a user's program adds.
 pub type OwnKeys = Table;
 
 /// The kinds of network.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// The paper's: residual blocks, each with a layer normalisation behind it, then a linear layer.
+    /// The paper's network: residual blocks, each followed by layer normalisation, then a linear layer.
     ResidualMlp {
         /// The blocks' sizes, in order.
         hidden: Vec<usize>,
     },
-    /// Layers one behind the other, then a linear layer.
+    /// A sequence of layers, then a linear layer.
     Sequential {
-        /// The first is given the sample.
+        /// The layers; the first takes the sample.
         layers: Vec<Layer>,
     },
-    /// The same linear layers with rectifiers for every point, the maximum over the points, then a linear layer.
+    /// The same linear layers with ReLU for every point, the maximum over the points, then a linear layer.
     Points {
         /// The widths of the layers.
         hidden: Vec<usize>,
@@ -123,28 +124,28 @@ pub enum Kind {
     Gru {
         /// The width of the state.
         hidden: usize,
-        /// How many lie on top of each other.
+        /// The number of stacked layers.
         layers: usize,
     },
     /// Long short-term memory over time steps, then a linear layer.
     Lstm {
         /// The width of the state.
         hidden: usize,
-        /// How many lie on top of each other.
+        /// The number of stacked layers.
         layers: usize,
     },
     /// A transformer encoder over patches or time steps, then a linear layer.
     Attention {
-        /// How many blocks.
+        /// The number of blocks.
         blocks: usize,
-        /// How many heads each has.
+        /// The number of heads in each block.
         heads: usize,
-        /// How many values a patch is mapped to.
+        /// The width to which a patch is mapped.
         width: usize,
-        /// Height and width of a patch; of time steps the first alone counts.
+        /// Height and width of a patch; for time steps only the first counts.
         patch: [usize; 2],
     },
-    /// One that a program of one's own adds. Whether there is one of that name, the program says and not the scenario.
+    /// A kind that a user's program adds. The program checks that it exists, not the scenario.
     Own {
         /// Its name.
         name: String,
@@ -154,10 +155,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The names of those that are built in.
+    /// The names of the built-in kinds.
     pub const NAMES: [&str; 6] = ["residual-mlp", "sequential", "points", "gru", "lstm", "attention"];
 
-    /// The name that scenarios write.
+    /// The name in scenarios.
     pub fn name(&self) -> &str {
         match self {
             Kind::ResidualMlp { .. } => "residual-mlp",
@@ -172,14 +173,14 @@ impl Kind {
 }
 
 impl Default for Kind {
-    /// The paper's.
+    /// The paper's network.
     fn default() -> Self {
         Kind::ResidualMlp { hidden: vec![512, 256] }
     }
 }
 
 impl Models {
-    /// The network for a modality or task, where `part` is the key of the table of them all.
+    /// The network for a modality or task; `part` is the key of the table of all networks of that part.
     fn of(&self, part: &str, name: &str) -> Described {
         match self.named.get(name) {
             Some(model) => Described { key: format!("{part}.{name}"), model: model.clone() },
@@ -216,7 +217,7 @@ impl Scenario {
         self.network.encoder.of(ENCODER, modality)
     }
 
-    /// The network that decodes all features together for a task.
+    /// The network that decodes all features jointly for a task.
     pub fn joint(&self, task: &str) -> Described {
         self.network.joint.of(JOINT, task)
     }

@@ -1,14 +1,14 @@
-//! What tables of pairs, links and channels, have in common: they are of one transmitter or all, to one receiver or all.
+//! The common part of link and channel tables: each applies to one transmitter or all, and one receiver or all.
 
 use crate::{Scenario, ScenarioError, validate::within};
 
-/// Whether a table that names this node, or all where it names none, is of node `index`.
+/// Whether a table with this node (none: all nodes) applies to node `index`.
 pub(crate) fn names(node: Option<usize>, index: usize) -> bool {
     node.is_none_or(|node| node == index)
 }
 
 impl Scenario {
-    /// Checks the transmitter and the receiver that `table`, such as `link 0`, names.
+    /// Checks the transmitter and receiver in `table`, such as `link 0`.
     pub(crate) fn validate_pair(
         &self,
         table: &str,

@@ -2,18 +2,19 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
-/// Hyper-parameters that go together: they come after those of a scenario's file and before what is set for a run.
+/// Hyper-parameters that belong together: they override those of a scenario's file and are overridden by those set for
+/// a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// The paper's.
+    /// The paper's hyper-parameters.
     Paper,
 }
 
 impl Preset {
-    /// All of them.
+    /// All presets.
     pub const ALL: [Preset; 1] = [Preset::Paper];
 
-    /// How it is called.
+    /// The name of the preset.
     pub fn name(self) -> &'static str {
         match self {
             Preset::Paper => "paper",
@@ -26,7 +27,7 @@ impl Preset {
         }
     }
 
-    /// Puts its keys into a scenario's table. A key that can be absent, and is with the preset, goes.
+    /// Writes the preset's keys into a scenario's table. A key that the preset leaves unset is removed.
     pub(crate) fn apply(self, scenario: &mut Table) {
         let preset: Table = self.text().parse().expect("a preset is TOML");
         for (section, keys) in preset {
@@ -43,7 +44,7 @@ impl Preset {
     }
 }
 
-/// A section of a scenario; none if something else has its name, which the reader will complain of.
+/// A section of a scenario; none if another value has its name, which the reader refuses.
 fn section_of<'a>(scenario: &'a mut Table, name: &str) -> Option<&'a mut Table> {
     scenario.entry(name).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
 }
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_preset_has_its_hyper_parameters_whatever_the_file_says() {
+    fn the_papers_preset_overrides_hyper_parameters_of_any_file() {
         for (file, text, feature_dim) in FILES {
             let busy = text.replace("#beta_start", "beta_start");
             let scenario = with_preset(&busy, &[]);
@@ -87,7 +88,7 @@ mod tests {
                 entropy_bonus: 0.0,
                 ..Train::default()
             };
-            // All else of it is the program's default.
+            // All other keys have the program's defaults.
             assert_eq!(scenario.train, expected, "{file}");
             let network = &scenario.network;
             assert_eq!((network.receiver_limit, network.transmitter_limit), (2, 4));
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_goes_before_it_and_it_leaves_all_else_alone() {
+    fn assignments_override_the_preset_which_leaves_other_keys_alone() {
         let (_, text, _) = FILES[0];
         let scenario =
             with_preset(text, &["train.beta=1e-2", "train.beta_start=1e-4", "network.feature_dim=8"]);

@@ -9,16 +9,24 @@ use crate::{
     validate::{MOST_NODES, within},
 };
 
-/// The share of the training rows that is held out for a validation curve, unless a scenario says another.
+/// The default share of the training rows that is held out, where a scenario asks for validation.
 const HELD_OUT: f64 = 0.1;
 
 impl Scenario {
     /// Reads a scenario file, applies overrides of the form `a.b=value`, expands the node lists and validates.
+    ///
+    /// # Errors
+    ///
+    /// [`ScenarioError`] if the file cannot be read, is malformed, or has a value that cannot be used.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ScenarioError> {
         Self::read_with(path, None, overrides)
     }
 
-    /// The same with a preset, which goes before the file and behind the overrides.
+    /// The same with a preset, which overrides the file and is overridden by `overrides`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
     pub fn read_with(
         path: &Path,
         preset: Option<Preset>,
@@ -30,11 +38,19 @@ impl Scenario {
     }
 
     /// The same from a text; `origin` names it in error messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ScenarioError> {
         Self::parse_with(text, origin, None, overrides)
     }
 
     /// [`read_with`](Self::read_with) from a text.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
     pub fn parse_with(
         text: &str,
         origin: &str,
@@ -50,7 +66,7 @@ impl Scenario {
             set(&mut table, assignment)?;
         }
         let own = take_own_keys(&mut table);
-        // Unchanged, the text itself is deserialised: its errors then carry a line number.
+        // Without changes the text itself is deserialised, so that errors carry a line number.
         let mut scenario: Scenario = if preset.is_none() && overrides.is_empty() && !renamed && own.is_empty()
         {
             toml::from_str(text).map_err(|error| malformed(origin, text, &error))?
@@ -68,7 +84,7 @@ impl Scenario {
         toml::to_string(self).expect("a scenario has only strings, numbers and lists")
     }
 
-    /// Whoever wants a validation curve and does not say of how many rows gets it of a tenth.
+    /// Holds out a tenth of the rows if the scenario asks for validation without saying how many.
     fn with_rows_to_validate_on(mut self) -> Self {
         if self.evaluation.every > 0 && self.data.hold_out == 0.0 {
             self.data.hold_out = HELD_OUT;
@@ -76,7 +92,7 @@ impl Scenario {
         self
     }
 
-    /// Repeats the node lists cyclically to the numbers that the network asks for.
+    /// Repeats the node lists cyclically to the numbers in `[network]`.
     fn expanded(mut self) -> Result<Self, ScenarioError> {
         self.transmitter = repeated(&self.transmitter, self.network.transmitters.take(), "transmitter")?;
         self.receiver = repeated(&self.receiver, self.network.receivers.take(), "receiver")?;
@@ -91,7 +107,7 @@ fn repeated<N: Clone>(list: &[N], count: Option<usize>, role: &str) -> Result<Ve
             format!("is missing: list at least one {role}"),
         ));
     }
-    // Before anything is repeated: a mistyped number must not take all memory.
+    // Checked before anything is repeated: a mistyped number must not fill the memory.
     let count = count.unwrap_or(list.len());
     within(&format!("network.{role}s"), count, 1, MOST_NODES)?;
     Ok(list.iter().cycle().take(count).cloned().collect())
@@ -118,7 +134,7 @@ fn set(table: &mut Table, assignment: &str) -> Result<(), ScenarioError> {
     Ok(())
 }
 
-/// A TOML value; what is none is taken as a string, so that `train.method=tadib` needs no quotes.
+/// Parses a TOML value; other text is taken as a string, so that `train.method=tadib` needs no quotes.
 fn parse_value(text: &str) -> Value {
     format!("value = {text}")
         .parse::<Table>()
@@ -127,7 +143,7 @@ fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.into()))
 }
 
-/// One line out of TOML's message, with the line number where there is one.
+/// Shortens TOML's message to one line, with the line number if there is one.
 fn malformed(origin: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
     let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
     let large_seed = line.and_then(|line| large_seed(text.lines().nth(line - 1)?));
@@ -139,7 +155,7 @@ fn malformed(origin: &str, text: &str, error: &toml::de::Error) -> ScenarioError
     ScenarioError::Malformed { origin, message }
 }
 
-/// What to say of a line with a seed that is no whole number of TOML's, which end at 2^63 - 1.
+/// The message for a line with a seed beyond TOML's integers, which end at 2^63 - 1.
 fn large_seed(line: &str) -> Option<String> {
     let (key, value) = line.split_once('=')?;
     let digits = value.split('#').next()?.trim().replace('_', "");
@@ -170,7 +186,7 @@ mod tests {
 
     const DIGITS: &str = include_str!("../../scenarios/digits.toml");
 
-    /// Three transmitters, two receivers, all else at its default.
+    /// Three transmitters, two receivers, everything else at its default.
     const SMALL: &str = r#"
         [[transmitter]]
         modalities = ["fft"]
@@ -208,7 +224,7 @@ mod tests {
             );
             assert!(said.ends_with(remedy) && !said.contains('\n'), "{said}");
         }
-        // What is advised works, in the file and on the command line.
+        // The advice works, in the file and on the command line.
         let quoted = parse(&with("seed = \"18446744073709551615\""), &[]).unwrap();
         assert_eq!(quoted, parse(&with(""), &["seed=18446744073709551615"]).unwrap());
         assert_eq!(quoted.seed, u64::MAX);
@@ -216,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_has_its_default() {
+    fn missing_keys_have_their_defaults() {
         let scenario = parse(SMALL, &[]).unwrap();
         let lists = Scenario {
             transmitter: scenario.transmitter.clone(),
@@ -381,7 +397,7 @@ mod tests {
         }
     }
 
-    /// Scenarios with numbers of all sizes and names of all characters.
+    /// Scenarios with numbers of any size and names with any characters.
     fn some_scenario() -> impl Strategy<Value = Scenario> {
         let numbers = (0..=i64::MAX as u64, 1u64.., 1usize..=4096, 0u64..=i64::MAX as u64);
         let reals = proptest::collection::vec(0.0f64..=f64::MAX, 6);

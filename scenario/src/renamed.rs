@@ -1,4 +1,4 @@
-//! Keys that had another name before. The old names are read still; who uses one is told the new one.
+//! Renamed keys. The old names are still read, with a deprecation line that gives the new name.
 
 use toml::{Table, Value};
 
@@ -6,8 +6,8 @@ use toml::{Table, Value};
 const RENAMED: [(&str, &str, &str); 2] =
     [("train", "coding_rate", "coding_lr"), ("train", "selection_rate", "selection_lr")];
 
-/// Gives every old key of a table its new name, so that files, presets and overrides of both kinds can be merged; says whether
-/// there was any. A table that has both names keeps both, and the reader refuses the old one.
+/// Replaces the old keys of a table by the new ones, so that files, presets and overrides with either name can be
+/// merged; returns whether there was any. A table with both names keeps both, and the reader refuses the old one.
 pub(crate) fn rename(scenario: &mut Table) -> bool {
     let mut renamed = false;
     for (section, old, new) in RENAMED {
@@ -22,14 +22,14 @@ pub(crate) fn rename(scenario: &mut Table) -> bool {
     renamed
 }
 
-/// The path `a.b` of an override with its new name, if it has one.
+/// The path `a.b` of an override, with the key's new name if it was renamed.
 pub(crate) fn renamed(path: &str) -> String {
     let new = RENAMED.iter().find(|(section, old, _)| path == format!("{section}.{old}"));
     new.map_or_else(|| path.into(), |(section, _, new)| format!("{section}.{new}"))
 }
 
-/// One line for every deprecated key in a scenario's text or in overrides of the form `a.b=value`. A text that is no TOML
-/// gives none: whoever reads it says what is wrong.
+/// One line for every deprecated key in a scenario's text or in overrides of the form `a.b=value`. A text that is not
+/// TOML gives none: the reader reports the error.
 pub fn deprecated_keys(text: &str, overrides: &[String]) -> Vec<String> {
     let table: Table = text.parse().unwrap_or_default();
     let set = |path: &str| {
@@ -64,7 +64,7 @@ mod tests {
         for text in [OLD, &new] {
             assert_eq!(rates(text, None, &["train.coding_rate=2"]), (2.0, 0.5));
             assert_eq!(rates(text, None, &["train.coding_lr=2", "train.selection_rate = 3"]), (2.0, 3.0));
-            // The last one wins, whatever its name.
+            // The last override applies, whichever name it uses.
             assert_eq!(rates(text, None, &["train.coding_lr=2", "train.coding_rate=3"]), (3.0, 0.5));
             assert_eq!(rates(text, Some(Preset::Paper), &[]), (1e-4, 5e-5));
             assert_eq!(rates(text, Some(Preset::Paper), &["train.coding_rate=2"]), (2.0, 5e-5));

@@ -1,4 +1,4 @@
-//! A seed in TOML, whose integers end at 2^63 - 1: larger ones stand in quotes.
+//! A seed in TOML, whose integers end at 2^63 - 1: larger ones are quoted.
 
 use serde::{Deserializer, Serializer, de::Visitor};
 

@@ -1,4 +1,4 @@
-//! The scenario files that are shipped: whoever reads them must find every key, and the truth about it.
+//! Checks of the shipped scenario files: every key must be there, with a correct comment.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ const FILES: [(&str, &str); 4] = [
     ("two-links.toml", include_str!("../../scenarios/two-links.toml")),
 ];
 
-/// Keys that stand in the first file only: nobody else would want to read them.
+/// Keys that only the first file has: they do not concern the others.
 const MMFI: &str = "mmfi.";
 
-/// The smallest scenario (the default limit E_t = 2 wants two transmitters): every key that can have a default has it.
+/// The smallest scenario (the default limit E_t = 2 needs two transmitters): every key with a default has it.
 const SMALLEST: &str = r#"
     [[transmitter]]
     modalities = ["fft"]
@@ -67,7 +67,7 @@ const WITHOUT_DEFAULT: [&str; 34] = [
     "receiver.classes",
 ];
 
-/// What a file says above the first appearance of each key, by `section.key`.
+/// A file's comment above the first occurrence of each key, by `section.key`.
 fn comments(text: &str) -> BTreeMap<String, String> {
     let mut comments = BTreeMap::new();
     let (mut section, mut comment) = (String::new(), Vec::new());
@@ -87,7 +87,7 @@ fn comments(text: &str) -> BTreeMap<String, String> {
     comments
 }
 
-/// The file with the keys that it leaves at their default.
+/// The file, with the keys that it leaves out set to their defaults.
 fn with_all_keys_set(text: &str) -> String {
     let set = |line: &str| match line.strip_prefix('#') {
         Some(key) if key.starts_with(|first: char| first.is_ascii_lowercase() || first == '[') => {
@@ -98,14 +98,14 @@ fn with_all_keys_set(text: &str) -> String {
     text.lines().map(set).collect::<Vec<_>>().join("\n")
 }
 
-/// All keys, by asking the reader: an unknown one makes it list those that it knows.
+/// All keys, from the reader's message about an unknown key.
 fn known_keys() -> Vec<String> {
     let mut keys = Vec::new();
     for name in listed("unknown = 1") {
         let (section, list) = (format!("[{name}]\nunknown = 1"), format!("[[{name}]]\nunknown = 1"));
         let inner = [listed(&section), listed(&list)].concat();
         for key in &inner {
-            // Some are sections themselves.
+            // Some keys are sections themselves.
             let key = format!("{name}.{key}");
             let below = listed(&format!("[{key}]\nunknown = 1"));
             keys.extend(below.iter().map(|below| format!("{key}.{below}")));
@@ -120,7 +120,7 @@ fn known_keys() -> Vec<String> {
     keys
 }
 
-/// What a refusal of something unknown lists as known.
+/// The known names that an error about an unknown one lists.
 fn listed(text: &str) -> Vec<String> {
     let message = Scenario::parse(text, "test", &[]).unwrap_err().to_string();
     match message.split_once(", expected ") {
@@ -131,7 +131,7 @@ fn listed(text: &str) -> Vec<String> {
     }
 }
 
-/// The defaults of all keys that have one, by `section.key`.
+/// The defaults of all keys with one, by `section.key`.
 fn defaults() -> BTreeMap<String, Value> {
     let smallest = Scenario::parse(SMALLEST, "the smallest scenario", &[]).unwrap();
     let mut defaults = BTreeMap::new();

@@ -5,17 +5,17 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-/// A number of dB, or a range from which one is drawn for every tick, uniform in dB.
+/// A number of dB, or a range from which every tick draws one, uniform in dB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SnrDb {
-    /// Always this.
+    /// Always this value.
     Fixed(f64),
-    /// From the one to the other.
+    /// From the first to the second value.
     Range(f64, f64),
 }
 
 impl SnrDb {
-    /// The smallest and the largest that it can be.
+    /// The smallest and the largest possible value.
     pub fn ends(self) -> [f64; 2] {
         match self {
             SnrDb::Fixed(snr_db) => [snr_db, snr_db],
@@ -23,7 +23,7 @@ impl SnrDb {
         }
     }
 
-    /// Whether it is drawn.
+    /// Whether it is drawn from a range.
     pub fn is_range(self) -> bool {
         matches!(self, SnrDb::Range(..))
     }

@@ -1,21 +1,21 @@
-//! How a network is trained: hyper-parameters, and how they change over the rounds.
+//! Training: hyper-parameters and their schedules.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Coding, GRADIENT_BLOCK_TICKS, Method, Rate, RateAt};
 
-/// How the network is trained.
+/// Training of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
-    /// What is compared in the paper's Table I.
+    /// The method, as in the paper's Table I.
     pub method: Method,
     /// Bits of a feature's value under `vddib`.
     pub bits: u32,
-    /// How an encoder's outputs become a feature, if not as the method has it.
+    /// How an encoder's outputs become a feature, if not as in the method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coding: Option<TrainCoding>,
-    /// Of dithered features: rounds between tables.
+    /// Dithered features: rounds between tables.
     pub table_every: u64,
     /// How receivers send the gradients of features back.
     pub gradient_coding: GradientCoding,
@@ -23,46 +23,46 @@ pub struct Train {
     pub rounds: u64,
     /// Draws of the common randomness a round.
     pub ticks_per_round: usize,
-    /// Samples that share a draw; with 1, rates are taken over the round.
+    /// Samples that share a draw; with 1, rates are estimated over the round.
     pub samples_per_tick: usize,
-    /// Ticks that travel in one message. A round in several parts keeps both ends of a link busy; it changes no bit of
-    /// what is learnt.
+    /// Ticks that travel in one message. A round in several parts keeps both ends of a link busy; the results keep
+    /// their bits.
     pub ticks_per_part: usize,
     /// The weight of local cross entropies and rates.
     pub beta: f64,
-    /// The weight from which `beta` rises geometrically during the first `beta_rise` of the rounds. Default: none, `beta`
-    /// holds from the start.
+    /// The weight from which `beta` rises geometrically during the first `beta_rise` of the rounds. Default: none,
+    /// `beta` applies from the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta_start: Option<f64>,
     /// The share of the rounds during which beta rises.
     pub beta_rise: f64,
     /// The weight of the sparse term, Remark 7.
     pub gamma: f64,
-    /// Whose grants the sparse term counts.
+    /// Which grants the sparse term counts.
     pub sparse_term: SparseTerm,
     /// How the rate is estimated.
     pub rate_estimator: RateEstimator,
-    /// Whether the rate that is trained with is that of what is sent or of what arrives.
+    /// Whether training uses the rate of the sent or of the received features.
     pub rate_at: RateAt,
     /// Who says whom a receiver requests, where its method learns that.
     pub requests: Requests,
     /// What is subtracted from a cost before it weighs a score.
     pub baseline: Baseline,
-    /// Whose costs judge what a transmitter's selector draws.
+    /// Which costs count for a transmitter's draw.
     pub credit: Credit,
     /// Which log-probability the score function differentiates.
     pub log_mass: LogProbability,
     /// Weight of the log-probability of its own draw in a selector's cost, at the start: it keeps selectors undecided.
     pub entropy_bonus: f64,
-    /// The share of the rounds after which that weight has fallen, linearly, to 0.
+    /// The share of the rounds after which that weight has fallen linearly to 0.
     pub entropy_until: f64,
     /// Learning rate of encoders and decoders.
     pub coding_lr: f64,
     /// Learning rate of selectors.
     pub selection_lr: f64,
-    /// Learning rate of the priors and steps that features are coded with.
+    /// Learning rate of priors and quantisation steps.
     pub prior_lr: f64,
-    /// The share of the rounds, the last ones, during which all learning rates fall linearly to 0.
+    /// The last share of the rounds, during which all learning rates fall linearly to 0.
     pub cool_down: f64,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f64,
@@ -70,17 +70,17 @@ pub struct Train {
     pub selection_clip: f64,
 }
 
-/// Whose grants the sparse term counts.
+/// Which grants the sparse term counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SparseTerm {
-    /// A receiver's own granted entries and own asks.
+    /// A receiver's own granted entries and requests.
     Own,
-    /// Everybody's granted entries.
+    /// All receivers' granted entries.
     Global,
 }
 
-/// Codings that a scenario may ask for in place of its method's.
+/// Codings that a scenario may choose in place of its method's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrainCoding {
@@ -112,11 +112,11 @@ pub enum RateEstimator {
     PerDimension,
     /// (17) with the vector density: at most ln N.
     Joint,
-    /// Against a learned prior, which a receiver can know: no less than the information.
+    /// Against a learned prior that receivers know: at least the mutual information.
     Prior,
 }
 
-/// What is subtracted from a cost before it weighs a score.
+/// The baseline, which is subtracted from a cost before it weighs a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
@@ -144,9 +144,11 @@ pub enum Requests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Credit {
-    /// That receiver's cost. Where the cap binds this is an approximation: what one receiver gets, another loses.
+    /// That receiver's cost. Where the cap binds this is an approximation: an entry for one receiver displaces
+    /// another's.
     Own,
-    /// The costs of all receivers that asked the transmitter at that tick: what the cap couples is judged together.
+    /// The costs of all receivers that requested the transmitter at that tick: receivers that the cap couples are
+    /// judged together.
     Shared,
 }
 
@@ -161,10 +163,10 @@ pub enum LogProbability {
 }
 
 impl Train {
-    /// beta in a round: it rises geometrically from `beta_start` where there is one.
+    /// beta in a round: it rises geometrically from `beta_start`, if that is set.
     pub fn beta_at(&self, round: u64) -> f64 {
         match self.beta_start {
-            // From libm, so that all hosts agree.
+            // With libm, so that all machines agree.
             Some(start) => start * libm::pow(self.beta / start, share(round, self.rounds, self.beta_rise)),
             None => self.beta,
         }
@@ -209,7 +211,7 @@ impl Train {
         self.selection_lr * self.warmth(round)
     }
 
-    /// What depends on the number of rounds, in words; none if nothing does. So a run whose rounds are all computed alike is the
+    /// The schedules that depend on the number of rounds, in words; none if there are none: then the run is the
     /// beginning of a longer one.
     pub fn schedule(&self) -> Option<String> {
         let until = |part: f64| (self.rounds as f64 * part).ceil();
@@ -226,13 +228,14 @@ impl Train {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    /// What is left of the learning rates: 1, and during the cool-down linearly less; 0 would be right after the last round.
+    /// The factor of the learning rates: 1, and during the cool-down linearly less; it would reach 0 right after the
+    /// last round.
     fn warmth(&self, round: u64) -> f64 {
         share(self.rounds.saturating_sub(round), self.rounds, self.cool_down)
     }
 }
 
-/// How much of a `part` of all rounds so many are, at most 1.
+/// The fraction of the first `part` of all rounds that `some` rounds are, at most 1.
 fn share(some: u64, rounds: u64, part: f64) -> f64 {
     if part > 0.0 { (some as f64 / (rounds as f64 * part)).min(1.0) } else { 1.0 }
 }

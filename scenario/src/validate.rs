@@ -1,16 +1,16 @@
 use crate::{GRADIENT_BLOCK_TICKS, Scenario, ScenarioError};
 
-/// Bounds that keep a mistyped number from asking for absurd amounts of memory.
+/// Limits that keep a mistyped number from allocating absurd amounts of memory.
 pub(crate) const MOST_NODES: usize = 4096;
 const LARGEST_FEATURE: usize = 4096;
 const MOST_BITS: usize = 16;
 const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 
-/// The largest share of the training rows that is held out.
+/// The largest share of the training rows that may be held out.
 const MOST_HELD_OUT: f64 = 0.9;
 
 impl Scenario {
-    /// Checks every value that no type checks. Names of modalities and tasks are the data set's to check.
+    /// Checks all values beyond their types. The data set checks the names of modalities and tasks.
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
         self.validate_arrays()?;
         self.mmfi.validate()?;
@@ -45,7 +45,7 @@ impl Scenario {
 
     fn validate_train(&self) -> Result<(), ScenarioError> {
         let train = &self.train;
-        // A checkpoint ends training: without a round there would be none.
+        // Training ends with a checkpoint: without a round there would be none.
         within("train.rounds", train.rounds as usize, 1, usize::MAX)?;
         within("train.bits", train.bits as usize, 1, MOST_BITS)?;
         within("train.ticks_per_round", train.ticks_per_round, 1, MOST_SAMPLES_PER_ROUND)?;
@@ -124,7 +124,7 @@ pub(crate) fn within(key: &str, value: usize, low: usize, high: usize) -> Result
     Err(ScenarioError::invalid(key, format!("is {value}; it must be {range}")))
 }
 
-/// The same for a number that need not be whole.
+/// The same for real numbers.
 pub(crate) fn within_reals(key: &str, value: f64, low: f64, high: f64) -> Result<(), ScenarioError> {
     if (low..=high).contains(&value) {
         return Ok(());

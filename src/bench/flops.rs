@@ -1,10 +1,10 @@
-//! The floating-point operations that a round cannot do without, counted from the scenario and the grants.
+//! The floating-point operations that a round needs at least, counted from the scenario and the grants.
 //!
-//! Counted are the matrix products of the networks that take part: forward, and backward once for the weights and once
-//! for the inputs where somebody needs them (nobody needs the gradient of raw data, u or embeddings). Receivers that get
-//! the same sample share its first linear maps; where nothing is granted, a joint decoder has nothing to multiply; a
-//! selector looks at what is asked for; embeddings go through the first maps once, which counts as nothing. A product
-//! and an addition count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
+//! Counted are the matrix products of the networks that take part: forward, backward for the weights, and backward for
+//! the inputs where that gradient is used (not for raw data, u or embeddings). Receivers that get the same sample share
+//! its first linear maps; a joint decoder does not multiply entries that are not granted; a selector runs for the
+//! receivers that request it; the first maps of embeddings are computed once and not counted. A product and an addition
+//! count as two operations. Elementwise work, rates, losses and optimizer steps are not counted.
 
 use data::Info;
 use dib::Module;
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::bench::logged::Chosen;
 
-/// Operations of a training round, by the networks that need them.
+/// Operations of a training round, by network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Operations {
     pub(crate) encoders: f64,
@@ -31,7 +31,7 @@ impl Operations {
         encoders + local_decoders + joint_decoders + self.receiver_selectors + self.transmitter_selectors
     }
 
-    /// Each of them, so many times smaller: the share of one of `parts` equal parts.
+    /// All counts divided by `parts`: the share of one of `parts` equal parts.
     pub(crate) fn over(self, parts: f64) -> Self {
         Operations {
             encoders: self.encoders / parts,
@@ -46,7 +46,7 @@ impl Operations {
 /// Operations of one training round.
 ///
 /// # Errors
-/// A kind of network that this program does not know.
+/// For a kind of network that this program does not know.
 pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result<Operations, NodeError> {
     let (d, samples, ticks) = (
         scenario.network.feature_dim,
@@ -64,13 +64,13 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
         let task_input = d + gains;
         let modules = node::encoder(&scenario.encoder(modality), &axes(info, modality), task_input, coded)?;
         let (rows, seen) = (samples * entries, samples * encoded);
-        // What a trunk learns from is what the head wants of its input.
+        // The trunk learns from the gradient of the head's input.
         let learns = modules.trunk.is_some();
         let given = (modules.head.inputs() - task_input) as f64;
         encoders += operations(modules.head.as_ref(), rows, seen * given, learns);
         encoders += modules.trunk.map_or(0.0, |trunk| trunk.operations(seen, seen, false));
     }
-    // All receivers' entries are spread over them evenly.
+    // The entries are spread evenly over the receivers.
     let entries = chosen.granted.iter().sum::<f64>() / scenario.receivers() as f64;
     let features = samples * entries * d as f64;
     let joint = scenario.entries_per_receiver() * d;
@@ -86,7 +86,7 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
     Ok(Operations { encoders, local_decoders, joint_decoders, receiver_selectors, transmitter_selectors })
 }
 
-/// Those of the receivers, and those of the transmitters.
+/// Operations of the receivers' selectors, and of the transmitters'.
 fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError> {
     if !scenario.train.method.selects() {
         return Ok([0.0; 2]);
@@ -109,8 +109,8 @@ fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError
     Ok([of_receivers, of_transmitters])
 }
 
-/// Operations of a training step of a network of so many inputs and outputs: of so many rows, whose inputs hold so many values
-/// that neither repeat nor are zero.
+/// Operations of a training step of a network with these numbers of inputs and outputs over `rows` rows, whose inputs
+/// have `values` values that neither repeat nor are zero.
 fn step(
     described: &Described,
     (inputs, outputs): (usize, usize),
@@ -125,13 +125,13 @@ fn operations(module: &dyn Module, rows: f64, values: f64, to_input: bool) -> f6
     module.operations(rows, values / module.inputs() as f64, to_input)
 }
 
-/// The axes of a sample of a modality. What the data set does not know, no run is made with.
+/// The axes of a sample of a modality, which the data set must know.
 pub(crate) fn axes(info: &Info, modality: &str) -> Vec<usize> {
     let known = info.modalities.iter().find(|known| known.name == modality);
     known.map_or(vec![0], |known| known.shape.clone())
 }
 
-/// Classes of a task, or its values.
+/// The classes of a task, or its values.
 pub(crate) fn outputs(info: &Info, task: &str) -> usize {
     info.tasks.iter().find(|known| known.name == task).map_or(0, |known| known.classes)
 }

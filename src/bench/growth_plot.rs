@@ -1,4 +1,4 @@
-//! What `bench scale` found, as a table for programs and as a plot.
+//! The results of `bench scale` as a table for programs and as a plot.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use crate::{
     draw::plot::{self, Axis, Diagram},
 };
 
-/// Writes growth.csv and growth.svg into a folder, which is made if it is not there.
+/// Writes growth.csv and growth.svg into a folder, which is created if missing.
 pub(crate) fn write(folder: &Path, sizes: &[SizeFigures]) -> anyhow::Result<()> {
     plot::write(folder, &[("growth.csv", table(sizes)), ("growth.svg", draw(sizes)?)])
 }
 
-/// A line a size. What is not known stays empty.
+/// One line for each size. Unknown values stay empty.
 fn table(sizes: &[SizeFigures]) -> String {
     let lines = sizes.iter().map(|size| {
         let (wire, operations) = (size.bytes_per_entry, size.operations_per_entry);
@@ -46,7 +46,7 @@ fn table(sizes: &[SizeFigures]) -> String {
     std::iter::once(format!("{COLUMNS}\n")).chain(lines).collect()
 }
 
-/// Everything from `seconds_per_entry` on but the memory is for each granted entry.
+/// Columns from `seconds_per_entry` on, except the memory, are divided by the granted entries.
 const COLUMNS: &str = "transmitters,receivers,rounds,entries_per_round,round_seconds,seconds_per_entry,\
     processor_transmitters,processor_receivers,processor_coordinator,\
     bytes_payload,bytes_requests,bytes_costs,bytes_rest,\
@@ -54,7 +54,7 @@ const COLUMNS: &str = "transmitters,receivers,rounds,entries_per_round,round_sec
     operations_encoders,operations_local_decoders,operations_joint_decoders,\
     operations_receiver_selectors,operations_transmitter_selectors";
 
-/// Six digits that matter, which is more than was measured.
+/// Six significant digits, more than the measurement's precision.
 fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().expect("a number was written");
     rounded.to_string()
@@ -64,7 +64,7 @@ fn optional(value: Option<f64>) -> String {
     value.map_or_else(String::new, number)
 }
 
-/// Figures over the sizes, each as far from the next as doubled sizes should be, from zero up.
+/// Figures over the sizes, on an axis with equal steps for doubled sizes, from zero up.
 fn draw(sizes: &[SizeFigures]) -> anyhow::Result<String> {
     let names: Vec<String> = sizes.iter().map(SizeFigures::name).collect();
     let last = names.len().saturating_sub(1) as f64;
@@ -114,7 +114,7 @@ fn diagrams(sizes: &[SizeFigures]) -> [Diagram; 3] {
     ]
 }
 
-/// The size at a place of the axis, if there is one.
+/// The size at a position of the axis, if there is one.
 fn name_at(names: &[String], at: f64) -> String {
     let nearest = at.round();
     let name = ((at - nearest).abs() < 1e-6 && nearest >= 0.0).then(|| names.get(nearest as usize)).flatten();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plot_names_every_size_and_leaves_out_what_is_not_known() {
+    fn the_plot_names_every_size_and_leaves_out_unknown_figures() {
         let known = draw(&[figures(2, true), figures(4, true), figures(16, true)]).unwrap();
         for text in ["2x2", "4x4", "16x16", "time of a granted entry, ms", "processor time", "receiver"] {
             assert!(known.contains(text), "{text}");

@@ -1,4 +1,4 @@
-//! What a run logged of its rounds, read back for the benchmarks.
+//! A run's log of its rounds, read back for the benchmarks.
 
 use std::path::Path;
 
@@ -6,23 +6,23 @@ use scenario::Scenario;
 
 use crate::records::run_log::{self, Round, Selection};
 
-/// Rounds at the start of a run that are not counted: caches are cold, and memory is being asked for.
+/// Rounds at the start of a run that are not counted: caches are cold, and memory is still being allocated.
 const WARM_UP: usize = 10;
 
-/// The rounds of a run that count, and the number of its ticks.
+/// The counted rounds of a run, and the number of its ticks.
 pub(crate) struct Logged {
     pub(crate) rounds: Vec<Round>,
     selection: Vec<Selection>,
     ticks: usize,
 }
 
-/// What a round chose, all ticks together: means over rounds.
+/// Selection in a round, all ticks together: means over rounds.
 pub(crate) struct Chosen {
     /// Granted entries, by (k, m), all receivers together.
     pub(crate) granted: Vec<f64>,
-    /// Ticks at which each (k, m) was granted to anybody.
+    /// Ticks at which each (k, m) was granted to any receiver.
     pub(crate) encoded: Vec<f64>,
-    /// (tick, receiver) pairs that asked each transmitter.
+    /// (tick, receiver) pairs that requested each transmitter.
     pub(crate) asked: Vec<f64>,
 }
 
@@ -48,7 +48,7 @@ impl Logged {
         self.chosen().granted.iter().sum::<f64>() / self.ticks as f64
     }
 
-    /// Sums of shares as counts of a round's ticks, mean over rounds.
+    /// Sums of shares, converted to counts of a round's ticks, mean over rounds.
     fn mean<'a>(&self, lines: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
         let mut sums = Vec::new();
         for line in lines {
@@ -61,18 +61,18 @@ impl Logged {
     }
 }
 
-/// How many of so many rounds are warm-up: the last always counts.
+/// The number of warm-up rounds among `rounds`: the last always counts.
 pub(crate) fn warm_up(rounds: usize) -> usize {
     WARM_UP.min(rounds.saturating_sub(1))
 }
 
-/// The lines of the rounds that count, at least one.
+/// The lines of the counted rounds, at least one.
 fn counted<L>(out: &Path, mut lines: Vec<L>) -> anyhow::Result<Vec<L>> {
     anyhow::ensure!(!lines.is_empty(), "{}: it holds no round; give the run at least one", out.display());
     Ok(lines.split_off(warm_up(lines.len())))
 }
 
-/// A quantile of some numbers, of which there is at least one.
+/// A quantile of some numbers, at least one.
 pub(crate) fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     values[((values.len() - 1) as f64 * share).round() as usize]

@@ -1,4 +1,4 @@
-//! `pom2dib bench loss`: what lost entries cost in accuracy.
+//! `pom2dib bench loss`: the effect of lost entries on accuracy.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,21 +15,21 @@ use crate::{
     program,
 };
 
-/// What `bench loss` is told.
+/// Command line of `bench loss`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
 
-    /// The probabilities with which every link loses an entry; 0 is always among them
+    /// The probabilities with which every link loses an entry; 0 is always included
     #[arg(long, value_name = "P,...", value_delimiter = ',', default_values_t = [0.1, 0.2, 0.4, 0.6])]
     loss: Vec<f64>,
 
-    /// Where the runs go, and loss.csv and loss.svg. What is there already is not computed again
+    /// Folder of the runs, loss.csv and loss.svg. Finished runs in it are not repeated
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Print the table as JSON, and nothing else, on standard output
+    /// Print only the table, as JSON, on standard output
     #[arg(long)]
     json: bool,
 }
@@ -37,9 +37,9 @@ pub(crate) struct Arguments {
 /// Scores over links of one loss rate.
 struct Point {
     loss: f64,
-    /// Of the network that was trained over such links.
+    /// The network trained over such links.
     same: Summary,
-    /// Of the network that was trained without loss.
+    /// The network trained without loss.
     without: Summary,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// The loss rates, each once, the smallest first.
+/// The distinct loss rates in increasing order.
 fn rates(arguments: &Arguments) -> Vec<f64> {
     let mut rates = arguments.loss.clone();
     rates.push(0.0);
@@ -66,7 +66,7 @@ fn rates(arguments: &Arguments) -> Vec<f64> {
     rates
 }
 
-/// What makes a link lose so much, as words of a command line.
+/// Command line words that set the links' loss rate.
 fn over(loss: f64) -> [String; 2] {
     ["straggler.policy=skip".into(), format!("link=[{{loss={loss:?}}}]")]
 }
@@ -84,17 +84,17 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
         let same = trained(arguments, loss)?;
         let without = judged(arguments, loss)?;
         points.push(Point { loss, same, without });
-        // After every point: what there is can be looked at, and an interrupted command leaves it.
+        // Written after every point, so that results can be viewed early and survive an interruption.
         plot::write(&arguments.out, &[("loss.csv", table(&points)), ("loss.svg", draw(&points)?)])?;
     }
     Ok(points)
 }
 
-/// The network that is trained over such links, on its own scenario: one that lies there of another is refused.
+/// Trains a network over such links; a run of another scenario in its folder is refused.
 fn trained(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
     let (scenario, out) = (plan(arguments, loss)?, folder(arguments, loss));
     if out.join("summary.json").exists() {
-        // Compared as scenarios, since a key may have had another name when the file was written.
+        // Compared as scenarios, since a key may have been renamed since the file was written.
         let written = scenario::Scenario::read(&out.join("scenario.toml"), &[]).ok();
         if written != Some(scenario.resolve()?) {
             bail!("{} holds a run of another scenario: choose another --out, or remove it", out.display());
@@ -103,7 +103,7 @@ fn trained(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
     }
     eprintln!("loss {loss}: training");
     let mut words = scenario.words();
-    // What an interrupted command has left of it.
+    // Overwrites what an interrupted command left.
     words.push("--force".into());
     std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
     let log = arguments.out.join("stderr.log");
@@ -111,7 +111,7 @@ fn trained(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
     read(&out.join("summary.json"))
 }
 
-/// The network that was trained without loss, judged over such links.
+/// Evaluates the network trained without loss over such links.
 fn judged(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
     let kept = folder(arguments, 0.0).join(format!("judged-at-{loss}.json"));
     if !kept.exists() {
@@ -154,14 +154,15 @@ fn table(points: &[Point]) -> String {
     text
 }
 
-/// Trained at, judged at, and what came of it; the network that was trained without loss once a rate.
+/// Loss rate in training, loss rate in evaluation, and the summary; for each rate also the network trained without
+/// loss.
 fn rows(points: &[Point]) -> Vec<(f64, f64, &Summary)> {
     let own =
         points.iter().filter(|point| point.loss > 0.0).map(|point| (point.loss, point.loss, &point.same));
     points.iter().map(|point| (0.0, point.loss, &point.without)).chain(own).collect()
 }
 
-/// A diagram a task: the score over the loss rate.
+/// One diagram for each task: the score over the loss rate.
 fn draw(points: &[Point]) -> anyhow::Result<String> {
     let Some(first) = points.first() else { return Ok(String::new()) };
     let score = |summary: &Summary, task: usize| 100.0 * summary.test.tasks[task].value;

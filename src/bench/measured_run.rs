@@ -1,4 +1,4 @@
-//! A run that a benchmark makes with this program.
+//! A run that a benchmark starts with this program.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use scenario::Scenario;
 
 use crate::program;
 
-/// What a benchmark runs, checked.
+/// The run of a benchmark, checked.
 pub(crate) struct Planned {
     pub(crate) arguments: ScenarioArguments,
     pub(crate) scenario: Scenario,
@@ -28,16 +28,16 @@ impl Planned {
     }
 }
 
-/// Starts `pom2dib run` with these words into `out`. `log` takes what it says meanwhile.
+/// Starts `pom2dib run` with these words into `out`. Its output goes to `log`.
 pub(crate) fn start(words: Vec<String>, out: &Path, log: &Path) -> anyhow::Result<Child> {
     let mut command = program::again()?;
     command.arg("run").args(words).arg("--out").arg(out).arg("--json");
-    // What `run` tells its nodes, for those that are tasks of its own process.
+    // `run` sets this for its nodes; in-process nodes need it here.
     command.env("MIMALLOC_PURGE_DELAY", "-1");
     Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()?)
 }
 
-/// Whether it ended well; if not, its last word.
+/// Checks that it ended well; the error is the last line of its log.
 pub(crate) fn check(status: ExitStatus, log: &Path) -> anyhow::Result<()> {
     if !status.success() {
         let said = std::fs::read_to_string(log).unwrap_or_default();

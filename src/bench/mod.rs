@@ -1,4 +1,4 @@
-//! `pom2dib bench`: how fast this machine could be, how fast the program is, and where the time goes.
+//! `pom2dib bench`: the speed of this machine and of the program, and where the time goes.
 
 pub(crate) mod flops;
 pub(crate) mod growth_plot;
@@ -24,9 +24,9 @@ use crate::{
     records::run_log::Round,
 };
 
-/// Measure the matrix-product peak of this machine, the time of a round in one process and in several, and the share
-/// of the peak that a round reaches. With `scale`, how the cost of what is sent grows with the network; with `loss`, what
-/// lost entries cost in accuracy.
+/// Measure the matrix-product peak of this machine, the time of a round in one process and in several, and the share of
+/// the peak that a round reaches. `scale` measures how the cost of an entry grows with the network; `loss` the effect
+/// of lost entries on accuracy.
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
 
-    /// How often each way of running is timed; they take turns
+    /// How often each mode is timed; the modes alternate
     #[arg(long, default_value_t = 2, value_name = "N")]
     turns: usize,
 
@@ -51,37 +51,37 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What else may be measured.
+/// Other benchmarks.
 #[derive(clap::Subcommand)]
 enum What {
-    /// Measure what a granted entry costs in ever larger networks: seconds, bytes on the wire, memory of a node.
+    /// Measure the cost of a granted entry in ever larger networks: seconds, bytes on the wire, memory of a node.
     ///
-    /// Each size N runs as N transmitters and N receivers, processes of their own, with the scenario's lists of nodes
-    /// repeated cyclically to that number. A receiver may still ask no more than E_t transmitters at a tick, so that it is
-    /// granted about as much whatever N is: what grows with N beyond that is what the size costs. Selectors take their
-    /// steps, but with a learning rate of 0 (unless --set train.selection_lr says otherwise): a small network would soon
-    /// learn to ask for less, and its costs would be spread over fewer entries.
+    /// Each size N runs as N transmitters and N receivers in separate processes, with the scenario's lists of nodes
+    /// repeated cyclically to that number. A receiver still requests at most E_t transmitters at a tick, so that its
+    /// grants hardly depend on N: growth beyond that is the cost of the size. Selectors take their steps, but with a
+    /// learning rate of 0 (unless --set train.selection_lr overrides it): a small network would soon learn to request
+    /// less, and its costs would be divided by fewer entries.
     ///
-    /// Seconds are those of training rounds, after a warm-up of 10: reading or making data at the start is not among them.
-    /// Give the machine nothing else to do meanwhile. The largest size needs 2 N + 2 processes, and N x N connections.
+    /// Seconds are those of training rounds, after a warm-up of 10: reading or making data at the start does not count.
+    /// Keep the machine otherwise idle. The largest size needs 2 N + 2 processes, and N x N connections.
     #[command(after_long_help = "Example:
   pom2dib bench scale --out scale")]
     Scale(scale::Arguments),
-    /// Measure what lost entries cost in accuracy: over links that lose more and more, with straggler.policy = "skip".
+    /// Measure the effect of lost entries on accuracy: over links with increasing loss, with straggler.policy = "skip".
     ///
-    /// At each loss rate a network is trained and judged, and the network that was trained without loss is judged too: so
-    /// one sees what training over such links is worth. Work that is done is not done again: a command that was interrupted
-    /// goes on where it was.
+    /// At each loss rate a network is trained and evaluated, and the network trained without loss is evaluated too, to
+    /// show the benefit of training over such links. Finished work is not repeated: an interrupted command continues
+    /// where it stopped.
     #[command(after_long_help = "Example:
   pom2dib bench loss --out loss")]
     Loss(loss::Arguments),
 }
 
-/// What the benchmark found. Seconds and floating-point operations a second.
+/// Results of the benchmark. Seconds and floating-point operations a second.
 #[derive(Serialize)]
 struct Report {
     cores: usize,
-    /// Square products of 1024, f32: one core, and all of them at once.
+    /// Square products of 1024, f32: on one core, and on all at once.
     peak_one_core: f64,
     peak_all_cores: f64,
     /// Products at the shapes of the scenario, one core.
@@ -92,7 +92,7 @@ struct Report {
     runs: Vec<Timed>,
 }
 
-/// One way of running.
+/// One mode of running.
 #[derive(Serialize)]
 struct Timed {
     name: &'static str,
@@ -100,9 +100,9 @@ struct Timed {
     median_seconds: f64,
     /// First and last decile.
     spread: [f64; 2],
-    /// Necessary operations over what all cores' peak could do in the median time.
+    /// Necessary operations divided by what the peak of all cores would do in the median time.
     efficiency: f64,
-    /// Seconds of a round, all nodes together, by kind of work.
+    /// Seconds of a round, all nodes together, by profiler phase.
     work: BTreeMap<String, f64>,
     bytes_per_round: f64,
 }
@@ -133,7 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// What is to be run, checked.
+/// The run of the benchmark, checked.
 fn plan(arguments: &Arguments) -> anyhow::Result<Planned> {
     let mut scenario = arguments.scenario.clone();
     scenario.warn_of_deprecated_keys();
@@ -163,7 +163,7 @@ fn measure(turns: usize, planned: &Planned) -> anyhow::Result<Report> {
     })
 }
 
-/// Runs in several processes and in one, alternately, so that both see the same machine.
+/// Runs in several processes and in one, alternately, so that both see the machine in the same state.
 fn take_turns(
     turns: usize,
     scenario: &ScenarioArguments,

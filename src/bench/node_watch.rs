@@ -1,6 +1,6 @@
-//! An eye on the processes of a run from outside: their peak memory, and the processor time of its rounds.
+//! Observes the processes of a run from outside: their peak memory, and the processor time of its rounds.
 //!
-//! All of it comes from /proc. On a system without one nothing is seen, and the figures are left out.
+//! All data comes from /proc. On a system without it nothing is observed, and the figures are left out.
 
 use std::{
     fs,
@@ -13,13 +13,13 @@ use serde::Serialize;
 
 use crate::bench::logged::warm_up;
 
-/// How often one looks: rarely enough to cost next to nothing, often enough to see each round end.
+/// Interval between observations: long enough to cost next to nothing, short enough to see each round end.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The unit of times in /proc: a hundredth of a second on every Linux (USER_HZ).
 const CLOCK_TICK: f64 = 0.01;
 
-/// What there is for each role.
+/// A value for each role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Roles<T> {
     pub(crate) transmitter: T,
@@ -27,24 +27,24 @@ pub(crate) struct Roles<T> {
     pub(crate) coordinator: T,
 }
 
-/// What was seen of a run from outside, as far as it could be seen.
+/// Observations of a run, as far as possible.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seen {
-    /// Bytes of the largest process of each role at its peak, from its start to its end.
+    /// Peak memory of the largest process of each role in bytes, from start to end.
     pub(crate) peak_memory: Option<Roles<u64>>,
-    /// Processor seconds of a counted round, all processes of a role together. It takes a few rounds of some length.
+    /// Processor seconds of a counted round, all processes of a role together. Needs a few rounds of some length.
     pub(crate) processor: Option<Roles<f64>>,
 }
 
-/// The eye on one run.
+/// The observer of one run.
 pub(crate) struct Watch {
     run: u32,
-    /// How many processes the run starts.
+    /// Number of processes that the run starts.
     expected: usize,
     metrics: PathBuf,
     processes: Vec<Process>,
     peak_memory: Roles<u64>,
-    /// Processor seconds so far, when a round was first seen to be over: (rounds, seconds).
+    /// Processor seconds so far, at the moments when a round was first seen to be over: (rounds, seconds).
     edges: Vec<(usize, Roles<f64>)>,
 }
 
@@ -54,7 +54,7 @@ struct Process {
 }
 
 impl Watch {
-    /// Watches the processes that `run` starts, `expected` of them, until it ends. `out` is the run's folder.
+    /// Observes the processes that `run` starts, `expected` of them, until it ends. `out` is the run's folder.
     pub(crate) fn until_end(
         mut run: Child,
         expected: usize,
@@ -86,7 +86,7 @@ impl Watch {
         let rounds = fs::read_to_string(&self.metrics).map_or(0, |text| text.lines().count());
         let last = self.edges.last().map_or(0, |(rounds, _)| *rounds);
         if rounds > last && self.processes.len() == self.expected {
-            // A process that has just ended leaves a gap: what the others have used would say nothing.
+            // Skipped when a process has just ended: the sum over the others would be meaningless.
             self.edges.extend(self.processor().map(|seconds| (rounds, seconds)));
         }
     }
@@ -110,7 +110,7 @@ impl Watch {
 }
 
 impl<T> Roles<T> {
-    /// That of a role by its name; whatever is neither node is the coordinator.
+    /// The value of a role by its name; other names are the coordinator's.
     fn of(&mut self, role: &str) -> &mut T {
         match role {
             "transmitter" => &mut self.transmitter,
@@ -121,12 +121,12 @@ impl<T> Roles<T> {
 }
 
 impl Roles<f64> {
-    /// All roles together.
+    /// The sum over all roles.
     pub(crate) fn total(&self) -> f64 {
         self.transmitter + self.receiver + self.coordinator
     }
 
-    /// Each of them, so many times smaller.
+    /// All values divided by `parts`.
     pub(crate) fn over(self, parts: f64) -> Self {
         let Roles { transmitter, receiver, coordinator } = self;
         let [transmitter, receiver, coordinator] =
@@ -135,7 +135,7 @@ impl Roles<f64> {
     }
 }
 
-/// Processor seconds of a round between the first and the last edge that count.
+/// Processor seconds of a round between the first and the last counted edge.
 fn processor_of_a_round(edges: &[(usize, Roles<f64>)]) -> Option<Roles<f64>> {
     let (total, after) = edges.last()?;
     let (first, before) = edges.iter().find(|(rounds, _)| *rounds >= warm_up(*total))?;
@@ -150,7 +150,7 @@ fn processor_of_a_round(edges: &[(usize, Roles<f64>)]) -> Option<Roles<f64>> {
 
 // ------------------------------------------------------------------------------------------------------- /proc
 
-/// The processes that `parent` has started and that have not ended.
+/// The running child processes of `parent`.
 fn children(parent: u32) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -163,7 +163,7 @@ fn child(pid: u32, parent: u32) -> Option<Process> {
         return None;
     }
     let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
-    // Between fork and exec a child still bears its parent's words.
+    // Between fork and exec a child still has its parent's command line.
     let role = command.split('\0').nth(1).filter(|word| *word != "run")?;
     Some(Process { pid, role: role.into() })
 }
@@ -173,7 +173,7 @@ fn processor_seconds(pid: u32) -> Option<f64> {
     Some((field(&stat, USER_TIME)? + field(&stat, SYSTEM_TIME)?) as f64 * CLOCK_TICK)
 }
 
-/// Positions in /proc/PID/stat behind the program's name, which may hold spaces.
+/// Positions in /proc/PID/stat after the program's name, which may contain spaces.
 const PARENT: usize = 1;
 const USER_TIME: usize = 11;
 const SYSTEM_TIME: usize = 12;

@@ -1,4 +1,4 @@
-//! The f32 matrix-product peak of this machine, with the crate that the program computes with.
+//! The f32 matrix-product peak of this machine, measured with the crate that the program uses.
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::bench::flops;
 
-/// How long a product is repeated; the best of its repetitions counts.
+/// How long a product is repeated; the fastest repetition counts.
 const EACH: Duration = Duration::from_millis(600);
 
 /// A product `[rows, inner] x [inner, columns]` and the rate in operations a second that it reached on one core.
@@ -27,17 +27,17 @@ pub(crate) struct Shape {
     pub(crate) rate: f64,
 }
 
-/// Operations a second of products of 1024 x 1024, each of `cores` threads on its own, added up.
+/// Operations a second of products of 1024 x 1024, summed over `cores` independent threads.
 pub(crate) fn square(cores: usize) -> f64 {
     let workers: Vec<_> = (0..cores).map(|_| std::thread::spawn(|| rate(1024, 1024, 1024))).collect();
     workers.into_iter().map(|worker| worker.join().unwrap_or(0.0)).sum()
 }
 
-/// The products that a round of the scenario is made of: an encoder's of one entry forward, the widest modality's first,
+/// The typical products of a round of the scenario: an encoder's for one entry forward, the widest modality's first,
 /// and a block of ticks of a weight gradient.
 ///
 /// # Errors
-/// A kind of network that this program does not know.
+/// For a kind of network that this program does not know.
 pub(crate) fn at_shapes(scenario: &Scenario, info: &Info) -> Result<Vec<Shape>, NodeError> {
     let rows = scenario.train.ticks_per_round * scenario.train.samples_per_tick;
     let block =

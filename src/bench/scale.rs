@@ -1,4 +1,4 @@
-//! `pom2dib bench scale`: what a granted entry costs in ever larger networks.
+//! `pom2dib bench scale`: the cost of a granted entry in ever larger networks.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +20,7 @@ use crate::{
     cli::complain::complain,
 };
 
-/// What `bench scale` is told.
+/// Command line of `bench scale`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 4)]
     against: usize,
 
-    /// Print one JSON object, and nothing else, on standard output
+    /// Print only one JSON object on standard output
     #[arg(long)]
     json: bool,
 
@@ -43,10 +43,10 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
 }
 
-/// How many rounds each size trains unless --rounds says otherwise.
+/// Default number of rounds for each size.
 const ROUNDS: u64 = 60;
 
-/// What was found, in the order of the sizes.
+/// Results in the order of the sizes.
 #[derive(Serialize)]
 struct Report {
     cores: usize,
@@ -54,7 +54,7 @@ struct Report {
     growth: Option<Growth>,
 }
 
-/// How many times as much a granted entry costs in the last size as in another.
+/// The cost of a granted entry in the last size relative to another.
 #[derive(Serialize)]
 struct Growth {
     from: String,
@@ -66,7 +66,7 @@ struct Growth {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    // All sizes are checked before the first is run: a mistake in the last must not cost the time of the others.
+    // All sizes are checked before the first runs: a mistake in the last must not waste the time of the others.
     let planned = match arguments.sizes.iter().map(|size| plan(arguments, *size)).collect() {
         Ok(planned) => planned,
         Err(error) => return complain(&error, 2),
@@ -80,12 +80,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn plan(arguments: &Arguments, size: usize) -> anyhow::Result<Planned> {
     let mut scenario = arguments.scenario.clone();
     scenario.rounds = scenario.rounds.or(Some(ROUNDS));
-    // First, so that the user's own word goes before it.
+    // Inserted first, so that the user's own setting overrides it.
     scenario.set.insert(0, "train.selection_lr=0.0".into());
     for nodes in ["transmitters", "receivers"] {
         scenario.set.push(format!("network.{nodes}={size}"));
     }
-    // Only rounds are measured: one pass and one checkpoint at the end are the least that a run can do beside them.
+    // Only rounds are measured: one pass and one checkpoint at the end are the minimum of a run.
     scenario.set.extend(["evaluation.passes=1".into(), "checkpoint.every=0".into()]);
     Planned::new(scenario).with_context(|| format!("size {size}"))
 }
@@ -120,7 +120,7 @@ fn measure_one(planned: &Planned) -> anyhow::Result<SizeFigures> {
     SizeFigures::new(&planned.scenario, &planned.info, &logged, seen)
 }
 
-/// Runs a network to its end and watches its processes. `log` takes what it says meanwhile.
+/// Runs a network to its end and observes its processes. Its output goes to `log`.
 fn run_once(planned: &Planned, out: &Path, log: &Path) -> anyhow::Result<Seen> {
     let run = measured_run::start(planned.arguments.words(), out, log)?;
     let processes = 1 + planned.scenario.transmitters() + planned.scenario.receivers();
@@ -129,7 +129,7 @@ fn run_once(planned: &Planned, out: &Path, log: &Path) -> anyhow::Result<Seen> {
     Ok(seen)
 }
 
-/// The last size against the one of which there are `against` nodes of each kind, or else the first.
+/// The last size relative to that with `against` nodes of each kind, or else the first.
 fn growth(sizes: &[SizeFigures], against: usize) -> Option<Growth> {
     let to = sizes.last()?;
     let from = sizes.iter().find(|size| size.transmitters == against).or(sizes.first())?;
@@ -201,7 +201,7 @@ fn print_tables(report: &Report) {
     }
 }
 
-/// What a granted entry needs, term by term.
+/// The cost of a granted entry, term by term.
 fn print_terms(report: &Report) {
     println!(
         "\n{:<8}{:>44}{:>38}\n{:<8}{:>9}{:>7}{:>7}{:>11}{:>12}{:>12}{:>10}{:>8}{:>8}",

@@ -1,4 +1,4 @@
-//! What a network of one size costs, for each entry that was granted.
+//! The cost of a network of one size, for each granted entry.
 
 use data::Info;
 use scenario::Scenario;
@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct SizeFigures {
     pub(crate) transmitters: usize,
     pub(crate) receivers: usize,
-    /// How many rounds were counted.
+    /// Number of counted rounds.
     pub(crate) rounds: usize,
     /// Granted (tick, entry) pairs of a round, all receivers together: mean over rounds.
     pub(crate) entries_per_round: f64,
@@ -30,22 +30,22 @@ pub(crate) struct SizeFigures {
     pub(crate) processor_per_entry: Option<Roles<f64>>,
     /// Bytes an entry on the links between transmitters and receivers.
     pub(crate) bytes_per_entry: Wire,
-    /// Bytes of the largest process of each role at its peak.
+    /// Peak memory of the largest process of each role in bytes.
     pub(crate) peak_memory: Option<Roles<u64>>,
     /// Floating-point operations an entry, counted from the scenario and the grants.
     pub(crate) operations_per_entry: Operations,
 }
 
-/// Bytes by what they are for.
+/// Bytes by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Wire {
     /// Features and their gradients.
     pub(crate) payload: f64,
     /// The requests of all receivers, which every receiver gets from every transmitter.
     pub(crate) requests: f64,
-    /// The receiver's costs, which go to every transmitter.
+    /// The receiver's costs, which it sends to every transmitter.
     pub(crate) costs: f64,
-    /// All else: stamps, asks, rates, the envelopes of protobuf, gRPC and HTTP/2.
+    /// All else: stamps, requests, rates, framing of protobuf, gRPC and HTTP/2.
     pub(crate) rest: f64,
 }
 
@@ -114,7 +114,7 @@ fn costs(scenario: &Scenario) -> f64 {
 pub(crate) mod tests {
     use super::*;
 
-    /// Made up.
+    /// Made-up figures.
     pub(crate) fn figures(size: usize, known: bool) -> SizeFigures {
         let operations = Operations {
             encoders: 1.0,

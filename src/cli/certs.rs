@@ -12,7 +12,7 @@ use coordinator::ScenarioArguments;
 use link::Name;
 use time::OffsetDateTime;
 
-/// Make certificates with which the nodes of a network know each other.
+/// Make certificates by which the nodes of a network authenticate each other.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib certs new certs --transmitters 3 --receivers 3
@@ -37,7 +37,7 @@ enum Command {
         network: Certified,
         #[command(flatten)]
         validity: Validity,
-        /// Replace the certificates in the folder, and their authority
+        /// Replace the certificates in the folder, and the authority
         #[arg(long)]
         force: bool,
     },
@@ -47,7 +47,7 @@ enum Command {
     Add {
         /// The folder
         folder: PathBuf,
-        /// For whom: coordinator, transmitter-K, receiver-T or admin
+        /// Names: coordinator, transmitter-K, receiver-T or admin
         #[arg(required = true, value_parser = name)]
         names: Vec<Name>,
         #[command(flatten)]
@@ -56,7 +56,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Replace all certificates of a folder by new ones of the same authority; running nodes take them up by themselves
+    /// Replace all certificates of a folder by new ones of the same authority; running nodes load them without a
+    /// restart
     #[command(after_long_help = "Example:
   pom2dib certs renew certs --days 90")]
     Renew {
@@ -65,7 +66,7 @@ enum Command {
         #[command(flatten)]
         validity: Validity,
     },
-    /// Say whose certificates are in a folder, and until when they are valid
+    /// Show the names of the certificates in a folder, and until when they are valid
     #[command(after_long_help = "Example:
   pom2dib certs show certs")]
     Show {
@@ -75,7 +76,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make a join token, the simpler and weaker means
+    /// Make a join token: simpler than certificates, but weaker
     #[command(after_long_help = "Example:
   pom2dib certs token token && pom2dib coordinator mine.toml --token-file token")]
     Token {
@@ -90,22 +91,22 @@ enum Command {
 /// How many certificates are needed.
 #[derive(clap::Args)]
 struct Certified {
-    /// The scenario whose nodes are to get certificates; without one, the built-in digits
+    /// The scenario whose nodes get certificates; by default the built-in digits
     #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["transmitters", "receivers"])]
     scenario: Option<PathBuf>,
 
-    /// How many transmitters, instead of a scenario
+    /// Number of transmitters, instead of a scenario
     #[arg(long, value_name = "K", requires = "receivers", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     transmitters: Option<u32>,
 
-    /// How many receivers, instead of a scenario
+    /// Number of receivers, instead of a scenario
     #[arg(long, value_name = "T", requires = "transmitters", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     receivers: Option<u32>,
 }
 
 #[derive(clap::Args)]
 struct Validity {
-    /// How long the certificates are valid
+    /// Days for which the certificates are valid
     #[arg(long, default_value_t = 365, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
 }
@@ -234,7 +235,7 @@ fn name(text: &str) -> Result<Name, String> {
     Name::parse(text).ok_or_else(|| "names are coordinator, transmitter-K, receiver-T and admin".into())
 }
 
-/// A reader that has gone away needs no answer.
+/// A reader that has gone needs no output.
 fn say(text: &str) {
     node::say(text);
 }

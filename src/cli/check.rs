@@ -1,4 +1,4 @@
-//! `pom2dib check`: whether a scenario and its data would be accepted, without a run.
+//! `pom2dib check`: whether a run would accept a scenario and its data.
 
 use std::process::ExitCode;
 
@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::cli::model;
 
-/// Check a scenario and its data as a run does before its first round, and begin nothing. Values of data are not read, but labels
-/// are; `pom2dib data verify NAME --scenario FILE` reads everything.
+/// Check a scenario and its data as a run does before its first round, without starting one. Reads labels of the data
+/// but not its values; `pom2dib data verify NAME --scenario FILE` reads everything.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib check scenarios/handwritten.toml --data data-cache/handwritten
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// The scenario, and what a user should know of its data.
+/// The scenario, and notes on its data for the user.
 fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), String> {
     let scenario = arguments.resolve().map_err(|error| error.to_string())?;
     let data = node::data_source(&scenario, None).map_err(|error| error.to_string())?;
@@ -49,15 +49,16 @@ fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), Strin
     }
 }
 
-/// Why the nodes of a scenario would refuse its data, or its networks do not fit it, in one line. The data is opened and divided into rows
-/// to train on and rows to validate on as nodes do it; with `values` all modalities are read too, and else no more than labels.
+/// One line on why the nodes of a scenario would refuse its data, or why its networks do not fit the data. Opens the
+/// data and divides it into training and validation rows as nodes do; with `values` all modalities are read too,
+/// otherwise only labels.
 pub(crate) fn refusal(scenario: &Scenario, data: &Chosen, values: bool) -> Option<String> {
     let modalities = if values { data.settings().modalities() } else { Vec::new() };
     let tasks = data.settings().task_names();
     let needs = Needs { modalities: &modalities, tasks: &tasks };
     let (seed, share) = (Seed::from_number(scenario.seed), scenario.data.hold_out);
     let opened = || data.divide(data.open(seed, &needs)?, seed, &needs, share).map(drop);
-    // Without rows to hold out, labels were looked at before.
+    // Without held-out rows, labels have been checked already.
     let opened = if values || share > 0.0 { opened().err() } else { None };
     opened
         .map(|error| error.to_string())

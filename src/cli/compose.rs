@@ -1,4 +1,4 @@
-//! `pom2dib compose`: writes a folder from which `docker compose up` runs a scenario, one container a node.
+//! `pom2dib compose`: writes a folder from which `docker compose up` runs a scenario with one container for each node.
 
 use std::{
     fs::Permissions,
@@ -13,10 +13,10 @@ use coordinator::ScenarioArguments;
 use link::Name;
 use scenario::Scenario;
 
-/// How long certificates are valid, in days.
+/// Validity of certificates, in days.
 const DAYS: u32 = 365;
 
-/// Where the data set lies in a container.
+/// Path of the data set in a container.
 const DATA: &str = "/data";
 
 /// Write a compose file with one service for every node of a scenario.
@@ -25,7 +25,7 @@ const DATA: &str = "/data";
   pom2dib compose --scenario mine.toml --out net && docker compose -f net/docker-compose.yml up
   pom2dib compose --scenario mine.toml --data DIR --tls --out net")]
 pub(crate) struct Arguments {
-    /// The scenario file; without one, the built-in digits
+    /// The scenario file; by default the built-in digits
     #[arg(long, value_name = "SCENARIO")]
     scenario: Option<PathBuf>,
 
@@ -41,11 +41,11 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "compose", value_name = "DIR")]
     out: PathBuf,
 
-    /// Write over the files in --out, certificates included
+    /// Overwrite the files in --out, certificates included
     #[arg(long)]
     force: bool,
 
-    /// Make certificates, and let the containers trust nothing else
+    /// Make certificates, and let the containers accept no other connections
     #[arg(long)]
     tls: bool,
 
@@ -58,11 +58,11 @@ pub(crate) struct Arguments {
     image: Option<String>,
 }
 
-/// Writes the folder and gives the exit status: 0 done, 2 something in the input is wrong.
+/// Writes the folder and returns the exit status: 0 done, 2 wrong input.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match arguments.write() {
         Ok(lines) => {
-            // A reader that has gone away has the files.
+            // If the reader has gone, the files are still there.
             node::say(lines.as_ref());
             ExitCode::SUCCESS
         }
@@ -101,7 +101,7 @@ impl Arguments {
         ))
     }
 
-    /// The scenario as the containers are to have it, and the folder of its data on this machine.
+    /// The scenario for the containers, and the folder of its data on this machine.
     fn scenario(&self) -> anyhow::Result<(Scenario, Option<PathBuf>)> {
         let (scenario, set, data) = (self.scenario.clone(), self.set.clone(), self.data.clone());
         let arguments = ScenarioArguments { scenario, set, data, ..ScenarioArguments::default() };
@@ -131,7 +131,7 @@ impl Arguments {
         Ok(format!("{}services:\n{services}\nnetworks:\n  pom2dib:\n\nvolumes:\n  run:\n", self.common()))
     }
 
-    /// What all services have in common.
+    /// The common part of all services.
     fn common(&self) -> String {
         let image = match (&self.image, self.gpu) {
             (Some(image), _) => image.as_str(),
@@ -193,7 +193,7 @@ x-process: &process
             let files = ["ca.pem".into(), format!("{stem}.pem"), format!("{stem}.key")];
             volumes.extend(files.map(|file: String| format!("./certs/{file}:/certs/{file}:ro")));
         }
-        // Not for ever: input that is wrong stays wrong.
+        // Not without limit: wrong input stays wrong.
         let restart = if name == Name::Coordinator { "    restart: on-failure:20\n" } else { "" };
         let mut text = format!(
             "  {stem}:\n    <<: *process\n    command: [{command}]\n    stop_grace_period: {grace}\n{restart}    \
@@ -216,13 +216,13 @@ x-process: &process
     }
 }
 
-/// Text as compose files take it: JSON's strings are YAML's, and a dollar begins a variable unless it is doubled.
+/// Text for compose files: JSON strings are valid YAML, and a dollar must be doubled, since it starts a variable.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text.replace('$', "$$")).to_string()
 }
 
-/// Makes certificates for all. The folder is closed to everybody else on this machine; inside a container, whose user is
-/// another one, a node must be able to read its key.
+/// Makes certificates for all nodes. The folder is closed to other users of this machine, but the container's user,
+/// which is another one, must be able to read its key.
 fn certificates(folder: &Path, scenario: &Scenario) -> anyhow::Result<()> {
     if folder.exists() {
         authority::clear(folder)?;

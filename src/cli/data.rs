@@ -18,7 +18,7 @@ use crate::{
     run::mmfi,
 };
 
-/// Fetch, check, describe or make up a data set.
+/// Fetch, check, describe or synthesise a data set.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib data fetch handwritten
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Download a data set from its public mirrors, checking every file; what is there already is kept
+    /// Download a data set from its public mirrors and check every file; existing files are kept
     #[command(after_long_help = "Example:
   pom2dib data fetch handwritten data-cache/handwritten")]
     Fetch {
@@ -40,15 +40,15 @@ enum Command {
         name: Fetched,
         #[command(flatten)]
         folder: Folder,
-        /// Another folder of the four MNIST files to try first, as a URL that ends in /
+        /// URL, ending in /, of a folder with the four MNIST files to try first
         #[arg(long, value_name = "URL")]
         mnist_mirror: Vec<String>,
-        /// Another FSDD v1.0.10 .tar.gz to try first
+        /// URL of an FSDD v1.0.10 .tar.gz to try first
         #[arg(long, value_name = "URL")]
         fsdd_mirror: Vec<String>,
     },
-    /// Compare every file with the published one; of MM-Fi and arrays, read every file and list what is missing, empty or
-    /// malformed, or does not fit the others
+    /// Compare every file with the published one; for MM-Fi and arrays, read every file and list what is missing,
+    /// empty, malformed or inconsistent
     #[command(after_long_help = "Examples:
   pom2dib data verify handwritten --data DIR           # every file beside the published one
   pom2dib data verify handwritten --data DIR --own     # with recordings of your own
@@ -59,23 +59,24 @@ enum Command {
         name: String,
         #[command(flatten)]
         folder: Folder,
-        /// Verify what this scenario reads, and refuse whatever its run would refuse
+        /// Verify the files that this scenario reads, and refuse all that its run would refuse
         #[arg(long, value_name = "FILE")]
         scenario: Option<PathBuf>,
-        /// Of handwritten: read every file as a run does, and compare none with the published ones: for recordings of your own
+        /// For handwritten: read every file as a run does, without comparing it with the published one: for your own
+        /// recordings
         #[arg(long)]
         own: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Make a tree of files in a data set's formats by code, for tests and trials
+    /// Synthesise a tree of files in a data set's formats, for tests and trials
     #[command(after_long_help = "Example:
   pom2dib data synthesise mmfi data-cache/mmfi --subjects-per-scene 2 --actions 3")]
     Synthesise {
         /// Which data set
         name: Synthesised,
-        /// The folder to be made
+        /// The folder to make
         #[arg(value_name = "DIR")]
         folder: PathBuf,
         /// Subjects in each of the four scenes, 1 to 10
@@ -88,7 +89,7 @@ enum Command {
         #[arg(long, default_value_t = Plan::default().frames, value_name = "N")]
         frames: u16,
     },
-    /// Say what a data set holds: samples, modalities, tasks
+    /// Show the content of a data set: samples, modalities, tasks
     #[command(after_long_help = "Examples:
   pom2dib data info digits
   pom2dib data info arrays --data DIR --scenario mine.toml --json")]
@@ -98,7 +99,7 @@ enum Command {
         name: String,
         #[command(flatten)]
         folder: Folder,
-        /// Of arrays: the scenario that says which of them are tasks; without one, what looks like one is taken for one
+        /// For arrays: the scenario that says which of them are tasks; by default this is guessed from the arrays
         #[arg(long, value_name = "FILE")]
         scenario: Option<PathBuf>,
         /// Print one JSON object
@@ -107,7 +108,7 @@ enum Command {
     },
 }
 
-/// Data sets that can be made up.
+/// Data sets that can be synthesised.
 #[derive(Clone, Copy, ValueEnum)]
 enum Synthesised {
     /// People moving before cameras, lidar, radar and WiFi
@@ -125,16 +126,16 @@ enum Fetched {
 
 #[derive(clap::Args)]
 struct Folder {
-    /// The data set's folder; without one, --data
+    /// The data set's folder; by default --data
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The same; without either, data-cache/ and the data set's name
+    /// The data set's folder; by default data-cache/ and the data set's name
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 impl Folder {
-    /// The one that was given, if any was.
+    /// The given folder, if any.
     fn given(&self) -> Option<PathBuf> {
         self.folder.as_ref().or(self.data.as_ref()).cloned()
     }
@@ -189,7 +190,7 @@ fn fetch(folder: &Path, mnist: &[String], fsdd: &[String]) -> Result<ExitCode, D
     Ok(ExitCode::SUCCESS)
 }
 
-/// Progress of downloads: bars on a terminal, a line a file elsewhere.
+/// Progress of downloads: bars on a terminal, a line for each file elsewhere.
 #[derive(Default)]
 struct Downloads {
     bars: MultiProgress,
@@ -231,7 +232,7 @@ impl Downloads {
     }
 }
 
-/// The data set of that name: what a scenario reads, with the scenario, or without one everything in the folder.
+/// The data set of that name: the part that a scenario reads, or without one everything in the folder.
 fn chosen(
     name: &str,
     folder: &Folder,
@@ -263,7 +264,7 @@ fn verify(
     let slow = Slow::new(format!("reading every file{}", place(data)));
     let mut report = data.verify(published, &|done, of| slow.show(done, of))?;
     if let Some(scenario) = scenario.filter(|_| report.is_sound && report.refusal.is_none()) {
-        // Files may be sound, and yet be none that the scenario's nodes can use.
+        // Sound files may still be unusable for the scenario's nodes.
         report.refusal = check::refusal(scenario, data, true);
     }
     drop(slow);
@@ -277,12 +278,12 @@ fn info(data: &Chosen, json: bool) -> Result<ExitCode, DataError> {
     Ok(say(&report, json))
 }
 
-/// Where it is, behind what is done there.
+/// The data set's location, as the end of a message.
 fn place(data: &Chosen) -> String {
     data.settings().folder.as_ref().map(|folder| format!(" in {}", folder.display())).unwrap_or_default()
 }
 
-/// Says what was found, and gives the exit status for it.
+/// Prints the results and returns the exit status.
 fn say(report: &Report, json: bool) -> ExitCode {
     match json {
         true => println!("{}", report.json),

@@ -1,4 +1,4 @@
-//! `pom2dib doctor`: walks the way to a coordinator or transmitter hop by hop and names the one that is broken.
+//! `pom2dib doctor`: tests the connection to a coordinator or transmitter hop by hop and names the one that fails.
 
 use std::{
     io::ErrorKind,
@@ -13,41 +13,41 @@ use proto::v1::{LookReply, LookRequest, probe_client::ProbeClient};
 use serde_json::{Value, json};
 use tokio::net::{TcpStream, lookup_host};
 
-/// How many looks the round trip is the median of.
+/// Number of probes for the median round trip.
 const LOOKS: usize = 11;
 
-/// Bytes of a payload by which the way's speed is measured; a look carries no more.
+/// Bytes of a payload in speed measurements; a probe carries at most this many.
 const PIECE: usize = 1 << 20;
 
-/// How long, and with how many pieces, the speed of one direction is measured.
+/// Duration of the speed measurement in one direction.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
 const MOST_PIECES: usize = 64;
 
-/// The least patience with the measurements: a mebibyte takes its time on a slow way.
+/// Least time limit for the measurements: a mebibyte takes a while on a slow connection.
 const MEASURING: Duration = Duration::from_secs(60);
 
-/// Clocks that differ by more are worth setting: certificates are judged by them.
+/// Difference of clocks in seconds above which the user should set them: the validity of certificates depends on them.
 const SKEW: f64 = 60.0;
 
-/// Where to go, and as whom.
+/// Which process to test, and with which credentials.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib doctor coordinator.example:7310
   pom2dib doctor node-2.example:7311 --peer transmitter-2 --tls certs")]
 pub(crate) struct Arguments {
-    /// Where the coordinator or transmitter should listen, as host:port
+    /// Address of the coordinator or transmitter, as host:port
     #[arg(env = "POM2DIB_COORDINATOR", default_value = "127.0.0.1:7310", value_name = "HOST:PORT")]
     address: String,
 
-    /// Whose certificate is expected there, if certificates are used: coordinator or transmitter-K
+    /// The expected name in its certificate, if certificates are used: coordinator or transmitter-K
     #[arg(long, default_value = "coordinator", value_name = "NAME", value_parser = listener)]
     peer: Name,
 
-    /// How many seconds each hop may take
+    /// Seconds that each hop may take
     #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
 
-    /// What is asked for there.
+    /// Credentials for the connection.
     #[command(flatten)]
     security: SecurityOptions,
 
@@ -62,7 +62,7 @@ fn listener(text: &str) -> Result<Name, String> {
         .ok_or_else(|| "those who listen are coordinator and transmitter-K".into())
 }
 
-/// What is on the way, in its order.
+/// The hops in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hop {
     Name,
@@ -88,10 +88,10 @@ impl Hop {
     }
 }
 
-/// A hop that is broken, and what to do.
+/// A failed hop, with advice.
 type Broken = (Hop, String);
 
-/// What was seen on the way: printed as it is seen, or all together at the end.
+/// The observations: printed at once, or together at the end.
 struct Walk {
     json: bool,
     seen: Vec<Value>,
@@ -107,7 +107,7 @@ impl Walk {
     }
 }
 
-/// Walks, and gives the exit status: 0 all is well, 1 a hop is broken, 2 what was given cannot be used.
+/// Runs the tests and returns the exit status: 0 all is well, 1 a hop failed, 2 wrong input.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let security = arguments.security.of_visitor().map_err(|error| error.to_string());
@@ -160,7 +160,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Once: what does not answer now is what is to be found.
+    /// Tries once: the test is to find what does not answer now.
     async fn enter(&self, security: &Security) -> Result<Channel, String> {
         link::dial(self.peer, &self.address, security, Duration::ZERO).await.map_err(|error| match error {
             LinkError::Untrusted { peer, problem, .. } => {
@@ -195,7 +195,7 @@ async fn resolve(address: &str, patience: Duration) -> Result<Vec<SocketAddr>, S
     }
 }
 
-/// Tries all addresses: a name may have one that leads nowhere beside one that does.
+/// Tries all addresses: a name may have an unreachable address beside a reachable one.
 async fn connect(found: &[SocketAddr], patience: Duration) -> Result<String, String> {
     let (mut open, mut closed) = (Vec::new(), Vec::new());
     for address in found {
@@ -244,7 +244,7 @@ fn trust(security: &Security) -> String {
     }
 }
 
-/// Who answers and of which build; and by how many seconds its clock is ahead.
+/// The name and build of the process that answers, and by how many seconds its clock is ahead.
 async fn version(client: &mut ProbeClient<Channel>, patience: Duration) -> Result<(String, f64), String> {
     let before = now();
     let reply = tokio::time::timeout(patience, look(client, 0, 0)).await;
@@ -276,7 +276,7 @@ async fn round_trip(client: &mut ProbeClient<Channel>) -> Result<String, String>
     Ok(format!("{median:.2} ms, median of {LOOKS}; the longest {longest:.2} ms"))
 }
 
-/// How fast payloads go one way, in megabytes a second.
+/// Speed of payloads in one direction, in megabytes a second.
 async fn speed(client: &mut ProbeClient<Channel>, there: usize, back: usize) -> Result<f64, String> {
     let begun = Instant::now();
     let mut pieces = 0;
@@ -326,7 +326,7 @@ fn complain(line: &str, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// A reader that has gone away has seen enough.
+/// A reader that has gone needs no more output.
 fn say(text: &str) {
     node::say(text);
 }

@@ -21,18 +21,18 @@ use crate::{
     run::{LaunchOptions, processes::OF_ONE_PROCESS},
 };
 
-/// Whose checkpoint is judged, and how.
+/// The checkpoint to evaluate, and how.
 pub(crate) struct Sweep<'a> {
     pub(crate) folder: &'a Path,
-    /// Whether it is the one that scored best on validation rows.
+    /// Whether it is the best checkpoint on validation rows.
     pub(crate) best: bool,
     pub(crate) data: Option<&'a Path>,
-    /// Assignments that hold at every SNR.
+    /// Assignments for every SNR.
     pub(crate) set: &'a [String],
     pub(crate) place: &'a LaunchOptions,
 }
 
-/// An SNR in dB, and what came of it.
+/// An SNR in dB, and the summary at it.
 type Point = (f64, Summary);
 
 pub(crate) fn run(sweep: &Sweep<'_>, snrs: &[f64]) -> ExitCode {
@@ -52,7 +52,7 @@ pub(crate) fn run(sweep: &Sweep<'_>, snrs: &[f64]) -> ExitCode {
     }
 }
 
-/// What sets each SNR, checked before anything is judged.
+/// The assignment for each SNR, all checked before the first evaluation.
 fn plan(sweep: &Sweep<'_>, snrs: &[f64]) -> anyhow::Result<Vec<String>> {
     let folder = RunFolder::at(sweep.folder);
     let scenario = folder.scenario_judged(sweep.set)?;
@@ -74,7 +74,7 @@ fn measure(sweep: &Sweep<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Resul
     for (&snr_db, set) in snrs.iter().zip(planned) {
         eprintln!("{snr_db} dB: judging");
         points.push((snr_db, judge(sweep, set)?));
-        // After every point: what there is can be looked at, and an interrupted command leaves it.
+        // Written after every point, so that results can be viewed early and survive an interruption.
         let path = sweep.folder.join("snr.json");
         std::fs::write(&path, format!("{}\n", rows(&points))).with_context(|| path.display().to_string())?;
     }
@@ -82,7 +82,7 @@ fn measure(sweep: &Sweep<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Resul
     Ok(points)
 }
 
-/// Judges with one more assignment, in a process of its own.
+/// Evaluates with one more assignment, in a separate process.
 fn judge(sweep: &Sweep<'_>, set: &str) -> anyhow::Result<Summary> {
     let log = sweep.folder.join("snr.log");
     let mut command = program::again()?;
@@ -91,20 +91,20 @@ fn judge(sweep: &Sweep<'_>, set: &str) -> anyhow::Result<Summary> {
     command.args(sweep.data.into_iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
     let set = sweep.set.iter().map(String::as_str).chain([set]);
     command.args(set.flat_map(|assignment| ["--set", assignment]));
-    // All that the environment says is among the words.
+    // The words already include all settings of the environment.
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));
     }
     let said = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
     let output = command.stdin(Stdio::null()).stderr(said).output()?;
     measured_run::check(output.status, &log)?;
-    // After success the log has no further use.
+    // After success the log is not needed.
     let _ = std::fs::remove_file(&log);
     serde_json::from_slice(&output.stdout).context("what an evaluation printed")
 }
 
 fn place_words(place: &LaunchOptions) -> Vec<OsString> {
-    // Without a number of its own, each evaluation shares the cores as one alone does.
+    // By default, each evaluation shares the cores as a single one does.
     let mut words = place.words(place.threads.unwrap_or(1));
     if place.threads.is_none() {
         let at = words.iter().position(|word| word == "--threads");
@@ -148,7 +148,7 @@ fn scale(metric: &str) -> f64 {
     if metric == "top1" { 100.0 } else { 1.0 }
 }
 
-/// A diagram a task and metric: the score over the SNR, with its intervals.
+/// One diagram for each task and metric: the score over the SNR, with its intervals.
 fn draw(points: &[Point]) -> Chart {
     let snrs = || points.iter().map(|(snr_db, _)| *snr_db);
     let tasks = points.first().map(|(_, summary)| summary.test.tasks.as_slice()).unwrap_or_default();

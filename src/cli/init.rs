@@ -1,4 +1,4 @@
-//! `pom2dib init`: a scenario to begin with.
+//! `pom2dib init`: writes a first scenario.
 
 use std::{
     fs::File,
@@ -14,17 +14,17 @@ const DIGITS: &str = include_str!("../../scenarios/digits.toml");
 const HANDWRITTEN: &str = include_str!("../../scenarios/handwritten.toml");
 const MMFI: &str = include_str!("../../scenarios/mmfi.toml");
 
-/// The line of the shipped scenarios that says where the data is.
+/// The line of the shipped scenarios with the path of the data.
 const PATH: &str = "#path = ";
 
-/// Write a scenario file to begin with: a shipped one with every key explained, or one for a folder of arrays.
+/// Write a first scenario file: a shipped one with every key explained, or one for a folder of arrays.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib init                                     # digits made by code, every key explained
   pom2dib init mine.toml --source handwritten --data data-cache/handwritten
   pom2dib init mine.toml --source arrays --data DIR    # a transmitter for every modality, a receiver for every task")]
 pub(crate) struct Arguments {
-    /// The file to be written
+    /// The file to write
     #[arg(default_value = "scenario.toml", value_name = "FILE")]
     file: PathBuf,
 
@@ -52,7 +52,7 @@ enum Source {
     /// People moving before cameras, lidar, radar and WiFi
     #[value(name = "mmfi")]
     MmFi,
-    /// Arrays of your own
+    /// Your own arrays
     Arrays,
 }
 
@@ -109,7 +109,7 @@ impl Arguments {
     }
 }
 
-/// A scenario for a folder of arrays: what looks like classes is a task, everything else of numbers a modality.
+/// A scenario for a folder of arrays: arrays that look like classes are tasks, all other numeric ones modalities.
 fn of_arrays(folder: &Path, report: &ArrayReport) -> Result<String, String> {
     let tasks: Vec<&str> =
         report.tasks.iter().filter(|task| task.balance.is_some()).map(|task| task.array.as_str()).collect();
@@ -145,7 +145,7 @@ fn of_arrays(folder: &Path, report: &ArrayReport) -> Result<String, String> {
     Ok(text)
 }
 
-/// A path as TOML has it.
+/// A path as a TOML string.
 fn quoted(folder: &Path) -> Result<String, String> {
     let text =
         folder.to_str().ok_or_else(|| format!("{}: the folder's name must be UTF-8", folder.display()))?;

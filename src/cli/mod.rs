@@ -1,4 +1,4 @@
-//! The command line: every command, and who does it.
+//! The command line: every command, and the module that runs it.
 
 pub(crate) mod certs;
 pub(crate) mod check;
@@ -32,7 +32,7 @@ To begin with:
 Exit status: 0 done; 1 the run failed, or standard output cannot be written; 2 something in the input is wrong. Whoever stops reading
 standard output, as `head` does, changes no status.";
 
-/// A network of transmitters and receivers that learns what to send to whom.
+/// A network of transmitters and receivers that learns which features to send to which receiver.
 ///
 /// K transmitters each observe several modalities, T receivers each solve one task. They train together over gRPC:
 /// features forward, gradients back. Start with `pom2dib run`.
@@ -45,43 +45,44 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train and judge a whole network on this machine
+    /// Train and evaluate a whole network on this machine
     Run(run::Arguments),
     Init(init::Arguments),
     Check(check::Arguments),
-    /// Judge a trained run again on the whole test set
+    /// Evaluate a trained run again on the whole test set
     Evaluate(run::EvaluateArguments),
-    // What they say of themselves stands at their arguments.
+    // Their help text is at their arguments.
     Model(model::Arguments),
     Predict(predict::Arguments),
     Export(export::Arguments),
     /// Write an HTML page of a run, or of several side by side.
     ///
-    /// The page needs nothing else: scores with their intervals, curves over the rounds, who was granted what, a drawing of the
-    /// network, the rate of each entry, confusion matrices, bytes beside the rate that would do, and the configuration; of several
-    /// runs also what differs in that. A run that is still going on, or was cut short, gets a page of what there is, which says so.
+    /// The page is self-contained: scores with their intervals, curves over the rounds, the grants, a drawing of the
+    /// network, the rate of each entry, confusion matrices, measured bytes beside those that the rate implies, and the
+    /// configuration; for several runs also their differences. For a run that has not ended the page shows, and says
+    /// so, what exists so far.
     Report(report::Arguments),
     Records(records::Arguments),
-    // What these two say of themselves is longer, and stands at their arguments.
+    // The help texts of these two are longer, and are at their arguments.
     Sweep(sweep::Arguments),
     Reproduce(reproduce::Arguments),
-    /// Measure how fast a round is, how fast this machine could be, and where the time goes; or how costs grow
+    /// Measure the time of a round, the peak of this machine, and where the time goes; or how costs grow
     Bench(bench::Arguments),
     /// Fetch, check or describe a data set
     Data(data::Arguments),
-    /// Make the certificates or the token with which the nodes of a network know each other
+    /// Make the certificates or the token by which the nodes of a network authenticate each other
     Certs(certs::Arguments),
     /// Run the coordinator of a network whose nodes are started manually
     Coordinator(coordinator::Arguments),
-    /// Show how a run under way stands, and what every node of it is doing
+    /// Show the status of a run under way and of each of its nodes
     Status(ManageArguments),
-    /// Hold a run under way: no more rounds are granted
+    /// Pause a run under way: no more rounds are granted
     Pause(ManageArguments),
-    /// Let a run that was held go on
+    /// Continue a paused run
     Resume(ManageArguments),
-    /// End a run under way with a checkpoint, from which it can go on later
+    /// End a run under way with a checkpoint, from which it can be resumed
     Stop(ManageArguments),
-    /// Look for what is broken on the way to a coordinator or transmitter: name, port, TLS, version, speed
+    /// Find the fault in the connection to a coordinator or transmitter: name, port, TLS, version, speed
     Doctor(doctor::Arguments),
     /// Ask a process for its health, as containers do
     Health(HealthArguments),
@@ -95,13 +96,13 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Run one transmitter: all it needs is the coordinator's address
+    /// Run one transmitter: it only needs the coordinator's address
     Transmitter(node::Options),
-    /// Run one receiver: all it needs is the coordinator's address
+    /// Run one receiver: it only needs the coordinator's address
     Receiver(node::Options),
 }
 
-/// Reads a command line, whose first word is the program, and does what it says.
+/// Reads a command line, whose first word is the program, and runs the command.
 pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     match node::parse_from::<Cli>(words).command {
         Command::Run(arguments) => run::run(&arguments),

@@ -1,4 +1,4 @@
-//! A word about what takes longer than one likes to wait in silence.
+//! A progress message for operations that take more than a moment.
 
 use std::{
     io::IsTerminal,
@@ -8,10 +8,11 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// After how long something is said.
+/// Time after which the message appears.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Something that may take a while: a bar on a terminal, a line elsewhere, on standard error; nothing if it was quick.
+/// Progress of an operation that may take a while: a bar on a terminal, a line elsewhere, on standard error; nothing if
+/// it was quick.
 pub(crate) struct Slow {
     what: String,
     since: Instant,
@@ -23,7 +24,7 @@ impl Slow {
         Slow { what: what.into(), since: Instant::now(), bar: OnceLock::new() }
     }
 
-    /// So much is done.
+    /// Shows that `done` of `of` units are done.
     pub(crate) fn show(&self, done: usize, of: usize) {
         if self.since.elapsed() > SILENCE {
             self.bar.get_or_init(|| self.begin(of)).set_position(done as u64);

@@ -1,4 +1,4 @@
-//! Diagrams side by side, with what their lines and marks mean below.
+//! Diagrams side by side, with a legend of their lines and marks below.
 
 use std::ops::Range;
 
@@ -14,13 +14,13 @@ use plotters::{
 
 use crate::draw::picture::{COLORS, Picture, TEXT, range_of, text, ticks};
 
-/// Of one diagram, in pixels.
+/// Size of one diagram, in pixels.
 const SIZE: (u32, u32) = (420, 330);
 
 const TITLE: u32 = 34;
 const LEGEND_LINE: u32 = 20;
 
-/// About how wide a letter of the legend is.
+/// Approximate width of a letter of the legend.
 const LETTER: u32 = 7;
 
 /// Diagrams under one title.
@@ -29,7 +29,7 @@ pub(crate) struct Chart {
     pub(crate) diagrams: Vec<Diagram>,
 }
 
-/// Two axes and what stands between them.
+/// Two axes and the series between them.
 pub(crate) struct Diagram {
     pub(crate) title: String,
     pub(crate) x: Axis,
@@ -37,26 +37,26 @@ pub(crate) struct Diagram {
     pub(crate) series: Vec<Series>,
 }
 
-/// An axis: its range, and what stands where.
+/// An axis: its range and ticks.
 pub(crate) struct Axis {
     pub(crate) title: String,
     pub(crate) range: Range<f64>,
     pub(crate) ticks: Vec<(f64, String)>,
 }
 
-/// Points that belong together. Series of the same name look the same in all diagrams.
+/// A series of points. Series of the same name look the same in all diagrams.
 pub(crate) struct Series {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
-    /// Error bars: from here to there.
+    /// Error bars: start and end.
     pub(crate) bars: Vec<[(f64, f64); 2]>,
     pub(crate) look: Look,
 }
 
-/// How a series is drawn.
+/// The look of a series.
 #[derive(Clone, Copy)]
 pub(crate) struct Look {
-    /// One of the colours; grey if none.
+    /// Index of its colour; none: grey.
     pub(crate) color: Option<usize>,
     pub(crate) line: Line,
     pub(crate) mark: Mark,
@@ -78,14 +78,14 @@ pub(crate) enum Mark {
 }
 
 impl Axis {
-    /// With equal steps, wide enough for these values.
+    /// An axis with equal steps, wide enough for these values.
     pub(crate) fn linear(title: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let range = range_of(values);
         let ticks = ticks(&range, 6).into_iter().map(|tick| (tick, short(tick))).collect();
         Axis { title: title.into(), range, ticks }
     }
 
-    /// Of values from 0 to very many, whose places on it are [`spread`].
+    /// An axis for values from 0 to very large, positioned by [`spread`].
     pub(crate) fn spread(title: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let range = range_of(values.into_iter().map(spread));
         let range = range.start.max(-0.1)..range.end;
@@ -98,14 +98,14 @@ impl Axis {
         Axis { title: title.into(), range, ticks }
     }
 
-    /// With a name for every whole number from 0.
+    /// An axis with a name for every integer from 0.
     pub(crate) fn named(title: &str, names: &[String]) -> Self {
         let ticks = names.iter().enumerate().map(|(at, name)| (at as f64, name.clone())).collect();
         Axis { title: title.into(), range: -0.4..names.len() as f64 - 0.6, ticks }
     }
 }
 
-/// The axis as plotters takes it: with these ticks and no others.
+/// The axis for plotters: with exactly these ticks.
 impl Ranged for &Axis {
     type FormatOption = DefaultFormatting;
     type ValueType = f64;
@@ -124,14 +124,14 @@ impl Ranged for &Axis {
     }
 }
 
-/// Where a value from 0 to very many stands on its axis.
+/// The position on the axis of a value from 0 to very large.
 pub(crate) fn spread(value: f64) -> f64 {
     value.max(0.0).ln_1p()
 }
 
 fn short(value: f64) -> String {
     let rounded = (value * 1e6).round() / 1e6;
-    // There is no -0 on an axis.
+    // Axes show no -0.
     if rounded == 0.0 { "0".into() } else { rounded.to_string() }
 }
 
@@ -142,7 +142,7 @@ impl Look {
 }
 
 impl Chart {
-    /// Name and look of all series, each once, in lines that fit the width.
+    /// Name and look of each distinct series, in lines that fit the width.
     fn legend(&self) -> Vec<Vec<(&str, Look)>> {
         let mut lines: Vec<Vec<(&str, Look)>> = vec![Vec::new()];
         let (mut seen, mut used) = (Vec::new(), 0);
@@ -200,7 +200,7 @@ impl Picture for Chart {
     }
 }
 
-/// What a series looks like, for the legend.
+/// Draws a sample of a series' look for the legend.
 fn sample<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     look: Look,
@@ -230,7 +230,7 @@ where
 }
 
 impl Diagram {
-    /// The nearest place that is drawn: a bar that goes beyond ends at the edge.
+    /// The nearest position inside the diagram: a bar beyond it ends at the edge.
     fn within(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let near = |value: f64, range: &Range<f64>| value.clamp(range.start, range.end);
         (near(x, &self.x.range), near(y, &self.y.range))
@@ -272,7 +272,7 @@ impl Diagram {
             let points: Vec<(f64, f64)> = series.points.iter().filter(inside).copied().collect();
             match look.line {
                 Line::None => {}
-                // One by one: the corners of a thick line that turns sharply would stick out.
+                // Segment by segment: the corners of a thick line that turns sharply would stick out.
                 Line::Solid => {
                     let pieces = points.windows(2).map(|ends| PathElement::new([ends[0], ends[1]], style));
                     chart.draw_series(pieces)?;

@@ -21,34 +21,34 @@ const CHUNK_TITLE: u32 = 20;
 const NAMES: u32 = 88;
 const CAPTION: u32 = 56;
 
-/// What colours and columns mean.
+/// The key to colours and columns.
 const KEY: &str = "empty: never granted; full blue: at every tick. Columns: transmitter and modality";
 
-/// Strips one below the other under a title.
+/// Strips below each other under a title.
 pub(crate) struct HeatMaps {
     pub(crate) title: String,
     pub(crate) strips: Vec<Strip>,
 }
 
-/// One run: from left to right its receivers, from top to bottom its rounds.
+/// One run: receivers from left to right, rounds from top to bottom.
 pub(crate) struct Strip {
-    /// Lines that stand below.
+    /// Lines below the strip.
     pub(crate) caption: [String; 3],
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) rounds: u64,
 }
 
-/// What one receiver was granted.
+/// The grants of one receiver.
 pub(crate) struct Chunk {
     /// Its task.
     pub(crate) title: String,
     /// The entries.
     pub(crate) columns: Vec<String>,
-    /// The granted share of every entry, from 0 to 1: a row for some rounds, the first on top.
+    /// The granted share of every entry, from 0 to 1: a row for a group of rounds, the first on top.
     pub(crate) rows: Vec<Vec<f64>>,
 }
 
-/// Means of consecutive rounds, at most `most` rows of them. Each item is one round's shares.
+/// Means of consecutive rounds, in at most `most` rows. Each item has one round's shares.
 pub(crate) fn binned(rounds: &[Vec<f64>], most: usize) -> Vec<Vec<f64>> {
     let rows = rounds.len().min(most);
     let row = |at: usize| {
@@ -183,7 +183,7 @@ mod tests {
         {
             assert!(text.contains(word), "{word}: {text}");
         }
-        // Three cells a chunk, and its frame.
+        // Three cells in each chunk, and its frame.
         assert_eq!(text.matches("<rect").count(), 2 * 4, "{text}");
         assert!(png(&maps).unwrap().len() > 1000);
     }

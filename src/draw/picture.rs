@@ -1,4 +1,4 @@
-//! Pictures as SVG and PNG that can be read on white and on black: neither has a ground of its own.
+//! Pictures as SVG and PNG, legible on white and on black: neither has a background.
 
 use std::{ops::Range, path::Path, sync::Once};
 
@@ -12,10 +12,10 @@ use plotters::{
     style::register_font,
 };
 
-/// Grey that can be read on white and on black: 4.5 to 1 beside both, which WCAG 2 asks of text (AA).
+/// Grey that is legible on white and on black: contrast 4.5 to 1 with both, as WCAG 2 requires for text (AA).
 pub(crate) const TEXT: RGBColor = RGBColor(117, 117, 117);
 
-/// Colours that can be told apart, and seen on white and on black: 3 to 1, which WCAG 2 asks of what is no text.
+/// Distinguishable colours, visible on white and on black: contrast 3 to 1, as WCAG 2 requires for graphics.
 pub(crate) const COLORS: [RGBColor; 8] = [
     RGBColor(59, 130, 246),
     RGBColor(217, 119, 6),
@@ -27,13 +27,14 @@ pub(crate) const COLORS: [RGBColor; 8] = [
     RGBColor(132, 120, 90),
 ];
 
-/// A PNG has so many dots for each of an SVG's.
+/// PNG pixels for each SVG pixel.
 const DOTS: u32 = 2;
 
-/// Each of which is the mean of so many by so many that are drawn: corners of thick lines fall on whole dots of these.
+/// Drawn pixels, in each direction, that are averaged for a PNG pixel, so that corners of thick lines fall on whole
+/// pixels.
 const FINER: u32 = 3;
 
-/// Something that can be drawn, whatever on.
+/// A picture that can be drawn on any backend.
 pub(crate) trait Picture {
     /// Width and height in pixels.
     fn size(&self) -> (u32, u32);
@@ -55,7 +56,7 @@ pub(crate) fn svg(picture: &impl Picture) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The picture as PNG. Where nothing is drawn, it lets through what is behind.
+/// The picture as PNG, transparent where nothing is drawn.
 pub(crate) fn png(picture: &impl Picture) -> anyhow::Result<Vec<u8>> {
     fonts();
     let (width, height) = picture.size();
@@ -71,7 +72,7 @@ pub(crate) fn png(picture: &impl Picture) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes NAME.svg and NAME.png into a folder, which is made if it is not there.
+/// Writes NAME.svg and NAME.png into a folder, which is created if missing.
 pub(crate) fn write(folder: &Path, name: &str, picture: &impl Picture) -> anyhow::Result<()> {
     let files = [("svg", svg(picture)?.into_bytes()), ("png", png(picture)?)];
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -92,7 +93,7 @@ fn pixels(picture: &impl Picture, width: u32, height: u32, ground: u8) -> anyhow
     Ok(coarser(&pixels, size.0 as usize, FINER as usize))
 }
 
-/// Means of `finer` by `finer` pixels of an image that is `width` wide.
+/// Means over `finer` by `finer` pixels of an image that is `width` wide.
 fn coarser(pixels: &[u8], width: usize, finer: usize) -> Vec<u8> {
     let mean = |rows: &[u8], at: usize, color: usize| {
         let own = rows.chunks_exact(3 * width).flat_map(|row| &row[3 * at * finer..][..3 * finer]);
@@ -107,7 +108,7 @@ fn coarser(pixels: &[u8], width: usize, finer: usize) -> Vec<u8> {
     pixels.chunks_exact(3 * width * finer).flat_map(of_rows).collect()
 }
 
-/// Colour and opacity of a dot that looks like this on black and like that on white.
+/// Colour and opacity of a pixel that looks like `black` on black and like `white` on white.
 fn through(black: &[u8], white: &[u8]) -> [u8; 4] {
     let alpha = (0..3).map(|c| 255 - white[c].saturating_sub(black[c])).max().unwrap_or(255);
     let color = |c: usize| match alpha {
@@ -117,13 +118,13 @@ fn through(black: &[u8], white: &[u8]) -> [u8; 4] {
     [color(0), color(1), color(2), alpha]
 }
 
-/// Text of a picture, at a size in pixels.
+/// Text style of a picture, at a size in pixels.
 pub(crate) fn text(size: u32) -> TextStyle<'static> {
     fonts();
     ("sans-serif", size).into_font().color(&TEXT)
 }
 
-/// What letters look like is in the program: a machine need not have fonts.
+/// Registers the fonts in the program: a machine need not have any.
 pub(crate) fn fonts() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -132,7 +133,7 @@ pub(crate) fn fonts() {
     });
 }
 
-/// A range from the least to the greatest of some numbers, with a little room on either side.
+/// A range from the smallest to the largest of some numbers, with a margin.
 pub(crate) fn range_of(values: impl IntoIterator<Item = f64>) -> Range<f64> {
     let finite = values.into_iter().filter(|value| value.is_finite());
     let (low, high) = finite
@@ -144,7 +145,7 @@ pub(crate) fn range_of(values: impl IntoIterator<Item = f64>) -> Range<f64> {
     low - room..high + room
 }
 
-/// Numbers of a round kind that lie in a range, about `count` of them.
+/// Round numbers within a range, about `count` of them.
 pub(crate) fn ticks(range: &Range<f64>, count: usize) -> Vec<f64> {
     let rough = (range.end - range.start) / count.max(1) as f64;
     if !(rough > 0.0 && rough.is_finite()) {
@@ -207,7 +208,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_png_lets_through_what_is_behind_and_has_letters_without_fonts_of_the_system() {
+    fn a_png_is_transparent_and_has_text_without_system_fonts() {
         let bytes = png(&Half).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
         let mut dots = vec![0; reader.output_buffer_size().unwrap()];
@@ -228,7 +229,7 @@ pub(crate) mod tests {
         let rows = [[0, 100, 7, 7], [50, 50, 7, 9], [1, 1, 200, 200], [1, 1, 200, 200]];
         let pixels: Vec<u8> = rows.as_flattened().iter().flat_map(|&value| pixel(value)).collect();
         let expected = [50, 8, 1, 200].map(pixel);
-        // 7.5 is rounded up, and so is what it leaves of 255.
+        // 7.5 is rounded up, and so is its difference to 255.
         let mut expected = expected.as_flattened().to_vec();
         expected[5] = 248;
         assert_eq!(coarser(&pixels, 4, 2), expected);

@@ -1,4 +1,4 @@
-//! Diagrams side by side, as SVG that can be read on white and on black.
+//! Diagrams side by side, as SVG that is legible on white and on black.
 
 use std::ops::Range;
 
@@ -10,26 +10,26 @@ use plotters::{
 
 use crate::draw::picture::{TEXT, text};
 
-/// Of one diagram, in pixels.
+/// Size of one diagram, in pixels.
 const SIZE: (u32, u32) = (340, 340);
 
-/// Blue and orange that can be read on white and on black: the plot has no background of its own.
+/// Blue and orange that are visible on white and on black: the plot has no background.
 const LINES: [RGBColor; 2] = [RGBColor(59, 130, 246), RGBColor(217, 119, 6)];
 
 /// A diagram of up to two lines.
 pub(crate) struct Diagram {
     pub(crate) title: String,
-    /// Name and points of every line; one without points is left out.
+    /// Name and points of every line; a line without points is left out.
     pub(crate) lines: Vec<(&'static str, Vec<(f64, f64)>)>,
     pub(crate) y: Range<f64>,
 }
 
-/// What the diagrams of a plot have in common: the axis to the right.
+/// The horizontal axis that the diagrams of a plot share.
 pub(crate) struct Axis<'a> {
     pub(crate) title: &'a str,
     pub(crate) range: Range<f64>,
     pub(crate) labels: usize,
-    /// What stands at a place of it.
+    /// The label at a position.
     pub(crate) name: &'a dyn Fn(f64) -> String,
 }
 
@@ -87,7 +87,7 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, diagram: &Diagram, axis: &Axi
     Ok(())
 }
 
-/// Writes files of these names into a folder, which is made if it is not there.
+/// Writes files of these names into a folder, which is created if missing.
 pub(crate) fn write(folder: &std::path::Path, files: &[(&str, String)]) -> anyhow::Result<()> {
     use anyhow::Context;
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

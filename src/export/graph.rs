@@ -9,10 +9,10 @@ use super::{
     onnx::{Attribute, FLOAT, GraphMessage, INT64, Model, Node, Port, Values},
 };
 
-/// An ONNX graph that is being put together.
+/// An ONNX graph under construction.
 pub(super) struct Graph {
     message: GraphMessage,
-    /// How many values have a name that nobody chose.
+    /// Number of values with generated names.
     unnamed: usize,
     /// What the names of parameters begin with.
     prefix: &'static str,
@@ -131,11 +131,11 @@ impl Graph {
         Ok(self.operation("Add", &[&product, &b]))
     }
 
-    /// Rows with the input `embedding` [d] behind each.
+    /// Appends the input `embedding` [d] to each row.
     fn with_embedding(&mut self, rows: &str, d: usize) -> anyhow::Result<String> {
         self.message.input.push(Port::floats("embedding", false, d));
         let count = self.fresh();
-        // The shape's first number.
+        // The first number of the shape.
         self.push("Shape", &[rows], &[&count], vec![Attribute::integer("end", 1)]);
         let width = self.integers("embedding_width", &[i64::try_from(d).context("the feature_dim")?]);
         let shape = self.fresh();

@@ -1,4 +1,4 @@
-//! `pom2dib export`: the networks of a run for other programs.
+//! `pom2dib export`: writes the networks of a run for other programs.
 
 mod graph;
 mod kinds;
@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 use self::networks::{OfRun, Part, networks};
 use crate::cli::complain::complain;
 
-/// Write every network of a run's last checkpoint as safetensors, and encoders and decoders as ONNX too, with the common randomness and
-/// the normalisation that who uses them needs.
+/// Write every network of a run's last checkpoint as safetensors, and encoders and decoders also as ONNX, with the
+/// common randomness and the normalisation that their users need.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib export runs/mine --out networks
@@ -40,15 +40,15 @@ pub(crate) struct Arguments {
     #[arg(long)]
     best: bool,
 
-    /// The folder to be made
+    /// The folder to make
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Write into the folder if it is there already
+    /// Write into the folder even if it exists
     #[arg(long)]
     force: bool,
 
-    /// Write the first N test rows too, and what this program's networks make of them
+    /// Also write the first N test rows, and the outputs of this program's networks for them
     #[arg(long, default_value_t = 0, value_name = "N")]
     rows: usize,
 
@@ -68,12 +68,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 impl Arguments {
-    /// Gives how many networks were written.
+    /// Returns the number of written networks.
     fn export(&self) -> anyhow::Result<usize> {
         if self.out.exists() && !self.force {
             bail!("{} is there already: give another --out, or --force", self.out.display());
         }
-        // Where there is no run, there is nothing to be locked.
+        // Without a run there is nothing to lock.
         RunFolder::at(&self.run).scenario()?;
         let trained = {
             let _lock = RunLock::take(&self.run)?;
@@ -129,7 +129,7 @@ fn entries(trained: &Trained) -> Vec<(usize, usize)> {
     (0..scenario.transmitters()).flat_map(|k| (0..scenario.modalities(k)).map(move |m| (k, m))).collect()
 }
 
-/// What all nodes draw alike: u of every pass of an evaluation, and the embeddings, which are task inputs.
+/// The common draws of all nodes: u of every pass of an evaluation, and the embeddings, which are task inputs.
 fn common_arrays(trained: &Trained) -> Vec<NewArray> {
     let (scenario, d) = (&trained.scenario, trained.scenario.network.feature_dim);
     let seed = Seed::from_number(scenario.seed);
@@ -144,7 +144,7 @@ fn common_arrays(trained: &Trained) -> Vec<NewArray> {
         .to_vec()
 }
 
-/// How arrays were normalised: value x of position i has become (x - shift[i]) / scale[i].
+/// The normalisation of arrays: value x of position i becomes (x - shift[i]) / scale[i].
 fn normalisation(trained: &Trained) -> anyhow::Result<Vec<NewArray>> {
     let mut arrays: Vec<NewArray> = Vec::new();
     for state in trained.transmitters.iter().chain(&trained.receivers) {
@@ -152,7 +152,7 @@ fn normalisation(trained: &Trained) -> anyhow::Result<Vec<NewArray>> {
             for (what, values) in [("shift", kept.shift()), ("scale", kept.scale())] {
                 let name = format!("{}.{what}", kept.name);
                 if !arrays.iter().any(|array| array.name == name) {
-                    // As they are applied: in float64.
+                    // In float64, as they are applied.
                     let values = Values::Doubles(values.to_vec());
                     arrays.push(NewArray { name, shape: vec![kept.shift().len()], values });
                 }

@@ -3,11 +3,11 @@ use std::{collections::HashMap, path::Path};
 use anyhow::{Context, bail};
 use candle_core::Tensor;
 
-/// A network's parameters, as a checkpoint has them.
+/// A network's parameters from a checkpoint.
 pub(super) struct Exported {
-    /// Such as `transmitter0/encoder1`.
+    /// A name such as `transmitter0/encoder1`.
     pub(super) name: String,
-    /// By their names within the network.
+    /// Tensors by their names within the network.
     pub(super) tensors: HashMap<String, Tensor>,
 }
 
@@ -25,7 +25,7 @@ impl Exported {
         Ok(Exported { name: name.into(), tensors })
     }
 
-    /// The file's name, without an ending.
+    /// The file's name without suffix.
     pub(super) fn stem(&self) -> String {
         self.name.replace('/', "-")
     }

@@ -1,4 +1,4 @@
-//! The messages of an ONNX file, as far as they are written here: field numbers and names are those of `onnx.proto`.
+//! The messages of an ONNX file that this program writes: field numbers and names are those of `onnx.proto`.
 
 /// Type of values: float32.
 pub(super) const FLOAT: i32 = 1;

@@ -1,4 +1,4 @@
-//! Test rows, and what this program's networks make of them: for whoever wants to see that theirs make the same.
+//! Test rows and the outputs of this program's networks for them, to check other implementations against.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,8 @@ use randomness::Seed;
 use super::{entries, floats};
 use crate::predict;
 
-/// Of each encoder `x`, and for each receiver `noise` and `z`, `mu`, `std`; of each decoder what it makes of these features.
+/// For each encoder `x`, and for each receiver `noise` and `z`, `mu`, `std`; for each decoder its output for these
+/// features.
 pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> anyhow::Result<Vec<NewArray>> {
     let (scenario, d) = (&trained.scenario, trained.scenario.network.feature_dim);
     let seed = Seed::from_number(scenario.seed);

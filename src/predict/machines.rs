@@ -13,7 +13,7 @@ use receiver::{Answers, ReceiverMachine, TaskData};
 use scenario::{Device, JointRateRows, Scenario};
 use transmitter::TransmitterMachine;
 
-/// The machines of all nodes of a trained network, whose messages are handed on in this process.
+/// The machines of all nodes of a trained network, with messages passed within this process.
 pub(crate) struct Machines {
     transmitters: Vec<TransmitterMachine>,
     receivers: Vec<ReceiverMachine>,
@@ -27,7 +27,7 @@ enum Letter {
 }
 
 impl Machines {
-    /// The networks of a checkpoint, over rows that are the data set's test split.
+    /// The networks of a checkpoint, over rows that act as the data set's test split.
     pub(crate) fn new(
         trained: &Trained,
         dataset: Arc<dyn Dataset>,
@@ -74,7 +74,7 @@ impl Machines {
         of_transmitters.chain(self.receivers.iter().flat_map(ReceiverMachine::networks))
     }
 
-    /// What every receiver makes of all rows, in each of so many passes, piece by piece.
+    /// Every receiver's answers for all rows, in each of `passes` passes, piece by piece.
     pub(crate) fn answers(mut self, passes: u64) -> Result<Vec<Vec<Answers>>, NodeError> {
         let order = Order::Evaluate(Evaluate { passes, validation: false });
         let mut answers = vec![Vec::new(); self.receivers.len()];
@@ -111,7 +111,7 @@ impl Machines {
         answers: &mut Vec<Answers>,
     ) -> Result<(), NodeError> {
         let under_way = &mut self.under_way;
-        // What is incomplete will be complete: here, nobody is late but by the draws of an emulated link.
+        // Incomplete pieces will be completed: here, messages are late only by the draws of an emulated link.
         self.receivers[t].handle(input, &mut |output| match output {
             receiver::Output::Turn(k, turn) => under_way.push_back(Letter::Turn(k, t, turn)),
             receiver::Output::Answers(own) => answers.push(own),
@@ -120,7 +120,7 @@ impl Machines {
     }
 }
 
-/// The scenario, without the large-sample rate, which nobody asks for here.
+/// The scenario without the large-sample rate, which is not needed here.
 fn judging(scenario: &Scenario, passes: u64) -> Scenario {
     let mut scenario = scenario.clone();
     scenario.evaluation.passes = passes;

@@ -1,4 +1,4 @@
-//! `pom2dib predict`: what a trained network makes of rows, one by one.
+//! `pom2dib predict`: the answers of a trained network for single rows.
 
 mod machines;
 mod prediction;
@@ -26,8 +26,9 @@ use crate::cli::complain::complain;
 
 /// Write the answers of a trained network to every row of a data set.
 ///
-/// The networks of the run's last checkpoint compute as `evaluate` lets them, to the same bits, in this process alone: pass p has the
-/// draw of u, and the selection, of pass p of an evaluation. Of arrays only the files of one split are needed, and of those no labels.
+/// The networks of the run's last checkpoint compute as in `evaluate`, with the same bits, in this process: pass p has
+/// the draw of u, and the selection, of pass p of an evaluation. Arrays need only the files of one split, without
+/// labels.
 #[derive(clap::Args)]
 #[command(
     after_long_help = "The file's ending says what is written: .csv, .jsonl (a line a row, receiver and pass), .npz (numpy).
@@ -46,7 +47,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     best: bool,
 
-    /// Folder of the rows: a data set of the same kind; of arrays, also the URL of an object store. Without it, the run's own
+    /// Folder of the rows: a data set of the same kind; for arrays, also the URL of an object store. By default, the
+    /// run's own
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
@@ -54,7 +56,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "test")]
     split: Rows,
 
-    /// The file to be written: it ends in .csv, .jsonl or .npz
+    /// The file to write, with suffix .csv, .jsonl or .npz
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
@@ -62,33 +64,33 @@ pub(crate) struct Arguments {
     #[arg(long)]
     force: bool,
 
-    /// How many passes, each with one draw of u and one selection: those of an evaluation, from the first on
+    /// Number of passes, each with one draw of u and one selection: the first passes of an evaluation
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     passes: u64,
 
-    /// Write the features too, as they were decoded
+    /// Also write the features as they were decoded
     #[arg(long)]
     z: bool,
 
-    /// Where to compute: cpu, cuda:N or auto; goes before the scenario's devices
+    /// Device: cpu, cuda:N or auto; overrides the scenario's devices
     #[arg(long, env = "POM2DIB_DEVICE", value_name = "DEVICE")]
     device: Option<scenario::Device>,
 
-    /// Threads for the matrix products; without it, one for each core. No result depends on it
+    /// Threads for the matrix products; by default one for each core. Results do not depend on it
     #[arg(long, env = "POM2DIB_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 
-    /// Print one JSON object of what was written, and nothing else, on standard output
+    /// Print only one JSON object about the written file on standard output
     #[arg(long)]
     json: bool,
 }
 
-/// A split by the name that files have.
+/// A split, named as in file names.
 #[derive(Clone, Copy, ValueEnum)]
 enum Rows {
-    /// The test split: of arrays, NAME.test.*
+    /// The test split: for arrays, NAME.test.*
     Test,
-    /// The training split, as in an epoch that training never comes to
+    /// The training split, with the augmentation of an epoch that training never reaches
     Train,
 }
 
@@ -130,7 +132,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Whether the fault lies in the computation rather than in what the user gave.
+/// Whether the computation rather than the user's input is at fault.
 fn is_run(error: &anyhow::Error) -> bool {
     let of_store = error.downcast_ref::<CoordinatorError>().is_some_and(|error| !error.is_input());
     let of_node = error.downcast_ref::<NodeError>().is_some_and(|error| !error.is_input());
@@ -143,7 +145,7 @@ impl Arguments {
         if self.out.exists() && !self.force {
             bail!("{} is there already: give another --out, or --force", self.out.display());
         }
-        // Where there is no run, there is nothing to be locked.
+        // Without a run there is nothing to lock.
         RunFolder::at(&self.run).scenario()?;
         let trained = {
             let _lock = RunLock::take(&self.run)?;
@@ -165,7 +167,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Writes the file whole or not at all.
+    /// Writes the file atomically.
     fn write(&self, format: Format, trained: &Trained, predictions: &[Prediction]) -> anyhow::Result<()> {
         let partial = self.out.with_extension("partial");
         let write = || -> std::io::Result<()> {
@@ -220,7 +222,7 @@ impl Arguments {
     }
 }
 
-/// The rows of a split, as the network was trained to read them, in a folder or where the run's are.
+/// The rows of a split, read as for training, in a given folder or where the run's are.
 pub(crate) fn rows(
     trained: &Trained,
     data: Option<PathBuf>,
@@ -240,7 +242,7 @@ pub(crate) fn rows(
     Ok(source.open_rows(seed, &needs, split, &learnt).map_err(NodeError::from)?.into())
 }
 
-/// What the checkpoint says of the data.
+/// The checkpoint's record of the data.
 fn learnt(trained: &Trained) -> anyhow::Result<data::Trained> {
     let mut learnt = data::Trained::default();
     for state in trained.transmitters.iter().chain(&trained.receivers) {
@@ -261,7 +263,7 @@ fn learnt(trained: &Trained) -> anyhow::Result<data::Trained> {
     Ok(learnt)
 }
 
-/// Outputs of receiver t's joint decoder, by the bias of its last layer.
+/// Outputs of receiver t's joint decoder, from the bias of its last layer.
 fn outputs(t: usize, state: &[u8]) -> anyhow::Result<usize> {
     let tensors = node::unpack_state(state, &candle_core::Device::Cpu)?;
     let names = ["linear.b", "output.b"].map(|name| format!("receiver{t}/joint/{name}"));

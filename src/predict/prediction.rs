@@ -2,17 +2,17 @@ use coordinator::Trained;
 use data::{Dataset, IGNORED, Split, Targets};
 use receiver::Answers;
 
-/// What a receiver makes of all rows. Everything is by pass, then by row.
+/// A receiver's answers for all rows. Everything is ordered by pass, then by row.
 pub(crate) struct Prediction {
     pub(crate) receiver: usize,
     pub(crate) task: String,
     pub(crate) rows: usize,
     pub(crate) passes: usize,
     pub(crate) answers: Kind,
-    /// Whether entry (k, m) was decoded: `entries` of them.
+    /// Whether entry (k, m) was decoded: `entries` values for each.
     pub(crate) used: Vec<bool>,
     pub(crate) entries: usize,
-    /// The features, if they are wanted: `entries` times `feature_dim`, zeros where none was decoded.
+    /// The features, if wanted: `entries` times `feature_dim`, zeros where none was decoded.
     pub(crate) z: Option<Vec<f32>>,
     pub(crate) feature_dim: usize,
 }
@@ -21,19 +21,19 @@ pub(crate) struct Prediction {
 pub(crate) enum Kind {
     Classes {
         classes: usize,
-        /// `classes` of them.
+        /// `classes` values for each.
         probabilities: Vec<f32>,
         answers: Vec<u32>,
-        /// Those that are there.
+        /// Labels, where they exist.
         labels: Vec<Option<u32>>,
-        /// What classes are called, if their labels were texts.
+        /// The classes' names, if their labels were texts.
         names: Vec<String>,
     },
     Values {
         width: usize,
-        /// `width` of them, in the units of the data.
+        /// `width` values for each, in the units of the data.
         values: Vec<f32>,
-        /// By row; no numbers where there are none.
+        /// By row; NaN where there is no label.
         labels: Vec<f32>,
     },
 }
@@ -53,7 +53,7 @@ impl Prediction {
         let mut used = vec![false; passes * rows * entries];
         let mut z = keep_z.then(|| vec![0.0; passes * rows * entries * feature_dim]);
         let mut outputs = Vec::new();
-        // Pieces come pass by pass, and in order.
+        // Pieces arrive pass by pass, in order.
         for piece in answers {
             outputs.extend(piece.outputs);
             for feature in piece.features {
@@ -73,7 +73,7 @@ impl Prediction {
         Prediction { receiver: t, task, rows, passes, answers, used, entries, z, feature_dim }
     }
 
-    /// How many rows have labels.
+    /// Number of rows with labels.
     pub(crate) fn labelled(&self) -> usize {
         match &self.answers {
             Kind::Classes { labels, .. } => labels.iter().flatten().count(),
@@ -83,7 +83,7 @@ impl Prediction {
         }
     }
 
-    /// Of classes with labels: the fraction of right answers, over all passes.
+    /// For classes with labels: the fraction of right answers, over all passes.
     pub(crate) fn accuracy(&self) -> Option<f64> {
         let Kind::Classes { answers, labels, .. } = &self.answers else { return None };
         let judged = labels.iter().flatten().count() * self.passes;
@@ -122,7 +122,7 @@ impl Kind {
     }
 }
 
-/// The number of the largest, the first of several.
+/// The index of the maximum, the first of several.
 fn largest(logits: &[f32]) -> u32 {
     let first = (0..logits.len()).rev().max_by(|&one, &other| logits[one].total_cmp(&logits[other]));
     first.unwrap_or(0) as u32

@@ -28,7 +28,7 @@ impl Prediction {
         pass * self.rows + row
     }
 
-    /// The numbers of the entries that were decoded.
+    /// The indices of the decoded entries.
     fn used_at(&self, line: usize) -> impl Iterator<Item = usize> {
         let used = &self.used[line * self.entries..][..self.entries];
         used.iter().enumerate().filter(|(_, used)| **used).map(|(entry, _)| entry)
@@ -67,12 +67,12 @@ impl Prediction {
     }
 }
 
-/// A class by its name, if it has one.
+/// A class by its name or, without one, its number.
 fn class(class: u32, names: &[String]) -> String {
     names.get(class as usize).cloned().unwrap_or_else(|| class.to_string())
 }
 
-/// Comma-separated values (RFC 4180) with a head.
+/// Comma-separated values (RFC 4180) with a header.
 pub(crate) fn csv(file: &mut impl Write, trained: &Trained, predictions: &[Prediction]) -> io::Result<()> {
     let entries = entry_names(trained);
     let most = predictions.iter().map(|prediction| prediction.probabilities_at(0).len()).max().unwrap_or(0);
@@ -119,7 +119,7 @@ fn record(file: &mut impl Write, fields: &[String]) -> io::Result<()> {
     writeln!(file, "{}", fields.iter().map(quoted).collect::<Vec<String>>().join(","))
 }
 
-/// A JSON object a line.
+/// One JSON object for each line.
 pub(crate) fn json_lines(
     file: &mut impl Write,
     trained: &Trained,
@@ -166,12 +166,12 @@ fn named(names: &[String], class: u32) -> Value {
     names.get(class as usize).map_or_else(|| json!(class), |name| json!(name))
 }
 
-/// A number as short as it reads back to the same f32.
+/// The shortest number that reads back to the same f32.
 fn number(value: &f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
-/// Arrays by receiver, passes and rows first.
+/// Arrays by receiver; the first axes are passes and rows.
 pub(crate) fn arrays(trained: &Trained, predictions: &[Prediction]) -> Vec<NewArray> {
     let entries = entry_names(trained);
     let mut arrays =

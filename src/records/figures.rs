@@ -1,4 +1,4 @@
-//! What a finished run comes to, as named numbers: the columns of tables.
+//! The results of a finished run as named numbers: the columns of tables.
 
 use coordinator::{Summary, Test};
 
@@ -21,7 +21,7 @@ pub(crate) fn figures(summary: &Summary) -> Vec<(String, f64)> {
             test.tasks[..at].iter().any(|other| (&other.name, &other.metric) == (&task.name, &task.metric));
         let name = if twice { format!("{}-{at}", task.name) } else { task.name.clone() };
         figures.push((format!("{name}.{}", task.metric), task.value));
-        // The loss is the task's, whatever it is judged by: it stands in the first of its rows.
+        // The loss belongs to the task, not to a metric: it is in the first row of the task.
         if last != Some(&task.name) || twice {
             figures.push((format!("{name}.ce"), task.ce));
             figures.extend(rates.next().map(|rate| (format!("{name}.rate"), rate)));
@@ -32,7 +32,8 @@ pub(crate) fn figures(summary: &Summary) -> Vec<(String, f64)> {
     figures
 }
 
-/// What each receiver is sent, in nats: the rates of its entries, by how often they are granted. Nothing if that is not known.
+/// The rate sent to each receiver, in nats: the rates of its entries, weighted by how often they are granted. Empty if
+/// unknown.
 fn rates_by_receiver(test: &Test) -> Vec<f64> {
     let of_receiver = |(rates, shares): (&Vec<Vec<Option<f64>>>, &Vec<Vec<f64>>)| {
         let entries = rates.iter().flatten().zip(shares.iter().flatten());
@@ -41,7 +42,7 @@ fn rates_by_receiver(test: &Test) -> Vec<f64> {
     test.entry_rates.iter().zip(&test.selection).map(of_receiver).collect()
 }
 
-/// The names in any of several lists, in the order in which they first come.
+/// The names in any of several lists, in order of first appearance.
 pub(crate) fn columns<'a>(lists: impl IntoIterator<Item = &'a Vec<(String, f64)>>) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     for (name, _) in lists.into_iter().flatten() {
@@ -52,7 +53,7 @@ pub(crate) fn columns<'a>(lists: impl IntoIterator<Item = &'a Vec<(String, f64)>
     columns
 }
 
-/// A number of a list, by its name.
+/// The number with a name in a list.
 pub(crate) fn named(figures: &[(String, f64)], name: &str) -> Option<f64> {
     figures.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
 }
@@ -70,7 +71,7 @@ pub(crate) fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// Made up: two tasks, of which the first has two metrics.
+    /// A made-up summary: two tasks, of which the first has two metrics.
     pub(crate) fn summary(n_ce: f64, sum_rate: f64) -> Summary {
         let task = |name: &str, metric: &str, value: f64| serde_json::json!({"name": name, "metric": metric, "value": value, "ci95": [0.1, 0.9], "ce": -n_ce / 2.0});
         serde_json::from_value(serde_json::json!({
@@ -110,7 +111,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_each_receiver_is_sent_adds_up_to_the_sum_rate() {
+    fn the_receivers_rates_add_up_to_the_sum_rate() {
         let mut summary = summary(-1.0, 7.0);
         summary.test.entry_rates = vec![vec![vec![Some(4.0), Some(6.0)]], vec![vec![None, Some(0.0)]]];
         let figures = figures(&summary);

@@ -1,4 +1,4 @@
-//! `pom2dib records`: all that runs have observed, one observation a row, for programs that draw and compute.
+//! `pom2dib records`: all observations of runs, one in each row, for programs that draw and compute.
 
 pub(crate) mod figures;
 pub(crate) mod origin;
@@ -23,7 +23,7 @@ use crate::{
     report::Recorded,
 };
 
-/// The columns. Those that a row has nothing to say of are empty.
+/// The columns. Columns that do not apply to a row are empty.
 const HEAD: [&str; 15] = [
     "run",
     "scenario",
@@ -42,14 +42,15 @@ const HEAD: [&str; 15] = [
     "high",
 ];
 
-/// Write all that runs have observed as one table: a row an observation, named by receiver and entry.
+/// Write all observations of runs as one table: one row for each, named by receiver and entry.
 ///
-/// Columns: run (its folder), scenario, method, seed; split (train, validation or test); round (which, counted from 0; of test: how many
-/// were trained); quantity; receiver and task; transmitter, modality (its place there) and name of it; value; low and high (the ends of
-/// the 95 % interval, where there is one). What has no receiver is of the whole network; what has a transmitter is of an entry.
-/// Quantities of train: sum_rate, n_ce, loss, logl, ce, rate (nats), granted (share of ticks), seconds, feature_bytes, gradient_bytes,
-/// total_bytes. Of test: n_ce, sum_rate, joint_rate, ce, rate (nats), entries, granted (share of passes), and each metric of a task.
-/// Of validation: n_ce, gap (nats).
+/// Columns: run (its folder), scenario, method, seed; split (train, validation or test); round (counted from 0; for
+/// test: the number of trained rounds); quantity; receiver and task; transmitter, modality (its index there) and its
+/// name; value; low and high (the ends of the 95 % interval, if any). Rows without a receiver are about the whole
+/// network; rows with a transmitter are about an entry. Quantities of train: sum_rate, n_ce, loss, logl, ce, rate
+/// (nats), granted (share of ticks), seconds, feature_bytes, gradient_bytes, total_bytes. Of test: n_ce, sum_rate,
+/// joint_rate, ce, rate (nats), entries, granted (share of passes), and each metric of a task. Of validation: n_ce, gap
+/// (nats).
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib records runs/mine
@@ -59,7 +60,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
 
-    /// The table, as CSV; standard output without it
+    /// The table, as CSV; by default standard output
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
 }
@@ -67,7 +68,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match write(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        // All that can be wrong is what was given: a folder that holds no whole run, a file that cannot be written.
+        // All possible errors are those of input: a folder without a whole run, or a file that cannot be written.
         Err(error) => complain(&error, 2),
     }
 }
@@ -133,7 +134,7 @@ struct Row {
     round: u64,
     quantity: String,
     receiver: Option<usize>,
-    /// Transmitter k and modality m, where it is of an entry.
+    /// Transmitter k and modality m, if it is about an entry.
     entry: Option<(usize, usize)>,
     value: f64,
     interval: Option<[f64; 2]>,
@@ -148,7 +149,7 @@ impl Row {
         Row { receiver: Some(receiver), ..self }
     }
 
-    /// From its split on, in the order of [`HEAD`].
+    /// Its cells from the split on, in the order of [`HEAD`].
     fn cells(self, recorded: &Recorded) -> impl Iterator<Item = String> {
         let scenario = &recorded.scenario;
         let number = |number: Option<usize>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -197,7 +198,7 @@ fn of_round(round: &Round) -> Vec<Row> {
     rows
 }
 
-/// Numbers of entries, by receiver and (k, m) in order; nothing is said of those that are none.
+/// Values of entries, by receiver and (k, m) in order; entries without a value are left out.
 fn of_entries(
     recorded: &Recorded,
     split: &'static str,
@@ -235,7 +236,7 @@ fn of_summary(recorded: &Recorded, summary: &Summary) -> Vec<Row> {
         ];
         let known = others.into_iter().filter_map(|(name, value)| Some(row(name, value?).of(t)));
         rows.extend(known);
-        // A task that is judged by several metrics has one loss.
+        // A task with several metrics has one loss.
         let has_loss = rows.iter().any(|row| row.quantity == "ce" && row.receiver == Some(t));
         rows.extend((!has_loss).then(|| row("ce", task.ce).of(t)));
     }
@@ -246,7 +247,7 @@ fn of_summary(recorded: &Recorded, summary: &Summary) -> Vec<Row> {
     rows
 }
 
-/// The rows of a summary with their receivers: those of one stand together, and have different metrics.
+/// The rows of a summary with their receivers: rows of one receiver are adjacent, and have different metrics.
 fn by_receiver(tasks: &[TaskResult]) -> Vec<(usize, &TaskResult)> {
     let mut found: Vec<(usize, &TaskResult)> = Vec::new();
     for task in tasks {

@@ -1,5 +1,5 @@
-//! What a run was made from besides its scenario. Runs that were made from other data, or by a program that computes other bits,
-//! must not stand in one mean.
+//! The origin of a run besides its scenario. Runs from other data, or of a program that computes other bits, must not
+//! be averaged together.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +10,16 @@ use sha2::{Digest, Sha256};
 
 use crate::{draw::plot, program};
 
-/// The file of a sweep's point.
+/// The file in the folder of a sweep's point.
 const FILE: &str = "origin.json";
 
-/// So many letters of a digest tell it from others.
+/// Letters of a digest that suffice to identify it.
 const SHORT: usize = 12;
 
 /// Data, numerics and build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// SHA-256 of everything that the network reads, [`data::Source::contents`].
+    /// SHA-256 of all data that the network reads, [`data::Source::contents`].
     pub(crate) data: String,
     /// [`dib::NUMERICS`].
     pub(crate) numerics: u32,
@@ -27,21 +27,21 @@ pub(crate) struct Origin {
     pub(crate) build: String,
 }
 
-/// How what is there stands to what would be made now.
+/// The relation of an existing run to one that would be made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kinship {
     Same,
-    /// Of another build: the same numbers are meant, and not promised.
+    /// From another build: the same numbers are expected, but not guaranteed.
     OtherBuild,
-    /// Nothing is known: it is of a program that did not write it down.
+    /// Unknown: the program did not record it.
     Unknown,
 }
 
 impl Origin {
-    /// How what `there` was made from stands to this.
+    /// The relation of the origin `there` to this one.
     ///
     /// # Errors
-    /// Other data or numerics, with both.
+    /// If data or numerics differ; the error gives both.
     pub(crate) fn kinship(&self, there: Option<&Origin>) -> anyhow::Result<Kinship> {
         let Some(there) = there else { return Ok(Kinship::Unknown) };
         let short = |digest: &str| digest.get(..SHORT).unwrap_or(digest).to_owned();
@@ -58,10 +58,10 @@ impl Origin {
         Ok(if there.build == self.build { Kinship::Same } else { Kinship::OtherBuild })
     }
 
-    /// What a point's folder says; nothing if it is of an older program.
+    /// The origin in a point's folder; none from an older program.
     ///
     /// # Errors
-    /// A file that is none.
+    /// If the file is malformed.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(FILE);
         match std::fs::read(&path) {
@@ -76,7 +76,7 @@ impl Origin {
     /// Writes it beside a run.
     ///
     /// # Errors
-    /// A folder that cannot be written to.
+    /// If the folder cannot be written to.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         plot::write(folder, &[(FILE, serde_json::to_string(self)? + "\n")])
     }
@@ -89,14 +89,14 @@ pub(crate) struct Origins {
     known: Vec<(What, String)>,
 }
 
-/// What is read of which data.
+/// The parts of a data set that are read.
 type What = (data::Settings, Vec<String>, Vec<String>);
 
 impl Origins {
-    /// Of a run of this scenario.
+    /// The origin of a run of this scenario.
     ///
     /// # Errors
-    /// What is wrong with its data.
+    /// If its data cannot be read.
     pub(crate) fn of(&mut self, scenario: &Scenario) -> anyhow::Result<Origin> {
         let data = self.data(scenario)?;
         let build = match &self.build {
@@ -126,7 +126,7 @@ impl Origins {
     }
 }
 
-/// The folder of the data; of arrays in an object store, that of their copies.
+/// The folder of the data; for arrays in an object store, that of their copies.
 fn nearby(scenario: &Scenario, modalities: &[String], tasks: &[String]) -> anyhow::Result<Option<PathBuf>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(node::data_nearby(scenario, None, &[modalities, tasks].concat()))?)
@@ -142,7 +142,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// One line about all that is taken although it is of another build, or of an older program.
+/// Prints one line about runs that are used although they are from another build or an older program.
 pub(crate) fn say(what: &str, all: &[Kinship]) {
     let count = |of: &Kinship| all.iter().filter(|kinship| *kinship == of).count();
     let (other, unknown) = (count(&Kinship::OtherBuild), count(&Kinship::Unknown));

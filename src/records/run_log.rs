@@ -1,4 +1,4 @@
-//! What a run logs of its rounds, read back.
+//! A run's log of its rounds, read back.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,14 +11,14 @@ pub(crate) struct Round {
     pub(crate) round: u64,
     pub(crate) sum_rate: f64,
     pub(crate) n_ce: f64,
-    /// Of each receiver; none in logs of before.
+    /// By receiver; empty in old logs.
     #[serde(default)]
     pub(crate) ce: Vec<f64>,
-    /// Likewise.
+    /// By receiver; empty in old logs.
     #[serde(default)]
     pub(crate) rate: Vec<f64>,
     pub(crate) loss: f64,
-    /// What the version to which it led scores on validation rows, where that was judged.
+    /// Scores on validation rows of the version after the round, if evaluated.
     #[serde(default)]
     pub(crate) validation: Option<Validated>,
     /// The log-likelihood (21).
@@ -26,7 +26,7 @@ pub(crate) struct Round {
     /// The longest of the receivers' times between rounds.
     pub(crate) seconds: f64,
     pub(crate) bytes: Bytes,
-    /// Seconds of all nodes together, by kind of work.
+    /// Seconds of all nodes together, by profiler phase.
     pub(crate) work: BTreeMap<String, f64>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Round {
 #[derive(Clone, Copy, Deserialize)]
 pub(crate) struct Validated {
     pub(crate) n_ce: f64,
-    /// By how much that is below training's.
+    /// By how much it is below training's.
     pub(crate) gap: f64,
 }
 
@@ -49,31 +49,31 @@ pub(crate) struct Bytes {
 /// A line of selection.jsonl: shares of a round's ticks.
 #[derive(Deserialize)]
 pub(crate) struct Selection {
-    /// At which each entry was granted, by receiver and (k, m).
+    /// The share of ticks at which each entry was granted, by receiver and (k, m).
     pub(crate) granted: Vec<Vec<f64>>,
-    /// At which each (k, m) was granted to anybody.
+    /// The share at which each (k, m) was granted to any receiver.
     pub(crate) encoded: Vec<f64>,
-    /// Of all receivers together, at which they asked each transmitter.
+    /// Requests to each transmitter, summed over the receivers.
     pub(crate) asked: Vec<f64>,
 }
 
 /// The rounds of the run in a folder, in order.
 ///
 /// # Errors
-/// The line that is none.
+/// The malformed line.
 pub(crate) fn rounds(folder: &Path) -> anyhow::Result<Vec<Round>> {
     lines(&folder.join("metrics.jsonl"))
 }
 
-/// What was selected in them.
+/// The selection in these rounds.
 ///
 /// # Errors
-/// The line that is none.
+/// The malformed line.
 pub(crate) fn selection(folder: &Path) -> anyhow::Result<Vec<Selection>> {
     lines(&folder.join("selection.jsonl"))
 }
 
-/// The lines of a log. The last may not be whole while the run is under way; a run that has just begun has none.
+/// The lines of a log. During a run the last line may be incomplete; a run that has just begun has none.
 fn lines<L: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<L>> {
     let text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

@@ -7,25 +7,25 @@ use crate::draw::picture::ticks;
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 260.0;
-/// Room for the axes: left, bottom, top, right.
+/// Margins for the axes: left, bottom, top, right.
 const MARGINS: (f64, f64, f64, f64) = (62.0, 34.0, 12.0, 24.0);
-/// More points than this nobody can tell apart: rounds are put together.
+/// Most points in a curve: more could not be distinguished, so rounds are merged.
 const MOST_POINTS: usize = 300;
 
 /// A quantity over the rounds of a run.
 pub(crate) struct Curve {
-    /// The run's number among those on the page, or the receiver's: its colour.
+    /// The index of the run on the page, or of the receiver: its colour.
     pub(crate) run: usize,
-    /// What it is called where one points at it.
+    /// Its name in tooltips.
     pub(crate) name: String,
-    /// A value a round.
+    /// A value for each round.
     pub(crate) values: Vec<f64>,
-    /// The rounds of the values, where not each has one.
+    /// The rounds of the values, if not all have one.
     pub(crate) rounds: Option<Vec<u64>>,
 }
 
 impl Curve {
-    /// One that has a value each round.
+    /// A curve with a value for each round.
     pub(crate) fn of_each_round(run: usize, name: impl Into<String>, values: Vec<f64>) -> Self {
         Curve { run, name: name.into(), values, rounds: None }
     }
@@ -38,7 +38,7 @@ impl Curve {
         }
     }
 
-    /// Its points: where each round has one, put together so that they can be told apart.
+    /// Its points, where consecutive rounds are merged if there are too many.
     fn bins(&self) -> Vec<Bin> {
         let Some(rounds) = &self.rounds else { return binned(&self.values) };
         let bin = |(&round, &value): (&u64, &f64)| Bin {
@@ -51,9 +51,9 @@ impl Curve {
     }
 }
 
-/// Some rounds together.
+/// Some merged rounds.
 pub(super) struct Bin {
-    /// The middle of them.
+    /// Their middle.
     round: f64,
     pub(super) mean: f64,
     low: f64,
@@ -63,20 +63,20 @@ pub(super) struct Bin {
 /// Which axes are logarithmic.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Logarithmic {
-    /// That of the rounds.
+    /// The axis of the rounds.
     pub(crate) rounds: bool,
-    /// That of the values, where all are above 0.
+    /// The axis of the values, where all are above 0.
     pub(crate) values: bool,
 }
 
-/// Where values are drawn.
+/// The area in which values are drawn.
 struct Frame {
     rounds: f64,
     values: Range<f64>,
     logarithmic: Logarithmic,
 }
 
-/// A chart of all curves. With one, a band shows how far rounds that were put together lie apart.
+/// A chart of all curves. For a single curve, a band shows the spread of merged rounds.
 pub(crate) fn chart(title: &str, curves: &[Curve], logarithmic: Logarithmic) -> String {
     let bins: Vec<(&Curve, Vec<Bin>)> =
         curves.iter().filter(|curve| !curve.values.is_empty()).map(|curve| (curve, curve.bins())).collect();
@@ -88,7 +88,7 @@ pub(crate) fn chart(title: &str, curves: &[Curve], logarithmic: Logarithmic) -> 
         return String::new();
     }
     let logarithmic = Logarithmic { values: logarithmic.values && low > 0.0, ..logarithmic };
-    // A constant has a place too.
+    // A constant curve needs a range too.
     let room = if high > low { 0.05 * (high - low) } else { high.abs().max(1.0) * 0.1 };
     let values = if logarithmic.values { low / 1.1..high * 1.1 } else { low - room..high + room };
     let frame = Frame { rounds: rounds as f64, values, logarithmic };
@@ -117,12 +117,12 @@ pub(crate) fn chart(title: &str, curves: &[Curve], logarithmic: Logarithmic) -> 
     )
 }
 
-/// How many of so many rounds stand in one point.
+/// How many rounds are merged in one point.
 pub(crate) fn together(rounds: usize) -> usize {
     rounds.div_ceil(MOST_POINTS).max(1)
 }
 
-/// Values of rounds, put together so that they can be told apart.
+/// Values of rounds, merged if there are too many.
 pub(super) fn binned(values: &[f64]) -> Vec<Bin> {
     let size = together(values.len());
     let bin = |(number, values): (usize, &[f64])| Bin {
@@ -138,7 +138,7 @@ impl Frame {
     fn x(&self, round: f64) -> f64 {
         let (left, _, _, right) = MARGINS;
         let share = match self.logarithmic.rounds {
-            // The first round has a place too.
+            // Round 0 has a position too.
             true => round.ln_1p() / self.rounds.ln_1p(),
             false => round / self.rounds,
         };
@@ -188,7 +188,7 @@ impl Frame {
         path(bins.iter().map(|bin| (self.x(bin.round), self.y(bin.mean))))
     }
 
-    /// What is said where one points at a curve: round and value.
+    /// Tooltips of a curve: round and value.
     fn points(&self, name: &str, bins: &[Bin]) -> String {
         let point = |bin: &Bin| {
             format!(
@@ -203,7 +203,7 @@ impl Frame {
         bins.iter().map(point).collect()
     }
 
-    /// Where there are so few points that each is to be seen.
+    /// Dots, if there are few enough points.
     fn dots(&self, colour: &str, bins: &[Bin]) -> String {
         let dot = |bin: &Bin| {
             let (x, y) = (self.x(bin.round), self.y(bin.mean));
@@ -227,7 +227,7 @@ fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
     path
 }
 
-/// Powers of ten in a range above 0; where there are few, twice and five times as much too.
+/// Powers of ten in a range above 0; if those are few, also twice and five times each.
 fn log_ticks(range: &Range<f64>) -> Vec<f64> {
     let (low, high) = (range.start.log10().floor() as i32, range.end.log10().ceil() as i32);
     let all = |steps: &[f64]| -> Vec<f64> {
@@ -238,7 +238,7 @@ fn log_ticks(range: &Range<f64>) -> Vec<f64> {
     if fine.len() > 8 { all(&[1.0]) } else { fine }
 }
 
-/// A tick is a round number: what its arithmetic leaves behind is none of it.
+/// The label of a tick: rounding errors of its computation are dropped.
 pub(crate) fn tick_label(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) {
         return number(value);
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_written_without_what_arithmetic_leaves_behind() {
+    fn tick_labels_have_no_rounding_errors() {
         let labels = |range| ticks(&range, 5).into_iter().map(tick_label).collect::<Vec<_>>();
         assert_eq!(labels(-0.33..0.02), ["-0.3", "-0.2", "-0.1", "0"]);
     }
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(log_ticks(&(0.9..1.1e6)), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6]);
         let drawn = |logarithmic| chart("rate", &[Curve::of_each_round(0, "a", values.clone())], logarithmic);
         assert_ne!(drawn(logarithmic), drawn(Logarithmic::default()));
-        // What is not above 0 has no logarithm.
+        // Values that are not above 0 have no logarithm.
         let negative =
             |logarithmic| chart("N-CE", &[Curve::of_each_round(0, "a", vec![-1.0, 2.0])], logarithmic);
         assert_eq!(negative(logarithmic), negative(Logarithmic::default()));

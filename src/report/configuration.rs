@@ -1,4 +1,4 @@
-//! What was run, and in what several runs differ.
+//! The configuration of a run, and the differences between several.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{
     recorded::Recorded,
 };
 
-/// The scenario as it was run, to be opened.
+/// The scenario of the run, in a collapsible block.
 pub(crate) fn configuration(run: &Recorded) -> String {
     format!(
         "<details><summary>{}/scenario.toml</summary><pre>{}</pre></details>\n",
@@ -18,7 +18,7 @@ pub(crate) fn configuration(run: &Recorded) -> String {
     )
 }
 
-/// A row for every key that not all runs have the same value of.
+/// A row for every key whose value differs between runs.
 pub(crate) fn differences(runs: &[Recorded]) -> String {
     let all: Vec<BTreeMap<String, String>> = runs.iter().map(keys).collect();
     let names: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
@@ -54,7 +54,7 @@ fn flatten(name: String, value: &Value, keys: &mut BTreeMap<String, String>) {
             items.iter().enumerate().for_each(|(part, value)| flatten(inner(&part.to_string()), value, keys));
         }
         Value::String(text) => drop(keys.insert(name, text.clone())),
-        // What is not set has no value.
+        // Unset keys have no value.
         Value::Null => {}
         other => drop(keys.insert(name, other.to_string())),
     }

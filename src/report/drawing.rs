@@ -1,4 +1,4 @@
-//! The network: what goes from whom to whom, and how often.
+//! A drawing of the network: which entries are granted to which receiver, and how often.
 
 use std::fmt::Write;
 
@@ -11,15 +11,15 @@ const WIDTH: f64 = 820.0;
 const LEFT: f64 = 270.0;
 const RIGHT: f64 = 600.0;
 const STEP: f64 = 26.0;
-/// Between two transmitters.
+/// Gap between two transmitters.
 const GAP: f64 = 16.0;
-/// Of an entry that is always granted.
+/// Width of the line of an entry that is always granted.
 const WIDEST: f64 = 9.0;
-/// A share below this is not worth a line.
+/// Shares below this get no line.
 const LEAST: f64 = 5e-3;
 
-/// Transmitters with their modalities on the left, receivers on the right; the wider a line, the more of the last rounds' ticks
-/// granted that entry.
+/// Transmitters with their modalities on the left, receivers on the right; the width of a line shows at how many of the
+/// last rounds' ticks the entry was granted.
 pub(crate) fn drawing(run: &Recorded) -> String {
     let Some(shares) = run.late_selection() else { return String::new() };
     let (places, height) = modality_places(run);
@@ -84,7 +84,7 @@ pub(crate) fn drawing(run: &Recorded) -> String {
     )
 }
 
-/// The middle of every modality, in (k, m) order, and the height of all.
+/// The middle of every modality, in (k, m) order, and the total height.
 fn modality_places(run: &Recorded) -> (Vec<f64>, f64) {
     let mut places = Vec::new();
     let mut y = GAP / 2.0;
@@ -95,6 +95,6 @@ fn modality_places(run: &Recorded) -> (Vec<f64>, f64) {
         }
         y += GAP;
     }
-    // Receivers want their room too.
+    // Receivers need space too.
     (places, y.max(run.scenario.receivers() as f64 * (STEP + 8.0)))
 }

@@ -1,4 +1,4 @@
-//! What every entry costs, and what receivers take their classes for.
+//! The rate of every entry, and the confusion matrices.
 
 use coordinator::Confusion;
 
@@ -7,7 +7,7 @@ use super::{
     recorded::Recorded,
 };
 
-/// The rate of every entry on the test set, and the share of passes that granted it; a column a receiver.
+/// The rate of every entry on the test set, and the share of passes that granted it; a column for each receiver.
 pub(crate) fn rates(run: &Recorded) -> String {
     let Some(test) = run.summary.as_ref().map(|summary| &summary.test) else { return String::new() };
     let tasks = run.scenario.receiver.iter().map(|receiver| escape(&receiver.task));
@@ -32,7 +32,7 @@ pub(crate) fn rates(run: &Recorded) -> String {
         )
 }
 
-/// How much of the colour a cell has at most, in %: numbers must stay to be read on it.
+/// Largest share of colour in a cell, in %: numbers must stay legible on it.
 pub(super) const DARKEST: u64 = 50;
 
 /// A matrix for each classification.
@@ -43,7 +43,7 @@ pub(crate) fn confusions(run: &Recorded) -> String {
     test.confusion.iter().map(of).collect()
 }
 
-/// Rows are labels, columns answers, by their names if they have any; the darker, the larger the share of its row.
+/// Rows are labels, columns answers, by their names if they have any; darker cells are larger shares of their row.
 fn confusion(confusion: &Confusion, names: &[String]) -> String {
     let name = |class: usize| names.get(class).map_or_else(|| class.to_string(), |name| escape(name));
     let answers = (0..confusion.counts.len()).map(name);

@@ -1,4 +1,4 @@
-//! Who was granted what over the rounds of a run.
+//! The grants over the rounds of a run.
 
 use std::fmt::Write;
 
@@ -12,10 +12,11 @@ const LEVELS: usize = 10;
 const LEFT: f64 = 190.0;
 const WIDTH: f64 = 960.0;
 const ROW: f64 = 15.0;
-/// Between the rows of a receiver and those of the next.
+/// Gap between the rows of two receivers.
 const GAP: f64 = 24.0;
 
-/// A row an entry, receiver by receiver; a column some rounds; the darker, the more of their ticks granted it.
+/// A row for each entry, receiver by receiver; a column for some rounds; the darker, the more of their ticks granted
+/// it.
 pub(crate) fn heat_map(run: &Recorded) -> String {
     let rounds = run.granted.len();
     if rounds == 0 {
@@ -75,7 +76,7 @@ pub(crate) fn heat_map(run: &Recorded) -> String {
     )
 }
 
-/// What is said of a row where one points: of neighbours of one shade their rounds and mean share.
+/// The tooltip of a row: for neighbours of one shade their rounds and mean share.
 fn words(shares: &[f64], levels: &[usize], rounds: usize, top: f64, width: f64) -> String {
     let size = rounds.div_ceil(MOST_COLUMNS);
     let (mut words, mut start) = (String::new(), 0);
@@ -96,7 +97,7 @@ fn words(shares: &[f64], levels: &[usize], rounds: usize, top: f64, width: f64) 
     words
 }
 
-/// What the shades mean.
+/// The legend of the shades.
 fn legend() -> String {
     let shade = |percent: &u32| {
         format!(
@@ -106,7 +107,7 @@ fn legend() -> String {
     [0, 25, 50, 75, 100].iter().map(shade).collect::<String>().trim_end().to_owned()
 }
 
-/// Means of so many rounds that they fit, by receiver and entry.
+/// Means over as many rounds as needed to fit, by receiver and entry.
 fn columns(granted: &[Vec<Vec<f64>>]) -> Vec<Vec<Vec<f64>>> {
     let size = granted.len().div_ceil(MOST_COLUMNS);
     let mean = |rounds: &[Vec<Vec<f64>>]| {
@@ -121,11 +122,11 @@ fn columns(granted: &[Vec<Vec<f64>>]) -> Vec<Vec<Vec<f64>>> {
     granted.chunks(size).map(mean).collect()
 }
 
-/// Adds a row's rectangles to the path of their shade; neighbours of one shade are one.
+/// Adds a row's rectangles to the path of their shade; neighbours of one shade are merged.
 fn draw_row(shades: &mut [String], levels: &[usize], top: f64, width: f64) {
     let mut start = 0;
     for run in levels.chunk_by(|one, other| one == other) {
-        // A share is at most 1, but a file may say anything.
+        // A share is at most 1, but a file may contain any number.
         let level = run[0].min(LEVELS);
         if level > 0 {
             let (x, length) = (LEFT + start as f64 * width, run.len() as f64 * width);

@@ -1,12 +1,12 @@
 //! Pieces of HTML that is also well-formed XML.
 
-/// How many colours there are for runs and receivers; more of them begin again, with dashes.
+/// Number of colours for runs and receivers; further ones repeat them, with dashes.
 const COLOURS: usize = 8;
 
-/// How lines of a colour that is there for the first, second, ... time are dashed.
+/// Dash patterns for the first, second, ... use of a colour.
 const DASHES: [&str; 4] = ["", "7 4", "2 3", "10 3 2 3"];
 
-/// Text as it may stand in an element or an attribute. What no XML may hold becomes a replacement character.
+/// Text escaped for an element or an attribute. Characters that XML forbids become a replacement character.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -26,12 +26,12 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The colour of the n-th of several things.
+/// The colour of the n-th of several items.
 pub(crate) fn colour(number: usize) -> String {
     format!("var(--c{})", number % COLOURS)
 }
 
-/// What makes the n-th line another than those of the same colour: an attribute, or nothing.
+/// The dash attribute that distinguishes the n-th line from those of the same colour, or nothing.
 pub(crate) fn dashes(number: usize) -> String {
     match DASHES[number / COLOURS % DASHES.len()] {
         "" => String::new(),
@@ -39,7 +39,7 @@ pub(crate) fn dashes(number: usize) -> String {
     }
 }
 
-/// A little square of the n-th colour; of one that is there already, a piece of its line.
+/// A small square of the n-th colour; for a repeated colour, a piece of its line.
 pub(crate) fn mark(number: usize) -> String {
     let colour = colour(number);
     match dashes(number) {
@@ -51,7 +51,7 @@ pub(crate) fn mark(number: usize) -> String {
     }
 }
 
-/// The first row of a table, whose cells, HTML already, are the heads of the columns below. A corner without a word is no head.
+/// The first row of a table, whose cells, already HTML, head the columns below. An empty corner is not a header.
 pub(crate) fn head(cells: impl IntoIterator<Item = String>) -> String {
     let cell = |cell: String| match cell.is_empty() {
         true => "<td></td>".into(),
@@ -60,7 +60,7 @@ pub(crate) fn head(cells: impl IntoIterator<Item = String>) -> String {
     format!("<tr>{}</tr>\n", cells.into_iter().map(cell).collect::<String>())
 }
 
-/// A row of a table: what it is, and its cells, all of them HTML already.
+/// A row of a table: its header and its cells, already HTML.
 pub(crate) fn row(name: &str, cells: impl IntoIterator<Item = String>) -> String {
     let cells: String = cells.into_iter().map(|cell| format!("<td>{cell}</td>")).collect();
     format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n")
@@ -71,7 +71,7 @@ pub(crate) fn table(class: &str, rows: &str) -> String {
     format!("<div class=\"scroll\"><table class=\"{class}\"><tbody>\n{rows}</tbody></table></div>\n")
 }
 
-/// A number with four digits that matter.
+/// A number with four significant digits.
 pub(crate) fn number(value: f64) -> String {
     let magnitude = value.abs();
     match magnitude {

@@ -1,4 +1,4 @@
-//! `pom2dib report`: what a run has come to, or several side by side, as one HTML page.
+//! `pom2dib report`: the results of a run, or of several side by side, as one HTML page.
 
 mod chart;
 mod configuration;
@@ -24,7 +24,7 @@ use serde::Serialize;
 use chart::Logarithmic;
 pub(crate) use recorded::Recorded;
 
-/// Which runs, and where the page goes.
+/// The runs, and the path of the page.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib report runs/mine
@@ -39,11 +39,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Axes that are logarithmic: that of the rounds, and that of the values in charts in which all are above 0
+    /// Logarithmic axes: that of the rounds, and that of the values in charts with values above 0 only
     #[arg(long, value_enum, value_name = "AXIS,...", value_delimiter = ',')]
     log: Vec<Axis>,
 
-    /// Print one JSON object: where the page is, and how far each run has got
+    /// Print one JSON object: the path of the page, and the progress of each run
     #[arg(long)]
     json: bool,
 }
@@ -57,7 +57,7 @@ enum Axis {
     Values,
 }
 
-/// What was written, for programs.
+/// The result for programs.
 #[derive(Serialize)]
 struct Written {
     page: String,
@@ -76,11 +76,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(written) => {
             let json = || serde_json::to_string(&written).expect("it has only strings and numbers");
             let text = if arguments.json { json() } else { written.page.clone() };
-            // The page is written, whoever wants to hear of it.
+            // The page is written even if its path cannot be printed.
             println!("{text}");
             ExitCode::SUCCESS
         }
-        // All that can be wrong is what was given: a folder that holds no whole run, a file that cannot be written.
+        // All possible errors are those of input: a folder without a whole run, or a file that cannot be written.
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)

@@ -1,4 +1,4 @@
-//! The page, put together.
+//! Assembles the page.
 
 use std::collections::BTreeSet;
 
@@ -19,10 +19,10 @@ use crate::records::run_log::Round;
 
 const STYLE: &str = include_str!("style.css");
 
-/// A figure of a round.
+/// A quantity of a round.
 type Quantity = fn(&Round) -> f64;
 
-/// What is drawn over the rounds.
+/// Quantities that are drawn over the rounds.
 const CURVES: [(&str, Quantity); 6] = [
     ("N-CE, nats", |round| round.n_ce),
     ("sum-rate, nats", |round| round.sum_rate),
@@ -81,7 +81,7 @@ fn title(runs: &[Recorded]) -> String {
     }
 }
 
-/// Says so if a run has not ended.
+/// A note if a run has not ended.
 fn unfinished(run: &Recorded) -> String {
     if run.summary.is_some() {
         return String::new();
@@ -94,7 +94,7 @@ fn unfinished(run: &Recorded) -> String {
     )
 }
 
-/// Says so if runs that stand side by side have not been trained equally long.
+/// A note if the runs on the page have been trained for different numbers of rounds.
 fn unequal(runs: &[Recorded]) -> String {
     let all: Vec<String> =
         runs.iter().map(|run| format!("{} {}", escape(&run.folder), run.rounds.len())).collect();
@@ -107,12 +107,12 @@ fn unequal(runs: &[Recorded]) -> String {
     }
 }
 
-/// Nothing, if there is nothing in it.
+/// A section, or nothing if its content is empty.
 fn section(title: &str, content: &str) -> String {
     if content.is_empty() { String::new() } else { format!("<h2>{title}</h2>\n{content}") }
 }
 
-/// A part of the page for every run that has something to show there; of several, each under its name and beside the others.
+/// A part of the page for every run with content for it; several runs are shown side by side, each under its name.
 fn each(runs: &[Recorded], of: impl Fn(&Recorded) -> String) -> String {
     let part = |(number, run): (usize, &Recorded)| match of(run) {
         content if content.is_empty() || runs.len() == 1 => content,
@@ -170,7 +170,7 @@ fn by_receiver(run: &Recorded, axes: Logarithmic) -> String {
     format!("<p class=\"dim\">{legend}</p>\n<div class=\"row\">{charts}</div>\n")
 }
 
-/// Seconds that all nodes together spend on each kind of work in a round.
+/// Seconds of all nodes together in each profiler phase of a round.
 fn work(run: &Recorded, axes: Logarithmic) -> String {
     let kinds: BTreeSet<&String> = run.rounds.iter().flat_map(|round| round.work.keys()).collect();
     let seconds = |round: &Round, kind: &String| round.work.get(kind).copied().unwrap_or(0.0);
@@ -213,7 +213,7 @@ mod tests {
                     assert!(contrast(text, under) >= 4.5, "{text:?} on {under:?}");
                 }
             }
-            // A number on the darkest cell of a confusion.
+            // A number on the darkest cell of a confusion matrix.
             let mix = |at: usize| {
                 let part = DARKEST as f64 / 100.0;
                 (part * f64::from(heat[at]) + (1.0 - part) * f64::from(paper[at])).round() as u8

@@ -1,4 +1,4 @@
-//! The information plane: what training pays in rate, and what it gets for it.
+//! The information plane: rate and relevance during training.
 
 use std::{fmt::Write, ops::Range};
 
@@ -15,7 +15,8 @@ const LEFT: f64 = 62.0;
 const BOTTOM: f64 = 48.0;
 const EDGE: f64 = 16.0;
 
-/// Each run's way over the plane, from ring to dot: sum-rate to the right, N-CE upwards, a point for rounds that are drawn together.
+/// The path of each run over the plane, from ring to dot: sum-rate to the right, N-CE upwards, a point for rounds that
+/// are merged.
 pub(crate) fn plane(runs: &[Recorded]) -> String {
     let ways: Vec<(usize, Vec<(f64, f64)>)> = runs.iter().map(way).enumerate().collect();
     let all = || ways.iter().flat_map(|(_, way)| way);
@@ -66,7 +67,7 @@ fn way(run: &Recorded) -> Vec<(f64, f64)> {
     rates.iter().zip(&gains).map(|(rate, gain)| (rate.mean, gain.mean)).collect()
 }
 
-/// What holds all values, with a little room; none if there are none.
+/// A range for all values, with a margin; none without values.
 fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let ends = values.fold(None, |ends: Option<(f64, f64)>, value| {
         Some(ends.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))

@@ -6,10 +6,10 @@ use scenario::Scenario;
 
 use crate::records::run_log::{self, Round};
 
-/// Over so many last rounds it is counted who is granted what.
+/// Number of last rounds over which grants are averaged.
 const LATE: usize = 100;
 
-/// What a run's folder says, whether the run has ended or not.
+/// The content of a run's folder, whether the run has ended or not.
 pub(crate) struct Recorded {
     /// The folder, as it was named.
     pub(crate) folder: String,
@@ -17,7 +17,7 @@ pub(crate) struct Recorded {
     pub(crate) rounds: Vec<Round>,
     /// By round, receiver and (k, m): the share of ticks at which the entry was granted.
     pub(crate) granted: Vec<Vec<Vec<f64>>>,
-    /// When, where and by which commands it was started; none of a run of earlier versions.
+    /// Times, machines and commands of its starts; empty for a run of earlier versions.
     pub(crate) starts: Vec<Started>,
     /// None if the run has not ended.
     pub(crate) summary: Option<Summary>,
@@ -47,13 +47,14 @@ impl Recorded {
         })
     }
 
-    /// Samples that a receiver decoded in all rounds so far.
+    /// Samples that a receiver has decoded in all rounds so far.
     pub(crate) fn samples(&self) -> f64 {
         let train = &self.scenario.train;
         (self.rounds.len() * train.ticks_per_round * train.samples_per_tick) as f64
     }
 
-    /// The share of ticks at which each entry was granted in the last rounds, by receiver and (k, m); none before the first.
+    /// The share of ticks at which each entry was granted in the last rounds, by receiver and (k, m); none before the
+    /// first.
     pub(crate) fn late_selection(&self) -> Option<Vec<Vec<f64>>> {
         let late = &self.granted[self.granted.len().saturating_sub(LATE)..];
         let mut rounds = late.iter();
@@ -67,7 +68,7 @@ impl Recorded {
         Some(sums)
     }
 
-    /// Over how many rounds that is.
+    /// The number of those rounds.
     pub(crate) fn late_rounds(&self) -> usize {
         self.granted.len().min(LATE)
     }

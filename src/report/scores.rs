@@ -1,4 +1,4 @@
-//! What runs have come to, side by side.
+//! The results of runs side by side.
 
 use std::f64::consts::LN_2;
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::records::run_log::Bytes;
 
-/// Nothing is known.
+/// Shown for unknown values.
 const NONE: &str = "–";
 
-/// A row a figure, a column a run.
+/// A row for each figure, a column for each run.
 pub(crate) fn scores(runs: &[Recorded]) -> String {
     let names = runs.iter().enumerate().map(|(number, run)| mark(number) + &escape(&run.folder));
     let mut rows = head(std::iter::once(String::new()).chain(names));
@@ -63,7 +63,7 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
     line("rate sent over channels, nats", &on_air(|air| Some(air.rate_sent)));
     line("rate that arrives, nats", &on_air(|air| air.rate_received));
     line("capacity of the uses, nats", &on_air(|air| air.capacity));
-    // Of runs with learned priors: without, there is nothing to hold a rate against.
+    // For runs with learned priors: otherwise there is no rate to compare with.
     let bits = |of: fn(&Rates) -> Option<f64>| {
         move |run: &Recorded| {
             let of = |rates: &Rates| rates.prior_nats.and(of(rates)).map(number);
@@ -109,8 +109,8 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
     table("", &rows)
 }
 
-/// How long training took: the summary's own account, once there is one. It begins with the first round that was granted since the
-/// run was last started, and the log's with each receiver's own clock.
+/// The duration of training: that in the summary, once there is one, counted from the first round granted after the
+/// last start; before that from the log, by each receiver's own clock.
 fn time(run: &Recorded) -> String {
     match &run.summary {
         Some(summary) if summary.timing.rounds_per_second > 0.0 => {
@@ -126,7 +126,7 @@ fn time(run: &Recorded) -> String {
     }
 }
 
-/// Bytes that went over the wire, and what the rates say would do.
+/// Bytes on the wire, and the bytes that the rates imply.
 pub(crate) fn wire(runs: &[Recorded]) -> String {
     let heads = ["", "features", "gradients", "all", "a sample's features", "by the sum-rate"];
     let mut rows = head(heads.map(str::to_owned));
@@ -151,14 +151,14 @@ pub(crate) fn wire(runs: &[Recorded]) -> String {
            2) bytes. Features travel as 32-bit numbers.</p>\n"
 }
 
-/// Bytes a sample at the mean rate of training. An entropy of plain numbers says nothing of bytes.
+/// Bytes for a sample at the mean rate of training. A differential entropy implies no number of bytes.
 fn theory(run: &Recorded) -> Option<f64> {
     let nats = run.rounds.iter().map(|round| round.sum_rate).sum::<f64>() / run.rounds.len() as f64;
     let is_rate = run.scenario.train.method.rate != scenario::Rate::Entropy;
     is_rate.then_some(nats.max(0.0) / (8.0 * std::f64::consts::LN_2))
 }
 
-/// Of each start of a run, if it is known.
+/// A value for each start of a run, if known.
 fn of_starts(run: &Recorded, of: impl Fn(&Started) -> String) -> Option<String> {
     let starts: Vec<String> = run.starts.iter().map(of).collect();
     (!starts.is_empty()).then(|| starts.join("<br/>"))
@@ -168,7 +168,7 @@ fn of_summary(run: &Recorded, of: impl Fn(&Summary) -> Option<String>) -> Option
     run.summary.as_ref().and_then(of)
 }
 
-/// Task, metric, and which of those of one name it is, of all rows that any run has, in the order of the first.
+/// Task, metric, and a number to distinguish equal names, of all rows of any run, in order of first appearance.
 fn tasks(runs: &[Recorded]) -> Vec<(String, String, usize)> {
     let mut known: Vec<(String, String, usize)> = Vec::new();
     for summary in runs.iter().filter_map(|run| run.summary.as_ref()) {
@@ -201,7 +201,7 @@ fn score(result: &TaskResult) -> String {
     format!("{}{unit} <span class=\"dim\">[{low}, {high}]</span>", number(scale * result.value))
 }
 
-/// How well classes are told apart, of which some may be rare.
+/// Scores with equal weight for every class, since some may be rare.
 fn by_class(result: &TaskResult) -> Option<String> {
     let shares = [result.balanced_accuracy?, result.macro_f1?, result.majority?];
     Some(shares.map(|share| format!("{} %", number(100.0 * share))).join(", "))

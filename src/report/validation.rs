@@ -1,4 +1,4 @@
-//! What versions scored on validation rows, in training.
+//! Scores on validation rows during training.
 
 use super::{
     chart::{Curve, Logarithmic, chart},
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::records::run_log::Validated;
 
-/// The curve of a run beside that of its training, or the curves of several; and by how much each lies below training.
+/// The curve of a run beside that of its training, or the curves of several; and the gap of each to training.
 pub(crate) fn validation(runs: &[Recorded], axes: Logarithmic) -> String {
     let sparse = |run: usize, name: String, recorded: &Recorded, of: fn(&Validated) -> f64| {
         let judged = recorded.rounds.iter().filter_map(|round| Some((round.round, round.validation?)));

@@ -1,4 +1,4 @@
-//! How good N-CE can be at a rate, and how good it is without any, from the labels alone.
+//! Upper bounds of N-CE at a given rate, and at rate 0, from the labels alone.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use data::{Needs, Split, Targets};
 use randomness::Seed;
 use scenario::Scenario;
 
-/// What the test labels of the receivers' tasks have, in nats.
+/// Entropies of the test labels of the receivers' tasks, in nats.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Labels {
-    /// Every receiver's task with the entropy H(Y_t) of its labels; none if it is no classification.
+    /// Every receiver's task with the entropy H(Y_t) of its labels; none if it is not a classification.
     pub(super) tasks: Vec<(String, Option<f64>)>,
-    /// The entropy of all labels together: what they would take if one message served everybody.
+    /// The joint entropy of all labels: the rate needed if one message served all receivers.
     pub(super) together: f64,
-    /// Which recording each test row shares with others.
+    /// The recording of each test row.
     pub(super) recordings: Vec<u32>,
 }
 
@@ -21,7 +21,7 @@ impl Labels {
     /// Reads the test labels of a scenario.
     ///
     /// # Errors
-    /// Data that cannot be read.
+    /// If the data cannot be read.
     pub(super) fn read(scenario: &Scenario) -> anyhow::Result<Self> {
         let names: Vec<String> = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
         let needs = Needs { modalities: &[], tasks: &names };
@@ -39,7 +39,7 @@ impl Labels {
         Ok(Labels { tasks, together: entropy_of((0..rows).map(row)), recordings: data.clusters() })
     }
 
-    /// The sum of H(Y_t): who sends nothing comes to a cross entropy of that. None if there are no labels.
+    /// The sum of H(Y_t): the cross entropy without transmission. None without labels.
     pub(super) fn sum(&self) -> Option<f64> {
         self.tasks.iter().map(|(_, entropy)| *entropy).fold(None, |sum, own| match own {
             Some(own) => Some(sum.unwrap_or(0.0) + own),
@@ -47,20 +47,20 @@ impl Labels {
         })
     }
 
-    /// The same where every task is one of labels: what the bound is made of.
+    /// The same if every task is a classification: the bound needs that.
     pub(super) fn bounding(&self) -> Option<f64> {
         self.sum().filter(|_| self.tasks.iter().all(|(_, entropy)| entropy.is_some()))
     }
 
-    /// The sum over receivers of min(0, R_t - H(Y_t)): N-CE can lie no higher where receiver t is sent R_t nats. None unless every
-    /// task is one of labels.
+    /// The sum over receivers of min(0, R_t - H(Y_t)): an upper bound of N-CE if receiver t is sent R_t nats. None
+    /// unless every task is a classification.
     pub(super) fn bound_of(&self, rates: &[f64]) -> Option<f64> {
         let own = self.tasks.iter().zip(rates).map(|((_, entropy), rate)| Some(bound(*rate, (*entropy)?)));
         own.sum()
     }
 }
 
-/// The entropy of how often each is there, in nats.
+/// The entropy of the labels' frequencies, in nats.
 pub(super) fn entropy_of<L: Ord>(labels: impl Iterator<Item = L>) -> f64 {
     let (mut counts, mut all) = (BTreeMap::new(), 0_usize);
     for label in labels {
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_built_in_digits_have_about_that_of_equally_frequent_digits() {
         let labels = Labels::read(&coordinator::ScenarioArguments::default().resolve().unwrap()).unwrap();
-        // ln 2 of parity, 0.5 ln 10 + 0.5 ln 2 of ring, ln 10 of digit; parity and ring follow from the digit.
+        // ln 2 for parity, 0.5 ln 10 + 0.5 ln 2 for ring, ln 10 for digit; parity and ring follow from the digit.
         let equal = 1.5 * 2_f64.ln() + 1.5 * 10_f64.ln();
         let sum = labels.sum().unwrap();
         assert!((sum - equal).abs() < 0.02, "{sum} beside {equal}");
@@ -123,7 +123,7 @@ mod tests {
             let rates: Vec<f64> = both.iter().map(|(_, rate)| *rate).collect();
             let (all, sum) = (rates.iter().sum::<f64>(), labels.sum().unwrap());
             prop_assert!(labels.bound_of(&rates).unwrap() <= bound(all, sum) + 1e-12);
-            // As much as each label takes, as long as there is any.
+            // Each label gets what it needs, while any rate is left.
             let mut rest = all;
             let split: Vec<f64> = both.iter().map(|(own, _)| { let part = own.min(rest); rest -= part; part }).collect();
             prop_assert!((labels.bound_of(&split).unwrap() - bound(all, sum)).abs() < 1e-9);

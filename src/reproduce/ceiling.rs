@@ -1,5 +1,5 @@
-//! What a large-sample joint rate could come to at most, whatever was sent: of N rows, an estimate can show no more than which row
-//! it was, and of rows that share a recording no more than which recording.
+//! Upper limits of large-sample joint rates, for any features: with N rows, an estimate can only identify the row, and
+//! for rows that share a recording only the recording.
 
 use scenario::JointRateRows;
 
@@ -9,15 +9,15 @@ use super::{
 };
 use crate::{records::figures::named, statistics::Mean};
 
-/// The mean ceiling of a group's joint rates, in nats; none where nothing is estimated, or it is not known of every run.
+/// The mean upper limit of a group's joint rates, in nats; none without estimates, or if it is unknown for some run.
 pub(super) fn ceiling(group: &Group, labels: Option<&Labels>) -> Option<f64> {
     let estimated = group.runs.iter().filter(|run| named(&run.figures, "joint_rate").is_some());
     let own: Vec<f64> = estimated.map(|run| of_run(run, labels)).collect::<Option<_>>()?;
     Some(Mean::of(&own)?.mean)
 }
 
-/// Whether a group's joint rate is so near to that, within 5 %, that it says nothing of what was sent: by those runs of which both
-/// are known.
+/// Whether a group's joint rate is within 5 % of that limit, so that it carries no information about the features: by
+/// the runs for which both are known.
 pub(super) fn is_capped(group: &Group, labels: Option<&Labels>) -> bool {
     let both = |run: &Run| Some((named(&run.figures, "joint_rate")?, of_run(run, labels)?));
     let (rates, ceilings): (Vec<f64>, Vec<f64>) = group.runs.iter().filter_map(both).unzip();
@@ -25,8 +25,8 @@ pub(super) fn is_capped(group: &Group, labels: Option<&Labels>) -> bool {
     means.is_some_and(|(rate, ceiling)| coordinator::at_ceiling(rate.mean, ceiling.mean))
 }
 
-/// As it was reported; of records of older programs, from the selection at the end of training and how the test rows share
-/// recordings.
+/// As reported; for records of older programs, from the selection at the end of training and the recordings of the test
+/// rows.
 fn of_run(run: &Run, labels: Option<&Labels>) -> Option<f64> {
     if let Some(known) = named(&run.figures, "joint_ceiling") {
         return Some(known);
@@ -53,7 +53,7 @@ fn of_run(run: &Run, labels: Option<&Labels>) -> Option<f64> {
 mod tests {
     use super::{super::results::tests::group, *};
 
-    /// As of an older program: on the built-in scenario's 27 entries, each granted.
+    /// A record of an older program: the built-in scenario's 27 entries, each granted.
     fn older(joint: f64) -> (Group, Labels) {
         let mut group = group("tadib", &[-0.1]);
         let run = &mut group.runs[0];
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn an_older_record_is_capped_by_the_rows_that_share_a_clip() {
         let (group, labels) = older(193.7);
-        // 21 entries whose rows are no two the same, 6 of recordings, used 6 or 7 times each.
+        // 21 entries whose rows are all different, 6 of recordings, used 6 or 7 times each.
         let expected =
             21.0 * 2000_f64.ln() + 6.0 * super::super::bound::entropy_of((0..2000).map(|at| at % 300));
         assert!((ceiling(&group, Some(&labels)).unwrap() - expected).abs() < 1e-9);

@@ -1,28 +1,28 @@
-//! What came of it beside what the paper states, point by point.
+//! Results beside the paper's statements, point by point.
 
 use super::{paper::Statement, results::Group};
 use crate::statistics::Mean;
 
-/// A number of the paper's and the one from here.
+/// A number in the paper and the one found here.
 pub(super) struct Compared {
     pub(super) statement: Statement,
     /// Over the whole test set, in the paper's unit; none if it was not run.
     pub(super) here: Option<Mean>,
-    /// The same of the last rounds of training, which is what the paper's rates and N-CE are of.
+    /// The same for the last rounds of training, to which the paper's rates and N-CE refer.
     pub(super) training: Option<Mean>,
     pub(super) standing: Option<Standing>,
 }
 
-/// How a number from here stands to the paper's.
+/// The relation of a number found here to the paper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The number from here lies in the paper's interval (one without an interval is its own).
+    /// The number found here lies in the paper's interval (a number without an interval is its own).
     Within,
-    /// It lies outside, but its interval meets the paper's: the two cannot be told apart.
+    /// It lies outside, but the intervals overlap: no difference can be shown.
     Meets,
     Better,
     Worse,
-    /// Of what is neither better nor worse.
+    /// For quantities that are neither better nor worse.
     More,
     Fewer,
 }
@@ -53,7 +53,7 @@ pub(super) fn compare(groups: &[Group], statement: Statement) -> Compared {
 
 fn standing(metric: &str, here: Mean, paper: f64, interval: Option<f64>) -> Standing {
     let (distance, own) = ((here.mean - paper).abs(), interval.unwrap_or(0.0));
-    // What is equal but for the last bit is equal.
+    // Numbers that differ by rounding only are equal.
     if distance <= own + 1e-9 {
         return Standing::Within;
     }
@@ -83,7 +83,7 @@ fn standing(metric: &str, here: Mean, paper: f64, interval: Option<f64>) -> Stan
     }
 }
 
-/// Top-1 in %, as the paper has it; all else is in its units anyway.
+/// Top-1 in %, as in the paper; all else is in the paper's units already.
 pub(super) fn in_paper_units(metric: &str, mean: Mean) -> Mean {
     if !metric.ends_with(".top1") {
         return mean;
@@ -103,7 +103,7 @@ mod tests {
     };
 
     #[test]
-    fn what_is_better_depends_on_what_it_is() {
+    fn the_better_direction_depends_on_the_metric() {
         let mean = |mean: f64, half: f64| Mean { mean, half_width: Some(half), n: 3 };
         for (metric, here, paper, interval, expected) in [
             ("n_ce", mean(-0.1, 0.02), -0.39, Some(0.05), Standing::Better),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_compared_in_the_papers_units_and_what_was_not_run_is_not() {
+    fn statements_are_compared_in_the_papers_units_if_they_were_run() {
         let groups = [group("pom2dib", &[-0.30, -0.30])];
         let statements = Paper::read().statements(Target::Table1, Half::MmFi);
         let compared: Vec<Compared> = statements.into_iter().map(|one| compare(&groups, one)).collect();

@@ -3,7 +3,7 @@
 use super::{draw::entry_names, paper::Statement, results::Group, target::Target};
 use crate::records::figures::{columns, csv_line};
 
-/// What a picture shows, a line a point.
+/// The data of a picture, a line for each point.
 pub(super) fn behind(target: Target, groups: &[Group], statements: &[Statement]) -> String {
     match target {
         Target::Table1 | Target::Table2 | Target::Fig2a | Target::Fig2b => of_groups(groups, statements),
@@ -52,7 +52,7 @@ fn of_groups(groups: &[Group], statements: &[Statement]) -> String {
     text
 }
 
-/// Each group along its rounds, means over consecutive ones and its runs.
+/// Each group over its rounds, means over consecutive ones and its runs.
 fn of_rounds(groups: &[Group]) -> String {
     let mut text = csv_line(["group", "round", "sum_rate", "n_ce", "logl"].map(str::to_owned));
     for group in groups {
@@ -65,7 +65,8 @@ fn of_rounds(groups: &[Group]) -> String {
     text
 }
 
-/// The granted share of every entry in every run, means over the rounds from the named one to the next: a column an entry.
+/// The granted share of every entry in every run, means over the rounds from the named one to the next: a column for
+/// each entry.
 fn of_selection(groups: &[Group]) -> String {
     let mut text = String::new();
     for (group, run) in groups.iter().flat_map(|group| group.runs.iter().map(move |run| (group, run))) {

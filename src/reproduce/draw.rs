@@ -20,16 +20,16 @@ use crate::{
 /// Points along which a bound is drawn.
 const STEPS: usize = 200;
 
-/// Of so many places of a curve, one has a bar.
+/// Every how many points of a curve have a bar.
 const SPAN_EVERY: usize = 8;
 
-/// Either kind.
+/// Either kind of picture.
 pub(super) enum Drawn {
     Chart(Chart),
     HeatMaps(HeatMaps),
 }
 
-/// What a table or figure looks like; none if no run of it is done.
+/// The picture of a table or figure; none if no run of it is done.
 pub(super) fn draw(
     recipe: &Recipe,
     groups: &[Group],
@@ -65,7 +65,7 @@ fn methods(groups: &[Group]) -> Vec<(String, Vec<&Group>)> {
     methods
 }
 
-/// N-CE over the rate as trained with and published, and over the joint estimate.
+/// N-CE over the rate used in training and in the paper, and over the joint estimate.
 fn planes(groups: &[Group], statements: &[Statement], labels: Option<&Labels>) -> Vec<Diagram> {
     let entropy = labels.and_then(Labels::bounding);
     let of_paper = |group: &str, metric: &str| {
@@ -76,7 +76,7 @@ fn planes(groups: &[Group], statements: &[Statement], labels: Option<&Labels>) -
         let mut series = Vec::new();
         for (color, (method, own)) in methods(groups).into_iter().enumerate() {
             let means = |group: &&Group| Some([group.mean(rate)?, group.mean("n_ce")?]);
-            // dlsc's joint entropy is one of densities, far below 0.
+            // dlsc's joint entropy is a differential entropy, far below 0.
             let shown = own.iter().filter(|group| rate != "joint_rate" || !is_entropy(group));
             let mut means: Vec<[Mean; 2]> = shown.filter_map(means).collect();
             means.sort_by(|one, other| one[0].mean.total_cmp(&other[0].mean));
@@ -112,7 +112,7 @@ fn planes(groups: &[Group], statements: &[Statement], labels: Option<&Labels>) -
     ]
 }
 
-/// Rings around joint rates that say how few rows there were.
+/// Rings around joint rates that are limited by the number of rows.
 fn capped(groups: &[Group], labels: Option<&Labels>) -> Series {
     let point = |group: &Group| Some((group.mean("joint_rate")?.mean, group.mean("n_ce")?.mean));
     let points = groups.iter().filter(|group| is_capped(group, labels)).filter_map(point).collect();
@@ -120,7 +120,7 @@ fn capped(groups: &[Group], labels: Option<&Labels>) -> Series {
     Series { name: "at the ceiling of its rows".into(), points, bars: Vec::new(), look }
 }
 
-/// Whether what is called the rate of these runs is an entropy.
+/// Whether the rate of these runs is an entropy.
 pub(super) fn is_entropy(group: &Group) -> bool {
     group.runs.iter().any(|run| run.rate_estimator.starts_with("entropy"))
 }
@@ -137,7 +137,7 @@ fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagra
     let rates: Vec<f64> = all().map(|(rate, _)| *rate).collect();
     let most = rates.iter().copied().fold(10.0, f64::max);
     let lowest = all().map(|(_, n_ce)| *n_ce).fold(-0.5, f64::min);
-    // Without a bound to be seen there is no need for the rates near 0.
+    // Without a visible bound, rates near 0 need not be shown.
     let x = Axis::spread("rate, nats", rates.into_iter().chain(entropy.map(|_| 0.0)).chain([most]));
     let y = Axis::linear("N-CE, nats", [lowest, 0.0]);
     if let Some(entropy) = entropy {
@@ -214,7 +214,7 @@ fn trajectories(groups: &[Group]) -> Diagram {
     }
 }
 
-/// From the lowest to the highest of the seeds, at some places of their curves.
+/// From the lowest to the highest of the seeds, at some points of their curves.
 fn spans(group: &Group, y: fn(&Piece) -> f64, x: fn(&Piece) -> f64) -> Vec<[(f64, f64); 2]> {
     if group.runs.len() < 2 {
         return Vec::new();
@@ -276,7 +276,7 @@ pub(super) fn entry_names(run: &Run) -> Vec<String> {
     run.scenario.transmitter.iter().enumerate().flat_map(of).collect()
 }
 
-/// Which run of a group it is; its rate, N-CE and expected entries; the same of the end of training.
+/// The run's name in its group; its rate, N-CE and expected entries; the same at the end of training.
 pub(super) fn caption(label: &str, run: &Run) -> [String; 3] {
     let of = |name: &str| crate::records::figures::named(&run.figures, name).unwrap_or(f64::NAN);
     [
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_on_no_axis_of_rates() {
+    fn entropies_are_on_no_axis_of_rates() {
         let mut groups = [group("tadib", &[-0.4]), group("dlsc", &[-0.4])];
         groups[1].runs[0].rate_estimator = "entropy, no mutual information".into();
         let [trained, joint] = &planes(&groups, &[], None)[..] else { panic!("two planes") };

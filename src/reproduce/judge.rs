@@ -12,25 +12,25 @@ use crate::{
     statistics::{Cluster, Interval, Mean},
 };
 
-/// A claim of the paper's and what is to be said of it.
+/// A claim of the paper and its outcome.
 pub(super) struct Judged {
     pub(super) claim: Claim,
-    /// Means of both sides; of several rivals the one that comes nearest. None if a run is lacking.
+    /// Means of both sides; of several rivals the nearest one. None if a run is missing.
     pub(super) sides: Option<[Mean; 2]>,
-    /// Of the difference, turned so that positive supports the claim; of outcomes of two kinds, of the share of seeds on which
-    /// the claim is true.
+    /// Of the difference, with the sign that makes positive values support the claim; for outcomes of two kinds, of the
+    /// share of seeds on which the claim is true.
     pub(super) interval: Option<Interval>,
     pub(super) margin: f64,
-    /// Seeds that both sides have.
+    /// Seeds on both sides.
     pub(super) seeds: usize,
-    /// Whether recordings are among what the interval is over.
+    /// Whether the interval includes the variation over recordings.
     pub(super) over_recordings: bool,
     pub(super) verdict: Verdict,
-    /// What is to be known of the verdict besides.
+    /// Remarks on the verdict.
     pub(super) why: String,
 }
 
-/// One side: a number on every seed, if it is a constant on any; and by recording, where that is known.
+/// One side: a number for every seed, or a constant; and by recording, if known.
 struct Side {
     label: String,
     values: Values,
@@ -50,7 +50,7 @@ impl Side {
     }
 }
 
-/// The left side and one right side, compared.
+/// The left side compared with one right side.
 struct Comparison {
     sides: [Mean; 2],
     rival: String,
@@ -89,7 +89,7 @@ pub(super) fn judge(groups: &[Group], claim: Claim, margins: &Margins, guessing:
     Judged { claim, sides, interval, margin, seeds, over_recordings, verdict, why }
 }
 
-/// What the comparisons say: the verdict, the interval that it is from, and words.
+/// The result of the comparisons: the verdict, its interval, and remarks.
 fn found(
     claim: &Claim,
     comparisons: &[Comparison],
@@ -127,7 +127,7 @@ fn found(
     (all, interval, join(&[&of_rivals, &few]))
 }
 
-/// That with the least support: of several rivals the claim is of all.
+/// The comparison with the least support: a claim about several rivals is about all of them.
 fn nearest(comparisons: &[Comparison]) -> &Comparison {
     let low = |one: &Comparison| match one.differences.interval() {
         Some(interval) => interval.low,
@@ -137,7 +137,7 @@ fn nearest(comparisons: &[Comparison]) -> &Comparison {
     least.expect("there is at least one")
 }
 
-/// Whether the sides that are said to be good, or comparable, are better than guessing; and words if not.
+/// Whether the sides that the claim calls good, or comparable, are better than guessing; and remarks if not.
 fn guard(groups: &[Group], claim: &Claim, margins: &Margins, entropy: f64) -> Option<(Verdict, String)> {
     let good: Vec<&Term> = match claim.is {
         Relation::Below => vec![&claim.right],
@@ -151,7 +151,7 @@ fn guard(groups: &[Group], claim: &Claim, margins: &Margins, entropy: f64) -> Op
         if metric != "n_ce" {
             continue;
         }
-        // The number itself, whatever it is multiplied by in the claim.
+        // The number itself, without the claim's factor.
         let plain = Term::Metric { group: group.clone(), metric: metric.clone(), times: 1.0, plus: 0.0 };
         for side in sides(groups, &plain, "") {
             let differences = differences(&side, &floor);
@@ -172,7 +172,7 @@ fn guard(groups: &[Group], claim: &Claim, margins: &Margins, entropy: f64) -> Op
     guard
 }
 
-/// The left side beside each right side; none if one of them was not run.
+/// The left side compared with each right side; none if one of them was not run.
 fn comparisons(groups: &[Group], claim: &Claim, margins: &Margins) -> Option<Vec<Comparison>> {
     let left_name = match &claim.left {
         Term::Metric { group, .. } => group.as_str(),
@@ -197,7 +197,7 @@ fn comparisons(groups: &[Group], claim: &Claim, margins: &Margins) -> Option<Vec
     (!all.is_empty()).then_some(all)
 }
 
-/// The sides that a term names; * is every group but the one that is left out. A group without runs is a side without values.
+/// The sides that a term names; * is every group but `left_out`. A group without runs is a side without values.
 fn sides(groups: &[Group], term: &Term, left_out: &str) -> Vec<Side> {
     let (group, metric, times, plus) = match term {
         Term::Number { number } => {
@@ -222,7 +222,7 @@ fn sides(groups: &[Group], term: &Term, left_out: &str) -> Vec<Side> {
     groups.iter().filter(|group| meant(&group.label)).map(side).collect()
 }
 
-/// Left minus right on every seed that both have; a constant is on all.
+/// Left minus right on every seed of both; a constant applies to all seeds.
 fn differences(left: &Side, right: &Side) -> Differences {
     match (&left.values, &right.values) {
         (Values::BySeed(left), Values::BySeed(right)) => {
@@ -246,7 +246,7 @@ fn differences(left: &Side, right: &Side) -> Differences {
     }
 }
 
-/// What all seeds have, of the same recordings.
+/// All seeds' values, if they are of the same recordings.
 fn whole(clusters: Option<Vec<Vec<Cluster>>>) -> Option<Vec<Vec<Cluster>>> {
     clusters.filter(|seeds| {
         let rows = |own: &[Cluster]| own.iter().map(|cluster| cluster.rows).collect::<Vec<_>>();
@@ -256,7 +256,7 @@ fn whole(clusters: Option<Vec<Vec<Cluster>>>) -> Option<Vec<Vec<Cluster>>> {
     })
 }
 
-/// By recording, where both are of the same.
+/// The difference by recording, if both have the same recordings.
 fn minus(left: &[Cluster], right: &[Cluster]) -> Option<Vec<Cluster>> {
     let same = left.len() == right.len() && left.iter().zip(right).all(|(one, other)| one.rows == other.rows);
     let less = |(one, other): (&Cluster, &Cluster)| Cluster { rows: one.rows, sum: one.sum - other.sum };
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn networks_that_have_learnt_nothing_hold_no_claim() {
-        // Three rounds: all lie below guessing, one a little above another. That was said to hold.
+        // Three rounds: all are below guessing, one slightly above another. An older rule called that true.
         let n_ces = |own: f64| [own, own + 0.01, own - 0.01, own, own];
         let methods =
             [("pom2dib", -4.76), ("rs-dib", -4.9), ("tadib", -4.8), ("vddib", -4.8), ("dlsc", -4.8)];
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(judged[0].verdict, Verdict::DoesNot, "comparable with what is no better than guessing");
         assert_eq!(judged[0].why, "pom2dib is no better than guessing (-4.476)");
         assert_eq!(judged[3].verdict, Verdict::DoesNot, "worse than what is no better than guessing");
-        // From one seed nothing can be told at all.
+        // One seed never suffices.
         let groups: Vec<Group> = methods.iter().map(|(name, own)| group(name, &[*own])).collect();
         assert!(verdicts(&groups, Target::Table1).iter().all(|verdict| *verdict == Verdict::CannotBeTold));
     }
@@ -321,7 +321,7 @@ mod tests {
         assert!((interval.low - 0.05).abs() < 1e-9 && interval.width() < 1e-9, "{interval:?}");
         assert_eq!((judged[0].seeds, judged[0].margin), (5, 0.02));
         assert_eq!(judged[2].verdict, Verdict::NotRun, "there is no dlsc");
-        // A seed that one side lacks is no pair.
+        // A seed missing on one side is not a pair.
         let fewer = [group("pom2dib", &seeds), group("tadib", &worse[..4])];
         let judged = super::tests::judged(&fewer, Target::Table1);
         assert_eq!((judged[0].verdict, judged[0].seeds), (Verdict::CannotBeTold, 4));
@@ -330,7 +330,8 @@ mod tests {
 
     #[test]
     fn noise_does_not_make_a_side_as_good_as_another() {
-        // The half-widths of both sides were added, so that a side as bad as this was "no less than" the other.
+        // An older rule added the half-widths of both sides, so that a side as bad as this was "no less than" the
+        // other.
         let groups = [
             group("pom2dib", &[-1.5, -0.2, -0.9, -0.1, -1.8]),
             group("tadib", &[-0.02, -0.03, -0.02, -0.03, -0.02]),
@@ -357,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_constant_takes_one_sample_and_a_share_of_seeds_twenty() {
-        // Made-up runs begin with 2 entries and end with 1.75; 8 are claimed to the end, and that half of them go.
+        // Made-up runs begin with 2 entries and end with 1.75; the claims are 8 to the end, and that half of them go.
         let fig3 = judged(&[group("pom2dib", &[-0.1; 5])], Target::Fig3);
         let of = |words: &str| fig3.iter().find(|one| one.claim.says.contains(words)).unwrap();
         assert_eq!(of("in the first rounds").verdict, Verdict::DoesNot);
@@ -382,7 +383,7 @@ mod tests {
         let seeds_alone = width(&groups);
         for group in &mut groups {
             for (run, own) in group.runs.iter_mut().zip(n_ces) {
-                // pom2dib's loss is alike everywhere, the others' on one recording of ten.
+                // pom2dib's loss is uniform, the others' is on one recording of ten.
                 let loss = |at: usize| match group.label.as_str() {
                     "pom2dib" => -own,
                     _ if at == 0 => -own + 0.3,
@@ -396,7 +397,7 @@ mod tests {
         assert!(judged[3].over_recordings && !judged[1].over_recordings);
         assert!(width(&groups) > seeds_alone + 0.05, "{} {}", width(&groups), seeds_alone);
         assert_eq!(judged[3].verdict, Verdict::CannotBeTold);
-        // With one run that has none, the interval is of the seeds alone.
+        // If one run lacks recordings, the interval is over the seeds alone.
         groups[0].runs[0].recordings = None;
         assert!((width(&groups) - seeds_alone).abs() < 1e-9);
     }

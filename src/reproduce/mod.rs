@@ -1,4 +1,4 @@
-//! `pom2dib reproduce`: the paper's tables and figures, and how what comes of them stands to the paper.
+//! `pom2dib reproduce`: the paper's tables and figures, and how the results compare with the paper.
 
 mod bound;
 mod ceiling;
@@ -52,7 +52,7 @@ const SHIPPED: [(Half, &str); 2] = [
     (Half::MmFi, include_str!("../../scenarios/mmfi.toml")),
 ];
 
-/// The values of beta in Fig. 2(a) and (b), unless others are given.
+/// Default values of beta in Fig. 2(a) and (b).
 const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 
 /// Make the paper's tables and figures: run what is missing, then draw, tabulate and compare
@@ -60,14 +60,15 @@ const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// > pom2dib reproduce table1 --data data-cache/handwritten
 /// > pom2dib reproduce all --scenario mmfi --synthetic --rounds 200 --seeds 1
 ///
-/// For every table or figure OUT holds a page in Markdown, NAME-SCENARIO.md, with the picture (.svg, .png) and the numbers
-/// behind it (.csv). The page says point by point how what came of it stands to what the paper states: within its interval,
-/// intervals that meet, better, worse; which of its claims hold, do not hold, or cannot be told; and where it contradicts
-/// itself.
+/// For every table or figure OUT gets a page in Markdown, NAME-SCENARIO.md, with the picture (.svg, .png) and its
+/// numbers (.csv). The page compares the results with the paper's statements point by point: within its interval,
+/// overlapping intervals, better, worse; which of its claims hold, do not hold, or cannot be told; and where it
+/// contradicts itself.
 ///
-/// Runs lie in OUT/runs and are shared between tables and figures. Interrupted, the same command goes on where it was: what is
-/// done is not run again. Of every run that is done a small record stays in OUT/records (or --records), from which tables and
-/// figures are made again when the runs are gone, or were made elsewhere. Fig. 2(a) to (f) are called fig2a to fig2f.
+/// Runs are in OUT/runs and are shared between tables and figures. After an interruption the same command continues:
+/// finished runs are not repeated. A small record of every finished run stays in OUT/records (or --records), from which
+/// tables and figures can be made again when the runs are gone or were made elsewhere. Fig. 2(a) to (f) are called
+/// fig2a to fig2f.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -76,23 +77,23 @@ const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
   pom2dib reproduce all --data data-cache/handwritten --out reproduced"
 )]
 pub(crate) struct Arguments {
-    /// What to make; several may be named
+    /// Tables and figures to make; several may be named
     #[arg(required = true, value_name = "WHAT")]
     targets: Vec<Target>,
 
-    /// The scenario: handwritten, mmfi, or a scenario file to try it out on; what is of one data set alone needs none
+    /// The scenario: handwritten, mmfi, or a scenario file for a trial; not needed for figures of one data set
     #[arg(long, env = "POM2DIB_SCENARIO", value_name = "NAME|FILE")]
     scenario: Option<String>,
 
-    /// Run MM-Fi on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
+    /// Run MM-Fi on a small synthetic tree of files, kept in data-cache/mmfi-synthetic; overrides --data
     #[arg(long)]
     synthetic: bool,
 
-    /// How many rounds to train, to try it out; by default the scenario's 2000
+    /// Rounds of training, for a trial; by default the scenario's 2000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rounds: Option<u64>,
 
-    /// Runs of each kind, with the seeds 1 to N; by default 5 for Table I and Figs. 3 and 4, and 3 for all else
+    /// Runs of each kind, with the seeds 1 to N; by default 5 for Table I and Figs. 3 and 4, and 3 for the others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: Option<u64>,
 
@@ -100,12 +101,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BETA,...", value_delimiter = ',', default_values_t = BETAS)]
     betas: Vec<f64>,
 
-    /// Take a preset's keys in all runs: paper, for the paper's own hyper-parameters
+    /// Use a preset's keys in all runs: paper, for the paper's own hyper-parameters
     #[arg(long, env = "POM2DIB_PRESET", value_name = "PRESET")]
     preset: Option<scenario::Preset>,
 
-    /// Change a key of the scenario in all runs, for example --set train.gamma=0 (may be repeated); what makes a table or
-    /// figure what it is goes before it
+    /// Change a key of the scenario in all runs, for example --set train.gamma=0 (may be repeated); keys that define a
+    /// table or figure override it
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 
@@ -113,15 +114,15 @@ pub(crate) struct Arguments {
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// How many runs go on at a time; they share the cores
+    /// Number of runs at a time; they share the cores
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
 
-    /// Where pages, pictures and runs go
+    /// Folder of pages, pictures and runs
     #[arg(long, default_value = "reproduction", value_name = "DIR")]
     out: PathBuf,
 
-    /// Where the records of runs go, and are looked for: what a record is there of is not run again; by default OUT/records
+    /// Folder of the runs' records; runs with a record are not repeated; by default OUT/records
     #[arg(long, value_name = "DIR")]
     records: Option<PathBuf>,
 
@@ -129,7 +130,7 @@ pub(crate) struct Arguments {
     place: LaunchOptions,
 }
 
-/// Everything that is to be run and made.
+/// All runs and all pages to make.
 struct Plan {
     half: Half,
     scenario: Scenario,
@@ -138,7 +139,7 @@ struct Plan {
     names: Vec<Vec<Vec<String>>>,
     planned: Vec<Planned>,
     records: Records,
-    /// What is known of every planned run from its record.
+    /// The run of each record, for every planned run.
     recorded: Vec<Option<Run>>,
     notes: Vec<String>,
 }
@@ -197,7 +198,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     Ok(Plan { half, scenario, recipes, names, planned, records, recorded, notes })
 }
 
-/// What all runs are made from. A shipped scenario is written beside them, so that each can be run by hand.
+/// The common base of all runs. A shipped scenario is written beside them, so that each can be run manually.
 fn base(arguments: &Arguments) -> anyhow::Result<ScenarioArguments> {
     let own = half_of(&arguments.targets)?;
     let half = match arguments.scenario.as_deref() {
@@ -206,7 +207,7 @@ fn base(arguments: &Arguments) -> anyhow::Result<ScenarioArguments> {
         Some("mmfi") => Half::MmFi,
         Some(file) => return Ok(arguments.of_file(PathBuf::from(file))),
     };
-    // Before anything is written.
+    // Checked before anything is written.
     each(&arguments.targets, half)?;
     let (_, text) = SHIPPED.into_iter().find(|(own, _)| *own == half).expect("there is one of each half");
     let file = arguments.out.join(format!("{}.toml", half.name()));
@@ -226,7 +227,7 @@ impl Arguments {
         }
     }
 
-    /// The command line, but for what changes no result.
+    /// The command line, without arguments that change no result.
     fn command(&self) -> String {
         let mut words = vec!["pom2dib reproduce".to_owned()];
         words.extend(self.targets.iter().map(|target| target.name()));
@@ -249,13 +250,13 @@ impl Arguments {
     }
 }
 
-/// A word as a shell takes it.
+/// A word quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,".contains(letter);
     if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// What is otherwise than in the paper, as far as one can know it beforehand.
+/// Known deviations from the paper.
 fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> {
     let (_, text) = SHIPPED.into_iter().find(|(own, _)| *own == half).expect("there is one of each half");
     let shipped = Scenario::parse(text, half.name(), &[]).expect("the tests read it");
@@ -306,7 +307,7 @@ fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> 
     notes
 }
 
-/// How a scenario writes a choice.
+/// A choice as scenarios write it.
 fn name(choice: &impl serde::Serialize) -> String {
     serde_json::to_value(choice).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -334,7 +335,7 @@ fn conduct(arguments: &Arguments, plan: &Plan) -> anyhow::Result<ExitCode> {
     Ok(if made.iter().any(|made| made.lacking > 0) { ExitCode::FAILURE } else { code })
 }
 
-/// What came of every planned run, in order, and the exit status: those without a record are run.
+/// The outcome of every planned run, in order, and the exit status: runs without a record are run.
 fn outcomes(arguments: &Arguments, plan: &Plan) -> anyhow::Result<(Vec<Outcome>, ExitCode)> {
     let both = || plan.planned.iter().zip(&plan.recorded);
     let lacking: Vec<Planned> =
@@ -346,7 +347,7 @@ fn outcomes(arguments: &Arguments, plan: &Plan) -> anyhow::Result<(Vec<Outcome>,
     if !lacking.is_empty() {
         say_what_is_there(&lacking, &arguments.out);
     }
-    // Whatever happens to the others, what is done has its record.
+    // Finished runs keep their record, whatever happens to the others.
     let mut run = BTreeMap::new();
     let mut heard = |planned: &Planned, end: &End| {
         run.insert(planned.point.name.clone(), outcome(planned, end, &plan.records));
@@ -359,7 +360,7 @@ fn outcomes(arguments: &Arguments, plan: &Plan) -> anyhow::Result<(Vec<Outcome>,
     Ok((both().map(outcome).collect(), verdict(&ends)))
 }
 
-/// What came of a run; if it is done, its record stays.
+/// The outcome of a run; a finished run's record is kept.
 fn outcome(planned: &Planned, end: &End, records: &Records) -> Outcome {
     let record = |summary| {
         let run = Run::read(planned, summary)?;

@@ -1,4 +1,4 @@
-//! A page in Markdown that says what was run, what came of it, and how that stands to the paper.
+//! A page in Markdown: the runs, their results, and the comparison with the paper.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -22,22 +22,22 @@ use crate::{
 /// Figures that have no column.
 const NOT_SHOWN: [&str; 2] = ["seconds", "joint_ceiling"];
 
-/// Everything that a page is written from.
+/// All data of a page.
 pub(super) struct Page<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) groups: &'a [Group],
     pub(super) compared: &'a [Compared],
     pub(super) judged: &'a [Judged],
     pub(super) contradictions: &'a [String],
-    /// What was run with less than the paper, or otherwise than the scenario: a line each.
+    /// Deviations from the paper or the scenario: a line for each.
     pub(super) notes: &'a [String],
-    /// The command, as it was given.
+    /// The command as given.
     pub(super) command: &'a str,
-    /// The picture's and the table's file, without what comes after the point.
+    /// The file name of picture and table, without suffix.
     pub(super) file: &'a str,
-    /// What is known of the test rows.
+    /// The labels of the test rows, if known.
     pub(super) labels: Option<&'a Labels>,
-    /// Whether it shows N-CE over a rate, for which labels set a bound.
+    /// Whether it shows N-CE over a rate, which the labels bound.
     pub(super) on_plane: bool,
     pub(super) is_heat_map: bool,
 }
@@ -84,7 +84,7 @@ impl Page<'_> {
         }
     }
 
-    /// What stands under each heat map, so that it can be searched.
+    /// The captions of the heat maps as text, so that they can be searched.
     fn captions(&self, text: &mut String) {
         if !self.is_heat_map {
             return;
@@ -146,7 +146,7 @@ impl Page<'_> {
         text.push('\n');
     }
 
-    /// The bound by receiver, of runs whose records say what each receiver was sent.
+    /// The bound by receiver, for runs whose records have each receiver's rate.
     fn by_receiver(&self, text: &mut String, labels: &Labels) {
         let rates = |group: &Group| {
             let rate = |(task, _): &(String, Option<f64>)| Some(group.mean(&format!("{task}.rate"))?.mean);
@@ -178,7 +178,7 @@ impl Page<'_> {
         }
     }
 
-    /// A group's mean of a figure; of a joint rate also what it could come to at most.
+    /// A group's mean of a figure; for a joint rate also its upper limit.
     fn cell(&self, group: &Group, name: &str) -> String {
         let Some(mean) = group.mean(name) else { return "·".into() };
         let plain = written(name, mean);
@@ -193,7 +193,7 @@ impl Page<'_> {
         plain + &most + mark
     }
 
-    /// N-CE over seeds and recordings together, of groups whose runs all have losses by recording.
+    /// N-CE over seeds and recordings together, for groups whose runs all have losses by recording.
     fn over_recordings(&self, text: &mut String) {
         let known: Vec<(&Group, Interval)> =
             self.groups.iter().filter_map(|group| Some((group, group.n_ce_interval()?))).collect();
@@ -220,7 +220,7 @@ impl Page<'_> {
         }
     }
 
-    /// What is to be known of HandWritten's recordings.
+    /// Remarks on HandWritten's recordings.
     fn people(&self) -> Option<String> {
         let (_, run) = self.all().next()?;
         (run.scenario.data.source == "handwritten").then(|| {
@@ -230,7 +230,7 @@ impl Page<'_> {
         })
     }
 
-    /// What joint rates could come to at most, and why of entropies there are none.
+    /// The upper limits of joint rates, and why entropies have none.
     fn about_joint_rates(&self, text: &mut String) {
         let any = |of: &dyn Fn(&Group) -> bool| self.groups.iter().any(of);
         if any(&|group| ceiling(group, self.labels).is_some()) {
@@ -278,7 +278,7 @@ impl Page<'_> {
         );
         for one in self.compared {
             let value = &one.statement.value;
-            // It depends on the scale of the features, which the paper does not give.
+            // It depends on the scale of the features, which the paper does not state.
             let is_entropy = value.group == "dlsc" && value.metric == "sum_rate";
             let what =
                 if is_entropy { "sum-rate (an entropy), nats".into() } else { self.head(&value.metric) };
@@ -339,7 +339,7 @@ impl Page<'_> {
         }
     }
 
-    /// By what claims were judged, and what that does not cover.
+    /// How claims were judged, and the rule's limits.
     fn rule(&self, text: &mut String) {
         let _ = writeln!(
             text,
@@ -390,7 +390,7 @@ impl Page<'_> {
     }
 }
 
-/// What the labels set, where the paper's plane has a bound.
+/// The bound that the labels set, where the paper's plane has one.
 fn bound(text: &mut String, labels: &Labels) {
     let Some(sum) = labels.bounding() else { return };
     let own: Vec<String> = labels
@@ -409,7 +409,7 @@ fn bound(text: &mut String, labels: &Labels) {
     );
 }
 
-/// "41.8 ± 1.2 below 46.5 ± 1.2?"
+/// A text such as "41.8 ± 1.2 below 46.5 ± 1.2?"
 fn question(one: &Judged, [left, right]: [Mean; 2]) -> String {
     let relation = match one.claim.is {
         Relation::Below => "below",
@@ -421,7 +421,7 @@ fn question(one: &Judged, [left, right]: [Mean; 2]) -> String {
     format!("{} {relation} {}?", left.written(3), right.written(3))
 }
 
-/// "0.012 to 0.034, 0.020, 5", of outcomes of two kinds the interval of a share.
+/// A text such as "0.012 to 0.034, 0.020, 5"; for outcomes of two kinds the interval of a share.
 fn difference(one: &Judged) -> String {
     let Some(interval) = one.interval else { return "·".into() };
     let over = if one.over_recordings { " (seeds and recordings)" } else { "" };
@@ -438,7 +438,7 @@ fn difference(one: &Judged) -> String {
     }
 }
 
-/// A mean in the unit of its metric; what is in % is so already.
+/// A mean in the unit of its metric; percentages are converted already.
 fn plain(metric: &str, mean: Mean) -> String {
     match metric {
         _ if metric.ends_with(".top1") => mean.written(2) + " %",
@@ -448,7 +448,7 @@ fn plain(metric: &str, mean: Mean) -> String {
     }
 }
 
-/// What a run was made with and where.
+/// The program, data and machine of a run.
 fn place(run: &Run) -> String {
     format!("{}, {} on {}", run.program, run.device, run.machine)
 }
@@ -468,7 +468,7 @@ mod tests {
     };
 
     #[test]
-    fn a_page_says_what_was_run_and_how_it_stands_and_what_is_lacking() {
+    fn a_page_lists_the_runs_the_comparison_and_missing_runs() {
         let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
         let recipe = recipe(Target::Table1, Half::MmFi, &scenario, &[]);
         let mut groups = vec![group("pom2dib", &[-0.3, -0.3]), group("tadib", &[-0.2]), group("dlsc", &[])];

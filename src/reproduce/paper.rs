@@ -1,14 +1,14 @@
-//! What the paper states: `paper.toml`, read.
+//! The paper's statements, read from `paper.toml`.
 
 use serde::Deserialize;
 
 use super::target::{Half, Target};
 
-/// Everything that `paper.toml` holds.
+/// The content of `paper.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Paper {
-    /// What a difference must come to before it counts.
+    /// Smallest differences that count.
     pub(super) margins: Margins,
     statement: Vec<Statements>,
     claim: Vec<Claim>,
@@ -24,7 +24,7 @@ struct Statements {
     values: Vec<Value>,
 }
 
-/// A number that the paper states.
+/// A number in the paper.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Value {
@@ -36,33 +36,33 @@ pub(super) struct Value {
     pub(super) interval: Option<f64>,
 }
 
-/// A number that the paper states, and where.
+/// A number in the paper, and its source.
 #[derive(Clone)]
 pub(super) struct Statement {
     pub(super) source: String,
     pub(super) value: Value,
 }
 
-/// Margins, by kind of figure; they stood there before the runs.
+/// Margins by kind of figure, fixed before the runs.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Margins {
     /// Nats.
     n_ce: f64,
-    /// Of top-1 and other shares, as a fraction.
+    /// For top-1 and other shares, as a fraction.
     share: f64,
-    /// Of any rate: a part of the right side's mean.
+    /// For any rate: a fraction of the right side's mean.
     rate: f64,
     /// Entries.
     entries: f64,
-    /// Entries that are granted at some ticks only, each by how much.
+    /// For the total undecidedness of entries that are granted at some ticks only.
     undecided: f64,
     /// The log-likelihood (21).
     log_likelihood: f64,
 }
 
 impl Margins {
-    /// That of a metric, where the right side's mean is `scale`. None if it has none.
+    /// The margin of a metric, where the right side's mean is `scale`. None if it has none.
     pub(super) fn of(&self, metric: &str, scale: f64) -> Option<f64> {
         let metric = metric.strip_prefix("train.").unwrap_or(metric);
         Some(match metric {
@@ -78,7 +78,7 @@ impl Margins {
     }
 }
 
-/// Something that the paper says of two numbers.
+/// A statement of the paper about two numbers.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Claim {
@@ -89,7 +89,7 @@ pub(super) struct Claim {
     pub(super) left: Term,
     pub(super) is: Relation,
     pub(super) right: Term,
-    /// Said of each of these in turn, which stands for {at} in groups and words.
+    /// The claim is made for each of these, which replaces {at} in groups and words.
     #[serde(default)]
     at: Vec<String>,
     /// Whether outcomes are of two kinds, so that a mean describes neither.
@@ -105,7 +105,7 @@ pub(super) enum Term {
         number: f64,
     },
     Metric {
-        /// A label; on the right also * for every other group.
+        /// A label; on the right side * stands for every other group.
         group: String,
         metric: String,
         #[serde(default = "one")]
@@ -119,22 +119,22 @@ fn one() -> f64 {
     1.0
 }
 
-/// How the left side of a claim stands to the right one.
+/// The relation of the left side of a claim to the right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Relation {
     Below,
     Above,
-    /// Or below by less than the margin.
+    /// Above, or below by less than the margin.
     AtLeast,
-    /// Or above by less than the margin.
+    /// Below, or above by less than the margin.
     AtMost,
-    /// No worse than any, and better than one.
+    /// No worse than any rival, and better than one.
     Optimum,
 }
 
 impl Claim {
-    /// A claim for each of `at`; itself if there are none.
+    /// A claim for each of `at`, or the claim itself.
     fn each(&self) -> Vec<Claim> {
         if self.at.is_empty() {
             return vec![self.clone()];

@@ -1,4 +1,4 @@
-//! Which runs a table or figure is made of.
+//! The runs of a table or figure.
 
 use anyhow::Context;
 use coordinator::ScenarioArguments;
@@ -30,7 +30,7 @@ pub(super) struct Recipe {
     pub(super) title: String,
     /// What it shows, in a sentence.
     pub(super) shows: &'static str,
-    /// Runs that differ in the seed alone, by what tables call them.
+    /// Runs that differ in the seed alone, by their labels in tables.
     pub(super) kinds: Vec<Kind>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Kind {
     pub(super) set: Vec<String>,
 }
 
-/// What it takes. `betas` are those of Fig. 2(a) and (b).
+/// The runs of a target. `betas` are those of Fig. 2(a) and (b).
 pub(super) fn recipe(target: Target, half: Half, scenario: &Scenario, betas: &[f64]) -> Recipe {
     let (title, shows) = words(target, half);
     let kind = |label: &str, set: &[&str]| Kind {
@@ -55,8 +55,8 @@ pub(super) fn recipe(target: Target, half: Half, scenario: &Scenario, betas: &[f
         Target::Fig2a | Target::Fig2b => tradeoff(betas),
         Target::Fig2c | Target::Fig2d => TRAJECTORIES.map(|beta| of_beta(None, beta)).into(),
         Target::Fig3 | Target::Fig4 | Target::All => vec![kind("pom2dib", &[])],
-        // In the paper gamma is 0 there: it is beta alone that is to leave things out, or not. What it has no figure of is
-        // a beta that can be felt from the first round on.
+        // In the paper gamma is 0 there, so that beta alone decides whether entries are left out. The paper does not
+        // cover a beta that has an effect from the first round on.
         Target::Fig5 => vec![
             kind("no limits", &["network.limits=false", "train.gamma=0.0", "train.beta=1e-3"]),
             kind("no limits, beta = 1e-2", &["network.limits=false", "train.gamma=0.0", "train.beta=1e-2"]),
@@ -64,7 +64,7 @@ pub(super) fn recipe(target: Target, half: Half, scenario: &Scenario, betas: &[f
         Target::Fig6 => {
             vec![kind("no limits, beta -> 0", &["network.limits=false", "train.gamma=0.0", "train.beta=0.0"])]
         }
-        // The paper has no figure of a gamma that is larger than what a second entry is worth.
+        // The paper does not cover a gamma above the benefit of a second entry.
         Target::Fig7 | Target::Fig8 => vec![
             kind("gamma = 0.1", &["network.limits=false", "train.gamma=0.1"]),
             kind("gamma = 0.3", &["network.limits=false", "train.gamma=0.3"]),
@@ -79,7 +79,7 @@ fn of_method(method: &str) -> Kind {
 
 fn of_ratio(scenario: &Scenario, (name, ratio): (&str, f64)) -> Kind {
     let rate = scenario.train.coding_lr * ratio;
-    // By the key's old name, after which runs are named in the records that exist.
+    // Under the key's old name, by which existing records name their runs.
     Kind { label: name.into(), set: vec![format!("train.selection_rate={rate:?}")] }
 }
 
@@ -91,7 +91,7 @@ fn of_beta(method: Option<&str>, beta: f64) -> Kind {
     Kind { label, set }
 }
 
-/// Three methods over beta; the two that have no rate to control are points.
+/// Three methods over beta; the two without a rate in the objective are points.
 fn tradeoff(betas: &[f64]) -> Vec<Kind> {
     let over_beta = ["pom2dib", "rs-dib", "tadib"];
     let curves = over_beta.iter().flat_map(|method| betas.iter().map(|beta| of_beta(Some(method), *beta)));
@@ -154,7 +154,8 @@ fn figure(target: Target) -> String {
     }
 }
 
-/// The runs of a kind, one for each seed. What the scenario has anyway is left out, so that tables and figures share runs.
+/// The runs of a kind, one for each seed. Settings equal to the scenario's are left out, so that tables and figures
+/// share runs.
 pub(super) fn points(base: &ScenarioArguments, kind: &Kind, seeds: u64) -> anyhow::Result<Vec<Point>> {
     let mut set = Vec::new();
     for assignment in &kind.set {
@@ -213,7 +214,7 @@ mod tests {
         let scenario = ScenarioArguments::default().resolve().unwrap();
         let recipe = recipe(Target::Table2, Half::HandWritten, &scenario, &[]);
         let of = |name: &str| recipe.kinds.iter().find(|kind| kind.label == name).unwrap().set[0].clone();
-        // The digits learn at 5e-4 and 2.5e-4.
+        // The digits use 5e-4 and 2.5e-4.
         assert_eq!(of("4:1"), "train.selection_rate=0.002");
         assert_eq!(of("1:16"), "train.selection_rate=3.125e-5");
         assert_eq!(figure(Target::Fig2a), "Fig. 2(a)");

@@ -1,4 +1,4 @@
-//! What stays of runs when their folders do not: a record of each, from which tables and figures can be made again.
+//! Records of runs, from which tables and figures can be made again after the runs' folders are gone.
 
 use std::path::PathBuf;
 
@@ -18,10 +18,10 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// The record of a run. There is none of what was not run, and none is needed of what lies there whole.
+    /// The record of a run. None if it was not run, or if its whole folder is there.
     ///
     /// # Errors
-    /// A file that is no record, that of another run, or one of other data or numerics: it is named.
+    /// If a file is malformed, belongs to another run, or has other data or numerics: the error names it.
     pub(super) fn read(&self, planned: &Planned) -> anyhow::Result<Option<(Run, Kinship)>> {
         let path = self.path(&planned.point.name);
         if matches!(planned.found, Found::Finished(_)) || !path.exists() {
@@ -40,10 +40,10 @@ impl Records {
         Ok(Some(known))
     }
 
-    /// Writes the record of a run, whole or not at all.
+    /// Writes the record of a run, atomically.
     ///
     /// # Errors
-    /// A folder that cannot be written to.
+    /// If the folder cannot be written to.
     pub(super) fn write(&self, run: &Run) -> anyhow::Result<()> {
         let text = serde_json::to_string(run)? + "\n";
         let partial = format!("{}.json.partial", run.name);
@@ -57,9 +57,9 @@ impl Records {
     }
 }
 
-/// That it is this run's, and that every row of the selection has all entries.
+/// Checks that it is this run's, and that every row of the selection has all entries.
 fn check(run: &Run, planned: &Planned) -> anyhow::Result<()> {
-    // Over which rows the large-sample rate was estimated makes no other run of it.
+    // Runs that differ only in the rows of the large-sample rate are the same run.
     let mut there = run.scenario.clone();
     there.evaluation = Evaluation { passes: there.evaluation.passes, ..planned.scenario.evaluation.clone() };
     if let Some(difference) = difference(&there, &planned.scenario) {
@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// A record whose selection has so many entries, and its folder.
+    /// A record whose selection has this many entries, and its folder.
     fn recorded(entries: usize) -> (tempfile::TempDir, Records, Run) {
         let folder = tempfile::tempdir().unwrap();
         let records = Records { folder: folder.path().join("records") };
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_record_of_what_was_not_run_and_none_is_read_of_what_lies_there_whole() {
+    fn records_exist_only_for_runs_that_were_made_and_are_not_read_beside_whole_folders() {
         let (_folder, records, _) = recorded(27);
         let mut planned = planned(&[]);
         planned.found = Found::Finished(Box::new(crate::records::figures::tests::summary(-1.0, 30.0)));

@@ -1,4 +1,4 @@
-//! What was made, in a few words for people, or as JSON.
+//! A short report of the tables and figures made, as text or JSON.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{compare::Compared, judge::Judged, target::Target, verdict::Verdict};
 
-/// A table or figure that was made.
+/// A table or figure.
 pub(super) struct Made {
     pub(super) target: Target,
     pub(super) page: PathBuf,
@@ -16,7 +16,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// How many numbers stand so to the paper's.
+    /// How many numbers have this relation to the paper's.
     fn standing(&self, words: &str) -> usize {
         self.compared
             .iter()

@@ -1,4 +1,4 @@
-//! What the runs of a table or figure came to.
+//! Results of the runs of a table or figure.
 
 use anyhow::Context;
 pub(super) use coordinator::Recordings;
@@ -18,66 +18,67 @@ use crate::{
     sweep::Planned,
 };
 
-/// Late figures of training are over so many rounds, as "mass on noise" is.
+/// Rounds over which late figures of training are averaged, like "mass on noise".
 const LATE: usize = 100;
 
-/// Early ones over so many.
+/// Rounds over which early figures are averaged.
 const EARLY: usize = 5;
 
-/// Into how many pieces a curve over the rounds is put together.
+/// Number of pieces of a curve over the rounds.
 const PIECES: usize = 50;
 
-/// How many rows the selection over the rounds has at most.
+/// Upper limit on rows of the selection over the rounds.
 const ROWS: usize = 80;
 
 /// Runs that differ in the seed alone.
 pub(super) struct Group {
     pub(super) label: String,
-    /// Those that are done.
+    /// The finished runs.
     pub(super) runs: Vec<Run>,
-    /// Those that are not, with the reason.
+    /// The missing runs, with the reason.
     pub(super) lacking: Vec<String>,
 }
 
-/// A run that is done, or why it is not.
+/// A finished run, or why it is missing.
 pub(super) type Outcome = Result<Run, String>;
 
-/// All that tables and figures take from a run that is done; as JSON, its record.
+/// All data of a finished run for tables and figures; as JSON, its record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Run {
-    /// What differs from other runs: `train.beta=0.01,seed=1`.
+    /// Its differences from other runs: `train.beta=0.01,seed=1`.
     pub(super) name: String,
     pub(super) seed: u64,
     pub(super) rounds: u64,
     /// The program and its numerics.
     pub(super) program: String,
-    /// Which data and which build; records of older programs do not say.
+    /// Data and build; none in records of older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) origin: Option<Origin>,
-    /// Where the nodes computed: "cpu".
+    /// The devices of the nodes: "cpu".
     pub(super) device: String,
     /// Cores and processor.
     pub(super) machine: String,
     pub(super) fingerprint: String,
-    /// How the sum-rate was estimated, and N of it and of the joint rate.
+    /// The estimator of the sum-rate, and N of it and of the joint rate.
     pub(super) rate_estimator: String,
     pub(super) rate_samples: usize,
     pub(super) joint_rate_samples: u64,
-    /// All its numbers by name: those of the summary, and those of training, which begin with "train.".
+    /// All its numbers by name: those of the summary, and those of training with prefix "train.".
     pub(super) figures: Vec<(String, f64)>,
-    /// Losses by test recording; records of older programs have none.
+    /// Losses by test recording; none in records of older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) recordings: Option<Recordings>,
-    /// How training went.
+    /// The course of training.
     pub(super) curve: Vec<Piece>,
-    /// The granted share of every entry, (t, k, m) in order: means over consecutive rounds, 4 decimals. Empty if it is not known.
+    /// The granted share of every entry, (t, k, m) in order: means over consecutive rounds, 4 decimals. Empty if
+    /// unknown.
     pub(super) granted: Vec<Vec<f64>>,
-    /// Without the place of the data.
+    /// Without the location of the data.
     pub(super) scenario: Scenario,
 }
 
-/// Means of consecutive rounds.
+/// Means over consecutive rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Piece {
     pub(super) round: f64,
@@ -87,7 +88,7 @@ pub(super) struct Piece {
 }
 
 impl Group {
-    /// Of runs by their names.
+    /// A group of runs with their names.
     pub(super) fn of<'a>(label: &str, outcomes: impl Iterator<Item = (&'a str, Outcome)>) -> Self {
         let mut group = Group { label: label.into(), runs: Vec::new(), lacking: Vec::new() };
         for (name, outcome) in outcomes {
@@ -100,8 +101,8 @@ impl Group {
         group
     }
 
-    /// Joint rates over fewer rows than others of the group have, or over test rows beside training rows, stand in no mean with
-    /// them: they are left out.
+    /// Drops joint rates over fewer rows than others of the group have, or over other rows than theirs: they must not
+    /// be averaged together.
     fn keep_joint_rates_of_most_rows(&mut self) {
         let rows = |run: &Run| (run.scenario.evaluation.joint_rate_rows as u8, run.joint_rate_samples);
         let Some(most) = self.runs.iter().map(rows).max() else { return };
@@ -110,7 +111,7 @@ impl Group {
         }
     }
 
-    /// N of the joint rates that are left, and which rows they are over.
+    /// N of the remaining joint rates, and their rows.
     pub(super) fn joint_rows(&self) -> String {
         let with_one = |run: &&Run| named(&run.figures, "joint_rate").is_some();
         let Some(run) = self.runs.iter().find(with_one) else { return "·".into() };
@@ -132,7 +133,7 @@ impl Group {
         Differences { values, clusters: Some(clusters?) }.interval()
     }
 
-    /// How training went, means over the runs.
+    /// The course of training, means over the runs.
     pub(super) fn curve(&self) -> Vec<Piece> {
         let longest = self.runs.iter().map(|run| run.curve.len()).max().unwrap_or(0);
         let at = |at: usize| {
@@ -144,10 +145,10 @@ impl Group {
 }
 
 impl Run {
-    /// Reads what a run has left in its folder.
+    /// Reads the results in a run's folder.
     ///
     /// # Errors
-    /// The line of a log that is none.
+    /// The malformed line of a log.
     pub(super) fn read(planned: &Planned, summary: &Summary) -> anyhow::Result<Self> {
         let rounds = run_log::rounds(&planned.folder)?;
         let selection = run_log::selection(&planned.folder)?;
@@ -192,7 +193,7 @@ impl Run {
         }
     }
 
-    /// N-CE by test recording: minus the sum over the receivers. None if it is not known.
+    /// N-CE by test recording: minus the sum over the receivers. None if unknown.
     pub(super) fn n_ce_by_recording(&self) -> Option<Vec<Cluster>> {
         let Recordings { rows, losses } = self.recordings.as_ref()?;
         let cluster = |(at, rows): (usize, &u64)| {
@@ -208,7 +209,7 @@ impl Run {
     }
 }
 
-/// A run's losses by recording; runs of older programs have left none.
+/// A run's losses by recording; none for runs of older programs.
 fn recordings(path: &std::path::Path) -> anyhow::Result<Option<Recordings>> {
     match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -227,7 +228,7 @@ fn machine() -> String {
     format!("{} cores of {model}", std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Figures of the logs: over the last rounds, the first ones, and along the way.
+/// Figures from the logs: over the last rounds, the first ones, and over time.
 fn of_training(rounds: &[Round], granted: &[Vec<f64>]) -> Vec<(String, f64)> {
     if rounds.is_empty() || granted.is_empty() {
         return Vec::new();
@@ -261,7 +262,7 @@ fn of_training(rounds: &[Round], granted: &[Vec<f64>]) -> Vec<(String, f64)> {
     named.map(|(name, value)| (format!("train.{name}"), value)).into()
 }
 
-/// Means of consecutive rounds.
+/// Means over consecutive rounds.
 fn pieces(rounds: &[Round]) -> Vec<Piece> {
     let count = rounds.len().min(PIECES);
     let of = |round: &Round| Piece {
@@ -277,7 +278,7 @@ fn pieces(rounds: &[Round]) -> Vec<Piece> {
     (0..count).map(piece).collect()
 }
 
-/// The mean of one or more.
+/// The mean of one or more pieces.
 fn mean_of(pieces: &[Piece]) -> Piece {
     let mean = |of: fn(&Piece) -> f64| pieces.iter().map(of).sum::<f64>() / pieces.len() as f64;
     Piece {
@@ -293,7 +294,7 @@ pub(super) mod tests {
     use super::*;
     use crate::records::figures::tests::summary;
 
-    /// Made up: one run for each N-CE, at 30 nats, with a rate that rises and falls again and two entries.
+    /// Made-up runs: one for each N-CE, at 30 nats, with a rate that rises and falls again and two entries.
     pub(in super::super) fn group(label: &str, n_ces: &[f64]) -> Group {
         let run = |(at, n_ce): (usize, &f64)| {
             let rate = |round: u64| if round < 30 { 10.0 + round as f64 } else { 60.0 - round as f64 };

@@ -1,4 +1,4 @@
-//! What can be reproduced: the tables and figures of section VIII and appendix D.
+//! Reproducible tables and figures: those of section VIII and appendix D.
 
 use anyhow::bail;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub(crate) enum Target {
     All,
 }
 
-/// Which of the two data sets.
+/// One of the two data sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Half {
@@ -49,17 +49,17 @@ pub(crate) enum Half {
 
 use Target::*;
 
-/// In the order of the paper.
+/// All targets in the order of the paper.
 const EACH: [Target; 14] =
     [Table1, Table2, Fig2a, Fig2b, Fig2c, Fig2d, Fig2e, Fig2f, Fig3, Fig4, Fig5, Fig6, Fig7, Fig8];
 
 impl Target {
-    /// As the command line writes it.
+    /// The name on the command line.
     pub(crate) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 
-    /// The data set of a figure that has one of its own.
+    /// The data set of a figure that is of one data set only.
     pub(crate) fn half(self) -> Option<Half> {
         match self {
             Fig2a | Fig2c | Fig2e | Fig3 | Fig7 => Some(Half::HandWritten),
@@ -78,7 +78,7 @@ impl Target {
 
     /// Runs of each kind unless --seeds says otherwise.
     pub(crate) fn seeds(self) -> u64 {
-        // Those of Figs. 3 and 4 are Table I's runs.
+        // Figs. 3 and 4 use the runs of Table I.
         if matches!(self, Table1 | Fig3 | Fig4) { 5 } else { 3 }
     }
 }
@@ -93,7 +93,7 @@ impl Half {
     }
 }
 
-/// The half that these need by themselves; an error if they are of two.
+/// The data set that these targets need; an error if they need different ones.
 pub(crate) fn half_of(targets: &[Target]) -> anyhow::Result<Option<Half>> {
     let mut found: Option<(Target, Half)> = None;
     for &target in targets {
@@ -112,7 +112,7 @@ pub(crate) fn half_of(targets: &[Target]) -> anyhow::Result<Option<Half>> {
     Ok(found.map(|(_, half)| half))
 }
 
-/// The single tables and figures that are asked for, each once, in the paper's order.
+/// The requested tables and figures, each once, in the paper's order.
 pub(crate) fn each(targets: &[Target], half: Half) -> anyhow::Result<Vec<Target>> {
     let own = |target: &Target| target.half().is_none_or(|own| own == half);
     if let Some(other) = targets.iter().find(|target| !own(target)) {

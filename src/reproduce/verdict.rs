@@ -1,30 +1,30 @@
-//! The rule by which a claim holds, does not hold, or cannot be told.
+//! The rule for whether a claim holds, does not hold, or cannot be told.
 //!
-//! d_i is the difference of the two sides on seed i, with the same seed and the same test rows on both, turned so that positive
-//! supports the claim. [L, U] is its 95 % interval: paired t over the seeds or, where losses by test recording are on record, the
-//! wider of that and a bootstrap over seeds and recordings together. The margin m stands in `paper.toml`.
-//!
+//! d_i is the difference of the two sides on seed i, with the same seed and the same test rows on both, with the sign
+//! that makes positive values support the claim. [L, U] is its 95 % interval: paired t over the seeds or, where losses
+//! by test recording are on record, the wider of that and a bootstrap over seeds and recordings together. The margin m
+//! is in `paper.toml`.
 //! | claim | holds | does not |
 //! | --- | --- | --- |
 //! | below, above | L > 0 | U < m |
 //! | at least, at most | L > -m | U < -m |
 //! | the optimum | at least as good as every rival, and better than one (Holm) | worse than one, or better than none |
 //!
-//! All else cannot be told. Noise widens [L, U], and so never helps a claim. Fewer than [`FEWEST`] seeds have no verdict. Where
-//! outcomes are of two kinds, a mean describes neither: then it is the share of seeds on which the claim is true, with Clopper
-//! and Pearson's interval, from [`FEWEST_OF_TWO_KINDS`] seeds on. Who is said to be good, or comparable, in N-CE must first beat
-//! guessing: the sum of the labels' entropies.
+//! All other cases cannot be told. Noise widens [L, U], and so never helps a claim. Fewer than [`FEWEST`] seeds give no
+//! verdict. Where outcomes are of two kinds, a mean describes neither: the interval is then Clopper and Pearson's for
+//! the share of seeds on which the claim is true, from [`FEWEST_OF_TWO_KINDS`] seeds on. A side that a claim calls
+//! good, or comparable, in N-CE must first beat guessing: the sum of the labels' entropies.
 
 use super::paper::Relation;
 use crate::statistics::{Cluster, Interval, Paired, Resampled, TAIL, clopper_pearson, holm, resampled};
 
-/// Seeds from which on there is a verdict.
+/// Fewest seeds for a verdict.
 pub(super) const FEWEST: usize = 5;
 
 /// The same where outcomes are of two kinds.
 pub(super) const FEWEST_OF_TWO_KINDS: usize = 20;
 
-/// What is said of a claim.
+/// The verdict on a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Holds,
@@ -43,7 +43,7 @@ impl Verdict {
         }
     }
 
-    /// Of two that must both hold.
+    /// The verdict if both must hold.
     pub(super) fn and(self, other: Verdict) -> Verdict {
         use Verdict::{CannotBeTold, DoesNot, Holds, NotRun};
         match (self, other) {
@@ -55,11 +55,11 @@ impl Verdict {
     }
 }
 
-/// d_i of a claim, one a seed.
+/// d_i of a claim, one for each seed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Differences {
     pub(super) values: Vec<f64>,
-    /// The same by test recording, of every seed, if all are on record.
+    /// The same by test recording, for every seed, if all are on record.
     pub(super) clusters: Option<Vec<Vec<Cluster>>>,
 }
 
@@ -77,13 +77,13 @@ impl Differences {
         Some(self.resampled().map_or(paired, |resampled| paired.wider(resampled.interval())))
     }
 
-    /// How likely they are by chance if the true difference is 0 or less.
+    /// The p-value under a true difference of 0 or less.
     fn above_0_by_chance(&self) -> f64 {
         let paired = Paired(&self.values).above_0_by_chance();
         self.resampled().map_or(paired, |resampled| paired.max(resampled.above_0_by_chance()))
     }
 
-    /// Whether there are enough of them.
+    /// Whether there are enough seeds.
     fn suffice(&self) -> bool {
         self.values.len() >= FEWEST
     }
@@ -109,7 +109,8 @@ fn of_interval(relation: Relation, Interval { low, high }: Interval, margin: f64
     }
 }
 
-/// The verdict on an optimum, from its differences to every rival, each with its margin; and how many it is better than.
+/// The verdict on an optimum, from its differences to every rival, each with its margin; and the number of rivals that
+/// it beats.
 pub(super) fn optimum(rivals: &[(Differences, f64)]) -> (Verdict, usize) {
     let at_least =
         rivals.iter().map(|(differences, margin)| verdict(Relation::AtLeast, differences, *margin));
@@ -130,8 +131,8 @@ pub(super) fn optimum(rivals: &[(Differences, f64)]) -> (Verdict, usize) {
     (at_least.and(better_than_one), better)
 }
 
-/// The verdict where outcomes are of two kinds: whether the claim is true on more than half of the seeds. With it the interval
-/// of that share.
+/// The verdict where outcomes are of two kinds: whether the claim is true on more than half of the seeds, and the
+/// interval of that share.
 pub(super) fn of_two_kinds(differences: &Differences) -> (Verdict, Interval) {
     let n = differences.values.len();
     let hits = differences.values.iter().filter(|difference| **difference > 0.0).count();
@@ -205,7 +206,7 @@ mod tests {
     fn recordings_that_disagree_take_a_verdict_away() {
         let values = [0.030, 0.031, 0.029, 0.030, 0.031];
         assert_eq!(verdict(Relation::Above, &plain(&values), 0.02), Verdict::Holds);
-        // A hundred recordings, of which a few make all of the difference.
+        // A hundred recordings, of which a few cause the whole difference.
         let spread: Vec<f64> = (0..100).map(|at| if at < 2 { 2.45 } else { -0.05 }).collect();
         assert_eq!(verdict(Relation::Above, &clustered(&values, &spread), 0.02), Verdict::CannotBeTold);
         assert_eq!(verdict(Relation::Above, &clustered(&values, &[0.0; 100]), 0.02), Verdict::Holds);
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(of(&[&better, &noisy]), (Verdict::CannotBeTold, 1));
         assert_eq!(of(&[&better, &rival(&[0.5; 4])]), (Verdict::CannotBeTold, 0));
         assert_eq!(of(&[]), (Verdict::CannotBeTold, 0));
-        // By chance in 0.0175 of cases: good enough alone, not as one of six.
+        // By chance in 0.0175 of cases: significant alone, not as one of six.
         let slight = rival(&[0.02, 0.01, 0.03, 0.0, 0.02]);
         assert_eq!(of(&[&slight]).0, Verdict::Holds);
         assert_eq!(of(&[&slight, &even, &even, &even, &even, &even]).0, Verdict::CannotBeTold);
@@ -289,7 +290,7 @@ mod tests {
 
         #[test]
         fn nothing_but_one_kind_of_verdict_is_ever_both(low in -1.0_f64..1.0, width in 0.0_f64..1.0) {
-            // A claim and its opposite never hold together with any room between them.
+            // A claim and its opposite never both hold with a margin between them.
             let own = Interval { low, high: low + width };
             let opposite = Interval { low: -own.high, high: -own.low };
             let holds = |interval| of_interval(Relation::Above, interval, 0.02) == Verdict::Holds;

@@ -1,9 +1,9 @@
-//! What a user should know of the data before a run begins.
+//! Notes for the user on the data before a run begins.
 
 use coordinator::CoordinatorError;
 use scenario::Scenario;
 
-/// Says, in a line each on standard error, what is odd about the data of a scenario but does not keep it from running.
+/// Prints, in a line each on standard error, what is odd about the data of a scenario but does not prevent a run.
 ///
 /// # Errors
 /// When a folder of the data cannot be listed.

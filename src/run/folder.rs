@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use scenario::Scenario;
 
-/// A folder under runs/ that did not exist: runs/NAME-METHOD-sSEED, then -2, -3 and so on. It is made here, so that of two runs
-/// that begin at the same time each gets its own.
+/// A new folder under runs/: runs/NAME-METHOD-sSEED, then -2, -3 and so on. It is created here, so that two runs that
+/// begin at the same time get different folders.
 pub(crate) fn fresh(scenario: &Scenario) -> PathBuf {
-    // A name may be any text: what could lead out of the folder becomes a dash.
+    // A name may be any text: characters that could lead out of the folder become dashes.
     let safe = |letter: char| if letter.is_alphanumeric() || letter == '_' { letter } else { '-' };
     let name: String = scenario.name.chars().map(safe).collect();
     let name = format!("{name}-{}-s{}", scenario.train.method.name(), scenario.seed);
@@ -19,7 +19,7 @@ pub(crate) fn fresh(scenario: &Scenario) -> PathBuf {
     if std::fs::create_dir_all(&runs).is_err() {
         return numbered(1);
     }
-    // Who cannot make it for another reason is told so when the run begins to write.
+    // Other errors of creating it are reported when the run begins to write.
     let is_taken = |path: &PathBuf| {
         std::fs::create_dir(path).is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
     };

@@ -8,7 +8,7 @@ use tokio::{signal::unix::SignalKind, task::JoinSet};
 
 use crate::run::Launch;
 
-/// How long the others may take to end once one has.
+/// How long the other nodes may take to end after one has.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(launch: &Launch) -> ExitCode {
@@ -53,7 +53,7 @@ async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
     let outcome = tokio::select! {
         outcome = &mut coordinator => outcome,
         complaint = first_complaint(&mut nodes) => {
-            // The coordinator knows of it too, if the node had joined, and says so better.
+            // If the node had joined, the coordinator knows of the error too, and reports it better.
             match tokio::time::timeout(GRACE, coordinator).await {
                 Ok(outcome) => outcome,
                 Err(_) => return Err(CoordinatorError::Run(complaint)),
@@ -61,14 +61,14 @@ async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
         }
     };
     let outcome = finished(outcome)?;
-    // The nodes have said that they are finished: what is left of them is their last goodbye.
+    // The nodes have finished: only their shutdown remains.
     let goodbyes = async { while nodes.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(GRACE, goodbyes).await;
     coordinator::print_outcome(&outcome, &launch.scenario, &launch.coordinator.out, json);
     Ok(())
 }
 
-/// Waits for the first node that ends badly.
+/// Waits for the first node that ends with an error.
 async fn first_complaint(nodes: &mut JoinSet<Result<(), String>>) -> String {
     while let Some(ended) = nodes.join_next().await {
         match ended {

@@ -1,4 +1,4 @@
-//! This machine's address for itself: 127.0.0.1, or ::1 where there is no IPv4.
+//! This machine's loopback address: 127.0.0.1, or ::1 without IPv4.
 
 use std::{
     io,
@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-/// In which a machine must be reached from itself.
+/// Time limit for a machine to reach itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A free port of the first loopback address by which this machine reaches itself.
+/// A free port of the first loopback address that works on this machine.
 ///
 /// # Errors
-/// One line that says what is wrong with each, and what to do.
+/// One line with the fault of each address, and advice.
 pub(crate) fn free_port() -> Result<SocketAddr, String> {
     static FOUND: OnceLock<Result<IpAddr, String>> = OnceLock::new();
     let found =

@@ -1,4 +1,4 @@
-//! What a run with MM-Fi needs before its nodes start: an index of the files, or a synthetic tree of them.
+//! Preparation of a run with MM-Fi before its nodes start: an index of the files, or a synthetic tree of them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use scenario::Scenario;
 
 use crate::cli::slow::Slow;
 
-/// Where `--synthetic` keeps its tree.
+/// Folder of the tree for `--synthetic`.
 const SYNTHETIC: &str = "data-cache/mmfi-synthetic";
 
-/// Makes the synthetic tree if there is none yet, and has the scenario read it.
+/// Makes the synthetic tree if there is none yet, and lets the scenario read it.
 pub(crate) fn use_synthetic(arguments: &mut ScenarioArguments) -> Result<(), CoordinatorError> {
     let scenario = arguments.resolve()?;
     if scenario.data.source != "mmfi" {
@@ -24,14 +24,14 @@ pub(crate) fn use_synthetic(arguments: &mut ScenarioArguments) -> Result<(), Coo
     Ok(())
 }
 
-/// Makes a synthetic tree, with a word about it.
+/// Makes a synthetic tree, with a message.
 pub(crate) fn synthesise(folder: &Path, plan: mmfi::Plan) -> Result<(), DataError> {
     let slow = Slow::new(format!("making a synthetic tree ({plan}) in {}", folder.display()));
     mmfi::synthesise(folder, plan, &|done, of| slow.show(done, of))
 }
 
-/// Does once what all nodes would have to do otherwise: indexes the files of MM-Fi; and lets the scenario's name say that a tree is synthetic, so that no
-/// table is taken for one of the real data.
+/// Indexes the files of MM-Fi once, instead of in every node; and marks the scenario's name if a tree is synthetic, so
+/// that its results are not mistaken for those of the real data.
 pub(crate) fn prepare(
     scenario: &Scenario,
     arguments: &mut ScenarioArguments,

@@ -14,10 +14,10 @@ use scenario::Scenario;
 
 use crate::cli::{evaluate_snr, model};
 
-/// How many seconds a process that was started again may take to join.
+/// Seconds for a restarted process to join.
 const REJOIN: u64 = 120;
 
-/// Train and judge a whole network on this machine: a coordinator, K transmitters and T receivers as processes.
+/// Train and evaluate a whole network on this machine: a coordinator, K transmitters and T receivers as processes.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib run                                        # digits made by code; needs no files
@@ -40,30 +40,30 @@ pub(crate) struct Arguments {
     #[arg(long)]
     force: bool,
 
-    /// Go on from the last checkpoint of the run in this folder, or from its beginning if it has none yet; with --rounds N, also
-    /// one that has finished, until it has trained N rounds
+    /// Continue the run in this folder from its last checkpoint, or from its beginning if it has none yet; with
+    /// --rounds N, also a finished run, up to N rounds
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "scenario", "preset", "set", "method", "seed"])]
     resume: Option<PathBuf>,
 
-    /// Begin with the last checkpoint of the run in this folder, which stays as it is, and go on in another folder with what --set,
-    /// --rounds and the like change of its scenario
+    /// Begin with the last checkpoint of the run in this folder, which stays as it is, and continue in another folder
+    /// with the changes of its scenario by --set, --rounds and so on
     #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "scenario", "preset", "synthetic"])]
     from: Option<PathBuf>,
 
-    /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
+    /// Run the MM-Fi scenario on a small synthetic tree of files, kept in data-cache/mmfi-synthetic; overrides --data
     #[arg(long, conflicts_with = "resume")]
     synthetic: bool,
 
-    /// End when standard input is closed (the parent process is gone)
+    /// End when standard input is closed (the parent process has ended)
     #[arg(long, hide = true)]
     end_with_parent: bool,
 
-    /// Say on standard error which folder it is, as soon as that is known: for programs that follow the run
+    /// Print the run's folder on standard error as soon as it is known: for programs that follow the run
     #[arg(long, hide = true)]
     say_folder: bool,
 }
 
-/// Judge the last checkpoint of a run again: Algorithm 2 on the whole test set.
+/// Evaluate the last checkpoint of a run again: Algorithm 2 on the whole test set.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib evaluate runs/mine
@@ -74,7 +74,7 @@ pub(crate) struct EvaluateArguments {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
-    /// Judge the checkpoint that scored best on validation rows (evaluation.every), instead of the last
+    /// Evaluate the checkpoint that scored best on validation rows (evaluation.every), instead of the last
     #[arg(long)]
     best: bool,
 
@@ -82,11 +82,13 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Change how it is judged: a key of evaluation, straggler, link or channel, for example --set evaluation.passes=1 (may be repeated)
+    /// Change the evaluation: a key of evaluation, straggler, link or channel, for example --set evaluation.passes=1
+    /// (may be repeated)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 
-    /// Judge at each of these Es/N0 of all channels with noise: a table, and snr.json, snr.svg and snr.png in the run's folder
+    /// Evaluate at each of these Es/N0 of all channels with noise: a table, and snr.json, snr.svg and snr.png in the
+    /// run's folder
     #[arg(long, value_name = "DB,...", value_delimiter = ',', allow_hyphen_values = true)]
     snr_db: Vec<f64>,
 
@@ -98,31 +100,31 @@ pub(crate) struct EvaluateArguments {
 #[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Where and how the nodes run")]
 pub(crate) struct LaunchOptions {
-    /// Where the nodes compute: cpu, cuda:N or auto; goes before the scenario's devices
+    /// Device of the nodes: cpu, cuda:N or auto; overrides the scenario's devices
     #[arg(long, env = "POM2DIB_DEVICE", value_name = "DEVICE")]
     pub(crate) device: Option<scenario::Device>,
 
-    /// Run all nodes as tasks of this process instead of processes of their own
+    /// Run all nodes as tasks of this process instead of separate processes
     #[arg(long)]
     pub(crate) in_process: bool,
 
-    /// Let the nodes talk over TCP instead of Unix-domain sockets
+    /// Let the nodes communicate over TCP instead of Unix-domain sockets
     #[arg(long, env = "POM2DIB_TCP_ONLY", value_parser = node::boolean)]
     pub(crate) tcp_only: bool,
 
-    /// Encrypt all connections and show certificates: a folder as `pom2dib certs new` makes it
+    /// Encrypt all connections and show certificates: a folder made by `pom2dib certs new`
     #[arg(long, env = "POM2DIB_TLS", value_name = "DIR")]
     pub(crate) tls: Option<PathBuf>,
 
-    /// Let nobody in without the join token in this file; POM2DIB_TOKEN can hold the token itself
+    /// File with the join token that peers must present; POM2DIB_TOKEN can hold the token itself
     #[arg(long, env = "POM2DIB_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 
-    /// Threads for the matrix products of each node; without it, its share of the cores. No result depends on it
+    /// Threads for the matrix products of each node; by default its share of the cores. Results do not depend on it
     #[arg(long, env = "POM2DIB_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
 
-    /// How often a process of the run that is killed is started again, all together; the network then goes on from its last
+    /// How often killed processes of the run are restarted, all together; the network then continues from its last
     /// checkpoint
     #[arg(long, env = "POM2DIB_RESTARTS", default_value_t = 10, value_name = "N")]
     pub(crate) restarts: u32,
@@ -131,19 +133,19 @@ pub(crate) struct LaunchOptions {
     #[arg(long, env = "POM2DIB_VERIFY", value_parser = node::boolean)]
     pub(crate) verify: bool,
 
-    /// Print the summary as one JSON object, and nothing else, on standard output
+    /// Print only the summary, as one JSON object, on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 impl LaunchOptions {
-    /// Who is let in.
+    /// Who may connect.
     pub(crate) fn security(&self) -> node::SecurityOptions {
         let (tls, token_file) = (self.tls.clone(), self.token_file.clone());
         node::SecurityOptions { tls, token_file, ..Default::default() }
     }
 
-    /// The same as words of a command line.
+    /// The same as command line words.
     pub(crate) fn security_words(&self) -> Vec<OsString> {
         let flags = [("--tls", &self.tls), ("--token-file", &self.token_file)];
         let given =
@@ -151,7 +153,7 @@ impl LaunchOptions {
         given.flatten().collect()
     }
 
-    /// All of it as words of a command line of `run`, but for --json, with so many threads for each node.
+    /// All options but --json as command line words of `run`, with `threads` threads for each node.
     pub(crate) fn words(&self, threads: u16) -> Vec<OsString> {
         let mut words = self.security_words();
         let device = self.device.map(|device| device.to_string());
@@ -167,7 +169,7 @@ impl LaunchOptions {
     }
 }
 
-/// A whole network to be run on this machine.
+/// A whole network to run on this machine.
 pub(crate) struct Launch {
     pub(crate) scenario: Scenario,
     /// The coordinator's own arguments.
@@ -176,12 +178,12 @@ pub(crate) struct Launch {
     before: Before,
 }
 
-/// What is to be done in the run's folder before it goes on there.
+/// Preparation of the run's folder.
 enum Before {
     Nothing,
-    /// The run gets so many rounds.
+    /// The run is extended to this number of rounds.
     Extend(u64),
-    /// The folder is made, of what another run has left in this one.
+    /// The folder is created from the checkpoint of the run in another one.
     Fork {
         from: PathBuf,
         force: bool,
@@ -210,7 +212,7 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
     evaluate_snr::run(&sweep, snr_db)
 }
 
-/// Runs a network. Its folder is this process's own for as long as it lives, and for as long as its coordinator does.
+/// Runs a network. This process owns the run's folder while it lives, and while its coordinator lives.
 fn launch(launch: Result<Launch, CoordinatorError>) -> ExitCode {
     let locked = launch.and_then(|launch| {
         let lock = RunLock::take(&launch.coordinator.out)?;
@@ -244,7 +246,7 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
         }
         (None, Some(from)) => {
             let scenario = given.resolve_from(from)?;
-            // All else is written into the new folder.
+            // All other settings are in the new folder.
             given = ScenarioArguments::default();
             before = Before::Fork { from: from.clone(), force: arguments.force };
             let out = out(&scenario);
@@ -303,7 +305,7 @@ fn local_coordinator(
         json: place.json,
         verify: place.verify,
         patience: 120,
-        // Who is not started again does not come back.
+        // Without restarts a lost node does not come back.
         rejoin: if place.restarts > 0 && !place.in_process { REJOIN } else { 0 },
         silence: 10,
         stall: 600,
@@ -314,7 +316,7 @@ fn local_coordinator(
 }
 
 impl Launch {
-    /// Does what is to be done first. The folder is locked.
+    /// Prepares the folder, which is locked.
     fn prepare(&self) -> Result<(), CoordinatorError> {
         let folder = &self.coordinator.out;
         match &self.before {
@@ -324,16 +326,16 @@ impl Launch {
         }
     }
 
-    /// The file into which the coordinator writes its address; an earlier run's is removed.
+    /// The file into which the coordinator writes its address; that of an earlier run is removed.
     pub(crate) fn fresh_address_file(&self) -> PathBuf {
         let file = self.coordinator.out.join("address");
-        // It may well not be there.
+        // The file may not exist.
         let _ = std::fs::remove_file(&file);
         file
     }
 
-    /// The place with what a node shows to the coordinator at an address. A node finds a token that the coordinator has made for
-    /// itself; where no folder is fit for that, it is told the run's own file.
+    /// The launch options with a node's credentials for the coordinator at an address. A node finds a token generated
+    /// by the coordinator by itself; if no folder is suitable for that, it gets the path of the run's own file.
     pub(crate) fn place_of_nodes(&self, address: &str) -> LaunchOptions {
         let own = self.coordinator.out.join("token");
         let security =
@@ -343,20 +345,20 @@ impl Launch {
         LaunchOptions { token_file, ..self.place.clone() }
     }
 
-    /// Each node's share of the cores: transmitters and receivers mostly compute in turns, so that only nodes of one kind
-    /// have to share them.
+    /// Each node's share of the cores: transmitters and receivers mostly compute alternately, so that only nodes of one
+    /// kind share them.
     pub(crate) fn threads(&self) -> u16 {
         let nodes = self.scenario.transmitters().max(self.scenario.receivers());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         self.place.threads.unwrap_or_else(|| u16::try_from(cores / nodes).unwrap_or(u16::MAX).max(1))
     }
 
-    /// What every node is told.
+    /// The options of every node.
     pub(crate) fn node_options(&self, address: &str, index: usize) -> node::Options {
         node::Options {
             coordinator: address.into(),
             index: Some(index as u32),
-            // Where the coordinator is, on whatever port is free.
+            // At the coordinator's address, on any free port.
             listen: std::net::SocketAddr::new(self.coordinator.listen.ip(), 0),
             advertise: None,
             tcp_only: self.place.tcp_only,

@@ -1,4 +1,4 @@
-//! A whole network as processes on this machine, and the eye that is kept on them.
+//! A whole network as processes on this machine, and their supervision.
 
 use std::{
     ffi::OsString,
@@ -23,13 +23,14 @@ use crate::{
     run::{Launch, LaunchOptions, in_process::address},
 };
 
-/// How long the others may take to end once one has.
+/// How long the other processes may take to end after one has.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long a run that is told to end may take over a last checkpoint.
+/// How long an interrupted run may take for a last checkpoint.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(30);
 
-/// What the environment says to one process alone, without "POM2DIB_": those that it starts have it on their command lines.
+/// Environment variables, without "POM2DIB_", that apply to one process only: child processes get these settings on
+/// their command lines.
 pub(crate) const OF_ONE_PROCESS: [&str; 20] = [
     "LISTEN",
     "INDEX",
@@ -65,8 +66,8 @@ pub(crate) fn run(launch: &Launch, lock: &RunLock) -> ExitCode {
     })
 }
 
-/// Starts all processes and waits for the end of the run; who is killed is started again. Whoever is still there when this
-/// returns is killed; and if this process itself is killed, its children see their standard input close and end.
+/// Starts all processes and waits for the end of the run; killed ones are restarted. Processes still running when this
+/// returns are killed; and if this process itself is killed, its children see their standard input close and end.
 async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> {
     let address_file = launch.fresh_address_file();
     let watch = |kind| signal(kind).context("cannot watch for signals");
@@ -82,14 +83,14 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
                 if status.signal().is_none() || restarts == 0 {
                     return Ok(exit_code(status));
                 }
-                // It has not begun yet: it begins as it was told to.
+                // The run has not begun yet: it starts as configured.
                 restarts -= 1;
                 coordinator = start_coordinator(&launch.coordinator, &launch.place, lock)?;
             }
         }
     };
     let mut nodes = JoinSet::new();
-    // Who has done its work, as it was told by a coordinator that may yet be killed before it has done its own.
+    // Nodes that have finished, by order of a coordinator that may yet be killed before it has finished itself.
     let mut done: Vec<Node> = Vec::new();
     for (role, count) in
         [("transmitter", launch.scenario.transmitters()), ("receiver", launch.scenario.receivers())]
@@ -116,7 +117,7 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
             }
             Some(ended) = nodes.join_next() => match ended? {
                 End::Good(node) => done.push(node),
-                // What it said itself the coordinator knows too, and says better as it ends the run.
+                // The coordinator knows of the node's own error too, and reports it better as it ends the run.
                 End::Bad { node, complaint } if restarts == 0 => {
                     return match tokio::time::timeout(GRACE, coordinator.end()).await {
                         Ok(status) => Ok(exit_code(status?)),
@@ -135,11 +136,11 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
     }
 }
 
-/// Lets the coordinator save a checkpoint and end, which it says itself; gives up at the next signal, or when that takes
-/// too long. A run that was interrupted has not done what it was to do, whatever it has saved.
+/// Lets the coordinator save a checkpoint and end; gives up at the next signal, or after a time limit. An interrupted
+/// run counts as failed even if it has saved a checkpoint.
 async fn stop(mut coordinator: Lifeline, mut signal: Signal, why: &str) -> anyhow::Result<ExitCode> {
     if let Some(pid) = coordinator.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-        // A coordinator that has just ended by itself needs no telling.
+        // The coordinator may just have ended by itself.
         let _ = kill_process(pid, rustix::process::Signal::TERM);
     }
     tokio::select! {
@@ -153,18 +154,18 @@ async fn stop(mut coordinator: Lifeline, mut signal: Signal, why: &str) -> anyho
 
 /// How a node's process ended.
 enum End {
-    /// As it should.
+    /// Successfully.
     Good(Node),
-    /// Otherwise.
+    /// With an error.
     Bad {
-        /// Which node.
+        /// The node.
         node: Node,
-        /// How it ended, in words that follow its name.
+        /// The error, as words that follow the node's name.
         complaint: String,
     },
 }
 
-/// A node that runs as a process, once or again and again.
+/// A node that runs as a process, once or repeatedly.
 struct Node {
     role: &'static str,
     index: usize,
@@ -193,7 +194,7 @@ impl Node {
         format!("{} {}", self.role, self.index)
     }
 
-    /// Starts it; what it gives resolves with its end. The log of earlier lives is kept.
+    /// Starts it; the returned future resolves when it ends. Logs of earlier processes are kept.
     fn live(mut self) -> anyhow::Result<impl Future<Output = End>> {
         std::fs::create_dir_all(self.log.parent().expect("a log lies in a folder"))?;
         let first = self.lives == 0;
@@ -203,7 +204,8 @@ impl Node {
         Ok(async move {
             let how = match process.end().await {
                 Ok(status) if status.success() => return End::Good(self),
-                // A signal leaves no last words; and what ends by itself, the coordinator may still end the run for.
+                // A killed process leaves no last line; and after a process that ended by itself the coordinator may
+                // still end the run.
                 Ok(status) if status.signal().is_some() => format!("was killed ({status})"),
                 Ok(status) => {
                     tokio::time::sleep(GRACE).await;
@@ -217,8 +219,8 @@ impl Node {
     }
 }
 
-/// Starts the coordinator, which holds the folder's lock with this process: should this one be killed, the folder is free only
-/// once the coordinator has noticed and ended.
+/// Starts the coordinator, which shares the folder's lock with this process: if this one is killed, the folder becomes
+/// free only once the coordinator has noticed and ended.
 fn start_coordinator(
     arguments: &coordinator::Arguments,
     place: &LaunchOptions,
@@ -228,7 +230,7 @@ fn start_coordinator(
     spawn(with_security(coordinator_arguments(arguments), place), Stdio::inherit(), Stdio::inherit())
 }
 
-/// A coordinator that goes on where a killed one left off, under the same address, where the nodes look for it.
+/// Arguments of a coordinator that continues after a killed one, at the same address, where the nodes look for it.
 fn again(arguments: &coordinator::Arguments, address: &str) -> anyhow::Result<coordinator::Arguments> {
     Ok(coordinator::Arguments {
         listen: address.parse()?,
@@ -243,20 +245,21 @@ fn last_line(log: &Path) -> Option<String> {
     std::fs::read_to_string(log).ok()?.lines().last().map(str::to_owned)
 }
 
-/// A process, and the pipe to its standard input: its lifeline. (To wait for a child closes a pipe that it still owns.)
+/// A process, and the pipe to its standard input, which keeps it alive. (Waiting for a child closes a pipe that the
+/// child object still owns.)
 struct Lifeline {
     child: Child,
     _stdin: Option<ChildStdin>,
 }
 
 impl Lifeline {
-    /// Waits for the process to end, and holds the pipe as long.
+    /// Waits for the process to end, holding the pipe meanwhile.
     async fn end(&mut self) -> std::io::Result<ExitStatus> {
         self.child.wait().await
     }
 }
 
-/// Adds who is let in. The token itself, if it is in the environment, goes on through the environment.
+/// Adds the credentials. A token in the environment is passed on through the environment.
 fn with_security(arguments: Vec<String>, place: &LaunchOptions) -> Vec<OsString> {
     arguments.into_iter().map(OsString::from).chain(place.security_words()).collect()
 }
@@ -266,10 +269,10 @@ fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Resu
     let mut command = Command::from(program::again()?);
     let role = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
-    // A round allocates and frees the same megabytes again and again: without this, the allocator gives them back to the
-    // system in between, and a tenth of the time goes into page faults.
+    // Every round allocates and frees the same megabytes: without this setting, the allocator returns them to the
+    // system in between, and page faults take a tenth of the time.
     command.env("MIMALLOC_PURGE_DELAY", "-1");
-    // What the environment says of listening, indices and folders is meant for nodes started manually.
+    // Environment variables for listening, indices and folders are meant for nodes started manually.
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));
     }
@@ -307,7 +310,7 @@ fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
     words
 }
 
-/// The coordinator's status is the run's; one that a signal ended has failed.
+/// The exit status of the run is that of the coordinator; if a signal ended it, the run failed.
 fn exit_code(status: ExitStatus) -> ExitCode {
     match status.code() {
         Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),

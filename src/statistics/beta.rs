@@ -1,9 +1,10 @@
-//! The regularised incomplete beta function, of which Student's t and the binomial distribution are made.
+//! The regularised incomplete beta function, from which Student's t and the binomial distribution are computed.
 
-/// Steps of the continued fraction; a few dozen are enough for all that is asked here.
+/// Most steps of the continued fraction; a few dozen suffice for the arguments used here.
 const STEPS: usize = 10_000;
 
-/// I_x(a, b) for a, b > 0 and x from 0 to 1, by its continued fraction (Numerical Recipes 6.4; Abramowitz and Stegun 26.5.8).
+/// I_x(a, b) for a, b > 0 and x from 0 to 1, by its continued fraction (Numerical Recipes 6.4; Abramowitz and Stegun
+/// 26.5.8).
 pub(super) fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return if x <= 0.0 { 0.0 } else { 1.0 };
@@ -37,10 +38,10 @@ fn fraction(a: f64, b: f64, x: f64) -> f64 {
     value
 }
 
-/// Where a function that rises from below `target` at `low` to above it at `high` crosses it.
+/// Bisection: where a function that rises from below `target` at `low` to above it at `high` crosses it.
 pub(super) fn crossing(rises: impl Fn(f64) -> f64, target: f64, low: f64, high: f64) -> f64 {
     let (mut low, mut high) = (low, high);
-    // As often as it takes to come to neighbouring numbers.
+    // More steps than it takes to reach neighbouring numbers.
     for _ in 0..200 {
         let middle = 0.5 * (low + high);
         if rises(middle) < target { low = middle } else { high = middle }

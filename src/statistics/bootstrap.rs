@@ -1,13 +1,14 @@
-//! A bootstrap over seeds and test recordings together: the same recordings judge all seeds, so both are resampled.
+//! A bootstrap over seeds and test recordings together: all seeds are evaluated on the same recordings, so both are
+//! resampled.
 
 use randomness::{Purpose, Seed};
 
 use super::{Interval, TAIL};
 
-/// Resamples. They are drawn from an address: the same losses have the same interval.
+/// Resamples. Their draws are addressed: the same losses give the same interval.
 const RESAMPLES: usize = 2000;
 
-/// What the runs of one seed have on the rows of one test recording.
+/// Values of one seed's runs on the rows of one test recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Cluster {
     pub(crate) rows: f64,
@@ -47,7 +48,7 @@ impl Resampled {
         Interval { low: quantile(TAIL), high: quantile(1.0 - TAIL) }
     }
 
-    /// The share of resamples in which nothing is above 0, never quite none.
+    /// The share of resamples in which nothing is above 0, never exactly 0.
     pub(crate) fn above_0_by_chance(&self) -> f64 {
         (self.0.partition_point(|mean| *mean <= 0.0) + 1) as f64 / (self.0.len() + 1) as f64
     }

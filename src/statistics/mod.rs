@@ -1,6 +1,6 @@
 //! The statistics of claims: intervals over seeds and test recordings, of differences and of shares.
 //!
-//! Nothing here knows what is claimed; the rule that makes verdicts of intervals is `reproduce::verdict`.
+//! This module does not know the claims; `reproduce::verdict` has the rule that turns intervals into verdicts.
 
 mod beta;
 mod bootstrap;
@@ -11,10 +11,10 @@ pub(crate) use bootstrap::{Cluster, Resampled, resampled};
 pub(crate) use shares::{clopper_pearson, holm};
 pub(crate) use student::{Mean, Paired};
 
-/// The part of an interval of 95 % that lies outside, on either side.
+/// The probability outside a 95 % interval, on either side.
 pub(crate) const TAIL: f64 = 0.025;
 
-/// From here to there.
+/// An interval.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Interval {
     pub(crate) low: f64,
@@ -26,7 +26,7 @@ impl Interval {
         self.high - self.low
     }
 
-    /// The wider of two.
+    /// The wider of two intervals.
     pub(crate) fn wider(self, other: Interval) -> Interval {
         if other.width() > self.width() { other } else { self }
     }

@@ -1,11 +1,11 @@
-//! Shares of seeds, and several questions at once.
+//! Intervals of shares of seeds, and multiple tests.
 
 use super::{
     Interval, TAIL,
     beta::{crossing, incomplete_beta},
 };
 
-/// Clopper and Pearson's 95 % interval of a share, from `hits` of `n`: it never covers less than it says, however few there are.
+/// Clopper and Pearson's 95 % interval of a share, from `hits` of `n`: its coverage is at least 95 % for any n.
 pub(crate) fn clopper_pearson(hits: usize, n: usize) -> Interval {
     let (k, n) = (hits as f64, n as f64);
     // P(at least k) rises with the share, and so does P(more than k).
@@ -17,8 +17,8 @@ pub(crate) fn clopper_pearson(hits: usize, n: usize) -> Interval {
     }
 }
 
-/// Which of several hypotheses can be given up together by Holm's procedure, with at most `level` of a chance to give up one
-/// that is true. In the order of `chances`.
+/// Which of several hypotheses Holm's procedure rejects, with at most probability `level` of rejecting a true one. In
+/// the order of `chances`.
 pub(crate) fn holm(chances: &[f64], level: f64) -> Vec<bool> {
     let mut order: Vec<usize> = (0..chances.len()).collect();
     order.sort_by(|one, other| chances[*one].total_cmp(&chances[*other]));
@@ -46,7 +46,7 @@ mod tests {
             assert!(none.low == 0.0 && (none.high - (1.0 - rest)).abs() < 1e-9, "{none:?}");
             assert!(all.high == 1.0 && (all.low - rest).abs() < 1e-9, "{all:?}");
         }
-        // A textbook's: 15 of 20.
+        // A textbook example: 15 of 20.
         let Interval { low, high } = clopper_pearson(15, 20);
         assert!((low - 0.5090).abs() < 1e-3 && (high - 0.9134).abs() < 1e-3, "{low} {high}");
     }
@@ -69,14 +69,15 @@ mod tests {
         }
 
         #[test]
-        fn holm_gives_up_no_less_than_bonferroni_and_what_it_does_is_the_definition(
+        fn holm_rejects_no_less_than_bonferroni_and_follows_its_definition(
             chances in proptest::collection::vec(0.0_f64..0.1, 1..8)
         ) {
             let given_up = holm(&chances, 0.05);
             let n = chances.len();
             for (at, &chance) in chances.iter().enumerate() {
                 prop_assert!(given_up[at] || chance > 0.05 / n as f64);
-                // By brute force: given up if every set that holds it has one below the set's share of the level (closed testing).
+                // By brute force: rejected if every set that contains it has a p-value below the set's share of the
+                // level (closed testing).
                 let rejected = (0_u32..1 << n).filter(|set| set & (1 << at) != 0).all(|set| {
                     let own = || (0..n).filter(|i| set & (1 << i) != 0).map(|i| chances[i]);
                     own().fold(1.0, f64::min) <= 0.05 / own().count() as f64

@@ -13,12 +13,12 @@ pub(crate) struct Mean {
     pub(crate) mean: f64,
     /// Half the width of the interval; none from a single value.
     pub(crate) half_width: Option<f64>,
-    /// Over how many values.
+    /// The number of values.
     pub(crate) n: usize,
 }
 
 impl Mean {
-    /// Of independent values; none of none.
+    /// The mean of independent values; none without values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -28,7 +28,7 @@ impl Mean {
         Some(Mean { mean: mean(values), half_width, n })
     }
 
-    /// "0.93 ± 0.02", with so many digits behind the point.
+    /// A text such as "0.93 ± 0.02", with `digits` decimals.
     pub(crate) fn written(&self, digits: usize) -> String {
         match self.half_width {
             Some(half) => format!("{:.digits$} ± {half:.digits$}", self.mean),
@@ -37,7 +37,7 @@ impl Mean {
     }
 }
 
-/// Differences d_i, one a seed, and what the t distribution says of their mean. There are two or more.
+/// Differences d_i, one for each seed, and the t distribution of their mean. There are two or more.
 pub(crate) struct Paired<'a>(pub(crate) &'a [f64]);
 
 impl Paired<'_> {
@@ -47,10 +47,10 @@ impl Paired<'_> {
         Interval { low: middle - half, high: middle + half }
     }
 
-    /// How likely a mean as large as theirs or larger is if the true one is 0.
+    /// The p-value of their mean under a true mean of 0.
     pub(crate) fn above_0_by_chance(&self) -> f64 {
         let (middle, error) = (mean(self.0), standard_error(self.0));
-        // Without any spread there is nothing to be in doubt about.
+        // Without any spread there is no doubt.
         match error {
             0.0 if middle > 0.0 => 0.0,
             0.0 => 1.0,
@@ -63,7 +63,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Of the mean of two or more values.
+/// The standard error of the mean of two or more values.
 fn standard_error(values: &[f64]) -> f64 {
     let (n, mean) = (values.len() as f64, mean(values));
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -133,7 +133,7 @@ mod tests {
     proptest! {
         #[test]
         fn tails_have_their_closed_forms(t in -50.0_f64..50.0) {
-            // Cauchy's distribution, and that of two degrees of freedom.
+            // The Cauchy distribution, and that with two degrees of freedom.
             let one = 0.5 - t.atan() / std::f64::consts::PI;
             prop_assert!((upper_tail(t, 1) - one).abs() < 1e-10);
             let two = 0.5 - t / (2.0 * (2.0 + t * t).sqrt());

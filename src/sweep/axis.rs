@@ -1,12 +1,12 @@
-//! What is swept: a key and the values that it takes in turn.
+//! An axis of a sweep: a key and its values.
 
 use anyhow::{Context, bail, ensure};
 use toml::Value as Toml;
 
-/// A mistyped range must not ask for more runs than anybody wants.
+/// Upper limit on values, so that a mistyped range does not start absurdly many runs.
 pub(crate) const MOST_VALUES: usize = 10_000;
 
-/// The longest label of a value: folders are called by it.
+/// The longest label of a value, since folders are named by it.
 const LONGEST_LABEL: usize = 48;
 
 /// A key of the scenario with its values.
@@ -17,7 +17,7 @@ pub(crate) struct Axis {
     pub(crate) values: Vec<Value>,
 }
 
-/// A value, as it was written and as tables and folders call it.
+/// A value, as written and as its label in tables and folders.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Value {
     pub(crate) text: String,
@@ -25,8 +25,8 @@ pub(crate) struct Value {
 }
 
 impl Axis {
-    /// From `KEY=VALUES`: values with commas between them, and ranges `a..b` of whole numbers, both ends included. Commas within
-    /// brackets and quotes belong to a value.
+    /// Parses `KEY=VALUES`: values separated by commas, and ranges `a..b` of integers, both ends included. Commas
+    /// within brackets and quotes belong to a value.
     pub(crate) fn parse(assignment: &str) -> anyhow::Result<Self> {
         let (key, values) = assignment.split_once('=').with_context(|| {
             format!("--set {assignment}: write it as key=value,value or key=1..5, for example seed=1..5")
@@ -34,7 +34,7 @@ impl Axis {
         Axis::of(key.trim(), values).with_context(|| format!("--set {assignment}"))
     }
 
-    /// The same with the key by itself.
+    /// The same with the key given separately.
     pub(crate) fn of(key: &str, values: &str) -> anyhow::Result<Self> {
         let mut axis = Axis { key: key.into(), values: Vec::new() };
         for piece in pieces(values)? {
@@ -87,7 +87,7 @@ fn pieces(text: &str) -> anyhow::Result<Vec<&str>> {
     Ok(pieces)
 }
 
-/// The whole numbers of a range `a..b`; any other value is itself.
+/// The integers of a range `a..b`; any other value is kept.
 fn expanded(piece: &str) -> anyhow::Result<Vec<String>> {
     let Some((low, high)) = piece.split_once("..") else { return Ok(vec![piece.into()]) };
     let (Ok(low), Ok(high)) = (low.trim().parse::<i64>(), high.trim().parse::<i64>()) else {
@@ -102,13 +102,13 @@ fn expanded(piece: &str) -> anyhow::Result<Vec<String>> {
     Ok((low..=high).map(|number| number.to_string()).collect())
 }
 
-/// A value as TOML; what is none is a string, as with `run --set`.
+/// A value as TOML; other text is a string, as with `run --set`.
 fn parsed(text: &str) -> Toml {
     let table: Option<toml::Table> = format!("value = {text}").parse().ok();
     table.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Toml::String(text.into()))
 }
 
-/// A value as folders and tables may have it: numbers in one spelling, and of all else what is safe in a path.
+/// The label of a value: numbers in one spelling, and other text reduced to characters that are safe in a path.
 pub(crate) fn label(text: &str) -> String {
     match parsed(text) {
         Toml::Integer(number) => number.to_string(),

@@ -32,18 +32,19 @@ use crate::{
 
 /// Run a scenario at every combination of values, and make one table of it
 ///
-/// Values stand behind a key with commas between them; a..b is all whole numbers from a to b. The combinations of all keys are
-/// the points of the sweep, each a run of its own in a folder that is called by its values:
+/// Values follow a key, separated by commas; a..b stands for all integers from a to b. The combinations of all keys are
+/// the points of the sweep, each with its own run in a folder named by its values:
 ///
 /// > pom2dib sweep scenarios/handwritten.toml --data DIR --set train.beta=0,1e-4,1e-3 --set seed=1..5
 ///
-/// makes 15 runs. A comma within brackets or quotes belongs to the value: `--set 'mmfi.test_subjects=[1,2],[3,4]'` has two.
+/// makes 15 runs. A comma within brackets or quotes belongs to the value: `--set 'mmfi.test_subjects=[1,2],[3,4]'` has
+/// two.
 ///
-/// Interrupted, or with points that failed, the same command goes on where it was: it leaves alone what is done, and goes on
-/// with what is not from its last checkpoint. More values can be added in the same folder.
+/// After an interruption or failed points, the same command continues: it skips finished points, and resumes the others
+/// from their last checkpoint. More values can be added in the same folder.
 ///
-/// In the end OUT holds sweep.csv (a row a point), sweep-seeds.csv (means over seeds with 95 % intervals, Student's t) and
-/// sweep.json (both). A point that fails is listed with its error; the exit status is then 1.
+/// At the end OUT holds sweep.csv (a row for each point), sweep-seeds.csv (means over seeds with 95 % intervals,
+/// Student's t) and sweep.json (both). Failed points are listed with their error; the exit status is then 1.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -52,7 +53,7 @@ use crate::{
   pom2dib sweep mine.toml --data DIR --set train.method=pom2dib,tadib"
 )]
 pub(crate) struct Arguments {
-    /// The scenario file; without one, the built-in digits, which need no download
+    /// The scenario file; by default the built-in digits, which need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     scenario: Option<PathBuf>,
 
@@ -68,7 +69,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N,...")]
     seed: Option<String>,
 
-    /// How many rounds to train each point (short for --set train.rounds=...)
+    /// Rounds of training for each point (short for --set train.rounds=...)
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
 
@@ -76,11 +77,11 @@ pub(crate) struct Arguments {
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Run the MM-Fi scenario on a small tree of files made by code, kept in data-cache/mmfi-synthetic; goes before --data
+    /// Run the MM-Fi scenario on a small synthetic tree of files, kept in data-cache/mmfi-synthetic; overrides --data
     #[arg(long)]
     synthetic: bool,
 
-    /// How many points run at a time; they share the cores
+    /// Number of points that run at a time; they share the cores
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
 
@@ -103,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// All points, checked: a mistake in the last must not cost the time of the others.
+/// All points, checked: a mistake in the last must not waste the time of the others.
 fn plan(arguments: &Arguments) -> anyhow::Result<(PathBuf, Vec<Planned>)> {
     let points = product(&axes(arguments)?)?;
     let mut base = ScenarioArguments {
@@ -113,7 +114,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<(PathBuf, Vec<Planned>)> {
         ..ScenarioArguments::default()
     };
     ScenarioArguments { set: arguments.set.clone(), ..base.clone() }.warn_of_deprecated_keys();
-    // With the first point's values: alone, the file may not be a whole scenario.
+    // With the first point's values: the file alone may not be a complete scenario.
     let first = Point { values: Vec::new(), ..points[0].clone() };
     let scenario = prepare(&mut base, &first, arguments.synthetic)?;
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&scenario));
@@ -138,7 +139,7 @@ fn axes(arguments: &Arguments) -> anyhow::Result<Vec<Axis>> {
     Ok(axes)
 }
 
-/// Does once what every run of the sweep would: makes or indexes the data. Gives the scenario of a point, checked.
+/// Prepares the common part of all runs once: makes or indexes the data. Returns the checked scenario of a point.
 pub(crate) fn prepare(
     base: &mut ScenarioArguments,
     point: &Point,
@@ -155,12 +156,12 @@ pub(crate) fn prepare(
         node::data_source(&scenario, None)?.info()?;
     }
     let scenario = base.resolve()?;
-    // The point's own values go again; what preparing has added stays.
+    // The point's own values are removed again; additions by the preparation stay.
     base.set.drain(given..given + point.set.len());
     Ok(scenario)
 }
 
-/// Plans points that have been named, into folders under `out`.
+/// Plans named points, in folders under `out`.
 pub(crate) fn plan_points(
     base: &ScenarioArguments,
     points: Vec<Point>,
@@ -194,7 +195,7 @@ fn conduct(arguments: &Arguments, out: &Path, planned: &[Planned]) -> anyhow::Re
     Ok(verdict(&ends))
 }
 
-/// Says what of a sweep is done already, and what goes on.
+/// Prints which points of a sweep are done and which continue.
 pub(crate) fn say_what_is_there(planned: &[Planned], out: &Path) {
     let count = |what: fn(&Found) -> bool| planned.iter().filter(|planned| what(&planned.found)).count();
     let finished = count(|found| matches!(found, Found::Finished(_)));
@@ -207,7 +208,7 @@ pub(crate) fn say_what_is_there(planned: &[Planned], out: &Path) {
     );
 }
 
-/// The exit status, with a word about what is not done.
+/// The exit status, with a message about points that are not done.
 pub(crate) fn verdict(ends: &[End]) -> ExitCode {
     let failed = ends.iter().filter(|end| matches!(end, End::Failed(_))).count();
     let open = ends.iter().filter(|end| **end == End::Open).count();

@@ -1,4 +1,4 @@
-//! What a sweep is to run, checked before anything runs, and what of it is there already.
+//! The plan of a sweep, checked before anything runs, and the runs found in its folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use scenario::Scenario;
 use super::point::Point;
 use crate::records::origin::{Kinship, Origin, Origins};
 
-/// A point that can be run as it stands.
+/// A point that is ready to run.
 #[derive(Clone)]
 pub(crate) struct Planned {
     pub(crate) point: Point,
@@ -17,30 +17,30 @@ pub(crate) struct Planned {
     pub(crate) scenario: Scenario,
     pub(crate) folder: PathBuf,
     pub(crate) found: Found,
-    /// What it would be made from now.
+    /// The origin of a run made now.
     pub(crate) origin: Origin,
-    /// How what was found stands to that; nothing if it begins anew.
+    /// Its relation to the origin of the run found; none for a new run.
     pub(crate) kinship: Option<Kinship>,
 }
 
-/// What a point's folder holds.
+/// The content of a point's folder.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Found {
     Nothing,
-    /// A run that has no checkpoint: it begins again.
+    /// A run without a checkpoint: it starts again.
     Begun,
-    /// A run that goes on from its last checkpoint.
+    /// A run that continues from its last checkpoint.
     Checkpoint,
-    /// A run that is done.
+    /// A finished run.
     Finished(Box<Summary>),
 }
 
 impl Planned {
-    /// Checks the scenario of a point and looks into its folder under `out`.
+    /// Checks the scenario of a point and its folder under `out`.
     ///
     /// # Errors
-    /// A scenario that is none, data that cannot be read, and a run in the folder that is of another scenario, of other data or
-    /// of other numerics.
+    /// If the scenario is invalid, the data cannot be read, or the folder's run has another scenario, other data or
+    /// other numerics.
     pub(crate) fn new(
         base: &ScenarioArguments,
         point: Point,
@@ -66,7 +66,7 @@ impl Planned {
     }
 }
 
-/// How the run in a folder stands to what would be made now.
+/// The relation of the run in a folder to one made now.
 fn kinship(folder: &Path, origin: &Origin) -> anyhow::Result<Kinship> {
     let there = Origin::read(folder)?;
     origin.kinship(there.as_ref()).with_context(|| {
@@ -77,14 +77,14 @@ fn kinship(folder: &Path, origin: &Origin) -> anyhow::Result<Kinship> {
     })
 }
 
-/// What a folder holds of the run of a scenario; a run of another scenario is refused.
+/// The state of a scenario's run in a folder; a run of another scenario is refused.
 fn look(folder: &Path, scenario: &Scenario) -> anyhow::Result<Found> {
     let run = RunFolder::at(folder);
     if !run.holds_run() {
         return Ok(Found::Nothing);
     }
     let began = run.file("metrics.jsonl").exists();
-    // What never began does not stand in the way, whatever it is.
+    // A run that never began may be replaced.
     let there = run.scenario();
     let difference = there.as_ref().map(|there| difference(there, scenario));
     match difference {
@@ -117,8 +117,8 @@ pub(crate) fn has_checkpoint(folder: &Path) -> bool {
     entries.flatten().any(|entry| entry.path().join("manifest.json").exists())
 }
 
-/// The first key in which two scenarios differ, with both values. Where the data lies makes no other run of it (nodes compare
-/// the data itself), nor how often state is saved.
+/// The first key in which two scenarios differ, with both values. The location of the data does not count (nodes
+/// compare the data itself), nor does the checkpoint interval.
 pub(crate) fn difference(there: &Scenario, here: &Scenario) -> Option<String> {
     let keys = |scenario: &Scenario| {
         let mut scenario = scenario.clone();

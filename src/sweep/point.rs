@@ -12,11 +12,11 @@ const LONGEST_NAME: usize = 200;
 /// One combination.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Point {
-    /// `train.beta=0.001,seed=3`: what tables and folders call it.
+    /// Its name in tables and folders: `train.beta=0.001,seed=3`.
     pub(crate) name: String,
-    /// Key and label of what varies.
+    /// Keys and labels of the values that vary.
     pub(crate) values: Vec<(String, String)>,
-    /// All its assignments, those that do not vary among them.
+    /// All its assignments, including those that do not vary.
     pub(crate) set: Vec<String>,
 }
 
@@ -51,14 +51,14 @@ impl Point {
     }
 }
 
-/// Names every point by what varies; of two that would be called the same, the later gets a number.
+/// Names every point by its varying values; of two equal names, the later gets a number.
 fn name(points: &mut [Point]) {
     let mut taken = BTreeSet::new();
     for point in points {
         let values: Vec<String> = point.values.iter().map(|(key, label)| format!("{key}={label}")).collect();
         let plain = match values.join(",") {
             name if name.is_empty() => "run".into(),
-            // Keys and labels are ASCII where they are valid; any other key is refused before a folder is made.
+            // Valid keys and labels are ASCII; other keys are refused before a folder is made.
             name => name.chars().take(LONGEST_NAME).collect::<String>(),
         };
         let numbered = (2..).map(|number| format!("{plain}-{number}"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_called_the_same_gets_numbers() {
+    fn equal_names_get_numbers() {
         let points = points(&["name=\"a b\",a-b,a.b"]).unwrap();
         let names: Vec<&str> = points.iter().map(|point| point.name.as_str()).collect();
         assert_eq!(names, ["name=a-b", "name=a-b-2", "name=a.b"]);

@@ -1,4 +1,4 @@
-//! Runs points as processes of this program, so many at a time.
+//! Runs points as processes of this program, a limited number at a time.
 
 use std::{
     collections::BTreeMap,
@@ -24,21 +24,21 @@ use crate::{
     run::{LaunchOptions, processes::OF_ONE_PROCESS},
 };
 
-/// Between two looks at how far the runs are.
+/// Interval between checks of the runs' progress.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How a point ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum End {
     Done(Box<coordinator::Summary>),
-    /// With the run's last word.
+    /// Failed, with the last line of the run's log.
     Failed(String),
-    /// It was not begun, or was interrupted: it goes on when the sweep does.
+    /// It was not started, or was interrupted: it continues when the sweep does.
     Open,
 }
 
-/// Runs what is not finished and gives every point's end, in order; each end is heard as soon as it is known. Told to stop, it
-/// lets the runs save a checkpoint and leaves the rest open; told twice, it ends them at once.
+/// Runs unfinished points and returns the end of every point, in order; `heard` is called at each end. Interrupted
+/// once, it lets the runs save a checkpoint and leaves the rest open; interrupted twice, it ends them at once.
 pub(crate) fn run(
     planned: &[Planned],
     place: &LaunchOptions,
@@ -106,7 +106,7 @@ async fn conduct(
         if stop {
             let signal = if stopping { Signal::KILL } else { Signal::TERM };
             for pid in pids.values() {
-                // Who has just ended by itself needs no telling.
+                // The run may just have ended by itself.
                 let _ = kill_process(*pid, signal);
             }
             if !stopping {
@@ -126,24 +126,24 @@ fn already(planned: &Planned) -> End {
     }
 }
 
-/// Starts a run. It ends with this process, whose end of its standard input is the lifeline, and hears no Ctrl-C that was
-/// not meant for it.
+/// Starts a run. It ends with this process, which holds the other end of its standard input, and does not receive the
+/// terminal's Ctrl-C.
 fn start(
     planned: &Planned,
     place: &LaunchOptions,
     parallel: usize,
 ) -> anyhow::Result<(Pid, impl Future<Output = std::io::Result<ExitStatus>> + use<>)> {
     std::fs::create_dir_all(&planned.folder)?;
-    // What goes on from a checkpoint stays what it began as.
+    // A continued run keeps its scenario.
     if planned.found != Found::Checkpoint {
         planned.origin.write(&planned.folder)?;
     }
     let mut command = Command::from(program::again()?);
     command.args(words(planned, place, parallel)).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log(planned))?);
-    // What `run` tells its nodes, for those that are tasks of its own process.
+    // `run` sets this for its nodes; in-process nodes need it here.
     command.env("MIMALLOC_PURGE_DELAY", "-1");
-    // All that the environment says is among the words.
+    // The words already include all settings of the environment.
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));
     }
@@ -162,7 +162,7 @@ fn log(planned: &Planned) -> std::path::PathBuf {
     planned.folder.join("stderr.log")
 }
 
-/// `run` and what it is told.
+/// `run` and its arguments.
 fn words(planned: &Planned, place: &LaunchOptions, parallel: usize) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["run".into(), "--end-with-parent".into(), "--json".into()];
     let folder = planned.folder.clone().into_os_string();
@@ -179,14 +179,14 @@ fn words(planned: &Planned, place: &LaunchOptions, parallel: usize) -> Vec<OsStr
     words
 }
 
-/// The share of a node, when so many runs share the cores.
+/// The threads of a node when `parallel` runs share the cores.
 fn threads(planned: &Planned, place: &LaunchOptions, parallel: usize) -> u16 {
     let nodes = planned.scenario.transmitters().max(planned.scenario.receivers());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     place.threads.unwrap_or_else(|| u16::try_from(cores / (nodes * parallel)).unwrap_or(u16::MAX).max(1))
 }
 
-/// A run is done when its summary is there, whatever it was told meanwhile.
+/// A run with a summary is done, even if it was interrupted.
 fn end(planned: &Planned, status: std::io::Result<ExitStatus>, stopping: bool) -> End {
     match (finished(&planned.folder), status) {
         (Ok(Some(summary)), Ok(status)) if status.success() => End::Done(Box::new(summary)),

@@ -1,4 +1,4 @@
-//! How far a sweep is: one bar on a terminal, lines elsewhere, on standard error.
+//! Progress of a sweep: one bar on a terminal, lines elsewhere, on standard error.
 
 use std::{
     collections::BTreeSet,
@@ -11,21 +11,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{plan::Planned, pool::End};
 
-/// Between plain lines, where there is no terminal to draw a bar on.
+/// Interval between lines where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
-/// The end of a log in which its last whole line must lie, in bytes.
+/// Bytes at the end of a log that must contain its last complete line.
 const LAST_LINE: i64 = 64 << 10;
 
 pub(super) struct Progress<'a> {
     planned: &'a [Planned],
-    /// Rounds of every point that are done, as far as they have been looked at.
+    /// Finished rounds of every point, at the last check.
     rounds: Vec<u64>,
     running: BTreeSet<usize>,
     ended: usize,
     bar: Option<ProgressBar>,
     begun: Instant,
-    /// Rounds that were done before this process began.
+    /// Rounds finished before this process began.
     before: u64,
     last_line: Instant,
 }
@@ -74,7 +74,7 @@ impl<'a> Progress<'a> {
         self.show();
     }
 
-    /// Looks how far those that run are.
+    /// Checks the progress of running points.
     pub(super) fn look(&mut self) {
         for &at in &self.running {
             self.rounds[at] = rounds_done(&self.planned[at].folder);
@@ -103,7 +103,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A line of its own.
+    /// Prints a separate line.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
@@ -111,7 +111,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -119,7 +119,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// How many rounds the log of a run has, by its last whole line.
+/// The number of rounds in a run's log, by its last complete line.
 fn rounds_done(folder: &Path) -> u64 {
     last_round(&folder.join("metrics.jsonl")).map_or(0, |round| round + 1)
 }

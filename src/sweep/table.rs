@@ -1,4 +1,4 @@
-//! What a sweep found: a row a point, and a row for all points that differ in the seed alone.
+//! Results of a sweep: a row for each point, and a row for all points that differ in the seed alone.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use crate::{
     statistics::Mean,
 };
 
-/// The key over whose values the second table takes means.
+/// The key over whose values the second table averages.
 const SEED: &str = "seed";
 
-/// What varied, what ran, and what came of it.
+/// The varying keys, the runs, and their results.
 pub(crate) struct Table<'a> {
     planned: &'a [Planned],
     ends: &'a [End],
-    /// Of every point; none of one that is not done.
+    /// Figures of every point; empty for points that are not done.
     figures: Vec<Vec<(String, f64)>>,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Table<'a> {
         groups
     }
 
-    /// A figure's mean over the points of a group that are done.
+    /// A figure's mean over the finished points of a group.
     fn mean(&self, group: &Group, name: &str) -> Option<Mean> {
         let values: Vec<f64> = group.points.iter().filter_map(|&at| named(&self.figures[at], name)).collect();
         Mean::of(&values)
@@ -130,7 +130,7 @@ impl<'a> Table<'a> {
         group.points.iter().filter(|&&at| matches!(self.ends[at], End::Done(_))).count()
     }
 
-    /// The whole of it for programs.
+    /// The whole table for programs.
     pub(crate) fn json(&self) -> Value {
         let points: Vec<Value> = (0..self.planned.len()).map(|at| self.point_json(at)).collect();
         let columns = columns(&self.figures);
@@ -180,7 +180,7 @@ impl<'a> Table<'a> {
         point
     }
 
-    /// For people: means over seeds if there are several, else a row a point; and who failed.
+    /// The table as text: means over seeds if there are several, else a row for each point; and the failed points.
     pub(crate) fn text(&self) -> String {
         let columns: Vec<String> =
             columns(&self.figures).into_iter().filter(|name| !name.ends_with(".ce")).collect();
@@ -222,7 +222,7 @@ fn optional(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// A mean in the unit in which people read it.
+/// A mean in its display unit.
 pub(crate) fn written(name: &str, mean: Mean) -> String {
     let scaled = |factor: f64| Mean {
         mean: mean.mean * factor,
@@ -239,7 +239,7 @@ pub(crate) fn written(name: &str, mean: Mean) -> String {
     }
 }
 
-/// Rows of cells in columns: the first to the left, all others to the right.
+/// Rows of cells in columns: the first aligned left, the others right.
 pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =

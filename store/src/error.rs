@@ -1,4 +1,4 @@
-/// What can go wrong with a store. One line each.
+/// Errors of a store. One line each.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be opened.
@@ -6,7 +6,7 @@ pub enum StoreError {
     Open {
         /// Path or URL.
         location: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// An object cannot be read or written.
@@ -14,12 +14,12 @@ pub enum StoreError {
     Object {
         /// Its full name.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// The innermost cause: what lies around it repeats it.
+/// The innermost cause: the outer errors repeat it.
 #[cfg(feature = "objects")]
 pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;

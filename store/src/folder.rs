@@ -11,18 +11,18 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{Pieces, Stat, StoreError, writer::Part};
 
-/// How much of an object is read in one go, and how many such pieces wait for whoever reads it.
+/// Bytes of an object read at once, and how many such pieces wait for the reader.
 const PIECE: usize = 256 << 10;
 const WAITING: usize = 4;
 
-/// A folder of this machine. Disks are waited for outside the async runtime.
+/// A folder of this machine. Disk operations run outside the async runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&path)?;
-        // Whatever becomes of the process's own folder, this one stays the same.
+        // The path stays valid if the process changes its own folder.
         Ok(Folder(path.canonicalize()?))
     }
 
@@ -42,7 +42,7 @@ impl Folder {
             let mut staged = Staged::begin(&path)?;
             staged.file.write_all(&content)?;
             staged.file.sync_all()?;
-            // Unlike a renaming, a link never takes the place of anything.
+            // Unlike a rename, a hard link never replaces an existing file.
             match fs::hard_link(&staged.beside, &path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
                 linked => linked.and_then(|()| sync_folders(&path, &folder.0)).map(|()| true),
@@ -55,7 +55,7 @@ impl Folder {
         Part::Folder { folder: self.clone(), path: self.path(name), staged: None }
     }
 
-    /// Adds to an object that is being written, beginning it if it is new.
+    /// Appends to an object that is being written, and creates it at the first piece.
     pub(crate) async fn add(
         &self,
         path: PathBuf,
@@ -70,7 +70,7 @@ impl Folder {
         .await
     }
 
-    /// Makes an object what was written of it.
+    /// Completes an object from the pieces written.
     pub(crate) async fn finish(&self, path: PathBuf, staged: Option<Staged>) -> Result<(), String> {
         let folder = self.clone();
         outside(move || staged.map_or_else(|| Staged::begin(&path), Ok)?.finish(&folder.0)).await
@@ -129,13 +129,13 @@ impl Folder {
         outside(move || if_there(fs::remove_file(path)).map(drop)).await
     }
 
-    /// Removes what there is under a first part of names, objects or not.
+    /// Removes everything under a prefix, objects or not.
     pub(crate) fn remove_rest(&self, first: &str) -> Result<(), String> {
         let path = self.path(first)?;
         if_there(fs::remove_dir_all(path)).map(drop).map_err(|error| error.to_string())
     }
 
-    /// Where an object lies: never outside the folder.
+    /// The path of an object: always within the folder.
     fn path(&self, name: &str) -> Result<PathBuf, String> {
         let sound = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0') && !is_staged(part);
         match name.split('/').all(sound) {
@@ -145,7 +145,7 @@ impl Folder {
     }
 }
 
-/// A file beside the place where it is to be; it goes away unless it gets there.
+/// A temporary file beside the object's final path; removed unless it is finished.
 #[derive(Debug)]
 pub(crate) struct Staged {
     file: File,
@@ -169,7 +169,7 @@ impl Staged {
         unreachable!("there are more numbers than files")
     }
 
-    /// Puts it in its place, durably.
+    /// Moves it to its final path, durably.
     fn finish(self, root: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.beside, &self.place)?;
@@ -179,18 +179,18 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // After a renaming there is nothing of this name.
+        // After a rename this name no longer exists.
         let _ = fs::remove_file(&self.beside);
     }
 }
 
-/// Makes a name durable, and those of the folders in which it is, which may be new.
+/// Makes a name durable, and the names of the folders above it, which may be new.
 fn sync_folders(path: &Path, root: &Path) -> io::Result<()> {
     let inside = |folder: &&Path| folder.starts_with(root);
     path.ancestors().skip(1).take_while(inside).try_for_each(|folder| File::open(folder)?.sync_all())
 }
 
-/// Whether a file is one that is still being written, or was when its writer ended.
+/// Whether a file is one that is being written, or was when its writer ended.
 fn is_staged(name: &str) -> bool {
     let number = name.rsplit_once('#').map(|(_, number)| number);
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
@@ -200,10 +200,10 @@ fn is_staged(name: &str) -> bool {
 fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // What has another kind of name was not written here.
+        // A file with another kind of name was not written here.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let name = format!("{prefix}{name}");
-        // Somebody may have removed it by now.
+        // Another process may have removed it by now.
         match if_there(entry.path().metadata())? {
             Some(found) if found.is_dir() => list(&entry.path(), &format!("{name}/"), names)?,
             Some(found) if found.is_file() && !is_staged(&name) => names.push(name),
@@ -213,7 +213,7 @@ fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> 
     Ok(())
 }
 
-/// None if it is not there, or is a folder.
+/// None if it does not exist or is a folder.
 fn if_there<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     match outcome {
         Ok(found) => Ok(Some(found)),
@@ -222,7 +222,7 @@ fn if_there<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Waits for the disk outside the async runtime.
+/// Runs a disk operation outside the async runtime.
 async fn outside<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, String> {
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_an_ended_process_left_half_written_is_no_object_and_in_nobodys_way() {
+    async fn half_written_files_of_an_ended_process_are_not_objects_and_do_no_harm() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("a")).unwrap();
         fs::write(root.path().join("a/one#1"), "hal").unwrap();

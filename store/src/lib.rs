@@ -1,7 +1,7 @@
-//! Where checkpoints lie: a folder, memory, or an object store (S3 and its like).
+//! Storage of checkpoints: a folder, memory, or an object store (such as S3).
 //!
-//! Every object is there whole or not at all, and durable before a call returns: in a folder it is written beside its place,
-//! synced, renamed, and the folder synced.
+//! Objects are written atomically, and are durable before a call returns: in a folder an object is written to a
+//! temporary file, synced, renamed, and the folder synced.
 
 mod error;
 mod folder;
@@ -32,14 +32,14 @@ use memory::Memory;
 #[cfg(feature = "objects")]
 use objects::Objects;
 
-/// A place for named objects. Names have parts, with slashes between them.
+/// A store of named objects. Names have parts separated by slashes.
 #[derive(Clone, Debug)]
 pub struct Store {
     place: Root,
     location: String,
 }
 
-/// Where the objects are.
+/// The kind of store.
 #[derive(Clone, Debug)]
 enum Root {
     Folder(Folder),
@@ -48,19 +48,19 @@ enum Root {
     Objects(Objects),
 }
 
-/// What is known of an object without reading it.
+/// Properties of an object that are known without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Its size in bytes.
     pub size: u64,
-    /// Changes when its content does: the store's own tag, or when it was written.
+    /// Changes with the content: the store's own tag, or the time of writing.
     pub tag: String,
 }
 
 /// The content of an object, piece by piece.
 pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>;
 
-/// Does the same with whatever place it is; the error says why, without the object's name.
+/// Calls the same method on any kind of store; errors get the object's name.
 macro_rules! at {
     ($store:expr, $place:ident => $call:expr) => {
         match &$store.place {
@@ -73,9 +73,13 @@ macro_rules! at {
 }
 
 impl Store {
-    /// Opens a store: the path of a folder, which is made if it is not there, or a URL (`s3://bucket/prefix`,
-    /// `file:///folder`). What an object store needs to know besides, it takes from the environment (`AWS_ACCESS_KEY_ID`,
+    /// Opens a store: the path of a folder, which is created if missing, or a URL (`s3://bucket/prefix`,
+    /// `file:///folder`). Other settings of an object store come from the environment (`AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT`, ...).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Open`] if the folder or URL cannot be opened.
     pub fn open(location: &str) -> Result<Self, StoreError> {
         let fail = |reason: &str| StoreError::Open { location: location.into(), reason: reason.into() };
         let Some((scheme, rest)) = location.split_once("://") else {
@@ -106,6 +110,10 @@ impl Store {
     }
 
     /// A folder of this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Open`] if it cannot be opened.
     pub fn folder(path: PathBuf) -> Result<Self, StoreError> {
         let location = path.display().to_string();
         match Folder::open(path) {
@@ -114,7 +122,7 @@ impl Store {
         }
     }
 
-    /// A store that is gone with the process.
+    /// A store that lasts as long as the process.
     pub fn in_memory() -> Self {
         Store { place: Root::Memory(Memory::default()), location: "memory".into() }
     }
@@ -125,41 +133,61 @@ impl Store {
         Store { place: Root::Objects(Objects::over(objects)), location: location.into() }
     }
 
-    /// The full name of an object, for people.
+    /// The full name of an object, for messages.
     pub fn name_of(&self, name: &str) -> String {
         format!("{}/{name}", self.location.trim_end_matches('/'))
     }
 
-    /// Writes an object whole.
+    /// Writes an object atomically.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if it cannot be written.
     pub async fn put(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StoreError> {
         let content = content.into();
         at!(self, place => place.put(name, content).await).map_err(|reason| self.error(name, reason))
     }
 
-    /// Writes an object whole if there is none of that name. Of several that try at the same time, one does; gives whether it
-    /// was this one.
+    /// Writes an object atomically if there is none of that name. Of several concurrent calls one succeeds; returns
+    /// whether it was this one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if it cannot be written.
     pub async fn create(&self, name: &str, content: impl Into<Bytes>) -> Result<bool, StoreError> {
         let content = content.into();
         at!(self, place => place.create(name, content).await).map_err(|reason| self.error(name, reason))
     }
 
-    /// Begins to write an object piece by piece.
+    /// Starts writing an object piece by piece.
     pub fn writer(&self, name: &str) -> Writer {
         let part = at!(self, place => place.part(name));
         Writer::new(part, self.name_of(name))
     }
 
-    /// An object's content; none if it is not there.
+    /// An object's content; none if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if it cannot be read.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
         at!(self, place => place.get(name).await).map_err(|reason| self.error(name, reason))
     }
 
-    /// What is known of an object; none if it is not there.
+    /// The properties of an object; none if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if they cannot be read.
     pub async fn stat(&self, name: &str) -> Result<Option<Stat>, StoreError> {
         at!(self, place => place.stat(name).await).map_err(|reason| self.error(name, reason))
     }
 
-    /// The same piece by piece. It must be there.
+    /// An object's content piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if it does not exist or cannot be read.
     pub async fn read(&self, name: &str) -> Result<Pieces, StoreError> {
         let store = self.clone();
         let owned = name.to_owned();
@@ -168,18 +196,30 @@ impl Store {
     }
 
     /// The names of all objects, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if they cannot be listed.
     pub async fn names(&self) -> Result<Vec<String>, StoreError> {
         let mut names = at!(self, place => place.names().await).map_err(|reason| self.error("", reason))?;
         names.sort();
         Ok(names)
     }
 
-    /// Removes an object, if it is there.
+    /// Removes an object if it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if it cannot be removed.
     pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
         at!(self, place => place.remove(name).await).map_err(|reason| self.error(name, reason))
     }
 
-    /// Removes all objects under a first part of their names, and in a folder whatever else lies there.
+    /// Removes all objects under a prefix and, in a folder, everything else there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if something cannot be removed.
     pub async fn remove_all(&self, first: &str) -> Result<(), StoreError> {
         let under = format!("{first}/");
         for name in self.names().await?.into_iter().filter(|name| name.starts_with(&under)) {
@@ -202,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    /// What holds for a folder holds for memory, and over any implementation of object stores.
+    /// Folders, memory and other implementations of object stores must behave alike.
     fn stores(folder: &Path) -> Vec<Store> {
         let url = format!("file://{}/a%20folder", folder.display());
         vec![
@@ -251,7 +291,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_to_be_seen_of_an_object_before_it_is_finished() {
         let folder = tempfile::tempdir().unwrap();
-        // Larger than what is written in one go, so that parts are on their way.
+        // Larger than one write, so that several parts are uploaded.
         let piece = Bytes::from(vec![7; 6 << 20]);
         for store in stores(folder.path()) {
             let mut writer = store.writer("a/one");

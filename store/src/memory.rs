@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::{Pieces, Stat, StoreError, writer::Part};
 
-/// A store that is gone with the process. Clones are the same one.
+/// A store that lasts as long as the process. Clones share their content.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory(Arc<Inner>);
 
@@ -23,7 +23,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 struct Object {
     content: Bytes,
-    /// How many had been written before it.
+    /// How many objects had been written before it.
     number: u64,
 }
 

@@ -6,7 +6,7 @@ use tokio_stream::StreamExt;
 
 use crate::{Pieces, Stat, StoreError, error, writer::Part};
 
-/// S3 and its like, or whatever else implements the trait.
+/// S3 and other implementations of the trait.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     objects: Arc<dyn ObjectStore>,
@@ -14,10 +14,10 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    /// Opens what a URL names.
+    /// Opens the store at a URL.
     #[cfg(feature = "cloud")]
     pub(crate) fn open(location: &str) -> Result<Self, String> {
-        // Somebody may have chosen already, and then that holds.
+        // Another part of the program may have installed one already, which then stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.to_str()?.to_ascii_lowercase(), value.to_str()?.to_owned()))

@@ -14,14 +14,14 @@ use crate::{
     memory::Memory,
 };
 
-/// An object that is being written piece by piece. Nothing is to be seen of it before [`Writer::finish`]; one that is
-/// dropped before leaves nothing behind that anybody would take for it.
+/// An object that is being written piece by piece. It is invisible before [`Writer::finish`]; if dropped earlier, it
+/// leaves nothing that looks like an object.
 pub struct Writer {
     part: Part,
     name: String,
 }
 
-/// What there is of it so far.
+/// The pieces written so far.
 pub(crate) enum Part {
     Folder {
         folder: Folder,
@@ -42,24 +42,32 @@ impl Writer {
         Writer { part, name }
     }
 
-    /// Adds a piece.
+    /// Appends a piece.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if it cannot be written.
     pub async fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
         self.part.write(piece).await.map_err(|reason| error(&self.name, reason))
     }
 
-    /// Makes the object what was written: whole, and durable.
+    /// Completes the object, durably.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`] if it cannot be written.
     pub async fn finish(self) -> Result<(), StoreError> {
         let name = self.name;
         self.part.finish().await.map_err(|reason| error(&name, reason))
     }
 
-    /// Gives it up, so that nothing is left of it where parts of objects are paid for.
+    /// Abandons the object, so that an object store does not keep its parts.
     pub async fn abandon(self) {
         match self.part {
-            // A store that cannot even do that has said why before.
+            // The store has already reported why it fails.
             #[cfg(feature = "objects")]
             Part::Objects(mut writer) => drop(writer.abort().await),
-            // Dropping it is enough.
+            // Dropping is enough.
             part => drop(part),
         }
     }

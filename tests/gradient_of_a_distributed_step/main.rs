@@ -1,4 +1,4 @@
-//! The gradient that a network of machines computes, message by message, is that of the whole objective.
+//! The gradient that a network of machines computes, message by message, equals that of the whole objective.
 
 mod channels;
 mod options;
@@ -34,25 +34,26 @@ use scenario::Scenario;
 use support::local_network::{Delivery, Message, Node, Setup};
 use support::toy_data::toy_setup;
 
-/// The largest difference of two gradients of a parameter tensor, against the gradient, in the Euclidean norm.
+/// The largest difference between two gradients of a parameter tensor, relative to the gradient, in the Euclidean norm.
 const TOLERANCE: f64 = 1e-5;
 
-/// The same of an encoder at its initial weights. Its deviations are near softplus(-5) = 0.007, and a mixture's gradient
-/// has the rounding errors of mu and z in it, over the square of that: a tape in f32 of the oracle's own formulas is off
-/// by 2e-4. Without rates (beta = 0), and with rates of encoders that are less certain, [`TOLERANCE`] holds.
+/// The same for an encoder at its initial weights. Its standard deviations are near softplus(-5) = 0.007, and a
+/// mixture's gradient contains the rounding errors of mu and z divided by the square of that: a tape in f32 of the
+/// oracle's own formulas is off by 2e-4. Without rates (beta = 0), and with rates of encoders that are less certain,
+/// [`TOLERANCE`] holds.
 const TOLERANCE_OF_CERTAIN_ENCODERS: f64 = 1e-3;
 
-/// A gradient is measured against this share of its network's whole gradient if it is smaller: where terms have cancelled,
-/// what is left has their rounding errors.
+/// A small gradient is compared relative to this share of its network's whole gradient: after cancellation of terms it
+/// consists of their rounding errors.
 const SMALL_SHARE: f64 = 1e-2;
 
-/// Gradients below this norm are as good as zero: that of a selector that has nothing to choose from is rounding alone.
+/// Gradients below this norm count as zero: that of a selector without alternatives is rounding error only.
 const ZERO: f64 = 1e-7;
 
-/// What is left of a gradient in the first moment after one step: 1 - beta1.
+/// The share of a gradient in the first moment after one step: 1 - beta1.
 const MOMENT: f64 = 0.1;
 
-/// Nothing is clipped (nor does anything decay): what stands in the first moment is the gradient alone.
+/// Without clipping (and decay) the first moment contains the gradient alone.
 const NO_CLIP: &str = "train.selection_clip=1e30";
 
 const TWO_BY_TWO: &str = r#"
@@ -187,7 +188,7 @@ fn of_layers_as_trunks_decoders_and_selectors() {
         let setup = toy(scenario, &networks);
         agrees(&setup, Start::Unsettled);
     }
-    // A trunk runs once for all receivers of a round of several parts, too.
+    // A trunk runs once for all receivers, in a round of several parts too.
     let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
     agrees(
         &toy(TIGHTLY_CAPPED, &[&networks[..], &[&ticks, "train.ticks_per_part=10"]].concat()),
@@ -297,7 +298,7 @@ fn of_messages_that_come_too_late() {
     agrees_with(&setup, played);
 }
 
-/// The first stream moves, and patience ends as soon as it can.
+/// The first stream moves, and patience ends as soon as possible.
 struct Impatient;
 
 impl Delivery for Impatient {
@@ -310,7 +311,7 @@ impl Delivery for Impatient {
     }
 }
 
-/// What was not used is exactly what each entry's own draw loses.
+/// The unused entries are exactly those that their own draws lose.
 fn assert_lost_by_draw(setup: &Setup, played: &PlayedRound) {
     let used = played.granted(setup);
     let mut counts = [0, 0];
@@ -339,8 +340,9 @@ fn toy(scenario: &str, assignments: &[&str]) -> Setup {
     toy_setup(scenario, &[&[NO_CLIP], assignments].concat())
 }
 
-/// The scenario of the built-in digits in miniature, on its real data. At this seed no unit is so near a rectifier's kink
-/// that f32 and f64 see it on different sides: at seed 1 one of a joint decoder is, and has another gradient altogether.
+/// The scenario of the built-in digits in miniature, on its real data. At this seed no unit is so near a ReLU's kink
+/// that f32 and f64 see it on different sides: at seed 1 one unit of a joint decoder is, and has a completely different
+/// gradient.
 fn digits(method: &str, beta: &str) -> Setup {
     let small = [
         "seed=2",
@@ -356,7 +358,7 @@ fn digits(method: &str, beta: &str) -> Setup {
     let scenario =
         Scenario::parse(include_str!("../../scenarios/digits.toml"), "digits.toml", &small).unwrap();
     let seed = Seed::from_number(scenario.seed);
-    // Spectra of all images and clips take a while: they are made once, for one seed.
+    // Computing the spectra of all images and clips takes a while: it is done once, for one seed.
     static DATASET: OnceLock<Arc<dyn Dataset>> = OnceLock::new();
     let dataset = DATASET.get_or_init(|| {
         let modalities = scenario.transmitter.iter().flat_map(|transmitter| transmitter.modalities.clone());
@@ -366,7 +368,7 @@ fn digits(method: &str, beta: &str) -> Setup {
     Setup { scenario: Arc::new(scenario), seed, dataset: dataset.clone() }
 }
 
-/// Lets the machines play a round and the oracle evaluate it, and holds the one against the other.
+/// Lets the machines play a round and compares it with the oracle's evaluation.
 fn agrees(setup: &Setup, start: Start) -> Selection {
     on_one_thread(|| compare(setup, start))
 }
@@ -401,7 +403,7 @@ fn compare_played(setup: &Setup, start: Start, played: &PlayedRound) -> Selectio
     selection
 }
 
-/// Asks and requests in the messages are what the oracle draws.
+/// Requests and choices in the messages are those that the oracle draws.
 fn assert_selected(setup: &Setup, played: &PlayedRound, selection: &Selection) {
     for letter in &played.network.letters {
         match &letter.message {
@@ -450,14 +452,14 @@ fn assert_costs(played: &PlayedRound, round: &Round) {
     }
 }
 
-/// Whether a turn brings the gradients of a round's last part: only those that follow within the round do not.
+/// Whether a turn brings the gradients of a round's last part, unlike those that follow within the round.
 fn is_of_last_part(turn: &Message) -> bool {
     let Message::Turn(Turn { stamp: Some(stamp), .. }) = turn else { return false };
     stamp.part == 0
 }
 
-/// Every parameter's first moment is the oracle's gradient, once its network has taken one step; and a network that took
-/// no part in the round has taken none.
+/// Every parameter's first moment is the oracle's gradient, once its network has taken one step; a network that took no
+/// part in the round has taken none.
 fn assert_gradients(
     played: &PlayedRound,
     oracle: &Oracle,
@@ -506,7 +508,7 @@ fn network(parameter: &str) -> &str {
     network
 }
 
-/// Whether a network has anything to learn from a round: joint decoders and receivers' selectors always do.
+/// Whether a network learns from a round: joint decoders and receivers' selectors always do.
 fn took_part(network: &str, selection: &Selection) -> bool {
     let (_, part) = network.split_once('/').expect("a network's name starts with its node's");
     if let (Node::Transmitter(k), Some(prior)) = (owner(network), part.strip_prefix("prior")) {

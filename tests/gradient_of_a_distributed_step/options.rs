@@ -1,4 +1,4 @@
-//! Options of the objective and of the score function go together, whichever they are.
+//! Options of the objective and of the score function work in all pairwise combinations.
 
 use crate::played_round::Start;
 use crate::{THREE_BY_TWO, agrees, toy};
@@ -11,12 +11,12 @@ const OPTIONS: [[&str; 2]; 7] = [
     ["train.baseline=leave-one-out", "train.baseline=OTHER"],
     ["train.credit=own", "train.credit=shared"],
     ["train.log_mass=sequence", "train.log_mass=set"],
-    // One sample a tick has rates over the round.
+    // With one sample a tick, rates are over the round.
     ["train.samples_per_tick=3", "train.samples_per_tick=1"],
 ];
 
-/// Which value each option has in a row: every pair of values of every pair of options stands in two rows (the orthogonal array of
-/// eight rows).
+/// The value of each option in a row: every pair of values of every pair of options is in two rows (the orthogonal
+/// array of eight rows).
 fn row(number: usize) -> [usize; 7] {
     let [a, b, c] = [number & 1, number >> 1 & 1, number >> 2 & 1];
     [a, b, c, a ^ b, a ^ c, b ^ c, a ^ b ^ c]
@@ -25,7 +25,7 @@ fn row(number: usize) -> [usize; 7] {
 #[test]
 fn of_all_pairs_of_options() {
     for number in 0..8 {
-        // Of the baselines that are not the mean of other ticks, each has its rows.
+        // Each of the two other baselines has its rows.
         let other = ["label-entropy", "none"][number >> 2];
         let values =
             OPTIONS.iter().zip(row(number)).map(|(values, value)| values[value].replace("OTHER", other));

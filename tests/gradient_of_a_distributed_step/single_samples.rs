@@ -1,4 +1,4 @@
-//! Algorithm 1 to the letter: one sample a tick, and rates over rounds.
+//! Algorithm 1 literally: one sample a tick, and rates over rounds.
 
 use crate::played_round::{PlayedRound, Start, on_one_thread};
 use crate::support::local_network::Setup;
@@ -16,7 +16,7 @@ fn of_rates_over_rounds_of_single_samples() {
 
 #[test]
 fn of_rates_over_rounds_of_single_samples_by_every_method() {
-    // In the larger network a unit of a decoder of plain numbers is so near a rectifier's kink that f32 sees it on the other side.
+    // In the larger network a unit of a regression decoder is so near a ReLU's kink that f32 sees it on the other side.
     let methods =
         [("rs-dib", THREE_BY_TWO), ("tadib", THREE_BY_TWO), ("vddib", THREE_BY_TWO), ("dlsc", TWO_BY_TWO)];
     for (method, scenario) in methods {
@@ -36,8 +36,7 @@ fn of_rates_over_rounds_of_single_samples_that_links_lose() {
     agrees_with(&setup, played);
 }
 
-/// A draw of u and of the selection for every sample. A round is one part, however many
-/// ticks it has.
+/// A draw of u and of the selection for every sample. A round is one part, however many ticks it has.
 fn single_samples(scenario: &str, assignments: &[&str]) -> Setup {
     let single = ["train.samples_per_tick=1", "train.ticks_per_round=5", "train.beta=0.5"];
     toy(scenario, &[&single, assignments].concat())
@@ -45,7 +44,7 @@ fn single_samples(scenario: &str, assignments: &[&str]) -> Setup {
 
 #[test]
 fn of_rates_over_rounds_that_elsewhere_would_travel_in_parts() {
-    // More ticks also than the toy data has samples: some come twice.
+    // More ticks than the toy data has samples: some occur twice.
     let parts = ["train.ticks_per_round=12", "train.ticks_per_part=10"];
     agrees(&single_samples(TWO_BY_TWO, &parts), Start::Unsettled);
 }

@@ -1,4 +1,4 @@
-//! Coders and selectors step by learning rates of their own: their ratio is the scenario's to choose.
+//! Coders and selectors have separate learning rates, whose ratio the scenario chooses.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::support::local_network::{Shuffled, Snapshot};
 
 #[test]
 fn the_first_step_is_as_long_as_the_learning_rate_of_its_kind_of_network() {
-    // Ratios of selection to coding from 4 : 1 to 1 : 16, and nothing at all.
+    // Ratios of selection to coding from 4 : 1 to 1 : 16, and 0 for either.
     for (coding, selection) in [(1e-3, 4e-3), (1e-3, 5e-4), (1.6e-3, 1e-4), (1e-3, 0.0), (0.0, 1e-3)] {
         let rates = [format!("train.coding_lr={coding:e}"), format!("train.selection_lr={selection:e}")];
         let setup = setup_with(&rates.each_ref().map(String::as_str));
@@ -22,7 +22,7 @@ fn the_first_step_is_as_long_as_the_learning_rate_of_its_kind_of_network() {
             let kind = if name.contains("/selector/") { &mut selectors } else { &mut coders };
             *kind = longest(&difference(tensor, &after[name])).max(*kind);
         }
-        // The first step of Adam is the rate, whatever the gradient is.
+        // The first step of Adam has the size of the rate, for any gradient.
         for (longest, rate) in [(coders, coding), (selectors, selection)] {
             assert!((longest - rate).abs() <= 1e-2 * rate, "a step of {longest}, at a rate of {rate}");
         }
@@ -31,7 +31,7 @@ fn the_first_step_is_as_long_as_the_learning_rate_of_its_kind_of_network() {
 
 #[test]
 fn in_the_middle_of_a_cool_down_every_step_is_half_as_long() {
-    // Of two rounds, all of which is cool-down: the first has the full rates, the second the half.
+    // Of two rounds, both in the cool-down: the first has the full rates, the second half of them.
     let [warm, cool] = [0.0, 1.0].map(|part| {
         let cool_down = format!("train.cool_down={part:?}");
         let setup = setup_with(&["train.rounds=2", "train.coding_lr=1e-3", &cool_down]);

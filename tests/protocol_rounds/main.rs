@@ -1,4 +1,4 @@
-//! What the nodes of a network say to each other in a round, and what they do not let each other say.
+//! The messages of the nodes in a round, and which messages they refuse.
 
 mod gradients;
 mod learning_rates;

@@ -1,4 +1,4 @@
-//! A round that travels in several parts is the round that travels in one: the same bits, in one causal round trip.
+//! A round in several parts equals the round in one: the same bits, in one causal round trip.
 
 use proto::v1::{Features, Phase, Turn};
 
@@ -6,7 +6,7 @@ use crate::rounds::{RECEIVERS, ROUNDS, Stubborn, TRANSMITTERS, assert_same, eval
 use crate::setup_with;
 use crate::support::local_network::{Delivery, LocalNetwork, Message, Setup, Shuffled};
 
-/// Two whole gradient blocks and a piece of one.
+/// Two whole gradient blocks and part of one.
 const TICKS: &str = "train.ticks_per_round=25";
 const PARTS: u64 = 3;
 
@@ -48,7 +48,7 @@ fn a_round_in_parts_is_one_causal_round_trip_of_a_message_a_part_each_way() {
                 features,
                 parts().map(|(round, part)| (round, part, causes(round) + 1)).collect::<Vec<_>>()
             );
-            // A turn follows the features of the part before its own; the first of a round requests.
+            // A turn follows the features of the part before its own; the first of a round carries the requests.
             let expected = parts()
                 .map(|(round, part)| (round, part, causes(round) + 2 * u64::from(part > 0), part == 0));
             let (closing, requesting): (Vec<_>, Vec<_>) =
@@ -64,8 +64,8 @@ fn parts() -> impl Iterator<Item = (u64, u64)> {
     (0..ROUNDS).flat_map(|round| (0..PARTS).map(move |part| (round, part)))
 }
 
-/// How many messages stand in the chain of causes of a round's first turn: an evaluation of two passes of a piece each
-/// lies between rounds 2 and 3.
+/// Length of the causal chain up to a round's first turn: an evaluation of two passes of a piece each lies between
+/// rounds 2 and 3.
 fn causes(round: u64) -> u64 {
     2 * round + 1 + if round >= 3 { 4 } else { 0 }
 }

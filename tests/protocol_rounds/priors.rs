@@ -1,4 +1,4 @@
-//! Dithered features on the wire: streams that are read with tables, in whatever order and from wherever a run goes on.
+//! Dithered features on the wire: streams that are read with tables, in any order and after any restart.
 
 use bytes::Bytes;
 use dib::coding::EntryTable;
@@ -114,7 +114,7 @@ fn order_parts_and_a_new_start_in_between_change_no_bit() {
 }
 
 #[test]
-fn a_pass_says_what_its_features_came_to() {
+fn a_pass_reports_the_rates_of_its_features() {
     let evaluated = |more: &[&str]| {
         let network = play(&setup_with(more), None, &[train(2), evaluate()], &mut Shuffled::new(0));
         let passes = network.reports.into_values().flatten().filter_map(|report| match report {
@@ -128,13 +128,13 @@ fn a_pass_says_what_its_features_came_to() {
     assert!(plain.iter().all(|spent| spent.samples == 30 && spent.message_bytes > 0));
     assert_eq!(sum(&plain, |spent| spent.coded_bits), None);
     let dithered = evaluated(&DITHERED);
-    // Of entries in the first pass only: nobody need be granted anything of a transmitter.
+    // For the entries of the first pass only, since a transmitter may grant none.
     let some: Vec<Spent> =
         dithered.into_iter().filter(|spent| spent.prior.is_some_and(|prior| prior > 0.0)).collect();
     let (prior, bits) =
         (sum(&some, |spent| spent.prior).unwrap(), sum(&some, |spent| spent.coded_bits).unwrap());
     let coded = bits * std::f64::consts::LN_2;
-    // After two rounds much lies far from the prior, where to escape costs less than the prior says.
+    // After two rounds many values are far from the prior, where escaping costs less than the prior says.
     assert!(coded > 0.8 * prior && coded < 1.15 * prior, "{coded} nats coded for {prior}");
     assert!(some.iter().all(|spent| 8.0 * spent.message_bytes as f64 > spent.coded_bits.unwrap()));
 }
@@ -193,7 +193,7 @@ fn tables_of_messages_that_come_too_late_are_kept() {
     }
 }
 
-/// What is done to a message, and what the refusal must say of it.
+/// The damage to a message, and words of the resulting error.
 type Damage = (fn(&mut Features), &'static str);
 
 #[test]
@@ -222,7 +222,7 @@ fn damaged_tables_and_streams_are_refused_by_name() {
     }
 }
 
-/// What comes of a first message from transmitter 1 with entries in it, to any receiver, that is damaged.
+/// The result of damaging the first message with entries from transmitter 1 to any receiver.
 fn failure(corrupt: fn(&mut Features)) -> Option<Failure> {
     struct Damaging(fn(&mut Features));
     impl Delivery for Damaging {

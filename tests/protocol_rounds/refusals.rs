@@ -1,5 +1,5 @@
-//! Whatever comes over a link is checked before it is used: a message that does not fit ends its reader with an error
-//! that says whose it was and what is wrong with it.
+//! Every message from a link is checked before it is used: an invalid message ends its reader with an error that names
+//! the sender and the problem.
 
 use bytes::Bytes;
 use dib::ChoiceGrid;
@@ -11,7 +11,7 @@ use proto::{
 use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Node, Setup};
 use crate::{setup, setup_with};
 
-/// The turn and the features that are corrupted on their way: both of this round, so that the turn brings gradients.
+/// The round whose turn and features are corrupted in transit; the turn brings gradients.
 const ROUND: u64 = 2;
 const TURN: Link = Link { k: 0, t: 1 };
 const FEATURES: Link = Link { k: 1, t: 1 };
@@ -26,7 +26,7 @@ struct Link {
     t: usize,
 }
 
-/// The first stream always moves first; letters are tampered with on their way.
+/// The first stream always moves first; letters are altered in transit.
 struct Tampering<F>(F);
 
 impl<F: FnMut(Letter) -> Vec<Letter>> Delivery for Tampering<F> {
@@ -39,7 +39,7 @@ impl<F: FnMut(Letter) -> Vec<Letter>> Delivery for Tampering<F> {
     }
 }
 
-/// What is done to a message, and what the refusal must say of it.
+/// The damage to a message, and words of the resulting error.
 type Damage<M> = (fn(&mut M), &'static str);
 
 #[test]
@@ -154,7 +154,7 @@ fn what_a_turn_says_of_the_entries_that_were_used_is_checked() {
     let used = |bytes: &'static [u8]| Some(Used { entries: Bytes::from_static(bytes) });
     for (setup, used, complaint) in [
         (&setup(), used(&[]), "no gradients of some entries, though straggler.policy is \"wait\""),
-        // None was, but gradients come; all and more; half a dozen of three to eight.
+        // None was used, but gradients come; all and more; half a dozen of three to eight.
         (&skipping, used(&[]), "gradient of z has shape ["),
         (&skipping, used(&[255, 255, 255]), "used entries has 3 bytes, expected 1"),
         (&skipping, used(&[255]), "used entries names "),
@@ -172,7 +172,7 @@ fn what_a_turn_says_of_the_entries_that_were_used_is_checked() {
 
 #[test]
 fn an_answer_that_was_given_up_must_still_be_the_one_that_is_owed() {
-    /// The last stream moves first, so that transmitter 0 is too late for everybody.
+    /// The last stream moves first, so that transmitter 0 is too late for all receivers.
     struct Late;
 
     impl Delivery for Late {
@@ -222,7 +222,7 @@ fn features_that_come_twice_are_refused() {
     }
 }
 
-/// How a network ends whose letters are tampered with.
+/// How a network ends when its letters are altered.
 fn failure(tamper: impl FnMut(Letter) -> Vec<Letter>) -> Option<Failure> {
     failure_in(&setup(), &mut Tampering(tamper))
 }
@@ -264,12 +264,12 @@ fn z(tensor: &mut Option<Tensor>) -> &mut Tensor {
     tensor.as_mut().unwrap()
 }
 
-/// Leaves one value of a payload.
+/// Reduces a payload to one value.
 fn shorten(tensor: &mut Tensor) {
     tensor.data = tensor.data.slice(..4);
 }
 
-/// Makes a payload's first value no number.
+/// Sets a payload's first value to NaN.
 fn poison(tensor: &mut Tensor) {
     tensor.data = [&f32::NAN.to_le_bytes(), &tensor.data[4..]].concat().into();
 }

@@ -1,5 +1,4 @@
-//! What the nodes of a network say to each other: how often and how much, and that nothing else decides what they
-//! learn, in whatever order it arrives.
+//! The number and size of the nodes' messages; and that results do not depend on their order of arrival.
 
 use crate::setup;
 use crate::support::local_network::{
@@ -22,7 +21,7 @@ const PASSES: u64 = 2;
 /// The 30 test samples in pieces of a round's size.
 const PIECES: u64 = 2;
 
-/// What a letter is, as far as the protocol prescribes it.
+/// The kind of a letter, as far as the protocol prescribes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Turn { round: u64, gradients: bool, requests: bool },
@@ -69,7 +68,7 @@ fn a_round_is_one_causal_round_trip() {
         let expected = match kind(&letter.message) {
             Kind::Turn { round, .. } => 2 * round + 1,
             Kind::Features { round } => 2 * round + 2,
-            // An evaluation does not have to wait for the closing turns' gradients to be learnt from.
+            // An evaluation need not wait for the step with the closing turns' gradients.
             Kind::TurnOfPiece { pass, piece, .. } => 2 * (ROUNDS + PIECES * pass + piece) + 1,
             Kind::FeaturesOfPiece { pass, piece } => 2 * (ROUNDS + PIECES * pass + piece) + 2,
         };
@@ -78,7 +77,7 @@ fn a_round_is_one_causal_round_trip() {
 }
 
 #[test]
-fn payloads_are_what_the_granted_entries_need() {
+fn payloads_have_the_size_of_the_granted_entries() {
     let setup = setup();
     let network = trained_and_evaluated(&setup);
     let (train, d) = (&setup.scenario.train, setup.scenario.network.feature_dim);
@@ -196,7 +195,7 @@ fn trained_and_evaluated(setup: &Setup) -> LocalNetwork {
     play(setup, None, &[train(ROUNDS), evaluate(), stop()], &mut Shuffled::new(0))
 }
 
-/// Carries orders out, from the start or from a snapshot (then in another incarnation).
+/// Carries out orders, from the start or from a snapshot (then in another incarnation).
 pub(crate) fn play(
     setup: &Setup,
     snapshot: Option<&Snapshot>,
@@ -225,7 +224,7 @@ fn stop() -> Order {
     Order::Stop(Stop {})
 }
 
-/// Values, moments, step counts and version of all nodes after the last round, bit for bit.
+/// Asserts equal values, moments, step counts and versions of all nodes after the last round, bit for bit.
 pub(crate) fn assert_same(network: &LocalNetwork, expected: &LocalNetwork) {
     let (got, expected) = (&network.snapshots[&ROUNDS], &expected.snapshots[&ROUNDS]);
     assert_eq!(got.len(), TRANSMITTERS + RECEIVERS);
@@ -296,7 +295,7 @@ fn features_of_round(network: &LocalNetwork, round: u64) -> impl Iterator<Item =
     })
 }
 
-/// What transmitter k answered, moment by moment: to each receiver.
+/// The answers of transmitter k at each moment, by receiver.
 fn answers_of(network: &LocalNetwork, k: usize) -> Vec<Vec<&Features>> {
     let answers_to = |t: usize| {
         network.letters.iter().filter_map(move |letter| match &letter.message {

@@ -1,5 +1,5 @@
-//! Entries that are lost or late, and transmitters that are: who waits learns as if nothing had happened, and who skips goes
-//! on, but never far ahead of a transmitter.
+//! Lost or late entries, and late transmitters: under `wait` the results do not change; under `skip` receivers
+//! continue, but never far ahead of a transmitter.
 
 use proto::v1::{Features, Missing, ReceiverRound, order::Order, report::Report};
 use randomness::{Purpose, Seed, Stream};
@@ -20,7 +20,7 @@ fn played(setup: &Setup, delivery: &mut dyn Delivery) -> LocalNetwork {
 }
 
 #[test]
-fn who_waits_learns_the_same_whatever_links_do() {
+fn wait_learns_the_same_over_any_links() {
     let expected = played(&setup_with(&[]), &mut Shuffled::new(0));
     let other = played(&setup_with(&[POOR_LINKS]), &mut Shuffled::new(1));
     assert_same(&other, &expected);
@@ -28,7 +28,7 @@ fn who_waits_learns_the_same_whatever_links_do() {
 }
 
 #[test]
-fn who_skips_learns_the_same_where_nothing_is_missing() {
+fn skip_learns_the_same_if_nothing_is_missing() {
     let expected = played(&setup_with(&[]), &mut Shuffled::new(0));
     let skipping = played(&setup_with(&[SKIP]), &mut Shuffled::new(1));
     assert_same(&skipping, &expected);
@@ -47,7 +47,7 @@ fn what_is_lost_or_late_does_not_depend_on_the_order_of_arrival_nor_on_the_parts
         assert_same(&other, &expected);
         assert!(other.reports == expected.reports, "the nodes report something else");
     }
-    // What has to wait for others to go out depends on what travels together; what is lost does not.
+    // A packet's waiting time depends on the packets sent with it; its loss does not.
     let lossy = |parts: &str| setup_with(&[SKIP, "link=[{loss=0.4}]", "train.ticks_per_round=15", parts]);
     let expected = played(&lossy("train.ticks_per_part=20"), &mut Shuffled::new(0));
     let in_parts = played(&lossy("train.ticks_per_part=10"), &mut Shuffled::new(1));
@@ -56,7 +56,7 @@ fn what_is_lost_or_late_does_not_depend_on_the_order_of_arrival_nor_on_the_parts
 }
 
 #[test]
-fn whoever_is_too_late_is_passed_over_and_what_it_sent_forgotten() {
+fn late_answers_are_skipped_and_dropped() {
     for number in 0..6 {
         let setup = setup_with(&[SKIP, "train.ticks_per_round=15", "train.ticks_per_part=10"]);
         let network = played(&setup, &mut Impatient(stream(number)));
@@ -71,7 +71,7 @@ fn whoever_is_too_late_is_passed_over_and_what_it_sent_forgotten() {
 }
 
 #[test]
-fn nobody_runs_away_from_a_transmitter_that_is_always_late() {
+fn receivers_stay_close_to_a_transmitter_that_is_always_late() {
     let setup = setup_with(&[SKIP, "train.rounds=40"]);
     let mut slow = SlowTransmitter::default();
     play(&setup, None, &[train(40), save(40)], &mut slow);

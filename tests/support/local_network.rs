@@ -1,7 +1,6 @@
-//! The machines of all nodes of a network on one thread, with every message carried by hand.
+//! The machines of all nodes of a network on one thread, with every message delivered by the test.
 //!
-//! What travels between two nodes arrives in the order in which it was sent, as on a stream; which of all streams moves
-//! next is the test's to choose.
+//! Messages between two nodes arrive in the order of sending, as on a stream; the test chooses which stream moves next.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,7 +20,7 @@ use receiver::{ReceiverMachine, TaskData};
 use scenario::Scenario;
 use transmitter::TransmitterMachine;
 
-/// What all nodes of a run have in common.
+/// The common data of all nodes of a run.
 pub(crate) struct Setup {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) seed: Seed,
@@ -46,7 +45,7 @@ pub(crate) struct Letter {
     pub(crate) k: usize,
     pub(crate) t: usize,
     pub(crate) message: Message,
-    /// How many messages stand in the longest chain of causes that ends with this one.
+    /// Length of the longest causal chain of messages that ends with this one.
     pub(crate) depth: usize,
 }
 
@@ -55,7 +54,7 @@ pub(crate) type Snapshot = BTreeMap<Node, Vec<u8>>;
 
 /// The carrier of all messages.
 pub(crate) trait Delivery {
-    /// Which of so many streams that have something under way moves next.
+    /// Which of `streams` nonempty streams moves next.
     fn choose(&mut self, streams: usize) -> usize;
 
     /// What arrives of a letter.
@@ -63,13 +62,13 @@ pub(crate) trait Delivery {
         vec![letter]
     }
 
-    /// Whether a receiver whose patience could end now loses it.
+    /// Whether a receiver's patience ends now, if it could.
     fn ends_patience(&mut self) -> bool {
         false
     }
 }
 
-/// Any stream may be the next, whichever the draw says.
+/// Any stream may be next, by the draw.
 pub(crate) struct Shuffled(Stream);
 
 /// A node gave up.
@@ -81,17 +80,17 @@ pub(crate) struct Failure {
 pub(crate) struct LocalNetwork {
     transmitters: Vec<TransmitterMachine>,
     receivers: Vec<ReceiverMachine>,
-    /// What is under way, by sender (none is the coordinator; to itself, a receiver's patience) and addressee.
+    /// Messages under way, by sender (none is the coordinator; to itself, a receiver's patience) and addressee.
     streams: BTreeMap<(Option<Node>, Node), VecDeque<Parcel>>,
     /// The depth of the deepest letter that has reached each node.
     depths: BTreeMap<Node, usize>,
     /// Every letter, in the order of sending.
     pub(crate) letters: Vec<Letter>,
-    /// What each node has reported, in order, but for the times that it took.
+    /// The reports of each node, in order, without their times.
     pub(crate) reports: BTreeMap<Node, Vec<Report>>,
-    /// What the nodes have saved, by version.
+    /// The nodes' saved states, by version.
     pub(crate) snapshots: BTreeMap<u64, Snapshot>,
-    /// Seconds of each kind of work, all nodes together.
+    /// Seconds in each profiler phase, all nodes together.
     pub(crate) work: Vec<f64>,
 }
 
@@ -213,7 +212,7 @@ impl LocalNetwork {
         }
     }
 
-    /// The first parcel of a stream; streams without any are not kept.
+    /// Takes the first parcel of a stream; empty streams are removed.
     fn take(&mut self, stream: (Option<Node>, Node)) -> Parcel {
         let parcels = self.streams.get_mut(&stream).expect("a stream with something under way");
         let parcel = parcels.pop_front().expect("empty streams are not kept");
@@ -313,7 +312,7 @@ impl LocalNetwork {
     }
 }
 
-/// Takes the one thing out of a report that no two runs have in common.
+/// Removes from a report the times, which differ in every run.
 fn take_work(report: &mut Report) -> Vec<f64> {
     match report {
         Report::ReceiverRound(round) => std::mem::take(&mut round.work),

@@ -1,4 +1,4 @@
-//! One training round of the machines, and all that an oracle must know of it.
+//! One training round of the machines, with everything that an oracle must know about it.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -13,13 +13,13 @@ use crate::support::local_network::{
     Delivery, Letter, LocalNetwork, Message, Node, Setup, Shuffled, Snapshot,
 };
 
-/// What the machines start the round from.
+/// The state of the machines before the round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// Initial weights, round 0.
     Initial,
-    /// A checkpoint at a later round, in which nothing is special: biases are not zero, gains are not one, encoders are
-    /// as uncertain as their features are spread, so that rates are far from their bounds.
+    /// A checkpoint at a later round, in general position: biases are not zero, gains are not one, and encoders'
+    /// standard deviations are comparable to the spread of their features, so that rates are far from their bounds.
     Unsettled,
 }
 
@@ -30,12 +30,12 @@ pub(crate) struct PlayedRound {
     pub(crate) round: u64,
     /// All nodes' tensors before the round.
     pub(crate) before: HashMap<String, Tensor>,
-    /// The network, which has saved its state after the round.
+    /// The network after the round, with its saved state.
     pub(crate) network: LocalNetwork,
 }
 
-/// Runs a test's arithmetic on a thread of its own: candle would hand each of many small products around between all
-/// cores, which on a busy machine takes far longer than the products do.
+/// Runs a test's arithmetic on a thread of its own: candle would distribute many small products over all cores, which
+/// takes far longer on a busy machine than the products do.
 pub(crate) fn on_one_thread<R: Send>(test: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread").install(test)
 }
@@ -56,7 +56,7 @@ impl PlayedRound {
         PlayedRound::play_by(setup, start, &mut Shuffled::new(1))
     }
 
-    /// The same with the round's messages carried by `delivery`.
+    /// The same with `delivery` for the round's messages.
     pub(crate) fn play_by(setup: &Setup, start: Start, delivery: &mut dyn Delivery) -> Self {
         let initial = save(&mut LocalNetwork::new(setup, 0, None).unwrap(), 0);
         let (round, snapshot) = match start {
@@ -80,12 +80,12 @@ impl PlayedRound {
         PlayedRound { round, before: tensors(snapshot), network }
     }
 
-    /// `[t][tick]`: the entries (k, m) granted to receiver t, as the features said, and used, as its turns said.
+    /// `[t][tick]`: the entries (k, m) granted to receiver t, by the features, and used, by its turns.
     pub(crate) fn granted(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
         self.entries(setup, |letter, features| self.used(setup, (letter.k, letter.t), features))
     }
 
-    /// The same, used or not.
+    /// The same entries, used or not.
     pub(crate) fn sent(&self, setup: &Setup) -> Vec<Vec<Vec<(usize, usize)>>> {
         self.entries(setup, |letter, features| vec![true; granted_by(setup, letter.k, features).len()])
     }
@@ -169,8 +169,8 @@ fn unsettle(snapshot: &Snapshot) -> Snapshot {
     snapshot.iter().map(|(node, state)| (*node, unsettled(state))).collect()
 }
 
-/// A parameter with noise added. An encoder's outputs are drawn together, and its raw deviations raised, so that all of
-/// its deviations, softplus(raw - 5), are near log 2.
+/// A parameter with noise added. An encoder's outputs are moved closer together, and its raw deviations raised, so that
+/// all its standard deviations, softplus(raw - 5), are near log 2.
 fn moved(name: &str, parameter: &Tensor) -> Tensor {
     let mut stream = Seed::from_number(0).named_stream(Purpose::Test, name, &[], 0);
     let noise: Vec<f32> = (0..parameter.elem_count()).map(|_| (0.05 * stream.normal()) as f32).collect();

@@ -1,13 +1,13 @@
-//! What the machines report of a round, beside what the oracle finds.
+//! Compares the machines' reports of a round with the oracle's results.
 
 use proto::v1::report::Report;
 
 use crate::{oracle::Round, played_round::PlayedRound, support::local_network::Node};
 
-/// Of figures that the machines have computed in f32.
+/// Tolerance for figures that the machines compute in f32.
 const TOLERANCE: f64 = 1e-5;
 
-/// What the machines report of the round is what the oracle finds.
+/// Asserts that the machines' reports of the round equal the oracle's results.
 pub(crate) fn assert_figures(played: &PlayedRound, round: &Round) {
     for (node, reports) in &played.network.reports {
         let log_likelihood = match (node, reports.as_slice()) {

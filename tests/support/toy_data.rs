@@ -1,4 +1,4 @@
-//! A data set of a few narrow samples with a task of each kind: epochs end in mid-round, and evaluation is quick.
+//! A data set of a few narrow samples with a task of each kind: epochs end within a round, and evaluation is quick.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use scenario::Scenario;
 
 use crate::support::local_network::Setup;
 
-/// Fewer than a round takes, and no multiple of a tick.
+/// Fewer than a round takes, and not a multiple of a tick.
 const TRAIN_SAMPLES: usize = 10;
 const TEST_SAMPLES: usize = 30;
 const CLASSES: usize = 3;
@@ -18,7 +18,7 @@ struct ToyData {
     seed: Seed,
 }
 
-/// What no test leaves to a default: the scenario's author may think better of those.
+/// Settings that tests fix, so that changed defaults do not affect them.
 const PLAIN: [&str; 8] = [
     "train.beta=1e-3",
     "train.gamma=0.0",
@@ -30,7 +30,7 @@ const PLAIN: [&str; 8] = [
     "train.weight_decay=0.0",
 ];
 
-/// A setup on toy data: a scenario of the plainest kind, but for these assignments.
+/// A setup on toy data: a scenario with the simplest settings, changed by these assignments.
 pub(crate) fn toy_setup(scenario: &str, assignments: &[&str]) -> Setup {
     let assignments: Vec<String> = PLAIN.iter().chain(assignments).map(|&text| text.to_owned()).collect();
     let scenario = Scenario::parse(scenario, "test", &assignments).expect("a valid scenario");

@@ -1,5 +1,5 @@
-//! The oracle's tape agrees with finite differences, and the score function is, in expectation, the gradient of the expected
-//! cost.
+//! The oracle's tape agrees with finite differences, and the score function is, in expectation, the gradient of the
+//! expected cost.
 
 use candle_core::{Result, Tensor, Var, backprop::GradStore};
 use randomness::{Purpose, Seed};
@@ -12,14 +12,14 @@ use crate::support::local_network::{Node, Setup};
 use crate::support::toy_data::toy_setup;
 use crate::{COUPLED, NETWORK, ONE_RECEIVER};
 
-/// Coordinates of every parameter tensor that are moved: that with the largest derivative, and this many more.
+/// Coordinates of every parameter tensor that are checked: that with the largest derivative, and this many more.
 const RANDOM_COORDINATES: usize = 2;
 
-/// How far a coordinate is moved. Of values near 1 with rounding errors of 1e-16, the quotients' errors are from 1e-11 to
-/// 1e-9. A rectifier's kink may lie within a step, and then spoils it, but hardly within all: one must agree.
+/// Step sizes of a coordinate. For values near 1 with rounding errors of 1e-16, the quotients' errors are from 1e-11 to
+/// 1e-9. A ReLU's kink may lie within a step and spoil it, but hardly within all: one must agree.
 const STEPS: [f64; 3] = [1e-5, 1e-6, 1e-7];
 
-/// Of a derivative, against the largest of its tensor or [`SMALL`], whichever is more.
+/// Error of a derivative relative to the largest of its tensor or [`SMALL`], whichever is more.
 const TOLERANCE: f64 = 1e-6;
 const SMALL: f64 = 1e-2;
 
@@ -53,7 +53,7 @@ fn the_score_is_so_where_a_cap_couples_receivers_that_share_credit() {
     on_one_thread(|| score_agrees(&toy_setup(COUPLED, &["train.beta=0.2", "train.credit=shared"])));
 }
 
-/// Of the objective and of the score of a round that the machines have played, its selection and costs held fixed.
+/// Checks objective and score of a round that the machines have played, with its selection and costs held fixed.
 fn differences_agree(assignments: &[&str]) {
     let setup = toy_setup(NETWORK, &[&["train.beta=0.2"], assignments].concat());
     let played = PlayedRound::play(&setup, Start::Unsettled);
@@ -70,7 +70,7 @@ fn differences_agree(assignments: &[&str]) {
     }
 }
 
-/// The part of objective and score that a parameter has a say in: its selector's score, its decoder's receiver's
+/// The part of objective and score that depends on a parameter: its selector's score, its decoder's receiver's
 /// objective, or for an encoder all objectives.
 fn value_that_depends_on(
     setup: &Setup,
@@ -133,7 +133,7 @@ fn moved(variable: &Var, coordinate: usize, step: f64, value: impl Fn() -> f64) 
     value
 }
 
-/// Of one tick: everything that may be drawn is, with its probability.
+/// For one tick: all possible draws are enumerated with their probabilities.
 fn score_agrees(setup: &Setup) {
     let played = PlayedRound::play(setup, Start::Initial);
     let oracle = Oracle::new(setup, played.round, &played.before).unwrap();

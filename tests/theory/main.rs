@@ -1,5 +1,5 @@
-//! What the mathematics promises, on networks so small that everything that may happen can be enumerated: the oracle that the
-//! machines are held against is itself right, and what the paper proves of its objectives is so.
+//! The mathematics on networks so small that all outcomes can be enumerated: the oracle that the machines are compared
+//! with is itself right, and what the paper proves about its objectives holds.
 
 mod gradients;
 #[path = "../support/oracle/mod.rs"]
@@ -49,7 +49,7 @@ pub(crate) const ONE_RECEIVER: &str = r#"
     samples_per_tick = 3
     "#;
 
-/// A tick of one transmitter and two receivers, for whom it cannot do all that they may request.
+/// A tick of one transmitter and two receivers, which may request more than it can encode.
 pub(crate) const COUPLED: &str = r#"
     seed = 8
     [network]

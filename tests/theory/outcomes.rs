@@ -1,4 +1,4 @@
-//! Everything that may be drawn at a tick, and how probable it is.
+//! All possible draws at a tick, with their probabilities.
 
 use candle_core::{Result, Tensor};
 use scenario::LogProbability;
@@ -16,7 +16,7 @@ pub(crate) struct Outcome {
     of_grants: f64,
 }
 
-/// Everything that may happen at a tick: all requests, then all choices for those who request, then all grants.
+/// All outcomes of a tick: all requests, then all choices for the receivers that request, then all grants.
 pub(crate) fn outcomes(setup: &Setup) -> Vec<Outcome> {
     let scenario = &setup.scenario;
     let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
@@ -58,7 +58,7 @@ pub(crate) fn outcomes(setup: &Setup) -> Vec<Outcome> {
     outcomes
 }
 
-/// Every outcome once for each of its choices.
+/// Every outcome combined with each of its choices.
 fn branch<C>(
     outcomes: Vec<Outcome>,
     choices: impl Fn(&Outcome) -> Vec<C>,
@@ -75,14 +75,14 @@ fn branch<C>(
     outcomes.into_iter().flat_map(branches).collect()
 }
 
-/// All that may be drawn of some items: one item, or more up to `counts`, in any order.
+/// All possible draws of some items: one item, or more up to `counts`, in any order.
 fn draws(counts: usize, items: usize) -> Vec<Vec<usize>> {
     let items: Vec<usize> = (0..items).collect();
     let sizes = 1..=counts;
     sizes.flat_map(|size| subsets(&items, size)).flat_map(|subset| orders(&subset)).collect()
 }
 
-/// What a cap may leave of choices.
+/// The possible results of a cap.
 fn capped(choices: &[(usize, usize)], limit: usize) -> Vec<Vec<(usize, usize)>> {
     subsets(choices, limit.min(choices.len()))
 }
@@ -95,13 +95,13 @@ fn subsets<I: Copy>(items: &[I], size: usize) -> Vec<Vec<I>> {
         .collect()
 }
 
-/// All (t, m) chosen of transmitter k.
+/// All (t, m) chosen by transmitter k.
 fn choices(k: usize, outcome: &Outcome) -> Vec<(usize, usize)> {
     let choices = outcome.selection.choices[k].iter().enumerate();
     choices.flat_map(|(t, ticks)| ticks[0].iter().map(move |&m| (t, m))).collect()
 }
 
-/// `[t][tick]`, of the one tick.
+/// `[t][tick]`, for the one tick.
 pub(crate) fn costs(oracle: &Oracle, selection: &Selection) -> Result<Vec<Vec<f64>>> {
     let cost = |t: usize| {
         let objective = oracle.judge(t, 0, &selection.granted[t][0])?.objective.to_scalar()?;
@@ -110,7 +110,7 @@ pub(crate) fn costs(oracle: &Oracle, selection: &Selection) -> Result<Vec<Vec<f6
     (0..selection.granted.len()).map(cost).collect()
 }
 
-/// Of each outcome, as the selectors stand.
+/// The probability of each outcome, for the selectors' current weights.
 pub(crate) fn probabilities(setup: &Setup, oracle: &Oracle, outcomes: &[Outcome]) -> Result<Vec<f64>> {
     let scenario = &setup.scenario;
     let receivers = 0..scenario.receivers();

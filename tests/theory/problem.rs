@@ -1,4 +1,4 @@
-//! A problem of discrete modalities, all of whose samples can be listed: what the best decoder makes of any entries is known.
+//! A problem of discrete modalities whose samples can all be listed, so that the best decoder of any entries is known.
 
 use candle_core::{Device, Tensor};
 use dib::RateEstimator;
@@ -13,7 +13,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// The digit's high bit.
     pub(crate) const HIGH: Entry = Entry { k: 0, m: 0 };
-    /// A bit that knows nothing.
+    /// A bit that carries no information.
     pub(crate) const NOISE: Entry = Entry { k: 0, m: 1 };
     /// The low bit.
     pub(crate) const LOW: Entry = Entry { k: 1, m: 0 };
@@ -26,12 +26,13 @@ impl Entry {
 const RECEIVER_LIMIT: usize = 2;
 const TRANSMITTER_LIMIT: usize = 3;
 
-/// What each of the two receivers gets.
+/// The entries of each of the two receivers.
 pub(crate) struct Sets(pub(crate) [Vec<Entry>; 2]);
 
-/// Two bits, observed by two transmitters of two modalities, for two receivers: one wants the digit, the other its parity.
+/// Two bits, observed by two transmitters with two modalities each, for two receivers: one infers the digit, the other
+/// its parity.
 pub(crate) struct Problem {
-    /// (high, low, flipped, noise): each is as probable as any other.
+    /// (high, low, flipped, noise), all equally probable.
     samples: Vec<[bool; 4]>,
 }
 
@@ -43,7 +44,7 @@ impl Problem {
         Problem { samples: (0..32).map(bits).collect() }
     }
 
-    /// (P0) with encoders that send what they see and the best decoders: in nats.
+    /// (P0) in nats, with encoders that send what they observe and the best decoders.
     pub(crate) fn objective(&self, sets: &Sets, beta: f64) -> f64 {
         let of = |t: usize| {
             let extras =
@@ -53,7 +54,7 @@ impl Problem {
         of(0) + of(1)
     }
 
-    /// H(Y_t | Z of some entries).
+    /// H(Y_t | Z) for some entries.
     pub(crate) fn conditional_entropy(&self, t: usize, entries: &[Entry]) -> f64 {
         self.cross_entropy(t, entries, |logit| logit)
     }
@@ -68,7 +69,7 @@ impl Problem {
         let classes = [4, 2][t];
         let seen: Vec<Vec<bool>> = self.samples.iter().map(|sample| see(sample, entries)).collect();
         let labels: Vec<u32> = self.samples.iter().map(|sample| label(t, sample)).collect();
-        // One row of logits for everything that can be seen.
+        // One row of logits for every possible observation.
         let mut patterns = seen.clone();
         patterns.sort();
         patterns.dedup();
@@ -130,12 +131,12 @@ impl Sets {
         receivers && (0..2).all(|k| self.encoded(k) == TRANSMITTER_LIMIT)
     }
 
-    /// Every receiver is granted an entry.
+    /// Whether every receiver is granted an entry.
     pub(crate) fn serves_everybody(&self) -> bool {
         self.0.iter().all(|entries| !entries.is_empty())
     }
 
-    /// Entries that transmitter k encodes.
+    /// The number of entries that transmitter k encodes.
     fn encoded(&self, k: usize) -> usize {
         self.0.iter().flatten().filter(|entry| entry.k == k).count()
     }
@@ -145,7 +146,7 @@ fn transmitters(entries: &[Entry]) -> usize {
     (0..2).filter(|&k| entries.iter().any(|entry| entry.k == k)).count()
 }
 
-/// Whatever entries the two receivers may get.
+/// All possible sets of entries of the two receivers.
 pub(crate) fn all_sets() -> impl Iterator<Item = Sets> {
     let of = |bits: usize| {
         Entry::ALL

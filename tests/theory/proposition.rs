@@ -1,5 +1,5 @@
-//! Proposition 2: where rates and local losses cost nothing, an entry more never hurts, so that some best selection stands at all
-//! limits; and (23), that a decoder's cross entropy is never below the conditional entropy.
+//! Proposition 2: where rates and local losses cost nothing, an additional entry never hurts, so that some best
+//! selection uses all limits; and (23): a decoder's cross entropy is never below the conditional entropy.
 
 use candle_core::Tensor;
 use randomness::{Purpose, Seed};
@@ -10,11 +10,11 @@ use crate::played_round::{PlayedRound, Start, on_one_thread};
 use crate::problem::{Entry, Problem, Sets, all_sets};
 use crate::support::toy_data::toy_setup;
 
-/// Of figures that dib computes in f32.
+/// Tolerance for figures that dib computes in f32.
 const TOLERANCE: f64 = 1e-6;
 
-/// The construction of (36) and (37): a new entry whose encoder is constant leaves the joint loss as it is, and so costs nothing
-/// but what beta charges for it.
+/// The construction of (36) and (37): a new entry whose encoder is constant does not change the joint loss, and so
+/// costs only what beta charges for it.
 #[test]
 fn a_constant_encoder_adds_an_entry_for_nothing_where_beta_is_0() {
     for (beta, is_free) in [("train.beta=0.0", true), ("train.beta=0.2", false)] {
@@ -57,7 +57,7 @@ fn conditional_entropies_of_the_problem_are_their_closed_forms() {
         let entropy = of_digit(&entries);
         assert!((entropy - expected).abs() < TOLERANCE, "{entries:?}: {entropy}, exactly {expected}");
     }
-    // Of the parity one bit says nothing.
+    // One bit alone carries no information about the parity.
     assert!((problem.conditional_entropy(1, &[Entry::HIGH]) - two).abs() < TOLERANCE);
     assert!((problem.rate(Entry::HIGH) - two).abs() < TOLERANCE);
 }
@@ -90,7 +90,7 @@ fn some_best_selection_is_at_all_limits_where_beta_is_0_and_none_where_it_is_not
     let [best, best_at_limits] = [least(0.0, &mut feasible()), least(0.0, &mut at_limits())];
     assert!(best_at_limits < best + TOLERANCE, "{best_at_limits} at the limits, {best} elsewhere");
 
-    // Remark 6: the tradeoff moves it inside, and noise goes first, whatever the limits are.
+    // Remark 6: the tradeoff moves the optimum below the limits, and noise is dropped first, for any limits.
     let [best, best_at_limits] = [least(0.05, &mut feasible()), least(0.05, &mut at_limits())];
     assert!(best_at_limits > best + 1e-2, "{best_at_limits} at the limits, {best} elsewhere");
     let unlimited = || all_sets().filter(Sets::serves_everybody);
@@ -119,7 +119,7 @@ fn no_decoder_has_less_cross_entropy_than_the_conditional_entropy() {
     }
 }
 
-/// Makes the encoder of an entry a constant: its mean is 0, which a decoder takes for nothing, and its deviation too.
+/// Makes the encoder of an entry constant: its mean is 0, which a decoder treats as absent, and its deviation too.
 fn silence(oracle: &Oracle, (k, m): (usize, usize)) {
     for (name, variable) in &oracle.variables {
         let zero = variable.zeros_like().unwrap();

@@ -1,5 +1,5 @@
-//! Theorem 2, the last equality of (24): a policy that is certain costs what its selection costs, (P0), and none costs less than
-//! the best of these.
+//! Theorem 2, the last equality of (24): a deterministic policy costs what its selection costs, (P0), and no policy
+//! costs less than the best of these.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::support::local_network::{Node, Setup, Shuffled, Snapshot};
 use crate::support::toy_data::toy_setup;
 use crate::{NETWORK, ONE_RECEIVER};
 
-/// By how much a logit is above the others if its choice is as good as certain: e^-60 is left to them.
+/// How far a logit is above the others if its choice is practically certain: probability e^-60 remains for them.
 const CERTAIN: f32 = 60.0;
 
-/// What every selector draws, whatever u is.
+/// The draw of every selector, for any u.
 struct Policy {
-    /// `[t]`: whom receiver t requests, in drawn order.
+    /// `[t]`: the transmitters that receiver t requests, in drawn order.
     requests: Vec<Vec<usize>>,
-    /// `[k]`: what transmitter k chooses for a receiver that requests it, in drawn order.
+    /// `[k]`: the choices of transmitter k for a receiver that requests it, in drawn order.
     choices: Vec<Vec<usize>>,
 }
 
@@ -34,7 +34,7 @@ impl Policy {
         entries
     }
 
-    /// The last biases of a node's selector, if its weights are 0.
+    /// The last biases of a node's selector, whose weights are 0.
     fn logits(&self, setup: &Setup, node: Node) -> Vec<f32> {
         let scenario = &setup.scenario;
         let (counts, items, drawn) = match node {
@@ -52,7 +52,7 @@ impl Policy {
         (0..counts).map(count).chain((0..items).map(item)).collect()
     }
 
-    /// What a parameter is under this policy: selectors have others than before.
+    /// The value of a parameter under this policy: only selectors differ from before.
     fn parameter(&self, setup: &Setup, name: &str, before: &Tensor) -> Tensor {
         match name.split_once("/selector/") {
             Some((_, "linear.w")) => before.zeros_like().unwrap(),
@@ -116,7 +116,7 @@ fn machines_whose_policy_is_certain_compute_the_objective_of_its_selection() {
     });
 }
 
-/// The one receiver's at the one tick.
+/// The objective of the one receiver at the one tick.
 fn objective(oracle: &Oracle, selection: &Selection) -> f64 {
     oracle.judge(0, 0, &selection.granted[0][0]).unwrap().objective.to_scalar().unwrap()
 }
@@ -127,7 +127,7 @@ fn expected(setup: &Setup, oracle: &Oracle, outcomes: &[Outcome], objectives: &[
     probabilities.iter().zip(objectives).map(|(probability, objective)| probability * objective).sum()
 }
 
-/// The policy that draws a selection; who is not requested may be certain of anything.
+/// The policy that draws a selection; transmitters that are not requested may have any choice.
 fn policy(setup: &Setup, selection: &Selection) -> Policy {
     let choices = |k: usize| match selection.choices[k][0][0].as_slice() {
         [] => vec![0],
@@ -146,7 +146,7 @@ fn decide(setup: &Setup, oracle: &Oracle, policy: &Policy) {
     }
 }
 
-/// A round of machines that have such selectors, and all else as it was.
+/// A round of machines with such selectors, and everything else as before.
 fn play(setup: &Setup, policy: &Policy) -> PlayedRound {
     let PlayedRound { round, before, .. } = PlayedRound::play(setup, Start::Unsettled);
     let mut states = BTreeMap::<Node, Vec<(String, Tensor)>>::new();

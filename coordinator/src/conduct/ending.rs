@@ -1,4 +1,4 @@
-//! What comes after the last round: the evaluation, goodbyes and the summary.
+//! After the last round: evaluation, shutdown and summary.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     interruption::Interruption, lock, members::Member, progress::Progress, rounds::Rounds, service::Event,
 };
 
-/// How long nodes may take to say goodbye once all is done.
+/// Time limit for nodes to leave once the run is done.
 const PARTING: Duration = Duration::from_secs(10);
 
 impl Conductor {
@@ -34,7 +34,7 @@ impl Conductor {
                 Event::Told(_) | Event::Tick => {}
                 event => return Err(out_of_place(&event).into()),
             }
-            // All that is trained is saved already.
+            // All training results are already saved.
             if self.stopping {
                 self.order(Order::Abort(Abort { reason: "the run was told to stop".into() }))?;
                 return Err(Interruption::Stopped(version));
@@ -49,7 +49,7 @@ impl Conductor {
         Ok(judge)
     }
 
-    /// Lets all nodes go. Everything is done: whatever becomes of them now changes nothing.
+    /// Tells all nodes to shut down. The run is complete: what happens to them now changes nothing.
     pub(super) async fn dismiss(&mut self) {
         self.shared_status.phase("saying goodbye");
         lock::announce_end(self.setup.folder.path());
@@ -115,7 +115,7 @@ impl Conductor {
             fingerprint,
         };
         let name = if self.mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };
-        // The summary comes last: a run that has one is done.
+        // The summary is written last: a run with a summary is done.
         if let Some(recordings) = judge.recordings().filter(|_| self.mode != Mode::Evaluate) {
             let text = serde_json::to_vec(&recordings).expect("it has only numbers");
             self.setup.folder.write_whole("recordings.json", &text)?;

@@ -15,12 +15,11 @@ use crate::{
     service::Event, summary::ClassCounts,
 };
 
-/// Names of the nodes still missing are said after this long.
+/// Time after which the names of missing nodes are printed.
 const PATIENT: Duration = Duration::from_secs(5);
 
 impl Conductor {
-    /// Waits until every node has joined and is ready, then starts them all.
-    /// Gives where they compute.
+    /// Waits until every node has joined and is ready, then starts them all. Returns the devices on which they compute.
     pub(super) async fn gather(&mut self) -> Result<String, Interruption> {
         self.shared_status.phase("waiting for nodes");
         let again = self.failing_since.is_some();
@@ -34,7 +33,7 @@ impl Conductor {
                     check::ready(&report).map_err(CoordinatorError::blame(member.to_string()))?;
                     ready.insert(member, report);
                 }
-                // Before the first start, what one node lacks the user must mend; later it may yet be mended.
+                // Before the first start the user must fix what a node lacks; after a rollback the node may recover.
                 Event::Report(_, member, Report::Failed(failed)) if !again && !failed.lost => {
                     return Err(blame(member, &failed.message, failed.input).into());
                 }
@@ -43,7 +42,7 @@ impl Conductor {
                     complaint = Some(format!("{member}: {}", failed.message));
                     self.let_go(member, &mut ready);
                 }
-                // It may come back under its index.
+                // The node may come back under its index.
                 Event::Gone(_, member, _) | Event::Report(_, member, Report::Leaving(_)) => {
                     self.let_go(member, &mut ready);
                 }
@@ -99,7 +98,7 @@ impl Conductor {
         self.setup.folder.write_whole("classes.json", &text)
     }
 
-    /// Frees a place that somebody has left, for whoever comes next.
+    /// Frees the place of a node that left, for the next node that joins.
     fn let_go(&self, member: Member, ready: &mut BTreeMap<Member, Ready>) {
         ready.remove(&member);
         self.members.release(member);

@@ -1,4 +1,4 @@
-//! Judging the network on validation rows, between two rounds of training.
+//! Evaluation of the network on validation rows, between two rounds of training.
 
 use node::Role;
 use proto::v1::{Evaluate, order::Order, report::Report};
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Conductor {
-    /// Judges a version on the validation rows, and logs what it scores. Gives whether it is the best so far.
+    /// Evaluates a version on the validation rows and logs its scores. Returns whether it is the best so far.
     pub(super) async fn validate(
         &mut self,
         rounds: &mut Rounds,
@@ -48,13 +48,13 @@ impl Conductor {
         Ok(best.round == version)
     }
 
-    /// Whether training is to end, since no version was better than the best for so long.
+    /// Whether training ends because no version beat the best within the configured patience.
     pub(super) fn is_out_of_patience(&self) -> bool {
         let patience = self.scenario.evaluation.patience;
         patience > 0 && self.best.is_some_and(|best| best.since >= patience)
     }
 
-    /// What a summary says of the versions that were judged.
+    /// The summary's part on evaluation with validation rows.
     pub(super) fn validation(&self, version: u64) -> Option<Validation> {
         let best = self.best?;
         let stopped_early = self.is_out_of_patience() && version < self.scenario.train.rounds;

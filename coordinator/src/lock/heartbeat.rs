@@ -7,16 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two beats.
+/// Pause between two beats.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// A file that has not changed for so long is that of a process that has been killed.
+/// A file unchanged for this long belongs to a killed process.
 pub(super) const STALE: Duration = Duration::from_secs(15);
 
 /// The file's name.
 const NAME: &str = "lock.heartbeat";
 
-/// A lock where the file system has none: a file that only one process can make, and into which it writes as long as it lives.
+/// A lock for file systems without locks: a file that only one process can create, and into which it writes while it
+/// lives.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     path: PathBuf,
@@ -25,7 +26,7 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Takes a folder; none if somebody else's heart beats there.
+    /// Locks a folder; none if another process's heartbeat runs there.
     pub(super) fn start(folder: &Path) -> io::Result<Option<Self>> {
         Heartbeat::start_with(folder, BEAT, STALE)
     }
@@ -39,7 +40,8 @@ impl Heartbeat {
             match File::options().write(true).create_new(true).open(&path) {
                 Ok(mut file) => {
                     file.write_all(line(nonce, 0).as_bytes())?;
-                    // Somebody who took the file for a dead one's may have removed it just after it was made.
+                    // Another process that took the file for a dead owner's may have removed it just after it was
+                    // created.
                     std::thread::sleep(beat);
                     if fs::read_to_string(&path).is_ok_and(|text| text == line(nonce, 0)) {
                         return Ok(Some(Heartbeat::beating(path, nonce, beat)));
@@ -64,7 +66,7 @@ impl Heartbeat {
                 if !matches!(ended.recv_timeout(beat), Err(RecvTimeoutError::Timeout)) {
                     return;
                 }
-                // A beat that fails is one that is missed: the next may not.
+                // A failed beat is only a missed one: the next may succeed.
                 let _ = fs::write(&file, line(nonce, count));
             }
         });
@@ -86,7 +88,7 @@ fn line(nonce: u64, count: u64) -> String {
     format!("{nonce:016x} {count}\n")
 }
 
-/// Whether a file does not change, or is gone.
+/// Whether a file stays unchanged, or is gone.
 fn is_still(path: &Path, beat: Duration, stale: Duration) -> bool {
     let read = || fs::read_to_string(path).ok();
     let (before, begun) = (read(), Instant::now());
@@ -111,14 +113,14 @@ mod tests {
     const STALE: Duration = Duration::from_secs(2);
 
     #[test]
-    fn who_lives_keeps_the_folder_and_who_is_killed_leaves_it() {
+    fn a_living_process_keeps_the_folder_and_a_killed_one_frees_it() {
         let folder = tempfile::tempdir().unwrap();
         let take = || Heartbeat::start_with(folder.path(), BEAT, STALE).unwrap();
         let first = take().expect("nobody has it");
         assert!(take().is_none());
         drop(first);
         assert!(!folder.path().join(NAME).exists());
-        // What a killed process leaves.
+        // The file that a killed process leaves.
         fs::write(folder.path().join(NAME), line(7, 7)).unwrap();
         let begun = Instant::now();
         let second = take().expect("its owner is dead");

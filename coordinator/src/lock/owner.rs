@@ -7,19 +7,19 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// What is read of it at most, in bytes.
+/// Largest content that is read, in bytes.
 const LARGEST: usize = 4096;
 
-/// Who has a run's folder: what stands in its lock.
+/// The owner of a run's folder, as written in its lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Owner {
     pub(super) host: String,
     pub(super) pid: u32,
-    /// Since when, in UTC.
+    /// Start time of the owner, in UTC.
     pub(super) start: String,
     /// The run's name on the wire, in hexadecimal, once it has one.
     pub(super) run: Option<String>,
-    /// It is about to end.
+    /// Whether it is about to end.
     pub(super) ending: bool,
 }
 
@@ -28,14 +28,14 @@ impl Owner {
         Owner { host: host(), pid: std::process::id(), start: now(), run: None, ending: false }
     }
 
-    /// What a lock says. None if it says nothing, or is being written.
+    /// Reads a lock's content. None if it is empty or being written.
     pub(super) fn read(file: &File) -> Option<Self> {
         let mut text = [0; LARGEST];
         let size = file.read_at(&mut text, 0).ok()?;
         serde_json::from_slice(&text[..size]).ok()
     }
 
-    /// Writes it into a lock: in place, for the lock is on this very file.
+    /// Writes the content into a lock, in place: the lock is on this very file.
     pub(super) fn write(&self, file: &File) -> std::io::Result<()> {
         let mut text = serde_json::to_vec(self).expect("an owner has only strings and numbers");
         text.push(b'\n');
@@ -43,8 +43,8 @@ impl Owner {
         file.set_len(text.len() as u64)
     }
 
-    /// Whether it goes on working, as far as can be told: it has not said that it ends, and its process is there. Of another
-    /// machine's process nothing is known.
+    /// Whether the owner is still at work, as far as can be told: it has not noted that it is ending, and its process
+    /// exists. Processes of another machine cannot be checked.
     pub(super) fn is_at_work(&self) -> bool {
         !self.ending && self.host == host() && is_there(self.pid)
     }
@@ -55,7 +55,7 @@ impl fmt::Display for Owner {
         let Owner { host, pid, start, run, .. } = self;
         let run =
             run.as_ref().map_or_else(|| "a run".into(), |run| format!("run {}", run.get(..8).unwrap_or(run)));
-        // What stands in a file may be anything.
+        // The file's content cannot be trusted.
         let line = format!("{run} (process {pid} on {host}, since {start})");
         formatter.write_str(&line.replace(char::is_control, "?"))
     }
@@ -74,11 +74,12 @@ pub(crate) fn host() -> String {
     HOST.clone()
 }
 
-/// Whether a process of this machine is there. One that has ended and whose exit status nobody has asked for is not.
+/// Whether a process of this machine exists. A process that has ended but whose exit status has not been collected does
+/// not count.
 fn is_there(pid: u32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => {
-            // After the command's name, which may hold anything.
+            // The state follows the command's name, which may contain any character.
             let state = stat.rsplit_once(')').map_or("", |(_, rest)| rest.trim_start());
             !state.starts_with(['Z', 'X'])
         }

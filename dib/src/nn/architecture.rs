@@ -1,13 +1,13 @@
-//! What a network may be, as plain data: what a scenario chooses from.
+//! Network architectures as plain data, which a scenario chooses from.
 
 use super::kinds;
 use super::misfit::Misfit;
 use super::module::Module;
 
-/// A network's kind, with its sizes. [`Architecture::build`] makes it a [`Module`] for samples of a shape.
+/// A network's kind, with its sizes. [`Architecture::build`] turns it into a [`Module`] for samples of a shape.
 ///
-/// A sample's shape has one to three axes: a flat width; time steps x channels, or points x channels; or channels x height x
-/// width. After what the kind describes, a linear layer maps to the outputs.
+/// A sample's shape has one to three axes: a flat width; time steps x channels, or points x channels; or channels x
+/// height x width. The described layers are followed by a linear layer to the outputs.
 ///
 /// ```
 /// use pom2dib_dib::nn::{Architecture, Layer};
@@ -29,145 +29,148 @@ use super::module::Module;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Architecture {
-    /// Residual blocks of these sizes, each with a layer normalisation behind it: the paper's are 512 and 256. It takes the
-    /// values of a sample in their order, whatever its shape.
+    /// Residual blocks of these sizes, each followed by layer normalisation: the paper's are 512 and 256. It takes the
+    /// values of a sample in their order, for any shape.
     ResidualMlp {
         /// The sizes of the blocks, at least one.
         hidden: Vec<usize>,
     },
-    /// Layers one behind the other.
+    /// A sequence of layers.
     Sequential {
-        /// The first is given the sample.
+        /// The layers; the first takes the sample.
         layers: Vec<Layer>,
     },
-    /// A point cloud, points x channels: the same linear layers with rectifiers for every point, then the maximum over the
-    /// points. The order of the points does not matter. Of several largest points the first alone has the gradient.
+    /// A point cloud, points x channels: the same linear layers with ReLU for every point, then the maximum over the
+    /// points. The order of the points does not matter. Of several equal maxima only the first gets the gradient.
     Points {
         /// The widths of the linear layers, at least one.
         hidden: Vec<usize>,
     },
-    /// Gated recurrent units over time steps x channels; the last step's state of the last layer goes on. Equations, order of
-    /// gates (r, z, n) and initial values are PyTorch's.
+    /// Gated recurrent units over time steps x channels; the output is the last step's state of the last layer.
+    /// Equations, order of gates (r, z, n) and initial values are PyTorch's.
     Gru {
         /// The width of the state.
         hidden: usize,
-        /// How many lie on top of each other.
+        /// The number of stacked layers.
         layers: usize,
     },
-    /// Long short-term memory over time steps x channels; the last step's output of the last layer goes on. Equations, order of
-    /// gates (i, f, g, o) and initial values are PyTorch's.
+    /// Long short-term memory over time steps x channels; the output is the last step's of the last layer. Equations,
+    /// order of gates (i, f, g, o) and initial values are PyTorch's.
     Lstm {
         /// The width of the state.
         hidden: usize,
-        /// How many lie on top of each other.
+        /// The number of stacked layers.
         layers: usize,
     },
-    /// A transformer encoder with normalisation first, over patches of an image or of a time series: a linear map of each
-    /// patch plus a learned position, blocks of self-attention and of a rectifier-like (GELU) network four times as wide, a
-    /// last normalisation, and the mean over the patches.
+    /// A transformer encoder with pre-normalisation, over patches of an image or of a time series: a linear map of each
+    /// patch plus a learned position, blocks of self-attention and a GELU network four times as wide, a final
+    /// normalisation, and the mean over the patches.
     Attention {
-        /// How many blocks.
+        /// The number of blocks.
         blocks: usize,
-        /// How many heads each has; they divide the width.
+        /// The number of heads in each; it divides the width.
         heads: usize,
-        /// How many values a patch is mapped to.
+        /// The width to which a patch is mapped.
         width: usize,
-        /// Height and width of a patch, which divide those of the sample; of time steps or points the first alone counts.
+        /// Height and width of a patch, which divide those of the sample; for time steps or points only the first
+        /// counts.
         patch: [usize; 2],
     },
 }
 
-/// A layer of [`Architecture::Sequential`]. Sizes in two numbers are height and width; where time steps or points come, of
-/// kernels and strides of pools the first alone counts.
+/// A layer of [`Architecture::Sequential`]. Pairs of sizes are height and width; for time steps or points only the
+/// first number of kernels and strides of pools counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// A convolution over time steps x channels.
     Conv1d {
-        /// How many channels come out.
+        /// Output channels.
         channels: usize,
-        /// How many steps it sees at once.
+        /// Window size in steps.
         kernel: usize,
-        /// How many steps it moves on.
+        /// Stride in steps.
         stride: usize,
-        /// How many steps of zeros stand before and behind.
+        /// Zero steps added before and after.
         padding: usize,
-        /// Into how many groups the channels fall, each with maps of its own.
+        /// Number of groups into which the channels are divided, each with its own weights.
         groups: usize,
     },
     /// A convolution over channels x height x width.
     Conv2d {
-        /// How many channels come out.
+        /// Output channels.
         channels: usize,
-        /// How high and wide the patch is that it sees at once.
+        /// Height and width of the patch.
         kernel: [usize; 2],
-        /// How far it moves on.
+        /// Stride down and right.
         stride: [usize; 2],
-        /// How many lines of zeros stand around.
+        /// Zero rows and columns added on each side.
         padding: [usize; 2],
-        /// Into how many groups the channels fall, each with maps of its own.
+        /// Number of groups into which the channels are divided, each with its own weights.
         groups: usize,
     },
-    /// The largest value of a window, channel by channel. Of equal ones the first counts, alone. What no whole window covers
-    /// at the end is left out.
+    /// The maximum of a window, channel by channel. Of equal values only the first gets the gradient. Incomplete
+    /// windows at the end are left out.
     MaxPool {
         /// The window.
         kernel: [usize; 2],
-        /// How far it moves on.
+        /// Stride down and right.
         stride: [usize; 2],
     },
-    /// The mean of a window, channel by channel. What no whole window covers at the end is left out.
+    /// The mean of a window, channel by channel. Incomplete windows at the end are left out.
     AvgPool {
         /// The window.
         kernel: [usize; 2],
-        /// How far it moves on.
+        /// Stride down and right.
         stride: [usize; 2],
     },
-    /// The mean over all places of a sample, channel by channel.
+    /// The mean over all positions of a sample, channel by channel.
     GlobalMean,
     /// A linear map with a bias: of a flat width, or of the channels of each time step or point.
     Linear {
-        /// How many values come out.
+        /// Output values.
         width: usize,
     },
-    /// The larger of a value and 0.
+    /// The maximum of a value and 0.
     Relu,
     /// x times the standard normal distribution function of x.
     Gelu,
-    /// Each place's channels (or a flat sample's values) to mean 0 and variance 1, times a gain, plus a bias.
+    /// Normalises each position's channels (or a flat sample's values) to mean 0 and variance 1, times a gain, plus a
+    /// bias.
     LayerNorm,
-    /// Each group of channels, over all places of the sample, to mean 0 and variance 1; then a gain and a bias for each channel.
+    /// Normalises each group of channels, over all positions of the sample, to mean 0 and variance 1; then a gain and a
+    /// bias for each channel.
     GroupNorm {
-        /// How many groups.
+        /// Number of groups.
         groups: usize,
     },
-    /// In training, drops values with this probability, and scales the others up.
+    /// In training, drops values with this probability and scales up the rest.
     Dropout {
-        /// The probability, from 0 up to, but not, 1.
+        /// The probability, at least 0 and below 1.
         rate: f64,
     },
-    /// All values of a sample as one flat width, in the order of its shape (channels, then height, then width).
+    /// Flattens a sample to one axis, in the order of its shape (channels, then height, then width).
     Flatten,
-    /// The layers of a list, plus what goes into it. Where shapes differ, what goes in is mapped linearly, without a bias:
-    /// place by place, at strides that give the same height and width (a 1 x 1 convolution).
+    /// The output of a list of layers plus their input. Where shapes differ, the input is mapped linearly, without a
+    /// bias: at every position, with strides that give the same height and width (a 1 x 1 convolution).
     Residual(Vec<Layer>),
-    /// Always refused: a sample's output would depend on the others of its batch.
+    /// Always refused: a sample's output would depend on other samples of its batch.
     BatchNorm,
 }
 
 /// One line of a network's description.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerSummary {
-    /// Its number, as in [`Misfit::layer`]; or the name of a part that no list numbers, such as `output`.
+    /// Its number, as in [`Misfit::layer`]; or the name of a part outside any list, such as `output`.
     pub number: String,
     /// Its kind and sizes, such as `conv2d 3 x 3`.
     pub kind: String,
-    /// The shape that comes out, outermost axis first.
+    /// The output shape, outermost axis first.
     pub output: Vec<usize>,
-    /// How many numbers it learns.
+    /// The number of its parameters.
     pub parameters: usize,
     /// Floating-point operations of the matrix products of one sample's forward pass.
     pub operations: f64,
-    /// How many values of a sample are kept for the backward pass.
+    /// Values of a sample stored for the backward pass.
     pub kept: usize,
 }
 
@@ -175,7 +178,7 @@ impl Architecture {
     /// A module from samples of this shape (outermost axis first, without the axis of samples) to `outputs` values.
     ///
     /// # Errors
-    /// What does not fit. Whatever the numbers, it neither panics nor asks for memory.
+    /// What does not fit. For any numbers, it neither panics nor allocates memory for the network.
     pub fn build(&self, shape: &[usize], outputs: usize) -> Result<Box<dyn Module>, Misfit> {
         Ok(kinds::build(self, shape, outputs)?.0)
     }
@@ -188,7 +191,7 @@ impl Architecture {
         Ok(kinds::build(self, shape, outputs)?.1)
     }
 
-    /// The name of the kind, as scenarios have it.
+    /// The name of the kind in scenarios.
     pub fn kind(&self) -> &'static str {
         match self {
             Architecture::ResidualMlp { .. } => "residual-mlp",
@@ -202,7 +205,7 @@ impl Architecture {
 }
 
 impl Layer {
-    /// The name of its kind, as scenarios have it.
+    /// The name of the kind in scenarios.
     pub fn kind(&self) -> &'static str {
         match self {
             Layer::Conv1d { .. } => "conv1d",
@@ -224,7 +227,7 @@ impl Layer {
 }
 
 impl Default for Architecture {
-    /// The paper's.
+    /// The paper's network.
     fn default() -> Self {
         Architecture::ResidualMlp { hidden: vec![512, 256] }
     }

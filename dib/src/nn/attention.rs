@@ -1,4 +1,4 @@
-//! A transformer encoder with normalisation first, over patches of an image or of a time series.
+//! A transformer encoder with pre-normalisation, over patches of an image or of a time series.
 
 use std::any::Any;
 
@@ -31,11 +31,11 @@ pub(super) struct Sizes {
     pub(super) patch: [usize; 2],
 }
 
-/// `patch`: a linear map of each patch, and a learned position. `blockN`: self-attention, and a network four times as wide with a
-/// GELU, each with a normalisation before it and added to what it was given. `norm`: a last normalisation, and the mean over the
-/// patches. `output`: a linear layer.
+/// `patch`: a linear map of each patch, and a learned position. `blockN`: self-attention, and a GELU network four times
+/// as wide, each with a normalisation before it and a residual connection. `norm`: a final normalisation, and the mean
+/// over the patches. `output`: a linear layer.
 pub(super) fn build(sizes: Sizes, axes: &[usize], outputs: usize) -> std::result::Result<Built, Misfit> {
-    /// More are a slip of the pen, and would be laid out one by one before anybody noticed.
+    /// Upper limit on blocks: more are probably a typing error, and blocks are laid out one by one.
     const MOST_BLOCKS: usize = 64;
     let mut builder = Builder::new(KIND, axes)?;
     let patches = Patches::of(builder.shape, sizes.patch)?;
@@ -72,7 +72,7 @@ pub(super) fn build(sizes: Sizes, axes: &[usize], outputs: usize) -> std::result
     builder.finish(outputs)
 }
 
-/// How samples are cut: of a plane of so many places, or of steps in one column of places.
+/// How samples are cut into patches: images, or time steps as an image of one column.
 #[derive(Clone, Copy)]
 struct Patches {
     /// Height and width of a sample.
@@ -104,12 +104,12 @@ impl Patches {
         Ok(Patches { sample, patch, channels })
     }
 
-    /// How many there are.
+    /// The number of patches.
     fn count(self) -> usize {
         (self.sample[0] / self.patch[0]) * (self.sample[1] / self.patch[1])
     }
 
-    /// How many numbers each has.
+    /// The number of values in each.
     fn size(self) -> usize {
         self.patch[0] * self.patch[1] * self.channels
     }
@@ -118,8 +118,8 @@ impl Patches {
         format!("of {} x {}", self.patch[0], self.patch[1])
     }
 
-    /// Samples, place by place, to patches, [samples * patches, size]: each line by line, with the channels of a place side by
-    /// side.
+    /// Cuts samples, stored position by position, into patches, [samples * patches, size]: each line by line, with the
+    /// channels of a position side by side.
     fn cut(self, x: &Tensor) -> Result<Tensor> {
         let (Patches { sample, patch, channels }, samples) = (self, x.dim(0)?);
         let (down, across) = (sample[0] / patch[0], sample[1] / patch[1]);
@@ -127,7 +127,7 @@ impl Patches {
         Ok(lines.transpose(2, 3)?.contiguous()?.reshape((samples * self.count(), self.size()))?)
     }
 
-    /// The other way round.
+    /// The inverse of [`cut`](Self::cut).
     fn join(self, patches: &Tensor, samples: usize) -> Result<Tensor> {
         let Patches { sample, patch, channels } = self;
         let (down, across) = (sample[0] / patch[0], sample[1] / patch[1]);
@@ -151,7 +151,7 @@ impl Embedding {
         Embedding { patches, width, linear, position }
     }
 
-    /// The positions, and what is like them, as one line.
+    /// The positions, or tensors of their shape, as one row.
     fn line(&self, positions: &Tensor) -> Result<Tensor> {
         Ok(positions.reshape(self.patches.count() * self.width)?)
     }
@@ -159,7 +159,7 @@ impl Embedding {
 
 impl Stage for Embedding {
     fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()> {
-        /// Small beside what patches say, whose variance is near 1.
+        /// Small beside the mapped patches, whose variance is near 1.
         const POSITION: f64 = 0.02;
         draw_xavier(&parameters[self.linear.weight()].value, stream)?;
         draw_uniform(&parameters[self.position].value, POSITION, stream)
@@ -202,7 +202,7 @@ impl Stage for Embedding {
     }
 }
 
-/// The last normalisation, and the mean over the patches.
+/// The final normalisation, and the mean over the patches.
 struct Mean {
     places: usize,
     affine: usize,

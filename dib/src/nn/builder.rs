@@ -1,4 +1,4 @@
-//! Putting a chain together, layer by layer, each for the shape that comes out of the one before.
+//! Builds a chain layer by layer, each for the output shape of the one before.
 
 use super::architecture::LayerSummary;
 use super::chain::{Chain, Stages};
@@ -10,22 +10,22 @@ use super::parameter::Layout;
 use super::shape::{self, Shape};
 use super::stage::Stage;
 
-/// A chain in the making.
+/// A chain under construction.
 pub(crate) struct Builder {
     kind: &'static str,
     inputs: usize,
-    /// What comes out of the layers so far.
+    /// The output shape of the layers so far.
     pub(crate) shape: Shape,
-    /// Where layers lay their parameters out.
+    /// Where layers add their parameters.
     pub(crate) layout: Layout,
     stages: Vec<Box<dyn Stage>>,
-    /// How many of them draw.
+    /// How many layers draw random numbers.
     drawing: u64,
     summaries: Vec<LayerSummary>,
 }
 
 impl Builder {
-    /// One of an architecture for samples of a shape, outermost axis first.
+    /// A builder for samples of a shape, outermost axis first.
     pub(crate) fn new(kind: &'static str, axes: &[usize]) -> Result<Self, Misfit> {
         let shape = Shape::of(kind, axes)?;
         let mut builder = Builder {
@@ -43,7 +43,7 @@ impl Builder {
         Ok(builder)
     }
 
-    /// One more layer, whose parameters are already laid out, between [`Builder::shape`] and another one.
+    /// Adds a layer, whose parameters are already laid out, from [`Builder::shape`] to another shape.
     ///
     /// # Errors
     /// If it is too large.
@@ -57,7 +57,7 @@ impl Builder {
         self.push_counted(stage, summary, output, operations)
     }
 
-    /// The same of a layer around others, with the operations that are its own.
+    /// The same for a layer around others, with the layer's own operations.
     pub(crate) fn push_counted(
         &mut self,
         stage: impl Stage + 'static,
@@ -77,10 +77,10 @@ impl Builder {
         Ok(())
     }
 
-    /// The layers that `add` adds, which go into another one rather than behind those so far.
+    /// The layers that `add` adds, which become part of another layer and not of the chain.
     ///
     /// # Errors
-    /// `add`'s.
+    /// Those of `add`.
     pub(crate) fn nested(
         &mut self,
         add: impl FnOnce(&mut Builder) -> Result<(), Misfit>,
@@ -90,13 +90,13 @@ impl Builder {
         Ok(Stages::new(std::mem::replace(&mut self.stages, before)))
     }
 
-    /// The number of one more layer that draws.
+    /// The number of the next layer that draws.
     pub(crate) fn next_that_draws(&mut self) -> u64 {
         self.drawing += 1;
         self.drawing - 1
     }
 
-    /// A line on what the last layer does beside, or on what no layer need do.
+    /// Adds a summary line for a side effect of the last layer, or for a conversion without a layer.
     pub(crate) fn note(&mut self, summary: Summary<'_>, operations: f64) {
         let Summary { number, kind, sizes, kept } = summary;
         let before: usize = self.summaries.iter().map(|summary| summary.parameters).sum();
@@ -111,10 +111,10 @@ impl Builder {
         });
     }
 
-    /// The last linear layer, to so many outputs, and all of it as a module.
+    /// Adds the final linear layer to `outputs` values, and returns the chain as a module.
     ///
     /// # Errors
-    /// If what the layers yield is not flat, or too large.
+    /// If the layers' output is not flat, or too large.
     pub(crate) fn finish(mut self, outputs: usize) -> Result<(Box<dyn Module>, Vec<LayerSummary>), Misfit> {
         let Shape::Flat(width) = self.shape else {
             let wants = "at its end, and wants one width there: end with a layer such as flatten";
@@ -131,7 +131,7 @@ impl Builder {
     }
 }
 
-/// What is said of a layer that is pushed.
+/// The description of a layer that is added.
 pub(crate) struct Summary<'a> {
     /// Its number within its list.
     pub(crate) number: &'a str,
@@ -139,6 +139,6 @@ pub(crate) struct Summary<'a> {
     pub(crate) kind: &'static str,
     /// Its sizes, in words.
     pub(crate) sizes: String,
-    /// How many values of a sample it keeps for the backward pass.
+    /// Values of a sample stored for the backward pass.
     pub(crate) kept: usize,
 }

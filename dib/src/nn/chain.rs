@@ -1,4 +1,4 @@
-//! Layers one behind the other, as a module.
+//! A sequence of layers as a module.
 
 use std::any::Any;
 
@@ -13,7 +13,7 @@ use super::stage::{Pass, Stage, Way};
 use crate::Result;
 use crate::common::Phase;
 
-/// The module of all kinds that are made of layers. Its input is made dense.
+/// The module of all kinds that consist of layers. Its input is made dense.
 pub(crate) struct Chain {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
@@ -21,10 +21,10 @@ pub(crate) struct Chain {
     pub(crate) stages: Stages,
 }
 
-/// Layers one behind the other.
+/// A sequence of layers.
 pub(crate) struct Stages {
     stages: Vec<Box<dyn Stage>>,
-    /// The first that has parameters: no gradient is wanted before it, unless the input wants one.
+    /// The first layer with parameters: no gradient is needed before it, unless that of the input is.
     first_that_learns: usize,
 }
 
@@ -34,17 +34,17 @@ impl Stages {
         Stages { stages, first_that_learns }
     }
 
-    /// [`Stage::learns`] of any.
+    /// Whether [`Stage::learns`] is true for any layer.
     pub(crate) fn learn(&self) -> bool {
         self.first_that_learns < self.stages.len()
     }
 
-    /// [`Stage::initialise`] of all.
+    /// [`Stage::initialise`] of all layers.
     pub(crate) fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()> {
         self.stages.iter().try_for_each(|stage| stage.initialise(parameters, stream))
     }
 
-    /// [`Stage::forward`] of all, first to last, and what each of them keeps.
+    /// [`Stage::forward`] of all layers in order, with the intermediate values of each.
     pub(crate) fn forward(&self, pass: Pass<'_>, mut x: Tensor) -> Result<(Tensor, Vec<Kept>)> {
         let mut all_kept = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
@@ -55,7 +55,7 @@ impl Stages {
         Ok((x, all_kept))
     }
 
-    /// [`Stage::backward`] of all, last to first.
+    /// [`Stage::backward`] of all layers in reverse order.
     pub(crate) fn backward(&self, way: Way<'_>, kept: &[Kept], upstream: Tensor) -> Result<Option<Tensor>> {
         let mut upstream = upstream;
         for (number, (stage, kept)) in self.stages.iter().zip(kept).enumerate().rev() {
@@ -68,7 +68,7 @@ impl Stages {
         Ok(Some(upstream))
     }
 
-    /// [`Stage::products`] of all: of the input are those of the first that learns.
+    /// [`Stage::products`] of all layers: those of the first layer that learns multiply the input.
     pub(crate) fn products(&self) -> Vec<Product> {
         let mut products = Vec::new();
         for (number, stage) in self.stages.iter().enumerate() {
@@ -128,7 +128,7 @@ impl Module for Chain {
             let gradient = no_rows(parameters, self.inputs)?;
             return if to_input { input.of_blocks(&gradient) } else { Ok(Vec::new()) };
         }
-        // The last layer is linear, which leaves what it is given as it is.
+        // The last layer is linear, and does not modify its upstream gradient.
         let way = Way { parameters, blocks, to_input };
         match self.stages.backward(way, all_kept, upstream.clone())? {
             Some(gradient) if to_input => input.of_blocks(&gradient),
@@ -140,14 +140,15 @@ impl Module for Chain {
         self.stages.products()
     }
 
-    /// As the trait has it, but for inputs with fewer rows' worth of values: here, they are made dense.
+    /// As in the trait, except that repeated rows save nothing: here they are made dense.
     fn operations(&self, rows: f64, _: f64, to_input: bool) -> f64 {
         let passes = |product: &Product| if product.of_input && !to_input { 2.0 } else { 3.0 };
         self.products().iter().map(|product| product.operations() * rows * passes(product)).sum()
     }
 }
 
-/// A matrix of no rows and so many columns, of the kind of the parameters: a view, since a GPU's memory has no size of 0.
+/// A matrix of no rows and `columns` columns, of the parameters' type and device: a view, since a GPU allocates no
+/// memory of size 0.
 fn no_rows(parameters: &[Parameter], columns: usize) -> Result<Tensor> {
     Ok(parameters[0].value.flatten_all()?.narrow(0, 0, 0)?.reshape((0, columns))?)
 }

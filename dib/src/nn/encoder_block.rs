@@ -16,11 +16,12 @@ use super::parameter::{Layout, Parameter, draw_xavier};
 use super::stage::{Pass, Stage, Way};
 use crate::Result;
 
-/// How many times as wide as a place's vector the network of a block is.
+/// The width of a block's network relative to a position's vector.
 const EXPANSION: usize = 4;
 
-/// y = x + out(attention(norm1(x))), then y + down(gelu(up(norm2(y)))), place by place but for the attention: queries, keys and
-/// values of all heads are one linear map, `NAME.qkv`, side by side. Weights are Xavier-uniform, biases zero, gains one.
+/// y = x + out(attention(norm1(x))), then y + down(gelu(up(norm2(y)))), at every position except for the attention:
+/// queries, keys and values of all heads are one linear map, `NAME.qkv`, side by side. Weights are Xavier-uniform,
+/// biases zero, gains one.
 pub(super) struct EncoderBlock {
     places: usize,
     heads: usize,
@@ -34,14 +35,14 @@ pub(super) struct EncoderBlock {
     down: Linear,
 }
 
-/// What the backward pass needs, each [samples * places, ...].
+/// Intermediate values for the backward pass, each [samples * places, ...].
 struct Activations {
     x: Tensor,
     /// norm1(x).
     first: Tensor,
     /// Queries, keys and values.
     qkv: Tensor,
-    /// What the heads say.
+    /// The output of the heads.
     said: Tensor,
     y: Tensor,
     /// norm2(y).
@@ -52,10 +53,10 @@ struct Activations {
 }
 
 impl EncoderBlock {
-    /// How many vectors of its width it keeps of a place.
+    /// Vectors of its width that are stored for a position.
     pub(super) const KEPT: usize = 8 + 2 * EXPANSION;
 
-    /// Lays its parameters out.
+    /// Adds its parameters to the layout.
     pub(super) fn new(layout: &mut Layout, name: &str, places: usize, heads: usize, width: usize) -> Self {
         let norm1 = layout.add(format!("{name}.norm1.affine"), &[2, width]);
         let qkv = Linear::new(layout, &format!("{name}.qkv"), width, 3 * width);
@@ -66,7 +67,8 @@ impl EncoderBlock {
         EncoderBlock { places, heads, width, norm1, qkv, out, norm2, up, down }
     }
 
-    /// The half that is a network: its gradient with respect to y, given that with respect to the block's output.
+    /// Backward pass of the network half: its gradient with respect to y, given that with respect to the block's
+    /// output.
     fn backward_through_network(
         &self,
         parameters: &[Parameter],
@@ -83,7 +85,7 @@ impl EncoderBlock {
         Ok(gradient)
     }
 
-    /// The half that is attention: its gradient with respect to x, given that with respect to y.
+    /// Backward pass of the attention half: its gradient with respect to x, given that with respect to y.
     fn backward_through_attention(
         &self,
         parameters: &[Parameter],
@@ -153,7 +155,7 @@ impl Stage for EncoderBlock {
     fn products(&self) -> Vec<Product> {
         let of = |rows, inner, columns| Product { rows, inner, columns, of_input: false };
         let (places, width) = (self.places, self.width);
-        // Scores and what is said, all heads together.
+        // Scores and weighted values, all heads together.
         let attention = [of(places, width, places), of(places, places, width)];
         let maps = [
             Product { of_input: true, ..of(places, width, 3 * width) },
@@ -165,8 +167,8 @@ impl Stage for EncoderBlock {
     }
 }
 
-/// Adds the gradient of gain and bias, block by block, and replaces that with respect to the normalised rows by that with respect
-/// to `x`.
+/// Adds the gradient of gain and bias, block by block, and replaces the gradient with respect to the normalised rows by
+/// that with respect to `x`.
 pub(super) fn normalisation_backward(
     affine: &Parameter,
     x: &Tensor,

@@ -1,6 +1,6 @@
-//! Gradients of parameters, added block of rows by block of rows, in order.
+//! Gradients of parameters, summed over blocks of rows in order.
 //!
-//! Each block's share is computed by itself: a schedule that sends the same blocks through one at a time gets the same
+//! Each block's part is computed separately: a schedule that processes the same blocks one at a time gets the same
 //! bits.
 
 use candle_core::Tensor;
@@ -12,17 +12,17 @@ use crate::Result;
 /// The gradient blocks of a backward pass: the row counts of consecutive blocks of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks<'a> {
-    /// The rows of each block; together all rows of the pass.
+    /// The row counts of the blocks; their sum is the number of rows of the pass.
     pub rows: &'a [usize],
-    /// Whether what the gradients hold is of an earlier step, and not to be added to.
+    /// Whether the gradients hold those of an earlier step, which must be overwritten.
     pub is_fresh: bool,
 }
 
 impl Blocks<'_> {
-    /// Calls `add(is first of a fresh gradient, start, rows)` for every block that is not empty.
+    /// Calls `add(is first block of a fresh gradient, start, rows)` for every nonempty block.
     ///
     /// # Errors
-    /// The first of `add`'s.
+    /// The first error of `add`.
     pub fn each(self, mut add: impl FnMut(bool, usize, usize) -> Result<()>) -> Result<()> {
         let mut start = 0;
         for &rows in self.rows.iter().filter(|&&rows| rows > 0) {
@@ -32,16 +32,17 @@ impl Blocks<'_> {
         Ok(())
     }
 
-    /// Calls `add` with the blocks of the places of samples, so many each: those of a matrix [samples x places, channels].
+    /// Calls `add` with the blocks counted in positions, `places` for each sample: those of a matrix [samples x places,
+    /// channels].
     ///
     /// # Errors
-    /// `add`'s.
+    /// Those of `add`.
     pub(crate) fn of_places(self, places: usize, add: impl FnOnce(Blocks<'_>) -> Result<()>) -> Result<()> {
         let rows: Vec<usize> = self.rows.iter().map(|rows| rows * places).collect();
         add(Blocks { rows: &rows, ..self })
     }
 
-    /// Forgets what a gradient holds of an earlier step, where blocks do not replace it as a whole.
+    /// Clears a gradient of an earlier step, where blocks do not overwrite it completely.
     ///
     /// # Errors
     /// If the device fails.

@@ -1,4 +1,4 @@
-//! What goes into a network, as far as its first layer need not treat it as one dense matrix.
+//! The input of a network, in a form that saves its first layer from treating it as one dense matrix.
 
 use candle_core::Tensor;
 use kernels::elementwise::add;
@@ -14,50 +14,54 @@ use crate::Result;
 pub enum Input {
     /// [rows, inputs].
     Dense(Tensor),
-    /// Side by side and one below the other: blocks of values, and zeros between them. A block's linear map is computed
-    /// once, however often its rows stand in the input, and zeros cost nothing.
+    /// Blocks of values side by side and below each other, with zeros between them. A block's linear map is computed
+    /// once, even if its rows occur in several rows of the input, and zeros cost nothing.
     Blocks {
-        /// How many rows the input has.
+        /// The number of rows of the input.
         rows: usize,
-        /// Their order is that in which they are added up.
+        /// The blocks, in the order in which they are summed.
         blocks: Vec<Block>,
     },
 }
 
-/// Values that stand in some rows and some consecutive columns of an input.
+/// Values that occur in some rows and some consecutive columns of an input.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// [n, columns].
     pub values: Tensor,
-    /// The input's first column that they stand in.
+    /// The first column of the input that they occupy.
     pub column: usize,
-    /// Which of the n rows stand in which rows of the input; ordered by target, without overlap. No segment may straddle
-    /// gradient blocks.
+    /// Which of the n rows occur in which rows of the input; ordered by target, without overlap. No segment may
+    /// straddle gradient blocks.
     pub segments: Vec<Segment>,
-    /// Whether anybody wants the gradient with respect to the values.
+    /// Whether the gradient with respect to the values is needed.
     pub learns: bool,
 }
 
 impl Block {
-    /// Values of which every row stands in the input's row of the same number.
+    /// Values whose row i is in row i of the input.
+    ///
+    /// # Errors
+    ///
+    /// If the values are not a matrix.
     pub fn whole(values: Tensor, column: usize, learns: bool) -> Result<Self> {
         let rows = values.dim(0)?;
         let segments = vec![Segment { source: 0, target: 0, rows, repeat: false }];
         Ok(Block { values, column, segments, learns })
     }
 
-    /// The rows of the weights that it is multiplied with.
+    /// The rows of `weight` for its columns.
     fn weight(&self, weight: &Tensor) -> Result<Tensor> {
         Ok(weight.narrow(0, self.column, self.values.dim(1)?)?)
     }
 
-    /// The columns of the input that it stands in: a view of them on a GPU, whose operations take one, a copy elsewhere.
+    /// Its columns of the dense input: a view on a GPU, whose operations take one, a copy on the CPU.
     fn columns(&self, dense: &Tensor) -> Result<Tensor> {
         let columns = dense.narrow(1, self.column, self.values.dim(1)?)?;
         Ok(if dense.device().is_cpu() { columns.contiguous()? } else { columns })
     }
 
-    /// Adds its rows to the rows of the whole input where they stand.
+    /// Adds its rows to their rows of the whole input.
     fn spread_into(&self, dense: &Tensor) -> Result<()> {
         if !dense.device().is_cpu() {
             return Ok(spread(&self.columns(dense)?, &self.values, &self.segments)?);
@@ -67,13 +71,14 @@ impl Block {
         Ok(spread(dense, &wide, &self.segments)?)
     }
 
-    /// Whether every row stands in the input's row of the same number.
+    /// Whether row i of it is in row i of the input.
     fn is_whole(&self, rows: usize) -> bool {
         matches!(self.segments[..], [Segment { source: 0, target: 0, rows: all, repeat: false }] if all == rows)
             && self.values.dims()[0] == rows
     }
 
-    /// What all places of each of its rows want, [n, width], given what all rows of the input want.
+    /// The gradient with respect to its rows, [n, width], summed over their positions, given that of all rows of the
+    /// input.
     fn collected(&self, upstream: &Tensor) -> Result<Tensor> {
         let (rows, width) = upstream.dims2()?;
         if self.is_whole(rows) {
@@ -84,7 +89,7 @@ impl Block {
         Ok(sum)
     }
 
-    /// Adds the weights' gradient that the input's rows `start..start + rows` make, by themselves first.
+    /// Adds the weight gradient of the input's rows `start..start + rows`, which is computed separately first.
     fn add_weight_gradient(
         &self,
         gradient: &Tensor,
@@ -112,7 +117,11 @@ impl Block {
 }
 
 impl Input {
-    /// How many rows it has.
+    /// The number of rows.
+    ///
+    /// # Errors
+    ///
+    /// If the values are not a matrix.
     pub fn rows(&self) -> Result<usize> {
         match self {
             Input::Dense(x) => Ok(x.dim(0)?),
@@ -120,8 +129,12 @@ impl Input {
         }
     }
 
-    /// All of it as one matrix of so many columns, of the kind of `like`. A GPU is faster with that: there, a launch costs
-    /// more than the products that blocks save.
+    /// The whole input as one matrix of `inputs` columns, of the type and device of `like`. This is faster on a GPU,
+    /// where a launch costs more than the products that blocks save.
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or the device fails.
     pub fn matrix(&self, inputs: usize, like: &Tensor) -> Result<Tensor> {
         match self {
             Input::Dense(x) => Ok(x.clone()),
@@ -135,7 +148,11 @@ impl Input {
         }
     }
 
-    /// What the blocks that learn want of the gradient with respect to [`Input::matrix`].
+    /// The gradients of the blocks that learn, given that with respect to [`Input::matrix`].
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or the device fails.
     pub fn of_blocks(&self, dense: &Tensor) -> Result<Vec<Tensor>> {
         match self {
             Input::Dense(_) => Ok(vec![dense.clone()]),
@@ -152,6 +169,10 @@ impl Input {
     }
 
     /// The input times `weight`, [rows, width].
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or the device fails.
     pub fn product(&self, weight: &Tensor) -> Result<Tensor> {
         match self {
             Input::Dense(x) => Ok(product(x, weight, Transpose::Neither)?),
@@ -172,6 +193,10 @@ impl Input {
     }
 
     /// Adds the input times `weight` to `out`.
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or the device fails.
     pub fn accumulate_product(&self, out: &Tensor, weight: &Tensor) -> Result<()> {
         match self {
             Input::Dense(x) => Ok(accumulate_product(out, x, weight, Transpose::Neither)?),
@@ -179,7 +204,11 @@ impl Input {
         }
     }
 
-    /// Adds the input itself to `out`, which is as wide.
+    /// Adds the input itself to `out`, which has the same width.
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or the device fails.
     pub fn add_to(&self, out: &Tensor) -> Result<()> {
         match self {
             Input::Dense(x) => add(out, x)?,
@@ -188,7 +217,11 @@ impl Input {
         Ok(())
     }
 
-    /// Adds the weights' gradient, block by block.
+    /// Adds the gradient of the weights, block by block.
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or the device fails.
     pub fn add_weight_gradient(
         &self,
         gradient: &Tensor,
@@ -208,8 +241,13 @@ impl Input {
         }
     }
 
-    /// The gradients with respect to the values (of the one matrix, or of each block that learns), given what the
-    /// input's product with `weight` wants, and its product with `shortcut`, or itself where there is none.
+    /// The gradients with respect to the values (of the dense matrix, or of each block that learns), given those with
+    /// respect to the input's product with `weight` and its product with `shortcut`, or with respect to the input
+    /// itself if there is no shortcut.
+    ///
+    /// # Errors
+    ///
+    /// If shapes do not fit, or the device fails.
     pub fn gradients(
         &self,
         (hidden, weight): (&Tensor, &Tensor),
@@ -228,6 +266,7 @@ impl Input {
                 .iter()
                 .filter(|block| block.learns)
                 .map(|block| {
+                    // A row at several positions sums their gradients before the product.
                     let weight = block.weight(weight)?;
                     let gradient = product(&block.collected(hidden)?, &weight, Transpose::Right)?;
                     let direct = block.collected(direct)?;
@@ -252,11 +291,11 @@ impl Input {
     }
 }
 
-/// Adds the products of blocks of an input of so many rows to `out`, block by block.
+/// Adds the products of the blocks of an input with `rows` rows to `out`, block by block.
 fn accumulate_blocks(out: &Tensor, weight: &Tensor, rows: usize, blocks: &[Block]) -> Result<()> {
     for block in blocks {
         let weight = block.weight(weight)?;
-        // The same bits either way, up to the depth at which a product is added in pieces.
+        // Both ways give the same bits, up to the depth at which a product is summed in pieces.
         if block.is_whole(rows) && block.values.dim(1)? <= DEPTH {
             accumulate_product(out, &block.values, &weight, Transpose::Neither)?;
         } else {

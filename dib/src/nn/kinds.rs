@@ -1,4 +1,4 @@
-//! From a description to a module.
+//! Builds modules from descriptions.
 
 use kernels::convolution::Patches;
 use kernels::recurrent::Cell;
@@ -23,7 +23,7 @@ use super::{attention, points, recurrent};
 
 pub(super) type Built = (Box<dyn Module>, Vec<LayerSummary>);
 
-/// A module from samples of a shape to so many outputs, and what its layers do.
+/// A module from samples of a shape to `outputs` values, and a summary of its layers.
 pub(super) fn build(architecture: &Architecture, axes: &[usize], outputs: usize) -> Result<Built, Misfit> {
     match architecture {
         Architecture::ResidualMlp { hidden } => residual_mlp(hidden, axes, outputs),
@@ -47,7 +47,7 @@ fn residual_mlp(hidden: &[usize], axes: &[usize], outputs: usize) -> Result<Buil
     let Some((&first, others)) = hidden.split_first().filter(|_| !hidden.contains(&0) && outputs > 0) else {
         return Err(Misfit::of(KIND, &[], "wants at least one size in hidden, and no size of 0"));
     };
-    // The largest of its matrices has two of these sizes.
+    // The largest matrix has two of these sizes.
     let pairs =
         [inputs].into_iter().chain(hidden.iter().copied()).zip(hidden.iter().copied().chain([outputs]));
     let squares = hidden.iter().map(|&size| (size, size));
@@ -65,7 +65,7 @@ fn add_layers(builder: &mut Builder, layers: &[Layer], prefix: &str) -> Result<(
     let mut layers = layers.iter().enumerate().peekable();
     while let Some((number, layer)) = layers.next() {
         let number = format!("{prefix}{}", number + 1);
-        // A rectifier right behind a linear map costs nothing as a part of it.
+        // A ReLU right after a linear map is fused with it at no cost.
         let rectifier = match layer {
             Layer::Linear { .. } | Layer::Conv1d { .. } | Layer::Conv2d { .. } => {
                 layers.next_if(|(_, next)| matches!(next, Layer::Relu))
@@ -82,7 +82,7 @@ fn add_layers(builder: &mut Builder, layers: &[Layer], prefix: &str) -> Result<(
     Ok(())
 }
 
-/// Adds a layer of that number; `rectifies` is whether it is a rectifier as well.
+/// Adds a layer with that number; `rectifies` says whether it includes a ReLU.
 fn add_layer(builder: &mut Builder, layer: &Layer, number: &str, rectifies: bool) -> Result<(), Misfit> {
     let (shape, kind, plain) = (builder.shape, layer.kind(), String::new());
     let (channels, size) = (shape.channels(), shape.size());
@@ -92,9 +92,11 @@ fn add_layer(builder: &mut Builder, layer: &Layer, number: &str, rectifies: bool
     let summary = |sizes: String, kept| Summary { number, kind, sizes, kept };
     let axes = shape.axes().len();
     match *layer {
+        // The arms with guards come first: they refuse a layer that does not fit.
         Layer::Conv1d { .. } if axes != 2 => misfit("wants steps x channels"),
         Layer::Conv2d { .. } if axes != 3 => misfit("wants channels x height x width"),
         Layer::Conv1d { channels, kernel, stride, padding, groups } => {
+            // Time steps are an image of one column here.
             let window = Window { kernel: [kernel, 1], stride: [stride, 1], padding: [padding, 0] };
             add_convolution(builder, number, kind, window, (groups, channels), rectifies)
         }
@@ -149,6 +151,7 @@ fn add_layer(builder: &mut Builder, layer: &Layer, number: &str, rectifies: bool
         }
         Layer::Flatten => match Turn::to_channels(shape) {
             Some(turn) => builder.push(turn, summary(plain, 0), Shape::Flat(size)),
+            // The values are in order already: only the shape changes.
             None => {
                 builder.shape = Shape::Flat(size);
                 builder.note(summary(plain, 0), 0.0);
@@ -162,14 +165,14 @@ fn add_layer(builder: &mut Builder, layer: &Layer, number: &str, rectifies: bool
     }
 }
 
-/// What of an image a convolution sees.
+/// The window of a convolution.
 struct Window {
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
 }
 
-/// A kernel in words.
+/// The kernel in words.
 fn sizes(patches: Patches) -> String {
     by(&patches.kernel)
 }

@@ -1,4 +1,4 @@
-//! Layers that modules are composed of. Each one's backward pass takes the gradient with respect to its own output.
+//! Layers of which modules are composed. Each layer's backward pass takes the gradient with respect to its own output.
 
 use candle_core::Tensor;
 use kernels::elementwise::add_bias;
@@ -16,7 +16,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Lays its parameters out.
+    /// Adds its parameters to the layout.
     pub fn new(layout: &mut Layout, name: &str, inputs: usize, outputs: usize) -> Self {
         Linear {
             weight: layout.add(format!("{name}.w"), &[inputs, outputs]),
@@ -24,7 +24,7 @@ impl Linear {
         }
     }
 
-    /// The index of the weight, as initialisation wants it.
+    /// The index of the weight, for initialisation.
     pub fn weight(&self) -> usize {
         self.weight
     }
@@ -34,7 +34,7 @@ impl Linear {
         self.bias
     }
 
-    /// x [rows, inputs] to [rows, outputs].
+    /// From x [rows, inputs] to [rows, outputs].
     ///
     /// # Errors
     /// If shapes do not fit.

@@ -2,28 +2,27 @@
 
 use std::fmt;
 
-/// Why an architecture does not fit the samples that it is to map: the layer, what it was given and what it wants, in one
-/// line.
+/// Why an architecture does not fit the samples: the layer, its input shape and the shape it wants, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// The layer's number, counted from 1, with those of the lists that it is nested in: `3`, or `4.2`. None if it is the
+    /// The layer's number, counted from 1, with those of the lists that it is nested in: `3`, or `4.2`. None for the
     /// architecture as a whole.
     pub layer: Option<String>,
     /// The kind of the layer or the architecture, such as `conv2d`.
     pub kind: &'static str,
-    /// The shape that came, outermost axis first; empty where it is not the shape that is at fault.
+    /// The shape of its input, outermost axis first; empty if the shape is not at fault.
     pub came: Vec<usize>,
     /// What it wants, as a clause: `wants channels x height x width`.
     pub wants: String,
 }
 
 impl Misfit {
-    /// One of an architecture as a whole.
+    /// An error of an architecture as a whole.
     pub(crate) fn of(kind: &'static str, came: &[usize], wants: impl Into<String>) -> Self {
         Misfit { layer: None, kind, came: came.to_vec(), wants: wants.into() }
     }
 
-    /// The same of a layer of a list.
+    /// The same for a layer of a list.
     pub(crate) fn at(mut self, layer: &str) -> Self {
         self.layer = Some(layer.to_owned());
         self

@@ -1,9 +1,9 @@
-//! Networks: [`Network`] owns parameters, gradients and moments; what it computes is its [`Module`]'s affair.
+//! Networks: [`Network`] owns parameters, gradients and moments; its [`Module`] defines the computation.
 //!
-//! What a module may be, by configuration, is an [`Architecture`]: the paper's network, or a list of layers.
+//! Configurable modules are described by an [`Architecture`]: the paper's network, or a list of layers.
 //!
-//! To bring an architecture of one's own is to implement [`Module`], as [`ResidualMlp`] does. Its trait says what every
-//! module promises: gradients are summed in the order of their blocks, and draws are addressed.
+//! To add another architecture, implement [`Module`] as [`ResidualMlp`] does. The trait's documentation states the
+//! contract of every module: gradients are summed in the order of their blocks, and draws are addressed.
 
 mod architecture;
 mod attention;

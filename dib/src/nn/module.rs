@@ -1,4 +1,4 @@
-//! What a network computes: the place where other architectures stand.
+//! The computation of a network: the trait for all architectures.
 
 use std::any::Any;
 
@@ -11,45 +11,46 @@ use super::parameter::{Layout, Parameter};
 use crate::common::Phase;
 use crate::{Error, Result};
 
-/// What a forward pass keeps for its backward pass.
+/// Intermediate values of a forward pass for its backward pass.
 pub type Kept = Box<dyn Any + Send>;
 
 /// A function of parameters and input, with its gradients: what a [`Network`](super::Network) computes.
 ///
-/// A module holds shapes and indices only. The network owns values, gradients and moments, and lends them to each pass in
-/// the order of the [`Layout`]; so one optimizer, one checkpoint and one fingerprint serve all modules.
+/// A module holds shapes and indices only. The network owns values, gradients and moments, and lends them to each pass
+/// in the order of the [`Layout`]; so one optimizer, one checkpoint and one fingerprint serve all modules.
 ///
 /// # Contract
 ///
-/// - **Shapes.** An input of `rows` rows of [`inputs`](Module::inputs) values gives an output [rows, outputs], and `rows`
-///   may be 0. Tensors have the parameters' dtype (f32 in runs, f64 where gradients are checked) and device.
-/// - **A row stands for itself.** Its output depends on no other row: how a round is cut into parts changes no bit. (So there
-///   is no batch normalisation.)
-/// - **Blocks.** `blocks` are the row counts of consecutive blocks of rows, known at the forward pass already, so that a tape can
-///   record one graph a block. The backward pass adds each block's share to a parameter's gradient by itself and in
-///   order, as [`Blocks`] has it, and the first block of a fresh gradient replaces what is there. A sum over rows has a
-///   fixed order; no thread count and no clock changes it.
-/// - **Draws are addressed.** What is drawn in training comes from [`Draws`], by layer and row, never from a generator that
-///   runs on; in evaluation ([`Phase::Evaluate`]) nothing is drawn.
-/// - **Names.** Parameters' names in the layout are those of checkpoints, and the order in which
-///   [`initialise`](Module::initialise) draws is part of what a seed means: a module that has been used changes neither.
+/// - **Shapes.** An input of `rows` rows of [`inputs`](Module::inputs) values gives an output [rows, outputs], and
+///   `rows` may be 0. Tensors have the parameters' dtype (f32 in runs, f64 where gradients are checked) and device.
+/// - **Rows are independent.** A row's output depends on no other row: cutting a round into parts changes no bit. (So
+///   there is no batch normalisation.)
+/// - **Blocks.** `blocks` are the row counts of consecutive blocks of rows, already known in the forward pass, so that
+///   a tape can record one graph for each block. The backward pass adds each block's part to a parameter's gradient
+///   separately and in order, as [`Blocks`] does, and the first block of a fresh gradient replaces its content. A sum
+///   over rows has a fixed order, independent of thread count and clock.
+/// - **Draws are addressed.** Random numbers in training come from [`Draws`], by layer and row, never from a running
+///   generator; in evaluation ([`Phase::Evaluate`]) there are none.
+/// - **Names.** Checkpoints use the parameters' names in the layout, and results for a seed depend on the order in
+///   which [`initialise`](Module::initialise) draws: a module that has been used in runs must change neither.
 pub trait Module: Send + Sync {
-    /// How many values a row of the input has.
+    /// The number of values in an input row.
     fn inputs(&self) -> usize;
 
-    /// How many values a row of the output has.
+    /// The number of values in an output row.
     fn outputs(&self) -> usize;
 
     /// Names and shapes of the parameters, in a fixed order.
     fn layout(&self) -> &Layout;
 
-    /// Gives the parameters, which are zero, their initial values, drawn from the network's own stream.
+    /// Sets the parameters, which are zero, to initial values drawn from the network's own stream.
     ///
     /// # Errors
     /// If the device fails.
     fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()>;
 
-    /// The output, [rows, outputs], and what the backward pass needs beside parameters and input.
+    /// The output, [rows, outputs], and intermediate values for the backward pass, which also gets parameters and
+    /// input.
     ///
     /// # Errors
     /// If the input does not fit, or the device fails.
@@ -62,12 +63,12 @@ pub trait Module: Send + Sync {
         draws: Draws<'_>,
     ) -> Result<(Tensor, Kept)>;
 
-    /// Adds to the parameters' gradients, given that with respect to the output, `upstream` [rows, outputs]. With `to_input`,
-    /// returns the gradients with respect to the input's values, too: of a dense input that of its one matrix, else of each
-    /// block that learns, in order. Without, nothing.
+    /// Adds to the parameters' gradients, given that with respect to the output, `upstream` [rows, outputs]. With
+    /// `to_input`, also returns the gradients with respect to the input's values: that of the matrix for a dense input,
+    /// else of each block that learns, in order. Otherwise returns none.
     ///
     /// # Errors
-    /// If `kept` is another module's, or the device fails.
+    /// If `kept` comes from another kind of module, or the device fails.
     fn backward(
         &self,
         parameters: &[Parameter],
@@ -104,23 +105,23 @@ pub trait Module: Send + Sync {
 pub struct Product {
     /// Rows of the product for one row of the input: 1 in a linear layer, the number of places in a convolution.
     pub rows: usize,
-    /// What is summed over.
+    /// The size of the summed axis.
     pub inner: usize,
-    /// The product's columns.
+    /// Columns of the product.
     pub columns: usize,
-    /// Whether it is the input that is multiplied.
+    /// Whether the network's input is multiplied.
     pub of_input: bool,
 }
 
 impl Product {
-    /// Operations of one row's product: a multiplication and an addition each.
+    /// Operations of one row's product: one multiplication and one addition for each term.
     pub(super) fn operations(&self) -> f64 {
         2.0 * (self.rows * self.inner * self.columns) as f64
     }
 }
 
-/// Where the rows of a training pass are addressed: the tick of training and the number within the tick of the sample that each
-/// stands for. Rows of one sample for several receivers have one address, and so one draw.
+/// The addresses of the rows of a training pass: the tick of training and the number of each row's sample within the
+/// tick. Rows of one sample for several receivers have one address, and so the same draws.
 #[derive(Clone, Copy)]
 pub struct RowAddresses<'a> {
     /// The run's seed.
@@ -140,7 +141,7 @@ impl Draws<'_> {
     /// The stream of draws of a layer for a row, addressed by (network, layer, tick, sample).
     ///
     /// # Errors
-    /// If nobody said where the rows are addressed.
+    /// If the pass has no row addresses.
     pub fn stream(&self, layer: u64, row: usize) -> Result<Stream> {
         let RowAddresses { seed, of_row } =
             self.rows.ok_or_else(|| Error::Addresses { name: self.network.to_owned() })?;
@@ -149,10 +150,10 @@ impl Draws<'_> {
     }
 }
 
-/// What a module's own forward pass kept.
+/// The intermediate values of a module's own forward pass.
 ///
 /// # Errors
-/// If it is of another kind.
+/// If they are of another kind.
 pub fn kept<T: Any>(kept: &(dyn Any + Send)) -> Result<&T> {
     kept.downcast_ref().ok_or(Error::Trace)
 }

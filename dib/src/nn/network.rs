@@ -1,4 +1,4 @@
-//! Parameters with their gradients and their optimizer's state, around a [`Module`].
+//! Parameters with their gradients and optimizer state, around a [`Module`].
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// A module with a name and parameters: an encoder, a decoder or a selector.
 ///
-/// Gradients add up over calls of [`Network::backward`] until [`Network::step`] uses them.
+/// Gradients accumulate over calls of [`Network::backward`] until [`Network::step`] uses them.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -47,10 +47,10 @@ pub struct Network {
     is_frozen: bool,
 }
 
-/// What a forward pass leaves for its backward pass.
+/// The record of a forward pass for its backward pass.
 pub struct Trace {
     input: Input,
-    /// What the input was before it was made dense, if it was.
+    /// The input before it was made dense, if it was.
     given: Option<Input>,
     /// The row counts of the gradient blocks.
     blocks: Vec<usize>,
@@ -61,7 +61,7 @@ impl Network {
     /// A network with initial weights drawn from `stream`. `name` starts the names of all parameters.
     ///
     /// # Errors
-    /// If the module has no inputs or no outputs, or the device has no room.
+    /// If the module has no inputs or no outputs, or the device lacks memory.
     pub fn new(
         name: &str,
         module: Box<dyn Module>,
@@ -105,7 +105,7 @@ impl Network {
         self.is_frozen = true;
     }
 
-    /// x [rows, inputs] to [rows, outputs], in evaluation: nothing is drawn, nothing remembered.
+    /// From x [rows, inputs] to [rows, outputs], in evaluation: no random draws, nothing stored.
     ///
     /// # Errors
     /// If x does not fit.
@@ -122,9 +122,9 @@ impl Network {
         Ok(self.pass(input, blocks, Phase::Evaluate, None)?.0)
     }
 
-    /// A training pass: rows of the input to [rows, outputs], and what the backward pass needs. `blocks` are the row counts of
-    /// consecutive blocks, whose shares of the gradients are added in order. `rows` says where a module that draws finds
-    /// its draws.
+    /// A training pass: from rows of the input to [rows, outputs], with a trace for the backward pass. `blocks` are the
+    /// row counts of consecutive blocks, whose parts of the gradients are added in order. `rows` gives the addresses of
+    /// the rows' draws.
     ///
     /// # Errors
     /// If the input does not fit, the blocks do not divide its rows, or a module draws and `rows` is none.
@@ -138,7 +138,7 @@ impl Network {
         if total != count {
             return Err(Error::Blocks { name: self.name.clone(), blocks: total, rows: count });
         }
-        // A GPU's bits are its own: there, few launches count.
+        // On a GPU bits are not reproducible across devices anyway, and few launches are faster.
         let blocks = if self.is_on_cpu() { blocks.to_vec() } else { vec![count] };
         self.pass(input, blocks, Phase::Train, rows)
     }
@@ -166,14 +166,14 @@ impl Network {
     /// Adds the gradients with respect to the parameters, given that with respect to the output, [rows, outputs].
     ///
     /// # Errors
-    /// If the trace is another network's, or `upstream` does not fit.
+    /// If the trace comes from another network, or `upstream` does not fit.
     pub fn backward(&mut self, trace: &Trace, upstream: &Tensor) -> Result<()> {
         self.add_gradients(trace, upstream, false)?;
         Ok(())
     }
 
-    /// [`Network::backward`]; returns the gradients with respect to the input's values, too: of a dense input that of
-    /// its one matrix, else of each block that learns, in order.
+    /// [`Network::backward`], which also returns the gradients with respect to the input's values: that of the matrix
+    /// for a dense input, else of each block that learns, in order.
     ///
     /// # Errors
     /// The same.
@@ -186,7 +186,7 @@ impl Network {
             return Ok(Vec::new());
         }
         let mut blocks = Blocks { rows: &trace.blocks, is_fresh: !self.took_part };
-        // Without rows no block replaces what gradients hold; on a GPU one operation for all of them is faster.
+        // Without rows no block overwrites the gradients; on a GPU one operation for all of them is faster.
         if blocks.rows.iter().all(|&rows| rows == 0) || !self.is_on_cpu() {
             blocks.clear_first(&self.state.get(1)?)?;
             blocks.is_fresh = false;
@@ -203,6 +203,10 @@ impl Network {
     }
 
     /// Scales the gradients so that their global norm is at most `norm`, as torch's clip_grad_norm_ does.
+    ///
+    /// # Errors
+    ///
+    /// If the device fails.
     pub fn clip_gradients(&mut self, norm: f64) -> Result<()> {
         Ok(kernels::elementwise::clip(&self.state.get(1)?, norm)?)
     }
@@ -226,22 +230,22 @@ impl Network {
         &self.name
     }
 
-    /// How many values a row of the input has.
+    /// The number of values in an input row.
     pub fn inputs(&self) -> usize {
         self.module.inputs()
     }
 
-    /// How many values a row of the output has.
+    /// The number of values in an output row.
     pub fn outputs(&self) -> usize {
         self.module.outputs()
     }
 
-    /// How many steps the network has taken.
+    /// The number of steps taken.
     pub fn steps(&self) -> u32 {
         self.steps
     }
 
-    /// What it computes.
+    /// Its computation.
     pub fn module(&self) -> &dyn Module {
         self.module.as_ref()
     }
@@ -253,12 +257,20 @@ impl Network {
 
     /// A copy of the whole state: of each parameter `<name>`, `<name>.m` and `<name>.v` (the moments), and
     /// `<network>.steps`, a u32 scalar. Gradients are not part of it: state is saved between steps.
+    ///
+    /// # Errors
+    ///
+    /// If the device fails.
     pub fn export(&self) -> Result<Vec<(String, Tensor)>> {
         state::export(&self.name, &self.parameters, self.steps)
     }
 
-    /// Takes over a state that [`Network::export`] gave, and forgets gradients. Other tensors are ignored. Changes
-    /// nothing if a tensor is missing, has another shape or dtype, or holds a number that is not finite.
+    /// Restores a state from [`Network::export`], and clears gradients. Other tensors are ignored. Changes nothing if a
+    /// tensor is missing, has another shape or dtype, or holds a number that is not finite.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`](crate::Error) or [`Error::Unfit`](crate::Error) for the tensor at fault.
     pub fn import(&mut self, tensors: &HashMap<String, Tensor>) -> Result<()> {
         self.steps = state::import(&self.name, &self.parameters, tensors)?;
         self.took_part = false;

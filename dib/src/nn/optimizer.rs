@@ -9,21 +9,21 @@ pub struct AdamW {
     pub rate: f64,
     /// Decoupled weight decay: each step first multiplies every parameter by 1 - rate * decay.
     pub decay: f64,
-    /// How much of the first moment stays.
+    /// Factor of the first moment.
     pub beta1: f64,
-    /// How much of the second moment stays.
+    /// Factor of the second moment.
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
 }
 
 impl AdamW {
-    /// A learning rate, and the usual other settings: decay 1e-4, betas 0.9 and 0.999, epsilon 1e-8.
+    /// Settings with a learning rate, and the usual decay 1e-4, betas 0.9 and 0.999, epsilon 1e-8.
     pub fn new(rate: f64) -> Self {
         AdamW { rate, decay: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 
-    /// The numbers of step `step`, counted from 1.
+    /// The coefficients of step `step`, counted from 1.
     pub(super) fn at(&self, step: u32) -> AdamWStep {
         let correction = |beta: f64| 1.0 - libm::pow(beta, f64::from(step));
         AdamWStep {

@@ -1,14 +1,15 @@
-//! Parameters, side by side in one tensor, so that one operation steps them all.
+//! Parameters, stored side by side in one tensor, so that one operation steps them all.
 
 use candle_core::{DType, Device, Tensor};
 use randomness::Stream;
 
 use crate::Result;
 
-/// Where parameters start: multiples of a cache line of f32.
+/// Alignment of parameters: a cache line of f32.
 const ALIGNMENT: usize = 16;
 
-/// One parameter tensor of a network. All four tensors are views that change with the network; copy what must not.
+/// One parameter tensor of a network. All four tensors are views that change with the network; copy them to keep
+/// values.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// `<network>/<layer>.<parameter>`, such as `encoder-0-fft/block1.w1`.
@@ -30,7 +31,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// One more parameter, by its name within the network, such as `block1.w1`; its index.
+    /// Adds a parameter with a name within the network, such as `block1.w1`; returns its index.
     pub fn add(&mut self, name: String, shape: &[usize]) -> usize {
         self.names_and_shapes.push((name, shape.to_vec()));
         self.names_and_shapes.len() - 1
@@ -41,8 +42,8 @@ impl Layout {
         self.names_and_shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()))
     }
 
-    /// Memory for all parameters of a network of this name, zero: the state, [4, total] with value, gradient and both
-    /// moments as rows, and its views.
+    /// Allocates zeroed memory for all parameters of a network of this name: the state, [4, total] with value, gradient
+    /// and both moments as rows, and its views.
     pub(super) fn allocate(
         &self,
         network: &str,
@@ -72,7 +73,7 @@ impl Layout {
 /// Draws a weight [inputs, outputs] uniformly from +-sqrt(6 / (inputs + outputs)), row by row.
 ///
 /// # Errors
-/// If it is no matrix, or the device fails.
+/// If it is not a matrix, or the device fails.
 pub fn draw_xavier(weight: &Tensor, stream: &mut Stream) -> Result<()> {
     let (inputs, outputs) = weight.dims2()?;
     draw_uniform(weight, libm::sqrt(6.0 / (inputs + outputs) as f64), stream)

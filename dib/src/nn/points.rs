@@ -1,4 +1,4 @@
-//! Point clouds: the same small network for every point, and the largest of what it says.
+//! Point clouds: the same small network for every point, and the maximum of its outputs over the points.
 
 use std::any::Any;
 
@@ -16,8 +16,8 @@ use crate::Result;
 
 const KIND: &str = "points";
 
-/// Linear layers with rectifiers, `pointN`, for every point; then of each of their outputs the largest over the points, and the
-/// linear layer `output` (Qi et al., PointNet, 2017, without its transforms).
+/// Linear layers with ReLU, `pointN`, for every point; then the maximum of each output over the points, and the linear
+/// layer `output` (Qi et al., PointNet, 2017, without its transforms).
 pub(super) fn build(hidden: &[usize], axes: &[usize], outputs: usize) -> std::result::Result<Built, Misfit> {
     let mut builder = Builder::new(KIND, axes)?;
     let Shape::Line { steps: points, channels } = builder.shape else {
@@ -41,7 +41,7 @@ pub(super) fn build(hidden: &[usize], axes: &[usize], outputs: usize) -> std::re
     builder.finish(outputs)
 }
 
-/// The largest value of each channel over the points. Of several the first alone has the gradient.
+/// The maximum of each channel over the points. Of several equal maxima only the first gets the gradient.
 struct Largest {
     points: usize,
 }

@@ -16,8 +16,8 @@ use super::shape::Shape;
 use super::stage::{Pass, Stage, Way};
 use crate::Result;
 
-/// Layers of cells on top of each other, `layerN`, each given the states of the one below; the last step's state of the last one
-/// goes through the linear layer `output`.
+/// Stacked layers of cells, `layerN`, each of which takes the states of the one below; the last step's state of the
+/// last layer goes through the linear layer `output`.
 pub(super) fn build(
     cell: Cell,
     hidden: usize,
@@ -25,7 +25,7 @@ pub(super) fn build(
     axes: &[usize],
     outputs: usize,
 ) -> std::result::Result<Built, Misfit> {
-    /// More are a slip of the pen, and would be laid out one by one before anybody noticed.
+    /// Upper limit on layers: more are probably a typing error, and layers are laid out one by one.
     const MOST_LAYERS: usize = 64;
     let kind = match cell {
         Cell::Gru => "gru",
@@ -58,28 +58,28 @@ pub(super) fn build(
 #[derive(Clone, Copy)]
 struct Sizes {
     time: usize,
-    /// How many numbers each step has.
+    /// Values of each step.
     inputs: usize,
     /// The width of the state.
     hidden: usize,
 }
 
 impl Sizes {
-    /// The size of the largest matrix of one sample or of parameters, if it is not beyond all measure.
+    /// The size of the largest matrix of one sample or of parameters, unless it overflows.
     fn largest(self, cell: Cell) -> Option<usize> {
         let line = cell.kept().checked_mul(self.hidden)?;
         super::shape::product(&[line, self.time.max(self.inputs).max(self.hidden)])
     }
 }
 
-/// A layer of cells, with PyTorch's equations and order of gates ([`kernels::recurrent`]): r, z, n of a GRU, i, f, g, o of an
-/// LSTM, side by side in `NAME.input.w` [inputs, gates * hidden] and `NAME.state.w` [hidden, gates * hidden], each with a bias of
-/// its own, `.b`; PyTorch's `weight_ih` and `weight_hh` are their transposes. As there, all of them start uniformly within
-/// +-1 / sqrt(hidden). Gradients go back through all steps.
+/// A layer of cells, with PyTorch's equations and order of gates ([`kernels::recurrent`]): r, z, n of a GRU, i, f, g, o
+/// of an LSTM, side by side in `NAME.input.w` [inputs, gates * hidden] and `NAME.state.w` [hidden, gates * hidden],
+/// each with its own bias, `.b`; PyTorch's `weight_ih` and `weight_hh` are their transposes. As in PyTorch, all start
+/// uniformly within +-1 / sqrt(hidden). Gradients go back through all steps.
 struct Recurrent {
     cell: Cell,
     sizes: Sizes,
-    /// Whether the last state alone goes on.
+    /// Whether only the last state is the output.
     is_last: bool,
     input: Linear,
     state: Linear,
@@ -88,12 +88,12 @@ struct Recurrent {
 struct Activations {
     /// [samples * time, inputs].
     x: Tensor,
-    /// What [`unroll`] returned.
+    /// The output of [`unroll`].
     unrolled: Tensor,
 }
 
 impl Recurrent {
-    /// Lays its parameters out.
+    /// Adds its parameters to the layout.
     fn new(layout: &mut Layout, name: &str, cell: Cell, sizes: Sizes, is_last: bool) -> Self {
         let gated = cell.gates() * sizes.hidden;
         let input = Linear::new(layout, &format!("{name}.input"), sizes.inputs, gated);

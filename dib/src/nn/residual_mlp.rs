@@ -1,4 +1,4 @@
-//! The paper's network of all encoders, decoders and selectors.
+//! The paper's network for all encoders, decoders and selectors.
 
 use std::any::Any;
 
@@ -17,12 +17,13 @@ use super::parameter::{Layout, Parameter, draw_xavier};
 use crate::Result;
 use crate::common::Phase;
 
-/// The sizes of the paper's residual blocks: the first, and the others.
+/// The sizes of the paper's residual blocks: the first, and the rest.
 const SIZES: (usize, &[usize]) = (512, &[256]);
 
-/// Residual block to 512, layer normalisation, residual block to 256, layer normalisation, linear: with forward and backward
-/// written by hand. Other sizes, and more or fewer of them, are [`Architecture::ResidualMlp`](super::Architecture). It draws
-/// nothing. Weights are Xavier-uniform, biases zero, gains one.
+/// Residual block to 512, layer normalisation, residual block to 256, layer normalisation, linear: with forward and
+/// backward passes written manually. Other sizes and numbers of blocks are
+/// [`Architecture::ResidualMlp`](super::Architecture). It makes no random draws in passes. Weights are Xavier-uniform,
+/// biases zero, gains one.
 ///
 /// ```
 /// use pom2dib_dib::nn::{Module, ResidualMlp};
@@ -42,22 +43,22 @@ pub struct ResidualMlp {
     linear: Linear,
 }
 
-/// The activations that the backward pass needs.
+/// Intermediate values for the backward pass.
 struct Activations {
     first: BlockActivations,
-    /// What each of the other blocks was given, and what it keeps.
+    /// The input and the intermediate values of each of the other blocks.
     others: Vec<(Input, BlockActivations)>,
-    /// What the linear layer was given.
+    /// The input of the linear layer.
     last: Tensor,
 }
 
 impl ResidualMlp {
-    /// The paper's, of so many inputs and outputs.
+    /// The paper's network with these numbers of inputs and outputs.
     pub fn new(inputs: usize, outputs: usize) -> Self {
         ResidualMlp::with_hidden(inputs, SIZES, outputs)
     }
 
-    /// One with blocks of these sizes: the first's, and the others'.
+    /// A network with blocks of these sizes: the first, and the rest.
     pub(super) fn with_hidden(inputs: usize, (size, sizes): (usize, &[usize]), outputs: usize) -> Self {
         let mut layout = Layout::default();
         let first = NormalisedBlock::new(&mut layout, 1, inputs, size);
@@ -75,7 +76,7 @@ impl ResidualMlp {
         [&self.first].into_iter().chain(&self.others)
     }
 
-    /// What each block does to a sample, and the linear layer behind them.
+    /// A summary of each block and of the final linear layer.
     pub(super) fn summaries(&self) -> Vec<LayerSummary> {
         let summary = |number: String, kind: &str, parameters: &[usize], products: &[Product], size, kept| {
             let shapes: Vec<&[usize]> = self.layout.iter().map(|(_, shape)| shape).collect();
@@ -101,7 +102,7 @@ impl ResidualMlp {
     }
 }
 
-/// That of the linear layer behind all blocks.
+/// The product of the final linear layer.
 fn linear_product(inner: usize, columns: usize) -> Product {
     Product { rows: 1, inner, columns, of_input: false }
 }
@@ -178,11 +179,11 @@ impl Module for ResidualMlp {
     }
 }
 
-/// A residual block, h = relu(relu(x W1 + b1) W2 + b2 + x Ws), and the normalisation of its output: the indices of their
+/// A residual block, h = relu(relu(x W1 + b1) W2 + b2 + x Ws), and the normalisation of its output, as indices of their
 /// parameters.
 ///
-/// Both are one layer because the way back through the normalisation and the last rectifier is one kernel: as two, forward and
-/// backward of 400 rows would take 0.8 % longer (0.17 of 21.7 ms, 220 inputs, 48 outputs, one core).
+/// Both are one layer because one kernel computes the gradient through the normalisation and the last ReLU: as two,
+/// forward and backward of 400 rows would take 0.8 % longer (0.17 of 21.7 ms, 220 inputs, 48 outputs, one core).
 struct NormalisedBlock {
     inputs: usize,
     size: usize,
@@ -190,7 +191,7 @@ struct NormalisedBlock {
     b1: usize,
     w2: usize,
     b2: usize,
-    /// Absent where the sizes are equal: then x itself is added.
+    /// Absent if the sizes are equal: then x itself is added.
     shortcut: Option<usize>,
     /// Gain and bias, the rows of one tensor.
     affine: usize,
@@ -213,13 +214,13 @@ impl NormalisedBlock {
         NormalisedBlock { inputs, size, w1, b1, w2, b2, shortcut, affine }
     }
 
-    /// All its parameters.
+    /// The indices of all its parameters.
     fn own(&self) -> Vec<usize> {
         let NormalisedBlock { w1, b1, w2, b2, shortcut, affine, .. } = *self;
         [w1, b1, w2, b2, affine].into_iter().chain(shortcut).collect()
     }
 
-    /// The products of one row; `first` is whether it is the network's input that comes.
+    /// The products of one row; `first` says whether its input is the network's.
     fn products(&self, first: bool) -> Vec<Product> {
         let NormalisedBlock { inputs, size, .. } = *self;
         let product = |inner, of_input| Product { rows: 1, inner, columns: size, of_input };
@@ -232,7 +233,7 @@ impl NormalisedBlock {
         [Some(self.w1), Some(self.w2), self.shortcut].into_iter().flatten()
     }
 
-    /// x (rows of all inputs) to [rows, size].
+    /// From x (rows of all inputs) to [rows, size].
     fn forward(&self, parameters: &[Parameter], x: &Input) -> Result<(Tensor, BlockActivations)> {
         let value = |index: usize| &parameters[index].value;
         let inner = x.product(value(self.w1))?;
@@ -247,8 +248,8 @@ impl NormalisedBlock {
         Ok((output, BlockActivations { inner, rectified }))
     }
 
-    /// Adds the parameters' gradients, given that with respect to the output, [rows, size], which it uses up. Returns those
-    /// with respect to the input where they are wanted: see [`Input::gradients`].
+    /// Adds the parameters' gradients, given that with respect to the output, [rows, size], which it overwrites.
+    /// Returns the gradients with respect to the input if needed: see [`Input::gradients`].
     fn backward(
         &self,
         parameters: &[Parameter],
@@ -264,7 +265,7 @@ impl NormalisedBlock {
         add_affine_gradient(gradient(self.affine), rectified, &upstream, blocks)?;
         backward_through_relu(&upstream, rectified, value(self.affine))?;
 
-        // From here on, `upstream` is the gradient before the last rectifier.
+        // From here on, `upstream` is the gradient before the last ReLU.
         add_weight_gradient(gradient(self.w2), inner, &upstream, blocks)?;
         add_bias_gradient(gradient(self.b2), &upstream, blocks)?;
         if let Some(shortcut) = self.shortcut {

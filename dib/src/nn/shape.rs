@@ -2,15 +2,15 @@
 
 use super::misfit::Misfit;
 
-/// The most numbers that a sample may have between two layers, and that a network may learn: 8 GiB of f32.
+/// Upper limit on the values of a sample between two layers, and on the parameters of a network: 8 GiB of f32.
 const LARGEST: usize = 1 << 31;
 
-/// A sample's axes. In memory a sample is always place by place, each with its channels side by side, so that a convolution is
-/// a product of matrices and a normalisation of channels goes along a line: a plane is turned so when it comes in, and back
-/// when it is made flat.
+/// A sample's axes. In memory a sample is always stored position by position, each with its channels side by side, so
+/// that a convolution is a matrix product and a normalisation of channels runs along a row: an image is transposed
+/// accordingly on input, and back when it is flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// One width.
+    /// One axis.
     Flat(usize),
     /// Time steps x channels, or points x channels.
     Line { steps: usize, channels: usize },
@@ -19,7 +19,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// That of samples with these axes, outermost first, for a kind that describes them axis by axis.
+    /// The shape of samples with these axes, outermost first; `kind` is for error messages.
     pub(crate) fn of(kind: &'static str, axes: &[usize]) -> Result<Self, Misfit> {
         let shape = match *axes {
             [width] => Shape::Flat(width),
@@ -42,7 +42,7 @@ impl Shape {
         }
     }
 
-    /// How many places it has: 1 if it is flat.
+    /// The number of positions: 1 if it is flat.
     pub(crate) fn places(self) -> usize {
         match self {
             Shape::Flat(_) => 1,
@@ -51,7 +51,7 @@ impl Shape {
         }
     }
 
-    /// How many values stand at a place.
+    /// The number of values at a position.
     pub(crate) fn channels(self) -> usize {
         match self {
             Shape::Flat(width) => width,
@@ -59,7 +59,7 @@ impl Shape {
         }
     }
 
-    /// The same places with so many values each.
+    /// The same positions with `channels` values each.
     pub(crate) fn with_channels(self, channels: usize) -> Self {
         match self {
             Shape::Flat(_) => Shape::Flat(channels),
@@ -68,7 +68,7 @@ impl Shape {
         }
     }
 
-    /// How many values a sample has.
+    /// The number of values of a sample.
     pub(crate) fn size(self) -> usize {
         self.places() * self.channels()
     }
@@ -85,12 +85,12 @@ pub(crate) fn checked_size(kind: &'static str, sizes: &[usize]) -> Result<usize,
     }
 }
 
-/// The product of sizes, if it is not beyond all measure.
+/// The product of sizes, unless it overflows.
 pub(crate) fn product(sizes: &[usize]) -> Option<usize> {
     sizes.iter().try_fold(1usize, |size, &next| size.checked_mul(next)).filter(|&size| size <= LARGEST)
 }
 
-/// The sum of sizes, if it is not beyond all measure.
+/// The sum of sizes, unless it overflows.
 pub(crate) fn sum(mut sizes: impl Iterator<Item = Option<usize>>) -> Option<usize> {
     sizes.try_fold(0usize, |sum, size| sum.checked_add(size?)).filter(|&sum| sum <= LARGEST)
 }

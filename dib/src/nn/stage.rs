@@ -1,4 +1,4 @@
-//! A layer of a network that is made of layers, once the shape that comes to it is known.
+//! A layer of a network that consists of layers, for a known input shape.
 
 use std::any::Any;
 
@@ -11,7 +11,7 @@ use super::parameter::Parameter;
 use crate::Result;
 use crate::common::Phase;
 
-/// What a forward pass is given beside what comes.
+/// Arguments of a forward pass besides the input.
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'a> {
     pub(crate) parameters: &'a [Parameter],
@@ -19,31 +19,31 @@ pub(crate) struct Pass<'a> {
     pub(crate) draws: Draws<'a>,
 }
 
-/// What a backward pass is given beside what comes.
+/// Arguments of a backward pass besides the upstream gradient.
 #[derive(Clone, Copy)]
 pub(crate) struct Way<'a> {
     pub(crate) parameters: &'a [Parameter],
-    /// Of samples, not of places.
+    /// Counted in samples, not in positions.
     pub(crate) blocks: Blocks<'a>,
-    /// Whether anybody wants the gradient with respect to what came.
+    /// Whether the gradient with respect to the input is needed.
     pub(crate) to_input: bool,
 }
 
-/// A layer between two shapes. It keeps the promises of [`Module`](super::Module) for its own parameters, and knows their
-/// indices.
+/// A layer between two shapes. It fulfils the contract of [`Module`](super::Module) for its own parameters, and knows
+/// their indices.
 ///
-/// What comes and goes is a matrix, [samples, size of the shape], with the channels of a place side by side.
+/// Input and output are matrices, [samples, size of the shape], with the channels of a position side by side.
 pub(crate) trait Stage: Send + Sync {
-    /// Gives its parameters their initial values, if zero is not what they start from.
+    /// Sets its parameters to their initial values, if those are not zero.
     fn initialise(&self, _: &[Parameter], _: &mut Stream) -> Result<()> {
         Ok(())
     }
 
-    /// What goes out, and what the backward pass needs. Leaves `x` as it is: others may need it.
+    /// The output, and intermediate values for the backward pass. Does not modify `x`, which may be used elsewhere.
     fn forward(&self, pass: Pass<'_>, x: Tensor) -> Result<(Tensor, Kept)>;
 
-    /// Adds its parameters' gradients, given that with respect to what went out, which it may overwrite; returns that with
-    /// respect to what came, if that is wanted.
+    /// Adds its parameters' gradients, given that with respect to the output, which it may overwrite; returns that with
+    /// respect to the input, if needed.
     fn backward(&self, way: Way<'_>, kept: &(dyn Any + Send), upstream: Tensor) -> Result<Option<Tensor>>;
 
     /// Whether it has parameters.
@@ -51,7 +51,7 @@ pub(crate) trait Stage: Send + Sync {
         false
     }
 
-    /// The matrix products of one sample's forward pass; `of_input` is whether they multiply what came.
+    /// The matrix products of one sample's forward pass; `of_input` says whether they multiply the layer's input.
     fn products(&self) -> Vec<Product> {
         Vec::new()
     }

@@ -55,7 +55,7 @@ fn find<'a>(name: &str, tensors: &'a HashMap<String, Tensor>) -> Result<&'a Tens
     tensors.get(name).ok_or_else(|| Error::Missing { name: name.to_owned() })
 }
 
-/// The named tensor on the device of the view that it is for.
+/// The named tensor, checked, on the device of the view that it is copied to.
 fn checked(name: &str, view: &Tensor, tensors: &HashMap<String, Tensor>) -> Result<Tensor> {
     let tensor = find(name, tensors)?;
     let unfit = |problem| Err(Error::Unfit { name: name.to_owned(), problem });

@@ -1,19 +1,21 @@
-//! The patches of a shape that a convolution or a pool looks at, and what does not fit.
+//! The patches of a shape for a convolution or a pool, and errors about them.
 
 use kernels::convolution::Patches;
 
 use super::shape::{self, Shape};
 
-/// Sizes of windows from here on are refused: sums of them stay numbers.
+/// Window sizes from here on are refused, so that sums of them cannot overflow.
 const ABSURD: usize = 1 << 31;
 
-/// The patches of an image or of time steps, of which of two numbers the first alone counts; or what it wants instead.
+/// The patches of an image or of time steps (where only the first of two numbers counts), or a clause that says what is
+/// wanted.
 pub(super) fn patches(
     shape: Shape,
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
 ) -> Result<Patches, String> {
+    // Time steps are an image of one line: the first size applies to its width.
     let line = |[first, _]: [usize; 2], other: usize| [other, first];
     let patches = match shape {
         Shape::Plane { channels, height, width } => {
@@ -51,7 +53,7 @@ pub(super) fn patches(
     Ok(patches)
 }
 
-/// The patches of the map place by place that brings one shape to the places of another, moving on as far as it must; none if none does.
+/// The patches of a 1 x 1 map with strides from one shape to the positions of another; none if there is none.
 pub(super) fn places_of(from: Shape, to: Shape) -> Option<Patches> {
     let stride = |from: usize, to: usize| Some(from.div_ceil(to)).filter(|&step| (from - 1) / step + 1 == to);
     match (from, to) {
@@ -68,7 +70,7 @@ pub(super) fn places_of(from: Shape, to: Shape) -> Option<Patches> {
     }
 }
 
-/// The shape that comes of patches of a shape, with so many channels.
+/// The output shape for patches of a shape, with `channels` channels.
 pub(super) fn output(shape: Shape, patches: Patches, channels: usize) -> Shape {
     let [height, width] = patches.output();
     match shape {

@@ -64,7 +64,7 @@ fn plus(left: &Rows, right: &Rows) -> Rows {
     left.iter().zip(right).map(row).collect()
 }
 
-/// What every place says: shares of the values of all, as its query and their keys have it.
+/// The output at every position: weighted values of all positions, by its query and their keys.
 fn said(qkv: &Rows, heads: usize, width: usize) -> Rows {
     let depth = width / heads;
     let mut out = vec![vec![0.0; width]; qkv.len()];
@@ -91,7 +91,7 @@ fn gelu(x: f64) -> f64 {
     0.5 * x * libm::erfc(-x / 2f64.sqrt())
 }
 
-/// The encoder for the patches of one sample.
+/// The encoder's output for the patches of one sample.
 fn encoded(network: &Network, patches: &Rows, [blocks, heads, width]: [usize; 3]) -> Vec<f64> {
     let named = Named(network);
     let mut x = plus(&named.linear("patch", patches), &named.rows("position"));
@@ -126,7 +126,7 @@ fn over_time_the_output_is_that_of_plain_loops() {
     agrees(&attention(2, 3, 12, [2, 1]), &[8, 3], [2, 3, 12], steps);
 }
 
-/// A patch goes line by line, with the channels of a place side by side.
+/// A patch is stored line by line, with the channels of a position side by side.
 #[test]
 fn over_images_the_output_is_that_of_plain_loops() {
     const SHAPE: [usize; 3] = [2, 4, 9];
@@ -141,7 +141,7 @@ fn over_images_the_output_is_that_of_plain_loops() {
     agrees(&attention(1, 2, 10, [2, 3]), &SHAPE, [1, 2, 10], patches);
 }
 
-/// Scores that are large beyond the range of e^x are still shares.
+/// Scores beyond the range of e^x still give valid weights.
 #[test]
 fn large_scores_are_shares() {
     let network = network(&attention(1, 1, 4, [1, 1]), &[6, 4], DType::F32);

@@ -6,13 +6,13 @@ use pom2dib_dib::{Coding, Encoder, Error, Features, Input, Posterior, RateEstima
 use crate::support::{check_gradient, distance, inner, normal, numbers, shake, untrained};
 
 const GROUPS: [usize; 3] = [5, 1, 8];
-/// Of the groups; what nobody used weighs nothing.
+/// Weights of the groups; an unused group has weight 0.
 const WEIGHTS: [f64; 3] = [0.0, 0.3, 0.7];
 
-/// An encoder in general position.
+/// An encoder with random biases and gains.
 fn encoder(dtype: DType) -> Encoder {
     let encoder = shaken(Coding::Gaussian, dtype);
-    // Deviations near 1: near the untrained 0.007 a rate is too steep for difference quotients.
+    // Standard deviations near 1: near the untrained 0.007 a rate is too steep for difference quotients.
     let find = |name: &str| encoder.network().parameters().find(|parameter| parameter.name == name).unwrap();
     let raw = find("net/linear.b").value.narrow(0, 5, 5).unwrap();
     kernels::elementwise::assign(&raw, &(raw.ones_like().unwrap() * 5.0).unwrap()).unwrap();

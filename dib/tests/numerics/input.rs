@@ -1,4 +1,4 @@
-//! An input of blocks stands for a dense one: the same outputs and gradients, whatever repeats or is zero.
+//! A block input is equivalent to a dense one: the same outputs and gradients, with repeated and zero rows.
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::{Block, Input, Network, Segment};
@@ -13,7 +13,7 @@ fn segment(source: usize, target: usize, rows: usize, repeat: bool) -> Segment {
     Segment { source, target, rows, repeat }
 }
 
-/// Rows that stand in two places, one row that stands in many, values in every row, and a hole.
+/// Rows that occur at two positions, one row that occurs at many, values in every row, and a gap.
 fn blocks(inputs: usize, dtype: DType) -> Vec<Block> {
     let shared = vec![segment(0, 0, 2, false), segment(0, 2, 2, false), segment(2, 5, 3, false)];
     let repeated = vec![segment(1, 0, 4, true), segment(0, 5, 6, true)];
@@ -24,7 +24,7 @@ fn blocks(inputs: usize, dtype: DType) -> Vec<Block> {
     ]
 }
 
-/// The same as one matrix.
+/// The same input as one matrix.
 fn dense(blocks: &[Block], inputs: usize) -> Tensor {
     let mut rows = vec![vec![0.0; inputs]; ROWS];
     for block in blocks {
@@ -43,7 +43,7 @@ fn block_dtype(blocks: &[Block]) -> DType {
     blocks[0].values.dtype()
 }
 
-/// What all places of a block's rows want of them.
+/// The gradient of a block's rows, summed over their positions.
 fn collected(block: &Block, gradient: &Tensor) -> Tensor {
     let gradient = gradient.to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
     let (rows, width) = block.values.dims2().unwrap();
@@ -91,7 +91,7 @@ fn blocks_stand_for_one_matrix() {
     }
 }
 
-/// The first gradient block's rows by themselves, then the second's.
+/// The first gradient block's rows on their own, then the second's.
 #[test]
 fn blocks_give_the_same_bits_in_one_pass_and_in_two() {
     let (inputs, dtype) = (12, DType::F32);

@@ -1,5 +1,5 @@
-//! What the kinds over points, time steps and patches have in common: the promises of all modules, inputs of blocks, and lines
-//! that say what does not fit.
+//! Common tests of the kinds for points, time steps and patches: the contract of all modules, block inputs, and error
+//! lines about shapes that do not fit.
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::nn::{Architecture, Block, Input, Network, Segment};
@@ -63,7 +63,7 @@ fn pass(network: &mut Network, input: Input, upstream: &Tensor) -> (Tensor, Tens
     (output, to_input.remove(0), gradients)
 }
 
-/// Six rows: one column repeats two values, the others are a row's own and learn.
+/// Six rows: one column repeats two values; the others have a value for each row, and learn.
 #[test]
 fn an_input_of_blocks_stands_for_a_dense_one() {
     for (architecture, shape) in small() {
@@ -92,7 +92,7 @@ fn an_input_of_blocks_stands_for_a_dense_one() {
     }
 }
 
-/// At a sequence's only step the state is 0, so that its weights learn nothing.
+/// At a sequence's only step the state is 0, so that its weights do not change.
 #[test]
 fn one_step_is_enough() {
     for architecture in [gru(3, 1), lstm(3, 1)] {

@@ -1,4 +1,4 @@
-//! The numerical half against finite differences, against candle's tape and against plain code.
+//! The numerical code against finite differences, against candle's tape and against plain code.
 
 #![allow(clippy::disallowed_methods, reason = "tests compare with functions that were written by others")]
 

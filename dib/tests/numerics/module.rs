@@ -1,4 +1,4 @@
-//! A module that is not the program's own, written with nothing but what is public: what [`Module`] promises is enough.
+//! A user-defined module, written with the public interface only: the contract of [`Module`] is sufficient.
 
 use std::{any::Any, collections::HashMap};
 
@@ -22,7 +22,7 @@ struct Squares {
 }
 
 struct Activations {
-    /// 0 or 2; none in evaluation.
+    /// 0 or 2 for each value; none in evaluation.
     mask: Option<Tensor>,
     masked: Tensor,
     hidden: Tensor,
@@ -39,7 +39,7 @@ impl Squares {
         Squares { inputs, outputs, layout, first, second }
     }
 
-    /// Every row's own draws, as rows of the input's kind.
+    /// Every row's own draws, as rows of the input's type.
     fn mask(&self, x: &Tensor, draws: Draws<'_>) -> Result<Tensor> {
         let mut mask = Vec::new();
         for row in 0..x.dim(0)? {
@@ -120,7 +120,7 @@ fn squares(inputs: usize, outputs: usize, dtype: DType) -> Network {
     Network::new("squares", module, stream(1), dtype, &Device::Cpu).unwrap()
 }
 
-/// Five samples a tick, from tick 40 on, beginning with a row.
+/// Five samples a tick, from tick 40 on; the pass begins with row `start`.
 fn forward(network: &Network, x: &Tensor, start: usize, blocks: &[usize]) -> (Tensor, pom2dib_dib::Trace) {
     let of_row = |row: usize| (40 + (start + row) as u64 / 5, (start + row) as u64 % 5);
     let rows = RowAddresses { seed: Seed::from_number(3), of_row: &of_row };
@@ -171,7 +171,7 @@ fn the_same_optimizer_trains_it_and_a_saved_state_goes_on() {
     }
 }
 
-/// Draws belong to ticks and samples, not to the place of a row in its pass.
+/// Draws belong to ticks and samples, not to the position of a row in its pass.
 #[test]
 fn a_round_in_parts_has_the_same_bits() {
     let (x, upstream) = (normal(2, &[20, 9], DType::F32), normal(3, &[20, 4], DType::F32));
@@ -193,7 +193,7 @@ fn a_round_in_parts_has_the_same_bits() {
 }
 
 #[test]
-fn who_draws_without_an_address_or_gets_another_ones_trace_is_refused() {
+fn draws_without_addresses_and_traces_of_other_modules_are_refused() {
     let mut network = squares(3, 1, DType::F32);
     let x = normal(2, &[4, 3], DType::F32);
     let refused = network.forward(Input::Dense(x.clone()), &[4], None).err();

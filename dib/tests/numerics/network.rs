@@ -242,7 +242,7 @@ fn a_network_without_inputs_is_refused() {
     assert!(matches!(refused, Some(Error::Shape { inputs: 0, outputs: 2, .. })), "{refused:?}");
 }
 
-/// 220 -> 512 -> 256 -> 48, by hand: 0.827 million products forward.
+/// 220 -> 512 -> 256 -> 48, counted manually: 0.827 million multiplications forward.
 #[test]
 fn a_step_needs_the_operations_that_its_layers_need() {
     let module = ResidualMlp::new(220, 48);
@@ -250,14 +250,14 @@ fn a_step_needs_the_operations_that_its_layers_need() {
     let others = 512 * 512 + 512 * 256 * 2 + 256 * 256 + 256 * 48;
     assert_eq!(module.operations(1.0, 1.0, true), (6 * (of_input + others)) as f64);
     assert_eq!(module.operations(1.0, 1.0, false), (4 * of_input + 6 * others) as f64);
-    // Seven rows, of which the inputs of all but three repeat or are zero.
+    // Seven rows, of which only three inputs are neither repeated nor zero.
     assert_eq!(module.operations(7.0, 3.0, true), (6 * (3 * of_input + 7 * others)) as f64);
-    // Without a map in the shortcut there is one product of the input.
+    // Without a map in the shortcut there is one product with the input.
     assert_eq!(ResidualMlp::new(512, 48).operations(0.0, 1.0, true), (6 * 512 * 512) as f64);
 }
 
 #[test]
-fn what_is_not_a_number_does_not_go_unnoticed() {
+fn nan_does_not_go_unnoticed() {
     let network = network(4, 2, DType::F32);
     let x = Tensor::new(&[[1f32, f32::NAN, 0.0, 2.0], [1.0, 1.0, 0.0, 2.0]], &Device::Cpu).unwrap();
     let output = numbers(&network.infer(&x).unwrap());

@@ -58,7 +58,7 @@ fn agrees(dtype: DType, tolerance: f64) {
 }
 
 #[test]
-fn a_step_ends_what_gradients_add_up() {
+fn a_step_ends_the_accumulation_of_gradients() {
     let mut stepped = network(5, 3, DType::F32);
     add_gradients(&mut stepped, 1, DType::F32);
     stepped.step(&AdamW::new(1e-2)).unwrap();
@@ -71,7 +71,7 @@ fn a_step_ends_what_gradients_add_up() {
     for (stepped, fresh) in stepped.parameters().zip(fresh.parameters()) {
         assert!(numbers(&stepped.gradient) == numbers(&fresh.gradient), "{}", stepped.name);
     }
-    // Without a row, a round's gradient is zero, not that of the round before.
+    // Without rows, a round's gradient is zero, not that of the previous round.
     stepped.step(&AdamW::new(1e-2)).unwrap();
     let nothing = |width: usize| Tensor::zeros((0, width), DType::F32, &Device::Cpu).unwrap();
     let (_, trace) = forward(&stepped, &nothing(5), &[]);
@@ -86,7 +86,7 @@ fn several_steps_equal_torch() {
 }
 
 #[test]
-fn who_took_no_part_takes_no_step() {
+fn a_network_that_took_no_part_takes_no_step() {
     let mut network = network(5, 3, DType::F32);
     let values = |network: &Network| -> Vec<Vec<f64>> {
         network.parameters().map(|parameter| numbers(&parameter.value)).collect()

@@ -1,4 +1,4 @@
-//! Clouds of points: their order and their repetitions do not matter, and the first of equal points learns.
+//! Point clouds: order and repetition of points do not matter, and of equal points only the first gets a gradient.
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::Network;
@@ -6,12 +6,12 @@ use pom2dib_dib::Network;
 use crate::promises::network;
 use crate::support::{check_gradient, distance, forward, inner, normal, numbers};
 
-/// Clouds of so many points and 3 channels to 3 outputs.
+/// A network for clouds of `points` points with 3 channels, with 3 outputs.
 fn points(points: usize, dtype: DType) -> Network {
     network(&crate::kinds::points(&[16, 33]), &[points, 3], dtype)
 }
 
-/// Of each cloud, [rows, points * 3], the points with these numbers.
+/// The points with these indices, of each cloud [rows, points * 3].
 fn chosen(clouds: &Tensor, numbers: &[u32]) -> Tensor {
     let rows = clouds.dim(0).unwrap();
     let numbers = Tensor::new(numbers, &Device::Cpu).unwrap();
@@ -33,7 +33,7 @@ fn the_order_of_points_does_not_matter() {
     assert!(numbers(&chosen(&gradient, &ORDER)) == numbers(&permuted_gradient));
 }
 
-/// Points 0 to 2, then the same again: a cloud of three points.
+/// Points 0 to 2 twice: equivalent to a cloud of three points.
 #[test]
 fn of_equal_points_the_first_alone_learns() {
     let (mut once, mut twice) = (points(3, DType::F64), points(6, DType::F64));
@@ -52,7 +52,7 @@ fn of_equal_points_the_first_alone_learns() {
     for (once, twice) in once.parameters().zip(twice.parameters()) {
         assert!(distance(&twice.gradient, &once.gradient) < 1e-12, "{}", once.name);
     }
-    // The parameters move equal points alike, so that ties do not spoil the quotient.
+    // A change of parameters moves equal points equally, so that ties do not spoil the quotient.
     let cost = || inner(&forward(&twice, &doubled, &[2, 3]).0, &upstream);
     for parameter in twice.parameters() {
         check_gradient(&parameter.name, &parameter.value, &parameter.gradient, cost);

@@ -9,7 +9,7 @@ fn random_pose(tick: u64) -> Vec<f32> {
     pose
 }
 
-/// Turned by so much about z, then x; scaled; shifted.
+/// Rotated by these angles about z, then x; scaled; shifted.
 fn moved(pose: &[f32], [about_z, about_x]: [f64; 2], scale: f64, shift: [f64; 3]) -> Vec<f32> {
     let turned = |point: &[f32]| -> Vec<f32> {
         let [x, y, z] = [point[0], point[1], point[2]].map(f64::from);
@@ -42,7 +42,7 @@ fn turning_scaling_and_shifting_are_forgiven_and_a_mirror_image_is_not() {
     }
 }
 
-/// Of points in a plane the best fit is a regression in complex numbers: t = m + (p - n) a, with a = <p, t> / <p, p>.
+/// For points in a plane the best fit is a regression in complex numbers: t = m + (p - n) a, with a = <p, t> / <p, p>.
 #[test]
 fn flat_poses_are_fitted_as_by_complex_regression() {
     let mut stream = Seed::from_number(12).stream(Purpose::Test, &[], 0);

@@ -1,4 +1,4 @@
-//! The learned prior: its gradients against finite differences in f64, its mass against a sum, and far from everything.
+//! The learned prior: its gradients against finite differences in f64, its mass against a sum, and extreme values.
 
 use candle_core::{DType, Device, Tensor};
 use kernels::elementwise::assign;
@@ -77,7 +77,7 @@ fn blocks_one_at_a_time_give_the_same_bits() {
     }
 }
 
-/// Over all integers that can travel with a dither, the masses add up to 1.
+/// Over all integers that a dithered feature can send, the masses add up to 1.
 #[test]
 fn masses_of_all_integers_add_up_to_one() {
     let prior = prior(PriorKind::Dithered, DType::F64);
@@ -85,7 +85,7 @@ fn masses_of_all_integers_add_up_to_one() {
         numbers(&parameter(&prior, "log_step")).iter().map(|log| log.exp() as f32).collect();
     for dither in 0..DITHERS {
         let rows = -60..60;
-        // In f64, so that edges meet.
+        // In f64, so that adjacent edges coincide exactly.
         let z = |q: i32| {
             steps
                 .iter()
@@ -94,7 +94,7 @@ fn masses_of_all_integers_add_up_to_one() {
         let values: Vec<f64> = rows.clone().flat_map(z).collect();
         let z = Tensor::from_vec(values, (rows.len(), D), &Device::Cpu).unwrap();
         let masses = prior.log_mass(&z).unwrap().exp().unwrap().sum(0).unwrap();
-        // The steps are rounded to f32 here, and are not in the prior.
+        // The steps are rounded to f32 here, but not in the prior.
         assert!(numbers(&masses).iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{masses}");
     }
 }
@@ -125,9 +125,9 @@ fn far_from_everything_all_numbers_are_finite() {
     }
 }
 
-/// The prior of a feature that does not move learns that: its tables then cost next to nothing.
+/// A prior learns that a feature is constant: its tables then cost next to nothing.
 #[test]
-fn a_prior_learns_what_is_sent() {
+fn a_prior_learns_the_distribution_of_sent_features() {
     let mut prior = Prior::new("prior", PriorKind::Dithered, 1, DType::F32, stream(1)).unwrap();
     let dithers: Vec<u8> = (0..64).map(|at| (at * 7 % 32) as u8).collect();
     let mut rates = Vec::new();
@@ -142,7 +142,7 @@ fn a_prior_learns_what_is_sent() {
         let masses = prior.log_mass(&z).unwrap();
         rates.push(-numbers(&masses).iter().sum::<f64>() / 64.0);
         let dmass = (z.ones_like().unwrap() / -64.0).unwrap();
-        // The step costs nothing here; what it is worth to the receiver keeps it from growing.
+        // The step has no cost here; in training its value to the receiver keeps it from growing.
         prior.learn(&z, Some(&noise), &z.zeros_like().unwrap(), &dmass, &[64]).unwrap();
         prior.step(2e-2).unwrap();
     }

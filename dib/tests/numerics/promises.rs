@@ -1,4 +1,4 @@
-//! What every network by configuration promises, checked for one at a time.
+//! Checks of the module contract for a configurable network.
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::nn::{Architecture, Layer};
@@ -7,10 +7,10 @@ use randomness::Seed;
 
 use crate::support::{check_gradient, distance, inner, normal, numbers, shake, stream};
 
-/// How many values come out.
+/// Output values.
 const OUTPUTS: usize = 3;
 
-/// A network for samples of a shape, biases and gains as random as weights.
+/// A network for samples of a shape, with biases and gains as random as its weights.
 pub(crate) fn network(architecture: &Architecture, shape: &[usize], dtype: DType) -> Network {
     let module = architecture.build(shape, OUTPUTS).unwrap();
     let network = Network::new("net", module, stream(1), dtype, &Device::Cpu).unwrap();
@@ -18,14 +18,14 @@ pub(crate) fn network(architecture: &Architecture, shape: &[usize], dtype: DType
     network
 }
 
-/// A training pass over samples that are addressed from a first one on, five a tick.
+/// A training pass over samples addressed from `first` on, five a tick.
 pub(crate) fn forward(network: &Network, x: &Tensor, first: usize, blocks: &[usize]) -> (Tensor, Trace) {
     let of_row = |row: usize| (40 + (first + row) as u64 / 5, (first + row) as u64 % 5);
     let rows = RowAddresses { seed: Seed::from_number(3), of_row: &of_row };
     network.forward(Input::Dense(x.contiguous().unwrap()), blocks, Some(rows)).unwrap()
 }
 
-/// All that one backward pass gives: the output, the gradient of the input, and those of all parameters.
+/// All results of one backward pass: the output, the gradient of the input, and those of all parameters.
 fn pass(network: &mut Network, x: &Tensor, upstream: &Tensor, blocks: &[usize]) -> Vec<Vec<f64>> {
     let (output, trace) = forward(network, x, 0, blocks);
     let to_input = network.backward_to_input(&trace, upstream).unwrap().remove(0);
@@ -33,18 +33,18 @@ fn pass(network: &mut Network, x: &Tensor, upstream: &Tensor, blocks: &[usize]) 
     [numbers(&output), numbers(&to_input)].into_iter().chain(gradients).collect()
 }
 
-/// Samples and what is asked of them.
+/// Samples, and upstream gradients for them.
 fn samples(shape: &[usize], count: usize, dtype: DType) -> (Tensor, Tensor) {
     let width = shape.iter().product();
     (normal(2, &[count, width], dtype), normal(3, &[count, OUTPUTS], dtype))
 }
 
-/// Layers one behind the other.
+/// A sequence of layers.
 pub(crate) fn sequential(layers: Vec<Layer>) -> Architecture {
     Architecture::Sequential { layers }
 }
 
-/// Holds a network to all that modules promise.
+/// Checks that a network fulfils the contract of modules.
 pub(crate) fn keeps_its_promises(architecture: &Architecture, shape: &[usize]) {
     has_the_gradients_of_finite_differences(architecture, shape);
     gives_the_same_bits_in_parts(architecture, shape);
@@ -65,7 +65,7 @@ fn has_the_gradients_of_finite_differences(architecture: &Architecture, shape: &
     for parameter in network.parameters() {
         check_gradient(&parameter.name, &parameter.value, &parameter.gradient, cost);
     }
-    // Without the input's, parameters get the same.
+    // Without the input's gradient, the parameters' gradients are the same.
     let before: Vec<Vec<f64>> = network.parameters().map(|parameter| numbers(&parameter.gradient)).collect();
     network.step(&AdamW::new(0.0)).unwrap();
     network.backward(&trace, &upstream).unwrap();
@@ -93,7 +93,7 @@ fn gives_the_same_bits_in_parts(architecture: &Architecture, shape: &[usize]) {
 }
 
 fn gives_the_same_bits_on_any_number_of_threads(architecture: &Architecture, shape: &[usize]) {
-    // So many that loops are shared out.
+    // Enough values that loops run on several threads.
     let count = 30_000 / shape.iter().product::<usize>() + 10;
     let (x, upstream) = samples(shape, count, DType::F32);
     let on = |threads: usize| {

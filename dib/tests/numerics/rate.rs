@@ -7,7 +7,7 @@ use crate::support::{check_gradient, normal, numbers, stream};
 
 const BOTH: [RateEstimator; 2] = [RateEstimator::PerDimension, RateEstimator::Joint];
 
-/// z, mu and std of encoders that know something, and not so much that the joint rate is all but constant.
+/// z, mu and std of encoders with some information, but not so much that the joint rate is nearly constant.
 fn posteriors(rows: usize, width: usize, dtype: DType) -> [Tensor; 3] {
     let mu = (normal(2, &[rows, width], DType::F64) * 0.5).unwrap();
     let std = (normal(3, &[rows, width], DType::F64) * 0.2).unwrap().exp().unwrap();
@@ -15,7 +15,7 @@ fn posteriors(rows: usize, width: usize, dtype: DType) -> [Tensor; 3] {
     [z, mu, std].map(|tensor| tensor.to_dtype(dtype).unwrap())
 }
 
-/// (17), as it stands.
+/// (17), literally.
 fn brute_force(z: &[Vec<f64>], mu: &[Vec<f64>], std: &[Vec<f64>]) -> f64 {
     let rows = z.len();
     let density = |i: usize, j: usize| -> f64 {
@@ -119,7 +119,7 @@ fn large_samples_approach_the_closed_form() {
 #[test]
 fn rates_keep_their_bounds() {
     let [_, mu, std] = posteriors(20, 24, DType::F32);
-    // As good as noiseless: every sample betrays its input.
+    // Nearly noiseless: every sample reveals its input.
     let std = (std * 1e-4).unwrap();
     let bound = 20f64.ln();
     let joint = rate(RateEstimator::Joint, &mu, &mu, &std, &[20]).unwrap()[0];

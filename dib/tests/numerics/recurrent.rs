@@ -28,7 +28,7 @@ impl Map {
         Map { weight, bias: numbers(&value("b")) }
     }
 
-    /// The number of a gate's unit.
+    /// The output for a unit of a gate.
     fn at(&self, x: &[f64], gate: usize, unit: usize) -> f64 {
         let column = gate * HIDDEN + unit;
         self.bias[column] + x.iter().zip(&self.weight).map(|(x, line)| x * line[column]).sum::<f64>()
@@ -96,7 +96,7 @@ fn the_output_is_that_of_plain_loops() {
     }
 }
 
-/// Gates that saturate hold a number for as long as one likes: what came first is still known at the end.
+/// Saturated gates keep a value indefinitely: the first input still shows at the end.
 #[test]
 fn a_memory_keeps_its_first_step() {
     let network = network(&lstm(1, 1), &[40, 1], DType::F32);

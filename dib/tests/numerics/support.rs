@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::{Input, Network, ResidualMlp, Trace};
@@ -44,7 +44,7 @@ pub(crate) fn network(inputs: usize, outputs: usize, dtype: DType) -> Network {
     network
 }
 
-/// A network as it is made, from a stream of its own.
+/// A network with initial weights, from a stream of its own.
 pub(crate) fn untrained(inputs: usize, outputs: usize, number: u64, dtype: DType) -> Network {
     let module = Box::new(ResidualMlp::new(inputs, outputs));
     Network::new("net", module, stream(number), dtype, &Device::Cpu).unwrap()
@@ -83,9 +83,9 @@ pub(crate) fn check_gradient(what: &str, target: &Tensor, gradient: &Tensor, fun
     assert!(norm(gradient) > 0.0, "{what}: the gradient is zero");
     let random = normal(7, target.dims(), DType::F64);
     let sparse = (&random * random.gt(1.0).unwrap().to_dtype(DType::F64).unwrap()).unwrap();
-    // Of few numbers the sparse direction may hold none.
+    // For few numbers the sparse direction may be zero.
     for direction in [gradient, &random, &sparse].into_iter().filter(|direction| norm(direction) > 0.0) {
-        // Short steps: a rectifier that switches on the way would spoil the quotient.
+        // Short steps: a ReLU that switches in between would spoil the quotient.
         let direction = (direction / norm(direction)).unwrap();
         let expected = slope(target, &direction, &function);
         let got = inner(gradient, &direction);

@@ -1,4 +1,4 @@
-//! Biases, rectifiers, column sums, and other single passes over memory.
+//! Biases, ReLU, column sums, and other single passes over memory.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Result};
@@ -9,9 +9,9 @@ use crate::elementwise::Update;
 
 const MODULE: Module = module!("elementwise");
 
-/// Columns that a block of threads sums up.
+/// Columns that a block of threads sums.
 pub(super) const COLUMNS: usize = 32;
-/// In how many pieces squares are summed up.
+/// Number of pieces in which squares are summed.
 const PIECES: usize = 64;
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);

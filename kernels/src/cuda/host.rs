@@ -1,5 +1,5 @@
-//! Operations that have no kernel for GPUs: their operands come to the CPU, which computes them, and the result goes back. Right,
-//! and slow: each waits for the device, and copies an operand's whole storage.
+//! Operations without a GPU kernel: their operands are copied to the CPU, which computes them, and the result is copied
+//! back. Correct but slow: each waits for the device, and copies an operand's whole storage.
 
 use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::{

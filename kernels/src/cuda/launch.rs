@@ -1,7 +1,7 @@
-//! Calls of kernels: the one place where operands become pointers.
+//! Kernel launches: the one place where operands become pointers.
 //!
-//! Nothing checks a kernel against its arguments but the tests that compare every operation with the CPU's: so callers keep
-//! shapes and kernel together, in one function an operation.
+//! Only the tests that compare every operation with the CPU's check a kernel against its arguments: so callers keep
+//! shapes and kernel together, in one function for each operation.
 #![expect(unsafe_code, reason = "kernels take raw pointers, and are trusted to keep to their operands")]
 
 use std::cell::RefCell;
@@ -35,14 +35,14 @@ pub(crate) use module;
 
 /// The numbers that kernels compute with.
 pub trait CudaReal: CudaDType + DeviceRepr + ValidAsZeroBits {
-    /// How the names of this type's kernels end.
+    /// Suffix of the names of this type's kernels.
     const SUFFIX: &'static str;
 
     /// C = A B + `keep` C of column-major matrices, as cuBLAS has it.
     ///
     /// # Safety
     ///
-    /// The pointers are those of matrices of these shapes on the handle's device.
+    /// The pointers must be those of matrices of these shapes on the handle's device.
     unsafe fn multiply(call: &Multiplication) -> std::result::Result<(), blas::CublasError>;
 }
 
@@ -107,15 +107,15 @@ cuda_real!(f64, "f64", blas::dgemm);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operand {
     pub(crate) pointer: CUdeviceptr,
-    /// How many numbers.
+    /// How many numbers it has.
     pub(crate) size: usize,
 }
 
-/// Rows of an operand that lie apart: those of some columns of a wider matrix.
+/// An operand whose rows lie apart: some columns of a wider matrix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strided {
     pub(crate) operand: Operand,
-    /// From row to row, in numbers.
+    /// Distance between rows, in numbers.
     pub(crate) stride: usize,
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn strided<T: CudaDType>(storage: &CudaStorage, layout: &Layout) -> R
     Ok(Strided { operand, stride })
 }
 
-/// An operand that a kernel reads or writes. Work of one stream is done in order, so nobody need wait for it.
+/// An operand that a kernel reads or writes. Work of one stream is done in order, so no wait is needed.
 pub(crate) fn operand<T: CudaDType>(storage: &CudaStorage, layout: &Layout) -> Result<Operand> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("an operand of shape {:?} is not contiguous", layout.shape());
@@ -143,7 +143,7 @@ fn part<T>(slice: &CudaSlice<T>, device: &CudaDevice, start: usize, size: usize)
     Operand { pointer: pointer + (start * size_of::<T>()) as CUdeviceptr, size }
 }
 
-/// Memory for a result, which its kernel fills.
+/// Memory for a result that its kernel fills.
 pub(crate) struct Fresh<T: CudaReal> {
     slice: CudaSlice<T>,
     size: usize,
@@ -152,8 +152,8 @@ pub(crate) struct Fresh<T: CudaReal> {
 
 impl<T: CudaReal> Fresh<T> {
     pub(crate) fn new(device: &CudaDevice, size: usize) -> Result<Self> {
-        // SAFETY: every kernel writes all of its result before anybody reads it; numbers of any bits are numbers. The
-        // driver gives no memory of no size.
+        // SAFETY: every kernel writes all of its result before it is read, and any bits are a valid number. The driver
+        // refuses allocations of size 0.
         let slice = unsafe { device.alloc::<T>(size.max(1))? };
         Ok(Fresh { slice, size, device: device.clone() })
     }
@@ -167,7 +167,7 @@ impl<T: CudaReal> Fresh<T> {
     }
 }
 
-/// Marks on the device, a 32-bit number each.
+/// Flags on the device, a 32-bit number each.
 pub(crate) struct Marks {
     slice: CudaSlice<u32>,
     device: CudaDevice,
@@ -184,7 +184,7 @@ impl Marks {
     }
 }
 
-/// What a kernel is given.
+/// A kernel argument.
 pub(crate) enum Argument<'a> {
     Operand(Operand),
     Count(u32),
@@ -201,7 +201,7 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// For kernels that go through so many elements by themselves.
+    /// A grid for kernels that loop over `elements` elements.
     pub(crate) fn over(elements: usize) -> Self {
         const THREADS: u32 = 256;
         const MOST: usize = 4096;
@@ -209,7 +209,7 @@ impl Grid {
     }
 }
 
-/// A length as kernels count.
+/// A length in the kernels' integer type.
 pub(crate) fn count(length: usize) -> Result<Argument<'static>> {
     match u32::try_from(length) {
         Ok(length) => Ok(Argument::Count(length)),
@@ -217,11 +217,11 @@ pub(crate) fn count(length: usize) -> Result<Argument<'static>> {
     }
 }
 
-/// A kernel, and of which number type's.
+/// A kernel's device, name and number type.
 type Name = (DeviceId, &'static str, &'static str);
 
 thread_local! {
-    /// What this thread has called before: the driver looks names up under a lock that all threads share.
+    /// Functions that this thread has looked up: the driver's lookup takes a lock that all threads share.
     static FUNCTIONS: RefCell<HashMap<Name, CudaFunction>> = RefCell::new(HashMap::new());
 }
 
@@ -237,7 +237,7 @@ fn function<T: CudaReal>(device: &CudaDevice, module: &Module, kernel: &'static 
     })
 }
 
-/// Puts a kernel's instance for T into the device's stream. A launch of no blocks does nothing.
+/// Enqueues a kernel's instance for T on the device's stream. A launch of no blocks does nothing.
 pub(crate) fn launch<T: CudaReal>(
     device: &CudaDevice,
     module: &Module,
@@ -268,8 +268,8 @@ pub(crate) fn launch<T: CudaReal>(
         block_dim: (grid.threads.0, grid.threads.1, 1),
         shared_mem_bytes: 0,
     };
-    // SAFETY: the operation that calls this has checked its operands' shapes, and gives the kernel what its signature asks
-    // for; operands of one stream stay until what is in the stream is done.
+    // SAFETY: the calling operation has checked its operands' shapes and passes the arguments of the kernel's
+    // signature; operands of one stream stay alive until the stream's work is done.
     unsafe { builder.launch(config) }.w()?;
     Ok(())
 }
@@ -296,7 +296,7 @@ pub(crate) fn clear<T: CudaReal>(device: &CudaDevice, operand: Operand) -> Resul
     .w()
 }
 
-/// Copies numbers on the device: both are as long.
+/// Copies numbers on the device: both operands have the same size.
 pub(crate) fn copy<T: CudaReal>(device: &CudaDevice, target: Operand, source: Operand) -> Result<()> {
     if target.size != source.size {
         bail!("{} numbers cannot be copied to {}", source.size, target.size);
@@ -316,7 +316,7 @@ pub(crate) fn copy<T: CudaReal>(device: &CudaDevice, target: Operand, source: Op
     .w()
 }
 
-/// A matrix on the device as it lies there: so many rows, one after the other.
+/// A matrix on the device as stored: its number of rows, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix {
     pub(crate) operand: Operand,
@@ -326,15 +326,15 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
-    /// Rows and columns as the product has them.
+    /// Rows and columns in the product.
     pub(crate) fn shape(&self) -> (usize, usize) {
         if self.transposed { (self.columns, self.rows) } else { (self.rows, self.columns) }
     }
 }
 
-/// c = a b, or c += a b, all row by row. Shapes fit, and nothing is empty.
+/// c = a b, or c += a b, row-major. The shapes match and are not empty.
 ///
-/// cuBLAS goes column by column, and so sees the transposes: c^T = b^T a^T.
+/// cuBLAS is column-major, and so sees the transposes: c^T = b^T a^T.
 pub(crate) fn multiply<T: CudaReal>(
     device: &CudaDevice,
     c: Operand,

@@ -1,4 +1,4 @@
-//! Layer normalisation: a block of threads a row.
+//! Layer normalisation: one block of threads for each row.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Result, Shape};
@@ -9,7 +9,7 @@ use crate::Real;
 use crate::layer_norm::EPSILON;
 
 const MODULE: Module = module!("layer_norm");
-/// Of a row.
+/// Threads for a row.
 const THREADS: u32 = 128;
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);

@@ -10,7 +10,7 @@ const MODULE: Module = module!("loss");
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);
 
-/// The losses, or with a weight the gradient.
+/// The losses or, with a weight, the gradient.
 pub(crate) fn classify<T: Real>(
     weight: Option<f64>,
     logits: Operand<'_>,
@@ -36,7 +36,7 @@ pub(crate) fn classify<T: Real>(
     Ok((gradient.into_storage(), Shape::from((rows, classes))))
 }
 
-/// The losses, or with a weight the gradient.
+/// The losses or, with a weight, the gradient.
 pub(crate) fn regress<T: Real>(
     weight: Option<f64>,
     prediction: Operand<'_>,

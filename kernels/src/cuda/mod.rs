@@ -1,8 +1,8 @@
-//! The operations on NVIDIA GPUs, beside those of the CPU: the same formulas, to within rounding.
+//! The operations on NVIDIA GPUs: the same formulas as on the CPU, to within rounding.
 //!
-//! The kernels lie in `kernels/cuda`, compiled to PTX by the build script; matrix products go to cuBLAS in full f32. All
-//! work of a device goes to one stream, in order, and nothing here waits for it but [`staging`], where numbers come back, and
-//! [`host`], for operations that have no kernel.
+//! The kernels are in `kernels/cuda`, compiled to PTX by the build script; matrix products use cuBLAS in full f32. All
+//! work of a device goes to one stream, in order. Only [`staging`], where numbers come back, and [`host`], for
+//! operations without a kernel, wait for it.
 
 pub(crate) mod adamw;
 pub(crate) mod elementwise;

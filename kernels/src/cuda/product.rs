@@ -1,4 +1,4 @@
-//! Matrix products, by cuBLAS.
+//! Matrix products by cuBLAS.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Result, Shape, bail};

@@ -1,4 +1,4 @@
-//! The rate of an encoder, (17): the groups travel with the launch.
+//! The rate of an encoder, (17): the table of groups is a launch argument.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape, bail};
@@ -8,11 +8,11 @@ use crate::Real;
 use crate::rate::RateEstimator;
 
 const MODULE: Module = module!("rate");
-/// Groups of a launch.
+/// Largest number of groups in a launch.
 const MOST: usize = 128;
 const THREADS: u32 = 128;
 
-/// As rate.cu declares it.
+/// The layout that rate.cu declares.
 #[repr(C)]
 pub(crate) struct GroupTable {
     start: [u32; MOST + 1],
@@ -22,7 +22,7 @@ pub(crate) struct GroupTable {
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);
 
-/// z, mu and std on the device, and how the rows of a launch are divided.
+/// z, mu and std on the device, and the division of a launch's rows.
 struct Rows {
     operands: [launch::Operand; 3],
     width: usize,
@@ -32,13 +32,13 @@ struct Rows {
 struct Batch {
     table: GroupTable,
     groups: usize,
-    /// Rows of the largest.
+    /// Rows of the largest group.
     largest: usize,
-    /// Numbers in all squares.
+    /// Sum of the squared group sizes.
     squares: usize,
 }
 
-/// One rate a group.
+/// One rate for each group.
 pub(crate) fn values<T: Real>(
     estimator: RateEstimator,
     z: Operand<'_>,
@@ -62,7 +62,7 @@ pub(crate) fn values<T: Real>(
     Ok((rates.into_storage(), Shape::from(groups.len())))
 }
 
-/// What every row adds to its group's rate.
+/// Every row's term in its group's rate.
 pub(crate) fn row_values<T: Real>(
     estimator: RateEstimator,
     z: Operand<'_>,
@@ -81,8 +81,8 @@ pub(crate) fn row_values<T: Real>(
     Ok((values.into_storage(), Shape::from(total)))
 }
 
-/// The gradient of the sum of the groups' rates, each times its weight: [3, rows, width]. `paid`: which rows add to them, if
-/// not all do.
+/// The gradient of the sum of the groups' rates, each times its weight: [3, rows, width]. `paid`: the rows that count,
+/// if not all do.
 pub(crate) fn gradients<T: Real>(
     estimator: RateEstimator,
     (z, mu, std): (Operand<'_>, Operand<'_>, Operand<'_>),
@@ -94,7 +94,7 @@ pub(crate) fn gradients<T: Real>(
     let rows = Rows::new::<T>(z, mu, std)?;
     let size = rows.operands[0].size;
     let paid = paid.map(|paid| Marks::new(device, paid)).transpose()?;
-    // Kernels read a pointer to nothing as: all.
+    // A null pointer means that all rows count.
     let all = launch::Operand { pointer: 0, size: 0 };
     let paid = || Argument::Operand(paid.as_ref().map_or(all, Marks::operand));
     let packed = Fresh::<T>::new(device, 3 * size)?;
@@ -124,7 +124,7 @@ pub(crate) fn gradients<T: Real>(
     Ok((packed.into_storage(), Shape::from((3, shape.0, shape.1))))
 }
 
-/// By how much every row's own density surpasses the mixture's, in the logarithm: once, or of each dimension.
+/// The logarithm of every row's own density over the mixture's: of the vector, or of each dimension.
 struct Surplus {
     values: Fresh<f64>,
     is_joint: bool,
@@ -173,14 +173,14 @@ impl Rows {
         Ok(Rows { operands, width })
     }
 
-    /// What all kernels are given: z, mu and std, the groups, and the width.
+    /// Arguments of all kernels: z, mu and std, the groups, and the width.
     fn describe<'a>(&self, arguments: &mut Vec<Argument<'a>>, batch: &'a Batch) -> Result<()> {
         arguments.extend(self.operands.map(Argument::Operand));
         arguments.extend([Argument::Groups(&batch.table), count(self.width)?]);
         Ok(())
     }
 
-    /// The logs of the mixtures' densities at every row and dimension; and the surpluses.
+    /// The logarithms of the mixtures' densities at every row and dimension; and the surpluses.
     fn mix<T: Real>(&self, device: &CudaDevice, batch: &Batch, surplus: &Fresh<f64>) -> Result<Fresh<T>> {
         let mixture = Fresh::<T>::new(device, self.operands[0].size)?;
         let mut arguments = vec![Argument::Operand(mixture.operand()), Argument::Operand(surplus.operand())];
@@ -191,7 +191,7 @@ impl Rows {
 }
 
 impl Batch {
-    /// For kernels of which a thread takes a row and one of so many lanes.
+    /// A grid for kernels whose threads take a row and one of `lanes` lanes each.
     fn grid(&self, lanes: usize) -> Grid {
         Grid {
             blocks: ((self.largest * lanes).div_ceil(THREADS as usize), self.groups),
@@ -200,7 +200,7 @@ impl Batch {
     }
 }
 
-/// All groups, launch by launch; those without a weight weigh 1.
+/// All groups, batched by launch; without weights each has weight 1.
 fn batches(groups: &[usize], weights: Option<&[f64]>) -> Result<Vec<Batch>> {
     let mut start = 0;
     let mut batches = Vec::new();

@@ -1,4 +1,5 @@
-//! Spreading rows out and collecting them: the segments travel with the launch. Targets may be columns of a wider matrix.
+//! Spreading rows and collecting them: the table of segments is a launch argument. Targets may be columns of a wider
+//! matrix.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Result, bail};
@@ -8,11 +9,11 @@ use crate::Real;
 use crate::segments::Segment;
 
 const MODULE: Module = module!("segments");
-/// Segments of a launch.
+/// Largest number of segments in a launch.
 const MOST: usize = 200;
 const THREADS: u32 = 256;
 
-/// As segments.cu declares it.
+/// The layout that segments.cu declares.
 #[repr(C)]
 pub(crate) struct SegmentTable {
     count: u32,

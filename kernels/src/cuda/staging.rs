@@ -1,4 +1,4 @@
-//! Numbers on their way to the device and back, through memory that the driver need not copy from first.
+//! Copies of numbers to the device and back, through page-locked memory, which the driver need not copy first.
 #![expect(
     unsafe_code,
     reason = "page-locked memory is the driver's, and is copied while the program goes on"
@@ -15,13 +15,13 @@ use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, bail};
 use super::launch::{Operand, operand};
 use crate::Numbers;
 
-/// Where pieces start, in bytes: as far apart as a transaction of the device's memory is long, twice.
+/// Alignment of pieces, in bytes: twice a memory transaction of the device.
 const ALIGNMENT: usize = 256;
 
 /// Page-locked memory of one thread for one device and direction.
 struct Buffer {
     memory: PinnedHostSlice<u8>,
-    /// When the last copy out of it was over.
+    /// Marks the end of the last copy out of it.
     read: CudaEvent,
 }
 
@@ -30,7 +30,7 @@ thread_local! {
     static DOWNLOADS: RefCell<HashMap<DeviceId, Buffer>> = RefCell::new(HashMap::new());
 }
 
-/// Copies all parts to the device in one go; where each starts there.
+/// Copies all parts to the device at once; returns where each starts there.
 pub(crate) fn upload(device: &CudaDevice, parts: &[Vec<f32>]) -> Result<(CudaStorage, Vec<usize>)> {
     let mut total = 0;
     let mut starts = Vec::with_capacity(parts.len());
@@ -38,14 +38,15 @@ pub(crate) fn upload(device: &CudaDevice, parts: &[Vec<f32>]) -> Result<(CudaSto
         starts.push(total);
         total += values.len().next_multiple_of(ALIGNMENT / size_of::<f32>());
     }
-    // SAFETY: all that is read of it is what is copied to it here: gaps between the parts are nobody's.
+    // SAFETY: only the parts that are copied here are read; the gaps between them are not.
     let mut target = unsafe { device.alloc::<f32>(total.max(1))? };
     let stream = device.cuda_stream();
     UPLOADS.with_borrow_mut(|stages| {
         let stage = stage(stages, device, total * size_of::<f32>(), sys::CU_MEMHOSTALLOC_WRITECOMBINED)?;
         stage.read.synchronize().w()?;
         let host = stage.memory.as_mut_ptr().w()?.cast::<f32>();
-        // SAFETY: the memory holds `total` numbers, is aligned for them, and nothing reads it any more: the event said so.
+        // SAFETY: the memory holds `total` numbers, is aligned for them, and the event shows that no copy reads it any
+        // more.
         let host = unsafe { std::slice::from_raw_parts_mut(host, total) };
         for (values, &start) in parts.iter().zip(&starts) {
             host[start..start + values.len()].copy_from_slice(values);
@@ -56,7 +57,7 @@ pub(crate) fn upload(device: &CudaDevice, parts: &[Vec<f32>]) -> Result<(CudaSto
     Ok((CudaStorage::wrap_cuda_slice(target, device.clone()), starts))
 }
 
-/// Lets `look` see the numbers of all operands, of f32 and f64, after one wait for the device.
+/// Calls `look` with the numbers of all operands, f32 and f64, after one wait for the device.
 pub(crate) fn with_numbers<R>(
     device: &CudaDevice,
     operands: &[(&CudaStorage, &Layout)],
@@ -84,8 +85,8 @@ pub(crate) fn with_numbers<R>(
         let numbers: Vec<Numbers<'_>> = pieces
             .iter()
             .map(|&(operand, width, start)| {
-                // SAFETY: the copies are over, so these are numbers; places are aligned for either type, and nobody
-                // writes to the memory while the slices live.
+                // SAFETY: the copies are done, so these are numbers; positions are aligned for either type, and the
+                // memory is not written while the slices live.
                 unsafe {
                     let from = memory.add(start);
                     match width {
@@ -101,18 +102,18 @@ pub(crate) fn with_numbers<R>(
 
 /// # Safety
 ///
-/// There is room for the operand, and the memory stays until the stream is done.
+/// The target must have room for the operand, and must stay until the stream is done.
 unsafe fn fetch(device: &CudaDevice, target: *mut u8, operand: Operand, width: usize) -> Result<()> {
     if operand.size == 0 {
         return Ok(());
     }
     // SAFETY: passed on from the caller.
     let target = unsafe { std::slice::from_raw_parts_mut(target, operand.size * width) };
-    // SAFETY: source and target are as long; the stream is the device's own.
+    // SAFETY: source and target have the same length; the stream is the device's own.
     unsafe { result::memcpy_dtoh_async(target, operand.pointer, device.cuda_stream().cu_stream()) }.w()
 }
 
-/// The thread's memory for a device, of at least so many bytes.
+/// The thread's memory for a device, of at least `bytes` bytes.
 fn stage<'a>(
     stages: &'a mut HashMap<DeviceId, Buffer>,
     device: &CudaDevice,

@@ -3,7 +3,7 @@
 use super::{combine, combine_2, combine_3, sigmoid_all, tanh_all};
 use crate::Real;
 
-/// What is kept of a step: r, z, n, the state's part of n, and the new state.
+/// Stored for each step: r, z, n, the state's part of n, and the new state.
 pub(super) const KEPT: usize = 5;
 
 /// The step that follows a state (none: 0). Sizes: three gates, three gates, and [`KEPT`] vectors.
@@ -32,9 +32,9 @@ pub(super) fn forward<T: Real>(
     }
 }
 
-/// The gradients with respect to what the input (`at_input`) and the state (`at_state`) add to the gates. `state` is that with
-/// respect to the new state as later steps have it, and becomes that with respect to the state before, but for its way through
-/// the weights.
+/// The gradients with respect to the contributions of the input (`at_input`) and the state (`at_state`) to the gates.
+/// `state` is the gradient with respect to the new state from later steps, and becomes that with respect to the
+/// previous state, except for its path through the weights.
 #[inline(always)]
 pub(super) fn backward<T: Real>(
     upstream: &[T],

@@ -3,7 +3,7 @@
 use super::{combine, combine_2, combine_3, sigmoid_all, tanh_all};
 use crate::Real;
 
-/// What is kept of a step: i, f, g, o, the new memory, and the new state.
+/// Stored for each step: i, f, g, o, the new memory, and the new state.
 pub(super) const KEPT: usize = 6;
 
 /// The step that follows a state and a memory (none: 0). Sizes: four gates, four gates, and [`KEPT`] vectors.
@@ -32,9 +32,9 @@ pub(super) fn forward<T: Real>(
     combine(state, o, |state, o| o * state);
 }
 
-/// The gradient with respect to what input and state add to the gates. `state` is that with respect to the new state as later
-/// steps have it, and becomes 0: all that the state before had to do with the step went through the weights. `memory` is that
-/// with respect to the new memory, and becomes that with respect to the memory before.
+/// The gradient with respect to the contributions of input and state to the gates. `state` is the gradient with respect
+/// to the new state from later steps, and becomes 0: the previous state acts only through the weights. `memory` is that
+/// with respect to the new memory, and becomes that with respect to the previous memory.
 #[inline(always)]
 pub(super) fn backward<T: Real>(
     upstream: &[T],
@@ -49,7 +49,7 @@ pub(super) fn backward<T: Real>(
     let (df, rest) = rest.split_at_mut(width);
     let (dg, squashed) = rest.split_at_mut(width);
     combine(state, upstream, |state, upstream| state + upstream);
-    // The place of the last gate's gradient holds tanh(c') until then.
+    // The last gate's gradient is stored last, so its memory can hold tanh(c') until then.
     squashed.copy_from_slice(&now[4 * width..5 * width]);
     tanh_all(squashed);
     let of_tanh = |memory, state, o, squashed: T| memory + state * o * (T::ONE - squashed * squashed);

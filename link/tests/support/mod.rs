@@ -1,4 +1,4 @@
-//! A network's authority, good or bad certificates of it, and a service that says who is calling.
+//! The authority of a network, valid and invalid certificates of it, and a service that returns its caller's identity.
 
 use std::{
     convert::Infallible,
@@ -23,17 +23,17 @@ use tonic::{
     server::NamedService,
 };
 
-/// Only a listener that keeps its callers waiting reaches it; less than the deadline of a handshake.
+/// Longer than any answer but that of a listener that lets callers wait; shorter than the deadline of a handshake.
 pub(crate) const SOON: Duration = Duration::from_secs(8);
 
-/// An authority with a folder for what it signs.
+/// An authority with a folder for the certificates that it signs.
 pub(crate) struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
-/// From which year to which a certificate is valid.
+/// First and last year of a certificate's validity.
 pub(crate) type Years = (i32, i32);
 
 pub(crate) const NOW: Years = (2000, 4000);
@@ -76,18 +76,18 @@ impl Authority {
         std::fs::write(folder.join(format!("{stem}.pem")), certificate.pem()).unwrap();
     }
 
-    /// The files of somebody's good certificate.
+    /// The files of a valid certificate of `name`.
     pub(crate) fn files(&self, name: Name) -> TlsFiles {
         self.files_of(name, NOW)
     }
 
-    /// The files of somebody's certificate for these years.
+    /// The files of a certificate of `name` for these years.
     pub(crate) fn files_of(&self, name: Name, years: Years) -> TlsFiles {
         self.issue(self.folder(), &name.stem(), &[name.dns()], years);
         TlsFiles::in_folder(self.folder(), name)
     }
 
-    /// What somebody with a good certificate uses.
+    /// Credentials with a valid certificate of `name`.
     pub(crate) fn security(&self, name: Name) -> Security {
         Security::default().with_tls(self.files(name)).unwrap()
     }
@@ -101,7 +101,7 @@ pub(crate) fn with_token(word: &str) -> Security {
     Security::default().with_token(Token::new(word, &PathBuf::from("word")).unwrap())
 }
 
-/// Listens and says to every caller who it is.
+/// Listens and tells every caller its identity.
 pub(crate) async fn listen(security: &Security) -> SocketAddr {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), security, false).await.unwrap();
     let address = listener.address();
@@ -115,14 +115,14 @@ pub(crate) async fn dial_once(address: SocketAddr, security: &Security) -> Resul
     dial(Name::Coordinator, &address.to_string(), security, Duration::ZERO).await
 }
 
-/// Dials the coordinator there, who refuses or is refused: the line that says so.
+/// Dials the coordinator there, where one side refuses the other: the line with the reason.
 pub(crate) async fn refused(address: SocketAddr, security: &Security) -> String {
     let error = dial_once(address, security).await.expect_err("a refusal");
     assert!(matches!(error, LinkError::Untrusted { .. }), "{error:?}");
     error.to_string()
 }
 
-/// Who one is for the other side.
+/// The caller's identity as the other side sees it.
 pub(crate) async fn who_am_i(mut channel: Channel) -> String {
     let call = http::Request::post("/test.WhoAmI/Ask").header("content-type", "application/grpc");
     let call = call.body(Body::empty()).unwrap();

@@ -4,11 +4,12 @@ use tokio::net::{UdpSocket, lookup_host};
 
 use crate::NodeError;
 
-/// The address at which others reach a node that listens on all addresses of its machine: that of the interface by which it
-/// reaches the coordinator itself. It may change from one incarnation to the next, as a container's does at a restart.
+/// The address at which others reach a node that listens on all addresses of its machine: that of the interface through
+/// which it reaches the coordinator. It may change between incarnations, as a container's does at a restart.
 ///
 /// # Errors
-/// An input error where that is known to be no use to others; a loss of the coordinator where its name leads nowhere now.
+/// An input error if that address is known to be of no use to others; loss of the coordinator if its name does not
+/// resolve now.
 pub async fn own_address(coordinator: &str, listening: SocketAddr) -> Result<SocketAddr, NodeError> {
     let lost = |reason: String| NodeError::CoordinatorLost(format!("{coordinator}: {reason}"));
     let found = lookup_host(coordinator).await.map_err(|error| lost(error.to_string()))?;
@@ -28,7 +29,7 @@ pub async fn own_address(coordinator: &str, listening: SocketAddr) -> Result<Soc
     Err(lost(reason))
 }
 
-/// From which of this machine's addresses a packet to `peer` would go. None is sent: the system only looks up the way.
+/// The local address from which a packet to `peer` would be sent. Nothing is sent: the system only looks up the route.
 async fn own_side(peer: SocketAddr) -> std::io::Result<IpAddr> {
     let any: IpAddr =
         if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn loopback_tells_nobody_elsewhere_where_this_machine_is() {
+    async fn a_loopback_address_is_no_use_to_other_machines() {
         let listening = "0.0.0.0:7311".parse().unwrap();
         let error = own_address("127.0.0.1:7310", listening).await.unwrap_err();
         assert!(error.is_input() && error.to_string().contains("--advertise HOST:PORT"), "{error}");

@@ -6,7 +6,8 @@ use tracing_subscriber::{
     prelude::*,
 };
 
-/// Logs to standard error what `POM2DIB_LOG` asks for (`info`, `debug`, `pom2dib_node=trace`, ...); warnings without it.
+/// Logs to standard error at the level that `POM2DIB_LOG` sets (`info`, `debug`, `pom2dib_node=trace`, ...); by default
+/// warnings.
 pub fn log_to_stderr() {
     let asked = std::env::var("POM2DIB_LOG").ok().filter(|asked| !asked.is_empty());
     let warnings = || Targets::new().with_default(LevelFilter::WARN);

@@ -1,4 +1,4 @@
-//! What all programs of the project share: flags, environment variables, standard output, log, credentials.
+//! Shared by all programs of the project: flags, environment variables, standard output, log, credentials.
 
 pub(crate) mod address;
 pub(crate) mod log;

@@ -12,8 +12,8 @@ pub fn parse<C: Parser>() -> C {
     parse_from(std::env::args_os().collect())
 }
 
-/// Reads a command line, whose first word is the program. What is wrong with it is said in one line, like whatever else is wrong
-/// with what users give, and ends the process.
+/// Parses a command line whose first word is the program. On an error prints one line, as for any other user error, and
+/// ends the process.
 pub fn parse_from<C: Parser>(words: Vec<OsString>) -> C {
     C::try_parse_from(&words).unwrap_or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if !std::io::stdout().is_terminal() => {
@@ -25,7 +25,7 @@ pub fn parse_from<C: Parser>(words: Vec<OsString>) -> C {
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
         _ => {
             let mut command = C::command();
-            // Until then its arguments do not know what they are called.
+            // Before that, arguments do not have their names.
             command.build();
             let variable =
                 variable(&error, &command, &words).map(|name| format!(" (the environment's {name})"));
@@ -36,15 +36,15 @@ pub fn parse_from<C: Parser>(words: Vec<OsString>) -> C {
     })
 }
 
-/// The environment variable that holds the value with which an error finds fault: a user who has given no flag cannot know the one
-/// that is named.
+/// The environment variable with the value that an error complains about: a user who gave no flag would not recognise
+/// the flag that the error names.
 fn variable(error: &clap::Error, command: &Command, words: &[OsString]) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
     let (flag, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
-    // What stands on the command line goes before the environment.
+    // The command line overrides the environment.
     let given = words.iter().skip(1).map(|word| word.to_string_lossy());
     if { given }.any(|word| word == value || word.ends_with(&format!("={value}"))) {
         return None;
@@ -57,7 +57,7 @@ fn variable(error: &clap::Error, command: &Command, words: &[OsString]) -> Optio
     of_command.or_else(|| command.get_subcommands().find_map(|below| variable(error, below, words)))
 }
 
-/// The paragraphs that say what is wrong and what would be right.
+/// The paragraphs of a message that state the problem and the remedy, on one line.
 fn one_line(message: &str) -> String {
     let paragraphs = message.trim().split("\n\n");
     let telling = paragraphs.filter(|paragraph| {

@@ -4,19 +4,20 @@ use link::{LinkError, Name, Security, TlsFiles, Token};
 
 use crate::{NodeError, Role};
 
-/// The join token may be in the environment, and never on the command line: there anybody on the machine could read it.
+/// Environment variable of the join token. There is no flag for it: any user of the machine could read it from the
+/// command line.
 const TOKEN: &str = "POM2DIB_TOKEN";
 
-/// With what a process proves that it is invited, and what it asks of others.
+/// A process's own credentials, and those that it demands from others.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Who is let in")]
 pub struct SecurityOptions {
-    /// Encrypt all connections, and let nobody in without a certificate: a folder with ca.pem and this process's own
+    /// Encrypt all connections and admit only peers with a certificate: a folder with ca.pem and this process's own
     /// certificate and key (see `pom2dib certs`)
     #[arg(long, env = "POM2DIB_TLS", value_name = "DIR", conflicts_with_all = ["tls_ca", "tls_cert", "tls_key"])]
     pub tls: Option<PathBuf>,
 
-    /// The authority's certificate, if it is not in one folder with the others
+    /// The authority's certificate, if it is not in the same folder
     #[arg(long, env = "POM2DIB_TLS_CA", value_name = "FILE", requires_all = ["tls_cert", "tls_key"])]
     pub tls_ca: Option<PathBuf>,
 
@@ -28,13 +29,18 @@ pub struct SecurityOptions {
     #[arg(long, env = "POM2DIB_TLS_KEY", value_name = "FILE", requires_all = ["tls_ca", "tls_cert"])]
     pub tls_key: Option<PathBuf>,
 
-    /// Let nobody in without the join token in this file; POM2DIB_TOKEN can hold the token itself
+    /// File with the join token that peers must present; POM2DIB_TOKEN can hold the token itself
     #[arg(long, env = "POM2DIB_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
 
 impl SecurityOptions {
-    /// What a transmitter or receiver is to use. Without an index it takes the certificate that there is.
+    /// Credentials of a transmitter or receiver. Without an index it takes the only certificate of its role in the
+    /// folder.
+    ///
+    /// # Errors
+    ///
+    /// An input or link error if a certificate, key or token is missing or cannot be used.
     pub fn of_node(&self, role: Role, index: Option<u32>) -> Result<Security, NodeError> {
         let name = |index| match role {
             Role::Transmitter => Name::Transmitter(index),
@@ -54,17 +60,30 @@ impl SecurityOptions {
         }
     }
 
-    /// What the coordinator is to use.
+    /// Credentials of the coordinator.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_node`](Self::of_node).
     pub fn of_coordinator(&self) -> Result<Security, NodeError> {
         self.of(Name::Coordinator)
     }
 
-    /// What a command is to use that manages a run.
+    /// Credentials of a command that manages a run.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_node`](Self::of_node).
     pub fn of_admin(&self) -> Result<Security, NodeError> {
         self.of(Name::Admin)
     }
 
-    /// What a command is to use that only looks: the administrator's certificate, or that of any node that there is.
+    /// Credentials of a command that only reads the status: the administrator's certificate, or that of any node in the
+    /// folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_node`](Self::of_node).
     pub fn of_visitor(&self) -> Result<Security, NodeError> {
         self.load(|folder| {
             let held = held(folder, |name| name.dials())?;
@@ -82,7 +101,7 @@ impl SecurityOptions {
         }
     }
 
-    /// Reads certificates, of the name that is to be taken from a folder, and the token.
+    /// Reads the token and the certificates, those from a folder under the given name.
     fn load(&self, name: impl FnOnce(&Path) -> Result<Name, NodeError>) -> Result<Security, NodeError> {
         let mut security = Security::default();
         if let Some(files) = self.files(name)? {
@@ -107,7 +126,7 @@ impl SecurityOptions {
         }
     }
 
-    /// The token: that of the file, or else that of the environment.
+    /// The token of the file or, without a file, of the environment.
     fn token(&self) -> Result<Option<Token>, LinkError> {
         match (&self.token_file, std::env::var_os(TOKEN)) {
             (Some(path), _) => Token::read(path).map(Some),
@@ -139,7 +158,7 @@ fn only_one(folder: &Path, role: Role) -> Result<Name, NodeError> {
     }
 }
 
-/// Whose certificates a folder holds, of those that are wanted.
+/// The names of the wanted certificates in a folder.
 fn held(folder: &Path, wanted: impl Fn(Name) -> bool) -> Result<Vec<Name>, LinkError> {
     let entries = folder
         .read_dir()

@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
-/// A switch as people write it in an environment variable; nothing is off.
+/// Parses a switch in an environment variable; an empty text is off.
+///
+/// # Errors
+///
+/// If the text is no such word.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text.trim().to_lowercase().as_str() {
         "1" | "true" | "yes" | "on" | "y" | "t" => Ok(true),
@@ -11,12 +15,20 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A seed.
+/// Parses a seed.
+///
+/// # Errors
+///
+/// If the text is not an integer from 0 to 2^64 - 1.
 pub fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 /// An address to listen on.
+///
+/// # Errors
+///
+/// If the text is no such address.
 pub fn listening(text: &str) -> Result<SocketAddr, String> {
     let right = "it must be an IP address of this machine and a port, without a name or scheme: 127.0.0.1:7310, or 0.0.0.0:7310 and \
                  [::]:7310 for all of its addresses";

@@ -11,26 +11,26 @@ use crate::WeightFiles;
 /// Rounds by which a receiver may be ahead of a transmitter.
 const ROUNDS_GIVEN_UP: usize = 4;
 
-/// What a node knows of the run it takes part in.
+/// The run in which a node takes part, as the node sees it.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The scenario, as the coordinator resolved it.
+    /// The resolved scenario from the coordinator.
     pub scenario: Arc<Scenario>,
-    /// From this all draws derive.
+    /// The seed of all draws.
     pub seed: Seed,
     /// The run's 16 bytes.
     pub run: Bytes,
-    /// Counted up at every rollback.
+    /// Incremented at every rollback.
     pub incarnation: u64,
-    /// This node's index among its kind.
+    /// This node's index within its role.
     pub index: usize,
-    /// What it is known by until it joins again. That of a transmitter gives those of its pairs.
+    /// Proves this node's identity until it joins again. The secrets of a transmitter's pairs are derived from its own.
     pub secret: Secret,
     /// What its networks begin with.
     pub weights: WeightFiles,
     /// Where it computes.
     pub device: Device,
-    /// Whether it says in its reports what it saw of the draws.
+    /// Whether its reports include the draws that it saw.
     pub verify: bool,
 }
 
@@ -60,7 +60,7 @@ impl Context {
         self.scenario.train.samples_per_tick
     }
 
-    /// How many parts a round travels in.
+    /// The number of parts in which a round travels.
     pub fn parts(&self) -> usize {
         self.ticks().div_ceil(self.scenario.ticks_per_part())
     }
@@ -71,15 +71,15 @@ impl Context {
         (part * size).min(self.ticks())..((part + 1).saturating_mul(size)).min(self.ticks())
     }
 
-    /// How many messages can be on their way from one peer to another: those of all parts of a round, a closing turn, and
-    /// the first of what follows; and those that a receiver does not wait for. More wait for nobody who keeps to the
-    /// protocol.
+    /// Upper limit on messages under way from one peer to another: those of all parts of a round, a closing turn, the
+    /// first of what follows, and those that a receiver does not wait for. A peer that follows the protocol never
+    /// exceeds it.
     pub fn messages_under_way(&self) -> usize {
         self.parts() + 2 + self.most_given_up()
     }
 
-    /// How many answers a transmitter may owe a receiver that goes on without them: those of a few rounds, so that nobody
-    /// runs away from a transmitter that is always slow. None where everybody waits.
+    /// How many answers a transmitter may owe a receiver that continues without them: those of a few rounds, so that
+    /// receivers stay close to a transmitter that is always slow. None if receivers wait.
     pub fn most_given_up(&self) -> usize {
         if self.scenario.skips() { ROUNDS_GIVEN_UP * self.parts() } else { 0 }
     }
@@ -149,20 +149,20 @@ impl Context {
         piece.wrapping_mul((self.scenario.piece_samples() / self.samples()) as u64)
     }
 
-    /// How many of so many consecutive samples belong to each tick: what travels, or is lost, together.
+    /// How many of `samples` consecutive samples belong to each tick: the unit that is sent or lost together.
     pub fn groups(&self, samples: usize) -> Vec<usize> {
         groups(samples, self.samples())
     }
 
-    /// The sizes of the groups over which the rate of so many consecutive samples is estimated: a tick's, or where a tick has
-    /// one only a round's.
+    /// The sizes of the groups over which the rate of `samples` consecutive samples is estimated: those of a tick or,
+    /// if a tick has one sample, those of a round.
     pub fn rate_groups(&self, samples: usize) -> Vec<usize> {
         groups(samples, self.scenario.rate_samples())
     }
 
     /// How many of `rows_of_tick` fall into each gradient block of a round, or of a part.
     pub fn gradient_blocks(&self, rows_of_tick: &[usize]) -> Vec<usize> {
-        // Ticks of one sample never travel in parts, and blocks of ten rows would take their time.
+        // Ticks of one sample never travel in parts, and blocks of ten rows would be slow.
         let ticks = if self.scenario.rates_over_rounds() { 20 } else { 1 } * GRADIENT_BLOCK_TICKS;
         rows_of_tick.chunks(ticks).map(|block| block.iter().sum()).filter(|rows| *rows > 0).collect()
     }
@@ -174,7 +174,8 @@ impl Context {
         let rows =
             (entries * self.samples()).max(self.scenario.modalities(k) * self.scenario.piece_samples());
         let d = self.feature_dim();
-        // A dithered value escapes with at most 14 and 67 bits; a dimension's table has at most 2^14 counts at 2^14 edges.
+        // An escaped dithered value takes at most 14 and 67 bits; a dimension's table has at most 2^14 counts at 2^14
+        // edges.
         let (of_value, tables) = match self.scenario.train.coding() {
             scenario::Coding::Dithered => (11, self.scenario.modalities(k) * d * (1 << 14)),
             // A simulated value has a number of at most 34 bits, a dimension of its prior nine numbers.
@@ -189,7 +190,7 @@ impl Context {
     }
 }
 
-/// So many samples in groups of `size`, of which the last may be smaller.
+/// Splits `samples` into groups of `size`, of which the last may be smaller.
 fn groups(samples: usize, size: usize) -> Vec<usize> {
     (0..samples).step_by(size).map(|first| size.min(samples - first)).collect()
 }

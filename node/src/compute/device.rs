@@ -2,8 +2,11 @@ use scenario::Device;
 
 use crate::NodeError;
 
-/// Opens the device that was asked for, and says in the log which it took and why. `auto` takes the first GPU, and the
-/// processor where there is none.
+/// Opens the wanted device, and logs which it took and why. `auto` takes the first GPU or, without one, the CPU.
+///
+/// # Errors
+///
+/// [`NodeError::Input`] if the device is not there or cannot be opened.
 pub fn resolve_device(wanted: Device) -> Result<candle_core::Device, NodeError> {
     match wanted {
         Device::Cpu => Ok(candle_core::Device::Cpu),
@@ -14,7 +17,7 @@ pub fn resolve_device(wanted: Device) -> Result<candle_core::Device, NodeError> 
         }),
         Device::Auto => Ok(open_cuda(0).map_or_else(
             |reason| {
-                // In a build without CUDA nobody expects anything else.
+                // A build without CUDA always takes the CPU: nothing to report.
                 match cfg!(feature = "cuda") {
                     true => tracing::info!(%reason, "device auto: computes on the CPU"),
                     false => tracing::debug!(%reason, "device auto: computes on the CPU"),
@@ -42,7 +45,7 @@ fn open_cuda(_: usize) -> Result<candle_core::Device, String> {
     Err("this build computes on the CPU only (docs/cuda.md says how to build for GPUs)".into())
 }
 
-/// The name of an open device, as scenarios write it, and what a GPU is: `cpu`, `cuda:0 (NVIDIA H100 80GB HBM3)`.
+/// The name of an open device as in scenarios, with the GPU's model: `cpu`, `cuda:0 (NVIDIA H100 80GB HBM3)`.
 pub fn device_name(device: &candle_core::Device) -> String {
     match device.location() {
         candle_core::DeviceLocation::Cpu => "cpu".into(),

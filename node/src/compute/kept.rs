@@ -1,4 +1,4 @@
-//! What a checkpoint keeps of a node's data, as tensors.
+//! The record of a node's data in a checkpoint, as tensors.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use data::{Dataset, Kept};
 
 use crate::{NodeError, unpack_state};
 
-/// How the names of these tensors begin.
+/// Prefix of the names of these tensors.
 pub(crate) const PREFIX: &str = "data/";
 
-/// The tensors of what is kept: of every array its `sha256` (`[2, 32]`, training and test), and what its values are normalised by:
-/// `shift` and `scale`.
+/// The tensors of the record: of every array its `sha256` (`[2, 32]`, training and test) and its normalisation `shift`
+/// and `scale`.
 pub(crate) fn tensors(kept: &[Kept]) -> Result<Vec<(String, Tensor)>, NodeError> {
     let mut tensors = Vec::with_capacity(3 * kept.len());
     for kept in kept {
@@ -25,7 +25,11 @@ pub(crate) fn tensors(kept: &[Kept]) -> Result<Vec<(String, Tensor)>, NodeError>
     Ok(tensors)
 }
 
-/// Gives a data set back what a checkpoint's state keeps of it; a file that has changed since is refused.
+/// Restores a data set's record from a checkpoint's state; a file that has changed since is refused.
+///
+/// # Errors
+///
+/// If the state cannot be read, or a data file has changed.
 pub fn restore_data(dataset: &mut dyn Dataset, state: Option<&[u8]>) -> Result<(), NodeError> {
     let (Some(state), own) = (state, dataset.kept()) else { return Ok(()) };
     if own.is_empty() {
@@ -36,7 +40,11 @@ pub fn restore_data(dataset: &mut dyn Dataset, state: Option<&[u8]>) -> Result<(
     Ok(dataset.restore(&kept)?)
 }
 
-/// All that a checkpoint's state keeps of data, in the order of the arrays' names.
+/// All data records in a checkpoint's state, ordered by the arrays' names.
+///
+/// # Errors
+///
+/// If the state cannot be read or lacks a part of a record.
 pub fn all_kept(state: &[u8]) -> Result<Vec<Kept>, NodeError> {
     let tensors = unpack_state(state, &Device::Cpu)?;
     let mut names: Vec<&str> =
@@ -45,7 +53,7 @@ pub fn all_kept(state: &[u8]) -> Result<Vec<Kept>, NodeError> {
     Ok(names.into_iter().filter_map(|name| from_tensors(name, &tensors)).collect())
 }
 
-/// What is kept of an array; none if something is missing or of another type.
+/// The record of an array; none if a part is missing or of another type.
 fn from_tensors(name: &str, tensors: &HashMap<String, Tensor>) -> Option<Kept> {
     let tensor = |what: &str| tensors.get(&format!("{PREFIX}{name}.{what}"));
     let sums = tensor("sha256")?.to_vec2::<u8>().ok()?;

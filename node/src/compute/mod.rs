@@ -20,36 +20,36 @@ use tokio::sync::mpsc;
 
 use crate::{Activity, Awaited, NodeError, Options};
 
-/// How many inputs may wait; beyond that the links are made to wait. Outputs never wait: the protocol bounds them, and a
-/// thread that waits to be heard while its inputs wait for it would wait for ever.
+/// How many inputs may wait; beyond that the links block. Outputs are never limited here, since the protocol bounds
+/// them, and a thread blocked on its outputs while its inputs wait for it would deadlock.
 const WAITING: usize = 64;
 
 /// The compute half of a node: a state machine.
 pub trait Machine: 'static {
-    /// What goes in.
+    /// Type of the inputs.
     type Input: Send + 'static;
-    /// What comes out.
+    /// Type of the outputs.
     type Output: Send + 'static;
 
-    /// Takes one input and emits what follows from it, as early as it is known.
+    /// Takes one input and emits its results as early as they are known.
     fn handle(&mut self, input: Self::Input, emit: &mut dyn FnMut(Self::Output)) -> Result<(), NodeError>;
 
-    /// What it needs before it can go on: so a network that stands still can say whom it waits for.
+    /// The messages that it needs to continue, for the diagnosis of a stalled network.
     fn awaited(&self) -> Awaited;
 }
 
-/// How a node sets a machine to work: from what it knows of the run, what it was told, and its state at the checkpoint from
-/// which the run goes on. The machine writes down what it does.
+/// How a node starts a machine: from the run's context, the node's options, and its state at the checkpoint from which
+/// the run continues. The machine records its activity.
 pub type Employ<I, O> = dyn Fn(Context, &Options, Option<Vec<u8>>, Activity) -> Compute<I, O> + Sync;
 
 /// The threads of this process's machines, until they have ended.
 static THREADS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
-/// How long a process that ends waits for a machine that is in the middle of something, and how often it looks.
+/// How long a process that ends waits for a busy machine, and how often it checks.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(2));
 
-/// Waits for the threads of all machines, whose inputs must have ended. A process that ended around them could take the driver of a
-/// GPU away from a thread that is still giving back what it holds there.
+/// Waits for the threads of all machines, whose inputs must have ended. A process that ended earlier could unload the
+/// GPU driver while a thread still releases memory there.
 pub fn join_machines() {
     let start = Instant::now();
     for thread in std::mem::take(&mut *THREADS.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -57,22 +57,22 @@ pub fn join_machines() {
             std::thread::sleep(PATIENCE.1);
         }
         if thread.is_finished() {
-            // All of it has ended, what belongs to the thread alone too. One that has panicked has said so.
+            // The thread and its thread-local values have ended. A panic has been printed already.
             let _ = thread.join();
         }
     }
 }
 
-/// A machine at work.
+/// A running machine.
 #[derive(Debug)]
 pub struct Compute<I, O> {
-    /// What goes in.
+    /// Its inputs.
     pub inputs: mpsc::Sender<I>,
-    /// What comes out; the last is the error that ended the machine, if one did.
+    /// Its outputs; the last is the error that ended the machine, if any.
     pub outputs: mpsc::UnboundedReceiver<Result<O, NodeError>>,
 }
 
-/// A machine, and the ways in and out of it.
+/// A machine with its inputs and outputs.
 struct Worker<I, O> {
     taken: mpsc::Receiver<I>,
     emitted: mpsc::UnboundedSender<Result<O, NodeError>>,
@@ -80,8 +80,8 @@ struct Worker<I, O> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
-    /// Builds a machine on a new thread (reading its data takes a while) and lets it run until its inputs end.
-    /// Its matrix products may use so many threads.
+    /// Builds a machine on a new thread (reading its data takes a while) and runs it until its inputs end. Its matrix
+    /// products use up to `threads` threads.
     pub fn spawn<M>(
         threads: u16,
         activity: Activity,
@@ -106,8 +106,8 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
         compute
     }
 
-    /// Builds a machine and lets it run among the tasks that feed it, without a thread: in simulated time, which no thread
-    /// would follow. Needs a runtime.
+    /// Builds a machine and runs it as a task beside those that feed it, without a thread of its own, since threads do
+    /// not follow simulated time. Needs a runtime.
     pub fn inline<M>(
         activity: Activity,
         build: impl FnOnce(&mut dyn FnMut(O)) -> Result<M, NodeError>,
@@ -134,7 +134,11 @@ impl<I: Send + 'static, O: Send + 'static> Compute<I, O> {
         (Compute { inputs, outputs }, Worker { taken, emitted, activity })
     }
 
-    /// The next output. A thread that ended without an error has panicked.
+    /// The next output. If the thread ended without an error, it panicked.
+    ///
+    /// # Errors
+    ///
+    /// The error that ended the machine, or [`NodeError::Panicked`].
     pub async fn next(&mut self) -> Result<O, NodeError> {
         match self.outputs.recv().await {
             Some(output) => output,
@@ -155,7 +159,7 @@ impl<I, O> Worker<I, O> {
         Some(machine)
     }
 
-    /// Gives the machine an input; false if it could not go on.
+    /// Gives the machine an input; false if it failed.
     fn handle<M: Machine<Input = I, Output = O>>(&self, machine: &mut M, input: I) -> bool {
         self.activity.computes();
         let outcome = machine.handle(input, &mut |output| drop(self.emitted.send(Ok(output))));
@@ -164,7 +168,7 @@ impl<I, O> Worker<I, O> {
     }
 }
 
-/// What comes of every item, in their order: on the threads that this thread may use, if it may use several.
+/// Maps every item, in order, on as many threads as this thread may use.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> R + Sync) -> Vec<R> {
     use rayon::prelude::*;
 
@@ -174,7 +178,7 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> R + Sync)
     }
 }
 
-/// Runs `work` in a thread pool of its own, where the kernels find how many threads they may use.
+/// Runs `work` in a thread pool of its own, from which the kernels take their number of threads.
 pub fn on_threads<R: Send>(threads: u16, work: impl FnOnce() -> R + Send) -> R {
     if threads <= 1 {
         return work();
@@ -195,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes its time to give back what it holds.
+    /// Takes a while to drop.
     struct Slow(Arc<AtomicBool>);
 
     impl Machine for Slow {

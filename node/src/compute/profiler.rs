@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-/// What a compute thread may be busy with.
+/// A phase of a compute thread's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProfilerPhase {
     /// Waiting for the next message or order.
@@ -19,12 +19,12 @@ pub enum ProfilerPhase {
     Backward,
     /// Optimizer steps of encoders and decoders.
     Optimize,
-    /// Between tensors and messages.
+    /// Conversion between tensors and messages.
     Pack,
 }
 
 impl ProfilerPhase {
-    /// All kinds, in the order of [`Profiler::take`].
+    /// All phases, in the order of [`Profiler::take`].
     pub const ALL: [ProfilerPhase; 9] = [
         ProfilerPhase::Wait,
         ProfilerPhase::Read,
@@ -53,7 +53,7 @@ impl ProfilerPhase {
     }
 }
 
-/// Where a compute thread's time goes. It only watches: nothing that is computed depends on it.
+/// Measures how a compute thread spends its time. No result depends on it.
 #[derive(Debug)]
 pub struct Profiler {
     current: ProfilerPhase,
@@ -72,7 +72,7 @@ impl Default for Profiler {
 }
 
 impl Profiler {
-    /// From now on the thread does `work`.
+    /// Starts a phase.
     pub fn turn_to(&mut self, work: ProfilerPhase) {
         let now = Instant::now();
         self.spent[self.current as usize] += now - self.since;
@@ -80,7 +80,7 @@ impl Profiler {
         self.since = now;
     }
 
-    /// Seconds spent on each kind of work since the last call, in the order of [`ProfilerPhase::ALL`].
+    /// Seconds in each phase since the last call, in the order of [`ProfilerPhase::ALL`].
     pub fn take(&mut self) -> Vec<f64> {
         self.turn_to(self.current);
         std::mem::take(&mut self.spent).iter().map(Duration::as_secs_f64).collect()

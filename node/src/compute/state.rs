@@ -10,6 +10,10 @@ use crate::NodeError;
 const VERSION: &str = "version";
 
 /// Packs a node's tensors at a version as a safetensors file.
+///
+/// # Errors
+///
+/// If the tensors cannot be serialised.
 pub fn pack_state(mut tensors: Vec<(String, Tensor)>, version: u64) -> Result<Vec<u8>, NodeError> {
     tensors.push((VERSION.into(), Tensor::new(&[version as i64], &Device::Cpu)?));
     safetensors::serialize(tensors, None)
@@ -31,7 +35,11 @@ pub fn save<'a>(
     pack_state(tensors, version)
 }
 
-/// Restores networks from what [`save`] gave; each checks its own tensors. Gives the version.
+/// Restores networks from the output of [`save`]; each checks its own tensors. Returns the version.
+///
+/// # Errors
+///
+/// If the file cannot be read, or a tensor is missing or of another shape.
 pub fn restore<'a>(
     state: &[u8],
     device: &Device,
@@ -44,7 +52,11 @@ pub fn restore<'a>(
     state_version(&tensors)
 }
 
-/// Unpacks a safetensors file. What its tensors must be is for the networks to check.
+/// Unpacks a safetensors file. The networks check its tensors.
+///
+/// # Errors
+///
+/// If the bytes are not a safetensors file.
 pub fn unpack_state(bytes: &[u8], device: &Device) -> Result<HashMap<String, Tensor>, NodeError> {
     candle_core::safetensors::load_buffer(bytes, device)
         .map_err(|error| NodeError::Input(format!("the checkpoint cannot be read: {error}")))

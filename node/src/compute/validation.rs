@@ -1,7 +1,7 @@
-//! Passes over validation rows during training, beside those of the evaluation at the end.
+//! Passes over validation rows during training, apart from the evaluation at the end.
 
-/// Passes over validation rows are numbered from here on: none of their draws is one of the evaluation's, so that what is chosen by
-/// them owes nothing to the luck of the test.
+/// Number of the first pass over validation rows: their draws differ from those of the evaluation, so that choosing a
+/// version by them is independent of the test.
 const FIRST: u64 = 1 << 32;
 
 /// The number of the first pass over validation rows, or over the test set.

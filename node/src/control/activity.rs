@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use proto::v1::{Activity as Kind, Heartbeat};
 use tokio::time::Instant;
 
-/// What a node is doing, as its heartbeats tell it: the compute half writes it down, the async half reads it.
+/// A node's activity, as its heartbeats report it: the compute half writes it, the async half reads it.
 #[derive(Clone, Debug)]
 pub struct Activity(Arc<Mutex<State>>);
 
@@ -15,7 +15,7 @@ struct State {
     since: Instant,
 }
 
-/// What a machine has to wait for before it can go on.
+/// The messages or orders that a machine waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Awaited {
     /// Steps that all its parameters have taken.
@@ -25,7 +25,7 @@ pub struct Awaited {
 }
 
 impl Activity {
-    /// A node that is getting ready.
+    /// The activity of a node that is getting ready.
     pub(crate) fn preparing() -> Self {
         Activity(Arc::new(Mutex::new(State {
             version: 0,
@@ -35,21 +35,21 @@ impl Activity {
         })))
     }
 
-    /// The machine has begun to compute.
+    /// Records that the machine has begun to compute.
     pub(crate) fn computes(&self) {
         let mut state = self.state();
         (state.kind, state.since) = (Kind::Computing, Instant::now());
         state.peers.clear();
     }
 
-    /// The machine has done all that it can.
+    /// Records what the machine waits for.
     pub(crate) fn awaits(&self, awaited: Awaited) {
         let mut state = self.state();
         (state.kind, state.since, state.version) = (Kind::Waiting, Instant::now(), awaited.version);
         state.peers = awaited.peers.into_iter().map(|peer| peer as u32).collect();
     }
 
-    /// What the node says of itself now.
+    /// The node's current heartbeat.
     pub(crate) fn heartbeat(&self) -> Heartbeat {
         let state = self.state();
         Heartbeat {

@@ -1,4 +1,4 @@
-//! Whether this process is well, for those who start it again if it is not: containers, probes, supervisors.
+//! Health of this process, for supervisors, containers and probes that restart it.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -11,17 +11,18 @@ use tonic_health::{
 
 use crate::NodeError;
 
-/// The service that is said to serve while the process has its place in a run. The empty name stands for its being alive.
+/// The service that is `SERVING` while the process has its place in a run. The empty name stands for the process being
+/// alive.
 const READY: &str = "ready";
 
-/// What a process says of its health, at an address of its own: a probe has no certificate and no token to show, and a
-/// receiver listens nowhere else. By default it says nothing.
+/// The health service of a process, at an address of its own: a probe has no certificate and no token, and a receiver
+/// listens nowhere else. Off by default.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Option<HealthReporter>);
 
 impl Health {
-    /// Serves `grpc.health.v1.Health` at an address, if there is one, until the process ends. Whoever can reach it may ask;
-    /// all that it answers is whether the process is alive, and whether it has its place in a run.
+    /// Serves `grpc.health.v1.Health` at an address, if given, until the process ends. Any client may ask; the answers
+    /// tell only whether the process is alive and whether it has its place in a run.
     ///
     /// # Errors
     /// An input error if the address cannot be listened on.
@@ -45,7 +46,7 @@ impl Health {
         Ok(health)
     }
 
-    /// Says whether the process has its place in a run.
+    /// Sets whether the process has its place in a run.
     pub async fn ready(&self, ready: bool) {
         if let Some(reporter) = &self.0 {
             let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
@@ -54,26 +55,26 @@ impl Health {
     }
 }
 
-/// Whom to ask for its health, and what of it.
+/// Which process to ask for its health, and which service.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib health                            # of the process in this container
   pom2dib health 127.0.0.1:7300 --ready")]
 pub struct HealthArguments {
-    /// Where the process says how it is: what it was given as --health
+    /// Address of the process's health service: its --health
     #[arg(env = "POM2DIB_HEALTH", default_value = "127.0.0.1:7300", value_name = "HOST:PORT")]
     pub address: String,
 
-    /// Ask not only whether it is alive, but whether it has its place in a run
+    /// Ask whether it has its place in a run, not only whether it is alive
     #[arg(long)]
     pub ready: bool,
 
-    /// How many seconds to wait for its answer
+    /// How many seconds to wait for the answer
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     pub patience: u64,
 }
 
-/// Asks a process for its health and gives the exit status: 0 well, 1 not.
+/// Asks a process for its health and returns the exit status: 0 healthy, 1 not.
 pub fn health(arguments: &HealthArguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answer = match runtime {
@@ -82,7 +83,7 @@ pub fn health(arguments: &HealthArguments) -> ExitCode {
     };
     match answer {
         Ok(line) => {
-            // A reader that has gone away has the exit status.
+            // If the reader has gone, the exit status still tells.
             crate::say(&format!("{line}\n"));
             ExitCode::SUCCESS
         }
@@ -100,7 +101,7 @@ async fn ask(arguments: &HealthArguments) -> Result<String, String> {
     let answer = async {
         let channel = link::dial(Name::Coordinator, address, &Security::default(), patience).await;
         let mut client = HealthClient::new(channel.map_err(|error| match error {
-            // A health port asks nobody for credentials; the other ports of the program do.
+            // A health port demands no credentials; the other ports of the program do.
             link::LinkError::Untrusted { problem, .. } => {
                 format!("{address}: {problem}; is it what --health was given?")
             }

@@ -5,14 +5,14 @@ use tokio::time::Instant;
 
 use crate::{Control, Joined, NodeError, Options, Role};
 
-/// Between two attempts to join.
+/// Pause between two attempts to join.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A node's life: it joins, takes part, and joins again whenever the network goes back to its last checkpoint or the
-/// coordinator was away, always under the same index.
+/// A node's life: it joins, takes part, and joins again, under the same index, whenever the network goes back to its
+/// last checkpoint or the coordinator was lost.
 ///
 /// # Errors
-/// What ended `take_part` for good, as the coordinator has been told.
+/// The error that ended `take_part` for good, which the coordinator has been told.
 pub async fn live<F>(
     role: Role,
     mut options: Options,
@@ -28,7 +28,7 @@ where
         loop {
             let joined = match join(role, &options, security).await {
                 Ok(joined) => joined,
-                // It did not come back: what counts is how it was lost.
+                // The coordinator did not come back: the first loss is the error to report.
                 Err(error @ (NodeError::Link(_) | NodeError::CoordinatorLost(_))) => {
                     return Err(lost.unwrap_or(error));
                 }
@@ -54,7 +54,7 @@ where
     tokio::select! {
         biased;
         outcome = life => match outcome {
-            // Whatever the others made of it, it has ended as it was told.
+            // However the others reacted, this node ended as requested.
             Err(NodeError::Aborted(_) | NodeError::CoordinatorLost(_)) if shutdown.is_announced() => Ok(()),
             outcome => outcome,
         },
@@ -62,8 +62,8 @@ where
     }
 }
 
-/// Joins; a coordinator that is lost in the middle of it, or goes back to a checkpoint, is asked again until the node's
-/// patience is over.
+/// Joins. If the coordinator is lost meanwhile, or goes back to a checkpoint, the node tries again until its patience
+/// is over.
 async fn join(role: Role, options: &Options, security: &Security) -> Result<Joined, NodeError> {
     let begun = Instant::now();
     loop {

@@ -38,7 +38,7 @@ const PIECE: usize = 1 << 20;
 /// The largest message that the coordinator sends, in bytes: a scenario of some thousand nodes, or a piece of a state.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
-/// The largest state, in bytes, as the coordinator takes it.
+/// The largest state in bytes, as at the coordinator.
 const LARGEST_STATE: usize = 4 << 30;
 
 /// A node's side of the coordinator's control stream.
@@ -51,20 +51,20 @@ pub struct Control {
     run: Bytes,
     incarnation: u64,
     index: u32,
-    /// Shown with whatever state is written or read, as it stands in `Welcome`.
+    /// Shown with every state that is written or read; it comes from `Welcome`.
     secret: Bytes,
     activity: Activity,
     heart: JoinHandle<()>,
 }
 
-/// What a node holds once the coordinator has let it in.
+/// A node's data after the coordinator has admitted it.
 #[derive(Debug)]
 pub struct Joined {
     /// The control stream.
     pub control: Control,
     /// The run that it takes part in.
     pub context: Context,
-    /// Its state at the checkpoint from which the run goes on, as a safetensors file.
+    /// Its state at the checkpoint from which the run continues, as a safetensors file.
     pub state: Option<Vec<u8>>,
 }
 
@@ -75,7 +75,11 @@ impl Drop for Control {
 }
 
 impl Control {
-    /// Dials the coordinator, presents version and protocol, and takes the scenario and an index.
+    /// Dials the coordinator, presents version and protocol, and receives the scenario and an index.
+    ///
+    /// # Errors
+    ///
+    /// If the coordinator cannot be reached, refuses the node, or sends a scenario or state that cannot be used.
     pub async fn join(role: Role, options: &Options, security: &Security) -> Result<Joined, NodeError> {
         let channel =
             link::dial(Name::Coordinator, &options.coordinator, security, options.patience()).await?;
@@ -114,7 +118,7 @@ impl Control {
             }
             match control.load().await {
                 Ok(state) => Ok((context, Some(state))),
-                // An incarnation that has just ended gives no states: the control stream says so.
+                // A coordinator between two incarnations sends no states: the control stream tells why.
                 Err(error) => Err(control.explain(error).await),
             }
         }
@@ -128,12 +132,16 @@ impl Control {
         }
     }
 
-    /// Where the compute half writes down what it does, for the heartbeats.
+    /// The activity that the compute half records, for the heartbeats.
     pub fn activity(&self) -> Activity {
         self.activity.clone()
     }
 
-    /// The next order. The end of the incarnation or of the run, or the coordinator's disappearance, is an error.
+    /// The next order.
+    ///
+    /// # Errors
+    ///
+    /// The end of the incarnation or of the run, or the loss of the coordinator.
     pub async fn order(&mut self) -> Result<Kind, NodeError> {
         match self.orders.message().await {
             Ok(Some(Order { order: Some(Kind::Abort(abort)) })) => {
@@ -152,17 +160,21 @@ impl Control {
     }
 
     /// Sends a report.
+    ///
+    /// # Errors
+    ///
+    /// If the coordinator is lost.
     pub async fn report(&self, report: report::Report) -> Result<(), NodeError> {
         send(&self.reports, report).await
     }
 
-    /// A peer is lost. Its loss may be the first sign of an end that the coordinator knows more about, or of the
-    /// coordinator's own: gives its word or its loss if that comes within the grace time, and the peer's loss if not.
+    /// Explains the loss of a peer. It may be the first sign of an end whose cause the coordinator knows, or of the
+    /// coordinator's own loss: returns that if it arrives within the grace time, otherwise the peer's loss.
     pub async fn explain(&mut self, loss: NodeError) -> NodeError {
         self.last_word().await.unwrap_or(loss)
     }
 
-    /// How the control stream ends, if it does within the grace time.
+    /// How the control stream ends, if it ends within the grace time.
     async fn last_word(&mut self) -> Option<NodeError> {
         let end = async {
             loop {
@@ -174,12 +186,16 @@ impl Control {
         tokio::time::timeout(crate::GRACE, end).await.ok()
     }
 
-    /// This node's work is done and said so: waits until the coordinator has heard it and closes the stream.
+    /// After this node's last report: waits until the coordinator has read it and closes the stream.
     pub async fn finish(&mut self) {
         self.last_word().await;
     }
 
     /// The next order, which must be the start of the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`order`](Self::order); also if another order comes first.
     pub async fn start(&mut self) -> Result<Start, NodeError> {
         match self.order().await? {
             Kind::Start(start) => Ok(start),
@@ -187,24 +203,25 @@ impl Control {
         }
     }
 
-    /// Tells the coordinator why this node cannot go on, and gives what it ends with: its own error, unless the coordinator has
-    /// an answer that counts for more.
+    /// Tells the coordinator why this node cannot continue, and returns the error to end with: its own, unless the
+    /// coordinator's answer takes precedence.
     pub async fn fail(&mut self, error: NodeError) -> NodeError {
         match error {
             NodeError::Aborted(_) | NodeError::Refused(_) | NodeError::RolledBack(_) => return error,
-            // What it said before it was lost may wait to be read.
+            // A last order from before the loss may still be unread.
             NodeError::CoordinatorLost(_) => return self.last_word().await.unwrap_or(error),
             _ => {}
         }
         let failed = Failed { message: error.to_string(), input: error.is_input(), lost: error.is_loss() };
-        // A coordinator that does not hear it any more has had its last word: it waits to be read.
+        // A coordinator that no longer reads reports may have sent its last order, which waits to be read.
         let _ = self.report(report::Report::Failed(failed)).await;
-        // The coordinator answers a failure with its abort, by going back, or by hanging up: then it has been heard.
+        // The coordinator answers a failure with an abort, a rollback, or by closing the stream: then it has read the
+        // report.
         match self.last_word().await {
             Some(back @ NodeError::RolledBack(_)) => back,
-            // Who was lost may have ended for a reason that only the coordinator knows.
+            // The cause of a peer's loss may be known only to the coordinator.
             Some(end @ NodeError::Aborted(_)) if error.is_loss() => end,
-            // A loss ends no node as long as the coordinator may come back, to whom it is one, too.
+            // A loss ends no node while the coordinator may come back, for the coordinator sees the loss too.
             None | Some(NodeError::CoordinatorLost(_)) if error.is_loss() => {
                 lost(&format!("it did not hear that this node has {error}"))
             }
@@ -213,11 +230,15 @@ impl Control {
     }
 
     /// Streams this node's state at a version to the coordinator.
+    ///
+    /// # Errors
+    ///
+    /// If the coordinator is lost or refuses the state.
     pub async fn save(&mut self, version: u64, state: Vec<u8>) -> Result<(), NodeError> {
         let pieces = self.pieces(version, Bytes::from(state));
         match self.client.save(tokio_stream::iter(pieces)).await {
             Ok(_) => Ok(()),
-            // An incarnation that has just ended takes no states: the control stream says so.
+            // A coordinator between two incarnations accepts no states: the control stream tells why.
             Err(status) => Err(self.explain(refusal(status)).await),
         }
     }
@@ -239,7 +260,7 @@ impl Control {
         (0..count).map(piece).collect()
     }
 
-    /// Fetches this node's state at the checkpoint from which the run goes on.
+    /// Fetches this node's state at the checkpoint from which the run continues.
     async fn load(&mut self) -> Result<Vec<u8>, NodeError> {
         let request = LoadRequest {
             run: self.run.clone(),
@@ -304,7 +325,7 @@ fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, 
     })
 }
 
-/// Says once a second what the node is doing, and once that it is to leave.
+/// Sends a heartbeat with the node's activity every second, and once a report that it leaves.
 async fn beat(reports: mpsc::Sender<Report>, activity: Activity, shutdown: Shutdown) {
     let mut leaves = false;
     loop {
@@ -329,7 +350,7 @@ async fn send(reports: &mpsc::Sender<Report>, report: report::Report) -> Result<
     sent.map_err(|_| lost("the control stream is closed"))
 }
 
-/// A refusal comes as a status with a message of the coordinator's own; anything else is a lost connection.
+/// The error for a failed call: a refusal if the coordinator sent a status, otherwise a lost connection.
 fn refusal(status: Status) -> NodeError {
     let message = link::printable(status.message());
     match status.code() {

@@ -4,8 +4,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Health, NodeError, Options, Shutdown};
 
-/// Ends this process as soon as its standard input is closed: its parent holds the other end, so a parent that is
-/// killed, however rudely, takes its children along.
+/// Ends this process as soon as its standard input is closed. The parent holds the other end, so that even a killed
+/// parent takes its children along.
 pub fn end_with_parent() {
     std::thread::spawn(|| {
         let mut byte = [0];
@@ -15,7 +15,7 @@ pub fn end_with_parent() {
     });
 }
 
-/// Runs a node to its end on a runtime of its own and gives its exit status: 0 done, 2 the user's input, 1 the run.
+/// Runs a node on its own runtime and returns the exit status: 0 done, 2 wrong user input, 1 the run failed.
 pub fn main<F>(options: Options, run: impl FnOnce(Options) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), NodeError>>,
@@ -27,7 +27,7 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(async {
-            // A terminal's Ctrl-C goes to the whole family: it is for the parent to say what it means.
+            // A terminal sends Ctrl-C to the whole process group: the parent decides what it means.
             let _parents_affair = options.end_with_parent.then(|| signal(SignalKind::interrupt()));
             let shutdown = Shutdown::on(&[SignalKind::terminate()]);
             let state_of_health = Health::serve(options.health).await?;

@@ -4,17 +4,17 @@ use bytes::Bytes;
 use proto::v1::{LookReply, LookRequest, probe_server};
 use tonic::{Request, Response, Status};
 
-/// The largest payload of a look, in bytes.
+/// The largest payload of a probe, in bytes.
 const LARGEST_PAYLOAD: usize = 1 << 20;
 
-/// Answers `pom2dib doctor` beside a service of this project, on the same terms: who may call the one may call the other.
+/// Answers `pom2dib doctor` beside a service of this project, with the same access control as the service.
 #[derive(Clone, Debug)]
 pub struct Probe {
     who: String,
 }
 
 impl Probe {
-    /// For the process of that name.
+    /// The probe service of the process with that name.
     pub fn of(who: impl std::fmt::Display) -> probe_server::ProbeServer<Probe> {
         probe_server::ProbeServer::new(Probe { who: who.to_string() })
     }
@@ -29,7 +29,7 @@ impl probe_server::Probe for Probe {
             let message = format!("a look carries at most {LARGEST_PAYLOAD} bytes each way");
             return Err(Status::invalid_argument(message));
         }
-        // A clock before 1970 is wrong enough to be told by a zero.
+        // A clock before 1970 is reported as zero, which shows that it is wrong.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         Ok(Response::new(LookReply {
             who: self.who.clone(),
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_look_carries_what_was_asked_for_and_no_more_than_a_mebibyte() {
+    async fn a_probe_carries_the_requested_bytes_up_to_a_mebibyte() {
         let probe = Probe { who: "transmitter 1".into() };
         let look = |payload: usize, answer: usize| {
             probe.look(Request::new(LookRequest { payload: vec![0; payload].into(), answer: answer as u32 }))

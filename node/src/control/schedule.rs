@@ -2,21 +2,21 @@ use std::collections::VecDeque;
 
 use proto::v1::order::Order;
 
-/// What the coordinator's orders allow or ask of a node that stands at a version.
+/// What a node at a version does next, by the coordinator's orders.
 #[derive(Debug, PartialEq)]
 pub enum Next {
     /// Take part in this round.
     Round(u64),
     /// End the stretch: a closing turn is due (or expected) if the last round's gradients are still out.
     Close,
-    /// Nothing to do before the next order.
+    /// Wait for the next order.
     Wait,
 }
 
-/// The coordinator's totally ordered orders, as far as they have come.
+/// The coordinator's totally ordered orders received so far.
 ///
-/// Training orders extend a horizon of granted rounds; every other order waits until all rounds granted before it are
-/// done, and is then the node's `current` one until [`Schedule::done`].
+/// Training orders extend a horizon of granted rounds. Every other order waits until all rounds granted before it are
+/// done, and is then the node's `current` order until [`Schedule::done`].
 #[derive(Debug, Default)]
 pub struct Schedule {
     horizon: u64,
@@ -29,7 +29,7 @@ impl Schedule {
         Schedule { horizon: version, waiting: VecDeque::new() }
     }
 
-    /// Takes the next order.
+    /// Adds the next order.
     pub fn push(&mut self, order: Order) {
         match (order, self.waiting.is_empty()) {
             (Order::Train(train), true) => self.horizon = self.horizon.max(train.to),
@@ -37,7 +37,7 @@ impl Schedule {
         }
     }
 
-    /// What to do once `rounds` rounds have been computed.
+    /// What to do after `rounds` computed rounds.
     pub fn next(&self, rounds: u64) -> Next {
         if rounds < self.horizon {
             Next::Round(rounds)
@@ -48,12 +48,12 @@ impl Schedule {
         }
     }
 
-    /// The order to carry out at version `version`, if all that comes before it is done.
+    /// The order to carry out at version `version`, if all earlier orders are done.
     pub fn current(&self, version: u64) -> Option<&Order> {
         self.waiting.front().filter(|_| version >= self.horizon)
     }
 
-    /// The current order is carried out.
+    /// Marks the current order as done.
     pub fn done(&mut self) {
         self.waiting.pop_front();
         while let Some(Order::Train(train)) = self.waiting.front() {

@@ -2,15 +2,16 @@ use std::time::Duration;
 
 use tokio::{signal::unix::SignalKind, sync::watch};
 
-/// How long a node that is told to end may take over it: the network writes a checkpoint first.
+/// How long a node's shutdown may take: the network writes a checkpoint first.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// The way by which a node, or a coordinator, learns that it is to end. By default nobody tells it.
+/// The signal for a node or a coordinator to shut down. By default there is none.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown(Option<watch::Receiver<bool>>);
 
 impl Shutdown {
-    /// A shutdown that the first of these signals announces; another one ends the process at once. Needs a runtime.
+    /// A shutdown that the first of these signals announces; the second signal ends the process at once. Needs a
+    /// runtime.
     pub fn on(signals: &[SignalKind]) -> Self {
         let (announce, announced) = watch::channel(false);
         for kind in signals {
@@ -24,12 +25,12 @@ impl Shutdown {
                 }
             });
         }
-        // Kept open: who waits for an announcement must not take its end for one.
+        // Kept open: a dropped sender would look like an announcement.
         tokio::spawn(async move { announce.closed().await });
         Shutdown(Some(announced))
     }
 
-    /// Resolves once the process is to end.
+    /// Resolves once a shutdown is announced.
     pub async fn announced(&self) {
         match &self.0 {
             Some(announced) if announced.clone().wait_for(|told| *told).await.is_ok() => {}
@@ -37,7 +38,7 @@ impl Shutdown {
         }
     }
 
-    /// Resolves when the node has had its time to leave in good order.
+    /// Resolves when the time for an orderly shutdown is over.
     pub(crate) async fn overdue(&self) {
         self.announced().await;
         tokio::time::sleep(GRACE).await;

@@ -1,4 +1,5 @@
-//! The scenario's choices in the words of the mathematics (both crates are leaves and know nothing of each other).
+//! Converts the scenario's choices into values of `dib` and `proto` (`scenario` and `dib` are leaves and do not depend
+//! on each other).
 
 /// The advantage of each tick of a round by the run's baseline: of its cost, 0 where it took no part. `gains` gives what the node sees
 /// of the channel at each tick, as many numbers at every one.
@@ -33,7 +34,7 @@ pub fn log_probability(kind: scenario::LogProbability) -> dib::LogProbability {
     }
 }
 
-/// Whose grants the sparse term counts.
+/// Which grants the sparse term counts.
 pub fn sparse_term(term: scenario::SparseTerm) -> dib::SparseTerm {
     match term {
         scenario::SparseTerm::Own => dib::SparseTerm::Own,
@@ -41,7 +42,7 @@ pub fn sparse_term(term: scenario::SparseTerm) -> dib::SparseTerm {
     }
 }
 
-/// The estimator of the rate (17); beside a rate against a prior, that by which it is told elsewhere.
+/// The estimator of the rate (17); beside a rate against a prior, the estimator of the additional estimate.
 pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator {
     match estimator {
         scenario::RateEstimator::PerDimension | scenario::RateEstimator::Prior => {
@@ -51,7 +52,7 @@ pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator 
     }
 }
 
-/// How a run's encoders code. Of dithered features they put out the means.
+/// The coding of a run's encoders. For dithered features they output the means.
 pub fn coding(train: &scenario::Train) -> dib::Coding {
     match train.coding() {
         scenario::Coding::Gaussian => dib::Coding::Gaussian,
@@ -83,7 +84,7 @@ pub fn adamw(rate: f64, decay: f64) -> dib::AdamW {
     dib::AdamW { decay, ..dib::AdamW::new(rate) }
 }
 
-/// What a node says of its files, as it goes to the coordinator.
+/// A node's record of its files, as a message to the coordinator.
 pub fn files(files: Vec<data::DataFile>) -> Vec<proto::v1::DataFile> {
     let file = |file: data::DataFile| proto::v1::DataFile {
         name: file.name,

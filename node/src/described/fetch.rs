@@ -1,4 +1,4 @@
-//! Arrays that lie in an object store: a node's own are copied to this machine.
+//! Arrays in an object store: copies those of a node to this machine.
 
 use std::{
     io::Write,
@@ -12,17 +12,17 @@ use tokio_stream::StreamExt;
 
 use crate::NodeError;
 
-/// Where copies are kept, beside data sets that were fetched.
+/// Folder of the copies, beside fetched data sets.
 const CACHE: &str = "data-cache/arrays";
 
 const ENDINGS: [&str; 3] = ["npy", "npz", "safetensors"];
 
-/// The folder in which this node finds its data: the one given, or else the scenario's. If that is the URL of an object store, the
-/// files of these arrays are copied to a folder under `data-cache/arrays` first; those that are there already, and have not changed
-/// in the store, are kept.
+/// The folder with this node's data: the given one, or else the scenario's. If that is the URL of an object store,
+/// these arrays are first copied to a folder under `data-cache/arrays`; copies that have not changed in the store are
+/// reused.
 ///
 /// # Errors
-/// The object at fault.
+/// If an object cannot be read or copied; the error names it.
 pub async fn data_nearby(
     scenario: &Scenario,
     folder: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub async fn data_nearby(
     }
 }
 
-/// Copies the files of these arrays. What is not in the store is not to be in the folder either.
+/// Copies the files of these arrays, and removes copies of files that are no longer in the store.
 async fn copy_arrays(store: &Store, cache: &Path, arrays: &[String]) -> Result<(), NodeError> {
     std::fs::create_dir_all(cache).map_err(|error| cannot(cache, &error))?;
     for name in arrays.iter().filter(|name| !data::is_noise(name)) {
@@ -59,11 +59,11 @@ async fn copy_arrays(store: &Store, cache: &Path, arrays: &[String]) -> Result<(
     Ok(())
 }
 
-/// Copies an object unless it is there already; beside it lies a note of what it is a copy of.
+/// Copies an object unless an unchanged copy exists; a note beside the copy identifies the original.
 async fn copy(store: &Store, cache: &Path, name: &str) -> Result<(), NodeError> {
     let (path, note) = (cache.join(name), cache.join(format!("{name}.copied")));
     let Some(object) = store.stat(name).await.map_err(input)? else {
-        // It may well not be there.
+        // The file may not exist.
         let _ = std::fs::remove_file(&path);
         return Ok(());
     };
@@ -73,7 +73,8 @@ async fn copy(store: &Store, cache: &Path, name: &str) -> Result<(), NodeError> 
         return Ok(());
     }
     tracing::info!(object = store.name_of(name), bytes = object.size, "copying");
-    // Another node of this machine may be copying the same: each writes its own, and the last to be whole stays.
+    // Another node of this machine may be copying the same object: each writes its own copy, and the last complete one
+    // stays.
     let fail = |error: std::io::Error| cannot(&path, &error);
     let mut copied = tempfile::NamedTempFile::new_in(cache).map_err(fail)?;
     let mut pieces = store.read(name).await.map_err(input)?;
@@ -124,7 +125,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(path("left.train.npy")).unwrap(), "first");
         assert!(path("left.test.npz").exists() && !path("right.train.npy").exists());
 
-        // What has not changed there is not copied again.
+        // An unchanged object is not copied again.
         std::fs::write(path("left.train.npy"), "FIRST").unwrap();
         copied(&store, folder.path());
         assert_eq!(std::fs::read_to_string(path("left.train.npy")).unwrap(), "FIRST");

@@ -1,4 +1,5 @@
-//! The scenario's words as values of the crates that compute. (`scenario`, `dib` and `data` are leaves and know nothing of each other.)
+//! Converts the scenario's descriptions into values of the crates that compute. (`scenario`, `dib` and `data` are
+//! leaves and do not depend on each other.)
 
 pub(crate) mod channel;
 pub(crate) mod convert;

@@ -1,4 +1,4 @@
-//! The networks that a scenario describes. (`scenario` and `dib` are leaves and know nothing of each other.)
+//! The networks that a scenario describes. (`scenario` and `dib` are leaves and do not depend on each other.)
 
 use candle_core::DType;
 use dib::{
@@ -12,18 +12,18 @@ use crate::{
     described::own_kind::{build_own, kind_names},
 };
 
-/// What an encoder computes.
+/// The modules of an encoder.
 pub struct EncoderModules {
-    /// From a sample to what the head is given of it; none where the head sees the sample itself.
+    /// Maps a sample to the head's input; none where the head takes the sample itself.
     pub trunk: Option<Box<dyn Module>>,
-    /// From that and the task input to the coding's outputs.
+    /// Maps that input and the task input to the coding's outputs.
     pub head: Box<dyn Module>,
 }
 
 /// The encoder of a modality whose samples have these axes, with a task input of `d` values.
 ///
 /// # Errors
-/// A kind that this program does not know, and what does not fit the samples.
+/// For an unknown kind of network, or one that does not fit the samples.
 pub fn encoder(
     described: &Described,
     axes: &[usize],
@@ -38,10 +38,10 @@ pub fn encoder(
     Ok(EncoderModules { trunk: Some(trunk), head: module(&described.head(), &[seen + d], outputs)? })
 }
 
-/// What a network of the scenario computes, from rows with these axes to so many values.
+/// A network of the scenario, from rows with these axes to `outputs` values.
 ///
 /// # Errors
-/// A kind that this program does not know, and what does not fit the rows.
+/// For an unknown kind of network, or one that does not fit the rows.
 pub fn module(described: &Described, axes: &[usize], outputs: usize) -> Result<Box<dyn Module>, NodeError> {
     let seen = seen(described, axes)?;
     let module = match architecture(&described.model.kind) {
@@ -75,7 +75,7 @@ pub fn network(
     Ok(network)
 }
 
-/// What each layer of a network of the scenario does to a row.
+/// What each layer of a network does to a row.
 ///
 /// # Errors
 /// As [`module`].
@@ -86,16 +86,16 @@ pub fn layers(described: &Described, axes: &[usize], outputs: usize) -> Result<V
         Err(own) => {
             let module = own_module(described, own, &axes, outputs)?;
             let parameters = module.layout().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-            // Forward is a third of a step.
+            // The forward pass is a third of a training step.
             let operations = module.operations(1.0, 1.0, true) / 3.0;
-            // What it keeps, it alone knows.
+            // Only the module knows what it stores.
             let (number, kind) = ("1".to_owned(), own.name.to_owned());
             Ok(vec![LayerSummary { number, kind, output: vec![outputs], parameters, operations, kept: 0 }])
         }
     }
 }
 
-/// A kind of somebody's own.
+/// A kind of network that a user's program has added.
 #[derive(Clone, Copy)]
 struct Own<'a> {
     name: &'a str,
@@ -115,7 +115,7 @@ fn own_module(
     }
 }
 
-/// What does not fit, at the key of the table, or of its list of layers.
+/// The error for a network that does not fit, at the key of its table or list of layers.
 fn misfit(described: &Described) -> impl Fn(nn::Misfit) -> ScenarioError {
     |misfit| {
         let list = if misfit.layer.is_some() { ".layers" } else { "" };
@@ -159,7 +159,7 @@ fn reshaped<'a>(key: &str, shape: &'a [usize], axes: &[usize]) -> Result<&'a [us
 /// Checks that this program knows the kinds of all networks of the scenario.
 ///
 /// # Errors
-/// The key, and what it may say.
+/// If a kind is unknown: the key, and its possible values.
 pub fn check_kinds(scenario: &Scenario) -> Result<(), ScenarioError> {
     for Described { key, model } in scenario.models() {
         if !kind_names().contains(&model.kind.name()) {
@@ -169,7 +169,7 @@ pub fn check_kinds(scenario: &Scenario) -> Result<(), ScenarioError> {
     Ok(())
 }
 
-/// The same in the words of `dib`, if it is a built-in kind.
+/// The kind as a value of `dib`, if it is built in.
 fn architecture(kind: &Kind) -> Result<Architecture, Own<'_>> {
     match kind {
         Kind::ResidualMlp { hidden } => Ok(Architecture::ResidualMlp { hidden: hidden.clone() }),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_does_not_fit_is_named_with_what_came_and_what_it_wants() {
+    fn a_layer_that_does_not_fit_is_named_with_its_input_and_the_shape_it_wants() {
         let layers =
             "network.encoder = { kind = \"sequential\", outputs = 7, layers = [\"relu\", \"linear 9\"] }";
         let refused = encoder(&scenario(layers).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();

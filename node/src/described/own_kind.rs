@@ -1,4 +1,4 @@
-//! Kinds of network that a program of one's own adds.
+//! Kinds of network that a user's program adds.
 
 use std::{
     cell::RefCell,
@@ -9,39 +9,39 @@ use dib::Module;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// What a network of one's own is to be.
+/// The requested network.
 pub struct Wanted<'a> {
-    /// The axes of a row that goes in, outermost first: of an encoder those of the modality's sample, else one.
+    /// The axes of an input row, outermost first: for an encoder those of the modality's sample, else one.
     pub shape: &'a [usize],
-    /// How many values a row that comes out has.
+    /// The number of values in an output row.
     pub outputs: usize,
     keys: Map<String, Value>,
     asked: RefCell<Vec<String>>,
 }
 
-/// Makes a network, or says in a line what is wrong with what it is to be.
+/// Makes a network, or returns one line on what is wrong with the request.
 pub type Build = dyn Fn(&Wanted<'_>) -> Result<Box<dyn Module>, String> + Send + Sync;
 
-/// What a program has added, in that order.
+/// The added kinds, in order.
 static ADDED: RwLock<Vec<(&'static str, Arc<Build>)>> = RwLock::new(Vec::new());
 
 impl Wanted<'_> {
-    /// How many values a row that goes in has.
+    /// The number of values in an input row.
     pub fn inputs(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// The value of a key of the network's table, if the scenario sets it. A key that nobody asks for is refused.
+    /// The value of a key of the network's table, if the scenario sets it. Keys that are never asked for are refused.
     ///
     /// # Errors
-    /// The key, if its value is of another type.
+    /// If the key's value is of another type.
     pub fn key<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
         self.asked.borrow_mut().push(key.to_owned());
         let Some(value) = self.keys.get(key) else { return Ok(None) };
         serde_json::from_value(value.clone()).map(Some).map_err(|error| format!("{key} is {value}: {error}"))
     }
 
-    /// A key that the scenario sets and nobody has asked for.
+    /// A key that the scenario sets and the network never asked for.
     fn not_asked(&self) -> Option<String> {
         let asked = self.asked.borrow();
         let key = self.keys.keys().find(|key| !asked.contains(key))?;
@@ -50,10 +50,10 @@ impl Wanted<'_> {
     }
 }
 
-/// Adds a kind of network to those that this process knows, under the name that scenarios call it by.
+/// Adds a kind of network to those that this process knows, under its name in scenarios.
 ///
 /// # Errors
-/// A name that is taken, or is not 1 to 64 letters, digits, hyphens and underscores.
+/// If the name is taken, or is not 1 to 64 letters, digits, hyphens and underscores.
 pub fn register_kind(name: &'static str, build: Arc<Build>) -> Result<(), String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
@@ -74,7 +74,7 @@ pub(crate) fn kind_names() -> Vec<&'static str> {
     scenario::Kind::NAMES.into_iter().chain(added.iter().map(|(name, _)| *name)).collect()
 }
 
-/// A network of a kind that this program has added; none if it has not.
+/// A network of a kind that this program has added; none for other kinds.
 pub(crate) fn build_own(
     name: &str,
     keys: &impl serde::Serialize,

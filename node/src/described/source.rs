@@ -1,4 +1,4 @@
-//! The scenario's data set. (`scenario` and `data` are leaves and know nothing of each other.)
+//! The scenario's data set. (`scenario` and `data` are leaves and do not depend on each other.)
 
 use std::path::PathBuf;
 
@@ -11,15 +11,16 @@ use crate::{Context, NodeError, restore_data};
 /// The data set of a scenario, in the folder that this node was given or else the scenario's.
 ///
 /// # Errors
-/// A data set that this program does not know.
+/// If the data set is unknown.
 pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<Chosen, NodeError> {
     Ok(Chosen::new(settings(scenario, folder))?)
 }
 
-/// Opens the data set for a node, as its state knows it if it goes on, and divides it into rows to train on and rows to validate on.
+/// Opens the data set for a node, with the data record of its state if it continues, and splits it into training and
+/// validation rows.
 ///
 /// # Errors
-/// A data set that this program does not know; the file that is missing, wrong, or has changed since the state was saved.
+/// If the data set is unknown, or a file is missing, wrong, or has changed since the state was saved.
 pub fn open_data(
     context: &Context,
     folder: Option<PathBuf>,
@@ -32,10 +33,11 @@ pub fn open_data(
     Ok(source.divide(dataset, context.seed, needs, context.scenario.data.hold_out)?)
 }
 
-/// Checks that this program knows the scenario's data set, which knows all keys, modalities and tasks that the scenario names.
+/// Checks that this program knows the scenario's data set, and that the data set knows all keys, modalities and tasks
+/// that the scenario names.
 ///
 /// # Errors
-/// The key, and what it may say.
+/// For an unknown name: the key, and its possible values.
 pub fn check_data_names(scenario: &Scenario) -> Result<(), ScenarioError> {
     let own: Vec<String> = scenario.data.own.keys().cloned().collect();
     let checked = Chosen::new(settings(scenario, None)).and_then(|chosen| chosen.check_names(&own));

@@ -5,8 +5,8 @@ use tonic::Streaming;
 
 use crate::NodeError;
 
-/// Passes on what comes over a peer's stream, and last why it ended. Each message is held back for as many seconds as it
-/// would be on its way over an emulated link.
+/// Passes on the messages of a peer's stream and at last its end. Each message is delayed by the time that it would
+/// take over an emulated link, in seconds.
 pub async fn pass_on<M>(
     (peer, name): (usize, String),
     first: Option<M>,
@@ -42,7 +42,7 @@ pub async fn pass_on<M>(
     }
 }
 
-/// The messages of a stream, each held back until it is due. None overtakes another.
+/// The messages of a stream, each delayed until it is due. The order is kept.
 #[derive(Debug)]
 struct DelayQueue<T> {
     waiting: VecDeque<(Instant, T)>,
@@ -55,17 +55,17 @@ impl<T> Default for DelayQueue<T> {
 }
 
 impl<T> DelayQueue<T> {
-    /// Holds a message back for so many seconds from now.
+    /// Delays a message by `seconds` from now.
     fn push(&mut self, seconds: f64, message: T) {
         let due = Instant::now() + Duration::from_secs_f64(seconds);
         let due = self.waiting.back().map_or(due, |(before, _)| due.max(*before));
         self.waiting.push_back((due, message));
     }
 
-    /// The next message that is due; waits for ever if none is held. Nothing is lost if the wait is given up.
+    /// The next due message; pending while the queue is empty. Cancelling the wait loses nothing.
     async fn next(&mut self) -> T {
         let Some((due, _)) = self.waiting.front() else { return std::future::pending().await };
-        // A timer is too coarse for what is due at once.
+        // A timer is too coarse for messages that are due at once.
         if *due > Instant::now() {
             tokio::time::sleep_until(*due).await;
         }

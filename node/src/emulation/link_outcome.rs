@@ -1,4 +1,5 @@
-//! What an emulated link does to a message: seeded, so that all who compute it agree and no run differs from the next.
+//! Effects of an emulated link on a message. They are seeded, so that all nodes that compute them agree and runs repeat
+//! exactly.
 
 use dib::Phase;
 use randomness::{Purpose, Seed};
@@ -6,21 +7,21 @@ use scenario::{Link, Policy, Straggler};
 
 use crate::Context;
 
-/// Some samples of an entry that travel together: those of a tick.
+/// Samples of an entry that travel together: those of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// The entry's modality.
     pub modality: usize,
-    /// The tick; in evaluation, the group of so many samples within the test set.
+    /// The tick; in evaluation, the index of the group within the test set.
     pub tick: u64,
     /// Its size in bytes.
     pub bytes: usize,
 }
 
-/// What becomes of a packet.
+/// The outcome of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketOutcome {
-    /// It arrives, and in time.
+    /// It arrives in time.
     Arrives,
     /// It never arrives.
     Lost,
@@ -28,16 +29,16 @@ pub enum PacketOutcome {
     Late,
 }
 
-/// How the packets of a message fare on their way from a transmitter to a receiver.
+/// The outcomes of a message's packets on their way from a transmitter to a receiver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkOutcome {
-    /// What becomes of each packet.
+    /// The outcome of each packet.
     pub outcomes: Vec<PacketOutcome>,
-    /// Seconds after the message was sent when nothing more of it is to be expected.
+    /// Seconds after sending by which the message is complete or its rest is lost.
     pub seconds: f64,
 }
 
-/// Who sends to whom, and in which phase: pass 0 in training.
+/// Sender, receiver and phase: pass 0 in training.
 struct Address {
     seed: Seed,
     k: usize,
@@ -47,8 +48,8 @@ struct Address {
 }
 
 impl Context {
-    /// How the packets of a message fare, in the order in which they are sent; none if the link is not emulated, and all
-    /// arrive at once. `pass` is that of an evaluation, 0 in training.
+    /// The outcomes of the packets of a message, in sending order; none if the link is not emulated, so that all arrive
+    /// at once. `pass` is that of an evaluation, 0 in training.
     pub fn link_outcome(
         &self,
         (k, t): (usize, usize),
@@ -61,7 +62,7 @@ impl Context {
         Some(LinkOutcome::over(&link, &self.scenario.straggler, &address, packets))
     }
 
-    /// Seconds that a turn of so many bytes takes from receiver t to transmitter k. None is ever lost.
+    /// Seconds for a turn of `bytes` bytes from receiver t to transmitter k. Turns are never lost.
     pub fn turn_seconds(&self, (k, t): (usize, usize), bytes: usize) -> f64 {
         self.scenario.link_between(k, t).map_or(0.0, |link| link.delay + serialised(&link, bytes))
     }
@@ -70,7 +71,7 @@ impl Context {
 impl LinkOutcome {
     fn over(link: &Link, straggler: &Straggler, address: &Address, packets: &[Packet]) -> Self {
         let mut outcomes = Vec::with_capacity(packets.len());
-        // The sender's side is busy so long; what else a packet takes, it takes beside the others.
+        // `sent` is the time for which the sender is busy; other delays of packets overlap.
         let (mut sent, mut seconds) = (0.0, link.delay);
         for packet in packets {
             let mut draw = address.stream(packet);
@@ -79,7 +80,7 @@ impl LinkOutcome {
             let mut lost = draw.uniform() < link.loss;
             let mut on_its_way = link.delay + link.jitter * draw.uniform();
             while lost && straggler.policy == Policy::Wait {
-                // Its loss is known a round trip later, and it is sent again.
+                // The loss is known a round trip later, and the packet is sent again.
                 sent += once;
                 on_its_way += 2.0 * link.delay;
                 lost = draw.uniform() < link.loss;
@@ -109,7 +110,7 @@ impl Address {
     }
 }
 
-/// Seconds that so many bytes take to go out.
+/// Seconds to send `bytes` bytes at the link's bandwidth.
 fn serialised(link: &Link, bytes: usize) -> f64 {
     link.bandwidth.map_or(0.0, |bandwidth| bytes as f64 / bandwidth)
 }
@@ -146,7 +147,7 @@ mod tests {
             count(&link_outcome, PacketOutcome::Lost)
         );
         assert_eq!(link_outcome.seconds, 0.0);
-        // A draw is a packet's own, whatever travels with it.
+        // A packet's draw does not depend on other packets.
         let alone = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(10_000)[77..78]);
         assert_eq!(alone.outcomes[0], link_outcome.outcomes[77]);
         let evaluated = LinkOutcome::over(&link, &SKIP, &address(Phase::Evaluate), &packets(10_000));
@@ -154,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_loses_nothing_and_pays_in_time() {
+    fn wait_loses_nothing_and_takes_longer() {
         let link = Link { loss: 0.5, delay: 0.25, bandwidth: Some(1000.0), ..Link::default() };
         let link_outcome = LinkOutcome::over(&link, &WAIT, &address(Phase::Train), &packets(1));
-        // Sent so often: each time 0.1 s to go out, and a round trip before the next.
+        // The number of retransmissions: each takes 0.1 s to send, and a round trip before it.
         let again = ((link_outcome.seconds - 0.35) / 0.6).round();
         assert!((link_outcome.seconds - (0.35 + 0.6 * again)).abs() < 1e-12, "{}", link_outcome.seconds);
         let many = LinkOutcome::over(&link, &WAIT, &address(Phase::Train), &packets(1000));
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_others_to_go_out_may_come_too_late() {
+    fn packets_that_wait_for_others_may_come_too_late() {
         let link = Link { delay: 0.5, bandwidth: Some(1000.0), ..Link::default() };
         let link_outcome = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(8));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Links with loss, delay, jitter and bandwidth, emulated.
+//! Emulated links with loss, delay, jitter and bandwidth.
 
 pub(crate) mod delay_queue;
 pub(crate) mod link_outcome;

@@ -6,18 +6,19 @@ use crate::{Context, NodeError, Selector};
 /// Give up after this many draws if every one left some receiver without an entry.
 const MOST_DRAWS: u64 = 10_000;
 
-/// The one selection of a run of method `rs-dib`: what the untrained selectors draw at u_0, capped, and drawn again until
-/// every receiver is granted something. Weights and draws are addressed, so that every node finds the same.
+/// The one selection of a run of method `rs-dib`: the draws of the untrained selectors at u_0, capped, and repeated
+/// until every receiver has a granted entry. Weights and draws are addressed, so that every node finds the same
+/// selection.
 pub struct FixedSelection {
-    /// By transmitter and receiver: the modalities that are granted.
+    /// By transmitter and receiver: the granted modalities.
     granted: Vec<Vec<Vec<usize>>>,
 }
 
 impl FixedSelection {
-    /// Draws it.
+    /// Draws the selection.
     ///
     /// # Errors
-    /// If the limits always leave some receiver with nothing.
+    /// If the limits always leave some receiver without an entry.
     pub fn draw(context: &Context) -> Result<Self, NodeError> {
         let untrained = Untrained::new(context)?;
         (0..MOST_DRAWS)
@@ -31,7 +32,7 @@ impl FixedSelection {
             })
     }
 
-    /// Whom receiver t requests, by transmitter.
+    /// Which transmitters receiver t requests, by index.
     pub fn requests(&self, t: usize) -> Vec<bool> {
         self.granted.iter().map(|granted| !granted[t].is_empty()).collect()
     }
@@ -47,7 +48,7 @@ impl FixedSelection {
     }
 }
 
-/// What all selectors, at their initial weights, make of u_0.
+/// Outputs of all selectors with initial weights at u_0.
 struct Untrained<'a> {
     context: &'a Context,
     receivers: Vec<(Selector, Vec<Vec<f32>>)>,
@@ -80,7 +81,7 @@ impl<'a> Untrained<'a> {
         })
     }
 
-    /// The selection of that number: every draw is addressed as that of the tick of that number.
+    /// The candidate selection of index `number`: its draws are addressed by that number as the tick.
     fn draw(&self, number: u64) -> FixedSelection {
         let (seed, receivers) = (self.context.seed, self.receivers.len());
         let stream = |node, t| selection_stream(seed, Phase::Train, node, t, number);

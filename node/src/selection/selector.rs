@@ -4,17 +4,17 @@ use randomness::Stream;
 
 use crate::{Context, NodeError};
 
-/// A selector: the network v and the distribution over selections that its outputs stand for.
+/// A selector: the network v and the distribution over selections that its outputs define.
 pub struct Selector {
     network: Network,
     shape: SelectorShape,
 }
 
-/// What a selector computed and drew in a round, as far as it needs it to learn from the costs.
+/// A selector's computation and draws in a round, stored for learning from the costs.
 pub struct Choice {
     trace: Trace,
     logits: Vec<Vec<f32>>,
-    /// What was drawn, by row of the input.
+    /// The draws, by row of the input.
     pub draws: Vec<Draw>,
 }
 
@@ -56,8 +56,12 @@ impl Selector {
         &mut self.network
     }
 
-    /// Draws for every row of the input, and keeps what learning needs. What is drawn for a row does not depend on the
-    /// other rows. All rows are one gradient block.
+    /// Draws for every row of the input and stores what learning needs. A row's draw does not depend on other rows. All
+    /// rows are one gradient block.
+    ///
+    /// # Errors
+    ///
+    /// If a tensor operation fails.
     pub fn choose(
         &self,
         input: Tensor,
@@ -71,7 +75,11 @@ impl Selector {
         Ok(Choice { trace, logits, draws })
     }
 
-    /// The same for an evaluation: only the draws.
+    /// The same for an evaluation: draws only.
+    ///
+    /// # Errors
+    ///
+    /// As [`choose`](Self::choose).
     pub fn draw(&self, input: &Tensor, stream: impl Fn(usize) -> Stream) -> Result<Vec<Draw>, NodeError> {
         Ok(self.draw_rows(&self.logits(input)?, stream))
     }
@@ -87,8 +95,8 @@ impl Selector {
         logits.iter().enumerate().map(draw).collect()
     }
 
-    /// What a draw costs beside what it brought: its log-probability, as a number, times the entropy bonus's weight in this round.
-    /// A draw that is nearly certain costs more than one among many.
+    /// The entropy term of a draw's cost: its log-probability times the weight of the entropy bonus in this round. A
+    /// nearly certain draw costs more than one of many.
     pub fn entropy_bonus(&self, context: &Context, round: u64, choice: &Choice, row: usize) -> f64 {
         let train = &context.scenario.train;
         match train.entropy_bonus_at(round) {
@@ -100,8 +108,12 @@ impl Selector {
         }
     }
 
-    /// One step along the score function (21): the gradient of sum over rows of advantage x log-probability of the draw,
-    /// clipped. Gives that sum.
+    /// One step along the score function (21): the gradient of the sum over rows of advantage x log-probability of the
+    /// draw, clipped. Returns that sum.
+    ///
+    /// # Errors
+    ///
+    /// If a tensor operation fails.
     pub fn learn(
         &mut self,
         context: &Context,
@@ -116,7 +128,7 @@ impl Selector {
         Ok(score)
     }
 
-    /// Leaves the gradient of the score function in the network.
+    /// Accumulates the gradient of the score function in the network.
     fn score(&mut self, context: &Context, choice: &Choice, advantages: &[f64]) -> Result<f64, NodeError> {
         let kind = crate::log_probability(context.scenario.train.log_mass);
         let outputs = self.shape.outputs();

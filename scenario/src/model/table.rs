@@ -1,4 +1,4 @@
-//! Networks as tables of a scenario: reading and writing.
+//! Reading and writing networks as tables of a scenario.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use toml::{Table, Value};
@@ -40,7 +40,7 @@ impl Kind {
         }))
     }
 
-    /// Its own keys.
+    /// The kind's own keys.
     fn to_table(&self) -> Table {
         let number = |size: usize| Value::Integer(size as i64);
         let table =
@@ -68,7 +68,7 @@ impl Model {
     fn from_table(table: Table) -> Result<Self, String> {
         let mut keys = Keys::new(table);
         let name = keys.take::<String>("kind")?.unwrap_or_else(|| Kind::default().name().to_owned());
-        // The paper's takes what comes as one width, and is all of an encoder.
+        // The paper's network takes its input as one axis, and has no separate head.
         let is_papers = name == Kind::default().name();
         let mut model = Model::default();
         if !is_papers {

@@ -253,7 +253,7 @@ fn every_mistake_around_layers_is_one_line_that_names_the_key() {
 }
 
 #[test]
-fn a_kind_of_ones_own_keeps_its_keys() {
+fn a_users_kind_of_network_keeps_its_keys() {
     let scenario = parse("[network.encoder]\nkind = \"mine\"\noutputs = 9\ndepth = 3\n").unwrap();
     let described = scenario.encoder("fft");
     let Kind::Own { name, keys } = &described.model.kind else { panic!("not its own kind") };

@@ -1,4 +1,4 @@
-//! What a checked scenario promises of its networks.
+//! Checks of a scenario's networks.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ impl Model {
         }
     }
 
-    /// An encoder of another kind than the paper's is a trunk with a head.
+    /// Checks an encoder of another kind than the paper's: a trunk with a head.
     fn validate_encoder(&self, key: &str) -> Result<(), ScenarioError> {
         if matches!(self.kind, Kind::ResidualMlp { .. }) {
             return Ok(());

@@ -8,11 +8,12 @@ use randomness::{Purpose, Seed};
 /// The row counts of two gradient blocks.
 const BLOCKS: [usize; 2] = [1, 3];
 
-/// How far along a direction of length 1 a tensor is moved.
+/// The distance along a direction of length 1 of the difference quotient.
 const STEP: f64 = 1e-6;
 
-/// The largest difference, over all parameters and the input, between the slope that the backward pass says and that of central
-/// differences, against the gradient's norm: along the gradient and along a random direction, at random values, in f64.
+/// The largest difference, over all parameters and the input, between the slope of the backward pass and that of
+/// central differences, relative to the gradient's norm: along the gradient and along a random direction, at random
+/// values, in f64.
 pub(super) fn largest_error(module: Box<dyn Module>) -> anyhow::Result<f64> {
     let seed = Seed::from_number(1);
     let (rows, inputs, outputs) = (BLOCKS.iter().sum(), module.inputs(), module.outputs());
@@ -20,7 +21,7 @@ pub(super) fn largest_error(module: Box<dyn Module>) -> anyhow::Result<f64> {
     let stream = seed.stream(Purpose::Test, &[], 0);
     let mut network = Network::new("check", module, stream, DType::F64, &Device::Cpu)?;
     for parameter in network.parameters() {
-        // Biases of zero may stand at the kink of a rectifier.
+        // Zero biases may be at the kink of a ReLU.
         add(&parameter.value, &(draws.normal(parameter.value.dims())? * 0.05)?)?;
     }
     let (x, weights) = (draws.normal(&[rows, inputs])?, draws.normal(&[rows, outputs])?);
@@ -54,7 +55,7 @@ pub(super) fn largest_error(module: Box<dyn Module>) -> anyhow::Result<f64> {
             let slope = (at(STEP)? - at(-STEP)?) / (2.0 * STEP);
             assign(&value, &start)?;
             let error = (inner(&gradient, &direction)? - slope).abs() / size;
-            // A maximum would pass over what is no number.
+            // A maximum would ignore NaN.
             if error.is_nan() {
                 return Ok(error);
             }
@@ -64,7 +65,7 @@ pub(super) fn largest_error(module: Box<dyn Module>) -> anyhow::Result<f64> {
     Ok(largest)
 }
 
-/// Random tensors, each another.
+/// Random tensors, each different.
 struct Draws {
     seed: Seed,
     number: u64,

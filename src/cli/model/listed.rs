@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::bench::flops;
 
-/// Of a parameter: its value, gradient, and both moments, f32.
+/// Bytes of a parameter: value, gradient, and both moments, f32.
 const BYTES_OF_PARAMETER: usize = 16;
 const BYTES_OF_VALUE: usize = 4;
 
-/// A network, or several that are alike.
+/// A network, or several identical ones.
 pub(super) struct Listed {
-    /// Which they are.
+    /// Their names.
     pub(super) what: String,
     described: Described,
-    /// The axes of what comes.
+    /// The axes of the input.
     axes: Vec<usize>,
     /// The axes that it sees.
     seen: Vec<usize>,
@@ -32,7 +32,7 @@ impl Listed {
         Ok(Listed { what, described: described.clone(), axes: axes.to_vec(), seen, outputs, layers })
     }
 
-    /// What it computes.
+    /// Its module.
     pub(super) fn module(&self) -> Result<Box<dyn Module>, NodeError> {
         node::module(&self.described, &self.axes, self.outputs)
     }
@@ -91,7 +91,7 @@ impl Listed {
             let _ = writeln!(
                 text,
                 "  {name:<8} {kind:<24} {shape:>16} {parameters:>12} parameters {:>12.1} kFLOP",
-                // A sum of nothing is -0.
+                // An empty sum is -0.
                 operations.abs() / 1e3
             );
         };
@@ -111,7 +111,7 @@ impl Listed {
     }
 }
 
-/// All networks of a scenario, alike ones once.
+/// All networks of a scenario, with identical ones listed once.
 pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, NodeError> {
     let d = scenario.network.feature_dim;
     let mut all = Vec::new();

@@ -14,13 +14,14 @@ use serde_json::{Value, json};
 use self::listed::{Listed, listed};
 use crate::cli::complain::complain;
 
-/// The largest difference between a gradient and its finite difference, against the gradient, in f64.
+/// Largest difference between a gradient and its finite difference, relative to the gradient, in f64.
 const TOLERANCE: f64 = 1e-5;
 
 /// Show every network of a scenario: its layers, shapes, parameters, operations and memory.
 ///
-/// Operations are those of the matrix products of one sample's forward pass; a training step takes about three times as many. Memory
-/// is that of values, gradients and the optimizer's moments, and of what a sample leaves for the backward pass.
+/// Operations are those of the matrix products of one sample's forward pass; a training step takes about three times as
+/// many. Memory is that of values, gradients and the optimizer's moments, and of what is stored for each sample until
+/// the backward pass.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib model
@@ -34,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// Compare the gradients of every network with finite differences, in f64: of each parameter, and of what goes in
+    /// Compare the gradients of every network with finite differences, in f64: of each parameter, and of the input
     #[arg(long)]
     check_gradients: bool,
 }
@@ -54,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 /// paper's fit whatever comes: then the data is not looked at.
 ///
 /// # Errors
-/// The network's key, and what does not fit.
+/// The network's key, and the reason.
 pub(crate) fn check(scenario: &Scenario) -> Result<(), CoordinatorError> {
     let is_papers = |described: &Described| {
         let model = &described.model;
@@ -96,7 +97,7 @@ impl Arguments {
             print!("{}", texts.join("\n"));
         }
         let wrong = |(listed, error): (&Listed, &Option<f64>)| {
-            // What is no number is wrong, too.
+            // NaN is an error, too.
             error.is_some_and(|error| error.is_nan() || error >= TOLERANCE).then(|| listed.what.clone())
         };
         let wrong: Vec<String> = listed.iter().zip(&errors).filter_map(wrong).collect();

@@ -14,20 +14,20 @@ use serde_json::Value;
 
 use crate::{Outcome, PATIENCE, Process, Signal, wait_for};
 
-/// What the image under test is called.
+/// Name of the image under test.
 const IMAGE: &str = "pom2dib-test";
 
-/// Two networks at the same time would only take each other's cores.
+/// Two networks at the same time would only compete for cores.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// An engine that answers, with the image under test in it.
+/// A running container engine with the image under test.
 pub struct Engine {
     root: PathBuf,
     compose: Vec<Vec<&'static str>>,
     _turn: MutexGuard<'static, ()>,
 }
 
-/// A compose project, which is taken down with its volumes when it is dropped.
+/// A compose project, removed with its volumes when dropped.
 pub struct Project<'a> {
     engine: &'a Engine,
     compose: Vec<&'static str>,
@@ -42,8 +42,8 @@ pub struct Container {
 }
 
 impl Engine {
-    /// The engine of this machine, with an image around `program`, which is `target/release/pom2dib` of the repository
-    /// `root`. Nothing where there is no engine, or no way to a base image: then a line says so.
+    /// The engine of this machine, with an image of `program`, which is `target/release/pom2dib` of the repository
+    /// `root`. None without an engine or a base image: then a line says so.
     pub fn find(root: &str, program: &str) -> Option<Engine> {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let root = PathBuf::from(root);
@@ -79,12 +79,12 @@ impl Engine {
         Ok(compose)
     }
 
-    /// How many kinds of compose there are: version 2, version 1, or both.
+    /// The number of installed versions of compose: version 2, version 1, or both.
     pub fn composes(&self) -> usize {
         self.compose.len()
     }
 
-    /// A project of the compose file in a folder, by one kind of compose, in an environment of such variables.
+    /// A project of the compose file in a folder, with one version of compose and these environment variables.
     pub fn project(&self, kind: usize, folder: &Path, variables: &[(&str, &str)]) -> Project<'_> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -99,18 +99,18 @@ impl Engine {
         &self.root
     }
 
-    /// What an image is, as `docker image inspect` has it; `None` for the one under test, else its base.
+    /// An image as `docker image inspect` describes it; `None` for the one under test, else its base.
     pub fn image(&self, name: Option<&str>) -> Value {
         inspect(&["image", "inspect", name.unwrap_or(IMAGE)])
     }
 
-    /// The image that the one under test stands on.
+    /// The base of the image under test.
     pub fn base(&self) -> String {
         base().expect("it was there before")
     }
 
-    /// Builds deploy/cached.Dockerfile by BuildKit from a folder, with a stand-in for cargo, and gives what the program in the image says.
-    /// Nothing where no client speaks to BuildKit: then a line says so.
+    /// Builds deploy/cached.Dockerfile with BuildKit from a folder, with a stand-in for cargo, and returns the output
+    /// of the program in the image. None without a client for BuildKit: then a line says so.
     pub fn build_with_caches(&self, folder: &Path, cargo: &str) -> Option<String> {
         let write =
             |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("it can be written");
@@ -120,7 +120,7 @@ impl Engine {
         let (base, tools, image) = (self.base(), format!("{IMAGE}:tools"), format!("{IMAGE}:cached"));
         write("tools.Dockerfile", &format!("FROM {base}\nCOPY cargo /usr/local/bin/cargo\n"));
         let file = self.root.join("deploy/cached.Dockerfile");
-        // A newer client wants the plug-in buildx for it; Debian's does not.
+        // A newer client needs the plug-in buildx for it; Debian's does not.
         let build = |client: &str, file: &Path, tag: &str, arguments: &[&str]| {
             let mut command = Command::new(client);
             command.env("DOCKER_BUILDKIT", "1").args(["build", "--quiet", "--tag", tag, "--file"]).arg(file);
@@ -143,12 +143,12 @@ impl Engine {
         Some(ask("docker", &["run", "--rm", &image]).expect("the program in it runs"))
     }
 
-    /// Runs the image once, and gives what it says.
+    /// Runs the image once and returns its output.
     pub fn run(&self, options: &[&str], words: &[&str]) -> Result<String, String> {
         ask("docker", &[&["run", "--rm"], options, &[IMAGE], words].concat())
     }
 
-    /// The same of the image for GPUs, made around a program that lies at this place in the repository.
+    /// The same with the image for GPUs, built from a program at this path in the repository.
     pub fn run_cuda(&self, program: &str, words: &[&str]) -> Result<String, String> {
         let image = format!("{IMAGE}:cuda");
         let (base, program) = (format!("BASE={}", self.base()), format!("PROGRAM={program}"));
@@ -191,7 +191,7 @@ fn release() -> Option<String> {
 }
 
 impl Project<'_> {
-    /// Gives compose words.
+    /// Starts compose with these arguments.
     pub fn start(&self, words: &str) -> Process {
         Process::start(words, self.command().args(words.split_whitespace()))
     }
@@ -214,7 +214,7 @@ impl Project<'_> {
         named.into_iter().map(|(id, _)| Container { id: id.into() }).collect()
     }
 
-    /// The only container of a service, once it is there.
+    /// The only container of a service, once it exists.
     pub fn container(&self, service: &str) -> Container {
         wait_for(service, PATIENCE, || self.containers(service).pop())
     }
@@ -247,12 +247,12 @@ impl Drop for Project<'_> {
 }
 
 impl Container {
-    /// All that the engine knows of it.
+    /// The engine's description of it.
     pub fn inspect(&self) -> Value {
         inspect(&["inspect", &self.id])
     }
 
-    /// Whether its health check says that all is well.
+    /// Whether its health check passes.
     pub fn is_healthy(&self) -> bool {
         let words = ["inspect", "--format", "{{.State.Health.Status}}", &self.id];
         ask("docker", &words).is_ok_and(|status| status.trim() == "healthy")
@@ -270,20 +270,20 @@ impl Container {
         self.inspect()["RestartCount"].as_u64().expect("a count")
     }
 
-    /// What it has written to standard output, and to standard error.
+    /// Its standard output and standard error so far.
     pub fn logs(&self) -> (String, String) {
         let output = Command::new("docker").args(["logs", &self.id]).output().expect("docker starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (text(&output.stdout), text(&output.stderr))
     }
 
-    /// Sends its process a signal from outside, as the system does: the engine takes it for no wish of a user's.
+    /// Sends its process a signal from outside, as the system does: the engine does not take it for a user's request.
     pub fn signal(&self, signal: Signal) {
         let pid = self.inspect()["State"]["Pid"].as_u64().filter(|pid| *pid > 0);
         signal.send(pid.expect("it runs") as u32);
     }
 
-    /// Takes it from a network, or puts it back.
+    /// Disconnects it from a network, or reconnects it.
     pub fn connect(&self, network: &str, connected: bool) {
         let word = if connected { "connect" } else { "disconnect" };
         ask("docker", &["network", word, network, &self.id]).expect("the engine changes its networks");
@@ -296,7 +296,7 @@ fn inspect(words: &[&str]) -> Value {
     list[0].take()
 }
 
-/// Runs a program to its end: what it says, or why it fails.
+/// Runs a program to its end: its output, or why it failed.
 fn ask(program: &str, words: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(words).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{program}: {error}"))?;

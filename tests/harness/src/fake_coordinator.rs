@@ -4,7 +4,7 @@ use proto::v1::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
-/// A coordinator that has nothing but words.
+/// A coordinator that only sends fixed messages.
 pub(crate) struct FakeCoordinator {
     pub(crate) words: String,
 }

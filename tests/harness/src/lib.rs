@@ -1,8 +1,8 @@
-//! What the process tests share: real processes on this machine, watched and never left behind.
+//! Shared code of the process tests: real processes on this machine, observed and always cleaned up.
 //!
-//! A test works in a [`Place`] of its own, a temporary folder with a tiny scenario in it, and gives the program words
-//! as one would in a terminal there. Nothing here sleeps for a fixed time: whatever takes time is waited for, within
-//! a limit that only a broken program reaches.
+//! A test works in a [`Place`] of its own, a temporary folder with a tiny scenario, and runs the program there as in a
+//! terminal. Nothing here sleeps for a fixed time: tests wait for a condition, within a limit that only a broken
+//! program reaches.
 
 mod engine;
 mod fake_coordinator;

@@ -1,4 +1,4 @@
-//! Machines for tests: network namespaces of this one, each with addresses of its own on two cables.
+//! Machines for tests: network namespaces of this machine, each with its own addresses on two networks.
 
 use std::{
     process::{Command, Stdio},
@@ -6,15 +6,14 @@ use std::{
 };
 
 /// Network namespaces around two switches. A machine of number n is 10.77.1.n and fd77:1::n on the first, and 10.77.2.n
-/// and fd77:2::n on the second. Nothing of the outside can be reached from them, nor they from it.
+/// and fd77:2::n on the second. They are isolated from the outside.
 pub struct Machines {
     prefix: String,
     names: Vec<&'static str>,
 }
 
 impl Machines {
-    /// Machines of these names, numbered from 1. Nothing where the system does not let this process make them: then a line
-    /// says so.
+    /// Machines of these names, numbered from 1. None if this process may not make them: then a line says so.
     pub fn of(names: &[&'static str]) -> Option<Machines> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -54,12 +53,12 @@ impl Machines {
         Ok(())
     }
 
-    /// What starts a program on a machine, as the first words of a command of `ip`.
+    /// The first words of an `ip` command that starts a program on a machine.
     pub fn on(&self, name: &str) -> String {
         format!("netns exec {}", self.space(name))
     }
 
-    /// Pulls a machine's plug out of one of the switches (1 or 2), or puts it back.
+    /// Disconnects a machine from one of the switches (1 or 2), or reconnects it.
     pub fn connect(&self, name: &str, cable: usize, connected: bool) {
         let number = self.names.iter().position(|other| *other == name).expect("there is such a machine") + 1;
         let state = if connected { "up" } else { "down" };
@@ -75,7 +74,7 @@ impl Machines {
 impl Drop for Machines {
     fn drop(&mut self) {
         for name in self.names.iter().chain(&["hub"]) {
-            // It may never have come to be.
+            // It may not exist.
             let _ = ip(&format!("netns delete {}", self.space(name)));
         }
     }

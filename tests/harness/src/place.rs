@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::{Outcome, PATIENCE, Process, RunFolder, Running, wait_for, wait_until};
 
-/// The smallest scenario with everything in it: two transmitters, two receivers, small networks, a few rounds of few samples.
+/// The smallest scenario that covers everything: two transmitters, two receivers, small networks, a few rounds of few
+/// samples.
 const TINY: &str = r#"
 name = "tiny"
 [network]
@@ -44,13 +45,13 @@ task = "parity"
 task = "digit"
 "#;
 
-/// In which a run that has ended, or cannot go on, must have no process left.
+/// Time limit for the processes of a run that has ended, or cannot continue, to end.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A temporary folder in which the program is told things, as in a terminal. `tiny.toml` lies in it.
+/// A temporary folder in which the program runs, as in a terminal. It contains `tiny.toml`.
 pub struct Place {
     program: &'static str,
-    /// Its real path: the table of processes knows no other.
+    /// Its real path, as in the table of processes.
     root: PathBuf,
     _folder: TempDir,
 }
@@ -70,7 +71,7 @@ impl Place {
         self.root.join(name)
     }
 
-    /// Writes a file, with the folders above it.
+    /// Writes a file, and creates the folders above it.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         let folder = path.parent().expect("a file lies in a folder");
@@ -108,8 +109,8 @@ impl Place {
         RunFolder::at(self.path(name))
     }
 
-    /// Tells the program something: words with spaces between them, after the environment variables (`NAME=value`)
-    /// that it is to see. It sees no other variable of its own.
+    /// Starts the program with these words, separated by spaces, after environment variables (`NAME=value`). It sees no
+    /// other variables of its own.
     pub fn start(&self, words: &str) -> Process {
         let is_variable = |word: &&str| !word.starts_with('-') && word.contains('=');
         let variables = words.split_whitespace().take_while(is_variable);
@@ -119,7 +120,7 @@ impl Place {
         Process::start(words, &mut command)
     }
 
-    /// The same for a process that may have no more than so many files open.
+    /// The same for a process with this limit of open files.
     pub fn start_with_few_files(&self, files: u32, words: &str) -> Process {
         let mut command = self.command_of("sh");
         let script = "ulimit -n \"$1\" && shift && exec \"$@\"";
@@ -127,16 +128,16 @@ impl Place {
         Process::start(words, &mut command)
     }
 
-    /// The same, and waits for the end.
+    /// Starts the program and waits for its end.
     pub fn run(&self, words: &str) -> Outcome {
         self.start(words).finish()
     }
 
-    /// The same as another user, and in no folder of this place; none if this user may not.
+    /// The same as another user, outside this place; none if this user may not do that.
     pub fn run_as(&self, uid: u32, words: &str) -> Option<Outcome> {
         let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
         let folder = folder.expect("a temporary folder can be made");
-        // Where the program lies, only this user may have a way to.
+        // The other user may not be able to reach the program's folder.
         let program = folder.path().join("pom2dib");
         std::fs::copy(self.program, &program).expect("the program can be copied");
         let mut command = Command::new(program);
@@ -145,23 +146,23 @@ impl Place {
         may.then(|| Process::start(words, &mut command).finish())
     }
 
-    /// Waits until the coordinator of the run in a folder says where it listens.
+    /// Waits until the coordinator of the run in a folder has written its address.
     pub fn address(&self, name: &str) -> SocketAddr {
         let path = self.path(name).join("address");
         wait_for("the coordinator's address", PATIENCE, || read_address(&path))
     }
 
-    /// All processes that were started here, by whomever, and have not ended.
+    /// All running processes that work here, whoever started them.
     pub fn running(&self) -> Vec<Running> {
         Running::in_folder(&self.root)
     }
 
-    /// The process of that role ("transmitter 1") among them.
+    /// The process with that role ("transmitter 1") among them.
     pub fn find(&self, role: &str) -> Option<Running> {
         self.running().into_iter().find(|process| process.role == role)
     }
 
-    /// Asserts that soon nobody is left.
+    /// Asserts that all processes end soon.
     pub fn assert_all_gone(&self) {
         let what = "the end of all processes";
         wait_until(what, SOON, || self.running().is_empty());

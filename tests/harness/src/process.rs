@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{PATIENCE, Signal, wait_for};
 
-/// A process under test. Whoever drops it kills it.
+/// A process under test. Dropping it kills it.
 pub struct Process {
     words: String,
     child: Child,
@@ -17,10 +17,10 @@ pub struct Process {
     stderr: File,
 }
 
-/// How a process ended, and all that it said.
+/// How a process ended, and its output.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What it was told.
+    /// Its command line.
     pub words: String,
     /// Its exit status.
     pub status: ExitStatus,
@@ -31,7 +31,7 @@ pub struct Outcome {
 }
 
 impl Process {
-    /// Starts a command. What it says goes to files, so that nobody has to read along for it to go on.
+    /// Starts a command. Its output goes to files, so that it never waits for a reader.
     pub(crate) fn start(words: &str, command: &mut Command) -> Self {
         let file = || tempfile::tempfile().expect("a temporary file can be made");
         let (stdout, stderr) = (file(), file());
@@ -46,7 +46,7 @@ impl Process {
         signal.send(self.child.id());
     }
 
-    /// What it has said on standard error so far.
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         text(&self.stderr)
     }
@@ -72,13 +72,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may well have ended; and what a failing test leaves behind must not outlive it.
+        // It may have ended; a process left by a failing test must not outlive it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// All that a file holds, without moving the position at which the process writes.
+/// The content of a file, without moving the position at which the process writes.
 fn text(file: &File) -> String {
     let size = file.metadata().expect("an open file has metadata").len();
     let mut bytes = vec![0; size as usize];
@@ -87,14 +87,14 @@ fn text(file: &File) -> String {
 }
 
 impl Outcome {
-    /// Asserts that it did what it was told.
+    /// Asserts that it succeeded.
     pub fn done(self) -> Self {
         assert_eq!(self.status.code(), Some(0), "{self}");
         self
     }
 
-    /// Asserts that it failed with this exit status and exactly one line of complaint, in which all of `words` stand,
-    /// and that nothing was left on standard output. Progress may stand before the complaint, nothing after it.
+    /// Asserts that it failed with this exit status and exactly one line of error, which contains all of `words`, and
+    /// that standard output is empty. Progress may come before the error, nothing after it.
     pub fn failed(&self, code: i32, words: &[&str]) {
         assert_eq!(self.status.code(), Some(code), "{self}");
         assert_eq!(self.stdout, "", "{self}");
@@ -118,7 +118,7 @@ impl Outcome {
     }
 }
 
-/// A line that says how far a run is.
+/// Whether a line shows progress of a run.
 fn is_progress(line: &str) -> bool {
     ["rounds ", "evaluation passes ", "waiting for ", "note: "].iter().any(|start| line.starts_with(start))
 }

@@ -15,19 +15,19 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-/// The longest piece that is passed on at once, in bytes.
+/// The longest piece that is forwarded at once, in bytes.
 const LARGEST_PIECE: usize = 1 << 16;
 
 /// The longest random delay of a piece, in microseconds.
 const LONGEST_DELAY: u64 = 5000;
 
-/// A bad stretch of network, or a long one: passes bytes on late, in order and whole.
+/// A slow or long network connection: forwards bytes late, in order and complete.
 pub struct Proxy {
     address: SocketAddr,
     passage: Arc<Passage>,
 }
 
-/// What all connections through a proxy share.
+/// State that all connections through a proxy share.
 struct Passage {
     target: SocketAddr,
     manner: Manner,
@@ -35,23 +35,23 @@ struct Passage {
     cut: AtomicBool,
 }
 
-/// How bytes are passed on.
+/// How bytes are delayed.
 #[derive(Clone, Copy)]
 enum Manner {
     /// One piece after the other, of random size and after a random delay.
     Halting { seed: u64 },
-    /// As they come, all late by the same time, however many are on their way: as a long cable does.
+    /// All bytes by the same time, however many are under way, as on a long cable.
     Late(Duration),
 }
 
 impl Proxy {
-    /// A slow stretch: pieces of random size, each after a random delay, drawn from `seed`. Listens on a port of this
-    /// machine (0 takes a free one) and passes everything on to `target`, which need not listen yet.
+    /// A slow connection: pieces of random size, each after a random delay, drawn from `seed`. Listens on a port of
+    /// this machine (0 takes a free one) and forwards everything to `target`, which need not listen yet.
     pub fn start(port: u16, target: SocketAddr, seed: u64) -> Self {
         Proxy::open(port, target, Manner::Halting { seed })
     }
 
-    /// A long stretch: everything arrives this much later, in either direction, and no slower.
+    /// A long connection: everything arrives this much later, in either direction, at full speed.
     pub fn late(target: SocketAddr, delay: Duration) -> Self {
         Proxy::open(0, target, Manner::Late(delay))
     }
@@ -66,17 +66,17 @@ impl Proxy {
         Proxy { address, passage }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Cuts the cable, or mends it: while it is cut nothing gets through, and neither end is told.
+    /// Cuts the connection, or restores it: while it is cut nothing gets through, and neither end is notified.
     pub fn cut(&self, cut: bool) {
         self.passage.cut.store(cut, Ordering::Relaxed);
     }
 
-    /// How many pieces have gone through.
+    /// The number of forwarded pieces.
     pub fn pieces(&self) -> u64 {
         self.passage.pieces.load(Ordering::Relaxed)
     }
@@ -85,7 +85,7 @@ impl Proxy {
 fn accept(listener: &TcpListener, passage: &Arc<Passage>) {
     for (number, caller) in (0u64..).zip(listener.incoming()) {
         let Ok(caller) = caller else { return };
-        // Nobody listens there yet: the caller sees the connection close.
+        // The target does not listen yet: the caller sees the connection close.
         let Ok(target) = TcpStream::connect(passage.target) else { continue };
         for stream in [&caller, &target] {
             stream.set_nodelay(true).expect("an open stream takes options");
@@ -122,8 +122,8 @@ impl Passage {
         close(&from, &to);
     }
 
-    /// The same. Whoever reads says when each piece is due and reads on; whoever writes waits for that: so a delay
-    /// holds up no byte that comes after it.
+    /// The same. The reader notes when each piece is due and continues reading; the writer waits for that time: so a
+    /// delay holds up no later bytes.
     fn pass_on_late(&self, from: TcpStream, mut to: TcpStream, delay: Duration) {
         let (sender, pieces) = mpsc::channel();
         let source = double(&from);

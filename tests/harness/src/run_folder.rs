@@ -6,7 +6,7 @@ use std::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// What a run has written.
+/// The folder of a run.
 pub struct RunFolder {
     path: PathBuf,
 }
@@ -16,7 +16,7 @@ impl RunFolder {
         RunFolder { path }
     }
 
-    /// Whether a file or folder is there.
+    /// Whether a file or folder exists.
     pub fn has(&self, name: &str) -> bool {
         self.path.join(name).exists()
     }
@@ -32,13 +32,13 @@ impl RunFolder {
         parse(&self.text(name), name)
     }
 
-    /// The lines of a log of JSON objects. One that is not whole yet does not count.
+    /// The complete lines of a log of JSON objects.
     pub fn lines(&self, name: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path.join(name)).unwrap_or_default();
         text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|line| parse(line, name)).collect()
     }
 
-    /// How many rounds are in the log.
+    /// The number of rounds in the log.
     pub fn rounds(&self) -> usize {
         self.lines("metrics.jsonl").len()
     }
@@ -61,8 +61,8 @@ impl RunFolder {
         format!("{folder}/{}", file.unwrap_or_else(|| panic!("{node} is not in {manifest}")))
     }
 
-    /// Asserts that whatever looks whole is: every checkpoint with a manifest has the files that it names, to the bit,
-    /// and every JSON file can be read.
+    /// Asserts that everything that looks complete is: every checkpoint with a manifest has the files that it names,
+    /// bit for bit, and every JSON file can be read.
     pub fn assert_nothing_partial_looks_whole(&self) {
         for checkpoint in self.checkpoints() {
             let manifest = parse(&read(&checkpoint.join("manifest.json")), "manifest.json");

@@ -3,20 +3,20 @@ use std::process::{Command, Stdio};
 /// A signal to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// What Ctrl-C sends.
+    /// The signal of Ctrl-C.
     Interrupt = 2,
-    /// What cannot be caught.
+    /// Cannot be caught.
     Kill = 9,
-    /// What a supervisor sends first.
+    /// A supervisor's first signal.
     Terminate = 15,
-    /// What freezes a process.
+    /// Suspends a process.
     Stop = 19,
-    /// What thaws it.
+    /// Continues it.
     Continue = 18,
 }
 
 impl Signal {
-    /// Sends it, by the shell's own `kill`. Who has ended just now does not hear it.
+    /// Sends it with the shell's own `kill`. A process that has just ended does not receive it.
     pub(crate) fn send(self, pid: u32) {
         let command = format!("kill -{} {pid}", self as i32);
         let status = Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status();

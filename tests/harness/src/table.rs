@@ -6,27 +6,27 @@ use crate::Signal;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
     pid: u32,
-    /// What it is in a run: its command, with its index if it has one. "transmitter 1", "coordinator", "run".
+    /// Its role in a run: its command, with its index if it has one. "transmitter 1", "coordinator", "run".
     pub role: String,
 }
 
 impl Running {
-    /// All processes that work in a folder and have not ended, whoever started them.
+    /// All running processes that work in a folder, whoever started them.
     pub(crate) fn in_folder(folder: &Path) -> Vec<Running> {
         let entries = fs::read_dir("/proc").expect("this system has a table of processes").flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         numbers.filter_map(|pid| Running::find(pid, folder)).collect()
     }
 
-    /// The process of that number, if it works in that folder. One that has ended works nowhere, even if nobody has
-    /// asked for its exit status yet.
+    /// The process with that number, if it works in that folder. A process that has ended does not count, even if its
+    /// exit status has not been collected.
     fn find(pid: u32, folder: &Path) -> Option<Running> {
         let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
         (works_in == folder).then(|| Running { pid, role: role(&command) })
     }
 
-    /// The most memory that it has ever held, in bytes.
+    /// Its peak memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
@@ -39,7 +39,7 @@ impl Running {
     }
 }
 
-/// Command and index out of a command line, whose words end in zero bytes.
+/// Command and index from a command line, whose words end in zero bytes.
 fn role(command: &str) -> String {
     let words: Vec<&str> = command.split('\0').collect();
     let name = words.get(1).copied().unwrap_or_default();

@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
-/// How long anything may take that should take seconds: only a program that hangs reaches it, however slow the machine.
+/// Time limit for operations that should take seconds: only a program that hangs reaches it, even on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks again and again until there is something to be seen.
+/// Checks repeatedly until there is a result.
 pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -18,7 +18,7 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option
     }
 }
 
-/// Looks again and again until a condition holds.
+/// Checks repeatedly until a condition holds.
 pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     wait_for(what, limit, || holds().then_some(()));
 }

@@ -18,22 +18,22 @@ use tonic::{
 
 use crate::{PATIENCE, fake_coordinator::FakeCoordinator, fake_transmitter::FakeTransmitter};
 
-/// The wire, for tests that speak the protocol themselves, well or badly.
+/// The protocol, for tests that send their own messages, valid or invalid.
 pub struct Wire {
     runtime: Runtime,
     security: Security,
 }
 
-/// A node that a coordinator has let in, and that does what a test tells it.
+/// A node that a coordinator has admitted, controlled by a test.
 pub struct FakeNode {
-    /// What the coordinator said when it let the node in.
+    /// The coordinator's answer on admission.
     pub welcome: Welcome,
     reports: mpsc::Sender<Report>,
     orders: Streaming<Order>,
     handle: Handle,
 }
 
-/// A control stream over which nothing is said.
+/// A control stream on which nothing is sent.
 pub struct SilentCall {
     _reports: mpsc::Sender<Report>,
     _orders: Streaming<Order>,
@@ -46,7 +46,7 @@ pub struct FakeLink {
     handle: Handle,
 }
 
-/// What a node of this build says when it joins.
+/// The join report of a node of this build.
 pub fn join(role: Role, index: Option<u32>) -> Join {
     let protocol = proto::protocol_digest().to_vec().into();
     Join { role: role.into(), index, version: proto::VERSION.into(), protocol }
@@ -58,7 +58,7 @@ impl Wire {
         Wire::secured(Security::default())
     }
 
-    /// The wire of somebody who has a certificate or a token.
+    /// The wire with a certificate or a token.
     pub fn secured(security: Security) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         Wire { runtime: runtime.expect("an async runtime can be started"), security }
@@ -87,7 +87,7 @@ impl Wire {
         }
     }
 
-    /// Opens a control stream and says nothing, for as long as the call is held.
+    /// Opens a control stream and sends nothing while the call is held.
     pub fn control_in_silence(&self, coordinator: SocketAddr) -> SilentCall {
         let (reports, outgoing) = mpsc::channel(1);
         let orders = in_time(self.runtime.handle(), async {
@@ -113,7 +113,7 @@ impl Wire {
         })
     }
 
-    /// Asks a coordinator to do something with its run: the number of an action, if it is one.
+    /// Sends a coordinator the number of an action, which need not exist.
     pub fn manage(&self, coordinator: SocketAddr, action: i32) -> Result<RunStatus, Status> {
         in_time(self.runtime.handle(), async {
             let mut client = CoordinatorClient::new(self.dial(Name::Coordinator, coordinator).await);
@@ -121,13 +121,13 @@ impl Wire {
         })
     }
 
-    /// Listens as a coordinator that ends every node's run, and calls its own, with these words; gives its address.
+    /// Listens as a coordinator that ends every node's run with these words; returns its address.
     pub fn coordinate(&self, words: &str) -> SocketAddr {
         let words = words.to_owned();
         self.listen(|builder| builder.add_service(CoordinatorServer::new(FakeCoordinator { words })))
     }
 
-    /// Listens as a transmitter that answers every turn like this; gives its address.
+    /// Listens as a transmitter that answers every turn like this; returns its address.
     pub fn serve(&self, answer: impl Fn(Turn) -> Features + Send + Sync + 'static) -> SocketAddr {
         let service = TransmitterServer::new(FakeTransmitter { answer: Arc::new(answer) });
         self.listen(|builder| builder.add_service(service))
@@ -148,7 +148,7 @@ impl Wire {
         self.call(transmitter, k, Some(first))
     }
 
-    /// Dials transmitter k and says nothing.
+    /// Dials transmitter k and sends nothing.
     pub fn exchange_in_silence(&self, transmitter: SocketAddr, k: u32) -> Result<FakeLink, Status> {
         self.call(transmitter, k, None)
     }
@@ -198,7 +198,7 @@ impl FakeLink {
 }
 
 fn send<T: std::fmt::Debug>(handle: &Handle, to: &mpsc::Sender<T>, message: T) {
-    // A peer that is gone says so where its answer is awaited.
+    // A lost peer is noticed where its answer is awaited.
     let _ = in_time(handle, to.send(message));
 }
 

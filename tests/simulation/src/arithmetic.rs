@@ -1,6 +1,6 @@
-//! What the tiny machines compute instead of networks: a number for all weights, which every message changes.
+//! The computation of the tiny machines in place of networks: one number for all weights, which every message changes.
 //!
-//! It is cheap, and it forgets nothing: a message that is lost, doubled, late or of another round gives another number.
+//! It is cheap, and keeps all history: a message that is lost, repeated, late or of another round gives another number.
 
 use bytes::Bytes;
 use candle_core::{Device, Tensor};
@@ -36,7 +36,7 @@ pub(crate) fn number(tensor: Option<&proto::v1::Tensor>) -> Option<u64> {
 }
 
 impl Weights {
-    /// Those with which a node of that name begins.
+    /// The initial weights of a node of that name.
     pub(crate) fn initial(name: &str) -> Self {
         Weights { value: name.bytes().fold(1, |value, byte| mix(value, byte.into())), version: 0 }
     }
@@ -46,13 +46,13 @@ impl Weights {
         (self.value, self.version) = (mix(self.value, gradient), self.version + 1);
     }
 
-    /// As a checkpoint holds them.
+    /// The weights as a checkpoint's state.
     pub(crate) fn save(self, name: &str) -> Result<Vec<u8>, NodeError> {
         let value = Tensor::new(&[self.value as i64], &Device::Cpu)?;
         node::pack_state(vec![(name.into(), value)], self.version)
     }
 
-    /// Those that a checkpoint holds.
+    /// The weights of a checkpoint's state.
     pub(crate) fn restore(name: &str, state: &[u8]) -> Result<Self, NodeError> {
         let tensors = node::unpack_state(state, &Device::Cpu)?;
         let number = |name: &str| {

@@ -1,4 +1,5 @@
-//! Two hosts more: an administrator, who holds the run and ends it, and a stranger, who knows all but what is secret.
+//! Two more hosts: an administrator, who pauses and stops the run, and an attacker, who knows everything but the
+//! secrets.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +27,7 @@ use crate::{
     network::Connections,
 };
 
-/// What one of them is to do. Clones are the same list.
+/// The tasks of one of them. Clones share the list.
 #[derive(Clone, Default)]
 pub(crate) struct Errands(Arc<Mutex<VecDeque<Errand>>>);
 
@@ -36,7 +37,7 @@ pub(crate) enum Errand {
     Prank(Prank, Host),
 }
 
-/// Between two looks at the list, and two tries at an errand.
+/// Pause between two checks of the list, and two attempts at a task.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections of a flood.
@@ -57,7 +58,7 @@ impl Errands {
     }
 }
 
-/// The life of a host that runs errands, in order, each until somebody has heard it.
+/// The life of a host that runs tasks in order, each until it has been received.
 pub(crate) async fn run_errands(
     name: &'static str,
     errands: Errands,
@@ -72,7 +73,7 @@ pub(crate) async fn run_errands(
         let done = match &errand {
             Errand::Manage(action) => caller.manage(*action).await,
             Errand::Prank(prank, host) => {
-                // Nobody may be there to hear it: then it is over.
+                // No process may be there to receive it: then it is dropped.
                 caller.play(*prank, *host).await;
                 true
             }
@@ -105,7 +106,7 @@ impl Caller {
         link::dial(name, &format!("{host}:{PORT}"), &self.security, Duration::ZERO).await.ok()
     }
 
-    /// Tells the coordinator something; whether it has heard it.
+    /// Sends the coordinator a request; returns whether it was received.
     async fn manage(&self, action: Action) -> bool {
         let ask = async {
             let mut client = CoordinatorClient::new(self.dial(Host::Coordinator).await?);
@@ -122,7 +123,7 @@ impl Caller {
         heard
     }
 
-    /// Does what nobody may do. It must be refused, and if it is not, the ledger has it.
+    /// Attempts a forbidden action. It must be refused; if it is not, the ledger records a violation.
     async fn play(&self, prank: Prank, at: Host) {
         let refused = tokio::time::timeout(Duration::from_secs(12), self.try_to(prank, at)).await;
         match refused {
@@ -142,7 +143,7 @@ impl Caller {
         }
     }
 
-    /// What comes of it; nothing if nobody was there to refuse it.
+    /// The outcome; none if no process was there to refuse it.
     async fn try_to(&self, prank: Prank, at: Host) -> Option<Result<(), Status>> {
         let known = self.ledger.record().run.clone();
         let (run, incarnation) = known.unwrap_or((Bytes::from_static(&[7; 16]), 1));
@@ -215,7 +216,7 @@ impl Caller {
             }
             Prank::OtherMember => {
                 let (secret, incarnation) = self.secret_of(at)?;
-                // Nobody has this place.
+                // This place does not exist.
                 let other = match at {
                     Host::Receiver(_) => Host::Transmitter(0),
                     _ => Host::Receiver(0),
@@ -245,7 +246,7 @@ impl Caller {
         }
     }
 
-    /// Opens a control stream with a first report; what the coordinator says to that.
+    /// Opens a control stream with a first report; returns the coordinator's answer.
     async fn control(&self, first: report::Report) -> Option<Result<(), Status>> {
         let mut client = CoordinatorClient::new(self.dial(Host::Coordinator).await?);
         let reports = tokio_stream::once(Report { report: Some(first) });
@@ -316,7 +317,7 @@ impl Caller {
     }
 }
 
-/// A node's role and index, as a message has them.
+/// A node's role and index in a message.
 fn place_of(member: Host) -> (i32, u32) {
     match member {
         Host::Receiver(t) => (Role::Receiver.into(), t as u32),

@@ -1,4 +1,4 @@
-//! One end of a simulated connection: what comes takes its time, and it can be cut.
+//! One end of a simulated connection: data is delayed, and the connection can be cut.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ use crate::network::{Connections, Trick};
 /// The largest piece that is taken off the simulated network at once, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// Whether an end of a connection is cut, and who is to be told. Clones are the same one.
+/// Whether an end of a connection is cut, and which tasks to wake. Clones share the state.
 #[derive(Clone, Default)]
 pub(crate) struct Cut(Arc<Mutex<(bool, Vec<Waker>)>>);
 
@@ -29,18 +29,18 @@ pub(crate) struct Cut(Arc<Mutex<(bool, Vec<Waker>)>>);
 pub(crate) struct Connection {
     stream: TcpStream,
     connections: Connections,
-    /// Whose end it is, and who is at the other.
+    /// The host of this end, and that of the other.
     hosts: [String; 2],
     cut: Cut,
     draws: Draws,
-    /// What has come, and when it is to be seen. An empty piece is the end.
+    /// Received pieces and when they become visible. An empty piece is the end.
     under_way: VecDeque<(Instant, Vec<u8>)>,
-    /// Until the first of it is to be seen.
+    /// Until the first becomes visible.
     wait: Pin<Box<Sleep>>,
 }
 
 impl Cut {
-    /// Cuts it, for good.
+    /// Cuts it permanently.
     pub(crate) fn cut(&self) {
         let wakers = {
             let mut cut = self.lock();
@@ -50,7 +50,7 @@ impl Cut {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// An error once it is cut, of which whoever asks is told.
+    /// An error once it is cut; the reader is woken then.
     fn check(&self, context: &Context<'_>) -> io::Result<()> {
         let mut cut = self.lock();
         if cut.0 {
@@ -79,7 +79,7 @@ impl Connection {
         Connection { stream, connections, hosts, cut, draws, under_way: VecDeque::new(), wait }
     }
 
-    /// Takes whatever has come off the network, and decides how long it takes. Nothing overtakes.
+    /// Takes everything that has arrived from the network, and draws its delay. The order is kept.
     fn take(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.under_way.back().is_none_or(|(_, piece)| !piece.is_empty()) {
             let mut piece = vec![0; PIECE];
@@ -90,11 +90,11 @@ impl Connection {
             }
             let length = buffer.filled().len();
             piece.truncate(length);
-            // The end cannot come twice, nor be anything else.
+            // The end can neither be repeated nor corrupted.
             let trick = (length > 0).then(|| self.connections.trick(&self.hosts)).flatten();
             match trick {
                 Some(Trick::Double) => piece.extend_from_within(..),
-                // What a frame begins with: who reads it cannot go on.
+                // The head of a frame: its reader must fail.
                 Some(Trick::Garble) => piece.iter_mut().take(9).for_each(|byte| *byte ^= 0xa5),
                 None => {}
             }

@@ -1,4 +1,4 @@
-//! A store in memory that outlives the coordinator, takes its time, and fails when it is told to.
+//! A store in memory that outlives the coordinator, with delays and failures on demand.
 
 use std::{
     fmt,
@@ -34,28 +34,28 @@ pub(crate) const LOGS: [&str; 2] = ["metrics.jsonl", "selection.jsonl"];
 
 type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
 
-/// The store. Clones are the same one.
+/// The store. Clones share its content.
 #[derive(Clone)]
 pub(crate) struct Disk(Arc<Inner>);
 
 struct Inner {
     objects: InMemory,
     ledger: Ledger,
-    /// States that a checkpoint must have.
+    /// The nodes whose states a checkpoint must have.
     hosts: Vec<Host>,
-    /// The run's folder, whose logs a commit vouches for.
+    /// The run's folder, whose logs a commit covers.
     folder: PathBuf,
     mood: Mutex<Mood>,
 }
 
-/// How it behaves now.
+/// Its current behaviour.
 struct Mood {
     draws: Draws,
-    /// The longest time that half a call takes, in milliseconds.
+    /// The longest delay of half a call, in milliseconds.
     slowness: u64,
     /// The share of calls that fail.
     failing: f64,
-    /// How many of the next writes leave half of what was to be written.
+    /// How many of the next writes are cut in half.
     tears: u64,
 }
 
@@ -70,24 +70,24 @@ impl Disk {
         Store::over(Arc::new(self.clone()), "simulated")
     }
 
-    /// From now on calls take so many milliseconds, and such a share of them fails.
+    /// Sets the delay of calls in milliseconds, and the share that fails.
     pub(crate) fn behave(&self, slowness: u64, failing: f64) {
         let mut mood = self.mood();
         (mood.slowness, mood.failing) = (slowness, failing);
     }
 
-    /// The next so many writes leave half of what was to be written.
+    /// Cuts the next `writes` writes in half.
     pub(crate) fn tear(&self, writes: u64) {
         self.mood().tears = writes;
     }
 
-    /// Flips a bit of a committed checkpoint, where another one is whole. Which, these draws decide.
+    /// Flips a bit of a committed checkpoint, if another one is whole. The draws choose which.
     pub(crate) fn flip(&self, draws: &mut Draws) {
         let whole = self.0.ledger.record().whole();
         if whole.len() < 2 {
             return;
         }
-        // Mostly of the last one.
+        // Usually of the last one.
         let version = whole[whole.len() - 1 - draws.below(3) as usize / 2];
         let manifest = format!("round-{version:06}/manifest.json");
         let files = Manifest::parse(&self.read(&manifest)).map(|manifest| manifest.files).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Disk {
         let _ = at_once(self.0.objects.put(&Path::from(name.as_str()), Bytes::from(content).into()));
     }
 
-    /// An object as it is now; empty if it is not there.
+    /// The current content of an object; empty if it does not exist.
     fn read(&self, name: &str) -> Bytes {
         at_once(async {
             let found = self.0.objects.get(&Path::from(name)).await.ok()?;
@@ -114,7 +114,7 @@ impl Disk {
         .unwrap_or_default()
     }
 
-    /// Whether this write is one of those.
+    /// Whether this write is cut.
     fn tears(&self) -> bool {
         let mut mood = self.mood();
         let tears = mood.tears > 0;
@@ -126,7 +126,7 @@ impl Disk {
         self.0.mood.lock().expect("nobody panics with it")
     }
 
-    /// Half of a call: what comes before something is done, or after it.
+    /// Half of a call: the part before the operation, or after it.
     async fn half(&self, what: &str, name: &Path) -> Result<()> {
         let (pause, fails) = {
             let mut mood = self.mood();
@@ -143,7 +143,7 @@ impl Disk {
         Ok(())
     }
 
-    /// An object has been written: what does it mean?
+    /// Records the meaning of a written object.
     async fn written(&self, name: &Path) -> Result<()> {
         let content = self.0.objects.get(name).await?.bytes().await?;
         if let Some(number) = name.as_ref().strip_prefix("incarnations/") {
@@ -154,7 +154,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Whether an object belongs to a checkpoint: what earlier attempts have left beside it does not.
+    /// Whether an object belongs to a checkpoint, not to the remains of earlier attempts.
     async fn is_committed(&self, name: &Path, version: u64) -> bool {
         let manifest = Path::from(format!("round-{version:06}/manifest.json"));
         let Ok(found) = self.0.objects.get(&manifest).await else { return false };
@@ -163,14 +163,14 @@ impl Disk {
         *name == manifest || name.filename().is_some_and(is_named)
     }
 
-    /// A manifest is there: so must be what it promises.
+    /// A manifest exists: so must everything that it names.
     async fn committed(&self, manifest: &[u8]) {
         let Ok(manifest) = Manifest::parse(manifest) else {
             return self.0.ledger.violation("a manifest is none");
         };
         let mut states = Vec::new();
         for host in &self.0.hosts {
-            // Its own, of whatever incarnation.
+            // The host's own state, of any incarnation.
             let own = |file: &&String| file.split('.').next() == Some(host.to_string().as_str());
             let file = manifest.files.keys().find(own).cloned().unwrap_or_default();
             let name = Path::from(format!("round-{:06}/{file}", manifest.round));
@@ -216,7 +216,7 @@ impl ObjectStore for Disk {
         }
         let put = self.0.objects.put_opts(to, what, how).await?;
         self.written(to).await?;
-        // It is there, even if whoever wrote it never hears of it.
+        // It exists, even if its writer never receives the acknowledgement.
         self.half("acknowledge", to).await?;
         Ok(put)
     }
@@ -271,13 +271,13 @@ impl ObjectStore for Disk {
     }
 }
 
-/// Whether an object may be written in part where a store keeps no promise: states and logs are long. All else is written at once, or
-/// not at all.
+/// Whether an object may be written in part by a store that breaks its contract: states and logs are long. Others are
+/// written completely or not at all.
 fn is_long(name: &Path) -> bool {
     [".safetensors", ".jsonl"].iter().any(|end| name.as_ref().ends_with(end))
 }
 
-/// What takes no time in memory.
+/// Operations that take no time in memory.
 fn at_once<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut context = Context::from_waker(Waker::noop());

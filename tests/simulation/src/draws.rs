@@ -1,14 +1,14 @@
-//! Who requests whom, and what is granted: as little of it as a coordinator needs that verifies the draws.
+//! Requests and grants: the minimum that a coordinator needs to verify the draws.
 
 use bytes::Bytes;
 use dib::{ChoiceGrid, Grants, Phase, grants};
 use node::{Context, NodeError};
 use proto::{decode_ticks, encode_ticks};
 
-/// The samples of a round, for all that anybody knows: everybody has the same ones.
+/// The samples of a round: the same for all nodes.
 pub(crate) const BATCH: Bytes = Bytes::from_static(&[5; 32]);
 
-/// By transmitter, at which ticks of a round receiver t requests it: at each tick one, (9), in turn.
+/// By transmitter, the ticks of a round at which receiver t requests it: one transmitter at each tick, (9), in turn.
 pub(crate) fn requests(context: &Context, round: u64) -> Vec<Bytes> {
     let transmitters = context.scenario.transmitters();
     let requested = |tick: usize| (tick + context.index + round as usize) % transmitters;
@@ -43,7 +43,7 @@ pub(crate) fn granted(context: &Context, k: usize, round: u64, choices: &[Choice
     choices.iter().enumerate().map(of_part).collect()
 }
 
-/// The choices that came as bytes, part by part; none where nothing came.
+/// The choices received as bytes, part by part; none where none arrived.
 pub(crate) fn told(context: &Context, parts: &[Bytes]) -> Result<Vec<ChoiceGrid>, NodeError> {
     let grid = |(part, bytes): (usize, &Bytes)| {
         let (ticks, receivers) = (context.part(part).len(), context.scenario.receivers());

@@ -1,4 +1,4 @@
-//! The processes of a run: what they are told, and their lives.
+//! The processes of a run: their options, and their lives.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -18,7 +18,7 @@ use crate::{
     transmitter_machine::TransmitterMachine,
 };
 
-/// Where everybody listens, each on its own host.
+/// The port of every process, each on its own host.
 pub(crate) const PORT: u16 = 7310;
 
 /// The life of a node's process.
@@ -53,7 +53,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
         }
     };
     ledger.ended(host, how.map_err(|error| error.to_string()));
-    // The process ends when it is buried.
+    // The driver ends the process.
     std::future::pending().await
 }
 
@@ -61,7 +61,7 @@ fn everywhere() -> SocketAddr {
     (Ipv4Addr::UNSPECIFIED, PORT).into()
 }
 
-/// What a coordinator on a host is told.
+/// The options of a coordinator on a host.
 pub(crate) fn coordinator_options(
     plan: &Plan,
     host: &str,

@@ -12,19 +12,19 @@ use crate::{
 pub(crate) enum Kind {
     /// Processes are killed; their system closes their connections.
     Kill(Vec<Host>),
-    /// Machines lose power; nobody closes anything.
+    /// Machines lose power; connections are not closed.
     PowerLoss(Vec<Host>),
     /// The coordinator's machine is lost with its folder; the store is elsewhere.
     LoseFolder,
-    /// Nothing passes between two hosts, and what was under way is lost.
+    /// All packets between two hosts are lost, including those under way.
     Partition(Host, Host),
-    /// Nothing passes from one to the other.
+    /// All packets from one to the other are lost.
     OneWay(Host, Host),
-    /// What passes between two hosts is held up, and comes later.
+    /// Packets between two hosts are held, and arrive later.
     Hold(Host, Host),
-    /// A host neither hears nor is heard for a while, but loses nothing.
+    /// A host neither sends nor receives for a while, but loses nothing.
     Freeze(Host),
-    /// A way takes up to so many milliseconds.
+    /// Packets between two hosts take up to this many milliseconds.
     Slow(Host, Host, u64),
     /// The connections between two hosts are reset.
     Cut(Host, Host),
@@ -34,21 +34,21 @@ pub(crate) enum Kind {
     StoreSlow(u64),
     /// The next writes of the store leave half of what was to be written.
     StoreTears(u64),
-    /// The coordinator's machine loses power, and what was not synced of the logs is lost, or nonsense.
+    /// The coordinator's machine loses power, and unsynced parts of the logs are lost or garbled.
     FolderLoses,
-    /// The run is held for a while.
+    /// The run is paused for a while.
     Pause,
-    /// The run is told to stop; a supervisor lets it go on.
+    /// The run is stopped; a supervisor resumes it.
     Stop,
-    /// What passes next from one to the other passes twice.
+    /// The next bytes from one to the other arrive twice.
     Double(Host, Host),
-    /// What passes next from one to the other is spoilt.
+    /// The next bytes from one to the other are corrupted.
     Garble(Host, Host),
-    /// Somebody who does not belong to the run, or a member of it, does something there that nobody may do.
+    /// An outsider, or a member of the run, attempts a forbidden action there.
     Stranger(Prank, Host),
     /// A second run is started in the run's own folder.
     SecondRun,
-    /// A coordinator with a folder of its own goes on with the run from the store.
+    /// A coordinator with its own folder continues the run from the store.
     SecondCoordinator,
     /// A bit of a committed checkpoint flips in the store, where another one is whole.
     StoreFlips,
@@ -56,34 +56,34 @@ pub(crate) enum Kind {
     LogFlips,
 }
 
-/// What a stranger does, or a member out of turn.
+/// A forbidden action by an outsider, or by a member out of turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prank {
-    /// Says what is no HTTP/2, and waits.
+    /// Sends bytes that are not HTTP/2, and waits.
     Garbage,
-    /// Opens many connections, and says next to nothing.
+    /// Opens many connections, and sends next to nothing.
     Flood,
-    /// Joins as a node of another version or a place that there is not, or begins with another report.
+    /// Joins with another version or an impossible place, or begins with another report.
     BadJoin,
-    /// Tells the coordinator to do what is no action.
+    /// Requests an unknown action from the coordinator.
     BadAction,
     /// Sends a state of a committed version in a node's name.
     Save,
-    /// Asks for a node's state.
+    /// Requests a node's state.
     Load,
-    /// Calls a transmitter as the receiver that it waits for, but for what is secret.
+    /// Calls a transmitter as the receiver that it waits for, without the secret.
     Impostor,
     /// Calls a transmitter of another run.
     OtherRun,
-    /// Opens streams to a transmitter, and says nothing.
+    /// Opens streams to a transmitter, and sends nothing.
     Silence,
-    /// A member sends a state that nobody has ordered.
+    /// A member sends a state that was not ordered.
     UnorderedSave,
-    /// A member asks for its state of an earlier incarnation.
+    /// A member requests its state of an earlier incarnation.
     OldLoad,
-    /// A member sends and asks for the state of another one.
+    /// A member sends and requests the state of another one.
     OtherMember,
-    /// A receiver calls a transmitter with the secret that another receiver shares with that.
+    /// A receiver calls a transmitter with the secret of another receiver's pair.
     OtherPair,
 }
 
@@ -104,12 +104,12 @@ impl Prank {
         Prank::OtherPair,
     ];
 
-    /// Whether it takes a member's secret.
+    /// Whether it needs a member's secret.
     fn is_members(self) -> bool {
         matches!(self, Prank::UnorderedSave | Prank::OldLoad | Prank::OtherMember | Prank::OtherPair)
     }
 
-    /// One of them, and where, or for those of members, by whom.
+    /// One of them, and its target or, for those of members, the member.
     fn draw(shape: &Shape, draws: &mut Stream) -> (Self, Host) {
         let prank = Prank::ALL[draws.below(Prank::ALL.len() as u64) as usize];
         let transmitter = Host::Transmitter(draws.below(shape.transmitters as u64) as usize);
@@ -117,7 +117,7 @@ impl Prank {
         let node = nodes[draws.below(nodes.len() as u64) as usize];
         let at = match prank {
             Prank::Impostor | Prank::OtherRun | Prank::Silence | Prank::OtherPair => transmitter,
-            // Nobody listens at a receiver.
+            // Receivers do not listen.
             Prank::Garbage | Prank::Flood if draws.below(2) == 0 => transmitter,
             Prank::UnorderedSave | Prank::OldLoad | Prank::OtherMember => node,
             _ => Host::Coordinator,
@@ -170,7 +170,7 @@ impl Kind {
         }
     }
 
-    /// One of those that only wide schedules have, or any other.
+    /// A kind that only wide schedules have, or any other.
     pub(crate) fn draw_wide(shape: &Shape, draws: &mut Stream) -> Self {
         let hosts = shape.hosts();
         let any = |draws: &mut Stream| hosts[draws.below(hosts.len() as u64) as usize];
@@ -203,7 +203,7 @@ impl Kind {
             }
             11 => Kind::Kill(vec![any(draws)]),
             12 => Kind::Kill(vec![Host::Coordinator]),
-            // Which of two coordinators computes what would decide what comes of the clock.
+            // With `skip` the result would depend on which of two coordinators computes.
             13 | 14 if !shape.skips => Kind::SecondCoordinator,
             15 => Kind::SecondRun,
             16 | 17 if !shape.skips => Kind::StoreFlips,

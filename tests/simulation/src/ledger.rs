@@ -1,4 +1,4 @@
-//! What happens in a simulated run, written down where no crash reaches it, and what must never happen.
+//! The record of a simulated run, safe from its crashes, and the events that must never happen.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ pub(crate) enum Host {
     Receiver(usize),
 }
 
-/// Keeps the record of one run. Clones keep the same one.
+/// The record of one run. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Ledger(Arc<Mutex<Record>>);
 
@@ -31,46 +31,46 @@ pub(crate) struct Ledger(Arc<Mutex<Record>>);
 pub(crate) struct Record {
     /// Simulated time.
     pub(crate) now: Duration,
-    /// All that happens, in order.
+    /// All events, in order.
     pub(crate) log: Vec<String>,
-    /// What must not have happened.
+    /// Events that must not happen.
     pub(crate) violations: Vec<String>,
-    /// The weights of every node at every version, as whoever got there first had them.
+    /// The weights of every node at every version, as the first to reach it had them.
     pub(crate) truth: BTreeMap<(Host, u64), u64>,
     /// Versions whose manifest has been written.
     committed: BTreeSet<u64>,
-    /// By incarnation, what was the last committed version when it was written down.
+    /// By incarnation, the last committed version when it was written down.
     incarnations: BTreeMap<u64, u64>,
-    /// Who has ended since the driver looked last, and how.
+    /// The processes that have ended since the driver last checked, and how.
     pub(crate) ended: Vec<(Host, Result<(), String>)>,
     /// Calls of the store.
     pub(crate) store_calls: u64,
     /// Steps, and evaluation passes, of all nodes.
     pub(crate) steps: u64,
     pub(crate) passes: u64,
-    /// How often the run was told to stop.
+    /// How often the run was stopped.
     pub(crate) stops: u64,
-    /// Whether something was spoilt that a node or the coordinator may rightly complain of.
+    /// Whether data was corrupted so that a node or the coordinator may rightly report an error.
     pub(crate) spoilt: bool,
     /// The run's name and incarnation, as the last machine had them.
     pub(crate) run: Option<(Bytes, u64)>,
-    /// What each node is known by, and in which incarnation.
+    /// The secret of each node, and its incarnation.
     pub(crate) secrets: BTreeMap<Host, (Secret, u64)>,
     /// The folder in which the run's coordinator is at work.
     pub(crate) holds: Option<PathBuf>,
-    /// How often somebody has started a rival.
+    /// How often a rival coordinator was started.
     pub(crate) rivals: u64,
-    /// Versions that a coordinator has committed after another one had taken the run over: they may be gone on from.
+    /// Versions committed by a coordinator after another had taken over the run: a run may continue from them.
     overtaken: BTreeSet<u64>,
-    /// Versions of which a file has been damaged since they were committed.
+    /// Versions with a file damaged since their commit.
     damaged: BTreeSet<u64>,
-    /// And those that have been removed.
+    /// Versions that have been removed.
     gone: BTreeSet<u64>,
-    /// Whether a log has been damaged: of its lines, some may be lost.
+    /// Whether a log has been damaged, so that lines may be missing.
     pub(crate) logs_damaged: bool,
-    /// Receivers go on without what comes late: then the clock has a word in what is true, until it is committed.
+    /// Receivers continue without late entries: then the true result depends on the clock, until it is committed.
     skips: bool,
-    /// The lengths of the run's logs when the last version was committed: so much must have been synced.
+    /// The lengths of the run's logs at the last commit, which must have been synced.
     pub(crate) synced: [u64; 2],
 }
 
@@ -84,7 +84,7 @@ impl Host {
 }
 
 impl fmt::Display for Host {
-    /// Its name in the network, and that of its weights.
+    /// Its name in the network and for its weights.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Host::Coordinator => formatter.write_str("coordinator"),
@@ -95,12 +95,12 @@ impl fmt::Display for Host {
 }
 
 impl Ledger {
-    /// A ledger that knows how an undisturbed run went.
+    /// A ledger with the results of an undisturbed run.
     pub(crate) fn with_truth(truth: BTreeMap<(Host, u64), u64>) -> Self {
         Ledger(Arc::new(Mutex::new(Record { truth, ..Record::default() })))
     }
 
-    /// One of a run whose receivers go on without what comes late.
+    /// The ledger of a run whose receivers continue without late entries.
     pub(crate) fn of_skipping() -> Self {
         Ledger(Arc::new(Mutex::new(Record { skips: true, ..Record::default() })))
     }
@@ -114,12 +114,12 @@ impl Ledger {
         self.record().note(line);
     }
 
-    /// Writes down what must not happen.
+    /// Records a violation.
     pub(crate) fn violation(&self, line: impl fmt::Display) {
         self.record().violation(line);
     }
 
-    /// A node's machine is built, from nothing or from a checkpoint.
+    /// Records that a node's machine is built, from nothing or from a checkpoint.
     pub(crate) fn began(&self, host: Host, incarnation: u64, weights: Weights) {
         let mut record = self.record();
         let version = weights.version;
@@ -136,7 +136,7 @@ impl Ledger {
         }
     }
 
-    /// A node has taken a step.
+    /// Records a node's step.
     pub(crate) fn stepped(&self, host: Host, incarnation: u64, weights: Weights) {
         let mut record = self.record();
         record.note(format!("{host} is at version {} in incarnation {incarnation}", weights.version));
@@ -147,21 +147,22 @@ impl Ledger {
         record.check_truth(host, weights);
     }
 
-    /// A node has done an evaluation pass.
+    /// Records a node's evaluation pass.
     pub(crate) fn judged(&self, host: Host, pass: u64) {
         let mut record = self.record();
         record.note(format!("{host} has done pass {pass}"));
         record.passes += 1;
     }
 
-    /// A machine knows its run, and has a secret.
+    /// Records a machine's run and secret.
     pub(crate) fn knows(&self, host: Host, context: &Context) {
         let mut record = self.record();
         record.run = Some((context.run.clone(), context.incarnation));
         record.secrets.insert(host, (context.secret.clone(), context.incarnation));
     }
 
-    /// The coordinator has stopped with a checkpoint of a version: it must have been told to, and it must be the last.
+    /// The coordinator has stopped with a checkpoint of a version: it must have been requested, and the version must be
+    /// the last.
     pub(crate) fn stopped(&self, version: u64) {
         let mut record = self.record();
         record.note(format!("the run has stopped at version {version}"));
@@ -176,7 +177,7 @@ impl Ledger {
         record.ended.push((Host::Coordinator, Ok(())));
     }
 
-    /// A message has reached a node's machine.
+    /// Records that a message has reached a node's machine.
     pub(crate) fn heard(&self, host: Host, incarnation: u64, stamp: Option<&proto::v1::Stamp>) {
         let of = stamp.map(|stamp| stamp.incarnation);
         if of != Some(incarnation) {
@@ -184,12 +185,12 @@ impl Ledger {
         }
     }
 
-    /// An incarnation is claimed.
+    /// Records a claimed incarnation.
     pub(crate) fn incarnation(&self, incarnation: u64) {
         let mut record = self.record();
         record.note(format!("incarnation {incarnation} is claimed"));
         if record.last_incarnation() >= incarnation {
-            // Of two that claim at the same time, one may come too late: then it must claim another.
+            // Of two concurrent claims one may be too late and must claim another number.
             if record.rivals == 0 {
                 record.violation(format!("incarnation {incarnation} is claimed after a later one"));
             }
@@ -199,7 +200,7 @@ impl Ledger {
         record.incarnations.insert(incarnation, committed);
     }
 
-    /// The manifest of a version is written by an incarnation, over states of these hosts.
+    /// Records a manifest of a version written by an incarnation, over states of these hosts.
     pub(crate) fn committed(&self, version: u64, incarnation: u64, states: &[(Host, Weights)]) {
         let mut record = self.record();
         record.note(format!("version {version} is committed"));
@@ -224,7 +225,7 @@ impl Ledger {
         record.gone.remove(&version);
     }
 
-    /// Something of a version's checkpoint is removed from the store.
+    /// Records that part of a version's checkpoint is removed from the store.
     pub(crate) fn removes(&self, version: u64) {
         let mut record = self.record();
         if record.committed.contains(&version) && version == record.last_committed() {
@@ -233,12 +234,12 @@ impl Ledger {
         record.gone.insert(version);
     }
 
-    /// A file of a committed version's checkpoint is damaged.
+    /// Records damage to a file of a committed version's checkpoint.
     pub(crate) fn damages(&self, version: u64) {
         self.record().damaged.insert(version);
     }
 
-    /// A process has ended.
+    /// Records the end of a process.
     pub(crate) fn ended(&self, host: Host, how: Result<(), String>) {
         self.record().ended.push((host, how));
     }
@@ -255,7 +256,7 @@ impl Record {
         self.violations.push(line.to_string());
     }
 
-    /// There are never two truths about a version of a node.
+    /// A version of a node always has the same weights.
     fn check_truth(&mut self, host: Host, weights: Weights) {
         let known = *self.truth.entry((host, weights.version)).or_insert(weights.value);
         if known != weights.value {
@@ -266,22 +267,22 @@ impl Record {
         }
     }
 
-    /// How many incarnations there have been.
+    /// The number of incarnations so far.
     pub(crate) fn incarnations(&self) -> u64 {
         self.incarnations.len() as u64
     }
 
-    /// The highest incarnation that anybody has claimed.
+    /// The highest claimed incarnation.
     fn last_incarnation(&self) -> u64 {
         self.incarnations.last_key_value().map_or(0, |(last, _)| *last)
     }
 
-    /// The last version that was committed and is whole; 0, the beginning, if none is.
+    /// The last committed version that is whole; 0, the beginning, without one.
     pub(crate) fn last_committed(&self) -> u64 {
         self.committed.difference(&self.damaged).last().copied().unwrap_or(0)
     }
 
-    /// Versions that are committed, whole, and still there.
+    /// Committed versions that are whole and not removed.
     pub(crate) fn whole(&self) -> Vec<u64> {
         self.committed
             .iter()
@@ -290,7 +291,7 @@ impl Record {
             .collect()
     }
 
-    /// Whether a coordinator may or may not take a version for the last one.
+    /// Whether a coordinator may, but need not, take a version for the last one.
     fn is_doubtful(&self, version: u64) -> bool {
         self.damaged.contains(&version) || self.overtaken.contains(&version)
     }

@@ -1,7 +1,7 @@
-//! Coordinator, nodes and links as they are, in a simulated network and in simulated time.
+//! The real coordinator, nodes and links, in a simulated network and in simulated time.
 //!
-//! Three things are replaced: the sockets, by turmoil's; the stores, by one in memory; and what the machines compute, by a
-//! little arithmetic, without a thread. A number gives a schedule of faults, and the same number always the same events. See
+//! Three things are replaced: the sockets, by turmoil's; the stores, by one in memory; and the machines' computation,
+//! by simple arithmetic without a thread. A number determines a schedule of faults and all events of its run. See
 //! docs/reliability.md.
 
 mod arithmetic;

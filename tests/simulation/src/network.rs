@@ -19,27 +19,27 @@ use crate::{
     ledger::Host,
 };
 
-/// All connections of a simulated network. Clones are the same ones.
+/// All connections of a simulated network. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Connections(Arc<Mutex<Table>>);
 
 struct Table {
     seed: Seed,
-    /// All ends of connections so far, by whose they are and who is at the other end.
+    /// All ends of connections so far, by their host and the host at the other end.
     ends: BTreeMap<[String; 2], Vec<Cut>>,
-    /// The longest time that what passes between two hosts takes, in milliseconds: usually, and where it is another.
+    /// The longest latency between two hosts in milliseconds: the default, and exceptions.
     latency: u64,
     latencies: BTreeMap<[String; 2], u64>,
-    /// What happens to what passes next from one host to another, which is the first of the two.
+    /// The corruption of the next bytes from one host, the first of the two, to another.
     tricks: BTreeMap<[String; 2], Trick>,
 }
 
-/// What happens to the next bytes on a way.
+/// Corruption of the next bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trick {
-    /// They come twice.
+    /// They arrive twice.
     Double,
-    /// They come spoilt.
+    /// They arrive corrupted.
     Garble,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct View {
 }
 
 impl Connections {
-    /// A network on which what passes takes up to so many milliseconds.
+    /// A network with latencies up to `latency` milliseconds.
     pub(crate) fn new(seed: u64, latency: u64) -> Self {
         let seed = Seed::from_number(seed);
         Connections(Arc::new(Mutex::new(Table {
@@ -74,7 +74,7 @@ impl Connections {
         cuts.iter().for_each(Cut::cut);
     }
 
-    /// From now on, what passes between two hosts takes up to so many milliseconds, or as many as usual.
+    /// Sets the longest latency between two hosts in milliseconds; none: the default.
     pub(crate) fn slow(&self, one: &str, other: &str, latency: Option<u64>) {
         let mut table = self.table();
         let latency = latency.unwrap_or(table.latency);
@@ -82,12 +82,12 @@ impl Connections {
         table.latencies.insert([other.to_owned(), one.to_owned()], latency);
     }
 
-    /// Lets something happen to what passes next from one host to another.
+    /// Corrupts the next bytes from one host to another.
     pub(crate) fn play(&self, from: Host, to: Host, trick: Trick) {
         self.table().tricks.insert([from.to_string(), to.to_string()], trick);
     }
 
-    /// What happens to bytes that come now, if anything; `hosts` as an end of a connection has them.
+    /// The corruption of bytes that arrive now, if any; `hosts` in the order of a connection's end.
     pub(crate) fn trick(&self, hosts: &[String; 2]) -> Option<Trick> {
         let [own, from] = hosts;
         let mut table = self.table();
@@ -97,20 +97,20 @@ impl Connections {
         table.tricks.remove(&[from.clone(), own.clone()])
     }
 
-    /// A connection of a host that is none of the run's.
+    /// A connection of a host outside the run.
     pub(crate) async fn connect(&self, host: &str, peer: Host, port: u16) -> io::Result<Box<dyn Socket>> {
         let stream = TcpStream::connect(format!("{peer}:{port}")).await?;
         Ok(self.wrap(stream, [host.to_owned(), peer.to_string()]))
     }
 
-    /// The longest time that what passes between two hosts takes now, in milliseconds.
+    /// The longest latency between two hosts now, in milliseconds.
     pub(crate) fn latency(&self, hosts: &[String; 2]) -> u64 {
         let table = self.table();
         table.latencies.get(hosts).copied().unwrap_or(table.latency)
     }
 
-    /// An end of a connection. How long what comes over it takes is drawn from its own address, so that nothing depends on
-    /// who draws first.
+    /// An end of a connection. Its delays are drawn from its own address, so that they do not depend on the order of
+    /// draws.
     fn wrap(&self, stream: TcpStream, hosts: [String; 2]) -> Box<dyn Socket> {
         let cut = Cut::default();
         let draws = {
@@ -136,7 +136,7 @@ impl fmt::Debug for View {
 
 impl Simulated for View {
     fn listen(&self, address: SocketAddr) -> io::Result<Callers> {
-        // Simulated, it takes no time: one look at it is enough.
+        // In simulation it completes at the first poll.
         let mut bind = std::pin::pin!(TcpListener::bind(address));
         let Poll::Ready(listener) = bind.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
             return Err(io::Error::other("the simulated listener takes its time"));
@@ -155,7 +155,7 @@ impl Simulated for View {
     }
 }
 
-/// Whoever calls, one after the other.
+/// Incoming connections, one after the other.
 fn accept(
     listener: Arc<TcpListener>,
     connections: Connections,

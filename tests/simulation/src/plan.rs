@@ -7,25 +7,25 @@ use scenario::Scenario;
 
 use crate::{kinds::Kind, ledger::Host};
 
-/// Schedules with this number and higher ones are wide: they have larger networks, more kinds of faults, and blows that wait for a
-/// moment.
+/// Schedules with this number and higher ones are wide: they have larger networks, more kinds of faults, and faults
+/// that wait for a moment.
 pub const WIDE: u64 = 1 << 32;
 
-/// Different networks and runs that schedules have, and that wide ones have. Few, since each is also run undisturbed once.
+/// Number of different networks and runs of schedules, and of wide ones. Few, since each is also run undisturbed once.
 const SHAPES: u64 = 24;
 const WIDE_SHAPES: u64 = 32;
 
-/// By when a blow of a wide schedule that waits for a moment has come, or does not come any more.
+/// Deadline of faults that wait for a moment in a wide schedule; later they do not happen.
 const LATEST: Duration = Duration::from_secs(12);
 
-/// All that is decided of a run before it begins.
+/// Everything that is decided about a run before it begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) shape: Shape,
-    /// Whether nodes say which they are.
+    /// Whether nodes give their index.
     pub(crate) named: bool,
-    /// The longest time that a message takes, in milliseconds.
+    /// The longest latency of a message, in milliseconds.
     pub(crate) latency: u64,
     /// Seconds, as on the command line.
     pub(crate) silence: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Plan {
     pub(crate) faults: Vec<(Trigger, Fault)>,
 }
 
-/// What is run.
+/// The network and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Shape {
     pub(crate) transmitters: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Shape {
     pub(crate) rounds: u64,
     pub(crate) every: u64,
     pub(crate) parts: usize,
-    /// Receivers go on without answers that do not come for half a second after the first.
+    /// Receivers continue without answers that do not arrive within half a second after the first.
     pub(crate) skips: bool,
 }
 
@@ -53,15 +53,15 @@ pub(crate) struct Shape {
 pub(crate) enum Trigger {
     /// At a time.
     At(Duration),
-    /// When the store is called that often: in the middle of writing a checkpoint, or of reading one.
+    /// At this call of the store: while a checkpoint is written or read.
     AtStoreCall(u64),
-    /// When the nodes have taken so many steps together.
+    /// When the nodes have taken this many steps together.
     AtStep(u64),
-    /// When the nodes have done so many evaluation passes together.
+    /// When the nodes have done this many evaluation passes together.
     AtPass(u64),
 }
 
-/// What happens, and for how long.
+/// A fault and its duration.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
@@ -69,7 +69,7 @@ pub(crate) struct Fault {
 }
 
 impl Shape {
-    /// That of a schedule.
+    /// The shape of a schedule.
     fn of(seed: u64) -> Self {
         if seed < WIDE { Shape::draw(seed % SHAPES) } else { Shape::draw_wide(seed % WIDE_SHAPES) }
     }
@@ -81,7 +81,7 @@ impl Shape {
 
     fn draw_wide(number: u64) -> Self {
         let mut draws = Seed::from_number(number).stream(Purpose::Test, &[6], 0);
-        // Small ones, since most faults need no more, and some as large as any test's.
+        // Mostly small ones, since most faults need no more, and some as large as those of other tests.
         let is_large = number.is_multiple_of(4);
         let (nodes, longest) = if is_large { ((3, 6), 12) } else { ((1, 3), 30) };
         Shape::between(&mut draws, nodes, longest, number % 8 == 3)
@@ -124,7 +124,7 @@ impl Shape {
 }
 
 impl Plan {
-    /// A run of that shape that nothing disturbs.
+    /// A run of that shape without faults.
     pub(crate) fn undisturbed(shape: Shape) -> Self {
         let (seed, named, latency) = (0, true, 5);
         let (silence, stall, patience, verify) = (10, 60, 60, true);
@@ -150,7 +150,7 @@ impl Plan {
         let mut time = Duration::ZERO;
         let (most, longest) = if is_wide { (12, 10_000) } else { (20, 20_000) };
         for _ in 0..between(&mut draws, 1, most) {
-            // Some blows come at once, others when the network is about to recover or has done so.
+            // Some faults come at once, others when the network is about to recover or has done so.
             let pause = [0, 30, 300, 1_000, 3_000][draws.below(5) as usize];
             time += Duration::from_millis(draws.below(pause + 1));
             let trigger = Trigger::draw(&shape, is_wide, time, &mut draws);
@@ -170,13 +170,13 @@ impl Plan {
         draws.permutation(nodes.len()).into_iter().map(|index| nodes[index as usize]).collect()
     }
 
-    /// When there are no more faults to come, and none goes on.
+    /// The time after which there are no more faults.
     pub(crate) fn calm(&self) -> Duration {
         let is_wide = self.seed >= WIDE;
         let ends = self.faults.iter().map(|(trigger, fault)| match trigger {
             Trigger::At(time) => *time + fault.lasts,
             _ if is_wide => LATEST + fault.lasts,
-            // Those that have not happened by then do not happen.
+            // Faults that have not happened by then never do.
             _ => Duration::ZERO,
         });
         ends.max().unwrap_or_default()
@@ -206,7 +206,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A number from one to another, both included.
+/// A number between two others, both included.
 pub(crate) fn between(draws: &mut Stream, low: u64, high: u64) -> u64 {
     low + draws.below(high - low + 1)
 }

@@ -1,4 +1,4 @@
-//! A receiver's compute half that follows the protocol of the real one, and computes next to nothing.
+//! A receiver's compute half that follows the real protocol, with a trivial computation.
 
 use std::collections::VecDeque;
 
@@ -25,22 +25,22 @@ pub(crate) struct ReceiverMachine {
     weights: Weights,
     schedule: Schedule,
     inbox: Vec<VecDeque<Features>>,
-    /// By transmitter, the answers that are still owed and that this receiver goes on without.
+    /// By transmitter, the answers still owed that this receiver does without.
     given_up: Vec<VecDeque<When>>,
-    /// Whether a transmitter's answer to what is due is among them.
+    /// Whether a transmitter's answer to the current turn is among them.
     excused: Vec<bool>,
-    /// What was last said to be incomplete.
+    /// The last moment reported as incomplete.
     incomplete: Option<When>,
     stage: Stage,
-    /// By transmitter, what it told of its choices in the round, part by part.
+    /// By transmitter, its choices in the round as told, part by part.
     told: Vec<Vec<Bytes>>,
 }
 
 #[derive(Clone, Copy)]
 enum Stage {
-    /// Waits for an order, perhaps with the last gradient of a round that is not sent yet.
+    /// Waits for an order, perhaps with the last gradient of a round not sent yet.
     Idle { unsent: Option<u64> },
-    /// Waits for the features of a part of a round; so far they come to `sum`.
+    /// Waits for the features of a part of a round; `sum` combines those so far.
     Training { round: u64, part: usize, sum: u64 },
     /// Waits for the features of an evaluation pass.
     Evaluating { pass: u64, passes: u64 },
@@ -74,7 +74,7 @@ impl ReceiverMachine {
         Host::node(Role::Receiver, self.context.index)
     }
 
-    /// Does all that the orders so far allow.
+    /// Does everything that the orders so far allow.
     fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         while let Stage::Idle { unsent } = self.stage {
             match self.schedule.next(self.weights.version) {
@@ -138,12 +138,12 @@ impl ReceiverMachine {
         self.stage = Stage::Evaluating { pass, passes };
     }
 
-    /// What the features of all transmitters come to, in index order.
+    /// The combination of all transmitters' features, in index order.
     fn receive(&mut self, when: When) -> Result<u64, NodeError> {
         let mut sum = 0;
         for k in 0..self.inbox.len() {
             if std::mem::take(&mut self.excused[k]) {
-                // It says so with its gradient, which is that of another sum.
+                // It tells this with its gradient, which is that of another sum.
                 sum = mix(sum, u64::MAX);
                 self.told[k].push(Bytes::new());
                 continue;
@@ -171,7 +171,7 @@ impl ReceiverMachine {
         self.inbox[k].is_empty() && !self.excused[k]
     }
 
-    /// Goes on without those that have not answered what is due, but for those that owe too much already.
+    /// Continues without the transmitters that have not answered, except those that owe too much already.
     fn give_up(&mut self, when: When) {
         for k in 0..self.inbox.len() {
             if self.is_awaited(k) && self.given_up[k].len() < self.context.most_given_up() {
@@ -181,7 +181,7 @@ impl ReceiverMachine {
         }
     }
 
-    /// Does all that the features so far allow.
+    /// Does everything that the features so far allow.
     fn go_on(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         while self.due().is_some() && (0..self.inbox.len()).all(|k| !self.is_awaited(k)) {
             self.incomplete = None;
@@ -196,7 +196,7 @@ impl ReceiverMachine {
         Ok(())
     }
 
-    /// All transmitters have answered: goes on with what they sent first.
+    /// All transmitters have answered: continues with their first features.
     fn complete(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         match self.stage {
             Stage::Idle { .. } => Ok(()),

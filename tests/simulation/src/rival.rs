@@ -1,4 +1,4 @@
-//! A host more: somebody starts a second coordinator, in the run's own folder or with another one at the same store.
+//! One more host: a second coordinator, in the run's own folder or with another folder at the same store.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,10 +13,10 @@ use crate::ledger::Ledger;
 /// Its host.
 pub(crate) const RIVAL: &str = "rival";
 
-/// Between two looks at whether it is wanted.
+/// Pause between two checks whether it is wanted.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is to be started. Clones are the same.
+/// The folder of the coordinator to start. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Rival(Arc<Mutex<Option<PathBuf>>>);
 
@@ -26,7 +26,7 @@ impl Rival {
         *self.0.lock().expect("nobody panics with it") = Some(folder);
     }
 
-    /// Lets one that has not begun yet be.
+    /// Cancels a start that has not happened yet.
     pub(crate) fn forget(&self) {
         drop(self.wanted());
     }
@@ -35,7 +35,7 @@ impl Rival {
         self.0.lock().expect("nobody panics with it").take()
     }
 
-    /// The life of its host, with options that are right but for the folder.
+    /// The life of its host, with correct options except for the folder.
     pub(crate) async fn live(self, options: Options, ledger: Ledger) -> turmoil::Result {
         loop {
             tokio::time::sleep(PAUSE).await;
@@ -59,7 +59,7 @@ impl Rival {
     }
 }
 
-/// The lock of a folder, or that it is taken; by whom is of the real machine, and different every time.
+/// The lock of a folder, or an error that it is taken, without the owner's details, which differ every time.
 fn take(folder: &Path) -> Result<RunLock, String> {
     RunLock::take_now(folder).map_err(|error| {
         let line = error.to_string();
@@ -67,7 +67,7 @@ fn take(folder: &Path) -> Result<RunLock, String> {
     })
 }
 
-/// As long as it is there, a coordinator works in the run's folder.
+/// While it exists, a coordinator works in the run's folder.
 pub(crate) struct Work {
     ledger: Ledger,
     _lock: RunLock,
@@ -77,7 +77,7 @@ impl Work {
     /// Takes the folder.
     ///
     /// # Errors
-    /// If somebody else has it.
+    /// If another coordinator holds it.
     pub(crate) fn begin(folder: PathBuf, ledger: &Ledger) -> Result<Self, String> {
         let lock = take(&folder)?;
         ledger.record().holds = Some(folder);

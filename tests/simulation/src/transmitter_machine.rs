@@ -1,4 +1,4 @@
-//! A transmitter's compute half that follows the protocol of the real one, and computes next to nothing.
+//! A transmitter's compute half that follows the real protocol, with a trivial computation.
 
 use std::collections::VecDeque;
 
@@ -23,9 +23,9 @@ pub(crate) struct TransmitterMachine {
     weights: Weights,
     schedule: Schedule,
     inbox: Vec<VecDeque<Turn>>,
-    /// The round whose gradients are due, the part of it, and what the gradients so far come to.
+    /// The round and part whose gradients are due, and the combination of the gradients so far.
     sent: Option<(u64, usize, u64)>,
-    /// What was chosen in that round, part by part.
+    /// The choices of that round, part by part.
     choices: Vec<ChoiceGrid>,
     pass: u64,
 }
@@ -56,7 +56,7 @@ impl TransmitterMachine {
         Host::node(Role::Transmitter, self.context.index)
     }
 
-    /// Does all that the orders and turns so far allow.
+    /// Does everything that the orders and turns so far allow.
     fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         loop {
             if let Some((round, part, sum)) = self.sent.filter(|(_, part, _)| part + 1 < self.context.parts())
@@ -87,7 +87,7 @@ impl TransmitterMachine {
         self.inbox.iter().all(|turns| !turns.is_empty())
     }
 
-    /// What the gradients, or else the requests, of all receivers come to, in index order.
+    /// The combination of all receivers' gradients or requests, in index order.
     fn take_turns(&mut self, when: When, requests: bool) -> Result<u64, NodeError> {
         let mut sum = 0;
         for t in 0..self.inbox.len() {

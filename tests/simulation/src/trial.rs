@@ -1,4 +1,4 @@
-//! One schedule, tried, and compared with the undisturbed run of the same shape.
+//! Runs one schedule and compares it with the undisturbed run of the same shape.
 
 use std::{
     cell::RefCell,
@@ -18,25 +18,25 @@ use crate::{
     world::{self, Ended},
 };
 
-/// What has come of a schedule.
+/// The result of a schedule.
 pub struct Trial {
     /// The schedule's number.
     pub seed: u64,
-    /// All that happened, line by line, in simulated seconds.
+    /// All events, line by line, in simulated seconds.
     pub log: Vec<String>,
-    /// What must not have happened: none if all is well.
+    /// Violations: none if all is well.
     pub violations: Vec<String>,
-    /// How often which fault has happened, by name.
+    /// How often each kind of fault happened, by name.
     pub faults: BTreeMap<&'static str, u64>,
-    /// How many incarnations the run had.
+    /// The number of incarnations.
     pub incarnations: u64,
-    /// How long it took, in simulated time.
+    /// Its duration in simulated time.
     pub simulated: Duration,
-    /// How much of that after the last fault.
+    /// The part of it after the last fault.
     pub recovery: Duration,
 }
 
-/// How an undisturbed run goes.
+/// The results of an undisturbed run.
 struct Undisturbed {
     truth: BTreeMap<(Host, u64), u64>,
     summary: Summary,
@@ -45,11 +45,11 @@ struct Undisturbed {
 }
 
 thread_local! {
-    /// The panics of this thread since somebody looked last.
+    /// The panics of this thread since the last check.
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Tries the schedule of that number.
+/// Runs the schedule of that number.
 pub fn try_schedule(seed: u64) -> Trial {
     watch_panics();
     let plan = Plan::draw(seed);
@@ -98,13 +98,13 @@ fn run_undisturbed(shape: Shape) -> Undisturbed {
     }
 }
 
-/// Runs a plan in a folder of its own, in memory where the system has such a place.
+/// Runs a plan in a folder of its own, in memory if the system supports it.
 fn simulate(plan: &Plan, ledger: &Ledger) -> Option<Ended> {
     let memory = PathBuf::from("/dev/shm");
     let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
     let folder = tempfile::tempdir_in(place).expect("there is room for a folder");
     let ended = catch_unwind(AssertUnwindSafe(|| world::run(plan, ledger, folder.path()))).ok();
-    // The same schedule brings the same lines, wherever its folder lies.
+    // The same schedule gives the same lines, in any folder.
     let place = folder.path().display().to_string();
     for line in &mut ledger.record().log {
         *line = line.replace(&place, "DIR");
@@ -112,8 +112,8 @@ fn simulate(plan: &Plan, ledger: &Ledger) -> Option<Ended> {
     ended
 }
 
-/// The run's end must be that of the undisturbed one, and its logs must tell of each round once. Where receivers go on without what
-/// comes late, the faults have a word in what a run computes; where a log was damaged, in what is left of it.
+/// The run's end must equal that of the undisturbed one, and its logs must contain each round once. If receivers
+/// continue without late entries, results depend on the faults; if a log was damaged, so does its content.
 fn compare(ended: &Ended, undisturbed: &Undisturbed, skips: bool, ledger: &Ledger) {
     let Some(summary) = &ended.summary else { return };
     if summary.fingerprint != undisturbed.summary.fingerprint && !skips {
@@ -142,7 +142,7 @@ fn compare(ended: &Ended, undisturbed: &Undisturbed, skips: bool, ledger: &Ledge
     }
 }
 
-/// A line of a log without what may differ: how long it took, and what framing cost.
+/// A line of a log without the values that may differ: duration and framing.
 fn essence(line: &str) -> Value {
     let mut line: Value = serde_json::from_str(line).unwrap_or_default();
     if let Some(line) = line.as_object_mut() {
@@ -151,7 +151,7 @@ fn essence(line: &str) -> Value {
     line
 }
 
-/// Lets this process write down the panics of every thread; tasks would swallow them.
+/// Records the panics of every thread of this process; tasks would swallow them.
 fn watch_panics() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {

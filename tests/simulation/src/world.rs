@@ -1,4 +1,4 @@
-//! The simulation: hosts that run the program, and a hand that strikes them.
+//! The simulation: hosts that run the program, and the faults that hit them.
 
 use std::{
     cell::RefCell,
@@ -25,19 +25,19 @@ use crate::{
     rival::{RIVAL, Rival, Work},
 };
 
-/// Simulated time goes in steps of this length; in each, every host does all that it can.
+/// Length of a step of simulated time, in which every host does all that it can.
 const STEP: Duration = Duration::from_millis(5);
 
-/// A process that has ended is started again after this long, as supervisors do, until the coordinator has done its work.
+/// Time after which an ended process is restarted, as by a supervisor, until the coordinator has finished.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// In which a run must end once the faults have stopped: simulated time.
+/// Simulated time within which a run must end after the last fault.
 pub(crate) const LIVELY: Duration = Duration::from_secs(60);
 
-/// What a store takes for half a call in good days, at most, in milliseconds.
+/// The longest delay of half a store call without faults, in milliseconds.
 const BRISK: u64 = 4;
 
-/// What a run comes to.
+/// The result of a run.
 pub(crate) struct Ended {
     pub(crate) summary: Option<Summary>,
     /// The run's logs, line by line.
@@ -45,9 +45,9 @@ pub(crate) struct Ended {
     pub(crate) selection: Vec<String>,
     /// Faults that have happened, by name.
     pub(crate) faults: BTreeMap<&'static str, u64>,
-    /// How long it took, in simulated time.
+    /// Its duration in simulated time.
     pub(crate) simulated: Duration,
-    /// And how long after the last fault.
+    /// The part of it after the last fault.
     pub(crate) recovery: Duration,
 }
 
@@ -61,11 +61,11 @@ struct World<'a> {
     folder: PathBuf,
     /// Faults that have not happened yet.
     due: Vec<(Trigger, Fault)>,
-    /// What is to be mended, and when.
+    /// Faults to end, and when.
     ailing: Vec<(Duration, Kind)>,
-    /// Of what is lost, how much.
+    /// Draws of how much is lost.
     draws: Draws,
-    /// When processes that are down are started.
+    /// When stopped processes are restarted.
     down: BTreeMap<Host, Duration>,
     faults: BTreeMap<&'static str, u64>,
     administrator: Errands,
@@ -74,7 +74,7 @@ struct World<'a> {
     summary: Rc<RefCell<Option<Summary>>>,
 }
 
-/// Carries out a plan; the ledger gets what happens.
+/// Carries out a plan; the ledger records what happens.
 pub(crate) fn run(plan: &Plan, ledger: &Ledger, folder: &Path) -> Ended {
     let mut world = World::new(plan, ledger, folder);
     let end = plan.calm() + LIVELY;
@@ -144,11 +144,11 @@ impl<'a> World<'a> {
                     Ok(Outcome::Stopped(version)) => ledger.stopped(version),
                     Err(error) => ledger.ended(Host::Coordinator, Err(error)),
                 }
-                // The process ends when it is buried.
+                // The driver ends the process.
                 std::future::pending().await
             }
         });
-        // Who comes first in a step is the plan's to say.
+        // The plan decides the order of hosts within a step.
         for host in plan.order() {
             let options = node_options(plan, host, &connections);
             let ledger = ledger.clone();
@@ -189,7 +189,7 @@ impl<'a> World<'a> {
 
     // ------------------------------------------------------------------------------------------------- processes
 
-    /// Ends the processes of those who have said that they have ended.
+    /// Ends the processes that have reported their end.
     fn bury(&mut self) {
         let ended = std::mem::take(&mut self.ledger.record().ended);
         for (host, how) in ended {
@@ -216,7 +216,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Starts those whose time has come.
+    /// Starts the processes that are due.
     fn start(&mut self, now: Duration) {
         let ready: Vec<Host> =
             self.down.iter().filter(|(_, at)| **at <= now).map(|(host, _)| *host).collect();
@@ -235,7 +235,7 @@ impl<'a> World<'a> {
 
     // ------------------------------------------------------------------------------------------------- faults
 
-    /// Lets all faults happen that are due.
+    /// Causes all faults that are due.
     fn strike(&mut self, now: Duration) {
         let (calls, steps, passes) = {
             let record = self.ledger.record();
@@ -274,7 +274,7 @@ impl<'a> World<'a> {
             Kind::LoseFolder => {
                 self.kill(Host::Coordinator, until);
                 self.end_rival();
-                // What is not there cannot be lost.
+                // The folder may not exist.
                 let _ = fs::remove_dir_all(&self.folder);
             }
             Kind::Partition(one, other) => self.sim.partition(one.to_string(), other.to_string()),
@@ -311,7 +311,7 @@ impl<'a> World<'a> {
         self.rival.start(folder);
     }
 
-    /// Its process is killed, if there is one.
+    /// Kills its process, if there is one.
     fn end_rival(&mut self) {
         self.rival.forget();
         if self.plan.seed >= WIDE {
@@ -328,13 +328,13 @@ impl<'a> World<'a> {
         }
         let at = self.draws.below(content.len() as u64) as usize;
         content[at] ^= 1 << self.draws.below(8);
-        // Its writer goes on at the end of the same file.
+        // Its writer continues at the end of the same file.
         fs::write(&path, content).expect("the folder is there");
         self.ledger.note(format_args!("a bit of byte {at} of {} flips", path.display()));
         self.ledger.record().logs_damaged = true;
     }
 
-    /// Mends what has ailed long enough.
+    /// Ends the faults whose time is over.
     fn mend(&mut self, now: Duration) {
         let (over, still) =
             std::mem::take(&mut self.ailing).into_iter().partition(|(until, _)| *until <= now);
@@ -361,7 +361,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Ends all faults; none happens any more.
+    /// Ends all faults; no more will happen.
     fn calm_down(&mut self) {
         self.ledger.note("all is calm");
         self.due.clear();
@@ -371,14 +371,14 @@ impl<'a> World<'a> {
         self.down.values_mut().for_each(|at| *at = now + RESTART.min(at.saturating_sub(now)));
     }
 
-    /// What passes next from one to the other is spoilt: who gets it may say so, and end.
+    /// Corrupts the next bytes from one host to another: the receiving process may report it and end.
     fn spoil(&mut self, from: Host, to: Host, trick: Trick) {
         self.ledger.record().spoilt = true;
         self.connections.play(from, to, trick);
     }
 
-    /// The coordinator's machine loses power. Of its logs there is what had been synced when the last version was
-    /// committed; of the rest, some, and then perhaps a block of zeros.
+    /// The coordinator's machine loses power. Its logs keep the part synced at the last commit and some of the rest,
+    /// perhaps followed by a block of zeros.
     fn lose_unsynced(&mut self, until: Duration) {
         self.kill(Host::Coordinator, until);
         self.end_rival();
@@ -408,12 +408,12 @@ impl<'a> World<'a> {
     }
 }
 
-/// Whether a coordinator may end with that error because there is another one.
+/// Whether a coordinator may end with that error because of a second one.
 fn is_a_rivals_doing(error: &str) -> bool {
     ["is taken", "another coordinator"].iter().any(|excuse| error.contains(excuse))
 }
 
-/// Whether a process may end with that error. A supervisor starts it again; but what it says must be the faults' doing.
+/// Whether a process may end with that error. A supervisor restarts it; but the error must be due to the faults.
 fn is_excusable(host: Host, error: &str) -> bool {
     match host {
         Host::Coordinator => error.contains("input/output error"),

@@ -1,9 +1,9 @@
-//! Thousands of schedules of faults: safety (never two truths about a round, never a lost committed checkpoint), then
-//! liveness (when the faults stop, the run ends, and with what an undisturbed run ends with).
+//! Thousands of schedules of faults. Safety: no two results for one round, no lost committed checkpoint. Liveness:
+//! after the faults the run ends, with the result of an undisturbed run.
 //!
-//! The gate tries the same ones every time, and for a minute ones that nobody has tried: their base is printed.
-//! `POM2DIB_SCHEDULES=10000` tries so many instead, half of them wide; `POM2DIB_SCHEDULE=17` tries that one, and prints what
-//! happens in it; `POM2DIB_EXPLORE=600` tries new ones for so many seconds, from `POM2DIB_BASE` if that is given.
+//! The gate tries the same schedules every time, and new ones for a minute: their base is printed.
+//! `POM2DIB_SCHEDULES=10000` tries this many instead, half of them wide; `POM2DIB_SCHEDULE=17` tries that one, and
+//! prints its events; `POM2DIB_EXPLORE=600` tries new ones for this many seconds, from `POM2DIB_BASE` if given.
 
 use std::{
     collections::BTreeMap,
@@ -20,13 +20,13 @@ use pom2dib_simulation::{Trial, WIDE, try_schedule};
 const SCHEDULES: u64 = 300;
 const WIDE_SCHEDULES: u64 = 100;
 
-/// Of the former, how many are run again.
+/// Number of narrow ones that are run twice.
 const REPLAYED: u64 = 30;
 
-/// For how many seconds the gate tries new ones.
+/// Seconds for new ones in the gate.
 const EXPLORE: u64 = 60;
 
-/// Between two lines that say how far many schedules are.
+/// Interval between progress lines.
 const PROGRESS: Duration = Duration::from_secs(30);
 
 fn number(variable: &str) -> Option<u64> {
@@ -75,7 +75,7 @@ fn the_same_schedule_brings_the_same_events() {
     }
 }
 
-/// Tries schedules on all cores: those of the numbers that `seed` gives for 0, 1, ..., until it gives none.
+/// Tries schedules on all cores: those with the numbers `seed(0)`, `seed(1)`, ..., until it returns none.
 fn try_schedules(seed: impl Fn(u64) -> Option<u64> + Sync, all: Option<u64>) -> Vec<Trial> {
     let (start, next, told) = (Instant::now(), AtomicU64::new(0), Mutex::new(Instant::now()));
     let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -109,7 +109,7 @@ fn try_schedules(seed: impl Fn(u64) -> Option<u64> + Sync, all: Option<u64>) -> 
     trials
 }
 
-/// None may have failed; says how to see the first that has again.
+/// Asserts that none has failed; otherwise says how to repeat the first failure.
 fn judge(trials: &[Trial]) {
     let mut failed = trials.iter().filter(|trial| !trial.violations.is_empty()).peekable();
     let Some(Trial { seed, .. }) = failed.peek() else { return };

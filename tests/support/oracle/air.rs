@@ -1,4 +1,4 @@
-//! Power, gain, noise and equalisation as the formulas say, symbol by symbol; draws from their addresses.
+//! Power, gain, noise and equalisation by their formulas, symbol by symbol; draws from their addresses.
 
 use std::f64::consts::PI;
 
@@ -8,17 +8,17 @@ use scenario::{Block, Channel, ChannelKind, Csi, Equaliser, Power, SnrDb};
 
 use super::{Oracle, coding::Coded, rate::rate};
 
-/// An entry's features at a tick on their way.
+/// An entry's features at a tick in transit.
 pub(super) struct Sent {
-    /// As the rate of what is sent is counted with them.
+    /// The features for the rate of what is sent.
     pub(super) rated: Coded,
-    /// What is sent, [samples, feature_dim].
+    /// The sent symbols, [samples, feature_dim].
     symbols: Tensor,
-    /// What they meet; none over an ideal channel.
+    /// The channel's effect on them; none over an ideal channel.
     pub(super) link: Option<Link>,
 }
 
-/// What the symbols of an entry meet.
+/// The channel's effect on the symbols of an entry.
 pub(super) struct Link {
     /// h of every symbol, sample by sample.
     pub(super) gains: Vec<[f64; 2]>,
@@ -216,7 +216,7 @@ impl Link {
         Tensor::from_vec(values, (self.samples, self.gains.len() / self.samples), &Device::Cpu)
     }
 
-    /// What becomes of the noise, [samples, feature_dim], given the gains.
+    /// The noise after equalisation, [samples, feature_dim], given the gains.
     fn turned(&self, d: usize, of: impl Fn([f64; 2], [f64; 2]) -> [f64; 2]) -> Result<Tensor> {
         let values: Vec<f64> =
             self.gains.iter().zip(&self.noise).flat_map(|(gain, noise)| of(*gain, *noise)).collect();

@@ -1,4 +1,4 @@
-//! What a selection costs, and the score function (21) that every node learns from.
+//! The cost of a selection, and the score function (21) from which every node learns.
 
 use std::collections::BTreeMap;
 
@@ -39,8 +39,7 @@ impl Oracle<'_> {
             .collect()
     }
 
-    /// A selector's sum over the ticks of what judges its draw x the log-probability of that draw; `costs` are by receiver and
-    /// tick.
+    /// A selector's sum over the ticks of advantage x log-probability of its draw; `costs` are by receiver and tick.
     pub(crate) fn score(&self, node: Node, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
         match node {
             Node::Receiver(t) => self.score_of_receiver(t, selection, &costs[t]),
@@ -48,7 +47,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// Its own costs judge its own requests.
+    /// A receiver's own costs judge its requests.
     fn score_of_receiver(&self, t: usize, selection: &Selection, costs: &[f64]) -> Result<Tensor> {
         let (limit, kind) = (self.setup.scenario.receiver_limit(), self.setup.scenario.train.log_mass);
         let masses = (0..self.ticks())
@@ -62,8 +61,8 @@ impl Oracle<'_> {
         self.weighed(&masses, &advantages)
     }
 
-    /// Each receiver's costs judge the choices that were made for it; if credit is shared, also those that were made for
-    /// others at a tick at which it requested too.
+    /// Each receiver's costs judge the choices made for it; with shared credit, also those made for others at a tick at
+    /// which it requested too.
     fn score_of_transmitter(&self, k: usize, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
         let masses = (0..costs.len())
             .map(|t| {
@@ -109,7 +108,8 @@ impl Oracle<'_> {
         sum(&draws.map(|(mass, &advantage)| mass * advantage).collect::<Result<Vec<_>>>()?)
     }
 
-    /// Costs, to which every draw adds its own log-probability as a number, times a weight that falls linearly to 0.
+    /// Costs with the entropy bonus: every draw adds its own log-probability as a number, times a weight that falls
+    /// linearly to 0.
     fn with_entropy_bonus(&self, costs: &[f64], masses: &[Option<Tensor>]) -> Result<Vec<f64>> {
         let train = &self.setup.scenario.train;
         let weight = train.entropy_bonus * (1.0 - self.progress(train.entropy_until));

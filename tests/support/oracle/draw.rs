@@ -4,7 +4,8 @@ use candle_core::{Result, Tensor};
 use randomness::Stream;
 use scenario::LogProbability;
 
-/// Draws from the softmaxes of `counts` logits (how many, less one) and of the others (which); in drawn order.
+/// Draws from the softmaxes of `counts` logits (for the count, less one) and of the others (for the items); in drawn
+/// order.
 pub(crate) fn draw(logits: &[f64], counts: usize, stream: &mut Stream) -> Vec<usize> {
     let (count_logits, item_logits) = logits.split_at(counts);
     let count = 1 + categorical(count_logits, stream);
@@ -45,7 +46,7 @@ pub(crate) fn log_probability(
     }
 }
 
-/// The sum over the steps of the log-probability of each item among those that are left.
+/// The sum over the steps of the log-probability of each item among the remaining ones.
 fn sequence_log_probability(logits: &Tensor, items: &[usize]) -> Result<Tensor> {
     let mut steps = Vec::new();
     for (step, &item) in items.iter().enumerate() {

@@ -4,7 +4,7 @@ use candle_core::{D, Result, Tensor};
 
 use super::network::{Variables, Window, layer_norm, linear, relu};
 
-/// The same linear layers for every point, and the largest over the points.
+/// The same linear layers for every point, and the maximum over the points.
 pub(super) fn points(variables: &Variables, name: &str, layers: usize, x: &Tensor) -> Result<Tensor> {
     let each = (1..=layers)
         .try_fold(x.clone(), |x, number| relu(&linear(variables, &format!("{name}/point{number}"), &x)?))?;
@@ -102,7 +102,7 @@ fn sigmoid(x: &Tensor) -> Result<Tensor> {
     (x.neg()?.exp()? + 1.0)?.recip()
 }
 
-/// A transformer encoder with normalisation first, over patches of so many steps.
+/// A transformer encoder with pre-normalisation, over patches of `patch` steps.
 pub(super) fn attention(
     variables: &Variables,
     name: &str,
@@ -126,7 +126,8 @@ pub(super) fn attention(
     linear(variables, &part("output"), &mean)
 }
 
-/// What each head says at each place: the values of all places, by how well their keys answer its query.
+/// The output of each head at each position: the values of all positions, weighted by how well their keys match its
+/// query.
 fn attend(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let width = qkv.dim(2)? / 3;
     let size = width / heads;

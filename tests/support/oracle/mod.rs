@@ -1,7 +1,7 @@
 //! An independent evaluation of a training round: the design's formulas in one process, in f64 on candle's tape, one
 //! tick, one receiver and one entry at a time.
 //!
-//! With the machines it shares what is addressed (weights, draws, data, embeddings) and nothing of how they compute.
+//! It shares with the machines the addressed parts (weights, draws, data, embeddings) and none of the computation.
 
 mod air;
 mod coding;
@@ -38,10 +38,10 @@ pub(crate) struct Oracle<'a> {
     first_tick: u64,
     /// The samples of every tick of the round.
     samples: Vec<Vec<SampleAt>>,
-    /// `[t][tick]`: what was sent to receiver t, whether it was used or not; where a tick has one sample, the marginal of a
-    /// rate is of all that.
+    /// `[t][tick]`: the entries sent to receiver t, used or not; with one sample a tick, the marginal of a rate is over
+    /// all of them.
     sent: Option<Sent>,
-    /// What has been encoded in the round under evaluation: an entry's features are components of many mixtures.
+    /// Features encoded in the current evaluation: an entry's features are components of many mixtures.
     encoded: RefCell<Option<Encoded>>,
     /// Where somebody asks for the gradients with respect to what receivers decode: those, as variables of their own.
     pub(crate) decoded: RefCell<Option<HashMap<[usize; 4], Var>>>,
@@ -51,21 +51,21 @@ pub(crate) struct Oracle<'a> {
     means: BTreeMap<usize, Vec<Vec<f32>>>,
 }
 
-/// What a round comes to.
+/// The results of a round.
 pub(crate) struct Round {
-    /// What every coding gradient is of: the sum of all receivers' objectives over the ticks.
+    /// The function behind every coding gradient: the sum of all receivers' objectives over the ticks.
     pub(crate) objective: Tensor,
-    /// What every selection gradient is of: the sum of advantage x log-probability over nodes and ticks.
+    /// The function behind every selection gradient: the sum of advantage x log-probability over nodes and ticks.
     pub(crate) score: Tensor,
     /// By receiver.
     pub(crate) receivers: Vec<Figures>,
-    /// `[t][tick]`: what receiver t's selection is judged by.
+    /// `[t][tick]`: the cost that judges receiver t's selection.
     pub(crate) costs: Vec<Vec<f64>>,
     /// Advantage x log-probability of every selector, mean over ticks.
     pub(crate) log_likelihoods: BTreeMap<Node, f64>,
 }
 
-/// What a receiver sees of a round: means over ticks, in nats (or squared error).
+/// A receiver's figures of a round: means over ticks, in nats (or squared error).
 pub(crate) struct Figures {
     pub(crate) cross_entropy: f64,
     pub(crate) objective: f64,
@@ -73,7 +73,7 @@ pub(crate) struct Figures {
 }
 
 impl<'a> Oracle<'a> {
-    /// An oracle for a round, of nodes with these parameters; other tensors are passed over.
+    /// An oracle for a round, of nodes with these parameters; other tensors are ignored.
     pub(crate) fn new(setup: &'a Setup, round: u64, tensors: &HashMap<String, Tensor>) -> Result<Self> {
         let train = &setup.scenario.train;
         let first_tick = round * train.ticks_per_round as u64;
@@ -100,18 +100,18 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// With rates over the round, of all that was sent in it.
+    /// The same with rates over the round's sent entries.
     pub(crate) fn with_rates_over(self, sent: Sent) -> Self {
         let one_sample = self.samples.iter().all(|samples| samples.len() == 1);
         Oracle { sent: one_sample.then_some(sent), ..self }
     }
 
-    /// Everything of the round under a selection.
+    /// All results of the round under a selection.
     pub(crate) fn round(&self, selection: &Selection) -> Result<Round> {
         self.encoding_once(|| self.evaluate(selection))
     }
 
-    /// An evaluation at one and the same parameters, in which nothing is encoded twice.
+    /// An evaluation with fixed parameters, in which no feature is encoded twice.
     pub(crate) fn encoding_once<R>(&self, evaluation: impl FnOnce() -> R) -> R {
         self.encoded.replace(Some(Encoded::new()));
         let result = evaluation();
@@ -154,7 +154,7 @@ impl<'a> Oracle<'a> {
         self.samples.len()
     }
 
-    /// How much of the first `share` of all rounds is over before this one, at most 1.
+    /// The fraction of the first `share` of all rounds that is over before this one, at most 1.
     fn progress(&self, share: f64) -> f64 {
         (self.round as f64 / (share * self.setup.scenario.train.rounds as f64)).min(1.0)
     }

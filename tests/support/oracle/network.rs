@@ -1,4 +1,4 @@
-//! The networks that a scenario describes, from the formulas.
+//! The networks that a scenario describes, by their formulas.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ pub(super) fn linear(variables: &Variables, name: &str, x: &Tensor) -> Result<Te
     y.reshape(axes)
 }
 
-/// Residual blocks, each with a layer normalisation behind it, then a linear layer.
+/// Residual blocks, each followed by layer normalisation, then a linear layer.
 fn forward(variables: &Variables, name: &str, x: &Tensor) -> Result<Tensor> {
     let parameter = |part: &str| variables.get(&format!("{name}/{part}"));
     let weights = |part: &str| parameter(part).unwrap_or_else(|| panic!("{name} has no {part}"));
@@ -144,7 +144,7 @@ fn residual_block<'a>(
     relu(&(linear(&hidden, "w2", "b2")? + shortcut)?)
 }
 
-/// With derivative 0 at 0, where candle's own has 1: the units of a decoder that is given zeros stand exactly there.
+/// With derivative 0 at 0, where candle's own has 1: the units of a decoder with zero input are exactly there.
 pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
     x * x.detach().gt(0.0)?.to_dtype(x.dtype())?
 }

@@ -1,4 +1,4 @@
-//! Rates against a learned prior, and dithered features, from their formulas: masses are differences of sigmoids.
+//! Rates against a learned prior, and dithered features, by their formulas: masses are differences of sigmoids.
 
 use std::f64::consts::PI;
 
@@ -45,13 +45,13 @@ impl Oracle<'_> {
         own.sum(1)?.mean(0)
     }
 
-    /// Means as they are sent: rounded to the steps of the tables in force. With what was rounded held, z moves with the mean, and
-    /// with the step by (z - mu) / step.
+    /// Means as they are sent: rounded to the steps of the current tables. With the rounded integers held fixed, z
+    /// moves with the mean, and with the step by (z - mu) / step.
     pub(super) fn dither(&self, [k, t, m, tick]: [usize; 4], mu: &Tensor) -> Result<Tensor> {
         let (samples, d) = mu.dims2()?;
         let parameter =
             |name: &str| self.variables[&format!("transmitter{k}/prior{m}-{t}/{name}")].as_tensor();
-        // Of the tables that were made last, if none are made in this round.
+        // From the tables made last, if none are made in this round.
         let is_new = self.round.is_multiple_of(self.setup.scenario.train.table_every);
         let log_step = parameter("log_step");
         let in_force = if is_new { log_step.clone() } else { parameter("held").get(3 * COMPONENTS)? };

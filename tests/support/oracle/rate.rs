@@ -1,4 +1,4 @@
-//! The rate (17) of a group of samples, from its formula: the logarithm of the mixture is taken as it stands.
+//! The rate (17) of a group of samples, by its formula, with the logarithm of the mixture taken directly.
 
 use std::f64::consts::PI;
 
@@ -21,8 +21,8 @@ pub(crate) fn rate(estimator: RateEstimator, z: &Tensor, mu: &Tensor, std: &Tens
     (own - mixture)?.sum(1)?.mean(0)
 }
 
-/// log p(z|x_i) - log( 1/N sum_j p(z|x_j) ) in nats of one sample z [1, d] of x_i: what it adds to the rate of N samples, whose
-/// mu and std are [N, d].
+/// log p(z|x_i) - log( 1/N sum_j p(z|x_j) ) in nats of one sample z [1, d] of x_i: its term in the rate of N samples,
+/// whose mu and std are [N, d].
 pub(crate) fn term(
     estimator: RateEstimator,
     z: &Tensor,

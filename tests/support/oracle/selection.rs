@@ -1,4 +1,4 @@
-//! Who requests whom for what in a round, and how that is drawn.
+//! The requests, choices and grants of a round, and how they are drawn.
 
 use candle_core::{DType, Device, Result, Tensor};
 use dib::{
@@ -12,16 +12,16 @@ use super::{Oracle, draw::draw, network, rows, sight::beside};
 /// The selection of a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    /// `[t][tick]`: whom receiver t requests, in drawn order.
+    /// `[t][tick]`: the transmitters that receiver t requests, in drawn order.
     pub(crate) requests: Vec<Vec<Vec<usize>>>,
     /// `[k][t][tick]`: the modalities that k chooses for t, in drawn order; none where t does not request k.
     pub(crate) choices: Vec<Vec<Vec<Vec<usize>>>>,
-    /// `[t][tick]`: the entries (k, m) that t is granted.
+    /// `[t][tick]`: the entries (k, m) granted to t.
     pub(crate) granted: Vec<Vec<Vec<(usize, usize)>>>,
 }
 
 impl Oracle<'_> {
-    /// Draws the round's requests and choices from the nodes' addressed streams; grants are as given.
+    /// Draws the round's requests and choices from the nodes' addressed streams; grants are given.
     pub(crate) fn select(&self, granted: Vec<Vec<Vec<(usize, usize)>>>) -> Result<Selection> {
         let scenario = &self.setup.scenario;
         if scenario.train.method == Method::RS_DIB {
@@ -46,8 +46,8 @@ impl Oracle<'_> {
         Ok(Selection { requests, choices, granted })
     }
 
-    /// The one selection of rs-dib: drawn at u_0 again and again, each time as for the next tick, until the cap leaves nobody
-    /// empty-handed. Who is not granted anything of a transmitter does not request it.
+    /// The one selection of rs-dib: drawn at u_0 repeatedly, each time with the address of the next tick, until every
+    /// receiver has an entry after the cap. A receiver without an entry of a transmitter does not request it.
     fn select_once(&self, granted: Vec<Vec<Vec<(usize, usize)>>>) -> Result<Selection> {
         let scenario = &self.setup.scenario;
         let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
@@ -130,7 +130,7 @@ impl Oracle<'_> {
         self.selector(&format!("receiver{t}/selector"), &beside(self.common(tick)?, gains)?)
     }
 
-    /// A selector's logits. Those of rs-dib are in no state: they keep their initial weights.
+    /// A selector's logits. Selectors of rs-dib are not in a state: they keep their initial weights.
     fn selector(&self, name: &str, input: &Tensor) -> Result<Tensor> {
         if self.setup.scenario.train.method != Method::RS_DIB {
             // Nobody drops values of a selector here: its tick does not matter.
@@ -169,7 +169,7 @@ impl Oracle<'_> {
         self.selector(&format!("transmitter{k}/selector"), &input)
     }
 
-    /// How many different counts v_k draws.
+    /// The number of different counts that v_k draws.
     pub(crate) fn transmitter_counts(&self, k: usize) -> usize {
         self.setup.scenario.transmitter_limit(k).min(self.setup.scenario.modalities(k))
     }

@@ -1,4 +1,4 @@
-//! Functions of single values.
+//! Elementwise activation functions.
 
 use std::any::Any;
 
@@ -9,7 +9,7 @@ use crate::Result;
 use crate::nn::module::{Kept, kept};
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// The larger of a value and 0. What stands behind a layer that rectifies by itself is not one of these.
+/// The maximum of a value and 0. A ReLU that is fused with the layer before it is not one of these.
 pub(crate) struct Relu;
 
 impl Stage for Relu {

@@ -1,4 +1,4 @@
-//! A linear map of the channels of every place, with or without a rectifier behind it.
+//! A linear map of the channels of every position, optionally followed by ReLU.
 
 use std::any::Any;
 
@@ -14,8 +14,8 @@ use crate::nn::module::{Kept, Product, kept};
 use crate::nn::parameter::{Layout, Parameter, draw_xavier};
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// x W + b for every place, [places, inputs] to [places, outputs], and the larger of that and 0 if it rectifies: one pass
-/// over memory less than a layer of its own. Its parameters are `NAME.w` [inputs, outputs] and `NAME.b` \[outputs\].
+/// x W + b for every position, [places, inputs] to [places, outputs], with ReLU if it rectifies, which saves one pass
+/// over memory against a separate layer. Its parameters are `NAME.w` [inputs, outputs] and `NAME.b` \[outputs\].
 pub(crate) struct Dense {
     places: usize,
     inputs: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Dense {
     bias: usize,
 }
 
-/// What its backward pass needs.
+/// Intermediate values for the backward pass.
 struct Activations {
     /// [samples x places, inputs].
     x: Tensor,
@@ -34,7 +34,7 @@ struct Activations {
 }
 
 impl Dense {
-    /// Lays its parameters out.
+    /// Adds its parameters to the layout.
     pub(crate) fn new(
         layout: &mut Layout,
         name: &str,

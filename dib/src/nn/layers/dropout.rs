@@ -1,4 +1,4 @@
-//! Values that are dropped in training.
+//! Dropout in training.
 
 use std::any::Any;
 
@@ -9,21 +9,21 @@ use crate::common::Phase;
 use crate::nn::module::{Draws, Kept, kept};
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// Drops values with a probability, and divides the others by what is left of 1; in evaluation, does nothing. What is
-/// dropped of a sample follows from (network, number, tick, sample).
+/// Drops values with probability `rate`, and divides the rest by 1 - `rate`; in evaluation, does nothing. The mask of a
+/// sample follows from (network, number, tick, sample).
 pub(crate) struct Dropout {
     rate: f64,
-    /// Among all of a network that draw.
+    /// Its number among the network's layers that draw.
     number: u64,
 }
 
 impl Dropout {
-    /// One of a probability below 1.
+    /// A layer with a probability below 1.
     pub(crate) fn new(rate: f64, number: u64) -> Self {
         Dropout { rate, number }
     }
 
-    /// What each value is multiplied by, drawn sample by sample.
+    /// The factor of each value, drawn sample by sample.
     fn mask(&self, x: &Tensor, draws: Draws<'_>) -> Result<Tensor> {
         let (samples, size) = x.dims2()?;
         let kept = 1.0 / (1.0 - self.rate);

@@ -1,4 +1,4 @@
-//! The layers that networks by configuration are made of, a family a file.
+//! The layers of configurable networks, one family in each file.
 
 pub(super) mod activation;
 pub(super) mod convolution;

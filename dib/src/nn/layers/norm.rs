@@ -1,4 +1,4 @@
-//! Normalisation of channels, and of groups of channels over all places.
+//! Normalisation of channels, and of groups of channels over all positions.
 
 use std::any::Any;
 
@@ -13,7 +13,8 @@ use crate::nn::module::{Kept, kept};
 use crate::nn::parameter::{Layout, Parameter};
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// Each place's channels to mean 0 and variance 1, times a gain, plus a bias: the rows of `NAME.affine`, [2, channels].
+/// Normalises each position's channels to mean 0 and variance 1, times a gain, plus a bias: the rows of `NAME.affine`,
+/// [2, channels].
 pub(crate) struct LayerNorm {
     places: usize,
     channels: usize,
@@ -21,7 +22,7 @@ pub(crate) struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Lays its parameters out.
+    /// Adds its parameters to the layout.
     pub(crate) fn new(layout: &mut Layout, name: &str, places: usize, channels: usize) -> Self {
         LayerNorm { places, channels, affine: layout.add(format!("{name}.affine"), &[2, channels]) }
     }
@@ -69,15 +70,15 @@ impl Stage for LayerNorm {
     }
 }
 
-/// Each group of channels, over all places of a sample, to mean 0 and variance 1; then a gain and a bias for each channel: the
-/// rows of `NAME.affine`, [2, channels].
+/// Normalises each group of channels, over all positions of a sample, to mean 0 and variance 1; then a gain and a bias
+/// for each channel: the rows of `NAME.affine`, [2, channels].
 pub(crate) struct GroupNorm {
     groups: usize,
     affine: usize,
 }
 
 impl GroupNorm {
-    /// One of as many groups as divide the channels. Lays its parameters out.
+    /// A layer whose number of groups divides the channels. Adds its parameters to the layout.
     pub(crate) fn new(layout: &mut Layout, name: &str, groups: usize, channels: usize) -> Self {
         GroupNorm { groups, affine: layout.add(format!("{name}.affine"), &[2, channels]) }
     }

@@ -1,4 +1,4 @@
-//! In which order the values of a plane lie in memory: channel by channel as it comes and goes, place by place between layers.
+//! The memory order of an image: channel by channel at input and output, position by position between layers.
 
 use std::any::Any;
 
@@ -10,26 +10,26 @@ use crate::nn::module::Kept;
 use crate::nn::shape::Shape;
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// From rows x columns of a sample to columns x rows.
+/// Transposes rows x columns of a sample to columns x rows.
 pub(crate) struct Turn {
     rows: usize,
     columns: usize,
 }
 
 impl Turn {
-    /// From channel by channel to place by place; none where that is the same.
+    /// From channel by channel to position by position; none if that is the same.
     pub(crate) fn to_places(shape: Shape) -> Option<Self> {
         let turn = Turn { rows: shape.channels(), columns: shape.places() };
         turn.is_needed(shape).then_some(turn)
     }
 
-    /// From place by place to channel by channel; none where that is the same.
+    /// From position by position to channel by channel; none if that is the same.
     pub(crate) fn to_channels(shape: Shape) -> Option<Self> {
         let turn = Turn { rows: shape.places(), columns: shape.channels() };
         turn.is_needed(shape).then_some(turn)
     }
 
-    /// Only a plane's channels come first.
+    /// Only images are stored channels first.
     fn is_needed(&self, shape: Shape) -> bool {
         matches!(shape, Shape::Plane { .. }) && self.rows > 1 && self.columns > 1
     }
@@ -45,7 +45,7 @@ impl Stage for Turn {
     }
 }
 
-/// Every sample, rows x columns, turned.
+/// Every sample, rows x columns, transposed.
 fn turned(x: &Tensor, rows: usize, columns: usize) -> Result<Tensor> {
     let samples = x.dim(0)?;
     let turned = transpose_each(&x.reshape((samples, rows, columns))?)?;

@@ -1,4 +1,4 @@
-//! Maxima and means of patches.
+//! Pooling: maxima and means of patches.
 
 use std::any::Any;
 
@@ -10,19 +10,19 @@ use crate::Result;
 use crate::nn::module::{Kept, kept};
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// The largest value of every patch, channel by channel.
+/// The maximum of every patch, channel by channel.
 pub(crate) struct MaxPool {
     patches: Patches,
 }
 
 impl MaxPool {
-    /// One without padding.
+    /// A pool without padding.
     pub(crate) fn new(patches: Patches) -> Self {
         MaxPool { patches }
     }
 }
 
-/// What the backward pass of the maxima needs.
+/// Intermediate values for the backward pass of the maxima.
 struct Activations {
     x: Tensor,
     output: Tensor,
@@ -51,7 +51,7 @@ pub(crate) struct MeanPool {
 }
 
 impl MeanPool {
-    /// One without padding.
+    /// A pool without padding.
     pub(crate) fn new(patches: Patches) -> Self {
         MeanPool { patches }
     }

@@ -1,4 +1,4 @@
-//! Layers of a list, plus what goes into them.
+//! A residual layer: a list of layers plus its input.
 
 use std::any::Any;
 
@@ -13,20 +13,20 @@ use crate::nn::module::{Kept, Product, kept};
 use crate::nn::parameter::Parameter;
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// What the layers of a list make of x, plus x itself: mapped linearly where shapes differ.
+/// The output of a list of layers for x, plus x itself, mapped linearly where shapes differ.
 pub(crate) struct Residual {
     list: Stages,
     shortcut: Option<Convolution>,
 }
 
-/// What its backward pass needs: of the layers, and of the linear map.
+/// Intermediate values for the backward pass: of the layers, and of the linear map.
 struct Activations {
     list: Vec<Kept>,
     shortcut: Option<Kept>,
 }
 
 impl Residual {
-    /// One around a list; without a linear map, the list keeps the shape.
+    /// A residual layer around a list; without a linear map, the list keeps the shape.
     pub(crate) fn new(list: Stages, shortcut: Option<Convolution>) -> Self {
         Residual { list, shortcut }
     }
@@ -40,7 +40,7 @@ impl Stage for Residual {
 
     fn forward(&self, pass: Pass<'_>, x: Tensor) -> Result<(Tensor, Kept)> {
         let (changed, list) = self.list.forward(pass, x.clone())?;
-        // What a layer gave it may need again: sums go elsewhere.
+        // A layer may need its output again: the sum goes to new memory.
         let (output, shortcut) = match &self.shortcut {
             Some(shortcut) => {
                 let (mapped, kept) = shortcut.forward(pass, x)?;
@@ -60,7 +60,7 @@ impl Stage for Residual {
     ) -> Result<Option<Tensor>> {
         let Activations { list, shortcut: of_shortcut } = kept(activations)?;
         let direct = match (&self.shortcut, of_shortcut) {
-            // The linear map leaves upstream as it is.
+            // The linear map does not modify its upstream gradient.
             (Some(shortcut), Some(kept)) => shortcut.backward(way, kept.as_ref(), upstream.clone())?,
             _ => way.to_input.then(|| upstream.copy()).transpose()?,
         };

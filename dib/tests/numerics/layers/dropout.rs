@@ -1,4 +1,4 @@
-//! Values that are dropped in training.
+//! Dropout in training.
 
 use candle_core::{DType, Tensor};
 use pom2dib_dib::nn::Layer;
@@ -16,7 +16,7 @@ fn dropping_keeps_the_promises_of_a_module() {
     keeps_its_promises(&sequential(vec![DROPOUT, Layer::Flatten]), &[2, 3, 2]);
 }
 
-/// Wide enough that shares are near their probability: of 40,000 values, within five standard errors.
+/// Wide enough that frequencies are close to their probability: for 40,000 values, within five standard errors.
 #[test]
 fn as_many_are_dropped_as_the_rate_says_and_the_mean_stays() {
     let network = network(&sequential(vec![DROPOUT]), &[200], DType::F64);

@@ -1,4 +1,4 @@
-//! Networks by configuration, a family of layers a file.
+//! Configurable networks, one family of layers in each file.
 
 mod dropout;
 mod norms;

@@ -1,4 +1,4 @@
-//! Normalisations, and layers around layers.
+//! Normalisations, and residual layers.
 
 use candle_core::{DType, Tensor};
 use pom2dib_dib::nn::Layer;
@@ -23,7 +23,7 @@ fn normalisations_keep_their_promises() {
         keeps_its_promises(&sequential(vec![norm.clone(), Layer::Flatten]), &[6, 3, 5]);
         keeps_its_promises(&sequential(vec![norm, Layer::Gelu, Layer::Flatten]), &[5, 6]);
     }
-    // More channels than groups: a bias before a normalisation of one channel would be without effect.
+    // More channels than groups: a bias before a normalisation of one channel would have no effect.
     let norm = Layer::GroupNorm { groups: 3 };
     let layers = vec![conv2d(6, [2, 2], [1, 1], [0, 0]), norm, Layer::Relu, Layer::GlobalMean];
     keeps_its_promises(&sequential(layers), &[1, 4, 5]);
@@ -33,7 +33,7 @@ fn normalisations_keep_their_promises() {
 fn layers_around_layers_keep_their_promises() {
     let same = vec![conv2d(3, [3, 3], [1, 1], [1, 1]), Layer::Relu, conv2d(3, [3, 3], [1, 1], [1, 1])];
     keeps_its_promises(&sequential(vec![Layer::Residual(same), Layer::Relu, Layer::Flatten]), &[3, 5, 4]);
-    // Other channels and half the places, and another residual inside.
+    // A change of channels and half the positions, and another residual inside.
     let inner = Layer::Residual(vec![Layer::Gelu, Layer::Dropout { rate: 0.3 }]);
     let smaller = vec![conv2d(6, [3, 3], [2, 2], [1, 1]), Layer::Relu, inner, Layer::GroupNorm { groups: 2 }];
     keeps_its_promises(&sequential(vec![Layer::Gelu, Layer::Residual(smaller), Layer::Flatten]), &[2, 7, 5]);
@@ -41,14 +41,14 @@ fn layers_around_layers_keep_their_promises() {
     keeps_its_promises(&sequential(vec![Layer::Residual(flat), Layer::LayerNorm]), &[5]);
     let steps = vec![Layer::Conv1d { channels: 4, kernel: 2, stride: 3, padding: 0, groups: 1 }];
     keeps_its_promises(&sequential(vec![Layer::Residual(steps), Layer::Flatten]), &[7, 3]);
-    // First layers that overwrite what they are given, and last ones that keep what they give.
+    // First layers that overwrite their input, and last ones that store their output.
     for layers in [vec![Layer::Relu], vec![Layer::Gelu, Layer::Relu], vec![Layer::Dropout { rate: 0.5 }]] {
         keeps_its_promises(&sequential(vec![Layer::Residual(layers), Layer::Gelu]), &[9]);
     }
 }
 
 #[test]
-fn a_layer_around_layers_adds_what_goes_in() {
+fn a_residual_layer_adds_its_input() {
     let network =
         network(&sequential(vec![Layer::Residual(vec![Layer::Linear { width: 4 }])]), &[6], DType::F64);
     let values: Vec<Tensor> = network.parameters().map(|parameter| parameter.value.clone()).collect();

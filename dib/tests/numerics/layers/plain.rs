@@ -1,4 +1,4 @@
-//! Linear maps, rectifiers, flattening; the paper's network with other sizes.
+//! Linear maps, ReLU, flattening; the paper's network with other sizes.
 
 use candle_core::{DType, Device, Tensor};
 use pom2dib_dib::nn::{Architecture, Block, Layer, Network, ResidualMlp, Segment};
@@ -31,9 +31,9 @@ fn images_that_are_made_flat_keep_their_promises() {
     keeps_its_promises(&sequential(vec![Layer::Flatten]), &[1, 3, 5]);
 }
 
-/// What is made flat has the order of the sample.
+/// Flattened values have the order of the sample.
 #[test]
-fn an_image_made_flat_is_what_it_was() {
+fn a_flattened_image_keeps_its_order() {
     let flat = network(&sequential(vec![Layer::Flatten, LINEAR]), &[2, 3, 5], DType::F32);
     let vector = network(&sequential(vec![LINEAR]), &[30], DType::F32);
     let x = normal(2, &[4, 30], DType::F32);
@@ -43,9 +43,9 @@ fn an_image_made_flat_is_what_it_was() {
     assert_eq!(numbers(&flat.infer(&x).unwrap()), numbers(&vector.infer(&x).unwrap()));
 }
 
-/// A linear layer with a rectifier behind it is one operation: it computes what the two are.
+/// A linear layer followed by ReLU is one operation: it computes the same as both.
 #[test]
-fn a_linear_layer_and_a_rectifier_are_what_plain_code_says() {
+fn a_linear_layer_and_relu_equal_plain_code() {
     let network = network(&sequential(vec![LINEAR, Layer::Relu]), &[4], DType::F64);
     let x = normal(2, &[6, 4], DType::F64);
     let [w, b, output_w, output_b] =
@@ -80,7 +80,7 @@ fn the_default_is_the_papers_network() {
     assert!(numbers(&default.infer(&x).unwrap()) == numbers(&paper.infer(&x).unwrap()));
 }
 
-/// Layers take an input of blocks, too, and say what each block wants.
+/// Layers accept a block input, too, and return each block's gradient.
 #[test]
 fn an_input_of_blocks_is_made_dense() {
     let (one, other) = (normal(2, &[2, 3], DType::F64), normal(3, &[4, 1], DType::F64));

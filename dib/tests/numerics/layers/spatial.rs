@@ -84,7 +84,7 @@ fn a_small_network_for_images_keeps_its_promises() {
     keeps_its_promises(&sequential(layers), &[1, 13, 11]);
 }
 
-/// Weights as candle has them: [outputs, channels of a group, height, width].
+/// Weights in candle's order: [outputs, channels of a group, height, width].
 fn as_candle_has_them(weight: &Tensor, kernel: [usize; 2]) -> Tensor {
     let (groups, depth, columns) = weight.dims3().unwrap();
     let channels = depth / kernel[0] / kernel[1];
@@ -93,7 +93,7 @@ fn as_candle_has_them(weight: &Tensor, kernel: [usize; 2]) -> Tensor {
     weight.reshape((groups * columns, channels, kernel[0], kernel[1])).unwrap()
 }
 
-/// Written by others: candle's forward pass, channels first.
+/// Against candle's forward pass, which is independent code, channels first.
 #[test]
 fn a_convolution_is_candles() {
     for (kernel, step, padding, groups) in [([3, 3], 1, 1, 1), ([3, 2], 2, 1, 3), ([2, 5], 3, 0, 1)] {
@@ -125,7 +125,7 @@ fn a_convolution_over_time_is_one_of_an_image_of_one_line() {
     for name in ["layer1.w", "layer1.b"] {
         kernels::elementwise::assign(&of(&image, name), &of(&time, name)).unwrap();
     }
-    // The mean over all places, taken by the last layer of the one.
+    // The mean over all positions, as part of the last layer of the other network.
     let share = of(&image, "output.w");
     let repeated = Tensor::cat(&[&(share / 5.0).unwrap(); 5], 0).unwrap();
     kernels::elementwise::assign(&of(&time, "output.w"), &repeated).unwrap();
@@ -134,7 +134,7 @@ fn a_convolution_over_time_is_one_of_an_image_of_one_line() {
     assert!(distance(&time, &image) < 1e-13);
 }
 
-/// Of equal values of a window the first alone gets the gradient: in the order of lines.
+/// Of equal values of a window only the first, in the order of lines, gets the gradient.
 #[test]
 fn ties_of_a_pool_go_to_the_first() {
     let pool = Layer::MaxPool { kernel: [2, 2], stride: [2, 2] };
@@ -241,7 +241,7 @@ fn what_does_not_fit_an_image_is_said_in_one_line() {
 }
 
 #[test]
-fn layers_are_described_with_what_comes_out_of_them() {
+fn layers_are_described_with_their_output_shapes() {
     let layers = vec![
         conv2d(8, [3, 3], [1, 1], [1, 1], 1),
         Layer::Relu,
