@@ -3,7 +3,7 @@ use data::{IGNORED, Targets};
 use dib::{
     AdamW, Block, Input, Labels, Network, Numbers, RowAddresses, Segment, Upload,
     coding::{ErrorFeedback, Owing},
-    entry_embedding,
+    entry_embedding, initial_weights,
 };
 use node::{Context, NodeError, Profiler, ProfilerPhase};
 use scenario::Described;

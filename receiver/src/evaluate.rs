@@ -78,7 +78,7 @@ impl Pass {
         tells: bool,
     ) -> Result<Option<Answers>, NodeError> {
         let samples = context.piece(piece as usize, task.test_samples());
-        let time = AirTime { phase: Phase::Evaluate, pass: self.number, tick: context.first_tick(piece) };
+        let time = AirTime { phase: Phase::Evaluate, pass: self.number, tick: context.first_group(piece) };
         let granted = Granted::new(context, time, received);
         // All ticks of a piece have as many.
         let of_tick = samples.len() / requested.len().max(1);

@@ -61,7 +61,7 @@ impl ReceiverMachine {
         ticks: usize,
     ) -> Result<Vec<Vec<bool>>, NodeError> {
         let transmitters = self.context.scenario.transmitters();
-        let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_tick(piece) };
+        let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_group(piece) };
         let Some(selector) = &self.selector else { return Ok(self.requested_without_learning(time, ticks)) };
         let first = self.context.selection_moment(pass, piece);
         let moments: Vec<u64> = (0..ticks as u64).map(|tick| first.wrapping_add(tick)).collect();

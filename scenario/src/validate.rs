@@ -111,6 +111,11 @@ impl Scenario {
                 let what = format!("is {samples}; it must be a multiple of train.samples_per_tick, {tick}");
                 return Err(ScenarioError::invalid("evaluation.samples_per_message", what));
             }
+            if self.evaluates_by_tick() {
+                let what =
+                    "is for selections that hold for a pass: leave it out, or set evaluation.draw = \"pass\"";
+                return Err(ScenarioError::invalid("evaluation.samples_per_message", what));
+            }
         }
         within("evaluation.joint_rate_samples", self.evaluation.joint_rate_samples, 2, 20_000)
     }

@@ -43,7 +43,7 @@ pub(crate) fn page(runs: &[Recorded], axes: Logarithmic) -> String {
         section("Training", &curves(runs, axes)),
         section("Validation", &validation(runs, axes)),
         section("Training by receiver", &each(runs, |run| by_receiver(run, axes))),
-        section("ProfilerPhase", &each(runs, |run| work(run, axes))),
+        section("Work", &each(runs, |run| work(run, axes))),
         section("On the wire", &wire(runs)),
         section("Selection", &each(runs, heat_map)),
         section("Strength of links", &each(runs, strengths)),

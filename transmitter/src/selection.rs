@@ -88,7 +88,7 @@ impl TransmitterMachine {
         }
         let first = self.context.selection_moment(pass, piece);
         let moments: Vec<u64> = (0..requested.ticks as u64).map(|tick| first.wrapping_add(tick)).collect();
-        let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_tick(piece) };
+        let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_group(piece) };
         let input = self.selector_input(time, &moments, &requested)?;
         let stream = |row: usize| self.selection_stream(Phase::Evaluate, &moments, requested.rows[row]);
         let draws = selector.draw(&input, stream)?;

@@ -13,7 +13,8 @@ pub(super) fn check(scenario: &Scenario, info: &Info) -> Result<(), NodeError> {
         for (m, modality) in transmitter.modalities.iter().enumerate() {
             let described = scenario.encoder(modality);
             let outputs = node::coding(&scenario.train).outputs(d);
-            let modules = node::encoder(&described, &flops::axes(info, modality), d, outputs)?;
+            let task_input = d + scenario.gains_at_transmitter(k);
+            let modules = node::encoder(&described, &flops::axes(info, modality), task_input, outputs)?;
             let EncoderModules { trunk, head } = modules;
             let name = format!("transmitter{k}/encoder{m}");
             match trunk {
@@ -26,10 +27,10 @@ pub(super) fn check(scenario: &Scenario, info: &Info) -> Result<(), NodeError> {
         }
     }
     for (t, receiver) in scenario.receiver.iter().enumerate() {
-        let outputs = flops::outputs(info, &receiver.task);
+        let (outputs, gains) = (flops::outputs(info, &receiver.task), scenario.gains_at_receiver(t));
         let decoders = [
-            ("joint", scenario.joint(&receiver.task), scenario.entries_per_receiver() * d),
-            ("local", scenario.local(&receiver.task), 2 * d),
+            ("joint", scenario.joint(&receiver.task), scenario.entries_per_receiver() * d + gains),
+            ("local", scenario.local(&receiver.task), 2 * d + gains.min(1)),
         ];
         for (part, described, inputs) in decoders {
             let module = node::module(&described, &[inputs], outputs)?;
@@ -52,8 +53,11 @@ fn check_selectors(scenario: &Scenario, files: &WeightFiles) -> Result<(), NodeE
     for k in 0..scenario.transmitters() {
         let modalities = scenario.modalities(k);
         let outputs = scenario.transmitter_limit(k).min(modalities) + modalities;
-        check(format!("transmitter{k}/selector"), 2 * d, outputs)?;
+        let inputs = 2 * d + scenario.gains_at_transmitter_selector(k);
+        check(format!("transmitter{k}/selector"), inputs, outputs)?;
     }
     let outputs = scenario.receiver_limit() + scenario.transmitters();
-    (0..scenario.receivers()).try_for_each(|t| check(format!("receiver{t}/selector"), d, outputs))
+    (0..scenario.receivers()).try_for_each(|t| {
+        check(format!("receiver{t}/selector"), d + scenario.gains_at_receiver_selector(t), outputs)
+    })
 }

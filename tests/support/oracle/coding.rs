@@ -55,8 +55,9 @@ impl Oracle<'_> {
                 };
                 let z = match self.setup.scenario.is_mac(k, t) {
                     true => self.heard([k, t, m, tick], granted)?,
-                    false => self.decoded([k, t, m, tick], sent.arrived()?)?,
+                    false => sent.arrived()?,
                 };
+                let z = self.decoded([k, t, m, tick], z)?;
                 extras.push((beta * (self.local_loss(t, tick, k, m, &z)? + paid)?)?);
                 features.push(z);
             }
