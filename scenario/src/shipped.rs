@@ -29,7 +29,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 34] = [
+const WITHOUT_DEFAULT: [&str; 35] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",
