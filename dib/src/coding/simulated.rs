@@ -173,7 +173,7 @@ impl SharedPrior {
         let d = self.dimensions.len();
         let rows = (targets.len() / d).max(1);
         let judged: Vec<usize> = (0..rows.min(JUDGED)).map(|at| at * rows / rows.min(JUDGED)).collect();
-        let mut blocks = vec![0..0];
+        let mut blocks: Vec<std::ops::Range<usize>> = Vec::new();
         let mut sum = 0.0;
         for (at, prior) in self.dimensions.iter().enumerate() {
             let weights = judged
@@ -181,13 +181,15 @@ impl SharedPrior {
                 .filter_map(|row| targets.get(row * d + at))
                 .map(|gaussian| largest_log_weight(prior, *gaussian));
             let mean = weights.sum::<f64>() / judged.len() as f64;
-            let last = blocks.len() - 1;
-            if sum + mean > BLOCK && !blocks[last].is_empty() {
-                blocks.push(at..at + 1);
-                sum = mean;
-            } else {
-                blocks[last].end = at + 1;
-                sum += mean;
+            match blocks.last_mut().filter(|_| sum + mean <= BLOCK) {
+                Some(last) => {
+                    last.end = at + 1;
+                    sum += mean;
+                }
+                None => {
+                    blocks.push(at..at + 1);
+                    sum = mean;
+                }
             }
         }
         blocks
