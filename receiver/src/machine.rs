@@ -23,6 +23,7 @@ use crate::{
 };
 
 /// What goes into a receiver's machine.
+#[expect(clippy::large_enum_variant, reason = "nearly all inputs are features, which are moved once")]
 #[derive(Debug)]
 pub enum Input {
     /// The coordinator's next order.
