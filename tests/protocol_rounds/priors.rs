@@ -20,10 +20,10 @@ fn dithered(more: &[&str]) -> Setup {
 #[test]
 fn integers_travel_and_tables_come_before_they_are_needed() {
     let network = play(&dithered(&[]), None, &[train(ROUNDS), evaluate()], &mut Shuffled::new(0));
-    for k in 0..TRANSMITTERS {
+    for (k, &modalities) in MODALITIES.iter().enumerate() {
         for t in 0..RECEIVERS {
             let link = network.letters.iter().filter(|letter| (letter.k, letter.t) == (k, t));
-            let mut known = (u64::MAX, vec![false; MODALITIES[k]]);
+            let mut known = (u64::MAX, vec![false; modalities]);
             for features in link.filter_map(of_letter) {
                 assert_told(k, features, &mut known);
             }
