@@ -15,7 +15,7 @@ const ARRAY: &str = "gains";
 /// Those that were read, by path, transmitters and receivers. They stay for as long as the process, and so may be held by anybody.
 static READ: Mutex<BTreeMap<(String, usize, usize), &'static GainTrace>> = Mutex::new(BTreeMap::new());
 
-/// Reads all traces of a scenario, so that [`trace`] has them.
+/// Reads all traces of a scenario, for [`air`](crate::air).
 ///
 /// # Errors
 /// In one line, the table and the file at fault.
