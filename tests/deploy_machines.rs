@@ -70,7 +70,7 @@ impl Run {
 
 /// The summary of the same run on one machine.
 fn undisturbed(run: &str) -> Value {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run(&format!("run {run} --out a --json")).done().json()["fingerprint"].clone()
 }
 

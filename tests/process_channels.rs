@@ -13,7 +13,7 @@ const RAYLEIGH: &str = "--set channel=[{kind=\"rayleigh\",snr_db=[0,10],csi=\"bo
 
 #[test]
 fn a_channel_draws_the_same_however_the_nodes_are_run_and_whoever_is_killed() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let run = format!("tiny.toml {RAYLEIGH} --rounds 30 --set checkpoint.every=2 --json");
     let processes = place.run(&format!("run {run} --verify --out processes")).done().json();
     let in_one = place.run(&format!("run {run} --in-process --out in-one")).done().json();
@@ -44,7 +44,7 @@ fn a_channel_draws_the_same_however_the_nodes_are_run_and_whoever_is_killed() {
 
 #[test]
 fn what_is_spent_in_the_air_is_counted_and_an_ideal_channel_changes_nothing() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let plain = place.run("run tiny.toml --in-process --out plain --json").done().json();
     let ideal = "run tiny.toml --set channel=[{kind=\"ideal\"}] --in-process --out ideal --json";
     let ideal = place.run(ideal).done().json();
@@ -72,7 +72,7 @@ fn what_is_spent_in_the_air_is_counted_and_an_ideal_channel_changes_nothing() {
 
 #[test]
 fn a_checkpoint_is_judged_at_several_snrs() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("run tiny.toml --in-process --out a --json").done();
     let refused = place.run("evaluate a --snr-db -6,0");
     refused.failed(2, &["--snr-db", "no channel of a has noise", "awgn"]);
@@ -93,7 +93,7 @@ fn a_checkpoint_is_judged_at_several_snrs() {
 
 #[test]
 fn gains_of_a_file_are_replayed_and_what_is_wrong_with_them_is_said_before_the_first_round() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let write = |name: &str, shape: &[usize], values: data::Values| {
         let array = data::NewArray { name: "gains".into(), shape: shape.into(), values };
         data::write_npz(std::fs::File::create(place.path(name)).unwrap(), &[array]).unwrap();

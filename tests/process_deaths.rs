@@ -56,7 +56,7 @@ fn a_run_that_is_told_to_end_takes_all_its_processes_along() {
 
 #[test]
 fn a_node_killed_before_the_start_is_named_and_ends_the_run() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let run = place.start("run tiny.toml --out a --rounds 100000 --restarts 0");
     let node = wait_for("transmitter 1", PATIENCE, || place.find("transmitter 1"));
     node.signal(Signal::Kill);
@@ -90,7 +90,7 @@ fn nodes_started_by_hand_end_with_any_other_and_name_it() {
 
 #[test]
 fn a_node_that_leaves_before_the_start_may_be_started_again_under_its_index() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let coordinator = place.start("coordinator tiny.toml --out a --rounds 1 --listen 127.0.0.1:0");
     let address = place.address("a");
     let start =
@@ -114,7 +114,7 @@ fn a_node_that_leaves_before_the_start_may_be_started_again_under_its_index() {
 
 /// A run that would not end by itself, in the middle.
 fn start_endless_run() -> (Place, Process) {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let run = place.start("run tiny.toml --out a --rounds 100000 --set checkpoint.every=3 --restarts 0");
     wait_for_rounds(&place);
     assert_eq!(place.running().len(), 6, "itself, a coordinator and four nodes: {:?}", place.running());
@@ -132,7 +132,7 @@ fn run_and_kill(role: &str) -> (Place, Outcome) {
 
 /// The same network started manually: the coordinator, and transmitters 0 and 1 and receivers 0 and 1.
 fn start_endless_network() -> (Place, Process, Vec<Process>) {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let coordinator =
         place.start("coordinator tiny.toml --out a --rounds 100000 --rejoin 0 --listen 127.0.0.1:0");
     let address = place.address("a");

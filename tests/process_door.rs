@@ -17,7 +17,7 @@ const SPELT_OUT: &str =
 
 #[test]
 fn a_process_that_may_open_few_files_stays_reachable_under_a_flood() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let words = "coordinator tiny.toml --insecure --out a --listen 127.0.0.1:0 --json";
     let coordinator = place.start_with_few_files(100, words);
     let door = place.address("a");
@@ -39,7 +39,7 @@ fn a_process_that_may_open_few_files_stays_reachable_under_a_flood() {
 
 #[test]
 fn words_of_a_peer_reach_no_terminal_as_they_are() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let wire = Wire::open();
     let vile = wire.coordinate(VILE);
     for words in [format!("receiver --coordinator {vile}"), format!("transmitter --coordinator {vile}")] {
@@ -73,7 +73,7 @@ fn is_vile(character: char) -> bool {
 
 #[test]
 fn unknown_actions_are_refused_and_a_flood_leaves_a_few_log_lines_and_a_count() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let coordinator = place.start("coordinator tiny.toml --insecure --out a --listen 127.0.0.1:0 --json");
     let door = place.address("a");
     let wire = Wire::open();
@@ -106,7 +106,7 @@ fn unknown_actions_are_refused_and_a_flood_leaves_a_few_log_lines_and_a_count() 
 
 #[test]
 fn a_token_or_key_that_others_can_read_is_refused_before_any_connection() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     place.run("certs token word").done();
     let open =

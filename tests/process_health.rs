@@ -6,7 +6,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 #[test]
 fn a_process_is_alive_from_its_start_and_ready_while_it_has_its_place_in_a_run() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let (door, health) = (free_port(), free_port());
     let (door, health) = (format!("127.0.0.1:{door}"), format!("127.0.0.1:{health}"));
     place.write_secret("word", "correct-horse-battery");
@@ -27,7 +27,7 @@ fn a_process_is_alive_from_its_start_and_ready_while_it_has_its_place_in_a_run()
 
 #[test]
 fn a_coordinator_is_ready_when_it_takes_nodes_in() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let health = format!("127.0.0.1:{}", free_port());
     let _coordinator = place.start(&format!("coordinator tiny.toml --listen 127.0.0.1:0 --health {health}"));
     place.address("run");
@@ -37,7 +37,7 @@ fn a_coordinator_is_ready_when_it_takes_nodes_in() {
 
 #[test]
 fn another_port_of_the_program_is_not_taken_for_its_health() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let _coordinator = place.start("coordinator tiny.toml --listen 127.0.0.1:0");
     let address = place.address("run").to_string();
     place.run(&format!("health {address}")).failed(1, &[&address, "is it what --health was given?"]);
@@ -45,7 +45,7 @@ fn another_port_of_the_program_is_not_taken_for_its_health() {
 
 #[test]
 fn an_address_for_health_that_is_taken_is_named() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let _listener = std::net::TcpListener::bind(&taken).unwrap();
     for role in ["coordinator tiny.toml --listen 127.0.0.1:0", "receiver"] {

@@ -15,16 +15,14 @@ use proto::{
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 /// A run long enough for many calls meanwhile.
-/// Its networks are the paper's: rounds take long enough for all that is done meanwhile.
-const RUN: &str = "tiny.toml --rounds 100 --set network.encoder.hidden=[512,256] --set network.joint.hidden=[512,256] \
-     --set network.local.hidden=[512,256]";
+const RUN: &str = "tiny.toml --rounds 100";
 
 /// How much more memory an attack may cost a process, in bytes.
 const TOLERATED: u64 = 96 << 20;
 
 #[test]
 fn an_assault_costs_little_memory_and_none_of_the_result() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.start(&format!("run {RUN} --out quiet --tcp-only --json"));
     wait_until("most rounds", PATIENCE, || place.run_folder("quiet").rounds() > 90);
     let usual = peaks(&place);

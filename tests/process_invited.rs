@@ -18,7 +18,7 @@ const RUN: &str = "tiny.toml --rounds 60";
 
 #[test]
 fn a_network_that_asks_for_certificates_or_a_token_learns_the_same() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     place.run("certs token word").done();
     let log = "POM2DIB_LOG=pom2dib_link=debug";
@@ -46,7 +46,7 @@ fn a_network_that_asks_for_certificates_or_a_token_learns_the_same() {
 
 #[test]
 fn a_token_shows_in_no_log() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let word = "a-word-that-nobody-else-would-write";
     let outcome =
         place.run(&format!("POM2DIB_LOG=trace POM2DIB_TOKEN={word} run tiny.toml --rounds 1 --out a")).done();
@@ -59,7 +59,7 @@ fn a_token_shows_in_no_log() {
 
 #[test]
 fn without_the_right_certificate_a_caller_takes_no_part_and_disturbs_nothing() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
     for folder in ["certs", "foreign"] {
         place.run(&format!("certs new {folder} --scenario tiny.toml")).done();
@@ -100,7 +100,7 @@ fn without_the_right_certificate_a_caller_takes_no_part_and_disturbs_nothing() {
 
 #[test]
 fn without_the_token_a_caller_takes_no_part_and_disturbs_nothing() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
     place.run("certs token word").done();
 
@@ -119,7 +119,7 @@ fn without_the_token_a_caller_takes_no_part_and_disturbs_nothing() {
 
 #[test]
 fn certificates_that_are_replaced_in_mid_run_are_used_without_a_restart() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     copy(&place.path("certs"), &place.path("old"));
     let coordinator = place.start("coordinator tiny.toml --out a --listen 127.0.0.1:0 --tls certs --json");
@@ -147,7 +147,7 @@ fn certificates_that_are_replaced_in_mid_run_are_used_without_a_restart() {
 
 #[test]
 fn errors_of_certificates_or_token_are_reported_before_any_connection() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     place.write_secret("short", "word");
     for (words, answer) in [

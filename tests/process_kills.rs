@@ -47,7 +47,7 @@ fn nor_do_kills_where_features_and_gradients_are_coded() {
 /// Kills so many processes of runs by these words, each of which ends as one that nobody disturbed.
 fn campaign(words: &str, most: usize) {
     let seed = number("POM2DIB_KILL_SEED").unwrap_or(17);
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {words} --out quiet --json")).done().json();
     let mut campaign = Campaign { random: ChaCha8Rng::seed_from_u64(seed), killed: BTreeMap::new(), most };
     let (start, mut told, mut runs, mut resumes) = (Instant::now(), Instant::now(), 0, 0);

@@ -28,7 +28,7 @@ const RIVALS: [&str; 9] = [
 
 #[test]
 fn a_run_under_way_keeps_others_out_of_its_folder_and_is_not_disturbed() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
     for way in ["", "--in-process"] {
         let run = start(&place, &format!("run {RUN} --out a --force --json {way}"));
@@ -48,7 +48,7 @@ fn a_run_under_way_keeps_others_out_of_its_folder_and_is_not_disturbed() {
 
 #[test]
 fn a_coordinator_that_waits_for_its_nodes_has_its_folder_too() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let words = "coordinator tiny.toml --out a --listen 127.0.0.1:0";
     let first = place.start(&format!("{words} --json"));
     let address = place.address("a");
@@ -66,7 +66,7 @@ fn a_coordinator_that_waits_for_its_nodes_has_its_folder_too() {
 
 #[test]
 fn a_run_that_is_ending_is_waited_for() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
     let run = start(&place, &format!("run {RUN} --out a"));
     // Killed together with a coordinator that has no time to notice.
@@ -88,7 +88,7 @@ fn a_run_that_is_ending_is_waited_for() {
 
 #[test]
 fn runs_that_begin_at_the_same_time_take_a_fresh_folder_each() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let runs = [1, 2, 3].map(|_| place.start("run tiny.toml --rounds 2 --in-process --json"));
     let ends = runs.map(|run| run.finish().done().json()["fingerprint"].clone());
     assert!(ends.iter().all(|fingerprint| *fingerprint == ends[0]));
@@ -99,7 +99,7 @@ fn runs_that_begin_at_the_same_time_take_a_fresh_folder_each() {
 
 #[test]
 fn of_two_folders_with_one_store_the_later_has_the_run() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done().json();
     let first = start(&place, &format!("run {RUN} --out a --set checkpoint.store=safe --restarts 0"));
     wait_until("the end of all that was under way", PATIENCE, || rests(&place.run("status a").stdout));

@@ -234,7 +234,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
 
 #[test]
 fn the_page_shows_scenarios_and_commands_that_are_accepted() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     // The page takes networks from there.
     place.run("run tiny.toml --out runs/mine --in-process").done();
     let commands: Vec<&str> = blocks("sh")

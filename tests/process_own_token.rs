@@ -12,7 +12,7 @@ const NOBODY: u32 = 65_534;
 
 #[test]
 fn another_user_has_no_word_in_a_run_on_loopback() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run("run tiny.toml --rounds 20 --out quiet --in-process --json").done().json();
     for (folder, way) in [("a", ""), ("b", "--in-process")] {
         let run = place.start(&format!("run tiny.toml --rounds 20 --out {folder} --json {way}"));
@@ -37,7 +37,7 @@ fn another_user_has_no_word_in_a_run_on_loopback() {
 
 #[test]
 fn the_users_own_processes_find_the_token_of_a_run() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let port = harness::free_port();
     // Nodes may start first.
     let node = |role: &str| place.start(&format!("{role} --coordinator 127.0.0.1:{port}"));
@@ -70,7 +70,7 @@ fn the_users_own_processes_find_the_token_of_a_run() {
 
 #[test]
 fn a_coordinator_that_is_started_again_keeps_its_token() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let port = harness::free_port();
     let words = format!("coordinator tiny.toml --out a --listen 127.0.0.1:{port} --resume-or-start");
     let first = place.start(&words);
@@ -85,7 +85,7 @@ fn a_coordinator_that_is_started_again_keeps_its_token() {
 
 #[test]
 fn no_token_is_generated_with_insecure_or_a_given_token() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("certs token word").done();
     place.run("certs new certs --scenario tiny.toml").done();
     for (folder, words) in [("a", "--insecure"), ("b", "--token-file word"), ("c", "--tls certs")] {
@@ -102,7 +102,7 @@ fn no_token_is_generated_with_insecure_or_a_given_token() {
 
 #[test]
 fn a_token_goes_to_no_store() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("run tiny.toml --out a --rounds 2 --in-process --set checkpoint.store=safe").done();
     let token = place.run_folder("a").text("token");
     let mut folders = vec![place.path("safe")];

@@ -13,7 +13,7 @@ const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=2";
 
 #[test]
 fn a_run_killed_whole_goes_on_with_resume_again_and_again() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let mut run = place.start(&format!("run {RUN} --out a --json"));
     for rounds in [6, 15, 31] {
         wait_until("some rounds", PATIENCE, || place.run_folder("a").rounds() > rounds);
@@ -29,7 +29,7 @@ fn a_run_killed_whole_goes_on_with_resume_again_and_again() {
 
 #[test]
 fn a_node_that_died_is_named_and_waited_for_until_somebody_starts_it_again() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let mut network = Network::start(&place, "");
     network.wait_for_rounds(5);
     network.nodes.remove(1).signal(Signal::Kill);
@@ -51,7 +51,7 @@ fn a_node_that_died_is_named_and_waited_for_until_somebody_starts_it_again() {
 
 #[test]
 fn a_coordinator_that_died_is_waited_for_by_its_nodes() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let mut network = Network::start(&place, "");
     network.wait_for_rounds(5);
     network.coordinator.signal(Signal::Kill);
@@ -61,7 +61,7 @@ fn a_coordinator_that_died_is_waited_for_by_its_nodes() {
 
 #[test]
 fn a_node_that_freezes_is_named_in_time_and_takes_part_again_when_it_thaws() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let network = Network::start(&place, "--silence 3");
     network.wait_for_rounds(5);
     network.nodes[2].signal(Signal::Stop);
@@ -74,7 +74,7 @@ fn a_node_that_freezes_is_named_in_time_and_takes_part_again_when_it_thaws() {
 
 #[test]
 fn a_cut_between_two_nodes_is_named_and_mended_by_going_back() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let port = harness::free_port();
     let cable = harness::Proxy::late(SocketAddr::from(([127, 0, 0, 1], port)), std::time::Duration::ZERO);
     let words = format!("--tcp-only --listen 127.0.0.1:{port} --advertise {}", cable.address());
@@ -91,7 +91,7 @@ fn a_cut_between_two_nodes_is_named_and_mended_by_going_back() {
 
 #[test]
 fn a_run_can_be_watched_held_and_let_go() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let network = Network::start(&place, "--set checkpoint.every=0");
     network.wait_for_rounds(3);
     network.tell("pause").said("it is to pause");
@@ -109,7 +109,7 @@ fn a_run_can_be_watched_held_and_let_go() {
 
 #[test]
 fn a_run_that_is_told_to_stop_saves_a_checkpoint_first_and_goes_on_later() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let network = Network::start(&place, "--set checkpoint.every=0");
     network.wait_for_rounds(3);
     network.tell("stop").said("it is to stop");
@@ -122,7 +122,7 @@ fn a_run_that_is_told_to_stop_saves_a_checkpoint_first_and_goes_on_later() {
 
 #[test]
 fn a_coordinator_that_is_told_to_end_does_not_wait_for_who_is_lost() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let network = Network::start(&place, "--silence 3 --set checkpoint.every=0");
     network.wait_for_rounds(3);
     network.nodes[2].signal(Signal::Stop);
@@ -140,7 +140,7 @@ fn a_coordinator_that_is_told_to_end_does_not_wait_for_who_is_lost() {
 
 #[test]
 fn an_interrupted_run_saves_a_checkpoint_first() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     for (name, signal) in [("a", Signal::Interrupt), ("b", Signal::Terminate)] {
         let folder = place.run_folder(name);
         let run = place.start(&format!("run tiny.toml --rounds 40 --set checkpoint.every=0 --out {name}"));
@@ -159,7 +159,7 @@ fn an_interrupted_run_saves_a_checkpoint_first() {
 
 #[test]
 fn a_node_that_is_told_to_end_leaves_after_a_checkpoint() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let mut network = Network::start(&place, "--set checkpoint.every=0");
     network.wait_for_rounds(5);
     let leaver = network.nodes.remove(3);
@@ -243,8 +243,9 @@ impl Told {
 }
 
 /// The summary of an undisturbed run.
-static QUIET: LazyLock<Value> =
-    LazyLock::new(|| Place::new(PROGRAM).run(&format!("run {RUN} --out quiet --json")).done().json());
+static QUIET: LazyLock<Value> = LazyLock::new(|| {
+    Place::for_longer_runs(PROGRAM).run(&format!("run {RUN} --out quiet --json")).done().json()
+});
 
 /// Asserts the same network with the same scores as in an undisturbed run.
 fn assert_same(run: &Outcome) {

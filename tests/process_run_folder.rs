@@ -8,7 +8,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 #[test]
 fn a_run_says_one_json_object_and_leaves_a_whole_folder() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
 
     let summary = place.run("run tiny.toml --out a --json --set checkpoint.every=4").done().json();
 
@@ -25,7 +25,7 @@ fn a_run_says_one_json_object_and_leaves_a_whole_folder() {
 
 #[test]
 fn numbers_in_logs_are_as_short_as_they_read_back() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("run tiny.toml --in-process --out a").done();
     place.run("predict a --out a/answers.jsonl --passes 1").done();
     let folder = place.run_folder("a");
@@ -61,7 +61,7 @@ fn numbers_in_logs_are_as_short_as_they_read_back() {
 
 #[test]
 fn evaluate_gives_the_scores_and_the_fingerprint_of_the_run() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let run = place.run("run tiny.toml --out a --json").done().json();
 
     let evaluation = place.run("evaluate a --json").done().json();
@@ -79,7 +79,7 @@ fn evaluate_gives_the_scores_and_the_fingerprint_of_the_run() {
 
 #[test]
 fn a_run_of_other_numerics_is_judged_but_does_not_go_on() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let run = place.run("run tiny.toml --out a --in-process --json").done().json();
     let manifest = place.run_folder("a").json("checkpoints/round-000006/manifest.json");
     let mut of_old = manifest.as_object().expect("a manifest is an object").clone();
@@ -94,7 +94,7 @@ fn a_run_of_other_numerics_is_judged_but_does_not_go_on() {
 
 #[test]
 fn a_run_is_never_overwritten_without_force() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("run tiny.toml --out a --in-process --rounds 1").done();
     let before = place.run_folder("a").text("summary.json");
 
@@ -112,14 +112,14 @@ fn a_run_is_never_overwritten_without_force() {
 
 #[test]
 fn a_run_that_never_began_does_not_stand_in_the_way() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("run tiny.toml --out a --device cuda:0").failed(2, &["cuda:0"]);
     place.run("run tiny.toml --out a --in-process --rounds 1").done();
 }
 
 #[test]
 fn without_a_folder_a_run_takes_a_fresh_one_under_runs() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.write("runs/tiny-pom2dib-s1/notes.txt", "of another run");
     place.run("run tiny.toml --in-process --rounds 1").done();
     assert!(place.run_folder("runs/tiny-pom2dib-s1-2").has("summary.json"));
@@ -127,7 +127,7 @@ fn without_a_folder_a_run_takes_a_fresh_one_under_runs() {
 
 #[test]
 fn a_run_cut_down_in_the_middle_goes_on_to_the_same_end() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let whole = place.run("run tiny.toml --rounds 14 --out whole --in-process --json").done().json();
 
     let run = place.start("run tiny.toml --rounds 14 --out cut --set checkpoint.every=2");

@@ -28,13 +28,13 @@ const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=4";
 
 #[test]
 fn a_caller_without_a_members_secret_changes_nothing() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     withstand(&place, "--insecure", &Wire::open());
 }
 
 #[test]
 fn a_caller_with_only_a_certificate_of_the_network_changes_nothing() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     place.run("certs new certs --scenario tiny.toml").done();
     withstand(&place, "--tls certs", &Wire::secured(security(&place, Name::Receiver(1))));
 }

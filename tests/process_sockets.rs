@@ -18,7 +18,7 @@ const OUT_OF_REACH: &str = "the Unix-domain socket is out of reach";
 
 #[test]
 fn nodes_of_one_machine_talk_over_unix_sockets_unless_told_not_to() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let variables = variables(&place, "tmp");
 
     let local = place.run(&format!("{variables} run tiny.toml --out local --json")).done();
@@ -40,7 +40,7 @@ fn nodes_of_one_machine_talk_over_unix_sockets_unless_told_not_to() {
 
 #[test]
 fn the_nodes_of_one_process_talk_over_unix_sockets_unless_told_not_to() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let variables = variables(&place, "tmp");
 
     let local = place.run(&format!("{variables} run tiny.toml --in-process --out local --json")).done();
@@ -55,7 +55,7 @@ fn the_nodes_of_one_process_talk_over_unix_sockets_unless_told_not_to() {
 
 #[test]
 fn the_way_to_a_socket_is_closed_once_all_receivers_have_come() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let variables = variables(&place, "tmp");
 
     let _run = place.start(&format!("{variables} run tiny.toml --out a --rounds 100000"));
@@ -67,7 +67,7 @@ fn the_way_to_a_socket_is_closed_once_all_receivers_have_come() {
 
 #[test]
 fn a_receiver_that_cannot_reach_a_socket_takes_tcp() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let variables = variables(&place, "tmp");
     let undisturbed = place.run("run tiny.toml --out undisturbed --json").done();
 
@@ -95,7 +95,7 @@ fn a_receiver_that_cannot_reach_a_socket_takes_tcp() {
 
 #[test]
 fn a_transmitter_that_cannot_have_a_socket_listens_on_tcp_alone() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let variables = variables(&place, &"long-".repeat(20));
 
     let outcome = place.run(&format!("{variables} run tiny.toml --in-process --out a --json")).done();

@@ -10,7 +10,7 @@ const RUN: &str = "tiny.toml --rounds 20 --set checkpoint.every=4";
 
 #[test]
 fn a_run_whose_folder_is_lost_goes_on_from_its_store_alone() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done();
     let stored = format!("{RUN} --set checkpoint.store=safe");
     let run = place.start(&format!("run {stored} --out a --restarts 0"));
@@ -33,7 +33,7 @@ fn a_run_whose_folder_is_lost_goes_on_from_its_store_alone() {
 
 #[test]
 fn a_run_is_trained_further_from_its_store_alone_and_the_store_tells_of_it() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let stored = "tiny.toml --set train.cool_down=0.5 --set checkpoint.store=safe";
     place.run(&format!("run {stored} --rounds 6 --out a --in-process")).done();
     let straight = place.run("run --resume a --rounds 10 --in-process --json").done().json();
@@ -72,7 +72,7 @@ fn a_run_is_trained_further_from_its_store_alone_and_the_store_tells_of_it() {
 
 #[test]
 fn an_interrupted_run_sums_up_what_an_uninterrupted_one_does() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --json")).done();
     let run = place.start(&format!("run {RUN} --out a"));
     wait_until("some rounds", PATIENCE, || place.run_folder("a").rounds() > 9);
@@ -84,7 +84,7 @@ fn an_interrupted_run_sums_up_what_an_uninterrupted_one_does() {
 
 #[test]
 fn a_store_that_holds_a_run_is_not_overwritten_without_force() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let words = "tiny.toml --rounds 1 --in-process --set checkpoint.store=safe";
     place.run(&format!("run {words} --out a")).done();
     place.run(&format!("run {words} --out b")).failed(2, &["safe", "--force"]);
@@ -93,7 +93,7 @@ fn a_store_that_holds_a_run_is_not_overwritten_without_force() {
 
 #[test]
 fn an_object_store_that_this_program_cannot_reach_is_named() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let outcome = place.run("run tiny.toml --in-process --set checkpoint.store=s4://bucket/a --out a");
     outcome.failed(2, &["s4://bucket/a"]);
 }

@@ -13,7 +13,7 @@ const POOR: &str = "--set link=[{loss=0.2,delay=0.03,jitter=0.01}]";
 
 #[test]
 fn poor_links_cost_time_but_change_no_bit_under_wait() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let plain = place.run("run tiny.toml --out plain --json").done().json();
     let poor = place.run(&format!("run tiny.toml {POOR} --out poor --json")).done().json();
     assert_eq!(poor["fingerprint"], plain["fingerprint"]);
@@ -25,7 +25,7 @@ fn poor_links_cost_time_but_change_no_bit_under_wait() {
 
 #[test]
 fn what_links_lose_is_the_same_however_the_nodes_are_run_and_is_counted() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let words = "--set straggler.policy=skip --set link=[{loss=0.2}] --json";
     let processes = place.run(&format!("run tiny.toml {words} --verify --out processes")).done().json();
     let in_one = place.run(&format!("run tiny.toml {words} --in-process --out in-one")).done().json();
@@ -41,7 +41,7 @@ fn what_links_lose_is_the_same_however_the_nodes_are_run_and_is_counted() {
 
 #[test]
 fn a_trained_network_can_be_judged_over_other_links() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let trained = place.run("run tiny.toml --out a --json").done().json();
     let judge = |words: &str| place.run(&format!("evaluate a {words} --json")).done().json();
     let all = judge("--set straggler.policy=skip");
@@ -57,7 +57,7 @@ fn a_trained_network_can_be_judged_over_other_links() {
 
 #[test]
 fn a_transmitter_that_is_too_slow_is_passed_over_until_it_would_be_left_behind() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let port = free_port();
     let far = Proxy::late(([127, 0, 0, 1], port).into(), Duration::from_millis(200));
     let skip = "--set straggler.policy=skip --set straggler.deadline=0.0 --set straggler.patience=0.01";

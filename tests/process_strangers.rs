@@ -18,7 +18,7 @@ const RUN: &str = "tiny.toml --rounds 60";
 
 #[test]
 fn strangers_are_refused_and_a_run_ends_as_if_nobody_had_called() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {RUN} --out quiet --in-process --json")).done().json();
 
     let network = Network::start(&place);
@@ -39,7 +39,7 @@ fn strangers_are_refused_and_a_run_ends_as_if_nobody_had_called() {
 
 #[test]
 fn a_node_with_other_data_is_named_before_the_first_round() {
-    let place = Place::new(PROGRAM);
+    let place = Place::for_longer_runs(PROGRAM);
     let one_each = "--set network.transmitters=1 --set network.receivers=1 --set network.receiver_limit=1";
     let coordinator = place.start(&format!("coordinator tiny.toml {one_each} --out a --listen 127.0.0.1:0"));
     let address = place.address("a");

@@ -66,6 +66,16 @@ impl Place {
         place
     }
 
+    /// The same where `tiny.toml` has the paper's networks, for tests that interrupt, observe or disturb a run: it lasts longer.
+    pub fn for_longer_runs(program: &'static str) -> Self {
+        let place = Place::new(program);
+        place.write_tiny_with(
+            "tiny.toml",
+            "[network.encoder]\n[network.joint]\n[network.local]\n[network.selector]\n",
+        );
+        place
+    }
+
     /// A path in this place.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
