@@ -27,7 +27,7 @@ struct Run {
 impl World {
     fn new() -> Option<Self> {
         let machines = Machines::of(&["alice", "bob", "carol"])?;
-        Some(World { machines, ip: Place::new("ip") })
+        Some(World { machines, ip: Place::for_longer_runs("ip") })
     }
 
     fn start(&self, machine: &str, words: &str) -> Process {
