@@ -11,7 +11,7 @@ const CONSTANT: &str = "tiny.toml --set train.entropy_bonus=0";
 
 #[test]
 fn a_run_killed_before_its_first_checkpoint_goes_on_from_its_beginning() {
-    let place = Place::for_longer_runs(PROGRAM);
+    let place = Place::new(PROGRAM);
     let quiet = place.run("run tiny.toml --rounds 100 --out quiet --json").done().json();
     for way in ["", "--in-process"] {
         let run = place.start(&format!("run tiny.toml --rounds 100 --out a --force {way}"));
@@ -35,7 +35,7 @@ fn a_run_killed_before_its_first_checkpoint_goes_on_from_its_beginning() {
 
 #[test]
 fn a_run_stopped_before_its_first_round_gives_advice_that_works() {
-    let place = Place::for_longer_runs(PROGRAM);
+    let place = Place::new(PROGRAM);
     let coordinator = place.start("coordinator tiny.toml --out a --listen 127.0.0.1:0");
     place.address("a");
     place.run("stop a").done();
@@ -47,7 +47,7 @@ fn a_run_stopped_before_its_first_round_gives_advice_that_works() {
 
 #[test]
 fn a_finished_run_that_is_trained_further_is_the_longer_run() {
-    let place = Place::for_longer_runs(PROGRAM);
+    let place = Place::new(PROGRAM);
     let straight = place.run(&format!("run {CONSTANT} --rounds 12 --out straight --json")).done().json();
     for (way, steps) in [("", [6, 7, 12].as_slice()), ("--in-process", &[5, 12])] {
         let first = steps[0];
@@ -75,7 +75,7 @@ fn a_finished_run_that_is_trained_further_is_the_longer_run() {
 
 #[test]
 fn a_run_that_is_trained_further_under_a_schedule_says_so() {
-    let place = Place::for_longer_runs(PROGRAM);
+    let place = Place::new(PROGRAM);
     let schedule = "tiny.toml --set train.cool_down=0.5 --in-process --json";
     let first = place.run(&format!("run {schedule} --rounds 6 --out a")).done().json();
     assert!(first.get("extended").is_none());
@@ -100,7 +100,7 @@ fn a_run_that_is_trained_further_under_a_schedule_says_so() {
 
 #[test]
 fn a_run_cut_down_while_it_is_trained_further_goes_on() {
-    let place = Place::for_longer_runs(PROGRAM);
+    let place = Place::new(PROGRAM);
     let straight = place.run(&format!("run {CONSTANT} --rounds 100 --out straight --json")).done().json();
     place.run(&format!("run {CONSTANT} --rounds 4 --out a --set checkpoint.every=3")).done();
     let run = place.start("run --resume a --rounds 100");
@@ -115,7 +115,7 @@ fn a_run_cut_down_while_it_is_trained_further_goes_on() {
 
 #[test]
 fn a_forked_run_begins_with_the_parameters_of_another() {
-    let place = Place::for_longer_runs(PROGRAM);
+    let place = Place::new(PROGRAM);
     place.run(&format!("run {CONSTANT} --rounds 6 --out a --in-process")).done();
     let before = files(&place, "a");
 
@@ -158,7 +158,7 @@ fn a_forked_run_begins_with_the_parameters_of_another() {
 
 #[test]
 fn the_advice_after_a_store_failure_works() {
-    let place = Place::for_longer_runs(PROGRAM);
+    let place = Place::new(PROGRAM);
     let words = "tiny.toml --rounds 100 --set checkpoint.every=0 --set checkpoint.store=safe --restarts 0";
     let quiet = place.run("run tiny.toml --rounds 100 --out quiet --in-process --json").done().json();
 
