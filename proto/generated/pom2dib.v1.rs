@@ -58,9 +58,10 @@ pub struct Turn {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Gradients {
     /// \[entries, samples, feature_dim\]: of those that were used, in the order in which they were sent;
-    /// of the type that train.gradient_coding says
     #[prost(message, optional, tag = "1")]
     pub z: ::core::option::Option<Tensor>,
+    /// of the type that train.gradient_coding says
+    ///
     /// with a round's last gradients: the receiver's cost at every tick of it
     #[prost(double, repeated, tag = "2")]
     pub costs: ::prost::alloc::vec::Vec<f64>,
@@ -96,9 +97,10 @@ pub struct Features {
     #[prost(message, optional, tag = "4")]
     pub z: ::core::option::Option<Tensor>,
     /// nats, one an entry: over the tick's samples; of a tick with one sample, what that adds to the round's
-    /// rate; none where features are dithered
     #[prost(double, repeated, tag = "5")]
     pub rates: ::prost::alloc::vec::Vec<f64>,
+    /// rate; none where features are dithered
+    ///
     /// the same of what arrives over the channel, where that is counted; else none
     #[prost(double, repeated, tag = "6")]
     pub received_rates: ::prost::alloc::vec::Vec<f64>,

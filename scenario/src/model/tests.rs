@@ -34,7 +34,7 @@ fn sizes_can_be_set_on_the_command_line_and_count_as_a_difference() {
     assert_eq!(scenario.joint("digit").model.kind, mlp(&[4, 2]));
     let differences = scenario.differences(&parse("").unwrap());
     let keys: Vec<&str> = differences.iter().map(|change| change.key.as_str()).collect();
-    let joint = ["network.joint.digit.hidden", "network.joint.digit.kind"];
+    let joint = ["network.joint.digit.hidden", "network.joint.digit.kind", "network.joint.digit.train"];
     assert_eq!(keys, [&["network.encoder.hidden"], &joint[..]].concat());
 }
 
