@@ -256,19 +256,20 @@ fn learnt(trained: &Trained) -> anyhow::Result<data::Trained> {
         let classes = trained.classes.iter().find(|classes| classes.receiver == t);
         learnt.tasks.push(TrainedTask {
             name: receiver.task.clone(),
-            outputs: outputs(t, &trained.receivers[t])?,
+            outputs: outputs(t, &trained.receivers[t], classes.map(|classes| classes.train.len()))?,
             names: classes.map(|classes| classes.names.clone()).unwrap_or_default(),
         });
     }
     Ok(learnt)
 }
 
-/// Outputs of receiver t's joint decoder, from the bias of its last layer.
-fn outputs(t: usize, state: &[u8]) -> anyhow::Result<usize> {
+/// Outputs of receiver t's joint decoder: the bias of its last layer tells them, or of a kind of network that is not built in, the number
+/// of classes.
+fn outputs(t: usize, state: &[u8], classes: Option<usize>) -> anyhow::Result<usize> {
     let tensors = node::unpack_state(state, &candle_core::Device::Cpu)?;
     let names = ["linear.b", "output.b"].map(|name| format!("receiver{t}/joint/{name}"));
-    let bias = names.iter().find_map(|name| tensors.get(name));
+    let bias = names.iter().find_map(|name| tensors.get(name)).map(candle_core::Tensor::elem_count);
     let [paper, layers] = &names;
-    let bias = bias.with_context(|| format!("the checkpoint has neither \"{paper}\" nor \"{layers}\""))?;
-    Ok(bias.elem_count())
+    bias.or(classes)
+        .with_context(|| format!("the checkpoint has neither \"{paper}\" nor \"{layers}\", nor classes"))
 }
