@@ -61,7 +61,7 @@ fn onnxruntime_comes_to_the_same_on_100_rows_with_every_coding() {
 }
 
 /// Of every kind and layer, with samples of one, two and three axes, and odd sizes.
-const KINDS: [&str; 3] = [
+const KINDS: [&str; 5] = [
     r#"
 [network.encoder.noise-1]
 kind = "sequential"
@@ -127,6 +127,25 @@ patch = 4
 blocks = 1
 heads = 3
 width = 12
+outputs = 6
+"#,
+    r#"
+[train]
+rounds = 6
+ticks_per_round = 3
+samples_per_tick = 20
+task_input = "output"
+"#,
+    r#"
+[train]
+rounds = 6
+ticks_per_round = 3
+samples_per_tick = 20
+task_input = "film"
+[network.encoder.mel]
+kind = "lstm"
+hidden = 5
+shape = [32, 16]
 outputs = 6
 "#,
 ];

@@ -24,6 +24,7 @@ pub mod mmfi;
 mod modality;
 mod paired;
 mod pairing;
+mod preparation;
 mod read_ahead;
 mod rows;
 mod source;

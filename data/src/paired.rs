@@ -2,7 +2,7 @@
 
 use crate::{
     Dataset, Split, Targets, Task,
-    augment::{Augmentation, NoiseBank, plain_waveform},
+    augment::{Augmentation, COPIES, NoiseBank, plain_waveform},
     content::{Clip, ClipName, Content, PIXELS, Part, Wants},
     error::DataError,
     fft,
@@ -11,6 +11,7 @@ use crate::{
     mel::{self, Mel, Scratch},
     modality::{MODALITY_NAMES, Modality, NOISE_NAMES},
     pairing::Pairing,
+    preparation::{AudioScale, AugmentationKind, ImageScale, Positions, Preparation},
     read_ahead::ReadAhead,
 };
 use randomness::{Purpose, Seed};
@@ -46,8 +47,7 @@ struct Rows {
     train_pairing: Pairing,
     /// The clip of each training image that is.
     held_pairs: BTreeMap<u32, u32>,
-    /// Whether audio is that of the first epoch in all of them.
-    frozen_audio: bool,
+    preparation: Preparation,
     /// The clip of each test sample.
     test_pairs: Vec<u32>,
     pixels: Option<Pixels>,
@@ -71,6 +71,9 @@ struct Spectra {
 /// What `mel` is computed from.
 struct Audio {
     mel: Mel,
+    scale: AudioScale,
+    /// Where every position is standardised.
+    positions: Option<Positions>,
     bank: NoiseBank,
     clips: Vec<Clip>,
     /// Of each training clip that is held out.
@@ -88,16 +91,22 @@ impl PairedDigits {
         content: Content,
         wants: Wants,
         seed: Seed,
-        frozen_audio: bool,
+        preparation: Preparation,
         held: HeldRecordings,
     ) -> Self {
-        let rows = Rows::new(content, wants, seed, frozen_audio, held);
+        let rows = Rows::new(content, wants, seed, preparation, held);
         PairedDigits { rows: Arc::new(rows), read_ahead: OnceLock::new() }
     }
 }
 
 impl Rows {
-    fn new(content: Content, wants: Wants, seed: Seed, frozen_audio: bool, held: HeldRecordings) -> Self {
+    fn new(
+        content: Content,
+        wants: Wants,
+        seed: Seed,
+        preparation: Preparation,
+        held: HeldRecordings,
+    ) -> Self {
         let digest = digest(&content);
         let Content { train, test } = content;
         let HeldRecordings { rows, clips, pairs } = held;
@@ -106,11 +115,14 @@ impl Rows {
         Rows {
             seed,
             train_pairing: Pairing::among(&train.names, |clip| !clips.contains(clip)),
-            frozen_audio,
+            preparation,
             test_pairs: Pairing::new(&test.names).cycled(&test.labels),
-            spectra: spectra.map(|(train, test)| Spectra::new(train, test, &rows)),
+            spectra: spectra.map(|(train, test)| Spectra::new(train, test, &rows, preparation.image_scale)),
             pixels: images.filter(|_| wants.pixels).map(|(train, test)| Pixels { train, test }),
-            audio: train.clips.zip(test.clips).map(|(train, test)| Audio::new(train, &test, &pairs, seed)),
+            audio: train.clips.zip(test.clips).map(|(train, test)| {
+                let held = (&clips, &pairs);
+                Audio::new(train, &test, held, preparation.audio_scale, seed)
+            }),
             held_pairs: pairs,
             train_labels: train.labels,
             test_labels: test.labels,
@@ -151,14 +163,31 @@ impl Rows {
                 out.copy_from_slice(&audio.held[&self.held_pairs[&(sample as u32)]]);
             }
             Split::Train => {
-                let epoch = if self.frozen_audio { 0 } else { epoch };
+                let epoch = if self.preparation.frozen_audio { 0 } else { epoch };
                 let clip = self.train_pairing.drawn(self.seed, self.train_labels[sample], sample, epoch);
-                let mut stream = self.seed.stream(Purpose::Augmentation, &[sample as u64], epoch);
-                audio.augmented(clip as usize, &Augmentation::draw(&mut stream), out);
+                audio.augmented(clip as usize, &self.augmentation(clip, sample, epoch), out);
             }
             Split::Test => {
                 let clip = self.test_pairs[sample] as usize;
                 out.copy_from_slice(&audio.test[clip * mel::WIDTH..][..mel::WIDTH]);
+            }
+        }
+    }
+
+    /// That of a training sample with a clip.
+    fn augmentation(&self, clip: u32, sample: usize, epoch: u64) -> Augmentation {
+        let mut stream = self.seed.stream(Purpose::Augmentation, &[sample as u64], epoch);
+        match self.preparation.augmentation {
+            AugmentationKind::Moderate => Augmentation::draw(&mut stream),
+            AugmentationKind::None => Augmentation::none(),
+            AugmentationKind::Script => {
+                let copy = stream.below(COPIES);
+                let of = |name: &str, address: &[u64]| {
+                    self.seed.named_stream(Purpose::Augmentation, name, address, 0)
+                };
+                let mut augmentation = Augmentation::draw(&mut of("copy", &[u64::from(clip), copy]));
+                augmentation.mask_as_the_script(&mut of("masks", &[u64::from(clip)]));
+                augmentation
             }
         }
     }
@@ -258,26 +287,61 @@ impl Dataset for PairedDigits {
 }
 
 impl Spectra {
-    fn new(train_images: &[u8], test_images: &[u8], held: &Held) -> Self {
+    fn new(train_images: &[u8], test_images: &[u8], held: &Held, scale: ImageScale) -> Self {
         let mut train = fft::magnitudes(train_images);
         let mut test = fft::magnitudes(test_images);
-        // The training set's range for all: what a receiver will see must depend neither on the test set nor on what is held out.
+        if scale == ImageScale::Log {
+            train.iter_mut().chain(&mut test).for_each(|value| *value = libm::log1pf(*value));
+        }
+        // The training set's range, or means and deviations, for all: what a receiver will see must depend neither on the test set
+        // nor on what is held out.
         let images = train.chunks_exact(fft::WIDTH).enumerate().filter(|(row, _)| !held.contains(*row));
-        let range = fft::Range::of(images.map(|(_, image)| image));
-        range.scale(&mut train);
-        range.scale(&mut test);
+        let images = images.map(|(_, image)| image);
+        match scale {
+            ImageScale::Range => {
+                let range = fft::Range::of(images);
+                range.scale(&mut train);
+                range.scale(&mut test);
+            }
+            ImageScale::Standard | ImageScale::Log => {
+                let positions = Positions::of(fft::WIDTH, images);
+                let rows = train.chunks_exact_mut(fft::WIDTH).chain(test.chunks_exact_mut(fft::WIDTH));
+                rows.for_each(|row| positions.standardise(row));
+            }
+        }
         Spectra { train, test }
     }
 }
 
 impl Audio {
-    fn new(clips: Vec<Clip>, test_clips: &[Clip], held_pairs: &BTreeMap<u32, u32>, seed: Seed) -> Self {
+    /// `held_clips` and `held_pairs` say which clips are held out, and which training images have which of them.
+    fn new(
+        clips: Vec<Clip>,
+        test_clips: &[Clip],
+        (held_clips, held_pairs): (&Held, &BTreeMap<u32, u32>),
+        scale: AudioScale,
+        seed: Seed,
+    ) -> Self {
         let mel = Mel::new();
         let mut scratch = mel.scratch();
-        let mut plain = |clip: &Clip, out: &mut [f32]| {
+        let mut unscaled = |clip: &Clip, out: &mut [f32]| {
             plain_waveform(clip, scratch.waveform());
             mel.spectrogram(&mut scratch, out);
-            mel::standardise(out);
+            scale_clip(scale, out);
+        };
+        let positions = (scale == AudioScale::Standard).then(|| {
+            let learnt = clips.iter().enumerate().filter(|(number, _)| !held_clips.contains(*number));
+            let mut rows = Vec::new();
+            for (_, clip) in learnt {
+                let start = rows.len();
+                rows.resize(start + mel::WIDTH, 0.0);
+                unscaled(clip, &mut rows[start..]);
+            }
+            Positions::of(mel::WIDTH, rows.chunks_exact(mel::WIDTH))
+        });
+        let mut plain = |clip: &Clip, out: &mut [f32]| {
+            unscaled(clip, out);
+            positions.iter().for_each(|positions| positions.standardise(out));
         };
         let mut test = vec![0.0; test_clips.len() * mel::WIDTH];
         test_clips.iter().zip(test.chunks_exact_mut(mel::WIDTH)).for_each(|(clip, out)| plain(clip, out));
@@ -288,7 +352,8 @@ impl Audio {
             (clip, out)
         };
         let held = held.into_iter().map(spectrogram).collect();
-        Audio { mel, bank: NoiseBank::new(seed), clips, held, test, pool: Mutex::new(vec![scratch]) }
+        let (bank, pool) = (NoiseBank::new(seed), Mutex::new(vec![scratch]));
+        Audio { mel, scale, positions, bank, clips, held, test, pool }
     }
 
     fn augmented(&self, clip: usize, augmentation: &Augmentation, out: &mut [f32]) {
@@ -299,9 +364,21 @@ impl Audio {
         augmentation.waveform(&self.clips[clip], &self.bank, scratch.waveform());
         self.mel.spectrogram(&mut scratch, out);
         augmentation.masks(out);
-        mel::standardise(out);
+        scale_clip(self.scale, out);
+        self.positions.iter().for_each(|positions| positions.standardise(out));
         pool().push(scratch);
     }
+}
+
+/// Scales the power spectrogram of a clip, as far as its scale depends on the clip alone.
+fn scale_clip(scale: AudioScale, out: &mut [f32]) {
+    if scale == AudioScale::Log {
+        let mean = out.iter().map(|&power| f64::from(power)).sum::<f64>() / out.len() as f64;
+        // Silence stays silent.
+        let floor = if mean > 0.0 { 1e-3 * mean } else { 1.0 };
+        out.iter_mut().for_each(|power| *power = libm::log(f64::from(*power) + floor) as f32);
+    }
+    mel::standardise(out);
 }
 
 /// What all nodes must agree on, whatever each of them has loaded.

@@ -31,7 +31,7 @@ pub use described::{
     Build, EncoderModules, Wanted, WeightFiles, adamw, advantages, air, air_digest, bind_weights,
     check_data_names, check_kinds, check_traces, coding, data_nearby, data_source, encoder, files,
     gradient_element, layers, log_probability, module, network, open_data, rate_estimator, register_kind,
-    rounding, seen, sparse_term,
+    rounding, seen, sparse_term, task_inputs,
 };
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;

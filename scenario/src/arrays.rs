@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Scenario, ScenarioError, validate::within};
+use crate::{AudioScale, Augmentation, ImageScale, Scenario, ScenarioError, validate::within};
 
 /// How the values of arrays are normalised, separately for each position of a row, over the training rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,17 @@ impl Scenario {
         for (key, is_set) in of_handwritten {
             if is_set && self.data.source != "handwritten" {
                 return Err(ScenarioError::invalid(key, "is for data.source \"handwritten\" alone"));
+            }
+        }
+        if !["digits", "handwritten"].contains(&self.data.source.as_str()) {
+            let of_digits = [
+                ("data.augmentation", self.data.augmentation != Augmentation::Moderate),
+                ("data.image_scale", self.data.image_scale != ImageScale::Range),
+                ("data.audio_scale", self.data.audio_scale != AudioScale::Clip),
+            ];
+            if let Some((key, _)) = of_digits.into_iter().find(|(_, is_set)| *is_set) {
+                let what = "is for data.source \"digits\" and \"handwritten\" alone";
+                return Err(ScenarioError::invalid(key, what));
             }
         }
         self.validate_groups()?;

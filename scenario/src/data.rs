@@ -20,6 +20,12 @@ pub struct Data {
     pub validation: bool,
     /// HandWritten: whether every training image keeps the clip and the augmentation of the first epoch.
     pub frozen_audio: bool,
+    /// Digits and HandWritten: how much the audio of training samples is augmented.
+    pub augmentation: Augmentation,
+    /// Digits and HandWritten: how the spectra of images are scaled.
+    pub image_scale: ImageScale,
+    /// Digits and HandWritten: how the spectra of audio are scaled.
+    pub audio_scale: AudioScale,
     /// Arrays: how modalities and regression targets are normalised.
     pub normalisation: Normalisation,
     /// Arrays: values in a sample of a noise modality.
@@ -36,6 +42,46 @@ pub struct Data {
     pub own: Table,
 }
 
+/// How much the audio of training samples is augmented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Augmentation {
+    /// Noise, gain, shift, and masks of up to 4 of 32 frames and 2 of 16 bands, anew for every sample and epoch.
+    #[default]
+    Moderate,
+    /// As the paper's authors have it: masks of up to 20 frames and 10 bands, drawn once for each clip, with 22 copies
+    /// of the clip.
+    Script,
+    /// None.
+    None,
+}
+
+/// How the spectra of images are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageScale {
+    /// The range of all training values to 0 to 1.
+    #[default]
+    Range,
+    /// Every position to mean 0 and variance 1.
+    Standard,
+    /// The same of ln(1 + magnitude).
+    Log,
+}
+
+/// How the spectra of audio are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AudioScale {
+    /// The power of each clip to mean 0 and variance 1.
+    #[default]
+    Clip,
+    /// Then every position to mean 0 and variance 1.
+    Standard,
+    /// The logarithm of the power of each clip to mean 0 and variance 1.
+    Log,
+}
+
 impl Default for Data {
     fn default() -> Self {
         Data {
@@ -43,6 +89,9 @@ impl Default for Data {
             path: None,
             validation: false,
             frozen_audio: false,
+            augmentation: Augmentation::Moderate,
+            image_scale: ImageScale::Range,
+            audio_scale: AudioScale::Clip,
             normalisation: Normalisation::Standard,
             noise_width: 196,
             hold_out: 0.0,

@@ -26,13 +26,14 @@ mod seed;
 mod shipped;
 mod sight;
 mod snr;
+mod task_input;
 mod train;
 mod validate;
 
 pub use arrays::{Label, Normalisation, TaskKind};
 pub use changes::Change;
 pub use channel::{Block, Channel, ChannelKind, Csi, Equaliser, Power, RateAt};
-pub use data::{BUILT_IN_SOURCES, Data};
+pub use data::{AudioScale, Augmentation, BUILT_IN_SOURCES, Data, ImageScale};
 pub use device::Device;
 pub use error::ScenarioError;
 pub use layer::Layer;
@@ -43,6 +44,7 @@ pub use model::{Described, Kind, Model, Models, OwnKeys, Weights};
 pub use preset::Preset;
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
+pub use task_input::TaskInput;
 pub use train::{
     Baseline, Credit, GradientCoding, LogProbability, RateEstimator, Requests, SparseTerm, Train, TrainCoding,
 };

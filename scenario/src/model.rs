@@ -145,6 +145,12 @@ pub enum Kind {
         /// Height and width of a patch; for time steps only the first counts.
         patch: [usize; 2],
     },
+    /// Feature-wise modulation: the first values of a row, with gains and biases that are linear in all others, ReLU,
+    /// then a linear layer.
+    Film {
+        /// How many values are modulated.
+        values: usize,
+    },
     /// A kind that a user's program adds. The program checks that it exists, not the scenario.
     Own {
         /// Its name.
@@ -156,7 +162,7 @@ pub enum Kind {
 
 impl Kind {
     /// The names of the built-in kinds.
-    pub const NAMES: [&str; 6] = ["residual-mlp", "sequential", "points", "gru", "lstm", "attention"];
+    pub const NAMES: [&str; 7] = ["residual-mlp", "sequential", "points", "gru", "lstm", "attention", "film"];
 
     /// The name in scenarios.
     pub fn name(&self) -> &str {
@@ -167,6 +173,7 @@ impl Kind {
             Kind::Gru { .. } => "gru",
             Kind::Lstm { .. } => "lstm",
             Kind::Attention { .. } => "attention",
+            Kind::Film { .. } => "film",
             Kind::Own { name, .. } => name,
         }
     }
@@ -212,8 +219,8 @@ impl Model {
 }
 
 impl Scenario {
-    /// The network that encodes a modality.
-    pub fn encoder(&self, modality: &str) -> Described {
+    /// The network that encodes a modality, as the scenario has it: see [`Scenario::encoder`].
+    pub(crate) fn encoder_as_written(&self, modality: &str) -> Described {
         self.network.encoder.of(ENCODER, modality)
     }
 

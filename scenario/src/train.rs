@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Coding, GRADIENT_BLOCK_TICKS, Method, Rate, RateAt};
+use crate::{Coding, GRADIENT_BLOCK_TICKS, Method, Rate, RateAt, TaskInput};
 
 /// Training of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub struct Train {
     /// How an encoder's outputs become a feature, if not as in the method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coding: Option<TrainCoding>,
+    /// How encoders learn for which receiver they encode.
+    pub task_input: TaskInput,
     /// Dithered features: rounds between tables.
     pub table_every: u64,
     /// How receivers send the gradients of features back.
@@ -246,6 +248,7 @@ impl Default for Train {
             method: Method::POM2DIB,
             bits: 1,
             coding: None,
+            task_input: TaskInput::Embedding,
             table_every: 20,
             gradient_coding: GradientCoding::F32,
             rounds: 2000,

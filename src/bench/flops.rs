@@ -53,20 +53,15 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
         scenario.train.samples_per_tick as f64,
         scenario.train.ticks_per_round as f64,
     );
-    let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
-    let coded = node::coding(&scenario.train).outputs(d);
+    let modalities = scenario.transmitter.iter().enumerate();
+    let modalities = modalities.flat_map(|(k, node)| node.modalities.iter().map(move |name| (k, name)));
     let mut encoders = 0.0;
-    let seen_by = |k: usize| vec![scenario.gains_at_transmitter(k); scenario.modalities(k)];
-    let gains = (0..scenario.transmitters()).flat_map(seen_by);
-    for ((modality, gains), (entries, encoded)) in
-        modalities.zip(gains).zip(chosen.granted.iter().zip(&chosen.encoded))
-    {
-        let task_input = d + gains;
-        let modules = node::encoder(&scenario.encoder(modality), &axes(info, modality), task_input, coded)?;
+    for ((k, modality), (entries, encoded)) in modalities.zip(chosen.granted.iter().zip(&chosen.encoded)) {
+        let modules = node::encoder(scenario, k, modality, &axes(info, modality))?;
         let (rows, seen) = (samples * entries, samples * encoded);
         // The trunk learns from the gradient of the head's input.
         let learns = modules.trunk.is_some();
-        let given = (modules.head.inputs() - task_input) as f64;
+        let given = (modules.head.inputs() - scenario.task_inputs(k)) as f64 / scenario.places() as f64;
         encoders += operations(modules.head.as_ref(), rows, seen * given, learns);
         encoders += modules.trunk.map_or(0.0, |trunk| trunk.operations(seen, seen, false));
     }

@@ -42,11 +42,11 @@ pub(crate) fn at_shapes(scenario: &Scenario, info: &Info) -> Result<Vec<Shape>, 
     let rows = scenario.train.ticks_per_round * scenario.train.samples_per_tick;
     let block =
         scenario::GRADIENT_BLOCK_TICKS.min(scenario.train.ticks_per_round) * scenario.train.samples_per_tick;
-    let modalities = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
-    let width = |modality: &&String| flops::axes(info, modality).iter().product::<usize>();
-    let Some(widest) = modalities.max_by_key(width) else { return Ok(Vec::new()) };
-    let outputs = node::coding(&scenario.train).outputs(scenario.network.feature_dim);
-    let modules = node::encoder(&scenario.encoder(widest), &flops::axes(info, widest), 0, outputs)?;
+    let modalities = scenario.transmitter.iter().enumerate();
+    let modalities = modalities.flat_map(|(k, node)| node.modalities.iter().map(move |name| (k, name)));
+    let width = |(_, modality): &(usize, &String)| flops::axes(info, modality).iter().product::<usize>();
+    let Some((k, widest)) = modalities.max_by_key(width) else { return Ok(Vec::new()) };
+    let modules = node::encoder(scenario, k, widest, &flops::axes(info, widest))?;
     let products = modules.trunk.unwrap_or(modules.head).products();
     let mut shapes: Vec<_> =
         products.iter().map(|product| (rows * product.rows, product.inner, product.columns)).collect();

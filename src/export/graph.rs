@@ -27,12 +27,13 @@ impl Graph {
         }
     }
 
-    /// The graph of an encoder, from `x` [rows, width], the receiver's `embedding` [d] and, where it draws, `noise` [rows, d], to `z`
-    /// [rows, d] and what that was drawn from, `mu` and `std`. What a trunk makes of `x` goes on to the head.
+    /// The graph of an encoder, from `x` [rows, width], the receiver's `embedding` and, where it draws, `noise` [rows, d], to `z`
+    /// [rows, d] and what that was drawn from, `mu` and `std`. What a trunk makes of `x` goes on to the head. The `embedding` has
+    /// d values; where the head has a place for each receiver, a one-hot vector of the receivers comes first.
     pub(super) fn of_encoder(
         trunk: Option<Seen<'_>>,
         head: Seen<'_>,
-        d: usize,
+        (places, d): (usize, usize),
         coding: Coding,
     ) -> anyhow::Result<Vec<u8>> {
         let mut graph = Graph::new(&head.network.name);
@@ -43,7 +44,10 @@ impl Graph {
             x = graph.network(&trunk, &x)?;
             graph.prefix = "";
         }
-        let joined = graph.with_embedding(&x, d)?;
+        let joined = match places {
+            1 => graph.with_embedding(&x, d)?,
+            _ => graph.in_place(&x, (head.inputs() - d) / places, (places, d))?,
+        };
         let output = graph.network(&head, &joined)?;
         match coding {
             Coding::Gaussian => graph.draw(&output, d),
@@ -133,6 +137,33 @@ impl Graph {
 
     /// Appends the input `embedding` [d] to each row.
     fn with_embedding(&mut self, rows: &str, d: usize) -> anyhow::Result<String> {
+        let repeated = self.embedding_of(rows, d)?;
+        let joined = self.fresh();
+        self.push("Concat", &[rows, &repeated], &[&joined], vec![Attribute::integer("axis", 1)]);
+        Ok(joined)
+    }
+
+    /// Puts rows of `width` values into the receiver's place among all receivers', zeros elsewhere, and appends its embedding.
+    fn in_place(&mut self, rows: &str, width: usize, (places, d): (usize, usize)) -> anyhow::Result<String> {
+        let repeated = self.embedding_of(rows, places + d)?;
+        let sizes = self.numbers(&[places as i64, d as i64]);
+        let (one_hot, embedding, joined) = (self.fresh(), self.fresh(), self.fresh());
+        self.push(
+            "Split",
+            &[&repeated, &sizes],
+            &[&one_hot, &embedding],
+            vec![Attribute::integer("axis", 1)],
+        );
+        let columns = self.with_axes(&one_hot, &[places, 1]);
+        let values = self.with_axes(rows, &[1, width]);
+        let placed = self.operation("Mul", &[&columns, &values]);
+        let placed = self.with_axes(&placed, &[places * width]);
+        self.push("Concat", &[&placed, &embedding], &[&joined], vec![Attribute::integer("axis", 1)]);
+        Ok(joined)
+    }
+
+    /// The input `embedding` [d], once for each row.
+    fn embedding_of(&mut self, rows: &str, d: usize) -> anyhow::Result<String> {
         self.message.input.push(Port::floats("embedding", false, d));
         let count = self.fresh();
         // The first number of the shape.
@@ -140,10 +171,7 @@ impl Graph {
         let width = self.integers("embedding_width", &[i64::try_from(d).context("the feature_dim")?]);
         let shape = self.fresh();
         self.push("Concat", &[&count, &width], &[&shape], vec![Attribute::integer("axis", 0)]);
-        let repeated = self.operation("Expand", &["embedding", &shape]);
-        let joined = self.fresh();
-        self.push("Concat", &[rows, &repeated], &[&joined], vec![Attribute::integer("axis", 1)]);
-        Ok(joined)
+        Ok(self.operation("Expand", &["embedding", &shape]))
     }
 
     fn rows_in(&mut self, name: &str, width: usize) -> String {

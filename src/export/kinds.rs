@@ -60,9 +60,26 @@ impl Graph {
                 let normal = self.layer_norm(network, &x, "norm.affine")?;
                 self.over_axis("ReduceMean", &normal, &[1])
             }
+            &Kind::Film { values } => self.film(network, x, axes, values)?,
             Kind::Own { name, .. } => bail!("{}: nobody says how \"{name}\" is an ONNX graph", network.name),
         };
         self.linear(network, &last, "output.w", "output.b")
+    }
+
+    /// Values modulated by the conditions behind them: see `Film` of `dib::nn`.
+    fn film(&mut self, network: &Exported, x: &str, axes: &[usize], values: usize) -> anyhow::Result<String> {
+        let conditions = axes.iter().product::<usize>() - values;
+        let sizes = self.numbers(&[values as i64, conditions as i64]);
+        let (h, c) = (self.fresh(), self.fresh());
+        self.push("Split", &[x, &sizes], &[&h, &c], vec![Attribute::integer("axis", 1)]);
+        let (gain, bias) = (self.parameter(network, "film.gain")?, self.parameter(network, "film.bias")?);
+        let gain = self.operation("MatMul", &[&c, &gain]);
+        let one = self.number(1.0);
+        let gain = self.operation("Add", &[&gain, &one]);
+        let bias = self.operation("MatMul", &[&c, &bias]);
+        let product = self.operation("Mul", &[&h, &gain]);
+        let sum = self.operation("Add", &[&product, &bias]);
+        Ok(self.operation("Relu", &[&sum]))
     }
 
     /// Rows with axes of their own behind the first.

@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, bail};
 use coordinator::{RunFolder, RunLock, Trained};
 use data::{NewArray, Values};
-use dib::{Coding, Phase, common, entry_embedding, receiver_embedding};
+use dib::{Coding, Phase, common, entry_embedding};
 use randomness::Seed;
 use serde_json::{Value, json};
 
@@ -135,12 +135,18 @@ fn common_arrays(trained: &Trained) -> Vec<NewArray> {
     let seed = Seed::from_number(scenario.seed);
     let passes = 0..scenario.evaluation.passes;
     let u: Vec<Vec<f32>> = passes.map(|pass| common(seed, Phase::Evaluate, pass, d)).collect();
-    let receivers: Vec<Vec<f32>> =
-        (0..scenario.receivers()).map(|t| receiver_embedding(seed, t, d)).collect();
+    let mut receivers = node::task_inputs(scenario, seed);
+    if scenario.places() > 1 {
+        // Of an encoder with a linear layer for each receiver: whose it is.
+        let count = receivers.len();
+        let one_hot = |t: usize| (0..count).map(move |at| if at == t { 1.0 } else { 0.0 });
+        receivers =
+            receivers.into_iter().enumerate().map(|(t, row)| one_hot(t).chain(row).collect()).collect();
+    }
     let entries: Vec<Vec<f32>> =
         entries(trained).into_iter().map(|(k, m)| entry_embedding(seed, k, m, d)).collect();
     [("u", u), ("receivers", receivers), ("entries", entries)]
-        .map(|(name, rows)| floats(name, vec![rows.len(), d], rows.concat()))
+        .map(|(name, rows)| floats(name, vec![rows.len(), rows.first().map_or(d, Vec::len)], rows.concat()))
         .to_vec()
 }
 

@@ -72,7 +72,8 @@ impl OfRun {
         Ok(match self.part {
             Part::Encoder(..) => {
                 let coding = node::coding(&trained.scenario.train);
-                Some(Graph::of_encoder(trunk.map(OfRun::seen), self.seen(), d, coding)?)
+                let places = trained.scenario.places();
+                Some(Graph::of_encoder(trunk.map(OfRun::seen), self.seen(), (places, d), coding)?)
             }
             Part::Joint(_) => Some(Graph::of_decoder(self.seen(), None, self.outputs)?),
             Part::Local(_) => Some(Graph::of_decoder(self.seen(), Some(d), self.outputs)?),
@@ -115,7 +116,14 @@ pub(super) fn networks(trained: &Trained, data: Option<PathBuf>) -> anyhow::Resu
             };
             let trunk = format!("transmitter{k}/trunk{m}");
             add(Part::Trunk(k, m), &trunk, &state, described.clone(), axes, seen)?;
-            add(Part::Encoder(k, m), &name, &state, described.head(), vec![seen + d], coded)?;
+            add(
+                Part::Encoder(k, m),
+                &name,
+                &state,
+                described.head(),
+                vec![scenario.head_inputs(k, seen)],
+                coded,
+            )?;
         }
         if is_selected {
             let modalities = scenario.modalities(k);

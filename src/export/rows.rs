@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 use coordinator::Trained;
 use data::{NewArray, Split};
-use dib::{Coding, Phase, entry_embedding, receiver_embedding, reparameterisation};
+use dib::{Coding, Phase, entry_embedding, reparameterisation};
 use randomness::Seed;
 
 use super::{entries, floats};
@@ -28,6 +28,15 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
         let embedding = Tensor::from_vec(embedding, (1, d), &Device::Cpu)?.broadcast_as((count, d))?;
         Tensor::cat(&[rows, &embedding.contiguous()?], 1)
     };
+    // Values in receiver t's place, and zeros in the others: see `Scenario::places`.
+    let placed = |x: &Tensor, t: usize| {
+        let places = scenario.places();
+        let zeros = x.zeros_like()?;
+        let all: Vec<&Tensor> =
+            (0..places).map(|place| if places == 1 || place == t { x } else { &zeros }).collect();
+        Tensor::cat(&all, 1)
+    };
+    let task_inputs = node::task_inputs(scenario, seed);
     let mut arrays = Vec::new();
     let mut add = |name: String, tensor: &Tensor| {
         arrays.push(floats(&name, tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?));
@@ -48,8 +57,10 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
         let trunk = format!("transmitter{k}/trunk{m}");
         let x = if has(&trunk) { infer(&trunk, &x)? } else { x };
         for (t, features) in features.iter_mut().enumerate() {
-            let output =
-                infer(&format!("transmitter{k}/encoder{m}"), &behind(&x, receiver_embedding(seed, t, d))?)?;
+            let output = infer(
+                &format!("transmitter{k}/encoder{m}"),
+                &behind(&placed(&x, t)?, task_inputs[t].clone())?,
+            )?;
             let name = |what: &str| format!("{stem}.receiver{t}.{what}");
             let z = match node::coding(&scenario.train) {
                 Coding::Gaussian => {

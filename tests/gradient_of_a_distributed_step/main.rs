@@ -201,6 +201,29 @@ fn of_layers_as_trunks_decoders_and_selectors() {
 }
 
 #[test]
+fn of_encoders_that_learn_for_whom_they_encode_in_other_ways() {
+    let hidden = "network.encoder.hidden=[9,7]";
+    let trunk = r#"network.encoder.wide={kind="sequential",outputs=3,layers=["linear 4","gelu"]}"#;
+    for task_input in ["scaled", "film", "output"] {
+        let task_input = format!("train.task_input={task_input}");
+        let networks = [hidden, trunk, "train.beta=0.1", &task_input];
+        agrees(&toy(THREE_BY_TWO, &networks), Start::Unsettled);
+        // Of a tick that several receivers are sent, in a round of several parts too, and with gains beside the task input;
+        // without rates, whose rounding errors these encoders, which are more certain, would show alone.
+        let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
+        let more = [
+            "train.method=tadib",
+            "train.beta=0",
+            &ticks,
+            "train.ticks_per_part=10",
+            "network.see_channel=true",
+            r#"channel=[{kind="rayleigh",snr_db=5,csi="both"}]"#,
+        ];
+        agrees(&toy(THREE_BY_TWO, &[&networks[..], &more].concat()), Start::Unsettled);
+    }
+}
+
+#[test]
 fn of_layers_points_recurrence_and_attention_together() {
     let networks = [
         r#"network.encoder={kind="points",outputs=4,shape=[3,1],hidden=[5,6]}"#,

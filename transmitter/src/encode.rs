@@ -31,8 +31,8 @@ pub(crate) struct Encoders {
     dataset: Arc<dyn Dataset>,
     /// Validation rows, where there are any, in the place of the test split.
     validation: Option<Arc<dyn Dataset>>,
-    /// The embeddings of the receivers, [T, feature_dim]: an encoder's input says for whom it encodes.
-    embeddings: Tensor,
+    /// Of every receiver, [T, feature_dim]: an encoder's input says for whom it encodes.
+    task_inputs: Tensor,
     /// Where rates are counted against priors.
     pub(crate) priors: Option<Priors>,
     /// Where a channel's power is limited on average.
@@ -82,11 +82,7 @@ impl Batch<'_> {
 }
 
 impl Encoders {
-    pub(crate) fn new(
-        context: &Context,
-        dataset: Arc<dyn Dataset>,
-        embeddings: &[Vec<f32>],
-    ) -> Result<Self, NodeError> {
+    pub(crate) fn new(context: &Context, dataset: Arc<dyn Dataset>) -> Result<Self, NodeError> {
         let (k, d) = (context.index, context.feature_dim());
         let modalities = &context.scenario.transmitter[k].modalities;
         let widths = modalities
@@ -102,8 +98,7 @@ impl Encoders {
         for (m, modality) in modalities.iter().enumerate() {
             let axes = dataset.shape(modality).unwrap_or_else(|| vec![widths[m]]);
             let described = context.scenario.encoder(modality);
-            let task_input = d + context.scenario.gains_at_transmitter(k);
-            let modules = node::encoder(&described, &axes, task_input, coding.outputs(d))?;
+            let modules = node::encoder(&context.scenario, k, modality, &axes)?;
             let name = format!("transmitter{k}/encoder{m}");
             let head = if modules.trunk.is_some() { described.head() } else { described.clone() };
             let network = node::network(context, &head, &name, modules.head)?;
@@ -111,7 +106,8 @@ impl Encoders {
             let trunk = modules.trunk.map(|module| Trunk::new(context, &described, m, module));
             trunks.push(trunk.transpose()?);
         }
-        let embeddings = Tensor::from_vec(embeddings.concat(), (embeddings.len(), d), &context.device)?;
+        let task_inputs = node::task_inputs(&context.scenario, context.seed);
+        let task_inputs = Tensor::from_vec(task_inputs.concat(), (task_inputs.len(), d), &context.device)?;
         let priors = Priors::new(context)?;
         let averages = Averages::new(context);
         Ok(Encoders {
@@ -121,7 +117,7 @@ impl Encoders {
             widths,
             dataset,
             validation: None,
-            embeddings,
+            task_inputs,
             priors,
             averages,
         })
@@ -257,10 +253,12 @@ impl Encoders {
         profiler.turn_to(ProfilerPhase::Encode);
         let Planned { m, entries, ticks, x, noise, samples, receivers, gains, rows } = planned;
         let (x, seen) = self.see(context, batch, m, &ticks, &uploaded[x])?;
-        let column = x.dim(1)?;
-        let x = Block { values: x, column: 0, segments: samples, learns: seen.is_some() };
-        let values = self.embeddings.clone();
-        let mut given = vec![x, Block { values, column, segments: receivers, learns: false }];
+        let width = x.dim(1)?;
+        let places = context.scenario.places();
+        let mut given = in_places(places, &x, samples, &receivers, seen.is_some());
+        let column = places * width;
+        let values = self.task_inputs.clone();
+        given.push(Block { values, column, segments: receivers, learns: false });
         given.extend(gains.map(|(values, segments)| Block {
             values: uploaded[values].clone(),
             column: column + context.feature_dim(),
@@ -455,7 +453,7 @@ impl Encoders {
                 let trunk = trunk.as_mut().zip(coded.seen.as_ref());
                 let at_head = backward_from_prior(encoder, encoded, (to_z, to_std), trunk.is_some())?;
                 if let Some((trunk, seen)) = trunk {
-                    at_head.iter().try_for_each(|at_head| trunk.backward(seen, at_head))?;
+                    trunk.backward(seen, &at_head)?;
                 }
                 continue;
             }
@@ -464,7 +462,7 @@ impl Encoders {
                     return Ok(encoder.backward_through(way, encoded, gradient, Some(rate))?);
                 };
                 let at_head = encoder.backward_to_input(way, encoded, gradient, Some(rate))?;
-                at_head.iter().try_for_each(|at_head| trunk.backward(seen, at_head))
+                trunk.backward(seen, &at_head)
             };
             let way = coded.on_air.way(train.rate_at);
             if context.scenario.rates_over_rounds() {
@@ -521,6 +519,28 @@ impl Encoders {
             None => Ok(()),
         }
     }
+}
+
+/// The values of samples [rows, width] in the input of an encoder's last part, given which rows of them (`samples`) each
+/// entry takes and for which receiver: in one place for all receivers, or in one for each.
+fn in_places(
+    places: usize,
+    x: &Tensor,
+    samples: Vec<Segment>,
+    receivers: &[Segment],
+    learns: bool,
+) -> Vec<Block> {
+    let width = x.dims()[1];
+    let block = |place: usize, segments| Block { values: x.clone(), column: place * width, segments, learns };
+    if places == 1 {
+        return vec![block(0, samples)];
+    }
+    let mut of_place = vec![Vec::new(); places];
+    for (segment, receiver) in samples.into_iter().zip(receivers) {
+        of_place[receiver.source].push(segment);
+    }
+    let filled = of_place.into_iter().enumerate().filter(|(_, segments)| !segments.is_empty());
+    filled.map(|(place, segments)| block(place, segments)).collect()
 }
 
 /// What [`rates`] gives, of what every row adds against a prior: it is the row's own, and a group's rate their mean.

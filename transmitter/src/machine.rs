@@ -107,7 +107,7 @@ impl TransmitterMachine {
         let embeddings: Vec<Vec<f32>> =
             (0..receivers).map(|t| receiver_embedding(context.seed, t, d)).collect();
         let mut machine = TransmitterMachine {
-            encoders: Encoders::new(&context, dataset.clone(), &embeddings)?,
+            encoders: Encoders::new(&context, dataset.clone())?,
             embeddings,
             label_entropies: vec![0.0; receivers],
             batches: BatchOrder::new(context.seed, dataset.samples(Split::Train)),

@@ -54,9 +54,11 @@ impl Trunk {
         Ok(self.network.infer(x)?)
     }
 
-    /// Adds its gradients, given what the head wants of what it was given.
-    pub(crate) fn backward(&mut self, trace: &Trace, upstream: &Tensor) -> Result<(), NodeError> {
-        Ok(self.network.backward(trace, upstream)?)
+    /// Adds its gradients, given those with respect to its output in every place of the head's input.
+    pub(crate) fn backward(&mut self, trace: &Trace, at_places: &[Tensor]) -> Result<(), NodeError> {
+        let Some((first, others)) = at_places.split_first() else { return Ok(()) };
+        let sum = others.iter().try_fold(first.clone(), |sum, gradient| sum + gradient)?;
+        Ok(self.network.backward(trace, &sum)?)
     }
 
     pub(crate) fn step(&mut self, optimizer: &AdamW) -> Result<(), NodeError> {

@@ -12,6 +12,7 @@ use crate::{
     info::info_of_content,
     modality::MODALITY_NAMES,
     paired::{PairedDigits, digest},
+    preparation::Preparation,
     task::TASK_NAMES,
 };
 
@@ -36,7 +37,7 @@ impl Source for Digits {
         let content = digits::make(wants);
         let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
             .map_err(|problem| DataError::malformed(Path::new(&settings.source), problem))?;
-        Ok(Box::new(PairedDigits::new(content, wants, seed, false, held)))
+        Ok(Box::new(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held)))
     }
 
     fn check(&self, _settings: &Settings) -> Result<Vec<String>, DataError> {

@@ -49,14 +49,12 @@ pub struct HandWritten {
     /// Whether a part of the training set is held out and stands in for the test set: a sixth of the images (10,000 of 60,000),
     /// the last ones, and the five takes of each speaker and digit that follow those for testing.
     pub validation: bool,
-    /// Whether every training image keeps the clip and the augmentation that it has in the first epoch.
-    pub frozen_audio: bool,
 }
 
 impl HandWritten {
-    /// Judged by its test set, with audio that is paired and augmented anew every epoch.
+    /// Judged by its test set.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        HandWritten { folder: folder.into(), validation: false, frozen_audio: false }
+        HandWritten { folder: folder.into(), validation: false }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     Dataset, Info, Needs, Report, Settings, Source, SpeakerInfo, Split, Trained, content::Wants,
     contents::of_content, error::DataError, held_out::HoldOut, held_recordings::HeldRecordings,
     info::info_of_content, mmfi::Progress, modality::MODALITY_NAMES, paired::PairedDigits,
-    rows::in_place_of_the_test_split, task::TASK_NAMES, verify::verify_handwritten,
+    preparation::Preparation, rows::in_place_of_the_test_split, task::TASK_NAMES, verify::verify_handwritten,
 };
 
 /// `data.source = "handwritten"`: MNIST images paired with FSDD recordings.
@@ -19,7 +19,6 @@ impl HandWritten {
         Ok(HandWritten {
             folder: settings.files()?.into(),
             validation: settings.key("validation")?.unwrap_or(false),
-            frozen_audio: settings.key("frozen_audio")?.unwrap_or(false),
         })
     }
 }
@@ -44,7 +43,7 @@ impl Source for HandWrittenFiles {
         let folder = recordings::folder(&own.folder)?;
         let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
             .map_err(|problem| DataError::malformed(&folder, problem))?;
-        Ok(Box::new(PairedDigits::new(content, wants, seed, own.frozen_audio, held)))
+        Ok(Box::new(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held)))
     }
 
     /// Other recordings than those that the network was trained on may be too few to hold any out.
@@ -60,7 +59,7 @@ impl Source for HandWrittenFiles {
         let wants = Wants::of(needs)?;
         let content = load(&own, wants)?;
         let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?).unwrap_or_default();
-        let dataset = Box::new(PairedDigits::new(content, wants, seed, own.frozen_audio, held));
+        let dataset = Box::new(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held));
         Ok(Box::new(in_place_of_the_test_split(dataset, split)))
     }
 

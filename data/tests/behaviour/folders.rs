@@ -23,7 +23,7 @@ pub(crate) fn digits() -> Chosen {
 /// HandWritten as it is described.
 pub(crate) fn handwritten(own: HandWritten) -> Chosen {
     let settings = Settings::new("handwritten", Some(own.folder));
-    let settings = settings.with("validation", own.validation).with("frozen_audio", own.frozen_audio);
+    let settings = settings.with("validation", own.validation);
     Chosen::new(settings).unwrap()
 }
 

@@ -1,7 +1,10 @@
-//! The real data, where there is some.
+//! HandWritten: the real data, where there is some, and how it is prepared.
 
-use crate::folders::{handwritten, opened, real_data};
-use pom2dib_data::{Dataset, HandWritten, Split, Targets, verify_handwritten};
+use std::{collections::BTreeSet, path::Path};
+
+use crate::folders::{handwritten, opened, real_data, small_folder};
+use pom2dib_data::{Chosen, Dataset, HandWritten, Settings, Split, Targets, verify_handwritten};
+use serde_json::Value;
 
 const GEORGE: &str = include_str!("../fixtures/mel-0_george_0.txt");
 
@@ -52,18 +55,100 @@ fn what_is_held_out_for_validation_is_no_longer_trained_on() {
     assert_ne!(held_out.digest(), plain.digest());
 }
 
+/// The data set with keys of its preparation.
+fn prepared(folder: &Path, keys: &[(&str, Value)]) -> Box<dyn Dataset> {
+    let settings = Settings::new("handwritten", Some(folder.into()));
+    let settings = keys.iter().fold(settings, |settings, (key, value)| settings.with(key, value.clone()));
+    opened(&Chosen::new(settings).unwrap(), &["fft", "mel", "noise-1"]).unwrap()
+}
+
+fn row(dataset: &dyn Dataset, modality: &str, split: Split, sample: usize, epoch: u64) -> Vec<f32> {
+    let mut row = vec![0.0; dataset.width(modality).unwrap()];
+    dataset.read(modality, split, sample, epoch, &mut row).unwrap();
+    row
+}
+
+fn bits(row: &[f32]) -> Vec<u32> {
+    row.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Mean and standard deviation of every position over rows.
+fn positions(rows: &[Vec<f32>]) -> Vec<(f64, f64)> {
+    let mean = |of: &dyn Fn(&Vec<f32>) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
+    let position = |at: usize| {
+        let middle = mean(&|row| f64::from(row[at]));
+        (middle, mean(&|row| (f64::from(row[at]) - middle).powi(2)).sqrt())
+    };
+    (0..rows[0].len()).map(position).collect()
+}
+
+#[test]
+fn every_position_is_standardised_where_that_is_asked_for() {
+    let folder = small_folder();
+    for scale in ["standard", "log"] {
+        let dataset = prepared(folder.path(), &[("image_scale", scale.into())]);
+        let rows: Vec<_> = (0..40).map(|sample| row(&*dataset, "fft", Split::Train, sample, 0)).collect();
+        for (mean, deviation) in positions(&rows) {
+            assert!(mean.abs() < 1e-5 && (deviation - 1.0).abs() < 1e-4, "{scale}: {mean} {deviation}");
+        }
+    }
+    // Without augmentation a training sample has one of the clips that the means are over, and every test clip its own.
+    let plain = [("augmentation", "none".into()), ("audio_scale", "standard".into())];
+    let dataset = prepared(folder.path(), &plain);
+    let Some(Targets::Classes { labels, .. }) = dataset.targets("digit", Split::Train) else { panic!() };
+    let clips: BTreeSet<(u32, Vec<u32>)> = (0..40)
+        .flat_map(|sample| (0..40).map(move |epoch| (sample, epoch)))
+        .map(|(sample, epoch)| (labels[sample], bits(&row(&*dataset, "mel", Split::Train, sample, epoch))))
+        .collect();
+    assert_eq!(clips.len(), 10 * 2, "two takes of each digit are trained on; both speakers sound the same");
+    let clips: Vec<Vec<f32>> =
+        clips.into_iter().map(|(_, row)| row.into_iter().map(f32::from_bits).collect()).collect();
+    for (mean, deviation) in positions(&clips) {
+        assert!(mean.abs() < 1e-4 && (deviation - 1.0).abs() < 1e-3, "{mean} {deviation}");
+    }
+}
+
+#[test]
+fn each_clip_is_standardised_in_its_logarithm_where_that_is_asked_for() {
+    let folder = small_folder();
+    let (log, power) =
+        (prepared(folder.path(), &[("audio_scale", "log".into())]), prepared(folder.path(), &[]));
+    let (log, power) = (row(&*log, "mel", Split::Test, 3, 0), row(&*power, "mel", Split::Test, 3, 0));
+    let [(mean, deviation)] = positions(&log.iter().map(|&value| vec![value]).collect::<Vec<_>>())[..] else {
+        panic!("one position")
+    };
+    assert!(mean.abs() < 1e-5 && (deviation - 1.0).abs() < 1e-5);
+    // What is louder stays louder.
+    let order = |values: &[f32]| {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
+        order
+    };
+    assert_eq!(order(&log).last(), order(&power).last());
+    assert_ne!(log, power);
+}
+
+#[test]
+fn the_scripts_augmentation_has_22_copies_of_a_clip_with_the_same_masks() {
+    let folder = small_folder();
+    let script = prepared(folder.path(), &[("augmentation", "script".into())]);
+    let (plain, moderate) =
+        (prepared(folder.path(), &[("augmentation", "none".into())]), prepared(folder.path(), &[]));
+    // Of a digit that is trained on with four clips (two takes of two speakers).
+    let of = |dataset: &dyn Dataset, epochs| -> BTreeSet<Vec<u32>> {
+        (0..epochs).map(|epoch| bits(&row(dataset, "mel", Split::Train, 7, epoch))).collect()
+    };
+    assert_eq!(of(&*script, 2000).len(), 4 * 22);
+    // Both speakers sound the same.
+    assert_eq!(of(&*plain, 200).len(), 2);
+    assert_eq!(of(&*moderate, 200).len(), 200);
+}
+
 #[test]
 fn frozen_audio_is_that_of_the_first_epoch_in_all_of_them() {
     let Some(folder) = real_data() else { return };
-    let open = |frozen_audio| {
-        let source = HandWritten { frozen_audio, ..HandWritten::new(&folder) };
-        opened(&handwritten(source), &["mel", "noise-1"]).unwrap()
-    };
-    let row = |dataset: &dyn Dataset, modality, epoch| {
-        let mut row = vec![0.0; dataset.width(modality).unwrap()];
-        dataset.read(modality, Split::Train, 7, epoch, &mut row).unwrap();
-        row
-    };
+    let open = |frozen_audio: bool| prepared(&folder, &[("frozen_audio", frozen_audio.into())]);
+    let row = |dataset: &dyn Dataset, modality, epoch| row(dataset, modality, Split::Train, 7, epoch);
     let (frozen, fresh) = (open(true), open(false));
     assert_eq!(row(&*frozen, "mel", 5), row(&*fresh, "mel", 0));
     assert_ne!(row(&*fresh, "mel", 5), row(&*fresh, "mel", 0));

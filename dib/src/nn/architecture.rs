@@ -76,6 +76,11 @@ pub enum Architecture {
         /// counts.
         patch: [usize; 2],
     },
+    /// Feature-wise modulation, of a flat row of values h and conditions c: relu(h (1 + c G) + c B), value by value.
+    Film {
+        /// The number of values; all others are conditions.
+        values: usize,
+    },
 }
 
 /// A layer of [`Architecture::Sequential`]. Pairs of sizes are height and width; for time steps or points only the
@@ -200,6 +205,7 @@ impl Architecture {
             Architecture::Gru { .. } => "gru",
             Architecture::Lstm { .. } => "lstm",
             Architecture::Attention { .. } => "attention",
+            Architecture::Film { .. } => "film",
         }
     }
 }

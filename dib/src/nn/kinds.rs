@@ -19,7 +19,7 @@ use super::residual_mlp::ResidualMlp;
 use super::shape::{self, Shape, checked_size};
 use super::stage::Stage;
 use super::windows;
-use super::{attention, points, recurrent};
+use super::{attention, film, points, recurrent};
 
 pub(super) type Built = (Box<dyn Module>, Vec<LayerSummary>);
 
@@ -33,6 +33,7 @@ pub(super) fn build(architecture: &Architecture, axes: &[usize], outputs: usize)
             builder.finish(outputs)
         }
         Architecture::Points { hidden } => points::build(hidden, axes, outputs),
+        &Architecture::Film { values } => film::build(values, axes, outputs),
         &Architecture::Gru { hidden, layers } => recurrent::build(Cell::Gru, hidden, layers, axes, outputs),
         &Architecture::Lstm { hidden, layers } => recurrent::build(Cell::Lstm, hidden, layers, axes, outputs),
         &Architecture::Attention { blocks, heads, width, patch } => {

@@ -10,6 +10,7 @@ mod attention;
 mod builder;
 mod chain;
 mod encoder_block;
+mod film;
 mod gradient;
 mod input;
 mod kinds;

@@ -28,6 +28,16 @@ fn points_keep_their_promises() {
 }
 
 #[test]
+fn feature_wise_modulation_keeps_its_promises() {
+    keeps_its_promises(&Architecture::Film { values: 5 }, &[7]);
+    keeps_its_promises(&Architecture::Film { values: 1 }, &[2]);
+    keeps_its_promises(&Architecture::Film { values: 70 }, &[110]);
+    for (values, axes) in [(7, &[7][..]), (8, &[7]), (0, &[7]), (2, &[3, 2])] {
+        assert!(Architecture::Film { values }.build(axes, 3).is_err(), "{values} of {axes:?}");
+    }
+}
+
+#[test]
 fn gated_recurrent_units_keep_their_promises() {
     keeps_its_promises(&gru(7, 1), &[5, 3]);
     keeps_its_promises(&gru(5, 3), &[3, 2]);

@@ -4,8 +4,10 @@ use candle_core::DType;
 use dib::{
     Module, Network, initial_weights,
     nn::{self, Architecture, LayerSummary},
+    receiver_embedding,
 };
-use scenario::{Described, Kind, Layer, Scenario, ScenarioError};
+use randomness::Seed;
+use scenario::{Described, Kind, Layer, Scenario, ScenarioError, TaskInput};
 
 use crate::{
     Context, NodeError,
@@ -20,22 +22,37 @@ pub struct EncoderModules {
     pub head: Box<dyn Module>,
 }
 
-/// The encoder of a modality whose samples have these axes, with a task input of `d` values.
+/// The encoder of transmitter k for a modality whose samples have these axes.
 ///
 /// # Errors
 /// For an unknown kind of network, or one that does not fit the samples.
 pub fn encoder(
-    described: &Described,
+    scenario: &Scenario,
+    k: usize,
+    modality: &str,
     axes: &[usize],
-    d: usize,
-    outputs: usize,
 ) -> Result<EncoderModules, NodeError> {
+    let described = scenario.encoder(modality);
+    let outputs = crate::coding(&scenario.train).outputs(scenario.network.feature_dim);
     let Some(seen) = described.model.outputs else {
-        let width = axes.iter().product::<usize>();
-        return Ok(EncoderModules { trunk: None, head: module(described, &[width + d], outputs)? });
+        let inputs = scenario.head_inputs(k, axes.iter().product());
+        return Ok(EncoderModules { trunk: None, head: module(&described, &[inputs], outputs)? });
     };
-    let trunk = module(described, axes, seen)?;
-    Ok(EncoderModules { trunk: Some(trunk), head: module(&described.head(), &[seen + d], outputs)? })
+    let trunk = module(&described, axes, seen)?;
+    let head = module(&described.head(), &[scenario.head_inputs(k, seen)], outputs)?;
+    Ok(EncoderModules { trunk: Some(trunk), head })
+}
+
+/// The task inputs of encoders: one row of feature_dim values for each receiver. Never trained.
+pub fn task_inputs(scenario: &Scenario, seed: Seed) -> Vec<Vec<f32>> {
+    let scale = match scenario.train.task_input {
+        TaskInput::Embedding => 1.0,
+        // The embeddings' standard deviation is a tenth.
+        TaskInput::Scaled | TaskInput::Film | TaskInput::Output => 10.0,
+    };
+    let embedding = |t| receiver_embedding(seed, t, scenario.network.feature_dim);
+    let scaled = |t| embedding(t).into_iter().map(|value| scale * value).collect();
+    (0..scenario.receivers()).map(scaled).collect()
 }
 
 /// A network of the scenario, from rows with these axes to `outputs` values.
@@ -182,6 +199,7 @@ fn architecture(kind: &Kind) -> Result<Architecture, Own<'_>> {
         &Kind::Attention { blocks, heads, width, patch } => {
             Ok(Architecture::Attention { blocks, heads, width, patch })
         }
+        &Kind::Film { values } => Ok(Architecture::Film { values }),
         Kind::Own { name, keys } => Err(Own { name, keys }),
     }
 }
@@ -234,14 +252,15 @@ mod tests {
 
     #[test]
     fn an_encoder_of_another_kind_is_a_trunk_with_a_head() {
-        let plain = encoder(&scenario("").encoder("fft"), &[1, 14, 14], 24, 48).unwrap();
+        let plain = encoder(&scenario(""), 0, "fft", &[1, 14, 14]).unwrap();
         assert!(plain.trunk.is_none());
         assert_eq!((plain.head.inputs(), plain.head.outputs()), (196 + 24, 48));
 
         let layers =
             "network.encoder = { kind = \"sequential\", outputs = 7, layers = [\"flatten\", \"linear 9\"] }";
-        let described = scenario(layers).encoder("fft");
-        let EncoderModules { trunk: Some(trunk), head } = encoder(&described, &[1, 14, 14], 24, 48).unwrap()
+        let scenario_with = scenario(layers);
+        let EncoderModules { trunk: Some(trunk), head } =
+            encoder(&scenario_with, 0, "fft", &[1, 14, 14]).unwrap()
         else {
             panic!("there is no trunk")
         };
@@ -253,18 +272,18 @@ mod tests {
     fn a_layer_that_does_not_fit_is_named_with_its_input_and_the_shape_it_wants() {
         let layers =
             "network.encoder = { kind = \"sequential\", outputs = 7, layers = [\"relu\", \"linear 9\"] }";
-        let refused = encoder(&scenario(layers).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();
+        let refused = encoder(&scenario(layers), 0, "fft", &[1, 14, 14]).err().unwrap();
         let line = "scenario: network.encoder.layers: layer 2 (linear) got 1 x 14 x 14 and wants one width, or steps x channels";
         assert_eq!(refused.to_string(), line);
         let turned = layers.replace("outputs = 7", "outputs = 7, order = [1, 0]");
-        let refused = encoder(&scenario(&turned).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();
+        let refused = encoder(&scenario(&turned), 0, "fft", &[1, 14, 14]).err().unwrap();
         let line = "scenario: network.encoder.order has 2 axes, but what comes is 1 x 14 x 14";
         assert_eq!(refused.to_string(), line);
         let shape = layers.replace("outputs = 7", "outputs = 7, shape = [2, 97]");
-        let refused = encoder(&scenario(&shape).encoder("fft"), &[1, 14, 14], 24, 48).err().unwrap();
+        let refused = encoder(&scenario(&shape), 0, "fft", &[1, 14, 14]).err().unwrap();
         let line = "scenario: network.encoder.shape is 2 x 97, but what comes is 1 x 14 x 14: give axes with as many values";
         assert_eq!(refused.to_string(), line);
         let fitting = layers.replace("outputs = 7", "outputs = 7, shape = [14, 14]");
-        encoder(&scenario(&fitting).encoder("fft"), &[1, 14, 14], 24, 48).err();
+        encoder(&scenario(&fitting), 0, "fft", &[1, 14, 14]).err();
     }
 }

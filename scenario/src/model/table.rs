@@ -36,6 +36,7 @@ impl Kind {
                 width: keys.number("width", 1, LARGEST_WIDTH)?.unwrap_or(64),
                 patch: given("patch", keys.pair("patch", 1, LARGEST_WIDTH)?)?,
             },
+            "film" => Kind::Film { values: given("values", keys.number("values", 1, LARGEST_WIDTH)?)? },
             _ => return Ok(None),
         }))
     }
@@ -59,6 +60,7 @@ impl Kind {
                 ("width", number(*width)),
                 ("patch", sizes(patch)),
             ]),
+            Kind::Film { values } => table(vec![("values", number(*values))]),
             Kind::Own { keys, .. } => keys.clone(),
         }
     }

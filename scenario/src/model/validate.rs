@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Described, ENCODER, HEAD, JOINT, Kind, LOCAL, MOST_BLOCKS, Model, Models, Weights};
-use crate::{Scenario, ScenarioError, layer::LARGEST_WIDTH, validate::within};
+use crate::{Scenario, ScenarioError, TaskInput, layer::LARGEST_WIDTH, validate::within};
 
 const MOST_AXES: usize = 3;
 const LONGEST_AXIS: usize = 1 << 20;
@@ -13,6 +13,9 @@ impl Scenario {
         let network = &self.network;
         for Described { key, model } in network.encoder.each(ENCODER) {
             model.validate_encoder(&key)?;
+            if model.head.is_some() && self.train.task_input.divides() {
+                return Err(head_is_made(&key, self.train.task_input));
+            }
         }
         for Described { key, model } in self.models() {
             model.validate(&key)?;
@@ -27,6 +30,14 @@ impl Scenario {
         names_are_known(JOINT, &network.joint, &tasks, "receiver has the task")?;
         names_are_known(LOCAL, &network.local, &tasks, "receiver has the task")
     }
+}
+
+fn head_is_made(key: &str, task_input: TaskInput) -> ScenarioError {
+    let name = format!("{task_input:?}").to_lowercase();
+    let what = format!(
+        "is set, but train.task_input = \"{name}\" makes the head: remove it, or set \"embedding\" or \"scaled\""
+    );
+    ScenarioError::invalid(format!("{key}.{HEAD}"), what)
 }
 
 fn names_are_known(

@@ -126,7 +126,7 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
         match described.model.outputs {
             Some(seen) => {
                 all.push(Listed::new(format!("{what}: trunk"), &described, &axes, seen)?);
-                let head = [seen + d + at_transmitter];
+                let head = [scenario.places() * seen + d + at_transmitter];
                 all.push(Listed::new(format!("{what}: head"), &described.head(), &head, coded)?);
             }
             None => {

@@ -12,9 +12,7 @@ pub(super) fn check(scenario: &Scenario, info: &Info) -> Result<(), NodeError> {
     for (k, transmitter) in scenario.transmitter.iter().enumerate() {
         for (m, modality) in transmitter.modalities.iter().enumerate() {
             let described = scenario.encoder(modality);
-            let outputs = node::coding(&scenario.train).outputs(d);
-            let task_input = d + scenario.gains_at_transmitter(k);
-            let modules = node::encoder(&described, &flops::axes(info, modality), task_input, outputs)?;
+            let modules = node::encoder(scenario, k, modality, &flops::axes(info, modality))?;
             let EncoderModules { trunk, head } = modules;
             let name = format!("transmitter{k}/encoder{m}");
             match trunk {

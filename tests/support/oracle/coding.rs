@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
-use scenario::{Method, RateAt, RateEstimator};
+use scenario::{Method, RateAt, RateEstimator, TaskInput};
 
 use super::{
     Oracle,
@@ -152,7 +152,9 @@ impl Oracle<'_> {
         let (d, seed) = (self.feature_dim(), self.setup.seed);
         let samples = self.samples[tick].len();
         let x = self.observe(k, m, tick)?;
-        let embedding = rows(&receiver_embedding(seed, t, d), d)?.broadcast_as((samples, d))?;
+        let task_input = self.setup.scenario.train.task_input;
+        let scale = if task_input == TaskInput::Embedding { 1.0 } else { 10.0 };
+        let embedding = (rows(&receiver_embedding(seed, t, d), d)? * scale)?.broadcast_as((samples, d))?;
         let embedding = beside(embedding, &self.seen_by_transmitter(k, t, tick)?)?;
         let described = self.setup.scenario.encoder(&self.setup.scenario.transmitter[k].modalities[m]);
         let name = format!("transmitter{k}/encoder{m}");
@@ -166,8 +168,13 @@ impl Oracle<'_> {
                     &x,
                     draws,
                 )?;
-                let input = Tensor::cat(&[seen, embedding], 1)?;
-                network::described(&self.variables, &name, &described.head(), &input, draws)?
+                match task_input {
+                    TaskInput::Output => network::own_layer(&self.variables, &name, t, &seen, &embedding)?,
+                    _ => {
+                        let input = Tensor::cat(&[seen, embedding], 1)?;
+                        network::described(&self.variables, &name, &described.head(), &input, draws)?
+                    }
+                }
             }
             None => {
                 let input = Tensor::cat(&[x, embedding], 1)?;

@@ -81,11 +81,33 @@ pub(crate) fn described(
         Kind::Attention { blocks, heads, patch: [steps, 1], .. } => {
             kinds::attention(variables, name, (*blocks, *heads, *steps), &as_seen(model, x)?)
         }
+        &Kind::Film { values } => {
+            let part = |part: &str| &variables[&format!("{name}/film.{part}")];
+            let (h, c) = (x.narrow(1, 0, values)?, x.narrow(1, values, x.dim(1)? - values)?.contiguous()?);
+            let modulated = (&h + (&h * c.matmul(part("gain"))?)? + c.matmul(part("bias"))?)?;
+            linear(variables, &format!("{name}/output"), &relu(&modulated)?)
+        }
         Kind::Gru { .. } | Kind::Lstm { .. } | Kind::Attention { .. } => {
             panic!("the oracle knows one layer of a GRU or LSTM, and attention over time")
         }
         Kind::Own { .. } => panic!("the oracle knows no kinds of anybody's own"),
     }
+}
+
+/// The last linear layer of receiver t alone, of the values of a trunk and of its task input.
+pub(super) fn own_layer(
+    variables: &Variables,
+    name: &str,
+    t: usize,
+    h: &Tensor,
+    task_input: &Tensor,
+) -> Result<Tensor> {
+    let part = |part: &str| &variables[&format!("{name}/output.{part}")];
+    let (all, values) = (part("w"), h.dim(1)?);
+    let own = all.narrow(0, t * values, values)?;
+    let others = all.dim(0)? - task_input.dim(1)?;
+    let of_task = all.narrow(0, others, task_input.dim(1)?)?;
+    (h.matmul(&own)? + task_input.contiguous()?.matmul(&of_task)?)?.broadcast_add(part("b"))
 }
 
 /// What of an image is seen at once.
