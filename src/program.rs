@@ -7,7 +7,7 @@ use std::{
 
 use data::Source;
 use dib::Module;
-use node::{Build, Wanted, register_kind};
+use node::{Build, Surroundings, Wanted, register_kind};
 
 use crate::cli;
 
@@ -24,6 +24,7 @@ pub struct Program {
     arguments: Option<Vec<OsString>>,
     start: Option<Start>,
     models: Vec<(&'static str, Arc<Build>)>,
+    surroundings: Option<Box<Surroundings>>,
 }
 
 /// How to start a program that has no executable of its own.
@@ -73,6 +74,16 @@ impl Program {
         self
     }
 
+    /// Lets every thread that computes networks do all of that within a function, which calls its argument once: for networks that
+    /// need something which belongs to the thread, such as the state that an interpreter has of it.
+    pub fn compute_within(
+        mut self,
+        surroundings: impl Fn(&mut (dyn FnMut() + Send)) + Send + Sync + 'static,
+    ) -> Self {
+        self.surroundings = Some(Box::new(surroundings));
+        self
+    }
+
     /// Runs the command line and returns the exit status: 0 done, 1 failed, 2 wrong input. Call it once, first thing in
     /// `main`, while no other thread runs. An invalid command line ends the process here.
     pub fn run(self) -> ExitCode {
@@ -85,6 +96,9 @@ impl Program {
         {
             eprintln!("error: {line}");
             return ExitCode::from(2);
+        }
+        if let Some(surroundings) = self.surroundings {
+            node::compute_within(surroundings);
         }
         if let Some(start) = self.start {
             // A second program in one process would be the same one.

@@ -337,7 +337,12 @@ fn live(options: node::Options, known: Arc<Mutex<Vec<Context>>>) -> Result<(), N
             let source = node::data_source(&context.scenario, None)?;
             let modalities = &context.scenario.transmitter[context.index].modalities;
             let dataset = source.open(context.seed, &data::Needs { modalities, tasks: &[] })?;
-            emit(Output::Ready { data: dataset.digest(), files: dataset.files(), same_build: false });
+            emit(Output::Ready {
+                data: dataset.digest(),
+                files: dataset.files(),
+                same_build: false,
+                libraries: Vec::new(),
+            });
             TransmitterMachine::new(context, dataset.into(), state.as_deref())
         })
     };

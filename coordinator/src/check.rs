@@ -25,6 +25,10 @@ const MOST_CLASSES: usize = 1 << 16;
 const MOST_NOTES: usize = 20;
 const LONGEST_NOTE: usize = 4000;
 
+/// Upper limits on the libraries that a node names and on the bytes of each name.
+const MOST_LIBRARIES: usize = 20;
+const LONGEST_LIBRARY: usize = 200;
+
 /// The longest name of a data file, in bytes.
 const LONGEST_NAME: usize = 200;
 
@@ -74,6 +78,10 @@ pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {
     let is_line = |note: &String| note.len() <= LONGEST_NOTE && !note.contains(char::is_control);
     if report.notes.len() > MOST_NOTES || !report.notes.iter().all(is_line) {
         return Err(WireError::Missing("notes of a line each"));
+    }
+    let is_name = |name: &String| name.len() <= LONGEST_LIBRARY && !name.contains(char::is_control);
+    if report.libraries.len() > MOST_LIBRARIES || !report.libraries.iter().all(is_name) {
+        return Err(WireError::Missing("names of libraries"));
     }
     report.classes.as_ref().map_or(Ok(()), classes)
 }

@@ -3,7 +3,7 @@ mod joining;
 mod validating;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -134,6 +134,8 @@ struct Conductor {
     classes: Vec<ClassCounts>,
     /// A node has networks that give the same bits in the same build alone.
     same_build: bool,
+    /// Libraries with which nodes' networks compute beside this program, in order.
+    libraries: BTreeSet<String>,
     /// The version that has scored best on validation rows, where there are any.
     best: Option<Best>,
 }
@@ -159,6 +161,7 @@ impl Conductor {
             leaving: None,
             classes: Vec::new(),
             same_build: false,
+            libraries: BTreeSet::new(),
             best: None,
         };
         conductor.shared_status.incarnation(conductor.setup.incarnation, conductor.setup.version(), None);

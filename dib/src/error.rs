@@ -65,6 +65,9 @@ pub enum Error {
         /// The problem and the remedy.
         problem: String,
     },
+    /// A module that a user's program adds has failed: its own line.
+    #[error("{0}")]
+    Own(String),
 }
 
 /// A result of the numerical half.

@@ -49,4 +49,5 @@ pub use access::{Numbers, with_numbers, with_values};
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaReal, name as gpu_name, open as open_cuda};
 pub use real::Real;
+pub use threads::threads;
 pub use upload::Upload;

@@ -43,7 +43,7 @@ pub(crate) fn for_pieces<T: Send>(
 }
 
 /// The number of threads in the current thread's pool; 1 outside a pool.
-pub(crate) fn threads() -> usize {
+pub fn threads() -> usize {
     rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
 }
 

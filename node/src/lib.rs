@@ -19,9 +19,9 @@ pub use command::{
     say, seed,
 };
 pub use compute::{
-    Compute, Context, Employ, Machine, Profiler, ProfilerPhase, all_kept, device_name, first_pass,
-    in_parallel, is_parameter, is_validation, join_machines, on_threads, pack_state, resolve_device, restore,
-    restore_data, save, unpack_state,
+    Compute, Context, Employ, Machine, Profiler, ProfilerPhase, Surroundings, all_kept, compute_within,
+    device_name, first_pass, in_parallel, is_parameter, is_validation, join_machines, on_threads, pack_state,
+    resolve_device, restore, restore_data, save, unpack_state,
 };
 pub use control::{
     Activity, Awaited, Control, Health, HealthArguments, Joined, Next, Probe, Schedule, Shutdown,
@@ -30,8 +30,8 @@ pub use control::{
 pub use described::{
     Build, EncoderModules, Wanted, WeightFiles, adamw, advantages, air, air_digest, bind_weights,
     check_data_names, check_kinds, check_traces, coding, data_nearby, data_source, encoder, files,
-    gradient_element, layers, log_probability, module, network, open_data, rate_estimator, register_kind,
-    rounding, seen, sparse_term, task_inputs,
+    gradient_element, layers, libraries, log_probability, module, network, open_data, rate_estimator,
+    register_kind, rounding, seen, sparse_term, task_inputs,
 };
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;

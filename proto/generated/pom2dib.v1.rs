@@ -206,6 +206,9 @@ pub struct Ready {
     /// its networks give the same bits in the same build alone, and with as many threads
     #[prost(bool, tag = "9")]
     pub same_build: bool,
+    /// what its networks compute with beside this program, each with its version
+    #[prost(string, repeated, tag = "10")]
+    pub libraries: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// How many samples each class has, and what the classes are called if their labels are texts.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,12 +1,16 @@
 """Distributed, task-oriented semantic communication, simulated with real processes.
 
 ``run`` trains and judges a network, ``start`` shows its rounds as they come, ``sweep`` runs many, ``load`` opens the folder of one, and
-``records`` makes one table of several. ``Arrays`` makes a data set of numpy arrays. ``docs/python.md`` of the project explains all of it.
+``records`` makes one table of several. ``Arrays`` makes a data set of numpy arrays. Classes that derive from ``Module`` (PyTorch) or
+``ArrayModule`` (numpy, JAX) are networks of a run. ``docs/python.md`` of the project explains all of it.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._api import run, start, sweep
+from ._array_module import ArrayModule
 from ._arrays import Arrays
-from ._errors import Error, InternalError
+from ._errors import Error, InternalError, needs
 from ._live import Live
 from ._program import call
 from ._records import records
@@ -14,7 +18,11 @@ from ._rounds import Round
 from ._run import Run, load
 from ._sweep import Sweep
 
+if TYPE_CHECKING:
+    from ._torch import Module as Module
+
 __all__ = [
+    "ArrayModule",
     "Arrays",
     "Error",
     "InternalError",
@@ -29,3 +37,16 @@ __all__ = [
     "start",
     "sweep",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``Module``, which needs torch: that takes seconds to import, and is not there for everybody."""
+    if name != "Module":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise needs("torch", "torch", "pom2dib.Module") from None
+    from ._torch import Module
+
+    return Module

@@ -11,7 +11,9 @@ from typing import Any
 
 from ._arrays import Arrays
 from ._errors import Error
+from ._folders import folder_of_sweep, fresh_folder
 from ._live import Live
+from ._networks import Network, Networks
 from ._program import call
 from ._progress import Progress
 from ._run import Run
@@ -31,6 +33,10 @@ def run(
     method: str | None = None,
     preset: str | None = None,
     set: Mapping[str, Any] | None = None,
+    encoders: Mapping[str, Network] | None = None,
+    decoders: Mapping[str, Network] | None = None,
+    local_decoders: Mapping[str, Network] | None = None,
+    selectors: Network | None = None,
     out: PathLike | None = None,
     force: bool = False,
     resume: PathLike | None = None,
@@ -52,6 +58,11 @@ def run(
         method: pom2dib, rs-dib, tadib, vddib or dlsc.
         preset: hyper-parameters that go before the scenario's: ``"paper"``.
         set: keys of the scenario and their values, ``{"train.beta": 1e-3}``.
+        encoders: networks of classes of your own, by modality: ``{"image": MyEncoder}``. Each is the trunk of an encoder, or all of it
+            with ``{"image": {"class": MyEncoder, "whole": True}}``.
+        decoders: the same by task, of all features together.
+        local_decoders: the same by task, of single features.
+        selectors: one for all selectors.
         out: the run's folder; without it, a fresh one under runs/.
         force: overwrite the run that ``out`` holds.
         resume: the folder of a run that goes on from its last checkpoint; with ``rounds``, also a finished one.
@@ -85,6 +96,10 @@ def start(
     method: str | None = None,
     preset: str | None = None,
     set: Mapping[str, Any] | None = None,
+    encoders: Mapping[str, Network] | None = None,
+    decoders: Mapping[str, Network] | None = None,
+    local_decoders: Mapping[str, Network] | None = None,
+    selectors: Network | None = None,
     out: PathLike | None = None,
     force: bool = False,
     resume: PathLike | None = None,
@@ -97,14 +112,12 @@ def start(
     Raises:
         Error: if the arguments contradict each other. What is wrong with the scenario or the data is raised by iterating.
     """
-    if resume is not None and any(given is not None for given in (scenario, seed, method, preset, set, out)):
-        raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set and out", status=2)
+    networks = Networks(encoders, decoders, local_decoders, selectors)
+    if resume is not None and (networks or any(given is not None for given in (scenario, seed, method, preset, set, out))):
+        raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set, out and networks", status=2)
     words = [] if scenario is None else [os.fspath(scenario)]
-    words += assignments(set or {})
     folder_of_data: PathLike | None = data.folder if isinstance(data, Arrays) else data
-    words += flags({"data": folder_of_data, "rounds": rounds, "seed": seed, "method": method, "preset": preset})
-    words += flags({"out": out, "force": force, "resume": resume, "device": device, "threads": threads})
-    words += flags({"in-process": in_process})
+    described = flags({"data": folder_of_data, "rounds": rounds, "seed": seed, "method": method, "preset": preset})
     keep: list[object] = [data]
     if isinstance(data, Arrays) and scenario is None and resume is None:
         # Read while the run begins, and copied into its folder.
@@ -113,6 +126,12 @@ def start(
         file.flush()
         words = [file.name, *words]
         keep.append(file)
+    if networks:
+        out = out if out is not None else fresh_folder([*words, *described], set or {})
+        words += networks.words(Path(out))
+    words += assignments(set or {}) + described
+    words += flags({"out": out, "force": force, "resume": resume, "device": device, "threads": threads})
+    words += flags({"in-process": in_process})
     known = resume if resume is not None else out
     return Live(words, None if known is None else Path(known), goes_on=resume is not None, keep=keep)
 
@@ -123,6 +142,10 @@ def sweep(
     grid: Mapping[str, Any],
     data: PathLike | Arrays | None = None,
     rounds: int | None = None,
+    encoders: Mapping[str, Network] | None = None,
+    decoders: Mapping[str, Network] | None = None,
+    local_decoders: Mapping[str, Network] | None = None,
+    selectors: Network | None = None,
     out: PathLike | None = None,
     parallel: int = 1,
     device: str | None = None,
@@ -137,6 +160,7 @@ def sweep(
         grid: keys of the scenario, each with the values that it takes: ``{"train.beta": [0, 1e-3], "seed": range(5)}``.
         data: the folder of the data set, or arrays.
         rounds: how many rounds to train each run.
+        encoders, decoders, local_decoders, selectors: as ``run`` takes them, for all runs.
         out: the folder of the sweep; without it, runs/NAME-sweep.
         parallel: how many runs at a time; they share the cores.
         device: where the nodes compute.
@@ -148,13 +172,16 @@ def sweep(
     if isinstance(data, Arrays) and scenario is None:
         raise Error("a sweep over arrays needs a scenario: write data.scenario() to a file", status=2)
     words = [] if scenario is None else [os.fspath(scenario)]
+    folder_of_data: PathLike | None = data.folder if isinstance(data, Arrays) else data
+    networks = Networks(encoders, decoders, local_decoders, selectors)
+    if networks:
+        out = out if out is not None else folder_of_sweep([*words, *flags({"data": folder_of_data})])
+        words += networks.words(Path(out))
     for key, of in grid.items():
         words += ["--set", f"{key}={','.join(toml(value, key) for value in values(of))}"]
-    folder_of_data: PathLike | None = data.folder if isinstance(data, Arrays) else data
     words += flags({"data": folder_of_data, "rounds": rounds, "out": out, "parallel": parallel, "device": device})
     words += flags({"in-process": in_process})
     return Sweep(_folder_of_sweep(call("sweep", "--json", *words)))
-
 
 
 def _folder_of_sweep(printed: str) -> Path:

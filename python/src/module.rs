@@ -11,6 +11,8 @@ use std::{
 use pom2dib::Program;
 use pyo3::prelude::*;
 
+use crate::network;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -20,7 +22,11 @@ pyo3::import_exception!(pom2dib._errors, InternalError);
 /// `file` the library that it is in. Other threads may run Python meanwhile. To be called once in a process, which it may end.
 #[pyfunction]
 fn main(py: Python<'_>, arguments: Vec<OsString>, start: Vec<OsString>, file: PathBuf) -> PyResult<u8> {
-    let program = Program::new().arguments(arguments).started_by(start, file);
+    let program = Program::new()
+        .arguments(arguments)
+        .started_by(start, file)
+        .model("python", network::build)
+        .compute_within(network::within);
     let outcome = py.detach(|| catch_unwind(AssertUnwindSafe(|| program.run())));
     outcome.map(number).map_err(|panic| InternalError::new_err(message(&*panic)))
 }

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,3 +58,44 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> pom2dib.Run:
     folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.toml").write_text(TINY)
     return pom2dib.run(folder / "tiny.toml", out=folder / "run", seed=3)
+
+
+@pytest.fixture
+def still() -> dict[str, Any]:
+    """Keys with which no step changes a parameter: what a run began with can be exported behind its first round."""
+    return {"train.coding_lr": 1e-30, "train.selection_lr": 1e-30, "train.rounds": 1}
+
+
+@pytest.fixture
+def checkpoint() -> Callable[[Path, str], dict[str, Any]]:
+    """Reads the tensors of a node's last checkpoint."""
+    return _checkpoint
+
+
+@pytest.fixture
+def kill_node() -> Callable[[pom2dib.Live, str, int], None]:
+    """Kills a node's process, which its run then starts again."""
+    return _kill_node
+
+
+def _checkpoint(run: Path, node: str) -> dict[str, Any]:
+    """The tensors of a node's last checkpoint: safetensors, read by hand."""
+    (file,) = (run / "checkpoints").rglob(f"{node}.*.safetensors")
+    content = file.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    numpy = pytest.importorskip("numpy")
+    tensors = {}
+    for name, about in json.loads(content[8:start]).items():
+        if name != "__metadata__" and about["dtype"] == "F32":
+            first, last = (start + at for at in about["data_offsets"])
+            tensors[name] = numpy.frombuffer(content[first:last], numpy.float32).reshape(about["shape"])
+    return tensors
+
+
+def _kill_node(live: pom2dib.Live, role: str, index: int) -> None:
+    """Kills a node's process, which its run then starts again."""
+    address = (live.folder / "address").read_text()
+    listed = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    words = f" {role} --end-with-parent --coordinator {address} --index {index} "
+    (pid,) = (int(line.split()[0]) for line in listed.splitlines() if words in line)
+    os.kill(pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sysconfig
@@ -16,16 +17,18 @@ README = Path(__file__).parents[1] / "README.md"
 
 def snippets(page: Path) -> list[tuple[str, str]]:
     """The language and text of each."""
-    return re.findall(r"^```(python|sh)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```(python|python torch|sh)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def test_every_snippet_of_the_page_runs_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     scripts = sysconfig.get_path("scripts")
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "__main__"}
     found = snippets(PAGE)
     assert len(found) > 8
     for language, text in found:
-        if language == "python":
+        if language == "python torch" and importlib.util.find_spec("torch") is None:
+            continue
+        if language != "sh":
             exec(compile(text, str(PAGE), "exec"), names)
         else:
             subprocess.run(["sh", "-ec", text], check=True, env={"PATH": f"{scripts}:/usr/bin:/bin"})

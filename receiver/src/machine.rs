@@ -51,6 +51,8 @@ pub enum Output {
         about: data::About,
         /// Whether its networks give the same bits in the same build alone.
         same_build: bool,
+        /// Libraries beside this program that its networks compute with.
+        libraries: Vec<String>,
     },
     /// A turn for a transmitter.
     Turn(usize, Turn),

@@ -121,7 +121,8 @@ fn spawn(
         let mut machine = ReceiverMachine::new(context, task, state.as_deref())?;
         machine.validate_on(validation);
         let same_build = machine.networks().any(|network| !network.module().is_reproducible());
-        emit(Output::Ready { data, label_entropy, files, balance, about, same_build });
+        let libraries = node::libraries(machine.networks());
+        emit(Output::Ready { data, label_entropy, files, balance, about, same_build, libraries });
         Ok(machine)
     })
 }
@@ -139,14 +140,24 @@ async fn report_ready(
             return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
-    let Output::Ready { data, label_entropy, files, balance, about, same_build } = output else {
+    let Output::Ready { data, label_entropy, files, balance, about, same_build, libraries } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
     let (data, files) = (data.to_vec().into(), node::files(files));
     let data::About { names, notes } = about;
     let classes = balance.map(|balance| Classes { train: balance.train, test: balance.test, names });
-    let ready = Ready { data, label_entropy, device, files, classes, notes, same_build, ..Ready::default() };
+    let ready = Ready {
+        data,
+        label_entropy,
+        device,
+        files,
+        classes,
+        notes,
+        same_build,
+        libraries,
+        ..Ready::default()
+    };
     control.report(Report::Ready(ready)).await
 }
 

@@ -106,7 +106,10 @@ pub(super) fn networks(trained: &Trained, data: Option<PathBuf>) -> anyhow::Resu
             let (described, coded) = (scenario.encoder(modality), node::coding(&scenario.train).outputs(d));
             let name = format!("transmitter{k}/encoder{m}");
             let Some(seen) = described.model.outputs else {
-                let width = first_axis(&state, &format!("{name}/block1.w1"))?;
+                let width = match &described.model.kind {
+                    Kind::Own { .. } => scenario.head_inputs(k, shapes.of(modality)?.iter().product()),
+                    _ => first_axis(&state, &format!("{name}/block1.w1"))?,
+                };
                 add(Part::Encoder(k, m), &name, &state, described, vec![width], coded)?;
                 continue;
             };

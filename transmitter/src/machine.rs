@@ -50,6 +50,8 @@ pub enum Output {
         files: Vec<DataFile>,
         /// Whether its networks give the same bits in the same build alone.
         same_build: bool,
+        /// Libraries beside this program that its networks compute with.
+        libraries: Vec<String>,
     },
     /// The answer to a receiver's turn.
     Features(usize, Features),

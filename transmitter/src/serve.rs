@@ -150,7 +150,8 @@ fn spawn(
         let mut machine = TransmitterMachine::new(context, train, state.as_deref())?;
         machine.validate_on(validation);
         let same_build = machine.networks().any(|network| !network.module().is_reproducible());
-        emit(Output::Ready { data, files, same_build });
+        let libraries = node::libraries(machine.networks());
+        emit(Output::Ready { data, files, same_build, libraries });
         Ok(machine)
     })
 }
@@ -169,13 +170,13 @@ async fn report_ready(
             return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
-    let Output::Ready { data, files, same_build } = output else {
+    let Output::Ready { data, files, same_build, libraries } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
     let data = data.to_vec().into();
     let files = node::files(files);
-    let ready = Ready { address, data, device, socket, files, same_build, ..Ready::default() };
+    let ready = Ready { address, data, device, socket, files, same_build, libraries, ..Ready::default() };
     control.report(Report::Ready(ready)).await
 }
 

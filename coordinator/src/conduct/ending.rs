@@ -111,7 +111,7 @@ impl Conductor {
                 rounds_per_second: trained as f64 / seconds,
                 median_round_seconds: rounds.map_or(0.0, |rounds| median(&rounds.seconds)),
             },
-            reproducible: self.same_build.then(|| "same build and thread count".into()),
+            reproducible: self.same_build.then(|| reproducible(&self.libraries)),
             fingerprint,
         };
         let name = if self.mode == Mode::Evaluate { "evaluation.json" } else { "summary.json" };
@@ -124,6 +124,13 @@ impl Conductor {
         self.setup.folder.write_whole(name, &text)?;
         Ok(summary)
     }
+}
+
+/// What it takes to come to the same bits again.
+fn reproducible(libraries: &BTreeSet<String>) -> String {
+    let with: Vec<&str> = libraries.iter().map(String::as_str).collect();
+    let with = if with.is_empty() { String::new() } else { format!(", with {}", with.join(" and ")) };
+    format!("same build and thread count{with}")
 }
 
 fn median(values: &[f64]) -> f64 {

@@ -91,6 +91,7 @@ impl Conductor {
         };
         self.classes = ready.iter().filter_map(counts).collect();
         self.same_build = ready.values().any(|ready| ready.same_build);
+        self.libraries = ready.values().flat_map(|ready| ready.libraries.iter().cloned()).collect();
         if self.classes.is_empty() {
             return Ok(());
         }

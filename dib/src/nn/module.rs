@@ -88,6 +88,12 @@ pub trait Module: Send + Sync {
         true
     }
 
+    /// Names and versions of libraries beside this program that it computes with, such as `torch 2.6.0`: the summary of its run
+    /// names them, since its bits depend on them.
+    fn libraries(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The floating-point operations of the products of a training step over so many rows: forward, backward to the weights, and
     /// backward to what the products multiply, which of those with the input itself only `to_input` wants. `input_rows` says how
     /// many rows' worth of values the input has: fewer than `rows` where rows repeat or are zero. Both may be means.

@@ -119,4 +119,8 @@ impl Module for Ordered {
     fn is_reproducible(&self) -> bool {
         self.module.is_reproducible()
     }
+
+    fn libraries(&self) -> Vec<String> {
+        self.module.libraries()
+    }
 }

@@ -82,7 +82,12 @@ impl Doors {
         let transmitter = tokio::spawn(async {
             let employ = |_, _: &node::Options, _, activity| {
                 Compute::inline(activity, |emit| {
-                    emit(Output::Ready { data: [0; 32], files: Vec::new(), same_build: false });
+                    emit(Output::Ready {
+                        data: [0; 32],
+                        files: Vec::new(),
+                        same_build: false,
+                        libraries: Vec::new(),
+                    });
                     Ok(Idle)
                 })
             };

@@ -12,7 +12,7 @@ pub use profiler::{Profiler, ProfilerPhase};
 pub use state::{is_parameter, pack_state, restore, save, unpack_state};
 pub use validation::{first_pass, is_validation};
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -181,15 +181,34 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> R + Sync)
 /// Runs `work` in a thread pool of its own, from which the kernels take their number of threads.
 pub fn on_threads<R: Send>(threads: u16, work: impl FnOnce() -> R + Send) -> R {
     if threads <= 1 {
-        return work();
+        return surrounded(work);
     }
     match rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build() {
-        Ok(pool) => pool.install(work),
+        Ok(pool) => pool.install(|| surrounded(work)),
         Err(error) => {
             tracing::warn!(%error, threads, "no threads to be had: computing on one");
-            work()
+            surrounded(work)
         }
     }
+}
+
+/// What a program does around all computing of a thread: it calls its argument once.
+pub type Surroundings = dyn Fn(&mut (dyn FnMut() + Send)) + Send + Sync;
+
+/// That of this process, if its program has any.
+static SURROUNDINGS: OnceLock<Box<Surroundings>> = OnceLock::new();
+
+/// Lets the threads of this process compute within `surroundings`: where networks are computed by an interpreter, its state of the
+/// thread is to last as long as the thread's work. Only the first call has an effect.
+pub fn compute_within(surroundings: Box<Surroundings>) {
+    let _ = SURROUNDINGS.set(surroundings);
+}
+
+fn surrounded<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let Some(surroundings) = SURROUNDINGS.get() else { return work() };
+    let (mut work, mut result) = (Some(work), None);
+    surroundings(&mut || result = work.take().map(|work| work()));
+    result.expect("surroundings call what they surround")
 }
 
 #[cfg(test)]

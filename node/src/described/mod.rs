@@ -16,7 +16,9 @@ pub use convert::{
     sparse_term,
 };
 pub use fetch::data_nearby;
-pub use model::{EncoderModules, check_kinds, encoder, layers, module, network, seen, task_inputs};
+pub use model::{
+    EncoderModules, check_kinds, encoder, layers, libraries, module, network, seen, task_inputs,
+};
 pub use own_kind::{Build, Wanted, register_kind};
 pub use source::{check_data_names, data_source, open_data};
 pub use trace::check_traces;

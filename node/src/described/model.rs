@@ -1,5 +1,7 @@
 //! The networks that a scenario describes. (`scenario` and `dib` are leaves and do not depend on each other.)
 
+use std::collections::BTreeSet;
+
 use candle_core::DType;
 use dib::{
     Module, Network, initial_weights,
@@ -90,6 +92,12 @@ pub fn network(
         network.freeze();
     }
     Ok(network)
+}
+
+/// The libraries beside this program with which networks compute, each once, in order.
+pub fn libraries<'a>(networks: impl Iterator<Item = &'a Network>) -> Vec<String> {
+    let each: BTreeSet<String> = networks.flat_map(|network| network.module().libraries()).collect();
+    each.into_iter().collect()
 }
 
 /// What each layer of a network does to a row.

@@ -41,6 +41,12 @@ impl Wanted<'_> {
         serde_json::from_value(value.clone()).map(Some).map_err(|error| format!("{key} is {value}: {error}"))
     }
 
+    /// All keys of the network's table as an object of JSON, for a kind that checks by itself what they may be.
+    pub fn keys(&self) -> String {
+        self.asked.borrow_mut().extend(self.keys.keys().cloned());
+        Value::Object(self.keys.clone()).to_string()
+    }
+
     /// A key that the scenario sets and the network never asked for.
     fn not_asked(&self) -> Option<String> {
         let asked = self.asked.borrow();

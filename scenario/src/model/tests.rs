@@ -353,3 +353,16 @@ fn every_mistake_around_files_is_one_line_that_names_the_key() {
         assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
+
+#[test]
+fn a_users_kind_of_encoder_without_outputs_is_trunk_and_head_in_one() {
+    let whole = "[network.encoder]\nkind = \"mine\"\n";
+    assert_eq!(parse(whole).unwrap().encoder("fft").model.outputs, None);
+    let with_head = parse(&format!("{whole}head = {{ hidden = [3] }}")).unwrap_err();
+    assert!(
+        with_head.starts_with("scenario: network.encoder.head is there without outputs: "),
+        "{with_head}"
+    );
+    let divided = parse(&format!("train.task_input = \"film\"\n{whole}")).unwrap_err();
+    assert!(divided.starts_with("scenario: network.encoder.outputs is missing: "), "{divided}");
+}

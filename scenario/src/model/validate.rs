@@ -12,7 +12,7 @@ impl Scenario {
     pub(crate) fn validate_models(&self) -> Result<(), ScenarioError> {
         let network = &self.network;
         for Described { key, model } in network.encoder.each(ENCODER) {
-            model.validate_encoder(&key)?;
+            model.validate_encoder(&key, self.train.task_input.divides())?;
             if model.head.is_some() && self.train.task_input.divides() {
                 return Err(head_is_made(&key, self.train.task_input));
             }
@@ -82,10 +82,16 @@ impl Model {
         }
     }
 
-    /// Checks an encoder of another kind than the paper's: a trunk with a head.
-    fn validate_encoder(&self, key: &str) -> Result<(), ScenarioError> {
+    /// Checks an encoder of another kind than the paper's: a trunk with a head. One of a user's own kind may be both in one, unless
+    /// the task input `divides` encoders.
+    fn validate_encoder(&self, key: &str, divides: bool) -> Result<(), ScenarioError> {
         if matches!(self.kind, Kind::ResidualMlp { .. }) {
             return Ok(());
+        }
+        if matches!(self.kind, Kind::Own { .. }) && self.outputs.is_none() && !divides {
+            let what = "is there without outputs: say how many values the head is to get of a sample, or leave out the head";
+            let alone = || ScenarioError::invalid(format!("{key}.{HEAD}"), what);
+            return self.head.is_none().then_some(()).ok_or_else(alone);
         }
         if self.outputs.is_none() {
             let what =

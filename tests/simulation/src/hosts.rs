@@ -28,7 +28,12 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
             let ledger = ledger.clone();
             let employ = move |context, _: &node::Options, state: Option<Vec<u8>>, activity| {
                 Compute::inline(activity, |emit| {
-                    emit(transmitter::Output::Ready { data: [0; 32], files: Vec::new(), same_build: false });
+                    emit(transmitter::Output::Ready {
+                        data: [0; 32],
+                        files: Vec::new(),
+                        same_build: false,
+                        libraries: Vec::new(),
+                    });
                     TransmitterMachine::new(context, state.as_deref(), ledger.clone())
                 })
             };
@@ -45,6 +50,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
                         balance: None,
                         about: Default::default(),
                         same_build: false,
+                        libraries: Vec::new(),
                     });
                     ReceiverMachine::new(context, state.as_deref(), ledger.clone())
                 })

@@ -1,0 +1,288 @@
+"""Networks that are written in Python, as the nodes of a run have them: the other side of ``python/src/network.rs``.
+
+Rust asks ``build`` for a network, and its ``Adapter`` to compute. Numbers come as ``bytearray``, whose memory numpy and torch
+use as it is, and go back as ``bytes``. Rows come in gradient blocks, each of which is computed by itself: so how a round is cut
+into parts changes no bit.
+"""
+
+from __future__ import annotations
+
+import json
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from . import _classes
+from ._errors import Error, needs
+
+#: What cloudpickle calls the file of all code that goes by value.
+_BY_VALUE = "<dynamic-code>"
+
+#: How many rows a network is tried on before it is used.
+_TRIED = 3
+
+#: The generators' seed of that trial, and of everything that a class makes beside what learns.
+_FIXED_SEED = 0
+
+
+class ModelError(Exception):
+    """What is wrong with a network, in one line."""
+
+
+def build(keys: str, shape: list[int], outputs: int, threads: int) -> Adapter:
+    """The network of a table of a scenario: of a class with these keys, from samples of a shape to so many values."""
+    # What a class prints goes where the node's other messages go: a command's own output stays what it is.
+    sys.stdout = sys.stderr
+    numpy = _numpy()
+    words: dict[str, Any] = json.loads(keys)
+    given = {name: words.pop(name, None) for name in ("class", "file", "sha256")}
+    try:
+        found, source = _classes.find(given["class"], given["file"], given["sha256"])
+    except Error as error:
+        raise ModelError(str(error)) from None
+    from ._array_module import ArrayAdapter, ArrayModule
+
+    if isinstance(found, type) and issubclass(found, ArrayModule):
+        adapter: Adapter = ArrayAdapter(numpy, found, tuple(shape), outputs, words)
+    elif _classes.is_torch(found):
+        from ._torch import TorchAdapter
+
+        adapter = TorchAdapter(numpy, found, tuple(shape), outputs, words, threads)
+    else:
+        what = "a class that derives from pom2dib.Module or pom2dib.ArrayModule is wanted"
+        raise ModelError(f"{given['class']} is {found!r}: {what}")
+    adapter.source = source
+    adapter.set_up()
+    adapter.try_out()
+    return adapter
+
+
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ImportError:
+        raise ModelError(str(needs("numpy", "models", "a network in Python"))) from None
+    return numpy
+
+
+class Adapter:
+    """A network of a user's class. What depends on how it computes is in the classes that derive from this one."""
+
+    #: Names and versions of the libraries by which it computes.
+    libraries: list[str]
+    #: Names and shapes of what learns, in order of name.
+    parameters: list[tuple[str, list[int]]]
+    #: The file in which the class was written, if it came by value.
+    source: str
+
+    def __init__(self, numpy: Any, of: type, shape: tuple[int, ...], outputs: int, keys: dict[str, Any]) -> None:
+        self.numpy = numpy
+        self.of = of
+        self.name = of.__name__
+        self.shape = shape
+        self.outputs = outputs
+        self.keys = keys
+
+    # What Rust calls.
+
+    def begin(self, seed: int) -> bytes:
+        """The values with which what learns begins, as drawn by generators with a seed: float32, side by side."""
+        return bytes(self.fresh(seed).tobytes())
+
+    def forward(
+        self, values: bytearray, x: bytearray, rows: list[int], seeds: list[int], training: bool, double: bool
+    ) -> tuple[bytes, Any]:
+        """The output for rows of an input in blocks, and what is kept of each block for the backward pass."""
+        dtype = self.numpy.float64 if double else self.numpy.float32
+        self.take(self.numpy.frombuffer(values, dtype))
+        array = self.numpy.frombuffer(x, dtype).reshape(sum(rows), *self.shape)
+        outputs, kept = [], []
+        for block, seed in zip(_cut(array, rows), seeds):
+            self.seed(seed)
+            output, of_block = self.block_forward(block, training)
+            self.check_output(output, block)
+            outputs.append(output)
+            kept.append(of_block)
+        return _joined(self.numpy, outputs, dtype), (kept, rows) if training else None
+
+    def backward(self, stored: Any, upstream: bytearray, to_input: bool) -> tuple[list[bytes], bytes | None]:
+        """The gradient of what learns for each block, side by side; and that of the input, if it is wanted."""
+        if stored is None:
+            raise ModelError(f"{self.name} is to give gradients of what was no training")
+        kept, rows = stored
+        total = sum(rows)
+        dtype = self.numpy.float64 if len(upstream) == total * self.outputs * 8 else self.numpy.float32
+        array = self.numpy.frombuffer(upstream, dtype).reshape(total, self.outputs)
+        gradients, at_input = [], []
+        for of_block, block in zip(kept, _cut(array, rows)):
+            gradient, of_input = self.block_backward(of_block, block, to_input)
+            self.check_gradient(gradient)
+            gradients.append(gradient.astype(dtype, copy=False).tobytes())
+            if to_input:
+                at_input.append(self.checked_input_gradient(of_input, block))
+        return gradients, _joined(self.numpy, at_input, dtype) if to_input else None
+
+    # What is different for torch and for arrays.
+
+    def set_up(self) -> None:
+        """Makes the network, and notes its parameters."""
+        raise NotImplementedError
+
+    def seed(self, seed: int) -> None:
+        """Seeds the generators that the class may draw from."""
+        raise NotImplementedError
+
+    def fresh(self, seed: int) -> Any:
+        """The first values of what learns, side by side, in float32."""
+        raise NotImplementedError
+
+    def take(self, values: Any) -> None:
+        """Takes values of what learns for the passes that follow."""
+        raise NotImplementedError
+
+    def block_forward(self, x: Any, training: bool) -> tuple[Any, Any]:
+        """The output for rows, as an array, and what is kept of them."""
+        raise NotImplementedError
+
+    def block_backward(self, kept: Any, upstream: Any, to_input: bool) -> tuple[Any, Any]:
+        """The gradient of what learns, side by side, and that of the rows."""
+        raise NotImplementedError
+
+    # What is the same.
+
+    def note(self, shapes: dict[str, Sequence[int]]) -> None:
+        """Notes names and shapes of what learns."""
+        if not shapes:
+            raise ModelError(f"{self.name} has nothing that learns: give it at least one parameter, such as a linear layer behind the rest")
+        for name in shapes:
+            if not name or any(not letter.isprintable() for letter in name):
+                raise ModelError(f"{self.name}: a parameter is called {name!r}; give it a name that can be printed")
+            if any(f"{name}{moment}" in shapes for moment in (".m", ".v")):
+                raise ModelError(f"{self.name}: {name}.m and {name}.v are the moments of {name} in checkpoints; rename one of them")
+        self.parameters = [(name, [int(size) for size in shapes[name]]) for name in sorted(shapes)]
+
+    def split(self, values: Any) -> Iterator[tuple[str, Any]]:
+        """The values of each parameter, of all side by side."""
+        start = 0
+        for name, shape in self.parameters:
+            count = int(self.numpy.prod(shape, dtype=int))
+            yield name, values[start : start + count].reshape(shape)
+            start += count
+
+    def try_out(self) -> None:
+        """Sees on a few rows whether it can be used at all: what comes out, and whether rows are independent."""
+        generator = self.numpy.random.default_rng(_FIXED_SEED)
+        x = generator.standard_normal((_TRIED, *self.shape)).astype(self.numpy.float32)
+        self.take(self.fresh(_FIXED_SEED))
+        self.seed(_FIXED_SEED)
+        output, kept = self.block_forward(x, True)
+        self.check_output(output, x)
+        gradient, at_input = self.block_backward(kept, self.numpy.ones_like(output), True)
+        self.check_gradient(gradient)
+        self.checked_input_gradient(at_input, output)
+        together, alone = self.block_forward(x, False)[0], self.block_forward(x[1:2], False)[0]
+        self.check_output(together, x)
+        if not self.numpy.allclose(together[1:2], alone, rtol=1e-2, atol=1e-2 * float(abs(together).max() + 1e-6)):
+            raise ModelError(
+                f"{self.name}.forward gives another output for a row if other rows are there: rows must not be mixed, "
+                "as batch normalisation does; LayerNorm and GroupNorm do not"
+            )
+
+    def check_output(self, output: Any, x: Any) -> None:
+        """One row of ``outputs`` finite numbers for each row of the input."""
+        wanted, got = (len(x), self.outputs), tuple(getattr(output, "shape", ()))
+        if got != wanted:
+            raise ModelError(f"{self.name}.forward gives {_by(got)} for an input {_by(x.shape)}; it must give {_by(wanted)}")
+        # A sum is finite where all of its terms are, and is fast.
+        if not self.numpy.isfinite(output.sum()):
+            self._name_infinite(f"{self.name}.forward gives", output, f" for an input {_by(x.shape)}{self._range(x)}")
+
+    def check_gradient(self, gradient: Any) -> None:
+        if not self.numpy.isfinite(gradient.sum()):
+            for name, values in self.split(gradient):
+                self._name_infinite(f"{self.name}: the gradient of {name} has", values, "")
+
+    def checked_input_gradient(self, gradient: Any, block: Any) -> Any:
+        wanted, got = (len(block), *self.shape), tuple(getattr(gradient, "shape", ()))
+        if got not in (wanted, (len(block), int(self.numpy.prod(self.shape)))):
+            raise ModelError(f"{self.name}.backward gives a gradient of its input that is {_by(got)}; it must be {_by(wanted)}")
+        if not self.numpy.isfinite(gradient.sum()):
+            self._name_infinite(f"{self.name}: the gradient of its input has", gradient, "")
+        return gradient
+
+    def _name_infinite(self, what: str, values: Any, behind: str) -> None:
+        wrong = ~self.numpy.isfinite(values)
+        if wrong.any():
+            count = f"{int(wrong.sum())} of {values.size} numbers that are not finite, in {_by(values.shape)}"
+            first = " x ".join(str(int(at)) for at in self.numpy.argwhere(wrong)[0])
+            raise ModelError(f"{what} {count} (the first at {first}){behind}; NaN may also come of a large learning rate")
+
+    def _range(self, x: Any) -> str:
+        return f" with values from {float(x.min()):.3g} to {float(x.max()):.3g}" if x.size else ""
+
+    @contextmanager
+    def users(self, method: str) -> Iterator[None]:
+        """Around code of the user's: what it raises becomes one line, and its traceback goes to the node's log."""
+        try:
+            yield
+        except ModelError:
+            raise
+        except BaseException as error:
+            self._show(error)
+            raise ModelError(f"{self.name}.{method}{self._place(error.__traceback__)}: {_said(error)}") from None
+
+    def _show(self, error: BaseException) -> None:
+        """Writes a traceback to the node's log. What came by value has lost its file, which may be there all the same."""
+        lines = linecache.getlines(self.source) if self.source else []
+        if lines:
+            linecache.cache[_BY_VALUE] = (0, None, lines, _BY_VALUE)
+        written = "".join(traceback.format_exception(error)).replace(f'"{_BY_VALUE}"', f'"{self.source}"')
+        print(written, end="", file=sys.stderr, flush=True)
+
+    def _place(self, trace: TracebackType | None) -> str:
+        """File and line of what was raised: the innermost frame that is no library's."""
+        own = [frame for frame in traceback.extract_tb(trace) if not _is_library(frame.filename)]
+        if not own:
+            return ""
+        file = self.source if own[-1].filename == _BY_VALUE else own[-1].filename
+        return f" ({file}, line {own[-1].lineno})"
+
+
+def _is_library(filename: str) -> bool:
+    parts = Path(filename).parts
+    return bool({"site-packages", "dist-packages"} & set(parts)) or filename.startswith(
+        (os.path.dirname(os.__file__) + os.sep, os.path.dirname(__file__) + os.sep, "<frozen", "<__array_function__")
+    )
+
+
+def _said(error: BaseException) -> str:
+    """What was raised, on one line."""
+    lines = str(error).strip().splitlines()
+    return type(error).__name__ + (f": {lines[0]}" if lines else "")
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "[" + ", ".join(str(size) for size in shape) + "]"
+
+
+def _cut(array: Any, rows: list[int]) -> Iterator[Any]:
+    start = 0
+    for count in rows:
+        yield array[start : start + count]
+        start += count
+
+
+def _joined(numpy: Any, arrays: list[Any], dtype: Any) -> bytes:
+    whole = arrays[0] if len(arrays) == 1 else numpy.concatenate(arrays)
+    made: bytes = whole.astype(dtype, copy=False).tobytes()
+    return made
+
+
+#: A class, or the name of one in an installed module: ``module:Class``.
+Class = Callable[..., Any] | str

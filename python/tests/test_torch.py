@@ -1,0 +1,172 @@
+"""Networks in PyTorch, where it is installed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+
+import pom2dib
+
+torch = pytest.importorskip("torch", reason="torch is not installed: networks in PyTorch are not tested")
+
+
+class Linear(torch.nn.Module):  # type: ignore[misc]
+    """With the names and shapes of the program's own."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.zeros(inputs, outputs))
+        self.b = torch.nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Any) -> Any:
+        return x @ self.w + self.b
+
+
+class Block(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self, inputs: int, size: int) -> None:
+        super().__init__()
+        self.w1, self.b1 = torch.nn.Parameter(torch.zeros(inputs, size)), torch.nn.Parameter(torch.zeros(size))
+        self.w2, self.b2 = torch.nn.Parameter(torch.zeros(size, size)), torch.nn.Parameter(torch.zeros(size))
+        self.shortcut = torch.nn.Parameter(torch.zeros(inputs, size))
+
+    def forward(self, x: Any) -> Any:
+        return torch.relu(torch.relu(x @ self.w1 + self.b1) @ self.w2 + self.b2 + x @ self.shortcut)
+
+
+class Norm(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.affine = torch.nn.Parameter(torch.zeros(2, size))
+
+    def forward(self, x: Any) -> Any:
+        return torch.nn.functional.layer_norm(x, x.shape[1:], self.affine[0], self.affine[1])
+
+
+class Papers(pom2dib.Module):
+    """The paper's network."""
+
+    def __init__(self, shape: tuple[int, ...], out: int) -> None:
+        super().__init__(shape, out)
+        self.block1, self.norm1 = Block(shape[0], 512), Norm(512)
+        self.block2, self.norm2 = Block(512, 256), Norm(256)
+        self.linear = Linear(256, out)
+
+    def forward(self, x: Any) -> Any:
+        return self.linear(self.norm2(self.block2(self.norm1(self.block1(x)))))
+
+
+def test_the_gradients_of_a_copy_of_the_papers_network_are_the_program_s(still: dict[str, Any], checkpoint: Any) -> None:
+    # The rate's gradient magnifies the rounding of features that are sent with little noise: it is to count for little.
+    keys = {**still, "network.limits": False, "train.beta": 1e-6}
+    ours = pom2dib.run("tiny.toml", set=keys, out="ours", in_process=True)
+    pom2dib.call("export", "ours", "--out", "networks")
+    encoder = {"class": Papers, "whole": True, "weights": "networks"}
+    local = {"class": Papers, "weights": "networks"}
+    own = pom2dib.run("tiny.toml", set=keys, encoders={"mel": encoder}, local_decoders={"digit": local}, out="own", in_process=True)
+    assert own.summary["reproducible"] == f"same build and thread count, with torch {torch.__version__}"
+    for node, network in (("transmitter-1", "transmitter1/encoder1"), ("receiver-1", "receiver1/local")):
+        first, second = (checkpoint(run.folder, node) for run in (ours, own))
+        names = [name for name in first if name.startswith(f"{network}/") and not name.endswith((".m", ".v"))]
+        assert len(names) == 14 and set(second) == set(first)
+        for name in names:
+            assert numpy.allclose(first[name], second[name], rtol=0, atol=1e-20)
+            # The first moment behind one step is a tenth of the gradient.
+            gradient, other = first[f"{name}.m"], second[f"{name}.m"]
+            assert 0 < numpy.linalg.norm(gradient - other) < 1e-5 * numpy.linalg.norm(gradient), name
+
+
+class Cnn(pom2dib.Module):
+    """Convolutions, with draws, and with a constant that is drawn."""
+
+    outputs = 24
+
+    def __init__(self, shape: tuple[int, ...], out: int, channels: int = 4) -> None:
+        super().__init__(shape, out)
+        self.convolution = torch.nn.Conv2d(shape[0], channels, 4, stride=2)
+        self.dropout = torch.nn.Dropout(0.2)
+        self.last = torch.nn.Linear(36 * channels, out)
+        self.register_buffer("shift", torch.randn(36 * channels))
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.dropout(torch.relu(self.convolution(x))).flatten(1) + self.shift)
+
+
+class Recurrent(pom2dib.Module):
+    def __init__(self, shape: tuple[int, ...], out: int) -> None:
+        super().__init__(shape, out)
+        self.cell = torch.nn.GRU(1, 8, batch_first=True)
+        self.last = torch.nn.Linear(8, out)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.cell(x.unsqueeze(2))[0][:, -1])
+
+
+def test_a_run_is_killed_and_goes_on_and_comes_to_the_same(kill_node: Any) -> None:
+    keys = {"checkpoint.every": 3, "train.rounds": 60, "network.encoder.fft.channels": 3}
+    own: dict[str, Any] = {"encoders": {"fft": Cnn}, "decoders": {"digit": Recurrent}, "threads": 1}
+    # Nodes of one process have one generator in common.
+    undisturbed = pom2dib.run("tiny.toml", set=keys, **own, out="tasks", in_process=True)
+    with pom2dib.start("tiny.toml", set=keys, **own, out="killed") as live:
+        for round in live:
+            if round.round == 4:
+                kill_node(live, "transmitter", 0)
+            if round.round == 9:
+                live.save_and_end()
+                break
+    assert not live.result.is_finished
+    killed = pom2dib.run(resume="killed", threads=1)
+    assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]
+    assert killed.summary["test"] == undisturbed.summary["test"]
+
+
+class Normalised(pom2dib.Module):
+    def __init__(self, shape: tuple[int, ...], out: int, what: str) -> None:
+        super().__init__(shape, out)
+        self.what = what
+        self.last = torch.nn.Linear(shape[0], out)
+        self.other = torch.nn.Linear(1, 1)
+        self.batch = torch.nn.BatchNorm1d(out) if what == "batch" else torch.nn.Identity()
+        self.other.requires_grad_(what == "unused")
+
+    def forward(self, x: Any) -> Any:
+        y = self.batch(self.last(x))
+        return {"detached": y.detach(), "numpy": numpy.zeros((len(x), self.out)), "misfit": y[:, :, None]}.get(self.what, y)
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("batch", r"Normalised: buffer batch\.\w+ changes in a pass; .*LayerNorm or GroupNorm"),
+        ("unused", r"Normalised: no gradient comes to other\.bias, other\.weight: use it in forward, or say requires_grad_\(False\)"),
+        ("detached", r"Normalised: no gradient comes through its forward"),
+        ("numpy", r"Normalised\.forward gives ndarray; it must give a tensor \[n, 10\]"),
+        ("misfit", r"Normalised\.forward gives \[3, 10, 1\] for an input \[3, 20\]; it must give \[3, 10\]"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_starts(what: str, line: str) -> None:
+    with pytest.raises(pom2dib.Error) as raised:
+        pom2dib.run("tiny.toml", decoders={"digit": {"class": Normalised, "what": what}}, out="a")
+    assert re.match(f"scenario: network.joint.digit: {line}", str(raised.value)), raised.value
+    assert raised.value.status == 2 and not Path("a/metrics.jsonl").exists()
+
+
+class Late(pom2dib.Module):
+    def __init__(self, shape: tuple[int, ...], out: int) -> None:
+        super().__init__(shape, out)
+        self.last, self.calls = torch.nn.Linear(shape[0], out), 0
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        return self.last(x[:, 1:] if self.calls > 6 else x)
+
+
+def test_what_is_raised_in_a_round_is_one_line_with_the_users_own_place() -> None:
+    with pytest.raises(pom2dib.Error) as raised:
+        pom2dib.run("tiny.toml", decoders={"digit": Late}, out="a")
+    place = f"{__file__}, line {Late.forward.__code__.co_firstlineno + 2}"
+    assert str(raised.value).startswith(f"receiver 1: Late.forward ({place}): RuntimeError: mat1 and mat2 shapes cannot be multiplied")
+    assert "Traceback (most recent call last)" in Path("a/logs/receiver-1.log").read_text()
