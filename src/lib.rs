@@ -16,6 +16,7 @@ mod bench;
 mod cli;
 mod draw;
 mod export;
+mod launch;
 mod predict;
 mod program;
 mod records;

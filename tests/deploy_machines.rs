@@ -178,3 +178,20 @@ fn refusals_of_a_node_are_one_line() {
     refused("--coordinator 10.77.1.1:7310 --token-file other", &["the join token is not the coordinator's"]);
     drop(coordinator);
 }
+
+/// docs/clusters.md: `ssh` to several hosts, which are network namespaces here.
+#[test]
+fn a_sweep_runs_on_several_hosts_one_point_on_each_at_a_time() {
+    let Some(machines) = Machines::of(&["alice", "bob"]) else { return };
+    let place = Place::new(PROGRAM);
+    let spaces = ["alice", "bob"].map(|name| machines.on(name).replace("netns exec ", ""));
+    let points = "sweep tiny.toml --seed 1..3 --rounds 2 --in-process --json";
+    let hosts = spaces.join(",");
+    let on = ["--on", "ip netns exec {host} {command}", "--hosts", &hosts];
+    let words = format!("{points} --out far");
+    let far = place.start_words([], words.split_whitespace().chain(on)).finish().done().json();
+    let local = place.run(&format!("{points} --out local")).done().json();
+    for point in 0..3 {
+        assert_eq!(far["points"][point]["fingerprint"], local["points"][point]["fingerprint"]);
+    }
+}

@@ -8,6 +8,7 @@ pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod evaluate_snr;
 pub(crate) mod init;
+pub(crate) mod kubernetes;
 pub(crate) mod model;
 pub(crate) mod slow;
 
@@ -65,6 +66,9 @@ enum Command {
     Records(records::Arguments),
     // The help texts of these two are longer, and are at their arguments.
     Sweep(sweep::Arguments),
+    Point(sweep::PointArguments),
+    Ask(sweep::AskArguments),
+    Tell(sweep::TellArguments),
     Reproduce(reproduce::Arguments),
     /// Measure the time of a round, the peak of this machine, and where the time goes; or how costs grow
     Bench(bench::Arguments),
@@ -88,6 +92,7 @@ enum Command {
     Health(HealthArguments),
     /// Write a compose file with a container for every node of a scenario
     Compose(compose::Arguments),
+    Kubernetes(kubernetes::Arguments),
     /// Write a shell's completions of this program's commands and flags to standard output
     #[command(after_long_help = "Examples:
   pom2dib completions bash > ~/.local/share/bash-completion/completions/pom2dib
@@ -115,6 +120,9 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
         Command::Report(arguments) => report::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Point(arguments) => sweep::run_point(&arguments),
+        Command::Ask(arguments) => sweep::ask(&arguments),
+        Command::Tell(arguments) => sweep::tell(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
@@ -127,6 +135,7 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Health(arguments) => node::health(&arguments),
         Command::Compose(arguments) => compose::run(&arguments),
+        Command::Kubernetes(arguments) => kubernetes::run(&arguments),
         Command::Completions { shell } => completions(shell),
         Command::Transmitter(options) => node::main(options, transmitter::run),
         Command::Receiver(options) => node::main(options, receiver::run),

@@ -11,6 +11,7 @@ mod plane;
 mod recorded;
 mod scores;
 mod strengths;
+mod sweep;
 mod validation;
 
 use std::{
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 use chart::Logarithmic;
 pub(crate) use recorded::Recorded;
+pub(crate) use sweep::{Line, sweep_page};
 
 /// The runs, and the path of the page.
 #[derive(clap::Args)]

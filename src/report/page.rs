@@ -17,7 +17,7 @@ use super::{
 };
 use crate::records::run_log::Round;
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// A quantity of a round.
 type Quantity = fn(&Round) -> f64;

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::draw::picture::ticks;
 
-const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 320.0;
-const LEFT: f64 = 62.0;
-const BOTTOM: f64 = 48.0;
-const EDGE: f64 = 16.0;
+pub(super) const WIDTH: f64 = 520.0;
+pub(super) const HEIGHT: f64 = 320.0;
+pub(super) const LEFT: f64 = 62.0;
+pub(super) const BOTTOM: f64 = 48.0;
+pub(super) const EDGE: f64 = 16.0;
 
 /// The path of each run over the plane, from ring to dot: sum-rate to the right, N-CE upwards, a point for rounds that
 /// are merged.
@@ -68,7 +68,7 @@ fn way(run: &Recorded) -> Vec<(f64, f64)> {
 }
 
 /// A range for all values, with a margin; none without values.
-fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
+pub(super) fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let ends = values.fold(None, |ends: Option<(f64, f64)>, value| {
         Some(ends.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
     });
@@ -77,7 +77,12 @@ fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     Some(low - room..high + room)
 }
 
-fn axes(rates: &Range<f64>, gains: &Range<f64>, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) -> String {
+pub(super) fn axes(
+    rates: &Range<f64>,
+    gains: &Range<f64>,
+    x: &dyn Fn(f64) -> f64,
+    y: &dyn Fn(f64) -> f64,
+) -> String {
     let mut svg = String::new();
     for gain in ticks(gains, 5) {
         let at = y(gain);

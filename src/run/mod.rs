@@ -1,18 +1,23 @@
 //! `pom2dib run` and `pom2dib evaluate`.
 
 pub(crate) mod data_notes;
+mod elsewhere;
 pub(crate) mod folder;
 pub(crate) mod in_process;
 pub(crate) mod loopback;
 pub(crate) mod mmfi;
 pub(crate) mod processes;
+pub(crate) mod spread;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
 use scenario::Scenario;
 
-use crate::cli::{evaluate_snr, model};
+use crate::{
+    cli::{evaluate_snr, model},
+    launch::EngineOptions,
+};
 
 /// Seconds for a restarted process to join.
 const REJOIN: u64 = 120;
@@ -24,13 +29,21 @@ const REJOIN: u64 = 120;
   pom2dib run scenarios/handwritten.toml --data data-cache/handwritten --seed 7
   pom2dib run mine.toml --set train.beta=1e-4 --set network.transmitter_limit=2 --out runs/mine
   pom2dib run mine.toml --rounds 50 --json | jq .test.tasks
-  pom2dib run --resume runs/mine")]
+  pom2dib run --resume runs/mine
+  pom2dib run mine.toml --out /shared/mine --on slurm --nodes 3")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
 
     #[command(flatten)]
     place: LaunchOptions,
+
+    #[command(flatten)]
+    engine: EngineOptions,
+
+    /// Machines over which the network is spread, with --on slurm [default: 1]
+    #[arg(long, requires = "on", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    nodes: Option<u16>,
 
     /// The run's folder; by default a fresh one under runs/
     #[arg(long, value_name = "DIR")]
@@ -97,7 +110,8 @@ pub(crate) struct EvaluateArguments {
 }
 
 /// Where and how the nodes run.
-#[derive(Clone, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[command(next_help_heading = "Where and how the nodes run")]
 pub(crate) struct LaunchOptions {
     /// Device of the nodes: cpu, cuda:N or auto; overrides the scenario's devices
@@ -136,6 +150,10 @@ pub(crate) struct LaunchOptions {
     /// Print only the summary, as one JSON object, on standard output
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// The network is spread over this many machines that share the run's folder, of which this is the first
+    #[arg(long, hide = true, value_name = "N", conflicts_with = "in_process", value_parser = clap::value_parser!(u16).range(2..))]
+    pub(crate) spread: Option<u16>,
 }
 
 impl LaunchOptions {
@@ -165,6 +183,8 @@ impl LaunchOptions {
         {
             words.extend(set.then(|| flag.into()));
         }
+        let spread = self.spread.map(|machines| machines.to_string());
+        words.extend(spread.into_iter().flat_map(|machines| ["--spread".into(), machines.into()]));
         words
     }
 }
@@ -195,6 +215,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         node::end_with_parent();
     } else {
         arguments.scenario.warn_of_deprecated_keys();
+    }
+    if arguments.engine.on.is_some() {
+        return elsewhere::run(arguments);
     }
     let planned = launch_of_run(arguments);
     if let Some(launch) = planned.as_ref().ok().filter(|_| arguments.say_folder) {
@@ -264,10 +287,11 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
             (scenario, out)
         }
     };
-    let mut coordinator = local_coordinator(given, out, &arguments.place)?;
+    let place = spread::with_token(&arguments.place, &out)?;
+    let mut coordinator = local_coordinator(given, out, &place)?;
     coordinator.resume = arguments.resume.is_some() || arguments.from.is_some();
     coordinator.force = arguments.force && arguments.from.is_none();
-    Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before })
+    Ok(Launch { scenario, coordinator, place, before })
 }
 
 fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, CoordinatorError> {
@@ -289,7 +313,10 @@ fn local_coordinator(
     out: PathBuf,
     place: &LaunchOptions,
 ) -> Result<coordinator::Arguments, CoordinatorError> {
-    let listen = loopback::free_port().map_err(CoordinatorError::Run)?;
+    let listen = match place.spread {
+        Some(_) => std::net::SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0),
+        None => loopback::free_port().map_err(CoordinatorError::Run)?,
+    };
     Ok(coordinator::Arguments {
         scenario,
         out,

@@ -77,7 +77,7 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
     let mut coordinator = start_coordinator(&launch.coordinator, &launch.place, lock)?;
     let address = loop {
         tokio::select! {
-            address = address(&address_file) => break address,
+            address = address(&address_file) => break launch.reachable(address)?,
             status = coordinator.end() => {
                 let status = status?;
                 if status.signal().is_none() || restarts == 0 {
@@ -95,7 +95,7 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
     for (role, count) in
         [("transmitter", launch.scenario.transmitters()), ("receiver", launch.scenario.receivers())]
     {
-        for index in 0..count {
+        for index in launch.share(0, count) {
             nodes.spawn(Node::new(launch, role, index, &address).live()?);
         }
     }
@@ -153,7 +153,7 @@ async fn stop(mut coordinator: Lifeline, mut signal: Signal, why: &str) -> anyho
 }
 
 /// How a node's process ended.
-enum End {
+pub(super) enum End {
     /// Successfully.
     Good(Node),
     /// With an error.
@@ -166,7 +166,7 @@ enum End {
 }
 
 /// A node that runs as a process, once or repeatedly.
-struct Node {
+pub(super) struct Node {
     role: &'static str,
     index: usize,
     arguments: Vec<OsString>,
@@ -175,7 +175,7 @@ struct Node {
 }
 
 impl Node {
-    fn new(launch: &Launch, role: &'static str, index: usize, address: &str) -> Self {
+    pub(super) fn new(launch: &Launch, role: &'static str, index: usize, address: &str) -> Self {
         let log = launch.coordinator.out.join("logs").join(format!("{role}-{index}.log"));
         let mut arguments: Vec<String> = vec![role.into(), "--end-with-parent".into()];
         arguments.extend(["--coordinator".into(), address.into(), "--index".into(), index.to_string()]);
@@ -183,19 +183,19 @@ impl Node {
             arguments.extend(["--device".into(), device.to_string()]);
         }
         arguments.extend(["--threads".into(), launch.threads().to_string()]);
-        let own = std::net::SocketAddr::new(launch.coordinator.listen.ip(), 0);
+        let own = std::net::SocketAddr::new(launch.listening(address), 0);
         arguments.extend(["--listen".into(), own.to_string()]);
         arguments.extend(launch.place.tcp_only.then(|| "--tcp-only".into()));
         let arguments = with_security(arguments, &launch.place_of_nodes(address));
         Node { role, index, arguments, log, lives: 0 }
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{} {}", self.role, self.index)
     }
 
     /// Starts it; the returned future resolves when it ends. Logs of earlier processes are kept.
-    fn live(mut self) -> anyhow::Result<impl Future<Output = End>> {
+    pub(super) fn live(mut self) -> anyhow::Result<impl Future<Output = End>> {
         std::fs::create_dir_all(self.log.parent().expect("a log lies in a folder"))?;
         let first = self.lives == 0;
         let log = File::options().create(true).write(true).append(!first).truncate(first).open(&self.log)?;
@@ -232,8 +232,10 @@ fn start_coordinator(
 
 /// Arguments of a coordinator that continues after a killed one, at the same address, where the nodes look for it.
 fn again(arguments: &coordinator::Arguments, address: &str) -> anyhow::Result<coordinator::Arguments> {
+    let port =
+        address.rsplit(':').next().and_then(|port| port.parse().ok()).context("the coordinator\'s port")?;
     Ok(coordinator::Arguments {
-        listen: address.parse()?,
+        listen: std::net::SocketAddr::new(arguments.listen.ip(), port),
         force: false,
         resume: false,
         resume_or_start: !arguments.evaluate,

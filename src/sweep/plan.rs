@@ -36,7 +36,8 @@ pub(crate) enum Found {
 }
 
 impl Planned {
-    /// Checks the scenario of a point and its folder under `out`.
+    /// Checks the scenario of a point and its folder under `out`. `any_rounds`: a run there may have another number of
+    /// rounds.
     ///
     /// # Errors
     /// If the scenario is invalid, the data cannot be read, or the folder's run has another scenario, other data or
@@ -46,6 +47,7 @@ impl Planned {
         point: Point,
         out: &Path,
         origins: &mut Origins,
+        any_rounds: bool,
     ) -> anyhow::Result<Self> {
         let mut arguments = base.clone();
         arguments.set.extend(point.set.iter().cloned());
@@ -56,7 +58,8 @@ impl Planned {
             );
         }
         let folder = out.join(&point.name);
-        let found = look(&folder, &scenario)?;
+        let found =
+            if any_rounds { look_at_any_rounds(&folder, &scenario) } else { look(&folder, &scenario) }?;
         let origin = origins.of(&scenario)?;
         let kinship = match found {
             Found::Nothing | Found::Begun => None,
@@ -77,8 +80,17 @@ fn kinship(folder: &Path, origin: &Origin) -> anyhow::Result<Kinship> {
     })
 }
 
+/// The same of a run that may have been trained for another number of rounds so far.
+pub(super) fn look_at_any_rounds(folder: &Path, scenario: &Scenario) -> anyhow::Result<Found> {
+    let mut scenario = scenario.clone();
+    if let Ok(there) = RunFolder::at(folder).scenario() {
+        scenario.train.rounds = there.train.rounds;
+    }
+    look(folder, &scenario)
+}
+
 /// The state of a scenario's run in a folder; a run of another scenario is refused.
-fn look(folder: &Path, scenario: &Scenario) -> anyhow::Result<Found> {
+pub(super) fn look(folder: &Path, scenario: &Scenario) -> anyhow::Result<Found> {
     let run = RunFolder::at(folder);
     if !run.holds_run() {
         return Ok(Found::Nothing);

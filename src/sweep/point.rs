@@ -36,8 +36,7 @@ pub(crate) fn product(axes: &[Axis]) -> anyhow::Result<Vec<Point>> {
         points =
             points.iter().flat_map(|point| axis.values.iter().map(|value| point.and(axis, value))).collect();
     }
-    name(&mut points);
-    Ok(points)
+    Ok(named(points))
 }
 
 impl Point {
@@ -52,9 +51,9 @@ impl Point {
 }
 
 /// Names every point by its varying values; of two equal names, the later gets a number.
-fn name(points: &mut [Point]) {
+pub(super) fn named(mut points: Vec<Point>) -> Vec<Point> {
     let mut taken = BTreeSet::new();
-    for point in points {
+    for point in &mut points {
         let values: Vec<String> = point.values.iter().map(|(key, label)| format!("{key}={label}")).collect();
         let plain = match values.join(",") {
             name if name.is_empty() => "run".into(),
@@ -66,6 +65,7 @@ fn name(points: &mut [Point]) {
         point.name = free.expect("some number is free");
         taken.insert(point.name.clone());
     }
+    points
 }
 
 #[cfg(test)]

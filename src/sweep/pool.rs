@@ -4,11 +4,13 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs::File,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use scenario::Scenario;
 use tokio::{
     process::Command,
     signal::unix::{SignalKind, signal},
@@ -126,8 +128,7 @@ fn already(planned: &Planned) -> End {
     }
 }
 
-/// Starts a run. It ends with this process, which holds the other end of its standard input, and does not receive the
-/// terminal's Ctrl-C.
+/// Starts a run as a process.
 fn start(
     planned: &Planned,
     place: &LaunchOptions,
@@ -138,9 +139,18 @@ fn start(
     if planned.found != Found::Checkpoint {
         planned.origin.write(&planned.folder)?;
     }
+    spawn(words(planned, place, parallel), &log(&planned.folder))
+}
+
+/// Starts this program with these words. It ends with this process, which holds the other end of its standard input,
+/// and does not receive the terminal's Ctrl-C.
+pub(super) fn spawn(
+    words: Vec<OsString>,
+    log: &Path,
+) -> anyhow::Result<(Pid, impl Future<Output = std::io::Result<ExitStatus>> + use<>)> {
     let mut command = Command::from(program::again()?);
-    command.args(words(planned, place, parallel)).process_group(0).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log(planned))?);
+    command.args(words).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log)?);
     // `run` sets this for its nodes; in-process nodes need it here.
     command.env("MIMALLOC_PURGE_DELAY", "-1");
     // The words already include all settings of the environment.
@@ -158,8 +168,9 @@ fn start(
     Ok((pid.ok_or_else(|| anyhow::anyhow!("it ended at once"))?, end))
 }
 
-fn log(planned: &Planned) -> std::path::PathBuf {
-    planned.folder.join("stderr.log")
+/// The log of the run in a point's folder.
+pub(super) fn log(folder: &Path) -> PathBuf {
+    folder.join("stderr.log")
 }
 
 /// `run` and its arguments.
@@ -175,29 +186,40 @@ fn words(planned: &Planned, place: &LaunchOptions, parallel: usize) -> Vec<OsStr
         words.extend(["--out".into(), folder]);
         words.extend((planned.found == Found::Begun).then(|| "--force".into()));
     }
-    words.extend(place.words(threads(planned, place, parallel)));
+    words.extend(place.words(threads(&planned.scenario, place, parallel)));
     words
 }
 
 /// The threads of a node when `parallel` runs share the cores.
-fn threads(planned: &Planned, place: &LaunchOptions, parallel: usize) -> u16 {
-    let nodes = planned.scenario.transmitters().max(planned.scenario.receivers());
+pub(super) fn threads(scenario: &Scenario, place: &LaunchOptions, parallel: usize) -> u16 {
+    let nodes = scenario.transmitters().max(scenario.receivers());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     place.threads.unwrap_or_else(|| u16::try_from(cores / (nodes * parallel)).unwrap_or(u16::MAX).max(1))
 }
 
 /// A run with a summary is done, even if it was interrupted.
 fn end(planned: &Planned, status: std::io::Result<ExitStatus>, stopping: bool) -> End {
-    match (finished(&planned.folder), status) {
+    end_of(&planned.folder, status, stopping)
+}
+
+/// The same of the run in a folder.
+pub(super) fn end_of(folder: &Path, status: std::io::Result<ExitStatus>, stopping: bool) -> End {
+    match (finished(folder), status) {
         (Ok(Some(summary)), Ok(status)) if status.success() => End::Done(Box::new(summary)),
         (Err(error), _) => End::Failed(format!("{error:#}")),
         _ if stopping => End::Open,
         (_, Ok(status)) => {
-            let said = std::fs::read_to_string(log(planned)).unwrap_or_default();
-            let last =
-                said.lines().last().unwrap_or("it said nothing").trim_start_matches("error: ").to_owned();
-            End::Failed(format!("{last} ({status})"))
+            let said = last_line(&log(folder)).unwrap_or_else(|| "it said nothing".into());
+            End::Failed(format!("{said} ({status})"))
         }
         (_, Err(error)) => End::Failed(error.to_string()),
     }
+}
+
+/// The last line of a log, without the mark of an error.
+pub(super) fn last_line(log: &Path) -> Option<String> {
+    let said = std::fs::read(log).ok()?;
+    let said = String::from_utf8_lossy(&said);
+    let last = said.lines().rfind(|line| !line.trim().is_empty())?;
+    Some(last.trim_start_matches("error: ").to_owned())
 }

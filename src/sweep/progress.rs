@@ -14,6 +14,9 @@ use super::{plan::Planned, pool::End};
 /// Interval between lines where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
+/// Rows of the table of points that run elsewhere.
+const MOST_ROWS: usize = 20;
+
 /// Bytes at the end of a log that must contain its last complete line.
 const LAST_LINE: i64 = 64 << 10;
 
@@ -28,6 +31,8 @@ pub(super) struct Progress<'a> {
     /// Rounds finished before this process began.
     before: u64,
     last_line: Instant,
+    /// The states of points that run elsewhere, in words.
+    states: Vec<(usize, String)>,
 }
 
 impl<'a> Progress<'a> {
@@ -41,7 +46,7 @@ impl<'a> Progress<'a> {
         let total = planned.iter().map(|planned| planned.scenario.train.rounds).sum();
         let ended = ends.iter().filter(|end| **end != End::Open).count();
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} rounds  {msg}  {eta} left");
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} rounds, {eta} left  {msg}");
             let bar = ProgressBar::new(total).with_style(style.expect("the template is well-formed"));
             bar.set_position(before);
             bar.reset_eta();
@@ -49,7 +54,8 @@ impl<'a> Progress<'a> {
             bar
         });
         let now = Instant::now();
-        Progress { planned, rounds, running: BTreeSet::new(), ended, bar, begun: now, before, last_line: now }
+        let (running, states) = (BTreeSet::new(), Vec::new());
+        Progress { planned, rounds, running, ended, bar, begun: now, before, last_line: now, states }
     }
 
     pub(super) fn begin(&mut self, at: usize) {
@@ -82,13 +88,34 @@ impl<'a> Progress<'a> {
         self.show();
     }
 
+    /// Shows the states of points that run elsewhere: a table on a terminal.
+    pub(super) fn states(&mut self, states: Vec<(usize, String)>) {
+        self.states = states;
+        self.look();
+    }
+
+    /// A row for each point that has not ended, those with the most rounds first.
+    fn table(&self) -> String {
+        let mut open: Vec<&(usize, String)> = self.states.iter().collect();
+        open.sort_by_key(|(at, _)| (std::cmp::Reverse(self.rounds[*at]), *at));
+        let row = |(at, state): &&(usize, String)| {
+            let (name, of) = (&self.planned[*at].point.name, self.planned[*at].scenario.train.rounds);
+            vec![format!("  {name}"), format!("{} of {of}", self.rounds[*at]), state.clone()]
+        };
+        let rows: Vec<Vec<String>> = open.iter().take(MOST_ROWS).map(row).collect();
+        let more = open.len().saturating_sub(MOST_ROWS);
+        let more = if more > 0 { format!("  and {more} more\n") } else { String::new() };
+        format!("\n{}{more}", super::table::aligned(&rows))
+    }
+
     fn show(&mut self) {
         let done: u64 = self.rounds.iter().sum();
         if let Some(bar) = &self.bar {
             let names: Vec<&str> =
                 self.running.iter().map(|&at| self.planned[at].point.name.as_str()).collect();
             bar.set_position(done);
-            bar.set_message(format!("{} of {} points  {}", self.ended, self.planned.len(), names.join("  ")));
+            let detail = if self.states.is_empty() { names.join("  ") } else { self.table() };
+            bar.set_message(format!("{} of {} points  {detail}", self.ended, self.planned.len()));
         } else if self.last_line.elapsed() > LINE_EVERY {
             self.last_line = Instant::now();
             let total: u64 = self.planned.iter().map(|planned| planned.scenario.train.rounds).sum();
@@ -120,7 +147,7 @@ impl<'a> Progress<'a> {
 }
 
 /// The number of rounds in a run's log, by its last complete line.
-fn rounds_done(folder: &Path) -> u64 {
+pub(super) fn rounds_done(folder: &Path) -> u64 {
     last_round(&folder.join("metrics.jsonl")).map_or(0, |round| round + 1)
 }
 

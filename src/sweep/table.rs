@@ -4,11 +4,16 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{plan::Planned, pool::End};
+use super::{
+    compare::{Difference, Rate, Success, front},
+    plan::Planned,
+    pool::End,
+};
 use crate::{
     draw::plot,
     records::figures::{columns, csv_line, figures, named},
-    statistics::Mean,
+    report::{Line, sweep_page},
+    statistics::{Interval, Mean},
 };
 
 /// The key over whose values the second table averages.
@@ -20,6 +25,7 @@ pub(crate) struct Table<'a> {
     ends: &'a [End],
     /// Figures of every point; empty for points that are not done.
     figures: Vec<Vec<(String, f64)>>,
+    success: Option<Success>,
 }
 
 /// Points that differ in the seed alone.
@@ -34,15 +40,22 @@ impl<'a> Table<'a> {
             End::Done(summary) => figures(summary),
             _ => Vec::new(),
         });
-        Table { planned, ends, figures: figures.collect() }
+        Table { planned, ends, figures: figures.collect(), success: None }
     }
 
-    /// Writes sweep.csv, sweep-seeds.csv and sweep.json.
+    /// The same with a condition by which runs count as successes.
+    pub(crate) fn judged_by(self, success: Option<Success>) -> Self {
+        Table { success, ..self }
+    }
+
+    /// Writes sweep.csv, sweep-seeds.csv, sweep-pairs.csv, sweep.html and sweep.json.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(&self.json()).expect("tables have only strings and numbers");
         let files = [
             ("sweep.csv", self.points_csv()),
             ("sweep-seeds.csv", self.seeds_csv()),
+            ("sweep-pairs.csv", self.pairs_csv()),
+            ("sweep.html", self.page()),
             ("sweep.json", json + "\n"),
         ];
         plot::write(folder, &files)
@@ -89,7 +102,12 @@ impl<'a> Table<'a> {
             cells.extend(values.map(|(_, label)| label.clone()));
             let scenario = &planned.scenario;
             cells.push(scenario.train.method.name().into());
-            cells.extend([scenario.seed, scenario.train.rounds].map(|number| number.to_string()));
+            let rounds = match end {
+                // After a search, fewer than the last stage's.
+                End::Done(summary) => summary.rounds,
+                _ => scenario.train.rounds,
+            };
+            cells.extend([scenario.seed, rounds].map(|number| number.to_string()));
             cells.push(status(end).into());
             cells.extend(columns.iter().map(|name| optional(named(&self.figures[at], name))));
             cells.extend(match end {
@@ -112,8 +130,14 @@ impl<'a> Table<'a> {
         let columns = columns(&self.figures);
         let with_interval = columns.iter().flat_map(|name| [name.clone(), format!("{name}.half_width")]);
         let keys = self.keys().into_iter().filter(|key| key != SEED);
-        let mut text = csv_line(keys.chain(["seeds".to_owned()]).chain(with_interval));
-        for group in self.groups() {
+        let judged: &[&str] = match self.success {
+            Some(_) => &["success", "success.runs", "success.low", "success.high"],
+            None => &[],
+        };
+        let last = ["pareto"].iter().chain(judged).map(|&name| name.to_owned());
+        let mut text = csv_line(keys.chain(["seeds".to_owned()]).chain(with_interval).chain(last));
+        let front = self.front();
+        for (group, is_on_front) in self.groups().into_iter().zip(front) {
             let mut cells: Vec<String> = group.values.iter().map(|(_, label)| label.clone()).collect();
             cells.push(self.done(&group).to_string());
             for name in &columns {
@@ -121,7 +145,76 @@ impl<'a> Table<'a> {
                 cells.push(optional(mean.map(|mean| mean.mean)));
                 cells.push(optional(mean.and_then(|mean| mean.half_width)));
             }
+            cells.push(is_on_front.to_string());
+            if self.success.is_some() {
+                cells.extend(self.rate(&group).map_or_else(
+                    || vec![String::new(); 4],
+                    |rate| {
+                        let share = rate.successes as f64 / rate.runs as f64;
+                        let Interval { low, high } = rate.interval;
+                        [share, rate.runs as f64, low, high].map(|number| number.to_string()).into()
+                    },
+                ));
+            }
             text += &csv_line(cells);
+        }
+        text
+    }
+
+    /// Which groups nobody beats in both N-CE and sum-rate, by their means over seeds.
+    fn front(&self) -> Vec<bool> {
+        let place = |group: &Group| {
+            let mean = |name| Some(self.mean(group, name)?.mean);
+            Some((mean("n_ce")?, mean("sum_rate")?))
+        };
+        front(&self.groups().iter().map(place).collect::<Vec<_>>())
+    }
+
+    /// The successes of a group: a run that failed is none, and one that has not ended does not count.
+    fn rate(&self, group: &Group) -> Option<Rate> {
+        let success = self.success.as_ref()?;
+        let outcome = |&at: &usize| match self.ends[at] {
+            End::Done(_) => {
+                Some(named(&self.figures[at], success.figure()).is_some_and(|value| success.holds(value)))
+            }
+            End::Failed(_) => Some(false),
+            End::Open => None,
+        };
+        Rate::of(&group.points.iter().filter_map(outcome).collect::<Vec<_>>())
+    }
+
+    /// A figure of a group's finished points, by seed.
+    fn by_seed(&self, group: &Group, name: &str) -> Vec<(u64, f64)> {
+        let of_point = |&at: &usize| Some((self.planned[at].scenario.seed, named(&self.figures[at], name)?));
+        group.points.iter().filter_map(of_point).collect()
+    }
+
+    /// The differences of all groups to the first, by figure: (group, figure, difference).
+    fn pairs(&self) -> Vec<(Group, String, Difference)> {
+        let mut groups = self.groups().into_iter();
+        let Some(first) = groups.next() else { return Vec::new() };
+        let mut columns = columns(&self.figures);
+        // Those are the machine's.
+        columns.retain(|name| name != "seconds");
+        let mut pairs = Vec::new();
+        for group in groups {
+            for name in &columns {
+                let difference = Difference::of(&self.by_seed(&first, name), &self.by_seed(&group, name));
+                let copy = || Group { values: group.values.clone(), points: group.points.clone() };
+                pairs.extend(difference.map(|difference| (copy(), name.clone(), difference)));
+            }
+        }
+        pairs
+    }
+
+    fn pairs_csv(&self) -> String {
+        let keys = self.keys().into_iter().filter(|key| key != SEED);
+        let fixed = ["figure", "seeds", "difference", "low", "high"].map(str::to_owned);
+        let mut text = csv_line(keys.chain(fixed));
+        for (group, name, Difference { seeds, mean, interval }) in self.pairs() {
+            let values = group.values.into_iter().map(|(_, label)| label);
+            let numbers = [mean, interval.low, interval.high].map(|number| number.to_string());
+            text += &csv_line(values.chain([name, seeds.to_string()]).chain(numbers));
         }
         text
     }
@@ -135,19 +228,28 @@ impl<'a> Table<'a> {
         let points: Vec<Value> = (0..self.planned.len()).map(|at| self.point_json(at)).collect();
         let columns = columns(&self.figures);
         let groups = self.groups();
-        let over_seeds = groups.iter().map(|group| {
+        let over_seeds = groups.iter().zip(self.front()).map(|(group, is_on_front)| {
             let means =
                 columns.iter().filter_map(|name| Some((name.clone(), json!(self.mean(group, name)?))));
-            json!({
+            let mut row = json!({
                 "values": values(&group.values),
                 "seeds": self.done(group),
                 "figures": means.collect::<Map<_, _>>(),
-            })
+                "pareto": is_on_front,
+            });
+            if self.success.is_some() {
+                row["success"] = json!(self.rate(group));
+            }
+            row
+        });
+        let pairs = self.pairs().into_iter().map(|(group, name, difference)| {
+            json!({ "values": values(&group.values), "figure": name, "difference": difference })
         });
         json!({
             "scenario": self.planned.first().map(|planned| planned.scenario.name.clone()),
             "points": points,
             "over_seeds": over_seeds.collect::<Vec<_>>(),
+            "less_first": pairs.collect::<Vec<_>>(),
             "intervals": "95 %, Student's t over seeds",
         })
     }
@@ -175,32 +277,71 @@ impl<'a> Table<'a> {
                 point["joint_rate_samples"] = json!(summary.test.joint_rate_samples);
                 point["tasks"] = json!(summary.test.tasks);
                 point["fingerprint"] = json!(summary.fingerprint);
+                point["rounds"] = json!(summary.rounds);
             }
         }
         point
     }
 
+    /// The columns of tables for people: all figures but losses.
+    fn shown(&self) -> Vec<String> {
+        columns(&self.figures).into_iter().filter(|name| !name.ends_with(".ce")).collect()
+    }
+
+    /// A group's name: that of its point, if it has one alone.
+    fn name(&self, group: &Group) -> String {
+        let named: Vec<String> = group.values.iter().map(|(key, label)| format!("{key}={label}")).collect();
+        match group.points[..] {
+            [point] => self.planned[point].point.name.clone(),
+            _ => named.join(","),
+        }
+    }
+
+    /// A group's means, written.
+    fn cells(&self, group: &Group, columns: &[String]) -> Vec<String> {
+        let cell = |name: &String| self.mean(group, name).map_or("·".into(), |mean| written(name, mean));
+        columns.iter().map(cell).collect()
+    }
+
+    /// Lines on points that failed.
+    fn failures(&self) -> Vec<String> {
+        let failed = self.planned.iter().zip(self.ends).filter_map(|(planned, end)| match end {
+            End::Failed(error) => Some(format!("{} failed: {error}", planned.point.name)),
+            _ => None,
+        });
+        failed.collect()
+    }
+
+    /// The page for a browser.
+    fn page(&self) -> String {
+        let columns = self.shown();
+        let (groups, front) = (self.groups(), self.front());
+        let lines = groups.iter().zip(front).filter(|(group, _)| self.done(group) > 0);
+        let lines: Vec<Line> = lines
+            .map(|(group, is_on_front)| {
+                let mean = |name| self.mean(group, name).map(|mean| mean.mean);
+                let place = mean("sum_rate").zip(mean("n_ce"));
+                Line { name: self.name(group), cells: self.cells(group, &columns), place, is_on_front }
+            })
+            .collect();
+        let name = self.planned.first().map_or("", |planned| planned.scenario.name.as_str());
+        sweep_page(&format!("A sweep of {name}"), &columns, &lines, &self.failures())
+    }
+
     /// The table as text: means over seeds if there are several, else a row for each point; and the failed points.
     pub(crate) fn text(&self) -> String {
-        let columns: Vec<String> =
-            columns(&self.figures).into_iter().filter(|name| !name.ends_with(".ce")).collect();
+        let columns = self.shown();
         let mut rows = vec![std::iter::once(String::new()).chain(columns.clone()).collect::<Vec<_>>()];
         for group in self.groups().iter().filter(|group| self.done(group) > 0) {
-            let one = group.points.len() == 1;
-            let named: Vec<String> =
-                group.values.iter().map(|(key, label)| format!("{key}={label}")).collect();
-            let name = if one { self.planned[group.points[0]].point.name.clone() } else { named.join(",") };
-            let cell = |name: &String| self.mean(group, name).map_or("·".into(), |mean| written(name, mean));
-            rows.push(std::iter::once(name).chain(columns.iter().map(cell)).collect());
+            rows.push(std::iter::once(self.name(group)).chain(self.cells(group, &columns)).collect());
         }
         let mut text = if rows.len() > 1 { aligned(&rows) } else { String::new() };
         if self.groups().iter().any(|group| self.done(group) > 1) {
             text += "means over seeds with 95 % intervals, Student's t\n";
         }
-        for (planned, end) in self.planned.iter().zip(self.ends) {
-            if let End::Failed(error) = end {
-                text += &format!("{} failed: {error}\n", planned.point.name);
-            }
+        for line in self.failures() {
+            text += &line;
+            text.push('\n');
         }
         text
     }
@@ -272,7 +413,10 @@ mod tests {
         let points = product(&axes).unwrap();
         let base = ScenarioArguments::default();
         let mut origins = Origins::default();
-        points.into_iter().map(|point| Planned::new(&base, point, folder, &mut origins).unwrap()).collect()
+        points
+            .into_iter()
+            .map(|point| Planned::new(&base, point, folder, &mut origins, false).unwrap())
+            .collect()
     }
 
     #[test]
@@ -291,7 +435,7 @@ mod tests {
             lines[0].starts_with("point,train.beta,method,seed,rounds,status,n_ce,sum_rate,joint_rate,"),
             "{points}"
         );
-        assert!(lines[1].starts_with("\"train.beta=0,seed=1\",0,pom2dib,1,300,done,-1,30,10,"), "{points}");
+        assert!(lines[1].starts_with("\"train.beta=0,seed=1\",0,pom2dib,1,6,done,-1,30,10,"), "{points}");
         assert!(
             lines[4].contains(",2,300,failed,") && lines[4].ends_with("\"no, \"\"never\"\"\""),
             "{points}"
@@ -304,7 +448,17 @@ mod tests {
         assert!(lines[1].starts_with("0,2,-1.5,6.353"), "{seeds}");
         assert!(lines[2].starts_with("0.5,1,-3,,30,,"), "one seed has no interval: {seeds}");
 
+        // One seed in common has no interval.
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("sweep-pairs.csv")).unwrap().lines().count(),
+            1
+        );
+        let page = std::fs::read_to_string(folder.path().join("sweep.html")).unwrap();
+        roxmltree::Document::parse(page.split_once('\n').unwrap().1).unwrap();
+        assert!(page.contains("<b>train.beta=0</b>") && page.contains("failed: no, &quot;never"), "{page}");
         let json = table.json();
+        assert_eq!(json["over_seeds"][0]["pareto"], true);
+        assert_eq!(json["over_seeds"][1]["pareto"], false, "a lower score at the same rate");
         assert_eq!(json["points"][3]["status"], "failed");
         assert_eq!(json["over_seeds"][0]["figures"]["n_ce"]["n"], 2);
         let text = table.text();

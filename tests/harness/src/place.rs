@@ -130,6 +130,25 @@ impl Place {
         Process::start(words, &mut command)
     }
 
+    /// The same with variables and words of which some have spaces.
+    pub fn start_words<'a>(
+        &self,
+        variables: impl IntoIterator<Item = (String, String)>,
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Process {
+        let words: Vec<&str> = words.into_iter().collect();
+        let mut command = self.command();
+        command.envs(variables).args(&words);
+        Process::start(&words.join(" "), &mut command)
+    }
+
+    /// Starts a script of a shell.
+    pub fn shell(&self, variables: impl IntoIterator<Item = (String, String)>, script: &str) -> Process {
+        let mut command = self.command_of("sh");
+        command.envs(variables).args(["-c", script]);
+        Process::start(script, &mut command)
+    }
+
     /// The same for a process with this limit of open files.
     pub fn start_with_few_files(&self, files: u32, words: &str) -> Process {
         let mut command = self.command_of("sh");

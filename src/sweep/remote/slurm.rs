@@ -1,0 +1,230 @@
+//! Slurm as a launcher: job arrays, a point for each task.
+//!
+//! An array's files are in the sweep's `jobs`: `0001.list` (a folder of a point in each line), `0001.sh` (the script),
+//! and once it is submitted `0001.id` (its number). Its name in Slurm has the sweep's own number, so that a process
+//! that comes later finds even an array whose number was not written any more.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::Context;
+
+use super::{super::pool::last_line, Known, Launcher, Remote, jobs::Jobs};
+use crate::{
+    launch::{
+        shell::{quoted, quoted_path},
+        slurm::{self, JobState, Script},
+        whole::replace,
+    },
+    program,
+};
+
+pub(super) struct SlurmLauncher<'a> {
+    remote: &'a Remote<'a>,
+    jobs: Jobs,
+    arrays: Vec<Array>,
+    /// The states of points that have not been told to have ended.
+    known: BTreeMap<usize, Known>,
+    largest: usize,
+}
+
+/// A submitted array.
+struct Array {
+    name: String,
+    id: String,
+    /// The points of its tasks; none for those of other sweeps in the same folder.
+    points: Vec<Option<usize>>,
+}
+
+impl<'a> SlurmLauncher<'a> {
+    pub(super) fn new(remote: &'a Remote<'a>) -> anyhow::Result<Self> {
+        let jobs = Jobs::of(remote.out)?;
+        let largest = slurm::largest_array();
+        Ok(SlurmLauncher { remote, jobs, arrays: Vec::new(), known: BTreeMap::new(), largest })
+    }
+
+    /// Writes the files of a new array, and returns its number.
+    fn write(&self, points: &[usize]) -> anyhow::Result<usize> {
+        let folders = points.iter().map(|&at| self.remote.planned[at].folder.as_path());
+        let (array, list) = self.jobs.list("sh", folders)?;
+        let file = self.jobs.file(array, "sh");
+        let script = self.script(array, points.len(), &list)?;
+        replace(&file, script.as_bytes()).with_context(|| file.display().to_string())?;
+        Ok(array)
+    }
+
+    fn script(&self, array: usize, tasks: usize, list: &Path) -> anyhow::Result<String> {
+        let again = program::again()?;
+        let words = std::iter::once(again.get_program()).chain(again.get_args());
+        let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+        let throttle = self.remote.parallel.map_or_else(String::new, |parallel| format!("%{parallel}"));
+        let directory = std::env::current_dir().context("the current folder")?;
+        let machines = self.remote.place.spread.unwrap_or(1);
+        let lines = vec![
+            format!("--array=0-{}{throttle}", tasks - 1),
+            format!("--nodes={machines}"),
+            "--ntasks-per-node=1".into(),
+            format!("--chdir=\"{}\"", directory.display()),
+        ];
+        let srun = match machines {
+            1 => String::new(),
+            // A process on each machine; when that of the coordinator fails, all end.
+            _ => format!(
+                "srun --mpi=none --kill-on-bad-exit=1 --nodes={machines} --ntasks={machines} --ntasks-per-node=1 \
+                 --cpus-per-task={} ",
+                self.remote.needs.cores
+            ),
+        };
+        let body = format!(
+            "# Each task runs the point in one line of the list; a point that is done, or runs elsewhere, is left alone.\n\
+             exec {srun}{} point --list {}\n",
+            words.join(" "),
+            quoted_path(list)
+        );
+        let log = self.jobs.log(array, "%a");
+        let script = Script {
+            name: &self.jobs.name(array),
+            steps: machines > 1,
+            lines,
+            log: &log.to_string_lossy(),
+            needs: self.remote.needs,
+            body,
+        };
+        Ok(slurm::script(self.remote.options, &script))
+    }
+
+    /// How a task's job ended, in words with its log.
+    fn ended(&self, array: usize, state: &JobState) -> Known {
+        let task = state.task().map_or_else(String::new, |task| task.to_string());
+        let log = self.jobs.log(array, &task);
+        let end = slurm::end(&state.id);
+        let (how, node) = match &end {
+            Some(end) => (format!("{}, exit {}", end.state, end.exit), end.node.clone()),
+            None => (state.state.clone(), state.nodes.clone()),
+        };
+        let said = last_line(&log).map_or_else(String::new, |line| format!(": {line}"));
+        let node = if node.is_empty() { String::new() } else { format!(" on {node}") };
+        let how = format!("job {}{node} ended ({how}){said} (log {})", state.id, log.display());
+        Known::Ended { how, again: !end.is_some_and(|end| end.lacks_program()) }
+    }
+
+    /// Submits an array whose files are written.
+    fn submit(&mut self, array: usize, points: Vec<Option<usize>>) -> anyhow::Result<()> {
+        let name = self.jobs.name(array);
+        let id = slurm::submit(&self.jobs.file(array, "sh"), &name);
+        let id = id.inspect_err(|_| {
+            // Nothing was submitted: the number is free again.
+            for kind in ["sh", "list"] {
+                let _ = fs::remove_file(self.jobs.file(array, kind));
+            }
+        })?;
+        // Without the file the array is found by its name.
+        let _ = replace(&self.jobs.file(array, "id"), format!("{id}\n").as_bytes());
+        for (task, point) in points.iter().enumerate() {
+            if let Some(point) = point {
+                self.known.insert(*point, Known::Alive(format!("job {id}_{task} submitted")));
+            }
+        }
+        self.arrays.push(Array { name, id, points });
+        Ok(())
+    }
+}
+
+impl Launcher for SlurmLauncher<'_> {
+    fn recover(&mut self) -> anyhow::Result<()> {
+        self.arrays.clear();
+        for array in self.jobs.numbers("sh") {
+            let name = self.jobs.name(array);
+            let written = fs::read_to_string(self.jobs.file(array, "id")).ok();
+            let id = match written.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()) {
+                Some(id) => Some(id),
+                None => slurm::find(&name)?,
+            };
+            // Printed, and never submitted: or forgotten by Slurm, which is the same for points that have not ended.
+            let Some(id) = id else { continue };
+            let points = self.jobs.points(array, self.remote.planned);
+            self.arrays.push(Array { name, id, points });
+        }
+        // Only those under way: what ended before is started again.
+        self.look()?;
+        self.known.retain(|_, known| matches!(known, Known::Alive(_)));
+        let found = self.known.len();
+        if found > 0 {
+            eprintln!("{found} jobs of this sweep are in Slurm already");
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> usize {
+        let alive = self.known.values().filter(|known| matches!(known, Known::Alive(_))).count();
+        match self.remote.parallel {
+            // An array limits itself; further ones would add their own limit to it.
+            Some(parallel) if alive > 0 => parallel.saturating_sub(alive),
+            _ => usize::MAX,
+        }
+    }
+
+    fn start(&mut self, points: &[usize]) -> anyhow::Result<()> {
+        for points in points.chunks(self.largest) {
+            let array = self.write(points)?;
+            self.submit(array, points.iter().copied().map(Some).collect())?;
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) -> anyhow::Result<BTreeMap<usize, Known>> {
+        let names: Vec<&str> = self.arrays.iter().map(|array| array.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let states = slurm::states(&names)?;
+        // Later arrays override earlier ones.
+        let mut now: BTreeMap<usize, (usize, JobState)> = BTreeMap::new();
+        for (at, array) in self.arrays.iter().enumerate() {
+            let of_array = states.iter().filter(|state| state.name == array.name);
+            for state in of_array.filter(|state| state.id.split('_').next() == Some(array.id.as_str())) {
+                let point = state.task().and_then(|task| *array.points.get(task)?);
+                now.extend(point.map(|point| (point, (at, state.clone()))));
+            }
+        }
+        let mut known = BTreeMap::new();
+        for (point, (at, state)) in now {
+            let before = self.known.get(&point);
+            let number = self.arrays[at].name.rsplit('-').next().and_then(|number| number.parse().ok());
+            let state = match (state.has_ended(), before) {
+                (false, _) => Known::Alive(state.words()),
+                (true, Some(ended @ Known::Ended { .. })) => ended.clone(),
+                (true, _) => self.ended(number.unwrap_or_default(), &state),
+            };
+            known.insert(point, state);
+        }
+        // Slurm forgets ended jobs after a while.
+        for (point, before) in &self.known {
+            known.entry(*point).or_insert_with(|| match before {
+                Known::Alive(words) => {
+                    Known::Ended { how: format!("{words}, and then Slurm forgot it"), again: true }
+                }
+                other => other.clone(),
+            });
+        }
+        self.known.clone_from(&known);
+        Ok(known)
+    }
+
+    fn forget(&mut self, point: usize) {
+        self.known.remove(&point);
+        for array in &mut self.arrays {
+            array.points.iter_mut().filter(|at| **at == Some(point)).for_each(|at| *at = None);
+        }
+        self.arrays.retain(|array| array.points.iter().any(Option::is_some));
+    }
+
+    fn print(&mut self, points: &[usize]) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for points in points.chunks(self.largest) {
+            let array = self.write(points)?;
+            text += &fs::read_to_string(self.jobs.file(array, "sh"))?;
+            eprintln!("written; submit it with: sbatch {}", self.jobs.file(array, "sh").display());
+        }
+        Ok(text)
+    }
+}
