@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ._arrays import Arrays
+from ._dataset import Dataset
 from ._errors import Error
 from ._folders import folder_of_sweep, fresh_folder
 from ._live import Live
-from ._networks import Network, Networks
+from ._networks import Data, Network, Networks
 from ._program import call
 from ._progress import Progress
 from ._run import Run
@@ -27,7 +28,7 @@ PathLike = str | os.PathLike[str]
 def run(
     scenario: PathLike | None = None,
     *,
-    data: PathLike | Arrays | None = None,
+    data: PathLike | Arrays | type[Dataset] | Mapping[str, Any] | None = None,
     rounds: int | None = None,
     seed: int | None = None,
     method: str | None = None,
@@ -52,7 +53,7 @@ def run(
     Args:
         scenario: a scenario's file, or ``"digits"``, ``"handwritten"`` or ``"mmfi"``; without one, digits, which need no data.
             With ``Arrays`` as data and no scenario, a transmitter for every modality and a receiver for every task.
-        data: the folder of the data set, or arrays.
+        data: the folder of the data set, or arrays, or a class that derives from ``Dataset``, or ``{"class": Mine, "key": 3}``.
         rounds: how many rounds to train.
         seed: the same seed gives the same parameters, bit for bit.
         method: pom2dib, rs-dib, tadib, vddib or dlsc.
@@ -90,7 +91,7 @@ def run(
 def start(
     scenario: PathLike | None = None,
     *,
-    data: PathLike | Arrays | None = None,
+    data: PathLike | Arrays | type[Dataset] | Mapping[str, Any] | None = None,
     rounds: int | None = None,
     seed: int | None = None,
     method: str | None = None,
@@ -115,32 +116,54 @@ def start(
     networks = Networks(encoders, decoders, local_decoders, selectors)
     if resume is not None and (networks or any(given is not None for given in (scenario, seed, method, preset, set, out))):
         raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set, out and networks", status=2)
-    words = [] if scenario is None else [os.fspath(scenario)]
-    folder_of_data: PathLike | None = data.folder if isinstance(data, Arrays) else data
-    described = flags({"data": folder_of_data, "rounds": rounds, "seed": seed, "method": method, "preset": preset})
+    given = _Data(data)
+    if resume is not None and given.own is not None:
+        raise Error("resume goes on with the data that the run began with: leave out data", status=2)
+    scenario = None if scenario is None else os.fspath(scenario)
     keep: list[object] = [data]
-    if isinstance(data, Arrays) and scenario is None and resume is None:
+    if scenario is None and resume is None and (text := given.scenario()) is not None:
         # Read while the run begins, and copied into its folder.
         file = tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8")
-        file.write(data.scenario())
+        file.write(text)
         file.flush()
-        words = [file.name, *words]
+        scenario = file.name
         keep.append(file)
-    if networks:
-        out = out if out is not None else fresh_folder([*words, *described], set or {})
-        words += networks.words(Path(out))
-    words += assignments(set or {}) + described
+    words = [] if scenario is None else [scenario]
+    if networks or given.own is not None:
+        if out is None and resume is None:
+            out = fresh_folder(scenario, {**(set or {}), "seed": seed, "train.method": method})
+        words += networks.words(Path(out or ".")) + given.words(Path(out or "."))
+    words += assignments(set or {})
+    words += flags({"data": given.folder, "rounds": rounds, "seed": seed, "method": method, "preset": preset})
     words += flags({"out": out, "force": force, "resume": resume, "device": device, "threads": threads})
     words += flags({"in-process": in_process})
     known = resume if resume is not None else out
     return Live(words, None if known is None else Path(known), goes_on=resume is not None, keep=keep)
 
 
+class _Data:
+    """The data that a caller gives."""
+
+    def __init__(self, data: PathLike | Arrays | type[Dataset] | Mapping[str, Any] | None) -> None:
+        self.arrays = data if isinstance(data, Arrays) else None
+        self.own = Data(data) if isinstance(data, (type, Mapping)) else None
+        path = None if self.arrays is not None or self.own is not None else data
+        self.folder: PathLike | None = self.arrays.folder if self.arrays is not None else path  # type: ignore[assignment]
+
+    def scenario(self) -> str | None:
+        """A scenario for it, if it can make one."""
+        return next((of.scenario() for of in (self.arrays, self.own) if of is not None), None)
+
+    def words(self, folder: Path) -> list[str]:
+        """What puts a class of the caller's into the scenario of a run in a folder."""
+        return [] if self.own is None else self.own.words(folder)
+
+
 def sweep(
     scenario: PathLike | None = None,
     *,
     grid: Mapping[str, Any],
-    data: PathLike | Arrays | None = None,
+    data: PathLike | Arrays | type[Dataset] | Mapping[str, Any] | None = None,
     rounds: int | None = None,
     encoders: Mapping[str, Network] | None = None,
     decoders: Mapping[str, Network] | None = None,
@@ -158,7 +181,7 @@ def sweep(
     Args:
         scenario: as ``run`` takes it.
         grid: keys of the scenario, each with the values that it takes: ``{"train.beta": [0, 1e-3], "seed": range(5)}``.
-        data: the folder of the data set, or arrays.
+        data: as ``run`` takes it.
         rounds: how many rounds to train each run.
         encoders, decoders, local_decoders, selectors: as ``run`` takes them, for all runs.
         out: the folder of the sweep; without it, runs/NAME-sweep.
@@ -169,17 +192,17 @@ def sweep(
     Raises:
         Error: if any run failed, with the program's own line.
     """
-    if isinstance(data, Arrays) and scenario is None:
-        raise Error("a sweep over arrays needs a scenario: write data.scenario() to a file", status=2)
+    given = _Data(data)
+    if scenario is None and (given.arrays is not None or given.own is not None):
+        raise Error("a sweep over data of your own needs a scenario: for arrays write data.scenario() to a file", status=2)
     words = [] if scenario is None else [os.fspath(scenario)]
-    folder_of_data: PathLike | None = data.folder if isinstance(data, Arrays) else data
     networks = Networks(encoders, decoders, local_decoders, selectors)
-    if networks:
-        out = out if out is not None else folder_of_sweep([*words, *flags({"data": folder_of_data})])
-        words += networks.words(Path(out))
+    if networks or given.own is not None:
+        out = out if out is not None else folder_of_sweep(None if scenario is None else os.fspath(scenario))
+        words += networks.words(Path(out)) + given.words(Path(out))
     for key, of in grid.items():
         words += ["--set", f"{key}={','.join(toml(value, key) for value in values(of))}"]
-    words += flags({"data": folder_of_data, "rounds": rounds, "out": out, "parallel": parallel, "device": device})
+    words += flags({"data": given.folder, "rounds": rounds, "out": out, "parallel": parallel, "device": device})
     words += flags({"in-process": in_process})
     return Sweep(_folder_of_sweep(call("sweep", "--json", *words)))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._models import Adapter, ModelError
+from ._models import Adapter
+from ._users import ModelError
 
 if TYPE_CHECKING:
     import numpy

@@ -8,31 +8,19 @@ into parts changes no bit.
 from __future__ import annotations
 
 import json
-import linecache
-import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import _classes
 from ._errors import Error, needs
-
-#: What cloudpickle calls the file of all code that goes by value.
-_BY_VALUE = "<dynamic-code>"
+from ._users import ModelError, OfUser
 
 #: How many rows a network is tried on before it is used.
 _TRIED = 3
 
 #: The generators' seed of that trial, and of everything that a class makes beside what learns.
 _FIXED_SEED = 0
-
-
-class ModelError(Exception):
-    """What is wrong with a network, in one line."""
 
 
 def build(keys: str, shape: list[int], outputs: int, threads: int) -> Adapter:
@@ -49,15 +37,14 @@ def build(keys: str, shape: list[int], outputs: int, threads: int) -> Adapter:
     from ._array_module import ArrayAdapter, ArrayModule
 
     if isinstance(found, type) and issubclass(found, ArrayModule):
-        adapter: Adapter = ArrayAdapter(numpy, found, tuple(shape), outputs, words)
+        adapter: Adapter = ArrayAdapter(numpy, (found, source), tuple(shape), outputs, words)
     elif _classes.is_torch(found):
         from ._torch import TorchAdapter
 
-        adapter = TorchAdapter(numpy, found, tuple(shape), outputs, words, threads)
+        adapter = TorchAdapter(numpy, (found, source), tuple(shape), outputs, words, threads)
     else:
         what = "a class that derives from pom2dib.Module or pom2dib.ArrayModule is wanted"
         raise ModelError(f"{given['class']} is {found!r}: {what}")
-    adapter.source = source
     adapter.set_up()
     adapter.try_out()
     return adapter
@@ -71,20 +58,18 @@ def _numpy() -> Any:
     return numpy
 
 
-class Adapter:
+class Adapter(OfUser):
     """A network of a user's class. What depends on how it computes is in the classes that derive from this one."""
 
     #: Names and versions of the libraries by which it computes.
     libraries: list[str]
     #: Names and shapes of what learns, in order of name.
     parameters: list[tuple[str, list[int]]]
-    #: The file in which the class was written, if it came by value.
-    source: str
 
-    def __init__(self, numpy: Any, of: type, shape: tuple[int, ...], outputs: int, keys: dict[str, Any]) -> None:
+    def __init__(self, numpy: Any, found: tuple[type, str], shape: tuple[int, ...], outputs: int, keys: dict[str, Any]) -> None:
+        """Of a class, and the file in which it was written."""
+        super().__init__(*found)
         self.numpy = numpy
-        self.of = of
-        self.name = of.__name__
         self.shape = shape
         self.outputs = outputs
         self.keys = keys
@@ -226,46 +211,6 @@ class Adapter:
     def _range(self, x: Any) -> str:
         return f" with values from {float(x.min()):.3g} to {float(x.max()):.3g}" if x.size else ""
 
-    @contextmanager
-    def users(self, method: str) -> Iterator[None]:
-        """Around code of the user's: what it raises becomes one line, and its traceback goes to the node's log."""
-        try:
-            yield
-        except ModelError:
-            raise
-        except BaseException as error:
-            self._show(error)
-            raise ModelError(f"{self.name}.{method}{self._place(error.__traceback__)}: {_said(error)}") from None
-
-    def _show(self, error: BaseException) -> None:
-        """Writes a traceback to the node's log. What came by value has lost its file, which may be there all the same."""
-        lines = linecache.getlines(self.source) if self.source else []
-        if lines:
-            linecache.cache[_BY_VALUE] = (0, None, lines, _BY_VALUE)
-        written = "".join(traceback.format_exception(error)).replace(f'"{_BY_VALUE}"', f'"{self.source}"')
-        print(written, end="", file=sys.stderr, flush=True)
-
-    def _place(self, trace: TracebackType | None) -> str:
-        """File and line of what was raised: the innermost frame that is no library's."""
-        own = [frame for frame in traceback.extract_tb(trace) if not _is_library(frame.filename)]
-        if not own:
-            return ""
-        file = self.source if own[-1].filename == _BY_VALUE else own[-1].filename
-        return f" ({file}, line {own[-1].lineno})"
-
-
-def _is_library(filename: str) -> bool:
-    parts = Path(filename).parts
-    return bool({"site-packages", "dist-packages"} & set(parts)) or filename.startswith(
-        (os.path.dirname(os.__file__) + os.sep, os.path.dirname(__file__) + os.sep, "<frozen", "<__array_function__")
-    )
-
-
-def _said(error: BaseException) -> str:
-    """What was raised, on one line."""
-    lines = str(error).strip().splitlines()
-    return type(error).__name__ + (f": {lines[0]}" if lines else "")
-
 
 def _by(shape: Sequence[int]) -> str:
     return "[" + ", ".join(str(size) for size in shape) + "]"
@@ -282,7 +227,3 @@ def _joined(numpy: Any, arrays: list[Any], dtype: Any) -> bytes:
     whole = arrays[0] if len(arrays) == 1 else numpy.concatenate(arrays)
     made: bytes = whole.astype(dtype, copy=False).tobytes()
     return made
-
-
-#: A class, or the name of one in an installed module: ``module:Class``.
-Class = Callable[..., Any] | str

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ._classes import is_installed, is_model, packed
+from ._dataset import Dataset, scenario
 from ._errors import Error
 from ._words import toml
 
@@ -82,6 +83,32 @@ class Networks:
         while self._classes.setdefault(name, of) is not of:
             name, number = f"{of.__name__}-{number}", number + 1
         return name
+
+
+class Data:
+    """A data set of a class of the caller's, as a run is told of it."""
+
+    def __init__(self, given: Any) -> None:
+        """Of a class that derives from ``Dataset``, or a table with one as ``"class"`` and the keys that it is given."""
+        table = dict(given) if isinstance(given, Mapping) else {"class": given}
+        of = table.pop("class", None)
+        if not (isinstance(of, type) and issubclass(of, Dataset)):
+            raise Error(f"data is {of!r}: a folder, pom2dib.Arrays or a class that derives from pom2dib.Dataset is wanted", status=2)
+        self._of, self._keys = of, table
+
+    def scenario(self) -> str:
+        """One that can be run with it, but for ``[data]``."""
+        return scenario(self._of(**self._keys), self._of.__name__)
+
+    def words(self, folder: Path) -> list[str]:
+        """The assignment that puts it into the scenario."""
+        table: dict[str, Any] = {"source": "python"}
+        if is_installed(self._of):
+            table["class"] = f"{self._of.__module__}:{self._of.__qualname__}"
+        else:
+            file, sha256 = _write(folder, packed({self._of.__name__: self._of}))
+            table.update({"class": self._of.__name__, "file": str(file), "sha256": sha256})
+        return ["--set", f"data={toml({**table, 'keys': self._keys}, 'data')}"]
 
 
 def _named(said: str, given: Mapping[str, Network] | None) -> Iterator[tuple[str, Network]]:

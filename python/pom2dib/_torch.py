@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ._models import Adapter, ModelError
+from ._models import Adapter
+from ._users import ModelError
 
 
 class Module(torch.nn.Module):
@@ -24,6 +26,16 @@ class Module(torch.nn.Module):
         self.out = out
 
 
+@dataclass
+class Constant:
+    """A tensor of a network that does not learn, and what it was when the network was made."""
+
+    name: str
+    tensor: Any
+    version: int
+    before: Any
+
+
 class TorchAdapter(Adapter):
     """A network of a class that derives from ``Module``."""
 
@@ -34,7 +46,7 @@ class TorchAdapter(Adapter):
         self.libraries = [f"torch {torch.__version__}"]
         self.module: Any = None
         self.learning: list[Any] = []
-        self.constants: list[tuple[str, Any, Any]] = []
+        self.constants: list[Constant] = []
 
     def set_up(self) -> None:
         torch.set_num_threads(self.threads)
@@ -120,16 +132,20 @@ class TorchAdapter(Adapter):
         """Buffers, and parameters that do not learn: they follow from the class, and are not saved."""
         frozen = [(name, value) for name, value in self.module.named_parameters() if not value.requires_grad]
         constants = [*frozen, *self.module.named_buffers()]
-        self.constants = [(name, value, value.detach().clone()) for name, value in constants]
+        self.constants = [Constant(name, value, value._version, value.detach().clone()) for name, value in constants]
 
     def _check_constants(self) -> None:
-        for name, _, before in self.constants:
-            now = self._now(name)
-            if now is None or now.shape != before.shape or not torch.equal(now, before):
+        for constant in self.constants:
+            now = self._now(constant.name)
+            # Whatever is written to a tensor counts its version up.
+            if now is constant.tensor and now._version == constant.version:
+                continue
+            if now is None or now.shape != constant.before.shape or not torch.equal(now, constant.before):
                 raise ModelError(
-                    f"{self.name}: buffer {name} changes in a pass; only parameters are saved and restored, so use layers without "
+                    f"{self.name}: buffer {constant.name} changes in a pass; only parameters are saved and restored, so use layers without "
                     "running statistics (LayerNorm or GroupNorm for BatchNorm)"
                 )
+            constant.tensor, constant.version = now, now._version
 
     def _now(self, name: str) -> Any:
         *path, last = name.split(".")

@@ -231,7 +231,7 @@ impl Module for PythonNetwork {
     }
 }
 
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     CALLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -268,7 +268,7 @@ fn taken(bytes: &[u8], shape: impl Into<pom2dib::candle::Shape>, like: &Tensor) 
     Ok(made?.to_device(like.device())?)
 }
 
-fn numbers<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<T> {
+pub(crate) fn numbers<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<T> {
     bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
 }
 
@@ -278,7 +278,7 @@ fn of<'py>(py: Python<'py>) -> impl Fn(PyErr) -> Error + 'py {
 }
 
 /// One line of what Python raised. Errors of users' classes are lines already; their tracebacks have been written.
-fn line(py: Python<'_>, error: &PyErr) -> String {
+pub(crate) fn line(py: Python<'_>, error: &PyErr) -> String {
     let value = error.value(py);
     let said = value.to_string();
     let said = said.lines().next().unwrap_or_default();

@@ -1,0 +1,70 @@
+"""Code of the user's own, as it runs in a node: what it raises is one line, and its traceback is in the node's log."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+#: What cloudpickle calls the file of all code that goes by value.
+_BY_VALUE = "<dynamic-code>"
+
+
+class ModelError(Exception):
+    """What is wrong with a network, in one line."""
+
+
+class OfUser:
+    """An object of a class of the user's own."""
+
+    def __init__(self, of: type, source: str) -> None:
+        """Of a class; ``source`` is the file in which it was written, if it came by value."""
+        self.of = of
+        self.name = of.__name__
+        self.source = source
+
+    @contextmanager
+    def users(self, method: str) -> Iterator[None]:
+        """Around code of the user's: what it raises becomes one line, and its traceback goes to the node's log."""
+        try:
+            yield
+        except ModelError:
+            raise
+        except BaseException as error:
+            self._show(error)
+            raise ModelError(f"{self.name}.{method}{self._place(error.__traceback__)}: {_said(error)}") from None
+
+    def _show(self, error: BaseException) -> None:
+        """Writes a traceback to the node's log. What came by value has lost its file, which may be there all the same."""
+        lines = linecache.getlines(self.source) if self.source else []
+        if lines:
+            linecache.cache[_BY_VALUE] = (0, None, lines, _BY_VALUE)
+        written = "".join(traceback.format_exception(error)).replace(f'"{_BY_VALUE}"', f'"{self.source}"')
+        print(written, end="", file=sys.stderr, flush=True)
+
+    def _place(self, trace: TracebackType | None) -> str:
+        """File and line of what was raised: the innermost frame that is no library's."""
+        home = getattr(sys.modules.get(self.of.__module__), "__file__", None)
+        own = [frame for frame in traceback.extract_tb(trace) if frame.filename == home or not _is_library(frame.filename)]
+        if not own:
+            return ""
+        file = self.source if own[-1].filename == _BY_VALUE else own[-1].filename
+        return f" ({file}, line {own[-1].lineno})"
+
+
+def _is_library(filename: str) -> bool:
+    parts = Path(filename).parts
+    return bool({"site-packages", "dist-packages"} & set(parts)) or filename.startswith(
+        (os.path.dirname(os.__file__) + os.sep, os.path.dirname(__file__) + os.sep, "<frozen", "<__array_function__")
+    )
+
+
+def _said(error: BaseException) -> str:
+    """What was raised, on one line."""
+    lines = str(error).strip().splitlines()
+    return type(error).__name__ + (f": {lines[0]}" if lines else "")
