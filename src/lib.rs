@@ -23,6 +23,7 @@ mod records;
 mod report;
 mod reproduce;
 mod run;
+mod serve;
 mod statistics;
 mod sweep;
 

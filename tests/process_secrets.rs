@@ -342,6 +342,7 @@ fn live(options: node::Options, known: Arc<Mutex<Vec<Context>>>) -> Result<(), N
                 files: dataset.files(),
                 same_build: false,
                 libraries: Vec::new(),
+                widths: Vec::new(),
             });
             TransmitterMachine::new(context, dataset.into(), state.as_deref())
         })
@@ -352,7 +353,7 @@ fn live(options: node::Options, known: Arc<Mutex<Vec<Context>>>) -> Result<(), N
 
 fn load(known: &Context, (role, index): (Role, u32), secret: Vec<u8>) -> LoadRequest {
     let (run, incarnation) = (known.run.clone(), known.incarnation);
-    LoadRequest { run, role: role.into(), index, incarnation, secret: secret.into() }
+    LoadRequest { run, role: role.into(), index, incarnation, secret: secret.into(), version: None }
 }
 
 /// Calls a transmitter with a first turn; returns its refusal.

@@ -10,7 +10,9 @@ use scenario::{Preset, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, RunLock, Summary, command_line, render,
+    CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, RunLock, ServeOptions, StreamArguments,
+    Summary, command_line, render,
+    stream::{self, Prepared},
 };
 
 /// The scenarios that come with the program, by their names. The first runs when none is named: it needs no files.
@@ -161,6 +163,7 @@ impl ScenarioArguments {
 
 /// Command line of the coordinator.
 #[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("judges").args(["evaluate", "serve"]).multiple(false))]
 #[command(after_long_help = "Examples:
   pom2dib coordinator scenarios/digits.toml --out by-hand       # nodes of this machine
   pom2dib coordinator mine.toml --out run --listen 0.0.0.0:7310 --tls certs
@@ -190,9 +193,17 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "force")]
     pub evaluate: bool,
 
-    /// Evaluate the checkpoint that scored best on validation rows, instead of the last
-    #[arg(long, requires = "evaluate")]
+    /// Evaluate (or serve) the checkpoint that scored best on validation rows, instead of the last
+    #[arg(long, requires = "judges")]
     pub best: bool,
+
+    /// Serve the last checkpoint of the run in this folder, or with --best its best, and train nothing: --out is then RUN/serve
+    #[arg(long, env = "POM2DIB_SERVE", value_name = "RUN", conflicts_with_all = ["force", "evaluate", "resume", "resume_or_start", "scenario", "verify"])]
+    pub serve: Option<PathBuf>,
+
+    /// What is served, and how.
+    #[command(flatten)]
+    pub stream: StreamArguments,
 
     /// Address to listen on
     #[arg(long, env = "POM2DIB_LISTEN", default_value = "127.0.0.1:7310", value_name = "IP:PORT", value_parser = node::listening)]
@@ -256,6 +267,9 @@ impl Arguments {
     ///
     /// [`CoordinatorError::Input`] or a scenario's error if an argument, the scenario or the folder cannot be used.
     pub fn options(&self) -> Result<Options, CoordinatorError> {
+        if let Some(run) = &self.serve {
+            return self.options_of_service(run);
+        }
         let mode = match (self.resume, self.evaluate, self.resume_or_start) {
             (true, ..) => Mode::Resume,
             (_, true, _) => Mode::Evaluate,
@@ -267,6 +281,24 @@ impl Arguments {
             Mode::Resume if !RunFolder::at(&self.out).holds_run() => self.scenario_of_store()?,
             Mode::Resume | Mode::Evaluate => self.scenario_of_folder()?,
         };
+        self.options_with(scenario, mode)
+    }
+
+    /// Those of a service of a run's checkpoint. The caller holds the lock of its folder, --out.
+    fn options_of_service(&self, run: &Path) -> Result<Options, CoordinatorError> {
+        let Prepared { scenario, store } = stream::prepare(run, self.best, &self.scenario.set, &self.stream)?;
+        let mut scenario = scenario;
+        if let Some(folder) = &self.scenario.data {
+            scenario.data.path = Some(absolute(folder)?);
+        }
+        // The copy is of one checkpoint: it is the last, whichever of the run's it was.
+        let options = self.options_with(scenario, Mode::Evaluate)?;
+        let serve = ServeOptions { run: run.into(), best: self.best, stream: self.stream.clone() };
+        let folder = stream::service_folder(run);
+        Ok(Options { store: Some(store), best: false, folder, serve: Some(serve), ..options })
+    }
+
+    fn options_with(&self, scenario: Scenario, mode: Mode) -> Result<Options, CoordinatorError> {
         Ok(Options {
             scenario,
             mode,
@@ -289,6 +321,7 @@ impl Arguments {
                 stall: Duration::from_secs(self.stall),
             },
             terminate: Shutdown::default(),
+            serve: None,
         })
     }
 
@@ -351,11 +384,18 @@ pub fn main(arguments: Arguments) -> ExitCode {
 }
 
 fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
-    let options = arguments.options()?;
+    if let Some(run) = &arguments.serve {
+        // Without a run there is nothing to lock.
+        RunFolder::at(run).scenario()?;
+    }
+    let folder =
+        arguments.serve.as_ref().map_or_else(|| arguments.out.clone(), |run| stream::service_folder(run));
+    let before = if arguments.serve.is_none() { Some(arguments.options()?) } else { None };
     let _lock = match arguments.lock_inherited {
-        true => RunLock::inherit(&options.folder)?,
-        false => RunLock::take(&options.folder)?,
+        true => RunLock::inherit(&folder)?,
+        false => RunLock::take(&folder)?,
     };
+    let options = before.map_or_else(|| arguments.options(), Ok)?;
     let options = match arguments.scenario.rounds.filter(|_| arguments.resume) {
         Some(rounds) if RunFolder::at(&options.folder).holds_run() => {
             crate::extend(&options.folder, rounds)?;
@@ -402,6 +442,9 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
 pub fn print_outcome(outcome: &Outcome, scenario: &Scenario, folder: &Path, json: bool) {
     match outcome {
         Outcome::Done(summary) => print_summary(summary, scenario, folder, json),
+        Outcome::Served(summary) => {
+            node::say(&if json { format!("{summary}\n") } else { stream::table(summary) });
+        }
         Outcome::Stopped(version) => {
             let (rounds, folder) = (scenario.train.rounds, folder.display());
             let when = match version {

@@ -1,5 +1,6 @@
 mod ending;
 mod joining;
+mod serving;
 mod validating;
 
 use std::{
@@ -16,8 +17,9 @@ use proto::v1::{
 use scenario::Scenario;
 use tokio::{sync::mpsc, time::Instant};
 
+use self::serving::Sizes;
 use crate::{
-    CoordinatorError, Mode, Options, Outcome, Summary,
+    CoordinatorError, Mode, Options, Outcome,
     interruption::Interruption,
     lock,
     manifest::state_name,
@@ -30,6 +32,7 @@ use crate::{
     setup::Setup,
     shared_status::SharedStatus,
     stall,
+    stream::{Newer, Stream},
     summary::{ClassCounts, hex},
     validation::Best,
 };
@@ -77,7 +80,16 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         shared_status: SharedStatus::new(&options.scenario).into(),
         events,
     };
-    let mut conductor = Conductor::new(options, setup, &service, inbox);
+    let stream = match &options.serve {
+        Some(serve) => {
+            Some(Stream::open(&serve.stream, &options.scenario, (options.json, options.insecure))?)
+        }
+        None => None,
+    };
+    let newer = options.serve.as_ref().filter(|serve| serve.stream.reload).map(Newer::of).transpose()?;
+    let patience = options.serve.as_ref().map(|serve| serve.stream.patience());
+    let mut conductor =
+        Conductor { stream, newer, patience, ..Conductor::new(options, setup, &service, inbox) };
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(async move {
         let router = listener
@@ -138,6 +150,16 @@ struct Conductor {
     libraries: BTreeSet<String>,
     /// The version that has scored best on validation rows, where there are any.
     best: Option<Best>,
+    /// How large what the nodes have is.
+    sizes: Sizes,
+    /// What is served, if that is what this coordinator does.
+    stream: Option<Stream>,
+    /// Where newer checkpoints than the one that is served are looked for.
+    newer: Option<Newer>,
+    /// How long a service waits for lost transmitters before it goes on without them.
+    patience: Option<Duration>,
+    /// The transmitters without which it does.
+    gone: BTreeSet<Member>,
 }
 
 impl Conductor {
@@ -163,6 +185,11 @@ impl Conductor {
             same_build: false,
             libraries: BTreeSet::new(),
             best: None,
+            sizes: Sizes::default(),
+            stream: None,
+            newer: None,
+            patience: None,
+            gone: BTreeSet::new(),
         };
         conductor.shared_status.incarnation(conductor.setup.incarnation, conductor.setup.version(), None);
         if let Some(version) = conductor.setup.saved {
@@ -175,24 +202,40 @@ impl Conductor {
     async fn conduct(&mut self) -> Result<Outcome, CoordinatorError> {
         loop {
             match self.incarnation().await {
-                Ok(summary) => return Ok(Outcome::Done(Box::new(summary))),
-                Err(Interruption::Stopped(version)) => return Ok(Outcome::Stopped(version)),
+                Ok(outcome) => return Ok(outcome),
+                Err(Interruption::Stopped(version)) => {
+                    let served = self.end_stream().await;
+                    return Ok(served.unwrap_or(Outcome::Stopped(version)));
+                }
                 Err(Interruption::Fatal(error)) => return Err(error),
                 // A lost node need not come back for the end, as when all nodes are stopped at the same time.
                 Err(Interruption::Lost(line)) if self.stopping => {
+                    if let Some(stream) = &mut self.stream {
+                        stream.lose(&line).await;
+                        self.members.order(Order::Abort(Abort { reason: "the service has ended".into() }));
+                        return Ok(self.end_stream().await.unwrap_or(Outcome::Stopped(0)));
+                    }
                     eprintln!("{line}: ending without a further checkpoint");
                     self.members.order(Order::Abort(Abort { reason: "the run was told to stop".into() }));
                     return Ok(Outcome::Stopped(self.setup.saved.unwrap_or(0)));
                 }
-                Err(Interruption::Lost(line)) => self.roll_back(line).await?,
+                Err(Interruption::Lost(line)) => {
+                    if let Some(stream) = &mut self.stream {
+                        stream.lose(&line).await;
+                    }
+                    self.roll_back(line).await?;
+                }
             }
         }
     }
 
     /// Runs from the first join to the summary without a loss.
-    async fn incarnation(&mut self) -> Result<Summary, Interruption> {
+    async fn incarnation(&mut self) -> Result<Outcome, Interruption> {
         self.best = self.setup.committed.as_ref().and_then(|run| run.best);
         let devices = self.gather().await?;
+        if self.stream.is_some() {
+            return self.serve().await;
+        }
         let mut rounds = match self.mode {
             Mode::Evaluate => None,
             _ => {
@@ -214,7 +257,7 @@ impl Conductor {
         })?;
         let summary = self.sum_up(devices, version, seconds, rounds.as_ref(), &judge, fingerprint)?;
         self.dismiss().await;
-        Ok(summary)
+        Ok(Outcome::Done(Box::new(summary)))
     }
 
     /// Goes back to the last checkpoint: increments the incarnation, writes it down, and lets all nodes join again.
@@ -236,7 +279,10 @@ impl Conductor {
         self.leaving = None;
         let (incarnation, version) = (self.setup.incarnation, self.setup.version());
         self.shared_status.incarnation(incarnation, version, Some(&line));
-        eprintln!("{line}: going back to round {version} (incarnation {incarnation})");
+        match self.stream {
+            Some(_) => eprintln!("{line}: waiting for it to come back (incarnation {incarnation})"),
+            None => eprintln!("{line}: going back to round {version} (incarnation {incarnation})"),
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::{
 use node::Role;
 use proto::{
     Secret,
-    v1::{Heartbeat, Join, NodeStatus, Order, Rollback, Start, order},
+    v1::{Batch, Heartbeat, Join, NodeStatus, Order, Rollback, Start, order},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -200,11 +200,13 @@ impl Members {
         })
     }
 
-    /// The transmitters' secrets, by index. All transmitters have joined when a run starts.
+    /// The transmitters' secrets, by index. All transmitters have joined when a run starts; of one that a service goes on without, nobody
+    /// uses the secret.
     fn transmitter_secrets(&self) -> Vec<Secret> {
         let table = self.table();
-        let seats = table.seats.iter().filter(|(member, _)| member.role == Role::Transmitter);
-        seats.map(|(_, seat)| seat.secret.clone()).collect()
+        let seat = |index| table.seats.get(&Member { role: Role::Transmitter, index });
+        let secret = |index| seat(index).map_or_else(|| Secret::new([0; 32]), |seat| seat.secret.clone());
+        (0..self.transmitters).map(secret).collect()
     }
 
     // ------------------------------------------------------------------------------------------------- orders
@@ -213,6 +215,16 @@ impl Members {
     /// member that has left is noticed elsewhere.
     pub(crate) fn order(&self, order: order::Order) -> Vec<Member> {
         self.order_each(|_| order.clone())
+    }
+
+    /// Sends a batch of a stream: its own to each transmitter, and to receivers what they all share.
+    pub(crate) fn order_batches(&self, batches: &[Batch]) -> Vec<Member> {
+        self.order_each(|member| {
+            order::Order::Batch(match member.role {
+                Role::Transmitter => batches[member.index].clone(),
+                Role::Receiver => Batch { observed: Vec::new(), ..batches[0].clone() },
+            })
+        })
     }
 
     /// The same with an individual order for each member.

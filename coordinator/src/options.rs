@@ -4,7 +4,7 @@ use link::{Security, Token};
 use scenario::Scenario;
 use store::Store;
 
-use crate::CoordinatorError;
+use crate::{CoordinatorError, StreamArguments};
 
 /// Settings of a coordinator at its start.
 #[derive(Clone, Debug)]
@@ -35,6 +35,19 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Signal for the coordinator to stop.
     pub terminate: node::Shutdown,
+    /// Serve instead of evaluating.
+    pub serve: Option<ServeOptions>,
+}
+
+/// What is served, and of which run.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// The run's folder, of which [`Options::folder`] is the service's own.
+    pub run: PathBuf,
+    /// Its best checkpoint on validation rows, instead of the last.
+    pub best: bool,
+    /// The stream.
+    pub stream: StreamArguments,
 }
 
 /// The file of a run's folder with a token that the run generated for itself. It is never stored remotely.
@@ -75,6 +88,8 @@ pub struct Deadlines {
 pub enum Outcome {
     /// The run is done.
     Done(Box<crate::Summary>),
+    /// The service has ended: its summary.
+    Served(serde_json::Value),
     /// The run was stopped, and has a checkpoint of this version (unless that is 0).
     Stopped(u64),
 }

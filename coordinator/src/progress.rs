@@ -10,6 +10,9 @@ use crate::{rounds::Metrics, validation::Validated};
 /// Interval between lines where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// The same where there is one.
+const LIVE_EVERY: Duration = Duration::from_millis(200);
+
 /// Shows progress of the run on standard error: a bar on a terminal, occasional lines elsewhere.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
@@ -83,6 +86,42 @@ impl Progress {
     }
 
     /// Removes the bar.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A line about a service on standard error that is kept up to date: on a terminal in place, elsewhere now and then.
+pub(crate) struct Live {
+    bar: Option<ProgressBar>,
+    last: Instant,
+}
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg}").expect("the template is well-formed");
+            ProgressBar::new_spinner().with_style(style)
+        });
+        Live { bar, last: Instant::now() }
+    }
+
+    /// Shows a line, if it is time for one.
+    pub(crate) fn show(&mut self, line: impl FnOnce() -> String) {
+        let every = if self.bar.is_some() { LIVE_EVERY } else { LINE_EVERY };
+        if self.last.elapsed() < every {
+            return;
+        }
+        self.last = Instant::now();
+        match &self.bar {
+            Some(bar) => bar.set_message(line()),
+            None => eprintln!("{}", line()),
+        }
+    }
+
+    /// Removes it.
     pub(crate) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

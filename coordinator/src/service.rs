@@ -83,6 +83,8 @@ pub(crate) struct Current {
     pub(crate) incarnation: u64,
     /// The version of the checkpoint from which nodes restore their state, if any.
     pub(crate) restore: Option<u64>,
+    /// In service, the version of a newer checkpoint that they may load.
+    pub(crate) reload: Option<u64>,
 }
 
 /// State that all handlers share.
@@ -154,8 +156,16 @@ impl Coordinator for Service {
                 "the message is of another run, or of an older incarnation",
             ));
         }
-        let version =
-            current.restore.ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?;
+        let version = match request.version {
+            None => {
+                current.restore.ok_or_else(|| Status::failed_precondition("this run starts from nothing"))?
+            }
+            Some(version) if current.reload == Some(version) => version,
+            Some(version) => {
+                let reason = format!("nobody has ordered to load version {version}");
+                return Err(Status::failed_precondition(reason));
+            }
+        };
         let (state, expected) = match self.checkpoints.state(version, member).await {
             Ok(found) => found,
             // The manifest has been damaged since the checkpoint was checked.

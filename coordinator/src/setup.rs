@@ -190,7 +190,7 @@ impl Setup {
 
     /// The service's state for this incarnation.
     pub(crate) fn current(&self) -> Current {
-        Current { incarnation: self.incarnation, restore: self.restore }
+        Current { incarnation: self.incarnation, restore: self.restore, reload: None }
     }
 }
 

@@ -116,6 +116,10 @@ pub trait Dataset: Send + Sync {
         out: &mut [f32],
     ) -> Result<(), DataError>;
 
+    /// Makes of a sample's values of a modality, as they were observed, what [`read`](Self::read) would write of them: what was fitted on the
+    /// training rows is applied. Default: they stay as they are.
+    fn normalise(&self, _modality: &str, _values: &mut [f32]) {}
+
     /// Says which (sample, epoch) of a modality will be read next, in place of what was said before: a data set that reads
     /// files can begin in the background. It changes no result.
     fn read_ahead(&self, _modality: &str, _split: Split, _samples: &[(usize, u64)]) {}

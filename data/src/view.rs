@@ -86,6 +86,10 @@ impl Dataset for View {
     }
 
     /// Only where it trains: what was said elsewhere would take the place of what training reads next.
+    fn normalise(&self, modality: &str, values: &mut [f32]) {
+        self.inner.normalise(modality, values);
+    }
+
     fn read_ahead(&self, modality: &str, split: Split, samples: &[(usize, u64)]) {
         if self.trains {
             let part = self.part(split);

@@ -102,9 +102,22 @@ pub fn reparameterisation(
     tick: u64,
     count: usize,
 ) -> Vec<f32> {
+    reparameterisation_from(seed, phase, [k, t, m], tick, (0, count))
+}
+
+/// The same without the first `skipped` values, which are not drawn.
+pub fn reparameterisation_from(
+    seed: Seed,
+    phase: Phase,
+    [k, t, m]: [usize; 3],
+    tick: u64,
+    (skipped, count): (usize, usize),
+) -> Vec<f32> {
     let purpose = phase.choose(Purpose::Reparameterisation, Purpose::EvaluationReparameterisation);
     let mut noise = vec![0.0; count];
-    seed.stream(purpose, &[k as u64, t as u64, m as u64], tick).fill_normal(&mut noise);
+    let mut stream = seed.stream(purpose, &[k as u64, t as u64, m as u64], tick);
+    stream.skip_normals(skipped as u64);
+    stream.fill_normal(&mut noise);
     noise
 }
 

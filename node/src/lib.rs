@@ -19,12 +19,13 @@ pub use command::{
     say, seed,
 };
 pub use compute::{
-    Compute, Context, Employ, Machine, Profiler, ProfilerPhase, Surroundings, all_kept, compute_within,
-    device_name, first_pass, in_parallel, is_parameter, is_validation, join_machines, on_threads, pack_state,
-    resolve_device, restore, restore_data, save, unpack_state,
+    BATCHES_UNDER_WAY, Compute, Context, Employ, Machine, Profiler, ProfilerPhase, Stopwatch, Surroundings,
+    all_kept, compute_within, device_name, first_pass, in_parallel, is_parameter, is_validation,
+    join_machines, on_threads, pack_state, reloaded, resolve_device, restore, restore_data, save,
+    unpack_state,
 };
 pub use control::{
-    Activity, Awaited, Control, Health, HealthArguments, Joined, Next, Probe, Schedule, Shutdown,
+    Activity, Awaited, Control, Health, HealthArguments, Joined, Next, Probe, Reloading, Schedule, Shutdown,
     end_with_parent, health, live, main,
 };
 pub use described::{

@@ -16,15 +16,23 @@ pub struct Stamp {
     pub receiver: u32,
     #[prost(enumeration = "Phase", tag = "5")]
     pub phase: i32,
-    /// of the evaluation; 0 in training
+    /// of the evaluation; 0 in training; in service how often the test set's rows have been counted through
     #[prost(uint64, tag = "6")]
     pub pass: u64,
-    /// in training the round, in evaluation the piece of the test set
+    /// in training the round, else the piece of the test set
     #[prost(uint64, tag = "7")]
     pub round: u64,
-    /// of the round: some consecutive ticks (train.ticks_per_part); 0 in evaluation
+    /// of the round: some consecutive ticks (train.ticks_per_part); 0 in evaluation; in service the place of
     #[prost(uint64, tag = "8")]
     pub part: u64,
+    /// the batch's first sample in its piece
+    ///
+    /// of a batch in service; else 0
+    #[prost(uint64, tag = "9")]
+    pub samples: u64,
+    /// in service: which draw of u the batch belongs to; else 0
+    #[prost(uint64, tag = "10")]
+    pub draw: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tensor {
@@ -110,6 +118,12 @@ pub struct Features {
     /// dithered features: of this message and those after it, until others come
     #[prost(message, optional, tag = "8")]
     pub tables: ::core::option::Option<Tables>,
+    /// in service: from the batch to this message, by the transmitter's own clock; else 0
+    #[prost(double, tag = "9")]
+    pub seconds: f64,
+    /// in service: a bit for every (entry, sample) that was not observed; empty: all were
+    #[prost(bytes = "bytes", tag = "10")]
+    pub absent: ::prost::bytes::Bytes,
 }
 /// The integers of all entries, in the order of z: one stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -135,7 +149,7 @@ pub struct Tables {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Report {
-    #[prost(oneof = "report::Report", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "report::Report", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub report: ::core::option::Option<report::Report>,
 }
 /// Nested message and enum types in `Report`.
@@ -162,6 +176,10 @@ pub mod report {
         Heartbeat(super::Heartbeat),
         #[prost(message, tag = "10")]
         Leaving(super::Leaving),
+        #[prost(message, tag = "11")]
+        Answers(super::Answers),
+        #[prost(message, tag = "12")]
+        Loaded(super::Loaded),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -209,6 +227,12 @@ pub struct Ready {
     /// what its networks compute with beside this program, each with its version
     #[prost(string, repeated, tag = "10")]
     pub libraries: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// of the test set
+    #[prost(uint64, tag = "11")]
+    pub test_samples: u64,
+    /// of its modalities: values a sample (transmitters)
+    #[prost(uint64, repeated, tag = "12")]
+    pub widths: ::prost::alloc::vec::Vec<u64>,
 }
 /// How many samples each class has, and what the classes are called if their labels are texts.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -492,6 +516,64 @@ pub struct TransmitterPass {
     #[prost(message, optional, tag = "5")]
     pub spent: ::core::option::Option<Spent>,
 }
+/// What a receiver makes of a batch in service.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Answers {
+    /// sequence number of the batch's first sample
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+    /// values of an output
+    #[prost(uint32, tag = "2")]
+    pub width: u32,
+    /// f32, row by row: the probabilities of the classes, or the values in the units of the data
+    #[prost(bytes = "bytes", tag = "3")]
+    pub outputs: ::prost::bytes::Bytes,
+    /// of a classification: the answers
+    #[prost(uint32, repeated, tag = "4")]
+    pub labels: ::prost::alloc::vec::Vec<u32>,
+    /// in (k, m) order, what was decoded
+    #[prost(message, repeated, tag = "5")]
+    pub used: ::prost::alloc::vec::Vec<answers::Used>,
+    /// the transmitters that it did not wait for, or that are gone
+    #[prost(uint32, repeated, tag = "6")]
+    pub without: ::prost::alloc::vec::Vec<u32>,
+    /// seconds from the last features to the answers
+    #[prost(double, tag = "7")]
+    pub decode: f64,
+    /// the longest of the transmitters' own, seconds
+    #[prost(double, tag = "8")]
+    pub encode: f64,
+    #[prost(uint64, tag = "9")]
+    pub feature_bytes: u64,
+    /// of rows of the test set: the sum over those with a label of the task's first metric
+    #[prost(double, tag = "10")]
+    pub score: f64,
+    /// how many those are
+    #[prost(uint64, tag = "11")]
+    pub judged: u64,
+}
+/// Nested message and enum types in `Answers`.
+pub mod answers {
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Used {
+        #[prost(uint32, tag = "1")]
+        pub transmitter: u32,
+        #[prost(uint32, tag = "2")]
+        pub modality: u32,
+        /// a bit for every sample of the batch; empty: all
+        #[prost(bytes = "bytes", tag = "3")]
+        pub samples: ::prost::bytes::Bytes,
+        /// a sample, where that is known of single samples
+        #[prost(double, optional, tag = "4")]
+        pub nats: ::core::option::Option<f64>,
+    }
+}
+/// The state at a version is there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Loaded {
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Finished {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -525,7 +607,7 @@ pub struct Heartbeat {
 pub struct Leaving {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Order {
-    #[prost(oneof = "order::Order", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "order::Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub order: ::core::option::Option<order::Order>,
 }
 /// Nested message and enum types in `Order`.
@@ -548,6 +630,10 @@ pub mod order {
         Abort(super::Abort),
         #[prost(message, tag = "8")]
         Rollback(super::Rollback),
+        #[prost(message, tag = "9")]
+        Batch(super::Batch),
+        #[prost(message, tag = "10")]
+        Reload(super::Reload),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -576,7 +662,7 @@ pub struct Welcome {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Start {
-    /// addresses, in index order
+    /// addresses, in index order; empty: it is gone, and the network serves without it
     #[prost(string, repeated, tag = "1")]
     pub transmitters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// of the receivers, in index order
@@ -607,6 +693,45 @@ pub struct Evaluate {
     /// over the validation rows instead of the test set: those passes are numbered from 2^32 on
     #[prost(bool, tag = "2")]
     pub validation: bool,
+}
+/// Some consecutive samples of a stream, to be encoded, sent and answered under the draw of u that it names.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Batch {
+    /// sequence number of the first
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+    #[prost(uint64, tag = "2")]
+    pub samples: u64,
+    /// 0, 1, ...; the first batch of a draw, or of an incarnation, is preceded by the receivers' requests
+    #[prost(uint64, tag = "3")]
+    pub draw: u64,
+    /// the samples are those that come with it, not rows of the test set
+    #[prost(bool, tag = "4")]
+    pub given: bool,
+    /// a transmitter's, of samples that are given
+    #[prost(message, repeated, tag = "5")]
+    pub observed: ::prost::alloc::vec::Vec<Observation>,
+    /// of the parameters; a change of it begins a selection, as a change of the draw does
+    #[prost(uint64, tag = "6")]
+    pub version: u64,
+}
+/// Fetch the state at a version with Load, and say so: batches will name it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reload {
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+}
+/// What a transmitter observes of the samples of a batch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Observation {
+    #[prost(uint32, tag = "1")]
+    pub modality: u32,
+    /// \[samples, width\]; zeros where it was not observed
+    #[prost(message, optional, tag = "2")]
+    pub values: ::core::option::Option<Tensor>,
+    /// a bit for every sample that was not observed; empty: all were
+    #[prost(bytes = "bytes", tag = "3")]
+    pub absent: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Stop {}
@@ -658,6 +783,9 @@ pub struct LoadRequest {
     /// the member's, from Welcome
     #[prost(bytes = "bytes", tag = "5")]
     pub secret: ::prost::bytes::Bytes,
+    /// that of a Reload; absent: the one at which the incarnation began
+    #[prost(uint64, optional, tag = "6")]
+    pub version: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ManageRequest {
@@ -739,6 +867,7 @@ pub struct LookReply {
 pub enum Phase {
     Train = 0,
     Evaluate = 1,
+    Serve = 2,
 }
 impl Phase {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -749,6 +878,7 @@ impl Phase {
         match self {
             Self::Train => "TRAIN",
             Self::Evaluate => "EVALUATE",
+            Self::Serve => "SERVE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -756,6 +886,7 @@ impl Phase {
         match value {
             "TRAIN" => Some(Self::Train),
             "EVALUATE" => Some(Self::Evaluate),
+            "SERVE" => Some(Self::Serve),
             _ => None,
         }
     }

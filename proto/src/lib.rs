@@ -14,7 +14,7 @@ pub mod v1 {
 
 pub use bits::{decode_bits, decode_ticks, encode_bits, encode_ticks, set_bits};
 pub use secret::Secret;
-pub use stamp::{Incoming, Link, When, shorten};
+pub use stamp::{Incoming, Link, Served, When, shorten};
 pub use tensor::{Packer, Payload};
 
 use prost::Message;

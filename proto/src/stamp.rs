@@ -35,12 +35,34 @@ pub enum When {
         /// The piece.
         piece: u64,
     },
+    /// A batch of a stream in service.
+    Served(Served),
+}
+
+/// Where a batch of a stream lies: its samples are counted like the test set's rows, pass by pass and piece by piece, so that what is
+/// drawn for a sample depends on its sequence number alone, and is what an evaluation draws for that row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The draw of u, and so the selection.
+    pub draw: u64,
+    /// How often the test set's rows have been counted through.
+    pub pass: u64,
+    /// The piece.
+    pub piece: u64,
+    /// The place of the first sample in the piece.
+    pub offset: u64,
+    /// The number of samples, all of the same piece.
+    pub samples: u64,
 }
 
 impl Link {
     /// The stamp of a message on this link.
     pub fn stamp(&self, when: When) -> Stamp {
         let (phase, pass, round, part) = when.fields();
+        let (samples, draw) = match when {
+            When::Served(served) => (served.samples, served.draw),
+            When::Round { .. } | When::Piece { .. } => (0, 0),
+        };
         Stamp {
             run: self.run.clone(),
             incarnation: self.incarnation,
@@ -50,6 +72,8 @@ impl Link {
             pass,
             round,
             part,
+            samples,
+            draw,
         }
     }
 
@@ -66,7 +90,12 @@ impl Link {
         equal("incarnation", stamp.incarnation, self.incarnation)?;
         equal("transmitter", stamp.transmitter.into(), self.transmitter.into())?;
         equal("receiver", stamp.receiver.into(), self.receiver.into())?;
-        match Phase::try_from(stamp.phase) {
+        let phase = Phase::try_from(stamp.phase);
+        if phase != Ok(Phase::Serve) {
+            equal("samples", stamp.samples, 0)?;
+            equal("draw", stamp.draw, 0)?;
+        }
+        match phase {
             Ok(Phase::Train) => {
                 equal("pass", stamp.pass, 0)?;
                 Ok(When::Round { round: stamp.round, part: stamp.part })
@@ -75,7 +104,11 @@ impl Link {
                 equal("part", stamp.part, 0)?;
                 Ok(When::Piece { pass: stamp.pass, piece: stamp.round })
             }
-            Err(_) => Err(mismatch("phase", stamp.phase.to_string(), "0 or 1".into())),
+            Ok(Phase::Serve) => {
+                let Stamp { draw, pass, round: piece, part: offset, samples, .. } = *stamp;
+                Ok(When::Served(Served { draw, pass, piece, offset, samples }))
+            }
+            Err(_) => Err(mismatch("phase", stamp.phase.to_string(), "0, 1 or 2".into())),
         }
     }
 
@@ -149,6 +182,7 @@ impl When {
         match self {
             When::Round { round, part } => (Phase::Train, 0, round, part),
             When::Piece { pass, piece } => (Phase::Evaluate, pass, piece, 0),
+            When::Served(served) => (Phase::Serve, served.pass, served.piece, served.offset),
         }
     }
 }
@@ -159,6 +193,13 @@ impl std::fmt::Display for When {
             When::Round { round, part: 0 } => write!(formatter, "round {round}"),
             When::Round { round, part } => write!(formatter, "part {part} of round {round}"),
             When::Piece { pass, piece } => write!(formatter, "piece {piece} of evaluation pass {pass}"),
+            When::Served(Served { draw, pass, piece, offset, samples }) => {
+                write!(
+                    formatter,
+                    "samples {offset} to {} of piece {piece} of pass {pass} under draw {draw}",
+                    offset.saturating_add(*samples)
+                )
+            }
         }
     }
 }
@@ -183,7 +224,10 @@ mod tests {
 
     #[test]
     fn a_stamp_is_read_back() {
-        for when in [When::round(9), When::Round { round: 9, part: 3 }, When::Piece { pass: 4, piece: 5 }] {
+        let served = When::Served(Served { draw: 1, pass: 2, piece: 3, offset: 4, samples: 5 });
+        for when in
+            [When::round(9), When::Round { round: 9, part: 3 }, When::Piece { pass: 4, piece: 5 }, served]
+        {
             assert_eq!(link().read(Some(&link().stamp(when))).unwrap(), when);
             link().check(Some(&link().stamp(when)), when).unwrap();
         }
@@ -238,6 +282,7 @@ mod tests {
         assert!(other(|stamp| stamp.transmitter = 0).contains("of transmitter 0, expected 1"));
         assert!(other(|stamp| stamp.receiver = 0).contains("of receiver 0, expected 2"));
         assert!(other(|stamp| stamp.phase = 7).contains("of phase 7"));
+        assert!(other(|stamp| stamp.samples = 7).contains("of samples 7, expected 0"));
         assert!(other(|stamp| stamp.round = 8).contains("of moment round 8, expected round 9"));
         assert!(other(|stamp| stamp.part = 1).contains("of moment part 1 of round 9, expected round 9"));
         assert!(link().check(None, When::round(9)).unwrap_err().to_string().contains("no stamp"));

@@ -237,6 +237,20 @@ impl Stream {
         radius * cosine
     }
 
+    /// Goes on as if `count` standard normals had been drawn from here, without drawing them.
+    pub fn skip_normals(&mut self, count: u64) {
+        /// A pair takes two draws of 64 bits, each of two words.
+        const WORDS: u128 = 4;
+        if count == 0 {
+            return;
+        }
+        let count = count - u64::from(self.spare.take().is_some());
+        self.generator.set_word_pos(self.generator.get_word_pos() + WORDS * u128::from(count / 2));
+        if count % 2 == 1 {
+            self.normal();
+        }
+    }
+
     /// Fills a slice with standard normals.
     pub fn fill_normal(&mut self, out: &mut [f32]) {
         for value in out {
@@ -287,6 +301,23 @@ mod tests {
 
     fn seed() -> Seed {
         Seed::from_number(1)
+    }
+
+    #[test]
+    fn normals_that_are_skipped_are_as_if_they_had_been_drawn() {
+        for (first, skipped) in [(0, 0), (0, 1), (0, 24), (0, 9599), (1, 1), (1, 2), (3, 7), (2, 30)] {
+            let mut all = vec![0.0; first + skipped + 5];
+            let stream = || seed().stream(Purpose::Test, &[4], 2);
+            stream().fill_normal(&mut all);
+            let mut skipping = stream();
+            for _ in 0..first {
+                skipping.normal();
+            }
+            skipping.skip_normals(skipped as u64);
+            let mut rest = [0.0; 5];
+            skipping.fill_normal(&mut rest);
+            assert_eq!(rest, all[first + skipped..], "{first}, {skipped}");
+        }
     }
 
     #[test]

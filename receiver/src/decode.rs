@@ -77,15 +77,16 @@ impl Decoders {
     }
 
     /// The joint decoder's outputs for features of which all rows belong to one selection, without a trace.
-    /// `samples` rows an entry.
+    /// `samples` rows an entry, which share gains in these groups.
     pub(crate) fn infer(
         &self,
         context: &Context,
         granted: &Granted<'_>,
         samples: usize,
+        groups: &[usize],
     ) -> Result<Tensor, NodeError> {
         let mut upload = Upload::new();
-        let planned = JointInput::plan(context, granted, samples, &mut upload);
+        let planned = JointInput::plan(context, granted, (samples, groups), &mut upload);
         Ok(self.joint.infer_from(planned.input(&upload.send(&context.device)?))?)
     }
 
@@ -106,7 +107,7 @@ impl Decoders {
         let weight = 1.0 / samples as f64;
         profiler.turn_to(ProfilerPhase::Pack);
         let mut upload = Upload::new();
-        let joint = JointInput::plan(context, granted, samples, &mut upload);
+        let joint = JointInput::plan(context, granted, (samples, &context.groups(samples)), &mut upload);
         let local = LocalUpload::new(context, granted, &mut upload);
         let uploaded = upload.send(&context.device)?;
         let joint = self.learn_joint(
@@ -213,7 +214,12 @@ struct JointInput {
 }
 
 impl JointInput {
-    fn plan(context: &Context, granted: &Granted<'_>, samples: usize, upload: &mut Upload) -> Self {
+    fn plan(
+        context: &Context,
+        granted: &Granted<'_>,
+        (samples, groups): (usize, &[usize]),
+        upload: &mut Upload,
+    ) -> Self {
         let d = context.feature_dim();
         let blocks = granted.by_entry.iter().map(|(&entry, positions)| {
             let mut z = Vec::with_capacity(positions.len() * samples * d);
@@ -231,7 +237,7 @@ impl JointInput {
             (entry, upload.add(z, (rows, d)), segments)
         });
         let blocks = blocks.collect();
-        let gains = JointInput::plan_gains(context, granted, samples, upload);
+        let gains = JointInput::plan_gains(context, granted, groups, upload);
         JointInput { rows: granted.ticks * samples, d, blocks, gains }
     }
 
@@ -239,7 +245,7 @@ impl JointInput {
     fn plan_gains(
         context: &Context,
         granted: &Granted<'_>,
-        samples: usize,
+        groups: &[usize],
         upload: &mut Upload,
     ) -> Option<(usize, usize, Vec<Segment>)> {
         let width = context.scenario.gains_at_receiver(context.index);
@@ -248,7 +254,7 @@ impl JointInput {
         }
         let (mut values, mut segments, mut target) = (Vec::new(), Vec::new(), 0);
         for tick in 0..granted.ticks {
-            for (group, rows) in context.groups(samples).into_iter().enumerate() {
+            for (group, &rows) in groups.iter().enumerate() {
                 segments.push(Segment { source: values.len() / width, target, rows, repeat: true });
                 values.extend(context.gains_at_receiver(context.index, granted.time(tick, group)));
                 target += rows;

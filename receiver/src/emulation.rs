@@ -15,7 +15,7 @@ pub(crate) fn link_outcome(
     samples: usize,
     features: &Features,
 ) -> Option<LinkOutcome> {
-    let groups = context.groups(samples);
+    let groups = groups(context, when, samples);
     let entries = proto::granted(features, context.scenario.modalities(k));
     let rows = entries.len() * samples;
     let bytes = |size: usize| match &features.coded {
@@ -45,6 +45,15 @@ pub(crate) fn moment(context: &Context, when: When) -> (Phase, u64, u64) {
             (Phase::Train, 0, context.first_tick(round) + start)
         }
         When::Piece { pass, piece } => (Phase::Evaluate, pass, context.first_group(piece)),
+        When::Served(served) => (Phase::Evaluate, served.pass, context.served_groups(served).0),
+    }
+}
+
+/// How many of an entry's `samples` samples travel together, group by group.
+pub(crate) fn groups(context: &Context, when: When, samples: usize) -> Vec<usize> {
+    match when {
+        When::Served(served) => context.served_groups(served).2,
+        When::Round { .. } | When::Piece { .. } => context.groups(samples),
     }
 }
 
@@ -59,11 +68,16 @@ pub(crate) fn seconds(context: &Context, k: usize, features: &Features) -> f64 {
     let possible = match when {
         When::Round { round, part } => round < scenario.train.rounds && part < context.parts() as u64,
         When::Piece { pass, piece } => pass < scenario.evaluation.passes && piece < u64::from(u32::MAX),
+        When::Served(served) => {
+            let most = scenario.piece_samples() as u64;
+            (1..=most).contains(&served.samples) && served.offset < most
+        }
     };
     let samples = match (&features.coded, when) {
         (None, _) => features.z.as_ref().and_then(|z| z.shape.get(1)).map_or(0, |samples| *samples as usize),
         (Some(_), When::Round { .. }) => context.samples(),
         (Some(_), When::Piece { .. }) if context.scenario.evaluates_by_tick() => context.samples(),
+        (Some(_), When::Served(served)) => served.samples as usize,
         // All pieces but the last have so many, and nobody waits for that one longer than for another.
         (Some(_), When::Piece { .. }) => context.scenario.piece_samples(),
     };

@@ -82,7 +82,7 @@ impl Pass {
         let granted = Granted::new(context, time, received);
         // All ticks of a piece have as many.
         let of_tick = samples.len() / requested.len().max(1);
-        let output = decoders.infer(context, &granted, of_tick)?;
+        let output = decoders.infer(context, &granted, of_tick, &context.groups(of_tick))?;
         let judged = judge_rows(&output, &task.test_targets(samples.clone()), task)?;
         for (sample, row) in samples.clone().zip(judged) {
             // Without a label there is nothing to judge by.
@@ -149,17 +149,17 @@ impl Pass {
 }
 
 /// What a row comes to.
-struct Evaluated {
+pub(crate) struct Evaluated {
     /// Cross entropy in nats, or mean squared error in training units.
     loss: f64,
     /// One a metric of the task.
-    scores: Vec<f64>,
+    pub(crate) scores: Vec<f64>,
     /// Of a classification: the label, and what it was taken for.
     answer: Option<(u32, u32)>,
 }
 
 /// What each row comes to; none where it has no label.
-fn judge_rows(
+pub(crate) fn judge_rows(
     output: &Tensor,
     targets: &Targets,
     task: &TaskData,

@@ -10,6 +10,7 @@ mod granted;
 mod mac;
 mod machine;
 mod missing;
+mod probabilities;
 mod received;
 mod returned;
 mod selection;
@@ -20,6 +21,7 @@ mod task;
 
 pub use answers::{Answers, UsedFeature};
 pub use machine::{Input, Output, ReceiverMachine};
+pub use probabilities::{largest, probabilities};
 pub use received::check_features;
 pub use serve::{run, run_with};
 pub use task::TaskData;

@@ -37,9 +37,14 @@ impl Slots {
     }
 }
 
-/// Lets what has come arrive as it is heard, and counts what that takes: a slot's uses once. An entry has `samples` samples, which
-/// meet gains of their own in each of these groups.
-pub(crate) fn hear(context: &Context, mac: &Mac, received: &mut [Received], groups: &[usize]) {
+/// Lets what has come arrive as it is heard, and counts what that takes: a slot's uses once. An entry's samples meet gains of their own in
+/// each of these groups; so many samples of the first group lie before them.
+pub(crate) fn hear(
+    context: &Context,
+    mac: &Mac,
+    received: &mut [Received],
+    (before, groups): (usize, &[usize]),
+) {
     let d = context.feature_dim();
     for (tick, number, senders) in Slots::new(context, received).iter() {
         let mut values: Vec<(usize, Vec<f32>)> =
@@ -47,9 +52,18 @@ pub(crate) fn hear(context: &Context, mac: &Mac, received: &mut [Received], grou
         for (group, rows) in rows_of(groups).into_iter().enumerate() {
             let slot = slot(&received[senders[0].0], tick, number, group);
             let range = rows.start * d..rows.end * d;
+            // What is drawn for a row depends on its place in the group.
+            let before = if group == 0 { before * d } else { 0 };
+            let mut whole: Vec<(usize, Vec<f32>)> = values
+                .iter()
+                .map(|(k, values)| (*k, [&vec![0.0; before], &values[range.clone()]].concat()))
+                .collect();
             let mut together: Vec<(usize, &mut [f32])> =
-                values.iter_mut().map(|(k, values)| (*k, &mut values[range.clone()])).collect();
+                whole.iter_mut().map(|(k, values)| (*k, values.as_mut_slice())).collect();
             mac.send(&slot, &mut together);
+            for ((_, values), (_, whole)) in values.iter_mut().zip(&whole) {
+                values[range.clone()].copy_from_slice(&whole[before..]);
+            }
             let transmitters: Vec<usize> = senders.iter().map(|(k, _)| *k).collect();
             let measure = mac.measure(&slot, &transmitters, rows.len());
             received[senders[0].0].air.count(measure, rows.len(), d);

@@ -1,6 +1,7 @@
 //! The compute half of a receiver: decode, judge, send gradients back, step, request again.
 
 mod evaluation;
+mod serving;
 mod training;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -8,18 +9,22 @@ use std::{collections::VecDeque, sync::Arc};
 use data::DataFile;
 use dib::{BatchOrder, Channel, Mac, Network};
 use node::{
-    Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Schedule, Selector,
+    Awaited, BATCHES_UNDER_WAY, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase,
+    Schedule, Selector,
 };
 use proto::{
     When,
-    v1::{Evaluate, Finished, Gradients, Turn, order::Order, report::Report},
+    v1::{Evaluate, Finished, Gradients, Loaded, Turn, order::Order, report::Report},
 };
 use scenario::{Requests, Selection};
 
-use self::training::Round;
+use self::{
+    serving::{Drawn, Serving},
+    training::Round,
+};
 use crate::{
-    answers::Answers, decode::Decoders, evaluate::Pass, mac, received::Received, tables::Tables,
-    task::TaskData,
+    answers::Answers, decode::Decoders, emulation::groups, evaluate::Pass, mac, received::Received,
+    tables::Tables, task::TaskData,
 };
 
 /// What goes into a receiver's machine.
@@ -32,6 +37,10 @@ pub enum Input {
     Features(usize, proto::v1::Features),
     /// Patience with those that have not answered what is due then is over.
     Overdue(When),
+    /// The transmitters that are gone, before the first order: nothing will come of them.
+    Gone(Vec<usize>),
+    /// Its state at a version that batches will name.
+    Reloaded(u64, Vec<u8>),
 }
 
 /// What comes out of a receiver's machine.
@@ -53,6 +62,8 @@ pub enum Output {
         same_build: bool,
         /// Libraries beside this program that its networks compute with.
         libraries: Vec<String>,
+        /// How many rows the test set has.
+        test_samples: usize,
     },
     /// A turn for a transmitter.
     Turn(usize, Turn),
@@ -98,6 +109,12 @@ pub struct ReceiverMachine {
     /// Whether it tells what it makes of every row of an evaluation.
     tells: bool,
     profiler: Profiler,
+    /// In service, whom it requests under the draw of u that holds.
+    drawn: Option<Drawn>,
+    /// The state at a version that batches will name.
+    reloaded: Option<(u64, Vec<u8>)>,
+    /// In service, which transmitters are gone.
+    gone: Vec<bool>,
 }
 
 /// What the machine is waiting for.
@@ -111,6 +128,8 @@ enum Awaiting {
     Training(Box<Round>),
     /// The features of a piece of an evaluation pass.
     Evaluating(Box<Pass>),
+    /// The features of a batch of a stream.
+    Serving(Serving),
 }
 
 impl ReceiverMachine {
@@ -139,6 +158,9 @@ impl ReceiverMachine {
             stage: Awaiting::Idle { unsent: None },
             tells: false,
             profiler: Profiler::default(),
+            drawn: None,
+            reloaded: None,
+            gone: vec![false; context.scenario.transmitters()],
             context,
             task,
             validation: None,
@@ -177,10 +199,16 @@ impl ReceiverMachine {
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
+        self.restore_networks(state)?;
+        self.schedule = Schedule::at(self.version);
+        Ok(())
+    }
+
+    /// Takes parameters from a state.
+    fn restore_networks(&mut self, state: &[u8]) -> Result<(), NodeError> {
         let selector = self.selector.iter_mut().map(Selector::network_mut);
         let networks = selector.chain(self.decoders.networks_mut());
         self.version = node::restore(state, &self.context.device, networks)?;
-        self.schedule = Schedule::at(self.version);
         Ok(())
     }
 
@@ -230,6 +258,7 @@ impl ReceiverMachine {
                 let first = node::first_pass(validation);
                 self.begin_pass(first, first + passes, emit)?;
             }
+            Some(Order::Batch(batch)) => self.begin_batch(&batch, emit)?,
             Some(Order::Stop(_)) => {
                 emit(Output::Report(Report::Finished(Finished {})));
                 return Ok(false);
@@ -254,7 +283,7 @@ impl ReceiverMachine {
         }
         let mut received = Vec::with_capacity(self.inbox.len());
         for k in 0..self.inbox.len() {
-            if std::mem::take(&mut self.excused[k]) {
+            if std::mem::take(&mut self.excused[k]) || self.gone[k] || self.is_left_out(when, k) {
                 received.push(Received::nothing(&self.context, k, when, requested.len()));
                 continue;
             }
@@ -268,9 +297,14 @@ impl ReceiverMachine {
             received.push(checked.map_err(NodeError::message(format!("features of transmitter {k}")))?);
         }
         if let Some(mac) = &self.mac {
-            let groups = self.context.groups(self.samples_of(when));
-            mac::hear(&self.context, mac, &mut received, &groups);
+            let groups = groups(&self.context, when, self.samples_of(when));
+            let before = match when {
+                When::Served(served) => self.context.served_groups(served).1,
+                When::Round { .. } | When::Piece { .. } => 0,
+            };
+            mac::hear(&self.context, mac, &mut received, (before, &groups));
         }
+        received.iter_mut().for_each(|received| received.drop_absent(self.context.feature_dim()));
         Ok(received)
     }
 
@@ -282,6 +316,7 @@ impl ReceiverMachine {
                 let samples = self.context.piece(piece as usize, self.judged(pass).test_samples()).len();
                 samples / self.context.ticks_of_piece(samples).max(1)
             }
+            When::Served(served) => served.samples as usize,
         }
     }
 
@@ -291,6 +326,7 @@ impl ReceiverMachine {
         match std::mem::replace(&mut self.stage, Awaiting::Idle { unsent: None }) {
             Awaiting::Training(round) => self.learn(round, emit),
             Awaiting::Evaluating(pass) => self.judge_piece(*pass, emit),
+            Awaiting::Serving(batch) => self.answer(batch, emit),
             Awaiting::Idle { .. } => {
                 Err(NodeError::protocol("transmitters", "sent features that nobody asked for"))
             }
@@ -322,7 +358,9 @@ impl ReceiverMachine {
         match input {
             Input::Order(order) => {
                 self.schedule.push(order);
-                self.advance(emit)
+                self.advance(emit)?;
+                // In service features may have come before their batch.
+                if matches!(self.stage, Awaiting::Serving(_)) { self.go_on(emit) } else { Ok(()) }
             }
             Input::Features(k, features) => {
                 // Also of a message that comes too late: later ones are coded with them.
@@ -331,20 +369,30 @@ impl ReceiverMachine {
                 if let Some(&when) = self.given_up[k].front() {
                     return self.forget(k, when, &features);
                 }
-                if matches!(self.stage, Awaiting::Idle { .. }) {
+                if matches!(self.stage, Awaiting::Idle { .. }) && self.drawn.is_none() {
                     return Err(NodeError::protocol(
                         format!("transmitter {k}"),
                         "sent features that nobody asked for",
                     ));
                 }
                 self.inbox[k].push_back(features);
-                if self.inbox[k].len() > self.parts_due() {
+                let most = if self.drawn.is_some() { BATCHES_UNDER_WAY } else { self.parts_due() };
+                if self.inbox[k].len() > most {
                     return Err(NodeError::protocol(
                         format!("transmitter {k}"),
                         "sent features twice for one turn",
                     ));
                 }
                 self.go_on(emit)
+            }
+            Input::Gone(gone) => {
+                gone.into_iter().for_each(|k| self.gone[k] = true);
+                Ok(())
+            }
+            Input::Reloaded(version, state) => {
+                self.reloaded = Some((version, state));
+                emit(Output::Report(Report::Loaded(Loaded { version })));
+                Ok(())
             }
             Input::Overdue(when) => {
                 if self.due() == Some(when) {
@@ -371,7 +419,8 @@ impl ReceiverMachine {
 
     /// Whether transmitter k's answer to what is due has to come before it goes on.
     fn is_awaited(&self, k: usize) -> bool {
-        self.inbox[k].is_empty() && !self.excused[k]
+        let is_left_out = self.due().is_some_and(|when| self.is_left_out(when, k));
+        self.inbox[k].is_empty() && !self.excused[k] && !self.gone[k] && !is_left_out
     }
 
     /// Goes on without those that have not answered what is due; not without one that owes too much already.
@@ -399,6 +448,7 @@ impl ReceiverMachine {
             Awaiting::Idle { .. } => None,
             Awaiting::Training(round) => Some(When::Round { round: round.round, part: round.part as u64 }),
             Awaiting::Evaluating(pass) => Some(pass.when()),
+            Awaiting::Serving(batch) => Some(batch.when()),
         }
     }
 
@@ -407,7 +457,7 @@ impl ReceiverMachine {
         match &self.stage {
             Awaiting::Idle { .. } => 0,
             Awaiting::Training(round) => self.context.parts() - round.part,
-            Awaiting::Evaluating(_) => 1,
+            Awaiting::Evaluating(_) | Awaiting::Serving(_) => 1,
         }
     }
 }

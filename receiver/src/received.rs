@@ -14,7 +14,7 @@ use scenario::{Coding, RateAt};
 
 use crate::{
     air::AirCount,
-    emulation::{link_outcome, moment, runs},
+    emulation::{groups, link_outcome, moment, runs},
     tables::{Tables, is_dithered, is_simulated},
 };
 
@@ -40,6 +40,10 @@ pub(crate) struct Received {
     pub(crate) missing: Vec<(usize, PacketOutcome)>,
     /// What was spent in the air.
     pub(crate) air: AirCount,
+    /// Samples of its first group that lie before a batch of a stream: the channel's draws for them are skipped.
+    before: usize,
+    /// Of every one of `entries`, the samples that were not observed; none: all were.
+    absent: Vec<Vec<bool>>,
 }
 
 /// An entry of which something has come.
@@ -97,14 +101,16 @@ impl Received {
         let granted = grants.for_receiver(context.index);
         check_granted(features, (requested.len(), modalities), &granted)?;
         let values = Values::check(context, k, when, (&granted, samples), features, tables)?;
-        let rates = rates(context, features, granted.len())?;
-        let counts_received = context.counts_received(k, context.index, phase);
+        let rates = rates(context, when, features, granted.len())?;
+        let is_served = matches!(when, When::Served(_));
+        let counts_received = !is_served && context.counts_received(k, context.index, phase);
         let received_rates = if counts_received { granted.len() } else { 0 };
         check_length("received_rates", "values", features.received_rates.len(), received_rates)?;
         check_finite("received_rates", &features.received_rates)?;
         let all_granted = grants.ticks().map(<[_]>::len).collect();
         let link_outcome = link_outcome(context, k, when, samples, features);
-        let groups = context.groups(samples);
+        let groups = groups(context, when, samples);
+        let absent = absent(when, features, granted.len(), samples)?;
         let packets = granted.len() * groups.len();
         let mut received = Received {
             entries: Vec::new(),
@@ -117,12 +123,20 @@ impl Received {
             packets,
             missing: Vec::new(),
             air: AirCount::default(),
+            before: match when {
+                When::Served(served) => context.served_groups(served).1,
+                When::Round { .. } | When::Piece { .. } => 0,
+            },
+            absent: Vec::new(),
         };
         let rates = (rates.as_slice(), features.received_rates.as_slice());
         let sources = received.take(&granted, rates, samples, &groups, link_outcome.as_ref());
         received.take_out(&values, &sources, samples, context.feature_dim());
         received.cross(&groups, context.feature_dim());
-        if context.scenario.channel_between(k, context.index).is_some() {
+        if absent.iter().any(|absent| absent.contains(&true)) {
+            received.absent = sources.iter().map(|&source| absent[source].clone()).collect();
+        }
+        if !is_served && context.scenario.channel_between(k, context.index).is_some() {
             received.count_air(samples, &groups, context.feature_dim());
         }
         Ok(received)
@@ -141,7 +155,33 @@ impl Received {
             packets: 0,
             missing: Vec::new(),
             air: AirCount::default(),
+            before: 0,
+            absent: Vec::new(),
         }
+    }
+
+    /// Forgets what stands for samples that were not observed: they count as not granted.
+    pub(crate) fn drop_absent(&mut self, feature_dim: usize) {
+        if self.absent.is_empty() {
+            return;
+        }
+        let mut z = Vec::with_capacity(self.z.len());
+        for (entry, absent) in self.entries.iter_mut().zip(std::mem::take(&mut self.absent)) {
+            let start = z.len();
+            let mut rows: Vec<Range<usize>> = Vec::new();
+            let come = entry.samples.iter().flat_map(|run| run.clone());
+            for (place, row) in come.enumerate().filter(|(_, row)| !absent[*row]) {
+                let from = entry.start + place * feature_dim;
+                z.extend_from_slice(&self.z[from..from + feature_dim]);
+                match rows.last_mut() {
+                    Some(run) if run.end == row => run.end = row + 1,
+                    _ => rows.push(row..row + 1),
+                }
+            }
+            (entry.start, entry.samples) = (start, rows);
+        }
+        self.z = z;
+        self.entries.retain(|entry| !entry.samples.is_empty());
     }
 
     /// Whether the message has not come in time.
@@ -229,7 +269,16 @@ impl Received {
             for (group, rows) in arrived(groups, &entry.samples) {
                 let end = start + rows * feature_dim;
                 let crossing = crossing(&self.crossing, entry, group);
-                self.channel.send(&crossing, &mut self.z[start..end]);
+                if group > 0 || self.before == 0 {
+                    self.channel.send(&crossing, &mut self.z[start..end]);
+                } else {
+                    // What is drawn for a row depends on its place in the group.
+                    let before = self.before * feature_dim;
+                    let mut whole = vec![0.0; before];
+                    whole.extend_from_slice(&self.z[start..end]);
+                    self.channel.send(&crossing, &mut whole);
+                    self.z[start..end].copy_from_slice(&whole[before..]);
+                }
                 start = end;
             }
         }
@@ -343,7 +392,24 @@ fn address(context: &Context, when: When) -> (Phase, u64) {
             (Phase::Train, context.first_tick(round) + context.part(part as usize).start as u64)
         }
         When::Piece { pass, piece } => (Phase::Evaluate, context.selection_moment(pass, piece)),
+        When::Served(served) => (Phase::Evaluate, context.selection_moment(served.draw, 0)),
     }
+}
+
+/// Of every granted entry, which of its samples were not observed.
+fn absent(
+    when: When,
+    features: &Features,
+    entries: usize,
+    samples: usize,
+) -> Result<Vec<Vec<bool>>, WireError> {
+    let is_served = matches!(when, When::Served(_));
+    if !is_served || features.absent.is_empty() {
+        check_length("absent", "bytes", features.absent.len(), 0)?;
+        return Ok(Vec::new());
+    }
+    let absent = decode_bits("absent", &features.absent, entries * samples)?;
+    Ok(absent.chunks(samples.max(1)).map(<[bool]>::to_vec).collect())
 }
 
 /// A requested transmitter chooses at least one entry; one that is not requested, none.
@@ -381,8 +447,12 @@ fn check_granted(
     })
 }
 
-/// The rates of so many entries, in nats.
-fn rates(context: &Context, features: &Features, entries: usize) -> Result<Vec<f64>, WireError> {
+/// The rates of so many entries, in nats. In service only those against priors are known: others count as 0.
+fn rates(context: &Context, when: When, features: &Features, entries: usize) -> Result<Vec<f64>, WireError> {
+    if matches!(when, When::Served(_)) && !context.scenario.train.has_priors() {
+        check_length("rates", "values", features.rates.len(), 0)?;
+        return Ok(vec![0.0; entries]);
+    }
     let dithered = features.coded.as_ref().filter(|_| is_dithered(context));
     let coded = dithered.map_or(&[][..], |coded| coded.rates.as_slice());
     check_length("rates", "values", features.rates.len(), if dithered.is_some() { 0 } else { entries })?;
@@ -468,6 +538,8 @@ mod tests {
             packets: 0,
             missing: Vec::new(),
             air: AirCount::default(),
+            before: 0,
+            absent: Vec::new(),
         };
         received.take_out(&Values::Sent(payload), sources, SAMPLES, 2);
         received.cross(&GROUPS, 2);

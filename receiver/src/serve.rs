@@ -5,10 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use data::{Divided, Needs};
 use link::{Channel, LinkError, Name, Security};
-use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Role};
+use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Reloading, Role};
 use proto::{
     Incoming, When, check_length,
-    v1::{Classes, Features, Ready, Start, Turn, report::Report, transmitter_client::TransmitterClient},
+    v1::{
+        Classes, Features, Ready, Start, Turn, order::Order, report::Report,
+        transmitter_client::TransmitterClient,
+    },
 };
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,6 +62,13 @@ async fn live(
     let mut compute = employ(context.clone(), options, state, control.activity());
     report_ready(control, &mut compute, &context).await?;
     let start = control.start().await?;
+    // Of those that are gone nothing is to be expected.
+    let gone: Vec<usize> =
+        (0..start.transmitters.len()).filter(|&k| start.transmitters[k].is_empty()).collect();
+    if !gone.is_empty() {
+        deliver(&compute, Input::Gone(gone)).await;
+    }
+    let mut reloading = Reloading::default();
     let mut links = {
         let mut dialling = std::pin::pin!(Links::dial(&context, &start, options, security));
         loop {
@@ -66,7 +76,10 @@ async fn live(
                 biased;
                 links = &mut dialling => break links?,
                 // The first orders may come before the last transmitter answers, and so may the end of the run.
-                order = control.order() => deliver(&compute, Input::Order(order?)).await,
+                order = control.order() => match order? {
+                    Order::Reload(reload) => reloading.begin(control, reload.version),
+                    order => deliver(&compute, Input::Order(order)).await,
+                },
             }
         }
     };
@@ -76,7 +89,14 @@ async fn live(
         // Of what is ready, the first here comes first: no draw decides, so what happens can happen again.
         tokio::select! {
             biased;
-            order = control.order() => deliver(&compute, Input::Order(order?)).await,
+            order = control.order() => match order? {
+                Order::Reload(reload) => reloading.begin(control, reload.version),
+                order => deliver(&compute, Input::Order(order)).await,
+            },
+            loaded = reloading.end() => {
+                let (version, state) = loaded?;
+                deliver(&compute, Input::Reloaded(version, state)).await;
+            }
             (k, features) = links.next() => match features {
                 Ok(features) => deliver(&compute, Input::Features(k, features)).await,
                 Err(loss) => return Err(control.explain(loss).await),
@@ -117,12 +137,22 @@ fn spawn(
         let validation = validation.map(|rows| TaskData::new(rows.as_ref(), &task)).transpose()?;
         let task = TaskData::new(train.as_ref(), &task)?;
         let (data, label_entropy) = (task.digest(), task.label_entropy());
+        let test_samples = task.test_samples();
         let (balance, about, files) = (task.balance().cloned(), task.about().clone(), train.files());
         let mut machine = ReceiverMachine::new(context, task, state.as_deref())?;
         machine.validate_on(validation);
         let same_build = machine.networks().any(|network| !network.module().is_reproducible());
         let libraries = node::libraries(machine.networks());
-        emit(Output::Ready { data, label_entropy, files, balance, about, same_build, libraries });
+        emit(Output::Ready {
+            data,
+            label_entropy,
+            files,
+            balance,
+            about,
+            same_build,
+            libraries,
+            test_samples,
+        });
         Ok(machine)
     })
 }
@@ -140,13 +170,16 @@ async fn report_ready(
             return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
-    let Output::Ready { data, label_entropy, files, balance, about, same_build, libraries } = output else {
+    let Output::Ready { data, label_entropy, files, balance, about, same_build, libraries, test_samples } =
+        output
+    else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
     let (data, files) = (data.to_vec().into(), node::files(files));
     let data::About { names, notes } = about;
     let classes = balance.map(|balance| Classes { train: balance.train, test: balance.test, names });
+    let test_samples = test_samples as u64;
     let ready = Ready {
         data,
         label_entropy,
@@ -156,6 +189,7 @@ async fn report_ready(
         notes,
         same_build,
         libraries,
+        test_samples,
         ..Ready::default()
     };
     control.report(Report::Ready(ready)).await
@@ -208,7 +242,8 @@ impl Patience {
 
 /// The streams to all transmitters.
 struct Links {
-    turns: Vec<mpsc::Sender<Turn>>,
+    /// None to one that is gone.
+    turns: Vec<Option<mpsc::Sender<Turn>>>,
     features: mpsc::Receiver<(usize, Result<Features, NodeError>)>,
     /// What reads from them; it ends with the links.
     _readers: JoinSet<()>,
@@ -236,6 +271,10 @@ impl Links {
         let mut readers = JoinSet::new();
         let places = start.transmitters.iter().zip(&start.sockets).zip(&start.secrets);
         for (k, ((address, socket), secret)) in places.enumerate() {
+            if address.is_empty() {
+                turns.push(None);
+                continue;
+            }
             let socket = if options.tcp_only { "" } else { socket };
             let unreachable =
                 |error: LinkError| NodeError::Unreachable { peer: format!("transmitter {k}"), error };
@@ -249,7 +288,7 @@ impl Links {
             // One more, which says who calls: the first order may be long in coming.
             let (sender, outgoing) = mpsc::channel(1 + context.messages_under_way());
             let _ = sender.try_send(greeting(context, k, secret));
-            turns.push(sender);
+            turns.push(Some(sender));
             readers.spawn(read(k, client, outgoing, arrived.clone(), context.clone()));
         }
         Ok(Links { turns, features, _readers: readers })
@@ -259,7 +298,8 @@ impl Links {
     fn send(&mut self, k: usize, mut turn: Turn) -> Result<(), NodeError> {
         // The greeting has said whose the stream is.
         proto::shorten(&mut turn.stamp);
-        match self.turns[k].try_send(turn) {
+        let Some(turns) = &self.turns[k] else { return Ok(()) };
+        match turns.try_send(turn) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(NodeError::protocol(format!("transmitter {k}"), "does not read its turns"))
             }

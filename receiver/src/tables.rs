@@ -39,11 +39,11 @@ impl Table {
         })
     }
 
-    /// The values of so many rows of an entry [k, t, m] at a moment.
+    /// The values of so many rows of an entry [k, t, m] at a moment, behind others that are skipped.
     fn read(
         &self,
         context: &Context,
-        (address, phase, moment): ([usize; 3], dib::Phase, u64),
+        (address, phase, moment, skipped): ([usize; 3], dib::Phase, u64, usize),
         samples: usize,
         decoder: &mut Decoder<'_>,
     ) -> Result<Vec<f32>, CodeError> {
@@ -52,8 +52,8 @@ impl Table {
             Table::Dithered(table) => {
                 // No more is set aside than the stream's bytes can hold.
                 let mut values = Vec::new();
-                let drawn = dithers(context.seed, phase, address, moment, samples * d);
-                for (at, &dither) in drawn.iter().enumerate() {
+                let drawn = dithers(context.seed, phase, address, moment, (skipped + samples) * d);
+                for (at, &dither) in drawn[skipped * d..].iter().enumerate() {
                     let integer = table.decode(at % d, dither, decoder)?;
                     values.push(restore(integer, table.step(at % d), dither));
                 }
@@ -135,7 +135,7 @@ impl Tables {
         let missing = |what: String| code("the message", format!("is coded with {what}, which has not come"));
         let set = self.of[k].iter().find(|set| set.number == coded.table);
         let set = set.ok_or_else(|| missing(format!("table {}", coded.table)))?;
-        let (phase, first) = self.address(context, when);
+        let (phase, first, skipped) = self.address(context, when);
         if !is_dithered(context) && !coded.rates.is_empty() {
             return Err(code("the message", "tells rates beside simulated features".into()));
         }
@@ -143,19 +143,23 @@ impl Tables {
         for &(tick, m) in granted {
             let none = || missing(format!("table {} of modality {m}", coded.table));
             let table = set.of[m].as_ref().ok_or_else(none)?;
-            let at = ([k, context.index, m], phase, first.wrapping_add(tick as u64));
+            let at = ([k, context.index, m], phase, first.wrapping_add(tick as u64), skipped);
             values.extend(table.read(context, at, samples, &mut decoder).map_err(stream)?);
         }
         decoder.finish().map_err(stream)?;
         Ok(values)
     }
 
-    /// Phase and first moment of a message's dithers.
-    fn address(&self, context: &Context, when: When) -> (dib::Phase, u64) {
+    /// Phase and first moment of a message's dithers, and for how many rows they are skipped.
+    fn address(&self, context: &Context, when: When) -> (dib::Phase, u64, usize) {
         let (phase, _, first_tick) = moment(context, when);
         match when {
-            When::Round { .. } => (phase, first_tick),
-            When::Piece { pass, piece } => (phase, context.feature_moment(pass, piece, self.pieces)),
+            When::Round { .. } => (phase, first_tick, 0),
+            When::Piece { pass, piece } => (phase, context.feature_moment(pass, piece, self.pieces), 0),
+            When::Served(served) => {
+                let moment = context.feature_moment(served.pass, served.piece, self.pieces);
+                (phase, moment, served.offset as usize)
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ pub struct TaskData {
     digest: [u8; 32],
     /// What 1 in the targets is in the units of the data, for each value; none for classes.
     units: Vec<f64>,
+    /// What 0 in the targets is in the units of the data, likewise.
+    origins: Vec<f64>,
     kept: Vec<Kept>,
     is_pose: bool,
     balance: Option<Balance>,
@@ -32,12 +34,17 @@ impl TaskData {
             Targets::Classes { .. } => Vec::new(),
             Targets::Values { width, .. } => dataset.units(task).unwrap_or_else(|| vec![1.0; *width]),
         };
+        let origins = match &train {
+            Targets::Classes { .. } => Vec::new(),
+            Targets::Values { width, .. } => dataset.origins(task).unwrap_or_else(|| vec![0.0; *width]),
+        };
         let test = targets(Split::Test)?;
         Ok(TaskData {
             balance: Balance::of(&train, &test),
             about: dataset.about(task),
             train,
             units,
+            origins,
             kept: dataset.kept(),
             test,
             clusters: dataset.clusters(),
@@ -75,6 +82,14 @@ impl TaskData {
     /// What 1 in the targets is in the units of the data, for each value; none for classes.
     pub fn units(&self) -> &[f64] {
         &self.units
+    }
+
+    /// Values in training units, row by row, in the units of the data.
+    pub(crate) fn in_units(&self, values: &mut [f32]) {
+        let width = self.units.len().max(1);
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = (f64::from(*value) * self.units[at % width] + self.origins[at % width]) as f32;
+        }
     }
 
     /// What a checkpoint keeps of the data.

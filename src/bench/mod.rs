@@ -8,6 +8,7 @@ pub(crate) mod measured_run;
 pub(crate) mod node_watch;
 pub(crate) mod peak;
 pub(crate) mod scale;
+pub(crate) mod serve;
 pub(crate) mod size_figures;
 
 use std::{collections::BTreeMap, process::ExitCode};
@@ -75,6 +76,13 @@ enum What {
     #[command(after_long_help = "Example:
   pom2dib bench loss --out loss")]
     Loss(loss::Arguments),
+    /// Measure the latency of a service over the offered load: one service of a run for each rate, as processes on this machine.
+    ///
+    /// Samples are offered at their times whether or not earlier ones are answered, and latency counts from there: above what the network can
+    /// answer it grows for as long as it is offered.
+    #[command(after_long_help = "Example:
+  pom2dib bench serve runs/mine --rates 50,100,200,400 --out load")]
+    Serve(serve::Arguments),
 }
 
 /// Results of the benchmark. Seconds and floating-point operations a second.
@@ -111,6 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match &arguments.what {
         Some(What::Scale(arguments)) => return scale::run(arguments),
         Some(What::Loss(arguments)) => return loss::run(arguments),
+        Some(What::Serve(arguments)) => return serve::run(arguments),
         None => {}
     }
     let planned = match plan(arguments) {

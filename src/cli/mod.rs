@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use coordinator::{Manage, ManageArguments, manage};
 use node::HealthArguments;
 
-use crate::{bench, export, predict, records, report, reproduce, run, sweep};
+use crate::{bench, export, predict, records, report, reproduce, run, serve, sweep};
 
 const BEGIN: &str = "\
 To begin with:
@@ -55,6 +55,7 @@ enum Command {
     // Their help text is at their arguments.
     Model(model::Arguments),
     Predict(predict::Arguments),
+    Serve(serve::Arguments),
     Export(export::Arguments),
     /// Write an HTML page of a run, or of several side by side.
     ///
@@ -116,6 +117,7 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
         Command::Evaluate(arguments) => run::evaluate(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),

@@ -101,8 +101,8 @@ impl Kind {
                 let rows = || outputs.chunks_exact(classes);
                 Kind::Classes {
                     classes,
-                    answers: rows().map(largest).collect(),
-                    probabilities: rows().flat_map(softmax).collect(),
+                    answers: rows().map(receiver::largest).collect(),
+                    probabilities: rows().flat_map(receiver::probabilities).collect(),
                     labels: labels.into_iter().map(|label| (label != IGNORED).then_some(label)).collect(),
                     names: of.map(|of| of.names.clone()).unwrap_or_default(),
                 }
@@ -119,32 +119,5 @@ impl Kind {
                 Kind::Values { width, values: in_units(outputs), labels: in_units(values) }
             }
         }
-    }
-}
-
-/// The index of the maximum, the first of several.
-fn largest(logits: &[f32]) -> u32 {
-    let first = (0..logits.len()).rev().max_by(|&one, &other| logits[one].total_cmp(&logits[other]));
-    first.unwrap_or(0) as u32
-}
-
-/// Probabilities of logits.
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let masses: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
-    let sum: f64 = masses.iter().sum();
-    masses.into_iter().map(|mass| (mass / sum) as f32).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_add_up_and_the_first_of_the_largest_is_the_answer() {
-        let probabilities = softmax(&[1000.0, 1000.0, 998.0]);
-        assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{probabilities:?}");
-        assert!((probabilities[0] / probabilities[2] - 2f32.exp()).abs() < 1e-3);
-        assert_eq!(largest(&[-1.0, 3.0, 3.0, 2.0]), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use coordinator::CoordinatorError;
+use coordinator::{CoordinatorError, Outcome};
 use node::Shutdown;
 use tokio::{signal::unix::SignalKind, task::JoinSet};
 
@@ -12,18 +12,12 @@ use crate::run::Launch;
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(launch: &Launch) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start the async runtime: {error}");
-            return ExitCode::FAILURE;
+    match outcome(launch) {
+        Ok(outcome) => {
+            let Launch { scenario, coordinator, .. } = launch;
+            coordinator::print_outcome(&outcome, scenario, &coordinator.out, coordinator.json);
+            ExitCode::SUCCESS
         }
-    };
-    let outcome = runtime.block_on(conduct(launch));
-    drop(runtime);
-    node::join_machines();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", link::printable(&error.to_string()));
             ExitCode::from(if error.is_input() { 2 } else { 1 })
@@ -31,15 +25,26 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
     }
 }
 
-async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
+/// Runs the network to its end.
+pub(crate) fn outcome(launch: &Launch) -> Result<Outcome, CoordinatorError> {
+    let options = launch.coordinator.options()?.with_own_token()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        runtime.map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;
+    let outcome = runtime.block_on(conduct(launch, options));
+    drop(runtime);
+    node::join_machines();
+    outcome
+}
+
+async fn conduct(launch: &Launch, options: coordinator::Options) -> Result<Outcome, CoordinatorError> {
     let terminate = Shutdown::on(&[SignalKind::terminate(), SignalKind::interrupt()]);
-    let options = coordinator::Options { terminate, ..launch.coordinator.options()?.with_own_token()? };
+    let options = coordinator::Options { terminate, ..options };
     let address_file = launch.fresh_address_file();
-    let json = options.json;
     let mut coordinator = tokio::spawn(coordinator::run(options));
     let address = tokio::select! {
         address = address(&address_file) => address,
-        outcome = &mut coordinator => return finished(outcome).map(|_| ()),
+        outcome = &mut coordinator => return finished(outcome),
     };
     let mut nodes = JoinSet::new();
     for k in 0..launch.scenario.transmitters() {
@@ -64,8 +69,7 @@ async fn conduct(launch: &Launch) -> Result<(), CoordinatorError> {
     // The nodes have finished: only their shutdown remains.
     let goodbyes = async { while nodes.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(GRACE, goodbyes).await;
-    coordinator::print_outcome(&outcome, &launch.scenario, &launch.coordinator.out, json);
-    Ok(())
+    Ok(outcome)
 }
 
 /// Waits for the first node that ends with an error.
@@ -81,8 +85,8 @@ async fn first_complaint(nodes: &mut JoinSet<Result<(), String>>) -> String {
 }
 
 fn finished(
-    outcome: Result<Result<coordinator::Outcome, CoordinatorError>, tokio::task::JoinError>,
-) -> Result<coordinator::Outcome, CoordinatorError> {
+    outcome: Result<Result<Outcome, CoordinatorError>, tokio::task::JoinError>,
+) -> Result<Outcome, CoordinatorError> {
     outcome.map_err(|error| CoordinatorError::Run(format!("the coordinator's task failed: {error}")))?
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Seconds for a restarted process to join.
-const REJOIN: u64 = 120;
+pub(crate) const REJOIN: u64 = 120;
 
 /// Train and evaluate a whole network on this machine: a coordinator, K transmitters and T receivers as processes.
 #[derive(clap::Args)]
@@ -308,7 +308,7 @@ fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, Coordin
 }
 
 /// A coordinator on a free port of this machine.
-fn local_coordinator(
+pub(crate) fn local_coordinator(
     scenario: ScenarioArguments,
     out: PathBuf,
     place: &LaunchOptions,
@@ -324,6 +324,8 @@ fn local_coordinator(
         resume: false,
         resume_or_start: false,
         evaluate: false,
+        serve: None,
+        stream: coordinator::StreamArguments::default(),
         command: Some(coordinator::command_line()),
         best: false,
         listen,
@@ -343,6 +345,11 @@ fn local_coordinator(
 }
 
 impl Launch {
+    /// A network whose folder needs no preparation.
+    pub(crate) fn of(scenario: Scenario, coordinator: coordinator::Arguments, place: LaunchOptions) -> Self {
+        Launch { scenario, coordinator, place, before: Before::Nothing }
+    }
+
     /// Prepares the folder, which is locked.
     fn prepare(&self) -> Result<(), CoordinatorError> {
         let folder = &self.coordinator.out;

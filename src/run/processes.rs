@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use coordinator::RunLock;
+use coordinator::{CoordinatorError, Outcome, RunLock};
 use rustix::process::{Pid, kill_process};
 use tokio::{
     process::{Child, ChildStdin, Command},
@@ -31,7 +31,7 @@ const LAST_CHECKPOINT: Duration = Duration::from_secs(30);
 
 /// Environment variables, without "POM2DIB_", that apply to one process only: child processes get these settings on
 /// their command lines.
-pub(crate) const OF_ONE_PROCESS: [&str; 20] = [
+pub(crate) const OF_ONE_PROCESS: [&str; 21] = [
     "LISTEN",
     "INDEX",
     "ADVERTISE",
@@ -47,6 +47,7 @@ pub(crate) const OF_ONE_PROCESS: [&str; 20] = [
     "RESUME_OR_START",
     "SET",
     "HEALTH",
+    "SERVE",
     "TLS",
     "TLS_CA",
     "TLS_CERT",
@@ -134,6 +135,66 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
             _ = terminate.recv() => return stop(coordinator, terminate, "told to end").await,
         }
     }
+}
+
+/// Runs the nodes of a service as processes, with their coordinator in this one, which reads the samples and writes the answers. Killed
+/// nodes are restarted.
+pub(crate) fn serve(launch: &Launch) -> Result<Outcome, CoordinatorError> {
+    let options = launch.coordinator.options()?.with_own_token()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        runtime.map_err(|error| CoordinatorError::Run(format!("cannot start the async runtime: {error}")))?;
+    let outcome = runtime.block_on(supervise_nodes(launch, options));
+    // Threads that read samples may wait for ever.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn supervise_nodes(
+    launch: &Launch,
+    options: coordinator::Options,
+) -> Result<Outcome, CoordinatorError> {
+    let failed = |error: anyhow::Error| CoordinatorError::Run(format!("{error:#}"));
+    let address_file = launch.fresh_address_file();
+    let terminate = node::Shutdown::on(&[SignalKind::terminate(), SignalKind::interrupt()]);
+    let mut coordinator = tokio::spawn(coordinator::run(coordinator::Options { terminate, ..options }));
+    let ended = |ended: Result<_, tokio::task::JoinError>| {
+        ended.map_err(|error| CoordinatorError::Run(format!("the coordinator's task failed: {error}")))?
+    };
+    let address = tokio::select! {
+        address = address(&address_file) => address,
+        outcome = &mut coordinator => return ended(outcome),
+    };
+    let mut restarts = launch.place.restarts;
+    let mut nodes = JoinSet::new();
+    for (role, count) in
+        [("transmitter", launch.scenario.transmitters()), ("receiver", launch.scenario.receivers())]
+    {
+        for index in 0..count {
+            nodes.spawn(Node::new(launch, role, index, &address).live().map_err(failed)?);
+        }
+    }
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut coordinator => break ended(outcome)?,
+            Some(end) = nodes.join_next() => match end {
+                Ok(End::Bad { node, complaint }) if restarts > 0 => {
+                    restarts -= 1;
+                    eprintln!("{} {}: starting it again", node.name(), link::printable(&complaint));
+                    nodes.spawn(node.live().map_err(failed)?);
+                }
+                Ok(End::Bad { node, complaint }) => {
+                    // The coordinator knows of it too, and reports it better if it ends for that.
+                    eprintln!("{}: {}", node.name(), link::printable(&complaint));
+                }
+                Ok(End::Good(_)) => {}
+                Err(error) => return Err(CoordinatorError::Run(format!("a node's task failed: {error}"))),
+            },
+        }
+    };
+    let goodbyes = async { while nodes.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(GRACE, goodbyes).await;
+    Ok(outcome)
 }
 
 /// Lets the coordinator save a checkpoint and end; gives up at the next signal, or after a time limit. An interrupted

@@ -112,6 +112,7 @@ fn limits_hold_and_grants_can_be_recomputed_from_the_requests() {
             let (phase, first_tick, ticks) = match stamp.phase() {
                 v1::Phase::Train => (Phase::Train, 5 * stamp.round, 5),
                 v1::Phase::Evaluate => (Phase::Evaluate, stamp.pass, 1),
+                v1::Phase::Serve => unreachable!("nothing is served"),
             };
             let bits = &features[0].choices;
             let choices =
@@ -261,6 +262,7 @@ fn kind(message: &Message) -> Kind {
                 v1::Phase::Evaluate => {
                     Kind::TurnOfPiece { pass: stamp.pass, piece: stamp.round, gradients, requests }
                 }
+                v1::Phase::Serve => unreachable!("nothing is served"),
             }
         }
         Message::Features(features) => {
@@ -268,6 +270,7 @@ fn kind(message: &Message) -> Kind {
             match stamp.phase() {
                 v1::Phase::Train => Kind::Features { round: stamp.round },
                 v1::Phase::Evaluate => Kind::FeaturesOfPiece { pass: stamp.pass, piece: stamp.round },
+                v1::Phase::Serve => unreachable!("nothing is served"),
             }
         }
     }

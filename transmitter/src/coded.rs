@@ -153,7 +153,9 @@ impl Coded {
     ) -> Packed {
         let places: Vec<Place<'_>> =
             entries.iter().map(|&(tick, m)| self.place(fetched, (tick, t, m))).collect();
-        let rates: Vec<f64> = places.iter().map(|at| at.fetched.rates[at.place]).collect();
+        // In service most features have no rate.
+        let rates: Vec<f64> =
+            places.iter().filter_map(|at| at.fetched.rates.get(at.place).copied()).collect();
         let received = |at: &Place<'_>| at.fetched.received_rates.as_ref().map(|rates| rates[at.place]);
         let received_rates = places.iter().filter(|_| counts_received).filter_map(received).collect();
         let packed = Packed { sum: rates.iter().sum(), received_rates, ..Packed::default() };

@@ -25,6 +25,8 @@ pub(crate) struct Moment {
     pub(crate) phase: Phase,
     /// That of tick 0.
     pub(crate) first: u64,
+    /// How many rows lie before it, whose dithers are not used.
+    pub(crate) skipped: usize,
 }
 
 impl Dithered {
@@ -49,9 +51,12 @@ impl Dithered {
         let size = rows.rows * rows.d;
         for (&(tick, t), means) in rows.entries.iter().zip(means.chunks_exact(size)) {
             let address = [context.index, t, m];
-            let drawn = dithers(context.seed, moment.phase, address, moment.first + tick as u64, size);
+            let skipped = moment.skipped * rows.d;
+            let drawn =
+                dithers(context.seed, moment.phase, address, moment.first + tick as u64, skipped + size);
+            let drawn = &drawn[skipped..];
             let table = &tables.of[m][t];
-            for (at, (&mean, &dither)) in means.iter().zip(&drawn).enumerate() {
+            for (at, (&mean, &dither)) in means.iter().zip(drawn).enumerate() {
                 if !mean.is_finite() {
                     let name = &context.scenario.transmitter[context.index].modalities[m];
                     let what =
@@ -66,7 +71,7 @@ impl Dithered {
                 z.push(value);
                 deviations.push(step / 12_f32.sqrt());
             }
-            dithered.dithers.extend(drawn);
+            dithered.dithers.extend_from_slice(drawn);
         }
         let tensor = |values| Tensor::from_vec(values, output.shape(), output.device());
         let posterior = Some(Posterior { mu: output.clone(), std: tensor(deviations)? });

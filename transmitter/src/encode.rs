@@ -4,15 +4,17 @@ use candle_core::{Device, Tensor};
 use data::{Dataset, Split};
 use dib::{
     Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, RowAddresses,
-    SampleAt, Segment, Trace, Upload, reparameterisation,
+    SampleAt, Segment, Trace, Upload, reparameterisation_from,
 };
 use node::{AirTime, Context, NodeError, Profiler, ProfilerPhase};
+use proto::Served;
 
 use crate::{
     averages::Averages,
     coded::{Coded, CodedModality, RateGroups},
     dithered::{Dithered, Moment},
     gradient_feedback::GradientFeedback,
+    observed::Observed,
     on_air::{OnAir, Sending},
     priors::{EntryRows, Lesson, Priors, backward_from_prior, values},
     rates::{GroupRates, group_rates},
@@ -65,6 +67,10 @@ struct Batch<'a> {
     /// In training the first tick, in evaluation the first group of test samples; none of what is not sent.
     first_tick: Option<u64>,
     samples: &'a [Vec<SampleAt>],
+    /// In service, where the batch lies.
+    served: Option<Served>,
+    /// What is observed, if that is no rows of the data set.
+    given: Option<&'a Observed>,
 }
 
 impl Batch<'_> {
@@ -72,6 +78,19 @@ impl Batch<'_> {
     fn time(&self, tick: usize, group: usize) -> AirTime {
         let first = self.first_tick.unwrap_or(self.first_moment);
         AirTime { phase: self.phase, pass: self.pass, tick: first }.later(tick + group)
+    }
+
+    /// How many of a tick's samples share a gain, one after the other.
+    fn groups(&self, context: &Context, tick: usize) -> Vec<usize> {
+        match self.served {
+            Some(served) => context.served_groups(served).2,
+            None => context.groups(self.samples[tick].len()),
+        }
+    }
+
+    /// How many samples of its piece lie before it: what is drawn for them is skipped.
+    fn skipped(&self) -> usize {
+        self.served.map_or(0, |served| served.offset as usize)
     }
 
     /// Tick and sample of a row of a training round, of the rows of these (tick, receiver) entries.
@@ -165,6 +184,8 @@ impl Encoders {
             pass: 0,
             first_tick: Some(first_tick),
             samples,
+            served: None,
+            given: None,
         };
         self.encode_all(context, &batch, grants, profiler)
     }
@@ -190,8 +211,41 @@ impl Encoders {
             pass,
             first_tick: Some(context.first_group(piece)),
             samples: &samples,
+            served: None,
+            given: None,
         };
         self.encode_all(context, &batch, grants, profiler)
+    }
+
+    /// Encodes a batch of a stream: rows of the test set, or what is given in their place. What is drawn is what [`Self::encode_piece`] draws for
+    /// those rows; `moment` is that of their piece.
+    pub(crate) fn encode_served(
+        &self,
+        context: &Context,
+        (served, moment): (Served, u64),
+        rows: Range<usize>,
+        given: Option<&Observed>,
+        grants: &Grants,
+        profiler: &mut Profiler,
+    ) -> Result<Coded, NodeError> {
+        let samples = [rows.map(|sample| SampleAt { sample, epoch: 0 }).collect()];
+        let batch = Batch {
+            phase: Phase::Evaluate,
+            dataset: self.dataset.as_ref(),
+            split: Split::Test,
+            first_moment: moment,
+            pass: served.pass,
+            first_tick: Some(context.served_groups(served).0),
+            samples: &samples,
+            served: Some(served),
+            given,
+        };
+        self.encode_all(context, &batch, grants, profiler)
+    }
+
+    /// Values a sample, by modality.
+    pub(crate) fn widths(&self) -> &[usize] {
+        &self.widths
     }
 
     /// Encodes rows of the training set as in an epoch that training never comes to, under the one selection of a pass, tape-free.
@@ -213,6 +267,8 @@ impl Encoders {
             pass: 0,
             first_tick: None,
             samples: &samples,
+            served: None,
+            given: None,
         };
         self.encode_all(context, &batch, grants, profiler)
     }
@@ -283,7 +339,7 @@ impl Encoders {
         let rows_of_entry = rows / entries.len();
         if let Some(priors) = &self.priors {
             let rows = EntryRows { entries: &entries, rows: rows_of_entry, d: context.feature_dim() };
-            let moment = Moment { phase, first: batch.first_moment };
+            let moment = Moment { phase, first: batch.first_moment, skipped: batch.skipped() };
             let (dithered, features) = match priors.in_force(phase) {
                 Some(tables) => {
                     let (dithered, features) = Dithered::new(context, tables, m, moment, rows, &features.z)?;
@@ -321,14 +377,30 @@ impl Encoders {
             context,
             phase,
             pass,
-            first_tick: batch.first_tick,
+            // In service nobody asks for the rate of what arrives.
+            first_tick: batch.first_tick.filter(|_| batch.served.is_none()),
             modality: m,
             entries: &entries,
-            rows: rows_of_entry,
+            groups: batch.groups(context, 0),
             averages: self.averages.as_ref(),
         };
         let on_air = sending.send(&features)?;
         let features = on_air.sent(&features).clone();
+        if batch.served.is_some() {
+            // (17) is of groups of samples, and a batch is none.
+            return Ok(CodedModality {
+                entries,
+                features,
+                on_air,
+                encoded,
+                seen,
+                groups: RateGroups::Own(Vec::new()),
+                rates: GroupRates::Known(Vec::new()),
+                received_rates: None,
+                dithered: None,
+                simulated: None,
+            });
+        }
         let (groups, found) = rates(context, batch, &entries, &features)?;
         let received_rates = match &on_air.observed {
             Some(observed) => Some(rates(context, batch, &entries, &observed.features)?.1),
@@ -390,7 +462,10 @@ impl Encoders {
             if ticks.last() != Some(&tick) {
                 ticks.push(tick);
                 source = x.len() / width;
-                read_tick(name, width, batch, tick, &mut x)?;
+                match batch.given {
+                    Some(given) => given.read(m, width, &mut x),
+                    None => read_tick(name, width, batch, tick, &mut x)?,
+                }
             }
             samples.push(Segment { source, target, rows, repeat: false });
             receivers.push(Segment { source: t, target, rows, repeat: true });
@@ -590,7 +665,7 @@ fn plan_gains(
     }
     let (mut values, mut segments, mut target) = (Vec::new(), Vec::new(), 0);
     for &(tick, t) in entries {
-        for (group, rows) in context.groups(batch.samples[tick].len()).into_iter().enumerate() {
+        for (group, rows) in batch.groups(context, tick).into_iter().enumerate() {
             segments.push(Segment { source: values.len() / width, target, rows, repeat: true });
             values.extend(context.gains_at_transmitter(context.index, t, batch.time(tick, group)));
             target += rows;
@@ -621,7 +696,8 @@ fn noise(context: &Context, batch: &Batch<'_>, m: usize, entries: &[(usize, usiz
     let of_entry = |&(tick, t): &(usize, usize)| {
         let (moment, count) =
             (batch.first_moment + tick as u64, batch.samples[tick].len() * context.feature_dim());
-        reparameterisation(context.seed, batch.phase, context.index, t, m, moment, count)
+        let skipped = batch.skipped() * context.feature_dim();
+        reparameterisation_from(context.seed, batch.phase, [context.index, t, m], moment, (skipped, count))
     };
     node::in_parallel(entries, of_entry).concat()
 }

@@ -11,7 +11,7 @@ use node::{
 use proto::{
     When, encode_granted,
     v1::{
-        Evaluate, Features, Finished, Spent, TransmitterPass, TransmitterRound, Turn, order::Order,
+        Evaluate, Features, Finished, Loaded, Spent, TransmitterPass, TransmitterRound, Turn, order::Order,
         report::Report,
     },
 };
@@ -24,6 +24,7 @@ use crate::{
     gradient_feedback::GradientFeedback,
     requested::Requested,
     sent::{Sent, SentPart},
+    served::Selected,
     spent,
     tables::Told,
 };
@@ -37,6 +38,8 @@ pub enum Input {
     Order(Order),
     /// A receiver's turn.
     Turn(usize, Turn),
+    /// Its state at a version that batches will name.
+    Reloaded(u64, Vec<u8>),
 }
 
 /// What comes out of a transmitter's machine.
@@ -52,6 +55,8 @@ pub enum Output {
         same_build: bool,
         /// Libraries beside this program that its networks compute with.
         libraries: Vec<String>,
+        /// Values a sample, by modality.
+        widths: Vec<usize>,
     },
     /// The answer to a receiver's turn.
     Features(usize, Features),
@@ -81,19 +86,23 @@ pub struct TransmitterMachine {
     sent: Option<Sent>,
     /// The evaluation pass under way, once its selection is drawn.
     pass: Option<Pass>,
+    /// In service, the selection under the draw of u that holds.
+    pub(crate) selected: Option<Selected>,
+    /// The state at a version that batches will name.
+    pub(crate) reloaded: Option<(u64, Vec<u8>)>,
     /// How many passes of the evaluation under way are done.
     passes_done: u64,
     /// Which tables of dithered features the receivers have.
     pub(crate) told: Told,
     /// What features have come to since the last report.
     spent: Spent,
-    profiler: Profiler,
+    pub(crate) profiler: Profiler,
 }
 
 /// A turn as far as it concerns this transmitter: one receiver's, checked.
-struct Checked {
+pub(crate) struct Checked {
     learned: Option<GradientFeedback>,
-    requests: Option<Vec<bool>>,
+    pub(crate) requests: Option<Vec<bool>>,
 }
 
 impl TransmitterMachine {
@@ -118,6 +127,8 @@ impl TransmitterMachine {
             inbox: vec![VecDeque::new(); receivers],
             sent: None,
             pass: None,
+            selected: None,
+            reloaded: None,
             passes_done: 0,
             told: Told::nothing(receivers, context.scenario.modalities(context.index)),
             spent: Spent::default(),
@@ -143,13 +154,23 @@ impl TransmitterMachine {
         self.selector.iter().map(Selector::network).chain(self.encoders.networks())
     }
 
+    /// Values a sample, by modality.
+    pub fn widths(&self) -> &[usize] {
+        self.encoders.widths()
+    }
+
     fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
+        self.restore_networks(state)?;
+        self.schedule = Schedule::at(self.version);
+        Ok(())
+    }
+
+    /// Takes parameters from a state.
+    pub(crate) fn restore_networks(&mut self, state: &[u8]) -> Result<(), NodeError> {
         let selector = self.selector.iter_mut().map(Selector::network_mut);
         let networks = selector.chain(self.encoders.networks_mut());
         self.version = node::restore(state, &self.context.device, networks)?;
-        self.encoders.restore_means(state)?;
-        self.schedule = Schedule::at(self.version);
-        Ok(())
+        self.encoders.restore_means(state)
     }
 
     // ------------------------------------------------------------------------------------------------- turns
@@ -181,7 +202,7 @@ impl TransmitterMachine {
         }
     }
 
-    fn turns_are_in(&self) -> bool {
+    pub(crate) fn turns_are_in(&self) -> bool {
         self.inbox.iter().all(|turns| !turns.is_empty())
     }
 
@@ -203,6 +224,13 @@ impl TransmitterMachine {
                 self.evaluate_piece(evaluate, emit)?;
                 Ok(true)
             }
+            Some(Order::Batch(batch)) => {
+                let is_done = self.serve(&batch, emit)?;
+                if is_done {
+                    self.schedule.done();
+                }
+                Ok(is_done)
+            }
             Some(Order::Stop(_)) => {
                 self.schedule.done();
                 emit(Output::Report(Report::Finished(Finished {})));
@@ -214,13 +242,14 @@ impl TransmitterMachine {
     }
 
     /// Takes the turns of all receivers, checked against the moment and against what was sent.
-    fn take_turns(&mut self, when: When) -> Result<Vec<Checked>, NodeError> {
+    pub(crate) fn take_turns(&mut self, when: When) -> Result<Vec<Checked>, NodeError> {
         let ticks = match when {
             When::Round { .. } => self.context.ticks(),
             When::Piece { pass, piece } => {
                 let samples = self.encoders.judged(pass)?.samples(Split::Test);
                 self.context.ticks_of_piece(self.context.piece(piece as usize, samples).len())
             }
+            When::Served(_) => 1,
         };
         let mut checked = Vec::with_capacity(self.inbox.len());
         for t in 0..self.inbox.len() {
@@ -360,7 +389,7 @@ impl TransmitterMachine {
 
     /// Answers every receiver: the choices before the cap, and its granted entries of `samples` samples each.
     /// Gives the sum of all their rates in nats.
-    fn send(
+    pub(crate) fn send(
         &mut self,
         when: When,
         choices: &Bytes,
@@ -371,7 +400,7 @@ impl TransmitterMachine {
         let entries: Vec<Vec<(usize, usize)>> =
             (0..self.inbox.len()).map(|t| grants.for_receiver(t)).collect();
         let (k, phase) = (self.context.index, phase_of(when));
-        let counts = |t| self.context.counts_received(k, t, phase);
+        let counts = |t| !matches!(when, When::Served(_)) && self.context.counts_received(k, t, phase);
         let form = Form::of(&self.context, phase, samples);
         let packed = coded.pack(&entries, &form, counts)?;
         let (ticks, modalities) = (grants.ticks().len(), self.context.scenario.modalities(k));
@@ -391,6 +420,7 @@ impl TransmitterMachine {
                 received_rates,
                 coded,
                 tables: self.tables_for(t, phase, &entries),
+                ..Features::default()
             };
             spent::add_message(&mut self.spent, &features);
             emit(Output::Features(t, features));
@@ -399,7 +429,7 @@ impl TransmitterMachine {
     }
 
     /// The kernel P(A | A') of section VII-A.
-    fn grant(&self, phase: Phase, first_tick: u64, choices: &ChoiceGrid) -> Grants {
+    pub(crate) fn grant(&self, phase: Phase, first_tick: u64, choices: &ChoiceGrid) -> Grants {
         let k = self.context.index;
         grants(self.context.seed, k, phase, first_tick, choices, self.context.scenario.transmitter_limit(k))
     }
@@ -542,7 +572,7 @@ impl TransmitterMachine {
 fn phase_of(when: When) -> Phase {
     match when {
         When::Round { .. } => Phase::Train,
-        When::Piece { .. } => Phase::Evaluate,
+        When::Piece { .. } | When::Served(_) => Phase::Evaluate,
     }
 }
 
@@ -554,6 +584,10 @@ impl Machine for TransmitterMachine {
         match input {
             Input::LabelEntropies(entropies) => self.label_entropies = entropies,
             Input::Order(order) => self.schedule.push(order),
+            Input::Reloaded(version, state) => {
+                self.reloaded = Some((version, state));
+                emit(Output::Report(Report::Loaded(Loaded { version })));
+            }
             Input::Turn(t, turn) => {
                 self.inbox[t].push_back(turn);
                 // Gradients of all parts while the others are awaited, the last with a closing turn, the first of what
@@ -576,7 +610,12 @@ impl Machine for TransmitterMachine {
                 Next::Round(_) => true,
                 Next::Close => {
                     let order = self.schedule.current(self.version);
-                    self.sent.is_some() || matches!(order, Some(Order::Evaluate(_)))
+                    let is_awaited = match order {
+                        Some(Order::Evaluate(_)) => true,
+                        Some(Order::Batch(batch)) => self.begins_draw(batch),
+                        _ => false,
+                    };
+                    self.sent.is_some() || is_awaited
                 }
                 Next::Wait => false,
             };

@@ -25,8 +25,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) modality: usize,
     /// (tick, receiver) of every entry, in the order of the features' rows.
     pub(crate) entries: &'a [(usize, usize)],
-    /// How many rows each has.
-    pub(crate) rows: usize,
+    /// How many rows each has, by the groups that share a gain.
+    pub(crate) groups: Vec<usize>,
     /// Where a channel's power is limited on average.
     pub(crate) averages: Option<&'a Averages>,
 }
@@ -39,7 +39,7 @@ impl Sending<'_> {
         if !self.entries.iter().any(crosses) {
             return Ok(OnAir { amplified: None, observed: None });
         }
-        let groups = context.groups(self.rows);
+        let groups = &self.groups;
         let average = |t| self.averages.map_or(0.0, |averages| averages.of(self.modality, t));
         let power = |&(_, t): &(usize, usize)| {
             let average = average(t);
@@ -59,7 +59,7 @@ impl Sending<'_> {
         let (context, k) = (self.context, self.context.index);
         let channels: Vec<_> =
             (0..context.scenario.receivers()).map(|t| context.channel::<f64>(k, t)).collect();
-        let groups = context.groups(self.rows);
+        let groups = &self.groups;
         let crossings = self.entries.iter().flat_map(|&(tick, t)| {
             let channel: &dyn Channel<f64> = channels[t].as_ref();
             groups.iter().enumerate().map(move |(group, &rows)| {

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use data::{Divided, Needs};
 use link::{ByteCount, Listener, Name, Security};
-use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Probe, Role};
-use proto::v1::{Ready, report::Report, transmitter_server::TransmitterServer};
+use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Probe, Reloading, Role};
+use proto::v1::{Ready, order::Order, report::Report, transmitter_server::TransmitterServer};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
@@ -102,11 +102,19 @@ async fn live(
     server.spawn(serve(listener, exchange, Name::Transmitter(context.index as u32)));
     let start = control.start().await?;
     deliver(&compute, Input::LabelEntropies(start.label_entropies)).await;
+    let mut reloading = Reloading::default();
     loop {
         // Of what is ready, the first here comes first: no draw decides, so what happens can happen again.
         tokio::select! {
             biased;
-            order = control.order() => deliver(&compute, Input::Order(order?)).await,
+            order = control.order() => match order? {
+                Order::Reload(reload) => reloading.begin(control, reload.version),
+                order => deliver(&compute, Input::Order(order)).await,
+            },
+            loaded = reloading.end() => {
+                let (version, state) = loaded?;
+                deliver(&compute, Input::Reloaded(version, state)).await;
+            }
             Some((t, turn)) = turns.recv() => match turn {
                 Ok(turn) => deliver(&compute, Input::Turn(t, turn)).await,
                 Err(loss) => return Err(control.explain(loss).await),
@@ -151,7 +159,8 @@ fn spawn(
         machine.validate_on(validation);
         let same_build = machine.networks().any(|network| !network.module().is_reproducible());
         let libraries = node::libraries(machine.networks());
-        emit(Output::Ready { data, files, same_build, libraries });
+        let widths = machine.widths().to_vec();
+        emit(Output::Ready { data, files, same_build, libraries, widths });
         Ok(machine)
     })
 }
@@ -170,13 +179,15 @@ async fn report_ready(
             return Err(NodeError::unexpected(&order?, "before this node was ready"));
         }
     };
-    let Output::Ready { data, files, same_build, libraries } = output else {
+    let Output::Ready { data, files, same_build, libraries, widths } = output else {
         return Err(NodeError::protocol("the compute thread", "spoke before it was ready"));
     };
     let device = node::device_name(&context.device);
     let data = data.to_vec().into();
     let files = node::files(files);
-    let ready = Ready { address, data, device, socket, files, same_build, libraries, ..Ready::default() };
+    let widths = widths.into_iter().map(|width| width as u64).collect();
+    let ready =
+        Ready { address, data, device, socket, files, same_build, libraries, widths, ..Ready::default() };
     control.report(Report::Ready(ready)).await
 }
 

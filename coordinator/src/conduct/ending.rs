@@ -55,6 +55,7 @@ impl Conductor {
         lock::announce_end(self.setup.folder.path());
         self.members.order(Order::Stop(Stop {}));
         let mut present: BTreeSet<Member> = self.members.all().collect();
+        present.retain(|member| !self.gone.contains(member));
         let goodbyes = async {
             while !present.is_empty() {
                 match self.next().await {

@@ -27,7 +27,11 @@ impl Conductor {
         let mut ready: BTreeMap<Member, Ready> = BTreeMap::new();
         let came = Instant::now();
         let (mut reminded, mut complaint) = (false, None);
+        self.gone.clear();
         while ready.len() < self.members.total() {
+            if again && self.can_do_without(&ready, came.elapsed()) {
+                break;
+            }
             match self.next().await? {
                 Event::Report(_, member, Report::Ready(report)) => {
                     check::ready(&report).map_err(CoordinatorError::blame(member.to_string()))?;
@@ -61,13 +65,17 @@ impl Conductor {
             }
         }
         compare_data(&ready)?;
+        self.sizes.take(&ready);
         self.take_note(&ready, again)?;
         tracing::info!(nodes = ready.len(), "all nodes are ready");
         let of = |role| self.members.all().filter(move |member| member.role == role);
+        // Nothing is told of those that are gone.
+        let told =
+            |member, what: fn(&Ready) -> &String| ready.get(&member).map(what).cloned().unwrap_or_default();
         let start = Start {
-            transmitters: of(Role::Transmitter).map(|member| ready[&member].address.clone()).collect(),
+            transmitters: of(Role::Transmitter).map(|member| told(member, |ready| &ready.address)).collect(),
             label_entropies: of(Role::Receiver).map(|member| ready[&member].label_entropy).collect(),
-            sockets: of(Role::Transmitter).map(|member| ready[&member].socket.clone()).collect(),
+            sockets: of(Role::Transmitter).map(|member| told(member, |ready| &ready.socket)).collect(),
             secrets: Vec::new(),
         };
         Conductor::all_read(&self.members.start(&start))?;
@@ -97,6 +105,20 @@ impl Conductor {
         }
         let text = serde_json::to_vec_pretty(&self.classes).expect("classes have only strings and numbers");
         self.setup.folder.write_whole("classes.json", &text)
+    }
+
+    /// Whether a service goes on without the transmitters that have not come back.
+    fn can_do_without(&mut self, ready: &BTreeMap<Member, Ready>, waited: Duration) -> bool {
+        let missing: BTreeSet<Member> =
+            self.members.all().filter(|member| !ready.contains_key(member)).collect();
+        let transmitters = missing.iter().filter(|member| member.role == Role::Transmitter).count();
+        let is_enough = transmitters == missing.len() && transmitters < self.scenario.transmitters();
+        if !is_enough || self.patience.is_none_or(|patience| waited < patience) {
+            return false;
+        }
+        eprintln!("going on without {}", self.missing(ready));
+        self.gone = missing;
+        true
     }
 
     /// Frees the place of a node that left, for the next node that joins.

@@ -366,6 +366,13 @@ impl Dataset for Arrays {
         check_normalised(file, sample, out)
     }
 
+    fn normalise(&self, modality: &str, values: &mut [f32]) {
+        if let Some(known) = self.modalities.get(modality) {
+            let row: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
+            known.kept.map.apply(&row, values);
+        }
+    }
+
     fn targets(&self, task: &str, split: Split) -> Option<Targets> {
         self.targets.get(task).map(|target| target.targets(split))
     }

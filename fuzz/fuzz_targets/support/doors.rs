@@ -168,6 +168,7 @@ fn coordinator_options(network: &Network, folder: &TempDir) -> coordinator::Opti
             stall: LONG_ENOUGH,
         },
         terminate: Shutdown::default(),
+        serve: None,
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use candle_core::Device;
-use proto::Secret;
+use proto::{Secret, Served};
 use randomness::Seed;
 use scenario::{GRADIENT_BLOCK_TICKS, Scenario};
 
@@ -10,6 +10,9 @@ use crate::WeightFiles;
 
 /// Rounds by which a receiver may be ahead of a transmitter.
 const ROUNDS_GIVEN_UP: usize = 4;
+
+/// Batches of a stream that are under way at once: while receivers decode one, transmitters encode the next.
+pub const BATCHES_UNDER_WAY: usize = 4;
 
 /// The run in which a node takes part, as the node sees it.
 #[derive(Clone, Debug)]
@@ -72,10 +75,10 @@ impl Context {
     }
 
     /// Upper limit on messages under way from one peer to another: those of all parts of a round, a closing turn, the
-    /// first of what follows, and those that a receiver does not wait for. A peer that follows the protocol never
-    /// exceeds it.
+    /// first of what follows, and those that a receiver does not wait for; in service, those of a few batches. A peer
+    /// that follows the protocol never exceeds it.
     pub fn messages_under_way(&self) -> usize {
-        self.parts() + 2 + self.most_given_up()
+        (self.parts() + 2).max(BATCHES_UNDER_WAY + 2) + self.most_given_up()
     }
 
     /// How many answers a transmitter may owe a receiver that continues without them: those of a few rounds, so that
@@ -142,6 +145,30 @@ impl Context {
             true => test_samples - test_samples % self.samples(),
             false => test_samples,
         }
+    }
+
+    /// Where a batch of a stream lies among the rows of a test set of so many, counted through again and again: none if it
+    /// is empty, or not of one piece.
+    pub fn served(&self, first: u64, samples: u64, draw: u64, test_samples: usize) -> Option<Served> {
+        let all = (test_samples as u64).max(1);
+        let (pass, row) = (first / all, first % all);
+        let size = self.scenario.piece_samples() as u64;
+        let (piece, offset) = (row / size, row % size);
+        let whole = self.piece(piece as usize, test_samples).len() as u64;
+        let fits = samples > 0 && offset.checked_add(samples).is_some_and(|end| end <= whole);
+        fits.then_some(Served { draw, pass, piece, offset, samples })
+    }
+
+    /// The group of a tick's samples in which a batch begins, within the test set; how many samples of that group lie before it; and
+    /// how many of its own belong to each group.
+    pub fn served_groups(&self, served: Served) -> (u64, usize, Vec<usize>) {
+        let size = self.samples();
+        let (offset, samples) = (served.offset as usize, served.samples as usize);
+        let before = offset % size;
+        let first = self.first_group(served.piece).wrapping_add((offset / size) as u64);
+        let mut groups = groups(before + samples, size);
+        groups[0] -= before;
+        (first, before, groups)
     }
 
     /// The number within the test set of a piece's first group of a tick's samples.

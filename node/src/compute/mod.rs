@@ -5,11 +5,11 @@ pub(crate) mod profiler;
 pub(crate) mod state;
 pub(crate) mod validation;
 
-pub use context::Context;
+pub use context::{BATCHES_UNDER_WAY, Context};
 pub use device::{device_name, resolve_device};
 pub use kept::{all_kept, restore_data};
-pub use profiler::{Profiler, ProfilerPhase};
-pub use state::{is_parameter, pack_state, restore, save, unpack_state};
+pub use profiler::{Profiler, ProfilerPhase, Stopwatch};
+pub use state::{is_parameter, pack_state, reloaded, restore, save, unpack_state};
 pub use validation::{first_pass, is_validation};
 
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,5 +1,21 @@
 use std::time::{Duration, Instant};
 
+/// Measures how long something takes, for reports. No result depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// One that begins now.
+    pub fn begin() -> Self {
+        Stopwatch(Instant::now())
+    }
+
+    /// Seconds since it began.
+    pub fn seconds(self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}
+
 /// A phase of a compute thread's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProfilerPhase {

@@ -79,3 +79,17 @@ pub fn is_parameter(name: &str) -> bool {
         && !name.starts_with(crate::compute::kept::PREFIX)
         && ![".m", ".v", ".steps", ".mean"].iter().any(|suffix| name.ends_with(suffix))
 }
+
+/// The state at a version that a batch names: it must have been loaded.
+///
+/// # Errors
+/// If it has not.
+pub fn reloaded(loaded: &mut Option<(u64, Vec<u8>)>, version: u64) -> Result<Vec<u8>, NodeError> {
+    match loaded.take() {
+        Some((known, state)) if known == version => Ok(state),
+        _ => Err(NodeError::protocol(
+            "the coordinator",
+            format!("names version {version}, which nobody loaded"),
+        )),
+    }
+}

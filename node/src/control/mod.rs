@@ -3,6 +3,7 @@ pub(crate) mod health;
 pub(crate) mod join;
 pub(crate) mod parent;
 pub(crate) mod probe;
+pub(crate) mod reloading;
 pub(crate) mod schedule;
 pub(crate) mod shutdown;
 
@@ -11,6 +12,7 @@ pub use health::{Health, HealthArguments, health};
 pub use join::live;
 pub use parent::{end_with_parent, main};
 pub use probe::Probe;
+pub use reloading::Reloading;
 pub use schedule::{Next, Schedule};
 pub use shutdown::Shutdown;
 
@@ -261,33 +263,46 @@ impl Control {
     }
 
     /// Fetches this node's state at the checkpoint from which the run continues.
-    async fn load(&mut self) -> Result<Vec<u8>, NodeError> {
-        let request = LoadRequest {
+    async fn load(&self) -> Result<Vec<u8>, NodeError> {
+        fetch(self.client.clone(), self.request(None)).await
+    }
+
+    /// Fetches this node's state at a version that the coordinator has ordered to be loaded, beside whatever else it does.
+    pub fn reload(&self, version: u64) -> JoinHandle<Result<Vec<u8>, NodeError>> {
+        tokio::spawn(fetch(self.client.clone(), self.request(Some(version))))
+    }
+
+    fn request(&self, version: Option<u64>) -> LoadRequest {
+        LoadRequest {
             run: self.run.clone(),
             incarnation: self.incarnation,
             role: proto::v1::Role::from(self.role).into(),
             index: self.index,
             secret: self.secret.clone(),
-        };
-        let mut stream = self.client.load(request).await.map_err(refusal)?.into_inner();
-        let mut state = Vec::new();
-        while let Some(piece) = stream.message().await.map_err(refusal)? {
-            if state.len() + piece.data.len() > LARGEST_STATE {
-                return Err(NodeError::protocol("the coordinator", "sent a state beyond all bounds"));
-            }
-            state.extend_from_slice(&piece.data);
-            if !piece.sha256.is_empty() {
-                return match Sha256::digest(&state).as_slice() == piece.sha256 {
-                    true => Ok(state),
-                    false => Err(NodeError::protocol(
-                        "the coordinator",
-                        "sent a state that does not match its hash",
-                    )),
-                };
-            }
+            version,
         }
-        Err(NodeError::protocol("the coordinator", "sent a state without an end"))
     }
+}
+
+/// Fetches a state.
+async fn fetch(mut client: CoordinatorClient<Channel>, request: LoadRequest) -> Result<Vec<u8>, NodeError> {
+    let mut stream = client.load(request).await.map_err(refusal)?.into_inner();
+    let mut state = Vec::new();
+    while let Some(piece) = stream.message().await.map_err(refusal)? {
+        if state.len() + piece.data.len() > LARGEST_STATE {
+            return Err(NodeError::protocol("the coordinator", "sent a state beyond all bounds"));
+        }
+        state.extend_from_slice(&piece.data);
+        if !piece.sha256.is_empty() {
+            return match Sha256::digest(&state).as_slice() == piece.sha256 {
+                true => Ok(state),
+                false => {
+                    Err(NodeError::protocol("the coordinator", "sent a state that does not match its hash"))
+                }
+            };
+        }
+    }
+    Err(NodeError::protocol("the coordinator", "sent a state without an end"))
 }
 
 fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, NodeError> {

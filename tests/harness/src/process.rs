@@ -51,6 +51,11 @@ impl Process {
         text(&self.stderr)
     }
 
+    /// Its standard output so far.
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it can be waited for").is_some()

@@ -289,7 +289,8 @@ impl Caller {
     ) -> Option<Result<(), Status>> {
         let mut client = CoordinatorClient::new(self.dial(Host::Coordinator).await?);
         let (role, index) = place_of(member);
-        let request = LoadRequest { run, role, index, incarnation, secret: Bytes::copy_from_slice(secret) };
+        let secret = Bytes::copy_from_slice(secret);
+        let request = LoadRequest { run, role, index, incarnation, secret, version: None };
         Some(client.load(request).await.map(drop))
     }
 

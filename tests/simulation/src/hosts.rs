@@ -33,6 +33,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
                         files: Vec::new(),
                         same_build: false,
                         libraries: Vec::new(),
+                        widths: Vec::new(),
                     });
                     TransmitterMachine::new(context, state.as_deref(), ledger.clone())
                 })
@@ -51,6 +52,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
                         about: Default::default(),
                         same_build: false,
                         libraries: Vec::new(),
+                        test_samples: 0,
                     });
                     ReceiverMachine::new(context, state.as_deref(), ledger.clone())
                 })
@@ -95,6 +97,7 @@ pub(crate) fn coordinator_options(
             stall: Duration::from_secs(plan.stall),
         },
         terminate: Shutdown::default(),
+        serve: None,
     }
 }
 

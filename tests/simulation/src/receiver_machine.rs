@@ -101,7 +101,7 @@ impl ReceiverMachine {
     fn send(&self, when: When, gradient: Option<u64>, requests: bool, emit: &mut dyn FnMut(Output)) {
         let requested = match when {
             When::Round { round, .. } => draws::requests(&self.context, round),
-            When::Piece { .. } => vec![Bytes::from_static(&[1]); self.inbox.len()],
+            When::Piece { .. } | When::Served(_) => vec![Bytes::from_static(&[1]); self.inbox.len()],
         };
         for (k, requested) in requested.into_iter().enumerate() {
             let gradients = gradient.map(|gradient| {
@@ -309,6 +309,8 @@ impl Machine for ReceiverMachine {
                 }
                 self.go_on(emit)
             }
+            // Nothing is served here.
+            Input::Gone(_) | Input::Reloaded(..) => Ok(()),
         }
     }
 

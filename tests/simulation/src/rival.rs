@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use coordinator::{Options, Outcome, RunLock};
+use coordinator::{Options, RunLock};
 
 use crate::ledger::Ledger;
 
@@ -47,9 +47,7 @@ impl Rival {
                     }
                     ledger.note("a rival begins");
                     match coordinator::run(Options { folder, ..options.clone() }).await {
-                        Ok(Outcome::Done(_) | Outcome::Stopped(_)) => {
-                            ledger.violation("a rival without nodes has ended the run")
-                        }
+                        Ok(_) => ledger.violation("a rival without nodes has ended the run"),
                         Err(error) => ledger.note(format_args!("a rival ends: {error}")),
                     }
                 }

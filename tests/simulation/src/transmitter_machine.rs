@@ -200,7 +200,8 @@ impl Machine for TransmitterMachine {
 
     fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         match input {
-            Input::LabelEntropies(_) => {}
+            // Nothing is served here.
+            Input::LabelEntropies(_) | Input::Reloaded(..) => {}
             Input::Order(order) => self.schedule.push(order),
             Input::Turn(t, turn) => {
                 self.ledger.heard(self.host(), self.context.incarnation, turn.stamp.as_ref());

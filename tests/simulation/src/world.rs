@@ -142,6 +142,7 @@ impl<'a> World<'a> {
                         *summary.borrow_mut() = Some(*done);
                     }
                     Ok(Outcome::Stopped(version)) => ledger.stopped(version),
+                    Ok(Outcome::Served(_)) => unreachable!("no plan serves"),
                     Err(error) => ledger.ended(Host::Coordinator, Err(error)),
                 }
                 // The driver ends the process.
