@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ._models import Adapter
@@ -44,7 +45,9 @@ class ArrayAdapter(Adapter):
     """A network of a class that derives from ``ArrayModule``."""
 
     def set_up(self) -> None:
-        self.libraries = [f"numpy {self.numpy.__version__}"]
+        # What the class has brought with it.
+        loaded = [name for name in ("jax",) if name in sys.modules]
+        self.libraries = [f"numpy {self.numpy.__version__}", *(f"{name} {sys.modules[name].__version__}" for name in loaded)]
         with self.users("__init__"):
             self.module: ArrayModule = self.of(self.shape, self.outputs, **self.keys)
         self.note({name: array.shape for name, array in self._initial(0).items()})
