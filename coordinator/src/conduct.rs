@@ -485,6 +485,14 @@ impl Conductor {
                 }
                 // Messages of an earlier incarnation are dropped.
                 event if event.incarnation() != Some(self.setup.incarnation) => continue,
+                // What becomes of those without whom a service goes on concerns nobody, until they are ready.
+                Event::Gone(_, member, _)
+                | Event::Report(_, member, Report::Failed(_) | Report::Leaving(_))
+                    if self.gone.contains(member) =>
+                {
+                    self.members.release(*member);
+                    continue;
+                }
                 // An earlier checkpoint exists.
                 Event::Damaged(_, line) => return Err(Interruption::Lost(line.clone())),
                 Event::Gone(_, member, _) => self.members.release(*member),

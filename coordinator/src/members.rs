@@ -60,6 +60,8 @@ struct Table {
     /// Members that were told to join again and have not yet done so.
     expected: BTreeSet<Member>,
     expected_since: Instant,
+    /// Members without which a service goes on: one that joins again gets no orders until the next incarnation.
+    apart: BTreeSet<Member>,
 }
 
 /// A member's place.
@@ -99,7 +101,8 @@ impl Members {
     pub(crate) fn new(transmitters: usize, receivers: usize, incarnation: u64) -> Self {
         let expected_since = Instant::now();
         let (seats, expected) = (BTreeMap::new(), BTreeSet::new());
-        let table = Table { incarnation, open: true, seats, expected, expected_since };
+        let apart = BTreeSet::new();
+        let table = Table { incarnation, open: true, seats, expected, expected_since, apart };
         Members { transmitters, receivers, table: Mutex::new(table) }
     }
 
@@ -150,6 +153,11 @@ impl Members {
         self.table().seats.remove(&member);
     }
 
+    /// The incarnation goes on without these members.
+    pub(crate) fn set_apart(&self, members: &BTreeSet<Member>) {
+        self.table().apart.clone_from(members);
+    }
+
     /// Ends the incarnation: no node is admitted until the next begins.
     pub(crate) fn close_door(&self) {
         self.table().open = false;
@@ -161,6 +169,7 @@ impl Members {
         (table.incarnation, table.open) = (incarnation, true);
         table.expected = table.seats.keys().copied().collect();
         table.expected_since = Instant::now();
+        table.apart.clear();
         for seat in std::mem::take(&mut table.seats).into_values() {
             let rollback = order::Order::Rollback(Rollback { reason: reason.into() });
             // A node with sixty unread orders would not read this one either.
@@ -234,7 +243,8 @@ impl Members {
             matches!(sent, Err(mpsc::error::TrySendError::Full(_)))
         };
         let table = self.table();
-        let deaf = table.seats.iter().filter(|(member, seat)| is_deaf(**member, seat));
+        let present = table.seats.iter().filter(|(member, _)| !table.apart.contains(member));
+        let deaf = present.filter(|(member, seat)| is_deaf(**member, seat));
         deaf.map(|(member, _)| *member).collect()
     }
 
@@ -265,7 +275,8 @@ impl Members {
     /// The member that has been silent longest, if longer than `limit`.
     pub(crate) fn silent(&self, limit: Duration) -> Option<(Member, Duration)> {
         let table = self.table();
-        let silences = table.seats.iter().map(|(member, seat)| (*member, seat.heard.elapsed()));
+        let present = table.seats.iter().filter(|(member, _)| !table.apart.contains(member));
+        let silences = present.map(|(member, seat)| (*member, seat.heard.elapsed()));
         silences.filter(|(_, silence)| *silence > limit).max_by_key(|(_, silence)| *silence)
     }
 

@@ -165,7 +165,8 @@ fn draw(points: &[Point]) -> anyhow::Result<String> {
     let axis = Axis {
         title: "samples a second offered",
         range: -0.3..names.len().saturating_sub(1) as f64 + 0.3,
-        labels: names.len() + 1,
+        // Also between the loads, where nothing is written: fewer labels than loads would name none.
+        labels: 2 * names.len() + 1,
         name: &|at| {
             let nearest = at.round();
             let is_near = (at - nearest).abs() < 1e-6 && nearest >= 0.0;
@@ -220,6 +221,8 @@ mod tests {
         let cells: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
         assert_eq!(cells, [13; 3]);
         let plot = draw(&points).unwrap();
-        assert!(["2000", "latency, ms", "p99"].iter().all(|word| plot.contains(word)));
+        for word in ["50", "2000", "latency, ms", "samples a second offered"] {
+            assert!(plot.contains(word), "{word}");
+        }
     }
 }

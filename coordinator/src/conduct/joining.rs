@@ -117,6 +117,7 @@ impl Conductor {
             return false;
         }
         eprintln!("going on without {}", self.missing(ready));
+        self.members.set_apart(&missing);
         self.gone = missing;
         true
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, str::FromStr, time::Duration};
 const BATCH: u16 = 32;
 
 /// Seconds to wait for a lost transmitter, likewise.
-const WITHOUT_AFTER: u32 = 15;
+const WITHOUT_AFTER: u32 = 30;
 
 /// Samples that may wait, likewise.
 const QUEUE: u32 = 1024;
