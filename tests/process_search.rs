@@ -39,36 +39,33 @@ fn drawn_points_are_run_at_every_seed_and_their_tables_compare_them() {
 #[test]
 fn halving_trains_only_the_best_further_and_never_from_the_start() {
     let place = Place::new(PROGRAM);
-    let judged = "--set evaluation.every=2 --set data.hold_out=0.2 --set train.entropy_bonus=0";
-    let words =
-        format!("sweep tiny.toml --set train.beta=0,1e-3,1e-2,1e-1 --rounds 8 {judged} --in-process --out s");
-    let halving = format!("{words} --halving --reduce 2 --parallel 2 --json");
+    // Delays make rounds last without work: a point is paused soon after the rounds of its stage.
+    let judged = "--set evaluation.every=4 --set data.hold_out=0.2 --set link=[{delay=0.05}]";
+    let words = format!(
+        "sweep tiny.toml --set train.beta=0,1e-3,1e-2,1e-1 --rounds 16 {judged} --in-process --out s"
+    );
+    let halving = format!("{words} --halving --reduce 4 --first-rounds 4 --parallel 4 --json");
     let table = place.run(&halving).done();
-    let rounds: Vec<u64> = table.json()["points"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|point| point["rounds"].as_u64().unwrap())
-        .collect();
-    let count = |least: u64| rounds.iter().filter(|rounds| **rounds >= least).count();
-    assert_eq!(count(2), 4, "{table}");
-    assert!((1..4).contains(&count(8)) && (2..=4).contains(&count(4)), "{rounds:?}");
-    let best = rounds.iter().position(|rounds| *rounds == 8).unwrap();
-    let beta = ["0", "0.001", "0.01", "0.1"][best];
+    let points = table.json()["points"].as_array().unwrap().clone();
+    let done: Vec<&Value> = points.iter().filter(|point| point["status"] == "done").collect();
+    let paused = points.iter().filter(|point| point["status"] == "paused").count();
+    assert_eq!((done.len(), paused), (1, 3), "{table}");
+    assert!(points.iter().all(|point| point["rounds"].as_u64().unwrap() >= 4), "{table}");
 
-    // It equals a run that was never interrupted, each round once.
+    // It equals a run that was never interrupted, each round once, schedules over the rounds included.
+    let beta = done[0]["values"]["train.beta"].as_str().unwrap();
     let folder = place.run_folder(&format!("s/train.beta={beta}"));
-    assert_eq!(folder.rounds(), 8);
-    assert!(folder.has("summary-round-000002.json") && folder.has("claims/000003"));
+    assert_eq!(folder.rounds(), 16);
+    assert!(folder.has("claims/000002") && !folder.has("claims/000003"), "one stage before the last");
     let whole = place.run(&format!(
-        "run tiny.toml --set train.beta={beta} --rounds 8 {judged} --in-process --out r --json"
+        "run tiny.toml --set train.beta={beta} --rounds 16 {judged} --in-process --out r --json"
     ));
     assert_eq!(folder.json("summary.json")["fingerprint"], whole.done().json()["fingerprint"]);
 
     // Again: the race is over.
     let again = place.run(&halving).done();
     assert_eq!(again.json()["points"], table.json()["points"]);
-    assert!(!folder.has("claims/000004"));
+    assert!(!folder.has("claims/000003"));
     place.run(&format!("{words} --halving --set train.rounds=4,8")).failed(2, &["train.rounds"]);
     let unjudged = "sweep tiny.toml --seed 1,2 --rounds 8 --halving --reduce 2 --out t";
     place

@@ -99,6 +99,6 @@ fn conduct(arguments: &Arguments, planned: Planned, engine: &Engine) -> anyhow::
         }
         End::Failed(error) => bail!("{error}"),
         // What was interrupted is the watch.
-        End::Open => Ok(ExitCode::FAILURE),
+        End::Open | End::Paused(_) => Ok(ExitCode::FAILURE),
     }
 }

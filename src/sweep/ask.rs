@@ -182,7 +182,7 @@ fn next(folder: &Path, set: &[String]) -> anyhow::Result<Value> {
             Asked { point: point.name.clone(), values: point.values.clone(), set: point.set.clone(), drawn };
         append(&out.join(ASKED), &line)?;
     }
-    Job::write(&planned, &arguments.place, planned.scenario.train.rounds)?;
+    Job::write(&planned, &arguments.place, None)?;
     let values: Map<String, Value> = all().map(|(key, value)| (key.clone(), written(value))).collect();
     let lists = space.axes.iter().filter(|axis| axis.varies()).map(|axis| {
         let values: Vec<Value> = axis.values.iter().map(|value| written(&value.text)).collect();

@@ -115,12 +115,6 @@ fn threads_here(planned: &Planned, place: &LaunchOptions, parallel: Option<usize
 fn race(arguments: &Arguments, planned: &[Planned]) -> anyhow::Result<Race> {
     let rounds = planned.first().map_or(0, |planned| planned.scenario.train.rounds);
     let halving = arguments.search.halving(rounds)?.context("--halving")?;
-    if let Some(schedule) = planned.first().and_then(|planned| planned.scenario.train.schedule()) {
-        eprintln!(
-            "note: the scenario's schedules follow each stage's number of rounds ({schedule}): without schedules, points that \
-             go on equal runs of all rounds"
-        );
-    }
     Ok(Race::new(halving, planned))
 }
 

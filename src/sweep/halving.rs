@@ -4,7 +4,11 @@ use std::path::Path;
 
 use anyhow::{bail, ensure};
 
-use super::plan::{Found, Planned};
+use super::{
+    job::Job,
+    plan::{Found, Planned},
+    progress::rounds_done,
+};
 use crate::records::run_log;
 
 /// The numbers of rounds after which points are compared, and how many of them go on.
@@ -74,15 +78,22 @@ impl Halving {
 impl Race {
     /// The race as it stands in the points' folders.
     pub(crate) fn new(halving: Halving, planned: &[Planned]) -> Self {
+        let last = halving.rungs.len() - 1;
         let runner = |planned: &Planned| {
-            let trained = match &planned.found {
-                Found::Finished(summary) => summary.rounds,
-                _ => 0,
+            let trained = rounds_done(&planned.folder);
+            // The stage for which it was started last.
+            let pause =
+                Job::find(&planned.folder).ok().flatten().filter(|_| trained > 0).map(|job| job.pause);
+            let rung = match pause {
+                Some(Some(pause)) => halving.rungs.iter().position(|rounds| *rounds >= pause).unwrap_or(last),
+                Some(None) => last,
+                None => 0,
             };
-            let there = coordinator::RunFolder::at(&planned.folder).scenario();
-            let target = there.map_or(0, |there| there.train.rounds);
-            let rung = halving.rungs.iter().position(|rounds| *rounds >= target).unwrap_or(0);
-            let reached = halving.rungs.iter().take_while(|rounds| **rounds <= trained || **rounds < target);
+            let is_done = |rounds: u64| match rounds == halving.rungs[last] {
+                true => matches!(planned.found, Found::Finished(_)),
+                false => trained >= rounds,
+            };
+            let reached = halving.rungs.iter().take(rung + 1).take_while(|rounds| is_done(**rounds));
             let scores = reached.map_while(|rounds| score(&planned.folder, *rounds)).collect();
             Runner { rung, scores, failed: false }
         };
@@ -93,6 +104,17 @@ impl Race {
     /// The rounds to which a point trains now.
     pub(crate) fn rounds(&self, point: usize) -> u64 {
         self.halving.rungs[self.points[point].rung]
+    }
+
+    /// The rounds after which a point pauses; none in the last stage.
+    pub(crate) fn pause(&self, point: usize) -> Option<u64> {
+        let is_last = self.points[point].rung + 1 == self.halving.rungs.len();
+        (!is_last).then(|| self.rounds(point))
+    }
+
+    /// Whether a point has a score at the rung to which it was to train.
+    pub(crate) fn has_reached(&self, point: usize) -> bool {
+        self.points[point].scores.len() > self.points[point].rung
     }
 
     /// The rung to which it trains.
@@ -161,8 +183,8 @@ impl Race {
 /// The last N-CE on validation rows up to a number of rounds; a score that is no number is the lowest.
 pub(crate) fn score(folder: &Path, rounds: u64) -> Option<f64> {
     let log = run_log::rounds(folder).ok()?;
-    let judged = log.iter().filter(|round| round.round < rounds).filter_map(|round| round.validation);
-    judged.last().map(|validated| if validated.n_ce.is_nan() { f64::MIN } else { validated.n_ce })
+    let mut judged = log.iter().filter(|round| round.round < rounds).filter_map(|round| round.validation);
+    judged.next_back().map(|validated| if validated.n_ce.is_nan() { f64::MIN } else { validated.n_ce })
 }
 
 #[cfg(test)]

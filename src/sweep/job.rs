@@ -26,6 +26,9 @@ pub(crate) struct Job {
     pub(crate) place: LaunchOptions,
     /// Rounds after which the run is done; a run that was done after fewer goes on.
     pub(crate) rounds: u64,
+    /// Rounds after which it is to be paused: a stage of --halving.
+    #[serde(default)]
+    pub(crate) pause: Option<u64>,
 }
 
 /// How a process that ran a point ended: the done file, written last and in one step.
@@ -51,11 +54,13 @@ pub(crate) enum DoneStatus {
     Failed,
     /// It was told to end, and goes on from its last checkpoint when it is started again.
     Stopped,
+    /// It was paused with a checkpoint, after the rounds of its stage.
+    Paused,
 }
 
 impl Job {
-    /// Writes the job and the scenario of a planned point, which is to train for so many rounds, into its folder.
-    pub(super) fn write(planned: &Planned, place: &LaunchOptions, rounds: u64) -> anyhow::Result<()> {
+    /// Writes the job and the scenario of a planned point into its folder. `pause`: the rounds after which it pauses.
+    pub(super) fn write(planned: &Planned, place: &LaunchOptions, pause: Option<u64>) -> anyhow::Result<()> {
         let folder = &planned.folder;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let job = Job {
@@ -64,12 +69,11 @@ impl Job {
             origin: planned.origin.clone(),
             directory: std::env::current_dir().context("the current folder")?,
             place: place.clone(),
-            rounds,
+            rounds: planned.scenario.train.rounds,
+            pause,
         };
-        let mut scenario = planned.scenario.clone();
-        scenario.train.rounds = rounds;
         let text = serde_json::to_string_pretty(&job)? + "\n";
-        write(folder, SCENARIO, &scenario.to_toml())?;
+        write(folder, SCENARIO, &planned.scenario.to_toml())?;
         write(folder, JOB, &text)
     }
 
@@ -82,7 +86,12 @@ impl Job {
                 crate::launch::claim::host()
             )
         };
-        read(&folder.join(JOB))?.with_context(lacks)
+        Job::find(folder)?.with_context(lacks)
+    }
+
+    /// The job in a folder, if there is one.
+    pub(super) fn find(folder: &Path) -> anyhow::Result<Option<Self>> {
+        read(&folder.join(JOB))
     }
 }
 

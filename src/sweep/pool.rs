@@ -35,6 +35,8 @@ pub(crate) enum End {
     Done(Box<coordinator::Summary>),
     /// Failed, with the last line of the run's log.
     Failed(String),
+    /// It was left after so many rounds, since others do better.
+    Paused(u64),
     /// It was not started, or was interrupted: it continues when the sweep does.
     Open,
 }

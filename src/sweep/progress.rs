@@ -68,6 +68,7 @@ impl<'a> Progress<'a> {
         self.rounds[at] = rounds_done(&self.planned[at].folder);
         let how = match end {
             End::Open => "interrupted".into(),
+            End::Paused(rounds) => format!("paused after {rounds} rounds"),
             End::Failed(error) => format!("failed: {error}"),
             End::Done(summary) => {
                 let test = &summary.test;

@@ -103,8 +103,9 @@ impl<'a> Table<'a> {
             let scenario = &planned.scenario;
             cells.push(scenario.train.method.name().into());
             let rounds = match end {
-                // After a search, fewer than the last stage's.
+                // In a search, of its stage.
                 End::Done(summary) => summary.rounds,
+                End::Paused(rounds) => *rounds,
                 _ => scenario.train.rounds,
             };
             cells.extend([scenario.seed, rounds].map(|number| number.to_string()));
@@ -119,7 +120,7 @@ impl<'a> Table<'a> {
                     String::new(),
                 ],
                 End::Failed(error) => ["", "", "", "", error].map(str::to_owned),
-                End::Open => [""; 5].map(str::to_owned),
+                End::Open | End::Paused(_) => [""; 5].map(str::to_owned),
             });
             text += &csv_line(cells);
         }
@@ -178,7 +179,7 @@ impl<'a> Table<'a> {
                 Some(named(&self.figures[at], success.figure()).is_some_and(|value| success.holds(value)))
             }
             End::Failed(_) => Some(false),
-            End::Open => None,
+            End::Open | End::Paused(_) => None,
         };
         Rate::of(&group.points.iter().filter_map(outcome).collect::<Vec<_>>())
     }
@@ -268,6 +269,7 @@ impl<'a> Table<'a> {
         });
         match &self.ends[at] {
             End::Open => {}
+            End::Paused(rounds) => point["rounds"] = json!(rounds),
             End::Failed(error) => point["error"] = json!(error),
             End::Done(summary) => {
                 let figures = self.figures[at].iter().map(|(name, value)| (name.clone(), json!(value)));
@@ -355,6 +357,7 @@ fn status(end: &End) -> &'static str {
     match end {
         End::Done(_) => "done",
         End::Failed(_) => "failed",
+        End::Paused(_) => "paused",
         End::Open => "open",
     }
 }

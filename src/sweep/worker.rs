@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::{ExitCode, ExitStatus},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -23,6 +24,9 @@ use crate::{
     launch::{Claims, Taken, claim},
     run::spread::{self, Rank},
 };
+
+/// Interval between looks whether a stage is over.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Environment variables with which batch systems number the jobs of an array.
 const INDICES: [&str; 5] =
@@ -115,6 +119,7 @@ fn work(folder: &Path) -> anyhow::Result<ExitCode> {
     let (status, error, code) = match end {
         End::Done(_) => (DoneStatus::Done, None, ExitCode::SUCCESS),
         End::Failed(error) => (DoneStatus::Failed, Some(error), ExitCode::FAILURE),
+        End::Paused(_) => (DoneStatus::Paused, None, ExitCode::SUCCESS),
         End::Open => (DoneStatus::Stopped, None, ExitCode::FAILURE),
     };
     if let Some(error) = &error {
@@ -147,11 +152,11 @@ fn run_to_end(folder: &Path, job: &Job) -> anyhow::Result<End> {
         job.origin.write(folder)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(supervise(folder, job.words(folder, &scenario, &found)))
+    runtime.block_on(supervise(folder, job.words(folder, &scenario, &found), job.pause))
 }
 
-/// Runs to the end, or to a checkpoint if this process is told to end.
-async fn supervise(folder: &Path, words: Vec<OsString>) -> anyhow::Result<End> {
+/// Runs to the end, or to a checkpoint if this process is told to end, or once the run has `pause` rounds.
+async fn supervise(folder: &Path, words: Vec<OsString>, pause: Option<u64>) -> anyhow::Result<End> {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::user_defined1()];
     let [mut terminate, mut interrupt, mut user] = kinds.map(signal);
     let (terminate, interrupt, user) = (terminate.as_mut(), interrupt.as_mut(), user.as_mut());
@@ -161,9 +166,16 @@ async fn supervise(folder: &Path, words: Vec<OsString>) -> anyhow::Result<End> {
     let (pid, ended) = spawn(words, &log(folder))?;
     tokio::pin!(ended);
     let mut stopping = false;
+    let mut look = tokio::time::interval(LOOK);
+    let is_over = || pause.is_some_and(|pause| rounds_done(folder) >= pause);
     let status: std::io::Result<ExitStatus> = loop {
         tokio::select! {
             status = &mut ended => break status,
+            _ = look.tick(), if pause.is_some() && !stopping => {
+                if !is_over() {
+                    continue;
+                }
+            }
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = user.recv() => {}
@@ -176,7 +188,10 @@ async fn supervise(folder: &Path, words: Vec<OsString>) -> anyhow::Result<End> {
         }
         stopping = true;
     };
-    Ok(end_of(folder, status, stopping))
+    Ok(match end_of(folder, status, stopping) {
+        End::Open if is_over() => End::Paused(rounds_done(folder)),
+        end => end,
+    })
 }
 
 impl Job {

@@ -30,7 +30,7 @@ use super::{
     job::Job,
     plan::{Found, Planned},
     pool::End,
-    progress::Progress,
+    progress::{Progress, rounds_done},
 };
 use crate::{
     launch::{Engine, EngineOptions, Needs},
@@ -142,8 +142,7 @@ impl Remote<'_> {
             Engine::Command(template) => Box::new(CommandLauncher::new(self, template)?),
         };
         for (at, planned) in self.planned.iter().enumerate().filter(|(_, planned)| !is_finished(planned)) {
-            let rounds = race.map_or(planned.scenario.train.rounds, |race| race.rounds(at));
-            Job::write(planned, &self.place, rounds)?;
+            Job::write(planned, &self.place, race.and_then(|race| race.pause(at)))?;
         }
         Ok(launcher)
     }
@@ -195,7 +194,11 @@ impl<'a> Watch<'a> {
             Found::Finished(summary) => End::Done(summary.clone()),
             _ => End::Open,
         };
-        let ends: Vec<End> = planned.iter().map(end).collect();
+        let mut ends: Vec<End> = planned.iter().map(end).collect();
+        for (at, end) in ends.iter_mut().enumerate().filter(|(_, end)| **end == End::Open) {
+            let paused = race.as_ref().filter(|race| race.has_reached(at));
+            *end = paused.map_or(End::Open, |_| End::Paused(rounds_done(&planned[at].folder)));
+        }
         let progress = Progress::new(planned, &ends);
         let points = planned.iter().map(|planned| Watched::new(&planned.folder)).collect();
         let attempts = remote.options.attempts();
@@ -227,8 +230,9 @@ impl<'a> Watch<'a> {
         let quiet = !self.ends.contains(&End::Open);
         let promoted = self.race.as_mut().map(|race| race.promote(quiet)).unwrap_or_default();
         for at in promoted {
-            let rounds = self.race.as_ref().map_or(0, |race| race.rounds(at));
-            Job::write(&self.planned[at], &self.remote.place, rounds)?;
+            let Some(race) = &self.race else { continue };
+            let rounds = race.rounds(at);
+            Job::write(&self.planned[at], &self.remote.place, race.pause(at))?;
             self.points[at].reopen();
             self.ends[at] = End::Open;
             self.progress.say(&format!("{}: goes on to {rounds} rounds", self.planned[at].point.name));
@@ -262,7 +266,9 @@ impl<'a> Watch<'a> {
                     launcher.forget(at);
                     self.progress.end(at, &end);
                     match (&mut self.race, &end) {
-                        (Some(race), End::Done(_)) => race.reached(at, &self.planned[at].folder)?,
+                        (Some(race), End::Done(_) | End::Paused(_)) => {
+                            race.reached(at, &self.planned[at].folder)?
+                        }
                         (Some(race), _) => race.failed(at),
                         (None, _) => {}
                     }
@@ -298,6 +304,7 @@ impl<'a> Watch<'a> {
         let stopped = match seen {
             Look::Done(summary) => return Ok(State::Ended(End::Done(summary))),
             Look::Failed(error) => return Ok(State::Ended(End::Failed(error))),
+            Look::Paused(rounds) => return Ok(State::Ended(End::Paused(rounds))),
             Look::Working(owner) => {
                 point.ended = None;
                 self.progress.begin(at);

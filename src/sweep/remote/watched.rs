@@ -41,6 +41,8 @@ pub(super) enum Look {
     /// With its last line.
     Failed(String),
     Working(Owner),
+    /// Paused after so many rounds.
+    Paused(u64),
     /// Stopped with a checkpoint.
     Stopped,
     /// Claimed by a process that is no longer there.
@@ -88,6 +90,7 @@ impl<'a> Watched<'a> {
                 let error = error.unwrap_or_else(|| "it said nothing".into());
                 return Ok(Look::Failed(format!("{error} ({place}; log {})", log.display())));
             }
+            Some(Done { status: DoneStatus::Paused, rounds, .. }) => return Ok(Look::Paused(rounds)),
             // The next owner removes the file first of all.
             Some(Done { status: DoneStatus::Stopped, claim, .. }) if claim == self.claims.last() => {
                 return Ok(Look::Stopped);

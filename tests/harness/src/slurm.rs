@@ -2,12 +2,15 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use tempfile::TempDir;
 
 use crate::{Signal, free_port, wait_until};
+
+/// How long the controller keeps a change to itself at most: then it has saved it before.
+const SAVED: Duration = Duration::from_secs(10);
 
 /// Time limit for Slurm's daemons to be ready.
 const READY: Duration = Duration::from_secs(60);
@@ -75,8 +78,14 @@ impl Slurm {
         command.args(words).envs([self.variable()]).stdin(Stdio::null()).output().expect("it is installed")
     }
 
-    /// Kills the controller.
+    /// Kills the controller, once it has saved what has just happened: it does so within a few seconds.
     pub fn kill_controller(&mut self) {
+        let (begun, now) = (Instant::now(), SystemTime::now());
+        let saved =
+            || std::fs::metadata(self.folder.path().join("state/job_state")).and_then(|file| file.modified());
+        wait_until("the controller's state", READY, || {
+            saved().is_ok_and(|time| time > now) || begun.elapsed() > SAVED
+        });
         Signal::Kill.send(self.controller.id());
         self.controller.wait().expect("it can be waited for");
     }
