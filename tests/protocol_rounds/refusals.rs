@@ -52,7 +52,7 @@ fn a_turn_that_does_not_fit_is_refused() {
         (|turn| stamp(&mut turn.stamp).receiver = 0, "of receiver 0, expected 1"),
         (|turn| stamp(&mut turn.stamp).round = 1, "of moment round 1, expected round 2"),
         (|turn| stamp(&mut turn.stamp).phase = 1, "of moment piece 2 of evaluation pass 0, expected round 2"),
-        (|turn| stamp(&mut turn.stamp).phase = 7, "of phase 7, expected 0 or 1"),
+        (|turn| stamp(&mut turn.stamp).phase = 7, "of phase 7, expected 0, 1 or 2"),
         (|turn| turn.gradients = None, "no gradients"),
         (|turn| gradients(turn).z = None, "no gradient of z"),
         (|turn| z(&mut gradients(turn).z).element = 9, "gradient of z has element type 9, expected f32"),
