@@ -20,6 +20,7 @@ mod launch;
 mod predict;
 mod program;
 mod records;
+mod replay;
 mod report;
 mod reproduce;
 mod run;

@@ -10,8 +10,8 @@ use scenario::{Preset, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    CoordinatorError, Deadlines, Mode, Options, Outcome, RunFolder, RunLock, ServeOptions, StreamArguments,
-    Summary, command_line, render,
+    CoordinatorError, Deadlines, Mode, Options, Outcome, PageAddress, RunFolder, RunLock, ServeOptions,
+    StreamArguments, Summary, command_line, render,
     stream::{self, Prepared},
 };
 
@@ -247,9 +247,21 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT", value_parser = node::listening)]
     pub health: Option<SocketAddr>,
 
+    /// Address of the run's page for browsers, or off; by default a free port of this machine alone (docs/watching.md)
+    #[arg(long, env = "POM2DIB_PAGE", value_name = "IP:PORT|off")]
+    pub page: Option<PageAddress>,
+
+    /// Folder into which scalars, histograms, the map of grants and hyper-parameters are written as event files of TensorBoard
+    #[arg(long, env = "POM2DIB_TENSORBOARD", value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
+
     /// End when standard input is closed (the parent process has ended)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
+
+    /// End after this many rounds, without a checkpoint
+    #[arg(long, hide = true)]
+    pub stop_after: Option<u64>,
 
     /// The command that started the run, if it differs from this one
     #[arg(long, hide = true)]
@@ -314,6 +326,10 @@ impl Arguments {
             insecure: self.insecure,
             json: self.json,
             verify: self.verify,
+            page: self.page.unwrap_or(if self.evaluate { PageAddress::Off } else { PageAddress::Free }),
+            stop_after: self.stop_after,
+            tensorboard: self.tensorboard.clone(),
+            health: Health::default(),
             deadlines: Deadlines {
                 join: Duration::from_secs(self.patience),
                 rejoin: Duration::from_secs(self.rejoin),
@@ -428,7 +444,7 @@ fn conduct(arguments: &Arguments) -> Result<(), CoordinatorError> {
             .map_err(|error| CoordinatorError::Input(error.to_string()))?;
         // From now on the coordinator admits nodes, or it ends at once.
         health.ready(true).await;
-        crate::run(Options { terminate, ..options }).await
+        crate::run(Options { terminate, health, ..options }).await
     })?;
     if arguments.resume_or_start {
         // A continued run has its own scenario.

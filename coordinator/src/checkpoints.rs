@@ -198,6 +198,11 @@ impl Checkpoints {
         Ok(committed(&self.store.names().await?).last().copied())
     }
 
+    /// The rounds of all checkpoints that have a manifest, in order.
+    pub(crate) async fn rounds(&self) -> Result<Vec<u64>, CoordinatorError> {
+        Ok(committed(&self.store.names().await?).into_iter().collect())
+    }
+
     /// Checks that a run can continue from a checkpoint with the same bits.
     pub(crate) async fn check_numerics(&self, round: u64) -> Result<(), CoordinatorError> {
         match self.manifest(round).await?.numerics {

@@ -26,6 +26,7 @@ use crate::{
     members::{Member, Members},
     options::Deadlines,
     ordered::Ordered,
+    page::{self, Feed, Page},
     progress::Progress,
     rounds::Rounds,
     service::{Current, Event, Service},
@@ -63,6 +64,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     node::check_kinds(&options.scenario)?;
     node::check_traces(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
+    let page_listener = page::listen(&options).await?;
     let _token = options.security.publish(listener.address().port());
     let setup = Setup::set(&options, listener.address()).await?;
     let options = Options { scenario: setup.scenario.clone(), ..options };
@@ -73,12 +75,17 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         current: Arc::new(Mutex::new(setup.current())),
         scenario: options.scenario.to_toml().into(),
         seed: setup.seed.to_bytes(),
-        verify: options.verify,
+        verify: options.verify || options.scenario.record.draws,
         checkpoints: setup.checkpoints.clone(),
         members: Members::new(transmitters, receivers, setup.incarnation).into(),
         ordered: Arc::default(),
         shared_status: SharedStatus::new(&options.scenario).into(),
         events,
+    };
+    let feed = page::feed(&options, &setup.folder, &service, page_listener.is_some())?;
+    let page = match page_listener {
+        Some(listener) => Some(Page::serve(listener, &options, &setup.folder, &feed)?),
+        None => None,
     };
     let stream = match &options.serve {
         Some(serve) => {
@@ -88,8 +95,12 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     };
     let newer = options.serve.as_ref().filter(|serve| serve.stream.reload).map(Newer::of).transpose()?;
     let patience = options.serve.as_ref().map(|serve| serve.stream.patience());
-    let mut conductor =
-        Conductor { stream, newer, patience, ..Conductor::new(options, setup, &service, inbox) };
+    let mut conductor = Conductor {
+        stream,
+        newer,
+        patience,
+        ..Conductor::new(options, setup, &service, feed.clone(), inbox)
+    };
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(async move {
         let router = listener
@@ -105,6 +116,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         error => error,
     });
     lock::announce_end(conductor.setup.folder.path());
+    conductor.announce(&outcome);
     if let Err(error) = &outcome {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
@@ -117,6 +129,9 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     if tokio::time::timeout(LAST_WORDS, &mut server).await.is_err() {
         server.abort();
     }
+    if let Some(page) = page {
+        page.close(&feed).await;
+    }
     outcome
 }
 
@@ -124,6 +139,7 @@ struct Conductor {
     scenario: Scenario,
     mode: Mode,
     verify: bool,
+    stop_after: Option<u64>,
     deadlines: Deadlines,
     terminate: node::Shutdown,
     setup: Setup,
@@ -131,6 +147,7 @@ struct Conductor {
     members: Arc<Members>,
     ordered: Arc<Ordered>,
     shared_status: Arc<SharedStatus>,
+    feed: Arc<Feed>,
     inbox: mpsc::Receiver<Event>,
     /// When the last event other than a heartbeat arrived.
     moved: Instant,
@@ -163,11 +180,18 @@ struct Conductor {
 }
 
 impl Conductor {
-    fn new(options: Options, setup: Setup, service: &Service, inbox: mpsc::Receiver<Event>) -> Self {
+    fn new(
+        options: Options,
+        setup: Setup,
+        service: &Service,
+        feed: Arc<Feed>,
+        inbox: mpsc::Receiver<Event>,
+    ) -> Self {
         let conductor = Conductor {
             scenario: options.scenario,
             mode: options.mode,
             verify: options.verify,
+            stop_after: options.stop_after,
             deadlines: options.deadlines,
             terminate: options.terminate,
             setup,
@@ -175,6 +199,7 @@ impl Conductor {
             members: service.members.clone(),
             ordered: service.ordered.clone(),
             shared_status: service.shared_status.clone(),
+            feed,
             inbox,
             moved: Instant::now(),
             failing_since: None,
@@ -233,6 +258,7 @@ impl Conductor {
     async fn incarnation(&mut self) -> Result<Outcome, Interruption> {
         self.best = self.setup.committed.as_ref().and_then(|run| run.best);
         let devices = self.gather().await?;
+        self.note("ready", "all nodes are ready");
         if self.stream.is_some() {
             return self.serve().await;
         }
@@ -240,9 +266,11 @@ impl Conductor {
             Mode::Evaluate => None,
             _ => {
                 let (folder, committed) = (&self.setup.folder, self.setup.committed.as_ref());
-                Some(Rounds::new(&self.scenario, folder, self.setup.version(), committed, self.verify)?)
+                let (version, feed) = (self.setup.version(), self.feed.clone());
+                Some(Rounds::new(&self.scenario, folder, version, committed, self.verify, feed)?)
             }
         };
+        self.feed.restart(self.setup.version());
         let start = Instant::now();
         let mut version = self.setup.version();
         if let Some(rounds) = &mut rounds {
@@ -283,6 +311,7 @@ impl Conductor {
             Some(_) => eprintln!("{line}: waiting for it to come back (incarnation {incarnation})"),
             None => eprintln!("{line}: going back to round {version} (incarnation {incarnation})"),
         }
+        self.note("lost", &format!("{line}: going back to round {version}"));
         Ok(())
     }
 
@@ -298,6 +327,22 @@ impl Conductor {
         format!("see that there is room and a way to it, then {then}")
     }
 
+    /// Writes down that something happened, for the page.
+    fn note(&self, kind: &str, text: &str) {
+        self.feed.moment(kind, self.shared_status.round(), text);
+    }
+
+    /// Tells the page how the run ended.
+    fn announce(&self, outcome: &Result<Outcome, CoordinatorError>) {
+        let (phase, text) = match outcome {
+            Ok(Outcome::Done(_) | Outcome::Served(_)) => ("done", "done".into()),
+            Ok(Outcome::Stopped(version)) => ("stopped", format!("stopped after round {version}")),
+            Err(error) => ("failed", error.to_string()),
+        };
+        self.shared_status.phase(phase);
+        self.note(phase, &text);
+    }
+
     // ------------------------------------------------------------------------------------------------- training
 
     /// Trains stretch by stretch; each ends with an evaluation on validation rows, a checkpoint, or both. Returns the
@@ -311,7 +356,14 @@ impl Conductor {
             self.shared_status.phase("training");
             let boundary =
                 next_multiple(version, every).min(next_multiple(version, self.scenario.evaluation.every));
-            let reached = self.train_to(rounds, version, boundary.min(last), &mut progress).await?;
+            let boundary = boundary.min(last).min(self.stop_after.unwrap_or(last).max(version));
+            let reached = self.train_to(rounds, version, boundary, &mut progress).await?;
+            if self.stop_after.is_some_and(|stop| reached >= stop) {
+                progress.end();
+                self.wait_for_reports(rounds, reached, &mut progress).await?;
+                self.dismiss().await;
+                return Err(Interruption::Stopped(reached));
+            }
             let mut is_best = false;
             if reached > version && self.scenario.validates_at(reached) {
                 is_best = self.validate(rounds, reached, &mut progress).await?;
@@ -372,6 +424,20 @@ impl Conductor {
         }
     }
 
+    /// Waits until every node has reported all rounds before a version.
+    async fn wait_for_reports(
+        &mut self,
+        rounds: &mut Rounds,
+        version: u64,
+        progress: &mut Progress,
+    ) -> Result<(), Interruption> {
+        while rounds.whole() < version {
+            let event = self.next_event().await?;
+            self.take_round(rounds, event, progress)?;
+        }
+        Ok(())
+    }
+
     /// Orders a checkpoint, waits for every state and commits it.
     async fn save(
         &mut self,
@@ -394,6 +460,7 @@ impl Conductor {
         self.ordered.end();
         self.setup.commit(version, files, rounds.commit()?, self.best).await?;
         self.shared_status.checkpoint(version);
+        self.note("checkpoint", &format!("checkpoint of round {version}"));
         tracing::info!(version, "checkpoint committed");
         Ok(())
     }
@@ -504,9 +571,16 @@ impl Conductor {
 
     fn heed(&mut self, action: Action) {
         match action {
-            Action::Pause => self.paused = true,
-            Action::Resume => (self.paused, self.moved) = (false, Instant::now()),
+            Action::Pause => {
+                self.note("paused", "paused");
+                self.paused = true;
+            }
+            Action::Resume => {
+                self.note("resumed", "resumed");
+                (self.paused, self.moved) = (false, Instant::now());
+            }
             Action::Stop => {
+                self.note("stop", "told to stop");
                 self.stopping = true;
                 lock::announce_end(self.setup.folder.path());
             }

@@ -7,7 +7,9 @@ use std::{
 use scenario::Scenario;
 use store::Store;
 
-use crate::{CoordinatorError, checkpoints::Checkpoints, further::LINEAGE, started::STARTS};
+use crate::{
+    CoordinatorError, checkpoints::Checkpoints, draws::DRAWS, further::LINEAGE, page::PAGE, started::STARTS,
+};
 
 /// A run's folder: scenario, logs, checkpoints and summary.
 #[derive(Clone, Debug)]
@@ -15,23 +17,26 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// The files besides checkpoints that a run needs to continue; only some runs have a lineage. The scenario comes last:
+/// The files besides checkpoints that a run needs to continue; only some runs have a lineage, or draws. The scenario comes last:
 /// a folder that has it holds a run, and an interrupted fetch must not look like one.
-const KEPT_FILES: [&str; 4] = ["metrics.jsonl", "selection.jsonl", LINEAGE, "scenario.toml"];
+const KEPT_FILES: [&str; 5] = ["metrics.jsonl", "selection.jsonl", DRAWS, LINEAGE, "scenario.toml"];
 
 /// The files of a run that are only valid together.
-const RUN_FILES: [&str; 11] = [
+const RUN_FILES: [&str; 14] = [
     "scenario.toml",
     LINEAGE,
     "classes.json",
     "metrics.jsonl",
     "selection.jsonl",
+    DRAWS,
     "summary.json",
     "evaluation.json",
     "recordings.json",
     "incarnation",
     "address",
+    PAGE,
     STARTS,
+    ::page::MOMENTS,
 ];
 
 impl RunFolder {
@@ -184,7 +189,8 @@ impl RunFolder {
             let path = self.file(name);
             match fs::read(&path) {
                 Ok(content) => checkpoints.keep(name, content).await?,
-                Err(error) if name == LINEAGE && error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if [LINEAGE, DRAWS].contains(&name) && error.kind() == io::ErrorKind::NotFound => {
+                }
                 Err(error) => return Err(CoordinatorError::file(&path)(error)),
             }
         }

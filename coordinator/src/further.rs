@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use scenario::Scenario;
+use scenario::{Checkpoint, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::{CoordinatorError, RunFolder, checkpoints::Checkpoints};
@@ -189,6 +189,48 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
         lineage.write(&target)?;
         checkpoints.copy(round, &copies, scenario).await?;
         target.write_whole("scenario.toml", scenario.to_toml().as_bytes())
+    })
+}
+
+/// Makes a folder in which a round of the run in another one can be computed again, with its draws recorded: it begins
+/// with the last checkpoint at or before that round, or from nothing. Returns the round with which it begins.
+///
+/// # Errors
+/// If the folder holds no run, or its rounds since such a checkpoint were not trained by its scenario alone.
+pub fn rewind(from: &Path, to: &Path, round: u64) -> Result<u64, CoordinatorError> {
+    wait(async {
+        let source = RunFolder::at(from);
+        let mut scenario = source.scenario()?;
+        let checkpoints = source.checkpoints(&scenario)?;
+        let begin = checkpoints.rounds().await?.into_iter().rfind(|begin| *begin <= round).unwrap_or(0);
+        let lineage = Lineage::of(&source)?;
+        let elsewhere = |what: &str| {
+            let name = from.display();
+            CoordinatorError::Input(format!(
+                "{name} has no checkpoint at or before round {round} since {what}: choose a later tick"
+            ))
+        };
+        if lineage.forked.as_ref().is_some_and(|fork| begin < fork.round) {
+            return Err(elsewhere("it began with another run's parameters"));
+        }
+        if lineage.extended.iter().any(|extension| begin < extension.round) {
+            return Err(elsewhere("its schedules were extended"));
+        }
+        scenario.record.draws = true;
+        scenario.checkpoint = Checkpoint { every: 0, store: None };
+        scenario.evaluation.every = 0;
+        let target = RunFolder::make_room(to, false)?;
+        if begin > 0 {
+            checkpoints.check_numerics(begin).await?;
+            for log in ["metrics.jsonl", "selection.jsonl"] {
+                fs::copy(source.file(log), target.file(log))
+                    .map_err(CoordinatorError::file(source.file(log)))?;
+            }
+            lineage.write(&target)?;
+            checkpoints.copy(begin, &target.checkpoints(&scenario)?, &scenario).await?;
+        }
+        target.write_whole("scenario.toml", scenario.to_toml().as_bytes())?;
+        Ok(begin)
     })
 }
 

@@ -55,15 +55,16 @@ impl Log {
         Ok(Log { name, file, bytes: kept.len() as u64, hash: Sha256::new_with_prefix(&kept) })
     }
 
-    /// Adds a line.
-    pub(crate) fn append(&mut self, line: &impl Serialize) -> Result<(), CoordinatorError> {
-        let mut text = serde_json::to_vec(line).expect("a line has only numbers and lists");
-        text.push(b'\n');
+    /// Adds a line, and returns its text without the line's end.
+    pub(crate) fn append(&mut self, line: &impl Serialize) -> Result<String, CoordinatorError> {
+        let mut text = serde_json::to_string(line).expect("a line has only numbers and lists");
+        text.push('\n');
         // One write for each line: a crash leaves at most one broken line, at the end, and resuming cuts it off.
-        self.file.write_all(&text).map_err(CoordinatorError::file(self.name))?;
+        self.file.write_all(text.as_bytes()).map_err(CoordinatorError::file(self.name))?;
         self.bytes += text.len() as u64;
         self.hash.update(&text);
-        Ok(())
+        text.pop();
+        Ok(text)
     }
 
     /// Makes all lines durable and returns length and hash.

@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode, time::Duration};
 use link::{Name, Security, Token};
 use node::SecurityOptions;
 use proto::v1::{Action, ManageRequest, NodeStatus, RunStatus, coordinator_client::CoordinatorClient};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     RunFolder, RunLock,
@@ -58,7 +58,8 @@ pub fn manage(action: Manage, arguments: &ManageArguments) -> ExitCode {
     };
     match answer {
         Ok(status) => {
-            let text = if arguments.json { to_json(&status) } else { to_text(action, &status) };
+            let json = || format!("{}\n", to_json(&status));
+            let text = if arguments.json { json() } else { to_text(action, &status) };
             node::say(&text);
             ExitCode::SUCCESS
         }
@@ -149,7 +150,8 @@ fn to_text(action: Manage, status: &RunStatus) -> String {
     }
 }
 
-fn to_json(status: &RunStatus) -> String {
+/// A run's status as an object.
+pub(crate) fn to_json(status: &RunStatus) -> Value {
     let node = |node: &NodeStatus| {
         json!({
             "node": name(node),
@@ -159,7 +161,7 @@ fn to_json(status: &RunStatus) -> String {
             "doing": describe(node),
         })
     };
-    let object = json!({
+    json!({
         "scenario": status.scenario,
         "phase": status.phase,
         "paused": status.paused,
@@ -170,6 +172,5 @@ fn to_json(status: &RunStatus) -> String {
         "rollbacks": status.rollbacks,
         "trouble": status.trouble,
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
-    });
-    format!("{object}\n")
+    })
 }

@@ -4,7 +4,7 @@ use link::{Security, Token};
 use scenario::Scenario;
 use store::Store;
 
-use crate::{CoordinatorError, StreamArguments};
+use crate::{CoordinatorError, PageAddress, StreamArguments};
 
 /// Settings of a coordinator at its start.
 #[derive(Clone, Debug)]
@@ -31,6 +31,14 @@ pub struct Options {
     pub json: bool,
     /// Let the nodes report the draws of every round, and verify them.
     pub verify: bool,
+    /// End after this many rounds, without a checkpoint: for looking at a round again.
+    pub stop_after: Option<u64>,
+    /// Where the run's page is served.
+    pub page: PageAddress,
+    /// Folder for an event file of TensorBoard.
+    pub tensorboard: Option<PathBuf>,
+    /// The health port, which has the run's metrics too.
+    pub health: node::Health,
     /// How long to wait for nodes.
     pub deadlines: Deadlines,
     /// Signal for the coordinator to stop.

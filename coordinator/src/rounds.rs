@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proto::v1::{ReceiverRound, Spent, TransmitterRound};
 use scenario::Scenario;
@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::{
     Binding, CoordinatorError, Missing, OnAir, Rates, RunFolder, Written, check,
+    draws::DRAWS,
     log::{Log, lines},
+    page::{Feed, RoundLines},
     totals::{Tally, Totals, WireBytes},
     validation::{Recent, Validated},
     verify::Verifier,
@@ -76,15 +78,34 @@ pub(crate) struct Rounds {
     verifier: Option<Verifier>,
     metrics: Log,
     selection: Log,
+    /// The draws of every round, where they are recorded.
+    draws: Option<Log>,
     next: u64,
     /// The line of the last round, while its version is evaluated on validation rows.
-    held: Option<Metrics>,
+    held: Option<Held>,
+    feed: Arc<Feed>,
     recent: Recent,
     wire_before: u64,
     /// Totals over all rounds.
     pub(crate) totals: Totals,
     /// The duration of each round, as far as the log says.
     pub(crate) seconds: Vec<f64>,
+}
+
+/// A round whose line waits for scores on validation rows.
+struct Held {
+    metrics: Metrics,
+    told: Told,
+}
+
+/// What followers of a run are told of a round beside its metrics.
+struct Told {
+    /// The line of selection.jsonl.
+    selection: String,
+    /// Its shares, by receiver.
+    granted: Vec<Vec<f64>>,
+    /// Seconds of each node.
+    work: Option<String>,
 }
 
 #[derive(Default)]
@@ -102,6 +123,7 @@ impl Rounds {
         first: u64,
         committed: Option<&Binding>,
         verify: bool,
+        feed: Arc<Feed>,
     ) -> Result<Self, CoordinatorError> {
         let open = |name| Log::open(folder, name, first, committed.and_then(|run| run.logs.get(name)));
         let names = scenario.transmitter.iter().flat_map(|transmitter| &transmitter.modalities);
@@ -117,11 +139,13 @@ impl Rounds {
             modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             noise: names.map(|name| name.starts_with("noise")).collect(),
             pending: BTreeMap::new(),
-            verifier: verify.then(|| Verifier::new(scenario)),
+            verifier: (verify || scenario.record.draws).then(|| Verifier::new(scenario)),
             metrics: open(METRICS)?,
             selection: open(SELECTION)?,
+            draws: scenario.record.draws.then(|| open(DRAWS)).transpose()?,
             next: first,
             held: None,
+            feed,
             recent: Recent::default(),
             wire_before: 0,
             totals: Totals::default(),
@@ -140,7 +164,10 @@ impl Rounds {
     /// Makes the logs durable; returns the state of each log, and the totals.
     pub(crate) fn commit(&self) -> Result<(BTreeMap<String, Written>, Totals), CoordinatorError> {
         let (metrics, selection) = (self.metrics.sync()?, self.selection.sync()?);
-        let logs = BTreeMap::from([(METRICS.to_owned(), metrics), (SELECTION.to_owned(), selection)]);
+        let mut logs = BTreeMap::from([(METRICS.to_owned(), metrics), (SELECTION.to_owned(), selection)]);
+        if let Some(draws) = &self.draws {
+            logs.insert(DRAWS.to_owned(), draws.sync()?);
+        }
         Ok((logs, self.totals.clone()))
     }
 
@@ -180,11 +207,11 @@ impl Rounds {
     pub(crate) fn validated(&mut self, validated: Validated, wire: u64) -> Result<Metrics, CoordinatorError> {
         let out_of_turn =
             || CoordinatorError::Run("a version was judged whose round was not reported".into());
-        let line = self.held.take().ok_or_else(out_of_turn)?;
+        let Held { metrics, told } = self.held.take().ok_or_else(out_of_turn)?;
         let gap = self.recent.gap_to(validated.n_ce);
-        let metrics = Metrics { validation: Some(Validated { gap, ..validated }), ..line };
+        let metrics = Metrics { validation: Some(Validated { gap, ..validated }), ..metrics };
         self.wire_before = wire;
-        self.metrics.append(&metrics)?;
+        self.publish(&metrics, &told)?;
         Ok(metrics)
     }
 
@@ -246,7 +273,10 @@ impl Rounds {
         let receivers: Vec<&ReceiverRound> = pending.receivers.values().collect();
         let transmitters: Vec<&TransmitterRound> = pending.transmitters.values().collect();
         if let Some(verifier) = &self.verifier {
-            verifier.verify(&receivers, &transmitters).map_err(CoordinatorError::Run)?;
+            let draws = verifier.verify(&receivers, &transmitters).map_err(CoordinatorError::Run)?;
+            if let Some(log) = &mut self.draws {
+                log.append(&draws)?;
+            }
         }
         let spent: Vec<&Spent> = transmitters.iter().filter_map(|report| report.spent.as_ref()).collect();
         // The sockets' counts are cumulative.
@@ -300,13 +330,26 @@ impl Rounds {
             granted: self.noise_and_all(receivers.iter().map(|report| &report.granted)),
         });
         self.recent.push(metrics.n_ce);
+        let told = Told {
+            work: self.feed.work(&transmitters, &receivers),
+            granted: selection.granted.clone(),
+            selection: self.selection.append(&selection)?,
+        };
         // The line is held back until its version has been evaluated on validation rows.
         match self.scenario.validates_at(self.next + 1) {
-            true => self.held = Some(metrics.clone()),
-            false => self.metrics.append(&metrics)?,
+            true => self.held = Some(Held { metrics: metrics.clone(), told }),
+            false => self.publish(&metrics, &told)?,
         }
-        self.selection.append(&selection)?;
         Ok(metrics)
+    }
+
+    /// Logs the metrics of a round whose selection has been logged, and tells all followers of both.
+    fn publish(&mut self, metrics: &Metrics, told: &Told) -> Result<(), CoordinatorError> {
+        let line = self.metrics.append(metrics)?;
+        let Told { selection, granted, work } = told;
+        let lines = RoundLines { metrics: &line, selection, work: work.as_deref() };
+        self.feed.round(metrics, &self.totals, granted, lines);
+        Ok(())
     }
 
     /// Grants of noise entries, and of all entries, from the receivers' counts by (k, m).

@@ -1,15 +1,24 @@
-use std::sync::{Mutex, MutexGuard};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
 
 use proto::v1::{NodeStatus, RunStatus};
+use serde_json::Value;
 
 /// The conductor's record of the run as a whole, for status requests.
 #[derive(Debug)]
-pub(crate) struct SharedStatus(Mutex<RunStatus>);
+pub(crate) struct SharedStatus {
+    run: Mutex<RunStatus>,
+    /// Where each node computes, by its name.
+    devices: Mutex<BTreeMap<String, String>>,
+}
 
 impl SharedStatus {
     pub(crate) fn new(scenario: &scenario::Scenario) -> Self {
         let (name, rounds) = (scenario.name.clone(), scenario.train.rounds);
-        SharedStatus(Mutex::new(RunStatus { scenario: name, rounds, ..RunStatus::default() }))
+        let run = RunStatus { scenario: name, rounds, ..RunStatus::default() };
+        SharedStatus { run: Mutex::new(run), devices: Mutex::default() }
     }
 
     /// Sets the current phase: joining, training, ...
@@ -42,12 +51,31 @@ impl SharedStatus {
         }
     }
 
+    /// Sets where each node computes, by its name.
+    pub(crate) fn devices(&self, devices: BTreeMap<String, String>) {
+        *self.devices.lock().expect("no code panics while it holds this lock") = devices;
+    }
+
+    /// Adds to a status as an object where each of its nodes computes.
+    pub(crate) fn add_devices(&self, status: &mut Value) {
+        let devices = self.devices.lock().expect("no code panics while it holds this lock");
+        for node in status["nodes"].as_array_mut().into_iter().flatten() {
+            let device = node["node"].as_str().and_then(|name| devices.get(name));
+            node["device"] = device.cloned().into();
+        }
+    }
+
+    /// Rounds that every node has reported.
+    pub(crate) fn round(&self) -> u64 {
+        self.run().round
+    }
+
     /// The whole status, including the nodes.
     pub(crate) fn status(&self, nodes: Vec<NodeStatus>) -> RunStatus {
         RunStatus { nodes, ..self.run().clone() }
     }
 
     fn run(&self) -> MutexGuard<'_, RunStatus> {
-        self.0.lock().expect("no code panics while it holds this lock")
+        self.run.lock().expect("no code panics while it holds this lock")
     }
 }

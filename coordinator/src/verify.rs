@@ -14,6 +14,8 @@ use proto::{
 use randomness::Seed;
 use scenario::Scenario;
 
+use crate::{draws::RoundDraws, summary::hex};
+
 /// Verifies the reports of complete rounds. An error is one line that names the node at fault, or two nodes of which
 /// one is at fault.
 pub(crate) struct Verifier {
@@ -26,23 +28,27 @@ impl Verifier {
         Verifier { scenario: scenario.clone(), seed: Seed::from_number(scenario.seed) }
     }
 
-    /// Verifies a round from all its reports, in index order.
+    /// Verifies a round from all its reports, in index order, and returns its draws.
     pub(crate) fn verify(
         &self,
         receivers: &[&ReceiverRound],
         transmitters: &[&TransmitterRound],
-    ) -> Result<(), String> {
+    ) -> Result<RoundDraws, String> {
         let round = transmitters.first().map_or(0, |report| report.round);
         let at = |line: String| format!("{line} in round {round}");
         let requests = self.verify_requests(receivers).map_err(at)?;
+        let mut chosen = Vec::with_capacity(transmitters.len());
         for (k, transmitter) in transmitters.iter().enumerate() {
             let choices = self.verify_views(k, receivers, transmitter).map_err(at)?;
             let requested: Vec<&[bool]> = requests.iter().map(|requests| requests[k].as_slice()).collect();
             let granted = self.verify_choices(k, round, &choices, &requested).map_err(at)?;
             self.verify_counts(k, &granted, receivers, transmitter).map_err(at)?;
+            chosen.push((choices, granted));
         }
         self.verify_gains(round, receivers).map_err(at)?;
-        self.verify_batches(receivers, transmitters).map_err(at)
+        self.verify_batches(receivers, transmitters).map_err(at)?;
+        let samples = transmitters.first().map_or(String::new(), |report| hex(&report.batch));
+        Ok(RoundDraws::of(&self.scenario, round, samples, &requests, &chosen))
     }
 
     /// Every receiver's channel draws follow from the seed.
@@ -305,7 +311,8 @@ task = "parity"
     fn verdict(change: impl FnOnce(&mut [ReceiverRound], &mut [TransmitterRound])) -> Result<(), String> {
         let (verifier, mut receivers, mut transmitters) = honest();
         change(&mut receivers, &mut transmitters);
-        verifier.verify(&receivers.iter().collect::<Vec<_>>(), &transmitters.iter().collect::<Vec<_>>())
+        let receivers: Vec<_> = receivers.iter().collect();
+        verifier.verify(&receivers, &transmitters.iter().collect::<Vec<_>>()).map(drop)
     }
 
     /// Flips a choice of the first tick of a round.
@@ -321,6 +328,24 @@ task = "parity"
     }
 
     #[test]
+    fn the_draws_of_a_round_say_who_requested_what_was_chosen_and_what_the_cap_took_away() {
+        let (verifier, receivers, transmitters) = honest();
+        let receivers: Vec<_> = receivers.iter().collect();
+        let draws = verifier.verify(&receivers, &transmitters.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!((draws.round, draws.ticks.len(), draws.samples.as_str()), (ROUND, 20, "6261746368"));
+        let first = &draws.ticks[0];
+        assert_eq!((first.tick, &first.requests), (60, &vec![vec![0], vec![0]]));
+        assert_eq!(first.choices, [vec![(0, 0), (1, 0)], vec![]]);
+        assert_eq!((first.grants[0].len(), first.capped()[0].len()), (1, 1), "E_k = 1");
+        let second = &draws.ticks[11];
+        assert_eq!((second.tick, &second.requests), (71, &vec![vec![0], vec![1]]));
+        assert_eq!(
+            (&second.grants, second.capped()),
+            (&vec![vec![(0, 0)], vec![(1, 0)]], vec![vec![], vec![]])
+        );
+    }
+
+    #[test]
     fn a_node_with_other_gains_than_the_seeds_is_named() {
         let (_, mut receivers, transmitters) = honest();
         let set = ["channel=[{receiver=1,kind=\"rayleigh\",snr_db=5}]".to_owned()];
@@ -328,7 +353,8 @@ task = "parity"
         let seed = Seed::from_number(scenario.seed);
         let verifier = Verifier::new(&scenario);
         let verdict = |receivers: &[ReceiverRound]| {
-            verifier.verify(&receivers.iter().collect::<Vec<_>>(), &transmitters.iter().collect::<Vec<_>>())
+            let receivers: Vec<_> = receivers.iter().collect();
+            verifier.verify(&receivers, &transmitters.iter().collect::<Vec<_>>()).map(drop)
         };
         let line = "receiver 1 drew other gains or noise than the seed says in round 3";
         assert_eq!(verdict(&receivers), Err(line.into()), "it says nothing");

@@ -40,7 +40,7 @@ pub struct Listener {
     address: SocketAddr,
     count: ByteCount,
     security: Security,
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 /// The source of incoming connections.
@@ -150,7 +150,7 @@ impl Listener {
     }
 
     /// Accepted connections from both sources.
-    fn incoming(self) -> Arrivals<io::Result<Accepted>> {
+    pub(crate) fn incoming(self) -> Arrivals<io::Result<Accepted>> {
         let (count, places) = (self.count, Places::new(self.limits));
         let arrivals = match self.door {
             Door::System(listener) => arrivals::over_tcp(listener),

@@ -28,6 +28,9 @@ const MOST_WAITING: usize = 512;
 /// accepted request count.
 const MOST_OF_A_PEER: usize = 256;
 
+/// Upper limit on a page's connections.
+const MOST_READERS: usize = 1024;
+
 /// How many connections a listener holds, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -45,6 +48,12 @@ impl Limits {
         let all = MOST.min(descriptors::allowed() / 4 * 3);
         let (waiting, of_a_peer) = (MOST_WAITING.min(all / 4), MOST_OF_A_PEER.min(all / 8));
         Limits { all, waiting, of_a_peer, patience: Some(FIRST_REQUEST) }
+    }
+
+    /// Limits for a page: readers are people and scrapers, and many may be on one machine.
+    pub(crate) fn of_page() -> Self {
+        let usual = Limits::usual();
+        Limits { all: MOST_READERS.min(usual.all / 2), ..usual }
     }
 
     /// Limits for an address of health probes, which may all come from one address: no deadline, and only the oldest

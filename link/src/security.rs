@@ -71,6 +71,11 @@ impl Security {
         self.finder.is_some()
     }
 
+    /// The join token, if there is one.
+    pub fn token(&self) -> Option<Token> {
+        self.current_token()
+    }
+
     fn current_token(&self) -> Option<Token> {
         self.token.clone().or_else(|| self.finder.as_ref()?.token())
     }

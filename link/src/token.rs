@@ -83,10 +83,22 @@ impl Token {
         value
     }
 
-    /// Whether a header carries this token. The time taken depends on the length only.
+    /// Whether a header carries this token.
     fn is_in(&self, header: &MetadataValue<Ascii>) -> bool {
-        let shown = header.as_bytes().strip_prefix(SCHEME.as_bytes()).unwrap_or_default();
+        self.is_shown_by(header.as_bytes())
+    }
+
+    /// Whether the value of an `authorization` header carries this token. The time taken depends on the length only.
+    pub fn is_shown_by(&self, header: &[u8]) -> bool {
+        let shown = header.strip_prefix(SCHEME.as_bytes()).unwrap_or_default();
         shown.ct_eq(self.0.as_bytes()).into()
+    }
+
+    /// The end of a page's address that hands this token to the page: browsers send it nowhere.
+    pub fn fragment(&self) -> String {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let encode = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        format!("#token={}", self.0.bytes().map(encode).collect::<String>())
     }
 }
 

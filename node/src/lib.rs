@@ -11,6 +11,7 @@ mod control;
 mod described;
 mod emulation;
 mod error;
+mod exposition;
 mod selection;
 
 pub use audit::batch_digest;
@@ -36,6 +37,7 @@ pub use described::{
 };
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;
+pub use exposition::{Exposition, Samples};
 pub use selection::{
     AirTime, CLEAR_DB, Choice, FIRST_STRENGTH_DB, FixedSelection, STRENGTH_STEP_DB, STRENGTH_STEPS, Selector,
     strength_step,

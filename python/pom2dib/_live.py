@@ -67,7 +67,7 @@ class Live(Iterator[Round]):
             _LOG.warning("%s", line.removeprefix("warning: "))
         elif line.startswith("note: "):
             _LOG.info("%s", line.removeprefix("note: "))
-        elif not line.startswith(("rounds ", "evaluation passes ")):
+        elif not line.startswith(("page ", "rounds ", "evaluation passes ")):
             self._said.append(line)
 
     @property

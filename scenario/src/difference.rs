@@ -4,11 +4,12 @@ use crate::{Change, Scenario};
 
 /// Keys that do not affect training: locations of data and computation, checkpoint intervals, evaluation, how a round
 /// travels, time limits, and the number of rounds (where a schedule depends on it, a run's lineage records it).
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "name",
     "data.path",
     "checkpoint.",
     "evaluation.",
+    "record.",
     "straggler.patience",
     "train.rounds",
     "train.ticks_per_part",

@@ -90,6 +90,8 @@ pub struct Scenario {
     pub evaluation: Evaluation,
     /// Checkpoints.
     pub checkpoint: Checkpoint,
+    /// What is recorded beside the usual logs.
+    pub record: Record,
     /// Treatment of features that are lost or late.
     pub straggler: Straggler,
     /// The transmitters, in index order.
@@ -192,6 +194,14 @@ pub struct Checkpoint {
     /// The store: the path of a folder, or the URL of an object store. Default: the run's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+}
+
+/// What is recorded beside the usual logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Record {
+    /// Whether every tick's requests, choices and grants go into `draws.jsonl`.
+    pub draws: bool,
 }
 
 /// A transmitter.
@@ -304,6 +314,7 @@ impl Default for Scenario {
             train: Train::default(),
             evaluation: Evaluation::default(),
             checkpoint: Checkpoint::default(),
+            record: Record::default(),
             straggler: Straggler::default(),
             transmitter: Vec::new(),
             receiver: Vec::new(),

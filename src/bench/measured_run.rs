@@ -31,7 +31,7 @@ impl Planned {
 /// Starts `pom2dib run` with these words into `out`. Its output goes to `log`.
 pub(crate) fn start(words: Vec<String>, out: &Path, log: &Path) -> anyhow::Result<Child> {
     let mut command = program::again()?;
-    command.arg("run").args(words).arg("--out").arg(out).arg("--json");
+    command.arg("run").args(words).arg("--out").arg(out).args(["--json", "--page", "off"]);
     // `run` sets this for its nodes; in-process nodes need it here.
     command.env("MIMALLOC_PURGE_DELAY", "-1");
     Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()?)

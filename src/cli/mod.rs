@@ -10,6 +10,7 @@ pub(crate) mod evaluate_snr;
 pub(crate) mod init;
 pub(crate) mod kubernetes;
 pub(crate) mod model;
+pub(crate) mod page;
 pub(crate) mod slow;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -18,7 +19,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use coordinator::{Manage, ManageArguments, manage};
 use node::HealthArguments;
 
-use crate::{bench, export, predict, records, report, reproduce, run, serve, sweep};
+use crate::{bench, export, predict, records, replay, report, reproduce, run, serve, sweep};
 
 const BEGIN: &str = "\
 To begin with:
@@ -64,6 +65,8 @@ enum Command {
     /// configuration; for several runs also their differences. For a run that has not ended the page shows, and says
     /// so, what exists so far.
     Report(report::Arguments),
+    Page(page::Arguments),
+    Replay(replay::Arguments),
     Records(records::Arguments),
     // The help texts of these two are longer, and are at their arguments.
     Sweep(sweep::Arguments),
@@ -120,6 +123,8 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Page(arguments) => page::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Point(arguments) => sweep::run_point(&arguments),

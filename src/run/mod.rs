@@ -9,9 +9,13 @@ pub(crate) mod mmfi;
 pub(crate) mod processes;
 pub(crate) mod spread;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use coordinator::{CoordinatorError, RunFolder, RunLock, ScenarioArguments};
+use coordinator::{CoordinatorError, PageAddress, RunFolder, RunLock, ScenarioArguments};
 use scenario::Scenario;
 
 use crate::{
@@ -62,6 +66,14 @@ pub(crate) struct Arguments {
     /// with the changes of its scenario by --set, --rounds and so on
     #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "scenario", "preset", "synthetic"])]
     from: Option<PathBuf>,
+
+    /// Address of the run's page for browsers, or off; by default a free port of this machine alone (docs/watching.md)
+    #[arg(long, env = "POM2DIB_PAGE", value_name = "IP:PORT|off")]
+    page: Option<PageAddress>,
+
+    /// Folder into which scalars, histograms, the map of grants and hyper-parameters are written as event files of TensorBoard
+    #[arg(long, env = "POM2DIB_TENSORBOARD", value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
 
     /// Run the MM-Fi scenario on a small synthetic tree of files, kept in data-cache/mmfi-synthetic; overrides --data
     #[arg(long, conflicts_with = "resume")]
@@ -291,6 +303,8 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
     let mut coordinator = local_coordinator(given, out, &place)?;
     coordinator.resume = arguments.resume.is_some() || arguments.from.is_some();
     coordinator.force = arguments.force && arguments.from.is_none();
+    coordinator.page = Some(arguments.page.unwrap_or(PageAddress::Free));
+    coordinator.tensorboard.clone_from(&arguments.tensorboard);
     Ok(Launch { scenario, coordinator, place, before })
 }
 
@@ -339,6 +353,9 @@ pub(crate) fn local_coordinator(
         silence: 10,
         stall: 600,
         health: None,
+        page: Some(PageAddress::Off),
+        stop_after: None,
+        tensorboard: None,
         end_with_parent: true,
         lock_inherited: true,
     })
@@ -348,6 +365,25 @@ impl Launch {
     /// A network whose folder needs no preparation.
     pub(crate) fn of(scenario: Scenario, coordinator: coordinator::Arguments, place: LaunchOptions) -> Self {
         Launch { scenario, coordinator, place, before: Before::Nothing }
+    }
+
+    /// The run in a folder, computed again as tasks of this process up to a round: from its checkpoint, or from its
+    /// beginning.
+    pub(crate) fn again(
+        folder: &Path,
+        is_begun: bool,
+        stop_after: u64,
+        place: LaunchOptions,
+        data: Option<PathBuf>,
+    ) -> Result<Self, CoordinatorError> {
+        let scenario = RunFolder::at(folder).scenario()?;
+        let file = (!is_begun).then(|| folder.join("scenario.toml"));
+        let arguments = ScenarioArguments { scenario: file, data, ..ScenarioArguments::default() };
+        let out = if is_begun { folder.to_owned() } else { folder.join("again") };
+        let coordinator = local_coordinator(arguments, out, &place)?;
+        let coordinator =
+            coordinator::Arguments { resume: is_begun, stop_after: Some(stop_after), ..coordinator };
+        Ok(Launch { scenario, coordinator, place, before: Before::Nothing })
     }
 
     /// Prepares the folder, which is locked.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use coordinator::{CoordinatorError, Outcome, RunLock};
+use coordinator::{CoordinatorError, Outcome, PageAddress, RunLock};
 use rustix::process::{Pid, kill_process};
 use tokio::{
     process::{Child, ChildStdin, Command},
@@ -31,7 +31,7 @@ const LAST_CHECKPOINT: Duration = Duration::from_secs(30);
 
 /// Environment variables, without "POM2DIB_", that apply to one process only: child processes get these settings on
 /// their command lines.
-pub(crate) const OF_ONE_PROCESS: [&str; 21] = [
+pub(crate) const OF_ONE_PROCESS: [&str; 23] = [
     "LISTEN",
     "INDEX",
     "ADVERTISE",
@@ -48,6 +48,8 @@ pub(crate) const OF_ONE_PROCESS: [&str; 21] = [
     "SET",
     "HEALTH",
     "SERVE",
+    "PAGE",
+    "TENSORBOARD",
     "TLS",
     "TLS_CA",
     "TLS_CERT",
@@ -300,8 +302,20 @@ fn again(arguments: &coordinator::Arguments, address: &str) -> anyhow::Result<co
         force: false,
         resume: false,
         resume_or_start: !arguments.evaluate,
+        page: page_again(arguments),
         ..arguments.clone()
     })
+}
+
+/// Where the page of the coordinator was: its readers look for it there.
+fn page_again(arguments: &coordinator::Arguments) -> Option<PageAddress> {
+    let written = std::fs::read_to_string(arguments.out.join("page")).ok();
+    let address =
+        written.as_deref().and_then(|url| url.strip_prefix("http://")?.strip_suffix('/')?.parse().ok());
+    match (arguments.page, address) {
+        (Some(PageAddress::Off), _) | (_, None) => arguments.page,
+        (_, Some(address)) => Some(PageAddress::At(address)),
+    }
 }
 
 fn last_line(log: &Path) -> Option<String> {
@@ -357,6 +371,9 @@ fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
     ] {
         words.extend([format!("--{name}"), seconds.to_string()]);
     }
+    let board = arguments.tensorboard.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+    words.extend(board.into_iter().flat_map(|folder| ["--tensorboard".into(), folder]));
+    words.extend(arguments.page.iter().flat_map(|page| ["--page".into(), page.to_string()]));
     words.extend(arguments.command.iter().flat_map(|command| ["--command".into(), command.clone()]));
     for (name, set) in [
         ("force", arguments.force),

@@ -177,7 +177,8 @@ pub(super) fn log(folder: &Path) -> PathBuf {
 
 /// `run` and its arguments.
 fn words(planned: &Planned, place: &LaunchOptions, parallel: usize) -> Vec<OsString> {
-    let mut words: Vec<OsString> = vec!["run".into(), "--end-with-parent".into(), "--json".into()];
+    let mut words: Vec<OsString> =
+        ["run", "--end-with-parent", "--json", "--page", "off"].map(Into::into).into();
     let folder = planned.folder.clone().into_os_string();
     if planned.found == Found::Checkpoint {
         words.extend(["--resume".into(), folder]);

@@ -17,6 +17,7 @@ const PARTING: Duration = Duration::from_secs(10);
 impl Conductor {
     pub(super) async fn evaluate(&mut self, version: u64) -> Result<Evaluation, Interruption> {
         self.shared_status.phase("evaluating");
+        self.note("evaluating", "evaluation on the test set");
         let passes = self.scenario.evaluation.passes;
         self.order(Order::Evaluate(Evaluate { passes, validation: false }))?;
         let mut judge = Evaluation::new(&self.scenario, self.classes.clone());
@@ -123,6 +124,7 @@ impl Conductor {
         }
         let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
         self.setup.folder.write_whole(name, &text)?;
+        self.feed.summary(&summary);
         Ok(summary)
     }
 }

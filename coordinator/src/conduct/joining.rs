@@ -79,6 +79,8 @@ impl Conductor {
             secrets: Vec::new(),
         };
         Conductor::all_read(&self.members.start(&start))?;
+        let device = |(member, ready): (&Member, &Ready)| (member.to_string(), ready.device.clone());
+        self.shared_status.devices(ready.iter().map(device).collect());
         let devices: BTreeSet<String> = ready.into_values().map(|ready| ready.device).collect();
         Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
     }

@@ -45,6 +45,9 @@ impl Conductor {
         self.best = Some(best);
         let metrics = rounds.validated(validated, judge.wire_bytes())?;
         progress.validated(&metrics, best.round);
+        if best.round == version {
+            self.note("best", &format!("best on validation rows so far: N-CE {:.3}", best.n_ce));
+        }
         Ok(best.round == version)
     }
 

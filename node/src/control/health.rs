@@ -1,33 +1,58 @@
 //! Health of this process, for supervisors, containers and probes that restart it.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use axum::{http::header::CONTENT_TYPE, routing::get};
 use link::{LinkError, Listener, Name, Security};
+use tonic::service::Routes;
 use tonic_health::{
     ServingStatus,
     pb::{HealthCheckRequest, health_check_response, health_client::HealthClient},
     server::{HealthReporter, health_reporter},
 };
 
-use crate::NodeError;
+use crate::{NodeError, control::figures::Figures};
 
 /// The service that is `SERVING` while the process has its place in a run. The empty name stands for the process being
 /// alive.
 const READY: &str = "ready";
 
 /// The health service of a process, at an address of its own: a probe has no certificate and no token, and a receiver
-/// listens nowhere else. Off by default.
+/// listens nowhere else. Off by default. The same port has `/metrics` for Prometheus.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Option<HealthReporter>);
+pub struct Health {
+    reporter: Option<HealthReporter>,
+    figures: Figures,
+    metrics: Metrics,
+}
+
+/// Gives the text of the metrics.
+type Text = Box<dyn Fn() -> String + Send + Sync>;
+
+/// The metrics of the process, if they are not those of a node.
+#[derive(Clone, Default)]
+struct Metrics(Arc<Mutex<Option<Text>>>);
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
 
 impl Health {
-    /// Serves `grpc.health.v1.Health` at an address, if given, until the process ends. Any client may ask; the answers
-    /// tell only whether the process is alive and whether it has its place in a run.
+    /// Serves `grpc.health.v1.Health` at an address, if given, until the process ends, and `/metrics` over HTTP/1.1. Any
+    /// client may ask; the answers tell whether the process is alive, whether it has its place in a run, and its figures.
     ///
     /// # Errors
     /// An input error if the address cannot be listened on.
     pub async fn serve(address: Option<SocketAddr>) -> Result<Self, NodeError> {
-        let Some(address) = address else { return Ok(Health(None)) };
+        let Some(address) = address else { return Ok(Health::default()) };
         let listener = Listener::bind_for_health(address).await.map_err(|error| match error {
             LinkError::Listen { address, error } => {
                 NodeError::Input(format!("cannot listen on {address}: {error}; choose another with --health"))
@@ -35,9 +60,13 @@ impl Health {
             other => other.into(),
         })?;
         let (reporter, service) = health_reporter();
-        let health = Health(Some(reporter));
+        let health = Health { reporter: Some(reporter), ..Health::default() };
         health.ready(false).await;
-        let router = listener.server().add_service(service);
+        let told = health.clone();
+        let metrics =
+            get(async move || ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], told.text()));
+        let routes = Routes::new(service).into_axum_router().route("/metrics", metrics);
+        let router = listener.server().accept_http1(true).add_routes(routes.into());
         tokio::spawn(async move {
             if let Err(error) = listener.serve(router, std::future::pending()).await {
                 tracing::error!(%error, "nobody can ask for this process's health any more");
@@ -46,9 +75,29 @@ impl Health {
         Ok(health)
     }
 
+    /// Serves these metrics instead of a node's.
+    pub fn publish(&self, metrics: impl Fn() -> String + Send + Sync + 'static) {
+        *self.metrics.0.lock().expect("no code panics while it holds this lock") = Some(Box::new(metrics));
+    }
+
+    /// Whether anybody could ask.
+    pub fn is_served(&self) -> bool {
+        self.reporter.is_some()
+    }
+
+    /// The figures of the node whose health this is.
+    pub(crate) fn figures(&self) -> Figures {
+        self.figures.clone()
+    }
+
+    fn text(&self) -> String {
+        let metrics = self.metrics.0.lock().expect("no code panics while it holds this lock");
+        metrics.as_ref().map_or_else(|| self.figures.text(), |metrics| metrics())
+    }
+
     /// Sets whether the process has its place in a run.
     pub async fn ready(&self, ready: bool) {
-        if let Some(reporter) = &self.0 {
+        if let Some(reporter) = &self.reporter {
             let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
             reporter.set_service_status(READY, status).await;
         }

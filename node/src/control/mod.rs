@@ -1,4 +1,5 @@
 pub(crate) mod activity;
+pub(crate) mod figures;
 pub(crate) mod health;
 pub(crate) mod join;
 pub(crate) mod parent;
@@ -8,6 +9,7 @@ pub(crate) mod schedule;
 pub(crate) mod shutdown;
 
 pub use activity::{Activity, Awaited};
+use figures::Figures;
 pub use health::{Health, HealthArguments, health};
 pub use join::live;
 pub use parent::{end_with_parent, main};
@@ -57,6 +59,8 @@ pub struct Control {
     secret: Bytes,
     activity: Activity,
     heart: JoinHandle<()>,
+    /// What scrapers of the health port are told of the reports.
+    figures: Figures,
 }
 
 /// A node's data after the coordinator has admitted it.
@@ -105,14 +109,27 @@ impl Control {
         let activity = Activity::preparing();
         let heart = tokio::spawn(beat(reports.clone(), activity.clone(), options.shutdown.clone()));
         let (run, incarnation, index, secret) = (Bytes::new(), 0, 0, Bytes::new());
-        let mut control =
-            Control { client, reports, orders, role, run, incarnation, index, secret, activity, heart };
+        let figures = options.state_of_health.figures();
+        let mut control = Control {
+            client,
+            reports,
+            orders,
+            role,
+            run,
+            incarnation,
+            index,
+            secret,
+            activity,
+            heart,
+            figures,
+        };
         let welcome = match control.order().await? {
             Kind::Welcome(welcome) => welcome,
             other => return Err(NodeError::unexpected(&other, "where Welcome was due")),
         };
         (control.run, control.incarnation) = (welcome.run.clone(), welcome.incarnation);
         (control.index, control.secret) = (welcome.index, welcome.secret.clone());
+        control.figures.of(role, welcome.index);
         let outcome = async {
             let context = context(role, &welcome, options)?;
             if !welcome.restore {
@@ -167,6 +184,7 @@ impl Control {
     ///
     /// If the coordinator is lost.
     pub async fn report(&self, report: report::Report) -> Result<(), NodeError> {
+        self.figures.note(&report);
         send(&self.reports, report).await
     }
 

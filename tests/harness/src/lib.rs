@@ -4,6 +4,7 @@
 //! terminal. Nothing here sleeps for a fixed time: tests wait for a condition, within a limit that only a broken
 //! program reaches.
 
+mod browser;
 mod engine;
 mod fake_coordinator;
 mod fake_transmitter;
@@ -19,6 +20,7 @@ mod table;
 mod wait;
 mod wire;
 
+pub use browser::Browser;
 pub use engine::{Container, Engine, Project};
 pub use machines::Machines;
 pub use place::Place;

@@ -125,7 +125,9 @@ impl Outcome {
 
 /// Whether a line shows progress of a run.
 fn is_progress(line: &str) -> bool {
-    ["rounds ", "evaluation passes ", "waiting for ", "note: "].iter().any(|start| line.starts_with(start))
+    ["page ", "rounds ", "evaluation passes ", "waiting for ", "note: "]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 impl std::fmt::Display for Outcome {

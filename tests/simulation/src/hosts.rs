@@ -90,6 +90,10 @@ pub(crate) fn coordinator_options(
         insecure: true,
         json: true,
         verify: plan.verify,
+        stop_after: None,
+        tensorboard: None,
+        page: coordinator::PageAddress::Off,
+        health: node::Health::default(),
         deadlines: Deadlines {
             join: patience,
             rejoin: patience,

@@ -1,0 +1,140 @@
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ::page::Watch;
+use proto::v1::{ReceiverRound, TransmitterRound};
+use scenario::Scenario;
+use serde::Serialize;
+
+use super::figures::Figures;
+use crate::{Summary, rounds::Metrics, tensorboard::TensorBoard, totals::Totals};
+
+/// What a run tells its page. The conductor calls it; it never waits.
+pub(crate) struct Feed {
+    watch: Arc<Watch>,
+    /// Whether there is a page: without one no round is kept.
+    is_served: bool,
+    /// Whether anybody may ask for figures.
+    is_scraped: bool,
+    /// Whether events are written down: an evaluation leaves a run's folder as it is.
+    writes: bool,
+    figures: Mutex<Figures>,
+    board: Mutex<Option<TensorBoard>>,
+}
+
+/// Seconds of each node in a round, by profiler phase.
+#[derive(Serialize)]
+struct Work<'a> {
+    transmitters: Vec<&'a [f64]>,
+    receivers: Vec<&'a [f64]>,
+}
+
+impl Feed {
+    pub(crate) fn new(scenario: &Scenario, watch: Watch, readers: Readers, writes: bool) -> Self {
+        let Readers { is_served, is_scraped } = readers;
+        Feed {
+            watch: watch.into(),
+            is_served,
+            is_scraped,
+            writes,
+            figures: Mutex::new(Figures::of(scenario)),
+            board: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// Something happened after this many rounds.
+    pub(crate) fn moment(&self, kind: &str, round: u64, text: &str) {
+        if self.writes {
+            self.watch.moment(kind, round, text);
+        }
+    }
+
+    /// An incarnation has cut the logs back to a version.
+    pub(crate) fn restart(&self, version: u64) {
+        if self.is_served {
+            self.watch.restart(version);
+        }
+    }
+
+    /// Seconds of each node, as text of JSON, for the readers of a round; none without a page.
+    pub(crate) fn work(
+        &self,
+        transmitters: &[&TransmitterRound],
+        receivers: &[&ReceiverRound],
+    ) -> Option<String> {
+        if !self.is_served {
+            return None;
+        }
+        let work = Work {
+            transmitters: transmitters.iter().map(|report| report.work.as_slice()).collect(),
+            receivers: receivers.iter().map(|report| report.work.as_slice()).collect(),
+        };
+        serde_json::to_string(&work).ok()
+    }
+
+    /// A round has been logged: its figures and totals, and its lines in the logs.
+    pub(crate) fn round(
+        &self,
+        metrics: &Metrics,
+        totals: &Totals,
+        granted: &[Vec<f64>],
+        lines: RoundLines<'_>,
+    ) {
+        if let Some(board) = self.board().as_mut() {
+            board.round(metrics, granted);
+        }
+        if self.is_scraped {
+            self.figures().round(metrics, totals);
+        }
+        if self.is_served {
+            self.watch.round(metrics.round, lines.metrics, Some(lines.selection), lines.work);
+        }
+    }
+
+    /// The run has its summary.
+    pub(crate) fn summary(&self, summary: &Summary) {
+        if let Some(board) = self.board().as_mut() {
+            board.summary(summary);
+        }
+        let text = serde_json::to_string(summary).expect("a summary has only strings and numbers");
+        self.watch.summary(&text);
+    }
+
+    /// Writes event files of TensorBoard as well.
+    pub(crate) fn write_to(&self, board: TensorBoard) {
+        *self.board() = Some(board);
+    }
+
+    fn board(&self) -> MutexGuard<'_, Option<TensorBoard>> {
+        self.board.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// Metrics for a scraper.
+    pub(crate) fn metrics(&self) -> String {
+        let status = self.watch.status();
+        self.figures().text(&status)
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().expect("no code panics while it holds this lock")
+    }
+}
+
+/// Who may read.
+#[derive(Clone, Copy)]
+pub(crate) struct Readers {
+    /// Whether there is a page.
+    pub(crate) is_served: bool,
+    /// Whether there are metrics.
+    pub(crate) is_scraped: bool,
+}
+
+/// A round's lines in the logs, and the seconds of its nodes.
+pub(crate) struct RoundLines<'a> {
+    pub(crate) metrics: &'a str,
+    pub(crate) selection: &'a str,
+    pub(crate) work: Option<&'a str>,
+}

@@ -1,0 +1,89 @@
+//! Server-sent events: an event of the default type for every round, others by name.
+
+use std::{convert::Infallible, fmt::Write, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use tokio::{
+    sync::{broadcast::error::RecvError, mpsc},
+    time::MissedTickBehavior,
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::{
+    Watch,
+    watch::{Message, Message::End},
+};
+
+/// Messages of this time are sent together: nobody sees more than some pictures a second.
+const TOGETHER: Duration = Duration::from_millis(80);
+
+/// Interval between two events of what the run does now.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// The body of a response with all events from now on. A reader that does not keep up loses rounds, and is told by an event `resync`
+/// to ask for the state again. `refresh` is called at every pulse.
+pub(crate) fn events(watch: Arc<Watch>, refresh: impl Fn() + Send + 'static) -> Body {
+    let (sender, body) = mpsc::channel::<Result<Bytes, Infallible>>(1);
+    tokio::spawn(async move {
+        let Some(mut inbox) = watch.follow() else {
+            let _ = sender.send(Ok(last_words(&watch).into())).await;
+            return;
+        };
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut text = String::from("retry: 1000\n\n");
+        let mut ended = false;
+        while !ended {
+            tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                message = inbox.recv() => {
+                    ended = take(message, &mut text);
+                    if !ended {
+                        tokio::time::sleep(TOGETHER).await;
+                    }
+                    while let Ok(message) = inbox.try_recv() {
+                        ended |= take(Ok(message), &mut text);
+                    }
+                }
+                _ = pulse.tick() => {
+                    refresh();
+                    event(&mut text, "status", &watch.status().to_string());
+                }
+            }
+            if ended {
+                text += &last_words(&watch);
+            }
+            // A reader that does not read keeps this task waiting, and no other.
+            if sender.send(Ok(std::mem::take(&mut text).into())).await.is_err() {
+                return;
+            }
+        }
+    });
+    Body::from_stream(ReceiverStream::new(body))
+}
+
+/// Writes a message as an event. Returns whether it was the last.
+fn take(message: Result<Message, RecvError>, text: &mut String) -> bool {
+    match message {
+        Ok(Message::Round(round, object)) => {
+            let _ = write!(text, "id: {round}\ndata: {object}\n\n");
+        }
+        Ok(Message::Named(name, object)) => event(text, name, &object),
+        Err(RecvError::Lagged(lost)) => event(text, "resync", &format!("{{\"lost\":{lost}}}")),
+        Ok(End) | Err(RecvError::Closed) => return true,
+    }
+    false
+}
+
+fn event(text: &mut String, name: &str, object: &str) {
+    let _ = write!(text, "event: {name}\ndata: {object}\n\n");
+}
+
+fn last_words(watch: &Watch) -> String {
+    let mut text = String::new();
+    event(&mut text, "status", &watch.status().to_string());
+    event(&mut text, "end", "{}");
+    text
+}

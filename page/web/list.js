@@ -1,0 +1,78 @@
+// The list of runs below a folder: sortable, and the chosen ones' curves over each other.
+
+const MOST_CURVES = 8;
+const CURVES = [["N-CE", "nats", 1], ["Sum-rate", "nats", 2], ["Loss", "sum of the objectives", 3]];
+const list = { runs: [], chosen: null, sort: { by: "path", isDown: false } };
+const lastRound = () => Math.max(1, ...list.runs.filter((run) => list.chosen.has(run.path)).map((run) => run.curve.at(-1)?.[0] ?? 1));
+const order = () => list.runs.filter((run) => list.chosen?.has(run.path));
+const charts = CURVES.map(([title, unit, at]) => new Chart(title, unit, () => order().map((run, n) => ({
+  name: run.path, colour: colour(n), points: run.curve.map((point) => [point[0], point[at]]),
+})), lastRound));
+
+const score = (run, name) => run.test.tasks?.find((task) => task.name === name && task.metric === "top1")?.value;
+const COLUMNS = [
+  ["path", "run", (run) => run.path], ["method", "method", (run) => run.run.method], ["scenario", "scenario", (run) => run.run.name],
+  ["seed", "seed", (run) => run.run.seed], ["phase", "state", (run) => run.phase], ["round", "rounds", (run) => run.round],
+  ["n_ce", "N-CE", (run) => run.test.n_ce ?? run.curve.at(-1)?.[1]], ["rate", "sum-rate", (run) => run.test.sum_rate ?? run.curve.at(-1)?.[2]],
+];
+
+function paint() {
+  if (!list.chosen) return;
+  charts.forEach((chart) => chart.paint());
+  const tasks = [...new Set(list.runs.flatMap((run) => (run.test.tasks ?? []).filter((task) => task.metric === "top1").map((task) => task.name)))].slice(0, 4);
+  const columns = [...COLUMNS, ...tasks.map((name) => [`task ${name}`, `${name}, %`, (run) => (score(run, name) == null ? null : 100 * score(run, name))])];
+  const { by, isDown } = list.sort;
+  const value = (columns.find(([name]) => name === by) ?? columns[0])[2];
+  const compare = (one, other) => (typeof one === "number" && typeof other === "number" ? one - other : String(one ?? "").localeCompare(String(other ?? ""), undefined, { numeric: true }));
+  const filter = byId("filter").value.toLowerCase();
+  const isShown = (run) => `${run.path} ${run.run.method} ${run.run.name} seed ${run.run.seed}`.toLowerCase().includes(filter);
+  const runs = list.runs.filter(isShown).sort((one, other) => (isDown ? -1 : 1) * compare(value(one), value(other)));
+  const places = order().map((run) => run.path);
+  const head = columns.map(([name, title], at) => {
+    const button = make("button", { type: "button", class: "sort" }, title, by === name ? (isDown ? " ▾" : " ▴") : "");
+    button.addEventListener("click", () => { list.sort = { by: name, isDown: by === name && !isDown }; paint(); });
+    return make("th", { scope: "col", class: at ? null : "left", "aria-sort": by === name ? (isDown ? "descending" : "ascending") : null }, button);
+  });
+  const rows = runs.map((run) => {
+    const box = make("input", { type: "checkbox", "aria-label": `draw the curves of ${run.path}` });
+    const place = places.indexOf(run.path);
+    box.checked = place >= 0;
+    if (place >= 0) box.style.accentColor = colour(place);
+    box.addEventListener("change", () => { list.chosen[box.checked ? "add" : "delete"](run.path); paint(); });
+    const link = make("a", { href: `run/${encodeURIComponent(run.path)}/` }, run.path);
+    const cells = columns.slice(1).map(([name, , of]) => {
+      const found = of(run);
+      const text = name === "round" ? `${found} of ${run.run.rounds}` : name === "seed" ? String(found) : typeof found === "number" ? number(found) : found ?? "";
+      if (name === "phase" && run.own_page) return make("td", {}, text, " · ", make("a", { href: run.own_page }, "its own page"));
+      return make("td", {}, text);
+    });
+    return make("tr", {}, make("th", { scope: "row" }, box, " ", link), ...cells);
+  });
+  byId("table").replaceChildren(make("table", { class: "runs" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+  byId("count").textContent = `${list.runs.length} below this folder; the first ${MOST_CURVES} are drawn until you choose`;
+}
+
+async function load() {
+  try {
+    const answer = await (await fetch("api/runs", { cache: "no-store" })).json();
+    list.runs = answer.runs;
+    byId("folder").textContent = answer.folder;
+    list.chosen ??= new Set(list.runs.slice(0, MOST_CURVES).map((run) => run.path));
+  } catch {
+    byId("count").textContent = "no connection";
+  }
+  requestAnimationFrame(paint);
+  setTimeout(load, 3000);
+}
+
+byId("curves").replaceChildren(...charts.map((chart) => chart.element));
+view.listeners.push(() => charts.forEach((chart) => chart.paint()));
+document.addEventListener("dressed", () => paint());
+new ResizeObserver(() => paint()).observe(document.querySelector("main"));
+byId("filter").addEventListener("input", paint);
+for (const [id, change] of [["smooth", (input) => { view.smooth = Number(input.value); }], ["log-x", (input) => { view.logX = input.checked; }], ["log-y", (input) => { view.logY = input.checked; }]]) {
+  byId(id).addEventListener("input", (event) => { change(event.target); view.changed(); });
+}
+document.querySelectorAll("[data-view]").forEach((button) => button.addEventListener("click", () => view.command(button.dataset.view, lastRound())));
+dress();
+load();

@@ -1,0 +1,216 @@
+//! The page of a run: in a browser, and under readers that mean it no good.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use harness::{Browser, PATIENCE, Place, wait_for};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// Long enough to look at, and to disturb.
+const RUN: &str = "run tiny.toml --rounds 60 --json";
+
+#[test]
+fn a_run_is_watched_in_a_browser_from_start_to_end() {
+    let Some(mut browser) = Browser::open() else { return };
+    let place = Place::for_longer_runs(PROGRAM);
+    let run = place.start(&format!("{RUN} --out a"));
+    let url = page_of(&place, "a");
+    browser.look(1280, 900, false);
+    browser.visit(&format!("{url}#token={}", token_of(&place, "a")));
+
+    browser.wait_until("window.watched?.store.rounds.length > 3");
+    browser.click("#pause");
+    browser.wait_until(
+        "watched.store.status.paused && document.querySelector('#phase').textContent === 'paused'",
+    );
+    browser.wait_until("document.querySelector('#pause').textContent === 'Resume'");
+    let status = place.run("status a --json").done().json();
+    assert_eq!(status["paused"], true);
+    browser.click("#pause");
+    browser.wait_until("!watched.store.status.paused");
+    browser.wait_until("watched.store.ended");
+    run.finish().done();
+    browser.wait_until("document.querySelector('#phase').textContent === 'done'");
+    browser.wait_until("!document.querySelector('#results').hidden");
+
+    let lines = place.run_folder("a").lines("selection.jsonl");
+    assert_eq!(lines.len(), 60);
+    for line in &lines {
+        let granted: Vec<f64> = numbers(&line["granted"]);
+        let round = &line["round"];
+        browser.evaluate(&format!(
+            "{{ const slider = document.querySelector('#round'); slider.value = {round}; slider.dispatchEvent(new Event('input')); }}"
+        ));
+        browser.wait_until(&format!("document.querySelector('#grants-round').textContent === '{round}'"));
+        let cells = browser.evaluate(
+            "[0, 1].map((t) => [...document.querySelectorAll(`#grants td[data-receiver='${t}']`)].map((cell) => Number(cell.dataset.share)))",
+        );
+        assert_eq!(numbers(&cells), granted, "the table at round {round}");
+        let column = browser.evaluate(&format!(
+            "[...Array(10).keys()].map((row) => watched.heat.image.getContext('2d').getImageData({round}, row, 1, 1).data[3])"
+        ));
+        let opacities: Vec<f64> = granted.iter().map(|share| (255.0 * share).round()).collect();
+        assert_eq!(numbers(&column), opacities, "the map at round {round}");
+    }
+    let drawn = browser.evaluate("watched.charts().length");
+    assert!(drawn.as_u64().unwrap() >= 8, "{drawn}");
+    let shown = browser.evaluate("document.querySelector('#events').textContent");
+    for word in ["all nodes are ready", "paused", "resumed", "done"] {
+        assert!(shown.as_str().unwrap().contains(word), "{word}: {shown}");
+    }
+    assert_eq!(browser.evaluate("location.hash"), "", "the token does not stay in the address");
+
+    for (width, height, is_dark) in [(1280, 900, false), (1280, 900, true), (390, 844, false)] {
+        browser.look(width, height, is_dark);
+        browser.wait_until("document.documentElement.dataset.theme");
+        let fits = browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth");
+        assert_eq!(fits, true, "{width} pixels are enough");
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
+    let strangers: Vec<&String> =
+        browser.requests().iter().filter(|asked| !asked.starts_with(&url)).collect();
+    assert!(
+        strangers.iter().all(|asked| asked.starts_with("data:") || *asked == "about:blank"),
+        "{strangers:?}"
+    );
+}
+
+#[test]
+fn readers_of_any_kind_change_nothing_of_a_run() {
+    let place = Place::for_longer_runs(PROGRAM);
+    let alone = place.run(&format!("{RUN} --page off --out alone")).done().json();
+    assert!(!place.run_folder("alone").has("page"));
+    let run = place.start(&format!("{RUN} --out a"));
+    let door = address_of(&page_of(&place, "a"));
+
+    let hundred: Vec<TcpStream> = (0..100).map(|_| send(door, &get(door, "/events"))).collect();
+    let _never_reads: Vec<TcpStream> = (0..20).map(|_| send(door, &get(door, "/api/run"))).collect();
+    let _slow: Vec<TcpStream> = (0..50).map(|_| send(door, "GET / HTTP/1.1\r\nHost: 127")).collect();
+    for garbage in ["\0\u{1}\u{2}\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET\r\n\r\n"] {
+        answer(send(door, garbage));
+    }
+    let long = format!("GET /{} HTTP/1.1\r\nHost: {door}\r\n\r\n", "x".repeat(100_000));
+    assert!(!answer(send(door, &long)).starts_with("HTTP/1.1 200"));
+    let word = token_of(&place, "a");
+    let authority = format!("Authorization: Bearer {word}\r\n");
+    for (path, headers, status) in [
+        ("/api/stop", String::new(), 401),
+        ("/api/stop", "Authorization: Bearer 0123456789abcdef0123\r\n".into(), 403),
+        ("/api/stop", format!("{authority}Origin: http://evil.example\r\n"), 403),
+        ("/api/stop", format!("{authority}Origin: null\r\n"), 403),
+        ("/api/stop", format!("{authority}Sec-Fetch-Site: cross-site\r\n"), 403),
+        ("/api/nothing", authority.clone(), 404),
+        ("/api/%2e%2e", authority.clone(), 404),
+    ] {
+        assert_eq!(status_of(&answer(send(door, &post(door, path, &headers)))), status, "{path} {headers}");
+    }
+    let rebound = format!("POST /api/stop HTTP/1.1\r\nHost: evil.example\r\n{authority}\r\n");
+    assert_eq!(status_of(&answer(send(door, &rebound))), 421);
+    let rebound = "GET /api/run HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    assert_eq!(status_of(&answer(send(door, rebound))), 421);
+    assert_eq!(status_of(&answer(send(door, &get(door, "/api/stop")))), 405, "a link stops no run");
+
+    let state = body(&answer(send(door, &get(door, "/api/run"))));
+    assert_eq!(state["run"]["name"], "tiny");
+    let metrics = answer(send(door, &get(door, "/metrics")));
+    for line in ["# TYPE pom2dib_round gauge", "pom2dib_rounds 60", "pom2dib_bytes_total{kind=\"feature\"} "]
+    {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert_eq!(run.finish().done().json()["fingerprint"], alone["fingerprint"]);
+
+    // Each reader has heard every round that it was not told to have lost, and the end.
+    for reader in hundred {
+        let heard = answer(reader);
+        let rounds = heard
+            .lines()
+            .filter(|line| line.starts_with("data: {\"round\":") && line.contains("\"metrics\""))
+            .count();
+        assert!(heard.contains("event: end"), "{heard}");
+        assert!(rounds > 0 || heard.contains("event: resync"), "{heard}");
+    }
+}
+
+#[test]
+fn a_page_that_other_machines_can_reach_is_read_with_the_token_alone() {
+    let place = Place::new(PROGRAM);
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken =
+        format!("coordinator tiny.toml --out b --listen 127.0.0.1:0 --page {}", busy.local_addr().unwrap());
+    place.run(&taken).failed(2, &["for the page", "choose another with --page"]);
+    place.run("coordinator tiny.toml --page nowhere").failed(2, &["--page", "off"]);
+
+    let coordinator =
+        place.start("coordinator tiny.toml --out a --listen 127.0.0.1:0 --page 0.0.0.0:0 --insecure");
+    let shown = address_of(&page_of(&place, "a"));
+    let door = SocketAddr::new("127.0.0.1".parse().unwrap(), shown.port());
+    assert_eq!(status_of(&answer(send(door, &get(door, "/")))), 200, "the page itself holds nothing");
+    for path in ["/api/run", "/events", "/metrics", "/api/rounds?from=0&to=1"] {
+        assert_eq!(status_of(&answer(send(door, &get(door, path)))), 401, "{path}");
+    }
+    let word = place.run_folder("a").text("page-token");
+    let authority = format!("Authorization: Bearer {}\r\n", word.trim());
+    let read = format!("GET /api/run HTTP/1.1\r\nHost: alice:{}\r\n{authority}\r\n", door.port());
+    assert_eq!(body(&answer(send(door, &read)))["status"]["phase"], "waiting for nodes");
+    assert_eq!(status_of(&answer(send(door, &post(door, "/api/stop", &authority)))), 200);
+    coordinator.finish().done();
+}
+
+/// The address of the page of the run in a folder.
+fn page_of(place: &Place, folder: &str) -> String {
+    let path = place.path(folder).join("page");
+    wait_for("the page's address", PATIENCE, || std::fs::read_to_string(&path).ok())
+}
+
+fn token_of(place: &Place, folder: &str) -> String {
+    place.run_folder(folder).text("token").trim().to_owned()
+}
+
+fn address_of(url: &str) -> SocketAddr {
+    url.strip_prefix("http://").and_then(|rest| rest.strip_suffix('/')).unwrap().parse().unwrap()
+}
+
+fn get(door: SocketAddr, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {door}\r\n\r\n")
+}
+
+fn post(door: SocketAddr, path: &str, headers: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: {door}\r\nContent-Length: 0\r\n{headers}\r\n")
+}
+
+fn send(door: SocketAddr, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(door).expect("somebody listens there");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The other end may have had enough already.
+    let _ = stream.write_all(request.as_bytes());
+    stream
+}
+
+/// Everything that comes until the other end closes the connection.
+fn answer(mut stream: TcpStream) -> String {
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn status_of(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"))
+}
+
+fn body(answer: &str) -> Value {
+    assert_eq!(status_of(answer), 200, "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body follows the headers");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+/// All numbers of nested lists, in order.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        value => value.as_f64().into_iter().collect(),
+    }
+}
