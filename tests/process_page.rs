@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use harness::{Browser, PATIENCE, Place, wait_for};
+use harness::{Browser, PATIENCE, Place, wait_for, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -39,6 +39,12 @@ fn a_run_is_watched_in_a_browser_from_start_to_end() {
 
     let lines = place.run_folder("a").lines("selection.jsonl");
     assert_eq!(lines.len(), 60);
+    // The map has a pixel for each entry of each receiver in each round, as opaque as the entry was granted.
+    let map = numbers(&browser.evaluate(
+        "(() => { const { image } = watched.heat; const { data } = image.getContext('2d').getImageData(0, 0, image.width, image.height); \
+         return [...data].filter((_, at) => at % 4 === 3); })()",
+    ));
+    assert_eq!(map.len(), 10 * 60);
     for line in &lines {
         let granted: Vec<f64> = numbers(&line["granted"]);
         let round = &line["round"];
@@ -50,11 +56,10 @@ fn a_run_is_watched_in_a_browser_from_start_to_end() {
             "[0, 1].map((t) => [...document.querySelectorAll(`#grants td[data-receiver='${t}']`)].map((cell) => Number(cell.dataset.share)))",
         );
         assert_eq!(numbers(&cells), granted, "the table at round {round}");
-        let column = browser.evaluate(&format!(
-            "[...Array(10).keys()].map((row) => watched.heat.image.getContext('2d').getImageData({round}, row, 1, 1).data[3])"
-        ));
+        let round = round.as_u64().expect("rounds are numbers") as usize;
+        let column: Vec<f64> = (0..10).map(|row| map[60 * row + round]).collect();
         let opacities: Vec<f64> = granted.iter().map(|share| (255.0 * share).round()).collect();
-        assert_eq!(numbers(&column), opacities, "the map at round {round}");
+        assert_eq!(column, opacities, "the map at round {round}");
     }
     let drawn = browser.evaluate("watched.charts().length");
     assert!(drawn.as_u64().unwrap() >= 8, "{drawn}");
@@ -120,6 +125,12 @@ fn readers_of_any_kind_change_nothing_of_a_run() {
     for line in ["# TYPE pom2dib_round gauge", "pom2dib_rounds 60", "pom2dib_bytes_total{kind=\"feature\"} "]
     {
         assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    let wait = || answer(send(door, &get(door, "/metrics")));
+    wait_until("a round", PATIENCE, || wait().contains("pom2dib_sum_rate_nats "));
+    let metrics = wait();
+    for name in names_in(include_str!("../deploy/grafana/pom2dib.json")) {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} of the dashboard: {metrics}");
     }
     assert_eq!(run.finish().done().json()["fingerprint"], alone["fingerprint"]);
 
@@ -205,6 +216,13 @@ fn body(answer: &str) -> Value {
     assert_eq!(status_of(answer), 200, "{answer}");
     let (_, body) = answer.split_once("\r\n\r\n").expect("a body follows the headers");
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+/// The names of this program's metrics in a text.
+fn names_in(text: &str) -> Vec<&str> {
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = text.split(|letter| !is_of_name(letter));
+    words.filter(|word| word.starts_with("pom2dib_")).collect()
 }
 
 /// All numbers of nested lists, in order.

@@ -259,7 +259,7 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
 
-    /// End after this many rounds, without a checkpoint
+    /// End after this many rounds
     #[arg(long, hide = true)]
     pub stop_after: Option<u64>,
 

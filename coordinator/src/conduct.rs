@@ -359,8 +359,9 @@ impl Conductor {
             let boundary = boundary.min(last).min(self.stop_after.unwrap_or(last).max(version));
             let reached = self.train_to(rounds, version, boundary, &mut progress).await?;
             if self.stop_after.is_some_and(|stop| reached >= stop) {
+                // Transmitters step and report when the next order lets them: a checkpoint does.
+                self.save(rounds, reached, &mut progress).await?;
                 progress.end();
-                self.wait_for_reports(rounds, reached, &mut progress).await?;
                 self.dismiss().await;
                 return Err(Interruption::Stopped(reached));
             }
@@ -422,20 +423,6 @@ impl Conductor {
             let event = self.next_event().await?;
             self.take_round(rounds, event, progress)?;
         }
-    }
-
-    /// Waits until every node has reported all rounds before a version.
-    async fn wait_for_reports(
-        &mut self,
-        rounds: &mut Rounds,
-        version: u64,
-        progress: &mut Progress,
-    ) -> Result<(), Interruption> {
-        while rounds.whole() < version {
-            let event = self.next_event().await?;
-            self.take_round(rounds, event, progress)?;
-        }
-        Ok(())
     }
 
     /// Orders a checkpoint, waits for every state and commits it.

@@ -31,7 +31,7 @@ pub struct Options {
     pub json: bool,
     /// Let the nodes report the draws of every round, and verify them.
     pub verify: bool,
-    /// End after this many rounds, without a checkpoint: for looking at a round again.
+    /// End after this many rounds: for looking at a round again.
     pub stop_after: Option<u64>,
     /// Where the run's page is served.
     pub page: PageAddress,

@@ -68,19 +68,21 @@ impl Site {
 
     /// The answers, for a server.
     pub fn router(self) -> Router {
-        let of_run = Router::new()
-            .route("/", get(page))
-            .route("/events", get(events))
-            .route("/api/run", get(state))
-            .route("/api/rounds", get(rounds))
-            .route("/api/draws", get(draws))
-            .route("/api/{command}", post(command));
-        let all = match &self.shown {
-            Shown::One(_) => of_run.route("/metrics", get(metrics)),
+        let (prefix, others) = match &self.shown {
+            Shown::One(_) => ("", Router::new().route("/metrics", get(metrics))),
             Shown::Folder(_) => {
-                Router::new().route("/", get(home)).route("/api/runs", get(list)).nest("/run/{run}", of_run)
+                ("/run/{run}", Router::new().route("/", get(home)).route("/api/runs", get(list)))
             }
         };
+        // A run's page asks for what lies beside it.
+        let at = |path: &str| format!("{prefix}{path}");
+        let all = others
+            .route(&at("/"), get(page))
+            .route(&at("/events"), get(events))
+            .route(&at("/api/run"), get(state))
+            .route(&at("/api/rounds"), get(rounds))
+            .route(&at("/api/draws"), get(draws))
+            .route(&at("/api/{command}"), post(command));
         all.layer(middleware::from_fn_with_state(self.clone(), guard)).with_state(self)
     }
 

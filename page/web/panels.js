@@ -113,7 +113,7 @@ function paintResults(store) {
   byId("results").hidden = !test;
   if (!test) return;
   byId("results-note").textContent = `N-CE ${number(test.n_ce)} nats · sum-rate ${number(test.sum_rate)} nats (${test.rate_estimator}, N = ${test.rate_samples}) · ` +
-    `${number(test.selected_entries)} entries · ${test.samples} samples, ${test.passes} passes`;
+    `${number(test.selected_entries)} entries · ${test.samples} samples, ${test.passes} ${test.passes > 1 ? "passes" : "pass"}`;
   const head = ["task", "metric", "score", "95 % interval", "cross entropy", "majority"].map((name, at) => make("th", at ? { scope: "col" } : { scope: "col", class: "left" }, name));
   const percentage = (task, value) => (value == null ? "" : task.metric === "top1" ? `${(100 * value).toFixed(1)} %` : number(value));
   const rows = test.tasks.map((task) => make("tr", {}, make("th", { scope: "row" }, task.name), ...[

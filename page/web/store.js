@@ -71,7 +71,7 @@ class Store {
 
 /** Which rounds all curves show, and how. */
 const view = {
-  from: 0, to: null, logX: false, logY: false, smooth: 0.8, hover: null,
+  from: 0, to: null, logX: false, logY: false, smooth: 0.6, hover: null,
   listeners: [],
   changed() { this.listeners.forEach((listener) => listener()); },
   /** The range shown, of `last` rounds. */

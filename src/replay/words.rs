@@ -47,6 +47,7 @@ pub(crate) fn of(
         let _ = writeln!(text, "transmitter {k} chooses {}", entries(choices));
         let limit = scenario.transmitter_limit(k);
         match capped[k].is_empty() {
+            true if choices.is_empty() => {}
             true => text += "              grants all of it\n",
             false => {
                 let _ = writeln!(

@@ -67,7 +67,7 @@ fn probe(point: &Planned, place: &LaunchOptions) -> anyhow::Result<(f64, u64)> {
     short.evaluation.passes = 1;
     fs::write(&scenario, short.to_toml())?;
     let mut command: Command = program::again()?;
-    command.arg("run").arg(&scenario).arg("--end-with-parent").arg("--json");
+    command.arg("run").arg(&scenario).args(["--end-with-parent", "--json", "--page", "off"]);
     command.arg("--out").arg(folder.path().join("run"));
     command.args(place.words(super::pool::threads(&short, place, 1)));
     for name in OF_ONE_PROCESS {

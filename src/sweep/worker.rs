@@ -211,7 +211,8 @@ impl Job {
 
     /// `run` and its arguments.
     fn words(&self, folder: &Path, scenario: &Scenario, found: &Found) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["run".into(), "--end-with-parent".into(), "--json".into()];
+        let mut words: Vec<OsString> =
+            ["run", "--end-with-parent", "--json", "--page", "off"].map(Into::into).into();
         let extends = scenario.train.rounds != self.rounds;
         match found {
             Found::Checkpoint | Found::Finished(_) => {
