@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use harness::{Browser, PATIENCE, Place, wait_for, wait_until};
+use harness::{Browser, PATIENCE, Place, free_port, wait_for, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -231,4 +231,45 @@ fn numbers(value: &Value) -> Vec<f64> {
         Value::Array(values) => values.iter().flat_map(numbers).collect(),
         value => value.as_f64().into_iter().collect(),
     }
+}
+
+#[test]
+fn a_folder_of_runs_is_listed_and_every_run_has_its_page() {
+    let place = Place::new(PROGRAM);
+    place.run("run tiny.toml --page off --out runs/sweep/one").done();
+    place.write("runs/secret", "nobody's business");
+    let door: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let _pages = place.start(&format!("page runs --listen {door}"));
+    wait_until("the page", PATIENCE, || TcpStream::connect(door).is_ok());
+
+    let listed = body(&answer(send(door, &get(door, "/api/runs"))));
+    let [run] = listed["runs"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!(
+        (&run["path"], &run["phase"], &run["round"]),
+        (&"sweep/one".into(), &"done".into(), &6.into())
+    );
+    assert_eq!(run["curve"].as_array().map(Vec::len), Some(6));
+    let state = body(&answer(send(door, &get(door, "/run/sweep%2Fone/api/run"))));
+    assert_eq!(state["rounds"].as_array().map(Vec::len), Some(6));
+    assert_eq!(state["summary"], place.run_folder("runs/sweep/one").json("summary.json"));
+    let lines = place.run_folder("runs/sweep/one").lines("selection.jsonl");
+    for (round, line) in state["rounds"].as_array().unwrap().iter().zip(&lines) {
+        assert_eq!(&round["selection"], line);
+    }
+    assert_eq!(status_of(&answer(send(door, &get(door, "/run/sweep%2Fone/")))), 200);
+    let some = body(&answer(send(door, &get(door, "/run/sweep%2Fone/api/rounds?from=2&to=3"))));
+    assert_eq!(some.as_array().map(Vec::len), Some(2));
+    for path in ["/run/..%2F..%2Fetc/api/run", "/run/%2Fetc/api/run", "/run/secret/api/run", "/run/~/"] {
+        assert_eq!(status_of(&answer(send(door, &get(door, path)))), 404, "{path}");
+    }
+    let order = post(door, "/run/sweep%2Fone/api/stop", "");
+    assert_eq!(status_of(&answer(send(door, &order))), 403, "there is no token, and nothing to stop");
+
+    place.run("page runs/sweep/one --out one.html").done();
+    let page = std::fs::read_to_string(place.path("one.html")).unwrap();
+    assert!(page.contains("\"selection\":{\"round\":5,"));
+    let others = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!others.contains("src=") && !others.contains("http://") && !others.contains("https://"));
+    place.run("page nowhere").failed(2, &["nowhere is no folder"]);
+    place.run("page runs --listen 0.0.0.0:0").failed(2, &["--token-file"]);
 }
