@@ -326,7 +326,7 @@ impl Arguments {
             insecure: self.insecure,
             json: self.json,
             verify: self.verify,
-            page: self.page.unwrap_or(if self.evaluate { PageAddress::Off } else { PageAddress::Free }),
+            page: self.page.unwrap_or(self.usual_page()),
             stop_after: self.stop_after,
             tensorboard: self.tensorboard.clone(),
             health: Health::default(),
@@ -339,6 +339,11 @@ impl Arguments {
             terminate: Shutdown::default(),
             serve: None,
         })
+    }
+
+    /// Where the page is without --page: only training has one then.
+    fn usual_page(&self) -> PageAddress {
+        if self.evaluate || self.serve.is_some() { PageAddress::Off } else { PageAddress::Free }
     }
 
     /// A scenario that names the store of the run, for a folder without files of the run.
