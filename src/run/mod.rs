@@ -380,6 +380,9 @@ impl Launch {
         let file = (!is_begun).then(|| folder.join("scenario.toml"));
         let arguments = ScenarioArguments { scenario: file, data, ..ScenarioArguments::default() };
         let out = if is_begun { folder.to_owned() } else { folder.join("again") };
+        // What takes a folder's lock makes the folder; nobody else knows of this one.
+        std::fs::create_dir_all(&out)
+            .map_err(|error| CoordinatorError::Run(format!("{}: {error}", out.display())))?;
         let coordinator = local_coordinator(arguments, out, &place)?;
         let coordinator =
             coordinator::Arguments { resume: is_begun, stop_after: Some(stop_after), ..coordinator };
