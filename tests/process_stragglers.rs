@@ -55,6 +55,57 @@ fn a_trained_network_can_be_judged_over_other_links() {
     refused.failed(2, &["--set train.rounds=9", "evaluation, straggler, link and channel"]);
 }
 
+/// One transmitter whose two sensors are both asked for at every tick.
+const TWO_SENSORS: &str = "[network]\nfeature_dim = 4\nlimits = false\n[network.encoder]\nhidden = [16]\n\
+                           [network.joint]\nhidden = [16]\n[network.local]\nhidden = [16]\n\
+                           [train]\nmethod = \"tadib\"\nrounds = 30\nticks_per_round = 3\ncoding_lr = 1e-2\n\
+                           [evaluation]\npasses = 1\njoint_rate_samples = 60\n\
+                           [[transmitter]]\nmodalities = [\"fft\", \"mel\"]\n[[receiver]]\ntask = \"digit\"\n";
+
+#[test]
+fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() {
+    let place = Place::new(PROGRAM);
+    place.write("two.toml", TWO_SENSORS);
+    let trained = place.run("run two.toml --in-process --out a --json").done().json();
+    let told = place.run("evaluate a --in-process --grid --json").done().json();
+    let rows = told["rows"].as_array().unwrap();
+    let of = |name: &str| {
+        let found = rows.iter().find(|row| row["condition"] == name);
+        &found.unwrap_or_else(|| panic!("no {name} in {told}"))["test"]
+    };
+    let score = |name: &str| of(name)["tasks"][0]["value"].as_f64().unwrap();
+    assert_eq!(of("as trained"), &trained["test"]);
+    // Undisturbed it knows something, and without anything it guesses.
+    let trained = score("as trained");
+    assert!(trained > 0.3, "{trained}");
+    for blind in ["without 0/fft, 0/mel", "without transmitter 0"] {
+        assert!(score(blind) < 0.15, "{blind}: {}", score(blind));
+        assert_eq!(of(blind)["missing"]["used"], 0, "{blind}");
+    }
+    for part in ["without 0/fft", "without 0/mel"] {
+        let missing = &of(part)["missing"];
+        assert_eq!(missing["lost"], missing["used"], "{part}: one of two sensors");
+        assert_ne!(of(part)["tasks"], of("as trained")["tasks"]);
+    }
+    assert!(score("sensor noise 3") < score("sensor noise 0.1"), "{told}");
+    assert!(score("90 % lost") < score("10 % lost"), "{told}");
+    let families: Vec<&Value> =
+        told["areas"].as_array().unwrap().iter().map(|area| &area["family"]).collect();
+    assert_eq!(families, ["sensors off", "transmitter leaves", "sensor noise", "lost entries"]);
+    let lines = std::fs::read_to_string(place.path("a/grid.csv")).unwrap().lines().count();
+    assert_eq!(lines, 1 + rows.len());
+    for file in ["grid.json", "grid.svg", "grid.png"] {
+        assert!(place.path("a").join(file).is_file(), "{file}");
+    }
+    // One condition alone is the same; what is no sensor is refused.
+    let alone = place.run("evaluate a --in-process --set evaluation.off=[\"0/mel\"] --json").done().json();
+    assert_eq!(&alone["test"], of("without 0/mel"));
+    place
+        .run("evaluate a --set evaluation.off=[\"1\"]")
+        .failed(2, &["evaluation.off names \"1\"", "0/fft, 0/mel"]);
+    place.run("evaluate a --grid --snr-db 3").failed(2, &["--grid", "--snr-db"]);
+}
+
 #[test]
 fn a_transmitter_that_is_too_slow_is_passed_over_until_it_would_be_left_behind() {
     let place = Place::for_longer_runs(PROGRAM);

@@ -121,6 +121,14 @@ pub fn reparameterisation_from(
     noise
 }
 
+/// Standard normals of the noise of transmitter k's modality m on a sample in an evaluation pass, `count` values.
+pub fn sensor_noise(seed: Seed, [k, m]: [usize; 2], sample: usize, pass: u64, count: usize) -> Vec<f32> {
+    let mut noise = vec![0.0; count];
+    let address = [k as u64, m as u64, sample as u64];
+    seed.named_stream(Purpose::Noise, "sensor", &address, pass).fill_normal(&mut noise);
+    noise
+}
+
 /// The dithers of entry (k, t, m) at a tick, each below [`DITHERS`](crate::coding::DITHERS): `count` of them, sample by
 /// sample. Transmitter and receiver draw the same.
 pub fn dithers(seed: Seed, phase: Phase, [k, t, m]: [usize; 3], tick: u64, count: usize) -> Vec<u8> {

@@ -40,7 +40,7 @@ pub use channel::{
 pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding, gradient_rounding,
     initial_weights, receiver_embedding, reparameterisation, reparameterisation_from, selection_stream,
-    simulation_keys,
+    sensor_noise, simulation_keys,
 };
 pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};

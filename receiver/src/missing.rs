@@ -33,6 +33,7 @@ impl MissingCount {
 
     /// For a report, where there can be anything to report.
     pub(crate) fn report(self, context: &Context) -> Option<Missing> {
-        context.scenario.skips().then_some(self.counts)
+        let off = &context.scenario.evaluation.off;
+        (context.scenario.skips() || !off.is_empty()).then_some(self.counts)
     }
 }

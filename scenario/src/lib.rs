@@ -7,6 +7,7 @@ mod arrays;
 mod changes;
 mod channel;
 mod coding;
+mod conditions;
 mod data;
 mod device;
 mod difference;
@@ -161,6 +162,11 @@ pub struct Evaluation {
     pub validation_passes: u64,
     /// Training ends after this many evaluations on validation rows without a better one; 0 for never.
     pub patience: u64,
+    /// Sensors that are off in evaluation, so that their entries never arrive: transmitters, such as "1", or single
+    /// modalities of them, such as "1/mel".
+    pub off: Vec<String>,
+    /// Noise of all sensors in evaluation: its standard deviation, in root mean squares of each sample.
+    pub sensor_noise: f64,
 }
 
 /// For how long a draw of u and of the selection holds in evaluation.
@@ -353,6 +359,8 @@ impl Default for Evaluation {
             every: 0,
             validation_passes: 3,
             patience: 0,
+            off: Vec::new(),
+            sensor_noise: 0.0,
         }
     }
 }

@@ -104,6 +104,7 @@ impl Scenario {
             let what = "ends training by evaluations on validation rows, of which there are none: set evaluation.every";
             return Err(ScenarioError::invalid("evaluation.patience", what));
         }
+        self.validate_conditions()?;
         if let Some(samples) = self.evaluation.samples_per_message {
             within("evaluation.samples_per_message", samples, 1, MOST_SAMPLES_PER_ROUND)?;
             let tick = self.train.samples_per_tick;

@@ -1,51 +1,34 @@
 //! `pom2dib evaluate DIR --snr-db`: evaluates one checkpoint at several SNRs.
 
-use std::{
-    ffi::OsString,
-    path::Path,
-    process::{ExitCode, Stdio},
-};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use coordinator::{RunFolder, Summary};
 use serde_json::json;
 
+use super::evaluated::{Checkpoint, evaluate, scale};
 use crate::{
-    bench::measured_run,
     cli::complain::complain,
     draw::{
         chart::{Axis, Chart, Diagram, Line, Look, Mark, Series},
         picture,
     },
-    program,
-    run::{LaunchOptions, processes::OF_ONE_PROCESS},
 };
-
-/// The checkpoint to evaluate, and how.
-pub(crate) struct Sweep<'a> {
-    pub(crate) folder: &'a Path,
-    /// Whether it is the best checkpoint on validation rows.
-    pub(crate) best: bool,
-    pub(crate) data: Option<&'a Path>,
-    /// Assignments for every SNR.
-    pub(crate) set: &'a [String],
-    pub(crate) place: &'a LaunchOptions,
-}
 
 /// An SNR in dB, and the summary at it.
 type Point = (f64, Summary);
 
-pub(crate) fn run(sweep: &Sweep<'_>, snrs: &[f64]) -> ExitCode {
+pub(crate) fn run(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> ExitCode {
     let mut snrs = snrs.to_vec();
     snrs.sort_by(f64::total_cmp);
     snrs.dedup();
-    let planned = match plan(sweep, &snrs) {
+    let planned = match plan(checkpoint, &snrs) {
         Ok(planned) => planned,
         Err(error) => return complain(&error, 2),
     };
-    match measure(sweep, &snrs, &planned) {
+    match measure(checkpoint, &snrs, &planned) {
         Ok(points) => {
-            print(&points, sweep.place.json);
+            print(&points, checkpoint.place.json);
             ExitCode::SUCCESS
         }
         Err(error) => complain(&error, 1),
@@ -53,64 +36,33 @@ pub(crate) fn run(sweep: &Sweep<'_>, snrs: &[f64]) -> ExitCode {
 }
 
 /// The assignment for each SNR, all checked before the first evaluation.
-fn plan(sweep: &Sweep<'_>, snrs: &[f64]) -> anyhow::Result<Vec<String>> {
-    let folder = RunFolder::at(sweep.folder);
-    let scenario = folder.scenario_judged(sweep.set)?;
+fn plan(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> anyhow::Result<Vec<String>> {
+    let folder = RunFolder::at(checkpoint.folder);
+    let scenario = folder.scenario_judged(checkpoint.set)?;
     let at = |&snr_db: &f64| {
         let Some(set) = scenario.channels_at(snr_db) else {
             bail!(
                 "--snr-db: no channel of {} has noise; give it one, as in --set 'channel=[{{kind=\"awgn\",snr_db=0}}]'",
-                sweep.folder.display()
+                checkpoint.folder.display()
             );
         };
-        folder.scenario_judged(&[sweep.set, std::slice::from_ref(&set)].concat())?;
+        folder.scenario_judged(&[checkpoint.set, std::slice::from_ref(&set)].concat())?;
         Ok(set)
     };
     snrs.iter().map(at).collect()
 }
 
-fn measure(sweep: &Sweep<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Result<Vec<Point>> {
+fn measure(checkpoint: &Checkpoint<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Result<Vec<Point>> {
     let mut points = Vec::new();
     for (&snr_db, set) in snrs.iter().zip(planned) {
-        eprintln!("{snr_db} dB: judging");
-        points.push((snr_db, judge(sweep, set)?));
+        eprintln!("{snr_db} dB: evaluating");
+        points.push((snr_db, evaluate(checkpoint, "snr", std::slice::from_ref(set))?));
         // Written after every point, so that results can be viewed early and survive an interruption.
-        let path = sweep.folder.join("snr.json");
+        let path = checkpoint.folder.join("snr.json");
         std::fs::write(&path, format!("{}\n", rows(&points))).with_context(|| path.display().to_string())?;
     }
-    picture::write(sweep.folder, "snr", &draw(&points))?;
+    picture::write(checkpoint.folder, "snr", &draw(&points))?;
     Ok(points)
-}
-
-/// Evaluates with one more assignment, in a separate process.
-fn judge(sweep: &Sweep<'_>, set: &str) -> anyhow::Result<Summary> {
-    let log = sweep.folder.join("snr.log");
-    let mut command = program::again()?;
-    command.arg("evaluate").arg(sweep.folder).arg("--json").args(place_words(sweep.place));
-    command.args(sweep.best.then_some("--best"));
-    command.args(sweep.data.into_iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
-    let set = sweep.set.iter().map(String::as_str).chain([set]);
-    command.args(set.flat_map(|assignment| ["--set", assignment]));
-    // The words already include all settings of the environment.
-    for name in OF_ONE_PROCESS {
-        command.env_remove(format!("POM2DIB_{name}"));
-    }
-    let said = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
-    let output = command.stdin(Stdio::null()).stderr(said).output()?;
-    measured_run::check(output.status, &log)?;
-    // After success the log is not needed.
-    let _ = std::fs::remove_file(&log);
-    serde_json::from_slice(&output.stdout).context("what an evaluation printed")
-}
-
-fn place_words(place: &LaunchOptions) -> Vec<OsString> {
-    // By default, each evaluation shares the cores as a single one does.
-    let mut words = place.words(place.threads.unwrap_or(1));
-    if place.threads.is_none() {
-        let at = words.iter().position(|word| word == "--threads");
-        at.map(|at| words.drain(at..at + 2));
-    }
-    words
 }
 
 fn rows(points: &[Point]) -> serde_json::Value {
@@ -141,11 +93,6 @@ fn print(points: &[Point], json: bool) {
         }
         println!();
     }
-}
-
-/// Fractions of right answers are shown in percent.
-fn scale(metric: &str) -> f64 {
-    if metric == "top1" { 100.0 } else { 1.0 }
 }
 
 /// One diagram for each task and metric: the score over the SNR, with its intervals.

@@ -19,7 +19,7 @@ use coordinator::{CoordinatorError, PageAddress, RunFolder, RunLock, ScenarioArg
 use scenario::Scenario;
 
 use crate::{
-    cli::{evaluate_snr, model},
+    cli::{evaluate_grid, evaluate_snr, evaluated::Checkpoint, model},
     launch::EngineOptions,
 };
 
@@ -93,7 +93,8 @@ pub(crate) struct Arguments {
 #[command(after_long_help = "Examples:
   pom2dib evaluate runs/mine
   pom2dib evaluate runs/mine --best --set evaluation.passes=100
-  pom2dib evaluate runs/mine --snr-db -6,0,6,12    # of a run whose channels have noise")]
+  pom2dib evaluate runs/mine --snr-db -6,0,6,12    # of a run whose channels have noise
+  pom2dib evaluate runs/mine --grid                # sensors off or noisy, lost entries")]
 pub(crate) struct EvaluateArguments {
     /// The run's folder
     #[arg(value_name = "DIR")]
@@ -116,6 +117,12 @@ pub(crate) struct EvaluateArguments {
     /// run's folder
     #[arg(long, value_name = "DB,...", value_delimiter = ',', allow_hyphen_values = true)]
     snr_db: Vec<f64>,
+
+    /// Evaluate under disturbances, one after the other: sensors off, alone and together, sensor noise, lost entries,
+    /// and other SNRs where channels have noise. A table, and grid.json, grid.csv, grid.svg and grid.png in the run's
+    /// folder
+    #[arg(long, conflicts_with = "snr_db")]
+    grid: bool,
 
     #[command(flatten)]
     place: LaunchOptions,
@@ -239,12 +246,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
-    if arguments.snr_db.is_empty() {
-        return launch(launch_of_evaluation(arguments));
+    let EvaluateArguments { folder, best, data, set, snr_db, grid, place } = arguments;
+    let checkpoint = Checkpoint { folder, best: *best, data: data.as_deref(), set, place };
+    match (*grid, snr_db.is_empty()) {
+        (true, _) => evaluate_grid::run(&checkpoint),
+        (false, false) => evaluate_snr::run(&checkpoint, snr_db),
+        (false, true) => launch(launch_of_evaluation(arguments)),
     }
-    let EvaluateArguments { folder, best, data, set, snr_db, place } = arguments;
-    let sweep = evaluate_snr::Sweep { folder, best: *best, data: data.as_deref(), set, place };
-    evaluate_snr::run(&sweep, snr_db)
 }
 
 /// Runs a network. This process owns the run's folder while it lives, and while its coordinator lives.

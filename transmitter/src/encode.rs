@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use data::{Dataset, Split};
 use dib::{
     Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, RowAddresses,
-    SampleAt, Segment, Trace, Upload, reparameterisation_from,
+    SampleAt, Segment, Trace, Upload, reparameterisation_from, sensor_noise,
 };
 use node::{AirTime, Context, NodeError, Profiler, ProfilerPhase};
 use proto::Served;
@@ -452,7 +452,6 @@ impl Encoders {
         upload: &mut Upload,
     ) -> Result<Planned, NodeError> {
         let width = self.widths[m];
-        let name = &context.scenario.transmitter[context.index].modalities[m];
         let (mut x, mut ticks) = (Vec::new(), Vec::new());
         let (mut samples, mut receivers) = (Vec::new(), Vec::new());
         let (mut source, mut target) = (0, 0);
@@ -464,7 +463,7 @@ impl Encoders {
                 source = x.len() / width;
                 match batch.given {
                     Some(given) => given.read(m, width, &mut x),
-                    None => read_tick(name, width, batch, tick, &mut x)?,
+                    None => read_tick(context, m, width, batch, tick, &mut x)?,
                 }
             }
             samples.push(Segment { source, target, rows, repeat: false });
@@ -677,18 +676,45 @@ fn plan_gains(
 
 /// Adds one tick's samples of a modality, row after row.
 fn read_tick(
-    name: &str,
+    context: &Context,
+    m: usize,
     width: usize,
     batch: &Batch<'_>,
     tick: usize,
     values: &mut Vec<f32>,
 ) -> Result<(), NodeError> {
+    let name = &context.scenario.transmitter[context.index].modalities[m];
     let (samples, start) = (&batch.samples[tick], values.len());
     values.resize(start + samples.len() * width, 0.0);
     for (out, at) in values[start..].chunks_exact_mut(width).zip(samples) {
         batch.dataset.read(name, batch.split, at.sample, at.epoch, out)?;
     }
+    if batch.phase == Phase::Evaluate && batch.first_tick.is_some() {
+        add_sensor_noise(context, batch, m, samples, &mut values[start..]);
+    }
     Ok(())
+}
+
+/// Adds the noise of `evaluation.sensor_noise` to the samples of modality m at a tick, each of which has a draw of its own in a
+/// pass.
+fn add_sensor_noise(
+    context: &Context,
+    batch: &Batch<'_>,
+    m: usize,
+    samples: &[SampleAt],
+    values: &mut [f32],
+) {
+    let level = context.scenario.evaluation.sensor_noise;
+    if level == 0.0 || samples.is_empty() {
+        return;
+    }
+    let width = values.len() / samples.len();
+    for (sample, at) in values.chunks_exact_mut(width).zip(samples) {
+        let squares: f64 = sample.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
+        let deviation = level * (squares / width as f64).sqrt();
+        let noise = sensor_noise(context.seed, [context.index, m], at.sample, batch.pass, width);
+        sample.iter_mut().zip(&noise).for_each(|(value, noise)| *value += deviation as f32 * noise);
+    }
 }
 
 /// The noise of the reparameterisation trick, addressed by entry and tick: d values a sample.

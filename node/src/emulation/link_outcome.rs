@@ -49,7 +49,7 @@ struct Address {
 
 impl Context {
     /// The outcomes of the packets of a message, in sending order; none if the link is not emulated, so that all arrive
-    /// at once. `pass` is that of an evaluation, 0 in training.
+    /// at once. Entries of a sensor that is off (`evaluation.off`) are lost, whatever the straggler policy. `pass` is that of an evaluation, 0 in training.
     pub fn link_outcome(
         &self,
         (k, t): (usize, usize),
@@ -57,9 +57,19 @@ impl Context {
         pass: u64,
         packets: &[Packet],
     ) -> Option<LinkOutcome> {
-        let link = self.scenario.link_between(k, t)?;
+        let off = |packet: &Packet| phase == Phase::Evaluate && self.scenario.is_off(k, packet.modality);
+        let any_off = packets.iter().any(off);
+        let link = match self.scenario.link_between(k, t) {
+            None if any_off => Link::default(),
+            link => link?,
+        };
         let address = Address { seed: self.seed, k, t, phase, pass };
-        Some(LinkOutcome::over(&link, &self.scenario.straggler, &address, packets))
+        let mut outcome = LinkOutcome::over(&link, &self.scenario.straggler, &address, packets);
+        if any_off {
+            let packets = outcome.outcomes.iter_mut().zip(packets).filter(|(_, packet)| off(packet));
+            packets.for_each(|(outcome, _)| *outcome = PacketOutcome::Lost);
+        }
+        Some(outcome)
     }
 
     /// Seconds for a turn of `bytes` bytes from receiver t to transmitter k. Turns are never lost.

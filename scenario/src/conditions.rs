@@ -1,0 +1,86 @@
+//! What can go wrong in evaluation: sensors that are off, and sensors with noise.
+
+use crate::{Scenario, ScenarioError};
+
+/// Upper limit of `evaluation.sensor_noise`.
+const MOST_NOISE: f64 = 1e3;
+
+impl Scenario {
+    /// Whether modality m of transmitter k is off in evaluation: its entries never arrive.
+    pub fn is_off(&self, k: usize, m: usize) -> bool {
+        self.evaluation.off.iter().any(|name| match self.sensor(name) {
+            Some((transmitter, modality)) => {
+                transmitter == k && modality.is_none_or(|modality| modality == m)
+            }
+            None => false,
+        })
+    }
+
+    /// The transmitter, and its modality if one is named, of a sensor such as "1/mel" or "1".
+    fn sensor(&self, name: &str) -> Option<(usize, Option<usize>)> {
+        let (k, modality) = match name.split_once('/') {
+            Some((k, modality)) => (k, Some(modality)),
+            None => (name, None),
+        };
+        let k: usize = k.parse().ok()?;
+        let modalities = &self.transmitter.get(k)?.modalities;
+        match modality {
+            Some(modality) => Some((k, Some(modalities.iter().position(|known| known == modality)?))),
+            None => Some((k, None)),
+        }
+    }
+
+    pub(crate) fn validate_conditions(&self) -> Result<(), ScenarioError> {
+        if let Some(name) = self.evaluation.off.iter().find(|name| self.sensor(name).is_none()) {
+            let known: Vec<String> = (0..self.transmitters())
+                .flat_map(|k| self.transmitter[k].modalities.iter().map(move |name| format!("{k}/{name}")))
+                .collect();
+            let what = format!(
+                "names \"{name}\"; a sensor is a transmitter, such as \"0\", or one of its modalities: {}",
+                known.join(", ")
+            );
+            return Err(ScenarioError::invalid("evaluation.off", what));
+        }
+        let noise = self.evaluation.sensor_noise;
+        if !(0.0..=MOST_NOISE).contains(&noise) {
+            let what = format!("is {noise}; it must be from 0 to {MOST_NOISE}");
+            return Err(ScenarioError::invalid("evaluation.sensor_noise", what));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCENARIO: &str = "[[transmitter]]\nmodalities = [\"fft\", \"mel\"]\n[[transmitter]]\nmodalities = [\"mel\"]\n\
+                            [[receiver]]\ntask = \"digit\"\n";
+
+    fn with(set: &str) -> Result<Scenario, String> {
+        Scenario::parse(SCENARIO, "my.toml", &[set.to_owned()]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn sensors_are_off_by_transmitter_or_by_modality() {
+        let off = |scenario: &Scenario| [(0, 0), (0, 1), (1, 0)].map(|(k, m)| scenario.is_off(k, m));
+        assert_eq!(off(&with("seed=1").unwrap()), [false; 3]);
+        assert_eq!(off(&with("evaluation.off=[\"0/mel\"]").unwrap()), [false, true, false]);
+        assert_eq!(off(&with("evaluation.off=[\"0\"]").unwrap()), [true, true, false]);
+        assert_eq!(off(&with("evaluation.off=[\"1/mel\", \"0/fft\"]").unwrap()), [true, false, true]);
+    }
+
+    #[test]
+    fn what_is_no_sensor_and_no_noise_is_refused_in_one_line() {
+        for (set, expected) in [
+            ("evaluation.off=[\"2\"]", "evaluation.off names \"2\"; a sensor is a transmitter"),
+            ("evaluation.off=[\"0/depth\"]", "one of its modalities: 0/fft, 0/mel, 1/mel"),
+            ("evaluation.off=[\"mel\"]", "evaluation.off names \"mel\""),
+            ("evaluation.sensor_noise=-0.1", "evaluation.sensor_noise is -0.1; it must be from 0 to 1000"),
+            ("evaluation.sensor_noise=nan", "evaluation.sensor_noise is NaN"),
+        ] {
+            let line = with(set).unwrap_err();
+            assert!(line.contains(expected) && line.lines().count() == 1, "{line}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Evaluates one checkpoint again, in a process of its own: for commands that compare evaluations.
+
+use std::{ffi::OsString, path::Path, process::Stdio};
+
+use anyhow::Context;
+use coordinator::Summary;
+
+use crate::{
+    bench::measured_run,
+    program,
+    run::{LaunchOptions, processes::OF_ONE_PROCESS},
+};
+
+/// The checkpoint to evaluate, and how.
+pub(crate) struct Checkpoint<'a> {
+    pub(crate) folder: &'a Path,
+    /// Whether it is the best checkpoint on validation rows.
+    pub(crate) best: bool,
+    pub(crate) data: Option<&'a Path>,
+    /// Assignments for every evaluation.
+    pub(crate) set: &'a [String],
+    pub(crate) place: &'a LaunchOptions,
+}
+
+/// Evaluates with more assignments. What the evaluation says goes to a log of that name in the run's folder, which is
+/// removed after success.
+pub(super) fn evaluate(checkpoint: &Checkpoint<'_>, name: &str, more: &[String]) -> anyhow::Result<Summary> {
+    let log = checkpoint.folder.join(format!("{name}.log"));
+    let mut command = program::again()?;
+    command.arg("evaluate").arg(checkpoint.folder).arg("--json").args(place_words(checkpoint.place));
+    command.args(checkpoint.best.then_some("--best"));
+    command.args(checkpoint.data.into_iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
+    command.args(checkpoint.set.iter().chain(more).flat_map(|assignment| ["--set", assignment]));
+    // The words already include all settings of the environment.
+    for name in OF_ONE_PROCESS {
+        command.env_remove(format!("POM2DIB_{name}"));
+    }
+    let said = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
+    let output = command.stdin(Stdio::null()).stderr(said).output()?;
+    measured_run::check(output.status, &log)?;
+    let _ = std::fs::remove_file(&log);
+    serde_json::from_slice(&output.stdout).context("what an evaluation printed")
+}
+
+fn place_words(place: &LaunchOptions) -> Vec<OsString> {
+    // By default, each evaluation shares the cores as a single one does.
+    let mut words = place.words(place.threads.unwrap_or(1));
+    if place.threads.is_none() {
+        let at = words.iter().position(|word| word == "--threads");
+        at.map(|at| words.drain(at..at + 2));
+    }
+    words
+}
+
+/// Fractions of right answers are shown in percent.
+pub(super) fn scale(metric: &str) -> f64 {
+    if metric == "top1" { 100.0 } else { 1.0 }
+}
