@@ -1,6 +1,6 @@
 //! Searches: drawn points, halving that goes on from checkpoints, and other programs that ask and tell.
 
-use harness::{Outcome, Place};
+use harness::{Outcome, PATIENCE, Place};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -45,7 +45,7 @@ fn halving_trains_only_the_best_further_and_never_from_the_start() {
         "sweep tiny.toml --set train.beta=0,1e-3,1e-2,1e-1 --rounds 16 {judged} --in-process --out s"
     );
     let halving = format!("{words} --halving --reduce 4 --first-rounds 4 --parallel 4 --json");
-    let table = place.run(&halving).done();
+    let table = place.start(&halving).finish_within(2 * PATIENCE).done();
     let points = table.json()["points"].as_array().unwrap().clone();
     let done: Vec<&Value> = points.iter().filter(|point| point["status"] == "done").collect();
     let paused = points.iter().filter(|point| point["status"] == "paused").count();

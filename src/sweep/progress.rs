@@ -81,6 +81,11 @@ impl<'a> Progress<'a> {
         self.show();
     }
 
+    /// A point that had ended goes on.
+    pub(super) fn reopen(&mut self) {
+        self.ended = self.ended.saturating_sub(1);
+    }
+
     /// Checks the progress of running points.
     pub(super) fn look(&mut self) {
         for &at in &self.running {

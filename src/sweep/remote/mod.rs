@@ -235,6 +235,7 @@ impl<'a> Watch<'a> {
             Job::write(&self.planned[at], &self.remote.place, race.pause(at))?;
             self.points[at].reopen();
             self.ends[at] = End::Open;
+            self.progress.reopen();
             self.progress.say(&format!("{}: goes on to {rounds} rounds", self.planned[at].point.name));
         }
         Ok(())
