@@ -41,10 +41,9 @@ pub struct TickDraws {
 impl TickDraws {
     /// By transmitter: the choices that the cap took away.
     pub fn capped(&self) -> Vec<Vec<(usize, usize)>> {
-        let of = |(choices, grants): (&Vec<(usize, usize)>, &Vec<(usize, usize)>)| {
-            choices.iter().filter(|entry| !grants.contains(entry)).copied().collect()
-        };
-        self.choices.iter().zip(&self.grants).map(of).collect()
+        let both = self.choices.iter().zip(&self.grants);
+        let capped = both.map(|(choices, grants)| choices.iter().filter(|entry| !grants.contains(entry)));
+        capped.map(|entries| entries.copied().collect()).collect()
     }
 }
 

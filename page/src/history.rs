@@ -27,7 +27,7 @@ impl History {
     /// Adds a round after all others; a network that went back comes to a round again.
     pub(crate) fn push(&mut self, round: u64, text: Arc<str>) {
         self.cut(round);
-        if round % self.stride != 0 {
+        if !round.is_multiple_of(self.stride) {
             self.last = Some((round, text));
             return;
         }

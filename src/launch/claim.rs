@@ -112,20 +112,26 @@ impl Claims {
     /// The owner at work, as far as can be told so far: an owner that was killed counts until its claim has been
     /// unchanged for a while under repeated calls.
     pub(crate) fn owner(&mut self) -> Option<Owner> {
+        self.look().1
+    }
+
+    /// The number of the last claim, and its owner if that is at work.
+    fn look(&mut self) -> (u64, Option<Owner>) {
         let number = self.last();
         if number == 0 {
-            return None;
+            return (0, None);
         }
         let owner = read(&self.path(number));
-        match &self.seen {
+        let is_stale = match &self.seen {
             Some((known, before, since)) if *known == number && *before == owner => {
-                (!owner.ended && !owner.is_gone() && since.elapsed() < self.stale).then_some(owner)
+                since.elapsed() >= self.stale
             }
             _ => {
                 self.seen = Some((number, owner.clone(), Instant::now()));
-                (!owner.ended && !owner.is_gone()).then_some(owner)
+                false
             }
-        }
+        };
+        (number, (!owner.ended && !owner.is_gone() && !is_stale).then_some(owner))
     }
 
     /// Takes the folder, unless another process works there. `lost` is called if the claim is ever lost: if this
@@ -136,11 +142,12 @@ impl Claims {
     pub(crate) fn take(&mut self, lost: impl Fn() + Send + 'static) -> io::Result<Taken> {
         fs::create_dir_all(&self.folder)?;
         loop {
-            if let Some(owner) = self.owner() {
+            let (last, at_work) = self.look();
+            if let Some(owner) = at_work {
                 return Ok(Taken::By(owner));
             }
-            let number = self.last() + 1;
-            let owner = Owner::this_process();
+            // The number after the claim that was looked at: whoever took the folder meanwhile has made this file.
+            let (number, owner) = (last + 1, Owner::this_process());
             if create(&self.path(number), &text(&owner))? {
                 return Ok(Taken::Here(self.hold(number, owner, lost)));
             }
