@@ -34,8 +34,9 @@ def records(*runs: Run | Sweep | str | os.PathLike[str]) -> pandas.DataFrame:
     except ImportError:
         raise needs("pandas", "pandas", "pom2dib.records") from None
     text = call("records", *_folders(runs))
-    # A seed may be any whole number below 2^64.
-    return pandas.read_csv(io.StringIO(text), dtype={**_WHOLE, "seed": "UInt64"})
+    # A seed may be any whole number below 2^64. The default parser of numbers is off by a last bit now and then.
+    types = {**_WHOLE, "seed": "UInt64"}
+    return pandas.read_csv(io.StringIO(text), dtype=types, float_precision="round_trip")
 
 
 def _folders(runs: Sequence[Run | Sweep | str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:

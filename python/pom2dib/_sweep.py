@@ -45,7 +45,8 @@ class Sweep:
             import pandas
         except ImportError:
             raise needs("pandas", "pandas", "a table") from None
-        return pandas.read_csv(self.folder / name)
+        # The default parser of numbers is off by a last bit now and then.
+        return pandas.read_csv(self.folder / name, float_precision="round_trip")
 
 
 def _folder(sweep: Path, point: Mapping[str, Any]) -> Path:
