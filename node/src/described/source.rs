@@ -123,6 +123,6 @@ mod tests {
         let settings = chosen.settings();
         assert_eq!(settings.folder.as_deref(), Some(std::path::Path::new("tree")));
         assert_eq!(settings.keys["mmfi"]["split_ratio"], 0.8);
-        assert_eq!((&settings.keys["noise_width"], settings.keys.len()), (&Value::from(196), 6));
+        assert_eq!((&settings.keys["noise_width"], settings.keys.len()), (&Value::from(196), 9));
     }
 }
