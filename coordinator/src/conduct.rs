@@ -539,7 +539,7 @@ impl Conductor {
                 }
                 // Messages of an earlier incarnation are dropped.
                 event if event.incarnation() != Some(self.setup.incarnation) => continue,
-                // What becomes of those without whom a service goes on concerns nobody, until they are ready.
+                // The service has excluded these nodes: ignore their losses and failures until they report ready again.
                 Event::Gone(_, member, _)
                 | Event::Report(_, member, Report::Failed(_) | Report::Leaving(_))
                     if self.gone.contains(member) =>

@@ -1,4 +1,4 @@
-//! The draws of a round as readers see them: who requested whom, what was chosen, what the cap left.
+//! The draws of a round in the form of `draws.jsonl`: requests by receiver, choices and grants by transmitter.
 
 use std::path::Path;
 

@@ -209,8 +209,8 @@ impl Members {
         })
     }
 
-    /// The transmitters' secrets, by index. All transmitters have joined when a run starts; of one that a service goes on without, nobody
-    /// uses the secret.
+    /// The transmitters' secrets, by index. All transmitters have joined when a run starts. A service may start
+    /// without some; their secrets are unused.
     fn transmitter_secrets(&self) -> Vec<Secret> {
         let table = self.table();
         let seat = |index| table.seats.get(&Member { role: Role::Transmitter, index });

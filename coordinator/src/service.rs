@@ -162,7 +162,7 @@ impl Coordinator for Service {
             }
             Some(version) if current.reload == Some(version) => version,
             Some(version) => {
-                let reason = format!("nobody has ordered to load version {version}");
+                let reason = format!("the coordinator has not ordered version {version} to be loaded");
                 return Err(Status::failed_precondition(reason));
             }
         };

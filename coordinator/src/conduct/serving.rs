@@ -152,7 +152,7 @@ impl Conductor {
         self.order(Order::Reload(Reload { version: found }))
     }
 
-    /// All nodes have loaded a version: whoever comes back begins with it.
+    /// Records that all nodes have loaded this version: a node that rejoins loads it too.
     fn turn_to(&mut self, version: u64) {
         (self.setup.restore, self.setup.saved) = (Some(version), Some(version));
         *self.current.lock().expect("no code panics while it holds this lock") = self.setup.current();

@@ -40,7 +40,7 @@ pub(crate) async fn listen(options: &Options) -> Result<Option<Listener>, Coordi
     };
     match Listener::bind_for_page(address).await {
         Ok(listener) => Ok(Some(listener)),
-        // Nobody has asked for it; and a run that goes on after a fault does not end for want of a page.
+        // The user did not choose this address, or the run restarts after a fault: it continues without a page.
         Err(error) if options.page == PageAddress::Free || options.mode == Mode::ResumeOrStart => {
             tracing::warn!(%error, "this run has no page");
             Ok(None)
@@ -114,7 +114,7 @@ impl Page {
         };
         let url = format!("http://{address}/");
         folder.write_whole(PAGE, url.as_bytes())?;
-        // What is not a terminal may be a log that others can read.
+        // Other users may be able to read a log, so only a terminal gets the token.
         let fragment = if std::io::stderr().is_terminal() { token.fragment() } else { String::new() };
         eprintln!("page {url}{fragment}");
         let metrics = feed.clone();

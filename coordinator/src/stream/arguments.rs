@@ -18,11 +18,11 @@ pub struct StreamArguments {
     #[arg(long, env = "POM2DIB_SOURCE", default_value = "test", value_name = "SOURCE")]
     pub source: SampleSource,
 
-    /// Of --source test: so many samples a second; without it, as many as the network answers
+    /// With --source test: samples per second; by default as many as the network can answer
     #[arg(long, env = "POM2DIB_RATE", value_name = "N", value_parser = positive)]
     pub rate: Option<f64>,
 
-    /// End after so many samples; without it, at the end of the source, or when told to (Ctrl-C)
+    /// End after N samples; by default at the end of the source or on Ctrl-C
     #[arg(long, env = "POM2DIB_LIMIT", value_name = "N")]
     pub limit: Option<u64>,
 
