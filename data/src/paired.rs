@@ -2,6 +2,7 @@
 
 use crate::{
     Dataset, Split, Targets, Task,
+    arrays::Map,
     augment::{Augmentation, COPIES, NoiseBank, plain_waveform},
     content::{Clip, ClipName, Content, PIXELS, Part, Wants},
     error::DataError,
@@ -11,7 +12,7 @@ use crate::{
     mel::{self, Mel, Scratch},
     modality::{MODALITY_NAMES, Modality, NOISE_NAMES},
     pairing::Pairing,
-    preparation::{AudioScale, AugmentationKind, ImageScale, Positions, Preparation},
+    preparation::{AudioScale, AugmentationKind, ImageScale, Preparation, standard_over},
     read_ahead::ReadAhead,
 };
 use randomness::{Purpose, Seed};
@@ -73,7 +74,7 @@ struct Audio {
     mel: Mel,
     scale: AudioScale,
     /// Where every position is standardised.
-    positions: Option<Positions>,
+    positions: Option<Map>,
     bank: NoiseBank,
     clips: Vec<Clip>,
     /// Of each training clip that is held out.
@@ -304,9 +305,9 @@ impl Spectra {
                 range.scale(&mut test);
             }
             ImageScale::Standard | ImageScale::Log => {
-                let positions = Positions::of(fft::WIDTH, images);
+                let positions = standard_over(fft::WIDTH, images);
                 let rows = train.chunks_exact_mut(fft::WIDTH).chain(test.chunks_exact_mut(fft::WIDTH));
-                rows.for_each(|row| positions.standardise(row));
+                rows.for_each(|row| positions.apply_in_place(row));
             }
         }
         Spectra { train, test }
@@ -337,11 +338,11 @@ impl Audio {
                 rows.resize(start + mel::WIDTH, 0.0);
                 unscaled(clip, &mut rows[start..]);
             }
-            Positions::of(mel::WIDTH, rows.chunks_exact(mel::WIDTH))
+            standard_over(mel::WIDTH, rows.chunks_exact(mel::WIDTH))
         });
         let mut plain = |clip: &Clip, out: &mut [f32]| {
             unscaled(clip, out);
-            positions.iter().for_each(|positions| positions.standardise(out));
+            positions.iter().for_each(|positions| positions.apply_in_place(out));
         };
         let mut test = vec![0.0; test_clips.len() * mel::WIDTH];
         test_clips.iter().zip(test.chunks_exact_mut(mel::WIDTH)).for_each(|(clip, out)| plain(clip, out));
@@ -365,7 +366,7 @@ impl Audio {
         self.mel.spectrogram(&mut scratch, out);
         augmentation.masks(out);
         scale_clip(self.scale, out);
-        self.positions.iter().for_each(|positions| positions.standardise(out));
+        self.positions.iter().for_each(|positions| positions.apply_in_place(out));
         pool().push(scratch);
     }
 }

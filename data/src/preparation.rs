@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::{Settings, error::DataError};
+use crate::{
+    Normalisation, Settings,
+    arrays::{Fit, Map},
+    error::DataError,
+};
 
 /// How much the audio of training samples is augmented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -66,45 +70,15 @@ impl Preparation {
     }
 }
 
-/// Mean and standard deviation of every position over rows.
-pub(crate) struct Positions {
-    mean: Vec<f32>,
-    factor: Vec<f32>,
-}
-
-impl Positions {
-    /// Those of rows of this width; a position with equal values everywhere becomes 0.
-    pub(crate) fn of<'a>(width: usize, rows: impl Iterator<Item = &'a [f32]> + Clone) -> Self {
-        let count = rows.clone().count().max(1) as f64;
-        let sums = |of: &dyn Fn(usize, f64) -> f64| {
-            let mut sums = vec![0.0; width];
-            for row in rows.clone() {
-                sums.iter_mut()
-                    .zip(row)
-                    .enumerate()
-                    .for_each(|(at, (sum, &value))| *sum += of(at, f64::from(value)));
-            }
-            sums.into_iter().map(|sum: f64| sum / count).collect::<Vec<f64>>()
-        };
-        let mean = sums(&|_, value| value);
-        let variance = sums(&|at, value| (value - mean[at]) * (value - mean[at]));
-        // A spread that is only rounding is none.
-        let factor = |(variance, mean): (&f64, &f64)| {
-            let deviation = libm::sqrt(*variance);
-            if deviation > 1e-6 * mean.abs() { (1.0 / deviation) as f32 } else { 0.0 }
-        };
-        Positions {
-            factor: variance.iter().zip(&mean).map(factor).collect(),
-            mean: mean.iter().map(|&mean| mean as f32).collect(),
-        }
+/// Maps every position of rows of this width to mean 0 and variance 1 over these rows; constant positions become 0.
+pub(crate) fn standard_over<'a>(width: usize, rows: impl Iterator<Item = &'a [f32]>) -> Map {
+    let mut fit = Fit::new(Normalisation::Standard, width);
+    let mut row_in_f64 = vec![0.0; width];
+    for row in rows {
+        row_in_f64.iter_mut().zip(row).for_each(|(wide, &value)| *wide = f64::from(value));
+        fit.row(&row_in_f64);
     }
-
-    /// Standardises a row.
-    pub(crate) fn standardise(&self, row: &mut [f32]) {
-        for ((value, mean), factor) in row.iter_mut().zip(&self.mean).zip(&self.factor) {
-            *value = (*value - mean) * factor;
-        }
-    }
+    fit.finish()
 }
 
 #[cfg(test)]
@@ -114,9 +88,9 @@ mod tests {
     #[test]
     fn positions_get_mean_zero_and_variance_one_and_constants_become_zero() {
         let rows = [[1.0, 7.0, -2.0], [3.0, 7.0, 4.0], [5.0, 7.0, 1.0]];
-        let positions = Positions::of(3, rows.iter().map(|row| &row[..]));
+        let positions = standard_over(3, rows.iter().map(|row| &row[..]));
         let standard = rows.map(|mut row| {
-            positions.standardise(&mut row);
+            positions.apply_in_place(&mut row);
             row
         });
         let largest = 1.5f32.sqrt();

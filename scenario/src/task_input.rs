@@ -21,6 +21,16 @@ pub enum TaskInput {
 }
 
 impl TaskInput {
+    /// The name in scenarios.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            TaskInput::Embedding => "embedding",
+            TaskInput::Scaled => "scaled",
+            TaskInput::Film => "film",
+            TaskInput::Output => "output",
+        }
+    }
+
     /// Whether an encoder is a trunk, which sees a sample once for all receivers, and a head of a given form.
     pub(crate) fn divides(self) -> bool {
         matches!(self, TaskInput::Film | TaskInput::Output)

@@ -7,7 +7,7 @@ use coordinator::{RunFolder, Summary, Test};
 use scenario::Scenario;
 use serde_json::{Value, json};
 
-use super::evaluated::{Checkpoint, evaluate, scale};
+use super::evaluated::{Checkpoint, cells, evaluate, heads, label, scale};
 use crate::{
     cli::complain::complain,
     draw::{
@@ -198,26 +198,16 @@ fn print(rows: &[Row], as_json: bool) {
         return;
     }
     let width = rows.iter().map(|(condition, _)| condition.name.chars().count()).max().unwrap_or(0);
-    print!("{:width$}{:>10}", "", "N-CE");
-    let tasks = rows.iter().take(1).flat_map(|(_, test)| &test.tasks);
-    tasks.for_each(|task| print!("{:>26}", format!("{} {}", task.name, task.metric)));
-    println!();
+    let tasks = rows.first().map_or(&[][..], |(_, test)| test.tasks.as_slice());
+    println!("{:width$}{:>10}{}", "", "N-CE", heads(tasks));
     for (condition, test) in rows {
-        print!("{:width$}{:>10.4}", condition.name, test.n_ce);
-        for task in &test.tasks {
-            let ([low, high], scale) = (task.ci95, scale(&task.metric));
-            let interval = format!("{:.2} to {:.2}", scale * low, scale * high);
-            print!("{:>10.2} {interval:>15}", scale * task.value);
-        }
-        println!();
+        println!("{:width$}{:>10.4}{}", condition.name, test.n_ce, cells(&test.tasks));
     }
     println!("\nmean over the conditions of a family:");
-    let scales: Vec<f64> = rows
-        .first()
-        .map_or(Vec::new(), |(_, test)| test.tasks.iter().map(|task| scale(&task.metric)).collect());
     for (family, n_ce, scores) in areas(rows) {
         print!("{family:width$}{n_ce:>10.4}");
-        scores.iter().zip(&scales).for_each(|(score, scale)| print!("{:>10.2} {:15}", scale * score, ""));
+        let scores = scores.iter().zip(tasks);
+        scores.for_each(|(score, task)| print!("{:>10.2} {:15}", scale(&task.metric) * score, ""));
         println!();
     }
 }
@@ -237,7 +227,7 @@ fn draw(rows: &[Row]) -> Matrix {
     };
     Matrix {
         title: "One checkpoint under disturbances".into(),
-        columns: tasks.iter().map(|task| format!("{}, {}", task.name, shown(&task.metric))).collect(),
+        columns: tasks.iter().map(|task| format!("{}, {}", task.name, label(&task.metric))).collect(),
         rows: rows
             .iter()
             .map(|(condition, test)| {
@@ -245,10 +235,6 @@ fn draw(rows: &[Row]) -> Matrix {
             })
             .collect(),
     }
-}
-
-fn shown(metric: &str) -> &str {
-    if metric == "top1" { "top-1, %" } else { metric }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use coordinator::{RunFolder, Summary};
 use serde_json::json;
 
-use super::evaluated::{Checkpoint, evaluate, scale};
+use super::evaluated::{Checkpoint, cells, evaluate, heads, label, scale};
 use crate::{
     cli::complain::complain,
     draw::{
@@ -75,10 +75,8 @@ fn print(points: &[Point], json: bool) {
         println!("{}", rows(points));
         return;
     }
-    let tasks = points.iter().take(1).flat_map(|(_, summary)| &summary.test.tasks);
-    print!("{:>8}{:>10}{:>10}{:>10}{:>10}", "dB", "N-CE", "sent", "arrives", "capacity");
-    tasks.for_each(|task| print!("{:>26}", format!("{} {}", task.name, task.metric)));
-    println!();
+    let tasks = points.first().map_or(&[][..], |(_, summary)| summary.test.tasks.as_slice());
+    println!("{:>8}{:>10}{:>10}{:>10}{:>10}{}", "dB", "N-CE", "sent", "arrives", "capacity", heads(tasks));
     let nats = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
     for (snr_db, summary) in points {
         let on_air = summary.channel;
@@ -86,12 +84,7 @@ fn print(points: &[Point], json: bool) {
         print!("{:>10}", nats(on_air.map(|air| air.rate_sent)));
         print!("{:>10}", nats(on_air.and_then(|air| air.rate_received)));
         print!("{:>10}", nats(on_air.and_then(|air| air.capacity)));
-        for task in &summary.test.tasks {
-            let ([low, high], scale) = (task.ci95, scale(&task.metric));
-            let interval = format!("{:.2} to {:.2}", scale * low, scale * high);
-            print!("{:>10.2} {:>15}", scale * task.value, interval);
-        }
-        println!();
+        println!("{}", cells(&summary.test.tasks));
     }
 }
 
@@ -110,7 +103,7 @@ fn draw(points: &[Point]) -> Chart {
         Diagram {
             title: task.name.clone(),
             x: Axis::linear("Es/N0, dB", snrs()),
-            y: Axis::linear(if scale == 1.0 { &task.metric } else { "top-1, %" }, ends),
+            y: Axis::linear(label(&task.metric), ends),
             series: vec![Series {
                 name: "score and its 95 % interval".into(),
                 points: scores,

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::Path, process::Stdio};
 
 use anyhow::Context;
-use coordinator::Summary;
+use coordinator::{Summary, TaskResult};
 
 use crate::{
     bench::measured_run,
@@ -55,4 +55,24 @@ fn place_words(place: &LaunchOptions) -> Vec<OsString> {
 /// Fractions of right answers are shown in percent.
 pub(super) fn scale(metric: &str) -> f64 {
     if metric == "top1" { 100.0 } else { 1.0 }
+}
+
+/// The name of a metric in charts.
+pub(super) fn label(metric: &str) -> &str {
+    if metric == "top1" { "top-1, %" } else { metric }
+}
+
+/// The heads of the tasks' columns in a table.
+pub(super) fn heads(tasks: &[TaskResult]) -> String {
+    tasks.iter().map(|task| format!("{:>26}", format!("{} {}", task.name, task.metric))).collect()
+}
+
+/// The tasks' columns of a row: each score with its interval.
+pub(super) fn cells(tasks: &[TaskResult]) -> String {
+    let cell = |task: &TaskResult| {
+        let ([low, high], scale) = (task.ci95, scale(&task.metric));
+        let interval = format!("{:.2} to {:.2}", scale * low, scale * high);
+        format!("{:>10.2} {interval:>15}", scale * task.value)
+    };
+    tasks.iter().map(cell).collect()
 }

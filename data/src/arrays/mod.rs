@@ -37,7 +37,7 @@ use crate::{
 };
 use file::ArrayFile;
 use labels::{Cells, Survey};
-use normal::{Fit, Map};
+pub(crate) use normal::{Fit, Map};
 use randomness::{Purpose, Seed};
 use std::{
     collections::BTreeMap,

@@ -30,6 +30,13 @@ impl Map {
             *out = ((value - shift) / scale) as f32;
         }
     }
+
+    /// Normalises a row in place.
+    pub(crate) fn apply_in_place(&self, row: &mut [f32]) {
+        for ((value, shift), scale) in row.iter_mut().zip(&self.shift).zip(&self.scale) {
+            *value = ((f64::from(*value) - shift) / scale) as f32;
+        }
+    }
 }
 
 /// A fit under way: rows come in order, so that the sums are the same to the bit whoever fits.

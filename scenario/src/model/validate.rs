@@ -33,7 +33,7 @@ impl Scenario {
 }
 
 fn head_is_made(key: &str, task_input: TaskInput) -> ScenarioError {
-    let name = format!("{task_input:?}").to_lowercase();
+    let name = task_input.name();
     let what = format!(
         "is set, but train.task_input = \"{name}\" makes the head: remove it, or set \"embedding\" or \"scaled\""
     );
