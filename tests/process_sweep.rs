@@ -128,6 +128,40 @@ fn a_sweep_that_is_killed_takes_its_runs_along() {
 }
 
 #[test]
+fn fronts_are_of_coded_bits_and_of_snr_where_runs_have_them() {
+    let place = Place::new(PROGRAM);
+    let words = "sweep tiny.toml --rounds 2 --in-process --json";
+    let coded = "--set train.coding=dithered --set train.rate_estimator=prior --set train.beta=0,1e-2,1";
+    let air = "--set channel=[{kind=\"awgn\",snr_db=0}],[{kind=\"awgn\",snr_db=20}]";
+    for (out, set, figure, axis) in [
+        ("bits", coded, "coded_bits", "N-CE over coded bits of a test sample"),
+        ("air", air, "snr_db", "N-CE over SNR, dB"),
+    ] {
+        let table = place.run(&format!("{words} {set} --out {out}")).done().json();
+        let rows = table["over_seeds"].as_array().unwrap();
+        let figure_of = |row: &Value, name: &str| row["figures"][name]["mean"].as_f64().unwrap();
+        let beats = |other: &Value, row: &Value| {
+            let gain = figure_of(other, "n_ce") - figure_of(row, "n_ce");
+            let saving = figure_of(row, figure) - figure_of(other, figure);
+            gain >= 0.0 && saving >= 0.0 && gain + saving > 0.0
+        };
+        for row in rows {
+            let is_beaten = rows.iter().any(|other| beats(other, row));
+            assert_eq!(row[format!("pareto.{figure}")], !is_beaten, "{row}");
+        }
+        let folder = place.run_folder(out);
+        let head = |file: &str| folder.text(file).lines().next().unwrap().to_owned();
+        assert!(head("sweep.csv").contains(&format!(",seconds,{figure},")), "{}", head("sweep.csv"));
+        assert!(head("sweep-seeds.csv").ends_with(&format!(",pareto,pareto.{figure}")));
+        let page = folder.text("sweep.html");
+        assert!(page.contains(axis) && page.matches("<figure>").count() == 2, "{page}");
+    }
+    let snr =
+        |row: usize| place.run_folder("air").json("sweep.json")["points"][row]["figures"]["snr_db"].as_f64();
+    assert!((snr(0).unwrap() - 0.0).abs() < 1e-9 && (snr(1).unwrap() - 20.0).abs() < 1e-9);
+}
+
+#[test]
 fn errors_are_found_before_anything_runs() {
     let place = Place::new(PROGRAM);
     for (words, expected) in [

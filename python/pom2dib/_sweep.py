@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Sweep:
-    """A sweep that was made: its runs, and tables of what they came to."""
+    """A sweep that was made, by this module or by ``pom2dib sweep``: its runs, and tables of what they came to, whose
+    ``.to_parquet(FILE)`` writes Parquet."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder).absolute()

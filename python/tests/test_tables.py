@@ -27,6 +27,17 @@ def test_a_sweep_has_a_row_a_point_and_goes_on_where_it_was() -> None:
     assert Path(sweep.runs[0].folder / "summary.json").stat().st_mtime_ns == written
 
 
+def test_tables_are_written_as_parquet_and_read_back(finished: pom2dib.Run) -> None:
+    import pandas
+
+    sweep = pom2dib.sweep("tiny.toml", grid={"seed": [1, 2]}, rounds=2, in_process=True, out="swept")
+    # As somebody else opens the folder, for example of a sweep on a cluster.
+    sweep = pom2dib.Sweep(sweep.folder)
+    for table in (sweep.table(), sweep.over_seeds(), pom2dib.records(finished)):
+        table.to_parquet("table.parquet")
+        pandas.testing.assert_frame_equal(pandas.read_parquet("table.parquet"), table)
+
+
 def test_a_point_that_cannot_be_run_is_said() -> None:
     with pytest.raises(pom2dib.Error, match="train.beta"):
         pom2dib.sweep("tiny.toml", grid={"train.beta": [0, -1]})

@@ -32,6 +32,16 @@ pub(crate) fn figures(summary: &Summary) -> Vec<(String, f64)> {
     figures
 }
 
+/// The same with what was spent beside the rate: coded bits of a test sample, of methods that code their features, and
+/// the mean SNR in dB, of runs over channels with noise.
+pub(crate) fn figures_and_costs(summary: &Summary) -> Vec<(String, f64)> {
+    let coded_bits = summary.rates.as_ref().and_then(|rates| rates.coded_bits);
+    let snr_db = summary.channel.as_ref().and_then(|channel| channel.snr_db);
+    let costs = [("coded_bits", coded_bits), ("snr_db", snr_db)];
+    let costs = costs.into_iter().filter_map(|(name, cost)| Some((name.to_owned(), cost?)));
+    figures(summary).into_iter().chain(costs).collect()
+}
+
 /// The rate sent to each receiver, in nats: the rates of its entries, weighted by how often they are granted. Empty if
 /// unknown.
 fn rates_by_receiver(test: &Test) -> Vec<f64> {

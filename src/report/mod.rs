@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use chart::Logarithmic;
 pub(crate) use recorded::Recorded;
-pub(crate) use sweep::{Line, sweep_page};
+pub(crate) use sweep::{Dot, Line, sweep_page};
 
 /// The runs, and the path of the page.
 #[derive(clap::Args)]

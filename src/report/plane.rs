@@ -28,7 +28,7 @@ pub(crate) fn plane(runs: &[Recorded]) -> String {
         let share = (gain - gains.start) / (gains.end - gains.start);
         HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - EDGE)
     };
-    let mut svg = axes(&rates, &gains, &x, &y);
+    let mut svg = axes(&rates, &gains, &x, &y, "sum-rate");
     for (run, way) in ways.iter().filter(|(_, way)| !way.is_empty()) {
         let line: Vec<String> = way.iter().map(|at| format!("{:.1} {:.1}", x(at.0), y(at.1))).collect();
         let colour = colour(*run);
@@ -77,11 +77,13 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     Some(low - room..high + room)
 }
 
+/// The axes of a plane, with the title of the horizontal one.
 pub(super) fn axes(
     rates: &Range<f64>,
     gains: &Range<f64>,
     x: &dyn Fn(f64) -> f64,
     y: &dyn Fn(f64) -> f64,
+    title: &str,
 ) -> String {
     let mut svg = String::new();
     for gain in ticks(gains, 5) {
@@ -101,7 +103,7 @@ pub(super) fn axes(
         let _ = write!(svg, "<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>");
     }
     let (right, below) = (WIDTH - EDGE, HEIGHT - 8.0);
-    let _ = writeln!(svg, "<text x=\"{right}\" y=\"{below}\" text-anchor=\"end\">sum-rate</text>");
+    let _ = writeln!(svg, "<text x=\"{right}\" y=\"{below}\" text-anchor=\"end\">{title}</text>");
     svg
 }
 

@@ -82,17 +82,6 @@ impl Difference {
     }
 }
 
-/// Which of several (score, rate) are on the Pareto front: no other has as high a score at as low a rate, and one of both
-/// better. Those without both are not.
-pub(crate) fn front(places: &[Option<(f64, f64)>]) -> Vec<bool> {
-    let is_beaten = |(score, rate): (f64, f64)| {
-        let better =
-            |&(other, cost): &(f64, f64)| other >= score && cost <= rate && (other > score || cost < rate);
-        places.iter().flatten().any(better)
-    };
-    places.iter().map(|place| place.is_some_and(|place| !is_beaten(place))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,11 +110,5 @@ mod tests {
         // s = sqrt(2), t of one degree of freedom 12.706: 12.706 x 1.4142 / sqrt(2).
         assert!((difference.interval.high - 2.0 - 12.706).abs() < 1e-3, "{difference:?}");
         assert_eq!(Difference::of(&base, &other[2..]), None);
-    }
-
-    #[test]
-    fn the_front_has_those_that_nobody_beats_in_both() {
-        let places = [Some((-1.0, 10.0)), Some((-2.0, 5.0)), Some((-2.0, 6.0)), None, Some((-1.0, 10.0))];
-        assert_eq!(front(&places), [true, true, false, false, true]);
     }
 }

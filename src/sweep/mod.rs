@@ -2,8 +2,10 @@
 
 mod ask;
 mod axis;
+mod cells;
 mod compare;
 mod conduct;
+mod front;
 mod halving;
 mod job;
 mod plan;
@@ -31,13 +33,13 @@ use scenario::Scenario;
 pub(crate) use self::{
     ask::{AskArguments, TellArguments, ask, tell},
     axis::label,
+    cells::written,
     conduct::{say_what_is_there, verdict},
     plan::{Found, Planned, difference, finished},
     point::Point,
     pool::{End, run as run_points},
     probe::needs,
     remote::Remote,
-    table::written,
     worker::{PointArguments, run as run_point},
 };
 use self::{
@@ -69,7 +71,7 @@ use crate::{
 /// storage that those machines share with this one. Ctrl-C leaves the jobs running; --resume OUT finds them.
 ///
 /// At the end OUT holds sweep.csv (a row for each point), sweep-seeds.csv (means over seeds with 95 % intervals,
-/// Student's t; whether a row is on the Pareto front of N-CE and sum-rate), sweep-pairs.csv (differences of all rows to
+/// Student's t; whether a row is on the Pareto front of N-CE and sum-rate, coded bits or SNR), sweep-pairs.csv (differences of all rows to
 /// the first, over the seeds that both have), sweep.html (a page) and sweep.json (all). Failed points are listed with
 /// their error; the exit status is then 1.
 #[derive(Clone, Debug, Default, clap::Args, serde::Serialize, serde::Deserialize)]

@@ -111,7 +111,7 @@ impl<'a> Progress<'a> {
         let rows: Vec<Vec<String>> = open.iter().take(MOST_ROWS).map(row).collect();
         let more = open.len().saturating_sub(MOST_ROWS);
         let more = if more > 0 { format!("  and {more} more\n") } else { String::new() };
-        format!("\n{}{more}", super::table::aligned(&rows))
+        format!("\n{}{more}", super::cells::aligned(&rows))
     }
 
     fn show(&mut self) {

@@ -5,14 +5,16 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::{
-    compare::{Difference, Rate, Success, front},
+    cells::{aligned, optional, written},
+    compare::{Difference, Rate, Success},
+    front::{Front, Place, SPENT, Spent},
     plan::Planned,
     pool::End,
 };
 use crate::{
     draw::plot,
-    records::figures::{columns, csv_line, figures, named},
-    report::{Line, sweep_page},
+    records::figures::{columns, csv_line, figures_and_costs, named},
+    report::{Dot, Line, sweep_page},
     statistics::{Interval, Mean},
 };
 
@@ -37,7 +39,7 @@ struct Group {
 impl<'a> Table<'a> {
     pub(crate) fn new(planned: &'a [Planned], ends: &'a [End]) -> Self {
         let figures = ends.iter().map(|end| match end {
-            End::Done(summary) => figures(summary),
+            End::Done(summary) => figures_and_costs(summary),
             _ => Vec::new(),
         });
         Table { planned, ends, figures: figures.collect(), success: None }
@@ -135,10 +137,11 @@ impl<'a> Table<'a> {
             Some(_) => &["success", "success.runs", "success.low", "success.high"],
             None => &[],
         };
-        let last = ["pareto"].iter().chain(judged).map(|&name| name.to_owned());
+        let fronts = self.fronts();
+        let on_front = fronts.iter().map(|front| front.of.column);
+        let last = on_front.chain(judged.iter().copied()).map(str::to_owned);
         let mut text = csv_line(keys.chain(["seeds".to_owned()]).chain(with_interval).chain(last));
-        let front = self.front();
-        for (group, is_on_front) in self.groups().into_iter().zip(front) {
+        for (at, group) in self.groups().into_iter().enumerate() {
             let mut cells: Vec<String> = group.values.iter().map(|(_, label)| label.clone()).collect();
             cells.push(self.done(&group).to_string());
             for name in &columns {
@@ -146,7 +149,7 @@ impl<'a> Table<'a> {
                 cells.push(optional(mean.map(|mean| mean.mean)));
                 cells.push(optional(mean.and_then(|mean| mean.half_width)));
             }
-            cells.push(is_on_front.to_string());
+            cells.extend(fronts.iter().map(|front| front.is_on[at].to_string()));
             if self.success.is_some() {
                 cells.extend(self.rate(&group).map_or_else(
                     || vec![String::new(); 4],
@@ -162,13 +165,20 @@ impl<'a> Table<'a> {
         text
     }
 
-    /// Which groups nobody beats in both N-CE and sum-rate, by their means over seeds.
-    fn front(&self) -> Vec<bool> {
-        let place = |group: &Group| {
-            let mean = |name| Some(self.mean(group, name)?.mean);
-            Some((mean("n_ce")?, mean("sum_rate")?))
+    /// The Pareto fronts of the groups' means over seeds: that of the sum-rate, and those of whatever else was spent.
+    fn fronts(&self) -> Vec<Front> {
+        let groups = self.groups();
+        let front = |spent: &'static Spent| {
+            let rows = groups.iter().map(|group| {
+                let mean = |name| Some(self.mean(group, name)?.mean);
+                let place = || Some(Place { n_ce: mean("n_ce")?, spent: mean(spent.figure)? });
+                (place(), self.planned[group.points[0]].scenario.channel.as_slice())
+            });
+            Front::new(spent, &rows.collect::<Vec<_>>())
         };
-        front(&self.groups().iter().map(place).collect::<Vec<_>>())
+        let [first, others @ ..] = &SPENT;
+        let others = others.iter().map(front).filter(|front| front.places.iter().any(Option::is_some));
+        std::iter::once(front(first)).chain(others).collect()
     }
 
     /// The successes of a group: a run that failed is none, and one that has not ended does not count.
@@ -229,15 +239,18 @@ impl<'a> Table<'a> {
         let points: Vec<Value> = (0..self.planned.len()).map(|at| self.point_json(at)).collect();
         let columns = columns(&self.figures);
         let groups = self.groups();
-        let over_seeds = groups.iter().zip(self.front()).map(|(group, is_on_front)| {
+        let fronts = self.fronts();
+        let over_seeds = groups.iter().enumerate().map(|(at, group)| {
             let means =
                 columns.iter().filter_map(|name| Some((name.clone(), json!(self.mean(group, name)?))));
             let mut row = json!({
                 "values": values(&group.values),
                 "seeds": self.done(group),
                 "figures": means.collect::<Map<_, _>>(),
-                "pareto": is_on_front,
             });
+            for front in &fronts {
+                row[front.of.column] = json!(front.is_on[at]);
+            }
             if self.success.is_some() {
                 row["success"] = json!(self.rate(group));
             }
@@ -316,18 +329,22 @@ impl<'a> Table<'a> {
 
     /// The page for a browser.
     fn page(&self) -> String {
-        let columns = self.shown();
-        let (groups, front) = (self.groups(), self.front());
-        let lines = groups.iter().zip(front).filter(|(group, _)| self.done(group) > 0);
-        let lines: Vec<Line> = lines
-            .map(|(group, is_on_front)| {
-                let mean = |name| self.mean(group, name).map(|mean| mean.mean);
-                let place = mean("sum_rate").zip(mean("n_ce"));
-                Line { name: self.name(group), cells: self.cells(group, &columns), place, is_on_front }
+        let (columns, fronts) = (self.shown(), self.fronts());
+        let groups = self.groups();
+        let rows = groups.iter().enumerate().filter(|(_, group)| self.done(group) > 0);
+        let lines: Vec<Line> = rows
+            .map(|(at, group)| {
+                let dot = |front: &Front| {
+                    let Place { n_ce, spent } = front.places[at]?;
+                    Some(Dot { n_ce, spent, is_on_front: front.is_on[at] })
+                };
+                let dots = fronts.iter().map(dot).collect();
+                Line { name: self.name(group), cells: self.cells(group, &columns), dots }
             })
             .collect();
+        let axes: Vec<&str> = fronts.iter().map(|front| front.of.title).collect();
         let name = self.planned.first().map_or("", |planned| planned.scenario.name.as_str());
-        sweep_page(&format!("A sweep of {name}"), &columns, &lines, &self.failures())
+        sweep_page(&format!("A sweep of {name}"), &columns, &lines, &axes, &self.failures())
     }
 
     /// The table as text: means over seeds if there are several, else a row for each point; and the failed points.
@@ -360,45 +377,6 @@ fn status(end: &End) -> &'static str {
         End::Paused(_) => "paused",
         End::Open => "open",
     }
-}
-
-fn optional(value: Option<f64>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
-}
-
-/// A mean in its display unit.
-pub(crate) fn written(name: &str, mean: Mean) -> String {
-    let scaled = |factor: f64| Mean {
-        mean: mean.mean * factor,
-        half_width: mean.half_width.map(|half| half * factor),
-        ..mean
-    };
-    match name {
-        _ if name.ends_with(".top1") || name == "noise_share" => scaled(100.0).written(2) + " %",
-        _ if name.ends_with("mpjpe") => mean.written(1) + " mm",
-        "n_ce" => mean.written(3),
-        "sum_rate" | "joint_rate" | "seconds" => mean.written(1),
-        "entries" => mean.written(2),
-        _ => mean.written(4),
-    }
-}
-
-/// Rows of cells in columns: the first aligned left, the others right.
-pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ => format!("  {cell:>width$}"),
-        });
-        text += cells.collect::<String>().trim_end();
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -469,15 +447,5 @@ mod tests {
             text.contains("-1.500 ± 6.353") && text.contains("train.beta=0.5,seed=2 failed: no"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [
-            vec!["".into(), "n".into()],
-            vec!["long name".into(), "1".into()],
-            vec!["x".into(), "-10".into()],
-        ];
-        assert_eq!(aligned(&rows), "             n\nlong name    1\nx          -10\n");
     }
 }
