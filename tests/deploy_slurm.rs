@@ -1,23 +1,9 @@
 //! Sweeps and networks on a real Slurm, which the test starts: a controller and two nodes on this machine. Where it is
 //! not installed, these tests say that they skip.
 
-use harness::{PATIENCE, Place, Process, Signal, Slurm, wait_until};
-use serde_json::Value;
+use harness::{Outcome, PATIENCE, Place, Process, Signal, Slurm, table_of_sweep, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
-
-/// What every sweep of the same points must have in common: all but times and folders.
-fn table(sweep: &Value) -> Value {
-    let mut sweep = sweep.clone();
-    for point in sweep["points"].as_array_mut().unwrap() {
-        point["folder"].take();
-        point["figures"]["seconds"].take();
-    }
-    for group in sweep["over_seeds"].as_array_mut().unwrap() {
-        group["figures"]["seconds"].take();
-    }
-    sweep
-}
 
 fn start(place: &Place, slurm: &Slurm, words: &str) -> Process {
     place.start_words([slurm.variable()], words.split_whitespace())
@@ -80,7 +66,122 @@ fn a_sweep_loses_nothing_to_kills_preemption_time_limits_and_restarts() {
     assert!(said.contains("jobs of this sweep are in Slurm already"), "{said}");
     // Slurm itself puts the preempted one back into the queue.
     assert!(!said.contains("seed=6: starting it again"), "{said}");
-    assert_eq!(table(&other.json()), table(&local.finish().done().json()));
+    assert_eq!(table_of_sweep(&other.json()), table_of_sweep(&local.finish().done().json()));
+}
+
+/// Words of a sweep whose delays make rounds last without work, in a folder.
+fn lasting(seeds: &str, out: &str) -> String {
+    let slow = "--rounds 150 --set checkpoint.every=5 --set link=[{delay=0.05}] --in-process --json";
+    format!("sweep tiny.toml --seed {seeds} {slow} --out {out}")
+}
+
+const ENGINE: &str = "--on slurm --cores 1 --memory 300M --notice 10";
+
+/// The number of the array that a sweep submitted.
+fn array(place: &Place, out: &str, number: u32) -> String {
+    let file = format!("{number:04}.id");
+    wait_until("an array's number", PATIENCE, || place.path(&format!("{out}/jobs/{file}")).exists());
+    place.run_folder(&format!("{out}/jobs")).text(&file).trim().to_owned()
+}
+
+fn wait_for_checkpoints(place: &Place, out: &str, seeds: &[u64]) {
+    wait_until("checkpoints", 2 * PATIENCE, || {
+        let begun = |seed: &u64| !place.run_folder(&format!("{out}/seed={seed}")).checkpoints().is_empty();
+        seeds.iter().all(begun)
+    });
+}
+
+/// Asserts that a sweep ended with these points cancelled, and the others done.
+fn assert_cancelled(outcome: &Outcome, cancelled: &[(usize, String)]) {
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    for (at, point) in outcome.json()["points"].as_array().unwrap().iter().enumerate() {
+        let job = cancelled.iter().find(|(point, _)| *point == at).map(|(_, job)| job);
+        assert_eq!(point["status"], if job.is_some() { "cancelled" } else { "done" }, "{outcome}");
+        let line = job.map(|job| format!("job {job} was cancelled; `pom2dib sweep --resume "));
+        assert!(line.is_none_or(|line| point["error"].as_str().unwrap().starts_with(&line)), "{point}");
+    }
+    let line = format!("error: {} of ", cancelled.len());
+    assert!(outcome.stderr.lines().last().is_some_and(|last| last.starts_with(&line)), "{outcome}");
+}
+
+#[test]
+fn jobs_that_a_controller_lost_are_submitted_again_and_those_that_a_person_cancelled_are_not() {
+    let Some(mut slurm) = Slurm::start() else { return };
+    let place = Place::new(PROGRAM);
+    let local = place.start(&(lasting("1..3", "local") + " --parallel 3"));
+
+    // The controller loses its state, with two tasks at work and one that waits.
+    let watch = start(&place, &slurm, &format!("{} {ENGINE} --parallel 2", lasting("1..3", "lost")));
+    wait_for_checkpoints(&place, "lost", &[1, 2]);
+    slurm.lose_state();
+    let lost = watch.finish_within(4 * PATIENCE).done();
+    let local = local.finish().done().json();
+    assert_eq!(table_of_sweep(&lost.json()), table_of_sweep(&local));
+    for seed in 1..=3 {
+        assert_eq!(place.run_folder(&format!("lost/seed={seed}")).rounds(), 150, "every round once");
+    }
+    let again = lost.stderr.lines().filter(|line| line.contains("and then Slurm forgot it")).count();
+    assert!(again == 3 && place.path("lost/jobs/0002.id").exists(), "{lost}");
+
+    // A task that is killed alone is submitted again: Slurm calls it cancelled too. Then a person cancels both arrays.
+    let watch = start(&place, &slurm, &format!("{} {ENGINE}", lasting("1..3", "left")));
+    wait_for_checkpoints(&place, "left", &[1, 2, 3]);
+    let first = array(&place, "left", 1);
+    slurm.order(&format!("scancel --signal=KILL {first}_0"));
+    let second = array(&place, "left", 2);
+    slurm.order(&format!("scancel {first} {second}"));
+    let left = watch.finish_within(2 * PATIENCE);
+    let jobs = [format!("{second}_0"), format!("{first}_1"), format!("{first}_2")];
+    assert_cancelled(&left, &jobs.into_iter().enumerate().collect::<Vec<_>>());
+    let killed = format!("job {first}_0 on n");
+    let again = left.stderr.lines().find(|line| line.contains("seed=1: starting it again")).unwrap();
+    assert!(
+        again.contains(&killed) && again.contains("ended (CANCELLED, exit ") && again.contains("(log "),
+        "{left}"
+    );
+    let back = start(&place, &slurm, "sweep --resume left --json").finish_within(2 * PATIENCE).done();
+    assert_eq!(table_of_sweep(&back.json()), table_of_sweep(&local));
+}
+
+#[test]
+fn the_ends_of_jobs_that_slurm_has_forgotten_are_read_from_accounting() {
+    let Some(mut slurm) = Slurm::with_accounting() else { return };
+    let place = Place::new(PROGRAM);
+    let local = place.start(&(lasting("1..3", "local") + " --parallel 3"));
+
+    // While the watch is suspended, one task is killed, and a person cancels the others, of which one has not begun.
+    let watch = start(&place, &slurm, &format!("{} {ENGINE} --parallel 2", lasting("1..3", "far")));
+    wait_for_checkpoints(&place, "far", &[1, 2]);
+    let first = array(&place, "far", 1);
+    watch.signal(Signal::Stop);
+    slurm.order(&format!("scontrol hold {first}_2"));
+    slurm.order(&format!("scancel --signal=KILL --batch {first}_0"));
+    let accounts = || {
+        slurm.say(&format!("sacct --allocations --noheader --parsable2 --jobs={first} --format=JobID,State"))
+    };
+    wait_until("the end of the killed task", PATIENCE, || accounts().contains(&format!("{first}_0|FAILED")));
+    slurm.order(&format!("scancel {first}"));
+    wait_until("Slurm to forget the array", PATIENCE, || {
+        slurm.say("squeue --noheader --states=all").trim().is_empty()
+    });
+    watch.signal(Signal::Continue);
+    let outcome = watch.finish_within(2 * PATIENCE);
+    assert_cancelled(&outcome, &[(1, format!("{first}_1")), (2, format!("{first}_2"))]);
+    let again = outcome.stderr.lines().find(|line| line.contains("seed=1: starting it again")).unwrap();
+    assert!(
+        again.contains(&format!("job {first}_0 on n")) && again.contains("(FAILED, exit 0:9)"),
+        "{outcome}"
+    );
+
+    // A controller without its state cancels what it has lost, by accounting. Nobody else did.
+    let watch = start(&place, &slurm, "sweep --resume far --json");
+    array(&place, "far", 3);
+    let at_work = || slurm.say("squeue --noheader --states=running").lines().count() == 2;
+    wait_until("both to be at work", PATIENCE, at_work);
+    slurm.lose_state();
+    let outcome = watch.finish_within(4 * PATIENCE).done();
+    assert_eq!(outcome.stderr.matches("starting it again").count(), 2, "{outcome}");
+    assert_eq!(table_of_sweep(&outcome.json()), table_of_sweep(&local.finish().done().json()));
 }
 
 #[test]
@@ -145,6 +246,28 @@ fn a_node_without_the_program_and_a_folder_that_vanishes_are_named_with_job_and_
     let log = place.path("s/jobs/0001-1.log");
     for part in [said.as_str(), "ended (FAILED, exit 127:0)", "not found", &log.display().to_string()] {
         assert!(outcome.stdout.contains(part), "{part}: {outcome}");
+    }
+
+    // A node has another version: the point says that it was planned by one.
+    let held = start(&place, &slurm, &format!("{sweep} --out v {engine}"));
+    let job = array(&place, "v", 1);
+    let file = place.path("v/seed=1/point.json");
+    let own = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&own), "{text}");
+    std::fs::write(&file, text.replace(&own, "\"version\": \"9.9.9\"")).unwrap();
+    slurm.order(&format!("scontrol release {job}"));
+    let outcome = held.finish();
+    assert_eq!(outcome.status.code(), Some(1), "{outcome}");
+    let line = outcome.stdout.lines().find(|line| line.starts_with("seed=1 failed: n")).unwrap();
+    let log = place.path("v/seed=1/stderr.log");
+    for part in [
+        "by version 9.9.9",
+        "install the same on all nodes",
+        &format!("(job {job}_0 on n"),
+        &log.display().to_string(),
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
     }
 
     // The sweep's folder is gone.

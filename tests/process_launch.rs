@@ -1,7 +1,7 @@
 //! A sweep whose points a command starts: the table equals that of the sweep on this machine, and nothing runs twice or
 //! is lost, whoever is killed meanwhile.
 
-use harness::{PATIENCE, Place, Process, Signal, wait_until};
+use harness::{PATIENCE, Place, Process, Signal, table_of_sweep, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -10,19 +10,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 fn start(place: &Place, words: &str, on: &[&str]) -> Process {
     let words = words.split_whitespace().chain(on.iter().copied());
     place.start_words([], words)
-}
-
-/// What every sweep of the same points must have in common: all but times and folders.
-fn table(sweep: &Value) -> Value {
-    let mut sweep = sweep.clone();
-    for point in sweep["points"].as_array_mut().unwrap() {
-        point["folder"].take();
-        point["figures"]["seconds"].take();
-    }
-    for group in sweep["over_seeds"].as_array_mut().unwrap() {
-        group["figures"]["seconds"].take();
-    }
-    sweep
 }
 
 #[test]
@@ -35,7 +22,7 @@ fn a_command_starts_every_point_once_and_the_table_is_that_of_this_machine() {
     let on = ["--on", "echo {host} {number} {name} >> hosts; {command} 2> {log}", "--hosts", "one,two"];
     let words = format!("sweep tiny.toml {points} --out far");
     let far = start(&place, &words, &on).finish().done();
-    assert_eq!(table(&far.json()), table(&local));
+    assert_eq!(table_of_sweep(&far.json()), table_of_sweep(&local));
     assert!(far.stderr.contains("4 points in "), "{far}");
     let hosts = std::fs::read_to_string(place.path("hosts")).unwrap();
     assert!(hosts.lines().count() == 4 && hosts.contains("one 0 train.beta=0,seed=1\n"), "{hosts}");
@@ -64,7 +51,7 @@ fn a_command_starts_every_point_once_and_the_table_is_that_of_this_machine() {
     }
     let again = place.run(&format!("sweep tiny.toml {points} --out printed")).done();
     assert!(again.stderr.contains("4 done already"), "{again}");
-    assert_eq!(table(&again.json()), table(&local));
+    assert_eq!(table_of_sweep(&again.json()), table_of_sweep(&local));
     place.assert_all_gone();
 }
 
@@ -90,7 +77,7 @@ fn killed_sweeps_and_points_lose_nothing_and_two_sweeps_in_one_folder_run_nothin
     signal(owner(2), "TERM");
     let again = [0, 1].map(|_| place.start("sweep --resume far --json"));
     let [one, other] = again.map(|sweep| sweep.finish().done());
-    assert_eq!(table(&one.json()), table(&local.finish().done().json()));
+    assert_eq!(table_of_sweep(&one.json()), table_of_sweep(&local.finish().done().json()));
     assert_eq!(one.json(), other.json());
     let waited =
         [&one, &other].iter().filter(|outcome| outcome.stderr.contains("waiting for process ")).count();
@@ -143,6 +130,41 @@ fn what_cannot_start_a_point_is_said_in_one_line_with_its_log() {
     let outcome = place.run("point s/seed=1");
     outcome.failed(1, &["seed=1: ", "made by version 9.9.9", "install the same on all nodes"]);
     assert_eq!(place.run_folder("s/seed=1").json("done.json")["status"], "failed");
+}
+
+/// A small disk of the test's own, which is filled while a point runs.
+const FULL_DISK: &str = "
+mkdir disk && mount -t tmpfs -o size=24m tmpfs disk || exit 99
+sweep='--rounds 60 --set checkpoint.every=5 --set link=[{delay=0.05}] --in-process --out disk/s --attempts 1'
+\"$PROGRAM\" sweep tiny.toml --seed 1 $sweep --on '{command}' > first 2> first-errors &
+until ls disk/s/run/checkpoints/*/manifest.json > /dev/null 2>&1; do sleep 0.1; done
+cat /dev/zero > disk/filler 2> /dev/null
+wait $!
+echo $? > status
+rm disk/filler
+exec \"$PROGRAM\" sweep --resume disk/s --json
+";
+
+#[test]
+fn a_full_disk_is_named_with_the_log_and_the_sweep_goes_on_once_there_is_room() {
+    let place = Place::new(PROGRAM);
+    place.write("script.sh", FULL_DISK);
+    let variables = [("PROGRAM".to_owned(), PROGRAM.to_owned())];
+    let back = place.shell(variables, "exec unshare -rm sh script.sh").finish();
+    if back.status.code() == Some(99) || back.stderr.starts_with("unshare:") {
+        return eprintln!("skipped: this user may not mount a disk of the test's own");
+    }
+    let text = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+    let (said, errors) = (text("first"), text("first-errors"));
+    assert_eq!(text("status"), "1\n", "{said}{errors}");
+    let line = said.lines().find(|line| line.starts_with("run failed: "));
+    let line = line.unwrap_or_else(|| panic!("{said}{errors}"));
+    // The run says so, or where it could not, the process that started it.
+    assert!(line.contains("No space left on device") || line.contains("is full: make room there"), "{line}");
+    let log = format!("log {}", place.path("disk/s/run/stderr.log").display());
+    assert!(line.contains(&log) && !line.contains("it was killed"), "{line}");
+    let point = &back.done().json()["points"][0];
+    assert_eq!((&point["status"], &point["rounds"]), (&"done".into(), &60.into()));
 }
 
 /// Sends a signal to a process by its number.

@@ -65,6 +65,11 @@ pub(crate) struct EngineOptions {
     #[arg(long, value_name = "CLAIM:FOLDER", requires = "on")]
     pub(crate) volume: Option<String>,
 
+    /// Kubernetes' secret with environment variables of the containers, such as the keys of an object store
+    /// (checkpoint.store)
+    #[arg(long, value_name = "SECRET", requires = "on")]
+    pub(crate) env_secret: Option<String>,
+
     /// How often in a row a point is started again after it ended without a new checkpoint [default: 3]
     #[arg(long, value_name = "N", requires = "on")]
     pub(crate) attempts: Option<u32>,

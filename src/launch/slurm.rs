@@ -1,6 +1,6 @@
 //! Slurm, by its commands: sbatch, squeue, scontrol, and sacct where accounting is on.
 
-use std::{fmt::Write, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 
@@ -11,6 +11,23 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// The largest array where Slurm does not say it, its default.
 const MAX_ARRAY: usize = 1001;
+
+/// More tasks than Slurm's arrays can have.
+const MAX_TASKS: usize = 4_000_001;
+
+/// Words for the states of jobs that have ended, and that Slurm does not put back into the queue by itself.
+const ENDS: [&str; 10] = [
+    "COMPLETED",
+    "FAILED",
+    "CANCELLED",
+    "TIMEOUT",
+    "NODE_FAIL",
+    "PREEMPTED",
+    "OUT_OF_MEMORY",
+    "BOOT_FAIL",
+    "DEADLINE",
+    "REVOKED",
+];
 
 /// What a script has beside the options.
 pub(crate) struct Script<'a> {
@@ -109,7 +126,7 @@ pub(crate) fn submit(script: &Path, name: &str) -> anyhow::Result<String> {
 /// If Slurm does not answer.
 pub(crate) fn find(name: &str) -> anyhow::Result<Option<String>> {
     let states = states(&[name])?;
-    Ok(states.first().map(|state| state.id.split('_').next().unwrap_or_default().to_owned()))
+    Ok(states.first().map(|state| state.array().to_owned()))
 }
 
 /// The states of all jobs of these names, tasks of arrays one by one; ended ones for as long as Slurm remembers them.
@@ -124,14 +141,19 @@ pub(crate) fn states(names: &[&str]) -> anyhow::Result<Vec<JobState>> {
 }
 
 /// How a job ended, from its record, or from accounting where the record is gone. None if nothing is known.
-pub(crate) fn end(id: &str) -> Option<JobEnd> {
-    let record = ask::answer("scontrol", &["--oneliner", "show", "job", id], "", LIMIT);
-    if let Some(end) = record.ok().and_then(|text| JobEnd::of_record(&text)) {
-        return Some(end);
-    }
-    let format = "--format=State,ExitCode,NodeList";
-    let words = ["--allocations", "--noheader", "--parsable2", "--jobs", id, format];
-    JobEnd::of_account(&ask::answer("sacct", &words, "", LIMIT).ok()?)
+pub(crate) fn end(state: &JobState) -> Option<JobEnd> {
+    let record = ask::answer("scontrol", &["--oneliner", "show", "job", &state.id], "", LIMIT);
+    let of_record = record.ok().and_then(|text| JobEnd::of_record(&text, &state.name));
+    of_record.or_else(|| accounted(state.array(), &state.name).remove(&state.task()?))
+}
+
+/// How the tasks of an array ended by what accounting has of them: nothing where accounting is off. A task that
+/// accounting takes for one under way has no end: Slurm's controller may have lost it.
+pub(crate) fn accounted(array: &str, name: &str) -> BTreeMap<usize, JobEnd> {
+    let format = "--format=JobID,JobName,State,ExitCode,NodeList";
+    let words = ["--allocations", "--noheader", "--parsable2", "--jobs", array, format];
+    let text = ask::answer("sacct", &words, "", LIMIT).unwrap_or_default();
+    JobEnd::of_account(&text, array, name)
 }
 
 /// The largest number of tasks in an array.
@@ -152,6 +174,11 @@ impl JobState {
         Some(JobState { id, state, nodes, reason, name })
     }
 
+    /// The number of its array.
+    pub(crate) fn array(&self) -> &str {
+        self.id.split('_').next().unwrap_or_default()
+    }
+
     /// The index in its array.
     pub(crate) fn task(&self) -> Option<usize> {
         self.id.split_once('_')?.1.parse().ok()
@@ -159,19 +186,17 @@ impl JobState {
 
     /// Whether it has ended, and is not put back into the queue.
     pub(crate) fn has_ended(&self) -> bool {
-        let ends = [
-            "COMPLETED",
-            "FAILED",
-            "CANCELLED",
-            "TIMEOUT",
-            "NODE_FAIL",
-            "PREEMPTED",
-            "OUT_OF_MEMORY",
-            "BOOT_FAIL",
-            "DEADLINE",
-            "REVOKED",
-        ];
-        ends.iter().any(|end| self.state.starts_with(end))
+        is_end(&self.state)
+    }
+
+    /// Whether it waits or runs, and is not about to end.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.has_ended() && self.state != "COMPLETING"
+    }
+
+    /// Whether it was cancelled; a kill (`scancel --signal=KILL`) looks the same.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.starts_with("CANCELLED")
     }
 
     /// The state in words: "12_3 pending (Resources)", "12_3 running on n1".
@@ -186,29 +211,71 @@ impl JobState {
 }
 
 impl JobEnd {
-    /// From a line of `scontrol --oneliner show job`.
-    fn of_record(text: &str) -> Option<Self> {
+    /// From a line of `scontrol --oneliner show job`, unless it is another job's that has got the same number: a
+    /// controller that lost its state begins again with the first.
+    fn of_record(text: &str, name: &str) -> Option<Self> {
         let line = text.lines().next()?;
         let word = |name: &str| {
             let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
             value.map(str::to_owned)
         };
+        if word("JobName=")? != name {
+            return None;
+        }
         let node = word("NodeList=").filter(|node| node != "(null)").unwrap_or_default();
         Some(JobEnd { state: word("JobState=")?, exit: word("ExitCode=")?, node })
     }
 
-    /// From a line of sacct.
-    fn of_account(text: &str) -> Option<Self> {
-        let words: Vec<&str> = text.lines().next()?.split('|').collect();
-        let [state, exit, node] = words[..] else { return None };
-        let [state, exit, node] = [state, exit, node].map(str::to_owned);
-        Some(JobEnd { state, exit, node })
+    /// The ends of an array's tasks, from lines of sacct. Those that never began share a line, `12_[0-3,7%2]`, which
+    /// may also name some that have begun since.
+    fn of_account(text: &str, array: &str, name: &str) -> BTreeMap<usize, Self> {
+        let (mut alone, mut together) = (BTreeMap::new(), BTreeMap::new());
+        for line in text.lines() {
+            let words: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [id, of, state, exit, node] = words[..] else { continue };
+            let Some(tasks) = id.strip_prefix(array).and_then(|rest| rest.strip_prefix('_')) else {
+                continue;
+            };
+            if of != name || !is_end(state) {
+                continue;
+            }
+            let node = if node == "None assigned" { "" } else { node };
+            let [state, exit, node] = [state, exit, node].map(str::to_owned);
+            let end = JobEnd { state, exit, node };
+            match tasks.parse() {
+                Ok(task) => drop(alone.insert(task, end)),
+                Err(_) => together.extend(indices(tasks).into_iter().map(|task| (task, end.clone()))),
+            }
+        }
+        together.extend(alone);
+        together
+    }
+
+    /// Whether a person cancelled it, by accounting: it names the user. Jobs that a controller lost are "CANCELLED".
+    pub(crate) fn is_by_person(&self) -> bool {
+        self.state.starts_with("CANCELLED by ")
     }
 
     /// Whether the shell did not find the program, or could not start it.
     pub(crate) fn lacks_program(&self) -> bool {
         ["126:", "127:"].iter().any(|status| self.exit.starts_with(status))
     }
+}
+
+fn is_end(state: &str) -> bool {
+    ENDS.iter().any(|end| state.starts_with(end))
+}
+
+/// The indices of tasks that wait together, of Slurm's notation: `[0-3,7%2]`.
+fn indices(tasks: &str) -> Vec<usize> {
+    let list = tasks.trim_start_matches('[').trim_end_matches(']');
+    let list = list.split('%').next().unwrap_or_default();
+    let range = |part: &str| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        let (low, high) = (low.parse::<usize>().ok()?, high.parse::<usize>().ok()?);
+        Some(low..=high.min(low + MAX_TASKS))
+    };
+    list.split(',').filter_map(range).flatten().collect()
 }
 
 #[cfg(test)]
@@ -221,18 +288,36 @@ mod tests {
         assert_eq!((state.task(), state.has_ended()), (Some(3), false));
         assert_eq!(state.words(), "job 12_3 pending (Resources, of all|sorts)");
         let state = JobState::parse("12_10|CANCELLED|n1|x|None").unwrap();
-        assert!(state.has_ended() && state.task() == Some(10));
+        assert!(state.has_ended() && state.is_cancelled() && state.task() == Some(10));
+        let state = JobState::parse("12_10|COMPLETING|n1|x|None").unwrap();
+        assert!(!state.has_ended() && !state.is_under_way() && state.array() == "12");
         assert_eq!(JobState::parse("slurm_load_jobs error: Unable to contact slurm controller"), None);
     }
 
     #[test]
-    fn the_end_of_a_job_is_read_from_its_record_and_from_accounting() {
+    fn the_end_of_a_job_is_read_from_its_record_unless_that_is_of_another_job() {
         let record = "JobId=13 ArrayJobId=12 ArrayTaskId=3 JobName=a JobState=FAILED Reason=NonZeroExitCode ExitCode=127:0 \
                       ReqNodeList=(null) NodeList=n2 BatchHost=n2\n";
-        let end = JobEnd::of_record(record).unwrap();
+        let end = JobEnd::of_record(record, "a").unwrap();
         assert_eq!((end.state.as_str(), end.node.as_str(), end.lacks_program()), ("FAILED", "n2", true));
-        let end = JobEnd::of_account("CANCELLED by 0|0:9|n1\n").unwrap();
-        assert_eq!((end.exit.as_str(), end.lacks_program()), ("0:9", false));
-        assert!(JobEnd::of_record("").is_none() && JobEnd::of_account("").is_none());
+        assert_eq!((JobEnd::of_record(record, "b"), JobEnd::of_record("", "a")), (None, None));
+    }
+
+    /// The lines are those of Slurm 22.05 with slurmdbd.
+    #[test]
+    fn the_ends_of_tasks_are_read_from_accounting() {
+        let text = "7_0|a|CANCELLED by 0|0:0|n2\n7_1|a|OUT_OF_MEMORY|0:125|n1\n7_2|a|CANCELLED|0:0|n1\n7_4|a|RUNNING|0:0|n1\n\
+                    7_[0-1,3,5-6%1]|a|CANCELLED by 1000|0:0|None assigned\n";
+        let ends = JobEnd::of_account(text, "7", "a");
+        assert_eq!(ends.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 5, 6], "the fifth is under way");
+        assert_eq!((ends[&0].node.as_str(), ends[&0].is_by_person()), ("n2", true));
+        assert_eq!((ends[&1].state.as_str(), ends[&1].exit.as_str()), ("OUT_OF_MEMORY", "0:125"));
+        assert!(!ends[&2].is_by_person(), "lost by a controller that began anew");
+        assert_eq!((ends[&6].node.as_str(), ends[&6].is_by_person()), ("", true));
+        for (array, name) in [("7", "b"), ("77", "a"), ("_", "a")] {
+            assert!(JobEnd::of_account(text, array, name).is_empty(), "{array} {name}");
+        }
+        let off = "Slurm accounting storage is disabled\n7_[9-|a|FAILED|1:0|n1\n7_x|a|FAILED|1:0|n1";
+        assert!(JobEnd::of_account(off, "7", "a").is_empty());
     }
 }

@@ -370,7 +370,7 @@ fn outcome(planned: &Planned, end: &End, records: &Records) -> Outcome {
     match end {
         End::Done(summary) => record(summary).map_err(|error| format!("{error:#}")),
         End::Failed(error) => Err(error.clone()),
-        End::Open | End::Paused(_) => Err("not done yet".into()),
+        End::Open | End::Paused(_) | End::Cancelled(_) => Err("not done yet".into()),
     }
 }
 

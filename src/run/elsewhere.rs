@@ -97,7 +97,7 @@ fn conduct(arguments: &Arguments, planned: Planned, engine: &Engine) -> anyhow::
             print_outcome(&outcome, &planned[0].scenario, folder, arguments.place.json);
             Ok(ExitCode::SUCCESS)
         }
-        End::Failed(error) => bail!("{error}"),
+        End::Failed(error) | End::Cancelled(error) => bail!("{error}"),
         // What was interrupted is the watch.
         End::Open | End::Paused(_) => Ok(ExitCode::FAILURE),
     }

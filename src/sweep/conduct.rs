@@ -42,11 +42,15 @@ pub(super) fn conduct(
         }
     };
     let table = Table::new(&planned, &ends).judged_by(arguments.success()?);
-    table.write(out)?;
+    // On a full disk too it can be read.
+    let written = table.write(out);
     if arguments.place.json {
         println!("{}", table.json());
     } else {
         print!("{}", table.text());
+    }
+    written?;
+    if !arguments.place.json {
         println!("tables       {}", out.join("sweep.csv").display());
     }
     Ok(verdict(&ends))
@@ -162,16 +166,17 @@ pub(crate) fn say_what_is_there(planned: &[Planned], out: &Path) {
 
 /// The exit status, with a message about points that are not done.
 pub(crate) fn verdict(ends: &[End]) -> ExitCode {
-    let failed = ends.iter().filter(|end| matches!(end, End::Failed(_))).count();
-    let open = ends.iter().filter(|end| **end == End::Open).count();
+    let count = |what: fn(&End) -> bool| ends.iter().filter(|end| what(end)).count();
+    let failed = count(|end| matches!(end, End::Failed(_)));
+    let cancelled = count(|end| matches!(end, End::Cancelled(_)));
+    let (open, all) = (count(|end| *end == End::Open), ends.len());
     if open > 0 {
-        let done = ends.len() - open - failed;
-        eprintln!(
-            "error: interrupted: {done} of {} points are done; the same command goes on from here",
-            ends.len()
-        );
+        let done = all - open - failed - cancelled;
+        eprintln!("error: interrupted: {done} of {all} points are done; the same command goes on from here");
     } else if failed > 0 {
-        eprintln!("error: {failed} of {} points failed; the same command tries them again", ends.len());
+        eprintln!("error: {failed} of {all} points failed; the same command tries them again");
+    } else if cancelled > 0 {
+        eprintln!("error: {cancelled} of {all} points were cancelled; the same command submits them again");
     }
-    if open + failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if open + failed + cancelled > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -13,6 +13,10 @@ const JOB: &str = "point.json";
 pub(super) const SCENARIO: &str = "point.toml";
 const DONE: &str = "done.json";
 
+/// The file that keeps room on the disk, and its size: some blocks.
+const ROOM: &str = "room";
+const ROOM_BYTES: usize = 16 << 10;
+
 /// What a process needs to run a point, beside the scenario.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
@@ -111,6 +115,29 @@ impl Done {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Room on the disk of a point's folder that is kept for the end of its run: where the disk is full by then, the done
+/// file can still be written.
+pub(super) struct Room<'a>(&'a Path);
+
+impl<'a> Room<'a> {
+    pub(super) fn keep(folder: &'a Path) -> Self {
+        // Without it the run will say for itself that there is none.
+        let _ = replace(&folder.join(ROOM), &[b'\n'; ROOM_BYTES]);
+        Room(folder)
+    }
+
+    /// Frees it, and returns the line for a disk without any other room.
+    pub(super) fn release(self) -> Option<String> {
+        let (folder, path) = (self.0, self.0.join(ROOM));
+        let more = replace(&path, &[b'\n'; 4 * ROOM_BYTES]);
+        let _ = std::fs::remove_file(path);
+        let is_full = more.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
+        is_full.then(|| {
+            format!("the disk of {} is full: make room there, and go on with --resume", folder.display())
+        })
     }
 }
 

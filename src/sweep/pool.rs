@@ -37,6 +37,8 @@ pub(crate) enum End {
     Failed(String),
     /// It was left after so many rounds, since others do better.
     Paused(u64),
+    /// A person cancelled its job, in words: it continues when the sweep is started again.
+    Cancelled(String),
     /// It was not started, or was interrupted: it continues when the sweep does.
     Open,
 }

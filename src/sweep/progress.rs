@@ -70,6 +70,7 @@ impl<'a> Progress<'a> {
             End::Open => "interrupted".into(),
             End::Paused(rounds) => format!("paused after {rounds} rounds"),
             End::Failed(error) => format!("failed: {error}"),
+            End::Cancelled(how) => format!("cancelled: {how}"),
             End::Done(summary) => {
                 let test = &summary.test;
                 format!("done, N-CE {:.3} at {:.1} nats", test.n_ce, test.sum_rate)

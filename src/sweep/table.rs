@@ -121,7 +121,7 @@ impl<'a> Table<'a> {
                     summary.fingerprint.clone(),
                     String::new(),
                 ],
-                End::Failed(error) => ["", "", "", "", error].map(str::to_owned),
+                End::Failed(error) | End::Cancelled(error) => ["", "", "", "", error].map(str::to_owned),
                 End::Open | End::Paused(_) => [""; 5].map(str::to_owned),
             });
             text += &csv_line(cells);
@@ -189,7 +189,7 @@ impl<'a> Table<'a> {
                 Some(named(&self.figures[at], success.figure()).is_some_and(|value| success.holds(value)))
             }
             End::Failed(_) => Some(false),
-            End::Open | End::Paused(_) => None,
+            End::Open | End::Paused(_) | End::Cancelled(_) => None,
         };
         Rate::of(&group.points.iter().filter_map(outcome).collect::<Vec<_>>())
     }
@@ -283,7 +283,7 @@ impl<'a> Table<'a> {
         match &self.ends[at] {
             End::Open => {}
             End::Paused(rounds) => point["rounds"] = json!(rounds),
-            End::Failed(error) => point["error"] = json!(error),
+            End::Failed(error) | End::Cancelled(error) => point["error"] = json!(error),
             End::Done(summary) => {
                 let figures = self.figures[at].iter().map(|(name, value)| (name.clone(), json!(value)));
                 point["figures"] = figures.collect::<Map<_, _>>().into();
@@ -318,10 +318,12 @@ impl<'a> Table<'a> {
         columns.iter().map(cell).collect()
     }
 
-    /// Lines on points that failed.
+    /// Lines on points that failed, or were cancelled.
     fn failures(&self) -> Vec<String> {
         let failed = self.planned.iter().zip(self.ends).filter_map(|(planned, end)| match end {
-            End::Failed(error) => Some(format!("{} failed: {error}", planned.point.name)),
+            End::Failed(how) | End::Cancelled(how) => {
+                Some(format!("{} {}: {how}", planned.point.name, status(end)))
+            }
             _ => None,
         });
         failed.collect()
@@ -375,6 +377,7 @@ fn status(end: &End) -> &'static str {
         End::Done(_) => "done",
         End::Failed(_) => "failed",
         End::Paused(_) => "paused",
+        End::Cancelled(_) => "cancelled",
         End::Open => "open",
     }
 }

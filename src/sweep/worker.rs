@@ -14,7 +14,7 @@ use scenario::Scenario;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    job::{Done, DoneStatus, Job, SCENARIO},
+    job::{Done, DoneStatus, Job, Room, SCENARIO},
     plan::{Found, look_at_any_rounds},
     pool::{End, end_of, log, spawn, threads},
     progress::rounds_done,
@@ -115,12 +115,20 @@ fn work(folder: &Path) -> anyhow::Result<ExitCode> {
             }
         };
     Done::remove(folder).with_context(|| folder.display().to_string())?;
+    let room = Room::keep(folder);
     let end = run_to_end(folder, &job).unwrap_or_else(|error| End::Failed(format!("{error:#}")));
+    let end = match (room.release(), end) {
+        // The run may not have been able to say so.
+        (Some(full), End::Failed(error)) if !error.contains("No space left") => {
+            End::Failed(format!("{error}; {full}"))
+        }
+        (_, end) => end,
+    };
     let (status, error, code) = match end {
         End::Done(_) => (DoneStatus::Done, None, ExitCode::SUCCESS),
         End::Failed(error) => (DoneStatus::Failed, Some(error), ExitCode::FAILURE),
         End::Paused(_) => (DoneStatus::Paused, None, ExitCode::SUCCESS),
-        End::Open => (DoneStatus::Stopped, None, ExitCode::FAILURE),
+        End::Open | End::Cancelled(_) => (DoneStatus::Stopped, None, ExitCode::FAILURE),
     };
     if let Some(error) = &error {
         eprintln!("error: {}: {}", job.name, link::printable(error));

@@ -57,7 +57,7 @@ impl<'a> KubernetesLauncher<'a> {
         let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
         // Relative paths of the scenario are those of the volume, if this command was started there.
         let directory = if directory.starts_with(&self.mount) { directory } else { self.mount.clone() };
-        let container = json!({
+        let mut container = json!({
             "name": "point",
             "image": self.remote.options.image.clone().unwrap_or_else(image),
             "args": args,
@@ -69,6 +69,9 @@ impl<'a> KubernetesLauncher<'a> {
                 { "name": "tmp", "mountPath": "/tmp" },
             ],
         });
+        if let Some(secret) = &self.remote.options.env_secret {
+            container["envFrom"] = json!([{ "secretRef": { "name": secret } }]);
+        }
         let job = json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -157,10 +160,11 @@ impl Launcher for KubernetesLauncher<'_> {
             for (index, point) in points.iter().enumerate() {
                 let Some(point) = *point else { continue };
                 let state = match (states.remove(&index), ended(&job)) {
-                    (Some(Known::Alive(words)), _) => Known::Alive(words),
-                    (Some(ended @ Known::Ended { .. }), _) => ended,
-                    (_, None) => Known::Alive(format!("job {name} has no pod for index {index} yet")),
-                    (_, Some(how)) => Known::Ended { how: format!("job {name}: {how}"), again: true },
+                    (Some(state), _) => state,
+                    // Nothing but a person removes a Job.
+                    (None, _) if job.is_null() => Known::Cancelled(format!("job {name} was deleted")),
+                    (None, None) => Known::Alive(format!("job {name} has no pod for index {index} yet")),
+                    (None, Some(how)) => Known::Ended { how: format!("job {name}: {how}"), again: true },
                 };
                 known.insert(point, state);
             }
@@ -213,11 +217,8 @@ fn pods_by_index(pods: &Value) -> BTreeMap<usize, Known> {
     states
 }
 
-/// How a Job ended; none if it has not. One that is gone has ended.
+/// How a Job ended; none if it has not.
 fn ended(job: &Value) -> Option<String> {
-    if job.is_null() {
-        return Some("it is no longer there".into());
-    }
     let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
     let mut ends = conditions.filter(|condition| condition["status"] == "True");
     let end = ends.find(|condition| condition["type"] == "Failed" || condition["type"] == "Complete")?;

@@ -43,6 +43,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a shared file system may take to show what a job wrote at its end.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// The reason to start a point of which nothing is known.
+const NOT_STARTED: &str = "it was not started";
+
 /// Pause after the launcher refused to start points.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -84,6 +87,8 @@ pub(crate) enum Known {
     HandedOver,
     /// Its job has ended, in words; whether another job may do better.
     Ended { how: String, again: bool },
+    /// A person ended its job, in words: this watch starts no other one.
+    Cancelled(String),
 }
 
 /// What starts the points, and with what.
@@ -200,7 +205,7 @@ impl<'a> Watch<'a> {
             *end = paused.map_or(End::Open, |_| End::Paused(rounds_done(&planned[at].folder)));
         }
         let progress = Progress::new(planned, &ends);
-        let points = planned.iter().map(|planned| Watched::new(&planned.folder)).collect();
+        let points = planned.iter().map(Watched::new).collect();
         let attempts = remote.options.attempts();
         let (not_before, begun) = (Instant::now(), Instant::now());
         let (is_silent, is_spent) = (false, false);
@@ -307,7 +312,7 @@ impl<'a> Watch<'a> {
             Look::Failed(error) => return Ok(State::Ended(End::Failed(error))),
             Look::Paused(rounds) => return Ok(State::Ended(End::Paused(rounds))),
             Look::Working(owner) => {
-                point.ended = None;
+                point.lives();
                 self.progress.begin(at);
                 return Ok(State::Is(owner.to_string()));
             }
@@ -318,18 +323,22 @@ impl<'a> Watch<'a> {
         let Some(known) = known else { return Ok(State::Is("unknown".into())) };
         let how = match (known.get(&at), stopped) {
             (Some(Known::Alive(what)), _) => {
-                point.ended = None;
+                point.lives();
                 return Ok(State::Is(what.clone()));
             }
             (Some(Known::HandedOver), None) => return Ok(State::Is("handed over".into())),
             (Some(Known::Ended { how, again: true }), _) => how.clone(),
             (Some(Known::Ended { how, again: false }), _) => {
-                return Ok(point
-                    .after_grace()
-                    .map_or(State::Is("ended".into()), |()| State::Ended(End::Failed(how.clone()))));
+                return Ok(point.ends(End::Failed(how.clone())));
+            }
+            (Some(Known::Cancelled(how)), _) => {
+                let line = format!("{how}; `pom2dib {}` submits it again", self.remote.come_back);
+                return Ok(point.ends(End::Cancelled(line)));
             }
             (Some(Known::HandedOver), Some(stopped)) => stopped.into(),
-            (None, stopped) => stopped.unwrap_or("it was not started").into(),
+            // It waits for its turn, and the launcher has forgotten it.
+            (None, _) if !point.why.is_empty() => point.why.clone(),
+            (None, stopped) => stopped.unwrap_or(NOT_STARTED).into(),
         };
         if point.is_started && point.after_grace().is_none() {
             return Ok(State::Is("ended".into()));
@@ -337,6 +346,7 @@ impl<'a> Watch<'a> {
         if let Some(line) = point.is_hopeless(self.attempts, &how) {
             return Ok(State::Ended(End::Failed(line)));
         }
+        point.why = how;
         Ok(State::Ready)
     }
 
@@ -353,11 +363,13 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         for &at in &ready {
-            let again = self.points[at].is_started;
+            // Also after an end of what an earlier watch has started.
+            let again = self.points[at].is_started || self.points[at].why != NOT_STARTED;
             self.points[at].begin();
             if again {
-                let (name, rounds) = (&self.planned[at].point.name, self.points[at].checkpoint);
-                self.progress.say(&format!("{name}: starting it again, from round {rounds}"));
+                let (name, point) = (&self.planned[at].point.name, &self.points[at]);
+                let (rounds, why) = (point.checkpoint, &point.why);
+                self.progress.say(&format!("{name}: starting it again, from round {rounds}: {why}"));
             }
         }
         match launcher.start(&ready) {
@@ -381,6 +393,13 @@ impl<'a> Watch<'a> {
             eprintln!("the jobs go on without this command; come back with: pom2dib {come_back}");
         }
         self.ends
+    }
+}
+
+impl Watched<'_> {
+    /// An end that a launcher tells, once the folder has had time to show another one.
+    fn ends(&mut self, end: End) -> State {
+        self.after_grace().map_or_else(|| State::Is("ended".into()), |()| State::Ended(end))
     }
 }
 

@@ -3,8 +3,16 @@
 //! An array's files are in the sweep's `jobs`: `0001.list` (a folder of a point in each line), `0001.sh` (the script),
 //! and once it is submitted `0001.id` (its number). Its name in Slurm has the sweep's own number, so that a process
 //! that comes later finds even an array whose number was not written any more.
+//!
+//! Slurm says the same, CANCELLED, of a task that a person cancelled and of one that was killed by
+//! `scancel --signal=KILL`. A person cancels a whole array, or what has not begun: such points are left alone. A task
+//! that ends so by itself while others of its array go on counts as killed, and is submitted again.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use anyhow::Context;
 
@@ -12,7 +20,7 @@ use super::{super::pool::last_line, Known, Launcher, Remote, jobs::Jobs};
 use crate::{
     launch::{
         shell::{quoted, quoted_path},
-        slurm::{self, JobState, Script},
+        slurm::{self, JobEnd, JobState, Script},
         whole::replace,
     },
     program,
@@ -29,6 +37,7 @@ pub(super) struct SlurmLauncher<'a> {
 
 /// A submitted array.
 struct Array {
+    number: usize,
     name: String,
     id: String,
     /// The points of its tasks; none for those of other sweeps in the same folder.
@@ -92,19 +101,57 @@ impl<'a> SlurmLauncher<'a> {
         Ok(slurm::script(self.remote.options, &script))
     }
 
-    /// How a task's job ended, in words with its log.
-    fn ended(&self, array: usize, state: &JobState) -> Known {
-        let task = state.task().map_or_else(String::new, |task| task.to_string());
-        let log = self.jobs.log(array, &task);
-        let end = slurm::end(&state.id);
+    /// What is known of a task that has ended. `others`: whether further tasks of its array wait or run.
+    fn ended(&self, array: &Array, state: &JobState, others: bool) -> Known {
+        if state.is_cancelled() && (state.nodes.is_empty() || !others) {
+            return Known::Cancelled(format!("job {} was cancelled", state.id));
+        }
+        let end = slurm::end(state);
         let (how, node) = match &end {
-            Some(end) => (format!("{}, exit {}", end.state, end.exit), end.node.clone()),
-            None => (state.state.clone(), state.nodes.clone()),
+            Some(end) => (format!("{}, exit {}", end.state, end.exit), &end.node),
+            None => (state.state.clone(), &state.nodes),
         };
+        let again = !end.as_ref().is_some_and(JobEnd::lacks_program);
+        self.in_words(array, &state.id, &how, node, again)
+    }
+
+    /// How a task's job ended, in words with its log.
+    fn in_words(&self, array: &Array, id: &str, how: &str, node: &str, again: bool) -> Known {
+        let log = self.jobs.log(array.number, id.rsplit('_').next().unwrap_or_default());
         let said = last_line(&log).map_or_else(String::new, |line| format!(": {line}"));
         let node = if node.is_empty() { String::new() } else { format!(" on {node}") };
-        let how = format!("job {}{node} ended ({how}){said} (log {})", state.id, log.display());
-        Known::Ended { how, again: !end.is_some_and(|end| end.lacks_program()) }
+        let how = format!("job {id}{node} ended ({how}){said} (log {})", log.display());
+        Known::Ended { how, again }
+    }
+
+    /// What is known of a task that waited or ran when it was seen last, and that Slurm does not know any more: it
+    /// forgets jobs a while after their end, and all of them if its controller loses its state. `others` is as above.
+    fn forgotten(&self, point: usize, before: &str, others: &BTreeSet<usize>) -> Known {
+        let unknown = || Known::Ended { how: format!("{before}, and then Slurm forgot it"), again: true };
+        let place = |array: &&Array| array.points.contains(&Some(point));
+        let Some(array) = self.arrays.iter().rev().find(place) else { return unknown() };
+        let task = array.points.iter().position(|at| *at == Some(point)).unwrap_or_default();
+        let Some(end) = slurm::accounted(&array.id, &array.name).remove(&task) else { return unknown() };
+        let id = format!("{}_{task}", array.id);
+        if end.is_by_person() && (end.node.is_empty() || !others.contains(&array.number)) {
+            return Known::Cancelled(format!("job {id} was cancelled"));
+        }
+        let how = format!("{}, exit {}", end.state, end.exit);
+        self.in_words(array, &id, &how, &end.node, !end.lacks_program())
+    }
+
+    /// The tasks that Slurm knows, by point: the place of the array, and the state. Later arrays override earlier ones.
+    fn tasks(&self, states: &[JobState]) -> BTreeMap<usize, (usize, JobState)> {
+        let mut tasks = BTreeMap::new();
+        for (at, array) in self.arrays.iter().enumerate() {
+            let of_array =
+                states.iter().filter(|state| state.name == array.name && state.array() == array.id);
+            for state in of_array {
+                let point = state.task().and_then(|task| *array.points.get(task)?);
+                tasks.extend(point.map(|point| (point, (at, state.clone()))));
+            }
+        }
+        tasks
     }
 
     /// Submits an array whose files are written.
@@ -124,7 +171,7 @@ impl<'a> SlurmLauncher<'a> {
                 self.known.insert(*point, Known::Alive(format!("job {id}_{task} submitted")));
             }
         }
-        self.arrays.push(Array { name, id, points });
+        self.arrays.push(Array { number: array, name, id, points });
         Ok(())
     }
 }
@@ -142,11 +189,12 @@ impl Launcher for SlurmLauncher<'_> {
             // Printed, and never submitted: or forgotten by Slurm, which is the same for points that have not ended.
             let Some(id) = id else { continue };
             let points = self.jobs.points(array, self.remote.planned);
-            self.arrays.push(Array { name, id, points });
+            self.arrays.push(Array { number: array, name, id, points });
         }
-        // Only those under way: what ended before is started again.
-        self.look()?;
-        self.known.retain(|_, known| matches!(known, Known::Alive(_)));
+        // Only those under way: what ended before is started again, whoever ended it.
+        let known = self.look()?;
+        let ended = known.iter().filter(|(_, known)| !matches!(known, Known::Alive(_)));
+        ended.for_each(|(point, _)| self.forget(*point));
         let found = self.known.len();
         if found > 0 {
             eprintln!("{found} jobs of this sweep are in Slurm already");
@@ -176,33 +224,22 @@ impl Launcher for SlurmLauncher<'_> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let states = slurm::states(&names)?;
-        // Later arrays override earlier ones.
-        let mut now: BTreeMap<usize, (usize, JobState)> = BTreeMap::new();
-        for (at, array) in self.arrays.iter().enumerate() {
-            let of_array = states.iter().filter(|state| state.name == array.name);
-            for state in of_array.filter(|state| state.id.split('_').next() == Some(array.id.as_str())) {
-                let point = state.task().and_then(|task| *array.points.get(task)?);
-                now.extend(point.map(|point| (point, (at, state.clone()))));
-            }
-        }
+        let tasks = self.tasks(&slurm::states(&names)?);
+        let under_way = tasks.values().filter(|(_, state)| state.is_under_way());
+        let under_way: BTreeSet<usize> = under_way.map(|(at, _)| self.arrays[*at].number).collect();
         let mut known = BTreeMap::new();
-        for (point, (at, state)) in now {
-            let before = self.known.get(&point);
-            let number = self.arrays[at].name.rsplit('-').next().and_then(|number| number.parse().ok());
-            let state = match (state.has_ended(), before) {
-                (false, _) => Known::Alive(state.words()),
-                (true, Some(ended @ Known::Ended { .. })) => ended.clone(),
-                (true, _) => self.ended(number.unwrap_or_default(), &state),
+        for (&point, (at, state)) in &tasks {
+            let array = &self.arrays[*at];
+            let state = match self.known.get(&point) {
+                _ if !state.has_ended() => Known::Alive(state.words()),
+                Some(ended @ (Known::Ended { .. } | Known::Cancelled(_))) => ended.clone(),
+                _ => self.ended(array, state, under_way.contains(&array.number)),
             };
             known.insert(point, state);
         }
-        // Slurm forgets ended jobs after a while.
-        for (point, before) in &self.known {
-            known.entry(*point).or_insert_with(|| match before {
-                Known::Alive(words) => {
-                    Known::Ended { how: format!("{words}, and then Slurm forgot it"), again: true }
-                }
+        for (&point, before) in &self.known {
+            known.entry(point).or_insert_with(|| match before {
+                Known::Alive(words) => self.forgotten(point, words, &under_way),
                 other => other.clone(),
             });
         }

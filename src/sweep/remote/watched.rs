@@ -12,7 +12,8 @@ use coordinator::Summary;
 use super::{
     super::{
         job::{Done, DoneStatus},
-        plan::finished,
+        plan::{Planned, finished},
+        progress::rounds_done,
     },
     GRACE,
 };
@@ -21,18 +22,22 @@ use crate::launch::{Claims, claim::Owner};
 /// A point under watch.
 pub(super) struct Watched<'a> {
     folder: &'a Path,
+    /// Of a run whose checkpoints are not in its folder: the rounds between two of them.
+    stored_every: Option<u64>,
     claims: Claims,
     /// The last claim that does not count: its end is that of an earlier sweep's attempt.
     before: u64,
     /// Whether this process started it.
     pub(super) is_started: bool,
     /// Since when nothing seems to run it.
-    pub(super) ended: Option<Instant>,
+    ended: Option<Instant>,
     /// Starts in a row that led to no new checkpoint.
     vain: u32,
     /// Rounds of the last checkpoint when it was started last.
     pub(super) checkpoint: u64,
     was_started: bool,
+    /// Why it is to be started again, in words.
+    pub(super) why: String,
 }
 
 /// What the folder says.
@@ -52,12 +57,15 @@ pub(super) enum Look {
 }
 
 impl<'a> Watched<'a> {
-    pub(super) fn new(folder: &'a Path) -> Self {
+    pub(super) fn new(planned: &'a Planned) -> Self {
+        let (folder, checkpoint) = (planned.folder.as_path(), &planned.scenario.checkpoint);
+        let stored_every = checkpoint.store.as_ref().map(|_| checkpoint.every);
         let mut claims = Claims::on(folder);
         let is_owned = claims.owner().is_some();
         let before = claims.last().saturating_sub(u64::from(is_owned));
         Watched {
             folder,
+            stored_every,
             claims,
             before,
             is_started: false,
@@ -65,6 +73,7 @@ impl<'a> Watched<'a> {
             vain: 0,
             checkpoint: 0,
             was_started: false,
+            why: String::new(),
         }
     }
 
@@ -104,10 +113,16 @@ impl<'a> Watched<'a> {
         })
     }
 
+    /// Notes that it waits or runs.
+    pub(super) fn lives(&mut self) {
+        self.ended = None;
+        self.why.clear();
+    }
+
     /// Notes that it is about to be started.
     pub(super) fn begin(&mut self) {
         self.was_started = self.is_started;
-        let checkpoint = last_checkpoint(self.folder);
+        let checkpoint = self.last_checkpoint();
         self.vain = if checkpoint > self.checkpoint || !self.is_started { 1 } else { self.vain + 1 };
         self.checkpoint = checkpoint;
         self.is_started = true;
@@ -131,9 +146,17 @@ impl<'a> Watched<'a> {
 
     /// The line of its failure if it has been started too often in vain.
     pub(super) fn is_hopeless(&self, attempts: u32, how: &str) -> Option<String> {
-        let in_vain = self.is_started && last_checkpoint(self.folder) <= self.checkpoint;
+        let in_vain = self.is_started && self.last_checkpoint() <= self.checkpoint;
         (in_vain && self.vain >= attempts)
             .then(|| format!("{how}; it was started {} times in a row without a new checkpoint", self.vain))
+    }
+
+    /// Rounds of the last checkpoint. Of one that is stored elsewhere, it is what the run's log says of it.
+    fn last_checkpoint(&self) -> u64 {
+        match self.stored_every {
+            Some(every) => rounds_done(self.folder).checked_div(every).unwrap_or(0) * every,
+            None => last_checkpoint(self.folder),
+        }
     }
 
     /// Something once nothing has seemed to run it for a while, which grows with the starts in vain.
@@ -145,7 +168,7 @@ impl<'a> Watched<'a> {
 }
 
 /// Rounds of the newest whole checkpoint; 0 without one.
-pub(super) fn last_checkpoint(folder: &Path) -> u64 {
+fn last_checkpoint(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder.join("checkpoints")) else { return 0 };
     let whole = entries.flatten().filter(|entry| entry.path().join("manifest.json").exists());
     let rounds =

@@ -4,6 +4,7 @@
 //! terminal. Nothing here sleeps for a fixed time: tests wait for a condition, within a limit that only a broken
 //! program reaches.
 
+mod accounting;
 mod browser;
 mod engine;
 mod fake_coordinator;
@@ -16,6 +17,7 @@ mod proxy;
 mod run_folder;
 mod signal;
 mod slurm;
+mod sweep;
 mod table;
 mod wait;
 mod wire;
@@ -30,6 +32,7 @@ pub use proxy::Proxy;
 pub use run_folder::{RunFolder, sha256};
 pub use signal::Signal;
 pub use slurm::Slurm;
+pub use sweep::table_of_sweep;
 pub use table::Running;
 pub use tonic::{Code, Status};
 pub use wait::{PATIENCE, wait_for, wait_until};

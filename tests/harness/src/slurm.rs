@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Signal, free_port, wait_until};
+use crate::{Signal, accounting::Accounting, free_port, wait_until};
 
 /// How long the controller keeps a change to itself at most: then it has saved it before.
 const SAVED: Duration = Duration::from_secs(10);
@@ -21,14 +21,25 @@ pub struct Slurm {
     folder: TempDir,
     controller: Child,
     nodes: Vec<Child>,
+    _accounting: Option<Accounting>,
 }
 
 impl Slurm {
     /// Starts it. None if it is not installed, or this process may not: then a line says so.
     pub fn start() -> Option<Slurm> {
+        Slurm::begin(false)
+    }
+
+    /// The same with accounting, whose controller itself soon forgets jobs that have ended.
+    pub fn with_accounting() -> Option<Slurm> {
+        Slurm::begin(true)
+    }
+
+    fn begin(accounts: bool) -> Option<Slurm> {
         let has = |program: &str| Command::new(program).arg("-V").output().is_ok();
         let lacks = ["sbatch", "slurmctld", "slurmd"].into_iter().find(|program| !has(program));
         let lacks = lacks.or_else(|| (!Path::new("/etc/munge/munge.key").exists()).then_some("munge"));
+        let lacks = lacks.or_else(|| Accounting::lacks().filter(|_| accounts));
         if let Some(program) = lacks.or_else(|| (!is_root()).then_some("right of root")) {
             eprintln!("skipped: there is no {program} here, for a Slurm of the test's own");
             return None;
@@ -40,11 +51,17 @@ impl Slurm {
         let root = folder.path();
         std::fs::create_dir(root.join("state")).expect("a folder can be made");
         start_munge(root);
+        let accounting = accounts.then(|| Accounting::start(root, [free_port(), free_port()]));
         let ports = [free_port(), free_port(), free_port()];
-        std::fs::write(root.join("slurm.conf"), configuration(root, ports)).expect("a file can be written");
+        let (lines, age) = match &accounting {
+            Some(accounting) => (accounting.lines(root), 2),
+            None => ("AccountingStorageType=accounting_storage/none\n".into(), 600),
+        };
+        let text = configuration(root, ports, age) + &lines;
+        std::fs::write(root.join("slurm.conf"), text).expect("a file can be written");
         let controller = daemon(root, "slurmctld", &["-D", "-c"]);
         let nodes = ["n1", "n2"].map(|node| daemon(root, "slurmd", &["-D", "-N", node])).into();
-        let slurm = Slurm { folder, controller, nodes };
+        let slurm = Slurm { folder, controller, nodes, _accounting: accounting };
         wait_until("the nodes of Slurm", READY, || {
             slurm.say("sinfo --noheader --Node --format=%N:%T").matches(":idle").count() >= 4
         });
@@ -93,6 +110,16 @@ impl Slurm {
     /// Starts the controller again, which finds its jobs in its state.
     pub fn restart_controller(&mut self) {
         self.controller = daemon(self.folder.path(), "slurmctld", &["-D"]);
+    }
+
+    /// Kills the controller, removes its state, and starts it again, as after the loss of its disk: it knows of no job.
+    pub fn lose_state(&mut self) {
+        Signal::Kill.send(self.controller.id());
+        self.controller.wait().expect("it can be waited for");
+        let state = self.folder.path().join("state");
+        std::fs::remove_dir_all(&state).expect("it can be removed");
+        std::fs::create_dir(&state).expect("a folder can be made");
+        self.controller = daemon(self.folder.path(), "slurmctld", &["-D", "-c"]);
     }
 }
 
@@ -143,7 +170,7 @@ fn start_munge(root: &Path) {
     wait_until("munge", READY, || folder.join("socket").exists());
 }
 
-fn configuration(root: &Path, [controller, first, second]: [u16; 3]) -> String {
+fn configuration(root: &Path, [controller, first, second]: [u16; 3], age: u32) -> String {
     let root: PathBuf = root.to_owned();
     let root = root.display();
     format!(
@@ -160,7 +187,6 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/backfill
@@ -169,7 +195,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
 KillWait=3
-MinJobAge=600
+MinJobAge={age}
 StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/spool-%n
 SlurmctldPidFile={root}/slurmctld.pid
