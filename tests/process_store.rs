@@ -1,7 +1,7 @@
 //! Checkpoints may be in a remote store, from which alone a run can continue, even if the coordinator's machine is lost
 //! for good.
 
-use harness::{Outcome, PATIENCE, Place, Signal, wait_until};
+use harness::{Outcome, PATIENCE, Place, Signal, table_of_sweep, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
@@ -80,6 +80,55 @@ fn an_interrupted_run_sums_up_what_an_uninterrupted_one_does() {
     run.finish().killed_by(Signal::Kill);
     place.assert_all_gone();
     assert_same(&place.run("run --resume a --json").done(), &quiet);
+}
+
+#[test]
+fn every_point_of_a_sweep_has_a_place_of_its_own_in_the_store_and_goes_on_from_there() {
+    let place = Place::new(PROGRAM);
+    // Delays make rounds last without work.
+    let points = "tiny.toml --seed 1,2 --rounds 40 --set link=[{delay=0.05}] --in-process --json";
+    let every = "--set checkpoint.every=5";
+    let local = place.start(&format!("sweep {points} {every} --parallel 2 --out local"));
+    let stored = format!("sweep {points} {every} --set checkpoint.store=safe --out far");
+    let words = stored.split_whitespace().chain(["--on", "{command}"]);
+    let watch = place.start_words([], words);
+    let folder = |seed: u64| place.run_folder(&format!("far/seed={seed}"));
+    let manifest = "round-000005/manifest.json";
+    wait_until("checkpoints", PATIENCE, || {
+        (1..=2).all(|seed| place.path(&format!("safe/seed={seed}/{manifest}")).exists())
+    });
+    let owner = folder(1).json("claims/000001")["pid"].as_u64().expect("a number");
+    let killed = std::process::Command::new("kill").args(["-KILL", &owner.to_string()]).status();
+    assert!(killed.expect("there is a kill").success());
+    let far = watch.finish().done();
+    let fingerprint =
+        |outcome: &Outcome, point: usize| outcome.json()["points"][point]["fingerprint"].clone();
+    let local = local.finish().done();
+    assert_eq!(table_of_sweep(&far.json())["over_seeds"], table_of_sweep(&local.json())["over_seeds"]);
+    let again = far.stderr.lines().find(|line| line.contains("seed=1: starting it again, from round "));
+    let from =
+        again.and_then(|line| line.split("from round ").nth(1)?.split(':').next()?.parse::<u64>().ok());
+    assert!(from.is_some_and(|from| from >= 5), "not from the beginning: {far}");
+    for seed in 1..=2 {
+        assert!(!folder(seed).has("checkpoints") && folder(seed).rounds() == 40, "they lie elsewhere");
+    }
+
+    // On this machine too, also one that is killed before its first checkpoint.
+    let late =
+        stored.replace("every=5", "every=100").replace("store=safe", "store=late").replace("far", "late");
+    let first = place.start(&late);
+    wait_until("some rounds", PATIENCE, || place.run_folder("late/seed=1").rounds() > 2);
+    first.signal(Signal::Kill);
+    first.finish().killed_by(Signal::Kill);
+    place.assert_all_gone();
+    let back = place.run("sweep --resume late --json").done();
+    assert!(back.stderr.contains("1 to go on from a checkpoint, 1 to begin"), "{back}");
+    for point in 0..2 {
+        assert_eq!(
+            [&far, &back].map(|of| fingerprint(of, point)),
+            [0; 2].map(|_| fingerprint(&local, point))
+        );
+    }
 }
 
 #[test]

@@ -171,10 +171,6 @@ fn errors_are_found_before_anything_runs() {
         ("--seed 3..1", "--seed: the range 3..1 runs backwards"),
         ("--set seed=1 --seed 2", "seed is given twice"),
         ("--set train.rounds=1,2 --rounds 3", "train.rounds is given twice"),
-        (
-            "--set seed=1,2 --set checkpoint.store=there",
-            "checkpoint.store: the points of a sweep would share it",
-        ),
         ("--synthetic", "--synthetic is for MM-Fi"),
     ] {
         place.run(&format!("sweep tiny.toml --out s {words}")).failed(2, &[expected]);

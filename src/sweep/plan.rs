@@ -51,11 +51,12 @@ impl Planned {
     ) -> anyhow::Result<Self> {
         let mut arguments = base.clone();
         arguments.set.extend(point.set.iter().cloned());
-        let scenario = arguments.resolve().with_context(|| point.name.clone())?;
-        if scenario.checkpoint.store.is_some() {
-            bail!(
-                "checkpoint.store: the points of a sweep would share it; leave it out, so that each has its own folder"
-            );
+        let mut scenario = arguments.resolve().with_context(|| point.name.clone())?;
+        if let Some(store) = &scenario.checkpoint.store {
+            // A store has the checkpoints of one run: each point has a place of its own in it.
+            let own = format!("{}/{}", store.trim_end_matches('/'), point.name);
+            arguments.set.push(format!("checkpoint.store={}", toml::Value::from(own.as_str())));
+            scenario.checkpoint.store = Some(own);
         }
         let folder = out.join(&point.name);
         let found =
@@ -111,7 +112,9 @@ pub(super) fn look(folder: &Path, scenario: &Scenario) -> anyhow::Result<Found> 
     if let Some(summary) = finished(folder)? {
         return Ok(Found::Finished(Box::new(summary)));
     }
-    Ok(if has_checkpoint(folder) { Found::Checkpoint } else { Found::Begun })
+    // A run whose checkpoints are elsewhere looks for them itself, and begins again if there is none.
+    let goes_on = scenario.checkpoint.store.is_some() || has_checkpoint(folder);
+    Ok(if goes_on { Found::Checkpoint } else { Found::Begun })
 }
 
 /// The summary of a run, if it is done.

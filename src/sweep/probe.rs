@@ -65,6 +65,8 @@ fn probe(point: &Planned, place: &LaunchOptions) -> anyhow::Result<(f64, u64)> {
     let mut short = point.scenario.clone();
     short.train.rounds = short.train.rounds.min(ROUNDS);
     short.evaluation.passes = 1;
+    // It is to leave nothing there.
+    short.checkpoint.store = None;
     fs::write(&scenario, short.to_toml())?;
     let mut command: Command = program::again()?;
     command.arg("run").arg(&scenario).args(["--end-with-parent", "--json", "--page", "off"]);
