@@ -106,7 +106,8 @@ impl<'a> SlurmLauncher<'a> {
         if state.is_cancelled() && (state.nodes.is_empty() || !others) {
             return Known::Cancelled(format!("job {} was cancelled", state.id));
         }
-        let end = slurm::end(state);
+        // Hundreds may have run to their end at once: of those there is nothing to ask.
+        let end = if state.state == "COMPLETED" { None } else { slurm::end(state) };
         let (how, node) = match &end {
             Some(end) => (format!("{}, exit {}", end.state, end.exit), &end.node),
             None => (state.state.clone(), &state.nodes),
@@ -125,13 +126,21 @@ impl<'a> SlurmLauncher<'a> {
     }
 
     /// What is known of a task that waited or ran when it was seen last, and that Slurm does not know any more: it
-    /// forgets jobs a while after their end, and all of them if its controller loses its state. `others` is as above.
-    fn forgotten(&self, point: usize, before: &str, others: &BTreeSet<usize>) -> Known {
+    /// forgets jobs a while after their end, and all of them if its controller loses its state. `others`: the arrays of
+    /// which tasks wait or run; `accounts`: what accounting has told of arrays so far.
+    fn forgotten(
+        &self,
+        point: usize,
+        before: &str,
+        others: &BTreeSet<usize>,
+        accounts: &mut BTreeMap<usize, BTreeMap<usize, JobEnd>>,
+    ) -> Known {
         let unknown = || Known::Ended { how: format!("{before}, and then Slurm forgot it"), again: true };
         let place = |array: &&Array| array.points.contains(&Some(point));
         let Some(array) = self.arrays.iter().rev().find(place) else { return unknown() };
         let task = array.points.iter().position(|at| *at == Some(point)).unwrap_or_default();
-        let Some(end) = slurm::accounted(&array.id, &array.name).remove(&task) else { return unknown() };
+        let ends = accounts.entry(array.number).or_insert_with(|| slurm::accounted(&array.id, &array.name));
+        let Some(end) = ends.remove(&task) else { return unknown() };
         let id = format!("{}_{task}", array.id);
         if end.is_by_person() && (end.node.is_empty() || !others.contains(&array.number)) {
             return Known::Cancelled(format!("job {id} was cancelled"));
@@ -237,9 +246,10 @@ impl Launcher for SlurmLauncher<'_> {
             };
             known.insert(point, state);
         }
+        let mut accounts = BTreeMap::new();
         for (&point, before) in &self.known {
             known.entry(point).or_insert_with(|| match before {
-                Known::Alive(words) => self.forgotten(point, words, &under_way),
+                Known::Alive(words) => self.forgotten(point, words, &under_way, &mut accounts),
                 other => other.clone(),
             });
         }
