@@ -104,6 +104,15 @@ fn what_cannot_start_a_point_is_said_in_one_line_with_its_log() {
     place.run("point s").failed(1, &["no folder of a sweep's point", "storage"]);
     place.run("point --list nowhere --index 0").failed(2, &["nowhere"]);
 
+    // A job asks for the GPUs that are named.
+    let print = |on: &str, device: &str| {
+        start(&place, &words.replace("--out s", "--out g"), &["--on", on, "--print", "--device", device])
+    };
+    for (device, gpus) in [("cpu", 0), ("cuda:1", 2)] {
+        let printed = print("submit {gpus} {command}", device).finish().done();
+        assert!(printed.stdout.starts_with(&format!("submit {gpus} ")), "{printed}");
+    }
+
     // A program that is not there is not tried again; a host that does not answer, a few times.
     let missing = start(&place, words, &["--on", "no-such-launcher {command}"]).finish();
     assert_eq!(missing.status.code(), Some(1), "{missing}");

@@ -32,7 +32,7 @@ pub(crate) struct EngineOptions {
     #[arg(long, value_name = "SIZE", requires = "on", value_parser = size)]
     pub(crate) memory: Option<u64>,
 
-    /// GPUs of a job
+    /// GPUs of a job; by default as many as --device or the scenario's devices name
     #[arg(long, value_name = "N", requires = "on")]
     pub(crate) gpus: Option<u16>,
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use scenario::Device;
 
 use super::{plan::Planned, pool::last_line};
 use crate::{
@@ -32,7 +33,7 @@ pub(crate) fn needs(
     place: &LaunchOptions,
     planned: &[Planned],
 ) -> anyhow::Result<Needs> {
-    let gpus = options.gpus.unwrap_or(0);
+    let gpus = options.gpus.unwrap_or_else(|| gpus(devices(place, planned)));
     if let (Some(cores), Some(memory)) = (options.cores, options.memory) {
         return Ok(Needs { cores, memory, gpus });
     }
@@ -56,6 +57,27 @@ pub(crate) fn needs(
          cores and {memory} MiB (--cores, --memory)"
     );
     Ok(Needs { cores, memory, gpus })
+}
+
+/// The devices that a run names: the command's for all nodes, else those of the scenarios.
+fn devices(place: &LaunchOptions, planned: &[Planned]) -> Vec<Device> {
+    let of_scenario = |planned: &Planned| -> Vec<Device> {
+        let transmitters = planned.scenario.transmitter.iter().map(|node| node.device);
+        transmitters.chain(planned.scenario.receiver.iter().map(|node| node.device)).collect()
+    };
+    match place.device {
+        Some(device) => vec![device],
+        None => planned.iter().flat_map(of_scenario).collect(),
+    }
+}
+
+/// GPUs that a job asks for, so that all of these devices are there: a job's own are numbered from 0.
+fn gpus(devices: Vec<Device>) -> u16 {
+    let least = |device| match device {
+        Device::Cuda(number) => u16::try_from(number + 1).ok(),
+        Device::Auto | Device::Cpu => None,
+    };
+    devices.into_iter().filter_map(least).max().unwrap_or(0)
 }
 
 /// Cores kept busy and peak memory, in MiB, of a short run of a point.
@@ -113,4 +135,15 @@ fn group(group: u32) -> (u64, u64) {
     };
     let seen = processes.flatten().filter_map(of_process);
     seen.fold((0, 0), |(ticks, bytes), (of_ticks, of_bytes)| (ticks + of_ticks, bytes + of_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_has_as_many_gpus_as_its_devices_are_numbered() {
+        assert_eq!(gpus(vec![Device::Auto, Device::Cpu]), 0);
+        assert_eq!(gpus(vec![Device::Cuda(0), Device::Cpu, Device::Cuda(2), Device::Cuda(0)]), 3);
+    }
 }
