@@ -106,7 +106,13 @@ fn every_variant_of_the_manifests_is_valid_and_changes_what_it_says() {
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(all.map(|what| text.matches(what).count()), expected, "{variant}: {text}");
         if has("kubernetes-validate", &["--version"]) {
-            for version in VERSIONS {
+            // The base is validated elsewhere, and the last variant has all of the others.
+            let versions = match variant {
+                "" => &[],
+                "overlays/company" => &VERSIONS[..],
+                _ => &VERSIONS[..1],
+            };
+            for version in versions {
                 validate(version, &file).unwrap_or_else(|error| panic!("{variant} {version}: {error}"));
             }
         }
