@@ -32,10 +32,10 @@ pub use program::Program;
 
 /// The tensors that networks compute with.
 pub use candle_core as candle;
-/// For user-defined networks: `dib::nn::Module`.
+/// For user-defined networks, `dib::nn::Module`; for user-defined channels, `dib::Channel`.
 pub use dib;
-/// The description of a user-defined network.
-pub use node::Wanted;
+/// The descriptions of a user-defined network, and of a user-defined channel.
+pub use node::{Wanted, WantedChannel};
 
 /// For user-defined data sets: `Source`, `Dataset`.
 pub use data;

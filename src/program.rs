@@ -6,8 +6,8 @@ use std::{
 };
 
 use data::Source;
-use dib::Module;
-use node::{Build, Surroundings, Wanted, register_kind};
+use dib::{Channel, Module};
+use node::{Build, BuildChannel, Surroundings, Wanted, WantedChannel, register_channel, register_kind};
 
 use crate::cli;
 
@@ -24,6 +24,7 @@ pub struct Program {
     arguments: Option<Vec<OsString>>,
     start: Option<Start>,
     models: Vec<(&'static str, Arc<Build>)>,
+    channels: Vec<(&'static str, Arc<BuildChannel>)>,
     surroundings: Option<Box<Surroundings>>,
 }
 
@@ -74,6 +75,18 @@ impl Program {
         self
     }
 
+    /// Adds a kind of channel, which scenarios name in `channel.kind`; `examples/own_channel.rs` is an example. `build` makes the channel
+    /// from a transmitter to a receiver, or returns a line on what is wrong with its `parameters`. The name consists of letters, digits,
+    /// hyphens and underscores. Nodes of a program without it are refused.
+    pub fn channel(
+        mut self,
+        name: &'static str,
+        build: impl Fn(&WantedChannel) -> Result<Arc<dyn Channel<f32>>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.channels.push((name, Arc::new(build)));
+        self
+    }
+
     /// Lets every thread that computes networks do all of that within a function, which calls its argument once: for networks that
     /// need something which belongs to the thread, such as the state that an interpreter has of it.
     pub fn compute_within(
@@ -91,6 +104,9 @@ impl Program {
         let added = self.data.into_iter().try_for_each(|(name, source)| data::register(name, source));
         let added = added
             .and_then(|()| self.models.into_iter().try_for_each(|(name, build)| register_kind(name, build)));
+        let added = added.and_then(|()| {
+            self.channels.into_iter().try_for_each(|(name, build)| register_channel(name, build))
+        });
         if let Err(line) =
             added.and_then(|()| link::raise_descriptor_limit().map_err(|line| line.to_string()))
         {

@@ -35,7 +35,10 @@ const SCENARIOS: &[Case] = &[
     ("run tiny.toml --set train.beta=-1", &["train.beta is -1", "0 or more"]),
     (
         "run tiny.toml --set channel=[{kind=\"fog\"}]",
-        &["unknown variant `fog`", "`ideal`, `awgn`, `rayleigh`"],
+        &[
+            "channel 0: kind is \"fog\", which is no kind of channel of this program",
+            "`ideal`, `awgn`, `rayleigh`",
+        ],
     ),
     (
         "run tiny.toml --set channel=[{kind=\"awgn\",snr_db=nan}]",

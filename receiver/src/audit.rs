@@ -1,7 +1,7 @@
 //! What a receiver says of the draws of a round, where they are verified.
 
 use bytes::Bytes;
-use node::{air_digest, batch_digest};
+use node::{NodeError, air_digest, batch_digest};
 use proto::{
     encode_ticks,
     v1::{Features, ReceiverRound, View},
@@ -26,12 +26,15 @@ impl HeardChoices {
 
 impl ReceiverMachine {
     /// Adds to the report of a round whom this receiver requested, what it was told, and which samples it used.
+    ///
+    /// # Errors
+    /// That of a channel of a user's program.
     pub(crate) fn record_audit(
         &mut self,
         report: &mut ReceiverRound,
         requested: &Requested,
         told: HeardChoices,
-    ) {
+    ) -> Result<(), NodeError> {
         let transmitters = self.context.scenario.transmitters();
         let view = |k: usize| {
             let requests: Vec<bool> = requested.transmitters.iter().map(|requested| requested[k]).collect();
@@ -47,8 +50,9 @@ impl ReceiverMachine {
         report.batch = Bytes::copy_from_slice(&digest);
         let (scenario, t) = (&self.context.scenario, self.context.index);
         if scenario.channels().any(|(_, to, _)| to == t) {
-            let digest = air_digest(scenario, self.context.seed, t, report.round);
+            let digest = air_digest(scenario, self.context.seed, t, report.round)?;
             report.gains = Bytes::copy_from_slice(&digest);
         }
+        Ok(())
     }
 }

@@ -134,7 +134,7 @@ impl Decoders {
         let judged = dib::with_numbers(&tensors, |numbers| {
             let (joint, local) = numbers.split_at(of_joint);
             judged(context, granted, beta, (joint, local), owing.as_mut())
-        })?;
+        })??;
         if let Some((feedback, owing)) = self.feedback.as_mut().zip(owing) {
             feedback.end(owing)?;
         }
@@ -314,7 +314,7 @@ fn judged(
     beta: f64,
     (joint, local): (&[Numbers<'_>], &[Numbers<'_>]),
     owing: Option<&mut Owing>,
-) -> Decoded {
+) -> dib::Result<Decoded> {
     let samples = context.samples();
     let weight = 1.0 / samples as f64;
     let (joint_losses, joint_gradients) = joint.split_first().expect("a decoder has losses");
@@ -328,8 +328,8 @@ fn judged(
         }
     }
     let of_local = local.get(1..).unwrap_or_default();
-    let gradients = z_gradients(context, granted, (joint_gradients, of_local), owing);
-    Decoded { cross_entropies, objectives, gradients }
+    let gradients = z_gradients(context, granted, (joint_gradients, of_local), owing)?;
+    Ok(Decoded { cross_entropies, objectives, gradients })
 }
 
 /// Adds up what both decoders want of every z and pulls that back through its channel, in the order in which its transmitter
@@ -340,7 +340,7 @@ fn z_gradients(
     granted: &Granted<'_>,
     (joint, local): (&[Numbers<'_>], &[Numbers<'_>]),
     mut owing: Option<&mut Owing>,
-) -> Vec<proto::v1::Tensor> {
+) -> dib::Result<Vec<proto::v1::Tensor>> {
     let (samples, d) = (context.samples(), context.feature_dim());
     let mut returned: Vec<Returned> =
         granted.per_transmitter.iter().map(|&entries| Returned::new(context, entries)).collect();
@@ -371,11 +371,11 @@ fn z_gradients(
             Some(of_all) => std::mem::swap(&mut gradient, of_all),
             None => wanted(position, &mut gradient),
         }
-        granted.pull_back(entry, &mut gradient);
+        granted.pull_back(entry, &mut gradient)?;
         let tick = granted.address(entry.tick, 0).0;
         returned[entry.k].add(context, (entry, tick), &mut gradient, owing.as_deref_mut());
     }
-    returned.into_iter().map(Returned::pack).collect()
+    Ok(returned.into_iter().map(Returned::pack).collect())
 }
 
 /// What a decoder's passes found, where it was computed.

@@ -121,8 +121,11 @@ impl<'a> Granted<'a> {
     }
 
     /// Turns the gradient of an entry's features of a tick of training into that of what its transmitter sent.
-    pub(crate) fn pull_back(&self, granted: &GrantedEntry, gradient: &mut [f32]) {
-        self.received[granted.k].pull_back(self.received(granted), gradient);
+    ///
+    /// # Errors
+    /// That of a channel of a user's program.
+    pub(crate) fn pull_back(&self, granted: &GrantedEntry, gradient: &mut [f32]) -> dib::Result<()> {
+        self.received[granted.k].pull_back(self.received(granted), gradient)
     }
 
     /// The features of the samples of an entry that have come, of `width` values each.

@@ -146,7 +146,7 @@ impl ReceiverMachine {
         let mut machine = ReceiverMachine {
             channels: (0..context.scenario.transmitters())
                 .map(|k| context.channel(k, context.index))
-                .collect(),
+                .collect::<Result<_, _>>()?,
             mac: context.mac(context.index),
             tables: Tables::new(&context, task.test_samples()),
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
@@ -196,6 +196,11 @@ impl ReceiverMachine {
     /// All networks of this receiver.
     pub fn networks(&self) -> impl Iterator<Item = &Network> {
         self.selector.iter().map(Selector::network).chain(self.decoders.networks())
+    }
+
+    /// What the features of every transmitter come through.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &dyn Channel<f32>> {
+        self.channels.iter().map(AsRef::as_ref)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
@@ -294,7 +299,9 @@ impl ReceiverMachine {
             let tables = &self.tables;
             let checked =
                 Received::check(&self.context, k, when, &requested, samples, &features, (channel, tables));
-            received.push(checked.map_err(NodeError::message(format!("features of transmitter {k}")))?);
+            let mut of_k = checked.map_err(NodeError::message(format!("features of transmitter {k}")))?;
+            of_k.cross(&groups(&self.context, when, samples), self.context.feature_dim())?;
+            received.push(of_k);
         }
         if let Some(mac) = &self.mac {
             let groups = groups(&self.context, when, self.samples_of(when));

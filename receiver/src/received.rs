@@ -24,6 +24,8 @@ pub(crate) struct Received {
     pub(crate) entries: Vec<ReceivedEntry>,
     /// Their features as they came out of the channel: those of `entries`, one after the other.
     z: Vec<f32>,
+    /// Before it, in training, where the way back depends on it.
+    sent: Vec<f32>,
     /// What they came through.
     channel: Arc<dyn Channel<f32>>,
     /// That of the message's first tick and modality: where the channel's draws are addressed.
@@ -79,8 +81,8 @@ impl ReceivedEntry {
 
 impl Received {
     /// Checks everything that a message claims: its moment, that only requested ticks are answered, that the grants are
-    /// what the cap makes of the choices, shapes and finiteness. Then takes what comes over its link out of it, once, and
-    /// sends that through the channel.
+    /// what the cap makes of the choices, shapes and finiteness. Then takes what comes over its link out of it, once;
+    /// [`cross`](Received::cross) is to follow.
     pub(crate) fn check(
         context: &Context,
         k: usize,
@@ -115,6 +117,7 @@ impl Received {
         let mut received = Received {
             entries: Vec::new(),
             z: Vec::new(),
+            sent: Vec::new(),
             channel,
             crossing: first_crossing(context, k, when),
             feature_bytes: values.bytes(features),
@@ -132,7 +135,6 @@ impl Received {
         let rates = (rates.as_slice(), features.received_rates.as_slice());
         let sources = received.take(&granted, rates, samples, &groups, link_outcome.as_ref());
         received.take_out(&values, &sources, samples, context.feature_dim());
-        received.cross(&groups, context.feature_dim());
         if absent.iter().any(|absent| absent.contains(&true)) {
             received.absent = sources.iter().map(|&source| absent[source].clone()).collect();
         }
@@ -147,6 +149,7 @@ impl Received {
         Received {
             entries: Vec::new(),
             z: Vec::new(),
+            sent: Vec::new(),
             channel: Arc::new(Ideal),
             crossing: first_crossing(context, k, when),
             feature_bytes: 0,
@@ -263,25 +266,32 @@ impl Received {
     }
 
     /// Sends what has come through the channel, one group of samples after the other.
-    fn cross(&mut self, groups: &[usize], feature_dim: usize) {
+    ///
+    /// # Errors
+    /// That of a channel of a user's program.
+    pub(crate) fn cross(&mut self, groups: &[usize], feature_dim: usize) -> dib::Result<()> {
+        if self.channel.keeps_sent() && self.crossing.phase == Phase::Train {
+            self.sent.clone_from(&self.z);
+        }
         for entry in &self.entries {
             let mut start = entry.start;
             for (group, rows) in arrived(groups, &entry.samples) {
                 let end = start + rows * feature_dim;
                 let crossing = crossing(&self.crossing, entry, group);
                 if group > 0 || self.before == 0 {
-                    self.channel.send(&crossing, &mut self.z[start..end]);
+                    self.channel.send(&crossing, &mut self.z[start..end])?;
                 } else {
                     // What is drawn for a row depends on its place in the group.
                     let before = self.before * feature_dim;
                     let mut whole = vec![0.0; before];
                     whole.extend_from_slice(&self.z[start..end]);
-                    self.channel.send(&crossing, &mut whole);
+                    self.channel.send(&crossing, &mut whole)?;
                     self.z[start..end].copy_from_slice(&whole[before..]);
                 }
                 start = end;
             }
         }
+        Ok(())
     }
 
     /// Counts what the entries, of so many samples each, spent in the air.
@@ -297,8 +307,12 @@ impl Received {
 
     /// Turns the gradient with respect to an entry's features of a tick of training, as they arrived, into that with respect to
     /// what was sent.
-    pub(crate) fn pull_back(&self, entry: &ReceivedEntry, gradient: &mut [f32]) {
-        self.channel.pull_back(&crossing(&self.crossing, entry, 0), gradient);
+    ///
+    /// # Errors
+    /// That of a channel of a user's program.
+    pub(crate) fn pull_back(&self, entry: &ReceivedEntry, gradient: &mut [f32]) -> dib::Result<()> {
+        let sent = self.sent.get(entry.start..entry.start + gradient.len()).unwrap_or_default();
+        self.channel.pull_back(&crossing(&self.crossing, entry, 0), sent, gradient)
     }
 }
 
@@ -500,18 +514,13 @@ mod tests {
     }
 
     impl Channel<f32> for Gain {
-        fn send(&self, crossing: &Crossing, features: &mut [f32]) {
+        fn send(&self, crossing: &Crossing, features: &mut [f32]) -> dib::Result<()> {
             features.iter_mut().for_each(|value| *value *= gain(crossing));
+            Ok(())
         }
 
-        fn pull_back(&self, crossing: &Crossing, gradient: &mut [f32]) {
-            self.send(crossing, gradient);
-        }
-
-        fn observe(&self, crossing: &Crossing, _: usize, parts: [&mut [f32]; 3]) -> Vec<f64> {
-            let values = parts[0].len();
-            parts.into_iter().for_each(|part| self.send(crossing, part));
-            vec![gain(crossing).into(); values]
+        fn pull_back(&self, crossing: &Crossing, _: &[f32], gradient: &mut [f32]) -> dib::Result<()> {
+            self.send(crossing, gradient)
         }
     }
 
@@ -530,6 +539,7 @@ mod tests {
         let mut received = Received {
             entries,
             z: Vec::new(),
+            sent: Vec::new(),
             channel,
             crossing,
             feature_bytes: payload.bytes(),
@@ -542,7 +552,7 @@ mod tests {
             absent: Vec::new(),
         };
         received.take_out(&Values::Sent(payload), sources, SAMPLES, 2);
-        received.cross(&GROUPS, 2);
+        received.cross(&GROUPS, 2).unwrap();
         received
     }
 
@@ -570,7 +580,7 @@ mod tests {
         let expected = [32.0 * 111.0, 33.0 * 111.0, 34.0 * 111.0, 35.0 * 111.0, 40.0 * 113.0, 41.0 * 113.0];
         assert_eq!(received.features(&received.entries[1], 2), expected);
         let mut gradient = [1.0, -2.0];
-        received.pull_back(&received.entries[0], &mut gradient);
+        received.pull_back(&received.entries[0], &mut gradient).unwrap();
         assert_eq!(gradient, [10.0, -20.0]);
     }
 }

@@ -141,8 +141,9 @@ fn spawn(
         let (balance, about, files) = (task.balance().cloned(), task.about().clone(), train.files());
         let mut machine = ReceiverMachine::new(context, task, state.as_deref())?;
         machine.validate_on(validation);
-        let same_build = machine.networks().any(|network| !network.module().is_reproducible());
-        let libraries = node::libraries(machine.networks());
+        let libraries = node::libraries(machine.networks(), machine.channels());
+        let same_build =
+            !libraries.is_empty() || machine.networks().any(|network| !network.module().is_reproducible());
         emit(Output::Ready {
             data,
             label_entropy,

@@ -1,6 +1,7 @@
 //! What features meet in the air: gain, noise, power.
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use crate::{
     Rate, Scenario, ScenarioError,
@@ -56,11 +57,14 @@ pub struct Channel {
     /// The largest power that a symbol is sent with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<f64>,
+    /// Of a kind that a user's program adds: the kind's own keys. That program checks them, not the scenario.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub parameters: Table,
 }
 
 /// What happens to a symbol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum ChannelKind {
     /// Nothing.
     Ideal,
@@ -78,6 +82,53 @@ pub enum ChannelKind {
     Trace,
     /// A gain CN(0, 1); and all that transmitters send to the receiver in the same slot, added up, and noise.
     Mac,
+    /// What a user's program adds under this name. The program checks that it exists, not the scenario.
+    Own(String),
+}
+
+/// The built-in kinds, by their names in scenarios.
+const BUILT_IN: [(&str, ChannelKind); 8] = [
+    ("ideal", ChannelKind::Ideal),
+    ("awgn", ChannelKind::Awgn),
+    ("rayleigh", ChannelKind::Rayleigh),
+    ("rician", ChannelKind::Rician),
+    ("nakagami", ChannelKind::Nakagami),
+    ("erasure", ChannelKind::Erasure),
+    ("trace", ChannelKind::Trace),
+    ("mac", ChannelKind::Mac),
+];
+
+impl ChannelKind {
+    /// The names of the built-in kinds.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// The name of a kind that a user's program adds; none of a built-in one.
+    pub fn own(&self) -> Option<&str> {
+        match self {
+            ChannelKind::Own(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl From<String> for ChannelKind {
+    fn from(name: String) -> Self {
+        let built_in = BUILT_IN.into_iter().find(|(known, _)| *known == name);
+        built_in.map_or(ChannelKind::Own(name), |(_, kind)| kind)
+    }
+}
+
+impl From<ChannelKind> for String {
+    fn from(kind: ChannelKind) -> Self {
+        let built_in = BUILT_IN.into_iter().find(|(_, known)| *known == kind);
+        match (built_in, kind) {
+            (Some((name, _)), _) => name.to_owned(),
+            (None, ChannelKind::Own(name)) => name,
+            (None, other) => unreachable!("{other:?} has a name"),
+        }
+    }
 }
 
 /// For how long a gain holds.
@@ -165,18 +216,45 @@ impl Default for Channel {
             decay: None,
             power: Power::Sample,
             peak: None,
+            parameters: Table::new(),
         }
     }
 }
 
 impl Channel {
-    /// Whether its gain differs from block to block.
+    /// Whether its gain differs from block to block. What a user's program does has no gain that anybody knows.
     pub fn fades(&self) -> bool {
-        !matches!(self.kind, ChannelKind::Ideal | ChannelKind::Awgn)
+        !matches!(self.kind, ChannelKind::Ideal | ChannelKind::Awgn | ChannelKind::Own(_))
     }
 
+    /// Whether its noise is that of `snr_db`.
     fn has_noise(&self) -> bool {
-        !matches!(self.kind, ChannelKind::Ideal | ChannelKind::Erasure)
+        !matches!(self.kind, ChannelKind::Ideal | ChannelKind::Erasure | ChannelKind::Own(_))
+    }
+
+    /// Of a kind that a user's program adds, all keys but those of the pair and of the power are its own.
+    fn validate_own(&self, name: &str, key: impl Fn(&str) -> String) -> Result<(), ScenarioError> {
+        let plain = Channel::default();
+        let stray = [
+            ("snr_db", self.snr_db.is_some()),
+            ("block", self.block != plain.block),
+            ("csi", self.csi != plain.csi),
+            ("equaliser", self.equaliser != plain.equaliser),
+            ("k_factor", self.k_factor.is_some()),
+            ("shape", self.shape.is_some()),
+            ("erasure", self.erasure.is_some()),
+            ("trace", self.trace.is_some()),
+            ("taps", self.taps.is_some()),
+            ("subcarriers", self.subcarriers.is_some()),
+            ("decay", self.decay.is_some()),
+        ];
+        let Some((stray, _)) = stray.into_iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+        let built_in = ChannelKind::names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let what = format!(
+            "is for a built-in kind ({built_in}); \"{name}\" is none, and a kind that a program of your own adds has its keys in \
+             `parameters`"
+        );
+        Err(ScenarioError::invalid(key(stray), what))
     }
 
     fn covers(&self, other: &Channel) -> bool {
@@ -205,7 +283,8 @@ impl Scenario {
         // Others' features arrive with it.
         let is_shared = channel.kind == ChannelKind::Mac;
         let with_every_sample = channel.fades() && channel.block == Block::Sample;
-        !(is_shared || with_every_sample || (with_every_tick && self.rates_over_rounds()))
+        let is_unknown = channel.kind.own().is_some();
+        !(is_shared || is_unknown || with_every_sample || (with_every_tick && self.rates_over_rounds()))
     }
 
     /// What sets the SNR of all channels with noise on a command line, everything else of them being as it is; none if there are none.
@@ -273,6 +352,16 @@ impl Scenario {
     fn validate_channel(&self, number: usize, channel: &Channel) -> Result<(), ScenarioError> {
         let key = |key: &str| format!("channel {number}: {key}");
         self.validate_pair(&format!("channel {number}"), channel.transmitter, channel.receiver)?;
+        if let Some(peak) = channel.peak {
+            within_reals(&key("peak"), peak, 1.0, 1e6)?;
+        }
+        if let Some(name) = channel.kind.own() {
+            return channel.validate_own(name, key);
+        }
+        if !channel.parameters.is_empty() {
+            let what = "is for a kind that a program of your own adds, which has no other keys";
+            return Err(ScenarioError::invalid(key("parameters"), what));
+        }
         let snr_db = channel.snr_db.map(SnrDb::ends);
         let wants = |name: &str, value: bool, wanted: bool, whose: &str| match (value, wanted) {
             (false, true) => Err(ScenarioError::invalid(key(name), format!("is missing; {whose} needs it"))),
@@ -281,12 +370,12 @@ impl Scenario {
         };
         let noisy = "a channel with noise (awgn, rayleigh, rician, nakagami, trace, mac)";
         wants("snr_db", snr_db.is_some(), channel.has_noise(), noisy)?;
-        let kind = channel.kind;
-        wants("k_factor", channel.k_factor.is_some(), kind == ChannelKind::Rician, "kind \"rician\"")?;
-        wants("shape", channel.shape.is_some(), kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
-        wants("erasure", channel.erasure.is_some(), kind == ChannelKind::Erasure, "kind \"erasure\"")?;
-        wants("trace", channel.trace.is_some(), kind == ChannelKind::Trace, "kind \"trace\"")?;
-        if kind == ChannelKind::Trace && channel.block == Block::Sample {
+        let kind = &channel.kind;
+        wants("k_factor", channel.k_factor.is_some(), *kind == ChannelKind::Rician, "kind \"rician\"")?;
+        wants("shape", channel.shape.is_some(), *kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
+        wants("erasure", channel.erasure.is_some(), *kind == ChannelKind::Erasure, "kind \"erasure\"")?;
+        wants("trace", channel.trace.is_some(), *kind == ChannelKind::Trace, "kind \"trace\"")?;
+        if *kind == ChannelKind::Trace && channel.block == Block::Sample {
             let what = "is \"sample\", but a trace has one gain for a tick: set \"tick\" or \"round\"";
             return Err(ScenarioError::invalid(key("block"), what));
         }
@@ -314,8 +403,7 @@ impl Scenario {
         given("k_factor", channel.k_factor, 0.0, 1e6)?;
         given("shape", channel.shape, 0.5, 1e6)?;
         given("erasure", channel.erasure, 0.0, 1.0)?;
-        given("decay", channel.decay, 0.0, 100.0)?;
-        given("peak", channel.peak, 1.0, 1e6)
+        given("decay", channel.decay, 0.0, 100.0)
     }
 
     fn validate_rate_at(&self) -> Result<(), ScenarioError> {
@@ -328,6 +416,9 @@ impl Scenario {
             return refuse("this method's features have no density: set \"sent\"");
         }
         match self.channels().find(|(_, _, channel)| !self.is_steady(channel)) {
+            Some((k, t, channel)) if channel.kind.own().is_some() => refuse(&format!(
+                "nobody knows the rate of what arrives from transmitter {k} to receiver {t} over a channel of your own: set \"sent\""
+            )),
             Some((k, t, _)) => refuse(&format!(
                 "samples over which a rate is estimated meet different gains from transmitter {k} to receiver {t}: set \"sent\", or \
                  a longer block"
@@ -362,8 +453,8 @@ mod tests {
                       [[channel]]\ntransmitter = 1\nkind = \"rayleigh\"\nsnr_db = [0, 20]\n\
                       [[channel]]\ntransmitter = 1\nreceiver = 0\n";
         let scenario = parse(tables).unwrap();
-        let kind = |k, t| scenario.channel_between(k, t).map(|channel| channel.kind);
-        assert_eq!([kind(0, 0), kind(0, 1)], [Some(ChannelKind::Awgn); 2]);
+        let kind = |k, t| scenario.channel_between(k, t).map(|channel| channel.kind.clone());
+        assert_eq!([kind(0, 0), kind(0, 1)], [(); 2].map(|()| Some(ChannelKind::Awgn)));
         assert_eq!([kind(1, 0), kind(1, 1)], [None, Some(ChannelKind::Rayleigh)]);
         assert_eq!(scenario.channels().count(), 3);
         assert_eq!(scenario.channel_between(0, 0).unwrap().snr_db.unwrap().ends(), [10.0, 10.0]);
@@ -474,6 +565,15 @@ mod tests {
                 "kind = \"rayleigh\"\nsnr_db = 1\ntaps = 2\nsubcarriers = 8\ndecay = nan",
                 "channel 0: decay is NaN; it must be from 0 to 100",
             ),
+            (
+                "kind = \"rayleig\"\nsnr_db = 1",
+                "channel 0: snr_db is for a built-in kind (`ideal`, `awgn`, `rayleigh`, `rician`, `nakagami`, `erasure`, `trace`, \
+                 `mac`); \"rayleig\" is none, and a kind that a program of your own adds has its keys in `parameters`",
+            ),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\nparameters = { strength = 2 }",
+                "channel 0: parameters is for a kind that a program of your own adds, which has no other keys",
+            ),
             ("transmitter = 2", "channel 0: transmitter is 2; it must be from 0 to 1"),
             ("receiver = 9", "channel 0: receiver is 9; it must be from 0 to 1"),
             (
@@ -497,7 +597,8 @@ mod tests {
     #[test]
     fn what_is_no_channel_at_all_is_refused_in_one_line() {
         for (tables, expected) in [
-            ("kind = \"fog\"", "unknown variant `fog`, expected one of `ideal`, `awgn`, `rayleigh`, "),
+            ("kind = 3", "invalid type: integer `3`, expected a string"),
+            ("kind = \"fog\"\nparameters = 3", "invalid type: integer `3`, expected a map"),
             (
                 "snr = 10",
                 "unknown field `snr`, expected one of `transmitter`, `receiver`, `kind`, `snr_db`, ",
@@ -512,6 +613,33 @@ mod tests {
             let message = parse(&format!("[[channel]]\n{tables}")).unwrap_err().to_string();
             assert!(message.starts_with("my.toml: line "), "{message}");
             assert!(message.contains(expected) && message.lines().count() == 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_a_users_program_has_a_name_power_and_parameters() {
+        let own = "[[channel]]\ntransmitter = 1\nkind = \"fog\"\npower = \"entry\"\nparameters = { depth = [1, 2.5], name = \"low\" }";
+        let scenario = parse(own).unwrap();
+        let channel = scenario.channel_between(1, 0).unwrap();
+        assert_eq!(channel.kind.own(), Some("fog"));
+        assert_eq!(channel.parameters["depth"], toml::Value::try_from((1, 2.5)).unwrap());
+        assert!(!scenario.is_steady(channel) && !scenario.link_varies(1, 0));
+        assert_eq!(scenario.channels_at(3.0), None);
+        assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+        for (set, line) in [
+            (
+                "train.rate_at=received",
+                "train.rate_at is \"received\", but nobody knows the rate of what arrives",
+            ),
+            (
+                "network.see_channel=true",
+                "network.see_channel is true, but nobody knows a gain of what kind \"fog\" does",
+            ),
+            ("train.baseline=gains", "train.baseline is \"gains\", which nobody sees"),
+        ] {
+            let refused =
+                Scenario::parse(&format!("{SCENARIO}\n{own}"), "my.toml", &[set.into()]).unwrap_err();
+            assert!(refused.to_string().starts_with(&format!("scenario: {line}")), "{refused}");
         }
     }
 

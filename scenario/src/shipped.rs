@@ -28,7 +28,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 35] = [
+const WITHOUT_DEFAULT: [&str; 36] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",
@@ -62,6 +62,7 @@ const WITHOUT_DEFAULT: [&str; 35] = [
     "channel.subcarriers",
     "channel.decay",
     "channel.peak",
+    "channel.parameters",
     "receiver.kind",
     "receiver.classes",
 ];

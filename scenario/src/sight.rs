@@ -73,6 +73,13 @@ impl Scenario {
 
     fn validate_see_channel(&self) -> Result<(), ScenarioError> {
         let refuse = |what: String| Err(ScenarioError::invalid("network.see_channel", what));
+        let of_own = |channel: &Channel| channel.kind.own().map(str::to_owned);
+        if let Some((k, t, name)) = self.channels().find_map(|(k, t, channel)| Some((k, t, of_own(channel)?)))
+        {
+            return refuse(format!(
+                "is true, but nobody knows a gain of what kind \"{name}\" does from transmitter {k} to receiver {t}: leave the key out"
+            ));
+        }
         let by_sample = |channel: &Channel| channel.fades() && channel.block == Block::Sample;
         if let Some((k, t, _)) = self.channels().find(|(_, _, channel)| by_sample(channel)) {
             return refuse(format!(

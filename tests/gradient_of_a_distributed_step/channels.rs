@@ -1,5 +1,10 @@
 //! What is sent meets noise and fading: gradients come back through equalisation, gain and power.
 
+use std::sync::{Arc, Once};
+
+use dib::{Channel, Crossing};
+use randomness::Seed;
+
 use crate::oracle::Oracle;
 use crate::played_round::{PlayedRound, Start, on_one_thread, tensors};
 use crate::{THREE_BY_TWO, TIGHTLY_CAPPED, TWO_BY_TWO, agrees, toy};
@@ -142,6 +147,54 @@ fn power_of(oracle: &Oracle<'_>, [k, t, m]: [usize; 3], ticks: &[usize]) -> f64 
         2.0 * of_value.to_scalar::<f64>().unwrap()
     };
     ticks.iter().map(of_tick).sum::<f64>() / ticks.len() as f64
+}
+
+/// A kind of channel that a program adds: z' = tanh(z) + n, where n is normal with this deviation.
+struct Bend {
+    seed: Seed,
+    deviation: f64,
+}
+
+impl Channel<f32> for Bend {
+    fn send(&self, crossing: &Crossing, features: &mut [f32]) -> dib::Result<()> {
+        let mut draws = crossing.draws(self.seed);
+        for value in features {
+            *value = (f64::from(*value).tanh() + self.deviation * draws.normal()) as f32;
+        }
+        Ok(())
+    }
+
+    fn pull_back(&self, _: &Crossing, sent: &[f32], gradient: &mut [f32]) -> dib::Result<()> {
+        for (value, sent) in gradient.iter_mut().zip(sent) {
+            *value *= 1.0 - sent.tanh().powi(2);
+        }
+        Ok(())
+    }
+
+    fn keeps_sent(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn of_features_over_a_channel_of_a_users_program_that_distorts() {
+    static ADDED: Once = Once::new();
+    ADDED.call_once(|| {
+        let build = |wanted: &node::WantedChannel| {
+            let deviation = wanted.key("deviation")?.ok_or("deviation is missing")?;
+            Ok(Arc::new(Bend { seed: wanted.seed, deviation }) as Arc<dyn Channel<f32>>)
+        };
+        node::register_channel("bend", Arc::new(build)).unwrap();
+    });
+    let bend = "kind=\"bend\",parameters={deviation=0.3}";
+    over(TWO_BY_TWO, bend, &[]);
+    over(TWO_BY_TWO, &format!("transmitter=1,power=\"entry\",{bend}"), &["train.rate_estimator=joint"]);
+    let parts = ["train.ticks_per_round=13", "train.ticks_per_part=10"];
+    over(TIGHTLY_CAPPED, &format!("power=\"realised\",{bend}"), &parts);
+    over(TWO_BY_TWO, bend, &["train.samples_per_tick=1", "train.ticks_per_round=6", "train.method=dlsc"]);
+    // Beside a link whose rate of what arrives is known, and with packets that are lost.
+    let channels = format!("kind=\"rayleigh\",snr_db=5}},{{transmitter=1,{bend}");
+    over(THREE_BY_TWO, &channels, &["straggler.policy=skip", "link=[{loss=0.4}]"]);
 }
 
 #[test]

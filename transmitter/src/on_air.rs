@@ -58,7 +58,7 @@ impl Sending<'_> {
     fn observe(&self, sent: &Features, first_tick: u64) -> Result<Option<Observed>, NodeError> {
         let (context, k) = (self.context, self.context.index);
         let channels: Vec<_> =
-            (0..context.scenario.receivers()).map(|t| context.channel::<f64>(k, t)).collect();
+            (0..context.scenario.receivers()).map(|t| context.observed_channel(k, t)).collect();
         let groups = &self.groups;
         let crossings = self.entries.iter().flat_map(|&(tick, t)| {
             let channel: &dyn Channel<f64> = channels[t].as_ref();

@@ -158,7 +158,7 @@ fn spawn(
         let mut machine = TransmitterMachine::new(context, train, state.as_deref())?;
         machine.validate_on(validation);
         let same_build = machine.networks().any(|network| !network.module().is_reproducible());
-        let libraries = node::libraries(machine.networks());
+        let libraries = node::libraries(machine.networks(), std::iter::empty());
         let widths = machine.widths().to_vec();
         emit(Output::Ready { data, files, same_build, libraries, widths });
         Ok(machine)

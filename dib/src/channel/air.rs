@@ -2,7 +2,7 @@ use kernels::Real;
 use randomness::{Purpose, Seed, Stream};
 
 use super::{Channel, Crossing, Fading, Measure, channel_uses};
-use crate::common::Phase;
+use crate::Result;
 
 /// A link through the air: y = h s + n for every complex symbol s, which is two values of a feature side by side. An odd last value
 /// has nothing beside it.
@@ -177,10 +177,7 @@ impl Air {
 
     /// Where the noise of a crossing comes from: two normals a symbol, row after row.
     pub(super) fn noise_stream(&self, crossing: &Crossing) -> Stream {
-        let purpose = crossing.purpose(Purpose::AirNoise, Purpose::EvaluationAirNoise);
-        let Crossing { transmitter, receiver, modality, pass, tick, .. } = *crossing;
-        let indices = [transmitter as u64, receiver as u64, modality as u64, pass];
-        self.seed.stream(purpose, &indices, tick)
+        crossing.draws(self.seed)
     }
 
     /// The draws of a crossing of so many rows, as bytes: SNR, gains, then noise.
@@ -223,11 +220,12 @@ impl Air {
 }
 
 impl<T: Real> Channel<T> for Air {
-    fn send(&self, crossing: &Crossing, features: &mut [T]) {
+    fn send(&self, crossing: &Crossing, features: &mut [T]) -> Result<()> {
         self.cross(crossing, features, Carrier::through, |carrier| carrier.weight);
+        Ok(())
     }
 
-    fn pull_back(&self, crossing: &Crossing, gradient: &mut [T]) {
+    fn pull_back(&self, crossing: &Crossing, _: &[T], gradient: &mut [T]) -> Result<()> {
         let conditions = self.conditions(crossing, gradient.len() / self.feature_dim);
         for (row, gradient) in gradient.chunks_exact_mut(self.feature_dim).enumerate() {
             for (number, symbol) in gradient.chunks_mut(2).enumerate() {
@@ -236,6 +234,7 @@ impl<T: Real> Channel<T> for Air {
                 write(symbol, times([re, -im], read(symbol)));
             }
         }
+        Ok(())
     }
 
     /// |h| s + e^(-j arg h) n: a gain that is known can be turned back, and so the noise stays circular. What is erased tells nothing:
@@ -271,15 +270,6 @@ impl<T: Real> Channel<T> for Air {
         };
         let mean = (0..rows).map(|row| capacity(conditions.of_row(row))).sum::<f64>() / rows.max(1) as f64;
         Some(Measure { snr_db: self.snr_db(crossing), capacity: self.snr.is_some().then_some(mean) })
-    }
-}
-
-impl Crossing {
-    fn purpose(&self, train: Purpose, evaluate: Purpose) -> Purpose {
-        match self.phase {
-            Phase::Train => train,
-            Phase::Evaluate => evaluate,
-        }
     }
 }
 

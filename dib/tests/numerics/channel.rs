@@ -63,7 +63,7 @@ fn a_gain_is_shared_by_modalities_and_noise_by_nobody() {
     // Of nothing, what arrives is the noise.
     let noise = |modality, tick| {
         let mut values = [0.0; 8];
-        air.send(&crossing(modality, tick), &mut values);
+        air.send(&crossing(modality, tick), &mut values).unwrap();
         values
     };
     assert_eq!(noise(0, 7), noise(0, 7));
@@ -81,8 +81,8 @@ fn a_row_does_not_depend_on_the_others() {
             let air = Air { block, ..air(fading, Some(Snr::Fixed(3.0)), ZERO_FORCING) };
             let mut all: Vec<f64> = (0..20).map(f64::from).collect();
             let mut first = all[..8].to_vec();
-            air.send(&crossing(0, 3), &mut all);
-            air.send(&crossing(0, 3), &mut first);
+            air.send(&crossing(0, 3), &mut all).unwrap();
+            air.send(&crossing(0, 3), &mut first).unwrap();
             assert_eq!(all[..8], first);
         }
     }

@@ -8,17 +8,18 @@ use dib::{
 use scenario::{Block, ChannelKind, RateAt, Scenario, SnrDb};
 use sha2::{Digest, Sha256};
 
-use crate::{Context, described::trace::trace};
+use crate::{Context, NodeError, described::own_channel::own_channel, described::trace::trace};
 
 /// Of a tapped delay line: each path has 1/e of the power of the one before.
 const DEFAULT_DECAY: f64 = 1.0;
 
-/// What features of transmitter k meet on their way to receiver t; none if they arrive as they are sent.
+/// What features of transmitter k meet on their way to receiver t; none if they arrive as they are sent, or if only a user's program knows
+/// what happens to them.
 pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> Option<Air> {
     let channel = scenario.channel_between(k, t)?;
     let k_factor = channel.k_factor.unwrap_or_default();
     // What a kind needs, a checked scenario has.
-    let fading = match channel.kind {
+    let fading = match &channel.kind {
         ChannelKind::Rayleigh | ChannelKind::Rician if channel.taps.is_some() => Fading::Multipath {
             taps: channel.taps.unwrap_or(1),
             decay: channel.decay.unwrap_or(DEFAULT_DECAY),
@@ -34,6 +35,7 @@ pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> O
         ChannelKind::Trace => {
             channel.trace.as_ref().and_then(|path| trace(path, scenario)).map_or(Fading::None, Fading::Trace)
         }
+        ChannelKind::Own(_) => return None,
     };
     let equaliser = match channel.equaliser {
         scenario::Equaliser::Conjugate => Equaliser::Conjugate,
@@ -62,34 +64,62 @@ pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> O
 }
 
 /// A receiver's digest of what its channels draw in a round, whoever is granted what: SNR and gain at every tick of every
-/// transmitter, and the noise of every modality.
-pub fn air_digest(scenario: &Scenario, seed: randomness::Seed, t: usize, round: u64) -> [u8; 32] {
+/// transmitter, and the noise of every modality; of a channel of a user's program, what arrives of fixed values.
+///
+/// # Errors
+/// A line of the user's program.
+pub fn air_digest(
+    scenario: &Scenario,
+    seed: randomness::Seed,
+    t: usize,
+    round: u64,
+) -> Result<[u8; 32], NodeError> {
     let (ticks, samples) = (scenario.train.ticks_per_round as u64, scenario.train.samples_per_tick);
     let mut digest = Sha256::new();
     for transmitter in 0..scenario.transmitters() {
-        let Some(air) = air(scenario, seed, transmitter, t) else { continue };
+        let own = own_channel(scenario, seed, transmitter, t).transpose()?;
+        let air = air(scenario, seed, transmitter, t);
         for modality in 0..scenario.modalities(transmitter) {
             for tick in round * ticks..(round + 1) * ticks {
                 let phase = Phase::Train;
                 let crossing = Crossing { phase, pass: 0, transmitter, receiver: t, modality, tick };
-                digest.update(air.audit_record(&crossing, samples));
+                match (&own, &air) {
+                    (Some(own), _) => digest.update(own.audit_record(&crossing)?),
+                    (None, Some(air)) => digest.update(air.audit_record(&crossing, samples)),
+                    (None, None) => {}
+                }
             }
         }
     }
-    digest.finalize().into()
+    Ok(digest.finalize().into())
 }
 
 impl Context {
     /// The channel from transmitter k to receiver t.
-    pub fn channel<T: 'static>(&self, k: usize, t: usize) -> Arc<dyn Channel<T>>
-    where
-        Air: Channel<T>,
-    {
-        // What is heard together, no channel of one link changes.
-        match air(&self.scenario, self.seed, k, t).filter(|_| !self.scenario.is_mac(k, t)) {
+    ///
+    /// # Errors
+    /// A line of the user's program, if it is of a kind that it adds.
+    pub fn channel(&self, k: usize, t: usize) -> Result<Arc<dyn Channel<f32>>, NodeError> {
+        if let Some(own) = own_channel(&self.scenario, self.seed, k, t) {
+            return Ok(Arc::new(own?));
+        }
+        Ok(match self.air_alone(k, t) {
+            Some(air) => Arc::new(air),
+            None => Arc::new(Ideal),
+        })
+    }
+
+    /// The same for the rate of what arrives; ideal where nobody knows that rate.
+    pub fn observed_channel(&self, k: usize, t: usize) -> Arc<dyn Channel<f64>> {
+        match self.air_alone(k, t) {
             Some(air) => Arc::new(air),
             None => Arc::new(Ideal),
         }
+    }
+
+    /// What a link's features meet by themselves: what is heard together, no channel of one link changes.
+    fn air_alone(&self, k: usize, t: usize) -> Option<Air> {
+        air(&self.scenario, self.seed, k, t).filter(|_| !self.scenario.is_mac(k, t))
     }
 
     /// What receiver t hears several transmitters over at once; none if it hears all alone.

@@ -5,6 +5,7 @@ pub(crate) mod channel;
 pub(crate) mod convert;
 pub(crate) mod fetch;
 pub(crate) mod model;
+pub(crate) mod own_channel;
 pub(crate) mod own_kind;
 pub(crate) mod source;
 pub(crate) mod trace;
@@ -19,6 +20,7 @@ pub use fetch::data_nearby;
 pub use model::{
     EncoderModules, check_kinds, encoder, layers, libraries, module, network, seen, task_inputs,
 };
+pub use own_channel::{BuildChannel, WantedChannel, register_channel, try_channels};
 pub use own_kind::{Build, Wanted, register_kind};
 pub use source::{check_data_names, data_source, open_data};
 pub use trace::check_traces;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use candle_core::DType;
 use dib::{
-    Module, Network, initial_weights,
+    Channel, Module, Network, initial_weights,
     nn::{self, Architecture, LayerSummary},
     receiver_embedding,
 };
@@ -13,6 +13,7 @@ use scenario::{Described, Kind, Layer, Scenario, ScenarioError, TaskInput};
 
 use crate::{
     Context, NodeError,
+    described::own_channel::check_channel_kinds,
     described::own_kind::{build_own, kind_names},
 };
 
@@ -94,10 +95,14 @@ pub fn network(
     Ok(network)
 }
 
-/// The libraries beside this program with which networks compute, each once, in order.
-pub fn libraries<'a>(networks: impl Iterator<Item = &'a Network>) -> Vec<String> {
-    let each: BTreeSet<String> = networks.flat_map(|network| network.module().libraries()).collect();
-    each.into_iter().collect()
+/// The libraries beside this program with which networks and channels compute, each once, in order.
+pub fn libraries<'a>(
+    networks: impl Iterator<Item = &'a Network>,
+    channels: impl Iterator<Item = &'a dyn Channel<f32>>,
+) -> Vec<String> {
+    let of_networks = networks.flat_map(|network| network.module().libraries());
+    let of_channels = channels.flat_map(Channel::libraries);
+    of_networks.chain(of_channels).collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 /// What each layer of a network does to a row.
@@ -181,7 +186,7 @@ fn reshaped<'a>(key: &str, shape: &'a [usize], axes: &[usize]) -> Result<&'a [us
     Err(ScenarioError::invalid(format!("{key}.shape"), what))
 }
 
-/// Checks that this program knows the kinds of all networks of the scenario.
+/// Checks that this program knows the kinds of all networks and channels of the scenario.
 ///
 /// # Errors
 /// If a kind is unknown: the key, and its possible values.
@@ -191,7 +196,7 @@ pub fn check_kinds(scenario: &Scenario) -> Result<(), ScenarioError> {
             return Err(ScenarioError::invalid(format!("{key}.kind"), unknown(model.kind.name())));
         }
     }
-    Ok(())
+    check_channel_kinds(scenario)
 }
 
 /// The kind as a value of `dib`, if it is built in.

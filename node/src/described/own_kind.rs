@@ -1,4 +1,4 @@
-//! Kinds of network that a user's program adds.
+//! Kinds of network that a user's program adds, and what they have in common with those of channels.
 
 use std::{
     cell::RefCell,
@@ -15,6 +15,11 @@ pub struct Wanted<'a> {
     pub shape: &'a [usize],
     /// The number of values in an output row.
     pub outputs: usize,
+    keys: AskedKeys,
+}
+
+/// The keys of a kind's own in the scenario, and which of them the kind has asked for.
+pub(super) struct AskedKeys {
     keys: Map<String, Value>,
     asked: RefCell<Vec<String>>,
 }
@@ -36,19 +41,38 @@ impl Wanted<'_> {
     /// # Errors
     /// If the key's value is of another type.
     pub fn key<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
+        self.keys.get(key)
+    }
+
+    /// All keys of the network's table as an object of JSON, for a kind that checks by itself what they may be.
+    pub fn keys(&self) -> String {
+        self.keys.all()
+    }
+}
+
+impl AskedKeys {
+    /// Those of a table.
+    pub(super) fn new(table: &impl serde::Serialize) -> Self {
+        match serde_json::to_value(table) {
+            Ok(Value::Object(keys)) => AskedKeys { keys, asked: RefCell::default() },
+            other => unreachable!("a table is an object, not {other:?}"),
+        }
+    }
+
+    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
         self.asked.borrow_mut().push(key.to_owned());
         let Some(value) = self.keys.get(key) else { return Ok(None) };
         serde_json::from_value(value.clone()).map(Some).map_err(|error| format!("{key} is {value}: {error}"))
     }
 
-    /// All keys of the network's table as an object of JSON, for a kind that checks by itself what they may be.
-    pub fn keys(&self) -> String {
+    /// All of them as an object of JSON.
+    pub(super) fn all(&self) -> String {
         self.asked.borrow_mut().extend(self.keys.keys().cloned());
         Value::Object(self.keys.clone()).to_string()
     }
 
-    /// A key that the scenario sets and the network never asked for.
-    fn not_asked(&self) -> Option<String> {
+    /// A line on a key that the scenario sets and nobody asked for.
+    pub(super) fn not_asked(&self) -> Option<String> {
         let asked = self.asked.borrow();
         let key = self.keys.keys().find(|key| !asked.contains(key))?;
         let known = if asked.is_empty() { "no keys of its own".to_owned() } else { asked.join(", ") };
@@ -61,16 +85,22 @@ impl Wanted<'_> {
 /// # Errors
 /// If the name is taken, or is not 1 to 64 letters, digits, hyphens and underscores.
 pub fn register_kind(name: &'static str, build: Arc<Build>) -> Result<(), String> {
+    check_new_name("network", name, &kind_names())?;
+    ADDED.write().unwrap_or_else(PoisonError::into_inner).push((name, build));
+    Ok(())
+}
+
+/// Checks the name of a kind that is to be added to those with other names.
+pub(super) fn check_new_name(what: &str, name: &str, others: &[&str]) -> Result<(), String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         return Err(format!(
-            "a kind of network is called {name:?}, but its name is 1 to 64 letters, digits, hyphens and underscores"
+            "a kind of {what} is called {name:?}, but its name is 1 to 64 letters, digits, hyphens and underscores"
         ));
     }
-    if kind_names().contains(&name) {
-        return Err(format!("two kinds of network are called \"{name}\": give one another name"));
+    if others.contains(&name) {
+        return Err(format!("two kinds of {what} are called \"{name}\": give one another name"));
     }
-    ADDED.write().unwrap_or_else(PoisonError::into_inner).push((name, build));
     Ok(())
 }
 
@@ -90,14 +120,10 @@ pub(crate) fn build_own(
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
     let build = added.iter().find(|(known, _)| *known == name).map(|(_, build)| build.clone())?;
     drop(added);
-    let keys = match serde_json::to_value(keys) {
-        Ok(Value::Object(keys)) => keys,
-        other => unreachable!("a table is an object, not {other:?}"),
-    };
-    let wanted = Wanted { shape, outputs, keys, asked: RefCell::default() };
+    let wanted = Wanted { shape, outputs, keys: AskedKeys::new(keys) };
     let built = build(&wanted).and_then(|module| {
         let (inputs, outputs) = (module.inputs(), module.outputs());
-        match wanted.not_asked() {
+        match wanted.keys.not_asked() {
             Some(line) => Err(line),
             None if (inputs, outputs) == (wanted.inputs(), wanted.outputs) => Ok(module),
             None => {

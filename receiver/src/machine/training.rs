@@ -163,7 +163,7 @@ impl ReceiverMachine {
         };
         self.profiler.turn_to(ProfilerPhase::Pack);
         if self.context.verify {
-            self.record_audit(&mut report, &round.requested, round.told);
+            self.record_audit(&mut report, &round.requested, round.told)?;
         }
         gradients.iter_mut().for_each(|gradients| gradients.costs.clone_from(&round.costs));
         self.stage = Awaiting::Idle { unsent: Some(gradients) };

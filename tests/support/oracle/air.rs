@@ -16,6 +16,8 @@ pub(super) struct Sent {
     symbols: Tensor,
     /// The channel's effect on them; none over an ideal channel.
     pub(super) link: Option<Link>,
+    /// Over the channel of a program's own that the tests add, z' = tanh(z) + n: n, [samples, feature_dim].
+    bent: Option<Tensor>,
 }
 
 /// The channel's effect on the symbols of an entry.
@@ -37,14 +39,18 @@ impl Oracle<'_> {
         let [k, t, m, tick] = key;
         let coded = self.encode(k, t, m, tick)?;
         let Some(channel) = self.setup.scenario.channel_between(k, t) else {
-            return Ok(Sent { symbols: coded.z.clone(), rated: coded, link: None });
+            return Ok(Sent { symbols: coded.z.clone(), rated: coded, link: None, bent: None });
         };
-        let link = Some(self.link(channel, key, coded.z.dim(0)?)?);
+        let samples = coded.z.dim(0)?;
+        let (link, bent) = match channel.kind.own() {
+            Some(_) => (None, Some(self.bend_noise(channel, key, samples)?)),
+            None => (Some(self.link(channel, key, samples)?), None),
+        };
         let uses = (self.feature_dim() / 2) as f64;
         if channel.power == Power::Realised {
             let norm = coded.z.sqr()?.sum_keepdim(1)?.sqrt()?;
             let symbols = (coded.z.broadcast_div(&norm)? * uses.sqrt())?;
-            return Ok(Sent { rated: coded, symbols, link });
+            return Ok(Sent { rated: coded, symbols, link, bent });
         }
         let energy = match &coded.posterior {
             Some((mu, std)) => (mu.sqr()? + std.sqr()?)?,
@@ -62,7 +68,7 @@ impl Oracle<'_> {
             None => None,
         };
         let z = scaled(&coded.z)?;
-        Ok(Sent { symbols: z.clone(), rated: Coded { z, posterior }, link })
+        Ok(Sent { symbols: z.clone(), rated: Coded { z, posterior }, link, bent })
     }
 
     /// What stands in the place of an entry that is heard together with others, given all granted entries of the tick: those that lie as far
@@ -108,6 +114,15 @@ impl Oracle<'_> {
         multiplied(&heard, link, &|[re, im]| [re / (re * re + im * im), -im / (re * re + im * im)])
     }
 
+    /// n of an entry over the channel of a program's own: normal, with the deviation that the scenario says.
+    fn bend_noise(&self, channel: &Channel, [k, t, m, tick]: [usize; 4], samples: usize) -> Result<Tensor> {
+        let deviation = channel.parameters["deviation"].as_float().expect("it is a number");
+        let (indices, moment) = ([k as u64, t as u64, m as u64, 0], self.first_tick + tick as u64);
+        let mut stream = self.setup.seed.stream(Purpose::AirNoise, &indices, moment);
+        let noise = (0..samples * self.feature_dim()).map(|_| deviation * stream.normal()).collect();
+        Tensor::from_vec(noise, (samples, self.feature_dim()), &Device::Cpu)
+    }
+
     /// The rate of what arrives of an entry, given the gains: of h* y / |h|, whose parts have noise N0 / 2 each.
     pub(super) fn rate_received(&self, key: &[usize; 4]) -> Result<Tensor> {
         let sent = self.send(*key)?;
@@ -146,7 +161,7 @@ impl Oracle<'_> {
                 Block::Sample => (sample as u64, moment),
             };
             let mut stream = seed.stream(Purpose::Gain, &[k, t, 0, sample], block);
-            match channel.kind {
+            match &channel.kind {
                 ChannelKind::Awgn => vec![[1.0, 0.0]; symbols],
                 ChannelKind::Rayleigh | ChannelKind::Mac => {
                     let (taps, subcarriers) = (channel.taps.unwrap_or(1), channel.subcarriers.unwrap_or(1));
@@ -183,6 +198,9 @@ impl Oracle<'_> {
 impl Sent {
     /// z', [samples, feature_dim].
     pub(super) fn arrived(&self) -> Result<Tensor> {
+        if let Some(noise) = &self.bent {
+            return self.symbols.tanh()? + noise;
+        }
         let Some(link) = &self.link else { return Ok(self.symbols.clone()) };
         let (samples, d) = self.symbols.dims2()?;
         let pairs = self.symbols.reshape((samples, d / 2, 2))?;

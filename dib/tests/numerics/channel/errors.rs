@@ -58,7 +58,7 @@ fn measured(order: usize, air: &Air) -> f64 {
     let mut draws = stream(order as u64);
     let sent: Vec<usize> = (0..SYMBOLS).map(|_| draws.below(order as u64) as usize).collect();
     let mut values: Vec<f64> = sent.iter().flat_map(|&at| points[at]).collect();
-    air.send(&crossing(order, 0), &mut values);
+    air.send(&crossing(order, 0), &mut values).unwrap();
     let far = |got: &[f64], point: [f64; 2]| (got[0] - point[0]).powi(2) + (got[1] - point[1]).powi(2);
     let nearest = |got: &[f64]| {
         let nearer = |one: &usize, other: &usize| far(got, points[*one]).total_cmp(&far(got, points[*other]));
@@ -99,7 +99,7 @@ fn equalisers_do_what_their_formulas_say() {
     let power = gain[0] * gain[0] + gain[1] * gain[1];
     let arrived = |air: Air| {
         let mut values = [0.3, -0.7, 1.1, 0.2];
-        air.send(&crossing(0, 3), &mut values);
+        air.send(&crossing(0, 3), &mut values).unwrap();
         values
     };
     let near = |got: [f64; 4], expected: [f64; 4]| {
@@ -130,7 +130,7 @@ fn mmse_is_the_linear_equaliser_with_the_least_error() {
     let sent: Vec<f64> = (0..2 * ROWS).map(|_| draws.normal() / 2f64.sqrt()).collect();
     let arrived = |csi| {
         let mut values = sent.clone();
-        at(csi).send(&crossing(0, 0), &mut values);
+        at(csi).send(&crossing(0, 0), &mut values).unwrap();
         values
     };
     let error = |arrived: &[f64], factor: f64| {
@@ -161,7 +161,7 @@ fn every_symbol_meets_the_gain_of_its_subcarrier() {
     let air = Air { feature_dim: 6, ..air(MULTIPATH, None, Csi::Unknown) };
     let gains = air.gains(&crossing(0, 3), 0);
     let mut values = [1.0, 0.0, 0.0, 1.0, 2.0, 0.0];
-    air.send(&crossing(0, 3), &mut values);
+    air.send(&crossing(0, 3), &mut values).unwrap();
     let ([a, b], [c, d]) = (gains[0], gains[1]);
     assert_eq!(values, [a, b, -d, c, 2.0 * a, 2.0 * b]);
 }
@@ -170,7 +170,7 @@ fn every_symbol_meets_the_gain_of_its_subcarrier() {
 fn an_odd_value_has_nothing_beside_it() {
     let air = Air { feature_dim: 3, ..air(Fading::Rayleigh, None, ZERO_FORCING) };
     let mut values = [0.3, -0.7, 1.1, 0.5, 0.25, -2.0];
-    air.send(&crossing(0, 3), &mut values);
+    air.send(&crossing(0, 3), &mut values).unwrap();
     let expected = [0.3, -0.7, 1.1, 0.5, 0.25, -2.0];
     assert!(values.iter().zip(expected).all(|(got, sent): (&f64, f64)| (got - sent).abs() < 1e-12));
 }

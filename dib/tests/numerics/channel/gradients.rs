@@ -46,7 +46,7 @@ impl Way {
         let mut start = 0;
         for (tick, rows) in GROUPS.into_iter().enumerate() {
             let end = start + rows * self.air.feature_dim;
-            self.air.send(&crossing(0, tick as u64), &mut arrived[start..end]);
+            self.air.send(&crossing(0, tick as u64), &mut arrived[start..end]).unwrap();
             start = end;
         }
         let value: f64 = arrived.iter().zip(numbers(&self.weights)).map(|(z, weight)| z * weight).sum();
@@ -66,7 +66,7 @@ impl Way {
         let mut start = 0;
         for (tick, rows) in GROUPS.into_iter().enumerate() {
             let end = start + rows * self.air.feature_dim;
-            self.air.pull_back(&crossing(0, tick as u64), &mut back[start..end]);
+            self.air.pull_back(&crossing(0, tick as u64), &[], &mut back[start..end]).unwrap();
             start = end;
         }
         let back = Tensor::from_vec(back, self.weights.dims(), self.weights.device()).unwrap();
@@ -167,8 +167,8 @@ fn f32_agrees_with_f64() {
             let exact: Vec<f64> = numbers(&normal(5, &[3, 4], DType::F64));
             let mut narrow: Vec<f32> = exact.iter().map(|value| *value as f32).collect();
             let mut wide: Vec<f64> = narrow.iter().map(|value| f64::from(*value)).collect();
-            air.send(&crossing(0, 1), &mut narrow);
-            air.send(&crossing(0, 1), &mut wide);
+            air.send(&crossing(0, 1), &mut narrow).unwrap();
+            air.send(&crossing(0, 1), &mut wide).unwrap();
             assert_eq!(narrow, wide.iter().map(|value| *value as f32).collect::<Vec<_>>());
         }
     }

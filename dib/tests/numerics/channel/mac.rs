@@ -133,7 +133,7 @@ fn a_trace_is_met_at_its_times() {
     let air = air(Fading::Trace(trace), None, Csi::Unknown);
     // Transmitter 1, receiver 2 at time 4, which is time 1 again.
     let mut symbol = [1.0, 0.0, 0.0, 1.0];
-    air.send(&crossing(0, 4), &mut symbol);
+    air.send(&crossing(0, 4), &mut symbol).unwrap();
     assert_eq!(symbol, [11.0, -1.0, 1.0, 11.0]);
     let round = Air { block: FadingBlock::Round, ..air };
     assert_eq!(round.gains(&crossing(0, 47), 0), [[17.0, -1.0]]);

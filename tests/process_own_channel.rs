@@ -1,0 +1,113 @@
+//! A program that adds a kind of channel (`examples/own_channel.rs`) runs networks of processes, and a program without
+//! the kind is refused.
+
+use std::{path::Path, sync::LazyLock};
+
+use harness::{PATIENCE, Place, Signal, wait_until};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// Often, so that little gets through as it was, and one link without; and networks with which a round takes its time.
+const IMPULSES: &str = r#"
+[network.encoder]
+[network.joint]
+[network.local]
+[network.selector]
+[[channel]]
+kind = "impulses"
+parameters = { probability = 0.3, power = 20.0 }
+[[channel]]
+transmitter = 1
+receiver = 0
+kind = "awgn"
+snr_db = 10.0
+"#;
+
+/// Cargo builds examples before tests, beside the program.
+static OWN: LazyLock<String> = LazyLock::new(|| {
+    let own = Path::new(PROGRAM).with_file_name("examples").join("own_channel");
+    assert!(own.exists(), "{} is missing: cargo build --release --workspace --examples", own.display());
+    own.display().to_string()
+});
+
+fn place(program: &'static str) -> Place {
+    let place = Place::new(program);
+    place.write_tiny_with("impulses.toml", IMPULSES);
+    place
+}
+
+#[test]
+fn its_nodes_know_the_kind_and_come_to_the_same_as_tasks_of_one_whoever_is_killed() {
+    let place = place(OWN.as_str());
+    let words = "impulses.toml --rounds 20 --set checkpoint.every=2 --json";
+    let tasks = place.run(&format!("run {words} --in-process --verify --out tasks")).done().json();
+    let killed = place.start(&format!("run {words} --verify --out killed"));
+    wait_until("some rounds", PATIENCE, || place.run_folder("killed").rounds() > 3);
+    place.find("receiver 0").unwrap().signal(Signal::Kill);
+    let killed = killed.finish().done().json();
+    assert_eq!(killed["fingerprint"], tasks["fingerprint"]);
+    assert_eq!((&killed["test"], &killed["channel"]), (&tasks["test"], &tasks["channel"]));
+    assert_eq!(place.run("evaluate killed --json").done().json()["test"], tasks["test"]);
+
+    // Its uses are counted; what arrives over it, nobody knows.
+    let channel = &tasks["channel"];
+    let entries = tasks["test"]["selected_entries"].as_f64().unwrap();
+    assert!((channel["uses"].as_f64().unwrap() - 2.0 * entries).abs() < 1e-9, "{channel}");
+    assert!(channel["rate_received"].is_null(), "{channel}");
+    let milder = format!("run {words} --in-process --out milder --set channel=[{{kind=\"impulses\"}}]");
+    assert_ne!(place.run(&milder).done().json()["fingerprint"], tasks["fingerprint"]);
+}
+
+#[test]
+fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
+    let place = place(OWN.as_str());
+    for (channel, expected) in [
+        ("kind=\"impulses\",parameters={power=-1}", "channel 0: power is -1; it must be from 0 to 1000000"),
+        (
+            "kind=\"impulses\",parameters={power=\"high\"}",
+            "channel 0: power is \"high\": invalid type: string",
+        ),
+        (
+            "kind=\"impulses\",parameters={strength=1}",
+            "channel 0: parameters.strength is unknown: the kind has probability, power",
+        ),
+        ("kind=\"impulses\",snr_db=10", "channel 0: snr_db is for a built-in kind"),
+        (
+            "kind=\"pulses\"",
+            "channel 0: kind is \"pulses\", which is no kind of channel of this program: it has `ideal`, `awgn`",
+        ),
+    ] {
+        place.run(&format!("run impulses.toml --out a --set channel=[{{{channel}}}]")).failed(2, &[expected]);
+        place.run(&format!("check impulses.toml --set channel=[{{{channel}}}]")).failed(2, &[expected]);
+        assert_eq!(place.run_folder("a").rounds(), 0);
+    }
+}
+
+#[test]
+fn a_program_without_it_is_refused_by_name() {
+    let (own, plain) = (place(OWN.as_str()), place(PROGRAM));
+    let missing = "channel 0: kind is \"impulses\", which is no kind of channel of this program";
+    plain.run("run impulses.toml --out a").failed(2, &[missing, "`rayleigh`"]);
+
+    // A node of another program than the coordinator's reports that.
+    let coordinator = own.start("coordinator impulses.toml --out a --listen 127.0.0.1:0");
+    let node = plain.start(&format!("receiver --coordinator {} --index 0", own.address("a")));
+    let said = node.finish();
+    assert!(!said.status.success() && said.stderr.contains(missing), "{said}");
+    let ended = coordinator.finish();
+    assert!(!ended.status.success() && ended.stderr.contains(missing), "{ended}");
+}
+
+#[test]
+fn the_page_s_commands_are_accepted() {
+    let place = place(OWN.as_str());
+    let prefix = "cargo run --release --example own_channel -- ";
+    let lines = include_str!("../docs/channels.md").lines();
+    let commands: Vec<&str> = lines.filter_map(|line| line.trim().strip_prefix(prefix)).collect();
+    assert_eq!(commands.len(), 1);
+    for command in commands {
+        place.run(&command.replacen("run ", "check ", 1).replace('\'', "")).done();
+    }
+    let own = include_str!("../examples/own_channel.rs");
+    assert!(own.lines().count() <= 60 && own.contains(&format!("//! {}", prefix)));
+}
