@@ -305,7 +305,8 @@ impl Arguments {
         }
         // The copy is of one checkpoint: it is the last, whichever of the run's it was.
         let options = self.options_with(scenario, Mode::Evaluate)?;
-        let serve = ServeOptions { run: run.into(), best: self.best, stream: self.stream.clone() };
+        let stream = self.stream.clone();
+        let serve = ServeOptions { run: run.into(), best: self.best, stream, answers: None };
         let folder = stream::service_folder(run);
         Ok(Options { store: Some(store), best: false, folder, serve: Some(serve), ..options })
     }

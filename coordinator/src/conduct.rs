@@ -33,7 +33,7 @@ use crate::{
     setup::Setup,
     shared_status::SharedStatus,
     stall,
-    stream::{Newer, Stream},
+    stream::{Apart, Newer, Stream, StreamService},
     summary::{ClassCounts, hex},
     validation::Best,
 };
@@ -83,14 +83,18 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         events,
     };
     let feed = page::feed(&options, &setup.folder, &service, page_listener.is_some())?;
-    let page = match page_listener {
-        Some(listener) => Some(Page::serve(listener, &options, &setup.folder, &feed)?),
+    let stream = match &options.serve {
+        Some(serve) => Some(Stream::open(serve, &options.scenario, (options.json, options.insecure))?),
         None => None,
     };
-    let stream = match &options.serve {
-        Some(serve) => {
-            Some(Stream::open(&serve.stream, &options.scenario, (options.json, options.insecure))?)
-        }
+    let answers = stream.as_ref().map(Stream::answers);
+    let stream_service = stream.as_ref().map(Stream::service);
+    let apart = match &stream_service {
+        Some(service) => Apart::serve(&options, service).await?,
+        None => None,
+    };
+    let page = match page_listener {
+        Some(listener) => Some(Page::serve(listener, &options, &setup.folder, (&feed, answers.clone()))?),
         None => None,
     };
     let newer = options.serve.as_ref().filter(|serve| serve.stream.reload).map(Newer::of).transpose()?;
@@ -106,7 +110,8 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         let router = listener
             .server()
             .add_service(CoordinatorServer::new(service).max_decoding_message_size(LARGEST_MESSAGE))
-            .add_service(Probe::of(Name::Coordinator));
+            .add_service(Probe::of(Name::Coordinator))
+            .add_optional_service(stream_service.map(StreamService::server));
         listener.serve(router, async { drop(closed.await) }).await
     });
     let outcome = conductor.conduct().await.map_err(|error| match error {
@@ -117,6 +122,11 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     });
     lock::announce_end(conductor.setup.folder.path());
     conductor.announce(&outcome);
+    // Callers see the end of the stream: nobody takes their samples, and no answer follows.
+    conductor.stream = None;
+    if let Some(answers) = &answers {
+        answers.end();
+    }
     if let Err(error) = &outcome {
         conductor.members.order(Order::Abort(Abort { reason: error.to_string() }));
     }
@@ -128,6 +138,9 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     let mut server = server;
     if tokio::time::timeout(LAST_WORDS, &mut server).await.is_err() {
         server.abort();
+    }
+    if let Some(apart) = apart {
+        apart.close().await;
     }
     if let Some(page) = page {
         page.close(&feed).await;

@@ -120,9 +120,9 @@ impl RunFolder {
     pub fn scenario_judged(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
         for assignment in set {
             let (key, _) = assignment.split_once(['.', '=']).unwrap_or((assignment, ""));
-            if !["evaluation", "straggler", "link", "channel"].contains(&key.trim()) {
+            if !["evaluation", "straggler", "link", "channel", "profile"].contains(&key.trim()) {
                 return Err(CoordinatorError::Input(format!(
-                    "--set {assignment}: only keys of evaluation, straggler, link and channel can change once a run is trained"
+                    "--set {assignment}: only keys of profile, evaluation, straggler, link and channel can change once a run is trained"
                 )));
             }
         }

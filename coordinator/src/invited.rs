@@ -56,6 +56,30 @@ pub(crate) fn manage(action: Action, caller: Identity) -> Result<(), Status> {
     }
 }
 
+/// Checks that a caller may send a service samples, and gives the transmitter for which it may observe: with certificates, only the one
+/// that its own is made out to; none: all, as the administrator may.
+pub(crate) fn observe(caller: Identity) -> Result<Option<usize>, Status> {
+    match caller {
+        Identity::Nobody | Identity::Token | Identity::Peer(Name::Admin) => Ok(None),
+        Identity::Peer(Name::Transmitter(k)) => Ok(Some(k as usize)),
+        Identity::Peer(name) => Err(Status::permission_denied(format!(
+            "the caller's certificate is made out to {name}: only a transmitter's or the administrator's may send samples"
+        ))),
+    }
+}
+
+/// Checks that a caller may follow a service's answers, and gives the receiver whose it may: with certificates, only the one that its own
+/// is made out to; none: all, as the administrator may.
+pub(crate) fn answers(caller: Identity) -> Result<Option<usize>, Status> {
+    match caller {
+        Identity::Nobody | Identity::Token | Identity::Peer(Name::Admin) => Ok(None),
+        Identity::Peer(Name::Receiver(t)) => Ok(Some(t as usize)),
+        Identity::Peer(name) => Err(Status::permission_denied(format!(
+            "the caller's certificate is made out to {name}: only a receiver's or the administrator's may follow answers"
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proto::v1::Role::{Receiver, Transmitter, Unspecified};
@@ -77,6 +101,19 @@ mod tests {
             for caller in [Identity::Peer(Name::Admin), Identity::Token, Identity::Nobody] {
                 assert!(manage(action, caller).is_ok());
             }
+        }
+    }
+
+    #[test]
+    fn with_certificates_samples_come_from_transmitters_and_answers_go_to_receivers() {
+        for open in [Identity::Nobody, Identity::Token, Identity::Peer(Name::Admin)] {
+            assert_eq!((observe(open).unwrap(), answers(open).unwrap()), (None, None));
+        }
+        let (transmitter, receiver) =
+            (Identity::Peer(Name::Transmitter(2)), Identity::Peer(Name::Receiver(1)));
+        assert_eq!((observe(transmitter).unwrap(), answers(receiver).unwrap()), (Some(2), Some(1)));
+        for refused in [observe(receiver), answers(transmitter), observe(Identity::Peer(Name::Coordinator))] {
+            assert_eq!(refused.unwrap_err().code(), tonic::Code::PermissionDenied);
         }
     }
 

@@ -67,7 +67,7 @@ pub use page::PageAddress;
 pub use rates::Rates;
 pub use recordings::Recordings;
 pub use started::{Started, command_line};
-pub use stream::{Redraw, SampleSource, StreamArguments, WhenFull, service_folder};
+pub use stream::{AnswerSink, Redraw, SampleSource, StreamArguments, WhenFull, service_folder};
 pub use strengths::Strengths;
 pub use summary::{ClassCounts, Confusion, Summary, TaskResult, Test, Timing, Wire, at_ceiling};
 pub(crate) use table::render;

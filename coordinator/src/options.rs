@@ -4,7 +4,7 @@ use link::{Security, Token};
 use scenario::Scenario;
 use store::Store;
 
-use crate::{CoordinatorError, PageAddress, StreamArguments};
+use crate::{AnswerSink, CoordinatorError, PageAddress, StreamArguments};
 
 /// Settings of a coordinator at its start.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub struct ServeOptions {
     pub best: bool,
     /// The stream.
     pub stream: StreamArguments,
+    /// Takes the answers, instead of standard output.
+    pub answers: Option<AnswerSink>,
 }
 
 /// The file of a run's folder with a token that the run generated for itself. It is never stored remotely.

@@ -34,8 +34,8 @@ mod view;
 
 pub use arrays::{
     ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Label, NewArray,
-    Normalisation, TaskKind, TaskReport, Values, check_array_name, check_arrays, check_arrays_of,
-    parse_array, read_complex, write_npz,
+    Normalisation, OutOfStep, TaskKind, TaskReport, Values, check_array_name, check_arrays, check_arrays_of,
+    parse_array, read_complex, read_npy, write_npz,
 };
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};

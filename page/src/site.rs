@@ -14,7 +14,7 @@ use axum::{
 use link::CallerAddress;
 
 use crate::{
-    Command, Door, Runs, Watch, assets,
+    AnswerFeed, Command, Door, Runs, Watch, assets,
     door::{Asks, Refusal},
     logs, runs, stream,
 };
@@ -34,6 +34,7 @@ pub struct Site {
     door: Door,
     shown: Shown,
     metrics: Option<Metrics>,
+    answers: Option<Arc<AnswerFeed>>,
     readers: Arc<tokio::sync::Semaphore>,
 }
 
@@ -58,7 +59,8 @@ impl Site {
     }
 
     fn new(shown: Shown, door: Door) -> Self {
-        Site { door, shown, metrics: None, readers: Arc::new(tokio::sync::Semaphore::new(READERS)) }
+        let readers = Arc::new(tokio::sync::Semaphore::new(READERS));
+        Site { door, shown, metrics: None, answers: None, readers }
     }
 
     /// The same with metrics.
@@ -66,10 +68,17 @@ impl Site {
         Site { metrics: Some(Arc::new(metrics)), ..self }
     }
 
-    /// The answers, for a server.
+    /// The same with the answers of a service.
+    pub fn with_answers(self, answers: Option<Arc<AnswerFeed>>) -> Self {
+        Site { answers, ..self }
+    }
+
+    /// The responses, for a server.
     pub fn router(self) -> Router {
         let (prefix, others) = match &self.shown {
-            Shown::One(_) => ("", Router::new().route("/metrics", get(metrics))),
+            Shown::One(_) => {
+                ("", Router::new().route("/metrics", get(metrics)).route("/answers", get(answers)))
+            }
             Shown::Folder(_) => {
                 ("/run/{run}", Router::new().route("/", get(home)).route("/api/runs", get(list)))
             }
@@ -100,7 +109,8 @@ impl Site {
 
 /// Checks a request before it is answered, and adds to every answer what keeps browsers from misusing it.
 async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let is_page = !["/api/", "/events", "/metrics"].iter().any(|part| request.uri().path().contains(part));
+    let data = ["/api/", "/events", "/metrics", "/answers"];
+    let is_page = !data.iter().any(|part| request.uri().path().contains(part));
     let asks = match *request.method() {
         Method::GET | Method::HEAD if is_page => Asks::Page,
         Method::GET | Method::HEAD => Asks::Read,
@@ -224,6 +234,13 @@ async fn events(State(site): State<Site>, Path(names): Names) -> Answer {
     };
     let kind = (header::CONTENT_TYPE, "text/event-stream");
     Ok(([kind], stream::events(watch, refresh)).into_response())
+}
+
+/// The answers of a service from now on; a page of a run that is trained has none.
+async fn answers(State(site): State<Site>) -> Answer {
+    let answers = site.answers.as_ref().ok_or_else(unknown)?;
+    let kind = (header::CONTENT_TYPE, "text/event-stream");
+    Ok(([kind], stream::answers(answers.follow())).into_response())
 }
 
 async fn metrics(State(site): State<Site>) -> Answer {

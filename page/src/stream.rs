@@ -11,12 +11,15 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
-    Watch,
+    AnswerReader, NextAnswer, Watch,
     watch::{Message, Message::End},
 };
 
 /// Messages of this time are sent together: nobody sees more than some pictures a second.
 const TOGETHER: Duration = Duration::from_millis(80);
+
+/// Bytes of answers that are sent together at most, but for one answer.
+const TOGETHER_BYTES: usize = 1 << 16;
 
 /// Interval between two events of what the run does now.
 const PULSE: Duration = Duration::from_secs(1);
@@ -58,6 +61,38 @@ pub(crate) fn events(watch: Arc<Watch>, refresh: impl Fn() + Send + 'static) -> 
             // A reader that does not read keeps this task waiting, and no other.
             if sender.send(Ok(std::mem::take(&mut text).into())).await.is_err() {
                 return;
+            }
+        }
+    });
+    Body::from_stream(ReceiverStream::new(body))
+}
+
+/// The body of a response with all answers from now on: an event of the default type for each, and `missed` with the number of those that
+/// a reader lost since it did not keep up.
+pub(crate) fn answers(mut reader: AnswerReader) -> Body {
+    let (sender, body) = mpsc::channel::<Result<Bytes, Infallible>>(1);
+    tokio::spawn(async move {
+        // Sent at once, so that a reader knows from when on it has all.
+        let mut text = String::from("retry: 1000\n\n");
+        let mut ended = false;
+        while sender.send(Ok(std::mem::take(&mut text).into())).await.is_ok() && !ended {
+            let mut next = tokio::select! {
+                () = sender.closed() => return,
+                next = reader.next() => Some(next),
+            };
+            // What has come meanwhile goes out together.
+            while let Some(found) = next {
+                match found {
+                    NextAnswer::Answer { json, .. } => drop(write!(text, "data: {json}\n\n")),
+                    NextAnswer::Missed(missed) => {
+                        event(&mut text, "missed", &format!("{{\"missed\":{missed}}}"))
+                    }
+                    NextAnswer::End => ended = true,
+                }
+                next = if ended || text.len() > TOGETHER_BYTES { None } else { reader.now() };
+            }
+            if ended {
+                event(&mut text, "end", "{}");
             }
         }
     });

@@ -3,13 +3,15 @@
 use crate::{Change, Scenario};
 
 /// Keys that do not affect training: locations of data and computation, checkpoint intervals, evaluation, how a round
-/// travels, time limits, and the number of rounds (where a schedule depends on it, a run's lineage records it).
-const FREE: [&str; 10] = [
+/// travels, time limits, hardware that is modelled, and the number of rounds (where a schedule depends on it, a run's lineage records
+/// it).
+const FREE: [&str; 11] = [
     "name",
     "data.path",
     "checkpoint.",
     "evaluation.",
     "record.",
+    "profile.",
     "straggler.patience",
     "train.rounds",
     "train.ticks_per_part",
@@ -65,6 +67,7 @@ mod tests {
             "checkpoint.store=elsewhere",
             "evaluation.passes=3",
             "straggler.patience=9",
+            "profile.flops=1e9",
             "train.rounds=3",
             "train.ticks_per_part=10",
             "receiver=[{task=\"digit\", device=\"cuda:1\"}]",

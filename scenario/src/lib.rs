@@ -20,6 +20,7 @@ mod mmfi;
 mod model;
 mod pair;
 mod preset;
+mod profile;
 mod read;
 mod renamed;
 mod seed;
@@ -43,6 +44,7 @@ pub use method::{Coding, Method, Rate, Selection};
 pub use mmfi::{MmFi, MmFiSplit};
 pub use model::{Described, Kind, Model, Models, OwnKeys, Weights};
 pub use preset::Preset;
+pub use profile::{DeviceProfile, LinkProfile, Profile};
 pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
 pub use task_input::TaskInput;
@@ -105,6 +107,9 @@ pub struct Scenario {
     /// Channels that features cross; of several that match, the last applies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channel: Vec<Channel>,
+    /// Other hardware, for which a service models latency and energy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
 /// Sizes and limits of the network.
@@ -326,6 +331,7 @@ impl Default for Scenario {
             receiver: Vec::new(),
             link: Vec::new(),
             channel: Vec::new(),
+            profile: None,
         }
     }
 }

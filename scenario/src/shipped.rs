@@ -25,10 +25,12 @@ const SMALLEST: &str = r#"
     task = "digit"
     [[link]]
     [[channel]]
+    [profile]
+    flops = 1
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 36] = [
+const WITHOUT_DEFAULT: [&str; 41] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",
@@ -65,6 +67,11 @@ const WITHOUT_DEFAULT: [&str; 36] = [
     "channel.parameters",
     "receiver.kind",
     "receiver.classes",
+    "profile.flops",
+    "profile.memory",
+    "profile.node",
+    "profile.link.bandwidth",
+    "profile.link.symbol_time",
 ];
 
 /// A file's comment above the first occurrence of each key, by `section.key`.

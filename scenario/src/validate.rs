@@ -21,6 +21,7 @@ impl Scenario {
         self.validate_channels()?;
         self.validate_sight()?;
         self.validate_coding()?;
+        self.validate_profile()?;
         if self.checkpoint.store.as_ref().is_some_and(|store| store.trim().is_empty()) {
             let what = "is empty; give a folder or the URL of an object store, or leave the key out";
             return Err(ScenarioError::invalid("checkpoint.store", what));

@@ -4,11 +4,12 @@ mod profile;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use coordinator::{CoordinatorError, Outcome, RunFolder, RunLock, ScenarioArguments, StreamArguments};
-use scenario::Scenario;
+use coordinator::{
+    CoordinatorError, Outcome, PageAddress, RunFolder, RunLock, ScenarioArguments, StreamArguments,
+};
+use scenario::{Profile, Scenario};
 use serde_json::Value;
 
-use self::profile::Profile;
 use crate::{
     cli::complain::complain,
     run::{Launch, LaunchOptions, REJOIN, in_process, local_coordinator, processes},
@@ -30,7 +31,9 @@ Examples:
   pom2dib serve runs/mine --rate 100 --limit 2000 --json
   pom2dib serve runs/mine --rate 1000 --batch-up-to 16 --wait-up-to 5
   sensor | pom2dib serve runs/mine --source stdin --json      # lines {\"seq\": 0, \"fft\": [...], \"mel\": [...]}
+  sensor | pom2dib serve runs/mine --source stdin --json      # {\"seq\": 0, \"npy\": [\"fft\"]} and the array behind it, as .npy
   pom2dib serve runs/mine --source tcp:127.0.0.1:7320 --deadline 50 --json
+  pom2dib serve runs/mine --source grpc:127.0.0.1:7320        # proto/proto/pom2dib.proto: Serving.Observe, Serving.Answers
   pom2dib serve runs/mine --redraw every=1000"
 )]
 pub(crate) struct Arguments {
@@ -46,17 +49,25 @@ pub(crate) struct Arguments {
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Change a key of straggler, link or channel, for example --set 'link=[{delay=0.01}]' (may be repeated)
+    /// Change a key of straggler, link, channel or profile, for example --set 'link=[{delay=0.01}]' (may be repeated)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 
     #[command(flatten)]
     stream: StreamArguments,
 
-    /// File with profiles of devices and links ([profile], [node."transmitter 0"], [link]): the summary also has milliseconds and
-    /// millijoules of a sample as modelled for them
+    /// File with profiles of devices and links, instead of the scenario's [profile]: the summary also has milliseconds and millijoules
+    /// of a sample as modelled for them
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
+
+    /// Address of a page for browsers with the answers as server-sent events at /answers, or off, the default
+    #[arg(long, env = "POM2DIB_PAGE", value_name = "IP:PORT|off")]
+    page: Option<PageAddress>,
+
+    /// End when standard input is closed (the parent process has ended)
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
 
     #[command(flatten)]
     place: LaunchOptions,
@@ -74,20 +85,25 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 impl Arguments {
     fn serve(&self) -> anyhow::Result<()> {
+        if self.end_with_parent {
+            node::end_with_parent();
+        }
         let launch = self.launch()?;
-        let read = |file: &PathBuf| Profile::read(file, &launch.scenario);
-        let profile = self.profile.as_ref().map(read).transpose()?;
+        let profile = match &self.profile {
+            Some(file) => Some(profile::read(file, &launch.scenario)?),
+            None => launch.scenario.profile.clone(),
+        };
         let _lock = RunLock::take(&launch.coordinator.out)?;
         let outcome = match launch.place.in_process {
             true => in_process::outcome(&launch)?,
             false => processes::serve(&launch)?,
         };
         let Outcome::Served(mut summary) = outcome else { return Ok(()) };
-        if let Some(profile) = profile {
-            summary["modelled"] = self.modelled(&launch.scenario, &profile, &summary)?;
+        if let Some(profile) = &profile {
+            summary["modelled"] = self.modelled(&launch.scenario, profile, &summary)?;
         }
         let (scenario, out, json) = (&launch.scenario, &launch.coordinator.out, self.place.json);
-        let modelled = (!json && self.profile.is_some()).then(|| profile::table(&summary["modelled"]));
+        let modelled = (!json && profile.is_some()).then(|| profile::table(&summary["modelled"]));
         coordinator::print_outcome(&Outcome::Served(summary), scenario, out, json);
         node::say(&modelled.unwrap_or_default());
         Ok(())
@@ -99,7 +115,7 @@ impl Arguments {
         let selection: Vec<Vec<String>> = serde_json::from_value(summary["selection"].clone())?;
         let entries: usize = selection.iter().map(Vec::len).sum();
         let bytes = summary["bytes_per_sample"].as_f64().unwrap_or(0.0) / entries.max(1) as f64;
-        profile.model(scenario, &info, bytes, &selection)
+        profile::model(profile, scenario, &info, bytes, &selection)
     }
 
     fn launch(&self) -> Result<Launch, CoordinatorError> {
@@ -114,6 +130,7 @@ impl Arguments {
         let mut coordinator = local_coordinator(changes, out, &self.place)?;
         (coordinator.serve, coordinator.best) = (Some(self.run.clone()), self.best);
         coordinator.stream = self.stream.clone();
+        coordinator.page = Some(self.page.unwrap_or(PageAddress::Off));
         // Without restarts too, a service goes on without a transmitter that is lost.
         coordinator.rejoin = REJOIN;
         Ok(Launch::of(scenario, coordinator, self.place.clone()))

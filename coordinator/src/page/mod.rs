@@ -6,7 +6,7 @@ mod figures;
 
 use std::{io::IsTerminal, sync::Arc};
 
-use ::page::{Door, Site};
+use ::page::{AnswerFeed, Door, Site};
 use link::{LinkError, Listener, Token};
 use proto::v1::Action;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -94,6 +94,7 @@ pub(crate) fn feed(
 pub(crate) struct Page {
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    answers: Option<Arc<AnswerFeed>>,
 }
 
 impl Page {
@@ -102,7 +103,7 @@ impl Page {
         listener: Listener,
         options: &Options,
         folder: &RunFolder,
-        feed: &Arc<Feed>,
+        (feed, answers): (&Arc<Feed>, Option<Arc<AnswerFeed>>),
     ) -> Result<Self, CoordinatorError> {
         let address = listener.address();
         let token = match options.security.token() {
@@ -119,15 +120,16 @@ impl Page {
         eprintln!("page {url}{fragment}");
         let metrics = feed.clone();
         let site = Site::of_run(feed.watch().clone(), Door::new(address, Some(token)));
-        let router = site.with_metrics(move || metrics.metrics()).router();
+        let router = site.with_metrics(move || metrics.metrics()).with_answers(answers.clone()).router();
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(listener.serve_http(router, async { drop(stopped.await) }));
-        Ok(Page { stop, server })
+        Ok(Page { stop, server, answers })
     }
 
     /// Tells readers that the run has ended, and closes the page.
     pub(crate) async fn close(self, feed: &Feed) {
-        if feed.watch().end() {
+        let is_followed = self.answers.is_some_and(|answers| answers.has_readers());
+        if feed.watch().end() || is_followed {
             tokio::time::sleep(LAST_WORDS).await;
         }
         drop(self.stop);

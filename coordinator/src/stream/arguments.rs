@@ -13,8 +13,8 @@ const QUEUE: u32 = 1024;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "The stream")]
 pub struct StreamArguments {
-    /// Where samples come from: test (the rows of the test set, over and over), stdin (JSON lines), or tcp:IP:PORT (the same
-    /// lines, from anybody who dials)
+    /// Where samples come from: test (the rows of the test set, over and over), stdin (JSON lines, or .npy arrays), tcp:IP:PORT (the
+    /// same from anybody who dials), grpc:IP:PORT (callers of Serving.Observe), or grpc (the same at the coordinator's own address)
     #[arg(long, env = "POM2DIB_SOURCE", default_value = "test", value_name = "SOURCE")]
     pub source: SampleSource,
 
@@ -78,6 +78,8 @@ pub enum SampleSource {
     Stdin,
     /// Lines from whoever dials this address.
     Tcp(SocketAddr),
+    /// Callers of `Serving.Observe`: at an address of its own, or at the coordinator's.
+    Grpc(Option<SocketAddr>),
 }
 
 /// What happens to a sample that finds the queue full.
@@ -127,14 +129,18 @@ impl FromStr for SampleSource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix("tcp:")) {
-            ("test", _) => Ok(SampleSource::Test),
-            ("stdin", _) => Ok(SampleSource::Stdin),
-            (_, Some(address)) => match address.parse() {
-                Ok(address) => Ok(SampleSource::Tcp(address)),
-                Err(_) => Err(format!("{address} is no address: give IP:PORT, as in tcp:127.0.0.1:7320")),
-            },
-            _ => Err("give test, stdin, or tcp:IP:PORT".into()),
+        let (kind, address) =
+            text.split_once(':').map_or((text, None), |(kind, address)| (kind, Some(address)));
+        let parsed = |address: &str| {
+            let wrong = |_| format!("{address} is no address: give IP:PORT, as in {kind}:127.0.0.1:7320");
+            address.parse().map_err(wrong)
+        };
+        match (kind, address) {
+            ("test", None) => Ok(SampleSource::Test),
+            ("stdin", None) => Ok(SampleSource::Stdin),
+            ("tcp", Some(address)) => parsed(address).map(SampleSource::Tcp),
+            ("grpc", address) => address.map(parsed).transpose().map(SampleSource::Grpc),
+            _ => Err("give test, stdin, tcp:IP:PORT, grpc or grpc:IP:PORT".into()),
         }
     }
 }
@@ -176,8 +182,12 @@ mod tests {
     fn sources_and_redraws_are_read() {
         assert_eq!("tcp:127.0.0.1:7".parse(), Ok(SampleSource::Tcp("127.0.0.1:7".parse().unwrap())));
         assert_eq!("stdin".parse(), Ok(SampleSource::Stdin));
-        assert!("tcp:nowhere".parse::<SampleSource>().unwrap_err().contains("IP:PORT"));
-        assert!("file".parse::<SampleSource>().is_err());
+        assert_eq!("grpc".parse(), Ok(SampleSource::Grpc(None)));
+        assert_eq!("grpc:[::1]:7".parse(), Ok(SampleSource::Grpc(Some("[::1]:7".parse().unwrap()))));
+        assert!("tcp:nowhere".parse::<SampleSource>().unwrap_err().contains("tcp:127.0.0.1"));
+        for wrong in ["file", "tcp", "grpc:", "test:1"] {
+            assert!(wrong.parse::<SampleSource>().is_err(), "{wrong}");
+        }
         assert_eq!("every=40".parse(), Ok(Redraw::Samples(40)));
         assert_eq!("2.5s".parse(), Ok(Redraw::After(Duration::from_millis(2500))));
         for wrong in ["every=0", "every=", "5", "-1s", "NaNs", "0s"] {

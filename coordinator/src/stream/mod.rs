@@ -6,18 +6,22 @@
 mod account;
 mod answers;
 mod arguments;
+mod join;
 mod latencies;
 mod lines;
 mod names;
 mod newer;
+mod observed;
 mod prepare;
 mod queue;
+mod remote;
 mod source;
 mod under_way;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
 
+use page::AnswerFeed;
 use proto::v1::{Answers, Batch};
 use scenario::Scenario;
 use tokio::time::Instant;
@@ -28,15 +32,18 @@ pub(crate) use names::Names;
 pub(crate) use newer::Newer;
 pub use prepare::service_folder;
 pub(crate) use prepare::{Prepared, prepare};
+pub(crate) use remote::{Apart, StreamService};
+pub use writer::AnswerSink;
 
 use self::{
     account::Account,
     queue::Queue,
+    remote::Inlet,
     source::Source,
     under_way::{Answered, UnderWay},
     writer::{Said, Writer},
 };
-use crate::{CoordinatorError, summary::ClassCounts};
+use crate::{CoordinatorError, ServeOptions, summary::ClassCounts};
 
 /// A sample that is to be answered.
 #[derive(Clone, Debug)]
@@ -56,6 +63,10 @@ pub(crate) struct Stream {
     under_way: UnderWay,
     account: Account,
     writer: Writer,
+    /// Those who follow the answers.
+    answers: Arc<AnswerFeed>,
+    /// Where callers put samples in, if that is where they come from.
+    inlet: Option<Inlet>,
     names: Arc<Names>,
     wait: Duration,
     batch: usize,
@@ -72,16 +83,21 @@ impl Stream {
     /// # Errors
     /// If its source cannot be opened.
     pub(crate) fn open(
-        arguments: &StreamArguments,
+        serve: &ServeOptions,
         scenario: &Scenario,
         (json, insecure): (bool, bool),
     ) -> Result<Self, CoordinatorError> {
+        let arguments = &serve.stream;
+        let (source, inlet) = Source::open(arguments, insecure)?;
+        let answers = Arc::new(AnswerFeed::default());
         Ok(Stream {
-            source: Source::open(arguments, insecure)?,
+            source,
             queue: Queue::new(arguments.queue as usize, arguments.when_full),
             under_way: UnderWay::new(scenario.receivers()),
             account: Account::new(scenario.receivers()),
-            writer: Writer::start(json)?,
+            writer: Writer::start(json, serve.answers.clone(), answers.clone())?,
+            answers,
+            inlet,
             names: Names::of(scenario).into(),
             wait: arguments.wait(),
             batch: arguments.batch_up_to.into(),
@@ -89,6 +105,16 @@ impl Stream {
             version: 0,
             drawn: (0, Instant::now()),
         })
+    }
+
+    /// The answers, for those who follow them.
+    pub(crate) fn answers(&self) -> Arc<AnswerFeed> {
+        self.answers.clone()
+    }
+
+    /// The stream as callers have it.
+    pub(crate) fn service(&self) -> StreamService {
+        StreamService::new(self.inlet.clone(), self.answers.clone())
     }
 
     /// A network is ready: its test set has so many rows, and these are its classes and the widths of its modalities.

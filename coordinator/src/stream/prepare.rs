@@ -74,13 +74,15 @@ fn served(trained: &Scenario, stream: &StreamArguments) -> Result<Scenario, Coor
     let refuse = |what: &str| Err(CoordinatorError::Input(what.into()));
     if trained.evaluates_by_tick() {
         return refuse(
-            "this run's selection is drawn for every tick (evaluation.draw = \"tick\"), and a service draws u once: it cannot be served",
+            "this run's selection is drawn for every tick (evaluation.draw = \"tick\"), and each batch of a service would wait for requests of its \
+             own: add --set evaluation.draw=pass to serve it under one draw, or under a new one now and then with --redraw",
         );
     }
     let mut channels = trained.channels();
     if channels.any(|(_, _, channel)| channel.power == scenario::Power::Entry) {
         return refuse(
-            "a channel of this run scales all samples of a tick together (power = \"entry\"), and a stream has no ticks: it cannot be served",
+            "a channel of this run scales all samples of a tick together (power = \"entry\"), and a sample cannot be sent before the others of its \
+             tick have been observed: give the channel another power, by --set channel=[...], to serve it",
         );
     }
     let mut scenario = trained.clone();

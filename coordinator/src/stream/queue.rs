@@ -78,6 +78,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn sample(seq: u64) -> Sample {
@@ -131,5 +133,43 @@ mod tests {
         let mut queue = Queue::new(1, WhenFull::Block);
         queue.push(sample(0));
         assert!(!queue.takes());
+    }
+
+    proptest! {
+        #[test]
+        fn every_sample_is_in_one_batch_or_dropped_and_no_batch_crosses_a_piece_a_draw_or_a_gap(
+            gaps in proptest::collection::vec((1u64..4, any::<bool>()), 0..200),
+            (most, batch, rows, piece, draw) in (1usize..40, 1usize..12, 1u64..50, 1u64..20, 1u64..30),
+            when_full in prop_oneof![Just(WhenFull::Block), Just(WhenFull::DropOldest), Just(WhenFull::DropNewest)],
+        ) {
+            let mut queue = Queue::new(most, when_full);
+            queue.cut_at(rows, piece);
+            let (mut seq, mut pushed, mut sent, mut dropped) = (0, Vec::new(), Vec::new(), Vec::new());
+            for (gap, is_due) in gaps {
+                if queue.takes() {
+                    seq += gap;
+                    pushed.push(seq);
+                    dropped.extend(queue.push(sample(seq)).map(|sample| sample.seq));
+                }
+                prop_assert!(queue.len() <= most);
+                if is_due || !queue.takes() {
+                    sent.extend(queue.cut(batch, draw, is_due || !queue.takes()));
+                }
+            }
+            sent.extend(std::iter::from_fn(|| queue.cut(batch, draw, true)));
+            prop_assert!(queue.is_empty());
+            for samples in &sent {
+                let (first, last) = (samples[0].seq, samples[samples.len() - 1].seq);
+                prop_assert!(samples.len() <= batch && last - first == samples.len() as u64 - 1);
+                prop_assert_eq!((first / rows, first % rows / piece), (last / rows, last % rows / piece));
+                prop_assert_eq!(first / draw, last / draw);
+            }
+            let sent: Vec<u64> = sent.into_iter().flatten().map(|sample| sample.seq).collect();
+            prop_assert!(sent.is_sorted_by(|one, other| one < other));
+            prop_assert!(when_full != WhenFull::Block || dropped.is_empty());
+            let mut all = [sent, dropped].concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, pushed);
+        }
     }
 }

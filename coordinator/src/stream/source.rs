@@ -1,16 +1,15 @@
-use std::{
-    collections::{BTreeMap, VecDeque},
-    io::BufReader,
-    net::TcpListener,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::BufReader, net::TcpListener, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     Names, Sample, SampleSource, StreamArguments,
-    lines::{Given, Line, read_lines},
+    join::Join,
+    lines::{Line, read_lines},
+    remote::Inlet,
 };
 use crate::CoordinatorError;
 
@@ -18,7 +17,7 @@ use crate::CoordinatorError;
 const LINES: usize = 64;
 
 /// Senders of lines at a time.
-const CALLERS: usize = 64;
+pub(crate) const CALLERS: usize = 64;
 
 /// The complaints about lines that are told one by one; others are counted.
 const TOLD: u64 = 10;
@@ -49,14 +48,20 @@ struct Lines {
 enum From {
     Stdin,
     Tcp(TcpListener),
+    /// Callers of `Observe`, who wait for the names.
+    Grpc(watch::Sender<Option<Arc<Names>>>, mpsc::Receiver<Line>),
 }
 
 impl Source {
-    /// Opens the source.
+    /// Opens the source; and for one that is fed over gRPC, where samples go in.
     ///
     /// # Errors
     /// If the address to listen on cannot be had.
-    pub(crate) fn open(arguments: &StreamArguments, insecure: bool) -> Result<Self, CoordinatorError> {
+    pub(crate) fn open(
+        arguments: &StreamArguments,
+        insecure: bool,
+    ) -> Result<(Self, Option<Inlet>), CoordinatorError> {
+        let mut inlet = None;
         let join = Join::new(arguments.deadline(), arguments.queue as usize);
         let lines = |from| Kind::Lines(Lines { from: Some(from), lines: None, join });
         let kind = match arguments.source {
@@ -78,8 +83,14 @@ impl Source {
                 eprintln!("taking samples at {own}");
                 lines(From::Tcp(listener))
             }
+            SampleSource::Grpc(_) => {
+                let ((into, samples), (names, known)) = (mpsc::channel(LINES), watch::channel(None));
+                inlet = Some(Inlet::new(into, known));
+                lines(From::Grpc(names, samples))
+            }
         };
-        Ok(Source { kind, left: arguments.limit.unwrap_or(u64::MAX), ended: false, refused: 0 })
+        let left = arguments.limit.unwrap_or(u64::MAX);
+        Ok((Source { kind, left, ended: false, refused: 0 }, inlet))
     }
 
     /// The nodes are ready, and the names and widths of what they observe are known.
@@ -158,7 +169,13 @@ impl Source {
             return std::future::pending().await;
         };
         let refusal = match lines.recv().await {
-            Some(Line::Given(given)) => join.take(given, Instant::now()).err(),
+            Some(Line::Given(given, reply)) => {
+                let refusal = join.take(given, Instant::now()).err();
+                if let Some(reply) = reply {
+                    reply.send(refusal.as_deref());
+                }
+                refusal
+            }
             Some(Line::Wrong(what)) => Some(what),
             None => {
                 self.ended = true;
@@ -223,131 +240,12 @@ impl From {
                     });
                 }
             }),
+            From::Grpc(known, samples) => {
+                known.send_replace(Some(names));
+                return Ok(samples);
+            }
         }
         .map_err(cannot)?;
         Ok(lines)
-    }
-}
-
-/// Joins what comes of the same sample, and puts samples in the order of their numbers.
-struct Join {
-    deadline: Option<Duration>,
-    most: usize,
-    /// Samples that are not whole, by number.
-    parts: BTreeMap<u64, Sample>,
-    /// Without a deadline every line is whole.
-    whole: VecDeque<Sample>,
-    /// The number behind that of the last sample that was passed on.
-    next: u64,
-}
-
-impl Join {
-    fn new(deadline: Option<Duration>, most: usize) -> Self {
-        Join { deadline, most, parts: BTreeMap::new(), whole: VecDeque::new(), next: 0 }
-    }
-
-    fn has_room(&self) -> bool {
-        self.whole.len() < LINES
-    }
-
-    fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.whole.is_empty()
-    }
-
-    /// Takes a line; an old or a repeated number is refused.
-    fn take(&mut self, given: Given, now: Instant) -> Result<(), String> {
-        let Given { seq, from, observed } = given;
-        if seq < self.next {
-            return Err(format!("{from}: seq {seq} is old, or was there before: dropped"));
-        }
-        if self.deadline.is_none() {
-            self.next = seq + 1;
-            self.whole.push_back(Sample { seq, came: now, observed });
-            return Ok(());
-        }
-        let Some(sample) = self.parts.get_mut(&seq) else {
-            self.parts.insert(seq, Sample { seq, came: now, observed });
-            return Ok(());
-        };
-        let both = sample.observed.iter().zip(&observed).any(|(old, new)| old.is_some() && new.is_some());
-        if both {
-            return Err(format!("{from}: seq {seq} brings what was there before: dropped"));
-        }
-        for (old, new) in sample.observed.iter_mut().zip(observed) {
-            *old = old.take().or(new);
-        }
-        Ok(())
-    }
-
-    /// The next sample that is whole, or not waited for any longer.
-    fn next(&mut self, now: Instant, is_over: bool) -> Option<Sample> {
-        if let Some(sample) = self.whole.pop_front() {
-            return Some(sample);
-        }
-        let first = self.parts.first_entry()?;
-        let sample = first.get();
-        let is_whole = sample.observed.iter().all(Option::is_some);
-        let is_due = self.deadline.is_some_and(|deadline| now >= sample.came + deadline);
-        if !(is_whole || is_due || is_over) && self.parts.len() <= self.most {
-            return None;
-        }
-        let (seq, sample) = self.parts.pop_first()?;
-        self.next = seq + 1;
-        Some(sample)
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        Some(self.parts.first_key_value()?.1.came + self.deadline?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn given(seq: u64, observed: [Option<f32>; 2]) -> Given {
-        let observed = observed.map(|value| value.map(|value| vec![value])).to_vec();
-        Given { seq, from: "x: 1".into(), observed }
-    }
-
-    fn taken(join: &mut Join, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| join.next(now, false)).map(|sample| sample.seq).collect()
-    }
-
-    #[test]
-    fn a_line_is_a_whole_sample_where_there_is_no_deadline() {
-        let (mut join, now) = (Join::new(None, 9), Instant::now());
-        for seq in [3, 4, 9] {
-            join.take(given(seq, [Some(1.0), None]), now).unwrap();
-        }
-        for seq in [9, 4, 0] {
-            assert!(join.take(given(seq, [None, None]), now).unwrap_err().contains("old"), "{seq}");
-        }
-        assert_eq!(taken(&mut join, now), [3, 4, 9]);
-    }
-
-    #[test]
-    fn parts_are_joined_until_the_deadline_and_passed_on_in_order() {
-        let (mut join, now) = (Join::new(Some(Duration::from_millis(50)), 9), Instant::now());
-        join.take(given(1, [Some(1.0), None]), now).unwrap();
-        join.take(given(2, [Some(1.0), Some(2.0)]), now).unwrap();
-        assert!(taken(&mut join, now).is_empty(), "2 is whole, and 1 comes first");
-        assert!(join.take(given(1, [Some(3.0), None]), now).unwrap_err().contains("there before"));
-        join.take(given(1, [None, Some(2.0)]), now).unwrap();
-        assert_eq!(taken(&mut join, now), [1, 2]);
-        join.take(given(5, [None, Some(2.0)]), now).unwrap();
-        assert_eq!(join.next_due(), Some(now + Duration::from_millis(50)));
-        let late = join.next(now + Duration::from_millis(50), false).unwrap();
-        assert_eq!((late.seq, late.observed), (5, vec![None, Some(vec![2.0])]));
-        assert!(join.take(given(5, [Some(1.0), None]), now).is_err());
-    }
-
-    #[test]
-    fn what_is_never_whole_does_not_pile_up() {
-        let (mut join, now) = (Join::new(Some(Duration::from_secs(60)), 3), Instant::now());
-        for seq in 0..5 {
-            join.take(given(seq, [Some(1.0), None]), now).unwrap();
-        }
-        assert_eq!(taken(&mut join, now), [0, 1]);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn turned(layout: &Layout, start: u64, values: &File) -> io::Result<F
 }
 
 /// Where a value of a sample of this shape lies in row-major order, if it is the `position`-th with the first axis fastest.
-fn row_major(mut position: usize, shape: &[usize]) -> usize {
+pub(crate) fn row_major(mut position: usize, shape: &[usize]) -> usize {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];

@@ -7,6 +7,7 @@ mod complex;
 pub(crate) mod element;
 mod file;
 mod fortran;
+mod frame;
 mod labels;
 mod layout;
 mod normal;
@@ -22,6 +23,7 @@ mod write;
 pub use check::{ArrayReport, FileReport, TaskReport, check_arrays, check_arrays_of};
 pub use complex::read_complex;
 pub use file::parse_array;
+pub use frame::{OutOfStep, read_npy};
 pub use normal::Normalisation;
 pub use write::{NewArray, Values, write_npz};
 

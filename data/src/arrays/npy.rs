@@ -72,7 +72,7 @@ fn strange(how: &str) -> String {
 }
 
 /// The type of number that numpy means by a text such as `<f8`.
-fn element(descr: &str) -> Result<Element, String> {
+pub(crate) fn element(descr: &str) -> Result<Element, String> {
     let unknown = || {
         format!(
             "holds elements of type {descr:?}, but bool, int8 to int64, uint8 to uint64, float16, float32 or float64 are \

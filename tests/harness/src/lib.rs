@@ -36,4 +36,4 @@ pub use sweep::table_of_sweep;
 pub use table::Running;
 pub use tonic::{Code, Status};
 pub use wait::{PATIENCE, wait_for, wait_until};
-pub use wire::{FakeLink, FakeNode, SilentCall, Wire, join};
+pub use wire::{FakeLink, FakeNode, Follower, Sensor, SilentCall, Wire, join};

@@ -2,8 +2,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use link::{Channel, Name, Security};
 use proto::v1::{
-    Features, Join, LoadRequest, ManageRequest, Order, Report, Role, RunStatus, StatePiece, Turn, Welcome,
-    coordinator_client::CoordinatorClient, coordinator_server::CoordinatorServer, order, report,
+    Acknowledged, AnswerLine, AnswersRequest, Features, Join, LoadRequest, ManageRequest, Observed, Order,
+    Report, Role, RunStatus, StatePiece, Turn, Welcome, coordinator_client::CoordinatorClient,
+    coordinator_server::CoordinatorServer, order, report, serving_client::ServingClient,
     transmitter_client::TransmitterClient, transmitter_server::TransmitterServer,
 };
 use tokio::{
@@ -37,6 +38,19 @@ pub struct FakeNode {
 pub struct SilentCall {
     _reports: mpsc::Sender<Report>,
     _orders: Streaming<Order>,
+}
+
+/// A stream of samples to a service.
+pub struct Sensor {
+    messages: mpsc::Sender<Observed>,
+    replies: Streaming<Acknowledged>,
+    handle: Handle,
+}
+
+/// One who follows the answers of a service.
+pub struct Follower {
+    lines: Streaming<AnswerLine>,
+    handle: Handle,
 }
 
 /// A stream to a transmitter.
@@ -121,6 +135,27 @@ impl Wire {
         })
     }
 
+    /// Calls a service to send it samples.
+    pub fn observe(&self, service: SocketAddr) -> Result<Sensor, Status> {
+        let handle = self.runtime.handle().clone();
+        let (messages, outgoing) = mpsc::channel(16);
+        let replies = in_time(&handle, async {
+            let mut client = ServingClient::new(self.dial(Name::Coordinator, service).await);
+            client.observe(ReceiverStream::new(outgoing)).await
+        })?;
+        Ok(Sensor { messages, replies: replies.into_inner(), handle })
+    }
+
+    /// Calls a service to follow its answers.
+    pub fn follow(&self, service: SocketAddr) -> Result<Follower, Status> {
+        let handle = self.runtime.handle().clone();
+        let lines = in_time(&handle, async {
+            let mut client = ServingClient::new(self.dial(Name::Coordinator, service).await);
+            client.answers(AnswersRequest {}).await
+        })?;
+        Ok(Follower { lines: lines.into_inner(), handle })
+    }
+
     /// Listens as a coordinator that ends every node's run with these words; returns its address.
     pub fn coordinate(&self, words: &str) -> SocketAddr {
         let words = words.to_owned();
@@ -170,6 +205,25 @@ impl Wire {
         let security = self.security.clone().finding_token_of(&address);
         let dialled = link::dial(peer, &address, &security, PATIENCE).await;
         dialled.unwrap_or_else(|error| panic!("somebody listens there: {error}"))
+    }
+}
+
+impl Sensor {
+    /// Sends a sample, or a part of one.
+    pub fn send(&self, message: Observed) {
+        send(&self.handle, &self.messages, message);
+    }
+
+    /// The next acknowledgement; none if the service has ended.
+    pub fn acknowledged(&mut self) -> Result<Option<Acknowledged>, Status> {
+        in_time(&self.handle, self.replies.message())
+    }
+}
+
+impl Follower {
+    /// The next line; none if the service has ended.
+    pub fn line(&mut self) -> Result<Option<AnswerLine>, Status> {
+        in_time(&self.handle, self.lines.message())
     }
 }
 

@@ -1,156 +1,19 @@
 //! A trained run answers a stream: with the bits of an evaluation whatever the batches, the rate and the transport, from lines as from
 //! the test set, and while its nodes are killed.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::Write,
-    net::TcpStream,
-    process::{Command, Stdio},
-    time::Duration,
-};
+mod callers;
+mod halves;
+mod said;
 
-use harness::{Outcome, Place, Signal, free_port, wait_for, wait_until};
+use std::{collections::BTreeMap, io::Write, net::TcpStream, process::Stdio, time::Duration};
+
+use harness::{Place, Signal, free_port, wait_for, wait_until};
 use serde_json::{Value, json};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
-
-/// Rows of the test set of [`SCENARIO`].
-const ROWS: u64 = 50;
-
-/// Pieces of 16 rows, of groups of 4: the test set ends in the midst of a piece and of a group.
-const SCENARIO: &str = r#"
-    name = "halves"
-    [data]
-    source = "arrays"
-    path = "halves"
-    [network]
-    feature_dim = 6
-    receiver_limit = 2
-    transmitter_limit = 2
-    [network.encoder]
-    hidden = [32, 16]
-    [network.joint]
-    hidden = [32, 16]
-    [network.local]
-    hidden = [32, 16]
-    [train]
-    rounds = 8
-    ticks_per_round = 4
-    samples_per_tick = 4
-    coding_lr = 2e-3
-    [evaluation]
-    passes = 3
-    [[transmitter]]
-    modalities = ["left", "right"]
-    [[transmitter]]
-    modalities = ["right"]
-    [[receiver]]
-    task = "digit"
-    [[receiver]]
-    task = "ink"
-"#;
-
-/// What was said of a stream: answers by (number, receiver), what was skipped, and the summary.
-struct Said {
-    answers: BTreeMap<(u64, u64), Value>,
-    skipped: Vec<Value>,
-    summary: Value,
-}
-
-impl Said {
-    /// What a service wrote; no sample may be answered, or skipped, twice, and every receiver's answers come in order.
-    fn of(outcome: &Outcome) -> Self {
-        let (mut answers, mut skipped) = (BTreeMap::new(), Vec::new());
-        let mut lines: Vec<Value> =
-            outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let summary = lines.pop().expect("a summary");
-        let mut last: BTreeMap<u64, u64> = BTreeMap::new();
-        for line in lines {
-            let seq = line["seq"].as_u64().expect("a number");
-            if line.get("skipped").is_some() {
-                skipped.push(line);
-                continue;
-            }
-            let receiver = line["receiver"].as_u64().expect("a receiver");
-            let before = last.insert(receiver, seq);
-            assert!(before.is_none_or(|before| before < seq), "{seq} after {before:?}: {line}");
-            assert!(line["latency_ms"].as_f64().is_some_and(|latency| latency >= 0.0), "{line}");
-            answers.insert((seq, receiver), line);
-        }
-        for line in &skipped {
-            let receivers = line["receiver"].as_u64().map_or(vec![0, 1], |receiver| vec![receiver]);
-            for receiver in receivers {
-                let key = (line["seq"].as_u64().unwrap(), receiver);
-                assert!(!answers.contains_key(&key), "{key:?} is answered, and skipped");
-            }
-        }
-        assert!(summary.get("answered").is_some(), "{outcome}");
-        Said { answers, skipped, summary }
-    }
-
-    /// Asserts that samples were answered as `predict` answers those rows of those passes.
-    fn assert_equals(&self, expected: &BTreeMap<(u64, u64, u64), Value>, rows: u64, words: &str) {
-        for (&(seq, receiver), line) in &self.answers {
-            let expected = &expected[&(seq / rows, seq % rows, receiver)];
-            assert_eq!(line["entries"], expected["entries"], "{words}: {line} beside {expected}");
-            assert_eq!(line["label"], expected["answer"], "{words}: {line} beside {expected}");
-            assert_eq!(line["probabilities"], expected["probabilities"], "{words}");
-        }
-    }
-}
-
-fn serve(place: &Place, words: &str) -> Said {
-    Said::of(&place.run(&format!("serve {words} --json")).done())
-}
-
-/// What `predict` answers, by (pass, row, receiver).
-fn predicted(place: &Place, words: &str) -> BTreeMap<(u64, u64, u64), Value> {
-    place.run(&format!("predict {words} --force --out answers.jsonl")).done();
-    let text = std::fs::read_to_string(place.path("answers.jsonl")).unwrap();
-    let line = |line: &str| {
-        let line: Value = serde_json::from_str(line).unwrap();
-        let number = |key: &str| line[key].as_u64().unwrap();
-        ((number("pass"), number("row"), number("receiver")), line)
-    };
-    text.lines().map(line).collect()
-}
-
-/// A place with the scenario and its arrays, and the run "trained" with further words.
-fn halves(words: &str) -> Place {
-    let place = Place::new(PROGRAM);
-    place.write("halves.toml", SCENARIO);
-    for (split, rows) in [("train", 60), ("test", ROWS as usize)] {
-        let write =
-            |name: &str, content: Vec<u8>| place.write(&format!("halves/{name}.{split}.npy"), content);
-        let values = |width: usize, of: fn(usize, usize) -> f32| {
-            let all = (0..rows).flat_map(|row| (0..width).map(move |at| of(row, at)));
-            all.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()
-        };
-        write("left", npy("<f4", &format!("({rows}, 4)"), &values(4, left)));
-        write("right", npy("<f4", &format!("({rows}, 3)"), &values(3, right)));
-        write("ink", npy("<f4", &format!("({rows},)"), &values(1, |row, _| 50.0 + 3.0 * left(row, 0))));
-        let digits: Vec<u8> = (0..rows).map(|row| (row % 3) as u8).collect();
-        write("digit", npy("|u1", &format!("({rows},)"), &digits));
-    }
-    place.run(&format!("run halves.toml --in-process --out trained {words}")).done();
-    place
-}
-
-fn left(row: usize, at: usize) -> f32 {
-    ((4 * row + at) as f32).sin()
-}
-
-fn right(row: usize, at: usize) -> f32 {
-    100.0 * ((3 * row + at + 7) as f32).sin()
-}
-
-/// A .npy file of version 1.0.
-fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
-    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
-    let length = (dictionary.len() as u16).to_le_bytes();
-    [b"\x93NUMPY\x01\0", &length[..], dictionary.as_bytes(), values].concat()
-}
+use crate::{
+    halves::{PROGRAM, ROWS, fed, halves, line, program},
+    said::{Said, predicted, serve},
+};
 
 #[test]
 fn answers_are_those_of_an_evaluation_to_the_sample() {
@@ -202,24 +65,6 @@ fn so_are_those_over_channels_and_links_and_of_coded_features_pass_by_pass() {
     }
 }
 
-/// A line of a sample, with the values that stand in its rows.
-fn line(seq: usize, with: &[&str]) -> String {
-    let mut object = json!({ "seq": seq });
-    for name in with {
-        let (width, of): (usize, fn(usize, usize) -> f32) =
-            if name.ends_with("left") { (4, left) } else { (3, right) };
-        object[*name] = (0..width).map(|at| f64::from(of(seq % ROWS as usize, at))).collect();
-    }
-    format!("{object}\n")
-}
-
-/// The program in a place, with other input and output than a [`harness::Process`] has.
-fn program(place: &Place, words: &str) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.current_dir(place.path("")).args(words.split(' ')).env_remove("POM2DIB_DATA");
-    command
-}
-
 #[test]
 fn lines_are_answered_as_rows_are_and_bad_ones_are_named() {
     let place = halves("");
@@ -232,16 +77,8 @@ fn lines_are_answered_as_rows_are_and_bad_ones_are_named() {
     text += &line(12, &["left", "right"]);
     text += &line(40, &["left", "0:right"]);
     text += &line(41, &[]);
-    place.write("lines", text);
-    let mut command = program(&place, "serve trained --in-process --source stdin --json");
-    let output = command.stdin(File::open(place.path("lines")).unwrap()).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let outcome = Outcome {
-        words: "serve".into(),
-        status: output.status,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: stderr.clone(),
-    };
+    let outcome = fed(&place, "serve trained --in-process --source stdin --json", text);
+    let stderr = outcome.stderr.clone();
     let mut said = Said::of(&outcome.done());
     assert_eq!(said.summary["refused"], 4, "{stderr}");
     for word in
@@ -432,7 +269,7 @@ fn a_full_queue_drops_and_says_so_or_lets_the_source_wait() {
 #[test]
 fn the_page_s_commands_run() {
     let place = Place::new(PROGRAM);
-    let page = include_str!("../docs/serving.md");
+    let page = include_str!("../../docs/serving.md");
     let commands = page.split("```sh\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
     let commands: Vec<&str> = commands.lines().filter_map(|line| line.strip_prefix("pom2dib ")).collect();
     assert_eq!(commands.len(), 5);
@@ -469,6 +306,9 @@ fn what_cannot_be_served_is_named() {
     place.run("serve trained --source file").failed(2, &["--source", "stdin"]);
     place.run("serve trained --best").failed(2, &["no best checkpoint"]);
     place.run("serve trained --redraw 5").failed(2, &["every=N"]);
+    place.run("serve trained --set evaluation.draw=tick").failed(2, &["--set evaluation.draw=pass"]);
+    let together = "--set channel=[{kind=\"awgn\",snr_db=9,power=\"entry\"}]";
+    place.run(&format!("serve trained {together}")).failed(2, &["power = \"entry\"", "--set channel"]);
     // Whoever stops reading is no reason to complain.
     let mut service = program(&place, "serve trained --in-process --json");
     let mut service =
