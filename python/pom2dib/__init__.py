@@ -1,7 +1,7 @@
 """Distributed, task-oriented semantic communication, simulated with real processes.
 
-``run`` trains and judges a network, ``start`` shows its rounds as they come, ``sweep`` runs many, ``load`` opens the folder of one, and
-``records`` makes one table of several. ``Arrays`` makes a data set of numpy arrays. Classes that derive from ``Module`` (PyTorch) or
+``run`` trains and judges a network, ``start`` shows its rounds as they come, ``sweep`` runs many, ``load`` opens the folder of one,
+``serve`` answers samples with one, and ``records`` makes one table of several. ``Arrays`` makes a data set of numpy arrays. Classes that derive from ``Module`` (PyTorch) or
 ``ArrayModule`` (numpy, JAX) are networks of a run, one that derives from ``Dataset`` is its data. ``docs/python.md`` of the project explains all of it.
 """
 
@@ -17,6 +17,7 @@ from ._program import call
 from ._records import records
 from ._rounds import Round
 from ._run import Run, load
+from ._serve import Service, serve
 from ._sweep import Sweep
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ __all__ = [
     "Live",
     "Round",
     "Run",
+    "Service",
     "Sweep",
     "call",
     "load",
     "records",
     "run",
+    "serve",
     "start",
     "sweep",
 ]

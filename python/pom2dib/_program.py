@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from ._errors import Error, InternalError
 
@@ -53,7 +54,7 @@ def call(*words: str | os.PathLike[str]) -> str:
     return printed
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """Tells a process to save what it has and to end; one that takes too long is killed, as at a second Ctrl-C."""
     process.terminate()
     try:
