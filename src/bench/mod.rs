@@ -9,6 +9,7 @@ pub(crate) mod node_watch;
 pub(crate) mod peak;
 pub(crate) mod scale;
 pub(crate) mod serve;
+pub(crate) mod serve_budget;
 pub(crate) mod size_figures;
 
 use std::{collections::BTreeMap, process::ExitCode};
@@ -76,12 +77,14 @@ enum What {
     #[command(after_long_help = "Example:
   pom2dib bench loss --out loss")]
     Loss(loss::Arguments),
-    /// Measure the latency of a service over the offered load: one service of a run for each rate, as processes on this machine.
+    /// Measure the latency of a service over the offered load, or with --budgets its accuracy over the time that answers may take: one
+    /// service of a run for each rate or budget, as processes on this machine.
     ///
     /// Samples are offered at their times whether or not earlier ones are answered, and latency counts from there: above what the network can
-    /// answer it grows for as long as it is offered.
-    #[command(after_long_help = "Example:
-  pom2dib bench serve runs/mine --rates 50,100,200,400 --out load")]
+    /// answer it grows for as long as it is offered. A budget is a deadline: what misses it is answered with the features that are there.
+    #[command(after_long_help = "Examples:
+  pom2dib bench serve runs/mine --rates 50,100,200,400 --out load
+  pom2dib bench serve runs/mine --rates 50 --budgets 5,10,20,40 --set 'link=[{delay=0.004,jitter=0.03}]' --out budget")]
     Serve(serve::Arguments),
 }
 

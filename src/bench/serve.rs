@@ -1,4 +1,4 @@
-//! `pom2dib bench serve`: the latency of a service over the offered load.
+//! `pom2dib bench serve`: the latency of a service over the offered load, or its accuracy over a budget of latency.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use coordinator::RunFolder;
 use serde_json::{Value, json};
 
 use crate::{
-    bench::measured_run,
+    bench::{measured_run, serve_budget},
     cli::complain::complain,
     draw::plot::{self, Axis, Diagram},
     program,
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
     /// Samples a second that are offered, one service each
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [50.0, 100.0, 200.0, 400.0, 800.0])]
-    rates: Vec<f64>,
+    pub(super) rates: Vec<f64>,
 
     /// Seconds for which each is offered
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
@@ -44,13 +44,21 @@ pub(crate) struct Arguments {
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Folder of serve.csv and serve.svg
+    /// Instead of latency over load, measure accuracy over these budgets, in milliseconds, at the first of --rates
+    #[arg(long, value_name = "MS,...", value_delimiter = ',')]
+    pub(super) budgets: Vec<f64>,
+
+    /// Change a key of straggler, link or channel, for example --set 'link=[{delay=0.01}]' (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Folder of serve.csv and serve.svg, with --budgets of budget.csv and budget.svg
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
 
     /// Print only the table, as JSON, on standard output
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// What a service came to at an offered load.
@@ -60,8 +68,11 @@ struct Point {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    if let Err(error) = RunFolder::at(&arguments.run).scenario() {
+    if let Err(error) = RunFolder::at(&arguments.run).scenario_judged(&arguments.set) {
         return complain(&error.into(), 2);
+    }
+    if !arguments.budgets.is_empty() {
+        return serve_budget::run(arguments);
     }
     match measure(arguments) {
         Ok(points) => {
@@ -77,15 +88,21 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
     let mut points = Vec::new();
     for &rate in &arguments.rates {
         eprintln!("{rate} samples a second");
-        points.push(Point { rate, summary: served(arguments, rate)? });
+        points.push(Point { rate, summary: served(arguments, rate, None)?.summary });
         // Written after every point, so that results can be viewed early.
         plot::write(&arguments.out, &[("serve.csv", table(&points)), ("serve.svg", draw(&points)?)])?;
     }
     Ok(points)
 }
 
-/// The summary of a service at an offered load.
-fn served(arguments: &Arguments, rate: f64) -> anyhow::Result<Value> {
+/// What a service said.
+pub(super) struct Served {
+    pub(super) answers: Vec<Value>,
+    pub(super) summary: Value,
+}
+
+/// A service at an offered load, perhaps with a deadline in milliseconds.
+pub(super) fn served(arguments: &Arguments, rate: f64, deadline: Option<f64>) -> anyhow::Result<Served> {
     let log = arguments.out.join("stderr.log");
     let limit = (rate * arguments.seconds).ceil().max(1.0) as u64;
     let mut command = program::again()?;
@@ -98,14 +115,22 @@ fn served(arguments: &Arguments, rate: f64) -> anyhow::Result<Value> {
     ] {
         command.args([flag, &value]);
     }
+    for assignment in &arguments.set {
+        command.args(["--set", assignment]);
+    }
+    if let Some(deadline) = deadline {
+        command.args(["--deadline", &deadline.to_string()]);
+    }
     if let Some(data) = &arguments.data {
         command.arg("--data").arg(data);
     }
     let output = command.stdin(Stdio::null()).stderr(File::create(&log)?).output()?;
     measured_run::check(output.status, &log)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let last = text.lines().last().context("the service said nothing")?;
-    serde_json::from_str(last).context("the service's summary")
+    let lines = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+    let mut answers = lines.context("the service's answers")?;
+    let summary = answers.pop().context("the service said nothing")?;
+    Ok(Served { answers, summary })
 }
 
 /// The columns behind `rate`, and where they stand in the summary.
@@ -162,18 +187,18 @@ fn draw(points: &[Point]) -> anyhow::Result<String> {
         ),
         diagram("answered samples a second", &[("answered", "/samples_per_second")]),
     ];
-    let axis = Axis {
-        title: "samples a second offered",
-        range: -0.3..names.len().saturating_sub(1) as f64 + 0.3,
-        // Also between the loads, where nothing is written: fewer labels than loads would name none.
-        labels: 2 * names.len() + 1,
-        name: &|at| {
-            let nearest = at.round();
-            let is_near = (at - nearest).abs() < 1e-6 && nearest >= 0.0;
-            is_near.then(|| names.get(nearest as usize).cloned()).flatten().unwrap_or_default()
-        },
-    };
+    let name = name_at(&names);
+    let axis = Axis::of_names("samples a second offered", names.len(), &name);
     plot::side_by_side("Latency over offered load", &diagrams, &axis)
+}
+
+/// The name at a whole number of an axis.
+pub(super) fn name_at(names: &[String]) -> impl Fn(f64) -> String {
+    |at| {
+        let nearest = at.round();
+        let is_near = (at - nearest).abs() < 1e-6 && nearest >= 0.0;
+        is_near.then(|| names.get(nearest as usize).cloned()).flatten().unwrap_or_default()
+    }
 }
 
 fn print(points: &[Point], json: bool) {

@@ -33,6 +33,15 @@ pub(crate) struct Axis<'a> {
     pub(crate) name: &'a dyn Fn(f64) -> String,
 }
 
+impl<'a> Axis<'a> {
+    /// An axis of so many things, at the whole numbers from 0 on, with their names.
+    pub(crate) fn of_names(title: &'a str, count: usize, name: &'a dyn Fn(f64) -> String) -> Self {
+        let range = -0.3..count.saturating_sub(1) as f64 + 0.3;
+        // Also between them, where nothing is written: fewer labels than things would name none.
+        Axis { title, range, labels: 2 * count + 1, name }
+    }
+}
+
 /// Draws diagrams side by side under a title.
 pub(crate) fn side_by_side(title: &str, diagrams: &[Diagram], axis: &Axis<'_>) -> anyhow::Result<String> {
     let mut svg = String::new();
