@@ -213,6 +213,32 @@ fn the_manifests_that_the_program_prints_are_valid_too() {
     }
 }
 
+#[test]
+fn the_manifests_of_a_service_are_valid_too() {
+    let place = Place::new(PROGRAM);
+    let printed = place.run("kubernetes tiny.toml --serve tiny-run").done().stdout;
+    let kinds = |kind: &str| printed.lines().filter(|line| *line == format!("kind: {kind}")).count();
+    for (kind, count) in
+        [("Deployment", 1), ("StatefulSet", 2), ("Service", 3), ("Secret", 1), ("Job", 0), ("ConfigMap", 0)]
+    {
+        assert_eq!(kinds(kind), count, "{kind}: {printed}");
+    }
+    for line in ["  name: tiny-serve-coordinator", "            claimName: tiny-run", "    - name: samples"] {
+        assert!(printed.lines().any(|known| known.starts_with(line)), "{line}: {printed}");
+    }
+    let help = place.run("coordinator --help").done().stdout;
+    for word in ["POM2DIB_SOURCE", "--serve", "grpc:IP:PORT"] {
+        assert!(help.contains(word), "{word}");
+    }
+    if !has("kubernetes-validate", &["--version"]) {
+        return;
+    }
+    place.write("serve.yaml", &printed);
+    for version in VERSIONS {
+        validate(version, &place.path("serve.yaml")).unwrap_or_else(|error| panic!("{version}: {error}"));
+    }
+}
+
 /// Stands for kubectl and a cluster: runs the pods of a Job as processes here, replaces one that fails, and after the second
 /// failure of an index ends the Job, as its back-off limit does. There is no API server to be had.
 const STAND_IN: &str = r#"#!/bin/sh

@@ -96,7 +96,9 @@ impl Arguments {
         let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
         Ok(format!(
             "{out}: a coordinator, {transmitters} transmitters and {receivers} receivers; start them with\n\
-             docker compose --project-directory {out} up\n",
+             docker compose --project-directory {out} up\n\
+             and, once they have trained, serve their run with\n\
+             docker compose --project-directory {out} --profile serve up --scale coordinator=0\n",
             out = out.display()
         ))
     }
@@ -128,6 +130,7 @@ impl Arguments {
         let receivers = (0..scenario.receivers() as u32).map(Name::Receiver);
         let names = std::iter::once(Name::Coordinator).chain(transmitters).chain(receivers);
         let services: String = names.map(|name| self.service(name, data)).collect();
+        let services = services + &self.stream_service();
         Ok(format!("{}services:\n{services}\nnetworks:\n  pom2dib:\n\nvolumes:\n  run:\n", self.common()))
     }
 
@@ -189,10 +192,7 @@ x-process: &process
         } else if let Some(data) = data {
             volumes.push(format!("{data}:{DATA}:ro"));
         }
-        if self.tls {
-            let files = ["ca.pem".into(), format!("{stem}.pem"), format!("{stem}.key")];
-            volumes.extend(files.map(|file: String| format!("./certs/{file}:/certs/{file}:ro")));
-        }
+        volumes.extend(self.certificates_of(&stem));
         // Not without limit: wrong input stays wrong.
         let restart = if name == Name::Coordinator { "    restart: on-failure:20\n" } else { "" };
         let mut text = format!(
@@ -206,14 +206,37 @@ x-process: &process
             text += "      POM2DIB_DEVICE: cuda:0\n    deploy:\n      resources:\n        reservations:\n          \
                      devices:\n            - driver: nvidia\n              count: 1\n              capabilities: [gpu]\n";
         }
-        if !volumes.is_empty() {
-            text += "    volumes:\n";
-        }
-        for volume in volumes {
-            text += &format!("      - {}\n", quoted(&volume));
-        }
-        text
+        text + &mounted(&volumes)
     }
+
+    /// The files of a process with a certificate of its own.
+    fn certificates_of(&self, stem: &str) -> Vec<String> {
+        let files = ["ca.pem".into(), format!("{stem}.pem"), format!("{stem}.key")];
+        let mount = |file: String| format!("./certs/{file}:/certs/{file}:ro");
+        if self.tls { files.map(mount).to_vec() } else { Vec::new() }
+    }
+
+    /// The coordinator of the run as a service, which nodes find under the coordinator's name.
+    fn stream_service(&self) -> String {
+        let flags =
+            ["SOURCE", "RATE", "LIMIT", "DEADLINE", "BATCH_UP_TO", "QUEUE", "WHEN_FULL", "RELOAD", "JSON"];
+        let flags: String = flags.map(|flag| format!("      POM2DIB_{flag}:\n")).concat();
+        let volumes = [vec!["run:/var/lib/pom2dib".into()], self.certificates_of("coordinator")].concat();
+        format!(
+            "  # Serves the run, once it has been trained: docker compose --profile serve up --scale coordinator=0\n  \
+               service:\n    <<: *process\n    profiles: [serve]\n    command: [coordinator, --serve, run]\n    \
+               stop_grace_period: 45s\n    restart: on-failure:20\n    \
+               networks:\n      pom2dib:\n        aliases: [coordinator]\n    \
+               environment:\n      <<: *environment\n      POM2DIB_LISTEN: 0.0.0.0:7310\n{flags}{}",
+            mounted(&volumes)
+        )
+    }
+}
+
+/// The volumes of a service, if it has any.
+fn mounted(volumes: &[String]) -> String {
+    let lines = volumes.iter().map(|volume| format!("      - {}\n", quoted(volume))).collect::<String>();
+    if lines.is_empty() { lines } else { format!("    volumes:\n{lines}") }
 }
 
 /// Text for compose files: JSON strings are valid YAML, and a dollar must be doubled, since it starts a variable.

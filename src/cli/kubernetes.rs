@@ -23,10 +23,12 @@ const DATA: &str = "/data";
 /// Print the manifests of a network for Kubernetes: one pod for every node of a scenario
 ///
 /// The coordinator is a Job, complete when the table is in its log; transmitters and receivers are StatefulSets, whose
-/// ordinals are the indices. A Secret admits the nodes: a token, or certificates with --tls.
+/// ordinals are the indices. A Secret admits the nodes: a token, or certificates with --tls. With --serve the coordinator is a
+/// Deployment, which answers the samples of whoever calls its port 7312.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib kubernetes mine.toml --image registry.example/pom2dib:0.2.0 | kubectl apply -f -
+  pom2dib kubernetes mine.toml --image registry.example/pom2dib:0.2.0 --serve mine-run | kubectl apply -f -
   kubectl wait --for=condition=complete --timeout=1h job/mine-coordinator && kubectl logs job/mine-coordinator
   kubectl delete all,configmap,secret,pdb,pvc -l app.kubernetes.io/instance=mine")]
 pub(crate) struct Arguments {
@@ -41,6 +43,10 @@ pub(crate) struct Arguments {
     /// The image; by default pom2dib of this version
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+
+    /// Serve a run that has been trained: the claim of the volume with its folder, NAME-run of the manifests that trained it
+    #[arg(long, value_name = "CLAIM", conflicts_with = "env_secret")]
+    serve: Option<String>,
 
     /// A claim of a volume with the data set, mounted read-only in all nodes
     #[arg(long, value_name = "CLAIM")]
@@ -99,9 +105,14 @@ impl Arguments {
             Role { name: "transmitter", count: scenario.transmitters() },
             Role { name: "receiver", count: scenario.receivers() },
         ];
-        let mut documents = vec![self.config(&name, &scenario)];
-        documents.extend(self.secrets(&name, &roles)?);
-        documents.extend(self.coordinator(&name, scenario.checkpoint.store.is_some()));
+        let mut documents = self.secrets(&name, &roles)?;
+        match &self.serve {
+            Some(claim) => documents.extend(self.stream_service(&name, claim)),
+            None => {
+                documents.insert(0, self.config(&name, &scenario));
+                documents.extend(self.coordinator(&name, scenario.checkpoint.store.is_some()));
+            }
+        }
         documents.extend(roles.iter().flat_map(|role| self.nodes(&name, role)));
         Ok(yaml::documents(&documents))
     }
@@ -140,10 +151,12 @@ impl Arguments {
         }
         let safe =
             |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-        let name: String = scenario.name.chars().map(safe).take(40).collect();
-        let name = name.trim_matches('-');
+        // The pods of the network that trained the run are others.
+        let (most, ending) = if self.serve.is_some() { (34, "-serve") } else { (40, "") };
+        let name: String = scenario.name.chars().map(safe).take(most).collect();
+        let name = name.trim_matches('-').to_owned() + ending;
         Ok(match name.starts_with(|letter: char| letter.is_ascii_lowercase()) {
-            true => name.into(),
+            true => name,
             false => format!("net-{name}").trim_end_matches('-').into(),
         })
     }
@@ -246,6 +259,35 @@ impl Arguments {
         documents.extend((!has_store).then_some(claim));
         documents.extend([service(name, "coordinator", &[("grpc", 7310)]), budget]);
         documents
+    }
+
+    /// The coordinator as a service of the run in a volume.
+    fn stream_service(&self, name: &str, claim: &str) -> Vec<Value> {
+        let mounts = vec![json!({ "name": "run", "mountPath": "/var/lib/pom2dib" })];
+        let volumes = vec![json!({ "name": "run", "persistentVolumeClaim": { "claimName": claim } })];
+        let env = [("POM2DIB_LISTEN", "0.0.0.0:7310"), ("POM2DIB_SOURCE", "grpc:0.0.0.0:7312")];
+        let requests =
+            json!({ "requests": { "cpu": "250m", "memory": "128Mi" }, "limits": { "memory": "1Gi" } });
+        let args = ["coordinator", "--serve", "/var/lib/pom2dib/run"];
+        let mut template = self.pod(name, "coordinator", &args, &env, requests, mounts, volumes);
+        // It answers what it has taken when it is told to end.
+        template["spec"]["terminationGracePeriodSeconds"] = 45.into();
+        template["spec"]["containers"][0]["ports"] = json!([
+            { "name": "grpc", "containerPort": 7310 }, { "name": "samples", "containerPort": 7312 },
+            { "name": "health", "containerPort": 7300 }
+        ]);
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": metadata(name, "coordinator", "coordinator"),
+            "spec": {
+                "replicas": 1,
+                // Two would share the volume, and each node could serve one of them only.
+                "strategy": { "type": "Recreate" },
+                "selector": { "matchLabels": labels(name, "coordinator") },
+                "template": template,
+            },
+        });
+        vec![deployment, service(name, "coordinator", &[("grpc", 7310), ("samples", 7312)])]
     }
 
     fn nodes(&self, name: &str, role: &Role) -> Vec<Value> {
