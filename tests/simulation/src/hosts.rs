@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use coordinator::{Deadlines, Mode};
+use coordinator::{AnswerSink, Deadlines, Mode, Options, ServeOptions};
 use node::{Compute, SecurityOptions, Shutdown};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     network::Connections,
     plan::Plan,
     receiver_machine::ReceiverMachine,
+    serving::{ROWS, ServicePlan},
     transmitter_machine::TransmitterMachine,
 };
 
@@ -33,7 +34,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
                         files: Vec::new(),
                         same_build: false,
                         libraries: Vec::new(),
-                        widths: Vec::new(),
+                        widths: vec![1],
                     });
                     TransmitterMachine::new(context, state.as_deref(), ledger.clone())
                 })
@@ -52,7 +53,7 @@ pub(crate) async fn live(host: Host, options: node::Options, ledger: Ledger) -> 
                         about: Default::default(),
                         same_build: false,
                         libraries: Vec::new(),
-                        test_samples: 0,
+                        test_samples: ROWS,
                     });
                     ReceiverMachine::new(context, state.as_deref(), ledger.clone())
                 })
@@ -103,6 +104,18 @@ pub(crate) fn coordinator_options(
         terminate: Shutdown::default(),
         serve: None,
     }
+}
+
+/// Those of its service, once it has been trained.
+pub(crate) fn service_options(trained: Options, service: &ServicePlan, ledger: Ledger) -> Options {
+    let answers = AnswerSink::new(move |line| ledger.record().stream.line(line));
+    let serve = ServeOptions {
+        run: trained.folder.clone(),
+        best: false,
+        stream: service.stream.clone(),
+        answers: Some(answers),
+    };
+    Options { mode: Mode::Evaluate, serve: Some(serve), verify: false, ..trained }
 }
 
 pub(crate) fn node_options(plan: &Plan, host: Host, connections: &Connections) -> node::Options {

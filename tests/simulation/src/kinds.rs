@@ -170,6 +170,21 @@ impl Kind {
         }
     }
 
+    /// A kind that a service must survive: of nodes, and of ways between any hosts. It has its checkpoint in memory.
+    pub(crate) fn draw_in_service(shape: &Shape, draws: &mut Stream) -> Self {
+        loop {
+            let kind = Kind::draw(shape, draws);
+            let is_of_coordinator = match &kind {
+                Kind::Kill(hosts) | Kind::PowerLoss(hosts) => hosts.contains(&Host::Coordinator),
+                Kind::LoseFolder | Kind::StoreFails(_) | Kind::StoreSlow(_) => true,
+                _ => false,
+            };
+            if !is_of_coordinator {
+                return kind;
+            }
+        }
+    }
+
     /// A kind that only wide schedules have, or any other.
     pub(crate) fn draw_wide(shape: &Shape, draws: &mut Stream) -> Self {
         let hosts = shape.hosts();

@@ -16,9 +16,10 @@ mod network;
 mod plan;
 mod receiver_machine;
 mod rival;
+mod serving;
 mod transmitter_machine;
 mod trial;
 mod world;
 
-pub use plan::WIDE;
+pub use plan::{SERVICES, WIDE};
 pub use trial::{Trial, try_schedule};

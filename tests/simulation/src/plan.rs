@@ -5,11 +5,14 @@ use std::{fmt, time::Duration};
 use randomness::{Purpose, Seed, Stream};
 use scenario::Scenario;
 
-use crate::{kinds::Kind, ledger::Host};
+use crate::{kinds::Kind, ledger::Host, serving::ServicePlan};
 
 /// Schedules with this number and higher ones are wide: they have larger networks, more kinds of faults, and faults
 /// that wait for a moment.
 pub const WIDE: u64 = 1 << 32;
+
+/// Schedules with this number and higher ones are of services: the run is trained, and then answers a stream.
+pub const SERVICES: u64 = 1 << 33;
 
 /// Number of different networks and runs of schedules, and of wide ones. Few, since each is also run undisturbed once.
 const SHAPES: u64 = 24;
@@ -34,6 +37,8 @@ pub(crate) struct Plan {
     /// Whether the coordinator verifies the draws.
     pub(crate) verify: bool,
     pub(crate) faults: Vec<(Trigger, Fault)>,
+    /// How the run is served, if it is.
+    pub(crate) service: Option<ServicePlan>,
 }
 
 /// The network and run.
@@ -71,7 +76,7 @@ pub(crate) struct Fault {
 impl Shape {
     /// The shape of a schedule.
     fn of(seed: u64) -> Self {
-        if seed < WIDE { Shape::draw(seed % SHAPES) } else { Shape::draw_wide(seed % WIDE_SHAPES) }
+        if !is_wide(seed) { Shape::draw(seed % SHAPES) } else { Shape::draw_wide(seed % WIDE_SHAPES) }
     }
 
     fn draw(number: u64) -> Self {
@@ -128,12 +133,13 @@ impl Plan {
     pub(crate) fn undisturbed(shape: Shape) -> Self {
         let (seed, named, latency) = (0, true, 5);
         let (silence, stall, patience, verify) = (10, 60, 60, true);
-        Plan { seed, shape, named, latency, silence, stall, patience, verify, faults: Vec::new() }
+        let (faults, service) = (Vec::new(), None);
+        Plan { seed, shape, named, latency, silence, stall, patience, verify, faults, service }
     }
 
     /// The schedule of that number.
     pub(crate) fn draw(seed: u64) -> Self {
-        let is_wide = seed >= WIDE;
+        let is_wide = is_wide(seed);
         let mut draws = Seed::from_number(seed).stream(Purpose::Test, &[if is_wide { 7 } else { 2 }], 0);
         let shape = Shape::of(seed);
         let mut plan = Plan {
@@ -146,6 +152,7 @@ impl Plan {
             patience: [5, 60][draws.below(2) as usize],
             verify: is_wide && draws.below(2) == 0,
             faults: Vec::new(),
+            service: None,
         };
         let mut time = Duration::ZERO;
         let (most, longest) = if is_wide { (12, 10_000) } else { (20, 20_000) };
@@ -163,6 +170,39 @@ impl Plan {
         plan
     }
 
+    /// The schedule of a service: a short training, and then faults of nodes and of ways. The stream is its coordinator's, which stays.
+    pub(crate) fn draw_service(seed: u64) -> Self {
+        let mut draws = Seed::from_number(seed).stream(Purpose::Test, &[9], 0);
+        let (transmitters, receivers) =
+            (between(&mut draws, 1, 3) as usize, between(&mut draws, 1, 3) as usize);
+        let shape = Shape { transmitters, receivers, rounds: 3, every: 0, parts: 1, skips: false };
+        let mut plan = Plan {
+            seed,
+            latency: [2, 10, 60][draws.below(3) as usize],
+            silence: [3, 10][draws.below(2) as usize],
+            stall: [8, 30][draws.below(2) as usize],
+            patience: [5, 60][draws.below(2) as usize],
+            verify: false,
+            service: Some(ServicePlan::draw(&mut draws)),
+            ..Plan::undisturbed(shape)
+        };
+        let mut time = Duration::ZERO;
+        for _ in 0..between(&mut draws, 0, 12) {
+            let pause = [30, 300, 1_000, 3_000][draws.below(4) as usize];
+            time += Duration::from_millis(draws.below(pause + 1));
+            let longest = [100, 500, 3_000, 10_000][draws.below(4) as usize];
+            let lasts = Duration::from_millis(draws.below(longest));
+            let kind = Kind::draw_in_service(&shape, &mut draws);
+            plan.faults.push((Trigger::At(time), Fault { kind, lasts }));
+        }
+        plan
+    }
+
+    /// Whether it has an administrator, a stranger and a rival coordinator.
+    pub(crate) fn is_wide(&self) -> bool {
+        is_wide(self.seed)
+    }
+
     /// The nodes in an order that depends on the schedule.
     pub(crate) fn order(&self) -> Vec<Host> {
         let nodes = self.shape.nodes();
@@ -172,7 +212,7 @@ impl Plan {
 
     /// The time after which there are no more faults.
     pub(crate) fn calm(&self) -> Duration {
-        let is_wide = self.seed >= WIDE;
+        let is_wide = self.is_wide();
         let ends = self.faults.iter().map(|(trigger, fault)| match trigger {
             Trigger::At(time) => *time + fault.lasts,
             _ if is_wide => LATEST + fault.lasts,
@@ -204,6 +244,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?} for {:.3} s", self.kind, self.lasts.as_secs_f64())
     }
+}
+
+fn is_wide(seed: u64) -> bool {
+    (WIDE..SERVICES).contains(&seed)
 }
 
 /// A number between two others, both included.

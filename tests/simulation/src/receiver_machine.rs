@@ -17,6 +17,7 @@ use crate::{
     arithmetic::{Weights, figure, mix, number, tensor},
     draws,
     ledger::{Host, Ledger},
+    serving::{Serving, ServingReceiver},
 };
 
 pub(crate) struct ReceiverMachine {
@@ -34,6 +35,7 @@ pub(crate) struct ReceiverMachine {
     stage: Stage,
     /// By transmitter, its choices in the round as told, part by part.
     told: Vec<Vec<Bytes>>,
+    serving: ServingReceiver,
 }
 
 #[derive(Clone, Copy)]
@@ -44,6 +46,8 @@ enum Stage {
     Training { round: u64, part: usize, sum: u64 },
     /// Waits for the features of an evaluation pass.
     Evaluating { pass: u64, passes: u64 },
+    /// Waits for the features of a batch in service.
+    Serving(Serving),
 }
 
 impl ReceiverMachine {
@@ -64,6 +68,7 @@ impl ReceiverMachine {
             schedule: Schedule::at(weights.version),
             stage: Stage::Idle { unsent: None },
             told: vec![Vec::new(); context.scenario.transmitters()],
+            serving: ServingReceiver::of(context.scenario.transmitters()),
             context,
             ledger,
             weights,
@@ -125,6 +130,10 @@ impl ReceiverMachine {
                 self.begin_pass(0, evaluate.passes, emit);
                 Ok(true)
             }
+            Some(Order::Batch(batch)) => {
+                self.stage = Stage::Serving(self.serving.begin(&self.context, &batch, emit)?);
+                Ok(true)
+            }
             Some(Order::Stop(_)) => {
                 emit(Output::Report(Report::Finished(Finished {})));
                 Ok(false)
@@ -164,11 +173,12 @@ impl ReceiverMachine {
             Stage::Idle { .. } => None,
             Stage::Training { round, part, .. } => Some(When::Round { round, part: part as u64 }),
             Stage::Evaluating { pass, .. } => Some(When::Piece { pass, piece: 0 }),
+            Stage::Serving(serving) => Some(serving.when()),
         }
     }
 
     fn is_awaited(&self, k: usize) -> bool {
-        self.inbox[k].is_empty() && !self.excused[k]
+        self.inbox[k].is_empty() && !self.excused[k] && !self.serving.gone[k]
     }
 
     /// Continues without the transmitters that have not answered, except those that owe too much already.
@@ -214,6 +224,13 @@ impl ReceiverMachine {
                 let report = self.report(round)?;
                 emit(Output::Report(Report::ReceiverRound(report)));
                 self.stage = Stage::Idle { unsent: Some(gradient) };
+                self.advance(emit)
+            }
+            Stage::Serving(serving) => {
+                let answers = self.serving.answer(&self.context, serving, &mut self.inbox)?;
+                emit(Output::Report(answers));
+                self.stage = Stage::Idle { unsent: None };
+                self.schedule.done();
                 self.advance(emit)
             }
             Stage::Evaluating { pass, passes } => {
@@ -286,7 +303,9 @@ impl Machine for ReceiverMachine {
         match input {
             Input::Order(order) => {
                 self.schedule.push(order);
-                self.advance(emit)
+                self.advance(emit)?;
+                // In service a transmitter may have heard of a batch before.
+                self.go_on(emit)
             }
             Input::Features(k, features) => {
                 self.ledger.heard(self.host(), self.context.incarnation, features.stamp.as_ref());
@@ -296,7 +315,7 @@ impl Machine for ReceiverMachine {
                     let checked = link.check(features.stamp.as_ref(), when);
                     return checked.map_err(NodeError::message(format!("features of transmitter {k}")));
                 }
-                if matches!(self.stage, Stage::Idle { .. }) {
+                if matches!(self.stage, Stage::Idle { .. }) && !self.serving.has_begun() {
                     let peer = format!("transmitter {k}");
                     return Err(NodeError::protocol(peer, "sent features that nobody asked for"));
                 }
@@ -309,8 +328,12 @@ impl Machine for ReceiverMachine {
                 }
                 self.go_on(emit)
             }
-            // Nothing is served here.
-            Input::Gone(_) | Input::Reloaded(..) => Ok(()),
+            Input::Gone(gone) => {
+                gone.into_iter().for_each(|k| self.serving.gone[k] = true);
+                Ok(())
+            }
+            // No service takes newer checkpoints here.
+            Input::Reloaded(..) => Ok(()),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     arithmetic::{Weights, figure, mix, number, tensor},
     draws,
     ledger::{Host, Ledger},
+    serving::ServingTransmitter,
 };
 
 pub(crate) struct TransmitterMachine {
@@ -28,6 +29,7 @@ pub(crate) struct TransmitterMachine {
     /// The choices of that round, part by part.
     choices: Vec<ChoiceGrid>,
     pass: u64,
+    serving: ServingTransmitter,
 }
 
 impl TransmitterMachine {
@@ -46,6 +48,7 @@ impl TransmitterMachine {
             sent: None,
             choices: Vec::new(),
             pass: 0,
+            serving: ServingTransmitter::default(),
             context,
             ledger,
             weights,
@@ -177,6 +180,13 @@ impl TransmitterMachine {
                 }
                 Ok(true)
             }
+            Some(Order::Batch(batch)) => {
+                let is_served = self.serving.serve(&self.context, &batch, &mut self.inbox, emit)?;
+                if is_served {
+                    self.schedule.done();
+                }
+                Ok(is_served)
+            }
             Some(Order::Stop(_)) => {
                 self.schedule.done();
                 emit(Output::Report(Report::Finished(Finished {})));
@@ -200,7 +210,7 @@ impl Machine for TransmitterMachine {
 
     fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         match input {
-            // Nothing is served here.
+            // No service takes newer checkpoints here.
             Input::LabelEntropies(_) | Input::Reloaded(..) => {}
             Input::Order(order) => self.schedule.push(order),
             Input::Turn(t, turn) => {

@@ -13,8 +13,9 @@ use coordinator::Summary;
 use serde_json::Value;
 
 use crate::{
-    ledger::{Host, Ledger},
-    plan::{Plan, Shape},
+    ledger::{Host, Ledger, Record},
+    plan::{Plan, SERVICES, Shape},
+    serving,
     world::{self, Ended},
 };
 
@@ -30,6 +31,8 @@ pub struct Trial {
     pub faults: BTreeMap<&'static str, u64>,
     /// The number of incarnations.
     pub incarnations: u64,
+    /// The lines of its service's answers, if it was served.
+    pub answers: u64,
     /// Its duration in simulated time.
     pub simulated: Duration,
     /// The part of it after the last fault.
@@ -52,6 +55,9 @@ thread_local! {
 /// Runs the schedule of that number.
 pub fn try_schedule(seed: u64) -> Trial {
     watch_panics();
+    if seed >= SERVICES {
+        return try_service(seed);
+    }
     let plan = Plan::draw(seed);
     let undisturbed = undisturbed(plan.shape);
     let ledger = match plan.shape.skips {
@@ -62,7 +68,11 @@ pub fn try_schedule(seed: u64) -> Trial {
     if let Some(ended) = &ended {
         compare(ended, &undisturbed, plan.shape.skips, &ledger);
     }
-    let mut record = ledger.record();
+    trial(seed, &mut ledger.record(), ended.as_ref())
+}
+
+/// What has become of a schedule.
+fn trial(seed: u64, record: &mut Record, ended: Option<&Ended>) -> Trial {
     for panic in PANICS.take() {
         record.violation(format_args!("a panic: {panic}"));
     }
@@ -71,10 +81,25 @@ pub fn try_schedule(seed: u64) -> Trial {
         log: std::mem::take(&mut record.log),
         violations: std::mem::take(&mut record.violations),
         incarnations: record.incarnations(),
-        faults: ended.as_ref().map(|ended| ended.faults.clone()).unwrap_or_default(),
-        simulated: ended.as_ref().map(|ended| ended.simulated).unwrap_or_default(),
-        recovery: ended.as_ref().map(|ended| ended.recovery).unwrap_or_default(),
+        answers: record.stream.lines.len() as u64,
+        faults: ended.map(|ended| ended.faults.clone()).unwrap_or_default(),
+        simulated: ended.map(|ended| ended.simulated).unwrap_or_default(),
+        recovery: ended.map(|ended| ended.recovery).unwrap_or_default(),
     }
+}
+
+/// Runs the schedule of a service of that number.
+fn try_service(seed: u64) -> Trial {
+    let plan = Plan::draw_service(seed);
+    let ledger = Ledger::default();
+    let ended = simulate(&plan, &ledger);
+    let mut record = ledger.record();
+    if let Some(summary) = ended.as_ref().and_then(|ended| ended.served.as_ref()) {
+        for wrong in serving::judge(&plan, &record.stream, summary) {
+            record.violation(wrong);
+        }
+    }
+    trial(seed, &mut record, ended.as_ref())
 }
 
 /// The undisturbed run of a shape; each is run once.

@@ -12,17 +12,19 @@ use std::{
 use coordinator::{Outcome, Summary};
 use proto::v1::Action;
 use randomness::{Purpose, Seed, Stream as Draws};
+use serde_json::Value;
 use turmoil::Sim;
 
 use crate::{
     callers::{Errand, Errands, run_errands},
     disk::{Disk, LOGS},
-    hosts::{coordinator_options, live, node_options},
+    hosts::{coordinator_options, live, node_options, service_options},
     kinds::Kind,
     ledger::{Host, Ledger},
     network::{Connections, Trick},
-    plan::{Fault, Plan, Trigger, WIDE},
+    plan::{Fault, Plan, Trigger},
     rival::{RIVAL, Rival, Work},
+    serving::{SENSOR, sense},
 };
 
 /// Length of a step of simulated time, in which every host does all that it can.
@@ -40,6 +42,8 @@ const BRISK: u64 = 4;
 /// The result of a run.
 pub(crate) struct Ended {
     pub(crate) summary: Option<Summary>,
+    /// The summary of its service, if it was served.
+    pub(crate) served: Option<Value>,
     /// The run's logs, line by line.
     pub(crate) metrics: Vec<String>,
     pub(crate) selection: Vec<String>,
@@ -71,7 +75,7 @@ struct World<'a> {
     administrator: Errands,
     stranger: Errands,
     rival: Rival,
-    summary: Rc<RefCell<Option<Summary>>>,
+    outcome: Rc<RefCell<Option<Outcome>>>,
 }
 
 /// Carries out a plan; the ledger records what happens.
@@ -79,7 +83,7 @@ pub(crate) fn run(plan: &Plan, ledger: &Ledger, folder: &Path) -> Ended {
     let mut world = World::new(plan, ledger, folder);
     let end = plan.calm() + LIVELY;
     let mut calm = false;
-    while world.summary.borrow().is_none() {
+    while world.outcome.borrow().is_none() {
         let now = world.sim.elapsed();
         ledger.record().now = now;
         if now >= end {
@@ -101,14 +105,18 @@ pub(crate) fn run(plan: &Plan, ledger: &Ledger, folder: &Path) -> Ended {
         }
     }
     let simulated = world.sim.elapsed();
-    let summary = world.summary.borrow_mut().take();
+    let (summary, served) = match world.outcome.borrow_mut().take() {
+        Some(Outcome::Done(summary)) => (Some(*summary), None),
+        Some(Outcome::Served(served)) => (None, Some(served)),
+        _ => (None, None),
+    };
     let lines = |name: &str| {
         let text = fs::read_to_string(world.folder.join(name)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     };
     let (metrics, selection) = (lines("metrics.jsonl"), lines("selection.jsonl"));
     let recovery = simulated.saturating_sub(plan.calm());
-    Ended { summary, metrics, selection, faults: world.faults, simulated, recovery }
+    Ended { summary, served, metrics, selection, faults: world.faults, simulated, recovery }
 }
 
 impl<'a> World<'a> {
@@ -125,24 +133,34 @@ impl<'a> World<'a> {
         let folder = folder.join("run");
         let disk = Disk::new(ledger.clone(), plan.shape.nodes(), folder.clone(), draws);
         let connections = Connections::new(plan.seed, plan.latency);
-        let summary = Rc::new(RefCell::new(None));
+        let outcome = Rc::new(RefCell::new(None));
         let host = Host::Coordinator.to_string();
         let coordinator = coordinator_options(plan, &host, &folder, &disk, &connections);
-        let (its_ledger, its_summary) = (ledger.clone(), summary.clone());
+        let (its_ledger, its_outcome, service) = (ledger.clone(), outcome.clone(), plan.service.clone());
         sim.host(host, move || {
-            let (options, ledger, summary) = (coordinator.clone(), its_ledger.clone(), its_summary.clone());
+            let (options, ledger, outcome) = (coordinator.clone(), its_ledger.clone(), its_outcome.clone());
+            let service = service.clone();
             async move {
+                let is_served = ledger.record().is_served;
+                let options = match &service {
+                    Some(service) if is_served => service_options(options, service, ledger.clone()),
+                    _ => options,
+                };
                 let ended = match Work::begin(options.folder.clone(), &ledger) {
                     Ok(_work) => coordinator::run(options).await.map_err(|error| error.to_string()),
                     Err(error) => Err(error),
                 };
                 match ended {
-                    Ok(Outcome::Done(done)) => {
-                        ledger.note("the coordinator has done its work");
-                        *summary.borrow_mut() = Some(*done);
-                    }
                     Ok(Outcome::Stopped(version)) => ledger.stopped(version),
-                    Ok(Outcome::Served(_)) => unreachable!("no plan serves"),
+                    Ok(Outcome::Done(_)) if service.is_some() => {
+                        ledger.note("the run has been trained; its service is the next process");
+                        ledger.record().is_served = true;
+                        ledger.ended(Host::Coordinator, Ok(()));
+                    }
+                    Ok(done) => {
+                        ledger.note("the coordinator has done its work");
+                        *outcome.borrow_mut() = Some(done);
+                    }
                     Err(error) => ledger.ended(Host::Coordinator, Err(error)),
                 }
                 // The driver ends the process.
@@ -155,13 +173,17 @@ impl<'a> World<'a> {
             let ledger = ledger.clone();
             sim.host(host.to_string(), move || live(host, options.clone(), ledger.clone()));
         }
+        if plan.service.is_some() {
+            let (plan, connections, ledger) = (plan.clone(), connections.clone(), ledger.clone());
+            sim.host(SENSOR, move || sense(plan.clone(), connections.clone(), ledger.clone()));
+        }
         let (administrator, stranger, rival) = (Errands::default(), Errands::default(), Rival::default());
-        if plan.seed >= WIDE {
+        if plan.is_wide() {
             let options = coordinator_options(plan, RIVAL, &folder, &disk, &connections);
             let (its_orders, ledger) = (rival.clone(), ledger.clone());
             sim.host(RIVAL, move || its_orders.clone().live(options.clone(), ledger.clone()));
         }
-        if plan.seed >= WIDE {
+        if plan.is_wide() {
             for (name, errands) in [("administrator", &administrator), ("stranger", &stranger)] {
                 let (errands, connections, ledger) = (errands.clone(), connections.clone(), ledger.clone());
                 sim.host(name, move || {
@@ -184,7 +206,7 @@ impl<'a> World<'a> {
             draws: Seed::from_number(plan.seed).stream(Purpose::Test, &[8], 0),
             down: BTreeMap::new(),
             faults: BTreeMap::new(),
-            summary,
+            outcome,
         }
     }
 
@@ -315,7 +337,7 @@ impl<'a> World<'a> {
     /// Kills its process, if there is one.
     fn end_rival(&mut self) {
         self.rival.forget();
-        if self.plan.seed >= WIDE {
+        if self.plan.is_wide() {
             self.sim.crash(RIVAL);
             self.sim.bounce(RIVAL);
         }

@@ -14,11 +14,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use pom2dib_simulation::{Trial, WIDE, try_schedule};
+use pom2dib_simulation::{SERVICES, Trial, WIDE, try_schedule};
 
 /// Schedules in the gate, narrow and wide.
 const SCHEDULES: u64 = 300;
 const WIDE_SCHEDULES: u64 = 100;
+
+/// Schedules of services in the gate.
+const SERVICE_SCHEDULES: u64 = 80;
 
 /// Number of narrow ones that are run twice.
 const REPLAYED: u64 = 30;
@@ -51,6 +54,17 @@ fn whatever_fails_a_run_tells_one_truth_and_ends_when_the_faults_do() {
 }
 
 #[test]
+fn whatever_fails_a_service_answers_every_sample_once_and_in_order_or_names_it() {
+    if number("POM2DIB_SCHEDULE").is_some() {
+        return;
+    }
+    let all = number("POM2DIB_SCHEDULES").unwrap_or(SERVICE_SCHEDULES);
+    let trials = try_schedules(|at| (at < all).then(|| SERVICES + at), Some(all));
+    judge(&trials);
+    assert!(trials.iter().all(|trial| trial.answers > 0), "every service has answered");
+}
+
+#[test]
 fn so_it_is_with_schedules_that_nobody_has_tried() {
     if number("POM2DIB_SCHEDULE").or(number("POM2DIB_SCHEDULES")).is_some() {
         return;
@@ -59,15 +73,20 @@ fn so_it_is_with_schedules_that_nobody_has_tried() {
     let base = number("POM2DIB_BASE").unwrap_or(clock % (1 << 31));
     println!("base {base}: POM2DIB_BASE={base} tries the same schedules");
     let end = Instant::now() + Duration::from_secs(number("POM2DIB_EXPLORE").unwrap_or(EXPLORE));
-    // Every fourth is narrow.
-    let seed = |at: u64| if at.is_multiple_of(4) { base + at } else { WIDE + base + at };
+    // Every fourth is narrow, every eighth of a service.
+    let seed = |at: u64| match at % 8 {
+        0 | 4 => base + at,
+        2 => SERVICES + base + at,
+        _ => WIDE + base + at,
+    };
     judge(&try_schedules(|at| (Instant::now() < end).then(|| seed(at)), None));
 }
 
 #[test]
 fn the_same_schedule_brings_the_same_events() {
     let replayed = number("POM2DIB_REPLAYS").unwrap_or(REPLAYED);
-    for seed in (0..replayed).chain(WIDE..WIDE + replayed / 3) {
+    let services = SERVICES..SERVICES + replayed / 3;
+    for seed in (0..replayed).chain(WIDE..WIDE + replayed / 3).chain(services) {
         let (once, again) = (try_schedule(seed), try_schedule(seed));
         let differs = once.log.iter().zip(&again.log).find(|(once, again)| once != again);
         assert_eq!(differs, None, "schedule {seed}");
@@ -125,13 +144,14 @@ fn report(trials: &[Trial], start: Instant) {
     }
     let total = |of: fn(&Trial) -> f64| trials.iter().map(of).sum::<f64>();
     println!(
-        "{} schedules in {:.1} s, {:.1} h simulated, {} faults, {} incarnations, longest recovery {:.1} s",
+        "{} schedules in {:.1} s, {:.1} h simulated, {} faults, {} incarnations, longest recovery {:.1} s, {} lines of answers",
         trials.len(),
         start.elapsed().as_secs_f64(),
         total(|trial| trial.simulated.as_secs_f64()) / 3600.0,
         faults.values().sum::<u64>(),
         total(|trial| trial.incarnations as f64),
         trials.iter().map(|trial| trial.recovery.as_secs_f64()).fold(0.0, f64::max),
+        trials.iter().map(|trial| trial.answers).sum::<u64>(),
     );
     faults.iter().for_each(|(name, count)| println!("{count:>7} {name}"));
 }
