@@ -5,7 +5,13 @@ use std::{convert::Infallible, fmt::Write, sync::Arc, time::Duration};
 use axum::body::Body;
 use bytes::Bytes;
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc},
+    sync::{
+        broadcast::{
+            Receiver,
+            error::{RecvError, TryRecvError},
+        },
+        mpsc,
+    },
     time::MissedTickBehavior,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -46,9 +52,7 @@ pub(crate) fn events(watch: Arc<Watch>, refresh: impl Fn() + Send + 'static) -> 
                     if !ended {
                         tokio::time::sleep(TOGETHER).await;
                     }
-                    while let Ok(message) = inbox.try_recv() {
-                        ended |= take(Ok(message), &mut text);
-                    }
+                    ended |= take_waiting(&mut inbox, &mut text);
                 }
                 _ = pulse.tick() => {
                     refresh();
@@ -97,6 +101,19 @@ pub(crate) fn answers(mut reader: AnswerReader) -> Body {
         }
     });
     Body::from_stream(ReceiverStream::new(body))
+}
+
+/// Writes all messages that have come, and that some were lost. Returns whether the last was among them.
+fn take_waiting(inbox: &mut Receiver<Message>, text: &mut String) -> bool {
+    let mut ended = false;
+    loop {
+        let message = match inbox.try_recv() {
+            Ok(message) => Ok(message),
+            Err(TryRecvError::Lagged(lost)) => Err(RecvError::Lagged(lost)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return ended,
+        };
+        ended |= take(message, text);
+    }
 }
 
 /// Writes a message as an event. Returns whether it was the last.
