@@ -49,8 +49,8 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM tools AS build
-# Certificates. "certs,cloud" also reaches object stores; empty is for neither.
-ARG FEATURES=certs
+# Certificates, traces and the live table. "certs,otlp,tui,cloud" also reaches object stores; empty is for none of these.
+ARG FEATURES=certs,otlp,tui
 COPY --from=plan /pom2dib/recipe.json .
 # Crates of others are built against these.
 COPY stubs stubs

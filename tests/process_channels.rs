@@ -54,6 +54,28 @@ fn what_is_spent_in_the_air_is_counted_and_an_ideal_channel_changes_nothing() {
     let awgn = "run tiny.toml --set channel=[{kind=\"awgn\",snr_db=10}] --in-process --out awgn --json";
     let awgn = place.run(awgn).done().json();
     assert_ne!(awgn["fingerprint"], plain["fingerprint"]);
+    assert!(
+        place.run_folder("ideal").lines("metrics.jsonl").iter().all(|line| line.get("link_snr_db").is_none())
+    );
+    for (line, selection) in place
+        .run_folder("awgn")
+        .lines("metrics.jsonl")
+        .iter()
+        .zip(place.run_folder("awgn").lines("selection.jsonl"))
+    {
+        // Two transmitters, with three modalities and two: a link that was used has 10 dB.
+        for t in 0..2 {
+            for (k, entries) in [(0, 0..3), (1, 3..5)] {
+                let used = entries.clone().any(|entry| selection["granted"][t][entry] != 0.0);
+                let snr = &line["link_snr_db"][t][k];
+                assert_eq!(
+                    *snr,
+                    if used { serde_json::json!(10.0) } else { Value::Null },
+                    "{line} {selection}"
+                );
+            }
+        }
+    }
     let channel = &awgn["channel"];
     let of = |key: &str| channel[key].as_f64().unwrap_or_else(|| panic!("{key}: {channel}"));
     // Four values are two symbols.

@@ -28,6 +28,18 @@ fn a_run_is_watched_in_a_browser_from_start_to_end() {
         "watched.store.status.paused && document.querySelector('#phase').textContent === 'paused'",
     );
     browser.wait_until("document.querySelector('#pause').textContent === 'Resume'");
+    // What the nodes' heartbeats say of memory and links.
+    browser.wait_until(
+        "watched.store.status.nodes.every((node) => node.memory_bytes > 1e6 && node.round_trip_seconds > 0)",
+    );
+    browser.wait_until(
+        "[...document.querySelectorAll('#nodes .node')].every((node) => node.querySelector('.memory').textContent.endsWith('MB') && \
+         node.querySelector('.trip').textContent.endsWith('ms'))",
+    );
+    browser.wait_until(
+        "(() => { const cells = [...document.querySelectorAll('#links td')]; \
+         return cells.length === 4 && cells.every((cell) => cell.textContent.endsWith('ms')); })()",
+    );
     let status = place.run("status a --json").done().json();
     assert_eq!(status["paused"], true);
     browser.click("#pause");

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     CoordinatorError, Deadlines, Mode, Options, Outcome, PageAddress, RunFolder, RunLock, ServeOptions,
-    StreamArguments, Summary, command_line, render,
+    StreamArguments, Summary, command_line, render, screen,
     stream::{self, Prepared},
 };
 
@@ -255,6 +255,14 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_TENSORBOARD", value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
 
+    /// Show a live table in the terminal instead of a line of progress; elsewhere lines as usual (docs/watching.md)
+    #[arg(long, env = "POM2DIB_TUI", value_parser = node::boolean)]
+    pub tui: bool,
+
+    /// Send traces of rounds to this OpenTelemetry collector, which takes OTLP over gRPC (docs/watching.md)
+    #[arg(long, env = "POM2DIB_OTLP", value_name = "URL")]
+    pub otlp: Option<node::Collector>,
+
     /// End when standard input is closed (the parent process has ended)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
@@ -312,6 +320,9 @@ impl Arguments {
     }
 
     fn options_with(&self, scenario: Scenario, mode: Mode) -> Result<Options, CoordinatorError> {
+        if self.tui {
+            screen::check()?;
+        }
         Ok(Options {
             scenario,
             mode,
@@ -330,6 +341,8 @@ impl Arguments {
             page: self.page.unwrap_or(self.usual_page()),
             stop_after: self.stop_after,
             tensorboard: self.tensorboard.clone(),
+            tui: self.tui,
+            otlp: self.otlp.clone(),
             health: Health::default(),
             deadlines: Deadlines {
                 join: Duration::from_secs(self.patience),

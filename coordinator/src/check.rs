@@ -43,7 +43,7 @@ pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Resul
     let (entries, ticks) = (scenario.entries_per_receiver(), scenario.train.ticks_per_round);
     match report {
         Report::Ready(report) => ready(report),
-        Report::ReceiverRound(report) => receiver_round(report, 0, entries, ticks),
+        Report::ReceiverRound(report) => receiver_round(report, 0, (entries, scenario.transmitters()), ticks),
         Report::TransmitterRound(report) => {
             transmitter_round(report, 0, scenario.modalities(index), ticks, scenario.receivers())
         }
@@ -104,7 +104,7 @@ fn classes(report: &Classes) -> Result<(), WireError> {
 pub(crate) fn receiver_round(
     report: &ReceiverRound,
     due: u64,
-    entries: usize,
+    (entries, transmitters): (usize, usize),
     ticks: usize,
 ) -> Result<(), WireError> {
     moment("round", report.round, due)?;
@@ -116,6 +116,10 @@ pub(crate) fn receiver_round(
         check_missing(missing, entries, ticks)?;
     }
     check_air(report.air.as_ref())?;
+    report.links.iter().try_for_each(|air| check_air(Some(air)))?;
+    if !report.links.is_empty() {
+        check_length("links", "transmitters", report.links.len(), transmitters)?;
+    }
     let ReceiverRound { cross_entropy, objective, rate, log_likelihood, seconds, .. } = *report;
     check_finite("the report of a round", &[cross_entropy, objective, rate, log_likelihood, seconds])
 }
@@ -318,18 +322,26 @@ mod tests {
         let refused = |change: fn(&mut ReceiverRound)| {
             let mut report = round();
             change(&mut report);
-            receiver_round(&report, 7, 3, 3).unwrap_err().to_string()
+            receiver_round(&report, 7, (3, 2), 3).unwrap_err().to_string()
         };
-        receiver_round(&round(), 7, 3, 3).unwrap();
+        receiver_round(&round(), 7, (3, 2), 3).unwrap();
         assert_eq!(refused(|report| report.round = 9), "the message is of round 9, expected 7");
         assert_eq!(refused(|report| report.granted.clear()), "granted has 0 entries, expected 3");
+        assert_eq!(
+            refused(|report| report.links = vec![Air::default()]),
+            "links has 1 transmitters, expected 2"
+        );
+        let more_noise = |report: &mut ReceiverRound| {
+            report.links = vec![Air { uses: 1.0, noisy_uses: 2.0, ..Air::default() }, Air::default()];
+        };
+        assert!(refused(more_noise).contains("channel uses in their range"));
         let missing = |lost: &[u32], late: &[u32]| Missing {
             lost: lost.into(),
             late: late.into(),
             ..Missing::default()
         };
         let refused_missing = |missing: Missing| {
-            receiver_round(&ReceiverRound { missing: Some(missing), ..round() }, 7, 3, 3)
+            receiver_round(&ReceiverRound { missing: Some(missing), ..round() }, 7, (3, 2), 3)
                 .unwrap_err()
                 .to_string()
         };

@@ -29,6 +29,7 @@ use crate::{
     page::{self, Feed, Page},
     progress::Progress,
     rounds::Rounds,
+    screen::Screen,
     service::{Current, Event, Service},
     setup::Setup,
     shared_status::SharedStatus,
@@ -99,6 +100,12 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     };
     let newer = options.serve.as_ref().filter(|serve| serve.stream.reload).map(Newer::of).transpose()?;
     let patience = options.serve.as_ref().map(|serve| serve.stream.patience());
+    if options.tui {
+        let page = page.as_ref().map(Page::shown);
+        if let Some(screen) = Screen::open(&options.scenario, feed.watch().clone(), page) {
+            feed.show_on(screen);
+        }
+    }
     let mut conductor = Conductor {
         stream,
         newer,
@@ -120,6 +127,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
         }
         error => error,
     });
+    feed.close_screen();
     lock::announce_end(conductor.setup.folder.path());
     conductor.announce(&outcome);
     // Callers see the end of the stream: nobody takes their samples, and no answer follows.
@@ -145,6 +153,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     if let Some(page) = page {
         page.close(&feed).await;
     }
+    feed.flush().await;
     outcome
 }
 
@@ -283,7 +292,7 @@ impl Conductor {
                 Some(Rounds::new(&self.scenario, folder, version, committed, self.verify, feed)?)
             }
         };
-        self.feed.restart(self.setup.version());
+        self.feed.restart(self.setup.version(), self.setup.incarnation);
         let start = Instant::now();
         let mut version = self.setup.version();
         if let Some(rounds) = &mut rounds {
@@ -340,6 +349,11 @@ impl Conductor {
         format!("see that there is room and a way to it, then {then}")
     }
 
+    /// Progress over `total` units, of which `done` are done.
+    fn progress(&self, unit: &'static str, total: u64, done: u64) -> Progress {
+        if self.feed.has_screen() { Progress::hidden() } else { Progress::new(unit, total, done) }
+    }
+
     /// Writes down that something happened, for the page.
     fn note(&self, kind: &str, text: &str) {
         self.feed.moment(kind, self.shared_status.round(), text);
@@ -363,7 +377,7 @@ impl Conductor {
     async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, Interruption> {
         let last = self.scenario.train.rounds;
         let every = self.scenario.checkpoint.every;
-        let mut progress = Progress::new("rounds", last, first);
+        let mut progress = self.progress("rounds", last, first);
         let mut version = first;
         while version < last && !self.is_out_of_patience() {
             self.shared_status.phase("training");

@@ -35,6 +35,7 @@ mod recordings;
 mod rounds;
 mod same_data;
 mod score;
+mod screen;
 mod service;
 mod setup;
 mod shared_status;

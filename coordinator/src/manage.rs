@@ -152,6 +152,8 @@ fn to_text(action: Manage, status: &RunStatus) -> String {
 
 /// A run's status as an object.
 pub(crate) fn to_json(status: &RunStatus) -> Value {
+    // 0 stands for a link that was not measured; a node may send anything.
+    let seconds = |seconds: f64| (seconds.is_finite() && seconds > 0.0).then_some(seconds);
     let node = |node: &NodeStatus| {
         json!({
             "node": name(node),
@@ -159,6 +161,11 @@ pub(crate) fn to_json(status: &RunStatus) -> Value {
             "silent_seconds": node.silent,
             "version": node.heartbeat.as_ref().map(|heartbeat| heartbeat.version),
             "doing": describe(node),
+            "memory_bytes": node.heartbeat.as_ref().and_then(|heartbeat| heartbeat.memory),
+            "round_trip_seconds": node.heartbeat.as_ref().and_then(|heartbeat| seconds(heartbeat.round_trip?)),
+            "transmitter_round_trip_seconds": node.heartbeat.iter()
+                .flat_map(|heartbeat| heartbeat.transmitter_round_trips.iter().copied().map(seconds))
+                .collect::<Vec<_>>(),
         })
     };
     json!({

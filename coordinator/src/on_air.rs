@@ -1,4 +1,4 @@
-use proto::v1::Air;
+use proto::v1::{Air, ReceiverRound};
 use serde::{Deserialize, Serialize};
 
 /// Channel use for a sample: of all entries over channels that are not ideal, to all receivers together.
@@ -40,6 +40,26 @@ impl OnAir {
     }
 }
 
+/// By receiver and transmitter, the SNR in dB of a channel that never changes and has the capacity of what a round's entries met,
+/// |h|^2 Es/N0 if that was always the same; none for a link without noise or entries. Entries that are heard together count for the
+/// first of their transmitters. None where no report has links.
+pub(crate) fn link_snr_db(
+    receivers: &[&ReceiverRound],
+    transmitters: usize,
+) -> Option<Vec<Vec<Option<f64>>>> {
+    let snr = |air: &Air| {
+        let snr_db = 10.0 * (air.capacity / air.noisy_uses).exp_m1().log10();
+        // Three digits: it is looked at, and goes into every line.
+        snr_db.is_finite().then(|| (snr_db * 1e3).round() / 1e3)
+    };
+    let of_receiver = |report: &&ReceiverRound| match report.links.is_empty() {
+        true => vec![None; transmitters],
+        false => report.links.iter().map(snr).collect(),
+    };
+    let any = receivers.iter().any(|report| !report.links.is_empty());
+    any.then(|| receivers.iter().map(of_receiver).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +81,18 @@ mod tests {
         let mixed = OnAir::of([one, unknown].iter(), 1).unwrap();
         assert_eq!((mixed.rate_received, mixed.capacity, mixed.snr_db), (None, None, Some(10.0)));
         assert_eq!(OnAir::of(std::iter::empty(), 1), None);
+    }
+
+    #[test]
+    fn a_links_snr_is_that_of_the_same_capacity() {
+        // Twelve uses at 10 dB, and as many, half at 0 and half at 20 dB; one link without entries; one receiver without channels.
+        let air = |capacity: f64| Air { uses: 12.0, noisy_uses: 12.0, capacity, ..Air::default() };
+        let mixed = 6.0 * 2.0_f64.ln() + 6.0 * 101.0_f64.ln();
+        let links = vec![air(12.0 * 11.0_f64.ln()), air(mixed), Air::default()];
+        let (first, second) = (ReceiverRound { links, ..ReceiverRound::default() }, ReceiverRound::default());
+        let by_hand = ((202.0_f64.sqrt() - 1.0).log10() * 1e4).round() / 1e3;
+        let found = link_snr_db(&[&first, &second], 3).unwrap();
+        assert_eq!(found, [vec![Some(10.0), Some(by_hand), None], vec![None; 3]]);
+        assert_eq!(link_snr_db(&[&second], 3), None);
     }
 }

@@ -37,6 +37,10 @@ pub struct Options {
     pub page: PageAddress,
     /// Folder for an event file of TensorBoard.
     pub tensorboard: Option<PathBuf>,
+    /// Show a live table where standard error is a terminal.
+    pub tui: bool,
+    /// Where spans of rounds are sent.
+    pub otlp: Option<node::Collector>,
     /// The health port, which has the run's metrics too.
     pub health: node::Health,
     /// How long to wait for nodes.

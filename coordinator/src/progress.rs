@@ -49,6 +49,11 @@ impl Progress {
         }
     }
 
+    /// Progress that something else shows.
+    pub(crate) fn hidden() -> Self {
+        Progress { bar: Some(ProgressBar::hidden()), ..Progress::new("", 0, 0) }
+    }
+
     /// Shows that a training round is done.
     pub(crate) fn round(&mut self, metrics: &Metrics) {
         let Metrics { n_ce, sum_rate, .. } = metrics;

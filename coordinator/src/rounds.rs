@@ -9,6 +9,7 @@ use crate::{
     Binding, CoordinatorError, Missing, OnAir, Rates, RunFolder, Written, check,
     draws::DRAWS,
     log::{Log, lines},
+    on_air::link_snr_db,
     page::{Feed, RoundLines},
     totals::{Tally, Totals, WireBytes},
     validation::{Recent, Validated},
@@ -42,6 +43,9 @@ pub(crate) struct Metrics {
     /// Channel use for a sample, where any channel is not ideal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<OnAir>,
+    /// SNR of every link by receiver and transmitter, where any channel is not ideal: see [`link_snr_db`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link_snr_db: Option<Vec<Vec<Option<f64>>>>,
     /// Rates of a sample's features, where they are counted against learned priors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rates: Option<Rates>,
@@ -237,7 +241,8 @@ impl Rounds {
         report: ReceiverRound,
     ) -> Result<Option<Metrics>, CoordinatorError> {
         let due = self.due(|pending| pending.receivers.contains_key(&t));
-        check::receiver_round(&report, due, self.modalities.iter().sum(), self.ticks)
+        let sizes = (self.modalities.iter().sum(), self.transmitters);
+        check::receiver_round(&report, due, sizes, self.ticks)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
         self.pending.entry(report.round).or_default().receivers.insert(t, report);
         self.log_whole()
@@ -304,6 +309,7 @@ impl Rounds {
             most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
             missing: Missing::sum(receivers.iter().filter_map(|report| report.missing.as_ref())),
             channel: OnAir::of(receivers.iter().filter_map(|report| report.air.as_ref()), 1),
+            link_snr_db: link_snr_db(&receivers, self.transmitters),
             rates: self
                 .samples
                 .map(|samples| Rates::of_round(&spent, samples, sum_of_rates(&receivers), bytes.total)),

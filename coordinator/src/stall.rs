@@ -74,8 +74,13 @@ mod tests {
     use super::*;
 
     fn node(role: Role, index: u32, activity: Activity, peers: &[u32]) -> NodeStatus {
-        let heartbeat =
-            Heartbeat { version: 7, activity: activity.into(), peers: peers.to_vec(), seconds: 12.0 };
+        let heartbeat = Heartbeat {
+            version: 7,
+            activity: activity.into(),
+            peers: peers.to_vec(),
+            seconds: 12.0,
+            ..Heartbeat::default()
+        };
         NodeStatus { role: role.into(), index, joined: true, silent: 0.2, heartbeat: Some(heartbeat) }
     }
 

@@ -13,6 +13,7 @@ mod emulation;
 mod error;
 mod exposition;
 mod selection;
+mod traces;
 
 pub use audit::batch_digest;
 pub use command::{
@@ -27,7 +28,7 @@ pub use compute::{
 };
 pub use control::{
     Activity, Awaited, Control, Health, HealthArguments, Joined, Next, Probe, Reloading, Schedule, Shutdown,
-    end_with_parent, health, live, main,
+    Vitals, end_with_parent, health, live, main,
 };
 pub use described::{
     Build, BuildChannel, EncoderModules, Wanted, WantedChannel, WeightFiles, adamw, advantages, air,
@@ -42,6 +43,7 @@ pub use selection::{
     AirTime, CLEAR_DB, Choice, FIRST_STRENGTH_DB, FixedSelection, STRENGTH_STEP_DB, STRENGTH_STEPS, Selector,
     strength_step,
 };
+pub use traces::{Collector, NodeSpans, Span, SpanOf, TracedRound, Traces};
 
 use std::time::Duration;
 

@@ -7,13 +7,14 @@ const LIST: &str = include_str!("../web/list.html");
 const STYLE: &str = include_str!("../web/page.css");
 
 /// The scripts, in the order in which they run.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("../web/words.js"),
     include_str!("../web/store.js"),
     include_str!("../web/source.js"),
     include_str!("../web/chart.js"),
     include_str!("../web/heat.js"),
     include_str!("../web/network.js"),
+    include_str!("../web/links.js"),
     include_str!("../web/ticks.js"),
     include_str!("../web/panels.js"),
     include_str!("../web/page.js"),

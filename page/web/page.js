@@ -29,6 +29,13 @@ function chooseCharts() {
     const kinds = Object.keys(store.rounds.find((round) => round.rates).rates).filter((kind) => Number.isFinite(store.rounds.find((round) => round.rates).rates[kind]));
     wanted.push(["Rates of a sample", "by name", () => kinds.map((kind, n) => line(kind.replaceAll("_", " "), colour(n), (round) => round.rates?.[kind]))]);
   }
+  if (has((round) => round.rates?.coded_bits)) {
+    const nats = 1 / Math.LN2;
+    wanted.push(["Bits of a sample", "bits", () => [line("coded", colour(0), (round) => round.rates?.coded_bits),
+      line("against the prior", colour(1), (round) => round.rates?.prior_nats == null ? null : nats * round.rates.prior_nats),
+      line("messages", colour(2), (round) => round.rates?.message_bytes == null ? null : 8 * round.rates.message_bytes)]]);
+  }
+  if (has((round) => round.link_snr_db)) wanted.push(["SNR by link", "dB", () => snrLines(store, line)]);
   const titles = wanted.map(([title]) => title).join();
   if (titles === charts.titles) return;
   charts = wanted.map(([title, unit, lines]) => new Chart(title, unit, lines, lastRound));
@@ -49,6 +56,9 @@ async function choose(round) {
   const kept = store.rounds[store.nearest(chosen.round)];
   if (kept?.round === chosen.round || FILE_STATE) return;
   const wanted = chosen.round;
+  // Whoever moves on is not asked for: every answer is read from the run's logs.
+  await new Promise((wake) => setTimeout(wake, 150));
+  if (chosen.round !== wanted) return;
   try {
     const [found] = await (await ask(`api/rounds?from=${wanted}&to=${wanted}`)).json();
     if (found && chosen.round === wanted) { chosen.exact = store.flat(found); later(); }
@@ -107,6 +117,7 @@ function paint() {
   paintGrants(byId("grants"), store, round);
   showTicks(store, round);
   paintNodes(store);
+  paintLinks(store, round);
   paintResults(store);
   paintEvents(store);
 }

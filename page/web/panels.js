@@ -103,6 +103,8 @@ function paintNodes(store) {
       make("b", {}, make("span", { class: "dot", "data-kind": kind }), node.node),
       make("span", { class: "dim doing" }, isOver ? "has ended" : node.doing),
       make("span", { class: "dim device" }, node.device ?? ""),
+      make("span", { class: "dim memory", title: "memory of its process" }, node.memory_bytes == null ? "" : bytes(node.memory_bytes)),
+      make("span", { class: "dim trip", title: "round trip to the coordinator" }, node.round_trip_seconds == null ? "" : milliseconds(node.round_trip_seconds)),
       bar,
       make("span", { class: "seconds dim" }, work ? `${number(all - work[0])} s` : ""));
   }));

@@ -39,6 +39,8 @@ function bytes(value) {
   return `${value} B`;
 }
 
+const milliseconds = (seconds) => `${number(1000 * seconds)} ms`;
+
 const percent = (share) => `${Math.round(100 * share)}`;
 
 /** Seconds as 0:07, 2:09 or 1:02:09. */

@@ -309,6 +309,9 @@ pub struct ReceiverRound {
     /// digest of its channels' draws at all ticks; only where draws are verified
     #[prost(bytes = "bytes", tag = "16")]
     pub gains: ::prost::bytes::Bytes,
+    /// as air, of what each transmitter sent, in index order; empty where no entry can cross a channel
+    #[prost(message, repeated, tag = "17")]
+    pub links: ::prost::alloc::vec::Vec<Air>,
 }
 /// What entries spent in the air, summed over those that crossed a channel which is not ideal.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -601,6 +604,15 @@ pub struct Heartbeat {
     /// for how long it has been doing so
     #[prost(double, tag = "4")]
     pub seconds: f64,
+    /// bytes of its process that lie in memory; absent where the system does not say
+    #[prost(uint64, optional, tag = "5")]
+    pub memory: ::core::option::Option<u64>,
+    /// seconds of the last probe, to the coordinator and back; absent before the first
+    #[prost(double, optional, tag = "6")]
+    pub round_trip: ::core::option::Option<f64>,
+    /// of a receiver, to each transmitter in index order; 0: not measured
+    #[prost(double, repeated, tag = "7")]
+    pub transmitter_round_trips: ::prost::alloc::vec::Vec<f64>,
 }
 /// The node was told to end, and would like to do so after a checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use data::{Divided, Needs};
 use link::{Channel, LinkError, Name, Security};
-use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Reloading, Role};
+use node::{
+    Activity, Compute, Context, Control, Employ, Joined, NodeError, NodeSpans, Options, Reloading, Role,
+    Vitals,
+};
 use proto::{
     Incoming, When, check_length,
     v1::{
@@ -70,7 +73,8 @@ async fn live(
     }
     let mut reloading = Reloading::default();
     let mut links = {
-        let mut dialling = std::pin::pin!(Links::dial(&context, &start, options, security));
+        let dialling = Links::dial(&context, &start, options, security, control.vitals());
+        let mut dialling = std::pin::pin!(dialling);
         loop {
             tokio::select! {
                 biased;
@@ -84,6 +88,7 @@ async fn live(
         }
     };
     let mut last_round = Instant::now();
+    let mut spans = NodeSpans::new(&options.traces, &context, Role::Receiver);
     let mut patience = Patience::new(context.scenario.straggler.patience);
     loop {
         // Of what is ready, the first here comes first: no draw decides, so what happens can happen again.
@@ -98,16 +103,23 @@ async fn live(
                 deliver(&compute, Input::Reloaded(version, state)).await;
             }
             (k, features) = links.next() => match features {
-                Ok(features) => deliver(&compute, Input::Features(k, features)).await,
+                Ok(features) => {
+                    spans.end(k, &features);
+                    deliver(&compute, Input::Features(k, features)).await;
+                }
                 Err(loss) => return Err(control.explain(loss).await),
             },
             when = patience.end() => deliver(&compute, Input::Overdue(when)).await,
             output = compute.next() => match output? {
-                Output::Turn(k, turn) => links.send(k, turn)?,
+                Output::Turn(k, turn) => {
+                    spans.begin(k, &turn);
+                    links.send(k, turn)?;
+                }
                 Output::Incomplete(when) => patience.begin(when),
                 Output::State(version, state) => control.save(version, state).await?,
                 Output::Report(report) => {
                     let finished = matches!(report, Report::Finished(_));
+                    spans.report(&report);
                     control.report(timed(report, &mut last_round)).await?;
                     // When all have said so, the coordinator hangs up: that is no loss.
                     if finished {
@@ -246,7 +258,7 @@ struct Links {
     /// None to one that is gone.
     turns: Vec<Option<mpsc::Sender<Turn>>>,
     features: mpsc::Receiver<(usize, Result<Features, NodeError>)>,
-    /// What reads from them; it ends with the links.
+    /// What reads from them, and what probes them; it ends with the links.
     _readers: JoinSet<()>,
 }
 
@@ -256,6 +268,7 @@ impl Links {
         start: &Start,
         options: &Options,
         security: &Security,
+        vitals: Vitals,
     ) -> Result<Self, NodeError> {
         let transmitters = context.scenario.transmitters();
         let counts = [
@@ -282,6 +295,7 @@ impl Links {
             let name = Name::Transmitter(k as u32);
             let dialled = link::dial_nearest(name, socket, address, security, options.patience()).await;
             let channel = dialled.map_err(unreachable)?;
+            readers.spawn(vitals.clone().probe_transmitter(k, transmitters, channel.clone()));
             let limit = context.largest_message(k);
             let client = TransmitterClient::new(channel)
                 .max_decoding_message_size(limit)

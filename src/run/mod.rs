@@ -75,6 +75,14 @@ pub(crate) struct Arguments {
     #[arg(long, env = "POM2DIB_TENSORBOARD", value_name = "DIR")]
     tensorboard: Option<PathBuf>,
 
+    /// Show a live table in the terminal instead of a line of progress: curves, grants, nodes; elsewhere lines as usual
+    #[arg(long, env = "POM2DIB_TUI", value_parser = node::boolean)]
+    tui: bool,
+
+    /// Send traces of rounds, of all processes, to this OpenTelemetry collector, which takes OTLP over gRPC (docs/watching.md)
+    #[arg(long, env = "POM2DIB_OTLP", value_name = "URL")]
+    otlp: Option<node::Collector>,
+
     /// Run the MM-Fi scenario on a small synthetic tree of files, kept in data-cache/mmfi-synthetic; overrides --data
     #[arg(long, conflicts_with = "resume")]
     synthetic: bool,
@@ -313,6 +321,8 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
     coordinator.force = arguments.force && arguments.from.is_none();
     coordinator.page = Some(arguments.page.unwrap_or(PageAddress::Free));
     coordinator.tensorboard.clone_from(&arguments.tensorboard);
+    coordinator.otlp.clone_from(&arguments.otlp);
+    coordinator.tui = arguments.tui;
     Ok(Launch { scenario, coordinator, place, before })
 }
 
@@ -364,6 +374,8 @@ pub(crate) fn local_coordinator(
         page: Some(PageAddress::Off),
         stop_after: None,
         tensorboard: None,
+        tui: false,
+        otlp: None,
         end_with_parent: true,
         lock_inherited: true,
     })
@@ -450,9 +462,11 @@ impl Launch {
             insecure: false,
             patience: 60,
             health: None,
+            otlp: self.coordinator.otlp.clone(),
             end_with_parent: true,
             network: link::Transport::System,
             shutdown: node::Shutdown::default(),
+            traces: node::Traces::default(),
             state_of_health: node::Health::default(),
         }
     }

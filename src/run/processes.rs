@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs::File,
+    io::IsTerminal,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitCode, ExitStatus, Stdio},
@@ -31,7 +32,7 @@ const LAST_CHECKPOINT: Duration = Duration::from_secs(30);
 
 /// Environment variables, without "POM2DIB_", that apply to one process only: child processes get these settings on
 /// their command lines.
-pub(crate) const OF_ONE_PROCESS: [&str; 23] = [
+pub(crate) const OF_ONE_PROCESS: [&str; 25] = [
     "LISTEN",
     "INDEX",
     "ADVERTISE",
@@ -50,6 +51,8 @@ pub(crate) const OF_ONE_PROCESS: [&str; 23] = [
     "SERVE",
     "PAGE",
     "TENSORBOARD",
+    "OTLP",
+    "TUI",
     "TLS",
     "TLS_CA",
     "TLS_CERT",
@@ -106,6 +109,9 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
         tokio::select! {
             status = coordinator.end() => {
                 let status = status?;
+                if status.signal().is_some() && launch.coordinator.tui {
+                    give_terminal_back();
+                }
                 if status.signal().is_none() || restarts == 0 {
                     let goodbyes = async { while nodes.join_next().await.is_some() {} };
                     let _ = tokio::time::timeout(GRACE, goodbyes).await;
@@ -248,6 +254,8 @@ impl Node {
         arguments.extend(["--threads".into(), launch.threads().to_string()]);
         let own = std::net::SocketAddr::new(launch.listening(address), 0);
         arguments.extend(["--listen".into(), own.to_string()]);
+        let otlp = launch.coordinator.otlp.iter();
+        arguments.extend(otlp.flat_map(|collector| ["--otlp".into(), collector.to_string()]));
         arguments.extend(launch.place.tcp_only.then(|| "--tcp-only".into()));
         let arguments = with_security(arguments, &launch.place_of_nodes(address));
         Node { role, index, arguments, log, lives: 0 }
@@ -373,6 +381,7 @@ fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
     }
     let board = arguments.tensorboard.as_ref().map(|folder| folder.to_string_lossy().into_owned());
     words.extend(board.into_iter().flat_map(|folder| ["--tensorboard".into(), folder]));
+    words.extend(arguments.otlp.iter().flat_map(|collector| ["--otlp".into(), collector.to_string()]));
     words.extend(arguments.page.iter().flat_map(|page| ["--page".into(), page.to_string()]));
     words.extend(arguments.command.iter().flat_map(|command| ["--command".into(), command.clone()]));
     for (name, set) in [
@@ -382,12 +391,20 @@ fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
         ("evaluate", arguments.evaluate),
         ("best", arguments.best),
         ("json", arguments.json),
+        ("tui", arguments.tui),
         ("verify", arguments.verify),
         ("lock-inherited", arguments.lock_inherited),
     ] {
         words.extend(set.then(|| format!("--{name}")));
     }
     words
+}
+
+/// A coordinator that was killed has left its live table on the terminal: shows what was there before, and the cursor.
+fn give_terminal_back() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\x1b[?1049l\x1b[?25h");
+    }
 }
 
 /// The exit status of the run is that of the coordinator; if a signal ended it, the run failed.

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use data::{Divided, Needs};
 use link::{ByteCount, Listener, Name, Security};
-use node::{Activity, Compute, Context, Control, Employ, Joined, NodeError, Options, Probe, Reloading, Role};
+use node::{
+    Activity, Compute, Context, Control, Employ, Joined, NodeError, NodeSpans, Options, Probe, Reloading,
+    Role,
+};
 use proto::v1::{Ready, order::Order, report::Report, transmitter_server::TransmitterServer};
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -103,6 +106,7 @@ async fn live(
     let start = control.start().await?;
     deliver(&compute, Input::LabelEntropies(start.label_entropies)).await;
     let mut reloading = Reloading::default();
+    let mut spans = NodeSpans::new(&options.traces, &context, Role::Transmitter);
     loop {
         // Of what is ready, the first here comes first: no draw decides, so what happens can happen again.
         tokio::select! {
@@ -116,7 +120,10 @@ async fn live(
                 deliver(&compute, Input::Reloaded(version, state)).await;
             }
             Some((t, turn)) = turns.recv() => match turn {
-                Ok(turn) => deliver(&compute, Input::Turn(t, turn)).await,
+                Ok(turn) => {
+                    spans.begin(t, &turn);
+                    deliver(&compute, Input::Turn(t, turn)).await;
+                }
                 Err(loss) => return Err(control.explain(loss).await),
             },
             output = compute.next() => match output? {
@@ -124,11 +131,13 @@ async fn live(
                     // Who answers has heard from all receivers: nobody is to come any more, and if this process is
                     // killed from here on, it leaves nothing behind.
                     drop(door.take());
+                    spans.end(t, &features);
                     outgoing.send(t, features)?;
                 }
                 Output::State(version, state) => control.save(version, state).await?,
                 Output::Report(report) => {
                     let finished = matches!(report, Report::Finished(_));
+                    spans.report(&report);
                     control.report(counted(report, &count)).await?;
                     // When all have said so, the coordinator hangs up: that is no loss.
                     if finished {

@@ -8,7 +8,7 @@ use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
 use super::{Conductor, out_of_place};
 use crate::{
     CoordinatorError, Mode, Summary, Timing, Wire, evaluation::Evaluation, further::Lineage,
-    interruption::Interruption, lock, members::Member, progress::Progress, rounds::Rounds, service::Event,
+    interruption::Interruption, lock, members::Member, rounds::Rounds, service::Event,
 };
 
 /// Time limit for nodes to leave once the run is done.
@@ -21,7 +21,7 @@ impl Conductor {
         let passes = self.scenario.evaluation.passes;
         self.order(Order::Evaluate(Evaluate { passes, validation: false }))?;
         let mut judge = Evaluation::new(&self.scenario, self.classes.clone());
-        let mut progress = Progress::new("evaluation passes", passes, 0);
+        let mut progress = self.progress("evaluation passes", passes, 0);
         while !judge.is_complete() {
             match self.next_event().await? {
                 Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {

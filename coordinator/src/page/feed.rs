@@ -1,12 +1,20 @@
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use ::page::Watch;
+use bytes::Bytes;
+use node::{Span, SpanOf, TracedRound, Traces};
 use proto::v1::{ReceiverRound, TransmitterRound};
 use scenario::Scenario;
 use serde::Serialize;
 
 use super::figures::Figures;
-use crate::{Summary, rounds::Metrics, tensorboard::TensorBoard, totals::Totals};
+use crate::{Summary, rounds::Metrics, screen::Screen, tensorboard::TensorBoard, totals::Totals};
 
 /// What a run tells its page. The conductor calls it; it never waits.
 pub(crate) struct Feed {
@@ -19,6 +27,11 @@ pub(crate) struct Feed {
     writes: bool,
     figures: Mutex<Figures>,
     board: Mutex<Option<TensorBoard>>,
+    screen: Mutex<Option<Screen>>,
+    traces: Traces,
+    /// The run's 16 bytes.
+    run: Bytes,
+    incarnation: AtomicU64,
 }
 
 /// Seconds of each node in a round, by profiler phase.
@@ -29,8 +42,8 @@ struct Work<'a> {
 }
 
 impl Feed {
-    pub(crate) fn new(scenario: &Scenario, watch: Watch, readers: Readers, writes: bool) -> Self {
-        let Readers { is_served, is_scraped } = readers;
+    pub(crate) fn new(scenario: &Scenario, run: Bytes, watch: Watch, readers: Readers) -> Self {
+        let Readers { is_served, is_scraped, traces, writes } = readers;
         Feed {
             watch: watch.into(),
             is_served,
@@ -38,6 +51,10 @@ impl Feed {
             writes,
             figures: Mutex::new(Figures::of(scenario)),
             board: Mutex::default(),
+            screen: Mutex::default(),
+            traces,
+            run,
+            incarnation: AtomicU64::new(0),
         }
     }
 
@@ -53,7 +70,8 @@ impl Feed {
     }
 
     /// An incarnation has cut the logs back to a version.
-    pub(crate) fn restart(&self, version: u64) {
+    pub(crate) fn restart(&self, version: u64, incarnation: u64) {
+        self.incarnation.store(incarnation, Ordering::Relaxed);
         if self.is_served {
             self.watch.restart(version);
         }
@@ -86,12 +104,37 @@ impl Feed {
         if let Some(board) = self.board().as_mut() {
             board.round(metrics, granted);
         }
+        if let Some(screen) = self.screen().as_ref() {
+            screen.round(metrics, granted);
+        }
+        if self.traces.are_wanted() {
+            self.trace(metrics);
+        }
         if self.is_scraped {
             self.figures().round(metrics, totals);
         }
         if self.is_served {
             self.watch.round(metrics.round, lines.metrics, Some(lines.selection), lines.work);
         }
+    }
+
+    /// Adds the span of a round that has just been logged.
+    fn trace(&self, metrics: &Metrics) {
+        let incarnation = self.incarnation.load(Ordering::Relaxed);
+        let ended = SystemTime::now();
+        let figures = [("pom2dib.n_ce_nats", metrics.n_ce), ("pom2dib.sum_rate_nats", metrics.sum_rate)];
+        self.traces.record(&Span {
+            round: TracedRound { run: self.run.clone(), incarnation, round: metrics.round },
+            of: SpanOf::Round,
+            began: ended - Duration::try_from_secs_f64(metrics.seconds).unwrap_or_default(),
+            ended,
+            figures: figures.map(|(name, value)| (name.to_owned(), value)).into(),
+        });
+    }
+
+    /// Waits a moment until a collector has all spans.
+    pub(crate) async fn flush(&self) {
+        self.traces.flush().await;
     }
 
     /// The run has its summary.
@@ -106,6 +149,25 @@ impl Feed {
     /// Writes event files of TensorBoard as well.
     pub(crate) fn write_to(&self, board: TensorBoard) {
         *self.board() = Some(board);
+    }
+
+    /// Shows the run on a screen as well.
+    pub(crate) fn show_on(&self, screen: Screen) {
+        *self.screen() = Some(screen);
+    }
+
+    /// Whether a screen shows the run, so that nothing else need be written there.
+    pub(crate) fn has_screen(&self) -> bool {
+        self.screen().is_some()
+    }
+
+    /// Gives the terminal back.
+    pub(crate) fn close_screen(&self) {
+        drop(self.screen().take());
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Option<Screen>> {
+        self.screen.lock().expect("no code panics while it holds this lock")
     }
 
     fn board(&self) -> MutexGuard<'_, Option<TensorBoard>> {
@@ -123,13 +185,16 @@ impl Feed {
     }
 }
 
-/// Who may read.
-#[derive(Clone, Copy)]
+/// Who follows a run.
 pub(crate) struct Readers {
     /// Whether there is a page.
     pub(crate) is_served: bool,
     /// Whether there are metrics.
     pub(crate) is_scraped: bool,
+    /// Where spans go.
+    pub(crate) traces: Traces,
+    /// Whether events are written down.
+    pub(crate) writes: bool,
 }
 
 /// A round's lines in the logs, and the seconds of its nodes.

@@ -139,6 +139,16 @@ impl Figures {
                 "Time since a node was heard.",
                 &by_node(|node| node["silent_seconds"].as_f64()),
             )
+            .gauge(
+                "pom2dib_node_memory_bytes",
+                "Memory of a node's process.",
+                &by_node(|node| node["memory_bytes"].as_f64()),
+            )
+            .gauge(
+                "pom2dib_node_round_trip_seconds",
+                "Time to the coordinator and back.",
+                &by_node(|node| node["round_trip_seconds"].as_f64()),
+            )
             .text()
     }
 }

@@ -8,6 +8,7 @@ use std::{io::IsTerminal, sync::Arc};
 
 use ::page::{AnswerFeed, Door, Site};
 use link::{LinkError, Listener, Token};
+use node::Traces;
 use proto::v1::Action;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -80,8 +81,13 @@ pub(crate) fn feed(
         events.try_send(Event::Told(action)).map_err(|_| "the run is over, or too busy just now".into())
     };
     let watch = ::page::Watch::new(about, folder.path(), status, Some(obey));
-    let readers = Readers { is_served, is_scraped: is_served || options.health.is_served() };
-    let feed = Arc::new(Feed::new(&options.scenario, watch, readers, options.mode != Mode::Evaluate));
+    let readers = Readers {
+        is_served,
+        is_scraped: is_served || options.health.is_served(),
+        traces: Traces::begin(options.otlp.as_ref(), "coordinator"),
+        writes: options.mode != Mode::Evaluate,
+    };
+    let feed = Arc::new(Feed::new(&options.scenario, service.run.clone(), watch, readers));
     let metrics = feed.clone();
     options.health.publish(move || metrics.metrics());
     if let Some(folder) = options.tensorboard.as_ref().filter(|_| options.mode != Mode::Evaluate) {
@@ -92,6 +98,8 @@ pub(crate) fn feed(
 
 /// A page that is served.
 pub(crate) struct Page {
+    /// Its address, with the token where standard error may show that.
+    shown: String,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
     answers: Option<Arc<AnswerFeed>>,
@@ -117,13 +125,19 @@ impl Page {
         folder.write_whole(PAGE, url.as_bytes())?;
         // Other users may be able to read a log, so only a terminal gets the token.
         let fragment = if std::io::stderr().is_terminal() { token.fragment() } else { String::new() };
-        eprintln!("page {url}{fragment}");
+        let shown = format!("{url}{fragment}");
+        eprintln!("page {shown}");
         let metrics = feed.clone();
         let site = Site::of_run(feed.watch().clone(), Door::new(address, Some(token)));
         let router = site.with_metrics(move || metrics.metrics()).with_answers(answers.clone()).router();
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(listener.serve_http(router, async { drop(stopped.await) }));
-        Ok(Page { stop, server, answers })
+        Ok(Page { shown, stop, server, answers })
+    }
+
+    /// Its address, as it was shown.
+    pub(crate) fn shown(&self) -> String {
+        self.shown.clone()
     }
 
     /// Tells readers that the run has ended, and closes the page.

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{Health, SecurityOptions, Shutdown};
+use crate::{Collector, Health, SecurityOptions, Shutdown, Traces};
 
 /// Command line of a transmitter or receiver; all other settings come from the coordinator.
 #[derive(Clone, Debug, clap::Args)]
@@ -57,6 +57,10 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT", value_parser = crate::listening)]
     pub health: Option<SocketAddr>,
 
+    /// Send traces of rounds to this OpenTelemetry collector, which takes OTLP over gRPC
+    #[arg(long, env = "POM2DIB_OTLP", value_name = "URL")]
+    pub otlp: Option<Collector>,
+
     /// End when standard input is closed (the parent process has ended)
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
@@ -68,6 +72,10 @@ pub struct Options {
     /// Signal for this node to shut down.
     #[arg(skip)]
     pub shutdown: Shutdown,
+
+    /// Where the node's spans go, once it has joined.
+    #[arg(skip)]
+    pub traces: Traces,
 
     /// The health service, which reports whether this node has a place in a run.
     #[arg(skip)]

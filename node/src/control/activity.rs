@@ -49,7 +49,7 @@ impl Activity {
         state.peers = awaited.peers.into_iter().map(|peer| peer as u32).collect();
     }
 
-    /// The node's current heartbeat.
+    /// What a heartbeat says of the node's activity.
     pub(crate) fn heartbeat(&self) -> Heartbeat {
         let state = self.state();
         Heartbeat {
@@ -57,6 +57,7 @@ impl Activity {
             activity: state.kind.into(),
             peers: state.peers.clone(),
             seconds: state.since.elapsed().as_secs_f64(),
+            ..Heartbeat::default()
         }
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use link::Security;
 use tokio::time::Instant;
 
-use crate::{Control, Joined, NodeError, Options, Role};
+use crate::{Control, Joined, NodeError, Options, Role, Traces};
 
 /// Pause between two attempts to join.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -35,9 +35,14 @@ where
                 Err(error) => return Err(error),
             };
             options.index = Some(joined.context.index as u32);
+            if !options.traces.are_wanted() {
+                let who = format!("{} {}", role.name(), joined.context.index);
+                options.traces = Traces::begin(options.otlp.as_ref(), &who);
+            }
             options.state_of_health.ready(true).await;
             let outcome = take_part(joined, options.clone()).await;
             options.state_of_health.ready(false).await;
+            options.traces.flush().await;
             match outcome {
                 Err(NodeError::RolledBack(reason)) => tracing::info!(reason, "joining again"),
                 Err(error @ NodeError::CoordinatorLost(_)) => {

@@ -7,6 +7,7 @@ pub(crate) mod probe;
 pub(crate) mod reloading;
 pub(crate) mod schedule;
 pub(crate) mod shutdown;
+pub(crate) mod vitals;
 
 pub use activity::{Activity, Awaited};
 use figures::Figures;
@@ -17,6 +18,7 @@ pub use probe::Probe;
 pub use reloading::Reloading;
 pub use schedule::{Next, Schedule};
 pub use shutdown::Shutdown;
+pub use vitals::Vitals;
 
 use bytes::Bytes;
 use link::{Channel, Name, Security};
@@ -58,6 +60,7 @@ pub struct Control {
     /// Shown with every state that is written or read; it comes from `Welcome`.
     secret: Bytes,
     activity: Activity,
+    vitals: Vitals,
     heart: JoinHandle<()>,
     /// What scrapers of the health port are told of the reports.
     figures: Figures,
@@ -96,7 +99,7 @@ impl Control {
     }
 
     async fn greet(role: Role, options: &Options, channel: Channel) -> Result<Joined, NodeError> {
-        let mut client = CoordinatorClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+        let mut client = CoordinatorClient::new(channel.clone()).max_decoding_message_size(LARGEST_MESSAGE);
         let (reports, outgoing) = mpsc::channel(64);
         let join = Join {
             role: proto::v1::Role::from(role).into(),
@@ -106,8 +109,16 @@ impl Control {
         };
         send(&reports, report::Report::Join(join)).await?;
         let orders = client.control(ReceiverStream::new(outgoing)).await.map_err(refusal)?.into_inner();
-        let activity = Activity::preparing();
-        let heart = tokio::spawn(beat(reports.clone(), activity.clone(), options.shutdown.clone()));
+        let (activity, vitals) = (Activity::preparing(), Vitals::default());
+        let told = (activity.clone(), vitals.clone());
+        let beating = beat(reports.clone(), told, options.shutdown.clone());
+        let probing = vitals.clone().probe_coordinator(channel);
+        let heart = tokio::spawn(async {
+            tokio::select! {
+                () = beating => {}
+                () = probing => {}
+            }
+        });
         let (run, incarnation, index, secret) = (Bytes::new(), 0, 0, Bytes::new());
         let figures = options.state_of_health.figures();
         let mut control = Control {
@@ -120,6 +131,7 @@ impl Control {
             index,
             secret,
             activity,
+            vitals,
             heart,
             figures,
         };
@@ -154,6 +166,11 @@ impl Control {
     /// The activity that the compute half records, for the heartbeats.
     pub fn activity(&self) -> Activity {
         self.activity.clone()
+    }
+
+    /// What the heartbeats tell of links, for whoever measures them.
+    pub fn vitals(&self) -> Vitals {
+        self.vitals.clone()
     }
 
     /// The next order.
@@ -358,8 +375,8 @@ fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, 
     })
 }
 
-/// Sends a heartbeat with the node's activity every second, and once a report that it leaves.
-async fn beat(reports: mpsc::Sender<Report>, activity: Activity, shutdown: Shutdown) {
+/// Sends a heartbeat with what the node does, its memory and round-trip times every second, and once a report that it leaves.
+async fn beat(reports: mpsc::Sender<Report>, (activity, vitals): (Activity, Vitals), shutdown: Shutdown) {
     let mut leaves = false;
     loop {
         tokio::select! {
@@ -372,7 +389,8 @@ async fn beat(reports: mpsc::Sender<Report>, activity: Activity, shutdown: Shutd
                 }
             }
         }
-        if send(&reports, report::Report::Heartbeat(activity.heartbeat())).await.is_err() {
+        let heartbeat = vitals.complete(activity.heartbeat());
+        if send(&reports, report::Report::Heartbeat(heartbeat)).await.is_err() {
             return;
         }
     }

@@ -32,6 +32,8 @@ pub(super) struct Round {
     gradient_bytes: u64,
     missing: MissingCount,
     air: AirCount,
+    /// The same by transmitter.
+    links: Vec<AirCount>,
     told: HeardChoices,
 }
 
@@ -70,6 +72,7 @@ impl ReceiverMachine {
             gradient_bytes: 0,
             missing: MissingCount::new(&self.context),
             air: AirCount::default(),
+            links: vec![AirCount::default(); self.context.scenario.transmitters()],
             told: HeardChoices::default(),
         }));
         Ok(())
@@ -115,7 +118,10 @@ impl ReceiverMachine {
         round.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
         round.gradient_bytes += judged.gradients.iter().map(payload).sum::<u64>();
         round.missing.add(&self.context, &received);
-        received.iter().for_each(|received| round.air.add(&received.air));
+        for (link, received) in round.links.iter_mut().zip(&received) {
+            link.add(&received.air);
+            round.air.add(&received.air);
+        }
         round.part += 1;
         let of = |(z, received): (_, &Received)| Gradients {
             z: Some(z),
@@ -145,6 +151,7 @@ impl ReceiverMachine {
         self.profiler.turn_to(ProfilerPhase::Select);
         let log_likelihood =
             self.learn_selection(round.round, round.requested.choice.as_ref(), &round.costs)?;
+        let samples = self.context.ticks() * self.context.samples();
         let mut report = ReceiverRound {
             round: round.round,
             cross_entropy: mean(&round.cross_entropies),
@@ -158,7 +165,8 @@ impl ReceiverMachine {
             seconds: 0.0,
             work: self.profiler.take(),
             missing: round.missing.report(&self.context),
-            air: round.air.report(&self.context, self.context.ticks() * self.context.samples()),
+            air: round.air.report(&self.context, samples),
+            links: round.links.iter().filter_map(|air| air.report(&self.context, samples)).collect(),
             ..ReceiverRound::default()
         };
         self.profiler.turn_to(ProfilerPhase::Pack);

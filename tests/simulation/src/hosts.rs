@@ -93,6 +93,8 @@ pub(crate) fn coordinator_options(
         verify: plan.verify,
         stop_after: None,
         tensorboard: None,
+        tui: false,
+        otlp: None,
         page: coordinator::PageAddress::Off,
         health: node::Health::default(),
         deadlines: Deadlines {
@@ -138,6 +140,8 @@ pub(crate) fn node_options(plan: &Plan, host: Host, connections: &Connections) -
         network: connections.seen_by(&host.to_string()),
         shutdown: Shutdown::default(),
         health: None,
+        otlp: None,
+        traces: node::Traces::default(),
         state_of_health: node::Health::default(),
     }
 }
