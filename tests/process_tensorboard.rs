@@ -23,6 +23,19 @@ hparams = {name: value.number_value or value.string_value for name, value in sta
 print(json.dumps({"scalars": scalars, "histograms": histograms, "images": images, "hparams": hparams}))
 "#;
 
+/// Prints the seed among the hyper-parameters of every folder.
+const SEEDS: &str = r#"
+import json, sys
+from pathlib import Path
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+def seed(folder):
+    board = EventAccumulator(str(folder)).Reload()
+    content = board.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    return plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams["seed"].number_value
+print(json.dumps({folder.name: seed(folder) for folder in sorted(Path(sys.argv[1]).iterdir())}))
+"#;
+
 fn python() -> Option<String> {
     let python = std::env::var("POM2DIB_PYTHON").unwrap_or_else(|_| "python3".into());
     let found = Command::new(&python).args(["-c", "import tensorboard"]).output();
@@ -33,6 +46,30 @@ fn python() -> Option<String> {
     None
 }
 
+/// What a program of Python prints of a folder.
+fn read(python: &str, program: &str, place: &Place, folder: &str) -> Value {
+    let output = Command::new(python).args(["-c", program]).arg(place.path(folder)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_points_of_a_sweep_are_compared_by_their_keys_wherever_they_run() {
+    let place = Place::new(PROGRAM);
+    let sweep = "sweep tiny.toml --rounds 2 --in-process --tensorboard board --out s";
+    place.run(&format!("{sweep} --seed 1,2")).done();
+    let here = |point: &str| place.path("board").join(point).read_dir().map_or(0, Iterator::count);
+    assert_eq!([here("seed=1"), here("seed=2"), here("seed=3")], [1, 1, 0]);
+    let more = format!("{sweep} --seed 1..3");
+    place.start_words([], more.split_whitespace().chain(["--on", "{command}"])).finish().done();
+    assert_eq!([here("seed=1"), here("seed=2"), here("seed=3")], [1, 1, 1], "the third ran by a command");
+    let Some(python) = python() else { return };
+    assert_eq!(
+        read(&python, SEEDS, &place, "board"),
+        serde_json::json!({"seed=1": 1.0, "seed=2": 2.0, "seed=3": 3.0})
+    );
+}
+
 #[test]
 fn tensorboard_reads_what_a_run_has_logged() {
     let place = Place::new(PROGRAM);
@@ -40,9 +77,7 @@ fn tensorboard_reads_what_a_run_has_logged() {
     place.run("run tiny.toml --out no --tensorboard file/board").failed(2, &["file/board", "--tensorboard"]);
     place.run("run tiny.toml --seed 7 --page off --out a --tensorboard board").done();
     let Some(python) = python() else { return };
-    let output = Command::new(python).args(["-c", READ]).arg(place.path("board")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let board: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let board = read(&python, READ, &place, "board");
 
     let lines = place.run_folder("a").lines("metrics.jsonl");
     for (tag, key) in

@@ -93,6 +93,7 @@ mod tests {
             arguments,
             folder: PathBuf::new(),
             found: Found::Nothing,
+            board: None,
         }
     }
 

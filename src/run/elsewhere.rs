@@ -58,7 +58,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<(Planned, Engine)> {
     let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
     let point = Point { name, values: Vec::new(), set: Vec::new() };
     let arguments = ScenarioArguments::default();
-    let planned = Planned { point, arguments, scenario, folder, found, origin, kinship: None };
+    let planned = Planned { point, arguments, scenario, folder, found, board: None, origin, kinship: None };
     Ok((planned, engine))
 }
 

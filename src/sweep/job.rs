@@ -33,6 +33,9 @@ pub(crate) struct Job {
     /// Rounds after which it is to be paused: a stage of --halving.
     #[serde(default)]
     pub(crate) pause: Option<u64>,
+    /// Where it writes event files of TensorBoard.
+    #[serde(default)]
+    pub(crate) board: Option<PathBuf>,
 }
 
 /// How a process that ran a point ended: the done file, written last and in one step.
@@ -75,6 +78,7 @@ impl Job {
             place: place.clone(),
             rounds: planned.scenario.train.rounds,
             pause,
+            board: planned.board.clone(),
         };
         let text = serde_json::to_string_pretty(&job)? + "\n";
         write(folder, SCENARIO, &planned.scenario.to_toml())?;

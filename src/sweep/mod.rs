@@ -133,6 +133,11 @@ pub(crate) struct Arguments {
     #[serde(skip)]
     resume: Option<PathBuf>,
 
+    /// Folder into which every point writes event files of TensorBoard, in a folder named by its values: with its keys as
+    /// hyper-parameters
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
+
     #[command(flatten)]
     place: LaunchOptions,
 
@@ -183,6 +188,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<(PathBuf, Vec<Planned>)> {
     let may_be_empty = arguments.engine.print || !open.is_empty();
     let points = if asks && may_be_empty { open } else { space.points(&arguments.search)? };
     let planned = plan_points_at(&base, points, &out, arguments.search.halving)?;
+    let planned = arguments.with_boards(planned)?;
     if let Some(halving) = arguments.search.halving(scenario.train.rounds)? {
         planned.iter().try_for_each(|planned| halving.check(planned))?;
     }
@@ -192,7 +198,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<(PathBuf, Vec<Planned>)> {
 /// Plans points of a sweep by name, for those who ask for them one by one.
 fn plan_of(arguments: &Arguments, out: &Path, points: Vec<Point>) -> anyhow::Result<Vec<Planned>> {
     let (base, _) = base(arguments, &arguments.space(true)?)?;
-    plan_points_at(&base, points, out, false)
+    arguments.with_boards(plan_points_at(&base, points, out, false)?)
 }
 
 /// What all points have in common, prepared, and a checked scenario of one of them.
@@ -214,6 +220,16 @@ fn base(arguments: &Arguments, space: &Space) -> anyhow::Result<(ScenarioArgumen
 impl Arguments {
     fn success(&self) -> anyhow::Result<Option<Success>> {
         self.success.as_deref().map(Success::parse).transpose()
+    }
+
+    /// The same points with the folders of their event files.
+    fn with_boards(&self, mut planned: Vec<Planned>) -> anyhow::Result<Vec<Planned>> {
+        if let Some(folder) = &self.tensorboard {
+            // Jobs may begin in other folders.
+            let folder = std::path::absolute(folder).with_context(|| folder.display().to_string())?;
+            planned.iter_mut().for_each(|planned| planned.board = Some(folder.join(&planned.point.name)));
+        }
+        Ok(planned)
     }
 
     /// The keys' values and ranges. `drawn`: points are drawn, so that ranges of whole numbers are ranges too.

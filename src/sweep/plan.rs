@@ -17,6 +17,8 @@ pub(crate) struct Planned {
     pub(crate) scenario: Scenario,
     pub(crate) folder: PathBuf,
     pub(crate) found: Found,
+    /// Where it writes event files of TensorBoard.
+    pub(crate) board: Option<PathBuf>,
     /// The origin of a run made now.
     pub(crate) origin: Origin,
     /// Its relation to the origin of the run found; none for a new run.
@@ -66,7 +68,7 @@ impl Planned {
             Found::Nothing | Found::Begun => None,
             Found::Checkpoint | Found::Finished(_) => Some(kinship(&folder, &origin)?),
         };
-        Ok(Planned { point, arguments, scenario, folder, found, origin, kinship })
+        Ok(Planned { point, arguments, scenario, folder, found, board: None, origin, kinship })
     }
 }
 

@@ -191,8 +191,14 @@ fn words(planned: &Planned, place: &LaunchOptions, parallel: usize) -> Vec<OsStr
         words.extend(["--out".into(), folder]);
         words.extend((planned.found == Found::Begun).then(|| "--force".into()));
     }
+    words.extend(board_words(planned.board.as_deref()));
     words.extend(place.words(threads(&planned.scenario, place, parallel)));
     words
+}
+
+/// Where a run writes event files of TensorBoard, as command line words.
+pub(super) fn board_words(board: Option<&Path>) -> impl Iterator<Item = OsString> {
+    board.into_iter().flat_map(|board| ["--tensorboard".into(), board.into()])
 }
 
 /// The threads of a node when `parallel` runs share the cores.

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     job::{Done, DoneStatus, Job, Room, SCENARIO},
     plan::{Found, look_at_any_rounds},
-    pool::{End, end_of, log, spawn, threads},
+    pool::{End, board_words, end_of, log, spawn, threads},
     progress::rounds_done,
 };
 use crate::{
@@ -236,6 +236,7 @@ impl Job {
                 words.extend((*found == Found::Begun).then(|| "--force".into()));
             }
         }
+        words.extend(board_words(self.board.as_deref()));
         words.extend(self.place.words(threads(scenario, &self.place, 1)));
         words
     }
