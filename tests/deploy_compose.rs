@@ -70,6 +70,24 @@ fn wait_for_return(project: &Project<'_>) {
 }
 
 #[test]
+fn what_a_build_needs_goes_into_the_context_of_the_image() {
+    let read = |name: &str| std::fs::read_to_string(Path::new(ROOT).join(name)).unwrap();
+    let admitted = read(".dockerignore");
+    let admitted: Vec<&str> = admitted.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    assert!(members.len() > 10, "{members:?}");
+    for member in members.iter().map(|member| member.as_str().unwrap()) {
+        for needed in ["Cargo.toml", "src"].map(|name| Path::new(member).join(name)) {
+            assert!(
+                admitted.iter().any(|path| needed.starts_with(path)),
+                ".dockerignore leaves out {needed:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_image_holds_one_small_program_and_a_user_who_is_not_root() {
     let Some(engine) = engine() else { return };
     let (image, base) = (engine.image(None), engine.image(Some(&engine.base())));

@@ -72,11 +72,13 @@ pub enum DataError {
 }
 
 impl DataError {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+    /// [`DataError::Io`] of a file.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
         DataError::Io { path: path.into(), source }
     }
 
-    pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
+    /// [`DataError::Malformed`] of a file.
+    pub fn malformed(path: &Path, problem: impl Into<String>) -> Self {
         DataError::Malformed { path: path.into(), problem: problem.into() }
     }
 

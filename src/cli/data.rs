@@ -9,9 +9,10 @@ use std::{
 
 use clap::{Subcommand, ValueEnum, builder::PossibleValuesParser};
 use coordinator::ScenarioArguments;
-use data::{Chosen, DataError, FetchEvent, Mirrors, Report, Settings, mmfi::Plan};
+use data::{Chosen, DataError, FetchEvent, Mirrors, Report, Settings};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use scenario::Scenario;
+use synthetic::Plan;
 
 use crate::{
     cli::{check, slow::Slow},

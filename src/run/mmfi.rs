@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use coordinator::{CoordinatorError, ScenarioArguments};
 use data::{DataError, mmfi};
 use scenario::Scenario;
+use synthetic::Plan;
 
 use crate::cli::slow::Slow;
 
@@ -19,15 +20,15 @@ pub(crate) fn use_synthetic(arguments: &mut ScenarioArguments) -> Result<(), Coo
             format!("--synthetic is for MM-Fi: give scenarios/mmfi.toml instead of \"{}\"", scenario.name);
         return Err(CoordinatorError::Input(line));
     }
-    synthesise(Path::new(SYNTHETIC), mmfi::Plan::default()).map_err(input)?;
+    synthesise(Path::new(SYNTHETIC), Plan::default()).map_err(input)?;
     arguments.data = Some(PathBuf::from(SYNTHETIC));
     Ok(())
 }
 
 /// Makes a synthetic tree, with a message.
-pub(crate) fn synthesise(folder: &Path, plan: mmfi::Plan) -> Result<(), DataError> {
+pub(crate) fn synthesise(folder: &Path, plan: Plan) -> Result<(), DataError> {
     let slow = Slow::new(format!("making a synthetic tree ({plan}) in {}", folder.display()));
-    mmfi::synthesise(folder, plan, &|done, of| slow.show(done, of))
+    synthetic::synthesise(folder, plan, &|done, of| slow.show(done, of))
 }
 
 /// Indexes the files of MM-Fi once, instead of in every node; and marks the scenario's name if a tree is synthetic, so

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Antennas, subcarriers and packets of a frame.
-pub(crate) const CSI_SHAPE: [usize; 3] = [3, 114, 10];
+pub const CSI_SHAPE: [usize; 3] = [3, 114, 10];
 
 /// What is kept of them.
 pub(crate) const CSI_KEPT: [usize; 3] = [3, 90, 10];
@@ -74,8 +74,8 @@ pub(crate) fn copy_kept(frame: &[f32], crop: &mut Crop, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::synthetic::mat_file;
     use super::*;
+    use synthetic::mat_file;
 
     fn file(values: &[f64]) -> Vec<u8> {
         mat_file(&[(NAME, values)], CSI_SHAPE)

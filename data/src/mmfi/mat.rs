@@ -182,7 +182,7 @@ mod tests {
 
     /// The published files' layout, of a small array.
     fn sample() -> Vec<u8> {
-        super::super::synthetic::mat_file(
+        synthetic::mat_file(
             &[("CSIphase", &[0.5; 6]), ("CSIamp", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])],
             [3, 2, 1],
         )

@@ -2,8 +2,8 @@
 //!
 //! Frames are indexed once (`index`); which of them are samples follows from protocol and split (`selection`). Files are
 //! read one by one as they are needed, and ahead in the background (`read_ahead`): the tree has 80 GB. What is read is
-//! brought to the sizes of the authors' own experiment (`crop`). `synthetic` makes a tree in the same formats, for
-//! tests and for who has not got the real one.
+//! brought to the sizes of the authors' own experiment (`crop`). The crate `synthetic` makes a tree in the same formats,
+//! for tests and for users who lack the real one.
 
 mod crop;
 mod csi;
@@ -16,7 +16,7 @@ mod index;
 mod mat;
 mod modality;
 mod npy;
-mod parallel;
+pub mod parallel;
 mod permutation;
 mod points;
 mod protocol;
@@ -24,22 +24,22 @@ mod scale;
 mod selection;
 mod source;
 mod split;
-mod synthetic;
 mod text;
 mod tree;
 mod verify;
 
 pub use crop::Crop;
-pub use csi::parse_csi;
+pub use csi::{CSI_SHAPE, parse_csi};
 pub use depth::{DEPTH_SIDE, parse_depth};
 pub use describe::{MmFiInfo, MmFiSplit, describe};
 pub use mat::{MatArray, parse_mat};
+pub use modality::{JOINTS, Sensor};
 pub use npy::{Npy, parse_npy};
 pub use parallel::Progress;
 pub use points::{LIDAR_COLUMNS, RADAR_COLUMNS, parse_points};
-pub use protocol::Protocol;
+pub use protocol::{ACTIONS, Protocol, SCENES, SUBJECTS, scene};
 pub use split::{Listed, SplitRule};
-pub use synthetic::{Plan, is_synthetic, synthesise};
+pub use tree::{GROUND_TRUTH, SYNTHETIC_MARK, is_synthetic};
 pub use verify::{MmFiReport, SensorReport, verify};
 
 pub(crate) use dataset::TASK_NAMES;

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Joints of a body, in two dimensions and in three.
-pub(crate) const JOINTS: usize = 17;
+pub const JOINTS: usize = 17;
 
 /// Values of a noise modality: as many as a radar frame has.
 pub(crate) const NOISE_WIDTH: usize = 250;
@@ -22,19 +22,26 @@ pub(crate) const MODALITY_NAMES: [&str; 16] = [
 
 /// The kinds of files, in the order of their names above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Sensor {
+pub enum Sensor {
+    /// Joints on the picture of the colour camera.
     Rgb,
+    /// Joints on the picture of the left infrared camera.
     Infra1,
+    /// Joints on the picture of the right infrared camera.
     Infra2,
+    /// Depth pictures.
     Depth,
+    /// Point clouds.
     Lidar,
+    /// Points of the millimetre-wave radar.
     Radar,
+    /// WiFi channel states.
     Csi,
 }
 
 impl Sensor {
     /// All of them, in order.
-    pub(crate) const ALL: [Sensor; 7] = [
+    pub const ALL: [Sensor; 7] = [
         Sensor::Rgb,
         Sensor::Infra1,
         Sensor::Infra2,
@@ -50,12 +57,12 @@ impl Sensor {
     }
 
     /// The modality's name, which is also that of the folder.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         MODALITY_NAMES[self as usize]
     }
 
     /// The file of a frame, counted from 0.
-    pub(crate) fn file_name(self, frame: usize) -> String {
+    pub fn file_name(self, frame: usize) -> String {
         format!("frame{:03}.{}", frame + 1, self.extension())
     }
 

@@ -9,7 +9,11 @@ use std::sync::{
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// What `each` gives for 0 to `count`, in order; or the first error in that order. After an error nothing is begun.
-pub(crate) fn map<T: Send, E: Send>(
+///
+/// # Errors
+///
+/// The first of `each`, in order.
+pub fn map<T: Send, E: Send>(
     count: usize,
     progress: Progress<'_>,
     each: impl Fn(usize) -> Result<T, E> + Sync,

@@ -1,13 +1,13 @@
 //! Who does what where: subjects, scenes, actions and protocols of MM-Fi.
 
 /// Subjects, S01 to S40.
-pub(crate) const SUBJECTS: u8 = 40;
+pub const SUBJECTS: u8 = 40;
 
 /// Actions, A01 to A27.
-pub(crate) const ACTIONS: u8 = 27;
+pub const ACTIONS: u8 = 27;
 
 /// Scenes, E01 to E04: ten subjects each.
-pub(crate) const SCENES: u8 = 4;
+pub const SCENES: u8 = 4;
 
 /// The daily activities of protocol 1; protocol 2 has the others, the rehabilitation exercises.
 const DAILY: [u8; 14] = [2, 3, 4, 5, 13, 14, 17, 18, 19, 20, 21, 22, 23, 27];
@@ -46,7 +46,7 @@ impl Protocol {
 }
 
 /// The scene of a subject: 1 to 4.
-pub(crate) fn scene(subject: u8) -> u8 {
+pub fn scene(subject: u8) -> u8 {
     (subject - 1) / (SUBJECTS / SCENES) + 1
 }
 

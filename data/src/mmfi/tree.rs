@@ -11,7 +11,15 @@ use crate::error::{DataError, shown};
 use std::path::{Path, PathBuf};
 
 /// The poses of a recording, beside its folders of frames.
-pub(crate) const GROUND_TRUTH: &str = "ground_truth.npy";
+pub const GROUND_TRUTH: &str = "ground_truth.npy";
+
+/// The file that marks a tree as synthetic. It is written last: a tree that has it is whole.
+pub const SYNTHETIC_MARK: &str = ".pom2dib-synthetic.json";
+
+/// Whether a folder holds a synthetic tree.
+pub fn is_synthetic(folder: &Path) -> bool {
+    folder.join(SYNTHETIC_MARK).is_file()
+}
 
 /// One subject's doing of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]

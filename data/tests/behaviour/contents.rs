@@ -3,10 +3,8 @@
 use std::{fs, path::Path};
 
 use crate::folders::{arrays, gzip, handwritten, small_folder, write_wav};
-use pom2dib_data::{
-    ArraySource, Chosen, HandWritten, Needs, Normalisation,
-    mmfi::{self, MmFi, Plan},
-};
+use pom2dib_data::{ArraySource, Chosen, HandWritten, Needs, Normalisation, mmfi::MmFi};
+use synthetic::{Plan, synthesise};
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.into()).collect()
@@ -95,7 +93,7 @@ fn another_tree_of_mmfi_has_another() {
     let plan = |actions| Plan { subjects_per_scene: 1, actions, frames: 3 };
     let digest = |name: &str, actions| {
         let path = folder.path().join(name);
-        mmfi::synthesise(&path, plan(actions), &|_, _| ()).unwrap();
+        synthesise(&path, plan(actions), &|_, _| ()).unwrap();
         let source = MmFi { modalities: names(&["depth"]), ..MmFi::at(path) };
         source.contents().unwrap()
     };

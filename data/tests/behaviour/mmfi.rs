@@ -2,13 +2,14 @@
 
 use pom2dib_data::{
     Chosen, DataError, Dataset, Divided, Needs, Settings, Split, Targets,
-    mmfi::{Listed, MmFi, Plan, SplitRule, describe, is_synthetic, synthesise, verify},
+    mmfi::{Listed, MmFi, SplitRule, describe, is_synthetic, verify},
 };
 use randomness::Seed;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+use synthetic::{Plan, synthesise};
 use tempfile::TempDir;
 
 const SENSORS: [&str; 7] = ["rgb", "infra1", "infra2", "depth", "lidar", "mmwave", "wifi-csi"];

@@ -1,9 +1,6 @@
 //! A body that does the 27 actions: angles of limbs, and the joints that follow from them.
 
-use super::super::{
-    modality::JOINTS,
-    protocol::{ACTIONS, scene},
-};
+use data::mmfi::{ACTIONS, JOINTS, scene};
 use randomness::{Purpose, Seed};
 use std::f64::consts::TAU;
 

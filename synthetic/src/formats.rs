@@ -3,7 +3,7 @@
 use super::camera::{HEIGHT, WIDTH};
 
 /// An `.npy` file of f4 values, as NumPy writes it.
-pub(crate) fn npy_file(shape: &[usize], values: &[f32]) -> Vec<u8> {
+pub(super) fn npy_file(shape: &[usize], values: &[f32]) -> Vec<u8> {
     let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
     let comma = if shape.len() == 1 { "," } else { "" };
     let mut header =
@@ -37,7 +37,9 @@ pub(super) fn png_file(picture: &[u16]) -> Vec<u8> {
 }
 
 /// A `.mat` file of version 5 of double arrays of one shape, uncompressed, as SciPy writes it: values in MATLAB's order.
-pub(crate) fn mat_file(arrays: &[(&str, &[f64])], shape: [usize; 3]) -> Vec<u8> {
+///
+/// For tests of its reader, too.
+pub fn mat_file(arrays: &[(&str, &[f64])], shape: [usize; 3]) -> Vec<u8> {
     let mut file =
         format!("{:<116}", "MATLAB 5.0 MAT-file Platform: posix, made by pom2dib: synthetic").into_bytes();
     file.extend([0; 8]);

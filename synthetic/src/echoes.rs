@@ -1,13 +1,7 @@
 //! What lidar, radar and WiFi get back of a body in a room.
 
-use super::{
-    super::{
-        csi::CSI_SHAPE,
-        modality::JOINTS,
-        points::{LIDAR_COLUMNS, RADAR_COLUMNS},
-    },
-    body::{BONES, Pose, Vector},
-};
+use crate::body::{BONES, Pose, Vector};
+use data::mmfi::{CSI_SHAPE, JOINTS, LIDAR_COLUMNS, RADAR_COLUMNS};
 use randomness::{Purpose, Seed, Stream};
 use std::f64::consts::TAU;
 

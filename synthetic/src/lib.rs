@@ -8,27 +8,25 @@ mod camera;
 mod echoes;
 mod formats;
 
-pub(crate) use formats::{mat_file, npy_file};
+pub use formats::mat_file;
 
-use super::{
-    modality::{JOINTS, Sensor},
-    parallel::{self, Progress},
-    protocol::{ACTIONS, SCENES, SUBJECTS, scene},
-    tree::GROUND_TRUTH,
-};
-use crate::error::DataError;
 use body::{Performance, Pose};
+use data::{
+    DataError,
+    mmfi::{
+        ACTIONS, CSI_SHAPE, GROUND_TRUTH, JOINTS, SCENES, SUBJECTS, SYNTHETIC_MARK, Sensor,
+        parallel::{self, Progress},
+        scene,
+    },
+};
 use echoes::Room;
-use formats::{bin_file, png_file};
+use formats::{bin_file, npy_file, png_file};
 use randomness::{Purpose, Seed};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-
-/// Says that a tree is synthetic, and whole: it is written last.
-const MARK: &str = ".pom2dib-synthetic.json";
 
 /// Counted up when the same plan gives other files.
 const VERSION: u32 = 1;
@@ -60,7 +58,7 @@ impl std::fmt::Display for Plan {
     }
 }
 
-/// What the mark holds.
+/// Content of the file that marks a synthetic tree.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Mark {
     note: String,
@@ -75,14 +73,10 @@ impl Mark {
     }
 }
 
-/// Whether a folder holds a tree that was made here.
-pub fn is_synthetic(folder: &Path) -> bool {
-    folder.join(MARK).is_file()
-}
-
 /// Makes a tree, whole or not at all; one of the same plan that is there already is kept.
 ///
 /// # Errors
+///
 /// A plan out of range, a folder that holds something else, or what the system said.
 pub fn synthesise(folder: &Path, plan: Plan, progress: Progress<'_>) -> Result<(), DataError> {
     let subjects = SUBJECTS / SCENES;
@@ -94,8 +88,9 @@ pub fn synthesise(folder: &Path, plan: Plan, progress: Progress<'_>) -> Result<(
             format!("cannot hold {plan}: at most {SUBJECTS} subjects, {ACTIONS} actions and 999 frames");
         return Err(DataError::malformed(folder, problem));
     }
-    let kept =
-        fs::read(folder.join(MARK)).ok().and_then(|content| serde_json::from_slice::<Mark>(&content).ok());
+    let kept = fs::read(folder.join(SYNTHETIC_MARK))
+        .ok()
+        .and_then(|content| serde_json::from_slice::<Mark>(&content).ok());
     if kept.is_some_and(|mark| mark == Mark::new(plan)) {
         return Ok(());
     }
@@ -134,7 +129,7 @@ fn make(root: &Path, plan: Plan, progress: Progress<'_>) -> Result<(), DataError
     };
     parallel::map(recordings.len(), progress, each)?;
     let mark = serde_json::to_vec(&Mark::new(plan)).expect("a mark has only strings and numbers");
-    write(&root.join(MARK), &mark)
+    write(&root.join(SYNTHETIC_MARK), &mark)
 }
 
 fn write_recording(root: &Path, subject: u8, action: u8, frames: usize) -> Result<(), DataError> {
@@ -178,7 +173,7 @@ fn file(
         Sensor::Radar => bin_file(&echoes::radar(pose, next, stream)),
         Sensor::Csi => {
             let [amplitudes, phases] = room.csi(pose, next, stream);
-            mat_file(&[("CSIamp", &amplitudes), ("CSIphase", &phases)], super::csi::CSI_SHAPE)
+            mat_file(&[("CSIamp", &amplitudes), ("CSIphase", &phases)], CSI_SHAPE)
         }
     }
 }

@@ -1,9 +1,7 @@
 //! What cameras see: joints as points on the picture, and how far away everything is.
 
-use super::{
-    super::modality::JOINTS,
-    body::{BONES, Pose, Vector},
-};
+use crate::body::{BONES, Pose, Vector};
+use data::mmfi::JOINTS;
 use randomness::Stream;
 
 /// Columns and rows of a picture.
