@@ -210,7 +210,7 @@ impl Rounds {
     /// is the number of bytes through the transmitters' sockets by then: they do not count for the next round.
     pub(crate) fn validated(&mut self, validated: Validated, wire: u64) -> Result<Metrics, CoordinatorError> {
         let out_of_turn =
-            || CoordinatorError::Run("a version was judged whose round was not reported".into());
+            || CoordinatorError::Run("a version was evaluated whose round was not reported".into());
         let Held { metrics, told } = self.held.take().ok_or_else(out_of_turn)?;
         let gap = self.recent.gap_to(validated.n_ce);
         let metrics = Metrics { validation: Some(Validated { gap, ..validated }), ..metrics };

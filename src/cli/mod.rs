@@ -25,7 +25,7 @@ use crate::{bench, export, predict, records, replay, report, reproduce, run, ser
 
 const BEGIN: &str = "\
 To begin with:
-  pom2dib run                     trains and judges a network on digits made by code, in about a minute
+  pom2dib run                     trains and evaluates a network on digits made by code, in about a minute
   pom2dib init mine.toml          writes a scenario file that explains every key
   pom2dib check mine.toml         looks whether it and its data would be accepted
   pom2dib model mine.toml         shows its networks, layer by layer

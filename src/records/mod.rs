@@ -2,6 +2,7 @@
 
 pub(crate) mod figures;
 pub(crate) mod origin;
+pub(crate) mod recordings;
 pub(crate) mod run_log;
 
 use std::{

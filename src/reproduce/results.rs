@@ -1,6 +1,5 @@
 //! Results of the runs of a table or figure.
 
-use anyhow::Context;
 pub(super) use coordinator::Recordings;
 use coordinator::Summary;
 use scenario::{JointRateRows, Scenario};
@@ -12,6 +11,7 @@ use crate::{
     records::{
         figures::{figures, named},
         origin::Origin,
+        recordings::{n_ce_by_recording, recordings},
         run_log::{self, Round},
     },
     statistics::{Cluster, Interval, Mean},
@@ -155,7 +155,7 @@ impl Run {
         let granted: Vec<Vec<f64>> = selection.into_iter().map(|line| line.granted.concat()).collect();
         let mut run = Run::of(&planned.point.name, &planned.scenario, summary, &rounds, &granted);
         run.origin = Origin::read(&planned.folder)?;
-        run.recordings = recordings(&planned.folder.join("recordings.json"))?;
+        run.recordings = recordings(&planned.folder)?;
         Ok(run)
     }
 
@@ -195,28 +195,12 @@ impl Run {
 
     /// N-CE by test recording: minus the sum over the receivers. None if unknown.
     pub(super) fn n_ce_by_recording(&self) -> Option<Vec<Cluster>> {
-        let Recordings { rows, losses } = self.recordings.as_ref()?;
-        let cluster = |(at, rows): (usize, &u64)| {
-            let loss: f64 = losses.iter().filter_map(|own| own.get(at)).sum();
-            Cluster { rows: *rows as f64, sum: -loss * *rows as f64 }
-        };
-        Some(rows.iter().enumerate().map(cluster).collect())
+        self.recordings.as_ref().map(n_ce_by_recording)
     }
 
     /// The first round of a row of `granted`.
     pub(super) fn first_round(&self, row: usize) -> u64 {
         row as u64 * self.rounds / self.granted.len() as u64
-    }
-}
-
-/// A run's losses by recording; none for runs of older programs.
-fn recordings(path: &std::path::Path) -> anyhow::Result<Option<Recordings>> {
-    match std::fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        text => {
-            let what = || path.display().to_string();
-            Ok(Some(serde_json::from_slice(&text.with_context(what)?).with_context(what)?))
-        }
     }
 }
 

@@ -16,7 +16,9 @@
 //! good, or comparable, in N-CE must first beat guessing: the sum of the labels' entropies.
 
 use super::paper::Relation;
-use crate::statistics::{Cluster, Interval, Paired, Resampled, TAIL, clopper_pearson, holm, resampled};
+use crate::statistics::{
+    Cluster, Interval, Paired, Resampled, TAIL, clopper_pearson, holm, over_seeds, resampled,
+};
 
 /// Fewest seeds for a verdict.
 pub(super) const FEWEST: usize = 5;
@@ -70,11 +72,7 @@ impl Differences {
 
     /// [L, U]; none from a single seed.
     pub(super) fn interval(&self) -> Option<Interval> {
-        if self.values.len() < 2 {
-            return None;
-        }
-        let paired = Paired(&self.values).interval();
-        Some(self.resampled().map_or(paired, |resampled| paired.wider(resampled.interval())))
+        over_seeds(&self.values, self.clusters.as_deref())
     }
 
     /// The p-value under a true difference of 0 or less.

@@ -3,7 +3,7 @@
 
 use randomness::{Purpose, Seed};
 
-use super::{Interval, TAIL};
+use super::{Interval, Paired, TAIL};
 
 /// Resamples. Their draws are addressed: the same losses give the same interval.
 const RESAMPLES: usize = 2000;
@@ -14,6 +14,16 @@ pub(crate) struct Cluster {
     pub(crate) rows: f64,
     /// Sum of the difference over the rows.
     pub(crate) sum: f64,
+}
+
+/// The 95 % interval of the mean of `values`, one for each seed: Student's t or, where the same is known by test recording, the
+/// wider of that and a bootstrap over seeds and recordings together. None from a single seed.
+pub(crate) fn over_seeds(values: &[f64], clusters: Option<&[Vec<Cluster>]>) -> Option<Interval> {
+    if values.len() < 2 {
+        return None;
+    }
+    let paired = Paired(values).interval();
+    Some(clusters.map_or(paired, |seeds| paired.wider(resampled(seeds).interval())))
 }
 
 /// Means of the resamples, sorted.

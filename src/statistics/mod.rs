@@ -7,7 +7,7 @@ mod bootstrap;
 mod shares;
 mod student;
 
-pub(crate) use bootstrap::{Cluster, Resampled, resampled};
+pub(crate) use bootstrap::{Cluster, Resampled, over_seeds, resampled};
 pub(crate) use shares::{clopper_pearson, holm};
 pub(crate) use student::{Mean, Paired};
 

@@ -13,9 +13,12 @@ use super::{
 };
 use crate::{
     draw::plot,
-    records::figures::{columns, csv_line, figures_and_costs, named},
+    records::{
+        figures::{columns, csv_line, figures_and_costs, named},
+        recordings::{n_ce_by_recording, recordings},
+    },
     report::{Dot, Line, sweep_page},
-    statistics::{Interval, Mean},
+    statistics::{Cluster, Interval, Mean, over_seeds},
 };
 
 /// The key over whose values the second table averages.
@@ -27,6 +30,8 @@ pub(crate) struct Table<'a> {
     ends: &'a [End],
     /// Figures of every point; empty for points that are not done.
     figures: Vec<Vec<(String, f64)>>,
+    /// N-CE of every point by test recording, where its run kept that.
+    recordings: Vec<Option<Vec<Cluster>>>,
     success: Option<Success>,
 }
 
@@ -42,7 +47,15 @@ impl<'a> Table<'a> {
             End::Done(summary) => figures_and_costs(summary),
             _ => Vec::new(),
         });
-        Table { planned, ends, figures: figures.collect(), success: None }
+        let of_run = |(planned, end): (&Planned, &End)| match end {
+            // A table does without what cannot be read.
+            End::Done(_) => {
+                recordings(&planned.folder).ok().flatten().map(|losses| n_ce_by_recording(&losses))
+            }
+            _ => None,
+        };
+        let recordings = planned.iter().zip(ends).map(of_run).collect();
+        Table { planned, ends, figures: figures.collect(), recordings, success: None }
     }
 
     /// The same with a condition by which runs count as successes.
@@ -86,6 +99,16 @@ impl<'a> Table<'a> {
     fn mean(&self, group: &Group, name: &str) -> Option<Mean> {
         let values: Vec<f64> = group.points.iter().filter_map(|&at| named(&self.figures[at], name)).collect();
         Mean::of(&values)
+    }
+
+    /// The interval of a group's N-CE over seeds and test recordings together; none unless all its finished runs kept their losses
+    /// on the same recordings.
+    fn n_ce_interval(&self, group: &Group) -> Option<Interval> {
+        let done = || group.points.iter().filter(|&&at| matches!(self.ends[at], End::Done(_)));
+        let values: Vec<f64> = done().filter_map(|&at| named(&self.figures[at], "n_ce")).collect();
+        let clusters: Option<Vec<Vec<Cluster>>> = done().map(|&at| self.recordings[at].clone()).collect();
+        let clusters = clusters.filter(|all| all.iter().all(|own| own.len() == all[0].len()))?;
+        over_seeds(&values, Some(&clusters))
     }
 
     fn points_csv(&self) -> String {
@@ -139,7 +162,11 @@ impl<'a> Table<'a> {
         };
         let fronts = self.fronts();
         let on_front = fronts.iter().map(|front| front.of.column);
-        let last = on_front.chain(judged.iter().copied()).map(str::to_owned);
+        let intervals: &[&str] = match self.groups().iter().any(|group| self.n_ce_interval(group).is_some()) {
+            true => &["n_ce.low", "n_ce.high"],
+            false => &[],
+        };
+        let last = intervals.iter().copied().chain(on_front).chain(judged.iter().copied()).map(str::to_owned);
         let mut text = csv_line(keys.chain(["seeds".to_owned()]).chain(with_interval).chain(last));
         for (at, group) in self.groups().into_iter().enumerate() {
             let mut cells: Vec<String> = group.values.iter().map(|(_, label)| label.clone()).collect();
@@ -148,6 +175,10 @@ impl<'a> Table<'a> {
                 let mean = self.mean(&group, name);
                 cells.push(optional(mean.map(|mean| mean.mean)));
                 cells.push(optional(mean.and_then(|mean| mean.half_width)));
+            }
+            if !intervals.is_empty() {
+                let interval = self.n_ce_interval(&group);
+                cells.extend([interval.map(|of| of.low), interval.map(|of| of.high)].map(optional));
             }
             cells.extend(fronts.iter().map(|front| front.is_on[at].to_string()));
             if self.success.is_some() {
@@ -250,6 +281,9 @@ impl<'a> Table<'a> {
             });
             for front in &fronts {
                 row[front.of.column] = json!(front.is_on[at]);
+            }
+            if let Some(interval) = self.n_ce_interval(group) {
+                row["n_ce_interval"] = json!(interval);
             }
             if self.success.is_some() {
                 row["success"] = json!(self.rate(group));
@@ -360,6 +394,15 @@ impl<'a> Table<'a> {
         if self.groups().iter().any(|group| self.done(group) > 1) {
             text += "means over seeds with 95 % intervals, Student's t\n";
         }
+        let over_both = self.groups();
+        let over_both =
+            over_both.iter().filter_map(|group| Some((self.name(group), self.n_ce_interval(group)?)));
+        for (name, Interval { low, high }) in over_both {
+            let colon = if name.is_empty() { "" } else { ": " };
+            text += &format!(
+                "{name}{colon}N-CE from {low:.3} to {high:.3}, 95 % over seeds and test recordings together\n"
+            );
+        }
         for line in self.failures() {
             text += &line;
             text.push('\n');
@@ -401,6 +444,33 @@ mod tests {
             .into_iter()
             .map(|point| Planned::new(&base, point, folder, &mut origins, false).unwrap())
             .collect()
+    }
+
+    #[test]
+    fn the_interval_over_recordings_too_is_given_where_all_seeds_kept_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let planned = planned(folder.path());
+        let done = |n_ce: f64| End::Done(Box::new(summary(n_ce, 30.0)));
+        let ends = [done(-1.0), done(-1.01), done(-3.0), done(-4.0)];
+        // One recording of two has the whole loss of either seed; of the other pair, one seed kept nothing.
+        for (at, loss) in [(0, 2.0), (1, 2.02), (2, 6.0)] {
+            std::fs::create_dir_all(&planned[at].folder).unwrap();
+            let text = format!("{{\"rows\":[5,5],\"losses\":[[{loss},0.0]]}}");
+            std::fs::write(planned[at].folder.join("recordings.json"), text).unwrap();
+        }
+        let table = Table::new(&planned, &ends);
+        let groups = table.groups();
+        // Student's t of -1 and -1.01 alone has half the width 0.064.
+        let interval = table.n_ce_interval(&groups[0]).unwrap();
+        assert!(interval.low < -1.9 && interval.high > -0.1, "{interval:?}");
+        assert_eq!(table.n_ce_interval(&groups[1]), None);
+        let csv = table.seeds_csv();
+        let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+        let at = rows[0].iter().position(|name| *name == "n_ce.low").unwrap();
+        assert_eq!(rows[1][at].parse::<f64>().unwrap(), interval.low);
+        assert_eq!((rows[0][at + 1], rows[2][at]), ("n_ce.high", ""));
+        assert_eq!(table.json()["over_seeds"][0]["n_ce_interval"]["high"], json!(interval.high));
+        assert!(table.text().contains("95 % over seeds and test recordings together"));
     }
 
     #[test]
