@@ -209,7 +209,7 @@ mod tests {
             ("\u{0}\u{1}", "give {"),
             (&long, "characters"),
         ] {
-            let found = read(&format!("{line}\n{{\"seq\": 2}}\n"));
+            let found = read(format!("{line}\n{{\"seq\": 2}}\n"));
             let complaint = found[0].as_ref().unwrap_err();
             assert!(complaint.contains(word) && complaint.starts_with("x: line 1: "), "{complaint}");
             assert!(!complaint.contains('\n'), "{complaint}");
