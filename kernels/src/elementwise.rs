@@ -1,15 +1,14 @@
 //! Biases, ReLU, column sums, and other single passes over memory.
 
-use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, vectorise};
-use crate::operation::{Cpu, CpuMut, Operation, Update1, Update2};
-#[cfg(feature = "cuda")]
-use crate::operation::{Gpu, GpuMut};
 
 /// values += bias for every row, in place: values [rows, n], bias \[n\].
 ///
@@ -17,7 +16,7 @@ use crate::operation::{Gpu, GpuMut};
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn add_bias(values: &Tensor, bias: &Tensor) -> Result<()> {
-    values.inplace_op2(bias, &Operation(Update::AddBias))
+    values.inplace_op2(bias, &Update::AddBias)
 }
 
 /// values = relu(values + bias) for every row, in place: values [rows, n], bias \[n\]. NaN stays NaN.
@@ -26,7 +25,7 @@ pub fn add_bias(values: &Tensor, bias: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn add_bias_relu(values: &Tensor, bias: &Tensor) -> Result<()> {
-    values.inplace_op2(bias, &Operation(Update::AddBiasRelu))
+    values.inplace_op2(bias, &Update::AddBiasRelu)
 }
 
 /// gradient = 0 where the ReLU's output was not positive, in place; shapes are equal.
@@ -35,7 +34,7 @@ pub fn add_bias_relu(values: &Tensor, bias: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn mask_relu(gradient: &Tensor, output: &Tensor) -> Result<()> {
-    gradient.inplace_op2(output, &Operation(Update::MaskRelu))
+    gradient.inplace_op2(output, &Update::MaskRelu)
 }
 
 /// sums += the sum over the rows, which is computed separately first: sums \[n\], values [rows, n].
@@ -44,7 +43,7 @@ pub fn mask_relu(gradient: &Tensor, output: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_rows(sums: &Tensor, values: &Tensor) -> Result<()> {
-    sums.inplace_op2(values, &Operation(Update::AccumulateRows))
+    sums.inplace_op2(values, &Update::AccumulateRows)
 }
 
 /// target += source; shapes are equal.
@@ -53,7 +52,7 @@ pub fn accumulate_rows(sums: &Tensor, values: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn add(target: &Tensor, source: &Tensor) -> Result<()> {
-    target.inplace_op2(source, &Operation(Update::Add))
+    target.inplace_op2(source, &Update::Add)
 }
 
 /// target = source; shapes are equal.
@@ -62,7 +61,7 @@ pub fn add(target: &Tensor, source: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn assign(target: &Tensor, source: &Tensor) -> Result<()> {
-    target.inplace_op2(source, &Operation(Update::Assign))
+    target.inplace_op2(source, &Update::Assign)
 }
 
 /// values = 0.
@@ -71,7 +70,7 @@ pub fn assign(target: &Tensor, source: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn clear(values: &Tensor) -> Result<()> {
-    values.inplace_op1(&Operation(Clear))
+    values.inplace_op1(&Clear)
 }
 
 /// Scales values whose norm is above `norm` down to it, as torch's clip_grad_norm_ does: by norm / (root of the sum of
@@ -81,7 +80,7 @@ pub fn clear(values: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn clip(values: &Tensor, norm: f64) -> Result<()> {
-    values.inplace_op1(&Operation(Clip { norm }))
+    values.inplace_op1(&Clip { norm })
 }
 
 /// The effect of an operand on the tensor that is updated.
@@ -94,7 +93,7 @@ pub(crate) enum Update {
     Assign,
 }
 
-impl Update2 for Update {
+impl InplaceOp2 for Update {
     fn name(&self) -> &'static str {
         match self {
             Update::AddBias => "add-bias",
@@ -106,13 +105,25 @@ impl Update2 for Update {
         }
     }
 
-    fn on_cpu(&self, (target, target_layout): CpuMut<'_>, (source, source_layout): Cpu<'_>) -> Result<()> {
+    fn cpu_fwd(
+        &self,
+        target: &mut CpuStorage,
+        target_layout: &Layout,
+        source: &CpuStorage,
+        source_layout: &Layout,
+    ) -> Result<()> {
         self.check(target_layout.shape().dims(), source_layout.shape().dims())?;
         for_dtype!(source, self.name(), update(self, (target, target_layout), (source, source_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(&self, (target, target_layout): GpuMut<'_>, (source, source_layout): Gpu<'_>) -> Result<()> {
+    fn cuda_fwd(
+        &self,
+        target: &mut CudaStorage,
+        target_layout: &Layout,
+        source: &CudaStorage,
+        source_layout: &Layout,
+    ) -> Result<()> {
         self.check(target_layout.shape().dims(), source_layout.shape().dims())?;
         let (target, from) = ((target, target_layout), (source, source_layout));
         for_cuda_dtype!(source, self.name(), crate::cuda::elementwise::update(self, target, from))
@@ -136,8 +147,8 @@ impl Update {
 
 fn update<T: Real>(
     kind: &Update,
-    (target, target_layout): CpuMut<'_>,
-    (source, source_layout): Cpu<'_>,
+    (target, target_layout): (&mut CpuStorage, &Layout),
+    (source, source_layout): (&CpuStorage, &Layout),
 ) -> Result<()> {
     let target = write::<T>(target, target_layout)?;
     let source = read::<T>(source, source_layout)?;
@@ -200,17 +211,17 @@ fn sum_rows<T: Real>(sums: &mut [T], values: &[T]) {
 
 struct Clear;
 
-impl Update1 for Clear {
+impl InplaceOp1 for Clear {
     fn name(&self) -> &'static str {
         "clear"
     }
 
-    fn on_cpu(&self, (values, layout): CpuMut<'_>) -> Result<()> {
+    fn cpu_fwd(&self, values: &mut CpuStorage, layout: &Layout) -> Result<()> {
         for_dtype!(values, "clear", clear_all(values, layout))
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(&self, (values, layout): GpuMut<'_>) -> Result<()> {
+    fn cuda_fwd(&self, values: &mut CudaStorage, layout: &Layout) -> Result<()> {
         for_cuda_dtype!(values, "clear", crate::cuda::elementwise::clear_all(values, layout))
     }
 }
@@ -224,17 +235,17 @@ struct Clip {
     norm: f64,
 }
 
-impl Update1 for Clip {
+impl InplaceOp1 for Clip {
     fn name(&self) -> &'static str {
         "clip"
     }
 
-    fn on_cpu(&self, (values, layout): CpuMut<'_>) -> Result<()> {
+    fn cpu_fwd(&self, values: &mut CpuStorage, layout: &Layout) -> Result<()> {
         for_dtype!(values, "clip", clip_all(values, layout, self.norm))
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(&self, (values, layout): GpuMut<'_>) -> Result<()> {
+    fn cuda_fwd(&self, values: &mut CudaStorage, layout: &Layout) -> Result<()> {
         for_cuda_dtype!(values, "clip", crate::cuda::elementwise::clip(values, layout, self.norm))
     }
 }

@@ -4,16 +4,15 @@
 //! are the two rows of one tensor, `affine`, [2, n]. The statistics of a row are recomputed where they are needed,
 //! which is cheaper than storing them.
 
-use candle_core::{Layout, Result, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, sum_of_three, vectorise};
-use crate::operation::{Apply2, Cpu, CpuMut, Made, Operation, Update3};
-#[cfg(feature = "cuda")]
-use crate::operation::{Gpu, GpuMut, MadeOnGpu};
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
@@ -24,7 +23,7 @@ pub const EPSILON: f64 = 1e-5;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn layer_norm(input: &Tensor, affine: &Tensor) -> Result<Tensor> {
-    input.apply_op2_no_bwd(affine, &Operation(Forward))
+    input.apply_op2_no_bwd(affine, &Forward)
 }
 
 /// affine_gradient += the gradient with respect to gain and bias, whose sum over the rows is computed separately first:
@@ -34,7 +33,7 @@ pub fn layer_norm(input: &Tensor, affine: &Tensor) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_affine_gradient(affine_gradient: &Tensor, input: &Tensor, upstream: &Tensor) -> Result<()> {
-    affine_gradient.inplace_op3(input, upstream, &Operation(AffineGradient))
+    affine_gradient.inplace_op3(input, upstream, &AffineGradient)
 }
 
 /// Replaces the gradient with respect to the output by that with respect to the input of the preceding ReLU: zero where
@@ -44,7 +43,7 @@ pub fn accumulate_affine_gradient(affine_gradient: &Tensor, input: &Tensor, upst
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn backward_through_relu(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
-    gradient.inplace_op3(input, affine, &Operation(Backward { through_relu: true }))
+    gradient.inplace_op3(input, affine, &Backward { through_relu: true })
 }
 
 /// The same without a preceding ReLU: nothing is masked.
@@ -53,23 +52,37 @@ pub fn backward_through_relu(gradient: &Tensor, input: &Tensor, affine: &Tensor)
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn backward_alone(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
-    gradient.inplace_op3(input, affine, &Operation(Backward { through_relu: false }))
+    gradient.inplace_op3(input, affine, &Backward { through_relu: false })
 }
+
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
 
 struct Forward;
 
-impl Apply2 for Forward {
+impl CustomOp2 for Forward {
     fn name(&self) -> &'static str {
         "layer-norm"
     }
 
-    fn on_cpu(&self, (input, input_layout): Cpu<'_>, (affine, affine_layout): Cpu<'_>) -> Result<Made> {
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        affine: &CpuStorage,
+        affine_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         check("layer-norm", input_layout, input_layout, affine_layout)?;
         for_dtype!(input, "layer-norm", forward((input, input_layout), (affine, affine_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(&self, (input, input_layout): Gpu<'_>, (affine, affine_layout): Gpu<'_>) -> Result<MadeOnGpu> {
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        affine: &CudaStorage,
+        affine_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         check("layer-norm", input_layout, input_layout, affine_layout)?;
         let (from, affine) = ((input, input_layout), (affine, affine_layout));
         for_cuda_dtype!(input, "layer-norm", crate::cuda::layer_norm::forward(from, affine))
@@ -78,18 +91,21 @@ impl Apply2 for Forward {
 
 struct AffineGradient;
 
-impl Update3 for AffineGradient {
+impl InplaceOp3 for AffineGradient {
     fn name(&self) -> &'static str {
         "layer-norm-affine-gradient"
     }
 
-    fn on_cpu(
+    fn cpu_fwd(
         &self,
-        (sums, sums_layout): CpuMut<'_>,
-        (input, input_layout): Cpu<'_>,
-        (upstream, upstream_layout): Cpu<'_>,
+        sums: &mut CpuStorage,
+        sums_layout: &Layout,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        upstream: &CpuStorage,
+        upstream_layout: &Layout,
     ) -> Result<()> {
-        let name = self.name();
+        let name = InplaceOp3::name(self);
         check(name, input_layout, upstream_layout, sums_layout)?;
         for_dtype!(
             input,
@@ -99,13 +115,16 @@ impl Update3 for AffineGradient {
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(
+    fn cuda_fwd(
         &self,
-        (sums, sums_layout): GpuMut<'_>,
-        (input, input_layout): Gpu<'_>,
-        (upstream, upstream_layout): Gpu<'_>,
+        sums: &mut CudaStorage,
+        sums_layout: &Layout,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        upstream: &CudaStorage,
+        upstream_layout: &Layout,
     ) -> Result<()> {
-        let name = self.name();
+        let name = InplaceOp3::name(self);
         check(name, input_layout, upstream_layout, sums_layout)?;
         let (sums, from, upstream) =
             ((sums, sums_layout), (input, input_layout), (upstream, upstream_layout));
@@ -117,18 +136,21 @@ struct Backward {
     through_relu: bool,
 }
 
-impl Update3 for Backward {
+impl InplaceOp3 for Backward {
     fn name(&self) -> &'static str {
         "layer-norm-backward"
     }
 
-    fn on_cpu(
+    fn cpu_fwd(
         &self,
-        (gradient, gradient_layout): CpuMut<'_>,
-        (input, input_layout): Cpu<'_>,
-        (affine, affine_layout): Cpu<'_>,
+        gradient: &mut CpuStorage,
+        gradient_layout: &Layout,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        affine: &CpuStorage,
+        affine_layout: &Layout,
     ) -> Result<()> {
-        let name = self.name();
+        let name = InplaceOp3::name(self);
         check(name, input_layout, gradient_layout, affine_layout)?;
         let (gradient, input, affine) =
             ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
@@ -139,18 +161,21 @@ impl Update3 for Backward {
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(
+    fn cuda_fwd(
         &self,
-        (gradient, gradient_layout): GpuMut<'_>,
-        (input, input_layout): Gpu<'_>,
-        (affine, affine_layout): Gpu<'_>,
+        gradient: &mut CudaStorage,
+        gradient_layout: &Layout,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        affine: &CudaStorage,
+        affine_layout: &Layout,
     ) -> Result<()> {
-        let name = self.name();
+        let name = InplaceOp3::name(self);
         check(name, input_layout, gradient_layout, affine_layout)?;
         let (gradient, from, affine) =
             ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
         if !self.through_relu {
-            return operation::update_3_by_cpu(self, gradient, from, affine);
+            return crate::cuda::host::update_3(self, gradient, from, affine);
         }
         for_cuda_dtype!(input, name, crate::cuda::layer_norm::backward(gradient, from, affine))
     }
@@ -174,7 +199,7 @@ fn statistics<T: Real>(row: &[T]) -> (T, T) {
     (mean, T::ONE / (variance + T::from_f64(EPSILON)).sqrt())
 }
 
-fn forward<T: Real>(input: Cpu<'_>, affine: Cpu<'_>) -> Result<Made> {
+fn forward<T: Real>(input: Operand<'_>, affine: Operand<'_>) -> Result<(CpuStorage, Shape)> {
     let shape = input.1.shape().clone();
     let (input, affine) = (read::<T>(input.0, input.1)?, read::<T>(affine.0, affine.1)?);
     let output = vectorise(
@@ -197,7 +222,11 @@ fn forward_rows<T: Real>(input: &[T], affine: &[T]) -> Vec<T> {
     output
 }
 
-fn affine_gradient<T: Real>(sums: CpuMut<'_>, input: Cpu<'_>, upstream: Cpu<'_>) -> Result<()> {
+fn affine_gradient<T: Real>(
+    sums: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    upstream: Operand<'_>,
+) -> Result<()> {
     let sums = write::<T>(sums.0, sums.1)?;
     let (input, upstream) = (read::<T>(input.0, input.1)?, read::<T>(upstream.0, upstream.1)?);
     vectorise(
@@ -225,18 +254,26 @@ fn affine_gradient_rows<T: Real>(sums: &mut [T], input: &[T], upstream: &[T]) {
     }
 }
 
-fn backward_through<T: Real>(gradient: CpuMut<'_>, input: Cpu<'_>, affine: Cpu<'_>) -> Result<()> {
+fn backward_through<T: Real>(
+    gradient: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    affine: Operand<'_>,
+) -> Result<()> {
     backward::<T, true>(gradient, input, affine)
 }
 
-fn backward_only<T: Real>(gradient: CpuMut<'_>, input: Cpu<'_>, affine: Cpu<'_>) -> Result<()> {
+fn backward_only<T: Real>(
+    gradient: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    affine: Operand<'_>,
+) -> Result<()> {
     backward::<T, false>(gradient, input, affine)
 }
 
 fn backward<T: Real, const MASKED: bool>(
-    gradient: CpuMut<'_>,
-    input: Cpu<'_>,
-    affine: Cpu<'_>,
+    gradient: (&mut CpuStorage, &Layout),
+    input: Operand<'_>,
+    affine: Operand<'_>,
 ) -> Result<()> {
     let gradient = write::<T>(gradient.0, gradient.1)?;
     let (input, affine) = (read::<T>(input.0, input.1)?, read::<T>(affine.0, affine.1)?);

@@ -5,7 +5,9 @@
 //! row and column. Large products use the `gemm` crate, whose kernels compute exactly this; small ones, for which it
 //! takes other paths, use a plain loop.
 
-use candle_core::{Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
@@ -13,9 +15,6 @@ use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::gemm_call::{gemm_into, gemm_new};
 use crate::lanes::vectorise;
-use crate::operation::{Apply2, Cpu, CpuMut, Made, Operation, Update3};
-#[cfg(feature = "cuda")]
-use crate::operation::{Gpu, GpuMut, MadeOnGpu};
 use crate::transpose::{TILE, transpose_into};
 
 /// The depth of a piece. Up to this depth the `gemm` crate sums in one chain.
@@ -40,7 +39,7 @@ pub enum Transpose {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn product(a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<Tensor> {
-    a.apply_op2_no_bwd(b, &Operation(Product { transpose }))
+    a.apply_op2_no_bwd(b, &Product { transpose })
 }
 
 /// Adds the product to `c`, [m, n], in place.
@@ -49,7 +48,7 @@ pub fn product(a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
-    c.inplace_op3(a, b, &Operation(Update { transpose, accumulate: true }))
+    c.inplace_op3(a, b, &Update { transpose, accumulate: true })
 }
 
 /// Writes the product to `c`, [m, n].
@@ -58,7 +57,7 @@ pub fn accumulate_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpo
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn assign_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
-    c.inplace_op3(a, b, &Operation(Update { transpose, accumulate: false }))
+    c.inplace_op3(a, b, &Update { transpose, accumulate: false })
 }
 
 struct Product {
@@ -70,59 +69,84 @@ struct Update {
     accumulate: bool,
 }
 
-impl Apply2 for Product {
+impl CustomOp2 for Product {
     fn name(&self) -> &'static str {
         "product"
     }
 
-    fn on_cpu(&self, (a, a_layout): Cpu<'_>, (b, b_layout): Cpu<'_>) -> Result<Made> {
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         for_dtype!(a, "product", new_product(self.transpose, (a, a_layout), (b, b_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(&self, (a, a_layout): Gpu<'_>, (b, b_layout): Gpu<'_>) -> Result<MadeOnGpu> {
+    fn cuda_fwd(
+        &self,
+        a: &CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         let (left, right) = ((a, a_layout), (b, b_layout));
         for_cuda_dtype!(a, "product", crate::cuda::product::new_product(self.transpose, left, right))
     }
 }
 
-impl Update3 for Update {
+impl InplaceOp3 for Update {
     fn name(&self) -> &'static str {
         if self.accumulate { "accumulate-product" } else { "assign-product" }
     }
 
-    fn on_cpu(
+    fn cpu_fwd(
         &self,
-        (c, c_layout): CpuMut<'_>,
-        (a, a_layout): Cpu<'_>,
-        (b, b_layout): Cpu<'_>,
+        c: &mut CpuStorage,
+        c_layout: &Layout,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
     ) -> Result<()> {
-        for_dtype!(a, self.name(), update(self, (c, c_layout), (a, a_layout), (b, b_layout)))
+        for_dtype!(a, InplaceOp3::name(self), update(self, (c, c_layout), (a, a_layout), (b, b_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(
+    fn cuda_fwd(
         &self,
-        (c, c_layout): GpuMut<'_>,
-        (a, a_layout): Gpu<'_>,
-        (b, b_layout): Gpu<'_>,
+        c: &mut CudaStorage,
+        c_layout: &Layout,
+        a: &CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
     ) -> Result<()> {
         let &Update { transpose, accumulate } = self;
         let (target, left, right) = ((c, c_layout), (a, a_layout), (b, b_layout));
         for_cuda_dtype!(
             a,
-            self.name(),
+            InplaceOp3::name(self),
             crate::cuda::product::update(transpose, accumulate, target, left, right)
         )
     }
 }
 
-fn new_product<T: Real>(transpose: Transpose, a: Cpu<'_>, b: Cpu<'_>) -> Result<Made> {
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+fn new_product<T: Real>(transpose: Transpose, a: Operand<'_>, b: Operand<'_>) -> Result<(CpuStorage, Shape)> {
     let (a, b) = operands::<T>(transpose, a, b)?;
     Ok((T::to_cpu_storage_owned(multiply(a, b)), Shape::from((a.rows, b.columns))))
 }
 
-fn update<T: Real>(kind: &Update, c: CpuMut<'_>, a: Cpu<'_>, b: Cpu<'_>) -> Result<()> {
+fn update<T: Real>(
+    kind: &Update,
+    c: (&mut CpuStorage, &Layout),
+    a: Operand<'_>,
+    b: Operand<'_>,
+) -> Result<()> {
     let (a, b) = operands::<T>(kind.transpose, a, b)?;
     if c.1.shape().dims() != [a.rows, b.columns] {
         bail!("a product of shape [{}, {}] cannot be added to {:?}", a.rows, b.columns, c.1.shape());
@@ -133,8 +157,8 @@ fn update<T: Real>(kind: &Update, c: CpuMut<'_>, a: Cpu<'_>, b: Cpu<'_>) -> Resu
 
 fn operands<'a, T: Real>(
     transpose: Transpose,
-    (a, a_layout): Cpu<'a>,
-    (b, b_layout): Cpu<'a>,
+    (a, a_layout): Operand<'a>,
+    (b, b_layout): Operand<'a>,
 ) -> Result<(Matrix<'a, T>, Matrix<'a, T>)> {
     let (a_rows, a_columns) = a_layout.shape().dims2()?;
     let (b_rows, b_columns) = b_layout.shape().dims2()?;

@@ -1,15 +1,14 @@
 //! The quantising encoder's head: z = sigmoid(output), rounded to one of 2^bits levels from 0 to 1.
 
-use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
-use crate::operation::{Apply1, Apply2, Cpu, Made, Operation};
-#[cfg(feature = "cuda")]
-use crate::operation::{Gpu, MadeOnGpu};
 
 /// The most bits of a value: an f32 holds no more levels between 0 and 1.
 pub const MOST_BITS: u32 = 16;
@@ -23,7 +22,7 @@ pub fn quantise(output: &Tensor, bits: u32) -> Result<Tensor> {
     if !(1..=MOST_BITS).contains(&bits) {
         bail!("quantise: {bits} bits are not from 1 to {MOST_BITS}");
     }
-    output.apply_op1_no_bwd(&Operation(Quantise { top: f64::from((1u32 << bits) - 1) }))
+    output.apply_op1_no_bwd(&Quantise { top: f64::from((1u32 << bits) - 1) })
 }
 
 /// The straight-through gradient with respect to the output, given that with respect to z: rounding is ignored.
@@ -32,7 +31,7 @@ pub fn quantise(output: &Tensor, bits: u32) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn backward(gradient: &Tensor, output: &Tensor) -> Result<Tensor> {
-    gradient.apply_op2_no_bwd(output, &Operation(Backward))
+    gradient.apply_op2_no_bwd(output, &Backward)
 }
 
 struct Quantise {
@@ -40,18 +39,18 @@ struct Quantise {
     top: f64,
 }
 
-impl Apply1 for Quantise {
+impl CustomOp1 for Quantise {
     fn name(&self) -> &'static str {
         "quantise"
     }
 
-    fn on_cpu(&self, (output, layout): Cpu<'_>) -> Result<Made> {
+    fn cpu_fwd(&self, output: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let values = for_dtype!(output, self.name(), quantise_all(output, layout, self.top))?;
         Ok((values, layout.shape().clone()))
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(&self, (output, layout): Gpu<'_>) -> Result<MadeOnGpu> {
+    fn cuda_fwd(&self, output: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let values = for_cuda_dtype!(
             output,
             self.name(),
@@ -63,12 +62,18 @@ impl Apply1 for Quantise {
 
 struct Backward;
 
-impl Apply2 for Backward {
+impl CustomOp2 for Backward {
     fn name(&self) -> &'static str {
         "quantise-backward"
     }
 
-    fn on_cpu(&self, (gradient, gradient_layout): Cpu<'_>, (output, output_layout): Cpu<'_>) -> Result<Made> {
+    fn cpu_fwd(
+        &self,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+        output: &CpuStorage,
+        output_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         check_shapes(gradient_layout, output_layout)?;
         let values = for_dtype!(
             gradient,
@@ -79,11 +84,13 @@ impl Apply2 for Backward {
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(
+    fn cuda_fwd(
         &self,
-        (gradient, gradient_layout): Gpu<'_>,
-        (output, output_layout): Gpu<'_>,
-    ) -> Result<MadeOnGpu> {
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+        output: &CudaStorage,
+        output_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         check_shapes(gradient_layout, output_layout)?;
         let (of_z, output) = ((gradient, gradient_layout), (output, output_layout));
         let values =
@@ -114,7 +121,9 @@ fn quantise_all<T: Real>(output: &CpuStorage, layout: &Layout, top: f64) -> Resu
     Ok(T::to_cpu_storage_owned(z))
 }
 
-fn backward_all<T: Real>(gradient: Cpu<'_>, output: Cpu<'_>) -> Result<CpuStorage> {
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+fn backward_all<T: Real>(gradient: Operand<'_>, output: Operand<'_>) -> Result<CpuStorage> {
     let mut result = read::<T>(gradient.0, gradient.1)?.to_vec();
     let output = read::<T>(output.0, output.1)?;
     vectorise(

@@ -14,12 +14,15 @@
 //!
 //! (ONNX orders GRU's gates z, r, n, and calls this form of n `linear_before_reset`; it orders LSTM's i, o, f, g.)
 
-use candle_core::{Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 use crate::access::{for_dtype, read};
+#[cfg(feature = "cuda")]
+use crate::cuda::host;
 use crate::lanes::vectorise;
-use crate::operation::{Apply3, Cpu, Made, Operation};
 use crate::product::{Matrix, multiply_into};
 use crate::threads::for_rows;
 
@@ -68,7 +71,7 @@ impl Cell {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn unroll(cell: Cell, inputs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    inputs.apply_op3_no_bwd(weight, bias, &Operation(Forward { cell }))
+    inputs.apply_op3_no_bwd(weight, bias, &Forward { cell })
 }
 
 /// The states after every step, [rows, time, n].
@@ -93,7 +96,7 @@ pub fn unroll_gradient(
     upstream: &Tensor,
     weight: &Tensor,
 ) -> Result<[Tensor; 2]> {
-    let sides = unrolled.apply_op3_no_bwd(upstream, weight, &Operation(Backward { cell }))?;
+    let sides = unrolled.apply_op3_no_bwd(upstream, weight, &Backward { cell })?;
     Ok([sides.get(0)?, sides.get(cell.sides() - 1)?])
 }
 
@@ -105,17 +108,22 @@ struct Backward {
     cell: Cell,
 }
 
-impl Apply3 for Forward {
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+impl CustomOp3 for Forward {
     fn name(&self) -> &'static str {
         "unroll"
     }
 
-    fn on_cpu(
+    fn cpu_fwd(
         &self,
-        (inputs, inputs_layout): Cpu<'_>,
-        (weight, weight_layout): Cpu<'_>,
-        (bias, bias_layout): Cpu<'_>,
-    ) -> Result<Made> {
+        inputs: &CpuStorage,
+        inputs_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (rows, time, gated) = inputs_layout.shape().dims3()?;
         let (width, wide) = weight_layout.shape().dims2()?;
         if [gated, wide] != [self.cell.gates() * width; 2] || bias_layout.shape().dims() != [gated] {
@@ -125,19 +133,35 @@ impl Apply3 for Forward {
         let (inputs, weight, bias) = ((inputs, inputs_layout), (weight, weight_layout), (bias, bias_layout));
         for_dtype!(inputs.0, "unroll", forward(self.cell, sizes, inputs, weight, bias))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        inputs: &CudaStorage,
+        inputs_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        host::apply_3(self, (inputs, inputs_layout), (weight, weight_layout), (bias, bias_layout))
+    }
 }
 
-impl Apply3 for Backward {
+impl CustomOp3 for Backward {
     fn name(&self) -> &'static str {
         "unroll-gradient"
     }
 
-    fn on_cpu(
+    fn cpu_fwd(
         &self,
-        (kept, kept_layout): Cpu<'_>,
-        (upstream, upstream_layout): Cpu<'_>,
-        (weight, weight_layout): Cpu<'_>,
-    ) -> Result<Made> {
+        kept: &CpuStorage,
+        kept_layout: &Layout,
+        upstream: &CpuStorage,
+        upstream_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (rows, time, width) = upstream_layout.shape().dims3()?;
         let fits = kept_layout.shape().dims() == [rows, time, self.cell.kept() * width]
             && weight_layout.shape().dims() == [width, self.cell.gates() * width];
@@ -153,6 +177,19 @@ impl Apply3 for Backward {
         let (kept, upstream, weight) =
             ((kept, kept_layout), (upstream, upstream_layout), (weight, weight_layout));
         for_dtype!(kept.0, "unroll-gradient", backward(self.cell, sizes, kept, upstream, weight))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        kept: &CudaStorage,
+        kept_layout: &Layout,
+        upstream: &CudaStorage,
+        upstream_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        host::apply_3(self, (kept, kept_layout), (upstream, upstream_layout), (weight, weight_layout))
     }
 }
 
@@ -182,10 +219,10 @@ impl Sizes {
 fn forward<T: Real>(
     cell: Cell,
     sizes: Sizes,
-    inputs: Cpu<'_>,
-    weight: Cpu<'_>,
-    bias: Cpu<'_>,
-) -> Result<Made> {
+    inputs: Operand<'_>,
+    weight: Operand<'_>,
+    bias: Operand<'_>,
+) -> Result<(CpuStorage, Shape)> {
     let (inputs, weight) = (read::<T>(inputs.0, inputs.1)?, read::<T>(weight.0, weight.1)?);
     let bias = read::<T>(bias.0, bias.1)?;
     let Sizes { rows, time, width } = sizes;
@@ -229,10 +266,10 @@ fn forward<T: Real>(
 fn backward<T: Real>(
     cell: Cell,
     sizes: Sizes,
-    kept: Cpu<'_>,
-    upstream: Cpu<'_>,
-    weight: Cpu<'_>,
-) -> Result<Made> {
+    kept: Operand<'_>,
+    upstream: Operand<'_>,
+    weight: Operand<'_>,
+) -> Result<(CpuStorage, Shape)> {
     let (kept, upstream) = (read::<T>(kept.0, kept.1)?, read::<T>(upstream.0, upstream.1)?);
     let weight = read::<T>(weight.0, weight.1)?;
     let Sizes { rows, time, width } = sizes;

@@ -1,10 +1,13 @@
 //! Transposing in tiles, so that caches and vector units work on whole lines.
 
-use candle_core::{CpuStorage, Layout, Result, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use crate::Real;
 use crate::access::{for_dtype, read};
-use crate::operation::{Apply1, Cpu, Made, Operation};
+#[cfg(feature = "cuda")]
+use crate::cuda::host;
 use crate::threads::for_rows;
 
 /// Rows and columns of a tile.
@@ -16,22 +19,27 @@ pub(crate) const TILE: usize = 16;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn transpose_each(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&Operation(TransposeEach))
+    x.apply_op1_no_bwd(&TransposeEach)
 }
 
 struct TransposeEach;
 
-impl Apply1 for TransposeEach {
+impl CustomOp1 for TransposeEach {
     fn name(&self) -> &'static str {
         "transpose-each"
     }
 
-    fn on_cpu(&self, (x, layout): Cpu<'_>) -> Result<Made> {
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         for_dtype!(x, self.name(), each(x, layout))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        host::apply_1(self, x, layout)
     }
 }
 
-fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<Made> {
+fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
     let (count, rows, columns) = layout.shape().dims3()?;
     let (x, size) = (read::<T>(x, layout)?, rows * columns);
     let mut target = vec![T::ZERO; count * size];
