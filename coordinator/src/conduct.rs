@@ -130,7 +130,7 @@ pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     feed.close_screen();
     lock::announce_end(conductor.setup.folder.path());
     conductor.announce(&outcome);
-    // Callers see the end of the stream: nobody takes their samples, and no answer follows.
+    // Callers see the end of the stream: the service takes no more samples and sends no more answers.
     conductor.stream = None;
     if let Some(answers) = &answers {
         answers.end();

@@ -13,7 +13,7 @@ const BEHIND: usize = 1024;
 
 /// The answers of a service, for everybody who follows them.
 ///
-/// Whoever publishes never waits for a reader: one that does not keep up misses answers, and is told how many.
+/// Publishing never waits for a reader: a reader that does not keep up misses answers, and is told how many.
 #[derive(Debug)]
 pub struct AnswerFeed {
     messages: broadcast::Sender<Message>,
@@ -63,7 +63,7 @@ impl AnswerFeed {
 
     /// Gives an object, on one line, to all who follow.
     pub fn publish(&self, receiver: Option<usize>, json: &str) {
-        // Usually nobody follows.
+        // Usually there is no follower.
         let _ = self.messages.send(Message::Answer(receiver, json.into()));
     }
 

@@ -50,7 +50,7 @@ enum Refusal {
     Rest(String),
 }
 
-/// Reads lines, and the arrays that they announce, until they end, or nobody wants them any more.
+/// Reads lines, and the arrays that they announce, until the input ends or the service takes no more samples.
 pub(crate) fn read_lines(mut reader: impl BufRead, who: &str, names: &Names, into: &mpsc::Sender<Line>) {
     let longest = 4096 + OF_VALUE * names.widths.iter().sum::<usize>();
     let mut line = Vec::new();

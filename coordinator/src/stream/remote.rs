@@ -207,7 +207,7 @@ impl Serving for StreamService {
     }
 }
 
-/// Passes on answers, those of one receiver or all, until the service ends or nobody reads.
+/// Sends the answers of one receiver, or of all, until the service ends or the caller leaves.
 async fn pass_on(
     mut reader: AnswerReader,
     only: Option<usize>,

@@ -56,7 +56,7 @@ impl fmt::Debug for AnswerSink {
     }
 }
 
-/// Writes answers as lines: to standard output, and to whoever follows them.
+/// Writes answers as lines: to standard output, and to the callers that follow them.
 pub(crate) struct Writer {
     way: Way,
     feed: Arc<AnswerFeed>,
@@ -111,7 +111,7 @@ impl Writer {
         }
     }
 
-    /// Whether nobody reads standard output any more.
+    /// Whether the reader of standard output has closed it.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -46,7 +46,7 @@ pub fn read_npy(reader: &mut impl Read, width: usize) -> Result<Result<Vec<f32>,
     Ok(numbers(element, &content, &head))
 }
 
-/// Reads on past so many bytes.
+/// Skips this many bytes of the input.
 fn pass(reader: &mut impl Read, bytes: u64) -> Result<(), OutOfStep> {
     let copied = std::io::copy(&mut reader.take(bytes), &mut std::io::sink());
     match copied.map_err(|error| OutOfStep(error.to_string()))? == bytes {

@@ -168,7 +168,7 @@ impl Control {
         self.activity.clone()
     }
 
-    /// What the heartbeats tell of links, for whoever measures them.
+    /// Measurements of links that the heartbeats report.
     pub fn vitals(&self) -> Vitals {
         self.vitals.clone()
     }

@@ -57,7 +57,7 @@ impl Vitals {
     }
 }
 
-/// Probes a link until the task ends. A link that is lost is noticed by whoever works over it.
+/// Probes a link until the task ends. The node that works over a link notices its loss.
 async fn probe(channel: Channel, note: impl Fn(f64)) {
     let mut client = ProbeClient::new(channel).max_decoding_message_size(LARGEST_ANSWER);
     loop {

@@ -121,7 +121,7 @@ fn exporter(collector: &Collector, who: &str) -> Result<SpanExporter, String> {
     Ok(exporter)
 }
 
-/// Sends what comes in batches, until nobody is left who could add anything.
+/// Sends spans in batches, until the last sender is gone.
 async fn send(exporter: SpanExporter, mut inbox: mpsc::Receiver<Message>, collector: Collector) {
     let mut has_complained = false;
     while let Some(first) = inbox.recv().await {
