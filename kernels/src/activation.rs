@@ -1,14 +1,11 @@
 //! Elementwise activation functions without a bias.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
 
 use crate::Real;
 use crate::access::{for_dtype, read, write};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
 use crate::lanes::vectorise;
+use crate::operation::{Apply1, Cpu, CpuMut, Made, Operation, Update2};
 use crate::threads::for_rows;
 
 /// The maximum of every number and 0; NaN stays NaN.
@@ -17,7 +14,7 @@ use crate::threads::for_rows;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&Forward::Relu)
+    x.apply_op1_no_bwd(&Operation(Forward::Relu))
 }
 
 /// x Phi(x), with Phi the standard normal distribution function (GELU, without the approximation by a tanh).
@@ -26,7 +23,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&Forward::Gelu)
+    x.apply_op1_no_bwd(&Operation(Forward::Gelu))
 }
 
 /// gradient = 0 where the ReLU's output was not positive, in place; shapes are equal. Like
@@ -36,7 +33,7 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn relu_backward(gradient: &Tensor, output: &Tensor) -> Result<()> {
-    gradient.inplace_op2(output, &Backward::Relu)
+    gradient.inplace_op2(output, &Operation(Backward::Relu))
 }
 
 /// gradient = gradient (Phi(x) + x phi(x)), in place, with phi the standard normal density; shapes are equal.
@@ -45,7 +42,7 @@ pub fn relu_backward(gradient: &Tensor, output: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn gelu_backward(gradient: &Tensor, x: &Tensor) -> Result<()> {
-    gradient.inplace_op2(x, &Backward::Gelu)
+    gradient.inplace_op2(x, &Operation(Backward::Gelu))
 }
 
 enum Forward {
@@ -53,7 +50,7 @@ enum Forward {
     Gelu,
 }
 
-impl CustomOp1 for Forward {
+impl Apply1 for Forward {
     fn name(&self) -> &'static str {
         match self {
             Forward::Relu => "relu",
@@ -61,17 +58,12 @@ impl CustomOp1 for Forward {
         }
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (x, layout): Cpu<'_>) -> Result<Made> {
         for_dtype!(x, self.name(), forward(self, x, layout))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        host::apply_1(self, x, layout)
     }
 }
 
-fn forward<T: Real>(kind: &Forward, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Real>(kind: &Forward, x: &CpuStorage, layout: &Layout) -> Result<Made> {
     let mut output = read::<T>(x, layout)?.to_vec();
     for_rows(&mut output, 1, |_, values| match kind {
         Forward::Relu => vectorise(
@@ -91,7 +83,7 @@ enum Backward {
     Gelu,
 }
 
-impl InplaceOp2 for Backward {
+impl Update2 for Backward {
     fn name(&self) -> &'static str {
         match self {
             Backward::Relu => "relu-backward",
@@ -99,36 +91,15 @@ impl InplaceOp2 for Backward {
         }
     }
 
-    fn cpu_fwd(
-        &self,
-        gradient: &mut CpuStorage,
-        gradient_layout: &Layout,
-        x: &CpuStorage,
-        x_layout: &Layout,
-    ) -> Result<()> {
+    fn on_cpu(&self, (gradient, gradient_layout): CpuMut<'_>, (x, x_layout): Cpu<'_>) -> Result<()> {
         if gradient_layout.shape() != x_layout.shape() {
             bail!("{}: shapes {:?} and {:?} differ", self.name(), gradient_layout.shape(), x_layout.shape());
         }
         for_dtype!(x, self.name(), backward(self, (gradient, gradient_layout), (x, x_layout)))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        gradient: &mut CudaStorage,
-        gradient_layout: &Layout,
-        x: &CudaStorage,
-        x_layout: &Layout,
-    ) -> Result<()> {
-        host::update_2(self, (gradient, gradient_layout), (x, x_layout))
-    }
 }
 
-fn backward<T: Real>(
-    kind: &Backward,
-    gradient: (&mut CpuStorage, &Layout),
-    x: (&CpuStorage, &Layout),
-) -> Result<()> {
+fn backward<T: Real>(kind: &Backward, gradient: CpuMut<'_>, x: Cpu<'_>) -> Result<()> {
     let (gradient, x) = (write::<T>(gradient.0, gradient.1)?, read::<T>(x.0, x.1)?);
     for_rows(gradient, 1, |first, gradient| {
         let x = &x[first..];

@@ -1,14 +1,15 @@
 //! One step of AdamW in a single pass over memory.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, write};
 use crate::lanes::vectorise;
+#[cfg(feature = "cuda")]
+use crate::operation::GpuMut;
+use crate::operation::{CpuMut, Operation, Update1};
 
 /// The numbers of a step, as in torch.optim.AdamW.
 #[derive(Clone, Copy, Debug)]
@@ -34,25 +35,25 @@ pub struct AdamWStep {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn adamw(state: &Tensor, step: AdamWStep) -> Result<()> {
-    state.inplace_op1(&AdamW { step })
+    state.inplace_op1(&Operation(AdamW { step }))
 }
 
 struct AdamW {
     step: AdamWStep,
 }
 
-impl InplaceOp1 for AdamW {
+impl Update1 for AdamW {
     fn name(&self) -> &'static str {
         "adamw"
     }
 
-    fn cpu_fwd(&self, state: &mut CpuStorage, layout: &Layout) -> Result<()> {
+    fn on_cpu(&self, (state, layout): CpuMut<'_>) -> Result<()> {
         let length = parameters(layout)?;
         for_dtype!(state, "adamw", step_all(state, layout, length, self.step))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, state: &mut CudaStorage, layout: &Layout) -> Result<()> {
+    fn on_gpu(&self, (state, layout): GpuMut<'_>) -> Result<()> {
         let length = parameters(layout)?;
         for_cuda_dtype!(state, "adamw", crate::cuda::adamw::step_all(state, layout, length, self.step))
     }

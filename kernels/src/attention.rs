@@ -5,15 +5,12 @@
 //! columns of each. Samples do not attend to each other. The backward pass recomputes the softmax: that costs one
 //! product more, and saves [places, places] numbers for every head of every sample.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 use crate::access::{for_dtype, read};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
 use crate::lanes::{sum_of, sum_of_three, vectorise};
+use crate::operation::{Apply1, Apply2, Cpu, Made, Operation};
 use crate::product::{Matrix, multiply_into};
 use crate::threads::for_rows;
 
@@ -23,7 +20,7 @@ use crate::threads::for_rows;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn attend(projections: &Tensor, places: usize, heads: usize) -> Result<Tensor> {
-    projections.apply_op1_no_bwd(&Attend { places, heads })
+    projections.apply_op1_no_bwd(&Operation(Attend { places, heads }))
 }
 
 /// The gradient with respect to queries, keys and values, given that with respect to the output.
@@ -37,7 +34,7 @@ pub fn attend_gradient(
     places: usize,
     heads: usize,
 ) -> Result<Tensor> {
-    projections.apply_op2_no_bwd(upstream, &AttendGradient(Attend { places, heads }))
+    projections.apply_op2_no_bwd(upstream, &Operation(AttendGradient(Attend { places, heads })))
 }
 
 struct Attend {
@@ -66,34 +63,23 @@ impl Attend {
     }
 }
 
-impl CustomOp1 for Attend {
+impl Apply1 for Attend {
     fn name(&self) -> &'static str {
         "attend"
     }
 
-    fn cpu_fwd(&self, projections: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (projections, layout): Cpu<'_>) -> Result<Made> {
         let sizes = self.sizes(self.name(), layout)?;
         for_dtype!(projections, self.name(), forward(sizes, projections, layout))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, projections: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        host::apply_1(self, projections, layout)
-    }
 }
 
-impl CustomOp2 for AttendGradient {
+impl Apply2 for AttendGradient {
     fn name(&self) -> &'static str {
         "attend-gradient"
     }
 
-    fn cpu_fwd(
-        &self,
-        projections: &CpuStorage,
-        layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (projections, layout): Cpu<'_>, (upstream, upstream_layout): Cpu<'_>) -> Result<Made> {
         let sizes = self.0.sizes(self.name(), layout)?;
         let expected = [layout.dims()[0], sizes.width];
         if upstream_layout.dims() != expected {
@@ -104,17 +90,6 @@ impl CustomOp2 for AttendGradient {
             self.name(),
             backward(sizes, (projections, layout), (upstream, upstream_layout))
         )
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        projections: &CudaStorage,
-        layout: &Layout,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_2(self, (projections, layout), (upstream, upstream_layout))
     }
 }
 
@@ -185,7 +160,7 @@ fn softmax_gradient<T: Real>(gradient: &mut [T], shares: &[T], scale: T) {
     }
 }
 
-fn forward<T: Real>(sizes: Sizes, projections: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Real>(sizes: Sizes, projections: &CpuStorage, layout: &Layout) -> Result<Made> {
     let projections = read::<T>(projections, layout)?;
     let Sizes { places, heads, width } = sizes;
     let rows = projections.len() / (3 * width);
@@ -205,11 +180,7 @@ fn forward<T: Real>(sizes: Sizes, projections: &CpuStorage, layout: &Layout) -> 
     Ok((T::to_cpu_storage_owned(out), Shape::from((rows, width))))
 }
 
-fn backward<T: Real>(
-    sizes: Sizes,
-    projections: (&CpuStorage, &Layout),
-    upstream: (&CpuStorage, &Layout),
-) -> Result<(CpuStorage, Shape)> {
+fn backward<T: Real>(sizes: Sizes, projections: Cpu<'_>, upstream: Cpu<'_>) -> Result<Made> {
     let shape = projections.1.shape().clone();
     let projections = read::<T>(projections.0, projections.1)?;
     let upstream = read::<T>(upstream.0, upstream.1)?;

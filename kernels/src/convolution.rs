@@ -7,16 +7,13 @@
 
 use std::ops::Range;
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, InplaceOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::Real;
 use crate::access::{for_dtype, read, write};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
 use crate::lanes::{vectorise, vectorise_for};
+use crate::operation::{Apply2, Apply3, Cpu, CpuMut, Made, Operation, Update3};
 pub use crate::patches::Patches;
 use crate::product::DEPTH;
 use crate::seen::{Back, Seen, Sight, Strips, accumulate_seen, multiply_seen};
@@ -33,7 +30,7 @@ pub fn convolve(
     patches: Patches,
     rectifies: bool,
 ) -> Result<Tensor> {
-    x.apply_op3_no_bwd(weight, bias, &Forward { patches, rectifies })
+    x.apply_op3_no_bwd(weight, bias, &Operation(Forward { patches, rectifies }))
 }
 
 /// gradient += that of the weights, given that with respect to the result: gradient as the weights, upstream as the result.
@@ -43,12 +40,12 @@ pub fn accumulate_weight_gradient(
     upstream: &Tensor,
     patches: Patches,
 ) -> Result<()> {
-    gradient.inplace_op3(x, upstream, &WeightGradient { patches })
+    gradient.inplace_op3(x, upstream, &Operation(WeightGradient { patches }))
 }
 
 /// The gradient with respect to x, given that with respect to the result.
 pub fn input_gradient(upstream: &Tensor, weight: &Tensor, patches: Patches) -> Result<Tensor> {
-    upstream.apply_op2_no_bwd(weight, &InputGradient { patches })
+    upstream.apply_op2_no_bwd(weight, &Operation(InputGradient { patches }))
 }
 
 /// How a convolution falls into products.
@@ -104,27 +101,22 @@ impl Sizes {
     }
 }
 
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
-
 struct Forward {
     patches: Patches,
     rectifies: bool,
 }
 
-impl CustomOp3 for Forward {
+impl Apply3 for Forward {
     fn name(&self) -> &'static str {
         "convolution"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+        (x, x_layout): Cpu<'_>,
+        (weight, weight_layout): Cpu<'_>,
+        (bias, bias_layout): Cpu<'_>,
+    ) -> Result<Made> {
         let sizes = Sizes::new(self.name(), self.patches, x_layout, weight_layout, |_| self.patches.size())?;
         if bias_layout.shape().dims() != [sizes.outputs] {
             bail!("{}: a bias of shape {:?} for {} outputs", self.name(), bias_layout.shape(), sizes.outputs);
@@ -132,26 +124,13 @@ impl CustomOp3 for Forward {
         let operands = ((x, x_layout), (weight, weight_layout), (bias, bias_layout));
         for_dtype!(x, self.name(), forward(sizes, self.rectifies, operands))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        x_layout: &Layout,
-        weight: &CudaStorage,
-        weight_layout: &Layout,
-        bias: &CudaStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_3(self, (x, x_layout), (weight, weight_layout), (bias, bias_layout))
-    }
 }
 
 fn forward<T: Real>(
     sizes: Sizes,
     rectifies: bool,
-    (x, weight, bias): (Operand<'_>, Operand<'_>, Operand<'_>),
-) -> Result<(CpuStorage, Shape)> {
+    (x, weight, bias): (Cpu<'_>, Cpu<'_>, Cpu<'_>),
+) -> Result<Made> {
     let (x, weight, bias) =
         (read::<T>(x.0, x.1)?, read::<T>(weight.0, weight.1)?, read::<T>(bias.0, bias.1)?);
     Ok((T::to_cpu_storage_owned(convolution(sizes, rectifies, x, weight, bias)), sizes.shape()))
@@ -189,19 +168,16 @@ struct WeightGradient {
     patches: Patches,
 }
 
-impl InplaceOp3 for WeightGradient {
+impl Update3 for WeightGradient {
     fn name(&self) -> &'static str {
         "convolution-weight-gradient"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        gradient: &mut CpuStorage,
-        gradient_layout: &Layout,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
+        (gradient, gradient_layout): CpuMut<'_>,
+        (x, x_layout): Cpu<'_>,
+        (upstream, upstream_layout): Cpu<'_>,
     ) -> Result<()> {
         let (name, patches) = (self.name(), self.patches);
         let sizes = Sizes::new(name, patches, x_layout, gradient_layout, |_| patches.size())?;
@@ -211,24 +187,11 @@ impl InplaceOp3 for WeightGradient {
         let operands = ((gradient, gradient_layout), (x, x_layout), (upstream, upstream_layout));
         for_dtype!(x, name, weight_gradient(sizes, operands))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        gradient: &mut CudaStorage,
-        gradient_layout: &Layout,
-        x: &CudaStorage,
-        x_layout: &Layout,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
-    ) -> Result<()> {
-        host::update_3(self, (gradient, gradient_layout), (x, x_layout), (upstream, upstream_layout))
-    }
 }
 
 fn weight_gradient<T: Real>(
     sizes: Sizes,
-    (gradient, x, upstream): ((&mut CpuStorage, &Layout), Operand<'_>, Operand<'_>),
+    (gradient, x, upstream): (CpuMut<'_>, Cpu<'_>, Cpu<'_>),
 ) -> Result<()> {
     let (x, upstream) = (read::<T>(x.0, x.1)?, read::<T>(upstream.0, upstream.1)?);
     let gradient = write::<T>(gradient.0, gradient.1)?;
@@ -276,37 +239,20 @@ struct InputGradient {
     patches: Patches,
 }
 
-impl CustomOp2 for InputGradient {
+impl Apply2 for InputGradient {
     fn name(&self) -> &'static str {
         "convolution-input-gradient"
     }
 
-    fn cpu_fwd(
-        &self,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (upstream, upstream_layout): Cpu<'_>, (weight, weight_layout): Cpu<'_>) -> Result<Made> {
         let (name, patches) = (self.name(), self.patches);
         let width = |outputs: usize| patches.places() * outputs;
         let sizes = Sizes::new(name, patches, upstream_layout, weight_layout, width)?;
         for_dtype!(upstream, name, back(sizes, (upstream, upstream_layout), (weight, weight_layout)))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
-        weight: &CudaStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_2(self, (upstream, upstream_layout), (weight, weight_layout))
-    }
 }
 
-fn back<T: Real>(sizes: Sizes, upstream: Operand<'_>, weight: Operand<'_>) -> Result<(CpuStorage, Shape)> {
+fn back<T: Real>(sizes: Sizes, upstream: Cpu<'_>, weight: Cpu<'_>) -> Result<Made> {
     let (upstream, weight) = (read::<T>(upstream.0, upstream.1)?, read::<T>(weight.0, weight.1)?);
     let Sizes { patches, images, groups, outputs, .. } = sizes;
     let (size, places, channels) = (patches.size(), patches.places(), patches.channels);

@@ -1,14 +1,15 @@
 //! Biases, ReLU, column sums, and other single passes over memory.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, vectorise};
+use crate::operation::{Cpu, CpuMut, Operation, Update1, Update2};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, GpuMut};
 
 /// values += bias for every row, in place: values [rows, n], bias \[n\].
 ///
@@ -16,7 +17,7 @@ use crate::lanes::{sum_of, vectorise};
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn add_bias(values: &Tensor, bias: &Tensor) -> Result<()> {
-    values.inplace_op2(bias, &Update::AddBias)
+    values.inplace_op2(bias, &Operation(Update::AddBias))
 }
 
 /// values = relu(values + bias) for every row, in place: values [rows, n], bias \[n\]. NaN stays NaN.
@@ -25,7 +26,7 @@ pub fn add_bias(values: &Tensor, bias: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn add_bias_relu(values: &Tensor, bias: &Tensor) -> Result<()> {
-    values.inplace_op2(bias, &Update::AddBiasRelu)
+    values.inplace_op2(bias, &Operation(Update::AddBiasRelu))
 }
 
 /// gradient = 0 where the ReLU's output was not positive, in place; shapes are equal.
@@ -34,7 +35,7 @@ pub fn add_bias_relu(values: &Tensor, bias: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn mask_relu(gradient: &Tensor, output: &Tensor) -> Result<()> {
-    gradient.inplace_op2(output, &Update::MaskRelu)
+    gradient.inplace_op2(output, &Operation(Update::MaskRelu))
 }
 
 /// sums += the sum over the rows, which is computed separately first: sums \[n\], values [rows, n].
@@ -43,7 +44,7 @@ pub fn mask_relu(gradient: &Tensor, output: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_rows(sums: &Tensor, values: &Tensor) -> Result<()> {
-    sums.inplace_op2(values, &Update::AccumulateRows)
+    sums.inplace_op2(values, &Operation(Update::AccumulateRows))
 }
 
 /// target += source; shapes are equal.
@@ -52,7 +53,7 @@ pub fn accumulate_rows(sums: &Tensor, values: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn add(target: &Tensor, source: &Tensor) -> Result<()> {
-    target.inplace_op2(source, &Update::Add)
+    target.inplace_op2(source, &Operation(Update::Add))
 }
 
 /// target = source; shapes are equal.
@@ -61,7 +62,7 @@ pub fn add(target: &Tensor, source: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn assign(target: &Tensor, source: &Tensor) -> Result<()> {
-    target.inplace_op2(source, &Update::Assign)
+    target.inplace_op2(source, &Operation(Update::Assign))
 }
 
 /// values = 0.
@@ -70,7 +71,7 @@ pub fn assign(target: &Tensor, source: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn clear(values: &Tensor) -> Result<()> {
-    values.inplace_op1(&Clear)
+    values.inplace_op1(&Operation(Clear))
 }
 
 /// Scales values whose norm is above `norm` down to it, as torch's clip_grad_norm_ does: by norm / (root of the sum of
@@ -80,7 +81,7 @@ pub fn clear(values: &Tensor) -> Result<()> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn clip(values: &Tensor, norm: f64) -> Result<()> {
-    values.inplace_op1(&Clip { norm })
+    values.inplace_op1(&Operation(Clip { norm }))
 }
 
 /// The effect of an operand on the tensor that is updated.
@@ -93,7 +94,7 @@ pub(crate) enum Update {
     Assign,
 }
 
-impl InplaceOp2 for Update {
+impl Update2 for Update {
     fn name(&self) -> &'static str {
         match self {
             Update::AddBias => "add-bias",
@@ -105,25 +106,13 @@ impl InplaceOp2 for Update {
         }
     }
 
-    fn cpu_fwd(
-        &self,
-        target: &mut CpuStorage,
-        target_layout: &Layout,
-        source: &CpuStorage,
-        source_layout: &Layout,
-    ) -> Result<()> {
+    fn on_cpu(&self, (target, target_layout): CpuMut<'_>, (source, source_layout): Cpu<'_>) -> Result<()> {
         self.check(target_layout.shape().dims(), source_layout.shape().dims())?;
         for_dtype!(source, self.name(), update(self, (target, target_layout), (source, source_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        target: &mut CudaStorage,
-        target_layout: &Layout,
-        source: &CudaStorage,
-        source_layout: &Layout,
-    ) -> Result<()> {
+    fn on_gpu(&self, (target, target_layout): GpuMut<'_>, (source, source_layout): Gpu<'_>) -> Result<()> {
         self.check(target_layout.shape().dims(), source_layout.shape().dims())?;
         let (target, from) = ((target, target_layout), (source, source_layout));
         for_cuda_dtype!(source, self.name(), crate::cuda::elementwise::update(self, target, from))
@@ -147,8 +136,8 @@ impl Update {
 
 fn update<T: Real>(
     kind: &Update,
-    (target, target_layout): (&mut CpuStorage, &Layout),
-    (source, source_layout): (&CpuStorage, &Layout),
+    (target, target_layout): CpuMut<'_>,
+    (source, source_layout): Cpu<'_>,
 ) -> Result<()> {
     let target = write::<T>(target, target_layout)?;
     let source = read::<T>(source, source_layout)?;
@@ -211,17 +200,17 @@ fn sum_rows<T: Real>(sums: &mut [T], values: &[T]) {
 
 struct Clear;
 
-impl InplaceOp1 for Clear {
+impl Update1 for Clear {
     fn name(&self) -> &'static str {
         "clear"
     }
 
-    fn cpu_fwd(&self, values: &mut CpuStorage, layout: &Layout) -> Result<()> {
+    fn on_cpu(&self, (values, layout): CpuMut<'_>) -> Result<()> {
         for_dtype!(values, "clear", clear_all(values, layout))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, values: &mut CudaStorage, layout: &Layout) -> Result<()> {
+    fn on_gpu(&self, (values, layout): GpuMut<'_>) -> Result<()> {
         for_cuda_dtype!(values, "clear", crate::cuda::elementwise::clear_all(values, layout))
     }
 }
@@ -235,17 +224,17 @@ struct Clip {
     norm: f64,
 }
 
-impl InplaceOp1 for Clip {
+impl Update1 for Clip {
     fn name(&self) -> &'static str {
         "clip"
     }
 
-    fn cpu_fwd(&self, values: &mut CpuStorage, layout: &Layout) -> Result<()> {
+    fn on_cpu(&self, (values, layout): CpuMut<'_>) -> Result<()> {
         for_dtype!(values, "clip", clip_all(values, layout, self.norm))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, values: &mut CudaStorage, layout: &Layout) -> Result<()> {
+    fn on_gpu(&self, (values, layout): GpuMut<'_>) -> Result<()> {
         for_cuda_dtype!(values, "clip", crate::cuda::elementwise::clip(values, layout, self.norm))
     }
 }

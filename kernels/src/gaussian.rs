@@ -1,14 +1,15 @@
 //! The stochastic encoder's head: z = mu + std * noise, std = softplus(raw - 5).
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
+use crate::operation::{Apply2, Apply3, Cpu, Made, Operation};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, MadeOnGpu};
 
 /// Subtracted from `raw`, so that an untrained encoder has a small standard deviation.
 pub const SHIFT: f64 = 5.0;
@@ -19,7 +20,7 @@ pub const SHIFT: f64 = 5.0;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn sample(output: &Tensor, noise: &Tensor) -> Result<Tensor> {
-    output.apply_op2_no_bwd(noise, &Sample)
+    output.apply_op2_no_bwd(noise, &Operation(Sample))
 }
 
 /// The gradient with respect to the output, [rows, 2 d], from those with respect to z, mu and std, packed as [3, rows,
@@ -29,23 +30,17 @@ pub fn sample(output: &Tensor, noise: &Tensor) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn backward(gradient: &Tensor, output: &Tensor, noise: &Tensor) -> Result<Tensor> {
-    gradient.apply_op3_no_bwd(output, noise, &Backward)
+    gradient.apply_op3_no_bwd(output, noise, &Operation(Backward))
 }
 
 struct Sample;
 
-impl CustomOp2 for Sample {
+impl Apply2 for Sample {
     fn name(&self) -> &'static str {
         "gaussian-sample"
     }
 
-    fn cpu_fwd(
-        &self,
-        output: &CpuStorage,
-        output_layout: &Layout,
-        noise: &CpuStorage,
-        noise_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (output, output_layout): Cpu<'_>, (noise, noise_layout): Cpu<'_>) -> Result<Made> {
         let (rows, width) = shape(output_layout, noise_layout)?;
         let values = for_dtype!(
             output,
@@ -56,13 +51,7 @@ impl CustomOp2 for Sample {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        output: &CudaStorage,
-        output_layout: &Layout,
-        noise: &CudaStorage,
-        noise_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+    fn on_gpu(&self, (output, output_layout): Gpu<'_>, (noise, noise_layout): Gpu<'_>) -> Result<MadeOnGpu> {
         let (rows, width) = shape(output_layout, noise_layout)?;
         let (from, noise) = ((output, output_layout), (noise, noise_layout));
         let values =
@@ -73,20 +62,17 @@ impl CustomOp2 for Sample {
 
 struct Backward;
 
-impl CustomOp3 for Backward {
+impl Apply3 for Backward {
     fn name(&self) -> &'static str {
         "gaussian-backward"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-        output: &CpuStorage,
-        output_layout: &Layout,
-        noise: &CpuStorage,
-        noise_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+        (gradient, gradient_layout): Cpu<'_>,
+        (output, output_layout): Cpu<'_>,
+        (noise, noise_layout): Cpu<'_>,
+    ) -> Result<Made> {
         let (rows, width) = backward_shape(gradient_layout, output_layout, noise_layout)?;
         let values = for_dtype!(
             gradient,
@@ -97,15 +83,12 @@ impl CustomOp3 for Backward {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        gradient: &CudaStorage,
-        gradient_layout: &Layout,
-        output: &CudaStorage,
-        output_layout: &Layout,
-        noise: &CudaStorage,
-        noise_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+        (gradient, gradient_layout): Gpu<'_>,
+        (output, output_layout): Gpu<'_>,
+        (noise, noise_layout): Gpu<'_>,
+    ) -> Result<MadeOnGpu> {
         let (rows, width) = backward_shape(gradient_layout, output_layout, noise_layout)?;
         let (of_z, output, noise) =
             ((gradient, gradient_layout), (output, output_layout), (noise, noise_layout));
@@ -134,9 +117,7 @@ fn shape(output: &Layout, noise: &Layout) -> Result<(usize, usize)> {
     Ok((rows, width))
 }
 
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
-
-fn sample_all<T: Real>(output: Operand<'_>, noise: Operand<'_>, width: usize) -> Result<CpuStorage> {
+fn sample_all<T: Real>(output: Cpu<'_>, noise: Cpu<'_>, width: usize) -> Result<CpuStorage> {
     let (output, noise) = (read::<T>(output.0, output.1)?, read::<T>(noise.0, noise.1)?);
     let mut packed = vec![T::ZERO; 3 * noise.len()];
     let (z, moments) = packed.split_at_mut(noise.len());
@@ -161,9 +142,9 @@ fn sample_all<T: Real>(output: Operand<'_>, noise: Operand<'_>, width: usize) ->
 }
 
 fn backward_all<T: Real>(
-    gradient: Operand<'_>,
-    output: Operand<'_>,
-    noise: Operand<'_>,
+    gradient: Cpu<'_>,
+    output: Cpu<'_>,
+    noise: Cpu<'_>,
     width: usize,
 ) -> Result<CpuStorage> {
     let gradient = read::<T>(gradient.0, gradient.1)?;

@@ -5,16 +5,13 @@
 //! [`convolution`](crate::convolution), and epsilon that of [`layer_norm`](crate::layer_norm). Sums run over the
 //! positions first, channel by channel, then over the channels.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Layout, Result, Tensor, bail};
 
 use crate::Real;
 use crate::access::{for_dtype, read, write};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
 use crate::lanes::vectorise;
 use crate::layer_norm::EPSILON;
+use crate::operation::{Apply2, Cpu, CpuMut, Made, Operation, Update3};
 use crate::threads::for_rows;
 
 /// The normalised, scaled and shifted images: x [images, places x channels], affine [2, channels].
@@ -23,7 +20,7 @@ use crate::threads::for_rows;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn group_norm(x: &Tensor, affine: &Tensor, groups: usize) -> Result<Tensor> {
-    x.apply_op2_no_bwd(affine, &Forward { groups })
+    x.apply_op2_no_bwd(affine, &Operation(Forward { groups }))
 }
 
 /// affine_gradient += the gradient with respect to gain and bias, whose sum over the images is computed separately
@@ -38,7 +35,7 @@ pub fn accumulate_affine_gradient(
     upstream: &Tensor,
     groups: usize,
 ) -> Result<()> {
-    affine_gradient.inplace_op3(x, upstream, &AffineGradient { groups })
+    affine_gradient.inplace_op3(x, upstream, &Operation(AffineGradient { groups }))
 }
 
 /// Replaces the gradient with respect to the output by that with respect to x.
@@ -47,10 +44,8 @@ pub fn accumulate_affine_gradient(
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn group_norm_backward(gradient: &Tensor, x: &Tensor, affine: &Tensor, groups: usize) -> Result<()> {
-    gradient.inplace_op3(x, affine, &Backward { groups })
+    gradient.inplace_op3(x, affine, &Operation(Backward { groups }))
 }
-
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
 
 /// How an image's channels form groups.
 #[derive(Clone, Copy)]
@@ -190,35 +185,18 @@ struct Forward {
     groups: usize,
 }
 
-impl CustomOp2 for Forward {
+impl Apply2 for Forward {
     fn name(&self) -> &'static str {
         "group-norm"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (x, x_layout): Cpu<'_>, (affine, affine_layout): Cpu<'_>) -> Result<Made> {
         let sizes = Sizes::new(self.name(), self.groups, x_layout, affine_layout)?;
         for_dtype!(x, self.name(), forward(sizes, (x, x_layout), (affine, affine_layout)))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        x_layout: &Layout,
-        affine: &CudaStorage,
-        affine_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_2(self, (x, x_layout), (affine, affine_layout))
-    }
 }
 
-fn forward<T: Real>(sizes: Sizes, x: Operand<'_>, affine: Operand<'_>) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Real>(sizes: Sizes, x: Cpu<'_>, affine: Cpu<'_>) -> Result<Made> {
     let shape = x.1.shape().clone();
     let (x, affine) = (read::<T>(x.0, x.1)?, read::<T>(affine.0, affine.1)?);
     let mut output = vec![T::ZERO; x.len()];
@@ -239,37 +217,21 @@ struct Backward {
     groups: usize,
 }
 
-impl InplaceOp3 for Backward {
+impl Update3 for Backward {
     fn name(&self) -> &'static str {
         "group-norm-backward"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        gradient: &mut CpuStorage,
-        gradient_layout: &Layout,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
+        (gradient, gradient_layout): CpuMut<'_>,
+        (x, x_layout): Cpu<'_>,
+        (affine, affine_layout): Cpu<'_>,
     ) -> Result<()> {
         let sizes = Sizes::new(self.name(), self.groups, x_layout, affine_layout)?;
         same_shape(self.name(), gradient_layout, x_layout)?;
         let operands = ((gradient, gradient_layout), (x, x_layout), (affine, affine_layout));
         for_dtype!(x, self.name(), backward(sizes, operands))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        gradient: &mut CudaStorage,
-        gradient_layout: &Layout,
-        x: &CudaStorage,
-        x_layout: &Layout,
-        affine: &CudaStorage,
-        affine_layout: &Layout,
-    ) -> Result<()> {
-        host::update_3(self, (gradient, gradient_layout), (x, x_layout), (affine, affine_layout))
     }
 }
 
@@ -280,10 +242,7 @@ fn same_shape(name: &str, one: &Layout, other: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn backward<T: Real>(
-    sizes: Sizes,
-    (gradient, x, affine): ((&mut CpuStorage, &Layout), Operand<'_>, Operand<'_>),
-) -> Result<()> {
+fn backward<T: Real>(sizes: Sizes, (gradient, x, affine): (CpuMut<'_>, Cpu<'_>, Cpu<'_>)) -> Result<()> {
     let gradient = write::<T>(gradient.0, gradient.1)?;
     let (x, affine) = (read::<T>(x.0, x.1)?, read::<T>(affine.0, affine.1)?);
     let (gain, size) = (&affine[..sizes.channels], sizes.size());
@@ -303,44 +262,25 @@ struct AffineGradient {
     groups: usize,
 }
 
-impl InplaceOp3 for AffineGradient {
+impl Update3 for AffineGradient {
     fn name(&self) -> &'static str {
         "group-norm-affine-gradient"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        sums: &mut CpuStorage,
-        sums_layout: &Layout,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
+        (sums, sums_layout): CpuMut<'_>,
+        (x, x_layout): Cpu<'_>,
+        (upstream, upstream_layout): Cpu<'_>,
     ) -> Result<()> {
         let sizes = Sizes::new(self.name(), self.groups, x_layout, sums_layout)?;
         same_shape(self.name(), upstream_layout, x_layout)?;
         let operands = ((sums, sums_layout), (x, x_layout), (upstream, upstream_layout));
         for_dtype!(x, self.name(), affine_gradient(sizes, operands))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        sums: &mut CudaStorage,
-        sums_layout: &Layout,
-        x: &CudaStorage,
-        x_layout: &Layout,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
-    ) -> Result<()> {
-        host::update_3(self, (sums, sums_layout), (x, x_layout), (upstream, upstream_layout))
-    }
 }
 
-fn affine_gradient<T: Real>(
-    sizes: Sizes,
-    (sums, x, upstream): ((&mut CpuStorage, &Layout), Operand<'_>, Operand<'_>),
-) -> Result<()> {
+fn affine_gradient<T: Real>(sizes: Sizes, (sums, x, upstream): (CpuMut<'_>, Cpu<'_>, Cpu<'_>)) -> Result<()> {
     let sums = write::<T>(sums.0, sums.1)?;
     let (x, upstream) = (read::<T>(x.0, x.1)?, read::<T>(upstream.0, upstream.1)?);
     let (size, channels) = (sizes.size(), sizes.channels);

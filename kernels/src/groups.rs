@@ -1,15 +1,12 @@
 //! Consecutive rows in groups of equal size, such as the points of a cloud or the patches of an image: the maximum or
 //! mean of each group, column by column, and its gradient.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 use crate::access::{for_dtype, read};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
 use crate::lanes::vectorise;
+use crate::operation::{Apply1, Apply2, Cpu, Made, Operation};
 use crate::threads::for_rows;
 
 /// The summary of a group.
@@ -27,7 +24,7 @@ pub enum Summary {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn summarise(values: &Tensor, size: usize, summary: Summary) -> Result<Tensor> {
-    values.apply_op1_no_bwd(&Forward { size, summary })
+    values.apply_op1_no_bwd(&Operation(Forward { size, summary }))
 }
 
 /// The gradient with respect to the values, [groups * size, n], given that with respect to the summaries, upstream
@@ -42,7 +39,7 @@ pub fn summarise_gradient(
     size: usize,
     summary: Summary,
 ) -> Result<Tensor> {
-    values.apply_op2_no_bwd(upstream, &Backward { size, summary })
+    values.apply_op2_no_bwd(upstream, &Operation(Backward { size, summary }))
 }
 
 struct Forward {
@@ -64,50 +61,28 @@ fn groups(name: &str, values: &Layout, size: usize) -> Result<(usize, usize)> {
     Ok((rows / size, width))
 }
 
-impl CustomOp1 for Forward {
+impl Apply1 for Forward {
     fn name(&self) -> &'static str {
         "summarise"
     }
 
-    fn cpu_fwd(&self, values: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (values, layout): Cpu<'_>) -> Result<Made> {
         let shape = groups(self.name(), layout, self.size)?;
         for_dtype!(values, self.name(), forward(self, shape, values, layout))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, values: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        host::apply_1(self, values, layout)
-    }
 }
 
-impl CustomOp2 for Backward {
+impl Apply2 for Backward {
     fn name(&self) -> &'static str {
         "summarise-gradient"
     }
 
-    fn cpu_fwd(
-        &self,
-        values: &CpuStorage,
-        layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (values, layout): Cpu<'_>, (upstream, upstream_layout): Cpu<'_>) -> Result<Made> {
         let (groups, width) = groups(self.name(), layout, self.size)?;
         if upstream_layout.shape().dims() != [groups, width] {
             bail!("{}: shape {:?} is not [{groups}, {width}]", self.name(), upstream_layout.shape());
         }
         for_dtype!(values, self.name(), backward(self, (values, layout), (upstream, upstream_layout)))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        values: &CudaStorage,
-        layout: &Layout,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_2(self, (values, layout), (upstream, upstream_layout))
     }
 }
 
@@ -116,7 +91,7 @@ fn forward<T: Real>(
     (groups, width): (usize, usize),
     values: &CpuStorage,
     layout: &Layout,
-) -> Result<(CpuStorage, Shape)> {
+) -> Result<Made> {
     let values = read::<T>(values, layout)?;
     let mut out = vec![T::ZERO; groups * width];
     for_rows(&mut out, width, |first, out| {
@@ -178,9 +153,9 @@ fn mean<T: Real>(out: &mut [T], group: &[T], width: usize) {
 
 fn backward<T: Real>(
     &Backward { size, summary }: &Backward,
-    (values, layout): (&CpuStorage, &Layout),
-    (upstream, upstream_layout): (&CpuStorage, &Layout),
-) -> Result<(CpuStorage, Shape)> {
+    (values, layout): Cpu<'_>,
+    (upstream, upstream_layout): Cpu<'_>,
+) -> Result<Made> {
     let (values, upstream) = (read::<T>(values, layout)?, read::<T>(upstream, upstream_layout)?);
     let (mut out, width) = (vec![T::ZERO; values.len()], layout.dims()[1]);
     for_rows(&mut out, size * width, |first, out| {

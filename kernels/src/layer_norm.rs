@@ -4,15 +4,16 @@
 //! are the two rows of one tensor, `affine`, [2, n]. The statistics of a row are recomputed where they are needed,
 //! which is cheaper than storing them.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Layout, Result, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, sum_of_three, vectorise};
+use crate::operation::{Apply2, Cpu, CpuMut, Made, Operation, Update3};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, GpuMut, MadeOnGpu};
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
@@ -23,7 +24,7 @@ pub const EPSILON: f64 = 1e-5;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn layer_norm(input: &Tensor, affine: &Tensor) -> Result<Tensor> {
-    input.apply_op2_no_bwd(affine, &Forward)
+    input.apply_op2_no_bwd(affine, &Operation(Forward))
 }
 
 /// affine_gradient += the gradient with respect to gain and bias, whose sum over the rows is computed separately first:
@@ -33,7 +34,7 @@ pub fn layer_norm(input: &Tensor, affine: &Tensor) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_affine_gradient(affine_gradient: &Tensor, input: &Tensor, upstream: &Tensor) -> Result<()> {
-    affine_gradient.inplace_op3(input, upstream, &AffineGradient)
+    affine_gradient.inplace_op3(input, upstream, &Operation(AffineGradient))
 }
 
 /// Replaces the gradient with respect to the output by that with respect to the input of the preceding ReLU: zero where
@@ -43,7 +44,7 @@ pub fn accumulate_affine_gradient(affine_gradient: &Tensor, input: &Tensor, upst
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn backward_through_relu(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
-    gradient.inplace_op3(input, affine, &Backward { through_relu: true })
+    gradient.inplace_op3(input, affine, &Operation(Backward { through_relu: true }))
 }
 
 /// The same without a preceding ReLU: nothing is masked.
@@ -52,37 +53,23 @@ pub fn backward_through_relu(gradient: &Tensor, input: &Tensor, affine: &Tensor)
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn backward_alone(gradient: &Tensor, input: &Tensor, affine: &Tensor) -> Result<()> {
-    gradient.inplace_op3(input, affine, &Backward { through_relu: false })
+    gradient.inplace_op3(input, affine, &Operation(Backward { through_relu: false }))
 }
-
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
 
 struct Forward;
 
-impl CustomOp2 for Forward {
+impl Apply2 for Forward {
     fn name(&self) -> &'static str {
         "layer-norm"
     }
 
-    fn cpu_fwd(
-        &self,
-        input: &CpuStorage,
-        input_layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (input, input_layout): Cpu<'_>, (affine, affine_layout): Cpu<'_>) -> Result<Made> {
         check("layer-norm", input_layout, input_layout, affine_layout)?;
         for_dtype!(input, "layer-norm", forward((input, input_layout), (affine, affine_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        input: &CudaStorage,
-        input_layout: &Layout,
-        affine: &CudaStorage,
-        affine_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+    fn on_gpu(&self, (input, input_layout): Gpu<'_>, (affine, affine_layout): Gpu<'_>) -> Result<MadeOnGpu> {
         check("layer-norm", input_layout, input_layout, affine_layout)?;
         let (from, affine) = ((input, input_layout), (affine, affine_layout));
         for_cuda_dtype!(input, "layer-norm", crate::cuda::layer_norm::forward(from, affine))
@@ -91,21 +78,18 @@ impl CustomOp2 for Forward {
 
 struct AffineGradient;
 
-impl InplaceOp3 for AffineGradient {
+impl Update3 for AffineGradient {
     fn name(&self) -> &'static str {
         "layer-norm-affine-gradient"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        sums: &mut CpuStorage,
-        sums_layout: &Layout,
-        input: &CpuStorage,
-        input_layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
+        (sums, sums_layout): CpuMut<'_>,
+        (input, input_layout): Cpu<'_>,
+        (upstream, upstream_layout): Cpu<'_>,
     ) -> Result<()> {
-        let name = InplaceOp3::name(self);
+        let name = self.name();
         check(name, input_layout, upstream_layout, sums_layout)?;
         for_dtype!(
             input,
@@ -115,16 +99,13 @@ impl InplaceOp3 for AffineGradient {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        sums: &mut CudaStorage,
-        sums_layout: &Layout,
-        input: &CudaStorage,
-        input_layout: &Layout,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
+        (sums, sums_layout): GpuMut<'_>,
+        (input, input_layout): Gpu<'_>,
+        (upstream, upstream_layout): Gpu<'_>,
     ) -> Result<()> {
-        let name = InplaceOp3::name(self);
+        let name = self.name();
         check(name, input_layout, upstream_layout, sums_layout)?;
         let (sums, from, upstream) =
             ((sums, sums_layout), (input, input_layout), (upstream, upstream_layout));
@@ -136,21 +117,18 @@ struct Backward {
     through_relu: bool,
 }
 
-impl InplaceOp3 for Backward {
+impl Update3 for Backward {
     fn name(&self) -> &'static str {
         "layer-norm-backward"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        gradient: &mut CpuStorage,
-        gradient_layout: &Layout,
-        input: &CpuStorage,
-        input_layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
+        (gradient, gradient_layout): CpuMut<'_>,
+        (input, input_layout): Cpu<'_>,
+        (affine, affine_layout): Cpu<'_>,
     ) -> Result<()> {
-        let name = InplaceOp3::name(self);
+        let name = self.name();
         check(name, input_layout, gradient_layout, affine_layout)?;
         let (gradient, input, affine) =
             ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
@@ -161,21 +139,18 @@ impl InplaceOp3 for Backward {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        gradient: &mut CudaStorage,
-        gradient_layout: &Layout,
-        input: &CudaStorage,
-        input_layout: &Layout,
-        affine: &CudaStorage,
-        affine_layout: &Layout,
+        (gradient, gradient_layout): GpuMut<'_>,
+        (input, input_layout): Gpu<'_>,
+        (affine, affine_layout): Gpu<'_>,
     ) -> Result<()> {
-        let name = InplaceOp3::name(self);
+        let name = self.name();
         check(name, input_layout, gradient_layout, affine_layout)?;
         let (gradient, from, affine) =
             ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
         if !self.through_relu {
-            return crate::cuda::host::update_3(self, gradient, from, affine);
+            return operation::update_3_by_cpu(self, gradient, from, affine);
         }
         for_cuda_dtype!(input, name, crate::cuda::layer_norm::backward(gradient, from, affine))
     }
@@ -199,7 +174,7 @@ fn statistics<T: Real>(row: &[T]) -> (T, T) {
     (mean, T::ONE / (variance + T::from_f64(EPSILON)).sqrt())
 }
 
-fn forward<T: Real>(input: Operand<'_>, affine: Operand<'_>) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Real>(input: Cpu<'_>, affine: Cpu<'_>) -> Result<Made> {
     let shape = input.1.shape().clone();
     let (input, affine) = (read::<T>(input.0, input.1)?, read::<T>(affine.0, affine.1)?);
     let output = vectorise(
@@ -222,11 +197,7 @@ fn forward_rows<T: Real>(input: &[T], affine: &[T]) -> Vec<T> {
     output
 }
 
-fn affine_gradient<T: Real>(
-    sums: (&mut CpuStorage, &Layout),
-    input: Operand<'_>,
-    upstream: Operand<'_>,
-) -> Result<()> {
+fn affine_gradient<T: Real>(sums: CpuMut<'_>, input: Cpu<'_>, upstream: Cpu<'_>) -> Result<()> {
     let sums = write::<T>(sums.0, sums.1)?;
     let (input, upstream) = (read::<T>(input.0, input.1)?, read::<T>(upstream.0, upstream.1)?);
     vectorise(
@@ -254,26 +225,18 @@ fn affine_gradient_rows<T: Real>(sums: &mut [T], input: &[T], upstream: &[T]) {
     }
 }
 
-fn backward_through<T: Real>(
-    gradient: (&mut CpuStorage, &Layout),
-    input: Operand<'_>,
-    affine: Operand<'_>,
-) -> Result<()> {
+fn backward_through<T: Real>(gradient: CpuMut<'_>, input: Cpu<'_>, affine: Cpu<'_>) -> Result<()> {
     backward::<T, true>(gradient, input, affine)
 }
 
-fn backward_only<T: Real>(
-    gradient: (&mut CpuStorage, &Layout),
-    input: Operand<'_>,
-    affine: Operand<'_>,
-) -> Result<()> {
+fn backward_only<T: Real>(gradient: CpuMut<'_>, input: Cpu<'_>, affine: Cpu<'_>) -> Result<()> {
     backward::<T, false>(gradient, input, affine)
 }
 
 fn backward<T: Real, const MASKED: bool>(
-    gradient: (&mut CpuStorage, &Layout),
-    input: Operand<'_>,
-    affine: Operand<'_>,
+    gradient: CpuMut<'_>,
+    input: Cpu<'_>,
+    affine: Cpu<'_>,
 ) -> Result<()> {
     let gradient = write::<T>(gradient.0, gradient.1)?;
     let (input, affine) = (read::<T>(input.0, input.1)?, read::<T>(affine.0, affine.1)?);

@@ -29,6 +29,7 @@ pub mod groups;
 mod lanes;
 pub mod layer_norm;
 pub mod loss;
+mod operation;
 mod patches;
 pub mod pool;
 pub mod prior;

@@ -1,14 +1,15 @@
 //! Losses per row, in f64, and their gradients.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
+use crate::operation::{Apply2, Cpu, Made, Operation};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, MadeOnGpu};
 
 /// Labels, on the device of their logits.
 #[derive(Clone, Debug)]
@@ -38,7 +39,8 @@ impl Labels {
 ///
 /// If shapes, number types or devices do not fit.
 pub fn cross_entropy(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
-    logits.apply_op2_no_bwd(&labels.values, &CrossEntropy { classes: labels.classes, weight: None })
+    logits
+        .apply_op2_no_bwd(&labels.values, &Operation(CrossEntropy { classes: labels.classes, weight: None }))
 }
 
 /// `weight` (softmax(logits) - onehot(label)): [rows, classes].
@@ -47,7 +49,10 @@ pub fn cross_entropy(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
 ///
 /// If shapes, number types or devices do not fit.
 pub fn cross_entropy_gradient(logits: &Tensor, labels: &Labels, weight: f64) -> Result<Tensor> {
-    logits.apply_op2_no_bwd(&labels.values, &CrossEntropy { classes: labels.classes, weight: Some(weight) })
+    logits.apply_op2_no_bwd(
+        &labels.values,
+        &Operation(CrossEntropy { classes: labels.classes, weight: Some(weight) }),
+    )
 }
 
 /// The mean over the outputs of the squared error, for every row, an f64 tensor \[rows\]: both [rows, outputs].
@@ -56,7 +61,7 @@ pub fn cross_entropy_gradient(logits: &Tensor, labels: &Labels, weight: f64) -> 
 ///
 /// If shapes, number types or devices do not fit.
 pub fn mean_squared_error(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-    prediction.apply_op2_no_bwd(target, &SquaredError { weight: None })
+    prediction.apply_op2_no_bwd(target, &Operation(SquaredError { weight: None }))
 }
 
 /// `weight` times the gradient of the sum of [`mean_squared_error`]: [rows, outputs].
@@ -65,7 +70,7 @@ pub fn mean_squared_error(prediction: &Tensor, target: &Tensor) -> Result<Tensor
 ///
 /// If shapes, number types or devices do not fit.
 pub fn mean_squared_error_gradient(prediction: &Tensor, target: &Tensor, weight: f64) -> Result<Tensor> {
-    prediction.apply_op2_no_bwd(target, &SquaredError { weight: Some(weight) })
+    prediction.apply_op2_no_bwd(target, &Operation(SquaredError { weight: Some(weight) }))
 }
 
 struct CrossEntropy {
@@ -75,31 +80,19 @@ struct CrossEntropy {
     weight: Option<f64>,
 }
 
-impl CustomOp2 for CrossEntropy {
+impl Apply2 for CrossEntropy {
     fn name(&self) -> &'static str {
         "cross-entropy"
     }
 
-    fn cpu_fwd(
-        &self,
-        logits: &CpuStorage,
-        layout: &Layout,
-        labels: &CpuStorage,
-        labels_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (logits, layout): Cpu<'_>, (labels, labels_layout): Cpu<'_>) -> Result<Made> {
         self.check(layout, labels_layout)?;
         let labels = labels.as_slice::<u32>()?;
         for_dtype!(logits, self.name(), classify(self.weight, logits, layout, labels))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        logits: &CudaStorage,
-        layout: &Layout,
-        labels: &CudaStorage,
-        labels_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+    fn on_gpu(&self, (logits, layout): Gpu<'_>, (labels, labels_layout): Gpu<'_>) -> Result<MadeOnGpu> {
         self.check(layout, labels_layout)?;
         let (from, labels) = ((logits, layout), (labels, labels_layout));
         for_cuda_dtype!(logits, self.name(), crate::cuda::loss::classify(self.weight, from, labels))
@@ -125,7 +118,7 @@ fn classify<T: Real>(
     logits: &CpuStorage,
     layout: &Layout,
     labels: &[u32],
-) -> Result<(CpuStorage, Shape)> {
+) -> Result<Made> {
     let (rows, classes) = layout.shape().dims2()?;
     let logits = read::<T>(logits, layout)?;
     let labelled = || logits.chunks_exact(classes.max(1)).zip(labels);
@@ -166,18 +159,16 @@ struct SquaredError {
     weight: Option<f64>,
 }
 
-impl CustomOp2 for SquaredError {
+impl Apply2 for SquaredError {
     fn name(&self) -> &'static str {
         "squared-error"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        prediction: &CpuStorage,
-        prediction_layout: &Layout,
-        target: &CpuStorage,
-        target_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+        (prediction, prediction_layout): Cpu<'_>,
+        (target, target_layout): Cpu<'_>,
+    ) -> Result<Made> {
         self.check(prediction_layout, target_layout)?;
         for_dtype!(
             prediction,
@@ -187,13 +178,11 @@ impl CustomOp2 for SquaredError {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        prediction: &CudaStorage,
-        prediction_layout: &Layout,
-        target: &CudaStorage,
-        target_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+        (prediction, prediction_layout): Gpu<'_>,
+        (target, target_layout): Gpu<'_>,
+    ) -> Result<MadeOnGpu> {
         self.check(prediction_layout, target_layout)?;
         let (from, target) = ((prediction, prediction_layout), (target, target_layout));
         for_cuda_dtype!(prediction, self.name(), crate::cuda::loss::regress(self.weight, from, target))
@@ -212,9 +201,9 @@ impl SquaredError {
 
 fn regress<T: Real>(
     op: &SquaredError,
-    (prediction, layout): (&CpuStorage, &Layout),
-    (target, target_layout): (&CpuStorage, &Layout),
-) -> Result<(CpuStorage, Shape)> {
+    (prediction, layout): Cpu<'_>,
+    (target, target_layout): Cpu<'_>,
+) -> Result<Made> {
     let (rows, outputs) = layout.shape().dims2()?;
     let prediction = read::<T>(prediction, layout)?;
     let target = read::<T>(target, target_layout)?;

@@ -3,15 +3,12 @@
 //! The layout of images is that of [`convolution`](crate::convolution). Patches have no padding here; incomplete
 //! patches at the ends of lines and columns are left out.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, bail};
 
 use crate::Real;
 use crate::access::{for_dtype, read};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
 use crate::lanes::{combine_short, vectorise};
+use crate::operation::{Apply1, Apply3, Cpu, Made, Operation};
 use crate::patches::Patches;
 use crate::threads::for_rows;
 
@@ -21,7 +18,7 @@ use crate::threads::for_rows;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn max_pool(x: &Tensor, patches: Patches) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&Forward { patches, mean: false })
+    x.apply_op1_no_bwd(&Operation(Forward { patches, mean: false }))
 }
 
 /// The gradient with respect to x, given that with respect to the maxima, `output`: of equal values of a patch only the
@@ -31,7 +28,7 @@ pub fn max_pool(x: &Tensor, patches: Patches) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn max_pool_gradient(upstream: &Tensor, x: &Tensor, output: &Tensor, patches: Patches) -> Result<Tensor> {
-    upstream.apply_op3_no_bwd(x, output, &MaxGradient { patches })
+    upstream.apply_op3_no_bwd(x, output, &Operation(MaxGradient { patches }))
 }
 
 /// The mean of every patch, [images, size] to [images, places x channels].
@@ -40,7 +37,7 @@ pub fn max_pool_gradient(upstream: &Tensor, x: &Tensor, output: &Tensor, patches
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn mean_pool(x: &Tensor, patches: Patches) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&Forward { patches, mean: true })
+    x.apply_op1_no_bwd(&Operation(Forward { patches, mean: true }))
 }
 
 /// The gradient with respect to x, given that with respect to the means.
@@ -49,7 +46,7 @@ pub fn mean_pool(x: &Tensor, patches: Patches) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn mean_pool_gradient(upstream: &Tensor, patches: Patches) -> Result<Tensor> {
-    upstream.apply_op1_no_bwd(&MeanGradient { patches })
+    upstream.apply_op1_no_bwd(&Operation(MeanGradient { patches }))
 }
 
 fn check(name: &str, patches: Patches, layout: &Layout, width: usize) -> Result<usize> {
@@ -80,28 +77,18 @@ struct Forward {
     mean: bool,
 }
 
-impl CustomOp1 for Forward {
+impl Apply1 for Forward {
     fn name(&self) -> &'static str {
         if self.mean { "mean-pool" } else { "max-pool" }
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (x, layout): Cpu<'_>) -> Result<Made> {
         let images = check(self.name(), self.patches, layout, self.patches.size())?;
         for_dtype!(x, self.name(), forward(self, images, x, layout))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        host::apply_1(self, x, layout)
-    }
 }
 
-fn forward<T: Real>(
-    pool: &Forward,
-    images: usize,
-    x: &CpuStorage,
-    layout: &Layout,
-) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Real>(pool: &Forward, images: usize, x: &CpuStorage, layout: &Layout) -> Result<Made> {
     let x = read::<T>(x, layout)?;
     let (size, pooled) = (pool.patches.size(), pooled(pool.patches));
     let mut output = vec![T::ZERO; images * pooled];
@@ -176,20 +163,17 @@ struct MaxGradient {
     patches: Patches,
 }
 
-impl CustomOp3 for MaxGradient {
+impl Apply3 for MaxGradient {
     fn name(&self) -> &'static str {
         "max-pool-gradient"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        output: &CpuStorage,
-        output_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+        (upstream, upstream_layout): Cpu<'_>,
+        (x, x_layout): Cpu<'_>,
+        (output, output_layout): Cpu<'_>,
+    ) -> Result<Made> {
         let images = check(self.name(), self.patches, x_layout, self.patches.size())?;
         let pooled = [images, pooled(self.patches)];
         if upstream_layout.shape().dims() != pooled || output_layout.shape().dims() != pooled {
@@ -198,28 +182,13 @@ impl CustomOp3 for MaxGradient {
         let operands = ((upstream, upstream_layout), (x, x_layout), (output, output_layout));
         for_dtype!(x, self.name(), max_gradient(self.patches, images, operands))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
-        x: &CudaStorage,
-        x_layout: &Layout,
-        output: &CudaStorage,
-        output_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_3(self, (upstream, upstream_layout), (x, x_layout), (output, output_layout))
-    }
 }
-
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
 
 fn max_gradient<T: Real>(
     patches: Patches,
     images: usize,
-    (upstream, x, output): (Operand<'_>, Operand<'_>, Operand<'_>),
-) -> Result<(CpuStorage, Shape)> {
+    (upstream, x, output): (Cpu<'_>, Cpu<'_>, Cpu<'_>),
+) -> Result<Made> {
     let upstream = read::<T>(upstream.0, upstream.1)?;
     let (x, output) = (read::<T>(x.0, x.1)?, read::<T>(output.0, output.1)?);
     let (size, pooled) = (patches.size(), pooled(patches));
@@ -299,19 +268,14 @@ struct MeanGradient {
     patches: Patches,
 }
 
-impl CustomOp1 for MeanGradient {
+impl Apply1 for MeanGradient {
     fn name(&self) -> &'static str {
         "mean-pool-gradient"
     }
 
-    fn cpu_fwd(&self, upstream: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (upstream, layout): Cpu<'_>) -> Result<Made> {
         let images = check(self.name(), self.patches, layout, pooled(self.patches))?;
         for_dtype!(upstream, self.name(), mean_gradient(self.patches, images, upstream, layout))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, upstream: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        host::apply_1(self, upstream, layout)
     }
 }
 
@@ -320,7 +284,7 @@ fn mean_gradient<T: Real>(
     images: usize,
     upstream: &CpuStorage,
     layout: &Layout,
-) -> Result<(CpuStorage, Shape)> {
+) -> Result<Made> {
     let upstream = read::<T>(upstream, layout)?;
     let (size, pooled) = (patches.size(), pooled(patches));
     let mut gradient = vec![T::ZERO; images * size];

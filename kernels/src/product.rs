@@ -5,9 +5,7 @@
 //! row and column. Large products use the `gemm` crate, whose kernels compute exactly this; small ones, for which it
 //! takes other paths, use a plain loop.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Shape, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
@@ -15,6 +13,9 @@ use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::gemm_call::{gemm_into, gemm_new};
 use crate::lanes::vectorise;
+use crate::operation::{Apply2, Cpu, CpuMut, Made, Operation, Update3};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, GpuMut, MadeOnGpu};
 use crate::transpose::{TILE, transpose_into};
 
 /// The depth of a piece. Up to this depth the `gemm` crate sums in one chain.
@@ -39,7 +40,7 @@ pub enum Transpose {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn product(a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<Tensor> {
-    a.apply_op2_no_bwd(b, &Product { transpose })
+    a.apply_op2_no_bwd(b, &Operation(Product { transpose }))
 }
 
 /// Adds the product to `c`, [m, n], in place.
@@ -48,7 +49,7 @@ pub fn product(a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
-    c.inplace_op3(a, b, &Update { transpose, accumulate: true })
+    c.inplace_op3(a, b, &Operation(Update { transpose, accumulate: true }))
 }
 
 /// Writes the product to `c`, [m, n].
@@ -57,7 +58,7 @@ pub fn accumulate_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpo
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn assign_product(c: &Tensor, a: &Tensor, b: &Tensor, transpose: Transpose) -> Result<()> {
-    c.inplace_op3(a, b, &Update { transpose, accumulate: false })
+    c.inplace_op3(a, b, &Operation(Update { transpose, accumulate: false }))
 }
 
 struct Product {
@@ -69,84 +70,59 @@ struct Update {
     accumulate: bool,
 }
 
-impl CustomOp2 for Product {
+impl Apply2 for Product {
     fn name(&self) -> &'static str {
         "product"
     }
 
-    fn cpu_fwd(
-        &self,
-        a: &CpuStorage,
-        a_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (a, a_layout): Cpu<'_>, (b, b_layout): Cpu<'_>) -> Result<Made> {
         for_dtype!(a, "product", new_product(self.transpose, (a, a_layout), (b, b_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        a: &CudaStorage,
-        a_layout: &Layout,
-        b: &CudaStorage,
-        b_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+    fn on_gpu(&self, (a, a_layout): Gpu<'_>, (b, b_layout): Gpu<'_>) -> Result<MadeOnGpu> {
         let (left, right) = ((a, a_layout), (b, b_layout));
         for_cuda_dtype!(a, "product", crate::cuda::product::new_product(self.transpose, left, right))
     }
 }
 
-impl InplaceOp3 for Update {
+impl Update3 for Update {
     fn name(&self) -> &'static str {
         if self.accumulate { "accumulate-product" } else { "assign-product" }
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        c: &mut CpuStorage,
-        c_layout: &Layout,
-        a: &CpuStorage,
-        a_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
+        (c, c_layout): CpuMut<'_>,
+        (a, a_layout): Cpu<'_>,
+        (b, b_layout): Cpu<'_>,
     ) -> Result<()> {
-        for_dtype!(a, InplaceOp3::name(self), update(self, (c, c_layout), (a, a_layout), (b, b_layout)))
+        for_dtype!(a, self.name(), update(self, (c, c_layout), (a, a_layout), (b, b_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        c: &mut CudaStorage,
-        c_layout: &Layout,
-        a: &CudaStorage,
-        a_layout: &Layout,
-        b: &CudaStorage,
-        b_layout: &Layout,
+        (c, c_layout): GpuMut<'_>,
+        (a, a_layout): Gpu<'_>,
+        (b, b_layout): Gpu<'_>,
     ) -> Result<()> {
         let &Update { transpose, accumulate } = self;
         let (target, left, right) = ((c, c_layout), (a, a_layout), (b, b_layout));
         for_cuda_dtype!(
             a,
-            InplaceOp3::name(self),
+            self.name(),
             crate::cuda::product::update(transpose, accumulate, target, left, right)
         )
     }
 }
 
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
-
-fn new_product<T: Real>(transpose: Transpose, a: Operand<'_>, b: Operand<'_>) -> Result<(CpuStorage, Shape)> {
+fn new_product<T: Real>(transpose: Transpose, a: Cpu<'_>, b: Cpu<'_>) -> Result<Made> {
     let (a, b) = operands::<T>(transpose, a, b)?;
     Ok((T::to_cpu_storage_owned(multiply(a, b)), Shape::from((a.rows, b.columns))))
 }
 
-fn update<T: Real>(
-    kind: &Update,
-    c: (&mut CpuStorage, &Layout),
-    a: Operand<'_>,
-    b: Operand<'_>,
-) -> Result<()> {
+fn update<T: Real>(kind: &Update, c: CpuMut<'_>, a: Cpu<'_>, b: Cpu<'_>) -> Result<()> {
     let (a, b) = operands::<T>(kind.transpose, a, b)?;
     if c.1.shape().dims() != [a.rows, b.columns] {
         bail!("a product of shape [{}, {}] cannot be added to {:?}", a.rows, b.columns, c.1.shape());
@@ -157,8 +133,8 @@ fn update<T: Real>(
 
 fn operands<'a, T: Real>(
     transpose: Transpose,
-    (a, a_layout): Operand<'a>,
-    (b, b_layout): Operand<'a>,
+    (a, a_layout): Cpu<'a>,
+    (b, b_layout): Cpu<'a>,
 ) -> Result<(Matrix<'a, T>, Matrix<'a, T>)> {
     let (a_rows, a_columns) = a_layout.shape().dims2()?;
     let (b_rows, b_columns) = b_layout.shape().dims2()?;

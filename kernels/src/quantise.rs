@@ -1,14 +1,15 @@
 //! The quantising encoder's head: z = sigmoid(output), rounded to one of 2^bits levels from 0 to 1.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
+use crate::operation::{Apply1, Apply2, Cpu, Made, Operation};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, MadeOnGpu};
 
 /// The most bits of a value: an f32 holds no more levels between 0 and 1.
 pub const MOST_BITS: u32 = 16;
@@ -22,7 +23,7 @@ pub fn quantise(output: &Tensor, bits: u32) -> Result<Tensor> {
     if !(1..=MOST_BITS).contains(&bits) {
         bail!("quantise: {bits} bits are not from 1 to {MOST_BITS}");
     }
-    output.apply_op1_no_bwd(&Quantise { top: f64::from((1u32 << bits) - 1) })
+    output.apply_op1_no_bwd(&Operation(Quantise { top: f64::from((1u32 << bits) - 1) }))
 }
 
 /// The straight-through gradient with respect to the output, given that with respect to z: rounding is ignored.
@@ -31,7 +32,7 @@ pub fn quantise(output: &Tensor, bits: u32) -> Result<Tensor> {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn backward(gradient: &Tensor, output: &Tensor) -> Result<Tensor> {
-    gradient.apply_op2_no_bwd(output, &Backward)
+    gradient.apply_op2_no_bwd(output, &Operation(Backward))
 }
 
 struct Quantise {
@@ -39,18 +40,18 @@ struct Quantise {
     top: f64,
 }
 
-impl CustomOp1 for Quantise {
+impl Apply1 for Quantise {
     fn name(&self) -> &'static str {
         "quantise"
     }
 
-    fn cpu_fwd(&self, output: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (output, layout): Cpu<'_>) -> Result<Made> {
         let values = for_dtype!(output, self.name(), quantise_all(output, layout, self.top))?;
         Ok((values, layout.shape().clone()))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, output: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn on_gpu(&self, (output, layout): Gpu<'_>) -> Result<MadeOnGpu> {
         let values = for_cuda_dtype!(
             output,
             self.name(),
@@ -62,18 +63,12 @@ impl CustomOp1 for Quantise {
 
 struct Backward;
 
-impl CustomOp2 for Backward {
+impl Apply2 for Backward {
     fn name(&self) -> &'static str {
         "quantise-backward"
     }
 
-    fn cpu_fwd(
-        &self,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-        output: &CpuStorage,
-        output_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (gradient, gradient_layout): Cpu<'_>, (output, output_layout): Cpu<'_>) -> Result<Made> {
         check_shapes(gradient_layout, output_layout)?;
         let values = for_dtype!(
             gradient,
@@ -84,13 +79,11 @@ impl CustomOp2 for Backward {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        gradient: &CudaStorage,
-        gradient_layout: &Layout,
-        output: &CudaStorage,
-        output_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+        (gradient, gradient_layout): Gpu<'_>,
+        (output, output_layout): Gpu<'_>,
+    ) -> Result<MadeOnGpu> {
         check_shapes(gradient_layout, output_layout)?;
         let (of_z, output) = ((gradient, gradient_layout), (output, output_layout));
         let values =
@@ -121,9 +114,7 @@ fn quantise_all<T: Real>(output: &CpuStorage, layout: &Layout, top: f64) -> Resu
     Ok(T::to_cpu_storage_owned(z))
 }
 
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
-
-fn backward_all<T: Real>(gradient: Operand<'_>, output: Operand<'_>) -> Result<CpuStorage> {
+fn backward_all<T: Real>(gradient: Cpu<'_>, output: Cpu<'_>) -> Result<CpuStorage> {
     let mut result = read::<T>(gradient.0, gradient.1)?.to_vec();
     let output = read::<T>(output.0, output.1)?;
     vectorise(

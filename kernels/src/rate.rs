@@ -3,14 +3,15 @@
 //! In a group of N rows: 1/N sum_i [ log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ) ], with p(.|x_j) the diagonal
 //! Gaussian of mean mu_j and deviation std_j. Computed in logarithms; the constant of the density cancels.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, bail};
 
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
 use crate::lanes::vectorise;
+use crate::operation::{Apply3, Cpu, Made, Operation};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, MadeOnGpu};
 use crate::{Real, rate_joint as joint, rate_per_dimension as per_dimension};
 
 /// The densities in (17).
@@ -35,7 +36,7 @@ pub fn rates(
     std: &Tensor,
     groups: &[usize],
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::Rates })
+    z.apply_op3_no_bwd(mu, std, &Operation(Rate { estimator, groups, wanted: Wanted::Rates }))
 }
 
 /// Every row's term in its group's rate, in nats, an f64 tensor \[rows\]: log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ),
@@ -51,7 +52,7 @@ pub fn row_rates(
     std: &Tensor,
     groups: &[usize],
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::RowRates })
+    z.apply_op3_no_bwd(mu, std, &Operation(Rate { estimator, groups, wanted: Wanted::RowRates }))
 }
 
 /// The gradient of the sum of the groups' rates, each times its weight, through z and every component of the mixture:
@@ -70,7 +71,11 @@ pub fn rate_gradient(
     weights: &[f64],
     paid: Option<&[bool]>,
 ) -> Result<Tensor> {
-    z.apply_op3_no_bwd(mu, std, &Rate { estimator, groups, wanted: Wanted::Gradient { weights, paid } })
+    z.apply_op3_no_bwd(
+        mu,
+        std,
+        &Operation(Rate { estimator, groups, wanted: Wanted::Gradient { weights, paid } }),
+    )
 }
 
 struct Rate<'a> {
@@ -89,34 +94,28 @@ enum Wanted<'a> {
     Gradient { weights: &'a [f64], paid: Option<&'a [bool]> },
 }
 
-impl CustomOp3 for Rate<'_> {
+impl Apply3 for Rate<'_> {
     fn name(&self) -> &'static str {
         "rate"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        z: &CpuStorage,
-        z_layout: &Layout,
-        mu: &CpuStorage,
-        mu_layout: &Layout,
-        std: &CpuStorage,
-        std_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+        (z, z_layout): Cpu<'_>,
+        (mu, mu_layout): Cpu<'_>,
+        (std, std_layout): Cpu<'_>,
+    ) -> Result<Made> {
         self.check(z_layout, mu_layout, std_layout)?;
         for_dtype!(z, "rate", run(self, (z, z_layout), (mu, mu_layout), (std, std_layout)))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        z: &CudaStorage,
-        z_layout: &Layout,
-        mu: &CudaStorage,
-        mu_layout: &Layout,
-        std: &CudaStorage,
-        std_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
+        (z, z_layout): Gpu<'_>,
+        (mu, mu_layout): Gpu<'_>,
+        (std, std_layout): Gpu<'_>,
+    ) -> Result<MadeOnGpu> {
         use crate::cuda::rate::{gradients, row_values, values};
 
         self.check(z_layout, mu_layout, std_layout)?;
@@ -182,14 +181,7 @@ pub(crate) struct GroupGradient<'a, T> {
     pub(crate) std: &'a mut [T],
 }
 
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
-
-fn run<T: Real>(
-    op: &Rate<'_>,
-    z: Operand<'_>,
-    mu: Operand<'_>,
-    std: Operand<'_>,
-) -> Result<(CpuStorage, Shape)> {
+fn run<T: Real>(op: &Rate<'_>, z: Cpu<'_>, mu: Cpu<'_>, std: Cpu<'_>) -> Result<Made> {
     let (rows, width) = z.1.shape().dims2()?;
     let all = Group { width, z: read(z.0, z.1)?, mu: read(mu.0, mu.1)?, std: read(std.0, std.1)? };
     Ok(match op.wanted {

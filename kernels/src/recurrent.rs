@@ -14,15 +14,12 @@
 //!
 //! (ONNX orders GRU's gates z, r, n, and calls this form of n `linear_before_reset`; it orders LSTM's i, o, f, g.)
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Shape, Tensor, bail};
 
 use crate::Real;
 use crate::access::{for_dtype, read};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
 use crate::lanes::vectorise;
+use crate::operation::{Apply3, Cpu, Made, Operation};
 use crate::product::{Matrix, multiply_into};
 use crate::threads::for_rows;
 
@@ -71,7 +68,7 @@ impl Cell {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn unroll(cell: Cell, inputs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    inputs.apply_op3_no_bwd(weight, bias, &Forward { cell })
+    inputs.apply_op3_no_bwd(weight, bias, &Operation(Forward { cell }))
 }
 
 /// The states after every step, [rows, time, n].
@@ -96,7 +93,7 @@ pub fn unroll_gradient(
     upstream: &Tensor,
     weight: &Tensor,
 ) -> Result<[Tensor; 2]> {
-    let sides = unrolled.apply_op3_no_bwd(upstream, weight, &Backward { cell })?;
+    let sides = unrolled.apply_op3_no_bwd(upstream, weight, &Operation(Backward { cell }))?;
     Ok([sides.get(0)?, sides.get(cell.sides() - 1)?])
 }
 
@@ -108,22 +105,17 @@ struct Backward {
     cell: Cell,
 }
 
-type Operand<'a> = (&'a CpuStorage, &'a Layout);
-
-impl CustomOp3 for Forward {
+impl Apply3 for Forward {
     fn name(&self) -> &'static str {
         "unroll"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        inputs: &CpuStorage,
-        inputs_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+        (inputs, inputs_layout): Cpu<'_>,
+        (weight, weight_layout): Cpu<'_>,
+        (bias, bias_layout): Cpu<'_>,
+    ) -> Result<Made> {
         let (rows, time, gated) = inputs_layout.shape().dims3()?;
         let (width, wide) = weight_layout.shape().dims2()?;
         if [gated, wide] != [self.cell.gates() * width; 2] || bias_layout.shape().dims() != [gated] {
@@ -133,35 +125,19 @@ impl CustomOp3 for Forward {
         let (inputs, weight, bias) = ((inputs, inputs_layout), (weight, weight_layout), (bias, bias_layout));
         for_dtype!(inputs.0, "unroll", forward(self.cell, sizes, inputs, weight, bias))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        inputs: &CudaStorage,
-        inputs_layout: &Layout,
-        weight: &CudaStorage,
-        weight_layout: &Layout,
-        bias: &CudaStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_3(self, (inputs, inputs_layout), (weight, weight_layout), (bias, bias_layout))
-    }
 }
 
-impl CustomOp3 for Backward {
+impl Apply3 for Backward {
     fn name(&self) -> &'static str {
         "unroll-gradient"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        kept: &CpuStorage,
-        kept_layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+        (kept, kept_layout): Cpu<'_>,
+        (upstream, upstream_layout): Cpu<'_>,
+        (weight, weight_layout): Cpu<'_>,
+    ) -> Result<Made> {
         let (rows, time, width) = upstream_layout.shape().dims3()?;
         let fits = kept_layout.shape().dims() == [rows, time, self.cell.kept() * width]
             && weight_layout.shape().dims() == [width, self.cell.gates() * width];
@@ -177,19 +153,6 @@ impl CustomOp3 for Backward {
         let (kept, upstream, weight) =
             ((kept, kept_layout), (upstream, upstream_layout), (weight, weight_layout));
         for_dtype!(kept.0, "unroll-gradient", backward(self.cell, sizes, kept, upstream, weight))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        kept: &CudaStorage,
-        kept_layout: &Layout,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
-        weight: &CudaStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        host::apply_3(self, (kept, kept_layout), (upstream, upstream_layout), (weight, weight_layout))
     }
 }
 
@@ -219,10 +182,10 @@ impl Sizes {
 fn forward<T: Real>(
     cell: Cell,
     sizes: Sizes,
-    inputs: Operand<'_>,
-    weight: Operand<'_>,
-    bias: Operand<'_>,
-) -> Result<(CpuStorage, Shape)> {
+    inputs: Cpu<'_>,
+    weight: Cpu<'_>,
+    bias: Cpu<'_>,
+) -> Result<Made> {
     let (inputs, weight) = (read::<T>(inputs.0, inputs.1)?, read::<T>(weight.0, weight.1)?);
     let bias = read::<T>(bias.0, bias.1)?;
     let Sizes { rows, time, width } = sizes;
@@ -266,10 +229,10 @@ fn forward<T: Real>(
 fn backward<T: Real>(
     cell: Cell,
     sizes: Sizes,
-    kept: Operand<'_>,
-    upstream: Operand<'_>,
-    weight: Operand<'_>,
-) -> Result<(CpuStorage, Shape)> {
+    kept: Cpu<'_>,
+    upstream: Cpu<'_>,
+    weight: Cpu<'_>,
+) -> Result<Made> {
     let (kept, upstream) = (read::<T>(kept.0, kept.1)?, read::<T>(upstream.0, upstream.1)?);
     let weight = read::<T>(weight.0, weight.1)?;
     let Sizes { rows, time, width } = sizes;

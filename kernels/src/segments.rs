@@ -1,14 +1,15 @@
 //! Rows that occur at several positions of a matrix: spreading them out, and summing the gradients of their positions.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
+use candle_core::{Layout, Result, Tensor, bail};
 
 use crate::Real;
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read, write};
 use crate::lanes::vectorise;
+use crate::operation::{Cpu, CpuMut, Operation, Update2};
+#[cfg(feature = "cuda")]
+use crate::operation::{Gpu, GpuMut};
 
 /// Consecutive rows of a source matrix, and the consecutive rows of a target matrix where they occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Segment {
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn spread(targets: &Tensor, sources: &Tensor, segments: &[Segment]) -> Result<()> {
-    targets.inplace_op2(sources, &Spread(segments))
+    targets.inplace_op2(sources, &Operation(Spread(segments)))
 }
 
 /// sources += targets, the transpose of [`spread`]: sources [k, n], targets [m, n]. In the order of segments and rows.
@@ -45,23 +46,21 @@ pub fn spread(targets: &Tensor, sources: &Tensor, segments: &[Segment]) -> Resul
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn collect(sources: &Tensor, targets: &Tensor, segments: &[Segment]) -> Result<()> {
-    sources.inplace_op2(targets, &Collect(segments))
+    sources.inplace_op2(targets, &Operation(Collect(segments)))
 }
 
 struct Spread<'a>(&'a [Segment]);
 struct Collect<'a>(&'a [Segment]);
 
-impl InplaceOp2 for Spread<'_> {
+impl Update2 for Spread<'_> {
     fn name(&self) -> &'static str {
         "spread"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        targets: &mut CpuStorage,
-        targets_layout: &Layout,
-        sources: &CpuStorage,
-        sources_layout: &Layout,
+        (targets, targets_layout): CpuMut<'_>,
+        (sources, sources_layout): Cpu<'_>,
     ) -> Result<()> {
         check(self.name(), self.0, sources_layout, targets_layout)?;
         let width = sources_layout.dims()[1];
@@ -74,12 +73,10 @@ impl InplaceOp2 for Spread<'_> {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        targets: &mut CudaStorage,
-        targets_layout: &Layout,
-        sources: &CudaStorage,
-        sources_layout: &Layout,
+        (targets, targets_layout): GpuMut<'_>,
+        (sources, sources_layout): Gpu<'_>,
     ) -> Result<()> {
         check(self.name(), self.0, sources_layout, targets_layout)?;
         let (targets, from) = ((targets, targets_layout), (sources, sources_layout));
@@ -87,17 +84,15 @@ impl InplaceOp2 for Spread<'_> {
     }
 }
 
-impl InplaceOp2 for Collect<'_> {
+impl Update2 for Collect<'_> {
     fn name(&self) -> &'static str {
         "collect"
     }
 
-    fn cpu_fwd(
+    fn on_cpu(
         &self,
-        sources: &mut CpuStorage,
-        sources_layout: &Layout,
-        targets: &CpuStorage,
-        targets_layout: &Layout,
+        (sources, sources_layout): CpuMut<'_>,
+        (targets, targets_layout): Cpu<'_>,
     ) -> Result<()> {
         check(self.name(), self.0, sources_layout, targets_layout)?;
         let width = sources_layout.dims()[1];
@@ -109,12 +104,10 @@ impl InplaceOp2 for Collect<'_> {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
+    fn on_gpu(
         &self,
-        sources: &mut CudaStorage,
-        sources_layout: &Layout,
-        targets: &CudaStorage,
-        targets_layout: &Layout,
+        (sources, sources_layout): GpuMut<'_>,
+        (targets, targets_layout): Gpu<'_>,
     ) -> Result<()> {
         check(self.name(), self.0, sources_layout, targets_layout)?;
         let (sources, from) = ((sources, sources_layout), (targets, targets_layout));
@@ -143,8 +136,8 @@ fn check(name: &str, segments: &[Segment], sources: &Layout, targets: &Layout) -
 
 /// to[a] += from[b] for every pair (a, b) of rows.
 fn add_rows<T: Real>(
-    to: (&mut CpuStorage, &Layout),
-    from: (&CpuStorage, &Layout),
+    to: CpuMut<'_>,
+    from: Cpu<'_>,
     width: usize,
     mut pairs: impl Iterator<Item = (usize, usize)>,
 ) -> Result<()> {

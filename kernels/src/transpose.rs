@@ -1,13 +1,10 @@
 //! Transposing in tiles, so that caches and vector units work on whole lines.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor};
 
 use crate::Real;
 use crate::access::{for_dtype, read};
-#[cfg(feature = "cuda")]
-use crate::cuda::host;
+use crate::operation::{Apply1, Cpu, Made, Operation};
 use crate::threads::for_rows;
 
 /// Rows and columns of a tile.
@@ -19,27 +16,22 @@ pub(crate) const TILE: usize = 16;
 ///
 /// If an operand's shape, number type, layout or device does not fit.
 pub fn transpose_each(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&TransposeEach)
+    x.apply_op1_no_bwd(&Operation(TransposeEach))
 }
 
 struct TransposeEach;
 
-impl CustomOp1 for TransposeEach {
+impl Apply1 for TransposeEach {
     fn name(&self) -> &'static str {
         "transpose-each"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn on_cpu(&self, (x, layout): Cpu<'_>) -> Result<Made> {
         for_dtype!(x, self.name(), each(x, layout))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        host::apply_1(self, x, layout)
     }
 }
 
-fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+fn each<T: Real>(x: &CpuStorage, layout: &Layout) -> Result<Made> {
     let (count, rows, columns) = layout.shape().dims3()?;
     let (x, size) = (read::<T>(x, layout)?, rows * columns);
     let mut target = vec![T::ZERO; count * size];

@@ -7,7 +7,6 @@
 pub(crate) mod adamw;
 pub(crate) mod elementwise;
 pub(crate) mod gaussian;
-pub(crate) mod host;
 mod launch;
 pub(crate) mod layer_norm;
 pub(crate) mod loss;
