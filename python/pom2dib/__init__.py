@@ -2,7 +2,8 @@
 
 ``run`` trains and judges a network, ``start`` shows its rounds as they come, ``sweep`` runs many, ``load`` opens the folder of one,
 ``serve`` answers samples with one, and ``records`` makes one table of several. ``Arrays`` makes a data set of numpy arrays. Classes that derive from ``Module`` (PyTorch) or
-``ArrayModule`` (numpy, JAX) are networks of a run, one that derives from ``Dataset`` is its data. ``docs/python.md`` of the project explains all of it.
+``ArrayModule`` (numpy, JAX) are networks of a run, those that derive from ``Channel`` its channels, one that derives from ``Dataset``
+is its data. ``docs/python.md`` of the project explains all of it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._api import run, start, sweep
 from ._array_module import ArrayModule
 from ._arrays import Arrays
+from ._channel import Channel, Crossing
 from ._dataset import Dataset
 from ._errors import Error, InternalError, needs
 from ._live import Live
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayModule",
     "Arrays",
+    "Channel",
+    "Crossing",
     "Dataset",
     "Error",
     "InternalError",

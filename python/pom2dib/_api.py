@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ._dataset import Dataset
 from ._errors import Error
 from ._folders import folder_of_sweep, fresh_folder
 from ._live import Live
-from ._networks import Data, Network, Networks
+from ._parts import Data, Network, OneChannel, Parts
 from ._program import call
 from ._progress import Progress
 from ._run import Run
@@ -38,6 +38,7 @@ def run(
     decoders: Mapping[str, Network] | None = None,
     local_decoders: Mapping[str, Network] | None = None,
     selectors: Network | None = None,
+    channels: OneChannel | Sequence[OneChannel] | None = None,
     out: PathLike | None = None,
     force: bool = False,
     resume: PathLike | None = None,
@@ -64,6 +65,8 @@ def run(
         decoders: the same by task, of all features together.
         local_decoders: the same by task, of single features.
         selectors: one for all selectors.
+        channels: what features meet on their way: a class that derives from ``Channel``, ``{"class": MyChannel, "key": 3}``, or a list of
+            such tables, each with the ``transmitter`` and the ``receiver`` that it is for. Of a list the last that fits holds.
         out: the run's folder; without it, a fresh one under runs/.
         force: overwrite the run that ``out`` holds.
         resume: the folder of a run that goes on from its last checkpoint; with ``rounds``, also a finished one.
@@ -101,6 +104,7 @@ def start(
     decoders: Mapping[str, Network] | None = None,
     local_decoders: Mapping[str, Network] | None = None,
     selectors: Network | None = None,
+    channels: OneChannel | Sequence[OneChannel] | None = None,
     out: PathLike | None = None,
     force: bool = False,
     resume: PathLike | None = None,
@@ -113,9 +117,9 @@ def start(
     Raises:
         Error: if the arguments contradict each other. What is wrong with the scenario or the data is raised by iterating.
     """
-    networks = Networks(encoders, decoders, local_decoders, selectors)
-    if resume is not None and (networks or any(given is not None for given in (scenario, seed, method, preset, set, out))):
-        raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set, out and networks", status=2)
+    parts = Parts(encoders, decoders, local_decoders, selectors, channels)
+    if resume is not None and (parts or any(given is not None for given in (scenario, seed, method, preset, set, out))):
+        raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set, out, networks and channels", status=2)
     given = _Data(data)
     if resume is not None and given.own is not None:
         raise Error("resume goes on with the data that the run began with: leave out data", status=2)
@@ -129,10 +133,10 @@ def start(
         scenario = file.name
         keep.append(file)
     words = [] if scenario is None else [scenario]
-    if networks or given.own is not None:
+    if parts or given.own is not None:
         if out is None and resume is None:
             out = fresh_folder(scenario, {**(set or {}), "seed": seed, "train.method": method})
-        words += networks.words(Path(out or ".")) + given.words(Path(out or "."))
+        words += parts.words(Path(out or ".")) + given.words(Path(out or "."))
     words += assignments(set or {})
     words += flags({"data": given.folder, "rounds": rounds, "seed": seed, "method": method, "preset": preset})
     words += flags({"out": out, "force": force, "resume": resume, "device": device, "threads": threads})
@@ -169,6 +173,7 @@ def sweep(
     decoders: Mapping[str, Network] | None = None,
     local_decoders: Mapping[str, Network] | None = None,
     selectors: Network | None = None,
+    channels: OneChannel | Sequence[OneChannel] | None = None,
     out: PathLike | None = None,
     parallel: int = 1,
     device: str | None = None,
@@ -183,7 +188,7 @@ def sweep(
         grid: keys of the scenario, each with the values that it takes: ``{"train.beta": [0, 1e-3], "seed": range(5)}``.
         data: as ``run`` takes it.
         rounds: how many rounds to train each run.
-        encoders, decoders, local_decoders, selectors: as ``run`` takes them, for all runs.
+        encoders, decoders, local_decoders, selectors, channels: as ``run`` takes them, for all runs.
         out: the folder of the sweep; without it, runs/NAME-sweep.
         parallel: how many runs at a time; they share the cores.
         device: where the nodes compute.
@@ -196,10 +201,10 @@ def sweep(
     if scenario is None and (given.arrays is not None or given.own is not None):
         raise Error("a sweep over data of your own needs a scenario: for arrays write data.scenario() to a file", status=2)
     words = [] if scenario is None else [os.fspath(scenario)]
-    networks = Networks(encoders, decoders, local_decoders, selectors)
-    if networks or given.own is not None:
+    parts = Parts(encoders, decoders, local_decoders, selectors, channels)
+    if parts or given.own is not None:
         out = out if out is not None else folder_of_sweep(None if scenario is None else os.fspath(scenario))
-        words += networks.words(Path(out)) + given.words(Path(out))
+        words += parts.words(Path(out)) + given.words(Path(out))
     for key, of in grid.items():
         words += ["--set", f"{key}={','.join(toml(value, key) for value in values(of))}"]
     words += flags({"data": given.folder, "rounds": rounds, "out": out, "parallel": parallel, "device": device})

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _classes
-from ._errors import Error, needs
-from ._users import ModelError, OfUser
+from ._errors import Error
+from ._users import ModelError, OfUser, needed_numpy
 
 _SPLITS = ("train", "test")
 
@@ -72,11 +72,7 @@ class OpenedDataset(OfUser):
 
     def __init__(self, of: type, source: str, keys: dict[str, Any], sha256: str) -> None:
         super().__init__(of, source)
-        try:
-            import numpy
-        except ImportError:
-            raise ModelError(str(needs("numpy", "models", "a data set in Python"))) from None
-        self.numpy = numpy
+        self.numpy = needed_numpy("a data set in Python")
         with self.users("__init__"):
             self.data: Dataset = of(**keys)
         self.sha256 = sha256

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import _classes
-from ._errors import Error, needs
-from ._users import ModelError, OfUser
+from ._errors import Error
+from ._users import ModelError, OfUser, by, needed_numpy
 
 #: How many rows a network is tried on before it is used.
 _TRIED = 3
@@ -27,7 +27,7 @@ def build(keys: str, shape: list[int], outputs: int, threads: int) -> Adapter:
     """The network of a table of a scenario: of a class with these keys, from samples of a shape to so many values."""
     # What a class prints goes where the node's other messages go: a command's own output stays what it is.
     sys.stdout = sys.stderr
-    numpy = _numpy()
+    numpy = needed_numpy("a network in Python")
     words: dict[str, Any] = json.loads(keys)
     given = {name: words.pop(name, None) for name in ("class", "file", "sha256")}
     try:
@@ -50,19 +50,13 @@ def build(keys: str, shape: list[int], outputs: int, threads: int) -> Adapter:
     return adapter
 
 
-def _numpy() -> Any:
-    try:
-        import numpy
-    except ImportError:
-        raise ModelError(str(needs("numpy", "models", "a network in Python"))) from None
-    return numpy
-
-
 class Adapter(OfUser):
     """A network of a user's class. What depends on how it computes is in the classes that derive from this one."""
 
     #: Names and versions of the libraries by which it computes.
     libraries: list[str]
+    #: Whether it steps its parameters itself, instead of the run's AdamW.
+    has_optimizer = False
     #: Names and shapes of what learns, in order of name.
     parameters: list[tuple[str, list[int]]]
 
@@ -146,8 +140,8 @@ class Adapter(OfUser):
         if not shapes:
             raise ModelError(f"{self.name} has nothing that learns: give it at least one parameter, such as a linear layer behind the rest")
         for name in shapes:
-            if not name or any(not letter.isprintable() for letter in name):
-                raise ModelError(f"{self.name}: a parameter is called {name!r}; give it a name that can be printed")
+            if not name or ".optimizer/" in name or any(not letter.isprintable() for letter in name):
+                raise ModelError(f"{self.name}: a parameter is called {name!r}; give it a name that can be printed, without .optimizer/")
             if any(f"{name}{moment}" in shapes for moment in (".m", ".v")):
                 raise ModelError(f"{self.name}: {name}.m and {name}.v are the moments of {name} in checkpoints; rename one of them")
         self.parameters = [(name, [int(size) for size in shapes[name]]) for name in sorted(shapes)]
@@ -183,37 +177,23 @@ class Adapter(OfUser):
         """One row of ``outputs`` finite numbers for each row of the input."""
         wanted, got = (len(x), self.outputs), tuple(getattr(output, "shape", ()))
         if got != wanted:
-            raise ModelError(f"{self.name}.forward gives {_by(got)} for an input {_by(x.shape)}; it must give {_by(wanted)}")
+            raise ModelError(f"{self.name}.forward gives {by(got)} for an input {by(x.shape)}; it must give {by(wanted)}")
         # A sum is finite where all of its terms are, and is fast.
         if not self.numpy.isfinite(output.sum()):
-            self._name_infinite(f"{self.name}.forward gives", output, f" for an input {_by(x.shape)}{self._range(x)}")
+            self.refuse_infinite(f"{self.name}.forward gives", output, f" for an input {by(x.shape)}{self.range_of(x)}")
 
     def check_gradient(self, gradient: Any) -> None:
         if not self.numpy.isfinite(gradient.sum()):
             for name, values in self.split(gradient):
-                self._name_infinite(f"{self.name}: the gradient of {name} has", values, "")
+                self.refuse_infinite(f"{self.name}: the gradient of {name} has", values, "")
 
     def checked_input_gradient(self, gradient: Any, block: Any) -> Any:
         wanted, got = (len(block), *self.shape), tuple(getattr(gradient, "shape", ()))
         if got not in (wanted, (len(block), int(self.numpy.prod(self.shape)))):
-            raise ModelError(f"{self.name}.backward gives a gradient of its input that is {_by(got)}; it must be {_by(wanted)}")
+            raise ModelError(f"{self.name}.backward gives a gradient of its input that is {by(got)}; it must be {by(wanted)}")
         if not self.numpy.isfinite(gradient.sum()):
-            self._name_infinite(f"{self.name}: the gradient of its input has", gradient, "")
+            self.refuse_infinite(f"{self.name}: the gradient of its input has", gradient, "")
         return gradient
-
-    def _name_infinite(self, what: str, values: Any, behind: str) -> None:
-        wrong = ~self.numpy.isfinite(values)
-        if wrong.any():
-            count = f"{int(wrong.sum())} of {values.size} numbers that are not finite, in {_by(values.shape)}"
-            first = " x ".join(str(int(at)) for at in self.numpy.argwhere(wrong)[0])
-            raise ModelError(f"{what} {count} (the first at {first}){behind}; NaN may also come of a large learning rate")
-
-    def _range(self, x: Any) -> str:
-        return f" with values from {float(x.min()):.3g} to {float(x.max()):.3g}" if x.size else ""
-
-
-def _by(shape: Sequence[int]) -> str:
-    return "[" + ", ".join(str(size) for size in shape) + "]"
 
 
 def _cut(array: Any, rows: list[int]) -> Iterator[Any]:

@@ -25,6 +25,17 @@ class Module(torch.nn.Module):
         self.shape = tuple(shape)
         self.out = out
 
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """The optimizer of PyTorch that steps this network, over ``self.parameters()``; ``None``: the run's AdamW steps it."""
+        return None
+
+
+def seed_generators(numpy: Any, seed: int) -> None:
+    """Seeds all generators of the process: PyTorch's own layers draw from its generator, a user's code maybe from the others."""
+    torch.manual_seed(seed)
+    numpy.random.seed(seed % 2**32)
+    random.seed(seed)
+
 
 @dataclass
 class Constant:
@@ -45,6 +56,7 @@ class TorchAdapter(Adapter):
         self.threads = threads
         self.libraries = [f"torch {torch.__version__}"]
         self.module: Any = None
+        self.optimizer: Any = None
         self.learning: list[Any] = []
         self.constants: list[Constant] = []
 
@@ -55,12 +67,11 @@ class TorchAdapter(Adapter):
         self.note({name: parameter.shape for name, parameter in learning.items()})
         self.learning = [learning[name] for name, _ in self.parameters]
         self._note_constants()
+        self.optimizer = self._make_optimizer()
+        self.has_optimizer = self.optimizer is not None
 
     def seed(self, seed: int) -> None:
-        # PyTorch's own layers draw from its generator; a user's code may draw from the others.
-        torch.manual_seed(seed)
-        self.numpy.random.seed(seed % 2**32)
-        random.seed(seed)
+        seed_generators(self.numpy, seed)
 
     def fresh(self, seed: int) -> Any:
         made = self._learning(self._make(seed))
@@ -101,6 +112,64 @@ class TorchAdapter(Adapter):
             at_input = torch.zeros_like(rows)
         zeros = [torch.zeros_like(parameter) if found is None else found for parameter, found in zip(self.learning, gradients)]
         return self._side_by_side(zeros), None if at_input is None else at_input.numpy()
+
+    def step(self, values: bytearray, gradients: bytearray) -> bytes:
+        """What learns behind one step of the class's own optimizer: float32, side by side. Called by Rust, as are the next two."""
+        self.take(self.numpy.frombuffer(values, self.numpy.float32))
+        gradient = torch.from_numpy(self.numpy.frombuffer(gradients, self.numpy.float32))
+        for parameter, (_, own) in zip(self.learning, self.split(gradient)):
+            parameter.grad = own
+        with self.users("optimizer"):
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        stepped = self._side_by_side(self.learning)
+        if not self.numpy.isfinite(stepped.sum()):
+            for name, array in self.split(stepped):
+                self.refuse_infinite(f"{self.name}: its optimizer gives {name}", array, "")
+        made: bytes = stepped.tobytes()
+        return made
+
+    def optimizer_state(self) -> list[tuple[str, list[int] | None, bytes]]:
+        """What the optimizer remembers of each parameter, as (name, shape, float32), or of a number as (name, None, float64)."""
+        state: list[tuple[str, list[int] | None, bytes]] = []
+        for (name, _), parameter in zip(self.parameters, self.learning):
+            for key, value in sorted(self.optimizer.state.get(parameter, {}).items()):
+                piece = f"{name}/{key}"
+                if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+                    state.append((piece, list(value.shape), value.detach().cpu().contiguous().numpy().tobytes()))
+                elif isinstance(value, (int, float)):
+                    state.append((piece, None, self.numpy.float64(value).tobytes()))
+                elif value is not None:
+                    kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+                    raise ModelError(f"{self.name}: its optimizer remembers {key} of {name} as {kind}; only float32 and numbers go into checkpoints")
+        return state
+
+    def restore_optimizer(self, state: list[tuple[str, list[int] | None, bytearray]]) -> None:
+        """Puts a state of before in the place of the optimizer's."""
+        self.optimizer = self._make_optimizer()
+        learning = {name: parameter for (name, _), parameter in zip(self.parameters, self.learning)}
+        for piece, shape, content in state:
+            name, _, key = piece.rpartition("/")
+            if name not in learning:
+                raise ModelError(f"{self.name}: the checkpoint has {key} of a parameter {name}, which the network has not")
+            array = self.numpy.frombuffer(content, self.numpy.float64 if shape is None else self.numpy.float32)
+            self.refuse_infinite(f"{self.name}: the checkpoint's {key} of {name} has", array, "")
+            value = torch.from_numpy(array.reshape(shape).copy()) if shape is not None else _number(float(array[0]))
+            self.optimizer.state[learning[name]][key] = value
+
+    def _make_optimizer(self) -> Any:
+        """The optimizer that the class brings along, if it does."""
+        with self.users("optimizer"):
+            made = self.module.optimizer()
+        if made is None:
+            return None
+        if not isinstance(made, torch.optim.Optimizer):
+            raise ModelError(f"{self.name}.optimizer gives {type(made).__name__}; it must give a torch.optim.Optimizer, or None")
+        stepped = {id(parameter) for group in made.param_groups for parameter in group["params"]}
+        left_out = [name for (name, _), parameter in zip(self.parameters, self.learning) if id(parameter) not in stepped]
+        if left_out:
+            raise ModelError(f"{self.name}.optimizer leaves out {', '.join(left_out[:4])}: give it self.parameters()")
+        return made
 
     def try_out(self) -> None:
         super().try_out()
@@ -156,3 +225,7 @@ class TorchAdapter(Adapter):
 
     def _side_by_side(self, tensors: list[Any]) -> Any:
         return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).cpu().numpy()
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value.is_integer() else value

@@ -6,21 +6,27 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+from ._errors import needs
 
 #: What cloudpickle calls the file of all code that goes by value.
 _BY_VALUE = "<dynamic-code>"
 
 
 class ModelError(Exception):
-    """What is wrong with a network, in one line."""
+    """What is wrong with a class of the user's, in one line."""
 
 
 class OfUser:
     """An object of a class of the user's own."""
+
+    #: The module, which is optional.
+    numpy: Any
 
     def __init__(self, of: type, source: str) -> None:
         """Of a class; ``source`` is the file in which it was written, if it came by value."""
@@ -39,6 +45,18 @@ class OfUser:
             self._show(error)
             raise ModelError(f"{self.name}.{method}{self._place(error.__traceback__)}: {_said(error)}") from None
 
+    def refuse_infinite(self, what: str, values: Any, behind: str) -> None:
+        """Raises a line that names the first number that is not finite, if there is one."""
+        wrong = ~self.numpy.isfinite(values)
+        if wrong.any():
+            count = f"{int(wrong.sum())} of {values.size} numbers that are not finite, in {by(values.shape)}"
+            first = " x ".join(str(int(at)) for at in self.numpy.argwhere(wrong)[0])
+            raise ModelError(f"{what} {count} (the first at {first}){behind}; NaN may also come of a large learning rate")
+
+    def range_of(self, x: Any) -> str:
+        """Between which values an input lies, for a line."""
+        return f" with values from {float(x.min()):.3g} to {float(x.max()):.3g}" if x.size else ""
+
     def _show(self, error: BaseException) -> None:
         """Writes a traceback to the node's log. What came by value has lost its file, which may be there all the same."""
         lines = linecache.getlines(self.source) if self.source else []
@@ -55,6 +73,20 @@ class OfUser:
             return ""
         file = self.source if own[-1].filename == _BY_VALUE else own[-1].filename
         return f" ({file}, line {own[-1].lineno})"
+
+
+def by(shape: Sequence[int]) -> str:
+    """A shape, for a line."""
+    return "[" + ", ".join(str(size) for size in shape) + "]"
+
+
+def needed_numpy(what: str) -> Any:
+    """The module numpy; if it is not installed, a line that says so."""
+    try:
+        import numpy
+    except ImportError:
+        raise ModelError(str(needs("numpy", "models", what))) from None
+    return numpy
 
 
 def _is_library(filename: str) -> bool:

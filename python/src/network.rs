@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +15,7 @@ use pom2dib::{
     candle::{DType, Device, Tensor},
     dib::{
         Error, Numbers, Phase, Result,
-        nn::{Blocks, Draws, Input, Kept, Layout, Module, Parameter, Product, kept},
+        nn::{Blocks, Draws, Input, Kept, Layout, Module, OwnOptimizer, Parameter, Product, kept},
         with_numbers,
     },
     randomness::Stream,
@@ -28,7 +29,7 @@ use pyo3::{
 static CALLS: Mutex<()> = Mutex::new(());
 
 /// What seeds are drawn below.
-const SEEDS: u64 = 1 << 62;
+pub(crate) const SEEDS: u64 = 1 << 62;
 
 /// A module that computes in Python. Its parameters are those of the network that lends them.
 struct PythonNetwork {
@@ -37,6 +38,7 @@ struct PythonNetwork {
     layout: Layout,
     products: Vec<Product>,
     libraries: Vec<String>,
+    has_optimizer: bool,
     /// An `Adapter` of `pom2dib/_models.py`.
     adapter: Py<PyAny>,
 }
@@ -65,6 +67,7 @@ impl PythonNetwork {
         let adapter = py.import("pom2dib._models")?.call_method1("build", asked)?;
         let parameters: Vec<(String, Vec<usize>)> = adapter.getattr("parameters")?.extract()?;
         let libraries = adapter.getattr("libraries")?.extract()?;
+        let has_optimizer = adapter.getattr("has_optimizer")?.extract()?;
         let (mut layout, mut products) = (Layout::default(), Vec::new());
         for (name, shape) in parameters {
             // A guess for figures of speed: a row is multiplied once with each matrix.
@@ -74,7 +77,8 @@ impl PythonNetwork {
             layout.add(name, &shape);
         }
         let (inputs, outputs) = (wanted.inputs(), wanted.outputs);
-        Ok(PythonNetwork { inputs, outputs, layout, products, libraries, adapter: adapter.unbind() })
+        let adapter = adapter.unbind();
+        Ok(PythonNetwork { inputs, outputs, layout, products, libraries, has_optimizer, adapter })
     }
 
     /// The output for rows, and what is kept for their backward pass, of one call.
@@ -86,7 +90,7 @@ impl PythonNetwork {
         seeds: Vec<u64>,
         phase: Phase,
     ) -> Result<(Tensor, Kept)> {
-        let values: Vec<&Tensor> = parameters.iter().map(|parameter| &parameter.value).collect();
+        let values = values_of(parameters);
         let _alone = alone();
         Python::attach(|py| {
             let (values, rows) = (lent(py, &values)?, lent(py, &[x])?);
@@ -151,14 +155,7 @@ impl Module for PythonNetwork {
                 taken(bytes.as_bytes(), total, &Tensor::zeros(1, DType::F32, &Device::Cpu)?)
             })?
         };
-        let mut start = 0;
-        for Parameter { value, .. } in parameters {
-            let count = value.elem_count();
-            let own = drawn.narrow(0, start, count)?.reshape(value.shape())?;
-            assign(value, &own.to_dtype(value.dtype())?.to_device(value.device())?)?;
-            start += count;
-        }
-        Ok(())
+        put(parameters, &drawn)
     }
 
     fn forward(
@@ -229,6 +226,78 @@ impl Module for PythonNetwork {
     fn libraries(&self) -> Vec<String> {
         self.libraries.clone()
     }
+
+    fn optimizer(&self) -> Option<&dyn OwnOptimizer> {
+        self.has_optimizer.then_some(self)
+    }
+}
+
+/// A piece of an optimizer's state as Python has it: its name, the shape of an array of float32, or none of a number, which is a float64.
+type Piece<'py> = (String, Option<Vec<usize>>, Bound<'py, PyBytes>);
+
+/// An optimizer of PyTorch's, which the class has made.
+impl OwnOptimizer for PythonNetwork {
+    fn step(&self, parameters: &[Parameter]) -> Result<()> {
+        let gradients: Vec<&Tensor> = parameters.iter().map(|parameter| &parameter.gradient).collect();
+        let values = values_of(parameters);
+        let total = values.iter().map(|value| value.elem_count()).sum::<usize>();
+        let stepped = {
+            let _alone = alone();
+            Python::attach(|py| {
+                let asked = (lent(py, &values)?, lent(py, &gradients)?);
+                let answer = self.adapter.call_method1(py, "step", asked).map_err(of(py))?;
+                let bytes = answer.bind(py).cast::<PyBytes>().map_err(|error| of(py)(error.into()))?;
+                taken(bytes.as_bytes(), total, values[0])
+            })?
+        };
+        put(parameters, &stepped)
+    }
+
+    fn export(&self) -> Result<Vec<(String, Tensor)>> {
+        let _alone = alone();
+        Python::attach(|py| {
+            let answer = self.adapter.call_method0(py, "optimizer_state").map_err(of(py))?;
+            let pieces: Vec<Piece<'_>> = answer.extract(py).map_err(of(py))?;
+            let tensor = |(name, shape, bytes): Piece<'_>| {
+                let tensor = match shape {
+                    Some(shape) => Tensor::from_vec(numbers::<f32>(bytes.as_bytes()), shape, &Device::Cpu)?,
+                    None => Tensor::from_vec(numbers::<f64>(bytes.as_bytes()), (), &Device::Cpu)?,
+                };
+                Ok((name, tensor))
+            };
+            pieces.into_iter().map(tensor).collect()
+        })
+    }
+
+    fn import(&self, state: &HashMap<String, Tensor>) -> Result<()> {
+        let _alone = alone();
+        Python::attach(|py| {
+            let piece = |(name, tensor): (&String, &Tensor)| -> Result<_> {
+                let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
+                let shape = (tensor.dtype() == DType::F32).then(|| tensor.dims().to_vec());
+                Ok((name.clone(), shape, lent(py, &[&tensor])?))
+            };
+            let pieces = state.iter().map(piece).collect::<Result<Vec<_>>>()?;
+            self.adapter.call_method1(py, "restore_optimizer", (pieces,)).map_err(of(py))?;
+            Ok(())
+        })
+    }
+}
+
+fn values_of(parameters: &[Parameter]) -> Vec<&Tensor> {
+    parameters.iter().map(|parameter| &parameter.value).collect()
+}
+
+/// Puts values, side by side, in the place of the parameters'.
+fn put(parameters: &[Parameter], values: &Tensor) -> Result<()> {
+    let mut start = 0;
+    for Parameter { value, .. } in parameters {
+        let count = value.elem_count();
+        let own = values.narrow(0, start, count)?.reshape(value.shape())?;
+        assign(value, &own.to_dtype(value.dtype())?.to_device(value.device())?)?;
+        start += count;
+    }
+    Ok(())
 }
 
 pub(crate) fn alone() -> MutexGuard<'static, ()> {

@@ -40,7 +40,7 @@ def test_every_snippet_in_pytorch_runs_in_its_order() -> None:
     pytest.importorskip("torch", reason="torch is not installed: networks in PyTorch are not tested")
     names: dict[str, object] = {"__name__": "__main__", "pom2dib": pom2dib}
     found = [text for language, text in snippets(PAGE) if language == "python torch"]
-    assert len(found) == 2
+    assert len(found) == 4
     for text in found:
         exec(compile(text, str(PAGE), "exec"), names)
 

@@ -170,3 +170,129 @@ def test_what_is_raised_in_a_round_is_one_line_with_the_users_own_place() -> Non
     place = f"{__file__}, line {Late.forward.__code__.co_firstlineno + 2}"
     assert str(raised.value).startswith(f"receiver 1: Late.forward ({place}): RuntimeError: mat1 and mat2 shapes cannot be multiplied")
     assert "Traceback (most recent call last)" in Path("a/logs/receiver-1.log").read_text()
+
+
+class Tanh(pom2dib.Channel):
+    """By autograd."""
+
+    def send(self, crossing: pom2dib.Crossing, z: Any) -> Any:
+        return torch.tanh(z) + 0.1 * torch.from_numpy(self.generator.normal(size=z.shape).astype(numpy.float32))
+
+
+class TanhByHand(pom2dib.Channel):
+    def send(self, crossing: pom2dib.Crossing, z: Any) -> Any:
+        return numpy.tanh(z) + 0.1 * self.generator.normal(size=z.shape).astype(numpy.float32)
+
+    def pull_back(self, crossing: pom2dib.Crossing, z: Any, gradient: Any) -> Any:
+        return gradient * (1 - numpy.tanh(z) ** 2)
+
+
+def test_autograd_goes_the_way_back_through_a_channel(still: dict[str, Any], checkpoint: Any) -> None:
+    keys = {**still, "network.limits": False, "train.beta": 1e-6}
+    by_hand = pom2dib.run("tiny.toml", set=keys, channels=TanhByHand, out="by-hand", in_process=True)
+    own = pom2dib.run("tiny.toml", set=keys, channels=Tanh, out="own", in_process=True)
+    assert own.summary["reproducible"] == f"same build and thread count, with torch {torch.__version__}"
+    first, second = (checkpoint(run.folder, "transmitter-0") for run in (by_hand, own))
+    names = [name for name in first if name.startswith("transmitter0/encoder") and name.endswith(".m")]
+    assert len(names) > 10
+    for name in names:
+        difference = numpy.linalg.norm(first[name] - second[name])
+        assert 0 < difference < 1e-4 * numpy.linalg.norm(first[name]), name
+
+
+class Detached(pom2dib.Channel):
+    def send(self, crossing: pom2dib.Crossing, z: Any) -> Any:
+        return z.detach() if crossing.receiver == 0 else z.numpy()
+
+
+def test_a_channel_without_a_way_back_is_refused_before_anything_starts() -> None:
+    for receiver, line in ((0, "Detached: no gradient comes through its send"), (1, "Detached.send gives ndarray; without pull_back it must give a tensor")):
+        with pytest.raises(pom2dib.Error) as raised:
+            pom2dib.run("tiny.toml", channels={"class": Detached, "receiver": receiver}, out="a")
+        assert str(raised.value).startswith(f"scenario: channel 0: {line}"), raised.value
+        assert raised.value.status == 2
+
+
+class Stepped(pom2dib.Module):
+    """With an optimizer of PyTorch's."""
+
+    def __init__(self, shape: tuple[int, ...], out: int, what: str = "adam") -> None:
+        super().__init__(shape, out)
+        self.what = what
+        self.first, self.last = torch.nn.Linear(shape[0], 16), torch.nn.Linear(16, out)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(torch.relu(self.first(x)))
+
+    def optimizer(self) -> Any:
+        if self.what == "part":
+            return torch.optim.SGD(self.last.parameters(), lr=0.1)
+        if self.what == "words":
+            return "sgd"
+        if self.what == "lbfgs":
+            return torch.optim.LBFGS(self.parameters())
+        if self.what == "large":
+            return torch.optim.SGD(self.parameters(), lr=1e38)
+        return {
+            "adam": torch.optim.AdamW(self.parameters(), lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-4),
+            "momentum": torch.optim.SGD(self.parameters(), lr=1e-2, momentum=0.9),
+            "nadam": torch.optim.NAdam(self.parameters(), lr=1e-3),
+        }[self.what]
+
+
+class Plain(Stepped):
+    def optimizer(self) -> Any:
+        return None
+
+
+def test_an_optimizer_of_pytorchs_steps_as_the_program_s_own_does(checkpoint: Any) -> None:
+    keys = {"train.coding_lr": 1e-4, "train.weight_decay": 1e-4, "train.rounds": 4}
+    runs = [pom2dib.run("tiny.toml", set=keys, decoders={"digit": of}, out=of.__name__, in_process=True) for of in (Plain, Stepped)]
+    ours, own = (checkpoint(run.folder, "receiver-1") for run in runs)
+    moved = 0.0
+    for name in ("first.weight", "first.bias", "last.weight", "last.bias"):
+        name = f"receiver1/joint/{name}"
+        scale = numpy.abs(ours[name]).max()
+        assert numpy.abs(ours[name] - own[name]).max() < 1e-5 * scale, name
+        # What ours remembers as .m and .v, PyTorch's remembers by names of its own.
+        assert numpy.allclose(own[f"receiver1/joint.optimizer/{name.removeprefix('receiver1/joint/')}/exp_avg"], ours[f"{name}.m"], rtol=1e-3, atol=1e-9)
+        assert not own[f"{name}.m"].any()
+        moved = max(moved, float(numpy.abs(ours[f"{name}.m"]).max()))
+    assert moved > 0
+
+
+def test_an_optimizer_s_state_goes_on_where_a_killed_run_was(kill_node: Any) -> None:
+    keys = {"checkpoint.every": 3, "train.rounds": 60}
+    own: dict[str, Any] = {
+        "decoders": {"digit": {"class": Stepped, "what": "momentum"}},
+        "local_decoders": {"parity": {"class": Stepped, "what": "nadam"}},
+        "selectors": Stepped,
+        "threads": 1,
+    }
+    undisturbed = pom2dib.run("tiny.toml", set=keys, **own, out="tasks", in_process=True)
+    with pom2dib.start("tiny.toml", set=keys, **own, out="killed") as live:
+        for round in live:
+            if round.round == 4:
+                kill_node(live, "receiver", 1)
+            if round.round == 9:
+                live.save_and_end()
+                break
+    killed = pom2dib.run(resume="killed", threads=1)
+    assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]
+    assert pom2dib.call("evaluate", "killed", "--json")
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "line"),
+    [
+        ("part", 2, "scenario: network.joint.digit: Stepped.optimizer leaves out first.bias, first.weight: give it self.parameters()"),
+        ("words", 2, "scenario: network.joint.digit: Stepped.optimizer gives str; it must give a torch.optim.Optimizer, or None"),
+        ("lbfgs", 1, "receiver 1: Stepped.optimizer"),
+        ("large", 1, "receiver 1: Stepped"),
+    ],
+)
+def test_what_is_wrong_with_an_optimizer_is_one_line(what: str, status: int, line: str) -> None:
+    with pytest.raises(pom2dib.Error) as raised:
+        pom2dib.run("tiny.toml", decoders={"digit": {"class": Stepped, "what": what}}, out="a")
+    assert str(raised.value).startswith(line) and "\n" not in str(raised.value), raised.value
+    assert raised.value.status == status

@@ -37,7 +37,7 @@ pub use layer::Linear;
 pub use misfit::Misfit;
 pub use module::{Draws, Kept, Module, Product, RowAddresses, kept};
 pub use network::{Network, Trace};
-pub use optimizer::AdamW;
+pub use optimizer::{AdamW, OwnOptimizer};
 pub use ordered::Ordered;
 pub use parameter::{Layout, Parameter, draw_uniform, draw_xavier};
 pub use residual_mlp::ResidualMlp;

@@ -7,6 +7,7 @@ use randomness::{Purpose, Seed, Stream};
 
 use super::gradient::Blocks;
 use super::input::Input;
+use super::optimizer::OwnOptimizer;
 use super::parameter::{Layout, Parameter};
 use crate::common::Phase;
 use crate::{Error, Result};
@@ -92,6 +93,11 @@ pub trait Module: Send + Sync {
     /// names them, since its bits depend on them.
     fn libraries(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The optimizer that it brings along; none: the run's AdamW steps it.
+    fn optimizer(&self) -> Option<&dyn OwnOptimizer> {
+        None
     }
 
     /// The floating-point operations of the products of a training step over so many rows: forward, backward to the weights, and

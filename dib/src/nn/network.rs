@@ -211,14 +211,17 @@ impl Network {
         Ok(kernels::elementwise::clip(&self.state.get(1)?, norm)?)
     }
 
-    /// One step with the gradients so far; the next backward pass begins new ones. Does nothing where the network took part in
+    /// One step with the gradients so far, by AdamW or the module's own optimizer; the next backward pass begins new ones. Does nothing where the network took part in
     /// nothing since the last step, or is frozen: neither values nor moments nor the step count change.
     pub fn step(&mut self, adamw: &AdamW) -> Result<()> {
         if self.is_frozen {
             self.took_part = false;
         }
         if self.took_part {
-            kernels::adamw::adamw(&self.state, adamw.at(self.steps + 1))?;
+            match self.module.optimizer() {
+                Some(own) => own.step(&self.parameters)?,
+                None => kernels::adamw::adamw(&self.state, adamw.at(self.steps + 1))?,
+            }
             self.steps += 1;
             self.took_part = false;
         }
@@ -256,13 +259,20 @@ impl Network {
     }
 
     /// A copy of the whole state: of each parameter `<name>`, `<name>.m` and `<name>.v` (the moments), and
-    /// `<network>.steps`, a u32 scalar. Gradients are not part of it: state is saved between steps.
+    /// `<network>.steps`, a u32 scalar; then the state of the module's own optimizer, if it has one, as `<network>.optimizer/...`.
+    /// Gradients are not part of it: state is saved between steps.
     ///
     /// # Errors
     ///
     /// If the device fails.
     pub fn export(&self) -> Result<Vec<(String, Tensor)>> {
-        state::export(&self.name, &self.parameters, self.steps)
+        let mut tensors = state::export(&self.name, &self.parameters, self.steps)?;
+        if let Some(own) = self.module.optimizer() {
+            let prefix = state::optimizer_prefix(&self.name);
+            tensors
+                .extend(own.export()?.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+        }
+        Ok(tensors)
     }
 
     /// Restores a state from [`Network::export`], and clears gradients. Other tensors are ignored. Changes nothing if a
@@ -271,9 +281,20 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::Missing`](crate::Error) or [`Error::Unfit`](crate::Error) for the tensor at fault.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a module's own optimizer looks its state up by name, in whatever order"
+    )]
     pub fn import(&mut self, tensors: &HashMap<String, Tensor>) -> Result<()> {
         self.steps = state::import(&self.name, &self.parameters, tensors)?;
         self.took_part = false;
+        if let Some(own) = self.module.optimizer() {
+            let prefix = state::optimizer_prefix(&self.name);
+            let of_own = |(name, tensor): (&String, &Tensor)| {
+                Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone()))
+            };
+            own.import(&tensors.iter().filter_map(of_own).collect())?;
+        }
         Ok(())
     }
 }

@@ -1,6 +1,34 @@
-//! AdamW, as torch.optim.AdamW computes it.
+//! AdamW, as torch.optim.AdamW computes it; and the place of a module's own optimizer.
 
+use std::collections::HashMap;
+
+use candle_core::Tensor;
 use kernels::adamw::AdamWStep;
+
+use super::parameter::Parameter;
+use crate::Result;
+
+/// An optimizer that a module brings along, and that steps its parameters in the place of AdamW. It holds its state between steps, which
+/// goes into checkpoints with the network's.
+pub trait OwnOptimizer {
+    /// Steps the parameters by their gradients.
+    ///
+    /// # Errors
+    /// If a value becomes infinite or NaN, or the optimizer fails.
+    fn step(&self, parameters: &[Parameter]) -> Result<()>;
+
+    /// Copies of its state, by names within the network.
+    ///
+    /// # Errors
+    /// If it has state that is no numbers.
+    fn export(&self) -> Result<Vec<(String, Tensor)>>;
+
+    /// Restores what [`export`](OwnOptimizer::export) gave; nothing is the state before the first step.
+    ///
+    /// # Errors
+    /// For state that does not fit.
+    fn import(&self, state: &HashMap<String, Tensor>) -> Result<()>;
+}
 
 /// The optimizer's settings; the moments and the step count live with each network.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,6 +8,7 @@ use randomness::Stream;
 use super::gradient::Blocks;
 use super::input::Input;
 use super::module::{Draws, Kept, Module, Product, kept};
+use super::optimizer::OwnOptimizer;
 use super::parameter::{Layout, Parameter};
 use crate::Result;
 use crate::common::Phase;
@@ -122,5 +123,9 @@ impl Module for Ordered {
 
     fn libraries(&self) -> Vec<String> {
         self.module.libraries()
+    }
+
+    fn optimizer(&self) -> Option<&dyn OwnOptimizer> {
+        self.module.optimizer()
     }
 }

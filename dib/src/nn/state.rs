@@ -47,6 +47,11 @@ fn named(parameter: &Parameter) -> [(String, &Tensor); 3] {
     ]
 }
 
+/// What the names of the state of a network's own optimizer start with.
+pub(super) fn optimizer_prefix(network: &str) -> String {
+    format!("{network}.optimizer/")
+}
+
 fn steps_name(network: &str) -> String {
     format!("{network}.steps")
 }

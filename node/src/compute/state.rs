@@ -73,10 +73,12 @@ fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
     }
 }
 
-/// Whether a tensor of a state is a parameter's value (and not a moment, a step count, a running mean, the version or kept of the data).
+/// Whether a tensor of a state is a parameter's value (and not an optimizer's state, a step count, a running mean, the version or kept of
+/// the data).
 pub fn is_parameter(name: &str) -> bool {
     name != VERSION
         && !name.starts_with(crate::compute::kept::PREFIX)
+        && !name.contains(".optimizer/")
         && ![".m", ".v", ".steps", ".mean"].iter().any(|suffix| name.ends_with(suffix))
 }
 
