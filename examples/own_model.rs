@@ -1,4 +1,4 @@
-//! A program with a kind of network of its own: sines between two linear maps. (tests/process_own_model.rs runs it.)
+//! A program with a kind of network of its own: sines between two linear maps. (tests/processes/own_model.rs runs it.)
 //!
 //! cargo run --release --example own_model -- run --set network.joint.kind=sines --set network.joint.waves=64
 use std::{any::Any, process::ExitCode};

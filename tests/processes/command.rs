@@ -162,7 +162,7 @@ fn too_few_open_files_are_reported_with_the_process_and_advice() {
 fn init_writes_what_check_and_run_accept() {
     let place = Place::new(PROGRAM);
     place.run("init").done();
-    assert_eq!(text(&place, "scenario.toml"), include_str!("../scenarios/digits.toml"));
+    assert_eq!(text(&place, "scenario.toml"), include_str!("../../scenarios/digits.toml"));
     place.run("init").failed(2, &["scenario.toml", "there already", "--force"]);
     place.run("init --force").done();
     let checked = place.run("check scenario.toml --rounds 3").done();

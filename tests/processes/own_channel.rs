@@ -102,12 +102,12 @@ fn a_program_without_it_is_refused_by_name() {
 fn the_page_s_commands_are_accepted() {
     let place = place(OWN.as_str());
     let prefix = "cargo run --release --example own_channel -- ";
-    let lines = include_str!("../docs/channels.md").lines();
+    let lines = include_str!("../../docs/channels.md").lines();
     let commands: Vec<&str> = lines.filter_map(|line| line.trim().strip_prefix(prefix)).collect();
     assert_eq!(commands.len(), 1);
     for command in commands {
         place.run(&command.replacen("run ", "check ", 1).replace('\'', "")).done();
     }
-    let own = include_str!("../examples/own_channel.rs");
+    let own = include_str!("../../examples/own_channel.rs");
     assert!(own.lines().count() <= 60 && own.contains(&format!("//! {}", prefix)));
 }

@@ -16,7 +16,7 @@ static OWN: LazyLock<String> = LazyLock::new(|| {
 
 fn place() -> Place {
     let place = Place::new(OWN.as_str());
-    place.write("rings.toml", include_str!("../examples/own_dataset.toml"));
+    place.write("rings.toml", include_str!("../../examples/own_dataset.toml"));
     place
 }
 
@@ -74,7 +74,7 @@ fn what_is_wrong_with_its_keys_and_names_is_said_before_the_first_round() {
 fn a_program_without_it_is_refused_by_name() {
     let own = place();
     let plain = Place::new(PROGRAM);
-    plain.write("rings.toml", include_str!("../examples/own_dataset.toml"));
+    plain.write("rings.toml", include_str!("../../examples/own_dataset.toml"));
     let missing = "data.source is \"rings\", which is no data set of this program";
     plain.run("run rings.toml --out a").failed(2, &[missing, "`digits`"]);
 

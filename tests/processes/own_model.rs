@@ -97,12 +97,12 @@ fn a_program_without_it_is_refused_by_name() {
 fn the_page_s_commands_are_accepted() {
     let place = place(OWN.as_str());
     let prefix = "cargo run --release --example own_model -- ";
-    let lines = include_str!("../docs/models.md").lines();
+    let lines = include_str!("../../docs/models.md").lines();
     let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix(prefix)).collect();
     assert_eq!(commands.len(), 2);
     for command in commands {
         place.run(&command.replacen("run ", "check ", 1)).done();
     }
-    let own = include_str!("../examples/own_model.rs");
+    let own = include_str!("../../examples/own_model.rs");
     assert!(own.lines().count() <= 60 && own.contains(&format!("//! {}run", prefix)));
 }

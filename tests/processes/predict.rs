@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-const PAGE: &str = include_str!("../docs/predict.md");
+const PAGE: &str = include_str!("../../docs/predict.md");
 
 /// The scenario of the page's commands; docs/your-own-data.md has it with 300 rounds.
 const SCENARIO: &str = r#"

@@ -228,7 +228,7 @@ fn a_layer_that_does_not_fit_is_refused_before_anything_starts() {
 
 /// The code blocks of docs/models.md in a language.
 fn blocks(language: &str) -> Vec<&'static str> {
-    let blocks = include_str!("../docs/models.md").split("```").skip(1).step_by(2);
+    let blocks = include_str!("../../docs/models.md").split("```").skip(1).step_by(2);
     blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
 }
 

@@ -12,7 +12,7 @@ const SMALL: &str = "--set network.feature_dim=4 --set train.rounds=3 --set trai
 /// A place with the shipped scenario and a tree of four subjects, three actions and three frames.
 fn place() -> Place {
     let place = Place::new(PROGRAM);
-    place.write("mmfi.toml", include_str!("../scenarios/mmfi.toml"));
+    place.write("mmfi.toml", include_str!("../../scenarios/mmfi.toml"));
     let made = place.run("data synthesise mmfi tree --subjects-per-scene 1 --actions 3 --frames 3").done();
     assert!(made.stderr.contains("synthetic tree (4 subjects, 3 actions, 3 frames each)"), "{}", made.stderr);
     place
@@ -128,7 +128,7 @@ outputs = 8
 #[test]
 fn each_sensor_has_a_network_of_its_kind() {
     let place = place();
-    let shipped = include_str!("../scenarios/mmfi.toml");
+    let shipped = include_str!("../../scenarios/mmfi.toml");
     place.write("kinds.toml", format!("{shipped}{NETWORKS}"));
     let told = place.run("model kinds.toml --data tree --json").done().json();
     let networks = told["networks"].as_array().unwrap();

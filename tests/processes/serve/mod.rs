@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, io::Write, net::TcpStream, process::Stdio, time
 use harness::{Place, Signal, free_port, wait_for, wait_until};
 use serde_json::{Value, json};
 
-use crate::{
+use self::{
     halves::{PROGRAM, ROWS, fed, halves, line, program},
     said::{Said, predicted, serve},
 };
@@ -269,7 +269,7 @@ fn a_full_queue_drops_and_says_so_or_lets_the_source_wait() {
 #[test]
 fn the_page_s_commands_run() {
     let place = Place::new(PROGRAM);
-    let page = include_str!("../../docs/serving.md");
+    let page = include_str!("../../../docs/serving.md");
     let commands = page.split("```sh\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
     let commands: Vec<&str> = commands.lines().filter_map(|line| line.strip_prefix("pom2dib ")).collect();
     assert_eq!(commands.len(), 5);

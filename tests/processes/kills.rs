@@ -1,7 +1,7 @@
 //! Processes are killed at random moments, including their parent and those that evaluate: whichever are killed, and
 //! however often, the run ends with the result of an undisturbed one, bit for bit.
 //!
-//! `POM2DIB_KILLS=1000 cargo test --release --test process_kills -- --nocapture` is a campaign: it prints its progress
+//! `POM2DIB_KILLS=1000 cargo test --release --test processes kills:: -- --nocapture` is a campaign: it prints its progress
 //! every half minute and, at its end, which process was killed when. `POM2DIB_KILL_SEED` chooses other moments.
 
 use std::{

@@ -141,7 +141,7 @@ fn readers_of_any_kind_change_nothing_of_a_run() {
     let wait = || answer(send(door, &get(door, "/metrics")));
     wait_until("a round", PATIENCE, || wait().contains("pom2dib_sum_rate_nats "));
     let metrics = wait();
-    for name in names_in(include_str!("../deploy/grafana/pom2dib.json")) {
+    for name in names_in(include_str!("../../deploy/grafana/pom2dib.json")) {
         assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} of the dashboard: {metrics}");
     }
     assert_eq!(run.finish().done().json()["fingerprint"], alone["fingerprint"]);

@@ -8,7 +8,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
 /// The script of docs/export.md.
 fn script() -> &'static str {
-    let page = include_str!("../docs/export.md");
+    let page = include_str!("../../docs/export.md");
     let (_, behind) = page.split_once("```python\n").expect("the page has a script");
     let (script, _) = behind.split_once("```").expect("which ends");
     assert!(script.starts_with("# check.py\n"));

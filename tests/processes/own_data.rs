@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
 
-const PAGE: &str = include_str!("../docs/your-own-data.md");
+const PAGE: &str = include_str!("../../docs/your-own-data.md");
 
 /// Time limit for any command of the page, on a machine that is busy with other tests.
 const LONG: Duration = Duration::from_secs(600);
@@ -39,7 +39,7 @@ const SCENARIO: &str = r#"
 "#;
 
 /// The text of the page's code blocks in a language, in order; without those of its last section, which is about users'
-/// programs (tests/process_own_dataset.rs).
+/// programs (tests/processes/own_dataset.rs).
 fn blocks(language: &str) -> Vec<&'static str> {
     let (arrays, _) = PAGE.split_once("\n## A data set of your own program\n").expect("it has that section");
     let opened = arrays.split("```").skip(1).step_by(2);

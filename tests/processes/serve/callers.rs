@@ -15,7 +15,7 @@ use proto::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     halves::{PROGRAM, ROWS, fed, halves, left, line, npy, right},
     said::{Said, predicted},
 };
@@ -255,7 +255,7 @@ fn a_modelled_latency_is_within_a_tenth_of_the_measured_one_over_emulated_links(
     // Of a link that is slow beside this machine, whatever else that does: what is left is what the model does not know.
     let link = "link=[{delay=0.3,bandwidth=200}]";
     let profile = "profile.flops=4e9 --set profile.link.delay=0.3 --set profile.link.bandwidth=200";
-    let said = crate::said::serve(
+    let said = super::said::serve(
         &place,
         &format!("trained --in-process --rate 1.5 --limit 8 --set {link} --set {profile}"),
     );
