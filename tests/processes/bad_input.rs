@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use harness::{Place, free_port};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A command line, and words of the one line that must answer it.
 type Case = (&'static str, &'static [&'static str]);

@@ -12,7 +12,7 @@ use proto::{
     },
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// One transmitter with one modality, one receiver: every request is granted.
 const SMALLEST: &str = r#"

@@ -2,7 +2,7 @@
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn networks_are_trained_and_judged_over_every_loss_rate_once() {

@@ -3,7 +3,7 @@
 use harness::Place;
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// The sizes of `tiny.toml`.
 const TICKS: f64 = 3.0;

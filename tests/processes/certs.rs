@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use harness::{Outcome, Place};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn every_process_of_a_scenario_gets_a_certificate_and_only_its_owner_the_key() {

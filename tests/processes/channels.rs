@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::{Place, Signal};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// All that networks can see, and a mean that checkpoints keep.
 const RAYLEIGH: &str = "--set channel=[{kind=\"rayleigh\",snr_db=[0,10],csi=\"both\",power=\"average\"}] \

@@ -7,7 +7,7 @@ use std::{
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Runs the program with these outputs, in a place.
 fn run(place: &Place, words: &str, stdout: Stdio, stderr: Stdio) -> Output {

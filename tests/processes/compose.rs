@@ -2,7 +2,7 @@
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn every_node_of_a_scenario_becomes_a_service() {

@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use harness::{Outcome, Place};
 use serde_json::{Value, json};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn a_scenario_that_was_edited_is_refused_by_its_key() {

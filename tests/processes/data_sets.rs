@@ -8,7 +8,7 @@ use std::{
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Makes packages in its own folder. A script runs as if the SHA-256 of its data were theirs:
 /// `python3 made_up.py SCRIPTS NAME ARGUMENT...`
@@ -20,7 +20,6 @@ here, scripts, name = os.path.dirname(os.path.abspath(__file__)), sys.argv[1], s
 sys.path[:0] = [scripts, here]
 draws = numpy.random.RandomState(1)
 
-
 def package(file, content):
     about = os.path.join(here, f"{file.package}-{file.version}.dist-info")
     os.makedirs(about, exist_ok=True)
@@ -29,7 +28,6 @@ def package(file, content):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     open(path, "wb").write(content)
     return file._replace(sha256=hashlib.sha256(content).hexdigest())
-
 
 def watch():
     """A recording of every person, exercise and side, of 150 or 151 samples: two windows each. A sample is 1000 x person + its time."""
@@ -41,13 +39,11 @@ def watch():
     numpy.save(os.path.join(here, "made.npy"), data)
     return open(os.path.join(here, "made.npy"), "rb").read()
 
-
 def table(columns):
     """200 rows, 20 of each digit; the last column is the digit."""
     rows = [[*draws.rand(columns).round(3), digit] for digit in range(10) for _ in range(20)]
     lines = [",".join(map(str, range(columns + 1)))] + [",".join(map(str, row)) for row in rows]
     return "\n".join(lines).encode()
-
 
 def htad():
     """70 rows, 10 of each activity."""
@@ -55,7 +51,6 @@ def htad():
     header = ["class"] + [f"v1_mfcc{i}" for i in range(36)] + [f"v2_{i}" for i in range(16)]
     rows = [[name, *map(str, draws.rand(52).round(3))] for name in names for _ in range(10)]
     return "\n".join(map(",".join, [header] + rows)).encode()
-
 
 script = importlib.import_module(name)
 if name == "mfeat":
@@ -76,11 +71,9 @@ os.makedirs(f"{here}/trap/seglearn/data")
 os.makedirs(f"{here}/trap/seglearn-{sys.argv[1]}.dist-info")
 open(f"{here}/trap/seglearn-{sys.argv[1]}.dist-info/METADATA", "w").write(f"Name: seglearn\nVersion: {sys.argv[1]}\n")
 
-
 class Trap:
     def __reduce__(self):
         return os.mkdir, (f"{here}/unpickled",)
-
 
 numpy.save(f"{here}/trap/seglearn/data/watch_dataset.npy", numpy.asarray(Trap(), object))
 "#;

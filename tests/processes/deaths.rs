@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::{Outcome, PATIENCE, Place, Process, Signal, Wire, join, wait_for, wait_until};
 use proto::v1::Role;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Time limit for a run that cannot continue to end.
 const SOON: Duration = Duration::from_secs(10);

@@ -7,7 +7,8 @@ use std::{path::Path, sync::OnceLock};
 use harness::{Container, Engine, PATIENCE, Place, Project, Signal, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A short run that is long enough to be disturbed.

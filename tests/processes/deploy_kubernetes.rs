@@ -8,7 +8,8 @@ use std::{
 
 use harness::{PATIENCE, Place, Process, Signal, table_of_sweep, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
+
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes");
 
 /// The schemas of the oldest version that the manifests are for, and of a new one.

@@ -4,7 +4,7 @@
 use harness::{Machines, PATIENCE, Place, Process, RunFolder, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 const RUN: &str = "tiny.toml --set train.rounds=30 --set checkpoint.every=5";
 

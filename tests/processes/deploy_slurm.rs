@@ -3,7 +3,7 @@
 
 use harness::{Outcome, PATIENCE, Place, Process, Signal, Slurm, table_of_sweep, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 fn start(place: &Place, slurm: &Slurm, words: &str) -> Process {
     place.start_words([slurm.variable()], words.split_whitespace())

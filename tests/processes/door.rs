@@ -6,7 +6,7 @@ use std::{fs::Permissions, io::Write, net::TcpStream, os::unix::fs::PermissionsE
 use harness::{Code, PATIENCE, Place, Wire, join, wait_until};
 use proto::v1::{Failed, Join, Role, report::Report};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Clears a screen, sets a window title, reverses text, and claims that all is well.
 const VILE: &str = "\u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m \u{202e}dlrow\u{2066} \r\nall is well";

@@ -2,7 +2,7 @@
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn the_command_line_goes_before_the_environment_and_the_environment_before_the_file() {

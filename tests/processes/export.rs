@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// The script of docs/export.md.
 fn script() -> &'static str {

@@ -4,7 +4,7 @@
 use harness::{Outcome, PATIENCE, Place, Process, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A scenario in which nothing depends on the number of rounds.
 const CONSTANT: &str = "tiny.toml --set train.entropy_bonus=0";

@@ -2,7 +2,7 @@
 
 use harness::{PATIENCE, Place, free_port, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn a_process_is_alive_from_its_start_and_ready_while_it_has_its_place_in_a_run() {

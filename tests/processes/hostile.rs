@@ -12,7 +12,7 @@ use proto::{
     v1::{Join, Requests, Role, StatePiece, Turn},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A run long enough for many calls meanwhile.
 const RUN: &str = "tiny.toml --rounds 100";

@@ -15,7 +15,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A checkpoint after every other round; a pass over the test set takes longer than all rounds.
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=2";

@@ -4,7 +4,7 @@
 use harness::{PATIENCE, Place, Process, Signal, table_of_sweep, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Words of a sweep, of which the command of `--on` may have spaces.
 fn start(place: &Place, words: &str, on: &[&str]) -> Process {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use harness::{Outcome, PATIENCE, Place, Process, Signal, wait_for, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 const RUN: &str = "tiny.toml --rounds 30 --set checkpoint.every=2";
 

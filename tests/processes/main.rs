@@ -3,6 +3,8 @@
 //! One binary for all of them: it links once, and while one test waits for a container or a time limit another one
 //! computes.
 
+use std::path::Path;
+
 mod bad_input;
 mod bad_messages;
 mod bench_loss;
@@ -58,3 +60,13 @@ mod validation;
 mod verify;
 mod weights;
 mod wire;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+
+/// One of the programs in `examples/`, which Cargo builds before tests, beside the program.
+fn example(name: &str) -> &'static str {
+    let path = Path::new(PROGRAM).with_file_name("examples").join(name);
+    assert!(path.exists(), "{} is missing: cargo build --release --workspace --examples", path.display());
+    path.display().to_string().leak()
+}

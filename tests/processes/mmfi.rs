@@ -3,7 +3,7 @@
 use harness::Place;
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// The shipped scenario, reduced in size.
 const SMALL: &str = "--set network.feature_dim=4 --set train.rounds=3 --set train.ticks_per_round=2 \

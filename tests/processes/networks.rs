@@ -2,7 +2,7 @@
 
 use harness::{PATIENCE, Place, Signal, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Different sizes for every part, and for one modality and one task.
 const SIZES: &str = r#"

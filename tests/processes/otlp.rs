@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// What a collector keeps of a span.
 #[derive(Clone, Debug)]

@@ -1,11 +1,9 @@
 //! A program that adds a kind of channel (`examples/own_channel.rs`) runs networks of processes, and a program without
 //! the kind is refused.
 
-use std::{path::Path, sync::LazyLock};
-
 use harness::{PATIENCE, Place, Signal, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::{PROGRAM, example};
 
 /// Often, so that little gets through as it was, and one link without; and networks with which a round takes its time.
 const IMPULSES: &str = r#"
@@ -23,13 +21,6 @@ kind = "awgn"
 snr_db = 10.0
 "#;
 
-/// Cargo builds examples before tests, beside the program.
-static OWN: LazyLock<String> = LazyLock::new(|| {
-    let own = Path::new(PROGRAM).with_file_name("examples").join("own_channel");
-    assert!(own.exists(), "{} is missing: cargo build --release --workspace --examples", own.display());
-    own.display().to_string()
-});
-
 fn place(program: &'static str) -> Place {
     let place = Place::new(program);
     place.write_tiny_with("impulses.toml", IMPULSES);
@@ -38,7 +29,7 @@ fn place(program: &'static str) -> Place {
 
 #[test]
 fn its_nodes_know_the_kind_and_come_to_the_same_as_tasks_of_one_whoever_is_killed() {
-    let place = place(OWN.as_str());
+    let place = place(example("own_channel"));
     let words = "impulses.toml --rounds 20 --set checkpoint.every=2 --json";
     let tasks = place.run(&format!("run {words} --in-process --verify --out tasks")).done().json();
     let killed = place.start(&format!("run {words} --verify --out killed"));
@@ -60,7 +51,7 @@ fn its_nodes_know_the_kind_and_come_to_the_same_as_tasks_of_one_whoever_is_kille
 
 #[test]
 fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
-    let place = place(OWN.as_str());
+    let place = place(example("own_channel"));
     for (channel, expected) in [
         ("kind=\"impulses\",parameters={power=-1}", "channel 0: power is -1; it must be from 0 to 1000000"),
         (
@@ -85,7 +76,7 @@ fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
 
 #[test]
 fn a_program_without_it_is_refused_by_name() {
-    let (own, plain) = (place(OWN.as_str()), place(PROGRAM));
+    let (own, plain) = (place(example("own_channel")), place(PROGRAM));
     let missing = "channel 0: kind is \"impulses\", which is no kind of channel of this program";
     plain.run("run impulses.toml --out a").failed(2, &[missing, "`rayleigh`"]);
 
@@ -100,7 +91,7 @@ fn a_program_without_it_is_refused_by_name() {
 
 #[test]
 fn the_page_s_commands_are_accepted() {
-    let place = place(OWN.as_str());
+    let place = place(example("own_channel"));
     let prefix = "cargo run --release --example own_channel -- ";
     let lines = include_str!("../../docs/channels.md").lines();
     let commands: Vec<&str> = lines.filter_map(|line| line.trim().strip_prefix(prefix)).collect();

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use harness::{Place, Process};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 const PAGE: &str = include_str!("../../docs/your-own-data.md");
 

@@ -1,21 +1,12 @@
 //! A program that adds a data set (`examples/own_dataset.rs`) runs networks of processes, and a program without the
 //! data set is refused.
 
-use std::{path::Path, sync::LazyLock};
-
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
-
-/// Cargo builds examples before tests, beside the program.
-static OWN: LazyLock<String> = LazyLock::new(|| {
-    let own = Path::new(PROGRAM).with_file_name("examples").join("own_dataset");
-    assert!(own.exists(), "{} is missing: cargo build --release --workspace --examples", own.display());
-    own.display().to_string()
-});
+use crate::{PROGRAM, example};
 
 fn place() -> Place {
-    let place = Place::new(OWN.as_str());
+    let place = Place::new(example("own_dataset"));
     place.write("rings.toml", include_str!("../../examples/own_dataset.toml"));
     place
 }

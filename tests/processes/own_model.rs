@@ -1,11 +1,9 @@
 //! A program that adds a kind of network (`examples/own_model.rs`) runs networks of processes, and a program without
 //! the kind is refused.
 
-use std::{path::Path, sync::LazyLock};
-
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::{PROGRAM, example};
 
 /// The kind for every part of the network, with keys of its own.
 const SINES: &str = r#"
@@ -22,13 +20,6 @@ waves = 8
 kind = "sines"
 "#;
 
-/// Cargo builds examples before tests, beside the program.
-static OWN: LazyLock<String> = LazyLock::new(|| {
-    let own = Path::new(PROGRAM).with_file_name("examples").join("own_model");
-    assert!(own.exists(), "{} is missing: cargo build --release --workspace --examples", own.display());
-    own.display().to_string()
-});
-
 fn place(program: &'static str) -> Place {
     let place = Place::new(program);
     place.write_tiny_with("sines.toml", SINES);
@@ -37,7 +28,7 @@ fn place(program: &'static str) -> Place {
 
 #[test]
 fn its_nodes_know_the_kind_and_come_to_the_same_as_tasks_of_one() {
-    let place = place(OWN.as_str());
+    let place = place(example("own_model"));
     let processes = place.run("run sines.toml --out processes --json").done().json();
     let tasks =
         place.run("run sines.toml --rounds 3 --set train.entropy_bonus=0 --out tasks --in-process --json");
@@ -50,7 +41,7 @@ fn its_nodes_know_the_kind_and_come_to_the_same_as_tasks_of_one() {
 
 #[test]
 fn its_gradients_are_those_of_finite_differences() {
-    let place = place(OWN.as_str());
+    let place = place(example("own_model"));
     let told = place.run("model sines.toml --json --check-gradients").done().json();
     let networks = told["networks"].as_array().unwrap();
     let own: Vec<_> = networks.iter().filter(|network| network["kind"] == "sines").collect();
@@ -66,7 +57,7 @@ fn its_gradients_are_those_of_finite_differences() {
 
 #[test]
 fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
-    let place = place(OWN.as_str());
+    let place = place(example("own_model"));
     for (set, expected) in [
         ("network.joint.wave=3", "network.joint: wave is unknown: the kind has waves"),
         ("network.joint.waves=many", "network.joint: waves is \"many\": invalid type: string"),
@@ -79,7 +70,7 @@ fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
 
 #[test]
 fn a_program_without_it_is_refused_by_name() {
-    let (own, plain) = (place(OWN.as_str()), place(PROGRAM));
+    let (own, plain) = (place(example("own_model")), place(PROGRAM));
     let missing = "network.encoder.kind is \"sines\", which is no kind of network of this program";
     plain.run("run sines.toml --out a").failed(2, &[missing, "`sequential`"]);
 
@@ -95,7 +86,7 @@ fn a_program_without_it_is_refused_by_name() {
 
 #[test]
 fn the_page_s_commands_are_accepted() {
-    let place = place(OWN.as_str());
+    let place = place(example("own_model"));
     let prefix = "cargo run --release --example own_model -- ";
     let lines = include_str!("../../docs/models.md").lines();
     let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix(prefix)).collect();

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt};
 
 use harness::{PATIENCE, Place, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A user without any rights.
 const NOBODY: u32 = 65_534;

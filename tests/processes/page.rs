@@ -8,7 +8,7 @@ use std::{
 use harness::{Browser, PATIENCE, Place, free_port, wait_for, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Long enough to look at, and to disturb.
 const RUN: &str = "run tiny.toml --rounds 60 --json";

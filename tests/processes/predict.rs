@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::Command};
 use harness::Place;
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 const PAGE: &str = include_str!("../../docs/predict.md");
 

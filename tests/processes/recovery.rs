@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::LazyLock};
 use harness::{Outcome, PATIENCE, Place, Process, Signal, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A run long enough to be killed repeatedly, with a checkpoint after every other round.
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=2";

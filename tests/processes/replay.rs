@@ -3,7 +3,7 @@
 use harness::Place;
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn a_tick_that_is_computed_again_is_what_was_recorded() {

@@ -4,7 +4,7 @@ use harness::Place;
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found() {

@@ -4,7 +4,7 @@
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {

@@ -4,7 +4,7 @@
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn a_run_says_one_json_object_and_leaves_a_whole_folder() {

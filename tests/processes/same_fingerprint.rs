@@ -3,7 +3,7 @@
 use harness::{Outcome, Place, Process, Proxy, free_port};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {

@@ -3,7 +3,8 @@
 use harness::{Outcome, PATIENCE, Place};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
+
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/search.py");
 
 const RANGE: &str = "--set train.beta=1e-5..1e-1:log";

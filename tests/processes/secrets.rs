@@ -21,7 +21,7 @@ use proto::{
 use serde_json::Value;
 use transmitter::{Output, TransmitterMachine};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A run long enough to be paused in the middle, with some checkpoints.
 const RUN: &str = "tiny.toml --rounds 40 --set checkpoint.every=4";

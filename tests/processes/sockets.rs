@@ -9,7 +9,7 @@ use std::{
 
 use harness::{Outcome, PATIENCE, Place, RunFolder, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A node's log line about its connection.
 const LOCAL: &str = "connected over a Unix-domain socket";

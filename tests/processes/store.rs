@@ -4,7 +4,7 @@
 use harness::{Outcome, PATIENCE, Place, Signal, table_of_sweep, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 const RUN: &str = "tiny.toml --rounds 20 --set checkpoint.every=4";
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::{Place, Proxy, free_port};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// 30 ms each way and a fifth of all entries lost.
 const POOR: &str = "--set link=[{loss=0.2,delay=0.03,jitter=0.01}]";

@@ -11,7 +11,7 @@ use proto::{
     v1::{Finished, Join, LoadRequest, Ready, Role, StatePiece, Turn, report::Report},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// A run long enough for many calls meanwhile.
 const RUN: &str = "tiny.toml --rounds 60";

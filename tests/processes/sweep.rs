@@ -3,7 +3,7 @@
 use harness::{PATIENCE, Place, Signal, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn every_point_is_a_run_and_nothing_is_run_twice() {

@@ -5,7 +5,7 @@ use std::process::Command;
 use harness::Place;
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Prints what TensorBoard reads from a folder.
 const READ: &str = r#"

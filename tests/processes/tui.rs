@@ -4,7 +4,7 @@ use std::process::Command;
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// The text of what goes to a terminal: without colours, and a space where the cursor jumps.
 fn spelt_out(shown: &str) -> String {

@@ -4,7 +4,7 @@
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Learning rates at which a few rounds make a difference.
 const FAST: &str =

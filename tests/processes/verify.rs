@@ -6,7 +6,7 @@ use proto::{
     v1::{Features, Ready, Role, TransmitterRound, Turn, View, order::Order, report::Report},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// One transmitter with one modality, two receivers: every request is granted.
 const SCENARIO: &str = r#"

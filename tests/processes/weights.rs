@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor, safetensors};
 use harness::{PATIENCE, Place, Signal, wait_until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Small networks.
 const SIZES: &str = r#"

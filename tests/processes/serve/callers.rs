@@ -16,9 +16,11 @@ use proto::{
 use serde_json::{Value, json};
 
 use super::{
-    halves::{PROGRAM, ROWS, fed, halves, left, line, npy, right},
+    halves::{ROWS, fed, halves, left, line, npy, right},
     said::{Said, predicted},
 };
+
+use crate::PROGRAM;
 
 /// Some values as a sample of a modality.
 fn values(modality: &str, shape: &[usize], values: &[f32]) -> Values {

@@ -5,7 +5,7 @@ use std::{fs::File, process::Command};
 use harness::{Outcome, Place};
 use serde_json::json;
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 /// Rows of the test set of [`SCENARIO`].
 pub(crate) const ROWS: u64 = 50;

@@ -11,9 +11,11 @@ use harness::{Place, Signal, free_port, wait_for, wait_until};
 use serde_json::{Value, json};
 
 use self::{
-    halves::{PROGRAM, ROWS, fed, halves, line, program},
+    halves::{ROWS, fed, halves, line, program},
     said::{Said, predicted, serve},
 };
+
+use crate::PROGRAM;
 
 #[test]
 fn answers_are_those_of_an_evaluation_to_the_sample() {
