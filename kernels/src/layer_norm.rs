@@ -13,7 +13,7 @@ use crate::access::{for_dtype, read, write};
 use crate::lanes::{sum_of, sum_of_three, vectorise};
 use crate::operation::{Apply2, Cpu, CpuMut, Made, Operation, Update3};
 #[cfg(feature = "cuda")]
-use crate::operation::{Gpu, GpuMut, MadeOnGpu};
+use crate::operation::{Gpu, GpuMut, MadeOnGpu, update_3_by_cpu};
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
@@ -150,7 +150,7 @@ impl Update3 for Backward {
         let (gradient, from, affine) =
             ((gradient, gradient_layout), (input, input_layout), (affine, affine_layout));
         if !self.through_relu {
-            return operation::update_3_by_cpu(self, gradient, from, affine);
+            return update_3_by_cpu(self, gradient, from, affine);
         }
         for_cuda_dtype!(input, name, crate::cuda::layer_norm::backward(gradient, from, affine))
     }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -17,14 +17,10 @@ use crate::{Outcome, PATIENCE, Process, Signal, wait_for};
 /// Name of the image under test.
 const IMAGE: &str = "pom2dib-test";
 
-/// Two networks at the same time would only compete for cores.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 /// A running container engine with the image under test.
 pub struct Engine {
     root: PathBuf,
     compose: Vec<Vec<&'static str>>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 /// A compose project, removed with its volumes when dropped.
@@ -45,10 +41,11 @@ impl Engine {
     /// The engine of this machine, with an image of `program`, which is `target/release/pom2dib` of the repository
     /// `root`. None without an engine or a base image: then a line says so.
     pub fn find(root: &str, program: &str) -> Option<Engine> {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // The image is built once, however many tests begin at the same time.
+        static COMPOSE: OnceLock<Result<Vec<Vec<&'static str>>, String>> = OnceLock::new();
         let root = PathBuf::from(root);
-        match Engine::open(&root, Path::new(program)) {
-            Ok(compose) => Some(Engine { root, compose, _turn: turn }),
+        match COMPOSE.get_or_init(|| Engine::open(&root, Path::new(program))) {
+            Ok(compose) => Some(Engine { root, compose: compose.clone() }),
             Err(reason) => {
                 eprintln!("skipped: {reason}");
                 None
