@@ -18,7 +18,7 @@ mod watch;
 
 pub use about::about;
 pub use answer_feed::{AnswerFeed, AnswerReader, NextAnswer};
-pub use assets::file_of;
+pub use assets::{file_of, report};
 pub use door::Door;
 pub use moments::{MOMENTS, Moment};
 pub use runs::Runs;

@@ -17,7 +17,7 @@ class Heat {
       const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
       if (!by) return;
       event.preventDefault();
-      choose(Math.max(0, this.chosen + by));
+      choose(Math.max(0, (this.chosen ?? Infinity) + by));
     });
   }
 
@@ -106,8 +106,11 @@ class Heat {
     this.columns = [];
     for (let first = 0; first < rounds.length; first += each) {
       const own = rounds.slice(first, first + each);
-      const mean = own.length === 1 ? own[0].granted : own[0].granted.map((_, at) => own.reduce((sum, round) => sum + round.granted[at], 0) / own.length);
-      this.columns.push({ first: own[0].round, last: own[own.length - 1].round, mean });
+      const mean = own.length === 1 ? own[0].granted : new Float64Array(own[0].granted.length);
+      if (own.length > 1) {
+        for (const { granted } of own) for (let at = 0; at < mean.length; at++) mean[at] += granted[at] / own.length;
+      }
+      this.columns.push({ first: own[0].first, last: own[own.length - 1].round, mean });
     }
   }
 

@@ -22,17 +22,15 @@ function paintLinks(store, round) {
 /** Most links with a curve each. */
 const MOST_LINKS = 12;
 
-/** Curves of the SNR: one for every link, or where those are too many the mean over a receiver's. */
-function snrLines(store, line) {
+/** Lines of the SNR: one for every link, or where those are too many the mean over a receiver's. */
+function snrLines(store) {
   const { transmitters, receivers } = store.run;
   if (transmitters.length * receivers.length <= MOST_LINKS) {
-    return receivers.flatMap((_, t) => transmitters.map((_, k) =>
-      line(`tx ${k} to rx ${t}`, colour(t * transmitters.length + k), (round) => round.link_snr_db?.[t]?.[k])))
-      .filter((link) => link.points.length);
+    return receivers.flatMap((_, t) => transmitters.map((_, k) => [`tx ${k} to rx ${t}`, look(t * transmitters.length + k), (round) => round.link_snr_db?.[t]?.[k]]));
   }
   const mean = (links) => {
     const known = (links ?? []).filter((db) => db != null);
     return known.length ? known.reduce((sum, db) => sum + db, 0) / known.length : null;
   };
-  return receivers.map((_, t) => line(`to rx ${t}`, colour(t), (round) => mean(round.link_snr_db?.[t])));
+  return receivers.map((_, t) => [`to rx ${t}`, look(t), (round) => mean(round.link_snr_db?.[t])]);
 }

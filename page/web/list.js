@@ -2,12 +2,14 @@
 
 const MOST_CURVES = 8;
 const CURVES = [["N-CE", "nats", 1], ["Sum-rate", "nats", 2], ["Loss", "sum of the objectives", 3]];
-const list = { runs: [], chosen: null, sort: { by: "path", isDown: false } };
+const list = { runs: [], chosen: null, version: 0, text: "", sort: { by: "path", isDown: false } };
 const lastRound = () => Math.max(1, ...list.runs.filter((run) => list.chosen.has(run.path)).map((run) => run.curve.at(-1)?.[0] ?? 1));
 const order = () => list.runs.filter((run) => list.chosen?.has(run.path));
-const charts = CURVES.map(([title, unit, at]) => new Chart(title, unit, () => order().map((run, n) => ({
-  name: run.path, colour: colour(n), points: run.curve.map((point) => [point[0], point[at]]),
-})), lastRound));
+const charts = CURVES.map(([title, unit, at]) => new Chart(title, unit, {
+  lines: () => order().map((run, n) => ({ ...look(n), name: run.path, points: run.curve.map((point) => [point[0], point[at]]) })),
+  last: lastRound,
+  version: () => list.version,
+}));
 
 const score = (run, name) => run.test.tasks?.find((task) => task.name === name && task.metric === "top1")?.value;
 const COLUMNS = [
@@ -30,7 +32,7 @@ function paint() {
   const places = order().map((run) => run.path);
   const head = columns.map(([name, title], at) => {
     const button = make("button", { type: "button", class: "sort" }, title, by === name ? (isDown ? " ▾" : " ▴") : "");
-    button.addEventListener("click", () => { list.sort = { by: name, isDown: by === name && !isDown }; paint(); });
+    button.addEventListener("click", () => { list.sort = { by: name, isDown: by === name && !isDown }; later(); });
     return make("th", { scope: "col", class: at ? null : "left", "aria-sort": by === name ? (isDown ? "descending" : "ascending") : null }, button);
   });
   const rows = runs.map((run) => {
@@ -38,7 +40,7 @@ function paint() {
     const place = places.indexOf(run.path);
     box.checked = place >= 0;
     if (place >= 0) box.style.accentColor = colour(place);
-    box.addEventListener("change", () => { list.chosen[box.checked ? "add" : "delete"](run.path); paint(); });
+    box.addEventListener("change", () => { list.chosen[box.checked ? "add" : "delete"](run.path); list.version += 1; later(); });
     const link = make("a", { href: `run/${encodeURIComponent(run.path)}/` }, run.path);
     const cells = columns.slice(1).map(([name, , of]) => {
       const found = of(run);
@@ -52,27 +54,29 @@ function paint() {
   byId("count").textContent = `${list.runs.length} below this folder; the first ${MOST_CURVES} are drawn until you choose`;
 }
 
+const later = eachFrame(paint);
+
 async function load() {
   try {
-    const answer = await (await fetch("api/runs", { cache: "no-store" })).json();
-    list.runs = answer.runs;
-    byId("folder").textContent = answer.folder;
-    list.chosen ??= new Set(list.runs.slice(0, MOST_CURVES).map((run) => run.path));
+    const text = await (await fetch("api/runs", { cache: "no-store" })).text();
+    if (text !== list.text) {
+      const answer = JSON.parse(text);
+      Object.assign(list, { text, runs: answer.runs, version: list.version + 1 });
+      byId("folder").textContent = answer.folder;
+      list.chosen ??= new Set(list.runs.slice(0, MOST_CURVES).map((run) => run.path));
+      later();
+    }
   } catch {
     byId("count").textContent = "no connection";
   }
-  requestAnimationFrame(paint);
   setTimeout(load, 3000);
 }
 
 byId("curves").replaceChildren(...charts.map((chart) => chart.element));
-view.listeners.push(() => charts.forEach((chart) => chart.paint()));
-document.addEventListener("dressed", () => paint());
-new ResizeObserver(() => paint()).observe(document.querySelector("main"));
-byId("filter").addEventListener("input", paint);
-for (const [id, change] of [["smooth", (input) => { view.smooth = Number(input.value); }], ["log-x", (input) => { view.logX = input.checked; }], ["log-y", (input) => { view.logY = input.checked; }]]) {
-  byId(id).addEventListener("input", (event) => { change(event.target); view.changed(); });
-}
-document.querySelectorAll("[data-view]").forEach((button) => button.addEventListener("click", () => view.command(button.dataset.view, lastRound())));
+view.listeners.push(eachFrame(() => charts.forEach((chart) => chart.paint())));
+document.addEventListener("dressed", later);
+new ResizeObserver(later).observe(document.querySelector("main"));
+byId("filter").addEventListener("input", later);
+tools(byId("axes"), lastRound);
 dress();
 load();

@@ -5,40 +5,19 @@ const connection = { isOpen: false, wasOpen: false, words: FILE_STATE ? "saved i
 const chosen = { round: null, isNewest: true, exact: null };
 const heat = new Heat(byId("heat"), store, choose);
 const lastRound = () => Math.max(1, store.last?.round ?? 1);
+let wanted = [];
 let charts = [];
 
 // ---------------------------------------------------------------------------------------------------------- charts
 
-const line = (name, colour, of, isDashed = false) => ({ name, colour, isDashed, points: store.rounds.filter((round) => of(round) != null).map((round) => [round.round, of(round)]) });
-const receivers = (of) => () => store.run.receivers.map((receiver, t) => line(receiver.task, colour(t), (round) => of(round)?.[t], t >= 8));
-
 /** The charts that this run has something for. */
 function chooseCharts() {
-  const has = (of) => store.rounds.some((round) => of(round) != null);
-  const wanted = [
-    ["N-CE", "nats", () => [line("", colour(0), (round) => round.n_ce), ...(has((round) => round.validation) ? [line("validation", colour(1), (round) => round.validation?.n_ce)] : [])]],
-    ["Sum-rate", "nats", () => [line("", colour(2), (round) => round.sum_rate)]],
-    ["Loss", "sum of the objectives", () => [line("", colour(4), (round) => round.loss)]],
-    ["Cross entropy by task", "nats", receivers((round) => round.ce)],
-    ["Rate by receiver", "nats", receivers((round) => round.rate)],
-    ["Seconds of a round", "s", () => [line("", colour(5), (round) => round.seconds)]],
-    ["Bytes of a round", "kB", () => ["total", "feature", "gradient"].map((kind, n) => line(kind, colour(n), (round) => round.bytes?.[kind] / 1000))],
-    ["Work of all nodes", "s a round", () => WORK.slice(1).filter((kind) => store.last?.work?.[kind] > 0).map((kind) => line(kind, workColour(kind), (round) => round.work?.[kind]))],
-  ];
-  if (has((round) => round.rates)) {
-    const kinds = Object.keys(store.rounds.find((round) => round.rates).rates).filter((kind) => Number.isFinite(store.rounds.find((round) => round.rates).rates[kind]));
-    wanted.push(["Rates of a sample", "by name", () => kinds.map((kind, n) => line(kind.replaceAll("_", " "), colour(n), (round) => round.rates?.[kind]))]);
-  }
-  if (has((round) => round.rates?.coded_bits)) {
-    const nats = 1 / Math.LN2;
-    wanted.push(["Bits of a sample", "bits", () => [line("coded", colour(0), (round) => round.rates?.coded_bits),
-      line("against the prior", colour(1), (round) => round.rates?.prior_nats == null ? null : nats * round.rates.prior_nats),
-      line("messages", colour(2), (round) => round.rates?.message_bytes == null ? null : 8 * round.rates.message_bytes)]]);
-  }
-  if (has((round) => round.link_snr_db)) wanted.push(["SNR by link", "dB", () => snrLines(store, line)]);
-  const titles = wanted.map(([title]) => title).join();
+  wanted = quantities(store);
+  const titles = wanted.map(({ title }) => title).join();
   if (titles === charts.titles) return;
-  charts = wanted.map(([title, unit, lines]) => new Chart(title, unit, lines, lastRound));
+  charts = wanted.map(({ title, unit }, at) => new Chart(title, unit, {
+    lines: () => wanted[at].lines.map((line) => traced(store, line)), last: lastRound, version: () => store.version,
+  }));
   charts.titles = titles;
   byId("curves").replaceChildren(...charts.map((chart) => chart.element));
 }
@@ -90,45 +69,50 @@ byId("play").addEventListener("click", () => {
 
 // ---------------------------------------------------------------------------------------------------------- painting
 
-let isDue = false;
-/** Paints at the next picture, once, however much has come in. */
-function later() {
-  if (isDue) return;
-  isDue = true;
-  requestAnimationFrame(() => { isDue = false; paint(); });
+/** What every part was painted with. */
+const painted = {};
+
+/** Paints a part of the page if what it shows, or the colours, have changed. */
+function part(name, shown, paint) {
+  const before = painted[name];
+  const now = [...shown, dressed];
+  if (before?.every((value, at) => value === now[at])) return;
+  painted[name] = now;
+  paint();
 }
 
 function paint() {
   if (!store.names) return;
+  const { version, status, summary, last, events, ended } = store;
   paintHeader(store, connection);
   paintCommands(store, connection);
-  paintTiles(store);
-  chooseCharts();
+  part("tiles", [version, status], () => paintTiles(store));
+  part("charts", [version], chooseCharts);
   charts.forEach((chart) => chart.paint());
   const round = shownRound();
   const number = round?.round ?? 0;
   heat.paint(round ? number : null);
   const slider = byId("round");
-  slider.max = store.last?.round ?? 0;
+  slider.max = last?.round ?? 0;
   slider.value = chosen.isNewest ? slider.max : chosen.round;
   if (document.activeElement !== byId("round-number")) byId("round-number").value = number;
   byId("grants-round").textContent = round ? number : "–";
-  paintNetwork(byId("network"), store, round);
-  paintGrants(byId("grants"), store, round);
+  part("network", [round, summary], () => {
+    paintNetwork(byId("network"), store, round);
+    paintGrants(byId("grants"), store, round);
+  });
   showTicks(store, round);
-  paintNodes(store);
-  paintLinks(store, round);
-  paintResults(store);
-  paintEvents(store);
+  part("nodes", [version, status, ended], () => paintNodes(store));
+  part("links", [round, status], () => paintLinks(store, round));
+  part("results", [summary], () => paintResults(store));
+  part("events", [events, events.length, byId("timeline").clientWidth], () => paintEvents(store));
 }
 
-view.listeners.push(() => charts.forEach((chart) => chart.paint()));
+const later = eachFrame(paint);
+view.listeners.push(eachFrame(() => charts.forEach((chart) => chart.paint())));
 document.addEventListener("dressed", later);
 new ResizeObserver(later).observe(document.querySelector("main"));
-for (const [id, change] of [["smooth", (input) => { view.smooth = Number(input.value); }], ["log-x", (input) => { view.logX = input.checked; }], ["log-y", (input) => { view.logY = input.checked; }]]) {
-  byId(id).addEventListener("input", (event) => { change(event.target); view.changed(); });
-}
-document.querySelectorAll("[data-view]").forEach((button) => button.addEventListener("click", () => view.command(button.dataset.view, lastRound())));
+tools(byId("axes"), lastRound);
 
 // A range of a long run that was thinned: the rounds between are asked for.
 let refining = null;
@@ -143,6 +127,7 @@ view.listeners.push(() => {
       if (view.to === null) return;
       const others = store.rounds.filter((round) => (round.round < from || round.round > to) && (round === store.last || round.round % store.stride === 0));
       store.rounds = [...others, ...fine].sort((one, other) => one.round - other.round);
+      store.version += 1;
       later();
     } catch { /* What is there stays. */ }
   }, 250);
@@ -167,7 +152,7 @@ function question(title, text, yes, asksToken = false) {
 
 async function command(name) {
   try {
-    Object.assign(store.status, await (await ask(`api/${name}`, { method: "POST" })).json());
+    store.status = { ...store.status, ...await (await ask(`api/${name}`, { method: "POST" })).json() };
   } catch (error) {
     if (error.status === 403 || error.status === 401) credentials.keep("");
     connection.words = error.message;

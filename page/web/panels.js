@@ -1,8 +1,5 @@
 // Tiles, nodes, results and events.
 
-const WORK = ["wait", "read", "select", "encode", "rate", "decode", "backward", "optimize", "pack"];
-const workColour = (kind) => (kind === "wait" ? "transparent" : colour(WORK.indexOf(kind) - 1));
-
 const PHASES = {
   training: "accent", validating: "accent", evaluating: "accent", "saving a checkpoint": "accent", done: "good", "saying goodbye": "good",
   stopped: "warn", failed: "bad", "has not ended": "warn", "waiting for nodes": "warn",

@@ -1,5 +1,15 @@
 // What the page knows of a run.
 
+/** A function that has something painted at the screen's next picture: once, however often it is called until then. */
+function eachFrame(paint) {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => { isDue = false; paint(); });
+  };
+}
+
 /** Most rounds kept here; beyond, every other one goes. */
 const MOST_KEPT = 4096;
 
@@ -7,6 +17,8 @@ class Store {
   constructor() {
     this.rounds = [];
     this.stride = 1;
+    /** Counts the changes of the rounds. */
+    this.version = 0;
     this.events = [];
     this.status = {};
     this.summary = null;
@@ -20,14 +32,16 @@ class Store {
     this.commands = state.commands;
     this.stride = state.stride;
     this.rounds = state.rounds.map((round) => this.flat(round));
+    this.version += 1;
     this.names = this.run.transmitters.flatMap((one, k) =>
       one.modalities.map((modality) => ({ k, modality, name: `${k} · ${modality}` })));
   }
 
-  /** A round with its grants in one array, receiver by receiver. */
+  /** A round with its grants in one array, receiver by receiver. Of merged rounds, `first` is the first, `low` and `high` are the range. */
   flat(round) {
     const granted = round.selection?.granted;
-    return { round: round.round, ...round.metrics, nodes: round.nodes, granted: granted ? Float64Array.from(granted.flat()) : null };
+    const { low, high, first = round.round } = round;
+    return { ...round.metrics, round: round.round, first, low, high, nodes: round.nodes, granted: granted ? Float64Array.from(granted.flat()) : null };
   }
 
   /** Adds a round, or goes back to it. */
@@ -36,6 +50,7 @@ class Store {
     // Between the kept rounds only the newest stays.
     if (this.rounds.length && this.last.round % this.stride !== 0) this.rounds.pop();
     this.rounds.push(this.flat(round));
+    this.version += 1;
     if (this.rounds.length > MOST_KEPT) {
       this.stride *= 2;
       const newest = this.last;

@@ -57,6 +57,21 @@ const clock = (at) => new Date(1000 * at).toLocaleTimeString([], { hour12: false
 /** The colour of the n-th of several things. */
 const colour = (n) => style(`--c${n % 8}`);
 
+/** Pieces and gaps of a line, in pixels, for the first, second, ... use of a colour. */
+const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+
+/** What a line is drawn with, so that no two of thirty-two look the same. */
+const look = (n) => ({ colour: colour(n), dash: DASHES[Math.floor(n / 8) % DASHES.length] });
+
+/** A sign for a line in a legend. */
+function mark({ colour, dash = [] }) {
+  const sign = make("span", { class: dash.length ? "mark long" : "mark" });
+  let at = 0;
+  const stops = dash.map((size, n) => `${n % 2 ? "transparent" : colour} ${at}px ${(at += size)}px`);
+  sign.style.background = dash.length ? `repeating-linear-gradient(90deg, ${stops.join(", ")})` : colour;
+  return sign;
+}
+
 let styles = {};
 /** A colour of the page's style. */
 function style(name) {
@@ -71,6 +86,8 @@ const remembered = {
   get(name) { try { return localStorage.getItem(name); } catch { return null; } },
   set(name, value) { try { localStorage.setItem(name, value); } catch { /* A page in a file may not. */ } },
 };
+/** How often the page has changed its colours. */
+let dressed = 0;
 let theme = remembered.get("pom2dib-theme") in THEMES ? remembered.get("pom2dib-theme") : "auto";
 
 function dress() {
@@ -81,6 +98,7 @@ function dress() {
   byId("theme").setAttribute("aria-label", `Colours: ${words}`);
   byId("theme").title = `Colours: ${words}`;
   styles = {};
+  dressed += 1;
   document.dispatchEvent(new Event("dressed"));
 }
 

@@ -65,6 +65,14 @@ pub(crate) fn rounds(folder: &Path) -> anyhow::Result<Vec<Round>> {
     lines(&folder.join("metrics.jsonl"))
 }
 
+/// The lines of metrics.jsonl with all that they have.
+///
+/// # Errors
+/// The malformed line.
+pub(crate) fn values(folder: &Path) -> anyhow::Result<Vec<serde_json::Value>> {
+    lines(&folder.join("metrics.jsonl"))
+}
+
 /// The selection in these rounds.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use super::{
 /// The scenario of the run, in a collapsible block.
 pub(crate) fn configuration(run: &Recorded) -> String {
     format!(
-        "<details><summary>{}/scenario.toml</summary><pre>{}</pre></details>\n",
+        "<details class=\"card\"><summary>{}/scenario.toml</summary><pre>{}</pre></details>\n",
         escape(&run.folder),
         escape(&run.scenario.to_toml())
     )

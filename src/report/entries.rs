@@ -1,17 +1,29 @@
-//! The rate of every entry, and the confusion matrices.
+//! The grants and the rate of every entry, and the confusion matrices.
 
 use coordinator::Confusion;
 
 use super::{
     html::{escape, head, number, row, table},
+    pictures::picture,
     recorded::Recorded,
 };
+
+/// The map of a run's grants over the rounds, and the network; as numbers, the grants of its last rounds.
+pub(crate) fn selection(at: usize, run: &Recorded) -> String {
+    let Some(late) = run.late_selection() else { return String::new() };
+    let mut rows = head_of_tasks(run);
+    for (entry, name) in run.entry_names().iter().enumerate() {
+        rows += &row(&escape(name), late.iter().map(|shares| format!("{:.1} %", 100.0 * shares[entry])));
+    }
+    let note =
+        format!("<p class=\"dim\">Shares of ticks, mean of the last {} rounds.</p>", run.late_rounds());
+    picture("selection", at, &format!("<div>{}{note}</div>", table("", &rows)))
+}
 
 /// The rate of every entry on the test set, and the share of passes that granted it; a column for each receiver.
 pub(crate) fn rates(run: &Recorded) -> String {
     let Some(test) = run.summary.as_ref().map(|summary| &summary.test) else { return String::new() };
-    let tasks = run.scenario.receiver.iter().map(|receiver| escape(&receiver.task));
-    let mut rows = head(std::iter::once(String::new()).chain(tasks));
+    let mut rows = head_of_tasks(run);
     let mut names = run.entry_names().into_iter();
     for (k, transmitter) in run.scenario.transmitter.iter().enumerate() {
         for m in 0..transmitter.modalities.len() {
@@ -30,6 +42,11 @@ pub(crate) fn rates(run: &Recorded) -> String {
             escape(&test.rate_estimator),
             test.rate_samples
         )
+}
+
+fn head_of_tasks(run: &Recorded) -> String {
+    let tasks = run.scenario.receiver.iter().map(|receiver| escape(&receiver.task));
+    head(std::iter::once(String::new()).chain(tasks))
 }
 
 /// Largest share of colour in a cell, in %: numbers must stay legible on it.
@@ -63,7 +80,7 @@ fn confusion(confusion: &Confusion, names: &[String]) -> String {
         rows += &format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", name(label));
     }
     format!(
-        "<figure><figcaption>receiver {} · {}: samples, all passes</figcaption>{}</figure>\n",
+        "<figure class=\"card\"><figcaption>receiver {} · {}: samples, all passes</figcaption>{}</figure>\n",
         confusion.receiver,
         escape(&confusion.task),
         table("confusion", &rows)

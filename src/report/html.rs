@@ -3,8 +3,8 @@
 /// Number of colours for runs and receivers; further ones repeat them, with dashes.
 const COLOURS: usize = 8;
 
-/// Dash patterns for the first, second, ... use of a colour.
-const DASHES: [&str; 4] = ["", "7 4", "2 3", "10 3 2 3"];
+/// Lengths of pieces and gaps of a line, for the first, second, ... use of a colour.
+const DASHES: [&[u32]; 4] = [&[], &[7, 4], &[2, 3], &[10, 3, 2, 3]];
 
 /// Text escaped for an element or an attribute. Characters that XML forbids become a replacement character.
 pub(crate) fn escape(text: &str) -> String {
@@ -26,29 +26,23 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The colour of the n-th of several items.
-pub(crate) fn colour(number: usize) -> String {
-    format!("var(--c{})", number % COLOURS)
-}
-
-/// The dash attribute that distinguishes the n-th line from those of the same colour, or nothing.
-pub(crate) fn dashes(number: usize) -> String {
-    match DASHES[number / COLOURS % DASHES.len()] {
-        "" => String::new(),
-        dashes => format!(" stroke-dasharray=\"{dashes}\""),
-    }
-}
-
-/// A small square of the n-th colour; for a repeated colour, a piece of its line.
+/// A small square of the colour of the n-th of several runs; for a repeated colour, a piece of its line. As `mark` in the page's
+/// `words.js`.
 pub(crate) fn mark(number: usize) -> String {
-    let colour = colour(number);
-    match dashes(number) {
-        dashes if dashes.is_empty() => format!("<span class=\"mark\" style=\"background:{colour}\"></span>"),
-        dashes => format!(
-            "<svg class=\"mark-line\" viewBox=\"0 0 26 10\" width=\"26\" height=\"10\" aria-hidden=\"true\"><path class=\"key\" \
-             stroke=\"{colour}\"{dashes} d=\"M0 5H26\"/></svg>"
-        ),
+    let colour = format!("var(--c{})", number % COLOURS);
+    let mut stops = String::new();
+    let mut at = 0;
+    for (piece, length) in DASHES[number / COLOURS % DASHES.len()].iter().enumerate() {
+        let (comma, colour) =
+            (if piece > 0 { "," } else { "" }, if piece % 2 > 0 { "transparent" } else { &colour });
+        stops += &format!("{comma}{colour} {at}px {}px", at + length);
+        at += length;
     }
+    let (class, ground) = match stops.as_str() {
+        "" => ("mark", colour),
+        stops => ("mark long", format!("repeating-linear-gradient(90deg,{stops})")),
+    };
+    format!("<span class=\"{class}\" style=\"background:{ground}\"></span>")
 }
 
 /// The first row of a table, whose cells, already HTML, head the columns below. An empty corner is not a header.
@@ -68,7 +62,7 @@ pub(crate) fn row(name: &str, cells: impl IntoIterator<Item = String>) -> String
 
 /// A table that may be wider than the page.
 pub(crate) fn table(class: &str, rows: &str) -> String {
-    format!("<div class=\"scroll\"><table class=\"{class}\"><tbody>\n{rows}</tbody></table></div>\n")
+    format!("<div class=\"card scroll\"><table class=\"{class}\"><tbody>\n{rows}</tbody></table></div>\n")
 }
 
 /// A number with four significant digits.
@@ -102,9 +96,6 @@ mod tests {
 
     #[test]
     fn no_two_of_thirty_two_lines_look_the_same() {
-        let looks: std::collections::BTreeSet<String> =
-            (0..32).map(|number| colour(number) + &dashes(number)).collect();
-        assert_eq!(looks.len(), 32);
         let marks: std::collections::BTreeSet<String> = (0..32).map(mark).collect();
         assert_eq!(marks.len(), 32);
     }

@@ -1,18 +1,15 @@
 //! `pom2dib report`: the results of a run, or of several side by side, as one HTML page.
 
-mod chart;
 mod configuration;
-mod drawing;
 mod entries;
-mod heat_map;
 mod html;
+mod late;
 mod page;
-mod plane;
+mod pictures;
 mod recorded;
 mod scores;
 mod strengths;
 mod sweep;
-mod validation;
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +19,6 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 
-use chart::Logarithmic;
 pub(crate) use recorded::Recorded;
 pub(crate) use sweep::{Dot, Line, sweep_page};
 
@@ -99,8 +95,8 @@ fn write(arguments: &Arguments) -> anyhow::Result<Written> {
         (None, _) => Path::new("report.html").into(),
     };
     let is_log = |axis| arguments.log.contains(&axis);
-    let axes = Logarithmic { rounds: is_log(Axis::Rounds), values: is_log(Axis::Values) };
-    std::fs::write(&out, page::page(&runs, axes))
+    let axes = page::Logarithmic { rounds: is_log(Axis::Rounds), values: is_log(Axis::Values) };
+    std::fs::write(&out, page::page(&runs, axes)?)
         .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
     let seen = |run: Recorded| Seen {
         rounds: run.rounds.len(),

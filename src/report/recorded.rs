@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use coordinator::{RunFolder, Started, Summary};
@@ -7,12 +7,13 @@ use scenario::Scenario;
 use crate::records::run_log::{self, Round};
 
 /// Number of last rounds over which grants are averaged.
-const LATE: usize = 100;
+pub(crate) const LATE: usize = 100;
 
 /// The content of a run's folder, whether the run has ended or not.
 pub(crate) struct Recorded {
     /// The folder, as it was named.
     pub(crate) folder: String,
+    pub(crate) path: PathBuf,
     pub(crate) scenario: Scenario,
     pub(crate) rounds: Vec<Round>,
     /// By round, receiver and (k, m): the share of ticks at which the entry was granted.
@@ -39,6 +40,7 @@ impl Recorded {
         }
         Ok(Recorded {
             folder: path.display().to_string(),
+            path: path.into(),
             rounds: run_log::rounds(path)?,
             granted,
             starts: Started::all(&folder),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use harness::{Browser, PATIENCE, Place, free_port, wait_for, wait_until};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::PROGRAM;
 
@@ -284,4 +284,129 @@ fn a_folder_of_runs_is_listed_and_every_run_has_its_page() {
     assert!(!others.contains("src=") && !others.contains("http://") && !others.contains("https://"));
     place.run("page nowhere").failed(2, &["nowhere is no folder"]);
     place.run("page runs --listen 0.0.0.0:0").failed(2, &["--token-file"]);
+}
+
+/// A long run of a large network.
+const LONG: &str = "
+name = \"long\"
+[network]
+transmitters = 16
+receivers = 16
+[train]
+rounds = 20_000
+[[transmitter]]
+modalities = [\"fft\"]
+[[receiver]]
+task = \"digit\"
+";
+
+#[test]
+fn ten_thousand_rounds_of_sixteen_by_sixteen_entries_are_painted_once_a_frame_and_a_few_points_a_column() {
+    let Some(mut browser) = Browser::open() else { return };
+    let place = Place::new(PROGRAM);
+    place.write("long/scenario.toml", LONG);
+    let mut logs = ["metrics.jsonl", "selection.jsonl"]
+        .map(|name| std::fs::File::create(place.path("long").join(name)).expect("the folder is there"));
+    let mut log = |rounds: std::ops::Range<u64>| {
+        let text = rounds.map(lines_of_a_long_run).fold([String::new(), String::new()], |text, lines| {
+            let [metrics, selection] = text;
+            [metrics + &lines[0], selection + &lines[1]]
+        });
+        logs.iter_mut().zip(text).for_each(|(log, text)| log.write_all(text.as_bytes()).unwrap());
+    };
+    log(0..10_000);
+    let door: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let _pages = place.start(&format!("page long --listen {door}"));
+    wait_until("the page", PATIENCE, || TcpStream::connect(door).is_ok());
+    browser.look(1280, 900, false);
+    browser.visit(&format!("http://{door}/"));
+    browser.wait_until("window.watched?.store.last?.round === 9999");
+    browser.wait_until("watched.charts().length > 8 && watched.charts().every((chart) => chart.drawn > 0)");
+    // Every picture that the page paints from here on is timed.
+    browser.evaluate(
+        "(() => { window.took = []; const ask = window.requestAnimationFrame; \
+         window.requestAnimationFrame = (paint) => ask((at) => { const began = performance.now(); paint(at); took.push(performance.now() - began); }); })()",
+    );
+    let counts = "watched.charts().map((chart) => chart.repaints)";
+    let before = numbers(&browser.evaluate(counts));
+
+    // New rounds, a picture each at most.
+    for end in [10_001, 10_002, 10_010] {
+        log(end - 1..end);
+        browser.wait_until(&format!("watched.store.last.round === {}", end - 1));
+    }
+    browser.wait_until(&format!("watched.charts().every((chart, at) => chart.repaints > {before:?}[at])"));
+    let pictures = browser.evaluate("took.length").as_f64().unwrap();
+    let after = numbers(&browser.evaluate(counts));
+    assert!(
+        before.iter().zip(&after).all(|(one, other)| other - one <= pictures),
+        "{before:?} {after:?} {pictures}"
+    );
+
+    // A pointer over a curve repaints none, however often it moves before the next picture.
+    let moved = browser.evaluate(
+        "(async () => { const next = () => new Promise((wake) => requestAnimationFrame(wake)); await next(); await next(); \
+         const [charts, times] = [watched.charts(), []]; const before = charts.map((chart) => chart.repaints); \
+         const { canvas } = charts[0]; const box = canvas.getBoundingClientRect(); \
+         for (let at = 60; at < 160; at++) canvas.dispatchEvent(new PointerEvent('pointermove', { clientX: box.x + at, clientY: box.y + 50 })); \
+         await next(); await next(); \
+         return [charts.map((chart, at) => chart.repaints - before[at]), charts[0].legend.textContent]; })()",
+    );
+    assert!(numbers(&moved[0]).iter().all(|count| *count == 0.0), "{moved}");
+    assert!(moved[1].as_str().unwrap().starts_with("round "), "{moved}");
+
+    // No line has more than four points a column of pixels, as it is and smoothed.
+    let drawn = browser.evaluate(
+        "watched.charts().map((chart) => [chart.drawn, chart.shown.length * 2 * 4 * (chart.canvas.clientWidth + 2), \
+         chart.shown.reduce((sum, line) => sum + 2 * line.points.length, 0)])",
+    );
+    for chart in drawn.as_array().unwrap() {
+        let [drawn, most, all] = numbers(chart)[..] else { panic!("{chart}") };
+        assert!(drawn > 0.0 && drawn <= most && drawn <= all, "{drawn} points of {all}, at most {most}");
+    }
+    // A change of the view repaints every curve, once.
+    let zoomed = browser.evaluate(
+        "(async () => { const next = () => new Promise((wake) => requestAnimationFrame(wake)); const charts = watched.charts(); \
+         const before = charts.map((chart) => chart.repaints); const version = watched.store.version; \
+         for (let times = 0; times < 5; times++) watched.view.command('in', 9999); await next(); await next(); \
+         return [watched.store.version - version, charts.map((chart, at) => chart.repaints - before[at])]; })()",
+    );
+    assert!(zoomed[0] != 0 || numbers(&zoomed[1]).iter().all(|count| *count == 1.0), "{zoomed}");
+    browser.evaluate("document.querySelector('#heat').scrollIntoView()");
+    browser.evaluate("watched.view.command('all', 9999)");
+    let figures = browser.evaluate(
+        "(async () => { for (let times = 0; times < 20; times++) { watched.store.version += 1; document.dispatchEvent(new Event('dressed')); \
+         await new Promise((wake) => requestAnimationFrame(() => requestAnimationFrame(wake))); } \
+         const sorted = took.filter((time) => time > 1).sort((one, other) => one - other); \
+         return [sorted.length, sorted[sorted.length >> 1], sorted.at(-1), performance.memory.usedJSHeapSize / 1e6]; })()",
+    );
+    let figures = numbers(&figures);
+    println!(
+        "a repaint of {} in ms: median {:.1}, longest {:.1}; heap {:.0} MB",
+        figures[0], figures[1], figures[2], figures[3]
+    );
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// Lines of metrics.jsonl and selection.jsonl as those of a run: curves that fall and never rest.
+fn lines_of_a_long_run(round: u64) -> [String; 2] {
+    let noise = |of: u64| (((round * 7919 + of * 104_729) % 1009) as f64) / 1009.0;
+    let fall = 2.0 * (-(round as f64) / 3000.0).exp();
+    let of_all = |from: u64| -> Vec<f64> { (from..from + 16).map(|t| fall + 0.3 * noise(t)).collect() };
+    let metrics = json!({
+        "round": round, "sum_rate": 90.0 * fall + noise(1), "n_ce": -fall - 0.2 * noise(2), "loss": 9.0 * fall + noise(3),
+        "logl": -30.0 * noise(4), "ce": of_all(10), "rate": of_all(40), "seconds": 0.1 + 0.05 * noise(5),
+        "bytes": { "feature": 100_000, "gradient": 90_000, "total": 210_000 },
+        "work": { "select": 0.1, "encode": 0.2 + noise(6), "decode": 0.3, "backward": 0.2, "optimize": 0.1, "rate": 0.1, "pack": 0.01, "read": 0.01 },
+    });
+    let granted: Vec<Vec<f64>> = (0..16)
+        .map(|t| {
+            (0..16)
+                .map(|k| (20.0 * noise(100 + 16 * t + k) / (1.0 + ((t + k) % 4) as f64)).floor() / 20.0)
+                .collect()
+        })
+        .collect();
+    let half = vec![0.5; 16];
+    let selection = json!({ "round": round, "granted": granted, "encoded": half, "asked": half });
+    [metrics, selection].map(|line| format!("{line}\n"))
 }

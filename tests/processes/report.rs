@@ -1,8 +1,8 @@
-//! The page that `report` writes: of a run, of two side by side, of one that has not ended; and its refusals.
+//! The page that `report` writes: of a run, of two side by side, of one that has not ended, in a browser; and its refusals.
 
-use harness::Place;
+use harness::{Browser, Place};
 use roxmltree::{Document, Node, ParsingOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::PROGRAM;
 
@@ -50,34 +50,32 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
     assert!(row(&page, "started")[1].ends_with(" UTC") && !row(&page, "on the machine")[1].is_empty());
     // Six rounds are drawn one by one, without a note to the contrary.
     assert!(texts(&page, "p").contains(&"Every round.".into()) && !text.contains("equally long"));
-    // Six charts of one curve, with a band; two receivers' curves for cross entropy and rate; and one for each profiler
-    // phase.
-    let log = place.run_folder("a").text("metrics.jsonl");
-    let rounds: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let kinds = rounds[0]["work"].as_object().unwrap().len();
-    assert_eq!((with_class(&page, "curve"), with_class(&page, "band")), (6 + 4 + kinds, 6));
-    assert_eq!(with_class(&page, "point"), 6 * (6 + 4 + kinds));
-    // A path over the plane, with both ends; and a legend of five shades for the heat map.
-    assert_eq!((with_class(&page, "way"), with_class(&page, "end")), (1, 2));
-    assert!(texts(&page, "figcaption").iter().any(|text| text.contains(": 0 % 25 % 50 % 75 % 100 %; to")));
-    let said = texts(&page, "title");
-    for (t, task) in ["parity", "digit"].into_iter().enumerate() {
-        let (start, ce) = (format!("receiver {t} · {task}: round 5: "), rounds[5]["ce"][t].as_f64().unwrap());
-        let own = said.iter().filter_map(|title| title.strip_prefix(&start)?.parse::<f64>().ok());
-        assert!(own.into_iter().any(|shown| (shown / ce - 1.0).abs() < 1e-3), "{start}{ce} in {said:?}");
+    // What the pictures are drawn from: every round, as it was logged.
+    let drawn = data(&page)["runs"][0].clone();
+    let logs = ["metrics.jsonl", "selection.jsonl"].map(|log| place.run_folder("a").lines(log));
+    assert_eq!(drawn["rounds"].as_array().map(Vec::len), Some(6));
+    for (round, (metrics, selection)) in
+        drawn["rounds"].as_array().unwrap().iter().zip(logs[0].iter().zip(&logs[1]))
+    {
+        assert_eq!(&round["metrics"], metrics);
+        assert_eq!(round["selection"]["granted"], selection["granted"]);
     }
-    assert_heads(&page);
-    // The tooltips: a receiver's rate, and the grants of each round.
-    let shown = |start: &str| {
-        said.iter().filter_map(|title| title.strip_prefix(start)?.parse::<f64>().ok()).collect::<Vec<_>>()
+    assert_eq!(pictures(&page), ["training", "selection"]);
+    // And the last rounds as numbers.
+    let mean = |of: &dyn Fn(&Value) -> &Value| {
+        logs[0].iter().map(|line| of(line).as_f64().unwrap()).sum::<f64>() / 6.0
     };
-    let rate = rounds[2]["rate"][1].as_f64().unwrap();
-    assert!(
-        shown("receiver 1 · digit: round 2: ").iter().any(|shown| (shown / rate - 1.0).abs() < 1e-3),
-        "{rate}"
-    );
-    let granted = |title: &&String| title.starts_with("round") && title.ends_with(" %");
-    assert!(said.iter().filter(granted).count() >= 10, "{said:?}");
+    for (name, of) in [
+        ("loss (sum of the objectives)", mean(&|line| &line["loss"])),
+        ("cross entropy of receiver 1", mean(&|line| &line["ce"][1])),
+        ("rate of receiver 0, nats", mean(&|line| &line["rate"][0])),
+    ] {
+        let shown: f64 = row(&page, name)[1].parse().unwrap();
+        assert!((shown / of - 1.0).abs() < 1e-3, "{name}: {shown}, {of}");
+    }
+    let share = logs[1].iter().map(|line| line["granted"][1][0].as_f64().unwrap()).sum::<f64>() / 6.0;
+    assert_eq!(row(&page, "transmitter 0 · noise-1")[2], format!("{:.1} %", 100.0 * share));
+    assert_heads(&page);
     for (task, digits) in summary["test"]["tasks"].as_array().unwrap().iter().zip(["parity", "digit"]) {
         let name = format!("{digits}: balanced accuracy, macro F1, majority baseline");
         let shares =
@@ -91,7 +89,6 @@ fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found(
             "{shown:?} {shares:?}"
         );
     }
-    assert!(with_class(&page, "heat") > 0 && with_class(&page, "link") > 0);
     assert_rates(&page, &summary["test"]);
     assert_confusions(&page, &summary["test"]);
     assert!(texts(&page, "pre")[0].contains("feature_dim = 4"));
@@ -117,42 +114,118 @@ fn a_page_of_two_runs_shows_them_side_by_side_with_their_differences() {
     assert_eq!(row(&page, "train.beta"), ["train.beta", "0.001", "0.5"]);
     assert!(!texts(&page, "th").contains(&"train.gamma".into()), "what does not differ is not said");
     assert_heads(&page);
-    // Six charts have two curves each, and no bands to hide them. Parts of single runs are side by side.
-    assert!(with_class(&page, "curve") > 2 * (6 + 4));
-    assert_eq!(with_class(&page, "band"), 0);
-    assert_eq!(texts(&page, "h3").iter().filter(|title| *title == "b").count(), 6);
-    let beside: Vec<Node<'_, '_>> =
-        page.descendants().filter(|node| node.attribute("class") == Some("beside")).collect();
-    assert_eq!(beside.len(), 6);
+    assert_eq!(pictures(&page), ["training", "receivers", "receivers", "selection", "selection"]);
+    let drawn = data(&page)["runs"].as_array().unwrap().clone();
+    let rounds: Vec<usize> = drawn.iter().map(|run| run["rounds"].as_array().unwrap().len()).collect();
+    assert_eq!(rounds, [6, 3]);
+    // Parts of single runs are side by side.
+    assert_eq!(texts(&page, "h3").iter().filter(|title| *title == "b").count(), 4);
+    let is_heading = |node: Node<'_, '_>| node.tag_name().name() == "h3";
+    let beside: Vec<Node<'_, '_>> = page
+        .descendants()
+        .filter(|node| node.attribute("class") == Some("beside") && node.descendants().any(is_heading))
+        .collect();
+    assert_eq!(beside.len(), 4);
     assert!(beside.iter().all(|part| part.children().filter(Node::is_element).count() == 2));
 }
 
 #[test]
-fn what_was_scored_on_validation_rows_is_drawn_beside_training_and_axes_may_be_logarithmic() {
+fn a_browser_draws_what_was_logged_and_asks_nobody() {
+    let Some(mut browser) = Browser::open() else { return };
     let place = Place::new(PROGRAM);
     let words = "tiny.toml --in-process --set data.hold_out=0.02 --set evaluation.every=2";
     let summary = place.run(&format!("run {words} --out a --json")).done().json();
     place.run("report a").done();
+    let best = &summary["validation"]["best_round"];
     let text = place.run_folder("a").text("report.html");
-    let page = parse(&text);
-    assert_needs_nothing_else(&text, &page);
-    assert!(texts(&page, "h2").contains(&"Validation".into()));
-    // Three versions were evaluated: a dot for each N-CE, and one for each gap.
-    assert_eq!(with_class(&page, "dot"), 6);
-    let (best, said) = (&summary["validation"]["best_round"], texts(&page, "title"));
-    assert!(row(&page, "best on validation rows")[1].starts_with(&format!("round {best}, N-CE -")));
-    let lines = place.run_folder("a").lines("metrics.jsonl");
-    let last = lines[5]["validation"]["n_ce"].as_f64().unwrap();
-    let shown =
-        said.iter().find_map(|title| title.strip_prefix("validation: round 5: ")?.parse::<f64>().ok());
-    assert!((shown.unwrap() / last - 1.0).abs() < 1e-3, "{last} in {said:?}");
+    assert!(row(&parse(&text), "best on validation rows")[1].starts_with(&format!("round {best}, N-CE -")));
+    let [metrics, grants] = ["metrics.jsonl", "selection.jsonl"].map(|log| place.run_folder("a").lines(log));
+
+    browser.look(1200, 900, false);
+    browser.visit(&format!("file://{}", place.path("a/report.html").display()));
+    browser.wait_until("window.drawn?.charts.every((chart) => chart.drawn > 0)");
+    let lines = |browser: &mut Browser, title: &str| {
+        let chart = format!("drawn.charts.find((chart) => chart.title === {title:?})");
+        browser.evaluate(&format!("{chart}.shown.map(({{ name, points }}) => [name, points])"))
+    };
+    let of = |path: &str| -> Vec<Value> {
+        let has_value = |line: &&Value| line.pointer(path).is_some_and(Value::is_number);
+        metrics.iter().filter(has_value).map(|line| json!([line["round"], line.pointer(path)])).collect()
+    };
+    let validated = of("/validation/n_ce");
+    assert_eq!(validated.len(), 3);
+    for (title, expected) in [
+        ("N-CE", json!([["", of("/n_ce")], ["validation", validated]])),
+        ("Gap", json!([["", of("/validation/gap")]])),
+        ("Sum-rate", json!([["", of("/sum_rate")]])),
+        ("Cross entropy by task", json!([["parity", of("/ce/0")], ["digit", of("/ce/1")]])),
+        ("Rate by receiver", json!([["parity", of("/rate/0")], ["digit", of("/rate/1")]])),
+    ] {
+        assert_near(&lines(&mut browser, title), &expected);
+    }
+    let work = lines(&mut browser, "Work of all nodes");
+    assert!(work.as_array().unwrap().len() > 4, "{work}");
+    // The path over the information plane has both ends.
+    let ends = browser.evaluate("[...document.querySelectorAll('circle.dot')].map((dot) => [Number(dot.dataset.x), Number(dot.dataset.y)])");
+    let end = |line: &Value| json!([line["sum_rate"], line["n_ce"]]);
+    assert_near(&ends, &json!([end(&metrics[0]), end(&metrics[5])]));
+
+    // The map has a pixel for each entry in each round; the network and the table are of the last rounds, or of the chosen one.
+    let map = browser.evaluate(
+        "(() => { const { image } = drawn.heats[0]; const { data } = image.getContext('2d').getImageData(0, 0, image.width, image.height); \
+         return [...data].filter((_, at) => at % 4 === 3); })()",
+    );
+    let shares: Vec<Vec<f64>> = grants.iter().map(|line| numbers(&line["granted"])).collect();
+    let opacities: Vec<f64> = (0..60).map(|at: usize| (255.0 * shares[at % 6][at / 6]).round()).collect();
+    assert_eq!(numbers(&map), opacities);
+    let widths =
+        "[...document.querySelectorAll('path.link')].map((link) => Number(link.dataset.share)).sort()";
+    let mut means: Vec<f64> =
+        (0..10).map(|entry| shares.iter().map(|round| round[entry]).sum::<f64>() / 6.0).collect();
+    means.retain(|share| *share >= 0.005);
+    means.sort_by(f64::total_cmp);
+    assert_near(&browser.evaluate(widths), &json!(means));
+    browser.evaluate("drawn.heats[0].choose(4)");
+    browser.wait_until("document.querySelector('td[data-share]')");
+    let cells = browser.evaluate(
+        "[0, 1].map((t) => [...document.querySelectorAll(`td[data-receiver='${t}']`)].map((cell) => Number(cell.dataset.share)))",
+    );
+    assert_eq!(numbers(&cells), shares[4]);
+
+    // What one points at is said; the keyboard zooms.
+    browser.evaluate(
+        "(() => { const { canvas, geometry } = drawn.charts[0]; const box = canvas.getBoundingClientRect(); \
+         canvas.dispatchEvent(new PointerEvent('pointermove', { clientX: box.x + geometry.x(3), clientY: box.y + 20 })); })()",
+    );
+    browser.wait_until("drawn.charts[0].legend.textContent.startsWith('round 3')");
+    let said = browser.evaluate("Number(drawn.charts[0].legend.querySelector('b').textContent)");
+    assert!((said.as_f64().unwrap() / metrics[3]["n_ce"].as_f64().unwrap() - 1.0).abs() < 1e-3, "{said}");
+    browser.evaluate(
+        "drawn.charts[1].canvas.dispatchEvent(new KeyboardEvent('keydown', { key: '+', bubbles: true }))",
+    );
+    browser.wait_until("drawn.view.to !== null");
+    for (width, is_dark) in [(1200, true), (390, false)] {
+        browser.look(width, 900, is_dark);
+        browser.wait_until(&format!(
+            "document.documentElement.dataset.theme === {:?}",
+            if is_dark { "dark" } else { "light" }
+        ));
+        let fits = browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth");
+        assert_eq!(fits, true, "{width} pixels are enough");
+    }
 
     place.run("report a --log rounds,values --out log.html").done();
-    let log = std::fs::read_to_string(place.path("log.html")).unwrap();
-    assert_needs_nothing_else(&log, &parse(&log));
-    assert_ne!(log, text);
-    assert!(!log.contains("NaN"));
+    browser.visit(&format!("file://{}", place.path("log.html").display()));
+    browser.wait_until(
+        "window.drawn?.view.logX && drawn.view.logY && drawn.charts.every((chart) => chart.drawn > 0)",
+    );
     place.run("report a --log height").failed(2, &["rounds", "values"]);
+    assert_eq!(browser.complaints(), [""; 0]);
+    let is_own = |asked: &&String| {
+        asked.starts_with("file://") || asked.starts_with("data:") || *asked == "about:blank"
+    };
+    let strangers: Vec<String> = browser.requests().iter().filter(|asked| !is_own(asked)).cloned().collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
 }
 
 #[test]
@@ -172,13 +245,13 @@ fn the_page_of_an_interrupted_run_shows_what_exists_and_says_so() {
     let page = parse(&text);
     let note = texts(&page, "p").into_iter().find(|text| text.contains("has not ended")).unwrap();
     assert!(note.starts_with("a has not ended: 5 of 6 rounds are logged"), "{note}");
-    assert!(with_class(&page, "curve") > 6 + 4);
+    assert_eq!(data(&page)["runs"][0]["rounds"].as_array().map(Vec::len), Some(5));
 
     // A run that has not finished a round.
     place.write("b/scenario.toml", place.run_folder("a").text("scenario.toml"));
     place.run("report b").done();
     let page = place.run_folder("b").text("report.html");
-    assert_eq!(with_class(&parse(&page), "curve"), 0);
+    assert_eq!(pictures(&parse(&page)), [""; 0]);
     assert!(page.contains("0 of 6 rounds"), "{page}");
 }
 
@@ -207,16 +280,41 @@ fn parse(text: &str) -> Document<'_> {
     Document::parse_with_options(text, options).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// No scripts, and nothing is fetched: the only address is the XML namespace of HTML.
+/// Nothing is fetched: the only addresses are the XML namespaces of HTML and SVG.
 fn assert_needs_nothing_else(text: &str, page: &Document<'_>) {
-    assert_eq!(text.matches("://").count(), 1, "{text}");
-    assert!(!text.contains("@import") && !text.contains("url("));
+    let rest = text.replace("http://www.w3.org/1999/xhtml", "").replace("http://www.w3.org/2000/svg", "");
+    assert!(!rest.contains("://") && !rest.contains("@import") && !rest.contains("url("));
     for element in page.descendants().filter(Node::is_element) {
-        assert_ne!(element.tag_name().name(), "script");
-        for attribute in ["src", "href", "onload", "data"] {
-            assert!(!element.has_attribute(attribute), "{element:?}");
+        for attribute in ["src", "href", "onload"] {
+            assert!(element.attribute(attribute).is_none_or(|value| value == "data:,"), "{element:?}");
         }
     }
+}
+
+/// The data of the pictures.
+fn data(page: &Document<'_>) -> Value {
+    let script = page.descendants().find(|node| node.attribute("id") == Some("data")).expect("it has data");
+    serde_json::from_str(&all_text(script)).expect("the data are JSON")
+}
+
+/// The names of the pictures, in order.
+fn pictures(page: &Document<'_>) -> Vec<String> {
+    page.descendants().filter_map(|node| node.attribute("data-picture")).map(str::to_owned).collect()
+}
+
+/// All numbers of nested lists, in order.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        value => value.as_f64().into_iter().collect(),
+    }
+}
+
+/// Both have the same texts and, but for the last bits, the same numbers.
+fn assert_near(shown: &Value, expected: &Value) {
+    let [found, wanted] = [shown, expected].map(numbers);
+    let is_near = |(one, other): (&f64, &f64)| (one - other).abs() <= 1e-9 * other.abs();
+    assert!(found.len() == wanted.len() && found.iter().zip(&wanted).all(is_near), "{shown}\n{expected}");
 }
 
 /// Every granted entry has its rate.
@@ -225,7 +323,8 @@ fn assert_rates(page: &Document<'_>, test: &Value) {
     for (k, modalities) in [["noise-1", "noise-2", "fft"].as_slice(), &["fft", "mel"]].into_iter().enumerate()
     {
         for (m, modality) in modalities.iter().enumerate() {
-            let row = row(page, &format!("transmitter {k} · {modality}"));
+            // The table of rates comes after that of grants.
+            let row = rows(page, &format!("transmitter {k} · {modality}")).pop().expect("it is there");
             for t in 0..2 {
                 let share = test["selection"][t][k][m].as_f64().unwrap();
                 granted += usize::from(share > 0.0);
@@ -270,10 +369,6 @@ fn assert_heads(page: &Document<'_>) {
     }
 }
 
-fn with_class(page: &Document<'_>, class: &str) -> usize {
-    page.descendants().filter(|node| node.attribute("class") == Some(class)).count()
-}
-
 /// The texts of all elements of a kind.
 fn texts(page: &Document<'_>, tag: &str) -> Vec<String> {
     let elements = page.descendants().filter(|node| node.is_element() && node.tag_name().name() == tag);
@@ -282,10 +377,14 @@ fn texts(page: &Document<'_>, tag: &str) -> Vec<String> {
 
 /// The cells of the table row that begins with a text.
 fn row(page: &Document<'_>, first: &str) -> Vec<String> {
+    rows(page, first).into_iter().next().unwrap_or_else(|| panic!("no row begins with {first:?}"))
+}
+
+/// The same of all such rows.
+fn rows(page: &Document<'_>, first: &str) -> Vec<Vec<String>> {
     let rows = page.descendants().filter(|node| node.is_element() && node.tag_name().name() == "tr");
     let cells = |row: Node<'_, '_>| row.children().filter(Node::is_element).map(all_text).collect::<Vec<_>>();
-    let found = rows.map(cells).find(|cells| cells.first().is_some_and(|cell| cell == first));
-    found.unwrap_or_else(|| panic!("no row begins with {first:?}"))
+    rows.map(cells).filter(|cells| cells.first().is_some_and(|cell| cell == first)).collect()
 }
 
 fn all_text(node: Node<'_, '_>) -> String {

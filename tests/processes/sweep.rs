@@ -1,6 +1,6 @@
 //! A sweep runs every point, survives failed points, and continues after an interruption.
 
-use harness::{PATIENCE, Place, Signal, wait_until};
+use harness::{Browser, PATIENCE, Place, Signal, wait_until};
 use serde_json::Value;
 
 use crate::PROGRAM;
@@ -130,12 +130,13 @@ fn a_sweep_that_is_killed_takes_its_runs_along() {
 #[test]
 fn fronts_are_of_coded_bits_and_of_snr_where_runs_have_them() {
     let place = Place::new(PROGRAM);
+    let mut browser = Browser::open();
     let words = "sweep tiny.toml --rounds 2 --in-process --json";
     let coded = "--set train.coding=dithered --set train.rate_estimator=prior --set train.beta=0,1e-2,1";
     let air = "--set channel=[{kind=\"awgn\",snr_db=0}],[{kind=\"awgn\",snr_db=20}]";
     for (out, set, figure, axis) in [
-        ("bits", coded, "coded_bits", "N-CE over coded bits of a test sample"),
-        ("air", air, "snr_db", "N-CE over SNR, dB"),
+        ("bits", coded, "coded_bits", "\"axis\":\"coded bits of a test sample\""),
+        ("air", air, "snr_db", "\"axis\":\"SNR, dB\""),
     ] {
         let table = place.run(&format!("{words} {set} --out {out}")).done().json();
         let rows = table["over_seeds"].as_array().unwrap();
@@ -154,7 +155,20 @@ fn fronts_are_of_coded_bits_and_of_snr_where_runs_have_them() {
         assert!(head("sweep.csv").contains(&format!(",seconds,{figure},")), "{}", head("sweep.csv"));
         assert!(head("sweep-seeds.csv").ends_with(&format!(",pareto,pareto.{figure}")));
         let page = folder.text("sweep.html");
-        assert!(page.contains(axis) && page.matches("<figure>").count() == 2, "{page}");
+        assert!(page.contains(axis) && page.matches("data-picture=\"front\"").count() == 2, "{page}");
+        let Some(browser) = browser.as_mut() else { continue };
+        browser.visit(&format!("file://{}", place.path(out).join("sweep.html").display()));
+        browser.wait_until(&format!("document.querySelectorAll('circle.dot').length === {}", 2 * rows.len()));
+        let drawn = browser.evaluate(
+            "[...document.querySelectorAll('circle.dot')].map((dot) => [Number(dot.dataset.x), Number(dot.dataset.y)])",
+        );
+        let both = ["sum_rate", figure].into_iter().flat_map(|name| rows.iter().map(move |row| (row, name)));
+        for ((row, name), dot) in both.zip(drawn.as_array().unwrap()) {
+            let near =
+                |at: usize, name: &str| (dot[at].as_f64().unwrap() - figure_of(row, name)).abs() < 1e-9;
+            assert!(near(0, name) && near(1, "n_ce"), "{name}: {dot} {row}");
+        }
+        assert_eq!(browser.complaints(), [""; 0]);
     }
     let snr =
         |row: usize| place.run_folder("air").json("sweep.json")["points"][row]["figures"]["snr_db"].as_f64();
