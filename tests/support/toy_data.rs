@@ -18,13 +18,12 @@ struct ToyData {
     seed: Seed,
 }
 
-/// Settings that tests fix, so that changed defaults do not affect them. Networks are small: what is checked has nothing to do with
+/// Settings that tests fix, so that changed defaults do not affect them. Coders are small: what is checked has nothing to do with
 /// their size, and the paper's are tried on digits.
-const PLAIN: [&str; 12] = [
+const PLAIN: [&str; 11] = [
     "network.encoder.hidden=[40,24]",
     "network.joint.hidden=[40,24]",
     "network.local.hidden=[40,24]",
-    "network.selector.hidden=[40,24]",
     "train.beta=1e-3",
     "train.gamma=0.0",
     "train.rate_estimator=per-dimension",
