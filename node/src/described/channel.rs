@@ -135,9 +135,11 @@ impl Context {
         }
     }
 
-    /// What a link's features meet by themselves: what is heard together, no channel of one link changes.
+    /// What a link's features meet by themselves: what is heard together, no channel of one link changes, nor what is sent as bits.
     fn air_alone(&self, k: usize, t: usize) -> Option<Air> {
-        air(&self.scenario, self.seed, k, t).filter(|_| !self.scenario.is_mac(k, t))
+        let scenario = &self.scenario;
+        let is_alone = scenario.analogue_between(k, t).is_some() && !scenario.is_mac(k, t);
+        air(scenario, self.seed, k, t).filter(|_| is_alone)
     }
 
     /// What receiver t hears several transmitters over at once; none if it hears all alone.
@@ -148,7 +150,7 @@ impl Context {
     /// How so many rows, an entry's samples of a tick, are sent from transmitter k to receiver t; `average` is the running mean of the
     /// entry's power.
     pub fn power(&self, k: usize, t: usize, rows: usize, average: f64) -> PowerGroup {
-        let channel = self.scenario.channel_between(k, t);
+        let channel = self.scenario.analogue_between(k, t);
         let power = channel.map(|channel| match channel.power {
             scenario::Power::Sample => Power::Sample,
             scenario::Power::Entry => Power::Entry,

@@ -10,6 +10,8 @@ use dib::GainTrace;
 use scenario::{Scenario, ScenarioError};
 use sha2::{Digest, Sha256};
 
+use crate::digital::check_digital;
+
 /// What the array of a trace is called, where a file has several.
 const ARRAY: &str = "gains";
 
@@ -23,11 +25,12 @@ struct Known {
 /// Those that were read, by path, transmitters and receivers. They stay for as long as the process, and so may be held by anybody.
 static READ: Mutex<BTreeMap<(String, usize, usize), Known>> = Mutex::new(BTreeMap::new());
 
-/// Reads all traces of a scenario, for [`air`](crate::air).
+/// Checks that this program has what the channels of a scenario need, and reads all of their traces, for [`air`](crate::air).
 ///
 /// # Errors
-/// In one line, the table and the file at fault.
-pub fn check_traces(scenario: &Scenario) -> Result<(), ScenarioError> {
+/// In one line, the table and the file at fault, or the feature that this program was built without.
+pub fn check_channels(scenario: &Scenario) -> Result<(), ScenarioError> {
+    check_digital(scenario)?;
     for (number, channel) in scenario.channel.iter().enumerate() {
         if let Some(path) = &channel.trace {
             read(path, scenario)
@@ -37,7 +40,7 @@ pub fn check_traces(scenario: &Scenario) -> Result<(), ScenarioError> {
     Ok(())
 }
 
-/// A trace of a scenario; none if it cannot be read, which [`check_traces`] says.
+/// A trace of a scenario; none if it cannot be read, which [`check_channels`] says.
 pub(crate) fn trace(path: &str, scenario: &Scenario) -> Option<&'static GainTrace> {
     read(path, scenario).ok().map(|known| known.trace)
 }
