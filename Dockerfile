@@ -49,8 +49,8 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM tools AS build
-# Certificates, traces and the live table. "certs,otlp,tui,cloud" also reaches object stores; empty is for none of these.
-ARG FEATURES=certs,otlp,tui
+# Certificates, digital links, traces and the live table. "certs,digital,otlp,tui,cloud" also reaches object stores; empty is for none of these.
+ARG FEATURES=certs,digital,otlp,tui
 COPY --from=plan /pom2dib/recipe.json .
 # Crates of others are built against these.
 COPY stubs stubs

@@ -87,7 +87,7 @@ impl ScenarioArguments {
         }
         node::check_data_names(&scenario)?;
         node::check_kinds(&scenario)?;
-        node::check_traces(&scenario)?;
+        node::check_channels(&scenario)?;
         node::bind_weights(&mut scenario)?;
         Ok(scenario)
     }

@@ -63,7 +63,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub async fn run(options: Options) -> Result<Outcome, CoordinatorError> {
     node::check_data_names(&options.scenario)?;
     node::check_kinds(&options.scenario)?;
-    node::check_traces(&options.scenario)?;
+    node::check_channels(&options.scenario)?;
     let listener = Listener::bind(options.listen, &options.security, options.insecure).await?;
     let page_listener = page::listen(&options).await?;
     let _token = options.security.publish(listener.address().port());

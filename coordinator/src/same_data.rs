@@ -16,7 +16,7 @@ pub(crate) fn compare_data(ready: &BTreeMap<Member, Ready>) -> Result<(), Coordi
     let Some((first, expected)) = nodes.next() else { return Ok(()) };
     if let Some((other, _)) = nodes.find(|(_, ready)| ready.data != expected.data) {
         return Err(CoordinatorError::Input(format!(
-            "{other} reads other data than {first}: give both the same --data (sample counts, labels, shapes or validation rows differ)"
+            "{other} reads other data than {first}: give both the same --data (sample counts, labels, shapes, validation rows or the traces of channels differ)"
         )));
     }
     let files =

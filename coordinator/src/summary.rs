@@ -27,7 +27,7 @@ pub struct Summary {
     pub most_asks: u32,
     /// The largest number of entries that a transmitter granted at any tick, never more than E_k.
     pub most_entries: u32,
-    /// Missing entries of receivers in training, under `straggler.policy = "skip"`.
+    /// Missing entries of receivers in training, where links or digital channels may lose them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
     /// Channel use for a test sample, mean over the passes, where any channel is not ideal.
@@ -107,7 +107,7 @@ pub struct Test {
     /// the same order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entry_rates: Vec<Vec<Vec<Option<f64>>>>,
-    /// Missing entries of receivers, under `straggler.policy = "skip"`.
+    /// Missing entries of receivers, where links or digital channels may lose them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
 }

@@ -8,7 +8,7 @@ mod power;
 mod sight;
 mod trace;
 
-pub use air::{Air, Block, Csi, Equaliser, Snr};
+pub use air::{Air, Block, Csi, Equaliser, Snr, Symbols};
 pub use fading::Fading;
 pub use mac::Mac;
 pub use observed::Observed;

@@ -35,7 +35,7 @@ pub use baseline::{Baseline, SparseTerm, advantages, cost};
 pub use cap::{ChoiceGrid, Grants, GridError, cap, grants};
 pub use channel::{
     Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, GainTrace, Ideal, Mac,
-    Measure, Observed, Power, PowerGroup, Snr, channel_uses,
+    Measure, Observed, Power, PowerGroup, Snr, Symbols, channel_uses,
 };
 pub use common::{
     BatchOrder, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding, gradient_rounding,

@@ -9,6 +9,7 @@ mod command;
 mod compute;
 mod control;
 mod described;
+mod digital;
 mod emulation;
 mod error;
 mod exposition;
@@ -32,10 +33,12 @@ pub use control::{
 };
 pub use described::{
     Build, BuildChannel, EncoderModules, Wanted, WantedChannel, WeightFiles, adamw, advantages, air,
-    air_digest, bind_weights, check_data_names, check_kinds, check_traces, coding, data_nearby, data_source,
-    encoder, files, gradient_element, layers, libraries, log_probability, module, network, open_data,
-    rate_estimator, register_channel, register_kind, rounding, seen, sparse_term, task_inputs, try_channels,
+    air_digest, bind_weights, check_channels, check_data_names, check_kinds, coding, data_nearby,
+    data_source, digest_with_traces, encoder, files, gradient_element, layers, libraries, log_probability,
+    module, network, open_data, rate_estimator, register_channel, register_kind, rounding, seen, sparse_term,
+    task_inputs, try_channels,
 };
+pub use digital::{DigitalLink, SentBlock};
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;
 pub use exposition::{Exposition, Samples};

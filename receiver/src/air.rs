@@ -21,13 +21,13 @@ impl AirCount {
         feature_dim: usize,
     ) {
         if let Some(measure) = channel.measure(crossing, samples) {
-            self.count(measure, samples, feature_dim);
+            self.count(measure, samples * channel_uses(feature_dim));
         }
     }
 
-    /// Adds the uses of some samples of a feature that met this.
-    pub(crate) fn count(&mut self, measure: Measure, samples: usize, feature_dim: usize) {
-        let uses = (samples * channel_uses(feature_dim)) as f64;
+    /// Adds so many uses that met this.
+    pub(crate) fn count(&mut self, measure: Measure, uses: usize) {
+        let uses = uses as f64;
         self.sums.uses += uses;
         if let (Some(snr_db), Some(capacity)) = (measure.snr_db, measure.capacity) {
             self.sums.noisy_uses += uses;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use dib::{Crossing, Mac};
+use dib::{Crossing, Mac, channel_uses};
 use node::Context;
 
 use crate::received::Received;
@@ -66,7 +66,7 @@ pub(crate) fn hear(
             }
             let transmitters: Vec<usize> = senders.iter().map(|(k, _)| *k).collect();
             let measure = mac.measure(&slot, &transmitters, rows.len());
-            received[senders[0].0].air.count(measure, rows.len(), d);
+            received[senders[0].0].air.count(measure, rows.len() * channel_uses(d));
         }
         for (&(k, entry), (_, values)) in senders.iter().zip(values) {
             received[k].set_values(entry, d, &values);

@@ -9,8 +9,8 @@ use std::{collections::VecDeque, sync::Arc};
 use data::DataFile;
 use dib::{BatchOrder, Channel, Mac, Network};
 use node::{
-    Awaited, BATCHES_UNDER_WAY, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase,
-    Schedule, Selector,
+    Awaited, BATCHES_UNDER_WAY, Context, DigitalLink, FixedSelection, Machine, Next, NodeError, Profiler,
+    ProfilerPhase, Schedule, Selector,
 };
 use proto::{
     When,
@@ -23,8 +23,14 @@ use self::{
     training::Round,
 };
 use crate::{
-    answers::Answers, decode::Decoders, emulation::groups, evaluate::Pass, mac, received::Received,
-    tables::Tables, task::TaskData,
+    answers::Answers,
+    decode::Decoders,
+    emulation::groups,
+    evaluate::Pass,
+    mac,
+    received::{Received, Through},
+    tables::Tables,
+    task::TaskData,
 };
 
 /// What goes into a receiver's machine.
@@ -90,6 +96,8 @@ pub struct ReceiverMachine {
     pub(crate) batches: BatchOrder,
     /// What the features of each transmitter come through.
     channels: Vec<Arc<dyn Channel<f32>>>,
+    /// The links of those that send bits.
+    digital: Vec<Option<DigitalLink>>,
     /// What those come through that are heard together.
     mac: Option<Mac>,
     /// What their dithered features are read with.
@@ -147,6 +155,9 @@ impl ReceiverMachine {
             channels: (0..context.scenario.transmitters())
                 .map(|k| context.channel(k, context.index))
                 .collect::<Result<_, _>>()?,
+            digital: (0..context.scenario.transmitters())
+                .map(|k| DigitalLink::new(&context, k, context.index))
+                .collect(),
             mac: context.mac(context.index),
             tables: Tables::new(&context, task.test_samples()),
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
@@ -295,10 +306,12 @@ impl ReceiverMachine {
             let features = self.inbox[k].pop_front().expect("all others have answered");
             let requested: Vec<bool> = requested.iter().map(|requested| requested[k]).collect();
             let samples = self.samples_of(when);
-            let channel = self.channels[k].clone();
-            let tables = &self.tables;
-            let checked =
-                Received::check(&self.context, k, when, &requested, samples, &features, (channel, tables));
+            let through = Through {
+                channel: self.channels[k].clone(),
+                tables: &self.tables,
+                digital: self.digital[k].as_mut(),
+            };
+            let checked = Received::check(&self.context, k, when, &requested, samples, &features, through);
             let mut of_k = checked.map_err(NodeError::message(format!("features of transmitter {k}")))?;
             of_k.cross(&groups(&self.context, when, samples), self.context.feature_dim())?;
             received.push(of_k);

@@ -34,6 +34,6 @@ impl MissingCount {
     /// For a report, where there can be anything to report.
     pub(crate) fn report(self, context: &Context) -> Option<Missing> {
         let off = &context.scenario.evaluation.off;
-        (context.scenario.skips() || !off.is_empty()).then_some(self.counts)
+        (context.scenario.may_lose() || !off.is_empty()).then_some(self.counts)
     }
 }

@@ -5,7 +5,7 @@ use dib::{
     coding::{CodeError, Decoder, Levels},
     grants,
 };
-use node::{Context, LinkOutcome, PacketOutcome};
+use node::{Context, DigitalLink, PacketOutcome};
 use proto::{
     Payload, When, WireError, check_finite, check_length, decode_bits, decode_rate, encode_bits,
     v1::{Features, Used},
@@ -15,7 +15,7 @@ use scenario::{Coding, RateAt};
 use crate::{
     air::AirCount,
     emulation::{groups, link_outcome, moment, runs},
-    tables::{Tables, is_dithered, is_simulated},
+    tables::{Read, Tables, is_dithered, is_simulated},
 };
 
 /// A transmitter's features of a part of a round (or of a piece), checked, as far as they have come over its link.
@@ -90,7 +90,7 @@ impl Received {
         requested: &[bool],
         samples: usize,
         features: &Features,
-        (channel, tables): (Arc<dyn Channel<f32>>, &Tables),
+        through: Through<'_>,
     ) -> Result<Self, WireError> {
         context.link(k, context.index).check(features.stamp.as_ref(), when)?;
         let (phase, first_tick) = address(context, when);
@@ -102,7 +102,9 @@ impl Received {
         let grants = grants(context.seed, k, phase, first_tick, &choices, limit);
         let granted = grants.for_receiver(context.index);
         check_granted(features, (requested.len(), modalities), &granted)?;
-        let values = Values::check(context, k, when, (&granted, samples), features, tables)?;
+        let groups = groups(context, when, samples);
+        let blocks = if through.digital.is_some() { groups.as_slice() } else { &[] };
+        let values = Values::check(context, k, when, (&granted, samples, blocks), features, through.tables)?;
         let rates = rates(context, when, features, granted.len())?;
         let is_served = matches!(when, When::Served(_));
         let counts_received = !is_served && context.counts_received(k, context.index, phase);
@@ -111,14 +113,14 @@ impl Received {
         check_finite("received_rates", &features.received_rates)?;
         let all_granted = grants.ticks().map(<[_]>::len).collect();
         let link_outcome = link_outcome(context, k, when, samples, features);
-        let groups = groups(context, when, samples);
+        let mut outcomes = link_outcome.map(|link_outcome| link_outcome.outcomes);
         let absent = absent(when, features, granted.len(), samples)?;
         let packets = granted.len() * groups.len();
         let mut received = Received {
             entries: Vec::new(),
             z: Vec::new(),
             sent: Vec::new(),
-            channel,
+            channel: through.channel,
             crossing: first_crossing(context, k, when),
             feature_bytes: values.bytes(features),
             all_granted,
@@ -132,13 +134,18 @@ impl Received {
             },
             absent: Vec::new(),
         };
+        if let Some(link) = through.digital {
+            let outcomes = outcomes.get_or_insert_with(|| vec![PacketOutcome::Arrives; packets]);
+            received.send_blocks(link, &granted, (&groups, values.blocks()), outcomes);
+            rates.iter().for_each(|rate| received.air.rate(samples, *rate, None));
+        }
         let rates = (rates.as_slice(), features.received_rates.as_slice());
-        let sources = received.take(&granted, rates, samples, &groups, link_outcome.as_ref());
+        let sources = received.take(&granted, rates, samples, &groups, outcomes.as_deref());
         received.take_out(&values, &sources, samples, context.feature_dim());
         if absent.iter().any(|absent| absent.contains(&true)) {
             received.absent = sources.iter().map(|&source| absent[source].clone()).collect();
         }
-        if !is_served && context.scenario.channel_between(k, context.index).is_some() {
+        if !is_served && context.scenario.analogue_between(k, context.index).is_some() {
             received.count_air(samples, &groups, context.feature_dim());
         }
         Ok(received)
@@ -221,13 +228,12 @@ impl Received {
         (rates, received_rates): (&[f64], &[f64]),
         samples: usize,
         groups: &[usize],
-        link_outcome: Option<&LinkOutcome>,
+        outcomes: Option<&[PacketOutcome]>,
     ) -> Vec<usize> {
         let mut sources = Vec::with_capacity(granted.len());
         let mut used = Vec::with_capacity(granted.len());
         for (source, (&(tick, modality), rate)) in granted.iter().zip(rates).enumerate() {
-            let outcomes = link_outcome
-                .map(|link_outcome| &link_outcome.outcomes[source * groups.len()..][..groups.len()]);
+            let outcomes = outcomes.map(|outcomes| &outcomes[source * groups.len()..][..groups.len()]);
             let missing =
                 outcomes.into_iter().flatten().filter(|outcome| **outcome != PacketOutcome::Arrives);
             self.missing.extend(missing.map(|outcome| (modality, *outcome)));
@@ -248,6 +254,33 @@ impl Received {
         sources
     }
 
+    /// Sends the transport blocks of the granted entries (tick, modality), group after group, as far as they come over the link. One that
+    /// is not received is lost.
+    fn send_blocks(
+        &mut self,
+        link: &mut DigitalLink,
+        granted: &[(usize, usize)],
+        (groups, blocks): (&[usize], &[Vec<u8>]),
+        outcomes: &mut [PacketOutcome],
+    ) {
+        let places =
+            granted.iter().flat_map(|entry| groups.iter().enumerate().map(move |group| (entry, group)));
+        for ((&(tick, modality), (group, rows)), (block, outcome)) in places.zip(blocks.iter().zip(outcomes))
+        {
+            if *outcome != PacketOutcome::Arrives {
+                continue;
+            }
+            let tick = self.crossing.tick.wrapping_add((tick + group) as u64);
+            let sent = link.send(&Crossing { modality, tick, ..self.crossing }, *rows, block);
+            if let Some(measure) = sent.measure {
+                self.air.count(measure, sent.uses);
+            }
+            if !sent.is_received {
+                *outcome = PacketOutcome::Lost;
+            }
+        }
+    }
+
     /// Takes the features that have come out of the message.
     fn take_out(&mut self, values: &Values, sources: &[usize], samples: usize, feature_dim: usize) {
         let rows: usize = self.entries.iter().map(ReceivedEntry::count).sum();
@@ -259,7 +292,7 @@ impl Received {
                 let range = (first + run.start) * feature_dim..(first + run.end) * feature_dim;
                 match values {
                     Values::Sent(payload) => self.z.extend(payload.values(range)),
-                    Values::Read(values) => self.z.extend(&values[range]),
+                    Values::Read(read) => self.z.extend(&read.values[range]),
                 }
             }
         }
@@ -316,12 +349,22 @@ impl Received {
     }
 }
 
+/// What a message's features come through.
+pub(crate) struct Through<'a> {
+    /// The air, where values go over it.
+    pub(crate) channel: Arc<dyn Channel<f32>>,
+    /// What coded features are read with.
+    pub(crate) tables: &'a Tables,
+    /// The air, where bits go over it.
+    pub(crate) digital: Option<&'a mut DigitalLink>,
+}
+
 /// The values of all granted entries of a message.
 enum Values {
     /// As they were sent.
     Sent(Payload),
     /// Of coded features.
-    Read(Vec<f32>),
+    Read(Read),
 }
 
 impl Values {
@@ -329,18 +372,18 @@ impl Values {
         context: &Context,
         k: usize,
         when: When,
-        (granted, samples): (&[(usize, usize)], usize),
+        (granted, samples, blocks): (&[(usize, usize)], usize, &[usize]),
         features: &Features,
         tables: &Tables,
     ) -> Result<Self, WireError> {
+        let read = || tables.read(context, k, when, (granted, samples, blocks), features).map(Values::Read);
         match context.scenario.travels_as() {
-            Coding::Dithered => {
-                return Ok(Values::Read(tables.read(context, k, when, (granted, samples), features)?));
+            Coding::Dithered => return read(),
+            Coding::Gaussian if is_simulated(context, when) => return read(),
+            Coding::Quantised => {
+                let values = levels(context, (granted, samples), features)?;
+                return Ok(Values::Read(Read { values, blocks: Vec::new() }));
             }
-            Coding::Gaussian if is_simulated(context, when) => {
-                return Ok(Values::Read(tables.read(context, k, when, (granted, samples), features)?));
-            }
-            Coding::Quantised => return Ok(Values::Read(levels(context, (granted, samples), features)?)),
             Coding::Gaussian | Coding::Deterministic => {}
         }
         if features.coded.is_some() {
@@ -348,6 +391,14 @@ impl Values {
         }
         let shape = [granted.len(), samples, context.feature_dim()];
         Ok(Values::Sent(Payload::check("z", features.z.as_ref(), &shape)?))
+    }
+
+    /// The transport blocks that they become.
+    fn blocks(&self) -> &[Vec<u8>] {
+        match self {
+            Values::Sent(_) => &[],
+            Values::Read(read) => &read.blocks,
+        }
     }
 
     /// Their bytes in the message.
@@ -395,8 +446,8 @@ pub fn check_features(
 ) -> Result<(), WireError> {
     let mut tables = Tables::new(context, context.ticks() * context.samples());
     tables.take(context, k, features)?;
-    Received::check(context, k, when, requested, context.samples(), features, (Arc::new(Ideal), &tables))
-        .map(drop)
+    let through = Through { channel: Arc::new(Ideal), tables: &tables, digital: None };
+    Received::check(context, k, when, requested, context.samples(), features, through).map(drop)
 }
 
 /// Where the cap's draws of a moment are addressed.

@@ -148,7 +148,8 @@ fn spawn(
         let Divided { train, validation } = node::open_data(&context, folder, &needs, state.as_deref())?;
         let validation = validation.map(|rows| TaskData::new(rows.as_ref(), &task)).transpose()?;
         let task = TaskData::new(train.as_ref(), &task)?;
-        let (data, label_entropy) = (task.digest(), task.label_entropy());
+        let data = node::digest_with_traces(task.digest(), &context.scenario);
+        let label_entropy = task.label_entropy();
         let test_samples = task.test_samples();
         let (balance, about, files) = (task.balance().cloned(), task.about().clone(), train.files());
         let mut machine = ReceiverMachine::new(context, task, state.as_deref())?;

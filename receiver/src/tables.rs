@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use dib::{
-    coding::{CodeError, Decoder, EntryTable, SharedPrior, restore},
+    coding::{CodeError, Decoder, Encoder, EntryTable, SharedPrior, restore},
     dithers, simulation_keys,
 };
 use node::Context;
@@ -39,32 +39,53 @@ impl Table {
         })
     }
 
-    /// The values of so many rows of an entry [k, t, m] at a moment, behind others that are skipped.
+    /// Reads so many rows of an entry [k, t, m] at a moment, behind others that are skipped. Where they travel as transport blocks, those
+    /// of so many rows each.
     fn read(
         &self,
         context: &Context,
         (address, phase, moment, skipped): ([usize; 3], dib::Phase, u64, usize),
-        samples: usize,
+        (samples, blocks): (usize, &[usize]),
         decoder: &mut Decoder<'_>,
-    ) -> Result<Vec<f32>, CodeError> {
+        into: &mut Read,
+    ) -> Result<(), CodeError> {
         let d = context.feature_dim();
         match self {
             Table::Dithered(table) => {
-                // No more is set aside than the stream's bytes can hold.
-                let mut values = Vec::new();
                 let drawn = dithers(context.seed, phase, address, moment, (skipped + samples) * d);
-                for (at, &dither) in drawn[skipped * d..].iter().enumerate() {
-                    let integer = table.decode(at % d, dither, decoder)?;
-                    values.push(restore(integer, table.step(at % d), dither));
+                let mut drawn = drawn[skipped * d..].iter();
+                // What belongs to no transport block is read all the same.
+                let whole = [samples];
+                for rows in if blocks.is_empty() { &whole[..] } else { blocks } {
+                    let mut alone = Encoder::default();
+                    for (at, &dither) in drawn.by_ref().take(rows * d).enumerate() {
+                        let integer = table.decode(at % d, dither, decoder)?;
+                        into.values.push(restore(integer, table.step(at % d), dither));
+                        if !blocks.is_empty() {
+                            table.encode(at % d, dither, integer, &mut alone);
+                        }
+                    }
+                    if !blocks.is_empty() {
+                        into.blocks.push(alone.finish());
+                    }
                 }
-                Ok(values)
             }
             Table::Simulated(prior) => {
                 let [key, _] = simulation_keys(context.seed, address, moment);
-                prior.decode(samples, key, decoder)
+                into.values.extend(prior.decode(samples, key, decoder)?);
             }
         }
+        Ok(())
     }
+}
+
+/// What coded entries say.
+#[derive(Default)]
+pub(crate) struct Read {
+    /// Of all entries, row after row. No more is set aside than the stream's bytes can hold.
+    pub(crate) values: Vec<f32>,
+    /// The transport blocks that the entries become, one after the other, each a stream by itself; none where no bits go over the air.
+    pub(crate) blocks: Vec<Vec<u8>>,
 }
 
 /// The tables of all transmitters.
@@ -112,15 +133,16 @@ impl Tables {
         Ok(())
     }
 
-    /// The values of the entries (tick, modality) that transmitter k's message brings, `samples` rows of d values each.
+    /// What the entries (tick, modality) say that transmitter k's message brings, `samples` rows of d values each. Where they travel as
+    /// transport blocks, `blocks` are how many of its rows each has.
     pub(crate) fn read(
         &self,
         context: &Context,
         k: usize,
         when: When,
-        (granted, samples): (&[(usize, usize)], usize),
+        (granted, samples, blocks): (&[(usize, usize)], usize, &[usize]),
         features: &Features,
-    ) -> Result<Vec<f32>, WireError> {
+    ) -> Result<Read, WireError> {
         let coded = features.coded.as_ref().ok_or(WireError::Missing("coded features"))?;
         let code = |what: &str, problem: String| WireError::Code { what: what.into(), problem };
         if features.z.is_some() {
@@ -130,7 +152,7 @@ impl Tables {
         let mut decoder = Decoder::new(&coded.stream).map_err(stream)?;
         if granted.is_empty() {
             decoder.finish().map_err(stream)?;
-            return Ok(Vec::new());
+            return Ok(Read::default());
         }
         let missing = |what: String| code("the message", format!("is coded with {what}, which has not come"));
         let set = self.of[k].iter().find(|set| set.number == coded.table);
@@ -139,15 +161,15 @@ impl Tables {
         if !is_dithered(context) && !coded.rates.is_empty() {
             return Err(code("the message", "tells rates beside simulated features".into()));
         }
-        let mut values = Vec::new();
+        let mut read = Read::default();
         for &(tick, m) in granted {
             let none = || missing(format!("table {} of modality {m}", coded.table));
             let table = set.of[m].as_ref().ok_or_else(none)?;
             let at = ([k, context.index, m], phase, first.wrapping_add(tick as u64), skipped);
-            values.extend(table.read(context, at, samples, &mut decoder).map_err(stream)?);
+            table.read(context, at, (samples, blocks), &mut decoder, &mut read).map_err(stream)?;
         }
         decoder.finish().map_err(stream)?;
-        Ok(values)
+        Ok(read)
     }
 
     /// Phase and first moment of a message's dithers, and for how many rows they are skipped.

@@ -31,6 +31,14 @@ pub struct Channel {
     pub csi: Csi,
     /// What a receiver that knows the gain does about it.
     pub equaliser: Equaliser,
+    /// Whether features go over the air, or bits that tell them.
+    pub transport: Transport,
+    /// Of a digital transport: the constellation of its symbols; none: the one that fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modulation: Option<Modulation>,
+    /// Of a digital transport: bits of a transport block over bits that are sent; none: what fits the channel uses of the features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_rate: Option<f64>,
     /// Of `rician`: power of the line of sight over that of the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k_factor: Option<f64>,
@@ -167,6 +175,33 @@ pub enum Equaliser {
     Mmse,
 }
 
+/// What symbols carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// The values of features, two a symbol.
+    Analogue,
+    /// Bits: the entry's code, protected by an LDPC code.
+    Digital,
+}
+
+/// The constellation of a digital transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Modulation {
+    /// 1 bit a symbol.
+    #[serde(rename = "bpsk")]
+    Bpsk,
+    /// 2 bits.
+    #[serde(rename = "qpsk")]
+    Qpsk,
+    /// 4 bits.
+    #[serde(rename = "16-qam")]
+    Qam16,
+    /// 6 bits.
+    #[serde(rename = "64-qam")]
+    Qam64,
+}
+
 /// How the mean power of a complex symbol becomes 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -194,6 +229,11 @@ pub enum RateAt {
 /// dB. More is a mistyped number.
 const MOST_DB: f64 = 200.0;
 
+/// Less is repetition without end.
+const LEAST_CODE_RATE: f64 = 0.01;
+/// Beyond it the first bits of 5G's codes, which are never sent, cannot be found.
+const MOST_CODE_RATE: f64 = 0.925;
+
 /// Of an OFDM symbol, as many as in 5G NR and more.
 const MOST_SUBCARRIERS: usize = 4096;
 
@@ -207,6 +247,9 @@ impl Default for Channel {
             block: Block::Tick,
             csi: Csi::Receiver,
             equaliser: Equaliser::Mmse,
+            transport: Transport::Analogue,
+            modulation: None,
+            code_rate: None,
             k_factor: None,
             shape: None,
             erasure: None,
@@ -240,6 +283,9 @@ impl Channel {
             ("block", self.block != plain.block),
             ("csi", self.csi != plain.csi),
             ("equaliser", self.equaliser != plain.equaliser),
+            ("transport", self.transport != plain.transport),
+            ("modulation", self.modulation.is_some()),
+            ("code_rate", self.code_rate.is_some()),
             ("k_factor", self.k_factor.is_some()),
             ("shape", self.shape.is_some()),
             ("erasure", self.erasure.is_some()),
@@ -257,6 +303,46 @@ impl Channel {
         Err(ScenarioError::invalid(key(stray), what))
     }
 
+    /// Whether bits go over the air, and no values.
+    pub fn is_digital(&self) -> bool {
+        self.transport == Transport::Digital
+    }
+
+    /// Bits need noise that is known, a receiver that knows the gain, and symbols of their own power.
+    fn validate_transport(&self, key: impl Fn(&str) -> String) -> Result<(), ScenarioError> {
+        if !self.is_digital() {
+            let stray = [("modulation", self.modulation.is_some()), ("code_rate", self.code_rate.is_some())];
+            let Some((stray, _)) = stray.into_iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+            return Err(ScenarioError::invalid(key(stray), "is for transport = \"digital\" alone"));
+        }
+        let refuse = |name: &str, what: &str| Err(ScenarioError::invalid(key(name), what));
+        let plain = Channel::default();
+        if !self.has_noise() || self.kind == ChannelKind::Mac {
+            return refuse(
+                "transport",
+                "is \"digital\", which needs a kind \"awgn\", \"rayleigh\", \"rician\", \"nakagami\" or \"trace\"",
+            );
+        }
+        if self.csi == Csi::None {
+            return refuse(
+                "csi",
+                "is \"none\", but who decodes bits must know the gain: set \"receiver\" or \"both\"",
+            );
+        }
+        let of_features = [
+            ("equaliser", self.equaliser != plain.equaliser),
+            ("power", self.power != plain.power),
+            ("peak", self.peak.is_some()),
+        ];
+        if let Some((name, _)) = of_features.into_iter().find(|(_, is_set)| *is_set) {
+            return refuse(name, "is for transport = \"analogue\" alone: a constellation has its own power");
+        }
+        match self.code_rate {
+            Some(code_rate) => within_reals(&key("code_rate"), code_rate, LEAST_CODE_RATE, MOST_CODE_RATE),
+            None => Ok(()),
+        }
+    }
+
     fn covers(&self, other: &Channel) -> bool {
         let of = |own: Option<usize>, other: Option<usize>| own.is_none() || own == other;
         of(self.transmitter, other.transmitter) && of(self.receiver, other.receiver)
@@ -268,6 +354,16 @@ impl Scenario {
     pub fn channel_between(&self, k: usize, t: usize) -> Option<&Channel> {
         let holds = |channel: &&Channel| names(channel.transmitter, k) && names(channel.receiver, t);
         self.channel.iter().rev().find(holds).filter(|channel| channel.kind != ChannelKind::Ideal)
+    }
+
+    /// The same, where it changes the values of features: none if they arrive as they are sent, or bits are sent.
+    pub fn analogue_between(&self, k: usize, t: usize) -> Option<&Channel> {
+        self.channel_between(k, t).filter(|channel| !channel.is_digital())
+    }
+
+    /// Whether any link sends bits over the air.
+    pub fn sends_bits(&self) -> bool {
+        self.channels().any(|(_, _, channel)| channel.is_digital())
     }
 
     /// The channels of all pairs that have one: transmitter, receiver, channel.
@@ -282,9 +378,15 @@ impl Scenario {
             channel.snr_db.is_some_and(SnrDb::is_range) || (channel.fades() && channel.block == Block::Tick);
         // Others' features arrive with it.
         let is_shared = channel.kind == ChannelKind::Mac;
+        // Nothing arrives of values.
+        let is_digital = channel.is_digital();
         let with_every_sample = channel.fades() && channel.block == Block::Sample;
         let is_unknown = channel.kind.own().is_some();
-        !(is_shared || is_unknown || with_every_sample || (with_every_tick && self.rates_over_rounds()))
+        !(is_shared
+            || is_digital
+            || is_unknown
+            || with_every_sample
+            || (with_every_tick && self.rates_over_rounds()))
     }
 
     /// What sets the SNR of all channels with noise on a command line, everything else of them being as it is; none if there are none.
@@ -375,6 +477,7 @@ impl Scenario {
         wants("shape", channel.shape.is_some(), *kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
         wants("erasure", channel.erasure.is_some(), *kind == ChannelKind::Erasure, "kind \"erasure\"")?;
         wants("trace", channel.trace.is_some(), *kind == ChannelKind::Trace, "kind \"trace\"")?;
+        channel.validate_transport(&key)?;
         if *kind == ChannelKind::Trace && channel.block == Block::Sample {
             let what = "is \"sample\", but a trace has one gain for a tick: set \"tick\" or \"round\"";
             return Err(ScenarioError::invalid(key("block"), what));
@@ -419,6 +522,9 @@ impl Scenario {
             Some((k, t, channel)) if channel.kind.own().is_some() => refuse(&format!(
                 "nobody knows the rate of what arrives from transmitter {k} to receiver {t} over a channel of your own: set \"sent\""
             )),
+            Some((k, t, channel)) if channel.is_digital() => {
+                refuse(&format!("bits go from transmitter {k} to receiver {t}: set \"sent\""))
+            }
             Some((k, t, _)) => refuse(&format!(
                 "samples over which a rate is estimated meet different gains from transmitter {k} to receiver {t}: set \"sent\", or \
                  a longer block"
@@ -539,6 +645,26 @@ mod tests {
             (
                 "kind = \"trace\"\nsnr_db = 1\ntrace = \"a.npz\"\nblock = \"sample\"",
                 "channel 0: block is \"sample\", but a trace has one gain for a tick: set \"tick\" or \"round\"",
+            ),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\ncode_rate = 0.5",
+                "channel 0: code_rate is for transport = \"digital\" alone",
+            ),
+            (
+                "kind = \"erasure\"\nerasure = 0.5\ntransport = \"digital\"",
+                "channel 0: transport is \"digital\", which needs a kind \"awgn\", \"rayleigh\", \"rician\", \"nakagami\" or \"trace\"",
+            ),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\ntransport = \"digital\"\ncsi = \"none\"",
+                "channel 0: csi is \"none\", but who decodes bits must know the gain: set \"receiver\" or \"both\"",
+            ),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\ntransport = \"digital\"\npower = \"entry\"",
+                "channel 0: power is for transport = \"analogue\" alone: a constellation has its own power",
+            ),
+            (
+                "kind = \"awgn\"\nsnr_db = 1\ntransport = \"digital\"\ncode_rate = 1.0",
+                "channel 0: code_rate is 1; it must be from 0.01 to 0.925",
             ),
             ("kind = \"erasure\"\nerasure = 1.5", "channel 0: erasure is 1.5; it must be from 0 to 1"),
             (

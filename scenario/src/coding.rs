@@ -45,7 +45,15 @@ impl Scenario {
             );
             return refuse("train.coding", what);
         }
-        match self.channels().next() {
+        let digital = self.channels().find(|(_, _, channel)| channel.is_digital());
+        if let Some((k, t, _)) = digital.filter(|_| train.coding() != Coding::Dithered) {
+            let what = format!(
+                "is \"digital\" from transmitter {k} to receiver {t}, and bits need a code: set train.coding = \"dithered\" and \
+                 train.rate_estimator = \"prior\" too"
+            );
+            return refuse("channel: transport", what);
+        }
+        match self.channels().find(|(_, _, channel)| !channel.is_digital()) {
             Some((k, t, _)) if is_prior => {
                 let what = format!(
                     "is \"prior\", but a channel changes what goes from transmitter {k} to receiver {t}: leave out [[channel]], or \
@@ -81,6 +89,10 @@ mod tests {
         }
         let simulated = parse(&["train.coding=simulated", "train.rate_estimator=prior"]).unwrap().train;
         assert_eq!((simulated.coding(), simulated.simulates()), (Coding::Gaussian, true));
+        let digital = "channel=[{kind=\"rayleigh\",snr_db=5,transport=\"digital\",modulation=\"16-qam\"}]";
+        let digital = parse(&["train.coding=dithered", "train.rate_estimator=prior", digital]).unwrap();
+        assert!(digital.sends_bits() && digital.may_lose() && digital.analogue_between(0, 0).is_none());
+        assert!(!digital.is_steady(digital.channel_between(0, 0).unwrap()));
         let default = parse(&[]).unwrap().train;
         assert_eq!((default.coding(), default.has_priors()), (Coding::Gaussian, false));
     }
@@ -107,6 +119,11 @@ mod tests {
                 &[prior, "channel=[{kind=\"awgn\",snr_db=5}]"],
                 "train.rate_estimator is",
                 "leave out [[channel]]",
+            ),
+            (
+                &["channel=[{kind=\"awgn\",snr_db=5,transport=\"digital\"}]"],
+                "channel: transport is \"digital\"",
+                "set train.coding = \"dithered\"",
             ),
             (&["train.table_every=0"], "train.table_every is 0", "at least 1"),
         ] {

@@ -34,7 +34,7 @@ mod validate;
 
 pub use arrays::{Label, Normalisation, TaskKind};
 pub use changes::Change;
-pub use channel::{Block, Channel, ChannelKind, Csi, Equaliser, Power, RateAt};
+pub use channel::{Block, Channel, ChannelKind, Csi, Equaliser, Modulation, Power, RateAt, Transport};
 pub use data::{AudioScale, Augmentation, BUILT_IN_SOURCES, Data, ImageScale};
 pub use device::Device;
 pub use error::ScenarioError;

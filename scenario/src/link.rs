@@ -70,6 +70,11 @@ impl Scenario {
         self.straggler.policy == Policy::Skip
     }
 
+    /// Whether entries that were granted may not come: receivers then go on without them.
+    pub fn may_lose(&self) -> bool {
+        self.skips() || self.sends_bits()
+    }
+
     pub(crate) fn validate_links(&self) -> Result<(), ScenarioError> {
         let Straggler { deadline, patience, .. } = self.straggler;
         within_reals("straggler.deadline", deadline, 0.0, LONGEST)?;

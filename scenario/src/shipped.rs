@@ -56,6 +56,8 @@ const WITHOUT_DEFAULT: [&str; 41] = [
     "channel.transmitter",
     "channel.receiver",
     "channel.snr_db",
+    "channel.modulation",
+    "channel.code_rate",
     "channel.k_factor",
     "channel.shape",
     "channel.erasure",

@@ -53,12 +53,12 @@ fn place_words(place: &LaunchOptions) -> Vec<OsString> {
 }
 
 /// Fractions of right answers are shown in percent.
-pub(super) fn scale(metric: &str) -> f64 {
+pub(crate) fn scale(metric: &str) -> f64 {
     if metric == "top1" { 100.0 } else { 1.0 }
 }
 
 /// The name of a metric in charts.
-pub(super) fn label(metric: &str) -> &str {
+pub(crate) fn label(metric: &str) -> &str {
     if metric == "top1" { "top-1, %" } else { metric }
 }
 

@@ -147,3 +147,41 @@ fn gains_of_a_file_are_replayed_and_what_is_wrong_with_them_is_said_before_the_f
     let awgn = place.run(awgn).done().json();
     assert_eq!(ones["fingerprint"], awgn["fingerprint"], "gains of 1 are no gains");
 }
+
+/// Features as bits.
+const DITHERED: &str = "--set train.coding=dithered --set train.rate_estimator=prior";
+
+#[test]
+fn bits_over_the_air_arrive_whole_or_not_at_all() {
+    let place = Place::for_longer_runs(PROGRAM);
+    let run = |name: &str, channel: &str, more: &str| {
+        let words = format!("run tiny.toml {DITHERED} --set channel=[{channel}] {more} --out {name} --json");
+        place.run(&words).done().json()
+    };
+    let digital = |kind: &str| format!("{{kind={kind},transport=\"digital\"}}");
+    let plain = run("plain", "", "--in-process");
+    // All blocks arrive: nothing differs but what is counted.
+    let clear = run("clear", &digital("\"awgn\",snr_db=60"), "--in-process");
+    assert_eq!(
+        (&clear["fingerprint"], &clear["test"]["accuracy"]),
+        (&plain["fingerprint"], &plain["test"]["accuracy"])
+    );
+    assert_eq!(clear["test"]["missing"]["lost"], 0);
+    assert!((clear["channel"]["snr_db"].as_f64().unwrap() - 60.0).abs() < 1e-9, "{}", clear["channel"]);
+    assert!(clear["channel"]["rate_received"].is_null(), "{}", clear["channel"]);
+    // None does.
+    let silent = run("silent", &digital("\"awgn\",snr_db=-40"), "--in-process");
+    assert_eq!(silent["test"]["missing"]["used"], 0, "{}", silent["test"]);
+
+    let words = digital("\"rayleigh\",snr_db=12,modulation=\"16-qam\",code_rate=0.5,csi=\"both\"");
+    let more = "--rounds 30 --set network.see_channel=true --set checkpoint.every=2";
+    let in_one = run("in-one", &words, &format!("{more} --in-process"));
+    let processes = run("processes", &words, &format!("{more} --verify"));
+    let of =
+        |summary: &Value| [&summary["fingerprint"], &summary["test"], &summary["channel"]].map(Clone::clone);
+    assert_eq!(of(&in_one), of(&processes));
+    let count = |key: &str| in_one["test"]["missing"][key].as_u64().unwrap();
+    assert!(count("lost") > 0 && count("used") > 0, "{}", in_one["test"]["missing"]);
+    let refused = place.run("serve in-one --rate 10");
+    refused.failed(2, &["transport = \"digital\"", "--set channel=[]"]);
+}

@@ -49,9 +49,9 @@ impl GradientFeedback {
 fn used(context: &Context, granted: usize, used: Option<&Used>) -> Result<Vec<bool>, WireError> {
     match used {
         None => Ok(vec![true; granted]),
-        Some(_) if !context.scenario.skips() => {
-            Err(WireError::Missing("gradients of some entries, though straggler.policy is \"wait\""))
-        }
+        Some(_) if !context.scenario.may_lose() => Err(WireError::Missing(
+            "gradients of some entries, though straggler.policy is \"wait\" and no link is digital",
+        )),
         Some(used) if used.entries.is_empty() => Ok(vec![false; granted]),
         Some(used) => decode_bits("used entries", &used.entries, granted),
     }

@@ -35,7 +35,7 @@ impl Sending<'_> {
     /// What becomes of these features.
     pub(crate) fn send(&self, features: &Features) -> Result<OnAir, NodeError> {
         let (context, k) = (self.context, self.context.index);
-        let crosses = |&(_, t): &(usize, usize)| context.scenario.channel_between(k, t).is_some();
+        let crosses = |&(_, t): &(usize, usize)| context.scenario.analogue_between(k, t).is_some();
         if !self.entries.iter().any(crosses) {
             return Ok(OnAir { amplified: None, observed: None });
         }

@@ -163,7 +163,8 @@ fn spawn(
     Compute::spawn(options.threads, activity, move |emit| {
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
         let Divided { train, validation } = node::open_data(&context, folder, &needs, state.as_deref())?;
-        let (data, files) = (train.digest(), train.files());
+        let data = node::digest_with_traces(train.digest(), &context.scenario);
+        let files = train.files();
         let mut machine = TransmitterMachine::new(context, train, state.as_deref())?;
         machine.validate_on(validation);
         let same_build = machine.networks().any(|network| !network.module().is_reproducible());

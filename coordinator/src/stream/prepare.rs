@@ -85,6 +85,12 @@ fn served(trained: &Scenario, stream: &StreamArguments) -> Result<Scenario, Coor
              tick have been observed: give the channel another power, by --set channel=[...], to serve it",
         );
     }
+    if trained.sends_bits() {
+        return refuse(
+            "a channel of this run sends an entry's samples of a tick as one block of bits (transport = \"digital\"), and a sample cannot be sent \
+             before the others of its tick have been observed: serve it without the air between, by --set channel=[]",
+        );
+    }
     let mut scenario = trained.clone();
     scenario.checkpoint.store = None;
     if let Some(deadline) = stream.deadline() {

@@ -64,6 +64,36 @@ pub enum Equaliser {
     Mmse,
 }
 
+/// Symbols on their way through the air, [`Air::symbols`].
+pub struct Symbols<'a> {
+    air: &'a Air,
+    crossing: Crossing,
+    /// N0.
+    noise: f64,
+    stream: Stream,
+    /// Those of the row that the next symbol belongs to.
+    gains: Vec<[f64; 2]>,
+    /// The number of the next symbol.
+    next: usize,
+}
+
+impl Symbols<'_> {
+    /// What is heard of the next symbol s: h s + n, h and N0.
+    pub fn hear(&mut self, symbol: [f64; 2]) -> ([f64; 2], [f64; 2], f64) {
+        let uses = channel_uses(self.air.feature_dim);
+        let (row, place) = (self.next / uses, self.next % uses);
+        if place == 0 && row > 0 && self.air.block == Block::Sample {
+            self.gains = self.air.gains(&self.crossing, row);
+        }
+        self.next += 1;
+        let gain = self.gains[place % self.gains.len()];
+        let deviation = libm::sqrt(self.noise / 2.0);
+        let [re, im] = times(gain, symbol);
+        let heard = [re + deviation * self.stream.normal(), im + deviation * self.stream.normal()];
+        (heard, gain, self.noise)
+    }
+}
+
 /// What the symbols of a row meet.
 #[derive(Clone, Debug)]
 struct Condition {
@@ -141,6 +171,19 @@ impl Air {
                 self.seed.stream(purpose, &indices, crossing.tick).uniform_in(low, high)
             }
         })
+    }
+
+    /// What symbols meet that cross one after the other and are no values of features: the gains and the noise that rows of features
+    /// would meet, [`channel_uses`] symbols a row, and on.
+    pub fn symbols(&self, crossing: &Crossing) -> Symbols<'_> {
+        Symbols {
+            air: self,
+            crossing: *crossing,
+            noise: self.noise_power(crossing),
+            stream: self.noise_stream(crossing),
+            gains: self.gains(crossing, 0),
+            next: 0,
+        }
     }
 
     /// N0 = 10^(-snr / 10), the power of a symbol being 1.

@@ -5,6 +5,7 @@ use kernels::Real;
 use super::{
     Air, Crossing, Measure,
     air::{read, times, write},
+    channel_uses,
 };
 
 /// A multiple-access channel to one receiver. Transmitters that send in the same slot are heard together, y = sum over k of h_k s_k + n,
@@ -65,6 +66,13 @@ impl Mac {
                 }
             }
         }
+    }
+
+    /// The noise of a slot of so many rows, as bytes.
+    pub fn audit_record(&self, slot: &Crossing, rows: usize) -> Vec<u8> {
+        let mut noise = self.air.noise_stream(&of_slot(slot));
+        let numbers = 2 * rows * channel_uses(self.air.feature_dim);
+        (0..numbers).flat_map(|_| noise.normal().to_le_bytes()).collect()
     }
 
     /// SNR and capacity of a slot in which these transmitters send so many rows: log(1 + sum over k of |h_k|^2 Es/N0) of a use.

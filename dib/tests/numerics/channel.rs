@@ -87,3 +87,26 @@ fn a_row_does_not_depend_on_the_others() {
         }
     }
 }
+
+#[test]
+fn symbols_of_bits_meet_what_values_of_features_would() {
+    use pom2dib_dib::Channel;
+
+    for block in [FadingBlock::Tick, FadingBlock::Sample] {
+        for fading in KINDS {
+            let air = Air { block, ..air(fading, Some(Snr::Range(0.0, 20.0)), Csi::Unknown) };
+            let sent: Vec<f64> = (0..20).map(|value| f64::from(value) / 10.0 - 1.0).collect();
+            let mut values = sent.clone();
+            air.send(&crossing(1, 4), &mut values).unwrap();
+            let mut symbols = air.symbols(&crossing(1, 4));
+            for (number, (sent, heard)) in sent.chunks(2).zip(values.chunks(2)).enumerate() {
+                let (value, gain, noise) = symbols.hear([sent[0], sent[1]]);
+                assert_eq!(value[..], *heard, "symbol {number}, {fading:?}");
+                let gains =
+                    air.gains(&crossing(1, 4), if block == FadingBlock::Sample { number / 2 } else { 0 });
+                assert_eq!(gain, gains[number % 2 % gains.len()]);
+                assert!(noise > 0.0);
+            }
+        }
+    }
+}

@@ -343,7 +343,7 @@ async fn fetch(mut client: CoordinatorClient<Channel>, request: LoadRequest) -> 
 fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, NodeError> {
     let scenario = Scenario::parse(&welcome.scenario, "the coordinator's scenario", &[])?;
     crate::check_kinds(&scenario)?;
-    crate::check_traces(&scenario)?;
+    crate::check_channels(&scenario)?;
     let seed: [u8; 32] = welcome
         .seed
         .as_ref()

@@ -64,7 +64,8 @@ pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> O
 }
 
 /// A receiver's digest of what its channels draw in a round, whoever is granted what: SNR and gain at every tick of every
-/// transmitter, and the noise of every modality; of a channel of a user's program, what arrives of fixed values.
+/// transmitter, and the noise of every modality, or of every slot where transmitters are heard together; of a channel of a user's
+/// program, what arrives of fixed values.
 ///
 /// # Errors
 /// A line of the user's program.
@@ -91,7 +92,24 @@ pub fn air_digest(
             }
         }
     }
+    if let Some(mac) = mac(scenario, seed, t) {
+        let senders = (0..scenario.transmitters()).filter(|&k| scenario.is_mac(k, t));
+        // Nobody is granted more entries at a tick than it has modalities.
+        for slot in 0..senders.map(|k| scenario.modalities(k)).max().unwrap_or_default() {
+            for tick in round * ticks..(round + 1) * ticks {
+                let (phase, transmitter) = (Phase::Train, 0);
+                let slot = Crossing { phase, pass: 0, transmitter, receiver: t, modality: slot, tick };
+                digest.update(mac.audit_record(&slot, samples));
+            }
+        }
+    }
     Ok(digest.finalize().into())
+}
+
+/// What receiver t hears several transmitters over at once; none if it hears all alone.
+fn mac(scenario: &Scenario, seed: randomness::Seed, t: usize) -> Option<Mac> {
+    let k = (0..scenario.transmitters()).find(|&k| scenario.is_mac(k, t))?;
+    air(scenario, seed, k, t).map(|air| Mac { air })
 }
 
 impl Context {
@@ -117,21 +135,22 @@ impl Context {
         }
     }
 
-    /// What a link's features meet by themselves: what is heard together, no channel of one link changes.
+    /// What a link's features meet by themselves: what is heard together, no channel of one link changes, nor what is sent as bits.
     fn air_alone(&self, k: usize, t: usize) -> Option<Air> {
-        air(&self.scenario, self.seed, k, t).filter(|_| !self.scenario.is_mac(k, t))
+        let scenario = &self.scenario;
+        let is_alone = scenario.analogue_between(k, t).is_some() && !scenario.is_mac(k, t);
+        air(scenario, self.seed, k, t).filter(|_| is_alone)
     }
 
     /// What receiver t hears several transmitters over at once; none if it hears all alone.
     pub fn mac(&self, t: usize) -> Option<Mac> {
-        let k = (0..self.scenario.transmitters()).find(|&k| self.scenario.is_mac(k, t))?;
-        air(&self.scenario, self.seed, k, t).map(|air| Mac { air })
+        mac(&self.scenario, self.seed, t)
     }
 
     /// How so many rows, an entry's samples of a tick, are sent from transmitter k to receiver t; `average` is the running mean of the
     /// entry's power.
     pub fn power(&self, k: usize, t: usize, rows: usize, average: f64) -> PowerGroup {
-        let channel = self.scenario.channel_between(k, t);
+        let channel = self.scenario.analogue_between(k, t);
         let power = channel.map(|channel| match channel.power {
             scenario::Power::Sample => Power::Sample,
             scenario::Power::Entry => Power::Entry,

@@ -23,5 +23,5 @@ pub use model::{
 pub use own_channel::{BuildChannel, WantedChannel, register_channel, try_channels};
 pub use own_kind::{Build, Wanted, register_kind};
 pub use source::{check_data_names, data_source, open_data};
-pub use trace::check_traces;
+pub use trace::{check_channels, digest_with_traces};
 pub use weights::{WeightFiles, bind_weights};

@@ -138,3 +138,20 @@ fn a_trace_is_met_at_its_times() {
     let round = Air { block: FadingBlock::Round, ..air };
     assert_eq!(round.gains(&crossing(0, 47), 0), [[17.0, -1.0]]);
 }
+
+#[test]
+fn what_is_verified_of_a_slot_is_the_noise_that_is_heard() {
+    let mac = Mac { air: air(Fading::None, Some(Snr::Fixed(0.0)), Csi::Unknown) };
+    let (mut heard, slot) = ([0.0_f64; 8], crossing(1, 6));
+    mac.send(&slot, &mut [(0, heard.as_mut_slice())]);
+    let bytes: Vec<u8> = heard.iter().flat_map(|value| (value * 2.0_f64.sqrt()).to_le_bytes()).collect();
+    let of = |bytes: &[u8]| {
+        bytes.as_chunks::<8>().0.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect::<Vec<_>>()
+    };
+    let close = of(&mac.audit_record(&slot, 2))
+        .iter()
+        .zip(of(&bytes))
+        .all(|(one, other)| (one - other).abs() < 1e-12);
+    assert!(close);
+    assert_ne!(mac.audit_record(&slot, 2), mac.audit_record(&crossing(2, 6), 2));
+}
