@@ -9,6 +9,7 @@ mod bad_input;
 mod bad_messages;
 mod bench_loss;
 mod bench_scale;
+mod bench_snr;
 mod certs;
 mod channels;
 mod command;

@@ -2,7 +2,7 @@
 
 use harness::Place;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pom2dib");
+use crate::PROGRAM;
 
 #[test]
 fn networks_that_were_trained_in_several_ways_are_judged_at_every_snr_once() {
