@@ -477,7 +477,7 @@ impl Scenario {
         wants("shape", channel.shape.is_some(), *kind == ChannelKind::Nakagami, "kind \"nakagami\"")?;
         wants("erasure", channel.erasure.is_some(), *kind == ChannelKind::Erasure, "kind \"erasure\"")?;
         wants("trace", channel.trace.is_some(), *kind == ChannelKind::Trace, "kind \"trace\"")?;
-        channel.validate_transport(&key)?;
+        channel.validate_transport(key)?;
         if *kind == ChannelKind::Trace && channel.block == Block::Sample {
             let what = "is \"sample\", but a trace has one gain for a tick: set \"tick\" or \"round\"";
             return Err(ScenarioError::invalid(key("block"), what));

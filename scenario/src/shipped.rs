@@ -30,7 +30,7 @@ const SMALLEST: &str = r#"
 "#;
 
 /// Keys that must be given, and those that may be absent: no value is their default.
-const WITHOUT_DEFAULT: [&str; 41] = [
+const WITHOUT_DEFAULT: [&str; 43] = [
     "data.path",
     "data.groups",
     "mmfi.train_subjects",

@@ -434,7 +434,7 @@ mod tests {
     fn words(training: &Training, channel: &str) -> anyhow::Result<Scenario> {
         let arguments = |set: Vec<String>| {
             Scenario::parse(
-                "[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n",
+                "[network]\nreceiver_limit = 1\ntransmitter_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n",
                 "test",
                 &set,
             )
