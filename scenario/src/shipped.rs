@@ -96,6 +96,9 @@ fn comments(text: &str) -> BTreeMap<String, String> {
     comments
 }
 
+/// The keys of a channel that carries bits.
+const OF_BITS: [&str; 3] = ["transport", "modulation", "code_rate"];
+
 /// The file, with the keys that it leaves out set to their defaults.
 fn with_all_keys_set(text: &str) -> String {
     let set = |line: &str| match line.strip_prefix('#') {
@@ -173,8 +176,19 @@ fn shipped_files_can_be_run_as_they_are_and_with_every_key_set() {
     for (file, text) in FILES {
         let scenario = Scenario::parse(text, file, &[]).unwrap();
         assert_eq!(format!("{}.toml", scenario.name), file);
-        // The manual split's lists are for that only.
-        Scenario::parse(&with_all_keys_set(text), file, &["mmfi.split=manual".into()]).unwrap();
+        // The manual split's lists are for that only, and a channel carries either values or bits.
+        let all = with_all_keys_set(text);
+        let is_of_bits = |line: &&str| OF_BITS.iter().any(|key| line.starts_with(&format!("{key} = ")));
+        let analogue: Vec<&str> = all.lines().filter(|line| !is_of_bits(line)).collect();
+        Scenario::parse(&analogue.join("\n"), file, &["mmfi.split=manual".into()]).unwrap();
+        let of_bits: Vec<&str> = all.lines().filter(is_of_bits).collect();
+        assert_eq!(of_bits.len(), OF_BITS.len(), "{file}");
+        let digital = [
+            "train.coding=dithered".into(),
+            "train.rate_estimator=prior".into(),
+            format!("channel=[{{kind=\"awgn\",snr_db=10,{}}}]", of_bits.join(",")),
+        ];
+        Scenario::parse(text, file, &digital).unwrap();
     }
 }
 

@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_program_without_the_feature_says_how_to_get_it() {
-        let base = "[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
+        let base = "[network]\nreceiver_limit = 1\ntransmitter_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
         let parse = |set: &[&str]| {
             let set: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
             Scenario::parse(base, "test", &set).unwrap()
