@@ -35,6 +35,7 @@ class Service(Iterator[dict[str, Any]]):
         self._summary: dict[str, Any] | None = None
         self._said: list[str] = []
         self._fault: BaseException | None = None
+        self._was_closed = False
         self._process = subprocess.Popen(
             [*start(), "serve", "--json", *words],
             stdin=subprocess.PIPE,
@@ -95,7 +96,8 @@ class Service(Iterator[dict[str, Any]]):
         self._threads[0].join()
         if self._fault is not None:
             raise self._fault
-        if status != 0:
+        # How a service ends that is closed in mid-stream is no fault of its own.
+        if status != 0 and not self._was_closed:
             raise error(status, self._said)
 
     @property
@@ -115,6 +117,7 @@ class Service(Iterator[dict[str, Any]]):
         """Ends the service: no more samples are taken, and nobody waits for answers."""
         assert self._process.stdout is not None
         if self._process.poll() is None:
+            self._was_closed = True
             self._process.terminate()
             # It would wait for whoever reads.
             self._process.stdout.close()
