@@ -226,7 +226,7 @@ fn read_events(door: SocketAddr) -> anyhow::Result<u64> {
     Ok(String::from_utf8_lossy(&text).lines().filter(is_round).count() as u64)
 }
 
-/// Asks for the metrics until nobody answers.
+/// Requests the metrics repeatedly until the server stops answering.
 fn scrape(door: SocketAddr) {
     let ask = || -> std::io::Result<()> {
         let mut stream = TcpStream::connect(door)?;

@@ -19,7 +19,7 @@ pub struct Format {
 }
 
 impl Format {
-    /// Of a transport block of so many bytes that is to take `uses` channel uses. What is not given is chosen: without a code rate, the
+    /// The format of a transport block with the given number of bytes and a target of `uses` channel uses. Missing values are chosen: without a code rate, the
     /// uses are met exactly, as long as what is sent fits into them at a rate of 0.925 (else it takes as many as that needs); without a
     /// modulation, it is the one that fits that rate, or, if a rate is given, comes nearest to the uses. A code rate counts the check as information.
     pub fn new(payload: usize, uses: usize, modulation: Option<Modulation>, rate: Option<f64>) -> Self {

@@ -2,7 +2,7 @@
 
 use crate::{modulation::Modulation, segments::Segments};
 
-/// Of a code block: the places in the codeword of so many bits, one after the other. They are taken around a circular buffer, without
+/// The positions in the codeword of the bits that a code block sends, in order. They are taken around a circular buffer, without
 /// the first two columns of the base graph and without the filler; then interleaved, so that the first of them, which are information,
 /// become the most reliable bits of symbols. Number of bits: a multiple of those of a symbol.
 pub(crate) fn places(segments: &Segments, bits: usize, modulation: Modulation) -> Vec<usize> {

@@ -26,13 +26,13 @@ pub(crate) struct Segments {
     payload: usize,
 }
 
-/// The check of a transport block of so many bits.
+/// The CRC for a transport block with the given number of bits.
 pub(crate) fn check(payload: usize) -> Crc {
     if payload > MOST_SHORT { CRC24A } else { CRC16 }
 }
 
 impl Segments {
-    /// Of a transport block of so many bits that is sent at about this code rate.
+    /// The code blocks of a transport block with the given number of bits, at about this code rate.
     pub(crate) fn new(payload: usize, rate: f64) -> Self {
         let crc = check(payload);
         let is_small = payload <= 292 || (payload <= MOST_SHORT && rate <= 0.67) || rate <= 0.25;

@@ -68,7 +68,7 @@ impl Mac {
         }
     }
 
-    /// The noise of a slot of so many rows, as bytes.
+    /// The noise of a slot with the given number of rows, as bytes.
     pub fn audit_record(&self, slot: &Crossing, rows: usize) -> Vec<u8> {
         let mut noise = self.air.noise_stream(&of_slot(slot));
         let numbers = 2 * rows * channel_uses(self.air.feature_dim);

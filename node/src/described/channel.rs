@@ -94,7 +94,7 @@ pub fn air_digest(
     }
     if let Some(mac) = mac(scenario, seed, t) {
         let senders = (0..scenario.transmitters()).filter(|&k| scenario.is_mac(k, t));
-        // Nobody is granted more entries at a tick than it has modalities.
+        // A tick grants at most as many entries of a transmitter as it has modalities.
         for slot in 0..senders.map(|k| scenario.modalities(k)).max().unwrap_or_default() {
             for tick in round * ticks..(round + 1) * ticks {
                 let (phase, transmitter) = (Phase::Train, 0);

@@ -30,7 +30,7 @@ impl DigitalLink {
         })
     }
 
-    /// Sends a transport block in the place of so many samples of an entry.
+    /// Sends a transport block in place of the given number of samples of an entry.
     pub fn send(&mut self, crossing: &Crossing, rows: usize, payload: &[u8]) -> SentBlock {
         let uses = rows * channel_uses(self.air.feature_dim);
         let format = Format::new(payload.len(), uses, self.modulation, self.code_rate);
