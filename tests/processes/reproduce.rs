@@ -169,6 +169,7 @@ fn finished_runs_keep_their_records_if_the_others_fail() {
     wait_until("a record", PATIENCE, || place.path("r/records/tiny-100/seed=1.json").exists());
     killed.signal(Signal::Kill);
     killed.finish().killed_by(Signal::Kill);
+    place.assert_all_gone();
     assert!(!place.path("r/runs/tiny-100/seed=2/summary.json").exists(), "the other run had no time to end");
     std::fs::remove_dir_all(place.path("r/runs")).unwrap();
     let again = place.run(words).done();
