@@ -7,8 +7,9 @@ import signal
 import sys
 
 from . import _classes, _native
-from ._errors import InternalError
+from ._errors import Error, InternalError
 from ._program import start
+from ._records import parquet_asked_for, write_as_parquet
 
 #: The word for a class that a node may load. It may be repeated.
 _PYTHON = "--python"
@@ -24,6 +25,8 @@ def main() -> int:
     # Networks in Python compute on threads of the program's, whose stacks are else smaller than those of Python's own.
     os.environ.setdefault("RUST_MIN_STACK", str(16 << 20))
     words, named, is_of_run = _without_classes(sys.argv[1:])
+    if (parquet := parquet_asked_for(words)) is not None:
+        return _records(*parquet)
     is_node = bool(words) and words[0] in ("transmitter", "receiver")
     _classes.allow(named, everything=is_of_run or not is_node)
     again = [*start(), _OF_RUN, *(word for name in named for word in (_PYTHON, name))]
@@ -32,6 +35,16 @@ def main() -> int:
     except InternalError as error:
         print(f"error: an internal error, which should be reported: {error}", file=sys.stderr)
         return error.status
+
+
+def _records(words: list[str], file: str) -> int:
+    """Writes the table of ``records`` as Parquet, which the program itself does not."""
+    try:
+        write_as_parquet(words, file)
+    except Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.status
+    return 0
 
 
 def _without_classes(given: list[str]) -> tuple[list[str], list[str], bool]:

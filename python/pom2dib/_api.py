@@ -71,7 +71,7 @@ def run(
         force: overwrite the run that ``out`` holds.
         resume: the folder of a run that goes on from its last checkpoint; with ``rounds``, also a finished one.
         device: where the nodes compute: ``"cpu"``, ``"cuda:0"`` or ``"auto"``.
-        threads: of each node, for its products; no result depends on it.
+        threads: of each node, for its products. Results depend on it only with networks or channels of your own.
         in_process: all nodes as tasks of one process, instead of a process each.
         progress: draw how far it is, in a terminal or a notebook.
 

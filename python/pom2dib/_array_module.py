@@ -17,7 +17,7 @@ class ArrayModule:
 
     A class that derives from this one is made with the shape of a sample and the number of values that it is to give of one,
     and with the keys of its table in the scenario; it holds sizes alone. The parameters are the run's, and are given to
-    every pass: so optimizer, checkpoints and fingerprint are those of every other network.
+    every pass, to be read: so optimizer, checkpoints and fingerprint are those of every other network.
     """
 
     #: Draws from here are addressed: a run has the same ones wherever it goes on. Seeded anew for every call.
@@ -52,6 +52,7 @@ class ArrayAdapter(Adapter):
             self.module: ArrayModule = self.of(self.shape, self.outputs, **self.keys)
         self.note({name: array.shape for name, array in self._initial(0).items()})
         self.values: dict[str, Any] = {}
+        self.sums: Any = None
 
     def seed(self, seed: int) -> None:
         self.module.generator = self.numpy.random.default_rng(seed)
@@ -61,6 +62,8 @@ class ArrayAdapter(Adapter):
         return self._flat(initial, "initial", self.numpy.float32)
 
     def take(self, values: Any) -> None:
+        # The next passes have the same ones.
+        values.flags.writeable = False
         self.values = dict(self.split(values))
 
     def block_forward(self, x: Any, training: bool) -> tuple[Any, Any]:
@@ -71,14 +74,22 @@ class ArrayAdapter(Adapter):
             raise ModelError(f"{self.name}.forward gives {type(answer).__name__}; it must give a pair, the output and what backward needs")
         return self._array(answer[0], "forward"), answer[1]
 
-    def block_backward(self, kept: Any, upstream: Any, to_input: bool) -> tuple[Any, Any]:
+    def begin_sums(self, before: Any) -> None:
+        self.sums = before
+
+    def block_backward(self, kept: Any, upstream: Any, to_input: bool) -> Any:
         with self.users("backward"):
             answer = self.module.backward(kept, upstream)
         if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[0], dict):
             what = "it must give a pair, a dict of the parameters' gradients and the gradient of the input"
             raise ModelError(f"{self.name}.backward gives {type(answer).__name__}; {what}")
         gradients, at_input = answer
-        return self._flat(gradients, "backward", upstream.dtype), self._array(at_input, "backward")
+        own = self._flat(gradients, "backward", upstream.dtype)
+        self.sums = own if self.sums is None else self.numpy.add(self.sums, own, out=self.sums)
+        return self._array(at_input, "backward")
+
+    def end_sums(self) -> list[Any]:
+        return [array for _, array in self.split(self.sums)]
 
     def _initial(self, seed: int) -> dict[str, Any]:
         with self.users("initial"):

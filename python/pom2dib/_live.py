@@ -112,7 +112,7 @@ class Live(Iterator[Round]):
         self._listener.join()
         self._let_go()
         if status != 0:
-            raise error(status, self._said)
+            raise error(status, self._said, self._folder)
 
     def _let_go(self) -> None:
         """Closes the run's lifeline."""

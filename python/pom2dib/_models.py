@@ -1,8 +1,8 @@
 """Networks that are written in Python, as the nodes of a run have them: the other side of ``python/src/network.rs``.
 
 Rust asks ``build`` for a network, and its ``Adapter`` to compute. Numbers come as ``bytearray``, whose memory numpy and torch
-use as it is, and go back as ``bytes``. Rows come in gradient blocks, each of which is computed by itself: so how a round is cut
-into parts changes no bit.
+use as it is, and go back as ``bytes``; parameters come as ``bytes``, and only if they have changed. Rows come in gradient blocks,
+each of which is computed by itself: so how a round is cut into parts changes no bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ._errors import Error
 from ._users import ModelError, OfUser, by, needed_numpy
 
 #: How many rows a network is tried on before it is used.
-_TRIED = 3
+TRIED = 3
 
 #: The generators' seed of that trial, and of everything that a class makes beside what learns.
 _FIXED_SEED = 0
@@ -57,6 +57,8 @@ class Adapter(OfUser):
     libraries: list[str]
     #: Whether it steps its parameters itself, instead of the run's AdamW.
     has_optimizer = False
+    #: Whether it has numbers beside its parameters that passes of training may change.
+    has_buffers = False
     #: Names and shapes of what learns, in order of name.
     parameters: list[tuple[str, list[int]]]
 
@@ -70,16 +72,20 @@ class Adapter(OfUser):
 
     # What Rust calls.
 
-    def begin(self, seed: int) -> bytes:
-        """The values with which what learns begins, as drawn by generators with a seed: float32, side by side."""
-        return bytes(self.fresh(seed).tobytes())
+    def begin(self, seed: int, device: str | None) -> bytes:
+        """The values with which what learns begins, as drawn by generators with a seed: float32, side by side. ``device`` is the run's."""
+        drawn = bytes(self.fresh(seed).tobytes())
+        self.place(device or "cpu")
+        return drawn
 
     def forward(
-        self, values: bytearray, x: bytearray, rows: list[int], seeds: list[int], training: bool, double: bool
+        self, values: bytes | None, x: bytearray, rows: list[int], seeds: list[int], training: bool, double: bool
     ) -> tuple[bytes, Any]:
-        """The output for rows of an input in blocks, and what is kept of each block for the backward pass."""
+        """The output for rows of an input in blocks, and what is kept of each block for the backward pass. Without values what learns
+        is as it was at the last pass."""
         dtype = self.numpy.float64 if double else self.numpy.float32
-        self.take(self.numpy.frombuffer(values, dtype))
+        if values is not None:
+            self.take(self.numpy.frombuffer(values, dtype))
         array = self.numpy.frombuffer(x, dtype).reshape(sum(rows), *self.shape)
         outputs, kept = [], []
         for block, seed in zip(_cut(array, rows), seeds):
@@ -90,22 +96,25 @@ class Adapter(OfUser):
             kept.append(of_block)
         return _joined(self.numpy, outputs, dtype), (kept, rows) if training else None
 
-    def backward(self, stored: Any, upstream: bytearray, to_input: bool) -> tuple[list[bytes], bytes | None]:
-        """The gradient of what learns for each block, side by side; and that of the input, if it is wanted."""
+    def backward(
+        self, stored: Any, upstream: bytearray, to_input: bool, before: bytearray | None
+    ) -> tuple[list[bytes], bytes | None]:
+        """The gradient of what learns, of one parameter after the other: that of the blocks, added in their order to that of before, if
+        there is one. And that of the input, if it is wanted."""
         if stored is None:
             raise ModelError(f"{self.name} is to give gradients of what was no training")
         kept, rows = stored
         total = sum(rows)
         dtype = self.numpy.float64 if len(upstream) == total * self.outputs * 8 else self.numpy.float32
         array = self.numpy.frombuffer(upstream, dtype).reshape(total, self.outputs)
-        gradients, at_input = [], []
+        at_input = []
+        self.begin_sums(None if before is None else self.numpy.frombuffer(before, dtype))
         for of_block, block in zip(kept, _cut(array, rows)):
-            gradient, of_input = self.block_backward(of_block, block, to_input)
-            self.check_gradient(gradient)
-            gradients.append(gradient.astype(dtype, copy=False).tobytes())
+            of_input = self.block_backward(of_block, block, to_input)
             if to_input:
                 at_input.append(self.checked_input_gradient(of_input, block))
-        return gradients, _joined(self.numpy, at_input, dtype) if to_input else None
+        sums = self.checked_sums()
+        return [one.astype(dtype, copy=False).tobytes() for one in sums], _joined(self.numpy, at_input, dtype) if to_input else None
 
     # What is different for torch and for arrays.
 
@@ -121,16 +130,27 @@ class Adapter(OfUser):
         """The first values of what learns, side by side, in float32."""
         raise NotImplementedError
 
+    def place(self, device: str) -> None:
+        """Computes on a device of the run's from now on, if it can."""
+
     def take(self, values: Any) -> None:
-        """Takes values of what learns for the passes that follow."""
+        """Takes values of what learns for the passes that follow. They belong to the run: they are not to be changed."""
         raise NotImplementedError
 
     def block_forward(self, x: Any, training: bool) -> tuple[Any, Any]:
         """The output for rows, as an array, and what is kept of them."""
         raise NotImplementedError
 
-    def block_backward(self, kept: Any, upstream: Any, to_input: bool) -> tuple[Any, Any]:
-        """The gradient of what learns, side by side, and that of the rows."""
+    def begin_sums(self, before: Any) -> None:
+        """Begins a sum of gradients of what learns: with those of before, side by side, or with none."""
+        raise NotImplementedError
+
+    def block_backward(self, kept: Any, upstream: Any, to_input: bool) -> Any:
+        """Adds the gradient of what learns to the sum, and gives that of the rows."""
+        raise NotImplementedError
+
+    def end_sums(self) -> list[Any]:
+        """The sum: an array for each parameter."""
         raise NotImplementedError
 
     # What is the same.
@@ -140,8 +160,8 @@ class Adapter(OfUser):
         if not shapes:
             raise ModelError(f"{self.name} has nothing that learns: give it at least one parameter, such as a linear layer behind the rest")
         for name in shapes:
-            if not name or ".optimizer/" in name or any(not letter.isprintable() for letter in name):
-                raise ModelError(f"{self.name}: a parameter is called {name!r}; give it a name that can be printed, without .optimizer/")
+            if not name or ".optimizer/" in name or ".buffers/" in name or any(not letter.isprintable() for letter in name):
+                raise ModelError(f"{self.name}: a parameter is called {name!r}; give it a name that can be printed, without .optimizer/ and .buffers/")
             if any(f"{name}{moment}" in shapes for moment in (".m", ".v")):
                 raise ModelError(f"{self.name}: {name}.m and {name}.v are the moments of {name} in checkpoints; rename one of them")
         self.parameters = [(name, [int(size) for size in shapes[name]]) for name in sorted(shapes)]
@@ -157,20 +177,21 @@ class Adapter(OfUser):
     def try_out(self) -> None:
         """Sees on a few rows whether it can be used at all: what comes out, and whether rows are independent."""
         generator = self.numpy.random.default_rng(_FIXED_SEED)
-        x = generator.standard_normal((_TRIED, *self.shape)).astype(self.numpy.float32)
+        x = generator.standard_normal((TRIED, *self.shape)).astype(self.numpy.float32)
         self.take(self.fresh(_FIXED_SEED))
         self.seed(_FIXED_SEED)
         output, kept = self.block_forward(x, True)
         self.check_output(output, x)
-        gradient, at_input = self.block_backward(kept, self.numpy.ones_like(output), True)
-        self.check_gradient(gradient)
+        self.begin_sums(None)
+        at_input = self.block_backward(kept, self.numpy.ones_like(output), True)
+        self.checked_sums()
         self.checked_input_gradient(at_input, output)
         together, alone = self.block_forward(x, False)[0], self.block_forward(x[1:2], False)[0]
         self.check_output(together, x)
         if not self.numpy.allclose(together[1:2], alone, rtol=1e-2, atol=1e-2 * float(abs(together).max() + 1e-6)):
             raise ModelError(
-                f"{self.name}.forward gives another output for a row if other rows are there: rows must not be mixed, "
-                "as batch normalisation does; LayerNorm and GroupNorm do not"
+                f"{self.name}.forward gives another output for a row if other rows are there: in evaluation rows must not be mixed, "
+                "as a batch normalisation without running statistics does; LayerNorm and GroupNorm do not"
             )
 
     def check_output(self, output: Any, x: Any) -> None:
@@ -182,10 +203,13 @@ class Adapter(OfUser):
         if not self.numpy.isfinite(output.sum()):
             self.refuse_infinite(f"{self.name}.forward gives", output, f" for an input {by(x.shape)}{self.range_of(x)}")
 
-    def check_gradient(self, gradient: Any) -> None:
-        if not self.numpy.isfinite(gradient.sum()):
-            for name, values in self.split(gradient):
-                self.refuse_infinite(f"{self.name}: the gradient of {name} has", values, "")
+    def checked_sums(self) -> list[Any]:
+        """The sum of the gradients. What is not finite in a block is not in the sum either."""
+        sums = self.end_sums()
+        for (name, _), gradient in zip(self.parameters, sums):
+            if not self.numpy.isfinite(gradient.sum()):
+                self.refuse_infinite(f"{self.name}: the gradient of {name} has", gradient, "")
+        return sums
 
     def checked_input_gradient(self, gradient: Any, block: Any) -> Any:
         wanted, got = (len(block), *self.shape), tuple(getattr(gradient, "shape", ()))

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._errors import Error, needs
+from ._errors import Error
 from ._plot import Plot
 from ._rounds import Follower, Round
+from ._tables import needed_pandas
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,14 +74,14 @@ class Run:
     @property
     def metrics(self) -> pandas.DataFrame:
         """A row a round: ``metrics.jsonl``. Of lists and tables each number is a column: ``ce.0`` is the cross entropy of receiver 0."""
-        frame = _pandas("metrics").DataFrame([dict(_flat(round.record)) for round in self.rounds])
+        frame = needed_pandas("metrics").DataFrame([dict(_flat(round.record)) for round in self.rounds])
         return frame
 
     @property
     def selection(self) -> pandas.DataFrame:
         """A row for each round and entry: ``round``, ``k``, ``t``, ``m``, ``modality``, ``task``, and as ``share`` the share of the
         round's ticks at which receiver t was granted modality m of transmitter k."""
-        frame, tasks, entries = _pandas("selection").DataFrame, self.receivers, self.entries
+        frame, tasks, entries = needed_pandas("selection").DataFrame, self.receivers, self.entries
         rows = [
             (line["round"], k, t, m, name, tasks[t], share)
             for line in self._lines("selection.jsonl")
@@ -138,11 +139,3 @@ def _flat(record: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{name}.{at}")
     else:
         yield name, record
-
-
-def _pandas(what: str) -> Any:
-    try:
-        import pandas
-    except ImportError:
-        raise needs("pandas", "pandas", what) from None
-    return pandas

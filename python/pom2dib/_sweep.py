@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._errors import needs
 from ._run import Run
+from ._tables import read_csv
 
 if TYPE_CHECKING:
     import pandas
@@ -42,12 +42,7 @@ class Sweep:
         return self._read("sweep-seeds.csv")
 
     def _read(self, name: str) -> pandas.DataFrame:
-        try:
-            import pandas
-        except ImportError:
-            raise needs("pandas", "pandas", "a table") from None
-        # The default parser of numbers is off by a last bit now and then.
-        return pandas.read_csv(self.folder / name, float_precision="round_trip")
+        return read_csv(self.folder / name, "a table")
 
 
 def _folder(sweep: Path, point: Mapping[str, Any]) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ._models import Adapter
+from ._models import TRIED, Adapter
 from ._users import ModelError
 
 
@@ -16,7 +17,8 @@ class Module(torch.nn.Module):
     """A network in PyTorch: a ``torch.nn.Module`` that is made with the shape of a sample and the number of values to give of one.
 
     ``forward`` maps rows of samples [n, *shape] to [n, out], and autograd does the rest. Parameters belong to the run, which
-    steps, saves and restores them; buffers are constants. torch's generators are seeded from an address before every call.
+    steps, saves and restores them; buffers of the ``state_dict`` may change in passes of training, and are saved and restored with
+    them. torch's generators are seeded from an address before every call.
     """
 
     def __init__(self, shape: tuple[int, ...], out: int) -> None:
@@ -31,20 +33,30 @@ class Module(torch.nn.Module):
 
 
 def seed_generators(numpy: Any, seed: int) -> None:
-    """Seeds all generators of the process: PyTorch's own layers draw from its generator, a user's code maybe from the others."""
-    torch.manual_seed(seed)
+    """Seeds all generators of the process: PyTorch's own layers draw from its generators, a user's code maybe from the others."""
+    # Where no GPU is used, torch.manual_seed would note it for later with a traceback, which is slow.
+    torch.default_generator.manual_seed(seed)
+    cuda: Any = torch.cuda
+    if cuda.is_initialized():
+        cuda.manual_seed_all(seed)
     numpy.random.seed(seed % 2**32)
     random.seed(seed)
 
 
 @dataclass
 class Constant:
-    """A tensor of a network that does not learn, and what it was when the network was made."""
+    """A tensor of a network that does not learn, and what it was when somebody last looked."""
 
     name: str
     tensor: Any
     version: int
     before: Any
+    #: As what it goes into checkpoints: a buffer of the ``state_dict``, which passes of training may change. Else empty.
+    stored: str
+
+
+#: A buffer as Rust has it: its name, ``float32``, ``float64``, ``int64`` or ``uint8``, its shape and its numbers.
+_Buffer = tuple[str, str, list[int], bytes]
 
 
 class TorchAdapter(Adapter):
@@ -59,6 +71,8 @@ class TorchAdapter(Adapter):
         self.optimizer: Any = None
         self.learning: list[Any] = []
         self.constants: list[Constant] = []
+        self.device = "cpu"
+        self.first: dict[str, Any] = {}
 
     def set_up(self) -> None:
         torch.set_num_threads(self.threads)
@@ -67,6 +81,9 @@ class TorchAdapter(Adapter):
         self.note({name: parameter.shape for name, parameter in learning.items()})
         self.learning = [learning[name] for name, _ in self.parameters]
         self._note_constants()
+        # As they begin: to try the network out changes them.
+        self.first = {buffer.name: buffer.before for buffer in self._buffers()}
+        self.has_buffers = bool(self.first)
         self.optimizer = self._make_optimizer()
         self.has_optimizer = self.optimizer is not None
 
@@ -77,6 +94,17 @@ class TorchAdapter(Adapter):
         made = self._learning(self._make(seed))
         return self._side_by_side([made[name] for name, _ in self.parameters]).astype(self.numpy.float32, copy=False)
 
+    def place(self, device: str) -> None:
+        if device == self.device:
+            return
+        if not torch.cuda.is_available():
+            print(f"{self.name} computes on the CPU: this torch, {torch.__version__}, finds no GPU", file=sys.stderr, flush=True)
+            return
+        self.module.to(device)
+        self.device = device
+        self._note_constants()
+        self.optimizer = self._make_optimizer()
+
     def take(self, values: Any) -> None:
         dtype = torch.float64 if values.dtype == self.numpy.float64 else torch.float32
         if self.learning[0].dtype != dtype:
@@ -84,11 +112,17 @@ class TorchAdapter(Adapter):
             self.module.to(dtype)
             self._note_constants()
         # Not as autograd sees it: what was recorded of earlier blocks of this round stays valid, with the same values.
-        for parameter, (_, array) in zip(self.learning, self.split(torch.from_numpy(values.copy() if not values.flags.writeable else values))):
-            parameter.data.copy_(array)
+        for parameter, (_, array) in zip(self.learning, self.split(values)):
+            if self.device == "cpu":
+                # PyTorch would warn of memory that must not be written to.
+                self.numpy.copyto(parameter.data.numpy(), array)
+            else:
+                parameter.data.copy_(torch.from_numpy(array.copy()))
 
     def block_forward(self, x: Any, training: bool) -> tuple[Any, Any]:
-        rows = torch.from_numpy(x if x.flags.writeable else x.copy())
+        rows = self._there(x)
+        if not training:
+            self._note_changed()
         self.module.train(training)
         with self.users("forward"), torch.set_grad_enabled(training):
             output = self.module(rows.requires_grad_(training))
@@ -96,29 +130,36 @@ class TorchAdapter(Adapter):
             raise ModelError(f"{self.name}.forward gives {type(output).__name__}; it must give a tensor [n, {self.outputs}]")
         if not output.dtype.is_floating_point:
             raise ModelError(f"{self.name}.forward gives {output.dtype}; it must give floats")
-        self._check_constants()
+        self._check_constants(training)
         return output.detach().cpu().numpy(), (rows, output)
 
-    def block_backward(self, kept: Any, upstream: Any, to_input: bool) -> tuple[Any, Any]:
+    def begin_sums(self, before: Any) -> None:
+        # PyTorch adds to what is there, each gradient as soon as it has it.
+        own = [None] * len(self.learning) if before is None else [self._there(array) for _, array in self.split(before)]
+        for parameter, gradient in zip(self.learning, own):
+            parameter.grad = gradient
+
+    def block_backward(self, kept: Any, upstream: Any, to_input: bool) -> Any:
         rows, output = kept
         if not output.requires_grad:
             raise ModelError(f"{self.name}: no gradient comes through its forward: something in it leaves autograd, such as detach or numpy")
         wanted = [*self.learning, rows] if to_input else self.learning
-        upstream = torch.from_numpy(self.numpy.array(upstream, copy=True)).to(output.dtype)
         with self.users("backward"):
-            gradients = list(torch.autograd.grad(output, wanted, upstream, allow_unused=True))
-        at_input = gradients.pop() if to_input else None
-        if to_input and at_input is None:
-            at_input = torch.zeros_like(rows)
-        zeros = [torch.zeros_like(parameter) if found is None else found for parameter, found in zip(self.learning, gradients)]
-        return self._side_by_side(zeros), None if at_input is None else at_input.numpy()
+            torch.autograd.backward(output, self._there(upstream).to(output.dtype), inputs=wanted)
+        if not to_input:
+            return None
+        return (torch.zeros_like(rows) if rows.grad is None else rows.grad).detach().cpu().numpy()
 
-    def step(self, values: bytearray, gradients: bytearray) -> bytes:
-        """What learns behind one step of the class's own optimizer: float32, side by side. Called by Rust, as are the next two."""
+    def end_sums(self) -> list[Any]:
+        found = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in self.learning]
+        for parameter in self.learning:
+            parameter.grad = None
+        return [gradient.detach().cpu().numpy() for gradient in found]
+
+    def step(self, values: bytes, gradients: bytearray) -> bytes:
+        """What learns behind one step of the class's own optimizer: float32, side by side. Called by Rust, as are the next four."""
         self.take(self.numpy.frombuffer(values, self.numpy.float32))
-        gradient = torch.from_numpy(self.numpy.frombuffer(gradients, self.numpy.float32))
-        for parameter, (_, own) in zip(self.learning, self.split(gradient)):
-            parameter.grad = own
+        self.begin_sums(self.numpy.frombuffer(gradients, self.numpy.float32))
         with self.users("optimizer"):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -154,8 +195,39 @@ class TorchAdapter(Adapter):
                 raise ModelError(f"{self.name}: the checkpoint has {key} of a parameter {name}, which the network has not")
             array = self.numpy.frombuffer(content, self.numpy.float64 if shape is None else self.numpy.float32)
             self.refuse_infinite(f"{self.name}: the checkpoint's {key} of {name} has", array, "")
-            value = torch.from_numpy(array.reshape(shape).copy()) if shape is not None else _number(float(array[0]))
+            value: Any = _number(float(array[0])) if shape is None else torch.from_numpy(array.reshape(shape).copy())
+            if key != "step" and shape is not None:
+                # Counts of steps stay on the CPU, as PyTorch makes them.
+                value = value.to(self.device)
             self.optimizer.state[learning[name]][key] = value
+
+    def buffers(self) -> list[_Buffer]:
+        """The buffers that are saved, in order of name."""
+        saved: list[_Buffer] = []
+        for buffer in self._buffers():
+            now, shape = self._now(buffer.name), list(buffer.before.shape)
+            if not isinstance(now, torch.Tensor) or list(now.shape) != shape or _stored(now) != buffer.stored:
+                what = f"{now.dtype} {list(now.shape)}" if isinstance(now, torch.Tensor) else type(now).__name__
+                raise ModelError(f"{self.name}: buffer {buffer.name} has become {what}; it was made as {buffer.before.dtype} {shape}, and must stay so")
+            array = now.detach().cpu().to(getattr(torch, buffer.stored)).contiguous().numpy()
+            saved.append((buffer.name, buffer.stored, shape, array.tobytes()))
+        return saved
+
+    def restore_buffers(self, given: list[_Buffer]) -> None:
+        """Puts buffers of before in the place of its own; what is not given begins again."""
+        known = {buffer.name: buffer for buffer in self._buffers()}
+        values = dict(self.first)
+        for name, stored, shape, content in given:
+            if name not in known:
+                raise ModelError(f"{self.name}: the checkpoint has a buffer {name}, which the network has not")
+            if (stored, shape) != (known[name].stored, list(known[name].before.shape)):
+                wanted = f"{known[name].stored} {list(known[name].before.shape)}"
+                raise ModelError(f"{self.name}: the checkpoint's buffer {name} is {stored} {shape}; the network's is {wanted}")
+            values[name] = torch.from_numpy(self.numpy.frombuffer(content, stored).reshape(shape).copy())
+        with torch.no_grad():
+            for name, value in values.items():
+                self._now(name).copy_(value)
+        self._note_constants()
 
     def _make_optimizer(self) -> Any:
         """The optimizer that the class brings along, if it does."""
@@ -174,7 +246,7 @@ class TorchAdapter(Adapter):
     def try_out(self) -> None:
         super().try_out()
         # Weight decay would go on all the same.
-        x = torch.zeros(1, *self.shape)
+        x = torch.zeros(TRIED, *self.shape)
         with self.users("forward"):
             output = self.module.train()(x)
         found = torch.autograd.grad(output.sum(), self.learning, allow_unused=True)
@@ -183,7 +255,8 @@ class TorchAdapter(Adapter):
             raise ModelError(
                 f"{self.name}: no gradient comes to {', '.join(unused[:4])}: use it in forward, or say requires_grad_(False) if it is a constant"
             )
-        self._check_constants()
+        self._check_constants(True)
+        self.restore_buffers([])
 
     def _make(self, seed: int) -> Any:
         """A network as its class makes it, under generators with a seed."""
@@ -198,22 +271,37 @@ class TorchAdapter(Adapter):
         return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
     def _note_constants(self) -> None:
-        """Buffers, and parameters that do not learn: they follow from the class, and are not saved."""
-        frozen = [(name, value) for name, value in self.module.named_parameters() if not value.requires_grad]
-        constants = [*frozen, *self.module.named_buffers()]
-        self.constants = [Constant(name, value, value._version, value.detach().clone()) for name, value in constants]
+        """Notes what does not learn: buffers, and parameters that follow from the class and are not saved."""
+        saved = self.module.state_dict(keep_vars=True)
+        frozen = [(name, value, "") for name, value in self.module.named_parameters() if not value.requires_grad]
+        buffers = [(name, value, _stored(value) if name in saved else "") for name, value in self.module.named_buffers()]
+        self.constants = [
+            Constant(name, value, value._version, value.detach().clone(), stored) for name, value, stored in sorted([*frozen, *buffers], key=_name)
+        ]
 
-    def _check_constants(self) -> None:
+    def _buffers(self) -> list[Constant]:
+        """Those that are saved."""
+        return [constant for constant in self.constants if constant.stored]
+
+    def _note_changed(self) -> None:
+        """Notes what passes of training have made of buffers."""
+        for buffer in self._buffers():
+            now = self._now(buffer.name)
+            if isinstance(now, torch.Tensor) and not _is_as_noted(buffer, now):
+                buffer.tensor, buffer.version, buffer.before = now, now._version, now.detach().clone()
+
+    def _check_constants(self, training: bool) -> None:
         for constant in self.constants:
-            now = self._now(constant.name)
-            # Whatever is written to a tensor counts its version up.
-            if now is constant.tensor and now._version == constant.version:
+            if training and constant.stored:
                 continue
-            if now is None or now.shape != constant.before.shape or not torch.equal(now, constant.before):
-                raise ModelError(
-                    f"{self.name}: buffer {constant.name} changes in a pass; only parameters are saved and restored, so use layers without "
-                    "running statistics (LayerNorm or GroupNorm for BatchNorm)"
-                )
+            now = self._now(constant.name)
+            if _is_as_noted(constant, now):
+                continue
+            if not isinstance(now, torch.Tensor) or now.shape != constant.before.shape or not torch.equal(now, constant.before):
+                if constant.stored:
+                    raise ModelError(f"{self.name}: buffer {constant.name} changes in a pass of evaluation, which must leave it as it is")
+                what = "only buffers of the state_dict may, of floats, integers or bools, since these alone are saved and restored"
+                raise ModelError(f"{self.name}: {constant.name} changes in a pass; {what}")
             constant.tensor, constant.version = now, now._version
 
     def _now(self, name: str) -> Any:
@@ -225,6 +313,31 @@ class TorchAdapter(Adapter):
 
     def _side_by_side(self, tensors: list[Any]) -> Any:
         return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).cpu().numpy()
+
+
+    def _there(self, array: Any) -> Any:
+        """An array as a tensor where the network computes; on the CPU it is the array's own memory."""
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+        return tensor if self.device == "cpu" else tensor.to(self.device)
+
+
+def _stored(tensor: Any) -> str:
+    """As what a buffer goes into checkpoints, without loss; empty if it does not."""
+    dtype = tensor.dtype
+    if tensor.layout != torch.strided or tensor.is_quantized or dtype.is_complex:
+        return ""
+    if dtype.is_floating_point:
+        return "float64" if dtype == torch.float64 else "float32"
+    return "uint8" if dtype in (torch.bool, torch.uint8) else "int64"
+
+
+def _is_as_noted(constant: Constant, now: Any) -> bool:
+    """Whether nobody has written to it since: whatever is written to a tensor counts its version up."""
+    return now is constant.tensor and now._version == constant.version
+
+
+def _name(constant: tuple[str, Any, str]) -> str:
+    return constant[0]
 
 
 def _number(value: float) -> int | float:

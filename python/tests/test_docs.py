@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sysconfig
@@ -34,6 +35,26 @@ def test_every_snippet_of_the_page_runs_in_its_order(monkeypatch: pytest.MonkeyP
     matplotlib.pyplot.close("all")
     for written in ("selection.png", "records.csv", "first/report.html"):
         assert Path(written).stat().st_size > 1000
+
+
+MODELS = """
+import pom2dib
+class Encoder(pom2dib.ArrayModule):
+    def __init__(self, shape, out): self.size = out
+    def initial(self, generator): return {"b": generator.normal(size=self.size)}
+    def forward(self, parameters, x): return 0 * x.reshape(len(x), -1)[:, :1] + parameters["b"], x
+    def backward(self, kept, upstream): return {"b": upstream.sum(0)}, 0 * kept
+"""
+
+
+def test_the_table_of_the_page_is_a_scenario_s(place: Path) -> None:
+    (table,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    (place / "my_models.py").write_text(MODELS)
+    with open("tiny.toml", "a") as scenario:
+        scenario.write(table)
+    pom2dib.call("check", "tiny.toml")
+    shown = json.loads(pom2dib.call("model", "tiny.toml", "--json"))
+    assert "encoder of fft: trunk" in [network["network"] for network in shown["networks"] if network["kind"] == "python"]
 
 
 def test_every_snippet_in_pytorch_runs_in_its_order() -> None:

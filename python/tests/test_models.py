@@ -19,6 +19,7 @@ import pytest
 import pom2dib
 from pom2dib import _classes
 
+
 class Mlp(pom2dib.ArrayModule):
     """Two linear maps with a rectifier between them, with the names of the kind ``sequential``."""
 
@@ -49,6 +50,33 @@ class Mlp(pom2dib.ArrayModule):
             "output.b": upstream.sum(0),
         }
         return gradients, inner @ parameters["layer1.w"].T
+
+
+def test_jax_gives_the_gradients_of_the_same_network(still: dict[str, Any], checkpoint: Any) -> None:
+    jax = pytest.importorskip("jax", reason="jax is not installed: networks in it are not tested")
+
+    class InJax(Mlp):
+        """What is kept of a forward pass is the function that goes back."""
+
+        def forward(self, parameters: dict[str, Any], x: Any) -> tuple[Any, Any]:
+            def network(parameters: dict[str, Any], x: Any) -> Any:
+                hidden = jax.nn.relu(x.reshape(len(x), -1) @ parameters["layer1.w"] + parameters["layer1.b"])
+                return hidden @ parameters["output.w"] + parameters["output.b"]
+
+            output, back = jax.vjp(network, parameters, x)
+            return output, back
+
+        def backward(self, kept: Any, upstream: Any) -> tuple[dict[str, Any], Any]:
+            gradients, at_input = kept(upstream)
+            return gradients, at_input
+
+    runs = [pom2dib.run("tiny.toml", set=still, decoders={"digit": of}, out=of.__name__, in_process=True) for of in (Mlp, InJax)]
+    assert f"jax {jax.__version__}" in runs[1].summary["reproducible"]
+    first, second = (checkpoint(run.folder, "receiver-1") for run in runs)
+    for name in ("layer1.w", "layer1.b", "output.w", "output.b"):
+        name = f"receiver1/joint/{name}"
+        scale = numpy.abs(first[f"{name}.m"]).max()
+        assert scale > 0 and numpy.allclose(first[f"{name}.m"], second[f"{name}.m"], rtol=0, atol=1e-4 * scale)
 
 
 class Noisy(Mlp):
@@ -164,6 +192,12 @@ class Mixed(Mlp):
         return super().forward(parameters, x - x.mean(0))
 
 
+class Writes(Mlp):
+    def forward(self, parameters: dict[str, Any], x: Any) -> tuple[Any, Any]:
+        parameters["output.b"] += 1
+        return super().forward(parameters, x)
+
+
 class Unnamed(Mlp):
     def backward(self, kept: Any, upstream: Any) -> tuple[dict[str, Any], Any]:
         gradients, at_input = super().backward(kept, upstream)
@@ -183,6 +217,7 @@ class Empty(pom2dib.ArrayModule):
     ("given", "line"),
     [
         ({"class": Mixed}, "network.joint.digit: Mixed.forward gives another output for a row if other rows are there"),
+        ({"class": Writes}, "Writes.forward"),
         ({"class": Unnamed}, "network.joint.digit: Unnamed.backward gives output.b as [3, 10]; it must be [10]"),
         ({"class": Nothing}, "network.joint.digit: Nothing has nothing that learns"),
         ({"class": Empty}, "Empty.initial: NotImplementedError: Empty does not say with what parameters it begins"),

@@ -53,6 +53,23 @@ def test_a_panic_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.status == 101
 
 
+@pytest.mark.parametrize("where", ["log", "here", "nowhere"])
+def test_a_panic_of_a_node_is_an_internal_error_with_what_it_said(where: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    panic = "\nthread '<unnamed>' (7) panicked at src/a.rs:1:2:\nwhat a pity\nnote: more\n"
+    logs = place / "a" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "receiver-1.log").write_text(panic if where == "log" else "")
+    said = "folder a\n" + (panic if where == "here" else "") + "error: receiver 1: the compute thread panicked; its message stands above\n"
+    says = f"import sys; sys.stderr.write({said!r}); sys.exit(1)"
+    monkeypatch.setattr("pom2dib._live.start", lambda: [sys.executable, "-c", says])
+    with pytest.raises(pom2dib.InternalError) as raised:
+        pom2dib.run("tiny.toml", out="a")
+    told = "thread '<unnamed>' (7) panicked at src/a.rs:1:2: what a pity"
+    if where == "nowhere":
+        told = f"a thread panicked; what it said is in {logs / 'receiver-1.log'}, or where the node was started"
+    assert (str(raised.value), raised.value.status) == (f"receiver 1: {told}", 1)
+
+
 def test_importing_it_brings_nothing_that_is_slow() -> None:
     heavy = "import sys, pom2dib; print([name for name in ('numpy', 'pandas', 'matplotlib', 'torch') if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -90,6 +91,17 @@ def test_two_runs_of_one_interpreter_go_on_at_a_time(finished: pom2dib.Run) -> N
         runs = [threads.submit(pom2dib.run, "tiny.toml", seed=3, out=name) for name in ("a", "b")]
         fingerprints = {run.result().summary["fingerprint"] for run in runs}
     assert fingerprints == {finished.summary["fingerprint"]}
+
+
+def test_a_forked_child_runs_networks_too(finished: pom2dib.Run) -> None:
+    def run() -> None:
+        Path("fingerprint").write_text(pom2dib.run("tiny.toml", seed=3, out="forked").summary["fingerprint"])
+
+    child = multiprocessing.get_context("fork").Process(target=run)
+    child.start()
+    child.join(120)
+    assert child.exitcode == 0
+    assert Path("fingerprint").read_text() == finished.summary["fingerprint"]
 
 
 def test_rounds_come_as_they_are_trained_and_a_run_can_be_held_and_stopped() -> None:

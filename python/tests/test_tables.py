@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy
@@ -71,10 +72,43 @@ def test_the_command_writes_the_same_table(finished: pom2dib.Run) -> None:
     assert pom2dib.call("records", finished.folder, "--out", "all.csv") == ""
     table = pandas.read_csv("all.csv")
     assert len(table) == len(pom2dib.records(finished.folder))
-    with pytest.raises(pom2dib.Error, match=r"pom2dib.records\(RUN\).to_parquet"):
-        pom2dib.call("records", finished.folder, "--out", "all.parquet")
-    with pytest.raises(pom2dib.Error, match="nowhere"):
-        pom2dib.records("nowhere")
+    for words in (["--out", "all.parquet"], ["--out=again.parquet"]):
+        assert pom2dib.call("records", finished.folder, *words) == ""
+        pandas.testing.assert_frame_equal(pandas.read_parquet(words[-1].removeprefix("--out=")), pom2dib.records(finished))
+    for words in (["nowhere"], ["nowhere", "--out", "b.parquet"]):
+        with pytest.raises(pom2dib.Error, match="nowhere") as raised:
+            pom2dib.call("records", *words)
+        assert raised.value.status == 2 and not Path("b.parquet").exists()
+    with pytest.raises(pom2dib.Error, match="none/b.parquet: cannot be written") as raised:
+        pom2dib.call("records", finished.folder, "--out", "none/b.parquet")
+    assert raised.value.status == 2
+
+
+def test_records_have_work_bytes_and_what_was_missing_and_nothing_is_warned_of(finished: pom2dib.Run) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        records = pom2dib.records(finished)
+    work = records[records["quantity"] == "work_seconds"]
+    assert {"decode", "encode"} <= set(work["name"]) and (work["value"] >= 0).all()
+    confusion = records[(records["quantity"] == "confusion") & (records["task"] == "digit")]
+    (counts,) = (of["counts"] for of in finished.summary["test"]["confusion"] if of["task"] == "digit")
+    assert confusion["value"].sum() == sum(map(sum, counts))
+    assert records.loc[records["quantity"] == "encoded", "transmitter"].notna().all()
+
+
+def test_records_of_a_run_over_the_air_have_its_links_and_rates() -> None:
+    channels = [{"kind": "rayleigh", "snr_db": [0, 10], "csi": "both"}]
+    run = pom2dib.run("tiny.toml", channels=channels, set={"network.see_channel": True}, in_process=True, out="air")
+    records = pom2dib.records(run)
+    train = records[records["split"] == "train"]
+    assert train.loc[train["quantity"] == "uses", "value"].to_list() == run.metrics["channel.uses"].to_list()
+    links = train[train["quantity"] == "link_snr_db"]
+    first = links[(links["receiver"] == 1) & (links["transmitter"] == 0)]
+    assert first["value"].to_list() == run.metrics["link_snr_db.1.0"].dropna().to_list()
+    test = records[records["split"] == "test"].set_index("quantity")["value"]
+    assert test["uses"] == run.summary["channel"]["uses"]
+    if "strengths" in run.summary:
+        assert test["strength_links"].sum() == sum(run.summary["strengths"]["links"])
 
 
 def test_pictures_are_drawn_of_what_was_logged(finished: pom2dib.Run) -> None:
@@ -93,6 +127,7 @@ def test_pictures_are_drawn_of_what_was_logged(finished: pom2dib.Run) -> None:
     [
         ("pandas", "run.metrics", "pandas"),
         ("pandas", "pom2dib.records(run)", "pandas"),
+        ("pyarrow", "from pom2dib._records import write_as_parquet; write_as_parquet([str(run.folder)], 'all.parquet')", "parquet"),
         ("matplotlib", "run.plot.selection()", "plot"),
         ("numpy", "pom2dib.Arrays(train={'x': [1]}, test={'x': [1]}, tasks={'y': ([1], [1])})", "arrays"),
     ],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,24 +126,74 @@ def test_a_run_is_killed_and_goes_on_and_comes_to_the_same(kill_node: Any) -> No
     assert killed.summary["test"] == undisturbed.summary["test"]
 
 
+class Batch(pom2dib.Module):
+    """With running statistics, and a buffer of integers and a constant one beside them."""
+
+    outputs = 16
+
+    def __init__(self, shape: tuple[int, ...], out: int) -> None:
+        super().__init__(shape, out)
+        self.first = torch.nn.Linear(int(numpy.prod(shape)), 16)
+        self.batch = torch.nn.BatchNorm1d(16, momentum=0.3)
+        self.last = torch.nn.Linear(16, out)
+        self.register_buffer("seen", torch.zeros(2, dtype=torch.int32))
+        self.register_buffer("shift", torch.randn(16))
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.seen += torch.tensor([1, len(x)], dtype=torch.int32)
+        return self.last(torch.relu(self.batch(self.first(x.flatten(1)) + self.shift)))
+
+
+def test_buffers_are_saved_with_the_parameters_and_go_on_where_a_killed_run_was(kill_node: Any, checkpoint: Any) -> None:
+    keys = {"checkpoint.every": 3, "train.rounds": 60}
+    own: dict[str, Any] = {"encoders": {"fft": Batch}, "decoders": {"digit": Batch}, "local_decoders": {"digit": Batch}, "threads": 1}
+    undisturbed = pom2dib.run("tiny.toml", set=keys, **own, out="tasks", in_process=True)
+    with pom2dib.start("tiny.toml", set=keys, **own, out="killed") as live:
+        for round in live:
+            if round.round == 4:
+                kill_node(live, "receiver", 1)
+            if round.round == 9:
+                live.save_and_end()
+                break
+    killed = pom2dib.run(resume="killed", threads=1)
+    assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]
+    assert killed.summary["test"] == undisturbed.summary["test"]
+    first, second = (checkpoint(run.folder, "receiver-1") for run in (undisturbed, killed))
+    name = "receiver1/joint.buffers/batch.running_mean"
+    assert numpy.abs(first[name]).max() > 0 and (first[name] == second[name]).all()
+    assert {name.rpartition("/")[2] for name in first if name.startswith("receiver1/local.buffers/")} == {"batch.running_mean", "batch.running_var", "shift"}
+    # The test is judged with what was saved, and parameters alone are exported.
+    assert json.loads(pom2dib.call("evaluate", "killed", "--json"))["test"] == killed.summary["test"]
+    pom2dib.call("export", "killed", "--out", "networks")
+    weights = {"class": Batch, "weights": {"file": "networks/receiver1-joint.safetensors"}}
+    pom2dib.run("tiny.toml", decoders={"digit": weights}, rounds=1, out="weights", in_process=True)
+
+
 class Normalised(pom2dib.Module):
     def __init__(self, shape: tuple[int, ...], out: int, what: str) -> None:
         super().__init__(shape, out)
         self.what = what
         self.last = torch.nn.Linear(shape[0], out)
         self.other = torch.nn.Linear(1, 1)
-        self.batch = torch.nn.BatchNorm1d(out) if what == "batch" else torch.nn.Identity()
         self.other.requires_grad_(what == "unused")
+        self.register_buffer("seen", torch.zeros(1))
+        self.register_buffer("hidden", torch.zeros(1), persistent=False)
 
     def forward(self, x: Any) -> Any:
-        y = self.batch(self.last(x))
+        y = self.last(x)
+        if self.what == "evaluation" and not self.training:
+            self.seen += 1
+        if self.what == "hidden":
+            self.hidden = self.hidden + 1
         return {"detached": y.detach(), "numpy": numpy.zeros((len(x), self.out)), "misfit": y[:, :, None]}.get(self.what, y)
 
 
 @pytest.mark.parametrize(
     ("what", "line"),
     [
-        ("batch", r"Normalised: buffer batch\.\w+ changes in a pass; .*LayerNorm or GroupNorm"),
+        ("evaluation", r"Normalised: buffer seen changes in a pass of evaluation, which must leave it as it is"),
+        ("hidden", r"Normalised: hidden changes in a pass; only buffers of the state_dict may, of floats, integers or bools"),
         ("unused", r"Normalised: no gradient comes to other\.bias, other\.weight: use it in forward, or say requires_grad_\(False\)"),
         ("detached", r"Normalised: no gradient comes through its forward"),
         ("numpy", r"Normalised\.forward gives ndarray; it must give a tensor \[n, 10\]"),
@@ -152,6 +205,56 @@ def test_what_cannot_be_trained_is_said_before_anything_starts(what: str, line: 
         pom2dib.run("tiny.toml", decoders={"digit": {"class": Normalised, "what": what}}, out="a")
     assert re.match(f"scenario: network.joint.digit: {line}", str(raised.value)), raised.value
     assert raised.value.status == 2 and not Path("a/metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("order", ["torch, pom2dib._native", "pom2dib._native, torch"])
+def test_torch_and_the_library_are_imported_in_either_order(order: str) -> None:
+    script = f"import {order}\nimport torch\nassert (torch.ones(64, 64) @ torch.ones(64, 64)).sum() == 64**3"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+class Where(pom2dib.Module):
+    """Says with how many threads it computes, and where."""
+
+    def __init__(self, shape: tuple[int, ...], out: int) -> None:
+        super().__init__(shape, out)
+        self.last = torch.nn.Linear(shape[0], out)
+        self.register_buffer("mean", torch.zeros(out))
+
+    def forward(self, x: Any) -> Any:
+        print(f"computes with {torch.get_num_threads()} threads on {x.device}")
+        y = self.last(x)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * y.detach().mean(0)
+        return y - self.mean
+
+    def optimizer(self) -> Any:
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+
+def _said(log: str) -> set[str]:
+    return {line for line in Path(log).read_text().splitlines() if line.startswith("computes")}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_torch_has_as_many_threads_as_its_node(threads: int) -> None:
+    pom2dib.run("tiny.toml", decoders={"digit": Where}, rounds=2, threads=threads, out="a")
+    assert _said("a/logs/receiver-1.log") == {f"computes with {threads} threads on cpu"}
+
+
+def test_a_network_computes_on_its_node_s_gpu_and_goes_on_there() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    try:
+        pom2dib.run("tiny.toml", decoders={"digit": Where}, rounds=3, device="cuda:0", out="a", set={"checkpoint.every": 3})
+    except pom2dib.Error as error:
+        if "this build computes on the CPU only" not in str(error):
+            raise
+        pytest.skip("the program was built without CUDA")
+    # It is tried on the CPU before.
+    assert {said.split()[-1] for said in _said("a/logs/receiver-1.log")} == {"cpu", "cuda:0"}
+    run = pom2dib.run(resume="a", rounds=6)
+    assert run.summary["rounds"] == 6 and "cuda:0" in run.summary["device"]
 
 
 class Late(pom2dib.Module):

@@ -63,6 +63,14 @@ pub(crate) fn columns<'a>(lists: impl IntoIterator<Item = &'a Vec<(String, f64)>
     columns
 }
 
+/// The names of the scores in a list of figures, in the order of the summary's tasks.
+pub(crate) fn scores(figures: &[(String, f64)]) -> impl Iterator<Item = &str> {
+    let names = figures.iter().map(|(name, _)| name.as_str());
+    names.filter(|name| {
+        name.split_once('.').is_some_and(|(task, what)| task != "train" && !matches!(what, "ce" | "rate"))
+    })
+}
+
 /// The number with a name in a list.
 pub(crate) fn named(figures: &[(String, f64)], name: &str) -> Option<f64> {
     figures.iter().find(|(known, _)| known == name).map(|(_, value)| *value)

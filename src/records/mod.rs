@@ -1,8 +1,12 @@
 //! `pom2dib records`: all observations of runs, one in each row, for programs that draw and compute.
 
 pub(crate) mod figures;
+mod of_round;
+mod of_summary;
 pub(crate) mod origin;
+pub(crate) mod over_snr;
 pub(crate) mod recordings;
+mod row;
 pub(crate) mod run_log;
 
 use std::{
@@ -13,19 +17,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use coordinator::{Summary, TaskResult};
 
-use crate::{
-    cli::complain::complain,
-    records::{
-        figures::csv_line,
-        run_log::{Round, Validated},
-    },
-    report::Recorded,
-};
+use crate::{cli::complain::complain, records::figures::csv_line, report::Recorded};
 
 /// The columns. Columns that do not apply to a row are empty.
-const HEAD: [&str; 15] = [
+const HEAD: [&str; 16] = [
     "run",
     "scenario",
     "method",
@@ -41,17 +37,27 @@ const HEAD: [&str; 15] = [
     "value",
     "low",
     "high",
+    "at_snr_db",
 ];
 
 /// Write all observations of runs as one table: one row for each, named by receiver and entry.
 ///
 /// Columns: run (its folder), scenario, method, seed; split (train, validation or test); round (counted from 0; for
-/// test: the number of trained rounds); quantity; receiver and task; transmitter, modality (its index there) and its
-/// name; value; low and high (the ends of the 95 % interval, if any). Rows without a receiver are about the whole
-/// network; rows with a transmitter are about an entry. Quantities of train: sum_rate, n_ce, loss, logl, ce, rate
-/// (nats), granted (share of ticks), seconds, feature_bytes, gradient_bytes, total_bytes. Of test: n_ce, sum_rate,
-/// joint_rate, ce, rate (nats), entries, granted (share of passes), and each metric of a task. Of validation: n_ce, gap
-/// (nats).
+/// test: the number of trained rounds); quantity; receiver and task; transmitter, modality (its index there) and name
+/// (of the modality, or of what else it is of); value; low and high (the ends of the 95 % interval, if any); at_snr_db
+/// (of evaluations at several SNRs). Rows without a receiver are about the whole network; rows with a transmitter and a
+/// receiver about a link; rows with a modality about an entry.
+///
+/// Quantities of train: sum_rate, n_ce, loss, logl, ce, rate (nats); granted, encoded (shares of ticks); requests (a
+/// tick); most_asks, most_entries; seconds; work_seconds (of all nodes, by phase); feature_bytes, gradient_bytes,
+/// table_bytes, total_bytes. Of a sample, in train and test: estimate_nats, prior_nats, coded_bits, message_bytes,
+/// socket_bytes; uses, uses_ratio, entry_uses (of a channel), snr_db, rate_sent, rate_received, capacity (nats). Of
+/// links: link_snr_db, link_bytes, link_coded_bits. Where entries may be lost: entries_used, entries_lost,
+/// entries_late, messages_absent. Of test also: each metric of a task, balanced_accuracy, macro_f1, majority;
+/// joint_rate, joint_ceiling (nats); entries; granted is a share of passes; noise_share; confusion (samples, by
+/// LABEL>ANSWER), train_samples, test_samples (by class); clear_groups, strongest_requested, strength_links,
+/// strength_granted (by the least strength of a step, in dB). Of validation: n_ce, gap, sum_rate, ce (nats), score,
+/// best_n_ce.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib records runs/mine
@@ -61,7 +67,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
 
-    /// The table, as CSV; by default standard output
+    /// The table, as CSV; by default standard output. The Python package's command also writes FILE.parquet
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
 }
@@ -83,7 +89,8 @@ fn write(arguments: &Arguments) -> anyhow::Result<()> {
     };
     if out.extension() == Some(OsStr::new("parquet")) {
         bail!(
-            "{}: this command writes CSV; in Python, pom2dib.records(RUN).to_parquet(FILE) writes Parquet",
+            "{}: this program writes CSV; with the Python package, pom2dib records RUN --out FILE.parquet and \
+             pom2dib.records(RUN).to_parquet(FILE) write Parquet",
             out.display()
         );
     }
@@ -103,18 +110,19 @@ fn table(folders: &[PathBuf], file: &mut impl Write) -> anyhow::Result<()> {
 
 fn of_run(folder: &Path, file: &mut impl Write) -> anyhow::Result<()> {
     let recorded = Recorded::read(folder)?;
+    let scenario = &recorded.scenario;
     let mut rows = Vec::new();
     for round in &recorded.rounds {
-        rows.extend(of_round(round));
+        rows.extend(of_round::of_metrics(scenario, round));
     }
-    for (round, granted) in recorded.rounds.iter().zip(&recorded.granted) {
-        let shares = granted.iter().map(|shares| shares.iter().copied().map(Some).collect());
-        rows.extend(of_entries(&recorded, "train", round.round, "granted", shares));
+    for (round, selection) in recorded.rounds.iter().zip(&run_log::selection(&recorded.path)?) {
+        rows.extend(of_round::of_selection(scenario, round.round, selection));
     }
     if let Some(summary) = &recorded.summary {
-        rows.extend(of_summary(&recorded, summary));
+        rows.extend(of_summary::of_summary(scenario, summary));
+        let over_snr = recorded.over_snr.iter().flat_map(|over| &over.rows);
+        rows.extend(over_snr.flat_map(|at| of_summary::of_snr(scenario, summary.rounds, at)));
     }
-    let scenario = &recorded.scenario;
     let of_run = [
         recorded.folder.clone(),
         scenario.name.clone(),
@@ -122,163 +130,8 @@ fn of_run(folder: &Path, file: &mut impl Write) -> anyhow::Result<()> {
         scenario.seed.to_string(),
     ];
     for row in rows {
-        let cells = of_run.iter().cloned().chain(row.cells(&recorded));
+        let cells = of_run.iter().cloned().chain(row.cells(scenario));
         file.write_all(csv_line(cells).as_bytes())?;
     }
     Ok(())
-}
-
-/// An observation.
-#[derive(Clone, Debug, PartialEq)]
-struct Row {
-    split: &'static str,
-    round: u64,
-    quantity: String,
-    receiver: Option<usize>,
-    /// Transmitter k and modality m, if it is about an entry.
-    entry: Option<(usize, usize)>,
-    value: f64,
-    interval: Option<[f64; 2]>,
-}
-
-impl Row {
-    fn new(split: &'static str, round: u64, quantity: &str, value: f64) -> Self {
-        Row { split, round, quantity: quantity.into(), receiver: None, entry: None, value, interval: None }
-    }
-
-    fn of(self, receiver: usize) -> Self {
-        Row { receiver: Some(receiver), ..self }
-    }
-
-    /// Its cells from the split on, in the order of [`HEAD`].
-    fn cells(self, recorded: &Recorded) -> impl Iterator<Item = String> {
-        let scenario = &recorded.scenario;
-        let number = |number: Option<usize>| number.map(|number| number.to_string()).unwrap_or_default();
-        let task = self.receiver.map(|t| scenario.receiver[t].task.clone()).unwrap_or_default();
-        let (k, m) = self.entry.unzip();
-        let name = self.entry.map(|(k, m)| scenario.transmitter[k].modalities[m].clone()).unwrap_or_default();
-        let end = |at: usize| self.interval.map(|ends| ends[at].to_string()).unwrap_or_default();
-        let (low, high) = (end(0), end(1));
-        let (receiver, k, m) = (number(self.receiver), number(k), number(m));
-        let cells = [
-            self.split.to_owned(),
-            self.round.to_string(),
-            self.quantity,
-            receiver,
-            task,
-            k,
-            m,
-            name,
-            self.value.to_string(),
-            low,
-            high,
-        ];
-        cells.into_iter()
-    }
-}
-
-fn of_round(round: &Round) -> Vec<Row> {
-    let row = |quantity: &str, value: f64| Row::new("train", round.round, quantity, value);
-    let mut rows = vec![
-        row("sum_rate", round.sum_rate),
-        row("n_ce", round.n_ce),
-        row("loss", round.loss),
-        row("logl", round.logl),
-        row("seconds", round.seconds),
-        row("feature_bytes", round.bytes.feature as f64),
-        row("gradient_bytes", round.bytes.gradient as f64),
-        row("total_bytes", round.bytes.total as f64),
-    ];
-    if let Some(Validated { n_ce, gap }) = round.validation {
-        let judged = |quantity: &str, value: f64| Row::new("validation", round.round, quantity, value);
-        rows.extend([judged("n_ce", n_ce), judged("gap", gap)]);
-    }
-    for (quantity, values) in [("ce", &round.ce), ("rate", &round.rate)] {
-        rows.extend(values.iter().enumerate().map(|(t, value)| row(quantity, *value).of(t)));
-    }
-    rows
-}
-
-/// Values of entries, by receiver and (k, m) in order; entries without a value are left out.
-fn of_entries(
-    recorded: &Recorded,
-    split: &'static str,
-    round: u64,
-    quantity: &str,
-    values: impl Iterator<Item = Vec<Option<f64>>>,
-) -> Vec<Row> {
-    let transmitters = recorded.scenario.transmitter.iter().enumerate();
-    let entries: Vec<_> =
-        transmitters.flat_map(|(k, of)| (0..of.modalities.len()).map(move |m| (k, m))).collect();
-    let of_receiver = |(t, values): (usize, Vec<Option<f64>>)| {
-        let known = entries.iter().zip(values).filter_map(|(entry, value)| Some((*entry, value?)));
-        let row =
-            |(entry, value)| Row { entry: Some(entry), ..Row::new(split, round, quantity, value).of(t) };
-        known.map(row).collect::<Vec<_>>()
-    };
-    values.enumerate().flat_map(of_receiver).collect()
-}
-
-fn of_summary(recorded: &Recorded, summary: &Summary) -> Vec<Row> {
-    let test = &summary.test;
-    let row = |quantity: &str, value: f64| Row::new("test", summary.rounds, quantity, value);
-    let mut rows = vec![
-        Row { interval: test.n_ce_ci95, ..row("n_ce", test.n_ce) },
-        row("sum_rate", test.sum_rate),
-        row("joint_rate", test.joint_rate),
-        row("entries", test.selected_entries),
-    ];
-    for (t, task) in by_receiver(&test.tasks) {
-        rows.push(Row { interval: Some(task.ci95), ..row(&task.metric, task.value).of(t) });
-        let others = [
-            ("balanced_accuracy", task.balanced_accuracy),
-            ("macro_f1", task.macro_f1),
-            ("majority", task.majority),
-        ];
-        let known = others.into_iter().filter_map(|(name, value)| Some(row(name, value?).of(t)));
-        rows.extend(known);
-        // A task with several metrics has one loss.
-        let has_loss = rows.iter().any(|row| row.quantity == "ce" && row.receiver == Some(t));
-        rows.extend((!has_loss).then(|| row("ce", task.ce).of(t)));
-    }
-    let shares = test.selection.iter().map(|of| of.iter().flatten().copied().map(Some).collect());
-    rows.extend(of_entries(recorded, "test", summary.rounds, "granted", shares));
-    let rates = test.entry_rates.iter().map(|of| of.iter().flatten().copied().collect());
-    rows.extend(of_entries(recorded, "test", summary.rounds, "rate", rates));
-    rows
-}
-
-/// The rows of a summary with their receivers: rows of one receiver are adjacent, and have different metrics.
-fn by_receiver(tasks: &[TaskResult]) -> Vec<(usize, &TaskResult)> {
-    let mut found: Vec<(usize, &TaskResult)> = Vec::new();
-    for task in tasks {
-        let last = found.last().map(|(t, _)| *t);
-        let another = |t: usize| {
-            let mut of_last = found.iter().filter(|(of, _)| *of == t).map(|(_, known)| known);
-            of_last.any(|known| known.name != task.name || known.metric == task.metric)
-        };
-        let t = last.map_or(0, |t| if another(t) { t + 1 } else { t });
-        found.push((t, task));
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn task(name: &str, metric: &str) -> TaskResult {
-        serde_json::from_value(serde_json::json!({
-            "name": name, "metric": metric, "value": 0.5, "ci95": [0.4, 0.6], "ce": 0.1
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn metrics_of_a_task_are_of_one_receiver_and_the_same_task_again_is_of_the_next() {
-        let tasks =
-            [task("pose", "mpjpe"), task("pose", "pa-mpjpe"), task("digit", "top1"), task("digit", "top1")];
-        let receivers: Vec<usize> = by_receiver(&tasks).into_iter().map(|(t, _)| t).collect();
-        assert_eq!(receivers, [0, 0, 1, 2]);
-    }
 }

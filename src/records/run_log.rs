@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context;
+use coordinator::{Missing, OnAir, Rates};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// A line of metrics.jsonl. Rates, cross entropies and the loss are in nats.
@@ -26,16 +27,51 @@ pub(crate) struct Round {
     /// The longest of the receivers' times between rounds.
     pub(crate) seconds: f64,
     pub(crate) bytes: Bytes,
+    /// The largest number of transmitters that a receiver requested at a tick.
+    #[serde(default)]
+    pub(crate) most_asks: Option<u32>,
+    /// The largest number of entries that a transmitter granted at a tick.
+    #[serde(default)]
+    pub(crate) most_entries: Option<u32>,
+    /// Entries that receivers went without, where links or digital channels may lose them.
+    #[serde(default)]
+    pub(crate) missing: Option<Missing>,
+    /// Channel use for a sample, where any channel is not ideal.
+    #[serde(default)]
+    pub(crate) channel: Option<OnAir>,
+    /// SNR of every link by receiver and transmitter, in dB, where any channel is not ideal.
+    #[serde(default)]
+    pub(crate) link_snr_db: Option<Vec<Vec<Option<f64>>>>,
+    /// Channel uses of every entry for a sample, by receiver and (k, m), where any channel is not ideal.
+    #[serde(default)]
+    pub(crate) entry_uses: Option<Vec<Vec<f64>>>,
+    /// Bytes of features and gradients of every link, by receiver and transmitter.
+    #[serde(default)]
+    pub(crate) link_bytes: Option<Vec<Vec<u64>>>,
+    /// Bits of coded features of every link, likewise.
+    #[serde(default)]
+    pub(crate) link_coded_bits: Option<Vec<Vec<u64>>>,
+    /// Rates of a sample's features, where they are counted against learned priors.
+    #[serde(default)]
+    pub(crate) rates: Option<Rates>,
     /// Seconds of all nodes together, by profiler phase.
     pub(crate) work: BTreeMap<String, f64>,
 }
 
-/// A score on validation rows, in nats.
-#[derive(Clone, Copy, Deserialize)]
+/// Scores on validation rows, in nats.
+#[derive(Clone, Deserialize)]
 pub(crate) struct Validated {
     pub(crate) n_ce: f64,
     /// By how much it is below training's.
     pub(crate) gap: f64,
+    #[serde(default)]
+    pub(crate) sum_rate: Option<f64>,
+    /// By receiver.
+    #[serde(default)]
+    pub(crate) ce: Vec<f64>,
+    /// The first metric of each receiver's task.
+    #[serde(default)]
+    pub(crate) scores: Vec<f64>,
 }
 
 /// Bytes of a round on the wire.
@@ -43,6 +79,9 @@ pub(crate) struct Validated {
 pub(crate) struct Bytes {
     pub(crate) feature: u64,
     pub(crate) gradient: u64,
+    /// Tables of dithered features.
+    #[serde(default)]
+    pub(crate) table: u64,
     pub(crate) total: u64,
 }
 

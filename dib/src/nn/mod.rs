@@ -7,6 +7,7 @@
 
 mod architecture;
 mod attention;
+mod buffers;
 mod builder;
 mod chain;
 mod encoder_block;
@@ -31,6 +32,7 @@ mod state;
 mod windows;
 
 pub use architecture::{Architecture, Layer, LayerSummary};
+pub use buffers::Buffers;
 pub use gradient::{Blocks, add_bias_gradient, add_weight_gradient};
 pub use input::{Block, Input, Segment};
 pub use layer::Linear;

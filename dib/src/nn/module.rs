@@ -5,6 +5,7 @@ use std::any::Any;
 use candle_core::Tensor;
 use randomness::{Purpose, Seed, Stream};
 
+use super::buffers::Buffers;
 use super::gradient::Blocks;
 use super::input::Input;
 use super::optimizer::OwnOptimizer;
@@ -25,7 +26,8 @@ pub type Kept = Box<dyn Any + Send>;
 /// - **Shapes.** An input of `rows` rows of [`inputs`](Module::inputs) values gives an output [rows, outputs], and
 ///   `rows` may be 0. Tensors have the parameters' dtype (f32 in runs, f64 where gradients are checked) and device.
 /// - **Rows are independent.** A row's output depends on no other row: cutting a round into parts changes no bit. (So
-///   there is no batch normalisation.)
+///   there is no batch normalisation here. A module with [`Buffers`] may mix the rows of a block of training: blocks
+///   are the same however a round is cut.)
 /// - **Blocks.** `blocks` are the row counts of consecutive blocks of rows, already known in the forward pass, so that
 ///   a tape can record one graph for each block. The backward pass adds each block's part to a parameter's gradient
 ///   separately and in order, as [`Blocks`] does, and the first block of a fresh gradient replaces its content. A sum
@@ -97,6 +99,11 @@ pub trait Module: Send + Sync {
 
     /// The optimizer that it brings along; none: the run's AdamW steps it.
     fn optimizer(&self) -> Option<&dyn OwnOptimizer> {
+        None
+    }
+
+    /// What its passes of training change beside its parameters; none: nothing.
+    fn buffers(&self) -> Option<&dyn Buffers> {
         None
     }
 

@@ -213,6 +213,10 @@ impl Network {
 
     /// One step with the gradients so far, by AdamW or the module's own optimizer; the next backward pass begins new ones. Does nothing where the network took part in
     /// nothing since the last step, or is frozen: neither values nor moments nor the step count change.
+    ///
+    /// # Errors
+    ///
+    /// If the device fails, or the module's own optimizer does.
     pub fn step(&mut self, adamw: &AdamW) -> Result<()> {
         if self.is_frozen {
             self.took_part = false;
@@ -259,7 +263,8 @@ impl Network {
     }
 
     /// A copy of the whole state: of each parameter `<name>`, `<name>.m` and `<name>.v` (the moments), and
-    /// `<network>.steps`, a u32 scalar; then the state of the module's own optimizer, if it has one, as `<network>.optimizer/...`.
+    /// `<network>.steps`, a u32 scalar; then the state of the module's own optimizer, if it has one, as `<network>.optimizer/...`,
+    /// and its buffers as `<network>.buffers/...`.
     /// Gradients are not part of it: state is saved between steps.
     ///
     /// # Errors
@@ -272,6 +277,11 @@ impl Network {
             tensors
                 .extend(own.export()?.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
+        if let Some(buffers) = self.module.buffers() {
+            let prefix = state::buffers_prefix(&self.name);
+            let own = buffers.export()?.into_iter();
+            tensors.extend(own.map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+        }
         Ok(tensors)
     }
 
@@ -281,19 +291,14 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::Missing`](crate::Error) or [`Error::Unfit`](crate::Error) for the tensor at fault.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a module's own optimizer looks its state up by name, in whatever order"
-    )]
     pub fn import(&mut self, tensors: &HashMap<String, Tensor>) -> Result<()> {
         self.steps = state::import(&self.name, &self.parameters, tensors)?;
         self.took_part = false;
         if let Some(own) = self.module.optimizer() {
-            let prefix = state::optimizer_prefix(&self.name);
-            let of_own = |(name, tensor): (&String, &Tensor)| {
-                Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone()))
-            };
-            own.import(&tensors.iter().filter_map(of_own).collect())?;
+            own.import(&state::of_prefix(&state::optimizer_prefix(&self.name), tensors))?;
+        }
+        if let Some(buffers) = self.module.buffers() {
+            buffers.import(&state::of_prefix(&state::buffers_prefix(&self.name), tensors))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::any::Any;
 use candle_core::Tensor;
 use randomness::Stream;
 
+use super::buffers::Buffers;
 use super::gradient::Blocks;
 use super::input::Input;
 use super::module::{Draws, Kept, Module, Product, kept};
@@ -127,5 +128,9 @@ impl Module for Ordered {
 
     fn optimizer(&self) -> Option<&dyn OwnOptimizer> {
         self.module.optimizer()
+    }
+
+    fn buffers(&self) -> Option<&dyn Buffers> {
+        self.module.buffers()
     }
 }

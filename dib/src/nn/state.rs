@@ -52,6 +52,19 @@ pub(super) fn optimizer_prefix(network: &str) -> String {
     format!("{network}.optimizer/")
 }
 
+/// What the names of a network's buffers start with.
+pub(super) fn buffers_prefix(network: &str) -> String {
+    format!("{network}.buffers/")
+}
+
+/// The tensors whose names start with a prefix, by what follows it.
+#[expect(clippy::disallowed_methods, reason = "a module looks its own state up by name, in whatever order")]
+pub(super) fn of_prefix(prefix: &str, tensors: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    let own =
+        |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()));
+    tensors.iter().filter_map(own).collect()
+}
+
 fn steps_name(network: &str) -> String {
     format!("{network}.steps")
 }

@@ -32,6 +32,10 @@ pub trait Machine: 'static {
     type Output: Send + 'static;
 
     /// Takes one input and emits its results as early as they are known.
+    ///
+    /// # Errors
+    ///
+    /// If the input breaks the protocol, or the computation fails: the node then ends with this error.
     fn handle(&mut self, input: Self::Input, emit: &mut dyn FnMut(Self::Output)) -> Result<(), NodeError>;
 
     /// The messages that it needs to continue, for the diagnosis of a stalled network.

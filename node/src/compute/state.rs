@@ -21,6 +21,10 @@ pub fn pack_state(mut tensors: Vec<(String, Tensor)>, version: u64) -> Result<Ve
 }
 
 /// Saves networks at a version, what is to be kept of the data, and other tensors, as a safetensors file.
+///
+/// # Errors
+///
+/// If a tensor cannot be read from its device or serialised.
 pub fn save<'a>(
     networks: impl Iterator<Item = &'a Network>,
     kept: &[Kept],
@@ -73,13 +77,14 @@ fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
     }
 }
 
-/// Whether a tensor of a state is a parameter's value (and not an optimizer's state, a step count, a running mean, the version or kept of
-/// the data).
+/// Whether a tensor of a state is a parameter's value, or a buffer of a module's own (and not an optimizer's state, a step count, a
+/// channel's running mean, the version or kept of the data).
 pub fn is_parameter(name: &str) -> bool {
     name != VERSION
         && !name.starts_with(crate::compute::kept::PREFIX)
         && !name.contains(".optimizer/")
-        && ![".m", ".v", ".steps", ".mean"].iter().any(|suffix| name.ends_with(suffix))
+        && (name.contains(".buffers/")
+            || ![".m", ".v", ".steps", ".mean"].iter().any(|suffix| name.ends_with(suffix)))
 }
 
 /// The state at a version that a batch names: it must have been loaded.
@@ -93,5 +98,20 @@ pub fn reloaded(loaded: &mut Option<(u64, Vec<u8>)>, version: u64) -> Result<Vec
             "the coordinator",
             format!("names version {version}, which nobody loaded"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_and_buffers_make_a_fingerprint_and_what_optimizers_keep_does_not() {
+        for name in ["receiver1/joint/w", "receiver1/joint.buffers/norm.running_mean", "t/e.buffers/a.m"] {
+            assert!(is_parameter(name), "{name}");
+        }
+        for name in ["version", "t/e/w.m", "t/e/w.v", "t/e.steps", "t/e.optimizer/w/exp_avg", "t/link.mean"] {
+            assert!(!is_parameter(name), "{name}");
+        }
     }
 }
