@@ -1,5 +1,6 @@
 //! What it costs a run to be watched: processor seconds of all its processes with the page, a reader of its events, Prometheus and
-//! traces, and without any of them, in turns. A measurement, not a test: it asserts nothing about time.
+//! traces, and without any of them, in turns; and its wall time with a crowd of readers, of whom one never reads. A measurement, not a
+//! test: it asserts nothing about time.
 
 use std::{
     fs,
@@ -40,6 +41,9 @@ const CLOCK_TICK: f64 = 0.01;
 
 /// Interval between two requests of Prometheus, shorter than usual.
 const SCRAPE: Duration = Duration::from_secs(1);
+
+/// Readers of a crowd.
+const CROWD: usize = 100;
 
 /// Measure what it costs a run of digits to be watched.
 #[derive(Parser)]
@@ -107,10 +111,13 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         .map(|set| format!("--set={set}"))
         .collect();
 
-    let (mut alone, mut watched, mut events) = (Vec::new(), Vec::new(), 0);
+    let (mut alone, mut watched, mut crowded) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut alone_rounds, mut crowded_rounds) = (Vec::new(), Vec::new());
+    let (mut events, mut heard) = (0, 0);
     for turn in 0..arguments.turns {
         let out = place.path().join(format!("alone-{turn}"));
         alone.push(finish(start(&small, arguments.rounds, &out, &["--page", "off"])?)?);
+        alone_rounds.push(round_of(&out)?);
         let out = place.path().join(format!("watched-{turn}"));
         let run = start(&small, arguments.rounds, &out, &["--page", "127.0.0.1:0", "--otlp", &collector])?;
         let door = page_of(&out)?;
@@ -118,6 +125,18 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         std::thread::spawn(move || scrape(door));
         watched.push(finish(run)?);
         events += reader.join().expect("it does not panic")?;
+        let out = place.path().join(format!("crowded-{turn}"));
+        let run = start(&small, arguments.rounds, &out, &["--page", "127.0.0.1:0"])?;
+        let door = page_of(&out)?;
+        let readers: Vec<_> = (0..CROWD).map(|_| std::thread::spawn(move || read_events(door))).collect();
+        // It asks for everything, and never reads.
+        let slow = ["/events", "/api/run"].map(|path| ask(door, path));
+        crowded.push(finish(run)?);
+        crowded_rounds.push(round_of(&out)?);
+        drop(slow);
+        for reader in readers {
+            heard += reader.join().expect("it does not panic")?;
+        }
     }
     let expected = arguments.rounds * arguments.turns as u64;
     let spans = spans.0.load(Ordering::Relaxed);
@@ -141,11 +160,15 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let error = (squares / (added.len() * added.len().saturating_sub(1).max(1)) as f64).sqrt();
     let found = json!({
         "rounds": arguments.rounds, "turns": arguments.turns,
-        "events_read": events, "spans": spans,
+        "events_read": events, "spans": spans, "events_read_by_the_crowd": heard,
         "alone_processor_ms_a_round": 1e3 * of(&alone, |spent| spent.processor),
         "watched_processor_ms_a_round": 1e3 * of(&watched, |spent| spent.processor),
         "alone_wall_ms_a_round": 1e3 * of(&alone, |spent| spent.wall),
         "watched_wall_ms_a_round": 1e3 * of(&watched, |spent| spent.wall),
+        "crowded_wall_ms_a_round": 1e3 * of(&crowded, |spent| spent.wall),
+        "crowded_processor_ms_a_round": 1e3 * of(&crowded, |spent| spent.processor),
+        "alone_ms_of_a_round_by_turn": alone_rounds,
+        "crowded_ms_of_a_round_by_turn": crowded_rounds,
         "added_processor_ms_a_round": 1e3 * mean,
         "its_standard_error_ms": 1e3 * error,
         "added_by_turn_ms": added.iter().map(|added| 1e3 * added).collect::<Vec<_>>(),
@@ -179,6 +202,18 @@ fn finish((mut run, before, began): (Child, f64, Instant)) -> anyhow::Result<Spe
     let status = run.wait()?;
     ensure!(status.success(), "the run failed: {status}");
     Ok(Spent { processor: processor_of_children()? - before, wall: began.elapsed().as_secs_f64() })
+}
+
+/// Milliseconds of a round as the run has logged them, mean over all rounds: without its beginning and end.
+fn round_of(out: &Path) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(out.join("metrics.jsonl"))?;
+    let seconds = |line: &str| -> anyhow::Result<f64> {
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        line["seconds"].as_f64().context("a round of metrics.jsonl has no seconds")
+    };
+    let all = text.lines().map(seconds).collect::<anyhow::Result<Vec<f64>>>()?;
+    ensure!(!all.is_empty(), "{} has no rounds", out.display());
+    Ok(1e3 * all.iter().sum::<f64>() / all.len() as f64)
 }
 
 /// Processor seconds of all processes that were waited for, and of those that they waited for.
@@ -215,10 +250,16 @@ fn page_of(out: &Path) -> anyhow::Result<SocketAddr> {
     bail!("{} does not come", file.display())
 }
 
+/// Asks the page for something; the answer comes over what is returned.
+fn ask(door: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
+    let mut stream = TcpStream::connect(door)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {door}\r\n\r\n")?;
+    Ok(stream)
+}
+
 /// Reads all events of a run; returns how many rounds there were.
 fn read_events(door: SocketAddr) -> anyhow::Result<u64> {
-    let mut stream = TcpStream::connect(door)?;
-    write!(stream, "GET /events HTTP/1.1\r\nHost: {door}\r\n\r\n")?;
+    let mut stream = ask(door, "/events")?;
     let mut text = Vec::new();
     // The end may come as a reset.
     let _ = stream.read_to_end(&mut text);
@@ -228,12 +269,12 @@ fn read_events(door: SocketAddr) -> anyhow::Result<u64> {
 
 /// Requests the metrics repeatedly until the server stops answering.
 fn scrape(door: SocketAddr) {
-    let ask = || -> std::io::Result<()> {
+    let scrape = || -> std::io::Result<()> {
         let mut stream = TcpStream::connect(door)?;
         write!(stream, "GET /metrics HTTP/1.1\r\nHost: {door}\r\nConnection: close\r\n\r\n")?;
         stream.read_to_end(&mut Vec::new()).map(drop)
     };
-    while ask().is_ok() {
+    while scrape().is_ok() {
         std::thread::sleep(SCRAPE);
     }
 }

@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
 
+use node::Role;
 use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass};
 use randomness::Seed;
 use scenario::{Rate, RateEstimator, Scenario, Train};
+use serde::Serialize;
 
 use crate::{
     CoordinatorError, Missing, OnAir, Rates, Recordings, Strengths, check,
     interval::{Cell, bootstrap_interval},
+    members::Member,
     score::ClassScores,
     summary::{ClassCounts, Confusion, TaskResult, Test},
     validation::Validated,
@@ -27,6 +30,29 @@ pub(crate) struct Evaluation {
     receiver_count: usize,
     /// Class counts of the receivers that classify.
     classes: Vec<ClassCounts>,
+    /// Whether the rate of what is sent is one of features before a channel changed them.
+    rate_sent_is_estimate: bool,
+    /// By receiver.
+    tasks: Vec<String>,
+}
+
+/// The scores of the passes over the test set that all receivers have finished, for who follows a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct SoFar {
+    /// How many of them there are.
+    pass: u64,
+    passes: u64,
+    n_ce: f64,
+    tasks: Vec<TaskSoFar>,
+}
+
+/// A row for each metric of a task, named as in the summary.
+#[derive(Debug, Serialize)]
+struct TaskSoFar {
+    name: String,
+    metric: String,
+    value: f64,
+    ce: f64,
 }
 
 impl Evaluation {
@@ -39,6 +65,8 @@ impl Evaluation {
             modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             receiver_count: scenario.receivers(),
             classes,
+            rate_sent_is_estimate: scenario.rate_sent_is_estimate(),
+            tasks: scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect(),
         }
     }
 
@@ -46,6 +74,16 @@ impl Evaluation {
     pub(crate) fn of_validation(scenario: &Scenario) -> Self {
         let (first, passes) = (node::first_pass(true), scenario.evaluation.validation_passes);
         Evaluation { first, passes, ..Evaluation::new(scenario, Vec::new()) }
+    }
+
+    /// Whether a member's report of this pass is in its turn.
+    pub(crate) fn expects(&self, member: Member, pass: u64) -> bool {
+        let is_own = |(_, index): &&(u64, usize)| *index == member.index;
+        let done = match member.role {
+            Role::Receiver => self.receivers.keys().filter(is_own).count() as u64,
+            Role::Transmitter => self.transmitters.keys().filter(is_own).count() as u64,
+        };
+        done < self.passes && pass == self.first + done
     }
 
     pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) -> Result<(), CoordinatorError> {
@@ -67,6 +105,46 @@ impl Evaluation {
             .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
         self.transmitters.insert((due, k), report);
         Ok(())
+    }
+
+    /// The number of the first pass.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Whether the passes are over the test set.
+    pub(crate) fn is_of_test(&self) -> bool {
+        self.first == node::first_pass(false)
+    }
+
+    /// The scores of the passes that all receivers have finished, of which there is one at least.
+    pub(crate) fn so_far(&self) -> SoFar {
+        let pass = self.finished();
+        let mean = |t: usize, value: &dyn Fn(&Cluster) -> f64| {
+            let rows = self.clusters(t, pass).map(|cluster| f64::from(cluster.samples)).sum::<f64>();
+            self.clusters(t, pass).map(value).sum::<f64>() / rows
+        };
+        let losses: Vec<f64> =
+            (0..self.receiver_count).map(|t| mean(t, &|cluster| cluster.cross_entropy)).collect();
+        let row = |t: usize, position: usize, metric: &String| TaskSoFar {
+            name: self.tasks[t].clone(),
+            metric: metric.clone(),
+            value: mean(t, &|cluster| cluster.scores.get(position).copied().unwrap_or(f64::NAN)),
+            ce: losses[t],
+        };
+        let mut tasks = Vec::new();
+        for t in 0..self.receiver_count {
+            let metrics =
+                self.receivers.get(&(0, t)).map(|report| report.metrics.as_slice()).unwrap_or_default();
+            tasks.extend(metrics.iter().enumerate().map(|(position, metric)| row(t, position, metric)));
+        }
+        SoFar { pass, passes: self.passes, n_ce: -losses.iter().sum::<f64>(), tasks }
+    }
+
+    /// Receiver t's results in the first passes, recording by recording.
+    fn clusters(&self, t: usize, passes: u64) -> impl Iterator<Item = &Cluster> {
+        let reports = (0..passes).filter_map(move |pass| self.receivers.get(&(pass, t)));
+        reports.flat_map(|report| &report.clusters)
     }
 
     /// Passes that all receivers have finished.
@@ -140,13 +218,15 @@ impl Evaluation {
             selected_entries: granted.sum::<f64>() / passes,
             selection: self.selection(scenario),
             entry_rates: self.entry_rates(),
+            entry_uses: self.entry_uses(),
             missing: Missing::sum(self.receivers.values().filter_map(|report| report.missing.as_ref())),
         }
     }
 
     /// Channel use for a test sample; none if all channels are ideal.
     pub(crate) fn channel(&self) -> Option<OnAir> {
-        OnAir::of(self.receivers.values().filter_map(|report| report.air.as_ref()), self.passes)
+        let reports = self.receivers.values().filter_map(|report| report.air.as_ref());
+        OnAir::of(reports, self.passes, self.rate_sent_is_estimate)
     }
 
     /// How strong links were, where any changes from tick to tick.
@@ -252,6 +332,26 @@ impl Evaluation {
         };
         let of_transmitter = |t: usize, k: usize| (0..self.modalities[k]).map(|m| of(t, k, m)).collect();
         let of_receiver = |t: usize| (0..self.modalities.len()).map(|k| of_transmitter(t, k)).collect();
+        (0..self.receiver_count).map(of_receiver).collect()
+    }
+
+    fn entry_uses(&self) -> Vec<Vec<Vec<f64>>> {
+        if self.receivers.values().all(|report| report.entry_uses.is_empty()) {
+            return Vec::new();
+        }
+        let of = |t: usize, entry: usize| {
+            let reports = (0..self.passes).filter_map(|pass| self.receivers.get(&(pass, t)));
+            let uses: f64 = reports.filter_map(|report| report.entry_uses.get(entry)).sum();
+            uses / self.passes as f64
+        };
+        let of_receiver = |t: usize| {
+            let mut end = 0;
+            let of_transmitter = |&count: &usize| -> Vec<f64> {
+                end += count;
+                (end - count..end).map(|entry| of(t, entry)).collect()
+            };
+            self.modalities.iter().map(of_transmitter).collect()
+        };
         (0..self.receiver_count).map(of_receiver).collect()
     }
 

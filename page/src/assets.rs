@@ -25,9 +25,10 @@ const SCRIPTS: [&str; 11] = [
 ];
 
 /// The scripts of the list of runs.
-const LIST_SCRIPTS: [&str; 4] = [
+const LIST_SCRIPTS: [&str; 5] = [
     include_str!("../web/words.js"),
     include_str!("../web/store.js"),
+    include_str!("../web/source.js"),
     include_str!("../web/chart.js"),
     include_str!("../web/list.js"),
 ];

@@ -37,6 +37,11 @@ impl Door {
         Door { token, address }
     }
 
+    /// Whether anybody may give orders.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Whether a request may be answered.
     pub(crate) fn check(&self, asks: Asks, headers: &HeaderMap) -> Result<(), Refusal> {
         self.check_host(headers)?;

@@ -11,6 +11,7 @@ mod door;
 mod history;
 mod logs;
 mod moments;
+mod replays;
 mod runs;
 mod site;
 mod stream;

@@ -144,7 +144,7 @@ impl Runs {
         }
         let folder = if name == ITSELF { self.folder.clone() } else { self.folder.join(name) };
         let scenario = Scenario::read(&folder.join("scenario.toml"), &[]).ok()?;
-        let shown = if name == ITSELF { self.folder.display().to_string() } else { name.to_owned() };
+        let shown = folder.display().to_string();
         let own = folder.clone();
         let rounds = scenario.train.rounds;
         let obey: Option<fn(crate::Command) -> Result<(), String>> = None;

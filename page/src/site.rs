@@ -1,6 +1,6 @@
 //! Answers to requests.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path, sync::Arc};
 
 use axum::{
     Router,
@@ -12,11 +12,15 @@ use axum::{
     routing::{get, post},
 };
 use link::CallerAddress;
+use serde_json::{Value, json};
+use tokio::process;
 
 use crate::{
     AnswerFeed, Command, Door, Runs, Watch, assets,
     door::{Asks, Refusal},
-    logs, runs, stream,
+    logs,
+    replays::Replays,
+    runs, stream,
 };
 
 /// Most rounds in an answer about a range of rounds.
@@ -28,6 +32,9 @@ const READERS: usize = 2;
 /// Metrics for a scraper, as text.
 type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// What was drawn at a tick of the run in a folder as far as that follows from the seed: an object of JSON, or a line why there is none.
+type Ticks = Arc<dyn Fn(&path::Path, u64) -> Result<Value, String> + Send + Sync>;
+
 /// A page, what it shows, and who may see it.
 #[derive(Clone)]
 pub struct Site {
@@ -35,6 +42,8 @@ pub struct Site {
     shown: Shown,
     metrics: Option<Metrics>,
     answers: Option<Arc<AnswerFeed>>,
+    ticks: Option<Ticks>,
+    replays: Option<Replays>,
     readers: Arc<tokio::sync::Semaphore>,
 }
 
@@ -60,7 +69,7 @@ impl Site {
 
     fn new(shown: Shown, door: Door) -> Self {
         let readers = Arc::new(tokio::sync::Semaphore::new(READERS));
-        Site { door, shown, metrics: None, answers: None, readers }
+        Site { door, shown, metrics: None, answers: None, ticks: None, replays: None, readers }
     }
 
     /// The same with metrics.
@@ -71,6 +80,24 @@ impl Site {
     /// The same with the answers of a service.
     pub fn with_answers(self, answers: Option<Arc<AnswerFeed>>) -> Self {
         Site { answers, ..self }
+    }
+
+    /// The same with what was drawn at ticks of the run in a folder as far as that follows from the seed: an object of JSON, or a line why
+    /// there is none.
+    pub fn with_ticks(
+        self,
+        ticks: impl Fn(&path::Path, u64) -> Result<Value, String> + Send + Sync + 'static,
+    ) -> Self {
+        Site { ticks: Some(Arc::new(ticks)), ..self }
+    }
+
+    /// The same with a command that computes a tick of the run in a folder again: it prints an object of JSON, and on standard error how
+    /// far it has come. Whoever may give orders can have it run.
+    pub fn with_replay(
+        self,
+        command: impl Fn(&path::Path, u64) -> process::Command + Send + Sync + 'static,
+    ) -> Self {
+        Site { replays: Some(Replays::new(command)), ..self }
     }
 
     /// The responses, for a server.
@@ -91,6 +118,8 @@ impl Site {
             .route(&at("/api/run"), get(state))
             .route(&at("/api/rounds"), get(rounds))
             .route(&at("/api/draws"), get(draws))
+            .route(&at("/api/tick"), get(tick))
+            .route(&at("/api/replay"), post(replay))
             .route(&at("/api/{command}"), post(command));
         all.layer(middleware::from_fn_with_state(self.clone(), guard)).with_state(self)
     }
@@ -156,7 +185,7 @@ fn html(text: &'static str) -> Response {
     ([kind, (header::CONTENT_SECURITY_POLICY, policy)], text).into_response()
 }
 
-fn json(text: impl Into<Body>) -> Response {
+fn json_text(text: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text.into()).into_response()
 }
 
@@ -174,7 +203,7 @@ async fn list(State(site): State<Site>) -> Answer {
     let Shown::Folder(runs) = &site.shown else { return Err(unknown()) };
     let runs = runs.clone();
     let listed = read(&site, move || runs.list()).await?;
-    Ok(json(listed))
+    Ok(json_text(listed))
 }
 
 async fn state(State(site): State<Site>, Path(names): Names) -> Answer {
@@ -183,7 +212,7 @@ async fn state(State(site): State<Site>, Path(names): Names) -> Answer {
         let (runs, name) = (runs.clone(), names.get("run").cloned().unwrap_or_default());
         read(&site, move || runs.refresh(&name)).await?;
     }
-    Ok(json(watch.state()))
+    Ok(json_text(watch.state()))
 }
 
 /// The rounds from `from` to `to`, thinned, of the run's logs.
@@ -194,7 +223,7 @@ async fn rounds(State(site): State<Site>, Path(names): Names, request: Request) 
     };
     let found = read(&site, move || logs::rounds_between(watch.folder(), from, to, MOST_ROUNDS)).await?;
     let found = found.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("the logs: {error}")))?;
-    Ok(json(format!("[{}]", found.join(","))))
+    Ok(json_text(format!("[{}]", found.join(","))))
 }
 
 /// A number in a request's query.
@@ -217,7 +246,42 @@ async fn draws(State(site): State<Site>, Path(names): Names, request: Request) -
             format!("the draws of round {round} are not recorded: set record.draws, or use `pom2dib replay`");
         (StatusCode::NOT_FOUND, line)
     };
-    Ok(json(found.ok_or_else(missing)?))
+    Ok(json_text(found.ok_or_else(missing)?))
+}
+
+/// A tick as far as it follows from the seed, and whether the rest can be computed by `replay`.
+async fn tick(State(site): State<Site>, Path(names): Names, request: Request) -> Answer {
+    let watch = site.watch(&names)?;
+    let ticks = site.ticks.clone().ok_or_else(unknown)?;
+    let number = asked_tick(&request)?;
+    let own = watch.clone();
+    let found = read(&site, move || ticks(own.folder(), number)).await?;
+    let mut found = found.map_err(|line| (StatusCode::NOT_FOUND, line))?;
+    found["can_replay"] = json!(site.replays.is_some() && site.door.has_token() && !is_live(&watch));
+    Ok(json_text(found.to_string()))
+}
+
+/// Computes a tick of a run again, from its last checkpoint before that.
+async fn replay(State(site): State<Site>, Path(names): Names, request: Request) -> Answer {
+    let watch = site.watch(&names)?;
+    let replays = site.replays.as_ref().ok_or_else(unknown)?;
+    let number = asked_tick(&request)?;
+    if is_live(&watch) {
+        let line = "the run is under way, and would be slowed down: ask again when it has ended, or use `pom2dib replay`";
+        return Err((StatusCode::CONFLICT, line.into()));
+    }
+    let kind = (header::CONTENT_TYPE, "text/event-stream");
+    Ok(([kind], replays.begin(watch.folder(), number)?).into_response())
+}
+
+fn asked_tick(request: &Request) -> Result<u64, Refusal> {
+    asked(request, "tick")
+        .ok_or_else(|| (StatusCode::BAD_REQUEST, "say which tick, as in ?tick=0".to_owned()))
+}
+
+/// Whether a run is under way, as far as its files say.
+fn is_live(watch: &Watch) -> bool {
+    watch.status()["live"] == true
 }
 
 async fn events(State(site): State<Site>, Path(names): Names) -> Answer {
@@ -258,7 +322,7 @@ async fn command(State(site): State<Site>, Path(names): Names) -> Answer {
         _ => return Err(unknown()),
     };
     watch.command(command).map_err(|line| (StatusCode::CONFLICT, line))?;
-    Ok(json(watch.status().to_string()))
+    Ok(json_text(watch.status().to_string()))
 }
 
 fn unknown() -> Refusal {

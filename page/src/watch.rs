@@ -50,6 +50,8 @@ struct Known {
     moments: Moments,
     /// The summary, as text of JSON.
     summary: Option<Arc<str>>,
+    /// The scores of the passes over the test set so far, likewise.
+    pass: Option<Arc<str>>,
     ended: bool,
 }
 
@@ -101,6 +103,7 @@ impl Watch {
         {
             let mut known = self.known();
             known.history = History::default();
+            known.pass = None;
             for (round, text) in rounds.into_iter().filter(|(round, _)| *round < version) {
                 known.history.push(round, text.into());
             }
@@ -118,6 +121,13 @@ impl Watch {
         let line = moment.line();
         self.known().moments.push(moment);
         self.send(Message::Named("event", line.into()));
+    }
+
+    /// Passes over the test set have ended: the scores so far, an object of JSON.
+    pub fn pass(&self, so_far: &str) {
+        let so_far: Arc<str> = so_far.into();
+        self.known().pass = Some(so_far.clone());
+        self.send(Message::Named("pass", so_far));
     }
 
     /// The run has its summary, an object of JSON.
@@ -163,19 +173,21 @@ impl Watch {
     /// The state as text of JSON: all of it, with the rounds thinned.
     pub fn state(&self) -> String {
         let status = self.status();
-        let (stride, rounds, moments, summary) = {
+        let (stride, rounds, moments, summary, pass) = {
             let known = self.known();
             let rounds: Vec<Arc<str>> = known.history.rounds().cloned().collect();
-            (known.history.stride(), rounds, known.moments.to_json(), known.summary.clone())
+            let (summary, pass) = (known.summary.clone(), known.pass.clone());
+            (known.history.stride(), rounds, known.moments.to_json(), summary, pass)
         };
         let size: usize = rounds.iter().map(|round| round.len() + 1).sum();
         let mut text = format!(
-            "{{\"program\":\"{}\",\"run\":{},\"status\":{status},\"commands\":{},\"events\":{moments},\"summary\":{},\"stride\":{stride},\
-             \"rounds\":[",
+            "{{\"program\":\"{}\",\"run\":{},\"status\":{status},\"commands\":{},\"events\":{moments},\"summary\":{},\"pass\":{},\
+             \"stride\":{stride},\"rounds\":[",
             env!("CARGO_PKG_VERSION"),
             self.about,
             self.obey.is_some(),
             summary.as_deref().unwrap_or("null"),
+            pass.as_deref().unwrap_or("null"),
         );
         text.reserve(size + 2);
         for (position, round) in rounds.iter().enumerate() {

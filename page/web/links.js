@@ -1,20 +1,21 @@
-// Links between transmitters and receivers: round trips as the nodes' heartbeats have them, SNR of a round.
+// Links between transmitters and receivers: round trips as the nodes' heartbeats have them, bytes, coded bits and SNR of a round.
 
 /** A table of all links: a row for every transmitter, a column for every receiver. Hidden where nothing is known of any. */
 function paintLinks(store, round) {
   const { run, status } = store;
   const receiver = (t) => status.nodes?.find((node) => node.node === `receiver ${t}`);
   const trip = (t, k) => receiver(t)?.transmitter_round_trip_seconds?.[k];
-  const snr = (t, k) => round?.link_snr_db?.[t]?.[k];
-  const all = run.receivers.flatMap((_, t) => run.transmitters.map((_, k) => [trip(t, k), snr(t, k)]));
+  const of = (t, k) => ["link_bytes", "link_coded_bits", "link_snr_db"].map((name) => round?.[name]?.[t]?.[k]);
+  const all = run.receivers.flatMap((_, t) => run.transmitters.flatMap((_, k) => [trip(t, k), ...of(t, k)]));
   const section = byId("links").parentElement;
-  section.hidden = all.every(([seconds, db]) => seconds == null && db == null);
+  section.hidden = all.every((value) => value == null);
   if (section.hidden) return;
   const head = make("tr", {}, make("th"), ...run.receivers.map((one, t) => make("th", { scope: "col" }, `rx ${t} · ${one.task}`)));
   const rows = run.transmitters.map((_, k) => make("tr", {}, make("th", { scope: "row" }, `tx ${k}`), ...run.receivers.map((_, t) => {
-    const [seconds, db] = [trip(t, k), snr(t, k)];
-    const words = [seconds == null ? null : milliseconds(seconds), db == null ? null : `${db.toFixed(1)} dB`];
-    return make("td", { "data-receiver": t, "data-transmitter": k }, words.filter(Boolean).join(" · ") || "·");
+    const [seconds, [size, bits, db]] = [trip(t, k), of(t, k)];
+    const words = [[seconds, milliseconds], [size, bytes], [bits, (bits) => `${number(bits)} bits`], [db, (db) => `${db.toFixed(1)} dB`]]
+      .flatMap(([value, say]) => (value == null ? [] : [say(value)]));
+    return make("td", { "data-receiver": t, "data-transmitter": k, "data-bytes": size }, words.join(" · ") || "·");
   })));
   byId("links").replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
 }

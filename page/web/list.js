@@ -58,7 +58,7 @@ const later = eachFrame(paint);
 
 async function load() {
   try {
-    const text = await (await fetch("api/runs", { cache: "no-store" })).text();
+    const text = await (await ask("api/runs")).text();
     if (text !== list.text) {
       const answer = JSON.parse(text);
       Object.assign(list, { text, runs: answer.runs, version: list.version + 1 });
@@ -66,8 +66,9 @@ async function load() {
       list.chosen ??= new Set(list.runs.slice(0, MOST_CURVES).map((run) => run.path));
       later();
     }
-  } catch {
-    byId("count").textContent = "no connection";
+  } catch (error) {
+    const isLocked = error.status === 401 || error.status === 403;
+    byId("count").textContent = isLocked ? "this page asks for its token: add #token=TOKEN to its address" : error.status ? error.message : "no connection";
   }
   setTimeout(load, 3000);
 }
@@ -78,5 +79,10 @@ document.addEventListener("dressed", later);
 new ResizeObserver(later).observe(document.querySelector("main"));
 byId("filter").addEventListener("input", later);
 tools(byId("axes"), lastRound);
+addEventListener("hashchange", () => credentials.find());
+credentials.find();
 dress();
 load();
+
+// For tests and for whoever looks into it with the browser's tools.
+window.listed = { list, charts, view };

@@ -83,7 +83,7 @@ function part(name, shown, paint) {
 
 function paint() {
   if (!store.names) return;
-  const { version, status, summary, last, events, ended } = store;
+  const { version, status, summary, pass, last, events, ended } = store;
   paintHeader(store, connection);
   paintCommands(store, connection);
   part("tiles", [version, status], () => paintTiles(store));
@@ -104,7 +104,7 @@ function paint() {
   showTicks(store, round);
   part("nodes", [version, status, ended], () => paintNodes(store));
   part("links", [round, status], () => paintLinks(store, round));
-  part("results", [summary], () => paintResults(store));
+  part("results", [summary, pass], () => paintResults(store));
   part("events", [events, events.length, byId("timeline").clientWidth], () => paintEvents(store));
 }
 
@@ -185,6 +185,7 @@ follow(
     else if (name === "status") store.status = object;
     else if (name === "event") store.events.push(object);
     else if (name === "summary") store.summary = object;
+    else if (name === "pass") store.pass = object;
     later();
   },
   (isOpen, words, status) => {
@@ -202,4 +203,4 @@ follow(
 );
 
 // For tests and for whoever looks into it with the browser's tools.
-window.watched = { store, heat, view, charts: () => charts };
+window.watched = { store, heat, view, drawn, charts: () => charts };

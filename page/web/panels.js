@@ -107,17 +107,22 @@ function paintNodes(store) {
   }));
 }
 
+/** The scores on the test set; before they are final those of the passes that have ended, without intervals. */
 function paintResults(store) {
-  const test = store.summary?.test;
+  const { pass } = store;
+  const test = store.summary?.test ?? pass;
   byId("results").hidden = !test;
   if (!test) return;
-  byId("results-note").textContent = `N-CE ${number(test.n_ce)} nats · sum-rate ${number(test.sum_rate)} nats (${test.rate_estimator}, N = ${test.rate_samples}) · ` +
-    `${number(test.selected_entries)} entries · ${test.samples} samples, ${test.passes} ${test.passes > 1 ? "passes" : "pass"}`;
-  const head = ["task", "metric", "score", "95 % interval", "cross entropy", "majority"].map((name, at) => make("th", at ? { scope: "col" } : { scope: "col", class: "left" }, name));
+  const isFinal = test !== pass;
+  byId("results-note").textContent = isFinal ? `N-CE ${number(test.n_ce)} nats · sum-rate ${number(test.sum_rate)} nats (${test.rate_estimator}, N = ${test.rate_samples}) · ` +
+    `${number(test.selected_entries)} entries · ${test.samples} samples, ${test.passes} ${test.passes > 1 ? "passes" : "pass"}`
+    : `pass ${pass.pass} of ${pass.passes} · N-CE ${number(pass.n_ce)} nats so far`;
   const percentage = (task, value) => (value == null ? "" : task.metric === "top1" ? `${(100 * value).toFixed(1)} %` : number(value));
-  const rows = test.tasks.map((task) => make("tr", {}, make("th", { scope: "row" }, task.name), ...[
-    task.metric, percentage(task, task.value), task.ci95.map((end) => percentage(task, end)).join(" to "), `${number(task.ce)}`, percentage(task, task.majority),
-  ].map((text) => make("td", {}, text))));
+  const columns = [["task", (task) => task.name], ["metric", (task) => task.metric], ["score", (task) => percentage(task, task.value)],
+    ["95 % interval", (task) => task.ci95.map((end) => percentage(task, end)).join(" to ")], ["cross entropy", (task) => number(task.ce)],
+    ["majority", (task) => percentage(task, task.majority)]].filter(([name]) => isFinal || !["95 % interval", "majority"].includes(name));
+  const head = columns.map(([name], at) => make("th", at ? { scope: "col" } : { scope: "col", class: "left" }, name));
+  const rows = test.tasks.map((task) => make("tr", {}, make("th", { scope: "row" }, task.name), ...columns.slice(1).map(([, of]) => make("td", {}, of(task)))));
   byId("results-table").replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
 }
 

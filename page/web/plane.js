@@ -1,8 +1,12 @@
 // Pictures that do not go over the rounds: planes of two quantities, and counts by strength.
 
-/** Draws points over two axes: `ways` of a look and points [x, y], and `dots` of a look, a place, words, and whether they are filled. */
-function paintPlane(element, axis, ways, dots) {
-  const all = [...ways.flatMap((way) => way.points), ...dots.map(({ place }) => place)];
+/**
+ * Draws points over two axes: `ways` of a look and points [x, y], and `dots` of a look, a place, words, whether they are filled, and
+ * the ends of a bar if there is one. `what` is on the vertical axis.
+ */
+function paintPlane(element, axis, ways, dots, what = "N-CE") {
+  const ends = ({ place, bar = [] }) => bar.map((end) => [place[0], end]);
+  const all = [...ways.flatMap((way) => way.points), ...dots.map(({ place }) => place), ...dots.flatMap(ends)];
   const [width, height, left, below, edge] = [Math.max(280, element.clientWidth), 300, 56, 44, 14];
   const range = (at) => roomy(...all.reduce(([low, high], point) => [Math.min(low, point[at]), Math.max(high, point[at])], [Infinity, -Infinity]));
   const [[from, to], [low, high]] = [range(0), range(1)];
@@ -17,10 +21,11 @@ function paintPlane(element, axis, ways, dots) {
   for (const { look, points } of ways) {
     parts.push(draw("polyline", { class: "way", stroke: look.colour, "stroke-dasharray": look.dash.join(" "), points: points.map((point) => `${x(point[0]).toFixed(1)},${y(point[1]).toFixed(1)}`).join(" ") }));
   }
-  for (const { look, place, words, isFilled } of dots) {
+  for (const { look, place, words, isFilled, bar } of dots) {
+    if (bar) parts.push(draw("line", { class: "bar", stroke: look.colour, x1: x(place[0]), x2: x(place[0]), y1: y(bar[0]), y2: y(bar[1]) }));
     parts.push(draw("circle", { class: "dot", cx: x(place[0]), cy: y(place[1]), r: 4.5, stroke: look.colour, fill: isFilled ? look.colour : style("--card"), "data-x": place[0], "data-y": place[1] }, draw("title", {}, words)));
   }
-  element.replaceChildren(draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `N-CE over ${axis}` }, ...parts));
+  element.replaceChildren(draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${what} over ${axis}` }, ...parts));
 }
 
 /** The paths of runs over the information plane, each from a ring to a dot. */
@@ -31,12 +36,21 @@ function paintWays(element, stores) {
   paintPlane(element, "sum-rate, nats", ways, dots);
 }
 
-/** The rows of a sweep: those that no other beats in both quantities are filled, and joined. */
+/** The rows of a sweep: those that no other beats in both quantities are filled, and joined. Means over several seeds have a bar. */
 function paintFront(element, { axis, dots }) {
-  const placed = dots.map(({ name, n_ce, spent, is_on_front }) => (
-    { look: look(0), place: [spent, n_ce], isFilled: is_on_front, words: `${name}: ${number(spent)} (${axis}), N-CE ${number(n_ce)}` }));
+  const placed = dots.map(({ name, n_ce, half_width: half, spent, is_on_front }) => (
+    { look: look(0), place: [spent, n_ce], bar: half === null ? undefined : [n_ce - half, n_ce + half], isFilled: is_on_front,
+      words: `${name}: ${number(spent)} (${axis}), N-CE ${number(n_ce)}${half === null ? "" : ` ± ${number(half)}`}` }));
   const front = placed.filter((dot) => dot.isFilled).map(({ place }) => place).sort((one, other) => one[0] - other[0]);
   paintPlane(element, axis, [{ look: look(0), points: front }], placed);
+}
+
+/** Scores over the SNR: a line for each of `scores`, which are a look, a name, and points of an SNR, a value and the ends of its interval. */
+function paintOverSnr(element, what, scores) {
+  const ways = scores.map(({ look, points }) => ({ look, points: points.map(({ at, value }) => [at, value]) }));
+  const dots = scores.flatMap(({ look, name, points }) => points.map(({ at, value, bar }) => ({ look, place: [at, value], bar, isFilled: true,
+    words: `${name} at ${number(at)} dB: ${number(value)}${bar ? `, ${number(bar[0])} to ${number(bar[1])}` : ""}` })));
+  paintPlane(element, "Es/N0, dB", ways, dots, what);
 }
 
 /** Links by their strength in steps of decibels: all, and in front of them those over which anything was granted. */

@@ -32,6 +32,7 @@ function quantities(store) {
   ];
   if (isValidated) {
     found.push({ title: "Gap", unit: "nats, validation below training", isWhole: true, lines: one(3, (round) => round.validation?.gap) });
+    found.push({ title: "Validation score by task", unit: "fraction right; of values, mean squared error", lines: receivers((round) => round.validation?.scores) });
   }
   const rates = rounds.find((round) => round.rates)?.rates;
   if (rates) {

@@ -90,6 +90,18 @@ const PICTURES = {
       make("details", {}, make("summary", {}, "as numbers"), table));
   },
 
+  /** Scores over the SNR: a picture for each metric with a line for each of its tasks, and one of N-CE. */
+  snr(element, store) {
+    const table = element.firstElementChild;
+    const rows = data.runs[stores.indexOf(store)].over_snr;
+    const tasks = rows[0].tasks;
+    const of = (at) => rows.map(({ snr_db, tasks }) => ({ at: snr_db, value: tasks[at].value, bar: tasks[at].ci95 }));
+    const pictures = [...new Set(tasks.map(({ metric }) => metric))].map((metric) => framed(`${metric}, and 95 % intervals`, (place) => paintOverSnr(place, metric,
+      tasks.flatMap(({ name, metric: own }, at) => (own === metric ? [{ look: look(at), name, points: of(at) }] : [])))));
+    const whole = framed("N-CE, nats", (place) => paintOverSnr(place, "N-CE", [{ look: look(tasks.length), name: "N-CE", points: rows.map(({ snr_db, n_ce }) => ({ at: snr_db, value: n_ce })) }]));
+    element.replaceChildren(make("div", { class: "pair" }, ...pictures, whole), table);
+  },
+
   front(element, front) {
     element.append(framed(`N-CE over ${front.axis}; the Pareto front is filled`, (place) => paintFront(place, front)));
   },

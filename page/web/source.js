@@ -8,8 +8,10 @@ const credentials = {
   find() {
     const given = new URLSearchParams(location.hash.slice(1)).get("token");
     try {
+      const kept = (path) => sessionStorage.getItem(`pom2dib-token ${path}`);
       if (given) sessionStorage.setItem(`pom2dib-token ${location.pathname}`, given);
-      this.token = given ?? sessionStorage.getItem(`pom2dib-token ${location.pathname}`);
+      // The list of runs hands its own on to their pages.
+      this.token = given ?? kept(location.pathname) ?? kept("/");
     } catch {
       this.token = given;
     }

@@ -22,12 +22,14 @@ class Store {
     this.events = [];
     this.status = {};
     this.summary = null;
+    /** The scores of the passes over the test set that have ended. */
+    this.pass = null;
     this.run = { rounds: 0, transmitters: [], receivers: [] };
   }
 
   /** Takes a whole state, as /api/run has it. */
   take(state) {
-    Object.assign(this, { run: state.run, events: state.events, summary: state.summary, status: state.status });
+    Object.assign(this, { run: state.run, events: state.events, summary: state.summary, pass: state.pass ?? null, status: state.status });
     this.program = state.program;
     this.commands = state.commands;
     this.stride = state.stride;

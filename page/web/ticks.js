@@ -1,49 +1,124 @@
-// What was drawn at every tick of a round, where the run records it.
+// What was drawn at the ticks of a round: as it was recorded, or as far as it follows from the seed; the rest is computed again for whoever
+// may ask for that.
 
-const tickDraws = { round: null, draws: null, isAsking: false };
+/** `known` ticks by their numbers, the recorded `draws` of a `round`, and the `progress` of a tick that is computed. */
+const drawn = { known: new Map(), round: null, draws: null, isAsking: false, progress: null };
 
-/** Shows the draws of the chosen round; asks for them once it is known which. */
+/** A tick that could not be found is asked for again after so many milliseconds. */
+const [AGAIN, MOST_TICKS] = [3000, 500];
+
+/** Shows the chosen tick of the chosen round. */
 function showTicks(store, round) {
-  byId("ticks").hidden = !store.run.draws || FILE_STATE !== null || !round;
-  if (byId("ticks").hidden) return;
-  if (tickDraws.round === round.round) return paintTick(store);
-  if (tickDraws.isAsking) return;
-  tickDraws.isAsking = true;
-  const wanted = round.round;
-  // The slider may be under way: the last round asked for is shown, and no request overtakes another.
+  byId("ticks").hidden = !round;
+  if (!round) return;
+  const count = store.run.ticks_per_round;
+  byId("tick").max = count - 1;
+  const tick = round.round * count + Math.min(Number(byId("tick").value), count - 1);
+  const found = drawn.known.get(tick);
+  // Whoever follows the newest round of many has not asked for one.
+  const isWanted = store.run.draws || store.ended || !chosen.isNewest;
+  part("tick", [tick, found, isWanted, drawn.progress], () => paintTick(store, round.round, tick, found ?? {}, isWanted));
+  const isDue = !found || (found.trouble && Date.now() - found.at > AGAIN);
+  if (isWanted && isDue && connection.isOpen && !drawn.isAsking) askTick(store, round.round, tick);
+}
+
+/** Asks for a tick. The slider may be under way: no request overtakes another. */
+function askTick(store, round, tick) {
+  drawn.isAsking = true;
   setTimeout(async () => {
     try {
-      Object.assign(tickDraws, { draws: await (await ask(`api/draws?round=${wanted}`)).json() });
-    } catch {
-      tickDraws.draws = null;
+      if (connection.isOpen) keepTick(tick, await tickOf(store, round, tick));
+    } catch (error) {
+      keepTick(tick, { trouble: error.message, at: Date.now() });
     }
-    Object.assign(tickDraws, { round: wanted, isAsking: false });
+    drawn.isAsking = false;
     later();
   }, 120);
 }
 
-function paintTick(store) {
-  const { draws } = tickDraws;
-  byId("ticks-round").textContent = tickDraws.round;
-  const all = draws?.ticks ?? [];
-  byId("tick").max = Math.max(0, all.length - 1);
-  const tick = all[Math.min(Number(byId("tick").value), all.length - 1)];
-  byId("tick-number").textContent = tick ? tick.tick : "–";
-  if (!tick) return byId("tick-draws").replaceChildren("not recorded");
+async function tickOf(store, round, tick) {
+  const known = await (await ask(`api/tick?tick=${tick}`)).json();
+  if (!store.run.draws) return known;
+  if (drawn.round !== round) Object.assign(drawn, { draws: await (await ask(`api/draws?round=${round}`)).json(), round });
+  return { ...known, ...drawn.draws.ticks.find((one) => one.tick === tick), round_samples_sha256: drawn.draws.samples };
+}
+
+function keepTick(tick, found) {
+  if (drawn.known.size > MOST_TICKS) drawn.known.clear();
+  drawn.known.set(tick, found);
+}
+
+/** Has a tick computed again, from the last checkpoint before it. */
+async function replayTick(tick) {
+  if (!credentials.token) {
+    const token = await question("Compute this tick", "That needs the token with which this page is served (pom2dib page --token-file).", "OK", true);
+    if (!token) return;
+    credentials.keep(token);
+  }
+  const known = drawn.known.get(tick);
+  drawn.progress = "begins";
+  later();
+  try {
+    await read(await ask(`api/replay?tick=${tick}`, { method: "POST" }), () => {}, (name, object) => {
+      if (name === "progress") drawn.progress = object.line;
+      if (name === "tick") keepTick(tick, { ...known, ...object, samples: object.samples ?? known.samples });
+      if (name === "failed") keepTick(tick, { ...known, failed: object.line });
+      later();
+    });
+  } catch (error) {
+    if (error.status === 401 || error.status === 403) credentials.keep("");
+    keepTick(tick, { ...known, failed: error.message });
+  }
+  drawn.progress = null;
+  later();
+}
+
+function paintTick(store, round, tick, found, isWanted) {
+  byId("ticks-round").textContent = round;
+  byId("tick-number").textContent = tick;
   const { run } = store;
-  const chip = (text, isCapped) => make("span", { class: "chip" }, isCapped ? make("s", { title: "taken away by the cap" }, text) : text);
   const parts = [];
   const row = (name, ...content) => parts.push(make("dt", {}, name), make("dd", {}, ...content));
-  row("u", bars(tick.u));
-  run.receivers.forEach((receiver, t) => row(`rx ${t} · ${receiver.task}`, "requests ", ...tick.requests[t].map((k) => chip(`tx ${k}`))));
-  run.transmitters.forEach((transmitter, k) => {
-    const isGranted = ([t, m]) => tick.grants[k].some((pair) => pair[0] === t && pair[1] === m);
-    const chips = tick.choices[k].map((pair) => chip(`${transmitter.modalities[pair[1]]} for rx ${pair[0]}`, !isGranted(pair)));
-    row(`tx ${k}`, ...(chips.length ? ["grants ", ...chips] : ["is not requested"]));
-  });
-  row("samples", make("code", { title: "SHA-256 over the samples of the round" }, draws.samples));
+  const chip = (text, data, isCapped) => make("span", { class: "chip", ...data }, isCapped ? make("s", { title: "taken away by the cap" }, text) : text);
+  if (found.u) row("u", bars(found.u));
+  if (found.requests) {
+    run.receivers.forEach((receiver, t) => row(`rx ${t} · ${receiver.task}`, "requests ", ...found.requests[t].map((k) => chip(`tx ${k}`, { "data-request": `${t} ${k}` }))));
+    run.transmitters.forEach((transmitter, k) => {
+      const isGranted = ([t, m]) => found.grants[k].some((pair) => pair[0] === t && pair[1] === m);
+      const chips = found.choices[k].map(([t, m]) => {
+        const has = isGranted([t, m]);
+        return chip(`${transmitter.modalities[m]} for rx ${t}`, { "data-choice": `${k} ${t} ${m}`, "data-granted": has ? "yes" : "no" }, !has);
+      });
+      row(`tx ${k}`, ...(chips.length ? ["grants ", ...chips] : ["is not requested"]));
+    });
+  }
+  const { samples } = found;
+  if (samples) {
+    row("samples", make("code", { title: "SHA-256 over the rows and epochs of this tick", "data-samples": "tick" }, samples.sha256),
+      make("details", {}, make("summary", {}, `${samples.rows.length} rows of the training set`), samples.rows.join(" ")));
+  }
+  if (found.round_samples_sha256) row("of the round", make("code", { title: "SHA-256 over the rows and epochs of all its ticks", "data-samples": "round" }, found.round_samples_sha256));
+  if (!found.requests) row("the rest", ...theRest(tick, found, isWanted));
+  const command = `pom2dib replay ${shellWord(run.folder)} --tick ${tick}`;
+  const copy = make("button", { type: "button", class: "quiet", hidden: !navigator.clipboard }, "Copy");
+  copy.addEventListener("click", () => navigator.clipboard.writeText(command).then(() => { copy.textContent = "Copied"; }, () => {}));
+  row("as text", make("code", { id: "tick-command" }, command), " ", copy);
   byId("tick-draws").replaceChildren(make("dl", {}, ...parts));
 }
+
+/** What is said of requests and choices that are not known, and a button for whoever may have them computed. */
+function theRest(tick, found, isWanted) {
+  if (drawn.progress !== null) return [make("span", { role: "status" }, `is computed: ${drawn.progress}`)];
+  if (!isWanted) return ["choose a round, and its ticks are shown"];
+  const words = "requests and choices depend on the networks: they are computed again from the last checkpoint before the tick, ";
+  if (!found.can_replay) return [found.trouble ? `${found.trouble}; ` : "", words, "by this command"];
+  const button = make("button", { type: "button", id: "replay" }, "Compute them");
+  button.addEventListener("click", () => replayTick(tick));
+  return [found.failed ? `${found.failed}; ` : "", words, "by the command below or here ", button];
+}
+
+/** A text as a word of a shell. */
+const shellWord = (text) => (/^[\w.\/,:=@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** Values as bars around a line. */
 function bars(values) {
@@ -53,10 +128,10 @@ function bars(values) {
     draw("line", { class: "axis", x1: 0, x2: wide, y1: 20, y2: 20 }),
     ...values.map((value, at) => {
       const height = (18 * Math.abs(value)) / most;
-      return draw("rect", { x: 14 * at + 2, width: 10, y: value > 0 ? 20 - height : 20, height, rx: 2, fill: colour(value > 0 ? 0 : 1) }, draw("title", {}, value.toFixed(4)));
+      return draw("rect", { x: 14 * at + 2, width: 10, y: value > 0 ? 20 - height : 20, height, rx: 2, fill: colour(value > 0 ? 0 : 1), "data-value": value }, draw("title", {}, value.toFixed(4)));
     }));
   svg.style.maxWidth = `${wide}px`;
   return svg;
 }
 
-byId("tick").addEventListener("input", () => paintTick(store));
+byId("tick").addEventListener("input", () => later());

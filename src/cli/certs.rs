@@ -227,7 +227,7 @@ fn token(file: &Path, force: bool) -> anyhow::Result<()> {
     }
     let mut random = [0; 32];
     getrandom::fill(&mut random).context("the system gives no random bytes")?;
-    let word: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let word = randomness::hex(&random);
     authority::replace(file, &(word + "\n"), 0o600)
 }
 

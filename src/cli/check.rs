@@ -8,7 +8,7 @@ use randomness::Seed;
 use scenario::Scenario;
 use serde_json::json;
 
-use crate::cli::model;
+use crate::cli::{model, slow::Slow};
 
 /// Check a scenario and its data as a run does before its first round, without starting one. Reads labels of the data
 /// but not its values; `pom2dib data verify NAME --scenario FILE` reads everything.
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match check(&arguments.scenario) {
+    match Slow::during("checking the scenario and its data", || check(&arguments.scenario)) {
         Ok((scenario, notes)) => {
             say(&scenario, &notes, arguments.json);
             ExitCode::SUCCESS

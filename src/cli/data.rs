@@ -264,11 +264,12 @@ fn verify(
 ) -> Result<ExitCode, DataError> {
     let slow = Slow::new(format!("reading every file{}", place(data)));
     let mut report = data.verify(published, &|done, of| slow.show(done, of))?;
+    drop(slow);
     if let Some(scenario) = scenario.filter(|_| report.is_sound && report.refusal.is_none()) {
         // Sound files may still be unusable for the scenario's nodes.
-        report.refusal = check::refusal(scenario, data, true);
+        let reading = format!("reading all that the scenario's nodes read{}", place(data));
+        report.refusal = Slow::during(&reading, || check::refusal(scenario, data, true));
     }
-    drop(slow);
     Ok(say(&report, json))
 }
 

@@ -291,7 +291,7 @@ fn clock(skew: f64) -> Result<String, String> {
     let (size, way) = (skew.abs(), if skew < 0.0 { "behind" } else { "ahead of" });
     let line = format!("its clock is {size:.1} s {way} this machine's");
     match size > SKEW {
-        true => Err(format!("{line}: set one of them, for certificates are judged by the clock")),
+        true => Err(format!("{line}: set one of them, for certificates are checked by the clock")),
         false => Ok(line),
     }
 }

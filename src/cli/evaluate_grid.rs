@@ -48,7 +48,7 @@ impl Condition {
 type Row = (Condition, Test);
 
 pub(crate) fn run(checkpoint: &Checkpoint<'_>) -> ExitCode {
-    let scenario = match RunFolder::at(checkpoint.folder).scenario_judged(checkpoint.set) {
+    let scenario = match RunFolder::at(checkpoint.folder).scenario_to_evaluate(checkpoint.set) {
         Ok(scenario) => scenario,
         Err(error) => return complain(&error.into(), 2),
     };

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use coordinator::{RunFolder, Summary};
-use serde_json::json;
+use coordinator::RunFolder;
 
 use super::evaluated::{Checkpoint, cells, evaluate, heads, label, scale};
 use crate::{
@@ -13,10 +12,8 @@ use crate::{
         chart::{Axis, Chart, Diagram, Line, Look, Mark, Series},
         picture,
     },
+    records::over_snr::{AtSnr, OverSnr, SNR_FILE},
 };
-
-/// An SNR in dB, and the summary at it.
-type Point = (f64, Summary);
 
 pub(crate) fn run(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> ExitCode {
     let mut snrs = snrs.to_vec();
@@ -27,8 +24,8 @@ pub(crate) fn run(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> ExitCode {
         Err(error) => return complain(&error, 2),
     };
     match measure(checkpoint, &snrs, &planned) {
-        Ok(points) => {
-            print(&points, checkpoint.place.json);
+        Ok(over) => {
+            print(&over, checkpoint.place.json);
             ExitCode::SUCCESS
         }
         Err(error) => complain(&error, 1),
@@ -38,7 +35,7 @@ pub(crate) fn run(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> ExitCode {
 /// The assignment for each SNR, all checked before the first evaluation.
 fn plan(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> anyhow::Result<Vec<String>> {
     let folder = RunFolder::at(checkpoint.folder);
-    let scenario = folder.scenario_judged(checkpoint.set)?;
+    let scenario = folder.scenario_to_evaluate(checkpoint.set)?;
     let at = |&snr_db: &f64| {
         let Some(set) = scenario.channels_at(snr_db) else {
             bail!(
@@ -46,56 +43,52 @@ fn plan(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> anyhow::Result<Vec<String>
                 checkpoint.folder.display()
             );
         };
-        folder.scenario_judged(&[checkpoint.set, std::slice::from_ref(&set)].concat())?;
+        folder.scenario_to_evaluate(&[checkpoint.set, std::slice::from_ref(&set)].concat())?;
         Ok(set)
     };
     snrs.iter().map(at).collect()
 }
 
-fn measure(checkpoint: &Checkpoint<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Result<Vec<Point>> {
-    let mut points = Vec::new();
+fn measure(checkpoint: &Checkpoint<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Result<OverSnr> {
+    let mut over = OverSnr { rows: Vec::new() };
     for (&snr_db, set) in snrs.iter().zip(planned) {
         eprintln!("{snr_db} dB: evaluating");
-        points.push((snr_db, evaluate(checkpoint, "snr", std::slice::from_ref(set))?));
+        let summary = evaluate(checkpoint, "snr", std::slice::from_ref(set))?;
+        over.rows.push(AtSnr { snr_db, test: summary.test, channel: summary.channel });
         // Written after every point, so that results can be viewed early and survive an interruption.
-        let path = checkpoint.folder.join("snr.json");
-        std::fs::write(&path, format!("{}\n", rows(&points))).with_context(|| path.display().to_string())?;
+        let path = checkpoint.folder.join(SNR_FILE);
+        std::fs::write(&path, serde_json::to_string(&over)? + "\n")
+            .with_context(|| path.display().to_string())?;
     }
-    picture::write(checkpoint.folder, "snr", &draw(&points))?;
-    Ok(points)
+    picture::write(checkpoint.folder, "snr", &draw(&over.rows))?;
+    Ok(over)
 }
 
-fn rows(points: &[Point]) -> serde_json::Value {
-    let row = |(snr_db, summary): &Point| json!({"snr_db": snr_db, "test": summary.test, "channel": summary.channel});
-    json!({ "rows": points.iter().map(row).collect::<Vec<_>>() })
-}
-
-fn print(points: &[Point], json: bool) {
+fn print(over: &OverSnr, json: bool) {
     if json {
-        println!("{}", rows(points));
+        println!("{}", serde_json::to_string(over).expect("it has only strings and numbers"));
         return;
     }
-    let tasks = points.first().map_or(&[][..], |(_, summary)| summary.test.tasks.as_slice());
+    let tasks = over.rows.first().map_or(&[][..], |first| first.test.tasks.as_slice());
     println!("{:>8}{:>10}{:>10}{:>10}{:>10}{}", "dB", "N-CE", "sent", "arrives", "capacity", heads(tasks));
     let nats = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
-    for (snr_db, summary) in points {
-        let on_air = summary.channel;
-        print!("{snr_db:>8}{:>10.4}", summary.test.n_ce);
-        print!("{:>10}", nats(on_air.map(|air| air.rate_sent)));
-        print!("{:>10}", nats(on_air.and_then(|air| air.rate_received)));
-        print!("{:>10}", nats(on_air.and_then(|air| air.capacity)));
-        println!("{}", cells(&summary.test.tasks));
+    for AtSnr { snr_db, test, channel } in &over.rows {
+        print!("{snr_db:>8}{:>10.4}", test.n_ce);
+        print!("{:>10}", nats(channel.map(|air| air.rate_sent)));
+        print!("{:>10}", nats(channel.and_then(|air| air.rate_received)));
+        print!("{:>10}", nats(channel.and_then(|air| air.capacity)));
+        println!("{}", cells(&test.tasks));
     }
 }
 
 /// One diagram for each task and metric: the score over the SNR, with its intervals.
-fn draw(points: &[Point]) -> Chart {
-    let snrs = || points.iter().map(|(snr_db, _)| *snr_db);
-    let tasks = points.first().map(|(_, summary)| summary.test.tasks.as_slice()).unwrap_or_default();
+fn draw(points: &[AtSnr]) -> Chart {
+    let snrs = || points.iter().map(|point| point.snr_db);
+    let tasks = points.first().map(|point| point.test.tasks.as_slice()).unwrap_or_default();
     let diagram = |(at, task): (usize, &coordinator::TaskResult)| {
         let scale = scale(&task.metric);
-        let of = |(snr_db, summary): &Point| {
-            let task = &summary.test.tasks[at];
+        let of = |AtSnr { snr_db, test, .. }: &AtSnr| {
+            let task = &test.tasks[at];
             ((*snr_db, scale * task.value), task.ci95.map(|end| (*snr_db, scale * end)))
         };
         let (scores, bars): (Vec<_>, Vec<_>) = points.iter().map(of).unzip();

@@ -8,7 +8,7 @@ use coordinator::{Summary, TaskResult};
 use crate::{
     bench::measured_run,
     program,
-    run::{LaunchOptions, processes::OF_ONE_PROCESS},
+    run::{launch::LaunchOptions, processes::OF_ONE_PROCESS},
 };
 
 /// The checkpoint to evaluate, and how.

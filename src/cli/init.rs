@@ -7,17 +7,15 @@ use std::{
     process::ExitCode,
 };
 
-use clap::ValueEnum;
-use data::{ArrayReport, DataError};
-
-const DIGITS: &str = include_str!("../../scenarios/digits.toml");
-const HANDWRITTEN: &str = include_str!("../../scenarios/handwritten.toml");
-const MMFI: &str = include_str!("../../scenarios/mmfi.toml");
+use clap::builder::PossibleValuesParser;
+use coordinator::built_in_scenario;
+use data::{ArrayReport, Chosen, DataError, Settings};
+use scenario::BUILT_IN_SOURCES;
 
 /// The line of the shipped scenarios with the path of the data.
 const PATH: &str = "#path = ";
 
-/// Write a first scenario file: a shipped one with every key explained, or one for a folder of arrays.
+/// Write a first scenario file: a shipped one with every key explained, or one for a folder of arrays or a data set of this program.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib init                                     # digits made by code, every key explained
@@ -29,8 +27,8 @@ pub(crate) struct Arguments {
     file: PathBuf,
 
     /// The data set
-    #[arg(long, default_value = "digits", value_name = "SOURCE")]
-    source: Source,
+    #[arg(long, default_value = "digits", value_name = "SOURCE", value_parser = PossibleValuesParser::new(data::source_names()))]
+    source: String,
 
     /// Folder of the data set
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
@@ -39,21 +37,6 @@ pub(crate) struct Arguments {
     /// Overwrite the file
     #[arg(long)]
     force: bool,
-}
-
-/// All data sets.
-#[derive(Clone, Copy, ValueEnum)]
-enum Source {
-    /// Digits drawn and spoken by code
-    Digits,
-    /// MNIST images and FSDD recordings
-    #[value(name = "handwritten")]
-    HandWritten,
-    /// People moving before cameras, lidar, radar and WiFi
-    #[value(name = "mmfi")]
-    MmFi,
-    /// Your own arrays
-    Arrays,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -88,19 +71,20 @@ impl Arguments {
     }
 
     fn text(&self) -> Result<String, String> {
-        let shipped = match self.source {
-            Source::Digits => DIGITS,
-            Source::HandWritten => HANDWRITTEN,
-            Source::MmFi => MMFI,
-            Source::Arrays => {
-                let folder =
-                    self.data.as_deref().ok_or("say with --data DIR which folder of arrays it is for")?;
-                let report =
-                    data::check_arrays(folder, false).map_err(|error: DataError| error.to_string())?;
-                return of_arrays(folder, &report);
-            }
+        let (source, folder) = (self.source.as_str(), self.data.as_deref());
+        if source == "arrays" {
+            let folder = folder.ok_or("say with --data DIR which folder of arrays it is for")?;
+            let report = data::check_arrays(folder, false).map_err(|error: DataError| error.to_string())?;
+            return of_arrays(folder, &report);
+        }
+        // A program may call a data set of its own like a shipped scenario of another one.
+        let shipped = BUILT_IN_SOURCES.contains(&source).then(|| built_in_scenario(source)).flatten();
+        let Some(shipped) = shipped else {
+            let chosen = Chosen::new(Settings::new(source, None)).map_err(|error| error.to_string())?;
+            let (modalities, tasks) = chosen.names();
+            return of_names(source, folder, &modalities, &tasks);
         };
-        let Some(folder) = self.data.as_deref().filter(|_| !matches!(self.source, Source::Digits)) else {
+        let Some(folder) = folder.filter(|_| source != "digits") else {
             return Ok(shipped.to_owned());
         };
         let path = format!("path = {}", quoted(folder)?);
@@ -126,23 +110,48 @@ fn of_arrays(folder: &Path, report: &ArrayReport) -> Result<String, String> {
     if !lack.is_empty() {
         return Err(format!("{}: {lack}", folder.display()));
     }
-    let mut text = format!(
-        "# Written by `pom2dib init`: what looks like classes is a task, and everything else a modality. Take an array that should be\n\
-         # learnt as values out of the transmitters, and give it a receiver. `pom2dib init --source digits` explains every key.\n\
-         name = \"arrays\"\n\n[data]\nsource = \"arrays\"\npath = {}\n\n\
+    let note = "# Written by `pom2dib init`: what looks like classes is a task, and everything else a modality. Take an array that should be\n\
+                # learnt as values out of the transmitters, and give it a receiver. `pom2dib init --source digits` explains every key.\n";
+    Ok(note.to_owned()
+        + &head("arrays", Some(folder), modalities.len(), tasks.len())?
+        + &nodes(&modalities, &tasks))
+}
+
+/// A scenario for a data set of this program: a transmitter for every modality, a receiver for every task.
+fn of_names(
+    source: &str,
+    folder: Option<&Path>,
+    modalities: &[String],
+    tasks: &[String],
+) -> Result<String, String> {
+    let note = "# Written by `pom2dib init`: a transmitter for every modality, and a receiver for every task. `pom2dib init\n\
+                # --source digits` explains every key.\n";
+    Ok(note.to_owned() + &head(source, folder, modalities.len(), tasks.len())? + &nodes(modalities, tasks))
+}
+
+/// The sections before those of the nodes.
+fn head(source: &str, folder: Option<&Path>, modalities: usize, tasks: usize) -> Result<String, String> {
+    let path = match folder {
+        Some(folder) => format!("path = {}\n", quoted(folder)?),
+        None => String::new(),
+    };
+    Ok(format!(
+        "name = \"{source}\"\n\n[data]\nsource = \"{source}\"\n{path}\n\
          [network]\n# How many transmitters a receiver may request at a tick, and how many entries a transmitter may encode.\n\
-         receiver_limit = {}\ntransmitter_limit = {}\n\n[train]\nrounds = 300\n",
-        quoted(folder)?,
-        modalities.len().min(2),
-        tasks.len(),
-    );
+         receiver_limit = {}\ntransmitter_limit = {tasks}\n\n[train]\nrounds = 300\n",
+        modalities.min(2),
+    ))
+}
+
+fn nodes(modalities: &[impl std::fmt::Display], tasks: &[impl std::fmt::Display]) -> String {
+    let mut text = String::new();
     for name in modalities {
         text += &format!("\n[[transmitter]]\nmodalities = [\"{name}\"]\n");
     }
     for name in tasks {
         text += &format!("\n[[receiver]]\ntask = \"{name}\"\n");
     }
-    Ok(text)
+    text
 }
 
 /// A path as a TOML string.
@@ -150,4 +159,21 @@ fn quoted(folder: &Path) -> Result<String, String> {
     let text =
         folder.to_str().ok_or_else(|| format!("{}: the folder's name must be UTF-8", folder.display()))?;
     Ok(toml::Value::String(text.into()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use scenario::Scenario;
+
+    use super::*;
+
+    #[test]
+    fn a_data_set_of_a_program_has_a_transmitter_for_every_modality_and_a_receiver_for_every_task() {
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let text =
+            of_names("rings", Some("a folder".as_ref()), &names(&["x", "y"]), &names(&["ring"])).unwrap();
+        let scenario = Scenario::parse(&text, "rings.toml", &[]).unwrap();
+        assert_eq!((scenario.data.source.as_str(), scenario.transmitters()), ("rings", 2));
+        assert_eq!((scenario.receivers(), scenario.receiver_limit()), (1, 2));
+    }
 }

@@ -179,7 +179,7 @@ impl Arguments {
         if !self.tls {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-            let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let token = randomness::hex(&bytes);
             return Ok(vec![secret("token", json!({ "token": token }))]);
         }
         let folder = tempfile::tempdir()?;

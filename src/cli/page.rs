@@ -1,4 +1,5 @@
 use std::{
+    io::IsTerminal,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -6,9 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use coordinator::Drawn;
 use link::{LinkError, Listener, Token};
 use page::{Door, Runs, Site};
 use tokio::signal::unix::SignalKind;
+
+use crate::{cli::slow::Slow, program::again};
 
 /// Serve the pages of a folder of runs and sweeps, live and finished: a list of them, their curves over each other, and
 /// the page of each. Or write the page of one run as a file.
@@ -26,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "127.0.0.1:0", value_name = "IP:PORT", value_parser = node::listening)]
     listen: SocketAddr,
 
-    /// File with the token that readers on other machines must show
+    /// File with the token that readers on other machines must show, and whoever has a tick computed again
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
@@ -55,7 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn write(arguments: &Arguments, out: &Path) -> anyhow::Result<()> {
-    let state = Runs::state_of(&arguments.folder).map_err(anyhow::Error::msg)?;
+    let reading = format!("reading the logs in {}", arguments.folder.display());
+    let state = Slow::during(&reading, || Runs::state_of(&arguments.folder)).map_err(anyhow::Error::msg)?;
     std::fs::write(out, page::file_of(&state))
         .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
     say(arguments, &out.display().to_string());
@@ -64,7 +69,15 @@ fn write(arguments: &Arguments, out: &Path) -> anyhow::Result<()> {
 
 fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let runs = Arc::new(Runs::below(&arguments.folder).map_err(anyhow::Error::msg)?);
-    let token = arguments.token_file.as_ref().map(|file| Token::read(file)).transpose()?;
+    let given = arguments.token_file.as_ref().map(|file| Token::read(file)).transpose()?;
+    // A log may be read by others, so only a terminal is told a token, and only then one is made.
+    let shows_token = !arguments.json && std::io::stdout().is_terminal();
+    let token = match given {
+        None if shows_token && arguments.listen.ip().is_loopback() => {
+            Some(Token::random(Path::new("the page's token"))?)
+        }
+        given => given,
+    };
     if token.is_none() && !arguments.listen.ip().is_loopback() {
         bail!(
             "{} can be reached from other machines: give --token-file FILE, or listen on 127.0.0.1",
@@ -82,13 +95,25 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
             other => other.into(),
         })?;
         let address = listener.address();
-        say(arguments, &format!("http://{address}/"));
+        let fragment = token.as_ref().filter(|_| shows_token).map(Token::fragment).unwrap_or_default();
+        say(arguments, &format!("http://{address}/{fragment}"));
+        let drawn = Drawn::default();
+        let site = Site::of_folder(runs, Door::new(address, token))
+            .with_ticks(move |folder, tick| drawn.tick(folder, tick))
+            .with_replay(replay);
         let stop = node::Shutdown::on(&[SignalKind::interrupt(), SignalKind::terminate()]);
-        listener
-            .serve_http(Site::of_folder(runs, Door::new(address, token)).router(), stop.announced())
-            .await;
+        listener.serve_http(site.router(), stop.announced()).await;
         Ok(())
     })
+}
+
+/// The command that computes a tick of a run again.
+fn replay(folder: &Path, tick: u64) -> tokio::process::Command {
+    // Without a program the command fails, and says so.
+    let program = again().unwrap_or_else(|_| std::process::Command::new("pom2dib"));
+    let mut command = tokio::process::Command::from(program);
+    command.arg("replay").arg(folder).args(["--json", "--tick", &tick.to_string()]);
+    command
 }
 
 fn say(arguments: &Arguments, page: &str) {

@@ -61,7 +61,9 @@ impl Graph {
                 self.over_axis("ReduceMean", &normal, &[1])
             }
             &Kind::Film { values } => self.film(network, x, axes, values)?,
-            Kind::Own { name, .. } => bail!("{}: nobody says how \"{name}\" is an ONNX graph", network.name),
+            Kind::Own { name, .. } => {
+                bail!("{}: the kind \"{name}\" has no description as an ONNX graph", network.name)
+            }
         };
         self.linear(network, &last, "output.w", "output.b")
     }

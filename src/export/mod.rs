@@ -23,7 +23,7 @@ use randomness::Seed;
 use serde_json::{Value, json};
 
 use self::networks::{OfRun, Part, networks};
-use crate::cli::complain::complain;
+use crate::cli::{complain::complain, slow::Slow};
 
 /// Write every network of a run's last checkpoint as safetensors, and encoders and decoders also as ONNX, with the
 /// common randomness and the normalisation that their users need.
@@ -80,15 +80,23 @@ impl Arguments {
             if self.best { Trained::open_best(&self.run)? } else { Trained::open(&self.run)? }
         };
         let networks = networks(&trained, self.data.clone())?;
+        let slow = Slow::new(format!("writing networks to {}", self.out.display()));
+        let show = |done: usize| slow.show(done, 2 * networks.len());
         // Before anything is written.
-        let graphs =
-            networks.iter().map(|of| of.graph(&trained, &networks)).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut graphs = Vec::with_capacity(networks.len());
+        for of in &networks {
+            graphs.push(of.graph(&trained, &networks)?);
+            show(graphs.len());
+        }
         let rows = match self.rows {
             0 => None,
-            count => Some(rows::rows(&trained, self.data.clone(), count)?),
+            count => Some(Slow::during("computing what the networks make of rows", || {
+                rows::rows(&trained, self.data.clone(), count)
+            })?),
         };
         fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        for (of, graph) in networks.iter().zip(&graphs) {
+        for (at, (of, graph)) in networks.iter().zip(&graphs).enumerate() {
+            show(networks.len() + at);
             of.network.write(&self.out)?;
             if let Some(graph) = graph {
                 write(&self.out, &format!("{}.onnx", of.network.stem()), graph)?;

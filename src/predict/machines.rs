@@ -34,7 +34,7 @@ impl Machines {
         passes: u64,
         device: Option<Device>,
     ) -> Result<Self, NodeError> {
-        let scenario = Arc::new(judging(&trained.scenario, passes));
+        let scenario = Arc::new(evaluating(&trained.scenario, passes));
         let context = |index: usize, own: Device| {
             Ok::<_, NodeError>(Context {
                 scenario: scenario.clone(),
@@ -74,8 +74,14 @@ impl Machines {
         of_transmitters.chain(self.receivers.iter().flat_map(ReceiverMachine::networks))
     }
 
-    /// Every receiver's answers for all rows, in each of `passes` passes, piece by piece.
-    pub(crate) fn answers(mut self, passes: u64) -> Result<Vec<Vec<Answers>>, NodeError> {
+    /// Every receiver's answers for all rows, in each of `passes` passes, piece by piece. `show` is told how many rows have been answered, by
+    /// all receivers in all passes.
+    pub(crate) fn answers(
+        mut self,
+        passes: u64,
+        show: &dyn Fn(usize),
+    ) -> Result<Vec<Vec<Answers>>, NodeError> {
+        let mut rows = 0;
         let order = Order::Evaluate(Evaluate { passes, validation: false });
         let mut answers = vec![Vec::new(); self.receivers.len()];
         for k in 0..self.transmitters.len() {
@@ -88,7 +94,10 @@ impl Machines {
             match letter {
                 Letter::Turn(k, t, turn) => self.transmit(k, transmitter::Input::Turn(t, turn))?,
                 Letter::Features(k, t, features) => {
+                    let before = answers[t].len();
                     self.receive(t, receiver::Input::Features(k, features), &mut answers[t])?;
+                    rows += answers[t][before..].iter().map(|answers| answers.rows.len()).sum::<usize>();
+                    show(rows);
                 }
             }
         }
@@ -121,7 +130,7 @@ impl Machines {
 }
 
 /// The scenario without the large-sample rate, which is not needed here.
-fn judging(scenario: &Scenario, passes: u64) -> Scenario {
+fn evaluating(scenario: &Scenario, passes: u64) -> Scenario {
     let mut scenario = scenario.clone();
     scenario.evaluation.passes = passes;
     scenario.evaluation.joint_rate_samples = 2;

@@ -22,7 +22,7 @@ use serde_json::json;
 
 pub(crate) use self::machines::Machines;
 use self::prediction::Prediction;
-use crate::cli::complain::complain;
+use crate::cli::{complain::complain, slow::Slow};
 
 /// Write the answers of a trained network to every row of a data set.
 ///
@@ -154,9 +154,13 @@ impl Arguments {
         let dataset = rows(&trained, self.data.clone(), self.split.split())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(|| u16::try_from(cores).unwrap_or(u16::MAX));
+        let of = trained.scenario.receivers() * dataset.samples(Split::Test) * self.passes as usize;
+        let slow = Slow::new(format!("answering the rows by the networks of {}", self.run.display()));
         let answers = node::on_threads(threads, || {
-            Machines::new(&trained, dataset.clone(), self.passes, self.device)?.answers(self.passes)
+            Machines::new(&trained, dataset.clone(), self.passes, self.device)?
+                .answers(self.passes, &|rows| slow.show(rows, of))
         })?;
+        drop(slow);
         let predictions: Vec<Prediction> = answers
             .into_iter()
             .enumerate()

@@ -86,10 +86,10 @@ impl Prediction {
     /// For classes with labels: the fraction of right answers, over all passes.
     pub(crate) fn accuracy(&self) -> Option<f64> {
         let Kind::Classes { answers, labels, .. } = &self.answers else { return None };
-        let judged = labels.iter().flatten().count() * self.passes;
+        let evaluated = labels.iter().flatten().count() * self.passes;
         let is_right = |(at, answer): &(usize, &u32)| labels[at % self.rows] == Some(**answer);
         let right = answers.iter().enumerate().filter(is_right).count();
-        (judged > 0).then(|| right as f64 / judged as f64)
+        (evaluated > 0).then(|| right as f64 / evaluated as f64)
     }
 }
 

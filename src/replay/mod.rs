@@ -12,7 +12,10 @@ use coordinator::{CoordinatorError, RoundDraws, RunFolder, TickDraws};
 use scenario::Scenario;
 use serde::Serialize;
 
-use crate::run::{Launch, LaunchOptions, in_process};
+use crate::run::{
+    in_process,
+    launch::{Launch, LaunchOptions},
+};
 use samples::Samples;
 
 /// Show what was drawn at a tick of training: u, samples, requests, choices, grants, and what the cap took away.

@@ -1,6 +1,6 @@
 use coordinator::{RoundDraws, TickDraws};
 use dib::{BatchOrder, SampleAt};
-use randomness::Seed;
+use randomness::{Seed, hex};
 use scenario::Scenario;
 use serde::Serialize;
 
@@ -19,10 +19,9 @@ impl Samples {
     /// The samples of a tick, from the seed and the size of the training set; none if the data set is not at hand, or
     /// is not the one that the run was trained on.
     pub(crate) fn of(scenario: &Scenario, draws: &RoundDraws, tick: &TickDraws) -> Option<Self> {
-        let info = node::data_source(scenario, None).ok()?.info().ok()?;
-        let split = info.splits.iter().find(|split| split.name == "train")?;
+        let rows = coordinator::training_rows(scenario).filter(|rows| *rows > 0)?;
         let each = scenario.train.samples_per_tick;
-        let mut order = BatchOrder::new(Seed::from_number(scenario.seed), split.samples);
+        let mut order = BatchOrder::new(Seed::from_number(scenario.seed), rows);
         let round: Vec<SampleAt> =
             draws.ticks.iter().flat_map(|draws| order.positions(draws.tick, each)).collect();
         let is_known = hex(&node::batch_digest(round.into_iter())) == draws.samples;
@@ -35,8 +34,4 @@ impl Samples {
             }
         })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

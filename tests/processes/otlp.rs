@@ -1,4 +1,4 @@
-//! `run --otlp`: a collector gets one trace a round, with spans of every process.
+//! `run --otlp`: a collector gets one trace a round and a pass of evaluation, with spans of every process.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,10 @@ use opentelemetry_proto::tonic::{
 };
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    transport::{Identity, Server, ServerTlsConfig},
+};
 
 use crate::PROGRAM;
 
@@ -27,7 +30,8 @@ struct Span {
     trace: Vec<u8>,
     id: Vec<u8>,
     parent: Vec<u8>,
-    round: i64,
+    /// Of a round; else of a pass of evaluation.
+    round: Option<i64>,
     nanoseconds: u64,
     attributes: Vec<String>,
 }
@@ -48,8 +52,12 @@ impl TraceService for Collector {
             let process = text(&resource.attributes, "service.instance.id");
             for span in of_process.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 let round = match value(&span.attributes, "pom2dib.round") {
-                    Some(Value::IntValue(round)) => round,
-                    other => panic!("{other:?} is no round"),
+                    Some(Value::IntValue(round)) => Some(round),
+                    other => {
+                        let pass = value(&span.attributes, "pom2dib.pass");
+                        assert!(other.is_none() && matches!(pass, Some(Value::IntValue(_))), "{pass:?}");
+                        None
+                    }
                 };
                 self.0.lock().unwrap().push(Span {
                     process: process.clone(),
@@ -79,38 +87,56 @@ fn text(attributes: &[KeyValue], key: &str) -> String {
 }
 
 impl Collector {
-    /// Begins to collect; returns the URL.
-    fn serve(&self, runtime: &Runtime) -> String {
+    /// Begins to collect, with a certificate and its key if they are given; returns the port.
+    fn serve(&self, runtime: &Runtime, identity: Option<Identity>) -> u16 {
+        let _inside = runtime.enter();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
         let service = TraceServiceServer::new(self.clone());
-        let served =
-            Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
+        let mut server = Server::builder();
+        if let Some(identity) = identity {
+            server = server.tls_config(ServerTlsConfig::new().identity(identity)).unwrap();
+        }
+        let served = server.add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
         runtime.spawn(async { served.await.unwrap() });
-        url
+        port
     }
 }
 
 #[test]
-fn every_round_is_one_trace_over_all_processes() {
+fn every_round_and_every_pass_of_evaluation_is_one_trace_over_all_processes() {
     let runtime = Runtime::new().unwrap();
     let collector = Collector::default();
-    let url = collector.serve(&runtime);
+    let port = collector.serve(&runtime, None);
     let place = Place::new(PROGRAM);
 
-    place.run(&format!("run tiny.toml --otlp {url} --page off --out a")).done();
+    let validates = "--set data.hold_out=0.02 --set evaluation.every=3 --set evaluation.passes=2";
+    place.run(&format!("run tiny.toml {validates} --otlp http://127.0.0.1:{port} --page off --out a")).done();
 
     let spans = collector.0.lock().unwrap().clone();
     let mut by_trace: BTreeMap<Vec<u8>, Vec<Span>> = BTreeMap::new();
     spans.iter().for_each(|span| by_trace.entry(span.trace.clone()).or_default().push(span.clone()));
-    let rounds: BTreeSet<i64> = spans.iter().map(|span| span.round).collect();
-    assert_eq!((rounds.len(), by_trace.len()), (6, 6), "a trace a round");
+    let rounds: BTreeSet<i64> = spans.iter().filter_map(|span| span.round).collect();
+    let validation_passes = place.run_folder("a").text("scenario.toml");
+    let validation_passes: usize = validation_passes
+        .lines()
+        .find_map(|line| line.strip_prefix("validation_passes = "))
+        .map_or(1, |passes| passes.parse().unwrap());
+    // Of validation after rounds 3 and 6, and of the test set.
+    let passes = 2 * validation_passes + 2;
+    assert_eq!((rounds.len(), by_trace.len()), (6, 6 + passes), "a trace a round, and a pass");
     for trace in by_trace.values() {
         let processes: BTreeSet<&str> = trace.iter().map(|span| span.process.as_str()).collect();
         let all = ["coordinator", "receiver 0", "receiver 1", "transmitter 0", "transmitter 1"];
         assert_eq!(processes, BTreeSet::from(all));
-        // The round, four nodes, and an exchange and its answer for each of four links.
-        assert_eq!(trace.len(), 1 + 4 + 8, "{trace:#?}");
+        // The whole, four nodes, and an exchange and its answer for each of four links; in a pass, for each of its pieces.
+        let is_round = trace[0].round.is_some();
+        assert!(trace.iter().all(|span| span.round == trace[0].round));
+        match is_round {
+            true => assert_eq!(trace.len(), 1 + 4 + 8, "{trace:#?}"),
+            false => assert!(trace.len() >= 1 + 4 + 8 && (trace.len() - 5).is_multiple_of(8), "{trace:#?}"),
+        }
+        let whole = if is_round { "round" } else { "evaluation pass" };
         let by_id: BTreeMap<&[u8], &Span> = trace.iter().map(|span| (span.id.as_slice(), span)).collect();
         assert_eq!(by_id.len(), trace.len(), "no two spans have one id");
         for span in trace {
@@ -119,10 +145,10 @@ fn every_round_is_one_trace_over_all_processes() {
                 .map(|parent| (parent.process.as_str(), parent.name.as_str()));
             let named = |prefix: &str| span.name.strip_prefix(prefix);
             match span.name.as_str() {
-                "round" => {
+                name if name == whole => {
                     assert_eq!((span.process.as_str(), span.parent.as_slice()), ("coordinator", &[][..]))
                 }
-                name if name == span.process => assert_eq!(parent, Some(("coordinator", "round"))),
+                name if name == span.process => assert_eq!(parent, Some(("coordinator", whole))),
                 _ => match (named("exchange with "), named("answer to ")) {
                     (Some(_), None) => {
                         assert_eq!(parent, Some((span.process.as_str(), span.process.as_str())))
@@ -138,8 +164,37 @@ fn every_round_is_one_trace_over_all_processes() {
             }
         }
         let decoder = trace.iter().find(|span| span.name == "receiver 1").unwrap();
-        assert!(decoder.attributes.iter().any(|key| key == "pom2dib.decode_seconds"), "{decoder:?}");
+        let has_work = decoder.attributes.iter().any(|key| key == "pom2dib.decode_seconds");
+        assert_eq!(has_work, is_round, "{decoder:?}");
     }
+}
+
+#[test]
+fn a_collector_with_an_authority_of_ones_own_is_trusted_by_its_certificate_alone() {
+    let runtime = Runtime::new().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).unwrap();
+    let issuer = rcgen::Issuer::new(params, key);
+    let own = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(["localhost".into()]).unwrap().signed_by(&own, &issuer).unwrap();
+    let collector = Collector::default();
+    let identity = Identity::from_pem(certificate.pem(), own.serialize_pem());
+    let port = collector.serve(&runtime, Some(identity));
+    let place = Place::new(PROGRAM);
+    place.write("authority.pem", authority.pem());
+    let words = format!("run tiny.toml --rounds 2 --otlp https://localhost:{port} --page off");
+
+    place.run(&format!("{words} --out a")).done();
+    assert!(collector.0.lock().unwrap().is_empty(), "nobody knows its authority");
+
+    let named = format!("OTEL_EXPORTER_OTLP_CERTIFICATE={}", place.path("authority.pem").display());
+    place.run(&format!("{named} {words} --out b")).done();
+    let spans = collector.0.lock().unwrap();
+    let processes: BTreeSet<&str> = spans.iter().map(|span| span.process.as_str()).collect();
+    assert_eq!(processes.len(), 5, "{processes:?}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_run_is_watched_in_a_browser_from_start_to_end() {
     );
     browser.wait_until(
         "(() => { const cells = [...document.querySelectorAll('#links td')]; \
-         return cells.length === 4 && cells.every((cell) => cell.textContent.endsWith('ms')); })()",
+         return cells.length === 4 && cells.every((cell) => cell.textContent.includes(' ms · ') && cell.textContent.endsWith('B')); })()",
     );
     let status = place.run("status a --json").done().json();
     assert_eq!(status["paused"], true);
@@ -49,6 +49,20 @@ fn a_run_is_watched_in_a_browser_from_start_to_end() {
     browser.wait_until("document.querySelector('#phase').textContent === 'done'");
     browser.wait_until("!document.querySelector('#results').hidden");
 
+    // The scores so far are those of all passes now.
+    let pass = browser.evaluate("[watched.store.pass, watched.store.summary.test]");
+    assert_eq!((&pass[0]["pass"], &pass[0]["passes"]), (&json!(1), &json!(1)), "{pass}");
+    for (so_far, task) in
+        pass[0]["tasks"].as_array().unwrap().iter().zip(pass[1]["tasks"].as_array().unwrap())
+    {
+        assert_eq!([&so_far["name"], &so_far["metric"]], [&task["name"], &task["metric"]]);
+        assert_near(
+            &[so_far["value"].clone(), so_far["ce"].clone()],
+            &[task["value"].clone(), task["ce"].clone()],
+        );
+    }
+
+    let metrics = place.run_folder("a").lines("metrics.jsonl");
     let lines = place.run_folder("a").lines("selection.jsonl");
     assert_eq!(lines.len(), 60);
     // The map has a pixel for each entry of each receiver in each round, as opaque as the entry was granted.
@@ -68,6 +82,13 @@ fn a_run_is_watched_in_a_browser_from_start_to_end() {
             "[0, 1].map((t) => [...document.querySelectorAll(`#grants td[data-receiver='${t}']`)].map((cell) => Number(cell.dataset.share)))",
         );
         assert_eq!(numbers(&cells), granted, "the table at round {round}");
+        let of_links = &metrics[round.as_u64().unwrap() as usize];
+        let cells = browser.evaluate(
+            "[0, 1].map((t) => [...document.querySelectorAll(`#links td[data-receiver='${t}']`)].map((cell) => Number(cell.dataset.bytes)))",
+        );
+        assert_eq!(numbers(&cells), numbers(&of_links["link_bytes"]), "the links at round {round}");
+        let all = ["feature", "gradient"].map(|kind| of_links["bytes"][kind].as_f64().unwrap());
+        assert_eq!(numbers(&cells).iter().sum::<f64>(), all[0] + all[1]);
         let round = round.as_u64().expect("rounds are numbers") as usize;
         let column: Vec<f64> = (0..10).map(|row| map[60 * row + round]).collect();
         let opacities: Vec<f64> = granted.iter().map(|share| (255.0 * share).round()).collect();
@@ -155,6 +176,8 @@ fn readers_of_any_kind_change_nothing_of_a_run() {
             .count();
         assert!(heard.contains("event: end"), "{heard}");
         assert!(rounds > 0 || heard.contains("event: resync"), "{heard}");
+        let scores = "event: pass\ndata: {\"pass\":1,\"passes\":1,\"n_ce\":-";
+        assert!(heard.contains(scores) || heard.contains("event: resync"), "{heard}");
     }
 }
 
@@ -235,6 +258,14 @@ fn names_in(text: &str) -> Vec<&str> {
     let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let words = text.split(|letter| !is_of_name(letter));
     words.filter(|word| word.starts_with("pom2dib_")).collect()
+}
+
+/// Numbers that were computed, or written, in another way.
+fn assert_near(found: &[Value], expected: &[Value]) {
+    assert_eq!(found.len(), expected.len(), "{found:?}, not {expected:?}");
+    for (found, expected) in numbers(&found.into()).iter().zip(numbers(&expected.into())) {
+        assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1e-3), "{found}, not {expected}");
+    }
 }
 
 /// All numbers of nested lists, in order.
@@ -378,13 +409,22 @@ fn ten_thousand_rounds_of_sixteen_by_sixteen_entries_are_painted_once_a_frame_an
         "(async () => { for (let times = 0; times < 20; times++) { watched.store.version += 1; document.dispatchEvent(new Event('dressed')); \
          await new Promise((wake) => requestAnimationFrame(() => requestAnimationFrame(wake))); } \
          const sorted = took.filter((time) => time > 1).sort((one, other) => one - other); \
-         return [sorted.length, sorted[sorted.length >> 1], sorted.at(-1), performance.memory.usedJSHeapSize / 1e6]; })()",
+         return [sorted.length, sorted[sorted.length >> 1], sorted.at(-1), document.querySelectorAll('*').length, \
+         watched.charts().reduce((sum, chart) => sum + chart.drawn, 0), \
+         watched.charts().reduce((sum, chart) => sum + chart.shown.reduce((all, line) => all + 2 * line.points.length, 0), 0)]; })()",
     );
-    let figures = numbers(&figures);
+    let [repaints, median, longest, elements, drawn, all] = numbers(&figures)[..] else {
+        panic!("{figures}")
+    };
+    let heap = browser.heap_bytes() / 1e6;
     println!(
-        "a repaint of {} in ms: median {:.1}, longest {:.1}; heap {:.0} MB",
-        figures[0], figures[1], figures[2], figures[3]
+        "a repaint of {repaints} in ms: median {median:.1}, longest {longest:.1}; {drawn} points of {all}; heap {heap:.0} MB, \
+         {elements} elements"
     );
+    // What a picture takes follows from these, however busy the machine is.
+    assert!(heap < 200.0, "{heap} MB");
+    assert!(elements < 5000.0, "{elements} elements");
+    assert!(drawn > 0.0 && drawn < 100_000.0, "{drawn} points");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
@@ -409,4 +449,185 @@ fn lines_of_a_long_run(round: u64) -> [String; 2] {
     let half = vec![0.5; 16];
     let selection = json!({ "round": round, "granted": granted, "encoded": half, "asked": half });
     [metrics, selection].map(|line| format!("{line}\n"))
+}
+
+#[test]
+fn the_list_of_runs_is_sorted_filtered_and_draws_the_curves_of_those_that_are_ticked() {
+    let Some(mut browser) = Browser::open() else { return };
+    let place = Place::new(PROGRAM);
+    for (name, seed) in [("one", 3), ("other", 1), ("third", 2)] {
+        place.run(&format!("run tiny.toml --in-process --page off --seed {seed} --out runs/{name}")).done();
+    }
+    let door: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let _pages = place.start(&format!("page runs --listen {door}"));
+    wait_until("the page", PATIENCE, || TcpStream::connect(door).is_ok());
+    let url = format!("http://{door}/");
+    browser.look(1280, 900, false);
+    browser.visit(&url);
+    let rows = "[...document.querySelectorAll('#table tbody tr')]";
+    let are_seeds = |seeds: &str| {
+        format!("JSON.stringify({rows}.map((row) => row.children[3].textContent)) === '{seeds}'")
+    };
+
+    browser.wait_until(&are_seeds("[\"3\",\"1\",\"2\"]"));
+    for (seeds, order) in [("[\"1\",\"2\",\"3\"]", "ascending"), ("[\"3\",\"2\",\"1\"]", "descending")] {
+        browser.click("#table thead th:nth-child(4) button");
+        browser.wait_until(&are_seeds(seeds));
+        let said = browser.evaluate("document.querySelector('#table thead th:nth-child(4)').ariaSort");
+        assert_eq!(said, order);
+    }
+    browser.evaluate("{ const filter = document.querySelector('#filter'); filter.value = 'seed 2'; filter.dispatchEvent(new Event('input')); }");
+    browser.wait_until(&are_seeds("[\"2\"]"));
+    // All are ticked at first; the third is not any more.
+    browser.wait_until("listed.charts[0].shown.length === 3");
+    browser.click("#table tbody tr input");
+    browser.wait_until("listed.charts.every((chart) => chart.shown.length === 2 && chart.drawn > 0)");
+    browser.evaluate("{ const filter = document.querySelector('#filter'); filter.value = ''; filter.dispatchEvent(new Event('input')); }");
+    browser.wait_until(&are_seeds("[\"3\",\"2\",\"1\"]"));
+
+    for (chart, key) in ["n_ce", "sum_rate", "loss"].into_iter().enumerate() {
+        let lines = browser.evaluate(&format!(
+            "listed.charts[{chart}].shown.map(({{ name, colour, points }}) => [name, colour, points])"
+        ));
+        let [one, other] = lines.as_array().unwrap().as_slice() else { panic!("{lines}") };
+        assert_ne!(one[1], other[1], "they have colours of their own");
+        for (line, name) in [(one, "one"), (other, "other")] {
+            assert_eq!(line[0], name);
+            let logged = place.run_folder(&format!("runs/{name}")).lines("metrics.jsonl");
+            let logged: Vec<Value> = logged.iter().map(|line| json!([line["round"], line[key]])).collect();
+            assert_near(line[2].as_array().unwrap(), &logged);
+        }
+    }
+    let link = browser.evaluate("document.querySelector('#table tbody tr a').href");
+    browser.visit(link.as_str().unwrap());
+    browser.wait_until("window.watched?.store.rounds.length === 6 && watched.store.run.seed === 3");
+    check_silence(&mut browser, &url);
+}
+
+#[test]
+fn a_page_in_a_file_is_drawn_and_asks_nobody() {
+    let Some(mut browser) = Browser::open() else { return };
+    let place = Place::new(PROGRAM);
+    place.run("run tiny.toml --in-process --page off --out a").done();
+    place.run("page a --out one.html").done();
+    let url = format!("file://{}", place.path("one.html").display());
+    browser.look(390, 844, true);
+    browser.visit(&url);
+    browser.wait_until(
+        "window.watched?.charts().length > 4 && watched.charts().every((chart) => chart.drawn > 0)",
+    );
+    browser.wait_until("document.querySelector('#phase').textContent === 'done' && !document.querySelector('#results').hidden");
+    let lines = place.run_folder("a").lines("selection.jsonl");
+    browser.evaluate("{ const slider = document.querySelector('#round'); slider.value = 2; slider.dispatchEvent(new Event('input')); }");
+    browser.wait_until("document.querySelector('#grants-round').textContent === '2'");
+    let cells = browser.evaluate("[0, 1].map((t) => [...document.querySelectorAll(`#grants td[data-receiver='${t}']`)].map((cell) => Number(cell.dataset.share)))");
+    assert_eq!(numbers(&cells), numbers(&lines[2]["granted"]));
+    let command = browser.evaluate("document.querySelector('#tick-command').textContent");
+    assert_eq!(command, "pom2dib replay a --tick 6");
+    assert_eq!(browser.evaluate("document.querySelector('#commands').hidden"), true, "nothing listens");
+    check_silence(&mut browser, &url);
+}
+
+#[test]
+fn a_tick_on_the_page_is_the_one_that_replay_shows() {
+    let place = Place::new(PROGRAM);
+    let run = "run tiny.toml --in-process --page off --set checkpoint.every=2";
+    place.run(&format!("{run} --set record.draws=true --out runs/recorded")).done();
+    place.run(&format!("{run} --out runs/plain")).done();
+    let replayed = place.run("replay runs/recorded --tick 13 --json").done().json();
+    let word = "correct-horse-battery";
+    place.write_secret("word", word);
+    let door: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let _pages = place.start(&format!("page runs --listen {door} --token-file word"));
+    wait_until("the page", PATIENCE, || TcpStream::connect(door).is_ok());
+
+    // What follows from the seed, for everybody who reads.
+    let tick = body(&answer(send(door, &get(door, "/run/plain/api/tick?tick=13"))));
+    assert_near(tick["u"].as_array().unwrap(), replayed["u"].as_array().unwrap());
+    assert_eq!((&tick["samples"], &tick["can_replay"]), (&replayed["samples"], &json!(true)));
+    assert_eq!(status_of(&answer(send(door, &get(door, "/run/plain/api/tick?tick=18")))), 404);
+    assert_eq!(status_of(&answer(send(door, &get(door, "/run/plain/api/tick")))), 400);
+    // The rest is computed for whoever may give orders, and by no other site.
+    let path = "/run/plain/api/replay?tick=13";
+    let authority = format!("Authorization: Bearer {word}\r\n");
+    for (headers, status) in [
+        (String::new(), 401),
+        (format!("{authority}Origin: http://evil.example\r\n"), 403),
+        (format!("{authority}Sec-Fetch-Site: cross-site\r\n"), 403),
+    ] {
+        assert_eq!(status_of(&answer(send(door, &post(door, path, &headers)))), status, "{headers}");
+    }
+    assert_eq!(status_of(&answer(send(door, &get(door, path)))), 405);
+    let last = format!("{authority}Connection: close\r\n");
+    let told = answer(send(door, &post(door, "/run/plain/api/replay?tick=18", &last)));
+    assert!(told.contains("event: failed") && told.contains("--tick 18"), "{told}");
+
+    let Some(mut browser) = Browser::open() else { return };
+    browser.look(1280, 900, false);
+    let url = format!("http://{door}/");
+    for (name, is_recorded) in [("recorded", true), ("plain", false)] {
+        browser.visit(&format!("{url}run/{name}/#token={word}"));
+        browser.wait_until(&format!(
+            "window.watched?.store.run.folder === 'runs/{name}' && watched.store.rounds.length === 6"
+        ));
+        browser.wait_until(
+            "document.querySelector('#round').max === '5' && document.querySelector('#tick').max === '2'",
+        );
+        browser.evaluate("{ const slider = document.querySelector('#round'); slider.value = 4; slider.dispatchEvent(new Event('input')); }");
+        browser.evaluate("{ const slider = document.querySelector('#tick'); slider.value = 1; slider.dispatchEvent(new Event('input')); }");
+        browser.wait_until("document.querySelector('#tick-number').textContent === '13' && document.querySelector('#tick-draws rect')");
+        let command = browser.evaluate("document.querySelector('#tick-command').textContent");
+        assert_eq!(command, format!("pom2dib replay runs/{name} --tick 13"));
+        if !is_recorded {
+            assert_eq!(browser.evaluate("document.querySelectorAll('[data-choice]').length"), 0);
+            browser.wait_until("document.querySelector('#replay')");
+            browser.click("#replay");
+        }
+        browser.wait_until("document.querySelector('#tick-draws [data-request]')");
+        let u = browser.evaluate(
+            "[...document.querySelectorAll('#tick-draws rect')].map((bar) => Number(bar.dataset.value))",
+        );
+        assert_near(u.as_array().unwrap(), replayed["u"].as_array().unwrap());
+        let told = |what: &str| {
+            format!(
+                "[...document.querySelectorAll('#tick-draws [data-samples={what}]')].map((code) => code.textContent)[0]"
+            )
+        };
+        assert_eq!(browser.evaluate(&told("tick")), replayed["samples"]["sha256"]);
+        assert_eq!(browser.evaluate(&told("round")), replayed["round_samples_sha256"]);
+        let requests = browser.evaluate("[...document.querySelectorAll('[data-request]')].map((chip) => chip.dataset.request.split(' ').map(Number))");
+        let expected: Vec<Value> = replayed["requests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .enumerate()
+            .flat_map(|(t, own)| own.as_array().unwrap().iter().map(move |k| json!([t, k])))
+            .collect();
+        assert_eq!(requests, json!(expected), "requests of {name}");
+        let choices = browser.evaluate("[...document.querySelectorAll('[data-choice]')].map((chip) => [...chip.dataset.choice.split(' ').map(Number), chip.dataset.granted])");
+        let grants = &replayed["grants"];
+        let expected: Vec<Value> = replayed["choices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .enumerate()
+            .flat_map(|(k, own)| {
+                own.as_array().unwrap().iter().map(move |pair| {
+                    let is_granted = grants[k].as_array().unwrap().contains(pair);
+                    json!([k, pair[0], pair[1], if is_granted { "yes" } else { "no" }])
+                })
+            })
+            .collect();
+        assert_eq!(choices, json!(expected), "choices of {name}");
+    }
+    check_silence(&mut browser, &url);
+}
+
+/// Nothing was complained of, and nobody else was asked.
+fn check_silence(browser: &mut Browser, url: &str) {
+    assert_eq!(browser.complaints(), [""; 0]);
+    let is_stranger =
+        |asked: &&String| !asked.starts_with(url) && !asked.starts_with("data:") && *asked != "about:blank";
+    let strangers: Vec<&String> = browser.requests().iter().filter(is_stranger).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
 }

@@ -16,11 +16,12 @@ board = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0, "histograms":
 tags = board.Tags()
 scalars = {tag: [[event.step, event.value] for event in board.Scalars(tag)] for tag in tags["scalars"]}
 histograms = {tag: [[event.step, event.histogram_value.num] for event in board.Histograms(tag)] for tag in tags["histograms"]}
+sums = {tag: [event.histogram_value.sum for event in board.Histograms(tag)] for tag in tags["histograms"]}
 images = {tag: [[event.step, event.width, event.height] for event in board.Images(tag)] for tag in tags["images"]}
 content = board.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
 start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
 hparams = {name: value.number_value or value.string_value for name, value in start.hparams.items()}
-print(json.dumps({"scalars": scalars, "histograms": histograms, "images": images, "hparams": hparams}))
+print(json.dumps({"scalars": scalars, "histograms": histograms, "sums": sums, "images": images, "hparams": hparams}))
 "#;
 
 /// Prints the seed among the hyper-parameters of every folder.
@@ -92,6 +93,18 @@ fn tensorboard_reads_what_a_run_has_logged() {
         }
     }
     assert_eq!(board["histograms"]["selection/shares"][0], serde_json::json!([0, 10.0]));
+    // Each node's probabilities to be drawn first: of the transmitters, or of a transmitter's modalities.
+    for (node, items) in [
+        ("receiver 0 parity", 2.0),
+        ("receiver 1 digit", 2.0),
+        ("transmitter 0", 3.0),
+        ("transmitter 1", 2.0),
+    ] {
+        let tag = format!("selector probabilities/{node}");
+        assert_eq!(board["histograms"][&tag][0], serde_json::json!([0, items]), "{tag}: {board}");
+        let sum = board["sums"][&tag][0].as_f64().unwrap();
+        assert!((sum - 1.0).abs() < 1e-6, "{tag}: {sum}");
+    }
     let picture = board["images"]["selection/grants"].as_array().unwrap().last().unwrap();
     assert_eq!((&picture[1], &picture[2]), (&6.into(), &60.into()), "a column a round, ten rows");
     assert_eq!(board["hparams"]["seed"], 7.0);

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -8,13 +9,15 @@ use std::{
 
 use ::page::Watch;
 use bytes::Bytes;
-use node::{Span, SpanOf, TracedRound, Traces};
+use node::{Span, SpanOf, TraceOf, Traced, Traces};
 use proto::v1::{ReceiverRound, TransmitterRound};
 use scenario::Scenario;
 use serde::Serialize;
 
 use super::figures::Figures;
-use crate::{Summary, rounds::Metrics, screen::Screen, tensorboard::TensorBoard, totals::Totals};
+use crate::{
+    Summary, evaluation::SoFar, rounds::Metrics, screen::Screen, tensorboard::TensorBoard, totals::Totals,
+};
 
 /// What a run tells its page. The conductor calls it; it never waits.
 pub(crate) struct Feed {
@@ -32,6 +35,8 @@ pub(crate) struct Feed {
     /// The run's 16 bytes.
     run: Bytes,
     incarnation: AtomicU64,
+    /// How many passes of a number have ended in this incarnation.
+    passes: Mutex<BTreeMap<u64, u64>>,
 }
 
 /// Seconds of each node in a round, by profiler phase.
@@ -55,6 +60,7 @@ impl Feed {
             traces,
             run,
             incarnation: AtomicU64::new(0),
+            passes: Mutex::default(),
         }
     }
 
@@ -72,6 +78,7 @@ impl Feed {
     /// An incarnation has cut the logs back to a version.
     pub(crate) fn restart(&self, version: u64, incarnation: u64) {
         self.incarnation.store(incarnation, Ordering::Relaxed);
+        self.passes.lock().expect("no code panics while it holds this lock").clear();
         if self.is_served {
             self.watch.restart(version);
         }
@@ -123,13 +130,41 @@ impl Feed {
         let incarnation = self.incarnation.load(Ordering::Relaxed);
         let ended = SystemTime::now();
         let figures = [("pom2dib.n_ce_nats", metrics.n_ce), ("pom2dib.sum_rate_nats", metrics.sum_rate)];
+        let of = TraceOf::Round(metrics.round);
         self.traces.record(&Span {
-            round: TracedRound { run: self.run.clone(), incarnation, round: metrics.round },
-            of: SpanOf::Round,
+            trace: Traced { run: self.run.clone(), incarnation, of },
+            of: SpanOf::Whole,
             began: ended - Duration::try_from_secs_f64(metrics.seconds).unwrap_or_default(),
             ended,
             figures: figures.map(|(name, value)| (name.to_owned(), value)).into(),
         });
+    }
+
+    /// A pass of evaluation has ended, which began then.
+    pub(crate) fn pass(&self, number: u64, began: SystemTime) {
+        let before = {
+            let mut passes = self.passes.lock().expect("no code panics while it holds this lock");
+            let ended = passes.entry(number).or_default();
+            *ended += 1;
+            *ended - 1
+        };
+        let incarnation = self.incarnation.load(Ordering::Relaxed);
+        let of = TraceOf::Pass { number, before };
+        self.traces.record(&Span {
+            trace: Traced { run: self.run.clone(), incarnation, of },
+            of: SpanOf::Whole,
+            began,
+            ended: SystemTime::now(),
+            figures: Vec::new(),
+        });
+    }
+
+    /// More passes over the test set have ended: the scores so far, which are asked for only if there is a page.
+    pub(crate) fn scores(&self, so_far: impl FnOnce() -> SoFar) {
+        if self.is_served {
+            let text = serde_json::to_string(&so_far()).expect("scores have only strings and numbers");
+            self.watch.pass(&text);
+        }
     }
 
     /// Waits a moment until a collector has all spans.

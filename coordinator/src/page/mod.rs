@@ -3,6 +3,7 @@
 mod address;
 mod feed;
 mod figures;
+mod pass_clock;
 
 use std::{io::IsTerminal, sync::Arc};
 
@@ -15,9 +16,10 @@ use tokio::{sync::oneshot, task::JoinHandle};
 pub use address::PageAddress;
 use feed::Readers;
 pub(crate) use feed::{Feed, RoundLines};
+pub(crate) use pass_clock::PassClock;
 
 use crate::{
-    CoordinatorError, Mode, Options, RunFolder,
+    CoordinatorError, Drawn, Mode, Options, RunFolder,
     manage::to_json,
     service::{Event, Service},
     tensorboard::TensorBoard,
@@ -129,7 +131,12 @@ impl Page {
         eprintln!("page {shown}");
         let metrics = feed.clone();
         let site = Site::of_run(feed.watch().clone(), Door::new(address, Some(token)));
-        let router = site.with_metrics(move || metrics.metrics()).with_answers(answers.clone()).router();
+        let drawn = Drawn::default();
+        let site = site
+            .with_metrics(move || metrics.metrics())
+            .with_answers(answers.clone())
+            .with_ticks(move |folder, tick| drawn.tick(folder, tick));
+        let router = site.router();
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(listener.serve_http(router, async { drop(stopped.await) }));
         Ok(Page { shown, stop, server, answers })

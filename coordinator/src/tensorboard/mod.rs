@@ -58,7 +58,7 @@ impl TensorBoard {
         self.picture.push(granted.iter().flatten().copied());
         let mut values = values::of_round(metrics, &self.tasks);
         if metrics.round.is_multiple_of(SELDOM) {
-            values.extend(values::histograms(metrics, granted));
+            values.extend(values::histograms(metrics, granted, &self.tasks));
             values.extend(self.picture.value());
         }
         self.add(metrics.round, values);

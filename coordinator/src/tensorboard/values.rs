@@ -6,7 +6,10 @@ use scenario::Scenario;
 use super::messages::{
     Content, Histogram, HyperParameters, Kind, Metadata, Parameter, Plugin, SessionEnd, SessionStart, Value,
 };
-use crate::{Summary as RunSummary, rounds::Metrics};
+use crate::{
+    Summary as RunSummary,
+    rounds::{Metrics, Probabilities},
+};
 
 /// Buckets of a histogram.
 const BUCKETS: usize = 30;
@@ -39,10 +42,18 @@ pub(crate) fn of_round(metrics: &Metrics, tasks: &[String]) -> Vec<Value> {
     values
 }
 
-/// The receivers' rates, and the shares at which entries were granted: what the selectors' probabilities came to.
-pub(crate) fn histograms(metrics: &Metrics, granted: &[Vec<f64>]) -> Vec<Value> {
+/// The receivers' rates, the shares at which entries were granted, and the probabilities of what each node that has a selector draws first.
+pub(crate) fn histograms(metrics: &Metrics, granted: &[Vec<f64>], tasks: &[String]) -> Vec<Value> {
     let shares: Vec<f64> = granted.iter().flatten().copied().collect();
-    vec![histogram("rate/of a receiver", &metrics.rate), histogram("selection/shares", &shares)]
+    let mut values =
+        vec![histogram("rate/of a receiver", &metrics.rate), histogram("selection/shares", &shares)];
+    let Probabilities { receivers, transmitters } = &metrics.probabilities;
+    let receivers = receivers.iter().enumerate().map(|(t, own)| (format!("receiver {t} {}", tasks[t]), own));
+    let transmitters = transmitters.iter().enumerate().map(|(k, own)| (format!("transmitter {k}"), own));
+    for (node, own) in receivers.chain(transmitters).filter(|(_, own)| !own.is_empty()) {
+        values.push(histogram(&format!("selector probabilities/{node}"), own));
+    }
+    values
 }
 
 /// The scores on the test set, and that the run has ended.

@@ -1,6 +1,6 @@
-//! Traces of rounds for OpenTelemetry, over all processes of a run.
+//! Traces of rounds and evaluation passes for OpenTelemetry, over all processes of a run.
 //!
-//! All ids follow from what every node knows: a trace's from (run, incarnation, round), a span's also from whose it is.
+//! All ids follow from what every node knows: a trace's from (run, incarnation, round or pass), a span's also from whose it is.
 //! So the spans of different processes form one trace, and nothing of it goes on the wire between them.
 
 mod collector;
@@ -19,7 +19,7 @@ use left_out::Sink;
 pub use node_spans::NodeSpans;
 #[cfg(feature = "otlp")]
 use sink::Sink;
-pub use span::{SpanOf, TracedRound};
+pub use span::{SpanOf, TraceOf, Traced};
 
 /// Where the spans of a process go. Clones share it. By default nowhere.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Traces(Option<Sink>);
 #[derive(Debug)]
 pub struct Span {
     /// The trace that it belongs to.
-    pub round: TracedRound,
+    pub trace: Traced,
     /// What took this time.
     pub of: SpanOf,
     /// When it began.

@@ -5,7 +5,8 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, Status, TraceState},
 };
 use opentelemetry_otlp::{
-    SpanExporter, WithExportConfig, WithTonicConfig, tonic_types::transport::ClientTlsConfig,
+    SpanExporter, WithExportConfig, WithTonicConfig,
+    tonic_types::transport::{Certificate, ClientTlsConfig},
 };
 use opentelemetry_sdk::{
     Resource,
@@ -16,7 +17,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Collector, Span, SpanOf};
+use super::{Collector, Span, SpanOf, TraceOf};
+
+/// The variables that name a file of certificates in PEM, the more special first.
+const AUTHORITY_VARIABLES: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 
 /// Spans that wait to be sent; beyond, they are lost.
 const MOST_WAITING: usize = 8192;
@@ -69,30 +74,35 @@ impl Sink {
     }
 
     fn data(&self, span: &Span) -> SpanData {
-        let Span { round, of, began, ended, figures } = span;
+        let Span { trace, of, began, ended, figures } = span;
         let context = SpanContext::new(
-            TraceId::from_bytes(round.id()),
-            SpanId::from_bytes(round.span_id(*of)),
+            TraceId::from_bytes(trace.id()),
+            SpanId::from_bytes(trace.span_id(*of)),
             TraceFlags::SAMPLED,
             false,
             TraceState::default(),
         );
-        let parent = of.parent().map(|parent| SpanId::from_bytes(round.span_id(parent)));
-        let mut attributes = vec![
-            KeyValue::new("pom2dib.round", round.round.cast_signed()),
-            KeyValue::new("pom2dib.incarnation", round.incarnation.cast_signed()),
-        ];
+        let parent = of.parent().map(|parent| SpanId::from_bytes(trace.span_id(parent)));
+        let which = match trace.of {
+            TraceOf::Round(round) => KeyValue::new("pom2dib.round", round.cast_signed()),
+            TraceOf::Pass { number, .. } => KeyValue::new("pom2dib.pass", number.cast_signed()),
+        };
+        let mut attributes =
+            vec![which, KeyValue::new("pom2dib.incarnation", trace.incarnation.cast_signed())];
+        if let (TraceOf::Pass { .. }, SpanOf::Exchange(pair) | SpanOf::Answer(pair)) = (trace.of, of) {
+            attributes.push(KeyValue::new("pom2dib.piece", pair.part.cast_signed()));
+        }
         attributes.extend(figures.iter().map(|(name, value)| KeyValue::new(name.clone(), *value)));
         SpanData {
             span_context: context,
             parent_span_id: parent.unwrap_or(SpanId::INVALID),
-            parent_span_is_remote: !matches!(of, SpanOf::Round | SpanOf::Exchange(_)),
+            parent_span_is_remote: !matches!(of, SpanOf::Whole | SpanOf::Exchange(_)),
             span_kind: match of {
                 SpanOf::Exchange(_) => SpanKind::Client,
                 SpanOf::Answer(_) => SpanKind::Server,
-                SpanOf::Round | SpanOf::Transmitter(_) | SpanOf::Receiver(_) => SpanKind::Internal,
+                SpanOf::Whole | SpanOf::Transmitter(_) | SpanOf::Receiver(_) => SpanKind::Internal,
             },
-            name: of.name().into(),
+            name: trace.name(*of).into(),
             start_time: *began,
             end_time: *ended,
             attributes,
@@ -108,7 +118,7 @@ impl Sink {
 fn exporter(collector: &Collector, who: &str) -> Result<SpanExporter, String> {
     let builder = SpanExporter::builder().with_tonic().with_endpoint(collector.url()).with_timeout(PATIENCE);
     let builder = match collector.url().starts_with("https:") {
-        true => builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots()),
+        true => builder.with_tls_config(authorities()?),
         false => builder,
     };
     let mut exporter = builder.build().map_err(|error| error.to_string())?;
@@ -119,6 +129,15 @@ fn exporter(collector: &Collector, who: &str) -> Result<SpanExporter, String> {
     ]);
     exporter.set_resource(&resource.build());
     Ok(exporter)
+}
+
+/// Whom an https collector is trusted by: public authorities, and those in the file that OpenTelemetry's variable names.
+fn authorities() -> Result<ClientTlsConfig, String> {
+    let public = ClientTlsConfig::new().with_enabled_roots();
+    let named = AUTHORITY_VARIABLES.iter().find_map(|name| Some((name, std::env::var_os(name)?)));
+    let Some((name, path)) = named else { return Ok(public) };
+    let pem = std::fs::read(&path).map_err(|error| format!("{name}={}: {error}", path.display()))?;
+    Ok(public.ca_certificate(Certificate::from_pem(pem)))
 }
 
 /// Sends spans in batches, until the last sender is gone.

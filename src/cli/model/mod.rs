@@ -12,7 +12,7 @@ use scenario::{Described, Kind, Scenario};
 use serde_json::{Value, json};
 
 use self::listed::{Listed, listed};
-use crate::cli::complain::complain;
+use crate::cli::{complain::complain, slow::Slow};
 
 /// Largest difference between a gradient and its finite difference, relative to the gradient, in f64.
 const TOLERANCE: f64 = 1e-5;
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let listed = match arguments.listed() {
+    let listed = match Slow::during("looking at the data set", || arguments.listed()) {
         Ok(listed) => listed,
         Err(error) => return complain(&error, 2),
     };
@@ -84,9 +84,9 @@ impl Arguments {
     fn show(&self, listed: &[Listed]) -> anyhow::Result<()> {
         let mut errors = vec![None; listed.len()];
         if self.check_gradients {
-            for (listed, error) in listed.iter().zip(&mut errors) {
-                *error = Some(gradients::largest_error(listed.module()?)?);
-            }
+            let check = |listed: &Listed| anyhow::Ok(Some(gradients::largest_error(listed.module()?)?));
+            let all = || listed.iter().map(check).collect::<anyhow::Result<Vec<_>>>();
+            errors = Slow::during("checking gradients against finite differences", all)?;
         }
         if self.json {
             let networks: Vec<Value> =

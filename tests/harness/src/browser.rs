@@ -135,6 +135,14 @@ impl Browser {
         std::fs::write(path, bytes).expect("a picture can be written");
     }
 
+    /// Bytes of the page's heap in JavaScript that are in use, with those of its arrays, garbage among them.
+    pub fn heap_bytes(&mut self) -> f64 {
+        let usage = self.call("Runtime.getHeapUsage", json!({}));
+        let of = |name: &str| usage[name].as_f64().unwrap_or(0.0);
+        assert!(of("usedSize") > 0.0, "{usage}");
+        of("usedSize") + of("backingStorageSize")
+    }
+
     /// The addresses of all requests so far.
     pub fn requests(&mut self) -> &[String] {
         self.hear();

@@ -123,11 +123,20 @@ impl Outcome {
     }
 }
 
-/// Whether a line shows progress of a run.
+/// Whether a line shows progress: of a run, or of what takes a while on a busy machine.
 fn is_progress(line: &str) -> bool {
-    ["page ", "rounds ", "evaluation passes ", "waiting for ", "note: "]
-        .iter()
-        .any(|start| line.starts_with(start))
+    let of_runs = ["page ", "rounds ", "evaluation passes ", "waiting for ", "note: "];
+    let of_others = [
+        "answering ",
+        "checking ",
+        "computing ",
+        "indexing ",
+        "looking at ",
+        "making ",
+        "reading ",
+        "writing ",
+    ];
+    of_runs.iter().chain(&of_others).any(|start| line.starts_with(start))
 }
 
 impl std::fmt::Display for Outcome {

@@ -1,0 +1,68 @@
+//! What was drawn at a tick, as far as it follows from the seed.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use data::{Needs, Split};
+use dib::{BatchOrder, Phase, common};
+use randomness::Seed;
+use scenario::Scenario;
+use serde_json::{Value, json};
+
+use crate::{RunFolder, summary::hex};
+
+/// What was drawn at ticks of runs: u, and the rows of the training set. Requests and choices depend on networks, and are not here.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// How many rows the runs in these folders train on; none where their data set is not at hand.
+    rows: Mutex<BTreeMap<PathBuf, Option<usize>>>,
+}
+
+impl Drawn {
+    /// A tick of the run in a folder, as an object of JSON: `tick`, `round`, `u`, and `samples` with `rows`, `epochs` and `sha256`, or
+    /// null where the data set is not at hand.
+    ///
+    /// # Errors
+    ///
+    /// One line if the folder holds no run, or its run has no such tick.
+    pub fn tick(&self, folder: &Path, tick: u64) -> Result<Value, String> {
+        let scenario = RunFolder::at(folder).scenario().map_err(|error| error.to_string())?;
+        let (ticks, seed) = (scenario.train.ticks_per_round as u64, Seed::from_number(scenario.seed));
+        let round = tick / ticks;
+        if round >= scenario.train.rounds {
+            return Err(format!("the run has {} rounds of {ticks} ticks", scenario.train.rounds));
+        }
+        let samples = self.rows(folder, &scenario).map(|rows| {
+            let drawn = BatchOrder::new(seed, rows).positions(tick, scenario.train.samples_per_tick);
+            let (rows, epochs): (Vec<usize>, Vec<u64>) = drawn.iter().map(|at| (at.sample, at.epoch)).unzip();
+            json!({ "rows": rows, "epochs": epochs, "sha256": hex(&node::batch_digest(drawn.into_iter())) })
+        });
+        let u = common(seed, Phase::Train, tick, scenario.network.feature_dim);
+        Ok(json!({ "tick": tick, "round": round, "u": u, "samples": samples }))
+    }
+
+    fn rows(&self, folder: &Path, scenario: &Scenario) -> Option<usize> {
+        let known = || self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rows) = known().get(folder) {
+            return *rows;
+        }
+        // Files are read here: nobody else waits for it.
+        let rows = training_rows(scenario).filter(|rows| *rows > 0);
+        known().insert(folder.into(), rows);
+        rows
+    }
+}
+
+/// How many rows a scenario's data set has to train on, without those that are held out; none if it is not at hand.
+pub fn training_rows(scenario: &Scenario) -> Option<usize> {
+    let data = node::data_source(scenario, None).ok()?;
+    let tasks = data.settings().task_names();
+    let needs = Needs { modalities: &[], tasks: &tasks };
+    let seed = Seed::from_number(scenario.seed);
+    let opened = data.open(seed, &needs).ok()?;
+    let divided = data.divide(opened, seed, &needs, scenario.data.hold_out).ok()?;
+    Some(divided.train.samples(Split::Train))
+}
