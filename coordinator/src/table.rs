@@ -138,13 +138,17 @@ fn rates(text: &mut String, rates: Option<&Rates>) {
 
 /// Channel use for a sample, if any.
 fn on_air(text: &mut String, channel: Option<OnAir>) {
-    let Some(OnAir { uses, snr_db, rate_sent, rate_received, capacity }) = channel else { return };
+    let Some(air) = channel else { return };
+    let OnAir { uses, snr_db, uses_ratio, rate_sent, rate_sent_is_estimate, rate_received, capacity } = air;
     let at = snr_db.map_or(String::new(), |snr_db| format!(" at {snr_db:.1} dB"));
+    let ratio =
+        uses_ratio.map_or(String::new(), |ratio| format!(", {ratio:.2} times those of each entry's values"));
+    let estimate = if rate_sent_is_estimate { " (estimated before the limit of power)" } else { "" };
     let arrived = rate_received.map_or(String::new(), |rate| format!(", {rate:.2} arrive"));
     let capacity = capacity.map_or(String::new(), |capacity| format!("; capacity {capacity:.2} nats"));
     let _ = writeln!(
         text,
-        "  channel    {uses:>8.2} uses a sample{at}; {rate_sent:.2} nats sent{arrived}{capacity}"
+        "  channel    {uses:>8.2} uses a sample{at}{ratio}; {rate_sent:.2} nats sent{estimate}{arrived}{capacity}"
     );
 }
 

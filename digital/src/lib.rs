@@ -19,6 +19,11 @@
 //! assert_eq!(heard.as_deref(), Some(&payload[..]));
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests compare with functions that were written by others")
+)]
+
 mod chain;
 mod crc;
 mod format;

@@ -312,6 +312,18 @@ pub struct ReceiverRound {
     /// as air, of what each transmitter sent, in index order; empty where no entry can cross a channel
     #[prost(message, repeated, tag = "17")]
     pub links: ::prost::alloc::vec::Vec<Air>,
+    /// complex symbols of each (k, m), a sample, in (k, m) order; empty where no entry can cross a channel
+    #[prost(double, repeated, tag = "18")]
+    pub entry_uses: ::prost::alloc::vec::Vec<f64>,
+    /// payload of z received from each transmitter and of its gradient sent back, in index order
+    #[prost(uint64, repeated, tag = "19")]
+    pub link_bytes: ::prost::alloc::vec::Vec<u64>,
+    /// streams of coded features from each transmitter; empty where none are coded
+    #[prost(uint64, repeated, tag = "20")]
+    pub link_coded_bits: ::prost::alloc::vec::Vec<u64>,
+    /// of each transmitter, to be the first that its selector draws, mean over the ticks; empty without a selector
+    #[prost(double, repeated, tag = "21")]
+    pub probabilities: ::prost::alloc::vec::Vec<f64>,
 }
 /// What entries spent in the air, summed over those that crossed a channel which is not ideal.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -334,6 +346,9 @@ pub struct Air {
     /// rate of what arrived, nats; absent where it is not counted
     #[prost(double, optional, tag = "6")]
     pub received: ::core::option::Option<f64>,
+    /// complex symbols that the values of the same entries would take, each sent by itself
+    #[prost(double, tag = "7")]
+    pub plain_uses: f64,
 }
 /// What a receiver went on without, in a round or a pass. In evaluation, the samples of a tick count as an entry.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -391,6 +406,9 @@ pub struct TransmitterRound {
     pub batch: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "10")]
     pub spent: ::core::option::Option<Spent>,
+    /// of each modality, to be the first that its selector draws, mean over the requests; empty without any
+    #[prost(double, repeated, tag = "11")]
+    pub probabilities: ::prost::alloc::vec::Vec<f64>,
 }
 /// What features came to, summed over entries and samples.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -446,6 +464,9 @@ pub struct ReceiverPass {
     /// of each of `entries`, for what part of the test samples it was granted; empty: for all
     #[prost(double, repeated, tag = "11")]
     pub shares: ::prost::alloc::vec::Vec<f64>,
+    /// as a round's, mean over the test samples
+    #[prost(double, repeated, tag = "12")]
+    pub entry_uses: ::prost::alloc::vec::Vec<f64>,
 }
 /// How strong a receiver's links were in a pass, |h|^2 Es/N0, counted over the groups of test samples that share a gain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -91,11 +91,19 @@ pub struct Payload {
 
 impl Payload {
     /// Checks a payload of f32, which must have exactly this shape, and only finite values.
+    ///
+    /// # Errors
+    ///
+    /// If the payload is missing, or its type, shape or length differs, or a value is not finite.
     pub fn check(what: &'static str, tensor: Option<&Tensor>, shape: &[usize]) -> Result<Self, WireError> {
         Payload::check_of(ElementType::F32, what, tensor, shape)
     }
 
     /// The same of values of a type.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Payload::check`].
     pub fn check_of(
         element: ElementType,
         what: &'static str,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use dib::{Crossing, Mac, channel_uses};
 use node::Context;
 
-use crate::received::Received;
+use crate::{air::Spent, received::Received};
 
 /// Who sends in a slot: transmitters and the numbers of their entries among what has come, in index order.
 type Senders = Vec<(usize, usize)>;
@@ -65,8 +65,12 @@ pub(crate) fn hear(
                 values[range.clone()].copy_from_slice(&whole[before..]);
             }
             let transmitters: Vec<usize> = senders.iter().map(|(k, _)| *k).collect();
+            let entries: Vec<(usize, usize)> =
+                senders.iter().map(|&(k, entry)| (k, received[k].entries[entry].modality)).collect();
             let measure = mac.measure(&slot, &transmitters, rows.len());
-            received[senders[0].0].air.count(measure, rows.len() * channel_uses(d));
+            let uses = rows.len() * channel_uses(d);
+            let spent = Spent { uses, plain: senders.len() * uses, entries: &entries };
+            received[senders[0].0].air.count(measure, spent);
         }
         for (&(k, entry), (_, values)) in senders.iter().zip(values) {
             received[k].set_values(entry, d, &values);

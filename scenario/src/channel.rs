@@ -361,6 +361,13 @@ impl Scenario {
         self.channel_between(k, t).filter(|channel| !channel.is_digital())
     }
 
+    /// Whether the rate (17) of what is sent is only an estimate: that of features before a channel scales them as they were drawn, or
+    /// cuts symbols off.
+    pub fn rate_sent_is_estimate(&self) -> bool {
+        let changes = |channel: &Channel| channel.power == Power::Realised || channel.peak.is_some();
+        self.train.method.rate == Rate::Information && self.channels().any(|(_, _, channel)| changes(channel))
+    }
+
     /// Whether any link sends bits over the air.
     pub fn sends_bits(&self) -> bool {
         self.channels().any(|(_, _, channel)| channel.is_digital())
@@ -567,6 +574,21 @@ mod tests {
         assert_eq!(scenario.channel_between(1, 1).unwrap().snr_db.unwrap().ends(), [0.0, 20.0]);
         assert_eq!(parse("").unwrap().channel_between(0, 0), None);
         assert_eq!(Scenario::parse(&scenario.to_toml(), "again", &[]).unwrap(), scenario);
+    }
+
+    #[test]
+    fn a_rate_before_the_limit_of_power_is_an_estimate() {
+        let is_estimate = |more: &str, method: &str| {
+            let set =
+                [format!("channel=[{{kind=\"awgn\",snr_db=3{more}}}]"), format!("train.method={method}")];
+            Scenario::parse(SCENARIO, "my.toml", &set).unwrap().rate_sent_is_estimate()
+        };
+        assert!(is_estimate(",power=\"realised\"", "pom2dib") && is_estimate(",peak=2.0", "tadib"));
+        for power in ["sample", "entry", "average"] {
+            assert!(!is_estimate(&format!(",power=\"{power}\""), "pom2dib"));
+        }
+        // Its rate is no estimate, whatever is sent.
+        assert!(!is_estimate(",peak=2.0", "vddib"));
     }
 
     #[test]

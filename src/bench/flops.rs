@@ -97,9 +97,9 @@ fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError
             of_receivers += each((d + scenario.gains_at_receiver_selector(t), outputs), ticks)?;
         }
     }
-    for (k, asked) in chosen.asked.iter().enumerate() {
+    for (k, requested) in chosen.requested.iter().enumerate() {
         let inputs = 2 * d + scenario.gains_at_transmitter_selector(k);
-        of_transmitters += each((inputs, 2 * scenario.modalities(k)), *asked)?;
+        of_transmitters += each((inputs, 2 * scenario.modalities(k)), *requested)?;
     }
     Ok([of_receivers, of_transmitters])
 }

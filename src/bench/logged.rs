@@ -23,7 +23,7 @@ pub(crate) struct Chosen {
     /// Ticks at which each (k, m) was granted to any receiver.
     pub(crate) encoded: Vec<f64>,
     /// (tick, receiver) pairs that requested each transmitter.
-    pub(crate) asked: Vec<f64>,
+    pub(crate) requested: Vec<f64>,
 }
 
 impl Logged {
@@ -40,7 +40,7 @@ impl Logged {
         Chosen {
             granted: self.mean(self.selection.iter().flat_map(|line| &line.granted)),
             encoded: self.mean(self.selection.iter().map(|line| &line.encoded)),
-            asked: self.mean(self.selection.iter().map(|line| &line.asked)),
+            requested: self.mean(self.selection.iter().map(|line| &line.asked)),
         }
     }
 

@@ -82,7 +82,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
     let mut points = Vec::new();
     for loss in rates(arguments) {
         let same = trained(arguments, loss)?;
-        let without = judged(arguments, loss)?;
+        let without = evaluated(arguments, loss)?;
         points.push(Point { loss, same, without });
         // Written after every point, so that results can be viewed early and survive an interruption.
         plot::write(&arguments.out, &[("loss.csv", table(&points)), ("loss.svg", draw(&points)?)])?;
@@ -112,10 +112,10 @@ fn trained(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
 }
 
 /// Evaluates the network trained without loss over such links.
-fn judged(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
+fn evaluated(arguments: &Arguments, loss: f64) -> anyhow::Result<Summary> {
     let kept = folder(arguments, 0.0).join(format!("judged-at-{loss}.json"));
     if !kept.exists() {
-        eprintln!("loss {loss}: judging the network that was trained without");
+        eprintln!("loss {loss}: evaluating the network that was trained without");
         let log = arguments.out.join("stderr.log");
         let mut command = program::again()?;
         command.arg("evaluate").arg(folder(arguments, 0.0)).arg("--json");
@@ -201,7 +201,7 @@ fn print(points: &[Point], json: bool) {
         println!("{}", serde_json::json!({ "rows": rows }));
         return;
     }
-    print!("{:>10}{:>10}{:>10}{:>10}{:>10}", "trained at", "judged at", "missing", "N-CE", "sum-rate");
+    print!("{:>10}{:>10}{:>10}{:>10}{:>10}", "trained at", "tested at", "missing", "N-CE", "sum-rate");
     for task in points.iter().take(1).flat_map(|point| &point.same.test.tasks) {
         print!("{:>12}", task.name);
     }

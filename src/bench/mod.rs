@@ -82,7 +82,7 @@ enum What {
     /// code, LDPC code, QAM) in as many channel uses; with the capacity of those.
     ///
     /// The channels are those of the scenario that have noise; if none has, white noise (kind "awgn") between all nodes. The last three kinds of network
-    /// are trained once and judged at every SNR. How many bits a block of the digital chain takes follows from train.beta: with
+    /// are trained once and evaluated at every SNR. How many bits a block of the digital chain takes follows from train.beta: with
     /// --digital-beta several are trained, whose best is what a digital system can have. A digital chain needs a program with the Cargo feature `digital`;
     /// --digital-beta none leaves it out. Finished work is not repeated: an interrupted command continues where it stopped.
     #[command(after_long_help = "Examples:

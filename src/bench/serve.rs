@@ -68,7 +68,7 @@ struct Point {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    if let Err(error) = RunFolder::at(&arguments.run).scenario_judged(&arguments.set) {
+    if let Err(error) = RunFolder::at(&arguments.run).scenario_to_evaluate(&arguments.set) {
         return complain(&error.into(), 2);
     }
     if !arguments.budgets.is_empty() {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use coordinator::{OnAir, ScenarioArguments, Summary, TaskResult, Test};
 use scenario::{Channel, ChannelKind, Equaliser, Power, Scenario, SnrDb, Transport};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     bench::measured_run,
@@ -23,10 +23,17 @@ use crate::{
         plot::write,
     },
     program,
+    records::over_snr::OverSnr,
 };
 
 /// Es/N0 in dB of a channel that is as good as without noise.
 const CLEAR: f64 = 100.0;
+
+/// How far the ratio of a digital chain's uses to those of analogue features may be off 1.
+const MOST_OFF: f64 = 0.05;
+
+/// What is said of a digital chain beyond that.
+const UNEQUAL: &str = "not at equal uses";
 
 /// Command line of `bench snr`.
 #[derive(clap::Args)]
@@ -42,7 +49,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     seeds: Vec<u64>,
 
-    /// The train.beta of each network with a digital chain; by default, the scenario's. `none` leaves the digital chain out
+    /// The train.beta of each network with a digital chain; by default, the scenario's. `none` leaves the digital chain out. By default
+    /// it is also left out where it cannot be, as over a `mac` or in a build without the feature `digital`
     #[arg(long, value_name = "BETA,...", value_delimiter = ',')]
     digital_beta: Vec<String>,
 
@@ -83,22 +91,13 @@ struct Row {
     training: String,
     seed: u64,
     snr_db: f64,
+    /// Channel uses over the ceil(d/2) a sample that the values of the same entries would take; none if nothing is known of them.
+    uses_ratio: Option<f64>,
+    /// Of a digital chain: that it is not compared at equal uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
     test: Test,
     channel: Option<OnAir>,
-}
-
-/// A row of what `evaluate --snr-db` prints.
-#[derive(Deserialize, Serialize)]
-struct Judged {
-    snr_db: f64,
-    test: Test,
-    channel: Option<OnAir>,
-}
-
-/// All that it prints.
-#[derive(Deserialize, Serialize)]
-struct AllJudged {
-    rows: Vec<Judged>,
 }
 
 impl Training {
@@ -134,7 +133,10 @@ impl Training {
         };
         let changed = channels.iter().cloned().map(|mut channel| {
             channel.snr_db = channel.snr_db.map(|_| snr_db);
-            if is_digital {
+            if !is_digital {
+                channel.transport = Transport::Analogue;
+                (channel.modulation, channel.code_rate) = (None, None);
+            } else if channel.snr_db.is_some() {
                 // A constellation has a power of its own.
                 (channel.transport, channel.power, channel.peak) = (Transport::Digital, Power::Sample, None);
                 channel.equaliser = Equaliser::Mmse;
@@ -147,6 +149,9 @@ impl Training {
         if let Training::Digital(beta) = self {
             set.extend(["train.coding=dithered", "train.rate_estimator=prior"].map(String::from));
             set.extend(beta.iter().map(|beta| format!("train.beta={beta}")));
+        } else if channels.iter().any(Channel::is_digital) {
+            // What a scenario with bits must have, values must not.
+            set.extend(["train.coding=gaussian", "train.rate_estimator=per-dimension"].map(String::from));
         }
         set
     }
@@ -154,10 +159,11 @@ impl Training {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     // All networks are checked before the first is trained.
-    let planned = match plan(arguments) {
-        Ok(planned) => planned,
+    let (planned, left_out) = match plan(arguments) {
+        Ok(plan) => plan,
         Err(error) => return complain(&error, 2),
     };
+    left_out.iter().for_each(|line| eprintln!("note: {}", link::printable(line)));
     match measure(arguments, &planned) {
         Ok(rows) => {
             print(&rows, arguments.json);
@@ -167,7 +173,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn plan(arguments: &Arguments) -> anyhow::Result<Vec<Planned>> {
+/// All networks, and a line for each training that is left out.
+fn plan(arguments: &Arguments) -> anyhow::Result<(Vec<Planned>, Vec<String>)> {
     let scenario = arguments.scenario.resolve()?;
     let channels = channels(&scenario);
     let mut snrs = arguments.snr_db.clone();
@@ -181,18 +188,50 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Vec<Planned>> {
         [none] if none == "none" => {}
         betas => trainings.extend(betas.iter().map(|beta| Training::Digital(Some(beta.clone())))),
     }
-    let seeds = if arguments.seeds.is_empty() { vec![scenario.seed] } else { arguments.seeds.clone() };
-    let planned =
-        seeds.into_iter().flat_map(|seed| trainings.iter().map(move |training| (seed, training.clone())));
-    let plan = |(seed, training): (u64, Training)| {
+    let set = |training: &Training, seed: u64| {
         let mut own = arguments.scenario.clone();
         own.seed = Some(seed);
         own.set.extend(training.set(&channels));
-        own.resolve().with_context(|| training.name())?;
-        let judged_at = if matches!(training, Training::Each(_)) { Vec::new() } else { snrs.clone() };
-        Ok(Planned { training, seed, arguments: own, judged_at })
+        own
     };
-    planned.map(plan).collect()
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for training in trainings {
+        let checked = set(&training, scenario.seed).resolve().map(drop);
+        match why_left_out(&training, checked.map_err(anyhow::Error::from))? {
+            Some(why) => left_out.push(why),
+            None => kept.push(training),
+        }
+    }
+    let seeds = if arguments.seeds.is_empty() { vec![scenario.seed] } else { arguments.seeds.clone() };
+    let planned = seeds.into_iter().flat_map(|seed| kept.iter().map(move |training| (seed, training)));
+    let plan = |(seed, training): (u64, &Training)| Planned {
+        training: training.clone(),
+        seed,
+        arguments: set(training, seed),
+        judged_at: if matches!(training, Training::Each(_)) { Vec::new() } else { snrs.clone() },
+    };
+    Ok((planned.map(plan).collect(), left_out))
+}
+
+/// Why a training is left out, given what the check of its scenario says: one that nobody has asked for and that these channels, or this
+/// program, cannot have. None if it is kept.
+fn why_left_out(training: &Training, checked: anyhow::Result<()>) -> anyhow::Result<Option<String>> {
+    let Err(error) = checked else { return Ok(None) };
+    match training {
+        // A mac has one SNR, and sends no bits; a program without the feature `digital` says how to get one with it.
+        Training::Random(..) | Training::Digital(None) => {
+            Ok(Some(format!("left out: {}: {error:#}", training.name())))
+        }
+        Training::Digital(Some(_)) => {
+            Err(error.context(format!("{} (--digital-beta none leaves it out)", training.name())))
+        }
+        Training::Each(_) | Training::Clear => Err(error.context(training.name())),
+    }
+}
+
+/// What is to be said of a digital chain with this ratio of its uses to those of analogue features.
+fn unequal(ratio: f64) -> Option<&'static str> {
+    ((ratio - 1.0).abs() > MOST_OFF).then_some(UNEQUAL)
 }
 
 /// The scenario's channels; one with white noise between all nodes if none has noise.
@@ -227,12 +266,20 @@ fn measure(arguments: &Arguments, planned: &[Planned]) -> anyhow::Result<Vec<Row
 fn measure_one(arguments: &Arguments, planned: &Planned, of: &str) -> anyhow::Result<Vec<Row>> {
     let folder = arguments.out.join(format!("seed-{}", planned.seed)).join(planned.training.folder());
     let summary = trained(planned, &folder, of)?;
-    let row = |snr_db, test, channel| Row {
-        training: planned.training.name(),
-        seed: planned.seed,
-        snr_db,
-        test,
-        channel,
+    let is_digital = matches!(planned.training, Training::Digital(_));
+    let row = |snr_db, test: Test, channel: Option<OnAir>| {
+        // An older program, whose results may lie in the folder, has not counted the uses of entries.
+        let counted = channel.filter(|air| air.uses > 0.0 && !test.entry_uses.is_empty());
+        let uses_ratio = counted.map(|air| air.uses_ratio.unwrap_or(1.0));
+        Row {
+            training: planned.training.name(),
+            seed: planned.seed,
+            snr_db,
+            uses_ratio,
+            note: uses_ratio.filter(|_| is_digital).and_then(unequal),
+            test,
+            channel,
+        }
     };
     if let Training::Each(snr_db) = planned.training {
         return Ok(vec![row(snr_db, summary.test, summary.channel)]);
@@ -264,10 +311,10 @@ fn trained(planned: &Planned, folder: &Path, of: &str) -> anyhow::Result<Summary
 }
 
 /// Scores of a network at these SNRs.
-fn judged(folder: &Path, snrs: &[f64], of: &str) -> anyhow::Result<AllJudged> {
+fn judged(folder: &Path, snrs: &[f64], of: &str) -> anyhow::Result<OverSnr> {
     let kept = folder.join("judged.json");
     if kept.exists() {
-        let before: AllJudged = read(&kept)?;
+        let before: OverSnr = read(&kept)?;
         if before.rows.iter().map(|row| row.snr_db).eq(snrs.iter().copied()) {
             return Ok(before);
         }
@@ -291,18 +338,19 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 
 /// A line for every network, SNR and task.
 fn table(rows: &[Row]) -> String {
-    let mut text =
-        "training,seed,snr_db,task,metric,value,ci95_low,ci95_high,ce,n_ce,sum_rate,uses,capacity,lost\n"
-            .to_owned();
+    let mut text = "training,seed,snr_db,task,metric,value,ci95_low,ci95_high,ce,n_ce,sum_rate,uses,uses_ratio,capacity,lost,note\n"
+        .to_owned();
     for row in rows {
         let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.5}"));
         let uses = number(row.channel.map(|air| air.uses));
+        let ratio = number(row.uses_ratio);
+        let note = row.note.unwrap_or_default();
         let capacity = number(row.channel.and_then(|air| air.capacity));
         for task in &row.test.tasks {
             let [low, high] = task.ci95;
             let _ = writeln!(
                 text,
-                "\"{}\",{},{},{},{},{:.5},{low:.5},{high:.5},{:.5},{:.5},{:.3},{uses},{capacity},{:.5}",
+                "\"{}\",{},{},{},{},{:.5},{low:.5},{high:.5},{:.5},{:.5},{:.3},{uses},{ratio},{capacity},{:.5},{note}",
                 row.training,
                 row.seed,
                 row.snr_db,
@@ -396,8 +444,8 @@ fn print(rows: &[Row], json: bool) {
         return;
     }
     print!(
-        "{:<28}{:>8}{:>10}{:>10}{:>8}{:>10}{:>9}",
-        "", "dB", "N-CE", "sum-rate", "uses", "capacity", "lost"
+        "{:<28}{:>8}{:>10}{:>10}{:>8}{:>8}{:>10}{:>9}",
+        "", "dB", "N-CE", "sum-rate", "uses", "ratio", "capacity", "lost"
     );
     let tasks: &[TaskResult] = rows.first().map_or(&[], |row| &row.test.tasks);
     tasks.iter().for_each(|task| print!("{:>14}", format!("{}, {}", task.name, label(&task.metric))));
@@ -410,6 +458,7 @@ fn print(rows: &[Row], json: bool) {
         let columns = [
             of(&|row| Some(row.test.sum_rate)),
             of(&|row| row.channel.map(|air| air.uses)),
+            of(&|row| row.uses_ratio),
             of(&|row| row.channel.and_then(|air| air.capacity)),
             of(&|row| Some(100.0 * lost(row))),
         ];
@@ -419,11 +468,24 @@ fn print(rows: &[Row], json: bool) {
         };
         let scores: Vec<_> = tasks.iter().enumerate().map(scores).collect();
         for (snr_db, [n_ce, ..]) in of(&|row| Some(row.test.n_ce)) {
-            let [rate, uses, capacity, lost] = columns.each_ref().map(|values| mean(values, snr_db));
-            print!("{name:<28}{snr_db:>8}{n_ce:>10.4}{rate:>10.2}{uses:>8.1}{capacity:>10.2}{lost:>7.1} %");
+            let [rate, uses, ratio, capacity, lost] = columns.each_ref().map(|values| mean(values, snr_db));
+            let ratio = if ratio.is_nan() { "–".to_owned() } else { format!("{ratio:.2}") };
+            print!(
+                "{name:<28}{snr_db:>8}{n_ce:>10.4}{rate:>10.2}{uses:>8.1}{ratio:>8}{capacity:>10.2}{lost:>7.1} %"
+            );
             scores.iter().for_each(|values| print!("{:>14.2}", mean(values, snr_db)));
-            println!();
+            let mut own = rows.iter().filter(|row| row.training == name && row.snr_db == snr_db);
+            match own.find_map(|row| row.note) {
+                Some(note) => println!("  {note}"),
+                None => println!(),
+            }
         }
+    }
+    println!("ratio: channel uses over those of the same entries as values, ceil(d/2) a sample");
+    if rows.iter().any(|row| row.note.is_some()) {
+        println!(
+            "{UNEQUAL}: the ratio is more than 5 % off 1; blocks that do not fit want a larger train.beta (--digital-beta)"
+        );
     }
 }
 
@@ -432,15 +494,35 @@ mod tests {
     use super::*;
 
     fn words(training: &Training, channel: &str) -> anyhow::Result<Scenario> {
-        let arguments = |set: Vec<String>| {
-            Scenario::parse(
-                "[network]\nreceiver_limit = 1\ntransmitter_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n",
-                "test",
-                &set,
-            )
-        };
         let given = if channel.is_empty() { Vec::new() } else { vec![format!("channel=[{{{channel}}}]")] };
-        Ok(arguments(training.set(&channels(&arguments(given)?)))?)
+        parsed(training.set(&channels(&parsed(given)?)))
+    }
+
+    fn parsed(set: Vec<String>) -> anyhow::Result<Scenario> {
+        let base = "[network]\nreceiver_limit = 1\ntransmitter_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
+        Ok(Scenario::parse(base, "test", &set)?)
+    }
+
+    #[test]
+    fn what_these_channels_or_this_program_cannot_have_is_left_out_unless_it_is_asked_for() {
+        let refused = || Err(anyhow::anyhow!("build it with --features digital"));
+        let why = |training: &Training| why_left_out(training, refused()).unwrap().unwrap();
+        assert_eq!(
+            why(&Training::Digital(None)),
+            "left out: digital chain: build it with --features digital"
+        );
+        assert!(why(&Training::Random(0.0, 5.0)).starts_with("left out: trained at random SNRs: "));
+        let asked = why_left_out(&Training::Digital(Some("0.1".into())), refused()).unwrap_err();
+        let line = format!("{asked:#}");
+        assert!(line.contains("--digital-beta none") && line.contains("--features digital"), "{line}");
+        why_left_out(&Training::Each(3.0), refused()).unwrap_err();
+        assert_eq!(why_left_out(&Training::Clear, Ok(())).unwrap(), None);
+    }
+
+    #[test]
+    fn uses_are_equal_within_5_percent() {
+        assert_eq!([0.96, 1.0, 1.04].map(unequal), [None; 3]);
+        assert_eq!([0.94, 1.06, 3.0].map(unequal), [Some(UNEQUAL); 3]);
     }
 
     #[test]
@@ -454,6 +536,15 @@ mod tests {
         let random = at(&Training::Random(-6.0, 20.0), own);
         assert_eq!((random.kind, random.power), (ChannelKind::Rayleigh, Power::Entry));
         assert_eq!(random.snr_db, Some(SnrDb::Range(-6.0, 20.0)));
+        // What only a digital transport has is left behind.
+        let bits =
+            format!("{own},transport=\"digital\",modulation=\"bpsk\"").replace("\"entry\"", "\"sample\"");
+        let set = format!("channel=[{{{bits}}}]");
+        let coded = ["train.coding=dithered", "train.rate_estimator=prior"].map(String::from);
+        let scenario = parsed([&coded[..], &[set]].concat()).unwrap();
+        let analogue = Training::Clear.set(&channels(&scenario));
+        let analogue = parsed(analogue).unwrap();
+        assert_eq!(analogue.channel_between(0, 0).unwrap().modulation, None);
         let digital = at(&Training::Digital(Some("0.01".into())), own);
         assert_eq!((digital.transport, digital.power), (Transport::Digital, Power::Sample));
         assert_eq!(digital.snr_db, Some(SnrDb::Fixed(CLEAR)));

@@ -20,25 +20,35 @@ pub(crate) fn selection(at: usize, run: &Recorded) -> String {
     picture("selection", at, &format!("<div>{}{note}</div>", table("", &rows)))
 }
 
-/// The rate of every entry on the test set, and the share of passes that granted it; a column for each receiver.
+/// The rate of every entry on the test set, the share of passes that granted it, and its channel uses; a column for each receiver.
 pub(crate) fn rates(run: &Recorded) -> String {
     let Some(test) = run.summary.as_ref().map(|summary| &summary.test) else { return String::new() };
     let mut rows = head_of_tasks(run);
     let mut names = run.entry_names().into_iter();
     for (k, transmitter) in run.scenario.transmitter.iter().enumerate() {
         for m in 0..transmitter.modalities.len() {
-            let cell = |t: usize| {
+            let rate = |t: usize| {
                 let share = test.selection.get(t)?.get(k)?.get(m)?;
                 let rate = test.entry_rates.get(t)?.get(k)?.get(m)?.as_ref()?;
                 Some(format!("{} <span class=\"dim\">in {:.0} %</span>", number(*rate), 100.0 * share))
             };
-            let cells = (0..run.scenario.receivers()).map(|t| cell(t).unwrap_or_else(|| "·".into()));
+            // Bits that are never received have uses and no rate.
+            let uses = |t: usize| {
+                let uses = test.entry_uses.get(t)?.get(k)?.get(m)?;
+                (*uses > 0.0).then(|| format!(" <span class=\"dim\">{} uses</span>", number(*uses)))
+            };
+            let cell = |t: usize| rate(t).unwrap_or_else(|| "·".into()) + &uses(t).unwrap_or_default();
+            let cells = (0..run.scenario.receivers()).map(cell);
             rows += &row(&escape(&names.next().unwrap_or_default()), cells);
         }
     }
+    let uses = match test.entry_uses.is_empty() {
+        true => "",
+        false => " Channel uses are those of a test sample, mean over all passes.",
+    };
     table("", &rows)
         + &format!(
-            "<p class=\"dim\">Nats, {}, N = {}: mean over the passes that granted the entry, and how many of them did.</p>\n",
+            "<p class=\"dim\">Nats, {}, N = {}: mean over the passes that granted the entry, and how many of them did.{uses}</p>\n",
             escape(&test.rate_estimator),
             test.rate_samples
         )

@@ -4,6 +4,7 @@ mod configuration;
 mod entries;
 mod html;
 mod late;
+mod over_snr;
 mod page;
 mod pictures;
 mod recorded;
@@ -21,6 +22,8 @@ use serde::Serialize;
 
 pub(crate) use recorded::Recorded;
 pub(crate) use sweep::{Dot, Line, sweep_page};
+
+use crate::cli::slow::Slow;
 
 /// The runs, and the path of the page.
 #[derive(clap::Args)]
@@ -70,7 +73,7 @@ struct Seen {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match write(arguments) {
+    match Slow::during("reading the logs and writing the page", || write(arguments)) {
         Ok(written) => {
             let json = || serde_json::to_string(&written).expect("it has only strings and numbers");
             let text = if arguments.json { json() } else { written.page.clone() };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::recorded::Recorded;
+use super::{over_snr::points, recorded::Recorded};
 use crate::records::run_log;
 
 /// Most rounds of a run in a report; of a longer run, consecutive rounds are merged.
@@ -33,6 +33,7 @@ pub(crate) fn state(run: &Recorded) -> anyhow::Result<Value> {
     let late = json!({ "rounds": run.late_rounds(), "granted": run.late_selection() });
     let state = json!({
         "run": about, "rounds": rounds, "late": late, "summary": summary, "status": {}, "events": [], "stride": 1,
+        "over_snr": run.over_snr.as_ref().map(points),
     });
     Ok(state)
 }

@@ -4,7 +4,10 @@ use anyhow::Context;
 use coordinator::{RunFolder, Started, Summary};
 use scenario::Scenario;
 
-use crate::records::run_log::{self, Round};
+use crate::records::{
+    over_snr::{OverSnr, SNR_FILE},
+    run_log::{self, Round},
+};
 
 /// Number of last rounds over which grants are averaged.
 pub(crate) const LATE: usize = 100;
@@ -22,6 +25,8 @@ pub(crate) struct Recorded {
     pub(crate) starts: Vec<Started>,
     /// None if the run has not ended.
     pub(crate) summary: Option<Summary>,
+    /// None if it has not been evaluated at several SNRs.
+    pub(crate) over_snr: Option<OverSnr>,
 }
 
 impl Recorded {
@@ -44,7 +49,8 @@ impl Recorded {
             rounds: run_log::rounds(path)?,
             granted,
             starts: Started::all(&folder),
-            summary: summary(&folder.file("summary.json"))?,
+            summary: optional(&folder.file("summary.json"))?,
+            over_snr: optional(&folder.file(SNR_FILE))?,
             scenario,
         })
     }
@@ -85,7 +91,8 @@ impl Recorded {
     }
 }
 
-fn summary(path: &Path) -> anyhow::Result<Option<Summary>> {
+/// What a file of the folder holds, if there is one.
+fn optional<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         text => {

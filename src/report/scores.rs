@@ -59,8 +59,16 @@ pub(crate) fn scores(runs: &[Recorded]) -> String {
         move |run: &Recorded| of_summary(run, |summary| summary.channel.as_ref().and_then(of).map(number))
     };
     line("channel uses a sample", &on_air(|air| Some(air.uses)));
+    line("over those of each entry's values", &on_air(|air| air.uses_ratio));
     line("Es/N0, dB", &on_air(|air| air.snr_db));
-    line("rate sent over channels, nats", &on_air(|air| Some(air.rate_sent)));
+    line("rate sent over channels, nats", &|run| {
+        of_summary(run, |summary| {
+            let air = summary.channel.as_ref()?;
+            let estimate =
+                if air.rate_sent_is_estimate { ", estimated before the limit of power" } else { "" };
+            Some(number(air.rate_sent) + estimate)
+        })
+    });
     line("rate that arrives, nats", &on_air(|air| air.rate_received));
     line("capacity of the uses, nats", &on_air(|air| air.capacity));
     // For runs with learned priors: otherwise there is no rate to compare with.

@@ -21,6 +21,8 @@ pub(crate) struct Line {
 pub(crate) struct Dot {
     /// Mean N-CE, in nats.
     pub(crate) n_ce: f64,
+    /// Half the width of its interval over seeds; none of a single seed.
+    pub(crate) half_width: Option<f64>,
     /// The mean on the horizontal axis.
     pub(crate) spent: f64,
     /// Whether no other line beats it in both.
@@ -57,8 +59,8 @@ pub(crate) fn sweep_page(
         .collect();
     let pictures: String = (0..fronts.len()).map(|at| picture("front", at, "")).collect();
     let body = format!(
-        "{notes}{}<p class=\"dim\">Means over seeds with 95 % intervals, Student's t. In bold: the Pareto front, which no other row beats \
-         in both N-CE and sum-rate.</p>\n<section class=\"beside\">{pictures}</section>\n",
+        "{notes}{}<p class=\"dim\">Means over seeds with 95 % intervals, Student's t, which are those of N-CE in the pictures. In bold: the \
+         Pareto front, which no other row beats in both N-CE and sum-rate.</p>\n<section class=\"beside\">{pictures}</section>\n",
         table("scores", &rows)
     );
     ::page::report(&title, &body, &json!({ "runs": [], "log": {}, "fronts": fronts }))
@@ -67,8 +69,10 @@ pub(crate) fn sweep_page(
 /// The dots of a plot, with the names of their lines.
 fn dots(lines: &[Line], plot: usize) -> Vec<serde_json::Value> {
     let dot = |line: &Line| {
-        let Dot { n_ce, spent, is_on_front } = line.dot(plot)?;
-        Some(json!({ "name": line.name, "n_ce": n_ce, "spent": spent, "is_on_front": is_on_front }))
+        let Dot { n_ce, half_width, spent, is_on_front } = line.dot(plot)?;
+        Some(json!({
+            "name": line.name, "n_ce": n_ce, "half_width": half_width, "spent": spent, "is_on_front": is_on_front,
+        }))
     };
     lines.iter().filter_map(dot).collect()
 }

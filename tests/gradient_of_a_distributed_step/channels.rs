@@ -3,11 +3,11 @@
 use std::sync::{Arc, Once};
 
 use dib::{Channel, Crossing};
-use randomness::Seed;
+use randomness::{Purpose, Seed};
 
 use crate::oracle::Oracle;
 use crate::played_round::{PlayedRound, Start, on_one_thread, tensors};
-use crate::{THREE_BY_TWO, TIGHTLY_CAPPED, TWO_BY_TWO, agrees, toy};
+use crate::{THREE_BY_TWO, TIGHTLY_CAPPED, TWO_BY_TWO, agrees, agrees_with, toy};
 
 fn over(scenario: &str, channel: &str, more: &[&str]) {
     let channel = format!("channel=[{{{channel}}}]");
@@ -67,6 +67,42 @@ fn of_features_without_a_density_over_rayleigh() {
 fn of_entries_that_a_link_loses_over_a_channel() {
     let lossy = ["straggler.policy=skip", "link=[{loss=0.4}]"];
     over(THREE_BY_TWO, "kind=\"rayleigh\",snr_db=5", &lossy);
+}
+
+#[test]
+fn of_bits_of_which_some_are_lost_in_the_air() {
+    let digital = "kind=\"rayleigh\",snr_db=5,transport=\"digital\",modulation=\"qpsk\",code_rate=0.5";
+    let channel = format!("channel=[{{{digital}}}]");
+    let bits = ["train.beta=0.5", "train.coding=dithered", "train.rate_estimator=prior", channel.as_str()];
+    for (scenario, ticks) in [
+        (THREE_BY_TWO, &["train.ticks_per_round=6"][..]),
+        (TIGHTLY_CAPPED, &["train.ticks_per_round=13", "train.ticks_per_part=10"][..]),
+    ] {
+        let setup = toy(scenario, &[&bits[..], ticks].concat());
+        let played = on_one_thread(|| PlayedRound::play(&setup, Start::Unsettled));
+        // Es/N0 of a link at a tick: a block of QPSK at rate 1/2 is lost far below 1 dB, and received far above.
+        let snr_db = |k: usize, t: usize, tick: usize| {
+            let moment = played.round * setup.scenario.train.ticks_per_round as u64 + tick as u64;
+            let mut draw = setup.seed.stream(Purpose::Gain, &[k as u64, t as u64, 0, 0], moment);
+            let power: f64 = (0..2).map(|_| draw.normal().powi(2) / 2.0).sum();
+            5.0 + 10.0 * power.log10()
+        };
+        let (used, mut lost) = (played.granted(&setup), 0);
+        for (t, ticks) in played.sent(&setup).iter().enumerate() {
+            for (tick, entries) in ticks.iter().enumerate() {
+                for entry @ &(k, _) in entries {
+                    let (is_used, snr_db) = (used[t][tick].contains(entry), snr_db(k, t, tick));
+                    lost += usize::from(!is_used);
+                    let is_plausible = if is_used { snr_db > -4.0 } else { snr_db < 7.0 };
+                    assert!(is_plausible, "{entry:?} to {t} at tick {tick}, {snr_db} dB: used {is_used}");
+                }
+            }
+        }
+        let used = used.iter().flatten().flatten().count();
+        assert!(used > 1 && lost > 1, "{used} used and {lost} lost: the test has lost its point");
+        // Lost blocks count as not granted; of the others gradients go back as over an ideal channel.
+        agrees_with(&setup, played);
+    }
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn integers(values: &[f64], mut stream: Stream) -> Vec<f64> {
     values.iter().map(|value| scale * (value / scale + stream.uniform()).floor()).collect()
 }
 
-/// What the turns bring, decoded by hand, is that.
+/// What the turns bring, decoded without the program, is that.
 fn assert_sent(setup: &Setup, played: &PlayedRound, selection: &Selection, rounded: &Gradients) {
     let size = setup.scenario.train.samples_per_tick * setup.scenario.network.feature_dim;
     let mut seen = 0;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use harness::{Place, Signal};
+use harness::{Browser, Outcome, Place, Process, Signal};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
 use serde_json::Value;
 
 use crate::PROGRAM;
@@ -14,7 +18,7 @@ const RAYLEIGH: &str = "--set channel=[{kind=\"rayleigh\",snr_db=[0,10],csi=\"bo
 #[test]
 fn a_channel_draws_the_same_however_the_nodes_are_run_and_whoever_is_killed() {
     let place = Place::for_longer_runs(PROGRAM);
-    let run = format!("tiny.toml {RAYLEIGH} --rounds 30 --set checkpoint.every=2 --json");
+    let run = format!("tiny.toml {RAYLEIGH} {TO_BE_KILLED} --json");
     let processes = place.run(&format!("run {run} --verify --out processes")).done().json();
     let in_one = place.run(&format!("run {run} --in-process --out in-one")).done().json();
     assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
@@ -24,22 +28,41 @@ fn a_channel_draws_the_same_however_the_nodes_are_run_and_whoever_is_killed() {
     assert!(clear > 0, "{}", in_one["strengths"]);
 
     let killed = place.start(&format!("run {run} --restarts 1000 --out killed"));
+    let killed = kill_ten(&place, "killed", killed).done().json();
+    assert_eq!(killed["fingerprint"], processes["fingerprint"]);
+    assert_eq!((&killed["test"], &killed["channel"]), (&processes["test"], &processes["channel"]));
+}
+
+/// Enough rounds for ten kills, and a checkpoint after every other.
+const TO_BE_KILLED: &str = "--rounds 60 --set checkpoint.every=2";
+
+/// The next kill waits for up to this many rounds more than the one before.
+const ROUNDS_A_KILL: u32 = 4;
+
+/// Kills ten processes of a run, one after the other, each at a moment after the run has got some rounds further; they are started again.
+/// `POM2DIB_BASE` chooses other moments.
+fn kill_ten(place: &Place, name: &str, mut run: Process) -> Outcome {
+    let base =
+        std::env::var("POM2DIB_BASE").map_or(17, |text| text.parse().expect("POM2DIB_BASE is a number"));
+    println!("base {base}: POM2DIB_BASE={base} tries the same moments");
+    let mut random = ChaCha8Rng::seed_from_u64(base);
+    let mut below = |bound: u32| random.next_u32() % bound;
     let mut kills = 0;
-    for number in 0_u64..60 {
-        std::thread::sleep(Duration::from_millis(100 + 61 * number % 300));
+    while kills < 10 && !run.has_ended() {
+        let round = ROUNDS_A_KILL * (kills + 1) + below(ROUNDS_A_KILL);
+        while place.run_folder(name).rounds() < round as usize && !run.has_ended() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(below(50).into()));
         let nodes: Vec<_> = place.running().into_iter().filter(|process| process.role != "run").collect();
-        if let Some(node) = nodes.get(number as usize % nodes.len().max(1)) {
-            node.signal(Signal::Kill);
+        if !nodes.is_empty() {
+            nodes[below(nodes.len() as u32) as usize].signal(Signal::Kill);
             kills += 1;
         }
-        if kills == 10 {
-            break;
-        }
     }
-    let killed = killed.finish().done().json();
-    assert!(kills > 0, "nobody was killed: the test has lost its point");
-    assert_eq!(killed["fingerprint"], processes["fingerprint"], "after {kills} kills");
-    assert_eq!((&killed["test"], &killed["channel"]), (&processes["test"], &processes["channel"]));
+    let outcome = run.finish();
+    assert_eq!(kills, 10, "the run ended before the last kill: {outcome}");
+    outcome
 }
 
 #[test]
@@ -90,6 +113,91 @@ fn what_is_spent_in_the_air_is_counted_and_an_ideal_channel_changes_nothing() {
     }
     let table = place.run("evaluate awgn --in-process").done();
     assert!(table.stdout.contains("uses a sample at 10.0 dB"), "{}", table.stdout);
+
+    // Of every entry: two uses where it is granted, in the summary, in the log and in the report.
+    let (uses, granted) = (numbers(&awgn["test"]["entry_uses"]), numbers(&awgn["test"]["selection"]));
+    assert_eq!(uses, granted.iter().map(|share| 2.0 * share).collect::<Vec<_>>());
+    assert_eq!(uses.len(), 10);
+    let folder = place.run_folder("awgn");
+    for (line, selection) in folder.lines("metrics.jsonl").iter().zip(folder.lines("selection.jsonl")) {
+        let (uses, granted) = (numbers(&line["entry_uses"]), numbers(&selection["granted"]));
+        assert_eq!(uses.len(), granted.len());
+        let close = |(uses, share): (&f64, &f64)| (uses - 2.0 * share).abs() < 1e-3;
+        assert!(uses.iter().zip(&granted).all(close), "{line} {selection}");
+    }
+    place.run("report awgn").done();
+    let page = place.run_folder("awgn").text("report.html");
+    assert!(page.contains("2.000 uses</span>") && page.contains("Channel uses are those of a test sample"));
+}
+
+/// All numbers of nested lists, in order.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        value => value.as_f64().into_iter().collect(),
+    }
+}
+
+#[test]
+fn a_rate_before_the_limit_of_power_is_marked_as_an_estimate() {
+    let place = Place::new(PROGRAM);
+    let run = |name: &str, more: &str| {
+        let channel = format!("channel=[{{kind=\"awgn\",snr_db=10{more}}}]");
+        place.run(&format!("run tiny.toml --set {channel} --in-process --out {name} --json")).done().json()
+    };
+    assert_eq!(run("sample", "")["channel"].get("rate_sent_is_estimate"), None);
+    let realised = run("realised", ",power=\"realised\"");
+    assert_eq!(realised["channel"]["rate_sent_is_estimate"], true);
+    assert_eq!(run("peak", ",peak=1.5")["channel"]["rate_sent_is_estimate"], true);
+    let table = place.run("evaluate realised --in-process").done().stdout;
+    assert!(table.contains("nats sent (estimated before the limit of power)"), "{table}");
+    place.run("report realised").done();
+    let page = place.run_folder("realised").text("report.html");
+    assert!(page.contains(", estimated before the limit of power</td>"));
+}
+
+#[test]
+fn entries_that_are_heard_together_share_slots_however_the_nodes_are_run() {
+    let place = Place::for_longer_runs(PROGRAM);
+    let run = "run tiny.toml --set channel=[{kind=\"mac\",snr_db=10}] --set evaluation.draw=tick --json";
+    let in_one = place.run(&format!("{run} --in-process --out in-one")).done().json();
+    let processes = place.run(&format!("{run} --verify --out processes")).done().json();
+    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
+    let (test, channel) = (&in_one["test"], &in_one["channel"]);
+    assert_eq!((test, channel), (&processes["test"], &processes["channel"]));
+    let of = |key: &str| channel[key].as_f64().unwrap_or_else(|| panic!("{key}: {channel}"));
+    // Two uses of each entry alone.
+    let alone = 2.0 * test["selected_entries"].as_f64().unwrap();
+    assert!(of("uses") > 0.0 && of("uses") < alone - 1e-6, "{channel}, {alone} alone");
+    assert!((of("uses_ratio") - of("uses") / alone).abs() < 1e-9, "{channel}, {alone} alone");
+    assert!((numbers(&test["entry_uses"]).iter().sum::<f64>() - of("uses")).abs() < 1e-9, "{test}");
+    assert!(channel["rate_received"].is_null(), "{channel}");
+    for line in place.run_folder("processes").lines("metrics.jsonl") {
+        assert!(line["channel"]["rate_received"].is_null(), "{line}");
+        let sum: f64 = numbers(&line["entry_uses"]).iter().sum();
+        assert!((sum - line["channel"]["uses"].as_f64().unwrap()).abs() < 1e-2, "{line}");
+    }
+}
+
+#[test]
+fn a_selection_that_is_drawn_for_every_tick_goes_by_the_gains_of_that_tick() {
+    let place = Place::new(PROGRAM);
+    let run = |name: &str, more: &str| {
+        let rayleigh = "--set channel=[{kind=\"rayleigh\",snr_db=5}] --set network.receiver_limit=1";
+        let words = format!("run tiny.toml {rayleigh} {more} --in-process --out {name} --json");
+        place.run(&words).done().json()
+    };
+    let by_tick = run("tick", "--set evaluation.draw=tick --set train.requests=strongest");
+    let strengths = &by_tick["strengths"];
+    assert!(strengths["clear"].as_u64().unwrap() > 20, "{strengths}");
+    assert_eq!(strengths["strongest_requested"], 1.0, "{strengths}");
+    // Granted at some ticks and not at others, where one draw for a pass grants for all of it or not at all.
+    let is_whole = |share: &f64| *share == 0.0 || *share == 1.0;
+    assert!(!numbers(&by_tick["test"]["selection"]).iter().all(is_whole), "{}", by_tick["test"]);
+    let by_pass = run("pass", "");
+    assert!(numbers(&by_pass["test"]["selection"]).iter().all(is_whole), "{}", by_pass["test"]);
+    let missed = by_pass["strengths"]["strongest_requested"].as_f64().unwrap();
+    assert!(missed < 0.95, "one request for all ticks cannot always be right: {missed}");
 }
 
 #[test]
@@ -111,6 +219,35 @@ fn a_checkpoint_is_judged_at_several_snrs() {
         assert!(place.path("a").join(name).exists(), "{name}");
     }
     assert_eq!(place.run(words).done().stdout.lines().count(), 3);
+
+    // The report has them as numbers, and draws a point for each task and N-CE at each SNR.
+    place.run("report a").done();
+    let page = place.run_folder("a").text("report.html");
+    let number = format!("{:.2}", 100.0 * rows[1]["test"]["tasks"][0]["value"].as_f64().unwrap());
+    assert!(
+        page.contains("Over the SNR of the channels") && page.contains(&format!("<td>{number} ")),
+        "{number}"
+    );
+    let Some(mut browser) = Browser::open() else { return };
+    browser.visit(&format!("file://{}", place.path("a/report.html").display()));
+    let dots = "[...document.querySelectorAll('[data-picture=snr] .dot')].map((dot) => [dot.dataset.x, dot.dataset.y].map(Number))";
+    browser.wait_until(&format!("{dots}.length > 0"));
+    let mut expected = Vec::new();
+    for task in 0..2 {
+        expected.extend(
+            rows.iter()
+                .map(|row| (&row["snr_db"], 100.0 * row["test"]["tasks"][task]["value"].as_f64().unwrap())),
+        );
+    }
+    expected.extend(rows.iter().map(|row| (&row["snr_db"], row["test"]["n_ce"].as_f64().unwrap())));
+    let drawn = browser.evaluate(dots);
+    let drawn = drawn.as_array().unwrap();
+    assert_eq!(drawn.len(), expected.len(), "{drawn:?}");
+    for (dot, (snr_db, value)) in drawn.iter().zip(expected) {
+        assert_eq!(dot[0].as_f64(), snr_db.as_f64());
+        assert!((dot[1].as_f64().unwrap() - value).abs() < 1e-9, "{dot} {value}");
+    }
+    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 }
 
 #[test]
@@ -169,12 +306,17 @@ fn bits_over_the_air_arrive_whole_or_not_at_all() {
     assert_eq!(clear["test"]["missing"]["lost"], 0);
     assert!((clear["channel"]["snr_db"].as_f64().unwrap() - 60.0).abs() < 1e-9, "{}", clear["channel"]);
     assert!(clear["channel"]["rate_received"].is_null(), "{}", clear["channel"]);
+    // All uses are those of an entry, of lost blocks, too.
+    let all = clear["channel"]["uses"].as_f64().unwrap();
+    assert!((numbers(&clear["test"]["entry_uses"]).iter().sum::<f64>() - all).abs() < 1e-9, "{clear}");
     // None does.
     let silent = run("silent", &digital("\"awgn\",snr_db=-40"), "--in-process");
     assert_eq!(silent["test"]["missing"]["used"], 0, "{}", silent["test"]);
+    let all = silent["channel"]["uses"].as_f64().unwrap();
+    assert!((numbers(&silent["test"]["entry_uses"]).iter().sum::<f64>() - all).abs() < 1e-9, "{silent}");
 
     let words = digital("\"rayleigh\",snr_db=12,modulation=\"16-qam\",code_rate=0.5,csi=\"both\"");
-    let more = "--rounds 30 --set network.see_channel=true --set checkpoint.every=2";
+    let more = format!("--set network.see_channel=true {TO_BE_KILLED}");
     let in_one = run("in-one", &words, &format!("{more} --in-process"));
     let processes = run("processes", &words, &format!("{more} --verify"));
     let of =
@@ -182,6 +324,11 @@ fn bits_over_the_air_arrive_whole_or_not_at_all() {
     assert_eq!(of(&in_one), of(&processes));
     let count = |key: &str| in_one["test"]["missing"][key].as_u64().unwrap();
     assert!(count("lost") > 0 && count("used") > 0, "{}", in_one["test"]["missing"]);
+    let words = format!(
+        "run tiny.toml {DITHERED} --set channel=[{words}] {more} --restarts 1000 --out killed --json"
+    );
+    let killed = kill_ten(&place, "killed", place.start(&words));
+    assert_eq!(of(&killed.done().json()), of(&processes));
     let refused = place.run("serve in-one --rate 10");
     refused.failed(2, &["transport = \"digital\"", "--set channel=[]"]);
 }

@@ -53,12 +53,7 @@ impl Averages {
                         rows += samples;
                     }
                 }
-                let found = energy / (rows.max(1) as f64 * self.uses);
-                if found > 0.0 && found.is_finite() {
-                    let before = f64::from(*mean);
-                    let after = if before > 0.0 { before + STEP * (found - before) } else { found };
-                    *mean = after as f32;
-                }
+                *mean = moved(*mean, energy / (rows.max(1) as f64 * self.uses));
             }
         }
     }
@@ -89,5 +84,71 @@ impl Averages {
             ))
         })?;
         Ok(())
+    }
+}
+
+/// A mean after a round of this mean power a symbol: 0 if nothing was sent. An entry's first round gives it its value.
+fn moved(mean: f32, found: f64) -> f32 {
+    if !(found > 0.0 && found.is_finite()) {
+        return mean;
+    }
+    let before = f64::from(mean);
+    let after = if before > 0.0 { before + STEP * (found - before) } else { found };
+    after as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use dib::{Amplified, Features, Posterior, PowerGroup};
+    use randomness::{Purpose, Seed, Stream};
+
+    use super::*;
+
+    const WIDTH: usize = 8;
+    const ROWS: usize = 2000;
+    const ROUNDS: usize = 60;
+    /// Rounds until nothing is left of the first one's mean.
+    const WARM_UP: usize = 20;
+
+    /// Features of a round: means and deviations of the same laws in every round.
+    fn features(stream: &mut Stream) -> Features {
+        let draw = |stream: &mut Stream| (0..ROWS * WIDTH).map(|_| stream.normal()).collect::<Vec<f64>>();
+        let mu: Vec<f64> = draw(stream).iter().map(|normal| 3.0 * normal).collect();
+        let std: Vec<f64> = draw(stream).iter().map(|normal| (0.5 * normal).exp()).collect();
+        let noise = draw(stream);
+        let z: Vec<f64> =
+            mu.iter().zip(&std).zip(&noise).map(|((mu, std), noise)| mu + std * noise).collect();
+        let tensor = |values: Vec<f64>| Tensor::from_vec(values, (ROWS, WIDTH), &Device::Cpu).unwrap();
+        Features { z: tensor(z), posterior: Some(Posterior { mu: tensor(mu), std: tensor(std) }) }
+    }
+
+    #[test]
+    fn features_that_stay_alike_are_sent_with_a_power_of_one_after_warm_up() {
+        let mut stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
+        let symbols = (ROWS * channel_uses(WIDTH)) as f64;
+        let (mut mean, mut powers) = (0.0_f32, Vec::new());
+        for _ in 0..ROUNDS {
+            let power = Some(dib::Power::Average(mean.into()));
+            let group = PowerGroup { rows: ROWS, power, peak: None };
+            let amplified = Amplified::new(&features(&mut stream), &[group]).unwrap();
+            let sent: Vec<f64> = amplified.sent.flatten_all().unwrap().to_vec1().unwrap();
+            powers.push(sent.iter().map(|value| value * value).sum::<f64>() / symbols);
+            mean = moved(mean, amplified.energies[0] / symbols);
+        }
+        // In the first round there is no mean yet, and nothing is scaled.
+        assert!(powers[0] > 10.0, "{}", powers[0]);
+        let warm = &powers[WARM_UP..];
+        let power = warm.iter().sum::<f64>() / warm.len() as f64;
+        assert!((power - 1.0).abs() < 0.01, "{power}");
+        // 8000 symbols a round: no round is far off.
+        assert!(warm.iter().all(|power| (power - 1.0).abs() < 0.1), "{warm:?}");
+    }
+
+    #[test]
+    fn a_round_in_which_nothing_is_sent_moves_no_mean() {
+        assert_eq!(
+            [moved(2.0, 0.0), moved(2.0, f64::INFINITY), moved(2.0, 3.0), moved(0.0, 3.0)],
+            [2.0, 2.0, 2.1, 3.0]
+        );
     }
 }

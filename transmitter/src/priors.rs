@@ -79,6 +79,8 @@ pub(crate) struct Lesson<'a> {
     pub(crate) dz: &'a [f32],
     /// What a nat of each entry's rate, the mean over its rows, costs.
     pub(crate) weights: &'a [f64],
+    /// Which entries have arrived. A prior of which none has takes no part.
+    pub(crate) used: &'a [bool],
     /// Of how many ticks the entries are.
     pub(crate) ticks: usize,
 }
@@ -210,7 +212,7 @@ impl Priors {
         for (t, prior) in self.priors[m].iter().enumerate() {
             let positions = rows.of(t);
             if !positions.is_empty() {
-                let of_receiver = prior.log_mass(&rows.gather(&z, &positions)?)?;
+                let of_receiver = prior.log_probability(&rows.gather(&z, &positions)?)?;
                 rows.scatter(&of_receiver, &positions, &mut masses)?;
             }
         }
@@ -240,7 +242,7 @@ impl Priors {
         let mut to_z = vec![0.0; z.len()];
         for (t, prior) in self.priors[m].iter_mut().enumerate() {
             let positions = rows.of(t);
-            if positions.is_empty() {
+            if !positions.iter().any(|&position| lesson.used[position]) {
                 continue;
             }
             let mut rows_of_tick = vec![0; lesson.ticks];

@@ -5,7 +5,9 @@ mod gradients;
 mod mac;
 mod power;
 
-use pom2dib_dib::{Air, Crossing, Csi, Equaliser, Fading, FadingBlock, Phase, Snr};
+use std::sync::LazyLock;
+
+use pom2dib_dib::{Air, Crossing, Csi, Equaliser, Fading, FadingBlock, GainTrace, Phase, Snr};
 use randomness::Seed;
 
 /// A link of features of two symbols.
@@ -30,14 +32,23 @@ const ZERO_FORCING: Csi = Csi::Known(Equaliser::ZeroForcing);
 /// Two symbols lie on two subcarriers.
 const MULTIPATH: Fading = Fading::Multipath { taps: 2, decay: 0.7, subcarriers: 2, k_factor: 1.0 };
 
-const KINDS: [Fading; 6] = [
-    MULTIPATH,
-    Fading::None,
-    Fading::Rayleigh,
-    Fading::Rician { k_factor: 3.0 },
-    Fading::Nakagami { shape: 2.0 },
-    Fading::Erasure { probability: 0.5 },
-];
+/// Of two transmitters and three receivers, at five times; no gain is 0.
+static TRACE: LazyLock<GainTrace> = LazyLock::new(|| {
+    let gain = |at: i32| [f64::from(at % 7) / 4.0 - 0.7, f64::from(at % 5) / 3.0 + 0.1];
+    GainTrace::new(&[5, 2, 3], (0..5 * 2 * 3).map(gain).collect(), (2, 3)).expect("its shape fits")
+});
+
+fn kinds() -> [Fading; 7] {
+    [
+        MULTIPATH,
+        Fading::None,
+        Fading::Rayleigh,
+        Fading::Rician { k_factor: 3.0 },
+        Fading::Nakagami { shape: 2.0 },
+        Fading::Trace(&TRACE),
+        Fading::Erasure { probability: 0.5 },
+    ]
+}
 
 const KNOWLEDGE: [Csi; 4] =
     [Csi::Known(Equaliser::Conjugate), ZERO_FORCING, Csi::Known(Equaliser::Mmse), Csi::Unknown];
@@ -77,7 +88,7 @@ fn a_row_does_not_depend_on_the_others() {
     use pom2dib_dib::Channel;
 
     for block in [FadingBlock::Tick, FadingBlock::Round, FadingBlock::Sample] {
-        for fading in KINDS {
+        for fading in kinds() {
             let air = Air { block, ..air(fading, Some(Snr::Fixed(3.0)), ZERO_FORCING) };
             let mut all: Vec<f64> = (0..20).map(f64::from).collect();
             let mut first = all[..8].to_vec();
@@ -93,7 +104,7 @@ fn symbols_of_bits_meet_what_values_of_features_would() {
     use pom2dib_dib::Channel;
 
     for block in [FadingBlock::Tick, FadingBlock::Sample] {
-        for fading in KINDS {
+        for fading in kinds() {
             let air = Air { block, ..air(fading, Some(Snr::Range(0.0, 20.0)), Csi::Unknown) };
             let sent: Vec<f64> = (0..20).map(|value| f64::from(value) / 10.0 - 1.0).collect();
             let mut values = sent.clone();

@@ -32,7 +32,7 @@ fn gradients_of_a_density_are_those_of_finite_differences() {
     let z = (normal(2, &[ROWS, D], DType::F64) * 2.0).unwrap();
     let (dz, dmass) = (normal(3, &[ROWS, D], DType::F64), normal(4, &[ROWS, D], DType::F64));
     let to_z = prior.learn(&z, None, &dz, &dmass, &BLOCKS).unwrap();
-    let value = |prior: &Prior| inner(&dz, &z) + inner(&dmass, &prior.log_mass(&z).unwrap());
+    let value = |prior: &Prior| inner(&dz, &z) + inner(&dmass, &prior.log_probability(&z).unwrap());
     check_gradient("z", &z, &to_z, || value(&prior));
     for name in ["logits", "locations", "log_scales"] {
         check_gradient(name, &parameter(&prior, name), &gradient(&prior, name), || value(&prior));
@@ -49,7 +49,7 @@ fn gradients_of_dithered_features_are_those_of_finite_differences() {
     let log_step = parameter(&prior, "log_step");
     let sent = || (&mu + noise.broadcast_mul(&log_step.exp().unwrap()).unwrap()).unwrap();
     let to_mu = prior.learn(&sent(), Some(&noise), &dz, &dmass, &BLOCKS).unwrap();
-    let value = |prior: &Prior| inner(&dz, &sent()) + inner(&dmass, &prior.log_mass(&sent()).unwrap());
+    let value = |prior: &Prior| inner(&dz, &sent()) + inner(&dmass, &prior.log_probability(&sent()).unwrap());
     check_gradient("mu", &mu, &to_mu, || value(&prior));
     for name in ["logits", "locations", "log_scales", "log_step"] {
         check_gradient(name, &parameter(&prior, name), &gradient(&prior, name), || value(&prior));
@@ -93,7 +93,7 @@ fn masses_of_all_integers_add_up_to_one() {
         };
         let values: Vec<f64> = rows.clone().flat_map(z).collect();
         let z = Tensor::from_vec(values, (rows.len(), D), &Device::Cpu).unwrap();
-        let masses = prior.log_mass(&z).unwrap().exp().unwrap().sum(0).unwrap();
+        let masses = prior.log_probability(&z).unwrap().exp().unwrap().sum(0).unwrap();
         // The steps are rounded to f32 here, but not in the prior.
         assert!(numbers(&masses).iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{masses}");
     }
@@ -112,7 +112,7 @@ fn far_from_everything_all_numbers_are_finite() {
             let values: Vec<f32> = far.iter().flat_map(|&value| [value; D]).collect();
             let z = Tensor::from_vec(values, (far.len(), D), &Device::Cpu).unwrap();
             let ones = z.ones_like().unwrap();
-            let masses = numbers(&prior.log_mass(&z).unwrap());
+            let masses = numbers(&prior.log_probability(&z).unwrap());
             assert!(masses.iter().all(|mass| mass.is_finite()), "{kind:?} {log}: {masses:?}");
             let zeros = z.zeros_like().unwrap();
             let to_z = prior.learn(&z, None, &zeros, &ones, &[far.len()]).unwrap();
@@ -139,7 +139,7 @@ fn a_prior_learns_the_distribution_of_sent_features() {
         let noise: Vec<f32> = z.iter().map(|z| (z - 0.3) / step).collect();
         let tensor = |values| Tensor::from_vec(values, (64, 1), &Device::Cpu).unwrap();
         let (z, noise) = (tensor(z), tensor(noise));
-        let masses = prior.log_mass(&z).unwrap();
+        let masses = prior.log_probability(&z).unwrap();
         rates.push(-numbers(&masses).iter().sum::<f64>() / 64.0);
         let dmass = (z.ones_like().unwrap() / -64.0).unwrap();
         // The step has no cost here; in training its value to the receiver keeps it from growing.

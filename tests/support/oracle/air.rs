@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use candle_core::{Device, Result, Tensor};
 use randomness::Purpose;
-use scenario::{Block, Channel, ChannelKind, Csi, Equaliser, Power, SnrDb};
+use scenario::{Block, Channel, ChannelKind, Csi, Equaliser, Power, SnrDb, Transport};
 
 use super::{Oracle, coding::Coded, rate::rate};
 
@@ -38,7 +38,9 @@ impl Oracle<'_> {
     pub(super) fn send(&self, key: [usize; 4]) -> Result<Sent> {
         let [k, t, m, tick] = key;
         let coded = self.encode(k, t, m, tick)?;
-        let Some(channel) = self.setup.scenario.channel_between(k, t) else {
+        // Bits that arrive are those that were sent: what is decoded of them is the feature itself.
+        let channel = self.setup.scenario.channel_between(k, t);
+        let Some(channel) = channel.filter(|channel| channel.transport == Transport::Analogue) else {
             return Ok(Sent { symbols: coded.z.clone(), rated: coded, link: None, bent: None });
         };
         let samples = coded.z.dim(0)?;

@@ -6,7 +6,7 @@ use pom2dib_dib::{
     RateEstimator, Snr, rate, rate_gradient,
 };
 
-use super::{KINDS, KNOWLEDGE, air, crossing};
+use super::{KNOWLEDGE, air, crossing, kinds};
 use crate::support::{check_gradient, inner, normal, numbers};
 
 const ROWS: usize = 6;
@@ -124,7 +124,7 @@ fn link(fading: Fading, csi: Csi) -> Air {
 
 #[test]
 fn they_hold_through_every_kind_power_and_knowledge() {
-    for fading in KINDS {
+    for fading in kinds() {
         for power in POWERS {
             for csi in KNOWLEDGE {
                 Way::new(link(fading, csi), power, None, None)
@@ -149,7 +149,7 @@ fn they_hold_with_peaks_blocks_and_odd_features() {
 
 #[test]
 fn they_hold_through_the_rates_of_what_is_sent_and_of_what_arrives() {
-    for fading in KINDS {
+    for fading in kinds() {
         for power in POWERS {
             for rate in [RateAt::Sent, RateAt::Received] {
                 let way = Way::new(link(fading, KNOWLEDGE[0]), power, None, Some(rate));
@@ -161,7 +161,7 @@ fn they_hold_through_the_rates_of_what_is_sent_and_of_what_arrives() {
 
 #[test]
 fn f32_agrees_with_f64() {
-    for fading in KINDS {
+    for fading in kinds() {
         for csi in KNOWLEDGE {
             let air = link(fading, csi);
             let exact: Vec<f64> = numbers(&normal(5, &[3, 4], DType::F64));
