@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use candle_core::{DType, Device};
 use dib::{
     Network, ResidualMlp,
-    coding::{Component, Encoder, EntryTable, Marginal},
+    coding::{Component, Encoder, EntryTable, Levels, Marginal, SharedPrior},
 };
 use prost::Message;
 use proto::{
@@ -51,7 +51,7 @@ fn main() {
     sessions();
 }
 
-/// A table of three dimensions, and a stream that it codes.
+/// Of three dimensions a table, a prior and neither, each with a stream that it codes.
 fn code() {
     let prior = Marginal::new(vec![Component { weight: 1.0, location: 0.3, scale: 0.4 }]);
     let table = EntryTable::new(&[0.5, 1.0, 2.0].map(|step| (prior.clone(), step)));
@@ -60,6 +60,24 @@ fn code() {
     let bytes = table.to_bytes();
     let length = (bytes.len() as u16).to_le_bytes();
     write("code", "good", &[&length[..], &bytes, &encoder.finish()].concat());
+
+    // Logits, locations and logarithms of scales of three components.
+    let rows =
+        [[0.0; 3], [-0.3; 3], [-1.2; 3], [-1.0; 3], [0.3; 3], [2.0; 3], [-0.9; 3], [0.0; 3], [-1.2; 3]];
+    let prior = SharedPrior::new(&rows.concat(), 3).expect("it is one");
+    let means: Vec<f32> = (0..64 * 3).map(|at| (at % 7) as f32 / 3.0 - 1.0).collect();
+    let mut encoder = Encoder::default();
+    prior.simulate(&means, &vec![0.3; means.len()], [5, 6]).write(&mut encoder);
+    let bytes = prior.to_bytes();
+    let length = (bytes.len() as u16).to_le_bytes();
+    write("code", "simulated", &[&length[..], &bytes, &encoder.finish()].concat());
+
+    // Three messages of 4 bits a value.
+    let (mut levels, mut encoder) = (Levels::new(4, 3), Encoder::default());
+    let values: Vec<f32> = (0..64 * 3).map(|at| (at % 16) as f32 / 15.0).collect();
+    [0, 1, 0].into_iter().for_each(|modality| levels.encode(modality, &values, &mut encoder));
+    let four_bits_and_no_table = [&[3, 0][..], &[0; 3]].concat();
+    write("code", "quantised", &[&four_bits_and_no_table[..], &encoder.finish()].concat());
 }
 
 /// One array in each kind of file.

@@ -23,6 +23,11 @@ const BUILT_IN: [(&str, &str); 4] = [
     ("two-links", include_str!("../../scenarios/two-links.toml")),
 ];
 
+/// The text of a scenario that comes with the program, if it has one of that name.
+pub fn built_in_scenario(name: &str) -> Option<&'static str> {
+    BUILT_IN.into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
+}
+
 /// Environment variable with changes of keys, separated by semicolons or line ends. `--set` overrides it, and a flag
 /// for a key overrides both.
 const SET: &str = "POM2DIB_SET";
@@ -163,7 +168,7 @@ impl ScenarioArguments {
 
 /// Command line of the coordinator.
 #[derive(Clone, Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("judges").args(["evaluate", "serve"]).multiple(false))]
+#[command(group = clap::ArgGroup::new("evaluates").args(["evaluate", "serve"]).multiple(false))]
 #[command(after_long_help = "Examples:
   pom2dib coordinator scenarios/digits.toml --out by-hand       # nodes of this machine
   pom2dib coordinator mine.toml --out run --listen 0.0.0.0:7310 --tls certs
@@ -194,7 +199,7 @@ pub struct Arguments {
     pub evaluate: bool,
 
     /// Evaluate (or serve) the checkpoint that scored best on validation rows, instead of the last
-    #[arg(long, requires = "judges")]
+    #[arg(long, requires = "evaluates")]
     pub best: bool,
 
     /// Serve the last checkpoint of the run in this folder, or with --best its best, and train nothing: --out is then RUN/serve
@@ -259,7 +264,8 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_TUI", value_parser = node::boolean)]
     pub tui: bool,
 
-    /// Send traces of rounds to this OpenTelemetry collector, which takes OTLP over gRPC (docs/watching.md)
+    /// Send traces of rounds and evaluation passes to this OpenTelemetry collector, which takes OTLP over gRPC
+    /// (docs/watching.md)
     #[arg(long, env = "POM2DIB_OTLP", value_name = "URL")]
     pub otlp: Option<node::Collector>,
 
@@ -372,8 +378,11 @@ impl Arguments {
     /// The folder's own scenario. Only the location of the data and the evaluation settings may differ.
     fn scenario_of_folder(&self) -> Result<Scenario, CoordinatorError> {
         let folder = RunFolder::at(&self.out);
-        let mut scenario =
-            if self.evaluate { folder.scenario_judged(&self.scenario.set)? } else { folder.scenario()? };
+        let mut scenario = if self.evaluate {
+            folder.scenario_to_evaluate(&self.scenario.set)?
+        } else {
+            folder.scenario()?
+        };
         if let Some(folder) = &self.scenario.data {
             scenario.data.path = Some(absolute(folder)?);
         }

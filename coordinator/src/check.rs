@@ -57,11 +57,23 @@ pub fn check_report(scenario: &Scenario, index: usize, report: &Report) -> Resul
 
 /// A report with printable text only: its text goes to the terminal, to other nodes and into the summary.
 pub(crate) fn spelt_out(report: Report) -> Report {
+    let all = |texts: Vec<String>| -> Vec<String> { texts.iter().map(|text| printable(text)).collect() };
     match report {
         Report::Failed(failed) => Report::Failed(Failed { message: printable(&failed.message), ..failed }),
-        Report::Ready(ready) => Report::Ready(Ready { device: printable(&ready.device), ..ready }),
+        Report::Ready(ready) => Report::Ready(Ready {
+            device: printable(&ready.device),
+            notes: all(ready.notes),
+            libraries: all(ready.libraries),
+            classes: ready.classes.map(|classes| Classes { names: all(classes.names), ..classes }),
+            ..ready
+        }),
         other => other,
     }
+}
+
+/// Whether a text may be shown as it is.
+fn is_printable(text: &str) -> bool {
+    printable(text) == text
 }
 
 /// Checks a node's report that it is ready, sent before the start.
@@ -69,17 +81,17 @@ pub(crate) fn ready(report: &Ready) -> Result<(), WireError> {
     check_finite("label_entropy", &[report.label_entropy])?;
     for file in &report.files {
         // File names appear in messages to users.
-        if file.name.is_empty() || file.name.len() > LONGEST_NAME || printable(&file.name) != file.name {
+        if file.name.is_empty() || file.name.len() > LONGEST_NAME || !is_printable(&file.name) {
             return Err(WireError::Missing("usable name of a data file"));
         }
         check_length("the digest of a data file", "bytes", file.sha256.len(), 32)?;
     }
-    // Notes are shown to users unchanged.
-    let is_line = |note: &String| note.len() <= LONGEST_NOTE && !note.contains(char::is_control);
+    // Notes, libraries and names of classes are shown to users unchanged.
+    let is_line = |note: &String| note.len() <= LONGEST_NOTE && is_printable(note);
     if report.notes.len() > MOST_NOTES || !report.notes.iter().all(is_line) {
         return Err(WireError::Missing("notes of a line each"));
     }
-    let is_name = |name: &String| name.len() <= LONGEST_LIBRARY && !name.contains(char::is_control);
+    let is_name = |name: &String| name.len() <= LONGEST_LIBRARY && is_printable(name);
     if report.libraries.len() > MOST_LIBRARIES || !report.libraries.iter().all(is_name) {
         return Err(WireError::Missing("names of libraries"));
     }
@@ -91,6 +103,9 @@ fn classes(report: &Classes) -> Result<(), WireError> {
     let (count, names) = (report.train.len(), report.names.len());
     if !(2..=MOST_CLASSES).contains(&count) || names > count {
         return Err(WireError::Missing("classes in their range"));
+    }
+    if !report.names.iter().all(|name| is_printable(name)) {
+        return Err(WireError::Missing("names of classes that can be shown"));
     }
     // Sums of them must not overflow.
     let is_count = |count: &u64| *count <= u64::from(u32::MAX);
@@ -116,20 +131,42 @@ pub(crate) fn receiver_round(
         check_missing(missing, entries, ticks)?;
     }
     check_air(report.air.as_ref())?;
+    check_entry_uses(&report.entry_uses, entries)?;
     report.links.iter().try_for_each(|air| check_air(Some(air)))?;
     if !report.links.is_empty() {
         check_length("links", "transmitters", report.links.len(), transmitters)?;
     }
+    for of_links in [&report.link_bytes, &report.link_coded_bits] {
+        if !of_links.is_empty() {
+            check_length("the bytes of links", "transmitters", of_links.len(), transmitters)?;
+        }
+    }
+    check_probabilities(&report.probabilities, transmitters)?;
     let ReceiverRound { cross_entropy, objective, rate, log_likelihood, seconds, .. } = *report;
     check_finite("the report of a round", &[cross_entropy, objective, rate, log_likelihood, seconds])
 }
 
 /// Checks a report of channel use.
 fn check_air(air: Option<&Air>) -> Result<(), WireError> {
-    let Some(Air { uses, noisy_uses, snr, capacity, sent, received }) = air else { return Ok(()) };
-    check_finite("what was spent in the air", &[*uses, *noisy_uses, *snr, *capacity, *sent])?;
+    let Some(Air { uses, noisy_uses, snr, capacity, sent, received, plain_uses }) = air else {
+        return Ok(());
+    };
+    check_finite("what was spent in the air", &[*uses, *noisy_uses, *snr, *capacity, *sent, *plain_uses])?;
     check_finite("the rate of what arrived", received.as_slice())?;
-    match (0.0..=*uses).contains(noisy_uses) && *capacity >= 0.0 {
+    match (0.0..=*uses).contains(noisy_uses) && *capacity >= 0.0 && *plain_uses >= 0.0 {
+        true => Ok(()),
+        false => Err(WireError::Missing("channel uses in their range")),
+    }
+}
+
+/// Checks the channel uses of every entry; there are none where no entry can cross a channel.
+fn check_entry_uses(uses: &[f64], entries: usize) -> Result<(), WireError> {
+    if uses.is_empty() {
+        return Ok(());
+    }
+    check_length("entry_uses", "entries", uses.len(), entries)?;
+    check_finite("entry_uses", uses)?;
+    match uses.iter().all(|uses| *uses >= 0.0) {
         true => Ok(()),
         false => Err(WireError::Missing("channel uses in their range")),
     }
@@ -172,7 +209,22 @@ pub(crate) fn transmitter_round(
     }
     at_most("a round", "requests", report.requested, ticks * receivers)?;
     spent(report.spent.as_ref())?;
+    check_probabilities(&report.probabilities, modalities)?;
     check_finite("the report of a round", &[report.log_likelihood])
+}
+
+/// Checks the probabilities of a selector of so many items; there are none without a selector.
+fn check_probabilities(probabilities: &[f64], items: usize) -> Result<(), WireError> {
+    if probabilities.is_empty() {
+        return Ok(());
+    }
+    check_length("probabilities", "items", probabilities.len(), items)?;
+    check_finite("probabilities", probabilities)?;
+    // Sums of rounded numbers may exceed 1 a little.
+    match probabilities.iter().all(|probability| (0.0..=1.001).contains(probability)) {
+        true => Ok(()),
+        false => Err(WireError::Missing("probabilities in their range")),
+    }
 }
 
 /// Checks receiver t's report of the evaluation pass that is due; `modalities[k]` is m(k).
@@ -205,6 +257,7 @@ pub(crate) fn receiver_pass(
         check_missing(missing, modalities.iter().sum(), usize::MAX)?;
     }
     check_air(report.air.as_ref())?;
+    check_entry_uses(&report.entry_uses, modalities.iter().sum())?;
     check_strengths(report.strengths.as_ref())?;
     let shares = if report.shares.is_empty() { 0 } else { report.entries.len() };
     check_length("shares", "entries", report.shares.len(), shares)?;
@@ -318,6 +371,37 @@ mod tests {
     }
 
     #[test]
+    fn text_that_acts_on_a_terminal_or_hides_is_spelt_out_and_refused_as_it_is() {
+        let good = Ready {
+            notes: vec!["Größe 東京: 3 rows".into()],
+            libraries: vec!["torch 2.1".into()],
+            classes: Some(Classes { train: vec![1; 2], test: vec![1; 2], names: vec!["naïve".into()] }),
+            ..Ready::default()
+        };
+        ready(&good).unwrap();
+        assert_eq!(spelt_out(Report::Ready(good.clone())), Report::Ready(good.clone()));
+        for vile in ["\u{1b}[2J", "a\u{202e}b", "\u{2066}", "ad\u{200b}min", "\u{feff}", "\u{2028}", "a\nb"] {
+            let refused = |change: fn(&mut Ready) -> &mut Vec<String>, complaint: &str| {
+                let mut report = good.clone();
+                change(&mut report).push(vile.into());
+                let line = ready(&report).unwrap_err().to_string();
+                assert_eq!(line, format!("the message has no {complaint}"), "{vile:?}");
+                let Report::Ready(spelt) = spelt_out(Report::Ready(report)) else { panic!("{vile:?}") };
+                ready(&spelt).unwrap();
+            };
+            refused(|report| &mut report.notes, "notes of a line each");
+            refused(|report| &mut report.libraries, "names of libraries");
+            refused(
+                |report| &mut report.classes.as_mut().expect("it has classes").names,
+                "names of classes that can be shown",
+            );
+            let device = Ready { device: vile.into(), ..good.clone() };
+            let Report::Ready(spelt) = spelt_out(Report::Ready(device)) else { panic!("{vile:?}") };
+            assert!(is_printable(&spelt.device), "{vile:?}");
+        }
+    }
+
+    #[test]
     fn a_round_that_does_not_fit_is_refused_by_name() {
         let refused = |change: fn(&mut ReceiverRound)| {
             let mut report = round();
@@ -335,6 +419,19 @@ mod tests {
             report.links = vec![Air { uses: 1.0, noisy_uses: 2.0, ..Air::default() }, Air::default()];
         };
         assert!(refused(more_noise).contains("channel uses in their range"));
+        assert_eq!(refused(|report| report.entry_uses = vec![1.0]), "entry_uses has 1 entries, expected 3");
+        let negative = refused(|report| report.entry_uses = vec![1.0, 0.0, -1.0]);
+        assert!(negative.contains("channel uses in their range"));
+        assert_eq!(
+            refused(|report| report.link_bytes = vec![1]),
+            "the bytes of links has 1 transmitters, expected 2"
+        );
+        assert_eq!(
+            refused(|report| report.probabilities = vec![1.0]),
+            "probabilities has 1 items, expected 2"
+        );
+        let beyond = refused(|report| report.probabilities = vec![0.5, 1.5]);
+        assert!(beyond.contains("probabilities in their range"));
         let missing = |lost: &[u32], late: &[u32]| Missing {
             lost: lost.into(),
             late: late.into(),

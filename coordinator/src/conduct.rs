@@ -484,16 +484,20 @@ impl Conductor {
         rounds: &mut Rounds,
         event: Event,
         progress: &mut Progress,
-    ) -> Result<(), CoordinatorError> {
+    ) -> Result<(), Interruption> {
         let whole = match event {
-            Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverRound(report)) => {
-                rounds.receiver(index, report)?
-            }
-            Event::Report(_, Member { role: Role::Transmitter, index }, Report::TransmitterRound(report)) => {
-                rounds.transmitter(index, report)?
-            }
+            Event::Report(
+                _,
+                member @ Member { role: Role::Receiver, index },
+                Report::ReceiverRound(report),
+            ) if rounds.expects(member, report.round) => rounds.receiver(index, report)?,
+            Event::Report(
+                _,
+                member @ Member { role: Role::Transmitter, index },
+                Report::TransmitterRound(report),
+            ) if rounds.expects(member, report.round) => rounds.transmitter(index, report)?,
             Event::Told(_) | Event::Tick => None,
-            event => return Err(out_of_place(&event)),
+            event => return Err(self.out_of_turn(&event)),
         };
         if let Some(metrics) = whole {
             self.failing_since = None;
@@ -516,6 +520,28 @@ impl Conductor {
             None => Ok(()),
             Some(deaf) => Err(Interruption::left(*deaf, "it does not read its orders")),
         }
+    }
+
+    /// A member that speaks out of turn is broken: it is refused and counts as lost. (What comes in its turn but does
+    /// not fit ends the run: a retry would give the same.)
+    fn out_of_turn(&self, event: &Event) -> Interruption {
+        let (member, what) = match event {
+            Event::Report(_, member, report) => (*member, name_of(report)),
+            Event::Saved { member, version, .. } => (*member, format!("a state of version {version}")),
+            Event::Gone(_, member, reason) => return Interruption::left(*member, reason),
+            Event::Told(_) | Event::Fault(_) | Event::Damaged(..) | Event::Tick => {
+                return CoordinatorError::Run("nothing is out of turn".into()).into();
+            }
+        };
+        Interruption::left(member, &self.refuse(member, &what))
+    }
+
+    /// Closes a member's stream because of what it sent; returns the reason, which it is told.
+    fn refuse(&self, member: Member, what: &str) -> String {
+        let reason = format!("it sent {what} out of turn");
+        link::log_refusal("a node", member, &reason);
+        self.members.refuse(member, &reason);
+        reason
     }
 
     /// The next event of a run under way; a node that fails, leaves or stalls counts as lost.
@@ -615,17 +641,8 @@ fn blame(member: Member, message: &str, input: bool) -> CoordinatorError {
     if input { CoordinatorError::Input(line) } else { CoordinatorError::Run(line) }
 }
 
-fn out_of_place(event: &Event) -> CoordinatorError {
-    let (member, what) = match event {
-        Event::Report(_, member, report) => {
-            let name = format!("{report:?}");
-            (member, name.split('(').next().unwrap_or_default().to_owned())
-        }
-        Event::Saved { member, version, .. } => (member, format!("a state of version {version}")),
-        Event::Gone(_, member, reason) => (member, reason.clone()),
-        Event::Told(_) | Event::Fault(_) | Event::Damaged(..) | Event::Tick => {
-            return CoordinatorError::Run("nothing is out of place".into());
-        }
-    };
-    CoordinatorError::Run(format!("{member} sent {what} out of place"))
+/// What a report is, without its content.
+fn name_of(report: &Report) -> String {
+    let whole = format!("{report:?}");
+    whole.split('(').next().unwrap_or_default().to_owned()
 }

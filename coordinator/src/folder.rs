@@ -117,7 +117,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If an assignment would change what was trained, or the scenario cannot be read.
-    pub fn scenario_judged(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
+    pub fn scenario_to_evaluate(&self, set: &[String]) -> Result<Scenario, CoordinatorError> {
         for assignment in set {
             let (key, _) = assignment.split_once(['.', '=']).unwrap_or((assignment, ""));
             if !["evaluation", "straggler", "link", "channel", "profile"].contains(&key.trim()) {

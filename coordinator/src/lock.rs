@@ -94,12 +94,7 @@ impl RunLock {
 
     /// Locks a folder whose file system has no locks.
     fn beat(folder: &Path, file: &File, error: &std::io::Error) -> Result<Self, CoordinatorError> {
-        let folder_ = folder.display();
-        eprintln!(
-            "warning: {folder_} cannot be locked ({error}): a file there that changes every second stands for the lock; \
-             a run that is killed keeps the folder for another {} s",
-            heartbeat::STALE.as_secs()
-        );
+        eprintln!("warning: {}", unlocked(folder, error));
         let heartbeat = Heartbeat::start(folder).map_err(CoordinatorError::file(path(folder)))?;
         let heartbeat = heartbeat.ok_or_else(|| taken(folder, Owner::read(file).as_ref()))?;
         Owner::this_process().write(file).map_err(CoordinatorError::file(path(folder)))?;
@@ -169,6 +164,16 @@ fn path(folder: &Path) -> PathBuf {
     folder.join(NAME)
 }
 
+/// What a user should know of a folder whose file system has no locks.
+fn unlocked(folder: &Path, error: &std::io::Error) -> String {
+    format!(
+        "{} cannot be locked ({error}): a file there that changes every second stands for the lock; a run that is killed \
+         keeps the folder for another {} s",
+        folder.display(),
+        heartbeat::STALE.as_secs()
+    )
+}
+
 fn taken(folder: &Path, owner: Option<&Owner>) -> CoordinatorError {
     let folder = folder.display();
     let name = name(owner);
@@ -213,6 +218,39 @@ mod tests {
         drop(lock);
         RunLock::take(&folder).unwrap();
         assert!(folder.join(NAME).exists());
+    }
+
+    #[test]
+    fn without_locks_a_heartbeat_keeps_the_folder_and_the_refusal_names_the_owner() {
+        let place = tempfile::tempdir().unwrap();
+        let error = std::io::Error::from(Errno::NOLCK);
+        let take = || RunLock::beat(place.path(), &open(place.path()).unwrap(), &error);
+        let lock = take().unwrap();
+        assert!(lock.lend().unwrap().is_none(), "there is no lock to share with children");
+        name_run(place.path(), "0123456789abcdef");
+
+        let refusal = take().unwrap_err();
+        let line = refusal.to_string();
+        let pid = format!("process {}", std::process::id());
+        for part in ["is taken", pid.as_str(), &owner::host(), "since 2", "run 01234567", "pom2dib stop"] {
+            assert!(refusal.is_input() && line.contains(part), "{part} in {line}");
+        }
+        drop(lock);
+        take().unwrap();
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_known_by_its_error_and_its_user_is_told() {
+        for errno in [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK, Errno::NOSYS] {
+            assert!(is_unsupported(&errno.into()), "{errno}");
+        }
+        assert!(is_unsupported(&std::io::ErrorKind::Unsupported.into()));
+        for errno in [Errno::ACCESS, Errno::AGAIN, Errno::IO, Errno::NOSPC, Errno::INTR] {
+            assert!(!is_unsupported(&errno.into()), "{errno}");
+        }
+        let line = unlocked(Path::new("runs/a"), &Errno::NOLCK.into());
+        assert!(line.starts_with("runs/a cannot be locked (") && !line.contains('\n'), "{line}");
+        assert!(line.contains("another 15 s"), "{line}");
     }
 
     #[test]

@@ -153,6 +153,14 @@ impl Members {
         self.table().seats.remove(&member);
     }
 
+    /// Takes its place from a member that broke the protocol, and ends its order stream with the reason.
+    pub(crate) fn refuse(&self, member: Member, reason: &str) {
+        if let Some(seat) = self.table().seats.remove(&member) {
+            // A node with sixty unread orders would not read this either.
+            let _ = seat.orders.try_send(Err(Status::failed_precondition(reason)));
+        }
+    }
+
     /// The incarnation goes on without these members.
     pub(crate) fn set_apart(&self, members: &BTreeSet<Member>) {
         self.table().apart.clone_from(members);
@@ -406,6 +414,21 @@ mod tests {
         assert!(admit(None).is_err());
         tokio::time::advance(RESERVED).await;
         assert_eq!(admit(None).unwrap().member.index, 0);
+    }
+
+    #[tokio::test]
+    async fn a_member_that_is_refused_hears_why_and_its_place_is_free() {
+        let members = Members::new(1, 1, 1);
+        let (orders, mut stream) = mpsc::channel(9);
+        let mut broken = members.admit(&join(TRANSMITTER, None), orders).unwrap();
+        members.refuse(broken.member, "it sent ReceiverPass out of turn");
+        let refusal = stream.recv().await.unwrap().unwrap_err();
+        assert_eq!(refusal.message(), "it sent ReceiverPass out of turn");
+        assert_eq!(refusal.code(), tonic::Code::FailedPrecondition);
+        assert!(stream.recv().await.is_none(), "the stream is closed");
+        assert!(broken.dismissed.try_recv().is_err_and(|end| end == oneshot::error::TryRecvError::Closed));
+        let (orders, _kept) = mpsc::channel(1);
+        assert_eq!(members.admit(&join(TRANSMITTER, None), orders).unwrap().member, broken.member);
     }
 
     #[test]

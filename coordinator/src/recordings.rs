@@ -1,4 +1,4 @@
-//! Losses by test recording, from which intervals over several runs are computed.
+//! Losses and scores by test recording, from which intervals over several runs are computed.
 
 use proto::v1::Cluster;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// too.
 const MOST: usize = 1000;
 
-/// Receivers' losses on the rows of each test recording, means over the passes: `recordings.json`.
+/// Receivers' losses and scores on the rows of each test recording, means over the passes: `recordings.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recordings {
@@ -15,6 +15,10 @@ pub struct Recordings {
     pub rows: Vec<u64>,
     /// By receiver and recording: mean cross entropy in nats (or mean squared error in training units), six digits.
     pub losses: Vec<Vec<f64>>,
+    /// By row of the summary's `test.tasks` (receivers in order, of each its metrics) and recording: the mean score, six digits. Empty in
+    /// files of older programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<Vec<f64>>,
 }
 
 impl Recordings {
@@ -31,17 +35,27 @@ impl Recordings {
         let place = |at: usize| at * count / first.len();
         let mut rows = vec![0; count];
         first.iter().enumerate().for_each(|(at, cluster)| rows[place(at)] += u64::from(cluster.samples));
-        let of_receiver = |passes: &Vec<&[Cluster]>| {
+        let means = |passes: &Vec<&[Cluster]>, of: &dyn Fn(&Cluster) -> f64| -> Vec<f64> {
             let mut sums = vec![0.0; count];
             for (at, cluster) in passes.iter().flat_map(|pass| pass.iter().enumerate()) {
-                sums[place(at)] += cluster.cross_entropy;
+                sums[place(at)] += of(cluster);
             }
             let mean = |(sum, rows): (f64, &u64)| rounded(sum / (*rows as f64 * passes.len() as f64));
             sums.into_iter().zip(&rows).map(mean).collect()
         };
-        let losses = passes.iter().map(of_receiver).collect();
-        Some(Recordings { rows, losses })
+        let losses = passes.iter().map(|passes| means(passes, &|cluster| cluster.cross_entropy)).collect();
+        let scores_of = |passes: &Vec<&[Cluster]>| {
+            let score = |metric: usize| means(passes, &|cluster| cluster.scores[metric]);
+            (0..metrics_of(passes)).map(score).collect::<Vec<_>>()
+        };
+        let scores = passes.iter().flat_map(scores_of).collect();
+        Some(Recordings { rows, losses, scores })
     }
+}
+
+/// The number of a receiver's metrics: what all of its recordings have.
+fn metrics_of(passes: &[&[Cluster]]) -> usize {
+    passes.iter().flat_map(|pass| pass.iter()).map(|cluster| cluster.scores.len()).min().unwrap_or(0)
 }
 
 /// Rounds to six digits.
@@ -54,7 +68,7 @@ mod tests {
     use super::*;
 
     fn cluster(id: u32, samples: u32, cross_entropy: f64) -> Cluster {
-        Cluster { id, samples, cross_entropy, ..Cluster::default() }
+        Cluster { id, samples, cross_entropy, scores: vec![f64::from(samples) / 2.0] }
     }
 
     #[test]
@@ -64,6 +78,7 @@ mod tests {
         let recordings = Recordings::of(&[vec![&first, &second], vec![&second, &second]]).unwrap();
         assert_eq!(recordings.rows, [2, 4]);
         assert_eq!(recordings.losses, [[1.0, 0.05], [1.5, 0.0]]);
+        assert_eq!(recordings.scores, [[0.5, 0.5], [0.5, 0.5]]);
     }
 
     #[test]

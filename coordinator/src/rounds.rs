@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use node::Role;
 use proto::v1::{ReceiverRound, Spent, TransmitterRound};
 use scenario::Scenario;
 use serde::Serialize;
@@ -9,7 +10,8 @@ use crate::{
     Binding, CoordinatorError, Missing, OnAir, Rates, RunFolder, Written, check,
     draws::DRAWS,
     log::{Log, lines},
-    on_air::link_snr_db,
+    members::Member,
+    on_air::{entry_uses, link_snr_db},
     page::{Feed, RoundLines},
     totals::{Tally, Totals, WireBytes},
     validation::{Recent, Validated},
@@ -46,11 +48,32 @@ pub(crate) struct Metrics {
     /// SNR of every link by receiver and transmitter, where any channel is not ideal: see [`link_snr_db`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) link_snr_db: Option<Vec<Vec<Option<f64>>>>,
+    /// Channel uses of every entry for a sample, by receiver, then (k, m) in order, where any channel is not ideal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entry_uses: Option<Vec<Vec<f64>>>,
+    /// Bytes of features and gradients of every link, by receiver and transmitter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link_bytes: Option<Vec<Vec<u64>>>,
+    /// Bits of coded features of every link, likewise, where features are coded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link_coded_bits: Option<Vec<Vec<u64>>>,
     /// Rates of a sample's features, where they are counted against learned priors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rates: Option<Rates>,
     /// Seconds that all nodes together spent in each profiler phase.
     pub(crate) work: BTreeMap<&'static str, f64>,
+    /// What selectors are likely to draw: for followers alone, not logged.
+    #[serde(skip)]
+    pub(crate) probabilities: Probabilities,
+}
+
+/// By node, the probability of each item to be the first that its selector draws, mean over the round; nothing of a node that draws none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probabilities {
+    /// Of transmitters.
+    pub(crate) receivers: Vec<Vec<f64>>,
+    /// Of modalities.
+    pub(crate) transmitters: Vec<Vec<f64>>,
 }
 
 /// A line of selection.jsonl: selection as shares of the round's ticks.
@@ -235,6 +258,16 @@ impl Rounds {
         self.next + self.pending.values().filter(|pending| reported(pending)).count() as u64
     }
 
+    /// Whether a member's report of this round is in its turn.
+    pub(crate) fn expects(&self, member: Member, round: u64) -> bool {
+        let Member { role, index } = member;
+        round
+            == self.due(|pending| match role {
+                Role::Receiver => pending.receivers.contains_key(&index),
+                Role::Transmitter => pending.transmitters.contains_key(&index),
+            })
+    }
+
     pub(crate) fn receiver(
         &mut self,
         t: usize,
@@ -308,8 +341,15 @@ impl Rounds {
             most_asks: receivers.iter().map(|report| report.most_asks).max().unwrap_or(0),
             most_entries: transmitters.iter().map(|report| report.most_entries).max().unwrap_or(0),
             missing: Missing::sum(receivers.iter().filter_map(|report| report.missing.as_ref())),
-            channel: OnAir::of(receivers.iter().filter_map(|report| report.air.as_ref()), 1),
+            channel: OnAir::of(
+                receivers.iter().filter_map(|report| report.air.as_ref()),
+                1,
+                self.scenario.rate_sent_is_estimate(),
+            ),
             link_snr_db: link_snr_db(&receivers, self.transmitters),
+            entry_uses: entry_uses(&receivers, self.noise.len()),
+            link_bytes: by_link(&receivers, |report| &report.link_bytes),
+            link_coded_bits: by_link(&receivers, |report| &report.link_coded_bits),
             rates: self
                 .samples
                 .map(|samples| Rates::of_round(&spent, samples, sum_of_rates(&receivers), bytes.total)),
@@ -319,6 +359,10 @@ impl Rounds {
                     .map(|report| &report.work)
                     .chain(transmitters.iter().map(|report| &report.work)),
             ),
+            probabilities: Probabilities {
+                receivers: receivers.iter().map(|report| report.probabilities.clone()).collect(),
+                transmitters: transmitters.iter().map(|report| report.probabilities.clone()).collect(),
+            },
         };
         let share = |count: &u32| f64::from(*count) / self.ticks as f64;
         let selection = SelectionLine {
@@ -374,6 +418,12 @@ impl Rounds {
 /// The rate of a tick's granted entries in nats, mean over the round.
 fn sum_of_rates(receivers: &[&ReceiverRound]) -> f64 {
     receivers.iter().map(|report| report.rate).sum()
+}
+
+/// By receiver and transmitter, what receivers report of their links; none unless all of them report it.
+fn by_link(receivers: &[&ReceiverRound], of: impl Fn(&ReceiverRound) -> &[u64]) -> Option<Vec<Vec<u64>>> {
+    let all = receivers.iter().all(|report| !of(report).is_empty());
+    all.then(|| receivers.iter().map(|report| of(report).to_vec()).collect())
 }
 
 /// Sums the nodes' times by profiler phase.

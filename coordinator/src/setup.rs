@@ -34,7 +34,7 @@ pub(crate) struct Setup {
     /// The version of the last checkpoint.
     pub(crate) saved: Option<u64>,
     /// Evaluation only: another coordinator that trains from the same checkpoints is not disturbed.
-    only_judges: bool,
+    only_evaluates: bool,
 }
 
 impl Setup {
@@ -90,10 +90,10 @@ impl Setup {
             restore,
             committed,
             saved: restore,
-            only_judges: options.mode == Mode::Evaluate,
+            only_evaluates: options.mode == Mode::Evaluate,
         };
         setup.begin_incarnation().await?;
-        if !setup.only_judges {
+        if !setup.only_evaluates {
             Started::write(&setup.folder, &options.command)?;
         }
         // Another coordinator that worked on this store has lost the run now and writes no more.
@@ -121,7 +121,7 @@ impl Setup {
         self.check_ownership().await?;
         let members = (self.scenario.transmitters(), self.scenario.receivers());
         // An evaluation changes nothing.
-        if !self.only_judges {
+        if !self.only_evaluates {
             self.restore =
                 if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
         }
@@ -146,7 +146,7 @@ impl Setup {
 
     /// Whether checkpoints go to a remote store, which other folders may share.
     fn is_elsewhere(&self) -> bool {
-        self.scenario.checkpoint.store.is_some() && !self.only_judges
+        self.scenario.checkpoint.store.is_some() && !self.only_evaluates
     }
 
     /// Makes sure that no coordinator with another folder has continued the run. The folder itself is locked.
@@ -255,7 +255,7 @@ pub(crate) fn no_checkpoint(folder: &Path) -> CoordinatorError {
 pub(crate) fn no_best(folder: &Path) -> CoordinatorError {
     let folder = folder.display();
     CoordinatorError::Input(format!(
-        "{folder} has no best checkpoint: nothing was judged on validation rows in training (evaluation.every); leave out --best for the \
+        "{folder} has no best checkpoint: nothing was evaluated on validation rows in training (evaluation.every); leave out --best for the \
          last"
     ))
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+pub(crate) use randomness::hex;
 use scenario::JointRateRows;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -107,6 +108,10 @@ pub struct Test {
     /// the same order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entry_rates: Vec<Vec<Vec<Option<f64>>>>,
+    /// Channel uses of an entry for a test sample, mean over the passes, in the same order; empty where all channels are ideal. Their sum
+    /// is `uses` of [`Summary::channel`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entry_uses: Vec<Vec<Vec<f64>>>,
     /// Missing entries of receivers, where links or digital channels may lose them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
@@ -214,9 +219,4 @@ pub(crate) fn fingerprint_of(hashes: &BTreeMap<String, String>) -> String {
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256_hex(content: &[u8]) -> String {
     hex(&Sha256::digest(content))
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -109,7 +109,7 @@ impl Verifier {
         Ok(all)
     }
 
-    /// All receivers were told the same choices of transmitter k. Returns them, part by part.
+    /// The audit records of all receivers have the same choices of transmitter k. Returns them, part by part.
     fn verify_views(
         &self,
         k: usize,
@@ -118,19 +118,19 @@ impl Verifier {
     ) -> Result<Vec<ChoiceGrid>, String> {
         let own = transmitter.view.as_ref().map(|view| &view.choices);
         let own = own.ok_or_else(|| format!("transmitter {k} does not say what it chose"))?;
-        let told = receivers
+        let heard = receivers
             .iter()
             .enumerate()
             .map(|(t, report)| (format!("receiver {t}"), self.heard(&report.views[k].choices, own)));
-        let views: Vec<_> = std::iter::once((format!("transmitter {k}"), own.clone())).chain(told).collect();
+        let views: Vec<_> = std::iter::once((format!("transmitter {k}"), own.clone())).chain(heard).collect();
         let odd = odd_ones(&views.iter().map(|(_, view)| view).collect::<Vec<_>>());
         if odd == [0] {
-            return Err(format!("transmitter {k} reports other choices than it told all receivers"));
+            return Err(format!("transmitter {k} reports other choices than it sent to all receivers"));
         }
         if !odd.is_empty() {
             let odd = names(&views, &odd);
             return Err(format!(
-                "transmitter {k} told {odd} other choices than the others, unless {odd} says so falsely"
+                "transmitter {k} told {odd} other choices than the others, unless {odd} reports them falsely"
             ));
         }
         let modalities = self.scenario.modalities(k);
@@ -140,16 +140,19 @@ impl Verifier {
         };
         let parts = self.scenario.train.ticks_per_round.div_ceil(self.scenario.ticks_per_part());
         if own.len() != parts {
-            return Err(format!("transmitter {k} told of {} parts of {parts}", own.len()));
+            return Err(format!(
+                "transmitter {k} reports the choices of {} parts, not of {parts}",
+                own.len()
+            ));
         }
         own.iter().enumerate().map(grid).collect()
     }
 
-    /// The choices that a receiver was told, part by part. It knows none of a message that it went without.
-    fn heard(&self, told: &[Bytes], own: &[Bytes]) -> Vec<Bytes> {
-        let unheard = |part: usize| self.scenario.skips() && told[part].is_empty() && part < own.len();
-        (0..told.len())
-            .map(|part| if unheard(part) { own[part].clone() } else { told[part].clone() })
+    /// The choices in the audit record of a receiver, part by part. It knows none of a message that it went without.
+    fn heard(&self, recorded: &[Bytes], own: &[Bytes]) -> Vec<Bytes> {
+        let unheard = |part: usize| self.scenario.skips() && recorded[part].is_empty() && part < own.len();
+        (0..recorded.len())
+            .map(|part| if unheard(part) { own[part].clone() } else { recorded[part].clone() })
             .collect()
     }
 
@@ -371,13 +374,13 @@ task = "parity"
         let line = verdict(|receivers, _| flip(&mut receivers[1].views[0].choices, 1)).unwrap_err();
         assert_eq!(
             line,
-            "transmitter 0 told receiver 1 other choices than the others, unless receiver 1 says so falsely in round 3"
+            "transmitter 0 told receiver 1 other choices than the others, unless receiver 1 reports them falsely in round 3"
         );
         let own = |_: &mut [ReceiverRound], transmitters: &mut [TransmitterRound]| {
             flip(&mut transmitters[0].view.as_mut().unwrap().choices, 1);
         };
         let line = verdict(own).unwrap_err();
-        assert_eq!(line, "transmitter 0 reports other choices than it told all receivers in round 3");
+        assert_eq!(line, "transmitter 0 reports other choices than it sent to all receivers in round 3");
     }
 
     #[test]

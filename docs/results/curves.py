@@ -30,7 +30,11 @@ def panel(top, title, curves, rounds):
         points = " ".join(f"{LEFT + i * step:.1f},{top + HEIGHT * (1 - v / high):.1f}" for i, v in enumerate(values))
         colour = COLOURS[index % len(COLOURS)]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        parts.append(f'<text x="{LEFT + WIDTH - 10}" y="{top + 14 + 15 * index}" text-anchor="end" fill="{colour}">{name}</text>')
+        # Names are black, since some of the colours are hard to read on white; a piece of the line stands beside each.
+        y = top + 14 + 15 * index
+        parts.append(f'<text x="{LEFT + WIDTH - 24}" y="{y}" text-anchor="end">{name}</text>')
+        ends = f'x1="{LEFT + WIDTH - 18}" x2="{LEFT + WIDTH - 4}" y1="{y - 4}" y2="{y - 4}"'
+        parts.append(f'<line {ends} stroke="{colour}" stroke-width="3"/>')
     parts.append(f'<text x="{LEFT + WIDTH}" y="{top + HEIGHT + 16}" text-anchor="end">round {rounds}</text>')
     return "\n".join(parts)
 

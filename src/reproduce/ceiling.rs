@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{records::figures::named, statistics::Mean};
 
-/// The mean upper limit of a group's joint rates, in nats; none without estimates, or if it is unknown for some run.
+/// The mean upper limit of a group's joint rates, in nats; none without estimates, or if it is unknown for some run. That of older
+/// records follows from the last selection of training: none where the selection of the test has shown more.
 pub(super) fn ceiling(group: &Group, labels: Option<&Labels>) -> Option<f64> {
     let estimated = group.runs.iter().filter(|run| named(&run.figures, "joint_rate").is_some());
     let own: Vec<f64> = estimated.map(|run| of_run(run, labels)).collect::<Option<_>>()?;
-    Some(Mean::of(&own)?.mean)
+    let ceiling = Mean::of(&own)?.mean;
+    (group.mean("joint_rate")?.mean <= ceiling).then_some(ceiling)
 }
 
 /// Whether a group's joint rate is within 5 % of that limit, so that it carries no information about the features: by
@@ -75,6 +77,8 @@ mod tests {
             21.0 * 2000_f64.ln() + 6.0 * super::super::bound::entropy_of((0..2000).map(|at| at % 300));
         assert!((ceiling(&group, Some(&labels)).unwrap() - expected).abs() < 1e-9);
         assert!(is_capped(&group, Some(&labels)) && !is_capped(&group, None));
+        let (group, labels) = older(expected + 1.0);
+        assert_eq!(ceiling(&group, Some(&labels)), None, "the test's selection was another");
         let (group, labels) = older(183.0);
         assert!(!is_capped(&group, Some(&labels)));
     }

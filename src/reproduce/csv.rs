@@ -1,6 +1,11 @@
 //! The numbers behind a table or figure, as CSV.
 
-use super::{draw::entry_names, paper::Statement, results::Group, target::Target};
+use super::{
+    draw::{entry_names, is_entropy},
+    paper::Statement,
+    results::Group,
+    target::Target,
+};
 use crate::records::figures::{columns, csv_line};
 
 /// The data of a picture, a line for each point.
@@ -37,7 +42,8 @@ fn of_groups(groups: &[Group], statements: &[Statement]) -> String {
             first.map_or(String::new(), |run| run.joint_rate_samples.to_string()),
         ];
         for name in &columns {
-            let mean = group.mean(name);
+            // An entropy is no rate, and copies of a row have no density (page.rs).
+            let mean = group.mean(name).filter(|_| !(name.starts_with("joint_") && is_entropy(group)));
             cells.extend([mean.map(|mean| mean.mean), mean.and_then(|mean| mean.half_width)].map(optional));
         }
         for metric in &stated {

@@ -137,9 +137,12 @@ fn nearest(comparisons: &[Comparison]) -> &Comparison {
     least.expect("there is at least one")
 }
 
-/// Whether the sides that the claim calls good, or comparable, are better than guessing; and remarks if not.
+/// Whether the sides that the claim calls good, or comparable, are better than guessing; and remarks if not. In a claim about rates
+/// both are: what networks send that have learnt nothing says nothing.
 fn guard(groups: &[Group], claim: &Claim, margins: &Margins, entropy: f64) -> Option<(Verdict, String)> {
+    let is_rate = |term: &Term| matches!(term, Term::Metric { metric, .. } if metric.ends_with("_rate"));
     let good: Vec<&Term> = match claim.is {
+        _ if is_rate(&claim.left) || is_rate(&claim.right) => vec![&claim.left, &claim.right],
         Relation::Below => vec![&claim.right],
         Relation::Above | Relation::Optimum => vec![&claim.left],
         Relation::AtLeast | Relation::AtMost => vec![&claim.left, &claim.right],
@@ -148,14 +151,14 @@ fn guard(groups: &[Group], claim: &Claim, margins: &Margins, entropy: f64) -> Op
     let mut guard = None;
     for term in good {
         let Term::Metric { group, metric, .. } = term else { continue };
-        if metric != "n_ce" {
+        if metric != "n_ce" && !is_rate(term) {
             continue;
         }
-        // The number itself, without the claim's factor.
-        let plain = Term::Metric { group: group.clone(), metric: metric.clone(), times: 1.0, plus: 0.0 };
+        // N-CE itself, without the claim's factor.
+        let plain = Term::Metric { group: group.clone(), metric: "n_ce".into(), times: 1.0, plus: 0.0 };
         for side in sides(groups, &plain, "") {
             let differences = differences(&side, &floor);
-            let margin = margins.of(metric, entropy).unwrap_or(0.0);
+            let margin = margins.of("n_ce", entropy).unwrap_or(0.0);
             let own = verdict(Relation::Above, &differences, margin);
             let words = match own {
                 Verdict::Holds => String::new(),
@@ -209,7 +212,7 @@ fn sides(groups: &[Group], term: &Term, left_out: &str) -> Vec<Side> {
     let side = |group: &Group| {
         let of = |run: &super::results::Run| {
             let value = times * named(&run.figures, metric)? + plus;
-            let clusters = (metric == "n_ce").then(|| run.n_ce_by_recording()).flatten();
+            let clusters = run.by_recording(metric);
             let scaled = |own: Cluster| Cluster { rows: own.rows, sum: times * own.sum + plus * own.rows };
             let clusters = clusters.map(|clusters| clusters.into_iter().map(scaled).collect());
             Some((run.seed, (value, clusters)))
@@ -304,6 +307,15 @@ mod tests {
         assert_eq!(judged[0].verdict, Verdict::DoesNot, "comparable with what is no better than guessing");
         assert_eq!(judged[0].why, "pom2dib is no better than guessing (-4.476)");
         assert_eq!(judged[3].verdict, Verdict::DoesNot, "worse than what is no better than guessing");
+        // Nor does a claim about what they send, however much less that is.
+        let mut groups = groups;
+        for (group, rate) in groups.iter_mut().zip([10.0, 20.0, 30.0, 40.0, 900.0]) {
+            for run in &mut group.runs {
+                run.figures.retain(|(name, _)| name != "sum_rate");
+                run.figures.push(("sum_rate".into(), rate));
+            }
+        }
+        assert!(verdicts(&groups, Target::Table1).iter().all(|verdict| *verdict != Verdict::Holds));
         // One seed never suffices.
         let groups: Vec<Group> = methods.iter().map(|(name, own)| group(name, &[*own])).collect();
         assert!(verdicts(&groups, Target::Table1).iter().all(|verdict| *verdict == Verdict::CannotBeTold));
@@ -389,8 +401,11 @@ mod tests {
                     _ if at == 0 => -own + 0.3,
                     _ => -own,
                 };
-                run.recordings =
-                    Some(Recordings { rows: vec![10; 10], losses: vec![(0..10).map(loss).collect()] });
+                run.recordings = Some(Recordings {
+                    rows: vec![10; 10],
+                    losses: vec![(0..10).map(loss).collect()],
+                    scores: Vec::new(),
+                });
             }
         }
         let judged = judged(&groups, Target::Table1);

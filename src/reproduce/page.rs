@@ -14,7 +14,7 @@ use super::{
     verdict::{FEWEST, Verdict},
 };
 use crate::{
-    records::figures::{columns, named},
+    records::figures::{columns, named, scores},
     statistics::{Interval, Mean},
     sweep::written,
 };
@@ -193,30 +193,38 @@ impl Page<'_> {
         plain + &most + mark
     }
 
-    /// N-CE over seeds and recordings together, for groups whose runs all have losses by recording.
+    /// N-CE and scores over seeds and recordings together, for groups whose runs all have them by recording.
     fn over_recordings(&self, text: &mut String) {
-        let known: Vec<(&Group, Interval)> =
-            self.groups.iter().filter_map(|group| Some((group, group.n_ce_interval()?))).collect();
-        if !known.is_empty() {
-            let cells: Vec<String> = known
-                .iter()
-                .map(|(group, Interval { low, high })| format!("{} {low:.3} to {high:.3}", group.label))
-                .collect();
+        let known: Vec<&Group> =
+            self.groups.iter().filter(|group| group.interval("n_ce").is_some()).collect();
+        if let Some(run) = known.first().and_then(|group| group.runs.first()) {
+            let names: Vec<&str> = std::iter::once("n_ce").chain(scores(&run.figures)).collect();
+            let heads: Vec<String> = names.iter().map(|name| self.head(name)).collect();
             let _ = writeln!(
                 text,
-                "\nN-CE with 95 % intervals over seeds and test recordings together (the wider of a bootstrap of both and Student's t): \
-                 {}.",
-                cells.join("; ")
+                "\n95 % intervals over seeds and test recordings together (the wider of a bootstrap of both and Student's t):\n\n\
+                 | | {} |\n|{}",
+                heads.join(" | "),
+                " --- |".repeat(heads.len() + 1)
             );
+            for group in known {
+                let cell =
+                    |name: &&str| group.interval(name).map_or_else(|| "·".into(), |own| range(name, own));
+                let cells: Vec<String> = names.iter().map(cell).collect();
+                let _ = writeln!(text, "| {} | {} |", group.label, cells.join(" | "));
+            }
         }
-        let lacking = self.groups.iter().any(|group| group.runs.len() > 1 && group.n_ce_interval().is_none());
+        let lacking =
+            self.groups.iter().any(|group| group.runs.len() > 1 && group.interval("n_ce").is_none());
         if lacking {
             let _ = writeln!(
                 text,
                 "\nIntervals are over seeds alone where records have no losses by test recording: they say how much another seed would \
-                 change, not other recordings.{}",
-                self.people().unwrap_or_default()
+                 change, not other recordings."
             );
+        }
+        if let Some(people) = self.people() {
+            let _ = writeln!(text, "\n{people}");
         }
     }
 
@@ -224,7 +232,7 @@ impl Page<'_> {
     fn people(&self) -> Option<String> {
         let (_, run) = self.all().next()?;
         (run.scenario.data.source == "handwritten").then(|| {
-            " The test set's are 300, five takes of each of ten digits by 6 speakers, all of whom are in the training set too: nothing \
+            "The test set's recordings are 300, five takes of each of ten digits by 6 speakers, all of whom are in the training set too: nothing \
              here says how a new speaker would fare."
                 .into()
         })
@@ -407,6 +415,14 @@ fn bound(text: &mut String, labels: &Labels) {
         own.join(", "),
         labels.together
     );
+}
+
+/// A text such as "-0.046 to -0.026"; of accuracies in percent.
+fn range(name: &str, Interval { low, high }: Interval) -> String {
+    match name.ends_with(".top1") {
+        true => format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high),
+        false => format!("{low:.3} to {high:.3}"),
+    }
 }
 
 /// A text such as "41.8 ± 1.2 below 46.5 ± 1.2?"

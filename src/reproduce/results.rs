@@ -9,9 +9,9 @@ use super::verdict::Differences;
 use crate::{
     draw::heat_map::binned,
     records::{
-        figures::{figures, named},
+        figures::{figures, named, scores},
         origin::Origin,
-        recordings::{n_ce_by_recording, recordings},
+        recordings::{n_ce_by_recording, recordings, score_by_recording},
         run_log::{self, Round},
     },
     statistics::{Cluster, Interval, Mean},
@@ -126,10 +126,11 @@ impl Group {
         Mean::of(&self.runs.iter().filter_map(|run| named(&run.figures, name)).collect::<Vec<_>>())
     }
 
-    /// The interval of N-CE over seeds and recordings together; none unless all runs have losses by recording.
-    pub(super) fn n_ce_interval(&self) -> Option<Interval> {
-        let values = self.runs.iter().filter_map(|run| named(&run.figures, "n_ce")).collect();
-        let clusters: Option<Vec<Vec<Cluster>>> = self.runs.iter().map(Run::n_ce_by_recording).collect();
+    /// The interval of N-CE or of a score over seeds and recordings together; none unless all runs have it by recording.
+    pub(super) fn interval(&self, name: &str) -> Option<Interval> {
+        let values = self.runs.iter().filter_map(|run| named(&run.figures, name)).collect();
+        let clusters: Option<Vec<Vec<Cluster>>> =
+            self.runs.iter().map(|run| run.by_recording(name)).collect();
         Differences { values, clusters: Some(clusters?) }.interval()
     }
 
@@ -193,9 +194,13 @@ impl Run {
         }
     }
 
-    /// N-CE by test recording: minus the sum over the receivers. None if unknown.
-    pub(super) fn n_ce_by_recording(&self) -> Option<Vec<Cluster>> {
-        self.recordings.as_ref().map(n_ce_by_recording)
+    /// N-CE or a score by test recording. None if unknown.
+    pub(super) fn by_recording(&self, name: &str) -> Option<Vec<Cluster>> {
+        let recordings = self.recordings.as_ref()?;
+        match name {
+            "n_ce" => Some(n_ce_by_recording(recordings)),
+            name => score_by_recording(recordings, scores(&self.figures).position(|own| own == name)?),
+        }
     }
 
     /// The first round of a row of `granted`.

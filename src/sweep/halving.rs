@@ -183,7 +183,8 @@ impl Race {
 /// The last N-CE on validation rows up to a number of rounds; a score that is no number is the lowest.
 pub(crate) fn score(folder: &Path, rounds: u64) -> Option<f64> {
     let log = run_log::rounds(folder).ok()?;
-    let mut judged = log.iter().filter(|round| round.round < rounds).filter_map(|round| round.validation);
+    let mut judged =
+        log.iter().filter(|round| round.round < rounds).filter_map(|round| round.validation.as_ref());
     judged.next_back().map(|validated| if validated.n_ce.is_nan() { f64::MIN } else { validated.n_ce })
 }
 

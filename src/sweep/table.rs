@@ -372,7 +372,8 @@ impl<'a> Table<'a> {
             .map(|(at, group)| {
                 let dot = |front: &Front| {
                     let Place { n_ce, spent } = front.places[at]?;
-                    Some(Dot { n_ce, spent, is_on_front: front.is_on[at] })
+                    let half_width = self.mean(group, "n_ce")?.half_width;
+                    Some(Dot { n_ce, half_width, spent, is_on_front: front.is_on[at] })
                 };
                 let dots = fronts.iter().map(dot).collect();
                 Line { name: self.name(group), cells: self.cells(group, &columns), dots }
@@ -509,6 +510,7 @@ mod tests {
         );
         let page = std::fs::read_to_string(folder.path().join("sweep.html")).unwrap();
         roxmltree::Document::parse(page.split_once('\n').unwrap().1).unwrap();
+        assert!(page.contains("\"half_width\":6.353") && page.contains("\"half_width\":null"), "{page}");
         assert!(page.contains("<b>train.beta=0</b>") && page.contains("failed: no, &quot;never"), "{page}");
         let json = table.json();
         assert_eq!(json["over_seeds"][0]["pareto"], true);

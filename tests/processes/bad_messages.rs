@@ -1,5 +1,5 @@
 //! A member whose messages cannot be used is named, with the problem, and the run ends: no process panics, and none
-//! computes with the messages.
+//! computes with the messages. One that reports out of turn is refused, and the run goes on without it.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use harness::{FakeNode, Place, Process, Wire, join};
 use proto::{
     Link, Packer, When,
     v1::{
-        Failed, Features, Gradients, Ready, ReceiverPass, ReceiverRound, Requests, Role, Start,
+        Failed, Features, Finished, Gradients, Ready, ReceiverPass, ReceiverRound, Requests, Role, Start,
         TransmitterRound, Turn, order::Order, report::Report,
     },
 };
@@ -73,19 +73,22 @@ const FEATURES: &[Case<Features>] = &[
 ];
 
 const REPORTS: &[Case<Report>] = &[
-    (|report| round(report).round = 3, "receiver 0: the message is of round 3, expected 0"),
     (|report| round(report).granted.push(1), "receiver 0: granted has 2 entries, expected 1"),
     (|report| round(report).granted[0] = 4, "receiver 0: granted has 4 ticks, expected 3"),
     (|report| round(report).cross_entropy = f64::NAN, "receiver 0: the report of a round holds NaN"),
     (
-        |report| *report = Report::TransmitterRound(TransmitterRound::default()),
-        "sent TransmitterRound out of place",
-    ),
-    (|report| *report = Report::ReceiverPass(ReceiverPass::default()), "sent ReceiverPass out of place"),
-    (
         |report| *report = Report::Failed(Failed { message: "no more".into(), input: false, lost: false }),
         "receiver 0: no more",
     ),
+];
+
+/// Reports at a moment at which the receiver owes another one, and what the refusal calls them.
+const OUT_OF_TURN: &[Case<Report>] = &[
+    (|report| round(report).round = 3, "ReceiverRound"),
+    (|report| *report = Report::TransmitterRound(TransmitterRound::default()), "TransmitterRound"),
+    (|report| *report = Report::ReceiverPass(ReceiverPass::default()), "ReceiverPass"),
+    (|report| *report = Report::Finished(Finished {}), "Finished"),
+    (|report| *report = Report::Ready(Ready::default()), "Ready"),
 ];
 
 #[test]
@@ -147,6 +150,43 @@ fn a_report_that_does_not_fit_is_named() {
     }
 }
 
+#[test]
+fn a_member_that_reports_out_of_turn_is_refused_and_the_run_goes_on_when_its_place_is_taken() {
+    for (spoil, name) in OUT_OF_TURN {
+        let mut network = Network::new();
+        let transmitter = network.start("transmitter");
+        started(network.join(Role::Receiver, String::new()));
+
+        let mut report =
+            Report::ReceiverRound(ReceiverRound { granted: vec![3], ..ReceiverRound::default() });
+        spoil(&mut report);
+        network.nodes[0].report(report);
+        assert_refused(&mut network.nodes[0], name);
+
+        let receiver = network.start("receiver");
+        let outcome = network.coordinator.finish().done();
+        let line = format!("receiver 0 left the run: it sent {name} out of turn: going back to round 0");
+        assert!(outcome.stderr.contains(&line), "{outcome}");
+        transmitter.finish().done();
+        receiver.finish().done();
+    }
+}
+
+#[test]
+fn before_the_start_only_the_node_that_reports_out_of_turn_loses_its_place() {
+    let mut network = Network::new();
+    network.join(Role::Receiver, String::new());
+    network.nodes[0].report(Report::ReceiverRound(ReceiverRound::default()));
+    assert_refused(&mut network.nodes[0], "ReceiverRound");
+
+    let nodes = ["transmitter", "receiver"].map(|role| network.start(role));
+    let outcome = network.coordinator.finish().done();
+    assert!(!outcome.stderr.contains("going back"), "{outcome}");
+    for node in nodes {
+        node.finish().done();
+    }
+}
+
 /// A coordinator and its members.
 struct Network {
     place: Place,
@@ -199,6 +239,18 @@ fn started(node: &mut FakeNode) -> Start {
         Ok(Some(Order::Start(start))) => start,
         other => panic!("the start was due, not {other:?}"),
     }
+}
+
+/// Waits for the end of the order stream, which must say why.
+fn assert_refused(node: &mut FakeNode, name: &str) {
+    let refusal = loop {
+        match node.order() {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("a stream that ends without a word is no refusal"),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refusal.message(), format!("it sent {name} out of turn"));
 }
 
 /// All three ticks.

@@ -3,8 +3,8 @@
 
 use std::{fs::Permissions, io::Write, net::TcpStream, os::unix::fs::PermissionsExt};
 
-use harness::{Code, PATIENCE, Place, Wire, join, wait_until};
-use proto::v1::{Failed, Join, Role, report::Report};
+use harness::{Code, FakeNode, PATIENCE, Place, Wire, join, wait_until};
+use proto::v1::{Classes, Failed, Join, Ready, Role, order::Order, report::Report};
 
 use crate::PROGRAM;
 
@@ -66,9 +66,46 @@ fn words_of_a_peer_reach_no_terminal_as_they_are() {
     assert!(!stderr.contains(is_vile), "{stderr:?}");
 }
 
+#[test]
+fn notes_libraries_and_class_names_of_a_stranger_reach_no_terminal_and_no_file_as_they_are() {
+    let place = Place::for_longer_runs(PROGRAM);
+    let coordinator = place.start("coordinator tiny.toml --insecure --out a --listen 127.0.0.1:0");
+    let (door, wire) = (place.address("a"), Wire::open());
+    let mut nodes: Vec<FakeNode> = [Role::Transmitter, Role::Transmitter, Role::Receiver, Role::Receiver]
+        .map(|role| wire.join(door, join(role, None)).expect("the place is free"))
+        .into();
+    for node in &nodes {
+        let names = vec![VILE.into(), "\u{200b}two".into()];
+        node.report(Report::Ready(Ready {
+            address: "127.0.0.1:1".into(),
+            data: vec![7; 32].into(),
+            label_entropy: 1.0,
+            device: VILE.into(),
+            notes: vec![VILE.into()],
+            libraries: vec![VILE.into()],
+            same_build: true,
+            classes: Some(Classes { train: vec![1, 1], test: vec![1, 1], names }),
+            ..Ready::default()
+        }));
+    }
+    let last = nodes.last_mut().expect("there are four");
+    assert!(matches!(last.order(), Ok(Some(Order::Start(_)))), "all are ready");
+    let classes = place.run_folder("a").text("classes.json");
+    assert!(classes.contains("\\\\u{202e}dlrow") && !classes.contains(is_vile), "{classes:?}");
+    let shown = place.run(&format!("status {door}")).done().stdout;
+    assert!(!shown.contains(is_vile), "{shown:?}");
+    last.report(Report::Failed(Failed { message: "enough".into(), ..Failed::default() }));
+
+    let outcome = coordinator.finish();
+    let stderr = &outcome.stderr;
+    assert!(stderr.contains(&format!("note: {SPELT_OUT}\n")), "{outcome}");
+    assert!(stderr.contains("error: receiver 1: enough"), "{outcome}");
+    assert!(!stderr.contains(is_vile), "{stderr:?}");
+}
+
 /// Characters that must not occur in a log or in text for a terminal.
 fn is_vile(character: char) -> bool {
-    (character.is_control() && character != '\n') || ['\u{202e}', '\u{2066}'].contains(&character)
+    (character.is_control() && character != '\n') || ['\u{202e}', '\u{2066}', '\u{200b}'].contains(&character)
 }
 
 #[test]

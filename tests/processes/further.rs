@@ -99,6 +99,31 @@ fn a_run_that_is_trained_further_under_a_schedule_says_so() {
 }
 
 #[test]
+fn a_lineage_with_a_flipped_bit_is_refused_or_changes_nothing_that_is_trained() {
+    let place = Place::new(PROGRAM);
+    place.run("run tiny.toml --rounds 6 --out a --in-process --set checkpoint.every=2").done();
+    let whole = place.run("run --resume a --rounds 8 --in-process --json").done().json();
+    let lineage = std::fs::read(place.path("a/lineage.json")).expect("it was trained further");
+    let text = String::from_utf8_lossy(&lineage).into_owned();
+    let given = text.rfind("\"rounds\": 8").expect("it says how many") + "\"rounds\": ".len();
+    let flips = (0..lineage.len()).step_by(lineage.len() / 10).enumerate().map(|(n, at)| (at, n % 8));
+
+    for (at, bit) in flips.chain([(given, 0)]) {
+        // As if it had been killed while it was trained further.
+        let _ = std::fs::remove_dir_all(place.path("a/checkpoints/round-000008"));
+        let _ = std::fs::remove_file(place.path("a/summary.json"));
+        let mut damaged = lineage.clone();
+        damaged[at] ^= 1 << bit;
+        place.write("a/lineage.json", damaged);
+        let outcome = place.run("run --resume a --in-process --json");
+        match outcome.status.success() && at != given {
+            true => assert_same(&outcome.done().json(), &whole),
+            false => outcome.failed(2, &["a/"]),
+        }
+    }
+}
+
+#[test]
 fn a_run_cut_down_while_it_is_trained_further_goes_on() {
     let place = Place::new(PROGRAM);
     let straight = place.run(&format!("run {CONSTANT} --rounds 100 --out straight --json")).done().json();
@@ -175,6 +200,48 @@ fn the_advice_after_a_store_failure_works() {
     let outcome = fail(&place, "run --resume a --restarts 0");
     follow(&place, &outcome).done();
     assert_eq!(place.run_folder("a").json("summary.json")["fingerprint"], quiet["fingerprint"]);
+}
+
+/// A run on a small disk of the test's own, which a checkpoint fills; then there is room, and the advice is followed.
+const SMALL_DISK: &str = r#"
+mkdir -p disk && mount -t tmpfs -o size="$SIZE" tmpfs disk || exit 99
+"$PROGRAM" run $WORDS --out disk/a > first 2> first-errors
+echo $? > status
+mount -o remount,size=1g disk
+words=$(sed -n 's/.*go on with: pom2dib //p' first-errors)
+exec "$PROGRAM" ${words:-run $WORDS --out disk/a --force} --json
+"#;
+
+#[test]
+fn the_advice_after_a_full_disk_works_once_there_is_room() {
+    let place = Place::new(PROGRAM);
+    let words = "tiny.toml --set checkpoint.every=2";
+    let quiet = place.run(&format!("run {words} --out quiet --json")).done().json();
+    let checkpoint = place.run_folder("quiet").checkpoints().pop().expect("it ends with one");
+    let size = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().metadata().unwrap().len();
+    let one: u64 = std::fs::read_dir(checkpoint).unwrap().map(size).sum();
+    assert!(
+        one > 1 << 20,
+        "all else that a run writes fits beside half a checkpoint, and {one} bytes are few"
+    );
+    place.write("script.sh", SMALL_DISK);
+    for (size, advice) in [
+        (one / 2, "then start it again, with --force"),
+        (one + one / 2, "then go on with: pom2dib run --resume disk/a"),
+    ] {
+        let variables = [("PROGRAM", PROGRAM), ("WORDS", words), ("SIZE", size.to_string().as_str())]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let again = place.shell(variables, "exec unshare -rm sh script.sh").finish();
+        if again.status.code() == Some(99) || again.stderr.starts_with("unshare:") {
+            return eprintln!("skipped: this user may not mount a disk of the test's own");
+        }
+        let text = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+        let errors = text("first-errors");
+        assert_eq!((text("status").trim(), text("first").as_str()), ("1", ""), "{errors}");
+        let line = errors.lines().find(|line| line.starts_with("error: ")).expect("it complains");
+        assert!(line.contains("No space left on device") && line.ends_with(advice), "{errors}");
+        assert_same(&again.done().json(), &quiet);
+    }
 }
 
 /// Starts a run in the folder a and pauses it in the middle.

@@ -2,7 +2,8 @@
 //! however often, the run ends with the result of an undisturbed one, bit for bit.
 //!
 //! `POM2DIB_KILLS=1000 cargo test --release --test processes kills:: -- --nocapture` is a campaign: it prints its progress
-//! every half minute and, at its end, which process was killed when. `POM2DIB_KILL_SEED` chooses other moments.
+//! every half minute and, at its end, which process was killed when. `POM2DIB_KILL_SEED` chooses other moments, and so does
+//! `POM2DIB_BASE`, which every run of the gate draws; without either they are always the same. A failure prints its seed.
 
 use std::{
     collections::BTreeMap,
@@ -31,22 +32,29 @@ const CODED: &str = "--set train.coding=dithered --set train.rate_estimator=prio
 /// Kills of it in the gate.
 const KILLS_OF_CODED: usize = 12;
 
+/// The seed where none is given.
+const SEED: u64 = 17;
+
 /// Between two lines on how far a campaign is.
 const PROGRESS: Duration = Duration::from_secs(30);
 
 #[test]
 fn dozens_of_random_kills_change_no_bit() {
-    campaign(RUN, number("POM2DIB_KILLS").unwrap_or(KILLS as u64) as usize);
+    let most = number("POM2DIB_KILLS").unwrap_or(KILLS as u64) as usize;
+    campaign("dozens_of_random_kills_change_no_bit", RUN, most);
 }
 
 #[test]
 fn nor_do_kills_where_features_and_gradients_are_coded() {
-    campaign(&format!("{RUN} {CODED}"), KILLS_OF_CODED);
+    let name = "nor_do_kills_where_features_and_gradients_are_coded";
+    campaign(name, &format!("{RUN} {CODED}"), KILLS_OF_CODED);
 }
 
-/// Kills so many processes of runs by these words, each of which ends as one that nobody disturbed.
-fn campaign(words: &str, most: usize) {
-    let seed = number("POM2DIB_KILL_SEED").unwrap_or(17);
+/// Kills so many processes of runs by these words, each of which ends as one that nobody disturbed. `test` is the name
+/// of the test.
+fn campaign(test: &str, words: &str, most: usize) {
+    let seed = number("POM2DIB_KILL_SEED").or(number("POM2DIB_BASE")).unwrap_or(SEED);
+    let _repeat = Repeat { test, seed, most };
     let place = Place::for_longer_runs(PROGRAM);
     let quiet = place.run(&format!("run {words} --out quiet --json")).done().json();
     let mut campaign = Campaign { random: ChaCha8Rng::seed_from_u64(seed), killed: BTreeMap::new(), most };
@@ -103,6 +111,25 @@ fn campaign(words: &str, most: usize) {
     assert!(hit || most < KILLS, "an evaluation was to be hit");
 }
 
+/// Says, if the test fails, how the same kills are drawn again. (How far a run is by then is up to the machine.)
+struct Repeat<'a> {
+    test: &'a str,
+    seed: u64,
+    most: usize,
+}
+
+impl Drop for Repeat<'_> {
+    fn drop(&mut self) {
+        let Repeat { test, seed, most } = self;
+        if std::thread::panicking() {
+            println!(
+                "seed {seed}; the same kills again:\nPOM2DIB_KILL_SEED={seed} POM2DIB_KILLS={most} \
+                 cargo test --release -p pom2dib --test processes {test} -- --nocapture"
+            );
+        }
+    }
+}
+
 const BEFORE: &str = "before the first checkpoint";
 const TRAINING: &str = "in training";
 const EVALUATION: &str = "in evaluation";
@@ -130,13 +157,15 @@ impl Campaign {
         Duration::from_millis(self.below(longest).into())
     }
 
-    /// Kills one, two or all of a run's processes, or their parent; returns whether it was the parent.
+    /// Kills one, two or all of a run's processes, or their parent; returns whether it was the parent. The last kill of
+    /// all is kept for an evaluation.
     fn strike(&mut self, place: &Place, name: &str) -> bool {
         let when = moment(&place.run_folder(name));
+        let left = (self.most - self.total()).saturating_sub(usize::from(when != EVALUATION));
         let running = place.running();
         let (parents, mut children): (Vec<Running>, Vec<Running>) =
             running.into_iter().partition(|process| process.role == "run");
-        if self.below(8) == 0 && !parents.is_empty() && when != BEFORE {
+        if self.below(8) == 0 && !parents.is_empty() && when != BEFORE && left > 0 {
             parents.iter().for_each(|parent| parent.signal(Signal::Kill));
             self.count("the starter", when);
             return true;
@@ -146,7 +175,7 @@ impl Campaign {
             1 | 2 => 2,
             _ => 1,
         };
-        for _ in 0..most.min(children.len()).min(self.most - self.total()) {
+        for _ in 0..most.min(children.len()).min(left) {
             let chosen = self.below(children.len() as u32) as usize;
             let victim = children.swap_remove(chosen);
             victim.signal(Signal::Kill);

@@ -157,6 +157,10 @@ fn a_browser_draws_what_was_logged_and_asks_nobody() {
     for (title, expected) in [
         ("N-CE", json!([["", of("/n_ce")], ["validation", validated]])),
         ("Gap", json!([["", of("/validation/gap")]])),
+        (
+            "Validation score by task",
+            json!([["parity", of("/validation/scores/0")], ["digit", of("/validation/scores/1")]]),
+        ),
         ("Sum-rate", json!([["", of("/sum_rate")]])),
         ("Cross entropy by task", json!([["parity", of("/ce/0")], ["digit", of("/ce/1")]])),
         ("Rate by receiver", json!([["parity", of("/rate/0")], ["digit", of("/rate/1")]])),

@@ -123,6 +123,18 @@ fn a_table_and_heat_maps_are_made_of_shared_runs_and_compared_with_the_paper() {
         figures.iter().find(|own| own[0] == name).unwrap()[1].as_f64().unwrap()
     };
     assert!((n_ce - figure("n_ce")).abs() < 1e-4, "{n_ce} beside {}", figure("n_ce"));
+    let scores: Vec<Vec<f64>> =
+        record["recordings"]["scores"].as_array().unwrap().iter().map(numbers).collect();
+    for (own, name) in scores.iter().zip(["parity.top1", "digit.top1"]) {
+        let mean =
+            own.iter().zip(&rows).map(|(score, rows)| score * rows).sum::<f64>() / rows.iter().sum::<f64>();
+        assert!((mean - figure(name)).abs() < 1e-4, "{name}: {mean} beside {}", figure(name));
+    }
+    // With two seeds a table has intervals over both.
+    assert!(
+        page.contains("over seeds and test recordings together") && page.contains("parity, top-1"),
+        "{page}"
+    );
 
     // A record without the selection over the rounds suffices for a table, but not for a heat map.
     let name = "r/records/tiny-3/seed=1.json";

@@ -133,10 +133,10 @@ fn fronts_are_of_coded_bits_and_of_snr_where_runs_have_them() {
     let mut browser = Browser::open();
     let words = "sweep tiny.toml --rounds 2 --in-process --json";
     let coded = "--set train.coding=dithered --set train.rate_estimator=prior --set train.beta=0,1e-2,1";
-    let air = "--set channel=[{kind=\"awgn\",snr_db=0}],[{kind=\"awgn\",snr_db=20}]";
-    for (out, set, figure, axis) in [
-        ("bits", coded, "coded_bits", "\"axis\":\"coded bits of a test sample\""),
-        ("air", air, "snr_db", "\"axis\":\"SNR, dB\""),
+    let air = "--seed 1,2 --set channel=[{kind=\"awgn\",snr_db=0}],[{kind=\"awgn\",snr_db=20}]";
+    for (out, set, figure, axis, seeds) in [
+        ("bits", coded, "coded_bits", "\"axis\":\"coded bits of a test sample\"", 1),
+        ("air", air, "snr_db", "\"axis\":\"SNR, dB\"", 2),
     ] {
         let table = place.run(&format!("{words} {set} --out {out}")).done().json();
         let rows = table["over_seeds"].as_array().unwrap();
@@ -168,10 +168,13 @@ fn fronts_are_of_coded_bits_and_of_snr_where_runs_have_them() {
                 |at: usize, name: &str| (dot[at].as_f64().unwrap() - figure_of(row, name)).abs() < 1e-9;
             assert!(near(0, name) && near(1, "n_ce"), "{name}: {dot} {row}");
         }
+        // Means over several seeds have their intervals.
+        let bars = browser.evaluate("document.querySelectorAll('line.bar').length");
+        assert_eq!(bars, if seeds > 1 { 2 * rows.len() } else { 0 });
         assert_eq!(browser.complaints(), [""; 0]);
     }
-    let snr =
-        |row: usize| place.run_folder("air").json("sweep.json")["points"][row]["figures"]["snr_db"].as_f64();
+    let rows = place.run_folder("air").json("sweep.json")["over_seeds"].clone();
+    let snr = |row: usize| rows[row]["figures"]["snr_db"]["mean"].as_f64();
     assert!((snr(0).unwrap() - 0.0).abs() < 1e-9 && (snr(1).unwrap() - 20.0).abs() < 1e-9);
 }
 

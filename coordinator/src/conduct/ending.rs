@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use node::Role;
 use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
 
-use super::{Conductor, out_of_place};
+use super::Conductor;
 use crate::{
     CoordinatorError, Mode, Summary, Timing, Wire, evaluation::Evaluation, further::Lineage,
-    interruption::Interruption, lock, members::Member, rounds::Rounds, service::Event,
+    interruption::Interruption, lock, members::Member, page::PassClock, rounds::Rounds, service::Event,
 };
 
 /// Time limit for nodes to leave once the run is done.
@@ -21,19 +21,22 @@ impl Conductor {
         let passes = self.scenario.evaluation.passes;
         self.order(Order::Evaluate(Evaluate { passes, validation: false }))?;
         let mut judge = Evaluation::new(&self.scenario, self.classes.clone());
+        let mut clock = PassClock::new();
         let mut progress = self.progress("evaluation passes", passes, 0);
         while !judge.is_complete() {
             match self.next_event().await? {
-                Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
-                    judge.receiver(index, report)?
-                }
                 Event::Report(
                     _,
-                    Member { role: Role::Transmitter, index },
+                    member @ Member { role: Role::Receiver, index },
+                    Report::ReceiverPass(report),
+                ) if judge.expects(member, report.pass) => judge.receiver(index, report)?,
+                Event::Report(
+                    _,
+                    member @ Member { role: Role::Transmitter, index },
                     Report::TransmitterPass(report),
-                ) => judge.transmitter(index, report)?,
+                ) if judge.expects(member, report.pass) => judge.transmitter(index, report)?,
                 Event::Told(_) | Event::Tick => {}
-                event => return Err(out_of_place(&event).into()),
+                event => return Err(self.out_of_turn(&event)),
             }
             // All training results are already saved.
             if self.stopping {
@@ -43,6 +46,7 @@ impl Conductor {
             if let Some(member) = self.leaving {
                 return Err(Interruption::left(member, "it was told to end"));
             }
+            clock.reported(&judge, &self.feed);
             progress.show(judge.finished(), "");
         }
         self.failing_since = None;

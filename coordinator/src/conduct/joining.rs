@@ -9,7 +9,7 @@ use node::Role;
 use proto::v1::{Classes, Ready, Start, report::Report};
 use tokio::time::Instant;
 
-use super::{Conductor, blame, out_of_place};
+use super::{Conductor, blame, name_of};
 use crate::{
     CoordinatorError, check, interruption::Interruption, members::Member, same_data::compare_data,
     service::Event, summary::ClassCounts,
@@ -52,7 +52,13 @@ impl Conductor {
                 }
                 Event::Told(_) if self.stopping => return Err(Interruption::Stopped(self.setup.version())),
                 Event::Told(_) | Event::Tick => {}
-                event => return Err(out_of_place(&event).into()),
+                // The run has not begun: only this node loses its place, which another one may take.
+                Event::Report(_, member, report) => {
+                    let reason = self.refuse(member, &name_of(&report));
+                    complaint = Some(format!("{member} left the run: {reason}"));
+                    self.let_go(member, &mut ready);
+                }
+                event => return Err(self.out_of_turn(&event)),
             }
             if came.elapsed() > PATIENT && !reminded {
                 eprintln!("waiting for {}", self.missing(&ready));

@@ -6,7 +6,7 @@ use node::Role;
 use proto::v1::{Ready, Reload, order::Order, report::Report};
 use tokio::time::Instant;
 
-use super::{Conductor, out_of_place};
+use super::Conductor;
 use crate::{
     CoordinatorError, Outcome, interruption::Interruption, members::Member, progress::Live, service::Event,
     stream::Newer,
@@ -130,7 +130,7 @@ impl Conductor {
                     return Err(Interruption::Lost(format!("{member} is back")));
                 }
                 Event::Told(_) | Event::Tick => {}
-                event => return Err(out_of_place(&event).into()),
+                event => return Err(self.out_of_turn(&event)),
             }
             if let Some(member) = self.leaving.filter(|_| !self.stopping) {
                 return Err(Interruption::left(member, "it was told to end"));

@@ -8,6 +8,7 @@ use crate::{
     evaluation::Evaluation,
     interruption::Interruption,
     members::Member,
+    page::PassClock,
     progress::Progress,
     rounds::Rounds,
     service::Event,
@@ -26,18 +27,22 @@ impl Conductor {
         let passes = self.scenario.evaluation.validation_passes;
         self.order(Order::Evaluate(Evaluate { passes, validation: true }))?;
         let mut judge = Evaluation::of_validation(&self.scenario);
+        let mut clock = PassClock::new();
         while !judge.is_complete() || rounds.whole() < version {
             match self.next_event().await? {
-                Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report)) => {
-                    judge.receiver(index, report)?
-                }
                 Event::Report(
                     _,
-                    Member { role: Role::Transmitter, index },
+                    member @ Member { role: Role::Receiver, index },
+                    Report::ReceiverPass(report),
+                ) if judge.expects(member, report.pass) => judge.receiver(index, report)?,
+                Event::Report(
+                    _,
+                    member @ Member { role: Role::Transmitter, index },
                     Report::TransmitterPass(report),
-                ) => judge.transmitter(index, report)?,
+                ) if judge.expects(member, report.pass) => judge.transmitter(index, report)?,
                 event => self.take_round(rounds, event, progress)?,
             }
+            clock.reported(&judge, &self.feed);
         }
         let mut validated = judge.validated();
         let best = Best::after(self.best, version, validated.n_ce);

@@ -43,7 +43,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, CoordinatorError> {
     let from = RunFolder::at(run);
     let trained = from.scenario()?;
-    let scenario = served(&from.scenario_judged(set)?, stream)?;
+    let scenario = served(&from.scenario_to_evaluate(set)?, stream)?;
     let folder = RunFolder::at(service_folder(run));
     folder.write_whole("scenario.toml", scenario.to_toml().as_bytes())?;
     let store = Store::in_memory();

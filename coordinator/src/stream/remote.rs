@@ -83,7 +83,7 @@ impl Inlet {
         let Some(names) = names else { return };
         let taken = Arc::new(AtomicU64::new(0));
         for number in 1u64.. {
-            // Nothing is read from a caller that does not read what it is told.
+            // Nothing more is read from a caller that does not read its answers.
             let Ok(place) = replies.clone().reserve_owned().await else { return };
             let message = tokio::select! {
                 () = self.into.closed() => return,

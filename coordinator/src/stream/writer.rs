@@ -14,7 +14,7 @@ use crate::CoordinatorError;
 /// Messages that wait for standard output. Beyond that, no further batch is ordered.
 const WAITING: usize = 64;
 
-/// What is said of a stream.
+/// Messages to the writer of a stream.
 pub(crate) enum Said {
     /// A receiver's answers, and when they came.
     Answers(Box<Answered>, Instant, Arc<Names>),
@@ -132,7 +132,7 @@ fn publish(said: &Said, text: &str, feed: &AnswerFeed) {
     }
 }
 
-/// Writes until everything is said, or nobody reads.
+/// Writes until everything is written, or nobody reads.
 fn write_all(mut said: mpsc::Receiver<Said>, prints: bool, feed: &AnswerFeed) {
     let mut text = String::new();
     while let Some(first) = said.blocking_recv() {

@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Garble(Host, Host),
     /// An outsider, or a member of the run, attempts a forbidden action there.
     Stranger(Prank, Host),
+    /// A member sends a report on its control stream that is not due.
+    OutOfTurn(Host),
     /// A second run is started in the run's own folder.
     SecondRun,
     /// A coordinator with its own folder continues the run from the store.
@@ -250,6 +252,7 @@ impl Kind {
             Kind::Double(..) => "bytes doubled",
             Kind::Garble(..) => "bytes garbled",
             Kind::Stranger(prank, _) if prank.is_members() => "member out of turn",
+            Kind::OutOfTurn(_) => "report out of turn",
             Kind::Stranger(..) => "stranger",
             Kind::SecondRun => "second run in the folder",
             Kind::SecondCoordinator => "second coordinator at the store",

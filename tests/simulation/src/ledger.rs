@@ -56,6 +56,9 @@ pub(crate) struct Record {
     pub(crate) run: Option<(Bytes, u64)>,
     /// The secret of each node, and its incarnation.
     pub(crate) secrets: BTreeMap<Host, (Secret, u64)>,
+    /// The nodes that are to report out of turn when they next do anything, and those that have.
+    pub(crate) out_of_turn: BTreeSet<Host>,
+    pub(crate) spoke_out_of_turn: BTreeSet<Host>,
     /// The folder in which the run's coordinator is at work.
     pub(crate) holds: Option<PathBuf>,
     /// How often a rival coordinator was started.
@@ -166,6 +169,17 @@ impl Ledger {
         let mut record = self.record();
         record.run = Some((context.run.clone(), context.incarnation));
         record.secrets.insert(host, (context.secret.clone(), context.incarnation));
+    }
+
+    /// Whether a node reports out of turn now: once for every such fault.
+    pub(crate) fn speaks_out_of_turn(&self, host: Host) -> bool {
+        let mut record = self.record();
+        let speaks = record.out_of_turn.remove(&host);
+        if speaks {
+            record.note(format_args!("{host} reports out of turn"));
+            record.spoke_out_of_turn.insert(host);
+        }
+        speaks
     }
 
     /// The coordinator has stopped with a checkpoint of a version: it must have been requested, and the version must be

@@ -167,7 +167,24 @@ impl Plan {
                 if is_wide { Kind::draw_wide(&shape, &mut draws) } else { Kind::draw(&shape, &mut draws) };
             plan.faults.push((trigger, Fault { kind, lasts }));
         }
+        if is_wide {
+            plan.faults.extend(Plan::draw_out_of_turn(seed, &shape));
+        }
         plan
+    }
+
+    /// In every fourth wide schedule, a member that reports out of turn. It is drawn apart: the other faults of a
+    /// schedule are those that it had before.
+    fn draw_out_of_turn(seed: u64, shape: &Shape) -> Option<(Trigger, Fault)> {
+        let mut draws = Seed::from_number(seed).stream(Purpose::Test, &[11], 0);
+        if draws.below(4) > 0 {
+            return None;
+        }
+        let nodes = shape.nodes();
+        let member = nodes[draws.below(nodes.len() as u64) as usize];
+        let time = Duration::from_millis(draws.below(10_000));
+        let trigger = Trigger::draw(shape, true, time, &mut draws);
+        Some((trigger, Fault { kind: Kind::OutOfTurn(member), lasts: Duration::ZERO }))
     }
 
     /// The schedule of a service: a short training, and then faults of nodes and of ways. The stream is its coordinator's, which stays.

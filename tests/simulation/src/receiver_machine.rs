@@ -300,6 +300,9 @@ impl Machine for ReceiverMachine {
     type Output = Output;
 
     fn handle(&mut self, input: Input, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        if self.ledger.speaks_out_of_turn(self.host()) {
+            emit(Output::Report(Report::ReceiverPass(ReceiverPass { pass: 99, ..ReceiverPass::default() })));
+        }
         match input {
             Input::Order(order) => {
                 self.schedule.push(order);

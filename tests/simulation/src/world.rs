@@ -224,12 +224,13 @@ impl<'a> World<'a> {
                 Ok(()) => self.ledger.note(format_args!("{host} ends")),
                 Err(error) => {
                     self.ledger.note(format_args!("{host} ends: {error}"));
-                    let (spoilt, rivals) = {
+                    let (spoilt, rivals, refused) = {
                         let record = self.ledger.record();
-                        (record.spoilt, record.rivals > 0)
+                        let refused = record.spoke_out_of_turn.contains(&host);
+                        (record.spoilt, record.rivals > 0, refused && error.contains("out of turn"))
                     };
                     let is_excused = is_excusable(host, &error) || rivals && is_a_rivals_doing(&error);
-                    if !is_excused && !spoilt {
+                    if !is_excused && !refused && !spoilt {
                         self.ledger.violation(format_args!("{host} gave up: {error}"));
                     }
                 }
@@ -321,6 +322,9 @@ impl<'a> World<'a> {
             Kind::Double(from, to) => self.spoil(*from, *to, Trick::Double),
             Kind::Garble(from, to) => self.spoil(*from, *to, Trick::Garble),
             Kind::Stranger(prank, at) => self.stranger.add(Errand::Prank(*prank, *at)),
+            Kind::OutOfTurn(member) => {
+                self.ledger.record().out_of_turn.insert(*member);
+            }
             Kind::SecondRun => self.start_rival(self.folder.clone()),
             Kind::SecondCoordinator => self.start_rival(self.folder.with_file_name(RIVAL)),
             Kind::StoreFlips => self.disk.flip(&mut self.draws),
@@ -370,7 +374,7 @@ impl<'a> World<'a> {
         match kind {
             Kind::Kill(_) | Kind::LoseFolder | Kind::Cut(..) | Kind::FolderLoses => {}
             Kind::Stop | Kind::Double(..) | Kind::Garble(..) | Kind::Stranger(..) => {}
-            Kind::StoreFlips | Kind::LogFlips => {}
+            Kind::StoreFlips | Kind::LogFlips | Kind::OutOfTurn(_) => {}
             Kind::SecondRun | Kind::SecondCoordinator => self.end_rival(),
             Kind::StoreTears(_) => self.disk.tear(0),
             Kind::Pause => self.administrator.add(Errand::Manage(Action::Resume)),
@@ -388,6 +392,7 @@ impl<'a> World<'a> {
     fn calm_down(&mut self) {
         self.ledger.note("all is calm");
         self.due.clear();
+        self.ledger.record().out_of_turn.clear();
         let over = std::mem::take(&mut self.ailing);
         over.iter().for_each(|(_, kind)| self.heal(kind));
         let now = self.sim.elapsed();
