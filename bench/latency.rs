@@ -133,7 +133,7 @@ fn measure(place: &Place, name: &str, arguments: &Arguments) -> anyhow::Result<R
     Ok(Report { scenario, lines })
 }
 
-/// A network by hand, a long way between everybody. Gives the scenario's name.
+/// A network that is started manually, a long way between everybody. Gives the scenario's name.
 fn run(
     place: &Place,
     name: &str,

@@ -89,12 +89,12 @@ fn play(out: &mut dyn Write) -> Result<()> {
     };
     print_features(out, &features, &modalities, seed)?;
 
-    // The receiver decodes jointly and entry by entry, judges, and steps its selector and its decoders.
+    // The receiver decodes jointly and entry by entry, computes its losses, and steps its selector and its decoders.
     let reports = feed(&mut receiver, receiver::Input::Features(0, features))?;
     let Some(receiver::Output::Report(Report::ReceiverRound(round))) = reports.into_iter().next() else {
         bail!("a receiver reports a round")
     };
-    writeln!(out, "\n4. Receiver 0 decodes and judges, in nats, mean over ticks and samples")?;
+    writeln!(out, "\n4. Receiver 0 decodes and computes its losses, in nats, mean over ticks and samples")?;
     writeln!(
         out,
         "   cross entropy {:.3} (guessing costs {entropy:.3}), rate {:.3}, objective {:.3}",
@@ -115,7 +115,7 @@ fn play(out: &mut dyn Write) -> Result<()> {
     let norm = gradient.values(0..gradient.len()).map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt();
     writeln!(out, "\n5. The gradient of every z that was sent goes back: {shape:?}, norm {norm:.4}")?;
     let costs: Vec<String> = gradients.costs.iter().map(|cost| format!("{cost:.3}")).collect();
-    writeln!(out, "   and the cost of every tick, which judges selections: {}", costs.join(" "))?;
+    writeln!(out, "   and the cost of every tick, which selections are learned from: {}", costs.join(" "))?;
 
     // The transmitter goes backward through its encoders, adds the gradient of the rate, and steps. Now all are at version 1.
     let outputs = feed(&mut transmitter, transmitter::Input::Turn(0, closing))?;

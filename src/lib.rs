@@ -16,6 +16,7 @@ mod bench;
 mod cli;
 mod draw;
 mod export;
+mod extended;
 mod launch;
 mod predict;
 mod program;
@@ -28,7 +29,7 @@ mod serve;
 mod statistics;
 mod sweep;
 
-pub use program::Program;
+pub use extended::Program;
 
 /// The tensors that networks compute with.
 pub use candle_core as candle;

@@ -120,20 +120,20 @@ class Networks(nn.Module):
         self.encoders = nn.ModuleList(Encoder(TRANSMITTERS[k][m]) for k, m in ENTRIES)
         self.joint = nn.ModuleList(Base(len(ENTRIES) * d, classes) for classes in RECEIVERS.values())
         self.local = nn.ModuleList(Base(2 * d, classes) for classes in RECEIVERS.values())
-        self.asking = nn.ModuleList(Base(d, RECEIVER_LIMIT + K) for _ in range(T))
-        self.granting = nn.ModuleList(Base(2 * d, most_requests(k) + len(TRANSMITTERS[k])) for k in range(K))
+        self.requesting = nn.ModuleList(Base(d, RECEIVER_LIMIT + K) for _ in range(T))
+        self.choosing = nn.ModuleList(Base(2 * d, most_choices(k) + len(TRANSMITTERS[k])) for k in range(K))
         self.rate = Rate()
         self.register_buffer("of_receiver", 0.1 * torch.randn(T, d))
         self.register_buffer("of_entry", 0.1 * torch.randn(len(ENTRIES), d))
 
     def selectors(self) -> list[Base]:
-        return [*self.asking, *self.granting]
+        return [*self.requesting, *self.choosing]
 
     def coders(self) -> list[nn.Module]:
         return [*self.encoders, *self.joint, *self.local]
 
 
-def most_requests(k: int) -> int:
+def most_choices(k: int) -> int:
     """How many modalities transmitter k's selector may draw for one receiver."""
     return min(TRANSMITTER_LIMIT, len(TRANSMITTERS[k]))
 
@@ -159,7 +159,7 @@ def draw(logits: Tensor, counts: int) -> Draw:
     return Draw(1 + keys[..., :counts].argmax(-1), keys[..., counts:].argsort(-1, descending=True))
 
 
-def log_mass(logits: Tensor, counts: int, drawn: Draw) -> Tensor:
+def log_probability(logits: Tensor, counts: int, drawn: Draw) -> Tensor:
     """The logarithm of the probability of the drawn sequences."""
     count = logits[..., :counts].log_softmax(-1).gather(-1, drawn.count.unsqueeze(-1) - 1).squeeze(-1)
     items = logits[..., counts:].gather(-1, drawn.order)
@@ -168,45 +168,46 @@ def log_mass(logits: Tensor, counts: int, drawn: Draw) -> Tensor:
     return count + (steps * taken).sum(-1)
 
 
-def cap(requests: Tensor, limit: int) -> Tensor:
-    """Keeps a uniform subset of `limit` of the requests of each tick: [ticks, T, modalities]."""
-    flat = requests.flatten(1)
+def cap(choices: Tensor, limit: int) -> Tensor:
+    """Keeps a uniform subset of `limit` of the choices of each tick: [ticks, T, modalities]."""
+    flat = choices.flatten(1)
     keys = torch.rand(flat.shape, device=flat.device).masked_fill_(~flat, -1.0)
     ranks = keys.argsort(-1, descending=True).argsort(-1)
-    return (flat & (ranks < limit)).view_as(requests)
+    return (flat & (ranks < limit)).view_as(choices)
 
 
 @dataclass
 class Choice:
     """The selection of a round."""
 
-    asks: list[Draw]  # by receiver: [ticks]
-    requests: list[Draw]  # by transmitter: [ticks, T], meaningless where not asked
-    asked: Tensor  # [ticks, T, K]
+    requests: list[Draw]  # by receiver: [ticks]
+    choices: list[Draw]  # by transmitter: [ticks, T], meaningless where not requested
+    requested: Tensor  # [ticks, T, K]
     granted: Tensor  # [entries, ticks, T], on the host
-    log_masses: Tensor  # [ticks, T]: of the receiver's own asks, and of all requests made for it
+    log_probabilities: Tensor  # [ticks, T]: of the receiver's own requests, and of all choices made for it
 
 
 def choose(networks: Networks, u: Tensor) -> Choice:
     """Runs all selectors over the full grid, draws and caps: u is [ticks, d]."""
-    asking = [selector(u) for selector in networks.asking]
-    asks = [draw(logits, RECEIVER_LIMIT) for logits in asking]
-    asked = torch.stack([drawn.chosen() for drawn in asks], 1)
+    requesting = [selector(u) for selector in networks.requesting]
+    requests = [draw(logits, RECEIVER_LIMIT) for logits in requesting]
+    requested = torch.stack([drawn.chosen() for drawn in requests], 1)
 
     grid = torch.cat((u.unsqueeze(1).expand(-1, T, -1), networks.of_receiver.expand(len(u), -1, -1)), -1)
-    granting = [selector(grid) for selector in networks.granting]
-    requests = [draw(logits, most_requests(k)) for k, logits in enumerate(granting)]
-    wanted = [drawn.chosen() & asked[:, :, k, None] for k, drawn in enumerate(requests)]
-    granted = [cap(requested, TRANSMITTER_LIMIT).permute(2, 0, 1) for requested in wanted]
+    choosing = [selector(grid) for selector in networks.choosing]
+    choices = [draw(logits, most_choices(k)) for k, logits in enumerate(choosing)]
+    wanted = [drawn.chosen() & requested[:, :, k, None] for k, drawn in enumerate(choices)]
+    granted = [cap(chosen, TRANSMITTER_LIMIT).permute(2, 0, 1) for chosen in wanted]
     on_host = torch.cat(granted).cpu()
 
-    own = [log_mass(logits, RECEIVER_LIMIT, drawn) for logits, drawn in zip(asking, asks)]
-    log_masses = torch.stack(own, 1)
+    own = [log_probability(logits, RECEIVER_LIMIT, drawn) for logits, drawn in zip(requesting, requests)]
+    log_probabilities = torch.stack(own, 1)
     for k, grants in enumerate(on_host.split([len(modalities) for modalities in TRANSMITTERS])):
-        # A transmitter that nobody asked has nothing to learn, and must not step.
+        # A transmitter that nobody requested has nothing to learn, and must not step.
         if grants.any():
-            log_masses = log_masses + log_mass(granting[k], most_requests(k), requests[k]) * asked[:, :, k]
-    return Choice(asks, requests, asked, on_host, log_masses)
+            of_choices = log_probability(choosing[k], most_choices(k), choices[k])
+            log_probabilities = log_probabilities + of_choices * requested[:, :, k]
+    return Choice(requests, choices, requested, on_host, log_probabilities)
 
 
 # -------------------------------------------------------------------------------------------------------------- coding
@@ -295,7 +296,7 @@ def loss(networks: Networks, batch: Batch, choice: Choice, grants: Grants, noise
     objectives = [objective(networks, t, batch.labels[t], grants, z, rate) for t in range(T)]
     objectives = torch.stack(objectives, 1)
     advantages = objectives.detach() + grants.empty - entropies
-    return objectives.sum() + (advantages * choice.log_masses).sum()
+    return objectives.sum() + (advantages * choice.log_probabilities).sum()
 
 
 # -------------------------------------------------------------------------------------------------------------- rounds
@@ -421,11 +422,11 @@ def plain_loss(networks: Networks, batch: Batch, u: Tensor, choice: Choice, nois
                     value = value + BETA * (local + plain_rate(posterior, z))
             value = value + F.cross_entropy(networks.joint[t](torch.cat(features, -1)), labels)
             penalty = 0.0 if any((e, tick, t) in positions for e in range(len(ENTRIES))) else 1.0
-            mass = plain_log_mass(networks.asking[t](u[tick]), RECEIVER_LIMIT, choice.asks[t], tick)
+            mass = plain_log_probability(networks.requesting[t](u[tick]), RECEIVER_LIMIT, choice.requests[t], tick)
             for k in range(K):
-                if choice.asked[tick, t, k]:
-                    logits = networks.granting[k](torch.cat((u[tick], to_all)))
-                    mass = mass + plain_log_mass(logits, most_requests(k), choice.requests[k], (tick, t))
+                if choice.requested[tick, t, k]:
+                    logits = networks.choosing[k](torch.cat((u[tick], to_all)))
+                    mass = mass + plain_log_probability(logits, most_choices(k), choice.choices[k], (tick, t))
             total = total + value + (value.detach() + penalty - entropies[t]) * mass
     return total
 
@@ -440,7 +441,7 @@ def plain_rate(posterior: torch.distributions.Normal, z: Tensor) -> Tensor:
     return (own - mixture + math.log(SAMPLES)).sum(1).mean()
 
 
-def plain_log_mass(logits: Tensor, counts: int, drawn: Draw, row) -> Tensor:
+def plain_log_probability(logits: Tensor, counts: int, drawn: Draw, row) -> Tensor:
     count, order = int(drawn.count[row]), drawn.order[row].tolist()
     mass = logits[:counts].log_softmax(0)[count - 1]
     for step in range(count):
@@ -473,13 +474,13 @@ def check(trainer: Trainer) -> bool:
 
 
 def keeps_limits(choice: Choice) -> bool:
-    """Who was asked requests something; a transmitter grants its requests, or as many of them as its limit."""
-    kept = bool((choice.asked.sum(2) <= RECEIVER_LIMIT).all() and (choice.asked.sum(2) >= 1).all())
+    """Who was requested chooses something; a transmitter grants its choices, or as many of them as its limit."""
+    kept = bool((choice.requested.sum(2) <= RECEIVER_LIMIT).all() and (choice.requested.sum(2) >= 1).all())
     grants = choice.granted.split([len(modalities) for modalities in TRANSMITTERS])
-    for k, drawn in enumerate(choice.requests):
-        requested = (drawn.chosen() & choice.asked[:, :, k, None]).permute(2, 0, 1)
-        most = requested.sum((0, 2)).clamp(max=TRANSMITTER_LIMIT)
-        kept &= bool((grants[k] <= requested).all() and (grants[k].sum((0, 2)) == most).all())
+    for k, drawn in enumerate(choice.choices):
+        chosen = (drawn.chosen() & choice.requested[:, :, k, None]).permute(2, 0, 1)
+        most = chosen.sum((0, 2)).clamp(max=TRANSMITTER_LIMIT)
+        kept &= bool((grants[k] <= chosen).all() and (grants[k].sum((0, 2)) == most).all())
     return kept
 
 

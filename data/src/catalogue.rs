@@ -1,5 +1,7 @@
 //! What the published HandWritten files are: names and checksums.
 
+pub(crate) use randomness::hex;
+
 use crate::{content::ClipName, error::DataError};
 use sha2::{Digest, Sha256};
 use std::{io::Read, path::Path};
@@ -75,11 +77,6 @@ pub(crate) fn recordings_digest<'a>(
         hash.update(bytes);
     }
     Ok(hex(&hash.finalize()))
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ mod view;
 pub use arrays::{
     ArrayReport, ArraySource, ArrayTask, DataFile, FileReport as ArrayFileReport, Kept, Label, NewArray,
     Normalisation, OutOfStep, TaskKind, TaskReport, Values, check_array_name, check_arrays, check_arrays_of,
-    parse_array, read_complex, read_npy, write_npz,
+    npy_head, parse_array, read_complex, read_npy, write_npz,
 };
 pub use error::DataError;
 pub use fetch::{FetchEvent, Mirrors, fetch_handwritten};
@@ -52,7 +52,7 @@ pub use source::{Chosen, Report, Settings, Source, register, source_names};
 pub use task::{About, Balance, IGNORED, Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};
 
-/// Which samples: those to train on, or those to judge by.
+/// Which samples: those to train on, or those to test on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Split {
     /// Training samples; audio is paired and augmented anew every epoch.
@@ -120,7 +120,7 @@ pub trait Dataset: Send + Sync {
     /// training rows is applied. Default: they stay as they are.
     fn normalise(&self, _modality: &str, _values: &mut [f32]) {}
 
-    /// Says which (sample, epoch) of a modality will be read next, in place of what was said before: a data set that reads
+    /// Says which (sample, epoch) of a modality will be read next, in place of what was announced before: a data set that reads
     /// files can begin in the background. It changes no result.
     fn read_ahead(&self, _modality: &str, _split: Split, _samples: &[(usize, u64)]) {}
 
@@ -146,7 +146,7 @@ pub trait Dataset: Send + Sync {
         None
     }
 
-    /// Whether a task's values are the joints of a body, x, y and z of each in metres: then it is judged by how far each
+    /// Whether a task's values are the joints of a body, x, y and z of each in metres: then its metric is how far each
     /// joint is off, too.
     fn is_pose(&self, _task: &str) -> bool {
         false

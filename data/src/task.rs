@@ -11,7 +11,7 @@ pub struct Task {
     pub classes: usize,
 }
 
-/// The label of a sample that has none: it is neither trained on nor judged.
+/// The label of a sample that has none: it is neither trained on nor evaluated.
 pub const IGNORED: u32 = u32::MAX;
 
 /// What a user should know of a task.
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_are_counted_and_guessing_the_commonest_is_judged_by_the_test() {
+    fn classes_are_counted_and_guessing_the_commonest_is_evaluated_on_the_test() {
         let targets = |labels: &[u32]| Targets::Classes { labels: labels.to_vec(), classes: 4 };
         let balance = Balance::of(&targets(&[2, 0, 2, IGNORED, 1, 1]), &targets(&[1, 1, 2, IGNORED, 3]));
         let balance = balance.unwrap();

@@ -85,7 +85,7 @@ impl Dataset for View {
         self.inner.read(modality, part.split, row, epoch, out)
     }
 
-    /// Only where it trains: what was said elsewhere would take the place of what training reads next.
+    /// Only where it trains: an announcement from elsewhere would take the place of what training reads next.
     fn normalise(&self, modality: &str, values: &mut [f32]) {
         self.inner.normalise(modality, values);
     }

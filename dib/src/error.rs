@@ -23,7 +23,7 @@ pub enum Error {
         name: String,
     },
     /// A module draws, but got no addresses of its rows.
-    #[error("network {name}: its module draws, and nobody said where the rows are addressed")]
+    #[error("network {name}: its module draws, and the rows were given no addresses")]
     Addresses {
         /// The network.
         name: String,

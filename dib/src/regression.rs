@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn each_tick_is_judged_by_a_fit_to_all_others() {
+    fn each_tick_is_predicted_by_a_fit_to_all_others() {
         let costs: Vec<f64> = (0..12).map(|tick| 3.0 + number(tick)).collect();
         let gains: Vec<Vec<f64>> =
             (0..12).map(|tick| vec![number(tick + 50), 2.0 * number(tick + 99)]).collect();

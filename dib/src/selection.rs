@@ -183,6 +183,16 @@ impl SelectorShape {
     }
 
     /// The count head and the item head.
+    /// The probability of each item to be the first that is drawn: the softmax of the last n logits.
+    ///
+    /// # Panics
+    /// If the logits are not of this shape.
+    pub fn first_probabilities(&self, logits: &[f32]) -> Vec<f64> {
+        let (_, item_head) = self.heads(logits);
+        let total = log_sum_exp(&item_head);
+        item_head.into_iter().map(|logit| libm::exp(logit - total)).collect()
+    }
+
     fn heads(&self, logits: &[f32]) -> (Vec<f64>, Vec<f64>) {
         let SelectorShape { counts, items } = *self;
         assert!(1 <= counts && counts <= items, "a selector of up to {counts} of {items} items");
@@ -255,7 +265,7 @@ impl Split {
     fn full(&self) -> usize {
         assert!(
             self.drawn.len() <= MAX_SET_COUNT,
-            "the set mass of {} items was asked for",
+            "the log-probability of a set of {} items cannot be computed: that is too many",
             self.drawn.len()
         );
         (1 << self.drawn.len()) - 1
@@ -372,6 +382,18 @@ mod tests {
     use randomness::{Purpose, Seed};
 
     const KINDS: [LogProbability; 2] = [LogProbability::Sequence, LogProbability::Set];
+
+    #[test]
+    fn first_probabilities_are_those_of_draws_that_begin_with_an_item() {
+        let (shape, logits) = (SelectorShape { counts: 2, items: 3 }, [0.3, -1.0, 2.0, 0.5, -0.7]);
+        for (item, probability) in shape.first_probabilities(&logits).into_iter().enumerate() {
+            let begins = all_draws(shape).into_iter().filter(|draw| draw.items[0] == item);
+            let sum: f64 = begins
+                .map(|draw| libm::exp(shape.log_probability(&logits, &draw, LogProbability::Sequence)))
+                .sum();
+            assert!((sum - probability).abs() < 1e-12, "item {item}: {sum}, {probability}");
+        }
+    }
 
     /// Every possible draw of a shape, in every order.
     fn all_draws(shape: SelectorShape) -> Vec<Draw> {

@@ -2,42 +2,7 @@
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
-use crate::Real;
-
-/// The numbers of a tensor.
-#[derive(Clone, Copy, Debug)]
-pub enum Numbers<'a> {
-    /// Of an f32 tensor.
-    F32(&'a [f32]),
-    /// Of an f64 tensor.
-    F64(&'a [f64]),
-}
-
-impl<'a> Numbers<'a> {
-    /// Those of an f32 tensor.
-    ///
-    /// # Panics
-    ///
-    /// If they are f64.
-    pub fn f32s(self) -> &'a [f32] {
-        match self {
-            Numbers::F32(values) => values,
-            Numbers::F64(_) => panic!("these numbers are f64"),
-        }
-    }
-
-    /// Those of an f64 tensor.
-    ///
-    /// # Panics
-    ///
-    /// If they are f32.
-    pub fn f64s(self) -> &'a [f64] {
-        match self {
-            Numbers::F64(values) => values,
-            Numbers::F32(_) => panic!("these numbers are f32"),
-        }
-    }
-}
+use crate::{Numbers, Real};
 
 /// Calls `look` with the numbers of contiguous tensors of one device: directly if they are in this machine's memory,
 /// else as a copy of all of them after one wait for the device.

@@ -23,6 +23,10 @@ use crate::transpose::transpose_into;
 /// The convolution plus a bias, and the larger of that and 0 if it `rectifies`: x [images, size of an image], weight
 /// [groups, values of a patch, outputs of a group], bias \[outputs\]; the result is [images, places x outputs]. The channels of
 /// a group of `x` go to the outputs of the same group.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn convolve(
     x: &Tensor,
     weight: &Tensor,
@@ -34,6 +38,10 @@ pub fn convolve(
 }
 
 /// gradient += that of the weights, given that with respect to the result: gradient as the weights, upstream as the result.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn accumulate_weight_gradient(
     gradient: &Tensor,
     x: &Tensor,
@@ -44,6 +52,10 @@ pub fn accumulate_weight_gradient(
 }
 
 /// The gradient with respect to x, given that with respect to the result.
+///
+/// # Errors
+///
+/// If an operand's shape, number type, layout or device does not fit.
 pub fn input_gradient(upstream: &Tensor, weight: &Tensor, patches: Patches) -> Result<Tensor> {
     upstream.apply_op2_no_bwd(weight, &Operation(InputGradient { patches }))
 }

@@ -29,6 +29,7 @@ pub mod groups;
 mod lanes;
 pub mod layer_norm;
 pub mod loss;
+mod numbers;
 mod operation;
 mod patches;
 pub mod pool;
@@ -46,9 +47,10 @@ mod threads;
 pub mod transpose;
 mod upload;
 
-pub use access::{Numbers, with_numbers, with_values};
+pub use access::{with_numbers, with_values};
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaReal, name as gpu_name, open as open_cuda};
+pub use numbers::Numbers;
 pub use real::Real;
 pub use threads::threads;
 pub use upload::Upload;

@@ -102,10 +102,10 @@ impl Apply2 for CrossEntropy {
 impl CrossEntropy {
     fn check(&self, logits: &Layout, labels: &Layout) -> Result<()> {
         let (rows, classes) = logits.shape().dims2()?;
-        let judged = labels.shape().elem_count();
-        if judged != rows || classes != self.classes {
+        let labelled = labels.shape().elem_count();
+        if labelled != rows || classes != self.classes {
             bail!(
-                "cross-entropy: {judged} labels of {} classes do not fit logits {rows} x {classes}",
+                "cross-entropy: {labelled} labels of {} classes do not fit logits {rows} x {classes}",
                 self.classes
             );
         }

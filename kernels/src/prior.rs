@@ -1,4 +1,4 @@
-//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-mass of an
+//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-probability of an
 //! interval of given width, with all gradients.
 //!
 //! With y = (z - location) / scale and w = step / scale, the mass of z +- step/2 under one component is sigmoid(b) -
@@ -28,7 +28,7 @@ pub struct Mixture<'a> {
     pub log_step: Option<&'a Tensor>,
 }
 
-/// The gradient of a weighted sum of log-masses.
+/// The gradient of a weighted sum of log-probabilities.
 #[derive(Clone, Debug)]
 pub struct MixtureGradient {
     /// With respect to z, [rows, d].
@@ -43,27 +43,27 @@ pub struct MixtureGradient {
     pub log_step: Tensor,
 }
 
-/// In nats, for every value of z, [rows, d]: the log-mass of the interval of its dimension's width around it, or
+/// In nats, for every value of z, [rows, d]: the log-probability of the interval of its dimension's width around it, or
 /// without widths the log-density.
 ///
 /// # Errors
 ///
 /// If an operand's shape, number type, layout or device does not fit.
-pub fn log_mass(z: &Tensor, mixture: Mixture<'_>) -> Result<Tensor> {
+pub fn log_probability(z: &Tensor, mixture: Mixture<'_>) -> Result<Tensor> {
     let shape = mixture.shape(z)?;
     let empty = Tensor::zeros(0, z.dtype(), z.device())?;
     let operands = mixture.operands(&[z], &empty);
     with_numbers(&operands, |numbers| match numbers[0] {
         Numbers::F32(z) => {
-            tensor(log_mass_of(z, &numbers[1..], shape, Numbers::f32s), &[shape.rows, shape.d])
+            tensor(log_probability_of(z, &numbers[1..], shape, Numbers::f32s), &[shape.rows, shape.d])
         }
         Numbers::F64(z) => {
-            tensor(log_mass_of(z, &numbers[1..], shape, Numbers::f64s), &[shape.rows, shape.d])
+            tensor(log_probability_of(z, &numbers[1..], shape, Numbers::f64s), &[shape.rows, shape.d])
         }
     })?
 }
 
-/// The gradient of the sum of the log-masses of z, each times its number in `upstream`, both [rows, d].
+/// The gradient of the sum of the log-probabilities of z, each times its number in `upstream`, both [rows, d].
 ///
 /// # Errors
 ///
@@ -197,7 +197,7 @@ fn apart<T: Real>(z: T, location: T, inverse: T) -> T {
     -(-y).larger(-farthest)
 }
 
-/// The log-masses of a row under each component, [components, d], and their log-sum in `sums`, \[d\].
+/// The log-probabilities of a row under each component, [components, d], and their log-sum in `sums`, \[d\].
 #[inline(always)]
 fn row<T: Real>(of: &Prepared<T>, z: &[T], terms: &mut [T], sums: &mut [T]) {
     let d = z.len();
@@ -228,7 +228,7 @@ fn row<T: Real>(of: &Prepared<T>, z: &[T], terms: &mut [T], sums: &mut [T]) {
     }
 }
 
-fn log_mass_of<'a, T: Real>(
+fn log_probability_of<'a, T: Real>(
     z: &[T],
     parameters: &[Numbers<'a>],
     sizes: Sizes,
@@ -304,7 +304,7 @@ fn gradient_of<'a, T: Real>(
                     let to_scales = &mut sums.log_scales[here];
                     for at in 0..d {
                         let y = apart(z[at], locations[at], inverses[at]);
-                        // The derivatives of both softplus terms of the log-mass: sigmoids of the distances to the edges.
+                        // The derivatives of both softplus terms of the log-probability: sigmoids of the distances to the edges.
                         let above = softplus(-(y + halves[at])).1;
                         let below = softplus(y - halves[at]).1;
                         // The gradient of a log-sum weighs each component by its share of the mass.

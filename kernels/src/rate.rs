@@ -3,8 +3,13 @@
 //! In a group of N rows: 1/N sum_i [ log p(z_i|x_i) - log( 1/N sum_j p(z_i|x_j) ) ], with p(.|x_j) the diagonal
 //! Gaussian of mean mu_j and deviation std_j. Computed in logarithms; the constant of the density cancels.
 
+pub(crate) mod group;
+
+pub use group::RateEstimator;
+
 use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, bail};
 
+use self::group::{Group, GroupGradient};
 #[cfg(feature = "cuda")]
 use crate::access::for_cuda_dtype;
 use crate::access::{for_dtype, read};
@@ -13,15 +18,6 @@ use crate::operation::{Apply3, Cpu, Made, Operation};
 #[cfg(feature = "cuda")]
 use crate::operation::{Gpu, MadeOnGpu};
 use crate::{Real, rate_joint as joint, rate_per_dimension as per_dimension};
-
-/// The densities in (17).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RateEstimator {
-    /// The sum of one-dimensional estimates: at most d ln N; in the population it overstates I(X;Z).
-    PerDimension,
-    /// The density of the whole vector: at most ln N; for finite N it understates I(X;Z).
-    Joint,
-}
 
 /// The rate of every group in nats, an f64 tensor \[groups\]: z, mu and std are [rows, d], the sizes in `groups` add up
 /// to the rows.
@@ -147,38 +143,6 @@ impl Rate<'_> {
         }
         Ok(())
     }
-}
-
-/// The rows of a group: z, mu and std, each [rows, width].
-#[derive(Clone, Copy)]
-pub(crate) struct Group<'a, T> {
-    pub(crate) width: usize,
-    pub(crate) z: &'a [T],
-    pub(crate) mu: &'a [T],
-    pub(crate) std: &'a [T],
-}
-
-impl<'a, T: Real> Group<'a, T> {
-    pub(crate) fn rows(&self) -> usize {
-        self.z.len() / self.width
-    }
-
-    fn part(&self, start: usize, rows: usize) -> Self {
-        let range = start * self.width..(start + rows) * self.width;
-        Group {
-            width: self.width,
-            z: &self.z[range.clone()],
-            mu: &self.mu[range.clone()],
-            std: &self.std[range],
-        }
-    }
-}
-
-/// Zeroed memory for the gradient of a group: slices like those of [`Group`].
-pub(crate) struct GroupGradient<'a, T> {
-    pub(crate) z: &'a mut [T],
-    pub(crate) mu: &'a mut [T],
-    pub(crate) std: &'a mut [T],
 }
 
 fn run<T: Real>(op: &Rate<'_>, z: Cpu<'_>, mu: Cpu<'_>, std: Cpu<'_>) -> Result<Made> {

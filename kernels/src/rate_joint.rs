@@ -2,7 +2,7 @@
 
 use crate::Real;
 use crate::lanes::{LANES, fold};
-use crate::rate::{Group, GroupGradient};
+use crate::rate::group::{Group, GroupGradient};
 
 /// Panels of components that are processed together for all rows, so that they stay in the first-level cache.
 const TILE: usize = 8;

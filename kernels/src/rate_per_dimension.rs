@@ -1,7 +1,7 @@
 //! (17) one dimension at a time, eight dimensions in parallel.
 
 use crate::Real;
-use crate::rate::{Group, GroupGradient};
+use crate::rate::group::{Group, GroupGradient};
 
 /// Dimensions in parallel.
 const WIDTH: usize = 8;

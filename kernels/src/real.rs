@@ -40,6 +40,10 @@ pub trait Real: WithDType + Neg<Output = Self> + OnDevice {
     /// `self` * `factor` + `summand`, rounded once.
     fn mul_add(self, factor: Self, summand: Self) -> Self;
     /// The numbers of a storage of this type.
+    ///
+    /// # Errors
+    ///
+    /// If it is a storage of another type.
     fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
 
     /// [`Real::exp`] of every number in place: the form in which the compiler vectorises it.

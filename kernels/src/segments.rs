@@ -1,5 +1,9 @@
 //! Rows that occur at several positions of a matrix: spreading them out, and summing the gradients of their positions.
 
+pub(crate) mod segment;
+
+pub use segment::Segment;
+
 use candle_core::{Layout, Result, Tensor, bail};
 
 use crate::Real;
@@ -10,26 +14,6 @@ use crate::lanes::vectorise;
 use crate::operation::{Cpu, CpuMut, Operation, Update2};
 #[cfg(feature = "cuda")]
 use crate::operation::{Gpu, GpuMut};
-
-/// Consecutive rows of a source matrix, and the consecutive rows of a target matrix where they occur.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// The first row that is spread.
-    pub source: usize,
-    /// The first target row.
-    pub target: usize,
-    /// The number of target rows.
-    pub rows: usize,
-    /// Whether one source row occurs in all of them, or as many source rows, one each.
-    pub repeat: bool,
-}
-
-impl Segment {
-    /// The number of its source rows.
-    pub fn source_rows(&self) -> usize {
-        if self.repeat { 1 } else { self.rows }
-    }
-}
 
 /// targets += sources, row by row according to the segments: targets [m, n], sources [k, n].
 ///

@@ -27,13 +27,27 @@ impl Token {
             return Token::read(path);
         }
         let unfit = |problem: String| LinkError::Credentials { path: path.into(), problem };
-        let mut random = [0; BYTES];
-        getrandom::fill(&mut random)
-            .map_err(|error| unfit(format!("the system gives no random bytes: {error}")))?;
-        let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = random_text().map_err(unfit)?;
         write(path, &text).map_err(|error| unfit(error.to_string()))?;
         Token::new(&text, path)
     }
+
+    /// A new token that is in no file. `whence` says in errors what it is for.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no random bytes.
+    pub fn random(whence: &Path) -> Result<Token, LinkError> {
+        let text =
+            random_text().map_err(|problem| LinkError::Credentials { path: whence.into(), problem })?;
+        Token::new(&text, whence)
+    }
+}
+
+fn random_text() -> Result<String, String> {
+    let mut random = [0; BYTES];
+    getrandom::fill(&mut random).map_err(|error| format!("the system gives no random bytes: {error}"))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A token that this user's other processes can find while this value is held.

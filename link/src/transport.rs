@@ -16,6 +16,10 @@ pub enum Transport {
 /// A simulated network.
 pub trait Simulated: fmt::Debug + Send + Sync {
     /// Listens at an address.
+    ///
+    /// # Errors
+    ///
+    /// If the address is taken, or is none of this network.
     fn listen(&self, address: SocketAddr) -> io::Result<Callers>;
 
     /// Connects to `host:port`.

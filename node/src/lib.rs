@@ -46,7 +46,7 @@ pub use selection::{
     AirTime, CLEAR_DB, Choice, FIRST_STRENGTH_DB, FixedSelection, STRENGTH_STEP_DB, STRENGTH_STEPS, Selector,
     strength_step,
 };
-pub use traces::{Collector, NodeSpans, Span, SpanOf, TracedRound, Traces};
+pub use traces::{Collector, NodeSpans, Span, SpanOf, TraceOf, Traced, Traces};
 
 use std::time::Duration;
 

@@ -295,6 +295,11 @@ impl Stream {
     }
 }
 
+/// Bytes as hexadecimal text, two letters each: how seeds, digests and names are shown.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! What a receiver says of the draws of a round, where they are verified.
+//! The audit record of a receiver: its draws of a round and the choices that it heard, where they are verified.
 
 use bytes::Bytes;
 use node::{NodeError, air_digest, batch_digest};
@@ -9,7 +9,7 @@ use proto::{
 
 use crate::{ReceiverMachine, selection::Requested};
 
-/// What the transmitters have told of their choices in a round so far.
+/// The choices that the transmitters have sent in a round so far, for the audit record.
 #[derive(Default)]
 pub(crate) struct HeardChoices {
     /// By part, then transmitter.
@@ -17,15 +17,15 @@ pub(crate) struct HeardChoices {
 }
 
 impl HeardChoices {
-    /// Takes down what all transmitters tell with a part.
+    /// Records the choices that came with a part, of every transmitter.
     pub(crate) fn hear<'a>(&mut self, features: impl Iterator<Item = Option<&'a Features>>) {
-        let choices = |features: Option<&Features>| features.map(|told| told.choices.clone());
+        let choices = |features: Option<&Features>| features.map(|features| features.choices.clone());
         self.parts.push(features.map(|features| choices(features).unwrap_or_default()).collect());
     }
 }
 
 impl ReceiverMachine {
-    /// Adds to the report of a round whom this receiver requested, what it was told, and which samples it used.
+    /// Adds to the report of a round whom this receiver requested, the choices that it heard, and which samples it used.
     ///
     /// # Errors
     /// That of a channel of a user's program.
@@ -33,12 +33,12 @@ impl ReceiverMachine {
         &mut self,
         report: &mut ReceiverRound,
         requested: &Requested,
-        told: HeardChoices,
+        heard: HeardChoices,
     ) -> Result<(), NodeError> {
         let transmitters = self.context.scenario.transmitters();
         let view = |k: usize| {
             let requests: Vec<bool> = requested.transmitters.iter().map(|requested| requested[k]).collect();
-            let choices = told.parts.iter().map(|part| part[k].clone()).collect();
+            let choices = heard.parts.iter().map(|part| part[k].clone()).collect();
             View { requests: encode_ticks(&requests), choices }
         };
         report.views = (0..transmitters).map(view).collect();

@@ -90,7 +90,7 @@ impl Decoders {
         Ok(self.joint.infer_from(planned.input(&upload.send(&context.device)?))?)
     }
 
-    /// Decodes all ticks of a part of a training round at once, judges, and adds to the decoders' gradients.
+    /// Decodes all ticks of a part of a training round at once, computes the losses, and adds to the decoders' gradients.
     ///
     /// The objective of a tick is the mean over its samples of CE(joint) + beta * sum over its entries of (CE(local) +
     /// rate); what is differentiated is the sum over ticks.
@@ -131,14 +131,14 @@ impl Decoders {
         let of_joint = joint.tensors().count();
         let tensors: Vec<&Tensor> = joint.tensors().chain(local.iter().flat_map(Backward::tensors)).collect();
         let mut owing = self.feedback.as_ref().map(ErrorFeedback::begin).transpose()?;
-        let judged = dib::with_numbers(&tensors, |numbers| {
+        let decoded = dib::with_numbers(&tensors, |numbers| {
             let (joint, local) = numbers.split_at(of_joint);
-            judged(context, granted, beta, (joint, local), owing.as_mut())
+            found(context, granted, beta, (joint, local), owing.as_mut())
         })??;
         if let Some((feedback, owing)) = self.feedback.as_mut().zip(owing) {
             feedback.end(owing)?;
         }
-        Ok(judged)
+        Ok(decoded)
     }
 
     fn learn_joint(
@@ -308,7 +308,7 @@ fn local_features(context: &Context, granted: &Granted<'_>) -> Vec<f32> {
 }
 
 /// What both decoders found, as [`Backward::tensors`] lists it; of the local one nothing if it had nothing to do.
-fn judged(
+fn found(
     context: &Context,
     granted: &Granted<'_>,
     beta: f64,
@@ -404,7 +404,7 @@ fn backward(
     profiler.turn_to(ProfilerPhase::Decode);
     let (output, trace) = network.forward(input, blocks, Some(rows))?;
     let (losses, upstream) = match targets {
-        Targets::Classes { labels, classes } => judge_classes(&output, labels, *classes, weight)?,
+        Targets::Classes { labels, classes } => losses_of_classes(&output, labels, *classes, weight)?,
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
             (
@@ -419,7 +419,7 @@ fn backward(
 }
 
 /// The loss of every row and its gradient. A row without a label costs nothing and teaches nothing; it counts as a row of its tick.
-fn judge_classes(
+fn losses_of_classes(
     output: &Tensor,
     labels: &[u32],
     classes: usize,
@@ -427,9 +427,9 @@ fn judge_classes(
 ) -> Result<(Tensor, Tensor), NodeError> {
     // Any class will do for what is left out afterwards.
     let stand_ins: Vec<u32> = labels.iter().map(|&label| if label == IGNORED { 0 } else { label }).collect();
-    let judges = Labels::new(&stand_ins, classes, output.device())?;
-    let losses = dib::cross_entropy(output, &judges)?;
-    let gradient = dib::cross_entropy_gradient(output, &judges, weight)?;
+    let stand_ins = Labels::new(&stand_ins, classes, output.device())?;
+    let losses = dib::cross_entropy(output, &stand_ins)?;
+    let gradient = dib::cross_entropy_gradient(output, &stand_ins, weight)?;
     if !labels.contains(&IGNORED) {
         return Ok((losses, gradient));
     }

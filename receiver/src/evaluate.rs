@@ -67,9 +67,9 @@ impl Pass {
         self.piece + 1 == self.pieces
     }
 
-    /// Decodes and judges a piece that has come, of which it requested so at every tick. Gives what it makes of each row, if that is to be
-    /// told.
-    pub(crate) fn judge(
+    /// Decodes and evaluates a piece that has come, of which it requested so at every tick. Gives the answer to each row, if these are to
+    /// be recorded.
+    pub(crate) fn evaluate(
         &mut self,
         context: &Context,
         task: &TaskData,
@@ -83,9 +83,9 @@ impl Pass {
         // All ticks of a piece have as many.
         let of_tick = samples.len() / requested.len().max(1);
         let output = decoders.infer(context, &granted, of_tick, &context.groups(of_tick))?;
-        let judged = judge_rows(&output, &task.test_targets(samples.clone()), task)?;
-        for (sample, row) in samples.clone().zip(judged) {
-            // Without a label there is nothing to judge by.
+        let evaluated = evaluate_rows(&output, &task.test_targets(samples.clone()), task)?;
+        for (sample, row) in samples.clone().zip(evaluated) {
+            // Without a label there is nothing to compare with.
             let Some(row) = row else { continue };
             let id = task.cluster(sample);
             let scores = vec![0.0; row.scores.len()];
@@ -139,6 +139,7 @@ impl Pass {
             feature_bytes: self.feature_bytes,
             missing: self.missing.report(context),
             air: self.air.report(context, task.test_samples()),
+            entry_uses: self.air.entry_uses(context, task.test_samples()),
             metrics: task.metrics().iter().map(|&metric| metric.into()).collect(),
             classes: task.classes().map_or(0, |classes| classes as u32),
             confusion: confusion.collect(),
@@ -159,7 +160,7 @@ pub(crate) struct Evaluated {
 }
 
 /// What each row comes to; none where it has no label.
-pub(crate) fn judge_rows(
+pub(crate) fn evaluate_rows(
     output: &Tensor,
     targets: &Targets,
     task: &TaskData,
@@ -168,27 +169,27 @@ pub(crate) fn judge_rows(
         Targets::Classes { labels, classes } => {
             let stand_in = |&label: &u32| if label == IGNORED { 0 } else { label };
             let stand_ins: Vec<u32> = labels.iter().map(stand_in).collect();
-            let judges = dib::Labels::new(&stand_ins, *classes, output.device())?;
-            let losses = dib::cross_entropy(output, &judges)?.to_vec1::<f64>()?.into_iter();
+            let compared = dib::Labels::new(&stand_ins, *classes, output.device())?;
+            let losses = dib::cross_entropy(output, &compared)?.to_vec1::<f64>()?.into_iter();
             let answers = output.argmax(candle_core::D::Minus1)?.to_vec1::<u32>()?;
-            let judged = |(loss, (&label, answer))| {
+            let evaluated = |(loss, (&label, answer))| {
                 let scores = vec![f64::from(u8::from(label == answer))];
                 (label != IGNORED).then_some(Evaluated { loss, scores, answer: Some((label, answer)) })
             };
-            Ok(losses.zip(labels.iter().zip(answers)).map(judged).collect())
+            Ok(losses.zip(labels.iter().zip(answers)).map(evaluated).collect())
         }
         Targets::Values { width, values } => {
             let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
             let losses = dib::mean_squared_error(output, &targets)?.to_vec1::<f64>()?.into_iter();
             let rows = output.to_vec2::<f32>()?;
-            let judged = |((loss, row), target): ((f64, Vec<f32>), &[f32])| {
+            let evaluated = |((loss, row), target): ((f64, Vec<f32>), &[f32])| {
                 let mut scores = vec![squared_error(&row, target, task.units())];
                 if task.is_pose() {
                     scores.extend([dib::joint_error(&row, target), dib::aligned_joint_error(&row, target)]);
                 }
                 Some(Evaluated { loss, scores, answer: None })
             };
-            Ok(losses.zip(rows).zip(values.chunks_exact(*width)).map(judged).collect())
+            Ok(losses.zip(rows).zip(values.chunks_exact(*width)).map(evaluated).collect())
         }
     }
 }

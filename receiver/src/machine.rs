@@ -1,4 +1,4 @@
-//! The compute half of a receiver: decode, judge, send gradients back, step, request again.
+//! The compute half of a receiver: decode, evaluate, send gradients back, step, request again.
 
 mod evaluation;
 mod serving;
@@ -142,6 +142,10 @@ enum Awaiting {
 
 impl ReceiverMachine {
     /// Builds the networks of receiver t: from their initial weights, or from a checkpoint's state.
+    ///
+    /// # Errors
+    ///
+    /// If a network cannot be built from the scenario, or the state does not fit it.
     pub fn new(context: Context, task: TaskData, state: Option<&[u8]>) -> Result<Self, NodeError> {
         let (selector, fixed) = match context.scenario.train.method.selection {
             Selection::Learned if context.scenario.train.requests == Requests::Strongest => (None, None),
@@ -186,13 +190,13 @@ impl ReceiverMachine {
         Ok(machine)
     }
 
-    /// What it is judged by when passes over validation rows are ordered.
+    /// What it is evaluated on when passes over validation rows are ordered.
     pub fn validate_on(&mut self, validation: Option<TaskData>) {
         self.validation = validation;
     }
 
-    /// The rows that a pass judges.
-    pub(crate) fn judged(&self, pass: u64) -> &TaskData {
+    /// The rows that a pass evaluates.
+    pub(crate) fn evaluated(&self, pass: u64) -> &TaskData {
         match &self.validation {
             Some(validation) if node::is_validation(pass) => validation,
             _ => &self.task,
@@ -294,8 +298,8 @@ impl ReceiverMachine {
         requested: &[Vec<bool>],
     ) -> Result<Vec<Received>, NodeError> {
         if let When::Piece { pass, .. } = when {
-            let samples = self.judged(pass).test_samples();
-            self.tables.judge_samples(&self.context, samples);
+            let samples = self.evaluated(pass).test_samples();
+            self.tables.evaluate_samples(&self.context, samples);
         }
         let mut received = Vec::with_capacity(self.inbox.len());
         for k in 0..self.inbox.len() {
@@ -333,7 +337,7 @@ impl ReceiverMachine {
         match when {
             When::Round { .. } => self.context.samples(),
             When::Piece { pass, piece } => {
-                let samples = self.context.piece(piece as usize, self.judged(pass).test_samples()).len();
+                let samples = self.context.piece(piece as usize, self.evaluated(pass).test_samples()).len();
                 samples / self.context.ticks_of_piece(samples).max(1)
             }
             When::Served(served) => served.samples as usize,
@@ -345,7 +349,7 @@ impl ReceiverMachine {
         self.incomplete = None;
         match std::mem::replace(&mut self.stage, Awaiting::Idle { unsent: None }) {
             Awaiting::Training(round) => self.learn(round, emit),
-            Awaiting::Evaluating(pass) => self.judge_piece(*pass, emit),
+            Awaiting::Evaluating(pass) => self.evaluate_piece(*pass, emit),
             Awaiting::Serving(batch) => self.answer(batch, emit),
             Awaiting::Idle { .. } => {
                 Err(NodeError::protocol("transmitters", "sent features that nobody asked for"))

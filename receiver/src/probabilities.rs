@@ -7,7 +7,7 @@ pub fn largest(logits: &[f32]) -> u32 {
 /// Probabilities of logits.
 pub fn probabilities(logits: &[f32]) -> Vec<f32> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let masses: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
+    let masses: Vec<f64> = logits.iter().map(|logit| libm::exp(f64::from(logit - most))).collect();
     let sum: f64 = masses.iter().sum();
     masses.into_iter().map(|mass| (mass / sum) as f32).collect()
 }

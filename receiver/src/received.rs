@@ -1,7 +1,7 @@
 use std::{ops::Range, sync::Arc};
 
 use dib::{
-    Channel, ChoiceGrid, Crossing, Ideal, Phase,
+    Channel, ChoiceGrid, Crossing, Ideal, Phase, channel_uses,
     coding::{CodeError, Decoder, Levels},
     grants,
 };
@@ -13,7 +13,7 @@ use proto::{
 use scenario::{Coding, RateAt};
 
 use crate::{
-    air::AirCount,
+    air::{AirCount, Spent},
     emulation::{groups, link_outcome, moment, runs},
     tables::{Read, Tables, is_dithered, is_simulated},
 };
@@ -34,7 +34,7 @@ pub(crate) struct Received {
     pub(crate) feature_bytes: u64,
     /// How many entries this transmitter grants at every tick, to all receivers together.
     pub(crate) all_granted: Vec<usize>,
-    /// What is to be said of which granted entries are used; none: all.
+    /// Which granted entries are used, as the gradients' message says it; none: all.
     pub(crate) used: Option<Used>,
     /// How many packets were sent: of every granted entry, its samples of a tick.
     pub(crate) packets: usize,
@@ -136,7 +136,8 @@ impl Received {
         };
         if let Some(link) = through.digital {
             let outcomes = outcomes.get_or_insert_with(|| vec![PacketOutcome::Arrives; packets]);
-            received.send_blocks(link, &granted, (&groups, values.blocks()), outcomes);
+            let blocks = (groups.as_slice(), values.blocks());
+            received.send_blocks(link, &granted, blocks, outcomes, context.feature_dim());
             rates.iter().for_each(|rate| received.air.rate(samples, *rate, None));
         }
         let rates = (rates.as_slice(), features.received_rates.as_slice());
@@ -262,6 +263,7 @@ impl Received {
         granted: &[(usize, usize)],
         (groups, blocks): (&[usize], &[Vec<u8>]),
         outcomes: &mut [PacketOutcome],
+        feature_dim: usize,
     ) {
         let places =
             granted.iter().flat_map(|entry| groups.iter().enumerate().map(move |group| (entry, group)));
@@ -273,7 +275,9 @@ impl Received {
             let tick = self.crossing.tick.wrapping_add((tick + group) as u64);
             let sent = link.send(&Crossing { modality, tick, ..self.crossing }, *rows, block);
             if let Some(measure) = sent.measure {
-                self.air.count(measure, sent.uses);
+                let plain = rows * channel_uses(feature_dim);
+                let entries = &[(self.crossing.transmitter, modality)];
+                self.air.count(measure, Spent { uses: sent.uses, plain, entries });
             }
             if !sent.is_received {
                 *outcome = PacketOutcome::Lost;
@@ -437,6 +441,10 @@ fn arrived(groups: &[usize], runs: &[Range<usize>]) -> Vec<(usize, usize)> {
 
 /// Checks what transmitter k sent of a part of a round in which this receiver requested it at these ticks, as the machine does
 /// before it computes with it.
+///
+/// # Errors
+///
+/// What breaks the protocol: entries that nobody may grant, or payloads of another type, shape or size.
 pub fn check_features(
     context: &Context,
     k: usize,

@@ -22,11 +22,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::{Input, Output, ReceiverMachine, TaskData, emulation};
 
 /// Takes part in a run as a receiver, from joining to the end.
+///
+/// # Errors
+///
+/// If joining fails, a peer is lost or breaks the protocol, or the computation fails.
 pub async fn run(options: Options) -> Result<(), NodeError> {
     run_with(options, &spawn).await
 }
 
 /// The same with a compute half that is set to work in another way, in every incarnation anew.
+///
+/// # Errors
+///
+/// As of [`run`].
 pub async fn run_with(options: Options, employ: &Employ<Input, Output>) -> Result<(), NodeError> {
     let security = options.security.of_node(Role::Receiver, options.index)?.over(options.network.clone());
     let security = security.finding_token_of(&options.coordinator);

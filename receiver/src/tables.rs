@@ -103,7 +103,7 @@ impl Tables {
     }
 
     /// From now on a pass has pieces of so many samples in all.
-    pub(crate) fn judge_samples(&mut self, context: &Context, samples: usize) {
+    pub(crate) fn evaluate_samples(&mut self, context: &Context, samples: usize) {
         self.pieces = context.pieces(samples) as u64;
     }
 

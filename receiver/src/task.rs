@@ -20,6 +20,10 @@ pub struct TaskData {
 
 impl TaskData {
     /// Reads a task's labels out of a data set.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Input`] if the data set has no such task.
     pub fn new(dataset: &dyn Dataset, task: &str) -> Result<Self, NodeError> {
         let targets = |split| {
             let unknown = || NodeError::Input(format!("the data set knows no task \"{task}\""));
@@ -69,7 +73,7 @@ impl TaskData {
         &self.about
     }
 
-    /// What it is judged by: the fraction of right answers, or the mean squared error in the units of the data; poses also by how
+    /// Its metrics: the fraction of right answers, or the mean squared error in the units of the data; poses also by how
     /// far joints are off, in millimetres.
     pub fn metrics(&self) -> &'static [&'static str] {
         match self.train {

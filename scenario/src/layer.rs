@@ -252,7 +252,7 @@ fn table_of(line: &str) -> Result<Table, String> {
         };
         let value = value_of(word).map_err(|what| format!("({kind}): {name}: {what}"))?;
         if table.insert(name.to_owned(), value).is_some() {
-            return Err(format!("({kind}): {name} is said twice"));
+            return Err(format!("({kind}): {name} is given twice"));
         }
     }
     Ok(table)

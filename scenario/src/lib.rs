@@ -39,7 +39,7 @@ pub use data::{AudioScale, Augmentation, BUILT_IN_SOURCES, Data, ImageScale};
 pub use device::Device;
 pub use error::ScenarioError;
 pub use layer::Layer;
-pub use link::{Link, Policy, Straggler};
+pub use link::{EmulatedLink, Policy, Straggler};
 pub use method::{Coding, Method, Rate, Selection};
 pub use mmfi::{MmFi, MmFiSplit};
 pub use model::{Described, Kind, Model, Models, OwnKeys, Weights};
@@ -86,7 +86,7 @@ pub struct Scenario {
     /// The frames of MM-Fi that are used.
     pub mmfi: MmFi,
     /// Sizes and limits of the network.
-    pub network: Network,
+    pub network: NetworkSection,
     /// Training.
     pub train: Train,
     /// Evaluation.
@@ -103,7 +103,7 @@ pub struct Scenario {
     pub receiver: Vec<Receiver>,
     /// Emulated links; of several that match, the last applies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub link: Vec<Link>,
+    pub link: Vec<EmulatedLink>,
     /// Channels that features cross; of several that match, the last applies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channel: Vec<Channel>,
@@ -115,7 +115,7 @@ pub struct Scenario {
 /// Sizes and limits of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Network {
+pub struct NetworkSection {
     /// Values in a feature z, and in the common randomness u.
     pub feature_dim: usize,
     /// E_t: the largest number of transmitters that a receiver requests at a tick, (9).
@@ -321,7 +321,7 @@ impl Default for Scenario {
             seed: 1,
             data: Data::default(),
             mmfi: MmFi::default(),
-            network: Network::default(),
+            network: NetworkSection::default(),
             train: Train::default(),
             evaluation: Evaluation::default(),
             checkpoint: Checkpoint::default(),
@@ -336,9 +336,9 @@ impl Default for Scenario {
     }
 }
 
-impl Default for Network {
+impl Default for NetworkSection {
     fn default() -> Self {
-        Network {
+        NetworkSection {
             feature_dim: 24,
             receiver_limit: 2,
             transmitter_limit: 4,

@@ -29,7 +29,7 @@ pub enum Policy {
 /// An emulated link, or several identical ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Link {
+pub struct EmulatedLink {
     /// The transmitter; none: all transmitters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transmitter: Option<usize>,
@@ -61,7 +61,7 @@ impl Default for Straggler {
 
 impl Scenario {
     /// The emulated link from transmitter k to receiver t, if it is emulated.
-    pub fn link_between(&self, k: usize, t: usize) -> Option<Link> {
+    pub fn link_between(&self, k: usize, t: usize) -> Option<EmulatedLink> {
         self.link.iter().rev().find(|link| names(link.transmitter, k) && names(link.receiver, t)).copied()
     }
 

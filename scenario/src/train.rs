@@ -142,7 +142,7 @@ pub enum Requests {
     Strongest,
 }
 
-/// Whose costs judge what a transmitter's selector draws for a receiver at a tick.
+/// Whose costs count for what a transmitter's selector draws for a receiver at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Credit {
@@ -150,7 +150,7 @@ pub enum Credit {
     /// another's.
     Own,
     /// The costs of all receivers that requested the transmitter at that tick: receivers that the cap couples are
-    /// judged together.
+    /// credited together.
     Shared,
 }
 

@@ -8,7 +8,7 @@ use plotters::{
         Shift,
         ranged1d::{DefaultFormatting, KeyPointHint, Ranged},
     },
-    prelude::{Circle, DashedLineSeries, DrawingArea, DrawingBackend, PathElement},
+    prelude::{Circle, DrawingArea, DrawingBackend, PathElement},
     style::{Color, RGBColor},
 };
 
@@ -278,8 +278,9 @@ impl Diagram {
                     chart.draw_series(pieces)?;
                 }
                 Line::Dashed => {
-                    let dashes = DashedLineSeries::new(points.iter().copied(), 6 * scale, 5 * scale, style);
-                    chart.draw_series(dashes)?;
+                    let place = |point: &(f64, f64)| chart.backend_coord(point);
+                    let pieces = dashes(&points, place, [6 * scale, 5 * scale].map(f64::from));
+                    chart.draw_series(pieces.into_iter().map(|ends| PathElement::new(ends, style)))?;
                 }
             }
             let mark = |size: u32, style: plotters::style::ShapeStyle| {
@@ -299,10 +300,52 @@ impl Diagram {
     }
 }
 
+/// A line through points as dashes and gaps of these lengths in pixels; `place` is where a point is drawn.
+fn dashes(
+    points: &[(f64, f64)],
+    place: impl Fn(&(f64, f64)) -> (i32, i32),
+    [dash, gap]: [f64; 2],
+) -> Vec<[(f64, f64); 2]> {
+    let mut pieces = Vec::new();
+    // Pixels of the line before this segment.
+    let mut before = 0.0;
+    for ends in points.windows(2) {
+        let [from, to] = [place(&ends[0]), place(&ends[1])];
+        if from == to {
+            continue;
+        }
+        let [x, y] = [to.0 - from.0, to.1 - from.1].map(f64::from);
+        let length = (x * x + y * y).sqrt();
+        let at = |pixels: f64| {
+            let share = ((pixels - before) / length).clamp(0.0, 1.0);
+            let between = |from: f64, to: f64| from + share * (to - from);
+            (between(ends[0].0, ends[1].0), between(ends[0].1, ends[1].1))
+        };
+        let mut start = (before / (dash + gap)).floor() * (dash + gap);
+        while start < before + length {
+            if start + dash > before {
+                pieces.push([at(start), at(start + dash)]);
+            }
+            start += dash + gap;
+        }
+        before += length;
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::draw::picture::{png, svg};
+
+    #[test]
+    fn dashes_go_on_around_corners() {
+        let place = |point: &(f64, f64)| (point.0 as i32, point.1 as i32);
+        let pieces = dashes(&[(0.0, 0.0), (8.0, 0.0), (8.0, 12.0)], place, [6.0, 5.0]);
+        let expected = [[(0.0, 0.0), (6.0, 0.0)], [(8.0, 3.0), (8.0, 9.0)]];
+        assert_eq!(pieces, expected);
+        assert_eq!(dashes(&[(0.0, 0.0), (8.0, 0.0), (8.0, 0.0), (8.0, 12.0)], place, [6.0, 5.0]), expected);
+    }
 
     fn chart() -> Chart {
         let look = |color, line, mark| Look { color, line, mark };

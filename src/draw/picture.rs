@@ -207,6 +207,70 @@ pub(crate) mod tests {
         }
     }
 
+    /// The colours in which a text of an SVG may be drawn on white: what the file's own style says of it (of what it says
+    /// of dark screens nothing is taken), or else its own attribute, or that of what it stands in.
+    fn inks(text: roxmltree::Node<'_, '_>, style: &str) -> Vec<String> {
+        let light = style.split("@media").next().unwrap_or_default();
+        let rule = |rule: &str| {
+            let (selector, body) = rule.split_once('{')?;
+            let fill = body.split(';').find_map(|one| one.trim().strip_prefix("fill:"))?;
+            Some((selector.trim().to_owned(), fill.trim().to_owned()))
+        };
+        let rules: Vec<(String, String)> = light.split('}').filter_map(rule).collect();
+        let classes: Vec<String> = text
+            .attribute("class")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(|class| format!(".{class}"))
+            .collect();
+        let of = |is_meant: &dyn Fn(&str) -> bool| -> Vec<String> {
+            rules.iter().filter(|(selector, _)| is_meant(selector)).map(|(_, fill)| fill.clone()).collect()
+        };
+        let by_class = of(&|selector: &str| classes.iter().any(|class| class == selector));
+        let by_name = of(&|selector: &str| selector == "text");
+        let own = text.ancestors().find_map(|node| node.attribute("fill")).unwrap_or("#000000");
+        [by_class, by_name, vec![own.to_owned()]]
+            .into_iter()
+            .find(|inks| !inks.is_empty())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn all_text_of_the_pictures_in_docs_can_be_read_on_white() {
+        let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")];
+        let mut read = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                if path.extension().is_none_or(|extension| extension != "svg") {
+                    continue;
+                }
+                let content = std::fs::read_to_string(&path).unwrap();
+                let document = roxmltree::Document::parse(&content).unwrap();
+                let named = |name: &'static str| {
+                    document
+                        .descendants()
+                        .filter(move |node| node.is_element() && node.tag_name().name() == name)
+                };
+                let style: String = named("style").filter_map(|node| node.text()).collect();
+                for text in named("text").chain(named("tspan")) {
+                    for ink in inks(text, &style) {
+                        let byte = |at: usize| u8::from_str_radix(&ink[at..at + 2], 16).unwrap();
+                        assert!(ink.len() == 7, "{}: {ink}", path.display());
+                        let found = contrast([byte(1), byte(3), byte(5)], [255; 3]);
+                        assert!(found >= 4.5, "{}: {ink} on white has {found:.2}", path.display());
+                        read += 1;
+                    }
+                }
+            }
+        }
+        assert!(read > 100, "only {read} texts were found");
+    }
+
     #[test]
     fn a_png_is_transparent_and_has_text_without_system_fonts() {
         let bytes = png(&Half).unwrap();

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::whole::{draft, replace, write};
 
-/// Pause between two signs of life: rare enough for hundreds of runs on one file server.
+/// Pause between two heartbeats: rare enough for hundreds of runs on one file server.
 const BEAT: Duration = Duration::from_secs(5);
 
 /// A claim unchanged for this long is that of a killed process. NFS may show a change only after a minute.
@@ -42,7 +42,7 @@ pub(crate) struct Owner {
     start: u64,
     /// The job of a batch system in which it runs, if any.
     pub(crate) job: Option<String>,
-    /// Signs of life so far.
+    /// Heartbeats so far.
     beats: u64,
     /// Whether it has ended by itself.
     ended: bool,
@@ -155,7 +155,7 @@ impl Claims {
     }
 
     /// The same after it is certain whether the folder's owner is at work: waits for one that may have been killed.
-    /// An owner that gives a sign of life meanwhile keeps the folder.
+    /// An owner that sends a heartbeat meanwhile keeps the folder.
     ///
     /// # Errors
     /// As [`take`](Self::take).

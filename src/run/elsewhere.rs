@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use coordinator::{Outcome, RunFolder, ScenarioArguments, print_outcome};
 
-use super::{Arguments, Before, launch_of_run};
+use super::{
+    Arguments,
+    launch::{Before, LaunchOptions},
+    launch_of_run,
+};
 use crate::{
     cli::complain::complain,
     launch::{Claims, Engine, Taken},
@@ -72,7 +76,7 @@ fn conduct(arguments: &Arguments, planned: Planned, engine: &Engine) -> anyhow::
     };
     let needs = needs(&arguments.engine, engine, &arguments.place, &planned)?;
     let spread = arguments.nodes.filter(|nodes| *nodes > 1);
-    let place = super::LaunchOptions { spread, json: false, ..arguments.place.clone() };
+    let place = LaunchOptions { spread, json: false, ..arguments.place.clone() };
     let folder = &planned[0].folder;
     let come_back = format!("run --on slurm --resume {}", folder.display());
     let remote = Remote {

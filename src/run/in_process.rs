@@ -1,12 +1,12 @@
 //! A whole network as tasks of this process: the same nodes, over the same sockets.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use coordinator::{CoordinatorError, Outcome};
 use node::Shutdown;
 use tokio::{signal::unix::SignalKind, task::JoinSet};
 
-use crate::run::Launch;
+use super::launch::{Launch, address};
 
 /// How long the other nodes may take to end after one has.
 const GRACE: Duration = Duration::from_secs(5);
@@ -88,14 +88,4 @@ fn finished(
     outcome: Result<Result<Outcome, CoordinatorError>, tokio::task::JoinError>,
 ) -> Result<Outcome, CoordinatorError> {
     outcome.map_err(|error| CoordinatorError::Run(format!("the coordinator's task failed: {error}")))?
-}
-
-/// Waits until the coordinator has written its address.
-pub(crate) async fn address(file: &Path) -> String {
-    loop {
-        if let Ok(address) = tokio::fs::read_to_string(file).await {
-            return address;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

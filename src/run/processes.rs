@@ -19,10 +19,8 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
-    program,
-    run::{Launch, LaunchOptions, in_process::address},
-};
+use super::launch::{Launch, LaunchOptions, address};
+use crate::program;
 
 /// How long the other processes may take to end after one has.
 const GRACE: Duration = Duration::from_secs(5);

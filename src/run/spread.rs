@@ -18,7 +18,7 @@ use scenario::Scenario;
 use tokio::{signal::unix::SignalKind, task::JoinSet};
 
 use super::{
-    Before, Launch, LaunchOptions, local_coordinator,
+    launch::{Launch, LaunchOptions, local_coordinator},
     processes::{End, Node},
 };
 use crate::launch::whole::replace;
@@ -59,7 +59,7 @@ pub(super) fn with_token(place: &LaunchOptions, out: &Path) -> Result<LaunchOpti
     if !file.exists() {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|error| failed(std::io::Error::other(error)))?;
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = randomness::hex(&bytes);
         authority::replace(&file, &text, 0o600).map_err(|error| CoordinatorError::Run(error.to_string()))?;
     }
     Ok(LaunchOptions { token_file: Some(file), ..place.clone() })
@@ -136,7 +136,7 @@ pub(crate) fn run(
     let place = LaunchOptions { spread: Some(rank.of), ..place.clone() };
     let place = with_token(&place, out)?;
     let coordinator = local_coordinator(coordinator::ScenarioArguments::default(), out.into(), &place)?;
-    let launch = Launch { scenario, coordinator, place, before: Before::Nothing };
+    let launch = Launch::of(scenario, coordinator, place);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(conduct(&launch, rank, &address))
 }
@@ -170,7 +170,7 @@ async fn conduct(launch: &Launch, rank: Rank, address: &str) -> anyhow::Result<E
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::launch::Before, *};
 
     #[test]
     fn every_node_runs_on_one_machine() {

@@ -12,7 +12,11 @@ use serde_json::Value;
 
 use crate::{
     cli::complain::complain,
-    run::{Launch, LaunchOptions, REJOIN, in_process, local_coordinator, processes},
+    run::{
+        in_process,
+        launch::{Launch, LaunchOptions, REJOIN, local_coordinator},
+        processes,
+    },
 };
 
 /// Answer a stream of samples with the networks of a run: Algorithm 2, for as long as samples come.
@@ -120,7 +124,7 @@ impl Arguments {
 
     fn launch(&self) -> Result<Launch, CoordinatorError> {
         // Without a run there is nothing to lock.
-        let scenario = RunFolder::at(&self.run).scenario_judged(&self.set)?;
+        let scenario = RunFolder::at(&self.run).scenario_to_evaluate(&self.set)?;
         let changes = ScenarioArguments {
             data: self.data.clone(),
             set: self.set.clone(),

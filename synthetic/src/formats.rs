@@ -1,19 +1,12 @@
 //! The published tree's formats, written.
 
+use data::npy_head;
+
 use super::camera::{HEIGHT, WIDTH};
 
 /// An `.npy` file of f4 values, as NumPy writes it.
 pub(super) fn npy_file(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
-    let comma = if shape.len() == 1 { "," } else { "" };
-    let mut header =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{comma}), }}", sizes.join(", "));
-    // Magic, version, length and the final line break count, too.
-    let length = (header.len() + 11).next_multiple_of(64) - 10;
-    header = format!("{header:<width$}\n", width = length - 1);
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((length as u16).to_le_bytes());
-    file.extend(header.as_bytes());
+    let mut file = npy_head("<f4", shape);
     file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     file
 }

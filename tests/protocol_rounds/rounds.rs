@@ -85,17 +85,23 @@ fn payloads_have_the_size_of_the_granted_entries() {
         for (round, report) in receiver_rounds(&network, t).enumerate() {
             let features = features_of_round(&network, round as u64).filter(|(_, to, _)| *to == t);
             let needs = |entries: usize| entries * train.samples_per_tick * d * 4;
-            let mut entries = 0;
+            let (mut entries, mut links) = (0, [0; TRANSMITTERS]);
             for (k, _, features) in features {
                 let count = granted(k, features).len();
                 assert_eq!(payload(&features.z), needs(count));
                 let gradients = turn(&network, k, t, round as u64 + 1).gradients.as_ref().unwrap();
                 assert_eq!(payload(&gradients.z), needs(count));
                 entries += count;
+                links[k] += 2 * needs(count) as u64;
             }
             assert_eq!(report.granted.iter().sum::<u32>() as usize, entries);
             assert_eq!(report.feature_bytes as usize, needs(entries));
             assert_eq!(report.gradient_bytes as usize, needs(entries));
+            assert_eq!((report.link_bytes.as_slice(), report.link_coded_bits.len()), (&links[..], 0));
+            assert!(
+                (report.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9
+                    && report.probabilities.len() == TRANSMITTERS
+            );
         }
     }
 }

@@ -151,12 +151,12 @@ impl Coded {
         entries: &[(usize, usize)],
         form: &Form,
     ) -> Packed {
-        let places: Vec<Place<'_>> =
+        let places: Vec<CodedEntry<'_>> =
             entries.iter().map(|&(tick, m)| self.place(fetched, (tick, t, m))).collect();
         // In service most features have no rate.
         let rates: Vec<f64> =
             places.iter().filter_map(|at| at.fetched.rates.get(at.place).copied()).collect();
-        let received = |at: &Place<'_>| at.fetched.received_rates.as_ref().map(|rates| rates[at.place]);
+        let received = |at: &CodedEntry<'_>| at.fetched.received_rates.as_ref().map(|rates| rates[at.place]);
         let received_rates = places.iter().filter(|_| counts_received).filter_map(received).collect();
         let packed = Packed { sum: rates.iter().sum(), received_rates, ..Packed::default() };
         match form.coding {
@@ -181,23 +181,23 @@ impl Coded {
         &'a self,
         fetched: &'a [Option<Fetched<'a>>],
         (tick, t, m): (usize, usize, usize),
-    ) -> Place<'a> {
+    ) -> CodedEntry<'a> {
         let coded = self.modalities[m].as_ref().expect("a granted entry is encoded");
         let fetched = fetched[m].as_ref().expect("a granted entry is encoded");
         let place = coded.entries.binary_search(&(tick, t)).expect("a granted entry is encoded");
-        Place { m, coded, fetched, place }
+        CodedEntry { m, coded, fetched, place }
     }
 }
 
 /// An entry among those of its modality.
-struct Place<'a> {
+struct CodedEntry<'a> {
     m: usize,
     coded: &'a CodedModality,
     fetched: &'a Fetched<'a>,
     place: usize,
 }
 
-impl Place<'_> {
+impl CodedEntry<'_> {
     /// Its values, row after row.
     fn values(&self, form: &Form) -> &[f32] {
         &self.fetched.z[self.place * form.size()..(self.place + 1) * form.size()]
@@ -205,10 +205,10 @@ impl Place<'_> {
 }
 
 /// The stream of receiver t's entries, where they are dithered, and how many bits each took.
-fn dithered(t: usize, places: &[Place<'_>], form: &Form) -> (proto::v1::Coded, Vec<(usize, u64)>) {
+fn dithered(t: usize, places: &[CodedEntry<'_>], form: &Form) -> (proto::v1::Coded, Vec<(usize, u64)>) {
     let mut encoder = Encoder::default();
     let (mut table, mut bits) = (0, Vec::with_capacity(places.len()));
-    for Place { m, coded, place, .. } in places {
+    for CodedEntry { m, coded, place, .. } in places {
         let dithered = coded.dithered.as_ref().expect("all of a run's features are dithered, or none");
         let first = encoder.symbols();
         dithered.encode((*m, t), *place, [form.samples, form.d], &mut encoder);
@@ -220,10 +220,10 @@ fn dithered(t: usize, places: &[Place<'_>], form: &Form) -> (proto::v1::Coded, V
 }
 
 /// The stream of simulated entries.
-fn simulated(places: &[Place<'_>]) -> proto::v1::Coded {
+fn simulated(places: &[CodedEntry<'_>]) -> proto::v1::Coded {
     let mut encoder = Encoder::default();
     let mut table = 0;
-    for Place { coded, place, .. } in places {
+    for CodedEntry { coded, place, .. } in places {
         let simulated =
             coded.simulated.as_ref().expect("all of an evaluation's features are simulated, or none");
         simulated.write(*place, &mut encoder);
@@ -233,7 +233,7 @@ fn simulated(places: &[Place<'_>]) -> proto::v1::Coded {
 }
 
 /// The stream of entries that are quantised: the levels of each dimension of a modality, by how often it has had them so far.
-fn quantised(places: &[Place<'_>], form: &Form) -> proto::v1::Coded {
+fn quantised(places: &[CodedEntry<'_>], form: &Form) -> proto::v1::Coded {
     let mut encoder = Encoder::default();
     let mut levels = Levels::new(form.bits, form.d);
     for at in places {

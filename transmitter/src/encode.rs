@@ -147,7 +147,7 @@ impl Encoders {
     }
 
     /// The data set whose test split a pass is over.
-    pub(crate) fn judged(&self, pass: u64) -> Result<&dyn Dataset, NodeError> {
+    pub(crate) fn evaluated(&self, pass: u64) -> Result<&dyn Dataset, NodeError> {
         let none = || NodeError::protocol("the coordinator", "orders a validation, and no rows are held out");
         match node::is_validation(pass) {
             true => self.validation.as_deref().ok_or_else(none),
@@ -205,7 +205,7 @@ impl Encoders {
         let samples: Vec<Vec<SampleAt>> = all.chunks(of_tick.max(1)).map(<[_]>::to_vec).collect();
         let batch = Batch {
             phase: Phase::Evaluate,
-            dataset: self.judged(pass)?,
+            dataset: self.evaluated(pass)?,
             split: Split::Test,
             first_moment: moment,
             pass,
@@ -485,22 +485,22 @@ impl Encoders {
         context: &Context,
         coded: &Coded,
         grants: &Grants,
-        learned: &[GradientFeedback],
+        feedback: &[GradientFeedback],
         beta: f64,
         profiler: &mut Profiler,
     ) -> Result<(), NodeError> {
         let train = &context.scenario.train;
         let estimator = node::rate_estimator(train.rate_estimator);
-        let sent: Vec<Vec<(usize, usize)>> = (0..learned.len()).map(|t| grants.for_receiver(t)).collect();
+        let sent: Vec<Vec<(usize, usize)>> = (0..feedback.len()).map(|t| grants.for_receiver(t)).collect();
         profiler.turn_to(ProfilerPhase::Pack);
         let mut upload = Upload::new();
         let mut used = Vec::new();
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
-            let places = places(&sent, learned, m, &coded.entries);
+            let places = places(&sent, feedback, m, &coded.entries);
             if places.iter().any(Option::is_some) {
                 let shape = (coded.entries.len() * context.samples(), context.feature_dim());
-                upload.add(z_gradient(context, learned, &places, &coded.entries), shape);
+                upload.add(z_gradient(context, feedback, &places, &coded.entries), shape);
                 used.push((m, coded, places));
             }
         }
@@ -521,6 +521,7 @@ impl Encoders {
                     weights: &(0..places.len())
                         .map(|entry| if is_used(entry) { beta } else { 0.0 })
                         .collect::<Vec<f64>>(),
+                    used: &(0..places.len()).map(is_used).collect::<Vec<bool>>(),
                     ticks: grants.ticks().count(),
                 };
                 let (to_z, to_std) = priors.learn(context, m, rows, &lesson)?;
@@ -750,13 +751,13 @@ fn rates(
 /// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.
 fn places(
     sent: &[Vec<(usize, usize)>],
-    learned: &[GradientFeedback],
+    feedback: &[GradientFeedback],
     m: usize,
     entries: &[(usize, usize)],
 ) -> Vec<Option<usize>> {
     let place = |&(tick, t): &(usize, usize)| {
         let position = sent[t].binary_search(&(tick, m)).expect("what was encoded was granted");
-        learned[t].places[position]
+        feedback[t].places[position]
     };
     entries.iter().map(place).collect()
 }
@@ -764,7 +765,7 @@ fn places(
 /// What the receivers want of the z of some entries, in the order of the encoder's rows: nothing of what they did not use.
 fn z_gradient(
     context: &Context,
-    learned: &[GradientFeedback],
+    feedback: &[GradientFeedback],
     places: &[Option<usize>],
     entries: &[(usize, usize)],
 ) -> Vec<f32> {
@@ -772,7 +773,7 @@ fn z_gradient(
     let mut gradient = Vec::with_capacity(entries.len() * size);
     for (&(_, t), place) in entries.iter().zip(places) {
         match place {
-            Some(place) => gradient.extend(learned[t].z.values(place * size..(place + 1) * size)),
+            Some(place) => gradient.extend(feedback[t].z.values(place * size..(place + 1) * size)),
             None => gradient.resize(gradient.len() + size, 0.0),
         }
     }

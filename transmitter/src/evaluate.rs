@@ -139,7 +139,7 @@ fn entropy_of(copies: &[usize]) -> f64 {
     let mut counts = BTreeMap::new();
     copies.iter().for_each(|first| *counts.entry(first).or_insert(0_usize) += 1);
     let shares = counts.into_values().map(|count| count as f64 / copies.len() as f64);
-    -shares.map(|share| share * share.ln()).sum::<f64>() + 0.0
+    -shares.map(|share| share * libm::log(share)).sum::<f64>() + 0.0
 }
 
 /// Pieces of the same kind, one after the other.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// What is said to whoever does not know the secret of the receiver that it speaks as.
+/// The refusal of a caller that does not know the secret of the receiver as which it calls.
 const STRANGER: &str =
     "the caller does not show the secret of this receiver, which the coordinator gives it at the start";
 
@@ -132,7 +132,7 @@ impl Caller {
             // Nobody we know: nothing that concerns the run.
             Ok(Ok(None) | Err(_)) => return,
             Err(_) => {
-                let reason = format!("nobody said who calls within {} s", FIRST_WORD.as_secs());
+                let reason = format!("the caller has sent no turn within {} s", FIRST_WORD.as_secs());
                 link::log_refusal("a caller", "a link", &reason);
                 let _ = sender.send(Err(Status::deadline_exceeded(reason))).await;
                 return;

@@ -16,6 +16,10 @@ pub(crate) struct GradientFeedback {
 
 /// Checks what a receiver sent back for the entries (tick, modality) that it was granted, as the machine does before it
 /// computes with it.
+///
+/// # Errors
+///
+/// What breaks the protocol: gradients that are missing, unexpected, or of another shape or type.
 pub fn check_gradients(
     context: &Context,
     granted: &[(usize, usize)],

@@ -101,12 +101,16 @@ pub struct TransmitterMachine {
 
 /// A turn as far as it concerns this transmitter: one receiver's, checked.
 pub(crate) struct Checked {
-    learned: Option<GradientFeedback>,
+    feedback: Option<GradientFeedback>,
     pub(crate) requests: Option<Vec<bool>>,
 }
 
 impl TransmitterMachine {
     /// Builds the networks of transmitter k: from their initial weights, or from a checkpoint's state.
+    ///
+    /// # Errors
+    ///
+    /// If a network cannot be built from the scenario, the data set lacks a modality, or the state does not fit.
     pub fn new(context: Context, dataset: Arc<dyn Dataset>, state: Option<&[u8]>) -> Result<Self, NodeError> {
         let receivers = context.scenario.receivers();
         let d = context.feature_dim();
@@ -246,7 +250,7 @@ impl TransmitterMachine {
         let ticks = match when {
             When::Round { .. } => self.context.ticks(),
             When::Piece { pass, piece } => {
-                let samples = self.encoders.judged(pass)?.samples(Split::Test);
+                let samples = self.encoders.evaluated(pass)?.samples(Split::Test);
                 self.context.ticks_of_piece(self.context.piece(piece as usize, samples).len())
             }
             When::Served(_) => 1,
@@ -262,7 +266,7 @@ impl TransmitterMachine {
 
     fn check(&self, t: usize, turn: Turn, when: When, ticks: usize) -> Result<Checked, proto::WireError> {
         self.context.link(self.context.index, t).check(turn.stamp.as_ref(), when)?;
-        let learned = match (&self.sent, &turn.gradients) {
+        let feedback = match (&self.sent, &turn.gradients) {
             (Some(sent), gradients) => {
                 let granted = sent.parts[sent.due].grants.for_receiver(t);
                 Some(GradientFeedback::check(
@@ -277,7 +281,7 @@ impl TransmitterMachine {
         };
         let requests =
             turn.requests.map(|requests| proto::decode_ticks(&requests.ticks, ticks)).transpose()?;
-        Ok(Checked { learned, requests })
+        Ok(Checked { feedback, requests })
     }
 
     // ------------------------------------------------------------------------------------------------- training
@@ -286,26 +290,26 @@ impl TransmitterMachine {
     fn train(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         self.profiler.turn_to(ProfilerPhase::Pack);
         let turns = self.take_turns(When::round(round))?;
-        let mut learned = Vec::with_capacity(turns.len());
+        let mut feedback = Vec::with_capacity(turns.len());
         let mut requests = Vec::with_capacity(turns.len());
         for (t, turn) in turns.into_iter().enumerate() {
             let missing =
                 || NodeError::protocol(format!("receiver {t}"), "sent a closing turn in mid-stretch");
-            learned.extend(turn.learned);
+            feedback.extend(turn.feedback);
             requests.push(turn.requests.ok_or_else(missing)?);
         }
         // Whoever begins a stretch may have lost what it had.
         if self.sent.is_none() {
             self.told.forget();
         }
-        self.learn(&learned, emit)?;
+        self.learn(&feedback, emit)?;
         self.answer(round, &requests, emit)
     }
 
     /// The end of a stretch: step on the last gradients.
     fn close(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
-        let learned = self.take_gradients(When::round(round), "requests where a closing turn is due")?;
-        self.learn(&learned, emit)
+        let feedback = self.take_gradients(When::round(round), "requests where a closing turn is due")?;
+        self.learn(&feedback, emit)
     }
 
     /// The gradients of turns that must not request.
@@ -313,19 +317,19 @@ impl TransmitterMachine {
         let turns = self.take_turns(when)?;
         match turns.iter().position(|turn| turn.requests.is_some()) {
             Some(t) => Err(NodeError::protocol(format!("receiver {t}"), complaint)),
-            None => Ok(turns.into_iter().filter_map(|turn| turn.learned).collect()),
+            None => Ok(turns.into_iter().filter_map(|turn| turn.feedback).collect()),
         }
     }
 
     /// The backward pass of a part that is not its round's last.
     fn learn_part(&mut self, when: When) -> Result<(), NodeError> {
         self.profiler.turn_to(ProfilerPhase::Pack);
-        let learned = self.take_gradients(when, "requests in mid-round")?;
-        self.backward(&learned)
+        let feedback = self.take_gradients(when, "requests in mid-round")?;
+        self.backward(&feedback)
     }
 
     /// The backward pass of the part that is due.
-    fn backward(&mut self, learned: &[GradientFeedback]) -> Result<(), NodeError> {
+    fn backward(&mut self, feedback: &[GradientFeedback]) -> Result<(), NodeError> {
         let sent = self.sent.as_mut().expect("gradients are only taken for what was sent");
         let beta = self.context.scenario.train.beta_at(sent.round);
         let part = &sent.parts[sent.due];
@@ -333,7 +337,7 @@ impl TransmitterMachine {
             &self.context,
             &part.coded,
             &part.grants,
-            learned,
+            feedback,
             beta,
             &mut self.profiler,
         )?;
@@ -435,17 +439,26 @@ impl TransmitterMachine {
     }
 
     /// The last backward pass and the step of the round whose gradients have come.
-    fn learn(&mut self, learned: &[GradientFeedback], emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+    fn learn(
+        &mut self,
+        feedback: &[GradientFeedback],
+        emit: &mut dyn FnMut(Output),
+    ) -> Result<(), NodeError> {
         if self.sent.is_none() {
             return Ok(());
         }
-        self.backward(learned)?;
+        self.backward(feedback)?;
         self.profiler.turn_to(ProfilerPhase::Optimize);
         let sent = self.sent.take().expect("its gradients have just been taken");
         self.encoders.learn_power(&self.context, sent.parts.iter().map(|part| &part.coded));
         self.encoders.step(&self.context, sent.round)?;
         self.profiler.turn_to(ProfilerPhase::Select);
-        let log_likelihood = self.learn_selection(&sent, learned)?;
+        let log_likelihood = self.learn_selection(&sent, feedback)?;
+        let probabilities = self
+            .selector
+            .as_ref()
+            .zip(sent.choice.as_ref())
+            .map_or_else(Vec::new, |(selector, choice)| selector.first_probabilities(choice));
         self.version += 1;
         let spent = std::mem::take(&mut self.spent);
         let mut report = TransmitterRound {
@@ -457,6 +470,7 @@ impl TransmitterMachine {
             encoded: sent.encoded(self.context.scenario.modalities(self.context.index)),
             requested: sent.requested.rows.len() as u32,
             spent: Some(spent).filter(|_| self.context.scenario.train.has_priors()),
+            probabilities,
             ..TransmitterRound::default()
         };
         if self.context.verify {
@@ -502,7 +516,7 @@ impl TransmitterMachine {
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
         let number = node::first_pass(validation) + self.passes_done;
-        let test_samples = self.encoders.judged(number)?.samples(Split::Test);
+        let test_samples = self.encoders.evaluated(number)?.samples(Split::Test);
         let piece = self.pass.as_ref().map_or(0, |pass| pass.piece);
         let when = When::Piece { pass: number, piece };
         let turns = self.take_turns(when)?;

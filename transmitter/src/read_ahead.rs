@@ -30,7 +30,7 @@ impl TransmitterMachine {
 
     /// The samples of the pass's next piece, of the modalities that it grants.
     pub(crate) fn read_ahead_of_piece(&self, pass: &Pass) -> Result<(), NodeError> {
-        let dataset = self.encoders.judged(pass.number)?;
+        let dataset = self.encoders.evaluated(pass.number)?;
         let piece = self.context.piece(pass.piece as usize + 1, dataset.samples(Split::Test));
         let samples: Vec<(usize, u64)> = piece.map(|sample| (sample, 0)).collect();
         let granted = || pass.grants.ticks().flatten();

@@ -95,44 +95,44 @@ impl TransmitterMachine {
         Ok(self.choices(&requested, &ticks, Some(&draws)))
     }
 
-    /// One step of the selector along the score function: the receivers' costs judge the choices made for them.
+    /// One step of the selector along the score function: the receivers' costs weigh the choices made for them.
     pub(crate) fn learn_selection(
         &mut self,
         sent: &Sent,
-        learned: &[GradientFeedback],
+        feedback: &[GradientFeedback],
     ) -> Result<f64, NodeError> {
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), &sent.choice) else { return Ok(0.0) };
         if choice.draws.is_empty() {
             return Ok(0.0);
         }
-        let advantages = advantages(&self.context, selector, sent, choice, learned, &self.label_entropies);
+        let advantages = advantages(&self.context, selector, sent, choice, feedback, &self.label_entropies);
         Ok(selector.learn(&self.context, sent.round, choice, &advantages)? / sent.requested.ticks as f64)
     }
 }
 
-/// What judges each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with shared
+/// The advantage of each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with shared
 /// credit also the costs of the others that requested at that tick, each less its own baseline.
 fn advantages(
     context: &Context,
     selector: &Selector,
     sent: &Sent,
     choice: &Choice,
-    learned: &[GradientFeedback],
+    feedback: &[GradientFeedback],
     label_entropies: &[f64],
 ) -> Vec<f64> {
     let train = &context.scenario.train;
     let requested = &sent.requested;
-    let mut own_costs: Vec<Vec<f64>> = learned.iter().map(|learned| learned.costs.clone()).collect();
+    let mut own_costs: Vec<Vec<f64>> = feedback.iter().map(|feedback| feedback.costs.clone()).collect();
     for (row, &(tick, t)) in requested.rows.iter().enumerate() {
         own_costs[t][tick] += selector.entropy_bonus(context, sent.round, choice, row);
     }
     let first = AirTime::of_training(context.first_tick(sent.round));
-    let judge = |t: usize, costs: &[f64]| {
+    let advantage_costs = |t: usize, costs: &[f64]| {
         let gains = |tick| context.gains_at_transmitter(context.index, t, first.later(tick));
         node::advantages(train.baseline, costs, &requested.ticks_of(t), label_entropies[t], gains)
     };
-    let own: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &own_costs[t])).collect();
-    let bare: Vec<Vec<f64>> = (0..learned.len()).map(|t| judge(t, &learned[t].costs)).collect();
+    let own: Vec<Vec<f64>> = (0..feedback.len()).map(|t| advantage_costs(t, &own_costs[t])).collect();
+    let bare: Vec<Vec<f64>> = (0..feedback.len()).map(|t| advantage_costs(t, &feedback[t].costs)).collect();
     let credit = |tick: usize, t: usize, of: usize| match (of == t, train.credit) {
         (true, _) => own[t][tick],
         (false, Credit::Shared) => bare[of][tick],

@@ -17,15 +17,23 @@ use crate::{
 };
 
 /// Takes part in a run as a transmitter, from joining to the end.
+///
+/// # Errors
+///
+/// If listening or joining fails, a peer is lost or breaks the protocol, or the computation fails.
 pub async fn run(options: Options) -> Result<(), NodeError> {
     run_with(options, &spawn).await
 }
 
 /// The same with a compute half that is set to work in another way, in every incarnation anew.
+///
+/// # Errors
+///
+/// As of [`run`].
 pub async fn run_with(options: Options, employ: &Employ<Input, Output>) -> Result<(), NodeError> {
     let security = options.security.of_node(Role::Transmitter, options.index)?.over(options.network.clone());
     let security = security.finding_token_of(&options.coordinator);
-    // What is wrong with its address is said before the coordinator hears of it.
+    // An unusable address is reported before this node joins.
     let listener = listen(&options, &security).await?;
     match advertised(&options, listener.address()).await {
         // The coordinator's name may lead nowhere before the coordinator is there.

@@ -228,7 +228,7 @@ fn validation_fits(folder: &Path, array: &str) -> Result<(), DataError> {
 /// Whether both splits fit each other; and, if values are read, whether what is normalised stays within float32.
 fn pair(folder: &Path, array: &str, values: bool, normalisation: Normalisation) -> Result<(), DataError> {
     let open = |split| ArrayFile::open_task(folder, array, split);
-    // What is wrong with either by itself is said of it already.
+    // A fault of either file by itself is reported already.
     let (Ok(train), Ok(test)) = (open(Split::Train), open(Split::Test)) else { return Ok(()) };
     let is_text = train.layout.element.kind.is_text();
     same_width(&[train, test])?;

@@ -69,7 +69,7 @@ pub(crate) struct ArrayFile {
     file: File,
     /// Of an archive: which of its members.
     member: Option<usize>,
-    /// From when they are first read: what is packed or in Fortran order is unpacked only after its shape has been judged.
+    /// From when they are first read: what is packed or in Fortran order is unpacked only after its shape has been checked.
     values: OnceLock<Values>,
     unpacking: Mutex<()>,
     /// A buffer for the next row that is read.
@@ -261,8 +261,11 @@ fn locate(
     }
 }
 
-/// Finds an array in the content of a file (`ending` is `npy`, `npz` or `safetensors`) and gives its shape; the error says what is
-/// wrong with it.
+/// Finds an array in the content of a file (`ending` is `npy`, `npz` or `safetensors`) and gives its shape.
+///
+/// # Errors
+///
+/// If it is not found, or is not one of numbers: what is wrong with the file, as words that follow its name.
 pub fn parse_array(ending: &str, content: &[u8], name: &str) -> Result<Vec<usize>, String> {
     let content = std::io::Cursor::new(content);
     let length = content.get_ref().len() as u64;

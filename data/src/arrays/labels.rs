@@ -156,7 +156,7 @@ fn by_number(task: &ArrayTask, files: &[ArrayFile; 2], surveys: &[Survey; 2]) ->
     Ok(Classes { splits, count, names: Vec::new() })
 }
 
-/// A split without a label that counts can neither be learnt nor judged.
+/// A split without a label that counts can neither be learnt nor evaluated.
 fn check_some_count(files: &[ArrayFile; 2], splits: &[Vec<u32>; 2]) -> Result<(), DataError> {
     let none = |labels: &&Vec<u32>| labels.iter().all(|&label| label == IGNORED);
     match splits.iter().position(|labels| none(&labels)) {

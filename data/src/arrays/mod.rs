@@ -25,7 +25,7 @@ pub use complex::read_complex;
 pub use file::parse_array;
 pub use frame::{OutOfStep, read_npy};
 pub use normal::Normalisation;
-pub use write::{NewArray, Values, write_npz};
+pub use write::{NewArray, Values, npy_head, write_npz};
 
 pub(crate) use source::ArrayFiles;
 pub(crate) use text::classes;
@@ -219,7 +219,7 @@ pub(crate) struct Arrays {
     samples: [usize; 2],
     modalities: BTreeMap<String, Modality>,
     targets: BTreeMap<String, Target>,
-    /// Which training rows belong together, where that is said.
+    /// Which training rows belong together, where the scenario names such groups.
     groups: Option<Vec<u32>>,
 }
 
@@ -270,7 +270,7 @@ impl Arrays {
     }
 }
 
-/// Which of so many training rows belong together, where that is said, and which are held out.
+/// Which of so many training rows belong together, where the scenario names such groups, and which are held out.
 fn held_out(folder: &Path, rows: usize, hold_out: &HoldOut) -> Result<(Option<Vec<u32>>, Held), DataError> {
     // Only who holds rows out has to know.
     if hold_out.is_nothing() {

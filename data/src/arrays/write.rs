@@ -74,16 +74,20 @@ pub fn write_npz(file: impl Write + Seek, arrays: &[NewArray]) -> io::Result<()>
             format!("{}.npy", array.name),
             options.large_file(bytes.len() > u32::MAX as usize / 2),
         )?;
-        archive.write_all(&header(&kind, &array.shape))?;
+        archive.write_all(&npy_head(&kind, &array.shape))?;
         archive.write_all(&bytes)?;
     }
     archive.finish()?.flush()
 }
 
-/// The head of a .npy file of version 1.0, padded to 64 bytes.
-fn header(kind: &str, shape: &[usize]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    let mut dictionary = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sizes}), }}");
+/// The head of a .npy file of version 1.0, as numpy writes it, padded to 64 bytes: the values follow, row-major. `kind` is the type as
+/// numpy describes it, for example `<f4`.
+pub fn npy_head(kind: &str, shape: &[usize]) -> Vec<u8> {
+    let sizes = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    // A tuple of one value has a comma behind it.
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let mut dictionary =
+        format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sizes}{comma}), }}");
     let length = (10 + dictionary.len() + 1).next_multiple_of(64) - 10;
     dictionary.extend(std::iter::repeat_n(' ', length - 1 - dictionary.len()));
     dictionary.push('\n');
@@ -110,7 +114,7 @@ mod tests {
         for NewArray { name, shape, .. } in &arrays {
             assert_eq!(parse_array("npz", &content, name).unwrap(), *shape, "{name}");
         }
-        assert_eq!(header("<f4", &[7]).len() % 64, 0);
+        assert_eq!(npy_head("<f4", &[7]).len() % 64, 0);
         let (kind, bytes) = Values::Texts(vec!["cat".into(), "é".into()]).described();
         assert_eq!((kind.as_str(), bytes.len(), bytes[12]), ("<U3", 24, 0xe9));
     }

@@ -17,7 +17,7 @@ use speech::Voice;
 /// What the content's randomness derives from. Another number is another data set.
 const CONTENT: u64 = 0x7064_6967_6974_7331;
 
-/// Images to train on and to judge by.
+/// Images to train on and to test on.
 const IMAGES: [usize; 2] = [20_000, 4_000];
 
 /// Voices; each speaks every digit in both splits.

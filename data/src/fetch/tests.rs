@@ -164,7 +164,7 @@ fn tarball<'a>(entries: impl Iterator<Item = (String, &'a [u8])>) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, bytes) in entries {
         let mut header = tar::Header::new_gnu();
-        // Written by hand: the library would refuse to make a malicious path.
+        // Written byte by byte: the library would refuse to make a malicious path.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);

@@ -42,7 +42,7 @@ fn mnist(root: &Path, name: &str) -> FileReport {
         true => idx::read_labels(&path).map(drop),
         false => idx::read_images(&path).map(drop),
     };
-    judged(path, outcome)
+    report_of(path, outcome)
 }
 
 fn all_recordings(root: &Path) -> Result<Vec<FileReport>, DataError> {
@@ -57,14 +57,14 @@ fn all_recordings(root: &Path) -> Result<Vec<FileReport>, DataError> {
             names.insert(name);
             wav::read(&path).map(drop)
         });
-        files.push(judged(path, outcome));
+        files.push(report_of(path, outcome));
     }
     let gaps = recordings::gaps(&names);
     files.extend(gaps.iter().map(|gap| FileReport { path: gap.path(&folder), state: FileState::Missing }));
     Ok(files)
 }
 
-fn judged(path: PathBuf, outcome: Result<(), DataError>) -> FileReport {
+fn report_of(path: PathBuf, outcome: Result<(), DataError>) -> FileReport {
     outcome.map_or_else(
         |error| report(&error, &path),
         |()| FileReport { path: path.clone(), state: FileState::Ok },

@@ -38,13 +38,20 @@ pub(crate) fn open(path: &Path, compressed: bool) -> Result<Box<dyn Read>, DataE
     Ok(if compressed { Box::new(GzDecoder::new(file)) } else { Box::new(file) })
 }
 
-/// Labels from the content of an idx file, compressed or not; the error says what is wrong with it.
+/// Labels from the content of an idx file, compressed or not.
+///
+/// # Errors
+///
+/// What is wrong with the file, as words that follow its name.
 pub fn parse_idx_labels(content: &[u8], compressed: bool) -> Result<Vec<u8>, String> {
     if compressed { parse_labels(GzDecoder::new(content)) } else { parse_labels(content) }
 }
 
-/// The number of images and their pixels from the content of an idx file, compressed or not; the error says what is
-/// wrong with it.
+/// The number of images and their pixels from the content of an idx file, compressed or not.
+///
+/// # Errors
+///
+/// What is wrong with the file, as words that follow its name.
 pub fn parse_idx_images(content: &[u8], compressed: bool) -> Result<(usize, Vec<u8>), String> {
     if compressed { parse_images(GzDecoder::new(content)) } else { parse_images(content) }
 }

@@ -41,7 +41,7 @@ pub(crate) fn remedy(root: &Path) -> String {
     format!("run `pom2dib data fetch handwritten {}`, or put it there", shown(root))
 }
 
-/// Where it lies, and what it is judged by.
+/// Its folder, and which samples are its test split.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HandWritten {
     /// The folder with both data sets.
@@ -52,7 +52,7 @@ pub struct HandWritten {
 }
 
 impl HandWritten {
-    /// Judged by its test set.
+    /// With its own test set.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         HandWritten { folder: folder.into(), validation: false }
     }

@@ -16,7 +16,11 @@ pub(crate) fn read(path: &Path) -> Result<Clip, DataError> {
     parse(BufReader::new(file)).map_err(|problem| DataError::malformed(path, problem))
 }
 
-/// The number of samples of a recording in the content of a wav file; the error says what is wrong with it.
+/// The number of samples of a recording in the content of a wav file.
+///
+/// # Errors
+///
+/// What is wrong with the file, as words that follow its name.
 pub fn parse_wav(content: &[u8]) -> Result<usize, String> {
     parse(content).map(|clip| clip.samples.len())
 }

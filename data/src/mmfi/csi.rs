@@ -14,12 +14,15 @@ pub(crate) const CSI_KEPT: [usize; 3] = [3, 90, 10];
 /// The array that is read; `CSIphase` beside it is not.
 const NAME: &str = "CSIamp";
 
-/// Reads a frame from a whole file: all amplitudes (3, 114, 10) in C order, scaled to \[0, 1\] over the frame. The error
-/// says what is wrong.
+/// Reads a frame from a whole file: all amplitudes (3, 114, 10) in C order, scaled to \[0, 1\] over the frame.
 ///
 /// Infinite amplitudes count as missing. A packet with missing values gets the mean of its others, as in the toolbox;
 /// where the toolbox would yield NaN (a packet without any value, a constant frame), a packet gets the frame's mean, and
 /// a constant frame is 0.
+///
+/// # Errors
+///
+/// What is wrong with the file, as words that follow its name.
 pub fn parse_csi(content: &[u8]) -> Result<Vec<f32>, String> {
     let array = parse_mat(content, NAME)?;
     if array.shape != CSI_SHAPE {

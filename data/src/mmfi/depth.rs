@@ -14,7 +14,11 @@ const METRES: f64 = 0.001;
 const LONGEST_SIDE: u32 = 8192;
 
 /// Reads a window of a picture from a whole file into `out` (128 x 128, row by row), in metres; 0 where the picture is
-/// smaller. Rows below the window are not decoded. The error says what is wrong.
+/// smaller. Rows below the window are not decoded.
+///
+/// # Errors
+///
+/// What is wrong with the file, as words that follow its name.
 pub fn parse_depth(content: &[u8], crop: &mut Crop, out: &mut [f32]) -> Result<(), String> {
     let mut reader = open(content)?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);

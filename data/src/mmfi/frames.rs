@@ -4,7 +4,7 @@ use super::{crop::Crop, files, index::INDEX_FILE, modality::Sensor, scale::Scale
 use crate::{Split, error::DataError};
 use randomness::{Purpose, Seed};
 
-/// A frame of a sensor at its place in the order of training or judging.
+/// A frame of a sensor at its place in the order of training or testing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Address {
     pub(crate) sensor: Sensor,

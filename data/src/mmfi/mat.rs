@@ -35,7 +35,11 @@ pub struct MatArray {
     pub values: Vec<f64>,
 }
 
-/// Reads the real array of that name from a whole file; the error says what is wrong with it.
+/// Reads the real array of that name from a whole file.
+///
+/// # Errors
+///
+/// What is wrong with the file, as words that follow its name.
 pub fn parse_mat(content: &[u8], name: &str) -> Result<MatArray, String> {
     if content.starts_with(b"\x89HDF") || content.starts_with(b"MATLAB 7.3") {
         return Err("is a MAT-file of version 7.3 (HDF5); save it with version 5 (-v7 or older)".into());

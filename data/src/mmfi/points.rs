@@ -6,7 +6,11 @@ pub const LIDAR_COLUMNS: usize = 3;
 /// Columns of a radar point: x, y, z in metres, intensity, Doppler velocity.
 pub const RADAR_COLUMNS: usize = 5;
 
-/// Reads all points of a whole file, `columns` values each; the error says what is wrong with it.
+/// Reads all points of a whole file, `columns` values each.
+///
+/// # Errors
+///
+/// What is wrong with the file, as words that follow its name.
 pub fn parse_points(content: &[u8], columns: usize) -> Result<Vec<f32>, String> {
     let row = 8 * columns;
     if !content.len().is_multiple_of(row) {

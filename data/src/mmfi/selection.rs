@@ -70,7 +70,7 @@ impl Selection {
                 selection.recordings.push(SampledRecording { folder, subject, action });
             }
         }
-        for (split, name) in [(Split::Train, "train on"), (Split::Test, "judge by")] {
+        for (split, name) in [(Split::Train, "train on"), (Split::Test, "test on")] {
             if selection.samples(split).is_empty() {
                 let problem = format!(
                     "holds no frame to {name}: none of the split's recordings is there, or all lack files"

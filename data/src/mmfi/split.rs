@@ -1,4 +1,4 @@
-//! Which recordings are trained on, and which judge.
+//! Which recordings are trained on, and which are for the test.
 
 use super::{
     permutation::permutation,
@@ -15,15 +15,15 @@ pub enum SplitRule {
         /// The first action's seed.
         seed: u32,
     },
-    /// Every fifth subject judges, S05 to S40.
+    /// Every fifth subject is for the test, S05 to S40.
     CrossSubject,
-    /// The scene E04 judges, subjects S31 to S40.
+    /// The scene E04 is for the test, subjects S31 to S40.
     CrossScene,
     /// As listed; the protocol does not matter.
     Manual {
         /// What is trained on.
         train: Listed,
-        /// What judges.
+        /// What the test is over.
         test: Listed,
     },
 }
@@ -38,7 +38,7 @@ pub struct Listed {
 }
 
 impl SplitRule {
-    /// What the toolbox's manual split lists as it is shipped, to train on and to judge by: everybody's first 21 actions,
+    /// What the toolbox's manual split lists as it is shipped, to train on and to test on: everybody's first 21 actions,
     /// and their last 6.
     pub fn manual_defaults() -> [Listed; 2] {
         let listed = |actions| Listed { subjects: (1..=SUBJECTS).collect(), actions };
@@ -121,15 +121,15 @@ mod tests {
         let [train, test] = RANDOM.recordings(Protocol::All);
         assert_eq!(test[0], (1, 1));
         assert_eq!(RANDOM.recordings(Protocol::Daily)[1][0], (1, 2));
-        let judges = |action: u8| -> Vec<u8> {
-            let mut judges: Vec<u8> =
+        let tested = |action: u8| -> Vec<u8> {
+            let mut tested: Vec<u8> =
                 test.iter().filter(|(_, of)| *of == action).map(|(subject, _)| *subject).collect();
-            judges.sort_unstable();
-            judges
+            tested.sort_unstable();
+            tested
         };
-        assert_eq!(judges(1), [1, 4, 7, 10, 20, 22, 24, 39]);
-        assert_eq!(judges(4), [1, 4, 9, 11, 20, 22, 25, 34]);
-        assert_eq!(judges(27), [2, 5, 7, 14, 18, 20, 27, 33]);
+        assert_eq!(tested(1), [1, 4, 7, 10, 20, 22, 24, 39]);
+        assert_eq!(tested(4), [1, 4, 9, 11, 20, 22, 25, 34]);
+        assert_eq!(tested(27), [2, 5, 7, 14, 18, 20, 27, 33]);
         assert_eq!(train.len() + test.len(), 1080);
         assert!(train.iter().all(|recording| !test.contains(recording)));
     }

@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path};
 use super::{MmFiInfo, MmFiReport};
 use crate::Report;
 
-/// Files of a kind that are listed one by one; of more, the number is said.
+/// Files of a kind that are listed one by one; of more, the number is given.
 const LISTED: usize = 10;
 
 impl MmFiReport {

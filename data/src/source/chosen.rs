@@ -10,7 +10,7 @@ use crate::{
     mmfi::Progress,
 };
 
-/// A data set that somebody has chosen, with what was said of it.
+/// A data set of a scenario, with its settings.
 #[derive(Clone)]
 pub struct Chosen {
     source: Arc<dyn Source>,
@@ -39,9 +39,14 @@ impl Chosen {
         Ok(Chosen { source, settings })
     }
 
-    /// What was said of it.
+    /// Its settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The names of its modalities and of its tasks, as [`Source`] says them.
+    pub fn names(&self) -> (Vec<String>, Vec<String>) {
+        (self.source.modalities(), self.source.tasks())
     }
 
     /// Checks the keys that a data set of one's own has, and all names of modalities and tasks; looks at no file.

@@ -10,7 +10,7 @@ use crate::{ArrayTask, error::DataError};
 pub struct Settings {
     /// The name of the data set: `data.source`.
     pub source: String,
-    /// Its folder, if one is said.
+    /// Its folder, if one is given.
     pub folder: Option<PathBuf>,
     /// The keys of `[data]`, but for `source` and `path`. (The one called `mmfi` has those of that section.)
     pub keys: Map<String, Value>,
@@ -50,7 +50,7 @@ impl Settings {
     /// The folder of a data set that consists of files.
     ///
     /// # Errors
-    /// That none was said.
+    /// That none was given.
     pub fn files(&self) -> Result<&Path, DataError> {
         self.files_or("")
     }

@@ -1,4 +1,4 @@
-//! What the values of a task's file mean: classes by number, by name, by column, or values; and what is said of each.
+//! What the values of a task's file mean: classes by number, by name, by column, or values; and the notes on each.
 
 use crate::folders::arrays;
 use pom2dib_data::{
@@ -59,7 +59,7 @@ fn source(folder: &Path, task: ArrayTask) -> ArraySource {
     }
 }
 
-/// Targets of both splits, and what is said of them.
+/// Targets of both splits, and the notes on them.
 fn opened(folder: &Path, task: ArrayTask) -> Result<([Targets; 2], About), String> {
     let needs = Needs { modalities: &[], tasks: &["lab".to_owned()] };
     let source = arrays(source(folder, task));
@@ -76,7 +76,7 @@ fn classes(labels: &[u32], classes: usize) -> Targets {
     Targets::Classes { labels: labels.to_vec(), classes }
 }
 
-/// Whether a file of floats is taken for classes, and all that is said of it.
+/// Whether a file of floats is taken for classes, and all notes on it.
 fn floats_are_classes(train: &[f64], test: &[f64]) -> (bool, String) {
     let folder = folder(column(train), column(test));
     let ([train, _], about) = opened(folder.path(), plain()).unwrap();
@@ -105,7 +105,7 @@ fn floats_are_classes_only_if_they_are_exactly_0_to_c_minus_1() {
         let (is_classes, said) = floats_are_classes(&train, &test);
         assert!(!is_classes && said.contains("learnt as values"), "{said}");
     }
-    // Who says what is meant is told nothing.
+    // Where the scenario gives the kind, no note explains how it was guessed.
     let folder = folder(column(&[0., 1., 2.]), column(&[1.]));
     let of_kind = |kind| opened(folder.path(), ArrayTask { kind: Some(kind), ..plain() }).unwrap();
     let ([train, _], about) = of_kind(TaskKind::Regression);

@@ -1,4 +1,4 @@
-//! Trees of MM-Fi: what is read of them, and what is said of bad ones.
+//! Trees of MM-Fi: what is read of them, and the errors of bad ones.
 
 use pom2dib_data::{
     Chosen, DataError, Dataset, Divided, Needs, Settings, Split, Targets,
@@ -321,9 +321,9 @@ const CASES: &[Case] = &[
         &["E04/S31/A01/wifi-csi", "is missing", "pom2dib data verify mmfi"],
     ),
     (
-        "no subject to judge by",
+        "no subject to test on",
         |root| ["E03", "E04"].iter().for_each(|scene| fs::remove_dir_all(root.join(scene)).unwrap()),
-        &["holds no frame to judge by"],
+        &["holds no frame to test on"],
     ),
 ];
 

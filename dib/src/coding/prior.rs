@@ -4,7 +4,7 @@ use std::any::Any;
 
 use candle_core::{DType, Device, Tensor};
 use kernels::elementwise::{accumulate_rows, add, assign};
-use kernels::prior::{Mixture, gradient, log_mass};
+use kernels::prior::{Mixture, gradient, log_probability};
 use randomness::Stream;
 
 use super::{Component, EntryTable, MOST_STEP, Marginal, SharedPrior};
@@ -30,7 +30,7 @@ const MOST_LOCATION: f64 = 1e4;
 pub enum PriorKind {
     /// The log-density of Gaussian features.
     Density,
-    /// The log-mass of a step around dithered features; the steps are learned with it.
+    /// The log-probability of a step around dithered features; the steps are learned with it.
     Dithered,
 }
 
@@ -79,12 +79,12 @@ impl Prior {
     ///
     /// # Errors
     /// If z does not fit.
-    pub fn log_mass(&self, z: &Tensor) -> Result<Tensor> {
+    pub fn log_probability(&self, z: &Tensor) -> Result<Tensor> {
         let parameters: Vec<Parameter> = self.network.parameters().cloned().collect();
-        Ok(log_mass(&z.contiguous()?, mixture(&parameters, self.kind))?)
+        Ok(log_probability(&z.contiguous()?, mixture(&parameters, self.kind))?)
     }
 
-    /// Adds the gradients of an objective in which z enters directly, by `dz`, and the log-mass of each of its values with the
+    /// Adds the gradients of an objective in which z enters directly, by `dz`, and the log-probability of each of its values with the
     /// number in `dmass`; gives the whole gradient with respect to z. All are [rows, d]. Of dithered features `noise` is (z - mu) /
     /// step: with it held, z = mu + step noise, so that dz/dstep = noise. `blocks`: see [`Network::forward`].
     ///
@@ -269,7 +269,7 @@ impl Module for MixtureModule {
         2 * self.d
     }
 
-    /// z, and the log-mass of its values.
+    /// z, and the log-probability of its values.
     fn outputs(&self) -> usize {
         2 * self.d
     }
@@ -305,7 +305,7 @@ impl Module for MixtureModule {
     ) -> Result<(Tensor, Kept)> {
         let input = dense(input)?;
         let z = input.narrow(1, 0, self.d)?.contiguous()?;
-        let output = Tensor::cat(&[&z, &log_mass(&z, mixture(parameters, self.kind))?], 1)?;
+        let output = Tensor::cat(&[&z, &log_probability(&z, mixture(parameters, self.kind))?], 1)?;
         Ok((output, Box::new(())))
     }
 

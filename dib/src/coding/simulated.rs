@@ -7,8 +7,8 @@ use super::{Block, CodeError, Component, Decoder, Encoder, Marginal, Numbers, di
 const BLOCK: f64 = 7.0;
 /// The smallest deviation that is taken for one.
 const LEAST: f64 = 1e-6;
-/// Rows by which blocks are judged, at most.
-const JUDGED: usize = 64;
+/// Rows over which the worth of a block is averaged, at most.
+const SAMPLED: usize = 64;
 
 /// The prior of an entry's dimensions, as both ends have it: made of the numbers that travel.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,15 +172,15 @@ impl SharedPrior {
     fn blocks(&self, targets: &[Gaussian]) -> Vec<std::ops::Range<usize>> {
         let d = self.dimensions.len();
         let rows = (targets.len() / d).max(1);
-        let judged: Vec<usize> = (0..rows.min(JUDGED)).map(|at| at * rows / rows.min(JUDGED)).collect();
+        let sampled: Vec<usize> = (0..rows.min(SAMPLED)).map(|at| at * rows / rows.min(SAMPLED)).collect();
         let mut blocks: Vec<std::ops::Range<usize>> = Vec::new();
         let mut sum = 0.0;
         for (at, prior) in self.dimensions.iter().enumerate() {
-            let weights = judged
+            let weights = sampled
                 .iter()
                 .filter_map(|row| targets.get(row * d + at))
                 .map(|gaussian| largest_log_weight(prior, *gaussian));
-            let mean = weights.sum::<f64>() / judged.len() as f64;
+            let mean = weights.sum::<f64>() / sampled.len() as f64;
             match blocks.last_mut().filter(|_| sum + mean <= BLOCK) {
                 Some(last) => {
                     last.end = at + 1;

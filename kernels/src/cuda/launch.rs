@@ -11,7 +11,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::cublas::{result as blas, sys as blas_types};
 use candle_core::cuda_backend::cudarc::driver::sys::CUdeviceptr;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits,
+    CudaFunction, CudaSlice, DevicePtr, DeviceRepr, LaunchArgs, LaunchConfig, PushKernelArg, ValidAsZeroBits,
 };
 use candle_core::cuda_backend::{CudaDType, DeviceId, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, bail};
@@ -43,6 +43,10 @@ pub trait CudaReal: CudaDType + DeviceRepr + ValidAsZeroBits {
     /// # Safety
     ///
     /// The pointers must be those of matrices of these shapes on the handle's device.
+    ///
+    /// # Errors
+    ///
+    /// If cuBLAS refuses the call.
     unsafe fn multiply(call: &Multiplication) -> std::result::Result<(), blas::CublasError>;
 }
 
@@ -189,8 +193,19 @@ pub(crate) enum Argument<'a> {
     Operand(Operand),
     Count(u32),
     Number(f64),
-    Segments(&'a super::segments::SegmentTable),
-    Groups(&'a super::rate::GroupTable),
+    Table(&'a dyn Table),
+}
+
+/// A table that a kernel takes by value. Only types whose layout is promised to the driver are: `DeviceRepr` is unsafe
+/// to implement.
+pub(crate) trait Table {
+    fn pass<'a>(&'a self, launch: &mut LaunchArgs<'a>);
+}
+
+impl<T: DeviceRepr> Table for T {
+    fn pass<'a>(&'a self, launch: &mut LaunchArgs<'a>) {
+        launch.arg(self);
+    }
 }
 
 /// Blocks of a launch, and threads of a block.
@@ -253,12 +268,11 @@ pub(crate) fn launch<T: CudaReal>(
     let mut builder = stream.launch_builder(&function);
     for argument in arguments {
         match argument {
-            Argument::Operand(operand) => builder.arg(&operand.pointer),
-            Argument::Count(count) => builder.arg(count),
-            Argument::Number(number) => builder.arg(number),
-            Argument::Segments(table) => builder.arg(*table),
-            Argument::Groups(table) => builder.arg(*table),
-        };
+            Argument::Operand(operand) => operand.pointer.pass(&mut builder),
+            Argument::Count(count) => count.pass(&mut builder),
+            Argument::Number(number) => number.pass(&mut builder),
+            Argument::Table(table) => Table::pass(*table, &mut builder),
+        }
     }
     let (Ok(x), Ok(y)) = (u32::try_from(grid.blocks.0), u32::try_from(grid.blocks.1)) else {
         bail!("{kernel}: {:?} blocks are too many", grid.blocks);
@@ -273,11 +287,6 @@ pub(crate) fn launch<T: CudaReal>(
     unsafe { builder.launch(config) }.w()?;
     Ok(())
 }
-
-// SAFETY: plain numbers in C's order, as the kernel declares them.
-unsafe impl DeviceRepr for super::segments::SegmentTable {}
-// SAFETY: likewise.
-unsafe impl DeviceRepr for super::rate::GroupTable {}
 
 /// Sets an operand of numbers to 0.
 pub(crate) fn clear<T: CudaReal>(device: &CudaDevice, operand: Operand) -> Result<()> {

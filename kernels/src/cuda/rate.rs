@@ -1,11 +1,13 @@
 //! The rate of an encoder, (17): the table of groups is a launch argument.
+#![expect(unsafe_code, reason = "promises that the table of groups is laid out as its kernels declare it")]
 
 use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape, bail};
 
 use super::launch::{self, Argument, Fresh, Grid, Marks, Module, count, launch, module, operand};
 use crate::Real;
-use crate::rate::RateEstimator;
+use crate::rate::group::RateEstimator;
 
 const MODULE: Module = module!("rate");
 /// Largest number of groups in a launch.
@@ -14,11 +16,14 @@ const THREADS: u32 = 128;
 
 /// The layout that rate.cu declares.
 #[repr(C)]
-pub(crate) struct GroupTable {
+struct GroupTable {
     start: [u32; MOST + 1],
     square: [u32; MOST + 1],
     weight: [f64; MOST],
 }
+
+// SAFETY: plain numbers in C's order, as the kernels declare them.
+unsafe impl DeviceRepr for GroupTable {}
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);
 
@@ -159,7 +164,7 @@ impl Surplus {
         let arguments = [
             Argument::Operand(target),
             Argument::Operand(self.values.operand()),
-            Argument::Groups(&batch.table),
+            Argument::Table(&batch.table),
             count(self.lanes)?,
         ];
         launch::<f64>(device, &MODULE, kernel, grid, &arguments)
@@ -176,7 +181,7 @@ impl Rows {
     /// Arguments of all kernels: z, mu and std, the groups, and the width.
     fn describe<'a>(&self, arguments: &mut Vec<Argument<'a>>, batch: &'a Batch) -> Result<()> {
         arguments.extend(self.operands.map(Argument::Operand));
-        arguments.extend([Argument::Groups(&batch.table), count(self.width)?]);
+        arguments.extend([Argument::Table(&batch.table), count(self.width)?]);
         Ok(())
     }
 

@@ -1,12 +1,14 @@
 //! Spreading rows and collecting them: the table of segments is a launch argument. Targets may be columns of a wider
 //! matrix.
+#![expect(unsafe_code, reason = "promises that the table of segments is laid out as its kernels declare it")]
 
 use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
 use candle_core::{CudaStorage, Layout, Result, bail};
 
 use super::launch::{Argument, Grid, Module, count, launch, module, operand, strided};
 use crate::Real;
-use crate::segments::Segment;
+use crate::segments::segment::Segment;
 
 const MODULE: Module = module!("segments");
 /// Largest number of segments in a launch.
@@ -15,10 +17,13 @@ const THREADS: u32 = 256;
 
 /// The layout that segments.cu declares.
 #[repr(C)]
-pub(crate) struct SegmentTable {
+struct SegmentTable {
     count: u32,
     segments: [[u32; 4]; MOST],
 }
+
+// SAFETY: plain numbers in C's order, as the kernels declare them.
+unsafe impl DeviceRepr for SegmentTable {}
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);
 
@@ -37,7 +42,7 @@ pub(crate) fn spread<T: Real>(
         let arguments = [
             Argument::Operand(targets.operand),
             Argument::Operand(sources),
-            Argument::Segments(&table),
+            Argument::Table(&table),
             count(width)?,
             count(targets.stride)?,
         ];
@@ -59,7 +64,7 @@ pub(crate) fn collect<T: Real>(
         let arguments = [
             Argument::Operand(sources),
             Argument::Operand(targets.operand),
-            Argument::Segments(&table),
+            Argument::Table(&table),
             count(width)?,
             count(targets.stride)?,
         ];

@@ -13,7 +13,7 @@ use candle_core::cuda_backend::{DeviceId, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, bail};
 
 use super::launch::{Operand, operand};
-use crate::Numbers;
+use crate::numbers::Numbers;
 
 /// Alignment of pieces, in bytes: twice a memory transaction of the device.
 const ALIGNMENT: usize = 256;

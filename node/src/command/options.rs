@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, env = "POM2DIB_HEALTH", value_name = "IP:PORT", value_parser = crate::listening)]
     pub health: Option<SocketAddr>,
 
-    /// Send traces of rounds to this OpenTelemetry collector, which takes OTLP over gRPC
+    /// Send traces of rounds and evaluation passes to this OpenTelemetry collector, which takes OTLP over gRPC
     #[arg(long, env = "POM2DIB_OTLP", value_name = "URL")]
     pub otlp: Option<Collector>,
 

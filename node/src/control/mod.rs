@@ -303,6 +303,10 @@ impl Control {
     }
 
     /// Fetches this node's state at a version that the coordinator has ordered to be loaded, beside whatever else it does.
+    ///
+    /// # Errors
+    ///
+    /// Of the task: if the coordinator is lost, refuses, or sends a damaged state.
     pub fn reload(&self, version: u64) -> JoinHandle<Result<Vec<u8>, NodeError>> {
         tokio::spawn(fetch(self.client.clone(), self.request(Some(version))))
     }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use randomness::hex;
 use scenario::Scenario;
 use sha2::{Digest, Sha256};
 use store::Store;
@@ -34,7 +35,7 @@ pub async fn data_nearby(
         Some(url) if scenario.data.source == "arrays" => {
             let store = Store::open(url).map_err(input)?;
             let sum = Sha256::digest(url);
-            let short: String = sum[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            let short = hex(&sum[..8]);
             let cache = Path::new(CACHE).join(short);
             let groups = scenario.data.groups.as_ref().filter(|_| scenario.data.hold_out > 0.0);
             let wanted: Vec<String> = arrays.iter().chain(groups).cloned().collect();

@@ -1,9 +1,11 @@
-//! The traces of gains that channels replay: each is read once in a process.
+//! The traces of gains that channels replay: a process reads each once, and again when the file has changed, as it may between two runs
+//! of a Python program.
 
 use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use dib::GainTrace;
@@ -15,9 +17,13 @@ use crate::digital::check_digital;
 /// What the array of a trace is called, where a file has several.
 const ARRAY: &str = "gains";
 
-/// A trace, and the digest of its gains.
+/// The length of a file in bytes, and when it was written where that is known.
+type Stamp = (u64, Option<SystemTime>);
+
+/// A trace, its file's stamp and the digest of its gains.
 #[derive(Clone, Copy)]
 struct Known {
+    stamp: Option<Stamp>,
     trace: &'static GainTrace,
     digest: [u8; 32],
 }
@@ -61,14 +67,15 @@ fn read(path: &str, scenario: &Scenario) -> Result<Known, String> {
     let nodes = (scenario.transmitters(), scenario.receivers());
     let key = (path.to_owned(), nodes.0, nodes.1);
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = read.get(&key) {
+    let stamp = std::fs::metadata(path).ok().map(|file| (file.len(), file.modified().ok()));
+    if let Some(known) = read.get(&key).filter(|known| known.stamp == stamp) {
         return Ok(*known);
     }
     let (shape, gains) = data::read_complex(Path::new(path), ARRAY).map_err(|error| error.to_string())?;
     let mut digest = Sha256::new();
     gains.iter().flatten().for_each(|number| digest.update(number.to_le_bytes()));
     let trace = GainTrace::new(&shape, gains, nodes).map_err(|problem| format!("{path} {problem}"))?;
-    let known = Known { trace: Box::leak(Box::new(trace)), digest: digest.finalize().into() };
+    let known = Known { stamp, trace: Box::leak(Box::new(trace)), digest: digest.finalize().into() };
     read.insert(key, known);
     Ok(known)
 }
@@ -94,6 +101,11 @@ mod tests {
         let (one, same, other) = (file("one.npz", 1.0), file("same.npz", 1.0), file("other.npz", 2.0));
         assert_ne!(digest(std::slice::from_ref(&one)), [7; 32]);
         assert_eq!(digest(std::slice::from_ref(&one)), digest(&[same]));
-        assert_ne!(digest(&[one]), digest(&[other]));
+        assert_ne!(digest(std::slice::from_ref(&one)), digest(&[other]));
+        // A process may outlive a file.
+        let before = digest(std::slice::from_ref(&one));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        file("one.npz", 3.0);
+        assert_ne!(digest(&[one]), before);
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use candle_core::{DType, Device, Tensor};
 use dib::nn::Layout;
+use randomness::hex;
 use scenario::{Described, Scenario, ScenarioError, Weights};
 use sha2::{Digest, Sha256};
 
@@ -166,10 +167,6 @@ impl Files {
         let content = self.contents.get(&name);
         (name, content)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Tensors by the names that they have in the network.

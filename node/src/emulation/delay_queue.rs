@@ -14,28 +14,28 @@ pub async fn pass_on<M>(
     mut arrives: impl FnMut(&mut M) -> f64,
     arrived: &mpsc::Sender<(usize, Result<M, NodeError>)>,
 ) {
-    let mut held = DelayQueue::default();
+    let mut queue = DelayQueue::default();
     if let Some(mut first) = first {
-        held.push(arrives(&mut first), Ok(first));
+        queue.push(arrives(&mut first), Ok(first));
     }
     let mut open = true;
     loop {
         tokio::select! {
-            message = held.next() => {
+            message = queue.next() => {
                 let last = message.is_err();
                 if arrived.send((peer, message)).await.is_err() || last {
                     return;
                 }
             }
             message = stream.message(), if open => match message {
-                Ok(Some(mut message)) => held.push(arrives(&mut message), Ok(message)),
+                Ok(Some(mut message)) => queue.push(arrives(&mut message), Ok(message)),
                 end => {
                     open = false;
                     let reason = match end {
                         Err(status) => link::printable(status.message()),
                         _ => "it closed the stream".to_owned(),
                     };
-                    held.push(0.0, Err(NodeError::Lost { peer: name.clone(), reason }));
+                    queue.push(0.0, Err(NodeError::Lost { peer: name.clone(), reason }));
                 }
             },
         }
@@ -79,27 +79,27 @@ mod tests {
 
     #[tokio::test]
     async fn no_message_comes_before_it_is_due_and_none_overtakes_another() {
-        let mut held = DelayQueue::default();
+        let mut queue = DelayQueue::default();
         let start = Instant::now();
         let messages = [(0.0, 'a'), (0.08, 'b'), (0.01, 'c'), (0.12, 'd')];
         for (seconds, message) in messages {
-            held.push(seconds, message);
+            queue.push(seconds, message);
         }
         let mut came = String::new();
         for (seconds, _) in messages {
-            came.push(held.next().await);
+            came.push(queue.next().await);
             assert!(start.elapsed() >= Duration::from_secs_f64(seconds), "{came}");
         }
         assert_eq!(came, "abcd");
-        assert!(tokio::time::timeout(Duration::from_millis(20), held.next()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(20), queue.next()).await.is_err());
     }
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_loses_nothing() {
-        let mut held = DelayQueue::default();
+        let mut queue = DelayQueue::default();
         // Long enough that a busy machine is not late by as much.
-        held.push(1.0, 'a');
-        assert!(tokio::time::timeout(Duration::from_millis(5), held.next()).await.is_err());
-        assert_eq!(held.next().await, 'a');
+        queue.push(1.0, 'a');
+        assert!(tokio::time::timeout(Duration::from_millis(5), queue.next()).await.is_err());
+        assert_eq!(queue.next().await, 'a');
     }
 }

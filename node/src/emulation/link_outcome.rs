@@ -3,7 +3,7 @@
 
 use dib::Phase;
 use randomness::{Purpose, Seed};
-use scenario::{Link, Policy, Straggler};
+use scenario::{EmulatedLink, Policy, Straggler};
 
 use crate::Context;
 
@@ -60,7 +60,7 @@ impl Context {
         let off = |packet: &Packet| phase == Phase::Evaluate && self.scenario.is_off(k, packet.modality);
         let any_off = packets.iter().any(off);
         let link = match self.scenario.link_between(k, t) {
-            None if any_off => Link::default(),
+            None if any_off => EmulatedLink::default(),
             link => link?,
         };
         let address = Address { seed: self.seed, k, t, phase, pass };
@@ -79,7 +79,7 @@ impl Context {
 }
 
 impl LinkOutcome {
-    fn over(link: &Link, straggler: &Straggler, address: &Address, packets: &[Packet]) -> Self {
+    fn over(link: &EmulatedLink, straggler: &Straggler, address: &Address, packets: &[Packet]) -> Self {
         let mut outcomes = Vec::with_capacity(packets.len());
         // `sent` is the time for which the sender is busy; other delays of packets overlap.
         let (mut sent, mut seconds) = (0.0, link.delay);
@@ -121,7 +121,7 @@ impl Address {
 }
 
 /// Seconds to send `bytes` bytes at the link's bandwidth.
-fn serialised(link: &Link, bytes: usize) -> f64 {
+fn serialised(link: &EmulatedLink, bytes: usize) -> f64 {
     link.bandwidth.map_or(0.0, |bandwidth| bytes as f64 / bandwidth)
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn so_many_are_lost_as_the_link_says_and_each_by_a_draw_of_its_own() {
-        let link = Link { loss: 0.3, ..Link::default() };
+        let link = EmulatedLink { loss: 0.3, ..EmulatedLink::default() };
         let link_outcome = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(10_000));
         // Five standard deviations of a binomial count.
         assert!(
@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn wait_loses_nothing_and_takes_longer() {
-        let link = Link { loss: 0.5, delay: 0.25, bandwidth: Some(1000.0), ..Link::default() };
+        let link =
+            EmulatedLink { loss: 0.5, delay: 0.25, bandwidth: Some(1000.0), ..EmulatedLink::default() };
         let link_outcome = LinkOutcome::over(&link, &WAIT, &address(Phase::Train), &packets(1));
         // The number of retransmissions: each takes 0.1 s to send, and a round trip before it.
         let again = ((link_outcome.seconds - 0.35) / 0.6).round();
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn packets_that_wait_for_others_may_come_too_late() {
-        let link = Link { delay: 0.5, bandwidth: Some(1000.0), ..Link::default() };
+        let link = EmulatedLink { delay: 0.5, bandwidth: Some(1000.0), ..EmulatedLink::default() };
         let link_outcome = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(8));
         assert_eq!(
             (count(&link_outcome, PacketOutcome::Arrives), count(&link_outcome, PacketOutcome::Late)),
@@ -193,7 +194,7 @@ mod tests {
         fn a_message_is_complete_or_given_up_in_time(
             loss in 0.0..0.9, delay in 0.0..2.0, jitter in 0.0..2.0, bandwidth in 10.0..1e5, count in 0u64..40,
         ) {
-            let link = Link { loss, delay, jitter, bandwidth: Some(bandwidth), ..Link::default() };
+            let link = EmulatedLink { loss, delay, jitter, bandwidth: Some(bandwidth), ..EmulatedLink::default() };
             let skipped = LinkOutcome::over(&link, &SKIP, &address(Phase::Train), &packets(count));
             prop_assert_eq!(skipped.outcomes.len() as u64, count);
             prop_assert!(skipped.seconds <= delay.max(SKIP.deadline));

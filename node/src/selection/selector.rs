@@ -20,6 +20,10 @@ pub struct Choice {
 
 impl Selector {
     /// v_t: u in, and the gains that it sees; E_t + K logits out.
+    ///
+    /// # Errors
+    ///
+    /// If the log-probability of the scenario does not fit this shape, or the network cannot be built.
     pub fn of_receiver(context: &Context, t: usize) -> Result<Self, NodeError> {
         let scenario = &context.scenario;
         let shape = SelectorShape { counts: scenario.receiver_limit(), items: scenario.transmitters() };
@@ -28,6 +32,10 @@ impl Selector {
     }
 
     /// v_k: (u, embedding of t) in, and the gain of the link to t if it sees any; min(E_k, m(k)) + m(k) logits out.
+    ///
+    /// # Errors
+    ///
+    /// If the log-probability of the scenario does not fit this shape, or the network cannot be built.
     pub fn of_transmitter(context: &Context, k: usize) -> Result<Self, NodeError> {
         let modalities = context.scenario.modalities(k);
         let counts = context.scenario.transmitter_limit(k).min(modalities);
@@ -93,6 +101,20 @@ impl Selector {
     pub(crate) fn draw_rows(&self, logits: &[Vec<f32>], stream: impl Fn(usize) -> Stream) -> Vec<Draw> {
         let draw = |(row, logits): (usize, &Vec<f32>)| self.shape.draw(logits, &mut stream(row));
         logits.iter().enumerate().map(draw).collect()
+    }
+
+    /// The probability of each item to be the first that is drawn, mean over the rows of a choice; nothing without rows.
+    pub fn first_probabilities(&self, choice: &Choice) -> Vec<f64> {
+        let rows = choice.logits.len();
+        if rows == 0 {
+            return Vec::new();
+        }
+        let mut sums = vec![0.0; self.shape.items];
+        for logits in &choice.logits {
+            let probabilities = self.shape.first_probabilities(logits);
+            sums.iter_mut().zip(probabilities).for_each(|(sum, probability)| *sum += probability);
+        }
+        sums.iter().map(|sum| sum / rows as f64).collect()
     }
 
     /// The entropy term of a draw's cost: its log-probability times the weight of the entropy bonus in this round. A

@@ -18,7 +18,7 @@ impl ReceiverMachine {
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
         let requested = self.requested_of_piece(pass, 0)?;
-        let pass = Pass::new(&self.context, self.judged(pass), pass, end, requested);
+        let pass = Pass::new(&self.context, self.evaluated(pass), pass, end, requested);
         self.send_piece(&pass, emit);
         self.stage = Awaiting::Evaluating(Box::new(pass));
         Ok(())
@@ -26,7 +26,7 @@ impl ReceiverMachine {
 
     /// Whom this receiver requests at the ticks of a piece.
     fn requested_of_piece(&self, pass: u64, piece: u64) -> Result<Vec<Vec<bool>>, NodeError> {
-        let samples = self.context.piece(piece as usize, self.judged(pass).test_samples()).len();
+        let samples = self.context.piece(piece as usize, self.evaluated(pass).test_samples()).len();
         self.request_for_piece(pass, piece, self.context.ticks_of_piece(samples))
     }
 
@@ -42,8 +42,8 @@ impl ReceiverMachine {
         }
     }
 
-    /// Judges a piece; the turn for the next one goes out before, so that the transmitters are not kept waiting.
-    pub(super) fn judge_piece(
+    /// Evaluates a piece; the turn for the next one goes out before, so that the transmitters are not kept waiting.
+    pub(super) fn evaluate_piece(
         &mut self,
         mut pass: Pass,
         emit: &mut dyn FnMut(Output),
@@ -58,9 +58,9 @@ impl ReceiverMachine {
             }
             self.send_piece(&pass, emit);
         }
-        let task = self.judged(pass.number);
-        let judged = (piece, requested.as_slice(), received.as_slice());
-        let answers = pass.judge(&self.context, task, &self.decoders, judged, self.tells)?;
+        let task = self.evaluated(pass.number);
+        let evaluated = (piece, requested.as_slice(), received.as_slice());
+        let answers = pass.evaluate(&self.context, task, &self.decoders, evaluated, self.tells)?;
         if let Some(answers) = answers {
             emit(Output::Answers(answers));
         }
@@ -69,7 +69,7 @@ impl ReceiverMachine {
             return Ok(());
         }
         let (next, end) = (pass.number + 1, pass.end);
-        let report = pass.report(&self.context, self.judged(next - 1));
+        let report = pass.report(&self.context, self.evaluated(next - 1));
         emit(Output::Report(Report::ReceiverPass(report)));
         if next < end {
             return self.begin_pass(next, end, emit);

@@ -9,7 +9,7 @@ use proto::{
 
 use super::{Awaiting, Output, ReceiverMachine};
 use crate::{
-    evaluate::judge_rows,
+    evaluate::evaluate_rows,
     granted::Granted,
     probabilities::{largest, probabilities},
 };
@@ -27,7 +27,7 @@ pub(super) struct Serving {
     /// The sequence number of its first sample.
     first: u64,
     served: Served,
-    /// Its samples are no rows of the test set: there is nothing to judge by.
+    /// Its samples are no rows of the test set: there are no labels to compare with.
     given: bool,
 }
 
@@ -98,7 +98,7 @@ impl ReceiverMachine {
         if !batch.given {
             let first = (batch.first % self.task.test_samples() as u64) as usize;
             let targets = self.task.test_targets(first..first + samples);
-            for row in judge_rows(&output, &targets, &self.task)?.into_iter().flatten() {
+            for row in evaluate_rows(&output, &targets, &self.task)?.into_iter().flatten() {
                 score += row.scores[0];
                 judged += 1;
             }

@@ -8,6 +8,7 @@ use proto::{
     When, encode_ticks,
     v1::{Gradients, ReceiverRound, Requests, Tensor, Turn, report::Report},
 };
+use scenario::Coding;
 
 use super::{Awaiting, Output, ReceiverMachine};
 use crate::{
@@ -30,11 +31,13 @@ pub(super) struct Round {
     granted: Vec<u32>,
     feature_bytes: u64,
     gradient_bytes: u64,
+    /// Of both, by transmitter: those of features, and all.
+    link_bytes: Vec<(u64, u64)>,
     missing: MissingCount,
     air: AirCount,
     /// The same by transmitter.
     links: Vec<AirCount>,
-    told: HeardChoices,
+    heard: HeardChoices,
 }
 
 impl ReceiverMachine {
@@ -70,10 +73,11 @@ impl ReceiverMachine {
             granted: vec![0; self.context.scenario.entries_per_receiver()],
             feature_bytes: 0,
             gradient_bytes: 0,
+            link_bytes: vec![(0, 0); self.context.scenario.transmitters()],
             missing: MissingCount::new(&self.context),
             air: AirCount::default(),
             links: vec![AirCount::default(); self.context.scenario.transmitters()],
-            told: HeardChoices::default(),
+            heard: HeardChoices::default(),
         }));
         Ok(())
     }
@@ -97,7 +101,7 @@ impl ReceiverMachine {
         let part = round.part as u64;
         let ticks = self.context.part(round.part);
         if self.context.verify {
-            round.told.hear(self.inbox.iter().map(VecDeque::front));
+            round.heard.hear(self.inbox.iter().map(VecDeque::front));
         }
         let received = self.receive(
             When::Round { round: round.round, part },
@@ -107,16 +111,22 @@ impl ReceiverMachine {
         let rows = self.batch_rows(first_tick..first_tick + ticks.len() as u64);
         let granted = Granted::new(&self.context, AirTime::of_training(first_tick), &received);
         let beta = self.context.scenario.train.beta_at(round.round);
-        let judged =
+        let decoded =
             self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.profiler)?;
         let requested = &round.requested.transmitters[ticks];
-        round.costs.extend(self.costs(requested, &received, &granted, &judged.objectives)?);
-        round.cross_entropies.extend(judged.cross_entropies);
-        round.objectives.extend(judged.objectives);
+        round.costs.extend(self.costs(requested, &received, &granted, &decoded.objectives)?);
+        round.cross_entropies.extend(decoded.cross_entropies);
+        round.objectives.extend(decoded.objectives);
         round.rates.extend(granted.rates_of_ticks());
         granted.count(&mut round.granted);
         round.feature_bytes += received.iter().map(|received| received.feature_bytes).sum::<u64>();
-        round.gradient_bytes += judged.gradients.iter().map(payload).sum::<u64>();
+        round.gradient_bytes += decoded.gradients.iter().map(payload).sum::<u64>();
+        for (link, (received, gradient)) in
+            round.link_bytes.iter_mut().zip(received.iter().zip(&decoded.gradients))
+        {
+            link.0 += received.feature_bytes;
+            link.1 += received.feature_bytes + payload(gradient);
+        }
         round.missing.add(&self.context, &received);
         for (link, received) in round.links.iter_mut().zip(&received) {
             link.add(&received.air);
@@ -128,7 +138,7 @@ impl ReceiverMachine {
             costs: Vec::new(),
             used: received.used.clone(),
         };
-        let gradients: Vec<Gradients> = judged.gradients.into_iter().zip(&received).map(of).collect();
+        let gradients: Vec<Gradients> = decoded.gradients.into_iter().zip(&received).map(of).collect();
         if round.part == self.context.parts() {
             return self.complete_round(*round, gradients, emit);
         }
@@ -166,12 +176,25 @@ impl ReceiverMachine {
             work: self.profiler.take(),
             missing: round.missing.report(&self.context),
             air: round.air.report(&self.context, samples),
+            entry_uses: round.air.entry_uses(&self.context, samples),
             links: round.links.iter().filter_map(|air| air.report(&self.context, samples)).collect(),
+            link_bytes: round.link_bytes.iter().map(|(_, all)| *all).collect(),
+            link_coded_bits: match self.context.scenario.travels_as() {
+                Coding::Dithered | Coding::Quantised => {
+                    round.link_bytes.iter().map(|(features, _)| 8 * features).collect()
+                }
+                Coding::Gaussian | Coding::Deterministic => Vec::new(),
+            },
+            probabilities: self
+                .selector
+                .as_ref()
+                .zip(round.requested.choice.as_ref())
+                .map_or_else(Vec::new, |(selector, choice)| selector.first_probabilities(choice)),
             ..ReceiverRound::default()
         };
         self.profiler.turn_to(ProfilerPhase::Pack);
         if self.context.verify {
-            self.record_audit(&mut report, &round.requested, round.told)?;
+            self.record_audit(&mut report, &round.requested, round.heard)?;
         }
         gradients.iter_mut().for_each(|gradients| gradients.costs.clone_from(&round.costs));
         self.stage = Awaiting::Idle { unsent: Some(gradients) };

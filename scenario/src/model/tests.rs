@@ -149,7 +149,7 @@ fn every_mistake_in_layers_is_one_line_that_names_the_layer() {
         ("\"linear -3\"", "layers: layer 1 (linear): width: invalid value: integer `-3`, expected usize"),
         ("\"linear 2.5\"", "layers: layer 1 (linear): width: invalid type: floating point `2.5`, expected"),
         ("\"linear wide\"", "layers: layer 1 (linear): \"wide\" is the last word; a value must follow"),
-        ("\"linear 3 width 4\"", "layers: layer 1 (linear): width is said twice"),
+        ("\"linear 3 width 4\"", "layers: layer 1 (linear): width is given twice"),
         ("\"linear 3 bias no\"", "layers: layer 1 (linear): bias: \"no\" is no number"),
         (
             "\"linear 3 bias 1\"",
