@@ -1,7 +1,7 @@
 //! What a round costs one core that does nothing else.
 //!
-//! The machines of all nodes run on one thread and messages are handed over by function calls: no sockets, no waiting, no
-//! neighbour on the core. Half of that is what two cores cannot do better than with the same code; the difference to
+//! The machines of all nodes run on one thread and messages are handed over by function calls: no sockets, no waiting,
+//! no neighbour on the core. Half of that is what two cores cannot do better than with the same code; the difference to
 //! what `pom2dib bench` measures is transport, waiting and cores that share caches.
 
 #[path = "../tests/support/local_network.rs"]

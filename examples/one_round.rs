@@ -4,9 +4,9 @@
 //! cargo run --release --example one_round
 //! ```
 //!
-//! The compute half of a node is a state machine: one input in, some outputs out, and neither sockets nor clocks. Processes put
-//! gRPC between the machines; here they are called one after the other, and what they say to each other is printed. It is
-//! Algorithm 1 of the paper, step by step.
+//! The compute half of a node is a state machine: one input in, some outputs out, and neither sockets nor clocks.
+//! Processes put gRPC between the machines; here they are called one after the other, and what they say to each other
+//! is printed. It is Algorithm 1 of the paper, step by step.
 
 use std::{io::Write, sync::Arc};
 
@@ -25,8 +25,8 @@ use receiver::{ReceiverMachine, TaskData};
 use scenario::Scenario;
 use transmitter::TransmitterMachine;
 
-/// One transmitter that observes three modalities, one of them noise, and may send two at a tick; one receiver that is to tell odd
-/// digits from even ones. A round has five ticks of sixteen samples each.
+/// One transmitter that observes three modalities, one of them noise, and may send two at a tick; one receiver that is
+/// to tell odd digits from even ones. A round has five ticks of sixteen samples each.
 const SCENARIO: &str = r#"
 name = "one-round"
 seed = 1
@@ -72,7 +72,8 @@ fn play(out: &mut dyn Write) -> Result<()> {
     }
     feed(&mut transmitter, transmitter::Input::LabelEntropies(vec![entropy]))?;
 
-    // The coordinator lets everybody train up to version 1, that is round 0. The receiver begins: it draws whom it requests.
+    // The coordinator lets everybody train up to version 1, that is round 0. The receiver begins: it draws whom it
+    // requests.
     let train = Order::Train(Train { to: 1 });
     feed(&mut transmitter, transmitter::Input::Order(train.clone()))?;
     let Some(receiver::Output::Turn(0, turn)) = feed(&mut receiver, receiver::Input::Order(train))?.pop()
@@ -117,7 +118,8 @@ fn play(out: &mut dyn Write) -> Result<()> {
     let costs: Vec<String> = gradients.costs.iter().map(|cost| format!("{cost:.3}")).collect();
     writeln!(out, "   and the cost of every tick, which selections are learned from: {}", costs.join(" "))?;
 
-    // The transmitter goes backward through its encoders, adds the gradient of the rate, and steps. Now all are at version 1.
+    // The transmitter goes backward through its encoders, adds the gradient of the rate, and steps. Now all are at
+    // version 1.
     let outputs = feed(&mut transmitter, transmitter::Input::Turn(0, closing))?;
     if !outputs.iter().any(|output| matches!(output, transmitter::Output::State(1, _))) {
         bail!("a transmitter saves its state at version 1")
@@ -148,7 +150,8 @@ fn feed<M: Machine>(machine: &mut M, input: M::Input) -> Result<Vec<M::Output>> 
 fn print_features(out: &mut dyn Write, features: &Features, modalities: &[String], seed: Seed) -> Result<()> {
     writeln!(out, "\n3. Transmitter 0 chooses modalities, and its cap grants at most 2 a tick")?;
     let chosen = ChoiceGrid::from_bytes(5, 1, modalities.len(), &features.choices)?;
-    // The cap's draw is common randomness: a receiver computes it again, and refuses a transmitter that grants anything else.
+    // The cap's draw is common randomness: a receiver computes it again, and refuses a transmitter that grants anything
+    // else.
     let granted = grants(seed, 0, Phase::Train, 0, &chosen, 2);
     let names = |entries: &[(usize, usize)]| -> String {
         entries.iter().map(|&(_, m)| modalities[m].as_str()).collect::<Vec<_>>().join(", ")

@@ -1,7 +1,8 @@
 //! A program with a kind of channel of its own: now and then an impulse hits a value, as beside power lines and motors
 //! (Bernoulli-Gaussian noise). (tests/processes/own_channel.rs runs it.)
 //!
-//! cargo run --release --example own_channel -- run --set 'channel=[{kind="impulses",parameters={probability=0.05,power=10}}]'
+//! cargo run --release --example own_channel -- run --set
+//! 'channel=[{kind="impulses",parameters={probability=0.05,power=10}}]'
 use std::{process::ExitCode, sync::Arc};
 
 use pom2dib::dib::{Channel, Crossing, Result};

@@ -1,5 +1,5 @@
-//! A program with a data set of its own: points on two rings, of which one transmitter sees the x and another the y, and a receiver
-//! is to tell the inner ring from the outer one.
+//! A program with a data set of its own: points on two rings, of which one transmitter sees the x and another the y,
+//! and a receiver is to tell the inner ring from the outer one.
 //!
 //! ```sh
 //! cargo run --release --example own_dataset -- run examples/own_dataset.toml
@@ -60,8 +60,8 @@ impl Points {
         sample as u32 % 2
     }
 
-    /// Its two coordinates. All that is random comes from an address (here the split and the sample), so that every node sees the
-    /// same point, in whatever order samples are read.
+    /// Its two coordinates. All that is random comes from an address (here the split and the sample), so that every
+    /// node sees the same point, in whatever order samples are read.
     fn point(&self, split: Split, sample: usize) -> [f32; 2] {
         let address = [u64::from(split == Split::Test), sample as u64];
         let mut normals = [0.0; 4];

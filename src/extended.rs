@@ -64,9 +64,9 @@ impl Program {
         self
     }
 
-    /// Adds a kind of channel, which scenarios name in `channel.kind`; `examples/own_channel.rs` is an example. `build` makes the channel
-    /// from a transmitter to a receiver, or returns a line on what is wrong with its `parameters`. The name consists of letters, digits,
-    /// hyphens and underscores. Nodes of a program without it are refused.
+    /// Adds a kind of channel, which scenarios name in `channel.kind`; `examples/own_channel.rs` is an example. `build`
+    /// makes the channel from a transmitter to a receiver, or returns a line on what is wrong with its `parameters`.
+    /// The name consists of letters, digits, hyphens and underscores. Nodes of a program without it are refused.
     pub fn channel(
         mut self,
         name: &'static str,
@@ -76,8 +76,8 @@ impl Program {
         self
     }
 
-    /// Lets every thread that computes networks do all of that within a function, which calls its argument once: for networks that
-    /// need something which belongs to the thread, such as the state that an interpreter has of it.
+    /// Lets every thread that computes networks do all of that within a function, which calls its argument once: for
+    /// networks that need something which belongs to the thread, such as the state that an interpreter has of it.
     pub fn compute_within(
         mut self,
         surroundings: impl Fn(&mut (dyn FnMut() + Send)) + Send + Sync + 'static,

@@ -36,13 +36,14 @@ const SET: &str = "POM2DIB_SET";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What is run")]
 pub struct ScenarioArguments {
-    /// The scenario: a file, or one that is built in (digits, handwritten, mmfi, two-links); without one, digits, which need no download
+    /// The scenario: a file, or one that is built in (digits, handwritten, mmfi, two-links); without one, digits, which
+    /// need no download
     #[arg(env = "POM2DIB_SCENARIO", value_name = "SCENARIO")]
     pub scenario: Option<PathBuf>,
 
-    /// Hyper-parameters that override those of the scenario's file, and are overridden by --set and flags. paper: those of
-    /// the paper and its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta fixed
-    /// at 1e-3, learning rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
+    /// Hyper-parameters that override those of the scenario's file, and are overridden by --set and flags. paper: those
+    /// of the paper and its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta
+    /// fixed at 1e-3, learning rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
     #[arg(long, env = "POM2DIB_PRESET", value_name = "PRESET", value_parser = parse_preset)]
     pub preset: Option<Preset>,
 
@@ -202,7 +203,8 @@ pub struct Arguments {
     #[arg(long, requires = "evaluates")]
     pub best: bool,
 
-    /// Serve the last checkpoint of the run in this folder, or with --best its best, and train nothing: --out is then RUN/serve
+    /// Serve the last checkpoint of the run in this folder, or with --best its best, and train nothing: --out is then
+    /// RUN/serve
     #[arg(long, env = "POM2DIB_SERVE", value_name = "RUN", conflicts_with_all = ["force", "evaluate", "resume", "resume_or_start", "scenario", "verify"])]
     pub serve: Option<PathBuf>,
 
@@ -256,7 +258,8 @@ pub struct Arguments {
     #[arg(long, env = "POM2DIB_PAGE", value_name = "IP:PORT|off")]
     pub page: Option<PageAddress>,
 
-    /// Folder into which scalars, histograms, the map of grants and hyper-parameters are written as event files of TensorBoard
+    /// Folder into which scalars, histograms, the map of grants and hyper-parameters are written as event files of
+    /// TensorBoard
     #[arg(long, env = "POM2DIB_TENSORBOARD", value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
 

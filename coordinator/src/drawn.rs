@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::{RunFolder, summary::hex};
 
-/// What was drawn at ticks of runs: u, and the rows of the training set. Requests and choices depend on networks, and are not here.
+/// What was drawn at ticks of runs: u, and the rows of the training set. Requests and choices depend on networks, and
+/// are not here.
 #[derive(Debug, Default)]
 pub struct Drawn {
     /// How many rows the runs in these folders train on; none where their data set is not at hand.
@@ -22,8 +23,8 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// A tick of the run in a folder, as an object of JSON: `tick`, `round`, `u`, and `samples` with `rows`, `epochs` and `sha256`, or
-    /// null where the data set is not at hand.
+    /// A tick of the run in a folder, as an object of JSON: `tick`, `round`, `u`, and `samples` with `rows`, `epochs`
+    /// and `sha256`, or null where the data set is not at hand.
     ///
     /// # Errors
     ///

@@ -234,8 +234,8 @@ impl Evaluation {
         Strengths::of(self.receivers.values().filter_map(|report| report.strengths.as_ref()))
     }
 
-    /// The rates of a test sample's features. `before` is the number of bytes that had gone through the transmitters' sockets when the
-    /// evaluation began.
+    /// The rates of a test sample's features. `before` is the number of bytes that had gone through the transmitters'
+    /// sockets when the evaluation began.
     pub(crate) fn rates(&self, before: u64) -> Option<Rates> {
         Rates::of_passes(self.transmitters.values(), before)
     }

@@ -17,8 +17,8 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// The files besides checkpoints that a run needs to continue; only some runs have a lineage, or draws. The scenario comes last:
-/// a folder that has it holds a run, and an interrupted fetch must not look like one.
+/// The files besides checkpoints that a run needs to continue; only some runs have a lineage, or draws. The scenario
+/// comes last: a folder that has it holds a run, and an interrupted fetch must not look like one.
 const KEPT_FILES: [&str; 5] = ["metrics.jsonl", "selection.jsonl", DRAWS, LINEAGE, "scenario.toml"];
 
 /// The files of a run that are only valid together.

@@ -56,8 +56,8 @@ pub(crate) fn manage(action: Action, caller: Identity) -> Result<(), Status> {
     }
 }
 
-/// Checks that a caller may send a service samples, and gives the transmitter for which it may observe: with certificates, only the one
-/// that its own is made out to; none: all, as the administrator may.
+/// Checks that a caller may send a service samples, and gives the transmitter for which it may observe: with
+/// certificates, only the one that its own is made out to; none: all, as the administrator may.
 pub(crate) fn observe(caller: Identity) -> Result<Option<usize>, Status> {
     match caller {
         Identity::Nobody | Identity::Token | Identity::Peer(Name::Admin) => Ok(None),
@@ -68,8 +68,8 @@ pub(crate) fn observe(caller: Identity) -> Result<Option<usize>, Status> {
     }
 }
 
-/// Checks that a caller may follow a service's answers, and gives the receiver whose it may: with certificates, only the one that its own
-/// is made out to; none: all, as the administrator may.
+/// Checks that a caller may follow a service's answers, and gives the receiver whose it may: with certificates, only
+/// the one that its own is made out to; none: all, as the administrator may.
 pub(crate) fn answers(caller: Identity) -> Result<Option<usize>, Status> {
     match caller {
         Identity::Nobody | Identity::Token | Identity::Peer(Name::Admin) => Ok(None),

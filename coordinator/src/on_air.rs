@@ -8,8 +8,8 @@ pub struct OnAir {
     pub uses: f64,
     /// Es/N0 at average fading power in dB, mean over the uses with noise; none without noise.
     pub snr_db: Option<f64>,
-    /// Channel uses over those that the same entries would take if the values of each were sent by themselves; none where that is 1.
-    /// Bits may take more or fewer, and entries that are heard together share theirs.
+    /// Channel uses over those that the same entries would take if the values of each were sent by themselves; none
+    /// where that is 1. Bits may take more or fewer, and entries that are heard together share theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses_ratio: Option<f64>,
     /// Rate of the sent features, in nats, as in `sum_rate`.
@@ -54,7 +54,8 @@ impl OnAir {
     }
 }
 
-/// By receiver and transmitter, the SNR in dB of a channel that never changes and has the capacity of what a round's entries met,
+/// By receiver and transmitter, the SNR in dB of a channel that never changes and has the capacity of what a round's
+/// entries met,
 /// |h|^2 Es/N0 if that was always the same; none for a link without noise or entries. Entries that are heard together count for the
 /// first of their transmitters. None where no report has links.
 pub(crate) fn link_snr_db(
@@ -136,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_links_snr_is_that_of_the_same_capacity() {
-        // Twelve uses at 10 dB, and as many, half at 0 and half at 20 dB; one link without entries; one receiver without channels.
+        // Twelve uses at 10 dB, and as many, half at 0 and half at 20 dB; one link without entries; one receiver
+        // without channels.
         let air = |capacity: f64| Air { uses: 12.0, noisy_uses: 12.0, capacity, ..Air::default() };
         let mixed = 6.0 * 2.0_f64.ln() + 6.0 * 101.0_f64.ln();
         let links = vec![air(12.0 * 11.0_f64.ln()), air(mixed), Air::default()];

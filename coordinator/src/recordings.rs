@@ -15,8 +15,8 @@ pub struct Recordings {
     pub rows: Vec<u64>,
     /// By receiver and recording: mean cross entropy in nats (or mean squared error in training units), six digits.
     pub losses: Vec<Vec<f64>>,
-    /// By row of the summary's `test.tasks` (receivers in order, of each its metrics) and recording: the mean score, six digits. Empty in
-    /// files of older programs.
+    /// By row of the summary's `test.tasks` (receivers in order, of each its metrics) and recording: the mean score,
+    /// six digits. Empty in files of older programs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scores: Vec<Vec<f64>>,
 }

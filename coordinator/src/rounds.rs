@@ -67,7 +67,8 @@ pub(crate) struct Metrics {
     pub(crate) probabilities: Probabilities,
 }
 
-/// By node, the probability of each item to be the first that its selector draws, mean over the round; nothing of a node that draws none.
+/// By node, the probability of each item to be the first that its selector draws, mean over the round; nothing of a
+/// node that draws none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probabilities {
     /// Of transmitters.

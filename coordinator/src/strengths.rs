@@ -1,8 +1,8 @@
 use node::{FIRST_STRENGTH_DB, STRENGTH_STEP_DB};
 use serde::{Deserialize, Serialize};
 
-/// How strong the receivers' links were in an evaluation, |h|^2 Es/N0, and which of them were used: counted over the groups of
-/// `samples_per_tick` test samples of all passes.
+/// How strong the receivers' links were in an evaluation, |h|^2 Es/N0, and which of them were used: counted over the
+/// groups of `samples_per_tick` test samples of all passes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Strengths {
     /// Groups at which one link of a receiver was stronger than its others by more than 1 dB.

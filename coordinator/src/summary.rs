@@ -53,8 +53,8 @@ pub struct Summary {
     pub wire: Wire,
     /// How long training took.
     pub timing: Timing,
-    /// What it takes to come to the same bits, where that is more than scenario and seed: networks of a kind that promises them in the
-    /// same build and with as many threads alone.
+    /// What it takes to come to the same bits, where that is more than scenario and seed: networks of a kind that
+    /// promises them in the same build and with as many threads alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproducible: Option<String>,
     /// SHA-256 over the sorted lines "parameter name, its SHA-256".
@@ -108,8 +108,8 @@ pub struct Test {
     /// the same order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entry_rates: Vec<Vec<Vec<Option<f64>>>>,
-    /// Channel uses of an entry for a test sample, mean over the passes, in the same order; empty where all channels are ideal. Their sum
-    /// is `uses` of [`Summary::channel`].
+    /// Channel uses of an entry for a test sample, mean over the passes, in the same order; empty where all channels
+    /// are ideal. Their sum is `uses` of [`Summary::channel`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entry_uses: Vec<Vec<Vec<f64>>>,
     /// Missing entries of receivers, where links or digital channels may lose them.

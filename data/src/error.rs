@@ -95,8 +95,8 @@ pub(crate) fn shown(path: &Path) -> String {
     }
 }
 
-/// Whether a file's name begins with a dot: desktops and archivers leave such files (AppleDouble's `._`, for one) beside those
-/// that are meant.
+/// Whether a file's name begins with a dot: desktops and archivers leave such files (AppleDouble's `._`, for one)
+/// beside those that are meant.
 pub(crate) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -1,4 +1,5 @@
-//! Rows that are held out of training, for a validation curve: no bit of what is trained depends on more than which rows those are.
+//! Rows that are held out of training, for a validation curve: no bit of what is trained depends on more than which
+//! rows those are.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +40,8 @@ impl HoldOut {
         self.share == 0.0
     }
 
-    /// The training rows that [`hold_out`] holds out, for whoever fits something on the others. None where it will refuse.
+    /// The training rows that [`hold_out`] holds out, for whoever fits something on the others. None where it will
+    /// refuse.
     pub(crate) fn rows(&self, groups: &[u32]) -> Held {
         self.draw(groups, &[])
     }
@@ -72,8 +74,8 @@ pub struct Divided {
     pub validation: Option<Arc<dyn Dataset>>,
 }
 
-/// Holds a share of the training rows out: whole groups, where the data set knows any, drawn from the seed until the share is reached.
-/// The others keep their order and their draws.
+/// Holds a share of the training rows out: whole groups, where the data set knows any, drawn from the seed until the
+/// share is reached. The others keep their order and their draws.
 ///
 /// # Errors
 /// That nothing would be left to train on. `folder` is named then.

@@ -1,4 +1,5 @@
-//! What is held out of images that are paired with recordings anew in every epoch: images, and recordings that nobody else hears.
+//! What is held out of images that are paired with recordings anew in every epoch: images, and recordings that nobody
+//! else hears.
 
 use std::collections::BTreeMap;
 

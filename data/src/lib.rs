@@ -1,10 +1,11 @@
-//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings), digits made by code, MM-Fi, and arrays of
-//! anybody's own.
+//! Where samples come from: HandWritten (MNIST images paired with FSDD recordings), digits made by code, MM-Fi, and
+//! arrays of anybody's own.
 //!
 //! The first two go through one pipeline; [`mmfi`] and arrays read their files as they are needed. Each is a
-//! [`Source`], which has a name; [`register`] adds one of your own. [`Chosen::open`] loads what a node's [`Needs`] ask for and nothing
-//! else: a receiver reads labels, a transmitter without `mel` reads no recording. A [`Dataset`] then gives any modality of any sample of any
-//! epoch; pairing, augmentation and noise are drawn from addressed randomness, so that every node sees the same.
+//! [`Source`], which has a name; [`register`] adds one of your own. [`Chosen::open`] loads what a node's [`Needs`] ask
+//! for and nothing else: a receiver reads labels, a transmitter without `mel` reads no recording. A [`Dataset`] then
+//! gives any modality of any sample of any epoch; pairing, augmentation and noise are drawn from addressed randomness,
+//! so that every node sees the same.
 
 mod arrays;
 mod augment;
@@ -85,11 +86,13 @@ pub trait Dataset: Send + Sync {
     /// How many samples a split has.
     fn samples(&self, split: Split) -> usize;
 
-    /// Values per sample of a modality, loaded or not. `None` for an unknown name, and for an array that was not among the needs.
+    /// Values per sample of a modality, loaded or not. `None` for an unknown name, and for an array that was not among
+    /// the needs.
     fn width(&self, modality: &str) -> Option<usize>;
 
-    /// The axes of a modality's sample, outermost first, as networks that look at more than one width see them: channels x height x
-    /// width, time steps x channels, or points x channels. Their product is the width. Default: one axis.
+    /// The axes of a modality's sample, outermost first, as networks that look at more than one width see them:
+    /// channels x height x width, time steps x channels, or points x channels. Their product is the width. Default: one
+    /// axis.
     fn shape(&self, modality: &str) -> Option<Vec<usize>> {
         Some(vec![self.width(modality)?])
     }
@@ -116,12 +119,12 @@ pub trait Dataset: Send + Sync {
         out: &mut [f32],
     ) -> Result<(), DataError>;
 
-    /// Makes of a sample's values of a modality, as they were observed, what [`read`](Self::read) would write of them: what was fitted on the
-    /// training rows is applied. Default: they stay as they are.
+    /// Makes of a sample's values of a modality, as they were observed, what [`read`](Self::read) would write of them:
+    /// what was fitted on the training rows is applied. Default: they stay as they are.
     fn normalise(&self, _modality: &str, _values: &mut [f32]) {}
 
-    /// Says which (sample, epoch) of a modality will be read next, in place of what was announced before: a data set that reads
-    /// files can begin in the background. It changes no result.
+    /// Says which (sample, epoch) of a modality will be read next, in place of what was announced before: a data set
+    /// that reads files can begin in the background. It changes no result.
     fn read_ahead(&self, _modality: &str, _split: Split, _samples: &[(usize, u64)]) {}
 
     /// What a task wants predicted of each sample of a split; `None` for an unknown name. Pairing keeps the digit, so
@@ -155,7 +158,8 @@ pub trait Dataset: Send + Sync {
     /// For each test sample the index of the recording that it shares with others: the clusters of a bootstrap.
     fn clusters(&self) -> Vec<u32>;
 
-    /// For each training sample the group that it shares with others, if such groups are known: a group is held out as a whole.
+    /// For each training sample the group that it shares with others, if such groups are known: a group is held out as
+    /// a whole.
     fn groups(&self) -> Option<Vec<u32>> {
         None
     }
@@ -164,8 +168,8 @@ pub trait Dataset: Send + Sync {
     /// each of them has loaded.
     fn digest(&self) -> [u8; 32];
 
-    /// The files that this node reads and others do not: their rows must agree among all nodes, and their contents where names
-    /// do.
+    /// The files that this node reads and others do not: their rows must agree among all nodes, and their contents
+    /// where names do.
     fn files(&self) -> Vec<DataFile> {
         Vec::new()
     }

@@ -25,7 +25,8 @@ use std::{
 /// Images paired with clips, whatever they were made from.
 pub(crate) struct PairedDigits {
     rows: Arc<Rows>,
-    /// From when it is first asked for; none if the system has no threads to give, and then whoever needs a row computes it.
+    /// From when it is first asked for; none if the system has no threads to give, and then whoever needs a row
+    /// computes it.
     read_ahead: OnceLock<Option<ReadAhead<Address>>>,
 }
 
@@ -86,8 +87,8 @@ struct Audio {
 }
 
 impl PairedDigits {
-    /// Computes what does not change from epoch to epoch of the content that was loaded. Of training images that are held out nothing
-    /// counts for the others.
+    /// Computes what does not change from epoch to epoch of the content that was loaded. Of training images that are
+    /// held out nothing counts for the others.
     pub(crate) fn new(
         content: Content,
         wants: Wants,
@@ -294,8 +295,8 @@ impl Spectra {
         if scale == ImageScale::Log {
             train.iter_mut().chain(&mut test).for_each(|value| *value = libm::log1pf(*value));
         }
-        // The training set's range, or means and deviations, for all: what a receiver will see must depend neither on the test set
-        // nor on what is held out.
+        // The training set's range, or means and deviations, for all: what a receiver will see must depend neither on
+        // the test set nor on what is held out.
         let images = train.chunks_exact(fft::WIDTH).enumerate().filter(|(row, _)| !held.contains(*row));
         let images = images.map(|(_, image)| image);
         match scale {

@@ -1,7 +1,8 @@
 //! Rows that will be needed soon, made in the background.
 //!
-//! What they hold does not depend on when they are made, so that this changes no result. A row that is not there yet is made
-//! by whoever needs it; one that turns out not to be needed is dropped when the next ones of its kind are asked for.
+//! What they hold does not depend on when they are made, so that this changes no result. A row that is not there yet is
+//! made by whoever needs it; one that turns out not to be needed is dropped when the next ones of its kind are asked
+//! for.
 
 use std::{
     collections::HashMap,
@@ -46,8 +47,8 @@ impl<A: Copy + Eq + Hash + Send + 'static> ReadAhead<A> {
         Ok(ReadAhead { make, slots: Mutex::default(), orders })
     }
 
-    /// Has rows of one kind made, of so many values each; those of the kind that were asked for before and are not among them
-    /// are dropped.
+    /// Has rows of one kind made, of so many values each; those of the kind that were asked for before and are not
+    /// among them are dropped.
     pub(crate) fn expect(
         &self,
         is_of_kind: impl Fn(&A) -> bool,

@@ -12,12 +12,13 @@ pub(crate) struct View {
     /// For each test sample its cluster; none: those of the data set.
     pub(crate) clusters: Option<Vec<u32>>,
     pub(crate) digest: [u8; 32],
-    /// Whether a node trains on it: then it reads ahead, and its files and what a checkpoint keeps are those of the data set.
+    /// Whether a node trains on it: then it reads ahead, and its files and what a checkpoint keeps are those of the
+    /// data set.
     pub(crate) trains: bool,
 }
 
-/// The epoch whose draws the rows of a split have where they stand in for test rows: of training rows, one that training never
-/// reaches.
+/// The epoch whose draws the rows of a split have where they stand in for test rows: of training rows, one that
+/// training never reaches.
 pub(crate) fn epoch_of(split: Split) -> u64 {
     if split == Split::Train { u64::MAX } else { 0 }
 }

@@ -19,9 +19,9 @@ use randomness::{Purpose, Seed, Stream};
 
 use crate::{Result, common::Phase};
 
-/// One crossing of a channel: the features of one entry (k, t, m) for the samples of one tick. It addresses whatever a channel
-/// draws, so that the way back, a restarted receiver and a test find the same draws. A fading gain leaves the modality out: all
-/// that crosses one link at one tick meets the same.
+/// One crossing of a channel: the features of one entry (k, t, m) for the samples of one tick. It addresses whatever a
+/// channel draws, so that the way back, a restarted receiver and a test find the same draws. A fading gain leaves the
+/// modality out: all that crosses one link at one tick meets the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Crossing {
     /// Training or evaluation.
@@ -55,18 +55,20 @@ impl Crossing {
     }
 }
 
-/// A channel from one transmitter to one receiver, applied once, at the receiver, to what it has taken out of a message.
+/// A channel from one transmitter to one receiver, applied once, at the receiver, to what it has taken out of a
+/// message.
 ///
-/// All functions work on [samples, feature_dim] values, row by row, of one [`Crossing`]. `T` is f32 in runs, and f64 where
-/// gradients are checked.
+/// All functions work on [samples, feature_dim] values, row by row, of one [`Crossing`]. `T` is f32 in runs, and f64
+/// where gradients are checked.
 ///
 /// # Contract
 ///
-/// - What is drawn depends on the crossing alone, never on the order of calls: [`pull_back`](Channel::pull_back) may come long after
-///   [`send`](Channel::send), and a checkpoint holds nothing of a channel. So a transmitter can compute what arrives, too.
+/// - What is drawn depends on the crossing alone, never on the order of calls: [`pull_back`](Channel::pull_back) may
+///   come long after [`send`](Channel::send), and a checkpoint holds nothing of a channel. So a transmitter can compute
+///   what arrives, too.
 /// - A row's result depends on no other row, and finite values stay finite.
-/// - `pull_back` is the exact transpose of the derivative of `send`. That of an affine channel, such as gain and noise, depends on
-///   nothing that was sent. One that distorts [keeps](Channel::keeps_sent) it.
+/// - `pull_back` is the exact transpose of the derivative of `send`. That of an affine channel, such as gain and noise,
+///   depends on nothing that was sent. One that distorts [keeps](Channel::keeps_sent) it.
 ///
 /// ```
 /// use pom2dib_dib::{Channel, Crossing, Phase, Result};
@@ -112,10 +114,11 @@ pub trait Channel<T>: Send + Sync {
         false
     }
 
-    /// Replaces z and the means and deviations of p(z|x) by what arrives of them, given the gains: what the rate of what arrives
-    /// is counted with, (17). They are turned so that deviations stay those of single values; no rate depends on such a turn,
-    /// nor on how the receiver equalises. Gives what z and mu were multiplied with, one number a value. By default nothing changes, as
-    /// over an ideal channel: a channel of a user's program is never asked, since nobody knows its gains.
+    /// Replaces z and the means and deviations of p(z|x) by what arrives of them, given the gains: what the rate of
+    /// what arrives is counted with, (17). They are turned so that deviations stay those of single values; no rate
+    /// depends on such a turn, nor on how the receiver equalises. Gives what z and mu were multiplied with, one number
+    /// a value. By default nothing changes, as over an ideal channel: a channel of a user's program is never asked,
+    /// since nobody knows its gains.
     fn observe(&self, _crossing: &Crossing, _rows: usize, [z, ..]: [&mut [T]; 3]) -> Vec<f64> {
         vec![1.0; z.len()]
     }
@@ -125,8 +128,8 @@ pub trait Channel<T>: Send + Sync {
         None
     }
 
-    /// Names and versions of libraries beside this program by which it computes, such as `numpy 2.3.5`: its bits depend on them, and
-    /// the summary of its run says so.
+    /// Names and versions of libraries beside this program by which it computes, such as `numpy 2.3.5`: its bits depend
+    /// on them, and the summary of its run says so.
     fn libraries(&self) -> Vec<String> {
         Vec::new()
     }
@@ -141,7 +144,8 @@ pub struct Measure {
     pub capacity: Option<f64>,
 }
 
-/// The number of complex symbols of a feature of `feature_dim` values: two values a symbol; an odd last value takes a symbol alone.
+/// The number of complex symbols of a feature of `feature_dim` values: two values a symbol; an odd last value takes a
+/// symbol alone.
 pub fn channel_uses(feature_dim: usize) -> usize {
     feature_dim.div_ceil(2)
 }

@@ -138,8 +138,8 @@ pub fn dithers(seed: Seed, phase: Phase, [k, t, m]: [usize; 3], tick: u64, count
     dithers
 }
 
-/// The keys of the proposals and of the arrival times by which entry (k, t, m) is simulated in an evaluation. Both ends draw the first; the
-/// second is private to transmitter k by convention.
+/// The keys of the proposals and of the arrival times by which entry (k, t, m) is simulated in an evaluation. Both ends
+/// draw the first; the second is private to transmitter k by convention.
 pub fn simulation_keys(seed: Seed, [k, t, m]: [usize; 3], tick: u64) -> [u64; 2] {
     let key = |purpose| seed.stream(purpose, &[k as u64, t as u64, m as u64], tick).below(u64::MAX);
     [key(Purpose::Proposal), key(Purpose::Arrival)]

@@ -1,4 +1,5 @@
-//! What the other ticks of a round say that a tick costs, given the gains at both: a baseline for selections that see the channel.
+//! What the other ticks of a round say that a tick costs, given the gains at both: a baseline for selections that see
+//! the channel.
 
 /// Weight of the squared slopes: gains are standardised, and a round has few ticks.
 const RIDGE: f64 = 1.0;
@@ -6,12 +7,13 @@ const RIDGE: f64 = 1.0;
 /// An advantage of less weight than this is that of a tick with which no other can be compared.
 const SMALLEST: f64 = 1e-9;
 
-/// The advantage of each tick of a round: its cost less what a regression of the other ticks' costs on their gains says for its own
-/// gains; 0 where it took no part. So it depends on the gains at a tick, but not on what was drawn there, and (21) stays unbiased.
+/// The advantage of each tick of a round: its cost less what a regression of the other ticks' costs on their gains says
+/// for its own gains; 0 where it took no part. So it depends on the gains at a tick, but not on what was drawn there,
+/// and (21) stays unbiased.
 ///
-/// The regression is linear, with an intercept and slopes whose squares are weighed (ridge). What the fit to all ticks leaves of a tick,
-/// divided by 1 minus its own share in that fit, is what the fit to all others leaves. `gains[n]` are those at tick n, as many at every
-/// tick; without any, this is the mean over the other ticks.
+/// The regression is linear, with an intercept and slopes whose squares are weighed (ridge). What the fit to all ticks
+/// leaves of a tick, divided by 1 minus its own share in that fit, is what the fit to all others leaves. `gains[n]` are
+/// those at tick n, as many at every tick; without any, this is the mean over the other ticks.
 ///
 /// ```
 /// use pom2dib_dib::advantages_over_gains;

@@ -15,8 +15,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Sends a transport block of as many bytes as the format is for. `air` is given every symbol in order, and says what is heard of it.
-    /// What is received; none if its check fails.
+    /// Sends a transport block of as many bytes as the format is for. `air` is given every symbol in order, and says
+    /// what is heard of it. What is received; none if its check fails.
     ///
     /// # Panics
     /// If the format is for a transport block of another length.
@@ -160,8 +160,8 @@ mod tests {
         (mean / weights, square / weights - (mean / weights).powi(2))
     }
 
-    /// The Es/N0 at which the normal approximation (Y. Polyanskiy, H. V. Poor and S. Verdu, 2010) has one of 100 blocks of `k` bits
-    /// lost that are sent by `n` bits of QPSK.
+    /// The Es/N0 at which the normal approximation (Y. Polyanskiy, H. V. Poor and S. Verdu, 2010) has one of 100 blocks
+    /// of `k` bits lost that are sent by `n` bits of QPSK.
     fn normal_approximation(k: f64, n: f64) -> f64 {
         let loss = |snr: f64| {
             let (capacity, dispersion) = qpsk(snr);
@@ -175,8 +175,8 @@ mod tests {
         low
     }
 
-    /// Of k bits, check included: at 1 dB more than the normal approximation has it, at most one block of 100 is lost; and no code is
-    /// better than that approximation by much.
+    /// Of k bits, check included: at 1 dB more than the normal approximation has it, at most one block of 100 is lost;
+    /// and no code is better than that approximation by much.
     #[test]
     fn block_errors_are_within_1_db_of_the_normal_approximation() {
         const BLOCKS: usize = 2000;

@@ -4,7 +4,8 @@ use crate::{modulation::Modulation, segments::check};
 
 /// The highest code rate: beyond it the code's first columns, which are never sent, cannot be found again.
 const MOST_RATE: f64 = 0.925;
-/// Up to this code rate the smaller constellation is better than the next one: where 5G's tables of modulations and rates turn.
+/// Up to this code rate the smaller constellation is better than the next one: where 5G's tables of modulations and
+/// rates turn.
 const TURN: f64 = 2.0 / 3.0;
 
 /// How a transport block is sent.
@@ -19,9 +20,10 @@ pub struct Format {
 }
 
 impl Format {
-    /// The format of a transport block with the given number of bytes and a target of `uses` channel uses. Missing values are chosen: without a code rate, the
-    /// uses are met exactly, as long as what is sent fits into them at a rate of 0.925 (else it takes as many as that needs); without a
-    /// modulation, it is the one that fits that rate, or, if a rate is given, comes nearest to the uses. A code rate counts the check as information.
+    /// The format of a transport block with the given number of bytes and a target of `uses` channel uses. Missing
+    /// values are chosen: without a code rate, the uses are met exactly, as long as what is sent fits into them at a
+    /// rate of 0.925 (else it takes as many as that needs); without a modulation, it is the one that fits that rate,
+    /// or, if a rate is given, comes nearest to the uses. A code rate counts the check as information.
     pub fn new(payload: usize, uses: usize, modulation: Option<Modulation>, rate: Option<f64>) -> Self {
         let bits = 8 * payload + check(8 * payload).bits;
         let at = |modulation: Modulation, rate: f64| {

@@ -112,8 +112,9 @@ impl Codes {
         word
     }
 
-    /// What belief propagation makes of the ratios of a codeword's first bits, log P(0) / P(1), of which those of `filler` are zeros: the
-    /// bits of the columns of information. Of the base graph only the rows are needed whose parity is known.
+    /// What belief propagation makes of the ratios of a codeword's first bits, log P(0) / P(1), of which those of
+    /// `filler` are zeros: the bits of the columns of information. Of the base graph only the rows are needed whose
+    /// parity is known.
     pub(crate) fn decode(
         &mut self,
         graph: Graph,

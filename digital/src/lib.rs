@@ -1,11 +1,13 @@
 //! The digital chain: what a link with bits does where analogue features would go over the air as they are.
 //!
-//! A transport block is a sequence of bytes. It gets a CRC, is cut into code blocks, each of which is coded by an LDPC code of 5G NR,
-//! and goes over the air by BPSK, QPSK, 16-QAM or 64-QAM with Gray mapping. The receiver turns every symbol into log-likelihood
-//! ratios of its bits, decodes by belief propagation, and checks the CRC. CRC, segmentation, choice of the base graph, rate matching, bit interleaving
-//! and constellations are those of 3GPP TS 38.211 and 38.212, without scrambling and retransmissions; BPSK has real symbols.
+//! A transport block is a sequence of bytes. It gets a CRC, is cut into code blocks, each of which is coded by an LDPC
+//! code of 5G NR, and goes over the air by BPSK, QPSK, 16-QAM or 64-QAM with Gray mapping. The receiver turns every
+//! symbol into log-likelihood ratios of its bits, decodes by belief propagation, and checks the CRC. CRC, segmentation,
+//! choice of the base graph, rate matching, bit interleaving and constellations are those of 3GPP TS 38.211 and 38.212,
+//! without scrambling and retransmissions; BPSK has real symbols.
 //!
-//! The decoder computes with integers of 8 bits, and what leads to them comes from `libm`: the outcome is the same on every machine.
+//! The decoder computes with integers of 8 bits, and what leads to them comes from `libm`: the outcome is the same on
+//! every machine.
 //!
 //! ```
 //! use pom2dib_digital::{Chain, Format, Heard};

@@ -49,7 +49,8 @@ impl Modulation {
         }
     }
 
-    /// The symbol of [`bits`](Modulation::bits) bits, each 0 or 1: even ones lie on the real axis, odd ones on the imaginary one.
+    /// The symbol of [`bits`](Modulation::bits) bits, each 0 or 1: even ones lie on the real axis, odd ones on the
+    /// imaginary one.
     pub fn symbol(self, bits: &[u8]) -> [f64; 2] {
         let axis = |first: usize| {
             let bits: Vec<u8> = bits.iter().skip(first).step_by(2).copied().collect();
@@ -58,7 +59,8 @@ impl Modulation {
         [axis(0), if self == Modulation::Bpsk { 0.0 } else { axis(1) }]
     }
 
-    /// Adds the log-likelihood ratios of a symbol's bits, log P(y | 0) - log P(y | 1), all symbols being equally likely.
+    /// Adds the log-likelihood ratios of a symbol's bits, log P(y | 0) - log P(y | 1), all symbols being equally
+    /// likely.
     pub fn llrs(self, heard: &Heard, into: &mut Vec<f64>) {
         let Some((value, snr)) = heard.equalised() else {
             into.extend(std::iter::repeat_n(0.0, self.bits()));
@@ -221,7 +223,8 @@ mod tests {
         4.0 * edge * tail - 4.0 * edge * edge * tail * tail
     }
 
-    /// Its mean over flat Rayleigh fading (M. Simon and M.-S. Alouini, Digital Communication over Fading Channels, 8.2).
+    /// Its mean over flat Rayleigh fading (M. Simon and M.-S. Alouini, Digital Communication over Fading Channels,
+    /// 8.2).
     fn rayleigh(modulation: Modulation, snr: f64) -> f64 {
         let m = f64::from(1 << modulation.bits());
         if modulation == Modulation::Bpsk {
@@ -232,8 +235,8 @@ mod tests {
         2.0 * edge * (1.0 - mu) - edge * edge * (1.0 - 4.0 / PI * mu * (1.0 / mu).atan())
     }
 
-    /// 10^6 symbols, at 6 SNRs, over AWGN and flat Rayleigh: the errors of the nearest symbol against closed forms, within 4 sigma.
-    /// All share the draws of bits, gain and noise.
+    /// 10^6 symbols, at 6 SNRs, over AWGN and flat Rayleigh: the errors of the nearest symbol against closed forms,
+    /// within 4 sigma. All share the draws of bits, gain and noise.
     #[test]
     fn uncoded_symbols_err_as_often_as_closed_forms_say() {
         const SYMBOLS: usize = 1_000_000;

@@ -2,9 +2,10 @@
 
 use crate::{modulation::Modulation, segments::Segments};
 
-/// The positions in the codeword of the bits that a code block sends, in order. They are taken around a circular buffer, without
-/// the first two columns of the base graph and without the filler; then interleaved, so that the first of them, which are information,
-/// become the most reliable bits of symbols. Number of bits: a multiple of those of a symbol.
+/// The positions in the codeword of the bits that a code block sends, in order. They are taken around a circular
+/// buffer, without the first two columns of the base graph and without the filler; then interleaved, so that the first
+/// of them, which are information, become the most reliable bits of symbols. Number of bits: a multiple of those of a
+/// symbol.
 pub(crate) fn places(segments: &Segments, bits: usize, modulation: Modulation) -> Vec<usize> {
     let (start, end) = (2 * segments.lifting, segments.codeword());
     let is_sent = |place: &usize| !segments.filler().contains(place);

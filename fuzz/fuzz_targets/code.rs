@@ -1,5 +1,5 @@
-//! What features are coded with: a table and a stream of dithered ones, a prior and a stream of simulated ones, a stream
-//! of quantised ones. The first two bytes say how long table or prior is.
+//! What features are coded with: a table and a stream of dithered ones, a prior and a stream of simulated ones, a
+//! stream of quantised ones. The first two bytes say how long table or prior is.
 #![no_main]
 
 use dib::coding::{Decoder, Encoder, EntryTable, Levels, SharedPrior};

@@ -1,5 +1,6 @@
-//! The doors of a coordinator and of a transmitter that waits for its receiver: bytes, as they are or as messages of a call. Time
-//! is simulated, so whoever is let wait costs none. Whatever comes, nothing panics, and the coordinator goes on answering.
+//! The doors of a coordinator and of a transmitter that waits for its receiver: bytes, as they are or as messages of a
+//! call. Time is simulated, so whoever is let wait costs none. Whatever comes, nothing panics, and the coordinator goes
+//! on answering.
 #![no_main]
 
 #[path = "support/doors.rs"]

@@ -1,5 +1,6 @@
-//! A session: several messages in order between the machines of a small network, through rounds, a checkpoint and an evaluation.
-//! Some come as they were sent, others damaged, twice, late or not at all. A machine may give up, in words; it may not panic.
+//! A session: several messages in order between the machines of a small network, through rounds, a checkpoint and an
+//! evaluation. Some come as they were sent, others damaged, twice, late or not at all. A machine may give up, in words;
+//! it may not panic.
 #![no_main]
 
 mod support {

@@ -1,9 +1,10 @@
 //! Convolutions: products of an image's patches, a line each, with the weights.
 //!
-//! Images are taken piece by piece, where a piece stays in the cache, and pieces are shared out over threads. Bits are those of
-//! [`product`](crate::product) of the whole matrix of patches: every value of the output is a sum over a patch in order, and a
-//! weight's gradient adds 512 places of the images at a time. The gradient with respect to the images is a convolution itself, of what
-//! comes back: at strides above 1 one for each way in which places lie between the patches.
+//! Images are taken piece by piece, where a piece stays in the cache, and pieces are shared out over threads. Bits are
+//! those of [`product`](crate::product) of the whole matrix of patches: every value of the output is a sum over a patch
+//! in order, and a weight's gradient adds 512 places of the images at a time. The gradient with respect to the images
+//! is a convolution itself, of what comes back: at strides above 1 one for each way in which places lie between the
+//! patches.
 
 use std::ops::Range;
 
@@ -21,8 +22,8 @@ use crate::threads::{for_pieces, threads};
 use crate::transpose::transpose_into;
 
 /// The convolution plus a bias, and the larger of that and 0 if it `rectifies`: x [images, size of an image], weight
-/// [groups, values of a patch, outputs of a group], bias \[outputs\]; the result is [images, places x outputs]. The channels of
-/// a group of `x` go to the outputs of the same group.
+/// [groups, values of a patch, outputs of a group], bias \[outputs\]; the result is [images, places x outputs]. The
+/// channels of a group of `x` go to the outputs of the same group.
 ///
 /// # Errors
 ///
@@ -37,7 +38,8 @@ pub fn convolve(
     x.apply_op3_no_bwd(weight, bias, &Operation(Forward { patches, rectifies }))
 }
 
-/// gradient += that of the weights, given that with respect to the result: gradient as the weights, upstream as the result.
+/// gradient += that of the weights, given that with respect to the result: gradient as the weights, upstream as the
+/// result.
 ///
 /// # Errors
 ///

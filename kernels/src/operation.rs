@@ -1,8 +1,8 @@
-//! How an operation is given to candle: each implements one of the traits here, by the number of its operands and whether
-//! it changes the first, and is passed as [`Operation`].
+//! How an operation is given to candle: each implements one of the traits here, by the number of its operands and
+//! whether it changes the first, and is passed as [`Operation`].
 //!
-//! An operation without a GPU kernel leaves out `on_gpu`: its operands are then copied to the CPU, which computes it, and
-//! the result is copied back. Correct but slow: each waits for the device, and copies an operand's whole storage.
+//! An operation without a GPU kernel leaves out `on_gpu`: its operands are then copied to the CPU, which computes it,
+//! and the result is copied back. Correct but slow: each waits for the device, and copies an operand's whole storage.
 
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, InplaceOp1, InplaceOp2, InplaceOp3, Layout, Result, Shape,

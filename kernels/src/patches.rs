@@ -2,8 +2,8 @@
 
 use candle_core::{Result, bail};
 
-/// An image, and the patches of it that a convolution looks at. Images lie place by place, each with its channels side by
-/// side; time steps are an image of one line.
+/// An image, and the patches of it that a convolution looks at. Images lie place by place, each with its channels side
+/// by side; time steps are an image of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patches {
     /// Lines of the image.

@@ -1,5 +1,5 @@
-//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-probability of an
-//! interval of given width, with all gradients.
+//! A learned prior: in every dimension a mixture of logistic distributions. Its log-density, or the log-probability of
+//! an interval of given width, with all gradients.
 //!
 //! With y = (z - location) / scale and w = step / scale, the mass of z +- step/2 under one component is sigmoid(b) -
 //! sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^-w) for b = y + w/2, a = y - w/2: a product, whose logarithm involves no
@@ -304,7 +304,8 @@ fn gradient_of<'a, T: Real>(
                     let to_scales = &mut sums.log_scales[here];
                     for at in 0..d {
                         let y = apart(z[at], locations[at], inverses[at]);
-                        // The derivatives of both softplus terms of the log-probability: sigmoids of the distances to the edges.
+                        // The derivatives of both softplus terms of the log-probability: sigmoids of the distances to
+                        // the edges.
                         let above = softplus(-(y + halves[at])).1;
                         let below = softplus(y - halves[at]).1;
                         // The gradient of a log-sum weighs each component by its share of the mass.

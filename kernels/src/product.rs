@@ -246,8 +246,8 @@ pub(crate) fn multiply_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_
 }
 
 /// A row-major copy of a transposed B, where that is worth its while. The `gemm` crate would read such a B across its
-/// lines, and long lines whose length is a power of two fight for the same few places of the cache; the plain loop wants
-/// its operands side by side.
+/// lines, and long lines whose length is a power of two fight for the same few places of the cache; the plain loop
+/// wants its operands side by side.
 fn straightened<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Option<Vec<T>> {
     let is_transposed = b.row_stride == 1 && b.column_stride > 1;
     let is_long = b.column_stride >= LONG && a.rows >= TILE;

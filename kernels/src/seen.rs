@@ -113,8 +113,8 @@ impl Sight {
     }
 }
 
-/// The places of an image, of those that lie as many places apart as patches move on, and what of the patches' results comes back to
-/// them: a convolution of these with some taps of the kernel.
+/// The places of an image, of those that lie as many places apart as patches move on, and what of the patches' results
+/// comes back to them: a convolution of these with some taps of the kernel.
 pub(crate) struct Back {
     pub(crate) sight: Sight,
     /// Which of the kernel's taps, in the order in which they are seen.
@@ -152,8 +152,8 @@ impl BackAxis {
 }
 
 impl Back {
-    /// To the places that lie so far behind multiples of the stride, of patches with so many results each; none if no patch sees
-    /// them.
+    /// To the places that lie so far behind multiples of the stride, of patches with so many results each; none if no
+    /// patch sees them.
     pub(crate) fn new(patches: &Patches, outputs: usize, groups: usize, shifts: [usize; 2]) -> Option<Self> {
         let [down, across] = [BackAxis::new(patches, 0, shifts[0])?, BackAxis::new(patches, 1, shifts[1])?];
         let [height, width] = patches.output();
@@ -231,7 +231,8 @@ impl<T: Real> Strips<T> {
     }
 }
 
-/// Patches times weights, plus a bias, and the larger of that and 0 if it `rectifies`: into lines that lie `line` apart.
+/// Patches times weights, plus a bias, and the larger of that and 0 if it `rectifies`: into lines that lie `line`
+/// apart.
 #[inline(always)]
 pub(crate) fn multiply_seen<T: Real>(
     output: &mut [T],
@@ -308,8 +309,8 @@ fn finish<T: Real, const COLUMNS: usize>(
     }
 }
 
-/// Every element is one chain of fused multiply-adds in the order of the patch; of one that is `DEEP`er than [`DEPTH`], several, which
-/// are added up.
+/// Every element is one chain of fused multiply-adds in the order of the patch; of one that is `DEEP`er than [`DEPTH`],
+/// several, which are added up.
 #[inline(always)]
 fn tile_of_places<T: Real, const ROWS: usize, const COLUMNS: usize, const DEEP: bool>(
     Seen { sight, values, starts }: Seen<'_, T>,
@@ -376,7 +377,8 @@ fn added<T: Real, const ROWS: usize, const COLUMNS: usize>(
     sums
 }
 
-/// gradient += patches, transposed, times what comes back of them: of at most [`DEPTH`] places, in strips. The gradient is row-major.
+/// gradient += patches, transposed, times what comes back of them: of at most [`DEPTH`] places, in strips. The gradient
+/// is row-major.
 #[inline(always)]
 pub(crate) fn accumulate_seen<T: Real>(gradient: &mut [T], seen: Seen<'_, T>, upstream: &Strips<T>) {
     let columns = upstream.columns;

@@ -72,8 +72,8 @@ pub fn file_of(state: &str) -> String {
     document(DOCUMENT, &SCRIPTS.concat(), &within_script(state))
 }
 
-/// A report as a file that needs no server: a title as text of HTML, a body of HTML that is XML, too, and `data`, from which its script
-/// draws a picture into every element of the body with an attribute `data-picture` (`web/report.js`).
+/// A report as a file that needs no server: a title as text of HTML, a body of HTML that is XML, too, and `data`, from
+/// which its script draws a picture into every element of the body with an attribute `data-picture` (`web/report.js`).
 pub fn report(title: &str, body: &str, data: &Value) -> String {
     let script = REPORT_SCRIPTS.concat();
     let style = format!("{STYLE}\n{}", by_night());

@@ -1,9 +1,9 @@
 //! Who may read a page and who may give orders.
 //!
 //! A page on loopback can be reached by whatever runs in the user's browser. Three checks keep other sites out: the
-//! `Host` must be this machine by address or as `localhost`, since a name that an attacker's server answers for could be
-//! made to lead here; an `Origin`, which browsers send with requests that change something, must be the page's own; and
-//! orders carry the run's token, which no other site knows.
+//! `Host` must be this machine by address or as `localhost`, since a name that an attacker's server answers for could
+//! be made to lead here; an `Origin`, which browsers send with requests that change something, must be the page's own;
+//! and orders carry the run's token, which no other site knows.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,7 +32,8 @@ pub struct Door {
 }
 
 impl Door {
-    /// The door of a page at an address. The token is asked of whoever gives orders, and away from loopback also of readers.
+    /// The door of a page at an address. The token is asked of whoever gives orders, and away from loopback also of
+    /// readers.
     pub fn new(address: SocketAddr, token: Option<Token>) -> Self {
         Door { token, address }
     }

@@ -1,8 +1,8 @@
 //! The page of a run: what a browser shows of it while it trains and after, and the small server behind it.
 //!
 //! A [`Watch`] is what is known of one run. A coordinator feeds it as rounds end; for a folder of runs, [`Runs`] feeds
-//! one from each run's files. A [`Site`] answers requests: the page itself, the state as JSON, server-sent events. The answers of a
-//! service go through an [`AnswerFeed`].
+//! one from each run's files. A [`Site`] answers requests: the page itself, the state as JSON, server-sent events. The
+//! answers of a service go through an [`AnswerFeed`].
 
 mod about;
 mod answer_feed;

@@ -105,7 +105,8 @@ impl Tail {
         Ok(self.length()? < self.read)
     }
 
-    /// The complete lines after those already read, with their rounds. A line that is no JSON object with a round is left out.
+    /// The complete lines after those already read, with their rounds. A line that is no JSON object with a round is
+    /// left out.
     fn lines(&mut self) -> io::Result<Vec<(u64, String)>> {
         if self.length()? <= self.read {
             return Ok(Vec::new());

@@ -14,7 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::door::Refusal;
 
-/// The command that computes a tick of the run in a folder: it prints an object of JSON, and on standard error how far it has come.
+/// The command that computes a tick of the run in a folder: it prints an object of JSON, and on standard error how far
+/// it has come.
 type Program = dyn Fn(&Path, u64) -> Command + Send + Sync;
 
 /// Where events go.
@@ -32,8 +33,8 @@ impl Replays {
         Replays { program: Arc::new(program), turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// The body of a response with events: `progress` for every line that the program says, then `tick`, or `failed`, and `end`. A reader
-    /// that leaves ends the program.
+    /// The body of a response with events: `progress` for every line that the program says, then `tick`, or `failed`,
+    /// and `end`. A reader that leaves ends the program.
     pub(crate) fn begin(&self, folder: &Path, tick: u64) -> Result<Body, Refusal> {
         let turn = self.turn.clone().try_acquire_owned().map_err(|_| {
             (StatusCode::CONFLICT, "another tick is computed just now: ask again when it is done".to_owned())

@@ -32,7 +32,8 @@ const READERS: usize = 2;
 /// Metrics for a scraper, as text.
 type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// What was drawn at a tick of the run in a folder as far as that follows from the seed: an object of JSON, or a line why there is none.
+/// What was drawn at a tick of the run in a folder as far as that follows from the seed: an object of JSON, or a line
+/// why there is none.
 type Ticks = Arc<dyn Fn(&path::Path, u64) -> Result<Value, String> + Send + Sync>;
 
 /// A page, what it shows, and who may see it.
@@ -82,8 +83,8 @@ impl Site {
         Site { answers, ..self }
     }
 
-    /// The same with what was drawn at ticks of the run in a folder as far as that follows from the seed: an object of JSON, or a line why
-    /// there is none.
+    /// The same with what was drawn at ticks of the run in a folder as far as that follows from the seed: an object of
+    /// JSON, or a line why there is none.
     pub fn with_ticks(
         self,
         ticks: impl Fn(&path::Path, u64) -> Result<Value, String> + Send + Sync + 'static,
@@ -91,8 +92,8 @@ impl Site {
         Site { ticks: Some(Arc::new(ticks)), ..self }
     }
 
-    /// The same with a command that computes a tick of the run in a folder again: it prints an object of JSON, and on standard error how
-    /// far it has come. Whoever may give orders can have it run.
+    /// The same with a command that computes a tick of the run in a folder again: it prints an object of JSON, and on
+    /// standard error how far it has come. Whoever may give orders can have it run.
     pub fn with_replay(
         self,
         command: impl Fn(&path::Path, u64) -> process::Command + Send + Sync + 'static,

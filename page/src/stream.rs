@@ -30,8 +30,8 @@ const TOGETHER_BYTES: usize = 1 << 16;
 /// Interval between two events of what the run does now.
 const PULSE: Duration = Duration::from_secs(1);
 
-/// The body of a response with all events from now on. A reader that does not keep up loses rounds, and is told by an event `resync`
-/// to ask for the state again. `refresh` is called at every pulse.
+/// The body of a response with all events from now on. A reader that does not keep up loses rounds, and is told by an
+/// event `resync` to ask for the state again. `refresh` is called at every pulse.
 pub(crate) fn events(watch: Arc<Watch>, refresh: impl Fn() + Send + 'static) -> Body {
     let (sender, body) = mpsc::channel::<Result<Bytes, Infallible>>(1);
     tokio::spawn(async move {
@@ -71,8 +71,8 @@ pub(crate) fn events(watch: Arc<Watch>, refresh: impl Fn() + Send + 'static) -> 
     Body::from_stream(ReceiverStream::new(body))
 }
 
-/// The body of a response with all answers from now on: an event of the default type for each, and `missed` with the number of those that
-/// a reader lost since it did not keep up.
+/// The body of a response with all answers from now on: an event of the default type for each, and `missed` with the
+/// number of those that a reader lost since it did not keep up.
 pub(crate) fn answers(mut reader: AnswerReader) -> Body {
     let (sender, body) = mpsc::channel::<Result<Bytes, Infallible>>(1);
     tokio::spawn(async move {

@@ -67,7 +67,8 @@ pub(crate) enum Message {
 }
 
 impl Watch {
-    /// What is known of a run that begins, or goes on, in a folder. `about` is what never changes, `status` tells what it does now.
+    /// What is known of a run that begins, or goes on, in a folder. `about` is what never changes, `status` tells what
+    /// it does now.
     pub fn new(
         about: Value,
         folder: &Path,

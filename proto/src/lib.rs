@@ -112,8 +112,8 @@ pub enum WireError {
     },
 }
 
-/// The bytes of a message of features as it travels, and those of its tables among them: with a short stamp, as all but a stream's first
-/// have, so that what is reported does not tell how often a run was interrupted.
+/// The bytes of a message of features as it travels, and those of its tables among them: with a short stamp, as all but
+/// a stream's first have, so that what is reported does not tell how often a run was interrupted.
 pub fn feature_message_bytes(features: &v1::Features) -> (u64, u64) {
     let stamp = |stamp: &Option<v1::Stamp>| stamp.as_ref().map_or(0, |stamp| stamp.encoded_len() as u64);
     let mut short = features.stamp.clone();
@@ -123,8 +123,8 @@ pub fn feature_message_bytes(features: &v1::Features) -> (u64, u64) {
     (whole, tables)
 }
 
-/// The (tick, modality) of every entry that a message of features grants to its receiver, by tick, then modality, where its transmitter
-/// has so many modalities. What bits there may be is not checked.
+/// The (tick, modality) of every entry that a message of features grants to its receiver, by tick, then modality, where
+/// its transmitter has so many modalities. What bits there may be is not checked.
 pub fn granted(features: &v1::Features, modalities: usize) -> Vec<(usize, usize)> {
     set_bits(&features.granted).map(|place| (place / modalities, place % modalities)).collect()
 }

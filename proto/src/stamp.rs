@@ -39,8 +39,9 @@ pub enum When {
     Served(Served),
 }
 
-/// Where a batch of a stream lies: its samples are counted like the test set's rows, pass by pass and piece by piece, so that what is
-/// drawn for a sample depends on its sequence number alone, and is what an evaluation draws for that row.
+/// Where a batch of a stream lies: its samples are counted like the test set's rows, pass by pass and piece by piece,
+/// so that what is drawn for a sample depends on its sequence number alone, and is what an evaluation draws for that
+/// row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
     /// The draw of u, and so the selection.
@@ -112,8 +113,8 @@ impl Link {
         }
     }
 
-    /// Puts back what [`shorten`] left out of the stamp of a message that came on this link's own stream. A stamp that says whose it is
-    /// stays as it is.
+    /// Puts back what [`shorten`] left out of the stamp of a message that came on this link's own stream. A stamp that
+    /// says whose it is stays as it is.
     pub fn complete(&self, stamp: &mut Option<Stamp>) {
         if let Some(stamp) = stamp.as_mut().filter(|stamp| is_short(stamp)) {
             stamp.run = self.run.clone();
@@ -148,7 +149,8 @@ fn is_short(stamp: &Stamp) -> bool {
     stamp.run.is_empty() && (stamp.incarnation, stamp.transmitter, stamp.receiver) == (0, 0, 0)
 }
 
-/// What has come of a stream between a receiver and a transmitter: its first message says whose it is, and the others need not.
+/// What has come of a stream between a receiver and a transmitter: its first message says whose it is, and the others
+/// need not.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     link: Link,
@@ -161,8 +163,8 @@ impl Incoming {
         Incoming { link, is_known: false }
     }
 
-    /// Completes the stamp of the next message. One that does not fit stays as it is, for whoever checks it to refuse, and so does a
-    /// short one as long as nothing has said whose the stream is.
+    /// Completes the stamp of the next message. One that does not fit stays as it is, for whoever checks it to refuse,
+    /// and so does a short one as long as nothing has said whose the stream is.
     pub fn complete(&mut self, stamp: &mut Option<Stamp>) {
         if self.is_known {
             self.link.complete(stamp);

@@ -80,7 +80,8 @@ impl Packer {
     }
 }
 
-/// A payload that has been checked: of f32 still where it arrived, else what that stands for. The default has no values.
+/// A payload that has been checked: of f32 still where it arrived, else what that stands for. The default has no
+/// values.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
     /// f32, little-endian.

@@ -18,8 +18,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pyo3::import_exception!(pom2dib._errors, InternalError);
 
-/// Does what the words of a command line say, and gives the exit status. `start` is the command that starts this program again, and
-/// `file` the library that it is in. Other threads may run Python meanwhile. To be called once in a process, which it may end.
+/// Does what the words of a command line say, and gives the exit status. `start` is the command that starts this
+/// program again, and `file` the library that it is in. Other threads may run Python meanwhile. To be called once in a
+/// process, which it may end.
 #[pyfunction]
 fn main(py: Python<'_>, arguments: Vec<OsString>, start: Vec<OsString>, file: PathBuf) -> PyResult<u8> {
     let program = Program::new()

@@ -1,8 +1,8 @@
 //! Networks that are written in Python: the kind `python` of scenarios.
 //!
-//! What is here lends a network's numbers to `pom2dib/_models.py`, and takes back what it made of them. They are copied once
-//! each way, into memory that belongs to Python: a pass takes its interpreter's lock for as long as that and its own computing last.
-//! Parameters that are as they were at the last pass are not lent again.
+//! What is here lends a network's numbers to `pom2dib/_models.py`, and takes back what it made of them. They are copied
+//! once each way, into memory that belongs to Python: a pass takes its interpreter's lock for as long as that and its
+//! own computing last. Parameters that are as they were at the last pass are not lent again.
 
 use std::{
     any::Any,
@@ -26,7 +26,8 @@ use pyo3::{
     types::{PyByteArray, PyBytes},
 };
 
-/// Held through every call: the generators that are seeded before it are the process's, and nodes of one process share them.
+/// Held through every call: the generators that are seeded before it are the process's, and nodes of one process share
+/// them.
 static CALLS: Mutex<()> = Mutex::new(());
 
 /// What seeds are drawn below.
@@ -59,8 +60,8 @@ pub(crate) fn build(wanted: &Wanted<'_>) -> std::result::Result<Box<dyn Module>,
     })
 }
 
-/// Keeps the interpreter's state of this thread while it works, and lets others run Python meanwhile. Without it every call would have a new
-/// one, but libraries remember the one in which they were loaded, and use it when it is gone.
+/// Keeps the interpreter's state of this thread while it works, and lets others run Python meanwhile. Without it every
+/// call would have a new one, but libraries remember the one in which they were loaded, and use it when it is gone.
 pub(crate) fn within(work: &mut (dyn FnMut() + Send)) {
     Python::attach(|py| py.detach(work));
 }
@@ -124,8 +125,8 @@ impl PythonNetwork {
         })
     }
 
-    /// Adds the gradients of the blocks to those of the parameters, or puts their sum in the place of those if they are of an earlier
-    /// step; returns that of the rows, if it is wanted.
+    /// Adds the gradients of the blocks to those of the parameters, or puts their sum in the place of those if they are
+    /// of an earlier step; returns that of the rows, if it is wanted.
     fn call_backward(
         &self,
         stored: &KeptInPython,
@@ -251,7 +252,8 @@ impl Module for PythonNetwork {
     }
 }
 
-/// A piece of an optimizer's state as Python has it: its name, the shape of an array of float32, or none of a number, which is a float64.
+/// A piece of an optimizer's state as Python has it: its name, the shape of an array of float32, or none of a number,
+/// which is a float64.
 type Piece<'py> = (String, Option<Vec<usize>>, Bound<'py, PyBytes>);
 
 /// An optimizer of PyTorch's, which the class has made.

@@ -25,7 +25,8 @@ impl HeardChoices {
 }
 
 impl ReceiverMachine {
-    /// Adds to the report of a round whom this receiver requested, the choices that it heard, and which samples it used.
+    /// Adds to the report of a round whom this receiver requested, the choices that it heard, and which samples it
+    /// used.
     ///
     /// # Errors
     /// That of a channel of a user's program.

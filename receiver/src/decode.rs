@@ -90,7 +90,8 @@ impl Decoders {
         Ok(self.joint.infer_from(planned.input(&upload.send(&context.device)?))?)
     }
 
-    /// Decodes all ticks of a part of a training round at once, computes the losses, and adds to the decoders' gradients.
+    /// Decodes all ticks of a part of a training round at once, computes the losses, and adds to the decoders'
+    /// gradients.
     ///
     /// The objective of a tick is the mean over its samples of CE(joint) + beta * sum over its entries of (CE(local) +
     /// rate); what is differentiated is the sum over ticks.
@@ -299,7 +300,8 @@ impl LocalUpload {
     }
 }
 
-/// The features of all granted entries of a part of a training round, one after the other: of an entry, a tick's come together.
+/// The features of all granted entries of a part of a training round, one after the other: of an entry, a tick's come
+/// together.
 fn local_features(context: &Context, granted: &Granted<'_>) -> Vec<f32> {
     let d = context.feature_dim();
     let mut z = Vec::with_capacity(granted.rows(context.samples()) * d);
@@ -332,9 +334,9 @@ fn found(
     Ok(Decoded { cross_entropies, objectives, gradients })
 }
 
-/// Adds up what both decoders want of every z and pulls that back through its channel, in the order in which its transmitter
-/// sent it, straight into the messages. `joint` has a gradient of each (k, m) that was granted, `local` one of all entries if
-/// there are any.
+/// Adds up what both decoders want of every z and pulls that back through its channel, in the order in which its
+/// transmitter sent it, straight into the messages. `joint` has a gradient of each (k, m) that was granted, `local` one
+/// of all entries if there are any.
 fn z_gradients(
     context: &Context,
     granted: &Granted<'_>,
@@ -393,7 +395,8 @@ impl Backward {
     }
 }
 
-/// Forward, loss and backward of a decoder on an input with its gradient blocks; every row's loss counts `weight` times.
+/// Forward, loss and backward of a decoder on an input with its gradient blocks; every row's loss counts `weight`
+/// times.
 fn backward(
     network: &mut Network,
     (input, blocks, rows): (Input, &[usize], RowAddresses<'_>),
@@ -418,7 +421,8 @@ fn backward(
     Ok(Backward { losses, input_gradients })
 }
 
-/// The loss of every row and its gradient. A row without a label costs nothing and teaches nothing; it counts as a row of its tick.
+/// The loss of every row and its gradient. A row without a label costs nothing and teaches nothing; it counts as a row
+/// of its tick.
 fn losses_of_classes(
     output: &Tensor,
     labels: &[u32],

@@ -6,8 +6,9 @@ use dib::Phase;
 use node::{Context, LinkOutcome, Packet, PacketOutcome};
 use proto::{When, v1::Features};
 
-/// How the entries (tick, modality) that transmitter k sends fare, `samples` samples of each: a packet for every entry and
-/// group of samples, in order. Of dithered features, the stream's bytes are shared out evenly. None if the link is not emulated.
+/// How the entries (tick, modality) that transmitter k sends fare, `samples` samples of each: a packet for every entry
+/// and group of samples, in order. Of dithered features, the stream's bytes are shared out evenly. None if the link is
+/// not emulated.
 pub(crate) fn link_outcome(
     context: &Context,
     k: usize,
@@ -37,7 +38,8 @@ pub(crate) fn link_outcome(
     context.link_outcome((k, context.index), phase, pass, &packets)
 }
 
-/// Phase, pass (0 in training) and first tick of a moment: in an evaluation, a tick is a group of samples of the test set.
+/// Phase, pass (0 in training) and first tick of a moment: in an evaluation, a tick is a group of samples of the test
+/// set.
 pub(crate) fn moment(context: &Context, when: When) -> (Phase, u64, u64) {
     match when {
         When::Round { round, part } => {
@@ -57,8 +59,8 @@ pub(crate) fn groups(context: &Context, when: When, samples: usize) -> Vec<usize
     }
 }
 
-/// Seconds that a message of transmitter k is on its way. It is not checked yet: one that no round or pass can have sent is
-/// not held back, and the machine will refuse it.
+/// Seconds that a message of transmitter k is on its way. It is not checked yet: one that no round or pass can have
+/// sent is not held back, and the machine will refuse it.
 pub(crate) fn seconds(context: &Context, k: usize, features: &Features) -> f64 {
     if context.scenario.link_between(k, context.index).is_none() {
         return 0.0;

@@ -19,7 +19,8 @@ pub(crate) struct Pass {
     pub(crate) number: u64,
     /// The number behind that of the last pass.
     pub(crate) end: u64,
-    /// Which transmitters are requested, at every tick of the piece whose features are due; where a draw holds for the whole pass, at one.
+    /// Which transmitters are requested, at every tick of the piece whose features are due; where a draw holds for the
+    /// whole pass, at one.
     pub(crate) requested: Vec<Vec<bool>>,
     /// That piece.
     pub(crate) piece: u64,
@@ -67,8 +68,8 @@ impl Pass {
         self.piece + 1 == self.pieces
     }
 
-    /// Decodes and evaluates a piece that has come, of which it requested so at every tick. Gives the answer to each row, if these are to
-    /// be recorded.
+    /// Decodes and evaluates a piece that has come, of which it requested so at every tick. Gives the answer to each
+    /// row, if these are to be recorded.
     pub(crate) fn evaluate(
         &mut self,
         context: &Context,

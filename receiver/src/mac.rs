@@ -1,4 +1,5 @@
-//! Features that arrive together: of the transmitters of a multiple-access channel, the j-th granted entry of each at a tick lies in slot j.
+//! Features that arrive together: of the transmitters of a multiple-access channel, the j-th granted entry of each at a
+//! tick lies in slot j.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -37,8 +38,8 @@ impl Slots {
     }
 }
 
-/// Lets what has come arrive as it is heard, and counts what that takes: a slot's uses once. An entry's samples meet gains of their own in
-/// each of these groups; so many samples of the first group lie before them.
+/// Lets what has come arrive as it is heard, and counts what that takes: a slot's uses once. An entry's samples meet
+/// gains of their own in each of these groups; so many samples of the first group lie before them.
 pub(crate) fn hear(
     context: &Context,
     mac: &Mac,

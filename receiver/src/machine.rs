@@ -77,7 +77,8 @@ pub enum Output {
     Report(Report),
     /// Some transmitters have answered what is due, and others have not: patience with them begins.
     Incomplete(When),
-    /// What it makes of the rows of a piece of an evaluation: of a machine that is to [tell](ReceiverMachine::tell_answers) alone.
+    /// What it makes of the rows of a piece of an evaluation: of a machine that is to
+    /// [tell](ReceiverMachine::tell_answers) alone.
     Answers(Answers),
     /// The state at a version, for the coordinator to keep.
     State(u64, Vec<u8>),
@@ -332,7 +333,8 @@ impl ReceiverMachine {
         Ok(received)
     }
 
-    /// Samples of an entry at a moment: a tick's in training, in evaluation a tick's of the piece, which may be the whole.
+    /// Samples of an entry at a moment: a tick's in training, in evaluation a tick's of the piece, which may be the
+    /// whole.
     fn samples_of(&self, when: When) -> usize {
         match when {
             When::Round { .. } => self.context.samples(),

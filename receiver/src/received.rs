@@ -255,8 +255,8 @@ impl Received {
         sources
     }
 
-    /// Sends the transport blocks of the granted entries (tick, modality), group after group, as far as they come over the link. One that
-    /// is not received is lost.
+    /// Sends the transport blocks of the granted entries (tick, modality), group after group, as far as they come over
+    /// the link. One that is not received is lost.
     fn send_blocks(
         &mut self,
         link: &mut DigitalLink,
@@ -342,8 +342,8 @@ impl Received {
         }
     }
 
-    /// Turns the gradient with respect to an entry's features of a tick of training, as they arrived, into that with respect to
-    /// what was sent.
+    /// Turns the gradient with respect to an entry's features of a tick of training, as they arrived, into that with
+    /// respect to what was sent.
     ///
     /// # Errors
     /// That of a channel of a user's program.
@@ -439,8 +439,8 @@ fn arrived(groups: &[usize], runs: &[Range<usize>]) -> Vec<(usize, usize)> {
     arrived
 }
 
-/// Checks what transmitter k sent of a part of a round in which this receiver requested it at these ticks, as the machine does
-/// before it computes with it.
+/// Checks what transmitter k sent of a part of a round in which this receiver requested it at these ticks, as the
+/// machine does before it computes with it.
 ///
 /// # Errors
 ///

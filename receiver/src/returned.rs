@@ -24,7 +24,8 @@ impl Returned {
         Returned { packer: Packer::of(element, shape.iter().product()), shape }
     }
 
-    /// Adds the gradient of the next entry, which is of a tick of training. `owing` is there where gradients are rounded.
+    /// Adds the gradient of the next entry, which is of a tick of training. `owing` is there where gradients are
+    /// rounded.
     pub(crate) fn add(
         &mut self,
         context: &Context,

@@ -52,8 +52,8 @@ impl ReceiverMachine {
         Ok(Requested { transmitters: requested, choice: Some(choice) })
     }
 
-    /// Whom to request at so many ticks of an evaluation pass, from those of a piece on. Where a draw holds for a pass (Algorithm 2), it is
-    /// the only tick of its first piece.
+    /// Whom to request at so many ticks of an evaluation pass, from those of a piece on. Where a draw holds for a pass
+    /// (Algorithm 2), it is the only tick of its first piece.
     pub(crate) fn request_for_piece(
         &self,
         pass: u64,
@@ -71,8 +71,8 @@ impl ReceiverMachine {
         Ok(draws.iter().map(|draw| requested(draw, transmitters)).collect())
     }
 
-    /// Whom this receiver requests if nothing is learnt about that: those whose links are the strongest, if it goes by that; else everybody,
-    /// unless it was drawn once and for all.
+    /// Whom this receiver requests if nothing is learnt about that: those whose links are the strongest, if it goes by
+    /// that; else everybody, unless it was drawn once and for all.
     fn requested_without_learning(&self, first: AirTime, ticks: usize) -> Vec<Vec<bool>> {
         let (scenario, t) = (&self.context.scenario, self.context.index);
         if scenario.train.requests == Requests::Strongest {
@@ -85,7 +85,8 @@ impl ReceiverMachine {
         vec![always; ticks]
     }
 
-    /// The common randomness of some ticks (or of a pass), a row each, and beside it the gains that the selector sees, from a time on.
+    /// The common randomness of some ticks (or of a pass), a row each, and beside it the gains that the selector sees,
+    /// from a time on.
     fn selector_input(&self, moments: &[u64], first: AirTime) -> Result<Tensor, NodeError> {
         let (context, t) = (&self.context, self.context.index);
         let width = context.feature_dim() + context.scenario.gains_at_receiver_selector(t);

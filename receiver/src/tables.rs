@@ -11,7 +11,8 @@ use proto::{When, WireError, check_length, v1::Features};
 
 use crate::emulation::moment;
 
-/// How many sets of tables of a transmitter are kept: those in force, those that came ahead of their message, and one to spare.
+/// How many sets of tables of a transmitter are kept: those in force, those that came ahead of their message, and one
+/// to spare.
 const KEPT: usize = 4;
 
 /// Tables of a transmitter, by modality, as far as they have come.
@@ -39,8 +40,8 @@ impl Table {
         })
     }
 
-    /// Reads so many rows of an entry [k, t, m] at a moment, behind others that are skipped. Where they travel as transport blocks, those
-    /// of so many rows each.
+    /// Reads so many rows of an entry [k, t, m] at a moment, behind others that are skipped. Where they travel as
+    /// transport blocks, those of so many rows each.
     fn read(
         &self,
         context: &Context,
@@ -84,7 +85,8 @@ impl Table {
 pub(crate) struct Read {
     /// Of all entries, row after row. No more is set aside than the stream's bytes can hold.
     pub(crate) values: Vec<f32>,
-    /// The transport blocks that the entries become, one after the other, each a stream by itself; none where no bits go over the air.
+    /// The transport blocks that the entries become, one after the other, each a stream by itself; none where no bits
+    /// go over the air.
     pub(crate) blocks: Vec<Vec<u8>>,
 }
 
@@ -133,8 +135,8 @@ impl Tables {
         Ok(())
     }
 
-    /// What the entries (tick, modality) say that transmitter k's message brings, `samples` rows of d values each. Where they travel as
-    /// transport blocks, `blocks` are how many of its rows each has.
+    /// What the entries (tick, modality) say that transmitter k's message brings, `samples` rows of d values each.
+    /// Where they travel as transport blocks, `blocks` are how many of its rows each has.
     pub(crate) fn read(
         &self,
         context: &Context,

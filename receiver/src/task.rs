@@ -73,8 +73,8 @@ impl TaskData {
         &self.about
     }
 
-    /// Its metrics: the fraction of right answers, or the mean squared error in the units of the data; poses also by how
-    /// far joints are off, in millimetres.
+    /// Its metrics: the fraction of right answers, or the mean squared error in the units of the data; poses also by
+    /// how far joints are off, in millimetres.
     pub fn metrics(&self) -> &'static [&'static str] {
         match self.train {
             Targets::Classes { .. } => &["top1"],

@@ -36,7 +36,8 @@ pub struct Channel {
     /// Of a digital transport: the constellation of its symbols; none: the one that fits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modulation: Option<Modulation>,
-    /// Of a digital transport: bits of a transport block over bits that are sent; none: what fits the channel uses of the features.
+    /// Of a digital transport: bits of a transport block over bits that are sent; none: what fits the channel uses of
+    /// the features.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code_rate: Option<f64>,
     /// Of `rician`: power of the line of sight over that of the rest.
@@ -361,8 +362,8 @@ impl Scenario {
         self.channel_between(k, t).filter(|channel| !channel.is_digital())
     }
 
-    /// Whether the rate (17) of what is sent is only an estimate: that of features before a channel scales them as they were drawn, or
-    /// cuts symbols off.
+    /// Whether the rate (17) of what is sent is only an estimate: that of features before a channel scales them as they
+    /// were drawn, or cuts symbols off.
     pub fn rate_sent_is_estimate(&self) -> bool {
         let changes = |channel: &Channel| channel.power == Power::Realised || channel.peak.is_some();
         self.train.method.rate == Rate::Information && self.channels().any(|(_, _, channel)| changes(channel))
@@ -396,7 +397,8 @@ impl Scenario {
             || (with_every_tick && self.rates_over_rounds()))
     }
 
-    /// What sets the SNR of all channels with noise on a command line, everything else of them being as it is; none if there are none.
+    /// What sets the SNR of all channels with noise on a command line, everything else of them being as it is; none if
+    /// there are none.
     pub fn channels_at(&self, snr_db: f64) -> Option<String> {
         let mut channels = self.channel.clone();
         let noisy = channels.iter_mut().filter(|channel| channel.has_noise());

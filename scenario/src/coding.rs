@@ -3,8 +3,8 @@
 use crate::{Coding, RateEstimator, Scenario, ScenarioError, TrainCoding, validate::within};
 
 impl Scenario {
-    /// As what features travel. Quantised ones travel as levels where all of them arrive as they were sent; over a channel their values
-    /// do.
+    /// As what features travel. Quantised ones travel as levels where all of them arrive as they were sent; over a
+    /// channel their values do.
     pub fn travels_as(&self) -> Coding {
         match self.train.coding() {
             Coding::Quantised if self.channels().next().is_some() => Coding::Deterministic,

@@ -3,8 +3,8 @@
 use crate::{Change, Scenario};
 
 /// Keys that do not affect training: locations of data and computation, checkpoint intervals, evaluation, how a round
-/// travels, time limits, hardware that is modelled, and the number of rounds (where a schedule depends on it, a run's lineage records
-/// it).
+/// travels, time limits, hardware that is modelled, and the number of rounds (where a schedule depends on it, a run's
+/// lineage records it).
 const FREE: [&str; 11] = [
     "name",
     "data.path",

@@ -73,10 +73,11 @@ impl Default for Model {
 /// Files of parameters that networks begin with.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
-    /// A safetensors file; or a folder, in which each network has the file of its name, such as `transmitter0-encoder1.safetensors`.
+    /// A safetensors file; or a folder, in which each network has the file of its name, such as
+    /// `transmitter0-encoder1.safetensors`.
     pub path: PathBuf,
-    /// The SHA-256 of the file, or of the list of the folder's, in hexadecimal digits. The coordinator writes it down; nodes hold
-    /// what they read against it.
+    /// The SHA-256 of the file, or of the list of the folder's, in hexadecimal digits. The coordinator writes it down;
+    /// nodes hold what they read against it.
     pub sha256: Option<String>,
     /// What tensors of the file are called in the network.
     pub names: BTreeMap<String, String>,

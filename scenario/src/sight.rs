@@ -5,7 +5,8 @@ use crate::{
 };
 
 impl Channel {
-    /// Whether what symbols meet differs from tick to tick, or from round to round, and is one number for all samples of a tick.
+    /// Whether what symbols meet differs from tick to tick, or from round to round, and is one number for all samples
+    /// of a tick.
     fn varies_by_tick(&self) -> bool {
         let by_gain = self.fades() && self.block != Block::Sample;
         by_gain || (!self.fades() && self.snr_db.is_some_and(SnrDb::is_range))
@@ -36,7 +37,8 @@ impl Scenario {
         if sees { self.transmitters() } else { 0 }
     }
 
-    /// How many gains the encoders of transmitter k are given: that of the link to whom they encode for, if it sees any.
+    /// How many gains the encoders of transmitter k are given: that of the link to whom they encode for, if it sees
+    /// any.
     pub fn gains_at_transmitter(&self, k: usize) -> usize {
         usize::from((0..self.receivers()).any(|t| self.transmitter_sees(k, t)))
     }

@@ -126,7 +126,8 @@ pub enum Baseline {
     LabelEntropy,
     /// The mean over the round's other ticks.
     LeaveOneOut,
-    /// What the round's other ticks say of a tick with its gains: their costs' regression on the gains that the node sees.
+    /// What the round's other ticks say of a tick with its gains: their costs' regression on the gains that the node
+    /// sees.
     Gains,
     /// Nothing.
     None,
@@ -138,7 +139,8 @@ pub enum Baseline {
 pub enum Requests {
     /// Its selector.
     Learned,
-    /// The gains: at every tick it requests the E_t transmitters whose links are the strongest. Nothing is learnt about that.
+    /// The gains: at every tick it requests the E_t transmitters whose links are the strongest. Nothing is learnt about
+    /// that.
     Strongest,
 }
 

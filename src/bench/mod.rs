@@ -78,23 +78,25 @@ enum What {
     #[command(after_long_help = "Example:
   pom2dib bench loss --out loss")]
     Loss(loss::Arguments),
-    /// Measure scores over the SNR of channels: networks trained at each SNR, at random SNRs, without noise, and with a digital chain (entropy
-    /// code, LDPC code, QAM) in as many channel uses; with the capacity of those.
+    /// Measure scores over the SNR of channels: networks trained at each SNR, at random SNRs, without noise, and with a
+    /// digital chain (entropy code, LDPC code, QAM) in as many channel uses; with the capacity of those.
     ///
-    /// The channels are those of the scenario that have noise; if none has, white noise (kind "awgn") between all nodes. The last three kinds of network
-    /// are trained once and evaluated at every SNR. How many bits a block of the digital chain takes follows from train.beta: with
-    /// --digital-beta several are trained, whose best is what a digital system can have. A digital chain needs a program with the Cargo feature `digital`;
-    /// --digital-beta none leaves it out. Finished work is not repeated: an interrupted command continues where it stopped.
+    /// The channels are those of the scenario that have noise; if none has, white noise (kind "awgn") between all
+    /// nodes. The last three kinds of network are trained once and evaluated at every SNR. How many bits a block of the
+    /// digital chain takes follows from train.beta: with --digital-beta several are trained, whose best is what a
+    /// digital system can have. A digital chain needs a program with the Cargo feature `digital`; --digital-beta none
+    /// leaves it out. Finished work is not repeated: an interrupted command continues where it stopped.
     #[command(after_long_help = "Examples:
   pom2dib bench snr --out snr
   pom2dib bench snr handwritten --data DIR --snr-db=-6,0,6,12,20 --seeds 1,2,3 --digital-beta 1e-3,1e-2,1e-1 --out snr
   pom2dib bench snr --set 'channel=[{kind=\"rayleigh\",snr_db=0}]' --out rayleigh")]
     Snr(snr::Arguments),
-    /// Measure the latency of a service over the offered load, or with --budgets its accuracy over the time that answers may take: one
-    /// service of a run for each rate or budget, as processes on this machine.
+    /// Measure the latency of a service over the offered load, or with --budgets its accuracy over the time that
+    /// answers may take: one service of a run for each rate or budget, as processes on this machine.
     ///
-    /// Samples are offered at their times whether or not earlier ones are answered, and latency counts from there: above what the network can
-    /// answer it grows for as long as it is offered. A budget is a deadline: what misses it is answered with the features that are there.
+    /// Samples are offered at their times whether or not earlier ones are answered, and latency counts from there:
+    /// above what the network can answer it grows for as long as it is offered. A budget is a deadline: what misses it
+    /// is answered with the features that are there.
     #[command(after_long_help = "Examples:
   pom2dib bench serve runs/mine --rates 50,100,200,400 --out load
   pom2dib bench serve runs/mine --rates 50 --budgets 5,10,20,40 --set 'link=[{delay=0.004,jitter=0.03}]' --out budget")]

@@ -49,8 +49,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     seeds: Vec<u64>,
 
-    /// The train.beta of each network with a digital chain; by default, the scenario's. `none` leaves the digital chain out. By default
-    /// it is also left out where it cannot be, as over a `mac` or in a build without the feature `digital`
+    /// The train.beta of each network with a digital chain; by default, the scenario's. `none` leaves the digital chain
+    /// out. By default it is also left out where it cannot be, as over a `mac` or in a build without the feature
+    /// `digital`
     #[arg(long, value_name = "BETA,...", value_delimiter = ',')]
     digital_beta: Vec<String>,
 
@@ -91,7 +92,8 @@ struct Row {
     training: String,
     seed: u64,
     snr_db: f64,
-    /// Channel uses over the ceil(d/2) a sample that the values of the same entries would take; none if nothing is known of them.
+    /// Channel uses over the ceil(d/2) a sample that the values of the same entries would take; none if nothing is
+    /// known of them.
     uses_ratio: Option<f64>,
     /// Of a digital chain: that it is not compared at equal uses.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,8 +215,8 @@ fn plan(arguments: &Arguments) -> anyhow::Result<(Vec<Planned>, Vec<String>)> {
     Ok((planned.map(plan).collect(), left_out))
 }
 
-/// Why a training is left out, given what the check of its scenario says: one that nobody has asked for and that these channels, or this
-/// program, cannot have. None if it is kept.
+/// Why a training is left out, given what the check of its scenario says: one that nobody has asked for and that these
+/// channels, or this program, cannot have. None if it is kept.
 fn why_left_out(training: &Training, checked: anyhow::Result<()>) -> anyhow::Result<Option<String>> {
     let Err(error) = checked else { return Ok(None) };
     match training {
@@ -399,7 +401,8 @@ fn over_seeds(rows: &[Row], training: &str, of: impl Fn(&Row) -> Option<f64>) ->
     snrs.into_iter().filter_map(at).collect()
 }
 
-/// Each task's score, N-CE, and what the channel uses could carry, over the SNR; with bars where there are several seeds.
+/// Each task's score, N-CE, and what the channel uses could carry, over the SNR; with bars where there are several
+/// seeds.
 fn draw(rows: &[Row]) -> Chart {
     let tasks: &[TaskResult] = rows.first().map_or(&[], |row| &row.test.tasks);
     let names = trainings(rows);

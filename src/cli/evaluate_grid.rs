@@ -155,8 +155,8 @@ fn subsets(sensors: &[String]) -> Vec<Vec<&str>> {
     subsets
 }
 
-/// For each family of disturbances, in order, the mean score of every task, and N-CE, over its conditions: the area under
-/// the curve over them.
+/// For each family of disturbances, in order, the mean score of every task, and N-CE, over its conditions: the area
+/// under the curve over them.
 fn areas(rows: &[Row]) -> Vec<(&'static str, f64, Vec<f64>)> {
     let mut families: Vec<&'static str> = rows.iter().map(|(condition, _)| condition.family).collect();
     families.dedup();

@@ -15,7 +15,8 @@ use scenario::BUILT_IN_SOURCES;
 /// The line of the shipped scenarios with the path of the data.
 const PATH: &str = "#path = ";
 
-/// Write a first scenario file: a shipped one with every key explained, or one for a folder of arrays or a data set of this program.
+/// Write a first scenario file: a shipped one with every key explained, or one for a folder of arrays or a data set of
+/// this program.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib init                                     # digits made by code, every key explained

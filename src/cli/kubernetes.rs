@@ -23,8 +23,8 @@ const DATA: &str = "/data";
 /// Print the manifests of a network for Kubernetes: one pod for every node of a scenario
 ///
 /// The coordinator is a Job, complete when the table is in its log; transmitters and receivers are StatefulSets, whose
-/// ordinals are the indices. A Secret admits the nodes: a token, or certificates with --tls. With --serve the coordinator is a
-/// Deployment, which answers the samples of whoever calls its port 7312.
+/// ordinals are the indices. A Secret admits the nodes: a token, or certificates with --tls. With --serve the
+/// coordinator is a Deployment, which answers the samples of whoever calls its port 7312.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib kubernetes mine.toml --image registry.example/pom2dib:0.2.0 | kubectl apply -f -
@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
 
-    /// Serve a run that has been trained: the claim of the volume with its folder, NAME-run of the manifests that trained it
+    /// Serve a run that has been trained: the claim of the volume with its folder, NAME-run of the manifests that
+    /// trained it
     #[arg(long, value_name = "CLAIM", conflicts_with = "env_secret")]
     serve: Option<String>,
 

@@ -207,8 +207,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// The colours in which a text of an SVG may be drawn on white: what the file's own style says of it (of what it says
-    /// of dark screens nothing is taken), or else its own attribute, or that of what it stands in.
+    /// The colours in which a text of an SVG may be drawn on white: what the file's own style says of it (of what it
+    /// says of dark screens nothing is taken), or else its own attribute, or that of what it stands in.
     fn inks(text: roxmltree::Node<'_, '_>, style: &str) -> Vec<String> {
         let light = style.split("@media").next().unwrap_or_default();
         let rule = |rule: &str| {

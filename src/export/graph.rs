@@ -27,9 +27,10 @@ impl Graph {
         }
     }
 
-    /// The graph of an encoder, from `x` [rows, width], the receiver's `embedding` and, where it draws, `noise` [rows, d], to `z`
-    /// [rows, d] and what that was drawn from, `mu` and `std`. What a trunk makes of `x` goes on to the head. The `embedding` has
-    /// d values; where the head has a place for each receiver, a one-hot vector of the receivers comes first.
+    /// The graph of an encoder, from `x` [rows, width], the receiver's `embedding` and, where it draws, `noise` [rows,
+    /// d], to `z` [rows, d] and what that was drawn from, `mu` and `std`. What a trunk makes of `x` goes on to the
+    /// head. The `embedding` has d values; where the head has a place for each receiver, a one-hot vector of the
+    /// receivers comes first.
     pub(super) fn of_encoder(
         trunk: Option<Seen<'_>>,
         head: Seen<'_>,
@@ -64,8 +65,8 @@ impl Graph {
         Ok(graph.finish())
     }
 
-    /// The graph of a decoder, from `z` [rows, inputs] to `output` [rows, outputs]; a local decoder's also from the entry's
-    /// `embedding` [d].
+    /// The graph of a decoder, from `z` [rows, inputs] to `output` [rows, outputs]; a local decoder's also from the
+    /// entry's `embedding` [d].
     pub(super) fn of_decoder(
         decoder: Seen<'_>,
         embedding: Option<usize>,
@@ -143,7 +144,8 @@ impl Graph {
         Ok(joined)
     }
 
-    /// Puts rows of `width` values into the receiver's place among all receivers', zeros elsewhere, and appends its embedding.
+    /// Puts rows of `width` values into the receiver's place among all receivers', zeros elsewhere, and appends its
+    /// embedding.
     fn in_place(&mut self, rows: &str, width: usize, (places, d): (usize, usize)) -> anyhow::Result<String> {
         let repeated = self.embedding_of(rows, places + d)?;
         let sizes = self.numbers(&[places as i64, d as i64]);

@@ -1,4 +1,5 @@
-//! Lists of layers as ONNX. Between layers a plane is channels x height x width, as it is for ONNX; steps are steps x channels, as here.
+//! Lists of layers as ONNX. Between layers a plane is channels x height x width, as it is for ONNX; steps are steps x
+//! channels, as here.
 
 use anyhow::Context;
 use candle_core::Tensor;
@@ -110,7 +111,8 @@ impl Layers<'_> {
         Ok(self.graph.transpose(&made, &[0, 2, 1]))
     }
 
-    /// Weights are [groups, values of a patch, outputs of a group] here, and [outputs, channels of a group, kernel] there.
+    /// Weights are [groups, values of a patch, outputs of a group] here, and [outputs, channels of a group, kernel]
+    /// there.
     fn convolution(
         &mut self,
         x: &str,

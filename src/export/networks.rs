@@ -58,8 +58,8 @@ impl OfRun {
         matches!(self.described.model.kind, Kind::Own { .. })
     }
 
-    /// As ONNX; none of a selector, whose outputs are not what it draws, of a trunk, which is in its encoder's, and of what has a
-    /// part of somebody's own kind.
+    /// As ONNX; none of a selector, whose outputs are not what it draws, of a trunk, which is in its encoder's, and of
+    /// what has a part of somebody's own kind.
     pub(super) fn graph(&self, trained: &Trained, all: &[OfRun]) -> anyhow::Result<Option<Vec<u8>>> {
         let d = trained.scenario.network.feature_dim;
         let trunk = match self.part {

@@ -74,8 +74,8 @@ impl Machines {
         of_transmitters.chain(self.receivers.iter().flat_map(ReceiverMachine::networks))
     }
 
-    /// Every receiver's answers for all rows, in each of `passes` passes, piece by piece. `show` is told how many rows have been answered, by
-    /// all receivers in all passes.
+    /// Every receiver's answers for all rows, in each of `passes` passes, piece by piece. `show` is told how many rows
+    /// have been answered, by all receivers in all passes.
     pub(crate) fn answers(
         mut self,
         passes: u64,

@@ -267,8 +267,8 @@ fn learnt(trained: &Trained) -> anyhow::Result<data::Trained> {
     Ok(learnt)
 }
 
-/// Outputs of receiver t's joint decoder: the bias of its last layer tells them, or of a kind of network that is not built in, the number
-/// of classes.
+/// Outputs of receiver t's joint decoder: the bias of its last layer tells them, or of a kind of network that is not
+/// built in, the number of classes.
 fn outputs(t: usize, state: &[u8], classes: Option<usize>) -> anyhow::Result<usize> {
     let tensors = node::unpack_state(state, &candle_core::Device::Cpu)?;
     let names = ["linear.b", "output.b"].map(|name| format!("receiver{t}/joint/{name}"));

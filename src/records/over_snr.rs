@@ -1,4 +1,5 @@
-//! Scores of one checkpoint over the SNR of its channels: snr.json in the folder of a run, which `evaluate --snr-db` writes.
+//! Scores of one checkpoint over the SNR of its channels: snr.json in the folder of a run, which `evaluate --snr-db`
+//! writes.
 
 use coordinator::{OnAir, Test};
 use serde::{Deserialize, Serialize};

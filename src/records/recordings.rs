@@ -31,7 +31,8 @@ pub(crate) fn n_ce_by_recording(Recordings { rows, losses, .. }: &Recordings) ->
     rows.iter().enumerate().map(cluster).collect()
 }
 
-/// A score by recording: that of a row of the summary's tasks. None if it is not on record, as in those of older programs.
+/// A score by recording: that of a row of the summary's tasks. None if it is not on record, as in those of older
+/// programs.
 pub(crate) fn score_by_recording(
     Recordings { rows, scores, .. }: &Recordings,
     task: usize,

@@ -20,9 +20,9 @@ use samples::Samples;
 
 /// Show what was drawn at a tick of training: u, samples, requests, choices, grants, and what the cap took away.
 ///
-/// u, the samples and the cap's draw follow from seed and tick. Requests and choices depend on the networks' parameters:
-/// they are read from draws.jsonl, where the run recorded them (record.draws), or the rounds since the last checkpoint
-/// before the tick are computed again, in this process.
+/// u, the samples and the cap's draw follow from seed and tick. Requests and choices depend on the networks'
+/// parameters: they are read from draws.jsonl, where the run recorded them (record.draws), or the rounds since the last
+/// checkpoint before the tick are computed again, in this process.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib replay runs/mine --tick 1234

@@ -20,7 +20,8 @@ pub(crate) fn selection(at: usize, run: &Recorded) -> String {
     picture("selection", at, &format!("<div>{}{note}</div>", table("", &rows)))
 }
 
-/// The rate of every entry on the test set, the share of passes that granted it, and its channel uses; a column for each receiver.
+/// The rate of every entry on the test set, the share of passes that granted it, and its channel uses; a column for
+/// each receiver.
 pub(crate) fn rates(run: &Recorded) -> String {
     let Some(test) = run.summary.as_ref().map(|summary| &summary.test) else { return String::new() };
     let mut rows = head_of_tasks(run);

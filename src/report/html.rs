@@ -26,8 +26,8 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A small square of the colour of the n-th of several runs; for a repeated colour, a piece of its line. As `mark` in the page's
-/// `words.js`.
+/// A small square of the colour of the n-th of several runs; for a repeated colour, a piece of its line. As `mark` in
+/// the page's `words.js`.
 pub(crate) fn mark(number: usize) -> String {
     let colour = format!("var(--c{})", number % COLOURS);
     let mut stops = String::new();

@@ -1,5 +1,5 @@
-//! What the pictures of a report are drawn from: the rounds of a run in the form that its page has, so that the page's own scripts draw
-//! them.
+//! What the pictures of a report are drawn from: the rounds of a run in the form that its page has, so that the page's
+//! own scripts draw them.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,8 @@ pub(crate) fn together(rounds: usize) -> usize {
     rounds.div_ceil(MOST_ROUNDS).max(1)
 }
 
-/// The state of a run, as `/api/run` of its page has it. Of merged rounds there are the means, and in `low` and `high` the range.
+/// The state of a run, as `/api/run` of its page has it. Of merged rounds there are the means, and in `low` and `high`
+/// the range.
 ///
 /// # Errors
 /// The malformed line of metrics.jsonl.
@@ -84,7 +85,8 @@ fn merged(values: &[Value], of: fn(&[f64]) -> f64) -> Value {
     }
 }
 
-/// The place of a picture: the page's script draws it from the data at this index, and keeps what is there in its place until then.
+/// The place of a picture: the page's script draws it from the data at this index, and keeps what is there in its place
+/// until then.
 pub(crate) fn picture(name: &str, at: usize, content: &str) -> String {
     format!("<div data-picture=\"{name}\" data-at=\"{at}\">{content}</div>\n")
 }

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{records::figures::named, statistics::Mean};
 
-/// The mean upper limit of a group's joint rates, in nats; none without estimates, or if it is unknown for some run. That of older
-/// records follows from the last selection of training: none where the selection of the test has shown more.
+/// The mean upper limit of a group's joint rates, in nats; none without estimates, or if it is unknown for some run.
+/// That of older records follows from the last selection of training: none where the selection of the test has shown
+/// more.
 pub(super) fn ceiling(group: &Group, labels: Option<&Labels>) -> Option<f64> {
     let estimated = group.runs.iter().filter(|run| named(&run.figures, "joint_rate").is_some());
     let own: Vec<f64> = estimated.map(|run| of_run(run, labels)).collect::<Option<_>>()?;

@@ -137,8 +137,8 @@ fn nearest(comparisons: &[Comparison]) -> &Comparison {
     least.expect("there is at least one")
 }
 
-/// Whether the sides that the claim calls good, or comparable, are better than guessing; and remarks if not. In a claim about rates
-/// both are: what networks send that have learnt nothing says nothing.
+/// Whether the sides that the claim calls good, or comparable, are better than guessing; and remarks if not. In a claim
+/// about rates both are: what networks send that have learnt nothing says nothing.
 fn guard(groups: &[Group], claim: &Claim, margins: &Margins, entropy: f64) -> Option<(Verdict, String)> {
     let is_rate = |term: &Term| matches!(term, Term::Metric { metric, .. } if metric.ends_with("_rate"));
     let good: Vec<&Term> = match claim.is {

@@ -126,7 +126,8 @@ impl Group {
         Mean::of(&self.runs.iter().filter_map(|run| named(&run.figures, name)).collect::<Vec<_>>())
     }
 
-    /// The interval of N-CE or of a score over seeds and recordings together; none unless all runs have it by recording.
+    /// The interval of N-CE or of a score over seeds and recordings together; none unless all runs have it by
+    /// recording.
     pub(super) fn interval(&self, name: &str) -> Option<Interval> {
         let values = self.runs.iter().filter_map(|run| named(&run.figures, name)).collect();
         let clusters: Option<Vec<Vec<Cluster>>> =

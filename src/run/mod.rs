@@ -68,7 +68,8 @@ pub(crate) struct Arguments {
     #[arg(long, env = "POM2DIB_PAGE", value_name = "IP:PORT|off")]
     page: Option<PageAddress>,
 
-    /// Folder into which scalars, histograms, the map of grants and hyper-parameters are written as event files of TensorBoard
+    /// Folder into which scalars, histograms, the map of grants and hyper-parameters are written as event files of
+    /// TensorBoard
     #[arg(long, env = "POM2DIB_TENSORBOARD", value_name = "DIR")]
     tensorboard: Option<PathBuf>,
 
@@ -76,8 +77,8 @@ pub(crate) struct Arguments {
     #[arg(long, env = "POM2DIB_TUI", value_parser = node::boolean)]
     tui: bool,
 
-    /// Send traces of rounds and evaluation passes, of all processes, to this OpenTelemetry collector, which takes OTLP over
-    /// gRPC (docs/watching.md)
+    /// Send traces of rounds and evaluation passes, of all processes, to this OpenTelemetry collector, which takes OTLP
+    /// over gRPC (docs/watching.md)
     #[arg(long, env = "POM2DIB_OTLP", value_name = "URL")]
     otlp: Option<node::Collector>,
 

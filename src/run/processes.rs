@@ -143,8 +143,8 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
     }
 }
 
-/// Runs the nodes of a service as processes, with their coordinator in this one, which reads the samples and writes the answers. Killed
-/// nodes are restarted.
+/// Runs the nodes of a service as processes, with their coordinator in this one, which reads the samples and writes the
+/// answers. Killed nodes are restarted.
 pub(crate) fn serve(launch: &Launch) -> Result<Outcome, CoordinatorError> {
     let options = launch.coordinator.options()?.with_own_token()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -1,8 +1,9 @@
-//! A network that is spread over several machines which share the run's folder, as one job of a batch system gives them.
+//! A network that is spread over several machines which share the run's folder, as one job of a batch system gives
+//! them.
 //!
-//! The first machine runs the coordinator; transmitter k and receiver t run on machine k and t, modulo their number. The
-//! coordinator's address is in a file of the run's folder, and so is the token by which the nodes are admitted, which
-//! only its owner can read.
+//! The first machine runs the coordinator; transmitter k and receiver t run on machine k and t, modulo their number.
+//! The coordinator's address is in a file of the run's folder, and so is the token by which the nodes are admitted,
+//! which only its owner can read.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -79,8 +80,9 @@ impl Launch {
         Ok(address)
     }
 
-    /// The address on which a node listens, as the coordinator is at `coordinator`: the coordinator's own, or of a spread
-    /// network all of its machine's. On loopback, where all machines are this one, the others could not be told of it.
+    /// The address on which a node listens, as the coordinator is at `coordinator`: the coordinator's own, or of a
+    /// spread network all of its machine's. On loopback, where all machines are this one, the others could not be told
+    /// of it.
     pub(super) fn listening(&self, coordinator: &str) -> IpAddr {
         let named: Option<SocketAddr> = coordinator.parse().ok();
         let loopback = named.map(|address| address.ip()).filter(|address| address.is_loopback());

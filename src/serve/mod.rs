@@ -21,9 +21,9 @@ use crate::{
 
 /// Answer a stream of samples with the networks of a run: Algorithm 2, for as long as samples come.
 ///
-/// u is drawn once, the selection is fixed, and from then on every sample is encoded, sent and answered by all receivers, in order. What is
-/// drawn for a sample follows from its number alone: the answers to the test set are those of `evaluate`, whatever the rate and the
-/// batches.
+/// u is drawn once, the selection is fixed, and from then on every sample is encoded, sent and answered by all
+/// receivers, in order. What is drawn for a sample follows from its number alone: the answers to the test set are those
+/// of `evaluate`, whatever the rate and the batches.
 #[derive(clap::Args)]
 #[command(
     after_long_help = "With --json, every answer is an object in a line of its own on standard output, and the summary is the last:
@@ -60,8 +60,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     stream: StreamArguments,
 
-    /// File with profiles of devices and links, instead of the scenario's [profile]: the summary also has milliseconds and millijoules
-    /// of a sample as modelled for them
+    /// File with profiles of devices and links, instead of the scenario's [profile]: the summary also has milliseconds
+    /// and millijoules of a sample as modelled for them
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
 

@@ -1,4 +1,5 @@
-//! What a sample would cost on other hardware: modelled from profiles of devices and links, beside what was measured here.
+//! What a sample would cost on other hardware: modelled from profiles of devices and links, beside what was measured
+//! here.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -16,8 +16,8 @@ pub(crate) struct Cluster {
     pub(crate) sum: f64,
 }
 
-/// The 95 % interval of the mean of `values`, one for each seed: Student's t or, where the same is known by test recording, the
-/// wider of that and a bootstrap over seeds and recordings together. None from a single seed.
+/// The 95 % interval of the mean of `values`, one for each seed: Student's t or, where the same is known by test
+/// recording, the wider of that and a bootstrap over seeds and recordings together. None from a single seed.
 pub(crate) fn over_seeds(values: &[f64], clusters: Option<&[Vec<Cluster>]>) -> Option<Interval> {
     if values.len() < 2 {
         return None;

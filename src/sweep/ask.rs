@@ -40,8 +40,9 @@ const LARGEST: u64 = 1 << 20;
 /// Ask a search for its next point, as JSON
 ///
 /// DIR is the folder of a sweep with ranges, made by `pom2dib sweep ... --set KEY=LOW..HIGH --out DIR --print`. Without
-/// values the next point of Sobol's sequence is drawn; an optimiser of another program gives its own, by --set. The answer
-/// has "point" (its name), "folder", "command" (which runs it), "values", "rounds" and "space" (the ranges and values).
+/// values the next point of Sobol's sequence is drawn; an optimiser of another program gives its own, by --set. The
+/// answer has "point" (its name), "folder", "command" (which runs it), "values", "rounds" and "space" (the ranges and
+/// values).
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib sweep --set train.beta=1e-5..1e-1:log --rounds 50 --out search --print
@@ -60,8 +61,8 @@ pub(crate) struct AskArguments {
 /// Tell a search what came of a point, as JSON
 ///
 /// Standard input has an object with "point", the name that `ask` gave, and optionally "value", a number that is to be
-/// high. By default the value is the run's N-CE on validation rows, or without such rows on the test set. The answer has
-/// "point", "value", "value_is", "status", "figures", "told" (the number of points told so far) and "best".
+/// high. By default the value is the run's N-CE on validation rows, or without such rows on the test set. The answer
+/// has "point", "value", "value_is", "status", "figures", "told" (the number of points told so far) and "best".
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   pom2dib tell search < told.json

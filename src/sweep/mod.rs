@@ -67,13 +67,13 @@ use crate::{
 /// After an interruption or failed points, the same command continues, and so does --resume OUT: it skips finished
 /// points, and resumes the others from their last checkpoint. More values can be added in the same folder.
 ///
-/// With --on the points run elsewhere: as jobs of Slurm or Kubernetes, or wherever a command starts them. OUT must be in
-/// storage that those machines share with this one. Ctrl-C leaves the jobs running; --resume OUT finds them.
+/// With --on the points run elsewhere: as jobs of Slurm or Kubernetes, or wherever a command starts them. OUT must be
+/// in storage that those machines share with this one. Ctrl-C leaves the jobs running; --resume OUT finds them.
 ///
 /// At the end OUT holds sweep.csv (a row for each point), sweep-seeds.csv (means over seeds with 95 % intervals,
-/// Student's t; whether a row is on the Pareto front of N-CE and sum-rate, coded bits or SNR), sweep-pairs.csv (differences of all rows to
-/// the first, over the seeds that both have), sweep.html (a page) and sweep.json (all). Failed points are listed with
-/// their error; the exit status is then 1.
+/// Student's t; whether a row is on the Pareto front of N-CE and sum-rate, coded bits or SNR), sweep-pairs.csv
+/// (differences of all rows to the first, over the seeds that both have), sweep.html (a page) and sweep.json (all).
+/// Failed points are listed with their error; the exit status is then 1.
 #[derive(Clone, Debug, Default, clap::Args, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[command(
@@ -133,8 +133,8 @@ pub(crate) struct Arguments {
     #[serde(skip)]
     resume: Option<PathBuf>,
 
-    /// Folder into which every point writes event files of TensorBoard, in a folder named by its values: with its keys as
-    /// hyper-parameters
+    /// Folder into which every point writes event files of TensorBoard, in a folder named by its values: with its keys
+    /// as hyper-parameters
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
 

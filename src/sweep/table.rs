@@ -101,8 +101,8 @@ impl<'a> Table<'a> {
         Mean::of(&values)
     }
 
-    /// The interval of a group's N-CE over seeds and test recordings together; none unless all its finished runs kept their losses
-    /// on the same recordings.
+    /// The interval of a group's N-CE over seeds and test recordings together; none unless all its finished runs kept
+    /// their losses on the same recordings.
     fn n_ce_interval(&self, group: &Group) -> Option<Interval> {
         let done = || group.points.iter().filter(|&&at| matches!(self.ends[at], End::Done(_)));
         let values: Vec<f64> = done().filter_map(|&at| named(&self.figures[at], "n_ce")).collect();

@@ -30,8 +30,8 @@ pub(super) const BONES: [(usize, usize); 16] = [
     (15, 16),
 ];
 
-/// Limbs at the height of an action, in radians but for the jump. An arm or leg is lifted by its first angle from hanging
-/// down, into the direction of its second: 0 is forward, a quarter turn outward.
+/// Limbs at the height of an action, in radians but for the jump. An arm or leg is lifted by its first angle from
+/// hanging down, into the direction of its second: 0 is forward, a quarter turn outward.
 #[derive(Clone, Copy, Default)]
 struct Posture {
     left_arm: [f64; 3],

@@ -72,8 +72,8 @@ impl Room {
         }
     }
 
-    /// Amplitudes in decibels and phases in radians, in MATLAB's order. Ten packets go out while the body moves on by a tenth
-    /// of a frame.
+    /// Amplitudes in decibels and phases in radians, in MATLAB's order. Ten packets go out while the body moves on by a
+    /// tenth of a frame.
     pub(super) fn csi(&self, pose: &Pose, next: &Pose, stream: &mut Stream) -> [Vec<f64>; 2] {
         let [antennas, subcarriers, packets] = CSI_SHAPE;
         let size = CSI_SHAPE.iter().product();

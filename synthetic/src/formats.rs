@@ -29,7 +29,8 @@ pub(super) fn png_file(picture: &[u16]) -> Vec<u8> {
     file
 }
 
-/// A `.mat` file of version 5 of double arrays of one shape, uncompressed, as SciPy writes it: values in MATLAB's order.
+/// A `.mat` file of version 5 of double arrays of one shape, uncompressed, as SciPy writes it: values in MATLAB's
+/// order.
 ///
 /// For tests of its reader, too.
 pub fn mat_file(arrays: &[(&str, &[f64])], shape: [usize; 3]) -> Vec<u8> {

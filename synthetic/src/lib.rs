@@ -1,7 +1,7 @@
 //! A tree of files in MM-Fi's formats, made by code: bodies of a few lines do the 27 actions before modelled sensors.
 //!
-//! It stands in for the real data where that cannot be had, for tests and to try the program. What a network scores on it
-//! says nothing of what it would score on MM-Fi.
+//! It stands in for the real data where that cannot be had, for tests and to try the program. What a network scores on
+//! it says nothing of what it would score on MM-Fi.
 
 mod body;
 mod camera;

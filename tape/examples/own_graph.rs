@@ -1,6 +1,7 @@
 //! A program with a kind of network that is written with candle-nn. (tape/tests/own_graph.rs runs it.)
 //!
-//! cargo run --release -p pom2dib-tape --example own_graph -- run --set network.joint.kind=gated --set network.joint.width=32
+//! cargo run --release -p pom2dib-tape --example own_graph -- run --set network.joint.kind=gated --set
+//! network.joint.width=32
 use std::process::ExitCode;
 
 use candle_core::Tensor;

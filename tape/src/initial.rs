@@ -5,8 +5,8 @@ use candle_nn::Init;
 use candle_nn::init::NormalOrUniform;
 use randomness::Stream;
 
-/// Values of a parameter in its order. `Init` draws from a generator of candle's own; here its distributions are drawn from a
-/// stream that has an address.
+/// Values of a parameter in its order. `Init` draws from a generator of candle's own; here its distributions are drawn
+/// from a stream that has an address.
 pub(crate) fn draw(init: Init, shape: &Shape, stream: &mut Stream) -> Vec<f64> {
     let count = shape.elem_count();
     let mut uniform = |low: f64, high: f64| (0..count).map(|_| stream.uniform_in(low, high)).collect();

@@ -122,7 +122,8 @@ fn made_up(inputs: usize, dtype: DType) -> candle_core::Result<(Var, Recorder)> 
     Ok((Var::from_tensor(&rows)?, Recorder::new(stream, dtype)))
 }
 
-/// Compares candle's gradients with finite differences, in f64: of the input and of each variable, along the gradient itself.
+/// Compares candle's gradients with finite differences, in f64: of the input and of each variable, along the gradient
+/// itself.
 pub(crate) fn compare(inputs: usize, graph: &Graph) -> Result<(), Refusal> {
     let failed = |source| Refusal::Graph { inputs, source };
     let (rows, recorder) = made_up(inputs, DType::F64).map_err(failed)?;
@@ -146,8 +147,8 @@ pub(crate) fn compare(inputs: usize, graph: &Graph) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The norm of a gradient, and the central difference quotient of `cost` in its direction, at a variable that is moved and
-/// brought back.
+/// The norm of a gradient, and the central difference quotient of `cost` in its direction, at a variable that is moved
+/// and brought back.
 fn slope_along(
     gradient: &Tensor,
     place: &Var,

@@ -19,23 +19,25 @@ pub(crate) type Graph = dyn Fn(VarBuilder<'static>, &Tensor) -> candle_core::Res
 
 /// A graph of candle's operations as a [`Module`]: candle's tape does the backward pass.
 ///
-/// **How it runs.** In training, each gradient block is a graph of its own, on rows that are made dense. Its variables are copies of
-/// the network's parameters, made anew in each pass, so that no step and no restored checkpoint is missed. The graph is built
-/// anew for each block: let it do nothing else that takes time. It must not keep what it is given.
+/// **How it runs.** In training, each gradient block is a graph of its own, on rows that are made dense. Its variables
+/// are copies of the network's parameters, made anew in each pass, so that no step and no restored checkpoint is
+/// missed. The graph is built anew for each block: let it do nothing else that takes time. It must not keep what it is
+/// given.
 ///
-/// **What it may use.** Whatever candle differentiates rightly. Not everything is: both gradients of `conv1d` are wrong for
-/// batches, that of `max_pool2d` is divided by the window, `max` gives each of several largest values the whole gradient, and a
-/// strided `conv2d` may fail on odd sizes. (Checked with candle 0.11.1.) [`Tape::new`] compares all gradients with finite
-/// differences on a few rows, and refuses what is wrong there; equal largest values, which it does not meet, it cannot refuse. It
-/// also refuses what has no backward pass at all, what draws without an address, and what mixes rows.
+/// **What it may use.** Whatever candle differentiates rightly. Not everything is: both gradients of `conv1d` are wrong
+/// for batches, that of `max_pool2d` is divided by the window, `max` gives each of several largest values the whole
+/// gradient, and a strided `conv2d` may fail on odd sizes. (Checked with candle 0.11.1.) [`Tape::new`] compares all
+/// gradients with finite differences on a few rows, and refuses what is wrong there; equal largest values, which it
+/// does not meet, it cannot refuse. It also refuses what has no backward pass at all, what draws without an address,
+/// and what mixes rows.
 ///
-/// **What is promised.** The same build gives the same bits on the same number of threads; and since every gradient block is by
-/// itself, how a round is cut into parts at its gradient blocks changes none. What is *not* promised is the same bits on
-/// other instruction sets or numbers of threads, nor that the last bits of an answer do not depend on how many rows were asked
-/// at once.
+/// **What is promised.** The same build gives the same bits on the same number of threads; and since every gradient
+/// block is by itself, how a round is cut into parts at its gradient blocks changes none. What is *not* promised is the
+/// same bits on other instruction sets or numbers of threads, nor that the last bits of an answer do not depend on how
+/// many rows were asked at once.
 ///
-/// **Initial values** are drawn from the network's own stream, in the order in which the graph asks for its variables, with the
-/// distributions that candle-nn's layers hint at.
+/// **Initial values** are drawn from the network's own stream, in the order in which the graph asks for its variables,
+/// with the distributions that candle-nn's layers hint at.
 pub struct Tape {
     inputs: usize,
     outputs: usize,
@@ -72,8 +74,8 @@ impl Tape {
         Ok(tape)
     }
 
-    /// The same for a graph whose gradients are meant not to be those of its output, such as a straight-through estimate of a
-    /// rounding, or that has no f64: they are not compared with finite differences.
+    /// The same for a graph whose gradients are meant not to be those of its output, such as a straight-through
+    /// estimate of a rounding, or that has no f64: they are not compared with finite differences.
     ///
     /// # Errors
     /// The others of [`Tape::new`].
@@ -95,8 +97,8 @@ impl Tape {
         Ok(Tape { inputs, outputs, layout, variables, products, graph })
     }
 
-    /// Says what matrix products a row takes, for figures of speed. Without, each matrix among the variables counts as one that a
-    /// row is multiplied with once; convolutions do not count.
+    /// Says what matrix products a row takes, for figures of speed. Without, each matrix among the variables counts as
+    /// one that a row is multiplied with once; convolutions do not count.
     pub fn with_products(self, products: Vec<Product>) -> Self {
         Tape { products, ..self }
     }

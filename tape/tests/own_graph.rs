@@ -1,5 +1,5 @@
-//! A program with a kind that is a graph of candle-nn's (`examples/own_graph.rs`) runs networks of processes, and says what its bits
-//! are bound to.
+//! A program with a kind that is a graph of candle-nn's (`examples/own_graph.rs`) runs networks of processes, and says
+//! what its bits are bound to.
 
 use std::{path::PathBuf, sync::LazyLock};
 

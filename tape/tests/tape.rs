@@ -304,7 +304,8 @@ fn what_cannot_keep_the_promises_of_a_module_is_refused() {
     assert!(refusal(twice).contains("variable w is asked for with shape [4, 3], and with [3, 4]"));
 }
 
-/// Operations of candle's whose backward passes are wrong, and what is meant to be another gradient than that of the output.
+/// Operations of candle's whose backward passes are wrong, and what is meant to be another gradient than that of the
+/// output.
 #[test]
 fn wrong_gradients_are_refused_unless_they_are_meant() {
     let convolved = |variables: VarBuilder<'static>, rows: &Tensor| {

@@ -43,8 +43,8 @@ const TOLERANCE: f64 = 1e-5;
 /// [`TOLERANCE`] holds.
 const TOLERANCE_OF_CERTAIN_ENCODERS: f64 = 1e-3;
 
-/// The same for encoders with trunks: the gradients that a trunk gets from its heads for several receivers cancel in part, and their
-/// rounding errors do not; heads see the rounding errors of what trunks put out.
+/// The same for encoders with trunks: the gradients that a trunk gets from its heads for several receivers cancel in
+/// part, and their rounding errors do not; heads see the rounding errors of what trunks put out.
 const TOLERANCE_OF_TRUNKS: f64 = 5e-5;
 
 /// A small gradient is compared relative to this share of its network's whole gradient: after cancellation of terms it
@@ -208,8 +208,8 @@ fn of_encoders_that_learn_for_whom_they_encode_in_other_ways() {
         let task_input = format!("train.task_input={task_input}");
         let networks = [hidden, trunk, "train.beta=0.1", &task_input];
         agrees(&toy(THREE_BY_TWO, &networks), Start::Unsettled);
-        // Of a tick that several receivers are sent, in a round of several parts too, and with gains beside the task input;
-        // without rates, whose rounding errors these encoders, which are more certain, would show alone.
+        // Of a tick that several receivers are sent, in a round of several parts too, and with gains beside the task
+        // input; without rates, whose rounding errors these encoders, which are more certain, would show alone.
         let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
         let more = [
             "train.method=tadib",

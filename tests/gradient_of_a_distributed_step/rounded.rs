@@ -1,5 +1,5 @@
-//! Gradients that are rounded on their way back: what is sent is what an independent rounding makes of the oracle's gradients, and
-//! transmitters learn from exactly that.
+//! Gradients that are rounded on their way back: what is sent is what an independent rounding makes of the oracle's
+//! gradients, and transmitters learn from exactly that.
 
 use std::collections::HashMap;
 

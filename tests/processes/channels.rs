@@ -1,4 +1,5 @@
-//! Features over the air in networks of processes: what is drawn there follows from the seed, whatever happens to processes.
+//! Features over the air in networks of processes: what is drawn there follows from the seed, whatever happens to
+//! processes.
 
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ const TO_BE_KILLED: &str = "--rounds 60 --set checkpoint.every=2";
 /// The next kill waits for up to this many rounds more than the one before.
 const ROUNDS_A_KILL: u32 = 4;
 
-/// Kills ten processes of a run, one after the other, each at a moment after the run has got some rounds further; they are started again.
-/// `POM2DIB_BASE` chooses other moments.
+/// Kills ten processes of a run, one after the other, each at a moment after the run has got some rounds further; they
+/// are started again. `POM2DIB_BASE` chooses other moments.
 fn kill_ten(place: &Place, name: &str, mut run: Process) -> Outcome {
     let base =
         std::env::var("POM2DIB_BASE").map_or(17, |text| text.parse().expect("POM2DIB_BASE is a number"));

@@ -240,8 +240,8 @@ fn the_manifests_of_a_service_are_valid_too() {
     }
 }
 
-/// Stands for kubectl and a cluster: runs the pods of a Job as processes here, replaces one that fails, and after the second
-/// failure of an index ends the Job, as its back-off limit does. There is no API server to be had.
+/// Stands for kubectl and a cluster: runs the pods of a Job as processes here, replaces one that fails, and after the
+/// second failure of an index ends the Job, as its back-off limit does. There is no API server to be had.
 const STAND_IN: &str = r#"#!/bin/sh
 state="$FAKE_CLUSTER"
 index() {

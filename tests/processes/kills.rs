@@ -1,9 +1,10 @@
 //! Processes are killed at random moments, including their parent and those that evaluate: whichever are killed, and
 //! however often, the run ends with the result of an undisturbed one, bit for bit.
 //!
-//! `POM2DIB_KILLS=1000 cargo test --release --test processes kills:: -- --nocapture` is a campaign: it prints its progress
-//! every half minute and, at its end, which process was killed when. `POM2DIB_KILL_SEED` chooses other moments, and so does
-//! `POM2DIB_BASE`, which every run of the gate draws; without either they are always the same. A failure prints its seed.
+//! `POM2DIB_KILLS=1000 cargo test --release --test processes kills:: -- --nocapture` is a campaign: it prints its
+//! progress every half minute and, at its end, which process was killed when. `POM2DIB_KILL_SEED` chooses other
+//! moments, and so does `POM2DIB_BASE`, which every run of the gate draws; without either they are always the same. A
+//! failure prints its seed.
 
 use std::{
     collections::BTreeMap,
@@ -63,8 +64,8 @@ fn campaign(test: &str, words: &str, most: usize) {
         runs += 1;
         let name = format!("run-{runs}");
         let mut run = place.start(&format!("run {words} --out {name} --restarts 1000 --json"));
-        // Under kills that come faster than checkpoints no run would end. So each has its share, of which some are for its
-        // evaluation.
+        // Under kills that come faster than checkpoints no run would end. So each has its share, of which some are for
+        // its evaluation.
         let first = campaign.total();
         let quota = (most - first).min(60);
         let outcome = loop {

@@ -1,4 +1,5 @@
-//! The program as its users meet it: real processes on this machine, in containers, behind network namespaces, on a Slurm.
+//! The program as its users meet it: real processes on this machine, in containers, behind network namespaces, on a
+//! Slurm.
 //!
 //! One binary for all of them: it links once, and while one test waits for a container or a time limit another one
 //! computes.

@@ -129,7 +129,8 @@ fn every_round_and_every_pass_of_evaluation_is_one_trace_over_all_processes() {
         let processes: BTreeSet<&str> = trace.iter().map(|span| span.process.as_str()).collect();
         let all = ["coordinator", "receiver 0", "receiver 1", "transmitter 0", "transmitter 1"];
         assert_eq!(processes, BTreeSet::from(all));
-        // The whole, four nodes, and an exchange and its answer for each of four links; in a pass, for each of its pieces.
+        // The whole, four nodes, and an exchange and its answer for each of four links; in a pass, for each of its
+        // pieces.
         let is_round = trace[0].round.is_some();
         assert!(trace.iter().all(|span| span.round == trace[0].round));
         match is_round {

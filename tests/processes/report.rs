@@ -1,4 +1,5 @@
-//! The page that `report` writes: of a run, of two side by side, of one that has not ended, in a browser; and its refusals.
+//! The page that `report` writes: of a run, of two side by side, of one that has not ended, in a browser; and its
+//! refusals.
 
 use harness::{Browser, Place};
 use roxmltree::{Document, Node, ParsingOptions};
@@ -174,7 +175,8 @@ fn a_browser_draws_what_was_logged_and_asks_nobody() {
     let end = |line: &Value| json!([line["sum_rate"], line["n_ce"]]);
     assert_near(&ends, &json!([end(&metrics[0]), end(&metrics[5])]));
 
-    // The map has a pixel for each entry in each round; the network and the table are of the last rounds, or of the chosen one.
+    // The map has a pixel for each entry in each round; the network and the table are of the last rounds, or of the
+    // chosen one.
     let map = browser.evaluate(
         "(() => { const { image } = drawn.heats[0]; const { data } = image.getContext('2d').getImageData(0, 0, image.width, image.height); \
          return [...data].filter((_, at) => at % 4 === 3); })()",

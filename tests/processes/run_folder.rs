@@ -45,7 +45,8 @@ fn numbers_in_logs_are_as_short_as_they_read_back() {
                 shortest[..2].iter().any(|short| digits(word) <= digits(short)),
                 "{name}: {word} {value}"
             );
-            // An f32 is written with nine digits, not with the seventeen of an f64. (A mean in f64 may be an f32 by chance.)
+            // An f32 is written with nine digits, not with the seventeen of an f64. (A mean in f64 may be an f32 by
+            // chance.)
             let is_single = name == "answers.jsonl" && f64::from(value as f32) == value;
             assert!(!is_single || digits(word) <= digits(&shortest[2]), "{name}: {word} {}", shortest[2]);
             seen += 1;

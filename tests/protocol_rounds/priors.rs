@@ -31,8 +31,8 @@ fn integers_travel_and_tables_come_before_they_are_needed() {
     }
 }
 
-/// A message brings the tables that it is coded with and that have not come, and no others. `known` are the number of the last tables
-/// and the modalities of which one has come.
+/// A message brings the tables that it is coded with and that have not come, and no others. `known` are the number of
+/// the last tables and the modalities of which one has come.
 fn assert_told(k: usize, features: &Features, (number, has): &mut (u64, Vec<bool>)) {
     let stamp = features.stamp.as_ref().unwrap();
     assert!(features.z.is_none());
@@ -64,8 +64,8 @@ fn assert_told(k: usize, features: &Features, (number, has): &mut (u64, Vec<bool
     assert!(entries.iter().all(|&(_, m)| has[m]), "{stamp:?}: a table is missing");
 }
 
-/// Tables are made anew only when ten times their bytes have been coded with them: they stay a tenth of all, but for those that a
-/// stretch began with and the last.
+/// Tables are made anew only when ten times their bytes have been coded with them: they stay a tenth of all, but for
+/// those that a stretch began with and the last.
 #[test]
 fn tables_take_a_tenth_of_what_is_coded_with_them() {
     let setup = dithered(&["train.table_every=1", "train.samples_per_tick=40", "train.rounds=120"]);

@@ -280,7 +280,8 @@ fn flip(bits: &mut Bytes, place: usize) {
     *bits = bytes.into();
 }
 
-/// Claims a choice for the receiver at the first tick at which it did not request; or none at the first at which it did.
+/// Claims a choice for the receiver at the first tick at which it did not request; or none at the first at which it
+/// did.
 fn request(features: &mut Features, claim: bool) {
     let before = ChoiceGrid::from_bytes(TICKS, RECEIVERS, MODALITIES_OF_1, &features.choices).unwrap();
     let chosen = |tick: usize| before.choices_at(tick).iter().any(|(t, _)| *t == FEATURES.t);

@@ -110,8 +110,8 @@ impl PlayedRound {
         granted
     }
 
-    /// Which of the entries in features receiver t used: it says so with their gradients, in the turn after the one that they
-    /// answer.
+    /// Which of the entries in features receiver t used: it says so with their gradients, in the turn after the one
+    /// that they answer.
     fn used(&self, setup: &Setup, (k, t): (usize, usize), features: &Features) -> Vec<bool> {
         let count = granted_by(setup, k, features).len();
         let link = self.network.letters.iter().filter(|letter| (letter.k, letter.t) == (k, t));

@@ -18,8 +18,8 @@ struct ToyData {
     seed: Seed,
 }
 
-/// Settings that tests fix, so that changed defaults do not affect them. Coders are small: what is checked has nothing to do with
-/// their size, and the paper's are tried on digits.
+/// Settings that tests fix, so that changed defaults do not affect them. Coders are small: what is checked has nothing
+/// to do with their size, and the paper's are tried on digits.
 const PLAIN: [&str; 11] = [
     "network.encoder.hidden=[40,24]",
     "network.joint.hidden=[40,24]",

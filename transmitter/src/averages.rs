@@ -12,8 +12,8 @@ use crate::coded::Coded;
 /// How far a round moves a mean.
 const STEP: f64 = 0.1;
 
-/// The mean power of a symbol before it is scaled, by modality and receiver: 0 as long as nothing was sent. A step moves it, as it does
-/// parameters, but no gradient flows through it.
+/// The mean power of a symbol before it is scaled, by modality and receiver: 0 as long as nothing was sent. A step
+/// moves it, as it does parameters, but no gradient flows through it.
 pub(crate) struct Averages {
     /// What its tensor is called in a state.
     name: String,

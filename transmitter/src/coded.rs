@@ -103,8 +103,8 @@ pub(crate) struct Packed {
 }
 
 impl Coded {
-    /// For every receiver, features and rates of its entries (tick, modality), in their order. Which receivers get the rates of what
-    /// arrives, `counts_received` says.
+    /// For every receiver, features and rates of its entries (tick, modality), in their order. Which receivers get the
+    /// rates of what arrives, `counts_received` says.
     pub(crate) fn pack(
         &self,
         entries: &[Vec<(usize, usize)>],
@@ -232,7 +232,8 @@ fn simulated(places: &[CodedEntry<'_>]) -> proto::v1::Coded {
     proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
 }
 
-/// The stream of entries that are quantised: the levels of each dimension of a modality, by how often it has had them so far.
+/// The stream of entries that are quantised: the levels of each dimension of a modality, by how often it has had them
+/// so far.
 fn quantised(places: &[CodedEntry<'_>], form: &Form) -> proto::v1::Coded {
     let mut encoder = Encoder::default();
     let mut levels = Levels::new(form.bits, form.d);

@@ -30,8 +30,8 @@ pub(crate) struct Moment {
 }
 
 impl Dithered {
-    /// Of what modality m's encoder put out, [rows, d]; and the features that receivers will find. Their posterior has the standard
-    /// deviation of noise that is uniform over a step.
+    /// Of what modality m's encoder put out, [rows, d]; and the features that receivers will find. Their posterior has
+    /// the standard deviation of noise that is uniform over a step.
     pub(crate) fn new(
         context: &Context,
         tables: &Tables<EntryTable>,

@@ -217,8 +217,8 @@ impl Encoders {
         self.encode_all(context, &batch, grants, profiler)
     }
 
-    /// Encodes a batch of a stream: rows of the test set, or what is given in their place. What is drawn is what [`Self::encode_piece`] draws for
-    /// those rows; `moment` is that of their piece.
+    /// Encodes a batch of a stream: rows of the test set, or what is given in their place. What is drawn is what
+    /// [`Self::encode_piece`] draws for those rows; `moment` is that of their piece.
     pub(crate) fn encode_served(
         &self,
         context: &Context,
@@ -248,7 +248,8 @@ impl Encoders {
         &self.widths
     }
 
-    /// Encodes rows of the training set as in an epoch that training never comes to, under the one selection of a pass, tape-free.
+    /// Encodes rows of the training set as in an epoch that training never comes to, under the one selection of a pass,
+    /// tape-free.
     pub(crate) fn encode_training_rows(
         &self,
         context: &Context,
@@ -420,8 +421,8 @@ impl Encoders {
         })
     }
 
-    /// What the encoder's head is given of samples [rows, width]: what its trunk makes of them, with what that needs for its
-    /// backward pass; without a trunk, the samples.
+    /// What the encoder's head is given of samples [rows, width]: what its trunk makes of them, with what that needs
+    /// for its backward pass; without a trunk, the samples.
     fn see(
         &self,
         context: &Context,
@@ -596,8 +597,8 @@ impl Encoders {
     }
 }
 
-/// The values of samples [rows, width] in the input of an encoder's last part, given which rows of them (`samples`) each
-/// entry takes and for which receiver: in one place for all receivers, or in one for each.
+/// The values of samples [rows, width] in the input of an encoder's last part, given which rows of them (`samples`)
+/// each entry takes and for which receiver: in one place for all receivers, or in one for each.
 fn in_places(
     places: usize,
     x: &Tensor,
@@ -696,8 +697,8 @@ fn read_tick(
     Ok(())
 }
 
-/// Adds the noise of `evaluation.sensor_noise` to the samples of modality m at a tick, each of which has a draw of its own in a
-/// pass.
+/// Adds the noise of `evaluation.sensor_noise` to the samples of modality m at a tick, each of which has a draw of its
+/// own in a pass.
 fn add_sensor_noise(
     context: &Context,
     batch: &Batch<'_>,
@@ -762,7 +763,8 @@ fn places(
     entries.iter().map(place).collect()
 }
 
-/// What the receivers want of the z of some entries, in the order of the encoder's rows: nothing of what they did not use.
+/// What the receivers want of the z of some entries, in the order of the encoder's rows: nothing of what they did not
+/// use.
 fn z_gradient(
     context: &Context,
     feedback: &[GradientFeedback],

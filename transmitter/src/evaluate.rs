@@ -8,7 +8,8 @@ use scenario::Coding;
 
 use crate::{coded::Coded, rates::group_rates};
 
-/// A pass over the whole test set, or all validation rows: under one selection (Algorithm 2), or one for every group of samples.
+/// A pass over the whole test set, or all validation rows: under one selection (Algorithm 2), or one for every group of
+/// samples.
 pub(crate) struct Pass {
     pub(crate) number: u64,
     /// The piece whose turns are due.
@@ -19,8 +20,8 @@ pub(crate) struct Pass {
     pub(crate) grants: Grants,
     /// All entries (receiver, modality) that were granted so far.
     granted: BTreeSet<(usize, usize)>,
-    /// Features of the first samples of every entry (receiver, modality), for the large-sample joint rate, and their number. Only the
-    /// first pass keeps them.
+    /// Features of the first samples of every entry (receiver, modality), for the large-sample joint rate, and their
+    /// number. Only the first pass keeps them.
     kept: BTreeMap<(usize, usize), (Vec<Features>, usize)>,
 }
 
@@ -115,7 +116,8 @@ pub(crate) fn each(
     Ok(Features { z: of(&features.z)?, posterior })
 }
 
-/// For every row the number of the first that is the same: with the same posterior, or without one with the same feature.
+/// For every row the number of the first that is the same: with the same posterior, or without one with the same
+/// feature.
 fn copies(features: &Features) -> Result<Vec<usize>, NodeError> {
     let told_by = features.posterior.as_ref().map_or(&features.z, |posterior| &posterior.mu);
     let rows: Vec<Vec<f32>> = told_by.to_vec2()?;
@@ -133,8 +135,8 @@ fn once(features: &Features, copies: &[usize]) -> Result<Features, NodeError> {
     Ok(each(features, |tensor| tensor.index_select(&firsts, 0))?)
 }
 
-/// The entropy of how often each distinct row is there, in nats. (17) over them cannot exceed it: a row's own component is among
-/// its marginal's as often as it is there.
+/// The entropy of how often each distinct row is there, in nats. (17) over them cannot exceed it: a row's own component
+/// is among its marginal's as often as it is there.
 fn entropy_of(copies: &[usize]) -> f64 {
     let mut counts = BTreeMap::new();
     copies.iter().for_each(|first| *counts.entry(first).or_insert(0_usize) += 1);

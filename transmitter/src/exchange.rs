@@ -158,10 +158,10 @@ impl Caller {
         node::pass_on((t, format!("receiver {t}")), first, turns, arrives, &self.arrived).await;
     }
 
-    /// Who is calling: the receiver of its certificate if it has shown one, which knows the secret of its pair with this
-    /// transmitter, and calls once. (That all its later turns are of the same receiver, the machine checks by their stamps.) A
-    /// stranger, a late comer of an earlier incarnation or a node of another run is refused without disturbing the run, and
-    /// learns nothing of it.
+    /// Who is calling: the receiver of its certificate if it has shown one, which knows the secret of its pair with
+    /// this transmitter, and calls once. (That all its later turns are of the same receiver, the machine checks by
+    /// their stamps.) A stranger, a late comer of an earlier incarnation or a node of another run is refused without
+    /// disturbing the run, and learns nothing of it.
     fn admit(&self, turn: &Turn, sender: &Back) -> Result<usize, Status> {
         let Some(stamp) = &turn.stamp else { return Err(Status::permission_denied(STRANGER)) };
         let t = stamp.receiver;

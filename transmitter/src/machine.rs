@@ -482,8 +482,8 @@ impl TransmitterMachine {
 
     // ------------------------------------------------------------------------------------------------- evaluation
 
-    /// Encodes what the large-sample joint rate of the first pass is over, where that is training rows. Draws are addressed as those of
-    /// a pass behind all others, of so many pieces.
+    /// Encodes what the large-sample joint rate of the first pass is over, where that is training rows. Draws are
+    /// addressed as those of a pass behind all others, of so many pieces.
     fn keep_training_rows(&mut self, pass: &mut Pass, (behind, pieces): (u64, u64)) -> Result<(), NodeError> {
         let wanted = self.context.scenario.evaluation.joint_rate_samples;
         let all = self.dataset.samples(Split::Train);

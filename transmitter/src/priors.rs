@@ -1,4 +1,5 @@
-//! The priors of a transmitter's entries: what their rate is counted against, and what dithered features are coded with.
+//! The priors of a transmitter's entries: what their rate is counted against, and what dithered features are coded
+//! with.
 
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ pub(crate) struct Priors {
 /// The tables of all entries.
 #[derive(Clone)]
 pub(crate) struct Tables<T> {
-    /// What messages call them: twice the round in which any of them may have been made last; and 1 of those of an evaluation.
+    /// What messages call them: twice the round in which any of them may have been made last; and 1 of those of an
+    /// evaluation.
     pub(crate) number: u64,
     /// By modality, then receiver.
     pub(crate) of: Vec<Vec<Arc<T>>>,
@@ -111,8 +113,9 @@ impl Priors {
         self.priors.iter_mut().flatten().map(Prior::network_mut)
     }
 
-    /// Sees to the tables of a round: every `every` rounds, those that have been coded with for long enough are made anew, and those
-    /// that nothing has been coded with. The state keeps the others. Gives (modality, receiver) of the new ones.
+    /// Sees to the tables of a round: every `every` rounds, those that have been coded with for long enough are made
+    /// anew, and those that nothing has been coded with. The state keeps the others. Gives (modality, receiver) of the
+    /// new ones.
     pub(crate) fn tables_of_round(
         &mut self,
         round: u64,
@@ -149,7 +152,8 @@ impl Priors {
         Ok(self.priors[m][t].count(bits)?)
     }
 
-    /// The tables of an evaluation at a version, or what receivers of simulated features have of the priors: as they are.
+    /// The tables of an evaluation at a version, or what receivers of simulated features have of the priors: as they
+    /// are.
     pub(crate) fn tables_of_evaluation(&mut self, version: u64, simulates: bool) -> Result<(), NodeError> {
         let number = 2 * version + 1;
         match simulates {
@@ -198,8 +202,8 @@ impl Priors {
         }
     }
 
-    /// log p(z|x) / r(z) of every row of a modality, in nats; of dithered features minus the logarithm of the prior's mass in their
-    /// intervals.
+    /// log p(z|x) / r(z) of every row of a modality, in nats; of dithered features minus the logarithm of the prior's
+    /// mass in their intervals.
     pub(crate) fn row_rates(
         &self,
         m: usize,
@@ -226,8 +230,8 @@ impl Priors {
         Ok(rates)
     }
 
-    /// Adds the gradients of a modality's priors; gives the whole gradient with respect to z, and what the rate wants of the standard
-    /// deviations where features are Gaussian.
+    /// Adds the gradients of a modality's priors; gives the whole gradient with respect to z, and what the rate wants
+    /// of the standard deviations where features are Gaussian.
     pub(crate) fn learn(
         &mut self,
         context: &Context,
@@ -270,8 +274,9 @@ impl Priors {
     }
 }
 
-/// Adds an encoder's gradients, given the whole ones with respect to z and, of Gaussian features, that of the rate with respect to
-/// std: z = mu + std noise takes the former to mu and std. With `to_input`, gives what the blocks of the input that learn want.
+/// Adds an encoder's gradients, given the whole ones with respect to z and, of Gaussian features, that of the rate with
+/// respect to std: z = mu + std noise takes the former to mu and std. With `to_input`, gives what the blocks of the
+/// input that learn want.
 pub(crate) fn backward_from_prior(
     encoder: &mut Encoder,
     encoded: &Encoded,

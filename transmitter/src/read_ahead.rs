@@ -8,8 +8,8 @@ use node::NodeError;
 use crate::{evaluate::Pass, machine::TransmitterMachine, sent::Sent};
 
 impl TransmitterMachine {
-    /// The next round's samples, of the modalities that were granted at half of this one's ticks or more. What is granted more
-    /// rarely is cheaper to read when it is.
+    /// The next round's samples, of the modalities that were granted at half of this one's ticks or more. What is
+    /// granted more rarely is cheaper to read when it is.
     pub(crate) fn read_ahead_of_round(&mut self, sent: &Sent) {
         let next = sent.round + 1;
         if next == self.context.scenario.train.rounds {

@@ -1,4 +1,5 @@
-//! The groups over which rates are estimated where a tick has one sample: the round's samples on which an entry was granted.
+//! The groups over which rates are estimated where a tick has one sample: the round's samples on which an entry was
+//! granted.
 
 use candle_core::Tensor;
 use dib::Features;
@@ -43,8 +44,8 @@ impl RoundGroups {
         by_row
     }
 
-    /// What a nat of each group's rate, the mean of what its rows add, costs if what a row adds costs beta; and which rows, in
-    /// this order, are paid for; none: all.
+    /// What a nat of each group's rate, the mean of what its rows add, costs if what a row adds costs beta; and which
+    /// rows, in this order, are paid for; none: all.
     pub(crate) fn weights(
         &self,
         is_used: impl Fn(usize) -> bool,

@@ -29,8 +29,8 @@ impl TransmitterMachine {
         selection_stream(self.context.seed, phase, node, receiver, moments[tick])
     }
 
-    /// The choices of some ticks before the cap: what was drawn for those who requested, at that tick or once and for all; else
-    /// everything.
+    /// The choices of some ticks before the cap: what was drawn for those who requested, at that tick or once and for
+    /// all; else everything.
     pub(crate) fn choices(
         &self,
         requested: &Requested,
@@ -51,8 +51,8 @@ impl TransmitterMachine {
         choices
     }
 
-    /// Rows (u, embedding of t) for every tick at which receiver t requested, and beside them the gain of the link to it if this transmitter
-    /// sees any; gains are those from a time on.
+    /// Rows (u, embedding of t) for every tick at which receiver t requested, and beside them the gain of the link to
+    /// it if this transmitter sees any; gains are those from a time on.
     fn selector_input(
         &self,
         first: AirTime,
@@ -72,8 +72,8 @@ impl TransmitterMachine {
         Ok(Tensor::from_vec(rows, (requested.rows.len(), width), &context.device)?)
     }
 
-    /// The choices of an evaluation pass, at the ticks of a piece. `requests` has what each receiver requested, tick by tick. Where a draw holds
-    /// for the pass (Algorithm 2), they are those of the only tick of its first piece.
+    /// The choices of an evaluation pass, at the ticks of a piece. `requests` has what each receiver requested, tick by
+    /// tick. Where a draw holds for the pass (Algorithm 2), they are those of the only tick of its first piece.
     pub(crate) fn choices_of_piece(
         &self,
         pass: u64,
@@ -110,8 +110,8 @@ impl TransmitterMachine {
     }
 }
 
-/// The advantage of each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with shared
-/// credit also the costs of the others that requested at that tick, each less its own baseline.
+/// The advantage of each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with
+/// shared credit also the costs of the others that requested at that tick, each less its own baseline.
 fn advantages(
     context: &Context,
     selector: &Selector,

@@ -17,8 +17,8 @@ pub(crate) struct SimulatedEntries {
 }
 
 impl SimulatedEntries {
-    /// Simulates what modality m's encoder put out, [rows, d], from a moment on; and the features that receivers will find. An entry whose
-    /// proposals do not suffice is named.
+    /// Simulates what modality m's encoder put out, [rows, d], from a moment on; and the features that receivers will
+    /// find. An entry whose proposals do not suffice is named.
     pub(crate) fn new(
         context: &Context,
         tables: &Tables<SharedPrior>,

@@ -17,8 +17,8 @@ pub(crate) fn add_message(spent: &mut Spent, features: &Features) {
     }
 }
 
-/// Adds the rates of a piece of an evaluation, of which a sample's sum over all entries is `rates`: against priors where there are
-/// any, and then by (17) beside them.
+/// Adds the rates of a piece of an evaluation, of which a sample's sum over all entries is `rates`: against priors
+/// where there are any, and then by (17) beside them.
 pub(crate) fn add_rates(
     spent: &mut Spent,
     context: &Context,

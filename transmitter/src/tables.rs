@@ -21,7 +21,8 @@ impl Told {
         Told { numbers: vec![None; receivers], has: vec![vec![false; modalities]; receivers] }
     }
 
-    /// Nobody has any table any more: whoever begins a stretch, or an evaluation, may have lost what it had, or have others.
+    /// Nobody has any table any more: whoever begins a stretch, or an evaluation, may have lost what it had, or have
+    /// others.
     pub(crate) fn forget(&mut self) {
         *self = Told::nothing(self.numbers.len(), self.has.first().map_or(0, Vec::len));
     }
@@ -52,8 +53,8 @@ impl TransmitterMachine {
         Ok(())
     }
 
-    /// What receiver t is to be told of the tables in force with a message that brings it entries (tick, modality): those of theirs that
-    /// it does not have.
+    /// What receiver t is to be told of the tables in force with a message that brings it entries (tick, modality):
+    /// those of theirs that it does not have.
     pub(crate) fn tables_for(
         &mut self,
         t: usize,

@@ -1,4 +1,5 @@
-//! The part of an encoder that sees a sample, and not for whom it is: it runs once a sample, however many receivers get it.
+//! The part of an encoder that sees a sample, and not for whom it is: it runs once a sample, however many receivers get
+//! it.
 
 use candle_core::Tensor;
 use dib::{AdamW, Input, Module, Network, RowAddresses, Trace};

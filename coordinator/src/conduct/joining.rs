@@ -91,7 +91,8 @@ impl Conductor {
         Ok(devices.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    /// Writes down what receivers' classes are and whether bits are bound to the build, and says at the first start what the nodes say of their data.
+    /// Writes down what receivers' classes are and whether bits are bound to the build, and says at the first start
+    /// what the nodes say of their data.
     fn take_note(&mut self, ready: &BTreeMap<Member, Ready>, again: bool) -> Result<(), CoordinatorError> {
         if !again {
             let notes: BTreeSet<&String> = ready.values().flat_map(|ready| &ready.notes).collect();

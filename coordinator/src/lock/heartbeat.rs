@@ -28,8 +28,8 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Locks a folder; none if another process's heartbeat runs there. Should another process take the folder after all,
-    /// because this one stood still for too long, this process ends.
+    /// Locks a folder; none if another process's heartbeat runs there. Should another process take the folder after
+    /// all, because this one stood still for too long, this process ends.
     pub(super) fn start(folder: &Path) -> io::Result<Option<Self>> {
         let name = folder.display().to_string();
         Heartbeat::start_with(folder, BEAT, STALE, move || {
@@ -72,8 +72,8 @@ impl Heartbeat {
         }
     }
 
-    /// Writes into its own open file: even if another process replaces the file at this very moment, nothing of that one's
-    /// is overwritten.
+    /// Writes into its own open file: even if another process replaces the file at this very moment, nothing of that
+    /// one's is overwritten.
     fn beating(
         path: PathBuf,
         nonce: u64,

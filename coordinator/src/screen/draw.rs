@@ -111,7 +111,8 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, history: &History) {
     }
 }
 
-/// The last values of a curve as eighths, from the least to the greatest that is shown; a value that is no number has none.
+/// The last values of a curve as eighths, from the least to the greatest that is shown; a value that is no number has
+/// none.
 fn bar_heights(curve: &VecDeque<f64>, width: usize) -> Vec<Option<u64>> {
     let shown: Vec<f64> = curve.iter().skip(curve.len().saturating_sub(width)).copied().collect();
     let finite = || shown.iter().copied().filter(|value| value.is_finite());

@@ -98,8 +98,8 @@ fn paint(
     }
 }
 
-/// A terminal of which nothing is known, so that everything is drawn. (`Terminal::clear` asks the terminal where its cursor is, and
-/// this process does not hear the answer.)
+/// A terminal of which nothing is known, so that everything is drawn. (`Terminal::clear` asks the terminal where its
+/// cursor is, and this process does not hear the answer.)
 fn begin() -> std::io::Result<Terminal<CrosstermBackend<Stderr>>> {
     execute!(stderr(), Clear(ClearType::All))?;
     Terminal::new(CrosstermBackend::new(stderr()))

@@ -13,8 +13,9 @@ const QUEUE: u32 = 1024;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "The stream")]
 pub struct StreamArguments {
-    /// Where samples come from: test (the rows of the test set, over and over), stdin (JSON lines, or .npy arrays), tcp:IP:PORT (the
-    /// same from anybody who dials), grpc:IP:PORT (callers of Serving.Observe), or grpc (the same at the coordinator's own address)
+    /// Where samples come from: test (the rows of the test set, over and over), stdin (JSON lines, or .npy arrays),
+    /// tcp:IP:PORT (the same from anybody who dials), grpc:IP:PORT (callers of Serving.Observe), or grpc (the same at
+    /// the coordinator's own address)
     #[arg(long, env = "POM2DIB_SOURCE", default_value = "test", value_name = "SOURCE")]
     pub source: SampleSource,
 
@@ -42,12 +43,13 @@ pub struct StreamArguments {
     #[arg(long, env = "POM2DIB_WHEN_FULL", value_enum, default_value = "block")]
     pub when_full: WhenFull,
 
-    /// Milliseconds after which a sample is answered without what has not come of it: a transmitter's features, and of lines
-    /// that bring a sample in parts, the rest. Without it, a line is a whole sample, and features are waited for
+    /// Milliseconds after which a sample is answered without what has not come of it: a transmitter's features, and of
+    /// lines that bring a sample in parts, the rest. Without it, a line is a whole sample, and features are waited for
     #[arg(long, env = "POM2DIB_DEADLINE", value_name = "MS", value_parser = milliseconds)]
     pub deadline: Option<f64>,
 
-    /// Take a newer checkpoint of the run as soon as there is one, while samples are answered (with --best, a better one)
+    /// Take a newer checkpoint of the run as soon as there is one, while samples are answered (with --best, a better
+    /// one)
     #[arg(long, env = "POM2DIB_RELOAD", value_parser = node::boolean)]
     pub reload: bool,
 

@@ -101,9 +101,9 @@ fn skip_line(reader: &mut impl BufRead, so_far: &[u8]) -> bool {
     true
 }
 
-/// Number and values of a line: `{"seq": 7, "fft": [...], "1:mel": [...]}`. A modality's name stands for it at every transmitter that
-/// observes it, with a number before it at that transmitter alone. Of `{"seq": 7, "npy": ["fft", "mel"]}` the values are the arrays
-/// behind the line.
+/// Number and values of a line: `{"seq": 7, "fft": [...], "1:mel": [...]}`. A modality's name stands for it at every
+/// transmitter that observes it, with a number before it at that transmitter alone. Of
+/// `{"seq": 7, "npy": ["fft", "mel"]}` the values are the arrays behind the line.
 fn parse(line: &[u8], reader: &mut impl Read, names: &Names) -> Result<(u64, Values), Refusal> {
     let object: BTreeMap<String, serde_json::Value> =
         serde_json::from_slice(line).map_err(|error| Refusal::Line(format!("{error}; {FORM}")))?;

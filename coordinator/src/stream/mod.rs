@@ -1,7 +1,7 @@
 //! A stream in service: samples in, answers out, under draws of u that every node knows.
 //!
-//! The coordinator counts the samples, cuts them into batches, and orders each batch; what is drawn for a sample follows from
-//! its sequence number alone.
+//! The coordinator counts the samples, cuts them into batches, and orders each batch; what is drawn for a sample
+//! follows from its sequence number alone.
 
 mod account;
 mod answers;
@@ -52,7 +52,8 @@ pub(crate) struct Sample {
     pub(crate) seq: u64,
     /// When it came, or was due.
     pub(crate) came: Instant,
-    /// What was observed, by entry in (k, m) order; nothing of a row of the test set, which the transmitters read themselves.
+    /// What was observed, by entry in (k, m) order; nothing of a row of the test set, which the transmitters read
+    /// themselves.
     pub(crate) observed: Vec<Option<Vec<f32>>>,
 }
 

@@ -33,8 +33,8 @@ impl Newer {
         Ok(Newer { from, scenario, best: serve.best, next, copying: None, loading: None, told })
     }
 
-    /// Looks, from time to time, and copies what it finds: to `to`, for a service of this scenario at this version. Gives the version of what has
-    /// been copied.
+    /// Looks, from time to time, and copies what it finds: to `to`, for a service of this scenario at this version.
+    /// Gives the version of what has been copied.
     pub(crate) async fn look(&mut self, version: u64, to: &Checkpoints, served: &Scenario) -> Option<u64> {
         if let Some(copying) = self.copying.take_if(|copying| copying.is_finished()) {
             return match copying.await {

@@ -20,8 +20,8 @@ impl<'a> Observed<'a> {
         Observed { names, only, values: vec![None; entries], own: vec![false; entries] }
     }
 
-    /// The entries that a key means: "mel" is observed by every transmitter that has this modality, "1:mel" by transmitter 1 alone.
-    /// All have the same width.
+    /// The entries that a key means: "mel" is observed by every transmitter that has this modality, "1:mel" by
+    /// transmitter 1 alone. All have the same width.
     fn places(&self, key: &str) -> Result<(Vec<usize>, bool), String> {
         let entries = &self.names.entries;
         let own = entries.iter().position(|entry| entry == key);

@@ -30,8 +30,8 @@ pub(crate) struct Prepared {
     pub(crate) store: Store,
 }
 
-/// Copies the last or the best checkpoint of a run into memory, and makes the folder that the service works in, whose lock the caller
-/// holds. The run's own folder is only read. Assignments may change what an evaluation may change.
+/// Copies the last or the best checkpoint of a run into memory, and makes the folder that the service works in, whose
+/// lock the caller holds. The run's own folder is only read. Assignments may change what an evaluation may change.
 ///
 /// # Errors
 /// If the folder holds no run or no whole checkpoint of it, or a run that cannot be served.

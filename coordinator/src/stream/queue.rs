@@ -49,8 +49,8 @@ impl Queue {
         self.waiting.front().map(|sample| sample.came)
     }
 
-    /// The next batch: at most so many samples with consecutive numbers, of one piece and of one draw of u, which changes at every
-    /// multiple of `draw`. None if it could still grow and is not due.
+    /// The next batch: at most so many samples with consecutive numbers, of one piece and of one draw of u, which
+    /// changes at every multiple of `draw`. None if it could still grow and is not due.
     pub(crate) fn cut(&mut self, most: usize, draw: u64, is_due: bool) -> Option<Vec<Sample>> {
         let first = self.waiting.front()?.seq;
         let row = first % self.rows;

@@ -68,7 +68,8 @@ impl Inlet {
         Inlet { into, names }
     }
 
-    /// Takes a caller's messages until it has no more, or the service ends. `only` is the transmitter for which it may observe.
+    /// Takes a caller's messages until it has no more, or the service ends. `only` is the transmitter for which it may
+    /// observe.
     async fn attend(
         mut self,
         who: String,
@@ -248,7 +249,8 @@ pub(crate) struct Apart {
 }
 
 impl Apart {
-    /// Listens where --source says, if that is an address for callers. They show what all show who take part in the run.
+    /// Listens where --source says, if that is an address for callers. They show what all show who take part in the
+    /// run.
     pub(crate) async fn serve(
         options: &Options,
         service: &StreamService,

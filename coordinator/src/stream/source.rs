@@ -112,7 +112,8 @@ impl Source {
         matches!(self.kind, Kind::Test { .. })
     }
 
-    /// The next sample, if one has come or is due. Without a rate, rows of the test set come whenever fewer than `few` wait.
+    /// The next sample, if one has come or is due. Without a rate, rows of the test set come whenever fewer than `few`
+    /// wait.
     pub(crate) fn due(&mut self, now: Instant, waiting: usize, few: usize) -> Option<Sample> {
         if self.left == 0 {
             self.ended = true;

@@ -65,7 +65,8 @@ pub(crate) struct Writer {
 
 /// Where lines go.
 enum Way {
-    /// To a thread of its own, since the reader of standard output may be slow: the service waits for that reader, and for no other.
+    /// To a thread of its own, since the reader of standard output may be slow: the service waits for that reader, and
+    /// for no other.
     Thread {
         said: mpsc::Sender<Said>,
         thread: JoinHandle<()>,

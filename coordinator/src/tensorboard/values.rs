@@ -42,7 +42,8 @@ pub(crate) fn of_round(metrics: &Metrics, tasks: &[String]) -> Vec<Value> {
     values
 }
 
-/// The receivers' rates, the shares at which entries were granted, and the probabilities of what each node that has a selector draws first.
+/// The receivers' rates, the shares at which entries were granted, and the probabilities of what each node that has a
+/// selector draws first.
 pub(crate) fn histograms(metrics: &Metrics, granted: &[Vec<f64>], tasks: &[String]) -> Vec<Value> {
     let shares: Vec<f64> = granted.iter().flatten().copied().collect();
     let mut values =

@@ -77,8 +77,8 @@ impl ArrayReport {
     }
 }
 
-/// Looks at all files `NAME.train.*`, `NAME.test.*` and `NAME.validation.*` of a folder: heads, labels, and how they fit each other. `values` says
-/// whether all values are read too.
+/// Looks at all files `NAME.train.*`, `NAME.test.*` and `NAME.validation.*` of a folder: heads, labels, and how they
+/// fit each other. `values` says whether all values are read too.
 ///
 /// # Errors
 /// When the folder cannot be listed or holds no array. What is wrong with a file is in the report.
@@ -97,7 +97,8 @@ pub fn check_arrays(folder: &Path, values: bool) -> Result<ArrayReport, DataErro
     Ok(ArrayReport { folder: folder.into(), files, tasks, unread })
 }
 
-/// The same of the arrays that a scenario names, some as modalities and some as tasks: whatever its run would refuse is a problem.
+/// The same of the arrays that a scenario names, some as modalities and some as tasks: whatever its run would refuse is
+/// a problem.
 ///
 /// # Errors
 /// When the folder cannot be listed.

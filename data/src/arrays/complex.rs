@@ -14,7 +14,8 @@ use crate::error::DataError;
 /// More than anybody replays: 256 MiB of them.
 const MOST: usize = 1 << 24;
 
-/// Reads the complex array of a name (or the only one) of a .npz file: its shape, and real and imaginary parts, row by row.
+/// Reads the complex array of a name (or the only one) of a .npz file: its shape, and real and imaginary parts, row by
+/// row.
 ///
 /// # Errors
 /// [`DataError`], which names the file and what is wrong with it.

@@ -77,7 +77,8 @@ impl Kind {
 }
 
 impl Element {
-    /// Decodes whole values into `values`, which is cleared before. Integers beyond 2^53 are rounded; of texts there are none.
+    /// Decodes whole values into `values`, which is cleared before. Integers beyond 2^53 are rounded; of texts there
+    /// are none.
     pub(crate) fn decode(self, bytes: &[u8], values: &mut Vec<f64>) {
         values.clear();
         match self.kind {

@@ -61,15 +61,16 @@ impl Part {
     }
 }
 
-/// An open file with an array. Of its values none are kept: a row is read where it lies, and what the system's page cache holds
-/// of the file is all the memory that it takes.
+/// An open file with an array. Of its values none are kept: a row is read where it lies, and what the system's page
+/// cache holds of the file is all the memory that it takes.
 pub(crate) struct ArrayFile {
     pub(crate) path: PathBuf,
     pub(crate) layout: Layout,
     file: File,
     /// Of an archive: which of its members.
     member: Option<usize>,
-    /// From when they are first read: what is packed or in Fortran order is unpacked only after its shape has been checked.
+    /// From when they are first read: what is packed or in Fortran order is unpacked only after its shape has been
+    /// checked.
     values: OnceLock<Values>,
     unpacking: Mutex<()>,
     /// A buffer for the next row that is read.
@@ -206,7 +207,8 @@ impl ArrayFile {
         })
     }
 
-    /// Reads whole rows, a piece at a time with the number of its first, and gives the SHA-256 of type, shape and values.
+    /// Reads whole rows, a piece at a time with the number of its first, and gives the SHA-256 of type, shape and
+    /// values.
     fn scan_pieces(
         &self,
         mut visit: impl FnMut(usize, &[u8]) -> Result<(), DataError>,

@@ -1,4 +1,5 @@
-//! Arrays whose first axis varies fastest (Fortran order), as MATLAB and pandas leave them: turned when they are opened.
+//! Arrays whose first axis varies fastest (Fortran order), as MATLAB and pandas leave them: turned when they are
+//! opened.
 
 use super::layout::Layout;
 use std::{
@@ -33,7 +34,8 @@ pub(crate) fn turned(layout: &Layout, start: u64, values: &File) -> io::Result<F
     Ok(turned)
 }
 
-/// Where a value of a sample of this shape lies in row-major order, if it is the `position`-th with the first axis fastest.
+/// Where a value of a sample of this shape lies in row-major order, if it is the `position`-th with the first axis
+/// fastest.
 pub(crate) fn row_major(mut position: usize, shape: &[usize]) -> usize {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
@@ -72,7 +74,8 @@ mod tests {
             turned.read_exact_at(&mut found, 0).unwrap();
             assert_eq!(found, (0..count as u8).collect::<Vec<_>>());
         }
-        // numpy: numpy.arange(12).reshape(2, 3, 2).ravel(order="F") begins 0, 6, 2, 8: positions 0, 1 are (0, 0), (1, 0).
+        // numpy: numpy.arange(12).reshape(2, 3, 2).ravel(order="F") begins 0, 6, 2, 8: positions 0, 1 are (0, 0), (1,
+        // 0).
         assert_eq!([0, 1, 2, 3, 4, 5].map(|position| row_major(position, &[3, 2])), [0, 2, 4, 1, 3, 5]);
     }
 }

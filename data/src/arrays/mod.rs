@@ -1,6 +1,7 @@
 //! Anybody's own data: a folder with an array for each modality or task and split, whose first axis is the sample.
 //!
-//! Row i of all files of a split is of the same sample. A node opens its own files and no others; rows are read in place.
+//! Row i of all files of a split is of the same sample. A node opens its own files and no others; rows are read in
+//! place.
 
 mod check;
 mod complex;
@@ -68,8 +69,8 @@ pub struct ArraySource {
 pub struct ArrayTask {
     /// The array's name.
     pub name: String,
-    /// Without one, integers, texts and one-hot rows are classes, and so are floats that are exactly 0 to C-1 with C at most 100;
-    /// other floats are values.
+    /// Without one, integers, texts and one-hot rows are classes, and so are floats that are exactly 0 to C-1 with C at
+    /// most 100; other floats are values.
     pub kind: Option<TaskKind>,
     /// Without one, one more than the largest training label.
     pub classes: Option<usize>,

@@ -1,7 +1,7 @@
 //! The head of a .npy file: magic, version, length, and one Python dictionary of three keys.
 //!
-//! Read here and not by a crate: those at hand evaluate any Python literal, recursively, and allocate what the file claims.
-//! What numpy writes of plain arrays is much less.
+//! Read here and not by a crate: those at hand evaluate any Python literal, recursively, and allocate what the file
+//! claims. What numpy writes of plain arrays is much less.
 
 use super::{
     element::{Element, Kind},

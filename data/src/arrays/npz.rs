@@ -7,7 +7,8 @@ use std::{
 };
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
-/// Finds the array of that name, or the only one, by its head alone: what it is, and which member. The error says what is wrong.
+/// Finds the array of that name, or the only one, by its head alone: what it is, and which member. The error says what
+/// is wrong.
 pub(crate) fn read_layout<R: Read + Seek>(archive: R, name: &str) -> Result<(Layout, usize), String> {
     let mut archive = ZipArchive::new(archive).map_err(problem)?;
     let index = index_of(&archive, name)?;
@@ -17,8 +18,8 @@ pub(crate) fn read_layout<R: Read + Seek>(archive: R, name: &str) -> Result<(Lay
     Ok((layout, index))
 }
 
-/// Reads a member of this layout to its end and compares the archive's checksum. Gives where its values begin and, where they are
-/// compressed, a temporary file without a name in which they lie unpacked.
+/// Reads a member of this layout to its end and compares the archive's checksum. Gives where its values begin and,
+/// where they are compressed, a temporary file without a name in which they lie unpacked.
 pub(crate) fn unpack<R: Read + Seek>(
     archive: R,
     index: usize,

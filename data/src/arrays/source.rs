@@ -186,8 +186,8 @@ fn of_validation(settings: &Settings, needs: &Needs) -> Result<Vec<String>, Data
     arrays.map(|name| (name, Part::Validation)).chain(groups).map(line).collect()
 }
 
-/// Whether the arrays that a run reads can be used together, or without a run all of the folder; with values, whether each can be
-/// read.
+/// Whether the arrays that a run reads can be used together, or without a run all of the folder; with values, whether
+/// each can be read.
 fn report(settings: &Settings, values: bool) -> Result<ArrayReport, DataError> {
     if !settings.has_nodes() {
         return check_arrays(settings.files()?, values);

@@ -126,8 +126,8 @@ impl Target {
     }
 }
 
-/// The kind of a task that nobody has said: texts and integers are classes, and so are one-hot rows; floats are classes only if
-/// they are exactly 0 to C-1.
+/// The kind of a task that nobody has said: texts and integers are classes, and so are one-hot rows; floats are classes
+/// only if they are exactly 0 to C-1.
 fn infer(task: &ArrayTask, files: &[ArrayFile; 2], surveys: &[Survey; 2]) -> TaskKind {
     let [train, test] = surveys;
     let is_classes = match files[0].layout.element.kind.is_float() {

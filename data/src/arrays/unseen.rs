@@ -13,7 +13,8 @@ use crate::{
 use randomness::{Purpose, Seed};
 use std::{collections::BTreeMap, path::Path};
 
-/// The rows of one split, which stand in for the test split: normalised as the checkpoint keeps it, whatever files it was trained on.
+/// The rows of one split, which stand in for the test split: normalised as the checkpoint keeps it, whatever files it
+/// was trained on.
 pub(crate) struct Unseen {
     seed: Seed,
     part: Part,

@@ -80,8 +80,8 @@ pub fn write_npz(file: impl Write + Seek, arrays: &[NewArray]) -> io::Result<()>
     archive.finish()?.flush()
 }
 
-/// The head of a .npy file of version 1.0, as numpy writes it, padded to 64 bytes: the values follow, row-major. `kind` is the type as
-/// numpy describes it, for example `<f4`.
+/// The head of a .npy file of version 1.0, as numpy writes it, padded to 64 bytes: the values follow, row-major. `kind`
+/// is the type as numpy describes it, for example `<f4`.
 pub fn npy_head(kind: &str, shape: &[usize]) -> Vec<u8> {
     let sizes = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     // A tuple of one value has a comma behind it.

@@ -80,8 +80,8 @@ pub enum FetchEvent {
 /// Recordings that are there but differ from the published ones are kept beside, as `recordings.replaced-N`.
 ///
 /// # Errors
-/// When no mirror gave a file, saying where to put it manually; when an uncompressed MNIST file is in the way; when `dir`
-/// cannot be written.
+/// When no mirror gave a file, saying where to put it manually; when an uncompressed MNIST file is in the way; when
+/// `dir` cannot be written.
 pub fn fetch_handwritten(
     dir: &Path,
     mirrors: &Mirrors,

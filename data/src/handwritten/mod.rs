@@ -46,8 +46,8 @@ pub(crate) fn remedy(root: &Path) -> String {
 pub struct HandWritten {
     /// The folder with both data sets.
     pub folder: PathBuf,
-    /// Whether a part of the training set is held out and stands in for the test set: a sixth of the images (10,000 of 60,000),
-    /// the last ones, and the five takes of each speaker and digit that follow those for testing.
+    /// Whether a part of the training set is held out and stands in for the test set: a sixth of the images (10,000 of
+    /// 60,000), the last ones, and the five takes of each speaker and digit that follow those for testing.
     pub validation: bool,
 }
 
@@ -117,7 +117,8 @@ fn read_images(folder: &Path, stem: &str, labels: usize) -> Result<Vec<u8>, Data
     Ok(pixels)
 }
 
-/// Checks that there are as many images as labels. Of two files that disagree, the one that has as many as were published is right.
+/// Checks that there are as many images as labels. Of two files that disagree, the one that has as many as were
+/// published is right.
 fn check_counts(folder: &Path, stem: &str, images: usize, labels: usize) -> Result<(), DataError> {
     if images == labels {
         return Ok(());
@@ -149,8 +150,8 @@ pub(crate) fn find_mnist(folder: &Path, name: &str) -> Result<PathBuf, DataError
     found.ok_or_else(|| DataError::missing(&folder.join(MNIST).join(format!("{name}.gz")), remedy(folder)))
 }
 
-/// Where a file may be, in the order in which it is looked for: with a hyphen or a dot, or in a folder of its own name, as some
-/// archives have it.
+/// Where a file may be, in the order in which it is looked for: with a hyphen or a dot, or in a folder of its own name,
+/// as some archives have it.
 fn spellings(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     let dotted = name.replace("-idx", ".idx");
     let names = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];

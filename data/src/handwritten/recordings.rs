@@ -14,7 +14,8 @@ use std::{
 /// Recordings 0 to 4 of each speaker and digit are for testing, as FSDD's authors say.
 const TEST_RECORDINGS: u32 = 5;
 
-/// Where recordings may lie below the data set's folder: as `fetch` puts them, FSDD right in the folder, a clone of its repository.
+/// Where recordings may lie below the data set's folder: as `fetch` puts them, FSDD right in the folder, a clone of its
+/// repository.
 const PLACES: [&str; 3] = ["fsdd/recordings", "recordings", "free-spoken-digit-dataset/recordings"];
 
 /// The folder of recordings: the first of the places that holds any, else the first that is there.
@@ -35,7 +36,8 @@ fn holds_any(folder: &Path) -> bool {
     files(folder).is_ok_and(|files| !files.is_empty())
 }
 
-/// All recordings in (digit, speaker, index) order: every speaker speaks every digit equally often, one more often than another.
+/// All recordings in (digit, speaker, index) order: every speaker speaks every digit equally often, one more often than
+/// another.
 pub(crate) fn list(root: &Path) -> Result<Vec<ClipName>, DataError> {
     let folder = folder(root)?;
     let names = files(&folder)?.iter().map(|path| name_of(path)).collect::<Result<BTreeSet<_>, _>>()?;
@@ -48,7 +50,8 @@ pub(crate) fn split(names: Vec<ClipName>) -> (Vec<ClipName>, Vec<ClipName>) {
     names.into_iter().partition(|name| name.index >= TEST_RECORDINGS)
 }
 
-/// Whether a recording is trained on even where some are held out for validation: those are as many as those for testing.
+/// Whether a recording is trained on even where some are held out for validation: those are as many as those for
+/// testing.
 pub(crate) fn is_for_training(name: &ClipName) -> bool {
     name.index >= 2 * TEST_RECORDINGS
 }
@@ -105,8 +108,8 @@ pub(crate) struct Gap {
     was_published: bool,
 }
 
-/// The first recording that is missing of each digit and speaker. Speakers of one's own may have fewer takes than others; those who
-/// were published have equally many, so that half a copy is no data set.
+/// The first recording that is missing of each digit and speaker. Speakers of one's own may have fewer takes than
+/// others; those who were published have equally many, so that half a copy is no data set.
 pub(crate) fn gaps(names: &BTreeSet<ClipName>) -> Vec<Gap> {
     let published = Catalogue::published();
     let published: BTreeSet<&ClipName> = published.recordings.iter().map(|(name, _)| name).collect();

@@ -21,8 +21,8 @@ pub enum Crop {
 }
 
 impl Crop {
-    /// The run of a dimension of `size` that fits into `target`. Random runs take one draw each, also where nothing is to
-    /// be cut, so that what a later dimension draws does not depend on an earlier one's size.
+    /// The run of a dimension of `size` that fits into `target`. Random runs take one draw each, also where nothing is
+    /// to be cut, so that what a later dimension draws does not depend on an earlier one's size.
     pub fn run(&mut self, size: usize, target: usize) -> Run {
         let spare = size.saturating_sub(target);
         let start = match self {

@@ -17,8 +17,8 @@ const NAME: &str = "CSIamp";
 /// Reads a frame from a whole file: all amplitudes (3, 114, 10) in C order, scaled to \[0, 1\] over the frame.
 ///
 /// Infinite amplitudes count as missing. A packet with missing values gets the mean of its others, as in the toolbox;
-/// where the toolbox would yield NaN (a packet without any value, a constant frame), a packet gets the frame's mean, and
-/// a constant frame is 0.
+/// where the toolbox would yield NaN (a packet without any value, a constant frame), a packet gets the frame's mean,
+/// and a constant frame is 0.
 ///
 /// # Errors
 ///

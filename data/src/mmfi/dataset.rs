@@ -38,7 +38,8 @@ struct MmFiDataset {
 }
 
 impl MmFi {
-    /// Opens the data set: reads the index, the poses if they are needed, and no frame but those that scales are made from.
+    /// Opens the data set: reads the index, the poses if they are needed, and no frame but those that scales are made
+    /// from.
     ///
     /// # Errors
     /// One line: an unknown modality or task by its name, or the file that is missing, truncated or wrong.

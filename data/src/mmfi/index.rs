@@ -63,8 +63,8 @@ pub(crate) struct Files {
 }
 
 impl Index {
-    /// The index of a folder: the one that is kept there, if nothing has been added or taken away since, nor filled where there
-    /// was nothing; else it is made, and kept if the folder can be written to.
+    /// The index of a folder: the one that is kept there, if nothing has been added or taken away since, nor filled
+    /// where there was nothing; else it is made, and kept if the folder can be written to.
     pub(crate) fn open(root: &Path, progress: Progress<'_>) -> Result<Index, DataError> {
         let places = places(root)?;
         let stamp = stamp(root, &places);
@@ -81,8 +81,8 @@ impl Index {
         Ok(index)
     }
 
-    /// Whether every frame that was empty, missing or too much still is: a copy that is repaired in place leaves no trace in its
-    /// folder's times. They are few, where frames are hundreds of thousands.
+    /// Whether every frame that was empty, missing or too much still is: a copy that is repaired in place leaves no
+    /// trace in its folder's times. They are few, where frames are hundreds of thousands.
     fn gaps_are_as_they_were(&self, root: &Path) -> Result<bool, DataError> {
         let as_it_was = |index: usize| Ok(self.recordings[index].gaps_are_as_they_were(root));
         let all = parallel::map(self.recordings.len(), &|_, _| {}, as_it_was)?;
@@ -146,7 +146,8 @@ pub(crate) fn parse_poses(content: &[u8]) -> Result<Npy, String> {
 }
 
 impl Files {
-    /// What is in the sensor's folder; none if there is none. Files of other names (pictures, for example) do not count.
+    /// What is in the sensor's folder; none if there is none. Files of other names (pictures, for example) do not
+    /// count.
     pub(crate) fn of(recording: &Path, sensor: Sensor, rows: usize) -> Result<Option<Files>, DataError> {
         let folder = recording.join(sensor.name());
         if !folder.is_dir() {
@@ -187,7 +188,8 @@ fn stamp(root: &Path, places: &[Sequence]) -> String {
         let names = Sensor::ALL.map(Sensor::name).into_iter().chain([GROUND_TRUTH]);
         for name in names {
             let metadata = fs::metadata(root.join(&place.folder).join(name)).ok();
-            // When it was changed as its own clock has it, which no copying tool sets back; and when it says that it was.
+            // When it was changed as its own clock has it, which no copying tool sets back; and when it says that it
+            // was.
             let times =
                 metadata.as_ref().map(|of| [of.ctime(), of.ctime_nsec(), of.mtime(), of.mtime_nsec()]);
             times.unwrap_or_default().iter().for_each(|time| hash.update(time.to_le_bytes()));

@@ -1,9 +1,9 @@
 //! MM-Fi: people moving, seen by cameras, lidar, radar and WiFi, from the published tree of files.
 //!
-//! Frames are indexed once (`index`); which of them are samples follows from protocol and split (`selection`). Files are
-//! read one by one as they are needed, and ahead in the background (`read_ahead`): the tree has 80 GB. What is read is
-//! brought to the sizes of the authors' own experiment (`crop`). The crate `synthetic` makes a tree in the same formats,
-//! for tests and for users who lack the real one.
+//! Frames are indexed once (`index`); which of them are samples follows from protocol and split (`selection`). Files
+//! are read one by one as they are needed, and ahead in the background (`read_ahead`): the tree has 80 GB. What is read
+//! is brought to the sizes of the authors' own experiment (`crop`). The crate `synthetic` makes a tree in the same
+//! formats, for tests and for users who lack the real one.
 
 mod crop;
 mod csi;
@@ -59,11 +59,11 @@ pub struct MmFi {
     pub protocol: Protocol,
     /// How recordings are split.
     pub split: SplitRule,
-    /// Modalities that any node of the run reads: a frame is a sample if it has a file with content for each of them. The
-    /// same at every node, or they would not agree on the samples.
+    /// Modalities that any node of the run reads: a frame is a sample if it has a file with content for each of them.
+    /// The same at every node, or they would not agree on the samples.
     pub modalities: Vec<String>,
-    /// Whether modalities are brought about their mean and into units of their spread over training frames. The toolbox and
-    /// the authors' script leave them as they are.
+    /// Whether modalities are brought about their mean and into units of their spread over training frames. The toolbox
+    /// and the authors' script leave them as they are.
     pub standardise: bool,
 }
 
@@ -79,8 +79,8 @@ impl MmFi {
         }
     }
 
-    /// Finds out what files there are, which takes a while for the first time, and keeps it in the folder: who opens the
-    /// data set afterwards need not.
+    /// Finds out what files there are, which takes a while for the first time, and keeps it in the folder: who opens
+    /// the data set afterwards need not.
     ///
     /// # Errors
     /// As [`open`](Self::open).

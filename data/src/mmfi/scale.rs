@@ -1,8 +1,8 @@
 //! Modalities about their mean, and in units of their spread.
 //!
-//! As published, values lie far from 0: joints at some hundred pixels, walls at some metres. What a network first sees of
-//! that is the same in all frames, and as the selection changes from tick to tick, whether a feature is there outweighs
-//! what it says. The authors' script takes values as they are.
+//! As published, values lie far from 0: joints at some hundred pixels, walls at some metres. What a network first sees
+//! of that is the same in all frames, and as the selection changes from tick to tick, whether a feature is there
+//! outweighs what it says. The authors' script takes values as they are.
 
 use super::{
     frames::{Address, Frames},

@@ -46,8 +46,8 @@ impl Selection {
     /// Chooses the frames whose files all have bytes, of the recordings of a split that are there.
     ///
     /// # Errors
-    /// A wanted sensor's folder or file that is missing, a file without a row of the ground truth (both by name), or a split
-    /// without samples.
+    /// A wanted sensor's folder or file that is missing, a file without a row of the ground truth (both by name), or a
+    /// split without samples.
     pub(crate) fn new(source: &MmFi, index: &Index) -> Result<Self, DataError> {
         let sensors: Vec<Sensor> = source.modalities.iter().filter_map(|name| Sensor::named(name)).collect();
         let mut selection =

@@ -38,8 +38,8 @@ pub struct Listed {
 }
 
 impl SplitRule {
-    /// What the toolbox's manual split lists as it is shipped, to train on and to test on: everybody's first 21 actions,
-    /// and their last 6.
+    /// What the toolbox's manual split lists as it is shipped, to train on and to test on: everybody's first 21
+    /// actions, and their last 6.
     pub fn manual_defaults() -> [Listed; 2] {
         let listed = |actions| Listed { subjects: (1..=SUBJECTS).collect(), actions };
         [listed((1..=21).collect()), listed((22..=ACTIONS).collect())]

@@ -51,7 +51,8 @@ pub(crate) fn places(root: &Path) -> Result<Vec<Sequence>, DataError> {
     }
 }
 
-/// A subject's folders below the root, in whichever packings: an archive that was unpacked twice may leave a part in each.
+/// A subject's folders below the root, in whichever packings: an archive that was unpacked twice may leave a part in
+/// each.
 fn packings(root: &Path, subject: u8) -> Vec<PathBuf> {
     let (scene, subject) = (format!("E{:02}", scene(subject)), format!("S{subject:02}"));
     let plain = Path::new(&scene).join(&subject);

@@ -90,8 +90,8 @@ impl Chosen {
         self.source.open_rows(&self.settings, seed, needs, split, trained)
     }
 
-    /// Divides what a node has opened into rows to train on and rows to validate on: those that the data set brings for validation, or
-    /// a share of the training rows, drawn from the seed. A share of 0 leaves it as it is.
+    /// Divides what a node has opened into rows to train on and rows to validate on: those that the data set brings for
+    /// validation, or a share of the training rows, drawn from the seed. A share of 0 leaves it as it is.
     ///
     /// # Errors
     /// As [`Source::open_validation`]; that too few rows are left.

@@ -29,15 +29,16 @@ pub trait Source: Send + Sync {
     /// The names of what receivers may infer.
     fn tasks(&self) -> Vec<String>;
 
-    /// Opens it for a run with this seed and loads what is needed. All nodes of the run do so, each with needs of its own, and must
-    /// see the same samples: what is drawn, draw from the seed ([`Seed::named_stream`]).
+    /// Opens it for a run with this seed and loads what is needed. All nodes of the run do so, each with needs of its
+    /// own, and must see the same samples: what is drawn, draw from the seed ([`Seed::named_stream`]).
     ///
     /// # Errors
     /// One line: what is wrong with a key of the settings, or the file that is missing, truncated or wrong.
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError>;
 
-    /// Opens the rows of a split for a trained network. The data set that is given has them as its test split, and no training rows
-    /// that mean anything. A task whose labels are not there has none ([`crate::IGNORED`], or values that are no numbers).
+    /// Opens the rows of a split for a trained network. The data set that is given has them as its test split, and no
+    /// training rows that mean anything. A task whose labels are not there has none ([`crate::IGNORED`], or values that
+    /// are no numbers).
     ///
     /// # Errors
     /// As [`open`](Self::open); the file that does not fit what the network was trained on.
@@ -52,8 +53,8 @@ pub trait Source: Send + Sync {
         Ok(Box::new(in_place_of_the_test_split(self.open(settings, seed, needs)?, split)))
     }
 
-    /// Opens the rows that the data set itself brings for validation, as [`open_rows`](Self::open_rows) does; none if it brings none, and
-    /// training rows are held out instead. `trained` is the data set as this node has opened it.
+    /// Opens the rows that the data set itself brings for validation, as [`open_rows`](Self::open_rows) does; none if
+    /// it brings none, and training rows are held out instead. `trained` is the data set as this node has opened it.
     ///
     /// # Errors
     /// As [`open_rows`](Self::open_rows).
@@ -109,8 +110,8 @@ pub trait Source: Send + Sync {
         Ok(())
     }
 
-    /// What a user should know of its files before a run, a line each: files that are there but not read, for example. Quick: it
-    /// lists folders and reads no content.
+    /// What a user should know of its files before a run, a line each: files that are there but not read, for example.
+    /// Quick: it lists folders and reads no content.
     ///
     /// # Errors
     /// When a folder cannot be listed.
@@ -118,7 +119,8 @@ pub trait Source: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Whether a run would accept it, as far as that shows without reading all values; gives what a user should know, a line each.
+    /// Whether a run would accept it, as far as that shows without reading all values; gives what a user should know, a
+    /// line each.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -127,8 +129,8 @@ pub trait Source: Send + Sync {
         self.notes(settings)
     }
 
-    /// SHA-256 over everything that is read for these modalities and tasks, values included: whether two runs were made of the same
-    /// data. It takes as long as reading all of it once.
+    /// SHA-256 over everything that is read for these modalities and tasks, values included: whether two runs were made
+    /// of the same data. It takes as long as reading all of it once.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -153,8 +155,9 @@ pub trait Source: Send + Sync {
         Ok(self.info(settings)?.report())
     }
 
-    /// Reads every file, and says which cannot be read or do not go together; without nodes in the settings, of everything that is
-    /// there. `published`: whether files are compared with those that were published, where there are such.
+    /// Reads every file, and says which cannot be read or do not go together; without nodes in the settings, of
+    /// everything that is there. `published`: whether files are compared with those that were published, where there
+    /// are such.
     ///
     /// # Errors
     /// As [`open`](Self::open), where it cannot go on.

@@ -40,7 +40,8 @@ fn safetensors_file(name: &str, dtype: &str, shape: &str, values: &[u8]) -> Vec<
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), values].concat()
 }
 
-/// Four training and two test samples: `left` (2 x 1 values), `right` (3 values), and tasks `kind` (classes) and `place` (values).
+/// Four training and two test samples: `left` (2 x 1 values), `right` (3 values), and tasks `kind` (classes) and
+/// `place` (values).
 fn sound_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: Vec<u8>| fs::write(folder.path().join(name), content).unwrap();

@@ -1,5 +1,5 @@
-//! The built-in digits are neither trivial nor hopeless: a linear classifier over one modality is far above chance and far
-//! from perfect, and two modalities together know more than each alone.
+//! The built-in digits are neither trivial nor hopeless: a linear classifier over one modality is far above chance and
+//! far from perfect, and two modalities together know more than each alone.
 
 use crate::folders::{digits, opened};
 use pom2dib_data::{Dataset, Split, Targets};

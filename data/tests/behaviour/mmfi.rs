@@ -72,8 +72,8 @@ fn every_modality_has_the_references_size_and_reads_anew_only_what_is_cut() {
         let values = read(dataset.as_ref(), name, Split::Train, 3, 0);
         assert!(values.iter().all(|value| value.is_finite()), "{name}");
         assert_eq!(values, read(dataset.as_ref(), name, Split::Train, 3, 0));
-        // Depth, CSI and noise differ between epochs: windows and runs are drawn anew. So does a cloud that is cut because
-        // it has too many points. A test sample never changes.
+        // Depth, CSI and noise differ between epochs: windows and runs are drawn anew. So does a cloud that is cut
+        // because it has too many points. A test sample never changes.
         let changes = values != read(dataset.as_ref(), name, Split::Train, 3, 1);
         let is_cut = matches!(name, "depth" | "wifi-csi" | "noise-1");
         assert!(changes == is_cut || matches!(name, "lidar" | "mmwave"), "{name}");

@@ -4,8 +4,8 @@ use randomness::{Purpose, Seed, Stream};
 use super::{Channel, Crossing, Fading, Measure, channel_uses};
 use crate::Result;
 
-/// A link through the air: y = h s + n for every complex symbol s, which is two values of a feature side by side. An odd last value
-/// has nothing beside it.
+/// A link through the air: y = h s + n for every complex symbol s, which is two values of a feature side by side. An
+/// odd last value has nothing beside it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Air {
     /// From this all draws derive.
@@ -173,8 +173,8 @@ impl Air {
         })
     }
 
-    /// What symbols meet that cross one after the other and are no values of features: the gains and the noise that rows of features
-    /// would meet, [`channel_uses`] symbols a row, and on.
+    /// What symbols meet that cross one after the other and are no values of features: the gains and the noise that
+    /// rows of features would meet, [`channel_uses`] symbols a row, and on.
     pub fn symbols(&self, crossing: &Crossing) -> Symbols<'_> {
         Symbols {
             air: self,
@@ -235,7 +235,8 @@ impl Air {
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    /// Adds to every symbol, multiplied by what `through` makes of what it meets, its noise multiplied by what `weight` does.
+    /// Adds to every symbol, multiplied by what `through` makes of what it meets, its noise multiplied by what `weight`
+    /// does.
     fn cross<T: Real>(
         &self,
         crossing: &Crossing,

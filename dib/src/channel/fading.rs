@@ -20,8 +20,8 @@ pub enum Fading {
         shape: f64,
     },
     /// OFDM over a tapped delay line: paths h_l ~ CN(0, p_l) at whole sample delays l = 0, 1, ... whose powers fall as
-    /// p_l ~ exp(-decay l) and add up to 1. A symbol on subcarrier i meets h = sum over l of h_l exp(-2 pi j i l / subcarriers). The
-    /// cyclic prefix is longer than the delays, so that no symbol meets another.
+    /// p_l ~ exp(-decay l) and add up to 1. A symbol on subcarrier i meets h = sum over l of h_l exp(-2 pi j i l /
+    /// subcarriers). The cyclic prefix is longer than the delays, so that no symbol meets another.
     Multipath {
         /// How many paths, from 1 to `subcarriers`.
         taps: usize,
@@ -42,7 +42,8 @@ pub enum Fading {
 }
 
 impl Fading {
-    /// Draws the gains h of `symbols` consecutive symbols: a single gain for all of them, or one gain for each subcarrier in use.
+    /// Draws the gains h of `symbols` consecutive symbols: a single gain for all of them, or one gain for each
+    /// subcarrier in use.
     pub(super) fn draw(&self, stream: &mut Stream, symbols: usize) -> Vec<[f64; 2]> {
         vec![match *self {
             Fading::Multipath { taps, decay, subcarriers, k_factor } => {
@@ -175,7 +176,8 @@ mod tests {
 
     #[test]
     fn subcarriers_are_as_alike_as_the_paths_make_them() {
-        // E h_i h*_j = sum over l of p_l exp(-2 pi j (i - j) l / subcarriers): the definition, summed the other way round.
+        // E h_i h*_j = sum over l of p_l exp(-2 pi j (i - j) l / subcarriers): the definition, summed the other way
+        // round.
         const COUNT: usize = 20_000;
         let (taps, decay, subcarriers) = (3, 0.5, 8);
         let fading = Fading::Multipath { taps, decay, subcarriers, k_factor: 0.0 };

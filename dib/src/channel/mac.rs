@@ -8,9 +8,9 @@ use super::{
     channel_uses,
 };
 
-/// A multiple-access channel to one receiver. Transmitters that send in the same slot are heard together, y = sum over k of h_k s_k + n,
-/// once for every symbol. In the place of the feature of transmitter k stands h_k* y / |h_k|^2: its own symbols, and what the others and
-/// the noise add to them.
+/// A multiple-access channel to one receiver. Transmitters that send in the same slot are heard together, y = sum over
+/// k of h_k s_k + n, once for every symbol. In the place of the feature of transmitter k stands h_k* y / |h_k|^2: its
+/// own symbols, and what the others and the noise add to them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mac {
     /// The gains of all its links, and the noise, which they share.
@@ -23,8 +23,8 @@ fn of_slot(slot: &Crossing) -> Crossing {
 }
 
 impl Mac {
-    /// Replaces what the transmitters sent in a slot by what stands in their places: of each its index and [samples, feature_dim] values,
-    /// in index order. `slot` has the slot's number in the place of a modality.
+    /// Replaces what the transmitters sent in a slot by what stands in their places: of each its index and [samples,
+    /// feature_dim] values, in index order. `slot` has the slot's number in the place of a modality.
     pub fn send<T: Real>(&self, slot: &Crossing, features: &mut [(usize, &mut [T])]) {
         let width = self.air.feature_dim;
         let rows = features.first().map_or(0, |(_, values)| values.len() / width);
@@ -75,7 +75,8 @@ impl Mac {
         (0..numbers).flat_map(|_| noise.normal().to_le_bytes()).collect()
     }
 
-    /// SNR and capacity of a slot in which these transmitters send so many rows: log(1 + sum over k of |h_k|^2 Es/N0) of a use.
+    /// SNR and capacity of a slot in which these transmitters send so many rows: log(1 + sum over k of |h_k|^2 Es/N0)
+    /// of a use.
     pub fn measure(&self, slot: &Crossing, transmitters: &[usize], rows: usize) -> Measure {
         let power = self.air.noise_power(&of_slot(slot));
         let of_row = |row: usize| {

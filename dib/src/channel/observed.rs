@@ -17,7 +17,8 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// What arrives of Gaussian features: of so many rows each over these channels, in order. None of others, which have no density.
+    /// What arrives of Gaussian features: of so many rows each over these channels, in order. None of others, which
+    /// have no density.
     ///
     /// # Errors
     /// If a tensor operation fails.
@@ -44,7 +45,8 @@ impl Observed {
         Ok(Some(Observed { features, gains, stds: [before, std] }))
     }
 
-    /// From a gradient with respect to z', mu' and std' to that with respect to z, mu and std, each packed as [3, rows, feature_dim].
+    /// From a gradient with respect to z', mu' and std' to that with respect to z, mu and std, each packed as [3, rows,
+    /// feature_dim].
     ///
     /// # Errors
     /// If a tensor operation fails.

@@ -11,7 +11,8 @@ use crate::{Features, Posterior, Result};
 /// How the power of a feature's symbols becomes 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Power {
-    /// On average over the feature's own noise: a sample's scale is sqrt(uses / (|mu|^2 + |std|^2)). What is sent stays Gaussian.
+    /// On average over the feature's own noise: a sample's scale is sqrt(uses / (|mu|^2 + |std|^2)). What is sent stays
+    /// Gaussian.
     Sample,
     /// The same over all samples of a group, which share a scale.
     Entry,
@@ -34,12 +35,13 @@ pub struct PowerGroup {
 
 /// Features within their power, and what is needed to pull gradients back to what they were.
 pub struct Amplified {
-    /// What the rate of what is sent is counted with. Where each sample is scaled as it was drawn, or symbols are cut off, what is
-    /// sent has no such density: there it is the rate of the feature before that, an estimate.
+    /// What the rate of what is sent is counted with. Where each sample is scaled as it was drawn, or symbols are cut
+    /// off, what is sent has no such density: there it is the rate of the feature before that, an estimate.
     pub features: Features,
     /// What is sent, [rows, feature_dim].
     pub sent: Tensor,
-    /// Of each group that is scaled by a mean, the sum of |mu|^2 + |std|^2 over its rows, from which that mean goes on; 0 of others.
+    /// Of each group that is scaled by a mean, the sum of |mu|^2 + |std|^2 over its rows, from which that mean goes on;
+    /// 0 of others.
     pub energies: Vec<f64>,
     /// z, and mu and std if there are any, as they were.
     before: Vec<Vec<f64>>,
@@ -110,8 +112,9 @@ impl Amplified {
         })
     }
 
-    /// The gradient with respect to the features as they were, packed as z, mu and std if they have the latter, else z alone:
-    /// given that with respect to what is sent, and that of the rate, packed likewise, with respect to `features`.
+    /// The gradient with respect to the features as they were, packed as z, mu and std if they have the latter, else z
+    /// alone: given that with respect to what is sent, and that of the rate, packed likewise, with respect to
+    /// `features`.
     ///
     /// # Errors
     /// If a tensor operation fails.

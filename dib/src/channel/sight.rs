@@ -21,8 +21,8 @@ impl Air {
         (self.gain_db(crossing) + self.snr_db(crossing).unwrap_or(0.0)).max(NOTHING_DB)
     }
 
-    /// The same as networks see it: less the centre of its Es/N0, standardised as |h|^2 of a Rayleigh gain is to mean 0 and deviation 1.
-    /// All links have one scale, whatever their law.
+    /// The same as networks see it: less the centre of its Es/N0, standardised as |h|^2 of a Rayleigh gain is to mean 0
+    /// and deviation 1. All links have one scale, whatever their law.
     pub fn seen(&self, crossing: &Crossing) -> f32 {
         let from_centre = match (self.snr, self.snr_db(crossing)) {
             (Some(Snr::Range(low, high)), Some(snr_db)) => snr_db - (low + high) / 2.0,

@@ -10,7 +10,8 @@ pub struct GainTrace {
 }
 
 impl GainTrace {
-    /// The gains of a run with so many transmitters and receivers, from those of [times, transmitters, receivers], row by row.
+    /// The gains of a run with so many transmitters and receivers, from those of [times, transmitters, receivers], row
+    /// by row.
     ///
     /// # Errors
     /// In one line, what is wrong with the shape or with which gain.

@@ -1,8 +1,9 @@
-//! An entropy coder over integers alone: rANS (J. Duda, "Asymmetric numeral systems", 2013; F. Giesen's byte-wise variant).
+//! An entropy coder over integers alone: rANS (J. Duda, "Asymmetric numeral systems", 2013; F. Giesen's byte-wise
+//! variant).
 //!
-//! A stream has one state of 24 bits, which starts at [`LOW`] and takes symbols last to first, so that they come out first to
-//! last. After the last symbol the state must be back where it started and no byte left: whatever was damaged on the way
-//! shows in that, or in a stream that ends early, but for one case in 65,536.
+//! A stream has one state of 24 bits, which starts at [`LOW`] and takes symbols last to first, so that they come out
+//! first to last. After the last symbol the state must be back where it started and no byte left: whatever was damaged
+//! on the way shows in that, or in a stream that ends early, but for one case in 65,536.
 
 use super::CodeError;
 
@@ -16,7 +17,8 @@ const LOW: u32 = 1 << 16;
 const STATE_BYTES: usize = 3;
 /// How many binary digits of an integer one symbol takes at most.
 const DIGITS: u32 = 8;
-/// The largest number of digits after the leading one of an Exp-Golomb number: enough for the difference of any two i32.
+/// The largest number of digits after the leading one of an Exp-Golomb number: enough for the difference of any two
+/// i32.
 const MOST_DIGITS: u32 = 33;
 
 /// A part of [0, [`TOTAL`]): what a symbol is coded with.

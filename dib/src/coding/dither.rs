@@ -1,20 +1,21 @@
-//! Subtractive dithering: q = round(mu / step + u), z = step (q - u), with u uniform over [`DITHERS`] values that both ends draw.
-//! z - mu is then as good as uniform over a step and independent of mu (L. Schuchman, 1964; R. Zamir and M. Feder, 1992), which
-//! makes of a quantiser a channel with noise of its own (E. Agustsson and L. Theis, 2020).
+//! Subtractive dithering: q = round(mu / step + u), z = step (q - u), with u uniform over [`DITHERS`] values that both
+//! ends draw. z - mu is then as good as uniform over a step and independent of mu (L. Schuchman, 1964; R. Zamir and M.
+//! Feder, 1992), which makes of a quantiser a channel with noise of its own (E. Agustsson and L. Theis, 2020).
 
 /// How many values a dither has: u = (j - 16) / 32 for j from 0.
 pub const DITHERS: u8 = 32;
 /// Steps lie from the inverse of this to this.
 pub const MOST_STEP: f32 = 4096.0;
 
-/// The integer that travels for a mean, made with the `dither`-th of [`DITHERS`]. One beyond an i32 becomes the nearest.
+/// The integer that travels for a mean, made with the `dither`-th of [`DITHERS`]. One beyond an i32 becomes the
+/// nearest.
 pub fn quantise(mu: f32, step: f32, dither: u8) -> i32 {
     let u = (f64::from(dither) - 16.0) / f64::from(DITHERS);
     (f64::from(mu) / f64::from(step) + u).round() as i32
 }
 
-/// Restores z = step (q - u) from the integer q. The order of operations is fixed and each is rounded by itself, so that sender and
-/// receiver agree to the bit.
+/// Restores z = step (q - u) from the integer q. The order of operations is fixed and each is rounded by itself, so
+/// that sender and receiver agree to the bit.
 pub fn restore(value: i32, step: f32, dither: u8) -> f32 {
     let in_32nds = i64::from(DITHERS) * i64::from(value) + 16 - i64::from(dither);
     (f64::from(step) * in_32nds as f64 / f64::from(DITHERS)) as f32

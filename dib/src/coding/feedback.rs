@@ -1,5 +1,6 @@
-//! Gradients in fewer bits on their way back: rounded at random so that their mean is right, and what a rounding took away is added
-//! to what follows (F. Seide et al., "1-bit stochastic gradient descent", 2014; D. Alistarh et al., "QSGD", 2017).
+//! Gradients in fewer bits on their way back: rounded at random so that their mean is right, and what a rounding took
+//! away is added to what follows (F. Seide et al., "1-bit stochastic gradient descent", 2014; D. Alistarh et al.,
+//! "QSGD", 2017).
 
 use std::any::Any;
 
@@ -40,8 +41,8 @@ pub enum Rounded {
 }
 
 impl Rounding {
-    /// Rounds gradients up or down, by so many draws, so that the mean over all draws is what was rounded. Where a number is not
-    /// finite, what comes out is not finite either: whoever reads it refuses it.
+    /// Rounds gradients up or down, by so many draws, so that the mean over all draws is what was rounded. Where a
+    /// number is not finite, what comes out is not finite either: whoever reads it refuses it.
     pub fn round(self, gradients: &[f32], stream: &mut Stream) -> Rounded {
         match self {
             Rounding::Bf16 => Rounded::Bf16(gradients.iter().map(|&value| to_bf16(value, stream)).collect()),
@@ -51,7 +52,8 @@ impl Rounding {
                     if scale == 0.0 {
                         return 0;
                     }
-                    // The draw is below 1: what is an integer stays as it is. (A number that is not finite becomes any.)
+                    // The draw is below 1: what is an integer stays as it is. (A number that is not finite becomes
+                    // any.)
                     (f64::from(value) / f64::from(scale) + stream.uniform()).floor() as i8
                 };
                 Rounded::Int8 { scale, values: gradients.iter().map(integer).collect() }
@@ -106,11 +108,13 @@ fn scale(gradients: &[f32]) -> f32 {
     if f64::from(nearest) * LARGEST < largest { nearest.next_up() } else { nearest }
 }
 
-/// The gradients of a receiver's entries on their way back: rounded, with what rounding took away added to what follows.
+/// The gradients of a receiver's entries on their way back: rounded, with what rounding took away added to what
+/// follows.
 ///
-/// Each entry (k, m) remembers, by dimension, by how much the sum of what it has sent falls short of the sum of what it was given, over
-/// all ticks and samples. That is spread evenly over the samples of its next tick: what is sent adds up to what was meant, but for what
-/// the last tick's rounding left. It is a [`Network`] without gradients, so that checkpoints and fingerprints have it.
+/// Each entry (k, m) remembers, by dimension, by how much the sum of what it has sent falls short of the sum of what it
+/// was given, over all ticks and samples. That is spread evenly over the samples of its next tick: what is sent adds up
+/// to what was meant, but for what the last tick's rounding left. It is a [`Network`] without gradients, so that
+/// checkpoints and fingerprints have it.
 pub struct ErrorFeedback {
     network: Network,
     rounding: Rounding,

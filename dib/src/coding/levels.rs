@@ -1,5 +1,5 @@
-//! Quantised features as bits: both ends count, message by message, how often a dimension has had which level, and code the next by
-//! that. No table travels, and of what is not known yet the bits of a level cost what they are: one each.
+//! Quantised features as bits: both ends count, message by message, how often a dimension has had which level, and code
+//! the next by that. No table travels, and of what is not known yet the bits of a level cost what they are: one each.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! From nats to bits: a prior of an entry's features that both ends know, and a code that pays what it says.
 //!
-//! A [`Prior`] is learned by whoever sends. A feature that is *dithered* ([`quantise`]) becomes integers; they are coded by an
-//! [`Encoder`] with the integer [`EntryTable`] that the prior's owner has made, and whoever gets table and stream finds the same
-//! feature again to the bit ([`restore`]).
+//! A [`Prior`] is learned by whoever sends. A feature that is *dithered* ([`quantise`]) becomes integers; they are
+//! coded by an [`Encoder`] with the integer [`EntryTable`] that the prior's owner has made, and whoever gets table and
+//! stream finds the same feature again to the bit ([`restore`]).
 
 mod bits;
 mod coder;

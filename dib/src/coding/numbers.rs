@@ -5,7 +5,8 @@ use super::{CodeError, Decoder, Encoder, MOST_PROPOSALS, Share, TOTAL};
 /// Binary digits of a proposal's number after the leading one.
 const MOST_DIGITS: usize = 20;
 
-/// The numbers of chosen proposals as bits: their lengths by how often each has come, and the other digits one bit each. Both ends count.
+/// The numbers of chosen proposals as bits: their lengths by how often each has come, and the other digits one bit
+/// each. Both ends count.
 #[derive(Clone, Debug)]
 pub struct Numbers {
     seen: [u32; MOST_DIGITS + 1],

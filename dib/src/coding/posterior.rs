@@ -13,9 +13,9 @@ pub fn log_densities([z, mu, std]: [&[f32]; 3], d: usize) -> Vec<f64> {
     (0..z.len() / d).map(|row| (row * d..(row + 1) * d).map(of_value).sum()).collect()
 }
 
-/// (17) of dithered features, whose noise is uniform over a step: one estimate in nats per group of consecutive rows of d values, as
-/// [`rate`](crate::rate()) is for Gaussian noise. A density is 1 / step or nothing, so that a sample's marginal is the share of its
-/// group's intervals, of `widths` around `means`, that its z lies in. z lies in its own.
+/// (17) of dithered features, whose noise is uniform over a step: one estimate in nats per group of consecutive rows of
+/// d values, as [`rate`](crate::rate()) is for Gaussian noise. A density is 1 / step or nothing, so that a sample's
+/// marginal is the share of its group's intervals, of `widths` around `means`, that its z lies in. z lies in its own.
 pub fn uniform_rates(
     estimator: RateEstimator,
     [z, means, widths]: [&[f32]; 3],

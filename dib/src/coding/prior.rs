@@ -36,8 +36,8 @@ pub enum PriorKind {
 
 /// The prior of one entry: per dimension a mixture of logistic distributions, and of dithered features the steps.
 ///
-/// It is a [`Network`] like others, so that checkpoints and fingerprints have it; it lives on the CPU, where tables are made,
-/// wherever the encoders are.
+/// It is a [`Network`] like others, so that checkpoints and fingerprints have it; it lives on the CPU, where tables are
+/// made, wherever the encoders are.
 pub struct Prior {
     network: Network,
     kind: PriorKind,
@@ -74,8 +74,8 @@ impl Prior {
         Ok(Prior { network, kind, d })
     }
 
-    /// The logarithm of the prior's density at every value of z, or of its mass in a step around it, in nats: both [rows, d], on
-    /// the CPU.
+    /// The logarithm of the prior's density at every value of z, or of its mass in a step around it, in nats: both
+    /// [rows, d], on the CPU.
     ///
     /// # Errors
     /// If z does not fit.
@@ -84,9 +84,10 @@ impl Prior {
         Ok(log_probability(&z.contiguous()?, mixture(&parameters, self.kind))?)
     }
 
-    /// Adds the gradients of an objective in which z enters directly, by `dz`, and the log-probability of each of its values with the
-    /// number in `dmass`; gives the whole gradient with respect to z. All are [rows, d]. Of dithered features `noise` is (z - mu) /
-    /// step: with it held, z = mu + step noise, so that dz/dstep = noise. `blocks`: see [`Network::forward`].
+    /// Adds the gradients of an objective in which z enters directly, by `dz`, and the log-probability of each of its
+    /// values with the number in `dmass`; gives the whole gradient with respect to z. All are [rows, d]. Of dithered
+    /// features `noise` is (z - mu) / step: with it held, z = mu + step noise, so that dz/dstep = noise. `blocks`: see
+    /// [`Network::forward`].
     ///
     /// # Errors
     /// If shapes do not fit.

@@ -1,9 +1,11 @@
-//! Relative entropy coding: a number of bits near KL(p || r) that tells a receiver a sample of p, where both ends know r alone.
+//! Relative entropy coding: a number of bits near KL(p || r) that tells a receiver a sample of p, where both ends know
+//! r alone.
 //!
-//! Both ends draw the same endless list of proposals from r. The sender gives each an arrival time of a Poisson process and chooses the one
-//! whose time, over its weight p / r, is the smallest: it is distributed as p, exactly (C. T. Li and A. El Gamal, "Strong functional
-//! representation lemma", 2018; "Poisson functional representation"). Its number is what travels. No later proposal can be chosen once
-//! its time alone, over the largest weight that there is, exceeds the best so far.
+//! Both ends draw the same endless list of proposals from r. The sender gives each an arrival time of a Poisson process
+//! and chooses the one whose time, over its weight p / r, is the smallest: it is distributed as p, exactly (C. T. Li
+//! and A. El Gamal, "Strong functional representation lemma", 2018; "Poisson functional representation"). Its number is
+//! what travels. No later proposal can be chosen once its time alone, over the largest weight that there is, exceeds
+//! the best so far.
 
 use super::Marginal;
 
@@ -50,7 +52,8 @@ impl Block {
         Block { dimensions }
     }
 
-    /// The proposal of a number in the list of a key, as f32: every operation is rounded by itself, so that both ends agree to the bit.
+    /// The proposal of a number in the list of a key, as f32: every operation is rounded by itself, so that both ends
+    /// agree to the bit.
     pub fn proposal(&self, key: u64, number: u32) -> Vec<f32> {
         // Mixed first: lists of neighbouring keys, and neighbours in a list, have nothing in common.
         let mut draws = Draws { state: mixed(key ^ mixed(number.into())) };
@@ -102,9 +105,9 @@ fn log_weight(prior: &Marginal, Gaussian { mean, deviation }: Gaussian, value: f
         - prior.log_density(value)
 }
 
-/// A bound of the log-weight over all values, from a grid around the Gaussian's mean. Beyond deviation^2 / scale of the narrowest
-/// component it only falls; and at its top, between two points of the grid, it is above the nearer by no more than its curvature, at most
-/// 1 / deviation^2 + 1.5 / scale^2, allows.
+/// A bound of the log-weight over all values, from a grid around the Gaussian's mean. Beyond deviation^2 / scale of the
+/// narrowest component it only falls; and at its top, between two points of the grid, it is above the nearer by no more
+/// than its curvature, at most 1 / deviation^2 + 1.5 / scale^2, allows.
 pub(super) fn largest_log_weight(prior: &Marginal, gaussian: Gaussian) -> f64 {
     let (deviation, narrowest) = (gaussian.deviation, prior.narrowest());
     let step = deviation * (REACH + deviation / narrowest) / f64::from(STEPS);
@@ -125,8 +128,8 @@ pub fn divergence(prior: &Marginal, gaussian: Gaussian) -> f64 {
     (-STEPS..=STEPS).map(at).sum::<f64>() * step / gaussian.deviation
 }
 
-/// Uniform draws that can begin anywhere: a counter that is mixed (G. Steele, D. Lea and C. Flood, "Fast splittable pseudorandom number
-/// generators", 2014). Keys come from addressed streams.
+/// Uniform draws that can begin anywhere: a counter that is mixed (G. Steele, D. Lea and C. Flood, "Fast splittable
+/// pseudorandom number generators", 2014). Keys come from addressed streams.
 struct Draws {
     state: u64,
 }
@@ -175,8 +178,8 @@ mod tests {
         (0..count).map(|number| block.choose(target, key(2 * number), key(2 * number + 1))).collect()
     }
 
-    /// The largest distance of two distributions of so many samples each that chance alone exceeds once in a million: Kolmogorov and
-    /// Smirnov's.
+    /// The largest distance of two distributions of so many samples each that chance alone exceeds once in a million:
+    /// Kolmogorov and Smirnov's.
     fn bound(count: usize) -> f64 {
         (-(0.5e-6_f64).ln() / count as f64).sqrt()
     }

@@ -3,7 +3,8 @@
 use super::proposals::{Gaussian, largest_log_weight, mixed};
 use super::{Block, CodeError, Component, Decoder, Encoder, Marginal, Numbers, divergence};
 
-/// In nats: dimensions share a block as long as the mean of their largest log-weights adds up to no more. Proposals grow as its exponential.
+/// In nats: dimensions share a block as long as the mean of their largest log-weights adds up to no more. Proposals
+/// grow as its exponential.
 const BLOCK: f64 = 7.0;
 /// The smallest deviation that is taken for one.
 const LEAST: f64 = 1e-6;

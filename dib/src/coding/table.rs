@@ -1,9 +1,10 @@
 //! Integer tables: what a dithered value is coded with.
 //!
-//! A table belongs to one dimension of an entry. It holds the cumulative counts of the prior's mass at multiples of step / 32.
-//! With the dither u = (j - 16) / 32 the interval of the integer q reaches from (32 q - j) / 32 steps to a step more: its edges
-//! stand in the table whatever j is, so that one table serves all 32 dithers. Whoever owns the prior makes it, once; everybody
-//! else reads integers, and no function of a number with a point is ever computed at two places.
+//! A table belongs to one dimension of an entry. It holds the cumulative counts of the prior's mass at multiples of
+//! step / 32. With the dither u = (j - 16) / 32 the interval of the integer q reaches from (32 q - j) / 32 steps to a
+//! step more: its edges stand in the table whatever j is, so that one table serves all 32 dithers. Whoever owns the
+//! prior makes it, once; everybody else reads integers, and no function of a number with a point is ever computed at
+//! two places.
 
 use super::bits::{BitReader, BitWriter, unzigzag, zigzag};
 use super::coder::{Decoder, Encoder, Share, TOTAL};

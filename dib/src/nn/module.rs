@@ -85,14 +85,15 @@ pub trait Module: Send + Sync {
     /// The matrix products of one row's forward pass.
     fn products(&self) -> Vec<Product>;
 
-    /// Whether bits follow from parameters, input and draws alone, on any processor and with any number of threads. A module that
-    /// promises them in the same build with as many threads alone says so, and so does the summary of its run.
+    /// Whether bits follow from parameters, input and draws alone, on any processor and with any number of threads. A
+    /// module that promises them in the same build with as many threads alone says so, and so does the summary of its
+    /// run.
     fn is_reproducible(&self) -> bool {
         true
     }
 
-    /// Names and versions of libraries beside this program that it computes with, such as `torch 2.6.0`: the summary of its run
-    /// names them, since its bits depend on them.
+    /// Names and versions of libraries beside this program that it computes with, such as `torch 2.6.0`: the summary of
+    /// its run names them, since its bits depend on them.
     fn libraries(&self) -> Vec<String> {
         Vec::new()
     }
@@ -107,9 +108,10 @@ pub trait Module: Send + Sync {
         None
     }
 
-    /// The floating-point operations of the products of a training step over so many rows: forward, backward to the weights, and
-    /// backward to what the products multiply, which of those with the input itself only `to_input` wants. `input_rows` says how
-    /// many rows' worth of values the input has: fewer than `rows` where rows repeat or are zero. Both may be means.
+    /// The floating-point operations of the products of a training step over so many rows: forward, backward to the
+    /// weights, and backward to what the products multiply, which of those with the input itself only `to_input` wants.
+    /// `input_rows` says how many rows' worth of values the input has: fewer than `rows` where rows repeat or are zero.
+    /// Both may be means.
     fn operations(&self, rows: f64, input_rows: f64, to_input: bool) -> f64 {
         let of = |product: &Product| match product.of_input {
             true => product.operations() * input_rows * if to_input { 3.0 } else { 2.0 },

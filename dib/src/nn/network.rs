@@ -100,7 +100,8 @@ impl Network {
         Ok(())
     }
 
-    /// Keeps the parameters as they are from now on: steps do nothing, and backward passes give the gradients of inputs alone.
+    /// Keeps the parameters as they are from now on: steps do nothing, and backward passes give the gradients of inputs
+    /// alone.
     pub fn freeze(&mut self) {
         self.is_frozen = true;
     }
@@ -211,8 +212,9 @@ impl Network {
         Ok(kernels::elementwise::clip(&self.state.get(1)?, norm)?)
     }
 
-    /// One step with the gradients so far, by AdamW or the module's own optimizer; the next backward pass begins new ones. Does nothing where the network took part in
-    /// nothing since the last step, or is frozen: neither values nor moments nor the step count change.
+    /// One step with the gradients so far, by AdamW or the module's own optimizer; the next backward pass begins new
+    /// ones. Does nothing where the network took part in nothing since the last step, or is frozen: neither values nor
+    /// moments nor the step count change.
     ///
     /// # Errors
     ///
@@ -263,9 +265,9 @@ impl Network {
     }
 
     /// A copy of the whole state: of each parameter `<name>`, `<name>.m` and `<name>.v` (the moments), and
-    /// `<network>.steps`, a u32 scalar; then the state of the module's own optimizer, if it has one, as `<network>.optimizer/...`,
-    /// and its buffers as `<network>.buffers/...`.
-    /// Gradients are not part of it: state is saved between steps.
+    /// `<network>.steps`, a u32 scalar; then the state of the module's own optimizer, if it has one, as
+    /// `<network>.optimizer/...`, and its buffers as `<network>.buffers/...`. Gradients are not part of it: state is
+    /// saved between steps.
     ///
     /// # Errors
     ///

@@ -8,8 +8,8 @@ use kernels::adamw::AdamWStep;
 use super::parameter::Parameter;
 use crate::Result;
 
-/// An optimizer that a module brings along, and that steps its parameters in the place of AdamW. It holds its state between steps, which
-/// goes into checkpoints with the network's.
+/// An optimizer that a module brings along, and that steps its parameters in the place of AdamW. It holds its state
+/// between steps, which goes into checkpoints with the network's.
 pub trait OwnOptimizer {
     /// Steps the parameters by their gradients.
     ///

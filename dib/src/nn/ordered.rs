@@ -14,8 +14,8 @@ use super::parameter::{Layout, Parameter};
 use crate::Result;
 use crate::common::Phase;
 
-/// A module behind a change of axes, such as from antennas x subcarriers x time to time x antennas x subcarriers. It learns
-/// nothing of its own.
+/// A module behind a change of axes, such as from antennas x subcarriers x time to time x antennas x subcarriers. It
+/// learns nothing of its own.
 ///
 /// ```
 /// use pom2dib_dib::nn::{Architecture, Module, Ordered};

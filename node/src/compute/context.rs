@@ -92,8 +92,9 @@ impl Context {
         round * self.ticks() as u64
     }
 
-    /// Where u, the selection and the cap's draws of an evaluation are addressed: those of a pass, or where they are drawn for every group
-    /// of samples, those of a piece's first. Passes over validation rows are numbered from 2^32 on; no test set has 2^24 groups.
+    /// Where u, the selection and the cap's draws of an evaluation are addressed: those of a pass, or where they are
+    /// drawn for every group of samples, those of a piece's first. Passes over validation rows are numbered from 2^32
+    /// on; no test set has 2^24 groups.
     pub fn selection_moment(&self, pass: u64, piece: u64) -> u64 {
         match self.scenario.evaluates_by_tick() {
             true => pass.wrapping_mul(1 << 24).wrapping_add(self.first_group(piece)),
@@ -138,8 +139,8 @@ impl Context {
         piece * size..((piece + 1) * size).min(even)
     }
 
-    /// The test samples whose pieces are cut as they come. Where a piece has several ticks, all of them have as many samples: a last
-    /// group of fewer is a piece by itself.
+    /// The test samples whose pieces are cut as they come. Where a piece has several ticks, all of them have as many
+    /// samples: a last group of fewer is a piece by itself.
     fn even_samples(&self, test_samples: usize) -> usize {
         match self.scenario.evaluates_by_tick() {
             true => test_samples - test_samples % self.samples(),
@@ -147,8 +148,8 @@ impl Context {
         }
     }
 
-    /// Where a batch of a stream lies among the rows of a test set of so many, counted through again and again: none if it
-    /// is empty, or not of one piece.
+    /// Where a batch of a stream lies among the rows of a test set of so many, counted through again and again: none if
+    /// it is empty, or not of one piece.
     pub fn served(&self, first: u64, samples: u64, draw: u64, test_samples: usize) -> Option<Served> {
         let all = (test_samples as u64).max(1);
         let (pass, row) = (first / all, first % all);
@@ -159,8 +160,8 @@ impl Context {
         fits.then_some(Served { draw, pass, piece, offset, samples })
     }
 
-    /// The group of a tick's samples in which a batch begins, within the test set; how many samples of that group lie before it; and
-    /// how many of its own belong to each group.
+    /// The group of a tick's samples in which a batch begins, within the test set; how many samples of that group lie
+    /// before it; and how many of its own belong to each group.
     pub fn served_groups(&self, served: Served) -> (u64, usize, Vec<usize>) {
         let size = self.samples();
         let (offset, samples) = (served.offset as usize, served.samples as usize);
@@ -210,8 +211,8 @@ impl Context {
             _ => (4, 0),
         };
         let z = rows * d * of_value + tables;
-        // A granted entry costs at most 12 bytes of indices or of a scale, and 9 of each rate; choices are one bit each; costs 8
-        // bytes.
+        // A granted entry costs at most 12 bytes of indices or of a scale, and 9 of each rate; choices are one bit
+        // each; costs 8 bytes.
         let choices = entries * self.scenario.receivers() / 8;
         z + 33 * entries + choices + 16 * self.ticks() + proto::ENVELOPE_BYTES
     }

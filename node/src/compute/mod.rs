@@ -202,8 +202,8 @@ pub type Surroundings = dyn Fn(&mut (dyn FnMut() + Send)) + Send + Sync;
 /// That of this process, if its program has any.
 static SURROUNDINGS: OnceLock<Box<Surroundings>> = OnceLock::new();
 
-/// Lets the threads of this process compute within `surroundings`: where networks are computed by an interpreter, its state of the
-/// thread is to last as long as the thread's work. Only the first call has an effect.
+/// Lets the threads of this process compute within `surroundings`: where networks are computed by an interpreter, its
+/// state of the thread is to last as long as the thread's work. Only the first call has an effect.
 pub fn compute_within(surroundings: Box<Surroundings>) {
     let _ = SURROUNDINGS.set(surroundings);
 }

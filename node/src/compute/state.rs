@@ -77,8 +77,8 @@ fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
     }
 }
 
-/// Whether a tensor of a state is a parameter's value, or a buffer of a module's own (and not an optimizer's state, a step count, a
-/// channel's running mean, the version or kept of the data).
+/// Whether a tensor of a state is a parameter's value, or a buffer of a module's own (and not an optimizer's state, a
+/// step count, a channel's running mean, the version or kept of the data).
 pub fn is_parameter(name: &str) -> bool {
     name != VERSION
         && !name.starts_with(crate::compute::kept::PREFIX)

@@ -46,8 +46,9 @@ impl fmt::Debug for Metrics {
 }
 
 impl Health {
-    /// Serves `grpc.health.v1.Health` at an address, if given, until the process ends, and `/metrics` over HTTP/1.1. Any
-    /// client may ask; the answers tell whether the process is alive, whether it has its place in a run, and its figures.
+    /// Serves `grpc.health.v1.Health` at an address, if given, until the process ends, and `/metrics` over HTTP/1.1.
+    /// Any client may ask; the answers tell whether the process is alive, whether it has its place in a run, and its
+    /// figures.
     ///
     /// # Errors
     /// An input error if the address cannot be listened on.

@@ -302,7 +302,8 @@ impl Control {
         fetch(self.client.clone(), self.request(None)).await
     }
 
-    /// Fetches this node's state at a version that the coordinator has ordered to be loaded, beside whatever else it does.
+    /// Fetches this node's state at a version that the coordinator has ordered to be loaded, beside whatever else it
+    /// does.
     ///
     /// # Errors
     ///
@@ -379,7 +380,8 @@ fn context(role: Role, welcome: &Welcome, options: &Options) -> Result<Context, 
     })
 }
 
-/// Sends a heartbeat with what the node does, its memory and round-trip times every second, and once a report that it leaves.
+/// Sends a heartbeat with what the node does, its memory and round-trip times every second, and once a report that it
+/// leaves.
 async fn beat(reports: mpsc::Sender<Report>, (activity, vitals): (Activity, Vitals), shutdown: Shutdown) {
     let mut leaves = false;
     loop {

@@ -17,7 +17,8 @@ impl Reloading {
         }
     }
 
-    /// The version and its state, once it is there; pending while nothing is being fetched. Cancelling the wait loses nothing.
+    /// The version and its state, once it is there; pending while nothing is being fetched. Cancelling the wait loses
+    /// nothing.
     ///
     /// # Errors
     /// If the coordinator is lost, or does not give the state.

@@ -13,8 +13,8 @@ use crate::{Context, NodeError, described::own_channel::own_channel, described::
 /// Of a tapped delay line: each path has 1/e of the power of the one before.
 const DEFAULT_DECAY: f64 = 1.0;
 
-/// What features of transmitter k meet on their way to receiver t; none if they arrive as they are sent, or if only a user's program knows
-/// what happens to them.
+/// What features of transmitter k meet on their way to receiver t; none if they arrive as they are sent, or if only a
+/// user's program knows what happens to them.
 pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> Option<Air> {
     let channel = scenario.channel_between(k, t)?;
     let k_factor = channel.k_factor.unwrap_or_default();
@@ -63,9 +63,9 @@ pub fn air(scenario: &Scenario, seed: randomness::Seed, k: usize, t: usize) -> O
     })
 }
 
-/// A receiver's digest of what its channels draw in a round, whoever is granted what: SNR and gain at every tick of every
-/// transmitter, and the noise of every modality, or of every slot where transmitters are heard together; of a channel of a user's
-/// program, what arrives of fixed values.
+/// A receiver's digest of what its channels draw in a round, whoever is granted what: SNR and gain at every tick of
+/// every transmitter, and the noise of every modality, or of every slot where transmitters are heard together; of a
+/// channel of a user's program, what arrives of fixed values.
 ///
 /// # Errors
 /// A line of the user's program.
@@ -135,7 +135,8 @@ impl Context {
         }
     }
 
-    /// What a link's features meet by themselves: what is heard together, no channel of one link changes, nor what is sent as bits.
+    /// What a link's features meet by themselves: what is heard together, no channel of one link changes, nor what is
+    /// sent as bits.
     fn air_alone(&self, k: usize, t: usize) -> Option<Air> {
         let scenario = &self.scenario;
         let is_alone = scenario.analogue_between(k, t).is_some() && !scenario.is_mac(k, t);
@@ -147,8 +148,8 @@ impl Context {
         mac(&self.scenario, self.seed, t)
     }
 
-    /// How so many rows, an entry's samples of a tick, are sent from transmitter k to receiver t; `average` is the running mean of the
-    /// entry's power.
+    /// How so many rows, an entry's samples of a tick, are sent from transmitter k to receiver t; `average` is the
+    /// running mean of the entry's power.
     pub fn power(&self, k: usize, t: usize, rows: usize, average: f64) -> PowerGroup {
         let channel = self.scenario.analogue_between(k, t);
         let power = channel.map(|channel| match channel.power {
@@ -160,8 +161,8 @@ impl Context {
         PowerGroup { rows, power, peak: channel.and_then(|channel| channel.peak) }
     }
 
-    /// Whether the rate of what arrives at receiver t of transmitter k is counted: in evaluation where all samples of an estimate
-    /// meet the same, in training where it is trained with.
+    /// Whether the rate of what arrives at receiver t of transmitter k is counted: in evaluation where all samples of
+    /// an estimate meet the same, in training where it is trained with.
     pub fn counts_received(&self, k: usize, t: usize, phase: Phase) -> bool {
         let train = &self.scenario.train;
         let channel = self.scenario.channel_between(k, t);

@@ -1,8 +1,8 @@
 //! Converts the scenario's choices into values of `dib` and `proto` (`scenario` and `dib` are leaves and do not depend
 //! on each other).
 
-/// The advantage of each tick of a round by the run's baseline: of its cost, 0 where it took no part. `gains` gives what the node sees
-/// of the channel at each tick, as many numbers at every one.
+/// The advantage of each tick of a round by the run's baseline: of its cost, 0 where it took no part. `gains` gives
+/// what the node sees of the channel at each tick, as many numbers at every one.
 ///
 /// # Panics
 /// If `costs` and `took_part` differ in length.

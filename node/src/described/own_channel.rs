@@ -25,7 +25,8 @@ pub struct WantedChannel {
 }
 
 impl WantedChannel {
-    /// The value of a key in the channel's `parameters`, if the scenario sets it. Keys that are never asked for are refused.
+    /// The value of a key in the channel's `parameters`, if the scenario sets it. Keys that are never asked for are
+    /// refused.
     ///
     /// # Errors
     /// If the key's value is of another type.
@@ -121,8 +122,9 @@ fn unknown(kind: &str) -> String {
     format!("is \"{kind}\", which is no kind of channel of this program: it has {known}")
 }
 
-/// A channel of a user's program, as runs call it: what it gives is checked, and it is always given as many samples as a tick has, with
-/// zeros for those that are not there. So what it draws for a sample does not depend on how a stream or a test set is cut.
+/// A channel of a user's program, as runs call it: what it gives is checked, and it is always given as many samples as
+/// a tick has, with zeros for those that are not there. So what it draws for a sample does not depend on how a stream
+/// or a test set is cut.
 pub(super) struct OwnChannel {
     kind: String,
     feature_dim: usize,

@@ -1,5 +1,5 @@
-//! The traces of gains that channels replay: a process reads each once, and again when the file has changed, as it may between two runs
-//! of a Python program.
+//! The traces of gains that channels replay: a process reads each once, and again when the file has changed, as it may
+//! between two runs of a Python program.
 
 use std::{
     collections::BTreeMap,
@@ -28,10 +28,12 @@ struct Known {
     digest: [u8; 32],
 }
 
-/// Those that were read, by path, transmitters and receivers. They stay for as long as the process, and so may be held by anybody.
+/// Those that were read, by path, transmitters and receivers. They stay for as long as the process, and so may be held
+/// by anybody.
 static READ: Mutex<BTreeMap<(String, usize, usize), Known>> = Mutex::new(BTreeMap::new());
 
-/// Checks that this program has what the channels of a scenario need, and reads all of their traces, for [`air`](crate::air).
+/// Checks that this program has what the channels of a scenario need, and reads all of their traces, for
+/// [`air`](crate::air).
 ///
 /// # Errors
 /// In one line, the table and the file at fault, or the feature that this program was built without.
@@ -51,7 +53,8 @@ pub(crate) fn trace(path: &str, scenario: &Scenario) -> Option<&'static GainTrac
     read(path, scenario).ok().map(|known| known.trace)
 }
 
-/// A digest of the data and of the traces of a scenario's channels, which are compared together; that of the data where there are none.
+/// A digest of the data and of the traces of a scenario's channels, which are compared together; that of the data where
+/// there are none.
 pub fn digest_with_traces(data: [u8; 32], scenario: &Scenario) -> [u8; 32] {
     let traces = scenario.channel.iter().filter_map(|channel| read(channel.trace.as_ref()?, scenario).ok());
     traces.fold(data, |before, known| {

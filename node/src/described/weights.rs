@@ -18,7 +18,8 @@ use crate::Role;
 /// How many names of tensors a line tells.
 const TOLD: usize = 8;
 
-/// The files that networks begin with, by the keys of the tables that name them. Without any, networks begin as they are drawn.
+/// The files that networks begin with, by the keys of the tables that name them. Without any, networks begin as they
+/// are drawn.
 #[derive(Clone, Debug, Default)]
 pub struct WeightFiles {
     by_key: Arc<BTreeMap<String, Files>>,
@@ -150,7 +151,8 @@ impl Files {
         }
     }
 
-    /// Of a file its SHA-256; of a folder that of the lines "SHA-256  name" of its files, in order, as sha256sum prints them.
+    /// Of a file its SHA-256; of a folder that of the lines "SHA-256  name" of its files, in order, as sha256sum prints
+    /// them.
     fn sha256(&self) -> String {
         let digest = |bytes: &[u8]| hex(&Sha256::digest(bytes));
         if !self.is_folder {

@@ -49,7 +49,8 @@ struct Address {
 
 impl Context {
     /// The outcomes of the packets of a message, in sending order; none if the link is not emulated, so that all arrive
-    /// at once. Entries of a sensor that is off (`evaluation.off`) are lost, whatever the straggler policy. `pass` is that of an evaluation, 0 in training.
+    /// at once. Entries of a sensor that is off (`evaluation.off`) are lost, whatever the straggler policy. `pass` is
+    /// that of an evaluation, 0 in training.
     pub fn link_outcome(
         &self,
         (k, t): (usize, usize),

@@ -103,7 +103,8 @@ impl Selector {
         logits.iter().enumerate().map(draw).collect()
     }
 
-    /// The probability of each item to be the first that is drawn, mean over the rows of a choice; nothing without rows.
+    /// The probability of each item to be the first that is drawn, mean over the rows of a choice; nothing without
+    /// rows.
     pub fn first_probabilities(&self, choice: &Choice) -> Vec<f64> {
         let rows = choice.logits.len();
         if rows == 0 {

@@ -50,15 +50,15 @@ impl AirTime {
 }
 
 impl Context {
-    /// The gains of receiver t's links as it sees them, by transmitter; 0, the mean, of a link of which it sees none. Empty if it sees
-    /// no gain at all.
+    /// The gains of receiver t's links as it sees them, by transmitter; 0, the mean, of a link of which it sees none.
+    /// Empty if it sees no gain at all.
     pub fn gains_at_receiver(&self, t: usize, time: AirTime) -> Vec<f32> {
         let of = |k| if self.scenario.receiver_sees(k, t) { self.seen(k, t, time) } else { 0.0 };
         (0..self.scenario.gains_at_receiver(t)).map(of).collect()
     }
 
-    /// The gain of the link from transmitter k to receiver t as the transmitter sees it; 0 if it does not see that one. Empty if it sees
-    /// no gain at all.
+    /// The gain of the link from transmitter k to receiver t as the transmitter sees it; 0 if it does not see that one.
+    /// Empty if it sees no gain at all.
     pub fn gains_at_transmitter(&self, k: usize, t: usize, time: AirTime) -> Vec<f32> {
         let own = if self.scenario.transmitter_sees(k, t) { self.seen(k, t, time) } else { 0.0 };
         vec![own; self.scenario.gains_at_transmitter(k)]
@@ -75,7 +75,8 @@ impl Context {
         (0..self.scenario.transmitters()).map(of).collect()
     }
 
-    /// The transmitters whose links to receiver t are the strongest, as many as it may request: for every transmitter, whether it is one.
+    /// The transmitters whose links to receiver t are the strongest, as many as it may request: for every transmitter,
+    /// whether it is one.
     pub fn strongest(&self, t: usize, time: AirTime) -> Vec<bool> {
         let strengths = self.strengths_db(t, time);
         let of = |k: usize| strengths[k].unwrap_or(f64::NEG_INFINITY);

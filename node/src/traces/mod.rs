@@ -1,7 +1,7 @@
 //! Traces of rounds and evaluation passes for OpenTelemetry, over all processes of a run.
 //!
-//! All ids follow from what every node knows: a trace's from (run, incarnation, round or pass), a span's also from whose it is.
-//! So the spans of different processes form one trace, and nothing of it goes on the wire between them.
+//! All ids follow from what every node knows: a trace's from (run, incarnation, round or pass), a span's also from
+//! whose it is. So the spans of different processes form one trace, and nothing of it goes on the wire between them.
 
 mod collector;
 #[cfg(not(feature = "otlp"))]

@@ -131,7 +131,8 @@ fn exporter(collector: &Collector, who: &str) -> Result<SpanExporter, String> {
     Ok(exporter)
 }
 
-/// Whom an https collector is trusted by: public authorities, and those in the file that OpenTelemetry's variable names.
+/// Whom an https collector is trusted by: public authorities, and those in the file that OpenTelemetry's variable
+/// names.
 fn authorities() -> Result<ClientTlsConfig, String> {
     let public = ClientTlsConfig::new().with_enabled_roots();
     let named = AUTHORITY_VARIABLES.iter().find_map(|name| Some((name, std::env::var_os(name)?)));
@@ -157,7 +158,8 @@ async fn send(exporter: SpanExporter, mut inbox: mpsc::Receiver<Message>, collec
     }
 }
 
-/// Gathers spans after a first message, until there are enough, they have waited long enough, or somebody waits for them.
+/// Gathers spans after a first message, until there are enough, they have waited long enough, or somebody waits for
+/// them.
 async fn gather(
     first: Message,
     inbox: &mut mpsc::Receiver<Message>,

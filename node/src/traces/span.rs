@@ -21,7 +21,8 @@ pub enum TraceOf {
     Pass {
         /// Its number, as messages have it.
         number: u64,
-        /// How many passes of this number there were before in the incarnation: every evaluation on validation rows counts anew.
+        /// How many passes of this number there were before in the incarnation: every evaluation on validation rows
+        /// counts anew.
         before: u64,
     },
 }

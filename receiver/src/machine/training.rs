@@ -41,7 +41,8 @@ pub(super) struct Round {
 }
 
 impl ReceiverMachine {
-    /// Opens a round: draws whom to request and sends every transmitter its turn, with the gradients of the round before.
+    /// Opens a round: draws whom to request and sends every transmitter its turn, with the gradients of the round
+    /// before.
     pub(super) fn open(
         &mut self,
         round: u64,

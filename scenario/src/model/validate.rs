@@ -82,8 +82,8 @@ impl Model {
         }
     }
 
-    /// Checks an encoder of another kind than the paper's: a trunk with a head. One of a user's own kind may be both in one, unless
-    /// the task input `divides` encoders.
+    /// Checks an encoder of another kind than the paper's: a trunk with a head. One of a user's own kind may be both in
+    /// one, unless the task input `divides` encoders.
     fn validate_encoder(&self, key: &str, divides: bool) -> Result<(), ScenarioError> {
         if matches!(self.kind, Kind::ResidualMlp { .. }) {
             return Ok(());

@@ -51,8 +51,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Checks that all networks fit their data, and the files that they begin with fit them, before any node finds that one does not. The
-/// paper's fit whatever comes: then the data is not looked at. Channels of the user's own are tried out.
+/// Checks that all networks fit their data, and the files that they begin with fit them, before any node finds that one
+/// does not. The paper's fit whatever comes: then the data is not looked at. Channels of the user's own are tried out.
 ///
 /// # Errors
 /// The key of the network or the channel, and the reason.

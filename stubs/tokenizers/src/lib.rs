@@ -1,9 +1,10 @@
 //! Stands in for the crate `tokenizers`, which cuts text for language models.
 //!
-//! candle-core 0.10 and 0.11 ask for it whatever their features, to read tokenizers out of GGUF files. No network here reads
-//! text, and the real crate with its regular expressions took 80 processor seconds of the first build. These are the names that
-//! candle-core's `quantized/tokenizer.rs` uses; `[patch.crates-io]` in the workspace's manifest puts them in place. No tokenizer
-//! can be made of them: [`models::bpe::BpeBuilder::build`] fails and says so, and what would come after has no values.
+//! candle-core 0.10 and 0.11 ask for it whatever their features, to read tokenizers out of GGUF files. No network here
+//! reads text, and the real crate with its regular expressions took 80 processor seconds of the first build. These are
+//! the names that candle-core's `quantized/tokenizer.rs` uses; `[patch.crates-io]` in the workspace's manifest puts
+//! them in place. No tokenizer can be made of them: [`models::bpe::BpeBuilder::build`] fails and says so, and what
+//! would come after has no values.
 
 use std::fmt;
 

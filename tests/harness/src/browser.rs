@@ -13,8 +13,8 @@ use crate::{PATIENCE, wait_for};
 /// The names under which systems have Chromium.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// A headless Chromium with one page, driven over its DevTools protocol: messages of JSON, each with a zero byte at its end,
-/// through pipes. Dropping it ends it.
+/// A headless Chromium with one page, driven over its DevTools protocol: messages of JSON, each with a zero byte at its
+/// end, through pipes. Dropping it ends it.
 pub struct Browser {
     process: Child,
     commands: ChildStdin,

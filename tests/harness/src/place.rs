@@ -66,7 +66,8 @@ impl Place {
         place
     }
 
-    /// The same where `tiny.toml` has the paper's networks, for tests that interrupt, observe or disturb a run: it lasts longer.
+    /// The same where `tiny.toml` has the paper's networks, for tests that interrupt, observe or disturb a run: it
+    /// lasts longer.
     pub fn for_longer_runs(program: &'static str) -> Self {
         let place = Place::new(program);
         place.write_tiny_with(
@@ -89,7 +90,8 @@ impl Place {
         std::fs::write(&path, content).expect("a file can be written");
     }
 
-    /// Writes `tiny.toml` under another name, with tables of networks; those stand in the place of its own of the same names.
+    /// Writes `tiny.toml` under another name, with tables of networks; those stand in the place of its own of the same
+    /// names.
     pub fn write_tiny_with(&self, name: &str, networks: &str) {
         let bare = |line: &str| line.split('#').next().unwrap_or_default().trim_end().to_owned();
         let is_replaced = |table: &str| networks.lines().any(|line| bare(line) == table);

@@ -15,8 +15,8 @@ const SAVED: Duration = Duration::from_secs(10);
 /// Time limit for Slurm's daemons to be ready.
 const READY: Duration = Duration::from_secs(60);
 
-/// A real Slurm on this machine: a controller and two nodes, n1 and n2, of four cores each, with a partition `low` whose
-/// jobs are put back into the queue by those of a partition `high`. Dropping it ends it with all its jobs.
+/// A real Slurm on this machine: a controller and two nodes, n1 and n2, of four cores each, with a partition `low`
+/// whose jobs are put back into the queue by those of a partition `high`. Dropping it ends it with all its jobs.
 pub struct Slurm {
     folder: TempDir,
     controller: Child,

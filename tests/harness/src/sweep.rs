@@ -1,6 +1,7 @@
 use serde_json::Value;
 
-/// What every sweep of the same points must have in common, of the table that it prints as JSON: all but times and folders.
+/// What every sweep of the same points must have in common, of the table that it prints as JSON: all but times and
+/// folders.
 pub fn table_of_sweep(sweep: &Value) -> Value {
     let mut sweep = sweep.clone();
     for rows in ["points", "over_seeds"] {

@@ -254,7 +254,8 @@ fn answers_are_events_for_browsers_and_one_that_reads_slowly_misses_some_and_del
 #[test]
 fn a_modelled_latency_is_within_a_tenth_of_the_measured_one_over_emulated_links() {
     let place = halves("");
-    // Of a link that is slow beside this machine, whatever else that does: what is left is what the model does not know.
+    // Of a link that is slow beside this machine, whatever else that does: what is left is what the model does not
+    // know.
     let link = "link=[{delay=0.3,bandwidth=200}]";
     let profile = "profile.flops=4e9 --set profile.link.delay=0.3 --set profile.link.bandwidth=200";
     let said = super::said::serve(

@@ -1,5 +1,5 @@
-//! A trained run answers a stream: with the bits of an evaluation whatever the batches, the rate and the transport, from lines as from
-//! the test set, and while its nodes are killed.
+//! A trained run answers a stream: with the bits of an evaluation whatever the batches, the rate and the transport,
+//! from lines as from the test set, and while its nodes are killed.
 
 mod callers;
 mod halves;

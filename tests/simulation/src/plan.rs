@@ -187,7 +187,8 @@ impl Plan {
         Some((trigger, Fault { kind: Kind::OutOfTurn(member), lasts: Duration::ZERO }))
     }
 
-    /// The schedule of a service: a short training, and then faults of nodes and of ways. The stream is its coordinator's, which stays.
+    /// The schedule of a service: a short training, and then faults of nodes and of ways. The stream is its
+    /// coordinator's, which stays.
     pub(crate) fn draw_service(seed: u64) -> Self {
         let mut draws = Seed::from_number(seed).stream(Purpose::Test, &[9], 0);
         let (transmitters, receivers) =

@@ -73,8 +73,8 @@ impl Oracle<'_> {
         Ok(Sent { symbols: z.clone(), rated: Coded { z, posterior }, link, bent })
     }
 
-    /// What stands in the place of an entry that is heard together with others, given all granted entries of the tick: those that lie as far
-    /// behind the first of their transmitter are heard with it, and one noise.
+    /// What stands in the place of an entry that is heard together with others, given all granted entries of the tick:
+    /// those that lie as far behind the first of their transmitter are heard with it, and one noise.
     pub(super) fn heard(&self, [k, t, m, tick]: [usize; 4], granted: &[(usize, usize)]) -> Result<Tensor> {
         let of = |k: usize| {
             let mut own: Vec<usize> =

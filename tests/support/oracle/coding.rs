@@ -263,8 +263,8 @@ impl Oracle<'_> {
     }
 }
 
-/// What every row adds to Kozachenko and Leonenko's estimate, which is their mean: from its fifth neighbour (or the last there is)
-/// in the maximum norm. A row alone says nothing.
+/// What every row adds to Kozachenko and Leonenko's estimate, which is their mean: from its fifth neighbour (or the
+/// last there is) in the maximum norm. A row alone says nothing.
 fn entropies(rows: &[Vec<f64>]) -> Vec<f64> {
     let (n, d) = (rows.len(), rows[0].len() as f64);
     if n == 1 {

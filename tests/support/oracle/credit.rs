@@ -156,7 +156,8 @@ impl Oracle<'_> {
     }
 }
 
-/// What a linear fit to some ticks, with weight 1 on its squared slopes, says at other gains: its equations by Gauss's elimination.
+/// What a linear fit to some ticks, with weight 1 on its squared slopes, says at other gains: its equations by Gauss's
+/// elimination.
 fn regression(ticks: &[usize], costs: &[f64], gains: &[Vec<f64>], at: &[f64]) -> f64 {
     let row = |gains: &[f64]| [&[1.0], gains].concat();
     let width = at.len() + 1;

@@ -45,7 +45,8 @@ pub(super) fn lstm(variables: &Variables, name: &str, hidden: usize, x: &Tensor)
     linear(variables, &format!("{name}/output"), &h)
 }
 
-/// What each tap of a window sees of images [samples, channels, height, width], line by line: each as high and wide as what comes out.
+/// What each tap of a window sees of images [samples, channels, height, width], line by line: each as high and wide as
+/// what comes out.
 fn taps(Window { kernel, stride, padding }: &Window, x: &Tensor) -> Result<Vec<Tensor>> {
     let [down, across] = *padding;
     let x = x.pad_with_zeros(2, down, down)?.pad_with_zeros(3, across, across)?;

@@ -19,8 +19,8 @@ pub(crate) struct Draws {
 }
 
 impl Draws {
-    /// What remains of the values of samples that are dropped with a probability, scaled so that their mean is theirs. Of images they
-    /// are drawn place by place, with the channels of each side by side.
+    /// What remains of the values of samples that are dropped with a probability, scaled so that their mean is theirs.
+    /// Of images they are drawn place by place, with the channels of each side by side.
     fn remaining(self, network: &str, number: u64, rate: f64, x: &Tensor) -> Result<Tensor> {
         let samples = x.dim(0)?;
         let mut mask = Vec::new();

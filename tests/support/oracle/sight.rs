@@ -1,4 +1,5 @@
-//! What nodes see of gains, as the formulas say: |h|^2 in dB by the mean and deviation of an exponential law's logarithm.
+//! What nodes see of gains, as the formulas say: |h|^2 in dB by the mean and deviation of an exponential law's
+//! logarithm.
 
 use std::f64::consts::{LN_10, PI};
 

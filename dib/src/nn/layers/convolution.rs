@@ -13,8 +13,8 @@ use crate::nn::module::{Kept, Product, kept};
 use crate::nn::parameter::{Layout, Parameter, draw_xavier};
 use crate::nn::stage::{Pass, Stage, Way};
 
-/// A convolution, with or without a bias, and with or without a rectifier behind it. Its weights are `NAME.w` [groups, height x width
-/// x channels of a patch, outputs of a group], its bias is `NAME.b` \[outputs\].
+/// A convolution, with or without a bias, and with or without a rectifier behind it. Its weights are `NAME.w` [groups,
+/// height x width x channels of a patch, outputs of a group], its bias is `NAME.b` \[outputs\].
 pub(crate) struct Convolution {
     patches: Patches,
     groups: usize,

@@ -15,8 +15,8 @@ enum Fate {
     Skipped,
 }
 
-/// What is wrong with the answers: every sample that was taken is answered once by each receiver or named as skipped, none twice, each
-/// receiver's answers come in order, and each is that of its own sample.
+/// What is wrong with the answers: every sample that was taken is answered once by each receiver or named as skipped,
+/// none twice, each receiver's answers come in order, and each is that of its own sample.
 pub(crate) fn judge(plan: &Plan, stream: &StreamRecord, summary: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     let receivers = plan.shape.receivers;

@@ -1,5 +1,5 @@
-//! Services: the tiny machines answer a stream of samples, whose nodes fail, and whose sensor repeats itself, is slow and loses its
-//! connection.
+//! Services: the tiny machines answer a stream of samples, whose nodes fail, and whose sensor repeats itself, is slow
+//! and loses its connection.
 
 mod judge;
 mod plan;

@@ -33,8 +33,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// So many samples in succession, after the last fault, are to be answered by all receivers.
 const STEADY: usize = 20;
 
-/// Feeds the service with samples, some of them again, in parts or too late; and when all is calm and samples are answered in
-/// succession, ends it.
+/// Feeds the service with samples, some of them again, in parts or too late; and when all is calm and samples are
+/// answered in succession, ends it.
 pub(crate) async fn sense(plan: Plan, connections: Connections, ledger: Ledger) -> turmoil::Result {
     let draws = Seed::from_number(plan.seed).stream(Purpose::Test, &[10], 0);
     let security = Security::default().over(connections.seen_by(SENSOR));
