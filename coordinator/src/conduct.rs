@@ -23,7 +23,7 @@ use crate::{
     interruption::Interruption,
     lock,
     manifest::state_name,
-    members::{Member, Members},
+    members::{Member, Members, Origin},
     options::Deadlines,
     ordered::Ordered,
     page::{self, Feed, Page},
@@ -199,6 +199,8 @@ struct Conductor {
     patience: Option<Duration>,
     /// The transmitters without which it does.
     gone: BTreeSet<Member>,
+    /// Who was refused last for speaking out of turn, and the version from which the incarnation had begun.
+    refused: Option<(Member, u64)>,
 }
 
 impl Conductor {
@@ -237,6 +239,7 @@ impl Conductor {
             newer: None,
             patience: None,
             gone: BTreeSet::new(),
+            refused: None,
         };
         conductor.shared_status.incarnation(conductor.setup.incarnation, conductor.setup.version(), None);
         if let Some(version) = conductor.setup.saved {
@@ -522,9 +525,10 @@ impl Conductor {
         }
     }
 
-    /// A member that speaks out of turn is broken: it is refused and counts as lost. (What comes in its turn but does
-    /// not fit ends the run: a retry would give the same.)
-    fn out_of_turn(&self, event: &Event) -> Interruption {
+    /// A member that speaks out of turn is broken: it is refused and counts as lost. If another node in its place does
+    /// the same from the same checkpoint on, that ends the run; so does what comes in its turn but does not fit: a retry
+    /// would give the same.
+    fn out_of_turn(&mut self, event: &Event) -> Interruption {
         let (member, what) = match event {
             Event::Report(_, member, report) => (*member, name_of(report)),
             Event::Saved { member, version, .. } => (*member, format!("a state of version {version}")),
@@ -533,7 +537,13 @@ impl Conductor {
                 return CoordinatorError::Run("nothing is out of turn".into()).into();
             }
         };
-        Interruption::left(member, &self.refuse(member, &what))
+        let reason = self.refuse(member, &what);
+        let version = self.setup.version();
+        if self.refused.replace((member, version)) == Some((member, version)) {
+            let line = format!("{member}: {reason}, and has before since the checkpoint of round {version}");
+            return CoordinatorError::Run(line).into();
+        }
+        Interruption::left(member, &reason)
     }
 
     /// Closes a member's stream because of what it sent; returns the reason, which it is told.
@@ -573,7 +583,8 @@ impl Conductor {
             if let Some((member, silence)) = self.members.silent(self.deadlines.silence) {
                 self.members.release(member);
                 let reason = format!("it has said nothing for {} s", silence.as_secs());
-                return Ok(Event::Gone(self.setup.incarnation, member, reason));
+                let origin = Origin { incarnation: self.setup.incarnation, admission: None };
+                return Ok(Event::Gone(origin, member, reason));
             }
             // Ready events are taken in this fixed order, not at random.
             let event = tokio::select! {
@@ -592,6 +603,12 @@ impl Conductor {
                 }
                 // Messages of an earlier incarnation are dropped.
                 event if event.incarnation() != Some(self.setup.incarnation) => continue,
+                // So are those of a node that has lost its place: another one may hold it.
+                Event::Report(origin, member, _) | Event::Gone(origin, member, _)
+                    if !self.members.is_of_holder(*origin, *member) =>
+                {
+                    continue;
+                }
                 // The service has excluded these nodes: ignore their losses and failures until they report ready again.
                 Event::Gone(_, member, _)
                 | Event::Report(_, member, Report::Failed(_) | Report::Leaving(_))

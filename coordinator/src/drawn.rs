@@ -12,14 +12,14 @@ use randomness::Seed;
 use scenario::Scenario;
 use serde_json::{Value, json};
 
-use crate::{RunFolder, summary::hex};
+use crate::{RunFolder, further::Lineage, summary::hex};
 
 /// What was drawn at ticks of runs: u, and the rows of the training set. Requests and choices depend on networks, and
 /// are not here.
 #[derive(Debug, Default)]
 pub struct Drawn {
-    /// How many rows the runs in these folders train on; none where their data set is not at hand.
-    rows: Mutex<BTreeMap<PathBuf, Option<usize>>>,
+    /// How many rows the runs in these folders train on, with their scenarios: another run may take a folder.
+    rows: Mutex<BTreeMap<PathBuf, (Scenario, usize)>>,
 }
 
 impl Drawn {
@@ -36,6 +36,13 @@ impl Drawn {
         if round >= scenario.train.rounds {
             return Err(format!("the run has {} rounds of {ticks} ticks", scenario.train.rounds));
         }
+        let lineage = Lineage::of(&RunFolder::at(folder)).map_err(|error| error.to_string())?;
+        if let Some(fork) = lineage.forked.filter(|fork| round < fork.round) {
+            return Err(format!(
+                "round {round} was another run's: this one began from {} at round {}",
+                fork.from, fork.round
+            ));
+        }
         let samples = self.rows(folder, &scenario).map(|rows| {
             let drawn = BatchOrder::new(seed, rows).positions(tick, scenario.train.samples_per_tick);
             let (rows, epochs): (Vec<usize>, Vec<u64>) = drawn.iter().map(|at| (at.sample, at.epoch)).unzip();
@@ -47,13 +54,15 @@ impl Drawn {
 
     fn rows(&self, folder: &Path, scenario: &Scenario) -> Option<usize> {
         let known = || self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rows) = known().get(folder) {
-            return *rows;
+        if let Some((own, rows)) = known().get(folder)
+            && own == scenario
+        {
+            return Some(*rows);
         }
         // Files are read here: nobody else waits for it.
-        let rows = training_rows(scenario).filter(|rows| *rows > 0);
-        known().insert(folder.into(), rows);
-        rows
+        let rows = training_rows(scenario).filter(|rows| *rows > 0)?;
+        known().insert(folder.into(), (scenario.clone(), rows));
+        Some(rows)
     }
 }
 

@@ -21,8 +21,11 @@ pub struct RunFolder {
 /// comes last: a folder that has it holds a run, and an interrupted fetch must not look like one.
 const KEPT_FILES: [&str; 5] = ["metrics.jsonl", "selection.jsonl", DRAWS, LINEAGE, "scenario.toml"];
 
+/// Scores of a run's checkpoint over the SNR of its channels, which `evaluate --snr-db` writes.
+pub const SNR_FILE: &str = "snr.json";
+
 /// The files of a run that are only valid together.
-const RUN_FILES: [&str; 14] = [
+const RUN_FILES: [&str; 15] = [
     "scenario.toml",
     LINEAGE,
     "classes.json",
@@ -32,6 +35,7 @@ const RUN_FILES: [&str; 14] = [
     "summary.json",
     "evaluation.json",
     "recordings.json",
+    SNR_FILE,
     "incarnation",
     "address",
     PAGE,

@@ -129,7 +129,7 @@ async fn give_rounds(
         lineage.write(run)?;
     }
     // The old results no longer describe the folder's run, but are kept under other names.
-    for name in ["summary", "recordings", "evaluation"] {
+    for name in ["summary", "recordings", "evaluation", "snr"] {
         let path = run.file(&format!("{name}.json"));
         if path.exists() {
             let kept = run.file(&format!("{name}-round-{trained:06}.json"));

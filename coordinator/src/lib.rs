@@ -58,7 +58,7 @@ pub use conduct::run;
 pub use drawn::{Drawn, training_rows};
 pub use draws::{RoundDraws, TickDraws};
 pub use error::CoordinatorError;
-pub use folder::RunFolder;
+pub use folder::{RunFolder, SNR_FILE};
 pub use further::{Extension, Fork, extend, fork, rewind};
 pub use lock::RunLock;
 pub use manage::{Manage, ManageArguments, manage};

@@ -57,6 +57,8 @@ struct Table {
     /// Whether nodes are admitted. Between two incarnations they are not: the checkpoint for the next is not yet known.
     open: bool,
     seats: BTreeMap<Member, Seat>,
+    /// How many nodes have been admitted.
+    admissions: u64,
     /// Members that were told to join again and have not yet done so.
     expected: BTreeSet<Member>,
     expected_since: Instant,
@@ -68,6 +70,8 @@ struct Table {
 #[derive(Debug)]
 struct Seat {
     orders: Orders,
+    /// Which admission gave it.
+    admission: u64,
     /// Proves the member's identity; no other node has it.
     secret: Secret,
     /// Dropped with the seat, which tells the control stream's reader to stop.
@@ -76,11 +80,19 @@ struct Seat {
     heartbeat: Option<Heartbeat>,
 }
 
+/// Whose an event is: of which incarnation, and of which holder of a member's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) incarnation: u64,
+    /// Which admission gave it the place; none: whoever holds it.
+    pub(crate) admission: Option<u64>,
+}
+
 /// Result of admission for a node.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) member: Member,
-    pub(crate) incarnation: u64,
+    pub(crate) origin: Origin,
     pub(crate) secret: Secret,
     /// Resolves when the member has lost its place.
     pub(crate) dismissed: oneshot::Receiver<()>,
@@ -102,7 +114,7 @@ impl Members {
         let expected_since = Instant::now();
         let (seats, expected) = (BTreeMap::new(), BTreeSet::new());
         let apart = BTreeSet::new();
-        let table = Table { incarnation, open: true, seats, expected, expected_since, apart };
+        let table = Table { incarnation, open: true, seats, admissions: 0, expected, expected_since, apart };
         Members { transmitters, receivers, table: Mutex::new(table) }
     }
 
@@ -118,10 +130,13 @@ impl Members {
         let member = Member { role, index: self.place(&table, role, join.index)? };
         let (hold, dismissed) = oneshot::channel();
         let (heard, own) = (Instant::now(), secret.clone());
-        let seat = Seat { orders, secret: own, _hold: hold, heard, heartbeat: None };
+        table.admissions += 1;
+        let admission = table.admissions;
+        let seat = Seat { orders, admission, secret: own, _hold: hold, heard, heartbeat: None };
         table.seats.insert(member, seat);
         table.expected.remove(&member);
-        Ok(Admitted { member, incarnation: table.incarnation, secret, dismissed })
+        let origin = Origin { incarnation: table.incarnation, admission: Some(admission) };
+        Ok(Admitted { member, origin, secret, dismissed })
     }
 
     fn place(&self, table: &Table, role: Role, index: Option<u32>) -> Result<usize, Refusal> {
@@ -146,6 +161,13 @@ impl Members {
         }
         let message = format!("{} {index} has joined already", role.name());
         Err(Refusal::Taken(vec![of(index)], Status::already_exists(message)))
+    }
+
+    /// Whether an event is of the node that holds the member's place now, and not of one before it.
+    pub(crate) fn is_of_holder(&self, origin: Origin, member: Member) -> bool {
+        let table = self.table();
+        let holder = table.seats.get(&member).map(|seat| seat.admission);
+        origin.admission.is_none_or(|own| holder == Some(own))
     }
 
     /// Frees a place: reports of its previous holder are ignored from now on.
@@ -280,6 +302,12 @@ impl Members {
         self.table().seats.get(&member).is_some_and(|seat| seat.heard > moment)
     }
 
+    /// The admission of the node that holds a member's place, if it has not reported since `moment`.
+    pub(crate) fn mute_since(&self, member: Member, moment: Instant) -> Option<u64> {
+        let table = self.table();
+        table.seats.get(&member).filter(|seat| seat.heard <= moment).map(|seat| seat.admission)
+    }
+
     /// The member that has been silent longest, if longer than `limit`.
     pub(crate) fn silent(&self, limit: Duration) -> Option<(Member, Duration)> {
         let table = self.table();
@@ -408,7 +436,7 @@ mod tests {
         assert_eq!(told, order::Order::Rollback(Rollback { reason: "transmitter 1 left".into() }));
         assert!(survivor.dismissed.try_recv().is_err(), "nobody listens to the old incarnation");
         let newcomer = admit(None).unwrap();
-        assert_eq!((newcomer.member.index, newcomer.incarnation), (1, 2), "place 0 is kept");
+        assert_eq!((newcomer.member.index, newcomer.origin.incarnation), (1, 2), "place 0 is kept");
         let another = admit(None).unwrap();
         assert_eq!(another.member.index, 2);
         assert!(admit(None).is_err());
@@ -428,7 +456,16 @@ mod tests {
         assert!(stream.recv().await.is_none(), "the stream is closed");
         assert!(broken.dismissed.try_recv().is_err_and(|end| end == oneshot::error::TryRecvError::Closed));
         let (orders, _kept) = mpsc::channel(1);
-        assert_eq!(members.admit(&join(TRANSMITTER, None), orders).unwrap().member, broken.member);
+        assert!(
+            !members.is_of_holder(broken.origin, broken.member),
+            "what it had sent before comes too late"
+        );
+        let next = members.admit(&join(TRANSMITTER, None), orders).unwrap();
+        assert_eq!(next.member, broken.member);
+        assert!(members.is_of_holder(next.origin, next.member));
+        assert!(!members.is_of_holder(broken.origin, next.member), "it is not the new holder's");
+        let whoever = Origin { incarnation: 1, admission: None };
+        assert!(members.is_of_holder(whoever, next.member));
     }
 
     #[test]
@@ -439,7 +476,7 @@ mod tests {
         members.close_door();
         assert!(matches!(admit(), Err(Refusal::NotYet)));
         members.roll_back(2, "transmitter 0 left");
-        assert_eq!(admit().unwrap().incarnation, 2);
+        assert_eq!(admit().unwrap().origin.incarnation, 2);
     }
 
     #[test]

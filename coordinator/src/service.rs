@@ -19,7 +19,7 @@ use crate::{
     CoordinatorError, check,
     checkpoints::Checkpoints,
     invited,
-    members::{Admitted, Member, Members, Orders, Refusal, role},
+    members::{Admitted, Member, Members, Orders, Origin, Refusal, role},
     ordered::Ordered,
     shared_status::SharedStatus,
     summary::hex,
@@ -49,9 +49,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[allow(clippy::large_enum_variant, reason = "almost every event is a report, and the queue is short")]
 pub(crate) enum Event {
     /// A node's report.
-    Report(u64, Member, report::Report),
+    Report(Origin, Member, report::Report),
     /// A node's control stream has ended.
-    Gone(u64, Member, String),
+    Gone(Origin, Member, String),
     /// A node's state at the version that was ordered is in the store, with this SHA-256.
     Saved { incarnation: u64, member: Member, version: u64, sha256: [u8; 32] },
     /// A request to manage the run.
@@ -68,10 +68,8 @@ impl Event {
     /// The incarnation to which the event belongs, if any.
     pub(crate) fn incarnation(&self) -> Option<u64> {
         match self {
-            Event::Report(incarnation, ..)
-            | Event::Gone(incarnation, ..)
-            | Event::Damaged(incarnation, _)
-            | Event::Saved { incarnation, .. } => Some(*incarnation),
+            Event::Report(origin, ..) | Event::Gone(origin, ..) => Some(origin.incarnation),
+            Event::Damaged(incarnation, _) | Event::Saved { incarnation, .. } => Some(*incarnation),
             Event::Told(_) | Event::Fault(_) | Event::Tick => None,
         }
     }
@@ -215,7 +213,7 @@ impl Service {
             // An unknown caller: it does not concern the run.
             _ => Err(Status::invalid_argument("the first report must be Join")),
         };
-        let Admitted { member, incarnation, dismissed, .. } = match admitted {
+        let Admitted { member, origin, dismissed, .. } = match admitted {
             Ok(admitted) => admitted,
             Err(status) => {
                 link::log_refusal("a node", "a control stream", status.message());
@@ -226,8 +224,8 @@ impl Service {
         drop(orders);
         tokio::select! {
             biased;
-            end = self.hear(member, incarnation, &mut reports) => {
-                let _ = self.events.send(Event::Gone(incarnation, member, end)).await;
+            end = self.hear(member, origin, &mut reports) => {
+                let _ = self.events.send(Event::Gone(origin, member, end)).await;
             }
             // The cause of the dismissal is already known.
             _ = dismissed => {}
@@ -235,7 +233,7 @@ impl Service {
     }
 
     /// Passes on a node's reports; returns why the stream ended.
-    async fn hear(&self, member: Member, incarnation: u64, reports: &mut Streaming<Report>) -> String {
+    async fn hear(&self, member: Member, origin: Origin, reports: &mut Streaming<Report>) -> String {
         loop {
             let report = match reports.message().await {
                 Ok(Some(Report { report: Some(report) })) => report,
@@ -246,12 +244,12 @@ impl Service {
                 }
             };
             if let report::Report::Heartbeat(heartbeat) = report {
-                self.members.heard(member, incarnation, Some(heartbeat));
+                self.members.heard(member, origin.incarnation, Some(heartbeat));
                 continue;
             }
-            self.members.heard(member, incarnation, None);
+            self.members.heard(member, origin.incarnation, None);
             let report = check::spelt_out(report);
-            if self.events.send(Event::Report(incarnation, member, report)).await.is_err() {
+            if self.events.send(Event::Report(origin, member, report)).await.is_err() {
                 return "the run is over".into();
             }
         }
@@ -262,7 +260,7 @@ impl Service {
         let admitted = self.admit(&join, orders).await?;
         let welcome = Welcome {
             run: self.run.clone(),
-            incarnation: admitted.incarnation,
+            incarnation: admitted.origin.incarnation,
             index: admitted.member.index as u32,
             scenario: self.scenario.to_string(),
             seed: Bytes::copy_from_slice(&self.seed),
@@ -299,8 +297,11 @@ impl Service {
             if came.elapsed() > PROOF_OF_LIFE && !evicted {
                 evicted = true;
                 let end = "it gave no heartbeats when its place was claimed";
-                for mute in holders.into_iter().filter(|holder| !self.members.spoke_since(*holder, came)) {
-                    self.tell(Event::Gone(self.current().incarnation, mute, end.into())).await?;
+                let mute = |holder: Member| Some((holder, self.members.mute_since(holder, came)?));
+                for (mute, admission) in holders.into_iter().filter_map(mute) {
+                    let incarnation = self.current().incarnation;
+                    let origin = Origin { incarnation, admission: Some(admission) };
+                    self.tell(Event::Gone(origin, mute, end.into())).await?;
                 }
             } else if came.elapsed() > 2 * PROOF_OF_LIFE {
                 return Err(status);

@@ -182,7 +182,6 @@ impl SelectorShape {
         }
     }
 
-    /// The count head and the item head.
     /// The probability of each item to be the first that is drawn: the softmax of the last n logits.
     ///
     /// # Panics
@@ -193,6 +192,7 @@ impl SelectorShape {
         item_head.into_iter().map(|logit| libm::exp(logit - total)).collect()
     }
 
+    /// The count head and the item head.
     fn heads(&self, logits: &[f32]) -> (Vec<f64>, Vec<f64>) {
         let SelectorShape { counts, items } = *self;
         assert!(1 <= counts && counts <= items, "a selector of up to {counts} of {items} items");

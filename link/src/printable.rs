@@ -11,17 +11,23 @@ const LONGEST: usize = 2000;
 /// twice changes nothing.
 pub fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(4 * LONGEST));
-    for (at, character) in text.chars().enumerate() {
-        if at == LONGEST {
-            line += &format!("... ({} characters)", text.chars().count());
-            break;
-        }
+    let mut length = 0;
+    for character in text.chars() {
         match character {
             '\n' => line += "\\n",
             '\t' => line.push(' '),
             hidden if is_hidden(hidden) => line.extend(hidden.escape_unicode()),
             shown => line.push(shown),
         }
+        length += 1;
+        if length > LONGEST {
+            break;
+        }
+    }
+    // With its mark, what was cut is no longer than what is not: a second time changes nothing.
+    if line.chars().count() > LONGEST {
+        let mark = format!("... ({} characters)", text.chars().count());
+        line = line.chars().take(LONGEST - mark.len()).collect::<String>() + &mark;
     }
     line
 }
@@ -66,6 +72,10 @@ mod tests {
     fn a_reason_without_end_is_cut_and_says_so() {
         let line = printable(&"é".repeat(3_000_000));
         assert!(line.ends_with("é... (3000000 characters)"), "{}", &line[line.len() - 80..]);
-        assert!(line.chars().count() < LONGEST + 40);
+        assert!(line.chars().count() <= LONGEST);
+        let hidden = printable(&"\u{200b}".repeat(1999));
+        for line in [line, hidden] {
+            assert_eq!(printable(&line), line, "a second time changes nothing");
+        }
     }
 }

@@ -28,14 +28,16 @@ pub(crate) type Refusal = (StatusCode, String);
 #[derive(Clone, Debug)]
 pub struct Door {
     token: Option<Token>,
+    /// Where the token is found, after "it is".
+    place: &'static str,
     address: SocketAddr,
 }
 
 impl Door {
     /// The door of a page at an address. The token is asked of whoever gives orders, and away from loopback also of
-    /// readers.
-    pub fn new(address: SocketAddr, token: Option<Token>) -> Self {
-        Door { token, address }
+    /// readers, who are told that it is in this `place`.
+    pub fn new(address: SocketAddr, token: Option<Token>, place: &'static str) -> Self {
+        Door { token, place, address }
     }
 
     /// Whether anybody may give orders.
@@ -78,12 +80,13 @@ impl Door {
         };
         match headers.get(header::AUTHORIZATION) {
             Some(shown) if token.is_shown_by(shown.as_bytes()) => Ok(()),
-            Some(_) => Err((StatusCode::FORBIDDEN, "the token is not that of this run".into())),
+            Some(_) => Err((StatusCode::FORBIDDEN, "the token is not that of this page".into())),
             None => Err((
                 StatusCode::UNAUTHORIZED,
-                "the run's token is asked for, as \"Authorization: Bearer TOKEN\": it is in the run's folder, in the file \
-                 \"token\" or \"page-token\""
-                    .into(),
+                format!(
+                    "the page's token is asked for, as \"Authorization: Bearer TOKEN\": it is {}",
+                    self.place
+                ),
             )),
         }
     }
@@ -127,7 +130,11 @@ mod tests {
     const WORD: &str = "correct-horse-battery";
 
     fn door(address: &str) -> Door {
-        Door::new(address.parse().unwrap(), Some(Token::new(WORD, Path::new("word")).unwrap()))
+        Door::new(
+            address.parse().unwrap(),
+            Some(Token::new(WORD, Path::new("word")).unwrap()),
+            "in the file word",
+        )
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {

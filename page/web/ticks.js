@@ -39,7 +39,11 @@ function askTick(store, round, tick) {
 async function tickOf(store, round, tick) {
   const known = await (await ask(`api/tick?tick=${tick}`)).json();
   if (!store.run.draws) return known;
-  if (drawn.round !== round) Object.assign(drawn, { draws: await (await ask(`api/draws?round=${round}`)).json(), round });
+  try {
+    if (drawn.round !== round) Object.assign(drawn, { draws: await (await ask(`api/draws?round=${round}`)).json(), round });
+  } catch (error) {
+    return { ...known, trouble: error.message, at: Date.now() };
+  }
   return { ...known, ...drawn.draws.ticks.find((one) => one.tick === tick), round_samples_sha256: drawn.draws.samples };
 }
 

@@ -205,7 +205,7 @@ class TorchAdapter(Adapter):
         """The buffers that are saved, in order of name."""
         saved: list[_Buffer] = []
         for buffer in self._buffers():
-            now, shape = self._now(buffer.name), list(buffer.before.shape)
+            now, shape = self._now(buffer.name), list(self.first[buffer.name].shape)
             if not isinstance(now, torch.Tensor) or list(now.shape) != shape or _stored(now) != buffer.stored:
                 what = f"{now.dtype} {list(now.shape)}" if isinstance(now, torch.Tensor) else type(now).__name__
                 raise ModelError(f"{self.name}: buffer {buffer.name} has become {what}; it was made as {buffer.before.dtype} {shape}, and must stay so")
@@ -226,7 +226,10 @@ class TorchAdapter(Adapter):
             values[name] = torch.from_numpy(self.numpy.frombuffer(content, stored).reshape(shape).copy())
         with torch.no_grad():
             for name, value in values.items():
-                self._now(name).copy_(value)
+                now = self._now(name)
+                if not isinstance(now, torch.Tensor) or now.shape != value.shape:
+                    raise ModelError(f"{self.name}: buffer {name} does not keep its shape, {list(value.shape)}: it cannot be put back")
+                now.copy_(value)
         self._note_constants()
 
     def _make_optimizer(self) -> Any:

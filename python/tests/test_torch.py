@@ -164,7 +164,7 @@ def test_buffers_are_saved_with_the_parameters_and_go_on_where_a_killed_run_was(
     assert numpy.abs(first[name]).max() > 0 and (first[name] == second[name]).all()
     assert {name.rpartition("/")[2] for name in first if name.startswith("receiver1/local.buffers/")} == {"batch.running_mean", "batch.running_var", "shift"}
     # The test is judged with what was saved, and parameters alone are exported.
-    assert json.loads(pom2dib.call("evaluate", "killed", "--json"))["test"] == killed.summary["test"]
+    assert json.loads(pom2dib.call("evaluate", "killed", "--threads", "1", "--json"))["test"] == killed.summary["test"]
     pom2dib.call("export", "killed", "--out", "networks")
     weights = {"class": Batch, "weights": {"file": "networks/receiver1-joint.safetensors"}}
     pom2dib.run("tiny.toml", decoders={"digit": weights}, rounds=1, out="weights", in_process=True)
@@ -382,7 +382,7 @@ def test_an_optimizer_s_state_goes_on_where_a_killed_run_was(kill_node: Any) -> 
                 break
     killed = pom2dib.run(resume="killed", threads=1)
     assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]
-    assert pom2dib.call("evaluate", "killed", "--json")
+    assert pom2dib.call("evaluate", "killed", "--threads", "1", "--json")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use coordinator::RunFolder;
+use coordinator::{RunFolder, SNR_FILE};
 
 use super::evaluated::{Checkpoint, cells, evaluate, heads, label, scale};
 use crate::{
@@ -12,7 +12,8 @@ use crate::{
         chart::{Axis, Chart, Diagram, Line, Look, Mark, Series},
         picture,
     },
-    records::over_snr::{AtSnr, OverSnr, SNR_FILE},
+    launch::whole::replace,
+    records::over_snr::{AtSnr, OverSnr},
 };
 
 pub(crate) fn run(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> ExitCode {
@@ -50,14 +51,15 @@ fn plan(checkpoint: &Checkpoint<'_>, snrs: &[f64]) -> anyhow::Result<Vec<String>
 }
 
 fn measure(checkpoint: &Checkpoint<'_>, snrs: &[f64], planned: &[String]) -> anyhow::Result<OverSnr> {
-    let mut over = OverSnr { rows: Vec::new() };
+    let mut over = OverSnr { rounds: 0, rows: Vec::new() };
     for (&snr_db, set) in snrs.iter().zip(planned) {
         eprintln!("{snr_db} dB: evaluating");
         let summary = evaluate(checkpoint, "snr", std::slice::from_ref(set))?;
+        over.rounds = summary.rounds;
         over.rows.push(AtSnr { snr_db, test: summary.test, channel: summary.channel });
         // Written after every point, so that results can be viewed early and survive an interruption.
         let path = checkpoint.folder.join(SNR_FILE);
-        std::fs::write(&path, serde_json::to_string(&over)? + "\n")
+        replace(&path, (serde_json::to_string(&over)? + "\n").as_bytes())
             .with_context(|| path.display().to_string())?;
     }
     picture::write(checkpoint.folder, "snr", &draw(&over.rows))?;

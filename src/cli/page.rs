@@ -14,6 +14,9 @@ use tokio::signal::unix::SignalKind;
 
 use crate::{cli::slow::Slow, program::again};
 
+/// Where readers find the token.
+const TOKEN_PLACE: &str = "that of --token-file, or in the address that `pom2dib page` has printed";
+
 /// Serve the pages of a folder of runs and sweeps, live and finished: a list of them, their curves over each other, and
 /// the page of each. Or write the page of one run as a file.
 #[derive(clap::Args)]
@@ -98,7 +101,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         let fragment = token.as_ref().filter(|_| shows_token).map(Token::fragment).unwrap_or_default();
         say(arguments, &format!("http://{address}/{fragment}"));
         let drawn = Drawn::default();
-        let site = Site::of_folder(runs, Door::new(address, token))
+        let site = Site::of_folder(runs, Door::new(address, token, TOKEN_PLACE))
             .with_ticks(move |folder, tick| drawn.tick(folder, tick))
             .with_replay(replay);
         let stop = node::Shutdown::on(&[SignalKind::interrupt(), SignalKind::terminate()]);

@@ -120,8 +120,9 @@ fn of_run(folder: &Path, file: &mut impl Write) -> anyhow::Result<()> {
     }
     if let Some(summary) = &recorded.summary {
         rows.extend(of_summary::of_summary(scenario, summary));
-        let over_snr = recorded.over_snr.iter().flat_map(|over| &over.rows);
-        rows.extend(over_snr.flat_map(|at| of_summary::of_snr(scenario, summary.rounds, at)));
+    }
+    if let Some(over) = &recorded.over_snr {
+        rows.extend(over.rows.iter().flat_map(|at| of_summary::of_snr(scenario, over.rounds, at)));
     }
     let of_run = [
         recorded.folder.clone(),

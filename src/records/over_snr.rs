@@ -4,12 +4,13 @@
 use coordinator::{OnAir, Test};
 use serde::{Deserialize, Serialize};
 
-/// Its name in the folder.
-pub(crate) const SNR_FILE: &str = "snr.json";
-
-/// All rows, by rising SNR.
+/// The scores of a checkpoint.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct OverSnr {
+    /// The rounds of its training; 0 in files of older programs.
+    #[serde(default)]
+    pub(crate) rounds: u64,
+    /// By rising SNR.
     pub(crate) rows: Vec<AtSnr>,
 }
 

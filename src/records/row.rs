@@ -161,7 +161,8 @@ impl Row {
     pub(super) fn cells(self, scenario: &Scenario) -> impl Iterator<Item = String> {
         let number = |number: Option<usize>| number.map(|number| number.to_string()).unwrap_or_default();
         let value = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let task = self.receiver.map(|t| scenario.receiver[t].task.clone()).unwrap_or_default();
+        let task =
+            self.receiver.and_then(|t| Some(scenario.receiver.get(t)?.task.clone())).unwrap_or_default();
         let modality =
             self.transmitter.zip(self.modality).map(|(k, m)| scenario.transmitter[k].modalities[m].clone());
         let cells = [

@@ -15,7 +15,10 @@ use crate::{
 /// The curve of each task, and its numbers; nothing for a run that has not been evaluated with `--snr-db`.
 pub(crate) fn over_snr(at: usize, run: &Recorded) -> String {
     match &run.over_snr {
-        Some(over) if !over.rows.is_empty() => picture("snr", at, &numbers(over)),
+        Some(over) if !over.rows.is_empty() => {
+            let of = format!("<p class=\"dim\">The checkpoint of round {}.</p>\n", over.rounds);
+            of + &picture("snr", at, &numbers(over))
+        }
         _ => String::new(),
     }
 }

@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use coordinator::{RunFolder, Started, Summary};
+use coordinator::{RunFolder, SNR_FILE, Started, Summary};
 use scenario::Scenario;
 
 use crate::records::{
-    over_snr::{OverSnr, SNR_FILE},
+    over_snr::OverSnr,
     run_log::{self, Round},
 };
 

@@ -16,7 +16,8 @@ pub(super) fn ceiling(group: &Group, labels: Option<&Labels>) -> Option<f64> {
     let estimated = group.runs.iter().filter(|run| named(&run.figures, "joint_rate").is_some());
     let own: Vec<f64> = estimated.map(|run| of_run(run, labels)).collect::<Option<_>>()?;
     let ceiling = Mean::of(&own)?.mean;
-    (group.mean("joint_rate")?.mean <= ceiling).then_some(ceiling)
+    // An estimate at its ceiling may lie above it by rounding.
+    (group.mean("joint_rate")?.mean <= ceiling + 1e-3).then_some(ceiling)
 }
 
 /// Whether a group's joint rate is within 5 % of that limit, so that it carries no information about the features: by

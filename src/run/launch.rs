@@ -39,7 +39,8 @@ pub(crate) struct LaunchOptions {
     #[arg(long, env = "POM2DIB_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 
-    /// Threads for the matrix products of each node; by default its share of the cores. Results do not depend on it
+    /// Threads for the matrix products of each node; by default its share of the cores. Results do not depend on
+    /// it, but for networks and channels of one's own
     #[arg(long, env = "POM2DIB_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
 

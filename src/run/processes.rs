@@ -87,8 +87,10 @@ async fn supervise(launch: &Launch, lock: &RunLock) -> anyhow::Result<ExitCode> 
                 if status.signal().is_none() || restarts == 0 {
                     return Ok(exit_code(status));
                 }
-                // The run has not begun yet: it starts as configured.
+                // The run has not begun yet: it starts as configured. Nobody answers at the address that the killed one
+                // may have written.
                 restarts -= 1;
+                launch.fresh_address_file();
                 coordinator = start_coordinator(&launch.coordinator, &launch.place, lock)?;
             }
         }

@@ -56,7 +56,7 @@ impl Conductor {
                 Event::Report(_, member, report) => {
                     let reason = self.refuse(member, &name_of(&report));
                     complaint = Some(format!("{member} left the run: {reason}"));
-                    self.let_go(member, &mut ready);
+                    ready.remove(&member);
                 }
                 event => return Err(self.out_of_turn(&event)),
             }

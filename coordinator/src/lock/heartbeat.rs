@@ -122,7 +122,8 @@ impl Drop for Heartbeat {
 /// Creates the file, which must not exist.
 fn create(path: &Path, nonce: u64, count: u64) -> io::Result<File> {
     let file = File::options().write(true).create_new(true).open(path)?;
-    put(&file, nonce, count)?;
+    // Nothing that is not this process's may be left in its name.
+    put(&file, nonce, count).inspect_err(|_| drop(fs::remove_file(path)))?;
     Ok(file)
 }
 

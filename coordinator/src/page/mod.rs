@@ -31,6 +31,9 @@ pub(crate) const PAGE: &str = "page";
 /// The file of a run's folder with a token for the page alone, where the run itself has none.
 const PAGE_TOKEN: &str = "page-token";
 
+/// Where readers find the token.
+const TOKEN_PLACE: &str = "in the run's folder, in the file \"token\" or \"page-token\"";
+
 /// How long a page stays for its readers to hear how the run ended.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(300);
 
@@ -130,7 +133,7 @@ impl Page {
         let shown = format!("{url}{fragment}");
         eprintln!("page {shown}");
         let metrics = feed.clone();
-        let site = Site::of_run(feed.watch().clone(), Door::new(address, Some(token)));
+        let site = Site::of_run(feed.watch().clone(), Door::new(address, Some(token), TOKEN_PLACE));
         let drawn = Drawn::default();
         let site = site
             .with_metrics(move || metrics.metrics())

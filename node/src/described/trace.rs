@@ -1,5 +1,5 @@
-//! The traces of gains that channels replay: a process reads each once, and again when the file has changed, as it may
-//! between two runs of a Python program.
+//! The traces of gains that channels replay: each is read when a run begins, and stays what it was then. A process that
+//! begins another run, as a Python program may, reads a file again that has changed since.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +41,7 @@ pub fn check_channels(scenario: &Scenario) -> Result<(), ScenarioError> {
     check_digital(scenario)?;
     for (number, channel) in scenario.channel.iter().enumerate() {
         if let Some(path) = &channel.trace {
-            read(path, scenario)
+            read(path, scenario, true)
                 .map_err(|what| ScenarioError::invalid(format!("channel {number}: trace"), what))?;
         }
     }
@@ -50,13 +50,14 @@ pub fn check_channels(scenario: &Scenario) -> Result<(), ScenarioError> {
 
 /// A trace of a scenario; none if it cannot be read, which [`check_channels`] says.
 pub(crate) fn trace(path: &str, scenario: &Scenario) -> Option<&'static GainTrace> {
-    read(path, scenario).ok().map(|known| known.trace)
+    read(path, scenario, false).ok().map(|known| known.trace)
 }
 
 /// A digest of the data and of the traces of a scenario's channels, which are compared together; that of the data where
 /// there are none.
 pub fn digest_with_traces(data: [u8; 32], scenario: &Scenario) -> [u8; 32] {
-    let traces = scenario.channel.iter().filter_map(|channel| read(channel.trace.as_ref()?, scenario).ok());
+    let traces =
+        scenario.channel.iter().filter_map(|channel| read(channel.trace.as_ref()?, scenario, false).ok());
     traces.fold(data, |before, known| {
         let mut digest = Sha256::new();
         digest.update(b"data and traces");
@@ -66,19 +67,20 @@ pub fn digest_with_traces(data: [u8; 32], scenario: &Scenario) -> [u8; 32] {
     })
 }
 
-fn read(path: &str, scenario: &Scenario) -> Result<Known, String> {
+/// A trace as it is known; with `anew` its file is read again if it has changed.
+fn read(path: &str, scenario: &Scenario, anew: bool) -> Result<Known, String> {
     let nodes = (scenario.transmitters(), scenario.receivers());
     let key = (path.to_owned(), nodes.0, nodes.1);
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    let stamp = std::fs::metadata(path).ok().map(|file| (file.len(), file.modified().ok()));
-    if let Some(known) = read.get(&key).filter(|known| known.stamp == stamp) {
+    let stamp = || std::fs::metadata(path).ok().map(|file| (file.len(), file.modified().ok()));
+    if let Some(known) = read.get(&key).filter(|known| !anew || known.stamp == stamp()) {
         return Ok(*known);
     }
     let (shape, gains) = data::read_complex(Path::new(path), ARRAY).map_err(|error| error.to_string())?;
     let mut digest = Sha256::new();
     gains.iter().flatten().for_each(|number| digest.update(number.to_le_bytes()));
     let trace = GainTrace::new(&shape, gains, nodes).map_err(|problem| format!("{path} {problem}"))?;
-    let known = Known { stamp, trace: Box::leak(Box::new(trace)), digest: digest.finalize().into() };
+    let known = Known { stamp: stamp(), trace: Box::leak(Box::new(trace)), digest: digest.finalize().into() };
     read.insert(key, known);
     Ok(known)
 }
@@ -98,7 +100,9 @@ mod tests {
         };
         let digest = |set: &[String]| {
             let base = "[network]\nreceiver_limit = 1\ntransmitter_limit = 1\n[[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
-            digest_with_traces([7; 32], &Scenario::parse(base, "test", set).unwrap())
+            let scenario = Scenario::parse(base, "test", set).unwrap();
+            check_channels(&scenario).unwrap();
+            digest_with_traces([7; 32], &scenario)
         };
         assert_eq!(digest(&[]), [7; 32]);
         let (one, same, other) = (file("one.npz", 1.0), file("same.npz", 1.0), file("other.npz", 2.0));

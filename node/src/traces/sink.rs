@@ -135,7 +135,9 @@ fn exporter(collector: &Collector, who: &str) -> Result<SpanExporter, String> {
 /// names.
 fn authorities() -> Result<ClientTlsConfig, String> {
     let public = ClientTlsConfig::new().with_enabled_roots();
-    let named = AUTHORITY_VARIABLES.iter().find_map(|name| Some((name, std::env::var_os(name)?)));
+    // An empty variable counts as none.
+    let value = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
+    let named = AUTHORITY_VARIABLES.iter().find_map(|name| Some((name, value(name)?)));
     let Some((name, path)) = named else { return Ok(public) };
     let pem = std::fs::read(&path).map_err(|error| format!("{name}={}: {error}", path.display()))?;
     Ok(public.ca_certificate(Certificate::from_pem(pem)))

@@ -56,9 +56,11 @@ pub(crate) struct Record {
     pub(crate) run: Option<(Bytes, u64)>,
     /// The secret of each node, and its incarnation.
     pub(crate) secrets: BTreeMap<Host, (Secret, u64)>,
-    /// The nodes that are to report out of turn when they next do anything, and those that have.
+    /// The members that are to report out of turn when they next do anything.
     pub(crate) out_of_turn: BTreeSet<Host>,
-    pub(crate) spoke_out_of_turn: BTreeSet<Host>,
+    /// How many have, and were not yet refused for it. A member may live on another host than that of its name: hosts
+    /// that join at once take places as they come.
+    pub(crate) spoke_out_of_turn: usize,
     /// The folder in which the run's coordinator is at work.
     pub(crate) holds: Option<PathBuf>,
     /// How often a rival coordinator was started.
@@ -171,13 +173,13 @@ impl Ledger {
         record.secrets.insert(host, (context.secret.clone(), context.incarnation));
     }
 
-    /// Whether a node reports out of turn now: once for every such fault.
+    /// Whether a member reports out of turn now: once for every such fault.
     pub(crate) fn speaks_out_of_turn(&self, host: Host) -> bool {
         let mut record = self.record();
         let speaks = record.out_of_turn.remove(&host);
         if speaks {
             record.note(format_args!("{host} reports out of turn"));
-            record.spoke_out_of_turn.insert(host);
+            record.spoke_out_of_turn += 1;
         }
         speaks
     }

@@ -225,9 +225,12 @@ impl<'a> World<'a> {
                 Err(error) => {
                     self.ledger.note(format_args!("{host} ends: {error}"));
                     let (spoilt, rivals, refused) = {
-                        let record = self.ledger.record();
-                        let refused = record.spoke_out_of_turn.contains(&host);
-                        (record.spoilt, record.rivals > 0, refused && error.contains("out of turn"))
+                        let mut record = self.ledger.record();
+                        let is_node = host != Host::Coordinator;
+                        let refused =
+                            is_node && record.spoke_out_of_turn > 0 && error.contains("out of turn");
+                        record.spoke_out_of_turn -= usize::from(refused);
+                        (record.spoilt, record.rivals > 0, refused)
                     };
                     let is_excused = is_excusable(host, &error) || rivals && is_a_rivals_doing(&error);
                     if !is_excused && !refused && !spoilt {
