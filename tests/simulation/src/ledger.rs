@@ -251,7 +251,10 @@ impl Ledger {
     /// Records that part of a version's checkpoint is removed from the store.
     pub(crate) fn removes(&self, version: u64) {
         let mut record = self.record();
-        if record.committed.contains(&version) && version == record.last_committed() {
+        // A coordinator that has lost the run may have written a later whole one just before it heard of that.
+        let is_whole = |later: &u64| !record.damaged.contains(later) && !record.gone.contains(later);
+        let is_superseded = record.overtaken.range(version + 1..).any(is_whole);
+        if record.committed.contains(&version) && version == record.last_committed() && !is_superseded {
             record.violation(format!("the last committed version, {version}, is removed"));
         }
         record.gone.insert(version);
