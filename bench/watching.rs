@@ -1,6 +1,6 @@
 //! What it costs a run to be watched: processor seconds of all its processes with the page, a reader of its events,
-//! Prometheus and traces, and without any of them, in turns; and its wall time with a crowd of readers, of whom one
-//! never reads. A measurement, not a test: it asserts nothing about time.
+//! Prometheus and traces, and without any of them, in turns; and its wall time with 100 readers that read and one that
+//! never does. A measurement, not a test: it asserts nothing about time.
 
 use std::{
     fs,

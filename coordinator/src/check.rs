@@ -213,7 +213,8 @@ pub(crate) fn transmitter_round(
     check_finite("the report of a round", &[report.log_likelihood])
 }
 
-/// Checks the probabilities of a selector of so many items; there are none without a selector.
+/// Checks the selection probabilities that a node reports, one for each item of its selector. A node without a selector
+/// reports none.
 fn check_probabilities(probabilities: &[f64], items: usize) -> Result<(), WireError> {
     if probabilities.is_empty() {
         return Ok(());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use link::{Listener, Name};
-use node::{Probe, Role};
+use node::Probe;
 use proto::v1::{
     Abort, Action, SaveState, Train, coordinator_server::CoordinatorServer, order::Order, report::Report,
 };
@@ -488,19 +488,10 @@ impl Conductor {
         event: Event,
         progress: &mut Progress,
     ) -> Result<(), Interruption> {
-        let whole = match event {
-            Event::Report(
-                _,
-                member @ Member { role: Role::Receiver, index },
-                Report::ReceiverRound(report),
-            ) if rounds.expects(member, report.round) => rounds.receiver(index, report)?,
-            Event::Report(
-                _,
-                member @ Member { role: Role::Transmitter, index },
-                Report::TransmitterRound(report),
-            ) if rounds.expects(member, report.round) => rounds.transmitter(index, report)?,
-            Event::Told(_) | Event::Tick => None,
-            event => return Err(self.out_of_turn(&event)),
+        let whole = match rounds.take(event)? {
+            Ok(whole) => whole,
+            Err(Event::Told(_) | Event::Tick) => None,
+            Err(event) => return Err(self.out_of_turn(&event)),
         };
         if let Some(metrics) = whole {
             self.failing_since = None;

@@ -59,7 +59,7 @@ impl Drawn {
         {
             return Some(*rows);
         }
-        // Files are read here: nobody else waits for it.
+        // Reading the data set may take seconds, so the lock is not held meanwhile.
         let rows = training_rows(scenario).filter(|rows| *rows > 0)?;
         known().insert(folder.into(), (scenario.clone(), rows));
         Some(rows)

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use node::Role;
-use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass};
+use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass, report::Report};
 use randomness::Seed;
 use scenario::{Rate, RateEstimator, Scenario, Train};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use crate::{
     interval::{Cell, bootstrap_interval},
     members::Member,
     score::ClassScores,
+    service::Event,
     summary::{ClassCounts, Confusion, TaskResult, Test},
     validation::Validated,
 };
@@ -76,18 +77,40 @@ impl Evaluation {
         Evaluation { first, passes, ..Evaluation::new(scenario, Vec::new()) }
     }
 
-    /// Whether a member's report of this pass is in its turn.
-    pub(crate) fn expects(&self, member: Member, pass: u64) -> bool {
-        let is_own = |(_, index): &&(u64, usize)| *index == member.index;
-        let done = match member.role {
+    /// Takes the report of a pass that is due; any other event is returned.
+    pub(crate) fn take(&mut self, event: Event) -> Result<Option<Event>, CoordinatorError> {
+        match event {
+            Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report))
+                if self.expects(Role::Receiver, index, report.pass) =>
+            {
+                self.receiver(index, report)?
+            }
+            Event::Report(_, Member { role: Role::Transmitter, index }, Report::TransmitterPass(report))
+                if self.expects(Role::Transmitter, index, report.pass) =>
+            {
+                self.transmitter(index, report)?
+            }
+            event => return Ok(Some(event)),
+        }
+        Ok(None)
+    }
+
+    fn expects(&self, role: Role, index: usize, pass: u64) -> bool {
+        let due = self.due(role, index);
+        due < self.passes && pass == self.first + due
+    }
+
+    /// The next pass that a node will report, counted from the first: nodes report passes in order.
+    fn due(&self, role: Role, index: usize) -> u64 {
+        let is_own = |(_, own): &&(u64, usize)| *own == index;
+        match role {
             Role::Receiver => self.receivers.keys().filter(is_own).count() as u64,
             Role::Transmitter => self.transmitters.keys().filter(is_own).count() as u64,
-        };
-        done < self.passes && pass == self.first + done
+        }
     }
 
     pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) -> Result<(), CoordinatorError> {
-        let due = self.receivers.keys().filter(|(_, known)| *known == t).count() as u64;
+        let due = self.due(Role::Receiver, t);
         check::receiver_pass(&report, self.first + due, t, &self.modalities)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
         let is_other =
@@ -100,7 +123,7 @@ impl Evaluation {
     }
 
     pub(crate) fn transmitter(&mut self, k: usize, report: TransmitterPass) -> Result<(), CoordinatorError> {
-        let due = self.transmitters.keys().filter(|(_, known)| *known == k).count() as u64;
+        let due = self.due(Role::Transmitter, k);
         check::transmitter_pass(&report, self.first + due, k, self.receiver_count, &self.modalities)
             .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
         self.transmitters.insert((due, k), report);

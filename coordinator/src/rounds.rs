@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use node::Role;
-use proto::v1::{ReceiverRound, Spent, TransmitterRound};
+use proto::v1::{ReceiverRound, Spent, TransmitterRound, report::Report};
 use scenario::Scenario;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::{
     members::Member,
     on_air::{entry_uses, link_snr_db},
     page::{Feed, RoundLines},
+    service::Event,
     totals::{Tally, Totals, WireBytes},
     validation::{Recent, Validated},
     verify::Verifier,
@@ -254,19 +255,31 @@ impl Rounds {
         self.next + self.pending.values().take_while(|pending| whole(pending)).count() as u64
     }
 
-    /// The next round that a node will report: nodes report rounds in order.
-    fn due(&self, reported: impl Fn(&Pending) -> bool) -> u64 {
-        self.next + self.pending.values().filter(|pending| reported(pending)).count() as u64
+    /// Takes the report of a round that is due, and returns the metrics of the last round that is whole with it, if any
+    /// is; any other event is returned.
+    pub(crate) fn take(&mut self, event: Event) -> Result<Result<Option<Metrics>, Event>, CoordinatorError> {
+        match event {
+            Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverRound(report))
+                if report.round == self.due(Role::Receiver, index) =>
+            {
+                self.receiver(index, report).map(Ok)
+            }
+            Event::Report(_, Member { role: Role::Transmitter, index }, Report::TransmitterRound(report))
+                if report.round == self.due(Role::Transmitter, index) =>
+            {
+                self.transmitter(index, report).map(Ok)
+            }
+            event => Ok(Err(event)),
+        }
     }
 
-    /// Whether a member's report of this round is in its turn.
-    pub(crate) fn expects(&self, member: Member, round: u64) -> bool {
-        let Member { role, index } = member;
-        round
-            == self.due(|pending| match role {
-                Role::Receiver => pending.receivers.contains_key(&index),
-                Role::Transmitter => pending.transmitters.contains_key(&index),
-            })
+    /// The next round that a node will report: nodes report rounds in order.
+    fn due(&self, role: Role, index: usize) -> u64 {
+        let has_reported = |pending: &&Pending| match role {
+            Role::Receiver => pending.receivers.contains_key(&index),
+            Role::Transmitter => pending.transmitters.contains_key(&index),
+        };
+        self.next + self.pending.values().filter(has_reported).count() as u64
     }
 
     pub(crate) fn receiver(
@@ -274,7 +287,7 @@ impl Rounds {
         t: usize,
         report: ReceiverRound,
     ) -> Result<Option<Metrics>, CoordinatorError> {
-        let due = self.due(|pending| pending.receivers.contains_key(&t));
+        let due = self.due(Role::Receiver, t);
         let sizes = (self.modalities.iter().sum(), self.transmitters);
         check::receiver_round(&report, due, sizes, self.ticks)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
@@ -287,7 +300,7 @@ impl Rounds {
         k: usize,
         report: TransmitterRound,
     ) -> Result<Option<Metrics>, CoordinatorError> {
-        let due = self.due(|pending| pending.transmitters.contains_key(&k));
+        let due = self.due(Role::Transmitter, k);
         check::transmitter_round(&report, due, self.modalities[k], self.ticks, self.receivers)
             .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;
         self.pending.entry(report.round).or_default().transmitters.insert(k, report);

@@ -23,7 +23,10 @@
 
 #![cfg_attr(
     test,
-    allow(clippy::disallowed_methods, reason = "tests compare with functions that were written by others")
+    allow(
+        clippy::disallowed_methods,
+        reason = "the references of tests use the standard library's functions"
+    )
 )]
 
 mod chain;

@@ -78,6 +78,21 @@ def kill_node() -> Callable[[pom2dib.Live, str, int], None]:
     return _kill_node
 
 
+@pytest.fixture
+def interrupt() -> Callable[[pom2dib.Live, str, int], None]:
+    """Kills a node after round 4, and has the run save and end after round 9."""
+    return _interrupt
+
+
+def _interrupt(live: pom2dib.Live, role: str, index: int) -> None:
+    for round in live:
+        if round.round == 4:
+            _kill_node(live, role, index)
+        if round.round == 9:
+            live.save_and_end()
+            break
+
+
 def _checkpoint(run: Path, node: str) -> dict[str, Any]:
     """The tensors of a node's last checkpoint: safetensors, read by hand."""
     file = max((run / "checkpoints").rglob(f"{node}.*.safetensors"))

@@ -42,18 +42,13 @@ class Impulses(pom2dib.Channel):
 LINE = Impulses.send.__code__.co_firstlineno + 11
 
 
-def test_a_run_over_it_is_killed_and_goes_on_and_comes_to_the_same(kill_node: Any) -> None:
+def test_a_run_over_it_is_killed_and_goes_on_and_comes_to_the_same(interrupt: Any) -> None:
     channels = [{"kind": "awgn", "snr_db": 10}, {"class": Impulses, "probability": 0.3, "transmitter": 0, "power": "entry"}]
     # What is drawn is verified where it is recorded.
     keys = {"checkpoint.every": 3, "train.rounds": 60, "record.draws": True}
     undisturbed = pom2dib.run("tiny.toml", set=keys, channels=channels, out="tasks", in_process=True)
     with pom2dib.start("tiny.toml", set=keys, channels=channels, out="killed") as live:
-        for round in live:
-            if round.round == 4:
-                kill_node(live, "receiver", 1)
-            if round.round == 9:
-                live.save_and_end()
-                break
+        interrupt(live, "receiver", 1)
     assert not live.result.is_finished
     killed = pom2dib.run(resume="killed")
     assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]

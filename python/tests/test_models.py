@@ -114,16 +114,11 @@ def test_its_gradients_are_those_of_the_same_layers_of_the_program(still: dict[s
     assert own.summary["reproducible"] == f"same build and thread count, with numpy {numpy.__version__}"
 
 
-def test_a_run_is_killed_and_goes_on_and_comes_to_the_same(kill_node: Any) -> None:
+def test_a_run_is_killed_and_goes_on_and_comes_to_the_same(interrupt: Any) -> None:
     keys = {"checkpoint.every": 3, "train.rounds": 60}
     undisturbed = pom2dib.run("tiny.toml", set=keys, **EVERYWHERE, threads=1, out="tasks", in_process=True)
     with pom2dib.start("tiny.toml", set=keys, **EVERYWHERE, threads=1, out="killed") as live:
-        for round in live:
-            if round.round == 4:
-                kill_node(live, "transmitter", 1)
-            if round.round == 9:
-                live.save_and_end()
-                break
+        interrupt(live, "transmitter", 1)
     assert not live.is_running and not live.result.is_finished
     killed = pom2dib.run(resume="killed")
     assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]

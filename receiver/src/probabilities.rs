@@ -13,6 +13,7 @@ pub fn probabilities(logits: &[f32]) -> Vec<f32> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the reference is the standard library's exp")]
 mod tests {
     use super::*;
 

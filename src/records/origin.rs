@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use randomness::hex;
 use scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -136,10 +137,6 @@ fn build() -> anyhow::Result<String> {
     let program = program::executable()?;
     let content = std::fs::read(&program).with_context(|| program.display().to_string())?;
     Ok(hex(&Sha256::digest(content)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Prints one line about runs that are used although they are from another build or an older program.

@@ -10,7 +10,7 @@ use rand_chacha::{
 };
 use serde_json::Value;
 
-use crate::PROGRAM;
+use crate::{PROGRAM, numbers};
 
 /// All that networks can see, and a mean that checkpoints keep.
 const RAYLEIGH: &str = "--set channel=[{kind=\"rayleigh\",snr_db=[0,10],csi=\"both\",power=\"average\"}] \
@@ -129,14 +129,6 @@ fn what_is_spent_in_the_air_is_counted_and_an_ideal_channel_changes_nothing() {
     place.run("report awgn").done();
     let page = place.run_folder("awgn").text("report.html");
     assert!(page.contains("2.000 uses</span>") && page.contains("Channel uses are those of a test sample"));
-}
-
-/// All numbers of nested lists, in order.
-fn numbers(value: &Value) -> Vec<f64> {
-    match value {
-        Value::Array(values) => values.iter().flat_map(numbers).collect(),
-        value => value.as_f64().into_iter().collect(),
-    }
 }
 
 #[test]

@@ -72,3 +72,11 @@ fn example(name: &str) -> &'static str {
     assert!(path.exists(), "{} is missing: cargo build --release --workspace --examples", path.display());
     path.display().to_string().leak()
 }
+
+/// All numbers of nested lists, in order.
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    match value {
+        serde_json::Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        value => value.as_f64().into_iter().collect(),
+    }
+}

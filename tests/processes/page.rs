@@ -8,7 +8,7 @@ use std::{
 use harness::{Browser, PATIENCE, Place, free_port, wait_for, wait_until};
 use serde_json::{Value, json};
 
-use crate::PROGRAM;
+use crate::{PROGRAM, numbers};
 
 /// Long enough to look at, and to disturb.
 const RUN: &str = "run tiny.toml --rounds 60 --json";
@@ -265,14 +265,6 @@ fn assert_near(found: &[Value], expected: &[Value]) {
     assert_eq!(found.len(), expected.len(), "{found:?}, not {expected:?}");
     for (found, expected) in numbers(&found.into()).iter().zip(numbers(&expected.into())) {
         assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1e-3), "{found}, not {expected}");
-    }
-}
-
-/// All numbers of nested lists, in order.
-fn numbers(value: &Value) -> Vec<f64> {
-    match value {
-        Value::Array(values) => values.iter().flat_map(numbers).collect(),
-        value => value.as_f64().into_iter().collect(),
     }
 }
 

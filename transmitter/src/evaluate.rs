@@ -157,6 +157,7 @@ fn joined(pieces: &[Features]) -> Result<Features, NodeError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the features and the expected ceiling need no equal bits")]
 mod tests {
     use candle_core::Device;
 

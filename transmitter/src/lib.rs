@@ -1,10 +1,5 @@
 //! A transmitter: observes modalities, encodes what is granted, learns from what receivers send back.
 
-#![cfg_attr(
-    test,
-    allow(clippy::disallowed_methods, reason = "tests compare with functions that were written by others")
-)]
-
 mod audit;
 mod averages;
 mod coded;

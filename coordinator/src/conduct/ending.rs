@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use node::Role;
 use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
 
 use super::Conductor;
@@ -24,19 +23,9 @@ impl Conductor {
         let mut clock = PassClock::new();
         let mut progress = self.progress("evaluation passes", passes, 0);
         while !judge.is_complete() {
-            match self.next_event().await? {
-                Event::Report(
-                    _,
-                    member @ Member { role: Role::Receiver, index },
-                    Report::ReceiverPass(report),
-                ) if judge.expects(member, report.pass) => judge.receiver(index, report)?,
-                Event::Report(
-                    _,
-                    member @ Member { role: Role::Transmitter, index },
-                    Report::TransmitterPass(report),
-                ) if judge.expects(member, report.pass) => judge.transmitter(index, report)?,
-                Event::Told(_) | Event::Tick => {}
-                event => return Err(self.out_of_turn(&event)),
+            match judge.take(self.next_event().await?)? {
+                None | Some(Event::Told(_) | Event::Tick) => {}
+                Some(event) => return Err(self.out_of_turn(&event)),
             }
             // All training results are already saved.
             if self.stopping {

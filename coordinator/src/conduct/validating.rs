@@ -1,17 +1,14 @@
 //! Evaluation of the network on validation rows, between two rounds of training.
 
-use node::Role;
-use proto::v1::{Evaluate, order::Order, report::Report};
+use proto::v1::{Evaluate, order::Order};
 
 use super::Conductor;
 use crate::{
     evaluation::Evaluation,
     interruption::Interruption,
-    members::Member,
     page::PassClock,
     progress::Progress,
     rounds::Rounds,
-    service::Event,
     validation::{Best, Validation},
 };
 
@@ -29,18 +26,8 @@ impl Conductor {
         let mut judge = Evaluation::of_validation(&self.scenario);
         let mut clock = PassClock::new();
         while !judge.is_complete() || rounds.whole() < version {
-            match self.next_event().await? {
-                Event::Report(
-                    _,
-                    member @ Member { role: Role::Receiver, index },
-                    Report::ReceiverPass(report),
-                ) if judge.expects(member, report.pass) => judge.receiver(index, report)?,
-                Event::Report(
-                    _,
-                    member @ Member { role: Role::Transmitter, index },
-                    Report::TransmitterPass(report),
-                ) if judge.expects(member, report.pass) => judge.transmitter(index, report)?,
-                event => self.take_round(rounds, event, progress)?,
+            if let Some(event) = judge.take(self.next_event().await?)? {
+                self.take_round(rounds, event, progress)?;
             }
             clock.reported(&judge, &self.feed);
         }

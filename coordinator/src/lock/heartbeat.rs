@@ -92,7 +92,7 @@ impl Heartbeat {
                     // Others see it only once it is there. A failed beat is only a missed one: the next may succeed.
                     Ok(true) => drop(put(&file, nonce, count)),
                     Ok(false) => return lost(),
-                    // Somebody has removed it. If nobody has taken its place, it is this process's again.
+                    // The file was removed. If no other process has created it since, this process creates it again.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         if let Ok(again) = create(&own, nonce, count) {
                             file = again;
@@ -170,7 +170,7 @@ mod tests {
     fn a_living_process_keeps_the_folder_and_a_killed_one_frees_it() {
         let folder = tempfile::tempdir().unwrap();
         let take = || Heartbeat::start_with(folder.path(), BEAT, STALE, || ()).unwrap();
-        let first = take().expect("nobody has it");
+        let first = take().expect("the folder is free");
         assert!(take().is_none());
         drop(first);
         assert!(!folder.path().join(NAME).exists());
@@ -189,7 +189,8 @@ mod tests {
         let (path, other) = (folder.path().join(NAME), folder.path().join("other"));
         let (say, told) = channel();
         let lost = move || say.send(()).unwrap();
-        let first = Heartbeat::start_with(folder.path(), BEAT, STALE, lost).unwrap().expect("nobody has it");
+        let first =
+            Heartbeat::start_with(folder.path(), BEAT, STALE, lost).unwrap().expect("the folder is free");
         // While it stood still, another process took the folder.
         fs::write(&other, line(7, 3)).unwrap();
         fs::rename(&other, &path).unwrap();
@@ -204,8 +205,8 @@ mod tests {
     fn an_owner_whose_file_is_removed_has_another_one_soon() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
-        let first = Heartbeat::start_with(folder.path(), BEAT, STALE, || panic!("nobody else is here"));
-        let first = first.unwrap().expect("nobody has it");
+        let first = Heartbeat::start_with(folder.path(), BEAT, STALE, || panic!("no other process takes it"));
+        let first = first.unwrap().expect("the folder is free");
         fs::remove_file(&path).unwrap();
         let begun = Instant::now();
         while !is_of(&path, first.nonce).is_ok_and(|own| own) {

@@ -16,6 +16,7 @@ use proto::{
         coordinator_client::CoordinatorClient, order, report, transmitter_client::TransmitterClient,
     },
 };
+use randomness::hex;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Status;
@@ -325,8 +326,4 @@ fn place_of(member: Host) -> (i32, u32) {
         Host::Transmitter(k) => (Role::Transmitter.into(), k as u32),
         Host::Coordinator => unreachable!("the coordinator is no member"),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
