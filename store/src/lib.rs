@@ -100,12 +100,7 @@ impl Store {
                 Ok(Store { place: Root::Objects(objects), location: location.into() })
             }
             #[cfg(not(feature = "cloud"))]
-            "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https" => Err(fail(
-                "this program was built without object stores: build it with --features cloud (cargo build --release \
-                 --features cloud)",
-            )),
-            #[cfg(not(feature = "cloud"))]
-            _ => Err(fail("neither a folder, nor a URL like file:///folder or s3://bucket/prefix")),
+            _ => Err(fail(without_cloud(scheme))),
         }
     }
 
@@ -236,6 +231,18 @@ impl Store {
     }
 }
 
+/// Why a build without the feature `cloud` cannot open a URL of this scheme.
+#[cfg(any(test, not(feature = "cloud")))]
+fn without_cloud(scheme: &str) -> &'static str {
+    match scheme {
+        "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https" => {
+            "this program was built without object stores: build it with --features cloud (cargo build --release \
+             --features cloud)"
+        }
+        _ => "neither a folder, nor a URL like file:///folder or s3://bucket/prefix",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio_stream::StreamExt;
@@ -329,10 +336,13 @@ mod tests {
             let error = Store::open(location).unwrap_err().to_string();
             assert!(error.starts_with(location), "{error}");
         }
-        #[cfg(not(feature = "cloud"))]
-        {
-            let error = Store::open("s3://bucket/prefix").unwrap_err().to_string();
-            assert!(error.contains("cargo build --release --features cloud"), "{error}");
+    }
+
+    #[test]
+    fn a_build_without_object_stores_names_the_feature_that_has_them() {
+        for scheme in ["s3", "gs", "https"] {
+            assert!(without_cloud(scheme).contains("cargo build --release --features cloud"));
         }
+        assert!(without_cloud("s4").contains("neither a folder, nor a URL"));
     }
 }
