@@ -11,9 +11,9 @@ use prost::Message;
 use proto::{
     Link, Packer, When,
     v1::{
-        Cluster, Confusion, EntryRate, Failed, Features, Gradients, Join, LoadRequest,
-        ManageRequest, Order, Ready, ReceiverPass, ReceiverRound, Report, Requests, Role, StatePiece, TransmitterRound,
-        Turn, View, Welcome, order, report,
+        Cluster, Confusion, EntryRate, Failed, Features, Gradients, Join, LoadRequest, ManageRequest, Order,
+        Ready, ReceiverPass, ReceiverRound, Report, Requests, Role, StatePiece, TransmitterRound, Turn, View,
+        Welcome, order, report,
     },
 };
 use randomness::{Purpose, Seed};
@@ -40,7 +40,7 @@ fn main() {
     let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
     let network = Network::new("n", Box::new(ResidualMlp::new(1, 1)), stream, DType::F32, &Device::Cpu)
         .expect("a network can be made");
-    let state = node::save(std::iter::once(&network), &[], 3).expect("it can be saved");
+    let state = node::save(std::iter::once(&network), &[], Vec::new(), 3).expect("it can be saved");
     // The header is what a fuzzer can make something of; the weights would only slow it down.
     write("checkpoint", "header", &state[..state.len().min(4096)]);
     let small = node::pack_state(Vec::new(), 3).expect("it can be packed");
@@ -149,6 +149,9 @@ fn messages() {
         ..Features::default()
     };
     message("features", 1, &features);
+    // The same where the receiver is told of ticks 0, 3, 6 and 9 alone.
+    let told = Features { choices: vec![0b0001_0001, 0b0001_0001].into(), ..features };
+    message("features-of-some-ticks", 1, &told);
     let view = View { requests: vec![0xff, 0x0f].into(), choices: vec![vec![1; 5].into(), vec![1].into()] };
     let round = ReceiverRound {
         granted: vec![1, 2, 3],
@@ -157,7 +160,8 @@ fn messages() {
     };
     let report = |report| Report { report: Some(report) };
     message("receiver-round", 2, &report(report::Report::ReceiverRound(round)));
-    let round = TransmitterRound { encoded: vec![3, 4], requested: 2, view: Some(view), ..Default::default() };
+    let round =
+        TransmitterRound { encoded: vec![3, 4], requested: 2, view: Some(view), ..Default::default() };
     message("transmitter-round", 2, &report(report::Report::TransmitterRound(round)));
     let pass = ReceiverPass {
         clusters: vec![Cluster { id: 1, samples: 2, scores: vec![1.0], cross_entropy: 0.5 }],

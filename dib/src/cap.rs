@@ -168,8 +168,7 @@ impl ChoiceGrid {
     /// # Panics
     /// If there is no such entry.
     pub fn get(&self, tick: usize, receiver: usize, modality: usize) -> bool {
-        let bit = self.bit(tick, receiver, modality);
-        self.bits[bit / 8] >> (bit % 8) & 1 == 1
+        self.is_set(self.bit(tick, receiver, modality))
     }
 
     /// Marks a modality as chosen for a receiver at a tick of the round.
@@ -177,8 +176,41 @@ impl ChoiceGrid {
     /// # Panics
     /// If there is no such entry.
     pub fn set(&mut self, tick: usize, receiver: usize, modality: usize) {
-        let bit = self.bit(tick, receiver, modality);
-        self.bits[bit / 8] |= 1 << (bit % 8);
+        self.mark(self.bit(tick, receiver, modality));
+    }
+
+    /// The grid of the ticks that are marked, and no others: all that the grants at those ticks depend on.
+    ///
+    /// ```
+    /// use pom2dib_dib::ChoiceGrid;
+    ///
+    /// // Three ticks, one receiver, one modality: chosen at the last.
+    /// let mut grid = ChoiceGrid::new(3, 1, 1);
+    /// grid.set(2, 0, 0);
+    /// let told = grid.at_ticks(&[true, false, true]);
+    /// assert_eq!((told.ticks(), told.get(1, 0, 0)), (2, true));
+    /// // Nothing was chosen at the tick that is left out, so that the whole comes back.
+    /// assert_eq!(told.spread(&[true, false, true]), grid);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are not as many marks as ticks.
+    pub fn at_ticks(&self, marks: &[bool]) -> ChoiceGrid {
+        assert_eq!(marks.len(), self.ticks, "a mark for every tick");
+        let mut part = ChoiceGrid::new(marked(marks).count(), self.receivers, self.modalities);
+        marked(marks).enumerate().for_each(|(row, tick)| part.copy_row(row, self, tick));
+        part
+    }
+
+    /// The grid of all ticks, of which this one has those that are marked. At the others nothing is chosen.
+    ///
+    /// # Panics
+    /// If there are not as many marked ones as this grid has.
+    pub fn spread(&self, marks: &[bool]) -> ChoiceGrid {
+        assert_eq!(marked(marks).count(), self.ticks, "a marked tick for every row");
+        let mut whole = ChoiceGrid::new(marks.len(), self.receivers, self.modalities);
+        marked(marks).enumerate().for_each(|(row, tick)| whole.copy_row(tick, self, row));
+        whole
     }
 
     /// The (receiver, modality) pairs chosen at a tick of the round, in increasing order.
@@ -186,6 +218,20 @@ impl ChoiceGrid {
         let entries = (0..self.receivers)
             .flat_map(|receiver| (0..self.modalities).map(move |modality| (receiver, modality)));
         entries.filter(|&(receiver, modality)| self.get(tick, receiver, modality)).collect()
+    }
+
+    /// Takes over what another grid, of as many receivers and modalities, chose at one of its ticks.
+    fn copy_row(&mut self, tick: usize, from: &ChoiceGrid, row: usize) {
+        let width = self.receivers * self.modalities;
+        (0..width).filter(|at| from.is_set(row * width + at)).for_each(|at| self.mark(tick * width + at));
+    }
+
+    fn is_set(&self, bit: usize) -> bool {
+        self.bits[bit / 8] >> (bit % 8) & 1 == 1
+    }
+
+    fn mark(&mut self, bit: usize) {
+        self.bits[bit / 8] |= 1 << (bit % 8);
     }
 
     fn bit(&self, tick: usize, receiver: usize, modality: usize) -> usize {
@@ -198,6 +244,11 @@ impl ChoiceGrid {
         );
         (tick * self.receivers + receiver) * self.modalities + modality
     }
+}
+
+/// The ticks that are marked, in order.
+fn marked(marks: &[bool]) -> impl Iterator<Item = usize> {
+    marks.iter().enumerate().filter(|(_, marked)| **marked).map(|(tick, _)| tick)
 }
 
 #[cfg(test)]
@@ -251,6 +302,26 @@ mod tests {
             let received = ChoiceGrid::from_bytes(ticks, receivers, modalities, &grid.to_bytes()).unwrap();
             prop_assert_eq!(&received, &grid);
             prop_assert_eq!(grants(seed(), 2, Phase::Evaluate, first_tick, &received, limit), granted);
+        }
+
+        /// What a receiver is told: the choices for all at the ticks at which it requested.
+        #[test]
+        fn some_ticks_suffice_for_the_grants_at_these_ticks(
+            grid in some_grid(), marks in proptest::collection::vec(any::<bool>(), 6), limit in 1usize..8
+        ) {
+            let marks = &marks[..grid.ticks()];
+            let (receivers, modalities) = (grid.receivers(), grid.modalities());
+            let told = grid.at_ticks(marks);
+            let count = marks.iter().filter(|marked| **marked).count();
+            prop_assert_eq!(told.to_bytes().len(), (count * receivers * modalities).div_ceil(8));
+            let received = ChoiceGrid::from_bytes(count, receivers, modalities, &told.to_bytes()).unwrap();
+            let spread = received.spread(marks);
+            let all = grants(seed(), 1, Phase::Train, 40, &grid, limit);
+            let recomputed = grants(seed(), 1, Phase::Train, 40, &spread, limit);
+            for (tick, &marked) in marks.iter().enumerate() {
+                prop_assert_eq!(recomputed.at(tick), if marked { all.at(tick) } else { &[][..] });
+            }
+            prop_assert_eq!(spread.at_ticks(marks), told);
         }
 
         #[test]

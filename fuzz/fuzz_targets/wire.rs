@@ -34,6 +34,7 @@ task = "digit"
 task = "parity"
 "#;
 
+/// That of a run whose draws are not verified: receivers are told of the ticks at which they requested.
 static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context {
     scenario: Scenario::parse(SCENARIO, "fuzz", &[]).expect("it is valid").into(),
     seed: Seed::from_number(1),
@@ -43,8 +44,11 @@ static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context {
     secret: Secret::new([7; 32]),
     weights: node::WeightFiles::default(),
     device: Device::Cpu,
-    verify: true,
+    verify: false,
 });
+
+/// That of a run whose draws are verified: receivers are told of all ticks.
+static VERIFIED: LazyLock<Context> = LazyLock::new(|| Context { verify: true, ..CONTEXT.clone() });
 
 fuzz_target!(|content: &[u8]| {
     let Some((kind, content)) = content.split_first() else { return };
@@ -80,7 +84,9 @@ fn features(content: &[u8]) {
         let when = When::Round { round: 0, part };
         let ticks = CONTEXT.part(part as usize).len();
         for requested in [vec![false; ticks], (0..ticks).map(|tick| tick % 3 == 0).collect()] {
-            let _ = receiver::check_features(&CONTEXT, 0, when, &requested, &features);
+            for context in [&*CONTEXT, &*VERIFIED] {
+                let _ = receiver::check_features(context, 0, when, &requested, &features);
+            }
         }
     }
 }

@@ -90,12 +90,13 @@ pub struct Requests {
     #[prost(bytes = "bytes", tag = "1")]
     pub ticks: ::prost::bytes::Bytes,
 }
-/// Of the ticks of one part.
+/// Of the ticks of one part. A receiver is told the choices of the ticks at which it requested this transmitter, which its grants
+/// follow from; and those of all ticks where its costs count everybody's grants, or where the draws are verified.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Features {
     #[prost(message, optional, tag = "1")]
     pub stamp: ::core::option::Option<Stamp>,
-    /// a bit for every (tick, receiver, modality): what the transmitter chose, before the cap
+    /// a bit for every (tick, receiver, modality) of the ticks told: what was chosen, before the cap
     #[prost(bytes = "bytes", tag = "2")]
     pub choices: ::prost::bytes::Bytes,
     /// a bit for every (tick, modality): this receiver's granted entries

@@ -32,7 +32,8 @@ pub(crate) struct Received {
     crossing: Crossing,
     /// Bytes of the features of all granted entries, as they were sent.
     pub(crate) feature_bytes: u64,
-    /// How many entries this transmitter grants at every tick, to all receivers together.
+    /// How many entries this transmitter grants at every tick, to all receivers together: none where this one is
+    /// [not told](Context::told_ticks).
     pub(crate) all_granted: Vec<usize>,
     /// Which granted entries are used, as the gradients' message says it; none: all.
     pub(crate) used: Option<Used>,
@@ -95,8 +96,11 @@ impl Received {
         context.link(k, context.index).check(features.stamp.as_ref(), when)?;
         let (phase, first_tick) = address(context, when);
         let (receivers, modalities) = (context.scenario.receivers(), context.scenario.modalities(k));
-        let choices = ChoiceGrid::from_bytes(requested.len(), receivers, modalities, &features.choices)
-            .map_err(|_| WireError::Missing("well-formed choices"))?;
+        let told = context.told_ticks(requested);
+        let count = told.iter().filter(|told| **told).count();
+        let choices = ChoiceGrid::from_bytes(count, receivers, modalities, &features.choices)
+            .map_err(|_| WireError::Missing("well-formed choices"))?
+            .spread(&told);
         check_requested(&choices, requested, context.index)?;
         let limit = context.scenario.transmitter_limit(k);
         let grants = grants(context.seed, k, phase, first_tick, &choices, limit);

@@ -232,6 +232,11 @@ impl Train {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
+    /// Whether what a selection costs a receiver depends on what is granted to others: then receivers must be told that.
+    pub fn counts_everybodys_grants(&self) -> bool {
+        self.gamma != 0.0 && self.sparse_term == SparseTerm::Global
+    }
+
     /// The factor of the learning rates: 1, and during the cool-down linearly less; it would reach 0 right after the
     /// last round.
     fn warmth(&self, round: u64) -> f64 {

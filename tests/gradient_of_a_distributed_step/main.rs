@@ -447,20 +447,25 @@ fn assert_selected(setup: &Setup, played: &PlayedRound, selection: &Selection) {
                 }
             }
             Message::Turn(_) => {}
-            Message::Features(features) => assert_requested(setup, letter.k, features, selection),
+            Message::Features(features) => {
+                assert_chosen(setup, (letter.k, letter.t), features, selection);
+            }
         }
     }
 }
 
-fn assert_requested(setup: &Setup, k: usize, features: &Features, selection: &Selection) {
-    let (ticks, receivers) = (ticks_of(setup, features), setup.scenario.receivers());
-    let modalities = setup.scenario.modalities(k);
-    let choices = ChoiceGrid::from_bytes(ticks.len(), receivers, modalities, &features.choices).unwrap();
-    for t in 0..receivers {
-        for tick in ticks.clone() {
+/// What a receiver is told of are the ticks at which it requested, or all.
+fn assert_chosen(setup: &Setup, (k, to): (usize, usize), features: &Features, selection: &Selection) {
+    let (receivers, modalities) = (setup.scenario.receivers(), setup.scenario.modalities(k));
+    let all = setup.scenario.train.counts_everybodys_grants();
+    let is_told = |tick: &usize| all || selection.requests[to][*tick].contains(&k);
+    let told: Vec<usize> = ticks_of(setup, features).filter(is_told).collect();
+    let choices = ChoiceGrid::from_bytes(told.len(), receivers, modalities, &features.choices).unwrap();
+    for (row, tick) in told.into_iter().enumerate() {
+        for t in 0..receivers {
             for m in 0..modalities {
                 let drawn = selection.choices[k][t][tick].contains(&m);
-                let chosen = choices.get(tick - ticks.start, t, m);
+                let chosen = choices.get(row, t, m);
                 assert_eq!(chosen, drawn, "is ({k}, {t}, {m}) chosen at tick {tick}?");
             }
         }

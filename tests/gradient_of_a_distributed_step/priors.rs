@@ -33,3 +33,18 @@ fn of_dithered_features_in_a_round_of_several_parts_and_of_single_samples() {
         agrees(&toy(TWO_BY_TWO, &[PRIOR, coding, "train.beta=0.5", single[0], single[1]]), Start::Unsettled);
     }
 }
+
+#[test]
+fn of_features_of_encoders_with_trunks() {
+    let networks = [
+        PRIOR,
+        r#"network.encoder={kind="sequential",outputs=5,layers=["linear 7","gelu"],head={hidden=[9]}}"#,
+        r#"network.encoder.wide={kind="gru",outputs=3,shape=[3,2],hidden=4}"#,
+        "train.beta=0.5",
+    ];
+    agrees(&toy(TWO_BY_TWO, &networks), Start::Unsettled);
+    agrees(
+        &toy(THREE_BY_TWO, &[&networks[..], &[DITHERED, "train.table_every=1"]].concat()),
+        Start::Unsettled,
+    );
+}

@@ -9,7 +9,9 @@ use crate::rounds::{
     MODALITIES, RECEIVERS, ROUNDS, Stubborn, TRANSMITTERS, assert_same, evaluate, play, save, train,
 };
 use crate::setup_with;
-use crate::support::local_network::{Delivery, Failure, Letter, LocalNetwork, Message, Setup, Shuffled};
+use crate::support::local_network::{
+    Delivery, Failure, Letter, LocalNetwork, Message, Node, Setup, Shuffled,
+};
 
 const DITHERED: [&str; 3] = ["train.coding=dithered", "train.rate_estimator=prior", "train.table_every=3"];
 
@@ -190,6 +192,40 @@ fn tables_of_messages_that_come_too_late_are_kept() {
         let stream = Seed::from_number(number).stream(Purpose::Test, &[], 0);
         let network = play(&setup, None, &[train(ROUNDS), save(ROUNDS), evaluate()], &mut Impatient(stream));
         assert_eq!(network.snapshots[&ROUNDS].len(), TRANSMITTERS + RECEIVERS, "some did not finish");
+    }
+}
+
+/// Transmitter 1 gets the largest gradients that are finite.
+struct Overwhelming;
+
+impl Delivery for Overwhelming {
+    fn choose(&mut self, _streams: usize) -> usize {
+        0
+    }
+
+    fn pass(&mut self, mut letter: Letter) -> Vec<Letter> {
+        if let (1, Message::Turn(turn)) = (letter.k, &mut letter.message)
+            && let Some(z) = turn.gradients.as_mut().and_then(|gradients| gradients.z.as_mut())
+        {
+            z.data = f32::MAX.to_le_bytes().repeat(z.data.len() / 4).into();
+        }
+        vec![letter]
+    }
+}
+
+/// No integer stands for what is no number: the run ends, whichever way features are coded.
+#[test]
+fn an_encoder_that_puts_out_no_number_ends_the_run_with_a_line_that_names_its_entry() {
+    for setup in [dithered(&[]), setup_with(&["train.method=vddib"])] {
+        let mut network = LocalNetwork::new(&setup, 0, None).unwrap();
+        network.order(&train(ROUNDS));
+        let failure = network.run(&mut Overwhelming).expect_err("nobody noticed");
+        let error = failure.error.to_string();
+        assert_eq!(failure.node, Node::Transmitter(1), "{error}");
+        for words in ["transmitter 1, ", " for receiver ", ": its encoder puts out NaN; try a smaller"] {
+            assert!(error.contains(words), "no \"{words}\" in \"{error}\"");
+        }
+        assert!(!error.contains('\n'), "\"{error}\" is more than a line");
     }
 }
 

@@ -86,7 +86,7 @@ fn a_turn_that_does_not_fit_is_refused() {
 
 #[test]
 fn features_that_do_not_fit_are_refused() {
-    let cases: [Damage<Features>; 23] = [
+    let cases: [Damage<Features>; 22] = [
         (|features| features.stamp = None, "no stamp"),
         (|features| stamp(&mut features.stamp).run = Bytes::new(), "of another run"),
         (|features| stamp(&mut features.stamp).incarnation = 3, "of incarnation 3, expected 0"),
@@ -94,10 +94,9 @@ fn features_that_do_not_fit_are_refused() {
         (|features| stamp(&mut features.stamp).receiver = 0, "of receiver 0, expected 1"),
         (|features| stamp(&mut features.stamp).round = 3, "of moment round 3, expected round 2"),
         (|features| stamp(&mut features.stamp).phase = 1, "of moment piece 2 of evaluation pass 0, expected"),
-        (|features| features.choices = Bytes::from_static(&[0; 3]), "no well-formed choices"),
-        (|features| features.choices = Bytes::from_static(&[0, 0, 0, 128]), "no well-formed choices"),
-        (|features| request(features, true), "for this receiver at tick"),
-        (|features| request(features, false), "of choices 0 for this receiver at tick"),
+        (|features| features.choices = Bytes::new(), "no well-formed choices"),
+        (|features| lengthen(&mut features.choices), "no well-formed choices"),
+        (pass_over, "of choices 0 for this receiver at tick"),
         (|features| features.granted = Bytes::new(), "granted has 0 bytes, expected"),
         (|features| flip(&mut features.granted, 15), "granted names 15, but there are only 15"),
         (|features| features.granted = Bytes::from_static(&[0; 2]), "(tick, modality) none, expected ("),
@@ -120,6 +119,30 @@ fn features_that_do_not_fit_are_refused() {
             }
             vec![letter]
         });
+        assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
+    }
+}
+
+#[test]
+fn choices_of_all_ticks_that_do_not_fit_are_refused() {
+    let setup = setup_with(&["train.gamma=0.1", "train.sparse_term=global"]);
+    let cases: [Damage<Features>; 5] = [
+        (|features| features.choices = Bytes::from_static(&[0; 3]), "no well-formed choices"),
+        (|features| features.choices = Bytes::from_static(&[0; 5]), "no well-formed choices"),
+        (|features| features.choices = Bytes::from_static(&[0, 0, 0, 128]), "no well-formed choices"),
+        (|features| request(features, true), "for this receiver at tick"),
+        (|features| request(features, false), "of choices 0 for this receiver at tick"),
+    ];
+    for (corrupt, complaint) in cases {
+        let tamper = |mut letter: Letter| {
+            if let (true, Message::Features(features)) =
+                (is_at(&letter, FEATURES, ROUND), &mut letter.message)
+            {
+                corrupt(features);
+            }
+            vec![letter]
+        };
+        let failure = failure_in(&setup, &mut Tampering(tamper));
         assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
     }
 }
@@ -280,8 +303,19 @@ fn flip(bits: &mut Bytes, place: usize) {
     *bits = bytes.into();
 }
 
-/// Claims a choice for the receiver at the first tick at which it did not request; or none at the first at which it
-/// did.
+fn lengthen(bytes: &mut Bytes) {
+    *bytes = [&bytes[..], &[0]].concat().into();
+}
+
+/// Chooses nothing for the receiver at the first tick that it is told of: the bits behind receiver 0's.
+fn pass_over(features: &mut Features) {
+    let mut bytes = features.choices.to_vec();
+    bytes[0] &= !(0b111 << (FEATURES.t * MODALITIES_OF_1));
+    features.choices = bytes.into();
+}
+
+/// In choices of all ticks, claims one for the receiver at the first tick at which it did not request; or none at the
+/// first at which it did.
 fn request(features: &mut Features, claim: bool) {
     let before = ChoiceGrid::from_bytes(TICKS, RECEIVERS, MODALITIES_OF_1, &features.choices).unwrap();
     let chosen = |tick: usize| before.choices_at(tick).iter().any(|(t, _)| *t == FEATURES.t);

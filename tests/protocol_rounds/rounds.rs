@@ -1,9 +1,9 @@
 //! The number and size of the nodes' messages; and that results do not depend on their order of arrival.
 
-use crate::setup;
 use crate::support::local_network::{
     Delivery, Letter, LocalNetwork, Message, Node, Setup, Shuffled, Snapshot,
 };
+use crate::{setup, setup_with};
 use dib::{ChoiceGrid, Phase, grants};
 use proto::{
     decode_ticks,
@@ -106,13 +106,14 @@ fn payloads_have_the_size_of_the_granted_entries() {
     }
 }
 
+/// A receiver is told what was chosen for all at the ticks at which it requested, and nothing of others.
 #[test]
-fn limits_hold_and_grants_can_be_recomputed_from_the_requests() {
+fn limits_hold_and_receivers_can_recompute_their_grants_from_what_they_are_told() {
     let setup = setup();
     let network = trained_and_evaluated(&setup);
     let limit = setup.scenario.network.transmitter_limit;
-    let mut times_capped = 0;
-    for k in 0..TRANSMITTERS {
+    let (mut times_capped, mut untold) = (0, 0);
+    for (k, &modalities) in MODALITIES.iter().enumerate() {
         for features in answers_of(&network, k) {
             let stamp = features[0].stamp.as_ref().unwrap();
             let (phase, first_tick, ticks) = match stamp.phase() {
@@ -120,22 +121,44 @@ fn limits_hold_and_grants_can_be_recomputed_from_the_requests() {
                 v1::Phase::Evaluate => (Phase::Evaluate, stamp.pass, 1),
                 v1::Phase::Serve => unreachable!("nothing is served"),
             };
-            let bits = &features[0].choices;
-            let choices =
-                ChoiceGrid::from_bytes(ticks, RECEIVERS, setup.scenario.modalities(k), bits).unwrap();
-            let expected = grants(setup.seed, k, phase, first_tick, &choices, limit);
+            let mut known = vec![None; ticks];
             for (t, features) in features.iter().enumerate() {
-                assert_eq!(features.choices, bits, "transmitter {k} tells receivers different choices");
+                let requested = requested(&network, (k, t), stamp, ticks);
+                let told = requested.iter().filter(|requested| **requested).count();
+                untold += ticks - told;
+                let choices = ChoiceGrid::from_bytes(told, RECEIVERS, modalities, &features.choices);
+                let choices = choices.unwrap().spread(&requested);
+                let expected = grants(setup.seed, k, phase, first_tick, &choices, limit);
                 assert_eq!(granted(k, features), expected.for_receiver(t));
+                for tick in (0..ticks).filter(|&tick| requested[tick]) {
+                    let chosen = choices.choices_at(tick);
+                    times_capped += usize::from(chosen.len() > limit);
+                    let first = known[tick].get_or_insert_with(|| chosen.clone());
+                    assert_eq!(*first, chosen, "transmitter {k} tells receivers different choices");
+                }
             }
             for tick in 0..ticks {
                 let granted = features.iter().map(|features| at(tick, k, features)).sum::<usize>();
                 assert!(granted <= limit, "transmitter {k} granted {granted} at a tick");
-                times_capped += usize::from(choices.choices_at(tick).len() > limit);
             }
         }
     }
     assert!(times_capped > 0, "the cap never bound: the test has lost its point");
+    assert!(untold > 0, "all requested always: the test has lost its point");
+}
+
+/// Where everybody's grants count in a receiver's costs, it is told of all ticks: its selection learns from the same
+/// numbers as the oracle's (`of_a_sparse_term_that_counts_everybodys`).
+#[test]
+fn receivers_whose_costs_count_everybodys_grants_are_told_of_all_ticks() {
+    let setup = setup_with(&["train.gamma=0.1", "train.sparse_term=global"]);
+    let network = play(&setup, None, &[train(2), save(2)], &mut Shuffled::new(0));
+    for (k, modalities) in MODALITIES.into_iter().enumerate() {
+        for features in answers_of(&network, k) {
+            assert_eq!(features[0].choices, features[1].choices);
+            assert_eq!(features[0].choices.len(), (5 * RECEIVERS * modalities).div_ceil(8));
+        }
+    }
 }
 
 #[test]
@@ -302,6 +325,19 @@ fn features_of_round(network: &LocalNetwork, round: u64) -> impl Iterator<Item =
         }
         _ => None,
     })
+}
+
+/// At which of so many ticks receiver t requested transmitter k, at the moment of a message.
+fn requested(network: &LocalNetwork, (k, t): (usize, usize), of: &v1::Stamp, ticks: usize) -> Vec<bool> {
+    let requests = network.letters.iter().find_map(|letter| match &letter.message {
+        Message::Turn(turn) if (letter.k, letter.t) == (k, t) => {
+            let stamp = turn.stamp.as_ref().unwrap();
+            let is_it = (stamp.phase, stamp.pass, stamp.round) == (of.phase, of.pass, of.round);
+            turn.requests.as_ref().filter(|_| is_it)
+        }
+        _ => None,
+    });
+    decode_ticks(&requests.unwrap().ticks, ticks).unwrap()
 }
 
 /// The answers of transmitter k at each moment, by receiver.

@@ -7,7 +7,7 @@ use proto::v1::{TransmitterRound, View};
 use crate::{TransmitterMachine, sent::Sent};
 
 impl TransmitterMachine {
-    /// Adds to the report of a round the choices that it sent to all receivers, and which samples it encoded.
+    /// Adds to the report of a round the choices that it told all receivers, and which samples it encoded.
     pub(crate) fn record_audit(&mut self, report: &mut TransmitterRound, sent: &Sent) {
         let choices = sent.parts.iter().map(|part| part.choices.clone()).collect();
         report.view = Some(View { requests: Bytes::new(), choices });

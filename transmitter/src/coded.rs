@@ -1,5 +1,7 @@
 //! What the encoders have made of a part of a round, and how it goes to the receivers.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use dib::{
     Encoded, Features, Numbers, Phase, Trace,
@@ -7,10 +9,10 @@ use dib::{
 };
 use node::{Context, NodeError};
 use proto::{Packer, encode_rate};
-use scenario::Coding;
+use scenario::{Coding, Scenario};
 
 use crate::{
-    dithered::Dithered, on_air::OnAir, rates::GroupRates, round_groups::RoundGroups,
+    dithered::Dithered, on_air::OnAir, priors::entry_name, rates::GroupRates, round_groups::RoundGroups,
     simulated::SimulatedEntries,
 };
 
@@ -68,6 +70,9 @@ pub(crate) struct Form {
     bits: u32,
     samples: usize,
     d: usize,
+    /// Whose they are, for errors.
+    transmitter: usize,
+    scenario: Arc<Scenario>,
 }
 
 impl Form {
@@ -76,7 +81,15 @@ impl Form {
         let train = &context.scenario.train;
         let coding = context.scenario.travels_as();
         let simulates = phase == Phase::Evaluate && train.simulates();
-        Form { coding, simulates, bits: train.bits, samples, d: context.feature_dim() }
+        Form {
+            coding,
+            simulates,
+            bits: train.bits,
+            samples,
+            d: context.feature_dim(),
+            transmitter: context.index,
+            scenario: context.scenario.clone(),
+        }
     }
 
     /// Values of an entry.
@@ -116,14 +129,13 @@ impl Coded {
             coded().map(|coded| coded.sent().contiguous()).collect::<Result<_, candle_core::Error>>()?;
         let estimated = coded().flat_map(CodedModality::estimated);
         let wanted: Vec<&Tensor> = z.iter().chain(estimated).collect();
-        let packed = dib::with_numbers(&wanted, |numbers| {
+        dib::with_numbers(&wanted, |numbers| {
             let fetched = self.fetched(numbers.split_at(z.len()));
             let of_receiver = |(t, entries): (usize, &Vec<_>)| {
                 self.packed(&fetched, (t, counts_received(t)), entries, form)
             };
             entries.iter().enumerate().map(of_receiver).collect()
-        })?;
-        Ok(packed)
+        })?
     }
 
     /// By modality, given z of those that were encoded and the rates that were estimated on the device.
@@ -150,7 +162,7 @@ impl Coded {
         (t, counts_received): (usize, bool),
         entries: &[(usize, usize)],
         form: &Form,
-    ) -> Packed {
+    ) -> Result<Packed, NodeError> {
         let places: Vec<CodedEntry<'_>> =
             entries.iter().map(|&(tick, m)| self.place(fetched, (tick, t, m))).collect();
         // In service most features have no rate.
@@ -159,21 +171,21 @@ impl Coded {
         let received = |at: &CodedEntry<'_>| at.fetched.received_rates.as_ref().map(|rates| rates[at.place]);
         let received_rates = places.iter().filter(|_| counts_received).filter_map(received).collect();
         let packed = Packed { sum: rates.iter().sum(), received_rates, ..Packed::default() };
-        match form.coding {
+        Ok(match form.coding {
             Coding::Dithered => {
                 let (mut coded, bits) = dithered(t, &places, form);
                 coded.rates = rates.into_iter().map(encode_rate).collect();
                 Packed { coded: Some(coded), bits, ..packed }
             }
             Coding::Gaussian if form.simulates => Packed { coded: Some(simulated(&places)), rates, ..packed },
-            Coding::Quantised => Packed { coded: Some(quantised(&places, form)), rates, ..packed },
+            Coding::Quantised => Packed { coded: Some(quantised(t, &places, form)?), rates, ..packed },
             Coding::Gaussian | Coding::Deterministic => {
                 let shape = [entries.len(), form.samples, form.d];
                 let mut packer = Packer::new(shape.iter().product());
                 places.iter().for_each(|at| packer.extend(at.values(form).iter().copied()));
                 Packed { z: Some(packer.pack(&shape)), rates, ..packed }
             }
-        }
+        })
     }
 
     /// Where the entry (tick, receiver, modality) stands.
@@ -232,15 +244,21 @@ fn simulated(places: &[CodedEntry<'_>]) -> proto::v1::Coded {
     proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
 }
 
-/// The stream of entries that are quantised: the levels of each dimension of a modality, by how often it has had them
-/// so far.
-fn quantised(places: &[CodedEntry<'_>], form: &Form) -> proto::v1::Coded {
+/// The stream of receiver t's entries, where they are quantised: the levels of each dimension of a modality, by how
+/// often it has had them so far.
+fn quantised(t: usize, places: &[CodedEntry<'_>], form: &Form) -> Result<proto::v1::Coded, NodeError> {
     let mut encoder = Encoder::default();
     let mut levels = Levels::new(form.bits, form.d);
     for at in places {
-        levels.encode(at.m, at.values(form), &mut encoder);
+        let values = at.values(form);
+        // It would travel as a level, and nobody would notice.
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            let entry = entry_name(&form.scenario, [form.transmitter, t, at.m]);
+            return Err(NodeError::Diverged(format!("{entry}: its encoder puts out {value}")));
+        }
+        levels.encode(at.m, values, &mut encoder);
     }
-    proto::v1::Coded { stream: encoder.finish().into(), ..proto::v1::Coded::default() }
+    Ok(proto::v1::Coded { stream: encoder.finish().into(), ..proto::v1::Coded::default() })
 }
 
 impl CodedModality {

@@ -8,7 +8,7 @@ use dib::{
 };
 use node::{Context, NodeError};
 
-use crate::priors::{EntryRows, Tables, values};
+use crate::priors::{EntryRows, Tables, entry_name, values};
 
 /// The integers of one modality's entries, in the order of the encoder's rows.
 pub(crate) struct Dithered {
@@ -57,13 +57,10 @@ impl Dithered {
             let drawn = &drawn[skipped..];
             let table = &tables.of[m][t];
             for (at, (&mean, &dither)) in means.iter().zip(drawn).enumerate() {
-                if !mean.is_finite() {
-                    let name = &context.scenario.transmitter[context.index].modalities[m];
-                    let what =
-                        format!("transmitter {}: the encoder of {name} puts out {mean}", context.index);
-                    return Err(NodeError::Diverged(what));
-                }
                 let step = table.step(at % rows.d);
+                if !(mean.is_finite() && step.is_finite()) {
+                    return Err(diverged(context, (m, t), (mean, step)));
+                }
                 let integer = quantise(mean, step, dither);
                 let value = restore(integer, step, dither);
                 dithered.integers.push(integer);
@@ -98,5 +95,92 @@ impl Dithered {
     /// What its tables are called.
     pub(crate) fn table(&self) -> u64 {
         self.tables.number
+    }
+}
+
+/// Why modality m's entry of receiver t cannot be coded.
+fn diverged(context: &Context, (m, t): (usize, usize), (mean, step): (f32, f32)) -> NodeError {
+    let entry = entry_name(&context.scenario, [context.index, t, m]);
+    NodeError::Diverged(match mean.is_finite() {
+        false => format!("{entry}: its encoder puts out {mean}"),
+        true => format!("{entry}: its prior has a step of {step}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use candle_core::Device;
+    use dib::coding::{Component, Marginal};
+    use proto::Secret;
+    use randomness::Seed;
+    use scenario::Scenario;
+
+    use super::*;
+
+    const SCENARIO: &str = r#"
+[network]
+feature_dim = 2
+[[transmitter]]
+modalities = ["mel"]
+[[transmitter]]
+modalities = ["noise-1", "fft"]
+[[receiver]]
+task = "digit"
+[[receiver]]
+task = "parity"
+"#;
+
+    /// That of transmitter 1.
+    fn context() -> Context {
+        Context {
+            scenario: Arc::new(Scenario::parse(SCENARIO, "test", &[]).unwrap()),
+            seed: Seed::from_number(1),
+            run: Bytes::from_static(b"0123456789abcdef"),
+            incarnation: 0,
+            index: 1,
+            secret: Secret::new([7; 32]),
+            weights: node::WeightFiles::default(),
+            device: Device::Cpu,
+            verify: false,
+        }
+    }
+
+    /// What receivers find of modality 1, three rows of two values for each of the two at one tick. Of receiver 1's one
+    /// mean and one step are as given.
+    fn found(mean: f32, step: f32) -> Result<Vec<f32>, NodeError> {
+        let table = |steps: [f32; 2]| {
+            let prior = || Marginal::new(vec![Component { weight: 1.0, location: 0.0, scale: 1.0 }]);
+            Arc::new(EntryTable::new(&steps.map(|step| (prior(), step))))
+        };
+        let good = || table([1.0, 0.5]);
+        let tables = Tables { number: 0, of: vec![vec![good(), good()], vec![good(), table([1.0, step])]] };
+        let mut means = vec![0.25; 12];
+        means[9] = mean;
+        let means = Tensor::from_vec(means, (6, 2), &Device::Cpu)?;
+        let rows = EntryRows { entries: &[(0, 0), (0, 1)], rows: 3, d: 2 };
+        let moment = Moment { phase: Phase::Train, first: 0, skipped: 0 };
+        let (_, features) = Dithered::new(&context(), &tables, 1, moment, rows, &means)?;
+        values(&features.z)
+    }
+
+    #[test]
+    fn a_mean_or_a_step_that_is_no_number_names_its_entry_in_one_line() {
+        assert!(found(0.25, 0.5).unwrap().iter().all(|z| (z - 0.25).abs() <= 0.5));
+        for (mean, step, problem) in [
+            (f32::NAN, 0.5, "its encoder puts out NaN"),
+            (f32::INFINITY, 0.5, "its encoder puts out inf"),
+            (f32::NEG_INFINITY, 0.5, "its encoder puts out -inf"),
+            (0.25, f32::NAN, "its prior has a step of NaN"),
+            (0.25, f32::INFINITY, "its prior has a step of inf"),
+        ] {
+            let line = found(mean, step).unwrap_err().to_string();
+            assert_eq!(
+                line,
+                format!("transmitter 1, fft for receiver 1: {problem}; try a smaller learning rate")
+            );
+        }
     }
 }

@@ -361,10 +361,11 @@ impl TransmitterMachine {
         let mut parts = Vec::with_capacity(self.context.parts());
         for part in 0..self.context.parts() {
             let ticks = self.context.part(part);
+            let requests: Vec<Vec<bool>> = requests.iter().map(|of| of[ticks.clone()].to_vec()).collect();
             let draws = choice.as_ref().map(|choice| choice.draws.as_slice());
             let choices = self.choices(&requested, &ticks, draws);
             let when = When::Round { round, part: part as u64 };
-            parts.push(self.send_part(when, &moments[ticks], &choices, emit)?);
+            parts.push(self.send_part(when, &moments[ticks], (&choices, &requests), emit)?);
         }
         let sent = Sent { round, requested, choice, parts, due: 0 };
         self.read_ahead_of_round(&sent);
@@ -372,12 +373,13 @@ impl TransmitterMachine {
         Ok(())
     }
 
-    /// Caps and encodes what is chosen at some ticks, and sends every receiver its own.
+    /// Caps and encodes what is chosen at some ticks, and sends every receiver its own. `requests` has what each
+    /// requested at them.
     fn send_part(
         &mut self,
         when: When,
         moments: &[u64],
-        choices: &ChoiceGrid,
+        (choices, requests): (&ChoiceGrid, &[Vec<bool>]),
         emit: &mut dyn FnMut(Output),
     ) -> Result<SentPart, NodeError> {
         self.profiler.turn_to(ProfilerPhase::Select);
@@ -386,17 +388,17 @@ impl TransmitterMachine {
             moments.iter().map(|&tick| self.batches.positions(tick, self.context.samples())).collect();
         let coded = self.encoders.encode(&self.context, moments[0], &samples, &grants, &mut self.profiler)?;
         self.profiler.turn_to(ProfilerPhase::Pack);
-        let choices = Bytes::from(choices.to_bytes());
-        self.send(when, &choices, &grants, (&coded, self.context.samples()), emit)?;
-        Ok(SentPart { choices, grants, coded })
+        self.send(when, (choices, requests), &grants, (&coded, self.context.samples()), emit)?;
+        Ok(SentPart { choices: Bytes::from(choices.to_bytes()), grants, coded })
     }
 
-    /// Answers every receiver: the choices before the cap, and its granted entries of `samples` samples each.
-    /// Gives the sum of all their rates in nats.
+    /// Answers every receiver: the choices before the cap of the ticks of which it [is told](Context::told_ticks), and
+    /// its granted entries of `samples` samples each. `requests` has what each requested, tick by tick. Gives the sum
+    /// of all their rates in nats.
     pub(crate) fn send(
         &mut self,
         when: When,
-        choices: &Bytes,
+        (choices, requests): (&ChoiceGrid, &[Vec<bool>]),
         grants: &Grants,
         (coded, samples): (&Coded, usize),
         emit: &mut dyn FnMut(Output),
@@ -417,7 +419,7 @@ impl TransmitterMachine {
             }
             let features = Features {
                 stamp: Some(self.context.link(self.context.index, t).stamp(when)),
-                choices: choices.clone(),
+                choices: choices.at_ticks(&self.context.told_ticks(&requests[t])).to_bytes().into(),
                 granted: encode_granted(&entries, ticks, modalities),
                 z,
                 rates,
@@ -556,8 +558,7 @@ impl TransmitterMachine {
             &pass.grants,
             &mut self.profiler,
         )?;
-        let choices = Bytes::from(pass.choices.to_bytes());
-        let rates = self.send(when, &choices, &pass.grants, (&coded, of_tick), emit)?;
+        let rates = self.send(when, (&pass.choices, &requested), &pass.grants, (&coded, of_tick), emit)?;
         self.spent.samples += samples.len() as u64;
         spent::add_rates(&mut self.spent, &self.context, &coded, of_tick, rates)?;
         if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Test {

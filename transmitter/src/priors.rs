@@ -10,7 +10,7 @@ use dib::{
     initial_weights,
 };
 use node::{Context, NodeError};
-use scenario::Coding;
+use scenario::{Coding, Scenario};
 
 /// The prior r of every entry, learned with the encoders.
 pub(crate) struct Priors {
@@ -294,6 +294,11 @@ pub(crate) fn backward_from_prior(
     let to_mu = vec![0.0; to_z.len()];
     let packed = Tensor::from_vec([to_z, to_mu, to_std].concat(), (3, shape.0, shape.1), device)?;
     Ok(encoder.backward_packed(encoded, &packed, to_input)?)
+}
+
+/// Entry (k, t, m) in words.
+pub(crate) fn entry_name(scenario: &Scenario, [k, t, m]: [usize; 3]) -> String {
+    format!("transmitter {k}, {} for receiver {t}", scenario.transmitter[k].modalities[m])
 }
 
 /// The numbers of an f32 tensor, wherever it is.

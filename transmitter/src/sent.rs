@@ -16,7 +16,7 @@ pub(crate) struct Sent {
 
 /// What was sent of some ticks of a round.
 pub(crate) struct SentPart {
-    /// What was chosen before the cap.
+    /// What was chosen before the cap, at all of them.
     pub(crate) choices: Bytes,
     pub(crate) grants: Grants,
     pub(crate) coded: Coded,

@@ -64,7 +64,7 @@ impl TransmitterMachine {
             &selected.grants,
             &mut self.profiler,
         )?;
-        let choices = Bytes::from(selected.choices.to_bytes());
+        let requests: Vec<Vec<bool>> = selected.requested.iter().map(|requested| vec![*requested]).collect();
         let mut tell = |output: Output| match output {
             Output::Features(t, _) if !selected.requested[t] => {}
             Output::Features(t, features) => {
@@ -75,7 +75,8 @@ impl TransmitterMachine {
             }
             other => emit(other),
         };
-        self.send(When::Served(served), &choices, &selected.grants, (&coded, rows), &mut tell)?;
+        let choices = (&selected.choices, requests.as_slice());
+        self.send(When::Served(served), choices, &selected.grants, (&coded, rows), &mut tell)?;
         self.selected = Some(selected);
         Ok(true)
     }

@@ -8,7 +8,7 @@ use dib::{
 };
 use node::{Context, NodeError};
 
-use crate::priors::{EntryRows, Tables, values};
+use crate::priors::{EntryRows, Tables, entry_name, values};
 
 /// One modality's entries, in the order of the encoder's rows.
 pub(crate) struct SimulatedEntries {
@@ -31,6 +31,14 @@ impl SimulatedEntries {
             posterior.ok_or_else(|| NodeError::Input("only Gaussian features are simulated".into()))?;
         let (means, deviations) = (values(&posterior.mu)?, values(&posterior.std)?);
         let size = rows.rows * rows.d;
+        let of_entries = rows.entries.iter().zip(means.chunks_exact(size).zip(deviations.chunks_exact(size)));
+        for (&(_, t), (means, deviations)) in of_entries {
+            // Proposals would be chosen all the same.
+            if let Some(value) = means.iter().chain(deviations).find(|value| !value.is_finite()) {
+                let entry = entry_name(&context.scenario, [context.index, t, m]);
+                return Err(NodeError::Diverged(format!("{entry}: its encoder puts out {value}")));
+            }
+        }
         let numbered: Vec<(usize, (usize, usize))> = rows.entries.iter().copied().enumerate().collect();
         let entries = node::in_parallel(&numbered, |&(position, (tick, t))| {
             let here = position * size..(position + 1) * size;
@@ -40,13 +48,15 @@ impl SimulatedEntries {
         for (simulated, (_, t)) in
             entries.iter().zip(rows.entries).filter(|(simulated, _)| simulated.inexact > 0)
         {
-            let name = &context.scenario.transmitter[context.index].modalities[m];
             tracing::warn!(
-                "transmitter {}, {name} for receiver {t}: {} of {} choices are not exact, at {:.1} nats a sample",
-                context.index,
+                "{}: {} of {} choices are not exact, at {:.1} nats a sample, of D_inf up to {:.1} for 99 % of them: log r \
+                 of what is found lies {:.2} nats a sample above its mean",
+                entry_name(&context.scenario, [context.index, *t, m]),
                 simulated.inexact,
                 simulated.choices(),
-                simulated.divergence
+                simulated.divergence,
+                simulated.largest_log_weight(),
+                simulated.bias
             );
         }
         let z: Vec<f32> = entries.iter().flat_map(|simulated| &simulated.values).copied().collect();

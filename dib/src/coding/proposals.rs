@@ -29,6 +29,13 @@ pub struct Gaussian {
     pub deviation: f64,
 }
 
+impl Gaussian {
+    /// Its differential entropy, in nats.
+    pub fn entropy(self) -> f64 {
+        0.5 + libm::log(self.deviation * libm::sqrt(2.0 * std::f64::consts::PI))
+    }
+}
+
 /// The prior of a block of dimensions, which both ends know to the bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
@@ -44,6 +51,8 @@ pub struct Chosen {
     pub values: Vec<f32>,
     /// Whether no later one could have been chosen. Where not, the values follow p only nearly.
     pub is_exact: bool,
+    /// The [bound](Block::largest_log_weight) of D_inf(p || r) that it was chosen by, in nats.
+    pub largest_log_weight: f64,
 }
 
 impl Block {
@@ -68,7 +77,8 @@ impl Block {
         let most = self.largest_log_weight(target);
         let mut arrivals = Draws { state: mixed(own) };
         let (mut time, mut best) = (0.0, f64::INFINITY);
-        let mut chosen = Chosen { number: 0, values: self.proposal(key, 0), is_exact: false };
+        let values = self.proposal(key, 0);
+        let mut chosen = Chosen { number: 0, values, is_exact: false, largest_log_weight: most };
         for number in 0..if most <= FEASIBLE { MOST_PROPOSALS } else { FEW_PROPOSALS } {
             time -= libm::log(1.0 - arrivals.uniform());
             if libm::log(time) - most >= best {
@@ -78,7 +88,7 @@ impl Block {
             let score = libm::log(time) - self.log_weight(target, &values);
             if score < best {
                 best = score;
-                chosen = Chosen { number, values, is_exact: false };
+                chosen = Chosen { number, values, ..chosen };
             }
         }
         chosen

@@ -31,12 +31,39 @@ pub struct Simulated {
     pub inexact: usize,
     /// KL to the prior, the mean over the rows, in nats.
     pub divergence: f64,
+    /// Of what receivers will find, by how much the logarithm of the prior's density lies above its mean over the
+    /// Gaussians, the mean over the rows, in nats: near 0 where all choices are exact.
+    pub bias: f64,
+    /// KL of each dimension, the mean over the rows.
+    divergences: Vec<f64>,
+    /// Bounds of D_inf, one a choice.
+    largest_log_weights: Vec<f64>,
 }
 
 impl Simulated {
     /// How many choices there were.
     pub fn choices(&self) -> usize {
         self.numbers.len()
+    }
+
+    /// KL of each block, the mean over the rows, in nats.
+    pub fn block_divergences(&self) -> Vec<f64> {
+        let mut blocks: Vec<f64> = Vec::new();
+        for (begins, divergence) in self.begins.iter().zip(&self.divergences) {
+            match blocks.last_mut().filter(|_| !*begins) {
+                Some(last) => *last += divergence,
+                None => blocks.push(*divergence),
+            }
+        }
+        blocks
+    }
+
+    /// The largest log-weight, D_inf in nats, that no more than one in a hundred choices exceeded.
+    pub fn largest_log_weight(&self) -> f64 {
+        let mut sorted = self.largest_log_weights.clone();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().saturating_sub(1);
+        sorted.get(last * 99 / 100).copied().unwrap_or(0.0)
     }
 
     /// Adds it to a stream.
@@ -124,6 +151,9 @@ impl SharedPrior {
             numbers: Vec::new(),
             inexact: 0,
             divergence: 0.0,
+            bias: 0.0,
+            divergences: vec![0.0; d],
+            largest_log_weights: Vec::new(),
         };
         for (row, targets) in targets.chunks_exact(d).enumerate() {
             for (place, (range, block)) in ranges.iter().zip(&blocks).enumerate() {
@@ -131,12 +161,21 @@ impl SharedPrior {
                 let chosen = block.choose(&targets[range.clone()], mixed(key ^ list), mixed(own ^ list));
                 simulated.numbers.push(chosen.number);
                 simulated.inexact += usize::from(!chosen.is_exact);
+                simulated.largest_log_weights.push(chosen.largest_log_weight);
                 simulated.values.extend(chosen.values);
             }
-            let of = |(prior, gaussian): (&Marginal, &Gaussian)| divergence(prior, *gaussian);
-            simulated.divergence += self.dimensions.iter().zip(targets).map(of).sum::<f64>();
+            for (at, (prior, gaussian)) in self.dimensions.iter().zip(targets).enumerate() {
+                let divergence = divergence(prior, *gaussian);
+                simulated.divergences[at] += divergence;
+                // E log p is minus the entropy, so that E log r is minus this sum.
+                let found = f64::from(simulated.values[row * d + at]);
+                simulated.bias += prior.log_density(found) + gaussian.entropy() + divergence;
+            }
         }
-        simulated.divergence /= (targets.len() / d).max(1) as f64;
+        let rows = (targets.len() / d).max(1) as f64;
+        simulated.bias /= rows;
+        simulated.divergences.iter_mut().for_each(|divergence| *divergence /= rows);
+        simulated.divergence = simulated.divergences.iter().sum();
         simulated
     }
 
@@ -230,8 +269,25 @@ mod tests {
             (square / (rows * 5) as f64 - 1.0).abs() < 5.0 * (2.0 / (rows * 5) as f64).sqrt(),
             "{square}"
         );
+        // Of 300 values: about 1 nat a value and its root is how far log r strays.
+        assert!(simulated.bias.abs() < 5.0 * 5.0 / (rows as f64).sqrt(), "{}", simulated.bias);
+        let blocks = simulated.block_divergences();
+        assert_eq!(blocks.len() * rows, simulated.choices());
+        assert!((blocks.iter().sum::<f64>() - simulated.divergence).abs() < 1e-9);
+        assert!(simulated.largest_log_weight() > simulated.divergence / blocks.len() as f64);
         let bits = rows as f64 * simulated.divergence / std::f64::consts::LN_2;
         assert!(8.0 * stream.len() as f64 > bits * 0.9, "{} bytes for {bits} bits", stream.len());
+    }
+
+    /// Where the prior has no proposals, what is found lies nearer to it than the Gaussians do.
+    #[test]
+    fn what_cannot_be_simulated_is_counted_with_its_bias() {
+        let (means, deviations) = ([60.0; 3 * 5], [0.1; 3 * 5]);
+        let simulated = shared().simulate(&means, &deviations, [3, 4]);
+        assert_eq!((simulated.choices(), simulated.inexact), (15, 15));
+        assert_eq!(simulated.block_divergences().len(), 5);
+        assert!(simulated.largest_log_weight() > 14.0 && simulated.divergence > 5.0 * 14.0);
+        assert!(simulated.bias > 5.0 * 14.0, "{}", simulated.bias);
     }
 
     #[test]

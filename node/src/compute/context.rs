@@ -115,6 +115,14 @@ impl Context {
         if self.scenario.evaluates_by_tick() { samples.div_ceil(self.samples()) } else { 1 }
     }
 
+    /// Of which ticks a transmitter tells a receiver its choices, those for all receivers, given at which ticks this one
+    /// requested it: of those, since its grants there depend on what was chosen for the others. Of all ticks where its
+    /// costs count everybody's grants, or where the coordinator compares what all have been told.
+    pub fn told_ticks(&self, requested: &[bool]) -> Vec<bool> {
+        let all = self.verify || self.scenario.train.counts_everybodys_grants();
+        requested.iter().map(|requested| all || *requested).collect()
+    }
+
     /// The position of entry (k, m) among a receiver's possible entries, in (k, m) order.
     pub fn entry(&self, k: usize, m: usize) -> usize {
         (0..k).map(|earlier| self.scenario.modalities(earlier)).sum::<usize>() + m
