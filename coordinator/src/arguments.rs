@@ -76,12 +76,24 @@ impl ScenarioArguments {
     ///
     /// A [`CoordinatorError`] if the scenario cannot be read, an assignment is wrong, or the scenario is invalid.
     pub fn resolve(&self) -> Result<Scenario, CoordinatorError> {
+        self.read().map_err(|error| error.of(&self.origin()))
+    }
+
+    /// What errors call the scenario: the path of its file, or that it is built in.
+    pub fn origin(&self) -> String {
+        match (self.built_in(), &self.scenario) {
+            (None, Some(path)) => path.display().to_string(),
+            (found, _) => format!("the built-in {}", found.unwrap_or(BUILT_IN[0]).0),
+        }
+    }
+
+    fn read(&self) -> Result<Scenario, CoordinatorError> {
         let overrides = self.overrides();
         let mut scenario = match (self.built_in(), &self.scenario) {
             (None, Some(path)) => Scenario::read_with(path, self.preset, &overrides)?,
             (found, _) => {
-                let (name, text) = found.unwrap_or(BUILT_IN[0]);
-                Scenario::parse_with(text, &format!("the built-in {name}"), self.preset, &overrides)?
+                let (_, text) = found.unwrap_or(BUILT_IN[0]);
+                Scenario::parse_with(text, &self.origin(), self.preset, &overrides)?
             }
         };
         if let Some(folder) = &self.data {

@@ -40,6 +40,15 @@ impl CoordinatorError {
         move |error| CoordinatorError::Run(format!("{node}: {error}"))
     }
 
+    /// The same error where the scenario's file is known: then the message names it.
+    #[must_use]
+    pub fn of(self, file: &str) -> Self {
+        match self {
+            CoordinatorError::Scenario(error) => CoordinatorError::Scenario(error.of(file)),
+            other => other,
+        }
+    }
+
     /// Whether the user's input (exit status 2) rather than the run (1) is at fault.
     pub fn is_input(&self) -> bool {
         matches!(

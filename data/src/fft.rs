@@ -1,6 +1,9 @@
 //! The `fft` modality: the magnitude of an image's 2-D spectrum.
 
-use crate::content::{PIXELS, SIDE};
+use crate::{
+    Scaling,
+    content::{PIXELS, SIDE},
+};
 use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
@@ -35,6 +38,13 @@ impl Range {
         rows.into_iter().fold(start, |range, row| row.iter().fold(range, wider))
     }
 
+    /// What [`scale`](Self::scale) does, as constants.
+    pub(crate) fn scaling(self) -> Scaling {
+        let (low, high) = (f64::from(self.low), f64::from(self.high));
+        let width = if high > low { high - low } else { f64::INFINITY };
+        Scaling { shift: vec![low], scale: vec![width] }
+    }
+
     /// Maps the range onto 0 to 1. Values outside it, which only images that are not trained on can have, stay outside.
     pub(crate) fn scale(self, values: &mut [f32]) {
         // All-equal images have no range: everything becomes 0.
@@ -58,6 +68,11 @@ pub(crate) fn magnitudes(images: &[u8]) -> Vec<f32> {
 /// A pixel less MNIST's mean, over its standard deviation.
 pub(crate) fn standardised(pixel: u8) -> f32 {
     (f32::from(pixel) / 255.0 - MEAN) / DEVIATION
+}
+
+/// What [`standardised`] does, as constants, to a pixel from 0 to 255.
+pub(crate) fn pixel_scaling() -> Scaling {
+    Scaling { shift: vec![255.0 * f64::from(MEAN)], scale: vec![255.0 * f64::from(DEVIATION)] }
 }
 
 /// Plans and buffers, kept from image to image.

@@ -28,6 +28,7 @@ mod pairing;
 mod preparation;
 mod read_ahead;
 mod rows;
+mod scaling;
 mod source;
 mod task;
 mod verify;
@@ -49,6 +50,7 @@ pub use held_out::Divided;
 pub use info::{Info, ModalityInfo, SpeakerInfo, SplitInfo, TaskInfo};
 pub use modality::is_noise;
 pub use rows::{Trained, TrainedTask};
+pub use scaling::Scaling;
 pub use source::{Chosen, Report, Settings, Source, register, source_names};
 pub use task::{About, Balance, IGNORED, Targets, Task};
 pub use verify::{FileReport, FileState, VerifyReport, verify_handwritten};
@@ -122,6 +124,13 @@ pub trait Dataset: Send + Sync {
     /// Makes of a sample's values of a modality, as they were observed, what [`read`](Self::read) would write of them:
     /// what was fitted on the training rows is applied. Default: they stay as they are.
     fn normalise(&self, _modality: &str, _values: &mut [f32]) {}
+
+    /// The constants with which [`read`](Self::read) has scaled a modality's values, as the last step, for programs that
+    /// prepare samples themselves. None: there are none, the modality was not among the needs, or
+    /// [`kept`](Self::kept) has them.
+    fn scaling(&self, _modality: &str) -> Option<Scaling> {
+        None
+    }
 
     /// Says which (sample, epoch) of a modality will be read next, in place of what was announced before: a data set
     /// that reads files can begin in the background. It changes no result.

@@ -1,7 +1,7 @@
 //! The data set: images with clips of the same digit.
 
 use crate::{
-    Dataset, Split, Targets, Task,
+    Dataset, Scaling, Split, Targets, Task,
     arrays::Map,
     augment::{Augmentation, COPIES, NoiseBank, plain_waveform},
     content::{Clip, ClipName, Content, PIXELS, Part, Wants},
@@ -68,6 +68,8 @@ struct Pixels {
 struct Spectra {
     train: Vec<f32>,
     test: Vec<f32>,
+    /// How they were scaled.
+    scaling: Scaling,
 }
 
 /// What `mel` is computed from.
@@ -264,6 +266,15 @@ impl Dataset for PairedDigits {
         Ok(())
     }
 
+    fn scaling(&self, modality: &str) -> Option<Scaling> {
+        match Modality::named(modality)? {
+            Modality::Image => Some(fft::pixel_scaling()),
+            Modality::Fft => self.rows.spectra.as_ref().map(|spectra| spectra.scaling.clone()),
+            Modality::Mel => self.rows.audio.as_ref()?.positions.as_ref().map(Scaling::of),
+            Modality::Noise => None,
+        }
+    }
+
     fn read_ahead(&self, modality: &str, split: Split, samples: &[(usize, u64)]) {
         let (Some(number), Some(kind)) = (computed(modality, split), Modality::named(modality)) else {
             return;
@@ -299,19 +310,21 @@ impl Spectra {
         // the test set nor on what is held out.
         let images = train.chunks_exact(fft::WIDTH).enumerate().filter(|(row, _)| !held.contains(*row));
         let images = images.map(|(_, image)| image);
-        match scale {
+        let scaling = match scale {
             ImageScale::Range => {
                 let range = fft::Range::of(images);
                 range.scale(&mut train);
                 range.scale(&mut test);
+                range.scaling()
             }
             ImageScale::Standard | ImageScale::Log => {
                 let positions = standard_over(fft::WIDTH, images);
                 let rows = train.chunks_exact_mut(fft::WIDTH).chain(test.chunks_exact_mut(fft::WIDTH));
                 rows.for_each(|row| positions.apply_in_place(row));
+                Scaling::of(&positions)
             }
-        }
-        Spectra { train, test }
+        };
+        Spectra { train, test, scaling }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{About, DataFile, Dataset, Kept, Split, Targets, error::DataError};
+use crate::{About, DataFile, Dataset, Kept, Scaling, Split, Targets, error::DataError};
 
 /// A data set whose splits are parts of another's.
 pub(crate) struct View {
@@ -89,6 +89,10 @@ impl Dataset for View {
     /// Only where it trains: an announcement from elsewhere would take the place of what training reads next.
     fn normalise(&self, modality: &str, values: &mut [f32]) {
         self.inner.normalise(modality, values);
+    }
+
+    fn scaling(&self, modality: &str) -> Option<Scaling> {
+        self.inner.scaling(modality)
     }
 
     fn read_ahead(&self, modality: &str, split: Split, samples: &[(usize, u64)]) {

@@ -108,18 +108,13 @@ class Recurrent(pom2dib.Module):
         return self.last(self.cell(x.unsqueeze(2))[0][:, -1])
 
 
-def test_a_run_is_killed_and_goes_on_and_comes_to_the_same(kill_node: Any) -> None:
+def test_a_run_is_killed_and_goes_on_and_comes_to_the_same(interrupt: Any) -> None:
     keys = {"checkpoint.every": 3, "train.rounds": 60, "network.encoder.fft.channels": 3}
     own: dict[str, Any] = {"encoders": {"fft": Cnn}, "decoders": {"digit": Recurrent}, "threads": 1}
     # Nodes of one process have one generator in common.
     undisturbed = pom2dib.run("tiny.toml", set=keys, **own, out="tasks", in_process=True)
     with pom2dib.start("tiny.toml", set=keys, **own, out="killed") as live:
-        for round in live:
-            if round.round == 4:
-                kill_node(live, "transmitter", 0)
-            if round.round == 9:
-                live.save_and_end()
-                break
+        interrupt(live, "transmitter", 0)
     assert not live.result.is_finished
     killed = pom2dib.run(resume="killed", threads=1)
     assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]
@@ -145,17 +140,12 @@ class Batch(pom2dib.Module):
         return self.last(torch.relu(self.batch(self.first(x.flatten(1)) + self.shift)))
 
 
-def test_buffers_are_saved_with_the_parameters_and_go_on_where_a_killed_run_was(kill_node: Any, checkpoint: Any) -> None:
+def test_buffers_are_saved_with_the_parameters_and_go_on_where_a_killed_run_was(interrupt: Any, checkpoint: Any) -> None:
     keys = {"checkpoint.every": 3, "train.rounds": 60}
     own: dict[str, Any] = {"encoders": {"fft": Batch}, "decoders": {"digit": Batch}, "local_decoders": {"digit": Batch}, "threads": 1}
     undisturbed = pom2dib.run("tiny.toml", set=keys, **own, out="tasks", in_process=True)
     with pom2dib.start("tiny.toml", set=keys, **own, out="killed") as live:
-        for round in live:
-            if round.round == 4:
-                kill_node(live, "receiver", 1)
-            if round.round == 9:
-                live.save_and_end()
-                break
+        interrupt(live, "receiver", 1)
     killed = pom2dib.run(resume="killed", threads=1)
     assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]
     assert killed.summary["test"] == undisturbed.summary["test"]
@@ -203,7 +193,7 @@ class Normalised(pom2dib.Module):
 def test_what_cannot_be_trained_is_said_before_anything_starts(what: str, line: str) -> None:
     with pytest.raises(pom2dib.Error) as raised:
         pom2dib.run("tiny.toml", decoders={"digit": {"class": Normalised, "what": what}}, out="a")
-    assert re.match(f"scenario: network.joint.digit: {line}", str(raised.value)), raised.value
+    assert re.match(f"tiny.toml: network.joint.digit: {line}", str(raised.value)), raised.value
     assert raised.value.status == 2 and not Path("a/metrics.jsonl").exists()
 
 
@@ -312,7 +302,7 @@ def test_a_channel_without_a_way_back_is_refused_before_anything_starts() -> Non
     for receiver, line in ((0, "Detached: no gradient comes through its send"), (1, "Detached.send gives ndarray; without pull_back it must give a tensor")):
         with pytest.raises(pom2dib.Error) as raised:
             pom2dib.run("tiny.toml", channels={"class": Detached, "receiver": receiver}, out="a")
-        assert str(raised.value).startswith(f"scenario: channel 0: {line}"), raised.value
+        assert str(raised.value).startswith(f"tiny.toml: channel 0: {line}"), raised.value
         assert raised.value.status == 2
 
 
@@ -364,7 +354,7 @@ def test_an_optimizer_of_pytorchs_steps_as_the_program_s_own_does(checkpoint: An
     assert moved > 0
 
 
-def test_an_optimizer_s_state_goes_on_where_a_killed_run_was(kill_node: Any) -> None:
+def test_an_optimizer_s_state_goes_on_where_a_killed_run_was(interrupt: Any) -> None:
     keys = {"checkpoint.every": 3, "train.rounds": 60}
     own: dict[str, Any] = {
         "decoders": {"digit": {"class": Stepped, "what": "momentum"}},
@@ -374,12 +364,7 @@ def test_an_optimizer_s_state_goes_on_where_a_killed_run_was(kill_node: Any) -> 
     }
     undisturbed = pom2dib.run("tiny.toml", set=keys, **own, out="tasks", in_process=True)
     with pom2dib.start("tiny.toml", set=keys, **own, out="killed") as live:
-        for round in live:
-            if round.round == 4:
-                kill_node(live, "receiver", 1)
-            if round.round == 9:
-                live.save_and_end()
-                break
+        interrupt(live, "receiver", 1)
     killed = pom2dib.run(resume="killed", threads=1)
     assert killed.summary["fingerprint"] == undisturbed.summary["fingerprint"]
     assert pom2dib.call("evaluate", "killed", "--threads", "1", "--json")
@@ -388,8 +373,8 @@ def test_an_optimizer_s_state_goes_on_where_a_killed_run_was(kill_node: Any) -> 
 @pytest.mark.parametrize(
     ("what", "status", "line"),
     [
-        ("part", 2, "scenario: network.joint.digit: Stepped.optimizer leaves out first.bias, first.weight: give it self.parameters()"),
-        ("words", 2, "scenario: network.joint.digit: Stepped.optimizer gives str; it must give a torch.optim.Optimizer, or None"),
+        ("part", 2, "tiny.toml: network.joint.digit: Stepped.optimizer leaves out first.bias, first.weight: give it self.parameters()"),
+        ("words", 2, "tiny.toml: network.joint.digit: Stepped.optimizer gives str; it must give a torch.optim.Optimizer, or None"),
         ("lbfgs", 1, "receiver 1: Stepped.optimizer"),
         ("large", 1, "receiver 1: Stepped"),
     ],

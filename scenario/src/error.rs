@@ -20,8 +20,10 @@ pub enum ScenarioError {
         message: String,
     },
     /// A key's value cannot be used.
-    #[error("scenario: {key} {message}")]
+    #[error("{origin}: {key} {message}")]
     Invalid {
+        /// The scenario's file, where it is known ([`ScenarioError::of`]); else "scenario".
+        origin: String,
         /// The key at fault.
         key: String,
         /// The problem and the remedy.
@@ -32,6 +34,17 @@ pub enum ScenarioError {
 impl ScenarioError {
     /// Makes an error for a value that cannot be used: the key, and the reason.
     pub fn invalid(key: impl Into<String>, message: impl Into<String>) -> Self {
-        ScenarioError::Invalid { key: key.into(), message: message.into() }
+        ScenarioError::Invalid { origin: "scenario".into(), key: key.into(), message: message.into() }
+    }
+
+    /// The same error where the scenario's file is known: then the message names it.
+    #[must_use]
+    pub fn of(self, file: &str) -> Self {
+        match self {
+            ScenarioError::Invalid { key, message, .. } => {
+                ScenarioError::Invalid { origin: file.into(), key, message }
+            }
+            other => other,
+        }
     }
 }

@@ -107,7 +107,9 @@ impl Layer {
     /// The number of the layer, and the problem.
     pub(crate) fn list(values: Vec<Value>, above: &str) -> Result<Vec<Layer>, String> {
         if values.is_empty() || values.len() > MOST_LAYERS {
-            return Err(format!("there are {} layers; there must be from 1 to {MOST_LAYERS}", values.len()));
+            let list = above.strip_suffix('.').map(|number| format!("layer {number} (residual): "));
+            let (list, count) = (list.unwrap_or_default(), values.len());
+            return Err(format!("{list}there are {count} layers; there must be from 1 to {MOST_LAYERS}"));
         }
         let read = |(number, value): (usize, Value)| {
             let number = format!("{above}{}", number + 1);

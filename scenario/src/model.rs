@@ -1,5 +1,7 @@
 //! A network: its kind, with the parameters of that kind.
 
+#[cfg(test)]
+mod mistakes;
 mod table;
 #[cfg(test)]
 mod tests;

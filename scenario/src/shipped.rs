@@ -282,6 +282,15 @@ fn the_scenario_in_bits_differs_from_handwritten_where_it_says_so() {
     assert_eq!(keys, expected);
 }
 
+/// Keys of networks that stand behind a # exist, as those that are set.
+#[test]
+fn the_convolutional_scenario_can_be_read_with_every_key_of_its_networks_set() {
+    let all = with_all_keys_set(include_str!("../../scenarios/handwritten-cnn.toml"));
+    let model = Scenario::parse(&all, "handwritten-cnn.toml", &[]).unwrap().encoder("image").model;
+    assert!(model.shape.is_some() && model.order.is_some() && model.weights.is_some());
+    assert!(model.outputs.is_some() && model.head.is_some());
+}
+
 /// Scenarios that leave most keys out can be read, and are called as their files are.
 #[test]
 fn shorter_files_can_be_read() {

@@ -43,7 +43,7 @@ fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), Strin
     let scenario = arguments.resolve().map_err(|error| error.to_string())?;
     let data = node::data_source(&scenario, None).map_err(|error| error.to_string())?;
     let notes = data.check().map_err(|error| error.to_string())?;
-    match refusal(&scenario, &data, false) {
+    match refusal(&arguments.origin(), &scenario, &data, false) {
         Some(line) => Err(line),
         None => Ok((scenario, notes)),
     }
@@ -51,8 +51,8 @@ fn check(arguments: &ScenarioArguments) -> Result<(Scenario, Vec<String>), Strin
 
 /// One line on why the nodes of a scenario would refuse its data, or why its networks do not fit the data. Opens the
 /// data and divides it into training and validation rows as nodes do; with `values` all modalities are read too,
-/// otherwise only labels.
-pub(crate) fn refusal(scenario: &Scenario, data: &Chosen, values: bool) -> Option<String> {
+/// otherwise only labels. `origin` is the scenario's file.
+pub(crate) fn refusal(origin: &str, scenario: &Scenario, data: &Chosen, values: bool) -> Option<String> {
     let modalities = if values { data.settings().modalities() } else { Vec::new() };
     let tasks = data.settings().task_names();
     let needs = Needs { modalities: &modalities, tasks: &tasks };
@@ -62,7 +62,7 @@ pub(crate) fn refusal(scenario: &Scenario, data: &Chosen, values: bool) -> Optio
     let opened = if values || share > 0.0 { opened().err() } else { None };
     opened
         .map(|error| error.to_string())
-        .or_else(|| model::check(scenario).err().map(|error| error.to_string()))
+        .or_else(|| model::check(scenario).err().map(|error| error.of(origin).to_string()))
 }
 
 fn say(scenario: &Scenario, notes: &[String], json: bool) {

@@ -233,12 +233,13 @@ impl Downloads {
     }
 }
 
-/// The data set of that name: the part that a scenario reads, or without one everything in the folder.
+/// The data set of that name: the part that a scenario reads, or without one everything in the folder. The scenario
+/// comes with what errors call it.
 fn chosen(
     name: &str,
     folder: &Folder,
     scenario: Option<&PathBuf>,
-) -> Result<(Chosen, Option<Scenario>), DataError> {
+) -> Result<(Chosen, Option<(String, Scenario)>), DataError> {
     let Some(path) = scenario else {
         return Ok((Chosen::new(Settings::new(name, Some(folder.of(name))))?, None));
     };
@@ -251,24 +252,24 @@ fn chosen(
     let scenario = given.resolve().map_err(|error| input(error.to_string()))?;
     let data = node::data_source(&scenario, None).map_err(|error| input(error.to_string()))?;
     match scenario.data.source.as_str() {
-        known if known == name => Ok((data, Some(scenario))),
+        known if known == name => Ok((data, Some((given.origin(), scenario)))),
         other => Err(input(format!("{} reads {other}, not {name}: name that", path.display()))),
     }
 }
 
 fn verify(
     data: &Chosen,
-    scenario: Option<&Scenario>,
+    scenario: Option<&(String, Scenario)>,
     published: bool,
     json: bool,
 ) -> Result<ExitCode, DataError> {
     let slow = Slow::new(format!("reading every file{}", place(data)));
     let mut report = data.verify(published, &|done, of| slow.show(done, of))?;
     drop(slow);
-    if let Some(scenario) = scenario.filter(|_| report.is_sound && report.refusal.is_none()) {
+    if let Some((origin, scenario)) = scenario.filter(|_| report.is_sound && report.refusal.is_none()) {
         // Sound files may still be unusable for the scenario's nodes.
         let reading = format!("reading all that the scenario's nodes read{}", place(data));
-        report.refusal = Slow::during(&reading, || check::refusal(scenario, data, true));
+        report.refusal = Slow::during(&reading, || check::refusal(origin, scenario, data, true));
     }
     Ok(say(&report, json))
 }

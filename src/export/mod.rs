@@ -9,6 +9,7 @@ mod onnx;
 mod rows;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
@@ -17,9 +18,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use coordinator::{RunFolder, RunLock, Trained};
-use data::{NewArray, Values};
+use data::{Needs, NewArray, Scaling, Values};
 use dib::{Coding, Phase, common, entry_embedding};
 use randomness::Seed;
+use scenario::Scenario;
 use serde_json::{Value, json};
 
 use self::networks::{OfRun, Part, networks};
@@ -52,7 +54,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "N")]
     rows: usize,
 
-    /// Folder of the data set, if it has moved: for --rows, and for networks whose shapes are those of the data
+    /// Folder of the data set, if it has moved: for --rows, for the normalisation of data sets that are no arrays, and
+    /// for networks whose shapes are those of the data
     #[arg(long, env = "POM2DIB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -94,6 +97,8 @@ impl Arguments {
                 rows::rows(&trained, self.data.clone(), count)
             })?),
         };
+        let normalisation =
+            Slow::during("looking at the data set", || normalisation(&trained, self.data.clone()))?;
         fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         for (at, (of, graph)) in networks.iter().zip(&graphs).enumerate() {
             show(networks.len() + at);
@@ -103,7 +108,6 @@ impl Arguments {
             }
         }
         self.write_arrays("common.npz", &common_arrays(&trained))?;
-        let normalisation = normalisation(&trained)?;
         if !normalisation.is_empty() {
             self.write_arrays("normalisation.npz", &normalisation)?;
         }
@@ -158,22 +162,66 @@ fn common_arrays(trained: &Trained) -> Vec<NewArray> {
         .to_vec()
 }
 
-/// The normalisation of arrays: value x of position i becomes (x - shift[i]) / scale[i].
-fn normalisation(trained: &Trained) -> anyhow::Result<Vec<NewArray>> {
+/// The constants of the normalisation: value x of position i becomes (x - shift[i]) / scale[i]. A checkpoint has those
+/// of arrays; of other data sets they follow from their files. Where those are missing, the networks are of use all the
+/// same.
+fn normalisation(trained: &Trained, data: Option<PathBuf>) -> anyhow::Result<Vec<NewArray>> {
     let mut arrays: Vec<NewArray> = Vec::new();
+    let mut add = |name: &str, shift: &[f64], scale: &[f64]| {
+        for (what, values) in [("shift", shift), ("scale", scale)] {
+            let name = format!("{name}.{what}");
+            if !arrays.iter().any(|array| array.name == name) {
+                // In float64, as they are applied.
+                let shape = vec![values.len()];
+                arrays.push(NewArray { name, shape, values: Values::Doubles(values.to_vec()) });
+            }
+        }
+    };
     for state in trained.transmitters.iter().chain(&trained.receivers) {
         for kept in node::all_kept(state)? {
-            for (what, values) in [("shift", kept.shift()), ("scale", kept.scale())] {
-                let name = format!("{}.{what}", kept.name);
-                if !arrays.iter().any(|array| array.name == name) {
-                    // In float64, as they are applied.
-                    let values = Values::Doubles(values.to_vec());
-                    arrays.push(NewArray { name, shape: vec![kept.shift().len()], values });
-                }
-            }
+            add(&kept.name, kept.shift(), kept.scale());
+        }
+    }
+    match scalings(&trained.scenario, data) {
+        Ok(scalings) => scalings.iter().for_each(|(name, Scaling { shift, scale })| add(name, shift, scale)),
+        Err(error) => {
+            let line =
+                format!("normalisation.npz is left out: {error:#}; say where the data is with --data DIR");
+            eprintln!("note: {}", link::printable(&line));
         }
     }
     Ok(arrays)
+}
+
+/// By modality, the constants of a data set whose files have to be looked at for them.
+fn scalings(scenario: &Scenario, data: Option<PathBuf>) -> anyhow::Result<Vec<(String, Scaling)>> {
+    let is_asked = match scenario.data.source.as_str() {
+        "arrays" => false,
+        "mmfi" => scenario.mmfi.standardise,
+        _ => true,
+    };
+    if !is_asked {
+        return Ok(Vec::new());
+    }
+    let all = scenario.transmitter.iter().flat_map(|node| &node.modalities);
+    let modalities: BTreeSet<&String> = all.filter(|name| !data::is_noise(name)).collect();
+    let modalities: Vec<String> = modalities.into_iter().cloned().collect();
+    let needs = Needs { modalities: &modalities, tasks: &[] };
+    let dataset = node::data_source(scenario, data)?.open(Seed::from_number(scenario.seed), &needs)?;
+    let scaling = |name: String| dataset.scaling(&name).map(|scaling| (name, scaling));
+    Ok(modalities.into_iter().filter_map(scaling).collect())
+}
+
+/// What says how a data set has prepared its values before they are normalised.
+fn prepared(scenario: &Scenario) -> Value {
+    let data = &scenario.data;
+    match data.source.as_str() {
+        "digits" | "handwritten" => {
+            json!({ "source": data.source, "image_scale": data.image_scale, "audio_scale": data.audio_scale })
+        }
+        "mmfi" => json!({ "source": data.source, "standardise": scenario.mmfi.standardise }),
+        _ => json!({ "source": data.source }),
+    }
 }
 
 fn floats(name: &str, shape: Vec<usize>, values: Vec<f32>) -> NewArray {
@@ -256,6 +304,7 @@ fn told(trained: &Trained, networks: &[OfRun], graphs: &[Option<Vec<u8>>]) -> Va
         "seed": scenario.seed.to_string(),
         "round": trained.version,
         "feature_dim": scenario.network.feature_dim,
+        "data": prepared(scenario),
         "opset": onnx::OPERATORS,
         "tasks": tasks,
         "entries": entries,

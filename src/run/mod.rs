@@ -208,7 +208,7 @@ fn launch_of_run(arguments: &Arguments) -> Result<Launch, CoordinatorError> {
             mmfi::prepare(&given.resolve()?, &mut given)?;
             let scenario = given.resolve()?;
             data_notes::say(&scenario)?;
-            model::check(&scenario)?;
+            model::check(&scenario).map_err(|error| error.of(&given.origin()))?;
             let out = out(&scenario);
             (scenario, out)
         }

@@ -17,7 +17,7 @@ const SCENARIOS: &[Case] = &[
     ("run tiny.toml --set trian.rounds=3", &["unknown field `trian`", "`train`"]),
     ("run tiny.toml --set train.rounds", &["--set train.rounds", "key=value"]),
     ("run tiny.toml --set train.rounds=many", &["train.rounds", "many"]),
-    ("run tiny.toml --set train.rounds=0", &["train.rounds is 0", "at least 1"]),
+    ("run tiny.toml --set train.rounds=0", &["tiny.toml: train.rounds is 0", "at least 1"]),
     ("run tiny.toml --method best", &["best", "`pom2dib`, `rs-dib`, `tadib`"]),
     ("run tiny.toml --set data.source=mars", &["mars", "`digits`"]),
     ("run tiny.toml --set network.receiver_limit=0", &["network.receiver_limit (E_t) is 0", "from 1 to 2"]),

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::Command};
 
 use harness::Place;
+use serde_json::json;
 
 use crate::PROGRAM;
 
@@ -177,6 +178,30 @@ fn onnxruntime_comes_to_the_same_with_networks_of_every_kind() {
 }
 
 #[test]
+fn the_constants_of_how_images_and_audio_were_scaled_go_along() {
+    let place = Place::new(PROGRAM);
+    let export = |name: &str, keys: &str| {
+        place.run(&format!("run tiny.toml --rounds 1 --in-process --out {name} {keys}")).done();
+        place.run(&format!("export {name} --out {name}-networks")).done();
+        let folder = place.run_folder(&format!("{name}-networks"));
+        let constants = place.path(&format!("{name}-networks/normalisation.npz"));
+        (folder.json("export.json")["data"].clone(), std::fs::read(constants).unwrap())
+    };
+    // One range for all magnitudes; a clip is standardised by itself alone, and noise is as it is.
+    let (data, constants) = export("plain", "");
+    assert_eq!(data, json!({ "source": "digits", "image_scale": "range", "audio_scale": "clip" }));
+    let shape = |name: &str| data::parse_array("npz", &constants, name);
+    assert_eq!((shape("fft.shift"), shape("fft.scale")), (Ok(vec![1]), Ok(vec![1])));
+    assert!(shape("mel.shift").is_err() && shape("noise-1.shift").is_err());
+
+    let (data, constants) = export("all", "--set data.image_scale=log --set data.audio_scale=standard");
+    assert_eq!((&data["image_scale"], &data["audio_scale"]), (&"log".into(), &"standard".into()));
+    let shape = |name: &str| data::parse_array("npz", &constants, name);
+    assert_eq!((shape("fft.shift"), shape("fft.scale")), (Ok(vec![196]), Ok(vec![196])));
+    assert_eq!((shape("mel.shift"), shape("mel.scale")), (Ok(vec![512]), Ok(vec![512])));
+}
+
+#[test]
 fn every_network_is_written_and_the_parameters_are_the_checkpoints() {
     let place = Place::new(PROGRAM);
     place.run("run tiny.toml --out a").done();
@@ -197,7 +222,7 @@ fn every_network_is_written_and_the_parameters_are_the_checkpoints() {
         assert!(onnx.as_str().is_none_or(|onnx| place.path("networks").join(onnx).is_file()), "{file}");
     }
     assert!(place.path("networks/common.npz").is_file());
-    // The data is not needed, and so not read.
+    // No rows were asked for.
     assert!(!place.path("networks/rows.npz").exists());
 
     place.run("export a --out networks").failed(2, &["networks is there already", "--force"]);

@@ -99,6 +99,26 @@ fn what_is_wrong_is_said_in_one_line_before_the_first_round_or_when_a_file_is_re
     place.assert_all_gone();
 }
 
+#[test]
+fn an_export_has_the_constants_of_standardised_sensors_where_their_files_are_found() {
+    let place = place();
+    place.run(&format!("run mmfi.toml --data tree --in-process --out a {SMALL}")).done();
+    std::fs::rename(place.path("tree"), place.path("moved")).unwrap();
+    // The networks alone need no files.
+    let said = place.run("export a --out alone").done().stderr;
+    assert!(said.contains("note: normalisation.npz is left out: ") && said.contains("--data DIR"), "{said}");
+    assert!(place.path("alone/common.npz").exists() && !place.path("alone/normalisation.npz").exists());
+
+    place.run("export a --out networks --data moved").done();
+    assert_eq!(place.run_folder("networks").json("export.json")["data"]["standardise"], true);
+    let constants = std::fs::read(place.path("networks/normalisation.npz")).unwrap();
+    for (name, width) in [("wifi-csi", 3 * 90 * 10), ("lidar", 1200 * 3)] {
+        for what in ["shift", "scale"] {
+            assert_eq!(data::parse_array("npz", &constants, &format!("{name}.{what}")), Ok(vec![width]));
+        }
+    }
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }

@@ -4,6 +4,9 @@ use harness::{PATIENCE, Place, Signal, wait_until};
 
 use crate::PROGRAM;
 
+#[path = "../../scenario/src/model/mistakes.rs"]
+mod mistakes;
+
 /// Different sizes for every part, and for one modality and one task.
 const SIZES: &str = r#"
 [network.encoder]
@@ -146,6 +149,100 @@ fn layers_come_to_the_same_in_processes_in_one_in_parts_and_after_a_kill() {
     assert_eq!(parts["fingerprint"], whole["fingerprint"]);
 }
 
+/// Every kind of network, with convolutions and masks among the layers: as trunks with heads, decoders and selectors.
+const KINDS: &str = r#"
+[network.encoder.noise-1]
+kind = "lstm"
+shape = [14, 14]
+hidden = 6
+outputs = 5
+[network.encoder.noise-2]
+kind = "points"
+shape = [49, 4]
+hidden = [8, 12]
+outputs = 5
+[network.encoder.fft]
+kind = "attention"
+patch = 7
+blocks = 1
+heads = 2
+width = 8
+outputs = 6
+head = { kind = "sequential", layers = ["linear 9", "gelu"] }
+[network.encoder.mel]
+kind = "sequential"
+outputs = 6
+layers = ["conv2d 4 3x5 stride 2 padding 1", "group-norm 2", "relu", "max-pool 2", "dropout 0.1", "flatten"]
+[network.joint]
+kind = "gru"
+shape = [5, 4]
+hidden = 6
+[network.joint.digit]
+kind = "attention"
+shape = [5, 4]
+patch = [1, 1]
+blocks = 1
+heads = 2
+width = 8
+[network.local]
+kind = "film"
+values = 4
+[network.selector]
+kind = "film"
+values = 2
+"#;
+
+fn of_all_kinds() -> Place {
+    let place = Place::new(PROGRAM);
+    place.write_tiny_with("kinds.toml", KINDS);
+    place
+}
+
+/// Rates are against priors, which learn from what trunks and heads make.
+#[test]
+fn all_kinds_come_to_the_same_however_their_nodes_are_run_and_after_a_kill() {
+    let place = of_all_kinds();
+    let run = "run kinds.toml --rounds 24 --set train.ticks_per_round=13 --set train.samples_per_tick=10 \
+               --set checkpoint.every=2 --set train.rate_estimator=prior";
+    let ways = [
+        // By Unix sockets, and each round in two parts.
+        "--out sockets --threads 1 --set train.ticks_per_part=10",
+        "--out tcp --threads 2 --set train.ticks_per_part=20 --tcp-only",
+        "--out tasks --threads 4 --set train.ticks_per_part=20 --in-process",
+    ];
+    let [expected, others @ ..] = ways.map(|way| place.run(&format!("{run} {way} --json")).done().json());
+    assert!(expected["fingerprint"].is_string() && expected["rates"]["prior_nats"].is_number(), "{expected}");
+    for other in others {
+        assert_eq!((&other["fingerprint"], &other["test"]), (&expected["fingerprint"], &expected["test"]));
+    }
+
+    let killed = place.start(&format!("{run} --out killed"));
+    wait_until("a checkpoint", PATIENCE, || !place.run_folder("killed").checkpoints().is_empty());
+    for process in place.running() {
+        process.signal(Signal::Kill);
+    }
+    killed.finish().killed_by(Signal::Kill);
+    place.assert_all_gone();
+    let resumed = place.run("run --resume killed --json").done().json();
+    assert_eq!((&resumed["fingerprint"], &resumed["test"]), (&expected["fingerprint"], &expected["test"]));
+}
+
+/// If this fails, the same seed has other bits than before in these kinds: then `dib::NUMERICS` counts up. Bits do not
+/// depend on the build or on the processor, as long as that has AVX2 and FMA: without them the spectra of the data are
+/// computed in another order.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_bits_of_all_kinds_are_pinned_so_that_published_runs_stay_reproducible() {
+    if !(std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")) {
+        eprintln!("skipped: this processor lacks AVX2 or FMA");
+        return;
+    }
+    let summary = of_all_kinds().run("run kinds.toml --rounds 3 --out a --in-process --json").done().json();
+    assert_eq!(summary["fingerprint"], PINNED);
+}
+#[cfg(target_arch = "x86_64")]
+const PINNED: &str = "f67ce5b250869a356f76e4cee6a93ac5a48bb35739c6dd6484a1548b55d59856";
+
 #[test]
 fn layers_are_shown_predict_and_can_be_exported() {
     let place = layered();
@@ -202,20 +299,24 @@ fn a_layer_that_does_not_fit_is_refused_before_anything_starts() {
     for (set, expected) in [
         (
             "network.encoder.layers=[\"linear_24\"]",
-            "layers: layer 1 is \"linear_24\"; a layer is one of conv1d, ",
+            "layers.toml: layers: layer 1 is \"linear_24\"; a layer is one of conv1d, ",
         ),
         (
             "network.encoder.layers=[\"relu\",{kind=\"linear\",width=4}]",
-            "network.encoder.layers: layer 2 (linear) got 1 x 14 x 14 and wants one width, or steps x channels",
+            "layers.toml: network.encoder.layers: layer 2 (linear) got 1 x 14 x 14 and wants one width, or steps x channels",
         ),
         (
             "network.encoder.layers=[\"relu\"]",
-            "network.encoder: sequential got 1 x 14 x 14 at its end, and wants one width there",
+            "layers.toml: network.encoder: sequential got 1 x 14 x 14 at its end, and wants one width there",
         ),
-        ("network.encoder.shape=[14,13]", "network.encoder.shape is 14 x 13, but what comes is 1 x 14 x 14"),
+        (
+            "network.encoder.shape=[14,13]",
+            "layers.toml: network.encoder.shape is 14 x 13, but what comes is 1 x 14 x 14",
+        ),
+        ("network.joint.outputs=3", "layers.toml: network.joint.outputs is for encoders alone"),
         (
             "network.joint.shape=[2,10]",
-            "network.joint: sequential got 2 x 20 at its end, and wants one width there",
+            "layers.toml: network.joint: sequential got 2 x 20 at its end, and wants one width there",
         ),
     ] {
         for command in ["run", "check", "model"] {
@@ -223,6 +324,16 @@ fn a_layer_that_does_not_fit_is_refused_before_anything_starts() {
             place.run(&format!("{command} layers.toml {out} --set {set}")).failed(2, &[expected]);
         }
         assert!(!place.path("a").exists());
+    }
+}
+
+#[test]
+fn every_mistake_in_a_list_of_layers_is_one_line_that_names_file_key_and_layer() {
+    let place = Place::new(PROGRAM);
+    for (layers, expected) in mistakes::LAYERS {
+        let list = format!("[network.encoder]\nkind = \"sequential\"\noutputs = 3\nlayers = [{layers}]\n");
+        place.write_tiny_with("mine.toml", &list);
+        place.run("model mine.toml").failed(2, &["error: mine.toml: line ", expected]);
     }
 }
 

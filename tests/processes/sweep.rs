@@ -183,7 +183,7 @@ fn errors_are_found_before_anything_runs() {
     let place = Place::new(PROGRAM);
     for (words, expected) in [
         ("--set train.beat=0,1", "tiny.toml: unknown field `beat`"),
-        ("--set train.beta=0,-1", "train.beta=-1: scenario: train.beta is -1; it must be 0 or more"),
+        ("--set train.beta=0,-1", "train.beta=-1: tiny.toml: train.beta is -1; it must be 0 or more"),
         ("--method pom2dib,best", "train.method=best: tiny.toml: unknown variant `best`"),
         ("--seed 3..1", "--seed: the range 3..1 runs backwards"),
         ("--set seed=1 --seed 2", "seed is given twice"),

@@ -11,7 +11,7 @@ use super::{
     tree::GROUND_TRUTH,
 };
 use crate::{
-    Dataset, Needs, Split, Targets, Task, error::DataError, held_out::HoldOut, read_ahead::ReadAhead,
+    Dataset, Needs, Scaling, Split, Targets, Task, error::DataError, held_out::HoldOut, read_ahead::ReadAhead,
 };
 use randomness::{Purpose, Seed};
 use std::sync::Arc;
@@ -173,6 +173,11 @@ impl Dataset for MmFiDataset {
             None => self.frames.read(address, out)?,
         }
         Ok(())
+    }
+
+    fn scaling(&self, modality: &str) -> Option<Scaling> {
+        let sensor = Sensor::named(modality)?;
+        self.frames.scales[sensor as usize].as_ref().map(Scale::scaling)
     }
 
     fn read_ahead(&self, modality: &str, split: Split, samples: &[(usize, u64)]) {

@@ -8,7 +8,7 @@ use super::{
     frames::{Address, Frames},
     modality::Sensor,
 };
-use crate::{Split, error::DataError, held_out::Held};
+use crate::{Scaling, Split, error::DataError, held_out::Held};
 
 /// Training frames from which a scale is made, evenly over the split: the same at every node.
 const FRAMES: usize = 256;
@@ -44,6 +44,13 @@ impl Scale {
         let spread = libm::sqrt(variances.sum::<f64>() / width as f64);
         let factor = if spread > 0.0 { (1.0 / spread) as f32 } else { 0.0 };
         Ok(Scale { mean: sums.iter().map(|sum| (sum / count) as f32).collect(), factor })
+    }
+
+    /// What [`apply`](Self::apply) does, as constants.
+    pub(crate) fn scaling(&self) -> Scaling {
+        let shift: Vec<f64> = self.mean.iter().map(|&mean| f64::from(mean)).collect();
+        // One over 0 is infinite, so that everything becomes 0.
+        Scaling { scale: vec![1.0 / f64::from(self.factor); shift.len()], shift }
     }
 
     pub(crate) fn apply(&self, values: &mut [f32]) {

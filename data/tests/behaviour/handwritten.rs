@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use crate::folders::{handwritten, opened, real_data, small_folder};
-use pom2dib_data::{Chosen, Dataset, HandWritten, Settings, Split, Targets, verify_handwritten};
+use pom2dib_data::{Chosen, Dataset, HandWritten, Scaling, Settings, Split, Targets, verify_handwritten};
 use serde_json::Value;
 
 const GEORGE: &str = include_str!("../fixtures/mel-0_george_0.txt");
@@ -126,6 +126,44 @@ fn each_clip_is_standardised_in_its_logarithm_where_that_is_asked_for() {
     };
     assert_eq!(order(&log).last(), order(&power).last());
     assert_ne!(log, power);
+}
+
+/// A test row with its last scaling undone by the constants that are told of it.
+fn unscaled(dataset: &dyn Dataset, modality: &str, sample: usize) -> Vec<f64> {
+    let Scaling { shift, scale } = dataset.scaling(modality).unwrap();
+    let of = |constants: &[f64], at: usize| constants[at.min(constants.len() - 1)];
+    let value = |(at, value): (usize, f32)| f64::from(value) * of(&scale, at) + of(&shift, at);
+    row(dataset, modality, Split::Test, sample, 0).into_iter().enumerate().map(value).collect()
+}
+
+#[test]
+fn constants_lead_from_what_networks_see_back_to_what_was_scaled() {
+    let folder = small_folder();
+    let of = |key: &str, value: &str| prepared(folder.path(), &[(key, value.into())]);
+    // The magnitudes of an image are the same, however they are scaled.
+    let range = of("image_scale", "range");
+    let (standard, log) = (of("image_scale", "standard"), of("image_scale", "log"));
+    let allowed = 1e-5 * range.scaling("fft").unwrap().scale[0];
+    for sample in 0..20 {
+        let others = unscaled(&*standard, "fft", sample).into_iter().zip(unscaled(&*log, "fft", sample));
+        for (magnitude, (same, log)) in unscaled(&*range, "fft", sample).into_iter().zip(others) {
+            assert!((magnitude - same).abs() < allowed, "{magnitude} {same}");
+            assert!((magnitude - libm::expm1(log)).abs() < allowed, "{magnitude} {log}");
+        }
+    }
+    // Clips are standardised each by itself, and that is no constant; positions by constants.
+    let (clip, standard) = (of("audio_scale", "clip"), of("audio_scale", "standard"));
+    assert_eq!((clip.scaling("mel"), clip.scaling("noise-1")), (None, None));
+    let clip = row(&*clip, "mel", Split::Test, 3, 0);
+    for (power, same) in clip.into_iter().zip(unscaled(&*standard, "mel", 3)) {
+        assert!((f64::from(power) - same).abs() < 1e-4, "{power} {same}");
+    }
+    // The image itself has the pixels of its file.
+    let image = opened(&handwritten(HandWritten::new(folder.path())), &["image"]).unwrap();
+    for (at, pixel) in unscaled(&*image, "image", 2).into_iter().enumerate() {
+        let at = 2 * 784 + at;
+        assert!((pixel - (at * at / (57 + 20) % 251) as f64).abs() < 1e-3, "{pixel}");
+    }
 }
 
 #[test]

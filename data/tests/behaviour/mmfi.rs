@@ -1,7 +1,7 @@
 //! Trees of MM-Fi: what is read of them, and the errors of bad ones.
 
 use pom2dib_data::{
-    Chosen, DataError, Dataset, Divided, Needs, Settings, Split, Targets,
+    Chosen, DataError, Dataset, Divided, Needs, Scaling, Settings, Split, Targets,
     mmfi::{Listed, MmFi, SplitRule, describe, is_synthetic, verify},
 };
 use randomness::Seed;
@@ -138,6 +138,22 @@ fn standardised_modalities_lie_about_0_in_units_of_their_spread() {
         assert!((0..frames[0].len()).all(|position| mean(position).abs() < 1e-3), "{name}");
         let squares: f32 = frames.iter().flatten().map(|value| value * value).sum();
         assert!((squares / (16 * frames[0].len()) as f32 - 1.0).abs() < 1e-2, "{name}");
+    }
+}
+
+#[test]
+fn constants_lead_from_what_is_read_to_what_is_standardised() {
+    let (_folder, root) = small();
+    let of = |standardise| opened(MmFi { standardise, ..manual(&root) }, &["lidar"], &[]).unwrap();
+    let (plain, standard) = (of(false), of(true));
+    assert_eq!(plain.scaling("lidar"), None);
+    let Scaling { shift, scale } = standard.scaling("lidar").unwrap();
+    let before = read(plain.as_ref(), "lidar", Split::Test, 1, 0);
+    let after = read(standard.as_ref(), "lidar", Split::Test, 1, 0);
+    assert_eq!((shift.len(), scale.len()), (before.len(), before.len()));
+    for (at, (before, after)) in before.into_iter().zip(after).enumerate() {
+        let expected = (f64::from(before) - shift[at]) / scale[at];
+        assert!((expected - f64::from(after)).abs() < 1e-5, "{expected} {after}");
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use coordinator::{CoordinatorError, ScenarioArguments};
+use node::NodeError;
 use scenario::{Described, Kind, Scenario};
 use serde_json::{Value, json};
 
@@ -68,17 +69,25 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), CoordinatorError> {
     let input = |error: String| CoordinatorError::Input(error);
     let data = node::data_source(scenario, None).map_err(|error| input(error.to_string()))?;
     let info = data.info().map_err(|error| input(error.to_string()))?;
-    let fits = listed(scenario, &info).and_then(|_| weights::check(scenario, &info));
-    fits.map_err(|error| input(error.to_string()))
+    listed(scenario, &info).and_then(|_| weights::check(scenario, &info)).map_err(unfit)
+}
+
+/// What does not fit, as an error that can name the scenario's file.
+fn unfit(error: NodeError) -> CoordinatorError {
+    match error {
+        NodeError::Scenario(error) => CoordinatorError::Scenario(error),
+        error => CoordinatorError::Input(error.to_string()),
+    }
 }
 
 impl Arguments {
     fn listed(&self) -> anyhow::Result<Vec<Listed>> {
         let scenario = self.scenario.resolve()?;
         let info = node::data_source(&scenario, None)?.info()?;
-        let listed = listed(&scenario, &info)?;
-        weights::check(&scenario, &info)?;
-        Ok(listed)
+        let fits = listed(&scenario, &info)
+            .and_then(|listed| weights::check(&scenario, &info).map(|()| listed))
+            .map_err(|error| unfit(error).of(&self.scenario.origin()));
+        Ok(fits?)
     }
 
     fn show(&self, listed: &[Listed]) -> anyhow::Result<()> {

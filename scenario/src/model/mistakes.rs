@@ -1,0 +1,55 @@
+//! Mistakes in lists of layers, and what is said of each: tests of this crate and of the program have them in common.
+
+/// What stands in the list, and how the line about it begins, behind the file.
+pub(crate) const LAYERS: [(&str, &str); 35] = [
+    ("", "layers: there are 0 layers; there must be from 1 to 256"),
+    ("3", "layers: layer 1 is integer; write it as a line such as \"relu\", or as a table"),
+    ("\"\"", "layers: layer 1 is empty; write a kind, such as \"relu\""),
+    ("\"relu\", \"rleu\"", "layers: layer 2 is \"rleu\"; a layer is one of "),
+    ("{ width = 3 }", "layers: layer 1: kind is missing"),
+    ("{ kind = 3 }", "layers: layer 1: kind: invalid type: integer `3`, expected a string"),
+    ("\"batch-norm\"", "layers: layer 1 (batch-norm) is no layer here: what becomes of a sample must not"),
+    ("\"linear\"", "layers: layer 1 (linear): width is missing"),
+    ("\"linear 0\"", "layers: layer 1 (linear): width is 0; it must be from 1 to 16384"),
+    ("\"linear 99999\"", "layers: layer 1 (linear): width is 99999; it must be from 1 to 16384"),
+    ("\"linear -3\"", "layers: layer 1 (linear): width: invalid value: integer `-3`, expected usize"),
+    ("\"linear 2.5\"", "layers: layer 1 (linear): width: invalid type: floating point `2.5`, expected"),
+    ("\"linear wide\"", "layers: layer 1 (linear): \"wide\" is the last word; a value must follow"),
+    ("\"linear 3 width 4\"", "layers: layer 1 (linear): width is given twice"),
+    ("\"linear 3 bias no\"", "layers: layer 1 (linear): bias: \"no\" is no number"),
+    (
+        "\"linear 3 bias 1\"",
+        "layers: layer 1 (linear): unknown field `bias`, expected one of `kind`, `width`",
+    ),
+    ("\"relu 3\"", "layers: layer 1 (relu): \"3\" is the last word; a value must follow"),
+    (
+        "{ kind = \"relu\", width = 3 }",
+        "layers: layer 1 (relu): unknown field `width`, expected one of `kind`",
+    ),
+    ("\"dropout\"", "layers: layer 1 (dropout): rate is missing"),
+    ("\"conv2d\"", "layers: layer 1 (conv2d): channels is missing"),
+    ("\"conv2d 8\"", "layers: layer 1 (conv2d): kernel is missing"),
+    ("\"conv2d 8 3x\"", "layers: layer 1 (conv2d): kernel: \"3x\" is no number, and no two such as 3x3"),
+    ("\"conv2d 8 0x3\"", "layers: layer 1 (conv2d): kernel is 0; it must be from 1 to 1024"),
+    ("\"conv2d 8 3 stride 0\"", "layers: layer 1 (conv2d): stride is 0; it must be from 1 to 1024"),
+    ("\"conv2d 8 3 dilation 2\"", "layers: layer 1 (conv2d): unknown field `dilation`, expected one of "),
+    (
+        "{ kind = \"conv2d\", channels = 8, kernel = [1, 2, 3] }",
+        "layers: layer 1 (conv2d): kernel has 3 sizes; give one for both directions, or two",
+    ),
+    ("\"conv1d 8 3x3\"", "layers: layer 1 (conv1d): kernel: invalid type: sequence, expected usize"),
+    ("\"max-pool\"", "layers: layer 1 (max-pool): kernel is missing"),
+    ("\"group-norm\"", "layers: layer 1 (group-norm): groups is missing"),
+    ("{ kind = \"residual\" }", "layers: layer 1 (residual): layers is missing"),
+    (
+        "{ kind = \"residual\", layers = [] }",
+        "layers: layer 1 (residual): there are 0 layers; there must be from 1 to 256",
+    ),
+    (
+        "\"relu\", { kind = \"residual\", layers = [\"relu\", \"linear\"] }",
+        "layers: layer 2.2 (linear): width is missing",
+    ),
+    ("\"dropout 1\"", "layers: layer 1 (dropout): rate is 1; it must be from 0 to below 1"),
+    ("\"dropout -0.1\"", "layers: layer 1 (dropout): rate is -0.1; it must be from 0 to below 1"),
+    ("{ kind = \"dropout\", rate = nan }", "layers: layer 1 (dropout): rate is NaN; it must be from 0 to"),
+];
