@@ -1,19 +1,21 @@
+//! Conducts a run: the server and its conductor, incarnation by incarnation, from the first join to the summary.
+
 mod ending;
+mod events;
 mod joining;
 mod serving;
+mod training;
 mod validating;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use link::{Listener, Name};
 use node::Probe;
-use proto::v1::{
-    Abort, Action, SaveState, Train, coordinator_server::CoordinatorServer, order::Order, report::Report,
-};
+use proto::v1::{Abort, coordinator_server::CoordinatorServer, order::Order};
 use scenario::Scenario;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -22,8 +24,7 @@ use crate::{
     CoordinatorError, Mode, Options, Outcome,
     interruption::Interruption,
     lock,
-    manifest::state_name,
-    members::{Member, Members, Origin},
+    members::{Member, Members},
     options::Deadlines,
     ordered::Ordered,
     page::{self, Feed, Page},
@@ -33,14 +34,10 @@ use crate::{
     service::{Current, Event, Service},
     setup::Setup,
     shared_status::SharedStatus,
-    stall,
     stream::{Apart, Newer, Stream, StreamService},
-    summary::{ClassCounts, hex},
+    summary::ClassCounts,
     validation::Best,
 };
-
-/// Rounds for which sync ticks are granted ahead of the slowest receiver: enough that no node waits for the grant.
-const AHEAD: u64 = 8;
 
 /// Time for queued orders to leave.
 const FLUSH: Duration = Duration::from_millis(10);
@@ -51,9 +48,6 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The largest message that a node sends, in bytes: a report of an evaluation pass over some ten thousand recordings,
 /// or a piece of a state.
 const LARGEST_MESSAGE: usize = 4 << 20;
-
-/// Interval between checks for silent nodes.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Conducts a run from the first join to the summary, or until it is stopped.
 ///
@@ -173,6 +167,8 @@ struct Conductor {
     inbox: mpsc::Receiver<Event>,
     /// When the last event other than a heartbeat arrived.
     moved: Instant,
+    /// When the inbox was last looked at.
+    looked: Instant,
     /// Time of the first loss since the last finished round.
     failing_since: Option<Instant>,
     /// Whether granting of rounds is paused.
@@ -226,6 +222,7 @@ impl Conductor {
             feed,
             inbox,
             moved: Instant::now(),
+            looked: Instant::now(),
             failing_since: None,
             paused: false,
             stopping: false,
@@ -372,285 +369,4 @@ impl Conductor {
         self.shared_status.phase(phase);
         self.note(phase, &text);
     }
-
-    // ------------------------------------------------------------------------------------------------- training
-
-    /// Trains stretch by stretch; each ends with an evaluation on validation rows, a checkpoint, or both. Returns the
-    /// version reached.
-    async fn train(&mut self, rounds: &mut Rounds, first: u64) -> Result<u64, Interruption> {
-        let last = self.scenario.train.rounds;
-        let every = self.scenario.checkpoint.every;
-        let mut progress = self.progress("rounds", last, first);
-        let mut version = first;
-        while version < last && !self.is_out_of_patience() {
-            self.shared_status.phase("training");
-            let boundary =
-                next_multiple(version, every).min(next_multiple(version, self.scenario.evaluation.every));
-            let boundary = boundary.min(last).min(self.stop_after.unwrap_or(last).max(version));
-            let reached = self.train_to(rounds, version, boundary, &mut progress).await?;
-            if self.stop_after.is_some_and(|stop| reached >= stop) {
-                // Transmitters step and report when the next order lets them: a checkpoint does.
-                self.save(rounds, reached, &mut progress).await?;
-                progress.end();
-                self.dismiss().await;
-                return Err(Interruption::Stopped(reached));
-            }
-            let mut is_best = false;
-            if reached > version && self.scenario.validates_at(reached) {
-                is_best = self.validate(rounds, reached, &mut progress).await?;
-            }
-            // A checkpoint that is neither due nor the best may be skipped.
-            let is_due = reached == next_multiple(version, every) || reached == last;
-            let ends = self.stopping || self.leaving.is_some() || self.is_out_of_patience();
-            if (is_due || is_best || ends) && self.setup.saved != Some(reached) {
-                self.save(rounds, reached, &mut progress).await?;
-            }
-            version = reached;
-            if self.stopping {
-                self.dismiss().await;
-                return Err(Interruption::Stopped(version));
-            }
-            if let Some(member) = self.leaving {
-                return Err(Interruption::left(member, "it was told to end"));
-            }
-        }
-        progress.end();
-        if version < last
-            && let Some(best) = self.best
-        {
-            eprintln!(
-                "training ends early, after round {version} of {last}: {} evaluations on validation rows were no better than that \
-                 of round {}",
-                best.since, best.round
-            );
-        }
-        Ok(version)
-    }
-
-    /// Grants rounds a few ahead of the slowest receiver until `boundary`, or until the run or a node must stop.
-    /// Returns the version reached.
-    async fn train_to(
-        &mut self,
-        rounds: &mut Rounds,
-        first: u64,
-        boundary: u64,
-        progress: &mut Progress,
-    ) -> Result<u64, Interruption> {
-        let mut granted = first;
-        loop {
-            let finished = rounds.finished_by_receivers();
-            // Granted rounds are always computed: the next version lies at their end.
-            let ends = self.stopping || self.leaving.is_some();
-            let boundary = if ends { granted } else { boundary };
-            if finished >= boundary {
-                return Ok(boundary);
-            }
-            let horizon = (finished + AHEAD).min(boundary);
-            if horizon > granted && !self.paused {
-                granted = horizon;
-                self.order(Order::Train(Train { to: granted }))?;
-            }
-            let event = self.next_event().await?;
-            self.take_round(rounds, event, progress)?;
-        }
-    }
-
-    /// Orders a checkpoint, waits for every state and commits it.
-    async fn save(
-        &mut self,
-        rounds: &mut Rounds,
-        version: u64,
-        progress: &mut Progress,
-    ) -> Result<(), Interruption> {
-        self.shared_status.phase("saving a checkpoint");
-        self.ordered.begin(self.setup.incarnation, version, self.members.all());
-        self.order(Order::Save(SaveState { version }))?;
-        let mut files = BTreeMap::new();
-        while files.len() < self.members.total() || rounds.whole() < version {
-            match self.next_event().await? {
-                Event::Saved { member, version: saved, sha256, .. } if saved == version => {
-                    files.insert(state_name(member, self.setup.incarnation), hex(&sha256));
-                }
-                event => self.take_round(rounds, event, progress)?,
-            }
-        }
-        self.ordered.end();
-        self.setup.commit(version, files, rounds.commit()?, self.best).await?;
-        self.shared_status.checkpoint(version);
-        self.note("checkpoint", &format!("checkpoint of round {version}"));
-        tracing::info!(version, "checkpoint committed");
-        Ok(())
-    }
-
-    fn take_round(
-        &mut self,
-        rounds: &mut Rounds,
-        event: Event,
-        progress: &mut Progress,
-    ) -> Result<(), Interruption> {
-        let whole = match rounds.take(event)? {
-            Ok(whole) => whole,
-            Err(Event::Told(_) | Event::Tick) => None,
-            Err(event) => return Err(self.out_of_turn(&event)),
-        };
-        if let Some(metrics) = whole {
-            self.failing_since = None;
-            self.shared_status.rounds_done(rounds.whole());
-            progress.round(&metrics);
-        }
-        Ok(())
-    }
-
-    // ------------------------------------------------------------------------------------------------- events
-
-    /// Sends an order to all nodes.
-    fn order(&self, order: Order) -> Result<(), Interruption> {
-        Conductor::all_read(&self.members.order(order))
-    }
-
-    /// A node that does not read its orders is lost.
-    fn all_read(deaf: &[Member]) -> Result<(), Interruption> {
-        match deaf.first() {
-            None => Ok(()),
-            Some(deaf) => Err(Interruption::left(*deaf, "it does not read its orders")),
-        }
-    }
-
-    /// A member that speaks out of turn is broken: it is refused and counts as lost. If another node in its place does
-    /// the same from the same checkpoint on, that ends the run; so does what comes in its turn but does not fit: a retry
-    /// would give the same.
-    fn out_of_turn(&mut self, event: &Event) -> Interruption {
-        let (member, what) = match event {
-            Event::Report(_, member, report) => (*member, name_of(report)),
-            Event::Saved { member, version, .. } => (*member, format!("a state of version {version}")),
-            Event::Gone(_, member, reason) => return Interruption::left(*member, reason),
-            Event::Told(_) | Event::Fault(_) | Event::Damaged(..) | Event::Tick => {
-                return CoordinatorError::Run("nothing is out of turn".into()).into();
-            }
-        };
-        let reason = self.refuse(member, &what);
-        let version = self.setup.version();
-        if self.refused.replace((member, version)) == Some((member, version)) {
-            let line = format!("{member}: {reason}, and has before since the checkpoint of round {version}");
-            return CoordinatorError::Run(line).into();
-        }
-        Interruption::left(member, &reason)
-    }
-
-    /// Closes a member's stream because of what it sent; returns the reason, which it is told.
-    fn refuse(&self, member: Member, what: &str) -> String {
-        let reason = format!("it sent {what} out of turn");
-        link::log_refusal("a node", member, &reason);
-        self.members.refuse(member, &reason);
-        reason
-    }
-
-    /// The next event of a run under way; a node that fails, leaves or stalls counts as lost.
-    async fn next_event(&mut self) -> Result<Event, Interruption> {
-        match self.next().await? {
-            Event::Report(_, member, Report::Failed(failed)) if failed.lost => {
-                Err(Interruption::Lost(format!("{member}: {}", failed.message)))
-            }
-            Event::Report(_, member, Report::Failed(failed)) => {
-                Err(CoordinatorError::Run(format!("{member}: {}", failed.message)).into())
-            }
-            Event::Gone(_, member, reason) => Err(Interruption::left(member, &reason)),
-            Event::Report(_, member, Report::Leaving(_)) => {
-                self.leaving = Some(member);
-                Ok(Event::Tick)
-            }
-            Event::Tick if !self.paused && self.moved.elapsed() > self.deadlines.stall => {
-                let line = stall::blame(&self.members.status(), self.moved.elapsed());
-                self.moved = Instant::now();
-                Err(Interruption::Lost(line))
-            }
-            event => Ok(event),
-        }
-    }
-
-    /// The next event of this incarnation, or a tick if nothing happens.
-    async fn next(&mut self) -> Result<Event, Interruption> {
-        loop {
-            if let Some((member, silence)) = self.members.silent(self.deadlines.silence) {
-                self.members.release(member);
-                let reason = format!("it has said nothing for {} s", silence.as_secs());
-                let origin = Origin { incarnation: self.setup.incarnation, admission: None };
-                return Ok(Event::Gone(origin, member, reason));
-            }
-            // Ready events are taken in this fixed order, not at random.
-            let event = tokio::select! {
-                biased;
-                () = self.terminate.announced(), if !self.stopping => Event::Told(Action::Stop),
-                event = self.inbox.recv() => match event {
-                    Some(event) => event,
-                    None => return Err(CoordinatorError::Run("the server has ended".into()).into()),
-                },
-                () = tokio::time::sleep(LOOK) => return Ok(Event::Tick),
-            };
-            match &event {
-                Event::Told(action) => self.heed(*action),
-                Event::Fault(line) => {
-                    return Err(CoordinatorError::Run(format!("{line}; {}", self.advice())).into());
-                }
-                // Messages of an earlier incarnation are dropped.
-                event if event.incarnation() != Some(self.setup.incarnation) => continue,
-                // So are those of a node that has lost its place: another one may hold it.
-                Event::Report(origin, member, _) | Event::Gone(origin, member, _)
-                    if !self.members.is_of_holder(*origin, *member) =>
-                {
-                    continue;
-                }
-                // The service has excluded these nodes: ignore their losses and failures until they report ready again.
-                Event::Gone(_, member, _)
-                | Event::Report(_, member, Report::Failed(_) | Report::Leaving(_))
-                    if self.gone.contains(member) =>
-                {
-                    self.members.release(*member);
-                    continue;
-                }
-                // An earlier checkpoint exists.
-                Event::Damaged(_, line) => return Err(Interruption::Lost(line.clone())),
-                Event::Gone(_, member, _) => self.members.release(*member),
-                _ => self.moved = Instant::now(),
-            }
-            return Ok(event);
-        }
-    }
-
-    fn heed(&mut self, action: Action) {
-        match action {
-            Action::Pause => {
-                self.note("paused", "paused");
-                self.paused = true;
-            }
-            Action::Resume => {
-                self.note("resumed", "resumed");
-                (self.paused, self.moved) = (false, Instant::now());
-            }
-            Action::Stop => {
-                self.note("stop", "told to stop");
-                self.stopping = true;
-                lock::announce_end(self.setup.folder.path());
-            }
-            Action::Status => {}
-        }
-        self.shared_status.paused(self.paused);
-        tracing::info!(?action, "told");
-    }
-}
-
-/// The next multiple of a number of rounds after `version`; the largest number if `every` is 0.
-fn next_multiple(version: u64, every: u64) -> u64 {
-    version.checked_div(every).map_or(u64::MAX, |whole| (whole + 1).saturating_mul(every))
-}
-
-fn blame(member: Member, message: &str, input: bool) -> CoordinatorError {
-    let line = format!("{member}: {message}");
-    if input { CoordinatorError::Input(line) } else { CoordinatorError::Run(line) }
-}
-
-/// What a report is, without its content.
-fn name_of(report: &Report) -> String {
-    let whole = format!("{report:?}");
-    whole.split('(').next().unwrap_or_default().to_owned()
 }

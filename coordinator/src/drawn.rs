@@ -7,12 +7,12 @@ use std::{
 };
 
 use data::{Needs, Split};
-use dib::{BatchOrder, Phase, common};
+use dib::BatchOrder;
 use randomness::Seed;
 use scenario::Scenario;
 use serde_json::{Value, json};
 
-use crate::{RunFolder, further::Lineage, summary::hex};
+use crate::{RunFolder, draws::u_at, further::Lineage, summary::hex};
 
 /// What was drawn at ticks of runs: u, and the rows of the training set. Requests and choices depend on networks, and
 /// are not here.
@@ -23,8 +23,8 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// A tick of the run in a folder, as an object of JSON: `tick`, `round`, `u`, and `samples` with `rows`, `epochs`
-    /// and `sha256`, or null where the data set is not at hand.
+    /// A tick of the run in a folder, as an object of JSON: `tick`, `round`, `u` (where every node draws its own: empty,
+    /// beside `own_u`), and `samples` with `rows`, `epochs` and `sha256`, or null where the data set is not at hand.
     ///
     /// # Errors
     ///
@@ -48,8 +48,12 @@ impl Drawn {
             let (rows, epochs): (Vec<usize>, Vec<u64>) = drawn.iter().map(|at| (at.sample, at.epoch)).unzip();
             json!({ "rows": rows, "epochs": epochs, "sha256": hex(&node::batch_digest(drawn.into_iter())) })
         });
-        let u = common(seed, Phase::Train, tick, scenario.network.feature_dim);
-        Ok(json!({ "tick": tick, "round": round, "u": u, "samples": samples }))
+        let (u, own_u) = u_at(&scenario, tick);
+        let mut drawn = json!({ "tick": tick, "round": round, "u": u, "samples": samples });
+        if let Some(own_u) = own_u {
+            drawn["own_u"] = json!(own_u);
+        }
+        Ok(drawn)
     }
 
     fn rows(&self, folder: &Path, scenario: &Scenario) -> Option<usize> {

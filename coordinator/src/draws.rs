@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use dib::{ChoiceGrid, Grants, Phase, common};
+use dib::{ChoiceGrid, Grants, Phase, SelectorNode};
 use randomness::Seed;
-use scenario::Scenario;
+use scenario::{CommonRandomness, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::{CoordinatorError, RunFolder};
@@ -28,14 +28,40 @@ pub struct RoundDraws {
 pub struct TickDraws {
     /// The tick, counted over the whole run.
     pub tick: u64,
-    /// The common randomness u.
+    /// The randomness u that all nodes share; empty where every node draws its own.
     pub u: Vec<f32>,
+    /// What every node draws, where that is its own (`train.common_randomness = "private"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_u: Option<OwnU>,
     /// By receiver: the transmitters that it requested.
     pub requests: Vec<Vec<usize>>,
     /// By transmitter: the (receiver, modality) pairs that it chose for those who requested, before the cap.
     pub choices: Vec<Vec<(usize, usize)>>,
     /// By transmitter: those that the cap left.
     pub grants: Vec<Vec<(usize, usize)>>,
+}
+
+/// The u of every node at a tick.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnU {
+    /// By receiver.
+    pub receivers: Vec<Vec<f32>>,
+    /// By transmitter.
+    pub transmitters: Vec<Vec<f32>>,
+}
+
+/// u at a tick of training: what all nodes share, or what every node draws for itself, beside an empty one.
+pub(crate) fn u_at(scenario: &Scenario, tick: u64) -> (Vec<f32>, Option<OwnU>) {
+    let (seed, dim) = (Seed::from_number(scenario.seed), scenario.network.feature_dim);
+    let kind = node::common_randomness(scenario.train.common_randomness);
+    let of = |node| kind.draw(seed, Phase::Train, node, tick, dim);
+    if scenario.train.common_randomness != CommonRandomness::Private {
+        // Whichever node is asked.
+        return (of(SelectorNode::Receiver(0)), None);
+    }
+    let receivers = (0..scenario.receivers()).map(|t| of(SelectorNode::Receiver(t))).collect();
+    let transmitters = (0..scenario.transmitters()).map(|k| of(SelectorNode::Transmitter(k))).collect();
+    (Vec::new(), Some(OwnU { receivers, transmitters }))
 }
 
 impl TickDraws {
@@ -58,7 +84,6 @@ impl RoundDraws {
         chosen: &[(Vec<ChoiceGrid>, Vec<Grants>)],
     ) -> Self {
         let ticks = scenario.train.ticks_per_round;
-        let (seed, dim) = (Seed::from_number(scenario.seed), scenario.network.feature_dim);
         let requested = |tick: usize| {
             let of = |requests: &Vec<Vec<bool>>| (0..requests.len()).filter(|k| requests[*k][tick]).collect();
             requests.iter().map(of).collect()
@@ -70,9 +95,11 @@ impl RoundDraws {
             chosen.iter().map(|(_, grants)| grants.iter().flat_map(Grants::ticks).collect()).collect();
         let draws = |place: usize| {
             let tick = round * ticks as u64 + place as u64;
+            let (u, own_u) = u_at(scenario, tick);
             TickDraws {
                 tick,
-                u: common(seed, Phase::Train, tick, dim),
+                u,
+                own_u,
                 requests: requested(place),
                 choices: choices.iter().map(|of| of[place].clone()).collect(),
                 grants: grants.iter().map(|of| of[place].to_vec()).collect(),

@@ -61,6 +61,9 @@ pub(crate) struct Metrics {
     /// Rates of a sample's features, where they are counted against learned priors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rates: Option<Rates>,
+    /// How much each receiver counted, where the worst counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) weights: Option<Vec<f64>>,
     /// Seconds that all nodes together spent in each profiler phase.
     pub(crate) work: BTreeMap<&'static str, f64>,
     /// What selectors are likely to draw: for followers alone, not logged.
@@ -367,6 +370,7 @@ impl Rounds {
             rates: self
                 .samples
                 .map(|samples| Rates::of_round(&spent, samples, sum_of_rates(&receivers), bytes.total)),
+            weights: receivers.iter().map(|report| report.weight).collect(),
             work: work(
                 receivers
                     .iter()

@@ -48,29 +48,13 @@ pub fn command_line() -> String {
     let mut words = std::env::args();
     let program = words.next().unwrap_or_default();
     let name = program.rsplit('/').next().unwrap_or_default().to_owned();
-    let words: Vec<String> = std::iter::once(name).chain(words).map(|word| quoted(&word)).collect();
+    let words: Vec<String> = std::iter::once(name).chain(words).map(|word| node::shell_word(&word)).collect();
     words.join(" ")
-}
-
-/// A word, quoted if a shell would otherwise misread it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_stand_as_a_shell_takes_them() {
-        let written = ["run", "--set=a.b=1e-4", "", "two words", "it's", "[{loss=0.5}]"].map(quoted);
-        let expected = ["run", "--set=a.b=1e-4", "''", "'two words'", r"'it'\''s'", "'[{loss=0.5}]'"];
-        assert_eq!(written, expected);
-    }
 
     #[test]
     fn every_start_is_kept() {

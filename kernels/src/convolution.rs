@@ -17,7 +17,8 @@ use crate::lanes::{vectorise, vectorise_for};
 use crate::operation::{Apply2, Apply3, Cpu, CpuMut, Made, Operation, Update3};
 pub use crate::patches::Patches;
 use crate::product::DEPTH;
-use crate::seen::{Back, Seen, Sight, Strips, accumulate_seen, multiply_seen};
+use crate::seen::{Seen, Strips, accumulate_seen, multiply_seen};
+use crate::sight::{Back, Sight};
 use crate::threads::{for_pieces, threads};
 use crate::transpose::transpose_into;
 

@@ -43,6 +43,7 @@ mod real;
 pub mod recurrent;
 mod seen;
 pub mod segments;
+mod sight;
 mod threads;
 pub mod transpose;
 mod upload;

@@ -3,7 +3,6 @@
 pub(crate) mod ask;
 pub(crate) mod claim;
 mod options;
-pub(crate) mod shell;
 pub(crate) mod slurm;
 pub(crate) mod whole;
 pub(crate) mod yaml;

@@ -3,11 +3,14 @@
 mod bound;
 mod ceiling;
 mod compare;
+mod conduct;
 mod csv;
 mod draw;
 mod judge;
+mod notes;
 mod page;
 mod paper;
+mod plan;
 mod recipe;
 mod records;
 mod report;
@@ -15,42 +18,12 @@ mod results;
 mod target;
 mod verdict;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, ensure};
 use coordinator::ScenarioArguments;
-use scenario::Scenario;
 
-use self::{
-    bound::Labels,
-    compare::{Compared, compare},
-    draw::{Drawn, draw},
-    judge::{Judged, judge},
-    page::Page,
-    paper::Paper,
-    recipe::{Recipe, points, recipe},
-    records::Records,
-    report::{Made, print, report},
-    results::{Group, Outcome, Run},
-    target::{Half, Target, each, half_of},
-};
-use crate::{
-    cli::complain::complain,
-    draw::{picture, plot},
-    records::origin::{self, Kinship},
-    run::LaunchOptions,
-    sweep::{End, Planned, Point, plan_points, prepare, run_points, say_what_is_there, verdict},
-};
-
-/// The scenarios of section VIII, as they are shipped.
-const SHIPPED: [(Half, &str); 2] = [
-    (Half::HandWritten, include_str!("../../scenarios/handwritten.toml")),
-    (Half::MmFi, include_str!("../../scenarios/mmfi.toml")),
-];
+use self::{conduct::conduct, plan::plan, target::Target};
+use crate::{cli::complain::complain, run::LaunchOptions};
 
 /// Default values of beta in Fig. 2(a) and (b).
 const BETAS: [f64; 6] = [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
@@ -130,20 +103,6 @@ pub(crate) struct Arguments {
     place: LaunchOptions,
 }
 
-/// All runs and all pages to make.
-struct Plan {
-    half: Half,
-    scenario: Scenario,
-    recipes: Vec<Recipe>,
-    /// The names of the points of every kind of every recipe.
-    names: Vec<Vec<Vec<String>>>,
-    planned: Vec<Planned>,
-    records: Records,
-    /// The run of each record, for every planned run.
-    recorded: Vec<Option<Run>>,
-    notes: Vec<String>,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let plan = match plan(arguments) {
         Ok(plan) => plan,
@@ -153,66 +112,6 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(code) => code,
         Err(error) => complain(&error, 1),
     }
-}
-
-// ------------------------------------------------------------------------------------------- before anything runs
-
-fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
-    let betas = &arguments.betas;
-    let valid = betas.iter().all(|beta| beta.is_finite() && *beta >= 0.0);
-    ensure!(
-        valid && !betas.is_empty(),
-        "--betas: give numbers of 0 or more, for example --betas 0,1e-3,1e-2"
-    );
-    let mut base = base(arguments)?;
-    base.warn_of_deprecated_keys();
-    let first = Point { name: String::new(), values: Vec::new(), set: Vec::new() };
-    let scenario = prepare(&mut base, &first, arguments.synthetic)?;
-    let half = if scenario.data.source == "mmfi" { Half::MmFi } else { Half::HandWritten };
-    let targets = each(&arguments.targets, half)?;
-    let seeds = |target: Target| arguments.seeds.unwrap_or(target.seeds());
-    let recipes: Vec<Recipe> = targets.iter().map(|&target| recipe(target, half, &scenario, betas)).collect();
-    let (mut names, mut all) = (Vec::new(), Vec::<Point>::new());
-    for recipe in &recipes {
-        let mut of_recipe = Vec::new();
-        for kind in &recipe.kinds {
-            let points = points(&base, kind, seeds(recipe.target))?;
-            of_recipe.push(points.iter().map(|point| point.name.clone()).collect());
-            for point in points {
-                if !all.iter().any(|known| known.name == point.name) {
-                    all.push(point);
-                }
-            }
-        }
-        names.push(of_recipe);
-    }
-    let of_scenario = format!("{}-{}", scenario.name, scenario.train.rounds);
-    let planned = plan_points(&base, all, &arguments.out.join("runs").join(&of_scenario))?;
-    let records = arguments.records.clone().unwrap_or_else(|| arguments.out.join("records"));
-    let records = Records { folder: records.join(&of_scenario) };
-    let known = planned.iter().map(|planned| records.read(planned)).collect::<anyhow::Result<Vec<_>>>()?;
-    let kinships: Vec<Kinship> = known.iter().flatten().map(|(_, kinship)| kinship.clone()).collect();
-    origin::say("records", &kinships);
-    let recorded = known.into_iter().map(|known| known.map(|(run, _)| run)).collect();
-    let notes = notes(arguments, half, &scenario);
-    Ok(Plan { half, scenario, recipes, names, planned, records, recorded, notes })
-}
-
-/// The common base of all runs. A shipped scenario is written beside them, so that each can be run manually.
-fn base(arguments: &Arguments) -> anyhow::Result<ScenarioArguments> {
-    let own = half_of(&arguments.targets)?;
-    let half = match arguments.scenario.as_deref() {
-        None => own.unwrap_or(Half::HandWritten),
-        Some("handwritten") => Half::HandWritten,
-        Some("mmfi") => Half::MmFi,
-        Some(file) => return Ok(arguments.of_file(PathBuf::from(file))),
-    };
-    // Checked before anything is written.
-    each(&arguments.targets, half)?;
-    let (_, text) = SHIPPED.into_iter().find(|(own, _)| *own == half).expect("there is one of each half");
-    let file = arguments.out.join(format!("{}.toml", half.name()));
-    plot::write(&arguments.out, &[(&format!("{}.toml", half.name()), text.into())])?;
-    Ok(arguments.of_file(file))
 }
 
 impl Arguments {
@@ -232,7 +131,7 @@ impl Arguments {
         let mut words = vec!["pom2dib reproduce".to_owned()];
         words.extend(self.targets.iter().map(|target| target.name()));
         let mut flag = |name: &str, value: Option<String>| {
-            words.extend(value.map(|value| format!("--{name} {}", quoted(&value))));
+            words.extend(value.map(|value| format!("--{name} {}", node::shell_word(&value))));
         };
         flag("scenario", self.scenario.clone());
         flag("rounds", self.rounds.map(|rounds| rounds.to_string()));
@@ -248,195 +147,4 @@ impl Arguments {
         words.extend(self.synthetic.then(|| "--synthetic".into()));
         words.join(" ")
     }
-}
-
-/// A word quoted for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,".contains(letter);
-    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-/// Known deviations from the paper.
-fn notes(arguments: &Arguments, half: Half, scenario: &Scenario) -> Vec<String> {
-    let (_, text) = SHIPPED.into_iter().find(|(own, _)| *own == half).expect("there is one of each half");
-    let shipped = Scenario::parse(text, half.name(), &[]).expect("the tests read it");
-    let mut notes = Vec::new();
-    if scenario.train.rounds != shipped.train.rounds {
-        notes.push(format!("shrunk: {} rounds instead of {}", scenario.train.rounds, shipped.train.rounds));
-    }
-    if let Some(seeds) = arguments.seeds {
-        notes.push(format!(
-            "seeds 1 to {seeds}, by --seeds (without it, 1 to 5 for Table I and Figs. 3 and 4, and 1 to 3 for all else)"
-        ));
-    }
-    if let Some(preset) = arguments.preset {
-        notes.push(format!("in all runs, by --preset: the keys of \"{}\"", preset.name()));
-    }
-    for assignment in &arguments.set {
-        notes.push(format!("in all runs, by --set: {assignment}"));
-    }
-    if scenario.name.ends_with("-synthetic") {
-        notes.push("synthetic data, made by code: this shows that everything works, and nothing of what MM-Fi would give".into());
-    } else if scenario.data.source != shipped.data.source {
-        notes.push(format!(
-            "the scenario is \"{}\" on other data, not the paper's: its numbers cannot be compared",
-            scenario.name
-        ));
-    }
-    let train = &scenario.train;
-    if (train.beta, scenario.network.feature_dim) != (shipped.train.beta, shipped.network.feature_dim) {
-        let (beta, dim) = (train.beta, scenario.network.feature_dim);
-        notes.push(format!(
-            "beta is {beta:?} and feature_dim {dim} unless said otherwise, other than in the paper"
-        ));
-    }
-    notes.push(format!(
-        "selection learns with baseline {}, entropy bonus {}, gamma {} unless said otherwise (the paper: constants near the \
-         label entropies, no bonus, gamma 0)",
-        name(&train.baseline),
-        train.entropy_bonus,
-        train.gamma
-    ));
-    notes.push(format!(
-        "learning rates are {:?} for coding and {:?} for selection unless said otherwise, and fall to 0 over the last {} % of the \
-         rounds (the paper: 1e-4 and 5e-5, throughout)",
-        train.coding_lr,
-        train.selection_lr,
-        train.cool_down * 100.0
-    ));
-    notes
-}
-
-/// A choice as scenarios write it.
-fn name(choice: &impl serde::Serialize) -> String {
-    serde_json::to_value(choice).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-// ------------------------------------------------------------------------------------------- runs and pages
-
-fn conduct(arguments: &Arguments, plan: &Plan) -> anyhow::Result<ExitCode> {
-    plan.notes.iter().filter(|note| note.starts_with("shrunk")).for_each(|note| eprintln!("note: {note}"));
-    let (outcomes, code) = outcomes(arguments, plan)?;
-    let labels = match outcomes.iter().any(Result::is_ok) {
-        true => Some(Labels::read(&plan.scenario)?),
-        false => None,
-    };
-    let paper = Paper::read();
-    let mut made = Vec::new();
-    for (recipe, names) in plan.recipes.iter().zip(&plan.names) {
-        let groups = groups(plan, &outcomes, recipe, names);
-        made.push(make(arguments, plan, &paper, recipe, &groups, labels.as_ref())?);
-    }
-    if arguments.place.json {
-        println!("{}", report(&made));
-    } else {
-        print(&made);
-    }
-    Ok(if made.iter().any(|made| made.lacking > 0) { ExitCode::FAILURE } else { code })
-}
-
-/// The outcome of every planned run, in order, and the exit status: runs without a record are run.
-fn outcomes(arguments: &Arguments, plan: &Plan) -> anyhow::Result<(Vec<Outcome>, ExitCode)> {
-    let both = || plan.planned.iter().zip(&plan.recorded);
-    let lacking: Vec<Planned> =
-        both().filter(|(_, recorded)| recorded.is_none()).map(|(planned, _)| planned.clone()).collect();
-    let known = plan.planned.len() - lacking.len();
-    if known > 0 {
-        eprintln!("{known} of {} runs on record in {}", plan.planned.len(), plan.records.folder.display());
-    }
-    if !lacking.is_empty() {
-        say_what_is_there(&lacking, &arguments.out);
-    }
-    // Finished runs keep their record, whatever happens to the others.
-    let mut run = BTreeMap::new();
-    let mut heard = |planned: &Planned, end: &End| {
-        run.insert(planned.point.name.clone(), outcome(planned, end, &plan.records));
-    };
-    let ends = run_points(&lacking, &arguments.place, arguments.parallel.into(), &mut heard)?;
-    let outcome = |(planned, recorded): (&Planned, &Option<Run>)| match recorded {
-        Some(run) => Ok(run.clone()),
-        None => run.remove(&planned.point.name).unwrap_or_else(|| Err("not done yet".into())),
-    };
-    Ok((both().map(outcome).collect(), verdict(&ends)))
-}
-
-/// The outcome of a run; a finished run's record is kept.
-fn outcome(planned: &Planned, end: &End, records: &Records) -> Outcome {
-    let record = |summary| {
-        let run = Run::read(planned, summary)?;
-        records.write(&run)?;
-        anyhow::Ok(run)
-    };
-    match end {
-        End::Done(summary) => record(summary).map_err(|error| format!("{error:#}")),
-        End::Failed(error) => Err(error.clone()),
-        End::Open | End::Paused(_) | End::Cancelled(_) => Err("not done yet".into()),
-    }
-}
-
-fn groups(plan: &Plan, outcomes: &[Outcome], recipe: &Recipe, names: &[Vec<String>]) -> Vec<Group> {
-    let found = |name: &String| {
-        let at = plan.planned.iter().position(|planned| planned.point.name == *name);
-        match &outcomes[at.expect("every point is planned")] {
-            Ok(run) if recipe.target.is_of_selection() && run.granted.is_empty() => {
-                Err("its record has no selection: remove it, so that it is run again".into())
-            }
-            outcome => outcome.clone(),
-        }
-    };
-    let of = |(kind, names): (&recipe::Kind, &Vec<String>)| {
-        Group::of(&kind.label, names.iter().map(|name| (name.as_str(), found(name))))
-    };
-    recipe.kinds.iter().zip(names).map(of).collect()
-}
-
-/// Writes page, picture and numbers of a table or figure.
-fn make(
-    arguments: &Arguments,
-    plan: &Plan,
-    paper: &Paper,
-    recipe: &Recipe,
-    groups: &[Group],
-    labels: Option<&Labels>,
-) -> anyhow::Result<Made> {
-    let (target, half) = (recipe.target, plan.half);
-    let file = format!("{}-{}", target.name(), crate::sweep::label(&format!("{:?}", plan.scenario.name)));
-    let statements = paper.statements(target, half);
-    let drawn = draw(recipe, groups, &statements, labels);
-    match &drawn {
-        None => {}
-        Some(Drawn::Chart(chart)) => picture::write(&arguments.out, &file, chart)?,
-        Some(Drawn::HeatMaps(maps)) => picture::write(&arguments.out, &file, maps)?,
-    }
-    let csv = csv::behind(target, groups, &statements);
-    let compared: Vec<Compared> = statements.into_iter().map(|one| compare(groups, one)).collect();
-    let guessing = labels.and_then(Labels::sum);
-    let judged: Vec<Judged> = paper
-        .claims(target, half)
-        .into_iter()
-        .map(|one| judge(groups, one, &paper.margins, guessing))
-        .collect();
-    let on_plane = matches!(target, Target::Table1 | Target::Fig2a | Target::Fig2b);
-    let text = Page {
-        recipe,
-        groups,
-        compared: &compared,
-        judged: &judged,
-        contradictions: &paper.contradictions(target, half),
-        notes: &plan.notes,
-        command: &arguments.command(),
-        file: &file,
-        labels,
-        on_plane,
-        is_heat_map: matches!(drawn, Some(Drawn::HeatMaps(_))),
-    }
-    .text();
-    plot::write(&arguments.out, &[(&format!("{file}.csv"), csv), (&format!("{file}.md"), text)])
-        .with_context(|| target.name())?;
-    let lacking = groups.iter().map(|group| group.lacking.len()).sum();
-    Ok(Made { target, page: page(&arguments.out, &file), compared, judged, lacking })
-}
-
-fn page(out: &Path, file: &str) -> PathBuf {
-    out.join(format!("{file}.md"))
 }

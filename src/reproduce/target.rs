@@ -47,6 +47,12 @@ pub(crate) enum Half {
     MmFi,
 }
 
+/// The scenarios of section VIII, as they are shipped.
+pub(super) const SHIPPED: [(Half, &str); 2] = [
+    (Half::HandWritten, include_str!("../../scenarios/handwritten.toml")),
+    (Half::MmFi, include_str!("../../scenarios/mmfi.toml")),
+];
+
 use Target::*;
 
 /// All targets in the order of the paper.

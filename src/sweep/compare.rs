@@ -3,7 +3,10 @@
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use crate::statistics::{Interval, Paired, clopper_pearson};
+use crate::{
+    records::figures::named,
+    statistics::{Interval, Paired, clopper_pearson},
+};
 
 /// A condition on a figure, by which a run counts as a success.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +52,13 @@ impl Success {
         Ok(Success { figure: figure.trim().into(), at_least, bound })
     }
 
-    pub(crate) fn figure(&self) -> &str {
-        &self.figure
+    /// Its figure of a run: a column, or "worst.ce", the largest cross entropy of all tasks.
+    pub(crate) fn value(&self, figures: &[(String, f64)]) -> Option<f64> {
+        let of_all = || {
+            let losses = figures.iter().filter(|(name, _)| name.ends_with(".ce")).map(|(_, loss)| *loss);
+            losses.reduce(f64::max)
+        };
+        named(figures, &self.figure).or_else(|| (self.figure == "worst.ce").then(of_all).flatten())
     }
 
     pub(crate) fn holds(&self, value: f64) -> bool {
@@ -89,7 +97,13 @@ mod tests {
     #[test]
     fn a_success_is_a_bound_on_a_figure() {
         let success = Success::parse("digit.top1 >= 0.9").unwrap();
-        assert_eq!((success.figure(), success.holds(0.9), success.holds(0.89)), ("digit.top1", true, false));
+        assert_eq!((success.holds(0.9), success.holds(0.89)), (true, false));
+        let figures = [("parity.ce", 0.2), ("digit.top1", 0.95), ("digit.ce", 0.3)];
+        let figures = figures.map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(success.value(&figures), Some(0.95));
+        let worst = Success::parse("worst.ce<=0.25").unwrap();
+        assert_eq!((worst.value(&figures), worst.value(&[])), (Some(0.3), None));
+        assert_eq!(Success::parse("ring.ce<=1").unwrap().value(&figures), None);
         assert!(Success::parse("pose.mpjpe<=120").unwrap().holds(100.0));
         for wrong in ["digit.top1", "digit.top1>=high", "a>=1<=2"] {
             assert!(format!("{:#}", Success::parse(wrong).unwrap_err()).starts_with("--success "), "{wrong}");

@@ -120,7 +120,7 @@ pub(crate) struct Arguments {
     parallel: Option<u16>,
 
     /// Count runs as successes, and give their share with its 95 % interval: a column of sweep.csv with a bound, for
-    /// example 'digit.top1>=0.9'
+    /// example 'digit.top1>=0.9', or 'worst.ce<=0.2', the largest cross entropy of all tasks
     #[arg(long, value_name = "FIGURE>=NUMBER")]
     success: Option<String>,
 

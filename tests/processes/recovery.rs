@@ -72,6 +72,25 @@ fn a_node_that_freezes_is_named_in_time_and_takes_part_again_when_it_thaws() {
     assert_same(&network.finish());
 }
 
+/// As when somebody presses Ctrl-Z and later types `fg`: the silence was nobody's.
+#[test]
+fn a_network_that_was_stopped_as_a_whole_goes_on_as_if_no_time_had_passed() {
+    let place = Place::for_longer_runs(PROGRAM);
+    let network = Network::start(&place, "--silence 3");
+    network.wait_for_rounds(5);
+    let all = || network.nodes.iter().chain([&network.coordinator]);
+    all().for_each(|process| process.signal(Signal::Stop));
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    all().for_each(|process| process.signal(Signal::Continue));
+    network.wait_for_rounds(7);
+    assert!(
+        !network.coordinator.stderr().contains("it has said nothing"),
+        "{}",
+        network.coordinator.stderr()
+    );
+    assert_same(&network.finish());
+}
+
 #[test]
 fn a_cut_between_two_nodes_is_named_and_mended_by_going_back() {
     let place = Place::for_longer_runs(PROGRAM);

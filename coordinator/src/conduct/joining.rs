@@ -9,7 +9,7 @@ use node::Role;
 use proto::v1::{Classes, Ready, Start, report::Report};
 use tokio::time::Instant;
 
-use super::{Conductor, blame, name_of};
+use super::{Conductor, events::name_of};
 use crate::{
     CoordinatorError, check, interruption::Interruption, members::Member, same_data::compare_data,
     service::Event, summary::ClassCounts,
@@ -146,4 +146,9 @@ impl Conductor {
             .collect();
         names.join(", ")
     }
+}
+
+fn blame(member: Member, message: &str, input: bool) -> CoordinatorError {
+    let line = format!("{member}: {message}");
+    if input { CoordinatorError::Input(line) } else { CoordinatorError::Run(line) }
 }

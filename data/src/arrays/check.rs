@@ -1,10 +1,12 @@
 //! Whether the arrays of a folder can be used together, and what they are as tasks.
 
 use super::{
-    ArraySource, ArrayTask, Modality, check_name,
+    ArraySource, ArrayTask,
+    agreement::{odd_ones_out, same_width},
     file::{ArrayFile, ENDINGS, Part},
+    modality::Modality,
+    names::check_name,
     normal::Normalisation,
-    odd_ones_out, same_width,
     target::Target,
 };
 use crate::{

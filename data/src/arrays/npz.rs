@@ -1,6 +1,10 @@
 //! An array in a .npz file, which is a zip archive of .npy files.
 
-use super::{layout::Layout, npy};
+use super::{
+    layout::Layout,
+    names::{member, no_member},
+    npy,
+};
 use std::{
     fs::File,
     io::{self, Read, Seek},
@@ -68,10 +72,10 @@ where
     let (names, places): (Vec<String>, Vec<usize>) = names.into_iter().unzip();
     let key = match names.as_slice() {
         [only] => only,
-        _ => super::member(name, &names).ok_or_else(|| super::no_member("array", name, &names))?,
+        _ => member(name, &names).ok_or_else(|| no_member("array", name, &names))?,
     };
     let place = names.iter().position(|known| known == key).map(|place| places[place]);
-    place.ok_or_else(|| super::no_member("array", name, &names))
+    place.ok_or_else(|| no_member("array", name, &names))
 }
 
 pub(crate) fn problem(error: ZipError) -> String {

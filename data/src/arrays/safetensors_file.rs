@@ -3,6 +3,7 @@
 use super::{
     element::{Element, Kind},
     layout::Layout,
+    names::{member, no_member},
 };
 use safetensors::{Dtype, tensor::Metadata};
 use std::io::Read;
@@ -24,7 +25,7 @@ pub(crate) fn read_layout(reader: &mut impl Read, length: u64, name: &str) -> Re
     let names = metadata.offset_keys();
     let key = match names.as_slice() {
         [only] => only,
-        _ => super::member(name, &names).ok_or_else(|| super::no_member("tensor", name, &names))?,
+        _ => member(name, &names).ok_or_else(|| no_member("tensor", name, &names))?,
     };
     let info = metadata.info(key).ok_or("has a damaged header: save it again")?;
     let element = Element { kind: kind(info.dtype)?, big_endian: false };

@@ -2,7 +2,8 @@ use randomness::Seed;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ArrayReport, ArraySource, Arrays, Normalisation, Unseen, check_array_name, check_arrays, check_arrays_of,
+    ArrayReport, ArraySource, Normalisation, Unseen, check_array_name, check_arrays, check_arrays_of,
+    dataset::Arrays,
     file::{ArrayFile, Part, is_there},
 };
 use crate::{

@@ -2,6 +2,7 @@
 
 use super::{
     ArrayTask, Kept, TaskKind,
+    agreement::same_width,
     file::ArrayFile,
     labels::{self, Classes, Survey},
     normal::{Fit, Map, Normalisation},
@@ -43,7 +44,7 @@ impl Target {
         let [train, test] =
             [Split::Train, Split::Test].map(|split| ArrayFile::open_task(folder, name, split));
         let files = [train?, test?];
-        super::same_width(&files)?;
+        same_width(&files)?;
         if files[0].layout.element.kind.is_text() != files[1].layout.element.kind.is_text() {
             let [train, test] = [0, 1].map(|split: usize| files[split].layout.element.kind.name());
             let other = files[0].file_name();

@@ -2,9 +2,11 @@
 
 use super::{
     ArraySource, ArrayTask, Kept,
+    agreement::odd_ones_out,
     file::{self, ArrayFile, Part},
     labels::{Cells, Survey, is_ignored, numbers},
-    odd_ones_out,
+    modality::check_normalised,
+    names::check_name,
 };
 use crate::{
     Dataset, IGNORED, Label, Needs, Split, Targets, Trained, TrainedTask, error::DataError,
@@ -42,7 +44,7 @@ impl Unseen {
         let folder = source.folder.as_path();
         let mut modalities = BTreeMap::new();
         for name in needs.modalities.iter().filter(|name| !is_noise(name)) {
-            super::check_name(name)?;
+            check_name(name)?;
             let file = ArrayFile::open(folder, name, part)?;
             let kept = kept_of(trained, name, &file)?;
             if kept.shift().len() != file.layout.width {
@@ -206,7 +208,7 @@ impl Dataset for Unseen {
         }
         let (file, kept) = self.modalities.get(modality).expect("the modality was among the needs");
         file.with_row(sample, |row| kept.map.apply(row, out))?;
-        super::check_normalised(file, sample, out)
+        check_normalised(file, sample, out)
     }
 
     fn targets(&self, task: &str, split: Split) -> Option<Targets> {

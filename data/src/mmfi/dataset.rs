@@ -210,6 +210,11 @@ impl Dataset for MmFiDataset {
         recordings(self.selection(), Split::Test)
     }
 
+    /// The same: frames of a recording are samples in their order.
+    fn recordings(&self, _named: Option<&str>) -> Result<Option<Vec<u32>>, DataError> {
+        Ok(Some(self.clusters()))
+    }
+
     /// Likewise of the training samples.
     fn groups(&self) -> Option<Vec<u32>> {
         Some(recordings(self.selection(), Split::Train))

@@ -1,4 +1,5 @@
-//! Shared by all programs of the project: flags, environment variables, standard output, log, credentials.
+//! Shared by all programs of the project: flags, environment variables, words for a shell, standard output, log,
+//! credentials.
 
 pub(crate) mod address;
 pub(crate) mod log;
@@ -6,6 +7,7 @@ pub(crate) mod options;
 pub(crate) mod parse;
 pub(crate) mod say;
 pub(crate) mod security;
+pub(crate) mod shell;
 pub(crate) mod switch;
 
 pub use address::own_address;
@@ -14,4 +16,5 @@ pub use options::Options;
 pub use parse::{parse, parse_from};
 pub use say::{complain, say};
 pub use security::SecurityOptions;
+pub use shell::{shell_path, shell_word};
 pub use switch::{boolean, listening, seed};

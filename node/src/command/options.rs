@@ -65,6 +65,10 @@ pub struct Options {
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
 
+    /// Whether other nodes of the run are in this process, with which it is to hold rows of the data set once.
+    #[arg(skip)]
+    pub shares_data: bool,
+
     /// The network that the node uses.
     #[arg(skip)]
     pub network: link::Transport,

@@ -12,13 +12,11 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use node::{shell_path, shell_word};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{super::pool::last_line, Known, Launcher, Remote};
-use crate::{
-    launch::shell::{quoted, quoted_path},
-    program,
-};
+use crate::program;
 
 /// The placeholders of a template.
 const PLACEHOLDERS: [&str; 9] =
@@ -73,16 +71,16 @@ impl<'a> CommandLauncher<'a> {
         let planned = &self.remote.planned[point];
         let again = program::again()?;
         let words = std::iter::once(again.get_program()).chain(again.get_args());
-        let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+        let words: Vec<String> = words.map(|word| shell_word(&word.to_string_lossy())).collect();
         let needs = self.remote.needs;
         let mut command = self.template.to_owned();
         for name in PLACEHOLDERS {
             let value = match name {
-                "command" => format!("{} point {}", words.join(" "), quoted_path(&planned.folder)),
-                "folder" => quoted_path(&planned.folder),
-                "name" => quoted(&planned.point.name),
-                "log" => quoted_path(&self.log(point)),
-                "host" => host.map(|at| quoted(&self.remote.options.hosts[at])).unwrap_or_default(),
+                "command" => format!("{} point {}", words.join(" "), shell_path(&planned.folder)),
+                "folder" => shell_path(&planned.folder),
+                "name" => shell_word(&planned.point.name),
+                "log" => shell_path(&self.log(point)),
+                "host" => host.map(|at| shell_word(&self.remote.options.hosts[at])).unwrap_or_default(),
                 "cores" => needs.cores.to_string(),
                 "memory" => needs.memory.to_string(),
                 "gpus" => needs.gpus.to_string(),

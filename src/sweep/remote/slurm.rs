@@ -15,11 +15,11 @@ use std::{
 };
 
 use anyhow::Context;
+use node::{shell_path, shell_word};
 
 use super::{super::pool::last_line, Known, Launcher, Remote, jobs::Jobs};
 use crate::{
     launch::{
-        shell::{quoted, quoted_path},
         slurm::{self, JobEnd, JobState, Script},
         whole::replace,
     },
@@ -64,7 +64,7 @@ impl<'a> SlurmLauncher<'a> {
     fn script(&self, array: usize, tasks: usize, list: &Path) -> anyhow::Result<String> {
         let again = program::again()?;
         let words = std::iter::once(again.get_program()).chain(again.get_args());
-        let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+        let words: Vec<String> = words.map(|word| shell_word(&word.to_string_lossy())).collect();
         let throttle = self.remote.parallel.map_or_else(String::new, |parallel| format!("%{parallel}"));
         let directory = std::env::current_dir().context("the current folder")?;
         let machines = self.remote.place.spread.unwrap_or(1);
@@ -87,7 +87,7 @@ impl<'a> SlurmLauncher<'a> {
             "# Each task runs the point in one line of the list; a point that is done, or runs elsewhere, is left alone.\n\
              exec {srun}{} point --list {}\n",
             words.join(" "),
-            quoted_path(list)
+            shell_path(list)
         );
         let log = self.jobs.log(array, "%a");
         let script = Script {

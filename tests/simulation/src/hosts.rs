@@ -137,6 +137,7 @@ pub(crate) fn node_options(plan: &Plan, host: Host, connections: &Connections) -
         insecure: true,
         patience: plan.patience,
         end_with_parent: false,
+        shares_data: false,
         network: connections.seen_by(&host.to_string()),
         shutdown: Shutdown::default(),
         health: None,

@@ -1,0 +1,90 @@
+//! What a channel's table chooses among: how long a gain holds, who knows it, what symbols carry, and their power.
+
+use serde::{Deserialize, Serialize};
+
+/// For how long a gain holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Block {
+    /// All samples of a tick.
+    Tick,
+    /// All ticks of a round.
+    Round,
+    /// One sample.
+    Sample,
+}
+
+/// Who knows the gain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Csi {
+    /// The receiver.
+    Receiver,
+    /// The transmitter too.
+    Both,
+    /// Nobody.
+    None,
+}
+
+/// What a receiver that knows the gain h does about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Equaliser {
+    /// h* y.
+    Conjugate,
+    /// h* y / |h|^2.
+    ZeroForcing,
+    /// h* y / (|h|^2 + N0).
+    Mmse,
+}
+
+/// What symbols carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// The values of features, two a symbol.
+    Analogue,
+    /// Bits: the entry's code, protected by an LDPC code.
+    Digital,
+}
+
+/// The constellation of a digital transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Modulation {
+    /// 1 bit a symbol.
+    #[serde(rename = "bpsk")]
+    Bpsk,
+    /// 2 bits.
+    #[serde(rename = "qpsk")]
+    Qpsk,
+    /// 4 bits.
+    #[serde(rename = "16-qam")]
+    Qam16,
+    /// 6 bits.
+    #[serde(rename = "64-qam")]
+    Qam64,
+}
+
+/// How the mean power of a complex symbol becomes 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Power {
+    /// Of each sample, on average over its own noise.
+    Sample,
+    /// The same of an entry's samples of a tick together.
+    Entry,
+    /// Of each sample as it was drawn.
+    Realised,
+    /// Of all samples of an entry, on average: by a running mean of its rounds.
+    Average,
+}
+
+/// Which rate is trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RateAt {
+    /// That of what is sent.
+    Sent,
+    /// That of what arrives.
+    Received,
+}
