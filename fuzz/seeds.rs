@@ -131,14 +131,15 @@ fn messages() {
         packer.extend((0..entries * 4).map(|value| value as f32));
         Some(packer.pack(&[entries, 2, 2]))
     };
-    let gradients = Some(Gradients { z: z(3), costs: vec![0.5; 12], used: None });
-    let turn = Turn {
+    let turn = |ticks: usize| Turn {
         stamp: stamp(),
-        gradients,
+        gradients: Some(Gradients { z: z(3), costs: vec![0.5; ticks], used: None }),
         requests: Some(Requests { ticks: vec![0xff, 0x0f].into() }),
         ..Turn::default()
     };
-    message("turn", 0, &turn);
+    message("turn", 0, &turn(12));
+    // The costs of ticks 0, 3, 6 and 9 alone.
+    message("turn-of-some-ticks", 0, &turn(4));
     let features = Features {
         stamp: stamp(),
         choices: vec![0b1, 0b0001_0000, 0, 0b1, 0b0001_0000].into(),
@@ -152,6 +153,9 @@ fn messages() {
     // The same where the receiver is told of ticks 0, 3, 6 and 9 alone.
     let told = Features { choices: vec![0b0001_0001, 0b0001_0001].into(), ..features };
     message("features-of-some-ticks", 1, &told);
+    // Nothing is requested, and nothing granted.
+    let nothing = Features { stamp: stamp(), z: z(0), ..Features::default() };
+    message("features-of-nothing", 1, &nothing);
     let view = View { requests: vec![0xff, 0x0f].into(), choices: vec![vec![1; 5].into(), vec![1].into()] };
     let round = ReceiverRound {
         granted: vec![1, 2, 3],

@@ -105,8 +105,10 @@ impl Program {
         if let Some(surroundings) = self.surroundings {
             node::compute_within(surroundings);
         }
-        if let Some(start) = self.start {
-            program::started_by(start);
+        match self.start {
+            Some(start) => program::started_by(start),
+            None if self.arguments.is_none() => program::is_alone(),
+            None => {}
         }
         let words =
             self.arguments.map(|words| [OsString::from("pom2dib")].into_iter().chain(words).collect());

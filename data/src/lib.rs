@@ -29,6 +29,7 @@ mod preparation;
 mod read_ahead;
 mod rows;
 mod scaling;
+mod shared;
 mod source;
 mod task;
 mod verify;
@@ -166,6 +167,16 @@ pub trait Dataset: Send + Sync {
 
     /// For each test sample the index of the recording that it shares with others: the clusters of a bootstrap.
     fn clusters(&self) -> Vec<u32>;
+
+    /// For each test sample its recording, where those of a recording lie side by side in the order of time: what a
+    /// sensor that lags behind would show is the value of a sample before. `named` is the array that tells, of data
+    /// sets that have such (`evaluation.recordings`). None: samples do not follow each other in time, or nobody knows.
+    ///
+    /// # Errors
+    /// What is wrong with that array, with its file.
+    fn recordings(&self, _named: Option<&str>) -> Result<Option<Vec<u32>>, DataError> {
+        Ok(None)
+    }
 
     /// For each training sample the group that it shares with others, if such groups are known: a group is held out as
     /// a whole.

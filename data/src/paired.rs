@@ -1,7 +1,12 @@
 //! The data set: images with clips of the same digit.
 
+#[cfg(test)]
+mod energy;
+#[cfg(test)]
+mod sharing;
+
 use crate::{
-    Dataset, Scaling, Split, Targets, Task,
+    Dataset, Needs, Scaling, Settings, Split, Targets, Task,
     arrays::Map,
     augment::{Augmentation, COPIES, NoiseBank, plain_waveform},
     content::{Clip, ClipName, Content, PIXELS, Part, Wants},
@@ -14,6 +19,7 @@ use crate::{
     pairing::Pairing,
     preparation::{AudioScale, AugmentationKind, ImageScale, Preparation, standard_over},
     read_ahead::ReadAhead,
+    shared::Open,
 };
 use randomness::{Purpose, Seed};
 use sha2::{Digest, Sha256};
@@ -101,7 +107,30 @@ impl PairedDigits {
         let rows = Rows::new(content, wants, seed, preparation, held);
         PairedDigits { rows: Arc::new(rows), read_ahead: OnceLock::new() }
     }
+
+    /// One for each of several nodes of this process, which hold their rows once: those of all that any transmitter
+    /// observes. `open` opens what is needed. Whoever observes nothing opens its own: labels are small.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub(crate) fn shared(
+        settings: &Settings,
+        seed: Seed,
+        needs: &Needs,
+        open: impl FnOnce(&Needs) -> Result<Self, DataError>,
+    ) -> Result<Self, DataError> {
+        let observed = settings.modalities();
+        if needs.modalities.is_empty() || !needs.modalities.iter().all(|name| observed.contains(name)) {
+            return open(needs);
+        }
+        let all = Needs { modalities: &observed, tasks: needs.tasks };
+        let rows = OPEN.rows(settings, seed, || Ok(open(&all)?.rows))?;
+        Ok(PairedDigits { rows, read_ahead: OnceLock::new() })
+    }
 }
+
+/// What nodes of this process share.
+static OPEN: Open<Rows> = Open::new();
 
 impl Rows {
     fn new(

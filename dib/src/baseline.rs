@@ -53,8 +53,8 @@ pub enum SparseTerm {
     Global,
 }
 
-/// The cost of a receiver at a tick: its objective, plus the penalty of 1 if no entry was granted (section VII-A), plus
-/// `gamma` for every entry and request that the sparse term counts.
+/// The cost of a receiver at a tick: its objective, plus `empty_penalty` if no entry was granted (section VII-A has 1),
+/// plus `gamma` for every entry and request that the sparse term counts.
 ///
 /// `granted_own` and `granted_all` are numbers of entries, of this receiver and of all; `requests` is the number
 /// of transmitters that this receiver requested.
@@ -63,10 +63,10 @@ pub fn cost(
     granted_own: usize,
     requests: usize,
     granted_all: usize,
-    gamma: f64,
-    sparse: SparseTerm,
+    empty_penalty: f64,
+    (gamma, sparse): (f64, SparseTerm),
 ) -> f64 {
-    let penalty = if granted_own == 0 { 1.0 } else { 0.0 };
+    let penalty = if granted_own == 0 { empty_penalty } else { 0.0 };
     let counted = match sparse {
         SparseTerm::Own => granted_own + requests,
         SparseTerm::Global => granted_all,
@@ -98,10 +98,18 @@ mod tests {
 
     #[test]
     fn costs_include_the_sparse_term() {
-        assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Own), 4.5);
-        assert_eq!(cost(2.0, 3, 2, 8, 0.5, SparseTerm::Global), 6.0);
-        assert_eq!(cost(2.0, 0, 2, 8, 0.5, SparseTerm::Own), 4.0);
-        assert_eq!(cost(2.0, 0, 2, 0, 0.5, SparseTerm::Global), 3.0);
+        assert_eq!(cost(2.0, 3, 2, 8, 1.0, (0.5, SparseTerm::Own)), 4.5);
+        assert_eq!(cost(2.0, 3, 2, 8, 1.0, (0.5, SparseTerm::Global)), 6.0);
+        assert_eq!(cost(2.0, 0, 2, 8, 1.0, (0.5, SparseTerm::Own)), 4.0);
+        assert_eq!(cost(2.0, 0, 2, 0, 1.0, (0.5, SparseTerm::Global)), 3.0);
+    }
+
+    #[test]
+    fn the_penalty_is_for_receivers_without_an_entry_alone() {
+        for penalty in [0.0, 0.25, 1.0, 3.0] {
+            assert_eq!(cost(2.0, 0, 1, 4, penalty, (0.0, SparseTerm::Own)), 2.0 + penalty);
+            assert_eq!(cost(2.0, 1, 1, 4, penalty, (0.0, SparseTerm::Own)), 2.0);
+        }
     }
 
     fn shape() -> SelectorShape {

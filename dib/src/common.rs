@@ -74,6 +74,53 @@ pub enum SelectorNode {
     Transmitter(usize),
 }
 
+/// Who draws the u that selectors are given, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommonRandomness {
+    /// All nodes share the draw of a tick, as in Algorithm 1: [`common`].
+    Common,
+    /// All nodes share one draw for all ticks and phases: u is a constant, and selectors coordinate nothing by it.
+    Fixed,
+    /// Every node has its own draw of a tick. It is addressed by the node, so anybody can compute it, but selectors are
+    /// given their own alone.
+    Private,
+}
+
+impl CommonRandomness {
+    /// The u that a node's selector is given at a tick of training, or in an evaluation pass: `feature_dim` standard
+    /// normals.
+    pub fn draw(
+        self,
+        seed: Seed,
+        phase: Phase,
+        node: SelectorNode,
+        tick: u64,
+        feature_dim: usize,
+    ) -> Vec<f32> {
+        match self {
+            CommonRandomness::Common => common(seed, phase, tick, feature_dim),
+            // Also in evaluation that of training: selectors have learnt what to make of no other.
+            CommonRandomness::Fixed => common(seed, Phase::Train, 0, feature_dim),
+            CommonRandomness::Private => {
+                let purpose = phase.choose(Purpose::Common, Purpose::EvaluationCommon);
+                let mut u = vec![0.0; feature_dim];
+                seed.stream(purpose, &node.address(), tick).fill_normal(&mut u);
+                u
+            }
+        }
+    }
+}
+
+impl SelectorNode {
+    /// The node in an address: its role, then its index.
+    fn address(self) -> [u64; 2] {
+        match self {
+            SelectorNode::Receiver(t) => [0, t as u64],
+            SelectorNode::Transmitter(k) => [1, k as u64],
+        }
+    }
+}
+
 /// The stream from which a node's selector draws for a receiver at a tick; a receiver draws for itself.
 /// Private by convention: only that node draws from it.
 pub fn selection_stream(
@@ -84,11 +131,8 @@ pub fn selection_stream(
     tick: u64,
 ) -> Stream {
     let purpose = phase.choose(Purpose::Selection, Purpose::EvaluationSelection);
-    let (role, index) = match node {
-        SelectorNode::Receiver(t) => (0, t),
-        SelectorNode::Transmitter(k) => (1, k),
-    };
-    seed.stream(purpose, &[role, index as u64, for_receiver as u64], tick)
+    let [role, index] = node.address();
+    seed.stream(purpose, &[role, index, for_receiver as u64], tick)
 }
 
 /// The standard normals epsilon of entry (k, t, m) at a tick, for z = mu + std * epsilon: `count` values,
@@ -237,6 +281,29 @@ mod tests {
         assert_ne!(u, common(seed(), Phase::Train, 6, 24));
         assert_ne!(u, common(seed(), Phase::Evaluate, 5, 24));
         assert_ne!(u, common(Seed::from_number(2), Phase::Train, 5, 24));
+    }
+
+    #[test]
+    fn a_fixed_u_is_one_for_all_ticks_and_phases_and_a_private_one_the_nodes_own() {
+        let nodes = [SelectorNode::Receiver(0), SelectorNode::Receiver(1), SelectorNode::Transmitter(0)];
+        let draw = |kind: CommonRandomness, phase, node, tick| kind.draw(seed(), phase, node, tick, 24);
+        for node in nodes {
+            for phase in [Phase::Train, Phase::Evaluate] {
+                let shared = draw(CommonRandomness::Common, phase, node, 5);
+                assert_eq!(shared, common(seed(), phase, 5, 24));
+                let fixed = draw(CommonRandomness::Fixed, phase, node, 5);
+                assert_eq!(fixed, common(seed(), Phase::Train, 0, 24));
+                let own = draw(CommonRandomness::Private, phase, node, 5);
+                assert_eq!(own.len(), 24);
+                assert_eq!(own, draw(CommonRandomness::Private, phase, node, 5));
+                assert_ne!(own, draw(CommonRandomness::Private, phase, node, 6));
+                assert_ne!(own, shared);
+                let others = nodes.into_iter().filter(|other| *other != node);
+                others.for_each(|other| assert_ne!(own, draw(CommonRandomness::Private, phase, other, 5)));
+            }
+            let of_phase = |phase| draw(CommonRandomness::Private, phase, node, 5);
+            assert_ne!(of_phase(Phase::Train), of_phase(Phase::Evaluate));
+        }
     }
 
     #[test]

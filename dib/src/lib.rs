@@ -23,6 +23,7 @@ mod pose;
 pub mod rate;
 pub mod regression;
 pub mod selection;
+pub mod weights;
 
 /// Incremented whenever the same scenario and seed give different bits than before: a run must not silently continue
 /// from a checkpoint of another version.
@@ -38,9 +39,9 @@ pub use channel::{
     Measure, Observed, Power, PowerGroup, Snr, Symbols, channel_uses,
 };
 pub use common::{
-    BatchOrder, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding, gradient_rounding,
-    initial_weights, receiver_embedding, reparameterisation, reparameterisation_from, selection_stream,
-    sensor_noise, simulation_keys,
+    BatchOrder, CommonRandomness, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding,
+    gradient_rounding, initial_weights, receiver_embedding, reparameterisation, reparameterisation_from,
+    selection_stream, sensor_noise, simulation_keys,
 };
 pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};
@@ -55,3 +56,4 @@ pub use pose::{aligned_joint_error, joint_error};
 pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, rates, row_rates};
 pub use regression::advantages_over_gains;
 pub use selection::{Draw, LogProbability, MAX_SET_COUNT, SelectorShape, ShapeError};
+pub use weights::ReceiverWeights;

@@ -68,9 +68,12 @@ fuzz_target!(|content: &[u8]| {
 fn turn(content: &[u8]) {
     let Ok(turn) = Turn::decode(content) else { return };
     let _ = CONTEXT.link(0, 0).check(turn.stamp.as_ref(), When::round(0));
+    // Of the middle of a round; and of its end, where all ticks, and where some were requested.
+    let all = vec![true; CONTEXT.ticks()];
+    let some: Vec<bool> = (0..CONTEXT.ticks()).map(|tick| tick % 3 == 0).collect();
     for granted in [vec![], vec![(0, 0), (3, 1), (9, 0)]] {
-        for is_last in [false, true] {
-            let _ = transmitter::check_gradients(&CONTEXT, &granted, is_last, turn.gradients.as_ref());
+        for requested in [None, Some(&all[..]), Some(&some[..])] {
+            let _ = transmitter::check_gradients(&CONTEXT, &granted, requested, turn.gradients.as_ref());
         }
     }
     if let Some(requests) = turn.requests {

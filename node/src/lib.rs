@@ -19,11 +19,11 @@ mod traces;
 pub use audit::batch_digest;
 pub use command::{
     Options, SecurityOptions, boolean, complain, listening, log_to_stderr, own_address, parse, parse_from,
-    say, seed,
+    say, seed, shell_path, shell_word,
 };
 pub use compute::{
     BATCHES_UNDER_WAY, Compute, Context, Employ, Machine, Profiler, ProfilerPhase, Stopwatch, Surroundings,
-    all_kept, compute_within, device_name, first_pass, in_parallel, is_parameter, is_validation,
+    Weighting, all_kept, compute_within, device_name, first_pass, in_parallel, is_parameter, is_validation,
     join_machines, on_threads, pack_state, reloaded, resolve_device, restore, restore_data, save,
     unpack_state,
 };
@@ -33,10 +33,10 @@ pub use control::{
 };
 pub use described::{
     Build, BuildChannel, EncoderModules, Wanted, WantedChannel, WeightFiles, adamw, advantages, air,
-    air_digest, bind_weights, check_channels, check_data_names, check_kinds, coding, data_nearby,
-    data_source, digest_with_traces, encoder, files, gradient_element, layers, libraries, log_probability,
-    module, network, open_data, rate_estimator, register_channel, register_kind, rounding, seen, sparse_term,
-    task_inputs, try_channels,
+    air_digest, bind_weights, check_channels, check_data_names, check_kinds, coding, common_randomness,
+    data_nearby, data_source, digest_with_traces, encoder, files, gradient_element, layers, libraries,
+    log_probability, module, network, open_data, rate_estimator, register_channel, register_kind, rounding,
+    seen, sparse_term, task_inputs, try_channels,
 };
 pub use digital::{DigitalLink, SentBlock};
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};

@@ -84,7 +84,10 @@ function paintTick(store, round, tick, found, isWanted) {
   const parts = [];
   const row = (name, ...content) => parts.push(make("dt", {}, name), make("dd", {}, ...content));
   const chip = (text, data, isCapped) => make("span", { class: "chip", ...data }, isCapped ? make("s", { title: "taken away by the cap" }, text) : text);
-  if (found.u) row("u", bars(found.u));
+  if (found.u?.length) row("u", bars(found.u));
+  // Where every node draws its own.
+  (found.own_u?.receivers ?? []).forEach((u, t) => row(`u of rx ${t}`, bars(u)));
+  (found.own_u?.transmitters ?? []).forEach((u, k) => row(`u of tx ${k}`, bars(u)));
   if (found.requests) {
     run.receivers.forEach((receiver, t) => row(`rx ${t} · ${receiver.task}`, "requests ", ...found.requests[t].map((k) => chip(`tx ${k}`, { "data-request": `${t} ${k}` }))));
     run.transmitters.forEach((transmitter, k) => {

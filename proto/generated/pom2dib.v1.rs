@@ -70,7 +70,7 @@ pub struct Gradients {
     pub z: ::core::option::Option<Tensor>,
     /// of the type that train.gradient_coding says
     ///
-    /// with a round's last gradients: the receiver's cost at every tick of it
+    /// with a round's last gradients: the receiver's cost at each of its ticks at which it requested
     #[prost(double, repeated, tag = "2")]
     pub costs: ::prost::alloc::vec::Vec<f64>,
     /// absent: every entry was
@@ -99,7 +99,7 @@ pub struct Features {
     /// a bit for every (tick, receiver, modality) of the ticks told: what was chosen, before the cap
     #[prost(bytes = "bytes", tag = "2")]
     pub choices: ::prost::bytes::Bytes,
-    /// a bit for every (tick, modality): this receiver's granted entries
+    /// a bit for every (tick, modality): this receiver's granted entries; empty: none
     #[prost(bytes = "bytes", tag = "3")]
     pub granted: ::prost::bytes::Bytes,
     /// \[entries, samples, feature_dim\]; absent where features are coded
@@ -125,6 +125,9 @@ pub struct Features {
     /// in service: a bit for every (entry, sample) that was not observed; empty: all were
     #[prost(bytes = "bytes", tag = "10")]
     pub absent: ::prost::bytes::Bytes,
+    /// at the end of a round where train.objective is worst, by themselves: of all receivers, at all its ticks
+    #[prost(double, repeated, tag = "11")]
+    pub costs: ::prost::alloc::vec::Vec<f64>,
 }
 /// The integers of all entries, in the order of z: one stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -325,6 +328,9 @@ pub struct ReceiverRound {
     /// of each transmitter, to be the first that its selector draws, mean over the ticks; empty without a selector
     #[prost(double, repeated, tag = "21")]
     pub probabilities: ::prost::alloc::vec::Vec<f64>,
+    /// how much this receiver counted, where train.objective is worst
+    #[prost(double, optional, tag = "22")]
+    pub weight: ::core::option::Option<f64>,
 }
 /// What entries spent in the air, summed over those that crossed a channel which is not ideal.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]

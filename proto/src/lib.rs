@@ -129,11 +129,36 @@ pub fn granted(features: &v1::Features, modalities: usize) -> Vec<(usize, usize)
     set_bits(&features.granted).map(|place| (place / modalities, place % modalities)).collect()
 }
 
-/// The bits of entries (tick, modality), all of them among the first `ticks`.
+/// The bits of entries (tick, modality), all of them among the first `ticks`; no byte if there are none.
 pub fn encode_granted(granted: &[(usize, usize)], ticks: usize, modalities: usize) -> bytes::Bytes {
+    if granted.is_empty() {
+        return bytes::Bytes::new();
+    }
     let mut bits = vec![false; ticks * modalities];
     granted.iter().for_each(|(tick, modality)| bits[tick * modalities + modality] = true);
     encode_bits(&bits)
+}
+
+/// The entries of [`encode_granted`], by tick, then modality. There is one way to say each: whoever grants nothing
+/// sends no byte.
+///
+/// # Errors
+///
+/// [`WireError`] if the length does not match, a later bit is set, or bytes say that nothing is granted.
+pub fn decode_granted(
+    bytes: &[u8],
+    ticks: usize,
+    modalities: usize,
+) -> Result<Vec<(usize, usize)>, WireError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    decode_bits("granted", bytes, ticks * modalities)?;
+    let entries: Vec<_> = set_bits(bytes).map(|place| (place / modalities, place % modalities)).collect();
+    if entries.is_empty() {
+        check_length("granted", "bytes", bytes.len(), 0)?;
+    }
+    Ok(entries)
 }
 
 /// Rates in whole 1024ths of a nat, as those of dithered features travel.
@@ -174,4 +199,27 @@ pub fn check_length(
     expected: usize,
 ) -> Result<(), WireError> {
     if got == expected { Ok(()) } else { Err(WireError::Length { what, unit, got, expected }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_come_back_and_none_take_no_byte() {
+        for granted in [vec![], vec![(0, 0)], vec![(0, 1), (2, 0), (2, 2)]] {
+            let bytes = encode_granted(&granted, 3, 3);
+            assert_eq!(bytes.len(), if granted.is_empty() { 0 } else { 2 });
+            assert_eq!(decode_granted(&bytes, 3, 3).unwrap(), granted);
+        }
+    }
+
+    #[test]
+    fn grants_of_another_length_or_in_another_way_are_refused() {
+        let complaint = |bytes: &[u8]| decode_granted(bytes, 3, 3).unwrap_err().to_string();
+        assert_eq!(complaint(&[0, 0]), "granted has 2 bytes, expected 0");
+        assert_eq!(complaint(&[1]), "granted has 1 bytes, expected 2");
+        assert_eq!(complaint(&[1, 0, 0]), "granted has 3 bytes, expected 2");
+        assert_eq!(complaint(&[0, 2]), "granted names 9, but there are only 9");
+    }
 }

@@ -53,6 +53,8 @@ pub enum Purpose {
     Loss,
     /// The same in an evaluation pass.
     EvaluationLoss,
+    /// Whether training drops an entry at a tick.
+    ModalityDropout,
     /// The gain of a channel in a block of training.
     Gain,
     /// The same in an evaluation pass.
@@ -101,6 +103,7 @@ impl Purpose {
             Purpose::GradientRounding => "gradient-rounding",
             Purpose::Loss => "loss",
             Purpose::EvaluationLoss => "evaluation-loss",
+            Purpose::ModalityDropout => "modality-dropout",
             Purpose::Gain => "gain",
             Purpose::EvaluationGain => "evaluation-gain",
             Purpose::Snr => "snr",

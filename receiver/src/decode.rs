@@ -54,7 +54,7 @@ impl Decoders {
             node::network(context, described, &name, node::module(described, &[inputs], outputs)?)
         };
         Ok(Decoders {
-            joint: build("joint", &scenario.joint(task), scenario.entries_per_receiver() * d + gains)?,
+            joint: build("joint", &scenario.joint(task), scenario.joint_inputs(context.index))?,
             local: build("local", &scenario.local(task), 2 * d + gains.min(1))?,
             embeddings,
             feedback: feedback(context)?,
@@ -87,38 +87,33 @@ impl Decoders {
     ) -> Result<Tensor, NodeError> {
         let mut upload = Upload::new();
         let planned = JointInput::plan(context, granted, (samples, groups), &mut upload);
-        Ok(self.joint.infer_from(planned.input(&upload.send(&context.device)?))?)
+        let input = planned.input(&upload.send(&context.device)?, &self.embeddings)?;
+        Ok(self.joint.infer_from(input)?)
     }
 
     /// Decodes all ticks of a part of a training round at once, computes the losses, and adds to the decoders'
     /// gradients.
     ///
     /// The objective of a tick is the mean over its samples of CE(joint) + beta * sum over its entries of (CE(local) +
-    /// rate); what is differentiated is the sum over ticks.
+    /// rate); what is differentiated is the sum over ticks, times a factor: how much this receiver counts.
     pub(crate) fn learn(
         &mut self,
         context: &Context,
         task: &TaskData,
         rows: &[usize],
         granted: &Granted<'_>,
-        beta: f64,
+        (beta, factor): (f64, f64),
         profiler: &mut Profiler,
     ) -> Result<Decoded, NodeError> {
         let samples = context.samples();
-        let weight = 1.0 / samples as f64;
+        let weight = factor / samples as f64;
         profiler.turn_to(ProfilerPhase::Pack);
         let mut upload = Upload::new();
         let joint = JointInput::plan(context, granted, (samples, &context.groups(samples)), &mut upload);
         let local = LocalUpload::new(context, granted, &mut upload);
         let uploaded = upload.send(&context.device)?;
-        let joint = self.learn_joint(
-            context,
-            joint.input(&uploaded),
-            &task.train_targets(rows),
-            granted,
-            weight,
-            profiler,
-        )?;
+        let input = joint.input(&uploaded, &self.embeddings)?;
+        let joint = self.learn_joint(context, input, &task.train_targets(rows), granted, weight, profiler)?;
         let local_rows: Vec<usize> = granted
             .entries
             .iter()
@@ -204,14 +199,19 @@ impl Decoders {
 }
 
 /// All features side by side in (k, m) order, zeros where not granted: a block of each (k, m) that was granted at any
-/// tick.
+/// tick. Where entries of a kind share a map, their blocks lie on top of each other, which adds them up, and beside
+/// each lies the embedding of who sent it.
 struct JointInput {
     rows: usize,
     d: usize,
     /// Of each block: which (k, m), its number among what is uploaded, and where its rows stand.
     blocks: Vec<(usize, usize, Vec<Segment>)>,
+    /// Of every (k, m) its kind, if those of a kind share a map.
+    kinds: Option<Vec<usize>>,
     /// Of the gains of all links, if the receiver sees any: likewise, and their column.
     gains: Option<(usize, usize, Vec<Segment>)>,
+    /// The same of which entries have come, if the decoder is told.
+    mask: Option<(usize, usize, Vec<Segment>)>,
 }
 
 impl JointInput {
@@ -239,7 +239,9 @@ impl JointInput {
         });
         let blocks = blocks.collect();
         let gains = JointInput::plan_gains(context, granted, groups, upload);
-        JointInput { rows: granted.ticks * samples, d, blocks, gains }
+        let mask = JointInput::plan_mask(context, granted, samples, upload);
+        let kinds = context.scenario.shared_kinds();
+        JointInput { rows: granted.ticks * samples, d, blocks, kinds, gains, mask }
     }
 
     /// The gains of all links at every tick, behind all features; in evaluation, at every group of samples.
@@ -262,25 +264,75 @@ impl JointInput {
             }
         }
         let rows = values.len() / width;
-        let column = context.scenario.entries_per_receiver() * context.feature_dim();
+        let column = context.scenario.joint_features();
         Some((upload.add(values, (rows, width)), column, segments))
     }
 
-    fn input(self, uploaded: &[Tensor]) -> Input {
-        let block = |(entry, number, segments): (usize, usize, Vec<Segment>)| Block {
-            values: uploaded[number].clone(),
-            column: entry * self.d,
-            segments,
-            learns: true,
-        };
-        let features = self.blocks.into_iter().map(block);
-        let gains = self.gains.map(|(number, column, segments)| Block {
+    /// Which entries have come, behind features and gains: 1 for each that has. Rows of a tick that lie side by side and
+    /// have the same entries are one row, repeated.
+    fn plan_mask(
+        context: &Context,
+        granted: &Granted<'_>,
+        samples: usize,
+        upload: &mut Upload,
+    ) -> Option<(usize, usize, Vec<Segment>)> {
+        let width = context.scenario.mask_inputs();
+        if width == 0 {
+            return None;
+        }
+        let mut come = vec![false; granted.ticks * samples * width];
+        for entry in &granted.entries {
+            for row in granted.received(entry).samples.iter().flat_map(|run| run.clone()) {
+                come[(entry.tick * samples + row) * width + entry.entry] = true;
+            }
+        }
+        let (mut values, mut segments, mut target) = (Vec::new(), Vec::new(), 0);
+        for tick in come.chunks((samples * width).max(1)) {
+            let rows: Vec<&[bool]> = tick.chunks(width).collect();
+            for same in rows.chunk_by(|one, next| one == next) {
+                segments.push(Segment {
+                    source: values.len() / width,
+                    target,
+                    rows: same.len(),
+                    repeat: true,
+                });
+                values.extend(same[0].iter().map(|&come| if come { 1.0 } else { 0.0 }));
+                target += same.len();
+            }
+        }
+        let rows = values.len() / width;
+        let column = context.scenario.joint_inputs(context.index) - width;
+        Some((upload.add(values, (rows, width)), column, segments))
+    }
+
+    /// `embeddings` are those of all (k, m).
+    fn input(self, uploaded: &[Tensor], embeddings: &Tensor) -> Result<Input, NodeError> {
+        let mut blocks = Vec::with_capacity(2 * self.blocks.len() + 2);
+        let mut senders = Vec::new();
+        for (entry, number, segments) in self.blocks {
+            let mut column = entry * self.d;
+            if let Some(kinds) = &self.kinds {
+                column = 2 * self.d * kinds[entry];
+                let same = |segment: &Segment| Segment { source: 0, repeat: true, ..*segment };
+                senders.push(Block {
+                    values: embeddings.narrow(0, entry, 1)?,
+                    column: column + self.d,
+                    segments: segments.iter().map(same).collect(),
+                    learns: false,
+                });
+            }
+            blocks.push(Block { values: uploaded[number].clone(), column, segments, learns: true });
+        }
+        let beside = |(number, column, segments): (usize, usize, Vec<Segment>)| Block {
             values: uploaded[number].clone(),
             column,
             segments,
             learns: false,
-        });
-        Input::Blocks { rows: self.rows, blocks: features.chain(gains).collect() }
+        };
+        blocks.extend(senders);
+        blocks.extend(self.gains.map(beside));
+        blocks.extend(self.mask.map(beside));
+        Ok(Input::Blocks { rows: self.rows, blocks })
     }
 }
 

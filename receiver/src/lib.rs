@@ -18,6 +18,7 @@ mod serve;
 mod strengths;
 mod tables;
 mod task;
+mod told_costs;
 
 pub use answers::{Answers, UsedFeature};
 pub use machine::{Input, Output, ReceiverMachine};

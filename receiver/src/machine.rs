@@ -10,7 +10,7 @@ use data::DataFile;
 use dib::{BatchOrder, Channel, Mac, Network};
 use node::{
     Awaited, BATCHES_UNDER_WAY, Context, DigitalLink, FixedSelection, Machine, Next, NodeError, Profiler,
-    ProfilerPhase, Schedule, Selector,
+    ProfilerPhase, Role, Schedule, Selector, Weighting,
 };
 use proto::{
     When,
@@ -94,6 +94,8 @@ pub struct ReceiverMachine {
     /// The selection of the whole run, where it is drawn once.
     pub(crate) fixed: Option<FixedSelection>,
     pub(crate) decoders: Decoders,
+    /// How much each receiver counts.
+    pub(crate) weighting: Weighting,
     pub(crate) batches: BatchOrder,
     /// What the features of each transmitter come through.
     channels: Vec<Arc<dyn Channel<f32>>>,
@@ -135,6 +137,8 @@ enum Awaiting {
     },
     /// The features of a part of a training round.
     Training(Box<Round>),
+    /// What a training round cost all receivers.
+    Costs(Box<Round>),
     /// The features of a piece of an evaluation pass.
     Evaluating(Box<Pass>),
     /// The features of a batch of a stream.
@@ -165,6 +169,7 @@ impl ReceiverMachine {
                 .collect(),
             mac: context.mac(context.index),
             tables: Tables::new(&context, task.test_samples()),
+            weighting: Weighting::new(&context, Role::Receiver),
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             given_up: vec![VecDeque::new(); context.scenario.transmitters()],
             excused: vec![false; context.scenario.transmitters()],
@@ -230,7 +235,7 @@ impl ReceiverMachine {
         let selector = self.selector.iter_mut().map(Selector::network_mut);
         let networks = selector.chain(self.decoders.networks_mut());
         self.version = node::restore(state, &self.context.device, networks)?;
-        Ok(())
+        self.weighting.restore(state)
     }
 
     // ------------------------------------------------------------------------------------------------- orders
@@ -265,7 +270,7 @@ impl ReceiverMachine {
             Some(Order::Save(save)) => {
                 emit(Output::State(
                     save.version,
-                    node::save(self.networks(), self.task.kept(), Vec::new(), self.version)?,
+                    node::save(self.networks(), self.task.kept(), self.weighting.tensors()?, self.version)?,
                 ));
                 self.schedule.done();
             }
@@ -351,6 +356,7 @@ impl ReceiverMachine {
         self.incomplete = None;
         match std::mem::replace(&mut self.stage, Awaiting::Idle { unsent: None }) {
             Awaiting::Training(round) => self.learn(round, emit),
+            Awaiting::Costs(round) => self.settle(*round, emit),
             Awaiting::Evaluating(pass) => self.evaluate_piece(*pass, emit),
             Awaiting::Serving(batch) => self.answer(batch, emit),
             Awaiting::Idle { .. } => {
@@ -472,7 +478,10 @@ impl ReceiverMachine {
     fn due(&self) -> Option<When> {
         match &self.stage {
             Awaiting::Idle { .. } => None,
-            Awaiting::Training(round) => Some(When::Round { round: round.round, part: round.part as u64 }),
+            // Costs come as the answer to one part more than the round has.
+            Awaiting::Training(round) | Awaiting::Costs(round) => {
+                Some(When::Round { round: round.round, part: round.part as u64 })
+            }
             Awaiting::Evaluating(pass) => Some(pass.when()),
             Awaiting::Serving(batch) => Some(batch.when()),
         }
@@ -483,7 +492,7 @@ impl ReceiverMachine {
         match &self.stage {
             Awaiting::Idle { .. } => 0,
             Awaiting::Training(round) => self.context.parts() - round.part,
-            Awaiting::Evaluating(_) | Awaiting::Serving(_) => 1,
+            Awaiting::Costs(_) | Awaiting::Evaluating(_) | Awaiting::Serving(_) => 1,
         }
     }
 }

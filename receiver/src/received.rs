@@ -94,6 +94,7 @@ impl Received {
         through: Through<'_>,
     ) -> Result<Self, WireError> {
         context.link(k, context.index).check(features.stamp.as_ref(), when)?;
+        check_length("costs", "values", features.costs.len(), 0)?;
         let (phase, first_tick) = address(context, when);
         let (receivers, modalities) = (context.scenario.receivers(), context.scenario.modalities(k));
         let told = context.told_ticks(requested);
@@ -511,8 +512,7 @@ fn check_granted(
     (ticks, modalities): (usize, usize),
     expected: &[(usize, usize)],
 ) -> Result<(), WireError> {
-    decode_bits("granted", &features.granted, ticks * modalities)?;
-    let granted = proto::granted(features, modalities);
+    let granted = proto::decode_granted(&features.granted, ticks, modalities)?;
     let odd = (0..granted.len().max(expected.len())).find(|&at| granted.get(at) != expected.get(at));
     let Some(at) = odd else { return Ok(()) };
     let entry =

@@ -1,10 +1,10 @@
 //! What a receiver's selector does: draw whom to request, and learn from what that cost.
 
 use candle_core::Tensor;
-use dib::{Draw, Phase, RowAddresses, SelectorNode, common, selection_stream};
+use dib::{Draw, Phase, RowAddresses, SelectorNode, selection_stream};
 use node::{AirTime, Choice, NodeError};
 use randomness::Stream;
-use scenario::Requests;
+use scenario::{Credit, Requests};
 
 use crate::ReceiverMachine;
 
@@ -85,14 +85,13 @@ impl ReceiverMachine {
         vec![always; ticks]
     }
 
-    /// The common randomness of some ticks (or of a pass), a row each, and beside it the gains that the selector sees,
-    /// from a time on.
+    /// u at some ticks (or of a pass), a row each, and beside it the gains that the selector sees, from a time on.
     fn selector_input(&self, moments: &[u64], first: AirTime) -> Result<Tensor, NodeError> {
         let (context, t) = (&self.context, self.context.index);
         let width = context.feature_dim() + context.scenario.gains_at_receiver_selector(t);
         let mut rows = Vec::with_capacity(moments.len() * width);
         for (tick, &moment) in moments.iter().enumerate() {
-            rows.extend(common(context.seed, first.phase, moment, context.feature_dim()));
+            rows.extend(context.u(first.phase, SelectorNode::Receiver(t), moment));
             rows.extend(context.gains_at_receiver(t, first.later(tick)));
         }
         Ok(Tensor::from_vec(rows, (moments.len(), width), &context.device)?)
@@ -103,21 +102,37 @@ impl ReceiverMachine {
         selection_stream(self.context.seed, phase, SelectorNode::Receiver(t), t, moment)
     }
 
-    /// One step of the selector along the score function (21). Gives log-probability x advantage, mean over ticks.
+    /// One step of the selector along the score function (21), given this receiver's costs, and those of all where they
+    /// are told. Gives log-probability x advantage, mean over ticks.
     pub(crate) fn learn_selection(
         &mut self,
         round: u64,
         choice: Option<&Choice>,
-        costs: &[f64],
+        (own, all): (&[f64], &[Vec<f64>]),
     ) -> Result<f64, NodeError> {
+        let judging = self.judging(own, all);
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
         let baseline = self.context.scenario.train.baseline;
         let bonus = |row| selector.entropy_bonus(&self.context, round, choice, row);
-        let costs: Vec<f64> = costs.iter().enumerate().map(|(row, cost)| cost + bonus(row)).collect();
+        let costs: Vec<f64> = judging.iter().enumerate().map(|(row, cost)| cost + bonus(row)).collect();
         let took_part = vec![true; costs.len()];
         let first = AirTime::of_training(self.context.first_tick(round));
         let gains = |tick| self.context.gains_at_receiver(self.context.index, first.later(tick));
-        let advantages = node::advantages(baseline, &costs, &took_part, self.task.label_entropy(), gains);
+        let label_entropy = self.weighting.factor(self.context.index) * self.task.label_entropy();
+        let advantages = node::advantages(baseline, &costs, &took_part, label_entropy, gains);
         Ok(selector.learn(&self.context, round, choice, &advantages)? / costs.len() as f64)
+    }
+
+    /// What judges its requests at every tick: its own cost, as much as it counts. Where the costs of all are told and
+    /// credit is shared, the sum of all as much as each counts: what it takes by a request, another goes without.
+    fn judging(&self, own: &[f64], all: &[Vec<f64>]) -> Vec<f64> {
+        if all.is_empty() || self.context.scenario.train.credit == Credit::Own {
+            let factor = self.weighting.factor(self.context.index);
+            return own.iter().map(|cost| factor * cost).collect();
+        }
+        let factors: Vec<f64> = (0..all.len()).map(|t| self.weighting.factor(t)).collect();
+        let at =
+            |tick: usize| factors.iter().zip(all).map(|(factor, costs)| factor * costs[tick]).sum::<f64>();
+        (0..own.len()).map(at).collect()
     }
 }

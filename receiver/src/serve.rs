@@ -149,11 +149,11 @@ fn spawn(
     state: Option<Vec<u8>>,
     activity: Activity,
 ) -> Compute<Input, Output> {
-    let folder = options.data.clone();
+    let own = options.clone();
     Compute::spawn(options.threads, activity, move |emit| {
         let task = context.scenario.receiver[context.index].task.clone();
         let needs = Needs { modalities: &[], tasks: std::slice::from_ref(&task) };
-        let Divided { train, validation } = node::open_data(&context, folder, &needs, state.as_deref())?;
+        let Divided { train, validation } = node::open_data(&context, &own, &needs, state.as_deref())?;
         let validation = validation.map(|rows| TaskData::new(rows.as_ref(), &task)).transpose()?;
         let task = TaskData::new(train.as_ref(), &task)?;
         let data = node::digest_with_traces(task.digest(), &context.scenario);

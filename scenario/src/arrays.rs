@@ -59,8 +59,11 @@ const WIDEST: usize = 1 << 20;
 impl Scenario {
     pub(crate) fn validate_arrays(&self) -> Result<(), ScenarioError> {
         within("data.noise_width", self.data.noise_width, 1, WIDEST)?;
-        let of_handwritten =
-            [("data.validation", self.data.validation), ("data.frozen_audio", self.data.frozen_audio)];
+        let of_handwritten = [
+            ("data.validation", self.data.validation),
+            ("data.test_speaker", self.data.test_speaker.is_some()),
+            ("data.frozen_audio", self.data.frozen_audio),
+        ];
         for (key, is_set) in of_handwritten {
             if is_set && self.data.source != "handwritten" {
                 return Err(ScenarioError::invalid(key, "is for data.source \"handwritten\" alone"));

@@ -1,9 +1,12 @@
-//! What can go wrong in evaluation: sensors that are off, and sensors with noise.
+//! What can go wrong in evaluation: sensors that are off, noisy, blurred, or lag behind.
 
-use crate::{Scenario, ScenarioError};
+use crate::{Scenario, ScenarioError, validate::within_reals};
 
 /// Upper limit of `evaluation.sensor_noise`.
 const MOST_NOISE: f64 = 1e3;
+
+/// Upper limit of `evaluation.blur`.
+const MOST_BLUR: f64 = 1e3;
 
 impl Scenario {
     /// Whether modality m of transmitter k is off in evaluation: its entries never arrive.
@@ -30,6 +33,16 @@ impl Scenario {
         }
     }
 
+    /// Whether test rows follow each other in time, so that a sensor can lag behind; none: the data set itself says so.
+    pub fn is_in_time(&self) -> Option<bool> {
+        match self.data.source.as_str() {
+            "mmfi" => Some(true),
+            "arrays" => Some(self.evaluation.recordings.is_some()),
+            "digits" | "handwritten" => Some(false),
+            _ => None,
+        }
+    }
+
     pub(crate) fn validate_conditions(&self) -> Result<(), ScenarioError> {
         if let Some(name) = self.evaluation.off.iter().find(|name| self.sensor(name).is_none()) {
             let known: Vec<String> = (0..self.transmitters())
@@ -45,6 +58,20 @@ impl Scenario {
         if !(0.0..=MOST_NOISE).contains(&noise) {
             let what = format!("is {noise}; it must be from 0 to {MOST_NOISE}");
             return Err(ScenarioError::invalid("evaluation.sensor_noise", what));
+        }
+        within_reals("evaluation.blur", self.evaluation.blur, 0.0, MOST_BLUR)?;
+        let (stale, source) = (self.evaluation.stale, &self.data.source);
+        if stale > 0 && self.is_in_time() == Some(false) {
+            let remedy = match source.as_str() {
+                "arrays" => {
+                    ": name the array that says which test rows are a recording with evaluation.recordings"
+                }
+                _ => "; set it to 0",
+            };
+            let what = format!(
+                "is {stale}, but nobody knows of rows of data.source \"{source}\" that follow each other in time{remedy}"
+            );
+            return Err(ScenarioError::invalid("evaluation.stale", what));
         }
         Ok(())
     }
@@ -71,6 +98,20 @@ mod tests {
     }
 
     #[test]
+    fn sensors_lag_behind_where_rows_follow_each_other_in_time() {
+        let of = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+            Scenario::parse(SCENARIO, "my.toml", &sets).map_err(|error| error.to_string())
+        };
+        let arrays = ["data.source=arrays", "evaluation.stale=2", "evaluation.recordings=recording"];
+        assert_eq!(of(&arrays).unwrap().is_in_time(), Some(true));
+        let unnamed = of(&arrays[..2]).unwrap_err();
+        assert!(unnamed.contains("evaluation.stale is 2") && unnamed.ends_with("with evaluation.recordings"));
+        assert_eq!(of(&["data.source=mmfi", "evaluation.stale=1"]).unwrap().is_in_time(), Some(true));
+        assert_eq!(of(&["data.source=mine", "evaluation.stale=1"]).unwrap().is_in_time(), None);
+    }
+
+    #[test]
     fn what_is_no_sensor_and_no_noise_is_refused_in_one_line() {
         for (set, expected) in [
             ("evaluation.off=[\"2\"]", "evaluation.off names \"2\"; a sensor is a transmitter"),
@@ -78,6 +119,12 @@ mod tests {
             ("evaluation.off=[\"mel\"]", "evaluation.off names \"mel\""),
             ("evaluation.sensor_noise=-0.1", "evaluation.sensor_noise is -0.1; it must be from 0 to 1000"),
             ("evaluation.sensor_noise=nan", "evaluation.sensor_noise is NaN"),
+            ("evaluation.blur=-1.0", "evaluation.blur is -1; it must be from 0 to 1000"),
+            ("evaluation.blur=nan", "evaluation.blur is NaN"),
+            (
+                "evaluation.stale=2",
+                "evaluation.stale is 2, but nobody knows of rows of data.source \"digits\"",
+            ),
         ] {
             let line = with(set).unwrap_err();
             assert!(line.contains(expected) && line.lines().count() == 1, "{line}");

@@ -18,6 +18,10 @@ pub struct Data {
     pub path: Option<std::path::PathBuf>,
     /// HandWritten: whether a held-out part of the training set replaces the test set.
     pub validation: bool,
+    /// HandWritten: the speaker whose recordings are the test set's and nobody else's: no other recording is tested,
+    /// and none of these is trained or validated on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_speaker: Option<String>,
     /// HandWritten: whether every training image keeps the clip and the augmentation of the first epoch.
     pub frozen_audio: bool,
     /// Digits and HandWritten: how much the audio of training samples is augmented.
@@ -88,6 +92,7 @@ impl Default for Data {
             source: BUILT_IN_SOURCES[0].into(),
             path: None,
             validation: false,
+            test_speaker: None,
             frozen_audio: false,
             augmentation: Augmentation::Moderate,
             image_scale: ImageScale::Range,
@@ -111,7 +116,12 @@ pub(crate) fn take_own_keys(scenario: &mut Table) -> Table {
     if !data.get("source").and_then(|name| name.as_str()).is_some_and(is_own) {
         return Table::new();
     }
-    let all = Data { path: Some(Default::default()), groups: Some(String::new()), ..Data::default() };
+    let all = Data {
+        path: Some(Default::default()),
+        groups: Some(String::new()),
+        test_speaker: Some(String::new()),
+        ..Data::default()
+    };
     let known = Table::try_from(all).expect("there are strings, numbers and truth values only");
     let own: Vec<String> = data.keys().filter(|key| !known.contains_key(*key)).cloned().collect();
     own.into_iter().filter_map(|key| data.remove_entry(&key)).collect()

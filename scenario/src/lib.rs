@@ -12,6 +12,7 @@ mod data;
 mod device;
 mod difference;
 mod error;
+mod joint_map;
 mod keys;
 mod layer;
 mod link;
@@ -38,6 +39,7 @@ pub use channel::{Block, Channel, ChannelKind, Csi, Equaliser, Modulation, Power
 pub use data::{AudioScale, Augmentation, BUILT_IN_SOURCES, Data, ImageScale};
 pub use device::Device;
 pub use error::ScenarioError;
+pub use joint_map::JointMap;
 pub use layer::Layer;
 pub use link::{EmulatedLink, Policy, Straggler};
 pub use method::{Coding, Method, Rate, Selection};
@@ -49,7 +51,8 @@ pub use renamed::deprecated_keys;
 pub use snr::SnrDb;
 pub use task_input::TaskInput;
 pub use train::{
-    Baseline, Credit, GradientCoding, LogProbability, RateEstimator, Requests, SparseTerm, Train, TrainCoding,
+    Baseline, CommonRandomness, Credit, GradientCoding, LogProbability, Objective, RateEstimator, Requests,
+    SparseTerm, Train, TrainCoding,
 };
 
 use serde::{Deserialize, Serialize};
@@ -126,6 +129,10 @@ pub struct NetworkSection {
     pub limits: bool,
     /// Whether networks are given the gains of the links that they may know.
     pub see_channel: bool,
+    /// Whether joint decoders are told which entries have come, beside the zeros of those that have not.
+    pub mask: bool,
+    /// Whether the first map of joint decoders has a block of weights for every entry, or one for all of a kind.
+    pub joint_map: JointMap,
     /// K: the list of transmitters, repeated cyclically to this number. Default: its length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transmitters: Option<usize>,
@@ -172,6 +179,13 @@ pub struct Evaluation {
     pub off: Vec<String>,
     /// Noise of all sensors in evaluation: its standard deviation, in root mean squares of each sample.
     pub sensor_noise: f64,
+    /// Blur of all sensors in evaluation: the standard deviation of a Gaussian over neighbouring places, in places.
+    pub blur: f64,
+    /// By how many test rows all sensors lag behind in evaluation, within a recording.
+    pub stale: usize,
+    /// Arrays: the array whose equal values side by side make a recording of the test rows, in the order of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recordings: Option<String>,
 }
 
 /// For how long a draw of u and of the selection holds in evaluation.
@@ -344,6 +358,8 @@ impl Default for NetworkSection {
             transmitter_limit: 4,
             limits: true,
             see_channel: false,
+            mask: false,
+            joint_map: JointMap::Own,
             transmitters: None,
             receivers: None,
             encoder: Models::default(),
@@ -367,6 +383,9 @@ impl Default for Evaluation {
             patience: 0,
             off: Vec::new(),
             sensor_noise: 0.0,
+            blur: 0.0,
+            stale: 0,
+            recordings: None,
         }
     }
 }

@@ -72,7 +72,7 @@ impl Scenario {
 
     /// Whether entries that were granted may not come: receivers then go on without them.
     pub fn may_lose(&self) -> bool {
-        self.skips() || self.sends_bits()
+        self.skips() || self.sends_bits() || self.train.modality_dropout > 0.0
     }
 
     pub(crate) fn validate_links(&self) -> Result<(), ScenarioError> {
@@ -141,6 +141,15 @@ mod tests {
         let scenario = Scenario::parse(SCENARIO, "my.toml", &overrides).unwrap();
         assert!(scenario.skips());
         assert_eq!(scenario.link_between(1, 1).unwrap().loss, 0.25);
+    }
+
+    #[test]
+    fn entries_that_training_drops_may_be_missing_and_none_of_a_mac_may() {
+        assert!(!parse("").unwrap().may_lose());
+        assert!(parse("[train]\nmodality_dropout = 0.1").unwrap().may_lose());
+        let mac = "[[channel]]\nkind = \"mac\"\nsnr_db = 10\n[train]\nmodality_dropout = 0.1";
+        let message = parse(mac).unwrap_err().to_string();
+        assert!(message.contains("kind \"mac\" needs train.modality_dropout = 0: "), "{message}");
     }
 
     #[test]

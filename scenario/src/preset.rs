@@ -6,7 +6,7 @@ use toml::{Table, Value};
 /// a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// The paper's hyper-parameters.
+    /// The paper's hyper-parameters and, of HandWritten, its preparation of the data.
     Paper,
 }
 
@@ -27,15 +27,20 @@ impl Preset {
         }
     }
 
-    /// Writes the preset's keys into a scenario's table. A key that the preset leaves unset is removed.
-    pub(crate) fn apply(self, scenario: &mut Table) {
+    /// Writes the preset's keys into a scenario's table. A key that the preset leaves unset is removed. Which keys fit
+    /// depends on the data set, the one that `overridden` names: the table with what is set for the run.
+    pub(crate) fn apply(self, scenario: &mut Table, overridden: &Table) {
         let preset: Table = self.text().parse().expect("a preset is TOML");
+        let source = overridden.get("data").and_then(|data| data.get("source")?.as_str());
         for (section, keys) in preset {
+            // Other data sets would refuse some of them, and the paper says nothing of theirs.
+            if section == "data" && source != Some("handwritten") {
+                continue;
+            }
             let (Value::Table(keys), Some(place)) = (keys, section_of(scenario, &section)) else { continue };
             place.extend(keys);
         }
-        let is_mmfi = scenario.get("data").and_then(|data| data.get("source")?.as_str()) == Some("mmfi");
-        if let Some(network) = section_of(scenario, "network").filter(|_| is_mmfi) {
+        if let Some(network) = section_of(scenario, "network").filter(|_| source == Some("mmfi")) {
             network.insert("feature_dim".into(), 48.into());
         }
         if let Some(train) = section_of(scenario, "train") {
@@ -62,7 +67,9 @@ impl FromStr for Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Baseline, Credit, Scenario, SparseTerm, Train};
+    use crate::{
+        AudioScale, Augmentation, Baseline, Credit, Data, ImageScale, Scenario, SparseTerm, TaskInput, Train,
+    };
 
     const FILES: [(&str, &str, usize); 3] = [
         ("digits.toml", include_str!("../../scenarios/digits.toml"), 24),
@@ -94,6 +101,30 @@ mod tests {
             assert_eq!((network.receiver_limit, network.transmitter_limit), (2, 4));
             assert_eq!((network.limits, network.feature_dim), (true, feature_dim), "{file}");
         }
+    }
+
+    #[test]
+    fn the_papers_preset_prepares_handwritten_as_the_authors_script_does_and_no_other_data() {
+        let (_, handwritten, _) = FILES[1];
+        let busy = handwritten
+            .replace("\nimage_scale = \"range\"", "\nimage_scale = \"log\"")
+            .replace("\naudio_scale = \"clip\"", "\naudio_scale = \"standard\"")
+            .replace("\ntask_input = \"embedding\"", "\ntask_input = \"output\"");
+        assert_ne!(busy, handwritten);
+        let scenario = with_preset(&busy, &[]);
+        let Data { frozen_audio, augmentation, image_scale, audio_scale, .. } = scenario.data;
+        let found = (frozen_audio, augmentation, image_scale, audio_scale);
+        assert_eq!(found, (true, Augmentation::Script, ImageScale::Range, AudioScale::Clip));
+        assert_eq!(scenario.train.task_input, TaskInput::Embedding);
+        let moderate = with_preset(&busy, &["data.augmentation=moderate", "data.frozen_audio=false"]).data;
+        assert_eq!((moderate.augmentation, moderate.frozen_audio), (Augmentation::Moderate, false));
+
+        for (file, text, _) in [FILES[0], FILES[2]] {
+            assert_eq!(with_preset(text, &[]).data, Scenario::parse(text, file, &[]).unwrap().data, "{file}");
+        }
+        // An assignment may name the data set too.
+        assert!(!with_preset(handwritten, &["data.source=digits"]).data.frozen_audio);
+        assert!(with_preset(FILES[0].1, &["data.source=handwritten"]).data.frozen_audio);
     }
 
     #[test]

@@ -60,7 +60,9 @@ impl Scenario {
         let mut table: Table = text.parse().map_err(|error| malformed(origin, text, &error))?;
         let renamed = rename(&mut table);
         if let Some(preset) = preset {
-            preset.apply(&mut table);
+            let mut overridden = table.clone();
+            overrides.iter().try_for_each(|assignment| set(&mut overridden, assignment))?;
+            preset.apply(&mut table, &overridden);
         }
         for assignment in overrides {
             set(&mut table, assignment)?;
@@ -322,6 +324,7 @@ mod tests {
             ),
             ("data.noise_width=0", "data.noise_width is 0; it must be from 1 to 1048576"),
             ("data.validation=true", "data.validation is for data.source \"handwritten\" alone"),
+            ("data.test_speaker=theo", "data.test_speaker is for data.source \"handwritten\" alone"),
             ("data.frozen_audio=true", "data.frozen_audio is for data.source \"handwritten\" alone"),
             ("train.rounds=0", "train.rounds is 0; it must be at least 1"),
             ("train.ticks_per_round=0", "train.ticks_per_round is 0; it must be from 1 to 1048576"),
@@ -339,6 +342,12 @@ mod tests {
             ("train.entropy_until=nan", "train.entropy_until is NaN; it must be from 0 to 1"),
             ("train.cool_down=-0.1", "train.cool_down is -0.1; it must be from 0 to 1"),
             ("train.gamma=nan", "train.gamma is NaN; it must be 0 or more"),
+            ("train.modality_dropout=1.0", "train.modality_dropout is 1; it must be from 0 to 0.99"),
+            ("train.modality_dropout=nan", "train.modality_dropout is NaN; it must be from 0 to 0.99"),
+            ("train.empty_penalty=nan", "train.empty_penalty is NaN; it must be 0 or more"),
+            ("train.worst_memory=1.5", "train.worst_memory is 1.5; it must be from 0 to 1"),
+            ("train.worst_lr=nan", "train.worst_lr is NaN; it must be 0 or more"),
+            ("train.empty_penalty=-1.0", "train.empty_penalty is -1; it must be 0 or more"),
             ("train.coding_lr=inf", "train.coding_lr is inf; it must be 0 or more"),
             ("train.selection_lr=-1e-9", "train.selection_lr is -0.000000001; it must be 0 or more"),
             ("train.weight_decay=-0.5", "train.weight_decay is -0.5; it must be 0 or more"),
@@ -351,6 +360,11 @@ mod tests {
         ] {
             assert_eq!(refusal(SMALL, &[assignment]), format!("scenario: {expected}"));
         }
+        let both = ["train.objective=worst", "straggler.policy=skip"];
+        let expected =
+            "scenario: train.objective is \"worst\", for which nodes wait until they know all costs";
+        let refused = refusal(SMALL, &both);
+        assert!(refused.starts_with(expected) && refused.lines().count() == 1, "{refused}");
         let one_class = SMALL.replace("task = \"digit\"", "task = \"digit\"\nclasses = 1");
         let expected = "scenario: classes of receiver 0 is 1; it must be from 2 to 65536";
         assert_eq!(refusal(&one_class, &[]), expected);

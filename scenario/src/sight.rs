@@ -1,4 +1,5 @@
-//! Who sees which gains: what `network.see_channel` adds to what networks are given.
+//! What networks are given beside features: gains, by `network.see_channel`, and which entries have come, by
+//! `network.mask`.
 
 use crate::{
     Baseline, Block, Channel, Csi, EvaluationDraw, Requests, Scenario, ScenarioError, Selection, snr::SnrDb,
@@ -35,6 +36,17 @@ impl Scenario {
     pub fn gains_at_receiver(&self, t: usize) -> usize {
         let sees = (0..self.transmitters()).any(|k| self.receiver_sees(k, t));
         if sees { self.transmitters() } else { 0 }
+    }
+
+    /// How many indicators a joint decoder is given of which entries have come: one of each entry, or none.
+    pub fn mask_inputs(&self) -> usize {
+        if self.network.mask { self.entries_per_receiver() } else { 0 }
+    }
+
+    /// The number of inputs of receiver t's joint decoder: [features](Self::joint_features), then the gains that it
+    /// sees, then which entries have come.
+    pub fn joint_inputs(&self, t: usize) -> usize {
+        self.joint_features() + self.gains_at_receiver(t) + self.mask_inputs()
     }
 
     /// How many gains the encoders of transmitter k are given: that of the link to whom they encode for, if it sees
@@ -166,6 +178,15 @@ mod tests {
         assert!(range.receiver_sees(0, 0) && !range.transmitter_sees(0, 0));
         let blind = parse(tables, &["network.see_channel=false"]).unwrap();
         assert_eq!((blind.gains_at_receiver(0), blind.gains_at_transmitter(1)), (0, 0));
+    }
+
+    #[test]
+    fn a_joint_decoder_is_given_features_gains_and_a_mask() {
+        let rayleigh = "[[channel]]\nkind = \"rayleigh\"\nsnr_db = 3\n";
+        let inputs = |more: &[&str]| parse(rayleigh, more).unwrap().joint_inputs(0);
+        assert_eq!(inputs(&["network.feature_dim=5"]), 2 * 5 + 2);
+        assert_eq!(inputs(&["network.feature_dim=5", "network.mask=true"]), 2 * 5 + 2 + 2);
+        assert_eq!(inputs(&["network.see_channel=false", "network.mask=true"]), 2 * 24 + 2);
     }
 
     #[test]

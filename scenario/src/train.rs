@@ -42,6 +42,19 @@ pub struct Train {
     pub gamma: f64,
     /// Which grants the sparse term counts.
     pub sparse_term: SparseTerm,
+    /// What a receiver without an entry pays at a tick, beside what its decoder makes of zeros.
+    pub empty_penalty: f64,
+    /// Who draws u, the randomness that selectors are given, and how often.
+    pub common_randomness: CommonRandomness,
+    /// The probability that a modality of a transmitter is dropped at a training tick, at all receivers: they decode
+    /// without it, as if it had not been granted.
+    pub modality_dropout: f64,
+    /// What is made small: the sum of the receivers' objectives, or that of the worst receiver.
+    pub objective: Objective,
+    /// Where the worst receiver counts: how fast weights move to those that pay more.
+    pub worst_lr: f64,
+    /// The same: by what their logarithms shrink from round to round, so that they forget.
+    pub worst_memory: f64,
     /// How the rate is estimated.
     pub rate_estimator: RateEstimator,
     /// Whether training uses the rate of the sent or of the received features.
@@ -80,6 +93,30 @@ pub enum SparseTerm {
     Own,
     /// All receivers' granted entries.
     Global,
+}
+
+/// Who draws u, the randomness that selectors are given, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CommonRandomness {
+    /// All nodes share a draw, anew at every tick (Algorithm 1).
+    #[default]
+    Common,
+    /// All nodes share one draw, the same at all ticks of training and evaluation: u is a constant.
+    Fixed,
+    /// Every node draws its own, anew at every tick.
+    Private,
+}
+
+/// What of the receivers' objectives is made small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// Their sum, (P3).
+    #[default]
+    Sum,
+    /// The largest: their sum under weights, which move after every round to those that paid more.
+    Worst,
 }
 
 /// Codings that a scenario may choose in place of its method's.
@@ -237,6 +274,11 @@ impl Train {
         self.gamma != 0.0 && self.sparse_term == SparseTerm::Global
     }
 
+    /// Whether every node learns after a round what it cost all receivers, at every tick: their weights follow from that.
+    pub fn tells_costs(&self) -> bool {
+        self.objective == Objective::Worst
+    }
+
     /// The factor of the learning rates: 1, and during the cool-down linearly less; it would reach 0 right after the
     /// last round.
     fn warmth(&self, round: u64) -> f64 {
@@ -267,6 +309,12 @@ impl Default for Train {
             beta_rise: 0.6,
             gamma: 0.0,
             sparse_term: SparseTerm::Own,
+            empty_penalty: 1.0,
+            common_randomness: CommonRandomness::Common,
+            objective: Objective::Sum,
+            worst_lr: 0.5,
+            worst_memory: 0.95,
+            modality_dropout: 0.0,
             rate_estimator: RateEstimator::PerDimension,
             rate_at: RateAt::Sent,
             requests: Requests::Learned,

@@ -9,6 +9,9 @@ const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 /// The largest share of the training rows that may be held out.
 const MOST_HELD_OUT: f64 = 0.9;
 
+/// The largest share of the entries that training may drop: with all of them dropped nobody would learn.
+const MOST_DROPPED: f64 = 0.99;
+
 impl Scenario {
     /// Checks all values beyond their types. The data set checks the names of modalities and tasks.
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
@@ -71,6 +74,8 @@ impl Scenario {
             ("train.beta", train.beta),
             ("train.entropy_bonus", train.entropy_bonus),
             ("train.gamma", train.gamma),
+            ("train.empty_penalty", train.empty_penalty),
+            ("train.worst_lr", train.worst_lr),
             ("train.coding_lr", train.coding_lr),
             ("train.selection_lr", train.selection_lr),
             ("train.prior_lr", train.prior_lr),
@@ -85,10 +90,16 @@ impl Scenario {
             ("train.beta_rise", train.beta_rise),
             ("train.entropy_until", train.entropy_until),
             ("train.cool_down", train.cool_down),
+            ("train.worst_memory", train.worst_memory),
         ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(ScenarioError::invalid(key, format!("is {value}; it must be from 0 to 1")));
             }
+        }
+        within_reals("train.modality_dropout", train.modality_dropout, 0.0, MOST_DROPPED)?;
+        if train.tells_costs() && self.skips() {
+            let what = "is \"worst\", for which nodes wait until they know all costs: set straggler.policy = \"wait\"";
+            return Err(ScenarioError::invalid("train.objective", what));
         }
         match train.beta_start {
             Some(start) if !(start.is_finite() && start > 0.0) => {

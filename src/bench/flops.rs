@@ -68,12 +68,11 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
     // The entries are spread evenly over the receivers.
     let entries = chosen.granted.iter().sum::<f64>() / scenario.receivers() as f64;
     let features = samples * entries * d as f64;
-    let joint = scenario.entries_per_receiver() * d;
     let (mut local_decoders, mut joint_decoders) = (0.0, 0.0);
     for (t, receiver) in scenario.receiver.iter().enumerate() {
         let (task, outputs) = (&receiver.task, outputs(info, &receiver.task));
         let gains = scenario.gains_at_receiver(t);
-        let (local, joint) = ((2 * d + gains.min(1), outputs), (joint + gains, outputs));
+        let (local, joint) = ((2 * d + gains.min(1), outputs), (scenario.joint_inputs(t), outputs));
         local_decoders += step(&scenario.local(task), local, samples * entries, features, true)?;
         joint_decoders += step(&scenario.joint(task), joint, ticks * samples, features, true)?;
     }

@@ -35,6 +35,8 @@ fn table(sizes: &[SizeFigures]) -> String {
             optional(memory.map(|bytes| bytes.transmitter as f64)),
             optional(memory.map(|bytes| bytes.receiver as f64)),
             optional(memory.map(|bytes| bytes.coordinator as f64)),
+            optional(processor.map(|seconds| seconds.together)),
+            optional(memory.map(|bytes| bytes.together as f64)),
             number(operations.encoders),
             number(operations.local_decoders),
             number(operations.joint_decoders),
@@ -51,6 +53,7 @@ const COLUMNS: &str = "transmitters,receivers,rounds,entries_per_round,round_sec
     processor_transmitters,processor_receivers,processor_coordinator,\
     bytes_payload,bytes_requests,bytes_costs,bytes_rest,\
     peak_bytes_transmitter,peak_bytes_receiver,peak_bytes_coordinator,\
+    processor_together,peak_bytes_together,\
     operations_encoders,operations_local_decoders,operations_joint_decoders,\
     operations_receiver_selectors,operations_transmitter_selectors";
 
@@ -105,10 +108,15 @@ fn diagrams(sizes: &[SizeFigures]) -> [Diagram; 3] {
             ],
         ),
         diagram(
-            "peak memory of a node, MB",
+            "peak memory of a process, MB",
             [
-                ("transmitter", |size| Some(size.peak_memory?.transmitter as f64 / 1e6)),
-                ("receiver", |size| Some(size.peak_memory?.receiver as f64 / 1e6)),
+                ("transmitter, or all nodes in one", |size| {
+                    let peak = size.peak_memory?;
+                    Some(peak.transmitter.max(peak.together) as f64 / 1e6)
+                }),
+                ("receiver", |size| {
+                    Some(size.peak_memory?.receiver as f64 / 1e6).filter(|megabytes| *megabytes > 0.0)
+                }),
             ],
         ),
     ]

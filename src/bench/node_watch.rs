@@ -16,6 +16,9 @@ use crate::bench::logged::warm_up;
 /// Interval between observations: long enough to cost next to nothing, short enough to see each round end.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What a process is called that has all nodes in it.
+const TOGETHER: &str = "together";
+
 /// The unit of times in /proc: a hundredth of a second on every Linux (USER_HZ).
 const CLOCK_TICK: f64 = 0.01;
 
@@ -25,6 +28,17 @@ pub(crate) struct Roles<T> {
     pub(crate) transmitter: T,
     pub(crate) receiver: T,
     pub(crate) coordinator: T,
+    /// That of a process with all nodes in it; then the others are 0.
+    pub(crate) together: T,
+}
+
+/// Which processes a run's nodes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nodes {
+    /// So many that it starts.
+    Started(usize),
+    /// Its own.
+    InOne,
 }
 
 /// Observations of a run, as far as possible.
@@ -39,8 +53,7 @@ pub(crate) struct Seen {
 /// The observer of one run.
 pub(crate) struct Watch {
     run: u32,
-    /// Number of processes that the run starts.
-    expected: usize,
+    nodes: Nodes,
     metrics: PathBuf,
     processes: Vec<Process>,
     peak_memory: Roles<u64>,
@@ -54,16 +67,12 @@ struct Process {
 }
 
 impl Watch {
-    /// Observes the processes that `run` starts, `expected` of them, until it ends. `out` is the run's folder.
-    pub(crate) fn until_end(
-        mut run: Child,
-        expected: usize,
-        out: &Path,
-    ) -> std::io::Result<(ExitStatus, Seen)> {
+    /// Observes the processes of a run's nodes until it ends. `out` is the run's folder.
+    pub(crate) fn until_end(mut run: Child, nodes: Nodes, out: &Path) -> std::io::Result<(ExitStatus, Seen)> {
         let metrics = out.join("metrics.jsonl");
         let (processes, edges) = (Vec::new(), Vec::new());
         let mut watch =
-            Watch { run: run.id(), expected, metrics, processes, peak_memory: Roles::default(), edges };
+            Watch { run: run.id(), nodes, metrics, processes, peak_memory: Roles::default(), edges };
         loop {
             if let Some(status) = run.try_wait()? {
                 return Ok((status, watch.seen()));
@@ -74,8 +83,11 @@ impl Watch {
     }
 
     fn look(&mut self) {
-        if self.processes.len() < self.expected {
-            self.processes = children(self.run);
+        if !self.are_found() {
+            self.processes = match self.nodes {
+                Nodes::Started(_) => children(self.run),
+                Nodes::InOne => vec![Process { pid: self.run, role: TOGETHER.into() }],
+            };
         }
         for process in &self.processes {
             if let Some(bytes) = peak_memory(process.pid) {
@@ -85,9 +97,16 @@ impl Watch {
         }
         let rounds = fs::read_to_string(&self.metrics).map_or(0, |text| text.lines().count());
         let last = self.edges.last().map_or(0, |(rounds, _)| *rounds);
-        if rounds > last && self.processes.len() == self.expected {
+        if rounds > last && self.are_found() {
             // Skipped when a process has just ended: the sum over the others would be meaningless.
             self.edges.extend(self.processor().map(|seconds| (rounds, seconds)));
+        }
+    }
+
+    fn are_found(&self) -> bool {
+        match self.nodes {
+            Nodes::Started(expected) => self.processes.len() == expected,
+            Nodes::InOne => !self.processes.is_empty(),
         }
     }
 
@@ -101,9 +120,10 @@ impl Watch {
     }
 
     fn seen(&self) -> Seen {
-        let all_found = self.processes.len() == self.expected;
+        // Without /proc a process may be known of which nothing is.
+        let is_seen = self.are_found() && self.peak_memory != Roles::default();
         Seen {
-            peak_memory: all_found.then_some(self.peak_memory),
+            peak_memory: is_seen.then_some(self.peak_memory),
             processor: processor_of_a_round(&self.edges),
         }
     }
@@ -115,6 +135,7 @@ impl<T> Roles<T> {
         match role {
             "transmitter" => &mut self.transmitter,
             "receiver" => &mut self.receiver,
+            TOGETHER => &mut self.together,
             _ => &mut self.coordinator,
         }
     }
@@ -123,15 +144,15 @@ impl<T> Roles<T> {
 impl Roles<f64> {
     /// The sum over all roles.
     pub(crate) fn total(&self) -> f64 {
-        self.transmitter + self.receiver + self.coordinator
+        self.transmitter + self.receiver + self.coordinator + self.together
     }
 
     /// All values divided by `parts`.
     pub(crate) fn over(self, parts: f64) -> Self {
-        let Roles { transmitter, receiver, coordinator } = self;
-        let [transmitter, receiver, coordinator] =
-            [transmitter, receiver, coordinator].map(|seconds| seconds / parts);
-        Roles { transmitter, receiver, coordinator }
+        let Roles { transmitter, receiver, coordinator, together } = self;
+        let [transmitter, receiver, coordinator, together] =
+            [transmitter, receiver, coordinator, together].map(|seconds| seconds / parts);
+        Roles { transmitter, receiver, coordinator, together }
     }
 }
 
@@ -144,6 +165,7 @@ fn processor_of_a_round(edges: &[(usize, Roles<f64>)]) -> Option<Roles<f64>> {
         transmitter: after.transmitter - before.transmitter,
         receiver: after.receiver - before.receiver,
         coordinator: after.coordinator - before.coordinator,
+        together: after.together - before.together,
     };
     Some(spent.over(rounds))
 }
@@ -216,7 +238,7 @@ mod tests {
 
     #[test]
     fn processor_time_of_a_round_is_counted_between_edges_after_the_warm_up() {
-        let at = |seconds| Roles { transmitter: seconds, receiver: 2.0 * seconds, coordinator: 0.0 };
+        let at = |seconds| Roles { transmitter: seconds, receiver: 2.0 * seconds, ..Roles::default() };
         let edges = [(1, at(50.0)), (9, at(60.0)), (12, at(61.0)), (20, at(65.0))];
         assert_eq!(processor_of_a_round(&edges), Some(at(0.5)));
         assert_eq!(processor_of_a_round(&edges[..1]), None);

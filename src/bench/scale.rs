@@ -14,7 +14,7 @@ use crate::{
         growth_plot,
         logged::Logged,
         measured_run::{self, Planned},
-        node_watch::{Seen, Watch},
+        node_watch::{Nodes, Roles, Seen, Watch},
         size_figures::SizeFigures,
     },
     cli::complain::complain,
@@ -34,6 +34,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 4)]
     against: usize,
 
+    /// Run all nodes of a size as tasks of one process
+    #[arg(long)]
+    in_process: bool,
+
     /// Print only one JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -50,6 +54,7 @@ const ROUNDS: u64 = 60;
 #[derive(Serialize)]
 struct Report {
     cores: usize,
+    in_process: bool,
     sizes: Vec<SizeFigures>,
     growth: Option<Growth>,
 }
@@ -96,10 +101,10 @@ fn measure(arguments: &Arguments, planned: Vec<Planned>) -> anyhow::Result<()> {
     for planned in &planned {
         let name = format!("{}x{}", planned.scenario.transmitters(), planned.scenario.receivers());
         eprintln!("{name}: {} rounds", planned.scenario.train.rounds);
-        sizes.push(measure_one(planned).with_context(|| name)?);
+        sizes.push(measure_one(planned, arguments.in_process).with_context(|| name)?);
     }
     let growth = growth(&sizes, arguments.against);
-    let report = Report { cores, sizes, growth };
+    let report = Report { cores, in_process: arguments.in_process, sizes, growth };
     if report.sizes.iter().any(|size| size.peak_memory.is_none()) {
         eprintln!("memory and processor time are left out: this system has no /proc to read them from");
     } else if report.sizes.iter().any(|size| size.processor_per_entry.is_none()) {
@@ -112,19 +117,26 @@ fn measure(arguments: &Arguments, planned: Vec<Planned>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure_one(planned: &Planned) -> anyhow::Result<SizeFigures> {
+fn measure_one(planned: &Planned, in_process: bool) -> anyhow::Result<SizeFigures> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("run");
-    let seen = run_once(planned, &out, &folder.path().join("stderr"))?;
+    let seen = run_once(planned, in_process, &out, &folder.path().join("stderr"))?;
     let logged = Logged::read(&out)?;
     SizeFigures::new(&planned.scenario, &planned.info, &logged, seen)
 }
 
 /// Runs a network to its end and observes its processes. Its output goes to `log`.
-fn run_once(planned: &Planned, out: &Path, log: &Path) -> anyhow::Result<Seen> {
-    let run = measured_run::start(planned.arguments.words(), out, log)?;
-    let processes = 1 + planned.scenario.transmitters() + planned.scenario.receivers();
-    let (status, seen) = Watch::until_end(run, processes, out)?;
+fn run_once(planned: &Planned, in_process: bool, out: &Path, log: &Path) -> anyhow::Result<Seen> {
+    let mut words = planned.arguments.words();
+    let nodes = match in_process {
+        true => {
+            words.push("--in-process".into());
+            Nodes::InOne
+        }
+        false => Nodes::Started(1 + planned.scenario.transmitters() + planned.scenario.receivers()),
+    };
+    let run = measured_run::start(words, out, log)?;
+    let (status, seen) = Watch::until_end(run, nodes, out)?;
     measured_run::check(status, log)?;
     Ok(seen)
 }
@@ -153,6 +165,11 @@ fn print(report: &Report, json: bool) {
 }
 
 fn print_tables(report: &Report) {
+    // In one process there is one peak.
+    let roles = match report.in_process {
+        true => ["all nodes", ""],
+        false => ["transmitter", "receiver"],
+    };
     println!(
         "{} cores; a granted entry is one modality for one receiver at one tick\n\n\
          {:<8}{:>10}{:>12}{:>13}{:>13}{:>9}{:>10}{:>8}{:>14}{:>10}",
@@ -165,17 +182,28 @@ fn print_tables(report: &Report) {
         "busy",
         "payload",
         "wire",
-        "transmitter",
-        "receiver"
+        roles[0],
+        roles[1]
     );
     println!(
         "{:<8}{:>10}{:>12}{:>13}{:>13}{:>9}{:>10}{:>8}{:>14}{:>10}",
-        "size", "a round", "s", "ms", "ms an entry", "cores", "B", "B", "peak MB", "peak MB"
+        "size",
+        "a round",
+        "s",
+        "ms",
+        "ms an entry",
+        "cores",
+        "B",
+        "B",
+        "peak MB",
+        if report.in_process { "" } else { "peak MB" }
     );
     for size in &report.sizes {
         let processor = size.processor_per_entry.map(|seconds| seconds.total());
-        let memory = |bytes: fn(crate::bench::node_watch::Roles<u64>) -> u64| {
-            size.peak_memory.map(|peak| bytes(peak) as f64 / 1e6)
+        let memory = |bytes: fn(Roles<u64>) -> u64| size.peak_memory.map(|peak| bytes(peak) as f64 / 1e6);
+        let peaks = match report.in_process {
+            true => [known(memory(|peak| peak.together), 0), String::new()],
+            false => [known(memory(|peak| peak.transmitter), 0), known(memory(|peak| peak.receiver), 0)],
         };
         println!(
             "{:<8}{:>10.0}{:>12.3}{:>13.3}{:>13}{:>9}{:>10.0}{:>8.0}{:>14}{:>10}",
@@ -187,8 +215,8 @@ fn print_tables(report: &Report) {
             known(processor.map(|seconds| seconds / size.seconds_per_entry), 2),
             size.bytes_per_entry.payload,
             size.bytes_per_entry.total(),
-            known(memory(|peak| peak.transmitter), 0),
-            known(memory(|peak| peak.receiver), 0),
+            peaks[0],
+            peaks[1],
         );
     }
     print_terms(report);

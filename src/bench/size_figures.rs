@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     bench::{
         flops::{self, Operations},
-        logged::{Logged, quantile},
+        logged::{Chosen, Logged, quantile},
         node_watch::{Roles, Seen},
     },
     records::run_log::Bytes,
@@ -26,11 +26,11 @@ pub(crate) struct SizeFigures {
     pub(crate) round_seconds: f64,
     pub(crate) spread: [f64; 2],
     pub(crate) seconds_per_entry: f64,
-    /// Processor seconds an entry, all processes of a role together.
+    /// Processor seconds an entry, all processes of a role together; of one with all nodes as a whole.
     pub(crate) processor_per_entry: Option<Roles<f64>>,
     /// Bytes an entry on the links between transmitters and receivers.
     pub(crate) bytes_per_entry: Wire,
-    /// Peak memory of the largest process of each role in bytes.
+    /// Peak memory of the largest process of each role in bytes, or of the one process with all nodes.
     pub(crate) peak_memory: Option<Roles<u64>>,
     /// Floating-point operations an entry, counted from the scenario and the grants.
     pub(crate) operations_per_entry: Operations,
@@ -41,9 +41,9 @@ pub(crate) struct SizeFigures {
 pub(crate) struct Wire {
     /// Features and their gradients.
     pub(crate) payload: f64,
-    /// The requests of all receivers, which every receiver gets from every transmitter.
+    /// What transmitters chose for all receivers, as far as each receiver is told it.
     pub(crate) requests: f64,
-    /// The receiver's costs, which it sends to every transmitter.
+    /// What ticks cost a receiver at which it requested a transmitter, which it tells that one.
     pub(crate) costs: f64,
     /// All else: stamps, requests, rates, framing of protobuf, gRPC and HTTP/2.
     pub(crate) rest: f64,
@@ -63,7 +63,7 @@ impl SizeFigures {
             spread: [seconds(0.1), seconds(0.9)],
             seconds_per_entry: seconds(0.5) / entries,
             processor_per_entry: seen.processor.map(|seconds| seconds.over(entries)),
-            bytes_per_entry: Wire::of(scenario, logged, entries),
+            bytes_per_entry: Wire::of(scenario, logged, &chosen).over(entries),
             peak_memory: seen.peak_memory,
             operations_per_entry: flops::round(scenario, info, &chosen)?.over(entries),
         })
@@ -76,15 +76,16 @@ impl SizeFigures {
 }
 
 impl Wire {
-    fn of(scenario: &Scenario, logged: &Logged, entries: f64) -> Self {
+    /// That of a round.
+    fn of(scenario: &Scenario, logged: &Logged, chosen: &Chosen) -> Self {
         let rounds = logged.rounds.len() as f64;
         let mean = |bytes: &dyn Fn(&Bytes) -> u64| {
             logged.rounds.iter().map(|round| bytes(&round.bytes) as f64).sum::<f64>() / rounds
         };
         let payload = mean(&|bytes| bytes.feature + bytes.gradient);
-        let (requests, costs) = (requests(scenario), costs(scenario));
+        let (requests, costs) = (requests(scenario, chosen), costs(scenario, chosen));
         let rest = mean(&|bytes| bytes.total) - payload - requests - costs;
-        Wire { payload, requests, costs, rest }.over(entries)
+        Wire { payload, requests, costs, rest }
     }
 
     pub(crate) fn total(&self) -> f64 {
@@ -98,16 +99,25 @@ impl Wire {
     }
 }
 
-/// Bytes of a round's requests: a bit for every (tick, receiver, modality), from every transmitter to every receiver.
-fn requests(scenario: &Scenario) -> f64 {
+/// Bytes of what receivers are told of a round's choices: a bit for every receiver and modality at every tick at which
+/// one requested the transmitter, or at all ticks; what fills up the last byte of a message is not counted.
+fn requests(scenario: &Scenario, chosen: &Chosen) -> f64 {
     let (ticks, receivers) = (scenario.train.ticks_per_round, scenario.receivers());
-    let bytes = |k: usize| (ticks * receivers * scenario.modalities(k)).div_ceil(8);
-    (receivers * (0..scenario.transmitters()).map(bytes).sum::<usize>()) as f64
+    let all = scenario.record.draws || scenario.train.counts_everybodys_grants();
+    let told = |requested: f64| if all { (ticks * receivers) as f64 } else { requested };
+    let bits = |(k, &requested): (usize, &f64)| told(requested) * (receivers * scenario.modalities(k)) as f64;
+    chosen.requested.iter().enumerate().map(bits).sum::<f64>() / 8.0
 }
 
-/// Bytes of a round's costs: eight for every tick, from every receiver to every transmitter.
-fn costs(scenario: &Scenario) -> f64 {
-    (8 * scenario.train.ticks_per_round * scenario.receivers() * scenario.transmitters()) as f64
+/// Bytes of a round's costs: eight for every tick at which a receiver requested a transmitter; or of all ticks, and
+/// back to every receiver those of all.
+fn costs(scenario: &Scenario, chosen: &Chosen) -> f64 {
+    let (transmitters, receivers) = (scenario.transmitters(), scenario.receivers());
+    let told = match scenario.train.tells_costs() {
+        true => (scenario.train.ticks_per_round * transmitters * receivers * (1 + receivers)) as f64,
+        false => chosen.requested.iter().sum(),
+    };
+    8.0 * told
 }
 
 #[cfg(test)]
@@ -134,33 +144,45 @@ pub(crate) mod tests {
             processor_per_entry: known.then_some(Roles {
                 transmitter: 0.001,
                 receiver: 0.001,
-                coordinator: 0.0,
+                ..Roles::default()
             }),
             bytes_per_entry: Wire { payload: 3840.0, requests: 2.0, costs: 13.0, rest: 25.0 },
             peak_memory: known.then_some(Roles {
                 transmitter: 1 << 28,
                 receiver: 1 << 27,
                 coordinator: 1 << 20,
+                together: 0,
             }),
             operations_per_entry: operations,
         }
     }
 
-    fn scenario(size: usize) -> Scenario {
-        let set = ["transmitters", "receivers"].map(|nodes| format!("network.{nodes}={size}"));
+    fn scenario(size: usize, set: &[&str]) -> Scenario {
+        let nodes = ["transmitters", "receivers"].map(|nodes| format!("network.{nodes}={size}"));
+        let set: Vec<String> = nodes.into_iter().chain(set.iter().map(|&set| set.into())).collect();
         Scenario::parse(include_str!("../../scenarios/digits.toml"), "digits", &set).unwrap()
     }
 
-    /// 20 ticks, 3 modalities: 60 bits, 8 bytes, for each receiver in a message.
+    /// Every transmitter is requested by 1.5 receivers a tick, at any size.
+    fn chosen(size: usize) -> Chosen {
+        Chosen { granted: Vec::new(), encoded: Vec::new(), requested: vec![30.0; size] }
+    }
+
+    /// 3 modalities: 3 bits for each receiver at each tick that one of them is told of.
     #[test]
-    fn requests_grow_as_transmitters_times_the_square_of_receivers() {
-        assert_eq!(requests(&scenario(2)), (2 * 2 * 15) as f64);
-        assert_eq!(requests(&scenario(16)), (16 * 16 * 120) as f64);
-        assert_eq!(requests(&scenario(1000)), 1e6 * 7500.0);
+    fn what_is_told_of_choices_grows_as_transmitters_times_receivers() {
+        let of = |size: usize, set: &[&str]| requests(&scenario(size, set), &chosen(size));
+        assert_eq!(of(2, &[]), 2.0 * 30.0 * 6.0 / 8.0);
+        assert_eq!(of(16, &[]), 16.0 * 30.0 * 48.0 / 8.0);
+        assert_eq!(of(1000, &[]), 1000.0 * 30.0 * 3000.0 / 8.0);
+        // At all ticks it grows as transmitters times the square of receivers.
+        assert_eq!(of(1000, &["train.gamma=0.1", "train.sparse_term=global"]), 1e6 * 7500.0);
+        assert_eq!(of(1000, &["record.draws=true"]), 1e6 * 7500.0);
     }
 
     #[test]
-    fn costs_grow_as_the_number_of_links() {
-        assert_eq!([2, 16].map(|size| costs(&scenario(size))), [4.0 * 160.0, 256.0 * 160.0]);
+    fn costs_grow_as_the_number_of_requests() {
+        let of = |size: usize| costs(&scenario(size, &[]), &chosen(size));
+        assert_eq!([of(2), of(16)], [2.0 * 240.0, 16.0 * 240.0]);
     }
 }

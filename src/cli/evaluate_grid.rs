@@ -1,12 +1,16 @@
-//! `pom2dib evaluate DIR --grid`: evaluates one checkpoint where sensors are off or noisy and links lose entries.
+//! `pom2dib evaluate DIR --grid`: evaluates one checkpoint where sensors are off, noisy, blurred or late and links lose
+//! entries.
 
-use std::process::ExitCode;
+mod without;
+
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use coordinator::{RunFolder, Summary, Test};
 use scenario::Scenario;
 use serde_json::{Value, json};
 
+use self::without::{Compared, Without};
 use super::evaluated::{Checkpoint, cells, evaluate, heads, label, scale};
 use crate::{
     cli::complain::complain,
@@ -17,10 +21,16 @@ use crate::{
 };
 
 /// Up to this many sensors that are in use, every subset of them is turned off; of more, one or two at a time.
-const ALL_SUBSETS: usize = 4;
+const ALL_SUBSETS: usize = 6;
 
 /// Standard deviations of the sensors' noise, in root mean squares of a sample.
 const NOISE: [f64; 4] = [0.1, 0.3, 1.0, 3.0];
+
+/// Standard deviations of the sensors' blur, in places of a sample.
+const BLUR: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+
+/// Test rows by which the sensors lag behind.
+const STALE: [usize; 4] = [1, 2, 4, 8];
 
 /// Shares of the entries that links lose.
 const LOSS: [f64; 4] = [0.1, 0.3, 0.5, 0.9];
@@ -30,6 +40,9 @@ const SNR_DB: [f64; 5] = [-6.0, 0.0, 6.0, 12.0, 20.0];
 
 /// The name of the family of the undisturbed evaluation.
 const UNDISTURBED: &str = "undisturbed";
+
+/// That of other networks, which were trained without a sensor.
+const TRAINED_WITHOUT: &str = "trained without";
 
 /// A condition under which the checkpoint is evaluated.
 struct Condition {
@@ -47,39 +60,86 @@ impl Condition {
 /// A condition, and the scores under it.
 type Row = (Condition, Test);
 
-pub(crate) fn run(checkpoint: &Checkpoint<'_>) -> ExitCode {
+/// All that the grid found.
+#[derive(Default)]
+struct Found {
+    rows: Vec<Row>,
+    compared: Vec<Compared>,
+}
+
+/// Evaluates; `without` are the folders of runs that were trained without some of the sensors.
+pub(crate) fn run(checkpoint: &Checkpoint<'_>, without: &[PathBuf]) -> ExitCode {
     let scenario = match RunFolder::at(checkpoint.folder).scenario_to_evaluate(checkpoint.set) {
         Ok(scenario) => scenario,
         Err(error) => return complain(&error.into(), 2),
     };
-    match measure(checkpoint, &scenario) {
-        Ok(rows) => {
-            print(&rows, checkpoint.place.json);
+    let without: anyhow::Result<Vec<Without>> =
+        without.iter().map(|folder| Without::open(&scenario, folder)).collect();
+    let without = match without {
+        Ok(without) => without,
+        Err(error) => return complain(&error, 2),
+    };
+    if scenario.is_in_time() != Some(true) {
+        eprintln!(
+            "note: no sensor lags behind: nobody knows of rows that follow each other in time (evaluation.stale)"
+        );
+    }
+    match measure(checkpoint, &scenario, &without) {
+        Ok(found) => {
+            print(&found, checkpoint.place.json);
             ExitCode::SUCCESS
         }
         Err(error) => complain(&error, 1),
     }
 }
 
-fn measure(checkpoint: &Checkpoint<'_>, scenario: &Scenario) -> anyhow::Result<Vec<Row>> {
+fn measure(checkpoint: &Checkpoint<'_>, scenario: &Scenario, without: &[Without]) -> anyhow::Result<Found> {
     eprintln!("{UNDISTURBED}: evaluating");
     let summary = evaluate(checkpoint, "grid", &[])?;
-    let conditions = conditions(scenario, &sensors_in_use(scenario, &summary));
-    let (all, mut rows) = (conditions.len(), Vec::new());
+    let in_use = sensors_in_use(scenario, &summary);
+    let off_together: Vec<Vec<&str>> = without.iter().map(|without| without.among(&in_use)).collect();
+    let conditions = conditions(scenario, &in_use, &off_together);
+    let (all, mut found) = (conditions.len() + without.len(), Found::default());
     let undisturbed = Condition { family: UNDISTURBED, name: "as trained".into(), set: Vec::new() };
-    rows.push((undisturbed, summary.test));
-    for (number, condition) in (1..).zip(conditions) {
-        eprintln!("{} ({number} of {all}): evaluating", condition.name);
+    found.rows.push((undisturbed, summary.test));
+    // Written after every condition, so that results can be viewed early and survive an interruption.
+    let path = checkpoint.folder.join("grid.json");
+    let write = |found: &Found| {
+        std::fs::write(&path, format!("{}\n", json(found))).with_context(|| path.display().to_string())
+    };
+    let mut numbers = 1..;
+    let mut say = |name: &str| {
+        let number = numbers.next().unwrap_or(all);
+        eprintln!("{name} ({number} of {all}): evaluating");
+    };
+    for condition in conditions {
+        say(&condition.name);
         let summary = evaluate(checkpoint, "grid", &condition.set)?;
-        rows.push((condition, summary.test));
-        // Written after every condition, so that results can be viewed early and survive an interruption.
-        let path = checkpoint.folder.join("grid.json");
-        std::fs::write(&path, format!("{}\n", json(&rows))).with_context(|| path.display().to_string())?;
+        found.rows.push((condition, summary.test));
+        write(&found)?;
+    }
+    for (without, off) in without.iter().zip(&off_together) {
+        say(&without.name());
+        let other = Checkpoint { folder: &without.folder, ..*checkpoint };
+        let test = evaluate(&other, "grid", &[])?.test;
+        // Without a sensor that nobody asks for, the network is undisturbed.
+        let name = if off.is_empty() { found.rows[0].0.name.clone() } else { name_of_off(off) };
+        let of_name = found.rows.iter().find(|(condition, _)| condition.name == name);
+        let compared = of_name.map(|(_, off)| Compared::new(without, &name, off, &test));
+        found.compared.extend(compared);
+        let condition = Condition { family: TRAINED_WITHOUT, name: without.name(), set: Vec::new() };
+        found.rows.push((condition, test));
+        write(&found)?;
     }
     let path = checkpoint.folder.join("grid.csv");
-    std::fs::write(&path, csv(&rows)).with_context(|| path.display().to_string())?;
-    picture::write(checkpoint.folder, "grid", &draw(&rows))?;
-    Ok(rows)
+    std::fs::write(&path, csv(&found.rows)).with_context(|| path.display().to_string())?;
+    picture::write(checkpoint.folder, "grid", &draw(&found.rows))?;
+    Ok(found)
+}
+
+/// What the condition is called under which these sensors are off.
+fn name_of_off(sensors: &[&str]) -> String {
+    format!("without {}", sensors.join(", "))
 }
 
 /// The sensors, such as "1/mel", of which any entry was granted in any pass.
@@ -96,19 +156,22 @@ fn sensors_in_use(scenario: &Scenario, summary: &Summary) -> Vec<String> {
     sensors
 }
 
-fn conditions(scenario: &Scenario, sensors: &[String]) -> Vec<Condition> {
+/// All conditions; these sensors are off together in any case.
+fn conditions(scenario: &Scenario, sensors: &[String], off_together: &[Vec<&str>]) -> Vec<Condition> {
     let mut conditions = Vec::new();
     let off = |names: &[&str]| {
         let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
         let already = scenario.evaluation.off.iter().map(|name| format!("\"{name}\""));
         format!("evaluation.off=[{}]", already.chain(quoted).collect::<Vec<_>>().join(","))
     };
-    for subset in subsets(sensors) {
-        conditions.push(Condition::new(
-            "sensors off",
-            format!("without {}", subset.join(", ")),
-            off(&subset),
-        ));
+    let mut all_off = subsets(sensors);
+    for subset in off_together {
+        if !subset.is_empty() && !all_off.contains(subset) {
+            all_off.push(subset.clone());
+        }
+    }
+    for subset in all_off {
+        conditions.push(Condition::new("sensors off", name_of_off(&subset), off(&subset)));
     }
     for k in 0..scenario.transmitters() {
         let name = k.to_string();
@@ -121,6 +184,14 @@ fn conditions(scenario: &Scenario, sensors: &[String]) -> Vec<Condition> {
     for noise in NOISE {
         let set = format!("evaluation.sensor_noise={noise}");
         conditions.push(Condition::new("sensor noise", format!("sensor noise {noise}"), set));
+    }
+    for blur in BLUR {
+        let set = format!("evaluation.blur={blur}");
+        conditions.push(Condition::new("sensor blur", format!("sensor blur {blur}"), set));
+    }
+    for stale in STALE.into_iter().filter(|_| scenario.is_in_time() == Some(true)) {
+        let set = format!("evaluation.stale={stale}");
+        conditions.push(Condition::new("stale samples", format!("{stale} rows late"), set));
     }
     for loss in LOSS {
         let mut condition = Condition::new(
@@ -155,12 +226,12 @@ fn subsets(sensors: &[String]) -> Vec<Vec<&str>> {
     subsets
 }
 
-/// For each family of disturbances, in order, the mean score of every task, and N-CE, over its conditions: the area
-/// under the curve over them.
-fn areas(rows: &[Row]) -> Vec<(&'static str, f64, Vec<f64>)> {
+/// For each family of disturbances, in order, the plain mean of N-CE, and of the score of every task, over its
+/// conditions.
+fn means(rows: &[Row]) -> Vec<(&'static str, f64, Vec<f64>)> {
     let mut families: Vec<&'static str> = rows.iter().map(|(condition, _)| condition.family).collect();
     families.dedup();
-    let area = |family: &'static str| {
+    let mean_of = |family: &'static str| {
         let of: Vec<&Test> =
             rows.iter().filter(|(condition, _)| condition.family == family).map(|(_, test)| test).collect();
         let mean =
@@ -168,15 +239,17 @@ fn areas(rows: &[Row]) -> Vec<(&'static str, f64, Vec<f64>)> {
         let tasks = of.first().map_or(0, |test| test.tasks.len());
         (family, mean(&|test| test.n_ce), (0..tasks).map(|at| mean(&|test| test.tasks[at].value)).collect())
     };
-    families.into_iter().filter(|family| *family != UNDISTURBED).map(area).collect()
+    let is_disturbed = |family: &&str| ![UNDISTURBED, TRAINED_WITHOUT].contains(family);
+    families.into_iter().filter(is_disturbed).map(mean_of).collect()
 }
 
-fn json(rows: &[Row]) -> Value {
+fn json(Found { rows, compared }: &Found) -> Value {
     let row = |(condition, test): &Row| json!({"family": condition.family, "condition": condition.name, "set": condition.set, "test": test});
-    let area = |(family, n_ce, tasks): (&str, f64, Vec<f64>)| json!({"family": family, "n_ce": n_ce, "tasks": tasks});
+    let mean = |(family, n_ce, tasks): (&str, f64, Vec<f64>)| json!({"family": family, "n_ce": n_ce, "tasks": tasks});
     json!({
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
-        "areas": areas(rows).into_iter().map(area).collect::<Vec<_>>(),
+        "means": means(rows).into_iter().map(mean).collect::<Vec<_>>(),
+        "without": compared.iter().map(Compared::json).collect::<Vec<_>>(),
     })
 }
 
@@ -192,11 +265,12 @@ fn csv(rows: &[Row]) -> String {
     text
 }
 
-fn print(rows: &[Row], as_json: bool) {
+fn print(found: &Found, as_json: bool) {
     if as_json {
-        println!("{}", json(rows));
+        println!("{}", json(found));
         return;
     }
+    let Found { rows, compared } = found;
     let width = rows.iter().map(|(condition, _)| condition.name.chars().count()).max().unwrap_or(0);
     let tasks = rows.first().map_or(&[][..], |(_, test)| test.tasks.as_slice());
     println!("{:width$}{:>10}{}", "", "N-CE", heads(tasks));
@@ -204,11 +278,15 @@ fn print(rows: &[Row], as_json: bool) {
         println!("{:width$}{:>10.4}{}", condition.name, test.n_ce, cells(&test.tasks));
     }
     println!("\nmean over the conditions of a family:");
-    for (family, n_ce, scores) in areas(rows) {
+    for (family, n_ce, scores) in means(rows) {
         print!("{family:width$}{n_ce:>10.4}");
         let scores = scores.iter().zip(tasks);
         scores.for_each(|(score, task)| print!("{:>10.2} {:15}", scale(&task.metric) * score, ""));
         println!();
+    }
+    if !compared.is_empty() {
+        println!("\nbeside networks that were trained without a sensor:");
+        compared.iter().for_each(|compared| print!("{}", compared.text()));
     }
 }
 
@@ -245,10 +323,10 @@ mod tests {
     fn of_few_sensors_all_subsets_are_turned_off_and_of_many_pairs() {
         let names = |count: usize| (0..count).map(|k| format!("{k}/fft")).collect::<Vec<_>>();
         assert_eq!(subsets(&names(2)), [vec!["0/fft"], vec!["1/fft"], vec!["0/fft", "1/fft"]]);
-        assert_eq!(subsets(&names(4)).len(), 15);
-        let many = names(6);
+        assert_eq!(subsets(&names(6)).len(), 63);
+        let many = names(7);
         let of_many = subsets(&many);
-        assert_eq!(of_many.len(), 6 + 15);
+        assert_eq!(of_many.len(), 7 + 21);
         assert!(of_many.iter().all(|subset| subset.len() <= 2));
         assert!(subsets(&[]).is_empty());
     }

@@ -19,9 +19,9 @@ use std::{
 use anyhow::{Context, bail};
 use coordinator::{RunFolder, RunLock, Trained};
 use data::{Needs, NewArray, Scaling, Values};
-use dib::{Coding, Phase, common, entry_embedding};
+use dib::{Coding, Phase, SelectorNode, entry_embedding};
 use randomness::Seed;
-use scenario::Scenario;
+use scenario::{CommonRandomness, Scenario};
 use serde_json::{Value, json};
 
 use self::networks::{OfRun, Part, networks};
@@ -141,12 +141,30 @@ fn entries(trained: &Trained) -> Vec<(usize, usize)> {
     (0..scenario.transmitters()).flat_map(|k| (0..scenario.modalities(k)).map(move |m| (k, m))).collect()
 }
 
-/// The common draws of all nodes: u of every pass of an evaluation, and the embeddings, which are task inputs.
+/// The common draws of all nodes: u of every pass of an evaluation, and the embeddings, which are task inputs. Where
+/// every node draws its own u, there is an array of each node's.
 fn common_arrays(trained: &Trained) -> Vec<NewArray> {
     let (scenario, d) = (&trained.scenario, trained.scenario.network.feature_dim);
     let seed = Seed::from_number(scenario.seed);
-    let passes = 0..scenario.evaluation.passes;
-    let u: Vec<Vec<f32>> = passes.map(|pass| common(seed, Phase::Evaluate, pass, d)).collect();
+    let kind = node::common_randomness(scenario.train.common_randomness);
+    let u = |node: SelectorNode| -> Vec<Vec<f32>> {
+        (0..scenario.evaluation.passes).map(|pass| kind.draw(seed, Phase::Evaluate, node, pass, d)).collect()
+    };
+    let mut arrays: Vec<(String, Vec<Vec<f32>>)> = Vec::new();
+    match scenario.train.common_randomness {
+        CommonRandomness::Common | CommonRandomness::Fixed => {
+            arrays.push(("u".into(), u(SelectorNode::Receiver(0))));
+        }
+        CommonRandomness::Private => {
+            let receivers = (0..scenario.receivers()).map(SelectorNode::Receiver);
+            let transmitters = (0..scenario.transmitters()).map(SelectorNode::Transmitter);
+            let name = |node| match node {
+                SelectorNode::Receiver(t) => format!("u.receiver{t}"),
+                SelectorNode::Transmitter(k) => format!("u.transmitter{k}"),
+            };
+            arrays.extend(receivers.chain(transmitters).map(|node| (name(node), u(node))));
+        }
+    }
     let mut receivers = node::task_inputs(scenario, seed);
     if scenario.places() > 1 {
         // Of an encoder with a linear layer for each receiver: whose it is.
@@ -157,9 +175,11 @@ fn common_arrays(trained: &Trained) -> Vec<NewArray> {
     }
     let entries: Vec<Vec<f32>> =
         entries(trained).into_iter().map(|(k, m)| entry_embedding(seed, k, m, d)).collect();
-    [("u", u), ("receivers", receivers), ("entries", entries)]
-        .map(|(name, rows)| floats(name, vec![rows.len(), rows.first().map_or(d, Vec::len)], rows.concat()))
-        .to_vec()
+    arrays.extend([("receivers".into(), receivers), ("entries".into(), entries)]);
+    let array = |(name, rows): (String, Vec<Vec<f32>>)| {
+        floats(&name, vec![rows.len(), rows.first().map_or(d, Vec::len)], rows.concat())
+    };
+    arrays.into_iter().map(array).collect()
 }
 
 /// The constants of the normalisation: value x of position i becomes (x - shift[i]) / scale[i]. A checkpoint has those

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use coordinator::Trained;
 use data::Info;
 use dib::nn::LayerSummary;
-use scenario::{Described, Kind, Selection};
+use scenario::{Described, JointMap, Kind, Selection};
 
 use super::{graph::Graph, kinds::Seen, network::Exported};
 use crate::bench::flops;
@@ -88,6 +88,16 @@ pub(super) fn networks(trained: &Trained, data: Option<PathBuf>) -> anyhow::Resu
     if scenario.network.see_channel {
         bail!(
             "network.see_channel: networks that are given gains cannot be exported; those of a run without it can"
+        );
+    }
+    if scenario.network.mask {
+        bail!(
+            "network.mask: joint decoders that are told which entries have come cannot be exported; those of a run without it can"
+        );
+    }
+    if scenario.network.joint_map == JointMap::Shared {
+        bail!(
+            "network.joint_map: joint decoders whose entries share a map cannot be exported; those of a run with \"own\" can"
         );
     }
     let mut shapes = Shapes { trained, data, known: None };

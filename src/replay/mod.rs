@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use coordinator::{CoordinatorError, RoundDraws, RunFolder, TickDraws};
+use coordinator::{CoordinatorError, OwnU, RoundDraws, RunFolder, TickDraws};
 use scenario::Scenario;
 use serde::Serialize;
 
@@ -51,7 +51,10 @@ struct Replayed<'a> {
     round: u64,
     /// Where requests and choices come from.
     source: Source,
+    /// Empty where every node draws its own.
     u: &'a [f32],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_u: Option<&'a OwnU>,
     samples: Option<Samples>,
     /// SHA-256 over the samples of all ticks of the round, as all nodes drew them.
     round_samples_sha256: &'a str,
@@ -171,6 +174,7 @@ fn to_json(
         round,
         source,
         u: &tick.u,
+        own_u: tick.own_u.as_ref(),
         samples,
         round_samples_sha256: &draws.samples,
         requests: &tick.requests,

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use coordinator::TickDraws;
+use coordinator::{OwnU, TickDraws};
 use scenario::Scenario;
 
 use super::{Samples, Source};
@@ -18,8 +18,19 @@ pub(crate) fn of(
         Source::ComputedFrom(begin) => format!("computed again from round {begin} on"),
     };
     let mut text = format!("tick {} of round {round}, {source}\n", tick.tick);
-    let u: Vec<String> = tick.u.iter().map(|value| format!("{value:.3}")).collect();
-    let _ = writeln!(text, "u          {}", u.join(" "));
+    let numbers = |u: &[f32]| u.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" ");
+    match &tick.own_u {
+        None => {
+            let _ = writeln!(text, "u          {}", numbers(&tick.u));
+        }
+        Some(OwnU { receivers, transmitters }) => {
+            for (role, own) in [("receiver", receivers), ("transmitter", transmitters)] {
+                for (index, u) in own.iter().enumerate() {
+                    let _ = writeln!(text, "u of {role} {index} {}", numbers(u));
+                }
+            }
+        }
+    }
     match samples {
         Some(Samples { rows, sha256, .. }) => {
             let rows: Vec<String> = rows.iter().map(usize::to_string).collect();

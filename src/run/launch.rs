@@ -224,7 +224,7 @@ impl Launch {
         self.place.threads.unwrap_or_else(|| u16::try_from(cores / nodes).unwrap_or(u16::MAX).max(1))
     }
 
-    /// The options of every node.
+    /// The options of every node, as a task of this process.
     pub(crate) fn node_options(&self, address: &str, index: usize) -> node::Options {
         node::Options {
             coordinator: address.into(),
@@ -242,6 +242,7 @@ impl Launch {
             health: None,
             otlp: self.coordinator.otlp.clone(),
             end_with_parent: true,
+            shares_data: true,
             network: link::Transport::System,
             shutdown: node::Shutdown::default(),
             traces: node::Traces::default(),

@@ -21,6 +21,7 @@ use self::launch::{Before, local_coordinator};
 use crate::{
     cli::{evaluate_grid, evaluate_snr, evaluated::Checkpoint, model},
     launch::EngineOptions,
+    program,
 };
 
 /// Train and evaluate a whole network on this machine: a coordinator, K transmitters and T receivers as processes.
@@ -101,7 +102,8 @@ pub(crate) struct Arguments {
   pom2dib evaluate runs/mine
   pom2dib evaluate runs/mine --best --set evaluation.passes=100
   pom2dib evaluate runs/mine --snr-db -6,0,6,12    # of a run whose channels have noise
-  pom2dib evaluate runs/mine --grid                # sensors off or noisy, lost entries")]
+  pom2dib evaluate runs/mine --grid                # sensors off, noisy, blurred or late; lost entries
+  pom2dib evaluate runs/mine --grid --without runs/no-mel    # beside a run that was trained without a sensor")]
 pub(crate) struct EvaluateArguments {
     /// The run's folder
     #[arg(value_name = "DIR")]
@@ -125,17 +127,26 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, value_name = "DB,...", value_delimiter = ',', allow_hyphen_values = true)]
     snr_db: Vec<f64>,
 
-    /// Evaluate under disturbances, one after the other: sensors off, alone and together, sensor noise, lost entries,
-    /// and other SNRs where channels have noise. A table, and grid.json, grid.csv, grid.svg and grid.png in the run's
-    /// folder
+    /// Evaluate under disturbances, one after the other: sensors off, alone and together, sensor noise and blur, stale
+    /// samples where rows follow each other in time, lost entries, and other SNRs where channels have noise. A table, and
+    /// grid.json, grid.csv, grid.svg and grid.png in the run's folder
     #[arg(long, conflicts_with = "snr_db")]
     grid: bool,
+
+    /// With --grid: a run that was trained without a sensor of this one, whose scores stand beside those with the sensor
+    /// off, with whether these are within 2 points (may be repeated)
+    #[arg(long, value_name = "RUN", requires = "grid")]
+    without: Vec<PathBuf>,
 
     #[command(flatten)]
     place: LaunchOptions,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    // First of all: whatever has been said by then would be said twice.
+    if arguments.place.in_process && arguments.engine.on.is_none() {
+        program::keep_freed_memory();
+    }
     if arguments.end_with_parent {
         node::end_with_parent();
     } else {
@@ -152,10 +163,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
-    let EvaluateArguments { folder, best, data, set, snr_db, grid, place } = arguments;
+    if arguments.place.in_process {
+        program::keep_freed_memory();
+    }
+    let EvaluateArguments { folder, best, data, set, snr_db, grid, without, place } = arguments;
     let checkpoint = Checkpoint { folder, best: *best, data: data.as_deref(), set, place };
     match (*grid, snr_db.is_empty()) {
-        (true, _) => evaluate_grid::run(&checkpoint),
+        (true, _) => evaluate_grid::run(&checkpoint, without),
         (false, false) => evaluate_snr::run(&checkpoint, snr_db),
         (false, true) => launch(launch_of_evaluation(arguments)),
     }

@@ -157,9 +157,10 @@ fn transmitter(
 /// What decoding so many entries takes.
 fn receiver(scenario: &Scenario, info: &Info, t: usize, entries: usize) -> anyhow::Result<Load> {
     let (d, task) = (scenario.network.feature_dim, &scenario.receiver[t].task);
-    let inputs = scenario.entries_per_receiver() * d + scenario.gains_at_receiver(t);
+    let inputs = scenario.joint_inputs(t);
     let module = node::module(&scenario.joint(task), &[inputs], outputs(info, task))?;
-    let share = (entries * d + scenario.gains_at_receiver(t)) as f64 / inputs as f64;
+    let of_entry = d + usize::from(scenario.network.mask);
+    let share = (entries * of_entry + scenario.gains_at_receiver(t)) as f64 / inputs as f64;
     Ok(Load { operations: forward(module.as_ref(), share), bytes: parameter_bytes(module.as_ref()) })
 }
 

@@ -13,6 +13,7 @@ mod rounded;
 mod single_samples;
 #[path = "../support/mod.rs"]
 mod support;
+mod worst;
 
 use std::{
     collections::BTreeMap,
@@ -178,6 +179,33 @@ fn of_networks_of_other_sizes() {
     assert!(selection.granted.iter().flatten().any(|granted| !granted.is_empty()));
 }
 
+/// Entries of a modality add up in joint decoders: of different transmitters, and of one that has it twice.
+#[test]
+fn of_joint_decoders_whose_entries_share_a_map() {
+    let shared = ["network.joint_map=shared", "train.beta=0.5"];
+    let selection = agrees(&toy(THREE_BY_TWO, &shared), Start::Unsettled);
+    assert!(selection.granted.iter().flatten().any(|granted| !granted.is_empty()));
+    // All are granted at every tick, in a round of several parts, and gains and a mask stand behind what they share.
+    let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
+    let more = [
+        "train.method=tadib",
+        "train.beta=0",
+        "network.mask=true",
+        "network.see_channel=true",
+        r#"channel=[{kind="rayleigh",snr_db=5,csi="both"}]"#,
+        &ticks,
+        "train.ticks_per_part=10",
+    ];
+    agrees(&toy(THREE_BY_TWO, &[&shared[..], &more].concat()), Start::Unsettled);
+    // A decoder that looks at its input as one matrix, and one whose first layer is no product.
+    let layers = [
+        r#"network.joint={kind="sequential",layers=["linear 8","gelu"]}"#,
+        r#"network.joint.place={kind="lstm",shape=[4,4],hidden=5}"#,
+        "train.method=tadib",
+    ];
+    agrees(&toy(THREE_BY_TWO, &[&shared[..], &layers].concat()), Start::Unsettled);
+}
+
 #[test]
 fn of_layers_as_trunks_decoders_and_selectors() {
     let networks = [
@@ -283,6 +311,24 @@ fn where_nothing_is_granted_in_a_round_of_several_parts() {
 }
 
 #[test]
+fn of_another_penalty_for_a_receiver_without_an_entry() {
+    let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
+    for penalty in ["train.empty_penalty=0", "train.empty_penalty=2.5"] {
+        let selection = agrees(&toy(TIGHTLY_CAPPED, &[&ticks, penalty]), Start::Unsettled);
+        let is_without = selection.granted.iter().flatten().any(Vec::is_empty);
+        assert!(is_without, "the cap left every receiver an entry: the test has lost its point");
+    }
+}
+
+#[test]
+fn of_a_u_that_never_changes_or_that_every_node_draws_for_itself() {
+    for kind in ["train.common_randomness=fixed", "train.common_randomness=private"] {
+        agrees(&toy(THREE_BY_TWO, &[kind, "train.beta=0.5"]), Start::Unsettled);
+        agrees(&toy(TIGHTLY_CAPPED, &[kind, "train.method=rs-dib"]), Start::Unsettled);
+    }
+}
+
+#[test]
 fn of_one_random_selection_for_the_whole_run() {
     for scenario in [TWO_BY_TWO, THREE_BY_TWO, TIGHTLY_CAPPED] {
         agrees(&toy(scenario, &["train.method=rs-dib", "train.beta=0.5"]), Start::Unsettled);
@@ -310,8 +356,43 @@ fn of_entries_that_links_lose() {
         let parts = if parts.is_empty() { vec![] } else { vec![parts, "train.ticks_per_part=10"] };
         let setup = toy(scenario, &[&links, parts.as_slice(), &["train.beta=0.5"]].concat());
         let played = on_one_thread(|| PlayedRound::play(&setup, Start::Unsettled));
-        assert_lost_by_draw(&setup, &played);
+        assert_lost_by_draw(&setup, &played, (Purpose::Loss, 0.4), |k, t, m| vec![k, t, m]);
         agrees_with(&setup, played);
+    }
+}
+
+#[test]
+fn of_entries_that_training_drops_at_all_receivers() {
+    let more: [(&str, &[&str]); 4] = [
+        (TWO_BY_TWO, &["train.ticks_per_round=9"]),
+        (THREE_BY_TWO, &["train.method=tadib"]),
+        (TIGHTLY_CAPPED, &["train.ticks_per_round=13", "train.ticks_per_part=10"]),
+        // Over emulated links on which nothing is lost for good.
+        (THREE_BY_TWO, &["train.ticks_per_round=9", "link=[{loss=0.5}]"]),
+    ];
+    for (scenario, more) in more {
+        let setup = toy(scenario, &[&["train.modality_dropout=0.4", "train.beta=0.5"], more].concat());
+        let played = on_one_thread(|| PlayedRound::play(&setup, Start::Unsettled));
+        assert_lost_by_draw(&setup, &played, (Purpose::ModalityDropout, 0.4), |k, _, m| vec![k, m]);
+        agrees_with(&setup, played);
+    }
+}
+
+#[test]
+fn of_joint_decoders_that_are_told_which_entries_have_come() {
+    let told = ["network.mask=true", "train.beta=0.5"];
+    let ticks = format!("train.ticks_per_round={}", scenario::GRADIENT_BLOCK_TICKS + 2);
+    let sees = r#"channel=[{kind="rayleigh",snr_db=5}]"#;
+    let more: [(&str, &[&str]); 4] = [
+        (TWO_BY_TWO, &[]),
+        // Some receivers get nothing at all, in a round of several parts.
+        (TIGHTLY_CAPPED, &[&ticks, "train.ticks_per_part=10"]),
+        // Behind the gains that the decoder sees too.
+        (THREE_BY_TWO, &["network.see_channel=true", sees]),
+        (THREE_BY_TWO, &["train.modality_dropout=0.4"]),
+    ];
+    for (scenario, more) in more {
+        agrees(&toy(scenario, &[&told, more].concat()), Start::Unsettled);
     }
 }
 
@@ -338,8 +419,14 @@ impl Delivery for Impatient {
     }
 }
 
-/// The unused entries are exactly those that their own draws lose.
-fn assert_lost_by_draw(setup: &Setup, played: &PlayedRound) {
+/// The unused entries are exactly those that draws of this purpose lose, with this probability; `address` gives the
+/// indices of the draw for (k, t, m).
+fn assert_lost_by_draw(
+    setup: &Setup,
+    played: &PlayedRound,
+    (purpose, probability): (Purpose, f64),
+    address: impl Fn(u64, u64, u64) -> Vec<u64>,
+) {
     let used = played.granted(setup);
     let mut counts = [0, 0];
     for (k, t, features) in features(played) {
@@ -347,8 +434,8 @@ fn assert_lost_by_draw(setup: &Setup, played: &PlayedRound) {
         for (tick, m) in granted_by(setup, k, features) {
             let tick = first + tick;
             let moment = played.round * setup.scenario.train.ticks_per_round as u64 + tick as u64;
-            let mut draw = setup.seed.stream(Purpose::Loss, &[k as u64, t as u64, m as u64], moment);
-            let lost = draw.uniform() < 0.4;
+            let mut draw = setup.seed.stream(purpose, &address(k as u64, t as u64, m as u64), moment);
+            let lost = draw.uniform() < probability;
             assert_eq!(used[t][tick].contains(&(k, m)), !lost, "({k}, {t}, {m}) at tick {tick}");
             counts[usize::from(lost)] += 1;
         }
@@ -417,7 +504,7 @@ fn compare_played(setup: &Setup, start: Start, played: &PlayedRound) -> Selectio
 
     let round = oracle.round(&selection).unwrap();
     assert_figures(played, &round);
-    assert_costs(played, &round);
+    assert_costs(setup, played, &selection, &round);
 
     let gradients = (&round.objective + &round.score).unwrap().backward().unwrap();
     let has_trunks = oracle.variables.keys().any(|name| name.contains("/trunk"));
@@ -472,26 +559,33 @@ fn assert_chosen(setup: &Setup, (k, to): (usize, usize), features: &Features, se
     }
 }
 
-/// The costs that receivers send are the oracle's.
-fn assert_costs(played: &PlayedRound, round: &Round) {
+/// The costs that receivers send are the oracle's, to every transmitter those of the ticks at which it was requested, or
+/// all where everybody learns them.
+fn assert_costs(setup: &Setup, played: &PlayedRound, selection: &Selection, round: &Round) {
+    let all = setup.scenario.train.tells_costs();
     for letter in &played.network.letters {
         let Message::Turn(Turn { gradients: Some(gradients), .. }) = &letter.message else { continue };
         // They come with the gradients of a round's last part.
-        if !is_of_last_part(&letter.message) {
+        if !is_of_last_part(setup, &letter.message) {
             assert!(gradients.costs.is_empty());
             continue;
         }
-        assert_eq!(gradients.costs.len(), round.costs[letter.t].len());
-        for (cost, expected) in gradients.costs.iter().zip(&round.costs[letter.t]) {
-            assert_close("cost", *cost, *expected);
+        let requests = &selection.requests[letter.t];
+        let told = round.costs[letter.t].iter().zip(requests).filter(|(_, of)| all || of.contains(&letter.k));
+        let expected: Vec<f64> = told.map(|(cost, _)| *cost).collect();
+        assert_eq!(gradients.costs.len(), expected.len());
+        for (cost, expected) in gradients.costs.iter().zip(expected) {
+            assert_close("cost", *cost, expected);
         }
     }
 }
 
-/// Whether a turn brings the gradients of a round's last part, unlike those that follow within the round.
-fn is_of_last_part(turn: &Message) -> bool {
+/// Whether a turn brings the gradients of a round's last part, unlike those that follow within the round: it is the next
+/// round's first, or follows the last part where costs are asked for.
+fn is_of_last_part(setup: &Setup, turn: &Message) -> bool {
     let Message::Turn(Turn { stamp: Some(stamp), .. }) = turn else { return false };
-    stamp.part == 0
+    let parts = setup.scenario.train.ticks_per_round.div_ceil(setup.scenario.ticks_per_part());
+    stamp.part == 0 || stamp.part == parts as u64
 }
 
 /// Every parameter's first moment is the oracle's gradient, once its network has taken one step; a network that took no

@@ -51,6 +51,7 @@ const TURNS: &[Case<Turn>] = &[
     (|turn| gradients(turn).z.as_mut().unwrap().element = 7, "element type 7, expected f32"),
     (|turn| gradients(turn).z = Some(encode_tensor(&[f32::NAN; 24], &[3, 2, 4])), "holds NaN at position 0"),
     (|turn| gradients(turn).costs.push(1.0), "costs has 4 values, expected 3"),
+    (|turn| gradients(turn).costs.truncate(2), "costs has 2 values, expected 3"),
     (|turn| gradients(turn).costs[2] = f64::INFINITY, "costs holds inf at position 2"),
 ];
 
@@ -61,6 +62,8 @@ const FEATURES: &[Case<Features>] = &[
     (|features| features.choices = vec![0].into(), "0 for this receiver at tick 0, expected at least one"),
     (|features| features.granted = vec![7, 0].into(), "granted has 2 bytes, expected 1"),
     (|features| features.granted = vec![0b101].into(), "(tick, modality) (2, 0), expected (1, 0)"),
+    (|features| features.granted.clear(), "(tick, modality) none, expected (0, 0)"),
+    (|features| features.granted = vec![0].into(), "granted has 1 bytes, expected 0"),
     (
         |features| features.z = Some(encode_tensor(&[0.0; 24], &[3, 4, 2])),
         "shape [3, 4, 2], expected [3, 2, 4]",

@@ -10,6 +10,7 @@ const TICKS: f64 = 3.0;
 const SAMPLES: f64 = 20.0;
 const FEATURE_DIM: f64 = 4.0;
 const TRANSMITTER_LIMIT: f64 = 2.0;
+const RECEIVER_LIMIT: f64 = 2.0;
 
 #[test]
 fn the_figures_of_every_size_fit_what_its_network_must_send() {
@@ -33,6 +34,27 @@ fn the_figures_of_every_size_fit_what_its_network_must_send() {
     place.assert_all_gone();
 }
 
+/// The same bytes go over the same sockets; what a node takes of memory cannot be told apart.
+#[test]
+fn a_size_can_be_measured_in_one_process() {
+    let place = Place::new(PROGRAM);
+
+    let report = place.run("bench scale tiny.toml --sizes 2 --rounds 3 --in-process --json").done().json();
+
+    assert_eq!(report["in_process"], true);
+    let figures = &report["sizes"][0];
+    assert_costs(figures, 2.0);
+    if cfg!(target_os = "linux") {
+        assert!(number(&figures["peak_memory"], "together") > 1e6, "{figures}");
+        for role in ["transmitter", "receiver", "coordinator"] {
+            assert_eq!(number(&figures["peak_memory"], role), 0.0, "{role}: {figures}");
+        }
+    }
+    let told = place.run("bench scale tiny.toml --sizes 2 --rounds 3 --in-process").done().stdout;
+    assert!(told.contains("all nodes") && !told.contains("transmitter"), "{told}");
+    place.assert_all_gone();
+}
+
 #[test]
 fn a_size_that_cannot_be_is_refused_before_anything_runs() {
     let place = Place::new(PROGRAM);
@@ -48,17 +70,23 @@ fn a_run_that_fails_is_named_by_its_size() {
     assert!(last.starts_with("error: 2x2: the run failed"), "{outcome}");
 }
 
-fn assert_figures(figures: &Value, nodes: f64) {
+fn assert_costs(figures: &Value, nodes: f64) {
     let entries = number(figures, "entries_per_round");
     assert!(entries > 0.0 && entries <= nodes * TICKS * TRANSMITTER_LIMIT, "{figures}");
     assert_close(number(figures, "seconds_per_entry"), number(figures, "round_seconds") / entries);
 
-    // A feature and its gradient for every sample; a cost of eight bytes a tick on every link.
+    // A feature and its gradient for every sample; a cost of eight bytes for every request, of which each receiver
+    // makes one or two a tick.
     let bytes = &figures["bytes_per_entry"];
     assert_close(number(bytes, "payload"), 2.0 * SAMPLES * FEATURE_DIM * 4.0);
-    assert_close(number(bytes, "costs"), nodes * nodes * 8.0 * TICKS / entries);
+    let requests = number(bytes, "costs") * entries / 8.0;
+    assert_close(requests, requests.round());
+    assert!((nodes * TICKS..=RECEIVER_LIMIT * nodes * TICKS).contains(&requests.round()), "{figures}");
     assert!(number(bytes, "requests") > 0.0 && number(bytes, "rest") > 0.0, "{figures}");
+}
 
+fn assert_figures(figures: &Value, nodes: f64) {
+    assert_costs(figures, nodes);
     for work in ["encoders", "local_decoders", "joint_decoders", "transmitter_selectors"] {
         assert!(number(&figures["operations_per_entry"], work) > 0.0, "{work}: {figures}");
     }
@@ -66,6 +94,7 @@ fn assert_figures(figures: &Value, nodes: f64) {
         for role in ["transmitter", "receiver", "coordinator"] {
             assert!(number(&figures["peak_memory"], role) > 1e6, "{role}: {figures}");
         }
+        assert_eq!(number(&figures["peak_memory"], "together"), 0.0, "{figures}");
     }
 }
 

@@ -207,6 +207,34 @@ assert (housework == [name in ("sweep", "mop_floor") for name in activity]).all(
 }
 
 #[test]
+fn two_bits_and_their_flips_are_listed_as_often_as_they_are_probable() {
+    let Some(python) = python() else { return };
+    let place = Place::new(PROGRAM);
+    let script = scripts().join("coordination.py").display().to_string();
+    let output = tell(&python, &place, &[&script, "bits"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("40000 rows to train on"), "{output:?}");
+    let look = r#"
+for part in ("train", "test"):
+    exact, flipped, first, second = (numpy.load(f"bits/{name}.{part}.npy") for name in ("exact", "flipped", "first", "second"))
+    assert (exact == numpy.stack([first, second], axis=1)).all()
+    flips = flipped != exact
+    # Of every hundred rows eleven, with each pair of bits, of both bits independently.
+    for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        these = flips[(first == a) & (second == b)]
+        assert len(these) == 10000 and (these.sum(axis=0) == 1100).all() and these.all(axis=1).sum() == 121
+"#;
+    printed(&python, &place, look);
+    let told = place.run(&format!("check {} --data bits", scenario("coordination"))).done().stdout;
+    assert!(told.starts_with("coordination can be run"), "{told}");
+    let run = format!(
+        "run {} --data bits --rounds 2 --set evaluation.passes=1 --in-process --json",
+        scenario("coordination")
+    );
+    assert_eq!(place.run(&run).done().json()["test"]["samples"], 40_000);
+}
+
+#[test]
 fn what_is_not_the_file_that_was_looked_at_is_refused_before_it_is_read() {
     let Some(python) = python() else { return };
     let script = scripts().join("watch.py").display().to_string();

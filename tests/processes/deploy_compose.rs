@@ -286,7 +286,10 @@ fn a_build_finds_what_the_one_before_left_in_the_caches() {
         place.write("source", format!("{source} {}", std::process::id()));
         let Some(said) = engine.build_with_caches(&place.path(""), cargo) else { return };
         let (count, words) = said.trim().split_once(' ').expect("a count, and what cargo was told");
-        assert_eq!(words, "build --release --locked --package pom2dib --features certs,cloud,digital,otlp,tui");
+        assert_eq!(
+            words,
+            "build --release --locked --package pom2dib --features certs,cloud,digital,otlp,tui"
+        );
         counts.push(count.parse::<u64>().unwrap());
     }
     assert_eq!(counts[1], counts[0] + 1);

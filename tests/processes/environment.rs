@@ -1,6 +1,6 @@
 //! Keys of the scenario may come from the environment, and those of a folder's run from an earlier start.
 
-use harness::Place;
+use harness::{PATIENCE, Place, wait_for, wait_until};
 
 use crate::PROGRAM;
 
@@ -35,6 +35,36 @@ fn a_folder_that_holds_another_run_is_gone_on_with_and_said_so() {
     let line = "a holds a run of another scenario and goes on with that";
     assert!(start("--seed 9").contains(line));
     assert!(!start("").contains(line));
+}
+
+/// Every round allocates and frees the same megabytes: whatever process computes keeps them, unless its user has said
+/// otherwise.
+#[test]
+fn processes_in_which_nodes_compute_keep_freed_memory() {
+    let place = Place::for_longer_runs(PROGRAM);
+    let name = "MIMALLOC_PURGE_DELAY";
+    let variable = |role: &str| place.find(role)?.variable(name);
+
+    let run = place.start("run tiny.toml --rounds 100000 --in-process --out one");
+    let value = wait_for("a process that has begun anew", PATIENCE, || variable("run"));
+    assert_eq!(value, "-1");
+    wait_until("its first rounds", PATIENCE, || place.run_folder("one").rounds() > 1);
+    assert_eq!(place.running().len(), 1, "it has begun anew beside itself");
+    drop(run);
+    place.assert_all_gone();
+
+    let run = place.start(&format!("{name}=10 run tiny.toml --rounds 100000 --in-process --out own"));
+    wait_until("its first rounds", PATIENCE, || place.run_folder("own").rounds() > 1);
+    assert_eq!(variable("run").as_deref(), Some("10"));
+    drop(run);
+    place.assert_all_gone();
+
+    let run = place.start("run tiny.toml --rounds 100000 --out many");
+    for role in ["transmitter 0", "receiver 1"] {
+        assert_eq!(wait_for(role, PATIENCE, || variable(role)), "-1");
+    }
+    drop(run);
+    place.assert_all_gone();
 }
 
 #[test]

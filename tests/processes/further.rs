@@ -10,6 +10,28 @@ use crate::PROGRAM;
 const CONSTANT: &str = "tiny.toml --set train.entropy_bonus=0";
 
 #[test]
+fn a_run_of_the_worst_receiver_goes_on_with_its_weights() {
+    let place = Place::new(PROGRAM);
+    let worst =
+        format!("run {CONSTANT} --set train.objective=worst --set train.worst_lr=0.5 --in-process --json");
+    let whole = place.run(&format!("{worst} --out whole")).done().json();
+    place.run(&format!("{worst} --rounds 3 --out parted")).done();
+    let parted = place.run("run --resume parted --rounds 6 --in-process --json").done().json();
+    assert_eq!(parted["fingerprint"], whole["fingerprint"]);
+    let weights = |folder: &str| -> Vec<Value> {
+        place.run_folder(folder).lines("metrics.jsonl").iter().map(|line| line["weights"].clone()).collect()
+    };
+    let of_whole = weights("whole");
+    assert_eq!(of_whole, weights("parted"));
+    assert_eq!(of_whole[0], serde_json::json!([0.5, 0.5]));
+    assert!(of_whole[1..].iter().all(|weights| *weights != of_whole[0]), "{of_whole:?}");
+
+    let sum = place.run(&format!("run {CONSTANT} --in-process --json --out sum")).done().json();
+    assert_ne!(sum["fingerprint"], whole["fingerprint"]);
+    assert!(weights("sum").iter().all(Value::is_null));
+}
+
+#[test]
 fn a_run_killed_before_its_first_checkpoint_goes_on_from_its_beginning() {
     let place = Place::new(PROGRAM);
     let quiet = place.run("run tiny.toml --rounds 100 --out quiet --json").done().json();

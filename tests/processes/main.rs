@@ -29,6 +29,7 @@ mod further;
 mod health;
 mod hostile;
 mod invited;
+mod joint_map;
 mod kills;
 mod launch;
 mod lock;

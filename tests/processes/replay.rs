@@ -41,6 +41,29 @@ fn a_tick_that_is_computed_again_is_what_was_recorded() {
     place.run("replay nowhere --tick 1").failed(2, &["nowhere", "no run"]);
 }
 
+#[test]
+fn a_tick_says_whose_u_it_is() {
+    let place = Place::new(PROGRAM);
+    let run = "run tiny.toml --page off --json --set record.draws=true --set train.rounds=2";
+    place.run(&format!("{run} --set train.common_randomness=private --out own")).done();
+    let seen = place.run("replay own --tick 4 --json").done().json();
+    assert_eq!(seen["u"].as_array().map(Vec::len), Some(0), "{seen}");
+    let of = |role: &str| seen["own_u"][role].as_array().unwrap().clone();
+    let all = [of("receivers"), of("transmitters")].concat();
+    assert_eq!((all.len(), of("receivers").len()), (4, 2));
+    for (at, u) in all.iter().enumerate() {
+        assert_eq!(u.as_array().map(Vec::len), Some(4));
+        assert!(!all[..at].contains(u), "node {at} has the u of another: {seen}");
+    }
+    let text = place.run("replay own --tick 4").done().stdout;
+    assert!(text.contains("u of receiver 1 ") && text.contains("u of transmitter 0 "), "{text}");
+
+    place.run(&format!("{run} --set train.common_randomness=fixed --out fixed")).done();
+    let u = |tick: u64| place.run(&format!("replay fixed --tick {tick} --json")).done().json()["u"].clone();
+    assert_eq!(u(1), u(5));
+    assert_eq!(u(1).as_array().map(Vec::len), Some(4));
+}
+
 /// The grants of a round's ticks are those that selection.jsonl has as shares.
 fn check_shares(place: &Place, round: u64) {
     let folder = place.run_folder("recorded");

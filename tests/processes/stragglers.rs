@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::{Place, Proxy, free_port};
+use harness::{PATIENCE, Place, Proxy, Signal, free_port, wait_until};
 use serde_json::Value;
 
 use crate::PROGRAM;
@@ -40,6 +40,60 @@ fn what_links_lose_is_the_same_however_the_nodes_are_run_and_is_counted() {
 }
 
 #[test]
+fn what_training_drops_is_the_same_however_the_nodes_are_run_and_after_a_kill() {
+    let place = Place::for_longer_runs(PROGRAM);
+    let words = "--set train.modality_dropout=0.3 --json";
+    let plain = place.run("run tiny.toml --in-process --out plain --json").done().json();
+    let processes = place.run(&format!("run tiny.toml {words} --verify --out processes")).done().json();
+    let tcp = place.run(&format!("run tiny.toml {words} --tcp-only --out tcp")).done().json();
+    let in_one = place.run(&format!("run tiny.toml {words} --in-process --out in-one")).done().json();
+    assert_ne!(plain["fingerprint"], processes["fingerprint"]);
+    for other in [&tcp, &in_one] {
+        assert_eq!(other["fingerprint"], processes["fingerprint"]);
+        assert_eq!(other["test"], processes["test"]);
+    }
+    let lost = processes["missing"]["lost"].as_u64().unwrap();
+    let used = processes["missing"]["used"].as_u64().unwrap();
+    assert!(lost > 0 && used > lost, "{lost} dropped, {used} used");
+    // No evaluation drops any.
+    assert_eq!(processes["test"]["missing"]["lost"], 0);
+
+    let long = "--rounds 40 --set checkpoint.every=2";
+    let undisturbed =
+        place.run(&format!("run tiny.toml {words} {long} --in-process --out undisturbed")).done().json();
+    let run = place.start(&format!("run tiny.toml {words} {long} --out killed"));
+    wait_until("some rounds", PATIENCE, || place.run_folder("killed").rounds() > 6);
+    for process in place.running() {
+        process.signal(Signal::Kill);
+    }
+    run.finish().killed_by(Signal::Kill);
+    place.assert_all_gone();
+    let resumed = place.run("run --resume killed --json").done().json();
+    assert_eq!(resumed["fingerprint"], undisturbed["fingerprint"]);
+    assert_eq!(resumed["test"], undisturbed["test"]);
+}
+
+#[test]
+fn a_decoder_that_is_told_what_is_absent_is_told_the_same_everywhere() {
+    let place = Place::new(PROGRAM);
+    let words = "--set network.mask=true --set train.modality_dropout=0.3 --json";
+    let processes = place.run(&format!("run tiny.toml {words} --verify --out processes")).done().json();
+    let in_one = place.run(&format!("run tiny.toml {words} --in-process --out in-one")).done().json();
+    let blind =
+        place.run(&format!("run tiny.toml {words} --set network.mask=false --in-process --out blind"));
+    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
+    assert_eq!(in_one["test"], processes["test"]);
+    assert_ne!(blind.done().json()["fingerprint"], processes["fingerprint"]);
+    // Groups of samples that are lost here and there have masks of their own.
+    let lossy = "evaluate in-one --set straggler.policy=skip --set link=[{loss=0.4}] --json";
+    let of_one = place.run(&format!("{lossy} --in-process")).done().json();
+    let of_processes = place.run(lossy).done().json();
+    assert_eq!(of_one["test"], of_processes["test"]);
+    assert!(of_one["test"]["missing"]["lost"].as_u64() > Some(0), "{}", of_one["test"]["missing"]);
+    place.run("export in-one --out networks").failed(2, &["network.mask", "cannot be exported"]);
+}
+
+#[test]
 fn a_trained_network_can_be_judged_over_other_links() {
     let place = Place::for_longer_runs(PROGRAM);
     let trained = place.run("run tiny.toml --out a --json").done().json();
@@ -67,7 +121,9 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
     let place = Place::new(PROGRAM);
     place.write("two.toml", TWO_SENSORS);
     let trained = place.run("run two.toml --in-process --out a --json").done().json();
-    let told = place.run("evaluate a --in-process --grid --json").done().json();
+    place.write("one.toml", TWO_SENSORS.replace("\"fft\", \"mel\"", "\"fft\""));
+    let without = place.run("run one.toml --in-process --out b --json").done().json();
+    let told = place.run("evaluate a --in-process --grid --without b --json").done().json();
     let rows = told["rows"].as_array().unwrap();
     let of = |name: &str| {
         let found = rows.iter().find(|row| row["condition"] == name);
@@ -89,9 +145,22 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
     }
     assert!(score("sensor noise 3") < score("sensor noise 0.1"), "{told}");
     assert!(score("90 % lost") < score("10 % lost"), "{told}");
+    assert!(score("sensor blur 4") < trained, "{told}");
     let families: Vec<&Value> =
-        told["areas"].as_array().unwrap().iter().map(|area| &area["family"]).collect();
-    assert_eq!(families, ["sensors off", "transmitter leaves", "sensor noise", "lost entries"]);
+        told["means"].as_array().unwrap().iter().map(|mean| &mean["family"]).collect();
+    // Rows of digits do not follow each other in time: none are late.
+    let expected = ["sensors off", "transmitter leaves", "sensor noise", "sensor blur", "lost entries"];
+    assert_eq!(families, expected);
+    // What was trained without a sensor stands beside the network that has it off.
+    assert_eq!(of("trained without 0/mel"), &without["test"]);
+    let compared = &told["without"][0];
+    assert_eq!((&compared["condition"], &compared["run"]), (&"without 0/mel".into(), &"b".into()));
+    let digit = &compared["tasks"][0];
+    let (off, reached) = (score("without 0/mel"), score("trained without 0/mel"));
+    assert_eq!((&digit["off"], &digit["trained_without"]), (&off.into(), &reached.into()));
+    let below = digit["points_below"].as_f64().unwrap();
+    assert!((below - 100.0 * (reached - off)).abs() < 1e-9, "{digit}");
+    assert_eq!(digit["within_two_points"], below <= 2.0, "{digit}");
     let lines = std::fs::read_to_string(place.path("a/grid.csv")).unwrap().lines().count();
     assert_eq!(lines, 1 + rows.len());
     for file in ["grid.json", "grid.svg", "grid.png"] {
@@ -104,6 +173,59 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
         .run("evaluate a --set evaluation.off=[\"1\"]")
         .failed(2, &["evaluation.off names \"1\"", "0/fft, 0/mel"]);
     place.run("evaluate a --grid --snr-db 3").failed(2, &["--grid", "--snr-db"]);
+    place.run("evaluate a --without b").failed(2, &["--grid"]);
+    place.run("evaluate a --grid --without a").failed(2, &["--without a", "same sensors"]);
+    place.run("evaluate b --grid --without a").failed(2, &["--without a", "that the evaluated one lacks"]);
+    place
+        .run("evaluate a --set evaluation.stale=1")
+        .failed(2, &["evaluation.stale is 1", "follow each other in time"]);
+}
+
+#[test]
+fn sensors_lag_behind_within_the_recordings_that_an_array_tells() {
+    let place = Place::new(PROGRAM);
+    // A row's value is its label; a recording is twelve rows of one label, and then twelve of the other.
+    let rows = |count: usize, of: &dyn Fn(usize) -> f32| -> Vec<u8> {
+        let shape = format!("({count},)");
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        let padded = format!("{header:<117}\n");
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((padded.len() as u16).to_le_bytes());
+        file.extend(padded.bytes());
+        file.extend((0..count).flat_map(|row| of(row).to_le_bytes()));
+        file
+    };
+    let label = |row: usize| ((row / 12) % 2) as f32;
+    for split in ["train", "test"] {
+        place.write(&format!("rows/level.{split}.npy"), rows(240, &label));
+        place.write(&format!("rows/kind.{split}.npy"), rows(240, &label));
+        place.write(&format!("rows/recording.{split}.npy"), rows(240, &|row| (row / 24) as f32));
+    }
+    let scenario = TWO_SENSORS
+        .replace("[network]", "[data]\nsource = \"arrays\"\npath = \"rows\"\n[network]")
+        .replace("\"fft\", \"mel\"", "\"level\"")
+        .replace("\"digit\"", "\"kind\"")
+        .replace("rounds = 30", "rounds = 60");
+    place.write("rows.toml", scenario);
+    place.run("run rows.toml --in-process --out a").done();
+    let score = |words: &str| {
+        let summary = place.run(&format!("evaluate a --in-process --json {words}")).done().json();
+        summary["test"]["tasks"][0]["value"].as_f64().unwrap()
+    };
+    let named = "--set evaluation.recordings=recording";
+    assert!(score(named) > 0.999, "labels are easy");
+    // The first three rows of the second label still show the first; at a recording's start nobody shows another's.
+    assert!((score(&format!("{named} --set evaluation.stale=3")) - 21.0 / 24.0).abs() < 1e-3);
+    assert!((score(&format!("{named} --set evaluation.stale=99")) - 0.5).abs() < 1e-3);
+    place
+        .run("evaluate a --set evaluation.stale=3")
+        .failed(2, &["evaluation.stale", "evaluation.recordings"]);
+    let told = place.run(&format!("evaluate a --in-process --grid --json {named}")).done().json();
+    let late = told["rows"].as_array().unwrap().iter().filter(|row| row["family"] == "stale samples");
+    let scores: Vec<f64> = late.map(|row| row["test"]["tasks"][0]["value"].as_f64().unwrap()).collect();
+    let expected = [23.0 / 24.0, 22.0 / 24.0, 20.0 / 24.0, 16.0 / 24.0];
+    assert_eq!(scores.len(), 4);
+    scores.iter().zip(expected).for_each(|(score, expected)| assert!((score - expected).abs() < 1e-3));
 }
 
 #[test]

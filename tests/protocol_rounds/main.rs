@@ -9,6 +9,7 @@ mod rounds;
 mod stragglers;
 #[path = "../support/mod.rs"]
 mod support;
+mod worst;
 
 /// Three transmitters, two receivers, and a cap that binds.
 const SCENARIO: &str = r#"

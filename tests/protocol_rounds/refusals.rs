@@ -44,7 +44,7 @@ type Damage<M> = (fn(&mut M), &'static str);
 
 #[test]
 fn a_turn_that_does_not_fit_is_refused() {
-    let cases: [Damage<Turn>; 21] = [
+    let cases: [Damage<Turn>; 22] = [
         (|turn| turn.stamp = None, "no stamp"),
         (|turn| stamp(&mut turn.stamp).run = Bytes::from_static(b"other"), "of another run"),
         (|turn| stamp(&mut turn.stamp).incarnation = 3, "of incarnation 3, expected 0"),
@@ -60,8 +60,10 @@ fn a_turn_that_does_not_fit_is_refused() {
         (|turn| z(&mut gradients(turn).z).shape.clear(), "gradient of z has shape [], expected"),
         (|turn| shorten(z(&mut gradients(turn).z)), "gradient of z has 4 bytes, expected"),
         (|turn| poison(z(&mut gradients(turn).z)), "gradient of z holds NaN at position 0"),
-        (|turn| gradients(turn).costs.truncate(4), "costs has 4 values, expected 5"),
-        (|turn| gradients(turn).costs[3] = f64::INFINITY, "costs holds inf at position 3"),
+        // One of a tick at which it did not request is one too many.
+        (|turn| gradients(turn).costs.push(0.5), "costs has "),
+        (|turn| gradients(turn).costs.clear(), "costs has 0 values, expected "),
+        (|turn| gradients(turn).costs[0] = f64::INFINITY, "costs holds inf at position 0"),
         (|turn| turn.requests = None, "sent a closing turn in mid-stretch"),
         (|turn| turn.requests = Some(Requests { ticks: Bytes::new() }), "requests has 0 bytes, expected 1"),
         (
@@ -86,7 +88,7 @@ fn a_turn_that_does_not_fit_is_refused() {
 
 #[test]
 fn features_that_do_not_fit_are_refused() {
-    let cases: [Damage<Features>; 22] = [
+    let cases: [Damage<Features>; 24] = [
         (|features| features.stamp = None, "no stamp"),
         (|features| stamp(&mut features.stamp).run = Bytes::new(), "of another run"),
         (|features| stamp(&mut features.stamp).incarnation = 3, "of incarnation 3, expected 0"),
@@ -97,9 +99,10 @@ fn features_that_do_not_fit_are_refused() {
         (|features| features.choices = Bytes::new(), "no well-formed choices"),
         (|features| lengthen(&mut features.choices), "no well-formed choices"),
         (pass_over, "of choices 0 for this receiver at tick"),
-        (|features| features.granted = Bytes::new(), "granted has 0 bytes, expected"),
+        (|features| features.granted = Bytes::new(), "(tick, modality) none, expected ("),
+        (|features| features.granted = Bytes::from_static(&[1]), "granted has 1 bytes, expected 2"),
         (|features| flip(&mut features.granted, 15), "granted names 15, but there are only 15"),
-        (|features| features.granted = Bytes::from_static(&[0; 2]), "(tick, modality) none, expected ("),
+        (|features| features.granted = Bytes::from_static(&[0; 2]), "granted has 2 bytes, expected 0"),
         (|features| features.granted = Bytes::from_static(&[0xff, 0x7f]), "by the cap's draw"),
         (|features| features.coded = Some(v1::Coded::default()), "no coded features to expect"),
         (|features| features.z = None, "no z"),
@@ -109,6 +112,7 @@ fn features_that_do_not_fit_are_refused() {
         (|features| poison(z(&mut features.z)), "z holds NaN at position 0"),
         (|features| features.rates.push(0.0), "rates has"),
         (|features| features.rates[1] = f64::NAN, "rates holds NaN at position 1"),
+        (|features| features.costs.push(0.5), "costs has 1 values, expected 0"),
     ];
     for (corrupt, complaint) in cases {
         let failure = failure(|mut letter| {
@@ -144,6 +148,61 @@ fn choices_of_all_ticks_that_do_not_fit_are_refused() {
         };
         let failure = failure_in(&setup, &mut Tampering(tamper));
         assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
+    }
+}
+
+#[test]
+fn costs_of_all_receivers_that_do_not_fit_are_refused() {
+    let setup = setup_with(&["train.objective=worst"]);
+    let cases: [Damage<Features>; 7] = [
+        (|features| stamp(&mut features.stamp).part = 0, "of moment round 2, expected part 1 of round 2"),
+        (|features| features.costs.clear(), "costs has 0 values, expected 10"),
+        (|features| features.costs.push(1.0), "costs has 11 values, expected 10"),
+        (|features| features.costs[0] = f64::NAN, "costs holds NaN at position 0"),
+        (|features| features.costs[FEATURES.t * TICKS] += 1.0, "no costs of this receiver as it sent them"),
+        (|features| features.costs[0] += 1.0, "tells other costs of the receivers than transmitter 0"),
+        (|features| features.rates.push(0.0), "no message of costs alone"),
+    ];
+    for (corrupt, complaint) in cases {
+        let tamper = |mut letter: Letter| {
+            let is_due = is_at(&letter, FEATURES, ROUND);
+            if let Message::Features(features) = &mut letter.message
+                && is_due
+                && stamp(&mut features.stamp).part == 1
+            {
+                corrupt(features);
+            }
+            vec![letter]
+        };
+        let failure = failure_in(&setup, &mut Tampering(tamper));
+        assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
+    }
+    let cases: [Damage<Turn>; 3] = [
+        (
+            |turn| {
+                gradients(turn).costs.pop();
+            },
+            "costs has 4 values, expected 5",
+        ),
+        (|turn| turn.gradients = None, "no gradients"),
+        (
+            |turn| turn.requests = Some(Requests { ticks: encode_ticks(&[true; TICKS]) }),
+            "requests where costs are due",
+        ),
+    ];
+    for (corrupt, complaint) in cases {
+        let tamper = |mut letter: Letter| {
+            let is_due = is_at(&letter, TURN, ROUND);
+            if let Message::Turn(turn) = &mut letter.message
+                && is_due
+                && stamp(&mut turn.stamp).part == 1
+            {
+                corrupt(turn);
+            }
+            vec![letter]
+        };
+        let failure = failure_in(&setup, &mut Tampering(tamper));
+        assert_blamed(failure, Node::Transmitter(TURN.k), "receiver 1", complaint);
     }
 }
 

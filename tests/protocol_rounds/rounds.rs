@@ -147,6 +147,45 @@ fn limits_hold_and_receivers_can_recompute_their_grants_from_what_they_are_told(
     assert!(untold > 0, "all requested always: the test has lost its point");
 }
 
+/// A transmitter is told what the ticks cost at which a receiver requested it, in one message a round, and nothing of
+/// others.
+#[test]
+fn costs_travel_where_a_receiver_requested_and_nowhere_else() {
+    let setup = setup();
+    let network = trained_and_evaluated(&setup);
+    let (mut told, mut untold) = (0, 0);
+    for round in 0..ROUNDS {
+        for (k, t, features) in features_of_round(&network, round) {
+            let requested = requested(&network, (k, t), features.stamp.as_ref().unwrap(), 5);
+            let count = requested.iter().filter(|requested| **requested).count();
+            let costs = &turn(&network, k, t, round + 1).gradients.as_ref().unwrap().costs;
+            assert_eq!(costs.len(), count, "receiver {t} to transmitter {k} in round {round}");
+            told += count;
+            untold += 5 - count;
+        }
+    }
+    assert!(told > 0 && untold > 0, "{told} told, {untold} not: the test has lost its point");
+}
+
+/// Neither in training nor in evaluation does an answer say at length that nothing is granted.
+#[test]
+fn an_answer_that_grants_nothing_says_nothing() {
+    let network = trained_and_evaluated(&setup());
+    let mut silent = 0u64;
+    for k in 0..TRANSMITTERS {
+        for features in answers_of(&network, k).into_iter().flatten() {
+            let is_empty = granted(k, features).is_empty();
+            assert_eq!(features.granted.is_empty(), is_empty);
+            if is_empty && features.choices.is_empty() {
+                silent += 1;
+                assert!(payload(&features.z) == 0 && features.rates.is_empty());
+            }
+        }
+    }
+    // At most two of three transmitters are requested in a pass.
+    assert!(silent >= PASSES * PIECES, "{silent}: the test has lost its point");
+}
+
 /// Where everybody's grants count in a receiver's costs, it is told of all ticks: its selection learns from the same
 /// numbers as the oracle's (`of_a_sparse_term_that_counts_everybodys`).
 #[test]

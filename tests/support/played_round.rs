@@ -99,6 +99,10 @@ impl PlayedRound {
         let mut granted = vec![vec![Vec::new(); ticks]; setup.scenario.receivers()];
         for letter in &self.network.letters {
             let Message::Features(features) = &letter.message else { continue };
+            // What a round cost all receivers, where that is told, grants nothing.
+            if !features.costs.is_empty() {
+                continue;
+            }
             let first_tick = ticks_of(setup, features).start;
             let counted = counted(letter, features);
             let entries = granted_by(setup, letter.k, features).into_iter().zip(counted);
@@ -160,6 +164,14 @@ fn unsettle(snapshot: &Snapshot) -> Snapshot {
         let parameters_and_moments = tensors.filter(|(name, _)| name != "version");
         let moved = parameters_and_moments.map(|(name, tensor)| {
             let tensor = if node::is_parameter(&name) { moved(&name, &tensor) } else { tensor };
+            // As if the receivers had paid differently so far: the first counts most.
+            let tensor = match name.ends_with("/objective.log-weights") {
+                true => {
+                    let logs = (0..tensor.elem_count()).map(|t| -0.7 * t as f64).collect::<Vec<f64>>();
+                    Tensor::from_vec(logs, tensor.shape(), &Device::Cpu).unwrap()
+                }
+                false => tensor,
+            };
             // As if features had had that power so far.
             let tensor = if name.ends_with("/power.mean") { (tensor + 1.7).unwrap() } else { tensor };
             (name, tensor)

@@ -1,6 +1,7 @@
 //! The mathematics on networks so small that all outcomes can be enumerated: the oracle that the machines are compared
 //! with is itself right, and what the paper proves about its objectives holds.
 
+mod coordination;
 mod gradients;
 #[path = "../support/oracle/mod.rs"]
 mod oracle;

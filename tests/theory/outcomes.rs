@@ -13,7 +13,7 @@ use crate::support::local_network::Setup;
 /// A selection, and the probability that the caps make these grants of its choices.
 pub(crate) struct Outcome {
     pub(crate) selection: Selection,
-    of_grants: f64,
+    pub(crate) of_grants: f64,
 }
 
 /// All outcomes of a tick: all requests, then all choices for the receivers that request, then all grants.

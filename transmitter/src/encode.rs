@@ -12,6 +12,7 @@ use proto::Served;
 use crate::{
     averages::Averages,
     coded::{Coded, CodedModality, RateGroups},
+    disturbed::{blur, lagging},
     dithered::{Dithered, Moment},
     gradient_feedback::GradientFeedback,
     observed::Observed,
@@ -33,6 +34,8 @@ pub(crate) struct Encoders {
     dataset: Arc<dyn Dataset>,
     /// Validation rows, where there are any, in the place of the test split.
     validation: Option<Arc<dyn Dataset>>,
+    /// Of every test row the one that sensors show, where they lag behind.
+    lagging: Option<Vec<usize>>,
     /// Of every receiver, [T, feature_dim]: an encoder's input says for whom it encodes.
     task_inputs: Tensor,
     /// Where rates are counted against priors.
@@ -129,6 +132,7 @@ impl Encoders {
         let task_inputs = Tensor::from_vec(task_inputs.concat(), (task_inputs.len(), d), &context.device)?;
         let priors = Priors::new(context)?;
         let averages = Averages::new(context);
+        let lagging = lagging_rows(context, dataset.as_ref())?;
         Ok(Encoders {
             encoders,
             trunks,
@@ -136,6 +140,7 @@ impl Encoders {
             widths,
             dataset,
             validation: None,
+            lagging,
             task_inputs,
             priors,
             averages,
@@ -464,7 +469,7 @@ impl Encoders {
                 source = x.len() / width;
                 match batch.given {
                     Some(given) => given.read(m, width, &mut x),
-                    None => read_tick(context, m, width, batch, tick, &mut x)?,
+                    None => self.read_tick(context, m, batch, tick, &mut x)?,
                 }
             }
             samples.push(Segment { source, target, rows, repeat: false });
@@ -480,14 +485,43 @@ impl Encoders {
         Ok(Planned { m, entries, ticks, x, noise, samples, receivers, gains, rows: target })
     }
 
-    /// Backward pass of a part of a round.
+    /// Adds one tick's samples of a modality, row after row: in evaluation as disturbed sensors show them.
+    fn read_tick(
+        &self,
+        context: &Context,
+        m: usize,
+        batch: &Batch<'_>,
+        tick: usize,
+        values: &mut Vec<f32>,
+    ) -> Result<(), NodeError> {
+        let (width, name) = (self.widths[m], &context.scenario.transmitter[context.index].modalities[m]);
+        let (samples, start) = (&batch.samples[tick], values.len());
+        values.resize(start + samples.len() * width, 0.0);
+        let is_disturbed = batch.phase == Phase::Evaluate && batch.first_tick.is_some();
+        let lagging = self.lagging.as_ref().filter(|_| is_disturbed && !node::is_validation(batch.pass));
+        for (out, at) in values[start..].chunks_exact_mut(width).zip(samples) {
+            let row = lagging.map_or(at.sample, |lagging| lagging[at.sample]);
+            batch.dataset.read(name, batch.split, row, at.epoch, out)?;
+        }
+        let deviation = context.scenario.evaluation.blur;
+        if is_disturbed && deviation > 0.0 {
+            let axes = batch.dataset.shape(name).unwrap_or_else(|| vec![width]);
+            values[start..].chunks_exact_mut(width).for_each(|sample| blur(sample, &axes, deviation));
+        }
+        if is_disturbed {
+            add_sensor_noise(context, batch, m, samples, &mut values[start..]);
+        }
+        Ok(())
+    }
+
+    /// Backward pass of a part of a round. `betas` has what a nat of rate costs, by receiver.
     pub(crate) fn backward(
         &mut self,
         context: &Context,
         coded: &Coded,
         grants: &Grants,
         feedback: &[GradientFeedback],
-        beta: f64,
+        betas: &[f64],
         profiler: &mut Profiler,
     ) -> Result<(), NodeError> {
         let train = &context.scenario.train;
@@ -510,6 +544,8 @@ impl Encoders {
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
             // Nobody pays for what nobody used.
             let is_used = |entry: usize| places[entry].is_some();
+            let beta_of = |entry: usize| betas[coded.entries[entry].1];
+            let cost_of = |entry: usize| if is_used(entry) { beta_of(entry) } else { 0.0 };
             profiler.turn_to(ProfilerPhase::Backward);
             let (encoder, trunk) = (&mut self.encoders[m], &mut self.trunks[m]);
             if let Some(priors) = &mut self.priors {
@@ -519,9 +555,7 @@ impl Encoders {
                     features: &coded.features,
                     noise: coded.dithered.as_ref().map(|dithered| dithered.noise.as_slice()),
                     dz: &values(&gradient)?,
-                    weights: &(0..places.len())
-                        .map(|entry| if is_used(entry) { beta } else { 0.0 })
-                        .collect::<Vec<f64>>(),
+                    weights: &(0..places.len()).map(cost_of).collect::<Vec<f64>>(),
                     used: &(0..places.len()).map(is_used).collect::<Vec<bool>>(),
                     ticks: grants.ticks().count(),
                 };
@@ -543,15 +577,14 @@ impl Encoders {
             let way = coded.on_air.way(train.rate_at);
             if context.scenario.rates_over_rounds() {
                 let groups = RoundGroups::new(&coded.entries);
-                let (weights, paid) = groups.weights(is_used, beta);
+                let (weights, paid) = groups.weights(is_used, beta_of);
                 let rows = Some(RateRows { order: &groups.order, paid: paid.as_deref() });
                 let rate = RateTerm { estimator, groups: &groups.sizes, weights: &weights, rows };
                 backward(way, &gradient, rate)?;
                 continue;
             }
             let groups = vec![context.samples(); coded.entries.len()];
-            let weights: Vec<f64> =
-                (0..places.len()).map(|entry| if is_used(entry) { beta } else { 0.0 }).collect();
+            let weights: Vec<f64> = (0..places.len()).map(cost_of).collect();
             let rate = RateTerm { estimator, groups: &groups, weights: &weights, rows: None };
             backward(way, &gradient, rate)?;
         }
@@ -676,25 +709,18 @@ fn plan_gains(
     Some((upload.add(values, (rows, width)), segments))
 }
 
-/// Adds one tick's samples of a modality, row after row.
-fn read_tick(
-    context: &Context,
-    m: usize,
-    width: usize,
-    batch: &Batch<'_>,
-    tick: usize,
-    values: &mut Vec<f32>,
-) -> Result<(), NodeError> {
-    let name = &context.scenario.transmitter[context.index].modalities[m];
-    let (samples, start) = (&batch.samples[tick], values.len());
-    values.resize(start + samples.len() * width, 0.0);
-    for (out, at) in values[start..].chunks_exact_mut(width).zip(samples) {
-        batch.dataset.read(name, batch.split, at.sample, at.epoch, out)?;
+/// Of every test row the one that sensors show under `evaluation.stale`; none where that is 0.
+fn lagging_rows(context: &Context, dataset: &dyn Dataset) -> Result<Option<Vec<usize>>, NodeError> {
+    let evaluation = &context.scenario.evaluation;
+    if evaluation.stale == 0 {
+        return Ok(None);
     }
-    if batch.phase == Phase::Evaluate && batch.first_tick.is_some() {
-        add_sensor_noise(context, batch, m, samples, &mut values[start..]);
-    }
-    Ok(())
+    let none = || {
+        let stale = evaluation.stale;
+        NodeError::Input(format!("evaluation.stale is {stale}, but rows do not follow each other in time"))
+    };
+    let recordings = dataset.recordings(evaluation.recordings.as_deref())?.ok_or_else(none)?;
+    Ok(Some(lagging(&recordings, evaluation.stale)))
 }
 
 /// Adds the noise of `evaluation.sensor_noise` to the samples of modality m at a tick, each of which has a draw of its

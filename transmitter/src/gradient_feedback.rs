@@ -10,12 +10,12 @@ pub(crate) struct GradientFeedback {
     pub(crate) z: Payload,
     /// Where the gradient of each granted entry stands in `z`; none for one that was lost or late.
     pub(crate) places: Vec<Option<usize>>,
-    /// Its cost at every tick of the round, if this is the round's last part; else none.
+    /// If this is the round's last part, its cost at every tick of the round, 0 where it did not request; else none.
     pub(crate) costs: Vec<f64>,
 }
 
 /// Checks what a receiver sent back for the entries (tick, modality) that it was granted, as the machine does before it
-/// computes with it.
+/// computes with it. With the gradients of a round's last part come the costs of the ticks at which it requested.
 ///
 /// # Errors
 ///
@@ -23,18 +23,19 @@ pub(crate) struct GradientFeedback {
 pub fn check_gradients(
     context: &Context,
     granted: &[(usize, usize)],
-    is_last: bool,
+    requested: Option<&[bool]>,
     gradients: Option<&Gradients>,
 ) -> Result<(), WireError> {
-    GradientFeedback::check(context, granted, is_last, gradients).map(drop)
+    GradientFeedback::check(context, granted, requested, gradients).map(drop)
 }
 
 impl GradientFeedback {
-    /// Checks gradients against what this receiver was granted.
+    /// Checks gradients against what this receiver was granted, and the costs that come with those of a round's last
+    /// part against what it `requested`, tick by tick.
     pub(crate) fn check(
         context: &Context,
         granted: &[(usize, usize)],
-        is_last: bool,
+        requested: Option<&[bool]>,
         gradients: Option<&Gradients>,
     ) -> Result<Self, WireError> {
         let gradients = gradients.ok_or(WireError::Missing("gradients"))?;
@@ -42,11 +43,19 @@ impl GradientFeedback {
         let shape = [used.iter().filter(|used| **used).count(), context.samples(), context.feature_dim()];
         let element = node::gradient_element(context.scenario.train.gradient_coding);
         let z = Payload::check_of(element, "gradient of z", gradients.z.as_ref(), &shape)?;
-        let costs = if is_last { context.ticks() } else { 0 };
-        check_length("costs", "values", gradients.costs.len(), costs)?;
+        let requested = requested.unwrap_or_default();
+        let told = requested.iter().filter(|requested| **requested).count();
+        check_length("costs", "values", gradients.costs.len(), told)?;
         check_finite("costs", &gradients.costs)?;
-        Ok(GradientFeedback { z, places: places(&used), costs: gradients.costs.clone() })
+        Ok(GradientFeedback { z, places: places(&used), costs: spread(&gradients.costs, requested) })
     }
+}
+
+/// The costs of all ticks, of which those come at which the receiver requested. At the others nothing was chosen for
+/// it, and no selection is judged by them.
+fn spread(told: &[f64], requested: &[bool]) -> Vec<f64> {
+    let mut told = told.iter().copied();
+    requested.iter().map(|requested| if *requested { told.next().unwrap_or_default() } else { 0.0 }).collect()
 }
 
 /// Which of so many granted entries the receiver used: all, unless it may go on without and says so.
@@ -54,7 +63,7 @@ fn used(context: &Context, granted: usize, used: Option<&Used>) -> Result<Vec<bo
     match used {
         None => Ok(vec![true; granted]),
         Some(_) if !context.scenario.may_lose() => Err(WireError::Missing(
-            "gradients of some entries, though straggler.policy is \"wait\" and no link is digital",
+            "gradients of some entries, though straggler.policy is \"wait\", no link is digital and none is dropped",
         )),
         Some(used) if used.entries.is_empty() => Ok(vec![false; granted]),
         Some(used) => decode_bits("used entries", &used.entries, granted),

@@ -3,6 +3,7 @@
 mod audit;
 mod averages;
 mod coded;
+mod disturbed;
 mod dithered;
 mod encode;
 mod evaluate;

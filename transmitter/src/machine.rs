@@ -6,7 +6,8 @@ use bytes::Bytes;
 use data::{DataFile, Dataset, Split};
 use dib::{BatchOrder, ChoiceGrid, Grants, Network, Phase, grants, receiver_embedding};
 use node::{
-    Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Schedule, Selector,
+    Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Role, Schedule,
+    Selector, Weighting,
 };
 use proto::{
     When, encode_granted,
@@ -76,6 +77,8 @@ pub struct TransmitterMachine {
     pub(crate) encoders: Encoders,
     pub(crate) embeddings: Vec<Vec<f32>>,
     pub(crate) label_entropies: Vec<f64>,
+    /// How much each receiver counts.
+    pub(crate) weighting: Weighting,
     pub(crate) batches: BatchOrder,
     schedule: Schedule,
     /// Steps that all parameters have taken.
@@ -125,6 +128,7 @@ impl TransmitterMachine {
             encoders: Encoders::new(&context, dataset.clone())?,
             embeddings,
             label_entropies: vec![0.0; receivers],
+            weighting: Weighting::new(&context, Role::Transmitter),
             batches: BatchOrder::new(context.seed, dataset.samples(Split::Train)),
             schedule: Schedule::default(),
             version: 0,
@@ -174,6 +178,7 @@ impl TransmitterMachine {
         let selector = self.selector.iter_mut().map(Selector::network_mut);
         let networks = selector.chain(self.encoders.networks_mut());
         self.version = node::restore(state, &self.context.device, networks)?;
+        self.weighting.restore(state)?;
         self.encoders.restore_means(state)
     }
 
@@ -182,12 +187,17 @@ impl TransmitterMachine {
     /// Does all that the orders and turns so far allow.
     fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         loop {
-            if let Some(sent) = self.sent.as_ref().filter(|sent| !sent.is_last_due()) {
-                let when = When::Round { round: sent.round, part: sent.due as u64 + 1 };
+            let settles = self.context.scenario.train.tells_costs();
+            if let Some(sent) = self.sent.as_ref().filter(|sent| settles || !sent.is_last_due()) {
+                let (when, is_last) =
+                    (When::Round { round: sent.round, part: sent.due as u64 + 1 }, sent.is_last_due());
                 if !self.turns_are_in() {
                     return Ok(());
                 }
-                self.learn_part(when)?;
+                match is_last {
+                    true => self.settle(when, emit)?,
+                    false => self.learn_part(when)?,
+                }
                 continue;
             }
             // Rounds that have been answered: one more than the steps taken while gradients are out.
@@ -214,9 +224,10 @@ impl TransmitterMachine {
     fn carry_out_order(&mut self, emit: &mut dyn FnMut(Output)) -> Result<bool, NodeError> {
         match self.schedule.current(self.version).cloned() {
             Some(Order::Save(save)) => {
+                let others = [self.encoders.means()?, self.weighting.tensors()?].concat();
                 emit(Output::State(
                     save.version,
-                    node::save(self.networks(), &self.dataset.kept(), self.encoders.means()?, self.version)?,
+                    node::save(self.networks(), &self.dataset.kept(), others, self.version)?,
                 ));
                 self.schedule.done();
                 Ok(true)
@@ -269,12 +280,9 @@ impl TransmitterMachine {
         let feedback = match (&self.sent, &turn.gradients) {
             (Some(sent), gradients) => {
                 let granted = sent.parts[sent.due].grants.for_receiver(t);
-                Some(GradientFeedback::check(
-                    &self.context,
-                    &granted,
-                    sent.is_last_due(),
-                    gradients.as_ref(),
-                )?)
+                let told = |sent: &Sent| self.context.told_costs(&sent.requested.ticks_of(t));
+                let told = sent.is_last_due().then(|| told(sent));
+                Some(GradientFeedback::check(&self.context, &granted, told.as_deref(), gradients.as_ref())?)
             }
             (None, None) => None,
             (None, Some(_)) => return Err(proto::WireError::Missing("round that its gradients belong to")),
@@ -321,6 +329,19 @@ impl TransmitterMachine {
         }
     }
 
+    /// The end of a round where all costs are told: tells every receiver those of all, and steps on the last gradients.
+    fn settle(&mut self, when: When, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        self.profiler.turn_to(ProfilerPhase::Pack);
+        let feedback = self.take_gradients(when, "requests where costs are due")?;
+        let costs: Vec<f64> = feedback.iter().flat_map(|feedback| feedback.costs.iter().copied()).collect();
+        // They wait for it: it goes out before the step.
+        for t in 0..self.inbox.len() {
+            let stamp = Some(self.context.link(self.context.index, t).stamp(when));
+            emit(Output::Features(t, Features { stamp, costs: costs.clone(), ..Features::default() }));
+        }
+        self.learn(&feedback, emit)
+    }
+
     /// The backward pass of a part that is not its round's last.
     fn learn_part(&mut self, when: When) -> Result<(), NodeError> {
         self.profiler.turn_to(ProfilerPhase::Pack);
@@ -332,13 +353,15 @@ impl TransmitterMachine {
     fn backward(&mut self, feedback: &[GradientFeedback]) -> Result<(), NodeError> {
         let sent = self.sent.as_mut().expect("gradients are only taken for what was sent");
         let beta = self.context.scenario.train.beta_at(sent.round);
+        // What a nat of rate costs, by receiver.
+        let betas: Vec<f64> = (0..self.inbox.len()).map(|t| self.weighting.factor(t) * beta).collect();
         let part = &sent.parts[sent.due];
         self.encoders.backward(
             &self.context,
             &part.coded,
             &part.grants,
             feedback,
-            beta,
+            &betas,
             &mut self.profiler,
         )?;
         sent.due += 1;
@@ -456,6 +479,7 @@ impl TransmitterMachine {
         self.encoders.step(&self.context, sent.round)?;
         self.profiler.turn_to(ProfilerPhase::Select);
         let log_likelihood = self.learn_selection(&sent, feedback)?;
+        self.weighting.learn(feedback.iter().map(|feedback| feedback.costs.as_slice()));
         let probabilities = self
             .selector
             .as_ref()
@@ -619,7 +643,8 @@ impl Machine for TransmitterMachine {
 
     fn awaited(&self) -> Awaited {
         let answered = self.version + u64::from(self.sent.is_some());
-        let in_mid_round = self.sent.as_ref().is_some_and(|sent| !sent.is_last_due());
+        let settles = self.context.scenario.train.tells_costs();
+        let in_mid_round = self.sent.as_ref().is_some_and(|sent| settles || !sent.is_last_due());
         let turns_are_due = in_mid_round
             || match self.schedule.next(answered) {
                 Next::Round(_) => true,

@@ -44,17 +44,17 @@ impl RoundGroups {
         by_row
     }
 
-    /// What a nat of each group's rate, the mean of what its rows add, costs if what a row adds costs beta; and which
-    /// rows, in this order, are paid for; none: all.
+    /// What a nat of each group's rate, the mean of what its rows add, costs if what a row adds costs its receiver's
+    /// beta; and which rows, in this order, are paid for; none: all.
     pub(crate) fn weights(
         &self,
         is_used: impl Fn(usize) -> bool,
-        beta: f64,
+        beta_of: impl Fn(usize) -> f64,
     ) -> (Vec<f64>, Option<Vec<bool>>) {
         let paid: Vec<bool> = self.order.iter().map(|&row| is_used(row as usize)).collect();
         let mut start = 0;
         let weight = |&size: &usize| {
-            let group = &paid[start..start + size];
+            let (group, beta) = (&paid[start..start + size], beta_of(self.order[start] as usize));
             start += size;
             if group.contains(&true) { beta * size as f64 } else { 0.0 }
         };
@@ -74,11 +74,14 @@ mod tests {
             (groups.order.as_slice(), groups.sizes.as_slice()),
             ([1, 3, 0, 2, 4].as_slice(), [2, 2, 1].as_slice())
         );
-        let (weights, paid) = groups.weights(|row| row == 3 || row == 1, 0.5);
+        let (weights, paid) = groups.weights(|row| row == 3 || row == 1, |_| 0.5);
         assert_eq!(weights, [1.0, 0.0, 0.0]);
         assert_eq!(paid.unwrap(), [true, true, false, false, false]);
-        let (weights, paid) = groups.weights(|row| row == 2, 0.5);
+        let (weights, paid) = groups.weights(|row| row == 2, |_| 0.5);
         assert_eq!((weights, paid.unwrap()), (vec![0.0, 1.0, 0.0], vec![false, false, false, true, false]));
-        assert_eq!(groups.weights(|_| true, 0.5), (vec![1.0, 1.0, 0.5], None));
+        assert_eq!(groups.weights(|_| true, |_| 0.5), (vec![1.0, 1.0, 0.5], None));
+        // By the receivers of rows 1, then 0 and 2 beside 3, then 4.
+        let beta_of = |row: usize| [1.0, 0.5, 1.0, 1.0, 3.0][row];
+        assert_eq!(groups.weights(|_| true, beta_of), (vec![1.0, 2.0, 3.0], None));
     }
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use dib::{ChoiceGrid, Draw, Phase, RowAddresses, SelectorNode, common, selection_stream};
-use node::{AirTime, Choice, Context, NodeError, Selector};
+use dib::{ChoiceGrid, Draw, Phase, RowAddresses, SelectorNode, selection_stream};
+use node::{AirTime, Choice, Context, NodeError, Selector, Weighting};
 use randomness::Stream;
 use scenario::Credit;
 
@@ -61,11 +61,11 @@ impl TransmitterMachine {
     ) -> Result<Tensor, NodeError> {
         let (context, d) = (&self.context, self.context.feature_dim());
         let width = 2 * d + context.scenario.gains_at_transmitter_selector(context.index);
-        let common: Vec<Vec<f32>> =
-            moments.iter().map(|&moment| common(context.seed, first.phase, moment, d)).collect();
+        let node = SelectorNode::Transmitter(context.index);
+        let u: Vec<Vec<f32>> = moments.iter().map(|&moment| context.u(first.phase, node, moment)).collect();
         let mut rows = Vec::with_capacity(requested.rows.len() * width);
         for &(tick, t) in &requested.rows {
-            rows.extend_from_slice(&common[tick]);
+            rows.extend_from_slice(&u[tick]);
             rows.extend_from_slice(&self.embeddings[t]);
             rows.extend(context.gains_at_transmitter(context.index, t, first.later(tick)));
         }
@@ -105,34 +105,42 @@ impl TransmitterMachine {
         if choice.draws.is_empty() {
             return Ok(0.0);
         }
-        let advantages = advantages(&self.context, selector, sent, choice, feedback, &self.label_entropies);
+        let counts = (&self.weighting, self.label_entropies.as_slice());
+        let advantages = advantages(&self.context, selector, sent, choice, feedback, counts);
         Ok(selector.learn(&self.context, sent.round, choice, &advantages)? / sent.requested.ticks as f64)
     }
 }
 
-/// The advantage of each draw: its receiver's cost, with the entropy bonus of the draw itself, less the baseline; with
-/// shared credit also the costs of the others that requested at that tick, each less its own baseline.
+/// The advantage of each draw: its receiver's cost, as much as that counts, with the entropy bonus of the draw itself,
+/// less the baseline; with shared credit also the costs of the others that requested at that tick, each less its own
+/// baseline.
 fn advantages(
     context: &Context,
     selector: &Selector,
     sent: &Sent,
     choice: &Choice,
     feedback: &[GradientFeedback],
-    label_entropies: &[f64],
+    (weighting, label_entropies): (&Weighting, &[f64]),
 ) -> Vec<f64> {
     let train = &context.scenario.train;
     let requested = &sent.requested;
-    let mut own_costs: Vec<Vec<f64>> = feedback.iter().map(|feedback| feedback.costs.clone()).collect();
+    let factors: Vec<f64> = (0..feedback.len()).map(|t| weighting.factor(t)).collect();
+    let weighed = |(feedback, factor): (&GradientFeedback, &f64)| {
+        feedback.costs.iter().map(|cost| factor * cost).collect::<Vec<f64>>()
+    };
+    let costs: Vec<Vec<f64>> = feedback.iter().zip(&factors).map(weighed).collect();
+    let mut own_costs = costs.clone();
     for (row, &(tick, t)) in requested.rows.iter().enumerate() {
         own_costs[t][tick] += selector.entropy_bonus(context, sent.round, choice, row);
     }
     let first = AirTime::of_training(context.first_tick(sent.round));
     let advantage_costs = |t: usize, costs: &[f64]| {
         let gains = |tick| context.gains_at_transmitter(context.index, t, first.later(tick));
-        node::advantages(train.baseline, costs, &requested.ticks_of(t), label_entropies[t], gains)
+        let label_entropy = factors[t] * label_entropies[t];
+        node::advantages(train.baseline, costs, &requested.ticks_of(t), label_entropy, gains)
     };
     let own: Vec<Vec<f64>> = (0..feedback.len()).map(|t| advantage_costs(t, &own_costs[t])).collect();
-    let bare: Vec<Vec<f64>> = (0..feedback.len()).map(|t| advantage_costs(t, &feedback[t].costs)).collect();
+    let bare: Vec<Vec<f64>> = (0..feedback.len()).map(|t| advantage_costs(t, &costs[t])).collect();
     let credit = |tick: usize, t: usize, of: usize| match (of == t, train.credit) {
         (true, _) => own[t][tick],
         (false, Credit::Shared) => bare[of][tick],

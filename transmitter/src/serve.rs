@@ -167,10 +167,10 @@ fn spawn(
     state: Option<Vec<u8>>,
     activity: Activity,
 ) -> Compute<Input, Output> {
-    let folder = options.data.clone();
+    let own = options.clone();
     Compute::spawn(options.threads, activity, move |emit| {
         let needs = Needs { modalities: &context.scenario.transmitter[context.index].modalities, tasks: &[] };
-        let Divided { train, validation } = node::open_data(&context, folder, &needs, state.as_deref())?;
+        let Divided { train, validation } = node::open_data(&context, &own, &needs, state.as_deref())?;
         let data = node::digest_with_traces(train.digest(), &context.scenario);
         let files = train.files();
         let mut machine = TransmitterMachine::new(context, train, state.as_deref())?;

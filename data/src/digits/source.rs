@@ -33,11 +33,16 @@ impl Source for Digits {
     }
 
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-        let wants = Wants::of(needs)?;
-        let content = digits::make(wants);
-        let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
-            .map_err(|problem| DataError::malformed(Path::new(&settings.source), problem))?;
-        Ok(Box::new(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held)))
+        Ok(Box::new(opened(settings, seed, needs)?))
+    }
+
+    fn open_shared(
+        &self,
+        settings: &Settings,
+        seed: Seed,
+        needs: &Needs,
+    ) -> Result<Box<dyn Dataset>, DataError> {
+        Ok(Box::new(PairedDigits::shared(settings, seed, needs, |needs| opened(settings, seed, needs))?))
     }
 
     fn check(&self, _settings: &Settings) -> Result<Vec<String>, DataError> {
@@ -52,4 +57,12 @@ impl Source for Digits {
     fn info(&self, settings: &Settings) -> Result<Info, DataError> {
         Ok(info_of_content(&settings.source, &digits::make(Wants::default())))
     }
+}
+
+fn opened(settings: &Settings, seed: Seed, needs: &Needs) -> Result<PairedDigits, DataError> {
+    let wants = Wants::of(needs)?;
+    let content = digits::make(wants);
+    let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
+        .map_err(|problem| DataError::malformed(Path::new(&settings.source), problem))?;
+    Ok(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held))
 }

@@ -49,12 +49,14 @@ pub struct HandWritten {
     /// Whether a part of the training set is held out and stands in for the test set: a sixth of the images (10,000 of
     /// 60,000), the last ones, and the five takes of each speaker and digit that follow those for testing.
     pub validation: bool,
+    /// A speaker whom training and validation never hear, and whose recordings, all of them, are the test set's.
+    pub test_speaker: Option<String>,
 }
 
 impl HandWritten {
     /// With its own test set.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        HandWritten { folder: folder.into(), validation: false }
+        HandWritten { folder: folder.into(), validation: false, test_speaker: None }
     }
 }
 
@@ -64,7 +66,11 @@ pub(crate) fn load(source: &HandWritten, wants: Wants) -> Result<Content, DataEr
     if !folder.is_dir() {
         return Err(DataError::missing(folder, "it should be the folder that holds mnist/ and fsdd/"));
     }
-    let (train_names, test_names) = recordings::split(recordings::list(folder)?);
+    let names = recordings::list(folder)?;
+    let (train_names, test_names) = match &source.test_speaker {
+        Some(speaker) => recordings::split_by_speaker(names, speaker, &recordings::folder(folder)?)?,
+        None => recordings::split(names),
+    };
     let part = |stem, names| read_part(folder, stem, names, wants);
     let train = part("train", train_names)?;
     if source.validation {

@@ -50,6 +50,30 @@ pub(crate) fn split(names: Vec<ClipName>) -> (Vec<ClipName>, Vec<ClipName>) {
     names.into_iter().partition(|name| name.index >= TEST_RECORDINGS)
 }
 
+/// The training recordings of all others, and every recording of one speaker for testing: nobody knows the voice.
+///
+/// # Errors
+/// That nobody is called so, with the speakers there are; that nobody else is there to train on.
+pub(crate) fn split_by_speaker(
+    names: Vec<ClipName>,
+    speaker: &str,
+    folder: &Path,
+) -> Result<(Vec<ClipName>, Vec<ClipName>), DataError> {
+    let speakers: Vec<String> = takes(&names).into_keys().collect();
+    if !speakers.iter().any(|known| known == speaker) {
+        let problem = format!("names \"{speaker}\"; the speakers are {}", speakers.join(", "));
+        return Err(DataError::Key { key: "data.test_speaker".into(), problem });
+    }
+    let (test, others): (Vec<ClipName>, Vec<ClipName>) =
+        names.into_iter().partition(|name| name.speaker == speaker);
+    let (train, _) = split(others);
+    if train.is_empty() {
+        let problem = format!("holds no training recordings of anybody but {speaker}, data.test_speaker");
+        return Err(DataError::malformed(folder, problem));
+    }
+    Ok((train, test))
+}
+
 /// Whether a recording is trained on even where some are held out for validation: those are as many as those for
 /// testing.
 pub(crate) fn is_for_training(name: &ClipName) -> bool {

@@ -19,6 +19,7 @@ impl HandWritten {
         Ok(HandWritten {
             folder: settings.files()?.into(),
             validation: settings.key("validation")?.unwrap_or(false),
+            test_speaker: settings.key("test_speaker")?,
         })
     }
 }
@@ -37,13 +38,16 @@ impl Source for HandWrittenFiles {
     }
 
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
-        let own = HandWritten::of(settings)?;
-        let wants = Wants::of(needs)?;
-        let content = load(&own, wants)?;
-        let folder = recordings::folder(&own.folder)?;
-        let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
-            .map_err(|problem| DataError::malformed(&folder, problem))?;
-        Ok(Box::new(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held)))
+        Ok(Box::new(opened(settings, seed, needs)?))
+    }
+
+    fn open_shared(
+        &self,
+        settings: &Settings,
+        seed: Seed,
+        needs: &Needs,
+    ) -> Result<Box<dyn Dataset>, DataError> {
+        Ok(Box::new(PairedDigits::shared(settings, seed, needs, |needs| opened(settings, seed, needs))?))
     }
 
     /// Other recordings than those that the network was trained on may be too few to hold any out.
@@ -97,6 +101,16 @@ impl Source for HandWrittenFiles {
         let report = if published { verify_handwritten(&own.folder)? } else { check_handwritten(&own)? };
         Ok(report.report(published))
     }
+}
+
+fn opened(settings: &Settings, seed: Seed, needs: &Needs) -> Result<PairedDigits, DataError> {
+    let own = HandWritten::of(settings)?;
+    let wants = Wants::of(needs)?;
+    let content = load(&own, wants)?;
+    let folder = recordings::folder(&own.folder)?;
+    let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?)
+        .map_err(|problem| DataError::malformed(&folder, problem))?;
+    Ok(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held))
 }
 
 /// The size of all files that opening may read.

@@ -76,6 +76,14 @@ impl Chosen {
         self.source.open(&self.settings, seed, needs)
     }
 
+    /// As [`Source::open_shared`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_shared(&self, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+        self.source.open_shared(&self.settings, seed, needs)
+    }
+
     /// As [`Source::open_rows`].
     ///
     /// # Errors

@@ -36,6 +36,21 @@ pub trait Source: Send + Sync {
     /// One line: what is wrong with a key of the settings, or the file that is missing, truncated or wrong.
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError>;
 
+    /// Opens it, as [`open`](Self::open) does, for one of several nodes of a process: what it holds of rows in memory
+    /// may be there once for all of them. Whatever a node announces ([`Dataset::read_ahead`]) or takes back from a
+    /// checkpoint is its own. Default: nothing is shared.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn open_shared(
+        &self,
+        settings: &Settings,
+        seed: Seed,
+        needs: &Needs,
+    ) -> Result<Box<dyn Dataset>, DataError> {
+        self.open(settings, seed, needs)
+    }
+
     /// Opens the rows of a split for a trained network. The data set that is given has them as its test split, and no
     /// training rows that mean anything. A task whose labels are not there has none ([`crate::IGNORED`], or values that
     /// are no numbers).

@@ -24,6 +24,10 @@ pub(crate) fn digits() -> Chosen {
 pub(crate) fn handwritten(own: HandWritten) -> Chosen {
     let settings = Settings::new("handwritten", Some(own.folder));
     let settings = settings.with("validation", own.validation);
+    let settings = match own.test_speaker {
+        Some(speaker) => settings.with("test_speaker", speaker),
+        None => settings,
+    };
     Chosen::new(settings).unwrap()
 }
 

@@ -110,6 +110,7 @@ fn targets_are_poses_in_metres_actions_and_scenes() {
     assert_eq!((classes, scenes), (4, [[2; 8], [3; 8]].concat()));
     let clusters = dataset.clusters();
     assert_eq!(clusters.chunk_by(|a, b| a == b).map(<[u32]>::len).collect::<Vec<_>>(), [4; 4]);
+    assert_eq!(dataset.recordings(None).unwrap(), Some(clusters));
     assert!(dataset.is_pose("pose") && !dataset.is_pose("action"));
 }
 

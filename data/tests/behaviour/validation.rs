@@ -105,6 +105,23 @@ fn a_group_is_held_out_as_a_whole() {
 }
 
 #[test]
+fn an_array_tells_which_test_rows_are_a_recording() {
+    let folder = folder();
+    write(folder.path(), "take.test", vec![2.0, 2.0, 0.5, 0.5]);
+    let Divided { train, validation } = divide(settings(folder.path()), 1, &["left"], &[]).unwrap();
+    assert_eq!(train.recordings(Some("take")).unwrap(), Some(vec![0, 0, 1, 1]));
+    assert_eq!(train.recordings(None).unwrap(), None);
+    // Of rows that are held out nobody has said it.
+    assert_eq!(validation.unwrap().recordings(Some("take")).unwrap(), None);
+
+    write(folder.path(), "take.test", vec![2.0; 5]);
+    let refused = train.recordings(Some("take")).unwrap_err().to_string();
+    assert!(refused.contains("take.test.npz") && refused.contains("as evaluation.recordings"), "{refused}");
+    assert!(refused.contains("each of the 4 test rows") && refused.lines().count() == 1, "{refused}");
+    assert!(train.recordings(Some("nothing")).unwrap_err().to_string().contains("nothing.test"));
+}
+
+#[test]
 fn files_for_validation_are_taken_and_all_rows_are_trained_on() {
     let folder = folder();
     write(folder.path(), "left.validation", vec![50.0, 51.0, 52.0]);
@@ -205,18 +222,80 @@ fn heard(folder: &Path, groups: Option<&str>) -> [Vec<f32>; 2] {
     let Divided { train, validation } = divide(settings, 1, &["mel"], &[]).unwrap();
     let validation = validation.unwrap();
     assert_eq!((train.samples(Split::Train), validation.samples(Split::Test)), (28, 12));
-    let all = |dataset: &dyn Dataset, split, epochs| {
-        let mut values = Vec::new();
-        for epoch in 0..epochs {
-            for sample in 0..dataset.samples(split) {
-                let mut out = vec![0.0; dataset.width("mel").unwrap()];
-                dataset.read("mel", split, sample, epoch, &mut out).unwrap();
-                values.extend(out);
-            }
+    [mels(train.as_ref(), Split::Train, 3), mels(validation.as_ref(), Split::Test, 1)]
+}
+
+/// All spectrograms of a split in its first epochs.
+fn mels(dataset: &dyn Dataset, split: Split, epochs: u64) -> Vec<f32> {
+    let mut values = Vec::new();
+    for epoch in 0..epochs {
+        for sample in 0..dataset.samples(split) {
+            let mut out = vec![0.0; dataset.width("mel").unwrap()];
+            dataset.read("mel", split, sample, epoch, &mut out).unwrap();
+            values.extend(out);
         }
-        values
+    }
+    values
+}
+
+#[test]
+fn a_test_speaker_is_heard_in_the_test_alone_and_nobody_else_is() {
+    let folder = small_folder();
+    let settings = || Settings::new("handwritten", Some(folder.path().into())).with("hold_out", 0.3);
+    let of_bert = || settings().with("test_speaker", "bert");
+    let all = |settings: Settings| {
+        let Divided { train, validation } = divide(settings, 1, &["mel"], &[]).unwrap();
+        let validation = validation.unwrap();
+        [
+            mels(train.as_ref(), Split::Train, 3),
+            mels(validation.as_ref(), Split::Test, 1),
+            mels(train.as_ref(), Split::Test, 1),
+        ]
     };
-    [all(train.as_ref(), Split::Train, 3), all(validation.as_ref(), Split::Test, 1)]
+    let before = all(of_bert());
+    for (speaker, expected) in [("anna", [true, true, false]), ("bert", [false, false, true])] {
+        let files =
+            || (0..10).flat_map(|digit| (0..7).map(move |take| format!("{digit}_{speaker}_{take}.wav")));
+        let place = |name: String| folder.path().join("fsdd/recordings").join(name);
+        let contents: Vec<Vec<u8>> = files().map(|name| fs::read(place(name)).unwrap()).collect();
+        for name in files() {
+            write_wav(&place(name), 8000, 1, (0..2500).map(|at: i32| (at * at % 9000) as i16));
+        }
+        let after = all(of_bert());
+        let changed = [0, 1, 2].map(|side| after[side] != before[side]);
+        assert_eq!(changed, expected, "train, validation and test after {speaker} has said something else");
+        files().zip(contents).for_each(|(name, content)| fs::write(place(name), content).unwrap());
+    }
+    // All of bert's takes are for testing, also those that would be trained on otherwise.
+    let info = Chosen::new(of_bert()).unwrap().info().unwrap();
+    let recordings: Vec<_> = info.splits.iter().map(|split| split.recordings).collect();
+    assert_eq!(recordings, [20, 70]);
+}
+
+#[test]
+fn who_tests_is_agreed_on_by_all_nodes_and_must_be_there() {
+    let folder = small_folder();
+    let settings = || Settings::new("handwritten", Some(folder.path().into()));
+    let digest =
+        |settings: Settings| divide(settings.with("hold_out", 0.3), 1, &[], &[]).unwrap().train.digest();
+    let by = |speaker: &str| settings().with("test_speaker", speaker);
+    let digests = [digest(settings()), digest(by("anna")), digest(by("bert"))];
+    assert_eq!(digests.iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
+    let refused = |speaker: &str| {
+        let refused = divide(by(speaker), 1, &["mel"], &[]).err().unwrap().to_string();
+        assert_eq!(refused.lines().count(), 1, "{refused}");
+        refused
+    };
+    let nobody = refused("Bert");
+    assert!(nobody.ends_with("data.test_speaker names \"Bert\"; the speakers are anna, bert"), "{nobody}");
+    for entry in fs::read_dir(folder.path().join("fsdd/recordings")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("bert") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let alone = refused("anna");
+    assert!(alone.contains("no training recordings of anybody but anna, data.test_speaker"), "{alone}");
 }
 
 #[test]

@@ -13,14 +13,17 @@ fn segment(source: usize, target: usize, rows: usize, repeat: bool) -> Segment {
     Segment { source, target, rows, repeat }
 }
 
-/// Rows that occur at two positions, one row that occurs at many, values in every row, and a gap.
+/// Rows that occur at two positions, one row that occurs at many, values in every row, values on top of others, which
+/// add up, and a gap.
 fn blocks(inputs: usize, dtype: DType) -> Vec<Block> {
     let shared = vec![segment(0, 0, 2, false), segment(0, 2, 2, false), segment(2, 5, 3, false)];
     let repeated = vec![segment(1, 0, 4, true), segment(0, 5, 6, true)];
+    let on_top = vec![segment(0, 1, 3, false), segment(1, 6, 2, false)];
     vec![
         Block { values: normal(2, &[5, 3], dtype), column: 0, segments: shared, learns: true },
         Block { values: normal(3, &[2, 4], dtype), column: inputs - 4, segments: repeated, learns: false },
         Block::whole(normal(4, &[ROWS, 2], dtype), 3, true).unwrap(),
+        Block { values: normal(6, &[3, 3], dtype), column: 1, segments: on_top, learns: true },
     ]
 }
 
@@ -32,7 +35,8 @@ fn dense(blocks: &[Block], inputs: usize) -> Tensor {
         for segment in &block.segments {
             for row in 0..segment.rows {
                 let from = &values[segment.source + if segment.repeat { 0 } else { row }];
-                rows[segment.target + row][block.column..block.column + from.len()].copy_from_slice(from);
+                let place = &mut rows[segment.target + row][block.column..block.column + from.len()];
+                place.iter_mut().zip(from).for_each(|(sum, value)| *sum += value);
             }
         }
     }

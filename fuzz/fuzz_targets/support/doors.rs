@@ -186,6 +186,7 @@ fn node_options(network: &Network) -> node::Options {
         insecure: true,
         patience: 60,
         end_with_parent: false,
+        shares_data: false,
         network: link::Network::Simulated(Arc::new(network.clone())),
         shutdown: Shutdown::default(),
         health: None,

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use candle_core::Device;
+use dib::{Phase, SelectorNode};
 use proto::{Secret, Served};
 use randomness::Seed;
 use scenario::{GRADIENT_BLOCK_TICKS, Scenario};
@@ -92,6 +93,13 @@ impl Context {
         round * self.ticks() as u64
     }
 
+    /// The u that a node's selector is given at a tick of training, or where an evaluation
+    /// [addresses](Self::selection_moment) its draws.
+    pub fn u(&self, phase: Phase, node: SelectorNode, moment: u64) -> Vec<f32> {
+        let kind = crate::common_randomness(self.scenario.train.common_randomness);
+        kind.draw(self.seed, phase, node, moment, self.feature_dim())
+    }
+
     /// Where u, the selection and the cap's draws of an evaluation are addressed: those of a pass, or where they are
     /// drawn for every group of samples, those of a piece's first. Passes over validation rows are numbered from 2^32
     /// on; no test set has 2^24 groups.
@@ -120,6 +128,13 @@ impl Context {
     /// costs count everybody's grants, or where the coordinator compares what all have been told.
     pub fn told_ticks(&self, requested: &[bool]) -> Vec<bool> {
         let all = self.verify || self.scenario.train.counts_everybodys_grants();
+        requested.iter().map(|requested| all || *requested).collect()
+    }
+
+    /// Of which ticks a receiver tells a transmitter its costs, given at which it requested it: of those, since nothing
+    /// else is judged by them; of all where everybody learns all costs.
+    pub fn told_costs(&self, requested: &[bool]) -> Vec<bool> {
+        let all = self.scenario.train.tells_costs();
         requested.iter().map(|requested| all || *requested).collect()
     }
 
@@ -222,7 +237,9 @@ impl Context {
         // A granted entry costs at most 12 bytes of indices or of a scale, and 9 of each rate; choices are one bit
         // each; costs 8 bytes.
         let choices = entries * self.scenario.receivers() / 8;
-        z + 33 * entries + choices + 16 * self.ticks() + proto::ENVELOPE_BYTES
+        let told =
+            if self.scenario.train.tells_costs() { 8 * self.ticks() * self.scenario.receivers() } else { 0 };
+        z + 33 * entries + choices + told + 16 * self.ticks() + proto::ENVELOPE_BYTES
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod kept;
 pub(crate) mod profiler;
 pub(crate) mod state;
 pub(crate) mod validation;
+pub(crate) mod weighting;
 
 pub use context::{BATCHES_UNDER_WAY, Context};
 pub use device::{device_name, resolve_device};
@@ -11,6 +12,7 @@ pub use kept::{all_kept, restore_data};
 pub use profiler::{Profiler, ProfilerPhase, Stopwatch};
 pub use state::{is_parameter, pack_state, reloaded, restore, save, unpack_state};
 pub use validation::{first_pass, is_validation};
+pub use weighting::Weighting;
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;

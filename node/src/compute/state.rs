@@ -78,13 +78,13 @@ fn state_version(tensors: &HashMap<String, Tensor>) -> Result<u64, NodeError> {
 }
 
 /// Whether a tensor of a state is a parameter's value, or a buffer of a module's own (and not an optimizer's state, a
-/// step count, a channel's running mean, the version or kept of the data).
+/// step count, a channel's running mean, the receivers' weights, the version or kept of the data).
 pub fn is_parameter(name: &str) -> bool {
     name != VERSION
         && !name.starts_with(crate::compute::kept::PREFIX)
         && !name.contains(".optimizer/")
         && (name.contains(".buffers/")
-            || ![".m", ".v", ".steps", ".mean"].iter().any(|suffix| name.ends_with(suffix)))
+            || ![".m", ".v", ".steps", ".mean", ".log-weights"].iter().any(|suffix| name.ends_with(suffix)))
 }
 
 /// The state at a version that a batch names: it must have been loaded.
@@ -113,5 +113,6 @@ mod tests {
         for name in ["version", "t/e/w.m", "t/e/w.v", "t/e.steps", "t/e.optimizer/w/exp_avg", "t/link.mean"] {
             assert!(!is_parameter(name), "{name}");
         }
+        assert!(!is_parameter("receiver1/objective.log-weights"));
     }
 }

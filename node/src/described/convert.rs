@@ -42,6 +42,15 @@ pub fn sparse_term(term: scenario::SparseTerm) -> dib::SparseTerm {
     }
 }
 
+/// Who draws the u that selectors are given, and how often.
+pub fn common_randomness(kind: scenario::CommonRandomness) -> dib::CommonRandomness {
+    match kind {
+        scenario::CommonRandomness::Common => dib::CommonRandomness::Common,
+        scenario::CommonRandomness::Fixed => dib::CommonRandomness::Fixed,
+        scenario::CommonRandomness::Private => dib::CommonRandomness::Private,
+    }
+}
+
 /// The estimator of the rate (17); beside a rate against a prior, the estimator of the additional estimate.
 pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator {
     match estimator {

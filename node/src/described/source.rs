@@ -6,7 +6,7 @@ use data::{ArrayTask, Chosen, DataError, Divided, Needs, Settings};
 use scenario::{Receiver, Scenario, ScenarioError};
 use serde_json::{Map, Value};
 
-use crate::{Context, NodeError, restore_data};
+use crate::{Context, NodeError, Options, restore_data};
 
 /// The data set of a scenario, in the folder that this node was given or else the scenario's.
 ///
@@ -16,19 +16,22 @@ pub fn data_source(scenario: &Scenario, folder: Option<PathBuf>) -> Result<Chose
     Ok(Chosen::new(settings(scenario, folder))?)
 }
 
-/// Opens the data set for a node, with the data record of its state if it continues, and splits it into training and
-/// validation rows.
+/// Opens the data set for a node, in the folder that its options name, with the data record of its state if it
+/// continues, and splits it into training and validation rows.
 ///
 /// # Errors
 /// If the data set is unknown, or a file is missing, wrong, or has changed since the state was saved.
 pub fn open_data(
     context: &Context,
-    folder: Option<PathBuf>,
+    options: &Options,
     needs: &Needs,
     state: Option<&[u8]>,
 ) -> Result<Divided, NodeError> {
-    let source = data_source(&context.scenario, folder)?;
-    let mut dataset = source.open(context.seed, needs)?;
+    let source = data_source(&context.scenario, options.data.clone())?;
+    let mut dataset = match options.shares_data {
+        true => source.open_shared(context.seed, needs)?,
+        false => source.open(context.seed, needs)?,
+    };
     restore_data(dataset.as_mut(), state)?;
     Ok(source.divide(dataset, context.seed, needs, context.scenario.data.hold_out)?)
 }

@@ -49,8 +49,8 @@ struct Address {
 
 impl Context {
     /// The outcomes of the packets of a message, in sending order; none if the link is not emulated, so that all arrive
-    /// at once. Entries of a sensor that is off (`evaluation.off`) are lost, whatever the straggler policy. `pass` is
-    /// that of an evaluation, 0 in training.
+    /// at once. Entries of a sensor that is off (`evaluation.off`) are lost, and so are those that training drops
+    /// (`train.modality_dropout`), whatever the straggler policy. `pass` is that of an evaluation, 0 in training.
     pub fn link_outcome(
         &self,
         (k, t): (usize, usize),
@@ -58,19 +58,29 @@ impl Context {
         pass: u64,
         packets: &[Packet],
     ) -> Option<LinkOutcome> {
-        let off = |packet: &Packet| phase == Phase::Evaluate && self.scenario.is_off(k, packet.modality);
-        let any_off = packets.iter().any(off);
+        let gone = |packet: &Packet| match phase {
+            Phase::Train => self.is_dropped(k, packet),
+            Phase::Evaluate => self.scenario.is_off(k, packet.modality),
+        };
+        let any_gone = packets.iter().any(gone);
         let link = match self.scenario.link_between(k, t) {
-            None if any_off => EmulatedLink::default(),
+            None if any_gone => EmulatedLink::default(),
             link => link?,
         };
         let address = Address { seed: self.seed, k, t, phase, pass };
         let mut outcome = LinkOutcome::over(&link, &self.scenario.straggler, &address, packets);
-        if any_off {
-            let packets = outcome.outcomes.iter_mut().zip(packets).filter(|(_, packet)| off(packet));
+        if any_gone {
+            let packets = outcome.outcomes.iter_mut().zip(packets).filter(|(_, packet)| gone(packet));
             packets.for_each(|(outcome, _)| *outcome = PacketOutcome::Lost);
         }
         Some(outcome)
+    }
+
+    /// Whether training drops an entry at its tick. Its address has no receiver: a sensor fails for all of them.
+    fn is_dropped(&self, k: usize, packet: &Packet) -> bool {
+        let share = self.scenario.train.modality_dropout;
+        let address = [k as u64, packet.modality as u64];
+        share > 0.0 && self.seed.stream(Purpose::ModalityDropout, &address, packet.tick).uniform() < share
     }
 
     /// Seconds for a turn of `bytes` bytes from receiver t to transmitter k. Turns are never lost.

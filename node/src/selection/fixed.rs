@@ -1,5 +1,5 @@
 use candle_core::Tensor;
-use dib::{ChoiceGrid, Phase, SelectorNode, common, grants, receiver_embedding, selection_stream};
+use dib::{ChoiceGrid, Phase, SelectorNode, grants, receiver_embedding, selection_stream};
 
 use crate::{Context, NodeError, Selector};
 
@@ -59,9 +59,11 @@ struct Untrained<'a> {
 impl<'a> Untrained<'a> {
     fn new(context: &'a Context) -> Result<Self, NodeError> {
         let (scenario, d) = (&context.scenario, context.feature_dim());
-        let u = common(context.seed, Phase::Train, 0, d);
-        let of = |t: usize| [u.clone(), receiver_embedding(context.seed, t, d)].concat();
-        let for_receivers: Vec<f32> = (0..scenario.receivers()).flat_map(of).collect();
+        let u = |node| context.u(Phase::Train, node, 0);
+        let for_receivers = |u: &[f32]| -> Vec<f32> {
+            let of = |t: usize| [u, receiver_embedding(context.seed, t, d).as_slice()].concat();
+            (0..scenario.receivers()).flat_map(of).collect()
+        };
         let with_logits = |selector: Selector, input: &[f32], rows: usize| {
             let input = Tensor::from_slice(input, (rows, input.len() / rows), &context.device)?;
             let logits = selector.logits(&input)?;
@@ -70,12 +72,16 @@ impl<'a> Untrained<'a> {
         Ok(Untrained {
             context,
             receivers: (0..scenario.receivers())
-                .map(|t| with_logits(Selector::of_receiver(context, t)?, &u, 1))
+                .map(|t| {
+                    let selector = Selector::of_receiver(context, t)?;
+                    with_logits(selector, &u(SelectorNode::Receiver(t)), 1)
+                })
                 .collect::<Result<_, NodeError>>()?,
             transmitters: (0..scenario.transmitters())
                 .map(|k| {
                     let selector = Selector::of_transmitter(context, k)?;
-                    with_logits(selector, &for_receivers, scenario.receivers())
+                    let input = for_receivers(&u(SelectorNode::Transmitter(k)));
+                    with_logits(selector, &input, scenario.receivers())
                 })
                 .collect::<Result<_, NodeError>>()?,
         })

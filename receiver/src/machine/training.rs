@@ -13,7 +13,7 @@ use scenario::Coding;
 use super::{Awaiting, Output, ReceiverMachine};
 use crate::{
     air::AirCount, audit::HeardChoices, granted::Granted, missing::MissingCount, received::Received,
-    selection::Requested,
+    selection::Requested, told_costs,
 };
 
 /// A training round under way.
@@ -112,8 +112,9 @@ impl ReceiverMachine {
         let rows = self.batch_rows(first_tick..first_tick + ticks.len() as u64);
         let granted = Granted::new(&self.context, AirTime::of_training(first_tick), &received);
         let beta = self.context.scenario.train.beta_at(round.round);
+        let weights = (beta, self.weighting.factor(self.context.index));
         let decoded =
-            self.decoders.learn(&self.context, &self.task, &rows, &granted, beta, &mut self.profiler)?;
+            self.decoders.learn(&self.context, &self.task, &rows, &granted, weights, &mut self.profiler)?;
         let requested = &round.requested.transmitters[ticks];
         round.costs.extend(self.costs(requested, &received, &granted, &decoded.objectives)?);
         round.cross_entropies.extend(decoded.cross_entropies);
@@ -141,7 +142,11 @@ impl ReceiverMachine {
         };
         let gradients: Vec<Gradients> = decoded.gradients.into_iter().zip(&received).map(of).collect();
         if round.part == self.context.parts() {
-            return self.complete_round(*round, gradients, emit);
+            if self.context.scenario.train.tells_costs() {
+                self.ask_costs(round, gradients, emit);
+                return Ok(());
+            }
+            return self.complete_round(*round, Some(gradients), &[], emit);
         }
         for (k, gradients) in gradients.into_iter().enumerate() {
             let when = When::Round { round: round.round, part: round.part as u64 };
@@ -152,16 +157,52 @@ impl ReceiverMachine {
         Ok(())
     }
 
-    /// Steps the selector, sends the next turn as early as it can be, and only then steps the decoders.
+    /// Sends the last gradients with the costs of the round, and waits for those of all receivers.
+    fn ask_costs(&mut self, round: Box<Round>, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
+        let when = When::Round { round: round.round, part: round.part as u64 };
+        for (k, gradients) in gradients.into_iter().enumerate() {
+            let stamp = Some(self.context.link(k, self.context.index).stamp(when));
+            let costs = self.costs_for(k, &round);
+            let gradients = Some(Gradients { costs, ..gradients });
+            emit(Output::Turn(k, Turn { stamp, gradients, ..Turn::default() }));
+        }
+        self.stage = Awaiting::Costs(round);
+    }
+
+    /// Takes the costs of all receivers, which every transmitter tells alike, and completes the round with them.
+    pub(super) fn settle(&mut self, round: Round, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
+        self.profiler.turn_to(ProfilerPhase::Pack);
+        let when = When::Round { round: round.round, part: round.part as u64 };
+        let mut all: Option<Vec<Vec<f64>>> = None;
+        for k in 0..self.inbox.len() {
+            let features = self.inbox[k].pop_front().expect("all have answered");
+            let told = told_costs::check(&self.context, k, when, &round.costs, &features)
+                .map_err(NodeError::message(format!("costs from transmitter {k}")))?;
+            if all.as_ref().is_some_and(|all| *all != told) {
+                let what = "tells other costs of the receivers than transmitter 0";
+                return Err(NodeError::protocol(format!("transmitter {k}"), what));
+            }
+            all = Some(told);
+        }
+        self.complete_round(round, None, &all.unwrap_or_default(), emit)
+    }
+
+    /// Steps the selector, sends the next turn as early as it can be, and only then steps the decoders. The round's
+    /// last gradients are sent with that turn, unless they are sent already. `all` has the costs of all receivers, by
+    /// receiver and tick, where they are told.
     fn complete_round(
         &mut self,
         round: Round,
-        mut gradients: Vec<Gradients>,
+        mut gradients: Option<Vec<Gradients>>,
+        all: &[Vec<f64>],
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
         self.profiler.turn_to(ProfilerPhase::Select);
-        let log_likelihood =
-            self.learn_selection(round.round, round.requested.choice.as_ref(), &round.costs)?;
+        let choice = round.requested.choice.as_ref();
+        let log_likelihood = self.learn_selection(round.round, choice, (&round.costs, all))?;
+        for (k, gradients) in gradients.iter_mut().flatten().enumerate() {
+            gradients.costs = self.costs_for(k, &round);
+        }
         let samples = self.context.ticks() * self.context.samples();
         let mut report = ReceiverRound {
             round: round.round,
@@ -191,14 +232,15 @@ impl ReceiverMachine {
                 .as_ref()
                 .zip(round.requested.choice.as_ref())
                 .map_or_else(Vec::new, |(selector, choice)| selector.first_probabilities(choice)),
+            weight: self.weighting.probability(self.context.index),
             ..ReceiverRound::default()
         };
         self.profiler.turn_to(ProfilerPhase::Pack);
+        self.weighting.learn(all.iter().map(Vec::as_slice));
         if self.context.verify {
             self.record_audit(&mut report, &round.requested, round.heard)?;
         }
-        gradients.iter_mut().for_each(|gradients| gradients.costs.clone_from(&round.costs));
-        self.stage = Awaiting::Idle { unsent: Some(gradients) };
+        self.stage = Awaiting::Idle { unsent: gradients };
         // The decoders' own step is not on the transmitters' way: the next turn goes out first if it may.
         self.version += 1;
         self.advance_before_step(emit)?;
@@ -245,8 +287,8 @@ impl ReceiverMachine {
                     own,
                     requests,
                     all,
-                    train.gamma,
-                    node::sparse_term(train.sparse_term),
+                    train.empty_penalty,
+                    (train.gamma, node::sparse_term(train.sparse_term)),
                 )
             })
             .collect();
@@ -257,6 +299,15 @@ impl ReceiverMachine {
                 self.context.index
             ))),
         }
+    }
+
+    /// The costs of a round that transmitter k is told: those of the ticks at which it was requested. By those of
+    /// others it judges nothing: there it chose nothing for this receiver.
+    fn costs_for(&self, k: usize, round: &Round) -> Vec<f64> {
+        let requested: Vec<bool> =
+            round.requested.transmitters.iter().map(|requested| requested[k]).collect();
+        let told = self.context.told_costs(&requested);
+        round.costs.iter().zip(told).filter(|(_, told)| *told).map(|(cost, _)| *cost).collect()
     }
 
     fn coding_optimizer(&self, round: u64) -> AdamW {

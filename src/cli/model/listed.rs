@@ -137,11 +137,10 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
     }
     for task in scenario.receiver.iter().map(|node| &node.task).collect::<BTreeSet<_>>() {
         let outputs = flops::outputs(info, task);
-        let entries = scenario.entries_per_receiver();
         all.push(Listed::new(
             format!("joint decoder of {task}"),
             &scenario.joint(task),
-            &[entries * d + at_receiver],
+            &[scenario.joint_features() + at_receiver + scenario.mask_inputs()],
             outputs,
         )?);
         let inputs = [2 * d + at_receiver.min(1)];

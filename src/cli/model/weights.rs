@@ -27,7 +27,7 @@ pub(super) fn check(scenario: &Scenario, info: &Info) -> Result<(), NodeError> {
     for (t, receiver) in scenario.receiver.iter().enumerate() {
         let (outputs, gains) = (flops::outputs(info, &receiver.task), scenario.gains_at_receiver(t));
         let decoders = [
-            ("joint", scenario.joint(&receiver.task), scenario.entries_per_receiver() * d + gains),
+            ("joint", scenario.joint(&receiver.task), scenario.joint_inputs(t)),
             ("local", scenario.local(&receiver.task), 2 * d + gains.min(1)),
         ];
         for (part, described, inputs) in decoders {

@@ -33,6 +33,13 @@ impl Running {
         line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
+    /// A variable of the environment that its program began with.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let mut variables = environment.split(|&byte| byte == 0).map(String::from_utf8_lossy);
+        variables.find_map(|variable| Some(variable.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         signal.send(self.pid);

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
-use scenario::{Method, RateAt, RateEstimator, TaskInput};
+use scenario::{JointMap, Method, RateAt, RateEstimator, TaskInput};
 
 use super::{
     Oracle,
@@ -63,7 +63,9 @@ impl Oracle<'_> {
             }
         }
         let described = self.setup.scenario.joint(&self.setup.scenario.receiver[t].task);
-        let features = beside(Tensor::cat(&features, 1)?, &self.seen_by_receiver(t, tick)?)?;
+        let features = self.joined(&features, granted)?;
+        let features = beside(features, &self.seen_by_receiver(t, tick)?)?;
+        let features = beside(features, &self.mask(granted))?;
         let joint = network::described(
             &self.variables,
             &format!("receiver{t}/joint"),
@@ -73,6 +75,46 @@ impl Oracle<'_> {
         )?;
         let loss = self.loss(t, tick, &joint)?;
         Ok(Judged { cross_entropy: loss.to_scalar()?, objective: (loss + sum(&extras)?)?, rate: rates })
+    }
+
+    /// What a joint decoder is given of the features of all (k, m), in order, zeros where not granted: all side by side,
+    /// or for each modality their sum and the sum of the embeddings of those granted.
+    fn joined(&self, features: &[Tensor], granted: &[(usize, usize)]) -> Result<Tensor> {
+        let scenario = &self.setup.scenario;
+        if scenario.network.joint_map == JointMap::Own {
+            return Tensor::cat(features, 1);
+        }
+        let mut sums: Vec<(&str, Tensor, Tensor)> = Vec::new();
+        let mut features = features.iter();
+        for (k, transmitter) in scenario.transmitter.iter().enumerate() {
+            for (m, modality) in transmitter.modalities.iter().enumerate() {
+                let z = features.next().expect("there is one for each (k, m)");
+                let embedding = entry_embedding(self.setup.seed, k, m, self.feature_dim());
+                let embedding = rows(&embedding, self.feature_dim())?.broadcast_as(z.shape())?;
+                let sent = if granted.contains(&(k, m)) { 1.0 } else { 0.0 };
+                let sender = (embedding * sent)?;
+                match sums.iter_mut().find(|(name, ..)| name == modality) {
+                    Some((_, values, senders)) => {
+                        (*values, *senders) = (values.add(z)?, senders.add(&sender)?);
+                    }
+                    None => sums.push((modality.as_str(), z.clone(), sender)),
+                }
+            }
+        }
+        let parts: Vec<Tensor> =
+            sums.into_iter().flat_map(|(_, values, senders)| [values, senders]).collect();
+        Tensor::cat(&parts, 1)
+    }
+
+    /// Of every entry (k, m), in order, whether it is granted; nothing where decoders are not told.
+    fn mask(&self, granted: &[(usize, usize)]) -> Vec<f64> {
+        let mut mask = Vec::new();
+        for k in 0..self.setup.scenario.transmitters() {
+            for m in 0..self.setup.scenario.modalities(k) {
+                mask.push(if granted.contains(&(k, m)) { 1.0 } else { 0.0 });
+            }
+        }
+        if self.setup.scenario.network.mask { mask } else { Vec::new() }
     }
 
     /// What is decoded of an entry: a variable of its own where somebody asks for its gradient.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
 use data::{Split, Targets};
-use scenario::{Baseline, Credit, Requests, SparseTerm};
+use scenario::{Baseline, Credit, Objective, Requests, SparseTerm};
 
 use super::{Oracle, draw::log_probability, mean, selection::Selection, sum};
 use crate::support::local_network::Node;
 
 impl Oracle<'_> {
-    /// Receiver t's cost at every tick: objective, 1 where nothing is granted, the sparse term.
+    /// Receiver t's cost at every tick: objective, the penalty where nothing is granted, the sparse term.
     pub(crate) fn costs(&self, selection: &Selection, t: usize, objectives: &[f64]) -> Vec<f64> {
         let train = &self.setup.scenario.train;
         let cost = |(tick, objective): (usize, &f64)| {
@@ -19,7 +19,7 @@ impl Oracle<'_> {
                 SparseTerm::Own => own + selection.requests[t][tick].len(),
                 SparseTerm::Global => selection.granted.iter().map(|granted| granted[tick].len()).sum(),
             };
-            objective + if own == 0 { 1.0 } else { 0.0 } + train.gamma * counted as f64
+            objective + if own == 0 { train.empty_penalty } else { 0.0 } + train.gamma * counted as f64
         };
         objectives.iter().enumerate().map(cost).collect()
     }
@@ -41,13 +41,22 @@ impl Oracle<'_> {
 
     /// A selector's sum over the ticks of advantage x log-probability of its draw; `costs` are by receiver and tick.
     pub(crate) fn score(&self, node: Node, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
+        let weighed = |(costs, factor): (&Vec<f64>, &f64)| costs.iter().map(|cost| factor * cost).collect();
+        let costs: Vec<Vec<f64>> = costs.iter().zip(&self.factors).map(weighed).collect();
+        let train = &self.setup.scenario.train;
+        let judges_all = train.objective == Objective::Worst && train.credit == Credit::Shared;
         match node {
+            Node::Receiver(t) if judges_all => {
+                let at = |tick: usize| costs.iter().map(|costs| costs[tick]).sum::<f64>();
+                let all: Vec<f64> = (0..self.ticks()).map(at).collect();
+                self.score_of_receiver(t, selection, &all)
+            }
             Node::Receiver(t) => self.score_of_receiver(t, selection, &costs[t]),
-            Node::Transmitter(k) => self.score_of_transmitter(k, selection, costs),
+            Node::Transmitter(k) => self.score_of_transmitter(k, selection, &costs),
         }
     }
 
-    /// A receiver's own costs judge its requests.
+    /// These costs judge a receiver's requests.
     fn score_of_receiver(&self, t: usize, selection: &Selection, costs: &[f64]) -> Result<Tensor> {
         let (limit, kind) = (self.setup.scenario.receiver_limit(), self.setup.scenario.train.log_mass);
         let masses = (0..self.ticks())
@@ -126,7 +135,7 @@ impl Oracle<'_> {
             match self.setup.scenario.train.baseline {
                 _ if !drawn.contains(&tick) => 0.0,
                 Baseline::None => costs[tick],
-                Baseline::LabelEntropy => costs[tick] - self.label_entropy(t),
+                Baseline::LabelEntropy => costs[tick] - self.factors[t] * self.label_entropy(t),
                 Baseline::LeaveOneOut | Baseline::Gains if others.is_empty() => 0.0,
                 Baseline::Gains => {
                     let others: Vec<usize> = drawn.iter().copied().filter(|&other| other != tick).collect();

@@ -49,6 +49,8 @@ pub(crate) struct Oracle<'a> {
     pub(crate) variables: BTreeMap<String, Var>,
     /// Running means of power, [modalities, receivers], by transmitter.
     means: BTreeMap<usize, Vec<Vec<f32>>>,
+    /// By receiver, how often it counts: once, or where the worst counts T times its weight.
+    pub(crate) factors: Vec<f64>,
 }
 
 /// The results of a round.
@@ -87,8 +89,17 @@ impl<'a> Oracle<'a> {
             .collect::<Result<_>>()?;
         let mean = |k: usize| Some((k, tensors.get(&format!("transmitter{k}/power.mean"))?.to_vec2().ok()?));
         let means = (0..setup.scenario.transmitters()).filter_map(mean).collect();
+        let factors = match tensors.get("receiver0/objective.log-weights") {
+            Some(logs) => {
+                let logs = logs.to_vec1::<f64>()?;
+                let sum: f64 = logs.iter().map(|log| log.exp()).sum();
+                logs.iter().map(|log| logs.len() as f64 * log.exp() / sum).collect()
+            }
+            None => vec![1.0; setup.scenario.receivers()],
+        };
         Ok(Oracle {
             setup,
+            factors,
             round,
             first_tick,
             samples,
@@ -134,7 +145,9 @@ impl<'a> Oracle<'a> {
                 objective: mean(own.iter().copied()),
                 rate: mean(judged.iter().map(|judged| judged.rate)),
             });
-            objectives.extend(judged.into_iter().map(|judged| judged.objective));
+            for judged in judged {
+                objectives.push((judged.objective * self.factors[t])?);
+            }
             costs.push(self.costs(selection, t, &own));
         }
         let scores = self.scores(selection, &costs)?;

@@ -5,7 +5,8 @@ use dib::{
     ChoiceGrid, Network, Phase, ResidualMlp, SelectorNode, common, grants, initial_weights,
     receiver_embedding, selection_stream,
 };
-use scenario::{Method, Requests};
+use randomness::Purpose;
+use scenario::{CommonRandomness, Method, Requests};
 
 use super::{Oracle, draw::draw, network, rows, sight::beside};
 
@@ -127,7 +128,8 @@ impl Oracle<'_> {
     }
 
     fn receiver_logits_at(&self, t: usize, tick: u64, gains: &[f64]) -> Result<Tensor> {
-        self.selector(&format!("receiver{t}/selector"), &beside(self.common(tick)?, gains)?)
+        let u = self.u(SelectorNode::Receiver(t), tick)?;
+        self.selector(&format!("receiver{t}/selector"), &beside(u, gains)?)
     }
 
     /// A selector's logits. Selectors of rs-dib are not in a state: they keep their initial weights.
@@ -165,7 +167,8 @@ impl Oracle<'_> {
     fn transmitter_logits_at(&self, k: usize, t: usize, tick: u64, gains: &[f64]) -> Result<Tensor> {
         let d = self.feature_dim();
         let embedding = rows(&receiver_embedding(self.setup.seed, t, d), d)?;
-        let input = beside(Tensor::cat(&[self.common(tick)?, embedding], 1)?, gains)?;
+        let u = self.u(SelectorNode::Transmitter(k), tick)?;
+        let input = beside(Tensor::cat(&[u, embedding], 1)?, gains)?;
         self.selector(&format!("transmitter{k}/selector"), &input)
     }
 
@@ -174,9 +177,22 @@ impl Oracle<'_> {
         self.setup.scenario.transmitter_limit(k).min(self.setup.scenario.modalities(k))
     }
 
-    /// u at a tick, [1, feature_dim].
-    fn common(&self, tick: u64) -> Result<Tensor> {
-        let d = self.feature_dim();
-        rows(&common(self.setup.seed, Phase::Train, tick, d), d)
+    /// The u that a node's selector is given at a tick, [1, feature_dim].
+    fn u(&self, node: SelectorNode, tick: u64) -> Result<Tensor> {
+        let (seed, d) = (self.setup.seed, self.feature_dim());
+        let own = match node {
+            SelectorNode::Receiver(t) => [0, t as u64],
+            SelectorNode::Transmitter(k) => [1, k as u64],
+        };
+        let u = match self.setup.scenario.train.common_randomness {
+            CommonRandomness::Common => common(seed, Phase::Train, tick, d),
+            CommonRandomness::Fixed => common(seed, Phase::Train, 0, d),
+            CommonRandomness::Private => {
+                let mut u = vec![0.0; d];
+                seed.stream(Purpose::Common, &own, tick).fill_normal(&mut u);
+                u
+            }
+        };
+        rows(&u, d)
     }
 }

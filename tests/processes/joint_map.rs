@@ -1,0 +1,40 @@
+//! Joint decoders whose entries share a map: the same bits everywhere, and a size that does not grow with K.
+
+use harness::Place;
+
+use crate::PROGRAM;
+
+const SHARED: &str = "--set network.joint_map=shared --set train.entropy_bonus=0";
+
+#[test]
+fn a_network_whose_entries_share_a_map_is_the_same_in_processes_and_in_one_and_after_a_resumption() {
+    let place = Place::new(PROGRAM);
+    let processes = place.run(&format!("run tiny.toml {SHARED} --verify --json --out processes")).done();
+    let begun = place.run(&format!("run tiny.toml {SHARED} --rounds 4 --json --in-process --out in-one"));
+    let own = place.run("run tiny.toml --json --in-process --out own").done().json();
+    begun.done();
+    let in_one = place.run("run --resume in-one --rounds 6 --json --in-process").done().json();
+    let processes = processes.json();
+    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
+    assert_ne!(own["fingerprint"], processes["fingerprint"]);
+
+    // Not what a run without it can go on with; and what other programs would have to make of the features first.
+    let other = "run --from own --set network.joint_map=shared --rounds 8 --out other";
+    place.run(other).failed(2, &["network.joint_map"]);
+    place.run("export in-one --out networks").failed(2, &["network.joint_map", "cannot be exported"]);
+}
+
+#[test]
+fn the_joint_decoder_grows_with_the_kinds_of_entries_and_not_with_their_number() {
+    let place = Place::new(PROGRAM);
+    let inputs = |words: &str| {
+        let told = place.run(&format!("model tiny.toml {words} --json")).done().json();
+        let networks = told["networks"].as_array().unwrap();
+        let joint = networks.iter().find(|network| network["key"] == "network.joint").unwrap();
+        joint["shape"][0].as_u64().unwrap()
+    };
+    // Two transmitters observe three modalities and two; all four there are have 4 values each.
+    assert_eq!([inputs(""), inputs("--set network.transmitters=40")], [5 * 4, 20 * 5 * 4]);
+    let shared = ["", "--set network.transmitters=40"].map(|more| inputs(&format!("{SHARED} {more}")));
+    assert_eq!(shared, [4 * 2 * 4; 2]);
+}
