@@ -6,7 +6,7 @@
 //! samples; not that a node follows its policy.
 
 use bytes::Bytes;
-use dib::{ChoiceGrid, Grants, Phase, grants};
+use dib::{ChoiceGrid, Grants, Phase};
 use proto::{
     decode_ticks,
     v1::{ReceiverRound, TransmitterRound},
@@ -164,7 +164,6 @@ impl Verifier {
         choices: &[ChoiceGrid],
         requested: &[&[bool]],
     ) -> Result<Vec<Grants>, String> {
-        let limit = self.scenario.transmitter_limit(k);
         let mut granted = Vec::with_capacity(choices.len());
         for (part, grid) in choices.iter().enumerate() {
             let ticks = self.part(part);
@@ -180,7 +179,7 @@ impl Verifier {
                 }
             }
             let first = round * self.scenario.train.ticks_per_round as u64 + ticks.start as u64;
-            granted.push(grants(self.seed, k, Phase::Train, first, grid, limit));
+            granted.push(node::capped(&self.scenario, self.seed, k, Phase::Train, first, grid));
         }
         Ok(granted)
     }
@@ -248,6 +247,7 @@ fn names<V>(of: &[(String, V)], chosen: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use dib::grants;
     use proto::{encode_ticks, v1::View};
 
     use super::*;
@@ -411,6 +411,19 @@ task = "parity"
         assert!(line.starts_with("receiver 1 reports") && line.contains("where the cap leaves"), "{line}");
         let line = verdict(|_, transmitters| transmitters[1].encoded[0] -= 1).unwrap_err();
         assert!(line.starts_with("transmitter 1 reports that it encoded modality 0 at 9 ticks"), "{line}");
+    }
+
+    /// Where E_k counts features, the cap takes nothing from two receivers that are sent the same one.
+    #[test]
+    fn of_features_that_know_no_receiver_those_grants_are_verified_that_their_cap_leaves() {
+        let (_, mut receivers, transmitters) = honest();
+        let multicast = ["network.multicast=true".to_owned()];
+        let verifier = Verifier::new(&Scenario::parse(SCENARIO, "test", &multicast).unwrap());
+        let transmitters: Vec<_> = transmitters.iter().collect();
+        let line = verifier.verify(&receivers.iter().collect::<Vec<_>>(), &transmitters).unwrap_err();
+        assert!(line.starts_with("receiver 0 reports") && line.contains("where the cap leaves 20"), "{line}");
+        (receivers[0].granted[0], receivers[1].granted[0]) = (20, 10);
+        verifier.verify(&receivers.iter().collect::<Vec<_>>(), &transmitters).unwrap();
     }
 
     #[test]

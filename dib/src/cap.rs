@@ -4,7 +4,9 @@
 //! a tick, constraint (10). It then keeps a uniform subset of E_k. The draw is common randomness: any node can compute
 //! the grants from the choices in a transmitter's message and the seed.
 
-use randomness::{Purpose, Seed};
+use std::collections::BTreeSet;
+
+use randomness::{Purpose, Seed, Stream};
 
 use crate::common::Phase;
 
@@ -34,8 +36,49 @@ pub fn cap(
     if choices.len() <= limit {
         return choices.to_vec();
     }
-    let mut stream = seed.stream(Purpose::Cap, &[transmitter as u64, phase.index()], tick);
+    let mut stream = stream(seed, transmitter, phase, tick);
     stream.subset(choices.len(), limit).into_iter().map(|position| choices[position]).collect()
+}
+
+/// The grants of transmitter k at a tick where its feature of a modality is one for all for whom it was chosen: `limit`
+/// (E_k) counts modalities. Of more than that it keeps a uniform subset, each for all its recipients.
+///
+/// ```
+/// use pom2dib_dib::{Phase, multicast_cap};
+/// use randomness::Seed;
+///
+/// // Modality 0 was chosen for two receivers, modality 2 for one: two features, of which one may be sent.
+/// let chosen = [(0, 0), (0, 2), (1, 0)];
+/// let granted = multicast_cap(Seed::from_number(1), 0, Phase::Train, 7, &chosen, 1);
+/// assert!(granted == [(0, 0), (1, 0)] || granted == [(0, 2)]);
+/// assert_eq!(multicast_cap(Seed::from_number(1), 0, Phase::Train, 7, &chosen, 2), chosen);
+/// ```
+pub fn multicast_cap(
+    seed: Seed,
+    transmitter: usize,
+    phase: Phase,
+    tick: u64,
+    choices: &[(usize, usize)],
+    limit: usize,
+) -> Vec<(usize, usize)> {
+    let chosen = modalities_of(choices);
+    if chosen.len() <= limit {
+        return choices.to_vec();
+    }
+    let subset = stream(seed, transmitter, phase, tick).subset(chosen.len(), limit);
+    let kept: Vec<usize> = subset.into_iter().map(|position| chosen[position]).collect();
+    choices.iter().copied().filter(|(_, modality)| kept.contains(modality)).collect()
+}
+
+/// The modalities of (receiver, modality) pairs, each once, in increasing order: the features that they are where a
+/// feature knows no receiver.
+pub fn modalities_of(entries: &[(usize, usize)]) -> Vec<usize> {
+    entries.iter().map(|&(_, modality)| modality).collect::<BTreeSet<usize>>().into_iter().collect()
+}
+
+/// What the cap of transmitter k is drawn from at a tick.
+fn stream(seed: Seed, transmitter: usize, phase: Phase, tick: u64) -> Stream {
+    seed.stream(Purpose::Cap, &[transmitter as u64, phase.index()], tick)
 }
 
 /// Applies the [cap](cap()) to each tick of a round. `first_tick` is the tick of the grid's first row: later
@@ -50,6 +93,21 @@ pub fn grants(
 ) -> Grants {
     let at =
         |row: usize| cap(seed, transmitter, phase, first_tick + row as u64, &choices.choices_at(row), limit);
+    Grants { ticks: (0..choices.ticks).map(at).collect() }
+}
+
+/// The same with [`multicast_cap`].
+pub fn multicast_grants(
+    seed: Seed,
+    transmitter: usize,
+    phase: Phase,
+    first_tick: u64,
+    choices: &ChoiceGrid,
+    limit: usize,
+) -> Grants {
+    let at = |row: usize| {
+        multicast_cap(seed, transmitter, phase, first_tick + row as u64, &choices.choices_at(row), limit)
+    };
     Grants { ticks: (0..choices.ticks).map(at).collect() }
 }
 
@@ -69,6 +127,11 @@ impl Grants {
     /// The (receiver, modality) pairs granted at a tick of the round, in increasing order.
     pub fn at(&self, tick: usize) -> &[(usize, usize)] {
         &self.ticks[tick]
+    }
+
+    /// How many receivers are granted a modality at a tick of the round.
+    pub fn recipients(&self, tick: usize, modality: usize) -> usize {
+        self.ticks[tick].iter().filter(|(_, of)| *of == modality).count()
     }
 
     /// The (tick of the round, modality) pairs granted to a receiver, in increasing order.
@@ -304,6 +367,30 @@ mod tests {
             prop_assert_eq!(grants(seed(), 2, Phase::Evaluate, first_tick, &received, limit), granted);
         }
 
+        /// Of the modalities as many stay as the limit allows, each for all for whom it was chosen: so the grants are
+        /// among those that an enumeration of the subsets of modalities gives.
+        #[test]
+        fn a_multicast_feature_is_kept_or_dropped_for_all_its_recipients(
+            grid in some_grid(), limit in 1usize..5, first_tick in 0u64..1000
+        ) {
+            let granted = multicast_grants(seed(), 1, Phase::Train, first_tick, &grid, limit);
+            prop_assert_eq!(granted.ticks().len(), grid.ticks());
+            for tick in 0..grid.ticks() {
+                let choices = grid.choices_at(tick);
+                let possible = multicast_outcomes(&choices, limit);
+                prop_assert!(possible.iter().any(|outcome| outcome == granted.at(tick)));
+                let chosen = modalities_of(&choices);
+                prop_assert_eq!(modalities_of(granted.at(tick)).len(), chosen.len().min(limit));
+                for &m in &chosen {
+                    let all = choices.iter().filter(|(_, of)| *of == m).count();
+                    prop_assert!([0, all].contains(&granted.recipients(tick, m)));
+                }
+                let alone =
+                    multicast_cap(seed(), 1, Phase::Train, first_tick + tick as u64, &choices, limit);
+                prop_assert_eq!(granted.at(tick), alone);
+            }
+        }
+
         /// What a receiver is told: the choices for all at the ticks at which it requested.
         #[test]
         fn some_ticks_suffice_for_the_grants_at_these_ticks(
@@ -320,6 +407,14 @@ mod tests {
             let recomputed = grants(seed(), 1, Phase::Train, 40, &spread, limit);
             for (tick, &marked) in marks.iter().enumerate() {
                 prop_assert_eq!(recomputed.at(tick), if marked { all.at(tick) } else { &[][..] });
+            }
+            let all = multicast_grants(seed(), 1, Phase::Train, 40, &grid, limit);
+            let recomputed = multicast_grants(seed(), 1, Phase::Train, 40, &spread, limit);
+            for (tick, &marked) in marks.iter().enumerate() {
+                prop_assert_eq!(recomputed.at(tick), if marked { all.at(tick) } else { &[][..] });
+                for m in (0..modalities).filter(|_| marked) {
+                    prop_assert_eq!(recomputed.recipients(tick, m), all.recipients(tick, m));
+                }
             }
             prop_assert_eq!(spread.at_ticks(marks), told);
         }
@@ -340,6 +435,36 @@ mod tests {
     }
 
     const FIVE: [(usize, usize); 5] = [(0, 0), (0, 2), (1, 1), (2, 0), (2, 1)];
+
+    /// What a multicast cap may leave of some choices, by enumeration: those of every set of modalities of the right
+    /// size, as a number in binary.
+    fn multicast_outcomes(choices: &[(usize, usize)], limit: usize) -> Vec<Vec<(usize, usize)>> {
+        let chosen = choices.iter().fold(0_u32, |set, &(_, m)| set | (1_u32 << m));
+        let size = chosen.count_ones().min(limit as u32);
+        let sets = (0..=chosen).filter(|set| set & !chosen == 0 && set.count_ones() == size);
+        let left = |set: u32| choices.iter().copied().filter(|&(_, m)| set >> m & 1 == 1).collect();
+        sets.map(left).collect()
+    }
+
+    #[test]
+    fn the_multicast_cap_keeps_every_subset_of_modalities_equally_often() {
+        for (limit, outcomes, quantile) in [(1, 3, 13.82), (2, 3, 13.82), (3, 1, 0.0)] {
+            let possible = multicast_outcomes(&FIVE, limit);
+            assert_eq!(possible.len(), outcomes);
+            let mut counts = vec![0.0; outcomes];
+            let ticks = 20_000;
+            for tick in 0..ticks {
+                let granted = multicast_cap(seed(), 0, Phase::Train, tick, &FIVE, limit);
+                let place = possible.iter().position(|outcome| *outcome == granted);
+                counts[place.expect("an outcome that the enumeration has")] += 1.0;
+            }
+            let expected = ticks as f64 / outcomes as f64;
+            let chi_squared: f64 =
+                counts.iter().map(|count: &f64| (count - expected).powi(2) / expected).sum();
+            // The 99.9 % quantile of chi-squared with 2 degrees of freedom.
+            assert!(chi_squared <= quantile, "{chi_squared} with a limit of {limit}");
+        }
+    }
 
     #[test]
     fn the_cap_keeps_every_subset_equally_often() {

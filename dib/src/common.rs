@@ -157,9 +157,31 @@ pub fn reparameterisation_from(
     tick: u64,
     (skipped, count): (usize, usize),
 ) -> Vec<f32> {
+    feature_noise(seed, phase, &[k as u64, t as u64, m as u64], tick, (skipped, count))
+}
+
+/// The same of transmitter k's feature of modality m where that knows no receiver: one draw for all who are granted it,
+/// and none of those that a receiver would have by itself.
+pub fn multicast_reparameterisation_from(
+    seed: Seed,
+    phase: Phase,
+    [k, m]: [usize; 2],
+    tick: u64,
+    (skipped, count): (usize, usize),
+) -> Vec<f32> {
+    feature_noise(seed, phase, &[k as u64, m as u64], tick, (skipped, count))
+}
+
+fn feature_noise(
+    seed: Seed,
+    phase: Phase,
+    address: &[u64],
+    tick: u64,
+    (skipped, count): (usize, usize),
+) -> Vec<f32> {
     let purpose = phase.choose(Purpose::Reparameterisation, Purpose::EvaluationReparameterisation);
     let mut noise = vec![0.0; count];
-    let mut stream = seed.stream(purpose, &[k as u64, t as u64, m as u64], tick);
+    let mut stream = seed.stream(purpose, address, tick);
     stream.skip_normals(skipped as u64);
     stream.fill_normal(&mut noise);
     noise
@@ -354,6 +376,26 @@ mod tests {
         ];
         assert_eq!(draws[0], noise(Phase::Train, (0, 1, 2), 3));
         assert!((0..draws.len()).all(|index| !draws[..index].contains(&draws[index])));
+    }
+
+    #[test]
+    fn noise_of_a_multicast_feature_differs_by_feature_tick_and_phase_and_is_no_receivers_own() {
+        let noise =
+            |phase, entry, tick| multicast_reparameterisation_from(seed(), phase, entry, tick, (0, 4));
+        let draws = [
+            noise(Phase::Train, [0, 2], 3),
+            noise(Phase::Train, [2, 0], 3),
+            noise(Phase::Train, [0, 1], 3),
+            noise(Phase::Train, [0, 2], 4),
+            noise(Phase::Evaluate, [0, 2], 3),
+        ];
+        assert_eq!(draws[0], noise(Phase::Train, [0, 2], 3));
+        assert!((0..draws.len()).all(|index| !draws[..index].contains(&draws[index])));
+        for t in 0..5 {
+            assert_ne!(draws[0], reparameterisation(seed(), Phase::Train, 0, t, 2, 3, 4));
+        }
+        let rest = multicast_reparameterisation_from(seed(), Phase::Train, [0, 2], 3, (1, 3));
+        assert_eq!(rest, &draws[0][1..]);
     }
 
     #[test]

@@ -33,15 +33,15 @@ pub mod weights;
 pub const NUMERICS: u32 = 2;
 
 pub use baseline::{Baseline, SparseTerm, advantages, cost};
-pub use cap::{ChoiceGrid, Grants, GridError, cap, grants};
+pub use cap::{ChoiceGrid, Grants, GridError, cap, grants, modalities_of, multicast_cap, multicast_grants};
 pub use channel::{
     Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, GainTrace, Ideal, Mac,
     Measure, Observed, Power, PowerGroup, Snr, Symbols, channel_uses,
 };
 pub use common::{
     BatchOrder, CommonRandomness, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding,
-    gradient_rounding, initial_weights, receiver_embedding, reparameterisation, reparameterisation_from,
-    selection_stream, sensor_noise, simulation_keys,
+    gradient_rounding, initial_weights, multicast_reparameterisation_from, receiver_embedding,
+    reparameterisation, reparameterisation_from, selection_stream, sensor_noise, simulation_keys,
 };
 pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};

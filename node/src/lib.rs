@@ -44,7 +44,7 @@ pub use error::NodeError;
 pub use exposition::{Exposition, Samples};
 pub use selection::{
     AirTime, CLEAR_DB, Choice, FIRST_STRENGTH_DB, FixedSelection, STRENGTH_STEP_DB, STRENGTH_STEPS, Selector,
-    strength_step,
+    capped, strength_step,
 };
 pub use traces::{Collector, NodeSpans, Span, SpanOf, TraceOf, Traced, Traces};
 

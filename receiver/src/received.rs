@@ -1,11 +1,11 @@
 use std::{ops::Range, sync::Arc};
 
 use dib::{
-    Channel, ChoiceGrid, Crossing, Ideal, Phase, channel_uses,
+    Channel, ChoiceGrid, Crossing, Grants, Ideal, Phase, channel_uses,
     coding::{CodeError, Decoder, Levels},
-    grants,
+    modalities_of,
 };
-use node::{Context, DigitalLink, PacketOutcome};
+use node::{Context, DigitalLink, PacketOutcome, capped};
 use proto::{
     Payload, When, WireError, check_finite, check_length, decode_bits, decode_rate, encode_bits,
     v1::{Features, Used},
@@ -32,8 +32,8 @@ pub(crate) struct Received {
     crossing: Crossing,
     /// Bytes of the features of all granted entries, as they were sent.
     pub(crate) feature_bytes: u64,
-    /// How many entries this transmitter grants at every tick, to all receivers together: none where this one is
-    /// [not told](Context::told_ticks).
+    /// How many entries this transmitter grants at every tick, to all receivers together, or how many features where
+    /// these know no receiver: none where this one is [not told](Context::told_ticks).
     pub(crate) all_granted: Vec<usize>,
     /// Which granted entries are used, as the gradients' message says it; none: all.
     pub(crate) used: Option<Used>,
@@ -56,7 +56,8 @@ pub(crate) struct ReceivedEntry {
     pub(crate) modality: usize,
     /// Where its values begin among those of all entries.
     start: usize,
-    /// Of what was sent, in nats, in proportion to what has come.
+    /// Of what was sent, in nats, in proportion to what has come. Of a feature that several receivers are granted, this
+    /// one's share, so that all of them together count it once.
     pub(crate) rate: f64,
     /// Of what arrived, likewise, if that is counted.
     pub(crate) received_rate: Option<f64>,
@@ -103,20 +104,26 @@ impl Received {
             .map_err(|_| WireError::Missing("well-formed choices"))?
             .spread(&told);
         check_requested(&choices, requested, context.index)?;
-        let limit = context.scenario.transmitter_limit(k);
-        let grants = grants(context.seed, k, phase, first_tick, &choices, limit);
+        let grants = capped(&context.scenario, context.seed, k, phase, first_tick, &choices);
         let granted = grants.for_receiver(context.index);
         check_granted(features, (requested.len(), modalities), &granted)?;
         let groups = groups(context, when, samples);
         let blocks = if through.digital.is_some() { groups.as_slice() } else { &[] };
         let values = Values::check(context, k, when, (&granted, samples, blocks), features, through.tables)?;
-        let rates = rates(context, when, features, granted.len())?;
+        let mut rates = rates(context, when, features, granted.len())?;
+        if context.scenario.network.multicast {
+            share(&mut rates, &granted, &grants);
+        }
         let is_served = matches!(when, When::Served(_));
         let counts_received = !is_served && context.counts_received(k, context.index, phase);
         let received_rates = if counts_received { granted.len() } else { 0 };
         check_length("received_rates", "values", features.received_rates.len(), received_rates)?;
         check_finite("received_rates", &features.received_rates)?;
-        let all_granted = grants.ticks().map(<[_]>::len).collect();
+        let counted = |granted: &[(usize, usize)]| match context.scenario.network.multicast {
+            true => modalities_of(granted).len(),
+            false => granted.len(),
+        };
+        let all_granted = grants.ticks().map(counted).collect();
         let link_outcome = link_outcome(context, k, when, samples, features);
         let mut outcomes = link_outcome.map(|link_outcome| link_outcome.outcomes);
         let absent = absent(when, features, granted.len(), samples)?;
@@ -536,6 +543,14 @@ fn rates(context: &Context, when: When, features: &Features, entries: usize) -> 
     check_finite("rates", &features.rates)?;
     check_length("coded rates", "values", coded.len(), if dithered.is_some() { entries } else { 0 })?;
     Ok(features.rates.iter().copied().chain(coded.iter().map(|&rate| decode_rate(rate))).collect())
+}
+
+/// Leaves this receiver its share in the rates of its entries (tick, modality): all who are granted a feature pay as
+/// much of it.
+fn share(rates: &mut [f64], granted: &[(usize, usize)], grants: &Grants) {
+    for (rate, &(tick, m)) in rates.iter_mut().zip(granted) {
+        *rate /= grants.recipients(tick, m) as f64;
+    }
 }
 
 /// The values of quantised features, `samples` rows of d values an entry.

@@ -19,6 +19,7 @@ mod link;
 mod method;
 mod mmfi;
 mod model;
+mod multicast;
 mod pair;
 mod preset;
 mod profile;
@@ -123,10 +124,13 @@ pub struct NetworkSection {
     pub feature_dim: usize,
     /// E_t: the largest number of transmitters that a receiver requests at a tick, (9).
     pub receiver_limit: usize,
-    /// E_k: the largest number of entries that a transmitter encodes at a tick, (10).
+    /// E_k: the largest number of entries that a transmitter encodes at a tick, (10); under `multicast`, of features.
     pub transmitter_limit: usize,
     /// Whether the limits apply; without them E_t = K and E_k = T m(k).
     pub limits: bool,
+    /// Whether a transmitter's feature of a modality is one for all receivers that are granted it, in place of one for
+    /// each.
+    pub multicast: bool,
     /// Whether networks are given the gains of the links that they may know.
     pub see_channel: bool,
     /// Whether joint decoders are told which entries have come, beside the zeros of those that have not.
@@ -177,9 +181,11 @@ pub struct Evaluation {
     /// Sensors that are off in evaluation, so that their entries never arrive: transmitters, such as "1", or single
     /// modalities of them, such as "1/mel".
     pub off: Vec<String>,
-    /// Noise of all sensors in evaluation: its standard deviation, in root mean squares of each sample.
+    /// Noise of all sensors in evaluation, over validation rows too: its standard deviation, in root mean squares of each
+    /// sample.
     pub sensor_noise: f64,
-    /// Blur of all sensors in evaluation: the standard deviation of a Gaussian over neighbouring places, in places.
+    /// Blur of all sensors over test rows in evaluation: the standard deviation of a Gaussian over neighbouring places,
+    /// in places.
     pub blur: f64,
     /// By how many test rows all sensors lag behind in evaluation, within a recording.
     pub stale: usize,
@@ -357,6 +363,7 @@ impl Default for NetworkSection {
             receiver_limit: 2,
             transmitter_limit: 4,
             limits: true,
+            multicast: false,
             see_channel: false,
             mask: false,
             joint_map: JointMap::Own,

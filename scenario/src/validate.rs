@@ -1,4 +1,4 @@
-use crate::{GRADIENT_BLOCK_TICKS, Scenario, ScenarioError};
+use crate::{Baseline, Credit, GRADIENT_BLOCK_TICKS, Scenario, ScenarioError};
 
 /// Limits that keep a mistyped number from allocating absurd amounts of memory.
 pub(crate) const MOST_NODES: usize = 4096;
@@ -12,6 +12,9 @@ const MOST_HELD_OUT: f64 = 0.9;
 /// The largest share of the entries that training may drop: with all of them dropped nobody would learn.
 const MOST_DROPPED: f64 = 0.99;
 
+/// The largest `train.worst_lr`, in 1 / nat. Already far less gives all the weight to one receiver.
+const MOST_WORST_LR: f64 = 1e3;
+
 impl Scenario {
     /// Checks all values beyond their types. The data set checks the names of modalities and tasks.
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
@@ -24,6 +27,7 @@ impl Scenario {
         self.validate_channels()?;
         self.validate_sight()?;
         self.validate_coding()?;
+        self.validate_multicast()?;
         self.validate_profile()?;
         if self.checkpoint.store.as_ref().is_some_and(|store| store.trim().is_empty()) {
             let what = "is empty; give a folder or the URL of an object store, or leave the key out";
@@ -75,7 +79,6 @@ impl Scenario {
             ("train.entropy_bonus", train.entropy_bonus),
             ("train.gamma", train.gamma),
             ("train.empty_penalty", train.empty_penalty),
-            ("train.worst_lr", train.worst_lr),
             ("train.coding_lr", train.coding_lr),
             ("train.selection_lr", train.selection_lr),
             ("train.prior_lr", train.prior_lr),
@@ -97,9 +100,17 @@ impl Scenario {
             }
         }
         within_reals("train.modality_dropout", train.modality_dropout, 0.0, MOST_DROPPED)?;
+        within_reals("train.worst_lr", train.worst_lr, 0.0, MOST_WORST_LR)?;
         if train.tells_costs() && self.skips() {
             let what = "is \"worst\", for which nodes wait until they know all costs: set straggler.policy = \"wait\"";
             return Err(ScenarioError::invalid("train.objective", what));
+        }
+        // A receiver's requests are judged by the costs of all then, and it knows the entropy of its own labels alone.
+        let judges_all = train.tells_costs() && train.credit == Credit::Shared && train.method.selects();
+        if judges_all && train.baseline == Baseline::LabelEntropy {
+            let what = "is \"label-entropy\", which is one receiver's, while under train.objective = \"worst\" and \
+                        train.credit = \"shared\" a request is judged by the costs of all: set \"leave-one-out\"";
+            return Err(ScenarioError::invalid("train.baseline", what));
         }
         match train.beta_start {
             Some(start) if !(start.is_finite() && start > 0.0) => {

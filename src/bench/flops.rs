@@ -58,7 +58,9 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
     let mut encoders = 0.0;
     for ((k, modality), (entries, encoded)) in modalities.zip(chosen.granted.iter().zip(&chosen.encoded)) {
         let modules = node::encoder(scenario, k, modality, &axes(info, modality))?;
-        let (rows, seen) = (samples * entries, samples * encoded);
+        let seen = samples * encoded;
+        // What knows no receiver is encoded once for all.
+        let rows = if scenario.network.multicast { seen } else { samples * entries };
         // The trunk learns from the gradient of the head's input.
         let learns = modules.trunk.is_some();
         let given = (modules.head.inputs() - scenario.task_inputs(k)) as f64 / scenario.places() as f64;

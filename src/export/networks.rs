@@ -100,6 +100,11 @@ pub(super) fn networks(trained: &Trained, data: Option<PathBuf>) -> anyhow::Resu
             "network.joint_map: joint decoders whose entries share a map cannot be exported; those of a run with \"own\" can"
         );
     }
+    if scenario.network.multicast {
+        bail!(
+            "network.multicast: encoders that know no receiver cannot be exported yet; those of a run without it can"
+        );
+    }
     let mut shapes = Shapes { trained, data, known: None };
     let mut all = Vec::new();
     let mut add = |part, name: &str, state: &HashMap<String, Tensor>, described: Described, axes, outputs| {

@@ -13,6 +13,8 @@ pub(super) struct Labels {
     pub(super) tasks: Vec<(String, Option<f64>)>,
     /// The joint entropy of all labels: the rate needed if one message served all receivers.
     pub(super) together: f64,
+    /// How often each combination of the tasks' labels occurs; nothing unless all are classifications.
+    pub(super) combinations: BTreeMap<Vec<u32>, usize>,
     /// The recording of each test row.
     pub(super) recordings: Vec<u32>,
 }
@@ -36,7 +38,12 @@ impl Labels {
         let known: Vec<&Vec<u32>> = all.iter().flatten().collect();
         let rows = known.first().map_or(0, |labels| labels.len());
         let row = |row: usize| known.iter().map(|labels| labels[row]).collect::<Vec<u32>>();
-        Ok(Labels { tasks, together: entropy_of((0..rows).map(row)), recordings: data.clusters() })
+        let mut combinations = BTreeMap::new();
+        if known.len() == all.len() {
+            (0..rows).map(row).for_each(|labels| *combinations.entry(labels).or_insert(0) += 1);
+        }
+        let together = entropy_of((0..rows).map(row));
+        Ok(Labels { tasks, together, combinations, recordings: data.clusters() })
     }
 
     /// The sum of H(Y_t): the cross entropy without transmission. None without labels.
@@ -99,6 +106,7 @@ mod tests {
         let sum = labels.sum().unwrap();
         assert!((sum - equal).abs() < 0.02, "{sum} beside {equal}");
         assert!((labels.together - 10_f64.ln()).abs() < 0.01, "{}", labels.together);
+        assert_eq!(labels.combinations.len(), 10);
         assert_eq!(labels.bounding(), Some(sum));
         assert_eq!((bound(1.0, sum), bound(100.0, sum)), (1.0 - sum, 0.0));
     }
@@ -108,6 +116,7 @@ mod tests {
         let labels = Labels {
             tasks: vec![("pose".into(), None), ("action".into(), Some(3.0))],
             together: 3.0,
+            combinations: BTreeMap::new(),
             recordings: Vec::new(),
         };
         assert_eq!((labels.sum(), labels.bounding(), labels.bound_of(&[1.0, 1.0])), (Some(3.0), None, None));
@@ -119,7 +128,7 @@ mod tests {
             both in proptest::collection::vec((0.0_f64..4.0, 0.0_f64..8.0), 1..5)
         ) {
             let tasks: Vec<(String, Option<f64>)> = both.iter().map(|(own, _)| (String::new(), Some(*own))).collect();
-            let labels = Labels { tasks, together: 0.0, recordings: Vec::new() };
+            let labels = Labels { tasks, together: 0.0, combinations: BTreeMap::new(), recordings: Vec::new() };
             let rates: Vec<f64> = both.iter().map(|(_, rate)| *rate).collect();
             let (all, sum) = (rates.iter().sum::<f64>(), labels.sum().unwrap());
             prop_assert!(labels.bound_of(&rates).unwrap() <= bound(all, sum) + 1e-12);

@@ -66,8 +66,12 @@ mod tests {
         run.figures.retain(|(name, _)| !name.starts_with("joint"));
         run.figures.push(("joint_rate".into(), joint));
         // 300 clips in turn.
-        let labels =
-            Labels { tasks: Vec::new(), together: 0.0, recordings: (0..4000).map(|at| at % 300).collect() };
+        let labels = Labels {
+            tasks: Vec::new(),
+            together: 0.0,
+            combinations: Default::default(),
+            recordings: (0..4000).map(|at| at % 300).collect(),
+        };
         (group, labels)
     }
 

@@ -5,6 +5,7 @@ use super::{
     ceiling::is_capped,
     compare::in_paper_units,
     paper::Statement,
+    partitions::reachable,
     recipe::Recipe,
     results::{Group, Piece, Run},
     target::Target,
@@ -19,6 +20,9 @@ use crate::{
 
 /// Points along which a bound is drawn.
 const STEPS: usize = 200;
+
+/// Points between two corners of the curve of shared features: lines are bent by the axis.
+const BETWEEN: usize = 20;
 
 /// Every how many points of a curve have a bar.
 const SPAN_EVERY: usize = 8;
@@ -68,6 +72,10 @@ fn methods(groups: &[Group]) -> Vec<(String, Vec<&Group>)> {
 /// N-CE over the rate used in training and in the paper, and over the joint estimate.
 fn planes(groups: &[Group], statements: &[Statement], labels: Option<&Labels>) -> Vec<Diagram> {
     let entropy = labels.and_then(Labels::bounding);
+    // Runs whose features know no receiver are bound by no sum over receivers.
+    let mut runs = groups.iter().flat_map(|group| &group.runs);
+    let shares = runs.any(|run| run.scenario.network.multicast);
+    let shared = labels.filter(|_| shares).and_then(|labels| reachable(&labels.combinations));
     let of_paper = |group: &str, metric: &str| {
         let is = |one: &&Statement| one.value.group == group && one.value.metric == metric;
         statements.iter().find(is).map(|one| one.value.value)
@@ -97,7 +105,7 @@ fn planes(groups: &[Group], statements: &[Statement], labels: Option<&Labels>) -
         if rate == "joint_rate" {
             series.push(capped(groups, labels));
         }
-        plane(title, series, entropy)
+        plane(title, series, entropy, shared.as_deref())
     };
     let (trained, joint) = match groups.iter().flat_map(|group| &group.runs).next() {
         Some(run) => (
@@ -132,7 +140,13 @@ fn crossed(x: Mean, y: Mean) -> impl Iterator<Item = [(f64, f64); 2]> {
     level.into_iter().chain(upright)
 }
 
-fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagram {
+/// `shared` has the corners of what shared features can reach.
+fn plane(
+    title: String,
+    mut series: Vec<Series>,
+    entropy: Option<f64>,
+    shared: Option<&[(f64, f64)]>,
+) -> Diagram {
     let all = || series.iter().flat_map(|series| &series.points);
     let rates: Vec<f64> = all().map(|(rate, _)| *rate).collect();
     let most = rates.iter().copied().fold(10.0, f64::max);
@@ -145,6 +159,18 @@ fn plane(title: String, mut series: Vec<Series>, entropy: Option<f64>) -> Diagra
         let points = (0..=STEPS).map(at).map(|rate| (rate, bound(rate, entropy))).collect();
         let look = Look { color: None, line: Line::Dashed, mark: Mark::None };
         let name = format!("N-CE = min(0, R - {entropy:.3})");
+        series.push(Series { name, points, bars: Vec::new(), look });
+    }
+    if let Some(corners) = shared {
+        let along = |pair: &[(f64, f64)]| {
+            let (from, to) = (pair[0], pair[1]);
+            let part = |step: usize| step as f64 / BETWEEN as f64;
+            let at = move |part: f64| (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1));
+            (0..=BETWEEN).map(move |step| at(part(step)))
+        };
+        let points = corners.windows(2).flat_map(along).collect();
+        let look = Look { color: None, line: Line::Dashed, mark: Mark::None };
+        let name = "shared features: reachable by partitions".into();
         series.push(Series { name, points, bars: Vec::new(), look });
     }
     for series in &mut series {
@@ -313,8 +339,12 @@ mod tests {
         let scenario = coordinator::ScenarioArguments::default().resolve().unwrap();
         let recipe = recipe(target, half, &scenario, &[0.0, 1e-3]);
         let groups: Vec<Group> = recipe.kinds.iter().map(|kind| group(&kind.label, &[-0.4, -0.6])).collect();
-        let labels =
-            Labels { tasks: vec![("digit".into(), Some(4.476))], together: 4.476, recordings: Vec::new() };
+        let labels = Labels {
+            tasks: vec![("digit".into(), Some(4.476))],
+            together: 4.476,
+            combinations: Default::default(),
+            recordings: Vec::new(),
+        };
         match draw(&recipe, &groups, &Paper::read().statements(target, half), Some(&labels)).unwrap() {
             Drawn::Chart(chart) => svg(&chart).unwrap(),
             Drawn::HeatMaps(maps) => svg(&maps).unwrap(),
@@ -363,6 +393,24 @@ mod tests {
         let ringed = joint.series.last().unwrap();
         // At 10 nats of 10.2; not at 10 of 30.
         assert_eq!((ringed.name.as_str(), ringed.points.len()), ("at the ceiling of its rows", 1));
+    }
+
+    #[test]
+    fn what_shared_features_can_reach_is_drawn_beside_runs_that_have_such() {
+        let labels = Labels {
+            tasks: vec![("parity".into(), Some(2_f64.ln()))],
+            together: 2_f64.ln(),
+            combinations: [(vec![0], 1), (vec![1], 1)].into(),
+            recordings: Vec::new(),
+        };
+        let mut groups = [group("tadib", &[-0.4])];
+        let is_drawn = |groups: &[Group], labels: Option<&Labels>| {
+            let planes = planes(groups, &[], labels);
+            planes.iter().all(|plane| plane.series.iter().any(|series| series.name.starts_with("shared")))
+        };
+        assert!(!is_drawn(&groups, Some(&labels)));
+        groups[0].runs[0].scenario.network.multicast = true;
+        assert!(is_drawn(&groups, Some(&labels)) && !is_drawn(&groups, None));
     }
 
     #[test]

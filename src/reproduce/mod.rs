@@ -10,6 +10,7 @@ mod judge;
 mod notes;
 mod page;
 mod paper;
+mod partitions;
 mod plan;
 mod recipe;
 mod records;

@@ -1,6 +1,7 @@
 //! The gradient that a network of machines computes, message by message, equals that of the whole objective.
 
 mod channels;
+mod multicast;
 mod options;
 #[path = "../support/oracle/mod.rs"]
 mod oracle;

@@ -12,7 +12,11 @@ const MEMORY: f64 = 0.9;
 
 fn worst(scenario: &str, assignments: &[&str]) -> Setup {
     let (rate, memory) = (format!("train.worst_lr={RATE}"), format!("train.worst_memory={MEMORY}"));
-    toy(scenario, &[&["train.objective=worst", &rate, &memory, "train.beta=0.5"], assignments].concat())
+    let baseline = "train.baseline=leave-one-out";
+    toy(
+        scenario,
+        &[&["train.objective=worst", &rate, &memory, "train.beta=0.5", baseline], assignments].concat(),
+    )
 }
 
 /// [`Start::Unsettled`] has weights that are not uniform.
@@ -20,7 +24,7 @@ fn worst(scenario: &str, assignments: &[&str]) -> Setup {
 fn of_receivers_that_count_differently() {
     for credit in ["train.credit=own", "train.credit=shared"] {
         for (scenario, more) in [
-            (TWO_BY_TWO, "train.baseline=leave-one-out"),
+            (TWO_BY_TWO, "train.baseline=none"),
             (THREE_BY_TWO, "train.rate_estimator=joint"),
             (TIGHTLY_CAPPED, "train.entropy_bonus=0.2"),
             (THREE_BY_TWO, "train.samples_per_tick=1"),
@@ -30,6 +34,8 @@ fn of_receivers_that_count_differently() {
             agrees(&worst(scenario, &[credit, more]), Start::Unsettled);
         }
     }
+    let own = ["train.credit=own", "train.baseline=label-entropy"];
+    agrees(&worst(THREE_BY_TWO, &own), Start::Unsettled);
 }
 
 #[test]

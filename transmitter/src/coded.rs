@@ -24,7 +24,8 @@ pub(crate) struct Coded {
 
 /// What one modality's encoder made of its granted entries.
 pub(crate) struct CodedModality {
-    /// The entries (tick, receiver), in the order of the encoder's rows.
+    /// The entries (tick, receiver), in the order of the encoder's rows. Where a feature knows no receiver there is one
+    /// a tick, under its [`owner`].
     pub(crate) entries: Vec<(usize, usize)>,
     /// As the rate of what is sent is counted with them.
     pub(crate) features: Features,
@@ -115,6 +116,12 @@ pub(crate) struct Packed {
     pub(crate) bits: Vec<(usize, u64)>,
 }
 
+/// The receiver under which what receiver t is granted stands among what is encoded: itself, or the first of all for
+/// whatever is encoded once for all.
+pub(crate) fn owner(scenario: &Scenario, t: usize) -> usize {
+    if scenario.network.multicast { 0 } else { t }
+}
+
 impl Coded {
     /// For every receiver, features and rates of its entries (tick, modality), in their order. Which receivers get the
     /// rates of what arrives, `counts_received` says.
@@ -163,8 +170,9 @@ impl Coded {
         entries: &[(usize, usize)],
         form: &Form,
     ) -> Result<Packed, NodeError> {
+        let owner = owner(&form.scenario, t);
         let places: Vec<CodedEntry<'_>> =
-            entries.iter().map(|&(tick, m)| self.place(fetched, (tick, t, m))).collect();
+            entries.iter().map(|&(tick, m)| self.place(fetched, (tick, owner, m))).collect();
         // In service most features have no rate.
         let rates: Vec<f64> =
             places.iter().filter_map(|at| at.fetched.rates.get(at.place).copied()).collect();

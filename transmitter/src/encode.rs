@@ -4,14 +4,15 @@ use candle_core::{Device, Tensor};
 use data::{Dataset, Split};
 use dib::{
     Block, Coding, Encoder, Features, Grants, Input, Network, Phase, RateRows, RateTerm, RowAddresses,
-    SampleAt, Segment, Trace, Upload, reparameterisation_from, sensor_noise,
+    SampleAt, Segment, Trace, Upload, multicast_reparameterisation_from, reparameterisation_from,
+    sensor_noise,
 };
 use node::{AirTime, Context, NodeError, Profiler, ProfilerPhase};
 use proto::Served;
 
 use crate::{
     averages::Averages,
-    coded::{Coded, CodedModality, RateGroups},
+    coded::{Coded, CodedModality, RateGroups, owner},
     disturbed::{blur, lagging},
     dithered::{Dithered, Moment},
     gradient_feedback::GradientFeedback,
@@ -19,6 +20,7 @@ use crate::{
     on_air::{OnAir, Sending},
     priors::{EntryRows, Lesson, Priors, backward_from_prior, values},
     rates::{GroupRates, group_rates},
+    returned::Returned,
     round_groups::RoundGroups,
     simulated::SimulatedEntries,
     trunk::{Seen, Trunk},
@@ -290,7 +292,7 @@ impl Encoders {
         let mut upload = Upload::new();
         let mut planned = Vec::new();
         for m in 0..self.encoders.len() {
-            let entries = entries_of(grants, m);
+            let entries = entries_of(context, grants, m);
             if !entries.is_empty() {
                 planned.push(self.plan(context, batch, m, entries, &mut upload)?);
             }
@@ -485,7 +487,17 @@ impl Encoders {
         Ok(Planned { m, entries, ticks, x, noise, samples, receivers, gains, rows: target })
     }
 
-    /// Adds one tick's samples of a modality, row after row: in evaluation as disturbed sensors show them.
+    /// The test row that sensors show in the place of another in a pass. Over validation rows they never lag behind: of
+    /// those nobody has said that they follow each other.
+    pub(crate) fn shown_row(&self, pass: u64, row: usize) -> usize {
+        match &self.lagging {
+            Some(lagging) if !node::is_validation(pass) => lagging[row],
+            _ => row,
+        }
+    }
+
+    /// Adds one tick's samples of a modality, row after row: in evaluation as disturbed sensors show them. Over
+    /// validation rows they are noisy at most: they neither lag behind nor are blurred.
     fn read_tick(
         &self,
         context: &Context,
@@ -498,13 +510,12 @@ impl Encoders {
         let (samples, start) = (&batch.samples[tick], values.len());
         values.resize(start + samples.len() * width, 0.0);
         let is_disturbed = batch.phase == Phase::Evaluate && batch.first_tick.is_some();
-        let lagging = self.lagging.as_ref().filter(|_| is_disturbed && !node::is_validation(batch.pass));
         for (out, at) in values[start..].chunks_exact_mut(width).zip(samples) {
-            let row = lagging.map_or(at.sample, |lagging| lagging[at.sample]);
+            let row = if is_disturbed { self.shown_row(batch.pass, at.sample) } else { at.sample };
             batch.dataset.read(name, batch.split, row, at.epoch, out)?;
         }
         let deviation = context.scenario.evaluation.blur;
-        if is_disturbed && deviation > 0.0 {
+        if is_disturbed && deviation > 0.0 && !node::is_validation(batch.pass) {
             let axes = batch.dataset.shape(name).unwrap_or_else(|| vec![width]);
             values[start..].chunks_exact_mut(width).for_each(|sample| blur(sample, &axes, deviation));
         }
@@ -532,18 +543,18 @@ impl Encoders {
         let mut used = Vec::new();
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
-            let places = places(&sent, feedback, m, &coded.entries);
-            if places.iter().any(Option::is_some) {
+            let returned = Returned::new(context, &sent, feedback, m, &coded.entries);
+            if !returned.is_empty() {
                 let shape = (coded.entries.len() * context.samples(), context.feature_dim());
-                upload.add(z_gradient(context, feedback, &places, &coded.entries), shape);
-                used.push((m, coded, places));
+                upload.add(returned.z_gradient(context, feedback), shape);
+                used.push((m, coded, returned));
             }
         }
-        for ((m, coded, places), gradient) in used.into_iter().zip(upload.send(&context.device)?) {
+        for ((m, coded, returned), gradient) in used.into_iter().zip(upload.send(&context.device)?) {
             let encoded =
                 coded.encoded.as_ref().expect("a training round keeps what its backward pass needs");
-            // Nobody pays for what nobody used.
-            let is_used = |entry: usize| places[entry].is_some();
+            // Nobody pays for what nobody used, and what several used is paid for once.
+            let is_used = |entry: usize| !returned.of(entry).is_empty();
             let beta_of = |entry: usize| betas[coded.entries[entry].1];
             let cost_of = |entry: usize| if is_used(entry) { beta_of(entry) } else { 0.0 };
             profiler.turn_to(ProfilerPhase::Backward);
@@ -555,8 +566,8 @@ impl Encoders {
                     features: &coded.features,
                     noise: coded.dithered.as_ref().map(|dithered| dithered.noise.as_slice()),
                     dz: &values(&gradient)?,
-                    weights: &(0..places.len()).map(cost_of).collect::<Vec<f64>>(),
-                    used: &(0..places.len()).map(is_used).collect::<Vec<bool>>(),
+                    weights: &(0..coded.entries.len()).map(cost_of).collect::<Vec<f64>>(),
+                    used: &(0..coded.entries.len()).map(is_used).collect::<Vec<bool>>(),
                     ticks: grants.ticks().count(),
                 };
                 let (to_z, to_std) = priors.learn(context, m, rows, &lesson)?;
@@ -584,7 +595,7 @@ impl Encoders {
                 continue;
             }
             let groups = vec![context.samples(); coded.entries.len()];
-            let weights: Vec<f64> = (0..places.len()).map(cost_of).collect();
+            let weights: Vec<f64> = (0..coded.entries.len()).map(cost_of).collect();
             let rate = RateTerm { estimator, groups: &groups, weights: &weights, rows: None };
             backward(way, &gradient, rate)?;
         }
@@ -675,15 +686,18 @@ fn prior_rates(
     (RateGroups::Own(groups), rates)
 }
 
-/// The (tick, receiver) pairs that are granted modality m, in order.
-fn entries_of(grants: &Grants, m: usize) -> Vec<(usize, usize)> {
-    grants
+/// The (tick, receiver) pairs that are granted modality m, in order. Where a feature knows no receiver, a tick has one
+/// whose [owner] stands for all.
+fn entries_of(context: &Context, grants: &Grants, m: usize) -> Vec<(usize, usize)> {
+    let mut entries: Vec<(usize, usize)> = grants
         .ticks()
         .enumerate()
         .flat_map(|(tick, granted)| granted.iter().map(move |&(t, modality)| (tick, t, modality)))
         .filter(|&(_, _, modality)| modality == m)
-        .map(|(tick, t, _)| (tick, t))
-        .collect()
+        .map(|(tick, t, _)| (tick, owner(&context.scenario, t)))
+        .collect();
+    entries.dedup();
+    entries
 }
 
 /// The gain of the link to each entry's receiver, for every group of its samples.
@@ -745,13 +759,18 @@ fn add_sensor_noise(
     }
 }
 
-/// The noise of the reparameterisation trick, addressed by entry and tick: d values a sample.
+/// The noise of the reparameterisation trick, addressed by entry, or by feature where that knows no receiver, and tick:
+/// d values a sample.
 fn noise(context: &Context, batch: &Batch<'_>, m: usize, entries: &[(usize, usize)]) -> Vec<f32> {
     let of_entry = |&(tick, t): &(usize, usize)| {
         let (moment, count) =
             (batch.first_moment + tick as u64, batch.samples[tick].len() * context.feature_dim());
-        let skipped = batch.skipped() * context.feature_dim();
-        reparameterisation_from(context.seed, batch.phase, [context.index, t, m], moment, (skipped, count))
+        let range = (batch.skipped() * context.feature_dim(), count);
+        let (seed, phase, k) = (context.seed, batch.phase, context.index);
+        match context.scenario.network.multicast {
+            true => multicast_reparameterisation_from(seed, phase, [k, m], moment, range),
+            false => reparameterisation_from(seed, phase, [k, t, m], moment, range),
+        }
     };
     node::in_parallel(entries, of_entry).concat()
 }
@@ -773,39 +792,6 @@ fn rates(
     let estimator = node::rate_estimator(context.scenario.train.rate_estimator);
     let rates = group_rates(context, estimator, features, &groups.concat())?;
     Ok((RateGroups::Own(groups), rates))
-}
-
-/// Where the gradient of each of modality m's entries stands in what its receiver sent back; none if it was not used.
-fn places(
-    sent: &[Vec<(usize, usize)>],
-    feedback: &[GradientFeedback],
-    m: usize,
-    entries: &[(usize, usize)],
-) -> Vec<Option<usize>> {
-    let place = |&(tick, t): &(usize, usize)| {
-        let position = sent[t].binary_search(&(tick, m)).expect("what was encoded was granted");
-        feedback[t].places[position]
-    };
-    entries.iter().map(place).collect()
-}
-
-/// What the receivers want of the z of some entries, in the order of the encoder's rows: nothing of what they did not
-/// use.
-fn z_gradient(
-    context: &Context,
-    feedback: &[GradientFeedback],
-    places: &[Option<usize>],
-    entries: &[(usize, usize)],
-) -> Vec<f32> {
-    let size = context.samples() * context.feature_dim();
-    let mut gradient = Vec::with_capacity(entries.len() * size);
-    for (&(_, t), place) in entries.iter().zip(places) {
-        match place {
-            Some(place) => gradient.extend(feedback[t].z.values(place * size..(place + 1) * size)),
-            None => gradient.resize(gradient.len() + size, 0.0),
-        }
-    }
-    gradient
 }
 
 /// The gradient blocks of an encoder's rows.

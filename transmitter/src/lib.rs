@@ -16,6 +16,7 @@ mod priors;
 mod rates;
 mod read_ahead;
 mod requested;
+mod returned;
 mod round_groups;
 mod selection;
 mod sent;

@@ -4,10 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use data::{DataFile, Dataset, Split};
-use dib::{BatchOrder, ChoiceGrid, Grants, Network, Phase, grants, receiver_embedding};
+use dib::{BatchOrder, ChoiceGrid, Grants, Network, Phase, receiver_embedding};
 use node::{
     Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Role, Schedule,
-    Selector, Weighting,
+    Selector, Weighting, capped,
 };
 use proto::{
     When, encode_granted,
@@ -306,10 +306,6 @@ impl TransmitterMachine {
             feedback.extend(turn.feedback);
             requests.push(turn.requests.ok_or_else(missing)?);
         }
-        // Whoever begins a stretch may have lost what it had.
-        if self.sent.is_none() {
-            self.told.forget();
-        }
         self.learn(&feedback, emit)?;
         self.answer(round, &requests, emit)
     }
@@ -317,6 +313,7 @@ impl TransmitterMachine {
     /// The end of a stretch: step on the last gradients.
     fn close(&mut self, round: u64, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         let feedback = self.take_gradients(When::round(round), "requests where a closing turn is due")?;
+        self.told.forget();
         self.learn(&feedback, emit)
     }
 
@@ -417,7 +414,7 @@ impl TransmitterMachine {
 
     /// Answers every receiver: the choices before the cap of the ticks of which it [is told](Context::told_ticks), and
     /// its granted entries of `samples` samples each. `requests` has what each requested, tick by tick. Gives the sum
-    /// of all their rates in nats.
+    /// of all their rates in nats, each feature's once.
     pub(crate) fn send(
         &mut self,
         when: When,
@@ -436,7 +433,10 @@ impl TransmitterMachine {
         let mut sum = 0.0;
         for (t, (entries, packed)) in entries.into_iter().zip(packed).enumerate() {
             let Packed { z, coded, rates, received_rates, bits, sum: own } = packed;
-            sum += own;
+            sum += match self.context.scenario.network.multicast {
+                true => shares(&rates, &entries, grants),
+                false => own,
+            };
             if let (Phase::Train, Some(priors)) = (phase, &mut self.encoders.priors) {
                 bits.into_iter().try_for_each(|(m, bits)| priors.count((m, t), bits))?;
             }
@@ -459,8 +459,8 @@ impl TransmitterMachine {
 
     /// The kernel P(A | A') of section VII-A.
     pub(crate) fn grant(&self, phase: Phase, first_tick: u64, choices: &ChoiceGrid) -> Grants {
-        let k = self.context.index;
-        grants(self.context.seed, k, phase, first_tick, choices, self.context.scenario.transmitter_limit(k))
+        let Context { scenario, seed, index, .. } = &self.context;
+        capped(scenario, *seed, *index, phase, first_tick, choices)
     }
 
     /// The last backward pass and the step of the round whose gradients have come.
@@ -490,7 +490,7 @@ impl TransmitterMachine {
         let mut report = TransmitterRound {
             round: sent.round,
             log_likelihood,
-            most_entries: sent.most_entries(),
+            most_entries: sent.most_entries(self.context.scenario.network.multicast),
             wire_bytes: 0,
             work: self.profiler.take(),
             encoded: sent.encoded(self.context.scenario.modalities(self.context.index)),
@@ -602,9 +602,18 @@ impl TransmitterMachine {
         self.passes_done = (self.passes_done + 1) % passes;
         if self.passes_done == 0 {
             self.schedule.done();
+            // What receivers have now are an evaluation's.
+            self.told.forget();
         }
         Ok(())
     }
+}
+
+/// The sum of a receiver's shares in the rates of its entries (tick, modality), of features that know no receiver: all
+/// who are granted one pay as much.
+fn shares(rates: &[f64], entries: &[(usize, usize)], grants: &Grants) -> f64 {
+    let share = |(rate, &(tick, m)): (&f64, &(usize, usize))| rate / grants.recipients(tick, m) as f64;
+    rates.iter().zip(entries).map(share).sum()
 }
 
 /// The phase of a moment.

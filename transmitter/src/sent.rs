@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use dib::Grants;
+use dib::{Grants, modalities_of};
 use node::Choice;
 
 use crate::{coded::Coded, requested::Requested};
@@ -34,9 +34,13 @@ impl Sent {
         (0..modalities).map(|m| of(m) as u32).collect()
     }
 
-    /// The largest number of entries granted at a tick.
-    pub(crate) fn most_entries(&self) -> u32 {
+    /// The largest number of entries granted at a tick, or of features where these know no receiver: what E_k limits.
+    pub(crate) fn most_entries(&self, is_multicast: bool) -> u32 {
         let ticks = self.parts.iter().flat_map(|part| part.grants.ticks());
-        ticks.map(|granted| granted.len() as u32).max().unwrap_or(0)
+        let counted = |granted: &[(usize, usize)]| match is_multicast {
+            true => modalities_of(granted).len() as u32,
+            false => granted.len() as u32,
+        };
+        ticks.map(counted).max().unwrap_or(0)
     }
 }

@@ -78,6 +78,11 @@ fn served(trained: &Scenario, stream: &StreamArguments) -> Result<Scenario, Coor
              own: add --set evaluation.draw=pass to serve it under one draw, or under a new one now and then with --redraw",
         );
     }
+    if trained.network.multicast {
+        return refuse(
+            "network.multicast: features that know no receiver cannot be served yet; those of a run without it can",
+        );
+    }
     let mut channels = trained.channels();
     if channels.any(|(_, _, channel)| channel.power == scenario::Power::Entry) {
         return refuse(

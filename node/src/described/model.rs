@@ -46,8 +46,12 @@ pub fn encoder(
     Ok(EncoderModules { trunk: Some(trunk), head })
 }
 
-/// The task inputs of encoders: one row of feature_dim values for each receiver. Never trained.
+/// The task inputs of encoders: one row of feature_dim values for each receiver. Never trained. Where a feature knows no
+/// receiver they are zeros, so that networks have the same shapes, and begin with the same weights, as where it does.
 pub fn task_inputs(scenario: &Scenario, seed: Seed) -> Vec<Vec<f32>> {
+    if scenario.network.multicast {
+        return vec![vec![0.0; scenario.network.feature_dim]; scenario.receivers()];
+    }
     let scale = match scenario.train.task_input {
         TaskInput::Embedding => 1.0,
         // The embeddings' standard deviation is a tenth.

@@ -1,7 +1,7 @@
 use candle_core::Tensor;
-use dib::{ChoiceGrid, Phase, SelectorNode, grants, receiver_embedding, selection_stream};
+use dib::{ChoiceGrid, Phase, SelectorNode, receiver_embedding, selection_stream};
 
-use crate::{Context, NodeError, Selector};
+use crate::{Context, NodeError, Selector, capped};
 
 /// Give up after this many draws if every one left some receiver without an entry.
 const MOST_DRAWS: u64 = 10_000;
@@ -101,8 +101,7 @@ impl<'a> Untrained<'a> {
             for t in (0..receivers).filter(|&t| requests[t].contains(k)) {
                 drawn[t].items.iter().for_each(|&m| choices.set(0, t, m));
             }
-            let limit = self.context.scenario.transmitter_limit(k);
-            let grants = grants(seed, k, Phase::Train, number, &choices, limit);
+            let grants = capped(&self.context.scenario, seed, k, Phase::Train, number, &choices);
             let of = |t| grants.for_receiver(t).into_iter().map(|(_, m)| m).collect();
             (0..receivers).map(of).collect()
         });

@@ -1,8 +1,8 @@
 //! Requests and grants: the minimum that a coordinator needs to verify the draws.
 
 use bytes::Bytes;
-use dib::{ChoiceGrid, Grants, Phase, grants};
-use node::{Context, NodeError};
+use dib::{ChoiceGrid, Grants, Phase};
+use node::{Context, NodeError, capped};
 use proto::{decode_ticks, encode_ticks};
 
 /// The samples of a round: the same for all nodes.
@@ -35,10 +35,9 @@ pub(crate) fn choices(context: &Context, requests: &[Bytes]) -> Result<Vec<Choic
 
 /// What the cap of transmitter k leaves of its choices, (10), part by part.
 pub(crate) fn granted(context: &Context, k: usize, round: u64, choices: &[ChoiceGrid]) -> Vec<Grants> {
-    let limit = context.scenario.transmitter_limit(k);
     let of_part = |(part, grid): (usize, &ChoiceGrid)| {
         let first = context.first_tick(round) + context.part(part).start as u64;
-        grants(context.seed, k, Phase::Train, first, grid, limit)
+        capped(&context.scenario, context.seed, k, Phase::Train, first, grid)
     };
     choices.iter().enumerate().map(of_part).collect()
 }

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use data::{Split, Targets};
 use dib::{Phase, entry_embedding, receiver_embedding, reparameterisation};
+use randomness::Purpose;
 use scenario::{JointMap, Method, RateAt, RateEstimator, TaskInput};
 
 use super::{
@@ -48,6 +49,7 @@ impl Oracle<'_> {
                     continue;
                 }
                 let (sent, rate) = self.coded(k, t, m, tick)?;
+                let rate = (rate / self.payers(k, m, tick))?;
                 rates += rate.to_scalar::<f64>()?;
                 let paid = match self.setup.scenario.train.rate_at {
                     RateAt::Received if sent.link.is_some() => self.rate_received(&[k, t, m, tick])?,
@@ -159,7 +161,13 @@ impl Oracle<'_> {
             };
             return Ok((sent_now, rate));
         };
-        let ticks: Vec<usize> = (0..self.samples.len()).filter(|&at| sent[t][at].contains(&(k, m))).collect();
+        let is_multicast = self.setup.scenario.network.multicast;
+        // All that are sent a feature which knows no receiver meet the same marginal: over the ticks of any of them.
+        let is_sent = |at: usize| match is_multicast {
+            true => sent.iter().any(|sent| sent[at].contains(&(k, m))),
+            false => sent[t][at].contains(&(k, m)),
+        };
+        let ticks: Vec<usize> = (0..self.samples.len()).filter(|&at| is_sent(at)).collect();
         let position = ticks.iter().position(|&at| at == tick).expect("what is granted was sent");
         let all = ticks.iter().map(|&at| Ok(self.send([k, t, m, at])?.rated)).collect::<Result<Vec<_>>>()?;
         let rate = match (&own.posterior, self.setup.scenario.train.method) {
@@ -196,6 +204,8 @@ impl Oracle<'_> {
         let x = self.observe(k, m, tick)?;
         let task_input = self.setup.scenario.train.task_input;
         let scale = if task_input == TaskInput::Embedding { 1.0 } else { 10.0 };
+        let is_multicast = self.setup.scenario.network.multicast;
+        let scale = if is_multicast { 0.0 } else { scale };
         let embedding = (rows(&receiver_embedding(seed, t, d), d)? * scale)?.broadcast_as((samples, d))?;
         let embedding = beside(embedding, &self.seen_by_transmitter(k, t, tick)?)?;
         let described = self.setup.scenario.encoder(&self.setup.scenario.transmitter[k].modalities[m]);
@@ -234,7 +244,10 @@ impl Oracle<'_> {
         let (mu, raw) = (output.narrow(1, 0, d)?, output.narrow(1, d, d)?);
         let std = ((raw - 5.0)?.exp()? + 1.0)?.log()?;
         let moment = self.first_tick + tick as u64;
-        let noise = reparameterisation(seed, Phase::Train, k, t, m, moment, samples * d);
+        let mut noise = reparameterisation(seed, Phase::Train, k, t, m, moment, samples * d);
+        if is_multicast {
+            seed.stream(Purpose::Reparameterisation, &[k as u64, m as u64], moment).fill_normal(&mut noise);
+        }
         let z = (&mu + (&std * rows(&noise, d)?)?)?;
         Ok(Coded { z, posterior: Some((mu, std)) })
     }

@@ -1,6 +1,6 @@
 //! The cost of a selection, and the score function (21) from which every node learns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{Result, Tensor};
 use data::{Split, Targets};
@@ -17,6 +17,10 @@ impl Oracle<'_> {
             let own = selection.granted[t][tick].len();
             let counted = match train.sparse_term {
                 SparseTerm::Own => own + selection.requests[t][tick].len(),
+                SparseTerm::Global if self.setup.scenario.network.multicast => {
+                    let all = selection.granted.iter().flat_map(|granted| &granted[tick]);
+                    all.collect::<BTreeSet<_>>().len()
+                }
                 SparseTerm::Global => selection.granted.iter().map(|granted| granted[tick].len()).sum(),
             };
             objective + if own == 0 { train.empty_penalty } else { 0.0 } + train.gamma * counted as f64

@@ -41,6 +41,8 @@ pub(crate) struct Oracle<'a> {
     /// `[t][tick]`: the entries sent to receiver t, used or not; with one sample a tick, the marginal of a rate is over
     /// all of them.
     sent: Option<Sent>,
+    /// The same with any number of samples: who they are with whom a receiver shares a feature that knows no receiver.
+    everybodys: Option<Sent>,
     /// Features encoded in the current evaluation: an entry's features are components of many mixtures.
     encoded: RefCell<Option<Encoded>>,
     /// Where somebody asks for the gradients with respect to what receivers decode: those, as variables of their own.
@@ -104,6 +106,7 @@ impl<'a> Oracle<'a> {
             first_tick,
             samples,
             sent: None,
+            everybodys: None,
             encoded: RefCell::default(),
             decoded: RefCell::default(),
             variables,
@@ -111,10 +114,20 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// The same with rates over the round's sent entries.
+    /// The same with rates over the round's sent entries, and shared by all that were sent a feature.
     pub(crate) fn with_rates_over(self, sent: Sent) -> Self {
         let one_sample = self.samples.iter().all(|samples| samples.len() == 1);
-        Oracle { sent: one_sample.then_some(sent), ..self }
+        Oracle { sent: one_sample.then(|| sent.clone()), everybodys: Some(sent), ..self }
+    }
+
+    /// How many receivers pay for what transmitter k sends of modality m at a tick: one, unless all that are sent it are
+    /// sent the same.
+    fn payers(&self, k: usize, m: usize, tick: usize) -> f64 {
+        if !self.setup.scenario.network.multicast {
+            return 1.0;
+        }
+        let sent = self.everybodys.as_ref().expect("who is sent what is known");
+        sent.iter().filter(|sent| sent[tick].contains(&(k, m))).count() as f64
     }
 
     /// All results of the round under a selection.

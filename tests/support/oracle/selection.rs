@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use dib::{
-    ChoiceGrid, Network, Phase, ResidualMlp, SelectorNode, common, grants, initial_weights,
+    ChoiceGrid, Network, Phase, ResidualMlp, SelectorNode, common, grants, initial_weights, multicast_grants,
     receiver_embedding, selection_stream,
 };
 use randomness::Purpose;
@@ -72,7 +72,8 @@ impl Oracle<'_> {
                     }
                 }
                 let limit = scenario.transmitter_limit(k);
-                let capped = grants(self.setup.seed, k, Phase::Train, number, &choices, limit);
+                let cap = if scenario.network.multicast { multicast_grants } else { grants };
+                let capped = cap(self.setup.seed, k, Phase::Train, number, &choices, limit);
                 for (t, once) in once.iter_mut().enumerate() {
                     once.extend(capped.for_receiver(t).into_iter().map(|(_, m)| (k, m)));
                 }
