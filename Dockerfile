@@ -49,7 +49,7 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM tools AS build
-# Certificates, digital links, traces and the live table. "certs,digital,otlp,tui,cloud" also reaches object stores; empty is for none of these.
+# Certificates, object stores, digital links, traces and the live table; empty is for none of these.
 ARG FEATURES=certs,cloud,digital,otlp,tui
 COPY --from=plan /pom2dib/recipe.json .
 # Crates of others are built against these.

@@ -7,7 +7,9 @@
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
-use dib::coding::{Block, Component, Encoder, Gaussian, Marginal, Numbers, SharedPrior, divergence};
+use dib::coding::{
+    Block, Component, Encoder, Gaussian, Marginal, Numbers, SharedPrior, Simulated, divergence,
+};
 use randomness::{Purpose, Seed, Stream};
 
 /// Samples of a line at least, whatever they take.
@@ -162,7 +164,7 @@ impl Found {
             "{} | {:.2} | {:.1} | {:.2} | {:.2} | {:.3} | {:.2} | {:+.2} | {:.2}",
             self.samples,
             mean(self.divergence),
-            quantile(&self.log_weights, 0.99),
+            Simulated::percentile_99(&self.log_weights),
             mean(self.bits),
             mean(self.target),
             1e3 * mean(self.seconds),
@@ -199,8 +201,7 @@ fn of_block(dimensions: usize, deviation: f64, arguments: &Arguments) -> Found {
         for (gaussian, value) in target.iter().zip(&chosen.values) {
             let (divergence, value) = (divergence(&prior, *gaussian), f64::from(*value));
             sum += divergence;
-            // E log p is minus the entropy, so that E log r is minus this sum.
-            found.bias += prior.log_density(value) + gaussian.entropy() + divergence;
+            found.bias += Simulated::bias_of(&prior, *gaussian, divergence, value);
             found.noise.push((value - gaussian.mean) / gaussian.deviation);
         }
     }
@@ -269,12 +270,6 @@ fn mean(prior: &Marginal, stream: &mut Stream) -> f32 {
 /// The draws of a line.
 fn draws(number: usize, deviation: f64) -> Stream {
     Seed::from_number(1).stream(Purpose::Test, &[number as u64], deviation.to_bits())
-}
-
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
 /// The largest distance between the distributions of these numbers and of as many normal draws, in parts of the one

@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="pom2dib" \
 # ---------------------------------------------------------------------------------------------------------------
 # The program. What lies in a cache is in no layer: hence the copy.
 FROM ${RUST} AS build
-# Certificates, digital links, traces and the live table. "certs,digital,otlp,tui,cloud" also reaches object stores; empty is for none of these.
+# Certificates, object stores, digital links, traces and the live table; empty is for none of these.
 ARG FEATURES=certs,cloud,digital,otlp,tui
 WORKDIR /pom2dib
 COPY . .

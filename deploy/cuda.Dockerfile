@@ -34,7 +34,7 @@ WORKDIR /pom2dib
 COPY . .
 # What GPUs it is for: 80 is A100, 89 is L4 and RTX 40, 90 is H100 and H200.
 ARG COMPUTE_CAPABILITY=90
-# Certificates, digital links, traces and the live table. "certs,digital,otlp,tui,cloud" also reaches object stores.
+# Certificates, object stores, digital links, traces and the live table; empty is for none of these.
 ARG FEATURES=certs,cloud,digital,otlp,tui
 RUN CUDA_COMPUTE_CAP=${COMPUTE_CAPABILITY} deploy/build-cuda.sh build --locked --package pom2dib --features "${FEATURES}"
 

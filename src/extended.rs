@@ -86,6 +86,14 @@ impl Program {
         self
     }
 
+    /// Says that this process is the command `pom2dib`, with its allocator and without anything else, so that it may
+    /// begin anew. A program of somebody's own may have done something before.
+    #[doc(hidden)]
+    pub fn alone(self) -> Self {
+        program::is_alone();
+        self
+    }
+
     /// Runs the command line and returns the exit status: 0 done, 1 failed, 2 wrong input. Call it once, first thing in
     /// `main`, while no other thread runs. An invalid command line ends the process here.
     pub fn run(self) -> ExitCode {
@@ -105,10 +113,8 @@ impl Program {
         if let Some(surroundings) = self.surroundings {
             node::compute_within(surroundings);
         }
-        match self.start {
-            Some(start) => program::started_by(start),
-            None if self.arguments.is_none() => program::is_alone(),
-            None => {}
+        if let Some(start) = self.start {
+            program::started_by(start);
         }
         let words =
             self.arguments.map(|words| [OsString::from("pom2dib")].into_iter().chain(words).collect());

@@ -19,12 +19,12 @@ pub(crate) fn started_by(start: Start) {
 }
 
 /// What keeps mimalloc from returning freed memory to the system, if a process begins with it.
-const KEEPS_FREED_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
+pub(crate) const KEEPS_FREED_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 
-/// Set where this process is nothing but the program, and its words are the program's.
+/// Set where this process is the command `pom2dib` and nothing else.
 static ALONE: OnceLock<()> = OnceLock::new();
 
-/// Says that this process is nothing but the program: it may begin anew.
+/// Says that this process is the command `pom2dib` and nothing else: it may begin anew.
 pub(crate) fn is_alone() {
     let _ = ALONE.set(());
 }
@@ -32,7 +32,7 @@ pub(crate) fn is_alone() {
 /// Lets this process keep freed memory, for one in which nodes compute: every round allocates and frees the same
 /// megabytes, and page faults would take a tenth of the time. The allocator looks at the environment when a process
 /// begins, so that this one begins anew, with the same number, words and open files. To be called before anything is
-/// done. Nothing happens where the variable is set already, or in a process that is not the program's own.
+/// done. Nothing happens where the variable is set already, or in another program, whose allocator may be another.
 pub(crate) fn keep_freed_memory() {
     let (name, value) = KEEPS_FREED_MEMORY;
     if ALONE.get().is_none() || std::env::var_os(name).is_some() {

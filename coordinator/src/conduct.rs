@@ -6,6 +6,7 @@ mod joining;
 mod serving;
 mod training;
 mod validating;
+mod watch;
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +20,7 @@ use proto::v1::{Abort, coordinator_server::CoordinatorServer, order::Order};
 use scenario::Scenario;
 use tokio::{sync::mpsc, time::Instant};
 
-use self::serving::Sizes;
+use self::{serving::Sizes, watch::Watch};
 use crate::{
     CoordinatorError, Mode, Options, Outcome,
     interruption::Interruption,
@@ -167,8 +168,8 @@ struct Conductor {
     inbox: mpsc::Receiver<Event>,
     /// When the last event other than a heartbeat arrived.
     moved: Instant,
-    /// When the inbox was last looked at.
-    looked: Instant,
+    /// Whether this process stood still while it waited for an event.
+    watch: Watch,
     /// Time of the first loss since the last finished round.
     failing_since: Option<Instant>,
     /// Whether granting of rounds is paused.
@@ -222,7 +223,7 @@ impl Conductor {
             feed,
             inbox,
             moved: Instant::now(),
-            looked: Instant::now(),
+            watch: Watch::default(),
             failing_since: None,
             paused: false,
             stopping: false,

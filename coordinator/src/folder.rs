@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use scenario::Scenario;
+use scenario::{Objective, Scenario};
 use store::Store;
 
 use crate::{
@@ -42,6 +42,16 @@ const RUN_FILES: [&str; 15] = [
     STARTS,
     ::page::MOMENTS,
 ];
+
+/// What [`leave_out_training`] sets.
+const OF_TRAINING_ALONE: [&str; 2] = ["train.objective=sum", "train.modality_dropout=0.0"];
+
+/// Leaves out of a scenario what has a meaning in training alone, and with which some links and channels are refused:
+/// in an evaluation and in service nobody is told costs, and nothing is dropped.
+pub(crate) fn leave_out_training(scenario: &mut Scenario) {
+    scenario.train.objective = Objective::Sum;
+    scenario.train.modality_dropout = 0.0;
+}
 
 impl RunFolder {
     /// The folder at a path, with any content.
@@ -130,7 +140,14 @@ impl RunFolder {
                 )));
             }
         }
-        self.changed_scenario(set)
+        // Checked without what training alone has: other links and channels may not go with that.
+        let all = match set.is_empty() {
+            true => Vec::new(),
+            false => [set, &OF_TRAINING_ALONE.map(str::to_owned)].concat(),
+        };
+        let mut scenario = self.changed_scenario(&all)?;
+        leave_out_training(&mut scenario);
+        Ok(scenario)
     }
 
     /// The same, changed by these assignments.
@@ -267,6 +284,46 @@ mod tests {
             folder.fetch_files(&kept).await.unwrap();
             assert!(folder.holds_run());
         }
+    }
+
+    #[test]
+    fn an_evaluation_has_other_links_and_channels_than_training_could_have() {
+        let directory = tempfile::tempdir().unwrap();
+        let worst = ["train.objective=worst", "train.modality_dropout=0.2"].map(str::to_owned);
+        let trained = Scenario::parse(&scenario().to_toml(), "test", &worst).unwrap();
+        let folder = RunFolder::create(directory.path(), &trained, false).unwrap();
+        let evaluated = |set: &[&str]| {
+            let set: Vec<String> = set.iter().map(|&set| set.to_owned()).collect();
+            folder.scenario_to_evaluate(&set)
+        };
+        let plain = evaluated(&[]).unwrap();
+        assert_eq!((plain.train.objective, plain.train.modality_dropout), (Objective::Sum, 0.0));
+        for set in [
+            &["straggler.policy=skip", "link=[{loss=0.1}]"][..],
+            &["channel=[{kind=\"mac\",snr_db=10}]"],
+            &["evaluation.blur=2.0"],
+        ] {
+            let scenario = evaluated(set).unwrap_or_else(|error| panic!("{set:?}: {error}"));
+            assert_eq!(scenario.train, plain.train, "{set:?}");
+        }
+        // What was trained stays what it was.
+        assert_eq!(folder.scenario().unwrap(), trained);
+        assert!(
+            evaluated(&["train.objective=sum"]).unwrap_err().to_string().contains("once a run is trained")
+        );
+    }
+
+    #[test]
+    fn a_value_that_an_evaluation_cannot_have_is_refused_with_the_folders_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(directory.path(), &scenario(), false).unwrap();
+        let refused = folder.scenario_to_evaluate(&["evaluation.blur=-1".into()]).unwrap_err().to_string();
+        let file = folder.file("scenario.toml").display().to_string();
+        assert!(refused.starts_with(&format!("{file}: evaluation.blur is -1")), "{refused}");
+        let text = scenario().to_toml().replace("blur = 0.0", "blur = -1.0");
+        folder.write_whole("scenario.toml", text.as_bytes()).unwrap();
+        let refused = folder.scenario().unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{file}: evaluation.blur is -1")), "{refused}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use scenario::{Checkpoint, Scenario};
+use scenario::{Checkpoint, Objective, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::{CoordinatorError, RunFolder, checkpoints::Checkpoints};
@@ -234,7 +234,8 @@ pub fn rewind(from: &Path, to: &Path, round: u64) -> Result<u64, CoordinatorErro
     })
 }
 
-/// Checks that a checkpoint fits: networks must have the same shapes.
+/// Checks that a checkpoint fits: networks must have the same shapes, and weights of receivers must be there if they are
+/// to move.
 fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), CoordinatorError> {
     let nodes = |scenario: &Scenario| {
         let modalities = scenario.transmitter.iter().map(|node| node.modalities.clone());
@@ -252,6 +253,11 @@ fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), Coordinator
         Some(change) => change.to_string(),
         None if observed != observed_after => "modalities of transmitters".into(),
         None if tasks != tasks_after => "tasks of receivers".into(),
+        None if (before.train.objective, after.train.objective) == (Objective::Sum, Objective::Worst) => {
+            let line = "train.objective cannot become \"worst\" from a checkpoint on that was trained for the \"sum\": it has no \
+                        weights of receivers; train anew without --from";
+            return Err(CoordinatorError::Input(line.into()));
+        }
         None => return Ok(()),
     };
     Err(CoordinatorError::Input(format!(

@@ -34,7 +34,8 @@ pub struct ScenarioArguments {
 
     /// Hyper-parameters that override those of the scenario's file, and are overridden by --set and flags. paper: those
     /// of the paper and its authors' script (label-entropy baseline, own credit, no entropy bonus, no sparse term, beta
-    /// fixed at 1e-3, learning rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4)
+    /// fixed at 1e-3, learning rates 1e-4 and 5e-5, 2000 rounds of 20 x 20 samples, E_t = 2, E_k = 4); on
+    /// HandWritten also the script's preparation of the data (data.frozen_audio, data.augmentation, both scales)
     #[arg(long, env = "POM2DIB_PRESET", value_name = "PRESET", value_parser = parse_preset)]
     pub preset: Option<Preset>,
 

@@ -6,8 +6,8 @@ use scenario::Scenario;
 
 use crate::{
     Binding, CoordinatorError, Manifest, Mode, Options, RunFolder, Written, checkpoints::Checkpoints,
-    further::Lineage, incarnations, lock, service::Current, started::Started, summary::hex, totals::Totals,
-    validation::Best,
+    folder::leave_out_training, further::Lineage, incarnations, lock, service::Current, started::Started,
+    summary::hex, totals::Totals, validation::Best,
 };
 
 /// The highest valid incarnation: far above that of any run, and it can still be incremented.
@@ -236,6 +236,7 @@ fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, Coord
         scenario.straggler = options.scenario.straggler;
         scenario.link.clone_from(&options.scenario.link);
         scenario.channel.clone_from(&options.scenario.channel);
+        leave_out_training(&mut scenario);
     }
     if options.mode == Mode::ResumeOrStart && scenario != options.scenario {
         let folder = folder.path().display();

@@ -127,8 +127,7 @@ pub trait Dataset: Send + Sync {
     fn normalise(&self, _modality: &str, _values: &mut [f32]) {}
 
     /// The constants with which [`read`](Self::read) has scaled a modality's values, as the last step, for programs that
-    /// prepare samples themselves. None: there are none, the modality was not among the needs, or
-    /// [`kept`](Self::kept) has them.
+    /// prepare samples themselves. None: there are none, or [`kept`](Self::kept) has them.
     fn scaling(&self, _modality: &str) -> Option<Scaling> {
         None
     }

@@ -1,5 +1,9 @@
 //! The weights of receivers where the worst of them counts.
 
+/// The most that a round adds to the logarithm of a weight before the memory shrinks it: e to the power of far less is
+/// all the weight, and sums of such steps stay numbers whatever a round costs.
+const MOST_STEP: f64 = 1e6;
+
 /// Weights of receivers, a probability vector: uniform at first, then multiplied after every round by e to the power of
 /// the learning rate times what the round cost; and their logarithms shrink by a factor, the memory.
 ///
@@ -54,13 +58,15 @@ impl ReceiverWeights {
         self.logs.len() as f64 * libm::exp(self.logs[t]) / self.sum()
     }
 
-    /// Moves the weights by what a round cost each receiver. `memory` is from 0 to 1.
+    /// Moves the weights by what a round cost each receiver: a number, or one beyond all. `memory` is from 0 to 1.
     ///
     /// # Panics
     /// If there are not as many costs as receivers.
     pub fn learn(&mut self, rate: f64, memory: f64, costs: &[f64]) {
         assert_eq!(costs.len(), self.logs.len(), "costs of other receivers");
-        self.logs.iter_mut().zip(costs).for_each(|(log, cost)| *log = memory * (*log + rate * cost));
+        // A rate of 0 times what is beyond all numbers is 0 too.
+        let step = |cost: f64| (rate * cost.clamp(f64::MIN, f64::MAX)).clamp(-MOST_STEP, MOST_STEP);
+        self.logs.iter_mut().zip(costs).for_each(|(log, &cost)| *log = memory * (*log + step(cost)));
         let largest = self.logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         self.logs.iter_mut().for_each(|log| *log -= largest);
     }
@@ -97,6 +103,19 @@ mod tests {
             weights.learn(0.1, 1.0, &[4.0, 5.0, 4.0]);
         }
         assert!((weights.logs()[1] - weights.logs()[0]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn weights_stay_numbers_whatever_a_round_costs() {
+        for (rate, memory) in [(1e3, 1.0), (1e3, 0.95), (0.5, 1.0), (0.0, 1.0), (1e3, 0.0)] {
+            let mut weights = ReceiverWeights::uniform(3);
+            for costs in [[1e308, 1.0, -1e308], [-1e308, 2.0, 1e308], [f64::INFINITY, 0.0, 0.0]] {
+                (0..1000).for_each(|_| weights.learn(rate, memory, &costs));
+                let all: Vec<f64> = (0..3).map(|t| weights.probability(t)).collect();
+                assert!((all.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{rate}, {memory}: {all:?}");
+                assert!(ReceiverWeights::from_logs(weights.logs().to_vec()).is_some(), "{weights:?}");
+            }
+        }
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Pass {
             clusters: self.clusters.into_values().collect(),
             entries,
             feature_bytes: self.feature_bytes,
-            missing: self.missing.report(context),
+            missing: self.missing.report(context, Phase::Evaluate),
             air: self.air.report(context, task.test_samples()),
             entry_uses: self.air.entry_uses(context, task.test_samples()),
             metrics: task.metrics().iter().map(|&metric| metric.into()).collect(),

@@ -1,3 +1,4 @@
+use dib::Phase;
 use node::{Context, PacketOutcome};
 use proto::v1::Missing;
 
@@ -31,9 +32,12 @@ impl MissingCount {
         }
     }
 
-    /// For a report, where there can be anything to report.
-    pub(crate) fn report(self, context: &Context) -> Option<Missing> {
-        let off = &context.scenario.evaluation.off;
-        (context.scenario.may_lose() || !off.is_empty()).then_some(self.counts)
+    /// For a report of that phase, where there can be anything to report.
+    pub(crate) fn report(self, context: &Context, phase: Phase) -> Option<Missing> {
+        let may_lose = match phase {
+            Phase::Train => context.scenario.may_lose(),
+            Phase::Evaluate => context.scenario.may_lose_in_evaluation(),
+        };
+        may_lose.then_some(self.counts)
     }
 }

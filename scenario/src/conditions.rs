@@ -61,6 +61,13 @@ impl Scenario {
         }
         within_reals("evaluation.blur", self.evaluation.blur, 0.0, MOST_BLUR)?;
         let (stale, source) = (self.evaluation.stale, &self.data.source);
+        let has_none = ["digits", "handwritten", "mmfi"].contains(&source.as_str());
+        if has_none && self.evaluation.recordings.is_some() {
+            let what = format!(
+                "is for data.source \"arrays\", or for a data set of your own; with \"{source}\" leave it out"
+            );
+            return Err(ScenarioError::invalid("evaluation.recordings", what));
+        }
         if stale > 0 && self.is_in_time() == Some(false) {
             let remedy = match source.as_str() {
                 "arrays" => {
@@ -109,6 +116,19 @@ mod tests {
         assert!(unnamed.contains("evaluation.stale is 2") && unnamed.ends_with("with evaluation.recordings"));
         assert_eq!(of(&["data.source=mmfi", "evaluation.stale=1"]).unwrap().is_in_time(), Some(true));
         assert_eq!(of(&["data.source=mine", "evaluation.stale=1"]).unwrap().is_in_time(), None);
+        let named = |source: &str| {
+            let source = format!("data.source={source}");
+            of(&[source.as_str(), "evaluation.recordings=recording"])
+        };
+        for source in ["digits", "handwritten", "mmfi"] {
+            let line = named(source).unwrap_err();
+            assert!(
+                line.starts_with("my.toml: evaluation.recordings is for data.source \"arrays\""),
+                "{line}"
+            );
+            assert!(line.ends_with(&format!("with \"{source}\" leave it out")), "{line}");
+        }
+        assert!(named("arrays").is_ok() && named("mine").is_ok());
     }
 
     #[test]

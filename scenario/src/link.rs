@@ -75,6 +75,11 @@ impl Scenario {
         self.skips() || self.sends_bits() || self.train.modality_dropout > 0.0
     }
 
+    /// The same in an evaluation: what training drops, it does not, and sensors may be off in it.
+    pub fn may_lose_in_evaluation(&self) -> bool {
+        self.skips() || self.sends_bits() || !self.evaluation.off.is_empty()
+    }
+
     pub(crate) fn validate_links(&self) -> Result<(), ScenarioError> {
         let Straggler { deadline, patience, .. } = self.straggler;
         within_reals("straggler.deadline", deadline, 0.0, LONGEST)?;
@@ -146,7 +151,10 @@ mod tests {
     #[test]
     fn entries_that_training_drops_may_be_missing_and_none_of_a_mac_may() {
         assert!(!parse("").unwrap().may_lose());
-        assert!(parse("[train]\nmodality_dropout = 0.1").unwrap().may_lose());
+        let dropping = parse("[train]\nmodality_dropout = 0.1").unwrap();
+        assert!(dropping.may_lose() && !dropping.may_lose_in_evaluation());
+        let off = parse("[evaluation]\noff = [\"0\"]").unwrap();
+        assert!(!off.may_lose() && off.may_lose_in_evaluation());
         let mac = "[[channel]]\nkind = \"mac\"\nsnr_db = 10\n[train]\nmodality_dropout = 0.1";
         let message = parse(mac).unwrap_err().to_string();
         assert!(message.contains("kind \"mac\" needs train.modality_dropout = 0: "), "{message}");
@@ -168,7 +176,7 @@ mod tests {
             ),
         ] {
             let message = parse(links).unwrap_err().to_string();
-            assert_eq!(message, format!("scenario: {expected}"), "{links}");
+            assert_eq!(message, format!("my.toml: {expected}"), "{links}");
         }
     }
 }

@@ -115,7 +115,7 @@ mod tests {
                 "mmfi.train_actions: its length is 0; it must be from 1 to 27",
             ),
         ] {
-            assert_eq!(refusal(assignments), Err(format!("scenario: {expected}")));
+            assert_eq!(refusal(assignments), Err(format!("mmfi.toml: {expected}")));
         }
     }
 }

@@ -85,7 +85,9 @@ mod tests {
     #[test]
     fn the_papers_preset_overrides_hyper_parameters_of_any_file() {
         for (file, text, feature_dim) in FILES {
-            let busy = text.replace("#beta_start", "beta_start");
+            let busy = text
+                .replace("#beta_start", "beta_start")
+                .replace("\nobjective = \"sum\"", "\nobjective = \"worst\"");
             let scenario = with_preset(&busy, &[]);
             let expected = Train {
                 gamma: 0.0,

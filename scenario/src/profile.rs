@@ -169,7 +169,7 @@ mod tests {
             ),
         ] {
             let message = Scenario::parse(&format!("{profile}\n{SCENARIO}"), "my.toml", &[]).unwrap_err();
-            assert_eq!(message.to_string(), format!("scenario: {expected}"), "{profile}");
+            assert_eq!(message.to_string(), format!("my.toml: {expected}"), "{profile}");
         }
         assert!(parse("[profile]\nwatts = 3\n").unwrap_err().to_string().contains("`watts`"));
     }

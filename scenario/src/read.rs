@@ -76,8 +76,8 @@ impl Scenario {
             table.try_into().map_err(|error| misplaced(origin, &error))?
         };
         scenario.data.own = own;
-        let scenario = scenario.expanded()?.with_rows_to_validate_on();
-        scenario.validate()?;
+        let scenario = scenario.expanded().map_err(|error| error.of(origin))?.with_rows_to_validate_on();
+        scenario.validate().map_err(|error| error.of(origin))?;
         Ok(scenario)
     }
 
@@ -297,10 +297,10 @@ mod tests {
                 "[[receiver]]\ntask = \"digit\"\ndevice = \"gpu\"\n",
                 "my.toml: line 3: device \"gpu\" is none of cpu, cuda:N and auto",
             ),
-            ("", "scenario: [[transmitter]] is missing: list at least one transmitter"),
+            ("", "my.toml: [[transmitter]] is missing: list at least one transmitter"),
             (
                 "[[transmitter]]\nmodalities = [\"fft\"]\n",
-                "scenario: [[receiver]] is missing: list at least one receiver",
+                "my.toml: [[receiver]] is missing: list at least one receiver",
             ),
         ] {
             let message = refusal(text, &[]);
@@ -346,7 +346,8 @@ mod tests {
             ("train.modality_dropout=nan", "train.modality_dropout is NaN; it must be from 0 to 0.99"),
             ("train.empty_penalty=nan", "train.empty_penalty is NaN; it must be 0 or more"),
             ("train.worst_memory=1.5", "train.worst_memory is 1.5; it must be from 0 to 1"),
-            ("train.worst_lr=nan", "train.worst_lr is NaN; it must be 0 or more"),
+            ("train.worst_lr=nan", "train.worst_lr is NaN; it must be from 0 to 1000"),
+            ("train.worst_lr=1e4", "train.worst_lr is 10000; it must be from 0 to 1000"),
             ("train.empty_penalty=-1.0", "train.empty_penalty is -1; it must be 0 or more"),
             ("train.coding_lr=inf", "train.coding_lr is inf; it must be 0 or more"),
             ("train.selection_lr=-1e-9", "train.selection_lr is -0.000000001; it must be 0 or more"),
@@ -358,22 +359,30 @@ mod tests {
                 "evaluation.joint_rate_samples is 1; it must be from 2 to 20000",
             ),
         ] {
-            assert_eq!(refusal(SMALL, &[assignment]), format!("scenario: {expected}"));
+            assert_eq!(refusal(SMALL, &[assignment]), format!("my.toml: {expected}"));
         }
         let both = ["train.objective=worst", "straggler.policy=skip"];
         let expected =
-            "scenario: train.objective is \"worst\", for which nodes wait until they know all costs";
+            "my.toml: train.objective is \"worst\", for which nodes wait until they know all costs";
         let refused = refusal(SMALL, &both);
         assert!(refused.starts_with(expected) && refused.lines().count() == 1, "{refused}");
+        let together = ["train.objective=worst", "train.credit=shared", "train.baseline=label-entropy"];
+        let refused = refusal(SMALL, &together);
+        assert!(refused.starts_with("my.toml: train.baseline is \"label-entropy\""), "{refused}");
+        assert!(refused.ends_with("set \"leave-one-out\"") && refused.lines().count() == 1, "{refused}");
+        for other in ["train.objective=sum", "train.credit=own", "train.baseline=none", "train.method=tadib"]
+        {
+            assert!(parse(SMALL, &[&together[..], &[other]].concat()).is_ok(), "{other}");
+        }
         let one_class = SMALL.replace("task = \"digit\"", "task = \"digit\"\nclasses = 1");
-        let expected = "scenario: classes of receiver 0 is 1; it must be from 2 to 65536";
+        let expected = "my.toml: classes of receiver 0 is 1; it must be from 2 to 65536";
         assert_eq!(refusal(&one_class, &[]), expected);
         let two_kinds = format!("{SMALL}[[receiver]]\ntask = \"digit\"\nkind = \"regression\"\n");
         let expected =
-            "scenario: receiver[2] has task \"digit\" with other kind or classes than an earlier one";
+            "my.toml: receiver[2] has task \"digit\" with other kind or classes than an earlier one";
         assert!(refusal(&two_kinds, &[]).starts_with(expected));
         let no_modality = SMALL.replace("[\"fft\"]", "[]");
-        let expected = "scenario: modalities of transmitter 0: their number is 0; it must be from 1 to 4096";
+        let expected = "my.toml: modalities of transmitter 0: their number is 0; it must be from 1 to 4096";
         assert_eq!(refusal(&no_modality, &[]), expected);
     }
 
@@ -457,7 +466,7 @@ mod tests {
             for assignment in [format!("{key}={value}"), value] {
                 if let Err(error) = parse(DIGITS, &[&assignment]) {
                     let message = error.to_string();
-                    let origins = ["my.toml: ", "scenario: ", "--set "];
+                    let origins = ["my.toml: ", "--set "];
                     prop_assert!(origins.iter().any(|origin| message.starts_with(origin)), "{}", message);
                 }
             }

@@ -178,9 +178,9 @@ fn shipped_files_can_be_run_as_they_are_and_with_every_key_set() {
     for (file, text) in FILES {
         let scenario = Scenario::parse(text, file, &[]).unwrap();
         assert_eq!(format!("{}.toml", scenario.name), file);
-        // The manual split's lists are for that only, a channel carries either values or bits, and other data sets than
-        // HandWritten refuse its speaker.
-        let all = with_all_keys_set(text);
+        // The manual split's lists are for that only, a channel carries either values or bits, other data sets than
+        // HandWritten refuse its speaker, and all but arrays the array of recordings.
+        let all = with_all_keys_set(text).replace("\nrecordings = \"recording\"", "");
         let all = match file {
             "handwritten.toml" => all,
             _ => all.replace("\ntest_speaker = \"theo\"", ""),

@@ -124,7 +124,7 @@ mod tests {
         for divided in ["film", "output"] {
             let line = with(divided, &[trunk]).unwrap_err();
             let expected = format!(
-                "scenario: network.encoder.head is set, but train.task_input = \"{divided}\" makes the head"
+                "my.toml: network.encoder.head is set, but train.task_input = \"{divided}\" makes the head"
             );
             assert!(line.starts_with(&expected) && line.lines().count() == 1, "{line}");
         }

@@ -47,13 +47,14 @@ pub struct Train {
     /// Who draws u, the randomness that selectors are given, and how often.
     pub common_randomness: CommonRandomness,
     /// The probability that a modality of a transmitter is dropped at a training tick, at all receivers: they decode
-    /// without it, as if it had not been granted.
+    /// without it, as if it had not been granted, and count it as lost.
     pub modality_dropout: f64,
     /// What is made small: the sum of the receivers' objectives, or that of the worst receiver.
     pub objective: Objective,
     /// Where the worst receiver counts: how fast weights move to those that pay more.
     pub worst_lr: f64,
-    /// The same: by what their logarithms shrink from round to round, so that they forget.
+    /// The same: the factor that the logarithms of the weights are multiplied by after a round. 1 forgets nothing, 0 keeps
+    /// the weights alike.
     pub worst_memory: f64,
     /// How the rate is estimated.
     pub rate_estimator: RateEstimator,

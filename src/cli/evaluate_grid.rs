@@ -3,10 +3,15 @@
 
 mod without;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use coordinator::{RunFolder, Summary, Test};
+use data::Needs;
+use randomness::Seed;
 use scenario::Scenario;
 use serde_json::{Value, json};
 
@@ -45,6 +50,7 @@ const UNDISTURBED: &str = "undisturbed";
 const TRAINED_WITHOUT: &str = "trained without";
 
 /// A condition under which the checkpoint is evaluated.
+#[derive(Clone)]
 struct Condition {
     family: &'static str,
     name: String,
@@ -67,24 +73,21 @@ struct Found {
     compared: Vec<Compared>,
 }
 
+/// All that is known before the first evaluation, checked.
+struct Planned {
+    scenario: Scenario,
+    without: Vec<Without>,
+    /// The conditions that do not depend on which sensors are in use.
+    disturbed: Vec<Condition>,
+}
+
 /// Evaluates; `without` are the folders of runs that were trained without some of the sensors.
 pub(crate) fn run(checkpoint: &Checkpoint<'_>, without: &[PathBuf]) -> ExitCode {
-    let scenario = match RunFolder::at(checkpoint.folder).scenario_to_evaluate(checkpoint.set) {
-        Ok(scenario) => scenario,
-        Err(error) => return complain(&error.into(), 2),
-    };
-    let without: anyhow::Result<Vec<Without>> =
-        without.iter().map(|folder| Without::open(&scenario, folder)).collect();
-    let without = match without {
-        Ok(without) => without,
+    let planned = match plan(checkpoint, without) {
+        Ok(planned) => planned,
         Err(error) => return complain(&error, 2),
     };
-    if scenario.is_in_time() != Some(true) {
-        eprintln!(
-            "note: no sensor lags behind: nobody knows of rows that follow each other in time (evaluation.stale)"
-        );
-    }
-    match measure(checkpoint, &scenario, &without) {
+    match measure(checkpoint, &planned) {
         Ok(found) => {
             print(&found, checkpoint.place.json);
             ExitCode::SUCCESS
@@ -93,12 +96,62 @@ pub(crate) fn run(checkpoint: &Checkpoint<'_>, without: &[PathBuf]) -> ExitCode 
     }
 }
 
-fn measure(checkpoint: &Checkpoint<'_>, scenario: &Scenario, without: &[Without]) -> anyhow::Result<Found> {
+fn plan(checkpoint: &Checkpoint<'_>, without: &[PathBuf]) -> anyhow::Result<Planned> {
+    let folder = RunFolder::at(checkpoint.folder);
+    let scenario = folder.scenario_to_evaluate(checkpoint.set)?;
+    let without: anyhow::Result<Vec<Without>> =
+        without.iter().map(|folder| Without::open(&scenario, folder, checkpoint)).collect();
+    let without = without?;
+    let left_out = |why: &str| eprintln!("note: stale samples are left out: {}", link::printable(why));
+    let is_in_time = match is_in_time(&scenario, checkpoint.data) {
+        Ok(true) => true,
+        Ok(false) => {
+            left_out("it is not known which test rows follow each other in time");
+            false
+        }
+        Err(error) => {
+            left_out(&format!("{error:#}"));
+            false
+        }
+    };
+    let disturbed = accepted(&folder, checkpoint.set, disturbed(&scenario, is_in_time));
+    Ok(Planned { scenario, without, disturbed })
+}
+
+/// Whether test rows follow each other in time. A data set of one's own is asked for its recordings.
+fn is_in_time(scenario: &Scenario, data: Option<&Path>) -> anyhow::Result<bool> {
+    if let Some(known) = scenario.is_in_time() {
+        return Ok(known);
+    }
+    let needs = Needs { modalities: &[], tasks: &[] };
+    let source = node::data_source(scenario, data.map(Path::to_owned))?;
+    let dataset = source.open(Seed::from_number(scenario.seed), &needs)?;
+    Ok(dataset.recordings(scenario.evaluation.recordings.as_deref())?.is_some())
+}
+
+/// Those of the conditions under which the run in a folder can be evaluated; a note says why another cannot.
+fn accepted(folder: &RunFolder, set: &[String], conditions: Vec<Condition>) -> Vec<Condition> {
+    let is_accepted = |condition: &Condition| {
+        let refused = folder.scenario_to_evaluate(&[set, condition.set.as_slice()].concat()).err();
+        if let Some(error) = &refused {
+            let line = format!("{} is left out: {error}", condition.name);
+            eprintln!("note: {}", link::printable(&line));
+        }
+        refused.is_none()
+    };
+    conditions.into_iter().filter(is_accepted).collect()
+}
+
+fn measure(checkpoint: &Checkpoint<'_>, planned: &Planned) -> anyhow::Result<Found> {
+    let Planned { scenario, without, disturbed } = planned;
+    let log = checkpoint.folder.join("grid.log");
     eprintln!("{UNDISTURBED}: evaluating");
-    let summary = evaluate(checkpoint, "grid", &[])?;
+    let summary = evaluate(checkpoint, &log, &[])?;
     let in_use = sensors_in_use(scenario, &summary);
     let off_together: Vec<Vec<&str>> = without.iter().map(|without| without.among(&in_use)).collect();
-    let conditions = conditions(scenario, &in_use, &off_together);
+    let turned_off = turned_off(scenario, &in_use, &off_together);
+    let mut conditions = accepted(&RunFolder::at(checkpoint.folder), checkpoint.set, turned_off);
+    conditions.extend_from_slice(disturbed);
     let (all, mut found) = (conditions.len() + without.len(), Found::default());
     let undisturbed = Condition { family: UNDISTURBED, name: "as trained".into(), set: Vec::new() };
     found.rows.push((undisturbed, summary.test));
@@ -114,14 +167,13 @@ fn measure(checkpoint: &Checkpoint<'_>, scenario: &Scenario, without: &[Without]
     };
     for condition in conditions {
         say(&condition.name);
-        let summary = evaluate(checkpoint, "grid", &condition.set)?;
+        let summary = evaluate(checkpoint, &log, &condition.set)?;
         found.rows.push((condition, summary.test));
         write(&found)?;
     }
     for (without, off) in without.iter().zip(&off_together) {
         say(&without.name());
-        let other = Checkpoint { folder: &without.folder, ..*checkpoint };
-        let test = evaluate(&other, "grid", &[])?.test;
+        let test = without.evaluate(checkpoint, &log)?;
         // Without a sensor that nobody asks for, the network is undisturbed.
         let name = if off.is_empty() { found.rows[0].0.name.clone() } else { name_of_off(off) };
         let of_name = found.rows.iter().find(|(condition, _)| condition.name == name);
@@ -156,8 +208,8 @@ fn sensors_in_use(scenario: &Scenario, summary: &Summary) -> Vec<String> {
     sensors
 }
 
-/// All conditions; these sensors are off together in any case.
-fn conditions(scenario: &Scenario, sensors: &[String], off_together: &[Vec<&str>]) -> Vec<Condition> {
+/// The conditions with sensors off; some are off together in any case.
+fn turned_off(scenario: &Scenario, sensors: &[String], off_together: &[Vec<&str>]) -> Vec<Condition> {
     let mut conditions = Vec::new();
     let off = |names: &[&str]| {
         let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
@@ -181,6 +233,12 @@ fn conditions(scenario: &Scenario, sensors: &[String], off_together: &[Vec<&str>
             conditions.push(condition);
         }
     }
+    conditions
+}
+
+/// The conditions of all sensors, links and channels.
+fn disturbed(scenario: &Scenario, is_in_time: bool) -> Vec<Condition> {
+    let mut conditions = Vec::new();
     for noise in NOISE {
         let set = format!("evaluation.sensor_noise={noise}");
         conditions.push(Condition::new("sensor noise", format!("sensor noise {noise}"), set));
@@ -189,7 +247,7 @@ fn conditions(scenario: &Scenario, sensors: &[String], off_together: &[Vec<&str>
         let set = format!("evaluation.blur={blur}");
         conditions.push(Condition::new("sensor blur", format!("sensor blur {blur}"), set));
     }
-    for stale in STALE.into_iter().filter(|_| scenario.is_in_time() == Some(true)) {
+    for stale in STALE.into_iter().filter(|_| is_in_time) {
         let set = format!("evaluation.stale={stale}");
         conditions.push(Condition::new("stale samples", format!("{stale} rows late"), set));
     }
@@ -244,11 +302,17 @@ fn means(rows: &[Row]) -> Vec<(&'static str, f64, Vec<f64>)> {
 }
 
 fn json(Found { rows, compared }: &Found) -> Value {
-    let row = |(condition, test): &Row| json!({"family": condition.family, "condition": condition.name, "set": condition.set, "test": test});
+    let row = |(condition, test): &Row| {
+        let Condition { family, name, set } = condition;
+        json!({"family": family, "condition": name, "set": set, "test": test})
+    };
     let mean = |(family, n_ce, tasks): (&str, f64, Vec<f64>)| json!({"family": family, "n_ce": n_ce, "tasks": tasks});
+    let means: Vec<Value> = means(rows).into_iter().map(mean).collect();
     json!({
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
-        "means": means(rows).into_iter().map(mean).collect::<Vec<_>>(),
+        "means": means,
+        // Their old name.
+        "areas": means,
         "without": compared.iter().map(Compared::json).collect::<Vec<_>>(),
     })
 }
@@ -317,7 +381,95 @@ fn draw(rows: &[Row]) -> Matrix {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use data::{DataError, Dataset, Settings, Source, Split, Targets};
+
     use super::*;
+
+    const SCENARIO: &str = "network.receiver_limit = 1\n[straggler]\ndeadline = 40.0\npatience = 30.0\n\
+                            [[transmitter]]\nmodalities = [\"fft\"]\n[[receiver]]\ntask = \"digit\"\n";
+
+    /// A data set of one's own, whose test rows are one recording if that is asked for.
+    struct Rows;
+
+    impl Source for Rows {
+        fn modalities(&self) -> Vec<String> {
+            vec!["fft".into()]
+        }
+
+        fn tasks(&self) -> Vec<String> {
+            vec!["digit".into()]
+        }
+
+        fn open(&self, _: &Settings, _: Seed, _: &Needs) -> Result<Box<dyn Dataset>, DataError> {
+            Ok(Box::new(Rows))
+        }
+    }
+
+    impl Dataset for Rows {
+        fn samples(&self, _: Split) -> usize {
+            3
+        }
+
+        fn width(&self, _: &str) -> Option<usize> {
+            Some(1)
+        }
+
+        fn read(&self, _: &str, _: Split, _: usize, _: u64, out: &mut [f32]) -> Result<(), DataError> {
+            out.fill(0.0);
+            Ok(())
+        }
+
+        fn targets(&self, _: &str, _: Split) -> Option<Targets> {
+            None
+        }
+
+        fn clusters(&self) -> Vec<u32> {
+            vec![0; 3]
+        }
+
+        fn recordings(&self, named: Option<&str>) -> Result<Option<Vec<u32>>, DataError> {
+            Ok(named.map(|_| vec![0; 3]))
+        }
+
+        fn digest(&self) -> [u8; 32] {
+            [0; 32]
+        }
+    }
+
+    #[test]
+    fn a_data_set_of_ones_own_is_asked_whether_its_rows_follow_each_other_in_time() {
+        data::register("rows-of-the-grid", Arc::new(Rows)).unwrap();
+        let of = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+            let scenario = Scenario::parse(SCENARIO, "my.toml", &sets).unwrap();
+            let is_in_time = is_in_time(&scenario, None).unwrap();
+            let conditions = disturbed(&scenario, is_in_time);
+            conditions.iter().filter(|condition| condition.family == "stale samples").count()
+        };
+        let own = "data.source=rows-of-the-grid";
+        assert_eq!(of(&[own, "evaluation.recordings=recording"]), STALE.len());
+        assert_eq!([of(&[own]), of(&["data.source=digits"])], [0, 0]);
+    }
+
+    #[test]
+    fn what_a_run_cannot_be_evaluated_under_is_left_out_beforehand() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("scenario.toml"), SCENARIO).unwrap();
+        let folder = RunFolder::at(place.path());
+        let scenario = folder.scenario().unwrap();
+        let left = |set: &[String]| -> Vec<&'static str> {
+            let accepted = accepted(&folder, set, disturbed(&scenario, false));
+            let mut families: Vec<&str> = accepted.iter().map(|condition| condition.family).collect();
+            families.dedup();
+            families
+        };
+        // Whoever skips must wait for longer than for what is late.
+        assert_eq!(left(&[]), ["sensor noise", "sensor blur"]);
+        let patient = ["straggler.patience=50.0".to_owned()];
+        assert_eq!(left(&patient), ["sensor noise", "sensor blur", "lost entries"]);
+    }
 
     #[test]
     fn of_few_sensors_all_subsets_are_turned_off_and_of_many_pairs() {

@@ -54,7 +54,7 @@ fn measure(checkpoint: &Checkpoint<'_>, snrs: &[f64], planned: &[String]) -> any
     let mut over = OverSnr { rounds: 0, rows: Vec::new() };
     for (&snr_db, set) in snrs.iter().zip(planned) {
         eprintln!("{snr_db} dB: evaluating");
-        let summary = evaluate(checkpoint, "snr", std::slice::from_ref(set))?;
+        let summary = evaluate(checkpoint, &checkpoint.folder.join("snr.log"), std::slice::from_ref(set))?;
         over.rounds = summary.rounds;
         over.rows.push(AtSnr { snr_db, test: summary.test, channel: summary.channel });
         // Written after every point, so that results can be viewed early and survive an interruption.

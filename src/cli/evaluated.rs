@@ -22,10 +22,8 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) place: &'a LaunchOptions,
 }
 
-/// Evaluates with more assignments. What the evaluation says goes to a log of that name in the run's folder, which is
-/// removed after success.
-pub(super) fn evaluate(checkpoint: &Checkpoint<'_>, name: &str, more: &[String]) -> anyhow::Result<Summary> {
-    let log = checkpoint.folder.join(format!("{name}.log"));
+/// Evaluates with more assignments. What the evaluation says goes to this log, which is removed after success.
+pub(super) fn evaluate(checkpoint: &Checkpoint<'_>, log: &Path, more: &[String]) -> anyhow::Result<Summary> {
     let mut command = program::again()?;
     command.arg("evaluate").arg(checkpoint.folder).arg("--json").args(place_words(checkpoint.place));
     command.args(checkpoint.best.then_some("--best"));
@@ -35,10 +33,10 @@ pub(super) fn evaluate(checkpoint: &Checkpoint<'_>, name: &str, more: &[String])
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));
     }
-    let said = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
+    let said = std::fs::File::create(log).with_context(|| log.display().to_string())?;
     let output = command.stdin(Stdio::null()).stderr(said).output()?;
-    measured_run::check(output.status, &log)?;
-    let _ = std::fs::remove_file(&log);
+    measured_run::check(output.status, log)?;
+    let _ = std::fs::remove_file(log);
     serde_json::from_slice(&output.stdout).context("what an evaluation printed")
 }
 

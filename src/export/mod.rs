@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use coordinator::{RunFolder, RunLock, Trained};
-use data::{Needs, NewArray, Scaling, Values};
+use data::{DataError, Needs, NewArray, Scaling, Values};
 use dib::{Coding, Phase, SelectorNode, entry_embedding};
 use randomness::Seed;
 use scenario::{CommonRandomness, Scenario};
@@ -202,34 +202,52 @@ fn normalisation(trained: &Trained, data: Option<PathBuf>) -> anyhow::Result<Vec
             add(&kept.name, kept.shift(), kept.scale());
         }
     }
-    match scalings(&trained.scenario, data) {
+    let asked = asked(&trained.scenario);
+    match scalings(&trained.scenario, data, &asked) {
         Ok(scalings) => scalings.iter().for_each(|(name, Scaling { shift, scale })| add(name, shift, scale)),
         Err(error) => {
-            let line =
-                format!("normalisation.npz is left out: {error:#}; say where the data is with --data DIR");
+            let remedy = if is_missing(&error) { "; say where the data is with --data DIR" } else { "" };
+            let line = format!("the constants of {} are left out: {error:#}{remedy}", asked.join(", "));
             eprintln!("note: {}", link::printable(&line));
         }
     }
     Ok(arrays)
 }
 
-/// By modality, the constants of a data set whose files have to be looked at for them.
-fn scalings(scenario: &Scenario, data: Option<PathBuf>) -> anyhow::Result<Vec<(String, Scaling)>> {
+/// The modalities of whose constants the data set is asked, for which its files have to be looked at.
+fn asked(scenario: &Scenario) -> Vec<String> {
     let is_asked = match scenario.data.source.as_str() {
         "arrays" => false,
         "mmfi" => scenario.mmfi.standardise,
         _ => true,
     };
-    if !is_asked {
+    let all = scenario.transmitter.iter().flat_map(|node| &node.modalities);
+    let modalities: BTreeSet<&String> = all.filter(|name| is_asked && !data::is_noise(name)).collect();
+    modalities.into_iter().cloned().collect()
+}
+
+/// By modality, the constants of those that have any.
+fn scalings(
+    scenario: &Scenario,
+    data: Option<PathBuf>,
+    modalities: &[String],
+) -> anyhow::Result<Vec<(String, Scaling)>> {
+    if modalities.is_empty() {
         return Ok(Vec::new());
     }
-    let all = scenario.transmitter.iter().flat_map(|node| &node.modalities);
-    let modalities: BTreeSet<&String> = all.filter(|name| !data::is_noise(name)).collect();
-    let modalities: Vec<String> = modalities.into_iter().cloned().collect();
-    let needs = Needs { modalities: &modalities, tasks: &[] };
+    let needs = Needs { modalities, tasks: &[] };
     let dataset = node::data_source(scenario, data)?.open(Seed::from_number(scenario.seed), &needs)?;
-    let scaling = |name: String| dataset.scaling(&name).map(|scaling| (name, scaling));
-    Ok(modalities.into_iter().filter_map(scaling).collect())
+    let scaling = |name: &String| dataset.scaling(name).map(|scaling| (name.clone(), scaling));
+    Ok(modalities.iter().filter_map(scaling).collect())
+}
+
+/// Whether a file or folder is not where it was looked for.
+fn is_missing(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<DataError>() {
+        Some(DataError::Missing { .. }) => true,
+        Some(DataError::Io { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
 
 /// What says how a data set has prepared its values before they are normalised.

@@ -356,7 +356,7 @@ fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Resu
     command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
     // Every round allocates and frees the same megabytes: without this setting, the allocator returns them to the
     // system in between, and page faults take a tenth of the time.
-    command.env("MIMALLOC_PURGE_DELAY", "-1");
+    command.envs([program::KEEPS_FREED_MEMORY]);
     // Environment variables for listening, indices and folders are meant for nodes started manually.
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));

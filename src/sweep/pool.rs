@@ -156,7 +156,7 @@ pub(super) fn spawn(
     command.args(words).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log)?);
     // `run` sets this for its nodes; in-process nodes need it here.
-    command.env("MIMALLOC_PURGE_DELAY", "-1");
+    command.envs([program::KEEPS_FREED_MEMORY]);
     // The words already include all settings of the environment.
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));

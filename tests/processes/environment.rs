@@ -2,7 +2,7 @@
 
 use harness::{PATIENCE, Place, wait_for, wait_until};
 
-use crate::PROGRAM;
+use crate::{PROGRAM, example};
 
 #[test]
 fn the_command_line_goes_before_the_environment_and_the_environment_before_the_file() {
@@ -63,6 +63,18 @@ fn processes_in_which_nodes_compute_keep_freed_memory() {
     for role in ["transmitter 0", "receiver 1"] {
         assert_eq!(wait_for(role, PATIENCE, || variable(role)), "-1");
     }
+    drop(run);
+    place.assert_all_gone();
+}
+
+/// A program of somebody's own may have another allocator, and may have done something before: it does not begin anew.
+#[test]
+fn a_program_that_is_not_the_command_begins_once() {
+    let place = Place::for_longer_runs(example("own_dataset"));
+    let run = place.start("run tiny.toml --rounds 100000 --in-process --out one");
+    wait_until("its first rounds", PATIENCE, || place.run_folder("one").rounds() > 1);
+    let process = place.find("run").expect("it runs");
+    assert_eq!(process.variable("MIMALLOC_PURGE_DELAY"), None);
     drop(run);
     place.assert_all_gone();
 }

@@ -12,10 +12,11 @@ const CONSTANT: &str = "tiny.toml --set train.entropy_bonus=0";
 #[test]
 fn a_run_of_the_worst_receiver_goes_on_with_its_weights() {
     let place = Place::new(PROGRAM);
-    let worst =
-        format!("run {CONSTANT} --set train.objective=worst --set train.worst_lr=0.5 --in-process --json");
-    let whole = place.run(&format!("{worst} --out whole")).done().json();
-    place.run(&format!("{worst} --rounds 3 --out parted")).done();
+    let worst = format!("run {CONSTANT} --set train.objective=worst --set train.worst_lr=0.5 --json");
+    let whole = place.run(&format!("{worst} --in-process --out whole")).done().json();
+    place.run(&format!("{worst} --rounds 3 --in-process --out parted")).done();
+    let forked = place.run("run --from parted --rounds 6 --in-process --out forked --json").done().json();
+    assert_eq!(forked["fingerprint"], whole["fingerprint"]);
     let parted = place.run("run --resume parted --rounds 6 --in-process --json").done().json();
     assert_eq!(parted["fingerprint"], whole["fingerprint"]);
     let weights = |folder: &str| -> Vec<Value> {
@@ -29,6 +30,26 @@ fn a_run_of_the_worst_receiver_goes_on_with_its_weights() {
     let sum = place.run(&format!("run {CONSTANT} --in-process --json --out sum")).done().json();
     assert_ne!(sum["fingerprint"], whole["fingerprint"]);
     assert!(weights("sum").iter().all(Value::is_null));
+    let from_sum = "run --from sum --rounds 9 --set train.objective=worst --out late";
+    place.run(from_sum).failed(2, &["train.objective cannot become \"worst\"", "train anew without --from"]);
+    assert!(!place.path("late/scenario.toml").exists());
+
+    // In an evaluation nobody is told costs: entries may be lost.
+    let lossy = "evaluate whole --set straggler.policy=skip --set link=[{loss=0.4}] --in-process --json";
+    let lossy = place.run(lossy).done().json();
+    assert_eq!(lossy["fingerprint"], whole["fingerprint"]);
+    assert!(lossy["test"]["missing"]["lost"].as_u64() > Some(0), "{}", lossy["test"]["missing"]);
+}
+
+#[test]
+fn a_run_of_the_worst_receiver_loses_no_bit_with_a_node() {
+    let place = Place::new(PROGRAM);
+    let worst = "tiny.toml --rounds 100 --set train.objective=worst --set checkpoint.every=3 --json";
+    let quiet = place.run(&format!("run {worst} --in-process --out quiet")).done().json();
+    let run = place.start(&format!("run {worst} --out a"));
+    wait_until("some rounds", PATIENCE, || (5..100).contains(&place.run_folder("a").rounds()));
+    place.find("transmitter 1").expect("it takes part in the run").signal(Signal::Kill);
+    assert_same(&run.finish().done().json(), &quiet);
 }
 
 #[test]

@@ -24,6 +24,21 @@ fn a_network_whose_entries_share_a_map_is_the_same_in_processes_and_in_one_and_a
     place.run("export in-one --out networks").failed(2, &["network.joint_map", "cannot be exported"]);
 }
 
+/// A part of a round is how it travels; what several parts add to a shared map is added up in the same order.
+#[test]
+fn in_however_many_parts_a_round_travels_the_shared_map_becomes_the_same() {
+    let place = Place::new(PROGRAM);
+    let fingerprint = |ticks: usize| {
+        let parts = format!("--set train.ticks_per_round=25 --set train.ticks_per_part={ticks}");
+        let words = format!("run tiny.toml {SHARED} {parts} --set evaluation.passes=1 --rounds 2");
+        let summary = place.run(&format!("{words} --in-process --json --out of-{ticks}")).done().json();
+        summary["fingerprint"].clone()
+    };
+    let of_three = fingerprint(10);
+    assert!(of_three.is_string());
+    assert_eq!(of_three, fingerprint(20));
+}
+
 #[test]
 fn the_joint_decoder_grows_with_the_kinds_of_entries_and_not_with_their_number() {
     let place = Place::new(PROGRAM);

@@ -34,6 +34,7 @@ mod kills;
 mod launch;
 mod lock;
 mod mmfi;
+mod multicast;
 mod networks;
 mod otlp;
 mod own_channel;

@@ -62,6 +62,20 @@ fn what_is_wrong_with_its_keys_and_names_is_said_before_the_first_round() {
 }
 
 #[test]
+fn a_program_without_it_exports_its_networks_and_says_what_is_left_out() {
+    let own = place();
+    own.run("run rings.toml --rounds 1 --in-process --out a").done();
+    let out = own.path("networks");
+    let plain = Place::new(PROGRAM);
+    let words = format!("export {} --out {}", own.path("a").display(), out.display());
+    let said = plain.run(&words).done().stderr;
+    let line = "note: the constants of x, y are left out: ";
+    assert!(said.contains(line) && said.contains("which is no data set of this program"), "{said}");
+    // Not where the data is: it is in no folder.
+    assert!(!said.contains("--data") && out.join("export.json").is_file(), "{said}");
+}
+
+#[test]
 fn a_program_without_it_is_refused_by_name() {
     let own = place();
     let plain = Place::new(PROGRAM);

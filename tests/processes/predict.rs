@@ -147,6 +147,27 @@ fn rows_need_no_labels_and_no_training_files() {
 }
 
 #[test]
+fn rows_are_taken_as_they_were_observed_whatever_an_evaluation_does_to_sensors() {
+    let place = Place::new(PROGRAM);
+    place.write("halves.toml", SCENARIO);
+    write_arrays(&place, "halves", 50);
+    place.write("halves/time.test.npy", npy("<f4", "(50,)", &floats(50, |row| (row / 10) as f32)));
+    let run = "run halves.toml --rounds 4 --in-process";
+    place.run(&format!("{run} --out plain")).done();
+    let late = "--set evaluation.stale=2 --set evaluation.recordings=time";
+    let poor = "--set evaluation.blur=1.5 --set evaluation.sensor_noise=0.5 --set evaluation.off=[\"1\"]";
+    place.run(&format!("{run} --out disturbed {late} {poor}")).done();
+    let answers = |run: &str| {
+        place.run(&format!("predict {run} --out {run}.jsonl")).done();
+        lines(&place, &format!("{run}.jsonl"))
+    };
+    assert_eq!(answers("disturbed"), answers("plain"));
+    // Of other rows nobody has said that they follow each other.
+    write_arrays(&place, "other", 7);
+    place.run("predict disturbed --data other --out other.csv").done();
+}
+
+#[test]
 fn a_csv_has_a_head_and_a_line_for_every_row_and_receiver() {
     let (place, _) = trained("--set receiver=[{task=\"digit\"},{task=\"ink\"},{task=\"animal\"}]");
     place.run("predict trained --out a.csv --z --passes 2").done();

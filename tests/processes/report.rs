@@ -5,7 +5,7 @@ use harness::{Browser, Place};
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Value, json};
 
-use crate::PROGRAM;
+use crate::{PROGRAM, numbers};
 
 #[test]
 fn a_page_of_a_run_is_well_formed_needs_nothing_else_and_has_all_that_was_found() {
@@ -306,14 +306,6 @@ fn data(page: &Document<'_>) -> Value {
 /// The names of the pictures, in order.
 fn pictures(page: &Document<'_>) -> Vec<String> {
     page.descendants().filter_map(|node| node.attribute("data-picture")).map(str::to_owned).collect()
-}
-
-/// All numbers of nested lists, in order.
-fn numbers(value: &Value) -> Vec<f64> {
-    match value {
-        Value::Array(values) => values.iter().flat_map(numbers).collect(),
-        value => value.as_f64().into_iter().collect(),
-    }
 }
 
 /// Both have the same texts and, but for the last bits, the same numbers.

@@ -4,7 +4,7 @@
 use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
-use crate::PROGRAM;
+use crate::{PROGRAM, numbers};
 
 #[test]
 fn a_run_says_one_json_object_and_leaves_a_whole_folder() {
@@ -213,13 +213,5 @@ fn assert_logs(folder: &RunFolder) {
             assert!(first.max(second) <= encoded && encoded <= first + second + 1e-9, "{line}");
         }
         assert!(asked.iter().sum::<f64>() >= 2.0 && asked.iter().all(|asked| *asked <= 2.0), "{line}");
-    }
-}
-
-/// All numbers in nested lists.
-fn numbers(value: &Value) -> Vec<f64> {
-    match value {
-        Value::Array(values) => values.iter().flat_map(numbers).collect(),
-        other => vec![other.as_f64().unwrap()],
     }
 }

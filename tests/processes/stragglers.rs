@@ -56,7 +56,9 @@ fn what_training_drops_is_the_same_however_the_nodes_are_run_and_after_a_kill() 
     let used = processes["missing"]["used"].as_u64().unwrap();
     assert!(lost > 0 && used > lost, "{lost} dropped, {used} used");
     // No evaluation drops any.
-    assert_eq!(processes["test"]["missing"]["lost"], 0);
+    assert_eq!(processes["test"].get("missing"), None);
+    let again = place.run("evaluate in-one --in-process --json").done().json();
+    assert_eq!(again["test"], processes["test"]);
 
     let long = "--rounds 40 --set checkpoint.every=2";
     let undisturbed =
@@ -123,7 +125,10 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
     let trained = place.run("run two.toml --in-process --out a --json").done().json();
     place.write("one.toml", TWO_SENSORS.replace("\"fft\", \"mel\"", "\"fft\""));
     let without = place.run("run one.toml --in-process --out b --json").done().json();
+    place.write("b/evaluation.json", "of another evaluation");
     let told = place.run("evaluate a --in-process --grid --without b --json").done().json();
+    // The folder of the other run keeps its own evaluation.
+    assert_eq!(place.run_folder("b").text("evaluation.json"), "of another evaluation");
     let rows = told["rows"].as_array().unwrap();
     let of = |name: &str| {
         let found = rows.iter().find(|row| row["condition"] == name);
@@ -151,6 +156,7 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
     // Rows of digits do not follow each other in time: none are late.
     let expected = ["sensors off", "transmitter leaves", "sensor noise", "sensor blur", "lost entries"];
     assert_eq!(families, expected);
+    assert_eq!(told["areas"], told["means"], "the old name");
     // What was trained without a sensor stands beside the network that has it off.
     assert_eq!(of("trained without 0/mel"), &without["test"]);
     let compared = &told["without"][0];
@@ -176,6 +182,18 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
     place.run("evaluate a --without b").failed(2, &["--grid"]);
     place.run("evaluate a --grid --without a").failed(2, &["--without a", "same sensors"]);
     place.run("evaluate b --grid --without a").failed(2, &["--without a", "that the evaluated one lacks"]);
+    // What cannot stand beside it is refused before anything is evaluated.
+    place
+        .run("evaluate a --grid --without b --set evaluation.off=[\"0/mel\"]")
+        .failed(2, &["--without b: ", "evaluation.off names \"0/mel\""]);
+    place.run("evaluate a --grid --best --without b").failed(2, &["--without b: ", "no best checkpoint"]);
+    let scenario = place.run_folder("b").text("scenario.toml");
+    place.write("untrained/scenario.toml", &scenario);
+    place.run("evaluate a --grid --without untrained").failed(2, &["--without untrained: ", "no checkpoint"]);
+    let other_rows = scenario.replace("image_scale = \"range\"", "image_scale = \"log\"");
+    assert_ne!(other_rows, scenario);
+    place.write("other/scenario.toml", other_rows);
+    place.run("evaluate a --grid --without other").failed(2, &["--without other: ", "data.image_scale"]);
     place
         .run("evaluate a --set evaluation.stale=1")
         .failed(2, &["evaluation.stale is 1", "follow each other in time"]);

@@ -66,6 +66,12 @@ fn a_curve_is_drawn_over_rows_that_are_held_out_and_changes_no_other_bit() {
         let gap = mean - last["n_ce"].as_f64().unwrap();
         assert!((last["gap"].as_f64().unwrap() - gap).abs() < 1e-8, "{last} {gap}");
     }
+    // Sensors are blurred over the test rows alone.
+    let blurred =
+        format!("run tiny.toml {FAST} --set evaluation.every=2 --set evaluation.blur=2.0 --in-process");
+    let blurred = place.run(&format!("{blurred} --out blurred --json")).done().json();
+    assert_eq!(curve(&place.run_folder("blurred")), curve(&place.run_folder("a")));
+    assert_ne!(blurred["test"]["n_ce"], held["test"]["n_ce"]);
     // By default, a tenth is held out.
     place.run("run tiny.toml --rounds 2 --set evaluation.every=2 --set evaluation.validation_passes=1 --out tenth").done();
     assert!(place.run_folder("tenth").text("scenario.toml").contains("hold_out = 0.1\n"));

@@ -1,5 +1,6 @@
 //! The messages of the nodes in a round, and which messages they refuse.
 
+mod ahead;
 mod gradients;
 mod learning_rates;
 mod parts;

@@ -66,6 +66,26 @@ fn assert_told(k: usize, features: &Features, (number, has): &mut (u64, Vec<bool
     assert!(entries.iter().all(|&(_, m)| has[m]), "{stamp:?}: a table is missing");
 }
 
+/// A round that ends with all costs has no closing turn, and is no stretch by itself.
+#[test]
+fn tables_come_once_where_rounds_end_with_costs() {
+    let setup = dithered(&["train.objective=worst", "train.credit=own"]);
+    let whole = play(&setup, None, &[train(ROUNDS), save(ROUNDS)], &mut Shuffled::new(0));
+    for (k, t) in (0..TRANSMITTERS).flat_map(|k| (0..RECEIVERS).map(move |t| (k, t))) {
+        let link = whole.letters.iter().filter(|letter| (letter.k, letter.t) == (k, t));
+        let mut came = std::collections::BTreeSet::new();
+        for tables in link.filter_map(of_letter).filter_map(|features| features.tables.as_ref()) {
+            for (m, _) in tables.entries.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
+                assert!(came.insert((tables.number, m)), "table {} of modality {m} twice", tables.number);
+            }
+        }
+    }
+    // Behind an evaluation, whose tables are others, training has its own again.
+    let orders = [train(4), save(4), evaluate(), train(ROUNDS), save(ROUNDS)];
+    let expected = play(&setup, None, &orders, &mut Stubborn::First);
+    assert_same(&whole, &expected);
+}
+
 /// Tables are made anew only when ten times their bytes have been coded with them: they stay a tenth of all, but for
 /// those that a stretch began with and the last.
 #[test]

@@ -12,7 +12,8 @@ use crate::{setup, setup_with};
 const TICKS: usize = 5;
 
 fn worst() -> Setup {
-    setup_with(&["train.objective=worst", "train.worst_lr=0.5", "train.credit=shared"])
+    let baseline = "train.baseline=leave-one-out";
+    setup_with(&["train.objective=worst", "train.worst_lr=0.5", "train.credit=shared", baseline])
 }
 
 fn trained(setup: &Setup) -> LocalNetwork {

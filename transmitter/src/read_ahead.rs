@@ -32,7 +32,8 @@ impl TransmitterMachine {
     pub(crate) fn read_ahead_of_piece(&self, pass: &Pass) -> Result<(), NodeError> {
         let dataset = self.encoders.evaluated(pass.number)?;
         let piece = self.context.piece(pass.piece as usize + 1, dataset.samples(Split::Test));
-        let samples: Vec<(usize, u64)> = piece.map(|sample| (sample, 0)).collect();
+        let shown = |sample| (self.encoders.shown_row(pass.number, sample), 0);
+        let samples: Vec<(usize, u64)> = piece.map(shown).collect();
         let granted = || pass.grants.ticks().flatten();
         for (m, name) in self.context.scenario.transmitter[self.context.index].modalities.iter().enumerate() {
             if granted().any(|&(_, of)| of == m) {

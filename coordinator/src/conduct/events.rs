@@ -1,11 +1,9 @@
 //! What the conductor hears of the nodes and of its user, and what it orders the nodes to do.
 
-use std::time::Duration;
-
 use proto::v1::{Action, order::Order, report::Report};
 use tokio::time::Instant;
 
-use super::Conductor;
+use super::{Conductor, watch::LOOK};
 use crate::{
     CoordinatorError,
     interruption::Interruption,
@@ -14,13 +12,6 @@ use crate::{
     service::Event,
     stall,
 };
-
-/// Interval between checks for silent nodes.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// A longer time between two such checks means that this process did not run: someone had stopped it (Ctrl-Z, then `fg`),
-/// or the machine was suspended.
-const STOOD_STILL: Duration = Duration::from_secs(2);
 
 impl Conductor {
     /// Sends an order to all nodes.
@@ -98,6 +89,7 @@ impl Conductor {
                 let origin = Origin { incarnation: self.setup.incarnation, admission: None };
                 return Ok(Event::Gone(origin, member, reason));
             }
+            self.watch.begin();
             // Ready events are taken in this fixed order, not at random.
             let event = tokio::select! {
                 biased;
@@ -144,12 +136,9 @@ impl Conductor {
 
     /// The time in which this process did not run counts as nobody's silence: nodes may have stood still with it.
     fn forgive_own_standstill(&mut self) {
-        let now = Instant::now();
-        let gap = now - self.looked;
-        self.looked = now;
-        if gap > STOOD_STILL {
+        if let Some(gap) = self.watch.end() {
             self.members.forgive(gap);
-            self.moved = (self.moved + gap).min(now);
+            self.moved = (self.moved + gap).min(Instant::now());
         }
     }
 

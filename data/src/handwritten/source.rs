@@ -50,7 +50,8 @@ impl Source for HandWrittenFiles {
         Ok(Box::new(PairedDigits::shared(settings, seed, needs, |needs| opened(settings, seed, needs))?))
     }
 
-    /// Other recordings than those that the network was trained on may be too few to hold any out.
+    /// Other recordings than those that the network was trained on may be too few to hold any out; and they may be
+    /// without the speaker who tested the network, or nobody else's: then takes 0 to 4 of everybody are for testing.
     fn open_rows(
         &self,
         settings: &Settings,
@@ -59,7 +60,14 @@ impl Source for HandWrittenFiles {
         split: Split,
         _trained: &Trained,
     ) -> Result<Box<dyn Dataset>, DataError> {
-        let own = HandWritten::of(settings)?;
+        let mut own = HandWritten::of(settings)?;
+        if own.folder.is_dir()
+            && let Some(speaker) = own.test_speaker.take()
+        {
+            let (names, folder) = (recordings::list(&own.folder)?, recordings::folder(&own.folder)?);
+            let fits = recordings::split_by_speaker(names, &speaker, &folder).is_ok();
+            own.test_speaker = fits.then_some(speaker);
+        }
         let wants = Wants::of(needs)?;
         let content = load(&own, wants)?;
         let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?).unwrap_or_default();

@@ -1,9 +1,13 @@
 //! How much of the recordings' energy the masks of an augmentation leave, over HandWritten's training recordings.
 
-use std::path::{Path, PathBuf};
+#[path = "../../tests/behaviour/real_data.rs"]
+mod real_data;
+
+use std::path::Path;
 
 use randomness::Seed;
 
+use self::real_data::real_data;
 use super::Rows;
 use crate::{
     content::Wants,
@@ -12,18 +16,6 @@ use crate::{
     mel,
     preparation::{AugmentationKind, Preparation},
 };
-
-/// The real data's folder; says so when there is none.
-fn real_data() -> Option<PathBuf> {
-    let given = std::env::var_os("POM2DIB_DATA").map(PathBuf::from);
-    let beside = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));
-    let folders = given.iter().flat_map(|given| [given.clone(), given.join("handwritten")]);
-    let found = folders.chain([beside.join("handwritten")]).find(|folder| folder.join("mnist").is_dir());
-    if found.is_none() {
-        println!("skipped: no HandWritten data in POM2DIB_DATA or ../shared/data");
-    }
-    found
-}
 
 /// The share of its spectrogram's power that every recording keeps, in one augmentation of each.
 fn energies_left(folder: &Path, augmentation: AugmentationKind) -> Vec<f64> {

@@ -3,11 +3,7 @@
 use flate2::{Compression, write::GzEncoder};
 use pom2dib_data::{ArraySource, Chosen, DataError, Dataset, HandWritten, Needs, Settings};
 use randomness::Seed;
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::Write, path::Path};
 
 /// Opens with seed 1 and what is needed.
 pub(crate) fn opened(source: &Chosen, modalities: &[&str]) -> Result<Box<dyn Dataset>, DataError> {
@@ -36,18 +32,6 @@ pub(crate) fn arrays(own: ArraySource) -> Chosen {
     let settings = Settings { tasks: own.tasks, ..Settings::new("arrays", Some(own.folder)) };
     let normalisation = serde_json::to_value(own.normalisation).unwrap();
     Chosen::new(settings.with("normalisation", normalisation).with("noise_width", own.noise_width)).unwrap()
-}
-
-/// The real data's folder; says so when there is none.
-pub(crate) fn real_data() -> Option<PathBuf> {
-    let given = std::env::var_os("POM2DIB_DATA").map(PathBuf::from);
-    let beside = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));
-    let folders = given.iter().flat_map(|given| [given.clone(), given.join("handwritten")]);
-    let found = folders.chain([beside.join("handwritten")]).find(|folder| folder.join("mnist").is_dir());
-    if found.is_none() {
-        println!("skipped: no HandWritten data in POM2DIB_DATA or ../shared/data");
-    }
-    found
 }
 
 /// A folder like HandWritten's: 40 training and 20 test images, two speakers with 7 takes of each digit.

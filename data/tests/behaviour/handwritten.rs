@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use crate::folders::{handwritten, opened, real_data, small_folder};
+use crate::{
+    folders::{handwritten, opened, small_folder},
+    real_data::real_data,
+};
 use pom2dib_data::{Chosen, Dataset, HandWritten, Scaling, Settings, Split, Targets, verify_handwritten};
 use serde_json::Value;
 

@@ -11,4 +11,5 @@ mod layouts;
 mod mmfi;
 mod mmfi_formats;
 mod reading;
+mod real_data;
 mod validation;

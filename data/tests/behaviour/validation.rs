@@ -2,7 +2,7 @@
 
 use pom2dib_data::{
     ArrayTask, Chosen, DataError, Dataset, Divided, IGNORED, Needs, NewArray, Settings, Split, Targets,
-    Values, write_npz,
+    Trained, Values, write_npz,
 };
 use randomness::Seed;
 use std::{fs, path::Path};
@@ -296,6 +296,15 @@ fn who_tests_is_agreed_on_by_all_nodes_and_must_be_there() {
     }
     let alone = refused("anna");
     assert!(alone.contains("no training recordings of anybody but anna, data.test_speaker"), "{alone}");
+    // A network that either has tested answers other people's recordings, and those of this speaker alone.
+    let modalities = ["mel".to_owned()];
+    let needs = Needs { modalities: &modalities, tasks: &[] };
+    for speaker in ["bert", "anna"] {
+        let (source, seed) = (Chosen::new(by(speaker)).unwrap(), Seed::from_number(1));
+        let rows = source.open_rows(seed, &needs, Split::Test, &Trained::default());
+        let rows = rows.unwrap_or_else(|error| panic!("{speaker}: {error}"));
+        assert!(rows.samples(Split::Test) > 0, "{speaker}");
+    }
 }
 
 #[test]

@@ -60,10 +60,22 @@ impl Simulated {
 
     /// The largest log-weight, D_inf in nats, that no more than one in a hundred choices exceeded.
     pub fn largest_log_weight(&self) -> f64 {
-        let mut sorted = self.largest_log_weights.clone();
+        Simulated::percentile_99(&self.largest_log_weights)
+    }
+
+    /// The largest of some numbers that no more than one in a hundred exceeds; 0 of none.
+    pub fn percentile_99(numbers: &[f64]) -> f64 {
+        let mut sorted = numbers.to_vec();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().saturating_sub(1);
         sorted.get(last * 99 / 100).copied().unwrap_or(0.0)
+    }
+
+    /// By how much the logarithm of a prior's density at what was found of a Gaussian lies above its mean over the
+    /// Gaussian, in nats, given KL of the two.
+    pub fn bias_of(prior: &Marginal, gaussian: Gaussian, divergence: f64, found: f64) -> f64 {
+        // E log p is minus the entropy, so that E log r is minus this sum.
+        prior.log_density(found) + gaussian.entropy() + divergence
     }
 
     /// Adds it to a stream.
@@ -167,9 +179,8 @@ impl SharedPrior {
             for (at, (prior, gaussian)) in self.dimensions.iter().zip(targets).enumerate() {
                 let divergence = divergence(prior, *gaussian);
                 simulated.divergences[at] += divergence;
-                // E log p is minus the entropy, so that E log r is minus this sum.
                 let found = f64::from(simulated.values[row * d + at]);
-                simulated.bias += prior.log_density(found) + gaussian.entropy() + divergence;
+                simulated.bias += Simulated::bias_of(prior, *gaussian, divergence, found);
             }
         }
         let rows = (targets.len() / d).max(1) as f64;

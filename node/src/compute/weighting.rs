@@ -69,15 +69,52 @@ impl Weighting {
     pub fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
         let Some(weights) = &mut self.weights else { return Ok(()) };
         let tensors = crate::unpack_state(state, &Device::Cpu)?;
-        let logs = tensors.get(&self.name).and_then(|tensor| tensor.to_vec1::<f64>().ok());
-        let receivers = weights.logs().len();
-        let kept = logs.filter(|logs| logs.len() == receivers).and_then(ReceiverWeights::from_logs);
-        *weights = kept.ok_or_else(|| {
-            NodeError::Input(format!(
-                "the checkpoint has no tensor \"{}\" of the weights of {receivers} receivers",
-                self.name
-            ))
+        let (name, receivers) = (&self.name, weights.logs().len());
+        let Some(tensor) = tensors.get(name) else {
+            let line =
+                format!("the checkpoint has no tensor \"{name}\" of the weights of {receivers} receivers");
+            return Err(NodeError::Input(line));
+        };
+        let logs = tensor.to_vec1::<f64>().ok().filter(|logs| logs.len() == receivers);
+        *weights = logs.and_then(ReceiverWeights::from_logs).ok_or_else(|| {
+            let what =
+                format!("no logarithms of the weights of {receivers} receivers, of which the largest is 0");
+            NodeError::Input(format!("the checkpoint's tensor \"{name}\" has {what}"))
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack_state;
+
+    fn weighting() -> Weighting {
+        let name = "receiver0/objective.log-weights".into();
+        Weighting { name, rate: 0.5, memory: 0.95, weights: Some(ReceiverWeights::uniform(2)) }
+    }
+
+    #[test]
+    fn weights_that_are_missing_are_told_from_impossible_ones() {
+        let mut moved = weighting();
+        moved.learn([&[1.0, 2.0][..], &[0.5][..]].into_iter());
+        let mut restored = weighting();
+        restored.restore(&pack_state(moved.tensors().unwrap(), 3).unwrap()).unwrap();
+        assert_eq!(restored.weights, moved.weights);
+        assert!(restored.factor(0) > 1.0);
+
+        let refused = |tensors: Vec<(String, Tensor)>| {
+            let line = weighting().restore(&pack_state(tensors, 3).unwrap()).unwrap_err().to_string();
+            assert!(line.contains(&weighting().name) && line.lines().count() == 1, "{line}");
+            line
+        };
+        assert!(refused(Vec::new()).contains("has no tensor"));
+        for logs in [vec![-1.0, -2.0], vec![0.0], vec![0.0, f64::NAN]] {
+            let count = logs.len();
+            let tensor = Tensor::from_vec(logs, count, &Device::Cpu).unwrap();
+            let line = refused(vec![(weighting().name, tensor)]);
+            assert!(line.ends_with("no logarithms of the weights of 2 receivers, of which the largest is 0"));
+        }
     }
 }

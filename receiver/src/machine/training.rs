@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use dib::AdamW;
+use dib::{AdamW, Phase};
 use node::{AirTime, Next, NodeError, ProfilerPhase};
 use proto::{
     When, encode_ticks,
@@ -216,7 +216,7 @@ impl ReceiverMachine {
             gradient_bytes: round.gradient_bytes,
             seconds: 0.0,
             work: self.profiler.take(),
-            missing: round.missing.report(&self.context),
+            missing: round.missing.report(&self.context, Phase::Train),
             air: round.air.report(&self.context, samples),
             entry_uses: round.air.entry_uses(&self.context, samples),
             links: round.links.iter().filter_map(|air| air.report(&self.context, samples)).collect(),

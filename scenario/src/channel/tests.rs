@@ -185,7 +185,7 @@ fn what_no_channel_can_be_is_refused_by_its_key() {
         ),
     ] {
         let message = parse(&format!("[[channel]]\n{tables}")).unwrap_err().to_string();
-        assert_eq!(message, format!("scenario: {expected}"), "{tables}");
+        assert_eq!(message, format!("my.toml: {expected}"), "{tables}");
     }
 }
 
@@ -230,7 +230,7 @@ fn a_kind_of_a_users_program_has_a_name_power_and_parameters() {
         ("train.baseline=gains", "train.baseline is \"gains\", which nobody sees"),
     ] {
         let refused = Scenario::parse(&format!("{SCENARIO}\n{own}"), "my.toml", &[set.into()]).unwrap_err();
-        assert!(refused.to_string().starts_with(&format!("scenario: {line}")), "{refused}");
+        assert!(refused.to_string().starts_with(&format!("my.toml: {line}")), "{refused}");
     }
 }
 
@@ -252,6 +252,6 @@ fn a_rate_of_what_arrives_wants_one_gain_for_all_its_samples() {
         &["channel=[{kind=\"awgn\",snr_db=5}]", "train.method=dlsc"],
     ] {
         let message = rayleigh(refused).unwrap_err();
-        assert!(message.starts_with("scenario: train.rate_at is \"received\", but "), "{message}");
+        assert!(message.starts_with("my.toml: train.rate_at is \"received\", but "), "{message}");
     }
 }

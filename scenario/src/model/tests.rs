@@ -85,7 +85,7 @@ fn kinds_with_sizes_alone_are_read_back_and_their_mistakes_named() {
         ),
         (
             "kind = \"points\"\nhidden = [0]",
-            "scenario: network.joint.hidden[0] is 0; it must be from 1 to 16384",
+            "my.toml: network.joint.hidden[0] is 0; it must be from 1 to 16384",
         ),
         ("kind = \"gru\"", "my.toml: line 1: hidden is missing"),
         ("kind = \"gru\"\nhidden = [3]", "my.toml: line 1: hidden: invalid type: sequence, expected usize"),
@@ -164,32 +164,32 @@ fn every_mistake_around_layers_is_one_line_that_names_the_key() {
         ),
         (
             "[network.encoder]\nLAYERS",
-            "scenario: network.encoder.outputs is missing: say how many values its head is to get of a sample",
+            "my.toml: network.encoder.outputs is missing: say how many values its head is to get of a sample",
         ),
         (
             "[network.encoder]\nLAYERS\noutputs = 0",
             "my.toml: line 1: outputs is 0; it must be from 1 to 16384",
         ),
-        ("[network.local]\nLAYERS\noutputs = 3", "scenario: network.local.outputs is for encoders alone"),
+        ("[network.local]\nLAYERS\noutputs = 3", "my.toml: network.local.outputs is for encoders alone"),
         (
             "[network.encoder]\nLAYERS\noutputs = 3\nhead = { kind = \"sequential\", layers = [\"relu\"], outputs = 3 }",
-            "scenario: network.encoder.head.outputs is for encoders alone",
+            "my.toml: network.encoder.head.outputs is for encoders alone",
         ),
         (
             "[network.encoder]\nLAYERS\noutputs = 3\nhead = { hidden = [0] }",
-            "scenario: network.encoder.head.hidden[0] is 0; it must be from 1 to 16384",
+            "my.toml: network.encoder.head.hidden[0] is 0; it must be from 1 to 16384",
         ),
         (
             "[network.selector]\nLAYERS\nshape = []",
-            "scenario: network.selector.shape: the number of its axes is 0; it must be from 1 to 3",
+            "my.toml: network.selector.shape: the number of its axes is 0; it must be from 1 to 3",
         ),
         (
             "[network.selector]\nLAYERS\norder = [0, 2]",
-            "scenario: network.selector.order is [0, 2]; it must name each of two or three axes once",
+            "my.toml: network.selector.order is [0, 2]; it must name each of two or three axes once",
         ),
         (
             "[network.selector]\nLAYERS\nshape = [2, 0]",
-            "scenario: network.selector.shape[1] is 0; it must be from 1 to 1048576",
+            "my.toml: network.selector.shape[1] is 0; it must be from 1 to 1048576",
         ),
     ] {
         let message = parse(&networks.replace("LAYERS", layers)).unwrap_err();
@@ -228,15 +228,15 @@ fn what_is_no_network_is_refused_in_one_line() {
         ),
         (
             "[network.encoder]\nhidden = [8, 0]",
-            "scenario: network.encoder.hidden[1] is 0; it must be from 1 to 16384",
+            "my.toml: network.encoder.hidden[1] is 0; it must be from 1 to 16384",
         ),
         (
             "[network.encoder.depth]\nhidden = [8]",
-            "scenario: network.encoder.depth describes a network for what no transmitter observes; there are fft, mel",
+            "my.toml: network.encoder.depth describes a network for what no transmitter observes; there are fft, mel",
         ),
         (
             "[network.local.mood]\nhidden = [8]",
-            "scenario: network.local.mood describes a network for what no receiver has the task; there are digit",
+            "my.toml: network.local.mood describes a network for what no receiver has the task; there are digit",
         ),
     ] {
         let message = parse(networks).unwrap_err();
@@ -244,7 +244,7 @@ fn what_is_no_network_is_refused_in_one_line() {
         assert_eq!(message.lines().count(), 1, "{message}");
     }
     let many = format!("[network.encoder]\nhidden = {:?}", [1; 65]);
-    let expected = "scenario: network.encoder.hidden: the number of its sizes is 65; it must be from 1 to 64";
+    let expected = "my.toml: network.encoder.hidden: the number of its sizes is 65; it must be from 1 to 64";
     assert_eq!(parse(&many).unwrap_err(), expected);
 }
 
@@ -287,10 +287,10 @@ fn every_mistake_around_files_is_one_line_that_names_the_key() {
             "weights = { file = \"a\", path = \"b\" }",
             "my.toml: line 1: weights: unknown field `path`, expected one of `file`, `sha256`, `names`",
         ),
-        ("weights = \"\"", "scenario: network.joint.weights is empty; name a safetensors file"),
+        ("weights = \"\"", "my.toml: network.joint.weights is empty; name a safetensors file"),
         (
             "weights = { file = \"a\", sha256 = \"0A\" }",
-            "scenario: network.joint.weights.sha256 is \"0A\"; it must be 64 of the digits 0 to 9 and a to f",
+            "my.toml: network.joint.weights.sha256 is \"0A\"; it must be 64 of the digits 0 to 9 and a to f",
         ),
         ("train = \"no\"", "my.toml: line 1: train: invalid type: string \"no\", expected a boolean"),
     ] {
@@ -305,10 +305,7 @@ fn a_users_kind_of_encoder_without_outputs_is_trunk_and_head_in_one() {
     let whole = "[network.encoder]\nkind = \"mine\"\n";
     assert_eq!(parse(whole).unwrap().encoder("fft").model.outputs, None);
     let with_head = parse(&format!("{whole}head = {{ hidden = [3] }}")).unwrap_err();
-    assert!(
-        with_head.starts_with("scenario: network.encoder.head is there without outputs: "),
-        "{with_head}"
-    );
+    assert!(with_head.starts_with("my.toml: network.encoder.head is there without outputs: "), "{with_head}");
     let divided = parse(&format!("train.task_input = \"film\"\n{whole}")).unwrap_err();
-    assert!(divided.starts_with("scenario: network.encoder.outputs is missing: "), "{divided}");
+    assert!(divided.starts_with("my.toml: network.encoder.outputs is missing: "), "{divided}");
 }

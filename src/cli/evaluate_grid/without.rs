@@ -1,13 +1,20 @@
 //! What networks reach that were trained without sensors that the grid turns off.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{bail, ensure};
-use coordinator::{RunFolder, Test};
+use anyhow::{Context, bail, ensure};
+use coordinator::{RunFolder, RunLock, Test, Trained};
 use scenario::Scenario;
 use serde_json::{Value, json};
 
-use crate::cli::evaluated::scale;
+use crate::{
+    cli::evaluated::{Checkpoint, evaluate, scale},
+    launch::whole::replace,
+};
 
 /// By how many points, in per cent of right answers, a network whose sensor is off may lie below one that was trained
 /// without it.
@@ -21,29 +28,75 @@ pub(super) struct Without {
 }
 
 impl Without {
-    /// Opens a run beside one with this scenario.
+    /// Opens a run beside one with this scenario, whose checkpoint is evaluated.
     ///
     /// # Errors
-    /// That it lacks no sensor, or differs in more than sensors that it lacks.
-    pub(super) fn open(scenario: &Scenario, folder: &Path) -> anyhow::Result<Self> {
-        let other = RunFolder::at(folder).scenario()?;
+    /// That it lacks no sensor, differs in more than sensors that it lacks, or cannot be evaluated likewise.
+    pub(super) fn open(
+        scenario: &Scenario,
+        folder: &Path,
+        checkpoint: &Checkpoint<'_>,
+    ) -> anyhow::Result<Self> {
+        let shown = folder.display();
+        let named = || format!("--without {shown}");
+        let other = RunFolder::at(folder).scenario_to_evaluate(checkpoint.set).with_context(named)?;
+        let without = Without::beside(scenario, &other, folder)?;
+        // It has that checkpoint, and is whole.
+        let _lock = RunLock::take(folder).with_context(named)?;
+        let trained = if checkpoint.best { Trained::open_best(folder) } else { Trained::open(folder) };
+        trained.with_context(named)?;
+        Ok(without)
+    }
+
+    /// What a run with another scenario, in a folder, lacks.
+    fn beside(scenario: &Scenario, other: &Scenario, folder: &Path) -> anyhow::Result<Self> {
         let shown = folder.display();
         let tasks = |scenario: &Scenario| -> Vec<String> {
             scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect()
         };
         ensure!(
-            (&other.data.source, tasks(&other)) == (&scenario.data.source, tasks(scenario)),
-            "--without {shown}: this run has another data set or other tasks; give one of the same"
+            tasks(other) == tasks(scenario),
+            "--without {shown}: this run has other tasks; give one of the same"
         );
+        // A path may be another way to the same files, and rows that are held out are training's.
+        let is_of_test = |key: &str| {
+            let is_of_data = key.starts_with("data.") || key.starts_with("mmfi.");
+            is_of_data && !["data.path", "data.hold_out", "data.groups"].contains(&key)
+        };
+        let mut changes = scenario.changes(other).into_iter();
+        if let Some(change) = changes.find(|change| is_of_test(&change.key)) {
+            bail!("--without {shown}: this run has other data, by {change}; give one with the same");
+        }
         let sensors = |scenario: &Scenario| -> Vec<Vec<String>> {
             scenario.transmitter.iter().map(|transmitter| transmitter.modalities.clone()).collect()
         };
-        match missing(&sensors(scenario), &sensors(&other)) {
+        match missing(&sensors(scenario), &sensors(other)) {
             Some(missing) if !missing.is_empty() => {
                 Ok(Without { folder: folder.to_owned(), sensors: missing })
             }
             Some(_) => bail!("--without {shown}: this run has the same sensors; give one that lacks some"),
             None => bail!("--without {shown}: this run has sensors that the evaluated one lacks"),
+        }
+    }
+
+    /// Evaluates it as the checkpoint beside which it stands. The evaluation that its folder holds stays as it was.
+    pub(super) fn evaluate(&self, checkpoint: &Checkpoint<'_>, log: &Path) -> anyhow::Result<Test> {
+        let path = self.folder.join("evaluation.json");
+        let shown = || path.display().to_string();
+        let before = match fs::read(&path) {
+            Ok(content) => Some(content),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(shown),
+        };
+        let evaluated = evaluate(&Checkpoint { folder: &self.folder, ..*checkpoint }, log, &[]);
+        let restored = match before {
+            Some(content) => replace(&path, &content),
+            None => fs::remove_file(&path),
+        };
+        match restored {
+            // Without a file before, a failed evaluation leaves none.
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(shown),
+            _ => Ok(evaluated.with_context(|| self.folder.display().to_string())?.test),
         }
     }
 
@@ -58,8 +111,8 @@ impl Without {
     }
 }
 
-/// The sensors of the transmitters of one network that another lacks, whose transmitters have a part of them each, in the
-/// same order; none if they have anything else. With as many transmitters, each has its counterpart.
+/// The sensors of the transmitters of one network that another lacks, whose transmitters have a part of them each, in
+/// the same order; none if they have anything else. With as many transmitters, each has its counterpart.
 fn missing(all: &[Vec<String>], others: &[Vec<String>]) -> Option<Vec<String>> {
     let (mut sensors, mut left) = (Vec::new(), others);
     for (k, own) in all.iter().enumerate() {

@@ -140,7 +140,7 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
         all.push(Listed::new(
             format!("joint decoder of {task}"),
             &scenario.joint(task),
-            &[scenario.joint_features() + at_receiver + scenario.mask_inputs()],
+            &[most(&|t| scenario.joint_inputs(t), scenario.receivers())],
             outputs,
         )?);
         let inputs = [2 * d + at_receiver.min(1)];

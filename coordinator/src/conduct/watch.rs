@@ -1,0 +1,59 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The longest wait for an event: then nodes are looked at, whether one is silent.
+pub(super) const LOOK: Duration = Duration::from_millis(500);
+
+/// A wait that took longer means that this process did not run: someone had stopped it (Ctrl-Z, then `fg`), or the
+/// machine was suspended.
+const STOOD_STILL: Duration = Duration::from_secs(2);
+
+/// Tells a standstill of this process by a wait that took too long.
+///
+/// Only waits count: while the conductor itself works, as when it commits a checkpoint to a slow store, others go on
+/// hearing the nodes.
+#[derive(Default)]
+pub(super) struct Watch {
+    since: Option<Instant>,
+}
+
+impl Watch {
+    /// A wait of at most [`LOOK`] begins.
+    pub(super) fn begin(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// It is over, or was given up since: the time for which this process stood still in it, if it did.
+    pub(super) fn end(&mut self) -> Option<Duration> {
+        let gap = self.since.take()?.elapsed();
+        (gap > STOOD_STILL).then_some(gap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_took_too_long_is_a_standstill_and_work_of_its_own_is_none() {
+        let (mut watch, long) = (Watch::default(), Duration::from_secs(30));
+        assert_eq!(watch.end(), None);
+        watch.begin();
+        advance(LOOK).await;
+        assert_eq!(watch.end(), None);
+        // A checkpoint goes to a slow store.
+        advance(long).await;
+        assert_eq!(watch.end(), None);
+        watch.begin();
+        advance(LOOK).await;
+        assert_eq!(watch.end(), None);
+
+        watch.begin();
+        advance(long).await;
+        assert!(watch.end().is_some_and(|gap| gap >= long));
+        assert_eq!(watch.end(), None, "it counts once");
+    }
+}
