@@ -87,6 +87,7 @@ impl Doors {
                         files: Vec::new(),
                         same_build: false,
                         libraries: Vec::new(),
+                        widths: vec![1],
                     });
                     Ok(Idle)
                 })
@@ -145,7 +146,7 @@ impl Machine for Idle {
 }
 
 fn over(network: &Network) -> Security {
-    Security::default().over(link::Network::Simulated(Arc::new(network.clone())))
+    Security::default().over(link::Transport::Simulated(Arc::new(network.clone())))
 }
 
 fn coordinator_options(network: &Network, folder: &TempDir) -> coordinator::Options {
@@ -154,6 +155,8 @@ fn coordinator_options(network: &Network, folder: &TempDir) -> coordinator::Opti
     coordinator::Options {
         scenario: Scenario::parse(SCENARIO, "fuzz", &[]).expect("it is valid"),
         mode: Mode::ResumeOrStart,
+        best: false,
+        command: "fuzzing".into(),
         folder: folder.path().join("run"),
         store: Some(Store::in_memory()),
         listen: (Ipv4Addr::LOCALHOST, COORDINATOR).into(),
@@ -161,6 +164,12 @@ fn coordinator_options(network: &Network, folder: &TempDir) -> coordinator::Opti
         insecure: true,
         json: true,
         verify: false,
+        stop_after: None,
+        tensorboard: None,
+        tui: false,
+        otlp: None,
+        page: coordinator::PageAddress::Off,
+        health: node::Health::default(),
         deadlines: Deadlines {
             join: ages,
             rejoin: ages,
@@ -187,9 +196,11 @@ fn node_options(network: &Network) -> node::Options {
         patience: 60,
         end_with_parent: false,
         shares_data: false,
-        network: link::Network::Simulated(Arc::new(network.clone())),
+        network: link::Transport::Simulated(Arc::new(network.clone())),
         shutdown: Shutdown::default(),
         health: None,
+        otlp: None,
+        traces: node::Traces::default(),
         state_of_health: node::Health::default(),
     }
 }
