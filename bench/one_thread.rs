@@ -72,7 +72,7 @@ fn setup(scenario: Scenario, folder: Option<PathBuf>) -> anyhow::Result<Setup> {
     let source = node::data_source(&scenario, folder)?;
     let modalities: Vec<String> =
         scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect();
-    let tasks: Vec<String> = scenario.receiver.iter().map(|node| node.task.clone()).collect();
+    let tasks = scenario.tasks();
     let needs = data::Needs { modalities: &modalities, tasks: &tasks };
     let dataset = source.open(seed, &needs)?;
     Ok(Setup { scenario: scenario.into(), seed, dataset: dataset.into() })

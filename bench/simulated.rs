@@ -8,7 +8,7 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use dib::coding::{
-    Block, Component, Encoder, Gaussian, Marginal, Numbers, SharedPrior, Simulated, divergence,
+    Block, Component, Encoder, Gaussian, Marginal, Numbers, SharedPrior, bias_of, divergence, percentile_99,
 };
 use randomness::{Purpose, Seed, Stream};
 
@@ -128,7 +128,7 @@ struct Found {
     samples: usize,
     choices: usize,
     inexact: usize,
-    /// That choosing took.
+    /// Seconds of choosing.
     seconds: f64,
     /// Of the streams.
     bits: f64,
@@ -149,7 +149,7 @@ impl Found {
         "samples | KL, nats | D_inf, nats | bits | target | ms | not exact, % | bias, nats | apart";
     const RULE: &str = "--- | --- | --- | --- | --- | --- | --- | --- | ---";
 
-    /// Adds what a sample, or many, should take in as many blocks, given KL of each in nats.
+    /// Adds KL and the target of samples, given KL of each block in nats.
     fn aim(&mut self, samples: usize, divergences: &[f64]) {
         for divergence in divergences {
             let bits = divergence / std::f64::consts::LN_2;
@@ -164,7 +164,7 @@ impl Found {
             "{} | {:.2} | {:.1} | {:.2} | {:.2} | {:.3} | {:.2} | {:+.2} | {:.2}",
             self.samples,
             mean(self.divergence),
-            Simulated::percentile_99(&self.log_weights),
+            percentile_99(&self.log_weights),
             mean(self.bits),
             mean(self.target),
             1e3 * mean(self.seconds),
@@ -175,7 +175,7 @@ impl Found {
     }
 }
 
-/// Samples of a block of such dimensions.
+/// Simulates a block of equal dimensions, sample by sample.
 fn of_block(dimensions: usize, deviation: f64, arguments: &Arguments) -> Found {
     let prior = marginal(ACTIVE);
     let block = Block::new(vec![prior.clone(); dimensions]);
@@ -201,7 +201,7 @@ fn of_block(dimensions: usize, deviation: f64, arguments: &Arguments) -> Found {
         for (gaussian, value) in target.iter().zip(&chosen.values) {
             let (divergence, value) = (divergence(&prior, *gaussian), f64::from(*value));
             sum += divergence;
-            found.bias += Simulated::bias_of(&prior, *gaussian, divergence, value);
+            found.bias += bias_of(&prior, *gaussian, divergence, value);
             found.noise.push((value - gaussian.mean) / gaussian.deviation);
         }
     }
@@ -242,7 +242,7 @@ fn of_entry(
         found.choices += simulated.choices();
         found.inexact += simulated.inexact;
         found.bias += ROWS as f64 * simulated.bias;
-        found.log_weights.push(simulated.largest_log_weight());
+        found.log_weights.push(simulated.log_weight_99());
         found.aim(ROWS, &simulated.block_divergences());
         let values = simulated.values.iter().zip(means.iter().zip(&deviations));
         found

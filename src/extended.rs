@@ -86,11 +86,11 @@ impl Program {
         self
     }
 
-    /// Says that this process is the command `pom2dib`, with its allocator and without anything else, so that it may
-    /// begin anew. A program of somebody's own may have done something before.
+    /// Declares that this process is the command `pom2dib`, with its allocator: it may replace itself by exec. Other
+    /// programs may have started work before.
     #[doc(hidden)]
     pub fn alone(self) -> Self {
-        program::is_alone();
+        program::set_alone();
         self
     }
 

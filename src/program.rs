@@ -1,6 +1,15 @@
 //! How this program is started again: nodes and runs are processes of it.
 
-use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// How to start a program that has no executable of its own.
 pub(crate) struct Start {
@@ -19,23 +28,22 @@ pub(crate) fn started_by(start: Start) {
 }
 
 /// What keeps mimalloc from returning freed memory to the system, if a process begins with it.
-pub(crate) const KEEPS_FREED_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
+const KEEPS_FREED_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 
 /// Set where this process is the command `pom2dib` and nothing else.
-static ALONE: OnceLock<()> = OnceLock::new();
+static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Says that this process is the command `pom2dib` and nothing else: it may begin anew.
-pub(crate) fn is_alone() {
-    let _ = ALONE.set(());
+pub(crate) fn set_alone() {
+    ALONE.store(true, Ordering::Relaxed);
 }
 
-/// Lets this process keep freed memory, for one in which nodes compute: every round allocates and frees the same
-/// megabytes, and page faults would take a tenth of the time. The allocator looks at the environment when a process
-/// begins, so that this one begins anew, with the same number, words and open files. To be called before anything is
-/// done. Nothing happens where the variable is set already, or in another program, whose allocator may be another.
+/// Replaces this process by itself (exec: same pid, arguments and open files) with `MIMALLOC_PURGE_DELAY` set, which
+/// mimalloc reads at start. Page faults would take a tenth of a round. Does nothing if the variable is set, or in
+/// another program. Call it first.
 pub(crate) fn keep_freed_memory() {
     let (name, value) = KEEPS_FREED_MEMORY;
-    if ALONE.get().is_none() || std::env::var_os(name).is_some() {
+    if !ALONE.load(Ordering::Relaxed) || std::env::var_os(name).is_some() {
         return;
     }
     let Ok(file) = std::env::current_exe() else { return };
@@ -46,13 +54,21 @@ pub(crate) fn keep_freed_memory() {
     let _ = command.exec();
 }
 
-/// A command that starts this program again, without arguments. No other code knows how.
+/// A command that starts this program again, without arguments. No other code knows how. The process keeps freed
+/// memory unless `MIMALLOC_PURGE_DELAY` is set.
 pub(crate) fn again() -> std::io::Result<Command> {
-    let Some((first, others)) = START.get().and_then(|start| start.command.split_first()) else {
-        return Ok(Command::new(executable()?));
+    let mut command = match START.get().and_then(|start| start.command.split_first()) {
+        Some((first, others)) => {
+            let mut command = Command::new(first);
+            command.args(others);
+            command
+        }
+        None => Command::new(executable()?),
     };
-    let mut command = Command::new(first);
-    command.args(others);
+    let (name, value) = KEEPS_FREED_MEMORY;
+    if std::env::var_os(name).is_none() {
+        command.env(name, value);
+    }
     Ok(command)
 }
 

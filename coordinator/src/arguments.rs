@@ -130,6 +130,10 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub stop_after: Option<u64>,
 
+    /// Evaluate without writing evaluation.json: for commands that compare evaluations
+    #[arg(long, hide = true, requires = "evaluate")]
+    pub print_only: bool,
+
     /// The command that started the run, if it differs from this one
     #[arg(long, hide = true)]
     pub command: Option<String>,
@@ -199,6 +203,7 @@ impl Arguments {
             verify: self.verify,
             page: self.page.unwrap_or(self.usual_page()),
             stop_after: self.stop_after,
+            print_only: self.print_only,
             tensorboard: self.tensorboard.clone(),
             tui: self.tui,
             otlp: self.otlp.clone(),

@@ -50,13 +50,13 @@ pub struct OwnU {
     pub transmitters: Vec<Vec<f32>>,
 }
 
-/// u at a tick of training: what all nodes share, or what every node draws for itself, beside an empty one.
+/// u at a tick of training: the shared one; or an empty one, with each node's own.
 pub(crate) fn u_at(scenario: &Scenario, tick: u64) -> (Vec<f32>, Option<OwnU>) {
     let (seed, dim) = (Seed::from_number(scenario.seed), scenario.network.feature_dim);
     let kind = node::common_randomness(scenario.train.common_randomness);
     let of = |node| kind.draw(seed, Phase::Train, node, tick, dim);
     if scenario.train.common_randomness != CommonRandomness::Private {
-        // Whichever node is asked.
+        // All nodes draw the same.
         return (of(SelectorNode::Receiver(0)), None);
     }
     let receivers = (0..scenario.receivers()).map(|t| of(SelectorNode::Receiver(t))).collect();

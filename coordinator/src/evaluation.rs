@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use node::Role;
 use proto::v1::{Cluster, EntryRate, ReceiverPass, TransmitterPass, report::Report};
@@ -67,7 +67,7 @@ impl Evaluation {
             receiver_count: scenario.receivers(),
             classes,
             rate_sent_is_estimate: scenario.rate_sent_is_estimate(),
-            tasks: scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect(),
+            tasks: scenario.tasks(),
         }
     }
 
@@ -77,8 +77,8 @@ impl Evaluation {
         Evaluation { first, passes, ..Evaluation::new(scenario, Vec::new()) }
     }
 
-    /// Takes the report of a pass that is due; any other event is returned.
-    pub(crate) fn take(&mut self, event: Event) -> Result<Option<Event>, CoordinatorError> {
+    /// Takes the report of a pass that is due; breaks with any other event.
+    pub(crate) fn take(&mut self, event: Event) -> Result<ControlFlow<Event>, CoordinatorError> {
         match event {
             Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverPass(report))
                 if self.expects(Role::Receiver, index, report.pass) =>
@@ -90,9 +90,9 @@ impl Evaluation {
             {
                 self.transmitter(index, report)?
             }
-            event => return Ok(Some(event)),
+            event => return Ok(ControlFlow::Break(event)),
         }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
     fn expects(&self, role: Role, index: usize, pass: u64) -> bool {
@@ -109,7 +109,7 @@ impl Evaluation {
         }
     }
 
-    pub(crate) fn receiver(&mut self, t: usize, report: ReceiverPass) -> Result<(), CoordinatorError> {
+    fn receiver(&mut self, t: usize, report: ReceiverPass) -> Result<(), CoordinatorError> {
         let due = self.due(Role::Receiver, t);
         check::receiver_pass(&report, self.first + due, t, &self.modalities)
             .map_err(CoordinatorError::blame(format!("receiver {t}")))?;
@@ -122,7 +122,7 @@ impl Evaluation {
         Ok(())
     }
 
-    pub(crate) fn transmitter(&mut self, k: usize, report: TransmitterPass) -> Result<(), CoordinatorError> {
+    fn transmitter(&mut self, k: usize, report: TransmitterPass) -> Result<(), CoordinatorError> {
         let due = self.due(Role::Transmitter, k);
         check::transmitter_pass(&report, self.first + due, k, self.receiver_count, &self.modalities)
             .map_err(CoordinatorError::blame(format!("transmitter {k}")))?;

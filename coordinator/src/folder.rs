@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use scenario::{Objective, Scenario};
+use scenario::Scenario;
 use store::Store;
 
 use crate::{
@@ -43,15 +43,9 @@ const RUN_FILES: [&str; 15] = [
     ::page::MOMENTS,
 ];
 
-/// What [`leave_out_training`] sets.
-const OF_TRAINING_ALONE: [&str; 2] = ["train.objective=sum", "train.modality_dropout=0.0"];
-
-/// Leaves out of a scenario what has a meaning in training alone, and with which some links and channels are refused:
-/// in an evaluation and in service nobody is told costs, and nothing is dropped.
-pub(crate) fn leave_out_training(scenario: &mut Scenario) {
-    scenario.train.objective = Objective::Sum;
-    scenario.train.modality_dropout = 0.0;
-}
+/// Resets what has a meaning in training alone; some links and channels are refused with it. An evaluation and a service
+/// send no costs and drop nothing.
+const WITHOUT_TRAINING: [&str; 2] = ["train.objective=sum", "train.modality_dropout=0.0"];
 
 impl RunFolder {
     /// The folder at a path, with any content.
@@ -140,14 +134,11 @@ impl RunFolder {
                 )));
             }
         }
-        // Checked without what training alone has: other links and channels may not go with that.
-        let all = match set.is_empty() {
-            true => Vec::new(),
-            false => [set, &OF_TRAINING_ALONE.map(str::to_owned)].concat(),
-        };
-        let mut scenario = self.changed_scenario(&all)?;
-        leave_out_training(&mut scenario);
-        Ok(scenario)
+        // Only errors of an unchanged file have line numbers.
+        if set.is_empty() {
+            self.scenario()?;
+        }
+        self.changed_scenario(&[set, &WITHOUT_TRAINING.map(str::to_owned)].concat())
     }
 
     /// The same, changed by these assignments.
@@ -232,6 +223,8 @@ impl RunFolder {
 
 #[cfg(test)]
 mod tests {
+    use scenario::Objective;
+
     use super::*;
 
     fn scenario() -> Scenario {

@@ -237,12 +237,14 @@ pub fn rewind(from: &Path, to: &Path, round: u64) -> Result<u64, CoordinatorErro
 /// Checks that a checkpoint fits: networks must have the same shapes, and weights of receivers must be there if they are
 /// to move.
 fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), CoordinatorError> {
+    if (before.train.objective, after.train.objective) == (Objective::Sum, Objective::Worst) {
+        let line = "train.objective cannot become \"worst\" from a checkpoint on that was trained for the \"sum\": it has no \
+                    weights of receivers; train anew without --from";
+        return Err(CoordinatorError::Input(line.into()));
+    }
     let nodes = |scenario: &Scenario| {
         let modalities = scenario.transmitter.iter().map(|node| node.modalities.clone());
-        (
-            modalities.collect::<Vec<_>>(),
-            scenario.receiver.iter().map(|node| node.task.clone()).collect::<Vec<_>>(),
-        )
+        (modalities.collect::<Vec<_>>(), scenario.tasks())
     };
     let ((observed, tasks), (observed_after, tasks_after)) = (nodes(before), nodes(after));
     let changes = before.changes(after);
@@ -253,11 +255,6 @@ fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), Coordinator
         Some(change) => change.to_string(),
         None if observed != observed_after => "modalities of transmitters".into(),
         None if tasks != tasks_after => "tasks of receivers".into(),
-        None if (before.train.objective, after.train.objective) == (Objective::Sum, Objective::Worst) => {
-            let line = "train.objective cannot become \"worst\" from a checkpoint on that was trained for the \"sum\": it has no \
-                        weights of receivers; train anew without --from";
-            return Err(CoordinatorError::Input(line.into()));
-        }
         None => return Ok(()),
     };
     Err(CoordinatorError::Input(format!(

@@ -33,6 +33,8 @@ pub struct Options {
     pub verify: bool,
     /// End after this many rounds: for looking at a round again.
     pub stop_after: Option<u64>,
+    /// Evaluate without writing `evaluation.json`.
+    pub print_only: bool,
     /// Where the run's page is served.
     pub page: PageAddress,
     /// Folder for an event file of TensorBoard.

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use node::Role;
 use proto::v1::{ReceiverRound, Spent, TransmitterRound, report::Report};
@@ -258,21 +258,24 @@ impl Rounds {
         self.next + self.pending.values().take_while(|pending| whole(pending)).count() as u64
     }
 
-    /// Takes the report of a round that is due, and returns the metrics of the last round that is whole with it, if any
-    /// is; any other event is returned.
-    pub(crate) fn take(&mut self, event: Event) -> Result<Result<Option<Metrics>, Event>, CoordinatorError> {
+    /// Takes the report of a round that is due, and continues with the metrics of the last round that is whole with it,
+    /// if any is; breaks with any other event.
+    pub(crate) fn take(
+        &mut self,
+        event: Event,
+    ) -> Result<ControlFlow<Event, Option<Metrics>>, CoordinatorError> {
         match event {
             Event::Report(_, Member { role: Role::Receiver, index }, Report::ReceiverRound(report))
                 if report.round == self.due(Role::Receiver, index) =>
             {
-                self.receiver(index, report).map(Ok)
+                self.receiver(index, report).map(ControlFlow::Continue)
             }
             Event::Report(_, Member { role: Role::Transmitter, index }, Report::TransmitterRound(report))
                 if report.round == self.due(Role::Transmitter, index) =>
             {
-                self.transmitter(index, report).map(Ok)
+                self.transmitter(index, report).map(ControlFlow::Continue)
             }
-            event => Ok(Err(event)),
+            event => Ok(ControlFlow::Break(event)),
         }
     }
 
@@ -285,11 +288,7 @@ impl Rounds {
         self.next + self.pending.values().filter(has_reported).count() as u64
     }
 
-    pub(crate) fn receiver(
-        &mut self,
-        t: usize,
-        report: ReceiverRound,
-    ) -> Result<Option<Metrics>, CoordinatorError> {
+    fn receiver(&mut self, t: usize, report: ReceiverRound) -> Result<Option<Metrics>, CoordinatorError> {
         let due = self.due(Role::Receiver, t);
         let sizes = (self.modalities.iter().sum(), self.transmitters);
         check::receiver_round(&report, due, sizes, self.ticks)
@@ -298,7 +297,7 @@ impl Rounds {
         self.log_whole()
     }
 
-    pub(crate) fn transmitter(
+    fn transmitter(
         &mut self,
         k: usize,
         report: TransmitterRound,

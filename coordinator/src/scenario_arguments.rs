@@ -71,7 +71,7 @@ impl ScenarioArguments {
         self.read().map_err(|error| error.of(&self.origin()))
     }
 
-    /// What errors call the scenario: the path of its file, or that it is built in.
+    /// The scenario's name in errors: its path, or "the built-in ...".
     pub fn origin(&self) -> String {
         match (self.built_in(), &self.scenario) {
             (None, Some(path)) => path.display().to_string(),

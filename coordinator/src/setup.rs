@@ -6,8 +6,8 @@ use scenario::Scenario;
 
 use crate::{
     Binding, CoordinatorError, Manifest, Mode, Options, RunFolder, Written, checkpoints::Checkpoints,
-    folder::leave_out_training, further::Lineage, incarnations, lock, service::Current, started::Started,
-    summary::hex, totals::Totals, validation::Best,
+    further::Lineage, incarnations, lock, service::Current, started::Started, summary::hex, totals::Totals,
+    validation::Best,
 };
 
 /// The highest valid incarnation: far above that of any run, and it can still be incremented.
@@ -228,7 +228,8 @@ async fn go_on(folder: &RunFolder, checkpoints: &Checkpoints, round: u64) -> Res
 /// The scenario with which the run began; only the locations of data and checkpoints and the evaluation settings may
 /// differ.
 fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, CoordinatorError> {
-    let mut scenario = folder.scenario()?;
+    let mut scenario =
+        if options.mode == Mode::Evaluate { folder.scenario_to_evaluate(&[])? } else { folder.scenario()? };
     scenario.data.path = options.scenario.data.path.clone().or(scenario.data.path);
     scenario.checkpoint.store = options.scenario.checkpoint.store.clone().or(scenario.checkpoint.store);
     if options.mode == Mode::Evaluate {
@@ -236,7 +237,6 @@ fn own_scenario(folder: &RunFolder, options: &Options) -> Result<Scenario, Coord
         scenario.straggler = options.scenario.straggler;
         scenario.link.clone_from(&options.scenario.link);
         scenario.channel.clone_from(&options.scenario.channel);
-        leave_out_training(&mut scenario);
     }
     if options.mode == Mode::ResumeOrStart && scenario != options.scenario {
         let folder = folder.path().display();

@@ -415,7 +415,7 @@ task = "parity"
 
     /// Where E_k counts features, the cap takes nothing from two receivers that are sent the same one.
     #[test]
-    fn of_features_that_know_no_receiver_those_grants_are_verified_that_their_cap_leaves() {
+    fn multicast_grants_are_verified_against_the_cap_on_features() {
         let (_, mut receivers, transmitters) = honest();
         let multicast = ["network.multicast=true".to_owned()];
         let verifier = Verifier::new(&Scenario::parse(SCENARIO, "test", &multicast).unwrap());

@@ -38,7 +38,7 @@ impl Range {
         rows.into_iter().fold(start, |range, row| row.iter().fold(range, wider))
     }
 
-    /// What [`scale`](Self::scale) does, as constants.
+    /// The constants of [`scale`](Self::scale).
     pub(crate) fn scaling(self) -> Scaling {
         let (low, high) = (f64::from(self.low), f64::from(self.high));
         let width = if high > low { high - low } else { f64::INFINITY };
@@ -70,7 +70,7 @@ pub(crate) fn standardised(pixel: u8) -> f32 {
     (f32::from(pixel) / 255.0 - MEAN) / DEVIATION
 }
 
-/// What [`standardised`] does, as constants, to a pixel from 0 to 255.
+/// The constants of [`standardised`] for pixels from 0 to 255.
 pub(crate) fn pixel_scaling() -> Scaling {
     Scaling { shift: vec![255.0 * f64::from(MEAN)], scale: vec![255.0 * f64::from(DEVIATION)] }
 }

@@ -126,8 +126,8 @@ pub trait Dataset: Send + Sync {
     /// what was fitted on the training rows is applied. Default: they stay as they are.
     fn normalise(&self, _modality: &str, _values: &mut [f32]) {}
 
-    /// The constants with which [`read`](Self::read) has scaled a modality's values, as the last step, for programs that
-    /// prepare samples themselves. None: there are none, or [`kept`](Self::kept) has them.
+    /// The constants of the last step of [`read`](Self::read), which scales a modality's values: for programs that
+    /// prepare samples themselves. `None` if there are none, or if [`kept`](Self::kept) has them.
     fn scaling(&self, _modality: &str) -> Option<Scaling> {
         None
     }
@@ -167,12 +167,12 @@ pub trait Dataset: Send + Sync {
     /// For each test sample the index of the recording that it shares with others: the clusters of a bootstrap.
     fn clusters(&self) -> Vec<u32>;
 
-    /// For each test sample its recording, where those of a recording lie side by side in the order of time: what a
-    /// sensor that lags behind would show is the value of a sample before. `named` is the array that tells, of data
-    /// sets that have such (`evaluation.recordings`). None: samples do not follow each other in time, or nobody knows.
+    /// For each test sample the index of its recording, if the samples of a recording are neighbours in order of time:
+    /// a sensor that lags behind shows the value of an earlier sample. `named` is `evaluation.recordings`, the array of
+    /// recordings, for data sets that have one. `None` if samples are not in order of time, or their order is unknown.
     ///
     /// # Errors
-    /// What is wrong with that array, with its file.
+    /// The file of that array, and what is wrong with it.
     fn recordings(&self, _named: Option<&str>) -> Result<Option<Vec<u32>>, DataError> {
         Ok(None)
     }

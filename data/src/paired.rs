@@ -74,7 +74,7 @@ struct Pixels {
 struct Spectra {
     train: Vec<f32>,
     test: Vec<f32>,
-    /// How they were scaled.
+    /// The constants of their scaling.
     scaling: Scaling,
 }
 
@@ -108,8 +108,8 @@ impl PairedDigits {
         PairedDigits { rows: Arc::new(rows), read_ahead: OnceLock::new() }
     }
 
-    /// One for each of several nodes of this process, which hold their rows once: those of all that any transmitter
-    /// observes. `open` opens what is needed. Whoever observes nothing opens its own: labels are small.
+    /// The data set of a node that shares rows with other nodes of this process. The shared rows have the modalities of
+    /// all transmitters; a node without modalities, or with others, has rows of its own. `open` opens what is needed.
     ///
     /// # Errors
     /// Those of `open`.
@@ -129,7 +129,7 @@ impl PairedDigits {
     }
 }
 
-/// What nodes of this process share.
+/// The rows that nodes of this process share.
 static OPEN: Open<Rows> = Open::new();
 
 impl Rows {

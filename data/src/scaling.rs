@@ -1,13 +1,13 @@
-//! Constants that a modality's values are scaled with.
+//! The constants of a modality's scaling.
 
 use crate::arrays::Map;
 
-/// Value x of position i becomes (x - `shift[i]`) / `scale[i]`. One number stands for all positions.
+/// Value x of position i becomes (x - `shift[i]`) / `scale[i]`. A single number holds for all positions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaling {
-    /// What is subtracted.
+    /// The numbers that are subtracted.
     pub shift: Vec<f64>,
-    /// What the difference is divided by. Infinite where training values do not differ: they become 0.
+    /// The divisors of the differences; infinite where all training values are equal, so that they become 0.
     pub scale: Vec<f64>,
 }
 

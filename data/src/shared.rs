@@ -1,4 +1,4 @@
-//! What several nodes of one process hold once: rows, as long as any of the nodes uses them.
+//! Rows that several nodes of one process share, as long as any of the nodes uses them.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -11,7 +11,7 @@ pub(crate) struct Open<R> {
     known: Mutex<Vec<Place<R>>>,
 }
 
-/// Where the rows of a data set are, as a run with a seed sees it; whoever reads them holds the lock meanwhile.
+/// The place of the rows of a data set, for the settings and the seed of a run. Its lock is held while rows are read.
 struct Place<R> {
     settings: Settings,
     seed: Seed,
@@ -23,10 +23,10 @@ impl<R> Open<R> {
         Open { known: Mutex::new(Vec::new()) }
     }
 
-    /// The rows that are open already, or those that `read` gives. Who asks while another reads them waits for that.
+    /// The rows that are open already, or those that `read` returns. A call waits while another call reads them.
     ///
     /// # Errors
-    /// Those of `read`; then nothing is open, and whoever asks next tries again.
+    /// Those of `read`; then nothing is open, and the next call reads again.
     pub(crate) fn rows(
         &self,
         settings: &Settings,
@@ -34,7 +34,7 @@ impl<R> Open<R> {
         read: impl FnOnce() -> Result<Arc<R>, DataError>,
     ) -> Result<Arc<R>, DataError> {
         let place = self.place(settings, seed);
-        // Rows are entered when they are complete: what a panic leaves behind is as good as anything.
+        // Rows are entered only when they are complete, so that a poisoned lock is as good as any.
         let mut open = place.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rows) = open.upgrade() {
             return Ok(rows);
@@ -46,7 +46,7 @@ impl<R> Open<R> {
 
     fn place(&self, settings: &Settings, seed: Seed) -> Arc<Mutex<Weak<R>>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of those that nobody uses, nor is about to read, nothing stays. (Nobody else has the lock of such a place.)
+        // Removes places without users and readers. `lock` does not wait: only `known` refers to them.
         known.retain(|place| {
             Arc::strong_count(&place.rows) > 1
                 || place.rows.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_read_once_for_all_that_use_them_and_anew_when_nobody_does() {
+    fn rows_are_read_once_and_again_after_their_last_use() {
         let (open, reads) = (Open::new(), AtomicUsize::new(0));
         let rows = |settings: &Settings, seed: u64| {
             let read = || Ok(Arc::new(reads.fetch_add(1, Ordering::Relaxed)));
@@ -91,15 +91,15 @@ mod tests {
         let frozen = here.clone().with("frozen_audio", true);
         let others = [rows(&there, 1), rows(&here, 2), rows(&frozen, 1)];
         assert_eq!((*first, others.map(|rows| *rows)), (0, [1, 2, 3]));
-        assert_eq!(*rows(&there, 1), 4, "rows that nobody used were kept");
+        assert_eq!(*rows(&there, 1), 4, "unused rows were kept");
         drop(first);
-        assert_eq!(*rows(&here, 1), 5, "rows that nobody used were kept");
+        assert_eq!(*rows(&here, 1), 5, "unused rows were kept");
         rows(&there, 3);
-        assert_eq!(open.known.lock().unwrap().len(), 1, "places that nobody uses are kept");
+        assert_eq!(open.known.lock().unwrap().len(), 1, "unused places were kept");
     }
 
     #[test]
-    fn whoever_asks_while_another_reads_waits_for_the_same_rows() {
+    fn calls_during_a_read_wait_for_the_same_rows() {
         let (open, reads, all) = (Open::new(), AtomicUsize::new(0), Barrier::new(8));
         let rows = || {
             all.wait();
@@ -108,7 +108,7 @@ mod tests {
                 Ok(Arc::new(reads.fetch_add(1, Ordering::Relaxed)))
             };
             let rows = open.rows(&settings("here"), Seed::from_number(1), read).unwrap();
-            // They stay open until the last has asked.
+            // Rows stay open until all threads have them.
             all.wait();
             *rows
         };
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_cannot_be_read_are_not_open() {
+    fn a_failed_read_leaves_nothing_open() {
         let open = Open::new();
         let fails = || Err(DataError::malformed(Path::new("here"), "is damaged"));
         assert!(open.rows(&settings("here"), Seed::from_number(1), fails).is_err());

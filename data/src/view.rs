@@ -133,7 +133,7 @@ impl Dataset for View {
         self.clusters.clone().unwrap_or_else(|| self.inner.clusters())
     }
 
-    /// Only of the test split as it is: of other rows nobody has said that they follow each other.
+    /// Only of the whole test split: other rows are not known to be in order of time.
     fn recordings(&self, named: Option<&str>) -> Result<Option<Vec<u32>>, DataError> {
         match (self.test.split, &self.test.rows) {
             (Split::Test, None) => self.inner.recordings(named),

@@ -53,7 +53,7 @@ pub enum SparseTerm {
     Global,
 }
 
-/// The cost of a receiver at a tick: its objective, plus `empty_penalty` if no entry was granted (section VII-A has 1),
+/// The cost of a receiver at a tick: its objective, plus `empty_penalty` if no entry was granted (1 in section VII-A),
 /// plus `gamma` for every entry and request that the sparse term counts.
 ///
 /// `granted_own` and `granted_all` are numbers of entries, of this receiver and of all; `requests` is the number
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_penalty_is_for_receivers_without_an_entry_alone() {
+    fn only_receivers_without_an_entry_pay_the_penalty() {
         for penalty in [0.0, 0.25, 1.0, 3.0] {
             assert_eq!(cost(2.0, 0, 1, 4, penalty, (0.0, SparseTerm::Own)), 2.0 + penalty);
             assert_eq!(cost(2.0, 1, 1, 4, penalty, (0.0, SparseTerm::Own)), 2.0);

@@ -4,8 +4,6 @@
 //! a tick, constraint (10). It then keeps a uniform subset of E_k. The draw is common randomness: any node can compute
 //! the grants from the choices in a transmitter's message and the seed.
 
-use std::collections::BTreeSet;
-
 use randomness::{Purpose, Seed, Stream};
 
 use crate::common::Phase;
@@ -40,14 +38,15 @@ pub fn cap(
     stream.subset(choices.len(), limit).into_iter().map(|position| choices[position]).collect()
 }
 
-/// The grants of transmitter k at a tick where its feature of a modality is one for all for whom it was chosen: `limit`
-/// (E_k) counts modalities. Of more than that it keeps a uniform subset, each for all its recipients.
+/// The grants of transmitter k at a tick under multicast, where a modality has a single feature, which all its
+/// recipients get: all `choices` if they have `limit` (E_k) modalities or fewer, otherwise those of a uniform subset of
+/// `limit` modalities.
 ///
 /// ```
 /// use pom2dib_dib::{Phase, multicast_cap};
 /// use randomness::Seed;
 ///
-/// // Modality 0 was chosen for two receivers, modality 2 for one: two features, of which one may be sent.
+/// // Modality 0 was chosen for receivers 0 and 1, modality 2 for receiver 0: two features, and the limit is 1.
 /// let chosen = [(0, 0), (0, 2), (1, 0)];
 /// let granted = multicast_cap(Seed::from_number(1), 0, Phase::Train, 7, &chosen, 1);
 /// assert!(granted == [(0, 0), (1, 0)] || granted == [(0, 2)]);
@@ -70,13 +69,15 @@ pub fn multicast_cap(
     choices.iter().copied().filter(|(_, modality)| kept.contains(modality)).collect()
 }
 
-/// The modalities of (receiver, modality) pairs, each once, in increasing order: the features that they are where a
-/// feature knows no receiver.
-pub fn modalities_of(entries: &[(usize, usize)]) -> Vec<usize> {
-    entries.iter().map(|&(_, modality)| modality).collect::<BTreeSet<usize>>().into_iter().collect()
+/// The modalities of (receiver, modality) pairs, each once, in increasing order. Under multicast each is a feature.
+fn modalities_of(entries: &[(usize, usize)]) -> Vec<usize> {
+    let mut modalities: Vec<usize> = entries.iter().map(|&(_, modality)| modality).collect();
+    modalities.sort_unstable();
+    modalities.dedup();
+    modalities
 }
 
-/// What the cap of transmitter k is drawn from at a tick.
+/// The random stream of transmitter k's cap at a tick.
 fn stream(seed: Seed, transmitter: usize, phase: Phase, tick: u64) -> Stream {
     seed.stream(Purpose::Cap, &[transmitter as u64, phase.index()], tick)
 }
@@ -91,12 +92,11 @@ pub fn grants(
     choices: &ChoiceGrid,
     limit: usize,
 ) -> Grants {
-    let at =
-        |row: usize| cap(seed, transmitter, phase, first_tick + row as u64, &choices.choices_at(row), limit);
-    Grants { ticks: (0..choices.ticks).map(at).collect() }
+    Grants::of_rows(first_tick, choices, |tick, chosen| cap(seed, transmitter, phase, tick, chosen, limit))
 }
 
-/// The same with [`multicast_cap`].
+/// Applies [`multicast_cap`] to each tick of a round. `first_tick` is the tick of the grid's first row: later rows
+/// follow.
 pub fn multicast_grants(
     seed: Seed,
     transmitter: usize,
@@ -105,10 +105,9 @@ pub fn multicast_grants(
     choices: &ChoiceGrid,
     limit: usize,
 ) -> Grants {
-    let at = |row: usize| {
-        multicast_cap(seed, transmitter, phase, first_tick + row as u64, &choices.choices_at(row), limit)
-    };
-    Grants { ticks: (0..choices.ticks).map(at).collect() }
+    Grants::of_rows(first_tick, choices, |tick, chosen| {
+        multicast_cap(seed, transmitter, phase, tick, chosen, limit)
+    })
 }
 
 /// A transmitter's grants in a round (a of the paper).
@@ -119,6 +118,16 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// What a cap, given tick and choices, leaves of each row of a grid.
+    fn of_rows(
+        first_tick: u64,
+        choices: &ChoiceGrid,
+        cap: impl Fn(u64, &[(usize, usize)]) -> Vec<(usize, usize)>,
+    ) -> Self {
+        let at = |row: usize| cap(first_tick + row as u64, &choices.choices_at(row));
+        Grants { ticks: (0..choices.ticks).map(at).collect() }
+    }
+
     /// For each tick of the round, in order: the (receiver, modality) pairs granted, in increasing order.
     pub fn ticks(&self) -> impl ExactSizeIterator<Item = &[(usize, usize)]> {
         self.ticks.iter().map(Vec::as_slice)
@@ -129,9 +138,23 @@ impl Grants {
         &self.ticks[tick]
     }
 
-    /// How many receivers are granted a modality at a tick of the round.
+    /// The number of entries granted at each tick, or of features under multicast. E_k limits it.
+    pub fn counts(&self, is_multicast: bool) -> impl Iterator<Item = usize> {
+        self.ticks.iter().map(move |granted| match is_multicast {
+            true => modalities_of(granted).len(),
+            false => granted.len(),
+        })
+    }
+
+    /// The number of receivers that are granted a modality at a tick of the round.
     pub fn recipients(&self, tick: usize, modality: usize) -> usize {
         self.ticks[tick].iter().filter(|(_, of)| *of == modality).count()
+    }
+
+    /// The share of each recipient in the rate of a multicast feature (tick of the round, modality), in the unit of
+    /// `rate`: the shares are equal, and their sum is the rate.
+    pub fn share(&self, rate: f64, (tick, modality): (usize, usize)) -> f64 {
+        rate / self.recipients(tick, modality) as f64
     }
 
     /// The (tick of the round, modality) pairs granted to a receiver, in increasing order.
@@ -211,6 +234,11 @@ impl ChoiceGrid {
         self.bits.clone()
     }
 
+    /// The bytes of [`to_bytes`](Self::to_bytes), without a copy.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bits
+    }
+
     /// The number of ticks.
     pub fn ticks(&self) -> usize {
         self.ticks
@@ -242,37 +270,43 @@ impl ChoiceGrid {
         self.mark(self.bit(tick, receiver, modality));
     }
 
-    /// The grid of the ticks that are marked, and no others: all that the grants at those ticks depend on.
+    /// The grid of the marked ticks alone. The grants at these ticks depend on nothing else of the grid.
     ///
     /// ```
     /// use pom2dib_dib::ChoiceGrid;
     ///
-    /// // Three ticks, one receiver, one modality: chosen at the last.
+    /// // Three ticks, one receiver, one modality, which is chosen at the last tick.
     /// let mut grid = ChoiceGrid::new(3, 1, 1);
     /// grid.set(2, 0, 0);
     /// let told = grid.at_ticks(&[true, false, true]);
     /// assert_eq!((told.ticks(), told.get(1, 0, 0)), (2, true));
-    /// // Nothing was chosen at the tick that is left out, so that the whole comes back.
+    /// // The tick without a mark has no choices, so `spread` restores the grid.
     /// assert_eq!(told.spread(&[true, false, true]), grid);
     /// ```
     ///
     /// # Panics
-    /// If there are not as many marks as ticks.
+    /// If the number of marks is not the number of ticks.
     pub fn at_ticks(&self, marks: &[bool]) -> ChoiceGrid {
         assert_eq!(marks.len(), self.ticks, "a mark for every tick");
+        if !marks.contains(&false) {
+            return self.clone();
+        }
         let mut part = ChoiceGrid::new(marked(marks).count(), self.receivers, self.modalities);
         marked(marks).enumerate().for_each(|(row, tick)| part.copy_row(row, self, tick));
         part
     }
 
-    /// The grid of all ticks, of which this one has those that are marked. At the others nothing is chosen.
+    /// The grid of all ticks, given that of the marked ticks. The other ticks have no choices.
     ///
     /// # Panics
-    /// If there are not as many marked ones as this grid has.
-    pub fn spread(&self, marks: &[bool]) -> ChoiceGrid {
+    /// If the number of marked ticks is not the number of this grid's ticks.
+    pub fn spread(self, marks: &[bool]) -> ChoiceGrid {
         assert_eq!(marked(marks).count(), self.ticks, "a marked tick for every row");
+        if !marks.contains(&false) {
+            return self;
+        }
         let mut whole = ChoiceGrid::new(marks.len(), self.receivers, self.modalities);
-        marked(marks).enumerate().for_each(|(row, tick)| whole.copy_row(tick, self, row));
+        marked(marks).enumerate().for_each(|(row, tick)| whole.copy_row(tick, &self, row));
         whole
     }
 
@@ -283,7 +317,7 @@ impl ChoiceGrid {
         entries.filter(|&(receiver, modality)| self.get(tick, receiver, modality)).collect()
     }
 
-    /// Takes over what another grid, of as many receivers and modalities, chose at one of its ticks.
+    /// Copies a row of another grid with the same receivers and modalities to a tick without choices.
     fn copy_row(&mut self, tick: usize, from: &ChoiceGrid, row: usize) {
         let width = self.receivers * self.modalities;
         (0..width).filter(|at| from.is_set(row * width + at)).for_each(|at| self.mark(tick * width + at));
@@ -309,7 +343,7 @@ impl ChoiceGrid {
     }
 }
 
-/// The ticks that are marked, in order.
+/// The marked ticks, in order.
 fn marked(marks: &[bool]) -> impl Iterator<Item = usize> {
     marks.iter().enumerate().filter(|(_, marked)| **marked).map(|(tick, _)| tick)
 }
@@ -367,8 +401,8 @@ mod tests {
             prop_assert_eq!(grants(seed(), 2, Phase::Evaluate, first_tick, &received, limit), granted);
         }
 
-        /// Of the modalities as many stay as the limit allows, each for all for whom it was chosen: so the grants are
-        /// among those that an enumeration of the subsets of modalities gives.
+        /// As many modalities stay as the limit allows, each for all its recipients: the grants are among those of an
+        /// enumeration of the subsets of modalities.
         #[test]
         fn a_multicast_feature_is_kept_or_dropped_for_all_its_recipients(
             grid in some_grid(), limit in 1usize..5, first_tick in 0u64..1000
@@ -391,9 +425,9 @@ mod tests {
             }
         }
 
-        /// What a receiver is told: the choices for all at the ticks at which it requested.
+        /// A receiver is told the choices for all receivers at the ticks at which it requested.
         #[test]
-        fn some_ticks_suffice_for_the_grants_at_these_ticks(
+        fn the_choices_at_some_ticks_determine_the_grants_at_these_ticks(
             grid in some_grid(), marks in proptest::collection::vec(any::<bool>(), 6), limit in 1usize..8
         ) {
             let marks = &marks[..grid.ticks()];
@@ -436,8 +470,8 @@ mod tests {
 
     const FIVE: [(usize, usize); 5] = [(0, 0), (0, 2), (1, 1), (2, 0), (2, 1)];
 
-    /// What a multicast cap may leave of some choices, by enumeration: those of every set of modalities of the right
-    /// size, as a number in binary.
+    /// All grants that the multicast cap may draw from some choices: those of every set of modalities of the right
+    /// size. A set is a number whose bit m stands for modality m.
     fn multicast_outcomes(choices: &[(usize, usize)], limit: usize) -> Vec<Vec<(usize, usize)>> {
         let chosen = choices.iter().fold(0_u32, |set, &(_, m)| set | (1_u32 << m));
         let size = chosen.count_ones().min(limit as u32);

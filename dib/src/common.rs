@@ -74,20 +74,20 @@ pub enum SelectorNode {
     Transmitter(usize),
 }
 
-/// Who draws the u that selectors are given, and how often.
+/// Which nodes share u, the randomness that selectors get, and how often it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommonRandomness {
     /// All nodes share the draw of a tick, as in Algorithm 1: [`common`].
     Common,
-    /// All nodes share one draw for all ticks and phases: u is a constant, and selectors coordinate nothing by it.
+    /// All nodes share one draw for all ticks and phases: u is a constant, by which selectors cannot coordinate.
     Fixed,
-    /// Every node has its own draw of a tick. It is addressed by the node, so anybody can compute it, but selectors are
-    /// given their own alone.
+    /// Every node has its own draw of a tick. Its address has the node, so that every node can compute all draws, but a
+    /// selector gets only that of its own node.
     Private,
 }
 
 impl CommonRandomness {
-    /// The u that a node's selector is given at a tick of training, or in an evaluation pass: `feature_dim` standard
+    /// The u that a node's selector gets at a tick of training, or in an evaluation pass: `feature_dim` standard
     /// normals.
     pub fn draw(
         self,
@@ -99,7 +99,7 @@ impl CommonRandomness {
     ) -> Vec<f32> {
         match self {
             CommonRandomness::Common => common(seed, phase, tick, feature_dim),
-            // Also in evaluation that of training: selectors have learnt what to make of no other.
+            // Evaluation uses the u of training: selectors are trained with no other.
             CommonRandomness::Fixed => common(seed, Phase::Train, 0, feature_dim),
             CommonRandomness::Private => {
                 let purpose = phase.choose(Purpose::Common, Purpose::EvaluationCommon);
@@ -112,7 +112,7 @@ impl CommonRandomness {
 }
 
 impl SelectorNode {
-    /// The node in an address: its role, then its index.
+    /// The node as part of an address: its role, then its index.
     fn address(self) -> [u64; 2] {
         match self {
             SelectorNode::Receiver(t) => [0, t as u64],
@@ -160,8 +160,8 @@ pub fn reparameterisation_from(
     feature_noise(seed, phase, &[k as u64, t as u64, m as u64], tick, (skipped, count))
 }
 
-/// The same of transmitter k's feature of modality m where that knows no receiver: one draw for all who are granted it,
-/// and none of those that a receiver would have by itself.
+/// The same for transmitter k's multicast feature of modality m: all receivers that are granted it share one draw,
+/// which differs from their draws without multicast.
 pub fn multicast_reparameterisation_from(
     seed: Seed,
     phase: Phase,
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_u_is_one_for_all_ticks_and_phases_and_a_private_one_the_nodes_own() {
+    fn a_fixed_u_is_equal_at_all_ticks_and_phases_and_a_private_u_differs_by_node() {
         let nodes = [SelectorNode::Receiver(0), SelectorNode::Receiver(1), SelectorNode::Transmitter(0)];
         let draw = |kind: CommonRandomness, phase, node, tick| kind.draw(seed(), phase, node, tick, 24);
         for node in nodes {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_of_a_multicast_feature_differs_by_feature_tick_and_phase_and_is_no_receivers_own() {
+    fn noise_of_a_multicast_feature_differs_by_feature_tick_and_phase_and_from_every_receivers() {
         let noise =
             |phase, entry, tick| multicast_reparameterisation_from(seed(), phase, entry, tick, (0, 4));
         let draws = [

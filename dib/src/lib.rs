@@ -14,6 +14,7 @@ pub mod cap;
 pub mod channel;
 pub mod coding;
 pub mod common;
+pub mod credit;
 pub mod encoder;
 pub mod entropy;
 mod error;
@@ -33,7 +34,7 @@ pub mod weights;
 pub const NUMERICS: u32 = 2;
 
 pub use baseline::{Baseline, SparseTerm, advantages, cost};
-pub use cap::{ChoiceGrid, Grants, GridError, cap, grants, modalities_of, multicast_cap, multicast_grants};
+pub use cap::{ChoiceGrid, Grants, GridError, cap, grants, multicast_cap, multicast_grants};
 pub use channel::{
     Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, GainTrace, Ideal, Mac,
     Measure, Observed, Power, PowerGroup, Snr, Symbols, channel_uses,
@@ -43,6 +44,7 @@ pub use common::{
     gradient_rounding, initial_weights, multicast_reparameterisation_from, receiver_embedding,
     reparameterisation, reparameterisation_from, selection_stream, sensor_noise, simulation_keys,
 };
+pub use credit::{advantages_of_differences, advantages_of_terms};
 pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};
 pub use error::{Error, Result};

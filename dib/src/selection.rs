@@ -161,25 +161,56 @@ impl SelectorShape {
         assert_eq!(gradient.len(), self.outputs(), "a gradient of another selector");
         let (count_head, item_head) = self.heads(logits);
         let (count_gradient, item_gradient) = gradient.split_at_mut(self.counts);
-
-        let total = log_sum_exp(&count_head);
-        for (sum, logit) in count_gradient.iter_mut().zip(&count_head) {
-            *sum -= weight * libm::exp(logit - total);
-        }
-        count_gradient[draw.items.len() - 1] += weight;
+        add_count_gradient(&count_head, draw, weight, count_gradient);
 
         let split = Split::new(&item_head, draw);
         let score = match kind {
-            LogProbability::Sequence => split.sequence_score(),
+            LogProbability::Sequence => split.sequence_score(&vec![1.0; draw.items.len()]),
             LogProbability::Set => split.set_score(),
         };
-        for (item, sum) in item_gradient.iter_mut().enumerate() {
-            let derivative = match draw.items.iter().position(|&drawn| drawn == item) {
-                Some(position) => score.drawn[position],
-                None => -score.escape * libm::exp(item_head[item] - split.undrawn),
-            };
-            *sum += weight * derivative;
-        }
+        split.add_item_gradient(&item_head, draw, &score, weight, item_gradient);
+    }
+
+    /// The terms whose sum is the [`LogProbability::Sequence`] of `draw`, in nats: that of its count, then that of each
+    /// item given those drawn before it.
+    ///
+    /// # Panics
+    /// If the logits or the draw are not of this shape.
+    pub fn log_probability_terms(&self, logits: &[f32], draw: &Draw) -> Vec<f64> {
+        let (count_head, item_head) = self.heads(logits);
+        let mut terms = vec![count_head[draw.items.len() - 1] - log_sum_exp(&count_head)];
+        let split = Split::new(&item_head, draw);
+        let remainders = split.sequence_remainders();
+        terms.extend(split.drawn.iter().zip(remainders).map(|(logit, remainder)| logit - remainder));
+        terms
+    }
+
+    /// Adds the gradients of the [terms](Self::log_probability_terms) by the logits to `gradient` (c + n values), each
+    /// times its own weight: one term of (21) where the steps of a draw have different advantages.
+    ///
+    /// ```
+    /// use pom2dib_dib::{Draw, LogProbability, SelectorShape};
+    ///
+    /// let (shape, logits) = (SelectorShape { counts: 2, items: 3 }, [0.5, 0.0, 1.0, -0.5, 0.25]);
+    /// let draw = Draw { items: vec![2, 0] };
+    /// let (mut by_term, mut whole) = ([0.0; 5], [0.0; 5]);
+    /// shape.add_term_gradients(&logits, &draw, &[1.0; 3], &mut by_term);
+    /// shape.add_log_probability_gradient(&logits, &draw, LogProbability::Sequence, 1.0, &mut whole);
+    /// assert_eq!(by_term, whole);
+    /// ```
+    ///
+    /// # Panics
+    /// If the logits or the draw are not of this shape, if there is not one weight for each term, or if the gradient is
+    /// not of this shape.
+    pub fn add_term_gradients(&self, logits: &[f32], draw: &Draw, weights: &[f64], gradient: &mut [f64]) {
+        assert_eq!(gradient.len(), self.outputs(), "a gradient of another selector");
+        assert_eq!(weights.len(), 1 + draw.items.len(), "weights of the terms of another draw");
+        let (count_head, item_head) = self.heads(logits);
+        let (count_gradient, item_gradient) = gradient.split_at_mut(self.counts);
+        add_count_gradient(&count_head, draw, weights[0], count_gradient);
+        let split = Split::new(&item_head, draw);
+        let score = split.sequence_score(&weights[1..]);
+        split.add_item_gradient(&item_head, draw, &score, 1.0, item_gradient);
     }
 
     /// The probability of each item to be the first that is drawn: the softmax of the last n logits.
@@ -249,16 +280,34 @@ impl Split {
     }
 
     /// Each step raises the logit of its item and lowers those of all remaining items, in proportion to their
-    /// probability.
-    fn sequence_score(&self) -> Score {
-        let mut score = Score { drawn: vec![1.0; self.drawn.len()], escape: 0.0 };
-        for (step, remainder) in self.sequence_remainders().into_iter().enumerate() {
+    /// probability. A step counts `weights` times.
+    fn sequence_score(&self, weights: &[f64]) -> Score {
+        let mut score = Score { drawn: weights.to_vec(), escape: 0.0 };
+        for (step, (remainder, weight)) in self.sequence_remainders().into_iter().zip(weights).enumerate() {
             for (derivative, logit) in score.drawn.iter_mut().zip(&self.drawn).skip(step) {
-                *derivative -= libm::exp(logit - remainder);
+                *derivative -= weight * libm::exp(logit - remainder);
             }
-            score.escape += libm::exp(self.undrawn - remainder);
+            score.escape += weight * libm::exp(self.undrawn - remainder);
         }
         score
+    }
+
+    /// Adds `weight` times a score to the gradient by the item head.
+    fn add_item_gradient(
+        &self,
+        item_head: &[f64],
+        draw: &Draw,
+        score: &Score,
+        weight: f64,
+        gradient: &mut [f64],
+    ) {
+        for (item, sum) in gradient.iter_mut().enumerate() {
+            let derivative = match draw.items.iter().position(|&drawn| drawn == item) {
+                Some(position) => score.drawn[position],
+                None => -score.escape * libm::exp(item_head[item] - self.undrawn),
+            };
+            *sum += weight * derivative;
+        }
     }
 
     /// The set of all drawn items, as a bit mask over drawn positions. Smaller masks are its subsets.
@@ -335,6 +384,15 @@ impl Split {
     fn members(&self, set: usize) -> impl Iterator<Item = usize> {
         (0..self.drawn.len()).filter(move |item| set >> item & 1 == 1)
     }
+}
+
+/// Adds `weight` times the gradient of the log-probability of a draw's count to the gradient by the count head.
+fn add_count_gradient(count_head: &[f64], draw: &Draw, weight: f64, gradient: &mut [f64]) {
+    let total = log_sum_exp(count_head);
+    for (sum, logit) in gradient.iter_mut().zip(count_head) {
+        *sum -= weight * libm::exp(logit - total);
+    }
+    gradient[draw.items.len() - 1] += weight;
 }
 
 /// A position drawn from the softmax of `logits`.
@@ -486,6 +544,32 @@ mod tests {
                 for (index, derivative) in score(shape, &logits, draw, kind).into_iter().enumerate() {
                     let expected = difference(shape, &logits, draw, kind, index);
                     prop_assert!((derivative - expected).abs() < 1e-9, "{derivative} and {expected}");
+                }
+            }
+        }
+
+        #[test]
+        fn the_terms_of_a_sequence_have_its_sum_and_gradients_of_their_own(
+            (shape, logits) in shape_and_logits(8)
+        ) {
+            for draw in all_draws(shape) {
+                let terms = shape.log_probability_terms(&logits, &draw);
+                let whole = shape.log_probability(&logits, &draw, LogProbability::Sequence);
+                prop_assert!((terms.iter().sum::<f64>() - whole).abs() < 1e-12);
+                prop_assert_eq!(terms.len(), 1 + draw.items.len());
+                let weights: Vec<f64> = (0..terms.len()).map(|term| 0.7 - 0.9 * term as f64).collect();
+                let mut gradient = vec![0.0; shape.outputs()];
+                shape.add_term_gradients(&logits, &draw, &weights, &mut gradient);
+                for (index, derivative) in gradient.into_iter().enumerate() {
+                    let weighed = |offset: f32| -> f64 {
+                        let mut moved = logits.clone();
+                        moved[index] += offset;
+                        let terms = shape.log_probability_terms(&moved, &draw);
+                        terms.iter().zip(&weights).map(|(term, weight)| term * weight).sum()
+                    };
+                    let central = |step: f32| (weighed(step) - weighed(-step)) / (2.0 * f64::from(step));
+                    let expected = (4.0 * central(1.0 / 1024.0) - central(2.0 / 1024.0)) / 3.0;
+                    prop_assert!((derivative - expected).abs() < 1e-8, "{} and {}", derivative, expected);
                 }
             }
         }

@@ -1,48 +1,48 @@
-//! The weights of receivers where the worst of them counts.
+//! The weights of receivers under the objective `worst`.
 
-/// The most that a round adds to the logarithm of a weight before the memory shrinks it: e to the power of far less is
-/// all the weight, and sums of such steps stay numbers whatever a round costs.
+/// The largest step of a weight's logarithm in a round, before the memory scales it. A far smaller difference already
+/// gives a receiver all the weight, and sums of steps of this size stay finite whatever the costs.
 const MOST_STEP: f64 = 1e6;
 
-/// Weights of receivers, a probability vector: uniform at first, then multiplied after every round by e to the power of
-/// the learning rate times what the round cost; and their logarithms shrink by a factor, the memory.
+/// The weights of receivers: a probability vector, uniform at first. A round adds the learning rate times a receiver's
+/// cost to the logarithm of its weight and multiplies the sum by a factor, the memory.
 ///
-/// With a memory of 1 these are multiplicative weights: against a network that always answers with what is best under
-/// them, the mean over the rounds comes near to the least worst cost that any law of selections has. A network that
-/// learns answers late, and would be swung to and fro. With less memory the weights are a softmax of the receivers'
-/// running mean costs, times rate / (1 - memory) at most: they push back as soon as a receiver pays more, and let go as
-/// soon as it does not.
+/// With a memory of 1 this is the multiplicative-weights method: if every round is a best response to the weights, the
+/// mean costs over the rounds approach the smallest worst cost of all distributions over selections. A network that
+/// learns responds late, and would oscillate. With a memory below 1 the weights are a softmax of the receivers' running
+/// mean costs, times rate / (1 - memory) at most: the weight of a receiver rises while its costs exceed those of the
+/// others, and falls back afterwards.
 ///
 /// ```
 /// use pom2dib_dib::ReceiverWeights;
 ///
 /// let mut weights = ReceiverWeights::uniform(2);
 /// assert_eq!([weights.factor(0), weights.factor(1)], [1.0, 1.0]);
-/// // The first receiver paid more: from now on it counts for more, e^(0.5 x 2) times as much as the other.
+/// // The cost of receiver 0 is larger by 2, so its weight is e^(0.5 x 2) times that of receiver 1.
 /// weights.learn(0.5, 1.0, &[3.0, 1.0]);
 /// assert!((weights.probability(0) / weights.probability(1) - 1f64.exp()).abs() < 1e-12);
 /// assert!((weights.factor(0) + weights.factor(1) - 2.0).abs() < 1e-12);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceiverWeights {
-    /// Their logarithms less the largest of them, so that sums of costs over any number of rounds stay numbers.
+    /// The logarithm of each weight, less the largest: finite after any number of rounds.
     logs: Vec<f64>,
 }
 
 impl ReceiverWeights {
-    /// All receivers count alike.
+    /// Equal weights.
     pub fn uniform(receivers: usize) -> Self {
         ReceiverWeights { logs: vec![0.0; receivers] }
     }
 
-    /// From what [`logs`](Self::logs) gave: none if that is impossible.
+    /// The weights with these [`logs`](Self::logs). `None` if a logarithm is not finite, or the largest is not 0.
     pub fn from_logs(logs: Vec<f64>) -> Option<Self> {
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let fits = largest == 0.0 && logs.iter().all(|log| log.is_finite());
         fits.then_some(ReceiverWeights { logs })
     }
 
-    /// The logarithm of each receiver's weight, less the largest: to be kept in a checkpoint.
+    /// The logarithm of each receiver's weight, less the largest, for a checkpoint.
     pub fn logs(&self) -> &[f64] {
         &self.logs
     }
@@ -52,23 +52,33 @@ impl ReceiverWeights {
         libm::exp(self.logs[t]) / self.sum()
     }
 
-    /// The same times the number of receivers: what is 1 for all of them if all count alike.
+    /// The weight of receiver t times the number of receivers: 1 if all weights are equal.
     pub fn factor(&self, t: usize) -> f64 {
-        // In this order it is exactly 1 then.
-        self.logs.len() as f64 * libm::exp(self.logs[t]) / self.sum()
+        self.scaled(self.logs[t], self.sum())
     }
 
-    /// Moves the weights by what a round cost each receiver: a number, or one beyond all. `memory` is from 0 to 1.
+    /// The [factors](Self::factor) of all receivers, the same bits.
+    pub fn factors(&self) -> Vec<f64> {
+        let sum = self.sum();
+        self.logs.iter().map(|&log| self.scaled(log, sum)).collect()
+    }
+
+    /// Updates the weights with each receiver's cost of a round, which may be infinite. `memory` is from 0 to 1.
     ///
     /// # Panics
-    /// If there are not as many costs as receivers.
+    /// If the number of costs is not the number of receivers.
     pub fn learn(&mut self, rate: f64, memory: f64, costs: &[f64]) {
-        assert_eq!(costs.len(), self.logs.len(), "costs of other receivers");
-        // A rate of 0 times what is beyond all numbers is 0 too.
+        assert_eq!(costs.len(), self.logs.len(), "a cost for every receiver");
+        // Without the first clamp, a rate of 0 times an infinite cost would not be a number.
         let step = |cost: f64| (rate * cost.clamp(f64::MIN, f64::MAX)).clamp(-MOST_STEP, MOST_STEP);
         self.logs.iter_mut().zip(costs).for_each(|(log, &cost)| *log = memory * (*log + step(cost)));
         let largest = self.logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         self.logs.iter_mut().for_each(|log| *log -= largest);
+    }
+
+    fn scaled(&self, log: f64, sum: f64) -> f64 {
+        // In this order of operations the factors of equal weights are exactly 1.
+        self.logs.len() as f64 * libm::exp(log) / sum
     }
 
     fn sum(&self) -> f64 {
@@ -81,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn receivers_that_count_alike_count_exactly_once() {
+    fn equal_weights_have_factors_of_exactly_1() {
         for receivers in [1, 2, 3, 7, 49] {
             let weights = ReceiverWeights::uniform(receivers);
             assert!((0..receivers).all(|t| weights.factor(t) == 1.0), "{receivers}");
@@ -96,7 +106,7 @@ mod tests {
         for _ in 0..100_000 {
             weights.learn(0.1, 1.0, &[5.0, 4.0, 4.9999]);
         }
-        // e^-10000 is 0, and its logarithm is kept: the receiver's time may come.
+        // e^-10000 rounds to 0, but the logarithm remains, so that the weight can rise again.
         assert_eq!((weights.probability(1), weights.logs()[0]), (0.0, 0.0));
         assert!((weights.logs()[1] + 10_000.0).abs() < 1e-6 && (weights.logs()[2] + 1.0).abs() < 1e-6);
         for _ in 0..100_000 {
@@ -106,20 +116,22 @@ mod tests {
     }
 
     #[test]
-    fn weights_stay_numbers_whatever_a_round_costs() {
+    fn weights_stay_finite_whatever_a_round_costs() {
         for (rate, memory) in [(1e3, 1.0), (1e3, 0.95), (0.5, 1.0), (0.0, 1.0), (1e3, 0.0)] {
             let mut weights = ReceiverWeights::uniform(3);
             for costs in [[1e308, 1.0, -1e308], [-1e308, 2.0, 1e308], [f64::INFINITY, 0.0, 0.0]] {
                 (0..1000).for_each(|_| weights.learn(rate, memory, &costs));
                 let all: Vec<f64> = (0..3).map(|t| weights.probability(t)).collect();
                 assert!((all.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{rate}, {memory}: {all:?}");
+                let factors: Vec<f64> = (0..3).map(|t| weights.factor(t)).collect();
+                assert_eq!(weights.factors(), factors);
                 assert!(ReceiverWeights::from_logs(weights.logs().to_vec()).is_some(), "{weights:?}");
             }
         }
     }
 
     #[test]
-    fn what_is_kept_is_taken_back_and_what_is_impossible_is_not() {
+    fn saved_logarithms_are_restored_and_impossible_logarithms_are_refused() {
         let mut weights = ReceiverWeights::uniform(2);
         weights.learn(0.3, 0.9, &[0.2, 1.7]);
         assert_eq!(ReceiverWeights::from_logs(weights.logs().to_vec()), Some(weights));
@@ -131,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_forget_say_how_costs_differ_and_no_more() {
+    fn with_a_memory_below_1_the_logarithms_follow_the_difference_of_costs() {
         let mut weights = ReceiverWeights::uniform(2);
         (0..500).for_each(|_| weights.learn(0.5, 0.9, &[1.0, 1.2]));
         // memory x rate / (1 - memory) x 0.2.
@@ -142,19 +154,22 @@ mod tests {
         assert_eq!(weights, ReceiverWeights::uniform(2));
     }
 
-    /// Two receivers that take turns: the mean of best answers comes near to what the best law costs the worst.
+    /// Two receivers and three selections, each with a cost of both: the mean costs of best responses approach the
+    /// smallest worst cost.
     #[test]
-    fn best_answers_to_weights_come_near_to_the_least_worst_cost() {
-        let turns = [[0.0, 1.0], [0.5, 0.0], [0.9, 0.9]];
+    fn best_responses_to_the_weights_approach_the_smallest_worst_cost() {
+        let selections = [[0.0, 1.0], [0.5, 0.0], [0.9, 0.9]];
         let (mut weights, mut totals) = (ReceiverWeights::uniform(2), [0.0; 2]);
         let rounds = 20_000;
         for _ in 0..rounds {
-            let cost = |turn: &[f64; 2]| weights.probability(0) * turn[0] + weights.probability(1) * turn[1];
-            let best = turns.iter().copied().min_by(|one, other| cost(one).total_cmp(&cost(other))).unwrap();
+            let cost =
+                |costs: &[f64; 2]| weights.probability(0) * costs[0] + weights.probability(1) * costs[1];
+            let best =
+                selections.iter().copied().min_by(|one, other| cost(one).total_cmp(&cost(other))).unwrap();
             totals.iter_mut().zip(best).for_each(|(total, cost)| *total += cost);
             weights.learn(0.01, 1.0, &best);
         }
-        // A third of the first turns: 1/3 each.
+        // The first selection with probability 1/3, else the second: a mean cost of 1/3 for both receivers.
         let worst = totals[0].max(totals[1]) / f64::from(rounds);
         assert!((worst - 1.0 / 3.0).abs() < 5e-3, "{worst}");
     }

@@ -149,8 +149,8 @@ impl BackAxis {
 }
 
 impl Back {
-    /// To the places that lie so far behind multiples of the stride, of patches with so many results each; none if no
-    /// patch sees them.
+    /// For the places at offset `shifts` from multiples of the stride; `outputs` values a patch. None if no patch covers
+    /// them.
     pub(crate) fn new(patches: &Patches, outputs: usize, groups: usize, shifts: [usize; 2]) -> Option<Self> {
         let [down, across] = [BackAxis::new(patches, 0, shifts[0])?, BackAxis::new(patches, 1, shifts[1])?];
         let [height, width] = patches.output();

@@ -70,7 +70,7 @@ pub struct Gradients {
     pub z: ::core::option::Option<Tensor>,
     /// of the type that train.gradient_coding says
     ///
-    /// with a round's last gradients: the receiver's cost at each of its ticks at which it requested
+    /// with a round's last gradients: costs at the ticks at which it requested; at all ticks where train.objective is worst
     #[prost(double, repeated, tag = "2")]
     pub costs: ::prost::alloc::vec::Vec<f64>,
     /// absent: every entry was
@@ -90,16 +90,16 @@ pub struct Requests {
     #[prost(bytes = "bytes", tag = "1")]
     pub ticks: ::prost::bytes::Bytes,
 }
-/// Of the ticks of one part. A receiver is told the choices of the ticks at which it requested this transmitter, which its grants
-/// follow from; and those of all ticks where its costs count everybody's grants, or where the draws are verified.
+/// Of the ticks of one part. A receiver is told the choices at the ticks at which it requested this transmitter, which determine its
+/// grants; at all ticks where its costs count the grants of all receivers, or where the draws are verified.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Features {
     #[prost(message, optional, tag = "1")]
     pub stamp: ::core::option::Option<Stamp>,
-    /// a bit for every (tick, receiver, modality) of the ticks told: what was chosen, before the cap
+    /// a bit for every (tick, receiver, modality) of these ticks: the choices before the cap
     #[prost(bytes = "bytes", tag = "2")]
     pub choices: ::prost::bytes::Bytes,
-    /// a bit for every (tick, modality): this receiver's granted entries; empty: none
+    /// a bit for every (tick, modality): this receiver's granted entries; empty if there are none
     #[prost(bytes = "bytes", tag = "3")]
     pub granted: ::prost::bytes::Bytes,
     /// \[entries, samples, feature_dim\]; absent where features are coded
@@ -125,7 +125,7 @@ pub struct Features {
     /// in service: a bit for every (entry, sample) that was not observed; empty: all were
     #[prost(bytes = "bytes", tag = "10")]
     pub absent: ::prost::bytes::Bytes,
-    /// at the end of a round where train.objective is worst, by themselves: of all receivers, at all its ticks
+    /// at the end of a round where train.objective is worst, in a message of their own: costs of all receivers at all its ticks
     #[prost(double, repeated, tag = "11")]
     pub costs: ::prost::alloc::vec::Vec<f64>,
 }
@@ -328,7 +328,7 @@ pub struct ReceiverRound {
     /// of each transmitter, to be the first that its selector draws, mean over the ticks; empty without a selector
     #[prost(double, repeated, tag = "21")]
     pub probabilities: ::prost::alloc::vec::Vec<f64>,
-    /// how much this receiver counted, where train.objective is worst
+    /// the weight of this receiver, where train.objective is worst
     #[prost(double, optional, tag = "22")]
     pub weight: ::core::option::Option<f64>,
 }

@@ -129,7 +129,7 @@ pub fn granted(features: &v1::Features, modalities: usize) -> Vec<(usize, usize)
     set_bits(&features.granted).map(|place| (place / modalities, place % modalities)).collect()
 }
 
-/// The bits of entries (tick, modality), all of them among the first `ticks`; no byte if there are none.
+/// The bits of entries (tick, modality), all of them among the first `ticks`. Without entries, no bytes.
 pub fn encode_granted(granted: &[(usize, usize)], ticks: usize, modalities: usize) -> bytes::Bytes {
     if granted.is_empty() {
         return bytes::Bytes::new();
@@ -139,12 +139,12 @@ pub fn encode_granted(granted: &[(usize, usize)], ticks: usize, modalities: usiz
     encode_bits(&bits)
 }
 
-/// The entries of [`encode_granted`], by tick, then modality. There is one way to say each: whoever grants nothing
-/// sends no byte.
+/// The entries of [`encode_granted`], by tick, then modality. The encoding is unique: bytes without an entry are an
+/// error.
 ///
 /// # Errors
 ///
-/// [`WireError`] if the length does not match, a later bit is set, or bytes say that nothing is granted.
+/// [`WireError`] if the length does not match, a bit behind the last entry is set, or all bits are 0.
 pub fn decode_granted(
     bytes: &[u8],
     ticks: usize,
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grants_come_back_and_none_take_no_byte() {
+    fn grants_are_decoded_as_encoded_and_no_grants_have_no_bytes() {
         for granted in [vec![], vec![(0, 0)], vec![(0, 1), (2, 0), (2, 2)]] {
             let bytes = encode_granted(&granted, 3, 3);
             assert_eq!(bytes.len(), if granted.is_empty() { 0 } else { 2 });
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn grants_of_another_length_or_in_another_way_are_refused() {
+    fn grants_with_a_wrong_length_or_a_wrong_bit_are_refused() {
         let complaint = |bytes: &[u8]| decode_granted(bytes, 3, 3).unwrap_err().to_string();
         assert_eq!(complaint(&[0, 0]), "granted has 2 bytes, expected 0");
         assert_eq!(complaint(&[1]), "granted has 1 bytes, expected 2");

@@ -7,7 +7,10 @@ use proto::{
     v1::{Features, ReceiverRound, View},
 };
 
-use crate::{ReceiverMachine, selection::Requested};
+use crate::{
+    ReceiverMachine,
+    selection::{Requested, ticks_of},
+};
 
 /// The choices that the transmitters have sent in a round so far, for the audit record.
 #[derive(Default)]
@@ -38,9 +41,8 @@ impl ReceiverMachine {
     ) -> Result<(), NodeError> {
         let transmitters = self.context.scenario.transmitters();
         let view = |k: usize| {
-            let requests: Vec<bool> = requested.transmitters.iter().map(|requested| requested[k]).collect();
             let choices = heard.parts.iter().map(|part| part[k].clone()).collect();
-            View { requests: encode_ticks(&requests), choices }
+            View { requests: encode_ticks(&ticks_of(&requested.transmitters, k)), choices }
         };
         report.views = (0..transmitters).map(view).collect();
         let first = self.context.first_tick(report.round);

@@ -20,6 +20,8 @@ pub(crate) struct Decoded {
     pub(crate) cross_entropies: Vec<f64>,
     /// The receiver's objective at every tick.
     pub(crate) objectives: Vec<f64>,
+    /// What each granted entry adds to it, divided by beta: the local decoder's cross entropy and the rate.
+    pub(crate) extras: Vec<f64>,
     /// For every transmitter the gradient of the objectives' sum with respect to the z that it sent.
     pub(crate) gradients: Vec<proto::v1::Tensor>,
 }
@@ -89,6 +91,22 @@ impl Decoders {
         let planned = JointInput::plan(context, granted, (samples, groups), &mut upload);
         let input = planned.input(&upload.send(&context.device)?, &self.embeddings)?;
         Ok(self.joint.infer_from(input)?)
+    }
+
+    /// The joint decoder's cross entropy at every tick of what is granted: mean over its samples, whose labels stand in
+    /// these `rows`. Nothing is learnt, and nothing drawn: layers that drop values in training drop none.
+    pub(crate) fn cross_entropies(
+        &self,
+        context: &Context,
+        task: &TaskData,
+        rows: &[usize],
+        granted: &Granted<'_>,
+    ) -> Result<Vec<f64>, NodeError> {
+        let samples = context.samples();
+        let output = self.infer(context, granted, samples, &context.groups(samples))?;
+        let losses = losses(&output, &task.train_targets(rows))?.to_vec1::<f64>()?;
+        let weight = 1.0 / samples as f64;
+        Ok(losses.chunks(samples).map(|tick| weight * sum(tick)).collect())
     }
 
     /// Decodes all ticks of a part of a training round at once, computes the losses, and adds to the decoders'
@@ -375,15 +393,18 @@ fn found(
     let cross_entropies: Vec<f64> =
         joint_losses.f64s().chunks(samples).map(|tick| weight * sum(tick)).collect();
     let mut objectives = cross_entropies.clone();
+    let mut extras = Vec::with_capacity(granted.entries.len());
     if let Some((local_losses, _)) = local.split_first() {
         for (entry, losses) in granted.entries.iter().zip(local_losses.f64s().chunks(samples)) {
             let paid = granted.received(entry).paid(context.scenario.train.rate_at);
-            objectives[entry.tick] += beta * (weight * sum(losses) + paid);
+            let extra = weight * sum(losses) + paid;
+            objectives[entry.tick] += beta * extra;
+            extras.push(extra);
         }
     }
     let of_local = local.get(1..).unwrap_or_default();
     let gradients = z_gradients(context, granted, (joint_gradients, of_local), owing)?;
-    Ok(Decoded { cross_entropies, objectives, gradients })
+    Ok(Decoded { cross_entropies, objectives, extras, gradients })
 }
 
 /// Adds up what both decoders want of every z and pulls that back through its channel, in the order in which its
@@ -481,18 +502,42 @@ fn losses_of_classes(
     classes: usize,
     weight: f64,
 ) -> Result<(Tensor, Tensor), NodeError> {
+    let (labels, counts) = counted(labels, classes, output)?;
+    let losses = dib::cross_entropy(output, &labels)?;
+    let gradient = dib::cross_entropy_gradient(output, &labels, weight)?;
+    let Some(counts) = counts else { return Ok((losses, gradient)) };
+    let of_rows = counts.to_dtype(gradient.dtype())?.unsqueeze(1)?;
+    Ok(((losses * counts)?, gradient.broadcast_mul(&of_rows)?))
+}
+
+/// The loss of every row alone.
+fn losses(output: &Tensor, targets: &Targets) -> Result<Tensor, NodeError> {
+    match targets {
+        Targets::Classes { labels, classes } => {
+            let (labels, counts) = counted(labels, *classes, output)?;
+            let losses = dib::cross_entropy(output, &labels)?;
+            Ok(match counts {
+                Some(counts) => (losses * counts)?,
+                None => losses,
+            })
+        }
+        Targets::Values { width, values } => {
+            let targets = Tensor::from_slice(values, (values.len() / width, *width), output.device())?;
+            Ok(dib::mean_squared_error(output, &targets)?)
+        }
+    }
+}
+
+/// The labels of an output's rows and, if some rows have none, how often each row counts: once or not at all.
+fn counted(labels: &[u32], classes: usize, output: &Tensor) -> Result<(Labels, Option<Tensor>), NodeError> {
     // Any class will do for what is left out afterwards.
     let stand_ins: Vec<u32> = labels.iter().map(|&label| if label == IGNORED { 0 } else { label }).collect();
     let stand_ins = Labels::new(&stand_ins, classes, output.device())?;
-    let losses = dib::cross_entropy(output, &stand_ins)?;
-    let gradient = dib::cross_entropy_gradient(output, &stand_ins, weight)?;
     if !labels.contains(&IGNORED) {
-        return Ok((losses, gradient));
+        return Ok((stand_ins, None));
     }
     let counts: Vec<f64> = labels.iter().map(|&label| f64::from(u8::from(label != IGNORED))).collect();
-    let counts = Tensor::from_slice(&counts, labels.len(), output.device())?;
-    let of_rows = counts.to_dtype(gradient.dtype())?.unsqueeze(1)?;
-    Ok(((losses * counts)?, gradient.broadcast_mul(&of_rows)?))
+    Ok((stand_ins, Some(Tensor::from_slice(&counts, labels.len(), output.device())?)))
 }
 
 /// What the receiver owes of its gradients, where they are rounded.

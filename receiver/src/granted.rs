@@ -19,11 +19,21 @@ pub(crate) struct GrantedEntry {
     number: usize,
 }
 
+/// A tick of which only the entries of some transmitters are left.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Case {
+    pub(crate) tick: usize,
+    /// The transmitters, in index order.
+    pub(crate) left: Vec<usize>,
+}
+
 /// All granted entries of a part of a round (or of a piece), ordered by tick, then k, then m.
 pub(crate) struct Granted<'a> {
     received: &'a [Received],
     /// When its first tick is.
     time: AirTime,
+    /// How many ticks later each of its ticks is.
+    later: Vec<usize>,
     pub(crate) entries: Vec<GrantedEntry>,
     /// The positions of the entries of each (k, m) that was granted at all, in (k, m) order, by tick.
     pub(crate) by_entry: BTreeMap<usize, Vec<usize>>,
@@ -41,13 +51,43 @@ impl<'a> Granted<'a> {
             }
         }
         entries.sort_by_key(|granted| (granted.tick, granted.entry));
-        let mut by_entry: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (position, granted) in entries.iter().enumerate() {
-            by_entry.entry(granted.entry).or_default().push(position);
-        }
+        let by_entry = by_entry(&entries);
         let per_transmitter = received.iter().map(|received| received.entries.len()).collect();
         let ticks = received[0].all_granted.len();
-        Granted { received, time, entries, by_entry, ticks, per_transmitter }
+        let later = (0..ticks).collect();
+        Granted { received, time, later, entries, by_entry, ticks, per_transmitter }
+    }
+
+    /// Cases of these ticks side by side, each as a tick of its own.
+    pub(crate) fn cases(&self, cases: &[Case]) -> Self {
+        let mut entries: Vec<GrantedEntry> = Vec::new();
+        for (number, case) in cases.iter().enumerate() {
+            let entry = |position: usize| GrantedEntry { tick: number, ..self.entries[position] };
+            entries.extend(self.left(case).map(entry));
+        }
+        let mut per_transmitter = vec![0; self.received.len()];
+        entries.iter().for_each(|granted| per_transmitter[granted.k] += 1);
+        Granted {
+            received: self.received,
+            time: self.time,
+            later: cases.iter().map(|case| self.later[case.tick]).collect(),
+            by_entry: by_entry(&entries),
+            entries,
+            ticks: cases.len(),
+            per_transmitter,
+        }
+    }
+
+    /// The positions of the entries that are left in a case, in order.
+    pub(crate) fn left(&self, case: &Case) -> impl Iterator<Item = usize> {
+        let before = |end: usize| self.entries.partition_point(|granted| granted.tick < end);
+        let of_tick = before(case.tick)..before(case.tick + 1);
+        of_tick.filter(|&position| case.left.contains(&self.entries[position].k))
+    }
+
+    /// How many entries a transmitter grants to all receivers at a tick, as far as this one is told.
+    pub(crate) fn granted_to_all(&self, k: usize, tick: usize) -> usize {
+        self.received[k].all_granted[tick]
     }
 
     pub(crate) fn entries_at(&self, tick: usize) -> usize {
@@ -56,12 +96,12 @@ impl<'a> Granted<'a> {
 
     /// Where draws for a sample of a tick of training are addressed.
     pub(crate) fn address(&self, tick: usize, sample: usize) -> (u64, u64) {
-        (self.time.tick + tick as u64, sample as u64)
+        (self.time.tick + self.later[tick] as u64, sample as u64)
     }
 
     /// When a group of samples of a tick meets its gains.
     pub(crate) fn time(&self, tick: usize, group: usize) -> AirTime {
-        self.time.later(tick + group)
+        self.time.later(self.later[tick] + group)
     }
 
     /// For every transmitter, whether it granted anything at a tick.
@@ -139,4 +179,13 @@ impl<'a> Granted<'a> {
             counts[granted.entry] += 1;
         }
     }
+}
+
+/// The positions of the entries of each (k, m) that is among them.
+fn by_entry(entries: &[GrantedEntry]) -> BTreeMap<usize, Vec<usize>> {
+    let mut by_entry: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (position, granted) in entries.iter().enumerate() {
+        by_entry.entry(granted.entry).or_default().push(position);
+    }
+    by_entry
 }

@@ -4,6 +4,7 @@ mod air;
 mod answers;
 mod audit;
 mod decode;
+mod difference;
 mod emulation;
 mod evaluate;
 mod granted;

@@ -29,6 +29,7 @@ use crate::{
     evaluate::Pass,
     mac,
     received::{Received, Through},
+    selection::ticks_of,
     tables::Tables,
     task::TaskData,
 };
@@ -94,7 +95,7 @@ pub struct ReceiverMachine {
     /// The selection of the whole run, where it is drawn once.
     pub(crate) fixed: Option<FixedSelection>,
     pub(crate) decoders: Decoders,
-    /// How much each receiver counts.
+    /// The weights of receivers.
     pub(crate) weighting: Weighting,
     pub(crate) batches: BatchOrder,
     /// What the features of each transmitter come through.
@@ -137,7 +138,7 @@ enum Awaiting {
     },
     /// The features of a part of a training round.
     Training(Box<Round>),
-    /// What a training round cost all receivers.
+    /// The costs of all receivers in a training round.
     Costs(Box<Round>),
     /// The features of a piece of an evaluation pass.
     Evaluating(Box<Pass>),
@@ -247,8 +248,9 @@ impl ReceiverMachine {
             match self.schedule.next(self.version) {
                 Next::Round(round) => self.open(round, unsent, emit)?,
                 Next::Close => {
+                    // A turn without requests ends a stretch of rounds.
                     if let Some(gradients) = unsent {
-                        self.close(gradients, emit);
+                        self.send_gradients(When::round(self.version), gradients, emit);
                     }
                     if !self.carry_out_order(emit)? {
                         return Ok(());
@@ -314,7 +316,7 @@ impl ReceiverMachine {
                 continue;
             }
             let features = self.inbox[k].pop_front().expect("all others have answered");
-            let requested: Vec<bool> = requested.iter().map(|requested| requested[k]).collect();
+            let requested = ticks_of(requested, k);
             let samples = self.samples_of(when);
             let through = Through {
                 channel: self.channels[k].clone(),

@@ -1,9 +1,8 @@
 use std::{ops::Range, sync::Arc};
 
 use dib::{
-    Channel, ChoiceGrid, Crossing, Grants, Ideal, Phase, channel_uses,
+    Channel, ChoiceGrid, Crossing, Ideal, Phase, channel_uses,
     coding::{CodeError, Decoder, Levels},
-    modalities_of,
 };
 use node::{Context, DigitalLink, PacketOutcome, capped};
 use proto::{
@@ -32,8 +31,8 @@ pub(crate) struct Received {
     crossing: Crossing,
     /// Bytes of the features of all granted entries, as they were sent.
     pub(crate) feature_bytes: u64,
-    /// How many entries this transmitter grants at every tick, to all receivers together, or how many features where
-    /// these know no receiver: none where this one is [not told](Context::told_ticks).
+    /// The number of entries that this transmitter grants to all receivers at each tick, or of features under
+    /// multicast; 0 at a tick of which this receiver is [not told](Context::told_ticks).
     pub(crate) all_granted: Vec<usize>,
     /// Which granted entries are used, as the gradients' message says it; none: all.
     pub(crate) used: Option<Used>,
@@ -56,8 +55,8 @@ pub(crate) struct ReceivedEntry {
     pub(crate) modality: usize,
     /// Where its values begin among those of all entries.
     start: usize,
-    /// Of what was sent, in nats, in proportion to what has come. Of a feature that several receivers are granted, this
-    /// one's share, so that all of them together count it once.
+    /// The rate of what was sent, in nats, in proportion to the samples that have come. Under multicast it is this
+    /// receiver's [share](dib::Grants::share).
     pub(crate) rate: f64,
     /// Of what arrived, likewise, if that is counted.
     pub(crate) received_rate: Option<f64>,
@@ -112,18 +111,14 @@ impl Received {
         let values = Values::check(context, k, when, (&granted, samples, blocks), features, through.tables)?;
         let mut rates = rates(context, when, features, granted.len())?;
         if context.scenario.network.multicast {
-            share(&mut rates, &granted, &grants);
+            rates.iter_mut().zip(&granted).for_each(|(rate, &entry)| *rate = grants.share(*rate, entry));
         }
         let is_served = matches!(when, When::Served(_));
         let counts_received = !is_served && context.counts_received(k, context.index, phase);
         let received_rates = if counts_received { granted.len() } else { 0 };
         check_length("received_rates", "values", features.received_rates.len(), received_rates)?;
         check_finite("received_rates", &features.received_rates)?;
-        let counted = |granted: &[(usize, usize)]| match context.scenario.network.multicast {
-            true => modalities_of(granted).len(),
-            false => granted.len(),
-        };
-        let all_granted = grants.ticks().map(counted).collect();
+        let all_granted = grants.counts(context.scenario.network.multicast).collect();
         let link_outcome = link_outcome(context, k, when, samples, features);
         let mut outcomes = link_outcome.map(|link_outcome| link_outcome.outcomes);
         let absent = absent(when, features, granted.len(), samples)?;
@@ -543,14 +538,6 @@ fn rates(context: &Context, when: When, features: &Features, entries: usize) -> 
     check_finite("rates", &features.rates)?;
     check_length("coded rates", "values", coded.len(), if dithered.is_some() { entries } else { 0 })?;
     Ok(features.rates.iter().copied().chain(coded.iter().map(|&rate| decode_rate(rate))).collect())
-}
-
-/// Leaves this receiver its share in the rates of its entries (tick, modality): all who are granted a feature pay as
-/// much of it.
-fn share(rates: &mut [f64], granted: &[(usize, usize)], grants: &Grants) {
-    for (rate, &(tick, m)) in rates.iter_mut().zip(granted) {
-        *rate /= grants.recipients(tick, m) as f64;
-    }
 }
 
 /// The values of quantised features, `samples` rows of d values an entry.

@@ -6,7 +6,7 @@ use node::{AirTime, Choice, NodeError};
 use randomness::Stream;
 use scenario::{Credit, Requests};
 
-use crate::ReceiverMachine;
+use crate::{ReceiverMachine, difference::Difference};
 
 /// Whom this receiver requested at the ticks of a round, and what its selector needs to learn from it.
 pub(crate) struct Requested {
@@ -24,6 +24,11 @@ impl Requested {
             .max()
             .unwrap_or(0)
     }
+}
+
+/// For every tick, whether transmitter k is requested. `requested` has, for every tick, which transmitters are.
+pub(crate) fn ticks_of(requested: &[Vec<bool>], k: usize) -> Vec<bool> {
+    requested.iter().map(|requested| requested[k]).collect()
 }
 
 /// Which of all transmitters a draw requests.
@@ -102,14 +107,17 @@ impl ReceiverMachine {
         selection_stream(self.context.seed, phase, SelectorNode::Receiver(t), t, moment)
     }
 
-    /// One step of the selector along the score function (21), given this receiver's costs, and those of all where they
-    /// are told. Gives log-probability x advantage, mean over ticks.
+    /// One step of the selector along the score function (21), given this receiver's costs, those of all where they are
+    /// told, and the differences if these are credited. Gives log-probability x advantage, mean over ticks.
     pub(crate) fn learn_selection(
         &mut self,
         round: u64,
         choice: Option<&Choice>,
-        (own, all): (&[f64], &[Vec<f64>]),
+        (own, all, differences): (&[f64], &[Vec<f64>], &[Difference]),
     ) -> Result<f64, NodeError> {
+        if !differences.is_empty() {
+            return self.learn_from_differences(round, choice, differences);
+        }
         let judging = self.judging(own, all);
         let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
         let baseline = self.context.scenario.train.baseline;
@@ -123,14 +131,40 @@ impl ReceiverMachine {
         Ok(selector.learn(&self.context, round, choice, &advantages)? / costs.len() as f64)
     }
 
-    /// What judges its requests at every tick: its own cost, as much as it counts. Where the costs of all are told and
-    /// credit is shared, the sum of all as much as each counts: what it takes by a request, another goes without.
+    /// The same with difference credit: each term of the log-probability of a drawn sequence has its own advantage, what
+    /// the tick cost less what it would have cost had the draw ended before this term ([`dib::credit`]), with the
+    /// entropy bonus of the whole draw, less the baseline over the ticks that have such a term.
+    fn learn_from_differences(
+        &mut self,
+        round: u64,
+        choice: Option<&Choice>,
+        differences: &[Difference],
+    ) -> Result<f64, NodeError> {
+        let (Some(selector), Some(choice)) = (self.selector.as_mut(), choice) else { return Ok(0.0) };
+        let with_bonus = |(row, difference): (usize, &Difference)| {
+            let bonus = selector.entropy_bonus(&self.context, round, choice, row);
+            difference.of_steps.iter().map(|difference| difference + bonus).collect::<Vec<f64>>()
+        };
+        let judged: Vec<Vec<f64>> = differences.iter().enumerate().map(with_bonus).collect();
+        let baseline = self.context.scenario.train.baseline;
+        let first = AirTime::of_training(self.context.first_tick(round));
+        let gains = |tick| self.context.gains_at_receiver(self.context.index, first.later(tick));
+        // Label entropies are no baseline of differences, and refused.
+        let less_baseline =
+            |costs: &[f64], took: &[bool]| node::advantages(baseline, costs, took, 0.0, gains);
+        let advantages = dib::advantages_of_terms(&judged, less_baseline);
+        Ok(selector.learn_terms(&self.context, round, choice, &advantages)? / differences.len() as f64)
+    }
+
+    /// The cost that judges its requests at every tick: its own, times the factor of its weight. With the costs of all
+    /// receivers and shared credit, the sum of all, each times its factor: a request can take an entry from another
+    /// receiver.
     fn judging(&self, own: &[f64], all: &[Vec<f64>]) -> Vec<f64> {
         if all.is_empty() || self.context.scenario.train.credit == Credit::Own {
             let factor = self.weighting.factor(self.context.index);
             return own.iter().map(|cost| factor * cost).collect();
         }
-        let factors: Vec<f64> = (0..all.len()).map(|t| self.weighting.factor(t)).collect();
+        let factors = self.weighting.factors(all.len());
         let at =
             |tick: usize| factors.iter().zip(all).map(|(factor, costs)| factor * costs[tick]).sum::<f64>();
         (0..own.len()).map(at).collect()

@@ -18,12 +18,7 @@ impl Scenario {
         within("train.table_every", train.table_every as usize, 1, usize::MAX)?;
         let refuse = |key: &str, what: String| Err(ScenarioError::invalid(key, what));
         let method = train.method.name();
-        let coding = match train.coding {
-            Some(TrainCoding::Gaussian) => "gaussian",
-            Some(TrainCoding::Dithered) => "dithered",
-            Some(TrainCoding::Simulated) => "simulated",
-            None => "",
-        };
+        let coding = train.coding.map_or("", TrainCoding::name);
         if train.coding.is_some() && train.method.coding != Coding::Gaussian {
             let what = format!(
                 "is \"{coding}\", but the method \"{method}\" codes in its own way: leave the key out, or set train.method to \

@@ -1,6 +1,6 @@
-//! What can go wrong in evaluation: sensors that are off, noisy, blurred, or lag behind.
+//! Disturbed sensors in evaluation: off, noisy, blurred, or lagging behind.
 
-use crate::{Scenario, ScenarioError, validate::within_reals};
+use crate::{BUILT_IN_SOURCES, Scenario, ScenarioError, validate::within_reals};
 
 /// Upper limit of `evaluation.sensor_noise`.
 const MOST_NOISE: f64 = 1e3;
@@ -33,7 +33,7 @@ impl Scenario {
         }
     }
 
-    /// Whether test rows follow each other in time, so that a sensor can lag behind; none: the data set itself says so.
+    /// Whether test rows are in order of time, so that a sensor can lag behind; `None` if only the data set knows.
     pub fn is_in_time(&self) -> Option<bool> {
         match self.data.source.as_str() {
             "mmfi" => Some(true),
@@ -54,14 +54,10 @@ impl Scenario {
             );
             return Err(ScenarioError::invalid("evaluation.off", what));
         }
-        let noise = self.evaluation.sensor_noise;
-        if !(0.0..=MOST_NOISE).contains(&noise) {
-            let what = format!("is {noise}; it must be from 0 to {MOST_NOISE}");
-            return Err(ScenarioError::invalid("evaluation.sensor_noise", what));
-        }
+        within_reals("evaluation.sensor_noise", self.evaluation.sensor_noise, 0.0, MOST_NOISE)?;
         within_reals("evaluation.blur", self.evaluation.blur, 0.0, MOST_BLUR)?;
-        let (stale, source) = (self.evaluation.stale, &self.data.source);
-        let has_none = ["digits", "handwritten", "mmfi"].contains(&source.as_str());
+        let (stale, source) = (self.evaluation.stale, self.data.source.as_str());
+        let has_none = source != "arrays" && BUILT_IN_SOURCES.contains(&source);
         if has_none && self.evaluation.recordings.is_some() {
             let what = format!(
                 "is for data.source \"arrays\", or for a data set of your own; with \"{source}\" leave it out"
@@ -69,15 +65,12 @@ impl Scenario {
             return Err(ScenarioError::invalid("evaluation.recordings", what));
         }
         if stale > 0 && self.is_in_time() == Some(false) {
-            let remedy = match source.as_str() {
-                "arrays" => {
-                    ": name the array that says which test rows are a recording with evaluation.recordings"
-                }
+            let remedy = match source {
+                "arrays" => ": name the array of the test rows' recordings with evaluation.recordings",
                 _ => "; set it to 0",
             };
-            let what = format!(
-                "is {stale}, but nobody knows of rows of data.source \"{source}\" that follow each other in time{remedy}"
-            );
+            let what =
+                format!("is {stale}, but rows of data.source \"{source}\" are not in order of time{remedy}");
             return Err(ScenarioError::invalid("evaluation.stale", what));
         }
         Ok(())
@@ -105,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn sensors_lag_behind_where_rows_follow_each_other_in_time() {
+    fn sensors_lag_behind_only_where_rows_are_in_order_of_time() {
         let of = |sets: &[&str]| {
             let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
             Scenario::parse(SCENARIO, "my.toml", &sets).map_err(|error| error.to_string())
@@ -143,7 +136,7 @@ mod tests {
             ("evaluation.blur=nan", "evaluation.blur is NaN"),
             (
                 "evaluation.stale=2",
-                "evaluation.stale is 2, but nobody knows of rows of data.source \"digits\"",
+                "evaluation.stale is 2, but rows of data.source \"digits\" are not in order of time",
             ),
         ] {
             let line = with(set).unwrap_err();

@@ -18,8 +18,8 @@ pub struct Data {
     pub path: Option<std::path::PathBuf>,
     /// HandWritten: whether a held-out part of the training set replaces the test set.
     pub validation: bool,
-    /// HandWritten: the speaker whose recordings are the test set's and nobody else's: no other recording is tested,
-    /// and none of these is trained or validated on.
+    /// HandWritten: the test speaker. The test set is all recordings of this speaker and no others; none of them is
+    /// trained or validated on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_speaker: Option<String>,
     /// HandWritten: whether every training image keeps the clip and the augmentation of the first epoch.

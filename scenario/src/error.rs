@@ -22,7 +22,7 @@ pub enum ScenarioError {
     /// A key's value cannot be used.
     #[error("{origin}: {key} {message}")]
     Invalid {
-        /// The scenario's file, where it is known ([`ScenarioError::of`]); else "scenario".
+        /// The scenario's file, if [`ScenarioError::of`] has set it; else "scenario".
         origin: String,
         /// The key at fault.
         key: String,
@@ -37,7 +37,7 @@ impl ScenarioError {
         ScenarioError::Invalid { origin: "scenario".into(), key: key.into(), message: message.into() }
     }
 
-    /// The same error where the scenario's file is known: then the message names it.
+    /// The same error with the scenario's file as its origin.
     #[must_use]
     pub fn of(self, file: &str) -> Self {
         match self {

@@ -1,4 +1,4 @@
-//! What joint decoders are given of features: `network.joint_map`.
+//! The form in which joint decoders get features: `network.joint_map`.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::Scenario;
 
-/// Whether the first map of a joint decoder knows every entry by itself.
+/// Whether the first map of a joint decoder has weights for each entry or for each modality.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JointMap {
-    /// It does: all features stand side by side, zeros where nothing was granted.
+    /// For each entry: its input is all features side by side, zeros where nothing was granted.
     #[default]
     Own,
-    /// It knows kinds of entries, which are modalities: of each kind there is the sum of its features, and beside it
-    /// the sum of the embeddings of the entries that were granted. Its size does not depend on the number of
-    /// transmitters.
+    /// For each modality: its input is the sum of the modality's features, and beside it the sum of the embeddings of
+    /// its granted entries. Its size does not depend on the number of transmitters.
     Shared,
 }
 
 impl Scenario {
-    /// The number of inputs of a joint decoder that features take, with what stands beside them in their place.
+    /// The number of a joint decoder's inputs for features, with the sums of embeddings of a shared map.
     pub fn joint_features(&self) -> usize {
         let d = self.network.feature_dim;
         match self.shared_kinds() {
@@ -29,8 +28,8 @@ impl Scenario {
         }
     }
 
-    /// Of every (k, m), in order, the kind of its entries, which is its modality; kinds are numbered in the order in
-    /// which they come first. None where every entry has a map of its own.
+    /// The number of the modality of each (k, m), in (k, m) order; modalities are numbered in order of their first
+    /// occurrence. `None` if every entry has a map of its own.
     pub fn shared_kinds(&self) -> Option<Vec<usize>> {
         if self.network.joint_map == JointMap::Own {
             return None;
@@ -78,14 +77,14 @@ mod tests {
     fn a_shared_map_has_a_place_for_each_modality_whatever_the_number_of_transmitters() {
         let shared = scenario(&["network.joint_map=shared"]);
         assert_eq!(shared.shared_kinds().unwrap(), [0, 1, 2, 1, 0, 1]);
-        // Of three kinds features, and as many values of embeddings.
+        // Three modalities, each with a sum of features and a sum of embeddings.
         assert_eq!([shared.joint_features(), shared.joint_inputs(0)], [3 * 2 * 5; 2]);
         let more = scenario(&["network.joint_map=shared", "network.transmitters=64"]);
         assert_eq!(more.joint_features(), 3 * 2 * 5);
     }
 
     #[test]
-    fn another_map_is_refused_by_its_key() {
+    fn an_unknown_map_is_refused_by_its_key() {
         let refused = Scenario::parse(SCENARIO, "test", &["network.joint_map=none".to_owned()]).unwrap_err();
         let line = refused.to_string();
         assert!(line.contains("joint_map") && line.contains("`own` or `shared`"), "{line}");

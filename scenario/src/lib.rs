@@ -8,6 +8,7 @@ mod changes;
 mod channel;
 mod coding;
 mod conditions;
+mod credit;
 mod data;
 mod device;
 mod difference;
@@ -32,6 +33,8 @@ mod sight;
 mod snr;
 mod task_input;
 mod train;
+#[cfg(test)]
+mod two_by_two;
 mod validate;
 
 pub use arrays::{Label, Normalisation, TaskKind};
@@ -124,18 +127,17 @@ pub struct NetworkSection {
     pub feature_dim: usize,
     /// E_t: the largest number of transmitters that a receiver requests at a tick, (9).
     pub receiver_limit: usize,
-    /// E_k: the largest number of entries that a transmitter encodes at a tick, (10); under `multicast`, of features.
+    /// E_k: the largest number of entries that a transmitter encodes at a tick, (10); with `multicast`, of features.
     pub transmitter_limit: usize,
     /// Whether the limits apply; without them E_t = K and E_k = T m(k).
     pub limits: bool,
-    /// Whether a transmitter's feature of a modality is one for all receivers that are granted it, in place of one for
-    /// each.
+    /// Whether all receivers that are granted a modality of a transmitter get the same feature; else each gets its own.
     pub multicast: bool,
     /// Whether networks are given the gains of the links that they may know.
     pub see_channel: bool,
-    /// Whether joint decoders are told which entries have come, beside the zeros of those that have not.
+    /// Whether joint decoders get a mask of the entries that have arrived, beside zeros for the others.
     pub mask: bool,
-    /// Whether the first map of joint decoders has a block of weights for every entry, or one for all of a kind.
+    /// Whether the first map of joint decoders has weights for each entry or for each modality.
     pub joint_map: JointMap,
     /// K: the list of transmitters, repeated cyclically to this number. Default: its length.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,15 +183,15 @@ pub struct Evaluation {
     /// Sensors that are off in evaluation, so that their entries never arrive: transmitters, such as "1", or single
     /// modalities of them, such as "1/mel".
     pub off: Vec<String>,
-    /// Noise of all sensors in evaluation, over validation rows too: its standard deviation, in root mean squares of each
+    /// Noise of all sensors in evaluation, on validation rows too: its standard deviation, in root mean squares of each
     /// sample.
     pub sensor_noise: f64,
-    /// Blur of all sensors over test rows in evaluation: the standard deviation of a Gaussian over neighbouring places,
-    /// in places.
+    /// Blur of all sensors on test rows in evaluation: the standard deviation of a Gaussian filter over neighbouring
+    /// positions, in positions.
     pub blur: f64,
-    /// By how many test rows all sensors lag behind in evaluation, within a recording.
+    /// The lag of all sensors in evaluation, in test rows of the same recording.
     pub stale: usize,
-    /// Arrays: the array whose equal values side by side make a recording of the test rows, in the order of time.
+    /// Arrays: the array that groups test rows into recordings: neighbouring rows with equal values, in order of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recordings: Option<String>,
 }
@@ -277,6 +279,11 @@ impl Scenario {
     /// T, the number of receivers.
     pub fn receivers(&self) -> usize {
         self.receiver.len()
+    }
+
+    /// The receivers' tasks, in index order.
+    pub fn tasks(&self) -> Vec<String> {
+        self.receiver.iter().map(|receiver| receiver.task.clone()).collect()
     }
 
     /// m(k), the number of modalities of transmitter k.

@@ -75,7 +75,7 @@ impl Scenario {
         self.skips() || self.sends_bits() || self.train.modality_dropout > 0.0
     }
 
-    /// The same in an evaluation: what training drops, it does not, and sensors may be off in it.
+    /// The same in an evaluation, where `modality_dropout` does not apply and sensors may be off.
     pub fn may_lose_in_evaluation(&self) -> bool {
         self.skips() || self.sends_bits() || !self.evaluation.off.is_empty()
     }
@@ -109,20 +109,10 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SCENARIO: &str = r#"
-        [[transmitter]]
-        modalities = ["fft"]
-        [[transmitter]]
-        modalities = ["mel"]
-        [[receiver]]
-        task = "digit"
-        [[receiver]]
-        task = "parity"
-    "#;
+    use crate::two_by_two::{TWO_BY_TWO, two_by_two};
 
     fn parse(links: &str) -> Result<Scenario, ScenarioError> {
-        Scenario::parse(&format!("{SCENARIO}\n{links}"), "my.toml", &[])
+        two_by_two(links, &[])
     }
 
     #[test]
@@ -143,13 +133,13 @@ mod tests {
     #[test]
     fn all_links_can_be_set_on_the_command_line() {
         let overrides = ["straggler.policy=skip".to_owned(), "link=[{loss=0.25}]".to_owned()];
-        let scenario = Scenario::parse(SCENARIO, "my.toml", &overrides).unwrap();
+        let scenario = Scenario::parse(TWO_BY_TWO, "my.toml", &overrides).unwrap();
         assert!(scenario.skips());
         assert_eq!(scenario.link_between(1, 1).unwrap().loss, 0.25);
     }
 
     #[test]
-    fn entries_that_training_drops_may_be_missing_and_none_of_a_mac_may() {
+    fn modality_dropout_may_lose_entries_and_is_refused_with_a_mac() {
         assert!(!parse("").unwrap().may_lose());
         let dropping = parse("[train]\nmodality_dropout = 0.1").unwrap();
         assert!(dropping.may_lose() && !dropping.may_lose_in_evaluation());

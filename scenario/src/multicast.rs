@@ -1,10 +1,10 @@
-//! Features that know no receiver: `network.multicast`.
+//! Features that receivers share: `network.multicast`.
 
 use crate::{Credit, Objective, RateEstimator, Scenario, ScenarioError, TaskInput, TrainCoding};
 
 impl Scenario {
-    /// Checks that, where a feature is for all receivers that are granted it, nothing needs to know for which one it
-    /// is, and that costs are credited to whom they concern.
+    /// Checks that with `network.multicast` no key needs a feature for each receiver, and that selections are credited
+    /// with the costs of all receivers that share a feature.
     pub(crate) fn validate_multicast(&self) -> Result<(), ScenarioError> {
         if !self.network.multicast {
             return Ok(());
@@ -25,28 +25,31 @@ impl Scenario {
             );
             return refuse("channel: kind", what);
         }
-        let coding = match train.coding {
-            Some(TrainCoding::Dithered) => Some("dithered"),
-            Some(TrainCoding::Simulated) => Some("simulated"),
-            Some(TrainCoding::Gaussian) | None => None,
-        };
-        if let Some(coding) = coding {
+        if let Some(coding) = train.coding.filter(|&coding| coding != TrainCoding::Gaussian) {
             let what = format!(
-                "is \"{coding}\", whose draws and tables are one receiver's, and network.multicast is true: set \"gaussian\" \
-                 or leave the key out"
+                "is \"{}\", which has draws and tables for each receiver, but network.multicast is true: set \"gaussian\" \
+                 or leave the key out",
+                coding.name()
             );
             return refuse("train.coding", what);
         }
         if train.rate_estimator == RateEstimator::Prior {
-            let what = "is \"prior\", which is one receiver's, and network.multicast is true: set \"per-dimension\" or \"joint\"";
+            let what = "is \"prior\", which has a prior for each receiver, but network.multicast is true: set \
+                        \"per-dimension\" or \"joint\"";
             return refuse("train.rate_estimator", what.into());
         }
         if train.objective == Objective::Worst {
-            let what = "is \"worst\", which weighs a rate by its receiver, and network.multicast is true: set \"sum\"";
+            let what =
+                "is \"worst\", which weights rates by receiver, but network.multicast is true: set \"sum\"";
             return refuse("train.objective", what.into());
         }
         if train.method.selects() && train.credit == Credit::Own {
             let what = "is \"own\", but with network.multicast = true receivers share what a choice costs: set \"shared\"";
+            return refuse("train.credit", what.into());
+        }
+        if train.credits_differences() {
+            let what = "is \"difference\", but with network.multicast = true what a receiver pays for an entry depends on who \
+                        else is granted it: set \"shared\"";
             return refuse("train.credit", what.into());
         }
         Ok(())
@@ -56,23 +59,10 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SCENARIO: &str = r#"
-        [network]
-        multicast = true
-        [[transmitter]]
-        modalities = ["fft"]
-        [[transmitter]]
-        modalities = ["mel"]
-        [[receiver]]
-        task = "digit"
-        [[receiver]]
-        task = "parity"
-    "#;
+    use crate::two_by_two::two_by_two;
 
     fn parse(set: &[&str]) -> Result<Scenario, ScenarioError> {
-        let set: Vec<String> = set.iter().map(|&set| set.to_owned()).collect();
-        Scenario::parse(SCENARIO, "test", &set)
+        two_by_two("[network]\nmulticast = true", set)
     }
 
     #[test]
@@ -84,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_to_know_the_receiver_is_refused_by_its_key() {
+    fn values_that_need_features_for_each_receiver_are_refused() {
         let prior = "train.rate_estimator=prior";
         let channel = |kind: &str| format!("channel=[{{receiver=1,kind={kind:?},snr_db=5}}]");
         let (awgn, rayleigh) = (channel("awgn"), channel("rayleigh"));
@@ -103,6 +93,7 @@ mod tests {
             (&[prior], "train.rate_estimator is \"prior\"", "\"per-dimension\" or \"joint\""),
             (&["train.objective=worst"], "train.objective is \"worst\"", "set \"sum\""),
             (&["train.credit=own"], "train.credit is \"own\"", "set \"shared\""),
+            (&["train.credit=difference"], "train.credit is \"difference\"", "set \"shared\""),
         ] {
             let line = parse(set).unwrap_err().to_string();
             assert!(line.contains(key) && line.contains(remedy), "{set:?}: {line}");
@@ -113,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_receivers_alone_goes_with_it() {
+    fn values_that_concern_receivers_alone_are_allowed() {
         for set in [
             &["network.mask=true", "network.joint_map=shared"][..],
             &["train.coding=gaussian", "train.rate_estimator=joint"],

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 /// a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// The paper's hyper-parameters and, of HandWritten, its preparation of the data.
+    /// The paper's hyper-parameters and, for HandWritten, the preparation of the data by the authors' script.
     Paper,
 }
 
@@ -27,13 +27,13 @@ impl Preset {
         }
     }
 
-    /// Writes the preset's keys into a scenario's table. A key that the preset leaves unset is removed. Which keys fit
-    /// depends on the data set, the one that `overridden` names: the table with what is set for the run.
+    /// Writes the preset's keys into a scenario's table. A key that the preset leaves unset is removed. Which keys
+    /// apply depends on the data set of `overridden`, the table with the run's overrides.
     pub(crate) fn apply(self, scenario: &mut Table, overridden: &Table) {
         let preset: Table = self.text().parse().expect("a preset is TOML");
         let source = overridden.get("data").and_then(|data| data.get("source")?.as_str());
         for (section, keys) in preset {
-            // Other data sets would refuse some of them, and the paper says nothing of theirs.
+            // Other data sets refuse some of these keys, and the paper does not use those data sets.
             if section == "data" && source != Some("handwritten") {
                 continue;
             }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_preset_prepares_handwritten_as_the_authors_script_does_and_no_other_data() {
+    fn the_papers_preset_prepares_only_handwritten_as_the_authors_script() {
         let (_, handwritten, _) = FILES[1];
         let busy = handwritten
             .replace("\nimage_scale = \"range\"", "\nimage_scale = \"log\"")
@@ -124,7 +124,7 @@ mod tests {
         for (file, text, _) in [FILES[0], FILES[2]] {
             assert_eq!(with_preset(text, &[]).data, Scenario::parse(text, file, &[]).unwrap().data, "{file}");
         }
-        // An assignment may name the data set too.
+        // An override may name the data set too.
         assert!(!with_preset(handwritten, &["data.source=digits"]).data.frozen_audio);
         assert!(with_preset(FILES[0].1, &["data.source=handwritten"]).data.frozen_audio);
     }

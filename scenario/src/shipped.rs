@@ -178,8 +178,8 @@ fn shipped_files_can_be_run_as_they_are_and_with_every_key_set() {
     for (file, text) in FILES {
         let scenario = Scenario::parse(text, file, &[]).unwrap();
         assert_eq!(format!("{}.toml", scenario.name), file);
-        // The manual split's lists are for that only, a channel carries either values or bits, other data sets than
-        // HandWritten refuse its speaker, and all but arrays the array of recordings.
+        // Only the manual split takes its lists, a channel carries either values or bits, only HandWritten takes a test
+        // speaker, and only arrays take an array of recordings.
         let all = with_all_keys_set(text).replace("\nrecordings = \"recording\"", "");
         let all = match file {
             "handwritten.toml" => all,
@@ -289,7 +289,7 @@ fn the_scenario_in_bits_differs_from_handwritten_where_it_says_so() {
     assert_eq!(keys, expected);
 }
 
-/// Keys of networks that stand behind a # exist, as those that are set.
+/// The keys of networks that are commented out exist too.
 #[test]
 fn the_convolutional_scenario_can_be_read_with_every_key_of_its_networks_set() {
     let all = with_all_keys_set(include_str!("../../scenarios/handwritten-cnn.toml"));

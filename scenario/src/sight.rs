@@ -1,5 +1,4 @@
-//! What networks are given beside features: gains, by `network.see_channel`, and which entries have come, by
-//! `network.mask`.
+//! Inputs of networks beside features: gains (`network.see_channel`) and a mask of arrived entries (`network.mask`).
 
 use crate::{
     Baseline, Block, Channel, Csi, EvaluationDraw, Requests, Scenario, ScenarioError, Selection, snr::SnrDb,
@@ -38,13 +37,13 @@ impl Scenario {
         if sees { self.transmitters() } else { 0 }
     }
 
-    /// How many indicators a joint decoder is given of which entries have come: one of each entry, or none.
+    /// The size of a joint decoder's mask of arrived entries: one input for each entry, or 0 without `network.mask`.
     pub fn mask_inputs(&self) -> usize {
         if self.network.mask { self.entries_per_receiver() } else { 0 }
     }
 
     /// The number of inputs of receiver t's joint decoder: [features](Self::joint_features), then the gains that it
-    /// sees, then which entries have come.
+    /// sees, then the mask of arrived entries.
     pub fn joint_inputs(&self, t: usize) -> usize {
         self.joint_features() + self.gains_at_receiver(t) + self.mask_inputs()
     }
@@ -140,23 +139,10 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SCENARIO: &str = r#"
-        [[transmitter]]
-        modalities = ["fft"]
-        [[transmitter]]
-        modalities = ["mel"]
-        [[receiver]]
-        task = "digit"
-        [[receiver]]
-        task = "parity"
-        [network]
-        see_channel = true
-    "#;
+    use crate::two_by_two::two_by_two;
 
     fn parse(channels: &str, more: &[&str]) -> Result<Scenario, ScenarioError> {
-        let more: Vec<String> = more.iter().map(|&text| text.to_owned()).collect();
-        Scenario::parse(&format!("{SCENARIO}\n{channels}"), "my.toml", &more)
+        two_by_two(&format!("[network]\nsee_channel = true\n{channels}"), more)
     }
 
     #[test]
@@ -181,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joint_decoder_is_given_features_gains_and_a_mask() {
+    fn a_joint_decoder_gets_features_gains_and_a_mask() {
         let rayleigh = "[[channel]]\nkind = \"rayleigh\"\nsnr_db = 3\n";
         let inputs = |more: &[&str]| parse(rayleigh, more).unwrap().joint_inputs(0);
         assert_eq!(inputs(&["network.feature_dim=5"]), 2 * 5 + 2);

@@ -42,19 +42,19 @@ pub struct Train {
     pub gamma: f64,
     /// Which grants the sparse term counts.
     pub sparse_term: SparseTerm,
-    /// What a receiver without an entry pays at a tick, beside what its decoder makes of zeros.
+    /// The penalty in the cost of a receiver without a granted entry at a tick, beside its loss on zeros.
     pub empty_penalty: f64,
-    /// Who draws u, the randomness that selectors are given, and how often.
+    /// Which nodes share u, the randomness that selectors get, and how often it is drawn.
     pub common_randomness: CommonRandomness,
-    /// The probability that a modality of a transmitter is dropped at a training tick, at all receivers: they decode
+    /// The probability that a modality of a transmitter is dropped at all receivers at a training tick: they decode
     /// without it, as if it had not been granted, and count it as lost.
     pub modality_dropout: f64,
-    /// What is made small: the sum of the receivers' objectives, or that of the worst receiver.
+    /// What training minimises: the sum of the receivers' objectives, or the objective of the worst receiver.
     pub objective: Objective,
-    /// Where the worst receiver counts: how fast weights move to those that pay more.
+    /// With `objective = "worst"`: the learning rate of the receivers' weights, in 1 / nat.
     pub worst_lr: f64,
-    /// The same: the factor that the logarithms of the weights are multiplied by after a round. 1 forgets nothing, 0 keeps
-    /// the weights alike.
+    /// With `objective = "worst"`: the factor on the logarithms of the weights after each round. 1 forgets nothing; 0
+    /// keeps all weights equal.
     pub worst_memory: f64,
     /// How the rate is estimated.
     pub rate_estimator: RateEstimator,
@@ -64,7 +64,7 @@ pub struct Train {
     pub requests: Requests,
     /// What is subtracted from a cost before it weighs a score.
     pub baseline: Baseline,
-    /// Which costs count for a transmitter's draw.
+    /// Which costs count for a transmitter's draw, and whether draws are judged by whole costs.
     pub credit: Credit,
     /// Which log-probability the score function differentiates.
     pub log_mass: LogProbability,
@@ -96,27 +96,28 @@ pub enum SparseTerm {
     Global,
 }
 
-/// Who draws u, the randomness that selectors are given, and how often.
+/// Which nodes share u, the randomness that selectors get, and how often it is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CommonRandomness {
-    /// All nodes share a draw, anew at every tick (Algorithm 1).
+    /// All nodes share one draw for each tick (Algorithm 1).
     #[default]
     Common,
-    /// All nodes share one draw, the same at all ticks of training and evaluation: u is a constant.
+    /// All nodes share one draw for all ticks of training and evaluation: u is a constant.
     Fixed,
-    /// Every node draws its own, anew at every tick.
+    /// Every node has its own draw for each tick.
     Private,
 }
 
-/// What of the receivers' objectives is made small.
+/// What training minimises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Objective {
-    /// Their sum, (P3).
+    /// The sum of the receivers' objectives, (P3).
     #[default]
     Sum,
-    /// The largest: their sum under weights, which move after every round to those that paid more.
+    /// The largest of the receivers' objectives: their weighted sum, where each round increases the weights of
+    /// receivers with larger costs.
     Worst,
 }
 
@@ -182,7 +183,7 @@ pub enum Requests {
     Strongest,
 }
 
-/// Whose costs count for what a transmitter's selector draws for a receiver at a tick.
+/// Whose costs count for what a transmitter's selector draws for a receiver at a tick, and whether they count whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Credit {
@@ -192,6 +193,10 @@ pub enum Credit {
     /// The costs of all receivers that requested the transmitter at that tick: receivers that the cap couples are
     /// credited together.
     Shared,
+    /// The costs of all these receivers, each less what it would be without the entries of this transmitter. A
+    /// receiver's requests too are judged by differences: each step of its draw by its cost less what it would be with
+    /// the entries of those drawn before alone.
+    Difference,
 }
 
 /// Which log-probability the score function differentiates.
@@ -202,6 +207,17 @@ pub enum LogProbability {
     Sequence,
     /// Of the drawn set: the same expectation, less variance.
     Set,
+}
+
+impl TrainCoding {
+    /// The name in scenarios.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            TrainCoding::Gaussian => "gaussian",
+            TrainCoding::Dithered => "dithered",
+            TrainCoding::Simulated => "simulated",
+        }
+    }
 }
 
 impl Train {
@@ -270,12 +286,17 @@ impl Train {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    /// Whether what a selection costs a receiver depends on what is granted to others: then receivers must be told that.
-    pub fn counts_everybodys_grants(&self) -> bool {
+    /// Whether a receiver's cost depends on the grants of all receivers, which it must then be told.
+    pub fn counts_all_grants(&self) -> bool {
         self.gamma != 0.0 && self.sparse_term == SparseTerm::Global
     }
 
-    /// Whether every node learns after a round what it cost all receivers, at every tick: their weights follow from that.
+    /// Whether draws of selectors are judged by the differences that they make to costs.
+    pub fn credits_differences(&self) -> bool {
+        self.credit == Credit::Difference && self.method.selects()
+    }
+
+    /// Whether every node is told all receivers' costs at each tick of a round, from which their weights are computed.
     pub fn tells_costs(&self) -> bool {
         self.objective == Objective::Worst
     }

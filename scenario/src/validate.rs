@@ -9,10 +9,10 @@ const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 /// The largest share of the training rows that may be held out.
 const MOST_HELD_OUT: f64 = 0.9;
 
-/// The largest share of the entries that training may drop: with all of them dropped nobody would learn.
+/// The largest `train.modality_dropout`: with all entries dropped nothing would be learnt.
 const MOST_DROPPED: f64 = 0.99;
 
-/// The largest `train.worst_lr`, in 1 / nat. Already far less gives all the weight to one receiver.
+/// The largest `train.worst_lr`, in 1 / nat. Far smaller values already give all weight to one receiver.
 const MOST_WORST_LR: f64 = 1e3;
 
 impl Scenario {
@@ -28,6 +28,7 @@ impl Scenario {
         self.validate_sight()?;
         self.validate_coding()?;
         self.validate_multicast()?;
+        self.validate_credit()?;
         self.validate_profile()?;
         if self.checkpoint.store.as_ref().is_some_and(|store| store.trim().is_empty()) {
             let what = "is empty; give a folder or the URL of an object store, or leave the key out";
@@ -105,11 +106,11 @@ impl Scenario {
             let what = "is \"worst\", for which nodes wait until they know all costs: set straggler.policy = \"wait\"";
             return Err(ScenarioError::invalid("train.objective", what));
         }
-        // A receiver's requests are judged by the costs of all then, and it knows the entropy of its own labels alone.
+        // Then a receiver's requests are judged by all receivers' costs, but it knows only its own labels' entropy.
         let judges_all = train.tells_costs() && train.credit == Credit::Shared && train.method.selects();
         if judges_all && train.baseline == Baseline::LabelEntropy {
-            let what = "is \"label-entropy\", which is one receiver's, while under train.objective = \"worst\" and \
-                        train.credit = \"shared\" a request is judged by the costs of all: set \"leave-one-out\"";
+            let what = "is \"label-entropy\", that of one receiver's labels, but with train.objective = \"worst\" and \
+                        train.credit = \"shared\" a request is judged by all receivers' costs: set \"leave-one-out\"";
             return Err(ScenarioError::invalid("train.baseline", what));
         }
         match train.beta_start {

@@ -32,8 +32,6 @@ impl Planned {
 pub(crate) fn start(words: Vec<String>, out: &Path, log: &Path) -> anyhow::Result<Child> {
     let mut command = program::again()?;
     command.arg("run").args(words).arg("--out").arg(out).args(["--json", "--page", "off"]);
-    // `run` sets this for its nodes; in-process nodes need it here.
-    command.envs([program::KEEPS_FREED_MEMORY]);
     Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()?)
 }
 

@@ -35,9 +35,9 @@ pub(crate) struct Roles<T> {
 /// Which processes a run's nodes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nodes {
-    /// So many that it starts.
+    /// This number of processes, started by the run.
     Started(usize),
-    /// Its own.
+    /// The run's own process.
     InOne,
 }
 
@@ -120,7 +120,7 @@ impl Watch {
     }
 
     fn seen(&self) -> Seen {
-        // Without /proc a process may be known of which nothing is.
+        // Without /proc the process is known, but its memory is not.
         let is_seen = self.are_found() && self.peak_memory != Roles::default();
         Seen {
             peak_memory: is_seen.then_some(self.peak_memory),

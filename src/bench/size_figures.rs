@@ -41,9 +41,9 @@ pub(crate) struct SizeFigures {
 pub(crate) struct Wire {
     /// Features and their gradients.
     pub(crate) payload: f64,
-    /// What transmitters chose for all receivers, as far as each receiver is told it.
+    /// Choices that transmitters report to receivers.
     pub(crate) requests: f64,
-    /// What ticks cost a receiver at which it requested a transmitter, which it tells that one.
+    /// Costs that receivers send to transmitters, and that these pass on.
     pub(crate) costs: f64,
     /// All else: stamps, requests, rates, framing of protobuf, gRPC and HTTP/2.
     pub(crate) rest: f64,
@@ -103,7 +103,7 @@ impl Wire {
 /// one requested the transmitter, or at all ticks; what fills up the last byte of a message is not counted.
 fn requests(scenario: &Scenario, chosen: &Chosen) -> f64 {
     let (ticks, receivers) = (scenario.train.ticks_per_round, scenario.receivers());
-    let all = scenario.record.draws || scenario.train.counts_everybodys_grants();
+    let all = scenario.record.draws || scenario.train.counts_all_grants();
     let told = |requested: f64| if all { (ticks * receivers) as f64 } else { requested };
     let bits = |(k, &requested): (usize, &f64)| told(requested) * (receivers * scenario.modalities(k)) as f64;
     chosen.requested.iter().enumerate().map(bits).sum::<f64>() / 8.0

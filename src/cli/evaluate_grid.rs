@@ -46,7 +46,10 @@ const SNR_DB: [f64; 5] = [-6.0, 0.0, 6.0, 12.0, 20.0];
 /// The name of the family of the undisturbed evaluation.
 const UNDISTURBED: &str = "undisturbed";
 
-/// That of other networks, which were trained without a sensor.
+/// The name of the undisturbed evaluation.
+const AS_TRAINED: &str = "as trained";
+
+/// The name of the family of other networks, which were trained without a sensor.
 const TRAINED_WITHOUT: &str = "trained without";
 
 /// A condition under which the checkpoint is evaluated.
@@ -102,19 +105,15 @@ fn plan(checkpoint: &Checkpoint<'_>, without: &[PathBuf]) -> anyhow::Result<Plan
     let without: anyhow::Result<Vec<Without>> =
         without.iter().map(|folder| Without::open(&scenario, folder, checkpoint)).collect();
     let without = without?;
-    let left_out = |why: &str| eprintln!("note: stale samples are left out: {}", link::printable(why));
-    let is_in_time = match is_in_time(&scenario, checkpoint.data) {
-        Ok(true) => true,
-        Ok(false) => {
-            left_out("it is not known which test rows follow each other in time");
-            false
-        }
-        Err(error) => {
-            left_out(&format!("{error:#}"));
-            false
-        }
+    let unknown = match is_in_time(&scenario, checkpoint.data) {
+        Ok(true) => None,
+        Ok(false) => Some("it is not known which test rows follow each other in time".to_owned()),
+        Err(error) => Some(format!("{error:#}")),
     };
-    let disturbed = accepted(&folder, checkpoint.set, disturbed(&scenario, is_in_time));
+    if let Some(why) = &unknown {
+        eprintln!("note: stale samples are left out: {}", link::printable(why));
+    }
+    let disturbed = accepted(&folder, checkpoint.set, disturbed(&scenario, unknown.is_none()));
     Ok(Planned { scenario, without, disturbed })
 }
 
@@ -153,7 +152,7 @@ fn measure(checkpoint: &Checkpoint<'_>, planned: &Planned) -> anyhow::Result<Fou
     let mut conditions = accepted(&RunFolder::at(checkpoint.folder), checkpoint.set, turned_off);
     conditions.extend_from_slice(disturbed);
     let (all, mut found) = (conditions.len() + without.len(), Found::default());
-    let undisturbed = Condition { family: UNDISTURBED, name: "as trained".into(), set: Vec::new() };
+    let undisturbed = Condition { family: UNDISTURBED, name: AS_TRAINED.into(), set: Vec::new() };
     found.rows.push((undisturbed, summary.test));
     // Written after every condition, so that results can be viewed early and survive an interruption.
     let path = checkpoint.folder.join("grid.json");
@@ -174,11 +173,15 @@ fn measure(checkpoint: &Checkpoint<'_>, planned: &Planned) -> anyhow::Result<Fou
     for (without, off) in without.iter().zip(&off_together) {
         say(&without.name());
         let test = without.evaluate(checkpoint, &log)?;
-        // Without a sensor that nobody asks for, the network is undisturbed.
-        let name = if off.is_empty() { found.rows[0].0.name.clone() } else { name_of_off(off) };
-        let of_name = found.rows.iter().find(|(condition, _)| condition.name == name);
-        let compared = of_name.map(|(_, off)| Compared::new(without, &name, off, &test));
-        found.compared.extend(compared);
+        // If the missing sensors are not in use, the network is undisturbed.
+        let name = if off.is_empty() { AS_TRAINED.to_owned() } else { name_of_off(off) };
+        match found.rows.iter().find(|(condition, _)| condition.name == name) {
+            Some((_, off)) => found.compared.push(Compared::new(without, &name, off, &test)),
+            None => {
+                let line = format!("{} is compared with nothing: {name} was left out", without.name());
+                eprintln!("note: {}", link::printable(&line));
+            }
+        }
         let condition = Condition { family: TRAINED_WITHOUT, name: without.name(), set: Vec::new() };
         found.rows.push((condition, test));
         write(&found)?;
@@ -454,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_cannot_be_evaluated_under_is_left_out_beforehand() {
+    fn conditions_that_a_run_refuses_are_left_out_beforehand() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("scenario.toml"), SCENARIO).unwrap();
         let folder = RunFolder::at(place.path());
@@ -465,7 +468,7 @@ mod tests {
             families.dedup();
             families
         };
-        // Whoever skips must wait for longer than for what is late.
+        // With policy "skip", patience must exceed the deadline.
         assert_eq!(left(&[]), ["sensor noise", "sensor blur"]);
         let patient = ["straggler.patience=50.0".to_owned()];
         assert_eq!(left(&patient), ["sensor noise", "sensor blur", "lost entries"]);

@@ -22,10 +22,12 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) place: &'a LaunchOptions,
 }
 
-/// Evaluates with more assignments. What the evaluation says goes to this log, which is removed after success.
+/// Evaluates with more assignments, without writing the folder's evaluation.json. What the evaluation says goes to this
+/// log, which is removed after success.
 pub(super) fn evaluate(checkpoint: &Checkpoint<'_>, log: &Path, more: &[String]) -> anyhow::Result<Summary> {
     let mut command = program::again()?;
-    command.arg("evaluate").arg(checkpoint.folder).arg("--json").args(place_words(checkpoint.place));
+    command.arg("evaluate").arg(checkpoint.folder).args(["--json", "--print-only"]);
+    command.args(place_words(checkpoint.place));
     command.args(checkpoint.best.then_some("--best"));
     command.args(checkpoint.data.into_iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
     command.args(checkpoint.set.iter().chain(more).flat_map(|assignment| ["--set", assignment]));

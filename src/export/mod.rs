@@ -182,9 +182,9 @@ fn common_arrays(trained: &Trained) -> Vec<NewArray> {
     arrays.into_iter().map(array).collect()
 }
 
-/// The constants of the normalisation: value x of position i becomes (x - shift[i]) / scale[i]. A checkpoint has those
-/// of arrays; of other data sets they follow from their files. Where those are missing, the networks are of use all the
-/// same.
+/// The constants of the normalisation: value x of position i becomes (x - shift[i]) / scale[i]. Arrays keep them in the
+/// checkpoint; other data sets compute them from their files. If those are missing, the networks are exported without
+/// them.
 fn normalisation(trained: &Trained, data: Option<PathBuf>) -> anyhow::Result<Vec<NewArray>> {
     let mut arrays: Vec<NewArray> = Vec::new();
     let mut add = |name: &str, shift: &[f64], scale: &[f64]| {

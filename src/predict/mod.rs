@@ -235,7 +235,7 @@ pub(crate) fn rows(
     let scenario = &trained.scenario;
     let modalities: Vec<String> =
         scenario.transmitter.iter().flat_map(|node| node.modalities.iter().cloned()).collect();
-    let tasks: Vec<String> = scenario.receiver.iter().map(|node| node.task.clone()).collect();
+    let tasks = scenario.tasks();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let wanted = [modalities.as_slice(), &tasks].concat();
     let folder = runtime.block_on(node::data_nearby(scenario, data, &wanted))?;

@@ -110,7 +110,7 @@ impl Origins {
     fn data(&mut self, scenario: &Scenario) -> anyhow::Result<String> {
         let mut modalities: Vec<String> =
             scenario.transmitter.iter().flat_map(|transmitter| transmitter.modalities.clone()).collect();
-        let mut tasks: Vec<String> = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
+        let mut tasks = scenario.tasks();
         for names in [&mut modalities, &mut tasks] {
             names.sort();
             names.dedup();

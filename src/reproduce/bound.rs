@@ -25,7 +25,7 @@ impl Labels {
     /// # Errors
     /// If the data cannot be read.
     pub(super) fn read(scenario: &Scenario) -> anyhow::Result<Self> {
-        let names: Vec<String> = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
+        let names = scenario.tasks();
         let needs = Needs { modalities: &[], tasks: &names };
         let data = node::data_source(scenario, None)?.open(Seed::from_number(scenario.seed), &needs)?;
         let labels = |task: &String| match data.targets(task, Split::Test)? {
@@ -69,10 +69,15 @@ impl Labels {
 
 /// The entropy of the labels' frequencies, in nats.
 pub(super) fn entropy_of<L: Ord>(labels: impl Iterator<Item = L>) -> f64 {
+    entropy(labels.map(|label| (label, 1)))
+}
+
+/// The same of labels that were counted, possibly in parts.
+pub(super) fn entropy<L: Ord>(counted: impl Iterator<Item = (L, usize)>) -> f64 {
     let (mut counts, mut all) = (BTreeMap::new(), 0_usize);
-    for label in labels {
-        *counts.entry(label).or_insert(0_usize) += 1;
-        all += 1;
+    for (label, count) in counted {
+        *counts.entry(label).or_insert(0_usize) += count;
+        all += count;
     }
     let shares = counts.into_values().map(|count| count as f64 / all as f64);
     -shares.map(|share| share * share.ln()).sum::<f64>() + 0.0

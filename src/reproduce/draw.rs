@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shared_features_can_reach_is_drawn_beside_runs_that_have_such() {
+    fn what_partitions_reach_is_drawn_beside_multicast_runs() {
         let labels = Labels {
             tasks: vec![("parity".into(), Some(2_f64.ln()))],
             together: 2_f64.ln(),

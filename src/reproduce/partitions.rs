@@ -7,29 +7,30 @@
 
 use std::collections::BTreeMap;
 
+use super::bound::entropy;
+
 /// The most combinations whose partitions are enumerated; of ten there are 115,975.
 const MOST: usize = 10;
 
-/// Rates that differ by less are the same, added up in another order.
+/// Rates closer than this are equal up to rounding.
 const SAME: f64 = 1e-9;
 
 /// The corners of the upper hull of (rate, N-CE), in nats, in the order of rates. `counts` has how often each
-/// combination of the receivers' labels occurs. Between two corners lies what is reached by drawing one of both by the
-/// common randomness. None of no combination, or of too many.
+/// combination of the receivers' labels occurs. Points between two corners are reached by drawing one of them with the
+/// common randomness. None without combinations, or with more than [`MOST`].
 pub(super) fn reachable(counts: &BTreeMap<Vec<u32>, usize>) -> Option<Vec<(f64, f64)>> {
     if !(1..=MOST).contains(&counts.len()) {
         return None;
     }
-    let all: usize = counts.values().sum();
-    let combinations: Vec<(&[u32], f64)> =
-        counts.iter().map(|(labels, count)| (labels.as_slice(), *count as f64 / all as f64)).collect();
+    let combinations: Vec<(&[u32], usize)> =
+        counts.iter().map(|(labels, count)| (labels.as_slice(), *count)).collect();
     let mut points = Vec::new();
     each_partition(counts.len(), &mut |parts| points.push(point(&combinations, parts)));
     Some(upper_hull(points))
 }
 
-/// Shows every partition of so many things once: of each thing the number of its part, where parts are numbered in the
-/// order in which they come first.
+/// Calls `see` once for every partition of `things` elements, with the part of each element; parts are numbered by
+/// first appearance.
 fn each_partition(things: usize, see: &mut dyn FnMut(&[usize])) {
     let mut parts = Vec::with_capacity(things);
     extend(&mut parts, things, see);
@@ -49,21 +50,14 @@ fn extend(parts: &mut Vec<usize>, things: usize, see: &mut dyn FnMut(&[usize])) 
 }
 
 /// Rate and N-CE of a feature that says the part: H(P), and minus the sum over receivers of H(Y_t, P) - H(P).
-fn point(combinations: &[(&[u32], f64)], parts: &[usize]) -> (f64, f64) {
+fn point(combinations: &[(&[u32], usize)], parts: &[usize]) -> (f64, f64) {
     let tasks = combinations.first().map_or(0, |(labels, _)| labels.len());
-    let rate = entropy(combinations.iter().zip(parts).map(|((_, share), part)| ((*part, 0), *share)));
+    let rate = entropy(combinations.iter().zip(parts).map(|((_, count), part)| (*part, *count)));
     let left = |task: usize| {
         let both = combinations.iter().zip(parts);
-        entropy(both.map(|((labels, share), part)| ((*part, labels[task]), *share))) - rate
+        entropy(both.map(|((labels, count), part)| ((*part, labels[task]), *count))) - rate
     };
     (rate, (-(0..tasks).map(left).sum::<f64>()).min(0.0))
-}
-
-/// The entropy, in nats, of what has these keys with these shares.
-fn entropy(shares: impl Iterator<Item = ((usize, u32), f64)>) -> f64 {
-    let mut sums = BTreeMap::<(usize, u32), f64>::new();
-    shares.for_each(|(key, share)| *sums.entry(key).or_default() += share);
-    -sums.into_values().map(|share| share * share.ln()).sum::<f64>() + 0.0
 }
 
 /// The corners of the least concave curve above all points, from the left to the right.
@@ -121,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_receiver_gains_what_the_rate_is_and_two_of_the_same_task_twice_that() {
+    fn n_ce_rises_by_the_rate_for_each_receiver_of_the_task() {
         for (receivers, slope) in [(1, 1.0), (2, 2.0)] {
             let counts = [5, 2, 2, 1].into_iter().enumerate();
             let counts: BTreeMap<Vec<u32>, usize> =
@@ -147,19 +141,17 @@ mod tests {
         let slopes: Vec<f64> =
             hull.windows(2).map(|pair| (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)).collect();
         assert!(slopes.windows(2).all(|pair| pair[1] <= pair[0] + 1e-6), "{slopes:?}");
-        // What tells of all three at once tells most for its rate.
+        // A partition that informs all three tasks gains most for its rate.
         assert!(slopes[0] > 1.5 && slopes.iter().all(|slope| (0.99..=3.01).contains(slope)), "{slopes:?}");
         let height = |rate: f64| {
             let at = hull.windows(2).position(|pair| rate <= pair[1].0).unwrap_or(hull.len() - 2);
             hull[at].1 + slopes[at] * (rate - hull[at].0)
         };
-        let combinations: Vec<(&[u32], f64)> = counts.keys().map(|labels| (labels.as_slice(), 0.1)).collect();
-        // Each of parity, ring and the digit's own class alone lies on or below it.
-        let tasks = (0..3).map(|task| counts.keys().map(|labels| labels[task] as usize).collect::<Vec<_>>());
-        for parts in tasks {
-            let (rate, n_ce) = point(&combinations, &parts);
+        let combinations: Vec<(&[u32], usize)> = counts.keys().map(|labels| (labels.as_slice(), 1)).collect();
+        each_partition(10, &mut |parts| {
+            let (rate, n_ce) = point(&combinations, parts);
             assert!(n_ce <= height(rate) + 1e-9, "{parts:?}: {n_ce} above {}", height(rate));
-        }
+        });
     }
 
     /// H of the ring, which four of ten digits have.
@@ -168,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_too_much_is_not_enumerated() {
+    fn zero_or_more_than_ten_combinations_are_not_enumerated() {
         assert_eq!(reachable(&BTreeMap::new()), None);
         assert_eq!(reachable(&(0..11).map(|label| (vec![label], 1)).collect()), None);
     }

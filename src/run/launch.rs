@@ -151,6 +151,7 @@ pub(crate) fn local_coordinator(
         health: None,
         page: Some(PageAddress::Off),
         stop_after: None,
+        print_only: false,
         tensorboard: None,
         tui: false,
         otlp: None,

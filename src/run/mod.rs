@@ -138,12 +138,16 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, value_name = "RUN", requires = "grid")]
     without: Vec<PathBuf>,
 
+    /// Leave evaluation.json as it is: for commands that compare evaluations
+    #[arg(long, hide = true)]
+    print_only: bool,
+
     #[command(flatten)]
     place: LaunchOptions,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    // First of all: whatever has been said by then would be said twice.
+    // First: exec would repeat any output.
     if arguments.place.in_process && arguments.engine.on.is_none() {
         program::keep_freed_memory();
     }
@@ -166,7 +170,7 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> ExitCode {
     if arguments.place.in_process {
         program::keep_freed_memory();
     }
-    let EvaluateArguments { folder, best, data, set, snr_db, grid, without, place } = arguments;
+    let EvaluateArguments { folder, best, data, set, snr_db, grid, without, place, .. } = arguments;
     let checkpoint = Checkpoint { folder, best: *best, data: data.as_deref(), set, place };
     match (*grid, snr_db.is_empty()) {
         (true, _) => evaluate_grid::run(&checkpoint, without),
@@ -248,5 +252,6 @@ fn launch_of_evaluation(arguments: &EvaluateArguments) -> Result<Launch, Coordin
     let mut coordinator = local_coordinator(changes, arguments.folder.clone(), &arguments.place)?;
     coordinator.evaluate = true;
     coordinator.best = arguments.best;
+    coordinator.print_only = arguments.print_only;
     Ok(Launch { scenario, coordinator, place: arguments.place.clone(), before: Before::Nothing })
 }

@@ -354,9 +354,6 @@ fn spawn(arguments: Vec<OsString>, stdout: Stdio, stderr: Stdio) -> anyhow::Resu
     let mut command = Command::from(program::again()?);
     let role = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     command.args(arguments).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).kill_on_drop(true);
-    // Every round allocates and frees the same megabytes: without this setting, the allocator returns them to the
-    // system in between, and page faults take a tenth of the time.
-    command.envs([program::KEEPS_FREED_MEMORY]);
     // Environment variables for listening, indices and folders are meant for nodes started manually.
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));
@@ -389,6 +386,7 @@ fn coordinator_arguments(arguments: &coordinator::Arguments) -> Vec<String> {
         ("resume", arguments.resume),
         ("resume-or-start", arguments.resume_or_start),
         ("evaluate", arguments.evaluate),
+        ("print-only", arguments.print_only),
         ("best", arguments.best),
         ("json", arguments.json),
         ("tui", arguments.tui),

@@ -160,7 +160,11 @@ fn receiver(scenario: &Scenario, info: &Info, t: usize, entries: usize) -> anyho
     let inputs = scenario.joint_inputs(t);
     let module = node::module(&scenario.joint(task), &[inputs], outputs(info, task))?;
     let of_entry = d + usize::from(scenario.network.mask);
-    let share = (entries * of_entry + scenario.gains_at_receiver(t)) as f64 / inputs as f64;
+    let share = match scenario.shared_kinds() {
+        // Sums over entries fill the whole input.
+        Some(_) => 1.0,
+        None => (entries * of_entry + scenario.gains_at_receiver(t)) as f64 / inputs as f64,
+    };
     Ok(Load { operations: forward(module.as_ref(), share), bytes: parameter_bytes(module.as_ref()) })
 }
 
@@ -245,6 +249,23 @@ mod tests {
         let slowest = bytes["slowest_ms"].as_f64().unwrap();
         assert!((slowest - (ms(&bytes, 0) + 200.0 + ms(&bytes, 2))).abs() < 1e-9);
         assert!(table(&bytes).contains("modelled, not measured"));
+    }
+
+    #[test]
+    fn a_decoder_multiplies_the_entries_it_has_or_with_a_shared_map_its_whole_input() {
+        let own = scenario();
+        let set = ["network.joint_map=shared".to_owned()];
+        let shared = Scenario::parse(&own.to_toml(), "test", &set).unwrap();
+        let info = node::data_source(&own, None).unwrap().info().unwrap();
+        let load = |scenario: &Scenario, entries: usize| receiver(scenario, &info, 0, entries).unwrap();
+        // Every weight once: an operation is a product or a sum, and a weight has four bytes.
+        let of_all = |load: &Load| load.bytes / 2.0;
+        let (one, all) = (load(&own, 1), load(&own, 3));
+        assert!(one.operations < all.operations && all.operations == of_all(&all), "{one:?} {all:?}");
+        for entries in [1, 3] {
+            let load = load(&shared, entries);
+            assert_eq!(load.operations, of_all(&load), "{entries} entries");
+        }
     }
 
     #[test]

@@ -155,8 +155,6 @@ pub(super) fn spawn(
     let mut command = Command::from(program::again()?);
     command.args(words).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(log)?);
-    // `run` sets this for its nodes; in-process nodes need it here.
-    command.envs([program::KEEPS_FREED_MEMORY]);
     // The words already include all settings of the environment.
     for name in OF_ONE_PROCESS {
         command.env_remove(format!("POM2DIB_{name}"));

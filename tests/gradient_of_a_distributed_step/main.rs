@@ -1,6 +1,7 @@
 //! The gradient that a network of machines computes, message by message, equals that of the whole objective.
 
 mod channels;
+mod difference;
 mod multicast;
 mod options;
 #[path = "../support/oracle/mod.rs"]
@@ -505,7 +506,7 @@ fn compare_played(setup: &Setup, start: Start, played: &PlayedRound) -> Selectio
 
     let round = oracle.round(&selection).unwrap();
     assert_figures(played, &round);
-    assert_costs(setup, played, &selection, &round);
+    assert_costs(setup, played, (&oracle, &selection), &round);
 
     let gradients = (&round.objective + &round.score).unwrap().backward().unwrap();
     let has_trunks = oracle.variables.keys().any(|name| name.contains("/trunk"));
@@ -545,7 +546,7 @@ fn assert_selected(setup: &Setup, played: &PlayedRound, selection: &Selection) {
 /// What a receiver is told of are the ticks at which it requested, or all.
 fn assert_chosen(setup: &Setup, (k, to): (usize, usize), features: &Features, selection: &Selection) {
     let (receivers, modalities) = (setup.scenario.receivers(), setup.scenario.modalities(k));
-    let all = setup.scenario.train.counts_everybodys_grants();
+    let all = setup.scenario.train.counts_all_grants();
     let is_told = |tick: &usize| all || selection.requests[to][*tick].contains(&k);
     let told: Vec<usize> = ticks_of(setup, features).filter(is_told).collect();
     let choices = ChoiceGrid::from_bytes(told.len(), receivers, modalities, &features.choices).unwrap();
@@ -560,9 +561,14 @@ fn assert_chosen(setup: &Setup, (k, to): (usize, usize), features: &Features, se
     }
 }
 
-/// The costs that receivers send are the oracle's, to every transmitter those of the ticks at which it was requested, or
-/// all where everybody learns them.
-fn assert_costs(setup: &Setup, played: &PlayedRound, selection: &Selection, round: &Round) {
+/// The costs that receivers send are the oracle's, or the differences to them: to every transmitter those of the ticks at
+/// which it was requested, or of all ticks where nodes exchange all costs.
+fn assert_costs(
+    setup: &Setup,
+    played: &PlayedRound,
+    (oracle, selection): (&Oracle, &Selection),
+    round: &Round,
+) {
     let all = setup.scenario.train.tells_costs();
     for letter in &played.network.letters {
         let Message::Turn(Turn { gradients: Some(gradients), .. }) = &letter.message else { continue };
@@ -572,8 +578,12 @@ fn assert_costs(setup: &Setup, played: &PlayedRound, selection: &Selection, roun
             continue;
         }
         let requests = &selection.requests[letter.t];
-        let told = round.costs[letter.t].iter().zip(requests).filter(|(_, of)| all || of.contains(&letter.k));
-        let expected: Vec<f64> = told.map(|(cost, _)| *cost).collect();
+        let is_told = |tick: &usize| all || requests[*tick].contains(&letter.k);
+        let told = |tick: usize| {
+            let cost = round.costs[letter.t][tick];
+            oracle.told(selection, (letter.k, letter.t, tick), cost).unwrap()
+        };
+        let expected: Vec<f64> = (0..requests.len()).filter(is_told).map(told).collect();
         assert_eq!(gradients.costs.len(), expected.len());
         for (cost, expected) in gradients.costs.iter().zip(expected) {
             assert_close("cost", *cost, expected);

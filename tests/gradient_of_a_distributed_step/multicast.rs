@@ -59,7 +59,7 @@ fn of_multicast_features_of_encoders_with_trunks() {
     assert_shared(&plays(&multicast(THREE_BY_TWO, &networks)));
 }
 
-/// A rate over the round is over the ticks at which anybody was sent the feature.
+/// A rate over the round is over the ticks at which the feature was sent to at least one receiver.
 #[test]
 fn of_multicast_features_of_single_samples() {
     for estimator in ["train.rate_estimator=per-dimension", "train.rate_estimator=joint"] {
@@ -74,7 +74,8 @@ fn multicast(scenario: &str, more: &[&str]) -> Setup {
 }
 
 fn assert_shared(recipients: &Recipients) {
-    assert!(recipients.values().any(|&count| count > 1), "nobody shares: the test has lost its point");
+    let is_shared = recipients.values().any(|&count| count > 1);
+    assert!(is_shared, "no feature has two recipients: the test has lost its point");
 }
 
 /// Lets the machines play a round, compares what the recipients of a feature are sent with each other, and all of it

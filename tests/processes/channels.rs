@@ -211,6 +211,7 @@ fn a_checkpoint_is_judged_at_several_snrs() {
     for name in ["snr.json", "snr.svg", "snr.png"] {
         assert!(place.path("a").join(name).exists(), "{name}");
     }
+    assert!(!place.run_folder("a").has("evaluation.json"), "that of a single SNR");
     assert_eq!(place.run(words).done().stdout.lines().count(), 3);
 
     // The report has them as numbers, and draws a point for each task and N-CE at each SNR.

@@ -37,8 +37,7 @@ fn a_folder_that_holds_another_run_is_gone_on_with_and_said_so() {
     assert!(!start("").contains(line));
 }
 
-/// Every round allocates and frees the same megabytes: whatever process computes keeps them, unless its user has said
-/// otherwise.
+/// A round allocates and frees the same megabytes: processes that compute keep them unless the variable is set.
 #[test]
 fn processes_in_which_nodes_compute_keep_freed_memory() {
     let place = Place::for_longer_runs(PROGRAM);
@@ -65,9 +64,14 @@ fn processes_in_which_nodes_compute_keep_freed_memory() {
     }
     drop(run);
     place.assert_all_gone();
+
+    let run = place.start(&format!("{name}=10 run tiny.toml --rounds 100000 --out many-own"));
+    assert_eq!(wait_for("transmitter 0", PATIENCE, || variable("transmitter 0")), "10");
+    drop(run);
+    place.assert_all_gone();
 }
 
-/// A program of somebody's own may have another allocator, and may have done something before: it does not begin anew.
+/// Another program may have another allocator and may have started work: it does not replace itself.
 #[test]
 fn a_program_that_is_not_the_command_begins_once() {
     let place = Place::for_longer_runs(example("own_dataset"));

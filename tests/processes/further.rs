@@ -4,10 +4,7 @@
 use harness::{Outcome, PATIENCE, Place, Process, RunFolder, Signal, wait_until};
 use serde_json::Value;
 
-use crate::PROGRAM;
-
-/// A scenario in which nothing depends on the number of rounds.
-const CONSTANT: &str = "tiny.toml --set train.entropy_bonus=0";
+use crate::{CONSTANT, PROGRAM, assert_same};
 
 #[test]
 fn a_run_of_the_worst_receiver_goes_on_with_its_weights() {
@@ -34,7 +31,7 @@ fn a_run_of_the_worst_receiver_goes_on_with_its_weights() {
     place.run(from_sum).failed(2, &["train.objective cannot become \"worst\"", "train anew without --from"]);
     assert!(!place.path("late/scenario.toml").exists());
 
-    // In an evaluation nobody is told costs: entries may be lost.
+    // An evaluation sends no costs: entries may be lost.
     let lossy = "evaluate whole --set straggler.policy=skip --set link=[{loss=0.4}] --in-process --json";
     let lossy = place.run(lossy).done().json();
     assert_eq!(lossy["fingerprint"], whole["fingerprint"]);
@@ -59,11 +56,7 @@ fn a_run_killed_before_its_first_checkpoint_goes_on_from_its_beginning() {
     for way in ["", "--in-process"] {
         let run = place.start(&format!("run tiny.toml --rounds 100 --out a --force {way}"));
         wait_until("some rounds", PATIENCE, || (4..100).contains(&place.run_folder("a").rounds()));
-        for process in place.running() {
-            process.signal(Signal::Kill);
-        }
-        run.finish().killed_by(Signal::Kill);
-        place.assert_all_gone();
+        place.kill(run);
         assert!(place.run_folder("a").checkpoints().is_empty());
 
         place
@@ -173,11 +166,7 @@ fn a_run_cut_down_while_it_is_trained_further_goes_on() {
     place.run(&format!("run {CONSTANT} --rounds 4 --out a --set checkpoint.every=3")).done();
     let run = place.start("run --resume a --rounds 100");
     wait_until("some rounds", PATIENCE, || (9..100).contains(&place.run_folder("a").rounds()));
-    for process in place.running() {
-        process.signal(Signal::Kill);
-    }
-    run.finish().killed_by(Signal::Kill);
-    place.assert_all_gone();
+    place.kill(run);
     assert_same(&place.run("run --resume a --json").done().json(), &straight);
 }
 
@@ -316,11 +305,6 @@ fn fail(place: &Place, words: &str) -> Outcome {
 fn follow(place: &Place, outcome: &Outcome) -> Outcome {
     let (_, words) = outcome.stderr.rsplit_once("go on with: pom2dib ").expect("it gives advice");
     place.run(words.trim())
-}
-
-fn assert_same(run: &Value, other: &Value) {
-    assert_eq!(run["fingerprint"], other["fingerprint"]);
-    assert_eq!(run["test"], other["test"]);
 }
 
 fn rounds(folder: &RunFolder) -> Vec<u64> {

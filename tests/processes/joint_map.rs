@@ -2,21 +2,14 @@
 
 use harness::Place;
 
-use crate::PROGRAM;
+use crate::{PROGRAM, assert_same_everywhere};
 
-const SHARED: &str = "--set network.joint_map=shared --set train.entropy_bonus=0";
+const SHARED: &str = "--set network.joint_map=shared";
 
 #[test]
 fn a_network_whose_entries_share_a_map_is_the_same_in_processes_and_in_one_and_after_a_resumption() {
     let place = Place::new(PROGRAM);
-    let processes = place.run(&format!("run tiny.toml {SHARED} --verify --json --out processes")).done();
-    let begun = place.run(&format!("run tiny.toml {SHARED} --rounds 4 --json --in-process --out in-one"));
-    let own = place.run("run tiny.toml --json --in-process --out own").done().json();
-    begun.done();
-    let in_one = place.run("run --resume in-one --rounds 6 --json --in-process").done().json();
-    let processes = processes.json();
-    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
-    assert_ne!(own["fingerprint"], processes["fingerprint"]);
+    assert_same_everywhere(&place, SHARED);
 
     // Not what a run without it can go on with; and what other programs would have to make of the features first.
     let other = "run --from own --set network.joint_map=shared --rounds 8 --out other";
@@ -26,7 +19,7 @@ fn a_network_whose_entries_share_a_map_is_the_same_in_processes_and_in_one_and_a
 
 /// A part of a round is how it travels; what several parts add to a shared map is added up in the same order.
 #[test]
-fn in_however_many_parts_a_round_travels_the_shared_map_becomes_the_same() {
+fn the_shared_map_does_not_depend_on_the_parts_of_a_round() {
     let place = Place::new(PROGRAM);
     let fingerprint = |ticks: usize| {
         let parts = format!("--set train.ticks_per_round=25 --set train.ticks_per_part={ticks}");

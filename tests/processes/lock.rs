@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use harness::{Outcome, PATIENCE, Place, Process, Signal, wait_for, wait_until};
 use serde_json::Value;
 
-use crate::PROGRAM;
+use crate::{PROGRAM, assert_same};
 
 const RUN: &str = "tiny.toml --rounds 30 --set checkpoint.every=2";
 
@@ -41,7 +41,7 @@ fn a_run_under_way_keeps_others_out_of_its_folder_and_is_not_disturbed() {
                 .finish_within(AT_ONCE)
                 .failed(2, &["a is taken", &pid, &name, "since 2", "stop a"]);
         }
-        assert_same(&go_on(&place, run).done(), &quiet);
+        assert_same(&go_on(&place, run).done().json(), &quiet);
         assert_eq!(place.run_folder("a").rounds(), 30);
     }
 }
@@ -77,12 +77,12 @@ fn a_run_that_is_ending_is_waited_for() {
     let next = place.start("run --resume a --json");
     wait_until("the next run's patience", PATIENCE, || next.stderr().contains("waiting for run"));
     coordinator.signal(Signal::Kill);
-    assert_same(&next.finish().done(), &quiet);
+    assert_same(&next.finish().done().json(), &quiet);
 
     let run = start(&place, &format!("run {RUN} --out a --force"));
     run.signal(Signal::Terminate);
     wait_until("its last words", PATIENCE, || owner(&place)["ending"] == true);
-    assert_same(&place.run("run --resume a --json").done(), &quiet);
+    assert_same(&place.run("run --resume a --json").done().json(), &quiet);
     assert_eq!(run.finish().status.code(), Some(1));
 }
 
@@ -109,7 +109,7 @@ fn of_two_folders_with_one_store_the_later_has_the_run() {
     let address = place.address("b");
     let _nodes = ["transmitter", "transmitter", "receiver", "receiver"]
         .map(|role| place.start(&format!("{role} --coordinator {address}")));
-    assert_same(&second.finish().done(), &quiet);
+    assert_same(&second.finish().done().json(), &quiet);
 
     let outcome = go_on(&place, first);
     assert_eq!(outcome.status.code(), Some(1), "{outcome}");
@@ -159,11 +159,4 @@ fn owner(place: &Place) -> Value {
         let owner: Value = serde_json::from_str(&place.run_folder("a").text("lock")).ok()?;
         (owner["run"].is_string() || begun.elapsed() > PATIENCE / 2).then_some(owner)
     })
-}
-
-/// Asserts the same network with the same scores as in an undisturbed run.
-fn assert_same(run: &Outcome, quiet: &Value) {
-    let run = run.json();
-    assert_eq!(run["fingerprint"], quiet["fingerprint"]);
-    assert_eq!(run["test"], quiet["test"]);
 }

@@ -3,23 +3,15 @@
 use harness::Place;
 use serde_json::Value;
 
-use crate::PROGRAM;
+use crate::{PROGRAM, assert_same_everywhere};
 
-const MULTICAST: &str = "--set network.multicast=true --set train.entropy_bonus=0";
+const MULTICAST: &str = "--set network.multicast=true";
 
 #[test]
 fn a_network_whose_features_know_no_receiver_is_the_same_in_processes_and_in_one_and_after_a_resumption() {
     let place = Place::new(PROGRAM);
-    let recorded = format!("run tiny.toml {MULTICAST} --verify --set record.draws=true --json");
-    let processes = place.run(&format!("{recorded} --out processes")).done().json();
-    place.run(&format!("run tiny.toml {MULTICAST} --rounds 4 --json --in-process --out in-one")).done();
-    let own = "run tiny.toml --set train.entropy_bonus=0 --json --in-process --out own";
-    let own = place.run(own).done().json();
-    let in_one = place.run("run --resume in-one --rounds 6 --json --in-process").done().json();
-    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
-    assert_eq!(in_one["test"], processes["test"]);
-    assert_ne!(own["fingerprint"], processes["fingerprint"]);
-    assert!(processes["most_entries"].as_u64() <= Some(2), "{processes}");
+    let processes = assert_same_everywhere(&place, MULTICAST);
+    assert!((1..=2).contains(&processes["most_entries"].as_u64().unwrap()), "{processes}");
     assert_capped(&place.run_folder("processes").lines("draws.jsonl"));
 
     let recorded = place.run("replay processes --tick 13 --json").done().json();
@@ -28,7 +20,7 @@ fn a_network_whose_features_know_no_receiver_is_the_same_in_processes_and_in_one
         assert_eq!(again[key], recorded[key], "{key}");
     }
 
-    // Its networks have a task input that says nothing, which others would have to be told.
+    // Its encoders have a task input of zeros, which other programs would have to know.
     place.run("export in-one --out networks").failed(2, &["network.multicast", "cannot be exported"]);
     place.run("serve in-one --in-process --json").failed(2, &["network.multicast", "cannot be served"]);
 }
@@ -90,7 +82,7 @@ fn a_rate_counts_once_however_many_receivers_share_it_and_bytes_as_often_as_they
 }
 
 #[test]
-fn what_a_feature_without_a_receiver_cannot_be_is_refused_before_anything_starts() {
+fn settings_that_multicast_excludes_are_refused_before_anything_starts() {
     let place = Place::new(PROGRAM);
     for (set, key) in [
         ("train.task_input=output", "train.task_input is \"output\""),

@@ -1,8 +1,8 @@
 //! Networks of the sizes that a scenario defines.
 
-use harness::{PATIENCE, Place, Signal, wait_until};
+use harness::{PATIENCE, Place, wait_until};
 
-use crate::PROGRAM;
+use crate::{PROGRAM, assert_same};
 
 #[path = "../../scenario/src/model/mistakes.rs"]
 mod mistakes;
@@ -131,17 +131,12 @@ fn layers_come_to_the_same_in_processes_in_one_in_parts_and_after_a_kill() {
     let run = "run layers.toml --rounds 40 --set train.entropy_bonus=0 --set checkpoint.every=5";
     let processes = place.run(&format!("{run} --out processes --json")).done().json();
     let tasks = place.run(&format!("{run} --out tasks --in-process --threads 3 --json")).done().json();
-    assert_eq!((&tasks["fingerprint"], &tasks["test"]), (&processes["fingerprint"], &processes["test"]));
+    assert_same(&tasks, &processes);
 
     let killed = place.start(&format!("{run} --out killed"));
     wait_until("a checkpoint", PATIENCE, || !place.run_folder("killed").checkpoints().is_empty());
-    for process in place.running() {
-        process.signal(Signal::Kill);
-    }
-    killed.finish();
-    place.assert_all_gone();
-    let resumed = place.run("run --resume killed --json").done().json();
-    assert_eq!(resumed["fingerprint"], processes["fingerprint"]);
+    place.kill(killed);
+    assert_same(&place.run("run --resume killed --json").done().json(), &processes);
 
     let long = "run layers.toml --set train.ticks_per_round=30 --rounds 3";
     let parts = place.run(&format!("{long} --set train.ticks_per_part=10 --out parts --json")).done().json();
@@ -213,18 +208,13 @@ fn all_kinds_come_to_the_same_however_their_nodes_are_run_and_after_a_kill() {
     let [expected, others @ ..] = ways.map(|way| place.run(&format!("{run} {way} --json")).done().json());
     assert!(expected["fingerprint"].is_string() && expected["rates"]["prior_nats"].is_number(), "{expected}");
     for other in others {
-        assert_eq!((&other["fingerprint"], &other["test"]), (&expected["fingerprint"], &expected["test"]));
+        assert_same(&other, &expected);
     }
 
     let killed = place.start(&format!("{run} --out killed"));
     wait_until("a checkpoint", PATIENCE, || !place.run_folder("killed").checkpoints().is_empty());
-    for process in place.running() {
-        process.signal(Signal::Kill);
-    }
-    killed.finish().killed_by(Signal::Kill);
-    place.assert_all_gone();
-    let resumed = place.run("run --resume killed --json").done().json();
-    assert_eq!((&resumed["fingerprint"], &resumed["test"]), (&expected["fingerprint"], &expected["test"]));
+    place.kill(killed);
+    assert_same(&place.run("run --resume killed --json").done().json(), &expected);
 }
 
 /// If this fails, the same seed has other bits than before in these kinds: then `dib::NUMERICS` counts up. Bits do not

@@ -162,7 +162,7 @@ fn rows_are_taken_as_they_were_observed_whatever_an_evaluation_does_to_sensors()
         lines(&place, &format!("{run}.jsonl"))
     };
     assert_eq!(answers("disturbed"), answers("plain"));
-    // Of other rows nobody has said that they follow each other.
+    // The other rows have no recordings; the lag must not be applied to them.
     write_arrays(&place, "other", 7);
     place.run("predict disturbed --data other --out other.csv").done();
 }

@@ -1,10 +1,10 @@
 //! The files of a run's folder and its standard output, the treatment of existing folders, and the continuation of an
 //! interrupted run.
 
-use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
+use harness::{PATIENCE, Place, RunFolder, wait_until};
 use serde_json::Value;
 
-use crate::{PROGRAM, numbers};
+use crate::{PROGRAM, assert_same, numbers};
 
 #[test]
 fn a_run_says_one_json_object_and_leaves_a_whole_folder() {
@@ -136,19 +136,11 @@ fn a_run_cut_down_in_the_middle_goes_on_to_the_same_end() {
     wait_until("a checkpoint and a round after it", PATIENCE, || {
         !folder.checkpoints().is_empty() && folder.rounds() > 4
     });
-    run.signal(Signal::Kill);
-    for process in place.running() {
-        process.signal(Signal::Kill);
-    }
-    run.finish().killed_by(Signal::Kill);
-    place.assert_all_gone();
+    place.kill(run);
     assert!(!folder.has("summary.json"));
     folder.assert_nothing_partial_looks_whole();
 
-    let resumed = place.run("run --resume cut --json").done().json();
-
-    assert_eq!(resumed["fingerprint"], whole["fingerprint"]);
-    assert_eq!(resumed["test"], whole["test"]);
+    assert_same(&place.run("run --resume cut --json").done().json(), &whole);
     for log in ["metrics.jsonl", "selection.jsonl"] {
         let rounds: Vec<u64> = folder.lines(log).iter().map(|line| line["round"].as_u64().unwrap()).collect();
         assert_eq!(rounds, (0..14).collect::<Vec<u64>>(), "{log}");

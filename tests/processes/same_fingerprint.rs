@@ -3,7 +3,7 @@
 use harness::{Outcome, Place, Process, Proxy, free_port};
 use serde_json::Value;
 
-use crate::PROGRAM;
+use crate::{PROGRAM, assert_same};
 
 #[test]
 fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {
@@ -21,8 +21,7 @@ fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {
 
     assert_eq!(fingerprint(&processes).len(), 64);
     for other in [&in_one, &tcp_only, &threaded, &by_hand] {
-        assert_eq!(fingerprint(other), fingerprint(&processes));
-        assert_eq!(other["test"], processes["test"]);
+        assert_same(other, &processes);
     }
     assert_eq!(fingerprint(&in_parts), fingerprint(&in_one_part));
     assert_ne!(fingerprint(&in_parts), fingerprint(&processes));
@@ -40,7 +39,7 @@ fn a_network_that_learns_from_single_samples_does_so_however_its_nodes_are_run()
         "run {single} --rounds 6 --set train.ticks_per_part=10 --out in-one --in-process --verify --json"
     );
     let in_one = place.run(&in_one).done().json();
-    assert_eq!((fingerprint(&in_one), &in_one["test"]), (fingerprint(&whole), &whole["test"]));
+    assert_same(&in_one, &whole);
     let evaluated = place.run("evaluate whole --in-process --json").done().json();
     assert_eq!(evaluated["test"], whole["test"]);
 }
@@ -55,7 +54,7 @@ fn a_network_whose_features_and_gradients_are_coded_is_the_same_however_its_node
     for words in ["--out one --in-process", "--out tcp --tcp-only --threads 3"] {
         let words = format!("run {coded} --set train.gradient_coding=bf16 {words} --json");
         let other = place.run(&words).done().json();
-        assert_eq!((fingerprint(&other), &other["test"]), (fingerprint(&expected), &expected["test"]));
+        assert_same(&other, &expected);
         for key in ["estimate_nats", "prior_nats", "coded_bits", "message_bytes"] {
             assert_eq!(other["rates"][key], expected["rates"][key], "{key}");
         }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use harness::{PATIENCE, Place, Proxy, Signal, free_port, wait_until};
+use harness::{PATIENCE, Place, Proxy, free_port, wait_until};
 use serde_json::Value;
 
-use crate::PROGRAM;
+use crate::{CONSTANT, PROGRAM, assert_same, assert_same_everywhere};
 
 /// 30 ms each way and a fifth of all entries lost.
 const POOR: &str = "--set link=[{loss=0.2,delay=0.03,jitter=0.01}]";
@@ -16,8 +16,7 @@ fn poor_links_cost_time_but_change_no_bit_under_wait() {
     let place = Place::for_longer_runs(PROGRAM);
     let plain = place.run("run tiny.toml --out plain --json").done().json();
     let poor = place.run(&format!("run tiny.toml {POOR} --out poor --json")).done().json();
-    assert_eq!(poor["fingerprint"], plain["fingerprint"]);
-    assert_eq!(poor["test"], plain["test"]);
+    assert_same(&poor, &plain);
     let seconds = poor["timing"]["seconds"].as_f64().unwrap();
     assert!(seconds > 6.0 * 0.06, "six round trips of 60 ms took {seconds} s");
     assert_eq!(plain.get("missing"), None);
@@ -30,8 +29,7 @@ fn what_links_lose_is_the_same_however_the_nodes_are_run_and_is_counted() {
     let processes = place.run(&format!("run tiny.toml {words} --verify --out processes")).done().json();
     let in_one = place.run(&format!("run tiny.toml {words} --in-process --out in-one")).done().json();
     let plain = place.run("run tiny.toml --in-process --out plain --json").done().json();
-    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
-    assert_eq!(in_one["test"], processes["test"]);
+    assert_same(&in_one, &processes);
     assert_ne!(plain["fingerprint"], processes["fingerprint"]);
     for missing in [&processes["missing"], &processes["test"]["missing"]] {
         assert!(missing["lost"].as_u64() > Some(0) && missing["used"].as_u64() > Some(0), "{missing}");
@@ -42,16 +40,10 @@ fn what_links_lose_is_the_same_however_the_nodes_are_run_and_is_counted() {
 #[test]
 fn what_training_drops_is_the_same_however_the_nodes_are_run_and_after_a_kill() {
     let place = Place::for_longer_runs(PROGRAM);
-    let words = "--set train.modality_dropout=0.3 --json";
-    let plain = place.run("run tiny.toml --in-process --out plain --json").done().json();
-    let processes = place.run(&format!("run tiny.toml {words} --verify --out processes")).done().json();
-    let tcp = place.run(&format!("run tiny.toml {words} --tcp-only --out tcp")).done().json();
-    let in_one = place.run(&format!("run tiny.toml {words} --in-process --out in-one")).done().json();
-    assert_ne!(plain["fingerprint"], processes["fingerprint"]);
-    for other in [&tcp, &in_one] {
-        assert_eq!(other["fingerprint"], processes["fingerprint"]);
-        assert_eq!(other["test"], processes["test"]);
-    }
+    let words = "--set train.modality_dropout=0.3";
+    let processes = assert_same_everywhere(&place, words);
+    let tcp = place.run(&format!("run {CONSTANT} {words} --tcp-only --out tcp --json")).done().json();
+    assert_same(&tcp, &processes);
     let lost = processes["missing"]["lost"].as_u64().unwrap();
     let used = processes["missing"]["used"].as_u64().unwrap();
     assert!(lost > 0 && used > lost, "{lost} dropped, {used} used");
@@ -60,32 +52,21 @@ fn what_training_drops_is_the_same_however_the_nodes_are_run_and_after_a_kill() 
     let again = place.run("evaluate in-one --in-process --json").done().json();
     assert_eq!(again["test"], processes["test"]);
 
-    let long = "--rounds 40 --set checkpoint.every=2";
-    let undisturbed =
-        place.run(&format!("run tiny.toml {words} {long} --in-process --out undisturbed")).done().json();
-    let run = place.start(&format!("run tiny.toml {words} {long} --out killed"));
+    let long = format!("run tiny.toml {words} --rounds 40 --set checkpoint.every=2 --json");
+    let undisturbed = place.run(&format!("{long} --in-process --out undisturbed")).done().json();
+    let run = place.start(&format!("{long} --out killed"));
     wait_until("some rounds", PATIENCE, || place.run_folder("killed").rounds() > 6);
-    for process in place.running() {
-        process.signal(Signal::Kill);
-    }
-    run.finish().killed_by(Signal::Kill);
-    place.assert_all_gone();
-    let resumed = place.run("run --resume killed --json").done().json();
-    assert_eq!(resumed["fingerprint"], undisturbed["fingerprint"]);
-    assert_eq!(resumed["test"], undisturbed["test"]);
+    place.kill(run);
+    assert_same(&place.run("run --resume killed --json").done().json(), &undisturbed);
 }
 
 #[test]
 fn a_decoder_that_is_told_what_is_absent_is_told_the_same_everywhere() {
     let place = Place::new(PROGRAM);
-    let words = "--set network.mask=true --set train.modality_dropout=0.3 --json";
-    let processes = place.run(&format!("run tiny.toml {words} --verify --out processes")).done().json();
-    let in_one = place.run(&format!("run tiny.toml {words} --in-process --out in-one")).done().json();
-    let blind =
-        place.run(&format!("run tiny.toml {words} --set network.mask=false --in-process --out blind"));
-    assert_eq!(in_one["fingerprint"], processes["fingerprint"]);
-    assert_eq!(in_one["test"], processes["test"]);
-    assert_ne!(blind.done().json()["fingerprint"], processes["fingerprint"]);
+    let words = "--set network.mask=true --set train.modality_dropout=0.3";
+    let processes = assert_same_everywhere(&place, words);
+    let blind = format!("run {CONSTANT} {words} --set network.mask=false --in-process --out blind --json");
+    assert_ne!(place.run(&blind).done().json()["fingerprint"], processes["fingerprint"]);
     // Groups of samples that are lost here and there have masks of their own.
     let lossy = "evaluate in-one --set straggler.policy=skip --set link=[{loss=0.4}] --json";
     let of_one = place.run(&format!("{lossy} --in-process")).done().json();
@@ -125,9 +106,11 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
     let trained = place.run("run two.toml --in-process --out a --json").done().json();
     place.write("one.toml", TWO_SENSORS.replace("\"fft\", \"mel\"", "\"fft\""));
     let without = place.run("run one.toml --in-process --out b --json").done().json();
+    let all = place.run("evaluate a --in-process --json").done().json();
     place.write("b/evaluation.json", "of another evaluation");
     let told = place.run("evaluate a --in-process --grid --without b --json").done().json();
-    // The folder of the other run keeps its own evaluation.
+    // Both folders keep their own evaluations.
+    assert_eq!(place.run_folder("a").json("evaluation.json"), all);
     assert_eq!(place.run_folder("b").text("evaluation.json"), "of another evaluation");
     let rows = told["rows"].as_array().unwrap();
     let of = |name: &str| {
@@ -196,7 +179,7 @@ fn a_grid_evaluates_a_network_with_sensors_off_or_noisy_and_with_lost_entries() 
     place.run("evaluate a --grid --without other").failed(2, &["--without other: ", "data.image_scale"]);
     place
         .run("evaluate a --set evaluation.stale=1")
-        .failed(2, &["evaluation.stale is 1", "follow each other in time"]);
+        .failed(2, &["evaluation.stale is 1", "not in order of time"]);
 }
 
 #[test]
@@ -204,12 +187,7 @@ fn sensors_lag_behind_within_the_recordings_that_an_array_tells() {
     let place = Place::new(PROGRAM);
     // A row's value is its label; a recording is twelve rows of one label, and then twelve of the other.
     let rows = |count: usize, of: &dyn Fn(usize) -> f32| -> Vec<u8> {
-        let shape = format!("({count},)");
-        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-        let padded = format!("{header:<117}\n");
-        let mut file = b"\x93NUMPY\x01\x00".to_vec();
-        file.extend((padded.len() as u16).to_le_bytes());
-        file.extend(padded.bytes());
+        let mut file = data::npy_head("<f4", &[count]);
         file.extend((0..count).flat_map(|row| of(row).to_le_bytes()));
         file
     };
@@ -232,7 +210,7 @@ fn sensors_lag_behind_within_the_recordings_that_an_array_tells() {
     };
     let named = "--set evaluation.recordings=recording";
     assert!(score(named) > 0.999, "labels are easy");
-    // The first three rows of the second label still show the first; at a recording's start nobody shows another's.
+    // The first three rows of the second label still show the first; at a recording's start the lag is shorter.
     assert!((score(&format!("{named} --set evaluation.stale=3")) - 21.0 / 24.0).abs() < 1e-3);
     assert!((score(&format!("{named} --set evaluation.stale=99")) - 0.5).abs() < 1e-3);
     place

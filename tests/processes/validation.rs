@@ -1,7 +1,7 @@
 //! A validation curve: held-out rows are evaluated during training, which changes no other bit; the best checkpoint is
 //! kept, and training ends when none is better any more.
 
-use harness::{PATIENCE, Place, RunFolder, Signal, wait_until};
+use harness::{PATIENCE, Place, RunFolder, wait_until};
 use serde_json::Value;
 
 use crate::PROGRAM;
@@ -88,9 +88,7 @@ fn whatever_is_killed_the_curve_and_the_best_are_the_same() {
         let mut run = place.start(&format!("run {words} --out a --force --restarts 0 --json {way}"));
         for rounds in [6, 13] {
             wait_until("some rounds", PATIENCE, || place.run_folder("a").rounds() >= rounds);
-            place.running().into_iter().for_each(|process| process.signal(Signal::Kill));
-            run.finish().killed_by(Signal::Kill);
-            place.assert_all_gone();
+            place.kill(run);
             run = place.start(&format!("run --resume a --restarts 0 --json {way}"));
         }
         let summary = run.finish().done().json();

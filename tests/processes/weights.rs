@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use harness::{PATIENCE, Place, Signal, wait_until};
+use harness::{PATIENCE, Place, wait_until};
 
 use crate::PROGRAM;
 
@@ -105,11 +105,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_fingerprint() {
     let whole = place.run(&format!("{run} --out whole --in-process --json")).done().json();
     let killed = place.start(&format!("{run} --out killed"));
     wait_until("a checkpoint", PATIENCE, || !place.run_folder("killed").checkpoints().is_empty());
-    for process in place.running() {
-        process.signal(Signal::Kill);
-    }
-    killed.finish();
-    place.assert_all_gone();
+    place.kill(killed);
     let resumed = place.run("run --resume killed --json").done().json();
     assert_eq!(resumed["fingerprint"], whole["fingerprint"]);
 

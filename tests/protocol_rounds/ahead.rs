@@ -1,4 +1,4 @@
-//! What transmitters announce to their data set, so that it can begin to read, is what they read then.
+//! Transmitters announce to their data set the rows that they read later.
 
 use std::{
     collections::BTreeSet,
@@ -70,8 +70,8 @@ impl Dataset for Noted {
 
 #[test]
 fn rows_that_are_announced_are_those_that_lagging_sensors_show() {
-    for stale in ["evaluation.stale=0", "evaluation.stale=2"] {
-        let setup = setup_with(&["data.source=mine", stale]);
+    for stale in [0_usize, 2] {
+        let setup = setup_with(&["data.source=mine", &format!("evaluation.stale={stale}")]);
         let noted = Noted { inner: setup.dataset.clone(), announced: Rows::default(), read: Rows::default() };
         let noted = Arc::new(noted);
         let setup = Setup { dataset: noted.clone(), ..setup };
@@ -79,5 +79,9 @@ fn rows_that_are_announced_are_those_that_lagging_sensors_show() {
         let (announced, read) = (noted.announced.lock().unwrap(), noted.read.lock().unwrap());
         assert!(!announced.is_empty(), "a pass of one piece: the test has lost its point");
         assert!(announced.is_subset(&read), "{stale}: {:?}", announced.difference(&read).collect::<Vec<_>>());
+        // All rows but those that only the first of two pieces shows.
+        let second = setup.dataset.samples(Split::Test) / 2;
+        let mut later = read.iter().filter(|(_, row)| row + stale >= second);
+        assert!(later.all(|row| announced.contains(row)), "{stale}: {announced:?} of {read:?}");
     }
 }

@@ -5,6 +5,7 @@ use dib::coding::EntryTable;
 use proto::v1::{Coded, Features, Spent, TransmitterPass, order::Order, report::Report};
 use randomness::{Purpose, Seed, Stream};
 
+use crate::refusals::{Tampering, assert_blamed, lengthen};
 use crate::rounds::{
     MODALITIES, RECEIVERS, ROUNDS, Stubborn, TRANSMITTERS, assert_same, evaluate, play, save, train,
 };
@@ -215,37 +216,26 @@ fn tables_of_messages_that_come_too_late_are_kept() {
     }
 }
 
-/// Transmitter 1 gets the largest gradients that are finite.
-struct Overwhelming;
-
-impl Delivery for Overwhelming {
-    fn choose(&mut self, _streams: usize) -> usize {
-        0
+/// Gives transmitter 1 the largest gradients that are finite.
+fn overwhelm(mut letter: Letter) -> Vec<Letter> {
+    if let (1, Message::Turn(turn)) = (letter.k, &mut letter.message)
+        && let Some(z) = turn.gradients.as_mut().and_then(|gradients| gradients.z.as_mut())
+    {
+        z.data = f32::MAX.to_le_bytes().repeat(z.data.len() / 4).into();
     }
-
-    fn pass(&mut self, mut letter: Letter) -> Vec<Letter> {
-        if let (1, Message::Turn(turn)) = (letter.k, &mut letter.message)
-            && let Some(z) = turn.gradients.as_mut().and_then(|gradients| gradients.z.as_mut())
-        {
-            z.data = f32::MAX.to_le_bytes().repeat(z.data.len() / 4).into();
-        }
-        vec![letter]
-    }
+    vec![letter]
 }
 
-/// No integer stands for what is no number: the run ends, whichever way features are coded.
+/// NaN has no integer code: the run ends with either coding.
 #[test]
 fn an_encoder_that_puts_out_no_number_ends_the_run_with_a_line_that_names_its_entry() {
     for setup in [dithered(&[]), setup_with(&["train.method=vddib"])] {
         let mut network = LocalNetwork::new(&setup, 0, None).unwrap();
         network.order(&train(ROUNDS));
-        let failure = network.run(&mut Overwhelming).expect_err("nobody noticed");
-        let error = failure.error.to_string();
-        assert_eq!(failure.node, Node::Transmitter(1), "{error}");
-        for words in ["transmitter 1, ", " for receiver ", ": its encoder puts out NaN; try a smaller"] {
-            assert!(error.contains(words), "no \"{words}\" in \"{error}\"");
-        }
-        assert!(!error.contains('\n'), "\"{error}\" is more than a line");
+        let failure = network.run(&mut Tampering(overwhelm)).err();
+        let complaint = ": its encoder puts out NaN; try a smaller";
+        let error = assert_blamed(failure, Node::Transmitter(1), "transmitter 1, ", complaint);
+        assert!(error.contains(" for receiver "), "{error}");
     }
 }
 
@@ -280,24 +270,18 @@ fn damaged_tables_and_streams_are_refused_by_name() {
 
 /// The result of damaging the first message with entries from transmitter 1 to any receiver.
 fn failure(corrupt: fn(&mut Features)) -> Option<Failure> {
-    struct Damaging(fn(&mut Features));
-    impl Delivery for Damaging {
-        fn choose(&mut self, _streams: usize) -> usize {
-            0
+    let damage = |mut letter: Letter| {
+        if let (1, Message::Features(features)) = (letter.k, &mut letter.message)
+            && proto::set_bits(&features.granted).count() > 1
+        {
+            corrupt(features);
         }
-        fn pass(&mut self, mut letter: Letter) -> Vec<Letter> {
-            if let (1, Message::Features(features)) = (letter.k, &mut letter.message)
-                && proto::set_bits(&features.granted).count() > 1
-            {
-                (self.0)(features);
-            }
-            vec![letter]
-        }
-    }
+        vec![letter]
+    };
     let mut network = LocalNetwork::new(&dithered(&[]), 0, None).unwrap();
     network.order(&train(1));
     network.order(&Order::Save(proto::v1::SaveState { version: 1 }));
-    network.run(&mut Damaging(corrupt)).err()
+    network.run(&mut Tampering(damage)).err()
 }
 
 fn coded(features: &mut Features) -> &mut Coded {
@@ -315,8 +299,4 @@ fn first(tables: &mut [Bytes]) -> &mut Bytes {
 
 fn shorten(bytes: &mut Bytes) {
     bytes.truncate(bytes.len() - 1);
-}
-
-fn lengthen(bytes: &mut Bytes) {
-    *bytes = [&bytes[..], &[0]].concat().into();
 }

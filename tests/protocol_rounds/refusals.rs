@@ -27,7 +27,7 @@ struct Link {
 }
 
 /// The first stream always moves first; letters are altered in transit.
-struct Tampering<F>(F);
+pub(crate) struct Tampering<F>(pub(crate) F);
 
 impl<F: FnMut(Letter) -> Vec<Letter>> Delivery for Tampering<F> {
     fn choose(&mut self, _streams: usize) -> usize {
@@ -75,15 +75,7 @@ fn a_turn_that_does_not_fit_is_refused() {
             "requests names 5, but there are only 5",
         ),
     ];
-    for (corrupt, complaint) in cases {
-        let failure = failure(|mut letter| {
-            if let (true, Message::Turn(turn)) = (is_at(&letter, TURN, ROUND), &mut letter.message) {
-                corrupt(turn);
-            }
-            vec![letter]
-        });
-        assert_blamed(failure, Node::Transmitter(TURN.k), "receiver 1", complaint);
-    }
+    refuses_turns(&setup(), 0, &cases);
 }
 
 #[test]
@@ -114,22 +106,11 @@ fn features_that_do_not_fit_are_refused() {
         (|features| features.rates[1] = f64::NAN, "rates holds NaN at position 1"),
         (|features| features.costs.push(0.5), "costs has 1 values, expected 0"),
     ];
-    for (corrupt, complaint) in cases {
-        let failure = failure(|mut letter| {
-            if let (true, Message::Features(features)) =
-                (is_at(&letter, FEATURES, ROUND), &mut letter.message)
-            {
-                corrupt(features);
-            }
-            vec![letter]
-        });
-        assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
-    }
+    refuses_features(&setup(), 0, &cases);
 }
 
 #[test]
 fn choices_of_all_ticks_that_do_not_fit_are_refused() {
-    let setup = setup_with(&["train.gamma=0.1", "train.sparse_term=global"]);
     let cases: [Damage<Features>; 5] = [
         (|features| features.choices = Bytes::from_static(&[0; 3]), "no well-formed choices"),
         (|features| features.choices = Bytes::from_static(&[0; 5]), "no well-formed choices"),
@@ -137,18 +118,7 @@ fn choices_of_all_ticks_that_do_not_fit_are_refused() {
         (|features| request(features, true), "for this receiver at tick"),
         (|features| request(features, false), "of choices 0 for this receiver at tick"),
     ];
-    for (corrupt, complaint) in cases {
-        let tamper = |mut letter: Letter| {
-            if let (true, Message::Features(features)) =
-                (is_at(&letter, FEATURES, ROUND), &mut letter.message)
-            {
-                corrupt(features);
-            }
-            vec![letter]
-        };
-        let failure = failure_in(&setup, &mut Tampering(tamper));
-        assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
-    }
+    refuses_features(&setup_with(&["train.gamma=0.1", "train.sparse_term=global"]), 0, &cases);
 }
 
 #[test]
@@ -163,20 +133,7 @@ fn costs_of_all_receivers_that_do_not_fit_are_refused() {
         (|features| features.costs[0] += 1.0, "tells other costs of the receivers than transmitter 0"),
         (|features| features.rates.push(0.0), "no message of costs alone"),
     ];
-    for (corrupt, complaint) in cases {
-        let tamper = |mut letter: Letter| {
-            let is_due = is_at(&letter, FEATURES, ROUND);
-            if let Message::Features(features) = &mut letter.message
-                && is_due
-                && stamp(&mut features.stamp).part == 1
-            {
-                corrupt(features);
-            }
-            vec![letter]
-        };
-        let failure = failure_in(&setup, &mut Tampering(tamper));
-        assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
-    }
+    refuses_features(&setup, 1, &cases);
     let cases: [Damage<Turn>; 3] = [
         (
             |turn| {
@@ -190,20 +147,7 @@ fn costs_of_all_receivers_that_do_not_fit_are_refused() {
             "requests where costs are due",
         ),
     ];
-    for (corrupt, complaint) in cases {
-        let tamper = |mut letter: Letter| {
-            let is_due = is_at(&letter, TURN, ROUND);
-            if let Message::Turn(turn) = &mut letter.message
-                && is_due
-                && stamp(&mut turn.stamp).part == 1
-            {
-                corrupt(turn);
-            }
-            vec![letter]
-        };
-        let failure = failure_in(&setup, &mut Tampering(tamper));
-        assert_blamed(failure, Node::Transmitter(TURN.k), "receiver 1", complaint);
-    }
+    refuses_turns(&setup, 1, &cases);
 }
 
 #[test]
@@ -304,6 +248,40 @@ fn features_that_come_twice_are_refused() {
     }
 }
 
+/// Asserts that the reader refuses a turn of a round's part with any of these damages.
+fn refuses_turns(setup: &Setup, part: u64, cases: &[Damage<Turn>]) {
+    for (corrupt, complaint) in cases {
+        let tamper = |mut letter: Letter| {
+            if is_at(&letter, TURN, ROUND)
+                && let Message::Turn(turn) = &mut letter.message
+                && stamp(&mut turn.stamp).part == part
+            {
+                corrupt(turn);
+            }
+            vec![letter]
+        };
+        let failure = failure_in(setup, &mut Tampering(tamper));
+        assert_blamed(failure, Node::Transmitter(TURN.k), "receiver 1", complaint);
+    }
+}
+
+/// The same for features.
+fn refuses_features(setup: &Setup, part: u64, cases: &[Damage<Features>]) {
+    for (corrupt, complaint) in cases {
+        let tamper = |mut letter: Letter| {
+            if is_at(&letter, FEATURES, ROUND)
+                && let Message::Features(features) = &mut letter.message
+                && stamp(&mut features.stamp).part == part
+            {
+                corrupt(features);
+            }
+            vec![letter]
+        };
+        let failure = failure_in(setup, &mut Tampering(tamper));
+        assert_blamed(failure, Node::Receiver(FEATURES.t), "transmitter 1", complaint);
+    }
+}
+
 /// How a network ends when its letters are altered.
 fn failure(tamper: impl FnMut(Letter) -> Vec<Letter>) -> Option<Failure> {
     failure_in(&setup(), &mut Tampering(tamper))
@@ -316,12 +294,14 @@ fn failure_in(setup: &Setup, delivery: &mut dyn Delivery) -> Option<Failure> {
     network.run(delivery).err()
 }
 
-fn assert_blamed(failure: Option<Failure>, reader: Node, sender: &str, complaint: &str) {
+/// Asserts who gave up and why; returns the error.
+pub(crate) fn assert_blamed(failure: Option<Failure>, reader: Node, sender: &str, complaint: &str) -> String {
     let failure = failure.unwrap_or_else(|| panic!("nobody noticed: {complaint}"));
     let error = failure.error.to_string();
     assert_eq!(failure.node, reader, "{error}");
     assert!(error.contains(sender) && error.contains(complaint), "\"{error}\" instead of \"{complaint}\"");
     assert!(!error.contains('\n'), "\"{error}\" is more than a line");
+    error
 }
 
 /// Whether a letter belongs to a link and to a training round.
@@ -362,7 +342,7 @@ fn flip(bits: &mut Bytes, place: usize) {
     *bits = bytes.into();
 }
 
-fn lengthen(bytes: &mut Bytes) {
+pub(crate) fn lengthen(bytes: &mut Bytes) {
     *bytes = [&bytes[..], &[0]].concat().into();
 }
 

@@ -186,10 +186,10 @@ fn an_answer_that_grants_nothing_says_nothing() {
     assert!(silent >= PASSES * PIECES, "{silent}: the test has lost its point");
 }
 
-/// Where everybody's grants count in a receiver's costs, it is told of all ticks: its selection learns from the same
-/// numbers as the oracle's (`of_a_sparse_term_that_counts_everybodys`).
+/// With the global sparse term, a receiver is told the choices of all ticks: its selection learns from the oracle's
+/// numbers (`of_a_sparse_term_that_counts_everybodys`).
 #[test]
-fn receivers_whose_costs_count_everybodys_grants_are_told_of_all_ticks() {
+fn receivers_are_told_of_all_ticks_under_the_global_sparse_term() {
     let setup = setup_with(&["train.gamma=0.1", "train.sparse_term=global"]);
     let network = play(&setup, None, &[train(2), save(2)], &mut Shuffled::new(0));
     for (k, modalities) in MODALITIES.into_iter().enumerate() {
@@ -366,7 +366,7 @@ fn features_of_round(network: &LocalNetwork, round: u64) -> impl Iterator<Item =
     })
 }
 
-/// At which of so many ticks receiver t requested transmitter k, at the moment of a message.
+/// For each tick of a message, whether receiver t requested transmitter k.
 fn requested(network: &LocalNetwork, (k, t): (usize, usize), of: &v1::Stamp, ticks: usize) -> Vec<bool> {
     let requests = network.letters.iter().find_map(|letter| match &letter.message {
         Message::Turn(turn) if (letter.k, letter.t) == (k, t) => {

@@ -119,7 +119,7 @@ fn all_nodes_keep_the_same_weights_and_receivers_report_them() {
 fn weights_that_do_not_move_are_those_of_the_sum() {
     let of_sum = parameters(&setup());
     assert!(parameters(&setup_with(&["train.objective=worst", "train.worst_lr=0"])) == of_sum);
-    // What each test would miss if the weights scaled nothing.
+    // The weights must have an effect at all.
     assert!(parameters(&setup_with(&["train.objective=worst", "train.worst_lr=0.5"])) != of_sum);
 }
 

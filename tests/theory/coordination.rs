@@ -177,8 +177,8 @@ fn for_the_sum_of_both_costs_randomness_is_worth_nothing() {
 
 #[test]
 fn a_receiver_that_judges_its_requests_by_its_own_cost_never_yields() {
-    // Whatever the other requests, the exact transmitter costs a receiver no more than a hair above the other one: both
-    // request it, and pay as the worst receiver of certain requests does. So the worst objective needs shared credit.
+    // Whatever the other receiver requests, the exact transmitter costs at most 1e-4 more than the other: both request
+    // it, and pay as the worst receiver of certain requests does. So the worst objective needs shared credit.
     let costs = costs();
     let [exact, flipped] = &costs;
     assert!((0..2).all(|other| exact[other][0] < flipped[other][0] + 1e-4));

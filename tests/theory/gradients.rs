@@ -10,7 +10,7 @@ use crate::played_round::{PlayedRound, Start, on_one_thread, owner};
 use crate::reports::assert_figures;
 use crate::support::local_network::{Node, Setup};
 use crate::support::toy_data::toy_setup;
-use crate::{COUPLED, NETWORK, ONE_RECEIVER};
+use crate::{COUPLED, NETWORK, ONE_RECEIVER, TWO_OF_THREE};
 
 /// Coordinates of every parameter tensor that are checked: that with the largest derivative, and this many more.
 const RANDOM_COORDINATES: usize = 2;
@@ -51,6 +51,24 @@ fn the_score_is_in_expectation_the_gradient_of_the_expected_cost() {
 #[test]
 fn the_score_is_so_where_a_cap_couples_receivers_that_share_credit() {
     on_one_thread(|| score_agrees(&toy_setup(COUPLED, &["train.beta=0.2", "train.credit=shared"])));
+}
+
+#[test]
+fn the_score_is_so_where_differences_are_credited() {
+    // With one tick there is no other to take a baseline from.
+    for more in [
+        ["train.baseline=leave-one-out", "train.sparse_term=own"],
+        ["train.baseline=none", "train.sparse_term=global"],
+    ] {
+        let train = ["train.credit=difference", "train.beta=0.2", "train.gamma=0.1"];
+        on_one_thread(|| score_agrees(&toy_setup(TWO_OF_THREE, &[&train[..], &more].concat())));
+    }
+}
+
+#[test]
+fn the_score_of_a_transmitter_is_so_where_a_cap_couples_receivers_and_differences_are_credited() {
+    let train = ["train.beta=0.2", "train.credit=difference", "train.baseline=none"];
+    on_one_thread(|| score_agrees(&toy_setup(COUPLED, &train)));
 }
 
 /// Checks objective and score of a round that the machines have played, with its selection and costs held fixed.

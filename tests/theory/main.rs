@@ -50,6 +50,25 @@ pub(crate) const ONE_RECEIVER: &str = r#"
     samples_per_tick = 3
     "#;
 
+/// A tick of a receiver that requests one or two of three transmitters: what it draws first decides what is left.
+pub(crate) const TWO_OF_THREE: &str = r#"
+    seed = 9
+    [network]
+    feature_dim = 2
+    receiver_limit = 2
+    [[transmitter]]
+    modalities = ["narrow", "wide"]
+    [[transmitter]]
+    modalities = ["wide"]
+    [[transmitter]]
+    modalities = ["narrow"]
+    [[receiver]]
+    task = "colour"
+    [train]
+    ticks_per_round = 1
+    samples_per_tick = 3
+    "#;
+
 /// A tick of one transmitter and two receivers, which may request more than it can encode.
 pub(crate) const COUPLED: &str = r#"
     seed = 8

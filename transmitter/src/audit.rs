@@ -7,9 +7,9 @@ use proto::v1::{TransmitterRound, View};
 use crate::{TransmitterMachine, sent::Sent};
 
 impl TransmitterMachine {
-    /// Adds to the report of a round the choices that it told all receivers, and which samples it encoded.
+    /// Adds to the report of a round the choices that all receivers were told, and which samples were encoded.
     pub(crate) fn record_audit(&mut self, report: &mut TransmitterRound, sent: &Sent) {
-        let choices = sent.parts.iter().map(|part| part.choices.clone()).collect();
+        let choices = sent.parts.iter().map(|part| Bytes::from(part.choices.to_bytes())).collect();
         report.view = Some(View { requests: Bytes::new(), choices });
         let first = self.context.first_tick(sent.round);
         let ticks = first..first + self.context.ticks() as u64;

@@ -98,7 +98,7 @@ fn moved(mean: f32, found: f64) -> f32 {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the features that are drawn need no equal bits")]
+#[expect(clippy::disallowed_methods, reason = "drawn features need not be equal bit by bit")]
 mod tests {
     use dib::{Amplified, Features, Posterior, PowerGroup};
     use randomness::{Purpose, Seed, Stream};

@@ -12,8 +12,8 @@ use proto::{Packer, encode_rate};
 use scenario::{Coding, Scenario};
 
 use crate::{
-    dithered::Dithered, on_air::OnAir, priors::entry_name, rates::GroupRates, round_groups::RoundGroups,
-    simulated::SimulatedEntries,
+    dithered::Dithered, on_air::OnAir, priors::encoder_diverged, rates::GroupRates,
+    round_groups::RoundGroups, simulated::SimulatedEntries,
 };
 
 /// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
@@ -24,8 +24,8 @@ pub(crate) struct Coded {
 
 /// What one modality's encoder made of its granted entries.
 pub(crate) struct CodedModality {
-    /// The entries (tick, receiver), in the order of the encoder's rows. Where a feature knows no receiver there is one
-    /// a tick, under its [`owner`].
+    /// The entries (tick, receiver), in the order of the encoder's rows. Under multicast a tick has a single entry, of
+    /// its [`owner`].
     pub(crate) entries: Vec<(usize, usize)>,
     /// As the rate of what is sent is counted with them.
     pub(crate) features: Features,
@@ -71,8 +71,9 @@ pub(crate) struct Form {
     bits: u32,
     samples: usize,
     d: usize,
-    /// Whose they are, for errors.
+    /// The transmitter, for errors.
     transmitter: usize,
+    /// The names of its modalities, for errors, and who owns a feature.
     scenario: Arc<Scenario>,
 }
 
@@ -116,8 +117,8 @@ pub(crate) struct Packed {
     pub(crate) bits: Vec<(usize, u64)>,
 }
 
-/// The receiver under which what receiver t is granted stands among what is encoded: itself, or the first of all for
-/// whatever is encoded once for all.
+/// The receiver of the encoded entry that receiver t gets: receiver t, or under multicast receiver 0, whose entry all
+/// recipients get.
 pub(crate) fn owner(scenario: &Scenario, t: usize) -> usize {
     if scenario.network.multicast { 0 } else { t }
 }
@@ -252,17 +253,16 @@ fn simulated(places: &[CodedEntry<'_>]) -> proto::v1::Coded {
     proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
 }
 
-/// The stream of receiver t's entries, where they are quantised: the levels of each dimension of a modality, by how
-/// often it has had them so far.
+/// The stream of receiver t's quantised entries. The code of a level follows its count so far in its modality and
+/// dimension.
 fn quantised(t: usize, places: &[CodedEntry<'_>], form: &Form) -> Result<proto::v1::Coded, NodeError> {
     let mut encoder = Encoder::default();
     let mut levels = Levels::new(form.bits, form.d);
     for at in places {
         let values = at.values(form);
-        // It would travel as a level, and nobody would notice.
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            let entry = entry_name(&form.scenario, [form.transmitter, t, at.m]);
-            return Err(NodeError::Diverged(format!("{entry}: its encoder puts out {value}")));
+        // It would travel as a level, and the receiver would find no error.
+        if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(encoder_diverged(&form.scenario, [form.transmitter, t, at.m], value));
         }
         levels.encode(at.m, values, &mut encoder);
     }

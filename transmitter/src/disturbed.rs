@@ -13,25 +13,29 @@ pub(crate) fn lagging(recordings: &[u32], by: usize) -> Vec<usize> {
     recordings.iter().enumerate().map(shown).collect()
 }
 
-/// Blurs a sample of these axes, outermost first, along those that are places: the only one; the first of places x
-/// channels; the last two of channels x height x width. Neighbours weigh as a Gaussian of this standard deviation says,
-/// in places, which is above 0; at the ends those that are there count.
-pub(crate) fn blur(sample: &mut [f32], axes: &[usize], deviation: f64) {
-    let places = match axes.len() {
-        count @ (0 | 1) => 0..count,
-        2 => 0..1,
-        count => count - 2..count,
-    };
+/// The weights of a Gaussian [`blur`], by distance in places. `deviation` is its standard deviation in places, above 0.
+pub(crate) fn blur_weights(deviation: f64) -> Vec<f64> {
     // Beyond three deviations hardly anything is left.
     let reach = libm::ceil(3.0 * deviation) as usize;
     let weight = |distance: usize| {
         let deviations = distance as f64 / deviation;
         libm::exp(-0.5 * deviations * deviations)
     };
-    let weights: Vec<f64> = (0..=reach).map(weight).collect();
+    (0..=reach).map(weight).collect()
+}
+
+/// Blurs a sample of these axes, outermost first, along those that are places: the only one; the first of places x
+/// channels; the last two of channels x height x width. `weights` is by distance; near an end, the mean is over the
+/// neighbours that exist.
+pub(crate) fn blur(sample: &mut [f32], axes: &[usize], weights: &[f64]) {
+    let places = match axes.len() {
+        count @ (0 | 1) => 0..count,
+        2 => 0..1,
+        count => count - 2..count,
+    };
     for axis in places {
         let inner: usize = axes[axis + 1..].iter().product();
-        blur_along(sample, (axes[axis], inner), &weights);
+        blur_along(sample, (axes[axis], inner), weights);
     }
 }
 
@@ -73,7 +77,7 @@ mod tests {
     fn spread(axes: &[usize], at: usize, deviation: f64) -> Vec<f32> {
         let mut sample = vec![0.0; axes.iter().product()];
         sample[at] = 1.0;
-        blur(&mut sample, axes, deviation);
+        blur(&mut sample, axes, &blur_weights(deviation));
         sample
     }
 
@@ -98,7 +102,7 @@ mod tests {
         for (axes, deviation) in [(&[6][..], 0.01), (&[4, 3], 1.5), (&[1, 4, 7], 50.0), (&[2, 1, 3, 3], 2.0)]
         {
             let mut sample = vec![0.7; axes.iter().product()];
-            blur(&mut sample, axes, deviation);
+            blur(&mut sample, axes, &blur_weights(deviation));
             assert!(sample.iter().all(|value| (value - 0.7f32).abs() < 1e-6), "{axes:?}: {sample:?}");
         }
         // Hardly any blur is none.

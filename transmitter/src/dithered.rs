@@ -8,7 +8,7 @@ use dib::{
 };
 use node::{Context, NodeError};
 
-use crate::priors::{EntryRows, Tables, entry_name, values};
+use crate::priors::{EntryRows, Tables, encoder_diverged, entry_name, values};
 
 /// The integers of one modality's entries, in the order of the encoder's rows.
 pub(crate) struct Dithered {
@@ -98,13 +98,15 @@ impl Dithered {
     }
 }
 
-/// Why modality m's entry of receiver t cannot be coded.
+/// The error of modality m's entry of receiver t with a mean or a step that is not finite.
 fn diverged(context: &Context, (m, t): (usize, usize), (mean, step): (f32, f32)) -> NodeError {
-    let entry = entry_name(&context.scenario, [context.index, t, m]);
-    NodeError::Diverged(match mean.is_finite() {
-        false => format!("{entry}: its encoder puts out {mean}"),
-        true => format!("{entry}: its prior has a step of {step}"),
-    })
+    let (scenario, entry) = (&context.scenario, [context.index, t, m]);
+    match mean.is_finite() {
+        false => encoder_diverged(scenario, entry, mean),
+        true => {
+            NodeError::Diverged(format!("{}: its prior has a step of {step}", entry_name(scenario, entry)))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +135,7 @@ task = "digit"
 task = "parity"
 "#;
 
-    /// That of transmitter 1.
+    /// The context of transmitter 1.
     fn context() -> Context {
         Context {
             scenario: Arc::new(Scenario::parse(SCENARIO, "test", &[]).unwrap()),
@@ -148,8 +150,8 @@ task = "parity"
         }
     }
 
-    /// What receivers find of modality 1, three rows of two values for each of the two at one tick. Of receiver 1's one
-    /// mean and one step are as given.
+    /// The features z of modality 1 for both receivers at a tick, three rows of two values each. A mean and a step of
+    /// receiver 1 are as given.
     fn found(mean: f32, step: f32) -> Result<Vec<f32>, NodeError> {
         let table = |steps: [f32; 2]| {
             let prior = || Marginal::new(vec![Component { weight: 1.0, location: 0.0, scale: 1.0 }]);
@@ -167,7 +169,7 @@ task = "parity"
     }
 
     #[test]
-    fn a_mean_or_a_step_that_is_no_number_names_its_entry_in_one_line() {
+    fn the_error_of_a_mean_or_step_that_is_not_finite_names_its_entry() {
         assert!(found(0.25, 0.5).unwrap().iter().all(|z| (z - 0.25).abs() <= 0.5));
         for (mean, step, problem) in [
             (f32::NAN, 0.5, "its encoder puts out NaN"),

@@ -13,7 +13,7 @@ use proto::Served;
 use crate::{
     averages::Averages,
     coded::{Coded, CodedModality, RateGroups, owner},
-    disturbed::{blur, lagging},
+    disturbed::{blur, blur_weights, lagging},
     dithered::{Dithered, Moment},
     gradient_feedback::GradientFeedback,
     observed::Observed,
@@ -38,6 +38,8 @@ pub(crate) struct Encoders {
     validation: Option<Arc<dyn Dataset>>,
     /// Of every test row the one that sensors show, where they lag behind.
     lagging: Option<Vec<usize>>,
+    /// The weights by which evaluations blur test rows, if they do.
+    blur_weights: Option<Vec<f64>>,
     /// Of every receiver, [T, feature_dim]: an encoder's input says for whom it encodes.
     task_inputs: Tensor,
     /// Where rates are counted against priors.
@@ -135,6 +137,7 @@ impl Encoders {
         let priors = Priors::new(context)?;
         let averages = Averages::new(context);
         let lagging = lagging_rows(context, dataset.as_ref())?;
+        let deviation = context.scenario.evaluation.blur;
         Ok(Encoders {
             encoders,
             trunks,
@@ -143,6 +146,7 @@ impl Encoders {
             dataset,
             validation: None,
             lagging,
+            blur_weights: (deviation > 0.0).then(|| blur_weights(deviation)),
             task_inputs,
             priors,
             averages,
@@ -514,10 +518,12 @@ impl Encoders {
             let row = if is_disturbed { self.shown_row(batch.pass, at.sample) } else { at.sample };
             batch.dataset.read(name, batch.split, row, at.epoch, out)?;
         }
-        let deviation = context.scenario.evaluation.blur;
-        if is_disturbed && deviation > 0.0 && !node::is_validation(batch.pass) {
+        if let Some(weights) = &self.blur_weights
+            && is_disturbed
+            && !node::is_validation(batch.pass)
+        {
             let axes = batch.dataset.shape(name).unwrap_or_else(|| vec![width]);
-            values[start..].chunks_exact_mut(width).for_each(|sample| blur(sample, &axes, deviation));
+            values[start..].chunks_exact_mut(width).for_each(|sample| blur(sample, &axes, weights));
         }
         if is_disturbed {
             add_sensor_noise(context, batch, m, samples, &mut values[start..]);

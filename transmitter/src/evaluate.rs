@@ -157,7 +157,7 @@ fn joined(pieces: &[Features]) -> Result<Features, NodeError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the features and the expected ceiling need no equal bits")]
+#[expect(clippy::disallowed_methods, reason = "features and ceiling need not be equal bit by bit")]
 mod tests {
     use candle_core::Device;
 

@@ -10,12 +10,14 @@ pub(crate) struct GradientFeedback {
     pub(crate) z: Payload,
     /// Where the gradient of each granted entry stands in `z`; none for one that was lost or late.
     pub(crate) places: Vec<Option<usize>>,
-    /// If this is the round's last part, its cost at every tick of the round, 0 where it did not request; else none.
+    /// In the round's last part: its cost at every tick of the round, 0 where it sends none; with difference credit, less
+    /// what the tick would have cost it without this transmitter. Else empty.
     pub(crate) costs: Vec<f64>,
 }
 
 /// Checks what a receiver sent back for the entries (tick, modality) that it was granted, as the machine does before it
-/// computes with it. With the gradients of a round's last part come the costs of the ticks at which it requested.
+/// computes with it. The gradients of a round's last part have costs: `cost_ticks` says of every tick of the round
+/// whether [its cost is sent](Context::told_costs). It is `None` in the other parts.
 ///
 /// # Errors
 ///
@@ -23,19 +25,19 @@ pub(crate) struct GradientFeedback {
 pub fn check_gradients(
     context: &Context,
     granted: &[(usize, usize)],
-    requested: Option<&[bool]>,
+    cost_ticks: Option<&[bool]>,
     gradients: Option<&Gradients>,
 ) -> Result<(), WireError> {
-    GradientFeedback::check(context, granted, requested, gradients).map(drop)
+    GradientFeedback::check(context, granted, cost_ticks, gradients).map(drop)
 }
 
 impl GradientFeedback {
-    /// Checks gradients against what this receiver was granted, and the costs that come with those of a round's last
-    /// part against what it `requested`, tick by tick.
+    /// Checks gradients against the entries that this receiver was granted and, in a round's last part, costs against
+    /// `cost_ticks`.
     pub(crate) fn check(
         context: &Context,
         granted: &[(usize, usize)],
-        requested: Option<&[bool]>,
+        cost_ticks: Option<&[bool]>,
         gradients: Option<&Gradients>,
     ) -> Result<Self, WireError> {
         let gradients = gradients.ok_or(WireError::Missing("gradients"))?;
@@ -43,19 +45,20 @@ impl GradientFeedback {
         let shape = [used.iter().filter(|used| **used).count(), context.samples(), context.feature_dim()];
         let element = node::gradient_element(context.scenario.train.gradient_coding);
         let z = Payload::check_of(element, "gradient of z", gradients.z.as_ref(), &shape)?;
-        let requested = requested.unwrap_or_default();
-        let told = requested.iter().filter(|requested| **requested).count();
-        check_length("costs", "values", gradients.costs.len(), told)?;
+        let cost_ticks = cost_ticks.unwrap_or_default();
+        let count = cost_ticks.iter().filter(|has_cost| **has_cost).count();
+        check_length("costs", "values", gradients.costs.len(), count)?;
         check_finite("costs", &gradients.costs)?;
-        Ok(GradientFeedback { z, places: places(&used), costs: spread(&gradients.costs, requested) })
+        Ok(GradientFeedback { z, places: places(&used), costs: spread(&gradients.costs, cost_ticks) })
     }
 }
 
-/// The costs of all ticks, of which those come at which the receiver requested. At the others nothing was chosen for
-/// it, and no selection is judged by them.
-fn spread(told: &[f64], requested: &[bool]) -> Vec<f64> {
-    let mut told = told.iter().copied();
-    requested.iter().map(|requested| if *requested { told.next().unwrap_or_default() } else { 0.0 }).collect()
+/// The costs of all ticks, given those that were sent. The others are 0: at these ticks no entry was chosen for the
+/// receiver, so they judge no selection.
+fn spread(costs: &[f64], cost_ticks: &[bool]) -> Vec<f64> {
+    let mut costs = costs.iter().copied();
+    let at = |has_cost: &bool| if *has_cost { costs.next().unwrap_or_default() } else { 0.0 };
+    cost_ticks.iter().map(at).collect()
 }
 
 /// Which of so many granted entries the receiver used: all, unless it may go on without and says so.

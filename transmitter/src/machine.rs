@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use data::{DataFile, Dataset, Split};
 use dib::{BatchOrder, ChoiceGrid, Grants, Network, Phase, receiver_embedding};
 use node::{
@@ -77,7 +76,7 @@ pub struct TransmitterMachine {
     pub(crate) encoders: Encoders,
     pub(crate) embeddings: Vec<Vec<f32>>,
     pub(crate) label_entropies: Vec<f64>,
-    /// How much each receiver counts.
+    /// The weights of receivers.
     pub(crate) weighting: Weighting,
     pub(crate) batches: BatchOrder,
     schedule: Schedule,
@@ -187,8 +186,7 @@ impl TransmitterMachine {
     /// Does all that the orders and turns so far allow.
     fn advance(&mut self, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         loop {
-            let settles = self.context.scenario.train.tells_costs();
-            if let Some(sent) = self.sent.as_ref().filter(|sent| settles || !sent.is_last_due()) {
+            if let Some(sent) = self.unsettled() {
                 let (when, is_last) =
                     (When::Round { round: sent.round, part: sent.due as u64 + 1 }, sent.is_last_due());
                 if !self.turns_are_in() {
@@ -214,6 +212,13 @@ impl TransmitterMachine {
                 return Ok(());
             }
         }
+    }
+
+    /// The round whose due gradients come in a turn of their own: those of every part but the last, which come with the
+    /// next requests; under the objective `worst` also those of the last.
+    fn unsettled(&self) -> Option<&Sent> {
+        let settles = self.context.scenario.train.tells_costs();
+        self.sent.as_ref().filter(|sent| settles || !sent.is_last_due())
     }
 
     pub(crate) fn turns_are_in(&self) -> bool {
@@ -280,9 +285,10 @@ impl TransmitterMachine {
         let feedback = match (&self.sent, &turn.gradients) {
             (Some(sent), gradients) => {
                 let granted = sent.parts[sent.due].grants.for_receiver(t);
-                let told = |sent: &Sent| self.context.told_costs(&sent.requested.ticks_of(t));
-                let told = sent.is_last_due().then(|| told(sent));
-                Some(GradientFeedback::check(&self.context, &granted, told.as_deref(), gradients.as_ref())?)
+                let cost_ticks =
+                    sent.is_last_due().then(|| self.context.told_costs(&sent.requested.ticks_of(t)));
+                let (cost_ticks, gradients) = (cost_ticks.as_deref(), gradients.as_ref());
+                Some(GradientFeedback::check(&self.context, &granted, cost_ticks, gradients)?)
             }
             (None, None) => None,
             (None, Some(_)) => return Err(proto::WireError::Missing("round that its gradients belong to")),
@@ -326,12 +332,13 @@ impl TransmitterMachine {
         }
     }
 
-    /// The end of a round where all costs are told: tells every receiver those of all, and steps on the last gradients.
+    /// The end of a round under the objective `worst`: tells every receiver the costs of all receivers, and steps on
+    /// the last gradients.
     fn settle(&mut self, when: When, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         self.profiler.turn_to(ProfilerPhase::Pack);
         let feedback = self.take_gradients(when, "requests where costs are due")?;
         let costs: Vec<f64> = feedback.iter().flat_map(|feedback| feedback.costs.iter().copied()).collect();
-        // They wait for it: it goes out before the step.
+        // Receivers wait for this message, so it goes out before the step.
         for t in 0..self.inbox.len() {
             let stamp = Some(self.context.link(self.context.index, t).stamp(when));
             emit(Output::Features(t, Features { stamp, costs: costs.clone(), ..Features::default() }));
@@ -350,8 +357,9 @@ impl TransmitterMachine {
     fn backward(&mut self, feedback: &[GradientFeedback]) -> Result<(), NodeError> {
         let sent = self.sent.as_mut().expect("gradients are only taken for what was sent");
         let beta = self.context.scenario.train.beta_at(sent.round);
-        // What a nat of rate costs, by receiver.
-        let betas: Vec<f64> = (0..self.inbox.len()).map(|t| self.weighting.factor(t) * beta).collect();
+        // The cost of a nat of rate, by receiver.
+        let mut betas = self.weighting.factors(self.inbox.len());
+        betas.iter_mut().for_each(|factor| *factor *= beta);
         let part = &sent.parts[sent.due];
         self.encoders.backward(
             &self.context,
@@ -381,11 +389,11 @@ impl TransmitterMachine {
         let mut parts = Vec::with_capacity(self.context.parts());
         for part in 0..self.context.parts() {
             let ticks = self.context.part(part);
-            let requests: Vec<Vec<bool>> = requests.iter().map(|of| of[ticks.clone()].to_vec()).collect();
+            let requests: Vec<&[bool]> = requests.iter().map(|of| &of[ticks.clone()]).collect();
             let draws = choice.as_ref().map(|choice| choice.draws.as_slice());
             let choices = self.choices(&requested, &ticks, draws);
             let when = When::Round { round, part: part as u64 };
-            parts.push(self.send_part(when, &moments[ticks], (&choices, &requests), emit)?);
+            parts.push(self.send_part(when, &moments[ticks], (choices, requests.as_slice()), emit)?);
         }
         let sent = Sent { round, requested, choice, parts, due: 0 };
         self.read_ahead_of_round(&sent);
@@ -393,32 +401,32 @@ impl TransmitterMachine {
         Ok(())
     }
 
-    /// Caps and encodes what is chosen at some ticks, and sends every receiver its own. `requests` has what each
-    /// requested at them.
+    /// Caps and encodes the choices of a part, and sends every receiver its entries. `requests` has, by receiver,
+    /// whether it requested at each tick of the part.
     fn send_part(
         &mut self,
         when: When,
         moments: &[u64],
-        (choices, requests): (&ChoiceGrid, &[Vec<bool>]),
+        (choices, requests): (ChoiceGrid, &[impl AsRef<[bool]>]),
         emit: &mut dyn FnMut(Output),
     ) -> Result<SentPart, NodeError> {
         self.profiler.turn_to(ProfilerPhase::Select);
-        let grants = self.grant(Phase::Train, moments[0], choices);
+        let grants = self.grant(Phase::Train, moments[0], &choices);
         let samples: Vec<_> =
             moments.iter().map(|&tick| self.batches.positions(tick, self.context.samples())).collect();
         let coded = self.encoders.encode(&self.context, moments[0], &samples, &grants, &mut self.profiler)?;
         self.profiler.turn_to(ProfilerPhase::Pack);
-        self.send(when, (choices, requests), &grants, (&coded, self.context.samples()), emit)?;
-        Ok(SentPart { choices: Bytes::from(choices.to_bytes()), grants, coded })
+        self.send(when, (&choices, requests), &grants, (&coded, self.context.samples()), emit)?;
+        Ok(SentPart { choices, grants, coded })
     }
 
-    /// Answers every receiver: the choices before the cap of the ticks of which it [is told](Context::told_ticks), and
-    /// its granted entries of `samples` samples each. `requests` has what each requested, tick by tick. Gives the sum
-    /// of all their rates in nats, each feature's once.
+    /// Answers every receiver with the choices before the cap at the ticks of which it [is told](Context::told_ticks),
+    /// and with its granted entries of `samples` samples each. `requests` has, by receiver, whether it requested at
+    /// each tick. Gives the sum of all rates in nats, in which a feature with several recipients counts once.
     pub(crate) fn send(
         &mut self,
         when: When,
-        (choices, requests): (&ChoiceGrid, &[Vec<bool>]),
+        (choices, requests): (&ChoiceGrid, &[impl AsRef<[bool]>]),
         grants: &Grants,
         (coded, samples): (&Coded, usize),
         emit: &mut dyn FnMut(Output),
@@ -434,15 +442,18 @@ impl TransmitterMachine {
         for (t, (entries, packed)) in entries.into_iter().zip(packed).enumerate() {
             let Packed { z, coded, rates, received_rates, bits, sum: own } = packed;
             sum += match self.context.scenario.network.multicast {
-                true => shares(&rates, &entries, grants),
+                true => {
+                    rates.iter().zip(&entries).map(|(&rate, &entry)| grants.share(rate, entry)).sum::<f64>()
+                }
                 false => own,
             };
             if let (Phase::Train, Some(priors)) = (phase, &mut self.encoders.priors) {
                 bits.into_iter().try_for_each(|(m, bits)| priors.count((m, t), bits))?;
             }
+            let told = self.context.told_ticks(requests[t].as_ref());
             let features = Features {
                 stamp: Some(self.context.link(self.context.index, t).stamp(when)),
-                choices: choices.at_ticks(&self.context.told_ticks(&requests[t])).to_bytes().into(),
+                choices: choices.at_ticks(&told).into_bytes().into(),
                 granted: encode_granted(&entries, ticks, modalities),
                 z,
                 rates,
@@ -582,7 +593,8 @@ impl TransmitterMachine {
             &pass.grants,
             &mut self.profiler,
         )?;
-        let rates = self.send(when, (&pass.choices, &requested), &pass.grants, (&coded, of_tick), emit)?;
+        let choices = (&pass.choices, requested.as_slice());
+        let rates = self.send(when, choices, &pass.grants, (&coded, of_tick), emit)?;
         self.spent.samples += samples.len() as u64;
         spent::add_rates(&mut self.spent, &self.context, &coded, of_tick, rates)?;
         if self.context.scenario.evaluation.joint_rate_rows == JointRateRows::Test {
@@ -602,18 +614,11 @@ impl TransmitterMachine {
         self.passes_done = (self.passes_done + 1) % passes;
         if self.passes_done == 0 {
             self.schedule.done();
-            // What receivers have now are an evaluation's.
+            // The tables that receivers have now are those of the evaluation.
             self.told.forget();
         }
         Ok(())
     }
-}
-
-/// The sum of a receiver's shares in the rates of its entries (tick, modality), of features that know no receiver: all
-/// who are granted one pay as much.
-fn shares(rates: &[f64], entries: &[(usize, usize)], grants: &Grants) -> f64 {
-    let share = |(rate, &(tick, m)): (&f64, &(usize, usize))| rate / grants.recipients(tick, m) as f64;
-    rates.iter().zip(entries).map(share).sum()
 }
 
 /// The phase of a moment.
@@ -652,9 +657,7 @@ impl Machine for TransmitterMachine {
 
     fn awaited(&self) -> Awaited {
         let answered = self.version + u64::from(self.sent.is_some());
-        let settles = self.context.scenario.train.tells_costs();
-        let in_mid_round = self.sent.as_ref().is_some_and(|sent| settles || !sent.is_last_due());
-        let turns_are_due = in_mid_round
+        let turns_are_due = self.unsettled().is_some()
             || match self.schedule.next(answered) {
                 Next::Round(_) => true,
                 Next::Close => {

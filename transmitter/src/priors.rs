@@ -296,9 +296,14 @@ pub(crate) fn backward_from_prior(
     Ok(encoder.backward_packed(encoded, &packed, to_input)?)
 }
 
-/// Entry (k, t, m) in words.
+/// The name of entry (k, t, m) in errors and warnings.
 pub(crate) fn entry_name(scenario: &Scenario, [k, t, m]: [usize; 3]) -> String {
     format!("transmitter {k}, {} for receiver {t}", scenario.transmitter[k].modalities[m])
+}
+
+/// The error of entry (k, t, m) whose encoder gives a value that is not finite.
+pub(crate) fn encoder_diverged(scenario: &Scenario, entry: [usize; 3], value: f32) -> NodeError {
+    NodeError::Diverged(format!("{}: its encoder puts out {value}", entry_name(scenario, entry)))
 }
 
 /// The numbers of an f32 tensor, wherever it is.

@@ -1,19 +1,20 @@
-//! Which gradients came back for what was encoded.
+//! The gradients that came back for encoded entries.
 
 use node::Context;
 
 use crate::gradient_feedback::GradientFeedback;
 
-/// For every entry of a modality, in the order of the encoder's rows, who used it: whose gradients came back.
+/// For every entry of a modality, in the order of the encoder's rows, the receivers that used it and so sent gradients
+/// back.
 pub(crate) struct Returned {
-    /// (receiver, place of the gradient in what it sent back) of all entries, one after the other, by receiver.
+    /// (receiver, place of the gradient in its feedback): entry by entry, and within an entry by receiver.
     all: Vec<(usize, usize)>,
-    /// Where those of each entry end.
+    /// Where the pairs of each entry end.
     ends: Vec<usize>,
 }
 
 impl Returned {
-    /// That of modality m's `entries` (tick, receiver). `sent` has what every receiver was granted: (tick, modality).
+    /// Of modality m's `entries` (tick, receiver). `sent` has the granted entries (tick, modality) of every receiver.
     pub(crate) fn new(
         context: &Context,
         sent: &[Vec<(usize, usize)>],
@@ -24,7 +25,7 @@ impl Returned {
         let mut returned =
             Returned { all: Vec::with_capacity(entries.len()), ends: Vec::with_capacity(entries.len()) };
         for &(tick, t) in entries {
-            // A feature that knows no receiver may have been granted to any.
+            // Under multicast every receiver may be a recipient.
             let recipients = if context.scenario.network.multicast { 0..feedback.len() } else { t..t + 1 };
             for t in recipients {
                 let position = sent[t].binary_search(&(tick, m)).ok();
@@ -36,22 +37,22 @@ impl Returned {
         returned
     }
 
-    /// Whether nobody used any.
+    /// Whether no receiver used an entry.
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Who used an entry, in index order, and where its gradient stands.
+    /// The receivers that used an entry, in index order, each with the place of its gradient.
     pub(crate) fn of(&self, entry: usize) -> &[(usize, usize)] {
         let start = if entry == 0 { 0 } else { self.ends[entry - 1] };
         &self.all[start..self.ends[entry]]
     }
 
-    /// What the receivers want of the z of all entries, in the order of the encoder's rows: of each the sum over those
-    /// who used it, in index order, and nothing of what nobody used.
+    /// The gradient with respect to z of all entries, in the order of the encoder's rows: of each entry the sum over
+    /// the receivers that used it, in index order, or zeros if there are none.
     pub(crate) fn z_gradient(&self, context: &Context, feedback: &[GradientFeedback]) -> Vec<f32> {
         let size = context.samples() * context.feature_dim();
-        let wanted = |&(t, place): &(usize, usize)| feedback[t].z.values(place * size..(place + 1) * size);
+        let of = |&(t, place): &(usize, usize)| feedback[t].z.values(place * size..(place + 1) * size);
         let mut gradient = Vec::with_capacity(self.ends.len() * size);
         for entry in 0..self.ends.len() {
             let start = gradient.len();
@@ -59,9 +60,9 @@ impl Returned {
                 gradient.resize(start + size, 0.0);
                 continue;
             };
-            gradient.extend(wanted(first));
+            gradient.extend(of(first));
             for other in others {
-                gradient[start..].iter_mut().zip(wanted(other)).for_each(|(sum, value)| *sum += value);
+                gradient[start..].iter_mut().zip(of(other)).for_each(|(sum, value)| *sum += value);
             }
         }
         gradient

@@ -44,8 +44,8 @@ impl RoundGroups {
         by_row
     }
 
-    /// What a nat of each group's rate, the mean of what its rows add, costs if what a row adds costs its receiver's
-    /// beta; and which rows, in this order, are paid for; none: all.
+    /// The cost of a nat of each group's rate, which is the mean over its rows, if a nat of a row costs its receiver's
+    /// beta; and which rows, in this order, are paid for: `None` if all are.
     pub(crate) fn weights(
         &self,
         is_used: impl Fn(usize) -> bool,
@@ -80,8 +80,8 @@ mod tests {
         let (weights, paid) = groups.weights(|row| row == 2, |_| 0.5);
         assert_eq!((weights, paid.unwrap()), (vec![0.0, 1.0, 0.0], vec![false, false, false, true, false]));
         assert_eq!(groups.weights(|_| true, |_| 0.5), (vec![1.0, 1.0, 0.5], None));
-        // By the receivers of rows 1, then 0 and 2 beside 3, then 4.
-        let beta_of = |row: usize| [1.0, 0.5, 1.0, 1.0, 3.0][row];
+        // The betas of receivers 0, 1 and 2 are 0.5, 1 and 3.
+        let beta_of = |row: usize| [1.0, 0.5, 1.0, 0.5, 3.0][row];
         assert_eq!(groups.weights(|_| true, beta_of), (vec![1.0, 2.0, 3.0], None));
     }
 }

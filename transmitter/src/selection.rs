@@ -111,9 +111,11 @@ impl TransmitterMachine {
     }
 }
 
-/// The advantage of each draw: its receiver's cost, as much as that counts, with the entropy bonus of the draw itself,
-/// less the baseline; with shared credit also the costs of the others that requested at that tick, each less its own
-/// baseline.
+/// The advantage of each draw: its receiver's cost, times the factor of that receiver's weight, with the entropy bonus
+/// of the draw itself, less the baseline; with shared credit also the costs of the other receivers that requested at
+/// that tick, each times its factor and less its own baseline. With difference credit likewise: then what receivers tell
+/// as their costs is less what the tick would have cost them without what this transmitter granted, which none of its
+/// choices changes.
 fn advantages(
     context: &Context,
     selector: &Selector,
@@ -124,7 +126,7 @@ fn advantages(
 ) -> Vec<f64> {
     let train = &context.scenario.train;
     let requested = &sent.requested;
-    let factors: Vec<f64> = (0..feedback.len()).map(|t| weighting.factor(t)).collect();
+    let factors = weighting.factors(feedback.len());
     let weighed = |(feedback, factor): (&GradientFeedback, &f64)| {
         feedback.costs.iter().map(|cost| factor * cost).collect::<Vec<f64>>()
     };
@@ -137,13 +139,20 @@ fn advantages(
     let advantage_costs = |t: usize, costs: &[f64]| {
         let gains = |tick| context.gains_at_transmitter(context.index, t, first.later(tick));
         let label_entropy = factors[t] * label_entropies[t];
-        node::advantages(train.baseline, costs, &requested.ticks_of(t), label_entropy, gains)
+        let less_baseline = |costs: &[f64], took: &[bool]| {
+            node::advantages(train.baseline, costs, took, label_entropy, gains)
+        };
+        let took = requested.ticks_of(t);
+        match train.credit {
+            Credit::Own | Credit::Shared => less_baseline(costs, &took),
+            Credit::Difference => dib::advantages_of_differences(costs, &took, less_baseline),
+        }
     };
     let own: Vec<Vec<f64>> = (0..feedback.len()).map(|t| advantage_costs(t, &own_costs[t])).collect();
     let bare: Vec<Vec<f64>> = (0..feedback.len()).map(|t| advantage_costs(t, &costs[t])).collect();
     let credit = |tick: usize, t: usize, of: usize| match (of == t, train.credit) {
         (true, _) => own[t][tick],
-        (false, Credit::Shared) => bare[of][tick],
+        (false, Credit::Shared | Credit::Difference) => bare[of][tick],
         (false, Credit::Own) => 0.0,
     };
     let of_row = |&(tick, t): &(usize, usize)| {

@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use dib::{Grants, modalities_of};
+use dib::{ChoiceGrid, Grants};
 use node::Choice;
 
 use crate::{coded::Coded, requested::Requested};
@@ -16,8 +15,8 @@ pub(crate) struct Sent {
 
 /// What was sent of some ticks of a round.
 pub(crate) struct SentPart {
-    /// What was chosen before the cap, at all of them.
-    pub(crate) choices: Bytes,
+    /// The choices before the cap at all these ticks.
+    pub(crate) choices: ChoiceGrid,
     pub(crate) grants: Grants,
     pub(crate) coded: Coded,
 }
@@ -34,13 +33,9 @@ impl Sent {
         (0..modalities).map(|m| of(m) as u32).collect()
     }
 
-    /// The largest number of entries granted at a tick, or of features where these know no receiver: what E_k limits.
+    /// The largest number of entries granted at a tick, or of features under multicast. E_k limits it.
     pub(crate) fn most_entries(&self, is_multicast: bool) -> u32 {
-        let ticks = self.parts.iter().flat_map(|part| part.grants.ticks());
-        let counted = |granted: &[(usize, usize)]| match is_multicast {
-            true => modalities_of(granted).len() as u32,
-            false => granted.len() as u32,
-        };
-        ticks.map(counted).max().unwrap_or(0)
+        let counts = self.parts.iter().flat_map(|part| part.grants.counts(is_multicast));
+        counts.max().unwrap_or(0) as u32
     }
 }

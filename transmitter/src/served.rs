@@ -18,8 +18,8 @@ use crate::{
 pub(crate) struct Selected {
     draw: u64,
     version: u64,
-    /// By receiver, whether it requests this transmitter: nothing is sent to others.
-    requested: Vec<bool>,
+    /// By receiver, whether it requests this transmitter at the only tick. Nothing is sent to the others.
+    requested: Vec<Vec<bool>>,
     choices: ChoiceGrid,
     grants: Grants,
 }
@@ -64,9 +64,8 @@ impl TransmitterMachine {
             &selected.grants,
             &mut self.profiler,
         )?;
-        let requests: Vec<Vec<bool>> = selected.requested.iter().map(|requested| vec![*requested]).collect();
         let mut tell = |output: Output| match output {
-            Output::Features(t, _) if !selected.requested[t] => {}
+            Output::Features(t, _) if !selected.requested[t][0] => {}
             Output::Features(t, features) => {
                 let entries = selected.grants.for_receiver(t);
                 let absent = given.as_ref().map_or_else(Bytes::new, |given| absent(given, &entries, rows));
@@ -75,7 +74,7 @@ impl TransmitterMachine {
             }
             other => emit(other),
         };
-        let choices = (&selected.choices, requests.as_slice());
+        let choices = (&selected.choices, selected.requested.as_slice());
         self.send(When::Served(served), choices, &selected.grants, (&coded, rows), &mut tell)?;
         self.selected = Some(selected);
         Ok(true)
@@ -99,7 +98,6 @@ impl TransmitterMachine {
         let choices = self.choices_of_piece(served.draw, 0, &requested)?;
         let first = self.context.selection_moment(served.draw, 0);
         let grants = self.grant(Phase::Evaluate, first, &choices);
-        let requested = requested.iter().map(|ticks| ticks[0]).collect();
         self.selected = Some(Selected { draw: served.draw, version, requested, choices, grants });
         Ok(())
     }

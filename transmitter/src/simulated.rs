@@ -8,7 +8,7 @@ use dib::{
 };
 use node::{Context, NodeError};
 
-use crate::priors::{EntryRows, Tables, entry_name, values};
+use crate::priors::{EntryRows, Tables, encoder_diverged, entry_name, values};
 
 /// One modality's entries, in the order of the encoder's rows.
 pub(crate) struct SimulatedEntries {
@@ -33,10 +33,9 @@ impl SimulatedEntries {
         let size = rows.rows * rows.d;
         let of_entries = rows.entries.iter().zip(means.chunks_exact(size).zip(deviations.chunks_exact(size)));
         for (&(_, t), (means, deviations)) in of_entries {
-            // Proposals would be chosen all the same.
-            if let Some(value) = means.iter().chain(deviations).find(|value| !value.is_finite()) {
-                let entry = entry_name(&context.scenario, [context.index, t, m]);
-                return Err(NodeError::Diverged(format!("{entry}: its encoder puts out {value}")));
+            // The simulation would choose a proposal all the same, without an error.
+            if let Some(&value) = means.iter().chain(deviations).find(|value| !value.is_finite()) {
+                return Err(encoder_diverged(&context.scenario, [context.index, t, m], value));
             }
         }
         let numbered: Vec<(usize, (usize, usize))> = rows.entries.iter().copied().enumerate().collect();
@@ -49,13 +48,13 @@ impl SimulatedEntries {
             entries.iter().zip(rows.entries).filter(|(simulated, _)| simulated.inexact > 0)
         {
             tracing::warn!(
-                "{}: {} of {} choices are not exact, at {:.1} nats a sample, of D_inf up to {:.1} for 99 % of them: log r \
-                 of what is found lies {:.2} nats a sample above its mean",
+                "{}: {} of {} choices are not exact, at {:.1} nats a sample, with D_inf up to {:.1} for 99 % of them: \
+                 log r of the chosen proposals is {:.2} nats a sample above its mean",
                 entry_name(&context.scenario, [context.index, *t, m]),
                 simulated.inexact,
                 simulated.choices(),
-                simulated.divergence,
-                simulated.largest_log_weight(),
+                simulated.divergence(),
+                simulated.log_weight_99(),
                 simulated.bias
             );
         }

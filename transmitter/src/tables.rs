@@ -21,8 +21,8 @@ impl Told {
         Told { numbers: vec![None; receivers], has: vec![vec![false; modalities]; receivers] }
     }
 
-    /// Nobody has any table any more: whoever begins a stretch after a closing turn, or an evaluation, may have lost
-    /// what it had, or have others.
+    /// Counts all tables as not told: a receiver that begins a stretch after a closing turn, or an evaluation, may have
+    /// lost its tables or have others.
     pub(crate) fn forget(&mut self) {
         *self = Told::nothing(self.numbers.len(), self.has.first().map_or(0, Vec::len));
     }

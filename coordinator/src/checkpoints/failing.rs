@@ -22,7 +22,7 @@ pub(super) struct Failing {
 }
 
 impl Failing {
-    /// One in memory that fails after so many writes.
+    /// A store in memory that fails after this number of writes.
     pub(super) fn after(writes: i64) -> Self {
         Failing { inner: InMemory::new(), writes_left: writes.into() }
     }

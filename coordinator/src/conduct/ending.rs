@@ -1,6 +1,6 @@
 //! After the last round: evaluation, shutdown and summary.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::ControlFlow, time::Duration};
 
 use proto::v1::{Abort, Evaluate, Stop, order::Order, report::Report};
 
@@ -24,8 +24,8 @@ impl Conductor {
         let mut progress = self.progress("evaluation passes", passes, 0);
         while !judge.is_complete() {
             match judge.take(self.next_event().await?)? {
-                None | Some(Event::Told(_) | Event::Tick) => {}
-                Some(event) => return Err(self.out_of_turn(&event)),
+                ControlFlow::Continue(()) | ControlFlow::Break(Event::Told(_) | Event::Tick) => {}
+                ControlFlow::Break(event) => return Err(self.out_of_turn(&event)),
             }
             // All training results are already saved.
             if self.stopping {
@@ -115,8 +115,10 @@ impl Conductor {
             let text = serde_json::to_vec(&recordings).expect("it has only numbers");
             self.setup.folder.write_whole("recordings.json", &text)?;
         }
-        let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
-        self.setup.folder.write_whole(name, &text)?;
+        if !self.print_only {
+            let text = serde_json::to_vec_pretty(&summary).expect("a summary has only strings and numbers");
+            self.setup.folder.write_whole(name, &text)?;
+        }
         self.feed.summary(&summary);
         Ok(summary)
     }

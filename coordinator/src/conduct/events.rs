@@ -134,7 +134,7 @@ impl Conductor {
         }
     }
 
-    /// The time in which this process did not run counts as nobody's silence: nodes may have stood still with it.
+    /// Takes the time in which this process was stopped off the silence of all nodes: they may have been stopped too.
     fn forgive_own_standstill(&mut self) {
         if let Some(gap) = self.watch.end() {
             self.members.forgive(gap);

@@ -1,6 +1,6 @@
 //! Training: stretches of rounds, the grants ahead of the slowest receiver, and checkpoints.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use proto::v1::{SaveState, Train, order::Order};
 
@@ -128,9 +128,9 @@ impl Conductor {
         progress: &mut Progress,
     ) -> Result<(), Interruption> {
         let whole = match rounds.take(event)? {
-            Ok(whole) => whole,
-            Err(Event::Told(_) | Event::Tick) => None,
-            Err(event) => return Err(self.out_of_turn(&event)),
+            ControlFlow::Continue(whole) => whole,
+            ControlFlow::Break(Event::Told(_) | Event::Tick) => None,
+            ControlFlow::Break(event) => return Err(self.out_of_turn(&event)),
         };
         if let Some(metrics) = whole {
             self.failing_since = None;

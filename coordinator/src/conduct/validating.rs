@@ -1,5 +1,7 @@
 //! Evaluation of the network on validation rows, between two rounds of training.
 
+use std::ops::ControlFlow;
+
 use proto::v1::{Evaluate, order::Order};
 
 use super::Conductor;
@@ -26,7 +28,7 @@ impl Conductor {
         let mut judge = Evaluation::of_validation(&self.scenario);
         let mut clock = PassClock::new();
         while !judge.is_complete() || rounds.whole() < version {
-            if let Some(event) = judge.take(self.next_event().await?)? {
+            if let ControlFlow::Break(event) = judge.take(self.next_event().await?)? {
                 self.take_round(rounds, event, progress)?;
             }
             clock.reported(&judge, &self.feed);

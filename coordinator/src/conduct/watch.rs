@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest wait for an event: then nodes are looked at, whether one is silent.
+/// The longest wait for an event; after it, silent nodes are looked for.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 
-/// A wait that took longer means that this process did not run: someone had stopped it (Ctrl-Z, then `fg`), or the
-/// machine was suspended.
+/// A longer wait means that this process did not run: it was stopped (Ctrl-Z, then `fg`), or the machine was suspended.
 const STOOD_STILL: Duration = Duration::from_secs(2);
 
 /// Tells a standstill of this process by a wait that took too long.
@@ -24,7 +23,7 @@ impl Watch {
         self.since = Some(Instant::now());
     }
 
-    /// It is over, or was given up since: the time for which this process stood still in it, if it did.
+    /// Ends the wait; returns its length if this process was stopped during it.
     pub(super) fn end(&mut self) -> Option<Duration> {
         let gap = self.since.take()?.elapsed();
         (gap > STOOD_STILL).then_some(gap)
@@ -38,7 +37,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_took_too_long_is_a_standstill_and_work_of_its_own_is_none() {
+    async fn only_a_wait_that_took_too_long_counts_as_a_standstill() {
         let (mut watch, long) = (Watch::default(), Duration::from_secs(30));
         assert_eq!(watch.end(), None);
         watch.begin();

@@ -31,7 +31,7 @@ impl Members {
         table.seats.get(&member).filter(|seat| seat.heard <= moment).map(|seat| seat.admission)
     }
 
-    /// Takes a time in which nobody could be heard off every silence.
+    /// Shortens every silence by a time in which this process could not hear the nodes.
     pub(crate) fn forgive(&self, gap: Duration) {
         let now = Instant::now();
         for seat in self.table().seats.values_mut() {

@@ -1,4 +1,4 @@
-//! A node of a run, and whose an event is.
+//! A node of a run, and the sender of an event.
 
 use node::Role;
 
@@ -24,10 +24,10 @@ impl std::fmt::Display for Member {
     }
 }
 
-/// Whose an event is: of which incarnation, and of which holder of a member's place.
+/// The sender of an event: its incarnation, and its admission to a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) incarnation: u64,
-    /// Which admission gave it the place; none: whoever holds it.
+    /// The admission of the node that sent it. Without it, the event is of the present holder.
     pub(crate) admission: Option<u64>,
 }

@@ -64,7 +64,7 @@ async fn after_a_rollback_the_survivors_places_are_kept_for_them_for_a_while() {
 
     let told = stream.recv().await.unwrap().unwrap().order.unwrap();
     assert_eq!(told, order::Order::Rollback(Rollback { reason: "transmitter 1 left".into() }));
-    assert!(survivor.dismissed.try_recv().is_err(), "nobody listens to the old incarnation");
+    assert!(survivor.dismissed.try_recv().is_err(), "the old incarnation has no listener");
     let newcomer = admit(None).unwrap();
     assert_eq!((newcomer.member.index, newcomer.origin.incarnation), (1, 2), "place 0 is kept");
     let another = admit(None).unwrap();
@@ -91,8 +91,8 @@ async fn a_member_that_is_refused_hears_why_and_its_place_is_free() {
     assert_eq!(next.member, broken.member);
     assert!(members.is_of_holder(next.origin, next.member));
     assert!(!members.is_of_holder(broken.origin, next.member), "it is not the new holder's");
-    let whoever = Origin { incarnation: 1, admission: None };
-    assert!(members.is_of_holder(whoever, next.member));
+    let of_any_holder = Origin { incarnation: 1, admission: None };
+    assert!(members.is_of_holder(of_any_holder, next.member));
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn a_member_is_known_by_its_secret_until_it_joins_again() {
     assert!(members.knows(first.member, &old));
     assert!(!members.knows(first.member, &second.secret.to_bytes()), "of another member");
     assert!(!members.knows(first.member, &[]) && !members.knows(first.member, &[0; 32]));
-    let nobody = Member { role: Role::Receiver, index: 0 };
-    assert!(!members.knows(nobody, &old) && !members.knows(nobody, &[]));
+    let absent = Member { role: Role::Receiver, index: 0 };
+    assert!(!members.knows(absent, &old) && !members.knows(absent, &[]));
 
     members.release(first.member);
     assert!(!members.knows(first.member, &old));

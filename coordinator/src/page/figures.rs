@@ -30,8 +30,7 @@ impl Figures {
             ("seed", scenario.seed.to_string()),
             ("version", proto::VERSION.into()),
         ];
-        let tasks = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
-        Figures { labels, tasks, ..Figures::default() }
+        Figures { labels, tasks: scenario.tasks(), ..Figures::default() }
     }
 
     pub(crate) fn round(&mut self, metrics: &Metrics, totals: &Totals) {

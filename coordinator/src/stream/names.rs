@@ -35,7 +35,7 @@ impl Names {
             entries: modalities.iter().enumerate().flat_map(of).collect(),
             modalities,
             widths: Vec::new(),
-            tasks: scenario.receiver.iter().map(|node| node.task.clone()).collect(),
+            tasks: scenario.tasks(),
             classes: BTreeMap::new(),
         }
     }

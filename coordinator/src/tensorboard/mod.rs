@@ -45,7 +45,7 @@ impl TensorBoard {
         let file = opened.map_err(|error| {
             CoordinatorError::Input(format!("{}: {error}; choose another --tensorboard", path.display()))
         })?;
-        let tasks = scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect();
+        let tasks = scenario.tasks();
         let rows = scenario.receivers() * scenario.entries_per_receiver();
         let mut board = TensorBoard { file: Some(file), path, tasks, picture: Picture::new(rows) };
         board.write(&Event { file_version: Some("brain.Event:2".into()), ..at(0) });

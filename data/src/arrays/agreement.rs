@@ -1,12 +1,13 @@
-//! Whether files of arrays fit together: as many rows, and rows of the same shape.
+//! Checks that files of arrays fit together: equal numbers of rows, and rows of equal shape.
 
 use super::file::ArrayFile;
 use crate::error::DataError;
 
-/// What is wrong with each file of a split that has another number of rows than most; of as many, than the first.
+/// An error for each file of a split whose number of rows differs from the most frequent number; among equally
+/// frequent numbers, from that of the first file.
 pub(super) fn odd_ones_out<'a>(files: &[&'a ArrayFile]) -> impl Iterator<Item = DataError> {
     let as_many = |rows: usize| files.iter().filter(|file| file.layout.rows == rows).count();
-    // Of several that are largest, `max_by_key` gives the last: hence from behind.
+    // Reversed, since `max_by_key` returns the last of several maxima.
     let usual: Option<&'a ArrayFile> =
         files.iter().rev().copied().max_by_key(|file| as_many(file.layout.rows));
     let files: Vec<&ArrayFile> = files.to_vec();

@@ -29,14 +29,14 @@ const MOST_CLUSTERS: usize = 10_000;
 
 /// The arrays that a node needs.
 pub(crate) struct Arrays {
-    /// Where they lie.
+    /// The folder of their files.
     folder: PathBuf,
     seed: Seed,
     noise_width: usize,
     samples: [usize; 2],
     modalities: BTreeMap<String, Modality>,
     targets: BTreeMap<String, Target>,
-    /// Which training rows belong together, where the scenario names such groups.
+    /// The group of each training row, if the scenario names groups.
     groups: Option<Vec<u32>>,
 }
 
@@ -88,9 +88,9 @@ impl Arrays {
     }
 }
 
-/// Which of so many training rows belong together, where the scenario names such groups, and which are held out.
+/// The group of each of `rows` training rows, where groups are named, and the rows held out.
 fn held_out(folder: &Path, rows: usize, hold_out: &HoldOut) -> Result<(Option<Vec<u32>>, Held), DataError> {
-    // Only who holds rows out has to know.
+    // Groups matter only where rows are held out.
     if hold_out.is_nothing() {
         return Ok((None, Held::default()));
     }
@@ -103,7 +103,7 @@ fn held_out(folder: &Path, rows: usize, hold_out: &HoldOut) -> Result<(Option<Ve
     Ok((groups, held))
 }
 
-/// Which rows of a split belong together, by the values of an array that a key names: equal ones make a group.
+/// The group of each row of a split: rows with equal values in the array that a key names are a group.
 fn read_groups(
     folder: &Path,
     (name, key): (&str, &str),
@@ -132,7 +132,7 @@ fn read_groups(
     Ok(values.into_iter().map(number).collect())
 }
 
-/// The rows of both splits, in which all files agree.
+/// The numbers of rows of both splits, on which all files must agree.
 fn count_rows<'a>(
     folder: &Path,
     pairs: impl Iterator<Item = &'a [ArrayFile; 2]>,
@@ -216,13 +216,13 @@ impl Dataset for Arrays {
         self.targets.get(task).map(|target| target.kept.map.shift.clone())
     }
 
-    /// Neighbouring rows, where there are very many; else every row is one of its own.
+    /// Every row is its own cluster; where there are very many rows, neighbours share clusters.
     fn clusters(&self) -> Vec<u32> {
         let rows = self.samples[1];
         (0..rows).map(|row| (row * rows.min(MOST_CLUSTERS) / rows) as u32).collect()
     }
 
-    /// By the array that is named: rows with equal values side by side are one recording.
+    /// Neighbouring rows with equal values in the named array are a recording.
     fn recordings(&self, named: Option<&str>) -> Result<Option<Vec<u32>>, DataError> {
         let read =
             |name| read_groups(&self.folder, (name, "evaluation.recordings"), Split::Test, self.samples[1]);
@@ -233,7 +233,7 @@ impl Dataset for Arrays {
         self.groups.clone()
     }
 
-    /// The same for all arrays: [`Dataset::files`] says what must agree.
+    /// A constant: [`Dataset::files`] has what nodes must agree on.
     fn digest(&self) -> [u8; 32] {
         use sha2::Digest;
         sha2::Sha256::digest("pom2dib arrays v1").into()

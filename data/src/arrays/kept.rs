@@ -2,7 +2,7 @@
 
 use super::normal::Map;
 
-/// What a checkpoint keeps of an array: what it was, and the normalisation that was fitted on its training rows.
+/// What a checkpoint keeps of an array: its digests, and the normalisation that was fitted on its training rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     /// The array's name.
@@ -17,17 +17,17 @@ impl Kept {
         Kept { name: name.into(), sha256, map }
     }
 
-    /// Puts together again what a checkpoint holds: value x of position i becomes (x - `shift[i]`) / `scale[i]`.
+    /// Restores it from a checkpoint: value x of position i becomes (x - `shift[i]`) / `scale[i]`.
     pub fn from_parts(name: &str, sha256: [[u8; 32]; 2], shift: Vec<f64>, scale: Vec<f64>) -> Self {
         Kept::new(name, sha256, Map { shift, scale })
     }
 
-    /// What is subtracted from each value of a row.
+    /// The numbers that are subtracted from a row's values.
     pub fn shift(&self) -> &[f64] {
         &self.map.shift
     }
 
-    /// What each is then divided by.
+    /// The divisors of the differences.
     pub fn scale(&self) -> &[f64] {
         &self.map.scale
     }

@@ -21,7 +21,7 @@ impl Modality {
         Self::fit(name, Self::heads(folder, name)?, normalisation, &Held::default())
     }
 
-    /// Both files of a modality, of which nothing but the heads is read.
+    /// Opens both files of a modality and reads only their headers.
     pub(super) fn heads(folder: &Path, name: &str) -> Result<[ArrayFile; 2], DataError> {
         let [train, test] = [Split::Train, Split::Test].map(|split| ArrayFile::open(folder, name, split));
         let files = [train?, test?];
@@ -47,7 +47,7 @@ impl Modality {
         Ok(Modality { kept: Kept::new(name, [train, test], fit.finish()), files })
     }
 
-    /// Checks that what is read stays within float32 when it is normalised.
+    /// Checks that all normalised values are finite in float32.
     pub(super) fn check_range(&self) -> Result<(), DataError> {
         let mut out = vec![0.0; self.files[0].layout.width];
         for file in &self.files {

@@ -1,4 +1,4 @@
-//! Names of arrays: what one may be, and which array of a file has it.
+//! Names of arrays: their syntax, and the array of a file with a name.
 
 use crate::error::DataError;
 

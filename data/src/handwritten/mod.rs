@@ -49,7 +49,7 @@ pub struct HandWritten {
     /// Whether a part of the training set is held out and stands in for the test set: a sixth of the images (10,000 of
     /// 60,000), the last ones, and the five takes of each speaker and digit that follow those for testing.
     pub validation: bool,
-    /// A speaker whom training and validation never hear, and whose recordings, all of them, are the test set's.
+    /// The test speaker: all recordings of this speaker are tested, and none is trained or validated on.
     pub test_speaker: Option<String>,
 }
 

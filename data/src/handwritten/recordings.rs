@@ -50,26 +50,26 @@ pub(crate) fn split(names: Vec<ClipName>) -> (Vec<ClipName>, Vec<ClipName>) {
     names.into_iter().partition(|name| name.index >= TEST_RECORDINGS)
 }
 
-/// The training recordings of all others, and every recording of one speaker for testing: nobody knows the voice.
+/// The training recordings of all other speakers, and all recordings of the test speaker.
 ///
 /// # Errors
-/// That nobody is called so, with the speakers there are; that nobody else is there to train on.
+/// [`DataError::Key`] if no speaker has this name, or no other speaker has training recordings.
 pub(crate) fn split_by_speaker(
     names: Vec<ClipName>,
     speaker: &str,
     folder: &Path,
 ) -> Result<(Vec<ClipName>, Vec<ClipName>), DataError> {
+    let refuse = |problem: String| Err(DataError::Key { key: "data.test_speaker".into(), problem });
     let speakers: Vec<String> = takes(&names).into_keys().collect();
     if !speakers.iter().any(|known| known == speaker) {
-        let problem = format!("names \"{speaker}\"; the speakers are {}", speakers.join(", "));
-        return Err(DataError::Key { key: "data.test_speaker".into(), problem });
+        return refuse(format!("names \"{speaker}\"; the speakers are {}", speakers.join(", ")));
     }
     let (test, others): (Vec<ClipName>, Vec<ClipName>) =
         names.into_iter().partition(|name| name.speaker == speaker);
     let (train, _) = split(others);
     if train.is_empty() {
-        let problem = format!("holds no training recordings of anybody but {speaker}, data.test_speaker");
-        return Err(DataError::malformed(folder, problem));
+        let others = "holds no training recordings of other speakers";
+        return refuse(format!("is \"{speaker}\", but {} {others}", shown(folder)));
     }
     Ok((train, test))
 }

@@ -50,8 +50,8 @@ impl Source for HandWrittenFiles {
         Ok(Box::new(PairedDigits::shared(settings, seed, needs, |needs| opened(settings, seed, needs))?))
     }
 
-    /// Other recordings than those that the network was trained on may be too few to hold any out; and they may be
-    /// without the speaker who tested the network, or nobody else's: then takes 0 to 4 of everybody are for testing.
+    /// Recordings of another folder may be too few to hold any out. If they lack the network's test speaker, or have no
+    /// other speaker, takes 0 to 4 of every speaker are the test set.
     fn open_rows(
         &self,
         settings: &Settings,
@@ -60,16 +60,13 @@ impl Source for HandWrittenFiles {
         split: Split,
         _trained: &Trained,
     ) -> Result<Box<dyn Dataset>, DataError> {
-        let mut own = HandWritten::of(settings)?;
-        if own.folder.is_dir()
-            && let Some(speaker) = own.test_speaker.take()
-        {
-            let (names, folder) = (recordings::list(&own.folder)?, recordings::folder(&own.folder)?);
-            let fits = recordings::split_by_speaker(names, &speaker, &folder).is_ok();
-            own.test_speaker = fits.then_some(speaker);
-        }
+        let own = HandWritten::of(settings)?;
         let wants = Wants::of(needs)?;
-        let content = load(&own, wants)?;
+        let content = match load(&own, wants) {
+            // The test speaker is missing, or is the only one.
+            Err(DataError::Key { .. }) => load(&HandWritten { test_speaker: None, ..own }, wants)?,
+            content => content?,
+        };
         let held = HeldRecordings::of(&content.train, &HoldOut::of(settings, seed)?).unwrap_or_default();
         let dataset = Box::new(PairedDigits::new(content, wants, seed, Preparation::of(settings)?, held));
         Ok(Box::new(in_place_of_the_test_split(dataset, split)))

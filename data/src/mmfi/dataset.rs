@@ -210,7 +210,7 @@ impl Dataset for MmFiDataset {
         recordings(self.selection(), Split::Test)
     }
 
-    /// The same: frames of a recording are samples in their order.
+    /// The clusters: the frames of a recording are neighbours in order of time.
     fn recordings(&self, _named: Option<&str>) -> Result<Option<Vec<u32>>, DataError> {
         Ok(Some(self.clusters()))
     }

@@ -46,10 +46,10 @@ impl Scale {
         Ok(Scale { mean: sums.iter().map(|sum| (sum / count) as f32).collect(), factor })
     }
 
-    /// What [`apply`](Self::apply) does, as constants.
+    /// The constants of [`apply`](Self::apply).
     pub(crate) fn scaling(&self) -> Scaling {
         let shift: Vec<f64> = self.mean.iter().map(|&mean| f64::from(mean)).collect();
-        // One over 0 is infinite, so that everything becomes 0.
+        // 1 / 0 is infinite, so that all values become 0.
         Scaling { scale: vec![1.0 / f64::from(self.factor); shift.len()], shift }
     }
 

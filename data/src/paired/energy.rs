@@ -1,4 +1,4 @@
-//! How much of the recordings' energy the masks of an augmentation leave, over HandWritten's training recordings.
+//! The share of the energy of HandWritten's training recordings that the masks of an augmentation leave.
 
 #[path = "../../tests/behaviour/real_data.rs"]
 mod real_data;
@@ -17,7 +17,7 @@ use crate::{
     preparation::{AugmentationKind, Preparation},
 };
 
-/// The share of its spectrogram's power that every recording keeps, in one augmentation of each.
+/// For each training recording, the share of its spectrogram's power that the masks of one augmentation leave.
 fn energies_left(folder: &Path, augmentation: AugmentationKind) -> Vec<f64> {
     let wants = Wants { clips: true, ..Wants::default() };
     let content = load(&HandWritten::new(folder), wants).unwrap();
@@ -42,13 +42,14 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// What explains most of the distance to the authors' figures: their training hears half of what this program's does.
+/// What probably explains part of the distance to the authors' figures: their training hears half of what this
+/// program's does.
 #[test]
-fn the_scripts_masks_leave_half_of_the_energy_and_next_to_nothing_of_every_seventh_recording() {
+fn the_scripts_masks_leave_half_of_the_energy_and_nearly_silence_every_seventh_recording() {
     let Some(folder) = real_data() else { return };
     let nearly_silent =
         |left: &[f64]| left.iter().filter(|&&left| left < 0.05).count() as f64 / left.len() as f64;
-    // Over 2,700 recordings the mean has a standard error of 0.007, and so has the share.
+    // Over 2,700 recordings the mean and the share have a standard error of 0.007.
     let script = energies_left(&folder, AugmentationKind::Script);
     assert_eq!(script.len(), 2700);
     assert!((mean(&script) - 0.51).abs() < 0.035, "{}", mean(&script));

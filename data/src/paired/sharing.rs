@@ -1,4 +1,4 @@
-//! Nodes of one process hold the rows of digits once.
+//! Tests that nodes of one process share the rows of digits.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -16,7 +16,7 @@ fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// Those of a run of two transmitters, which no other test has.
+/// Settings of a run of two transmitters that no other test uses.
 fn settings(folder: &str) -> Settings {
     let transmitters = OBSERVED.map(strings).to_vec();
     Settings { transmitters, ..Settings::new("digits", Some(folder.into())) }
@@ -29,7 +29,7 @@ fn opened(needs: &Needs) -> Result<PairedDigits, DataError> {
 }
 
 #[test]
-fn transmitters_share_the_rows_of_all_that_any_of_them_observes_as_long_as_one_is_there() {
+fn transmitters_share_rows_of_all_their_modalities_while_any_of_them_is_open() {
     let (settings, opens) = (settings("shared rows"), Cell::new(0));
     let shared = |modalities: &[&str]| {
         let needs = Needs { modalities: &strings(modalities), tasks: &[] };
@@ -42,7 +42,7 @@ fn transmitters_share_the_rows_of_all_that_any_of_them_observes_as_long_as_one_i
     let [first, second] = OBSERVED.map(shared);
     assert!(Arc::ptr_eq(&first.rows, &second.rows), "each has rows of its own");
     assert_eq!(opens.get(), 1);
-    // Whoever observes nothing has labels of its own, and so has whoever observes what no transmitter of the run does.
+    // A node without modalities, or with a modality that no transmitter has, has rows of its own.
     let others: [&[&str]; 2] = [&[], &["image"]];
     for modalities in others {
         assert!(!Arc::ptr_eq(&first.rows, &shared(modalities).rows));
@@ -50,11 +50,11 @@ fn transmitters_share_the_rows_of_all_that_any_of_them_observes_as_long_as_one_i
     assert_eq!(opens.get(), 3);
     drop((first, second));
     shared(OBSERVED[0]);
-    assert_eq!(opens.get(), 4, "rows were kept that nobody used");
+    assert_eq!(opens.get(), 4, "unused rows were kept");
 }
 
 #[test]
-fn shared_rows_are_the_same_to_the_bit_whatever_other_nodes_announce() {
+fn shared_rows_keep_their_bits_while_other_nodes_read_ahead() {
     let (settings, seed) = (settings("the same rows"), Seed::from_number(1));
     let names = OBSERVED.map(strings);
     let of = |modalities: &[String], is_shared: bool| {

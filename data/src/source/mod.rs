@@ -36,9 +36,8 @@ pub trait Source: Send + Sync {
     /// One line: what is wrong with a key of the settings, or the file that is missing, truncated or wrong.
     fn open(&self, settings: &Settings, seed: Seed, needs: &Needs) -> Result<Box<dyn Dataset>, DataError>;
 
-    /// Opens it, as [`open`](Self::open) does, for one of several nodes of a process: what it holds of rows in memory
-    /// may be there once for all of them. Whatever a node announces ([`Dataset::read_ahead`]) or takes back from a
-    /// checkpoint is its own. Default: nothing is shared.
+    /// As [`open`](Self::open), for a process with several nodes, whose data sets may share rows in memory. Samples to
+    /// read ahead ([`Dataset::read_ahead`]) and what a checkpoint restores are not shared. Default: nothing is shared.
     ///
     /// # Errors
     /// As [`open`](Self::open).

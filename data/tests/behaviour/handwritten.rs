@@ -131,7 +131,7 @@ fn each_clip_is_standardised_in_its_logarithm_where_that_is_asked_for() {
     assert_ne!(log, power);
 }
 
-/// A test row with its last scaling undone by the constants that are told of it.
+/// A test row before its last scaling, by the constants of the data set.
 fn unscaled(dataset: &dyn Dataset, modality: &str, sample: usize) -> Vec<f64> {
     let Scaling { shift, scale } = dataset.scaling(modality).unwrap();
     let of = |constants: &[f64], at: usize| constants[at.min(constants.len() - 1)];
@@ -140,7 +140,7 @@ fn unscaled(dataset: &dyn Dataset, modality: &str, sample: usize) -> Vec<f64> {
 }
 
 #[test]
-fn constants_lead_from_what_networks_see_back_to_what_was_scaled() {
+fn the_constants_of_a_scaling_undo_it() {
     let folder = small_folder();
     let of = |key: &str, value: &str| prepared(folder.path(), &[(key, value.into())]);
     // The magnitudes of an image are the same, however they are scaled.
@@ -154,14 +154,14 @@ fn constants_lead_from_what_networks_see_back_to_what_was_scaled() {
             assert!((magnitude - libm::expm1(log)).abs() < allowed, "{magnitude} {log}");
         }
     }
-    // Clips are standardised each by itself, and that is no constant; positions by constants.
+    // Each clip is standardised by its own values, positions by constants.
     let (clip, standard) = (of("audio_scale", "clip"), of("audio_scale", "standard"));
     assert_eq!((clip.scaling("mel"), clip.scaling("noise-1")), (None, None));
     let clip = row(&*clip, "mel", Split::Test, 3, 0);
     for (power, same) in clip.into_iter().zip(unscaled(&*standard, "mel", 3)) {
         assert!((f64::from(power) - same).abs() < 1e-4, "{power} {same}");
     }
-    // The image itself has the pixels of its file.
+    // Unscaled, an image has the pixels of its file.
     let image = opened(&handwritten(HandWritten::new(folder.path())), &["image"]).unwrap();
     for (at, pixel) in unscaled(&*image, "image", 2).into_iter().enumerate() {
         let at = 2 * 784 + at;

@@ -143,7 +143,7 @@ fn standardised_modalities_lie_about_0_in_units_of_their_spread() {
 }
 
 #[test]
-fn constants_lead_from_what_is_read_to_what_is_standardised() {
+fn the_constants_of_a_scaling_standardise_what_is_read() {
     let (_folder, root) = small();
     let of = |standardise| opened(MmFi { standardise, ..manual(&root) }, &["lidar"], &[]).unwrap();
     let (plain, standard) = (of(false), of(true));

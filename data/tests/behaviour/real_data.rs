@@ -1,8 +1,8 @@
-//! The real HandWritten data, if they are there: for tests within the crate too.
+//! The real HandWritten data, where present; tests within the crate use it too.
 
 use std::path::{Path, PathBuf};
 
-/// The real data's folder; says so when there is none.
+/// The folder of the real data; prints a line if there is none.
 pub(crate) fn real_data() -> Option<PathBuf> {
     let given = std::env::var_os("POM2DIB_DATA").map(PathBuf::from);
     let beside = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));

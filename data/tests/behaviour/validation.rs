@@ -105,13 +105,13 @@ fn a_group_is_held_out_as_a_whole() {
 }
 
 #[test]
-fn an_array_tells_which_test_rows_are_a_recording() {
+fn an_array_groups_test_rows_into_recordings() {
     let folder = folder();
     write(folder.path(), "take.test", vec![2.0, 2.0, 0.5, 0.5]);
     let Divided { train, validation } = divide(settings(folder.path()), 1, &["left"], &[]).unwrap();
     assert_eq!(train.recordings(Some("take")).unwrap(), Some(vec![0, 0, 1, 1]));
     assert_eq!(train.recordings(None).unwrap(), None);
-    // Of rows that are held out nobody has said it.
+    // Held-out rows are not known to be in order of time.
     assert_eq!(validation.unwrap().recordings(Some("take")).unwrap(), None);
 
     write(folder.path(), "take.test", vec![2.0; 5]);
@@ -239,7 +239,7 @@ fn mels(dataset: &dyn Dataset, split: Split, epochs: u64) -> Vec<f32> {
 }
 
 #[test]
-fn a_test_speaker_is_heard_in_the_test_alone_and_nobody_else_is() {
+fn the_test_split_has_all_of_the_test_speaker_and_no_others() {
     let folder = small_folder();
     let settings = || Settings::new("handwritten", Some(folder.path().into())).with("hold_out", 0.3);
     let of_bert = || settings().with("test_speaker", "bert");
@@ -263,17 +263,17 @@ fn a_test_speaker_is_heard_in_the_test_alone_and_nobody_else_is() {
         }
         let after = all(of_bert());
         let changed = [0, 1, 2].map(|side| after[side] != before[side]);
-        assert_eq!(changed, expected, "train, validation and test after {speaker} has said something else");
+        assert_eq!(changed, expected, "train, validation and test with other recordings of {speaker}");
         files().zip(contents).for_each(|(name, content)| fs::write(place(name), content).unwrap());
     }
-    // All of bert's takes are for testing, also those that would be trained on otherwise.
+    // All takes of bert are tested, also those that would be trained on otherwise.
     let info = Chosen::new(of_bert()).unwrap().info().unwrap();
     let recordings: Vec<_> = info.splits.iter().map(|split| split.recordings).collect();
     assert_eq!(recordings, [20, 70]);
 }
 
 #[test]
-fn who_tests_is_agreed_on_by_all_nodes_and_must_be_there() {
+fn the_test_speaker_changes_the_digest_and_must_exist() {
     let folder = small_folder();
     let settings = || Settings::new("handwritten", Some(folder.path().into()));
     let digest =
@@ -286,8 +286,8 @@ fn who_tests_is_agreed_on_by_all_nodes_and_must_be_there() {
         assert_eq!(refused.lines().count(), 1, "{refused}");
         refused
     };
-    let nobody = refused("Bert");
-    assert!(nobody.ends_with("data.test_speaker names \"Bert\"; the speakers are anna, bert"), "{nobody}");
+    let unknown = refused("Bert");
+    assert!(unknown.ends_with("data.test_speaker names \"Bert\"; the speakers are anna, bert"), "{unknown}");
     for entry in fs::read_dir(folder.path().join("fsdd/recordings")).unwrap() {
         let path = entry.unwrap().path();
         if path.to_string_lossy().contains("bert") {
@@ -295,8 +295,9 @@ fn who_tests_is_agreed_on_by_all_nodes_and_must_be_there() {
         }
     }
     let alone = refused("anna");
-    assert!(alone.contains("no training recordings of anybody but anna, data.test_speaker"), "{alone}");
-    // A network that either has tested answers other people's recordings, and those of this speaker alone.
+    assert!(alone.contains("data.test_speaker is \"anna\", but "), "{alone}");
+    assert!(alone.ends_with("fsdd/recordings holds no training recordings of other speakers"), "{alone}");
+    // With either test speaker a network can be used on recordings of anna alone.
     let modalities = ["mel".to_owned()];
     let needs = Needs { modalities: &modalities, tasks: &[] };
     for speaker in ["bert", "anna"] {

@@ -26,7 +26,7 @@ pub use numbers::Numbers;
 pub use posterior::{log_densities, uniform_rates};
 pub use prior::{COMPONENTS, Prior, PriorKind};
 pub use proposals::{Block, Chosen, Gaussian, MOST_PROPOSALS, divergence};
-pub use simulated::{SharedPrior, Simulated};
+pub use simulated::{SharedPrior, Simulated, bias_of, percentile_99};
 pub use table::EntryTable;
 
 /// What is wrong with a stream or a table.

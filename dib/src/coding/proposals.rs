@@ -31,7 +31,7 @@ pub struct Gaussian {
 
 impl Gaussian {
     /// Its differential entropy, in nats.
-    pub fn entropy(self) -> f64 {
+    pub(super) fn entropy(self) -> f64 {
         0.5 + libm::log(self.deviation * libm::sqrt(2.0 * std::f64::consts::PI))
     }
 }
@@ -51,7 +51,7 @@ pub struct Chosen {
     pub values: Vec<f32>,
     /// Whether no later one could have been chosen. Where not, the values follow p only nearly.
     pub is_exact: bool,
-    /// The [bound](Block::largest_log_weight) of D_inf(p || r) that it was chosen by, in nats.
+    /// The [bound](Block::largest_log_weight) of D_inf(p || r), in nats, that the choice used.
     pub largest_log_weight: f64,
 }
 

@@ -29,14 +29,12 @@ pub struct Simulated {
     numbers: Vec<u32>,
     /// How many of them could have been others.
     pub inexact: usize,
-    /// KL to the prior, the mean over the rows, in nats.
-    pub divergence: f64,
-    /// Of what receivers will find, by how much the logarithm of the prior's density lies above its mean over the
-    /// Gaussians, the mean over the rows, in nats: near 0 where all choices are exact.
+    /// log r of the decoded values minus its mean under the Gaussians, in nats, averaged over the rows: near 0 if all
+    /// choices are exact.
     pub bias: f64,
-    /// KL of each dimension, the mean over the rows.
+    /// KL of each dimension, in nats, averaged over the rows.
     divergences: Vec<f64>,
-    /// Bounds of D_inf, one a choice.
+    /// The bound of D_inf of each choice, in nats.
     largest_log_weights: Vec<f64>,
 }
 
@@ -46,7 +44,12 @@ impl Simulated {
         self.numbers.len()
     }
 
-    /// KL of each block, the mean over the rows, in nats.
+    /// KL to the prior, in nats, averaged over the rows.
+    pub fn divergence(&self) -> f64 {
+        self.divergences.iter().sum()
+    }
+
+    /// KL of each block, in nats, averaged over the rows.
     pub fn block_divergences(&self) -> Vec<f64> {
         let mut blocks: Vec<f64> = Vec::new();
         for (begins, divergence) in self.begins.iter().zip(&self.divergences) {
@@ -58,24 +61,9 @@ impl Simulated {
         blocks
     }
 
-    /// The largest log-weight, D_inf in nats, that no more than one in a hundred choices exceeded.
-    pub fn largest_log_weight(&self) -> f64 {
-        Simulated::percentile_99(&self.largest_log_weights)
-    }
-
-    /// The largest of some numbers that no more than one in a hundred exceeds; 0 of none.
-    pub fn percentile_99(numbers: &[f64]) -> f64 {
-        let mut sorted = numbers.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().saturating_sub(1);
-        sorted.get(last * 99 / 100).copied().unwrap_or(0.0)
-    }
-
-    /// By how much the logarithm of a prior's density at what was found of a Gaussian lies above its mean over the
-    /// Gaussian, in nats, given KL of the two.
-    pub fn bias_of(prior: &Marginal, gaussian: Gaussian, divergence: f64, found: f64) -> f64 {
-        // E log p is minus the entropy, so that E log r is minus this sum.
-        prior.log_density(found) + gaussian.entropy() + divergence
+    /// The 99th percentile of the choices' bounds of D_inf, in nats.
+    pub fn log_weight_99(&self) -> f64 {
+        percentile_99(&self.largest_log_weights)
     }
 
     /// Adds it to a stream.
@@ -87,6 +75,20 @@ impl Simulated {
             numbers[at % blocks].encode(number, encoder);
         }
     }
+}
+
+/// The 99th percentile of some numbers; 0 if there are none.
+pub fn percentile_99(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    sorted.get(last * 99 / 100).copied().unwrap_or(0.0)
+}
+
+/// log r of a decoded value minus its mean under the Gaussian, in nats, given KL(p || r).
+pub fn bias_of(prior: &Marginal, gaussian: Gaussian, divergence: f64, found: f64) -> f64 {
+    // E log r is E log p - KL, and E log p is minus the entropy.
+    prior.log_density(found) + gaussian.entropy() + divergence
 }
 
 impl SharedPrior {
@@ -162,7 +164,6 @@ impl SharedPrior {
             begins: (0..d).map(|at| ranges.iter().any(|range| range.start == at)).collect(),
             numbers: Vec::new(),
             inexact: 0,
-            divergence: 0.0,
             bias: 0.0,
             divergences: vec![0.0; d],
             largest_log_weights: Vec::new(),
@@ -180,13 +181,12 @@ impl SharedPrior {
                 let divergence = divergence(prior, *gaussian);
                 simulated.divergences[at] += divergence;
                 let found = f64::from(simulated.values[row * d + at]);
-                simulated.bias += Simulated::bias_of(prior, *gaussian, divergence, found);
+                simulated.bias += bias_of(prior, *gaussian, divergence, found);
             }
         }
         let rows = (targets.len() / d).max(1) as f64;
         simulated.bias /= rows;
         simulated.divergences.iter_mut().for_each(|divergence| *divergence /= rows);
-        simulated.divergence = simulated.divergences.iter().sum();
         simulated
     }
 
@@ -280,24 +280,24 @@ mod tests {
             (square / (rows * 5) as f64 - 1.0).abs() < 5.0 * (2.0 / (rows * 5) as f64).sqrt(),
             "{square}"
         );
-        // Of 300 values: about 1 nat a value and its root is how far log r strays.
+        // log r of each of the 300 values has a standard deviation of about 1 nat.
         assert!(simulated.bias.abs() < 5.0 * 5.0 / (rows as f64).sqrt(), "{}", simulated.bias);
         let blocks = simulated.block_divergences();
         assert_eq!(blocks.len() * rows, simulated.choices());
-        assert!((blocks.iter().sum::<f64>() - simulated.divergence).abs() < 1e-9);
-        assert!(simulated.largest_log_weight() > simulated.divergence / blocks.len() as f64);
-        let bits = rows as f64 * simulated.divergence / std::f64::consts::LN_2;
+        assert!((blocks.iter().sum::<f64>() - simulated.divergence()).abs() < 1e-9);
+        assert!(simulated.log_weight_99() > simulated.divergence() / blocks.len() as f64);
+        let bits = rows as f64 * simulated.divergence() / std::f64::consts::LN_2;
         assert!(8.0 * stream.len() as f64 > bits * 0.9, "{} bytes for {bits} bits", stream.len());
     }
 
-    /// Where the prior has no proposals, what is found lies nearer to it than the Gaussians do.
+    /// Where the prior has next to no mass, chosen proposals lie nearer to it than the Gaussians' means.
     #[test]
-    fn what_cannot_be_simulated_is_counted_with_its_bias() {
+    fn inexact_choices_are_counted_and_have_a_bias() {
         let (means, deviations) = ([60.0; 3 * 5], [0.1; 3 * 5]);
         let simulated = shared().simulate(&means, &deviations, [3, 4]);
         assert_eq!((simulated.choices(), simulated.inexact), (15, 15));
         assert_eq!(simulated.block_divergences().len(), 5);
-        assert!(simulated.largest_log_weight() > 14.0 && simulated.divergence > 5.0 * 14.0);
+        assert!(simulated.log_weight_99() > 14.0 && simulated.divergence() > 5.0 * 14.0);
         assert!(simulated.bias > 5.0 * 14.0, "{}", simulated.bias);
     }
 

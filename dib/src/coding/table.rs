@@ -304,7 +304,7 @@ mod tests {
         dimensions().prop_map(|dimensions| EntryTable::new(&dimensions))
     }
 
-    /// What may have to travel: near integers, any at all, and the ends of their range.
+    /// An integer near 0, any integer, or an end of the range.
     fn any_integer(stream: &mut Stream) -> i32 {
         match stream.below(8) {
             0 => [i32::MIN, i32::MIN + 1, -1, 0, i32::MAX - 1, i32::MAX][stream.below(6) as usize],
@@ -317,8 +317,8 @@ mod tests {
         stream.below(DITHERS.into()) as u8
     }
 
-    /// Codes a message of (dimension, dither, integer) and reads it again, to its end. Gives its cross entropy against
-    /// the tables in bits, and its bytes.
+    /// Encodes and decodes a message of (dimension, dither, integer). Returns its cross entropy against the tables in
+    /// bits, and its number of bytes.
     fn there_and_back(table: &EntryTable, message: &[(usize, u8, i32)]) -> (f64, usize) {
         let mut encoder = Encoder::default();
         for &(dimension, dither, value) in message {
@@ -404,7 +404,7 @@ mod tests {
     /// 500 random tables, each with an empty message and one of at least 2,000 random dithers and integers, the ends of
     /// their range among them.
     #[test]
-    fn a_million_symbols_come_back() {
+    fn a_million_symbols_are_decoded_as_they_were_encoded() {
         let mut runner = TestRunner::new(ProptestConfig::with_cases(500));
         let symbols = Cell::new(0);
         let outcome = runner.run(&(table(), 2000..4000_usize, any::<u64>()), |(table, length, seed)| {
@@ -421,9 +421,8 @@ mod tests {
         assert!(symbols.get() >= 1_000_000, "{} symbols", symbols.get());
     }
 
-    /// Messages of the values of random priors: of 200 bytes and more within 2 % of their cross entropy against the
-    /// tables. (What does not shrink with length is 16 to 24 bits: the state that a stream begins with, and its last
-    /// byte.)
+    /// Messages with values of random priors: those of 200 bytes and more are within 2 % of their cross entropy against
+    /// the tables. (The overhead of a stream, its initial state and its last byte, is 16 to 24 bits at any length.)
     #[test]
     fn messages_of_any_prior_take_their_cross_entropy() {
         let mut runner = TestRunner::new(ProptestConfig::with_cases(400));
@@ -448,7 +447,7 @@ mod tests {
             Ok(())
         });
         outcome.unwrap();
-        assert!(long.get() >= 100, "{} messages of 200 bytes: the test has lost its point", long.get());
+        assert!(long.get() >= 100, "only {} messages of 200 bytes", long.get());
     }
 
     /// Values of the prior, coded: within 2 % of what the prior says they are worth, and of the tables' cross entropy.

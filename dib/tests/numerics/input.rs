@@ -13,8 +13,8 @@ fn segment(source: usize, target: usize, rows: usize, repeat: bool) -> Segment {
     Segment { source, target, rows, repeat }
 }
 
-/// Rows that occur at two positions, one row that occurs at many, values in every row, values on top of others, which
-/// add up, and a gap.
+/// Rows that occur at two positions, one row that occurs at many, values in every row, overlapping values, which add
+/// up, and a gap.
 fn blocks(inputs: usize, dtype: DType) -> Vec<Block> {
     let shared = vec![segment(0, 0, 2, false), segment(0, 2, 2, false), segment(2, 5, 3, false)];
     let repeated = vec![segment(1, 0, 4, true), segment(0, 5, 6, true)];

@@ -165,6 +165,7 @@ fn coordinator_options(network: &Network, folder: &TempDir) -> coordinator::Opti
         json: true,
         verify: false,
         stop_after: None,
+        print_only: false,
         tensorboard: None,
         tui: false,
         otlp: None,

@@ -1,4 +1,4 @@
-//! Shared by all programs of the project: flags, environment variables, words for a shell, standard output, log,
+//! Shared by all programs of the project: flags, environment variables, quoting for a shell, standard output, log,
 //! credentials.
 
 pub(crate) mod address;

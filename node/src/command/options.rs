@@ -65,7 +65,7 @@ pub struct Options {
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
 
-    /// Whether other nodes of the run are in this process, with which it is to hold rows of the data set once.
+    /// Whether other nodes of the run are in this process. They then share the rows of the data set in memory.
     #[arg(skip)]
     pub shares_data: bool,
 

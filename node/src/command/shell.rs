@@ -1,8 +1,8 @@
-//! Words of a POSIX shell's command line.
+//! Quoting for the command line of a POSIX shell.
 
 use std::path::Path;
 
-/// A text as one word, quoted if a shell would otherwise misread it.
+/// A text as a single word, quoted if a shell would otherwise misread it.
 pub fn shell_word(text: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=:,@%".contains(letter);
     match !text.is_empty() && text.chars().all(plain) {
@@ -11,7 +11,7 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
-/// A path as one word.
+/// A path as a single word.
 pub fn shell_path(path: &Path) -> String {
     shell_word(&path.to_string_lossy())
 }

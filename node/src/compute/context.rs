@@ -93,8 +93,8 @@ impl Context {
         round * self.ticks() as u64
     }
 
-    /// The u that a node's selector is given at a tick of training, or where an evaluation
-    /// [addresses](Self::selection_moment) its draws.
+    /// The input u of a node's selector at a tick of training, or at the [moment](Self::selection_moment) of an
+    /// evaluation's draws.
     pub fn u(&self, phase: Phase, node: SelectorNode, moment: u64) -> Vec<f32> {
         let kind = crate::common_randomness(self.scenario.train.common_randomness);
         kind.draw(self.seed, phase, node, moment, self.feature_dim())
@@ -123,16 +123,16 @@ impl Context {
         if self.scenario.evaluates_by_tick() { samples.div_ceil(self.samples()) } else { 1 }
     }
 
-    /// Of which ticks a transmitter tells a receiver its choices, those for all receivers, given at which ticks this one
-    /// requested it: of those, since its grants there depend on what was chosen for the others. Of all ticks where its
-    /// costs count everybody's grants, or where the coordinator compares what all have been told.
+    /// The ticks at which a transmitter tells a receiver the choices for all receivers: those at which the receiver
+    /// requested it, since the grants at a tick depend on all choices at this tick. All ticks if the receiver's costs
+    /// count the grants of all receivers, or if the coordinator verifies the choices.
     pub fn told_ticks(&self, requested: &[bool]) -> Vec<bool> {
-        let all = self.verify || self.scenario.train.counts_everybodys_grants();
+        let all = self.verify || self.scenario.train.counts_all_grants();
         requested.iter().map(|requested| all || *requested).collect()
     }
 
-    /// Of which ticks a receiver tells a transmitter its costs, given at which it requested it: of those, since nothing
-    /// else is judged by them; of all where everybody learns all costs.
+    /// The ticks of which a receiver tells a transmitter its costs: those at which it requested the transmitter, which
+    /// chooses nothing for it at the others. All ticks if all nodes learn all costs, under the objective `worst`.
     pub fn told_costs(&self, requested: &[bool]) -> Vec<bool> {
         let all = self.scenario.train.tells_costs();
         requested.iter().map(|requested| all || *requested).collect()

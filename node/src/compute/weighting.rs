@@ -4,42 +4,47 @@ use scenario::Objective;
 
 use crate::{Context, NodeError, Role};
 
-/// How much each receiver counts, as a node keeps it. Where the worst receiver counts, all nodes move the weights by
-/// the same costs, and so have the same.
+/// A node's copy of the weights of receivers. Under the objective `worst` all nodes update the weights with the same
+/// costs, so their copies are equal.
 pub struct Weighting {
-    /// What their tensor is called in a state.
+    /// The name of their tensor in a state.
     name: String,
     rate: f64,
     memory: f64,
-    /// None if all receivers always count alike.
+    /// `None` under the objective `sum`: all receivers have the same weight.
     weights: Option<ReceiverWeights>,
 }
 
 impl Weighting {
-    /// That of a node of a role, before the first round.
+    /// The weights before the first round, at a node with this role.
     pub fn new(context: &Context, role: Role) -> Self {
         let scenario = &context.scenario;
         let weights = match scenario.train.objective {
             Objective::Sum => None,
             Objective::Worst => Some(ReceiverWeights::uniform(scenario.receivers())),
         };
-        // The ending says that it is no parameter.
+        // By the ending, `is_parameter` knows that it is not a parameter.
         let name = format!("{}{}/objective.log-weights", role.name(), context.index);
         Weighting { name, rate: scenario.train.worst_lr, memory: scenario.train.worst_memory, weights }
     }
 
-    /// What scales gradients and costs of receiver t: T times its weight, 1 if all count alike.
+    /// The factor of receiver t's gradients and costs: T times its weight; 1 if all weights are equal.
     pub fn factor(&self, t: usize) -> f64 {
         self.weights.as_ref().map_or(1.0, |weights| weights.factor(t))
     }
 
-    /// The weight of receiver t, where the worst counts.
+    /// The [factors](Self::factor) of all `receivers`.
+    pub fn factors(&self, receivers: usize) -> Vec<f64> {
+        self.weights.as_ref().map_or_else(|| vec![1.0; receivers], ReceiverWeights::factors)
+    }
+
+    /// The weight of receiver t. `None` under the objective `sum`.
     pub fn probability(&self, t: usize) -> Option<f64> {
         self.weights.as_ref().map(|weights| weights.probability(t))
     }
 
-    /// Moves the weights by what a round cost each receiver at its ticks: by the mean over them. Without weights
-    /// nothing happens.
+    /// Updates the weights with the mean of each receiver's costs over the ticks of a round. Without weights it does
+    /// nothing.
     pub fn learn<'a>(&mut self, costs: impl Iterator<Item = &'a [f64]>) {
         if let Some(weights) = &mut self.weights {
             let means: Vec<f64> =
@@ -48,7 +53,7 @@ impl Weighting {
         }
     }
 
-    /// What a state keeps of it.
+    /// The tensors that a state keeps.
     ///
     /// # Errors
     ///
@@ -61,11 +66,11 @@ impl Weighting {
         self.weights.iter().map(tensor).collect()
     }
 
-    /// Takes it from a state.
+    /// Restores the weights from a state.
     ///
     /// # Errors
     ///
-    /// If the state has none, others, or such as no weights can be.
+    /// If the state lacks the weights, has those of another number of receivers, or has impossible values.
     pub fn restore(&mut self, state: &[u8]) -> Result<(), NodeError> {
         let Some(weights) = &mut self.weights else { return Ok(()) };
         let tensors = crate::unpack_state(state, &Device::Cpu)?;
@@ -96,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_are_missing_are_told_from_impossible_ones() {
+    fn missing_weights_and_impossible_weights_have_different_errors() {
         let mut moved = weighting();
         moved.learn([&[1.0, 2.0][..], &[0.5][..]].into_iter());
         let mut restored = weighting();

@@ -42,7 +42,7 @@ pub fn sparse_term(term: scenario::SparseTerm) -> dib::SparseTerm {
     }
 }
 
-/// Who draws the u that selectors are given, and how often.
+/// Which nodes share the input u of selectors, and how often it is drawn.
 pub fn common_randomness(kind: scenario::CommonRandomness) -> dib::CommonRandomness {
     match kind {
         scenario::CommonRandomness::Common => dib::CommonRandomness::Common,

@@ -46,8 +46,8 @@ pub fn encoder(
     Ok(EncoderModules { trunk: Some(trunk), head })
 }
 
-/// The task inputs of encoders: one row of feature_dim values for each receiver. Never trained. Where a feature knows no
-/// receiver they are zeros, so that networks have the same shapes, and begin with the same weights, as where it does.
+/// The task inputs of encoders: one row of feature_dim values for each receiver. Never trained. Under multicast they
+/// are zeros, so that networks keep their shapes and initial weights.
 pub fn task_inputs(scenario: &Scenario, seed: Seed) -> Vec<Vec<f32>> {
     if scenario.network.multicast {
         return vec![vec![0.0; scenario.network.feature_dim]; scenario.receivers()];

@@ -48,9 +48,10 @@ struct Address {
 }
 
 impl Context {
-    /// The outcomes of the packets of a message, in sending order; none if the link is not emulated, so that all arrive
-    /// at once. Entries of a sensor that is off (`evaluation.off`) are lost, and so are those that training drops
-    /// (`train.modality_dropout`), whatever the straggler policy. `pass` is that of an evaluation, 0 in training.
+    /// The outcomes of the packets of a message, in sending order. `None` if the link is not emulated, so that all
+    /// arrive at once. Entries of a sensor that is off (`evaluation.off`) and entries that training drops
+    /// (`train.modality_dropout`) are lost under every straggler policy. `pass` is that of an evaluation, 0 in
+    /// training.
     pub fn link_outcome(
         &self,
         (k, t): (usize, usize),
@@ -76,7 +77,7 @@ impl Context {
         Some(outcome)
     }
 
-    /// Whether training drops an entry at its tick. Its address has no receiver: a sensor fails for all of them.
+    /// Whether training drops an entry at its tick. The draw's address has no receiver: a sensor fails for all of them.
     fn is_dropped(&self, k: usize, packet: &Packet) -> bool {
         let share = self.scenario.train.modality_dropout;
         let address = [k as u64, packet.modality as u64];

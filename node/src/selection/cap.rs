@@ -2,8 +2,8 @@ use dib::{ChoiceGrid, Grants, Phase};
 use randomness::Seed;
 use scenario::Scenario;
 
-/// What the cap of transmitter k leaves of its choices at some ticks, (10): the kernel P(A | A') of section VII-A, of
-/// entries or, under `network.multicast`, of features. `first_tick` is the tick of the grid's first row.
+/// The grants of transmitter k, given its choices at some ticks, under constraint (10): the kernel P(A | A') of section
+/// VII-A on entries or, under `network.multicast`, on features. `first_tick` is the tick of the grid's first row.
 pub fn capped(
     scenario: &Scenario,
     seed: Seed,

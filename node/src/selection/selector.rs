@@ -144,27 +144,56 @@ impl Selector {
         choice: &Choice,
         advantages: &[f64],
     ) -> Result<f64, NodeError> {
-        let train = &context.scenario.train;
-        let score = self.score(context, choice, advantages)?;
-        self.network.clip_gradients(train.selection_clip)?;
-        self.network.step(&crate::adamw(train.selection_lr_at(round), train.weight_decay))?;
-        Ok(score)
+        let (shape, kind) = (self.shape, crate::log_probability(context.scenario.train.log_mass));
+        self.step_along(context, round, choice, |row, gradient| {
+            let (draw, logits, advantage) = (&choice.draws[row], &choice.logits[row], advantages[row]);
+            shape.add_log_probability_gradient(logits, draw, kind, advantage, gradient);
+            advantage * shape.log_probability(logits, draw, kind)
+        })
     }
 
-    /// Accumulates the gradient of the score function in the network.
-    fn score(&mut self, context: &Context, choice: &Choice, advantages: &[f64]) -> Result<f64, NodeError> {
-        let kind = crate::log_probability(context.scenario.train.log_mass);
-        let outputs = self.shape.outputs();
-        let mut upstream = vec![0.0; advantages.len() * outputs];
+    /// The same where each term of the log-probability of a drawn sequence has its own advantage: its count, then each
+    /// item given those before. `advantages` are by row and term.
+    ///
+    /// # Errors
+    ///
+    /// If a tensor operation fails.
+    pub fn learn_terms(
+        &mut self,
+        context: &Context,
+        round: u64,
+        choice: &Choice,
+        advantages: &[Vec<f64>],
+    ) -> Result<f64, NodeError> {
+        let shape = self.shape;
+        self.step_along(context, round, choice, |row, gradient| {
+            let (draw, logits, advantages) = (&choice.draws[row], &choice.logits[row], &advantages[row]);
+            shape.add_term_gradients(logits, draw, advantages, gradient);
+            let terms = shape.log_probability_terms(logits, draw);
+            terms.iter().zip(advantages).map(|(term, advantage)| advantage * term).sum::<f64>()
+        })
+    }
+
+    /// One clipped step along the gradient that `add_row` adds up for each row; it returns what the row's score is.
+    fn step_along(
+        &mut self,
+        context: &Context,
+        round: u64,
+        choice: &Choice,
+        add_row: impl Fn(usize, &mut [f64]) -> f64,
+    ) -> Result<f64, NodeError> {
+        let train = &context.scenario.train;
+        let (rows, outputs) = (choice.draws.len(), self.shape.outputs());
+        let mut upstream = vec![0.0; rows * outputs];
         let mut score = 0.0;
         for (row, gradient) in upstream.chunks_mut(outputs).enumerate() {
-            let (draw, logits, advantage) = (&choice.draws[row], &choice.logits[row], advantages[row]);
-            self.shape.add_log_probability_gradient(logits, draw, kind, advantage, gradient);
-            score += advantage * self.shape.log_probability(logits, draw, kind);
+            score += add_row(row, gradient);
         }
         let upstream: Vec<f32> = upstream.into_iter().map(|value| value as f32).collect();
-        let upstream = Tensor::from_vec(upstream, (advantages.len(), outputs), &context.device)?;
+        let upstream = Tensor::from_vec(upstream, (rows, outputs), &context.device)?;
         self.network.backward(&choice.trace, &upstream)?;
+        self.network.clip_gradients(train.selection_clip)?;
+        self.network.step(&crate::adamw(train.selection_lr_at(round), train.weight_decay))?;
         Ok(score)
     }
 }

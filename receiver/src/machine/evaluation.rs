@@ -7,7 +7,7 @@ use proto::{
 };
 
 use super::{Awaiting, Output, ReceiverMachine};
-use crate::evaluate::Pass;
+use crate::{evaluate::Pass, selection::ticks_of};
 
 impl ReceiverMachine {
     /// Begins a pass, of those before `end`.
@@ -32,7 +32,7 @@ impl ReceiverMachine {
 
     fn send_piece(&self, pass: &Pass, emit: &mut dyn FnMut(Output)) {
         for k in 0..self.context.scenario.transmitters() {
-            let ticks: Vec<bool> = pass.requested.iter().map(|requested| requested[k]).collect();
+            let ticks = ticks_of(&pass.requested, k);
             let turn = Turn {
                 stamp: Some(self.context.link(k, self.context.index).stamp(pass.when())),
                 requests: Some(Requests { ticks: encode_ticks(&ticks) }),

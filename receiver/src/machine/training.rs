@@ -12,8 +12,14 @@ use scenario::Coding;
 
 use super::{Awaiting, Output, ReceiverMachine};
 use crate::{
-    air::AirCount, audit::HeardChoices, granted::Granted, missing::MissingCount, received::Received,
-    selection::Requested, told_costs,
+    air::AirCount,
+    audit::HeardChoices,
+    difference::Difference,
+    granted::Granted,
+    missing::MissingCount,
+    received::Received,
+    selection::{Requested, ticks_of},
+    told_costs,
 };
 
 /// A training round under way.
@@ -26,6 +32,8 @@ pub(super) struct Round {
     cross_entropies: Vec<f64>,
     objectives: Vec<f64>,
     costs: Vec<f64>,
+    /// Empty unless differences are credited.
+    differences: Vec<Difference>,
     rates: Vec<f64>,
     /// Ticks at which each (k, m) was granted.
     granted: Vec<u32>,
@@ -54,7 +62,7 @@ impl ReceiverMachine {
         self.profiler.turn_to(ProfilerPhase::Pack);
         let mut gradients = gradients.map(Vec::into_iter);
         for k in 0..self.context.scenario.transmitters() {
-            let ticks: Vec<bool> = requested.transmitters.iter().map(|requested| requested[k]).collect();
+            let ticks = ticks_of(&requested.transmitters, k);
             let turn = Turn {
                 stamp: Some(self.context.link(k, self.context.index).stamp(When::round(round))),
                 gradients: gradients.as_mut().and_then(Iterator::next),
@@ -70,6 +78,7 @@ impl ReceiverMachine {
             cross_entropies: Vec::new(),
             objectives: Vec::new(),
             costs: Vec::new(),
+            differences: Vec::new(),
             rates: Vec::new(),
             granted: vec![0; self.context.scenario.entries_per_receiver()],
             feature_bytes: 0,
@@ -83,16 +92,16 @@ impl ReceiverMachine {
         Ok(())
     }
 
-    /// Ends a stretch: the last gradients, and no requests.
-    pub(super) fn close(&self, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
+    /// Sends every transmitter its gradients in a turn without requests.
+    pub(super) fn send_gradients(&self, when: When, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
         for (k, gradients) in gradients.into_iter().enumerate() {
-            let link = self.context.link(k, self.context.index);
-            let stamp = Some(link.stamp(When::round(self.version)));
+            let stamp = Some(self.context.link(k, self.context.index).stamp(when));
             emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), ..Turn::default() }));
         }
     }
 
-    /// Decodes a part of a round. Its gradients go back at once; after the last part, with the next turn.
+    /// Decodes a part of a round. Its gradients go back at once; those of the last part have the round's costs, and go
+    /// back with the next requests, or under the objective `worst` at once too.
     pub(super) fn learn(
         &mut self,
         mut round: Box<Round>,
@@ -115,8 +124,17 @@ impl ReceiverMachine {
         let weights = (beta, self.weighting.factor(self.context.index));
         let decoded =
             self.decoders.learn(&self.context, &self.task, &rows, &granted, weights, &mut self.profiler)?;
-        let requested = &round.requested.transmitters[ticks];
-        round.costs.extend(self.costs(requested, &received, &granted, &decoded.objectives)?);
+        let requested = &round.requested.transmitters[ticks.clone()];
+        let costs = self.costs(requested, &received, &granted, &decoded.objectives)?;
+        if self.context.scenario.train.credits_differences() {
+            self.profiler.turn_to(ProfilerPhase::Decode);
+            let draws = round.requested.choice.as_ref().map(|choice| &choice.draws[ticks]);
+            let requested = (requested, draws);
+            let differences = self.differences(requested, &granted, &decoded, (&rows, beta), &costs)?;
+            round.differences.extend(differences);
+            self.profiler.turn_to(ProfilerPhase::Pack);
+        }
+        round.costs.extend(costs);
         round.cross_entropies.extend(decoded.cross_entropies);
         round.objectives.extend(decoded.objectives);
         round.rates.extend(granted.rates_of_ticks());
@@ -140,36 +158,22 @@ impl ReceiverMachine {
             costs: Vec::new(),
             used: received.used.clone(),
         };
-        let gradients: Vec<Gradients> = decoded.gradients.into_iter().zip(&received).map(of).collect();
-        if round.part == self.context.parts() {
-            if self.context.scenario.train.tells_costs() {
-                self.ask_costs(round, gradients, emit);
-                return Ok(());
+        let mut gradients: Vec<Gradients> = decoded.gradients.into_iter().zip(&received).map(of).collect();
+        let is_last = round.part == self.context.parts();
+        if is_last {
+            for (k, gradients) in gradients.iter_mut().enumerate() {
+                gradients.costs = self.costs_for(k, &round);
             }
-            return self.complete_round(*round, Some(gradients), &[], emit);
+            if !self.context.scenario.train.tells_costs() {
+                return self.complete_round(*round, Some(gradients), &[], emit);
+            }
         }
-        for (k, gradients) in gradients.into_iter().enumerate() {
-            let when = When::Round { round: round.round, part: round.part as u64 };
-            let stamp = Some(self.context.link(k, self.context.index).stamp(when));
-            emit(Output::Turn(k, Turn { stamp, gradients: Some(gradients), ..Turn::default() }));
-        }
-        self.stage = Awaiting::Training(round);
+        self.send_gradients(When::Round { round: round.round, part: round.part as u64 }, gradients, emit);
+        self.stage = if is_last { Awaiting::Costs(round) } else { Awaiting::Training(round) };
         Ok(())
     }
 
-    /// Sends the last gradients with the costs of the round, and waits for those of all receivers.
-    fn ask_costs(&mut self, round: Box<Round>, gradients: Vec<Gradients>, emit: &mut dyn FnMut(Output)) {
-        let when = When::Round { round: round.round, part: round.part as u64 };
-        for (k, gradients) in gradients.into_iter().enumerate() {
-            let stamp = Some(self.context.link(k, self.context.index).stamp(when));
-            let costs = self.costs_for(k, &round);
-            let gradients = Some(Gradients { costs, ..gradients });
-            emit(Output::Turn(k, Turn { stamp, gradients, ..Turn::default() }));
-        }
-        self.stage = Awaiting::Costs(round);
-    }
-
-    /// Takes the costs of all receivers, which every transmitter tells alike, and completes the round with them.
+    /// Takes the costs of all receivers, which must be the same from every transmitter, and completes the round.
     pub(super) fn settle(&mut self, round: Round, emit: &mut dyn FnMut(Output)) -> Result<(), NodeError> {
         self.profiler.turn_to(ProfilerPhase::Pack);
         let when = When::Round { round: round.round, part: round.part as u64 };
@@ -187,22 +191,20 @@ impl ReceiverMachine {
         self.complete_round(round, None, &all.unwrap_or_default(), emit)
     }
 
-    /// Steps the selector, sends the next turn as early as it can be, and only then steps the decoders. The round's
-    /// last gradients are sent with that turn, unless they are sent already. `all` has the costs of all receivers, by
-    /// receiver and tick, where they are told.
+    /// Steps the selector, sends the next turn as early as possible, and only then steps the decoders. That turn has
+    /// the round's last `gradients`, unless they are sent already. `all` has the costs of all receivers, by receiver
+    /// and tick, under the objective `worst`; else it is empty.
     fn complete_round(
         &mut self,
         round: Round,
-        mut gradients: Option<Vec<Gradients>>,
+        gradients: Option<Vec<Gradients>>,
         all: &[Vec<f64>],
         emit: &mut dyn FnMut(Output),
     ) -> Result<(), NodeError> {
         self.profiler.turn_to(ProfilerPhase::Select);
         let choice = round.requested.choice.as_ref();
-        let log_likelihood = self.learn_selection(round.round, choice, (&round.costs, all))?;
-        for (k, gradients) in gradients.iter_mut().flatten().enumerate() {
-            gradients.costs = self.costs_for(k, &round);
-        }
+        let judges = (round.costs.as_slice(), all, round.differences.as_slice());
+        let log_likelihood = self.learn_selection(round.round, choice, judges)?;
         let samples = self.context.ticks() * self.context.samples();
         let mut report = ReceiverRound {
             round: round.round,
@@ -292,6 +294,11 @@ impl ReceiverMachine {
                 )
             })
             .collect();
+        self.finite(costs)
+    }
+
+    /// These costs, unless the objective has diverged.
+    pub(crate) fn finite(&self, costs: Vec<f64>) -> Result<Vec<f64>, NodeError> {
         match costs.iter().all(|cost| cost.is_finite()) {
             true => Ok(costs),
             false => Err(NodeError::Diverged(format!(
@@ -301,13 +308,15 @@ impl ReceiverMachine {
         }
     }
 
-    /// The costs of a round that transmitter k is told: those of the ticks at which it was requested. By those of
-    /// others it judges nothing: there it chose nothing for this receiver.
+    /// The costs of a round that transmitter k [is told](node::Context::told_costs). With difference credit they are
+    /// less what the ticks would have cost without what this transmitter granted: it cannot know that itself.
     fn costs_for(&self, k: usize, round: &Round) -> Vec<f64> {
-        let requested: Vec<bool> =
-            round.requested.transmitters.iter().map(|requested| requested[k]).collect();
-        let told = self.context.told_costs(&requested);
-        round.costs.iter().zip(told).filter(|(_, told)| *told).map(|(cost, _)| *cost).collect()
+        let told = self.context.told_costs(&ticks_of(&round.requested.transmitters, k));
+        let cost = |tick: usize| match round.differences.get(tick) {
+            Some(difference) => difference.of_transmitters[k],
+            None => round.costs[tick],
+        };
+        told.into_iter().enumerate().filter(|(_, told)| *told).map(|(tick, _)| cost(tick)).collect()
     }
 
     fn coding_optimizer(&self, round: u64) -> AdamW {

@@ -1,4 +1,4 @@
-//! What a channel's table chooses among: how long a gain holds, who knows it, what symbols carry, and their power.
+//! The enumerated values of a channel's keys.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,19 +14,19 @@ pub enum Block {
     Sample,
 }
 
-/// Who knows the gain.
+/// Which nodes know the gain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Csi {
     /// The receiver.
     Receiver,
-    /// The transmitter too.
+    /// The receiver and the transmitter.
     Both,
-    /// Nobody.
+    /// Neither.
     None,
 }
 
-/// What a receiver that knows the gain h does about it.
+/// How a receiver that knows the gain h equalises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Equaliser {
@@ -65,26 +65,26 @@ pub enum Modulation {
     Qam64,
 }
 
-/// How the mean power of a complex symbol becomes 1.
+/// Which mean power of complex symbols is normalised to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Power {
     /// Of each sample, on average over its own noise.
     Sample,
-    /// The same of an entry's samples of a tick together.
+    /// Of an entry's samples of a tick together, on average over their noise.
     Entry,
     /// Of each sample as it was drawn.
     Realised,
-    /// Of all samples of an entry, on average: by a running mean of its rounds.
+    /// Of all samples of an entry, by a running mean over its rounds.
     Average,
 }
 
-/// Which rate is trained with.
+/// Which rate training uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RateAt {
-    /// That of what is sent.
+    /// That of the sent features.
     Sent,
-    /// That of what arrives.
+    /// That of the received features.
     Received,
 }

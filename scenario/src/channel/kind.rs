@@ -2,27 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to a symbol.
+/// The kind of a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum ChannelKind {
-    /// Nothing.
+    /// No gain and no noise.
     Ideal,
-    /// Noise.
+    /// Gaussian noise.
     Awgn,
     /// A gain CN(0, 1), and noise.
     Rayleigh,
     /// A gain around a line of sight, and noise.
     Rician,
-    /// A gain whose power has a gamma law, and noise.
+    /// A gain whose power has a gamma distribution, and noise.
     Nakagami,
     /// A gain of 0 or 1, without noise.
     Erasure,
-    /// Gains that a file has, and noise.
+    /// Gains from a file, and noise.
     Trace,
-    /// A gain CN(0, 1); and all that transmitters send to the receiver in the same slot, added up, and noise.
+    /// Gains CN(0, 1): the receiver gets the sum of all transmitters' symbols of a slot, and noise.
     Mac,
-    /// What a user's program adds under this name. The program checks that it exists, not the scenario.
+    /// A kind of this name that a user's program adds. The program checks that it exists, not the scenario.
     Own(String),
 }
 
@@ -44,7 +44,7 @@ impl ChannelKind {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// The name of a kind that a user's program adds; none of a built-in one.
+    /// The name of a kind that a user's program adds; `None` for a built-in kind.
     pub fn own(&self) -> Option<&str> {
         match self {
             ChannelKind::Own(name) => Some(name),

@@ -1,21 +1,13 @@
-//! Channels as scenarios write them: which one holds, and what is refused.
+//! Tests of a scenario's channels: which channel applies to a pair, and which values are refused.
 
 use super::ChannelKind;
-use crate::{Scenario, ScenarioError, SnrDb};
-
-const SCENARIO: &str = r#"
-    [[transmitter]]
-    modalities = ["fft"]
-    [[transmitter]]
-    modalities = ["mel"]
-    [[receiver]]
-    task = "digit"
-    [[receiver]]
-    task = "parity"
-"#;
+use crate::{
+    Scenario, ScenarioError, SnrDb,
+    two_by_two::{TWO_BY_TWO, two_by_two},
+};
 
 fn parse(channels: &str) -> Result<Scenario, ScenarioError> {
-    Scenario::parse(&format!("{SCENARIO}\n{channels}"), "my.toml", &[])
+    two_by_two(channels, &[])
 }
 
 #[test]
@@ -35,23 +27,23 @@ fn the_last_table_that_matches_holds() {
 }
 
 #[test]
-fn a_rate_before_the_limit_of_power_is_an_estimate() {
+fn the_sent_rate_is_an_estimate_with_realised_power_or_a_peak() {
     let is_estimate = |more: &str, method: &str| {
         let set = [format!("channel=[{{kind=\"awgn\",snr_db=3{more}}}]"), format!("train.method={method}")];
-        Scenario::parse(SCENARIO, "my.toml", &set).unwrap().rate_sent_is_estimate()
+        Scenario::parse(TWO_BY_TWO, "my.toml", &set).unwrap().rate_sent_is_estimate()
     };
     assert!(is_estimate(",power=\"realised\"", "pom2dib") && is_estimate(",peak=2.0", "tadib"));
     for power in ["sample", "entry", "average"] {
         assert!(!is_estimate(&format!(",power=\"{power}\""), "pom2dib"));
     }
-    // Its rate is no estimate, whatever is sent.
+    // The rate of vddib is a constant.
     assert!(!is_estimate(",peak=2.0", "vddib"));
 }
 
 #[test]
 fn all_channels_can_be_set_on_the_command_line() {
     let overrides = ["channel=[{kind=\"awgn\",snr_db=10}]".to_owned()];
-    let scenario = Scenario::parse(SCENARIO, "my.toml", &overrides).unwrap();
+    let scenario = Scenario::parse(TWO_BY_TWO, "my.toml", &overrides).unwrap();
     assert_eq!(scenario.channel_between(1, 1).unwrap().kind, ChannelKind::Awgn);
 }
 
@@ -68,7 +60,7 @@ fn the_snr_of_all_noise_can_be_set_at_once() {
 }
 
 #[test]
-fn who_is_heard_together_has_one_noise_and_is_known() {
+fn transmitters_of_a_mac_share_one_noise_and_their_gains_are_known() {
     let mac = "[[channel]]\nkind = \"mac\"\nsnr_db = 3\n";
     let scenario = parse(mac).unwrap();
     assert!(scenario.is_mac(0, 0) && scenario.is_mac(1, 1));
@@ -85,9 +77,9 @@ fn who_is_heard_together_has_one_noise_and_is_known() {
         let refused = Scenario::parse(
             &(if tables.starts_with("straggler") {
                 let (first, rest) = tables.split_once('\n').unwrap();
-                format!("{first}\n{SCENARIO}\n{rest}")
+                format!("{first}\n{TWO_BY_TWO}\n{rest}")
             } else {
-                format!("{SCENARIO}\n{tables}")
+                format!("{TWO_BY_TWO}\n{tables}")
             }),
             "my.toml",
             &[],
@@ -98,7 +90,7 @@ fn who_is_heard_together_has_one_noise_and_is_known() {
 }
 
 #[test]
-fn what_no_channel_can_be_is_refused_by_its_key() {
+fn invalid_values_of_a_channel_are_refused_by_their_keys() {
     let noisy = "is missing; a channel with noise (awgn, rayleigh, rician, nakagami, trace, mac) needs it";
     for (tables, expected) in [
         ("kind = \"awgn\"\nsnr_db = nan", "channel 0: snr_db is NaN; it must be from -200 to 200"),
@@ -190,7 +182,7 @@ fn what_no_channel_can_be_is_refused_by_its_key() {
 }
 
 #[test]
-fn what_is_no_channel_at_all_is_refused_in_one_line() {
+fn malformed_channels_are_refused_in_one_line() {
     for (tables, expected) in [
         ("kind = 3", "invalid type: integer `3`, expected a string"),
         ("kind = \"fog\"\nparameters = 3", "invalid type: integer `3`, expected a map"),
@@ -229,17 +221,17 @@ fn a_kind_of_a_users_program_has_a_name_power_and_parameters() {
         ),
         ("train.baseline=gains", "train.baseline is \"gains\", which nobody sees"),
     ] {
-        let refused = Scenario::parse(&format!("{SCENARIO}\n{own}"), "my.toml", &[set.into()]).unwrap_err();
+        let refused = Scenario::parse(&format!("{TWO_BY_TWO}\n{own}"), "my.toml", &[set.into()]).unwrap_err();
         assert!(refused.to_string().starts_with(&format!("my.toml: {line}")), "{refused}");
     }
 }
 
 #[test]
-fn a_rate_of_what_arrives_wants_one_gain_for_all_its_samples() {
+fn the_received_rate_needs_one_gain_for_all_its_samples() {
     let rayleigh = |more: &[&str]| {
         let mut set: Vec<String> = more.iter().map(|&assignment| assignment.into()).collect();
         set.push("train.rate_at=received".into());
-        Scenario::parse(SCENARIO, "my.toml", &set).map(drop).map_err(|error| error.to_string())
+        Scenario::parse(TWO_BY_TWO, "my.toml", &set).map(drop).map_err(|error| error.to_string())
     };
     rayleigh(&["channel=[{kind=\"rayleigh\",snr_db=5}]"]).unwrap();
     rayleigh(&["channel=[{kind=\"rayleigh\",snr_db=5,block=\"round\"}]", "train.samples_per_tick=1"])

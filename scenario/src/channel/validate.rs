@@ -7,15 +7,15 @@ use crate::{
     validate::{within, within_reals},
 };
 
-/// dB. More is a mistyped number.
+/// Upper limit in dB, to catch mistyped numbers.
 const MOST_DB: f64 = 200.0;
 
-/// Less is repetition without end.
+/// Lower limit, which bounds the repetition of bits.
 const LEAST_CODE_RATE: f64 = 0.01;
-/// Beyond it the first bits of 5G's codes, which are never sent, cannot be found.
+/// Upper limit: above it the first bits of 5G's codes, which are never sent, cannot be decoded.
 const MOST_CODE_RATE: f64 = 0.925;
 
-/// Of an OFDM symbol, as many as in 5G NR and more.
+/// Upper limit on the subcarriers of an OFDM symbol, above those of 5G NR.
 const MOST_SUBCARRIERS: usize = 4096;
 
 impl Scenario {
@@ -34,7 +34,7 @@ impl Scenario {
         self.validate_rate_at()
     }
 
-    /// Who is heard together shares one noise, and comes or is lost together.
+    /// Checks that transmitters of a multiple-access channel share one noise, and that none of them is lost alone.
     fn validate_mac(&self) -> Result<(), ScenarioError> {
         let refuse = |what: String| Err(ScenarioError::invalid("channel", what));
         let is_mac = |channel: &Channel| channel.kind == ChannelKind::Mac;
@@ -156,13 +156,13 @@ impl Scenario {
 }
 
 impl Channel {
-    /// Whether another channel's pairs are among its own.
+    /// Whether this channel covers all pairs of another.
     fn covers(&self, other: &Channel) -> bool {
         let of = |own: Option<usize>, other: Option<usize>| own.is_none() || own == other;
         of(self.transmitter, other.transmitter) && of(self.receiver, other.receiver)
     }
 
-    /// Of a kind that a user's program adds, all keys but those of the pair and of the power are its own.
+    /// Checks that a kind that a user's program adds sets no built-in keys but those of the pair and of the power.
     fn validate_own(&self, name: &str, key: impl Fn(&str) -> String) -> Result<(), ScenarioError> {
         let plain = Channel::default();
         let stray = [
@@ -190,7 +190,8 @@ impl Channel {
         Err(ScenarioError::invalid(key(stray), what))
     }
 
-    /// Bits need noise that is known, a receiver that knows the gain, and symbols of their own power.
+    /// Checks that a digital transport has noise of a known SNR, a receiver that knows the gain, and no keys of
+    /// analogue symbols.
     fn validate_transport(&self, key: impl Fn(&str) -> String) -> Result<(), ScenarioError> {
         if !self.is_digital() {
             let stray = [("modulation", self.modulation.is_some()), ("code_rate", self.code_rate.is_some())];

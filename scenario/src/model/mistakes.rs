@@ -1,6 +1,6 @@
-//! Mistakes in lists of layers, and what is said of each: tests of this crate and of the program have them in common.
+//! Mistakes in lists of layers and their error messages, for tests of this crate and of the program.
 
-/// What stands in the list, and how the line about it begins, behind the file.
+/// The content of a list of layers, and the start of its error message after the file's name.
 pub(crate) const LAYERS: [(&str, &str); 35] = [
     ("", "layers: there are 0 layers; there must be from 1 to 256"),
     ("3", "layers: layer 1 is integer; write it as a line such as \"relu\", or as a table"),

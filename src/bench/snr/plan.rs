@@ -128,8 +128,8 @@ pub(super) fn plan(arguments: &Arguments) -> anyhow::Result<(Vec<Planned>, Vec<S
     Ok((planned.map(plan).collect(), left_out))
 }
 
-/// Why a training is left out, given what the check of its scenario says: one that nobody has asked for and that these
-/// channels, or this program, cannot have. None if it is kept.
+/// Why a training is left out, given the result of its scenario's check: it was not asked for, and these channels or
+/// this program do not support it. None if it is kept.
 fn why_left_out(training: &Training, checked: anyhow::Result<()>) -> anyhow::Result<Option<String>> {
     let Err(error) = checked else { return Ok(None) };
     match training {

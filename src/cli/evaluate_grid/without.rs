@@ -1,20 +1,14 @@
 //! What networks reach that were trained without sensors that the grid turns off.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use coordinator::{RunFolder, RunLock, Test, Trained};
 use scenario::Scenario;
 use serde_json::{Value, json};
 
-use crate::{
-    cli::evaluated::{Checkpoint, evaluate, scale},
-    launch::whole::replace,
-};
+use super::TRAINED_WITHOUT;
+use crate::cli::evaluated::{Checkpoint, evaluate, scale};
 
 /// By how many points, in per cent of right answers, a network whose sensor is off may lie below one that was trained
 /// without it.
@@ -51,14 +45,11 @@ impl Without {
     /// What a run with another scenario, in a folder, lacks.
     fn beside(scenario: &Scenario, other: &Scenario, folder: &Path) -> anyhow::Result<Self> {
         let shown = folder.display();
-        let tasks = |scenario: &Scenario| -> Vec<String> {
-            scenario.receiver.iter().map(|receiver| receiver.task.clone()).collect()
-        };
         ensure!(
-            tasks(other) == tasks(scenario),
+            other.tasks() == scenario.tasks(),
             "--without {shown}: this run has other tasks; give one of the same"
         );
-        // A path may be another way to the same files, and rows that are held out are training's.
+        // Another path may hold the same files, and held-out rows belong to training.
         let is_of_test = |key: &str| {
             let is_of_data = key.starts_with("data.") || key.starts_with("mmfi.");
             is_of_data && !["data.path", "data.hold_out", "data.groups"].contains(&key)
@@ -79,30 +70,15 @@ impl Without {
         }
     }
 
-    /// Evaluates it as the checkpoint beside which it stands. The evaluation that its folder holds stays as it was.
+    /// Evaluates it as the checkpoint beside which it stands.
     pub(super) fn evaluate(&self, checkpoint: &Checkpoint<'_>, log: &Path) -> anyhow::Result<Test> {
-        let path = self.folder.join("evaluation.json");
-        let shown = || path.display().to_string();
-        let before = match fs::read(&path) {
-            Ok(content) => Some(content),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(shown),
-        };
         let evaluated = evaluate(&Checkpoint { folder: &self.folder, ..*checkpoint }, log, &[]);
-        let restored = match before {
-            Some(content) => replace(&path, &content),
-            None => fs::remove_file(&path),
-        };
-        match restored {
-            // Without a file before, a failed evaluation leaves none.
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(shown),
-            _ => Ok(evaluated.with_context(|| self.folder.display().to_string())?.test),
-        }
+        Ok(evaluated.with_context(|| self.folder.display().to_string())?.test)
     }
 
     /// What they are called together.
     pub(super) fn name(&self) -> String {
-        format!("trained without {}", self.sensors.join(", "))
+        format!("{TRAINED_WITHOUT} {}", self.sensors.join(", "))
     }
 
     /// Those among the sensors that are in use: the others are as good as off.
@@ -111,8 +87,8 @@ impl Without {
     }
 }
 
-/// The sensors of the transmitters of one network that another lacks, whose transmitters have a part of them each, in
-/// the same order; none if they have anything else. With as many transmitters, each has its counterpart.
+/// The sensors of `all` that `others` lacks, or None if `others` is not `all` with sensors or whole transmitters
+/// removed, in order.
 fn missing(all: &[Vec<String>], others: &[Vec<String>]) -> Option<Vec<String>> {
     let (mut sensors, mut left) = (Vec::new(), others);
     for (k, own) in all.iter().enumerate() {
@@ -197,7 +173,7 @@ impl OfTask {
     }
 }
 
-/// Whether so many points below are few. Scores are quotients: a hundredth of a millionth more is no more.
+/// Whether a difference is within the limit; 1e-8 allows for rounding.
 fn holds(below: f64) -> bool {
     below <= POINTS + 1e-8
 }
@@ -226,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn two_points_below_are_few_and_more_are_not() {
+    fn a_score_holds_up_to_two_points_below() {
         let below = |off: f64| {
             let task = OfTask { name: "digit".into(), metric: "top1".into(), off, without: 0.9 };
             task.points_below().map(holds)

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Outcome, PATIENCE, Process, RunFolder, Running, wait_for, wait_until};
+use crate::{Outcome, PATIENCE, Process, RunFolder, Running, Signal, wait_for, wait_until};
 
 /// The smallest scenario that covers everything: two transmitters, two receivers, small networks, a few rounds of few
 /// samples.
@@ -191,6 +191,15 @@ impl Place {
     /// The process with that role ("transmitter 1") among them.
     pub fn find(&self, role: &str) -> Option<Running> {
         self.running().into_iter().find(|process| process.role == role)
+    }
+
+    /// Kills a run, which must not have ended, with all processes that work here, and waits for their end.
+    pub fn kill(&self, mut run: Process) {
+        assert!(!run.has_ended(), "the run ended before it was to be killed: {}", run.stderr());
+        run.signal(Signal::Kill);
+        self.running().iter().for_each(|process| process.signal(Signal::Kill));
+        run.finish().killed_by(Signal::Kill);
+        self.assert_all_gone();
     }
 
     /// Asserts that all processes end soon.

@@ -92,6 +92,7 @@ pub(crate) fn coordinator_options(
         json: true,
         verify: plan.verify,
         stop_after: None,
+        print_only: false,
         tensorboard: None,
         tui: false,
         otlp: None,

@@ -153,7 +153,8 @@ impl Oracle<'_> {
             let error = told - rate.to_scalar::<f64>()?;
             return Ok((sent_now, (rate + error)?));
         }
-        let Some(sent) = &self.sent else {
+        let has_one_sample = self.samples.iter().all(|samples| samples.len() == 1);
+        let Some(sent) = self.sent.as_ref().filter(|_| has_one_sample) else {
             let rate = match (&own.posterior, self.setup.scenario.train.method) {
                 (Some((mu, std)), _) => rate(estimator, &own.z, mu, std)?,
                 (None, Method::VDDIB) => self.bits()?,

@@ -6,7 +6,13 @@ use candle_core::{Result, Tensor};
 use data::{Split, Targets};
 use scenario::{Baseline, Credit, Objective, Requests, SparseTerm};
 
-use super::{Oracle, draw::log_probability, mean, selection::Selection, sum};
+use super::{
+    Oracle,
+    draw::{log_probability, steps},
+    mean,
+    selection::Selection,
+    sum,
+};
 use crate::support::local_network::Node;
 
 impl Oracle<'_> {
@@ -26,6 +32,44 @@ impl Oracle<'_> {
             objective + if own == 0 { train.empty_penalty } else { 0.0 } + train.gamma * counted as f64
         };
         objectives.iter().enumerate().map(cost).collect()
+    }
+
+    /// What a tick would have cost receiver t, had it requested these transmitters alone, and got what they did grant it.
+    fn cost_with(&self, selection: &Selection, t: usize, tick: usize, left: &[usize]) -> Result<f64> {
+        let train = &self.setup.scenario.train;
+        let is_left = |entry: &&(usize, usize)| left.contains(&entry.0);
+        let granted: Vec<(usize, usize)> =
+            selection.granted[t][tick].iter().filter(is_left).copied().collect();
+        let counted = match train.sparse_term {
+            SparseTerm::Own => granted.len() + left.len(),
+            SparseTerm::Global => {
+                selection.granted.iter().flat_map(|granted| &granted[tick]).filter(is_left).count()
+            }
+        };
+        let objective: f64 = self.judge(t, tick, &granted)?.objective.to_scalar()?;
+        let penalty = if granted.is_empty() { train.empty_penalty } else { 0.0 };
+        Ok(objective + penalty + train.gamma * counted as f64)
+    }
+
+    /// What receiver t tells transmitter k of a tick that did cost it this: all, or with difference credit what would
+    /// not have been paid without that transmitter.
+    pub(crate) fn told(
+        &self,
+        selection: &Selection,
+        (k, t, tick): (usize, usize, usize),
+        cost: f64,
+    ) -> Result<f64> {
+        if !self.credits_differences() {
+            return Ok(cost);
+        }
+        let requested = selection.requests[t][tick].iter().copied();
+        let others: Vec<usize> = requested.filter(|&other| other != k).collect();
+        Ok(cost - self.cost_with(selection, t, tick, &others)?)
+    }
+
+    fn credits_differences(&self) -> bool {
+        let train = &self.setup.scenario.train;
+        train.method.selects() && train.credit == Credit::Difference
     }
 
     /// [`Self::score`] of every node.
@@ -55,9 +99,45 @@ impl Oracle<'_> {
                 let all: Vec<f64> = (0..self.ticks()).map(at).collect();
                 self.score_of_receiver(t, selection, &all)
             }
+            Node::Receiver(t) if self.credits_differences() => {
+                self.score_of_differences(t, selection, &costs[t])
+            }
             Node::Receiver(t) => self.score_of_receiver(t, selection, &costs[t]),
-            Node::Transmitter(k) => self.score_of_transmitter(k, selection, &costs),
+            Node::Transmitter(k) => {
+                let told = |t: usize, tick: usize| match selection.requests[t][tick].contains(&k) {
+                    true => self.told(selection, (k, t, tick), costs[t][tick]),
+                    false => Ok(0.0),
+                };
+                let of_receiver =
+                    |t: usize| (0..self.ticks()).map(|tick| told(t, tick)).collect::<Result<Vec<f64>>>();
+                let told = (0..costs.len()).map(of_receiver).collect::<Result<Vec<_>>>()?;
+                self.score_of_transmitter(k, selection, &told)
+            }
         }
+    }
+
+    /// Each step of a receiver's draw is judged by what the tick cost it, less what it would have cost with the
+    /// transmitters drawn before alone; less a baseline over the other ticks that have such a step.
+    fn score_of_differences(&self, t: usize, selection: &Selection, costs: &[f64]) -> Result<Tensor> {
+        let limit = self.setup.scenario.receiver_limit();
+        let draws = &selection.requests[t];
+        let of_steps = (0..self.ticks())
+            .map(|tick| steps(&self.receiver_logits(t, tick)?, limit, &draws[tick]))
+            .collect::<Result<Vec<_>>>()?;
+        let wholes = of_steps.iter().map(|steps| sum(steps).map(Some)).collect::<Result<Vec<_>>>()?;
+        let costs = self.with_entropy_bonus(costs, &wholes)?;
+        let gains = self.gains_of_ticks(|tick| self.seen_by_receiver(t, tick))?;
+        let mut terms = Vec::new();
+        for step in 0..limit {
+            let masses: Vec<Option<Tensor>> = of_steps.iter().map(|steps| steps.get(step).cloned()).collect();
+            let mut judged = vec![0.0; self.ticks()];
+            for tick in (0..self.ticks()).filter(|&tick| masses[tick].is_some()) {
+                judged[tick] = costs[tick] - self.cost_with(selection, t, tick, &draws[tick][..step])?;
+            }
+            let advantages = self.advantages(t, &masses, &judged, &gains);
+            terms.push(self.weighed(&masses, &advantages)?);
+        }
+        sum(&terms)
     }
 
     /// These costs judge a receiver's requests.
@@ -74,8 +154,8 @@ impl Oracle<'_> {
         self.weighed(&masses, &advantages)
     }
 
-    /// Each receiver's costs judge the choices made for it; with shared credit, also those made for others at a tick at
-    /// which it requested too.
+    /// What each receiver tells judges the choices made for it; unless own costs are credited, also those made for others
+    /// at a tick at which it requested too.
     fn score_of_transmitter(&self, k: usize, selection: &Selection, costs: &[Vec<f64>]) -> Result<Tensor> {
         let masses = (0..costs.len())
             .map(|t| {
@@ -87,7 +167,7 @@ impl Oracle<'_> {
             let judged = self.with_entropy_bonus(&costs[t], &masses[t])?;
             let gains = |t: usize| self.gains_of_ticks(|tick| self.seen_by_transmitter(k, t, tick));
             let mut advantages = self.advantages(t, &masses[t], &judged, &gains(t)?);
-            if self.setup.scenario.train.credit == Credit::Shared {
+            if self.setup.scenario.train.credit != Credit::Own {
                 for other in (0..costs.len()).filter(|&other| other != t) {
                     let others = self.advantages(other, &masses[other], &costs[other], &gains(other)?);
                     advantages.iter_mut().zip(others).for_each(|(advantage, other)| *advantage += other);
@@ -140,7 +220,10 @@ impl Oracle<'_> {
                 _ if !drawn.contains(&tick) => 0.0,
                 Baseline::None => costs[tick],
                 Baseline::LabelEntropy => costs[tick] - self.factors[t] * self.label_entropy(t),
-                Baseline::LeaveOneOut | Baseline::Gains if others.is_empty() => 0.0,
+                // Differences say something by themselves.
+                Baseline::LeaveOneOut | Baseline::Gains if others.is_empty() => {
+                    if self.credits_differences() { costs[tick] } else { 0.0 }
+                }
                 Baseline::Gains => {
                     let others: Vec<usize> = drawn.iter().copied().filter(|&other| other != tick).collect();
                     costs[tick] - regression(&others, costs, gains, &gains[tick])

@@ -32,9 +32,8 @@ pub(crate) fn log_probability(
     items: &[usize],
     kind: LogProbability,
 ) -> Result<Tensor> {
-    let count_logits = logits.narrow(0, 0, counts)?;
     let item_logits = logits.narrow(0, counts, logits.dim(0)? - counts)?;
-    let count = (count_logits.get(items.len() - 1)? - count_logits.exp()?.sum_all()?.log()?)?;
+    let count = count_log_probability(logits, counts, items.len())?;
     match kind {
         LogProbability::Sequence => count + sequence_log_probability(&item_logits, items)?,
         LogProbability::Set => {
@@ -46,8 +45,27 @@ pub(crate) fn log_probability(
     }
 }
 
+/// Of the steps of a draw: of the first its log-probability and that of the count, of each other its log-probability
+/// given those before. Their sum is the log-probability of the sequence.
+pub(crate) fn steps(logits: &Tensor, counts: usize, items: &[usize]) -> Result<Vec<Tensor>> {
+    let item_logits = logits.narrow(0, counts, logits.dim(0)? - counts)?;
+    let mut steps = item_log_probabilities(&item_logits, items)?;
+    steps[0] = (count_log_probability(logits, counts, items.len())? + &steps[0])?;
+    Ok(steps)
+}
+
+fn count_log_probability(logits: &Tensor, counts: usize, count: usize) -> Result<Tensor> {
+    let count_logits = logits.narrow(0, 0, counts)?;
+    count_logits.get(count - 1)? - count_logits.exp()?.sum_all()?.log()?
+}
+
 /// The sum over the steps of the log-probability of each item among the remaining ones.
 fn sequence_log_probability(logits: &Tensor, items: &[usize]) -> Result<Tensor> {
+    Tensor::stack(&item_log_probabilities(logits, items)?, 0)?.sum_all()
+}
+
+/// Of each item among the remaining ones.
+fn item_log_probabilities(logits: &Tensor, items: &[usize]) -> Result<Vec<Tensor>> {
     let mut steps = Vec::new();
     for (step, &item) in items.iter().enumerate() {
         let left: Vec<Tensor> = (0..logits.dim(0)?)
@@ -56,7 +74,7 @@ fn sequence_log_probability(logits: &Tensor, items: &[usize]) -> Result<Tensor> 
             .collect::<Result<_>>()?;
         steps.push((logits.get(item)? - Tensor::stack(&left, 0)?.exp()?.sum_all()?.log()?)?);
     }
-    Tensor::stack(&steps, 0)?.sum_all()
+    Ok(steps)
 }
 
 /// All orders of some items.

@@ -38,11 +38,9 @@ pub(crate) struct Oracle<'a> {
     first_tick: u64,
     /// The samples of every tick of the round.
     samples: Vec<Vec<SampleAt>>,
-    /// `[t][tick]`: the entries sent to receiver t, used or not; with one sample a tick, the marginal of a rate is over
-    /// all of them.
+    /// `[t][tick]`: the entries sent to receiver t, used or not. With one sample a tick, the marginal of a rate is over
+    /// all of them; with multicast, they say who shares a feature.
     sent: Option<Sent>,
-    /// The same with any number of samples: who they are with whom a receiver shares a feature that knows no receiver.
-    everybodys: Option<Sent>,
     /// Features encoded in the current evaluation: an entry's features are components of many mixtures.
     encoded: RefCell<Option<Encoded>>,
     /// Where somebody asks for the gradients with respect to what receivers decode: those, as variables of their own.
@@ -106,7 +104,6 @@ impl<'a> Oracle<'a> {
             first_tick,
             samples,
             sent: None,
-            everybodys: None,
             encoded: RefCell::default(),
             decoded: RefCell::default(),
             variables,
@@ -116,17 +113,15 @@ impl<'a> Oracle<'a> {
 
     /// The same with rates over the round's sent entries, and shared by all that were sent a feature.
     pub(crate) fn with_rates_over(self, sent: Sent) -> Self {
-        let one_sample = self.samples.iter().all(|samples| samples.len() == 1);
-        Oracle { sent: one_sample.then(|| sent.clone()), everybodys: Some(sent), ..self }
+        Oracle { sent: Some(sent), ..self }
     }
 
-    /// How many receivers pay for what transmitter k sends of modality m at a tick: one, unless all that are sent it are
-    /// sent the same.
+    /// How many receivers share the rate of a feature: one, or with multicast all its recipients.
     fn payers(&self, k: usize, m: usize, tick: usize) -> f64 {
         if !self.setup.scenario.network.multicast {
             return 1.0;
         }
-        let sent = self.everybodys.as_ref().expect("who is sent what is known");
+        let sent = self.sent.as_ref().expect("with_rates_over was called");
         sent.iter().filter(|sent| sent[tick].contains(&(k, m))).count() as f64
     }
 
