@@ -51,7 +51,7 @@ pub use mmfi::{MmFi, MmFiSplit};
 pub use model::{Described, Kind, Model, Models, OwnKeys, Weights};
 pub use preset::Preset;
 pub use profile::{DeviceProfile, LinkProfile, Profile};
-pub use renamed::deprecated_keys;
+pub use renamed::{RENAMED, deprecated_keys};
 pub use snr::SnrDb;
 pub use task_input::TaskInput;
 pub use train::{

@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 /// Section, old name and new name of every renamed key.
-const RENAMED: [(&str, &str, &str); 2] =
+pub const RENAMED: [(&str, &str, &str); 2] =
     [("train", "coding_rate", "coding_lr"), ("train", "selection_rate", "selection_lr")];
 
 /// Replaces the old keys of a table by the new ones, so that files, presets and overrides with either name can be

@@ -116,6 +116,21 @@ mod tests {
     }
 
     #[test]
+    fn published_records_are_still_read() {
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/results/records/handwritten-2000");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let run: Result<Run, _> = serde_json::from_slice(&std::fs::read(&path).unwrap());
+            let name = run.unwrap_or_else(|error| panic!("{}: {error}", path.display())).name;
+            assert_eq!(path.file_stem().unwrap().to_str(), Some(name.as_str()));
+            count += 1;
+        }
+        assert!(count > 100, "{count}");
+    }
+
+    #[test]
     fn a_record_of_other_data_or_numerics_is_refused_and_one_of_another_build_is_known_as_such() {
         let (_folder, records, mut run) = recorded(27);
         let planned = planned(&[]);

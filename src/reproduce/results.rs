@@ -3,7 +3,8 @@
 pub(super) use coordinator::Recordings;
 use coordinator::Summary;
 use scenario::{JointRateRows, Scenario};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::Value;
 
 use super::verdict::Differences;
 use crate::{
@@ -75,7 +76,20 @@ pub(super) struct Run {
     /// unknown.
     pub(super) granted: Vec<Vec<f64>>,
     /// Without the location of the data.
+    #[serde(deserialize_with = "with_old_names")]
     pub(super) scenario: Scenario,
+}
+
+/// A scenario in which keys may have the names that they had when the record was written.
+fn with_old_names<'de, D: Deserializer<'de>>(record: D) -> Result<Scenario, D::Error> {
+    let mut scenario = Value::deserialize(record)?;
+    for (section, old, new) in scenario::RENAMED {
+        let keys = scenario.get_mut(section).and_then(Value::as_object_mut);
+        if let Some((keys, value)) = keys.and_then(|keys| keys.remove(old).map(|value| (keys, value))) {
+            keys.insert(new.into(), value);
+        }
+    }
+    serde_json::from_value(scenario).map_err(D::Error::custom)
 }
 
 /// Means over consecutive rounds.
