@@ -19,6 +19,8 @@ const FEW_PROPOSALS: u32 = 1 << 10;
 const REACH: f64 = 12.0;
 /// Steps on each side of it.
 const STEPS: i32 = 24;
+/// By how much, in nats, a sum of bounds may be below the sum that it bounds, by rounding alone.
+const SLACK: f64 = 1e-9;
 
 /// A Gaussian in every dimension of a block.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +53,7 @@ pub struct Chosen {
     pub values: Vec<f32>,
     /// Whether no later one could have been chosen. Where not, the values follow p only nearly.
     pub is_exact: bool,
-    /// The [bound](Block::largest_log_weight) of D_inf(p || r), in nats, that the choice used.
+    /// The bound of D_inf(p || r), in nats, that the choice used.
     pub largest_log_weight: f64,
 }
 
@@ -64,28 +66,36 @@ impl Block {
     /// The proposal of a number in the list of a key, as f32: every operation is rounded by itself, so that both ends
     /// agree to the bit.
     pub fn proposal(&self, key: u64, number: u32) -> Vec<f32> {
-        // Mixed first: lists of neighbouring keys, and neighbours in a list, have nothing in common.
-        let mut draws = Draws { state: mixed(key ^ mixed(number.into())) };
-        self.dimensions
-            .iter()
-            .map(|dimension| dimension.sample(draws.uniform(), draws.uniform()) as f32)
-            .collect()
+        let draws = Draws::of_proposal(key, number);
+        (0..self.dimensions.len()).map(|dimension| self.value(&draws, dimension)).collect()
+    }
+
+    /// One of its values.
+    fn value(&self, draws: &Draws, dimension: usize) -> f32 {
+        let mut draws = draws.after(2 * dimension as u64);
+        self.dimensions[dimension].sample(draws.uniform(), draws.uniform()) as f32
     }
 
     /// Chooses a proposal in the list of `key` for a Gaussian; `own` is the sender's own key, for the arrival times.
     pub fn choose(&self, target: &[Gaussian], key: u64, own: u64) -> Chosen {
-        let most = self.largest_log_weight(target);
+        let bounds = Bounds::new(&self.dimensions, target);
+        let most = bounds.largest();
         let mut arrivals = Draws { state: mixed(own) };
         let (mut time, mut best) = (0.0, f64::INFINITY);
         let values = self.proposal(key, 0);
         let mut chosen = Chosen { number: 0, values, is_exact: false, largest_log_weight: most };
         for number in 0..if most <= FEASIBLE { MOST_PROPOSALS } else { FEW_PROPOSALS } {
             time -= libm::log(1.0 - arrivals.uniform());
-            if libm::log(time) - most >= best {
+            let log_time = libm::log(time);
+            if log_time - most >= best {
                 return Chosen { is_exact: true, ..chosen };
             }
+            let draws = Draws::of_proposal(key, number);
+            if bounds.stay_below(log_time - best - SLACK, |dimension| self.value(&draws, dimension)) {
+                continue;
+            }
             let values = self.proposal(key, number);
-            let score = libm::log(time) - self.log_weight(target, &values);
+            let score = log_time - self.log_weight(target, &values);
             if score < best {
                 best = score;
                 chosen = Chosen { number, values, ..chosen };
@@ -101,10 +111,78 @@ impl Block {
         };
         self.dimensions.iter().zip(target).zip(values).map(of).sum()
     }
+}
 
-    /// A bound of that over all values: D_inf(p || r), in nats.
-    pub fn largest_log_weight(&self, target: &[Gaussian]) -> f64 {
-        self.dimensions.iter().zip(target).map(|(prior, gaussian)| largest_log_weight(prior, *gaussian)).sum()
+/// What the log-weights of a block's dimensions cannot exceed. Most proposals are far from the Gaussian in the first
+/// dimension that is looked at, and are done with there: a look costs much less than a log-weight.
+struct Bounds {
+    dimensions: Vec<Bound>,
+    /// The dimensions that exclude most proposals first.
+    order: Vec<usize>,
+}
+
+impl Bounds {
+    fn new(priors: &[Marginal], target: &[Gaussian]) -> Self {
+        let dimensions: Vec<Bound> =
+            priors.iter().zip(target).map(|(prior, gaussian)| Bound::new(prior, *gaussian)).collect();
+        let mut order: Vec<usize> = (0..dimensions.len()).collect();
+        order.sort_by(|&one, &other| dimensions[other].largest.total_cmp(&dimensions[one].largest));
+        Bounds { dimensions, order }
+    }
+
+    /// That of the sum over all values: of D_inf(p || r), in nats.
+    fn largest(&self) -> f64 {
+        self.dimensions.iter().map(|bound| bound.largest).sum()
+    }
+
+    /// Whether the sum of the log-weights of some values is surely at most `limit`.
+    fn stay_below(&self, limit: f64, value: impl Fn(usize) -> f32) -> bool {
+        let mut most = self.largest();
+        self.order.iter().any(|&dimension| {
+            let bound = &self.dimensions[dimension];
+            most += bound.at(f64::from(value(dimension))) - bound.largest;
+            most <= limit
+        })
+    }
+}
+
+/// What the log-weight of a dimension cannot exceed, from a grid around the Gaussian's mean. Beyond deviation^2 / scale
+/// of the narrowest component it only falls; and between two points of the grid it is above the higher by no more than
+/// its curvature, at most 1 / deviation^2 + 1.5 / scale^2, allows.
+pub(super) struct Bound {
+    /// The log-weight on the grid.
+    values: [f64; 2 * STEPS as usize + 1],
+    first: f64,
+    step: f64,
+    /// How much it may be higher between two points.
+    between: f64,
+    /// The bound over all values, in nats.
+    pub(super) largest: f64,
+}
+
+impl Bound {
+    pub(super) fn new(prior: &Marginal, gaussian: Gaussian) -> Self {
+        let (deviation, narrowest) = (gaussian.deviation, prior.narrowest());
+        let step = deviation * (REACH + deviation / narrowest) / f64::from(STEPS);
+        let place = |at: usize| gaussian.mean + f64::from(at as i32 - STEPS) * step;
+        let values = std::array::from_fn(|at| log_weight(prior, gaussian, place(at)));
+        let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let between = 0.125 * step * step * (1.0 / (deviation * deviation) + 1.5 / (narrowest * narrowest));
+        Bound { values, first: place(0), step, between, largest: highest + between }
+    }
+
+    /// The bound at a value.
+    fn at(&self, value: f64) -> f64 {
+        let place = (value - self.first) / self.step;
+        let last = self.values.len() - 1;
+        match () {
+            () if place < 0.0 => self.values[0] + self.between,
+            () if place < last as f64 => {
+                let before = place as usize;
+                self.values[before].max(self.values[before + 1]) + self.between
+            }
+            () => self.values[last] + self.between,
+        }
     }
 }
 
@@ -113,17 +191,6 @@ fn log_weight(prior: &Marginal, Gaussian { mean, deviation }: Gaussian, value: f
     -0.5 * far * far
         - libm::log(deviation * libm::sqrt(2.0 * std::f64::consts::PI))
         - prior.log_density(value)
-}
-
-/// A bound of the log-weight over all values, from a grid around the Gaussian's mean. Beyond deviation^2 / scale of the
-/// narrowest component it only falls; and at its top, between two points of the grid, it is above the nearer by no more
-/// than its curvature, at most 1 / deviation^2 + 1.5 / scale^2, allows.
-pub(super) fn largest_log_weight(prior: &Marginal, gaussian: Gaussian) -> f64 {
-    let (deviation, narrowest) = (gaussian.deviation, prior.narrowest());
-    let step = deviation * (REACH + deviation / narrowest) / f64::from(STEPS);
-    let at = |place: i32| log_weight(prior, gaussian, gaussian.mean + f64::from(place) * step);
-    let highest = (-STEPS..=STEPS).map(at).fold(f64::NEG_INFINITY, f64::max);
-    highest + 0.125 * step * step * (1.0 / (deviation * deviation) + 1.5 / (narrowest * narrowest))
 }
 
 /// KL(p || r) of a Gaussian to a prior in nats, by the trapezoidal rule.
@@ -145,6 +212,17 @@ struct Draws {
 }
 
 impl Draws {
+    /// Those that make a proposal.
+    fn of_proposal(key: u64, number: u32) -> Self {
+        // Mixed first: lists of neighbouring keys, and neighbours in a list, have nothing in common.
+        Draws { state: mixed(key ^ mixed(number.into())) }
+    }
+
+    /// Without the first ones.
+    fn after(&self, draws: u64) -> Self {
+        Draws { state: self.state.wrapping_add(STRIDE.wrapping_mul(draws)) }
+    }
+
     /// In (0, 1), with 52 random digits.
     fn uniform(&mut self) -> f64 {
         self.state = self.state.wrapping_add(STRIDE);
@@ -268,7 +346,25 @@ mod tests {
         fn no_weight_exceeds_its_bound(mean in -5.0..5.0_f64, log in -4.0..1.5_f64, value in -8.0..8.0_f64) {
             let gaussian = Gaussian { mean, deviation: log.exp() };
             let at = mean + value * gaussian.deviation;
-            prop_assert!(log_weight(&prior(), gaussian, at) <= largest_log_weight(&prior(), gaussian) + 1e-9);
+            let (bound, weight) = (Bound::new(&prior(), gaussian), log_weight(&prior(), gaussian, at));
+            prop_assert!(weight <= bound.at(at) + 1e-9 && bound.at(at) <= bound.largest + 1e-9);
+        }
+
+        /// To pass over proposals by their bounds changes no choice.
+        #[test]
+        fn what_is_chosen_is_the_best_of_all_proposals(
+            means in proptest::collection::vec(-2.0..2.0_f64, 1..4), log in -2.0..0.5_f64, key in any::<u64>(), own in any::<u64>()
+        ) {
+            let target: Vec<Gaussian> = means.iter().map(|&mean| Gaussian { mean, deviation: log.exp() }).collect();
+            let block = block(target.len());
+            let chosen = block.choose(&target, key, own);
+            let (mut time, mut arrivals) = (0.0, Draws { state: mixed(own) });
+            let score = |number: u32| {
+                time -= libm::log(1.0 - arrivals.uniform());
+                (libm::log(time) - block.log_weight(&target, &block.proposal(key, number)), number)
+            };
+            let best = (0..4 * (chosen.number + 16)).map(score).min_by(|one, other| one.0.total_cmp(&other.0));
+            prop_assert_eq!(best.unwrap().1, chosen.number);
         }
     }
 

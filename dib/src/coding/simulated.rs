@@ -1,6 +1,6 @@
 //! Simulated features: the rows of an entry, in blocks of dimensions, by numbers of [proposals](Block).
 
-use super::proposals::{Gaussian, largest_log_weight, mixed};
+use super::proposals::{Bound, Gaussian, mixed};
 use super::{Block, CodeError, Component, Decoder, Encoder, Marginal, Numbers, divergence};
 
 /// In nats: dimensions share a block as long as the mean of their largest log-weights adds up to no more. Proposals
@@ -230,7 +230,7 @@ impl SharedPrior {
             let weights = sampled
                 .iter()
                 .filter_map(|row| targets.get(row * d + at))
-                .map(|gaussian| largest_log_weight(prior, *gaussian));
+                .map(|gaussian| Bound::new(prior, *gaussian).largest);
             let mean = weights.sum::<f64>() / sampled.len() as f64;
             match blocks.last_mut().filter(|_| sum + mean <= BLOCK) {
                 Some(last) => {
