@@ -261,7 +261,9 @@ def test_what_is_raised_in_a_round_is_one_line_with_the_users_own_place() -> Non
     with pytest.raises(pom2dib.Error) as raised:
         pom2dib.run("tiny.toml", decoders={"digit": Late}, out="a")
     place = f"{__file__}, line {Late.forward.__code__.co_firstlineno + 2}"
-    assert str(raised.value).startswith(f"receiver 1: Late.forward ({place}): RuntimeError: mat1 and mat2 shapes cannot be multiplied")
+    assert str(raised.value).startswith(f"receiver 1: Late.forward ({place}): RuntimeError: ")
+    # Newer versions of PyTorch begin with the operation's name.
+    assert "mat1 and mat2 shapes cannot be multiplied" in str(raised.value)
     assert "Traceback (most recent call last)" in Path("a/logs/receiver-1.log").read_text()
 
 
