@@ -400,7 +400,7 @@ fn clusters(scenario: &Scenario) -> &'static str {
 
 /// Name of the rate estimator.
 fn rate_estimator(train: &Train) -> &'static str {
-    match (train.method.rate, train.rate_estimator) {
+    match (train.rate(), train.rate_estimator) {
         (Rate::Bits, _) => "bits",
         (Rate::Entropy, _) => "entropy, no mutual information",
         (Rate::Information, RateEstimator::PerDimension) => "per-dimension",

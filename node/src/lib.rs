@@ -33,10 +33,10 @@ pub use control::{
 };
 pub use described::{
     Build, BuildChannel, EncoderModules, Wanted, WantedChannel, WeightFiles, adamw, advantages, air,
-    air_digest, bind_weights, check_channels, check_data_names, check_kinds, coding, common_randomness,
-    data_nearby, data_source, digest_with_traces, encoder, files, gradient_element, layers, libraries,
-    log_probability, module, network, open_data, rate_estimator, register_channel, register_kind, rounding,
-    seen, sparse_term, task_inputs, try_channels,
+    air_digest, bind_weights, check_channels, check_data_names, check_kinds, code_shape, coding,
+    common_randomness, data_nearby, data_source, digest_with_traces, encoder, files, gradient_element,
+    layers, libraries, log_probability, module, network, open_data, rate_estimator, register_channel,
+    register_kind, rounding, seen, sparse_term, task_inputs, try_channels,
 };
 pub use digital::{DigitalLink, SentBlock};
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};

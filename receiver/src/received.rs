@@ -389,7 +389,7 @@ impl Values {
     ) -> Result<Self, WireError> {
         let read = || tables.read(context, k, when, (granted, samples, blocks), features).map(Values::Read);
         match context.scenario.travels_as() {
-            Coding::Dithered => return read(),
+            Coding::Dithered | Coding::CodeBook => return read(),
             Coding::Gaussian if is_simulated(context, when) => return read(),
             Coding::Quantised => {
                 let values = levels(context, (granted, samples), features)?;

@@ -1,13 +1,14 @@
-//! The tables of dithered features that a receiver has been sent, and what it reads with them.
+//! The tables of dithered features, or the code books, that a receiver has been sent, and what it reads with them.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use dib::{
-    coding::{CodeError, Decoder, Encoder, EntryTable, SharedPrior, restore},
+    coding::{CodeError, CodeVectors, Decoder, Encoder, EntryTable, SharedPrior, restore},
     dithers, simulation_keys,
 };
 use node::Context;
 use proto::{When, WireError, check_length, v1::Features};
+use scenario::Coding;
 
 use crate::emulation::moment;
 
@@ -29,14 +30,20 @@ enum Table {
     Dithered(Arc<EntryTable>),
     /// Simulated ones.
     Simulated(Arc<SharedPrior>),
+    /// Indices.
+    Book(Arc<CodeVectors>),
 }
 
 impl Table {
     fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, CodeError> {
         let d = context.feature_dim();
-        Ok(match is_dithered(context) {
-            true => Table::Dithered(Arc::new(EntryTable::from_bytes(bytes, d)?)),
-            false => Table::Simulated(Arc::new(SharedPrior::from_bytes(bytes, d)?)),
+        Ok(match context.scenario.train.coding() {
+            Coding::Dithered => Table::Dithered(Arc::new(EntryTable::from_bytes(bytes, d)?)),
+            Coding::CodeBook => {
+                let shape = node::code_shape(&context.scenario);
+                Table::Book(Arc::new(CodeVectors::from_bytes(bytes, shape)?))
+            }
+            _ => Table::Simulated(Arc::new(SharedPrior::from_bytes(bytes, d)?)),
         })
     }
 
@@ -75,6 +82,7 @@ impl Table {
                 let [key, _] = simulation_keys(context.seed, address, moment);
                 into.values.extend(prior.decode(samples, key, decoder)?);
             }
+            Table::Book(book) => book.decode(samples, decoder, &mut into.values)?,
         }
         Ok(())
     }
@@ -112,7 +120,8 @@ impl Tables {
     /// Takes what comes with a message of transmitter k, whatever becomes of the rest of it.
     pub(crate) fn take(&mut self, context: &Context, k: usize, features: &Features) -> Result<(), WireError> {
         let Some(tables) = &features.tables else { return Ok(()) };
-        if !is_dithered(context) && !context.scenario.train.simulates() {
+        let train = &context.scenario.train;
+        if !matches!(train.coding(), Coding::Dithered | Coding::CodeBook) && !train.simulates() {
             return Err(WireError::Missing("tables to expect: features are not coded with any"));
         }
         check_length("tables", "entries", tables.entries.len(), context.scenario.modalities(k))?;
@@ -161,7 +170,7 @@ impl Tables {
         let set = set.ok_or_else(|| missing(format!("table {}", coded.table)))?;
         let (phase, first, skipped) = self.address(context, when);
         if !is_dithered(context) && !coded.rates.is_empty() {
-            return Err(code("the message", "tells rates beside simulated features".into()));
+            return Err(code("the message", "tells rates beside features that are not dithered".into()));
         }
         let mut read = Read::default();
         for &(tick, m) in granted {
@@ -190,7 +199,7 @@ impl Tables {
 
 /// Whether integers travel.
 pub(crate) fn is_dithered(context: &Context) -> bool {
-    context.scenario.train.coding() == scenario::Coding::Dithered
+    context.scenario.train.coding() == Coding::Dithered
 }
 
 /// Whether what is sent then are numbers of proposals.

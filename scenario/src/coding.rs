@@ -1,6 +1,12 @@
 //! Which codings and rates go together.
 
-use crate::{Coding, RateEstimator, Scenario, ScenarioError, TrainCoding, validate::within};
+use crate::{
+    Coding, RateEstimator, Scenario, ScenarioError, TrainCoding,
+    validate::{LARGEST_FEATURE, within},
+};
+
+/// More would make code books larger than what is coded with them.
+const MOST_CODE_BITS: usize = 12;
 
 impl Scenario {
     /// As what features travel. Quantised ones travel as levels where all of them arrive as they were sent; over a
@@ -12,10 +18,17 @@ impl Scenario {
         }
     }
 
+    /// How many vectors a code book has, and how many values each has.
+    pub fn code_book_size(&self) -> [usize; 2] {
+        [1 << self.train.code_bits, self.network.feature_dim / self.train.code_groups]
+    }
+
     /// Checks `train.coding` and `train.rate_estimator` against the method, the channels and each other.
     pub(crate) fn validate_coding(&self) -> Result<(), ScenarioError> {
         let train = &self.train;
         within("train.table_every", train.table_every as usize, 1, usize::MAX)?;
+        within("train.code_bits", train.code_bits as usize, 1, MOST_CODE_BITS)?;
+        within("train.code_groups", train.code_groups, 1, LARGEST_FEATURE)?;
         let refuse = |key: &str, what: String| Err(ScenarioError::invalid(key, what));
         let method = train.method.name();
         let coding = train.coding.map_or("", TrainCoding::name);
@@ -40,6 +53,9 @@ impl Scenario {
             );
             return refuse("train.coding", what);
         }
+        if train.coding() == Coding::CodeBook {
+            self.validate_code_book(is_prior)?;
+        }
         let digital = self.channels().find(|(_, _, channel)| channel.is_digital());
         if let Some((k, t, _)) = digital.filter(|_| train.coding() != Coding::Dithered) {
             let what = format!(
@@ -59,11 +75,38 @@ impl Scenario {
             _ => Ok(()),
         }
     }
+
+    /// Checks what does not go with features that are indices.
+    fn validate_code_book(&self, is_prior: bool) -> Result<(), ScenarioError> {
+        let (d, groups) = (self.network.feature_dim, self.train.code_groups);
+        if is_prior {
+            let what = "is \"prior\", but with train.coding = \"code-book\" the rate is the bits of the indices: leave the key \
+                        out";
+            return Err(ScenarioError::invalid("train.rate_estimator", what));
+        }
+        if !d.is_multiple_of(groups) {
+            let what = format!(
+                "is {groups}, but with train.coding = \"code-book\" it must divide network.feature_dim, which is {d}"
+            );
+            return Err(ScenarioError::invalid("train.code_groups", what));
+        }
+        match self.channels().next() {
+            Some((k, t, _)) => {
+                let what = format!(
+                    "is \"code-book\", whose indices arrive or do not, but a channel changes what goes from transmitter {k} to \
+                     receiver {t}: leave out [[channel]], or set another coding"
+                );
+                Err(ScenarioError::invalid("train.coding", what))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rate;
 
     const BASE: &str = "[[transmitter]]\nmodalities = [\"fft\"]\n[[transmitter]]\nmodalities = [\"mel\"]\n\
                         [[receiver]]\ntask = \"digit\"\n";
@@ -88,6 +131,11 @@ mod tests {
         let digital = parse(&["train.coding=dithered", "train.rate_estimator=prior", digital]).unwrap();
         assert!(digital.sends_bits() && digital.may_lose() && digital.analogue_between(0, 0).is_none());
         assert!(!digital.is_steady(digital.channel_between(0, 0).unwrap()));
+        let book = parse(&["train.coding=code-book", "train.code_groups=8"]).unwrap();
+        assert_eq!(
+            (book.train.coding(), book.train.rate(), book.code_book_size()),
+            (Coding::CodeBook, Rate::Bits, [16, 3])
+        );
         let default = parse(&[]).unwrap().train;
         assert_eq!((default.coding(), default.has_priors()), (Coding::Gaussian, false));
     }
@@ -121,6 +169,31 @@ mod tests {
                 "set train.coding = \"dithered\"",
             ),
             (&["train.table_every=0"], "train.table_every is 0", "at least 1"),
+            (&["train.coding=code-book", "train.method=vddib"], "train.coding is", "leave the key out"),
+            (&["train.coding=code-book", prior], "train.rate_estimator is \"prior\"", "leave the key out"),
+            (
+                &["train.coding=code-book", "train.rate_at=received"],
+                "train.rate_at is \"received\"",
+                "set \"sent\"",
+            ),
+            (
+                &["train.coding=code-book", "channel=[{kind=\"awgn\",snr_db=5}]"],
+                "train.coding is \"code-book\"",
+                "leave out [[channel]]",
+            ),
+            (
+                &["train.coding=code-book", "channel=[{kind=\"awgn\",snr_db=5,transport=\"digital\"}]"],
+                "train.coding is \"code-book\"",
+                "leave out [[channel]]",
+            ),
+            (
+                &["train.coding=code-book", "train.code_groups=5"],
+                "train.code_groups is 5",
+                "divide network.feature_dim",
+            ),
+            (&["train.code_groups=0"], "train.code_groups is 0", "1"),
+            (&["train.code_bits=13"], "train.code_bits is 13", "12"),
+            (&["train.commitment=-1"], "train.commitment is -1", "0 or more"),
         ] {
             let message = parse(set).unwrap_err().to_string();
             assert!(message.contains(key) && message.contains(remedy), "{set:?}: {message}");

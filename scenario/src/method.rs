@@ -36,6 +36,8 @@ pub enum Coding {
     Deterministic,
     /// The outputs with a dither added, rounded to learned steps; receivers subtract the dither. Integers travel.
     Dithered,
+    /// The outputs in groups, of each the nearest vector of a learned code book. Indices travel.
+    CodeBook,
 }
 
 /// The rate that is counted for an entry.

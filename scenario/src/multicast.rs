@@ -90,6 +90,7 @@ mod tests {
             (&[rayleigh.as_str()], "channel: kind is not \"ideal\"", "leave out [[channel]]"),
             (&["train.coding=dithered", prior], "train.coding is \"dithered\"", "leave the key out"),
             (&["train.coding=simulated", prior], "train.coding is \"simulated\"", "leave the key out"),
+            (&["train.coding=code-book"], "train.coding is \"code-book\"", "leave the key out"),
             (&[prior], "train.rate_estimator is \"prior\"", "\"per-dimension\" or \"joint\""),
             (&["train.objective=worst"], "train.objective is \"worst\"", "set \"sum\""),
             (&["train.credit=own"], "train.credit is \"own\"", "set \"shared\""),

@@ -19,6 +19,12 @@ pub struct Train {
     pub task_input: TaskInput,
     /// Dithered features: rounds between tables.
     pub table_every: u64,
+    /// Features coded by a code book: bits of an index, of which there are 2^bits.
+    pub code_bits: u32,
+    /// The same: into how many groups of values, each coded by an index, a feature is cut.
+    pub code_groups: usize,
+    /// The same: the weight of the squared distance from an encoder's means to the nearest code vectors.
+    pub commitment: f64,
     /// How receivers send the gradients of features back.
     pub gradient_coding: GradientCoding,
     /// Optimizer steps.
@@ -131,6 +137,9 @@ pub enum TrainCoding {
     Dithered,
     /// A sample of a Gaussian: in training as f32, in evaluation by relative entropy coding against the prior.
     Simulated,
+    /// Indices of learned vectors: [`Coding::CodeBook`].
+    #[serde(rename = "code-book")]
+    CodeBook,
 }
 
 /// How the gradients of features travel back.
@@ -216,6 +225,7 @@ impl TrainCoding {
             TrainCoding::Gaussian => "gaussian",
             TrainCoding::Dithered => "dithered",
             TrainCoding::Simulated => "simulated",
+            TrainCoding::CodeBook => "code-book",
         }
     }
 }
@@ -251,7 +261,13 @@ impl Train {
             None => self.method.coding,
             Some(TrainCoding::Gaussian | TrainCoding::Simulated) => Coding::Gaussian,
             Some(TrainCoding::Dithered) => Coding::Dithered,
+            Some(TrainCoding::CodeBook) => Coding::CodeBook,
         }
+    }
+
+    /// The rate that is counted: the method's, or where features are indices, their bits.
+    pub fn rate(&self) -> Rate {
+        if self.coding() == Coding::CodeBook { Rate::Bits } else { self.method.rate }
     }
 
     /// Whether evaluation sends Gaussian features as the numbers of proposals.
@@ -261,7 +277,7 @@ impl Train {
 
     /// Whether there are learned priors: a rate is told by them.
     pub fn has_priors(&self) -> bool {
-        self.method.rate == Rate::Information && self.rate_estimator == RateEstimator::Prior
+        self.rate() == Rate::Information && self.rate_estimator == RateEstimator::Prior
     }
 
     /// The learning rate of selectors in a round.
@@ -321,6 +337,9 @@ impl Default for Train {
             coding: None,
             task_input: TaskInput::Embedding,
             table_every: 20,
+            code_bits: 4,
+            code_groups: 6,
+            commitment: 0.25,
             gradient_coding: GradientCoding::F32,
             rounds: 2000,
             ticks_per_round: 20,

@@ -2,7 +2,7 @@ use crate::{Baseline, Credit, GRADIENT_BLOCK_TICKS, Scenario, ScenarioError};
 
 /// Limits that keep a mistyped number from allocating absurd amounts of memory.
 pub(crate) const MOST_NODES: usize = 4096;
-const LARGEST_FEATURE: usize = 4096;
+pub(crate) const LARGEST_FEATURE: usize = 4096;
 const MOST_BITS: usize = 16;
 const MOST_SAMPLES_PER_ROUND: usize = 1 << 20;
 
@@ -83,6 +83,7 @@ impl Scenario {
             ("train.coding_lr", train.coding_lr),
             ("train.selection_lr", train.selection_lr),
             ("train.prior_lr", train.prior_lr),
+            ("train.commitment", train.commitment),
             ("train.weight_decay", train.weight_decay),
             ("train.selection_clip", train.selection_clip),
         ] {

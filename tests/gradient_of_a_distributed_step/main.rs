@@ -1,5 +1,6 @@
 //! The gradient that a network of machines computes, message by message, equals that of the whole objective.
 
+mod books;
 mod channels;
 mod difference;
 mod multicast;
@@ -652,8 +653,9 @@ fn network(parameter: &str) -> &str {
 /// Whether a network learns from a round: joint decoders and receivers' selectors always do.
 fn took_part(network: &str, selection: &Selection) -> bool {
     let (_, part) = network.split_once('/').expect("a network's name starts with its node's");
-    if let (Node::Transmitter(k), Some(prior)) = (owner(network), part.strip_prefix("prior")) {
-        let (m, t) = prior.split_once('-').expect("a prior's name ends with its modality and receiver");
+    let of_entry = part.strip_prefix("prior").or(part.strip_prefix("book"));
+    if let (Node::Transmitter(k), Some(entry)) = (owner(network), of_entry) {
+        let (m, t) = entry.split_once('-').expect("its name ends with its modality and receiver");
         let (m, t): (usize, usize) = (m.parse().unwrap(), t.parse().unwrap());
         return selection.granted[t].iter().flatten().any(|&entry| entry == (k, m));
     }

@@ -3,7 +3,7 @@
 use harness::{Outcome, Place, Process, Proxy, free_port};
 use serde_json::Value;
 
-use crate::{PROGRAM, assert_same};
+use crate::{PROGRAM, assert_same, assert_same_everywhere};
 
 #[test]
 fn a_seed_gives_one_fingerprint_and_one_score_however_the_nodes_are_run() {
@@ -68,6 +68,32 @@ fn a_network_whose_features_and_gradients_are_coded_is_the_same_however_its_node
         rates["message_bytes"].as_f64().unwrap() - rates["coded_bits"].as_f64().unwrap() / 8.0
     };
     assert!(around(&large) < around(&expected) / 2.0, "{} beside {}", large["rates"], expected["rates"]);
+}
+
+#[test]
+fn a_network_with_code_books_is_the_same_in_processes_and_in_one_and_after_a_resumption() {
+    let place = Place::new(PROGRAM);
+    let (bits, groups) = (3, 2);
+    let book =
+        format!("--set train.coding=code-book --set train.code_bits={bits} --set train.code_groups={groups}");
+    let processes = assert_same_everywhere(&place, &book);
+    let in_parts =
+        format!("run tiny.toml --set train.entropy_bonus=0 {book} --tcp-only --threads 3 --out tcp --json");
+    assert_same(&place.run(&in_parts).done().json(), &processes);
+    let evaluated = place.run("evaluate in-one --in-process --json").done().json();
+    assert_eq!(evaluated["test"], processes["test"]);
+    // What is counted are the bits that travel, which a message's stream exceeds by three bytes at most.
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert_eq!(processes["test"]["rate_estimator"], "bits");
+    let rate = number(&processes["test"]["sum_rate"]) / std::f64::consts::LN_2;
+    let entries = rate / f64::from(bits * groups);
+    assert!(entries > 0.5 && (entries - entries.round()).abs() < 1e-6, "{entries} entries");
+    let coded = number(&processes["rates"]["coded_bits"]);
+    assert!((rate..1.5 * rate).contains(&coded), "{coded} bits for {rate}");
+    assert!(processes["wire"]["table_bytes"].as_u64().unwrap() > 0, "{processes}");
+    // The gradients of many entries, which are f32, are far larger than their indices and code books.
+    let large = "--set train.method=tadib --set train.samples_per_tick=400 --rounds 1 --in-process --out large";
+    place.run(&format!("run tiny.toml {book} {large}")).done();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The messages of the nodes in a round, and which messages they refuse.
 
 mod ahead;
+mod books;
 mod gradients;
 mod learning_rates;
 mod parts;

@@ -12,7 +12,7 @@ use proto::{Packer, encode_rate};
 use scenario::{Coding, Scenario};
 
 use crate::{
-    dithered::Dithered, on_air::OnAir, priors::encoder_diverged, rates::GroupRates,
+    books::Indexed, dithered::Dithered, on_air::OnAir, priors::encoder_diverged, rates::GroupRates,
     round_groups::RoundGroups, simulated::SimulatedEntries,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct CodedModality {
     pub(crate) dithered: Option<Dithered>,
     /// The same, of simulated features.
     pub(crate) simulated: Option<SimulatedEntries>,
+    /// The same, of those with a code book.
+    pub(crate) indexed: Option<Indexed>,
 }
 
 /// Whose rates make up those of the entries.
@@ -188,6 +190,7 @@ impl Coded {
             }
             Coding::Gaussian if form.simulates => Packed { coded: Some(simulated(&places)), rates, ..packed },
             Coding::Quantised => Packed { coded: Some(quantised(t, &places, form)?), rates, ..packed },
+            Coding::CodeBook => Packed { coded: Some(indexed(t, &places)), rates, ..packed },
             Coding::Gaussian | Coding::Deterministic => {
                 let shape = [entries.len(), form.samples, form.d];
                 let mut packer = Packer::new(shape.iter().product());
@@ -249,6 +252,18 @@ fn simulated(places: &[CodedEntry<'_>]) -> proto::v1::Coded {
             coded.simulated.as_ref().expect("all of an evaluation's features are simulated, or none");
         simulated.write(*place, &mut encoder);
         table = simulated.table();
+    }
+    proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
+}
+
+/// The stream of receiver t's entries, where indices travel.
+fn indexed(t: usize, places: &[CodedEntry<'_>]) -> proto::v1::Coded {
+    let mut encoder = Encoder::default();
+    let mut table = 0;
+    for CodedEntry { m, coded, place, .. } in places {
+        let indexed = coded.indexed.as_ref().expect("all of a run's features are indices, or none");
+        indexed.write((*m, t), *place, &mut encoder);
+        table = indexed.table();
     }
     proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
 }

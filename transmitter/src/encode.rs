@@ -12,6 +12,7 @@ use proto::Served;
 
 use crate::{
     averages::Averages,
+    books::{BookLesson, Books, Indexed},
     coded::{Coded, CodedModality, RateGroups, owner},
     disturbed::{blur, blur_weights, lagging},
     dithered::{Dithered, Moment},
@@ -44,6 +45,8 @@ pub(crate) struct Encoders {
     task_inputs: Tensor,
     /// Where rates are counted against priors.
     pub(crate) priors: Option<Priors>,
+    /// Where indices travel.
+    pub(crate) books: Option<Books>,
     /// Where a channel's power is limited on average.
     averages: Option<Averages>,
 }
@@ -135,6 +138,7 @@ impl Encoders {
         let task_inputs = node::task_inputs(&context.scenario, context.seed);
         let task_inputs = Tensor::from_vec(task_inputs.concat(), (task_inputs.len(), d), &context.device)?;
         let priors = Priors::new(context)?;
+        let books = Books::new(context)?;
         let averages = Averages::new(context);
         let lagging = lagging_rows(context, dataset.as_ref())?;
         let deviation = context.scenario.evaluation.blur;
@@ -149,6 +153,7 @@ impl Encoders {
             blur_weights: (deviation > 0.0).then(|| blur_weights(deviation)),
             task_inputs,
             priors,
+            books,
             averages,
         })
     }
@@ -169,13 +174,29 @@ impl Encoders {
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
         let trunks = self.trunks.iter().flatten().map(Trunk::network);
         let priors = self.priors.iter().flat_map(Priors::networks);
-        self.encoders.iter().map(Encoder::network).chain(trunks).chain(priors)
+        let books = self.books.iter().flat_map(Books::networks);
+        self.encoders.iter().map(Encoder::network).chain(trunks).chain(priors).chain(books)
     }
 
     pub(crate) fn networks_mut(&mut self) -> impl Iterator<Item = &mut Network> {
         let trunks = self.trunks.iter_mut().flatten().map(Trunk::network_mut);
         let priors = self.priors.iter_mut().flat_map(Priors::networks_mut);
-        self.encoders.iter_mut().map(Encoder::network_mut).chain(trunks).chain(priors)
+        let books = self.books.iter_mut().flat_map(Books::networks_mut);
+        self.encoders.iter_mut().map(Encoder::network_mut).chain(trunks).chain(priors).chain(books)
+    }
+
+    /// The number of the tables or code books that receivers are to have for a phase; none if they need none.
+    pub(crate) fn number_of_tables(&self, phase: Phase) -> Option<u64> {
+        let of_books = self.books.as_ref().and_then(|books| books.in_force(phase));
+        let of_priors = self.priors.as_ref().and_then(|priors| priors.number(phase));
+        of_books.map(|tables| tables.number).or(of_priors)
+    }
+
+    /// What a receiver is to have of a modality's entry, as it travels.
+    pub(crate) fn table(&self, phase: Phase, (m, t): (usize, usize)) -> Vec<u8> {
+        let of_books = self.books.as_ref().and_then(|books| books.in_force(phase));
+        let of_priors = || self.priors.as_ref().map(|priors| priors.bytes(phase, (m, t)));
+        of_books.map(|tables| tables.of[m][t].to_bytes()).or_else(of_priors).unwrap_or_default()
     }
 
     /// Encodes all granted entries of a part of a training round, with what the backward pass needs.
@@ -383,8 +404,17 @@ impl Encoders {
                 received_rates: None,
                 dithered,
                 simulated,
+                indexed: None,
             });
         }
+        let (indexed, features) = match self.books.as_ref().and_then(|books| books.in_force(phase)) {
+            Some(tables) => {
+                let rows = EntryRows { entries: &entries, rows: rows_of_entry, d: context.feature_dim() };
+                let (indexed, features) = Indexed::new(context, tables, m, rows, &features.z)?;
+                (Some(indexed), features)
+            }
+            None => (None, features),
+        };
         let sending = Sending {
             context,
             phase,
@@ -411,6 +441,7 @@ impl Encoders {
                 received_rates: None,
                 dithered: None,
                 simulated: None,
+                indexed,
             });
         }
         let (groups, found) = rates(context, batch, &entries, &features)?;
@@ -429,6 +460,7 @@ impl Encoders {
             received_rates,
             dithered: None,
             simulated: None,
+            indexed,
         })
     }
 
@@ -584,6 +616,23 @@ impl Encoders {
                 }
                 continue;
             }
+            if let Some(books) = &mut self.books {
+                let rows =
+                    EntryRows { entries: &coded.entries, rows: context.samples(), d: context.feature_dim() };
+                let lesson = BookLesson {
+                    mu: &encoded.features.z,
+                    dz: &values(&gradient)?,
+                    used: &(0..coded.entries.len()).map(is_used).collect::<Vec<bool>>(),
+                    ticks: grants.ticks().count(),
+                };
+                let to_mu = books.learn(context, m, rows, &lesson)?;
+                let trunk = trunk.as_mut().zip(coded.seen.as_ref());
+                let at_head = backward_from_prior(encoder, encoded, (to_mu, Vec::new()), trunk.is_some())?;
+                if let Some((trunk, seen)) = trunk {
+                    trunk.backward(seen, &at_head)?;
+                }
+                continue;
+            }
             let mut backward = |way, gradient: &Tensor, rate| -> Result<(), NodeError> {
                 let (Some(trunk), Some(seen)) = (&mut *trunk, &coded.seen) else {
                     return Ok(encoder.backward_through(way, encoded, gradient, Some(rate))?);
@@ -640,8 +689,10 @@ impl Encoders {
             encoder.network_mut().step(&optimizer)?;
         }
         self.trunks.iter_mut().flatten().try_for_each(|trunk| trunk.step(&optimizer))?;
+        let rate = train.prior_lr_at(round);
+        self.books.iter_mut().try_for_each(|books| books.step(rate))?;
         match &mut self.priors {
-            Some(priors) => priors.step(train.prior_lr_at(round)),
+            Some(priors) => priors.step(rate),
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod averages;
+mod books;
 mod coded;
 mod disturbed;
 mod dithered;

@@ -498,6 +498,7 @@ impl TransmitterMachine {
             .map_or_else(Vec::new, |(selector, choice)| selector.first_probabilities(choice));
         self.version += 1;
         let spent = std::mem::take(&mut self.spent);
+        let has_tables = self.encoders.priors.is_some() || self.encoders.books.is_some();
         let mut report = TransmitterRound {
             round: sent.round,
             log_likelihood,
@@ -506,7 +507,7 @@ impl TransmitterMachine {
             work: self.profiler.take(),
             encoded: sent.encoded(self.context.scenario.modalities(self.context.index)),
             requested: sent.requested.rows.len() as u32,
-            spent: Some(spent).filter(|_| self.context.scenario.train.has_priors()),
+            spent: has_tables.then_some(spent),
             probabilities,
             ..TransmitterRound::default()
         };

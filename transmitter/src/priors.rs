@@ -47,12 +47,12 @@ pub(crate) struct EntryRows<'a> {
 
 impl EntryRows<'_> {
     /// The entries of a receiver: their positions.
-    fn of(&self, t: usize) -> Vec<usize> {
+    pub(crate) fn of(&self, t: usize) -> Vec<usize> {
         (0..self.entries.len()).filter(|&position| self.entries[position].1 == t).collect()
     }
 
     /// The values of some entries, one after the other.
-    fn gather(&self, values: &[f32], positions: &[usize]) -> Result<Tensor, NodeError> {
+    pub(crate) fn gather(&self, values: &[f32], positions: &[usize]) -> Result<Tensor, NodeError> {
         let size = self.rows * self.d;
         let taken: Vec<f32> =
             positions.iter().flat_map(|&position| &values[position * size..][..size]).copied().collect();
@@ -60,7 +60,12 @@ impl EntryRows<'_> {
     }
 
     /// Puts values back where [`EntryRows::gather`] found them.
-    fn scatter(&self, taken: &Tensor, positions: &[usize], values: &mut [f32]) -> Result<(), NodeError> {
+    pub(crate) fn scatter(
+        &self,
+        taken: &Tensor,
+        positions: &[usize],
+        values: &mut [f32],
+    ) -> Result<(), NodeError> {
         let size = self.rows * self.d;
         dib::with_values(taken, |taken| {
             for (of, &position) in taken.chunks_exact(size).zip(positions) {

@@ -32,7 +32,7 @@ pub(crate) fn group_rates(
     features: &Features,
     groups: &[usize],
 ) -> Result<GroupRates, NodeError> {
-    Ok(match context.scenario.train.method.rate {
+    Ok(match context.scenario.train.rate() {
         Rate::Information if context.scenario.train.coding() == Coding::Dithered => {
             let Posterior { mu, std } = posterior(features)?;
             // The posterior's deviation is that of noise uniform over a step.
@@ -56,7 +56,7 @@ pub(crate) fn row_rates(
     groups: &[usize],
 ) -> Result<GroupRates, NodeError> {
     let train = &context.scenario.train;
-    Ok(match train.method.rate {
+    Ok(match train.rate() {
         Rate::Information => {
             let Posterior { mu, std } = posterior(features)?;
             let estimator = node::rate_estimator(train.rate_estimator);
@@ -72,7 +72,12 @@ fn posterior(features: &Features) -> Result<&Posterior, NodeError> {
     features.posterior.as_ref().ok_or_else(missing)
 }
 
-/// The bits of a quantised feature.
+/// The bits of a quantised feature, or of its indices.
 fn bits_in_nats(context: &Context) -> f64 {
-    (context.feature_dim() * context.scenario.train.bits as usize) as f64 * std::f64::consts::LN_2
+    let train = &context.scenario.train;
+    let bits = match train.coding() {
+        Coding::CodeBook => train.code_groups * train.code_bits as usize,
+        _ => context.feature_dim() * train.bits as usize,
+    };
+    bits as f64 * std::f64::consts::LN_2
 }

@@ -27,7 +27,7 @@ pub(crate) fn add_rates(
     rates: f64,
 ) -> Result<(), NodeError> {
     let train = &context.scenario.train;
-    if train.method.rate != Rate::Information {
+    if train.rate() != Rate::Information {
         return Ok(());
     }
     if !train.has_priors() {

@@ -1,4 +1,4 @@
-//! When receivers get the tables of dithered features.
+//! When receivers get the tables of dithered features, and code books.
 
 use dib::Phase;
 use node::NodeError;
@@ -29,9 +29,14 @@ impl Told {
 }
 
 impl TransmitterMachine {
-    /// The tables of a round, if features are dithered.
+    /// The tables of a round, if features are dithered; the code books, if there are any.
     pub(crate) fn make_tables(&mut self, round: u64) -> Result<(), NodeError> {
         let train = &self.context.scenario.train;
+        if let Some(books) = &mut self.encoders.books {
+            // They have moved with the last step.
+            books.hold(Phase::Train, 2 * round)?;
+            self.told.forget();
+        }
         if let (Some(priors), Coding::Dithered) = (&mut self.encoders.priors, train.coding()) {
             for (m, t) in priors.tables_of_round(round, train.table_every)? {
                 self.told.has[t][m] = false;
@@ -44,6 +49,10 @@ impl TransmitterMachine {
     pub(crate) fn make_tables_of_evaluation(&mut self) -> Result<(), NodeError> {
         let train = &self.context.scenario.train;
         let simulates = train.simulates();
+        if let Some(books) = &mut self.encoders.books {
+            books.hold(Phase::Evaluate, 2 * self.version + 1)?;
+            self.told.forget();
+        }
         if let (Some(priors), true) =
             (&mut self.encoders.priors, simulates || train.coding() == Coding::Dithered)
         {
@@ -61,16 +70,17 @@ impl TransmitterMachine {
         phase: Phase,
         entries: &[(usize, usize)],
     ) -> Option<Tables> {
-        let priors = self.encoders.priors.as_ref()?;
-        let number = priors.number(phase)?;
+        let number = self.encoders.number_of_tables(phase)?;
         let has = &mut self.told.has[t];
         let mut is_needed = vec![false; has.len()];
         for &(_, m) in entries {
             is_needed[m] |= !std::mem::replace(&mut has[m], true);
         }
         let is_new = self.told.numbers[t].replace(number) != Some(number);
+        // Code books are new in every round, and of no use without an entry.
+        let is_new = is_new && self.encoders.books.is_none();
         let bytes = |(m, is_needed): (usize, &bool)| match is_needed {
-            true => priors.bytes(phase, (m, t)).into(),
+            true => self.encoders.table(phase, (m, t)).into(),
             false => bytes::Bytes::new(),
         };
         let entries = is_needed.iter().enumerate().map(bytes).collect();

@@ -2,9 +2,10 @@
 //!
 //! A [`Prior`] is learned by whoever sends. A feature that is *dithered* ([`quantise`]) becomes integers; they are
 //! coded by an [`Encoder`] with the integer [`EntryTable`] that the prior's owner has made, and whoever gets table and
-//! stream finds the same feature again to the bit ([`restore`]).
+//! stream finds the same feature again to the bit ([`restore`]). With a [`CodeBook`] indices of its vectors travel.
 
 mod bits;
+mod code_book;
 mod coder;
 mod dither;
 mod feedback;
@@ -17,6 +18,7 @@ mod proposals;
 mod simulated;
 mod table;
 
+pub use code_book::{CodeBook, CodeShape, CodeVectors};
 pub use coder::{Decoder, Encoder, PRECISION, Share, TOTAL};
 pub use dither::{DITHERS, MOST_STEP, quantise, restore};
 pub use feedback::{ErrorFeedback, Owing, Rounded, Rounding, restore_bf16, restore_int8};

@@ -4,6 +4,7 @@
 
 mod attention;
 mod channel;
+mod code_book;
 mod encoder;
 mod input;
 mod kinds;

@@ -15,6 +15,9 @@ const ROUNDS_GIVEN_UP: usize = 4;
 /// Batches of a stream that are under way at once: while receivers decode one, transmitters encode the next.
 pub const BATCHES_UNDER_WAY: usize = 4;
 
+/// Bytes of a number that is not coded.
+const F32_BYTES: usize = 4;
+
 /// The run in which a node takes part, as the node sees it.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -218,7 +221,8 @@ impl Context {
         rows_of_tick.chunks(ticks).map(|block| block.iter().sum()).filter(|rows| *rows > 0).collect()
     }
 
-    /// The largest message in bytes on a link of transmitter k: all its modalities granted at every tick.
+    /// The largest message in bytes on a link of transmitter k, in either direction: all its modalities granted at
+    /// every tick.
     pub fn largest_message(&self, k: usize) -> usize {
         let entries = self.ticks() * self.scenario.modalities(k);
         // In evaluation there is one tick, of a whole piece.
@@ -229,11 +233,17 @@ impl Context {
         // edges.
         let (of_value, tables) = match self.scenario.train.coding() {
             scenario::Coding::Dithered => (11, self.scenario.modalities(k) * d * (1 << 14)),
+            // An index has at most 12 bits, and stands for a value or more.
+            scenario::Coding::CodeBook => {
+                let [vectors, width] = self.scenario.code_book_size();
+                (2, self.scenario.modalities(k) * vectors * width * F32_BYTES)
+            }
             // A simulated value has a number of at most 34 bits, a dimension of its prior nine numbers.
             _ if self.scenario.train.simulates() => (5, self.scenario.modalities(k) * d * 36),
-            _ => (4, 0),
+            _ => (F32_BYTES, 0),
         };
-        let z = rows * d * of_value + tables;
+        // Gradients come back as f32, however the features were coded.
+        let z = rows * d * of_value.max(F32_BYTES) + tables;
         // A granted entry costs at most 12 bytes of indices or of a scale, and 9 of each rate; choices are one bit
         // each; costs 8 bytes.
         let choices = entries * self.scenario.receivers() / 8;

@@ -61,13 +61,21 @@ pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator 
     }
 }
 
-/// The coding of a run's encoders. For dithered features they output the means.
+/// The coding of a run's encoders. For features that are dithered or coded by a code book they output the means.
 pub fn coding(train: &scenario::Train) -> dib::Coding {
     match train.coding() {
         scenario::Coding::Gaussian => dib::Coding::Gaussian,
         scenario::Coding::Quantised => dib::Coding::Quantised { bits: train.bits },
-        scenario::Coding::Deterministic | scenario::Coding::Dithered => dib::Coding::Deterministic,
+        scenario::Coding::Deterministic | scenario::Coding::Dithered | scenario::Coding::CodeBook => {
+            dib::Coding::Deterministic
+        }
     }
+}
+
+/// How features are cut for a code book.
+pub fn code_shape(scenario: &scenario::Scenario) -> dib::coding::CodeShape {
+    let (d, train) = (scenario.network.feature_dim, &scenario.train);
+    dib::coding::CodeShape { d, groups: train.code_groups, bits: train.code_bits }
 }
 
 /// As what the gradients of features travel.

@@ -13,8 +13,8 @@ pub(crate) mod weights;
 
 pub use channel::{air, air_digest};
 pub use convert::{
-    adamw, advantages, coding, common_randomness, files, gradient_element, log_probability, rate_estimator,
-    rounding, sparse_term,
+    adamw, advantages, code_shape, coding, common_randomness, files, gradient_element, log_probability,
+    rate_estimator, rounding, sparse_term,
 };
 pub use fetch::data_nearby;
 pub use model::{

@@ -224,7 +224,7 @@ impl ReceiverMachine {
             links: round.links.iter().filter_map(|air| air.report(&self.context, samples)).collect(),
             link_bytes: round.link_bytes.iter().map(|(_, all)| *all).collect(),
             link_coded_bits: match self.context.scenario.travels_as() {
-                Coding::Dithered | Coding::Quantised => {
+                Coding::Dithered | Coding::Quantised | Coding::CodeBook => {
                     round.link_bytes.iter().map(|(features, _)| 8 * features).collect()
                 }
                 Coding::Gaussian | Coding::Deterministic => Vec::new(),

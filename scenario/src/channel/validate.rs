@@ -136,7 +136,7 @@ impl Scenario {
         }
         let refuse =
             |what: &str| Err(ScenarioError::invalid("train.rate_at", format!("is \"received\", but {what}")));
-        if self.train.method.rate != Rate::Information {
+        if self.train.rate() != Rate::Information {
             return refuse("this method's features have no density: set \"sent\"");
         }
         match self.channels().find(|(_, _, channel)| !self.is_steady(channel)) {

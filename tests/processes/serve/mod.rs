@@ -53,6 +53,7 @@ fn so_are_those_over_channels_and_links_and_of_coded_features_pass_by_pass() {
         "--method vddib",
         "--method rs-dib",
         "--set train.coding=dithered --set train.rate_estimator=prior",
+        "--set train.coding=code-book --set train.code_groups=2",
         "--set channel=[{kind=\"rayleigh\",snr_db=6,block=\"sample\"}]",
         "--set channel=[{kind=\"rayleigh\",snr_db=6,block=\"tick\",csi=\"both\"}] --set network.see_channel=true",
         "--set channel=[{kind=\"mac\",snr_db=9}]",

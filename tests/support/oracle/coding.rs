@@ -157,6 +157,7 @@ impl Oracle<'_> {
         let Some(sent) = self.sent.as_ref().filter(|_| has_one_sample) else {
             let rate = match (&own.posterior, self.setup.scenario.train.method) {
                 (Some((mu, std)), _) => rate(estimator, &own.z, mu, std)?,
+                (None, _) if self.has_books() => self.index_bits()?,
                 (None, Method::VDDIB) => self.bits()?,
                 (None, _) => Tensor::new(mean(entropies(&own.z.to_vec2()?).into_iter()), &Device::Cpu)?,
             };
@@ -177,6 +178,7 @@ impl Oracle<'_> {
                 let (mu, std): (Vec<_>, Vec<_>) = posteriors.unzip();
                 term(estimator, &own.z, &Tensor::cat(&mu, 0)?, &Tensor::cat(&std, 0)?, position)?
             }
+            (None, _) if self.has_books() => self.index_bits()?,
             (None, Method::VDDIB) => self.bits()?,
             (None, _) => {
                 let rows = all.iter().map(|coded| coded.z.get(0)?.to_vec1()).collect::<Result<Vec<_>>>()?;
@@ -199,20 +201,20 @@ impl Oracle<'_> {
         Ok(coded)
     }
 
-    fn encode_anew(&self, [k, t, m, tick]: [usize; 4]) -> Result<Coded> {
+    /// What an entry's encoder puts out at a tick.
+    pub(super) fn output(&self, [k, t, m, tick]: [usize; 4]) -> Result<Tensor> {
         let (d, seed) = (self.feature_dim(), self.setup.seed);
         let samples = self.samples[tick].len();
         let x = self.observe(k, m, tick)?;
         let task_input = self.setup.scenario.train.task_input;
         let scale = if task_input == TaskInput::Embedding { 1.0 } else { 10.0 };
-        let is_multicast = self.setup.scenario.network.multicast;
-        let scale = if is_multicast { 0.0 } else { scale };
+        let scale = if self.setup.scenario.network.multicast { 0.0 } else { scale };
         let embedding = (rows(&receiver_embedding(seed, t, d), d)? * scale)?.broadcast_as((samples, d))?;
         let embedding = beside(embedding, &self.seen_by_transmitter(k, t, tick)?)?;
         let described = self.setup.scenario.encoder(&self.setup.scenario.transmitter[k].modalities[m]);
         let name = format!("transmitter{k}/encoder{m}");
         let draws = self.draws(tick);
-        let output = match described.model.outputs {
+        match described.model.outputs {
             Some(_) => {
                 let seen = network::described(
                     &self.variables,
@@ -222,18 +224,27 @@ impl Oracle<'_> {
                     draws,
                 )?;
                 match task_input {
-                    TaskInput::Output => network::own_layer(&self.variables, &name, t, &seen, &embedding)?,
+                    TaskInput::Output => network::own_layer(&self.variables, &name, t, &seen, &embedding),
                     _ => {
                         let input = Tensor::cat(&[seen, embedding], 1)?;
-                        network::described(&self.variables, &name, &described.head(), &input, draws)?
+                        network::described(&self.variables, &name, &described.head(), &input, draws)
                     }
                 }
             }
             None => {
                 let input = Tensor::cat(&[x, embedding], 1)?;
-                network::described(&self.variables, &name, &described, &input, draws)?
+                network::described(&self.variables, &name, &described, &input, draws)
             }
-        };
+        }
+    }
+
+    fn encode_anew(&self, [k, t, m, tick]: [usize; 4]) -> Result<Coded> {
+        let (d, seed) = (self.feature_dim(), self.setup.seed);
+        let (samples, is_multicast) = (self.samples[tick].len(), self.setup.scenario.network.multicast);
+        let output = self.output([k, t, m, tick])?;
+        if self.has_books() {
+            return Ok(Coded { z: self.indexed([k, t, m], &output)?, posterior: None });
+        }
         if self.setup.scenario.train.coding() == scenario::Coding::Dithered {
             return Ok(Coded { z: self.dither([k, t, m, tick], &output)?, posterior: None });
         }

@@ -4,6 +4,7 @@
 //! It shares with the machines the addressed parts (weights, draws, data, embeddings) and none of the computation.
 
 mod air;
+mod book;
 mod coding;
 mod credit;
 pub(crate) mod draw;
@@ -155,6 +156,13 @@ impl<'a> Oracle<'a> {
             });
             for judged in judged {
                 objectives.push((judged.objective * self.factors[t])?);
+            }
+            // What transmitters add themselves is in no cost.
+            let granted = selection.granted[t].iter().enumerate().filter(|_| self.has_books());
+            for (tick, granted) in granted {
+                for &(k, m) in granted {
+                    objectives.push(self.book_loss([k, t, m, tick])?);
+                }
             }
             costs.push(self.costs(selection, t, &own));
         }

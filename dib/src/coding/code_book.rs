@@ -1,0 +1,299 @@
+//! Vector-quantised features: a code book for each entry, learned with the encoders, whose indices travel (A. van den
+//! Oord, O. Vinyals and K. Kavukcuoglu, "Neural discrete representation learning", 2017; S. Xie et al., "Robust
+//! information bottleneck for task-oriented communication with digital modulation", 2023).
+
+use std::any::Any;
+
+use candle_core::{DType, Device, Tensor};
+use kernels::elementwise::{add, assign};
+use randomness::Stream;
+
+use super::{CodeError, Decoder, Encoder};
+use crate::common::Phase;
+use crate::nn::{self, AdamW, Blocks, Draws, Input, Kept, Layout, Module, Network, Parameter, Product};
+use crate::{Error, Result};
+
+type Read<T> = std::result::Result<T, CodeError>;
+
+/// How a feature is cut, and how many vectors there are to choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeShape {
+    /// Values of a feature.
+    pub d: usize,
+    /// The pieces of neighbouring values that it is cut into; their number divides `d`. All are coded by one book.
+    pub groups: usize,
+    /// Bits of an index, at most 31.
+    pub bits: u32,
+}
+
+impl CodeShape {
+    /// Values of a piece, and of a code vector.
+    pub fn width(self) -> usize {
+        self.d / self.groups
+    }
+
+    /// How many code vectors there are: 2^bits.
+    pub fn vectors(self) -> usize {
+        1 << self.bits
+    }
+}
+
+/// The vectors of a code book, as both ends of a link have them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CodeVectors {
+    shape: CodeShape,
+    /// Vector after vector.
+    values: Vec<f32>,
+}
+
+impl CodeVectors {
+    /// As they came.
+    ///
+    /// # Errors
+    /// If there are more or fewer, or one has a number that is not finite.
+    pub fn from_bytes(bytes: &[u8], shape: CodeShape) -> Read<Self> {
+        let wanted = 4 * shape.vectors() * shape.width();
+        let left = bytes.len().checked_sub(wanted).ok_or(CodeError::Ends)?;
+        if left > 0 {
+            return Err(CodeError::Left { bytes: left });
+        }
+        let (numbers, _) = bytes.as_chunks::<4>();
+        let values = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let vectors = CodeVectors { shape, values };
+        if vectors.is_finite() { Ok(vectors) } else { Err(CodeError::Damaged) }
+    }
+
+    /// As they travel: f32, lowest byte first.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    /// Whether all numbers are finite: others have no nearest piece, and do not travel.
+    pub fn is_finite(&self) -> bool {
+        self.values.iter().all(|value| value.is_finite())
+    }
+
+    /// The index of the nearest vector of each piece of these rows, by the Euclidean distance; of several as near, the
+    /// lowest.
+    pub fn nearest(&self, means: &[f32]) -> Vec<u32> {
+        let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<f64>>();
+        nearest(&wide(&self.values), &wide(means), self.shape.width())
+    }
+
+    /// The values that indices stand for, which are below 2^bits.
+    pub fn look_up(&self, indices: &[u32]) -> Vec<f32> {
+        let width = self.shape.width();
+        indices.iter().flat_map(|&index| &self.values[index as usize * width..][..width]).copied().collect()
+    }
+
+    /// Adds indices to a stream, each with as many bits.
+    pub fn encode(&self, indices: &[u32], encoder: &mut Encoder) {
+        indices.iter().for_each(|&index| encoder.push_digits(index.into(), self.shape.bits));
+    }
+
+    /// The values of so many rows that were coded.
+    ///
+    /// # Errors
+    /// If the stream ends before.
+    pub fn decode(&self, rows: usize, decoder: &mut Decoder<'_>, values: &mut Vec<f32>) -> Read<()> {
+        for _ in 0..rows * self.shape.groups {
+            // Every number of so many bits is an index.
+            values.extend(self.look_up(&[decoder.digits(self.shape.bits)? as u32]));
+        }
+        Ok(())
+    }
+}
+
+/// The code book of one entry, held by its transmitter.
+///
+/// It is a [`Network`] like others, so that checkpoints and fingerprints have it; it lives on the CPU. A vector that is
+/// nearest to nothing gets no gradient: it stays, but for AdamW's fading moments, and is not drawn anew.
+pub struct CodeBook {
+    network: Network,
+    shape: CodeShape,
+}
+
+impl CodeBook {
+    /// A code book with standard normal vectors, which are as far apart as what encoders begin with. `commitment` is
+    /// what a unit of squared distance costs the encoder.
+    ///
+    /// # Errors
+    /// If features have no values.
+    pub fn new(name: &str, shape: CodeShape, commitment: f64, dtype: DType, stream: Stream) -> Result<Self> {
+        let module = Box::new(BookModule::new(shape, commitment));
+        Ok(CodeBook { network: Network::new(name, module, stream, dtype, &Device::Cpu)?, shape })
+    }
+
+    /// The vectors as they are.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn vectors(&self) -> Result<CodeVectors> {
+        let parameter = self.network.parameters().next().ok_or(Error::Trace)?;
+        let values = parameter.value.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        Ok(CodeVectors { shape: self.shape, values })
+    }
+
+    /// Adds the gradients of an objective in which z enters by `dz`, and of each row, with the number in `weights`,
+    /// |sg(mu) - e|^2 + commitment |mu - sg(e)|^2, where e are the vectors nearest to mu and sg lets no gradient
+    /// through; gives the whole gradient with respect to mu, to which that of z goes straight through. mu and `dz` are
+    /// [rows, d], `weights` [rows, 1], all on the CPU. `blocks`: see [`Network::forward`].
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn learn(&mut self, mu: &Tensor, dz: &Tensor, weights: &Tensor, blocks: &[usize]) -> Result<Tensor> {
+        let (_, trace) = self.network.forward(Input::Dense(mu.contiguous()?), blocks, None)?;
+        let upstream = Tensor::cat(&[dz, weights], 1)?;
+        let gradients = self.network.backward_to_input(&trace, &upstream)?;
+        gradients.into_iter().next().ok_or(Error::Trace)
+    }
+
+    /// A step with the gradients so far, without weight decay.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn step(&mut self, rate: f64) -> Result<()> {
+        self.network.step(&AdamW { decay: 0.0, ..AdamW::new(rate) })
+    }
+
+    /// The network that it is.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The network, to restore it.
+    pub fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+}
+
+/// From means [rows, d] to what is sent of them, and behind it what a row costs.
+struct BookModule {
+    shape: CodeShape,
+    commitment: f64,
+    layout: Layout,
+}
+
+impl BookModule {
+    fn new(shape: CodeShape, commitment: f64) -> Self {
+        let mut layout = Layout::default();
+        layout.add("vectors".into(), &[shape.vectors(), shape.width()]);
+        BookModule { shape, commitment, layout }
+    }
+
+    /// Adds one block's part of the gradient of the vectors; gives that of the means.
+    fn add_block(&self, vectors: &Parameter, part: [&Tensor; 2], indices: &[u32]) -> Result<Tensor> {
+        let [mu, upstream] = part;
+        let CodeShape { d, groups, .. } = self.shape;
+        let (width, book) = (self.shape.width(), numbers(&vectors.value)?);
+        let (means, upstream) = (numbers(mu)?, numbers(upstream)?);
+        let (mut to_book, mut to_mu) = (vec![0.0; book.len()], Vec::with_capacity(means.len()));
+        for (row, (means, wanted)) in means.chunks_exact(d).zip(upstream.chunks_exact(d + 1)).enumerate() {
+            let weight = wanted[d];
+            for (at, (mean, dz)) in means.iter().zip(wanted).enumerate() {
+                let place = indices[row * groups + at / width] as usize * width + at % width;
+                let apart = mean - book[place];
+                to_book[place] -= 2.0 * weight * apart;
+                to_mu.push(dz + 2.0 * weight * self.commitment * apart);
+            }
+        }
+        add(&vectors.gradient, &like(to_book, &vectors.value)?)?;
+        like(to_mu, mu)
+    }
+}
+
+impl Module for BookModule {
+    fn inputs(&self) -> usize {
+        self.shape.d
+    }
+
+    fn outputs(&self) -> usize {
+        self.shape.d + 1
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn initialise(&self, parameters: &[Parameter], stream: &mut Stream) -> Result<()> {
+        let [vectors] = parameters else { return Err(Error::Trace) };
+        let drawn = (0..vectors.value.elem_count()).map(|_| stream.normal()).collect();
+        Ok(assign(&vectors.value, &like(drawn, &vectors.value)?)?)
+    }
+
+    fn forward(
+        &self,
+        parameters: &[Parameter],
+        input: &Input,
+        _: &[usize],
+        _: Phase,
+        _: Draws<'_>,
+    ) -> Result<(Tensor, Kept)> {
+        let ([vectors], Input::Dense(mu)) = (parameters, input) else { return Err(Error::Trace) };
+        let CodeShape { d, groups, .. } = self.shape;
+        let (width, book, means) = (self.shape.width(), numbers(&vectors.value)?, numbers(mu)?);
+        let indices = nearest(&book, &means, width);
+        let mut output: Vec<f64> = Vec::with_capacity(means.len() + means.len() / d);
+        for (means, indices) in means.chunks_exact(d).zip(indices.chunks_exact(groups)) {
+            let start = output.len();
+            output.extend(indices.iter().flat_map(|&index| &book[index as usize * width..][..width]));
+            let cost = (1.0 + self.commitment) * squared_distance(means, &output[start..]);
+            output.push(cost);
+        }
+        let output = Tensor::from_vec(output, (mu.dim(0)?, d + 1), &Device::Cpu)?.to_dtype(mu.dtype())?;
+        Ok((output, Box::new(indices)))
+    }
+
+    fn backward(
+        &self,
+        parameters: &[Parameter],
+        input: &Input,
+        kept: &(dyn Any + Send),
+        upstream: &Tensor,
+        blocks: Blocks<'_>,
+        to_input: bool,
+    ) -> Result<Vec<Tensor>> {
+        let ([vectors], Input::Dense(mu)) = (parameters, input) else { return Err(Error::Trace) };
+        let (indices, groups) = (nn::kept::<Vec<u32>>(kept)?, self.shape.groups);
+        blocks.clear_first(&vectors.gradient)?;
+        let mut to_mu = Vec::new();
+        blocks.each(|_, start, rows| {
+            let part = [&mu.narrow(0, start, rows)?, &upstream.narrow(0, start, rows)?];
+            to_mu.push(self.add_block(vectors, part, &indices[start * groups..][..rows * groups])?);
+            Ok(())
+        })?;
+        Ok(if to_input && !to_mu.is_empty() { vec![Tensor::cat(&to_mu, 0)?] } else { Vec::new() })
+    }
+
+    fn products(&self) -> Vec<Product> {
+        Vec::new()
+    }
+}
+
+/// The index of the nearest of these vectors of `width` values, for each piece; of several as near, the lowest.
+fn nearest(vectors: &[f64], means: &[f64], width: usize) -> Vec<u32> {
+    let of_piece = |piece: &[f64]| {
+        let (mut least, mut found) = (f64::INFINITY, 0);
+        for (index, vector) in (0..).zip(vectors.chunks_exact(width)) {
+            let distance = squared_distance(piece, vector);
+            if distance < least {
+                (least, found) = (distance, index);
+            }
+        }
+        found
+    };
+    means.chunks_exact(width).map(of_piece).collect()
+}
+
+fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(left, right)| (left - right) * (left - right)).sum()
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// A tensor of these numbers, of the shape and dtype of another.
+fn like(values: Vec<f64>, other: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::from_vec(values, other.shape(), &Device::Cpu)?.to_dtype(other.dtype())?)
+}
