@@ -276,7 +276,7 @@ impl Control {
         match self.client.save(tokio_stream::iter(pieces)).await {
             Ok(_) => Ok(()),
             // A coordinator between two incarnations accepts no states: the control stream tells why.
-            Err(status) => Err(self.explain(refusal(status)).await),
+            Err(status) => Err(self.explain(left_behind(status)).await),
         }
     }
 
@@ -326,9 +326,9 @@ impl Control {
 
 /// Fetches a state.
 async fn fetch(mut client: CoordinatorClient<Channel>, request: LoadRequest) -> Result<Vec<u8>, NodeError> {
-    let mut stream = client.load(request).await.map_err(refusal)?.into_inner();
+    let mut stream = client.load(request).await.map_err(left_behind)?.into_inner();
     let mut state = Vec::new();
-    while let Some(piece) = stream.message().await.map_err(refusal)? {
+    while let Some(piece) = stream.message().await.map_err(left_behind)? {
         if state.len() + piece.data.len() > LARGEST_STATE {
             return Err(NodeError::protocol("the coordinator", "sent a state beyond all bounds"));
         }
@@ -418,6 +418,15 @@ fn refusal(status: Status) -> NodeError {
         | tonic::Code::AlreadyExists => NodeError::Refused(message),
         tonic::Code::Aborted => NodeError::Aborted(message),
         _ => lost(&message),
+    }
+}
+
+/// What it means that a member's call is refused or fails. The coordinator has gone on without this node, which may hear
+/// so late or never: it joins again.
+fn left_behind(status: Status) -> NodeError {
+    match refusal(status) {
+        NodeError::Refused(reason) => lost(&format!("it refused a state: {reason}")),
+        other => other,
     }
 }
 
