@@ -92,7 +92,8 @@ fn a_network_with_code_books_is_the_same_in_processes_and_in_one_and_after_a_res
     assert!((rate..1.5 * rate).contains(&coded), "{coded} bits for {rate}");
     assert!(processes["wire"]["table_bytes"].as_u64().unwrap() > 0, "{processes}");
     // The gradients of many entries, which are f32, are far larger than their indices and code books.
-    let large = "--set train.method=tadib --set train.samples_per_tick=400 --rounds 1 --in-process --out large";
+    let large =
+        "--set train.method=tadib --set train.samples_per_tick=400 --rounds 1 --in-process --out large";
     place.run(&format!("run tiny.toml {book} {large}")).done();
 }
 
