@@ -18,8 +18,8 @@
 //!
 //! What transmitter k chooses for those that requested it comes after all requests, and nothing that it chooses changes
 //! what others grant. So its choices at a tick are judged by the sum over the receivers t that requested it of the
-//! difference reward C_t(R_t) - C_t(R_t less k), where R_t is whom t requested. Only a receiver can evaluate its own
-//! C_t: it tells k this difference in the place of its cost.
+//! difference reward C_t(R_t) - C_t(R_t less k), where R_t is the set of transmitters that t
+//! requested. Only receiver t can evaluate C_t: it sends transmitter k this difference instead of its cost.
 
 /// The advantage of each term of a drawn sequence's log-probability, by tick: that of the count first, which is the
 /// first step's, then those of the steps.

@@ -12,9 +12,10 @@ use crate::{
 /// What a tick cost this receiver, less what it would have cost it with fewer requests: [`dib::credit`] has the
 /// equations.
 pub(crate) struct Difference {
-    /// By step of its draw: with what was drawn before this step alone. Empty where its selector drew nobody.
+    /// For each step of the selector's draw: less the cost with only the transmitters drawn before that step. Empty
+    /// without a selector.
     pub(crate) of_steps: Vec<f64>,
-    /// By transmitter: without what this one granted, and without the request. 0 of one that was not requested.
+    /// For each transmitter: less the cost without its entries and without the request to it; 0 if it was not requested.
     pub(crate) of_transmitters: Vec<f64>,
 }
 
@@ -78,8 +79,8 @@ impl ReceiverMachine {
     }
 
     /// What each case would have cost this receiver: the objective without the entries that are left out, the penalty
-    /// if nothing is left, and the sparse term of what is left. Where that counts everybody's grants, it counts those
-    /// of the transmitters that are left.
+    /// if nothing is left, and the sparse term of what is left. If that counts the grants of all receivers, it
+    /// counts those by the transmitters that are left.
     fn costs_of_cases(
         &self,
         cases: &[Case],

@@ -34,7 +34,7 @@ fn of_differences_of_draws_of_up_to_all_transmitters() {
     let all = ["network.receiver_limit=3", "train.ticks_per_round=10"];
     let selection = difference(THREE_BY_TWO, &all);
     let longest = selection.requests.iter().flatten().map(Vec::len).max();
-    assert_eq!(longest, Some(3), "nobody drew all transmitters: the test has lost its point");
+    assert_eq!(longest, Some(3), "no receiver drew all transmitters: no draw of three was checked");
     difference(THREE_BY_TWO, &["network.limits=false"]);
 }
 
@@ -74,7 +74,7 @@ fn of_differences_where_requests_go_by_the_strength_of_links() {
     difference(THREE_BY_TWO, &["train.requests=strongest", "evaluation.draw=tick", rayleigh]);
 }
 
-/// Without selectors there is nothing to judge: whole costs are told, which nobody learns from.
+/// Methods without selectors ignore the key: receivers send whole costs, and no network learns from them.
 #[test]
 fn of_methods_without_selectors_whatever_is_credited() {
     for method in ["train.method=tadib", "train.method=rs-dib"] {

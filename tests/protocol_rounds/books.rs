@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use dib::coding::{CodeShape, CodeVectors, Decoder};
-use proto::v1::{Coded, Features, SaveState, order::Order};
-use randomness::{Purpose, Seed, Stream};
+use proto::v1::{Coded, Features};
+use randomness::{Purpose, Seed};
 
-use crate::refusals::{Tampering, assert_blamed, lengthen};
+use crate::coded_features::{coded, failure, first, of_letter, shorten, tables};
+use crate::refusals::{assert_blamed, lengthen};
 use crate::rounds::{
     MODALITIES, RECEIVERS, ROUNDS, Stubborn, TRANSMITTERS, assert_same, evaluate, play, save, train,
 };
 use crate::setup_with;
-use crate::support::local_network::{
-    Delivery, Failure, Letter, LocalNetwork, Message, Node, Setup, Shuffled,
-};
+use crate::stragglers::Impatient;
+use crate::support::local_network::{Node, Setup, Shuffled};
 
 /// The test network's features have four values: two pieces of two.
 const SHAPE: CodeShape = CodeShape { d: 4, groups: 2, bits: 3 };
@@ -20,13 +20,6 @@ const BOOK: [&str; 3] = ["train.coding=code-book", "train.code_bits=3", "train.c
 
 fn with_books(more: &[&str]) -> Setup {
     setup_with(&[&BOOK, more].concat())
-}
-
-fn of_letter(letter: &Letter) -> Option<&Features> {
-    match &letter.message {
-        Message::Features(features) => Some(features),
-        Message::Turn(_) => None,
-    }
 }
 
 #[test]
@@ -111,19 +104,6 @@ fn order_parts_and_a_new_start_in_between_change_no_bit() {
     assert_same(&play(&setup, None, &orders, &mut Shuffled::new(5)), &expected);
 }
 
-/// Any stream moves next, and any patience ends at once.
-struct Impatient(Stream);
-
-impl Delivery for Impatient {
-    fn choose(&mut self, streams: usize) -> usize {
-        self.0.below(streams as u64) as usize
-    }
-
-    fn ends_patience(&mut self) -> bool {
-        true
-    }
-}
-
 #[test]
 fn code_books_of_messages_that_come_too_late_do_no_harm() {
     for number in 0..4 {
@@ -147,49 +127,16 @@ fn damaged_code_books_and_streams_are_refused_by_name() {
         (|features| lengthen(&mut coded(features).stream), "the stream of coded features has 1 bytes after"),
         (|features| coded(features).rates.push(7), "tells rates beside features that are not dithered"),
         (|features| features.tables = None, "is coded with table 0, which has not come"),
-        (|features| books(features).fill(Bytes::new()), "is coded with table 0 of modality "),
-        (|features| drop(books(features).pop()), "tables has 2 entries, expected 3"),
-        (|features| shorten(first(books(features))), " ends before its last symbol"),
-        (|features| spoil(first(books(features))), " is damaged"),
+        (|features| tables(features).fill(Bytes::new()), "is coded with table 0 of modality "),
+        (|features| drop(tables(features).pop()), "tables has 2 entries, expected 3"),
+        (|features| shorten(first(tables(features))), " ends before its last symbol"),
+        (|features| spoil(first(tables(features))), " is damaged"),
     ];
     for (corrupt, complaint) in cases {
-        let failure = failure(corrupt);
+        let failure = failure(&with_books(&[]), corrupt);
         let reader = failure.as_ref().map_or(Node::Receiver(0), |failure| failure.node);
         assert_blamed(failure, reader, "transmitter 1", complaint);
     }
-}
-
-/// The result of damaging every message with two entries or more from transmitter 1 to any receiver.
-fn failure(corrupt: fn(&mut Features)) -> Option<Failure> {
-    let damage = |mut letter: Letter| {
-        if let (1, Message::Features(features)) = (letter.k, &mut letter.message)
-            && proto::set_bits(&features.granted).count() > 1
-        {
-            corrupt(features);
-        }
-        vec![letter]
-    };
-    let mut network = LocalNetwork::new(&with_books(&[]), 0, None).unwrap();
-    network.order(&train(1));
-    network.order(&Order::Save(SaveState { version: 1 }));
-    network.run(&mut Tampering(damage)).err()
-}
-
-fn coded(features: &mut Features) -> &mut Coded {
-    features.coded.as_mut().unwrap()
-}
-
-fn books(features: &mut Features) -> &mut Vec<Bytes> {
-    &mut features.tables.as_mut().unwrap().entries
-}
-
-/// The first that is there.
-fn first(books: &mut [Bytes]) -> &mut Bytes {
-    books.iter_mut().find(|bytes| !bytes.is_empty()).unwrap()
-}
-
-fn shorten(bytes: &mut Bytes) {
-    bytes.truncate(bytes.len() - 1);
 }
 
 /// Its first number becomes infinite.

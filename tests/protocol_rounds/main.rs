@@ -2,6 +2,7 @@
 
 mod ahead;
 mod books;
+mod coded_features;
 mod gradients;
 mod learning_rates;
 mod parts;

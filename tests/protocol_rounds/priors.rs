@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use dib::coding::EntryTable;
-use proto::v1::{Coded, Features, Spent, TransmitterPass, order::Order, report::Report};
-use randomness::{Purpose, Seed, Stream};
+use proto::v1::{Coded, Features, Spent, TransmitterPass, report::Report};
+use randomness::{Purpose, Seed};
 
+use crate::coded_features::{coded, failure, first, of_letter, shorten, tables};
 use crate::refusals::{Tampering, assert_blamed, lengthen};
 use crate::rounds::{
     MODALITIES, RECEIVERS, ROUNDS, Stubborn, TRANSMITTERS, assert_same, evaluate, play, save, train,
 };
 use crate::setup_with;
-use crate::support::local_network::{
-    Delivery, Failure, Letter, LocalNetwork, Message, Node, Setup, Shuffled,
-};
+use crate::stragglers::Impatient;
+use crate::support::local_network::{Letter, LocalNetwork, Message, Node, Setup, Shuffled};
 
 const DITHERED: [&str; 3] = ["train.coding=dithered", "train.rate_estimator=prior", "train.table_every=3"];
 
@@ -108,13 +108,6 @@ fn tables_take_a_tenth_of_what_is_coded_with_them() {
     assert!(tables * 10 < coded * 13, "{tables} bytes of tables for {coded} coded");
 }
 
-fn of_letter(letter: &Letter) -> Option<&Features> {
-    match &letter.message {
-        Message::Features(features) => Some(features),
-        Message::Turn(_) => None,
-    }
-}
-
 #[test]
 fn order_parts_and_a_new_start_in_between_change_no_bit() {
     let orders = [train(ROUNDS), save(ROUNDS)];
@@ -193,19 +186,6 @@ fn passes(network: &LocalNetwork) -> Vec<Report> {
     network.reports.values().flatten().filter(is_pass).cloned().collect()
 }
 
-/// Any stream moves next, and any patience ends at once.
-struct Impatient(Stream);
-
-impl Delivery for Impatient {
-    fn choose(&mut self, streams: usize) -> usize {
-        self.0.below(streams as u64) as usize
-    }
-
-    fn ends_patience(&mut self) -> bool {
-        true
-    }
-}
-
 #[test]
 fn tables_of_messages_that_come_too_late_are_kept() {
     for number in 0..6 {
@@ -259,7 +239,8 @@ fn damaged_tables_and_streams_are_refused_by_name() {
         (|features| *first(tables(features)) = Bytes::from_static(&[0; 40]), " has a step of 0"),
     ];
     for (corrupt, complaint) in cases {
-        let failure = failure(corrupt).unwrap_or_else(|| panic!("nobody noticed: {complaint}"));
+        let failure =
+            failure(&dithered(&[]), corrupt).unwrap_or_else(|| panic!("nobody noticed: {complaint}"));
         let error = failure.error.to_string();
         assert!(
             error.contains("transmitter 1") && error.contains(complaint),
@@ -267,37 +248,4 @@ fn damaged_tables_and_streams_are_refused_by_name() {
         );
         assert!(!error.contains('\n'), "{error} is more than a line");
     }
-}
-
-/// The result of damaging the first message with entries from transmitter 1 to any receiver.
-fn failure(corrupt: fn(&mut Features)) -> Option<Failure> {
-    let damage = |mut letter: Letter| {
-        if let (1, Message::Features(features)) = (letter.k, &mut letter.message)
-            && proto::set_bits(&features.granted).count() > 1
-        {
-            corrupt(features);
-        }
-        vec![letter]
-    };
-    let mut network = LocalNetwork::new(&dithered(&[]), 0, None).unwrap();
-    network.order(&train(1));
-    network.order(&Order::Save(proto::v1::SaveState { version: 1 }));
-    network.run(&mut Tampering(damage)).err()
-}
-
-fn coded(features: &mut Features) -> &mut Coded {
-    features.coded.as_mut().unwrap()
-}
-
-fn tables(features: &mut Features) -> &mut Vec<Bytes> {
-    &mut features.tables.as_mut().unwrap().entries
-}
-
-/// The first that is there.
-fn first(tables: &mut [Bytes]) -> &mut Bytes {
-    tables.iter_mut().find(|bytes| !bytes.is_empty()).unwrap()
-}
-
-fn shorten(bytes: &mut Bytes) {
-    bytes.truncate(bytes.len() - 1);
 }

@@ -80,7 +80,7 @@ fn receivers_stay_close_to_a_transmitter_that_is_always_late() {
 }
 
 /// Any stream moves next, and any patience ends at once.
-struct Impatient(Stream);
+pub(crate) struct Impatient(pub(crate) Stream);
 
 impl Delivery for Impatient {
     fn choose(&mut self, streams: usize) -> usize {

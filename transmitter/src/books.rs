@@ -137,7 +137,7 @@ impl Indexed {
         let size = rows.rows * rows.d;
         for (&(_, t), means) in rows.entries.iter().zip(means.chunks_exact(size)) {
             let entry = [context.index, t, m];
-            // Something is nearest all the same, and nobody would find an error.
+            // A mean that is not finite would get an index all the same, and the receiver would detect no error.
             if let Some(&value) = means.iter().find(|value| !value.is_finite()) {
                 return Err(encoder_diverged(&context.scenario, entry, value));
             }

@@ -91,13 +91,13 @@ impl CodeVectors {
         indices.iter().for_each(|&index| encoder.push_digits(index.into(), self.shape.bits));
     }
 
-    /// The values of so many rows that were coded.
+    /// Decodes `rows` rows of a stream and appends their values, d a row, to `values`.
     ///
     /// # Errors
     /// If the stream ends before.
     pub fn decode(&self, rows: usize, decoder: &mut Decoder<'_>, values: &mut Vec<f32>) -> Read<()> {
         for _ in 0..rows * self.shape.groups {
-            // Every number of so many bits is an index.
+            // The book has a vector for each of the 2^bits indices: none is out of range.
             values.extend(self.look_up(&[decoder.digits(self.shape.bits)? as u32]));
         }
         Ok(())
