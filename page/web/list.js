@@ -18,6 +18,59 @@ const COLUMNS = [
   ["n_ce", "N-CE", (run) => run.test.n_ce ?? run.curve.at(-1)?.[1]], ["rate", "sum-rate", (run) => run.test.sum_rate ?? run.curve.at(-1)?.[2]],
 ];
 
+// What can be clicked stays in the page while its words change: an element that is replaced between the press and the release of a
+// mouse misses the click, and one that has the keyboard's focus loses it.
+const head = make("tr");
+const body = make("tbody");
+const heads = new Map();
+const rows = new Map();
+
+/** Makes nodes the children of an element; those that are its children already are not touched. */
+function place(element, nodes) {
+  const now = [...element.childNodes];
+  if (now.length !== nodes.length || nodes.some((node, at) => node !== now[at])) element.replaceChildren(...nodes);
+}
+
+/** The head of a column, which sorts by it. */
+function headOf(name, title, at) {
+  if (!heads.has(name)) {
+    const button = make("button", { type: "button", class: "sort" });
+    button.addEventListener("click", () => { list.sort = { by: name, isDown: list.sort.by === name && !list.sort.isDown }; later(); });
+    heads.set(name, make("th", { scope: "col", class: at ? null : "left" }, button));
+  }
+  const cell = heads.get(name);
+  const order = list.sort.by !== name ? null : list.sort.isDown ? "descending" : "ascending";
+  cell.ariaSort = order;
+  cell.firstChild.textContent = title + (order === null ? "" : list.sort.isDown ? " ▾" : " ▴");
+  return cell;
+}
+
+/** The row of a run; `at` is its place among the runs that are drawn, -1 if it is not. */
+function rowOf(run, columns, at) {
+  if (!rows.has(run.path)) {
+    const box = make("input", { type: "checkbox", "aria-label": `draw the curves of ${run.path}` });
+    box.addEventListener("change", () => { list.chosen[box.checked ? "add" : "delete"](run.path); list.version += 1; later(); });
+    const link = make("a", { href: `run/${encodeURIComponent(run.path)}/` }, run.path);
+    rows.set(run.path, { box, row: make("tr", {}, make("th", { scope: "row" }, box, " ", link)) });
+  }
+  const { box, row } = rows.get(run.path);
+  box.checked = at >= 0;
+  box.style.accentColor = at >= 0 ? colour(at) : "";
+  columns.slice(1).forEach((column, at) => {
+    const [now, cell] = [row.children[at + 1], cellOf(run, column)];
+    if (!now) row.append(cell); else if (!now.isEqualNode(cell)) now.replaceWith(cell);
+  });
+  while (row.children.length > columns.length) row.lastChild.remove();
+  return row;
+}
+
+function cellOf(run, [name, , of]) {
+  const found = of(run);
+  const text = name === "round" ? `${found} of ${run.run.rounds}` : name === "seed" ? String(found) : typeof found === "number" ? number(found) : found ?? "";
+  if (name === "phase" && run.own_page) return make("td", {}, text, " · ", make("a", { href: run.own_page }, "its own page"));
+  return make("td", {}, text);
+}
+
 function paint() {
   if (!list.chosen) return;
   charts.forEach((chart) => chart.paint());
@@ -30,27 +83,8 @@ function paint() {
   const isShown = (run) => `${run.path} ${run.run.method} ${run.run.name} seed ${run.run.seed}`.toLowerCase().includes(filter);
   const runs = list.runs.filter(isShown).sort((one, other) => (isDown ? -1 : 1) * compare(value(one), value(other)));
   const places = order().map((run) => run.path);
-  const head = columns.map(([name, title], at) => {
-    const button = make("button", { type: "button", class: "sort" }, title, by === name ? (isDown ? " ▾" : " ▴") : "");
-    button.addEventListener("click", () => { list.sort = { by: name, isDown: by === name && !isDown }; later(); });
-    return make("th", { scope: "col", class: at ? null : "left", "aria-sort": by === name ? (isDown ? "descending" : "ascending") : null }, button);
-  });
-  const rows = runs.map((run) => {
-    const box = make("input", { type: "checkbox", "aria-label": `draw the curves of ${run.path}` });
-    const place = places.indexOf(run.path);
-    box.checked = place >= 0;
-    if (place >= 0) box.style.accentColor = colour(place);
-    box.addEventListener("change", () => { list.chosen[box.checked ? "add" : "delete"](run.path); list.version += 1; later(); });
-    const link = make("a", { href: `run/${encodeURIComponent(run.path)}/` }, run.path);
-    const cells = columns.slice(1).map(([name, , of]) => {
-      const found = of(run);
-      const text = name === "round" ? `${found} of ${run.run.rounds}` : name === "seed" ? String(found) : typeof found === "number" ? number(found) : found ?? "";
-      if (name === "phase" && run.own_page) return make("td", {}, text, " · ", make("a", { href: run.own_page }, "its own page"));
-      return make("td", {}, text);
-    });
-    return make("tr", {}, make("th", { scope: "row" }, box, " ", link), ...cells);
-  });
-  byId("table").replaceChildren(make("table", { class: "runs" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+  place(head, columns.map(([name, title], at) => headOf(name, title, at)));
+  place(body, runs.map((run) => rowOf(run, columns, places.indexOf(run.path))));
   byId("count").textContent = `${list.runs.length} below this folder; the first ${MOST_CURVES} are drawn until you choose`;
 }
 
@@ -74,6 +108,7 @@ async function load() {
 }
 
 byId("curves").replaceChildren(...charts.map((chart) => chart.element));
+byId("table").replaceChildren(make("table", { class: "runs" }, make("thead", {}, head), body));
 view.listeners.push(eachFrame(() => charts.forEach((chart) => chart.paint())));
 document.addEventListener("dressed", later);
 new ResizeObserver(later).observe(document.querySelector("main"));

@@ -105,11 +105,13 @@ impl Browser {
         });
     }
 
-    /// Clicks into the middle of the element that a selector finds, as a mouse does.
+    /// Clicks into the middle of the element that a selector finds, as a mouse does, once it stands still.
     pub fn click(&mut self, selector: &str) {
         let place = format!(
-            "(() => {{ const found = document.querySelector({selector:?}); found.scrollIntoView({{ block: 'center' }}); \
-             const box = found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
+            "(async () => {{ const found = document.querySelector({selector:?}); found.scrollIntoView({{ block: 'center' }}); \
+             const place = () => {{ const box = found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }}; \
+             for (let last = null, now = place(); ; [last, now] = [now, place()]) {{ \
+             if (last?.every((at, n) => at === now[n])) return now; await new Promise(requestAnimationFrame); }} }})()"
         );
         let place = self.evaluate(&place);
         for kind in ["mousePressed", "mouseReleased"] {
